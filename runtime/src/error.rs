@@ -1,0 +1,91 @@
+//! The one error of the library: what was expected, what was found, and where.
+//!
+//! Nothing that a user can cause panics, and nothing is changed by a call that
+//! returns an error.
+
+use std::path::PathBuf;
+
+/// What `bilro` functions return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong while bilro is used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The inputs of one call have different numbers of examples.
+    #[error("`{name}` has {found} examples, but `{other}` has {expected}: every input of a batch needs the same number")]
+    BatchSize {
+        /// The input that differs.
+        name: String,
+        /// How many examples it has.
+        found: usize,
+        /// The input it is compared with.
+        other: String,
+        /// How many examples that one has.
+        expected: usize,
+    },
+    /// An input's shape, the batch axis left out, is not the declared one.
+    #[error("`{name}` takes examples of shape {expected:?}, but was given {found:?}")]
+    Shape {
+        /// The input, output or parameter.
+        name: String,
+        /// The declared shape of one example.
+        expected: Vec<usize>,
+        /// The shape that was given.
+        found: Vec<usize>,
+    },
+    /// An index is not below its bound.
+    #[error("`{name}` has index {index} at row {row}, but its indices are below {below}")]
+    IndexOutOfRange {
+        /// The input.
+        name: String,
+        /// The example that has the index, counted from 0.
+        row: usize,
+        /// The index found.
+        index: u32,
+        /// The first index that is too large.
+        below: usize,
+    },
+    /// No examples where at least one is needed.
+    #[error("{what} has no examples; at least one is needed")]
+    Empty {
+        /// What is empty: a batch, a data set, one side of a split.
+        what: String,
+    },
+    /// A number that must lie in some range does not.
+    #[error("{name} must be {expected}, but is {found}")]
+    Setting {
+        /// The setting, as the user writes it: `learning rate`, `batch_size`.
+        name: String,
+        /// What would be accepted.
+        expected: String,
+        /// What was given.
+        found: String,
+    },
+    /// The loss became infinite or not a number.
+    #[error("the loss is {loss} at step {step}: try a smaller learning rate, or look for NaN in the data")]
+    NonFiniteLoss {
+        /// The step, counted from 1.
+        step: usize,
+        /// The loss found.
+        loss: f32,
+    },
+    /// A file could not be read or has unexpected contents.
+    #[error("{}: {message}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with its line or offset.
+        message: String,
+    },
+    /// An environment variable has a value that is not understood.
+    #[error("{variable} is `{found}`, but must be {expected}")]
+    Environment {
+        /// The variable's name.
+        variable: &'static str,
+        /// What would be accepted.
+        expected: String,
+        /// Its value.
+        found: String,
+    },
+}
