@@ -1,1 +1,465 @@
-//! placeholder
+//! Data sets: examples in memory, split, shuffled and cut into batches.
+//!
+//! A [`Dataset`] takes two arrays with the examples along axis 0, and gives them back whole
+//! ([`x`](Dataset::x), [`y`](Dataset::y)), divided ([`split`](Dataset::split)) or in
+//! [`batches`](Dataset::batches). [`ShuffledOrder`] says in which order shuffled epochs visit
+//! them: PyTorch's. [`digits()`] comes with the library.
+//!
+//! Guaranteed: a data set has at least one example, as many labels as examples, and both arrays in
+//! row-major order, so that an example is one contiguous run. Batches in order borrow; only
+//! shuffled ones copy.
+
+use crate::rng::Generator;
+use crate::{Error, Result};
+use ndarray::{Array, ArrayRef, ArrayView, Axis, Dimension, RemoveAxis, Slice};
+use std::ops::{Bound, RangeBounds};
+
+mod batches;
+mod digits;
+mod order;
+
+pub use batches::{Batch, Batches};
+pub use digits::{Digits, digits};
+pub use order::ShuffledOrder;
+
+/// Examples `x` and what is to be learnt of them, `y`; both have the examples along axis 0.
+///
+/// `A` and `B` are the element types, `f32` or, for indices and classes, `u32`; `DX` and `DY` the
+/// dimensions of the arrays, the axis of the examples included.
+///
+/// ```
+/// use bilro::data::Dataset;
+/// use ndarray::array;
+///
+/// let data = Dataset::new(array![[0.0, 0.5], [1.0, 1.5], [2.0, 2.5]], array![0, 1, 0])?;
+/// for batch in data.batches(2)?.shuffle(7) {
+///     assert_eq!(batch.x().nrows(), batch.len());
+/// }
+/// # Ok::<(), bilro::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dataset<A, DX: Dimension, B, DY: Dimension> {
+    x: Array<A, DX>,
+    y: Array<B, DY>,
+}
+
+impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<A, DX, B, DY> {
+    /// A data set of the examples `x`, `[examples, ...]`, with `y`, `[examples, ...]`.
+    ///
+    /// Arrays in row-major order are kept as they are, others are copied.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BatchSize`] if `x` and `y` have different numbers of examples, [`Error::Empty`] if
+    /// they have none, [`Error::Setting`] if one has no axis at all or there are too many
+    /// examples to count in a `u32`.
+    pub fn new(x: Array<A, DX>, y: Array<B, DY>) -> Result<Self> {
+        let (x_len, y_len) = (examples("x", x.shape())?, examples("y", y.shape())?);
+        if x_len != y_len {
+            return Err(Error::BatchSize {
+                name: "y".into(),
+                found: y_len,
+                other: "x".into(),
+                expected: x_len,
+            });
+        }
+        if x_len == 0 {
+            return Err(empty("the data set"));
+        }
+        if u32::try_from(x_len).is_err() {
+            return Err(Error::Setting {
+                name: "number of examples".into(),
+                expected: format!("at most {}", u32::MAX),
+                found: x_len.to_string(),
+            });
+        }
+        Ok(Self { x: row_major(x), y: row_major(y) })
+    }
+
+    /// The number of examples, at least 1.
+    #[expect(clippy::len_without_is_empty, reason = "a data set is never empty")]
+    pub fn len(&self) -> usize {
+        self.x.len_of(Axis(0))
+    }
+
+    /// All examples, `[examples, ...]`.
+    pub fn x(&self) -> ArrayView<'_, A, DX> {
+        self.x.view()
+    }
+
+    /// What is to be learnt of all examples, `[examples, ...]`.
+    pub fn y(&self) -> ArrayView<'_, B, DY> {
+        self.y.view()
+    }
+
+    /// The arrays themselves, without a copy.
+    pub fn into_arrays(self) -> (Array<A, DX>, Array<B, DY>) {
+        (self.x, self.y)
+    }
+
+    /// A copy of the examples with these numbers, in this order; one may come more than once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::IndexOutOfRange`] if there is no such example, [`Error::Empty`] if `rows` is.
+    pub fn select(&self, rows: &[u32]) -> Result<Self> {
+        if rows.is_empty() {
+            return Err(empty("the selection"));
+        }
+        self.check_rows(rows)?;
+        Ok(Self { x: gather(&self.x, rows), y: gather(&self.y, rows) })
+    }
+
+    /// A copy of a range of examples: `data.rows(..1500)`, `data.rows(1500..)`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] if the range is not within the data set, [`Error::Empty`] if it is
+    /// empty.
+    pub fn rows(&self, range: impl RangeBounds<usize>) -> Result<Self> {
+        let len = self.len();
+        let start = match range.start_bound() {
+            Bound::Included(&start) => Some(start),
+            Bound::Excluded(&before) => before.checked_add(1),
+            Bound::Unbounded => Some(0),
+        };
+        let end = match range.end_bound() {
+            Bound::Included(&last) => last.checked_add(1),
+            Bound::Excluded(&end) => Some(end),
+            Bound::Unbounded => Some(len),
+        };
+        match (start, end) {
+            (Some(start), Some(end)) if start <= end && end <= len => {
+                if start == end {
+                    return Err(empty("the range of rows"));
+                }
+                Ok(self.copy_rows(start, end))
+            }
+            _ => Err(Error::Setting {
+                name: "rows".into(),
+                expected: format!("a range within 0..{len}"),
+                found: format!("{:?} to {:?}", range.start_bound(), range.end_bound()),
+            }),
+        }
+    }
+
+    /// Two data sets without a common example, which together are this one: the first has
+    /// `fraction` of the examples, rounded to the nearest whole number (a half away from zero).
+    ///
+    /// The examples are shuffled first: the first part is
+    /// `torch.randperm(len)[:first]` after `torch.manual_seed(seed)`, the second the rest of that
+    /// permutation, both in its order.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] if `fraction` is not between 0 and 1, both excluded; [`Error::Empty`]
+    /// if a part would have no examples.
+    pub fn split(&self, fraction: f64, seed: u64) -> Result<(Self, Self)> {
+        let first = self.split_point(fraction)?;
+        let mut rows = Vec::new();
+        // `new` has made sure that the number of examples is a u32.
+        Generator::new(seed).permutation_into(self.len() as u32, &mut rows);
+        let (first, second) = rows.split_at(first);
+        Ok((self.select(first)?, self.select(second)?))
+    }
+
+    /// As [`split`](Self::split), but not shuffled: the first part has the first examples.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`split`](Self::split).
+    pub fn split_in_order(&self, fraction: f64) -> Result<(Self, Self)> {
+        let first = self.split_point(fraction)?;
+        Ok((self.copy_rows(0, first), self.copy_rows(first, self.len())))
+    }
+
+    /// One epoch in batches of `batch_size` examples; the last may have fewer. See [`Batches`]
+    /// for how to shuffle and how to drop the last.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] if `batch_size` is 0.
+    pub fn batches(&self, batch_size: usize) -> Result<Batches<'_, A, DX, B, DY>> {
+        Batches::new(self, batch_size)
+    }
+
+    /// Copies the examples with these numbers to `x` and `y`, allocating nothing: what a training
+    /// loop does with buffers of its own. Both take arrays and views.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BatchSize`] if `x` or `y` does not have room for exactly `rows.len()` examples,
+    /// [`Error::Shape`] if their examples have another shape, [`Error::IndexOutOfRange`] if there
+    /// is no such example. Nothing is written then.
+    pub fn gather_into(
+        &self,
+        rows: &[u32],
+        x: &mut ArrayRef<A, DX>,
+        y: &mut ArrayRef<B, DY>,
+    ) -> Result<()> {
+        check_room("x", self.x.shape(), x.shape(), rows.len())?;
+        check_room("y", self.y.shape(), y.shape(), rows.len())?;
+        self.check_rows(rows)?;
+        copy_rows_into(&self.x, rows, x);
+        copy_rows_into(&self.y, rows, y);
+        Ok(())
+    }
+
+    fn check_rows(&self, rows: &[u32]) -> Result<()> {
+        let below = self.len();
+        match rows.iter().position(|&row| row as usize >= below) {
+            Some(row) => {
+                Err(Error::IndexOutOfRange { name: "rows".into(), row, index: rows[row], below })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The size of the first part of a split.
+    fn split_point(&self, fraction: f64) -> Result<usize> {
+        if !(fraction > 0.0 && fraction < 1.0) {
+            return Err(Error::Setting {
+                name: "fraction".into(),
+                expected: "between 0 and 1, both excluded".into(),
+                found: fraction.to_string(),
+            });
+        }
+        let first = (self.len() as f64 * fraction).round() as usize;
+        if first == 0 {
+            return Err(empty("the first part of the split"));
+        }
+        if first >= self.len() {
+            return Err(empty("the second part of the split"));
+        }
+        Ok(first)
+    }
+
+    /// The examples `start..end`, which must be within the data set and not empty.
+    fn copy_rows(&self, start: usize, end: usize) -> Self {
+        Self {
+            x: rows_of(&self.x, start, end).to_owned(),
+            y: rows_of(&self.y, start, end).to_owned(),
+        }
+    }
+}
+
+/// The number of examples of an array of this shape.
+fn examples(name: &str, shape: &[usize]) -> Result<usize> {
+    shape.first().copied().ok_or_else(|| Error::Setting {
+        name: name.into(),
+        expected: "an array with the examples along axis 0".into(),
+        found: "an array without axes".into(),
+    })
+}
+
+fn empty(what: &str) -> Error {
+    Error::Empty { what: what.into() }
+}
+
+fn row_major<A: Copy, D: Dimension>(array: Array<A, D>) -> Array<A, D> {
+    if array.is_standard_layout() { array } else { array.as_standard_layout().into_owned() }
+}
+
+/// Whether `to` has room for `rows` examples of the shape that those in `from` have.
+fn check_room(name: &str, from: &[usize], to: &[usize], rows: usize) -> Result<()> {
+    let room = examples(name, to)?;
+    if room != rows {
+        return Err(Error::BatchSize {
+            name: name.into(),
+            found: room,
+            other: "rows".into(),
+            expected: rows,
+        });
+    }
+    if from[1..] != to[1..] {
+        return Err(Error::Shape {
+            name: name.into(),
+            expected: from[1..].to_vec(),
+            found: to[1..].to_vec(),
+        });
+    }
+    Ok(())
+}
+
+/// The examples `start..end` of an array that has them.
+fn rows_of<A, D: Dimension>(array: &Array<A, D>, start: usize, end: usize) -> ArrayView<'_, A, D> {
+    array.slice_axis(Axis(0), Slice::from(start..end))
+}
+
+/// A copy of the examples `rows`, which must exist.
+fn gather<A: Copy, D: RemoveAxis>(from: &Array<A, D>, rows: &[u32]) -> Array<A, D> {
+    let rows: Vec<usize> = rows.iter().map(|&row| row as usize).collect();
+    from.select(Axis(0), &rows)
+}
+
+/// Copies the examples `rows` of `from`, which must exist, to `to`, which must have room for them.
+fn copy_rows_into<A: Copy, D: RemoveAxis>(
+    from: &Array<A, D>,
+    rows: &[u32],
+    to: &mut ArrayRef<A, D>,
+) {
+    let width = from.len() / from.len_of(Axis(0));
+    match (from.as_slice(), to.as_slice_mut()) {
+        (Some(from), Some(to)) if width > 0 => {
+            for (&row, target) in rows.iter().zip(to.chunks_exact_mut(width)) {
+                target.copy_from_slice(&from[row as usize * width..][..width]);
+            }
+        }
+        _ => {
+            for (&row, mut target) in rows.iter().zip(to.axis_iter_mut(Axis(0))) {
+                target.assign(&from.index_axis(Axis(0), row as usize));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::{Array1, Array2, Ix1, Ix2, IxDyn, array, s};
+    use std::collections::BTreeSet;
+
+    /// Example `i` is `[2i, 2i + 1]`, its label `i`: a label says which example it came with.
+    fn numbered(n: usize) -> Dataset<f32, Ix2, u32, Ix1> {
+        let x = Array2::from_shape_fn((n, 2), |(i, j)| (2 * i + j) as f32);
+        Dataset::new(x, Array1::from_iter(0..n as u32)).unwrap()
+    }
+
+    fn assert_rows_match(x: ArrayView<f32, Ix2>, y: ArrayView<u32, Ix1>) {
+        assert_eq!(x.nrows(), y.len());
+        for (x, &y) in x.rows().into_iter().zip(y) {
+            assert_eq!(x, array![2.0 * y as f32, 2.0 * y as f32 + 1.0]);
+        }
+    }
+
+    #[test]
+    fn unequal_numbers_of_examples_are_refused() {
+        let error = Dataset::new(Array2::<f32>::zeros((3, 2)), Array1::<u32>::zeros(4));
+        let Err(Error::BatchSize { name, found, other, expected }) = error else { panic!() };
+        assert_eq!((name.as_str(), found, other.as_str(), expected), ("y", 4, "x", 3));
+    }
+
+    #[test]
+    fn no_examples_or_no_axes_or_too_many_examples_are_refused() {
+        let none = Dataset::new(Array2::<f32>::zeros((0, 2)), Array1::<u32>::zeros(0));
+        assert!(matches!(none, Err(Error::Empty { .. })));
+        let no_axes = Dataset::new(Array::<f32, _>::zeros(IxDyn(&[])), Array1::<u32>::zeros(1));
+        assert!(matches!(no_axes, Err(Error::Setting { .. })));
+        let many = Array2::<f32>::zeros((1 << 32, 0)); // takes no memory
+        assert!(matches!(Dataset::new(many.clone(), many), Err(Error::Setting { .. })));
+    }
+
+    #[test]
+    fn column_major_arrays_become_row_major() {
+        let transposed = array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]].reversed_axes();
+        let data = Dataset::new(transposed.clone(), array![0, 1, 2]).unwrap();
+        assert!(data.x().is_standard_layout());
+        assert_eq!(data.x(), transposed);
+    }
+
+    #[test]
+    fn select_takes_rows_in_the_order_given() {
+        let some = numbered(5).select(&[4, 0, 4]).unwrap();
+        assert_eq!(some.y(), array![4, 0, 4]);
+        assert_rows_match(some.x(), some.y());
+        assert!(some.x().is_standard_layout());
+        assert!(matches!(
+            numbered(5).select(&[0, 5]),
+            Err(Error::IndexOutOfRange { row: 1, index: 5, below: 5, .. })
+        ));
+        assert!(matches!(numbered(5).select(&[]), Err(Error::Empty { .. })));
+    }
+
+    #[test]
+    fn rows_takes_every_kind_of_range() {
+        let data = numbered(5);
+        assert_eq!(data.rows(..2).unwrap().y(), array![0, 1]);
+        assert_eq!(data.rows(3..).unwrap().y(), array![3, 4]);
+        assert_eq!(data.rows(1..=2).unwrap().y(), array![1, 2]);
+        assert_eq!(data.rows(..).unwrap(), data);
+        assert!(matches!(data.rows(2..2), Err(Error::Empty { .. })));
+        assert!(matches!(data.rows(2..6), Err(Error::Setting { .. })));
+        assert!(matches!(data.rows(..=usize::MAX), Err(Error::Setting { .. })));
+        let backwards = (Bound::Included(3), Bound::Excluded(2));
+        assert!(matches!(data.rows(backwards), Err(Error::Setting { .. })));
+    }
+
+    #[test]
+    fn split_divides_into_disjoint_parts() {
+        let data = numbered(10);
+        for (fraction, first) in [(0.8, 8), (0.25, 3), (0.24, 2), (0.05, 1)] {
+            let (a, b) = data.split(fraction, 7).unwrap();
+            assert_eq!((a.len(), b.len()), (first, 10 - first), "{fraction}");
+            assert_rows_match(a.x(), a.y());
+            assert_rows_match(b.x(), b.y());
+            let all: BTreeSet<u32> = a.y().iter().chain(b.y()).copied().collect();
+            assert_eq!(all.len(), 10);
+        }
+        assert_eq!(data.split(0.5, 7).unwrap(), data.split(0.5, 7).unwrap());
+        assert_ne!(data.split(0.5, 7).unwrap(), data.split(0.5, 8).unwrap());
+    }
+
+    #[test]
+    fn split_follows_randperm() {
+        // torch.manual_seed(0); torch.randperm(10)
+        let (a, b) = numbered(10).split(0.6, 0).unwrap();
+        assert_eq!((a.y(), b.y()), (array![4, 1, 7, 5, 3, 9].view(), array![0, 8, 6, 2].view()));
+    }
+
+    #[test]
+    fn split_in_order_keeps_the_order() {
+        let (a, b) = numbered(5).split_in_order(0.6).unwrap();
+        assert_eq!((a.y(), b.y()), (array![0, 1, 2].view(), array![3, 4].view()));
+        assert_rows_match(b.x(), b.y());
+    }
+
+    #[test]
+    fn impossible_splits_are_refused() {
+        let data = numbered(10);
+        for fraction in [0.0, 1.0, -0.1, 1.5, f64::NAN, f64::INFINITY] {
+            assert!(matches!(data.split(fraction, 0), Err(Error::Setting { .. })), "{fraction}");
+        }
+        for fraction in [0.04, 0.96] {
+            assert!(matches!(data.split(fraction, 0), Err(Error::Empty { .. })), "{fraction}");
+            assert!(matches!(data.split_in_order(fraction), Err(Error::Empty { .. })));
+        }
+    }
+
+    #[test]
+    fn gather_into_fills_arrays_and_views() {
+        let data = numbered(5);
+        let (mut x, mut y) = (Array2::zeros((2, 2)), Array1::zeros(2));
+        data.gather_into(&[3, 1], &mut x, &mut y).unwrap();
+        assert_eq!(y, array![3, 1]);
+        assert_rows_match(x.view(), y.view());
+
+        // The columns of a wider buffer: rows that are not one run.
+        let (mut x, mut y) = (Array2::zeros((3, 4)), Array1::zeros(3));
+        let rows = &[4, 0];
+        data.gather_into(rows, &mut x.slice_mut(s![..2, 1..3]), &mut y.slice_mut(s![..2])).unwrap();
+        assert_eq!(y, array![4, 0, 0]);
+        assert_rows_match(x.slice(s![..2, 1..3]), y.slice(s![..2]));
+    }
+
+    #[test]
+    fn gather_into_writes_nothing_when_it_fails() {
+        let data = numbered(5);
+        let (mut x, mut y) = (Array2::from_elem((2, 2), -1.0), Array1::from_elem(2, 9));
+        let error = data.gather_into(&[0, 5], &mut x, &mut y);
+        assert!(matches!(error, Err(Error::IndexOutOfRange { row: 1, index: 5, .. })));
+        let error = data.gather_into(&[0], &mut x, &mut y);
+        assert!(matches!(error, Err(Error::BatchSize { found: 2, expected: 1, .. })));
+        let error = data.gather_into(&[0, 1], &mut Array2::zeros((2, 3)), &mut y);
+        assert!(matches!(error, Err(Error::Shape { .. })));
+        assert!(x.iter().all(|&v| v == -1.0) && y.iter().all(|&v| v == 9));
+    }
+
+    #[test]
+    fn examples_may_be_of_size_zero() {
+        let data = Dataset::new(Array2::<f32>::zeros((3, 0)), array![0, 1, 2]).unwrap();
+        let (mut x, mut y) = (Array2::zeros((2, 0)), Array1::zeros(2));
+        data.gather_into(&[2, 0], &mut x, &mut y).unwrap();
+        assert_eq!(y, array![2, 0]);
+        assert_eq!(data.batches(2).unwrap().shuffle(0).count(), 2);
+    }
+}
