@@ -9,7 +9,6 @@
 //! row-major order, so that an example is one contiguous run. Batches in order borrow; only
 //! shuffled ones copy.
 
-use crate::rng::Generator;
 use crate::{Error, Result};
 use ndarray::{Array, ArrayRef, ArrayView, Axis, Dimension, RemoveAxis, Slice};
 use std::ops::{Bound, RangeBounds};
@@ -17,6 +16,7 @@ use std::ops::{Bound, RangeBounds};
 mod batches;
 mod digits;
 mod order;
+mod split;
 
 pub use batches::{Batch, Batches};
 pub use digits::{Digits, digits};
@@ -143,36 +143,6 @@ impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<A, DX, B, DY> {
         }
     }
 
-    /// Two data sets without a common example, which together are this one: the first has
-    /// `fraction` of the examples, rounded to the nearest whole number (a half away from zero).
-    ///
-    /// The examples are shuffled first: the first part is
-    /// `torch.randperm(len)[:first]` after `torch.manual_seed(seed)`, the second the rest of that
-    /// permutation, both in its order.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Setting`] if `fraction` is not between 0 and 1, both excluded; [`Error::Empty`]
-    /// if a part would have no examples.
-    pub fn split(&self, fraction: f64, seed: u64) -> Result<(Self, Self)> {
-        let first = self.split_point(fraction)?;
-        let mut rows = Vec::new();
-        // `new` has made sure that the number of examples is a u32.
-        Generator::new(seed).permutation_into(self.len() as u32, &mut rows);
-        let (first, second) = rows.split_at(first);
-        Ok((self.select(first)?, self.select(second)?))
-    }
-
-    /// As [`split`](Self::split), but not shuffled: the first part has the first examples.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`split`](Self::split).
-    pub fn split_in_order(&self, fraction: f64) -> Result<(Self, Self)> {
-        let first = self.split_point(fraction)?;
-        Ok((self.copy_rows(0, first), self.copy_rows(first, self.len())))
-    }
-
     /// One epoch in batches of `batch_size` examples; the last may have fewer. See [`Batches`]
     /// for how to shuffle and how to drop the last.
     ///
@@ -213,25 +183,6 @@ impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<A, DX, B, DY> {
             }
             None => Ok(()),
         }
-    }
-
-    /// The size of the first part of a split.
-    fn split_point(&self, fraction: f64) -> Result<usize> {
-        if !(fraction > 0.0 && fraction < 1.0) {
-            return Err(Error::Setting {
-                name: "fraction".into(),
-                expected: "between 0 and 1, both excluded".into(),
-                found: fraction.to_string(),
-            });
-        }
-        let first = (self.len() as f64 * fraction).round() as usize;
-        if first == 0 {
-            return Err(empty("the first part of the split"));
-        }
-        if first >= self.len() {
-            return Err(empty("the second part of the split"));
-        }
-        Ok(first)
     }
 
     /// The examples `start..end`, which must be within the data set and not empty.
@@ -317,15 +268,14 @@ fn copy_rows_into<A: Copy, D: RemoveAxis>(
 mod tests {
     use super::*;
     use ndarray::{Array1, Array2, Ix1, Ix2, IxDyn, array, s};
-    use std::collections::BTreeSet;
 
     /// Example `i` is `[2i, 2i + 1]`, its label `i`: a label says which example it came with.
-    fn numbered(n: usize) -> Dataset<f32, Ix2, u32, Ix1> {
+    pub fn numbered(n: usize) -> Dataset<f32, Ix2, u32, Ix1> {
         let x = Array2::from_shape_fn((n, 2), |(i, j)| (2 * i + j) as f32);
         Dataset::new(x, Array1::from_iter(0..n as u32)).unwrap()
     }
 
-    fn assert_rows_match(x: ArrayView<f32, Ix2>, y: ArrayView<u32, Ix1>) {
+    pub fn assert_rows_match(x: ArrayView<f32, Ix2>, y: ArrayView<u32, Ix1>) {
         assert_eq!(x.nrows(), y.len());
         for (x, &y) in x.rows().into_iter().zip(y) {
             assert_eq!(x, array![2.0 * y as f32, 2.0 * y as f32 + 1.0]);
@@ -382,47 +332,6 @@ mod tests {
         assert!(matches!(data.rows(..=usize::MAX), Err(Error::Setting { .. })));
         let backwards = (Bound::Included(3), Bound::Excluded(2));
         assert!(matches!(data.rows(backwards), Err(Error::Setting { .. })));
-    }
-
-    #[test]
-    fn split_divides_into_disjoint_parts() {
-        let data = numbered(10);
-        for (fraction, first) in [(0.8, 8), (0.25, 3), (0.24, 2), (0.05, 1)] {
-            let (a, b) = data.split(fraction, 7).unwrap();
-            assert_eq!((a.len(), b.len()), (first, 10 - first), "{fraction}");
-            assert_rows_match(a.x(), a.y());
-            assert_rows_match(b.x(), b.y());
-            let all: BTreeSet<u32> = a.y().iter().chain(b.y()).copied().collect();
-            assert_eq!(all.len(), 10);
-        }
-        assert_eq!(data.split(0.5, 7).unwrap(), data.split(0.5, 7).unwrap());
-        assert_ne!(data.split(0.5, 7).unwrap(), data.split(0.5, 8).unwrap());
-    }
-
-    #[test]
-    fn split_follows_randperm() {
-        // torch.manual_seed(0); torch.randperm(10)
-        let (a, b) = numbered(10).split(0.6, 0).unwrap();
-        assert_eq!((a.y(), b.y()), (array![4, 1, 7, 5, 3, 9].view(), array![0, 8, 6, 2].view()));
-    }
-
-    #[test]
-    fn split_in_order_keeps_the_order() {
-        let (a, b) = numbered(5).split_in_order(0.6).unwrap();
-        assert_eq!((a.y(), b.y()), (array![0, 1, 2].view(), array![3, 4].view()));
-        assert_rows_match(b.x(), b.y());
-    }
-
-    #[test]
-    fn impossible_splits_are_refused() {
-        let data = numbered(10);
-        for fraction in [0.0, 1.0, -0.1, 1.5, f64::NAN, f64::INFINITY] {
-            assert!(matches!(data.split(fraction, 0), Err(Error::Setting { .. })), "{fraction}");
-        }
-        for fraction in [0.04, 0.96] {
-            assert!(matches!(data.split(fraction, 0), Err(Error::Empty { .. })), "{fraction}");
-            assert!(matches!(data.split_in_order(fraction), Err(Error::Empty { .. })));
-        }
     }
 
     #[test]
