@@ -1,1 +1,12 @@
 //! The compiler of bilro.
+pub mod autodiff;
+pub mod error;
+#[cfg(feature = "eval")]
+pub mod eval;
+pub mod graph;
+pub mod kernel;
+pub mod layers;
+pub mod network;
+pub mod ops;
+pub mod optim;
+pub mod shape;

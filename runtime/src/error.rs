@@ -12,8 +12,13 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// The network could not be compiled.
+    #[error(transparent)]
+    Compile(#[from] bilro_compiler::error::Error),
     /// The inputs of one call have different numbers of examples.
-    #[error("`{name}` has {found} examples, but `{other}` has {expected}: every input of a batch needs the same number")]
+    #[error(
+        "`{name}` has {found} examples, but `{other}` has {expected}: every input of a batch needs the same number"
+    )]
     BatchSize {
         /// The input that differs.
         name: String,
@@ -63,7 +68,9 @@ pub enum Error {
         found: String,
     },
     /// The loss became infinite or not a number.
-    #[error("the loss is {loss} at step {step}: try a smaller learning rate, or look for NaN in the data")]
+    #[error(
+        "the loss is {loss} at step {step}: try a smaller learning rate, or look for NaN in the data"
+    )]
     NonFiniteLoss {
         /// The step, counted from 1.
         step: usize,

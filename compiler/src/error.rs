@@ -1,0 +1,90 @@
+//! What is wrong with a network, and where.
+
+/// Which part of a call is to blame.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Site {
+    /// The call itself: the function's or layer's name, the operator.
+    Call,
+    /// An operand, counted from 0.
+    Operand(usize),
+    /// An attribute, by name.
+    Attribute(String),
+}
+
+/// A mistake in a network: `network!` shows it on the token at `site`.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Mistake {
+    /// Where in the call it is.
+    pub site: Site,
+    /// What was expected and what was found, in plain words.
+    pub message: String,
+}
+
+impl Mistake {
+    /// On the call itself.
+    pub fn call(message: impl Into<String>) -> Mistake {
+        Mistake { site: Site::Call, message: message.into() }
+    }
+
+    /// On one operand.
+    pub fn operand(index: usize, message: impl Into<String>) -> Mistake {
+        Mistake { site: Site::Operand(index), message: message.into() }
+    }
+
+    /// On one attribute.
+    pub fn attribute(name: &str, message: impl Into<String>) -> Mistake {
+        Mistake { site: Site::Attribute(name.into()), message: message.into() }
+    }
+}
+
+/// Why a network could not be compiled.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The network is declared wrongly.
+    #[error("network `{network}`: {mistake}")]
+    Declaration {
+        /// The network's name.
+        network: String,
+        /// What is wrong with it.
+        mistake: Mistake,
+    },
+    /// A pass of the compiler broke a rule of its own: a bug of bilro.
+    #[error("internal error of the compiler after {after}: {message}; please report it")]
+    Internal {
+        /// The pass.
+        after: &'static str,
+        /// The rule and the place.
+        message: String,
+    },
+    /// The code generator does not support this machine or refused the program.
+    #[error("code generation: {0}")]
+    Codegen(String),
+}
+
+/// The nearest of some names, if one is near enough to be meant.
+pub fn nearest<'a>(name: &str, among: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let lower = name.to_lowercase();
+    among
+        .into_iter()
+        .map(|candidate| {
+            (strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()), candidate)
+        })
+        .min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, candidate)| *distance <= candidate.len().max(name.len()).div_ceil(3))
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_one_that_may_be_meant() {
+        let names = ["relu", "sigmoid", "softmax", "log_softmax"];
+        assert_eq!(nearest("rleu", names), Some("relu"));
+        assert_eq!(nearest("Softmx", names), Some("softmax"));
+        assert_eq!(nearest("convolution", names), None);
+    }
+}

@@ -1,0 +1,124 @@
+//! Values of the interpreter: plain arrays of f32 or f64, and what operations
+//! need to know to compute with them.
+
+use ndarray::{ArrayD, IxDyn};
+
+use crate::shape::Type;
+
+/// The reals that the interpreter computes with: f32 or f64.
+pub trait Real:
+    num_traits::Float + ndarray::LinalgScalar + std::iter::Sum + std::fmt::Debug + Send + Sync
+{
+    /// From the compiler's own precision.
+    fn of(x: f32) -> Self;
+    /// From a number of the language.
+    fn of_f64(x: f64) -> Self;
+    /// To the widest precision.
+    fn wide(self) -> f64;
+}
+
+impl Real for f32 {
+    fn of(x: f32) -> f32 {
+        x
+    }
+    fn of_f64(x: f64) -> f32 {
+        x as f32
+    }
+    fn wide(self) -> f64 {
+        f64::from(self)
+    }
+}
+
+impl Real for f64 {
+    fn of(x: f32) -> f64 {
+        f64::from(x)
+    }
+    fn of_f64(x: f64) -> f64 {
+        x
+    }
+    fn wide(self) -> f64 {
+        self
+    }
+}
+
+/// An array in row-major order; batched values have the batch as first axis.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value<T> {
+    /// Reals.
+    Real(ArrayD<T>),
+    /// Whole numbers.
+    Index(ArrayD<u32>),
+}
+
+impl<T: Real> Value<T> {
+    /// Reals of these sizes.
+    pub fn real(sizes: &[usize], elements: Vec<T>) -> Value<T> {
+        Value::Real(array(sizes, elements))
+    }
+
+    /// Whole numbers of these sizes.
+    pub fn index(sizes: &[usize], elements: Vec<u32>) -> Value<T> {
+        Value::Index(array(sizes, elements))
+    }
+
+    /// Its sizes.
+    pub fn sizes(&self) -> &[usize] {
+        match self {
+            Value::Real(a) => a.shape(),
+            Value::Index(a) => a.shape(),
+        }
+    }
+
+    /// Its array of reals.
+    ///
+    /// # Panics
+    /// If it holds whole numbers; types have been checked before.
+    pub fn array(&self) -> &ArrayD<T> {
+        match self {
+            Value::Real(a) => a,
+            Value::Index(_) => unreachable!("types are checked when the graph is built"),
+        }
+    }
+
+    /// Its reals, row-major.
+    pub fn reals(&self) -> &[T] {
+        self.array().as_slice().expect("values are row-major")
+    }
+
+    /// Its whole numbers, row-major.
+    ///
+    /// # Panics
+    /// If it holds reals; types have been checked before.
+    pub fn indices(&self) -> &[u32] {
+        match self {
+            Value::Index(a) => a.as_slice().expect("values are row-major"),
+            Value::Real(_) => unreachable!("types are checked when the graph is built"),
+        }
+    }
+}
+
+fn array<A>(sizes: &[usize], elements: Vec<A>) -> ArrayD<A> {
+    ArrayD::from_shape_vec(IxDyn(sizes), elements).expect("as many elements as the sizes say")
+}
+
+/// Where an operation is evaluated.
+pub struct Evaluation<'a> {
+    /// The type of the result.
+    pub ty: &'a Type,
+    /// The operands' types.
+    pub operands: &'a [&'a Type],
+    /// How many examples a batched value holds.
+    pub batch: usize,
+}
+
+impl Evaluation<'_> {
+    /// The sizes of the result.
+    pub fn sizes(&self) -> Vec<usize> {
+        self.ty.shape.full_sizes(self.batch)
+    }
+
+    /// The axis of the arrays that is axis `axis` of one example.
+    pub fn array_axis(&self, operand: usize, axis: usize) -> usize {
+        axis + usize::from(self.operands[operand].shape.batched)
+    }
+}

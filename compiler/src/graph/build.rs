@@ -1,0 +1,169 @@
+//! Building nodes by name, for gradients, optimizers and rewrites.
+
+use super::{Graph, NodeId};
+use crate::ops::compare::{Compare, Comparison};
+use crate::ops::reduce::{Axis, Reduce, Reduction};
+use crate::ops::*;
+use crate::shape::{Facts, Shape};
+
+macro_rules! unary {
+    ($($(#[$doc:meta])* $name:ident => $op:expr;)*) => {
+        $($(#[$doc])* pub fn $name(&mut self, x: NodeId) -> NodeId { self.apply($op, &[x]) })*
+    };
+}
+
+macro_rules! binary {
+    ($($(#[$doc:meta])* $name:ident => $op:expr;)*) => {
+        $($(#[$doc])*
+        /// The two are broadcast to one shape.
+        pub fn $name(&mut self, a: NodeId, b: NodeId) -> NodeId { self.pair($op, a, b) })*
+    };
+}
+
+impl Graph {
+    /// A number.
+    pub fn constant(&mut self, value: f32) -> NodeId {
+        self.apply(constant::Constant(Number(value)), &[])
+    }
+
+    /// A number in every element of a shape.
+    pub fn filled(&mut self, value: f32, shape: &Shape) -> NodeId {
+        let value = self.constant(value);
+        self.broadcast(value, shape)
+    }
+
+    unary! {
+        /// `-x`
+        neg => neg::Neg;
+        /// `e^x`
+        exp => exp::Exp;
+        /// The natural logarithm.
+        log => log::Log;
+        /// The logistic function.
+        sigmoid => sigmoid::Sigmoid;
+        /// `x²`
+        square => square::Square;
+        /// `√x`
+        sqrt => sqrt::Sqrt;
+        /// `|x|`
+        abs => abs::Abs;
+    }
+
+    binary! {
+        /// `a + b`.
+        add => add::Add;
+        /// `a - b`.
+        sub => sub::Sub;
+        /// `a · b`.
+        mul => mul::Mul;
+        /// `a / b`.
+        div => div::Div;
+        /// The larger of the two.
+        maximum => maximum::Maximum;
+        /// 1 where `a > b`, else 0.
+        greater => Compare(Comparison::Greater);
+        /// 1 where `a == b`, else 0.
+        equal => Compare(Comparison::Equal);
+    }
+
+    /// `x · factor`
+    pub fn scale(&mut self, x: NodeId, factor: f32) -> NodeId {
+        let factor = self.constant(factor);
+        self.mul(x, factor)
+    }
+
+    /// `a` where `condition` is not 0, else `b`; broadcast to one shape.
+    pub fn select(&mut self, condition: NodeId, a: NodeId, b: NodeId) -> NodeId {
+        let shape = self.common(&[condition, a, b]);
+        let operands = [condition, a, b].map(|x| self.broadcast(x, &shape));
+        self.apply(select::Select, &operands)
+    }
+
+    fn pair(&mut self, op: impl Into<Op>, a: NodeId, b: NodeId) -> NodeId {
+        let shape = self.common(&[a, b]);
+        let (a, b) = (self.broadcast(a, &shape), self.broadcast(b, &shape));
+        self.apply(op, &[a, b])
+    }
+
+    fn common(&self, x: &[NodeId]) -> Shape {
+        x.iter().fold(Shape::scalar(), |shape, x| {
+            let wrong = || crate::error::Mistake::call("shapes do not broadcast");
+            match Facts::default().broadcast(&shape, self.shape(*x), wrong) {
+                Ok(shape) => shape,
+                Err(mistake) => panic!("a pass of the compiler built a wrong node: {mistake}"),
+            }
+        })
+    }
+
+    /// `x` stretched to a shape; `x` itself where it has that shape.
+    pub fn broadcast(&mut self, x: NodeId, shape: &Shape) -> NodeId {
+        if self.shape(x) == shape {
+            return x;
+        }
+        self.apply(broadcast::Broadcast { shape: shape.clone() }, &[x])
+    }
+
+    /// The sum of `x` over whatever stretching `shape` to `x`'s shape repeats:
+    /// the gradient of [`Graph::broadcast`].
+    pub fn sum_to(&mut self, x: NodeId, shape: &Shape) -> NodeId {
+        let mut x = x;
+        // The last axis first: rows are reduced where they lie in memory.
+        let extra = self.shape(x).rank() - shape.rank();
+        for axis in (0..self.shape(x).rank()).rev() {
+            let one = crate::shape::Dim::Fixed(1);
+            let stretched = axis < extra || shape.dims[axis - extra] == one;
+            if stretched && self.shape(x).dims[axis] != one {
+                x = self.reduce(Reduction::Sum, Axis::Example(axis), x);
+            }
+        }
+        if self.shape(x).batched && !shape.batched {
+            x = self.reduce(Reduction::Sum, Axis::Batch, x);
+        }
+        self.reshape(x, shape)
+    }
+
+    /// One axis reduced, its size now one; the batch axis goes.
+    pub fn reduce(&mut self, reduction: Reduction, axis: Axis, x: NodeId) -> NodeId {
+        self.apply(Reduce { reduction, axis }, &[x])
+    }
+
+    /// The sum over one axis of the example, kept with size one.
+    pub fn sum_axis(&mut self, x: NodeId, axis: usize) -> NodeId {
+        self.reduce(Reduction::Sum, Axis::Example(axis), x)
+    }
+
+    /// The largest over one axis of the example, kept with size one.
+    pub fn max_axis(&mut self, x: NodeId, axis: usize) -> NodeId {
+        self.reduce(Reduction::Max, Axis::Example(axis), x)
+    }
+
+    /// The sum of everything, over the batch too: a single number.
+    pub fn sum_all(&mut self, x: NodeId) -> NodeId {
+        self.sum_to(x, &Shape::scalar())
+    }
+
+    /// The mean of everything, over the batch too: a single number.
+    pub fn mean_all(&mut self, x: NodeId) -> NodeId {
+        self.apply(mean::Mean { over: mean::Over::Everything }, &[x])
+    }
+
+    /// The same elements in another shape, row-major.
+    pub fn reshape(&mut self, x: NodeId, shape: &Shape) -> NodeId {
+        debug_assert_eq!(self.shape(x).batched, shape.batched);
+        if self.shape(x).dims == shape.dims {
+            return x;
+        }
+        self.apply(reshape::Reshape { dims: shape.dims.clone() }, &[x])
+    }
+
+    /// The example's axes in another order.
+    pub fn permute(&mut self, x: NodeId, axes: &[usize]) -> NodeId {
+        if axes.iter().enumerate().all(|(i, a)| i == *a) {
+            return x;
+        }
+        self.apply(
+            transpose::Transpose { axes: Some(axes.iter().map(|a| *a as i64).collect()) },
+            &[x],
+        )
+    }
+}

@@ -1,0 +1,327 @@
+//! The graph of a network: nodes hold an operation, edges carry an operand's
+//! place. Forward values, gradients and optimizer updates live in one graph.
+//!
+//! Guarantees, checked by [`Graph::verify`]:
+//! - nodes are only appended, after their operands: the order of their numbers
+//!   is a topological order;
+//! - no computation is there twice: adding an operation on operands that it
+//!   already has gives the node that is there (common subexpressions);
+//! - every node has the type that its operation's shape function says.
+
+mod build;
+mod dot;
+mod print;
+mod verify;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use petgraph::Direction;
+use petgraph::graph::{DiGraph, NodeIndex};
+use petgraph::visit::EdgeRef;
+
+use crate::error::Mistake;
+use crate::ops::Op;
+use crate::shape::{Argument, DType, Facts, Shape, Type};
+
+pub use dot::dot;
+
+/// Names a node of one graph.
+pub type NodeId = NodeIndex<u32>;
+
+/// One computation.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// What it computes.
+    pub op: Op,
+    /// Of which type.
+    pub ty: Type,
+    /// What the user called it, or the expression that it came from.
+    pub name: Option<Arc<str>>,
+}
+
+/// What a node is computed for.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Root {
+    /// What the network returns under this name.
+    Output(String),
+    /// The loss, a single number.
+    Loss,
+    /// A metric, a single number.
+    Metric(String),
+    /// The gradient of the loss with respect to a parameter.
+    Gradient(usize),
+    /// The parameter's next value: the parameter is overwritten.
+    Assign(usize),
+}
+
+/// See the [module](self).
+#[derive(Clone, Debug)]
+pub struct Graph {
+    nodes: DiGraph<Node, u32>,
+    batch: usize,
+    roots: Vec<(Root, NodeId)>,
+    known: HashMap<(Op, Vec<NodeId>), NodeId>,
+}
+
+impl Graph {
+    /// An empty graph for batches of `batch` examples.
+    pub fn new(batch: usize) -> Graph {
+        Graph { nodes: DiGraph::default(), batch, roots: Vec::new(), known: HashMap::new() }
+    }
+
+    /// The same graph for another number of examples.
+    pub fn with_batch(&self, batch: usize) -> Graph {
+        Graph { batch, ..self.clone() }
+    }
+
+    /// How many examples a batched value holds.
+    pub fn batch(&self) -> usize {
+        self.batch
+    }
+
+    /// Number of nodes.
+    pub fn len(&self) -> usize {
+        self.nodes.node_count()
+    }
+
+    /// Whether there are no nodes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All nodes, operands before their users.
+    pub fn ids(&self) -> impl DoubleEndedIterator<Item = NodeId> + use<> {
+        (0..self.len() as u32).map(|i| NodeId::new(i as usize))
+    }
+
+    /// A node.
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id]
+    }
+
+    /// A node's operation.
+    pub fn op(&self, id: NodeId) -> &Op {
+        &self.nodes[id].op
+    }
+
+    /// A node's type.
+    pub fn ty(&self, id: NodeId) -> &Type {
+        &self.nodes[id].ty
+    }
+
+    /// A node's shape.
+    pub fn shape(&self, id: NodeId) -> &Shape {
+        &self.nodes[id].ty.shape
+    }
+
+    /// A node's sizes, the batch first where it has one.
+    pub fn sizes(&self, id: NodeId) -> Vec<usize> {
+        self.shape(id).full_sizes(self.batch)
+    }
+
+    /// A node's operands, in their places.
+    pub fn operands(&self, id: NodeId) -> Vec<NodeId> {
+        let mut operands: Vec<_> = self
+            .nodes
+            .edges_directed(id, Direction::Incoming)
+            .map(|e| (*e.weight(), e.source()))
+            .collect();
+        operands.sort_unstable();
+        operands.into_iter().map(|(_, source)| source).collect()
+    }
+
+    /// The nodes that have this one as an operand, each once, in order.
+    pub fn users(&self, id: NodeId) -> Vec<NodeId> {
+        let mut users: Vec<_> = self.nodes.neighbors_directed(id, Direction::Outgoing).collect();
+        users.sort_unstable();
+        users.dedup();
+        users
+    }
+
+    /// The roots, in the order in which they were added.
+    pub fn roots(&self) -> &[(Root, NodeId)] {
+        &self.roots
+    }
+
+    /// The node of a root.
+    pub fn root(&self, root: &Root) -> Option<NodeId> {
+        self.roots.iter().find(|(r, _)| r == root).map(|(_, id)| *id)
+    }
+
+    /// Adds a root.
+    pub fn add_root(&mut self, root: Root, id: NodeId) {
+        self.roots.push((root, id));
+    }
+
+    /// Keeps the roots that `keep` accepts.
+    pub fn retain_roots(&mut self, keep: impl Fn(&Root) -> bool) {
+        self.roots.retain(|(root, _)| keep(root));
+    }
+
+    /// What the user calls a node, or its operation and number.
+    pub fn label(&self, id: NodeId) -> String {
+        match &self.node(id).name {
+            Some(name) => name.to_string(),
+            None => format!("{} %{}", self.op(id).name(), id.index()),
+        }
+    }
+
+    /// Names a node that has no name yet.
+    pub fn name(&mut self, id: NodeId, name: &str) {
+        let node = &mut self.nodes[id];
+        if node.name.is_none() {
+            node.name = Some(name.into());
+        }
+    }
+
+    /// Adds an operation on operands that a user wrote as `names`. Operands
+    /// are broadcast first where the operation asks for it. What sizes leave
+    /// undecided goes into `facts`.
+    pub fn call(
+        &mut self,
+        op: Op,
+        operands: &[NodeId],
+        names: &[&str],
+        facts: &mut Facts,
+    ) -> Result<NodeId, Mistake> {
+        let stretched = self.stretch(&op, operands, names, facts)?;
+        let arguments: Vec<_> = stretched
+            .iter()
+            .zip(names)
+            .map(|(id, name)| Argument { name, ty: self.ty(*id) })
+            .collect();
+        let ty = op.shape(&arguments, facts)?;
+        // Losses do not broadcast, but a parameter may be compared with a batch.
+        let operands = if stretched.len() > 1 && matches_elementwise(&op) {
+            stretched.iter().map(|x| self.broadcast(*x, &ty.shape)).collect()
+        } else {
+            stretched
+        };
+        Ok(self.insert(op, operands, ty))
+    }
+
+    fn stretch(
+        &mut self,
+        op: &Op,
+        operands: &[NodeId],
+        names: &[&str],
+        facts: &mut Facts,
+    ) -> Result<Vec<NodeId>, Mistake> {
+        if !op.broadcasts() || operands.len() < 2 || !operands.iter().all(|x| self.ty(*x).is_real())
+        {
+            return Ok(operands.to_vec());
+        }
+        let mut shape = self.shape(operands[0]).clone();
+        for (i, other) in operands.iter().enumerate().skip(1) {
+            let mistake = || {
+                Mistake::call(format!(
+                    "`{}` of shape {} and `{}` of shape {} do not broadcast: \
+                     axes are matched from the last, and sizes must be equal or 1",
+                    names[0],
+                    self.shape(operands[0]),
+                    names[i],
+                    self.shape(*other),
+                ))
+            };
+            shape = facts.broadcast(&shape, self.shape(*other), mistake)?;
+        }
+        Ok(operands.iter().map(|x| self.broadcast(*x, &shape)).collect())
+    }
+
+    /// Adds an operation on operands that fit it: for passes of the compiler.
+    ///
+    /// # Panics
+    /// Where they do not fit: a bug in the pass.
+    pub fn apply(&mut self, op: impl Into<Op>, operands: &[NodeId]) -> NodeId {
+        let op = op.into();
+        let ty = match self.infer(&op, operands) {
+            Ok(ty) => ty,
+            Err(mistake) => panic!("a pass of the compiler built a wrong node: {mistake}"),
+        };
+        self.insert(op, operands.to_vec(), ty)
+    }
+
+    /// The type that an operation has on operands of this graph.
+    fn infer(&self, op: &Op, operands: &[NodeId]) -> Result<Type, Mistake> {
+        let labels: Vec<_> = operands.iter().map(|x| self.label(*x)).collect();
+        let arguments: Vec<_> = operands
+            .iter()
+            .zip(&labels)
+            .map(|(x, name)| Argument { name, ty: self.ty(*x) })
+            .collect();
+        // A bound graph has no symbols; one with symbols has had its facts
+        // recorded when the call was made.
+        op.shape(&arguments, &mut Facts::default())
+    }
+
+    fn insert(&mut self, op: Op, operands: Vec<NodeId>, ty: Type) -> NodeId {
+        let key = (op, operands);
+        if let Some(id) = self.known.get(&key) {
+            return *id;
+        }
+        let id = self.nodes.add_node(Node { op: key.0.clone(), ty, name: None });
+        for (place, operand) in key.1.iter().enumerate() {
+            self.nodes.add_edge(*operand, id, place as u32);
+        }
+        self.known.insert(key, id);
+        id
+    }
+
+    /// Builds a graph with the same roots by handing every node that they need
+    /// to `rewrite`, operands first and already rewritten. What no root needs
+    /// is left out.
+    pub fn rebuild(&self, mut rewrite: impl FnMut(&mut Graph, &Op, &[NodeId]) -> NodeId) -> Graph {
+        let mut graph = Graph::new(self.batch);
+        let mut new = vec![None; self.len()];
+        let needed = self.needed();
+        for id in self.ids().filter(|id| needed[id.index()]) {
+            let operands: Vec<NodeId> = self
+                .operands(id)
+                .into_iter()
+                .map(|x| new[x.index()].expect("operands come first"))
+                .collect();
+            let image = rewrite(&mut graph, self.op(id), &operands);
+            debug_assert_eq!(graph.ty(image), self.ty(id), "{} changed its type", self.label(id));
+            if let Some(name) = &self.node(id).name {
+                graph.name(image, name);
+            }
+            new[id.index()] = Some(image);
+        }
+        for (root, id) in &self.roots {
+            graph.add_root(root.clone(), new[id.index()].expect("roots are needed"));
+        }
+        graph
+    }
+
+    /// For every node, whether a root needs it.
+    pub fn needed(&self) -> Vec<bool> {
+        let mut needed = vec![false; self.len()];
+        for (_, id) in &self.roots {
+            needed[id.index()] = true;
+        }
+        for id in self.ids().rev() {
+            if needed[id.index()] {
+                for x in self.operands(id) {
+                    needed[x.index()] = true;
+                }
+            }
+        }
+        needed
+    }
+}
+
+/// Whether all operands must have the result's shape.
+fn matches_elementwise(op: &Op) -> bool {
+    matches!(op.lower(), crate::ops::Lowering::Elementwise(_))
+}
+
+impl DType {
+    /// In a word.
+    pub fn word(&self) -> &'static str {
+        match self {
+            DType::Real => "f32",
+            DType::Index { .. } => "u32",
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! A graph as text, a node a line: what `BILRO_DUMP=graph` writes.
+
+use std::fmt;
+
+use super::{Graph, Root};
+
+impl fmt::Display for Graph {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "graph for batches of {}", self.batch())?;
+        for id in self.ids() {
+            let node = self.node(id);
+            let operands: Vec<_> =
+                self.operands(id).iter().map(|x| format!("%{}", x.index())).collect();
+            let batch = if node.ty.shape.batched { "batch×" } else { "" };
+            write!(f, "%{} = {:?}({})", id.index(), node.op, operands.join(", "))?;
+            write!(f, " : {} {batch}{}", node.ty.dtype.word(), node.ty.shape)?;
+            match &node.name {
+                Some(name) => writeln!(f, "  // {name}")?,
+                None => writeln!(f)?,
+            }
+        }
+        for (root, id) in self.roots() {
+            writeln!(f, "{root} = %{}", id.index())?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Root {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Root::Output(name) => write!(f, "output {name}"),
+            Root::Loss => f.write_str("loss"),
+            Root::Metric(name) => write!(f, "metric {name}"),
+            Root::Gradient(parameter) => write!(f, "gradient of parameter {parameter}"),
+            Root::Assign(parameter) => write!(f, "next parameter {parameter}"),
+        }
+    }
+}

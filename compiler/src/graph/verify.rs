@@ -1,0 +1,58 @@
+//! The rules that every graph keeps; run after every pass in tests and debug
+//! builds.
+
+use super::{Graph, Root};
+use crate::ops::Op;
+use crate::shape::{Dim, Shape};
+
+impl Graph {
+    /// Checks what the [module](super) guarantees, and that a compiled graph
+    /// has no symbolic sizes, that the loss and metrics are single numbers and
+    /// that what is assigned fits its parameter. Says which node breaks what.
+    pub fn verify(&self) -> Result<(), String> {
+        for id in self.ids() {
+            let node = self.node(id);
+            let fail =
+                |what: String| Err(format!("node {} ({}): {what}", id.index(), self.label(id)));
+            let operands = self.operands(id);
+            if let Some(late) = operands.iter().find(|x| **x >= id) {
+                return fail(format!("operand {} comes after it", late.index()));
+            }
+            if node.ty.shape.dims.iter().any(|d| matches!(d, Dim::Symbol(_))) {
+                return fail(format!("has symbolic size {}", node.ty.shape));
+            }
+            if node.ty.shape.dims.contains(&Dim::Fixed(0)) {
+                return fail(format!("has an axis of size 0: {}", node.ty.shape));
+            }
+            match self.infer(&node.op, &operands) {
+                Ok(ty) if ty == node.ty => {}
+                Ok(ty) => return fail(format!("is {}, but its operation gives {ty}", node.ty)),
+                Err(mistake) => return fail(mistake.message),
+            }
+            if self.known.get(&(node.op.clone(), operands)) != Some(&id) {
+                return fail("is there twice".into());
+            }
+        }
+        for (root, id) in &self.roots {
+            let shape = self.shape(*id);
+            match root {
+                Root::Loss | Root::Metric(_) if *shape != Shape::scalar() => {
+                    return Err(format!("{root:?} is not a single number but {shape}"));
+                }
+                Root::Assign(parameter) | Root::Gradient(parameter) => {
+                    let wrong = self.ids().any(|p| match self.op(p) {
+                        Op::Parameter(op) => op.index == *parameter && op.shape != *shape,
+                        _ => false,
+                    });
+                    if wrong {
+                        return Err(format!(
+                            "{root:?} does not have its parameter's shape: {shape}"
+                        ));
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}

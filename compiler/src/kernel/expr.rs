@@ -1,0 +1,207 @@
+//! Formulas of kernels: what is computed for one element, as a graph of scalar
+//! operations over what the kernel loads.
+//!
+//! The same formula is never there twice, so that what two results share is
+//! computed once.
+
+use std::collections::HashMap;
+
+use super::scalar::{Kind, Scalar};
+
+/// Names a formula of one [`Expressions`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub struct Expr(pub u32);
+
+/// One step of a formula.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Term {
+    /// The float with these bits.
+    Float(u32),
+    /// A whole number.
+    Int(i32),
+    /// The element of one of the kernel's loads.
+    Load(usize, Kind),
+    /// Where the element lies on the kernel's last axis.
+    Position,
+    /// The result of one of the kernel's reductions, or of its sum of products.
+    Reduced(usize),
+    /// An operation.
+    Apply(Scalar, Vec<Expr>),
+}
+
+/// The formulas of a kernel; see the [module](self).
+#[derive(Clone, Default, Debug)]
+pub struct Expressions {
+    terms: Vec<Term>,
+    known: HashMap<Term, Expr>,
+}
+
+macro_rules! operations {
+    ($($(#[$doc:meta])* $name:ident($($x:ident),+) => $scalar:expr;)*) => {
+        $($(#[$doc])* pub fn $name(&mut self, $($x: Expr),+) -> Expr {
+            self.apply($scalar, &[$($x),+])
+        })*
+    };
+}
+
+impl Expressions {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.terms.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.terms.is_empty()
+    }
+
+    /// A formula's last step.
+    pub fn term(&self, e: Expr) -> &Term {
+        &self.terms[e.0 as usize]
+    }
+
+    /// All formulas, parts before what they are part of.
+    pub fn iter(&self) -> impl Iterator<Item = (Expr, &Term)> {
+        self.terms.iter().enumerate().map(|(i, t)| (Expr(i as u32), t))
+    }
+
+    /// What a formula gives.
+    pub fn kind(&self, e: Expr) -> Kind {
+        match self.term(e) {
+            Term::Float(_) | Term::Reduced(_) => Kind::Float,
+            Term::Int(_) | Term::Position => Kind::Int,
+            Term::Load(_, kind) => *kind,
+            Term::Apply(scalar, _) => scalar.result(),
+        }
+    }
+
+    /// Adds a step, or finds it.
+    pub fn push(&mut self, term: Term) -> Expr {
+        let next = Expr(self.terms.len() as u32);
+        let e = *self.known.entry(term.clone()).or_insert(next);
+        if e == next {
+            self.terms.push(term);
+        }
+        e
+    }
+
+    /// A float.
+    pub fn float(&mut self, x: f32) -> Expr {
+        self.push(Term::Float(x.to_bits()))
+    }
+
+    /// A whole number.
+    pub fn int(&mut self, x: i32) -> Expr {
+        self.push(Term::Int(x))
+    }
+
+    /// Where the element lies on the kernel's last axis.
+    pub fn position(&mut self) -> Expr {
+        self.push(Term::Position)
+    }
+
+    /// An operation. On constants alone it is carried out here.
+    pub fn apply(&mut self, scalar: Scalar, x: &[Expr]) -> Expr {
+        debug_assert!(
+            x.iter().map(|x| self.kind(*x)).eq(scalar.operands().iter().copied()),
+            "{scalar:?} on operands of other kinds"
+        );
+        let constants: Option<Vec<u32>> = x.iter().map(|x| self.constant(*x)).collect();
+        if let Some(bits) = constants {
+            match scalar.result() {
+                Kind::Float => return self.push(Term::Float(scalar.evaluate(&bits))),
+                Kind::Int => return self.push(Term::Int(scalar.evaluate(&bits) as i32)),
+                Kind::Mask => {}
+            }
+        }
+        self.push(Term::Apply(scalar, x.to_vec()))
+    }
+
+    fn constant(&self, e: Expr) -> Option<u32> {
+        match self.term(e) {
+            Term::Float(bits) => Some(*bits),
+            Term::Int(n) => Some(*n as u32),
+            _ => None,
+        }
+    }
+
+    operations! {
+        /// `a + b`
+        add(a, b) => Scalar::Add;
+        /// `a - b`
+        sub(a, b) => Scalar::Sub;
+        /// `a · b`
+        mul(a, b) => Scalar::Mul;
+        /// `a / b`
+        div(a, b) => Scalar::Div;
+        /// See [`Scalar::Max`].
+        max(a, b) => Scalar::Max;
+        /// See [`Scalar::Min`].
+        min(a, b) => Scalar::Min;
+        /// `-a`
+        neg(a) => Scalar::Neg;
+        /// `|a|`
+        abs(a) => Scalar::Abs;
+        /// `√a`
+        sqrt(a) => Scalar::Sqrt;
+        /// `a · b + c`, rounded once.
+        mul_add(a, b, c) => Scalar::MulAdd;
+        /// `a > b`
+        greater(a, b) => Scalar::Greater;
+        /// `a ≥ b`
+        greater_equal(a, b) => Scalar::GreaterEqual;
+        /// `a = b`
+        equal(a, b) => Scalar::Equal;
+        /// `mask ? a : b`
+        select(mask, a, b) => Scalar::Select;
+        /// `a + b` on whole numbers.
+        int_add(a, b) => Scalar::IntAdd;
+        /// `a - b` on whole numbers.
+        int_sub(a, b) => Scalar::IntSub;
+        /// `a = b` on whole numbers.
+        int_equal(a, b) => Scalar::IntEqual;
+        /// `a > b` on whole numbers.
+        int_greater(a, b) => Scalar::IntGreater;
+        /// `a & b`, bit by bit.
+        and(a, b) => Scalar::And;
+        /// `a | b`, bit by bit.
+        or(a, b) => Scalar::Or;
+        /// The nearest float.
+        to_float(a) => Scalar::ToFloat;
+        /// A float's bits.
+        to_bits(a) => Scalar::ToBits;
+        /// The float with these bits.
+        from_bits(a) => Scalar::FromBits;
+    }
+
+    /// `a << by`
+    pub fn shift_left(&mut self, a: Expr, by: u8) -> Expr {
+        self.apply(Scalar::ShiftLeft(by), &[a])
+    }
+
+    /// `a >> by`, keeping the sign.
+    pub fn shift_right(&mut self, a: Expr, by: u8) -> Expr {
+        self.apply(Scalar::ShiftRight(by), &[a])
+    }
+
+    /// 1 where the mask is true, else 0.
+    pub fn indicator(&mut self, mask: Expr) -> Expr {
+        let (one, zero) = (self.float(1.0), self.float(0.0));
+        self.select(mask, one, zero)
+    }
+
+    /// The mask of an [`Self::indicator`], or of what is greater than zero.
+    pub fn is_set(&mut self, indicator: Expr) -> Expr {
+        let (one, zero) = (self.float(1.0), self.float(0.0));
+        match self.term(indicator) {
+            Term::Apply(Scalar::Select, x) if x[1] == one && x[2] == zero => x[0],
+            _ => self.greater(indicator, zero),
+        }
+    }
+
+    /// `x` where it is NaN, else `otherwise`.
+    pub fn keep_nan(&mut self, x: Expr, otherwise: Expr) -> Expr {
+        let is_number = self.equal(x, x);
+        self.select(is_number, otherwise, x)
+    }
+}

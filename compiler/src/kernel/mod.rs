@@ -1,0 +1,3 @@
+pub mod expr;
+mod functions;
+pub mod scalar;

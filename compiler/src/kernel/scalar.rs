@@ -1,0 +1,152 @@
+//! The arithmetic of one lane: what every emitter must be able to do, and, for
+//! the slow evaluator, exactly what it means.
+
+/// What a lane holds. All are 32 bits wide.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Kind {
+    /// A float.
+    Float,
+    /// A signed whole number, wrapping.
+    Int,
+    /// True or false.
+    Mask,
+}
+
+/// One operation on lanes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Scalar {
+    /// `a + b`
+    Add,
+    /// `a - b`
+    Sub,
+    /// `a · b`
+    Mul,
+    /// `a / b`
+    Div,
+    /// `a > b ? a : b`: where one of them is NaN, `b`.
+    Max,
+    /// `a < b ? a : b`: where one of them is NaN, `b`.
+    Min,
+    /// `-a`
+    Neg,
+    /// `|a|`
+    Abs,
+    /// `√a`, correctly rounded.
+    Sqrt,
+    /// `a · b + c`, rounded once.
+    MulAdd,
+    /// `a > b`; false with NaN.
+    Greater,
+    /// `a ≥ b`; false with NaN.
+    GreaterEqual,
+    /// `a = b`; false with NaN.
+    Equal,
+    /// `mask ? a : b`, on floats.
+    Select,
+    /// `a + b` on whole numbers.
+    IntAdd,
+    /// `a - b` on whole numbers.
+    IntSub,
+    /// `a = b` on whole numbers.
+    IntEqual,
+    /// `a > b` on whole numbers.
+    IntGreater,
+    /// `a & b`, bit by bit.
+    And,
+    /// `a | b`, bit by bit.
+    Or,
+    /// `a << n`
+    ShiftLeft(u8),
+    /// `a >> n`, keeping the sign.
+    ShiftRight(u8),
+    /// The nearest float.
+    ToFloat,
+    /// A float's bits.
+    ToBits,
+    /// The float with these bits.
+    FromBits,
+}
+
+impl Scalar {
+    /// The kinds of its operands.
+    pub fn operands(self) -> &'static [Kind] {
+        use Kind::*;
+        match self {
+            Scalar::Add | Scalar::Sub | Scalar::Mul | Scalar::Div | Scalar::Max | Scalar::Min => {
+                &[Float, Float]
+            }
+            Scalar::Greater | Scalar::GreaterEqual | Scalar::Equal => &[Float, Float],
+            Scalar::Neg | Scalar::Abs | Scalar::Sqrt | Scalar::ToBits => &[Float],
+            Scalar::MulAdd => &[Float, Float, Float],
+            Scalar::Select => &[Mask, Float, Float],
+            Scalar::IntAdd
+            | Scalar::IntSub
+            | Scalar::IntEqual
+            | Scalar::IntGreater
+            | Scalar::And
+            | Scalar::Or => &[Int, Int],
+            Scalar::ShiftLeft(_) | Scalar::ShiftRight(_) | Scalar::ToFloat | Scalar::FromBits => {
+                &[Int]
+            }
+        }
+    }
+
+    /// The kind of its result.
+    pub fn result(self) -> Kind {
+        match self {
+            Scalar::Greater
+            | Scalar::GreaterEqual
+            | Scalar::Equal
+            | Scalar::IntEqual
+            | Scalar::IntGreater => Kind::Mask,
+            Scalar::IntAdd
+            | Scalar::IntSub
+            | Scalar::And
+            | Scalar::Or
+            | Scalar::ShiftLeft(_)
+            | Scalar::ShiftRight(_)
+            | Scalar::ToBits => Kind::Int,
+            _ => Kind::Float,
+        }
+    }
+
+    /// The result's bits from the operands' bits; a mask is 0 or !0.
+    pub fn evaluate(self, x: &[u32]) -> u32 {
+        let f = |i: usize| f32::from_bits(x[i]);
+        let n = |i: usize| x[i] as i32;
+        let mask = |b: bool| if b { !0 } else { 0 };
+        let float = f32::to_bits;
+        match self {
+            Scalar::Add => float(f(0) + f(1)),
+            Scalar::Sub => float(f(0) - f(1)),
+            Scalar::Mul => float(f(0) * f(1)),
+            Scalar::Div => float(f(0) / f(1)),
+            Scalar::Max => float(if f(0) > f(1) { f(0) } else { f(1) }),
+            Scalar::Min => float(if f(0) < f(1) { f(0) } else { f(1) }),
+            Scalar::Neg => x[0] ^ 0x8000_0000,
+            Scalar::Abs => x[0] & 0x7FFF_FFFF,
+            Scalar::Sqrt => float(f(0).sqrt()),
+            Scalar::MulAdd => float(f(0).mul_add(f(1), f(2))),
+            Scalar::Greater => mask(f(0) > f(1)),
+            Scalar::GreaterEqual => mask(f(0) >= f(1)),
+            Scalar::Equal => mask(f(0) == f(1)),
+            Scalar::Select => {
+                if x[0] != 0 {
+                    x[1]
+                } else {
+                    x[2]
+                }
+            }
+            Scalar::IntAdd => x[0].wrapping_add(x[1]),
+            Scalar::IntSub => x[0].wrapping_sub(x[1]),
+            Scalar::IntEqual => mask(x[0] == x[1]),
+            Scalar::IntGreater => mask(n(0) > n(1)),
+            Scalar::And => x[0] & x[1],
+            Scalar::Or => x[0] | x[1],
+            Scalar::ShiftLeft(by) => x[0] << by,
+            Scalar::ShiftRight(by) => (n(0) >> by) as u32,
+            Scalar::ToFloat => float(n(0) as f32),
+            Scalar::ToBits | Scalar::FromBits => x[0],
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! `y = x·W + b` over the last axis; `W` is `[in, out]`, `b` is `[out]`.
+//!
+//! Both start uniform within `1/√in`, as PyTorch's do.
+
+use super::Layer;
+use crate::error::Mistake;
+use crate::graph::NodeId;
+use crate::network::{Init, Scope};
+use crate::ops::{Attribute, AttributeKind, Attributes, add, matmul};
+use crate::shape::{Dim, Shape};
+
+/// See the [module](self).
+#[derive(Clone, Debug)]
+pub struct Linear {
+    /// `None`: whatever it is used on first.
+    in_features: Option<Dim>,
+    out_features: Dim,
+    bias: bool,
+}
+
+impl Layer for Linear {
+    const NAME: &'static str = "Linear";
+    const ATTRIBUTES: &'static [Attribute] = &[
+        Attribute { name: "in_features", kind: AttributeKind::Size, default: Some("inferred") },
+        Attribute { name: "out_features", kind: AttributeKind::Size, default: None },
+        Attribute { name: "bias", kind: AttributeKind::Flag, default: Some("true") },
+    ];
+    const POSITIONAL: &'static [&'static [&'static str]] =
+        &[&[], &["out_features"], &["in_features", "out_features"]];
+
+    fn from_call(attributes: &Attributes) -> Result<Linear, Mistake> {
+        Ok(Linear {
+            in_features: attributes.size("in_features"),
+            out_features: attributes
+                .size("out_features")
+                .ok_or_else(|| Mistake::call("`Linear` needs `out_features`"))?,
+            bias: attributes.flag("bias").unwrap_or(true),
+        })
+    }
+
+    fn apply(&self, scope: &mut Scope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
+        let ty = scope.ty(x.0).clone();
+        if !ty.is_real() {
+            let message = format!("`{}` takes reals, but `{}` is `{ty}`", scope.shown(), x.1);
+            return Err(Mistake::operand(0, message));
+        }
+        let Some(has) = ty.shape.dims.last() else {
+            let message =
+                format!("`{}` takes features, but `{}` is a single number", scope.shown(), x.1);
+            return Err(Mistake::operand(0, message));
+        };
+        let takes = self.in_features.clone().unwrap_or_else(|| has.clone());
+        let init = || Init::Linear { fan_in: takes.clone() };
+        let dims = vec![takes.clone(), self.out_features.clone()];
+        let wrong = |takes: &Dim, scope: &Scope<'_>| {
+            Mistake::call(format!(
+                "`{}` takes {takes} features, but `{}` has {has}",
+                scope.shown(),
+                x.1
+            ))
+        };
+        let mistake = wrong(&takes, scope);
+        scope.same(&takes, has, mistake)?;
+        let weight = scope.parameter("weight", dims, init())?;
+        // Where its input was inferred, a second use may differ from the first.
+        let takes = scope.ty(weight).shape.dims[0].clone();
+        let mistake = wrong(&takes, scope);
+        scope.same(&takes, has, mistake)?;
+        let y = scope.call(matmul::MatMul, &[x, (weight, "weight")])?;
+        if !self.bias {
+            return Ok(y);
+        }
+        let bias = scope.parameter("bias", vec![self.out_features.clone()], init())?;
+        scope.call(add::Add, &[(y, "x·W"), (bias, "bias")])
+    }
+
+    fn describe(&self, input: &Shape) -> String {
+        let in_features = input.dims.last().map_or(String::new(), |d| format!("{d}, "));
+        let bias = if self.bias { "" } else { ", bias = false" };
+        format!("Linear({in_features}{}{bias})", self.out_features)
+    }
+}

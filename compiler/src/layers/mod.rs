@@ -1,0 +1,115 @@
+//! Layers: parameters and the operations that they stand for, under a name.
+//!
+//! A layer is one file and one line below.
+
+use crate::error::Mistake;
+use crate::graph::NodeId;
+use crate::network::Scope;
+use crate::ops::{Attribute, Attributes};
+use crate::shape::Shape;
+
+/// What a layer is made of.
+pub trait Layer: Clone + std::fmt::Debug {
+    /// Its name in the language, PyTorch's.
+    const NAME: &'static str;
+
+    /// Its attributes.
+    const ATTRIBUTES: &'static [Attribute];
+
+    /// What arguments without a name mean, for each number of them that is
+    /// allowed.
+    const POSITIONAL: &'static [&'static [&'static str]] = &[&[]];
+
+    /// The layer that attributes mean; they have been checked against
+    /// [`Self::ATTRIBUTES`].
+    fn from_call(attributes: &Attributes) -> Result<Self, Mistake>;
+
+    /// Its operations on a value.
+    fn apply(&self, scope: &mut Scope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake>;
+
+    /// What it is on values of this shape, as `Linear(784, 128)`.
+    fn describe(&self, input: &Shape) -> String;
+}
+
+/// A layer's line in the registry, as data.
+#[derive(Debug)]
+pub struct Entry {
+    /// Its name.
+    pub name: &'static str,
+    /// Its attributes.
+    pub attributes: &'static [Attribute],
+    /// See [`Layer::POSITIONAL`].
+    pub positional: &'static [&'static [&'static str]],
+    /// The layer that attributes mean.
+    pub from_call: fn(&Attributes) -> Result<AnyLayer, Mistake>,
+}
+
+impl Entry {
+    /// The layer as it is shown to a user: `Linear(in_features = inferred, out_features, bias = true)`.
+    pub fn show(&self) -> String {
+        let attributes: Vec<_> = self
+            .attributes
+            .iter()
+            .map(|a| match a.default {
+                Some(default) => format!("{} = {default}", a.name),
+                None => a.name.to_string(),
+            })
+            .collect();
+        format!("{}({})", self.name, attributes.join(", "))
+    }
+}
+
+macro_rules! layers {
+    ($($module:ident :: $Variant:ident),* $(,)?) => {
+        $(pub mod $module;)*
+
+        /// Every layer there is.
+        #[derive(Clone, Debug)]
+        pub enum AnyLayer {
+            $(#[doc = concat!("See [`", stringify!($module), "`].")] $Variant($module::$Variant),)*
+        }
+
+        /// The registry, in its order.
+        pub const ALL: &[Entry] = &[$(Entry {
+            name: <$module::$Variant as Layer>::NAME,
+            attributes: <$module::$Variant as Layer>::ATTRIBUTES,
+            positional: <$module::$Variant as Layer>::POSITIONAL,
+            from_call: |a| <$module::$Variant as Layer>::from_call(a).map(AnyLayer::$Variant),
+        }),*];
+
+        impl AnyLayer {
+            /// See [`Layer::apply`].
+            pub fn apply(&self, scope: &mut Scope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
+                match self {
+                    $(AnyLayer::$Variant(layer) => layer.apply(scope, x),)*
+                }
+            }
+
+            /// See [`Layer::describe`].
+            pub fn describe(&self, input: &Shape) -> String {
+                match self {
+                    $(AnyLayer::$Variant(layer) => layer.describe(input),)*
+                }
+            }
+        }
+    };
+}
+
+layers! {
+    linear::Linear,
+    relu::ReLU,
+    sigmoid::Sigmoid,
+    tanh::Tanh,
+    softmax::Softmax,
+    log_softmax::LogSoftmax,
+}
+
+/// The layer of this name.
+pub fn find(name: &str) -> Option<&'static Entry> {
+    ALL.iter().find(|e| e.name == name)
+}
+
+/// The names of all layers.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    ALL.iter().map(|e| e.name)
+}

@@ -1,0 +1,465 @@
+//! Builds a network call by call, in the language's own terms.
+//!
+//! Every call checks names, counts, attributes and shapes, and says what is
+//! wrong and which part of the call is to blame. A call that fails changes
+//! nothing.
+
+use super::{Init, Input, Layer, Network, Parameter};
+use crate::error::{Error, Mistake, nearest};
+use crate::graph::{Graph, NodeId, Root};
+use crate::layers::{self, AnyLayer};
+use crate::ops::{self, AttributeValue, Attributes, Number, Op};
+use crate::shape::{Dim, Fact, Facts, Shape, Type};
+
+/// See the [module](self).
+#[derive(Debug)]
+pub struct Builder {
+    name: String,
+    graph: Graph,
+    inputs: Vec<Input>,
+    parameters: Vec<(usize, Parameter)>,
+    layers: Vec<DeclaredLayer>,
+    facts: Facts,
+    /// Counts declarations, so that what is made at first use keeps its place.
+    declared: usize,
+}
+
+/// Names a layer of one builder.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LayerId(usize);
+
+/// How the elements of a loss become one number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LossReduction {
+    /// Their mean over example and batch.
+    Mean,
+    /// Their sum over example and batch.
+    Sum,
+}
+
+#[derive(Debug)]
+struct DeclaredLayer {
+    name: String,
+    /// How messages call it: its name, or its kind where it has none.
+    shown: String,
+    place: usize,
+    layer: AnyLayer,
+    /// Its parameters, by their own names, once it has been used.
+    parameters: Vec<(String, NodeId)>,
+    used: Option<(Shape, Shape, usize)>,
+}
+
+impl Builder {
+    /// A network without anything.
+    pub fn new(name: &str) -> Builder {
+        Builder {
+            name: name.into(),
+            // Until a network is compiled, its batch size stands for any.
+            graph: Graph::new(1),
+            inputs: Vec::new(),
+            parameters: Vec::new(),
+            layers: Vec::new(),
+            facts: Facts::default(),
+            declared: 0,
+        }
+    }
+
+    /// The forward graph so far.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// Takes what symbolic sizes have left undecided since the last time.
+    pub fn take_facts(&mut self) -> Vec<Fact> {
+        std::mem::take(&mut self.facts.undecided)
+    }
+
+    /// An input: reals of a shape, or whole numbers below a bound.
+    pub fn input(&mut self, name: &str, ty: Type) -> Result<NodeId, Mistake> {
+        self.leaf(name, ty, false)
+    }
+
+    /// A target: an input that is given only for training and evaluating.
+    pub fn target(&mut self, name: &str, ty: Type) -> Result<NodeId, Mistake> {
+        self.leaf(name, ty, true)
+    }
+
+    fn leaf(&mut self, name: &str, ty: Type, is_target: bool) -> Result<NodeId, Mistake> {
+        let bound = match &ty.dtype {
+            crate::shape::DType::Index { below } => Some(below),
+            crate::shape::DType::Real => None,
+        };
+        check_sizes(ty.shape.dims.iter().chain(bound))?;
+        if self.inputs.iter().any(|i| i.name == name) {
+            return Err(Mistake::call(format!("`{name}` is declared twice")));
+        }
+        let ty = Type { shape: Shape { batched: true, ..ty.shape }, dtype: ty.dtype };
+        let index = self.inputs.len();
+        let id = self.graph.apply(ops::input::Input { index, ty: ty.clone() }, &[]);
+        self.graph.name(id, name);
+        self.inputs.push(Input { name: name.into(), ty, is_target });
+        Ok(id)
+    }
+
+    /// A parameter of its own.
+    pub fn parameter(&mut self, name: &str, dims: Vec<Dim>, init: Init) -> Result<NodeId, Mistake> {
+        self.declared += 1;
+        self.new_parameter(self.declared, name, dims, init)
+    }
+
+    fn new_parameter(
+        &mut self,
+        place: usize,
+        name: &str,
+        dims: Vec<Dim>,
+        init: Init,
+    ) -> Result<NodeId, Mistake> {
+        check_sizes(&dims)?;
+        if self.parameters.iter().any(|(_, p)| p.name == name) {
+            return Err(Mistake::call(format!("`{name}` is declared twice")));
+        }
+        let shape = Shape::unbatched(dims);
+        let index = self.parameters.len();
+        let id = self.graph.apply(ops::parameter::Parameter { index, shape: shape.clone() }, &[]);
+        self.graph.name(id, name);
+        self.parameters.push((place, Parameter { name: name.into(), shape, init }));
+        Ok(id)
+    }
+
+    /// A number.
+    pub fn number(&mut self, x: f64) -> NodeId {
+        self.graph.apply(ops::constant::Constant(Number(x as f32)), &[])
+    }
+
+    /// A function or operator of the language on operands, each with the text
+    /// that the user wrote for it.
+    pub fn call(
+        &mut self,
+        function: &str,
+        operands: &[(NodeId, &str)],
+        attributes: &Attributes,
+    ) -> Result<NodeId, Mistake> {
+        let entry = find_function(function)?;
+        let form = entry.call.expect("only operations with a call are found");
+        let shown = form.show(entry.name);
+        if operands.len() != form.operands.len() {
+            return Err(Mistake::call(wrong_count(
+                function,
+                form.operands.len(),
+                operands.len(),
+                &shown,
+            )));
+        }
+        attributes.check(function, form.attributes, &shown)?;
+        let op = (entry.from_call)(attributes)?;
+        let (ids, names): (Vec<NodeId>, Vec<&str>) = operands.iter().copied().unzip();
+        self.graph.call(op, &ids, &names, &mut self.facts)
+    }
+
+    /// A layer. Without a name it gets one from its kind: `linear1`.
+    pub fn layer(
+        &mut self,
+        name: Option<&str>,
+        kind: &str,
+        attributes: &Attributes,
+    ) -> Result<LayerId, Mistake> {
+        let entry = find_layer(kind)?;
+        attributes.check(kind, entry.attributes, &entry.show())?;
+        for (given, value) in attributes.iter() {
+            if let AttributeValue::Size(size) = value {
+                check_sizes([size]).map_err(|m| Mistake::attribute(given, m.message))?;
+            }
+        }
+        let layer = (entry.from_call)(attributes)?;
+        let chosen = match name {
+            Some(name) => name.to_string(),
+            None => self.free_name(kind),
+        };
+        self.declared += 1;
+        self.layers.push(DeclaredLayer {
+            name: chosen,
+            shown: name.unwrap_or(kind).into(),
+            place: self.declared,
+            layer,
+            parameters: Vec::new(),
+            used: None,
+        });
+        Ok(LayerId(self.layers.len() - 1))
+    }
+
+    fn free_name(&self, kind: &str) -> String {
+        let stem = kind.to_lowercase();
+        (1..)
+            .map(|i| format!("{stem}{i}"))
+            .find(|name| self.layers.iter().all(|l| l.name != *name))
+            .expect("there are more numbers than layers")
+    }
+
+    /// A layer's name.
+    pub fn layer_name(&self, layer: LayerId) -> &str {
+        &self.layers[layer.0].name
+    }
+
+    /// A layer on a value with the text that the user wrote for it. Used again,
+    /// it has the same parameters.
+    pub fn apply(&mut self, layer: LayerId, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
+        let input = self.graph.shape(x.0).clone();
+        let before = self.graph.len();
+        let any = self.layers[layer.0].layer.clone();
+        let y = any.apply(&mut Scope { builder: self, layer }, x)?;
+        let output = self.graph.shape(y).clone();
+        let multiply_adds =
+            (before..self.graph.len()).map(|i| multiply_adds(&self.graph, NodeId::new(i))).sum();
+        let name = format!("{}({})", self.layers[layer.0].name, x.1);
+        self.graph.name(y, &name);
+        let used = &mut self.layers[layer.0].used;
+        used.get_or_insert((input, output, multiply_adds));
+        Ok(y)
+    }
+
+    /// Names a value.
+    pub fn bind(&mut self, name: &str, value: NodeId) {
+        self.graph.name(value, name);
+    }
+
+    /// What `predict` returns under a name.
+    pub fn output(&mut self, name: &str, value: NodeId) -> Result<(), Mistake> {
+        if let Some(target) = self.target_of(value) {
+            return Err(Mistake::operand(
+                0,
+                format!(
+                    "output `{name}` depends on target `{target}`, which is not there when predicting"
+                ),
+            ));
+        }
+        if !self.graph.ty(value).is_real() {
+            return Err(Mistake::operand(0, format!("output `{name}` holds whole numbers")));
+        }
+        self.graph.name(value, name);
+        self.graph.add_root(Root::Output(name.into()), value);
+        Ok(())
+    }
+
+    fn target_of(&self, value: NodeId) -> Option<&str> {
+        let mut seen = vec![false; self.graph.len()];
+        seen[value.index()] = true;
+        for id in self.graph.ids().rev().filter(|id| *id <= value) {
+            if seen[id.index()] {
+                if let Op::Input(op) = self.graph.op(id)
+                    && self.inputs[op.index].is_target
+                {
+                    return Some(&self.inputs[op.index].name);
+                }
+                for x in self.graph.operands(id) {
+                    seen[x.index()] = true;
+                }
+            }
+        }
+        None
+    }
+
+    /// The loss: the mean or the sum of all elements of a value.
+    pub fn loss(&mut self, value: (NodeId, &str), reduction: LossReduction) -> Result<(), Mistake> {
+        if self.graph.root(&Root::Loss).is_some() {
+            return Err(Mistake::call("a network has one loss, and this is the second"));
+        }
+        let x = self.real(value, "a loss")?;
+        let loss = match reduction {
+            LossReduction::Mean => self.graph.mean_all(x),
+            LossReduction::Sum => self.graph.sum_all(x),
+        };
+        self.graph.name(loss, "loss");
+        self.graph.add_root(Root::Loss, loss);
+        Ok(())
+    }
+
+    /// A metric: the mean of all elements of a value.
+    pub fn metric(&mut self, name: &str, value: (NodeId, &str)) -> Result<(), Mistake> {
+        let root = Root::Metric(name.into());
+        if self.graph.root(&root).is_some() {
+            return Err(Mistake::call(format!("metric `{name}` is declared twice")));
+        }
+        let x = self.real(value, "a metric")?;
+        let mean = self.graph.mean_all(x);
+        self.graph.add_root(root, mean);
+        Ok(())
+    }
+
+    fn real(&self, (x, name): (NodeId, &str), what: &str) -> Result<NodeId, Mistake> {
+        match self.graph.ty(x).is_real() {
+            true => Ok(x),
+            false => Err(Mistake::operand(
+                0,
+                format!("{what} is made of reals, but `{name}` holds whole numbers"),
+            )),
+        }
+    }
+
+    /// The network. Where the loss compares scores with a class and there is
+    /// no metric for it, accuracy is one.
+    pub fn finish(mut self) -> Result<Network, Error> {
+        let fail = |network: &str, message: &str| Error::Declaration {
+            network: network.into(),
+            mistake: Mistake::call(message),
+        };
+        if self.graph.root(&Root::Loss).is_none() {
+            return Err(fail(&self.name, "has no loss"));
+        }
+        if let Some(fact) = self.facts.undecided.first() {
+            return Err(fail(&self.name, &fact.mistake.message));
+        }
+        self.add_accuracy();
+        // Parameters of a layer are made at its first use, but belong where it
+        // was declared.
+        let mut order: Vec<usize> = (0..self.parameters.len()).collect();
+        order.sort_by_key(|i| self.parameters[*i].0);
+        let mut place = vec![0; order.len()];
+        for (to, from) in order.iter().enumerate() {
+            place[*from] = to;
+        }
+        let graph = self.graph.rebuild(|g, op, operands| match op {
+            Op::Parameter(p) => {
+                let (index, shape) = (place[p.index], p.shape.clone());
+                g.apply(ops::parameter::Parameter { index, shape }, &[])
+            }
+            _ => g.apply(op.clone(), operands),
+        });
+        let parameters: Vec<Parameter> =
+            order.iter().map(|i| self.parameters[*i].1.clone()).collect();
+        let layers = self.layers.into_iter().filter_map(|l| {
+            let (input, output, multiply_adds) = l.used?;
+            let prefix = format!("{}.", l.name);
+            let own = parameters.iter().enumerate().filter(|(_, p)| p.name.starts_with(&prefix));
+            Some(Layer {
+                kind: l.layer.describe(&input),
+                parameters: own.map(|(i, _)| i).collect(),
+                name: l.name,
+                input,
+                output,
+                multiply_adds,
+            })
+        });
+        Ok(Network {
+            name: self.name,
+            inputs: self.inputs,
+            layers: layers.collect(),
+            parameters,
+            graph,
+        })
+    }
+
+    fn add_accuracy(&mut self) {
+        let metric = Root::Metric("accuracy".into());
+        let Some(loss) = self.graph.root(&Root::Loss) else { return };
+        if self.graph.root(&metric).is_some() {
+            return;
+        }
+        let elements = self.graph.operands(loss)[0];
+        if matches!(self.graph.op(elements), Op::CrossEntropy(_) | Op::NllLoss(_)) {
+            let operands = self.graph.operands(elements);
+            let hits = self.graph.apply(ops::accuracy::Accuracy, &operands);
+            let mean = self.graph.mean_all(hits);
+            self.graph.add_root(metric, mean);
+        }
+    }
+}
+
+/// What a layer sees of the builder while it is used.
+pub struct Scope<'a> {
+    builder: &'a mut Builder,
+    layer: LayerId,
+}
+
+impl Scope<'_> {
+    /// How messages call the layer.
+    pub fn shown(&self) -> &str {
+        &self.builder.layers[self.layer.0].shown
+    }
+
+    /// The type of a value.
+    pub fn ty(&self, x: NodeId) -> &Type {
+        self.builder.graph.ty(x)
+    }
+
+    /// Requires two sizes to be equal.
+    pub fn same(&mut self, a: &Dim, b: &Dim, mistake: Mistake) -> Result<(), Mistake> {
+        self.builder.facts.same(a, b, || mistake)
+    }
+
+    /// A parameter of the layer: made at the first use, shared later.
+    pub fn parameter(&mut self, name: &str, dims: Vec<Dim>, init: Init) -> Result<NodeId, Mistake> {
+        let layer = &self.builder.layers[self.layer.0];
+        if let Some((_, id)) = layer.parameters.iter().find(|(n, _)| n == name) {
+            return Ok(*id);
+        }
+        let full = format!("{}.{name}", layer.name);
+        let id = self.builder.new_parameter(layer.place, &full, dims, init)?;
+        self.builder.layers[self.layer.0].parameters.push((name.into(), id));
+        Ok(id)
+    }
+
+    /// An operation on operands, each with its text.
+    pub fn call(
+        &mut self,
+        op: impl Into<Op>,
+        operands: &[(NodeId, &str)],
+    ) -> Result<NodeId, Mistake> {
+        let (ids, names): (Vec<NodeId>, Vec<&str>) = operands.iter().copied().unzip();
+        self.builder.graph.call(op.into(), &ids, &names, &mut self.builder.facts)
+    }
+}
+
+/// The function of this name; otherwise what is wrong, with the nearest name.
+pub fn find_function(name: &str) -> Result<&'static ops::Entry, Mistake> {
+    ops::find(name).ok_or_else(|| {
+        let mut message = format!("there is no function `{name}`");
+        if layers::find(name).is_some() {
+            message = format!(
+                "`{name}` is a layer: declare it with `layer name = {name}(...)`, or write `x -> {name}`"
+            );
+        } else if let Some(near) = nearest(name, ops::names().chain(layers::names())) {
+            message += &format!("; did you mean `{near}`?");
+        }
+        Mistake::call(message)
+    })
+}
+
+/// The layer of this kind; otherwise what is wrong, with the nearest name and
+/// all there are.
+pub fn find_layer(name: &str) -> Result<&'static layers::Entry, Mistake> {
+    layers::find(name).ok_or_else(|| {
+        let near = nearest(name, layers::names());
+        let near = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+        let all: Vec<_> = layers::names().map(|n| format!("`{n}`")).collect();
+        Mistake::call(format!(
+            "there is no layer `{name}`{near} (the layers are {})",
+            all.join(", ")
+        ))
+    })
+}
+
+/// A wrong number of operands, in words.
+pub fn wrong_count(name: &str, takes: usize, given: usize, shown: &str) -> String {
+    let plural = if takes == 1 { "" } else { "s" };
+    let was = if given == 1 { "was" } else { "were" };
+    format!(
+        "`{name}` takes {takes} argument{plural}, but {given} {was} given: it is called as `{shown}`"
+    )
+}
+
+fn check_sizes<'a>(sizes: impl IntoIterator<Item = &'a Dim>) -> Result<(), Mistake> {
+    match sizes.into_iter().any(|d| *d == Dim::Fixed(0)) {
+        true => Err(Mistake::call("a size must be at least 1")),
+        false => Ok(()),
+    }
+}
+
+/// Multiply-adds of one example, where sizes are numbers.
+fn multiply_adds(graph: &Graph, id: NodeId) -> usize {
+    if !matches!(graph.op(id), Op::MatMul(_)) {
+        return 0;
+    }
+    let a = graph.shape(graph.operands(id)[0]);
+    let count = |dims: &[Dim]| dims.iter().map(|d| d.fixed().unwrap_or(0)).product::<usize>();
+    count(&graph.shape(id).dims) * count(&a.dims[a.rank() - 1..])
+}

@@ -1,0 +1,43 @@
+//! `a + b`.
+
+use super::{Attributes, Domain, Elementwise, Reverse, Signature};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::Real;
+use crate::graph::{Graph, NodeId};
+use crate::kernel::expr::{Expr, Expressions};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Add;
+
+impl Elementwise for Add {
+    const NAME: &'static str = "add";
+    const CALL: Option<Signature> = Some(Signature::of(&["a", "b"]).operator());
+    const ARITY: usize = 2;
+
+    fn from_call(_: &Attributes) -> Result<Add, Mistake> {
+        Ok(Add)
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[T]) -> T {
+        x[0] + x[1]
+    }
+
+    fn gradient(&self, _: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        vec![Some(at.dy), Some(at.dy)]
+    }
+
+    fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
+        e.add(x[0], x[1])
+    }
+
+    fn variants() -> Vec<Add> {
+        vec![Add]
+    }
+
+    fn domains(&self) -> Vec<Domain> {
+        vec![Domain::Normal(1.0), Domain::Normal(1.0)]
+    }
+}

@@ -1,0 +1,60 @@
+//! The largest over one axis of the example, or over the whole example; NaN where
+//! there is one. Where several are the largest, they share the gradient evenly.
+
+use super::{
+    Attribute, AttributeKind, Attributes, Domain, Lowering, Operation, Reverse, Sample,
+    Signature, axis,
+};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::{Evaluation, Real, Value};
+use crate::graph::{Graph, NodeId};
+use crate::ops::reduce::Reduction;
+use crate::shape::{Argument, Facts, Type};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Amax {
+    /// The axis, from the end where negative; `None` for all of the example's.
+    pub axis: Option<i64>,
+}
+
+impl Operation for Amax {
+    const NAME: &'static str = "amax";
+    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[Attribute {
+        name: "axis",
+        kind: AttributeKind::Axis,
+        default: Some("all"),
+    }]));
+
+    fn from_call(attributes: &Attributes) -> Result<Amax, Mistake> {
+        Ok(Amax { axis: attributes.axis("axis") })
+    }
+
+    fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
+        axis::reduced(Self::NAME, self.axis, x[0])
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
+        axis::evaluate(self.axis, x[0], at, |lane| Reduction::Max.of(lane.copied()))
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        let x = at.x[0];
+        let kept = axis::kept(self.axis, g.ty(x));
+        let (y, dy) = (g.reshape(at.y, &kept), g.reshape(at.dy, &kept));
+        let largest = g.equal(x, y);
+        let count = g.sum_to(largest, &kept);
+        let share = g.div(dy, count);
+        vec![Some(g.mul(largest, share))]
+    }
+
+    fn lower(&self) -> Lowering<'_> {
+        Lowering::Composite(Box::new(|g, x| axis::expand(Reduction::Max, self.axis, g, x[0])))
+    }
+
+    fn samples(size: usize) -> Vec<Sample> {
+        axis::samples(size, Domain::Apart, |axis| Amax { axis })
+    }
+}

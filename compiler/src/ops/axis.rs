@@ -1,0 +1,120 @@
+//! What functions over an axis share: `sum`, `mean`, `amax`, `softmax`.
+
+use super::reduce::{Axis, Reduction};
+use super::{Domain, Op, Operand, Sample};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::{Evaluation, Real, Value};
+use crate::graph::{Graph, NodeId};
+use crate::shape::{Argument, Shape, Type, resolve_axis};
+
+/// The type of a value with one axis gone, or all of the example's.
+pub(super) fn reduced(name: &str, axis: Option<i64>, x: Argument<'_>) -> Result<Type, Mistake> {
+    super::elementwise::require_real(name, 0, x)?;
+    let mut shape = x.ty.shape.clone();
+    match axis {
+        Some(axis) => {
+            shape.dims.remove(resolve_axis(axis, x)?);
+        }
+        None => shape.dims.clear(),
+    }
+    Ok(Type::real(shape))
+}
+
+/// The axes to reduce, of an operand that has been checked.
+pub(super) fn axes(axis: Option<i64>, ty: &Type) -> Vec<usize> {
+    match axis {
+        Some(axis) => vec![one(axis, ty)],
+        None => (0..ty.shape.rank()).collect(),
+    }
+}
+
+/// The axis, of an operand that has been checked.
+pub(super) fn one(axis: i64, ty: &Type) -> usize {
+    resolve_axis(axis, Argument { name: "", ty }).expect("the shape function has checked it")
+}
+
+/// The operand's shape with the reduced axes kept at size one.
+pub(super) fn kept(axis: Option<i64>, ty: &Type) -> Shape {
+    axes(axis, ty).into_iter().fold(ty.shape.clone(), |shape, axis| shape.with(axis, 1))
+}
+
+/// The number of elements that are reduced to one.
+pub(super) fn count(axis: Option<i64>, ty: &Type) -> usize {
+    axes(axis, ty).into_iter().map(|a| ty.shape.sizes()[a]).product()
+}
+
+/// Reduces each lane of plain numbers.
+#[cfg(feature = "eval")]
+pub(super) fn evaluate<T: Real>(
+    axis: Option<i64>,
+    x: &Value<T>,
+    at: &Evaluation<'_>,
+    reduce: impl Fn(&mut dyn Iterator<Item = &T>) -> T,
+) -> Value<T> {
+    let sizes = at.sizes();
+    let elements = match axis {
+        Some(axis) => {
+            let axis = at.array_axis(0, one(axis, at.operands[0]));
+            let lanes = x.array().map_axis(ndarray::Axis(axis), |lane| reduce(&mut lane.iter()));
+            lanes.iter().copied().collect()
+        }
+        None => {
+            let rows = sizes.iter().product::<usize>();
+            let x = x.reals();
+            let width = x.len() / rows;
+            (0..rows).map(|r| reduce(&mut x[r * width..(r + 1) * width].iter())).collect()
+        }
+    };
+    Value::real(&sizes, elements)
+}
+
+/// Replaces each lane of plain numbers along an axis.
+#[cfg(feature = "eval")]
+pub(super) fn map_lanes<T: Real>(
+    axis: i64,
+    x: &Value<T>,
+    at: &Evaluation<'_>,
+    map: impl Fn(&[T]) -> Vec<T>,
+) -> Value<T> {
+    let axis = at.array_axis(0, one(axis, at.operands[0]));
+    let mut array = x.array().clone();
+    for mut lane in array.lanes_mut(ndarray::Axis(axis)) {
+        let mapped = map(&lane.to_vec());
+        lane.assign(&ndarray::ArrayView1::from(&mapped));
+    }
+    Value::Real(array)
+}
+
+/// Single-axis reductions, the last axis first.
+pub(super) fn expand(reduction: Reduction, axis: Option<i64>, g: &mut Graph, x: NodeId) -> NodeId {
+    let ty = g.ty(x).clone();
+    let mut y = x;
+    for axis in axes(axis, &ty).into_iter().rev() {
+        y = g.reduce(reduction, Axis::Example(axis), y);
+    }
+    let shape = reduced("", axis, Argument { name: "", ty: &ty });
+    g.reshape(y, &shape.expect("the shape function has checked it").shape)
+}
+
+/// Samples over each axis of some shapes, and over all.
+pub(super) fn samples<O: Into<Op>>(
+    size: usize,
+    domain: Domain,
+    op: impl Fn(Option<i64>) -> O,
+) -> Vec<Sample> {
+    let cases: [(Option<i64>, &[usize]); 5] = [
+        (Some(-1), &[size]),
+        (Some(0), &[size, 3]),
+        (Some(1), &[2, size, 3]),
+        (None, &[3, size]),
+        (None, &[]),
+    ];
+    cases
+        .into_iter()
+        .map(|(axis, dims)| {
+            let ty = Type::real(Shape::batched(dims.iter().copied()));
+            Sample::new(op(axis), [Operand::new(ty, domain)]).summing(3 * size)
+        })
+        .collect()
+}

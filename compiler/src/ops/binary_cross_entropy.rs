@@ -1,0 +1,79 @@
+//! The cross entropy of a probability and a target between 0 and 1, for each element:
+//! `-(t·ln p + (1 - t)·ln(1 - p))`, the logarithms cut off at -100, as in PyTorch.
+
+use super::{Attributes, Domain, Elementwise, Reverse, Signature};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::Real;
+use crate::graph::{Graph, NodeId};
+use crate::kernel::expr::{Expr, Expressions};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct BinaryCrossEntropy;
+
+impl Elementwise for BinaryCrossEntropy {
+    const NAME: &'static str = "binary_cross_entropy";
+    const CALL: Option<Signature> = Some(Signature::of(&["probability", "target"]));
+    const ARITY: usize = 2;
+    const BROADCASTS: bool = false;
+
+    fn from_call(_: &Attributes) -> Result<BinaryCrossEntropy, Mistake> {
+        Ok(BinaryCrossEntropy)
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[T]) -> T {
+        let one = T::one();
+        let log = |x: T| x.ln().max(T::of(-100.0));
+        // `Float::max` drops NaN.
+        if x[0].is_nan() { x[0] } else { -(x[1] * log(x[0]) + (one - x[1]) * log(one - x[0])) }
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        // PyTorch's: (p - t) / max(p·(1 - p), 1e-12).
+        let one = g.constant(1.0);
+        let [p, t] = [at.x[0], at.x[1]];
+        let q = g.sub(one, p);
+        let variance = g.mul(p, q);
+        let least = g.constant(1e-12);
+        let variance = g.maximum(variance, least);
+        let difference = g.sub(p, t);
+        let slope = g.div(difference, variance);
+        let dp = g.mul(at.dy, slope);
+        let dt = at.wanted[1].then(|| {
+            let cut = g.constant(-100.0);
+            let [log_p, log_q] = [p, q].map(|x| {
+                let log = g.log(x);
+                g.maximum(log, cut)
+            });
+            let slope = g.sub(log_q, log_p);
+            g.mul(at.dy, slope)
+        });
+        vec![Some(dp), dt]
+    }
+
+    fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
+        let (one, cut) = (e.float(1.0), e.float(-100.0));
+        let [p, t] = [x[0], x[1]];
+        let q = e.sub(one, p);
+        let [log_p, log_q] = [p, q].map(|x| {
+            let log = e.log(x);
+            // The constant goes first, so that NaN survives.
+            e.max(cut, log)
+        });
+        let rest = e.sub(one, t);
+        let a = e.mul(t, log_p);
+        let b = e.mul(rest, log_q);
+        let sum = e.add(a, b);
+        e.neg(sum)
+    }
+
+    fn variants() -> Vec<BinaryCrossEntropy> {
+        vec![BinaryCrossEntropy]
+    }
+
+    fn domains(&self) -> Vec<Domain> {
+        vec![Domain::Probability, Domain::Probability]
+    }
+}

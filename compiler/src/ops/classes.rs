@@ -1,0 +1,122 @@
+//! What functions of scores and class indices share. Classes lie on the last
+//! axis of the scores; there is an index for each of the other axes.
+
+use super::compare_position::ComparePosition;
+use super::{Domain, Op, Operand, Sample};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::{Evaluation, Real, Value};
+use crate::graph::{Graph, NodeId};
+use crate::shape::{Argument, DType, Facts, Shape, Type};
+
+/// The type of a value for each class index.
+pub(super) fn shape(
+    name: &str,
+    x: Argument<'_>,
+    target: Argument<'_>,
+    facts: &mut Facts,
+) -> Result<Type, Mistake> {
+    super::elementwise::require_real(name, 0, x)?;
+    let DType::Index { below } = &target.ty.dtype else {
+        return Err(Mistake::operand(
+            1,
+            format!(
+                "`{name}` takes a class index as target, but `{}` holds reals of shape {}",
+                target.name, target.ty.shape
+            ),
+        ));
+    };
+    let Some((classes, outer)) = x.ty.shape.dims.split_last() else {
+        return Err(Mistake::operand(
+            0,
+            format!("`{name}` takes a score for each class, but `{}` is a single number", x.name),
+        ));
+    };
+    facts.same(classes, below, || {
+        Mistake::operand(
+            0,
+            format!("`{}` has {classes} scores, but `{}` has {below} classes", x.name, target.name),
+        )
+    })?;
+    let mistake = || {
+        Mistake::operand(
+            1,
+            format!(
+                "`{}` of shape {} takes class indices of shape {}, but `{}` is {}",
+                x.name,
+                x.ty.shape,
+                Shape { batched: x.ty.shape.batched, dims: outer.to_vec() },
+                target.name,
+                target.ty.shape
+            ),
+        )
+    };
+    if target.ty.shape.rank() != outer.len() || target.ty.shape.batched != x.ty.shape.batched {
+        return Err(mistake());
+    }
+    for (a, b) in outer.iter().zip(&target.ty.shape.dims) {
+        facts.same(a, b, mistake)?;
+    }
+    Ok(Type::real(target.ty.shape.clone()))
+}
+
+/// A value from each row of scores and its class index.
+#[cfg(feature = "eval")]
+pub(super) fn evaluate<T: Real>(
+    x: &[&Value<T>],
+    at: &Evaluation<'_>,
+    f: impl Fn(&[T], usize) -> T,
+) -> Value<T> {
+    let targets = x[1].indices();
+    let classes = x[0].reals().len() / targets.len();
+    let rows = x[0].reals().chunks(classes);
+    Value::real(&at.sizes(), rows.zip(targets).map(|(row, t)| f(row, *t as usize)).collect())
+}
+
+fn compare(g: &mut Graph, op: ComparePosition, target: NodeId, scores: NodeId) -> NodeId {
+    let shape = g.shape(scores).clone();
+    let column = column(g, target);
+    let spread = g.broadcast(column, &shape);
+    g.apply(op, &[spread])
+}
+
+/// One-hot vectors of the shape of `scores`.
+pub(super) fn one_hot(g: &mut Graph, target: NodeId, scores: NodeId) -> NodeId {
+    compare(g, ComparePosition::Equal, target, scores)
+}
+
+/// 1 for each class before the target, else 0, of the shape of `scores`.
+pub(super) fn before(g: &mut Graph, target: NodeId, scores: NodeId) -> NodeId {
+    compare(g, ComparePosition::Before, target, scores)
+}
+
+/// The target's score, on a last axis of size one. Other scores do not count,
+/// even where they are infinite.
+pub(super) fn pick(g: &mut Graph, scores: NodeId, target: NodeId) -> NodeId {
+    let axis = g.shape(scores).rank() - 1;
+    let one_hot = one_hot(g, target, scores);
+    let zero = g.constant(0.0);
+    let picked = g.select(one_hot, scores, zero);
+    g.sum_axis(picked, axis)
+}
+
+/// A value for each example with a last axis of size one added.
+pub(super) fn column(g: &mut Graph, x: NodeId) -> NodeId {
+    let mut shape = g.shape(x).clone();
+    shape.dims.push(1.into());
+    g.reshape(x, &shape)
+}
+
+/// Scores and class indices.
+pub(super) fn samples<O: Into<Op> + Clone>(size: usize, domain: Domain, op: O) -> Vec<Sample> {
+    [vec![], vec![3]]
+        .into_iter()
+        .map(|outer: Vec<usize>| {
+            let scores = Shape::batched(outer.iter().copied().chain([size]));
+            let target = Type::index(size, Shape::batched(outer));
+            let operands =
+                [Operand::new(Type::real(scores), domain), Operand::new(target, Domain::Indices)];
+            Sample::new(op.clone(), operands).summing(size)
+        })
+        .collect()
+}

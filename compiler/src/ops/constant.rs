@@ -1,0 +1,42 @@
+//! A number.
+
+use super::{Attributes, Lowering, Number, Operation, Reverse, Sample, Signature};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::{Evaluation, Real, Value};
+use crate::graph::{Graph, NodeId};
+use crate::shape::{Argument, Facts, Shape, Type};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Constant(pub Number);
+
+impl Operation for Constant {
+    const NAME: &'static str = "constant";
+    const CALL: Option<Signature> = None;
+
+    fn from_call(_: &Attributes) -> Result<Constant, Mistake> {
+        Err(super::internal(Self::NAME))
+    }
+
+    fn shape(&self, _: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
+        Ok(Type::real(Shape::scalar()))
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, _: &[&Value<T>], _: &Evaluation<'_>) -> Value<T> {
+        Value::real(&[], vec![T::of(self.0.0)])
+    }
+
+    fn gradient(&self, _: &mut Graph, _: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        Vec::new()
+    }
+
+    fn lower(&self) -> Lowering<'_> {
+        Lowering::Constant(self.0.0)
+    }
+
+    fn samples(_: usize) -> Vec<Sample> {
+        Vec::new()
+    }
+}

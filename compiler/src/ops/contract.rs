@@ -1,0 +1,194 @@
+//! A sum of products over chosen axes of two values: what matrix products, and
+//! their gradients, are made of.
+//!
+//! The result has the batch axis first if it has one, then the shared axes,
+//! then what is left of the first operand's axes, then of the second's. Values
+//! that are both batched go example by example, unless the sum runs over the
+//! batch too: that is the gradient of a weight.
+//!
+//! Each element is one chain of fused multiply-adds in ascending order.
+
+use super::{Attributes, Domain, Lowering, Operand, Operation, Reverse, Sample, Signature};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::{Evaluation, Real, Value};
+use crate::graph::{Graph, NodeId};
+use crate::shape::{Argument, Facts, Shape, Type};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Contract {
+    /// Pairs of axes that go together and stay.
+    pub shared: Vec<(usize, usize)>,
+    /// Pairs of axes that are summed over, the outermost first.
+    pub contracted: Vec<(usize, usize)>,
+    /// Whether the sum runs over the batch as well, outermost; then both are batched.
+    pub over_batch: bool,
+}
+
+impl Contract {
+    /// The axes of the first operand that stay its own.
+    pub fn free_a(&self, rank: usize) -> Vec<usize> {
+        let bound: Vec<_> = self.shared.iter().chain(&self.contracted).map(|p| p.0).collect();
+        (0..rank).filter(|axis| !bound.contains(axis)).collect()
+    }
+
+    /// The axes of the second operand that stay its own.
+    pub fn free_b(&self, rank: usize) -> Vec<usize> {
+        let bound: Vec<_> = self.shared.iter().chain(&self.contracted).map(|p| p.1).collect();
+        (0..rank).filter(|axis| !bound.contains(axis)).collect()
+    }
+}
+
+impl Operation for Contract {
+    const NAME: &'static str = "contract";
+    const CALL: Option<Signature> = None;
+
+    fn from_call(_: &Attributes) -> Result<Contract, Mistake> {
+        Err(super::internal(Self::NAME))
+    }
+
+    fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
+        let [a, b] = [&x[0].ty.shape, &x[1].ty.shape];
+        let pairs = self.shared.iter().chain(&self.contracted);
+        let fits = pairs.clone().all(|(i, j)| a.dims.get(*i).is_some_and(|d| b.dims.get(*j) == Some(d)));
+        if !fits || (self.over_batch && !(a.batched && b.batched)) {
+            return Err(Mistake::call(format!("{self:?} does not fit {a} and {b}")));
+        }
+        let dims = (self.shared.iter().map(|p| a.dims[p.0].clone()))
+            .chain(self.free_a(a.rank()).into_iter().map(|i| a.dims[i].clone()))
+            .chain(self.free_b(b.rank()).into_iter().map(|i| b.dims[i].clone()))
+            .collect();
+        Ok(Type::real(Shape { batched: (a.batched || b.batched) && !self.over_batch, dims }))
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
+        let [s, t] = [&at.operands[0].shape, &at.operands[1].shape];
+        let go_together = s.batched && t.batched;
+        // Each operand as a stack of matrices: its axes in the order shared,
+        // free, contracted (or contracted, free), the batch where it belongs.
+        let arrange = |x: &Value<T>, shape: &Shape, own: Vec<usize>, bound: [Vec<usize>; 2], first: bool| {
+            let offset = usize::from(shape.batched);
+            let lift = |axes: Vec<usize>| axes.into_iter().map(|a| a + offset).collect::<Vec<_>>();
+            let [mut shared, mut contracted] = bound.map(lift);
+            let mut own = lift(own);
+            if shape.batched {
+                let group = match (self.over_batch, go_together) {
+                    (true, _) => &mut contracted,
+                    (false, true) => &mut shared,
+                    (false, false) => &mut own,
+                };
+                group.insert(0, 0);
+            }
+            let sizes = shape.full_sizes(at.batch);
+            let size = |axes: &[usize]| axes.iter().map(|a| sizes[*a]).product::<usize>();
+            let (rows, columns) = if first { (&own, &contracted) } else { (&contracted, &own) };
+            let order: Vec<_> = shared.iter().chain(rows).chain(columns).copied().collect();
+            let stack = (size(&shared), size(rows), size(columns));
+            let elements = x.array().view().permuted_axes(order).iter().copied().collect();
+            ndarray::Array3::from_shape_vec(stack, elements).expect("the same elements")
+        };
+        let shared = |f: fn(&(usize, usize)) -> usize| {
+            [self.shared.iter().map(f).collect(), self.contracted.iter().map(f).collect()]
+        };
+        let a = arrange(x[0], s, self.free_a(s.rank()), shared(|p| p.0), true);
+        let b = arrange(x[1], t, self.free_b(t.rank()), shared(|p| p.1), false);
+        let mut y = Vec::with_capacity(a.dim().0 * a.dim().1 * b.dim().2);
+        for (a, b) in a.outer_iter().zip(b.outer_iter()) {
+            y.extend(a.dot(&b));
+        }
+        // Where only the second is batched, its batch axis comes after the
+        // first's own axes, and belongs to the front.
+        let sizes = at.sizes();
+        if t.batched && !s.batched {
+            let before = self.shared.len() + self.free_a(s.rank()).len();
+            let found: Vec<usize> = (1..=before).chain([0]).chain(before + 1..sizes.len()).map(|i| sizes[i]).collect();
+            let y = ndarray::ArrayD::from_shape_vec(found, y).expect("the same elements");
+            let mut axes: Vec<usize> = (0..sizes.len()).collect();
+            axes.remove(before);
+            axes.insert(0, before);
+            return Value::real(&sizes, y.permuted_axes(axes).iter().copied().collect());
+        }
+        Value::real(&sizes, y)
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        let [a, b] = [at.x[0], at.x[1]];
+        let (rank_a, rank_b) = (g.shape(a).rank(), g.shape(b).rank());
+        let (free_a, free_b) = (self.free_a(rank_a), self.free_b(rank_b));
+        // Where each group of axes lies in dy.
+        let shared = self.shared.len();
+        let dy_a = |i: usize| shared + i;
+        let dy_b = |i: usize| shared + free_a.len() + i;
+        let dy_batched = g.shape(at.dy).batched;
+
+        let da = at.wanted[0].then(|| {
+            let product = Contract {
+                shared: self.shared.iter().enumerate().map(|(i, p)| (i, p.1)).collect(),
+                contracted: free_b.iter().enumerate().map(|(i, axis)| (dy_b(i), *axis)).collect(),
+                over_batch: dy_batched && !g.shape(a).batched,
+            };
+            let da = g.apply(product, &[at.dy, b]);
+            // Its axes: shared, a's own, then the contracted ones in b's order.
+            let mut contracted = self.contracted.clone();
+            contracted.sort_by_key(|p| p.1);
+            let order: Vec<usize> = (self.shared.iter().map(|p| p.0))
+                .chain(free_a.iter().copied())
+                .chain(contracted.into_iter().map(|p| p.0))
+                .collect();
+            g.permute(da, &inverse(&order))
+        });
+        let db = at.wanted[1].then(|| {
+            let product = Contract {
+                shared: self.shared.iter().enumerate().map(|(i, p)| (p.0, i)).collect(),
+                contracted: free_a.iter().enumerate().map(|(i, axis)| (*axis, dy_a(i))).collect(),
+                over_batch: dy_batched && !g.shape(b).batched,
+            };
+            let db = g.apply(product, &[a, at.dy]);
+            // Its axes: shared, the contracted ones in a's order, then b's own.
+            let mut contracted = self.contracted.clone();
+            contracted.sort_by_key(|p| p.0);
+            let order: Vec<usize> = (self.shared.iter().map(|p| p.1))
+                .chain(contracted.into_iter().map(|p| p.1))
+                .chain(free_b.iter().copied())
+                .collect();
+            g.permute(db, &inverse(&order))
+        });
+        vec![da, db]
+    }
+
+    fn lower(&self) -> Lowering<'_> {
+        Lowering::Contraction(self)
+    }
+
+    fn samples(size: usize) -> Vec<Sample> {
+        let real = |shape| Operand::new(Type::real(shape), Domain::Normal(1.0));
+        let op = |shared: &[(usize, usize)], contracted: &[(usize, usize)], over_batch| Contract {
+            shared: shared.to_vec(),
+            contracted: contracted.to_vec(),
+            over_batch,
+        };
+        let batched = |dims: &[usize]| real(Shape::batched(dims.iter().copied()));
+        let unbatched = |dims: &[usize]| real(Shape::unbatched(dims.iter().copied()));
+        vec![
+            // The gradient of a weight, of an input, of two axes at once.
+            Sample::new(op(&[], &[], true), [batched(&[size]), batched(&[6])]),
+            Sample::new(op(&[], &[(0, 1)], false), [batched(&[6]), unbatched(&[size, 6])]),
+            Sample::new(op(&[], &[(0, 0)], true), [batched(&[3, size]), batched(&[3, 13])]),
+            Sample::new(op(&[(0, 0)], &[(1, 1)], false), [batched(&[2, size, 3]), batched(&[2, size, 4])]),
+            Sample::new(op(&[], &[(1, 0), (0, 1)], false), [unbatched(&[3, size]), unbatched(&[size, 3, 5])]),
+        ]
+        .into_iter()
+        .map(|sample| sample.summing(40 * size))
+        .collect()
+    }
+}
+
+fn inverse(order: &[usize]) -> Vec<usize> {
+    let mut inverse = vec![0; order.len()];
+    for (place, axis) in order.iter().enumerate() {
+        inverse[*axis] = place;
+    }
+    inverse
+}

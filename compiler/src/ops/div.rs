@@ -1,0 +1,45 @@
+//! `a / b`.
+
+use super::{Attributes, Domain, Elementwise, Reverse, Signature};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::Real;
+use crate::graph::{Graph, NodeId};
+use crate::kernel::expr::{Expr, Expressions};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Div;
+
+impl Elementwise for Div {
+    const NAME: &'static str = "div";
+    const CALL: Option<Signature> = Some(Signature::of(&["a", "b"]).operator());
+    const ARITY: usize = 2;
+
+    fn from_call(_: &Attributes) -> Result<Div, Mistake> {
+        Ok(Div)
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[T]) -> T {
+        x[0] / x[1]
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        let da = g.div(at.dy, at.x[1]);
+        let db = g.mul(da, at.y);
+        vec![Some(da), Some(g.neg(db))]
+    }
+
+    fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
+        e.div(x[0], x[1])
+    }
+
+    fn variants() -> Vec<Div> {
+        vec![Div]
+    }
+
+    fn domains(&self) -> Vec<Domain> {
+        vec![Domain::Normal(1.0), Domain::Positive]
+    }
+}

@@ -1,0 +1,47 @@
+//! An input of the network: given with every batch.
+
+use super::{Attributes, Lowering, Operation, Reverse, Sample, Signature};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::{Evaluation, Real, Value};
+use crate::graph::{Graph, NodeId};
+use crate::shape::{Argument, Facts, Type};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Input {
+    /// Its place among the network's inputs and targets.
+    pub index: usize,
+    /// Its type.
+    pub ty: Type,
+}
+
+impl Operation for Input {
+    const NAME: &'static str = "input";
+    const CALL: Option<Signature> = None;
+
+    fn from_call(_: &Attributes) -> Result<Input, Mistake> {
+        Err(super::internal(Self::NAME))
+    }
+
+    fn shape(&self, _: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
+        Ok(self.ty.clone())
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, _: &[&Value<T>], _: &Evaluation<'_>) -> Value<T> {
+        unreachable!("leaves are given, not evaluated")
+    }
+
+    fn gradient(&self, _: &mut Graph, _: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        Vec::new()
+    }
+
+    fn lower(&self) -> Lowering<'_> {
+        Lowering::Leaf
+    }
+
+    fn samples(_: usize) -> Vec<Sample> {
+        Vec::new()
+    }
+}

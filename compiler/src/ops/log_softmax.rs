@@ -1,0 +1,73 @@
+//! `x - ln Σ eˣ` over an axis, with the largest taken off first so that nothing overflows.
+
+use super::{
+    Attribute, AttributeKind, Attributes, Domain, Lowering, Operation, Reverse, Sample, Signature,
+    axis,
+};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::{Evaluation, Real, Value};
+use crate::graph::{Graph, NodeId};
+use crate::shape::{Argument, Facts, Type};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct LogSoftmax {
+    /// The axis, from the end where negative.
+    pub axis: i64,
+}
+
+impl Operation for LogSoftmax {
+    const NAME: &'static str = "log_softmax";
+    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[Attribute {
+        name: "axis",
+        kind: AttributeKind::Axis,
+        default: Some("-1"),
+    }]));
+
+    fn from_call(attributes: &Attributes) -> Result<LogSoftmax, Mistake> {
+        Ok(LogSoftmax { axis: attributes.axis("axis").unwrap_or(-1) })
+    }
+
+    fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
+        // Keeps the type; names an axis that is not there.
+        axis::reduced(Self::NAME, Some(self.axis), x[0])?;
+        Ok(x[0].ty.clone())
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
+        axis::map_lanes(self.axis, x[0], at, |lane| {
+            let largest = lane.iter().copied().fold(T::neg_infinity(), T::max);
+            let sum = lane.iter().map(|x| (*x - largest).exp()).sum::<T>();
+            lane.iter().map(|x| *x - largest - sum.ln()).collect()
+        })
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        let axis = axis::one(self.axis, g.ty(at.x[0]));
+        let p = g.apply(super::softmax::Softmax { axis: self.axis }, &[at.x[0]]);
+        let sum = g.sum_axis(at.dy, axis);
+        let share = g.mul(p, sum);
+        vec![Some(g.sub(at.dy, share))]
+    }
+
+    fn lower(&self) -> Lowering<'_> {
+        Lowering::Composite(Box::new(|g, x| {
+            let axis = axis::one(self.axis, g.ty(x[0]));
+            let largest = g.max_axis(x[0], axis);
+            let shifted = g.sub(x[0], largest);
+            let e = g.exp(shifted);
+            let sum = g.sum_axis(e, axis);
+            let log = g.log(sum);
+            g.sub(shifted, log)
+        }))
+    }
+
+    fn samples(size: usize) -> Vec<Sample> {
+        axis::samples(size, Domain::Normal(3.0), |axis| LogSoftmax { axis: axis.unwrap_or(-1) })
+            .into_iter()
+            .filter(|sample| sample.operands[0].ty.shape.rank() > 0)
+            .collect()
+    }
+}

@@ -1,0 +1,80 @@
+//! `ln Σ eˣ` over an axis, with the largest taken off first so that nothing overflows.
+
+use super::{
+    Attribute, AttributeKind, Attributes, Domain, Lowering, Operation, Reverse, Sample, Signature,
+    axis,
+};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::{Evaluation, Real, Value};
+use crate::graph::{Graph, NodeId};
+use crate::shape::{Argument, Facts, Type};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct LogSumExp {
+    /// The axis, from the end where negative.
+    pub axis: i64,
+}
+
+impl Operation for LogSumExp {
+    const NAME: &'static str = "logsumexp";
+    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[Attribute {
+        name: "axis",
+        kind: AttributeKind::Axis,
+        default: Some("-1"),
+    }]));
+
+    fn from_call(attributes: &Attributes) -> Result<LogSumExp, Mistake> {
+        Ok(LogSumExp { axis: attributes.axis("axis").unwrap_or(-1) })
+    }
+
+    fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
+        axis::reduced(Self::NAME, Some(self.axis), x[0])
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
+        axis::evaluate(Some(self.axis), x[0], at, |lane| {
+            let lane: Vec<T> = lane.copied().collect();
+            let largest = lane.iter().copied().fold(T::neg_infinity(), T::max);
+            // Where the largest is infinite, so is the result.
+            let shift = if largest.is_finite() { largest } else { T::zero() };
+            lane.iter().map(|x| (*x - shift).exp()).sum::<T>().ln() + shift
+        })
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        let kept = axis::kept(Some(self.axis), g.ty(at.x[0]));
+        let p = g.apply(super::softmax::Softmax { axis: self.axis }, &[at.x[0]]);
+        let dy = g.reshape(at.dy, &kept);
+        vec![Some(g.mul(p, dy))]
+    }
+
+    fn lower(&self) -> Lowering<'_> {
+        Lowering::Composite(Box::new(|g, x| {
+            let axis = axis::one(self.axis, g.ty(x[0]));
+            let largest = g.max_axis(x[0], axis);
+            // Where the largest is infinite, so is the result.
+            let (zero, infinity) = (g.constant(0.0), g.constant(f32::INFINITY));
+            let size = g.abs(largest);
+            let is_finite = g.greater(infinity, size);
+            let shift = g.select(is_finite, largest, zero);
+            let shifted = g.sub(x[0], shift);
+            let e = g.exp(shifted);
+            let sum = g.sum_axis(e, axis);
+            let log = g.log(sum);
+            let y = g.add(log, shift);
+            let mut shape = g.shape(x[0]).clone();
+            shape.dims.remove(axis);
+            g.reshape(y, &shape)
+        }))
+    }
+
+    fn samples(size: usize) -> Vec<Sample> {
+        axis::samples(size, Domain::Normal(3.0), |axis| LogSumExp { axis: axis.unwrap_or(-1) })
+            .into_iter()
+            .filter(|sample| sample.operands[0].ty.shape.rank() > 0)
+            .collect()
+    }
+}

@@ -1,0 +1,45 @@
+//! The same value, laid out row-major in memory of its own: the compiler puts
+//! it where a product needs the elements of a view next to each other, and
+//! where a root would otherwise have no memory.
+
+use super::{Attributes, Domain, Lowering, Operand, Operation, Reverse, Sample, Signature};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::{Evaluation, Real, Value};
+use crate::graph::{Graph, NodeId};
+use crate::shape::{Argument, Facts, Shape, Type};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Materialize;
+
+impl Operation for Materialize {
+    const NAME: &'static str = "materialize";
+    const CALL: Option<Signature> = None;
+
+    fn from_call(_: &Attributes) -> Result<Materialize, Mistake> {
+        Err(super::internal(Self::NAME))
+    }
+
+    fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
+        Ok(x[0].ty.clone())
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[&Value<T>], _: &Evaluation<'_>) -> Value<T> {
+        x[0].clone()
+    }
+
+    fn gradient(&self, _: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        vec![Some(at.dy)]
+    }
+
+    fn lower(&self) -> Lowering<'_> {
+        Lowering::Elementwise(Box::new(|_, x| x[0]))
+    }
+
+    fn samples(size: usize) -> Vec<Sample> {
+        let ty = Type::real(Shape::batched([3, size]));
+        vec![Sample::new(Materialize, [Operand::new(ty, Domain::Normal(1.0))])]
+    }
+}

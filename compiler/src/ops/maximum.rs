@@ -1,0 +1,51 @@
+//! The larger of two values; NaN where one of them is. Where they are equal, each gets half
+//! of the gradient, as in PyTorch.
+
+use super::{Attributes, Domain, Elementwise, Reverse, Signature};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::Real;
+use crate::graph::{Graph, NodeId};
+use crate::kernel::expr::{Expr, Expressions};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Maximum;
+
+impl Elementwise for Maximum {
+    const NAME: &'static str = "maximum";
+    const CALL: Option<Signature> = Some(Signature::of(&["a", "b"]).or("max"));
+    const ARITY: usize = 2;
+
+    fn from_call(_: &Attributes) -> Result<Maximum, Mistake> {
+        Ok(Maximum)
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[T]) -> T {
+        if x[0].is_nan() || x[0] > x[1] { x[0] } else { x[1] }
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        let wins = g.greater(at.x[0], at.x[1]);
+        let ties = g.equal(at.x[0], at.x[1]);
+        let half = g.scale(ties, 0.5);
+        let first = g.add(wins, half);
+        let one = g.constant(1.0);
+        let second = g.sub(one, first);
+        vec![Some(g.mul(at.dy, first)), Some(g.mul(at.dy, second))]
+    }
+
+    fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
+        let max = e.max(x[0], x[1]);
+        e.keep_nan(x[0], max)
+    }
+
+    fn variants() -> Vec<Maximum> {
+        vec![Maximum]
+    }
+
+    fn domains(&self) -> Vec<Domain> {
+        vec![Domain::Apart, Domain::Apart]
+    }
+}

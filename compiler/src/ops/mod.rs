@@ -1,0 +1,270 @@
+//! Operations: what a node of the graph computes.
+//!
+//! An operation is one file, in a fixed order: its call in the language, its
+//! **shape**, its **eval** on plain arrays (the interpreter's, never the
+//! lowering, or the second opinion would repeat the first one's mistakes), its
+//! **gradient** as nodes, its **lowering**, and **samples** for the tests. A
+//! line in the registry below makes it a variant of [`Op`], findable by name
+//! and tested with [`ALL`]; a missing part does not compile.
+//!
+//! Operations that work element by element implement [`Elementwise`] instead,
+//! and share everything but the formula.
+
+mod axis;
+mod classes;
+mod elementwise;
+mod samples;
+mod signature;
+
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::{Evaluation, Real, Value};
+use crate::graph::{Graph, NodeId};
+use crate::kernel::expr::{Expr, Expressions};
+use crate::shape::{Argument, Facts, Type};
+
+pub use elementwise::Elementwise;
+pub use samples::{Domain, Operand, Sample};
+pub use signature::{Attribute, AttributeKind, AttributeValue, Attributes, Signature};
+
+/// What an operation is made of.
+pub trait Operation: Clone + PartialEq + Eq + std::hash::Hash + std::fmt::Debug {
+    /// Its name, in the language and in every printout.
+    const NAME: &'static str;
+
+    /// How it is called in the language; `None` if only the compiler makes it.
+    const CALL: Option<Signature>;
+
+    /// Whether operands are broadcast to one shape before it sees them.
+    const BROADCASTS: bool = false;
+
+    /// The operation that a call with these attributes means. Attributes have
+    /// been checked against [`Self::CALL`].
+    fn from_call(attributes: &Attributes) -> Result<Self, Mistake>;
+
+    /// The type of its result. Pure: used by the macro, by the graph's builder
+    /// and by the verifier.
+    fn shape(&self, x: &[Argument<'_>], facts: &mut Facts) -> Result<Type, Mistake>;
+
+    /// Its value, by the plainest formula.
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T>;
+
+    /// The gradient with respect to each operand, `None` where it is zero or
+    /// the operand holds whole numbers.
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>>;
+
+    /// What it becomes on the way to machine code.
+    fn lower(&self) -> Lowering<'_>;
+
+    /// Operands to try it on, with sizes around `size`.
+    fn samples(size: usize) -> Vec<Sample>;
+}
+
+/// A node whose gradient is known and is to be handed on to its operands.
+pub struct Reverse<'a> {
+    /// The operands.
+    pub x: &'a [NodeId],
+    /// The result.
+    pub y: NodeId,
+    /// The gradient with respect to the result, of its shape.
+    pub dy: NodeId,
+    /// For each operand, whether its gradient is asked for.
+    pub wanted: &'a [bool],
+}
+
+/// How an operation is computed by machine code.
+pub enum Lowering<'a> {
+    /// It is given from outside: an input, a parameter, a setting.
+    Leaf,
+    /// A number.
+    Constant(f32),
+    /// A formula for each element, from the elements in the same place.
+    Elementwise(Box<dyn Fn(&mut Expressions, &[Expr]) -> Expr + 'a>),
+    /// The same elements, found elsewhere.
+    View,
+    /// One axis reduced to size one.
+    Reduction(reduce::Reduction, reduce::Axis),
+    /// A sum of products.
+    Contraction(&'a contract::Contract),
+    /// Other operations.
+    Composite(Box<dyn Fn(&mut Graph, &[NodeId]) -> NodeId + 'a>),
+}
+
+/// A float that compares and hashes by its bits, for operations' attributes.
+#[derive(Clone, Copy)]
+pub struct Number(pub f32);
+
+impl PartialEq for Number {
+    fn eq(&self, other: &Number) -> bool {
+        self.0.to_bits() == other.0.to_bits()
+    }
+}
+
+impl Eq for Number {}
+
+impl std::hash::Hash for Number {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.to_bits().hash(state);
+    }
+}
+
+impl std::fmt::Debug for Number {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// An operation's line in the registry, as data.
+pub struct Entry {
+    /// Its name.
+    pub name: &'static str,
+    /// Its call in the language.
+    pub call: Option<&'static Signature>,
+    /// Whether its operands are broadcast to one shape.
+    pub broadcasts: bool,
+    /// The operation that a call with attributes means.
+    pub from_call: fn(&Attributes) -> Result<Op, Mistake>,
+    /// See [`Operation::samples`].
+    pub samples: fn(usize) -> Vec<Sample>,
+}
+
+macro_rules! operations {
+    ($($module:ident :: $Variant:ident),* $(,)?) => {
+        $(pub mod $module;)*
+
+        /// Every operation there is.
+        #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+        pub enum Op {
+            $(#[doc = concat!("See [`", stringify!($module), "`].")] $Variant($module::$Variant),)*
+        }
+
+        $(impl From<$module::$Variant> for Op {
+            fn from(op: $module::$Variant) -> Op {
+                Op::$Variant(op)
+            }
+        })*
+
+        /// The registry, in its order.
+        pub const ALL: &[Entry] = &[$(Entry {
+            name: <$module::$Variant as Operation>::NAME,
+            call: const { &<$module::$Variant as Operation>::CALL }.as_ref(),
+            broadcasts: <$module::$Variant as Operation>::BROADCASTS,
+            from_call: |a| <$module::$Variant as Operation>::from_call(a).map(Op::from),
+            samples: <$module::$Variant as Operation>::samples,
+        }),*];
+
+        impl Op {
+            /// Its name.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Op::$Variant(_) => <$module::$Variant as Operation>::NAME,)*
+                }
+            }
+
+            /// See [`Operation::BROADCASTS`].
+            pub fn broadcasts(&self) -> bool {
+                match self {
+                    $(Op::$Variant(_) => <$module::$Variant as Operation>::BROADCASTS,)*
+                }
+            }
+
+            /// See [`Operation::shape`].
+            pub fn shape(&self, x: &[Argument<'_>], facts: &mut Facts) -> Result<Type, Mistake> {
+                match self {
+                    $(Op::$Variant(op) => Operation::shape(op, x, facts),)*
+                }
+            }
+
+            /// See [`Operation::eval`].
+            #[cfg(feature = "eval")]
+            pub fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
+                match self {
+                    $(Op::$Variant(op) => Operation::eval(op, x, at),)*
+                }
+            }
+
+            /// See [`Operation::gradient`].
+            pub fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+                match self {
+                    $(Op::$Variant(op) => Operation::gradient(op, g, at),)*
+                }
+            }
+
+            /// See [`Operation::lower`].
+            pub fn lower(&self) -> Lowering<'_> {
+                match self {
+                    $(Op::$Variant(op) => Operation::lower(op),)*
+                }
+            }
+        }
+    };
+}
+
+operations! {
+    // Leaves.
+    input::Input,
+    parameter::Parameter,
+    setting::Setting,
+    constant::Constant,
+    // Arithmetic.
+    add::Add,
+    sub::Sub,
+    mul::Mul,
+    div::Div,
+    neg::Neg,
+    maximum::Maximum,
+    minimum::Minimum,
+    // Functions of one value.
+    relu::Relu,
+    sigmoid::Sigmoid,
+    tanh::Tanh,
+    exp::Exp,
+    log::Log,
+    sqrt::Sqrt,
+    square::Square,
+    abs::Abs,
+    pow::Pow,
+    // Comparisons, as 1.0 and 0.0.
+    compare::Compare,
+    compare_position::ComparePosition,
+    select::Select,
+    // The same elements, arranged otherwise.
+    broadcast::Broadcast,
+    reshape::Reshape,
+    transpose::Transpose,
+    materialize::Materialize,
+    // Over an axis.
+    reduce::Reduce,
+    sum::Sum,
+    mean::Mean,
+    amax::Amax,
+    softmax::Softmax,
+    log_softmax::LogSoftmax,
+    logsumexp::LogSumExp,
+    // Products.
+    matmul::MatMul,
+    contract::Contract,
+    // Losses and metrics, per element or per example.
+    cross_entropy::CrossEntropy,
+    nll_loss::NllLoss,
+    mse_loss::MseLoss,
+    binary_cross_entropy::BinaryCrossEntropy,
+    binary_cross_entropy_with_logits::BinaryCrossEntropyWithLogits,
+    accuracy::Accuracy,
+}
+
+/// The operation of the language with this name, or with this other name.
+pub fn find(name: &str) -> Option<&'static Entry> {
+    ALL.iter().find(|e| e.call.is_some_and(|c| e.name == name || c.alias == Some(name)))
+}
+
+/// The names of all operations of the language.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    ALL.iter().filter(|e| e.call.is_some_and(|c| !c.operator)).map(|e| e.name)
+}
+
+/// The answer to a call of an operation that only the compiler makes.
+fn internal(name: &str) -> Mistake {
+    Mistake::call(format!("`{name}` is not a function of the language"))
+}

@@ -1,0 +1,43 @@
+//! `a · b`.
+
+use super::{Attributes, Domain, Elementwise, Reverse, Signature};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::Real;
+use crate::graph::{Graph, NodeId};
+use crate::kernel::expr::{Expr, Expressions};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Mul;
+
+impl Elementwise for Mul {
+    const NAME: &'static str = "mul";
+    const CALL: Option<Signature> = Some(Signature::of(&["a", "b"]).operator());
+    const ARITY: usize = 2;
+
+    fn from_call(_: &Attributes) -> Result<Mul, Mistake> {
+        Ok(Mul)
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[T]) -> T {
+        x[0] * x[1]
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        vec![Some(g.mul(at.dy, at.x[1])), Some(g.mul(at.dy, at.x[0]))]
+    }
+
+    fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
+        e.mul(x[0], x[1])
+    }
+
+    fn variants() -> Vec<Mul> {
+        vec![Mul]
+    }
+
+    fn domains(&self) -> Vec<Domain> {
+        vec![Domain::Normal(1.0), Domain::Normal(1.0)]
+    }
+}

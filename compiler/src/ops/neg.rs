@@ -1,0 +1,42 @@
+//! `-x`.
+
+use super::{Attributes, Domain, Elementwise, Reverse, Signature};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::Real;
+use crate::graph::{Graph, NodeId};
+use crate::kernel::expr::{Expr, Expressions};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Neg;
+
+impl Elementwise for Neg {
+    const NAME: &'static str = "neg";
+    const CALL: Option<Signature> = Some(Signature::of(&["x"]).operator());
+
+    fn from_call(_: &Attributes) -> Result<Neg, Mistake> {
+        Ok(Neg)
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[T]) -> T {
+        -x[0]
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        vec![Some(g.neg(at.dy))]
+    }
+
+    fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
+        e.neg(x[0])
+    }
+
+    fn variants() -> Vec<Neg> {
+        vec![Neg]
+    }
+
+    fn domains(&self) -> Vec<Domain> {
+        vec![Domain::Normal(2.0)]
+    }
+}

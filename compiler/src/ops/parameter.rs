@@ -1,0 +1,47 @@
+//! A parameter of the network: trained.
+
+use super::{Attributes, Lowering, Operation, Reverse, Sample, Signature};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::{Evaluation, Real, Value};
+use crate::graph::{Graph, NodeId};
+use crate::shape::{Argument, Facts, Shape, Type};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Parameter {
+    /// Its place among the network's parameters.
+    pub index: usize,
+    /// Its shape.
+    pub shape: Shape,
+}
+
+impl Operation for Parameter {
+    const NAME: &'static str = "parameter";
+    const CALL: Option<Signature> = None;
+
+    fn from_call(_: &Attributes) -> Result<Parameter, Mistake> {
+        Err(super::internal(Self::NAME))
+    }
+
+    fn shape(&self, _: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
+        Ok(Type::real(self.shape.clone()))
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, _: &[&Value<T>], _: &Evaluation<'_>) -> Value<T> {
+        unreachable!("leaves are given, not evaluated")
+    }
+
+    fn gradient(&self, _: &mut Graph, _: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        Vec::new()
+    }
+
+    fn lower(&self) -> Lowering<'_> {
+        Lowering::Leaf
+    }
+
+    fn samples(_: usize) -> Vec<Sample> {
+        Vec::new()
+    }
+}

@@ -1,0 +1,84 @@
+//! `x` to a constant power.
+//!
+//! Whole and half exponents are products and square roots; others are `e^(c·ln x)`, whose
+//! relative error grows with `|c·ln x|`, and NaN below 0.
+
+use super::{Attribute, AttributeKind, Attributes, Domain, Elementwise, Number, Reverse, Signature};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::Real;
+use crate::graph::{Graph, NodeId};
+use crate::kernel::expr::{Expr, Expressions};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Pow {
+    /// The exponent.
+    pub exponent: Number,
+}
+
+/// The largest exponent that is computed by repeated squaring.
+const LARGEST: f32 = 64.0;
+
+impl Elementwise for Pow {
+    const NAME: &'static str = "pow";
+    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[Attribute {
+        name: "exponent",
+        kind: AttributeKind::Number,
+        default: None,
+    }]));
+
+    fn from_call(attributes: &Attributes) -> Result<Pow, Mistake> {
+        let exponent = attributes.number("exponent").unwrap_or(1.0) as f32;
+        Ok(Pow { exponent: Number(exponent) })
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[T]) -> T {
+        x[0].powf(T::of(self.exponent.0))
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        let lower = Pow { exponent: Number(self.exponent.0 - 1.0) };
+        let power = g.apply(lower, &[at.x[0]]);
+        let slope = g.scale(power, self.exponent.0);
+        vec![Some(g.mul(at.dy, slope))]
+    }
+
+    fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
+        let c = self.exponent.0;
+        let (whole, is_half) = (c.trunc(), c.fract().abs() == 0.5);
+        if whole.abs() > LARGEST || (c.fract() != 0.0 && !is_half) {
+            let exponent = e.float(c);
+            let log = e.log(x[0]);
+            let product = e.mul(exponent, log);
+            return e.exp(product);
+        }
+        let mut power = is_half.then(|| e.sqrt(x[0]));
+        let mut square = x[0];
+        let mut left = whole.abs() as u32;
+        while left > 0 {
+            if left & 1 == 1 {
+                power = Some(power.map_or(square, |p| e.mul(p, square)));
+            }
+            left >>= 1;
+            if left > 0 {
+                square = e.mul(square, square);
+            }
+        }
+        let one = e.float(1.0);
+        match power {
+            None => one,
+            Some(power) if c < 0.0 => e.div(one, power),
+            Some(power) => power,
+        }
+    }
+
+    fn variants() -> Vec<Pow> {
+        [2.0, 3.0, -1.0, 0.5, -2.5, 1.3].map(|c| Pow { exponent: Number(c) }).to_vec()
+    }
+
+    fn domains(&self) -> Vec<Domain> {
+        vec![Domain::Positive]
+    }
+}

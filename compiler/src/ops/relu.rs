@@ -1,0 +1,47 @@
+//! Rectified linear unit, `max(0, x)`; NaN stays NaN.
+
+use super::{Attributes, Domain, Elementwise, Reverse, Signature};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::Real;
+use crate::graph::{Graph, NodeId};
+use crate::kernel::expr::{Expr, Expressions};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Relu;
+
+impl Elementwise for Relu {
+    const NAME: &'static str = "relu";
+    const CALL: Option<Signature> = Some(Signature::of(&["x"]));
+
+    fn from_call(_: &Attributes) -> Result<Relu, Mistake> {
+        Ok(Relu)
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[T]) -> T {
+        if x[0] < T::zero() { T::zero() } else { x[0] }
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        // From the result, so that the argument need not be kept.
+        let zero = g.constant(0.0);
+        let active = g.greater(at.y, zero);
+        vec![Some(g.select(active, at.dy, zero))]
+    }
+
+    fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
+        // The constant goes first, so that NaN survives.
+        let zero = e.float(0.0);
+        e.max(zero, x[0])
+    }
+
+    fn variants() -> Vec<Relu> {
+        vec![Relu]
+    }
+
+    fn domains(&self) -> Vec<Domain> {
+        vec![Domain::Apart]
+    }
+}

@@ -1,0 +1,47 @@
+//! One of two values: `a` where the condition is greater than 0, else `b`.
+
+use super::{Attributes, Domain, Elementwise, Reverse, Signature};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::Real;
+use crate::graph::{Graph, NodeId};
+use crate::kernel::expr::{Expr, Expressions};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Select;
+
+impl Elementwise for Select {
+    const NAME: &'static str = "select";
+    const CALL: Option<Signature> = None;
+    const ARITY: usize = 3;
+
+    fn from_call(_: &Attributes) -> Result<Select, Mistake> {
+        Ok(Select)
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[T]) -> T {
+        if x[0] > T::zero() { x[1] } else { x[2] }
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        let zero = g.constant(0.0);
+        let da = g.select(at.x[0], at.dy, zero);
+        let db = g.select(at.x[0], zero, at.dy);
+        vec![None, Some(da), Some(db)]
+    }
+
+    fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
+        let mask = e.is_set(x[0]);
+        e.select(mask, x[1], x[2])
+    }
+
+    fn variants() -> Vec<Select> {
+        vec![Select]
+    }
+
+    fn domains(&self) -> Vec<Domain> {
+        vec![Domain::Apart, Domain::Normal(1.0), Domain::Normal(1.0)]
+    }
+}

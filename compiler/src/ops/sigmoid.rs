@@ -1,0 +1,45 @@
+//! The logistic function, `1 / (1 + e⁻ˣ)`.
+
+use super::{Attributes, Domain, Elementwise, Reverse, Signature};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::Real;
+use crate::graph::{Graph, NodeId};
+use crate::kernel::expr::{Expr, Expressions};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Sigmoid;
+
+impl Elementwise for Sigmoid {
+    const NAME: &'static str = "sigmoid";
+    const CALL: Option<Signature> = Some(Signature::of(&["x"]));
+
+    fn from_call(_: &Attributes) -> Result<Sigmoid, Mistake> {
+        Ok(Sigmoid)
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[T]) -> T {
+        T::one() / (T::one() + (-x[0]).exp())
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        let one = g.constant(1.0);
+        let rest = g.sub(one, at.y);
+        let slope = g.mul(at.y, rest);
+        vec![Some(g.mul(at.dy, slope))]
+    }
+
+    fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
+        e.sigmoid(x[0])
+    }
+
+    fn variants() -> Vec<Sigmoid> {
+        vec![Sigmoid]
+    }
+
+    fn domains(&self) -> Vec<Domain> {
+        vec![Domain::Normal(2.0)]
+    }
+}

@@ -1,0 +1,219 @@
+//! How an operation or a layer is called in the language: its operands, its
+//! attributes, and what the two may be.
+
+use crate::error::Mistake;
+use crate::shape::Dim;
+
+/// The form of a call.
+#[derive(Debug)]
+pub struct Signature {
+    /// Its operands' names.
+    pub operands: &'static [&'static str],
+    /// Its attributes, in order; those with a default come last.
+    pub attributes: &'static [Attribute],
+    /// Another name for the same function.
+    pub alias: Option<&'static str>,
+    /// Whether it is written as an operator, as `+`.
+    pub operator: bool,
+}
+
+impl Signature {
+    /// A function of these operands without attributes.
+    pub const fn of(operands: &'static [&'static str]) -> Signature {
+        Signature { operands, attributes: &[], alias: None, operator: false }
+    }
+
+    /// With attributes.
+    pub const fn with(self, attributes: &'static [Attribute]) -> Signature {
+        Signature { attributes, ..self }
+    }
+
+    /// With another name.
+    pub const fn or(self, alias: &'static str) -> Signature {
+        Signature { alias: Some(alias), ..self }
+    }
+
+    /// Written as an operator.
+    pub const fn operator(self) -> Signature {
+        Signature { operator: true, ..self }
+    }
+
+    /// The call as it is shown to a user: `sum(x, axis = all)`.
+    pub fn show(&self, name: &str) -> String {
+        let operands = self.operands.iter().map(|o| o.to_string());
+        let attributes = self.attributes.iter().map(|a| match a.default {
+            Some(default) => format!("{} = {default}", a.name),
+            None => a.name.to_string(),
+        });
+        format!("{name}({})", operands.chain(attributes).collect::<Vec<_>>().join(", "))
+    }
+}
+
+/// An attribute: a number or a shape that is part of the call.
+#[derive(Debug)]
+pub struct Attribute {
+    /// Its name.
+    pub name: &'static str,
+    /// What it may be.
+    pub kind: AttributeKind,
+    /// What stands for it in a signature where it may be left out.
+    pub default: Option<&'static str>,
+}
+
+/// What an attribute may be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AttributeKind {
+    /// A whole number that may be negative: `-1`.
+    Axis,
+    /// A number: `0.5`.
+    Number,
+    /// `true` or `false`.
+    Flag,
+    /// A size: a literal or a constant expression.
+    Size,
+    /// Sizes in brackets: `[7, 16]`.
+    Sizes,
+    /// Axes in brackets: `[1, 0]`.
+    Axes,
+}
+
+impl AttributeKind {
+    /// In words, for messages.
+    pub fn describe(self) -> &'static str {
+        match self {
+            AttributeKind::Axis => "an axis, as `-1`",
+            AttributeKind::Number => "a number",
+            AttributeKind::Flag => "`true` or `false`",
+            AttributeKind::Size => "a size, as `128`",
+            AttributeKind::Sizes => "sizes, as `[7, 16]`",
+            AttributeKind::Axes => "axes, as `[1, 0]`",
+        }
+    }
+}
+
+/// An attribute's value.
+#[derive(Clone, PartialEq, Debug)]
+pub enum AttributeValue {
+    /// See [`AttributeKind::Axis`].
+    Axis(i64),
+    /// See [`AttributeKind::Number`].
+    Number(f64),
+    /// See [`AttributeKind::Flag`].
+    Flag(bool),
+    /// See [`AttributeKind::Size`].
+    Size(Dim),
+    /// See [`AttributeKind::Sizes`].
+    Sizes(Vec<Dim>),
+    /// See [`AttributeKind::Axes`].
+    Axes(Vec<i64>),
+}
+
+impl AttributeValue {
+    /// Its kind.
+    pub fn kind(&self) -> AttributeKind {
+        match self {
+            AttributeValue::Axis(_) => AttributeKind::Axis,
+            AttributeValue::Number(_) => AttributeKind::Number,
+            AttributeValue::Flag(_) => AttributeKind::Flag,
+            AttributeValue::Size(_) => AttributeKind::Size,
+            AttributeValue::Sizes(_) => AttributeKind::Sizes,
+            AttributeValue::Axes(_) => AttributeKind::Axes,
+        }
+    }
+}
+
+/// The attributes of one call, by name.
+#[derive(Clone, Default, Debug)]
+pub struct Attributes(Vec<(String, AttributeValue)>);
+
+macro_rules! getter {
+    ($(#[$doc:meta])* $name:ident, $Variant:ident, $T:ty) => {
+        $(#[$doc])*
+        pub fn $name(&self, name: &str) -> Option<$T> {
+            match self.get(name)? {
+                AttributeValue::$Variant(value) => Some(value.clone()),
+                _ => None,
+            }
+        }
+    };
+}
+
+impl Attributes {
+    /// No attributes.
+    pub fn new() -> Attributes {
+        Attributes::default()
+    }
+
+    /// Adds one.
+    pub fn set(&mut self, name: &str, value: AttributeValue) {
+        self.0.push((name.into(), value));
+    }
+
+    /// With one more.
+    pub fn with(mut self, name: &str, value: AttributeValue) -> Attributes {
+        self.set(name, value);
+        self
+    }
+
+    /// The value of one, if it was given.
+    pub fn get(&self, name: &str) -> Option<&AttributeValue> {
+        self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v)
+    }
+
+    /// In the order in which they were given.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &AttributeValue)> {
+        self.0.iter().map(|(n, v)| (n.as_str(), v))
+    }
+
+    getter!(
+        /// An axis, if it was given.
+        axis, Axis, i64);
+    getter!(
+        /// A number, if it was given.
+        number, Number, f64);
+    getter!(
+        /// A flag, if it was given.
+        flag, Flag, bool);
+    getter!(
+        /// A size, if it was given.
+        size, Size, Dim);
+    getter!(
+        /// Sizes, if they were given.
+        sizes, Sizes, Vec<Dim>);
+    getter!(
+        /// Axes, if they were given.
+        axes, Axes, Vec<i64>);
+
+    /// Checks names, kinds and completeness against the form of the call.
+    pub fn check(
+        &self,
+        name: &str,
+        form: &'static [Attribute],
+        shown: &str,
+    ) -> Result<(), Mistake> {
+        for (given, value) in self.iter() {
+            let Some(attribute) = form.iter().find(|a| a.name == given) else {
+                return Err(Mistake::attribute(
+                    given,
+                    match form {
+                        [] => format!("`{name}` takes no `{given}`: it is called as `{shown}`"),
+                        _ => format!("`{name}` has no `{given}`: it is called as `{shown}`"),
+                    },
+                ));
+            };
+            if attribute.kind != value.kind() {
+                let wanted = attribute.kind.describe();
+                return Err(Mistake::attribute(given, format!("`{given}` takes {wanted}")));
+            }
+        }
+        for attribute in form {
+            if attribute.default.is_none() && self.get(attribute.name).is_none() {
+                return Err(Mistake::call(format!(
+                    "`{name}` needs `{}`: it is called as `{shown}`",
+                    attribute.name
+                )));
+            }
+        }
+        Ok(())
+    }
+}

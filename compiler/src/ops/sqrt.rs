@@ -1,0 +1,43 @@
+//! The square root; NaN below 0.
+
+use super::{Attributes, Domain, Elementwise, Reverse, Signature};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::Real;
+use crate::graph::{Graph, NodeId};
+use crate::kernel::expr::{Expr, Expressions};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Sqrt;
+
+impl Elementwise for Sqrt {
+    const NAME: &'static str = "sqrt";
+    const CALL: Option<Signature> = Some(Signature::of(&["x"]));
+
+    fn from_call(_: &Attributes) -> Result<Sqrt, Mistake> {
+        Ok(Sqrt)
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[T]) -> T {
+        x[0].sqrt()
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        let half = g.scale(at.dy, 0.5);
+        vec![Some(g.div(half, at.y))]
+    }
+
+    fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
+        e.sqrt(x[0])
+    }
+
+    fn variants() -> Vec<Sqrt> {
+        vec![Sqrt]
+    }
+
+    fn domains(&self) -> Vec<Domain> {
+        vec![Domain::Positive]
+    }
+}

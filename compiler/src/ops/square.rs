@@ -1,0 +1,43 @@
+//! `x²`.
+
+use super::{Attributes, Domain, Elementwise, Reverse, Signature};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::Real;
+use crate::graph::{Graph, NodeId};
+use crate::kernel::expr::{Expr, Expressions};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Square;
+
+impl Elementwise for Square {
+    const NAME: &'static str = "square";
+    const CALL: Option<Signature> = Some(Signature::of(&["x"]));
+
+    fn from_call(_: &Attributes) -> Result<Square, Mistake> {
+        Ok(Square)
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[T]) -> T {
+        x[0] * x[0]
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        let slope = g.scale(at.x[0], 2.0);
+        vec![Some(g.mul(at.dy, slope))]
+    }
+
+    fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
+        e.mul(x[0], x[0])
+    }
+
+    fn variants() -> Vec<Square> {
+        vec![Square]
+    }
+
+    fn domains(&self) -> Vec<Domain> {
+        vec![Domain::Normal(2.0)]
+    }
+}

@@ -1,0 +1,44 @@
+//! `a - b`.
+
+use super::{Attributes, Domain, Elementwise, Reverse, Signature};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::Real;
+use crate::graph::{Graph, NodeId};
+use crate::kernel::expr::{Expr, Expressions};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Sub;
+
+impl Elementwise for Sub {
+    const NAME: &'static str = "sub";
+    const CALL: Option<Signature> = Some(Signature::of(&["a", "b"]).operator());
+    const ARITY: usize = 2;
+
+    fn from_call(_: &Attributes) -> Result<Sub, Mistake> {
+        Ok(Sub)
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[T]) -> T {
+        x[0] - x[1]
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        let minus = g.neg(at.dy);
+        vec![Some(at.dy), Some(minus)]
+    }
+
+    fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
+        e.sub(x[0], x[1])
+    }
+
+    fn variants() -> Vec<Sub> {
+        vec![Sub]
+    }
+
+    fn domains(&self) -> Vec<Domain> {
+        vec![Domain::Normal(1.0), Domain::Normal(1.0)]
+    }
+}

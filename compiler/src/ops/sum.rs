@@ -1,0 +1,56 @@
+//! The sum over one axis of the example, or over the whole example.
+
+use super::{
+    Attribute, AttributeKind, Attributes, Domain, Lowering, Operation, Reverse, Sample,
+    Signature, axis,
+};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::{Evaluation, Real, Value};
+use crate::graph::{Graph, NodeId};
+use crate::ops::reduce::Reduction;
+use crate::shape::{Argument, Facts, Type};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Sum {
+    /// The axis, from the end where negative; `None` for all of the example's.
+    pub axis: Option<i64>,
+}
+
+impl Operation for Sum {
+    const NAME: &'static str = "sum";
+    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[Attribute {
+        name: "axis",
+        kind: AttributeKind::Axis,
+        default: Some("all"),
+    }]));
+
+    fn from_call(attributes: &Attributes) -> Result<Sum, Mistake> {
+        Ok(Sum { axis: attributes.axis("axis") })
+    }
+
+    fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
+        axis::reduced(Self::NAME, self.axis, x[0])
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
+        axis::evaluate(self.axis, x[0], at, |lane| lane.copied().sum())
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        let kept = axis::kept(self.axis, g.ty(at.x[0]));
+        let dy = g.reshape(at.dy, &kept);
+        let shape = g.shape(at.x[0]).clone();
+        vec![Some(g.broadcast(dy, &shape))]
+    }
+
+    fn lower(&self) -> Lowering<'_> {
+        Lowering::Composite(Box::new(|g, x| axis::expand(Reduction::Sum, self.axis, g, x[0])))
+    }
+
+    fn samples(size: usize) -> Vec<Sample> {
+        axis::samples(size, Domain::Normal(1.0), |axis| Sum { axis })
+    }
+}

@@ -1,0 +1,45 @@
+//! The hyperbolic tangent.
+
+use super::{Attributes, Domain, Elementwise, Reverse, Signature};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::Real;
+use crate::graph::{Graph, NodeId};
+use crate::kernel::expr::{Expr, Expressions};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Tanh;
+
+impl Elementwise for Tanh {
+    const NAME: &'static str = "tanh";
+    const CALL: Option<Signature> = Some(Signature::of(&["x"]));
+
+    fn from_call(_: &Attributes) -> Result<Tanh, Mistake> {
+        Ok(Tanh)
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[T]) -> T {
+        x[0].tanh()
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        let one = g.constant(1.0);
+        let square = g.square(at.y);
+        let slope = g.sub(one, square);
+        vec![Some(g.mul(at.dy, slope))]
+    }
+
+    fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
+        e.tanh(x[0])
+    }
+
+    fn variants() -> Vec<Tanh> {
+        vec![Tanh]
+    }
+
+    fn domains(&self) -> Vec<Domain> {
+        vec![Domain::Normal(2.0)]
+    }
+}

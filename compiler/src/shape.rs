@@ -1,0 +1,391 @@
+//! Sizes, shapes and types of values.
+//!
+//! A shape is that of *one example*; whether a value has one of them for every
+//! example of the batch is a flag beside it. So axes count from the example's
+//! first, the batch axis is never named, and a parameter is simply a value
+//! that is not batched.
+//!
+//! The same functions run inside `network!`, where a size may be a constant
+//! whose value the macro cannot see ([`Dim::Symbol`]), and in the graph, where
+//! every size is a number. What cannot be decided yet is kept as a [`Fact`],
+//! which the macro turns into a constant assertion.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::error::Mistake;
+
+/// The size of one axis.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub enum Dim {
+    /// A number.
+    Fixed(usize),
+    /// A Rust expression of type `usize` whose value is not known here.
+    Symbol(Arc<str>),
+}
+
+impl Dim {
+    /// A symbol for a Rust expression.
+    pub fn symbol(expression: &str) -> Dim {
+        Dim::Symbol(expression.into())
+    }
+
+    /// The number, if it is one.
+    pub fn fixed(&self) -> Option<usize> {
+        match self {
+            Dim::Fixed(n) => Some(*n),
+            Dim::Symbol(_) => None,
+        }
+    }
+
+    fn is_one(&self) -> bool {
+        *self == Dim::Fixed(1)
+    }
+}
+
+impl From<usize> for Dim {
+    fn from(n: usize) -> Dim {
+        Dim::Fixed(n)
+    }
+}
+
+impl fmt::Display for Dim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Dim::Fixed(n) => n.fmt(f),
+            Dim::Symbol(s) => s.fmt(f),
+        }
+    }
+}
+
+/// The shape of a value: one example's dimensions, and whether there is one
+/// such example for every row of the batch.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Shape {
+    /// One for every example of the batch.
+    pub batched: bool,
+    /// The example's dimensions; none for a single number.
+    pub dims: Vec<Dim>,
+}
+
+impl Shape {
+    /// A value that every example has.
+    pub fn batched(dims: impl IntoIterator<Item = impl Into<Dim>>) -> Shape {
+        Shape { batched: true, dims: dims.into_iter().map(Into::into).collect() }
+    }
+
+    /// A value that does not depend on the example.
+    pub fn unbatched(dims: impl IntoIterator<Item = impl Into<Dim>>) -> Shape {
+        Shape { batched: false, dims: dims.into_iter().map(Into::into).collect() }
+    }
+
+    /// A single number, the same for all examples.
+    pub fn scalar() -> Shape {
+        Shape::default()
+    }
+
+    /// Number of example axes.
+    pub fn rank(&self) -> usize {
+        self.dims.len()
+    }
+
+    /// The example's sizes as numbers.
+    ///
+    /// # Panics
+    /// On a symbol: graphs are built from numbers alone, which
+    /// [`Graph::verify`](crate::graph::Graph::verify) checks.
+    pub fn sizes(&self) -> Vec<usize> {
+        self.dims
+            .iter()
+            .map(|d| d.fixed().expect("a graph that is compiled has no symbolic sizes"))
+            .collect()
+    }
+
+    /// All sizes, the batch first where there is one.
+    pub fn full_sizes(&self, batch: usize) -> Vec<usize> {
+        let mut sizes = self.sizes();
+        if self.batched {
+            sizes.insert(0, batch);
+        }
+        sizes
+    }
+
+    /// The number of reals in it.
+    pub fn count(&self, batch: usize) -> usize {
+        self.full_sizes(batch).iter().product()
+    }
+
+    /// The same example shape with axis `axis` of size `size`.
+    pub fn with(&self, axis: usize, size: impl Into<Dim>) -> Shape {
+        let mut shape = self.clone();
+        shape.dims[axis] = size.into();
+        shape
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[")?;
+        for (i, d) in self.dims.iter().enumerate() {
+            if i > 0 {
+                f.write_str(", ")?;
+            }
+            d.fmt(f)?;
+        }
+        f.write_str("]")
+    }
+}
+
+/// What the elements of a value are.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum DType {
+    /// 32-bit floating point.
+    Real,
+    /// Unsigned 32-bit whole numbers below a bound: class indices.
+    Index {
+        /// The first number that is too large.
+        below: Dim,
+    },
+}
+
+/// Element type and shape of a value.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Type {
+    /// What its elements are.
+    pub dtype: DType,
+    /// How many there are.
+    pub shape: Shape,
+}
+
+impl Type {
+    /// Reals of this shape.
+    pub fn real(shape: Shape) -> Type {
+        Type { dtype: DType::Real, shape }
+    }
+
+    /// Whole numbers below `below` of this shape.
+    pub fn index(below: impl Into<Dim>, shape: Shape) -> Type {
+        Type { dtype: DType::Index { below: below.into() }, shape }
+    }
+
+    /// Whether its elements are reals.
+    pub fn is_real(&self) -> bool {
+        self.dtype == DType::Real
+    }
+}
+
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.dtype {
+            DType::Real => self.shape.fmt(f),
+            DType::Index { below } if self.shape.rank() == 0 => write!(f, "class({below})"),
+            DType::Index { below } => write!(f, "index({below}){}", self.shape),
+        }
+    }
+}
+
+/// An operand as shape functions see it.
+#[derive(Clone, Copy, Debug)]
+pub struct Argument<'a> {
+    /// How the user wrote it; for messages.
+    pub name: &'a str,
+    /// Its type.
+    pub ty: &'a Type,
+}
+
+/// Two counts that must be equal but of which at least one is not yet a number.
+#[derive(Clone, Debug)]
+pub struct Fact {
+    /// A Rust expression of type `usize`.
+    pub left: String,
+    /// A Rust expression of type `usize`.
+    pub right: String,
+    /// What is wrong where they differ.
+    pub mistake: Mistake,
+}
+
+/// Collects what shape functions could not decide.
+#[derive(Debug, Default)]
+pub struct Facts {
+    /// In the order in which they came up.
+    pub undecided: Vec<Fact>,
+}
+
+impl Facts {
+    /// Requires two sizes to be equal; `mistake` says what is wrong otherwise.
+    pub fn same(
+        &mut self,
+        a: &Dim,
+        b: &Dim,
+        mistake: impl FnOnce() -> Mistake,
+    ) -> Result<(), Mistake> {
+        self.same_count(std::slice::from_ref(a), std::slice::from_ref(b), mistake)
+    }
+
+    /// Requires two products of sizes to be equal.
+    pub fn same_count(
+        &mut self,
+        a: &[Dim],
+        b: &[Dim],
+        mistake: impl FnOnce() -> Mistake,
+    ) -> Result<(), Mistake> {
+        let (mut left, mut right) = (Product::of(a), Product::of(b));
+        left.cancel(&mut right);
+        if left == right {
+            Ok(())
+        } else if left.symbols.is_empty() && right.symbols.is_empty() {
+            Err(mistake())
+        } else {
+            let fact =
+                Fact { left: left.to_string(), right: right.to_string(), mistake: mistake() };
+            self.undecided.push(fact);
+            Ok(())
+        }
+    }
+
+    /// The shape that two shapes broadcast to, or `None` where they do not:
+    /// axes are matched from the last, and a size of one stretches. A symbol
+    /// is never taken to be one.
+    pub fn broadcast(
+        &mut self,
+        a: &Shape,
+        b: &Shape,
+        mistake: impl Fn() -> Mistake,
+    ) -> Result<Shape, Mistake> {
+        let rank = a.rank().max(b.rank());
+        let at = |s: &Shape, i: usize| (i + s.rank()).checked_sub(rank).map(|j| s.dims[j].clone());
+        let mut dims = Vec::with_capacity(rank);
+        for i in 0..rank {
+            dims.push(match (at(a, i), at(b, i)) {
+                (Some(x), Some(y)) if x.is_one() => y,
+                (Some(x), Some(y)) => {
+                    if !y.is_one() {
+                        self.same(&x, &y, &mistake)?;
+                    }
+                    x
+                }
+                (Some(d), None) | (None, Some(d)) => d,
+                (None, None) => unreachable!("the rank is one of theirs"),
+            });
+        }
+        Ok(Shape { batched: a.batched || b.batched, dims })
+    }
+}
+
+/// A product of sizes: a number times sorted symbols.
+#[derive(PartialEq)]
+struct Product {
+    number: usize,
+    symbols: Vec<Arc<str>>,
+}
+
+impl Product {
+    fn of(dims: &[Dim]) -> Product {
+        let mut number = 1usize;
+        let mut symbols = Vec::new();
+        for d in dims {
+            match d {
+                Dim::Fixed(n) => number = number.saturating_mul(*n),
+                Dim::Symbol(s) => symbols.push(s.clone()),
+            }
+        }
+        symbols.sort();
+        Product { number, symbols }
+    }
+
+    /// Takes away the symbols that both have.
+    fn cancel(&mut self, other: &mut Product) {
+        self.symbols.retain(|s| {
+            let found = other.symbols.iter().position(|o| o == s);
+            if let Some(i) = found {
+                other.symbols.remove(i);
+            }
+            found.is_none()
+        });
+    }
+}
+
+impl fmt::Display for Product {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.symbols.is_empty() {
+            return write!(f, "{}", self.number);
+        }
+        if self.number != 1 {
+            write!(f, "{} * ", self.number)?;
+        }
+        for (i, s) in self.symbols.iter().enumerate() {
+            if i > 0 {
+                f.write_str(" * ")?;
+            }
+            if s.chars().all(|c| c.is_alphanumeric() || c == '_') {
+                f.write_str(s)?;
+            } else {
+                write!(f, "({s})")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads an axis that may count from the end, as in `axis = -1`.
+pub fn resolve_axis(axis: i64, x: Argument<'_>) -> Result<usize, Mistake> {
+    let rank = x.ty.shape.rank() as i64;
+    let resolved = if axis < 0 { axis + rank } else { axis };
+    if (0..rank).contains(&resolved) {
+        return Ok(resolved as usize);
+    }
+    Err(Mistake::attribute(
+        "axis",
+        match rank {
+            0 => format!("`{}` is a single number and has no axis {axis}", x.name),
+            1 => format!("`{}` has one axis, 0, and no axis {axis}", x.name),
+            _ => format!(
+                "`{}` of shape {} has axes 0 to {}, and no axis {axis}",
+                x.name,
+                x.ty.shape,
+                rank - 1
+            ),
+        },
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn broadcast(a: Shape, b: Shape) -> Option<String> {
+        let mut facts = Facts::default();
+        let shape = facts.broadcast(&a, &b, || Mistake::call("no")).ok()?;
+        let facts: Vec<_> =
+            facts.undecided.iter().map(|f| format!("{} == {}", f.left, f.right)).collect();
+        Some(format!("{}{shape} {}", if shape.batched { "batch " } else { "" }, facts.join(", ")))
+    }
+
+    #[test]
+    fn shapes_broadcast_from_the_last_axis() {
+        let n = || Dim::symbol("N");
+        assert_eq!(
+            broadcast(Shape::batched([4]), Shape::unbatched([3, 1])).unwrap(),
+            "batch [3, 4] "
+        );
+        assert_eq!(broadcast(Shape::batched([4]), Shape::unbatched([3])), None);
+        assert_eq!(
+            broadcast(Shape::unbatched([n()]), Shape::unbatched([3])).unwrap(),
+            "[N] N == 3"
+        );
+        assert_eq!(broadcast(Shape::unbatched([n()]), Shape::unbatched([n()])).unwrap(), "[N] ");
+    }
+
+    #[test]
+    fn counts_are_compared_with_common_symbols_cancelled() {
+        let mut facts = Facts::default();
+        let (n, m) = (Dim::symbol("N"), Dim::symbol("A + 1"));
+        let wrong = || Mistake::call("no");
+        assert!(facts.same_count(&[n.clone(), 2.into()], &[2.into(), n.clone()], wrong).is_ok());
+        assert!(facts.same_count(&[n.clone(), 2.into()], &[3.into(), n.clone()], wrong).is_err());
+        assert!(facts.undecided.is_empty());
+        assert!(facts.same_count(&[n, 2.into()], &[m, 3.into()], wrong).is_ok());
+        assert_eq!(facts.undecided[0].left, "2 * N");
+        assert_eq!(facts.undecided[0].right, "3 * (A + 1)");
+    }
+}

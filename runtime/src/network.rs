@@ -1,0 +1,72 @@
+//! What `network!` writes: types for a network's inputs, outputs, parameters
+//! and gradients, and how they meet the arrays of the engine.
+//!
+//! For `pub struct Digits { .. }` the macro makes the type `Digits`, which
+//! implements [`Network`], and the module `digits` with the structs named here.
+
+use bilro_compiler::error::Error as CompileError;
+use bilro_compiler::network::Network as Declaration;
+use ndarray::{ArrayD, ArrayViewD};
+
+/// The array given for an input or a target, examples along the first axis.
+#[derive(Clone, Debug)]
+pub enum Feed<'a> {
+    /// Reals.
+    Real(ArrayViewD<'a, f32>),
+    /// Whole numbers.
+    Index(ArrayViewD<'a, u32>),
+}
+
+/// A network declared by `network!`.
+#[diagnostic::on_unimplemented(message = "`{Self}` is not a network declared by `network!`")]
+pub trait Network: Sized + 'static {
+    /// Inputs and targets of some examples: `digits::Batch`.
+    type Batch<'a>;
+    /// Inputs of some examples: `digits::Input`.
+    type Input<'a>;
+    /// Outputs, in arrays of their own: `digits::Output`.
+    type Output;
+    /// Views of all parameters, by layer: `digits::Parameters`.
+    type Parameters<'a>;
+    /// Gradients of all parameters, by layer: `digits::Gradients`.
+    type Gradients;
+
+    /// An array of [`Feed`]s, one for each input and target.
+    type BatchFeeds<'a>: AsRef<[Feed<'a>]>;
+    /// An array of [`Feed`]s, one for each input.
+    type InputFeeds<'a>: AsRef<[Feed<'a>]>;
+
+    /// The network as the compiler takes it.
+    fn declaration() -> Result<Declaration, CompileError>;
+    /// Inputs, then targets, each in declared order.
+    fn batch_feeds<'a>(batch: &'a Self::Batch<'_>) -> Self::BatchFeeds<'a>;
+    /// Inputs in declared order.
+    fn input_feeds<'a>(input: &'a Self::Input<'_>) -> Self::InputFeeds<'a>;
+    /// Outputs from arrays in declared order.
+    fn output(arrays: Vec<ArrayD<f32>>) -> Self::Output;
+    /// Parameters from views in the compiler's order.
+    fn parameters<'a>(views: Vec<ArrayViewD<'a, f32>>) -> Self::Parameters<'a>;
+    /// Gradients from arrays in the compiler's order of parameters.
+    fn gradients(arrays: Vec<ArrayD<f32>>) -> Self::Gradients;
+}
+
+/// Networks with a metric named `accuracy`: those whose loss compares scores
+/// with a class, and those that say `metric accuracy(scores, target);`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not report an accuracy",
+    note = "declare it in `network!`: `metric accuracy(output, target);`"
+)]
+pub trait Classifier: Network {}
+
+/// Batches that can be made from a data set's two arrays: those of a network
+/// with one input and one target of the same ranks and element types.
+#[diagnostic::on_unimplemented(
+    message = "this data set does not fit the network's input and target",
+    label = "its arrays are `{X}` and `{Y}`",
+    note = "the network needs one input and one target of these types; \
+            others are trained step by step with `Trainer::step`"
+)]
+pub trait FromExamples<X, Y> {
+    /// The batch of these examples.
+    fn from_examples(x: X, y: Y) -> Self;
+}
