@@ -1,5 +1,7 @@
 //! The compiler of bilro.
 pub mod autodiff;
+#[cfg(feature = "codegen")]
+pub mod codegen;
 pub mod error;
 #[cfg(feature = "eval")]
 pub mod eval;
@@ -9,4 +11,5 @@ pub mod layers;
 pub mod network;
 pub mod ops;
 pub mod optim;
+pub mod plan;
 pub mod shape;

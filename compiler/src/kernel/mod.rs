@@ -1,3 +1,4 @@
 pub mod expr;
 mod functions;
 pub mod scalar;
+pub mod program;

@@ -1,0 +1,265 @@
+//! A kernel lowered for one instruction set: loops and vector instructions over
+//! virtual registers. Plain data: it can be printed, verified, run by a slow
+//! evaluator, and handed to any emitter.
+//!
+//! All elements are 32 bits wide. Every register has the program's number of
+//! lanes and one [`Kind`]; registers may be written more than once (accumulators
+//! are). Loops count from zero in steps of one; addresses say how far an
+//! iteration moves them, so an emitter is free to keep pointers instead.
+//!
+//! Lanes beyond those that a load names hold anything: whoever reduces them
+//! must [`Instruction::Keep`] the right ones first.
+
+use std::fmt;
+
+use super::scalar::{Kind, Scalar};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Debug)]
+pub struct Program {
+    /// Which kernel it is; for printouts and profiles.
+    pub name: String,
+    /// Lanes of every register.
+    pub lanes: usize,
+    /// The memory that it works on: for each, the tensor's number in the plan.
+    pub tensors: Vec<usize>,
+    /// The kind of each virtual register.
+    pub registers: Vec<Kind>,
+    /// The iterations of the loop that may be split across threads.
+    pub parallel: usize,
+    /// What it does.
+    pub body: Vec<Statement>,
+}
+
+/// A virtual register.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub struct Register(pub u32);
+
+/// A loop's counter.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub struct Counter(pub u32);
+
+/// A loop or an instruction.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Statement {
+    /// A loop.
+    Loop(Loop),
+    /// An instruction.
+    Do(Instruction),
+}
+
+/// A loop: its counter goes through all numbers below `count`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Loop {
+    /// The counter; each loop has its own.
+    pub counter: Counter,
+    /// How many iterations.
+    pub count: Count,
+    /// What is repeated.
+    pub body: Vec<Statement>,
+}
+
+/// How many iterations a loop has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Count {
+    /// Always so many, at least one.
+    Fixed(usize),
+    /// Those that the caller asks for: a range of the program's `parallel`
+    /// iterations. There is one such loop, and it is outermost.
+    Parallel,
+}
+
+/// Where an element lies: in a tensor, so many elements from its start, and so
+/// many more for every iteration of some loops.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Address {
+    /// A place in the program's `tensors`.
+    pub tensor: usize,
+    /// Elements from the tensor's start.
+    pub offset: usize,
+    /// Elements for each iteration of the loops around; none is zero.
+    pub steps: Vec<(Counter, usize)>,
+}
+
+/// One instruction.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Instruction {
+    /// The same bits in all lanes.
+    Constant {
+        /// Written.
+        to: Register,
+        /// The bits.
+        bits: u32,
+    },
+    /// Another register's lanes.
+    Copy {
+        /// Written.
+        to: Register,
+        /// Read.
+        from: Register,
+    },
+    /// Lane `i` from element `i · stride` on. A stride of 0 puts one element
+    /// in all lanes, and then `lanes` is all of them.
+    Load {
+        /// Written.
+        to: Register,
+        /// The first lane's element.
+        from: Address,
+        /// Elements from lane to lane.
+        stride: usize,
+        /// How many lanes are read from memory: beyond, nothing is touched.
+        lanes: usize,
+    },
+    /// Element `i` from lane `i`.
+    Store {
+        /// The first lane's element.
+        to: Address,
+        /// Read.
+        from: Register,
+        /// Elements from lane to lane; at least 1.
+        stride: usize,
+        /// How many lanes are written to memory: beyond, nothing is touched.
+        lanes: usize,
+    },
+    /// Whole numbers: lane `i` holds `offset + Σ counter · step + i · stride`.
+    Position {
+        /// Written.
+        to: Register,
+        /// The first.
+        offset: usize,
+        /// More for every iteration of some loops.
+        steps: Vec<(Counter, usize)>,
+        /// From lane to lane: 0 or 1.
+        stride: usize,
+    },
+    /// An operation on each lane.
+    Apply {
+        /// Written.
+        to: Register,
+        /// The operation.
+        scalar: Scalar,
+        /// Read.
+        operands: Vec<Register>,
+    },
+    /// The first lanes of a register, and the same bits in the others.
+    Keep {
+        /// Written.
+        to: Register,
+        /// Read.
+        from: Register,
+        /// How many lanes are kept.
+        lanes: usize,
+        /// The others.
+        bits: u32,
+    },
+    /// Lane `i` is lane `(i + by) mod lanes` of another register.
+    Rotate {
+        /// Written.
+        to: Register,
+        /// Read.
+        from: Register,
+        /// How far.
+        by: usize,
+    },
+}
+
+impl Instruction {
+    /// The register that it writes.
+    pub fn written(&self) -> Option<Register> {
+        match self {
+            Instruction::Constant { to, .. }
+            | Instruction::Copy { to, .. }
+            | Instruction::Load { to, .. }
+            | Instruction::Position { to, .. }
+            | Instruction::Apply { to, .. }
+            | Instruction::Keep { to, .. }
+            | Instruction::Rotate { to, .. } => Some(*to),
+            Instruction::Store { .. } => None,
+        }
+    }
+
+    /// The registers that it reads.
+    pub fn read(&self) -> Vec<Register> {
+        match self {
+            Instruction::Constant { .. }
+            | Instruction::Load { .. }
+            | Instruction::Position { .. } => Vec::new(),
+            Instruction::Copy { from, .. }
+            | Instruction::Store { from, .. }
+            | Instruction::Keep { from, .. }
+            | Instruction::Rotate { from, .. } => vec![*from],
+            Instruction::Apply { operands, .. } => operands.clone(),
+        }
+    }
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "program {} ({} lanes, {} parallel)", self.name, self.lanes, self.parallel)?;
+        for (i, tensor) in self.tensors.iter().enumerate() {
+            writeln!(f, "  t{i} = tensor {tensor}")?;
+        }
+        print(f, &self.body, 1)
+    }
+}
+
+fn print(f: &mut fmt::Formatter<'_>, body: &[Statement], depth: usize) -> fmt::Result {
+    for statement in body {
+        write!(f, "{:1$}", "", 2 * depth)?;
+        match statement {
+            Statement::Loop(l) => {
+                match l.count {
+                    Count::Fixed(n) => writeln!(f, "for i{} in 0..{n}", l.counter.0)?,
+                    Count::Parallel => writeln!(f, "for i{} in parallel", l.counter.0)?,
+                }
+                print(f, &l.body, depth + 1)?;
+            }
+            Statement::Do(instruction) => writeln!(f, "{instruction}")?,
+        }
+    }
+    Ok(())
+}
+
+impl fmt::Display for Instruction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Instruction::Constant { to, bits } => {
+                write!(f, "r{} = {:?} ({bits:#x})", to.0, f32::from_bits(*bits))
+            }
+            Instruction::Copy { to, from } => write!(f, "r{} = r{}", to.0, from.0),
+            Instruction::Load { to, from, stride, lanes } => {
+                write!(f, "r{} = load {from} × {lanes} by {stride}", to.0)
+            }
+            Instruction::Store { to, from, stride, lanes } => {
+                write!(f, "store {to} × {lanes} by {stride} = r{}", from.0)
+            }
+            Instruction::Position { to, offset, steps, stride } => {
+                write!(f, "r{} = position {offset}", to.0)?;
+                print_steps(f, steps)?;
+                write!(f, " by {stride}")
+            }
+            Instruction::Apply { to, scalar, operands } => {
+                write!(f, "r{} = {scalar:?}", to.0)?;
+                operands.iter().try_for_each(|x| write!(f, " r{}", x.0))
+            }
+            Instruction::Keep { to, from, lanes, bits } => {
+                write!(f, "r{} = first {lanes} of r{}, then {bits:#x}", to.0, from.0)
+            }
+            Instruction::Rotate { to, from, by } => {
+                write!(f, "r{} = r{} rotated by {by}", to.0, from.0)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "t{}[{}", self.tensor, self.offset)?;
+        print_steps(f, &self.steps)?;
+        f.write_str("]")
+    }
+}
+
+fn print_steps(f: &mut fmt::Formatter<'_>, steps: &[(Counter, usize)]) -> fmt::Result {
+    steps.iter().try_for_each(|(counter, step)| write!(f, " + i{}·{step}", counter.0))
+}
