@@ -5,6 +5,7 @@ pub mod codegen;
 pub mod error;
 #[cfg(feature = "eval")]
 pub mod eval;
+pub mod fuse;
 pub mod graph;
 pub mod kernel;
 pub mod layers;
@@ -13,3 +14,5 @@ pub mod ops;
 pub mod optim;
 pub mod plan;
 pub mod shape;
+pub mod simplify;
+pub mod tensor;

@@ -1,4 +1,13 @@
-//! Where and when: the order of kernels and the place of every tensor.
+//! Where every tensor lies: takes kernels in their order, produces the place of
+//! each tensor and the sizes of the memory that a call needs.
+//!
+//! All of the arena is laid out here, so that a call allocates nothing. Tensors
+//! whose lifetimes do not meet share memory; every tensor begins on a cache
+//! line.
+
+use crate::fuse::Fused;
+use crate::network::Parameter;
+use crate::tensor::{Home, Layout, Tensor};
 
 /// Memory that is given to a compiled network as one pointer.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -21,4 +30,153 @@ pub struct Place {
     pub region: Region,
     /// So many elements of 32 bits from its start.
     pub offset: usize,
+}
+
+/// See the [module](self).
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// For every tensor, by number.
+    pub places: Vec<Place>,
+    /// All regions that a call is given, in the order of their pointers.
+    pub regions: Vec<Region>,
+    /// Elements of the arena.
+    pub arena: usize,
+}
+
+/// Elements between possible starts of a tensor: a cache line.
+const ALIGNMENT: usize = 16;
+
+/// Where each parameter lies in the memory of all parameters, which every
+/// executable of a network shares.
+#[derive(Clone, Debug)]
+pub struct ParameterLayout {
+    /// For each parameter, its start and how it lies.
+    pub parameters: Vec<(usize, Layout)>,
+    /// Elements altogether.
+    pub elements: usize,
+}
+
+impl ParameterLayout {
+    /// One after the other.
+    pub fn new(parameters: &[Parameter]) -> ParameterLayout {
+        let mut elements: usize = 0;
+        let parameters = parameters
+            .iter()
+            .map(|p| {
+                let layout = Layout::padded(&p.shape.sizes());
+                let start = elements;
+                elements += layout.elements.next_multiple_of(ALIGNMENT);
+                (start, layout)
+            })
+            .collect();
+        ParameterLayout { parameters, elements }
+    }
+}
+
+/// The first and last kernel that touch a tensor; roots are read after all.
+fn lifetimes(fused: &Fused) -> Vec<(usize, usize)> {
+    let mut lives = vec![(usize::MAX, 0); fused.tensors.len()];
+    for (time, kernel) in fused.kernels.iter().enumerate() {
+        for tensor in kernel.reads().into_iter().chain(kernel.writes()) {
+            let life = &mut lives[tensor];
+            *life = (life.0.min(time), life.1.max(time));
+        }
+    }
+    for root in &fused.roots {
+        lives[*root].1 = usize::MAX;
+    }
+    lives
+}
+
+/// Plans the memory of fused kernels.
+pub fn plan(fused: &Fused, parameters: &ParameterLayout) -> Plan {
+    let lives = lifetimes(fused);
+    // Memory in use: offset, elements, last kernel.
+    let mut used: Vec<(usize, usize, usize)> = Vec::new();
+    let mut arena = 0;
+    let mut order: Vec<usize> = (0..fused.tensors.len()).collect();
+    order.sort_by_key(|t| lives[*t].0);
+    let mut places = vec![Place { region: Region::Arena, offset: 0 }; fused.tensors.len()];
+    for tensor in order {
+        let Tensor { layout, home, .. } = &fused.tensors[tensor];
+        places[tensor] = match *home {
+            Home::Parameter(p) => {
+                Place { region: Region::Parameters, offset: parameters.parameters[p].0 }
+            }
+            Home::Setting(offset) => Place { region: Region::Settings, offset },
+            Home::Input(i) => Place { region: Region::Input(i), offset: 0 },
+            Home::Arena => {
+                let (first, last) = lives[tensor];
+                used.retain(|(_, _, until)| *until >= first);
+                used.sort_unstable();
+                let elements = layout.elements.next_multiple_of(ALIGNMENT);
+                let mut offset = 0;
+                for (start, size, _) in &used {
+                    if offset + elements <= *start {
+                        break;
+                    }
+                    offset = start + size;
+                }
+                used.push((offset, elements, last));
+                arena = arena.max(offset + elements);
+                Place { region: Region::Arena, offset }
+            }
+        };
+    }
+    let mut regions: Vec<Region> = places.iter().map(|p| p.region).collect();
+    regions.extend([Region::Arena, Region::Parameters, Region::Settings]);
+    regions.sort_unstable();
+    regions.dedup();
+    Plan { places, regions, arena }
+}
+
+/// Checks that no tensor is read before it is written, or after what overwrote
+/// it, and that tensors whose lifetimes meet do not.
+pub fn verify(fused: &Fused, plan: &Plan) -> Result<(), String> {
+    let lives = lifetimes(fused);
+    let mut written = vec![false; fused.tensors.len()];
+    let mut overwritten = vec![false; fused.tensors.len()];
+    for kernel in &fused.kernels {
+        for t in kernel.reads() {
+            let tensor = &fused.tensors[t];
+            let leaf = fused.graph.operands(tensor.node).is_empty();
+            if !leaf && !written[t] {
+                return Err(format!("{} reads {} before it is written", kernel.name, tensor.name));
+            }
+            if overwritten[t] {
+                return Err(format!("{} reads {} after it is overwritten", kernel.name, tensor.name));
+            }
+        }
+        for t in kernel.writes() {
+            written[t] = true;
+            for (other, tensor) in fused.tensors.iter().enumerate() {
+                let same = matches!(tensor.home, Home::Parameter(_))
+                    && tensor.home == fused.tensors[t].home;
+                overwritten[other] |= same && other != t;
+            }
+        }
+    }
+    for (a, first) in fused.tensors.iter().enumerate() {
+        for (b, second) in fused.tensors.iter().enumerate().skip(a + 1) {
+            let both_arena = first.home == Home::Arena && second.home == Home::Arena;
+            let meet = lives[a].0 <= lives[b].1 && lives[b].0 <= lives[a].1;
+            let (x, y) = (plan.places[a].offset, plan.places[b].offset);
+            let overlap = x < y + second.layout.elements && y < x + first.layout.elements;
+            if both_arena && meet && overlap {
+                return Err(format!("{} and {} share memory", first.name, second.name));
+            }
+        }
+    }
+    Ok(())
+}
+
+
+impl std::fmt::Display for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "arena of {} bytes", 4 * self.arena)?;
+        for (i, place) in self.places.iter().enumerate() {
+            writeln!(f, "tensor {i}: {:?} + {}", place.region, place.offset)?;
+        }
+        Ok(())
+    }
 }

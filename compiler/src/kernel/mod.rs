@@ -1,4 +1,146 @@
+//! Kernels: what is computed in one go. A kernel has one iteration space; all
+//! that it does at a point of it are formulas over what it loads.
+//!
+//! [`fuse`](crate::fuse) makes kernels from the graph, [`lower`] makes a
+//! [`Program`](program::Program) from a kernel. A kernel knows tensors by
+//! number and how far each axis moves in them; it knows no vector width.
+
 pub mod expr;
 mod functions;
-pub mod scalar;
+#[cfg(feature = "codegen")]
+pub mod lower;
+mod print;
 pub mod program;
+pub mod scalar;
+
+use crate::graph::NodeId;
+use crate::ops::reduce::Reduction;
+use expr::{Expr, Expressions};
+use scalar::Kind;
+
+/// See the [module](self).
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    /// What it computes, for people.
+    pub name: String,
+    /// The nodes of the graph that it computes.
+    pub nodes: Vec<NodeId>,
+    /// What it loads, by the number in [`Term::Load`](expr::Term::Load).
+    pub loads: Vec<Access>,
+    /// All formulas.
+    pub formulas: Expressions,
+    /// What is done with them.
+    pub body: Body,
+}
+
+/// How a kernel reaches a tensor.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Access {
+    /// The tensor's number.
+    pub tensor: usize,
+    /// For each axis of the kernel, the elements from one step to the next.
+    pub steps: Vec<usize>,
+    /// What it holds.
+    pub kind: Kind,
+    /// How many elements may be touched beyond the end of the last axis,
+    /// wherever the other axes stand: padding.
+    pub slack: usize,
+}
+
+/// What is written where.
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// Where.
+    pub to: Access,
+    /// What.
+    pub value: Expr,
+}
+
+/// What a kernel does.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// Row by row.
+    Rows(Rows),
+    /// Reductions over an axis that is not the last.
+    Columns(Columns),
+    /// A sum of products.
+    Product(Product),
+}
+
+/// For every row: reductions along the last axis, stage by stage, then stores.
+/// Without reductions it is a plain map. Axes: `outer`, then `inner`.
+///
+/// A reduction adds 16 partial results, the elements whose place is the same
+/// modulo 16, by a fixed tree.
+#[derive(Clone, Debug)]
+pub struct Rows {
+    /// Sizes of the axes before the last.
+    pub outer: Vec<usize>,
+    /// Size of the last axis.
+    pub inner: usize,
+    /// Reductions, grouped so that each needs only those of earlier groups:
+    /// their number in [`Term::Reduced`](expr::Term::Reduced) counts through.
+    pub stages: Vec<Vec<(Reduction, Expr)>>,
+    /// What is written; with a step of 0 on the last axis, once a row.
+    pub stores: Vec<Store>,
+}
+
+/// Reductions over one axis for each point of the others, in ascending order,
+/// then stores. Axes: `outer`, then the reduced one.
+#[derive(Clone, Debug)]
+pub struct Columns {
+    /// Sizes of the axes that stay; vectors run along the last.
+    pub outer: Vec<usize>,
+    /// Size of the axis that goes.
+    pub reduced: usize,
+    /// Reductions, by their number in [`Term::Reduced`](expr::Term::Reduced).
+    pub reductions: Vec<(Reduction, Expr)>,
+    /// What is written for each point that stays.
+    pub stores: Vec<Store>,
+}
+
+/// For every row and column, the sum of products of two loads, each one chain
+/// of fused multiply-adds in ascending order from zero; then stores. Axes:
+/// `outer`, rows, columns, then `summed`.
+#[derive(Clone, Debug)]
+pub struct Product {
+    /// Sizes of the axes around.
+    pub outer: Vec<usize>,
+    /// Number of rows.
+    pub rows: usize,
+    /// Number of columns; vectors run along them.
+    pub columns: usize,
+    /// Sizes of the axes that are summed over, the outermost first.
+    pub summed: Vec<usize>,
+    /// The first factor, the same for all columns.
+    pub a: Access,
+    /// The second factor, the same for all rows, next to each other along columns.
+    pub b: Access,
+    /// What is written for each row and column; the sum is reduction 0.
+    pub stores: Vec<Store>,
+}
+
+impl Kernel {
+    /// All tensors that it reads.
+    pub fn reads(&self) -> Vec<usize> {
+        let factors = match &self.body {
+            Body::Product(p) => vec![&p.a, &p.b],
+            _ => Vec::new(),
+        };
+        self.loads.iter().chain(factors).map(|a| a.tensor).collect()
+    }
+
+    /// All tensors that it writes.
+    pub fn writes(&self) -> Vec<usize> {
+        self.stores().iter().map(|s| s.to.tensor).collect()
+    }
+
+    /// What it writes.
+    pub fn stores(&self) -> &[Store] {
+        match &self.body {
+            Body::Rows(rows) => &rows.stores,
+            Body::Columns(columns) => &columns.stores,
+            Body::Product(product) => &product.stores,
+        }
+    }
+}

@@ -25,7 +25,7 @@ pub struct Program {
     pub tensors: Vec<usize>,
     /// The kind of each virtual register.
     pub registers: Vec<Kind>,
-    /// The iterations of the loop that may be split across threads.
+    /// How many iterations may be split across threads.
     pub parallel: usize,
     /// What it does.
     pub body: Vec<Statement>,
@@ -64,9 +64,16 @@ pub struct Loop {
 pub enum Count {
     /// Always so many, at least one.
     Fixed(usize),
-    /// Those that the caller asks for: a range of the program's `parallel`
-    /// iterations. There is one such loop, and it is outermost.
-    Parallel,
+    /// Those of a program's `parallel` iterations that the caller asks for,
+    /// as far as they lie in `first..first + count`; the counter starts at zero
+    /// for `first`. Such loops are outermost, and together they have every
+    /// iteration once.
+    Parallel {
+        /// The program's iteration that is this loop's first.
+        first: usize,
+        /// How many of them are this loop's; at least one.
+        count: usize,
+    },
 }
 
 /// Where an element lies: in a tensor, so many elements from its start, and so
@@ -210,7 +217,9 @@ fn print(f: &mut fmt::Formatter<'_>, body: &[Statement], depth: usize) -> fmt::R
             Statement::Loop(l) => {
                 match l.count {
                     Count::Fixed(n) => writeln!(f, "for i{} in 0..{n}", l.counter.0)?,
-                    Count::Parallel => writeln!(f, "for i{} in parallel", l.counter.0)?,
+                    Count::Parallel { first, count } => {
+                        writeln!(f, "for i{} in 0..{count} parallel from {first}", l.counter.0)?;
+                    }
                 }
                 print(f, &l.body, depth + 1)?;
             }

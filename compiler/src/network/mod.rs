@@ -54,8 +54,7 @@ pub struct Parameter {
 }
 
 /// How a parameter starts. Fans are those of a matrix `[in, out]`; formulas are
-/// PyTorch's `torch.nn.init`, and so is the order of the random numbers, which
-/// is that of the transposed matrix.
+/// PyTorch's `torch.nn.init`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Init {
     /// One number everywhere.
@@ -73,7 +72,7 @@ pub enum Init {
     /// Normal with standard deviation √(2 / fan in).
     KaimingNormal,
     /// A linear layer's own: uniform within 1 / √(fan in), for its weight and
-    /// its bias.
+    /// its bias, drawn in the order of the transposed matrix, as PyTorch does.
     Linear {
         /// The number of inputs of the layer.
         fan_in: Dim,

@@ -7,20 +7,27 @@ use crate::ops::setting::Setting;
 /// See the [module](self).
 #[derive(Clone, Debug)]
 pub struct Sgd {
-    /// How far a step goes along the negative gradient.
-    pub learning_rate: f32,
+    learning_rate: f32,
 }
 
 impl Sgd {
-    /// With a learning rate.
+    /// With a learning rate: how far a step goes along the negative gradient.
     pub fn new(learning_rate: f32) -> Sgd {
         Sgd { learning_rate }
     }
 }
 
 impl Optimizer for Sgd {
-    fn settings(&self) -> Vec<(&'static str, f32)> {
-        vec![(LEARNING_RATE, self.learning_rate)]
+    fn setting(&self, name: &str) -> Option<f32> {
+        (name == LEARNING_RATE).then_some(self.learning_rate)
+    }
+
+    fn learning_rate(&self) -> f32 {
+        self.learning_rate
+    }
+
+    fn set_learning_rate(&mut self, learning_rate: f32) {
+        self.learning_rate = learning_rate;
     }
 
     fn update(&self, g: &mut Graph, parameter: NodeId, gradient: NodeId) -> NodeId {

@@ -1,0 +1,110 @@
+//! Gives memory to what needs it before kernels are formed.
+//!
+//! Takes a graph of primitive operations and returns one of the same values in
+//! which
+//! - the second factor of every product has its columns next to each other:
+//!   otherwise it is copied, transposed;
+//! - every factor is a tensor or a view of one that strides reach;
+//! - whatever is seen in another shape that strides do not reach is an
+//!   elementwise node or an input, which lies densely;
+//! - every root is a node of its own that is computed.
+
+use std::collections::HashSet;
+
+use super::views::{base, is_view, real_sizes, strides};
+use crate::graph::{Graph, NodeId, Root};
+use crate::ops::contract::Contract;
+use crate::ops::materialize::Materialize;
+use crate::ops::{Lowering, Op};
+use crate::tensor::dense_strides;
+
+pub(super) fn arrange(graph: &Graph) -> Graph {
+    let mut arranged = graph.rebuild(|g, op, x| match op {
+        Op::Contract(contract) => arrange_product(g, contract, x),
+        Op::Reshape(_) if !is_trivial_reshape(g, op, x[0]) && lies_anyhow(g, x[0]) => {
+            let dense = g.apply(Materialize, &[x[0]]);
+            g.apply(op.clone(), &[dense])
+        }
+        _ => g.apply(op.clone(), x),
+    });
+    let roots = arranged.roots().to_vec();
+    arranged.retain_roots(|_| false);
+    let mut taken = HashSet::new();
+    for (root, id) in roots {
+        let assigns = matches!(root, Root::Assign(_));
+        let shared = assigns && !taken.insert(id);
+        let id = match !is_computed(&arranged, id) || shared {
+            true => materialize_anew(&mut arranged, id),
+            false => id,
+        };
+        taken.insert(id);
+        arranged.add_root(root, id);
+    }
+    arranged
+}
+
+/// Another copy of a value, even where there is one already.
+fn materialize_anew(g: &mut Graph, id: NodeId) -> NodeId {
+    let mut copy = g.apply(Materialize, &[id]);
+    while g.roots().iter().any(|(root, r)| matches!(root, Root::Assign(_)) && *r == copy) {
+        copy = g.apply(Materialize, &[copy]);
+    }
+    copy
+}
+
+/// Whether a node is computed by a kernel.
+pub(super) fn is_computed(g: &Graph, id: NodeId) -> bool {
+    !is_view(g, id) && !matches!(g.op(id).lower(), Lowering::Leaf | Lowering::Constant(_))
+}
+
+/// Whether a node may lie in memory otherwise than densely, whatever its users
+/// want: views, and parameters with padded rows.
+fn lies_anyhow(g: &Graph, id: NodeId) -> bool {
+    is_view(g, id) || matches!(g.op(id), Op::Parameter(_) | Op::Setting(_) | Op::Constant(_))
+}
+
+/// Whether a reshape only adds or takes away axes of size one.
+fn is_trivial_reshape(g: &Graph, op: &Op, x: NodeId) -> bool {
+    let Op::Reshape(reshape) = op else { return false };
+    let shape = crate::shape::Shape { batched: g.shape(x).batched, dims: reshape.dims.clone() };
+    let to: Vec<usize> = shape.full_sizes(g.batch()).into_iter().filter(|n| *n > 1).collect();
+    to == real_sizes(g, x)
+}
+
+fn arrange_product(g: &mut Graph, contract: &Contract, x: &[NodeId]) -> NodeId {
+    let [mut a, mut b] = [x[0], x[1]];
+    let mut contract = contract.clone();
+    if !has_memory(g, a) {
+        a = g.apply(Materialize, &[a]);
+    }
+    // Columns are the last of b's own axes.
+    let rank = g.shape(b).rank();
+    let free = contract.free_b(rank);
+    let sizes = g.shape(b).sizes();
+    let columns = free.iter().copied().rfind(|axis| sizes[*axis] > 1);
+    let lies_well = has_memory(g, b) && columns.is_none_or(|axis| last_stride(g, b, axis) == 1);
+    if !lies_well {
+        let bound = contract.shared.iter().chain(&contract.contracted).map(|p| p.1);
+        let order: Vec<usize> = bound.chain(free).collect();
+        for pair in contract.shared.iter_mut().chain(&mut contract.contracted) {
+            pair.1 = order.iter().position(|axis| *axis == pair.1).expect("all axes are there");
+        }
+        let transposed = g.permute(b, &order);
+        b = g.apply(Materialize, &[transposed]);
+    }
+    g.apply(contract, &[a, b])
+}
+
+/// Whether strides reach a node's elements in the memory of its base.
+fn has_memory(g: &Graph, id: NodeId) -> bool {
+    let base = base(g, id);
+    let constant = matches!(g.op(base).lower(), Lowering::Constant(_));
+    !constant && strides(g, id, &dense_strides(&g.sizes(base))).is_some()
+}
+
+fn last_stride(g: &Graph, id: NodeId, axis: usize) -> usize {
+    let base = base(g, id);
+    let offset = usize::from(g.shape(id).batched);
+    let strides = strides(g, id, &dense_strides(&g.sizes(base)));
+    strides.map_or(0, |s| s[axis + offset])
+}

@@ -1,0 +1,501 @@
+//! Groups of nodes become kernels over tensors.
+
+use std::collections::HashMap;
+
+use super::Fused;
+use super::group::{Group, Level, Space, level};
+use super::views::{base, real_strides, strides};
+use crate::graph::{Graph, NodeId, Root};
+use crate::kernel::expr::{Expr, Expressions, Term};
+use crate::kernel::scalar::Kind;
+use crate::kernel::{Access, Body, Columns, Kernel, Product, Rows, Store};
+use crate::ops::contract::Contract;
+use crate::ops::reduce::Reduction;
+use crate::ops::{Lowering, Op};
+use crate::simplify::constant_value;
+use crate::tensor::{Home, Layout, Tensor};
+
+pub(super) fn emit(graph: Graph, groups: Vec<Group>) -> Fused {
+    let tensors = Tensors::new(&graph, &groups);
+    let kernels =
+        groups.iter().map(|group| Emission::new(&graph, &tensors, group).kernel()).collect();
+    let roots = graph.roots().iter().map(|(_, id)| tensors.of[id]).collect();
+    let Tensors { list, settings, .. } = tensors;
+    Fused { kernels, tensors: list, roots, settings, graph }
+}
+
+/// Which nodes have memory.
+struct Tensors {
+    list: Vec<Tensor>,
+    of: HashMap<NodeId, usize>,
+    settings: Vec<&'static str>,
+}
+
+impl Tensors {
+    /// Leaves that are read, and computed nodes that are read outside of their
+    /// group or are roots.
+    fn new(g: &Graph, groups: &[Group]) -> Tensors {
+        let mut group_of = HashMap::new();
+        for (i, group) in groups.iter().enumerate() {
+            group_of.extend(group.nodes.iter().map(|n| (*n, i)));
+        }
+        let mut wanted: Vec<NodeId> = g.roots().iter().map(|(_, id)| *id).collect();
+        // Seen in another shape: must lie densely.
+        let mut dense: Vec<NodeId> = Vec::new();
+        for (i, group) in groups.iter().enumerate() {
+            for n in &group.nodes {
+                for operand in g.operands(*n) {
+                    let value = base(g, operand);
+                    let inside = group_of.get(&value) == Some(&i);
+                    let factor = matches!(g.op(*n).lower(), Lowering::Contraction(_));
+                    let constant = constant_value(g, value).is_some();
+                    if (!inside || factor) && !constant {
+                        wanted.push(value);
+                        let padded = Layout::padded(&g.sizes(value)).strides;
+                        if strides(g, operand, &padded).is_none() {
+                            dense.push(value);
+                        }
+                    }
+                }
+            }
+        }
+        wanted.sort_unstable();
+        wanted.dedup();
+        let mut tensors = Tensors { list: Vec::new(), of: HashMap::new(), settings: Vec::new() };
+        for node in wanted {
+            let assigned = g.roots().iter().find_map(|(root, id)| match root {
+                Root::Assign(parameter) if *id == node => Some(*parameter),
+                _ => None,
+            });
+            let home = match (g.op(node), assigned) {
+                (_, Some(parameter)) => Home::Parameter(parameter),
+                (Op::Parameter(p), _) => Home::Parameter(p.index),
+                (Op::Input(input), _) => Home::Input(input.index),
+                (Op::Setting(setting), _) => {
+                    tensors.settings.push(setting.name);
+                    Home::Setting(tensors.settings.len() - 1)
+                }
+                _ => Home::Arena,
+            };
+            let sizes = g.sizes(node);
+            let layout = match home {
+                Home::Input(_) => Layout::dense(&sizes),
+                Home::Arena if dense.contains(&node) => Layout::dense(&sizes),
+                _ => Layout::padded(&sizes),
+            };
+            tensors.of.insert(node, tensors.list.len());
+            tensors.list.push(Tensor { name: g.label(node), node, layout, home });
+        }
+        tensors
+    }
+}
+
+/// One group on its way to a kernel.
+struct Emission<'a> {
+    g: &'a Graph,
+    tensors: &'a Tensors,
+    group: &'a Group,
+    formulas: Expressions,
+    loads: Vec<Access>,
+    known: HashMap<NodeId, Expr>,
+    /// Reductions in the order of their numbers, with their stage.
+    reductions: Vec<(usize, Reduction, Expr)>,
+    /// For a product, how the kernel's axes follow from those of its space.
+    axes: Vec<usize>,
+}
+
+impl<'a> Emission<'a> {
+    fn new(g: &'a Graph, tensors: &'a Tensors, group: &'a Group) -> Emission<'a> {
+        Emission {
+            g,
+            tensors,
+            group,
+            formulas: Expressions::default(),
+            loads: Vec::new(),
+            known: HashMap::new(),
+            reductions: Vec::new(),
+            axes: Vec::new(),
+        }
+    }
+
+    fn kernel(mut self) -> Kernel {
+        let frame = match &self.group.space {
+            Space::Product(_) => Some(self.product_frame()),
+            _ => None,
+        };
+        let mut stores = Vec::new();
+        for node in self.group.nodes.clone() {
+            let value = self.value(node);
+            if let Some(tensor) = self.tensors.of.get(&node) {
+                let to = self.access(*tensor, node, self.level(node), Kind::Float);
+                stores.push(Store { to, value });
+            }
+        }
+        let body = match &self.group.space {
+            Space::Rows(sizes) => {
+                let (inner, outer) = sizes.split_last().map_or((1, &[][..]), |(n, o)| (*n, o));
+                let mut stages: Vec<Vec<(Reduction, Expr)>> = Vec::new();
+                for (stage, reduction, e) in &self.reductions {
+                    stages.resize(stages.len().max(stage + 1), Vec::new());
+                    stages[*stage].push((*reduction, *e));
+                }
+                self.number_by_stage(&mut stores, &mut stages);
+                Body::Rows(Rows { outer: outer.to_vec(), inner, stages, stores })
+            }
+            Space::Columns(sizes, axis) => {
+                let mut outer = sizes.clone();
+                let reduced = outer.remove(*axis);
+                let reductions = self.reductions.iter().map(|(_, r, e)| (*r, *e)).collect();
+                Body::Columns(Columns { outer, reduced, reductions, stores })
+            }
+            Space::Product(_) => {
+                let frame = frame.expect("made above");
+                Body::Product(Product { stores, ..frame })
+            }
+        };
+        let mut kernel = Kernel {
+            name: self.name(),
+            nodes: self.group.nodes.clone(),
+            loads: self.loads,
+            formulas: self.formulas,
+            body,
+        };
+        kernel.collapse();
+        kernel
+    }
+
+    /// After its main node and what is written.
+    fn name(&self) -> String {
+        let stored = self.group.nodes.iter().filter(|n| self.tensors.of.contains_key(n));
+        let labels: Vec<String> = stored.map(|n| self.g.label(*n)).collect();
+        let kind = match self.group.space {
+            Space::Rows(_) if self.reductions.is_empty() => "map",
+            Space::Rows(_) => "rows",
+            Space::Columns(..) => "columns",
+            Space::Product(_) => "product",
+        };
+        format!("{kind}: {}", labels.join(", "))
+    }
+
+    /// Reductions are numbered stage by stage, but were found in another order.
+    fn number_by_stage(&mut self, stores: &mut [Store], stages: &mut [Vec<(Reduction, Expr)>]) {
+        let mut order: Vec<usize> = (0..self.reductions.len()).collect();
+        order.sort_by_key(|i| self.reductions[*i].0);
+        if order.iter().enumerate().all(|(to, from)| to == *from) {
+            return;
+        }
+        let mut number = vec![0; order.len()];
+        for (to, from) in order.into_iter().enumerate() {
+            number[from] = to;
+        }
+        let mut renumbered = Expressions::default();
+        let mut map: Vec<Expr> = Vec::new();
+        for (_, term) in self.formulas.iter() {
+            let term = match term {
+                Term::Reduced(i) => Term::Reduced(number[*i]),
+                Term::Apply(scalar, x) => {
+                    Term::Apply(*scalar, x.iter().map(|x| map[x.0 as usize]).collect())
+                }
+                other => other.clone(),
+            };
+            map.push(renumbered.push(term));
+        }
+        self.formulas = renumbered;
+        for store in stores {
+            store.value = map[store.value.0 as usize];
+        }
+        for (_, e) in stages.iter_mut().flatten() {
+            *e = map[e.0 as usize];
+        }
+    }
+
+    fn level(&self, node: NodeId) -> Level {
+        level(self.g, &self.group.space, node).expect("nodes fit their group")
+    }
+
+    /// The formula of one of the group's nodes.
+    fn value(&mut self, node: NodeId) -> Expr {
+        if let Some(e) = self.known.get(&node) {
+            return *e;
+        }
+        let op = self.g.op(node).clone();
+        let operands = self.g.operands(node);
+        let e = match op.lower() {
+            Lowering::Elementwise(formula) => {
+                let level = self.level(node);
+                let x: Vec<Expr> = operands.iter().map(|x| self.operand(*x, level)).collect();
+                formula(&mut self.formulas, &x)
+            }
+            Lowering::Reduction(reduction, _) => {
+                let e = self.operand(operands[0], Level::Full);
+                let stage = self.stage(e);
+                self.reductions.push((stage, reduction, e));
+                self.formulas.push(Term::Reduced(self.reductions.len() - 1))
+            }
+            Lowering::Contraction(_) => self.formulas.push(Term::Reduced(0)),
+            _ => unreachable!("groups hold computed nodes"),
+        };
+        self.known.insert(node, e);
+        e
+    }
+
+    /// The number of reduction stages that must come before a formula.
+    fn stage(&self, e: Expr) -> usize {
+        match self.formulas.term(e) {
+            Term::Reduced(i) => self.reductions[*i].0 + 1,
+            Term::Apply(_, x) => x.iter().map(|x| self.stage(*x)).max().unwrap_or(0),
+            _ => 0,
+        }
+    }
+
+    fn operand(&mut self, operand: NodeId, level: Level) -> Expr {
+        let value = base(self.g, operand);
+        if let Some(constant) = constant_value(self.g, value) {
+            return self.formulas.float(constant);
+        }
+        if self.group.nodes.contains(&value) {
+            return self.value(value);
+        }
+        let kind = if self.g.ty(operand).is_real() { Kind::Float } else { Kind::Int };
+        let access = self.access(self.tensors.of[&value], operand, level, kind);
+        let known = self.loads.iter().position(|l| *l == access);
+        let number = known.unwrap_or_else(|| {
+            self.loads.push(access);
+            self.loads.len() - 1
+        });
+        self.formulas.push(Term::Load(number, kind))
+    }
+
+    /// How the kernel reaches a node's elements in a tensor.
+    fn access(&self, tensor: usize, node: NodeId, level: Level, kind: Kind) -> Access {
+        let layout = &self.tensors.list[tensor].layout;
+        let mut steps = real_strides(self.g, node, &layout.strides)
+            .expect("tensors lie so that their users reach them");
+        match (&self.group.space, level) {
+            (Space::Rows(sizes), Level::Full) if sizes.is_empty() => steps.push(0),
+            (Space::Rows(_) | Space::Columns(..), Level::Outer) => steps.push(0),
+            (Space::Rows(_), Level::Full) => {}
+            (Space::Columns(_, axis), Level::Full) => {
+                let step = steps.remove(*axis);
+                steps.push(step);
+            }
+            (Space::Product(_), _) => {
+                steps =
+                    self.axes.iter().map(|axis| steps.get(*axis).copied().unwrap_or(0)).collect();
+            }
+        }
+        let mut access = Access { tensor, steps, kind, slack: 0 };
+        access.slack = self.slack(&access, layout);
+        access
+    }
+
+    /// Padding behind the kernel's last vector axis, where that is the tensor's.
+    fn slack(&self, access: &Access, layout: &Layout) -> usize {
+        let last = layout.sizes.iter().rfind(|size| **size > 1);
+        let (size, step) = match &self.group.space {
+            Space::Rows(sizes) => (sizes.last(), access.steps.last()),
+            Space::Columns(sizes, axis) => {
+                let outer = sizes.iter().enumerate().rfind(|(i, _)| i != axis).map(|(_, n)| n);
+                (outer, access.steps.len().checked_sub(2).and_then(|i| access.steps.get(i)))
+            }
+            Space::Product(sizes) => {
+                let column = self.axes.last().and_then(|axis| sizes.get(*axis));
+                (column, access.steps.last())
+            }
+        };
+        if step == Some(&1) && size == last { layout.slack } else { 0 }
+    }
+
+    /// The axes and factors of the group's product, without stores.
+    fn product_frame(&mut self) -> Product {
+        let node = (self.group.nodes.iter().copied())
+            .find(|n| matches!(self.g.op(*n), Op::Contract(_)))
+            .expect("the group of a product has one");
+        let Op::Contract(contract) = self.g.op(node).clone() else { unreachable!("just found") };
+        let operands = self.g.operands(node);
+        let [a, b] = [Factor::new(self, operands[0]), Factor::new(self, operands[1])];
+        let (axes, summed) = product_axes(self.g, node, &contract, &a, &b);
+
+        let columns = axes.iter().rposition(|axis| axis.a.is_none());
+        let rows = axes.iter().rposition(|axis| axis.b.is_none());
+        let around: Vec<usize> =
+            (0..axes.len()).filter(|i| Some(*i) != columns && Some(*i) != rows).collect();
+        let missing = usize::MAX;
+        self.axes = around.clone();
+        self.axes.extend([rows.unwrap_or(missing), columns.unwrap_or(missing)]);
+
+        let size = |axis: Option<usize>| axis.map_or(1, |i| axes[i].size);
+        let access =
+            |factor: &Factor, step: fn(&Axis) -> Option<usize>, s: fn(&Summed) -> usize| {
+                let own = self.axes.iter().map(|i| axes.get(*i).and_then(step).unwrap_or(0));
+                let steps = own.chain(summed.iter().map(s)).collect();
+                Access { tensor: factor.tensor, steps, kind: Kind::Float, slack: 0 }
+            };
+        let first = access(&a, |axis| axis.a, |s| s.a);
+        let mut second = access(&b, |axis| axis.b, |s| s.b);
+        let layout = &self.tensors.list[b.tensor].layout;
+        let last = layout.sizes.iter().rfind(|n| **n > 1).copied();
+        if second.steps[self.axes.len() - 1] == 1 && last == Some(size(columns)) {
+            second.slack = layout.slack;
+        }
+        Product {
+            outer: around.iter().map(|i| axes[*i].size).collect(),
+            rows: size(rows),
+            columns: size(columns),
+            summed: summed.iter().map(|s| s.size).collect(),
+            a: first,
+            b: second,
+            stores: Vec::new(),
+        }
+    }
+}
+
+/// A factor of a product: its tensor, and its strides there.
+struct Factor {
+    tensor: usize,
+    batched: bool,
+    strides: Vec<usize>,
+    rank: usize,
+}
+
+impl Factor {
+    fn new(emission: &Emission<'_>, operand: NodeId) -> Factor {
+        let g = emission.g;
+        let tensor = emission.tensors.of[&base(g, operand)];
+        let layout = &emission.tensors.list[tensor].layout;
+        let strides =
+            strides(g, operand, &layout.strides).expect("arranged so that strides reach it");
+        let shape = g.shape(operand);
+        Factor { tensor, batched: shape.batched, strides, rank: shape.rank() }
+    }
+
+    fn stride(&self, axis: usize) -> usize {
+        self.strides[axis + usize::from(self.batched)]
+    }
+}
+
+/// An axis of a product's result, and the factors' steps along it.
+struct Axis {
+    size: usize,
+    a: Option<usize>,
+    b: Option<usize>,
+}
+
+/// An axis that is summed over.
+struct Summed {
+    size: usize,
+    a: usize,
+    b: usize,
+}
+
+/// Axes of a size above one, in the result's order, and those summed over.
+fn product_axes(
+    g: &Graph,
+    node: NodeId,
+    contract: &Contract,
+    a: &Factor,
+    b: &Factor,
+) -> (Vec<Axis>, Vec<Summed>) {
+    let batch = |f: &Factor| f.batched.then(|| f.strides[0]);
+    let mut axes = Vec::new();
+    if g.shape(node).batched {
+        axes.push((batch(a), batch(b)));
+    }
+    axes.extend(contract.shared.iter().map(|(i, j)| (Some(a.stride(*i)), Some(b.stride(*j)))));
+    axes.extend(contract.free_a(a.rank).into_iter().map(|i| (Some(a.stride(i)), None)));
+    axes.extend(contract.free_b(b.rank).into_iter().map(|j| (None, Some(b.stride(j)))));
+    let axes = g.sizes(node).into_iter().zip(axes).filter(|(size, _)| *size > 1);
+    let axes = axes.map(|(size, (a, b))| Axis { size, a, b }).collect();
+
+    let operands = g.operands(node);
+    let sizes = g.shape(operands[0]).sizes();
+    let mut summed = Vec::new();
+    if contract.over_batch {
+        summed.push(Summed { size: g.batch(), a: a.strides[0], b: b.strides[0] });
+    }
+    for (i, j) in &contract.contracted {
+        summed.push(Summed { size: sizes[*i], a: a.stride(*i), b: b.stride(*j) });
+    }
+    summed.retain(|s| s.size > 1);
+    (axes, summed)
+}
+
+impl Kernel {
+    /// Makes one axis of two wherever all accesses allow it: loops get longer
+    /// and fewer.
+    fn collapse(&mut self) {
+        match &mut self.body {
+            Body::Rows(rows) => {
+                let mut accesses: Vec<&mut Access> = self.loads.iter_mut().collect();
+                accesses.extend(rows.stores.iter_mut().map(|s| &mut s.to));
+                let uses_position = self.formulas.iter().any(|(_, t)| *t == Term::Position);
+                if rows.stages.is_empty() && !uses_position {
+                    while let Some(size) = rows.outer.last().copied() {
+                        let axis = rows.outer.len() - 1;
+                        if !merges(&accesses, axis, rows.inner) {
+                            break;
+                        }
+                        merge(&mut accesses, axis);
+                        rows.outer.pop();
+                        rows.inner *= size;
+                    }
+                }
+                collapse_outer(&mut accesses, &mut rows.outer);
+            }
+            Body::Columns(_) => {}
+            Body::Product(p) => {
+                let mut accesses: Vec<&mut Access> = self.loads.iter_mut().collect();
+                accesses.extend(p.stores.iter_mut().map(|s| &mut s.to));
+                accesses.extend([&mut p.a, &mut p.b]);
+                while let Some(size) = p.outer.last().copied() {
+                    let axis = p.outer.len() - 1;
+                    if !merges(&accesses, axis, p.rows) {
+                        break;
+                    }
+                    merge(&mut accesses, axis);
+                    p.outer.pop();
+                    p.rows *= size;
+                }
+                collapse_outer(&mut accesses, &mut p.outer);
+                let first = p.outer.len() + 2;
+                let mut factors = [&mut p.a, &mut p.b];
+                let mut i = 0;
+                while i + 1 < p.summed.len() {
+                    let adjacent = |f: &&mut Access| {
+                        f.steps[first + i] == f.steps[first + i + 1] * p.summed[i + 1]
+                    };
+                    if factors.iter().all(adjacent) {
+                        for f in &mut factors {
+                            f.steps.remove(first + i);
+                        }
+                        let size = p.summed.remove(i);
+                        p.summed[i] *= size;
+                    } else {
+                        i += 1;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Whether axis `axis` continues the next one, of size `size`, in all accesses.
+fn merges(accesses: &[&mut Access], axis: usize, size: usize) -> bool {
+    accesses.iter().all(|a| a.steps[axis] == a.steps[axis + 1] * size)
+}
+
+fn merge(accesses: &mut [&mut Access], axis: usize) {
+    for access in accesses {
+        access.steps.remove(axis);
+    }
+}
+
+fn collapse_outer(accesses: &mut [&mut Access], outer: &mut Vec<usize>) {
+    for axis in (0..outer.len().saturating_sub(1)).rev() {
+        if merges(accesses, axis, outer[axis + 1]) {
+            merge(accesses, axis);
+            let size = outer.remove(axis);
+            outer[axis] *= size;
+        }
+    }
+}

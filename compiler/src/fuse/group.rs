@@ -1,0 +1,516 @@
+//! Which nodes are computed together.
+//!
+//! Nodes are visited operands first (and readers of a parameter before what
+//! overwrites it). A node joins the group of an operand where the two agree on
+//! the place of every element and no other group would have to run in between;
+//! otherwise it starts a group. What is kept in memory anyway, because a
+//! product or another shape needs it there, is read back rather than followed:
+//! so an activation's derivative is computed where it is used, not stored.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::arrange::is_computed;
+use super::views::{Relation, base, real_sizes, relation};
+use crate::graph::{Graph, NodeId, Root};
+use crate::ops::reduce::Axis;
+use crate::ops::{Lowering, Op};
+
+/// Nodes that become one kernel.
+#[derive(Clone, Debug)]
+pub(super) struct Group {
+    pub space: Space,
+    /// In an order that respects dependencies.
+    pub nodes: Vec<NodeId>,
+    /// Groups that must have run before.
+    after: BTreeSet<usize>,
+}
+
+/// Where the nodes of a group have their elements. Sizes leave out axes of
+/// size one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Space {
+    /// Elements of these sizes, or one for each row of the last axis.
+    Rows(Vec<usize>),
+    /// Elements of these sizes are reduced over an axis; after that, one for
+    /// each point of the others.
+    Columns(Vec<usize>, usize),
+    /// Elements of a product of these sizes.
+    Product(Vec<usize>),
+}
+
+/// On which elements of its group's space a node works.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Level {
+    /// On every one.
+    Full,
+    /// On one for each row, or for each point that is left of a reduction.
+    Outer,
+}
+
+/// The groups in the order in which they can run.
+pub(super) fn group(g: &Graph) -> Vec<Group> {
+    let mut grouping = Grouping::new(g);
+    for id in grouping.visiting_order() {
+        grouping.place(id);
+    }
+    grouping.absorb_maps();
+    grouping.in_order()
+}
+
+/// One use of a value by a computed node.
+#[derive(Clone, Copy, Debug)]
+struct Use {
+    by: NodeId,
+    /// The operand, of which the value is the base.
+    through: NodeId,
+}
+
+struct Grouping<'g> {
+    g: &'g Graph,
+    computed: Vec<bool>,
+    /// For each node, who uses its elements, directly or through views.
+    uses: Vec<Vec<Use>>,
+    /// For each node, whether it is a root.
+    is_root: Vec<bool>,
+    /// The parameter that a node's value overwrites.
+    assigns: HashMap<NodeId, usize>,
+    /// The leaf of each parameter.
+    parameters: HashMap<usize, NodeId>,
+    group_of: Vec<Option<usize>>,
+    groups: Vec<Option<Group>>,
+    relations: HashMap<NodeId, Relation>,
+}
+
+impl<'g> Grouping<'g> {
+    fn new(g: &'g Graph) -> Grouping<'g> {
+        let needed = g.needed();
+        let computed: Vec<bool> =
+            g.ids().map(|id| needed[id.index()] && is_computed(g, id)).collect();
+        let mut uses = vec![Vec::new(); g.len()];
+        let mut relations = HashMap::new();
+        for by in g.ids().filter(|id| computed[id.index()]) {
+            for through in g.operands(by) {
+                uses[base(g, through).index()].push(Use { by, through });
+                relations.entry(through).or_insert_with(|| relation(g, through));
+            }
+        }
+        let mut is_root = vec![false; g.len()];
+        let mut assigns = HashMap::new();
+        for (root, id) in g.roots() {
+            is_root[id.index()] = true;
+            if let Root::Assign(parameter) = root {
+                assigns.insert(*id, *parameter);
+            }
+        }
+        let parameters = g
+            .ids()
+            .filter_map(|id| match g.op(id) {
+                Op::Parameter(p) => Some((p.index, id)),
+                _ => None,
+            })
+            .collect();
+        let group_of = vec![None; g.len()];
+        Grouping {
+            g,
+            computed,
+            uses,
+            is_root,
+            assigns,
+            parameters,
+            group_of,
+            groups: Vec::new(),
+            relations,
+        }
+    }
+
+    /// Those who read the parameter that a node's value overwrites.
+    fn readers(&self, id: NodeId) -> &[Use] {
+        let leaf = self.assigns.get(&id).and_then(|p| self.parameters.get(p));
+        leaf.map_or(&[], |leaf| &self.uses[leaf.index()])
+    }
+
+    /// Computed nodes, each after its operands and after all who read what it
+    /// overwrites.
+    fn visiting_order(&self) -> Vec<NodeId> {
+        let mut order = Vec::new();
+        let mut placed = vec![false; self.g.len()];
+        // Depth first, with an explicit stack: graphs may be deep.
+        for id in self.g.ids().filter(|id| self.computed[id.index()]) {
+            let mut stack = vec![(id, false)];
+            while let Some((id, ready)) = stack.pop() {
+                if placed[id.index()] {
+                    continue;
+                }
+                if ready {
+                    placed[id.index()] = true;
+                    order.push(id);
+                    continue;
+                }
+                stack.push((id, true));
+                for x in self.before(id).into_iter().rev() {
+                    if !placed[x.index()] {
+                        stack.push((x, false));
+                    }
+                }
+            }
+        }
+        order
+    }
+
+    /// Computed nodes that must be computed before a node.
+    fn before(&self, id: NodeId) -> Vec<NodeId> {
+        let operands = self.g.operands(id).into_iter().map(|x| base(self.g, x));
+        let operands = operands.filter(|x| self.computed[x.index()]);
+        operands.chain(self.readers(id).iter().map(|u| u.by).filter(|by| *by != id)).collect()
+    }
+
+    fn relation(&self, operand: NodeId) -> Relation {
+        self.relations[&operand]
+    }
+
+    fn group(&self, id: usize) -> &Group {
+        self.groups[id].as_ref().expect("a group that nodes are in")
+    }
+
+    /// On which level of a space a node of these sizes works.
+    fn level(&self, space: &Space, id: NodeId) -> Option<Level> {
+        level(self.g, space, id)
+    }
+
+    /// Whether a group's own nodes can hand a value in registers to another
+    /// node of the group through an operand.
+    fn connects(&self, space: &Space, user: NodeId, through: NodeId) -> bool {
+        let value = base(self.g, through);
+        let (Some(from), Some(to)) = (self.level(space, value), self.level(space, user)) else {
+            return false;
+        };
+        match (space, self.relation(through)) {
+            (_, Relation::Same) => from == to,
+            (Space::Rows(_), Relation::Row) => from == Level::Outer && to == Level::Full,
+            _ => false,
+        }
+    }
+
+    /// Whether a value is kept in memory whatever joins its group, because
+    /// someone needs it who cannot join.
+    fn is_kept(&self, id: NodeId) -> bool {
+        let Some(group) = self.group_of[id.index()] else { return true };
+        let space = &self.group(group).space;
+        self.uses[id.index()].iter().any(|u| match self.g.op(u.by).lower() {
+            Lowering::Contraction(_) => true,
+            Lowering::Reduction(..) => match (space, reduction_space(self.g, u.by)) {
+                (Space::Rows(own), Space::Rows(sizes)) => *own != sizes,
+                (Space::Rows(_), Space::Columns(..)) => !self.can_absorb(id, u.by),
+                _ => true,
+            },
+            _ => !self.connects(space, u.by, u.through),
+        })
+    }
+
+    /// Whether a reduction can compute a value itself: the value's group does
+    /// nothing else for anybody else.
+    fn can_absorb(&self, value: NodeId, reduction: NodeId) -> bool {
+        let Some(group) = self.group_of[value.index()] else { return false };
+        let group = self.group(group);
+        let is_map = matches!(group.space, Space::Rows(_))
+            && group.nodes.iter().all(|n| {
+                matches!(self.g.op(*n).lower(), Lowering::Elementwise(_))
+                    && self.level(&group.space, *n) == Some(Level::Full)
+            });
+        is_map
+            && group.nodes.iter().all(|n| {
+                let inside = |u: &Use| group.nodes.contains(&u.by) || u.by == reduction;
+                !self.is_root[n.index()] && self.uses[n.index()].iter().all(inside)
+            })
+    }
+
+    fn place(&mut self, id: NodeId) {
+        let space = match self.g.op(id).lower() {
+            Lowering::Contraction(_) => Space::Product(real_sizes(self.g, id)),
+            Lowering::Reduction(..) => {
+                let space = reduction_space(self.g, id);
+                if let Some(group) = self.joinable_by_reduction(id, &space) {
+                    self.groups[group].as_mut().expect("checked").space = space;
+                    return self.join(id, group);
+                }
+                space
+            }
+            _ => {
+                if let Some(group) = self.joinable(id) {
+                    return self.join(id, group);
+                }
+                Space::Rows(real_sizes(self.g, id))
+            }
+        };
+        self.groups.push(Some(Group { space, nodes: Vec::new(), after: BTreeSet::new() }));
+        self.join(id, self.groups.len() - 1);
+    }
+
+    fn joinable_by_reduction(&self, id: NodeId, space: &Space) -> Option<usize> {
+        let operand = self.g.operands(id)[0];
+        let value = base(self.g, operand);
+        let group = self.group_of[value.index()]?;
+        let fits = match (&self.group(group).space, space) {
+            (Space::Rows(own), Space::Rows(sizes)) => {
+                own == sizes
+                    && self.relation(operand) == Relation::Same
+                    && self.level(space, value) == Some(Level::Full)
+            }
+            (Space::Rows(own), Space::Columns(sizes, _)) => {
+                own == sizes
+                    && self.relation(operand) == Relation::Same
+                    && self.can_absorb(value, id)
+            }
+            _ => false,
+        };
+        (fits && self.can_join(id, group)).then_some(group)
+    }
+
+    /// The group that an elementwise node joins; operands' groups that can be
+    /// merged with it are.
+    fn joinable(&mut self, id: NodeId) -> Option<usize> {
+        let mut candidates: Vec<usize> = Vec::new();
+        for operand in self.g.operands(id) {
+            let value = base(self.g, operand);
+            let Some(group) = self.group_of[value.index()] else { continue };
+            let space = &self.group(group).space;
+            if !candidates.contains(&group)
+                && self.connects(space, id, operand)
+                && !self.is_kept(value)
+                && self.can_join(id, group)
+            {
+                candidates.push(group);
+            }
+        }
+        // Plain maps join others, not the other way round.
+        candidates.sort_by_key(|group| self.is_map(*group));
+        let chosen = *candidates.first()?;
+        for other in &candidates[1..] {
+            if self.can_merge(*other, chosen) {
+                self.merge(*other, chosen);
+            }
+        }
+        Some(chosen)
+    }
+
+    fn is_map(&self, group: usize) -> bool {
+        let group = self.group(group);
+        let elementwise = |n: &NodeId| matches!(self.g.op(*n).lower(), Lowering::Elementwise(_));
+        matches!(group.space, Space::Rows(_)) && group.nodes.iter().all(elementwise)
+    }
+
+    /// Whether a node's other operands and whatever must come before it are
+    /// there before a group runs, or are handed on inside.
+    fn can_join(&self, id: NodeId, group: usize) -> bool {
+        let own = self.group(group);
+        let inside = |node: NodeId| self.group_of[node.index()] == Some(group);
+        let before = self.before(id);
+        let no_cycle = before.iter().all(|x| {
+            inside(*x)
+                || self.group_of[x.index()].is_some_and(|h| !self.group(h).after.contains(&group))
+        });
+        // A reduction's own operand has been checked by who asks.
+        let is_reduction = matches!(self.g.op(id).lower(), Lowering::Reduction(..));
+        let handed_on = is_reduction
+            || self.g.operands(id).into_iter().all(|operand| {
+                !inside(base(self.g, operand)) || self.connects(&own.space, id, operand)
+            });
+        no_cycle && handed_on && self.overwrites_in_place(id, own, std::iter::once(id))
+    }
+
+    /// Whether all who read what `id` overwrites, as far as they are in the
+    /// group, read each element where it is overwritten.
+    fn overwrites_in_place(
+        &self,
+        id: NodeId,
+        group: &Group,
+        others: impl Iterator<Item = NodeId> + Clone,
+    ) -> bool {
+        self.readers(id).iter().all(|u| {
+            let inside = group.nodes.contains(&u.by) || others.clone().any(|o| o == u.by);
+            let elementwise = matches!(self.g.op(u.by).lower(), Lowering::Elementwise(_));
+            !inside
+                || (elementwise
+                    && self.relation(u.through) == Relation::Same
+                    && self.level(&group.space, u.by) == self.level(&group.space, id))
+        })
+    }
+
+    fn join(&mut self, id: NodeId, group: usize) {
+        let mut after: BTreeSet<usize> = BTreeSet::new();
+        for x in self.before(id) {
+            if let Some(h) = self.group_of[x.index()].filter(|h| *h != group) {
+                after.insert(h);
+                after.extend(&self.group(h).after);
+            }
+        }
+        self.group_of[id.index()] = Some(group);
+        self.groups[group].as_mut().expect("checked").nodes.push(id);
+        self.run_after(group, after);
+    }
+
+    /// Adds to what must run before a group, and before all that run after it.
+    fn run_after(&mut self, group: usize, after: BTreeSet<usize>) {
+        for (i, other) in self.groups.iter_mut().enumerate() {
+            if let Some(other) = other
+                && (i == group || other.after.contains(&group))
+            {
+                other.after.extend(&after);
+            }
+        }
+    }
+
+    /// Whether a group can become part of another: no third would have to run
+    /// between them, and their spaces agree.
+    fn can_merge(&self, from: usize, into: usize) -> bool {
+        let (a, b) = (self.group(from), self.group(into));
+        let spaces_agree = match (&a.space, &b.space) {
+            (Space::Rows(x), Space::Rows(y)) => x == y,
+            (Space::Rows(x), Space::Product(y)) => x == y && self.is_map(from),
+            (Space::Rows(x), Space::Columns(y, axis)) => {
+                let mut left = y.clone();
+                left.remove(*axis);
+                *x == left && self.is_map(from)
+            }
+            _ => false,
+        };
+        // Maps that have one element for each row mean another axis there.
+        let one_level = matches!(b.space, Space::Rows(_))
+            || a.nodes.iter().all(|n| self.level(&a.space, *n) == Some(Level::Full));
+        let between = |x: usize, y: usize| {
+            self.groups.iter().enumerate().any(|(k, group)| {
+                let Some(group) = group else { return false };
+                k != x && k != y && group.after.contains(&x) && self.group(y).after.contains(&k)
+            })
+        };
+        let connected = |group: &Group, other: usize| {
+            group.nodes.iter().all(|n| {
+                self.g.operands(*n).into_iter().all(|operand| {
+                    self.group_of[base(self.g, operand).index()] != Some(other)
+                        || self.connects(&b.space, *n, operand)
+                })
+            })
+        };
+        let in_place = |x: &Group, y: &Group| {
+            x.nodes.iter().all(|n| {
+                self.overwrites_in_place(
+                    *n,
+                    &Group { space: b.space.clone(), ..y.clone() },
+                    std::iter::empty(),
+                )
+            })
+        };
+        spaces_agree
+            && one_level
+            && !between(from, into)
+            && !between(into, from)
+            && connected(a, into)
+            && connected(b, from)
+            && in_place(a, b)
+            && in_place(b, a)
+            && self.reads_no_factor(a, b)
+    }
+
+    /// Whether a product's factors are not written by what joins it.
+    fn reads_no_factor(&self, from: &Group, into: &Group) -> bool {
+        let factors = into.nodes.iter().filter(|n| {
+            matches!(self.g.op(**n).lower(), Lowering::Contraction(_) | Lowering::Reduction(..))
+        });
+        factors.flat_map(|n| self.g.operands(*n)).all(|operand| {
+            let value = base(self.g, operand);
+            !from.nodes.contains(&value)
+        })
+    }
+
+    fn merge(&mut self, from: usize, into: usize) {
+        let Some(moved) = self.groups[from].take() else { return };
+        for n in &moved.nodes {
+            self.group_of[n.index()] = Some(into);
+        }
+        let mut after = moved.after;
+        after.remove(&into);
+        let target = self.groups[into].as_mut().expect("checked");
+        // Both lists respect dependencies; by number, so does the union.
+        target.nodes.extend(moved.nodes);
+        target.nodes.sort_unstable();
+        target.after.remove(&from);
+        for group in self.groups.iter_mut().flatten() {
+            if group.after.remove(&from) {
+                group.after.insert(into);
+            }
+        }
+        after.extend(self.group(into).after.clone());
+        self.run_after(into, after);
+    }
+
+    /// Maps that are left on their own join the group that computes one of
+    /// their operands, which saves reading it back.
+    fn absorb_maps(&mut self) {
+        for from in 0..self.groups.len() {
+            if self.groups[from].is_none() || !self.is_map(from) {
+                continue;
+            }
+            let operands: Vec<NodeId> =
+                self.group(from).nodes.iter().flat_map(|n| self.g.operands(*n)).collect();
+            let target = operands.into_iter().find_map(|operand| {
+                let into = self.group_of[base(self.g, operand).index()]?;
+                (into != from && self.can_merge(from, into)).then_some(into)
+            });
+            if let Some(into) = target {
+                self.merge(from, into);
+            }
+        }
+    }
+
+    fn in_order(self) -> Vec<Group> {
+        let mut left: Vec<(usize, Group)> =
+            self.groups.into_iter().enumerate().filter_map(|(i, g)| Some((i, g?))).collect();
+        let mut order: Vec<Group> = Vec::new();
+        let mut done: BTreeSet<usize> = BTreeSet::new();
+        while !left.is_empty() {
+            let next = left
+                .iter()
+                .position(|(_, group)| group.after.is_subset(&done))
+                .expect("groups are joined only where that makes no cycle");
+            let (i, group) = left.remove(next);
+            done.insert(i);
+            order.push(group);
+        }
+        order
+    }
+}
+
+/// The space of a reduction's group.
+fn reduction_space(g: &Graph, id: NodeId) -> Space {
+    let operand = g.operands(id)[0];
+    let Op::Reduce(reduce) = g.op(id) else { unreachable!("it is a reduction") };
+    let full = match reduce.axis {
+        Axis::Batch => 0,
+        Axis::Example(axis) => axis + usize::from(g.shape(operand).batched),
+    };
+    let sizes = g.sizes(operand);
+    let axis = sizes[..full].iter().filter(|size| **size > 1).count();
+    let real = real_sizes(g, operand);
+    if axis + 1 == real.len() { Space::Rows(real) } else { Space::Columns(real, axis) }
+}
+
+/// On which level of a space a node works; `None` if on neither.
+pub(super) fn level(g: &Graph, space: &Space, id: NodeId) -> Option<Level> {
+    let sizes = real_sizes(g, id);
+    let position = matches!(g.op(id), Op::ComparePosition(_));
+    match space {
+        Space::Rows(full) if sizes == *full => Some(Level::Full),
+        Space::Rows(full) if full.split_last().is_some_and(|(_, outer)| outer == sizes) => {
+            // Positions are those on the space's last axis.
+            (!position).then_some(Level::Outer)
+        }
+        Space::Columns(full, _) if sizes == *full => Some(Level::Full),
+        Space::Columns(full, axis) => {
+            let mut left = full.clone();
+            left.remove(*axis);
+            (sizes == left && !position).then_some(Level::Outer)
+        }
+        Space::Product(full) => (sizes == *full && !position).then_some(Level::Full),
+        Space::Rows(_) => None,
+    }
+}

@@ -1,0 +1,43 @@
+//! Fusion: a graph of primitive operations becomes kernels over tensors.
+//!
+//! Every computed node joins one group; a group becomes one kernel, whose nodes
+//! hand values to each other in registers. Only what another kernel or a root
+//! needs gets a tensor.
+//!
+//! - `arrange` gives memory to what needs it first;
+//! - `group` decides which nodes go together: bias and activation onto
+//!   a product, an activation's derivative onto the product that follows it
+//!   backwards, an update onto the product that makes the gradient, all that
+//!   happens to a row in one kernel;
+//! - `emit` writes each group down as a kernel.
+
+mod arrange;
+mod emit;
+mod group;
+mod views;
+
+use crate::graph::Graph;
+use crate::kernel::Kernel;
+use crate::tensor::Tensor;
+
+/// Kernels in an order that respects every dependency, and their tensors.
+#[derive(Clone, Debug)]
+pub struct Fused {
+    /// The graph as it was arranged: what node numbers refer to.
+    pub graph: Graph,
+    /// In order of execution.
+    pub kernels: Vec<Kernel>,
+    /// By number.
+    pub tensors: Vec<Tensor>,
+    /// For every root of the graph, its tensor.
+    pub roots: Vec<usize>,
+    /// The settings that the kernels read, in the order of their places.
+    pub settings: Vec<&'static str>,
+}
+
+/// Fuses a graph of primitive operations.
+pub fn fuse(graph: &Graph) -> Fused {
+    let arranged = arrange::arrange(graph);
+    let groups = group::group(&arranged);
+    emit::emit(arranged, groups)
+}

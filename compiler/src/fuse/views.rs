@@ -1,0 +1,151 @@
+//! Views: nodes that hold the elements of another node, found elsewhere.
+
+use crate::graph::{Graph, NodeId};
+use crate::ops::reduce::Axis;
+use crate::ops::{Lowering, Op};
+use crate::tensor::dense_strides;
+
+/// Whether a node only says where elements of its operand are found.
+pub(super) fn is_view(g: &Graph, id: NodeId) -> bool {
+    match g.op(id).lower() {
+        Lowering::View => true,
+        // The batch axis of one example goes without adding anything up.
+        Lowering::Reduction(_, Axis::Batch) => g.batch() == 1,
+        _ => false,
+    }
+}
+
+/// The node that has a view's elements.
+pub(super) fn base(g: &Graph, mut id: NodeId) -> NodeId {
+    while is_view(g, id) {
+        id = g.operands(id)[0];
+    }
+    id
+}
+
+/// The strides of a node along its full sizes in the memory of its base, where
+/// the base has `strides`; `None` if no strides reach its elements.
+pub(super) fn strides(g: &Graph, id: NodeId, base_strides: &[usize]) -> Option<Vec<usize>> {
+    if !is_view(g, id) {
+        return Some(base_strides.to_vec());
+    }
+    let x = g.operands(id)[0];
+    let from = strides(g, x, base_strides)?;
+    let (sizes, to) = (g.sizes(x), g.sizes(id));
+    let (x_batched, y_batched) = (g.shape(x).batched, g.shape(id).batched);
+    Some(match g.op(id) {
+        Op::Broadcast(_) => {
+            let mut strides = vec![0; to.len()];
+            let own = sizes.len() - usize::from(x_batched);
+            for i in 1..=own {
+                if sizes[sizes.len() - i] > 1 {
+                    strides[to.len() - i] = from[sizes.len() - i];
+                }
+            }
+            if x_batched {
+                strides[0] = from[0];
+            }
+            strides
+        }
+        Op::Transpose(op) => {
+            let offset = usize::from(y_batched);
+            let batch = from[..offset].iter().copied();
+            let axes = op.permutation_of(g.ty(x)).into_iter().map(|axis| from[axis + offset]);
+            batch.chain(axes).collect()
+        }
+        Op::Reduce(_) => from[1..].to_vec(),
+        Op::Reshape(_) => reshaped(&sizes, &from, &to)?,
+        op => unreachable!("{} is no view", op.name()),
+    })
+}
+
+/// Strides of the same elements in another shape, if there are any: runs of
+/// axes that lie densely in memory may be split anew.
+fn reshaped(sizes: &[usize], strides: &[usize], to: &[usize]) -> Option<Vec<usize>> {
+    let (sizes, strides): (Vec<usize>, Vec<usize>) =
+        sizes.iter().zip(strides).filter(|(size, _)| **size > 1).map(|(a, b)| (*a, *b)).unzip();
+    let mut new = vec![0; to.len()];
+    let mut left = to.len();
+    let mut axis = sizes.len();
+    while axis > 0 {
+        // The longest dense run that ends here.
+        let end = axis;
+        let step = strides[end - 1];
+        let mut count = 1;
+        loop {
+            axis -= 1;
+            count *= sizes[axis];
+            if axis == 0 || strides[axis - 1] != step * count {
+                break;
+            }
+        }
+        let mut filled = 1;
+        while left > 0 && (filled < count || to[left - 1] == 1) {
+            left -= 1;
+            new[left] = filled * step;
+            filled *= to[left];
+        }
+        if filled != count {
+            return None;
+        }
+    }
+    to[..left].iter().all(|size| *size == 1).then_some(new)
+}
+
+/// Axes of a size above one.
+pub(super) fn real_sizes(g: &Graph, id: NodeId) -> Vec<usize> {
+    g.sizes(id).into_iter().filter(|size| *size > 1).collect()
+}
+
+/// Strides of the axes of a size above one.
+pub(super) fn real_strides(g: &Graph, id: NodeId, base_strides: &[usize]) -> Option<Vec<usize>> {
+    let strides = strides(g, id, base_strides)?;
+    let kept = g.sizes(id).into_iter().zip(strides).filter(|(size, _)| *size > 1);
+    Some(kept.map(|(_, stride)| stride).collect())
+}
+
+/// How the elements of a node relate to those of its base, place by place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Relation {
+    /// The same elements in the same places.
+    Same,
+    /// The base has one element for each row of the node's last axis.
+    Row,
+    /// Anything else.
+    Other,
+}
+
+/// See [`Relation`].
+pub(super) fn relation(g: &Graph, id: NodeId) -> Relation {
+    let base = base(g, id);
+    let sizes = real_sizes(g, base);
+    let dense = dense_strides(&g.sizes(base));
+    let Some(strides) = real_strides(g, id, &dense) else { return Relation::Other };
+    let (own, expected) = (real_sizes(g, id), dense_strides(&sizes));
+    if own == sizes && strides == expected {
+        return Relation::Same;
+    }
+    match (own.split_last(), strides.split_last()) {
+        (Some((_, outer)), Some((0, outer_strides)))
+            if outer == sizes && outer_strides == expected =>
+        {
+            Relation::Row
+        }
+        _ => Relation::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reshaped;
+
+    #[test]
+    fn dense_runs_are_split_and_joined() {
+        assert_eq!(reshaped(&[2, 6], &[6, 1], &[3, 4]), Some(vec![4, 1]));
+        assert_eq!(reshaped(&[2, 6], &[8, 1], &[3, 4]), None);
+        assert_eq!(reshaped(&[2, 6], &[8, 1], &[2, 2, 3]), Some(vec![8, 3, 1]));
+        assert_eq!(reshaped(&[6, 2], &[1, 6], &[6, 2, 1]), Some(vec![1, 6, 1]));
+        assert_eq!(reshaped(&[1], &[1], &[1, 1]), Some(vec![0, 0]));
+        assert_eq!(reshaped(&[2, 6], &[0, 1], &[1, 2, 6]), Some(vec![0, 0, 1]));
+    }
+}

@@ -1,0 +1,67 @@
+//! Reductions over an axis that is not the last: each lane has a chain of its
+//! own, so several vectors go side by side to hide the latency.
+
+use super::writer::{Point, Writer};
+use crate::codegen::isa::Isa;
+use crate::kernel::program::{Program, Register};
+use crate::kernel::{Columns, Kernel};
+
+/// Vectors side by side.
+const ABREAST: usize = 4;
+
+pub(super) fn lower(kernel: &Kernel, columns: &Columns, isa: &Isa) -> Program {
+    let outer = &columns.outer;
+    let vector_axis = outer.len() - 1;
+    let axes = outer.len() + 1;
+    let mut w = Writer::new(kernel, isa, axes, vector_axis, (1 << outer.len()) - 1);
+    let around = &outer[..vector_axis];
+    w.open_outer(around);
+
+    let n = outer[vector_axis];
+    let block = ABREAST * isa.lanes;
+    let whole = n / block;
+    let open = |w: &mut Writer<'_>, count, along| match around.is_empty() {
+        true => w.open_parallel(count, along),
+        false => w.open(count, along),
+    };
+    if whole > 0 {
+        open(&mut w, whole, Some((vector_axis, block)));
+        let points = w.points(axes, 0, block);
+        reduce(&mut w, columns, &points);
+        w.close();
+    }
+    let rest = w.points(axes, whole * block, n % block);
+    if !rest.is_empty() {
+        open(&mut w, 1, None);
+        reduce(&mut w, columns, &rest);
+        w.close();
+    }
+    w.close_outer(around.len());
+    w.finish()
+}
+
+fn reduce(w: &mut Writer<'_>, columns: &Columns, points: &[Point]) {
+    let sums: Vec<Vec<Register>> = columns
+        .reductions
+        .iter()
+        .map(|(reduction, _)| points.iter().map(|_| w.start(reduction.identity())).collect())
+        .collect();
+    w.open(columns.reduced, Some((columns.outer.len(), 1)));
+    for (i, point) in points.iter().enumerate() {
+        for ((reduction, e), sums) in columns.reductions.iter().zip(&sums) {
+            let value = w.value(*e, point);
+            w.combine(*reduction, sums[i], value);
+        }
+    }
+    w.close();
+    for (i, point) in points.iter().enumerate() {
+        for (number, sums) in sums.iter().enumerate() {
+            w.set_reduced(number, point, sums[i]);
+        }
+    }
+    for point in points {
+        for store in &columns.stores {
+            w.store(store, point);
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Row kernels and maps.
+
+use super::PARTIAL;
+use super::writer::{Point, Writer};
+use crate::codegen::isa::Isa;
+use crate::kernel::expr::Expr;
+use crate::kernel::program::{Instruction, Program, Register};
+use crate::kernel::scalar::Kind;
+use crate::kernel::{Kernel, Rows, Store};
+use crate::ops::reduce::Reduction;
+
+/// Rows up to this length are written out instead of looped over: then what
+/// one stage has computed, the next finds in registers.
+const WRITTEN_OUT: usize = PARTIAL;
+
+pub(super) fn lower(kernel: &Kernel, rows: &Rows, isa: &Isa) -> Program {
+    let inner = rows.outer.len();
+    // Reductions depend on all axes but the last.
+    let mut w = Writer::new(kernel, isa, inner + 1, inner, (1 << inner) - 1);
+    if rows.outer.is_empty() && rows.stages.is_empty() && rows.inner > WRITTEN_OUT {
+        long_map(&mut w, rows);
+        return w.finish();
+    }
+    match rows.outer.is_empty() {
+        true => w.open_parallel(1, None),
+        false => w.open_outer(&rows.outer),
+    }
+    let mut number = 0;
+    for stage in &rows.stages {
+        let results = reduce(&mut w, rows, stage);
+        let row = Point { offsets: vec![0; inner + 1], lanes: isa.lanes };
+        for result in results {
+            w.set_reduced(number, &row, result);
+            number += 1;
+        }
+    }
+    stores(&mut w, rows);
+    w.close_outer(rows.outer.len().max(1));
+    w.finish()
+}
+
+/// A map along one axis: its vectors are split across threads.
+fn long_map(w: &mut Writer<'_>, rows: &Rows) {
+    let lanes = w.isa.lanes;
+    let whole = rows.inner / lanes;
+    w.open_parallel(whole, Some((0, lanes)));
+    write(w, &rows.stores, &w.points(1, 0, lanes));
+    w.close();
+    let rest = rows.inner % lanes;
+    if rest > 0 {
+        w.open_parallel(1, None);
+        write(w, &rows.stores, &w.points(1, whole * lanes, rest));
+        w.close();
+    }
+}
+
+fn write(w: &mut Writer<'_>, stores: &[Store], points: &[Point]) {
+    for point in points {
+        for store in stores {
+            w.store(store, point);
+        }
+    }
+}
+
+fn stores(w: &mut Writer<'_>, rows: &Rows) {
+    let axis = rows.outer.len();
+    let (row, full): (Vec<Store>, Vec<Store>) =
+        rows.stores.iter().cloned().partition(|s| s.to.steps[axis] == 0);
+    write(w, &row, &w.points(axis + 1, 0, 1));
+    if full.is_empty() {
+        return;
+    }
+    let lanes = w.isa.lanes;
+    if rows.inner <= WRITTEN_OUT {
+        write(w, &full, &w.points(axis + 1, 0, rows.inner));
+        return;
+    }
+    let whole = rows.inner / lanes;
+    w.open(whole, Some((axis, lanes)));
+    write(w, &full, &w.points(axis + 1, 0, lanes));
+    w.close();
+    write(w, &full, &w.points(axis + 1, whole * lanes, rows.inner % lanes));
+}
+
+/// The registers of a stage's results, in all lanes.
+fn reduce(w: &mut Writer<'_>, rows: &Rows, stage: &[(Reduction, Expr)]) -> Vec<Register> {
+    let axis = rows.outer.len();
+    let lanes = w.isa.lanes;
+    let vectors = PARTIAL / lanes;
+    let partial: Vec<Vec<Register>> = stage
+        .iter()
+        .map(|(reduction, _)| (0..vectors).map(|_| w.start(reduction.identity())).collect())
+        .collect();
+
+    let accumulate = |w: &mut Writer<'_>, points: Vec<Point>| {
+        for (slot, point) in points.iter().enumerate() {
+            for ((reduction, e), partial) in stage.iter().zip(&partial) {
+                let mut value = w.value(*e, point);
+                if point.lanes < lanes {
+                    let kept = w.register(Kind::Float);
+                    let bits = reduction.identity();
+                    w.push(Instruction::Keep { to: kept, from: value, lanes: point.lanes, bits });
+                    value = kept;
+                }
+                w.combine(*reduction, partial[slot], value);
+            }
+        }
+    };
+    let whole = rows.inner / PARTIAL;
+    if rows.inner > WRITTEN_OUT {
+        w.open(whole, Some((axis, PARTIAL)));
+        let points = w.points(axis + 1, 0, PARTIAL);
+        accumulate(w, points);
+        w.close();
+        let rest = w.points(axis + 1, whole * PARTIAL, rows.inner % PARTIAL);
+        accumulate(w, rest);
+    } else {
+        let points = w.points(axis + 1, 0, rows.inner);
+        accumulate(w, points);
+    }
+
+    let tree = |w: &mut Writer<'_>, (reduction, partial): (Reduction, &Vec<Register>)| {
+        let mut half = vectors / 2;
+        while half > 0 {
+            for i in 0..half {
+                w.combine(reduction, partial[i], partial[i + half]);
+            }
+            half /= 2;
+        }
+        let mut by = lanes / 2;
+        while by > 0 {
+            let rotated = w.register(Kind::Float);
+            w.push(Instruction::Rotate { to: rotated, from: partial[0], by });
+            w.combine(reduction, partial[0], rotated);
+            by /= 2;
+        }
+        partial[0]
+    };
+    stage.iter().zip(&partial).map(|((reduction, _), p)| tree(w, (*reduction, p))).collect()
+}

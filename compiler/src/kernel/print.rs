@@ -1,0 +1,85 @@
+//! Kernels as text: what `BILRO_DUMP=kernels` writes.
+
+use std::fmt;
+
+use super::expr::{Expr, Expressions, Term};
+use super::{Access, Body, Kernel};
+
+impl fmt::Display for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "kernel {}", self.name)?;
+        for (i, load) in self.loads.iter().enumerate() {
+            writeln!(f, "  x{i} = {load}")?;
+        }
+        match &self.body {
+            Body::Rows(rows) => {
+                writeln!(f, "  rows {:?} of {}", rows.outer, rows.inner)?;
+                let mut number = 0;
+                for (stage, reductions) in rows.stages.iter().enumerate() {
+                    for (reduction, e) in reductions {
+                        let e = Formula(&self.formulas, *e, DEPTH);
+                        writeln!(f, "  stage {stage}: s{number} = {reduction:?} {e}")?;
+                        number += 1;
+                    }
+                }
+            }
+            Body::Columns(columns) => {
+                writeln!(f, "  columns {:?} over {}", columns.outer, columns.reduced)?;
+                for (number, (reduction, e)) in columns.reductions.iter().enumerate() {
+                    writeln!(
+                        f,
+                        "  s{number} = {reduction:?} {}",
+                        Formula(&self.formulas, *e, DEPTH)
+                    )?;
+                }
+            }
+            Body::Product(p) => {
+                writeln!(
+                    f,
+                    "  product {:?} × {} × {} over {:?}",
+                    p.outer, p.rows, p.columns, p.summed
+                )?;
+                writeln!(f, "  s0 = Σ {} · {}", p.a, p.b)?;
+            }
+        }
+        for store in self.stores() {
+            writeln!(f, "  {} = {}", store.to, Formula(&self.formulas, store.value, DEPTH))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "tensor {} by {:?}", self.tensor, self.steps)
+    }
+}
+
+/// A formula written out, down to some depth: polynomials would fill the page.
+struct Formula<'a>(&'a Expressions, Expr, usize);
+
+/// How deep formulas are written out.
+const DEPTH: usize = 6;
+
+impl fmt::Display for Formula<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.term(self.1) {
+            Term::Float(bits) => write!(f, "{:?}", f32::from_bits(*bits)),
+            Term::Int(n) => n.fmt(f),
+            Term::Load(i, _) => write!(f, "x{i}"),
+            Term::Position => f.write_str("position"),
+            Term::Reduced(i) => write!(f, "s{i}"),
+            Term::Apply(..) if self.2 == 0 => f.write_str("…"),
+            Term::Apply(scalar, x) => {
+                write!(f, "{scalar:?}(")?;
+                for (i, x) in x.iter().enumerate() {
+                    if i > 0 {
+                        f.write_str(", ")?;
+                    }
+                    Formula(self.0, *x, self.2 - 1).fmt(f)?;
+                }
+                f.write_str(")")
+            }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! From a network to programs: every pass in its order.
+
+use crate::codegen::isa::Isa;
+use crate::error::Error;
+use crate::fuse::{Fused, fuse};
+use crate::graph::Graph;
+use crate::kernel::lower::lower;
+use crate::kernel::program::Program;
+use crate::network::{Network, Purpose};
+use crate::plan::{self, ParameterLayout, Plan};
+use crate::simplify::{expand, simplify};
+
+/// A network for one purpose and batch size, ready for an emitter.
+#[derive(Clone, Debug)]
+pub struct Lowered {
+    /// The graph as it was asked for: what the interpreter computes.
+    pub graph: Graph,
+    /// The kernels and their tensors.
+    pub fused: Fused,
+    /// Where tensors lie.
+    pub plan: Plan,
+    /// The kernels' programs, in the same order.
+    pub programs: Vec<Program>,
+}
+
+/// Runs all passes; verifies after each in debug builds and where asked.
+pub fn lower_network(
+    network: &Network,
+    purpose: &Purpose<'_>,
+    batch: usize,
+    isa: &Isa,
+    verify: bool,
+) -> Result<Lowered, Error> {
+    let graph = network.graph_for(purpose, batch);
+    lower_graph(graph, &ParameterLayout::new(&network.parameters), isa, verify)
+}
+
+/// The same from a graph on: every pass, in order.
+pub fn lower_graph(
+    graph: Graph,
+    parameters: &ParameterLayout,
+    isa: &Isa,
+    verify: bool,
+) -> Result<Lowered, Error> {
+    let verify = verify || cfg!(debug_assertions);
+    let check = |after: &'static str, check: &dyn Fn() -> Result<(), String>| match verify {
+        true => check().map_err(|message| Error::Internal { after, message }),
+        false => Ok(()),
+    };
+    check("differentiation", &|| graph.verify())?;
+    let expanded = expand(&graph);
+    check("expansion", &|| expanded.verify())?;
+    let simple = simplify(&expanded);
+    check("simplification", &|| simple.verify())?;
+    let fused = fuse(&simple);
+    check("fusion", &|| fused.graph.verify())?;
+    let plan = plan::plan(&fused, parameters);
+    check("planning", &|| plan::verify(&fused, &plan))?;
+    let programs: Vec<Program> = fused.kernels.iter().map(|k| lower(k, isa)).collect();
+    check("lowering", &|| programs.iter().try_for_each(|p| verify_program(p, &fused)))?;
+    Ok(Lowered { graph, fused, plan, programs })
+}
+
+fn verify_program(program: &Program, fused: &Fused) -> Result<(), String> {
+    let sizes: Vec<usize> =
+        program.tensors.iter().map(|t| fused.tensors[*t].layout.elements).collect();
+    let checked = program.verify().and_then(|()| program.verify_bounds(&sizes));
+    checked.map_err(|message| format!("{}: {message}\n{program}", program.name))
+}

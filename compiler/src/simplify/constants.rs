@@ -1,0 +1,30 @@
+//! Constants are computed at compile time.
+
+use crate::graph::{Graph, NodeId};
+use crate::kernel::expr::{Expressions, Term};
+use crate::ops::{Lowering, Op};
+
+/// - `f(c)` → the number `f(c)`, in the very arithmetic of machine code
+/// - `f(broadcast c)` → `broadcast f(c)`
+pub(super) fn rewrite(g: &mut Graph, op: &Op, operands: &[NodeId]) -> Option<NodeId> {
+    let Lowering::Elementwise(formula) = op.lower() else { return None };
+    if matches!(op, Op::Materialize(_)) {
+        return None;
+    }
+    let values: Option<Vec<f32>> = operands.iter().map(|x| value(g, *x)).collect();
+    let mut e = Expressions::default();
+    let x: Vec<_> = values?.into_iter().map(|v| e.float(v)).collect();
+    let y = formula(&mut e, &x);
+    let Term::Float(bits) = *e.term(y) else { return None };
+    let shape = g.shape(*operands.first()?).clone();
+    Some(g.filled(f32::from_bits(bits), &shape))
+}
+
+/// The number that a node is everywhere.
+pub fn value(g: &Graph, id: NodeId) -> Option<f32> {
+    match g.op(id) {
+        Op::Constant(c) => Some(c.0.0),
+        Op::Broadcast(_) | Op::Reshape(_) => value(g, g.operands(id)[0]),
+        _ => None,
+    }
+}

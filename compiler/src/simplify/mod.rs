@@ -1,0 +1,56 @@
+//! Rewrites of the graph that keep its values: composite operations become
+//! primitive ones, then every node is simplified by rules, a file a family.
+//!
+//! Common subexpressions and dead nodes need no rule: the graph never holds a
+//! computation twice, and rebuilding it leaves out what no root needs.
+//!
+//! No rule changes the bits of a result other than the sign of a zero.
+
+mod algebra;
+mod constants;
+mod views;
+
+use crate::graph::{Graph, NodeId};
+use crate::ops::{Lowering, Op};
+
+pub use constants::value as constant_value;
+
+/// One family's answer for an operation on simplified operands: what to use in
+/// its place, or nothing.
+type Rule = fn(&mut Graph, &Op, &[NodeId]) -> Option<NodeId>;
+
+const RULES: &[(&str, Rule)] =
+    &[("constants", constants::rewrite), ("algebra", algebra::rewrite), ("views", views::rewrite)];
+
+/// The graph in primitive operations: none is [`Lowering::Composite`].
+pub fn expand(graph: &Graph) -> Graph {
+    let mut graph = graph.rebuild(expand_node);
+    while graph.ids().any(|id| matches!(graph.op(id).lower(), Lowering::Composite(_))) {
+        graph = graph.rebuild(expand_node);
+    }
+    graph
+}
+
+fn expand_node(g: &mut Graph, op: &Op, operands: &[NodeId]) -> NodeId {
+    match op.lower() {
+        Lowering::Composite(expand) => expand(g, operands),
+        _ => g.apply(op.clone(), operands),
+    }
+}
+
+/// The graph with every rule applied wherever it holds.
+pub fn simplify(graph: &Graph) -> Graph {
+    let mut graph = graph.clone();
+    loop {
+        let mut changed = false;
+        graph = graph.rebuild(|g, op, operands| {
+            let found = RULES.iter().find_map(|(_, rule)| rule(g, op, operands));
+            changed |= found.is_some();
+            found.unwrap_or_else(|| g.apply(op.clone(), operands))
+        });
+        if !changed {
+            // What rules have made unused is still there.
+            return graph.rebuild(|g, op, operands| g.apply(op.clone(), operands));
+        }
+    }
+}

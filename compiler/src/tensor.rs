@@ -1,0 +1,113 @@
+//! Tensors: values that have memory, and how they lie in it.
+
+use crate::graph::NodeId;
+
+/// A value that has memory.
+#[derive(Clone, Debug)]
+pub struct Tensor {
+    /// What the user calls it, or what computes it.
+    pub name: String,
+    /// The node whose value it holds.
+    pub node: NodeId,
+    /// How it lies in memory.
+    pub layout: Layout,
+    /// Whose memory it is.
+    pub home: Home,
+}
+
+/// Whose memory a tensor is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Home {
+    /// The compiler's own, during one call.
+    Arena,
+    /// A parameter, by its place.
+    Parameter(usize),
+    /// A setting, by its place among the settings that the graph has.
+    Setting(usize),
+    /// An input, by its place.
+    Input(usize),
+}
+
+/// How a tensor lies in memory: row-major, the first of several axes perhaps
+/// padded.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Layout {
+    /// Sizes, the batch first where there is one.
+    pub sizes: Vec<usize>,
+    /// Elements from one step on each axis to the next.
+    pub strides: Vec<usize>,
+    /// Elements altogether, padding included.
+    pub elements: usize,
+    /// Elements of padding after each row of the last axis; they may be read
+    /// and overwritten.
+    pub slack: usize,
+}
+
+/// Floats in a cache line, which is also the widest vector.
+const LINE: usize = 16;
+
+impl Layout {
+    /// Without padding: inputs, and what is seen in another shape.
+    pub fn dense(sizes: &[usize]) -> Layout {
+        let elements = sizes.iter().product();
+        Layout { sizes: sizes.into(), strides: dense_strides(sizes), elements, slack: 0 }
+    }
+
+    /// With rows padded to whole cache lines, short ones to a power of two; and
+    /// a line more where the stride would be a multiple of 2048 bytes, since
+    /// such rows fall on the same few lines of the cache.
+    pub fn padded(sizes: &[usize]) -> Layout {
+        let real: Vec<usize> = (0..sizes.len()).filter(|i| sizes[*i] > 1).collect();
+        let mut layout = Layout::dense(sizes);
+        match real[..] {
+            [] => {}
+            [_] => {
+                let size = layout.elements;
+                layout.elements = size.next_multiple_of(LINE);
+                layout.slack = layout.elements - size;
+            }
+            [first, .., last] => {
+                let inner: usize = sizes[first + 1..].iter().product();
+                let stride = padded_row(inner);
+                for axis in 0..=first {
+                    layout.strides[axis] = stride;
+                }
+                layout.elements = (sizes[first] * stride).next_multiple_of(LINE);
+                if real.len() == 2 {
+                    layout.slack = stride - sizes[last];
+                }
+            }
+        }
+        layout
+    }
+}
+
+fn padded_row(n: usize) -> usize {
+    let stride = if n < LINE { n.next_power_of_two() } else { n.next_multiple_of(LINE) };
+    if stride.is_multiple_of(512) { stride + LINE } else { stride }
+}
+
+/// Strides of a row-major array without padding.
+pub fn dense_strides(sizes: &[usize]) -> Vec<usize> {
+    let mut strides = vec![1; sizes.len()];
+    for axis in (1..sizes.len()).rev() {
+        strides[axis - 1] = strides[axis] * sizes[axis];
+    }
+    strides
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_padded_and_single_columns_are_not() {
+        assert_eq!(Layout::padded(&[64, 10]).strides, [16, 1]);
+        assert_eq!(Layout::padded(&[64, 10]).slack, 6);
+        assert_eq!(Layout::padded(&[64, 1]).strides, [1, 1]);
+        assert_eq!(Layout::padded(&[5, 3]).strides, [4, 1]);
+        assert_eq!(Layout::padded(&[5, 1024]).strides, [1040, 1]);
+        assert_eq!(Layout::padded(&[5, 6, 7]).strides, [48, 7, 1]);
+        assert_eq!(Layout::padded(&[33]).elements, 48);
+    }
+}

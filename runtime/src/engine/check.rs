@@ -1,0 +1,74 @@
+//! What is given is checked before anything is done with it.
+
+use bilro_compiler::network::{Input, Network as Declaration};
+use bilro_compiler::shape::DType;
+
+use super::Feeds;
+use crate::error::{Error, Result};
+use crate::network::Feed;
+
+/// The number of examples of some arrays, when they fit the declaration.
+pub(super) fn batch(declaration: &Declaration, feeds: Feeds<'_>) -> Result<usize> {
+    let given = || {
+        let inputs = declaration.inputs.iter().enumerate();
+        inputs.filter_map(|(i, input)| Some((input, feeds.get(i)?)))
+    };
+    let mut batch: Option<(&str, usize)> = None;
+    for (input, feed) in given() {
+        let sizes = sizes(feed);
+        let inner = sizes.get(1..).unwrap_or(&[]);
+        let expected = input.ty.shape.dims.iter().map(|d| d.fixed());
+        if sizes.is_empty() || !expected.eq(inner.iter().map(|n| Some(*n))) || !kind_fits(input, feed)
+        {
+            return Err(Error::Shape {
+                name: input.name.clone(),
+                expected: input.ty.shape.sizes(),
+                found: inner.to_vec(),
+            });
+        }
+        match batch {
+            None => batch = Some((&input.name, sizes[0])),
+            Some((other, expected)) if expected != sizes[0] => {
+                return Err(Error::BatchSize {
+                    name: input.name.clone(),
+                    found: sizes[0],
+                    other: other.into(),
+                    expected,
+                });
+            }
+            Some(_) => {}
+        }
+    }
+    let Some((_, examples)) = batch.filter(|(_, n)| *n > 0) else {
+        return Err(Error::Empty { what: "the batch".into() });
+    };
+    for (input, feed) in given() {
+        check_indices(input, feed)?;
+    }
+    Ok(examples)
+}
+
+fn sizes<'a>(feed: &'a Feed<'_>) -> &'a [usize] {
+    match feed {
+        Feed::Real(array) => array.shape(),
+        Feed::Index(array) => array.shape(),
+    }
+}
+
+fn kind_fits(input: &Input, feed: &Feed<'_>) -> bool {
+    input.ty.is_real() == matches!(feed, Feed::Real(_))
+}
+
+fn check_indices(input: &Input, feed: &Feed<'_>) -> Result<()> {
+    let (DType::Index { below }, Feed::Index(array)) = (&input.ty.dtype, feed) else {
+        return Ok(());
+    };
+    let below = below.fixed().unwrap_or(usize::MAX);
+    for (row, example) in array.outer_iter().enumerate() {
+        if let Some(index) = example.iter().find(|index| **index as usize >= below) {
+            let name = input.name.clone();
+            return Err(Error::IndexOutOfRange { name, row, index: *index, below });
+        }
+    }
+    Ok(())
+}

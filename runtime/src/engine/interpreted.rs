@@ -1,0 +1,68 @@
+//! Purposes by the interpreter.
+
+use bilro_compiler::eval::{Real, Value};
+use bilro_compiler::graph::Root;
+use bilro_compiler::network::{Network as Declaration, Purpose};
+use bilro_compiler::ops::Op;
+use ndarray::{ArrayD, ArrayViewD};
+
+use super::{Feeds, Results, setting};
+use crate::interpreter::interpret;
+use crate::network::Feed;
+use crate::parameters::Parameters;
+use crate::settings::Precision;
+
+/// Runs a purpose on arrays that have been checked.
+pub(super) fn run(
+    declaration: &Declaration,
+    parameters: &mut Parameters,
+    purpose: &Purpose<'_>,
+    batch: usize,
+    feeds: Feeds<'_>,
+    precision: Precision,
+) -> Results {
+    match precision {
+        Precision::F32 => run_in::<f32>(declaration, parameters, purpose, batch, feeds),
+        Precision::F64 => run_in::<f64>(declaration, parameters, purpose, batch, feeds),
+    }
+}
+
+fn run_in<T: Real>(
+    declaration: &Declaration,
+    parameters: &mut Parameters,
+    purpose: &Purpose<'_>,
+    batch: usize,
+    feeds: Feeds<'_>,
+) -> Results {
+    let graph = declaration.graph_for(purpose, batch);
+    let values = interpret::<T>(&graph, |leaf| match leaf {
+        Op::Input(input) => match feeds.get(input.index) {
+            Some(Feed::Real(array)) => real(array.view()),
+            Some(Feed::Index(array)) => {
+                Value::index(array.shape(), array.iter().copied().collect())
+            }
+            None => unreachable!("whatever a purpose needs has been given"),
+        },
+        Op::Parameter(parameter) => real(parameters.view(parameter.index)),
+        Op::Setting(op) => Value::real(&[], vec![T::of(setting(purpose, op.name))]),
+        op => unreachable!("{} is no leaf", op.name()),
+    });
+    let mut results = Results::default();
+    for ((root, _), value) in graph.roots().iter().zip(&values) {
+        match root {
+            Root::Loss => results.loss = value.reals()[0].wide() as f32,
+            Root::Metric(_) => results.metrics.push(value.reals()[0].wide() as f32),
+            Root::Output(_) | Root::Gradient(_) => results.arrays.push(narrow(value)),
+            Root::Assign(i) => parameters.set(*i, narrow(value).view()),
+        }
+    }
+    results
+}
+
+fn real<T: Real>(array: ArrayViewD<'_, f32>) -> Value<T> {
+    Value::real(array.shape(), array.iter().map(|x| T::of(*x)).collect())
+}
+
+fn narrow<T: Real>(value: &Value<T>) -> ArrayD<f32> {
+    value.array().mapv(|x| x.wide() as f32)
+}

@@ -1,0 +1,56 @@
+//! The interpreter: the second opinion.
+//!
+//! Walks the graph as it was asked for, before any rewrite, node by node, each
+//! by its operation's plain formula on ndarray. It shares no lowering with
+//! machine code, and computes in f64 or f32.
+
+use bilro_compiler::eval::{Evaluation, Real, Value};
+use bilro_compiler::graph::{Graph, NodeId};
+use bilro_compiler::ops::{Lowering, Op};
+
+/// The values of a graph's roots, in their order. `leaf` gives the values of
+/// inputs, parameters and settings.
+pub fn interpret<T: Real>(graph: &Graph, mut leaf: impl FnMut(&Op) -> Value<T>) -> Vec<Value<T>> {
+    let needed = graph.needed();
+    let mut values: Vec<Option<Value<T>>> = vec![None; graph.len()];
+    // Values are let go after their last use.
+    let mut uses = vec![0; graph.len()];
+    for id in graph.ids().filter(|id| needed[id.index()]) {
+        for x in graph.operands(id) {
+            uses[x.index()] += 1;
+        }
+    }
+    for (_, root) in graph.roots() {
+        uses[root.index()] += 1;
+    }
+    for id in graph.ids().filter(|id| needed[id.index()]) {
+        let operands = graph.operands(id);
+        let value = match graph.op(id).lower() {
+            Lowering::Leaf => leaf(graph.op(id)),
+            _ => evaluate(graph, id, &operands, &values),
+        };
+        debug_assert_eq!(value.sizes(), graph.sizes(id), "{}", graph.label(id));
+        values[id.index()] = Some(value);
+        for x in operands {
+            uses[x.index()] -= 1;
+            if uses[x.index()] == 0 {
+                values[x.index()] = None;
+            }
+        }
+    }
+    let value = |id: NodeId| values[id.index()].clone().expect("roots are kept");
+    graph.roots().iter().map(|(_, id)| value(*id)).collect()
+}
+
+fn evaluate<T: Real>(
+    graph: &Graph,
+    id: NodeId,
+    operands: &[NodeId],
+    values: &[Option<Value<T>>],
+) -> Value<T> {
+    let value = |x: &NodeId| values[x.index()].as_ref().expect("operands come first");
+    let x: Vec<&Value<T>> = operands.iter().map(value).collect();
+    let types: Vec<_> = operands.iter().map(|x| graph.ty(*x)).collect();
+    let at = Evaluation { ty: graph.ty(id), operands: &types, batch: graph.batch() };
+    graph.op(id).eval(&x, &at)
+}

@@ -1,0 +1,85 @@
+//! The parameters of a network: one block of memory that every executable and
+//! the interpreter share, views into it, and how it starts.
+
+use bilro_compiler::network::{Init, Network as Declaration, Parameter};
+use bilro_compiler::plan::ParameterLayout;
+use bilro_compiler::tensor::Layout;
+use ndarray::{ArrayD, ArrayViewD, IxDyn, ShapeBuilder};
+
+use crate::buffer::Buffer;
+use crate::rng::{Generator, init};
+
+/// All parameters of a network.
+#[derive(Clone, Debug)]
+pub(crate) struct Parameters {
+    layout: ParameterLayout,
+    pub memory: Buffer,
+}
+
+impl Parameters {
+    /// As each parameter's initialiser says, from one generator, in the order
+    /// in which they were declared: PyTorch's order, and so its values.
+    pub fn new(declaration: &Declaration, seed: u64) -> Parameters {
+        let layout = ParameterLayout::new(&declaration.parameters);
+        let mut parameters = Parameters { memory: Buffer::new(layout.elements), layout };
+        let mut generator = Generator::new(seed);
+        for (i, parameter) in declaration.parameters.iter().enumerate() {
+            let values = initial(parameter, &mut generator);
+            parameters.set(i, values.view());
+        }
+        parameters
+    }
+
+    /// A view of a parameter, weights of linear layers as `[in, out]`.
+    pub fn view(&self, i: usize) -> ArrayViewD<'_, f32> {
+        let (start, layout) = &self.layout.parameters[i];
+        let memory = &self.memory.as_slice()[*start..*start + layout.elements];
+        strided(memory, layout)
+    }
+
+    /// Overwrites a parameter.
+    pub fn set(&mut self, i: usize, values: ArrayViewD<'_, f32>) {
+        let (start, layout) = self.layout.parameters[i].clone();
+        let shape = IxDyn(&layout.sizes).strides(IxDyn(&layout.strides));
+        let memory = &mut self.memory.as_mut_slice()[start..start + layout.elements];
+        let mut view = ndarray::ArrayViewMutD::from_shape(shape, memory)
+            .expect("a layout lies within its elements");
+        view.assign(&values);
+    }
+}
+
+/// A tensor in memory as an array.
+pub(crate) fn strided<'a>(memory: &'a [f32], layout: &Layout) -> ArrayViewD<'a, f32> {
+    let shape = IxDyn(&layout.sizes).strides(IxDyn(&layout.strides));
+    ArrayViewD::from_shape(shape, memory).expect("a layout lies within its elements")
+}
+
+/// A parameter's first values. A linear layer's are drawn in PyTorch's order,
+/// that of `[out, in]`, so that a seed gives PyTorch's numbers.
+fn initial(parameter: &Parameter, generator: &mut Generator) -> ArrayD<f32> {
+    let sizes = parameter.shape.sizes();
+    let mut values = vec![0.0; sizes.iter().product()];
+    let fan = |axis: usize| sizes.get(axis).copied().unwrap_or(1);
+    let (fan_in, fan_out) = (fan(0), fan(1));
+    let mut transposed = false;
+    match &parameter.init {
+        Init::Full(value) => values.fill(*value as f32),
+        Init::Uniform(low, high) => init::uniform(generator, &mut values, *low, *high),
+        Init::Normal(mean, std) => init::normal(generator, &mut values, *mean, *std),
+        Init::XavierUniform => init::xavier_uniform(generator, &mut values, fan_in, fan_out),
+        Init::XavierNormal => init::xavier_normal(generator, &mut values, fan_in, fan_out),
+        Init::KaimingUniform => init::kaiming_uniform(generator, &mut values, fan_in),
+        Init::KaimingNormal => init::kaiming_normal(generator, &mut values, fan_in),
+        Init::Linear { fan_in: features } => {
+            transposed = true;
+            let features = features.fixed().unwrap_or(fan_in);
+            init::linear_weight(generator, &mut values, features);
+        }
+    }
+    let mut shape = sizes;
+    if transposed {
+        shape.reverse();
+    }
+    let array = ArrayD::from_shape_vec(IxDyn(&shape), values).expect("as many as the sizes say");
+    if transposed { array.reversed_axes() } else { array }
+}

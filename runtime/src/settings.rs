@@ -1,0 +1,71 @@
+//! How networks are run: which backend, how many threads; from code or from
+//! the environment.
+
+use crate::error::{Error, Result};
+
+/// What computes a network.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Backend {
+    /// Machine code, compiled at first use.
+    #[default]
+    Jit,
+    /// The interpreter in f64: slow, and the reference for the other.
+    Interpreter,
+    /// The interpreter in f32.
+    InterpreterF32,
+}
+
+/// What the interpreter computes in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Precision {
+    F32,
+    F64,
+}
+
+impl Backend {
+    pub(crate) fn interpreted(self) -> Option<Precision> {
+        match self {
+            Backend::Jit => None,
+            Backend::Interpreter => Some(Precision::F64),
+            Backend::InterpreterF32 => Some(Precision::F32),
+        }
+    }
+
+    /// The backend that `BILRO_BACKEND` names, if it is set.
+    pub(crate) fn from_environment() -> Result<Option<Backend>> {
+        let Some(found) = variable("BILRO_BACKEND")? else { return Ok(None) };
+        found.parse().map(Some).map_err(|()| Error::Environment {
+            variable: "BILRO_BACKEND",
+            expected: NAMES.into(),
+            found,
+        })
+    }
+}
+
+const NAMES: &str = "`jit`, `interpreter` or `interpreter-f32`";
+
+impl std::str::FromStr for Backend {
+    type Err = ();
+
+    fn from_str(s: &str) -> Result<Backend, ()> {
+        match s {
+            "jit" => Ok(Backend::Jit),
+            "interpreter" => Ok(Backend::Interpreter),
+            "interpreter-f32" => Ok(Backend::InterpreterF32),
+            _ => Err(()),
+        }
+    }
+}
+
+/// An environment variable that is set to something.
+pub(crate) fn variable(name: &'static str) -> Result<Option<String>> {
+    match std::env::var_os(name) {
+        None => Ok(None),
+        Some(value) if value.is_empty() => Ok(None),
+        Some(value) => value.into_string().map(Some).map_err(|found| Error::Environment {
+            variable: name,
+            expected: "text in UTF-8".into(),
+            found: found.to_string_lossy().into_owned(),
+        }),
+    }
+}
