@@ -12,6 +12,8 @@ pub mod layers;
 pub mod network;
 pub mod ops;
 pub mod optim;
+#[cfg(feature = "codegen")]
+pub mod pipeline;
 pub mod plan;
 pub mod shape;
 pub mod simplify;

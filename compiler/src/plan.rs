@@ -144,7 +144,10 @@ pub fn verify(fused: &Fused, plan: &Plan) -> Result<(), String> {
                 return Err(format!("{} reads {} before it is written", kernel.name, tensor.name));
             }
             if overwritten[t] {
-                return Err(format!("{} reads {} after it is overwritten", kernel.name, tensor.name));
+                return Err(format!(
+                    "{} reads {} after it is overwritten",
+                    kernel.name, tensor.name
+                ));
             }
         }
         for t in kernel.writes() {
@@ -169,7 +172,6 @@ pub fn verify(fused: &Fused, plan: &Plan) -> Result<(), String> {
     }
     Ok(())
 }
-
 
 impl std::fmt::Display for Plan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -37,13 +37,18 @@ impl Dump {
     /// Writes the stages of one compilation.
     pub fn write(&self, name: &str, lowered: &Lowered) -> Result<()> {
         for stage in &self.stages {
-            let lines = |items: &mut dyn Iterator<Item = String>| items.collect::<Vec<_>>().join("\n");
+            let lines =
+                |items: &mut dyn Iterator<Item = String>| items.collect::<Vec<_>>().join("\n");
             let text = match *stage {
-                "graph" => format!("{}\n\nsimplified and arranged\n{}", lowered.graph, lowered.fused.graph),
+                "graph" => {
+                    format!("{}\n\nsimplified and arranged\n{}", lowered.graph, lowered.fused.graph)
+                }
                 "kernels" => {
                     let kernels = lines(&mut lowered.fused.kernels.iter().map(|k| k.to_string()));
                     let tensors = lowered.fused.tensors.iter().enumerate();
-                    let tensors = lines(&mut tensors.map(|(i, t)| format!("tensor {i}: {} {:?}", t.name, t.layout)));
+                    let tensors = lines(
+                        &mut tensors.map(|(i, t)| format!("tensor {i}: {} {:?}", t.name, t.layout)),
+                    );
                     format!("{kernels}\n{tensors}\n{}", lowered.plan)
                 }
                 "programs" => lines(&mut lowered.programs.iter().map(|p| p.to_string())),
@@ -51,7 +56,13 @@ impl Dump {
                 code => {
                     let dump = CodeDump { clif: code == "clif", asm: code == "asm" };
                     let plan = &lowered.plan;
-                    let (_, text) = Executable::with_dump(&lowered.programs, &plan.places, &plan.regions, dump)?;
+                    let (_, text) = Executable::with_dump(
+                        &lowered.programs,
+                        &plan.places,
+                        &plan.regions,
+                        false,
+                        dump,
+                    )?;
                     lines(&mut text.into_iter().map(|(name, text)| format!("; {name}\n{text}")))
                 }
             };

@@ -77,6 +77,14 @@ pub enum Error {
         /// The loss found.
         loss: f32,
     },
+    /// There is no parameter of this name.
+    #[error("there is no parameter `{name}`; there are {}", known.join(", "))]
+    UnknownParameter {
+        /// The name that was given.
+        name: String,
+        /// The names there are.
+        known: Vec<String>,
+    },
     /// A file could not be read or has unexpected contents.
     #[error("{}: {message}", path.display())]
     File {

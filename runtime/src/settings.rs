@@ -69,3 +69,30 @@ pub(crate) fn variable(name: &'static str) -> Result<Option<String>> {
         }),
     }
 }
+
+/// How many threads compute: as told, as `BILRO_THREADS` says, or as many as
+/// the machine has.
+pub(crate) fn threads(told: Option<usize>) -> Result<usize> {
+    if let Some(threads) = told {
+        return match threads {
+            1..=MOST_THREADS => Ok(threads),
+            _ => Err(Error::Setting {
+                name: "threads".into(),
+                expected: format!("between 1 and {MOST_THREADS}"),
+                found: threads.to_string(),
+            }),
+        };
+    }
+    if let Some(found) = variable("BILRO_THREADS")? {
+        let threads = found.parse().ok().filter(|n| (1..=MOST_THREADS).contains(n));
+        return threads.ok_or_else(|| Error::Environment {
+            variable: "BILRO_THREADS",
+            expected: format!("a number between 1 and {MOST_THREADS}"),
+            found,
+        });
+    }
+    Ok(std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS))
+}
+
+/// More threads than this are a mistake.
+const MOST_THREADS: usize = 1024;

@@ -2,5 +2,16 @@
 //!
 //! Takes programs and the places of their tensors; produces an
 //! [`Executable`](module::Executable) that runs them in order.
+//!
+//! - [`isa`]: what programs are lowered for.
+//! - `pointers`, `liveness`: what an emitter wants to know of a program.
+//! - [`clif`]: a program as a function in Cranelift's language.
+//! - [`module`]: functions to memory that can be run; the only `unsafe` here.
 
+pub mod clif;
 pub mod isa;
+mod liveness;
+pub mod module;
+mod pointers;
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@
 //! [`Program`](program::Program) from a kernel. A kernel knows tensors by
 //! number and how far each axis moves in them; it knows no vector width.
 
+pub mod evaluate;
 pub mod expr;
 mod functions;
 #[cfg(feature = "codegen")]
@@ -12,6 +13,7 @@ pub mod lower;
 mod print;
 pub mod program;
 pub mod scalar;
+pub mod verify;
 
 use crate::graph::NodeId;
 use crate::ops::reduce::Reduction;

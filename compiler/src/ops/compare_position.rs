@@ -18,6 +18,7 @@ pub enum ComparePosition {
     Before,
 }
 
+#[cfg(feature = "eval")]
 impl ComparePosition {
     fn holds(&self, position: usize, index: u32) -> bool {
         match self {

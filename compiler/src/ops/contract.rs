@@ -98,19 +98,25 @@ impl Operation for Contract {
         for (a, b) in a.outer_iter().zip(b.outer_iter()) {
             y.extend(a.dot(&b));
         }
-        // Where only the second is batched, its batch axis comes after the
-        // first's own axes, and belongs to the front.
+        // Where only one is batched, its batch axis lies before its own axes,
+        // and belongs to the front.
         let sizes = at.sizes();
-        if t.batched && !s.batched {
-            let before = self.shared.len() + self.free_a(s.rank()).len();
-            let found: Vec<usize> = (1..=before).chain([0]).chain(before + 1..sizes.len()).map(|i| sizes[i]).collect();
-            let y = ndarray::ArrayD::from_shape_vec(found, y).expect("the same elements");
-            let mut axes: Vec<usize> = (0..sizes.len()).collect();
-            axes.remove(before);
-            axes.insert(0, before);
-            return Value::real(&sizes, y.permuted_axes(axes).iter().copied().collect());
+        let before = match (s.batched, t.batched) {
+            (true, false) => self.shared.len(),
+            (false, true) => self.shared.len() + self.free_a(s.rank()).len(),
+            _ => 0,
+        };
+        if before == 0 {
+            return Value::real(&sizes, y);
         }
-        Value::real(&sizes, y)
+        let mut found = sizes.clone();
+        let batch = found.remove(0);
+        found.insert(before, batch);
+        let y = ndarray::ArrayD::from_shape_vec(found, y).expect("the same elements");
+        let mut order: Vec<usize> = (0..sizes.len()).collect();
+        order.remove(before);
+        order.insert(0, before);
+        Value::real(&sizes, y.permuted_axes(order).iter().copied().collect())
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::network::Feed;
 
 /// The number of examples of some arrays, when they fit the declaration.
-pub(super) fn batch(declaration: &Declaration, feeds: Feeds<'_>) -> Result<usize> {
+pub(super) fn batch(declaration: &Declaration, feeds: Feeds<'_, '_>) -> Result<usize> {
     let given = || {
         let inputs = declaration.inputs.iter().enumerate();
         inputs.filter_map(|(i, input)| Some((input, feeds.get(i)?)))
@@ -18,7 +18,9 @@ pub(super) fn batch(declaration: &Declaration, feeds: Feeds<'_>) -> Result<usize
         let sizes = sizes(feed);
         let inner = sizes.get(1..).unwrap_or(&[]);
         let expected = input.ty.shape.dims.iter().map(|d| d.fixed());
-        if sizes.is_empty() || !expected.eq(inner.iter().map(|n| Some(*n))) || !kind_fits(input, feed)
+        if sizes.is_empty()
+            || !expected.eq(inner.iter().map(|n| Some(*n)))
+            || !kind_fits(input, feed)
         {
             return Err(Error::Shape {
                 name: input.name.clone(),

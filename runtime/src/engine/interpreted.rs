@@ -18,7 +18,7 @@ pub(super) fn run(
     parameters: &mut Parameters,
     purpose: &Purpose<'_>,
     batch: usize,
-    feeds: Feeds<'_>,
+    feeds: Feeds<'_, '_>,
     precision: Precision,
 ) -> Results {
     match precision {
@@ -32,7 +32,7 @@ fn run_in<T: Real>(
     parameters: &mut Parameters,
     purpose: &Purpose<'_>,
     batch: usize,
-    feeds: Feeds<'_>,
+    feeds: Feeds<'_, '_>,
 ) -> Results {
     let graph = declaration.graph_for(purpose, batch);
     let values = interpret::<T>(&graph, |leaf| match leaf {

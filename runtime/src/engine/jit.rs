@@ -34,7 +34,8 @@ impl Compiled {
     pub fn new(declaration: &Declaration, purpose: &Purpose<'_>, batch: usize) -> Result<Compiled> {
         let dump = dump::requested()?;
         let lowered = lower_network(declaration, purpose, batch, &Isa::CLIF, false)?;
-        let executable = Executable::new(&lowered.programs, &lowered.plan.places, &lowered.plan.regions)?;
+        let executable =
+            Executable::new(&lowered.programs, &lowered.plan.places, &lowered.plan.regions, false)?;
         if let Some(dump) = dump {
             let name = format!("{}-{}-{batch}", declaration.name, purpose.name());
             dump.write(&name, &lowered)?;
@@ -64,7 +65,7 @@ impl Compiled {
         &self,
         arena: &mut Buffer,
         parameters: &mut Buffer,
-        feeds: Feeds<'_>,
+        feeds: Feeds<'_, '_>,
         purpose: &Purpose<'_>,
     ) -> Results {
         assert!(arena.len() >= self.arena, "the engine's arena is as large as its largest user");
@@ -132,7 +133,7 @@ enum Held<'a> {
 }
 
 /// Where an array's elements lie row-major; generated code only reads there.
-fn row_major<'a>(feed: &'a Feed<'a>, held: &mut Vec<Held<'a>>) -> *mut u8 {
+fn row_major<'a>(feed: &'a Feed<'_>, held: &mut Vec<Held<'a>>) -> *mut u8 {
     match feed {
         Feed::Real(array) if array.is_standard_layout() => array.as_ptr().cast_mut().cast(),
         Feed::Index(array) if array.is_standard_layout() => array.as_ptr().cast_mut().cast(),

@@ -29,6 +29,7 @@ pub(crate) struct Engine {
     pub declaration: Arc<Declaration>,
     pub parameters: Parameters,
     backend: Backend,
+    threads: usize,
     compiled: HashMap<(Kind, usize), jit::Compiled>,
     arena: Buffer,
     /// For every input, its place among the feeds of a batch, and among those
@@ -39,15 +40,15 @@ pub(crate) struct Engine {
 
 /// Arrays for a network's inputs.
 #[derive(Clone, Copy)]
-struct Feeds<'a> {
-    feeds: &'a [Feed<'a>],
+struct Feeds<'a, 'b> {
+    feeds: &'a [Feed<'b>],
     places: &'a [Option<usize>],
 }
 
-impl<'a> Feeds<'a> {
+impl<'a, 'b> Feeds<'a, 'b> {
     /// The array of an input, by its place in the declaration; there is one
     /// wherever the purpose needs it.
-    fn get(&self, input: usize) -> Option<&'a Feed<'a>> {
+    fn get(&self, input: usize) -> Option<&'a Feed<'b>> {
         self.feeds.get(self.places[input]?)
     }
 }
@@ -84,7 +85,7 @@ pub(crate) struct Results {
 }
 
 impl Engine {
-    pub fn new(declaration: Declaration, backend: Backend, seed: u64) -> Engine {
+    pub fn new(declaration: Declaration, backend: Backend, seed: u64, threads: usize) -> Engine {
         // Inputs come first, then targets.
         let place = |i: usize| {
             let targets = declaration.inputs.iter().map(|input| input.is_target);
@@ -102,6 +103,7 @@ impl Engine {
             parameters: Parameters::new(&declaration, seed),
             declaration: Arc::new(declaration),
             backend,
+            threads,
             compiled: HashMap::new(),
             arena: Buffer::new(0),
         }
@@ -130,6 +132,11 @@ impl Engine {
         }
         let compiled = &self.compiled[&key];
         Ok(compiled.run(&mut self.arena, &mut self.parameters.memory, feeds, purpose))
+    }
+
+    /// Forgets code for steps: another optimizer comes.
+    pub fn forget_steps(&mut self) {
+        self.compiled.retain(|(kind, _), _| *kind != Kind::Step);
     }
 
     /// The backend that serves this engine.

@@ -1,0 +1,374 @@
+//! Functions to memory that can be run. All of the crate's `unsafe` is here.
+
+use std::mem;
+use std::sync::{Mutex, OnceLock};
+
+use cranelift_codegen::Context;
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::types::I64;
+use cranelift_codegen::ir::{InstBuilder, UserFuncName};
+use cranelift_codegen::isa::OwnedTargetIsa;
+use cranelift_codegen::settings::{self, Configurable};
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
+use cranelift_jit::{JITBuilder, JITModule};
+use cranelift_module::{DataDescription, FuncId, Linkage, Module, default_libcall_names};
+
+use super::clif::{self, Pool};
+use crate::error::Error;
+use crate::kernel::program::{Count, Program, Statement};
+use crate::plan::{Place, Region};
+
+/// `(table, begin, end)`: see [`clif`]. The step function is one as well:
+/// `(table, thread, threads)` runs all kernels, of each the thread's share.
+#[cfg(target_arch = "x86_64")]
+type Kernel = unsafe extern "sysv64" fn(*const *mut u8, i64, i64);
+
+/// `(table, begin, end)`: see [`clif`]. The step function is one as well:
+/// `(table, thread, threads)` runs all kernels, of each the thread's share.
+#[cfg(not(target_arch = "x86_64"))]
+type Kernel = unsafe extern "C" fn(*const *mut u8, i64, i64);
+
+/// How functions are linked. That they might be replaced is only said so that
+/// calls go by full addresses: nothing keeps parts of a module within the reach
+/// of short ones.
+const LINKAGE: Linkage = Linkage::Preemptible;
+
+/// Machine code of a list of programs, and of a function that runs all of them
+/// in order.
+///
+/// ```text
+/// table ──> [ base of regions[0], base of regions[1], ... ]
+/// run(table) = for each program: kernel(table, its share of `parallel`)
+/// ```
+pub struct Executable {
+    /// Some until it is dropped. It is behind a lock only because it is not
+    /// `Sync`; nothing asks for it in between.
+    module: Mutex<Option<JITModule>>,
+    /// The last one; none where compiling failed.
+    step: Option<Kernel>,
+    kernels: Vec<Kernel>,
+    parallel: Vec<usize>,
+    regions: usize,
+    code: usize,
+    constants: usize,
+}
+
+/// Which texts to make on the way.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Dump {
+    /// Each function in Cranelift's language.
+    pub clif: bool,
+    /// Each function's instructions.
+    pub asm: bool,
+}
+
+impl std::fmt::Debug for Executable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Executable({} kernels, {} bytes)", self.kernels.len(), self.code)
+    }
+}
+
+impl Executable {
+    /// Compiles verified programs of four lanes, to be run in this order.
+    ///
+    /// `places` is by number of the tensor in the plan, `regions` the order of
+    /// the pointers that [`Self::run`] is given. `verify` has Cranelift check
+    /// what it gets, and what its register allocator makes of it; builds with
+    /// debug assertions always have the first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Codegen`] where the machine is not supported: on x86-64 the
+    /// processor must have AVX and FMA.
+    pub fn new(
+        programs: &[Program],
+        places: &[Place],
+        regions: &[Region],
+        verify: bool,
+    ) -> Result<Executable, Error> {
+        Executable::with_dump(programs, places, regions, verify, Dump::default()).map(|(e, _)| e)
+    }
+
+    /// Like [`Self::new`], together with the texts that are asked for, each
+    /// with a name that would do for a file.
+    #[expect(clippy::type_complexity, reason = "a name for it would say less")]
+    pub fn with_dump(
+        programs: &[Program],
+        places: &[Place],
+        regions: &[Region],
+        verify: bool,
+        dump: Dump,
+    ) -> Result<(Executable, Vec<(String, String)>), Error> {
+        let isa = native(verify || cfg!(debug_assertions), verify)?;
+        let mut compiler = Compiler::new(isa, dump);
+        let compiled = compiler.all(programs, places, regions);
+        let Compiler { module, texts, code, pool, .. } = compiler;
+        let mut executable = Executable {
+            module: Mutex::new(Some(module)),
+            step: None,
+            kernels: Vec::new(),
+            parallel: programs.iter().map(|p| p.parallel).collect(),
+            regions: regions.len(),
+            code,
+            constants: pool.bytes().len(),
+        };
+        // From here on, a mistake frees the module's memory like a drop.
+        let (kernels, step) = compiled?;
+        let module = executable.module.get_mut().unwrap_or_else(|e| e.into_inner());
+        if let Some(module) = module {
+            module.finalize_definitions().map_err(refused)?;
+            for id in kernels {
+                let code = module.get_finalized_function(id);
+                // SAFETY: the function was compiled with `clif::signature`,
+                // which is `Kernel`'s, and lives as long as the module, which
+                // this executable owns.
+                executable.kernels.push(unsafe { mem::transmute::<*const u8, Kernel>(code) });
+            }
+            let code = module.get_finalized_function(step);
+            // SAFETY: as above; the step function has the same signature.
+            executable.step = Some(unsafe { mem::transmute::<*const u8, Kernel>(code) });
+        }
+        Ok((executable, texts))
+    }
+
+    /// Runs all programs in order, on this thread.
+    ///
+    /// # Safety
+    ///
+    /// For each of the regions that the executable was made with, in that
+    /// order, `table` has a pointer to memory that
+    ///
+    /// - reaches as far as the programs' accesses to the region, which
+    ///   `Program::verify_bounds` tells, and is aligned for `f32`;
+    /// - may be written, unless no program stores to the region;
+    /// - nobody else writes during the call, nor reads where programs store;
+    /// - does not overlap another region's.
+    ///
+    /// # Panics
+    ///
+    /// Where the table has not one pointer for each region.
+    pub unsafe fn run(&self, table: &[*mut u8]) {
+        assert_eq!(table.len(), self.regions, "one pointer for each region");
+        if let Some(step) = self.step {
+            // SAFETY: the caller's promise; thread 0 of 1 does all the work.
+            unsafe { step(table.as_ptr(), 0, 1) }
+        }
+    }
+
+    /// Runs one program, for tests and profiles.
+    ///
+    /// # Safety
+    ///
+    /// As [`Self::run`], for this program's accesses.
+    ///
+    /// # Panics
+    ///
+    /// Where the table has not one pointer for each region, or there is no such
+    /// program.
+    pub unsafe fn run_kernel(&self, kernel: usize, table: &[*mut u8]) {
+        assert_eq!(table.len(), self.regions, "one pointer for each region");
+        // SAFETY: the caller's promise; the range is all that the program has.
+        unsafe { self.kernels[kernel](table.as_ptr(), 0, self.parallel[kernel].max(1) as i64) }
+    }
+
+    /// How many programs there are.
+    pub fn kernels(&self) -> usize {
+        self.kernels.len()
+    }
+
+    /// The size of the machine code.
+    pub fn code_bytes(&self) -> usize {
+        self.code
+    }
+
+    /// The size of the constants that the code reads.
+    pub fn constant_bytes(&self) -> usize {
+        self.constants
+    }
+}
+
+impl Drop for Executable {
+    fn drop(&mut self) {
+        let module = self.module.get_mut().unwrap_or_else(|e| e.into_inner());
+        if let Some(module) = module.take() {
+            // SAFETY: the pointers to the module's functions are private to
+            // this executable, which is going: no call is under way, because
+            // calls borrow it, and none can follow.
+            unsafe { module.free_memory() }
+        }
+    }
+}
+
+/// Everything that the functions of one module share while they are compiled.
+struct Compiler {
+    module: JITModule,
+    context: Context,
+    builder: FunctionBuilderContext,
+    pool: Pool,
+    dump: Dump,
+    texts: Vec<(String, String)>,
+    code: usize,
+}
+
+impl Compiler {
+    fn new(isa: OwnedTargetIsa, dump: Dump) -> Compiler {
+        let module = JITModule::new(JITBuilder::with_isa(isa, default_libcall_names()));
+        Compiler {
+            context: module.make_context(),
+            module,
+            builder: FunctionBuilderContext::new(),
+            pool: Pool::default(),
+            dump,
+            texts: Vec::new(),
+            code: 0,
+        }
+    }
+
+    /// The functions of all programs, and the one that calls them.
+    fn all(
+        &mut self,
+        programs: &[Program],
+        places: &[Place],
+        regions: &[Region],
+    ) -> Result<(Vec<FuncId>, FuncId), Error> {
+        let constants =
+            self.module.declare_data("constants", LINKAGE, false, false).map_err(refused)?;
+        let config = self.module.target_config();
+        let mut kernels = Vec::new();
+        for (i, program) in programs.iter().enumerate() {
+            let name = format!("{i:02}_{}", program.name);
+            let id = self.begin(&name)?;
+            let address = self.module.declare_data_in_func(constants, &mut self.context.func);
+            let builder = FunctionBuilder::new(&mut self.context.func, &mut self.builder);
+            clif::emit(program, places, regions, &mut self.pool, address, config, builder)?;
+            self.end(id, &name)?;
+            kernels.push(id);
+        }
+        let step = self.step(programs, &kernels)?;
+
+        let mut data = DataDescription::new();
+        let mut bytes = self.pool.bytes();
+        bytes.resize(bytes.len().max(16), 0);
+        data.define(bytes.into());
+        data.set_align(64);
+        self.module.define_data(constants, &data).map_err(refused)?;
+        Ok((kernels, step))
+    }
+
+    /// The function that calls all kernels in order, each with the thread's
+    /// share of its parallel loop; kernels without work for it are left out.
+    ///
+    /// As long as it is run by one thread only, nothing has to happen between
+    /// two kernels. Where that changes, a call that waits for the other threads
+    /// belongs at the end of the loop below.
+    fn step(&mut self, programs: &[Program], kernels: &[FuncId]) -> Result<FuncId, Error> {
+        let id = self.begin("step")?;
+        let config = self.module.target_config();
+        let mut builder = FunctionBuilder::new(&mut self.context.func, &mut self.builder);
+        let entry = builder.create_block();
+        builder.append_block_params_for_function_params(entry);
+        builder.switch_to_block(entry);
+        let params = builder.block_params(entry).to_vec();
+        let (table, thread, threads) = (params[0], params[1], params[2]);
+        let one = builder.ins().iconst(I64, 1);
+        let next = builder.ins().iadd(thread, one);
+        for (program, kernel) in programs.iter().zip(kernels) {
+            let function = self.module.declare_func_in_func(*kernel, builder.func);
+            // A program without a parallel loop is one piece of work.
+            let all = if is_parallel(program) { program.parallel as i64 } else { 1 };
+            let all = builder.ins().iconst(I64, all);
+            let begin = builder.ins().imul(thread, all);
+            let begin = builder.ins().sdiv(begin, threads);
+            let end = builder.ins().imul(next, all);
+            let end = builder.ins().sdiv(end, threads);
+            let (call, after) = (builder.create_block(), builder.create_block());
+            let some = builder.ins().icmp(IntCC::SignedLessThan, begin, end);
+            builder.ins().brif(some, call, &[], after, &[]);
+            builder.switch_to_block(call);
+            builder.ins().call(function, &[table, begin, end]);
+            builder.ins().jump(after, &[]);
+            builder.switch_to_block(after);
+        }
+        builder.ins().return_(&[]);
+        builder.seal_all_blocks();
+        builder.finalize(config);
+        self.end(id, "step")?;
+        Ok(id)
+    }
+
+    fn begin(&mut self, name: &str) -> Result<FuncId, Error> {
+        self.module.clear_context(&mut self.context);
+        let signature = clif::signature();
+        let id = self.module.declare_function(name, LINKAGE, &signature).map_err(refused)?;
+        self.context.func.signature = signature;
+        self.context.func.name = UserFuncName::user(0, id.as_u32());
+        self.context.set_disasm(self.dump.asm);
+        Ok(id)
+    }
+
+    fn end(&mut self, id: FuncId, name: &str) -> Result<(), Error> {
+        if self.dump.clif {
+            self.texts.push((format!("{name}.clif"), self.context.func.display().to_string()));
+        }
+        self.module.define_function(id, &mut self.context).map_err(refused)?;
+        if let Some(code) = self.context.compiled_code() {
+            self.code += code.code_buffer().len();
+            if let Some(text) = &code.vcode {
+                self.texts.push((format!("{name}.asm"), text.clone()));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_parallel(program: &Program) -> bool {
+    program
+        .body
+        .iter()
+        .any(|statement| matches!(statement, Statement::Loop(l) if matches!(l.count, Count::Parallel { .. })))
+}
+
+/// This machine's instruction set. Finding out what the processor has takes
+/// longer than compiling a small kernel, so it is done once.
+fn native(verify: bool, check_registers: bool) -> Result<OwnedTargetIsa, Error> {
+    static KNOWN: [OnceLock<Result<OwnedTargetIsa, String>>; 3] = [const { OnceLock::new() }; 3];
+    KNOWN[usize::from(verify) + usize::from(check_registers)]
+        .get_or_init(|| detect(verify, check_registers))
+        .clone()
+        .map_err(Error::Codegen)
+}
+
+fn detect(verify: bool, check_registers: bool) -> Result<OwnedTargetIsa, String> {
+    let on = |yes: bool| if yes { "true" } else { "false" };
+    let mut flags = settings::builder();
+    for (name, value) in [
+        // See `clif` for why not `speed`.
+        ("opt_level", "none"),
+        ("is_pic", "false"),
+        ("use_colocated_libcalls", "false"),
+        ("unwind_info", "false"),
+        ("enable_probestack", "false"),
+        ("enable_verifier", on(verify)),
+        ("regalloc_checker", on(check_registers)),
+    ] {
+        flags.set(name, value).map_err(|e| e.to_string())?;
+    }
+    let isa = cranelift_native::builder()
+        .map_err(str::to_owned)?
+        .finish(settings::Flags::new(flags))
+        .map_err(|e| e.to_string())?;
+    if cfg!(target_arch = "x86_64") {
+        let has =
+            |name| isa.isa_flags().iter().any(|f| f.name == name && f.as_bool() == Some(true));
+        if !(has("has_avx") && has("has_fma")) {
+            return Err("this processor has no AVX or no FMA instructions, without which a sum \
+                        of products would take a function call for every element"
+                .into());
+        }
+    }
+    Ok(isa)
+}
+
+fn refused(error: cranelift_module::ModuleError) -> Error {
+    Error::Codegen(format!("{error:?}"))
+}

@@ -1,0 +1,111 @@
+//! Addresses without multiplications: which pointers a loop keeps, and how far
+//! they move.
+//!
+//! An element's address is a pointer plus a number that is known now. Elements
+//! of one region whose addresses move alike share the pointer.
+
+use std::collections::BTreeSet;
+
+use crate::error::Error;
+use crate::kernel::program::{Address, Counter, Instruction, Statement};
+use crate::plan::{Place, Region};
+
+/// Displacements stay below this, so that they fit an instruction's 32 bits.
+const SPAN: i64 = 1 << 30;
+
+/// What a pointer starts from.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub(super) enum Base {
+    /// Zero: not a pointer but a position, which counts elements.
+    Zero,
+    /// So many bytes from the start of the region at this place in the table.
+    Region(usize, i64),
+}
+
+/// A pointer: from where, and how far every iteration of some loops moves it,
+/// in bytes (positions: in elements).
+#[derive(Clone, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub(super) struct Pointer {
+    pub base: Base,
+    pub steps: Vec<(Counter, i64)>,
+}
+
+impl Pointer {
+    /// A position.
+    pub fn position(steps: &[(Counter, usize)]) -> Pointer {
+        Pointer { base: Base::Zero, steps: ordered(steps, 1) }
+    }
+
+    /// How far an iteration of one loop moves it; 0 where not at all.
+    pub fn step(&self, counter: Counter) -> i64 {
+        self.steps.iter().find(|(c, _)| *c == counter).map_or(0, |(_, step)| *step)
+    }
+
+    /// The same at the start of one loop.
+    pub fn outside(&self, counter: Counter) -> Pointer {
+        let steps = self.steps.iter().filter(|(c, _)| *c != counter).copied().collect();
+        Pointer { base: self.base, steps }
+    }
+}
+
+/// The tensors of one program.
+pub(super) struct Tensors<'a> {
+    tensors: &'a [usize],
+    places: &'a [Place],
+    regions: &'a [Region],
+}
+
+impl<'a> Tensors<'a> {
+    /// Of a program's `tensors`; `places` by number of the tensor in the plan,
+    /// `regions` in the order of the table that is passed to the code.
+    pub fn new(tensors: &'a [usize], places: &'a [Place], regions: &'a [Region]) -> Self {
+        Tensors { tensors, places, regions }
+    }
+
+    /// The pointer of an address, and the bytes from there.
+    pub fn pointer(&self, address: &Address) -> Result<(Pointer, i32), Error> {
+        let tensor = self.tensors[address.tensor];
+        let place = self
+            .places
+            .get(tensor)
+            .ok_or_else(|| Error::Codegen(format!("tensor {tensor} has no place")))?;
+        let region = self
+            .regions
+            .iter()
+            .position(|r| *r == place.region)
+            .ok_or_else(|| Error::Codegen(format!("{:?} is not in the table", place.region)))?;
+        let bytes = 4 * (place.offset + address.offset) as i64;
+        let rest = bytes % SPAN;
+        let base = Base::Region(region, bytes - rest);
+        Ok((Pointer { base, steps: ordered(&address.steps, 4) }, rest as i32))
+    }
+
+    /// The pointers that are needed at the start of `body`, those of inner
+    /// loops as they are before them.
+    pub fn needed(&self, body: &[Statement]) -> Result<BTreeSet<Pointer>, Error> {
+        let mut pointers = BTreeSet::new();
+        for statement in body {
+            match statement {
+                Statement::Loop(l) => {
+                    let inner = self.needed(&l.body)?;
+                    pointers.extend(inner.iter().map(|p| p.outside(l.counter)));
+                }
+                Statement::Do(Instruction::Load { from: address, .. })
+                | Statement::Do(Instruction::Store { to: address, .. }) => {
+                    pointers.insert(self.pointer(address)?.0);
+                }
+                Statement::Do(Instruction::Position { steps, .. }) if !steps.is_empty() => {
+                    pointers.insert(Pointer::position(steps));
+                }
+                Statement::Do(_) => {}
+            }
+        }
+        Ok(pointers)
+    }
+}
+
+fn ordered(steps: &[(Counter, usize)], unit: i64) -> Vec<(Counter, i64)> {
+    let mut steps: Vec<_> = steps.iter().map(|(c, step)| (*c, *step as i64 * unit)).collect();
+    steps.sort_unstable();
+    steps
+}

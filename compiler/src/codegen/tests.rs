@@ -1,0 +1,1 @@
+//! Machine code against the evaluator, bit for bit.

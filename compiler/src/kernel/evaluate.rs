@@ -1,0 +1,112 @@
+//! Runs a [`Program`] slowly, lane by lane: what it means, for those who doubt
+//! an emitter.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::program::{Address, Count, Counter, Instruction, Program, Register, Statement};
+
+/// What is in lanes that a load does not read: a NaN that no arithmetic makes,
+/// so that who uses it sees it in the result.
+pub const UNREAD: u32 = 0x7FA0_DEAD;
+
+impl Program {
+    /// Runs the program. `memory` has the tensor at each place of `tensors`, as
+    /// bits; `range` are the iterations of the parallel loop.
+    ///
+    /// # Panics
+    ///
+    /// On a program that [`Self::verify`] would refuse, and where an access
+    /// lies outside of its tensor.
+    pub fn evaluate(&self, memory: &mut [Vec<u32>], range: Range<usize>) {
+        let registers = vec![vec![UNREAD; self.lanes]; self.registers.len()];
+        let mut machine =
+            Machine { lanes: self.lanes, range, registers, counters: HashMap::new(), memory };
+        machine.body(&self.body);
+    }
+}
+
+struct Machine<'a> {
+    lanes: usize,
+    range: Range<usize>,
+    registers: Vec<Vec<u32>>,
+    counters: HashMap<Counter, usize>,
+    memory: &'a mut [Vec<u32>],
+}
+
+impl Machine<'_> {
+    fn body(&mut self, body: &[Statement]) {
+        for statement in body {
+            match statement {
+                Statement::Loop(l) => {
+                    let range = match l.count {
+                        Count::Fixed(n) => 0..n,
+                        Count::Parallel { first, count } => {
+                            let (begin, end) = (self.range.start, self.range.end);
+                            begin.clamp(first, first + count) - first
+                                ..end.clamp(first, first + count) - first
+                        }
+                    };
+                    for i in range {
+                        self.counters.insert(l.counter, i);
+                        self.body(&l.body);
+                    }
+                }
+                Statement::Do(instruction) => self.instruction(instruction),
+            }
+        }
+    }
+
+    fn instruction(&mut self, instruction: &Instruction) {
+        let lanes = self.lanes;
+        let result = match instruction {
+            Instruction::Constant { bits, .. } => vec![*bits; lanes],
+            Instruction::Copy { from, .. } => self.read(*from).to_vec(),
+            Instruction::Load { from, stride, lanes: read, .. } => {
+                let (tensor, first) = self.element(from);
+                let element = |i| self.memory[tensor][first + i * stride];
+                (0..lanes).map(|i| if i < *read { element(i) } else { UNREAD }).collect()
+            }
+            Instruction::Store { to, from, stride, lanes: written } => {
+                let (tensor, first) = self.element(to);
+                for i in 0..*written {
+                    self.memory[tensor][first + i * stride] = self.read(*from)[i];
+                }
+                return;
+            }
+            Instruction::Position { offset, steps, stride, .. } => {
+                let first = offset + self.sum(steps);
+                (0..lanes).map(|i| (first + i * stride) as u32).collect()
+            }
+            Instruction::Apply { scalar, operands, .. } => (0..lanes)
+                .map(|i| {
+                    let x: Vec<u32> = operands.iter().map(|r| self.read(*r)[i]).collect();
+                    scalar.evaluate(&x)
+                })
+                .collect(),
+            Instruction::Keep { from, lanes: kept, bits, .. } => {
+                let from = self.read(*from);
+                (0..lanes).map(|i| if i < *kept { from[i] } else { *bits }).collect()
+            }
+            Instruction::Rotate { from, by, .. } => {
+                let from = self.read(*from);
+                (0..lanes).map(|i| from[(i + by) % lanes]).collect()
+            }
+        };
+        if let Some(to) = instruction.written() {
+            self.registers[to.0 as usize] = result;
+        }
+    }
+
+    fn read(&self, r: Register) -> &[u32] {
+        &self.registers[r.0 as usize]
+    }
+
+    fn element(&self, address: &Address) -> (usize, usize) {
+        (address.tensor, address.offset + self.sum(&address.steps))
+    }
+
+    fn sum(&self, steps: &[(Counter, usize)]) -> usize {
+        steps.iter().map(|(counter, step)| self.counters[counter] * step).sum()
+    }
+}

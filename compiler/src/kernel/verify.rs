@@ -1,0 +1,244 @@
+//! What must hold for every [`Program`]:
+//!
+//! 1. There are 1 to 16 lanes, a power of two.
+//! 2. A register is one of the program's, and is written before it is read on
+//!    every path: a fixed loop runs at least once, a parallel one maybe not.
+//! 3. Operands and results are of the kinds that the operation says; a copy,
+//!    a store and what moves lanes keep the kind. Memory holds floats and whole
+//!    numbers, positions are whole numbers; masks stay in registers and are
+//!    neither kept nor written as constants.
+//! 4. A tensor is one of the program's.
+//! 5. Each loop has a counter of its own, and at least one iteration.
+//! 6. No loop is around a parallel one, and each begins where the one before it
+//!    ended.
+//! 7. Addresses and positions count with loops around them, each once, by steps
+//!    that are not zero.
+//! 8. Accesses have 1 to all lanes. A load's stride is 0 only with all lanes; a
+//!    store's is at least 1; a position's is 0 or 1.
+//! 9. A kept part has 1 to all lanes; a rotation goes less than all the way;
+//!    shifts go less than 32 bits.
+//!
+//! [`Program::verify_bounds`] checks, with the tensors' sizes:
+//!
+//! 10. Every access lies within its tensor, also in the last iterations.
+//!
+//! Not checked: that no two iterations of the parallel loop write the same
+//! element, nor one of them what another reads; that registers which iterations
+//! of it take over from one another do not exist; that no lane is used which
+//! was never read (the evaluator shows it); that tensors which share memory are
+//! not confused by it; that positions stay below 2³².
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::program::{Address, Count, Counter, Instruction, Loop, Program, Register, Statement};
+use super::scalar::{Kind, Scalar};
+
+impl Program {
+    /// Checks what can be known of the program alone; see the
+    /// [module](super::verify). On a mistake, says which rule and where.
+    pub fn verify(&self) -> Result<(), String> {
+        self.check(None)
+    }
+
+    /// Checks as well that every access lies within its tensor, given how many
+    /// elements each of `self.tensors` has.
+    pub fn verify_bounds(&self, sizes: &[usize]) -> Result<(), String> {
+        if sizes.len() != self.tensors.len() {
+            return Err(format!("{} sizes for {} tensors", sizes.len(), self.tensors.len()));
+        }
+        self.check(Some(sizes))
+    }
+
+    fn check(&self, sizes: Option<&[usize]>) -> Result<(), String> {
+        if !(1..=16).contains(&self.lanes) || !self.lanes.is_power_of_two() {
+            return Err(format!("{}: {} lanes", self.name, self.lanes));
+        }
+        let mut checker = Checker {
+            program: self,
+            sizes,
+            counters: BTreeSet::new(),
+            around: HashMap::new(),
+            written: BTreeSet::new(),
+            parallel: 0,
+        };
+        checker.body(&self.body).map_err(|message| format!("{}: {message}", self.name))
+    }
+}
+
+struct Checker<'a> {
+    program: &'a Program,
+    sizes: Option<&'a [usize]>,
+    /// All counters so far.
+    counters: BTreeSet<Counter>,
+    /// The loops around, and their iterations.
+    around: HashMap<Counter, usize>,
+    written: BTreeSet<Register>,
+    /// Iterations of the parallel loops so far.
+    parallel: usize,
+}
+
+impl Checker<'_> {
+    fn body(&mut self, body: &[Statement]) -> Result<(), String> {
+        for statement in body {
+            match statement {
+                Statement::Loop(l) => self.repeat(l)?,
+                Statement::Do(instruction) => self
+                    .instruction(instruction)
+                    .map_err(|message| format!("`{instruction}`: {message}"))?,
+            }
+        }
+        Ok(())
+    }
+
+    fn repeat(&mut self, l: &Loop) -> Result<(), String> {
+        let name = l.counter.0;
+        if !self.counters.insert(l.counter) {
+            return Err(format!("i{name} counts two loops"));
+        }
+        let iterations = match l.count {
+            Count::Fixed(0) => return Err(format!("the loop of i{name} has no iteration")),
+            Count::Fixed(n) => n,
+            Count::Parallel { .. } if !self.around.is_empty() => {
+                return Err(format!("the parallel loop of i{name} is inside another"));
+            }
+            Count::Parallel { first, count } => {
+                if first != self.parallel || count == 0 {
+                    return Err(format!(
+                        "the parallel loop of i{name} does not begin where the last one ended"
+                    ));
+                }
+                self.parallel += count;
+                count
+            }
+        };
+        let before = self.written.clone();
+        self.around.insert(l.counter, iterations);
+        self.body(&l.body)?;
+        self.around.remove(&l.counter);
+        if matches!(l.count, Count::Parallel { .. }) {
+            self.written = before;
+        }
+        Ok(())
+    }
+
+    fn instruction(&mut self, instruction: &Instruction) -> Result<(), String> {
+        for r in instruction.read().into_iter().chain(instruction.written()) {
+            if r.0 as usize >= self.program.registers.len() {
+                return Err(format!("there is no r{}", r.0));
+            }
+        }
+        for r in instruction.read() {
+            if !self.written.contains(&r) {
+                return Err(format!("r{} may be read before it is written", r.0));
+            }
+        }
+        let lanes = self.program.lanes;
+        let kind = |r: &Register| self.program.registers[r.0 as usize];
+        match instruction {
+            Instruction::Constant { to, .. } => {
+                self.is_number(*to)?;
+            }
+            Instruction::Copy { to, from } => {
+                self.is(*to, kind(from))?;
+            }
+            Instruction::Load { to, from, stride, lanes: read } => {
+                self.is_number(*to)?;
+                if !(1..=lanes).contains(read) || (*stride == 0 && *read != lanes) {
+                    return Err(format!("{read} of {lanes} lanes by {stride}"));
+                }
+                self.address(from, (read - 1) * stride)?;
+            }
+            Instruction::Store { to, from, stride, lanes: written } => {
+                self.is_number(*from)?;
+                if !(1..=lanes).contains(written) || *stride == 0 {
+                    return Err(format!("{written} of {lanes} lanes by {stride}"));
+                }
+                self.address(to, (written - 1) * stride)?;
+            }
+            Instruction::Position { to, steps, stride, .. } => {
+                self.is(*to, Kind::Int)?;
+                self.steps(steps)?;
+                if *stride > 1 {
+                    return Err(format!("lanes are {stride} apart, not 0 or 1"));
+                }
+            }
+            Instruction::Apply { to, scalar, operands } => {
+                if operands.len() != scalar.operands().len() {
+                    let (found, expected) = (operands.len(), scalar.operands().len());
+                    return Err(format!("{found} operands instead of {expected}"));
+                }
+                for (r, kind) in operands.iter().zip(scalar.operands()) {
+                    self.is(*r, *kind)?;
+                }
+                self.is(*to, scalar.result())?;
+                if let Scalar::ShiftLeft(32..) | Scalar::ShiftRight(32..) = scalar {
+                    return Err("a shift by 32 bits or more".into());
+                }
+            }
+            Instruction::Keep { to, from, lanes: kept, .. } => {
+                self.is_number(*from)?;
+                self.is(*to, kind(from))?;
+                if !(1..=lanes).contains(kept) {
+                    return Err(format!("{kept} of {lanes} lanes"));
+                }
+            }
+            Instruction::Rotate { to, from, by } => {
+                self.is(*to, kind(from))?;
+                if *by >= lanes {
+                    return Err(format!("{by} of {lanes} lanes"));
+                }
+            }
+        }
+        self.written.extend(instruction.written());
+        Ok(())
+    }
+
+    fn is(&self, r: Register, expected: Kind) -> Result<(), String> {
+        let found = self.program.registers[r.0 as usize];
+        if found == expected {
+            Ok(())
+        } else {
+            Err(format!("r{} is {found:?}, not {expected:?}", r.0))
+        }
+    }
+
+    fn is_number(&self, r: Register) -> Result<(), String> {
+        match self.program.registers[r.0 as usize] {
+            Kind::Float | Kind::Int => Ok(()),
+            Kind::Mask => Err(format!("r{} is Mask", r.0)),
+        }
+    }
+
+    /// An address, of which lanes reach `more` elements beyond.
+    fn address(&self, address: &Address, more: usize) -> Result<(), String> {
+        if address.tensor >= self.program.tensors.len() {
+            return Err(format!("there is no t{}", address.tensor));
+        }
+        let most = self.steps(&address.steps)?;
+        let Some(sizes) = self.sizes else { return Ok(()) };
+        let last = most.and_then(|most| most.checked_add(address.offset)?.checked_add(more));
+        let size = sizes[address.tensor];
+        match last {
+            Some(last) if last < size => Ok(()),
+            Some(last) => Err(format!("reaches element {last} of {size}")),
+            None => Err("reaches beyond all memory".into()),
+        }
+    }
+
+    /// The largest sum of some steps, if it can be represented.
+    fn steps(&self, steps: &[(Counter, usize)]) -> Result<Option<usize>, String> {
+        let mut most = Some(0usize);
+        let mut seen = BTreeSet::new();
+        for (counter, step) in steps {
+            let Some(iterations) = self.around.get(counter) else {
+                return Err(format!("i{} counts no loop around", counter.0));
+            };
+            if *step == 0 || !seen.insert(*counter) {
+                return Err(format!("i{} steps by 0, or twice", counter.0));
+            }
+            let last = step.checked_mul(iterations.saturating_sub(1));
+            most = most.zip(last).and_then(|(a, b)| a.checked_add(b));
+        }
+        Ok(most)
+    }
+}

@@ -1,0 +1,298 @@
+//! A network with its parameters: predict, evaluate, gradients, parameters.
+
+use std::marker::PhantomData;
+
+use bilro_compiler::network::Purpose;
+use bilro_compiler::optim::Optimizer;
+use ndarray::{ArrayView, Dimension, RemoveAxis};
+
+use crate::data::Dataset;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::network::{Classifier, FromExamples, Network};
+use crate::settings::Backend;
+use crate::summary;
+use crate::trainer::{Trainer, TrainerBuilder};
+
+/// A network `N` with parameters.
+///
+/// Made by [`Model::build`] or by [`Trainer::into_model`]. Calls compile what
+/// they need for the batch size at hand the first time they see it, which is
+/// why they take `&mut self`.
+#[derive(Debug)]
+pub struct Model<N> {
+    pub(crate) engine: Engine,
+    network: PhantomData<fn() -> N>,
+}
+
+/// Says how a [`Model`] is made.
+#[derive(Debug)]
+pub struct ModelBuilder<N> {
+    seed: u64,
+    backend: Option<Backend>,
+    threads: Option<usize>,
+    network: PhantomData<fn() -> N>,
+}
+
+impl<N: Network> ModelBuilder<N> {
+    pub(crate) fn new() -> ModelBuilder<N> {
+        ModelBuilder { seed: 0, backend: None, threads: None, network: PhantomData }
+    }
+
+    /// The seed of the parameters' first values, 0 unless told. The same seed
+    /// gives PyTorch's values.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// What computes the network; unless told, what `BILRO_BACKEND` says, or
+    /// machine code.
+    pub fn backend(mut self, backend: Backend) -> Self {
+        self.backend = Some(backend);
+        self
+    }
+
+    /// How many threads compute; unless told, what `BILRO_THREADS` says, or
+    /// as many as the machine has. Results do not depend on it.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = Some(threads);
+        self
+    }
+
+    /// The model.
+    ///
+    /// # Errors
+    /// [`Error::Compile`] where sizes that were constants do not fit,
+    /// [`Error::Setting`] for no threads, [`Error::Environment`] for a variable
+    /// with a value that is not understood.
+    pub fn build(self) -> Result<Model<N>> {
+        let backend = match self.backend {
+            Some(backend) => backend,
+            None => Backend::from_environment()?.unwrap_or_default(),
+        };
+        let threads = crate::settings::threads(self.threads)?;
+        let engine = Engine::new(N::declaration()?, backend, self.seed, threads);
+        Ok(Model { engine, network: PhantomData })
+    }
+}
+
+impl<N: Network> Model<N> {
+    /// A model with the default seed and backend.
+    ///
+    /// # Errors
+    /// As [`ModelBuilder::build`].
+    pub fn build() -> Result<Model<N>> {
+        ModelBuilder::new().build()
+    }
+
+    /// The outputs for some inputs, in arrays with examples along the first
+    /// axis.
+    ///
+    /// # Errors
+    /// [`Error::Shape`], [`Error::BatchSize`], [`Error::Empty`],
+    /// [`Error::IndexOutOfRange`] for inputs that do not fit.
+    pub fn predict(&mut self, input: N::Input<'_>) -> Result<N::Output> {
+        let results = self.engine.run(&Purpose::Predict, N::input_feeds(&input).as_ref())?;
+        Ok(N::output(results.arrays))
+    }
+
+    /// The loss of some examples and its gradient with respect to every
+    /// parameter; changes nothing.
+    ///
+    /// # Errors
+    /// As [`Model::predict`].
+    pub fn gradients(&mut self, batch: N::Batch<'_>) -> Result<Gradients<N>> {
+        let results = self.engine.run(&Purpose::Gradients, N::batch_feeds(&batch).as_ref())?;
+        Ok(Gradients { loss: results.loss, gradients: N::gradients(results.arrays) })
+    }
+
+    /// Loss and metrics over the examples of one batch.
+    ///
+    /// # Errors
+    /// As [`Model::predict`].
+    pub fn evaluate_batch(&mut self, batch: N::Batch<'_>) -> Result<Evaluation<N>> {
+        let feeds = N::batch_feeds(&batch);
+        let results = self.engine.run(&Purpose::Evaluate, feeds.as_ref())?;
+        let mut evaluation = Evaluation::new(&self.engine);
+        evaluation.add(results.loss, &results.metrics, 1);
+        Ok(evaluation.finish())
+    }
+
+    /// Loss and metrics over a data set: each batch's mean, weighted by its
+    /// examples.
+    ///
+    /// # Errors
+    /// As [`Model::predict`].
+    pub fn evaluate<A, DX, B, DY>(&mut self, data: &Dataset<A, DX, B, DY>) -> Result<Evaluation<N>>
+    where
+        A: Copy,
+        B: Copy,
+        DX: Dimension + RemoveAxis,
+        DY: Dimension + RemoveAxis,
+        for<'a> N::Batch<'a>: FromExamples<ArrayView<'a, A, DX>, ArrayView<'a, B, DY>>,
+    {
+        let mut evaluation = Evaluation::new(&self.engine);
+        for batch in data.batches(EVALUATION_BATCH)? {
+            let examples = N::Batch::from_examples(batch.x(), batch.y());
+            let feeds = N::batch_feeds(&examples);
+            let results = self.engine.run(&Purpose::Evaluate, feeds.as_ref())?;
+            evaluation.add(results.loss, &results.metrics, batch.len());
+        }
+        Ok(evaluation.finish())
+    }
+
+    /// Views of all parameters, by layer; weights of linear layers as
+    /// `[in, out]`.
+    pub fn params(&self) -> N::Parameters<'_> {
+        let parameters = 0..self.engine.declaration.parameters.len();
+        N::parameters(parameters.map(|i| self.engine.parameters.view(i)).collect())
+    }
+
+    /// The parameters' names and values, by name as in `fc1.weight`.
+    pub fn named_parameters(&self) -> impl Iterator<Item = (&str, ndarray::ArrayViewD<'_, f32>)> {
+        let parameters = self.engine.declaration.parameters.iter().enumerate();
+        parameters.map(|(i, p)| (p.name.as_str(), self.engine.parameters.view(i)))
+    }
+
+    /// Overwrites the parameter of this name.
+    ///
+    /// # Errors
+    /// [`Error::UnknownParameter`], or [`Error::Shape`] for values of another
+    /// shape.
+    pub fn set_parameter(
+        &mut self,
+        name: &str,
+        values: ndarray::ArrayViewD<'_, f32>,
+    ) -> Result<()> {
+        let parameters = &self.engine.declaration.parameters;
+        let Some(i) = parameters.iter().position(|p| p.name == name) else {
+            return Err(Error::UnknownParameter {
+                name: name.into(),
+                known: parameters.iter().map(|p| p.name.clone()).collect(),
+            });
+        };
+        let expected = parameters[i].shape.sizes();
+        if values.shape() != expected {
+            let found = values.shape().to_vec();
+            return Err(Error::Shape { name: name.into(), expected, found });
+        }
+        self.engine.parameters.set(i, values);
+        Ok(())
+    }
+
+    /// A table of layers, shapes, parameters and multiply-adds.
+    pub fn summary(&self) -> String {
+        summary::summary(&self.engine.declaration)
+    }
+
+    /// The backend that serves this model.
+    pub fn backend(&self) -> Backend {
+        self.engine.backend()
+    }
+
+    /// Trains this model on.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a learning rate that is negative or not finite.
+    pub fn into_trainer(self, optimizer: impl Optimizer + 'static) -> Result<Trainer<N>> {
+        Trainer::new(self, Box::new(optimizer))
+    }
+}
+
+/// Examples that are evaluated at once.
+const EVALUATION_BATCH: usize = 256;
+
+/// The loss and its gradients.
+pub struct Gradients<N: Network> {
+    /// The loss.
+    pub loss: f32,
+    gradients: N::Gradients,
+}
+
+impl<N: Network> std::ops::Deref for Gradients<N> {
+    type Target = N::Gradients;
+
+    fn deref(&self) -> &N::Gradients {
+        &self.gradients
+    }
+}
+
+impl<N: Network> Gradients<N> {
+    /// The gradients alone.
+    pub fn into_inner(self) -> N::Gradients {
+        self.gradients
+    }
+}
+
+/// Loss and metrics over some examples.
+#[derive(Clone, Debug)]
+pub struct Evaluation<N> {
+    loss: f64,
+    metrics: Vec<(String, f64)>,
+    examples: usize,
+    network: PhantomData<fn() -> N>,
+}
+
+impl<N: Network> Evaluation<N> {
+    fn new(engine: &Engine) -> Evaluation<N> {
+        let metrics = engine.declaration.metrics().map(|name| (name.to_string(), 0.0)).collect();
+        Evaluation { loss: 0.0, metrics, examples: 0, network: PhantomData }
+    }
+
+    fn add(&mut self, loss: f32, metrics: &[f32], examples: usize) {
+        self.loss += f64::from(loss) * examples as f64;
+        for ((_, sum), value) in self.metrics.iter_mut().zip(metrics) {
+            *sum += f64::from(*value) * examples as f64;
+        }
+        self.examples += examples;
+    }
+
+    fn finish(mut self) -> Evaluation<N> {
+        let examples = self.examples.max(1) as f64;
+        self.loss /= examples;
+        for (_, sum) in &mut self.metrics {
+            *sum /= examples;
+        }
+        self
+    }
+
+    /// The loss: the mean over all examples. Where the network says `loss sum`,
+    /// the mean of the batches' sums, weighted by their examples.
+    pub fn loss(&self) -> f64 {
+        self.loss
+    }
+
+    /// The metric of this name, if the network has it.
+    pub fn metric(&self, name: &str) -> Option<f64> {
+        self.metrics.iter().find(|(n, _)| n == name).map(|(_, value)| *value)
+    }
+
+    /// All metrics, in declared order.
+    pub fn metrics(&self) -> &[(String, f64)] {
+        &self.metrics
+    }
+
+    /// The share of examples whose largest score is the target's, from 0 to 1.
+    pub fn accuracy(&self) -> f64
+    where
+        N: Classifier,
+    {
+        self.metric("accuracy").unwrap_or(f64::NAN)
+    }
+}
+
+/// What can be done with every network.
+pub trait NetworkExt: Network {
+    /// Says how a model is made, with parameters of its own.
+    fn model() -> ModelBuilder<Self> {
+        ModelBuilder::new()
+    }
+
+    /// Says how a model is made and trained.
+    fn trainer(optimizer: impl Optimizer + 'static) -> TrainerBuilder<Self> {
+        TrainerBuilder::new(Box::new(optimizer))
+    }
+}
+
+impl<N: Network> NetworkExt for N {}

@@ -1,0 +1,65 @@
+//! A network as a table.
+
+use bilro_compiler::network::Network as Declaration;
+
+/// Layers with their shapes, parameters and multiply-adds for one example.
+pub(crate) fn summary(network: &Declaration) -> String {
+    let mut rows =
+        vec![["layer", "kind", "input", "output", "parameters", "multiply-adds"].map(String::from)];
+    let count = |i: &usize| network.parameters[*i].shape.count(1);
+    let mut in_layers = vec![false; network.parameters.len()];
+    for layer in &network.layers {
+        for i in &layer.parameters {
+            in_layers[*i] = true;
+        }
+        rows.push([
+            layer.name.clone(),
+            layer.kind.clone(),
+            layer.input.to_string(),
+            layer.output.to_string(),
+            grouped(layer.parameters.iter().map(count).sum()),
+            grouped(layer.multiply_adds),
+        ]);
+    }
+    for (i, parameter) in network.parameters.iter().enumerate().filter(|(i, _)| !in_layers[*i]) {
+        let shape = parameter.shape.to_string();
+        let (name, elements) = (parameter.name.clone(), grouped(count(&i)));
+        rows.push([name, "param".into(), String::new(), shape, elements, String::new()]);
+    }
+    let widths: Vec<usize> =
+        (0..6).map(|c| rows.iter().map(|r| r[c].chars().count()).max().unwrap_or(0)).collect();
+    let mut text = format!("{}\n", network.name);
+    for (i, row) in rows.iter().enumerate() {
+        let cells = row.iter().zip(&widths).enumerate().map(|(c, (cell, width))| match c {
+            // Numbers end in one column.
+            4.. => format!("{cell:>width$}"),
+            _ => format!("{cell:<width$}"),
+        });
+        text += cells.collect::<Vec<_>>().join("  ").trim_end();
+        text.push('\n');
+        if i == 0 {
+            text += &widths.iter().map(|w| "-".repeat(*w)).collect::<Vec<_>>().join("  ");
+            text.push('\n');
+        }
+    }
+    let parameters = (0..network.parameters.len()).map(|i| count(&i)).sum();
+    let multiply_adds = network.layers.iter().map(|l| l.multiply_adds).sum();
+    text + &format!(
+        "{} parameters, {} multiply-adds for one example forward\n",
+        grouped(parameters),
+        grouped(multiply_adds)
+    )
+}
+
+/// `109386` as `109,386`.
+fn grouped(n: usize) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}

@@ -1,0 +1,126 @@
+//! Every operation on its samples: machine code against the interpreter,
+//! gradients against finite differences, and both against PyTorch.
+
+use bilro_compiler::codegen::isa::Isa;
+use bilro_compiler::eval::Value;
+use bilro_compiler::graph::Root;
+use bilro_compiler::ops::{self, Op};
+use bilro_tests::check::{self, Case};
+
+const SIZES: [usize; 7] = [1, 3, 4, 5, 16, 17, 33];
+const BATCHES: [usize; 3] = [1, 3, 37];
+
+fn for_all(mut f: impl FnMut(&str, &Case, usize)) {
+    for entry in ops::ALL {
+        for size in SIZES {
+            for (i, sample) in (entry.samples)(size).into_iter().enumerate() {
+                for batch in BATCHES {
+                    let seed = (size * 1000 + i * 10 + batch) as u64;
+                    let what =
+                        format!("{:?} size {size} sample {i} batch {batch} seed {seed}", sample.op);
+                    f(&what, &check::case(&sample, batch, seed), sample.terms);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_operation_has_samples() {
+    for entry in ops::ALL {
+        let given = ["input", "parameter", "setting", "constant"].contains(&entry.name);
+        assert_eq!((entry.samples)(3).is_empty(), given, "{}", entry.name);
+    }
+}
+
+#[test]
+fn machine_code_agrees_with_the_interpreter() {
+    for_all(|what, case, terms| {
+        let lowered = check::lowered(case, &Isa::CLIF);
+        let found = check::jitted(case, &lowered);
+        let expected = check::interpreted::<f64>(case);
+        for ((root, _), (found, expected)) in
+            case.graph.roots().iter().zip(found.iter().zip(&expected))
+        {
+            // The loss adds up all elements of the result.
+            let terms = if *root == Root::Loss { terms + expected_count(case) } else { terms };
+            check::assert_close(&format!("{what}, {root}"), found, expected, check::bound(terms));
+        }
+    });
+}
+
+#[test]
+fn machine_code_is_what_the_evaluator_says() {
+    for_all(|what, case, _| {
+        let lowered = check::lowered(case, &Isa::CLIF);
+        let (a, b) = (check::jitted(case, &lowered), check::evaluated(case, &lowered));
+        for (i, (a, b)) in a.iter().zip(&b).enumerate() {
+            check::assert_same_bits(&format!("{what}, root {i}"), a, b);
+        }
+    });
+}
+
+/// The order of reductions does not depend on the width of vectors: programs
+/// for other widths give the same bits in the evaluator.
+#[test]
+fn every_width_gives_the_same_bits() {
+    let wide = |lanes| Isa { name: "evaluated", lanes, registers: 32 };
+    for_all(|what, case, _| {
+        let reference = check::evaluated(case, &check::lowered(case, &Isa::CLIF));
+        for lanes in [1, 2, 8, 16] {
+            let found = check::evaluated(case, &check::lowered(case, &wide(lanes)));
+            for (i, (a, b)) in found.iter().zip(&reference).enumerate() {
+                check::assert_same_bits(&format!("{what}, root {i}, {lanes} lanes"), a, b);
+            }
+        }
+    });
+}
+
+fn expected_count(case: &Case) -> usize {
+    case.inputs.last().map_or(0, |weights| weights.reals().len())
+}
+
+/// The interpreter's gradients in f64 against central differences.
+#[test]
+fn gradients_are_those_of_finite_differences() {
+    const STEP: f64 = 1e-5;
+    for_all(|what, case, _| {
+        let loss = case.graph.roots().iter().position(|(r, _)| *r == Root::Loss);
+        let loss = loss.expect("samples have a loss");
+        let roots = check::interpreted::<f64>(case);
+        let real = case.inputs.iter().enumerate().filter(|(_, x)| matches!(x, Value::Real(_)));
+        // The last input weighs the result.
+        for (gradient, (input, value)) in
+            real.take_while(|(i, _)| i + 1 < case.inputs.len()).enumerate()
+        {
+            let dx = &roots[2 + gradient];
+            let count = value.reals().len();
+            for element in (0..count).step_by(count.div_ceil(7)) {
+                let at = |delta: f64| {
+                    let values =
+                        bilro::interpreter::interpret::<f64>(&case.graph, |leaf| match leaf {
+                            Op::Input(op) => match &case.inputs[op.index] {
+                                Value::Real(x) => {
+                                    let mut x: Vec<f64> = x.iter().map(|x| f64::from(*x)).collect();
+                                    if op.index == input {
+                                        x[element] += delta;
+                                    }
+                                    Value::real(case.inputs[op.index].sizes(), x)
+                                }
+                                Value::Index(x) => Value::Index(x.clone()),
+                            },
+                            op => unreachable!("{}", op.name()),
+                        });
+                    values[loss].reals()[0]
+                };
+                let slope = (at(STEP) - at(-STEP)) / (2.0 * STEP);
+                let error = (slope - dx[element]).abs();
+                assert!(
+                    error <= 1e-5 * (1.0 + slope.abs()),
+                    "{what}, operand {input}, element {element}: {} instead of {slope}",
+                    dx[element]
+                );
+            }
+        }
+    });
+}

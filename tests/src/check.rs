@@ -1,0 +1,214 @@
+//! One way to run a graph by every backend, and to compare what they give.
+
+use bilro::rng::Generator;
+use bilro_compiler::codegen::isa::Isa;
+use bilro_compiler::codegen::module::Executable;
+use bilro_compiler::eval::{Real, Value};
+use bilro_compiler::graph::{Graph, NodeId, Root};
+use bilro_compiler::ops::{Domain, Op, Operand, Sample, input::Input};
+use bilro_compiler::pipeline::{Lowered, lower_graph};
+use bilro_compiler::plan::{ParameterLayout, Region};
+use bilro_compiler::shape::DType;
+use bilro_compiler::tensor::{Home, Layout};
+
+/// A graph without parameters, and a value for each of its inputs.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// The graph; every root is compared.
+    pub graph: Graph,
+    /// By the inputs' places.
+    pub inputs: Vec<Value<f32>>,
+}
+
+/// Values of an operand's type from its domain.
+pub fn values(operand: &Operand, batch: usize, generator: &mut Generator) -> Value<f32> {
+    let sizes = operand.ty.shape.full_sizes(batch);
+    let count = sizes.iter().product();
+    if let DType::Index { below } = &operand.ty.dtype {
+        let below = below.fixed().expect("samples have numbers for sizes") as u32;
+        let index = |_| generator.random_u32() % below;
+        return Value::index(&sizes, (0..count).map(index).collect());
+    }
+    let mut x = vec![0.0; count];
+    match operand.domain {
+        Domain::Normal(std) => generator.fill_normal(&mut x, 0.0, f64::from(std)),
+        Domain::Positive => generator.fill_uniform(&mut x, 0.25, 1.25),
+        Domain::Probability => generator.fill_uniform(&mut x, 0.05, 0.95),
+        Domain::Apart => {
+            // All different, none near zero, and none that another operand has.
+            let shift = generator.uniform(1.0 / 64.0, 3.0 / 64.0);
+            let order = generator.permutation(count as u32);
+            for (x, place) in x.iter_mut().zip(order) {
+                *x = (place as f32 - (count / 2) as f32) / 16.0 + shift;
+            }
+        }
+        Domain::Indices => unreachable!("indices have an index type"),
+    }
+    Value::real(&sizes, x)
+}
+
+/// A sample as a graph whose output is the operation's result, and whose
+/// further outputs are the gradients of `Σ y·w` with random `w`.
+pub fn case(sample: &Sample, batch: usize, seed: u64) -> Case {
+    let mut generator = Generator::new(seed);
+    let mut g = Graph::new(batch);
+    let mut inputs = Vec::new();
+    let mut leaves = Vec::new();
+    for operand in &sample.operands {
+        leaves.push(g.apply(Input { index: inputs.len(), ty: operand.ty.clone() }, &[]));
+        inputs.push(values(operand, batch, &mut generator));
+    }
+    let y = g.apply(sample.op.clone(), &leaves);
+    g.add_root(Root::Output("y".into()), y);
+    let weight = Operand::new(g.ty(y).clone(), Domain::Normal(1.0));
+    let w = g.apply(Input { index: inputs.len(), ty: weight.ty.clone() }, &[]);
+    inputs.push(values(&weight, batch, &mut generator));
+    let product = g.mul(y, w);
+    let loss = g.sum_all(product);
+    g.add_root(Root::Loss, loss);
+    let real: Vec<NodeId> = leaves.into_iter().filter(|x| g.ty(*x).is_real()).collect();
+    let gradients = bilro_compiler::autodiff::gradients(&mut g, loss, &real);
+    for (i, dx) in gradients.into_iter().enumerate() {
+        g.add_root(Root::Output(format!("dx{i}")), dx);
+    }
+    Case { graph: g, inputs }
+}
+
+/// The roots by the interpreter.
+pub fn interpreted<T: Real>(case: &Case) -> Vec<Vec<T>> {
+    let values = bilro::interpreter::interpret::<T>(&case.graph, |leaf| match leaf {
+        Op::Input(input) => match &case.inputs[input.index] {
+            Value::Real(x) => Value::real(x.shape(), x.iter().map(|x| T::of(*x)).collect()),
+            Value::Index(x) => Value::Index(x.clone()),
+        },
+        op => unreachable!("{} is not an input", op.name()),
+    });
+    values.iter().map(|v| v.reals().to_vec()).collect()
+}
+
+/// The case through all passes.
+pub fn lowered(case: &Case, isa: &Isa) -> Lowered {
+    let none = ParameterLayout::new(&[]);
+    match lower_graph(case.graph.clone(), &none, isa, true) {
+        Ok(lowered) => lowered,
+        Err(error) => panic!("{error}\n{}", case.graph),
+    }
+}
+
+/// The roots by the slow evaluator of programs.
+pub fn evaluated(case: &Case, lowered: &Lowered) -> Vec<Vec<f32>> {
+    let mut memory: Vec<Vec<u32>> = lowered
+        .fused
+        .tensors
+        .iter()
+        .map(|tensor| match tensor.home {
+            Home::Input(i) => bits(&case.inputs[i]),
+            _ => vec![0x7FC0_0BAD; tensor.layout.elements],
+        })
+        .collect();
+    for program in &lowered.programs {
+        let mut own: Vec<Vec<u32>> =
+            program.tensors.iter().map(|t| std::mem::take(&mut memory[*t])).collect();
+        program.evaluate(&mut own, 0..program.parallel);
+        for (t, contents) in program.tensors.iter().zip(own) {
+            memory[*t] = contents;
+        }
+    }
+    let roots = lowered.fused.roots.iter();
+    roots.map(|t| unpadded(&memory[*t], &lowered.fused.tensors[*t].layout)).collect()
+}
+
+/// The roots by machine code.
+pub fn jitted(case: &Case, lowered: &Lowered) -> Vec<Vec<f32>> {
+    let plan = &lowered.plan;
+    let executable = Executable::new(&lowered.programs, &plan.places, &plan.regions, true)
+        .unwrap_or_else(|error| panic!("{error}"));
+    // A margin of canaries behind the arena: nobody may touch it.
+    let mut arena = vec![CANARY; plan.arena + MARGIN];
+    let mut inputs: Vec<Vec<u32>> = case.inputs.iter().map(bits).collect();
+    let mut none = [0u32; 16];
+    let table: Vec<*mut u8> = plan
+        .regions
+        .iter()
+        .map(|region| match region {
+            Region::Arena => arena.as_mut_ptr().cast(),
+            Region::Parameters | Region::Settings => none.as_mut_ptr().cast(),
+            Region::Input(i) => inputs[*i].as_mut_ptr().cast(),
+        })
+        .collect();
+    // SAFETY: a pointer for each region, each with as many elements as the
+    // plan says; nothing else uses the memory meanwhile.
+    unsafe { executable.run(&table) };
+    assert!(arena[plan.arena..].iter().all(|x| *x == CANARY), "written behind the arena");
+    let roots = lowered.fused.roots.iter();
+    roots
+        .map(|t| {
+            let layout = &lowered.fused.tensors[*t].layout;
+            unpadded(&arena[plan.places[*t].offset..], layout)
+        })
+        .collect()
+}
+
+const CANARY: u32 = 0x7FC0_0BAD;
+const MARGIN: usize = 64;
+
+fn bits(value: &Value<f32>) -> Vec<u32> {
+    match value {
+        Value::Real(_) => value.reals().iter().map(|x| x.to_bits()).collect(),
+        Value::Index(_) => value.indices().to_vec(),
+    }
+}
+
+fn unpadded(memory: &[u32], layout: &Layout) -> Vec<f32> {
+    let mut elements = Vec::new();
+    let count: usize = layout.sizes.iter().product();
+    for i in 0..count {
+        let (mut rest, mut at) = (i, 0);
+        for (size, stride) in layout.sizes.iter().zip(&layout.strides).rev() {
+            at += rest % size * stride;
+            rest /= size;
+        }
+        elements.push(f32::from_bits(memory[at]));
+    }
+    elements
+}
+
+/// Requires two results to be the same bits; one NaN is as good as another.
+pub fn assert_same_bits(what: &str, a: &[f32], b: &[f32]) {
+    assert_eq!(a.len(), b.len(), "{what}");
+    for (i, (x, y)) in a.iter().zip(b).enumerate() {
+        let same = x.to_bits() == y.to_bits() || (x.is_nan() && y.is_nan());
+        assert!(
+            same,
+            "{what}, element {i}: {x:?} ({:#x}) and {y:?} ({:#x})",
+            x.to_bits(),
+            y.to_bits()
+        );
+    }
+}
+
+/// The largest error of f32 results that a computation with sums of `terms`
+/// terms of order one may have, relative to the largest result or to one: every
+/// operation rounds by half an ulp, functions by up to 2.5, and a chain of `n`
+/// additions adds up to `n` roundings.
+pub fn bound(terms: usize) -> f64 {
+    let steps = 16.0 + terms as f64;
+    steps * f64::from(f32::EPSILON)
+}
+
+/// Requires results to be within a relative error of the reference, measured
+/// against the largest reference value or one.
+pub fn assert_close(what: &str, found: &[f32], expected: &[f64], bound: f64) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    let finite = expected.iter().filter(|x| x.is_finite());
+    let scale = finite.fold(1f64, |m, x| m.max(x.abs()));
+    for (i, (x, y)) in found.iter().zip(expected).enumerate() {
+        let x = f64::from(*x);
+        let fits = match y {
+            y if y.is_nan() => x.is_nan(),
+            y if y.is_infinite() => x == *y,
+            y => (x - y).abs() <= bound * scale,
+        };
+        assert!(fits, "{what}, element {i}: {x} instead of {y}, more than {bound:e} of {scale}");
+    }
+}

@@ -1,0 +1,67 @@
+//! PyTorch's results: from `tests/goldens`, or the folder that `BILRO_GOLDENS`
+//! names.
+
+use std::path::PathBuf;
+
+use serde::de::DeserializeOwned;
+
+/// The folder.
+pub fn folder() -> PathBuf {
+    match std::env::var_os("BILRO_GOLDENS") {
+        Some(folder) => folder.into(),
+        None => PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("goldens"),
+    }
+}
+
+/// A file of cases.
+pub fn read<T: DeserializeOwned>(name: &str) -> Vec<T> {
+    #[derive(serde::Deserialize)]
+    struct File<T> {
+        cases: Vec<T>,
+    }
+    let path = folder().join(name);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let file: File<T> =
+        serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    file.cases
+}
+
+/// A tensor as the goldens have it; what is not finite is written out.
+#[derive(Clone, Debug, serde::Deserialize)]
+pub struct Tensor {
+    /// Sizes.
+    pub shape: Vec<usize>,
+    /// Row-major.
+    pub data: Vec<Number>,
+}
+
+/// A number, or `nan`, `inf`, `-inf`.
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(untagged)]
+pub enum Number {
+    /// A number.
+    Finite(f64),
+    /// What JSON cannot say.
+    Named(String),
+}
+
+impl Number {
+    /// The number.
+    pub fn value(&self) -> f64 {
+        match self {
+            Number::Finite(x) => *x,
+            Number::Named(name) => match name.as_str() {
+                "inf" => f64::INFINITY,
+                "-inf" => f64::NEG_INFINITY,
+                _ => f64::NAN,
+            },
+        }
+    }
+}
+
+impl Tensor {
+    /// Its numbers.
+    pub fn values(&self) -> Vec<f64> {
+        self.data.iter().map(Number::value).collect()
+    }
+}
