@@ -4,7 +4,7 @@ extern crate self as bilro;
 mod buffer;
 pub mod data;
 mod dump;
-mod engine;
+pub mod engine;
 mod error;
 pub mod interpreter;
 mod model;

@@ -172,13 +172,7 @@ impl<N: Network> Model<N> {
                 known: parameters.iter().map(|p| p.name.clone()).collect(),
             });
         };
-        let expected = parameters[i].shape.sizes();
-        if values.shape() != expected {
-            let found = values.shape().to_vec();
-            return Err(Error::Shape { name: name.into(), expected, found });
-        }
-        self.engine.parameters.set(i, values);
-        Ok(())
+        self.engine.set_parameter(i, values)
     }
 
     /// A table of layers, shapes, parameters and multiply-adds.

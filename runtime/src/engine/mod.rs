@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bilro_compiler::network::{Network as Declaration, Purpose};
-use ndarray::ArrayD;
+use ndarray::{ArrayD, ArrayViewD};
 
 use crate::buffer::Buffer;
 use crate::error::Result;
@@ -25,9 +25,9 @@ use crate::settings::Backend;
 
 /// See the [module](self).
 #[derive(Debug)]
-pub(crate) struct Engine {
-    pub declaration: Arc<Declaration>,
-    pub parameters: Parameters,
+pub struct Engine {
+    pub(crate) declaration: Arc<Declaration>,
+    pub(crate) parameters: Parameters,
     backend: Backend,
     threads: usize,
     compiled: HashMap<(Kind, usize), jit::Compiled>,
@@ -75,7 +75,7 @@ impl From<&Purpose<'_>> for Kind {
 
 /// What a call gives.
 #[derive(Debug, Default)]
-pub(crate) struct Results {
+pub struct Results {
     /// The loss, where the purpose has one.
     pub loss: f32,
     /// Metrics, in declared order.
@@ -85,6 +85,8 @@ pub(crate) struct Results {
 }
 
 impl Engine {
+    /// A network with its parameters' first values, served by a backend on some
+    /// threads.
     pub fn new(declaration: Declaration, backend: Backend, seed: u64, threads: usize) -> Engine {
         // Inputs come first, then targets.
         let place = |i: usize| {
@@ -111,6 +113,10 @@ impl Engine {
 
     /// Runs a purpose on arrays: inputs in declared order, and then targets
     /// unless it predicts.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) and its neighbours for arrays that
+    /// do not fit; then nothing has changed.
     pub fn run(&mut self, purpose: &Purpose<'_>, feeds: &[Feed<'_>]) -> Result<Results> {
         let places = match purpose {
             Purpose::Predict => &self.in_input,
@@ -132,6 +138,31 @@ impl Engine {
         }
         let compiled = &self.compiled[&key];
         Ok(compiled.run(&mut self.arena, &mut self.parameters.memory, feeds, purpose))
+    }
+
+    /// A view of a parameter, by its place in the declaration.
+    pub fn parameter(&self, i: usize) -> ArrayViewD<'_, f32> {
+        self.parameters.view(i)
+    }
+
+    /// Overwrites a parameter, by its place in the declaration.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) for values of another shape.
+    pub fn set_parameter(&mut self, i: usize, values: ArrayViewD<'_, f32>) -> Result<()> {
+        let parameter = &self.declaration.parameters[i];
+        let expected = parameter.shape.sizes();
+        if values.shape() != expected {
+            let found = values.shape().to_vec();
+            return Err(crate::Error::Shape { name: parameter.name.clone(), expected, found });
+        }
+        self.parameters.set(i, values);
+        Ok(())
+    }
+
+    /// The network as it was declared.
+    pub fn declaration(&self) -> &Declaration {
+        &self.declaration
     }
 
     /// Forgets code for steps: another optimizer comes.
