@@ -6,20 +6,29 @@ pub mod data;
 mod dump;
 pub mod engine;
 mod error;
+mod fit;
 pub mod interpreter;
 mod model;
 pub mod network;
 mod parameters;
+mod progress;
 pub mod rng;
 mod settings;
 mod summary;
 mod trainer;
 
 pub use bilro_compiler as compiler;
+pub use bilro_compiler::optim::sgd::Sgd;
 pub use bilro_macros::network;
 pub use error::{Error, Result};
+pub use fit::{Epoch, Fit, History, Validation};
 pub use model::{Evaluation, Gradients, Model, ModelBuilder, NetworkExt};
 pub use ndarray;
 pub use network::{Classifier, FromExamples, Network};
 pub use settings::Backend;
 pub use trainer::{Trainer, TrainerBuilder};
+
+/// What most programs need.
+pub mod prelude {
+    pub use crate::{Backend, Fit, Model, Network, NetworkExt, Sgd, Trainer, data, network};
+}
