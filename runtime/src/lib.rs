@@ -4,6 +4,8 @@ extern crate self as bilro;
 pub mod data;
 mod error;
 pub mod network;
+#[doc(hidden)]
+pub mod private;
 pub mod rng;
 
 pub use bilro_compiler as compiler;
