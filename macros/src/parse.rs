@@ -5,7 +5,7 @@ mod cursor;
 mod expressions;
 
 use bilro_compiler::error::nearest;
-use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
@@ -26,6 +26,10 @@ const FORM: &str = "a network is declared as `pub struct Name { input x: [2]; ..
 /// The network in some tokens, and what is wrong with them; no network where not even its name
 /// can be read.
 pub fn parse(tokens: TokenStream, mistakes: &mut Vec<Mistake>) -> Option<Network> {
+    if tokens.is_empty() {
+        mistakes.push(Mistake::new(Span::call_site(), FORM));
+        return None;
+    }
     let header = match header.parse2(tokens) {
         Ok(header) => header,
         Err(error) => {
@@ -72,9 +76,6 @@ struct Header {
 }
 
 fn header(input: ParseStream<'_>) -> syn::Result<Header> {
-    if input.is_empty() {
-        return Err(input.error(FORM));
-    }
     let attributes = input.call(Attribute::parse_outer)?;
     let visibility = input.parse()?;
     if !input.peek(Token![struct]) {
@@ -173,22 +174,9 @@ fn is_punct(token: &TokenTree, c: char) -> bool {
 }
 
 /// One statement; `None` if not even its keyword can be told.
-fn statement(
-    tokens: &[TokenTree],
-    end: proc_macro2::Span,
-    mistakes: &mut Vec<Mistake>,
-) -> Option<Statement> {
+fn statement(tokens: &[TokenTree], end: Span, mistakes: &mut Vec<Mistake>) -> Option<Statement> {
     let (docs, tokens) = tokens.split_at(skip_docs(tokens));
-    for pair in docs.chunks_exact(2) {
-        let is_doc = matches!(&pair[1], TokenTree::Group(g)
-            if matches!(g.stream().into_iter().next(), Some(TokenTree::Ident(i)) if i == "doc"));
-        if !is_doc {
-            let message = "only doc comments may stand before a statement";
-            mistakes
-                .push(Mistake::new(Place::from(pair[0].span()).to(pair[1].span().into()), message));
-        }
-    }
-    let docs = docs.iter().cloned().collect();
+    let docs = doc_comments(docs, mistakes);
     let mut cursor = Cursor::new(tokens, end);
     let keyword = match keyword(&mut cursor, mistakes) {
         Ok(keyword) => keyword?,
@@ -210,6 +198,22 @@ fn statement(
         }
     };
     Some(Statement { docs, keyword, kind })
+}
+
+fn doc_comments(tokens: &[TokenTree], mistakes: &mut Vec<Mistake>) -> TokenStream {
+    let mut docs = TokenStream::new();
+    for pair in tokens.chunks_exact(2) {
+        let attribute = Attribute::parse_outer.parse2(pair.iter().cloned().collect());
+        let is_doc = attribute.is_ok_and(|all| all.iter().all(|a| a.path().is_ident("doc")));
+        if is_doc {
+            docs.extend(pair.iter().cloned());
+        } else {
+            let place = Place::from(pair[0].span()).to(pair[1].span().into());
+            let message = "only doc comments may stand before a statement";
+            mistakes.push(Mistake::new(place, message));
+        }
+    }
+    docs
 }
 
 /// The keyword. A misspelt one is a mistake, and then taken for the nearest.

@@ -106,15 +106,16 @@ fn assertion(symbols: &Symbols, assertion: &Assertion) -> TokenStream {
 
 fn product(symbols: &Symbols, product: &Product, span: Span) -> TokenStream {
     let number = product.number;
-    let factors = product.symbols.iter().map(|s| {
+    let mut factors = product.symbols.iter().map(|s| {
         let size = symbols.get(&**s);
         quote_spanned!(span=> (#size))
     });
-    let mut factors: Vec<TokenStream> = factors.collect();
-    if number != 1 || factors.is_empty() {
-        factors.insert(0, quote_spanned!(span=> #number));
-    }
-    quote_spanned!(span=> #(#factors)* *)
+    let first = match number {
+        1 => factors.next(),
+        _ => None,
+    };
+    let first = first.unwrap_or_else(|| quote_spanned!(span=> #number));
+    factors.fold(first, |product, factor| quote_spanned!(span=> #product * #factor))
 }
 
 /// The variables that a step reads.

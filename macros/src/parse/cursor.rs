@@ -1,6 +1,6 @@
 //! Walks over tokens. Says what it expected and what it found, on the token that it found.
 
-use proc_macro2::{Delimiter, Group, Ident, Spacing, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, Spacing, Span, TokenTree};
 
 use crate::error::Mistake;
 
@@ -40,11 +40,6 @@ impl<'a> Cursor<'a> {
     /// Whether nothing is left.
     pub fn is_empty(&self) -> bool {
         self.tokens.is_empty()
-    }
-
-    /// What is left, as tokens.
-    pub fn rest(&self) -> TokenStream {
-        self.tokens.iter().cloned().collect()
     }
 
     /// The next token.
