@@ -293,7 +293,11 @@ fn ty(cursor: &mut Cursor<'_>) -> Result<Type, Mistake> {
     let before = cursor.clone();
     let Some(word) = cursor.word() else { return Err(before.expected(FORMS)) };
     if word != "class" && word != "index" {
-        return Err(before.expected(FORMS));
+        let mut mistake = before.expected(FORMS);
+        if let Some(near) = nearest(&word.to_string(), ["class", "index"]) {
+            mistake.message += &format!("; did you mean `{near}`?");
+        }
+        return Err(mistake);
     }
     let below = match cursor.arguments()?.as_deref() {
         Some([one]) if one.name.is_none() => one.value.clone(),

@@ -175,7 +175,7 @@ impl Checker<'_> {
             Ok(Some(n)) => Some(Dim::Fixed(n)),
             Ok(None) => {
                 let symbol: Arc<str> = show(x).into();
-                self.symbols.entry(symbol.to_string()).or_insert_with(|| rust(x.inner()));
+                self.symbols.entry(symbol.to_string()).or_insert_with(|| whole(x.inner()));
                 let condition = Condition::Positive(symbol.clone());
                 self.recorder.require(condition, AT_LEAST.into(), x.place);
                 Some(Dim::Symbol(symbol))
@@ -199,7 +199,11 @@ fn fold(x: &Expr) -> Result<Option<usize>, Mistake> {
             },
             _ => Err(Mistake::new(x.place, WHAT)),
         },
-        ExprKind::Name(_) | ExprKind::Path(_) | ExprKind::Block { .. } => Ok(None),
+        ExprKind::Name(_) | ExprKind::Path(_) => Ok(None),
+        ExprKind::Block { tokens, .. } => match syn::parse2::<syn::Expr>(tokens.clone()) {
+            Ok(_) => Ok(None),
+            Err(error) => Err(error.into()),
+        },
         ExprKind::Paren(x) => fold(x),
         ExprKind::Binary(operator, _, a, b) => {
             let (Some(a), Some(b)) = (fold(a)?, fold(b)?) else { return Ok(None) };
@@ -232,7 +236,17 @@ fn show(x: &Expr) -> String {
     }
 }
 
-/// A size as Rust.
+/// A size as Rust, where nothing stands beside it.
+fn whole(x: &Expr) -> TokenStream {
+    match &x.kind {
+        ExprKind::Block { inner, .. } if syn::parse2::<syn::Expr>(inner.clone()).is_ok() => {
+            inner.clone()
+        }
+        _ => rust(x),
+    }
+}
+
+/// A size as Rust, as part of another.
 fn rust(x: &Expr) -> TokenStream {
     match &x.kind {
         ExprKind::Number { literal, .. } => literal.to_token_stream(),

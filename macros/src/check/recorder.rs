@@ -103,6 +103,27 @@ pub enum Condition {
     Positive(Arc<str>),
 }
 
+impl Condition {
+    /// In one order, so that a condition is known again the other way round.
+    fn same(a: Product, b: Product) -> Condition {
+        match a.to_string() <= b.to_string() {
+            true => Condition::Same(a, b),
+            false => Condition::Same(b, a),
+        }
+    }
+
+    /// The symbols that it is about.
+    pub fn symbols(&self) -> Vec<&str> {
+        let mut symbols: Vec<&str> = match self {
+            Condition::Same(a, b) => a.symbols.iter().chain(&b.symbols).map(|s| &**s).collect(),
+            Condition::Positive(symbol) => vec![&**symbol],
+        };
+        symbols.sort_unstable();
+        symbols.dedup();
+        symbols
+    }
+}
+
 /// Where the parts of a call are.
 pub struct Blame<'a> {
     pub call: Place,
@@ -181,7 +202,7 @@ impl Recorder {
             Ok(value) => {
                 for Fact { left, right, mistake } in facts {
                     let place = blame.place(&mistake.site);
-                    self.require(Condition::Same(left, right), mistake.message, place);
+                    self.require(Condition::same(left, right), mistake.message, place);
                 }
                 Some(value)
             }

@@ -1,30 +1,122 @@
 //! The calls of the builder as Rust, and what Rust must make sure of.
 
+use std::collections::HashSet;
+
 use bilro_compiler::network::{Init, LossReduction};
 use bilro_compiler::ops::{AttributeValue, Attributes};
 use bilro_compiler::shape::{DType, Dim, Product};
-use proc_macro2::{Ident, Span, TokenStream, TokenTree};
-use quote::{format_ident, quote, quote_spanned};
-use std::collections::HashSet;
+use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 
 use super::local;
 use crate::ast::Network;
 use crate::check::{Assertion, Checked, Condition, Step, Symbols, text};
+use crate::parse::mentioned;
+
+/// The symbolic sizes as Rust: those that depend on the network's generics as they are written,
+/// the others as constants, so that Rust complains once of one that is wrong.
+pub struct Sizes<'a> {
+    all: Vec<Size<'a>>,
+}
+
+struct Size<'a> {
+    symbol: &'a str,
+    written: &'a TokenStream,
+    /// The constant's name; `None` if it depends on the generics.
+    constant: Option<Ident>,
+}
+
+impl<'a> Sizes<'a> {
+    pub fn new(network: &Network, symbols: &'a Symbols) -> Sizes<'a> {
+        let generics: Vec<&Ident> = network.generics.const_params().map(|c| &c.ident).collect();
+        let size = |(i, (symbol, written)): (usize, (&'a String, &'a TokenStream))| {
+            let tokens: Vec<TokenTree> = written.clone().into_iter().collect();
+            let is_generic = mentioned(&tokens).iter().any(|word| generics.contains(&word));
+            let constant = (!is_generic).then(|| format_ident!("__SIZE_{i}"));
+            Size { symbol, written, constant }
+        };
+        Sizes { all: symbols.iter().enumerate().map(size).collect() }
+    }
+
+    /// The constants.
+    pub fn constants(&self) -> TokenStream {
+        let constants = self.all.iter().filter_map(|size| {
+            let (name, written) = (size.constant.as_ref()?, size.written);
+            Some(quote!(const #name: usize = #written;))
+        });
+        constants.collect()
+    }
+
+    fn is_generic(&self, assertion: &Assertion) -> bool {
+        let symbols = assertion.condition.symbols();
+        let mut own = self.all.iter().filter(|s| symbols.contains(&s.symbol));
+        own.any(|size| size.constant.is_none())
+    }
+
+    fn symbol(&self, symbol: &str) -> TokenStream {
+        match self.all.iter().find(|s| s.symbol == symbol) {
+            Some(Size { constant: Some(constant), .. }) => quote!(#constant),
+            Some(Size { written, .. }) => quote!((#written)),
+            None => TokenStream::new(),
+        }
+    }
+
+    fn size(&self, dim: &Dim) -> TokenStream {
+        match dim {
+            Dim::Fixed(n) => quote!(#n),
+            Dim::Symbol(s) => self.symbol(s),
+        }
+    }
+
+    fn product(&self, product: &Product) -> TokenStream {
+        let mut factors = product.symbols.iter().map(|s| self.symbol(s));
+        let first = match product.number {
+            1 => factors.next(),
+            _ => None,
+        };
+        let first = first.unwrap_or_else(|| product.number.to_token_stream());
+        factors.fold(first, |product, factor| quote!(#product * #factor))
+    }
+
+    /// `if` the condition fails, a panic with the message and the values of the symbols, at the
+    /// place of the mistake.
+    fn assertion(&self, assertion: &Assertion) -> TokenStream {
+        let Assertion { condition, message, place } = assertion;
+        let fails = match condition {
+            Condition::Same(a, b) => {
+                let (a, b) = (self.product(a), self.product(b));
+                quote!(#a != #b)
+            }
+            Condition::Positive(symbol) => {
+                let size = self.symbol(symbol);
+                quote!(#size == 0)
+            }
+        };
+        let values = condition.symbols().into_iter().map(|symbol| {
+            let size = self.symbol(symbol);
+            quote!((#symbol, #size))
+        });
+        let call = quote_spanned!(place.start=> ::bilro::private::misfit);
+        let mut arguments = Group::new(Delimiter::Parenthesis, quote!(#message, &[#(#values),*]));
+        arguments.set_span(place.end);
+        quote!(if #fails { #call #arguments })
+    }
+}
 
 /// The method that makes the network when the program runs, by the calls that were made here.
-pub fn declaration(network: &Network, checked: &Checked) -> TokenStream {
+pub fn declaration(network: &Network, checked: &Checked, sizes: &Sizes<'_>) -> TokenStream {
     let name = text(&network.name);
     let body = match checked.declaration {
         None => quote!(::bilro::private::mistaken(#name)),
         Some(_) => {
-            let forced = checked.assertions.iter().filter(|a| is_generic(network, checked, a));
+            let forced = checked.assertions.iter().filter(|a| sizes.is_generic(a));
             let forced = forced.map(|a| {
-                let condition = assertion(&checked.symbols, a);
-                quote!(const { #condition })
+                let assertion = sizes.assertion(a);
+                quote!(const { #assertion })
             });
             let builder = local("network");
             let read = checked.steps.iter().flat_map(read).collect();
-            let emit = Emit { builder: &builder, symbols: &checked.symbols, read };
+            let emit = Emit { builder: &builder, sizes, read };
             let steps = checked.steps.iter().map(|step| emit.step(step));
             quote! {
                 #(#forced)*
@@ -46,76 +138,13 @@ pub fn declaration(network: &Network, checked: &Checked) -> TokenStream {
 
 /// Assertions about constants that do not depend on the network's generics. Those that do are in
 /// [`declaration`], since only a use of the network decides them.
-pub fn assertions(network: &Network, checked: &Checked) -> Vec<TokenStream> {
-    if checked.declaration.is_none() {
-        return Vec::new();
-    }
-    let free = checked.assertions.iter().filter(|a| !is_generic(network, checked, a));
+pub fn assertions(checked: &Checked, sizes: &Sizes<'_>) -> TokenStream {
+    let free = checked.assertions.iter().filter(|a| !sizes.is_generic(a));
     free.map(|a| {
-        let condition = assertion(&checked.symbols, a);
-        let span = a.place.start;
-        quote_spanned!(span=> const _: () = { #condition };)
+        let assertion = sizes.assertion(a);
+        quote!(const _: () = #assertion;)
     })
     .collect()
-}
-
-fn symbols_of(condition: &Condition) -> Vec<&str> {
-    let mut symbols: Vec<&str> = match condition {
-        Condition::Same(a, b) => a.symbols.iter().chain(&b.symbols).map(|s| &**s).collect(),
-        Condition::Positive(symbol) => vec![&**symbol],
-    };
-    symbols.dedup();
-    symbols
-}
-
-fn is_generic(network: &Network, checked: &Checked, assertion: &Assertion) -> bool {
-    let generics: Vec<String> =
-        network.generics.const_params().map(|c| c.ident.to_string()).collect();
-    symbols_of(&assertion.condition).into_iter().any(|symbol| {
-        let tokens: Vec<TokenTree> =
-            checked.symbols.get(symbol).cloned().unwrap_or_default().into_iter().collect();
-        let words = crate::parse::mentioned(&tokens);
-        words.iter().any(|word| generics.iter().any(|g| word == g))
-    })
-}
-
-/// `if` the condition fails, a panic with the message and the values of the symbols.
-fn assertion(symbols: &Symbols, assertion: &Assertion) -> TokenStream {
-    let Assertion { condition, message, place } = assertion;
-    let span = place.start;
-    let fails = match condition {
-        Condition::Same(a, b) => {
-            let (a, b) = (product(symbols, a, span), product(symbols, b, span));
-            quote_spanned!(span=> #a != #b)
-        }
-        Condition::Positive(symbol) => {
-            let size = symbols.get(&**symbol);
-            quote_spanned!(span=> (#size) == 0)
-        }
-    };
-    let values = symbols_of(condition).into_iter().map(|name| {
-        let size = symbols.get(name);
-        quote_spanned!(span=> (#name, #size))
-    });
-    quote_spanned! {span=>
-        if #fails {
-            ::bilro::private::misfit(#message, &[#(#values),*])
-        }
-    }
-}
-
-fn product(symbols: &Symbols, product: &Product, span: Span) -> TokenStream {
-    let number = product.number;
-    let mut factors = product.symbols.iter().map(|s| {
-        let size = symbols.get(&**s);
-        quote_spanned!(span=> (#size))
-    });
-    let first = match number {
-        1 => factors.next(),
-        _ => None,
-    };
-    let first = first.unwrap_or_else(|| quote_spanned!(span=> #number));
-    factors.fold(first, |product, factor| quote_spanned!(span=> #product * #factor))
 }
 
 /// The variables that a step reads.
@@ -138,7 +167,7 @@ fn variable(index: usize) -> Ident {
 
 struct Emit<'a> {
     builder: &'a Ident,
-    symbols: &'a Symbols,
+    sizes: &'a Sizes<'a>,
     read: HashSet<usize>,
 }
 
@@ -152,7 +181,7 @@ impl Emit<'_> {
                 let call = match &ty.dtype {
                     DType::Real => quote!(#builder.real(#name, #is_target, #dims)?),
                     DType::Index { below } => {
-                        let below = self.size(below);
+                        let below = self.sizes.size(below);
                         quote!(#builder.index(#name, #is_target, #below, #dims)?)
                     }
                 };
@@ -216,15 +245,8 @@ impl Emit<'_> {
         quote!(let #variable = #call;)
     }
 
-    fn size(&self, dim: &Dim) -> TokenStream {
-        match dim {
-            Dim::Fixed(n) => quote!(#n),
-            Dim::Symbol(s) => self.symbols.get(&**s).cloned().unwrap_or_default(),
-        }
-    }
-
     fn sizes(&self, dims: &[Dim]) -> TokenStream {
-        let dims = dims.iter().map(|d| self.size(d));
+        let dims = dims.iter().map(|d| self.sizes.size(d));
         quote!(&[#(#dims),*])
     }
 
@@ -241,7 +263,7 @@ impl Emit<'_> {
                 }
                 AttributeValue::Flag(flag) => quote!(flag(#flag)),
                 AttributeValue::Size(size) => {
-                    let size = self.size(size);
+                    let size = self.sizes.size(size);
                     quote!(size(#size))
                 }
                 AttributeValue::Sizes(sizes) => {

@@ -14,6 +14,7 @@ use quote::{format_ident, quote};
 use crate::ast::Network;
 use crate::check::{Checked, text};
 use crate::error::Mistake;
+use declaration::Sizes;
 
 /// The code for a network, and its mistakes.
 pub fn expand(network: &Network, checked: &Checked, mistakes: &[Mistake]) -> TokenStream {
@@ -37,17 +38,17 @@ pub fn expand(network: &Network, checked: &Checked, mistakes: &[Mistake]) -> Tok
     let conditions: Vec<_> = attributes.iter().filter(|a| a.path().is_ident("cfg")).collect();
     let doc = format!("What `{}` takes and gives.", text(name));
     let structs = types.structs();
-    let declaration = declaration::declaration(network, checked);
-    let assertions = declaration::assertions(network, checked);
-    let assertions = assertions.iter().map(|a| quote!(#(#conditions)* #a));
     let methods = types.methods();
-    let classifier = types.is_classifier().then(|| {
-        quote! {
-            #(#conditions)*
-            impl #impl_generics ::bilro::Classifier for #name #type_generics {}
-        }
-    });
-    let examples = types.from_examples().map(|examples| quote!(#(#conditions)* #examples));
+    let classifier = types
+        .is_classifier()
+        .then(|| quote!(impl #impl_generics ::bilro::Classifier for #name #type_generics {}));
+    let examples = types.from_examples();
+    let sizes = Sizes::new(network, &checked.symbols);
+    let declaration = declaration::declaration(network, checked, &sizes);
+    let (constants, assertions) = match checked.declaration {
+        Some(_) => (sizes.constants(), declaration::assertions(checked, &sizes)),
+        None => Default::default(),
+    };
     quote! {
         #(#attributes)*
         #[derive(Clone, Copy, Debug)]
@@ -62,14 +63,19 @@ pub fn expand(network: &Network, checked: &Checked, mistakes: &[Mistake]) -> Tok
         }
 
         #(#conditions)*
-        impl #impl_generics ::bilro::Network for #name #type_generics {
-            #methods
-            #declaration
-        }
+        const _: () = {
+            #constants
 
-        #classifier
-        #examples
-        #(#assertions)*
+            impl #impl_generics ::bilro::Network for #name #type_generics {
+                #methods
+                #declaration
+            }
+
+            #classifier
+            #examples
+            #assertions
+        };
+
         #(#errors)*
     }
 }

@@ -118,8 +118,9 @@ impl Cursor<'_> {
                 self.skip(1);
                 let function = self.name("a function, as in `x.relu()`")?;
                 let Some(group) = self.group(Delimiter::Parenthesis) else {
-                    let text = format!("`(`: a function is called as `x.{function}()`");
-                    return Err(self.expected(&text));
+                    let mut mistake = self.expected(&format!("`(` after `{function}`"));
+                    mistake.message += &format!(": a function is called as `x.{function}()`");
+                    return Err(mistake);
                 };
                 let place = x.place.to(group.span_close().into());
                 let arguments = self.nested_arguments(outer + 1)?.unwrap_or_default();
@@ -195,7 +196,11 @@ impl Cursor<'_> {
         while self.is_pair(':', ':') {
             tokens.extend(self.peek().cloned().into_iter().chain(self.peek_second().cloned()));
             self.skip(2);
-            let Some(word) = self.word() else { return Err(self.expected("a name")) };
+            let Some(word) = self.word() else {
+                let mut mistake = self.expected("a name");
+                mistake.message += ": other Rust for a size goes into braces";
+                return Err(mistake);
+            };
             place = place.to(word.span().into());
             tokens.extend([TokenTree::from(word)]);
         }

@@ -103,7 +103,10 @@ fn garbage_is_told_where_it_starts() {
         ("let x = f(a b);", "expected `,` or `)`, found `b`".into()),
         ("let x = (a;);", "expected `)`, found `;`".into()),
         ("let x = a b;", "expected `;`, found `b`".into()),
-        ("let x = a.b;", "expected `(`: a function is called as `x.b()`, found `;`".into()),
+        (
+            "let x = a.b;",
+            "expected `(` after `b`, found `;`: a function is called as `x.b()`".into(),
+        ),
         ("let match = a;", "expected a name, found `match`, which is a keyword of Rust".into()),
         ("let x = a -> ;", "expected a layer or a function, found `;`".into()),
         ("let x = \"a\";", "expected an expression, found `\"a\"`".into()),
