@@ -196,10 +196,10 @@ pub struct Argument<'a> {
 /// Two counts that must be equal but of which at least one is not yet a number.
 #[derive(Clone, Debug)]
 pub struct Fact {
-    /// A Rust expression of type `usize`.
-    pub left: String,
-    /// A Rust expression of type `usize`.
-    pub right: String,
+    /// One count.
+    pub left: Product,
+    /// The other.
+    pub right: Product,
     /// What is wrong where they differ.
     pub mistake: Mistake,
 }
@@ -236,9 +236,7 @@ impl Facts {
         } else if left.symbols.is_empty() && right.symbols.is_empty() {
             Err(mistake())
         } else {
-            let fact =
-                Fact { left: left.to_string(), right: right.to_string(), mistake: mistake() };
-            self.undecided.push(fact);
+            self.undecided.push(Fact { left, right, mistake: mistake() });
             Ok(())
         }
     }
@@ -272,11 +270,13 @@ impl Facts {
     }
 }
 
-/// A product of sizes: a number times sorted symbols.
-#[derive(PartialEq)]
-struct Product {
-    number: usize,
-    symbols: Vec<Arc<str>>,
+/// A product of sizes.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Product {
+    /// The product of the sizes that are numbers.
+    pub number: usize,
+    /// The others, sorted.
+    pub symbols: Vec<Arc<str>>,
 }
 
 impl Product {
@@ -385,7 +385,7 @@ mod tests {
         assert!(facts.same_count(&[n.clone(), 2.into()], &[3.into(), n.clone()], wrong).is_err());
         assert!(facts.undecided.is_empty());
         assert!(facts.same_count(&[n, 2.into()], &[m, 3.into()], wrong).is_ok());
-        assert_eq!(facts.undecided[0].left, "2 * N");
-        assert_eq!(facts.undecided[0].right, "3 * (A + 1)");
+        assert_eq!(facts.undecided[0].left.to_string(), "2 * N");
+        assert_eq!(facts.undecided[0].right.to_string(), "3 * (A + 1)");
     }
 }

@@ -11,6 +11,8 @@ pub mod interpreter;
 mod model;
 pub mod network;
 mod parameters;
+#[doc(hidden)]
+pub mod private;
 mod progress;
 pub mod rng;
 mod settings;
@@ -22,7 +24,7 @@ pub use bilro_compiler::optim::sgd::Sgd;
 pub use bilro_macros::network;
 pub use error::{Error, Result};
 pub use fit::{Epoch, Fit, History, Validation};
-pub use model::{Evaluation, Gradients, Model, ModelBuilder, NetworkExt};
+pub use model::{Evaluation, Gradients, Model, ModelBuilder};
 pub use ndarray;
 pub use network::{Classifier, FromExamples, Network};
 pub use settings::Backend;
@@ -30,5 +32,5 @@ pub use trainer::{Trainer, TrainerBuilder};
 
 /// What most programs need.
 pub mod prelude {
-    pub use crate::{Backend, Fit, Model, Network, NetworkExt, Sgd, Trainer, data, network};
+    pub use crate::{Backend, Fit, Model, Network, Sgd, Trainer, data, network};
 }
