@@ -18,8 +18,8 @@ use std::collections::HashMap;
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::types::{F32, F32X4, I8X16, I32, I32X4, I64};
 use cranelift_codegen::ir::{
-    AbiParam, Block, BlockArg, Endianness, GlobalValue, InstBuilder, MemFlagsData, Signature,
-    Type, Value,
+    AbiParam, Block, BlockArg, Endianness, GlobalValue, InstBuilder, MemFlagsData, Signature, Type,
+    Value,
 };
 use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
 use cranelift_frontend::FunctionBuilder;
@@ -397,8 +397,7 @@ impl Emitter<'_, '_> {
                 }
             }
             Instruction::Position { to, offset, steps, stride } => {
-                let lanes: [u32; LANES] =
-                    std::array::from_fn(|i| (offset + i * stride) as u32);
+                let lanes: [u32; LANES] = std::array::from_fn(|i| (offset + i * stride) as u32);
                 if steps.is_empty() {
                     self.hold(*to, Held::Constant(lanes));
                 } else {

@@ -352,7 +352,8 @@ fn detect(verify: bool, check_registers: bool) -> Result<OwnedTargetIsa, String>
         .finish(settings::Flags::new(flags))
         .map_err(|e| e.to_string())?;
     if cfg!(target_arch = "x86_64") {
-        let has = |name| isa.isa_flags().iter().any(|f| f.name == name && f.as_bool() == Some(true));
+        let has =
+            |name| isa.isa_flags().iter().any(|f| f.name == name && f.as_bool() == Some(true));
         if !(has("has_avx") && has("has_fma")) {
             return Err("this processor has no AVX or no FMA instructions, without which a sum \
                         of products would take a function call for every element"
