@@ -91,7 +91,6 @@ impl Executable {
 
     /// Like [`Self::new`], together with the texts that are asked for, each
     /// with a name that would do for a file.
-    #[expect(clippy::type_complexity, reason = "a name for it would say less")]
     pub fn with_dump(
         programs: &[Program],
         places: &[Place],

@@ -39,7 +39,7 @@ impl Expressions {
         let s = self.mul_add(n, ln2_low, s);
         let u = self.polynomial(
             s,
-            &[1.985_276_2e-4, 1.393_043_6e-3, 8.333_361e-3, 4.166_485_4e-2, 0.166_666_67, 0.5],
+            &[1.985_276_2e-4, 1.393_043_6e-3, 8.333_361e-3, 4.166_648_5e-2, 0.166_666_67, 0.5],
         );
         let one = self.float(1.0);
         let square = self.mul(s, s);
