@@ -1,7 +1,6 @@
 //! Networks that must compile, and what they declare.
 #![deny(missing_docs, unsafe_code, warnings, clippy::all)]
 
-use bilro::compiler::graph::Root;
 use bilro::compiler::network::{Init, Network};
 use bilro::network::Feed;
 use bilro::{Classifier, FromExamples, Network as _, network};
@@ -35,7 +34,7 @@ fn is_classifier<N: Classifier>() {}
 
 network! {
     /// Handwritten digits.
-    #[derive(PartialEq)]
+    #[derive(PartialEq, Debug)]
     pub struct Digits {
         /// Pixels, row by row.
         input image: [784];
@@ -84,9 +83,8 @@ fn arrays_in_and_out() {
         panic!("reals, then whole numbers")
     };
     assert_eq!((x.shape(), y.shape()), (&[3, 784][..], &[3][..]));
-    let [Feed::Real(x)] = Digits::input_feeds(&digits::Input { image: batch.image }) else {
-        panic!("reals")
-    };
+    let input = digits::Input { image: batch.image };
+    let [Feed::Real(x)] = Digits::input_feeds(&input) else { panic!("reals") };
     assert_eq!(x.as_ptr(), image.as_ptr());
 
     let digits::Output { logits } = Digits::output(vec![ArrayD::zeros(vec![3, 10])]);
@@ -215,19 +213,129 @@ fn functions_and_methods_are_alike() {
 fn layers_are_shared_and_ordered_as_declared() {
     network! {
         struct Twins {
+            target same: [2];
             input left: [3];
             input right: [3];
-            target same: [2];
-            layer unused_first = Linear(4, 2);
+            layer head = Linear(4, 2);
+            param s: [] = full(-0.5);
             layer twin = Linear(4);
             let a = twin(left);
             let b = right -> twin -> ReLU;
-            output p = unused_first(a - b);
+            output p = head(a - b);
             output scale = exp(s);
-            param s: [] = full(-0.5);
             loss sum mse_loss(p, same) * scale;
         }
     }
-    let network = Twins::declaration();
-    assert!(network.is_ok());
+    let network = Twins::declaration().unwrap();
+    assert_eq!(ends(&network), "same: [2], left: [3], right: [3] -> p: [2], scale: [] | ");
+    assert_eq!(
+        parameters(&network),
+        ["head.weight [4, 2]", "head.bias [2]", "s []", "twin.weight [3, 4]", "twin.bias [4]"]
+    );
+    let sizes: Vec<_> = network.parameters.iter().map(|p| p.shape.sizes()).collect();
+    let arrays = sizes.iter().enumerate().map(|(i, s)| ArrayD::from_elem(s.clone(), i as f32));
+    let gradients = Twins::gradients(arrays.collect());
+    assert_eq!(
+        (gradients.s.sum(), gradients.twin.bias[3], gradients.head.weight[(0, 1)]),
+        (2., 4., 0.)
+    );
+    // An output that is the same for all examples has no batch axis.
+    let output = Twins::output(vec![ArrayD::zeros(vec![5, 2]), ArrayD::zeros(vec![])]);
+    assert_eq!((output.p.dim(), output.scale.dim()), ((5, 2), ()));
+    // Inputs come before targets.
+    let (x, y) = (Array2::zeros((1, 3)), Array2::zeros((1, 2)));
+    let batch = twins::Batch { left: x.view(), right: x.view(), same: y.view() };
+    let shapes = Twins::batch_feeds(&batch).map(|feed| match feed {
+        Feed::Real(x) => x.shape().to_vec(),
+        Feed::Index(_) => Vec::new(),
+    });
+    assert_eq!(shapes, [[1, 3], [1, 3], [1, 2]]);
+}
+
+#[test]
+fn whole_numbers_and_many_axes() {
+    network! {
+        struct Words {
+            input word: index(100)[16];
+            input x: [1, 2, 3, 1, 2, 1];
+            target next: class(10);
+            param w: [16, 10] = xavier_uniform;
+            output y = x.sum() * sum(w, axis = 0);
+            loss -log_softmax(y);
+        }
+    }
+    let network = Words::declaration().unwrap();
+    let expected = "word: index(100)[16], x: [1, 2, 3, 1, 2, 1], next: class(10) -> y: [10] | ";
+    assert_eq!(ends(&network), expected);
+    let word = Array2::<u32>::zeros((4, 16));
+    let x = ArrayD::<f32>::zeros(vec![4, 1, 2, 3, 1, 2, 1]);
+    let input = words::Input { word: word.view(), x: x.view() };
+    assert!(matches!(Words::input_feeds(&input), [Feed::Index(_), Feed::Real(_)]));
+}
+
+#[test]
+fn names_keep_out_of_each_others_way() {
+    network! {
+        struct Named {
+            input r#type: [2];
+            input axis: [2];
+            target class: [2];
+            layer output = Linear(2);
+            layer fc_1 = Linear(2);
+            layer fc1 = Linear(2);
+            param linear1: [2] = ones;
+            let sum = sum(axis);
+            let loss = r#type -> output -> fc_1 -> fc1 -> Linear(2);
+            output metric = loss * linear1 + sum;
+            metric accuracy = metric;
+            loss sum(mse_loss(metric, class));
+        }
+    }
+    let network = Named::declaration().unwrap();
+    assert_eq!(ends(&network), "type: [2], axis: [2], class: [2] -> metric: [2] | accuracy");
+    assert_eq!(
+        parameters(&network)[6..],
+        ["linear1 [2]", "linear2.weight [2, 2]", "linear2.bias [2]"]
+    );
+    is_classifier::<Named>();
+    let arrays = network.parameters.iter().map(|p| ArrayD::zeros(p.shape.sizes()));
+    let gradients = Named::gradients(arrays.collect());
+    assert_eq!((gradients.output.bias.len(), gradients.linear2.bias.len()), (2, 2));
+}
+
+#[test]
+fn macros_may_declare_networks() {
+    macro_rules! line {
+        ($name:ident, $inputs:expr, $layer:ident) => {
+            network! {
+                struct $name {
+                    input x: [$inputs];
+                    target y: [1];
+                    layer $layer = Linear($inputs * 1, 1);
+                    output p = $layer(x);
+                    loss mse_loss(p, y);
+                }
+            }
+        };
+    }
+    const N: usize = 3;
+    line!(Two, 1 + 1, fc);
+    line!(Three, N, line);
+    line!(Eight, 1 << N, fc);
+    assert_eq!(parameters(&Two::declaration().unwrap()), ["fc.weight [2, 1]", "fc.bias [1]"]);
+    assert_eq!(parameters(&Three::declaration().unwrap())[0], "line.weight [3, 1]");
+    assert_eq!(parameters(&Eight::declaration().unwrap())[0], "fc.weight [8, 1]");
+}
+
+#[test]
+fn names_of_values_are_in_the_graph() {
+    let network = Digits::declaration().unwrap();
+    let graph = network.graph();
+    let named = |name: &str| graph.ids().any(|id| graph.node(id).name.as_deref() == Some(name));
+    assert!(
+        ["image", "digit", "fc1.weight", "fc1(image)", "hidden", "loss"]
+            .map(named)
+            .iter()
+            .all(|x| *x)
+    );
 }

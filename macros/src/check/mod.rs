@@ -152,10 +152,10 @@ impl<'a> Checker<'a> {
     /// Says what a name means; a second meaning is a mistake.
     fn declare(&mut self, name: &Ident, meaning: Meaning) {
         let key = text(name);
-        if self.names.contains_key(&key) {
-            self.mistake(Mistake::new(name.span(), format!("`{key}` is declared twice")));
-        } else {
+        if self.is_new(name) {
             self.names.insert(key, meaning);
+        } else {
+            self.mistake(Mistake::new(name.span(), format!("`{key}` is declared twice")));
         }
     }
 
@@ -309,6 +309,9 @@ impl<'a> Checker<'a> {
 
     /// Layers and parameters that nothing uses would be trained for nothing.
     fn unused(&mut self) {
+        if self.network.incomplete {
+            return;
+        }
         let network = self.network;
         let mut seen = HashSet::new();
         for statement in &network.statements {

@@ -10,6 +10,7 @@ mod types;
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote};
+use syn::Attribute;
 
 use crate::ast::Network;
 use crate::check::{Checked, text};
@@ -36,13 +37,16 @@ pub fn expand(network: &Network, checked: &Checked, mistakes: &[Mistake]) -> Tok
     let Network { attributes, visibility, name, generics, .. } = network;
     let (impl_generics, type_generics, _) = generics.split_for_impl();
     let conditions: Vec<_> = attributes.iter().filter(|a| a.path().is_ident("cfg")).collect();
+    let own = derived(attributes);
+    let derives = ["Clone", "Copy", "Debug"].into_iter().filter(|d| !own.iter().any(|o| o == d));
+    let derives = derives.map(|d| format_ident!("{d}"));
     let doc = format!("What `{}` takes and gives.", text(name));
     let structs = types.structs();
     let methods = types.methods();
     let classifier = types
         .is_classifier()
         .then(|| quote!(impl #impl_generics ::bilro::Classifier for #name #type_generics {}));
-    let examples = types.from_examples();
+    let examples = types.examples();
     let sizes = Sizes::new(network, &checked.symbols);
     let declaration = declaration::declaration(network, checked, &sizes);
     let (constants, assertions) = match checked.declaration {
@@ -51,7 +55,7 @@ pub fn expand(network: &Network, checked: &Checked, mistakes: &[Mistake]) -> Tok
     };
     quote! {
         #(#attributes)*
-        #[derive(Clone, Copy, Debug)]
+        #[derive(#(#derives),*)]
         #visibility struct #name #generics;
 
         #(#conditions)*
@@ -78,6 +82,19 @@ pub fn expand(network: &Network, checked: &Checked, mistakes: &[Mistake]) -> Tok
 
         #(#errors)*
     }
+}
+
+/// The traits that the user derives.
+fn derived(attributes: &[Attribute]) -> Vec<Ident> {
+    let mut traits = Vec::new();
+    for attribute in attributes.iter().filter(|a| a.path().is_ident("derive")) {
+        // What is wrong with it, rustc says.
+        let _ = attribute.parse_nested_meta(|meta| {
+            traits.extend(meta.path.segments.last().map(|s| s.ident.clone()));
+            Ok(())
+        });
+    }
+    traits
 }
 
 /// `DigitNet` as `digit_net`.

@@ -410,7 +410,7 @@ impl<'a> Types<'a> {
     }
 
     /// Batches from a data set, for one input and one target; with mistakes, from anything.
-    pub fn from_examples(&self) -> Option<TokenStream> {
+    pub fn examples(&self) -> Option<TokenStream> {
         let module = self.module;
         if self.is_stub() {
             return Some(quote! {
