@@ -212,7 +212,7 @@ fn elementwise(n: usize, f: impl FnOnce(&mut Expressions, Expr) -> Expr) -> Prog
         let y = w.lower(&expressions, root, &[x], &mut inner);
         inner.push(store(at(1, first, steps), y, 1, lanes));
         if lanes == 4 {
-            body.push(parallel(counter, inner));
+            body.push(parallel(counter, n / 4, inner));
         } else {
             body.extend(inner);
         }

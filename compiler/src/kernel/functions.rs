@@ -95,7 +95,7 @@ impl Expressions {
                 -0.166_680_58,
                 0.200_007_15,
                 -0.249_999_94,
-                0.333_333_31,
+                0.333_333_3,
             ],
         );
         let fz = self.mul(f, z);
@@ -150,7 +150,7 @@ impl Expressions {
         let z = self.mul(x, x);
         let p = self.polynomial(
             z,
-            &[-5.704_988_7e-3, 2.063_908_9e-2, -5.373_971_6e-2, 0.133_314_42, -0.333_332_82],
+            &[-5.704_988_7e-3, 2.063_909e-2, -5.373_971_6e-2, 0.133_314_42, -0.333_332_8],
         );
         let cube = self.mul(size, z);
         let small = self.mul_add(cube, p, size);
