@@ -17,6 +17,7 @@ mod progress;
 pub mod rng;
 mod settings;
 mod summary;
+mod threads;
 mod trainer;
 
 pub use bilro_compiler as compiler;

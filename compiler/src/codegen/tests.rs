@@ -74,7 +74,7 @@ impl Writer {
     fn finish(self, name: &str, tensors: usize, parallel: usize, body: Vec<Statement>) -> Program {
         let tensors = (0..tensors).collect();
         let registers = self.registers;
-        Program { name: name.into(), lanes: 4, tensors, registers, parallel, body }
+        Program { name: name.into(), lanes: 4, tensors, registers, parallel, shared: false, body }
     }
 
     /// The instructions of a formula, given the registers of its loads.

@@ -123,6 +123,18 @@ pub struct Product {
 }
 
 impl Kernel {
+    /// Roughly how many elementary operations it takes: multiply-adds of a
+    /// product, steps of a formula for every element.
+    pub fn work(&self) -> usize {
+        let count = |sizes: &[usize]| sizes.iter().product::<usize>();
+        let steps = self.formulas.len().max(1);
+        match &self.body {
+            Body::Rows(rows) => count(&rows.outer) * rows.inner * steps,
+            Body::Columns(columns) => count(&columns.outer) * columns.reduced * steps,
+            Body::Product(p) => count(&p.outer) * p.rows * p.columns * count(&p.summed),
+        }
+    }
+
     /// All tensors that it reads.
     pub fn reads(&self) -> Vec<usize> {
         let factors = match &self.body {

@@ -22,6 +22,8 @@
 //!
 //! 10. Every access lies within its tensor, also in the last iterations.
 //!
+//! 11. A shared program stores only inside of parallel loops.
+//!
 //! Not checked: that no two iterations of the parallel loop write the same
 //! element, nor one of them what another reads; that registers which iterations
 //! of it take over from one another do not exist; that no lane is used which
@@ -122,6 +124,12 @@ impl Checker<'_> {
     }
 
     fn instruction(&mut self, instruction: &Instruction) -> Result<(), String> {
+        if self.program.shared
+            && self.around.is_empty()
+            && matches!(instruction, Instruction::Store { .. })
+        {
+            return Err("every thread would store it".into());
+        }
         for r in instruction.read().into_iter().chain(instruction.written()) {
             if r.0 as usize >= self.program.registers.len() {
                 return Err(format!("there is no r{}", r.0));
@@ -270,6 +278,7 @@ mod tests {
             tensors: vec![0],
             registers: vec![Float, Float, Int, Mask],
             parallel: 3,
+            shared: false,
             body,
         }
     }

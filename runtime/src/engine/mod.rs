@@ -142,7 +142,7 @@ impl Engine {
             self.compiled.insert(key, compiled);
         }
         let compiled = &self.compiled[&key];
-        Ok(compiled.run(&mut self.arena, &mut self.parameters.memory, feeds, purpose))
+        Ok(compiled.run(&mut self.arena, &mut self.parameters.memory, feeds, purpose, self.threads))
     }
 
     /// A view of a parameter, by its place in the declaration.
