@@ -473,7 +473,7 @@ fn check_sizes<'a>(sizes: impl IntoIterator<Item = &'a Dim>) -> Result<(), Mista
 }
 
 /// Multiply-adds of one example, where sizes are numbers.
-fn multiply_adds(graph: &Graph, id: NodeId) -> usize {
+pub(super) fn multiply_adds(graph: &Graph, id: NodeId) -> usize {
     if !matches!(graph.op(id), Op::MatMul(_)) {
         return 0;
     }

@@ -227,6 +227,11 @@ impl Network {
         autodiff::gradients(g, loss, parameters)
     }
 
+    /// Multiply-adds of all its products for one example, forward.
+    pub fn multiply_adds(&self) -> usize {
+        self.graph.ids().map(|id| builder::multiply_adds(&self.graph, id)).sum()
+    }
+
     /// The names of the outputs, in order.
     pub fn outputs(&self) -> impl Iterator<Item = (&str, &Shape)> {
         self.graph.roots().iter().filter_map(|(root, id)| match root {
