@@ -1,8 +1,4 @@
-//! Builds a network call by call, in the language's own terms.
-//!
-//! Every call checks names, counts, attributes and shapes, and says what is
-//! wrong and which part of the call is to blame. A call that fails changes
-//! nothing.
+//! The builder of networks: see [`Builder`].
 
 use super::{Init, Input, Layer, Network, Parameter};
 use crate::error::{Error, Mistake, nearest};
@@ -11,7 +7,11 @@ use crate::layers::{self, AnyLayer};
 use crate::ops::{self, AttributeValue, Attributes, Number, Op};
 use crate::shape::{Dim, Fact, Facts, Shape, Type};
 
-/// See the [module](self).
+/// Builds a network call by call, in the language's own terms.
+///
+/// Every call checks names, counts, attributes and shapes, and says what is
+/// wrong and which part of the call is to blame. A call that fails changes
+/// nothing.
 #[derive(Debug)]
 pub struct Builder {
     name: String,
