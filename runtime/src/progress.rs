@@ -1,6 +1,7 @@
 //! How far an epoch is: a bar where there is a terminal, and a line when it is
 //! done.
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use crate::fit::Epoch;
@@ -72,7 +73,8 @@ impl Progress {
                 line += &format!("  {name} {value:.4}");
             }
         }
-        println!("{line}");
+        // Whoever closes the pipe wants no more lines, and the training to go on.
+        let _ = writeln!(std::io::stdout(), "{line}");
     }
 }
 
