@@ -117,7 +117,8 @@ impl Engine {
     }
 
     /// Runs a purpose on arrays: inputs in declared order, and then targets
-    /// unless it predicts.
+    /// unless it predicts. All steps are made with one optimizer; see
+    /// [`Engine::forget_steps`].
     ///
     /// # Errors
     /// [`Error::Shape`](crate::Error::Shape) and its neighbours for arrays that
@@ -170,7 +171,8 @@ impl Engine {
         &self.declaration
     }
 
-    /// Forgets code for steps: another optimizer comes.
+    /// Forgets code for steps. Steps are compiled with the optimizer of the
+    /// first, so this comes before a step with another one.
     pub fn forget_steps(&mut self) {
         self.compiled.retain(|(kind, _), _| *kind != Kind::Step);
     }
