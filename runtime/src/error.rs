@@ -29,6 +29,12 @@ pub enum Error {
         /// How many examples that one has.
         expected: usize,
     },
+    /// An input that is needed has not been given.
+    #[error("`{name}` is needed, but was not given")]
+    MissingInput {
+        /// The input or target.
+        name: String,
+    },
     /// An input's shape, the batch axis left out, is not the declared one.
     #[error("`{name}` takes examples of shape {expected:?}, but was given {found:?}")]
     Shape {

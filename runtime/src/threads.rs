@@ -160,6 +160,9 @@ unsafe fn share(
     pool: &MutexGuard<'_, Pool>,
     workers: usize,
 ) {
+    // Before anybody starts: a panic between here and the end would leave
+    // workers with a step that is gone.
+    assert_eq!(table.len(), executable.regions(), "one pointer for each region");
     let threads = workers + 1;
     let step = Step {
         executable,
@@ -172,8 +175,9 @@ unsafe fn share(
         let step = (&raw const step).cast();
         worker.post(Task { step, thread: i + 1 });
     }
-    // SAFETY: the caller's promise. Generated code does not unwind, so that the
-    // step is not left before all workers are done with it.
+    // SAFETY: the caller's promise. Nothing here unwinds (the table has been
+    // checked, generated code cannot), so that the step is not left before all
+    // workers are done with it.
     unsafe { step.take_part(0) };
     wait_until(|| step.left.load(Ordering::Acquire) == 0);
 }

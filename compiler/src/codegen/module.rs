@@ -174,6 +174,11 @@ impl Executable {
         }
     }
 
+    /// How many pointers a table has.
+    pub fn regions(&self) -> usize {
+        self.regions
+    }
+
     /// Whether several threads together are faster than one.
     pub fn is_shared(&self) -> bool {
         self.shared.is_some()

@@ -13,6 +13,11 @@ pub(super) fn batch(declaration: &Declaration, feeds: Feeds<'_, '_>) -> Result<u
         let inputs = declaration.inputs.iter().enumerate();
         inputs.filter_map(|(i, input)| Some((input, feeds.get(i)?)))
     };
+    for (i, input) in declaration.inputs.iter().enumerate() {
+        if feeds.places[i].is_some() && feeds.get(i).is_none() {
+            return Err(Error::MissingInput { name: input.name.clone() });
+        }
+    }
     let mut batch: Option<(&str, usize)> = None;
     for (input, feed) in given() {
         let sizes = sizes(feed);
