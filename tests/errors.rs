@@ -1,0 +1,230 @@
+//! What a user can do wrong with arrays: each mistake is a typed error that
+//! says what was expected and found, on every backend and for every purpose,
+//! and changes nothing.
+
+use bilro::engine::Engine;
+use bilro::network::Feed;
+use bilro::{Backend, Error};
+use bilro_compiler::network::{Builder, LossReduction, Network, Purpose};
+use bilro_compiler::ops::{AttributeValue, Attributes};
+use bilro_compiler::optim::sgd::Sgd;
+use bilro_compiler::shape::{Dim, Shape, Type};
+use ndarray::{Array1, ArrayD, Dimension, IxDyn};
+
+const BACKENDS: [Backend; 3] = [Backend::Jit, Backend::Interpreter, Backend::InterpreterF32];
+const BATCH: usize = 6;
+
+/// Two inputs and a class: `x` of 5, `z` of 2 by 3, `t` below 4.
+fn network() -> Network {
+    let none = Attributes::new();
+    let size = |n| Dim::Fixed(n);
+    let mut b = Builder::new("Two");
+    let x = b.input("x", Type::real(Shape::batched([5]))).unwrap();
+    let z = b.input("z", Type::real(Shape::batched([2, 3]))).unwrap();
+    let t = b.target("t", Type::index(4, Shape::batched([0usize; 0]))).unwrap();
+    let out = none.clone().with("out_features", AttributeValue::Size(size(4)));
+    let [first, second] = [(); 2].map(|()| b.layer(None, "Linear", &out).unwrap());
+    let flat = none.clone().with("shape", AttributeValue::Sizes(vec![size(6)]));
+    let flat = b.call("reshape", &[(z, "z")], &flat).unwrap();
+    let a = b.apply(first, (x, "x")).unwrap();
+    let c = b.apply(second, (flat, "z")).unwrap();
+    let y = b.call("add", &[(a, "a"), (c, "c")], &none).unwrap();
+    b.output("y", y).unwrap();
+    let loss = b.call("cross_entropy", &[(y, "y"), (t, "t")], &none).unwrap();
+    b.loss((loss, "loss"), LossReduction::Mean).unwrap();
+    b.finish().unwrap()
+}
+
+/// Arrays for the network; a test spoils one of them.
+#[derive(Clone)]
+struct Arrays {
+    x: ArrayD<f32>,
+    z: ArrayD<f32>,
+    t: ArrayD<u32>,
+}
+
+impl Arrays {
+    fn good() -> Arrays {
+        Arrays {
+            x: reals(&[BATCH, 5]),
+            z: reals(&[BATCH, 2, 3]),
+            t: Array1::from_shape_fn(BATCH, |i| i as u32 % 4).into_dyn(),
+        }
+    }
+
+    fn feeds(&self) -> [Feed<'_>; 3] {
+        [Feed::Real(self.x.view()), Feed::Real(self.z.view()), Feed::Index(self.t.view())]
+    }
+}
+
+fn reals(sizes: &[usize]) -> ArrayD<f32> {
+    ArrayD::from_shape_fn(IxDyn(sizes), |i| (i.slice().iter().sum::<usize>() % 7) as f32 / 7.0)
+}
+
+fn bits(engine: &Engine) -> Vec<u32> {
+    let parameters = 0..engine.declaration().parameters.len();
+    parameters
+        .flat_map(|i| engine.parameter(i).iter().map(|x| x.to_bits()).collect::<Vec<_>>())
+        .collect()
+}
+
+/// Runs every purpose on every backend before and after it has run well, and
+/// hands each error to `check`. `predicts` says whether `predict` sees the
+/// mistake: it takes no targets.
+fn refused(feeds: &[Feed<'_>], predicts: bool, check: impl Fn(&Error)) {
+    let sgd = Sgd::new(0.1);
+    let good = Arrays::good();
+    for backend in BACKENDS {
+        let mut engine = Engine::new(network(), backend, 3, 1);
+        for round in 0..2 {
+            let before = bits(&engine);
+            for purpose in
+                [Purpose::Predict, Purpose::Evaluate, Purpose::Gradients, Purpose::Step(&sgd)]
+            {
+                let is_predict = matches!(purpose, Purpose::Predict);
+                if is_predict && !predicts {
+                    continue;
+                }
+                let feeds = if is_predict { &feeds[..2] } else { feeds };
+                let what = format!("{backend:?} {} round {round}", purpose.name());
+                match engine.run(&purpose, feeds) {
+                    Ok(_) => panic!("{what}: accepted"),
+                    Err(error) => check(&error),
+                }
+                assert_eq!(bits(&engine), before, "{what}: parameters have changed");
+            }
+            engine.run(&Purpose::Step(&sgd), &good.feeds()).unwrap();
+            assert_ne!(bits(&engine), before, "{backend:?}: a good step changes parameters");
+        }
+    }
+}
+
+/// Requires the message to name all of `parts`.
+fn assert_names(error: &Error, parts: &[&str]) {
+    let message = error.to_string();
+    for part in parts {
+        assert!(message.contains(part), "`{part}` is not in: {message}");
+    }
+}
+
+#[test]
+fn examples_of_another_shape() {
+    let spoilt: [(Arrays, &str, &[usize], &[usize]); 5] = [
+        (Arrays { x: reals(&[BATCH, 7]), ..Arrays::good() }, "x", &[5], &[7]),
+        (Arrays { x: reals(&[BATCH]), ..Arrays::good() }, "x", &[5], &[]),
+        (Arrays { x: reals(&[BATCH, 5, 1]), ..Arrays::good() }, "x", &[5], &[5, 1]),
+        // As many elements, but not as declared.
+        (Arrays { z: reals(&[BATCH, 3, 2]), ..Arrays::good() }, "z", &[2, 3], &[3, 2]),
+        (Arrays { z: reals(&[BATCH, 6]), ..Arrays::good() }, "z", &[2, 3], &[6]),
+    ];
+    for (arrays, input, takes, given) in spoilt {
+        refused(&arrays.feeds(), true, |error| {
+            let Error::Shape { name, expected, found } = error else { panic!("{error:?}") };
+            assert_eq!((name.as_str(), &expected[..], &found[..]), (input, takes, given));
+            let name = format!("`{input}`");
+            assert_names(error, &[&name, &format!("{takes:?}"), &format!("{given:?}")]);
+        });
+    }
+}
+
+#[test]
+fn a_target_of_another_shape() {
+    let t = ArrayD::zeros(IxDyn(&[BATCH, 1]));
+    refused(&Arrays { t, ..Arrays::good() }.feeds(), false, |error| {
+        let Error::Shape { name, expected, found } = error else { panic!("{error:?}") };
+        assert_eq!((name.as_str(), &expected[..], &found[..]), ("t", &[][..], &[1][..]));
+        assert_names(error, &["`t`", "[]", "[1]"]);
+    });
+}
+
+/// An array without a batch axis, and one of the other element type.
+#[test]
+fn arrays_that_are_no_batch_of_the_input() {
+    let good = Arrays::good();
+    let number = reals(&[]);
+    let [_, z, t] = good.feeds();
+    refused(&[Feed::Real(number.view()), z.clone(), t.clone()], true, |error| {
+        let Error::Shape { name, .. } = error else { panic!("{error:?}") };
+        assert_eq!(name, "x");
+        assert_names(error, &["`x`", "[5]"]);
+    });
+    let whole = ArrayD::<u32>::zeros(IxDyn(&[BATCH, 5]));
+    refused(&[Feed::Index(whole.view()), z.clone(), t.clone()], true, |error| {
+        let Error::Shape { name, .. } = error else { panic!("{error:?}") };
+        assert_eq!(name, "x");
+        assert_names(error, &["`x`"]);
+    });
+}
+
+#[test]
+fn inputs_with_different_numbers_of_examples() {
+    let spoilt = [
+        (Arrays { z: reals(&[BATCH - 1, 2, 3]), ..Arrays::good() }, "z", BATCH - 1, true),
+        (Arrays { z: reals(&[BATCH + 1, 2, 3]), ..Arrays::good() }, "z", BATCH + 1, true),
+        (Arrays { z: reals(&[0, 2, 3]), ..Arrays::good() }, "z", 0, true),
+        (Arrays { t: ArrayD::zeros(IxDyn(&[1])), ..Arrays::good() }, "t", 1, false),
+    ];
+    for (arrays, input, examples, predicts) in spoilt {
+        refused(&arrays.feeds(), predicts, |error| {
+            let Error::BatchSize { name, found, other, expected } = error else {
+                panic!("{error:?}")
+            };
+            let fields = (name.as_str(), *found, other.as_str(), *expected);
+            assert_eq!(fields, (input, examples, "x", BATCH));
+            let (found, expected) = (format!("{found} examples"), expected.to_string());
+            assert_names(error, &[&format!("`{input}`"), "`x`", &found, &expected]);
+        });
+    }
+}
+
+#[test]
+fn a_class_that_is_not_there() {
+    for (place, class) in [(0, 4), (BATCH - 2, 9), (BATCH - 1, u32::MAX)] {
+        let mut arrays = Arrays::good();
+        arrays.t[place] = class;
+        refused(&arrays.feeds(), false, |error| {
+            let Error::IndexOutOfRange { name, row, index, below } = error else {
+                panic!("{error:?}")
+            };
+            assert_eq!((name.as_str(), *row, *index, *below), ("t", place, class, 4));
+            assert_names(error, &["`t`", &format!("row {place}"), &class.to_string(), "4"]);
+        });
+    }
+}
+
+/// The first of several is named.
+#[test]
+fn several_classes_that_are_not_there() {
+    let mut arrays = Arrays::good();
+    (arrays.t[2], arrays.t[4]) = (7, 5);
+    refused(&arrays.feeds(), false, |error| {
+        let Error::IndexOutOfRange { row: 2, index: 7, .. } = error else { panic!("{error:?}") };
+    });
+}
+
+#[test]
+fn a_batch_without_examples() {
+    let arrays = Arrays {
+        x: reals(&[0, 5]),
+        z: reals(&[0, 2, 3]),
+        t: ArrayD::zeros(IxDyn(&[0])),
+    };
+    refused(&arrays.feeds(), true, |error| {
+        let Error::Empty { what } = error else { panic!("{error:?}") };
+        assert_eq!(what, "the batch");
+        assert_names(error, &["the batch", "at least one"]);
+    });
+}
+
+#[test]
+fn a_parameter_of_another_shape() {
+    for backend in BACKENDS {
+        let mut engine = Engine::new(network(), backend, 3, 1);
+        let before = bits(&engine);
+        let error = engine.set_parameter(0, reals(&[4, 5]).view()).unwrap_err();
+        let Error::Shape { name, expected, found } = &error else { panic!("{error:?}") };
+        assert_eq!((name.as_str(), &expected[..], &found[..]), ("linear1.weight", &[5, 4][..], &[4, 5][..]));
+        assert_names(&error, &["`linear1.weight`", "[5, 4]", "[4, 5]"]);
+        assert_eq!(bits(&engine), before);
+    }
+}

@@ -1,0 +1,384 @@
+//! Operations against PyTorch: results and gradients of every case in
+//! `ops.json`, by machine code, by the evaluator of programs, and by the
+//! interpreter in f64.
+//!
+//! A case is built as the language has it, by the function's name. Where the
+//! first axis may be the batch, it is built both without a batch and with it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bilro_compiler::codegen::isa::Isa;
+use bilro_compiler::error::Mistake;
+use bilro_compiler::eval::Value;
+use bilro_compiler::graph::{Graph, NodeId, Root};
+use bilro_compiler::ops::{self, AttributeKind, AttributeValue, Attributes, input::Input};
+use bilro_compiler::shape::{Dim, Facts, Shape, Type};
+use bilro_tests::check::{self, Case};
+use bilro_tests::goldens::{self, Tensor};
+use serde_json::Value as Json;
+
+/// Operations that PyTorch has and bilro does not have yet; whoever adds one
+/// takes it off.
+const NOT_YET: &[&str] = &[
+    "amin",
+    "clamp",
+    "cos",
+    "elu",
+    "embedding",
+    "erf",
+    "gelu",
+    "gelu_tanh",
+    "hardsigmoid",
+    "hardtanh",
+    "huber_loss",
+    "kl_div",
+    "l1_loss",
+    "layer_norm",
+    "leaky_relu",
+    "logsigmoid",
+    "mish",
+    "selu",
+    "silu",
+    "sin",
+    "smooth_l1_loss",
+    "softplus",
+    "softsign",
+    "std",
+    "var",
+];
+
+/// The same for attributes of operations that bilro has.
+const NOT_YET_WITH: &[(&str, &str)] = &[("cross_entropy", "label_smoothing")];
+
+/// Attributes of a case that say something else than how to call the function.
+const ABOUT: &[&str] = &["reduction", "of", "target", "extreme", "special"];
+
+#[derive(serde::Deserialize)]
+struct Golden {
+    op: String,
+    attrs: BTreeMap<String, Json>,
+    inputs: Vec<Tensor>,
+    output: Tensor,
+    upstream: Option<Tensor>,
+    #[serde(default)]
+    grads: Vec<Option<Tensor>>,
+}
+
+/// How the tensors of a case become values.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Form {
+    /// As they are.
+    Whole,
+    /// Their first axis is the batch.
+    Batched,
+}
+
+#[test]
+fn every_operation_agrees_with_pytorch() {
+    let mut ran: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut skipped: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut failures = Vec::new();
+    let cases: Vec<Golden> = goldens::read("ops.json");
+    for golden in &cases {
+        if golden.is_not_yet() {
+            *skipped.entry(&golden.op).or_default() += 1;
+            continue;
+        }
+        *ran.entry(&golden.op).or_default() += 1;
+        let forms = [Form::Whole, Form::Batched];
+        for form in forms.into_iter().filter(|form| golden.allows(*form)) {
+            if let Err(difference) = golden.compare(form) {
+                failures.push(format!("{} {form:?}: {difference}", golden.describe()));
+            }
+        }
+    }
+    println!("compared: {ran:?}\nnot yet: {skipped:?}");
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+    let known = cases.iter().map(|c| c.op.as_str()).filter(|op| ops::find(op).is_some());
+    let missed: BTreeSet<&str> = known.filter(|op| !ran.contains_key(op)).collect();
+    assert!(missed.is_empty(), "not compared: {missed:?}");
+    assert!(!ran.is_empty(), "no cases in {}", goldens::folder().display());
+}
+
+#[test]
+fn what_is_not_there_yet_is_not_there() {
+    for name in NOT_YET {
+        assert!(ops::find(name).is_none(), "`{name}` is there: take it off the list");
+    }
+}
+
+impl Golden {
+    fn is_not_yet(&self) -> bool {
+        let attribute = |(op, name): &(&str, &str)| *op == self.op && self.attrs.contains_key(*name);
+        NOT_YET.contains(&self.op.as_str()) || NOT_YET_WITH.iter().any(attribute)
+    }
+
+    fn describe(&self) -> String {
+        let shapes: Vec<_> = self.inputs.iter().map(|x| format!("{:?}", x.shape)).collect();
+        let attributes = self.attrs.iter().filter(|(name, _)| *name != "target");
+        let attributes: Vec<_> = attributes.map(|(name, x)| format!(", {name} = {x}")).collect();
+        format!("{}({}{})", self.op, shapes.join(", "), attributes.concat())
+    }
+
+    fn flag(&self, name: &str) -> bool {
+        self.attrs.get(name).is_some_and(|x| x == &Json::Bool(true))
+    }
+
+    /// Whether examples may go row by row: they may not where rows meet.
+    fn allows(&self, form: Form) -> bool {
+        let rows_meet = match self.op.as_str() {
+            "transpose" | "reshape" => true,
+            // Attributes of extreme cases name an axis whatever the function is.
+            _ => self.attrs.get("dim").is_some_and(|dim| dim == 0),
+        };
+        form == Form::Whole || !(rows_meet || self.inputs[0].shape.is_empty())
+    }
+
+    /// Whether an input has the batch in this form; weights do not.
+    fn is_batched(&self, input: usize, form: Form) -> bool {
+        let is_weight = input > 0 && ["matmul", "linear", "add_broadcast"].contains(&self.op.as_str());
+        form == Form::Batched && !is_weight
+    }
+
+    /// The case as a graph: the result is the first output, the gradients of
+    /// the inputs that have one the others.
+    fn case(&self, form: Form) -> Result<Case, Mistake> {
+        let batch = match form {
+            Form::Whole => 1,
+            Form::Batched => self.inputs[0].shape[0],
+        };
+        let mut made = Case { graph: Graph::new(batch), inputs: Vec::new() };
+        let mut x = Vec::new();
+        for (i, tensor) in self.inputs.iter().enumerate() {
+            let classes = match (self.op.as_str(), i) {
+                ("cross_entropy" | "nll_loss", 1) => self.inputs[0].shape.last().copied(),
+                _ => None,
+            };
+            x.push(leaf(&mut made, tensor, self.is_batched(i, form), classes));
+        }
+        let target = self.attrs.get("target").map(|target| {
+            let tensor: Tensor = serde_json::from_value(target.clone()).expect("a tensor");
+            leaf(&mut made, &tensor, form == Form::Batched, None)
+        });
+        let y = self.result(&mut made.graph, &x, target, form)?;
+        made.graph.add_root(Root::Output("y".into()), y);
+        if let Some(upstream) = &self.upstream {
+            let batched = made.graph.shape(y).batched;
+            let upstream = leaf(&mut made, upstream, batched, None);
+            let g = &mut made.graph;
+            let product = g.mul(y, upstream);
+            let loss = g.sum_all(product);
+            let wanted: Vec<NodeId> =
+                x.iter().zip(&self.grads).filter(|(_, dx)| dx.is_some()).map(|(x, _)| *x).collect();
+            let gradients = bilro_compiler::autodiff::gradients(g, loss, &wanted);
+            for (i, dx) in gradients.into_iter().enumerate() {
+                g.add_root(Root::Output(format!("dx{i}")), dx);
+            }
+        }
+        Ok(made)
+    }
+
+    /// The function on its operands. Most have their name in the language;
+    /// what is said here is how the others are written in it.
+    fn result(
+        &self,
+        g: &mut Graph,
+        x: &[NodeId],
+        target: Option<NodeId>,
+        form: Form,
+    ) -> Result<NodeId, Mistake> {
+        let none = Attributes::new();
+        let exponent = |c| Attributes::new().with("exponent", AttributeValue::Number(c));
+        let elements = match self.op.as_str() {
+            "linear" => {
+                let weight = call(g, "transpose", &[x[1]], &none)?;
+                let product = call(g, "matmul", &[x[0], weight], &none)?;
+                call(g, "add", &[product, x[2]], &none)?
+            }
+            "bmm" => call(g, "matmul", x, &none)?,
+            "add_broadcast" => call(g, "add", x, &none)?,
+            "mul_broadcast" => call(g, "mul", x, &none)?,
+            "reciprocal" => call(g, "pow", x, &exponent(-1.0))?,
+            "rsqrt" => call(g, "pow", x, &exponent(-0.5))?,
+            // What `loss` does, over the batch too.
+            "sum_all" if form == Form::Batched => g.sum_all(x[0]),
+            "mean_all" if form == Form::Batched => g.mean_all(x[0]),
+            "sum_all" => call(g, "sum", x, &none)?,
+            "mean_all" => call(g, "mean", x, &none)?,
+            "reshape" => {
+                let sizes = self.output.shape.iter().copied().map(Dim::Fixed).collect();
+                call(g, "reshape", x, &none.with("shape", AttributeValue::Sizes(sizes)))?
+            }
+            name => {
+                let mut operands = x.to_vec();
+                if let Some(Json::String(of)) = self.attrs.get("of") {
+                    let of = of.strip_suffix("(input)").expect("a function of the input");
+                    operands[0] = call(g, of, &x[..1], &none)?;
+                }
+                operands.extend(target);
+                call(g, name, &operands, &self.attributes(name, form))?
+            }
+        };
+        Ok(match self.attrs.get("reduction").and_then(Json::as_str) {
+            None => elements,
+            Some("mean") => g.mean_all(elements),
+            Some("sum") => g.sum_all(elements),
+            Some(other) => panic!("reduction {other}"),
+        })
+    }
+
+    /// The attributes as the language has them.
+    fn attributes(&self, function: &str, form: Form) -> Attributes {
+        let entry = ops::find(function).unwrap_or_else(|| panic!("there is no `{function}`"));
+        let form_of_call = entry.call.expect("only operations with a call are found");
+        let mut attributes = Attributes::new();
+        for (name, value) in self.attrs.iter().filter(|(name, _)| !ABOUT.contains(&name.as_str())) {
+            let name = if name == "dim" { "axis" } else { name };
+            let Some(attribute) = form_of_call.attributes.iter().find(|a| a.name == name) else {
+                assert!(self.flag("extreme"), "`{function}` has no `{name}`");
+                continue;
+            };
+            attributes.set(
+                name,
+                match attribute.kind {
+                    AttributeKind::Axis => {
+                        let axis = value.as_i64().expect("an axis");
+                        AttributeValue::Axis(axis - i64::from(form == Form::Batched))
+                    }
+                    AttributeKind::Number => AttributeValue::Number(value.as_f64().expect("a number")),
+                    kind => panic!("`{name}` of `{function}` takes {}", kind.describe()),
+                },
+            );
+        }
+        attributes
+    }
+
+    /// Every backend against the expected results.
+    fn compare(&self, form: Form) -> Result<(), String> {
+        let case = self.case(form).map_err(|mistake| mistake.message)?;
+        let lowered = check::lowered(&case, &Isa::CLIF);
+        let (jitted, evaluated) =
+            (check::jitted(&case, &lowered), check::evaluated(&case, &lowered));
+        self.compare_roots("machine code", &widened(&jitted))?;
+        self.compare_roots("evaluator", &widened(&evaluated))?;
+        self.compare_roots("interpreter", &check::interpreted::<f64>(&case))
+    }
+
+    fn compare_roots(&self, backend: &str, roots: &[Vec<f64>]) -> Result<(), String> {
+        let (y, gradients) = roots.split_first().expect("every case has a result");
+        self.compare_elements(y, &self.output, 1.0).map_err(|e| format!("{backend}, y: {e}"))?;
+        let upstream = self.upstream.as_ref().map_or(1.0, |upstream| largest(&upstream.values()));
+        let unit = upstream / self.averaged() as f64;
+        let expected: Vec<_> = self.grads.iter().flatten().collect();
+        assert_eq!(gradients.len(), expected.len());
+        for (i, (dx, expected)) in gradients.iter().zip(expected).enumerate() {
+            self.compare_elements(dx, expected, unit)
+                .map_err(|e| format!("{backend}, gradient {i}: {e}"))?;
+        }
+        Ok(())
+    }
+
+    /// The bound is relative to the element itself, or to the largest of the
+    /// terms that meet in it where that is larger: `unit` times the inputs
+    /// where they are added up. Rounding grows with the number of terms; there
+    /// are as many as an input has elements at most, and never more is allowed
+    /// than `WIDEST`.
+    fn compare_elements(&self, found: &[f64], expected: &Tensor, unit: f64) -> Result<(), String> {
+        const WIDEST: f64 = 1e-5;
+        const ADDS_UP: &[&str] = &[
+            "sum", "mean", "sum_all", "mean_all", "matmul", "linear", "bmm", "add_broadcast",
+            "mul_broadcast",
+        ];
+        let adds_up = ADDS_UP.contains(&self.op.as_str());
+        let inputs = self.inputs.iter().map(|x| largest(&x.values())).fold(1.0, f64::max);
+        let unit = match (self.flag("special"), adds_up) {
+            // Each of these is known exactly or nearly.
+            (true, _) => 0.0,
+            (false, true) => unit * inputs,
+            (false, false) => unit,
+        };
+        let terms = match adds_up || self.attrs.contains_key("reduction") {
+            true => self.inputs.iter().map(|x| x.data.len()).max().unwrap_or(1),
+            false if self.attrs.contains_key("dim") => largest_size(&self.inputs),
+            false => 1,
+        };
+        let bound = check::bound(terms).min(WIDEST);
+        let expected = expected.values();
+        if found.len() != expected.len() {
+            return Err(format!("{} elements instead of {}", found.len(), expected.len()));
+        }
+        for (i, (x, y)) in found.iter().zip(&expected).enumerate() {
+            let allowed = bound * y.abs().max(unit);
+            let fits = x == y || (x.is_nan() && y.is_nan()) || (x - y).abs() <= allowed;
+            if !fits {
+                return Err(format!("element {i}: {x:e} instead of {y:e}, more than {allowed:e}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The number of elements that a mean divides by.
+    fn averaged(&self) -> usize {
+        let shape = &self.inputs[0].shape;
+        let all = shape.iter().product::<usize>();
+        let mean = self.attrs.get("reduction").is_some_and(|r| r == "mean");
+        match (self.op.as_str(), self.attrs.get("dim").and_then(Json::as_u64)) {
+            ("mean_all", _) => all,
+            ("mean", Some(dim)) => shape[dim as usize],
+            ("cross_entropy" | "nll_loss", _) if mean => shape[0],
+            _ if mean => all,
+            _ => 1,
+        }
+    }
+}
+
+/// A function of the language on operands.
+fn call(
+    g: &mut Graph,
+    function: &str,
+    operands: &[NodeId],
+    attributes: &Attributes,
+) -> Result<NodeId, Mistake> {
+    let entry = ops::find(function)
+        .ok_or_else(|| Mistake::call(format!("there is no function `{function}`")))?;
+    let op = (entry.from_call)(attributes)?;
+    let names = vec!["x"; operands.len()];
+    let mut facts = Facts::default();
+    let y = g.call(op, operands, &names, &mut facts)?;
+    assert!(facts.undecided.is_empty(), "all sizes are numbers");
+    Ok(y)
+}
+
+/// A tensor as an input: reals, or class indices.
+fn leaf(case: &mut Case, tensor: &Tensor, batched: bool, classes: Option<usize>) -> NodeId {
+    let dims = &tensor.shape[usize::from(batched)..];
+    let shape = match batched {
+        true => Shape::batched(dims.iter().copied()),
+        false => Shape::unbatched(dims.iter().copied()),
+    };
+    let (ty, value) = match classes {
+        Some(classes) => {
+            let indices = tensor.values().iter().map(|x| *x as u32).collect();
+            (Type::index(classes, shape), Value::index(&tensor.shape, indices))
+        }
+        None => {
+            let reals = tensor.values().iter().map(|x| *x as f32).collect();
+            (Type::real(shape), Value::real(&tensor.shape, reals))
+        }
+    };
+    let index = case.inputs.len();
+    case.inputs.push(value);
+    case.graph.apply(Input { index, ty }, &[])
+}
+
+fn widened(roots: &[Vec<f32>]) -> Vec<Vec<f64>> {
+    roots.iter().map(|root| root.iter().map(|x| f64::from(*x)).collect()).collect()
+}
+
+fn largest(x: &[f64]) -> f64 {
+    x.iter().filter(|x| x.is_finite()).fold(0.0, |m, x| m.max(x.abs()))
+}
+
+fn largest_size(tensors: &[Tensor]) -> usize {
+    tensors.iter().flat_map(|x| &x.shape).copied().max().unwrap_or(1)
+}
