@@ -16,7 +16,7 @@ use std::sync::Arc;
 use crate::error::Mistake;
 
 /// The size of one axis.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Dim {
     /// A number.
     Fixed(usize),
@@ -60,7 +60,7 @@ impl fmt::Display for Dim {
 
 /// The shape of a value: one example's dimensions, and whether there is one
 /// such example for every row of the batch.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct Shape {
     /// One for every example of the batch.
     pub batched: bool,
@@ -149,7 +149,7 @@ pub enum DType {
 }
 
 /// Element type and shape of a value.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Type {
     /// What its elements are.
     pub dtype: DType,
@@ -177,10 +177,35 @@ impl Type {
 impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.dtype {
-            DType::Real => self.shape.fmt(f),
-            DType::Index { below } if self.shape.rank() == 0 => write!(f, "class({below})"),
-            DType::Index { below } => write!(f, "index({below}){}", self.shape),
+            DType::Real => write!(f, "reals of shape {}", self.shape),
+            DType::Index { below } if self.shape.rank() == 0 => {
+                write!(f, "whole numbers below {below}")
+            }
+            DType::Index { below } => {
+                write!(f, "whole numbers below {below} of shape {}", self.shape)
+            }
         }
+    }
+}
+
+impl fmt::Debug for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.dtype {
+            DType::Real => write!(f, "f32 {:?}", self.shape),
+            DType::Index { below } => write!(f, "u32 below {below} {:?}", self.shape),
+        }
+    }
+}
+
+impl fmt::Debug for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{self}", if self.batched { "batch×" } else { "" })
+    }
+}
+
+impl fmt::Debug for Dim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -45,6 +45,16 @@ pub enum Error {
         /// The shape that was given.
         found: Vec<usize>,
     },
+    /// Whole numbers were given for reals, or the other way round.
+    #[error("`{name}` takes {expected}, but was given {found}")]
+    Kind {
+        /// The input.
+        name: String,
+        /// What it takes.
+        expected: &'static str,
+        /// What was given.
+        found: &'static str,
+    },
     /// An index is not below its bound.
     #[error("`{name}` has index {index} at row {row}, but its indices are below {below}")]
     IndexOutOfRange {

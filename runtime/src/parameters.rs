@@ -72,7 +72,10 @@ fn initial(parameter: &Parameter, generator: &mut Generator) -> ArrayD<f32> {
         Init::Linear { fan_in: features } => {
             transposed = true;
             let features = features.fixed().unwrap_or(fan_in);
-            init::linear_weight(generator, &mut values, features);
+            match sizes.len() {
+                1 => init::linear_bias(generator, &mut values, features),
+                _ => init::linear_weight(generator, &mut values, features),
+            }
         }
     }
     let mut shape = sizes;

@@ -2,8 +2,8 @@
 //! every emitter computes the same bits.
 //!
 //! Largest errors, in units in the last place, against f64 over all floats of
-//! the stated range: exp 1, log 1, tanh 1.5, sigmoid 2.5; the conformance tests
-//! check them.
+//! the stated range: exp 1, log 1, tanh 1.5, sigmoid 2.5; the tests of
+//! `codegen` check them.
 
 use super::expr::{Expr, Expressions};
 

@@ -29,6 +29,9 @@ pub struct Kernel {
     pub nodes: Vec<NodeId>,
     /// What it loads, by the number in [`Term::Load`](expr::Term::Load).
     pub loads: Vec<Access>,
+    /// Tensors among those it reads whose memory it overwrites: parameters that
+    /// it updates.
+    pub overwritten: Vec<usize>,
     /// All formulas.
     pub formulas: Expressions,
     /// What is done with them.
@@ -151,7 +154,14 @@ impl Kernel {
 
     /// What it writes.
     pub fn stores(&self) -> &[Store] {
-        match &self.body {
+        self.body.stores()
+    }
+}
+
+impl Body {
+    /// What it writes.
+    pub fn stores(&self) -> &[Store] {
+        match self {
             Body::Rows(rows) => &rows.stores,
             Body::Columns(columns) => &columns.stores,
             Body::Product(product) => &product.stores,

@@ -168,6 +168,13 @@ macro_rules! operations {
                 }
             }
 
+            /// Its name and attributes, for printouts.
+            pub fn describe(&self) -> String {
+                match self {
+                    $(Op::$Variant(op) => format!("{op:?}"),)*
+                }
+            }
+
             /// See [`Operation::BROADCASTS`].
             pub fn broadcasts(&self) -> bool {
                 match self {

@@ -23,10 +23,8 @@ pub(super) fn batch(declaration: &Declaration, feeds: Feeds<'_, '_>) -> Result<u
         let sizes = sizes(feed);
         let inner = sizes.get(1..).unwrap_or(&[]);
         let expected = input.ty.shape.dims.iter().map(|d| d.fixed());
-        if sizes.is_empty()
-            || !expected.eq(inner.iter().map(|n| Some(*n)))
-            || !kind_fits(input, feed)
-        {
+        check_kind(input, feed)?;
+        if sizes.is_empty() || !expected.eq(inner.iter().map(|n| Some(*n))) {
             return Err(Error::Shape {
                 name: input.name.clone(),
                 expected: input.ty.shape.sizes(),
@@ -62,8 +60,13 @@ fn sizes<'a>(feed: &'a Feed<'_>) -> &'a [usize] {
     }
 }
 
-fn kind_fits(input: &Input, feed: &Feed<'_>) -> bool {
-    input.ty.is_real() == matches!(feed, Feed::Real(_))
+fn check_kind(input: &Input, feed: &Feed<'_>) -> Result<()> {
+    let word = |is_real| if is_real { "reals" } else { "whole numbers" };
+    let (takes, given) = (input.ty.is_real(), matches!(feed, Feed::Real(_)));
+    if takes == given {
+        return Ok(());
+    }
+    Err(Error::Kind { name: input.name.clone(), expected: word(takes), found: word(given) })
 }
 
 fn check_indices(input: &Input, feed: &Feed<'_>) -> Result<()> {
