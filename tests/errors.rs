@@ -154,7 +154,7 @@ fn arrays_that_are_no_batch_of_the_input() {
         assert_eq!(name, "x");
         assert_names(error, &["`x`", "reals", "whole numbers"]);
     });
-    refused(&[Feed::Real(good.x.view())], true, |error| {
+    refused(&[Feed::Real(good.x.view())], false, |error| {
         let Error::MissingInput { name } = error else { panic!("{error:?}") };
         assert_eq!(name, "z");
         assert_names(error, &["`z`"]);
