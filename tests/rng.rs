@@ -6,9 +6,9 @@
 
 use bilro::data::ShuffledOrder;
 use bilro::rng::{Generator, init};
+use bilro_tests::goldens::{self, Tensor};
 use serde::Deserialize;
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 
 /// How far a real number may be from PyTorch's.
 const TOLERANCE: f64 = 1e-6;
@@ -29,22 +29,11 @@ const KINDS: [&str; 11] = [
 ];
 
 #[derive(Deserialize)]
-struct Goldens {
-    cases: Vec<Case>,
-}
-
-#[derive(Deserialize)]
 struct Case {
     /// `randn(1,3); randn(2)` or `Linear(5,3): weight, bias`: calls, then what is listed of each.
     call: String,
     seed: u64,
     values: Vec<Tensor>,
-}
-
-#[derive(Deserialize)]
-struct Tensor {
-    shape: Vec<usize>,
-    data: Vec<f64>,
 }
 
 /// What one tensor of ours holds.
@@ -56,13 +45,9 @@ enum Values {
 
 #[test]
 fn every_call_gives_pytorchs_values() {
-    let path = goldens().join("rng.json");
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    let goldens: Goldens = serde_json::from_str(&text).unwrap();
-
     let mut found = BTreeSet::new();
     let mut failures = Vec::new();
-    for case in &goldens.cases {
+    for case in &goldens::read::<Case>("rng.json") {
         let calls = case.call.split(": ").next().unwrap_or_default();
         let kind_of = |call: &str| KINDS.into_iter().find(|&kind| kind == name(call));
         let Some(kinds) = calls.split("; ").map(kind_of).collect::<Option<Vec<_>>>() else {
@@ -81,14 +66,7 @@ fn every_call_gives_pytorchs_values() {
     }
     assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
     for kind in KINDS {
-        assert!(found.contains(kind), "no case of {kind} in {}", path.display());
-    }
-}
-
-fn goldens() -> PathBuf {
-    match std::env::var_os("BILRO_GOLDENS") {
-        Some(folder) => folder.into(),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("goldens"),
+        assert!(found.contains(kind), "no case of {kind} in {}", goldens::folder().display());
     }
 }
 
@@ -171,7 +149,7 @@ fn compare(ours: &[Values], theirs: &[Tensor]) -> Result<(), String> {
         if ours.len() != len || theirs.data.len() != len {
             return Err(format!("tensor {tensor}: {} values, PyTorch has {len}", ours.len()));
         }
-        for (i, (a, b)) in ours.iter().zip(&theirs.data).enumerate() {
+        for (i, (a, b)) in ours.iter().zip(&theirs.values()).enumerate() {
             // Written so that NaN differs from everything.
             let close = (a - b).abs() <= tolerance;
             if !close {
