@@ -249,9 +249,7 @@ impl<'a> Emission<'a> {
         for next in self.stages.len()..=e.0 as usize {
             let stage = match self.formulas.term(Expr(next as u32)) {
                 Term::Reduced(i) => self.reductions[*i].0 + 1,
-                Term::Apply(_, x) => {
-                    x.iter().map(|x| self.stages[x.0 as usize]).max().unwrap_or(0)
-                }
+                Term::Apply(_, x) => x.iter().map(|x| self.stages[x.0 as usize]).max().unwrap_or(0),
                 _ => 0,
             };
             self.stages.push(stage);
