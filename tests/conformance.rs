@@ -1,5 +1,6 @@
-//! Every operation on its samples: machine code against the interpreter,
-//! gradients against finite differences, and both against PyTorch.
+//! Every operation on its samples: machine code against the interpreter and the
+//! evaluator, gradients against finite differences. `goldens` compares with
+//! PyTorch.
 
 use bilro_compiler::codegen::isa::Isa;
 use bilro_compiler::eval::Value;

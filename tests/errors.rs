@@ -150,9 +150,14 @@ fn arrays_that_are_no_batch_of_the_input() {
     });
     let whole = ArrayD::<u32>::zeros(IxDyn(&[BATCH, 5]));
     refused(&[Feed::Index(whole.view()), z.clone(), t.clone()], true, |error| {
-        let Error::Shape { name, .. } = error else { panic!("{error:?}") };
+        let Error::Kind { name, .. } = error else { panic!("{error:?}") };
         assert_eq!(name, "x");
-        assert_names(error, &["`x`"]);
+        assert_names(error, &["`x`", "reals", "whole numbers"]);
+    });
+    refused(&[Feed::Real(good.x.view())], false, |error| {
+        let Error::MissingInput { name } = error else { panic!("{error:?}") };
+        assert_eq!(name, "z");
+        assert_names(error, &["`z`"]);
     });
 }
 
@@ -204,11 +209,7 @@ fn several_classes_that_are_not_there() {
 
 #[test]
 fn a_batch_without_examples() {
-    let arrays = Arrays {
-        x: reals(&[0, 5]),
-        z: reals(&[0, 2, 3]),
-        t: ArrayD::zeros(IxDyn(&[0])),
-    };
+    let arrays = Arrays { x: reals(&[0, 5]), z: reals(&[0, 2, 3]), t: ArrayD::zeros(IxDyn(&[0])) };
     refused(&arrays.feeds(), true, |error| {
         let Error::Empty { what } = error else { panic!("{error:?}") };
         assert_eq!(what, "the batch");
@@ -223,7 +224,10 @@ fn a_parameter_of_another_shape() {
         let before = bits(&engine);
         let error = engine.set_parameter(0, reals(&[4, 5]).view()).unwrap_err();
         let Error::Shape { name, expected, found } = &error else { panic!("{error:?}") };
-        assert_eq!((name.as_str(), &expected[..], &found[..]), ("linear1.weight", &[5, 4][..], &[4, 5][..]));
+        assert_eq!(
+            (name.as_str(), &expected[..], &found[..]),
+            ("linear1.weight", &[5, 4][..], &[4, 5][..])
+        );
         assert_names(&error, &["`linear1.weight`", "[5, 4]", "[4, 5]"]);
         assert_eq!(bits(&engine), before);
     }

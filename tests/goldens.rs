@@ -109,7 +109,8 @@ fn what_is_not_there_yet_is_not_there() {
 
 impl Golden {
     fn is_not_yet(&self) -> bool {
-        let attribute = |(op, name): &(&str, &str)| *op == self.op && self.attrs.contains_key(*name);
+        let attribute =
+            |(op, name): &(&str, &str)| *op == self.op && self.attrs.contains_key(*name);
         NOT_YET.contains(&self.op.as_str()) || NOT_YET_WITH.iter().any(attribute)
     }
 
@@ -136,7 +137,8 @@ impl Golden {
 
     /// Whether an input has the batch in this form; weights do not.
     fn is_batched(&self, input: usize, form: Form) -> bool {
-        let is_weight = input > 0 && ["matmul", "linear", "add_broadcast"].contains(&self.op.as_str());
+        let is_weight =
+            input > 0 && ["matmul", "linear", "add_broadcast"].contains(&self.op.as_str());
         form == Form::Batched && !is_weight
     }
 
@@ -245,7 +247,9 @@ impl Golden {
                         let axis = value.as_i64().expect("an axis");
                         AttributeValue::Axis(axis - i64::from(form == Form::Batched))
                     }
-                    AttributeKind::Number => AttributeValue::Number(value.as_f64().expect("a number")),
+                    AttributeKind::Number => {
+                        AttributeValue::Number(value.as_f64().expect("a number"))
+                    }
                     kind => panic!("`{name}` of `{function}` takes {}", kind.describe()),
                 },
             );
@@ -286,7 +290,14 @@ impl Golden {
     fn compare_elements(&self, found: &[f64], expected: &Tensor, unit: f64) -> Result<(), String> {
         const WIDEST: f64 = 1e-5;
         const ADDS_UP: &[&str] = &[
-            "sum", "mean", "sum_all", "mean_all", "matmul", "linear", "bmm", "add_broadcast",
+            "sum",
+            "mean",
+            "sum_all",
+            "mean_all",
+            "matmul",
+            "linear",
+            "bmm",
+            "add_broadcast",
             "mul_broadcast",
         ];
         let adds_up = ADDS_UP.contains(&self.op.as_str());

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use crate::error::Mistake;
 
 /// The size of one axis.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Dim {
     /// A number.
     Fixed(usize),
@@ -60,7 +60,7 @@ impl fmt::Display for Dim {
 
 /// The shape of a value: one example's dimensions, and whether there is one
 /// such example for every row of the batch.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct Shape {
     /// One for every example of the batch.
     pub batched: bool,
@@ -149,7 +149,7 @@ pub enum DType {
 }
 
 /// Element type and shape of a value.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Type {
     /// What its elements are.
     pub dtype: DType,
@@ -177,10 +177,35 @@ impl Type {
 impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.dtype {
-            DType::Real => self.shape.fmt(f),
-            DType::Index { below } if self.shape.rank() == 0 => write!(f, "class({below})"),
-            DType::Index { below } => write!(f, "index({below}){}", self.shape),
+            DType::Real => write!(f, "reals of shape {}", self.shape),
+            DType::Index { below } if self.shape.rank() == 0 => {
+                write!(f, "whole numbers below {below}")
+            }
+            DType::Index { below } => {
+                write!(f, "whole numbers below {below} of shape {}", self.shape)
+            }
         }
+    }
+}
+
+impl fmt::Debug for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.dtype {
+            DType::Real => write!(f, "f32 {:?}", self.shape),
+            DType::Index { below } => write!(f, "u32 below {below} {:?}", self.shape),
+        }
+    }
+}
+
+impl fmt::Debug for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{self}", if self.batched { "batch×" } else { "" })
+    }
+}
+
+impl fmt::Debug for Dim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -196,10 +221,10 @@ pub struct Argument<'a> {
 /// Two counts that must be equal but of which at least one is not yet a number.
 #[derive(Clone, Debug)]
 pub struct Fact {
-    /// A Rust expression of type `usize`.
-    pub left: String,
-    /// A Rust expression of type `usize`.
-    pub right: String,
+    /// One count.
+    pub left: Product,
+    /// The other.
+    pub right: Product,
     /// What is wrong where they differ.
     pub mistake: Mistake,
 }
@@ -236,9 +261,7 @@ impl Facts {
         } else if left.symbols.is_empty() && right.symbols.is_empty() {
             Err(mistake())
         } else {
-            let fact =
-                Fact { left: left.to_string(), right: right.to_string(), mistake: mistake() };
-            self.undecided.push(fact);
+            self.undecided.push(Fact { left, right, mistake: mistake() });
             Ok(())
         }
     }
@@ -272,11 +295,13 @@ impl Facts {
     }
 }
 
-/// A product of sizes: a number times sorted symbols.
-#[derive(PartialEq)]
-struct Product {
-    number: usize,
-    symbols: Vec<Arc<str>>,
+/// A product of sizes.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Product {
+    /// The product of the sizes that are numbers.
+    pub number: usize,
+    /// The others, sorted.
+    pub symbols: Vec<Arc<str>>,
 }
 
 impl Product {
@@ -385,7 +410,7 @@ mod tests {
         assert!(facts.same_count(&[n.clone(), 2.into()], &[3.into(), n.clone()], wrong).is_err());
         assert!(facts.undecided.is_empty());
         assert!(facts.same_count(&[n, 2.into()], &[m, 3.into()], wrong).is_ok());
-        assert_eq!(facts.undecided[0].left, "2 * N");
-        assert_eq!(facts.undecided[0].right, "3 * (A + 1)");
+        assert_eq!(facts.undecided[0].left.to_string(), "2 * N");
+        assert_eq!(facts.undecided[0].right.to_string(), "3 * (A + 1)");
     }
 }

@@ -1,8 +1,67 @@
-//! The `network!` macro.
-use proc_macro::TokenStream;
+//! The `network!` macro: tokens are parsed to a syntax tree, the tree is checked by the compiler's
+//! own builder, and what has been checked is expanded to Rust.
 
-/// Declares a network.
+mod ast;
+mod check;
+mod error;
+mod expand;
+mod parse;
+
+use proc_macro2::TokenStream;
+
+/// Declares a network: its inputs and targets, its layers and parameters, and what they are
+/// computed to.
+///
+/// ```ignore
+/// network! {
+///     /// Handwritten digits.
+///     pub struct Digits {
+///         input image: [784];
+///         target digit: class(10);
+///         output logits = image -> Linear(128) -> ReLU -> Linear(10);
+///         loss cross_entropy(logits, digit);
+///     }
+/// }
+/// ```
+///
+/// makes the type `Digits` and the module `digits` with
+///
+/// - `Batch` and `Input`, the arrays to give for training and for predicting,
+/// - `Output`, the arrays that come back,
+/// - `Parameters` and `Gradients`, with a field for each layer and parameter.
+///
+/// # Statements
+///
+/// | statement | meaning |
+/// | --- | --- |
+/// | `input NAME: TYPE;` | given for every use; `[28, 28]` reals, `index(100)` or `index(100)[16]` whole numbers below 100 |
+/// | `target NAME: TYPE;` | given only for training and evaluating; `class(10)` or as an input |
+/// | `param NAME: [..] = INIT;` | trained; starts as `zeros`, `ones`, `full(x)`, `uniform(low, high)`, `normal(mean, std)`, `xavier_uniform`, `xavier_normal`, `kaiming_uniform` or `kaiming_normal` |
+/// | `layer NAME = Layer(..);` | parameters under a name; using a layer twice shares them |
+/// | `let NAME = EXPR;` | a value |
+/// | `output NAME = EXPR;` | what `predict` returns |
+/// | `loss EXPR;` | what training makes small: the mean of all elements, or with `loss sum EXPR;` their sum |
+/// | `metric accuracy(scores, target);` | what `evaluate` reports, averaged; `metric NAME = EXPR;` for any expression |
+///
+/// Expressions are `+ - * /`, numbers, calls as `f(x)` or `x.f()`, and chains
+/// `x -> Layer(..) -> function`, which bind loosest. `loss sum(x)` calls the function `sum`.
+/// Shapes are those of one example: the batch is never mentioned. Sizes are numbers, constants,
+/// constant generics of the struct, arithmetic of these, or any Rust in braces.
 #[proc_macro]
-pub fn network(_: TokenStream) -> TokenStream {
-    TokenStream::new()
+pub fn network(tokens: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    expand(tokens.into()).into()
 }
+
+fn expand(tokens: TokenStream) -> TokenStream {
+    let mut mistakes = Vec::new();
+    match parse::parse(tokens, &mut mistakes) {
+        Some(network) => {
+            let checked = check::check(&network, &mut mistakes);
+            expand::expand(&network, &checked, &mistakes)
+        }
+        None => mistakes.iter().map(error::Mistake::to_tokens).collect(),
+    }
+}
+
+#[cfg(test)]
+mod fuzz;

@@ -29,6 +29,12 @@ pub enum Error {
         /// How many examples that one has.
         expected: usize,
     },
+    /// An input that is needed has not been given.
+    #[error("`{name}` is needed, but was not given")]
+    MissingInput {
+        /// The input or target.
+        name: String,
+    },
     /// An input's shape, the batch axis left out, is not the declared one.
     #[error("`{name}` takes examples of shape {expected:?}, but was given {found:?}")]
     Shape {
@@ -38,6 +44,16 @@ pub enum Error {
         expected: Vec<usize>,
         /// The shape that was given.
         found: Vec<usize>,
+    },
+    /// Whole numbers were given for reals, or the other way round.
+    #[error("`{name}` takes {expected}, but was given {found}")]
+    Kind {
+        /// The input.
+        name: String,
+        /// What it takes.
+        expected: &'static str,
+        /// What was given.
+        found: &'static str,
     },
     /// An index is not below its bound.
     #[error("`{name}` has index {index} at row {row}, but its indices are below {below}")]

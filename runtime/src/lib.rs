@@ -1,4 +1,60 @@
-//! bilro: neural networks declared in Rust, compiled to one native function.
+//! Neural networks declared in Rust, compiled to one native function.
+//!
+//! [`network!`] declares a network. What it declares implements [`Network`],
+//! which makes a [`Model`], to predict and evaluate with, or a [`Trainer`]:
+//!
+//! ```
+//! use bilro::prelude::*;
+//!
+//! network! {
+//!     /// Handwritten digits of 8×8 pixels.
+//!     pub struct Digits {
+//!         input image: [64];
+//!         target digit: class(10);
+//!         output logits = image -> Linear(32) -> ReLU -> Linear(10);
+//!         loss cross_entropy(logits, digit);
+//!     }
+//! }
+//!
+//! fn main() -> bilro::Result<()> {
+//!     let (train, test) = data::digits()?.split(0.8, 7)?;
+//!     let mut trainer = Digits::trainer(Sgd::new(0.1)).seed(7).build()?;
+//!     trainer.fit(&train, Fit::epochs(10))?;
+//!     let mut model = trainer.into_model();
+//!     assert!(model.evaluate(&test)?.accuracy() > 0.8);
+//!     let scores = model.predict(digits::Input { image: test.x() })?.logits;
+//!     assert_eq!(scores.dim(), (359, 10));
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Where things are
+//!
+//! - [`network!`] has the statements and expressions of the language.
+//! - [`Trainer`] trains: [`Trainer::fit`] over epochs, as [`Fit`] says, or
+//!   [`Trainer::step`] batch by batch. [`Sgd`] is the optimizer.
+//! - [`Model`] predicts, evaluates, gives gradients and parameters.
+//! - [`data`] holds examples, splits them, cuts them into batches.
+//! - [`rng`] is PyTorch's generator: a seed means the same in both.
+//! - [`Error`] is everything that can go wrong while networks are used.
+//! - [`engine`] runs networks that are built at run time with [`compiler`]'s
+//!   builder instead of the macro; [`interpreter`] computes their graphs.
+//!
+//! Arrays go in and come out as [`ndarray`]'s, examples along the first axis.
+//! Code is compiled at first use, for each purpose and batch size, and kept.
+//!
+//! # Environment
+//!
+//! | variable | what it says |
+//! | --- | --- |
+//! | `BILRO_BACKEND` | what computes, unless the program chooses: `jit`, `interpreter` or `interpreter-f32` |
+//! | `BILRO_THREADS` | how many threads compute, unless the program says |
+//! | `BILRO_DUMP` | stages to write for each compilation, with commas: `graph`, `kernels`, `programs`, `clif`, `asm`, `dot` |
+//! | `BILRO_DUMP_DIR` | where to; `bilro-dump` unless told |
+//!
+//! # Features
+//!
+//! - `progress`: a progress bar in a terminal, where [`Fit::progress`] asks.
 extern crate self as bilro;
 
 mod buffer;
@@ -6,20 +62,42 @@ pub mod data;
 mod dump;
 pub mod engine;
 mod error;
+mod fit;
 pub mod interpreter;
 mod model;
 pub mod network;
 mod parameters;
+#[doc(hidden)]
+pub mod private;
+mod progress;
 pub mod rng;
 mod settings;
 mod summary;
+mod threads;
 mod trainer;
 
 pub use bilro_compiler as compiler;
+pub use bilro_compiler::optim::sgd::Sgd;
 pub use bilro_macros::network;
 pub use error::{Error, Result};
-pub use model::{Evaluation, Gradients, Model, ModelBuilder, NetworkExt};
+pub use fit::{Epoch, Fit, History, Validation};
+pub use model::{Evaluation, Gradients, Model, ModelBuilder};
 pub use ndarray;
 pub use network::{Classifier, FromExamples, Network};
 pub use settings::Backend;
 pub use trainer::{Trainer, TrainerBuilder};
+
+/// What most programs need.
+pub mod prelude {
+    pub use crate::{Backend, Fit, Model, Network, Sgd, Trainer, data, network};
+}
+
+/// The programs in the documents compile and run.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+
+    #[doc = include_str!("../../docs/language.md")]
+    struct Language;
+}

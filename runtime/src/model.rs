@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::network::{Classifier, FromExamples, Network};
 use crate::settings::Backend;
 use crate::summary;
-use crate::trainer::{Trainer, TrainerBuilder};
+use crate::trainer::Trainer;
 
 /// A network `N` with parameters.
 ///
@@ -275,18 +275,3 @@ impl<N: Network> Evaluation<N> {
         self.metric("accuracy").unwrap_or(f64::NAN)
     }
 }
-
-/// What can be done with every network.
-pub trait NetworkExt: Network {
-    /// Says how a model is made, with parameters of its own.
-    fn model() -> ModelBuilder<Self> {
-        ModelBuilder::new()
-    }
-
-    /// Says how a model is made and trained.
-    fn trainer(optimizer: impl Optimizer + 'static) -> TrainerBuilder<Self> {
-        TrainerBuilder::new(Box::new(optimizer))
-    }
-}
-
-impl<N: Network> NetworkExt for N {}

@@ -6,7 +6,11 @@
 
 use bilro_compiler::error::Error as CompileError;
 use bilro_compiler::network::Network as Declaration;
+use bilro_compiler::optim::Optimizer;
 use ndarray::{ArrayD, ArrayViewD};
+
+use crate::model::ModelBuilder;
+use crate::trainer::TrainerBuilder;
 
 /// The array given for an input or a target, examples along the first axis.
 #[derive(Clone, Debug)]
@@ -20,6 +24,16 @@ pub enum Feed<'a> {
 /// A network declared by `network!`.
 #[diagnostic::on_unimplemented(message = "`{Self}` is not a network declared by `network!`")]
 pub trait Network: Sized + 'static {
+    /// Says how a model is made, with parameters of its own.
+    fn model() -> ModelBuilder<Self> {
+        ModelBuilder::new()
+    }
+
+    /// Says how a model is made and trained.
+    fn trainer(optimizer: impl Optimizer + 'static) -> TrainerBuilder<Self> {
+        TrainerBuilder::new(Box::new(optimizer))
+    }
+
     /// Inputs and targets of some examples: `digits::Batch`.
     type Batch<'a>;
     /// Inputs of some examples: `digits::Input`.

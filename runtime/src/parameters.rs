@@ -19,12 +19,11 @@ pub(crate) struct Parameters {
 impl Parameters {
     /// As each parameter's initialiser says, from one generator, in the order
     /// in which they were declared: PyTorch's order, and so its values.
-    pub fn new(declaration: &Declaration, seed: u64) -> Parameters {
+    pub fn new(declaration: &Declaration, generator: &mut Generator) -> Parameters {
         let layout = ParameterLayout::new(&declaration.parameters);
         let mut parameters = Parameters { memory: Buffer::new(layout.elements), layout };
-        let mut generator = Generator::new(seed);
         for (i, parameter) in declaration.parameters.iter().enumerate() {
-            let values = initial(parameter, &mut generator);
+            let values = initial(parameter, generator);
             parameters.set(i, values.view());
         }
         parameters
@@ -73,7 +72,10 @@ fn initial(parameter: &Parameter, generator: &mut Generator) -> ArrayD<f32> {
         Init::Linear { fan_in: features } => {
             transposed = true;
             let features = features.fixed().unwrap_or(fan_in);
-            init::linear_weight(generator, &mut values, features);
+            match sizes.len() {
+                1 => init::linear_bias(generator, &mut values, features),
+                _ => init::linear_weight(generator, &mut values, features),
+            }
         }
     }
     let mut shape = sizes;

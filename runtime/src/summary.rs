@@ -43,11 +43,10 @@ pub(crate) fn summary(network: &Declaration) -> String {
         }
     }
     let parameters = (0..network.parameters.len()).map(|i| count(&i)).sum();
-    let multiply_adds = network.layers.iter().map(|l| l.multiply_adds).sum();
     text + &format!(
         "{} parameters, {} multiply-adds for one example forward\n",
         grouped(parameters),
-        grouped(multiply_adds)
+        grouped(network.multiply_adds())
     )
 }
 

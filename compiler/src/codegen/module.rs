@@ -6,8 +6,8 @@ use std::sync::{Mutex, OnceLock};
 use cranelift_codegen::Context;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::I64;
-use cranelift_codegen::ir::{InstBuilder, UserFuncName};
-use cranelift_codegen::isa::OwnedTargetIsa;
+use cranelift_codegen::ir::{AbiParam, InstBuilder, Signature, UserFuncName, Value};
+use cranelift_codegen::isa::{CallConv, OwnedTargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use cranelift_jit::{JITBuilder, JITModule};
@@ -15,18 +15,30 @@ use cranelift_module::{DataDescription, FuncId, Linkage, Module, default_libcall
 
 use super::clif::{self, Pool};
 use crate::error::Error;
-use crate::kernel::program::{Count, Program, Statement};
+use crate::kernel::program::Program;
 use crate::plan::{Place, Region};
 
-/// `(table, begin, end)`: see [`clif`]. The step function is one as well:
-/// `(table, thread, threads)` runs all kernels, of each the thread's share.
-#[cfg(target_arch = "x86_64")]
-type Kernel = unsafe extern "sysv64" fn(*const *mut u8, i64, i64);
+/// Declares types of functions in the calling convention of generated code.
+macro_rules! functions {
+    ($($(#[$doc:meta])* $visibility:vis type $Name:ident = fn($($T:ty),*);)*) => {$(
+        #[cfg(target_arch = "x86_64")]
+        $(#[$doc])* $visibility type $Name = unsafe extern "sysv64" fn($($T),*);
+        #[cfg(not(target_arch = "x86_64"))]
+        $(#[$doc])* $visibility type $Name = unsafe extern "C" fn($($T),*);
+    )*};
+}
 
-/// `(table, begin, end)`: see [`clif`]. The step function is one as well:
-/// `(table, thread, threads)` runs all kernels, of each the thread's share.
-#[cfg(not(target_arch = "x86_64"))]
-type Kernel = unsafe extern "C" fn(*const *mut u8, i64, i64);
+functions! {
+    /// `(table, begin, end)`: see [`clif`].
+    type Kernel = fn(*const *mut u8, i64, i64);
+    /// `(table)`: runs all kernels.
+    type Step = fn(*const *mut u8);
+    /// `(table, thread, threads, wait, context)`: runs the thread's share of all
+    /// kernels, and calls `wait(context)` wherever threads must have met.
+    type SharedStep = fn(*const *mut u8, i64, i64, Wait, *const u8);
+    /// Returns when all threads of a step have called it with the same context.
+    pub type Wait = fn(*const u8);
+}
 
 /// How functions are linked. That they might be replaced is only said so that
 /// calls go by full addresses: nothing keeps parts of a module within the reach
@@ -38,14 +50,16 @@ const LINKAGE: Linkage = Linkage::Preemptible;
 ///
 /// ```text
 /// table ──> [ base of regions[0], base of regions[1], ... ]
-/// run(table) = for each program: kernel(table, its share of `parallel`)
+/// run(table) = for each program: kernel(table, 0, parallel)
 /// ```
 pub struct Executable {
     /// Some until it is dropped. It is behind a lock only because it is not
     /// `Sync`; nothing asks for it in between.
     module: Mutex<Option<JITModule>>,
-    /// The last one; none where compiling failed.
-    step: Option<Kernel>,
+    /// None where compiling failed.
+    step: Option<Step>,
+    /// None as well where no kernel is worth sharing.
+    shared: Option<SharedStep>,
     kernels: Vec<Kernel>,
     parallel: Vec<usize>,
     regions: usize,
@@ -91,7 +105,6 @@ impl Executable {
 
     /// Like [`Self::new`], together with the texts that are asked for, each
     /// with a name that would do for a file.
-    #[expect(clippy::type_complexity, reason = "a name for it would say less")]
     pub fn with_dump(
         programs: &[Program],
         places: &[Place],
@@ -106,6 +119,7 @@ impl Executable {
         let mut executable = Executable {
             module: Mutex::new(Some(module)),
             step: None,
+            shared: None,
             kernels: Vec::new(),
             parallel: programs.iter().map(|p| p.parallel).collect(),
             regions: regions.len(),
@@ -113,20 +127,25 @@ impl Executable {
             constants: pool.bytes().len(),
         };
         // From here on, a mistake frees the module's memory like a drop.
-        let (kernels, step) = compiled?;
+        let functions = compiled?;
         let module = executable.module.get_mut().unwrap_or_else(|e| e.into_inner());
         if let Some(module) = module {
             module.finalize_definitions().map_err(refused)?;
-            for id in kernels {
+            for id in functions.kernels {
                 let code = module.get_finalized_function(id);
                 // SAFETY: the function was compiled with `clif::signature`,
                 // which is `Kernel`'s, and lives as long as the module, which
                 // this executable owns.
                 executable.kernels.push(unsafe { mem::transmute::<*const u8, Kernel>(code) });
             }
-            let code = module.get_finalized_function(step);
-            // SAFETY: as above; the step function has the same signature.
-            executable.step = Some(unsafe { mem::transmute::<*const u8, Kernel>(code) });
+            let code = module.get_finalized_function(functions.step);
+            // SAFETY: as above, with the signature of `Step`.
+            executable.step = Some(unsafe { mem::transmute::<*const u8, Step>(code) });
+            if let Some(id) = functions.shared {
+                let code = module.get_finalized_function(id);
+                // SAFETY: as above, with the signature of `SharedStep`.
+                executable.shared = Some(unsafe { mem::transmute::<*const u8, SharedStep>(code) });
+            }
         }
         Ok((executable, texts))
     }
@@ -150,8 +169,46 @@ impl Executable {
     pub unsafe fn run(&self, table: &[*mut u8]) {
         assert_eq!(table.len(), self.regions, "one pointer for each region");
         if let Some(step) = self.step {
-            // SAFETY: the caller's promise; thread 0 of 1 does all the work.
-            unsafe { step(table.as_ptr(), 0, 1) }
+            // SAFETY: the caller's promise.
+            unsafe { step(table.as_ptr()) }
+        }
+    }
+
+    /// How many pointers a table has.
+    pub fn regions(&self) -> usize {
+        self.regions
+    }
+
+    /// Whether several threads together are faster than one.
+    pub fn is_shared(&self) -> bool {
+        self.shared.is_some()
+    }
+
+    /// Runs one thread's share of all programs. All of `threads` threads must
+    /// call it, each with its own number; the work is done when all have
+    /// returned.
+    ///
+    /// # Safety
+    ///
+    /// As [`Self::run`], for all threads together, with the same table; `wait`,
+    /// called with `context`, must return when all of them have called it as
+    /// often, and make what each wrote before visible to all.
+    ///
+    /// # Panics
+    ///
+    /// Where the table has not one pointer for each region.
+    pub unsafe fn run_shared(
+        &self,
+        table: &[*mut u8],
+        thread: usize,
+        threads: usize,
+        wait: Wait,
+        context: *const u8,
+    ) {
+        assert_eq!(table.len(), self.regions, "one pointer for each region");
+        if let Some(step) = self.shared {
+            // SAFETY: the caller's promise.
+            unsafe { step(table.as_ptr(), thread as i64, threads as i64, wait, context) }
         }
     }
 
@@ -224,20 +281,20 @@ impl Compiler {
         }
     }
 
-    /// The functions of all programs, and the one that calls them.
+    /// The functions of all programs, and those that call them.
     fn all(
         &mut self,
         programs: &[Program],
         places: &[Place],
         regions: &[Region],
-    ) -> Result<(Vec<FuncId>, FuncId), Error> {
+    ) -> Result<Functions, Error> {
         let constants =
             self.module.declare_data("constants", LINKAGE, false, false).map_err(refused)?;
         let config = self.module.target_config();
         let mut kernels = Vec::new();
         for (i, program) in programs.iter().enumerate() {
             let name = format!("{i:02}_{}", program.name);
-            let id = self.begin(&name)?;
+            let id = self.begin(&name, clif::signature())?;
             let address = self.module.declare_data_in_func(constants, &mut self.context.func);
             let builder = FunctionBuilder::new(&mut self.context.func, &mut self.builder);
             clif::emit(program, places, regions, &mut self.pool, address, config, builder)?;
@@ -245,6 +302,10 @@ impl Compiler {
             kernels.push(id);
         }
         let step = self.step(programs, &kernels)?;
+        let shared = match programs.iter().any(|p| p.shared) {
+            true => Some(self.shared_step(programs, &kernels)?),
+            false => None,
+        };
 
         let mut data = DataDescription::new();
         let mut bytes = self.pool.bytes();
@@ -252,37 +313,55 @@ impl Compiler {
         data.define(bytes.into());
         data.set_align(64);
         self.module.define_data(constants, &data).map_err(refused)?;
-        Ok((kernels, step))
+        Ok(Functions { kernels, step, shared })
     }
 
-    /// The function that calls all kernels in order, each with the thread's
-    /// share of its parallel loop; kernels without work for it are left out.
-    ///
-    /// As long as it is run by one thread only, nothing has to happen between
-    /// two kernels. Where that changes, a call that waits for the other threads
-    /// belongs at the end of the loop below.
+    /// The function that calls all kernels in order.
     fn step(&mut self, programs: &[Program], kernels: &[FuncId]) -> Result<FuncId, Error> {
-        let id = self.begin("step")?;
+        let id = self.begin("step", signature(1))?;
         let config = self.module.target_config();
         let mut builder = FunctionBuilder::new(&mut self.context.func, &mut self.builder);
-        let entry = builder.create_block();
-        builder.append_block_params_for_function_params(entry);
-        builder.switch_to_block(entry);
-        let params = builder.block_params(entry).to_vec();
-        let (table, thread, threads) = (params[0], params[1], params[2]);
-        let one = builder.ins().iconst(I64, 1);
-        let next = builder.ins().iadd(thread, one);
+        let [table] = parameters(&mut builder);
         for (program, kernel) in programs.iter().zip(kernels) {
             let function = self.module.declare_func_in_func(*kernel, builder.func);
-            // A program without a parallel loop is one piece of work.
-            let all = if is_parallel(program) { program.parallel as i64 } else { 1 };
-            let all = builder.ins().iconst(I64, all);
-            let begin = builder.ins().imul(thread, all);
-            let begin = builder.ins().sdiv(begin, threads);
-            let end = builder.ins().imul(next, all);
-            let end = builder.ins().sdiv(end, threads);
+            let begin = builder.ins().iconst(I64, 0);
+            let end = builder.ins().iconst(I64, program.parallel.max(1) as i64);
+            builder.ins().call(function, &[table, begin, end]);
+        }
+        builder.ins().return_(&[]);
+        builder.seal_all_blocks();
+        builder.finalize(config);
+        self.end(id, "step")?;
+        Ok(id)
+    }
+
+    /// The function that calls all kernels in order, with a thread's share of
+    /// those that are shared; the first thread runs the others alone. Threads
+    /// wait for each other between kernels of which one is shared.
+    fn shared_step(&mut self, programs: &[Program], kernels: &[FuncId]) -> Result<FuncId, Error> {
+        let id = self.begin("shared_step", signature(5))?;
+        let config = self.module.target_config();
+        let mut builder = FunctionBuilder::new(&mut self.context.func, &mut self.builder);
+        let [table, thread, threads, wait, context] = parameters(&mut builder);
+        let wait_signature = builder.import_signature(signature(1));
+        let zero = builder.ins().iconst(I64, 0);
+        let next = builder.ins().iadd_imm_s(thread, 1);
+        for (i, (program, kernel)) in programs.iter().zip(kernels).enumerate() {
+            if i > 0 && (program.shared || programs[i - 1].shared) {
+                builder.ins().call_indirect(wait_signature, wait, &[context]);
+            }
+            let function = self.module.declare_func_in_func(*kernel, builder.func);
+            let all = builder.ins().iconst(I64, program.parallel.max(1) as i64);
+            let (begin, end, some) = if program.shared {
+                let begin = builder.ins().imul(thread, all);
+                let begin = builder.ins().sdiv(begin, threads);
+                let end = builder.ins().imul(next, all);
+                let end = builder.ins().sdiv(end, threads);
+                (begin, end, builder.ins().icmp(IntCC::SignedLessThan, begin, end))
+            } else {
+                (zero, all, builder.ins().icmp(IntCC::Equal, thread, zero))
+            };
             let (call, after) = (builder.create_block(), builder.create_block());
-            let some = builder.ins().icmp(IntCC::SignedLessThan, begin, end);
             builder.ins().brif(some, call, &[], after, &[]);
             builder.switch_to_block(call);
             builder.ins().call(function, &[table, begin, end]);
@@ -292,13 +371,12 @@ impl Compiler {
         builder.ins().return_(&[]);
         builder.seal_all_blocks();
         builder.finalize(config);
-        self.end(id, "step")?;
+        self.end(id, "shared_step")?;
         Ok(id)
     }
 
-    fn begin(&mut self, name: &str) -> Result<FuncId, Error> {
+    fn begin(&mut self, name: &str, signature: Signature) -> Result<FuncId, Error> {
         self.module.clear_context(&mut self.context);
-        let signature = clif::signature();
         let id = self.module.declare_function(name, LINKAGE, &signature).map_err(refused)?;
         self.context.func.signature = signature;
         self.context.func.name = UserFuncName::user(0, id.as_u32());
@@ -321,11 +399,26 @@ impl Compiler {
     }
 }
 
-fn is_parallel(program: &Program) -> bool {
-    program
-        .body
-        .iter()
-        .any(|statement| matches!(statement, Statement::Loop(l) if matches!(l.count, Count::Parallel { .. })))
+/// The functions of a module.
+struct Functions {
+    kernels: Vec<FuncId>,
+    step: FuncId,
+    shared: Option<FuncId>,
+}
+
+/// A function of so many pointers or whole numbers.
+fn signature(parameters: usize) -> Signature {
+    let mut signature = Signature::new(CallConv::SystemV);
+    signature.params = vec![AbiParam::new(I64); parameters];
+    signature
+}
+
+/// The values of a function's parameters, where its code begins.
+fn parameters<const N: usize>(builder: &mut FunctionBuilder<'_>) -> [Value; N] {
+    let entry = builder.create_block();
+    builder.append_block_params_for_function_params(entry);
+    builder.switch_to_block(entry);
+    std::array::from_fn(|i| builder.block_params(entry)[i])
 }
 
 /// This machine's instruction set. Finding out what the processor has takes

@@ -109,3 +109,19 @@ fn ordered(steps: &[(Counter, usize)], unit: i64) -> Vec<(Counter, i64)> {
     steps.sort_unstable();
     steps
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn displacements_stay_small_however_far_a_tensor_lies() {
+        let places = [Place { region: Region::Arena, offset: 1 << 29 }];
+        let tensors = Tensors::new(&[0], &places, &[Region::Settings, Region::Arena]);
+        let address = Address { tensor: 0, offset: 3, steps: vec![(Counter(0), 5)] };
+        let (pointer, displacement) = tensors.pointer(&address).unwrap();
+        assert_eq!(pointer.base, Base::Region(1, 1 << 31));
+        assert_eq!((pointer.step(Counter(0)), displacement), (20, 12));
+        assert_eq!(pointer.outside(Counter(0)).steps, []);
+    }
+}

@@ -156,6 +156,7 @@ impl<'a> Emission<'a> {
         let mut kernel = Kernel {
             name: self.name(),
             nodes: self.group.nodes.clone(),
+            overwritten: overwritten(&self.tensors.list, &self.loads, &body),
             loads: self.loads,
             formulas: self.formulas,
             body,
@@ -348,6 +349,16 @@ impl<'a> Emission<'a> {
             stores: Vec::new(),
         }
     }
+}
+
+/// Tensors that are read, and whose memory is written under another number.
+fn overwritten(tensors: &[Tensor], loads: &[Access], body: &Body) -> Vec<usize> {
+    let stores = body.stores();
+    let shares_memory = |tensor: usize| {
+        let home = tensors[tensor].home;
+        home != Home::Arena && stores.iter().any(|s| tensors[s.to.tensor].home == home)
+    };
+    loads.iter().map(|l| l.tensor).filter(|t| shares_memory(*t)).collect()
 }
 
 /// A factor of a product: its tensor, and its strides there.

@@ -286,7 +286,12 @@ impl<'g> Grouping<'g> {
         candidates.sort_by_key(|group| self.is_map(*group));
         let chosen = *candidates.first()?;
         for other in &candidates[1..] {
-            if self.can_merge(*other, chosen) {
+            // What runs after the other would run after the node's own group.
+            let awaited = self.before(id).into_iter().any(|x| {
+                let group = self.group_of[x.index()];
+                group.is_some_and(|h| h != chosen && self.group(h).after.contains(other))
+            });
+            if !awaited && self.can_merge(*other, chosen) {
                 self.merge(*other, chosen);
             }
         }

@@ -72,7 +72,7 @@ impl Graph {
         self.mul(x, factor)
     }
 
-    /// `a` where `condition` is not 0, else `b`; broadcast to one shape.
+    /// `a` where `condition` is greater than 0, else `b`; broadcast to one shape.
     pub fn select(&mut self, condition: NodeId, a: NodeId, b: NodeId) -> NodeId {
         let shape = self.common(&[condition, a, b]);
         let operands = [condition, a, b].map(|x| self.broadcast(x, &shape));

@@ -22,7 +22,7 @@ use petgraph::visit::EdgeRef;
 
 use crate::error::Mistake;
 use crate::ops::Op;
-use crate::shape::{Argument, DType, Facts, Shape, Type};
+use crate::shape::{Argument, Facts, Shape, Type};
 
 pub use dot::dot;
 
@@ -314,14 +314,4 @@ impl Graph {
 /// Whether all operands must have the result's shape.
 fn matches_elementwise(op: &Op) -> bool {
     matches!(op.lower(), crate::ops::Lowering::Elementwise(_))
-}
-
-impl DType {
-    /// In a word.
-    pub fn word(&self) -> &'static str {
-        match self {
-            DType::Real => "f32",
-            DType::Index { .. } => "u32",
-        }
-    }
 }

@@ -11,9 +11,8 @@ impl fmt::Display for Graph {
             let node = self.node(id);
             let operands: Vec<_> =
                 self.operands(id).iter().map(|x| format!("%{}", x.index())).collect();
-            let batch = if node.ty.shape.batched { "batch×" } else { "" };
-            write!(f, "%{} = {:?}({})", id.index(), node.op, operands.join(", "))?;
-            write!(f, " : {} {batch}{}", node.ty.dtype.word(), node.ty.shape)?;
+            write!(f, "%{} = {}({})", id.index(), node.op.describe(), operands.join(", "))?;
+            write!(f, " : {:?}", node.ty)?;
             match &node.name {
                 Some(name) => writeln!(f, "  // {name}")?,
                 None => writeln!(f)?,

@@ -29,6 +29,9 @@ pub struct Kernel {
     pub nodes: Vec<NodeId>,
     /// What it loads, by the number in [`Term::Load`](expr::Term::Load).
     pub loads: Vec<Access>,
+    /// Tensors among those it reads whose memory it overwrites: parameters that
+    /// it updates.
+    pub overwritten: Vec<usize>,
     /// All formulas.
     pub formulas: Expressions,
     /// What is done with them.
@@ -123,6 +126,18 @@ pub struct Product {
 }
 
 impl Kernel {
+    /// Roughly how many elementary operations it takes: multiply-adds of a
+    /// product, steps of a formula for every element.
+    pub fn work(&self) -> usize {
+        let count = |sizes: &[usize]| sizes.iter().product::<usize>();
+        let steps = self.formulas.len().max(1);
+        match &self.body {
+            Body::Rows(rows) => count(&rows.outer) * rows.inner * steps,
+            Body::Columns(columns) => count(&columns.outer) * columns.reduced * steps,
+            Body::Product(p) => count(&p.outer) * p.rows * p.columns * count(&p.summed),
+        }
+    }
+
     /// All tensors that it reads.
     pub fn reads(&self) -> Vec<usize> {
         let factors = match &self.body {
@@ -139,7 +154,14 @@ impl Kernel {
 
     /// What it writes.
     pub fn stores(&self) -> &[Store] {
-        match &self.body {
+        self.body.stores()
+    }
+}
+
+impl Body {
+    /// What it writes.
+    pub fn stores(&self) -> &[Store] {
+        match self {
             Body::Rows(rows) => &rows.stores,
             Body::Columns(columns) => &columns.stores,
             Body::Product(product) => &product.stores,

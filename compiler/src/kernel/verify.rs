@@ -22,6 +22,8 @@
 //!
 //! 10. Every access lies within its tensor, also in the last iterations.
 //!
+//! 11. A shared program stores only inside of parallel loops.
+//!
 //! Not checked: that no two iterations of the parallel loop write the same
 //! element, nor one of them what another reads; that registers which iterations
 //! of it take over from one another do not exist; that no lane is used which
@@ -122,6 +124,12 @@ impl Checker<'_> {
     }
 
     fn instruction(&mut self, instruction: &Instruction) -> Result<(), String> {
+        if self.program.shared
+            && self.around.is_empty()
+            && matches!(instruction, Instruction::Store { .. })
+        {
+            return Err("every thread would store it".into());
+        }
         for r in instruction.read().into_iter().chain(instruction.written()) {
             if r.0 as usize >= self.program.registers.len() {
                 return Err(format!("there is no r{}", r.0));
@@ -240,5 +248,79 @@ impl Checker<'_> {
             most = most.zip(last).and_then(|(a, b)| a.checked_add(b));
         }
         Ok(most)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(to: u32, steps: &[(u32, usize)], stride: usize, lanes: usize) -> Statement {
+        let steps = steps.iter().map(|(c, step)| (Counter(*c), *step)).collect();
+        let from = Address { tensor: 0, offset: 1, steps };
+        Statement::Do(Instruction::Load { to: Register(to), from, stride, lanes })
+    }
+
+    fn negate(to: u32, from: u32) -> Statement {
+        let operands = vec![Register(from)];
+        Statement::Do(Instruction::Apply { to: Register(to), scalar: Scalar::Neg, operands })
+    }
+
+    fn repeat(counter: u32, count: Count, body: Vec<Statement>) -> Statement {
+        Statement::Loop(Loop { counter: Counter(counter), count, body })
+    }
+
+    fn program(body: Vec<Statement>) -> Program {
+        use Kind::{Float, Int, Mask};
+        Program {
+            name: "test".into(),
+            lanes: 4,
+            tensors: vec![0],
+            registers: vec![Float, Float, Int, Mask],
+            parallel: 3,
+            shared: false,
+            body,
+        }
+    }
+
+    #[test]
+    fn what_breaks_a_rule_is_refused() {
+        use Count::Fixed;
+        let parallel = Count::Parallel { first: 0, count: 3 };
+        let cases = [
+            (vec![negate(0, 1)], "before it is written"),
+            (vec![repeat(0, parallel, vec![load(0, &[], 1, 4)]), negate(1, 0)], "before it is"),
+            (vec![load(2, &[], 1, 4), negate(0, 2)], "r2 is Int, not Float"),
+            (vec![load(3, &[], 1, 4)], "r3 is Mask"),
+            (vec![load(9, &[], 1, 4)], "there is no r9"),
+            (vec![load(0, &[(0, 1)], 1, 4)], "counts no loop around"),
+            (vec![repeat(0, Fixed(2), vec![load(0, &[(0, 0)], 1, 4)])], "steps by 0"),
+            (vec![repeat(0, Fixed(2), vec![load(0, &[(0, 1), (0, 1)], 1, 4)])], "or twice"),
+            (vec![load(0, &[], 0, 3)], "3 of 4 lanes by 0"),
+            (vec![load(0, &[], 1, 5)], "5 of 4 lanes"),
+            (vec![repeat(0, Fixed(0), vec![])], "no iteration"),
+            (vec![repeat(0, Fixed(1), vec![]), repeat(0, Fixed(1), vec![])], "counts two loops"),
+            (vec![repeat(0, parallel, vec![]), repeat(1, parallel, vec![])], "does not begin"),
+            (vec![repeat(0, Fixed(2), vec![repeat(1, parallel, vec![])])], "inside another"),
+        ];
+        for (body, expected) in cases {
+            let message = program(body).verify().unwrap_err();
+            assert!(message.contains(expected), "{message}");
+        }
+        let fine = vec![repeat(0, Fixed(2), vec![load(0, &[(0, 1)], 1, 4)]), negate(1, 0)];
+        assert_eq!(program(fine).verify(), Ok(()));
+    }
+
+    #[test]
+    fn accesses_must_lie_within_their_tensor() {
+        // From 1, by 10 in three iterations, three lanes by 2: the last is 25.
+        let body = vec![repeat(
+            0,
+            Count::Parallel { first: 0, count: 3 },
+            vec![load(0, &[(0, 10)], 2, 3)],
+        )];
+        assert_eq!(program(body.clone()).verify_bounds(&[26]), Ok(()));
+        let message = program(body).verify_bounds(&[25]).unwrap_err();
+        assert!(message.contains("reaches element 25 of 25"), "{message}");
     }
 }

@@ -41,7 +41,7 @@ impl Layer for Linear {
     fn apply(&self, scope: &mut Scope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
         let ty = scope.ty(x.0).clone();
         if !ty.is_real() {
-            let message = format!("`{}` takes reals, but `{}` is `{ty}`", scope.shown(), x.1);
+            let message = format!("`{}` takes reals, but `{}` holds {ty}", scope.shown(), x.1);
             return Err(Mistake::operand(0, message));
         }
         let Some(has) = ty.shape.dims.last() else {

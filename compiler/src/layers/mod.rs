@@ -57,6 +57,23 @@ impl Entry {
             .collect();
         format!("{}({})", self.name, attributes.join(", "))
     }
+
+    /// The names of this many arguments without a name.
+    pub fn positional(&self, count: usize) -> Result<&'static [&'static str], Mistake> {
+        let takes = self.positional.iter().find(|names| names.len() == count);
+        takes.copied().ok_or_else(|| {
+            let most = self.positional.iter().map(|names| names.len()).max().unwrap_or(0);
+            let plural = if most == 1 { "" } else { "s" };
+            let was = if count == 1 { "was" } else { "were" };
+            let takes = if most == 0 { "no".into() } else { format!("at most {most}") };
+            Mistake::call(format!(
+                "`{}` takes {takes} argument{plural} without a name, but {count} {was} given: \
+                 it is called as `{}`",
+                self.name,
+                self.show(),
+            ))
+        })
+    }
 }
 
 macro_rules! layers {

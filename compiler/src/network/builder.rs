@@ -1,8 +1,4 @@
-//! Builds a network call by call, in the language's own terms.
-//!
-//! Every call checks names, counts, attributes and shapes, and says what is
-//! wrong and which part of the call is to blame. A call that fails changes
-//! nothing.
+//! The builder of networks: see [`Builder`].
 
 use super::{Init, Input, Layer, Network, Parameter};
 use crate::error::{Error, Mistake, nearest};
@@ -11,7 +7,11 @@ use crate::layers::{self, AnyLayer};
 use crate::ops::{self, AttributeValue, Attributes, Number, Op};
 use crate::shape::{Dim, Fact, Facts, Shape, Type};
 
-/// See the [module](self).
+/// Builds a network call by call, in the language's own terms.
+///
+/// Every call checks names, counts, attributes and shapes, and says what is
+/// wrong and which part of the call is to blame. A call that fails changes
+/// nothing.
 #[derive(Debug)]
 pub struct Builder {
     name: String,
@@ -20,6 +20,8 @@ pub struct Builder {
     parameters: Vec<(usize, Parameter)>,
     layers: Vec<DeclaredLayer>,
     facts: Facts,
+    /// Names that layers without one must not take.
+    reserved: Vec<String>,
     /// Counts declarations, so that what is made at first use keeps its place.
     declared: usize,
 }
@@ -60,6 +62,7 @@ impl Builder {
             parameters: Vec::new(),
             layers: Vec::new(),
             facts: Facts::default(),
+            reserved: Vec::new(),
             declared: 0,
         }
     }
@@ -103,6 +106,13 @@ impl Builder {
 
     /// A parameter of its own.
     pub fn parameter(&mut self, name: &str, dims: Vec<Dim>, init: Init) -> Result<NodeId, Mistake> {
+        if init.needs_matrix() && dims.len() != 2 {
+            let message = format!(
+                "this initialiser is for matrices `[in, out]`, but `{name}` has shape {}",
+                Shape::unbatched(dims)
+            );
+            return Err(Mistake::attribute("init", message));
+        }
         self.declared += 1;
         self.new_parameter(self.declared, name, dims, init)
     }
@@ -187,11 +197,18 @@ impl Builder {
         Ok(LayerId(self.layers.len() - 1))
     }
 
+    /// Keeps a name from layers that are declared without one.
+    pub fn reserve(&mut self, name: &str) {
+        self.reserved.push(name.into());
+    }
+
     fn free_name(&self, kind: &str) -> String {
         let stem = kind.to_lowercase();
         (1..)
             .map(|i| format!("{stem}{i}"))
-            .find(|name| self.layers.iter().all(|l| l.name != *name))
+            .find(|name| {
+                self.layers.iter().all(|l| l.name != *name) && !self.reserved.contains(name)
+            })
             .expect("there are more numbers than layers")
     }
 
@@ -208,8 +225,9 @@ impl Builder {
         let any = self.layers[layer.0].layer.clone();
         let y = any.apply(&mut Scope { builder: self, layer }, x)?;
         let output = self.graph.shape(y).clone();
-        let multiply_adds =
-            (before..self.graph.len()).map(|i| multiply_adds(&self.graph, NodeId::new(i))).sum();
+        let multiply_adds = (before..self.graph.len())
+            .map(|i| multiply_adds(&self.graph, NodeId::new(i)))
+            .fold(0, usize::saturating_add);
         let name = format!("{}({})", self.layers[layer.0].name, x.1);
         self.graph.name(y, &name);
         let used = &mut self.layers[layer.0].used;
@@ -455,11 +473,12 @@ fn check_sizes<'a>(sizes: impl IntoIterator<Item = &'a Dim>) -> Result<(), Mista
 }
 
 /// Multiply-adds of one example, where sizes are numbers.
-fn multiply_adds(graph: &Graph, id: NodeId) -> usize {
+pub(super) fn multiply_adds(graph: &Graph, id: NodeId) -> usize {
     if !matches!(graph.op(id), Op::MatMul(_)) {
         return 0;
     }
     let a = graph.shape(graph.operands(id)[0]);
-    let count = |dims: &[Dim]| dims.iter().map(|d| d.fixed().unwrap_or(0)).product::<usize>();
-    count(&graph.shape(id).dims) * count(&a.dims[a.rank() - 1..])
+    let count =
+        |dims: &[Dim]| dims.iter().map(|d| d.fixed().unwrap_or(0)).fold(1, usize::saturating_mul);
+    count(&graph.shape(id).dims).saturating_mul(count(&a.dims[a.rank() - 1..]))
 }

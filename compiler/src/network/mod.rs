@@ -8,6 +8,7 @@
 mod builder;
 
 use crate::autodiff;
+use crate::error::{Mistake, nearest};
 use crate::graph::{Graph, NodeId, Root};
 use crate::ops::Op;
 use crate::optim::Optimizer;
@@ -92,6 +93,32 @@ impl Init {
         ("kaiming_uniform", &[]),
         ("kaiming_normal", &[]),
     ];
+
+    /// The names of the arguments of the initialiser of this name; otherwise
+    /// what is wrong, with the nearest name and all there are.
+    pub fn arguments(name: &str) -> Result<&'static [&'static str], Mistake> {
+        let found = Init::ALL.iter().find(|(n, _)| *n == name);
+        found.map(|(_, arguments)| *arguments).ok_or_else(|| {
+            let near = nearest(name, Init::ALL.iter().map(|(n, _)| *n));
+            let near = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+            let all: Vec<_> = Init::ALL.iter().map(|(n, _)| format!("`{n}`")).collect();
+            Mistake::call(format!(
+                "there is no initialiser `{name}`{near} (the initialisers are {})",
+                all.join(", ")
+            ))
+        })
+    }
+
+    /// Whether it is made for matrices alone.
+    fn needs_matrix(&self) -> bool {
+        match self {
+            Init::XavierUniform
+            | Init::XavierNormal
+            | Init::KaimingUniform
+            | Init::KaimingNormal => true,
+            Init::Full(_) | Init::Uniform(..) | Init::Normal(..) | Init::Linear { .. } => false,
+        }
+    }
 
     /// The initialiser of this name with these arguments, as many as
     /// [`Init::ALL`] says.
@@ -198,6 +225,11 @@ impl Network {
     fn differentiate(&self, g: &mut Graph, parameters: &[NodeId]) -> Vec<NodeId> {
         let loss = g.root(&Root::Loss).expect("a network has a loss");
         autodiff::gradients(g, loss, parameters)
+    }
+
+    /// Multiply-adds of all its products for one example, forward.
+    pub fn multiply_adds(&self) -> usize {
+        self.graph.ids().map(|id| builder::multiply_adds(&self.graph, id)).sum()
     }
 
     /// The names of the outputs, in order.

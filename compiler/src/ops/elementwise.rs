@@ -108,10 +108,7 @@ pub(super) fn require_real(name: &str, i: usize, x: Argument<'_>) -> Result<(), 
     if x.ty.is_real() {
         return Ok(());
     }
-    Err(Mistake::operand(
-        i,
-        format!("`{name}` takes reals, but `{}` holds whole numbers: it is `{}`", x.name, x.ty),
-    ))
+    Err(Mistake::operand(i, format!("`{name}` takes reals, but `{}` holds {}", x.name, x.ty)))
 }
 
 /// Requires two operands of one shape. Operands that broadcast have been

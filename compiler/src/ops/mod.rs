@@ -80,7 +80,7 @@ pub enum Lowering<'a> {
     /// A number.
     Constant(f32),
     /// A formula for each element, from the elements in the same place.
-    Elementwise(Box<dyn Fn(&mut Expressions, &[Expr]) -> Expr + 'a>),
+    Elementwise(Formula<'a>),
     /// The same elements, found elsewhere.
     View,
     /// One axis reduced to size one.
@@ -88,8 +88,14 @@ pub enum Lowering<'a> {
     /// A sum of products.
     Contraction(&'a contract::Contract),
     /// Other operations.
-    Composite(Box<dyn Fn(&mut Graph, &[NodeId]) -> NodeId + 'a>),
+    Composite(Expansion<'a>),
 }
+
+/// A formula on the operands' elements.
+pub type Formula<'a> = Box<dyn Fn(&mut Expressions, &[Expr]) -> Expr + 'a>;
+
+/// Other operations on the operands.
+pub type Expansion<'a> = Box<dyn Fn(&mut Graph, &[NodeId]) -> NodeId + 'a>;
 
 /// A float that compares and hashes by its bits, for operations' attributes.
 #[derive(Clone, Copy)]
@@ -159,6 +165,13 @@ macro_rules! operations {
             pub fn name(&self) -> &'static str {
                 match self {
                     $(Op::$Variant(_) => <$module::$Variant as Operation>::NAME,)*
+                }
+            }
+
+            /// Its name and attributes, for printouts.
+            pub fn describe(&self) -> String {
+                match self {
+                    $(Op::$Variant(op) => format!("{op:?}"),)*
                 }
             }
 

@@ -39,6 +39,10 @@ impl Elementwise for Pow {
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        if self.exponent.0 == 0.0 {
+            // Not 0 · x⁻¹, which is NaN at 0.
+            return vec![None];
+        }
         let lower = Pow { exponent: Number(self.exponent.0 - 1.0) };
         let power = g.apply(lower, &[at.x[0]]);
         let slope = g.scale(power, self.exponent.0);
@@ -75,7 +79,7 @@ impl Elementwise for Pow {
     }
 
     fn variants() -> Vec<Pow> {
-        [2.0, 3.0, -1.0, 0.5, -2.5, 1.3].map(|c| Pow { exponent: Number(c) }).to_vec()
+        [2.0, 3.0, -1.0, 0.5, -2.5, 1.3, 0.0].map(|c| Pow { exponent: Number(c) }).to_vec()
     }
 
     fn domains(&self) -> Vec<Domain> {

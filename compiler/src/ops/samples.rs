@@ -53,7 +53,7 @@ pub enum Domain {
     /// Between 0.05 and 0.95.
     Probability,
     /// Normal, but no two alike and none near zero, for functions with kinks:
-    /// multiples of 1/16 shifted by 1/32.
+    /// multiples of 1/16, all shifted by some 1/32.
     Apart,
     /// Uniform whole numbers below the type's bound.
     Indices,

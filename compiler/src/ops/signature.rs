@@ -60,6 +60,28 @@ pub struct Attribute {
     pub default: Option<&'static str>,
 }
 
+impl Attribute {
+    /// The attribute of this name of a function or layer.
+    pub fn find(
+        function: &str,
+        given: &str,
+        form: &'static [Attribute],
+        shown: &str,
+    ) -> Result<&'static Attribute, Mistake> {
+        form.iter().find(|a| a.name == given).ok_or_else(|| {
+            let has = if form.is_empty() { "takes" } else { "has" };
+            let message = format!("`{function}` {has} no `{given}`: it is called as `{shown}`");
+            Mistake::attribute(given, message)
+        })
+    }
+
+    /// The answer to a value of another kind.
+    pub fn wrong_kind(&self) -> Mistake {
+        let message = format!("`{}` takes {}", self.name, self.kind.describe());
+        Mistake::attribute(self.name, message)
+    }
+}
+
 /// What an attribute may be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AttributeKind {
@@ -192,18 +214,9 @@ impl Attributes {
         shown: &str,
     ) -> Result<(), Mistake> {
         for (given, value) in self.iter() {
-            let Some(attribute) = form.iter().find(|a| a.name == given) else {
-                return Err(Mistake::attribute(
-                    given,
-                    match form {
-                        [] => format!("`{name}` takes no `{given}`: it is called as `{shown}`"),
-                        _ => format!("`{name}` has no `{given}`: it is called as `{shown}`"),
-                    },
-                ));
-            };
+            let attribute = Attribute::find(name, given, form, shown)?;
             if attribute.kind != value.kind() {
-                let wanted = attribute.kind.describe();
-                return Err(Mistake::attribute(given, format!("`{given}` takes {wanted}")));
+                return Err(attribute.wrong_kind());
             }
         }
         for attribute in form {

@@ -13,15 +13,18 @@ pub(super) fn batch(declaration: &Declaration, feeds: Feeds<'_, '_>) -> Result<u
         let inputs = declaration.inputs.iter().enumerate();
         inputs.filter_map(|(i, input)| Some((input, feeds.get(i)?)))
     };
+    for (i, input) in declaration.inputs.iter().enumerate() {
+        if feeds.places[i].is_some() && feeds.get(i).is_none() {
+            return Err(Error::MissingInput { name: input.name.clone() });
+        }
+    }
     let mut batch: Option<(&str, usize)> = None;
     for (input, feed) in given() {
         let sizes = sizes(feed);
         let inner = sizes.get(1..).unwrap_or(&[]);
         let expected = input.ty.shape.dims.iter().map(|d| d.fixed());
-        if sizes.is_empty()
-            || !expected.eq(inner.iter().map(|n| Some(*n)))
-            || !kind_fits(input, feed)
-        {
+        check_kind(input, feed)?;
+        if sizes.is_empty() || !expected.eq(inner.iter().map(|n| Some(*n))) {
             return Err(Error::Shape {
                 name: input.name.clone(),
                 expected: input.ty.shape.sizes(),
@@ -57,8 +60,13 @@ fn sizes<'a>(feed: &'a Feed<'_>) -> &'a [usize] {
     }
 }
 
-fn kind_fits(input: &Input, feed: &Feed<'_>) -> bool {
-    input.ty.is_real() == matches!(feed, Feed::Real(_))
+fn check_kind(input: &Input, feed: &Feed<'_>) -> Result<()> {
+    let word = |is_real| if is_real { "reals" } else { "whole numbers" };
+    let (takes, given) = (input.ty.is_real(), matches!(feed, Feed::Real(_)));
+    if takes == given {
+        return Ok(());
+    }
+    Err(Error::Kind { name: input.name.clone(), expected: word(takes), found: word(given) })
 }
 
 fn check_indices(input: &Input, feed: &Feed<'_>) -> Result<()> {

@@ -15,6 +15,7 @@ use crate::dump;
 use crate::error::Result;
 use crate::network::Feed;
 use crate::parameters::strided;
+use crate::threads;
 
 /// Machine code for a purpose and a batch size.
 #[derive(Debug)]
@@ -67,6 +68,7 @@ impl Compiled {
         parameters: &mut Buffer,
         feeds: Feeds<'_, '_>,
         purpose: &Purpose<'_>,
+        threads: usize,
     ) -> Results {
         assert!(arena.len() >= self.arena, "the engine's arena is as large as its largest user");
         let mut settings = [0f32; FEW];
@@ -103,7 +105,7 @@ impl Compiled {
         // row-major, is only read, and outlives the call (borrowed by `feeds`
         // or owned by `held`). Class indices have been checked to be in range.
         // Arena and parameters are borrowed exclusively.
-        unsafe { self.executable.run(table) };
+        unsafe { threads::run(&self.executable, table, threads) };
         drop(held);
 
         let mut results = Results::default();

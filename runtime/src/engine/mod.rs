@@ -21,6 +21,7 @@ use crate::buffer::Buffer;
 use crate::error::Result;
 use crate::network::Feed;
 use crate::parameters::Parameters;
+use crate::rng::Generator;
 use crate::settings::Backend;
 
 /// See the [module](self).
@@ -28,6 +29,8 @@ use crate::settings::Backend;
 pub struct Engine {
     pub(crate) declaration: Arc<Declaration>,
     pub(crate) parameters: Parameters,
+    /// What drew the parameters, for whatever is drawn next.
+    pub(crate) generator: Generator,
     backend: Backend,
     threads: usize,
     compiled: HashMap<(Kind, usize), jit::Compiled>,
@@ -88,6 +91,7 @@ impl Engine {
     /// A network with its parameters' first values, served by a backend on some
     /// threads.
     pub fn new(declaration: Declaration, backend: Backend, seed: u64, threads: usize) -> Engine {
+        let mut generator = Generator::new(seed);
         // Inputs come first, then targets.
         let place = |i: usize| {
             let targets = declaration.inputs.iter().map(|input| input.is_target);
@@ -102,7 +106,8 @@ impl Engine {
         Engine {
             in_batch: inputs.clone().map(|i| Some(place(i))).collect(),
             in_input: inputs.map(in_input).collect(),
-            parameters: Parameters::new(&declaration, seed),
+            parameters: Parameters::new(&declaration, &mut generator),
+            generator,
             declaration: Arc::new(declaration),
             backend,
             threads,
@@ -112,7 +117,8 @@ impl Engine {
     }
 
     /// Runs a purpose on arrays: inputs in declared order, and then targets
-    /// unless it predicts.
+    /// unless it predicts. All steps are made with one optimizer; see
+    /// [`Engine::forget_steps`].
     ///
     /// # Errors
     /// [`Error::Shape`](crate::Error::Shape) and its neighbours for arrays that
@@ -137,7 +143,7 @@ impl Engine {
             self.compiled.insert(key, compiled);
         }
         let compiled = &self.compiled[&key];
-        Ok(compiled.run(&mut self.arena, &mut self.parameters.memory, feeds, purpose))
+        Ok(compiled.run(&mut self.arena, &mut self.parameters.memory, feeds, purpose, self.threads))
     }
 
     /// A view of a parameter, by its place in the declaration.
@@ -165,7 +171,8 @@ impl Engine {
         &self.declaration
     }
 
-    /// Forgets code for steps: another optimizer comes.
+    /// Forgets code for steps. Steps are compiled with the optimizer of the
+    /// first, so this comes before a step with another one.
     pub fn forget_steps(&mut self) {
         self.compiled.retain(|(kind, _), _| *kind != Kind::Step);
     }

@@ -68,18 +68,20 @@ pub(super) fn lower(kernel: &Kernel, product: &Product, isa: &Isa) -> Program {
 /// Below this, panels of columns are too few to share out.
 const FEW_PANELS: usize = 4;
 
-/// Vectors of columns in a tile: with three rows of three vectors, nine sums,
-/// three vectors and one broadcast fit in 16 registers. Three by twelve columns
-/// measured best of the tiles that fit.
-const VECTORS: usize = 3;
+/// Vectors of columns in a tile: with five rows of two vectors, ten sums, two
+/// vectors, a broadcast and what multiply-adds move fit in 16 registers. Five
+/// by eight columns measured best of the tiles that fit.
+const VECTORS: usize = 2;
+
+/// Terms of the sum that are written out in one iteration.
+const UNROLLED: usize = 4;
 
 /// Rows of a tile that is so many vectors wide: as many as leave registers for
-/// the vectors, a broadcast and a moved sum.
+/// the vectors, a broadcast and moved sums.
 fn rows_of_tile(isa: &Isa, vectors: usize) -> usize {
     match vectors {
         1 => (isa.registers - 4) / 2,
-        2 => (isa.registers - 5) / 2,
-        _ => (isa.registers - vectors - 2) / vectors,
+        _ => (isa.registers - 6) / vectors,
     }
 }
 
@@ -137,27 +139,20 @@ fn write_tile(w: &mut Writer<'_>, product: &Product, axes: usize, tile: &Run, pa
         .map(|_| (0..panel.size).map(|_| w.start(0f32.to_bits())).collect())
         .collect();
 
-    for (i, size) in product.summed.iter().enumerate() {
-        w.open(*size, Some((rows_axis + 2 + i, 1)));
+    let (last, around) = product.summed.split_last().map_or((1, &[][..]), |(n, o)| (*n, o));
+    let axis = rows_axis + 2;
+    for (i, size) in around.iter().enumerate() {
+        w.open(*size, Some((axis + i, 1)));
     }
-    let columns: Vec<Register> = (0..panel.size)
-        .map(|vector| {
-            let to = w.register(Kind::Float);
-            let load = w.load(to, &product.b, &point(0, vector));
-            w.push(load);
-            to
-        })
-        .collect();
-    for (row, sums) in sums.iter().enumerate() {
-        let a = w.register(Kind::Float);
-        let load = w.load(a, &product.a, &point(row, 0));
-        w.push(load);
-        for (column, sum) in columns.iter().zip(sums) {
-            let operands = vec![a, *column, *sum];
-            w.push(Instruction::Apply { to: *sum, scalar: Scalar::MulAdd, operands });
-        }
+    let axis = axis + around.len();
+    let whole = last / UNROLLED;
+    if whole > 0 {
+        w.open(whole, Some((axis, UNROLLED)));
+        write_terms(w, product, &sums, &point, axis, 0..UNROLLED);
+        w.close();
     }
-    w.close_outer(product.summed.len());
+    write_terms(w, product, &sums, &point, axis, whole * UNROLLED..last);
+    w.close_outer(around.len());
 
     for (row, sums) in sums.iter().enumerate() {
         for (vector, sum) in sums.iter().enumerate() {
@@ -168,4 +163,45 @@ fn write_tile(w: &mut Writer<'_>, product: &Product, axes: usize, tile: &Run, pa
             }
         }
     }
+}
+
+/// Adds terms to all sums of a tile, each in ascending order. Every second term
+/// goes through the tile backwards: a multiply-add of x86 overwrites one of its
+/// factors, so that sums shift by a register each time, and this shifts them
+/// back without a move.
+fn write_terms(
+    w: &mut Writer<'_>,
+    product: &Product,
+    sums: &[Vec<Register>],
+    point: &impl Fn(usize, usize) -> Point,
+    axis: usize,
+    terms: std::ops::Range<usize>,
+) {
+    for term in terms {
+        let load = |w: &mut Writer<'_>, access: &Access, mut at: Point| {
+            // A product of single numbers has no axis to sum over.
+            if let Some(offset) = at.offsets.get_mut(axis) {
+                *offset = term;
+            }
+            let to = w.register(Kind::Float);
+            let load = w.load(to, access, &at);
+            w.push(load);
+            to
+        };
+        let columns: Vec<Register> =
+            (0..sums[0].len()).map(|vector| load(w, &product.b, point(0, vector))).collect();
+        let backwards = term % 2 == 1;
+        for row in in_order(sums.len(), backwards) {
+            let a = load(w, &product.a, point(row, 0));
+            for column in in_order(columns.len(), backwards) {
+                let to = sums[row][column];
+                let operands = vec![a, columns[column], to];
+                w.push(Instruction::Apply { to, scalar: Scalar::MulAdd, operands });
+            }
+        }
+    }
+}
+
+fn in_order(n: usize, backwards: bool) -> impl Iterator<Item = usize> {
+    (0..n).map(move |i| if backwards { n - 1 - i } else { i })
 }

@@ -90,6 +90,7 @@ impl<'a> Writer<'a> {
             tensors: self.tensors,
             registers: self.registers,
             parallel: self.parallel,
+            shared: self.kernel.work() >= SHARED_WORK,
             body: outermost.body,
         }
     }
@@ -261,18 +262,30 @@ impl<'a> Writer<'a> {
         let axes = self.depends[e.0 as usize];
         let loops = self.loops.iter().enumerate().filter(|(axis, _)| axes >> axis & 1 == 1);
         let loops = loops.filter_map(|(_, l)| l.map(|(_, _, depth)| depth)).max().unwrap_or(0);
-        loops.max(self.reduced_depth(e, point))
+        loops.max(self.ready_depth(e, point))
     }
 
-    fn reduced_depth(&self, e: Expr, point: &Point) -> usize {
+    /// The depth at which all is there that a formula needs.
+    fn ready_depth(&self, e: Expr, point: &Point) -> usize {
         match self.kernel.formulas.term(e) {
             Term::Reduced(number) => {
                 let on = self.masked(self.depends[e.0 as usize], &point.offsets);
                 self.reduced[&(*number, on)].1
             }
-            Term::Apply(_, x) => x.iter().map(|x| self.reduced_depth(*x, point)).max().unwrap_or(0),
+            // What the kernel overwrites is read by the thread that does so,
+            // inside of its share of the loop.
+            Term::Load(i, _) if self.overwrites(self.kernel.loads[*i].tensor) => {
+                1.min(self.scopes.len() - 1)
+            }
+            Term::Apply(_, x) => x.iter().map(|x| self.ready_depth(*x, point)).max().unwrap_or(0),
             _ => 0,
         }
+    }
+
+    /// Whether the kernel may write the memory that a load reads: only
+    /// parameters are overwritten, so whoever stores one is taken to.
+    fn overwrites(&self, tensor: usize) -> bool {
+        self.kernel.overwritten.contains(&tensor)
     }
 
     /// A load of an access at a point.
@@ -328,6 +341,10 @@ impl<'a> Writer<'a> {
         (0..n).step_by(lanes).map(point).collect()
     }
 }
+
+/// Elementary operations below which a kernel stays on one thread: some 20 µs,
+/// which is what it takes threads to meet before and after with some gain left.
+const SHARED_WORK: usize = 400_000;
 
 /// The axes along which an access moves, as bits.
 fn moves(access: &Access) -> u32 {

@@ -1,0 +1,195 @@
+//! Instructions, one by one.
+
+use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
+use cranelift_codegen::ir::types::{F32X4, I8X16, I32, I32X4};
+use cranelift_codegen::ir::{InstBuilder, Value};
+
+use super::{Emitter, Held, LANES, Load, memory, vector};
+use crate::codegen::pointers::Pointer;
+use crate::error::Error;
+use crate::kernel::program::{Instruction, Register};
+use crate::kernel::scalar::Scalar;
+
+impl Emitter<'_, '_> {
+    pub(super) fn instruction(&mut self, instruction: &Instruction) -> Result<(), Error> {
+        match instruction {
+            Instruction::Constant { to, bits } => self.hold(*to, Held::Constant([*bits; LANES])),
+            Instruction::Copy { to, from } => {
+                let value = match self.held[from.0 as usize] {
+                    held @ Held::Constant(_) => held,
+                    _ => Held::Value(self.read(*from)),
+                };
+                self.hold(*to, value);
+            }
+            Instruction::Load { to, from, stride, lanes } => {
+                let (pointer, displacement) = self.tensors.pointer(from)?;
+                let load = Load {
+                    kind: self.program.registers[to.0 as usize],
+                    pointer: self.pointers[&pointer],
+                    displacement,
+                    stride: stride_bytes(*stride)?,
+                    lanes: *lanes,
+                };
+                self.hold(*to, Held::Late(load));
+                self.late.push(*to);
+            }
+            Instruction::Store { to, from, stride, lanes } => {
+                let value = self.read(*from);
+                // What is still to be loaded may be what this overwrites.
+                self.flush();
+                let (pointer, displacement) = self.tensors.pointer(to)?;
+                let pointer = self.pointers[&pointer];
+                if *lanes == LANES && *stride == 1 {
+                    self.builder.ins().store(memory(), value, pointer, displacement);
+                } else {
+                    let value = self.cast(value, F32X4);
+                    let stride = stride_bytes(*stride)?;
+                    for lane in 0..*lanes {
+                        let x = self.builder.ins().extractlane(value, lane as u8);
+                        let at = displacement + lane as i32 * stride;
+                        self.builder.ins().store(memory(), x, pointer, at);
+                    }
+                }
+            }
+            Instruction::Position { to, offset, steps, stride } => {
+                let lanes: [u32; LANES] = std::array::from_fn(|i| (offset + i * stride) as u32);
+                if steps.is_empty() {
+                    self.hold(*to, Held::Constant(lanes));
+                } else {
+                    let position = self.pointers[&Pointer::position(steps)];
+                    let position = self.builder.ins().ireduce(I32, position);
+                    let position = self.builder.ins().splat(I32X4, position);
+                    let lanes = self.constant(lanes, I32X4);
+                    let value = self.builder.ins().iadd(position, lanes);
+                    self.hold(*to, Held::Value(value));
+                }
+            }
+            Instruction::Apply { to, scalar, operands } => {
+                let value = self.apply(*scalar, operands);
+                self.hold(*to, Held::Value(value));
+            }
+            Instruction::Keep { to, from, lanes, bits } => {
+                let value = self.read(*from);
+                let ty = vector(self.program.registers[from.0 as usize]);
+                let value = self.cast(value, I32X4);
+                let mask = std::array::from_fn(|i| if i < *lanes { !0 } else { 0 });
+                let mask = self.constant(mask, I32X4);
+                let mut value = self.builder.ins().band(value, mask);
+                if *bits != 0 && *lanes < LANES {
+                    let rest = std::array::from_fn(|i| if i < *lanes { 0 } else { *bits });
+                    let rest = self.constant(rest, I32X4);
+                    value = self.builder.ins().bor(value, rest);
+                }
+                let value = self.cast(value, ty);
+                self.hold(*to, Held::Value(value));
+            }
+            Instruction::Rotate { to, from, by } => {
+                let value = self.read(*from);
+                let ty = vector(self.program.registers[from.0 as usize]);
+                let value = self.cast(value, I8X16);
+                let bytes: Vec<u8> = (0..16).map(|i| ((i + 4 * by) % 16) as u8).collect();
+                let bytes = self.builder.func.dfg.immediates.push(bytes.into());
+                let value = self.builder.ins().shuffle(value, value, bytes);
+                let value = self.cast(value, ty);
+                self.hold(*to, Held::Value(value));
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, scalar: Scalar, operands: &[Register]) -> Value {
+        let operands = self.ordered(scalar, operands);
+        let x: Vec<Value> = operands.iter().map(|r| self.read(*r)).collect();
+        match scalar {
+            Scalar::Add => self.builder.ins().fadd(x[0], x[1]),
+            Scalar::Sub => self.builder.ins().fsub(x[0], x[1]),
+            Scalar::Mul => self.builder.ins().fmul(x[0], x[1]),
+            Scalar::Div => self.builder.ins().fdiv(x[0], x[1]),
+            // These two shapes, and no others, become `maxps` and `minps`.
+            Scalar::Max => {
+                let mask = self.builder.ins().fcmp(FloatCC::LessThan, x[1], x[0]);
+                let mask = self.cast(mask, F32X4);
+                self.builder.ins().bitselect(mask, x[0], x[1])
+            }
+            Scalar::Min => {
+                let mask = self.builder.ins().fcmp(FloatCC::LessThan, x[0], x[1]);
+                let mask = self.cast(mask, F32X4);
+                self.builder.ins().bitselect(mask, x[0], x[1])
+            }
+            Scalar::Neg => {
+                let bits = self.cast(x[0], I32X4);
+                let sign = self.constant([0x8000_0000; LANES], I32X4);
+                let bits = self.builder.ins().bxor(bits, sign);
+                self.cast(bits, F32X4)
+            }
+            Scalar::Abs => {
+                let bits = self.cast(x[0], I32X4);
+                let mask = self.constant([0x7FFF_FFFF; LANES], I32X4);
+                let bits = self.builder.ins().band(bits, mask);
+                self.cast(bits, F32X4)
+            }
+            Scalar::Sqrt => self.builder.ins().sqrt(x[0]),
+            Scalar::MulAdd => self.builder.ins().fma(x[0], x[1], x[2]),
+            Scalar::Greater => self.builder.ins().fcmp(FloatCC::GreaterThan, x[0], x[1]),
+            Scalar::GreaterEqual => {
+                self.builder.ins().fcmp(FloatCC::GreaterThanOrEqual, x[0], x[1])
+            }
+            Scalar::Equal => self.builder.ins().fcmp(FloatCC::Equal, x[0], x[1]),
+            Scalar::Select => {
+                let (a, b) = (self.cast(x[1], I32X4), self.cast(x[2], I32X4));
+                let bits = self.builder.ins().bitselect(x[0], a, b);
+                self.cast(bits, F32X4)
+            }
+            Scalar::IntAdd => self.builder.ins().iadd(x[0], x[1]),
+            Scalar::IntSub => self.builder.ins().isub(x[0], x[1]),
+            Scalar::IntEqual => self.builder.ins().icmp(IntCC::Equal, x[0], x[1]),
+            Scalar::IntGreater => self.builder.ins().icmp(IntCC::SignedGreaterThan, x[0], x[1]),
+            Scalar::And => self.builder.ins().band(x[0], x[1]),
+            Scalar::Or => self.builder.ins().bor(x[0], x[1]),
+            Scalar::ShiftLeft(by) => {
+                let by = self.builder.ins().iconst(I32, i64::from(by));
+                self.builder.ins().ishl(x[0], by)
+            }
+            Scalar::ShiftRight(by) => {
+                let by = self.builder.ins().iconst(I32, i64::from(by));
+                self.builder.ins().sshr(x[0], by)
+            }
+            Scalar::ToFloat => self.builder.ins().fcvt_from_sint(F32X4, x[0]),
+            Scalar::ToBits => self.cast(x[0], I32X4),
+            Scalar::FromBits => self.cast(x[0], F32X4),
+        }
+    }
+
+    /// Operands that may be exchanged, in the better order: what comes from
+    /// memory second; first, for a sum of products, what is needed no longer,
+    /// because x86's instruction overwrites it.
+    fn ordered(&self, scalar: Scalar, operands: &[Register]) -> Vec<Register> {
+        let mut operands = operands.to_vec();
+        let exchange = match scalar {
+            Scalar::Add
+            | Scalar::Mul
+            | Scalar::Equal
+            | Scalar::IntAdd
+            | Scalar::IntEqual
+            | Scalar::And
+            | Scalar::Or => !self.in_register(operands[0]) && self.in_register(operands[1]),
+            Scalar::MulAdd => {
+                let last = &self.last_reads[self.next];
+                !last.contains(&operands[0]) && last.contains(&operands[1])
+            }
+            _ => false,
+        };
+        if exchange {
+            operands.swap(0, 1);
+        }
+        operands
+    }
+}
+
+/// All lanes must be within reach of one pointer.
+fn stride_bytes(stride: usize) -> Result<i32, Error> {
+    i32::try_from(4 * stride)
+        .ok()
+        .filter(|bytes| *bytes <= i32::MAX / 8)
+        .ok_or_else(|| Error::Codegen(format!("lanes are {stride} elements apart")))
+}

@@ -1,0 +1,243 @@
+//! Loops, and the pointers that move with them.
+
+use std::collections::HashMap;
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::types::I64;
+use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, Value};
+
+use super::{Emitter, Held, vector};
+use crate::codegen::liveness;
+use crate::codegen::pointers::Pointer;
+use crate::error::Error;
+use crate::kernel::program::{Count, Loop, Register};
+
+/// Up to so many pointers that move alike are moved one by one. More share an
+/// offset, which costs one addition for all and an index in each address.
+const OWN_POINTERS: usize = 2;
+
+impl Emitter<'_, '_> {
+    /// A loop. The test is at its end; only a parallel one may run no time at
+    /// all, and then is tested before.
+    pub(super) fn repeat(&mut self, l: &Loop) -> Result<(), Error> {
+        self.flush();
+        let whole = self.range;
+        let parallel = matches!(l.count, Count::Parallel { .. });
+        if let Count::Parallel { first, count } = l.count {
+            self.range = self.share(whole, first, count);
+        }
+        if l.count == Count::Fixed(1) {
+            for pointer in self.tensors.needed(&l.body)? {
+                let start = self.pointers[&pointer.outside(l.counter)];
+                self.pointers.insert(pointer, start);
+            }
+            self.body(&l.body)?;
+            self.flush();
+            return Ok(());
+        }
+
+        let inductions = self.inductions(l)?;
+        let carried = liveness::carried(&l.body);
+        let mut initial: Vec<Value> = inductions.moving.iter().map(|m| m.start).collect();
+        for r in &carried {
+            let value = self.read(*r);
+            initial.push(value);
+        }
+        // A parallel loop may be skipped: what it changes meets what was before.
+        let mut kept = Vec::new();
+        if parallel {
+            for r in liveness::written(&l.body) {
+                if !matches!(self.held[r.0 as usize], Held::Nothing) {
+                    kept.push((r, self.read(r)));
+                }
+            }
+        }
+
+        let body = self.builder.create_block();
+        let exit = self.builder.create_block();
+        let skip: Vec<Value> = kept.iter().map(|(_, value)| *value).collect();
+        if parallel {
+            let (begin, end) = self.range;
+            let some = self.builder.ins().icmp(IntCC::SignedLessThan, begin, end);
+            self.builder.ins().brif(some, body, &args(&initial), exit, &args(&skip));
+        } else {
+            self.builder.ins().jump(body, &args(&initial));
+        }
+
+        self.builder.switch_to_block(body);
+        let inside: Vec<Value> =
+            inductions.moving.iter().map(|_| self.builder.append_block_param(body, I64)).collect();
+        for r in &carried {
+            let ty = vector(self.program.registers[r.0 as usize]);
+            self.held[r.0 as usize] = Held::Value(self.builder.append_block_param(body, ty));
+        }
+        let outer = self.pointers.clone();
+        for (pointer, at) in &inductions.pointers {
+            let value = match *at {
+                At::Fixed(value) => value,
+                At::Moving(i) => inside[i],
+                At::Offset(start, i) => self.builder.ins().iadd(start, inside[i]),
+            };
+            self.pointers.insert(pointer.clone(), value);
+        }
+        self.body(&l.body)?;
+        self.flush();
+
+        let mut again = Vec::new();
+        for (moving, value) in inductions.moving.iter().zip(&inside) {
+            let step = self.builder.ins().iconst(I64, moving.step);
+            again.push(self.builder.ins().iadd(*value, step));
+        }
+        let (tested, limit) = (again[inductions.tested], inductions.limit);
+        for r in &carried {
+            let value = self.read(*r);
+            again.push(value);
+        }
+        let last: Vec<Value> = kept.iter().map(|(r, _)| self.read(*r)).collect();
+        let limit = match limit {
+            Limit::Value(value) => value,
+            Limit::Number(n) => self.builder.ins().iconst(I64, n),
+        };
+        let more = self.builder.ins().icmp(IntCC::NotEqual, tested, limit);
+        self.builder.ins().brif(more, body, &args(&again), exit, &args(&last));
+        self.builder.switch_to_block(exit);
+        self.pointers = outer;
+        self.range = whole;
+        if parallel {
+            self.after_parallel(l, &kept, exit);
+        }
+        Ok(())
+    }
+
+    fn after_parallel(&mut self, l: &Loop, kept: &[(Register, Value)], exit: Block) {
+        for r in liveness::written(&l.body) {
+            self.held[r.0 as usize] = Held::Nothing;
+        }
+        for (r, _) in kept {
+            let ty = vector(self.program.registers[r.0 as usize]);
+            self.held[r.0 as usize] = Held::Value(self.builder.append_block_param(exit, ty));
+        }
+    }
+
+    /// Decides what a loop moves, and computes before it where that starts and
+    /// where one of them ends.
+    fn inductions(&mut self, l: &Loop) -> Result<Inductions, Error> {
+        let needed = self.tensors.needed(&l.body)?;
+        let mut steps: HashMap<i64, usize> = HashMap::new();
+        for pointer in &needed {
+            *steps.entry(pointer.step(l.counter)).or_default() += 1;
+        }
+        let mut moving: Vec<Moving> = Vec::new();
+        let mut shared: HashMap<i64, usize> = HashMap::new();
+        let mut pointers = Vec::new();
+        for pointer in needed {
+            let start = self.pointers[&pointer.outside(l.counter)];
+            let step = pointer.step(l.counter);
+            let at = if step == 0 {
+                At::Fixed(start)
+            } else if steps[&step] <= OWN_POINTERS {
+                let start = self.advanced(Some(start), step, l.count);
+                moving.push(Moving { start, step, shared: false });
+                At::Moving(moving.len() - 1)
+            } else {
+                let i = *shared.entry(step).or_insert_with(|| {
+                    let start = self.advanced(None, step, l.count);
+                    moving.push(Moving { start, step, shared: true });
+                    moving.len() - 1
+                });
+                At::Offset(start, i)
+            };
+            pointers.push((pointer, at));
+        }
+        if moving.is_empty() {
+            let start = self.advanced(None, 1, l.count);
+            moving.push(Moving { start, step: 1, shared: true });
+        }
+        let tested = moving.iter().position(|m| m.shared).unwrap_or(0);
+        let Moving { start, step, shared } = moving[tested];
+        let limit = match l.count {
+            Count::Fixed(n) if shared => Limit::Number(n as i64 * step),
+            Count::Fixed(n) => {
+                let bytes = self.builder.ins().iconst(I64, n as i64 * step);
+                Limit::Value(self.builder.ins().iadd(start, bytes))
+            }
+            Count::Parallel { .. } => {
+                let (begin, end) = self.range;
+                let iterations = self.builder.ins().isub(end, begin);
+                let step = self.builder.ins().iconst(I64, step);
+                let bytes = self.builder.ins().imul(iterations, step);
+                Limit::Value(self.builder.ins().iadd(start, bytes))
+            }
+        };
+        Ok(Inductions { moving, pointers, tested, limit })
+    }
+
+    /// What of a range of the program's parallel iterations is a loop's, counted
+    /// from the loop's first.
+    fn share(
+        &mut self,
+        (begin, end): (Value, Value),
+        first: usize,
+        count: usize,
+    ) -> (Value, Value) {
+        if first == 0 && count == self.program.parallel {
+            return (begin, end);
+        }
+        let low = self.builder.ins().iconst(I64, first as i64);
+        let high = self.builder.ins().iconst(I64, (first + count) as i64);
+        let [begin, end] = [begin, end].map(|x| {
+            let x = self.builder.ins().smax(x, low);
+            let x = self.builder.ins().smin(x, high);
+            self.builder.ins().isub(x, low)
+        });
+        (begin, end)
+    }
+
+    /// `start`, or zero, as it is in a loop's first iteration.
+    fn advanced(&mut self, start: Option<Value>, step: i64, count: Count) -> Value {
+        match (start, count) {
+            (Some(start), Count::Fixed(_)) => start,
+            (None, Count::Fixed(_)) => self.builder.ins().iconst(I64, 0),
+            (start, Count::Parallel { .. }) => {
+                let step = self.builder.ins().iconst(I64, step);
+                let offset = self.builder.ins().imul(self.range.0, step);
+                start.map_or(offset, |start| self.builder.ins().iadd(start, offset))
+            }
+        }
+    }
+}
+
+/// What a loop moves: a pointer, or an offset that pointers share.
+#[derive(Clone, Copy)]
+struct Moving {
+    start: Value,
+    step: i64,
+    shared: bool,
+}
+
+/// Where a loop's body finds a pointer.
+enum At {
+    /// It does not move.
+    Fixed(Value),
+    /// It is moved itself.
+    Moving(usize),
+    /// So far from where it is before the loop.
+    Offset(Value, usize),
+}
+
+enum Limit {
+    Value(Value),
+    Number(i64),
+}
+
+struct Inductions {
+    moving: Vec<Moving>,
+    pointers: Vec<(Pointer, At)>,
+    /// Which of `moving` tells when the loop ends, and its value then.
+    tested: usize,
+    limit: Limit,
+}
+
+fn args(values: &[Value]) -> Vec<BlockArg> {
+    values.iter().map(|value| BlockArg::Value(*value)).collect()
+}

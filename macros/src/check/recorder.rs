@@ -1,0 +1,365 @@
+//! Drives the builder, puts its mistakes on their tokens, and writes down every call that went
+//! well, so that the generated code can make the same ones.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use bilro_compiler::error::{Mistake as CompilerMistake, Site};
+use bilro_compiler::graph::NodeId;
+use bilro_compiler::network::{Builder, Init, LayerId, LossReduction, Network};
+use bilro_compiler::ops::Attributes;
+use bilro_compiler::shape::{Dim, Fact, Product, Type};
+use proc_macro2::Ident;
+
+use super::text;
+use crate::error::{Mistake, Place};
+
+/// A value, and the variable that holds it in the generated code.
+#[derive(Clone, Copy)]
+pub struct Value {
+    pub node: NodeId,
+    pub variable: usize,
+}
+
+/// A value as it is handed to a call.
+pub struct Operand {
+    /// `None` if a mistake hides it.
+    pub value: Option<Value>,
+    /// As the user wrote it.
+    pub text: String,
+    pub place: Place,
+}
+
+/// A call of the builder. Values are variables.
+pub enum Step {
+    Reserve {
+        name: String,
+    },
+    Input {
+        variable: usize,
+        name: String,
+        ty: Type,
+        is_target: bool,
+    },
+    Parameter {
+        variable: usize,
+        name: String,
+        dims: Vec<Dim>,
+        init: Init,
+    },
+    Number {
+        variable: usize,
+        value: f64,
+    },
+    Call {
+        variable: usize,
+        function: String,
+        operands: Vec<(usize, String)>,
+        attributes: Attributes,
+    },
+    Layer {
+        layer: usize,
+        name: Option<String>,
+        kind: String,
+        attributes: Attributes,
+    },
+    Apply {
+        variable: usize,
+        layer: usize,
+        x: (usize, String),
+    },
+    Bind {
+        name: String,
+        x: usize,
+    },
+    Output {
+        name: String,
+        x: usize,
+    },
+    Loss {
+        x: (usize, String),
+        reduction: LossReduction,
+    },
+    Metric {
+        name: String,
+        x: (usize, String),
+    },
+}
+
+/// What the compiler of Rust is to make sure of.
+pub struct Assertion {
+    pub condition: Condition,
+    /// What is wrong otherwise.
+    pub message: String,
+    pub place: Place,
+}
+
+/// A condition on constants.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum Condition {
+    /// Two counts are equal.
+    Same(Product, Product),
+    /// A size is at least 1.
+    Positive(Arc<str>),
+}
+
+impl Condition {
+    /// In one order, so that a condition is known again the other way round.
+    fn same(a: Product, b: Product) -> Condition {
+        match a.to_string() <= b.to_string() {
+            true => Condition::Same(a, b),
+            false => Condition::Same(b, a),
+        }
+    }
+
+    /// The symbols that it is about.
+    pub fn symbols(&self) -> Vec<&str> {
+        let mut symbols: Vec<&str> = match self {
+            Condition::Same(a, b) => a.symbols.iter().chain(&b.symbols).map(|s| &**s).collect(),
+            Condition::Positive(symbol) => vec![&**symbol],
+        };
+        symbols.sort_unstable();
+        symbols.dedup();
+        symbols
+    }
+}
+
+/// Where the parts of a call are.
+pub struct Blame<'a> {
+    pub call: Place,
+    pub operands: &'a [Place],
+    pub attributes: &'a [(String, Place)],
+}
+
+impl Blame<'_> {
+    fn on(call: Place) -> Blame<'static> {
+        Blame { call, operands: &[], attributes: &[] }
+    }
+
+    fn place(&self, site: &Site) -> Place {
+        match site {
+            Site::Call => self.call,
+            Site::Operand(i) => self.operands.get(*i).copied().unwrap_or(self.call),
+            Site::Attribute(name) => {
+                let attribute = self.attributes.iter().find(|(n, _)| n == name);
+                attribute.map_or(self.call, |(_, place)| *place)
+            }
+        }
+    }
+}
+
+/// See the [module](self).
+pub struct Recorder {
+    builder: Builder,
+    layers: Vec<LayerId>,
+    variables: usize,
+    known: HashSet<Condition>,
+    pub steps: Vec<Step>,
+    pub assertions: Vec<Assertion>,
+    pub mistakes: Vec<Mistake>,
+    /// The names of layers that the user gave none, where they stand.
+    pub unnamed: Vec<Ident>,
+}
+
+/// What a recorder leaves.
+pub struct Recorded {
+    pub steps: Vec<Step>,
+    pub assertions: Vec<Assertion>,
+    pub mistakes: Vec<Mistake>,
+    pub unnamed: Vec<Ident>,
+}
+
+impl Recorder {
+    pub fn new(name: &str) -> Recorder {
+        Recorder {
+            builder: Builder::new(name),
+            layers: Vec::new(),
+            variables: 0,
+            known: HashSet::new(),
+            steps: Vec::new(),
+            assertions: Vec::new(),
+            mistakes: Vec::new(),
+            unnamed: Vec::new(),
+        }
+    }
+
+    /// Adds a mistake of the builder's.
+    pub fn blame(&mut self, mistake: CompilerMistake, blame: &Blame<'_>) {
+        self.mistakes.push(Mistake::new(blame.place(&mistake.site), mistake.message));
+    }
+
+    /// Makes sure of a condition, once.
+    pub fn require(&mut self, condition: Condition, message: String, place: Place) {
+        if self.known.insert(condition.clone()) {
+            self.assertions.push(Assertion { condition, message, place });
+        }
+    }
+
+    /// The result of a call of the builder, with what it left undecided.
+    fn settle<T>(&mut self, result: Result<T, CompilerMistake>, blame: &Blame<'_>) -> Option<T> {
+        let facts = self.builder.take_facts();
+        match result {
+            Ok(value) => {
+                for Fact { left, right, mistake } in facts {
+                    let place = blame.place(&mistake.site);
+                    self.require(Condition::same(left, right), mistake.message, place);
+                }
+                Some(value)
+            }
+            Err(mistake) => {
+                self.blame(mistake, blame);
+                None
+            }
+        }
+    }
+
+    fn variable(&mut self, node: NodeId) -> Value {
+        self.variables += 1;
+        Value { node, variable: self.variables - 1 }
+    }
+
+    pub fn ty(&self, value: Value) -> &Type {
+        self.builder.graph().ty(value.node)
+    }
+
+    pub fn reserve(&mut self, name: &str) {
+        self.builder.reserve(name);
+        self.steps.push(Step::Reserve { name: name.into() });
+    }
+
+    pub fn input(&mut self, name: &Ident, ty: &Type, is_target: bool) -> Option<Value> {
+        let (name, blame) = (text(name), Blame::on(name.span().into()));
+        let node = match is_target {
+            true => self.builder.target(&name, ty.clone()),
+            false => self.builder.input(&name, ty.clone()),
+        };
+        let value = self.settle(node, &blame).map(|node| self.variable(node))?;
+        let variable = value.variable;
+        self.steps.push(Step::Input { variable, name, ty: ty.clone(), is_target });
+        Some(value)
+    }
+
+    pub fn parameter(
+        &mut self,
+        name: &str,
+        dims: Vec<Dim>,
+        init: Init,
+        blame: &Blame<'_>,
+    ) -> Option<Value> {
+        let node = self.builder.parameter(name, dims.clone(), init.clone());
+        let value = self.settle(node, blame).map(|node| self.variable(node))?;
+        let variable = value.variable;
+        self.steps.push(Step::Parameter { variable, name: name.into(), dims, init });
+        Some(value)
+    }
+
+    pub fn number(&mut self, x: f64) -> Value {
+        let node = self.builder.number(x);
+        let value = self.variable(node);
+        self.steps.push(Step::Number { variable: value.variable, value: x });
+        value
+    }
+
+    /// A function or an operator. Silent where an operand is hidden.
+    pub fn call(
+        &mut self,
+        function: &str,
+        operands: Vec<Operand>,
+        attributes: Attributes,
+        blame: &Blame<'_>,
+    ) -> Option<Value> {
+        let operands: Vec<(Value, String)> =
+            operands.into_iter().map(|x| Some((x.value?, x.text))).collect::<Option<_>>()?;
+        let nodes: Vec<(NodeId, &str)> =
+            operands.iter().map(|(x, text)| (x.node, text.as_str())).collect();
+        let node = self.builder.call(function, &nodes, &attributes);
+        let value = self.settle(node, blame).map(|node| self.variable(node))?;
+        self.steps.push(Step::Call {
+            variable: value.variable,
+            function: function.into(),
+            operands: operands.into_iter().map(|(x, text)| (x.variable, text)).collect(),
+            attributes,
+        });
+        Some(value)
+    }
+
+    /// A layer, with the name that it has.
+    pub fn layer(
+        &mut self,
+        name: Option<&str>,
+        kind: &str,
+        attributes: Attributes,
+        blame: &Blame<'_>,
+    ) -> Option<(usize, String)> {
+        let id = self.builder.layer(name, kind, &attributes);
+        let id = self.settle(id, blame)?;
+        let layer = self.layers.len();
+        self.layers.push(id);
+        self.steps.push(Step::Layer {
+            layer,
+            name: name.map(Into::into),
+            kind: kind.into(),
+            attributes,
+        });
+        Some((layer, self.builder.layer_name(id).into()))
+    }
+
+    /// A layer on a value. Silent where either is hidden.
+    pub fn apply(&mut self, layer: Option<usize>, x: Operand, call: Place) -> Option<Value> {
+        let (layer, of) = (layer?, x.value?);
+        let node = self.builder.apply(self.layers[layer], (of.node, &x.text));
+        let operands = [x.place];
+        let blame = Blame { call, operands: &operands, attributes: &[] };
+        let value = self.settle(node, &blame).map(|node| self.variable(node))?;
+        let x = (of.variable, x.text);
+        self.steps.push(Step::Apply { variable: value.variable, layer, x });
+        Some(value)
+    }
+
+    pub fn bind(&mut self, name: &str, x: Value) {
+        self.builder.bind(name, x.node);
+        self.steps.push(Step::Bind { name: name.into(), x: x.variable });
+    }
+
+    pub fn output(&mut self, name: &str, x: &Operand) {
+        let Some(value) = x.value else { return };
+        let result = self.builder.output(name, value.node);
+        if self.settle(result, &Blame::on(x.place)).is_some() {
+            self.steps.push(Step::Output { name: name.into(), x: value.variable });
+        }
+    }
+
+    pub fn loss(&mut self, x: Operand, reduction: LossReduction, call: Place) {
+        let Some(value) = x.value else { return };
+        let result = self.builder.loss((value.node, &x.text), reduction);
+        let operands = [x.place];
+        let blame = Blame { call, operands: &operands, attributes: &[] };
+        if self.settle(result, &blame).is_some() {
+            self.steps.push(Step::Loss { x: (value.variable, x.text), reduction });
+        }
+    }
+
+    pub fn metric(&mut self, name: &Ident, x: Operand) {
+        let Some(value) = x.value else { return };
+        let result = self.builder.metric(&text(name), (value.node, &x.text));
+        let operands = [x.place];
+        let call = name.span().into();
+        let blame = Blame { call, operands: &operands, attributes: &[] };
+        if self.settle(result, &blame).is_some() {
+            self.steps.push(Step::Metric { name: text(name), x: (value.variable, x.text) });
+        }
+    }
+
+    /// The network, if there was no mistake.
+    pub fn finish(self, name: Place) -> (Option<Network>, Recorded) {
+        let Recorder { builder, steps, assertions, mut mistakes, unnamed, .. } = self;
+        let mut network = None;
+        if mistakes.is_empty() {
+            match builder.finish() {
+                Ok(finished) => network = Some(finished),
+                Err(error) => mistakes.push(Mistake::new(name, error.to_string())),
+            }
+        }
+        (network, Recorded { steps, assertions, mistakes, unnamed })
+    }
+}

@@ -1,0 +1,324 @@
+//! Expressions that are values of the network.
+
+use bilro_compiler::error::nearest;
+use bilro_compiler::network::{find_function, find_layer, wrong_count};
+use bilro_compiler::ops::{self, Attributes};
+use proc_macro2::Ident;
+
+use super::arguments::number;
+use super::recorder::{Blame, Operand, Value};
+use super::{Checker, Meaning, text};
+use crate::ast::{Argument, Expr, ExprKind, Link};
+use crate::error::{Mistake, Place};
+
+/// Longer texts are shortened in messages.
+const LONG: usize = 60;
+
+/// An expression as messages show it.
+fn show(x: &Expr) -> String {
+    let x = x.inner();
+    let full = x.to_string();
+    match &x.kind {
+        _ if full.chars().count() <= LONG => full,
+        ExprKind::Call { receiver: None, function, .. } => format!("{function}(...)"),
+        ExprKind::Call { function, .. } => format!("... .{function}(...)"),
+        ExprKind::Chain { links, .. } => match links.last() {
+            Some(last) => format!("... -> {last}"),
+            None => full,
+        },
+        _ => full.chars().take(LONG).chain("...".chars()).collect(),
+    }
+}
+
+/// The start of a chain as messages show it.
+fn show_chain(first: &Expr, links: &[Link]) -> String {
+    let Some(last) = links.last() else { return show(first) };
+    let mut shown = show(first);
+    links.iter().for_each(|link| shown += &format!(" -> {link}"));
+    match shown.chars().count() <= LONG {
+        true => shown,
+        false => format!("{} -> ... -> {last}", show(first)),
+    }
+}
+
+/// What a name that is called stands for.
+enum Callee {
+    Layer(Option<usize>),
+    Function,
+    /// A mistake has been reported.
+    Hidden,
+}
+
+impl Checker<'_> {
+    pub(super) fn operand(&mut self, x: &Expr) -> Operand {
+        Operand { value: self.value(x), text: show(x), place: x.place }
+    }
+
+    /// The value of an expression; `None` if a mistake hides it.
+    pub(super) fn value(&mut self, x: &Expr) -> Option<Value> {
+        match &x.kind {
+            ExprKind::Number { .. } => self.number(x),
+            ExprKind::Name(name) => self.named(name),
+            ExprKind::Paren(x) => self.value(x),
+            ExprKind::Neg(minus, operand) => {
+                if matches!(operand.inner().kind, ExprKind::Number { .. }) {
+                    return self.number(x);
+                }
+                let operand = self.operand(operand);
+                self.operator("neg", *minus, vec![operand])
+            }
+            ExprKind::Binary(operator, place, a, b) => {
+                let operands = vec![self.operand(a), self.operand(b)];
+                self.operator(operator.function(), *place, operands)
+            }
+            ExprKind::Call { receiver, function, arguments } => {
+                let receiver = receiver.as_deref().map(|x| self.operand(x));
+                self.call(receiver, function, arguments)
+            }
+            ExprKind::Chain { first, links } => {
+                let mut y = self.operand(first);
+                for (i, link) in links.iter().enumerate() {
+                    let value = self.link(y, link);
+                    let place = first.place.to(link.name.span().into());
+                    y = Operand { value, text: show_chain(first, &links[..=i]), place };
+                }
+                y.value
+            }
+            ExprKind::Flag(_) | ExprKind::Path(_) | ExprKind::Block { .. } | ExprKind::List(_) => {
+                let message = match x.kind {
+                    ExprKind::List(_) => {
+                        format!("`{}` is a list, where a value of the network is expected", show(x))
+                    }
+                    _ => format!(
+                        "`{}` is not a value of the network: Rust's constants stand for sizes only",
+                        show(x)
+                    ),
+                };
+                self.mistake(Mistake::new(x.place, message));
+                None
+            }
+        }
+    }
+
+    fn number(&mut self, x: &Expr) -> Option<Value> {
+        match number(x).filter(|x| (*x as f32).is_finite()) {
+            Some(number) => Some(self.recorder.number(number)),
+            None => {
+                let message = format!("`{}` is not a 32-bit floating-point number", show(x));
+                self.mistake(Mistake::new(x.place, message));
+                None
+            }
+        }
+    }
+
+    fn operator(&mut self, function: &str, at: Place, operands: Vec<Operand>) -> Option<Value> {
+        let places: Vec<Place> = operands.iter().map(|x| x.place).collect();
+        let blame = Blame { call: at, operands: &places, attributes: &[] };
+        self.recorder.call(function, operands, Attributes::new(), &blame)
+    }
+
+    fn named(&mut self, name: &Ident) -> Option<Value> {
+        let key = text(name);
+        self.used.insert(key.clone());
+        let message = match self.names.get(&key) {
+            Some(Meaning::Value(value)) => return *value,
+            Some(Meaning::Unknown) => return None,
+            Some(Meaning::Layer(_)) => format!("`{key}` is a layer: use it as `{key}(x)`"),
+            None if self.declared.contains(&key) => {
+                format!("`{key}` is used before it is declared")
+            }
+            None if self.network.incomplete => return None,
+            None if find_function(&key).is_ok() => {
+                format!("`{key}` is a function: call it as `{key}(x)`")
+            }
+            None => {
+                let is_value = |(name, meaning): (&'_ String, &Meaning)| match meaning {
+                    Meaning::Layer(_) => None,
+                    _ => Some(name.clone()),
+                };
+                let mut values: Vec<String> = self.names.iter().filter_map(is_value).collect();
+                values.sort();
+                match nearest(&key, values.iter().map(String::as_str)) {
+                    Some(near) => format!("there is no value `{key}`; did you mean `{near}`?"),
+                    None if key.chars().all(|c| !c.is_lowercase()) => {
+                        format!("there is no value `{key}`: Rust's constants stand for sizes only")
+                    }
+                    None => format!("there is no value `{key}`"),
+                }
+            }
+        };
+        self.mistake(Mistake::new(name.span(), message));
+        None
+    }
+
+    fn callee(&mut self, name: &Ident) -> Callee {
+        let key = text(name);
+        self.used.insert(key.clone());
+        let message = match (self.names.get(&key), find_function(&key)) {
+            (Some(Meaning::Layer(layer)), _) => return Callee::Layer(*layer),
+            (Some(Meaning::Unknown), _) => return Callee::Hidden,
+            (_, Ok(_)) => return Callee::Function,
+            (Some(Meaning::Value(_)), Err(_)) => {
+                format!("`{key}` is a value, not a function or a layer")
+            }
+            (None, Err(_)) if self.declared.contains(&key) => {
+                format!("`{key}` is used before it is declared")
+            }
+            (None, Err(mistake)) => {
+                let is_layer = |m: &Meaning| matches!(m, Meaning::Layer(_));
+                let mut names: Vec<&str> =
+                    self.names.iter().filter(|(_, m)| is_layer(m)).map(|(n, _)| &**n).collect();
+                names.sort_unstable();
+                match nearest(&key, names) {
+                    Some(near) => {
+                        format!("there is no layer or function `{key}`; did you mean `{near}`?")
+                    }
+                    // It may be a layer whose declaration could not be read.
+                    None if self.network.incomplete => return Callee::Hidden,
+                    None => mistake.message,
+                }
+            }
+        };
+        self.mistake(Mistake::new(name.span(), message));
+        Callee::Hidden
+    }
+
+    fn call(
+        &mut self,
+        receiver: Option<Operand>,
+        name: &Ident,
+        arguments: &[Argument],
+    ) -> Option<Value> {
+        match self.callee(name) {
+            Callee::Layer(layer) => {
+                let mut operands: Vec<Operand> = receiver.into_iter().collect();
+                operands.extend(arguments.iter().map(|a| self.operand(&a.value)));
+                let key = text(name);
+                if let Some(named) = arguments.iter().find_map(|a| a.name.as_ref()) {
+                    let message = format!("`{key}` takes a value and nothing else: `{key}(x)`");
+                    self.mistake(Mistake::new(named.span(), message));
+                    return None;
+                }
+                let given = operands.len();
+                let (Some(x), 1) = (operands.pop(), given) else {
+                    let message = wrong_count(&key, 1, given, &format!("{key}(x)"));
+                    self.mistake(Mistake::new(name.span(), message));
+                    return None;
+                };
+                self.recorder.apply(layer, x, name.span().into())
+            }
+            Callee::Function => self.function(receiver, name, arguments),
+            Callee::Hidden => {
+                // What cannot be a value may have been meant as something else.
+                for x in arguments.iter().filter(|a| a.name.is_none()).map(|a| &a.value) {
+                    match x.inner().kind {
+                        ExprKind::List(_)
+                        | ExprKind::Flag(_)
+                        | ExprKind::Path(_)
+                        | ExprKind::Block { .. } => {}
+                        _ => {
+                            self.value(x);
+                        }
+                    }
+                }
+                None
+            }
+        }
+    }
+
+    fn function(
+        &mut self,
+        receiver: Option<Operand>,
+        name: &Ident,
+        arguments: &[Argument],
+    ) -> Option<Value> {
+        let key = text(name);
+        let entry = ops::find(&key)?;
+        let form = entry.call?;
+        let shown = form.show(entry.name);
+        let (unnamed, named): (Vec<&Argument>, Vec<&Argument>) =
+            arguments.iter().partition(|a| a.name.is_none());
+        let first = usize::from(receiver.is_some());
+        let given = first + unnamed.len();
+        let takes = form.operands.len();
+        let (values, rest) = unnamed.split_at(takes.saturating_sub(first).min(unnamed.len()));
+        let mut operands: Vec<Operand> = receiver.into_iter().collect();
+        operands.extend(values.iter().map(|a| self.operand(&a.value)));
+        if let Some(operand) = named
+            .iter()
+            .filter_map(|a| a.name.as_ref())
+            .find(|n| form.operands.iter().any(|o| n == o))
+        {
+            let message = format!("`{operand}` is given without its name: `{shown}`");
+            self.mistake(Mistake::new(operand.span(), message));
+            return None;
+        }
+        if given < takes || rest.len() > form.attributes.len() {
+            let most = takes + if given < takes { 0 } else { form.attributes.len() };
+            let message = wrong_count(&key, most, given, &shown);
+            self.mistake(Mistake::new(name.span(), message));
+            return None;
+        }
+        let names = form.attributes.iter().map(|a| a.name);
+        let attributes: Vec<(&Argument, Option<&str>)> = rest
+            .iter()
+            .copied()
+            .zip(names.map(Some))
+            .chain(named.iter().map(|a| (*a, None)))
+            .collect();
+        let call = name.span().into();
+        let (attributes, places) =
+            self.attributes(&key, call, form.attributes, &attributes, &shown)?;
+        let operand_places: Vec<Place> = operands.iter().map(|x| x.place).collect();
+        let blame = Blame { call, operands: &operand_places, attributes: &places };
+        self.recorder.call(&key, operands, attributes, &blame)
+    }
+
+    /// A value handed on to the next element of a chain.
+    fn link(&mut self, x: Operand, link: &Link) -> Option<Value> {
+        let key = text(&link.name);
+        let is_declared = self.names.contains_key(&key) || self.declared.contains(&key);
+        if is_declared || !key.starts_with(char::is_uppercase) {
+            let arguments = link.arguments.as_deref().unwrap_or_default();
+            return self.call(Some(x), &link.name, arguments);
+        }
+        let layer = self.new_layer(None, link);
+        self.recorder.apply(layer, x, link.name.span().into())
+    }
+
+    /// A layer made from its kind and attributes.
+    pub(super) fn new_layer(&mut self, name: Option<&str>, link: &Link) -> Option<usize> {
+        let kind = text(&link.name);
+        let call = Place::from(link.name.span());
+        let entry = match find_layer(&kind) {
+            Ok(entry) => entry,
+            Err(mistake) => {
+                self.mistake(Mistake::new(call, mistake.message));
+                return None;
+            }
+        };
+        let arguments = link.arguments.as_deref().unwrap_or_default();
+        let (unnamed, named): (Vec<&Argument>, Vec<&Argument>) =
+            arguments.iter().partition(|a| a.name.is_none());
+        let positional = match entry.positional(unnamed.len()) {
+            Ok(names) => names,
+            Err(mistake) => {
+                self.mistake(Mistake::new(call, mistake.message));
+                return None;
+            }
+        };
+        let arguments: Vec<(&Argument, Option<&str>)> = unnamed
+            .into_iter()
+            .zip(positional.iter().copied().map(Some))
+            .chain(named.into_iter().map(|a| (a, None)))
+            .collect();
+        let (attributes, places) =
+            self.attributes(&kind, call, entry.attributes, &arguments, &entry.show())?;
+        let blame = Blame { call, operands: &[], attributes: &places };
+        let (layer, own) = self.recorder.layer(name, &kind, attributes, &blame)?;
+        if name.is_none() {
+            self.recorder.unnamed.push(Ident::new(&own, link.name.span()));
+        }
+        Some(layer)
+    }
+}

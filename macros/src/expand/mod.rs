@@ -1,0 +1,139 @@
+//! A checked network as Rust: the struct, the module of its types, and what makes the two a
+//! network of the runtime.
+//!
+//! Of a network with mistakes as much is made as is known, so that code that uses it has no errors
+//! of its own. What is not known has the type `Unknown`: one with an error in it, about which
+//! rustc says nothing more.
+
+mod declaration;
+mod types;
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{format_ident, quote};
+use syn::Attribute;
+
+use crate::ast::Network;
+use crate::check::{Checked, text};
+use crate::error::Mistake;
+use declaration::Sizes;
+
+/// The code for a network, and its mistakes.
+pub fn expand(network: &Network, checked: &Checked, mistakes: &[Mistake]) -> TokenStream {
+    let module = module_name(&network.name);
+    let types = types::Types::new(network, checked, &module);
+    let errors: Vec<TokenStream> = mistakes.iter().map(Mistake::to_tokens).collect();
+    let (unknown, errors) = match errors.split_first() {
+        // The first error is told where the unknown type has it.
+        Some((first, rest)) if types.has_unknown() => (Some(first), rest),
+        _ => (None, &errors[..]),
+    };
+    let unknown = unknown.map(|error| {
+        quote! {
+            /// What a mistake hides.
+            pub type Unknown<'a> = [&'a (); #error];
+        }
+    });
+
+    let Network { attributes, visibility, name, generics, .. } = network;
+    let (impl_generics, type_generics, _) = generics.split_for_impl();
+    let conditions: Vec<_> = attributes.iter().filter(|a| a.path().is_ident("cfg")).collect();
+    let own = derived(attributes);
+    let derives = ["Clone", "Copy", "Debug"].into_iter().filter(|d| !own.iter().any(|o| o == d));
+    let derives = derives.map(|d| format_ident!("{d}"));
+    let doc = format!("What `{}` takes and gives.", text(name));
+    let structs = types.structs();
+    let methods = types.methods();
+    let classifier = types
+        .is_classifier()
+        .then(|| quote!(impl #impl_generics ::bilro::Classifier for #name #type_generics {}));
+    let examples = types.examples();
+    let sizes = Sizes::new(network, &checked.symbols);
+    let declaration = declaration::declaration(network, checked, &sizes);
+    let (constants, assertions) = match checked.declaration {
+        Some(_) => (sizes.constants(), declaration::assertions(checked, &sizes)),
+        None => Default::default(),
+    };
+    quote! {
+        #(#attributes)*
+        #[derive(#(#derives),*)]
+        #visibility struct #name #generics;
+
+        #(#conditions)*
+        #[doc = #doc]
+        #[allow(dead_code, reason = "who trains a network need not read all of it")]
+        #visibility mod #module {
+            #structs
+            #unknown
+        }
+
+        #(#conditions)*
+        const _: () = {
+            #constants
+
+            impl #impl_generics ::bilro::Network for #name #type_generics {
+                #methods
+                #declaration
+            }
+
+            #classifier
+            #examples
+            #assertions
+        };
+
+        #(#errors)*
+    }
+}
+
+/// The traits that the user derives.
+fn derived(attributes: &[Attribute]) -> Vec<Ident> {
+    let mut traits = Vec::new();
+    for attribute in attributes.iter().filter(|a| a.path().is_ident("derive")) {
+        // What is wrong with it, rustc says.
+        let _ = attribute.parse_nested_meta(|meta| {
+            traits.extend(meta.path.segments.last().map(|s| s.ident.clone()));
+            Ok(())
+        });
+    }
+    traits
+}
+
+/// `DigitNet` as `digit_net`.
+fn module_name(name: &Ident) -> Ident {
+    let written: Vec<char> = text(name).chars().collect();
+    let mut snake = String::new();
+    for (i, c) in written.iter().enumerate() {
+        let after_lower = i > 0 && !written[i - 1].is_uppercase() && written[i - 1] != '_';
+        let before_lower = i > 0
+            && written[i - 1].is_uppercase()
+            && written.get(i + 1).is_some_and(|next| next.is_lowercase());
+        if c.is_uppercase() && (after_lower || before_lower) {
+            snake.push('_');
+        }
+        snake.extend(c.to_lowercase());
+    }
+    let is_taken = snake == text(name) || syn::parse_str::<Ident>(&snake).is_err();
+    format_ident!("{snake}{}", if is_taken { "_" } else { "" }, span = name.span())
+}
+
+/// A local variable that no constant of the user's can be mistaken for.
+fn local(name: &str) -> Ident {
+    Ident::new(name, Span::mixed_site())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modules_are_in_snake_case() {
+        let module = |name| module_name(&format_ident!("{name}")).to_string();
+        assert_eq!(module("Digits"), "digits");
+        assert_eq!(module("DigitNet"), "digit_net");
+        assert_eq!(module("ResNet50"), "res_net50");
+        assert_eq!(module("HTTPServer"), "http_server");
+        assert_eq!(module("MLP"), "mlp");
+        assert_eq!(module("Two_Words"), "two_words");
+        assert_eq!(module("Match"), "match_");
+        assert_eq!(module("digits"), "digits_");
+    }
+}

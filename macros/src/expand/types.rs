@@ -1,0 +1,480 @@
+//! The structs of a network's module, and how they meet the arrays of the engine.
+
+use std::collections::HashSet;
+
+use bilro_compiler::shape::{DType, Shape};
+use proc_macro2::{Ident, Literal, TokenStream};
+use quote::{format_ident, quote};
+
+use super::local;
+use crate::ast::Network;
+use crate::check::{ArrayType, Checked, Field, InputField, Trained, text};
+
+/// The largest number of axes that has a type of its own in ndarray.
+const MOST_AXES: usize = 6;
+
+/// Names of structs that layers must not take.
+const TAKEN: [&str; 6] = ["Batch", "Input", "Output", "Parameters", "Gradients", "Unknown"];
+
+/// See the [module](self).
+pub struct Types<'a> {
+    network: &'a Network,
+    checked: &'a Checked,
+    module: &'a Ident,
+    groups: Vec<Group<'a>>,
+}
+
+/// A field of `Parameters` and `Gradients`.
+struct Group<'a> {
+    trained: &'a Trained,
+    kind: GroupKind,
+    about: String,
+}
+
+enum GroupKind {
+    /// A parameter of its own, with its number of axes.
+    One(usize),
+    /// The parameters of a layer, with their number of axes, in a struct of this name.
+    Layer { name: Ident, fields: Vec<(Ident, usize)> },
+    /// Hidden by a mistake.
+    Unknown,
+}
+
+#[derive(Clone, Copy)]
+enum Ownership {
+    View,
+    Owned,
+}
+
+/// The type of an array.
+fn array(ty: ArrayType, ownership: Ownership) -> TokenStream {
+    let element = if ty.real { quote!(f32) } else { quote!(u32) };
+    let rank = match ty.rank {
+        rank if rank <= MOST_AXES => Literal::usize_unsuffixed(rank).to_string(),
+        _ => "D".into(),
+    };
+    match ownership {
+        Ownership::View => {
+            let name = format_ident!("ArrayView{rank}");
+            quote!(::bilro::ndarray::#name<'a, #element>)
+        }
+        Ownership::Owned => {
+            let name = format_ident!("Array{rank}");
+            quote!(::bilro::ndarray::#name<#element>)
+        }
+    }
+}
+
+fn array_or_unknown(ty: Option<ArrayType>, ownership: Ownership) -> TokenStream {
+    match (ty, ownership) {
+        (Some(ty), _) => array(ty, ownership),
+        (None, Ownership::View) => quote!(Unknown<'a>),
+        (None, Ownership::Owned) => quote!(Unknown<'static>),
+    }
+}
+
+fn real(rank: usize) -> ArrayType {
+    ArrayType { real: true, rank }
+}
+
+/// `fc_1` as `Fc1`.
+fn camel(name: &str) -> String {
+    let mut camel = String::new();
+    for word in name.split('_') {
+        let mut letters = word.chars();
+        camel.extend(letters.next().into_iter().flat_map(char::to_uppercase));
+        camel.extend(letters);
+    }
+    let is_name = syn::parse_str::<Ident>(&camel).is_ok() && !TAKEN.contains(&&*camel);
+    if is_name { camel } else { format!("{camel}Layer") }
+}
+
+/// The user's documentation, or else what is known.
+fn docs(written: &TokenStream, known: &str) -> TokenStream {
+    match written.is_empty() {
+        true => quote!(#[doc = #known]),
+        false => written.clone(),
+    }
+}
+
+fn shape_of_examples(shape: &Shape) -> String {
+    match shape.dims.is_empty() {
+        true => "one number an example".into(),
+        false => format!("`{shape}` an example"),
+    }
+}
+
+impl<'a> Types<'a> {
+    pub fn new(network: &'a Network, checked: &'a Checked, module: &'a Ident) -> Types<'a> {
+        let mut types = Types { network, checked, module, groups: Vec::new() };
+        types.groups = match &checked.declaration {
+            Some(_) => types.known_groups(),
+            None => checked.trained.iter().map(unknown_group).collect(),
+        };
+        types
+    }
+
+    /// In the order of the compiler's parameters, which come layer by layer.
+    fn known_groups(&self) -> Vec<Group<'a>> {
+        let Some(declaration) = &self.checked.declaration else { return Vec::new() };
+        let mut groups: Vec<Group<'a>> = Vec::new();
+        let mut taken = HashSet::new();
+        for parameter in &declaration.parameters {
+            let rank = parameter.shape.rank();
+            let (owner, own) = match parameter.name.split_once('.') {
+                Some((layer, own)) => (layer, Some(own)),
+                None => (parameter.name.as_str(), None),
+            };
+            let Some(own) = own else {
+                let about = format!("`{}`", parameter.shape);
+                groups.extend(self.trained(owner).map(|trained| Group {
+                    trained,
+                    kind: GroupKind::One(rank),
+                    about,
+                }));
+                continue;
+            };
+            let last = groups.last_mut().filter(|g| text(&g.trained.name) == owner);
+            if let Some(Group { kind: GroupKind::Layer { fields, .. }, .. }) = last {
+                fields.push((format_ident!("{own}"), rank));
+            } else if let Some(trained) = self.trained(owner) {
+                let mut name = camel(owner);
+                while !taken.insert(name.clone()) {
+                    name.push('_');
+                }
+                let name = format_ident!("{name}");
+                let fields = vec![(format_ident!("{own}"), rank)];
+                let layer = declaration.layers.iter().find(|l| l.name == owner);
+                let about = layer.map_or(String::new(), |l| format!("`{}`", l.kind));
+                groups.push(Group { trained, kind: GroupKind::Layer { name, fields }, about });
+            }
+        }
+        groups
+    }
+
+    fn trained(&self, name: &str) -> Option<&'a Trained> {
+        self.checked.trained.iter().find(|t| text(&t.name) == name)
+    }
+
+    fn inputs(&self) -> impl Iterator<Item = &'a InputField> + Clone {
+        self.checked.inputs.iter().filter(|i| !i.is_target)
+    }
+
+    /// Inputs, then targets.
+    fn batch(&self) -> impl Iterator<Item = &'a InputField> + Clone {
+        self.inputs().chain(self.checked.inputs.iter().filter(|i| i.is_target))
+    }
+
+    fn is_stub(&self) -> bool {
+        self.checked.declaration.is_none()
+    }
+
+    /// Whether something has the type `Unknown`.
+    pub fn has_unknown(&self) -> bool {
+        let is_unknown = |field: &Field| field.array.is_none();
+        self.is_stub()
+            && (self.checked.inputs.iter().any(|i| is_unknown(&i.field))
+                || self.checked.outputs.iter().any(is_unknown)
+                || self.groups.iter().any(|g| matches!(g.kind, GroupKind::Unknown)))
+    }
+
+    /// The definitions.
+    pub fn structs(&self) -> TokenStream {
+        let name = text(&self.network.name);
+        let batch = self.feed(
+            "Batch",
+            format!("Inputs and targets of `{name}` for some examples, along the first axis."),
+            self.batch(),
+        );
+        let input = self.feed(
+            "Input",
+            format!("Inputs of `{name}` for some examples, along the first axis."),
+            self.inputs(),
+        );
+        let output = self.output();
+        let layers = self.groups.iter().filter_map(layer_struct);
+        let about = format!("The parameters of `{name}`.");
+        let parameters = self.group_struct("Parameters", &about, Ownership::View);
+        let about = format!("Gradients of the loss of `{name}` with respect to its parameters.");
+        let gradients = self.group_struct("Gradients", &about, Ownership::Owned);
+        quote! {
+            #batch
+            #input
+            #output
+            #(#layers)*
+            #parameters
+            #gradients
+        }
+    }
+
+    fn feed(
+        &self,
+        name: &str,
+        about: String,
+        inputs: impl Iterator<Item = &'a InputField> + Clone,
+    ) -> TokenStream {
+        let name = format_ident!("{name}");
+        // Views of more axes hold them in memory of their own.
+        let is_copy = inputs.clone().all(|i| i.field.array.is_some_and(|a| a.rank <= MOST_AXES));
+        let copy = is_copy.then(|| quote!(Copy,));
+        let fields = inputs.clone().map(|input| {
+            let Field { name, docs: written, array } = &input.field;
+            let ty = array_or_unknown(*array, Ownership::View);
+            let known = match &input.ty {
+                None => text(name),
+                Some(ty) => match &ty.dtype {
+                    DType::Real => format!("Reals: {}.", shape_of_examples(&ty.shape)),
+                    DType::Index { below } => {
+                        let shape = shape_of_examples(&ty.shape);
+                        format!("Whole numbers below {below}: {shape}.")
+                    }
+                },
+            };
+            let docs = docs(written, &known);
+            quote!(#docs pub #name: #ty,)
+        });
+        let empty = self.without_fields(inputs.clone().count());
+        quote! {
+            #[doc = #about]
+            #[derive(Clone, #copy Debug)]
+            pub struct #name<'a> { #(#fields)* #empty }
+        }
+    }
+
+    /// A field for the lifetime of a struct without others.
+    fn without_fields(&self, fields: usize) -> Option<TokenStream> {
+        (fields == 0).then(|| {
+            quote! {
+                /// There is nothing to it.
+                pub nothing: ::core::marker::PhantomData<&'a ()>,
+            }
+        })
+    }
+
+    fn output(&self) -> TokenStream {
+        let shapes: Vec<&Shape> = match &self.checked.declaration {
+            Some(declaration) => declaration.outputs().map(|(_, shape)| shape).collect(),
+            None => Vec::new(),
+        };
+        let fields = self.checked.outputs.iter().enumerate().map(|(i, field)| {
+            let Field { name, docs: written, array } = field;
+            let ty = array_or_unknown(*array, Ownership::Owned);
+            let known = match shapes.get(i) {
+                Some(shape) if shape.batched => format!("{}.", capital(&shape_of_examples(shape))),
+                Some(shape) => format!("`{shape}`, the same for all examples."),
+                None => text(name),
+            };
+            let docs = docs(written, &known);
+            quote!(#docs pub #name: #ty,)
+        });
+        let about = format!(
+            "What `{}` predicts: arrays with the examples along the first axis.",
+            text(&self.network.name)
+        );
+        quote! {
+            #[doc = #about]
+            #[derive(Clone, Debug)]
+            pub struct Output { #(#fields)* }
+        }
+    }
+
+    fn group_struct(&self, name: &str, about: &str, ownership: Ownership) -> TokenStream {
+        let name = format_ident!("{name}");
+        let fields = self.groups.iter().map(|group| {
+            let field = &group.trained.name;
+            let ty = match &group.kind {
+                GroupKind::One(rank) => array(real(*rank), ownership),
+                GroupKind::Layer { name, fields } => {
+                    let arrays = fields.iter().map(|(_, rank)| array(real(*rank), ownership));
+                    quote!(#name<#(#arrays),*>)
+                }
+                GroupKind::Unknown => array_or_unknown(None, ownership),
+            };
+            let docs = docs(&group.trained.docs, &group.about);
+            quote!(#docs pub #field: #ty,)
+        });
+        let (lifetime, empty) = match ownership {
+            Ownership::View => (Some(quote!(<'a>)), self.without_fields(self.groups.len())),
+            Ownership::Owned => (None, None),
+        };
+        quote! {
+            #[doc = #about]
+            #[derive(Clone, Debug)]
+            pub struct #name #lifetime { #(#fields)* #empty }
+        }
+    }
+
+    /// The associated types and the methods of the runtime's trait but one.
+    pub fn methods(&self) -> TokenStream {
+        let module = self.module;
+        let (inputs, batch) = (self.inputs().count(), self.batch().count());
+        let types = quote! {
+            type Batch<'a> = #module::Batch<'a>;
+            type Input<'a> = #module::Input<'a>;
+            type Output = #module::Output;
+            type Parameters<'a> = #module::Parameters<'a>;
+            type Gradients = #module::Gradients;
+            type BatchFeeds<'a> = [::bilro::network::Feed<'a>; #batch];
+            type InputFeeds<'a> = [::bilro::network::Feed<'a>; #inputs];
+        };
+        let (batch, input) = (local("batch"), local("input"));
+        let (arrays, views) = (local("arrays"), local("views"));
+        let (batch_feeds, input_feeds, output, parameters, gradients);
+        if self.is_stub() {
+            let never = quote!(::core::unreachable!("a network with mistakes does not compile"));
+            (batch_feeds, input_feeds) =
+                (quote!(let _ = #batch; #never), quote!(let _ = #input; #never));
+            (output, gradients) =
+                (quote!(let _ = #arrays; #never), quote!(let _ = #arrays; #never));
+            parameters = quote!(let _ = #views; #never);
+        } else {
+            let feed = |from: &Ident, input: &InputField| {
+                let name = &input.field.name;
+                let real = input.field.array.is_none_or(|a| a.real);
+                let function = format_ident!("{}", if real { "real" } else { "index" });
+                quote!(::bilro::private::#function(&#from.#name))
+            };
+            let feeds = self.batch().map(|i| feed(&batch, i));
+            batch_feeds = quote!([#(#feeds),*]);
+            let feeds = self.inputs().map(|i| feed(&input, i));
+            input_feeds = quote!([#(#feeds),*]);
+            let next = quote!(::bilro::private::next_array(&mut #arrays));
+            let fields = self.checked.outputs.iter().map(|o| &o.name);
+            let fields = fields.map(|name| quote!(#name: #next)).collect();
+            output = taken(&arrays, quote!(#module::Output), fields);
+            gradients = taken(&arrays, quote!(#module::Gradients), self.group_fields(&next));
+            let next = quote!(::bilro::private::next_view(&mut #views));
+            let mut fields = self.group_fields(&next);
+            if fields.is_empty() {
+                parameters = quote! {
+                    let _ = #views;
+                    #module::Parameters { nothing: ::core::marker::PhantomData }
+                };
+            } else {
+                parameters =
+                    taken(&views, quote!(#module::Parameters), std::mem::take(&mut fields));
+            }
+        }
+        quote! {
+            #types
+
+            fn batch_feeds<'a>(#batch: &'a Self::Batch<'_>) -> Self::BatchFeeds<'a> {
+                #batch_feeds
+            }
+
+            fn input_feeds<'a>(#input: &'a Self::Input<'_>) -> Self::InputFeeds<'a> {
+                #input_feeds
+            }
+
+            fn output(
+                #arrays: ::std::vec::Vec<::bilro::ndarray::ArrayD<f32>>,
+            ) -> Self::Output {
+                #output
+            }
+
+            fn parameters<'a>(
+                #views: ::std::vec::Vec<::bilro::ndarray::ArrayViewD<'a, f32>>,
+            ) -> Self::Parameters<'a> {
+                #parameters
+            }
+
+            fn gradients(
+                #arrays: ::std::vec::Vec<::bilro::ndarray::ArrayD<f32>>,
+            ) -> Self::Gradients {
+                #gradients
+            }
+        }
+    }
+
+    fn group_fields(&self, next: &TokenStream) -> Vec<TokenStream> {
+        let module = self.module;
+        let field = |group: &Group<'_>| {
+            let field = &group.trained.name;
+            match &group.kind {
+                GroupKind::Layer { name, fields } => {
+                    let own = fields.iter().map(|(own, _)| quote!(#own: #next));
+                    quote!(#field: #module::#name { #(#own),* })
+                }
+                _ => quote!(#field: #next),
+            }
+        };
+        self.groups.iter().map(field).collect()
+    }
+
+    /// Whether it reports an accuracy; with mistakes in it, it is not the place to say no.
+    pub fn is_classifier(&self) -> bool {
+        match &self.checked.declaration {
+            Some(declaration) => declaration.metrics().any(|name| name == "accuracy"),
+            None => true,
+        }
+    }
+
+    /// Batches from a data set, for one input and one target; with mistakes, from anything.
+    pub fn examples(&self) -> Option<TokenStream> {
+        let module = self.module;
+        if self.is_stub() {
+            return Some(quote! {
+                impl<X, Y> ::bilro::FromExamples<X, Y> for #module::Batch<'_> {
+                    fn from_examples(_: X, _: Y) -> Self {
+                        ::core::unreachable!("a network with mistakes does not compile")
+                    }
+                }
+            });
+        }
+        let fields: Vec<&InputField> = self.batch().collect();
+        let [input, target] = fields[..] else { return None };
+        if input.is_target || !target.is_target {
+            return None;
+        }
+        let [x, y] = [input, target].map(|i| array_or_unknown(i.field.array, Ownership::View));
+        let [input, target] = [input, target].map(|i| &i.field.name);
+        let (a, b) = (local("x"), local("y"));
+        Some(quote! {
+            impl<'a> ::bilro::FromExamples<#x, #y> for #module::Batch<'a> {
+                fn from_examples(#a: #x, #b: #y) -> Self {
+                    #module::Batch { #input: #a, #target: #b }
+                }
+            }
+        })
+    }
+}
+
+/// A struct whose fields take the arrays one by one.
+fn taken(arrays: &Ident, path: TokenStream, fields: Vec<TokenStream>) -> TokenStream {
+    match fields.is_empty() {
+        true => quote! { let _ = #arrays; #path {} },
+        false => quote! {
+            let mut #arrays = #arrays.into_iter();
+            #path { #(#fields),* }
+        },
+    }
+}
+
+fn unknown_group(trained: &Trained) -> Group<'_> {
+    let kind = match trained.array {
+        Some(array) => GroupKind::One(array.rank),
+        None => GroupKind::Unknown,
+    };
+    Group { trained, kind, about: text(&trained.name) }
+}
+
+fn layer_struct(group: &Group<'_>) -> Option<TokenStream> {
+    let GroupKind::Layer { name, fields } = &group.kind else { return None };
+    let about = format!("What belongs to the parameters of `{}`.", text(&group.trained.name));
+    let types: Vec<Ident> =
+        fields.iter().map(|(own, _)| format_ident!("{}", camel(&own.to_string()))).collect();
+    let fields = fields.iter().zip(&types).map(|((own, _), ty)| {
+        let about = format!("For its `{own}`.");
+        quote!(#[doc = #about] pub #own: #ty,)
+    });
+    Some(quote! {
+        #[doc = #about]
+        #[derive(Clone, Copy, Debug)]
+        pub struct #name<#(#types),*> { #(#fields)* }
+    })
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
+}

@@ -1,0 +1,162 @@
+//! Whatever the tokens, the macro answers, and its answer is Rust.
+//!
+//! Networks that are right are changed at random: tokens are left out, doubled, swapped, and
+//! replaced by other tokens of the language, at any depth.
+
+use proc_macro2::{Group, TokenStream, TokenTree};
+
+/// Every part of the language.
+const NETWORKS: &[&str] = &[
+    "/// Digits.
+     pub struct Digits {
+         /// An image.
+         input image: [784];
+         target digit: class(10);
+         layer fc1 = Linear(784, 128);
+         layer fc2 = Linear(in_features = 128, out_features = 64, bias = false);
+         let hidden = relu(fc2(relu(fc1(image))));
+         output logits = hidden -> Linear(10);
+         loss cross_entropy(logits, digit);
+         metric accuracy(logits, digit);
+     }",
+    "struct Perceptron {
+         input point: [2];
+         target label: [1];
+         param w: [2, 1] = normal(0.0, 0.7);
+         param b: [1] = zeros;
+         output p = sigmoid(point.matmul(w) + b);
+         metric error = abs(p - label);
+         loss -(label * log(p) + (1.0 - label) * log(1.0 - p));
+     }",
+    "pub(crate) struct Mlp<const HIDDEN: usize, const OUT: usize = 3> {
+         input x: [28, 7 * 4];
+         target y: [OUT];
+         input word: index(100)[16];
+         let flat = x.reshape([28 * 28]);
+         output out = flat -> Linear({ HIDDEN }) -> ReLU -> Softmax(axis = -1) -> Linear(OUT);
+         let t = x.transpose([1, 0]).sum(axis = 0).pow(2.0) / 3;
+         loss sum mse_loss(out, y);
+     }",
+];
+
+/// Tokens that mean something, to put where they may not.
+const WORDS: &str = "input target param layer let output loss metric sum struct pub class index zeros \
+    normal image digit fc1 hidden logits HIDDEN Linear ReLU relu matmul x y 0 1 784 1.5 -1 1e999 \
+    99999999999999999999 'a' \"text\" true axis = : ; , . -> - + * / :: .. # ! [] () {} [784] \
+    (image) (10) { N } _ self match r#type < > 'a where impl const usize";
+
+/// SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) % n.max(1) as u64) as usize
+    }
+}
+
+fn tokens(source: &str) -> Vec<TokenTree> {
+    source.parse::<TokenStream>().expect("balanced").into_iter().collect()
+}
+
+/// Changes one token, in the group that chance leads to.
+fn mutate(tokens: &mut Vec<TokenTree>, words: &[TokenTree], random: &mut Random) {
+    let at = random.below(tokens.len());
+    if let Some(TokenTree::Group(group)) = tokens.get(at)
+        && random.below(8) > 0
+    {
+        let mut inner: Vec<TokenTree> = group.stream().into_iter().collect();
+        mutate(&mut inner, words, random);
+        let mut delimiter = group.delimiter();
+        if random.below(20) == 0 {
+            delimiter = proc_macro2::Delimiter::None;
+        }
+        tokens[at] = Group::new(delimiter, inner.into_iter().collect()).into();
+        return;
+    }
+    let word = words[random.below(words.len())].clone();
+    match random.below(5) {
+        0 if at < tokens.len() => {
+            tokens.remove(at);
+        }
+        1 if at < tokens.len() => tokens.insert(at, tokens[at].clone()),
+        2 if at < tokens.len() => {
+            let other = random.below(tokens.len());
+            tokens.swap(at, other);
+        }
+        3 if at < tokens.len() => tokens[at] = word,
+        _ => tokens.insert(at, word),
+    }
+}
+
+fn answer(tokens: TokenStream) -> String {
+    let shown = tokens.to_string();
+    let answer = crate::expand(tokens);
+    let file = syn::parse2::<syn::File>(answer.clone());
+    if let Err(error) = file {
+        panic!("{error} in the answer\n{answer}\nto\n{shown}");
+    }
+    answer.to_string()
+}
+
+#[test]
+fn right_networks_have_no_mistakes() {
+    for network in NETWORKS {
+        let answer = answer(network.parse().expect("balanced"));
+        assert!(!answer.contains("compile_error"), "{answer}");
+    }
+}
+
+#[test]
+fn changed_networks_are_answered() {
+    let words = tokens(WORDS);
+    let mut wrong = 0;
+    for seed in 0..6000 {
+        let mut random = Random(seed);
+        let mut network = tokens(NETWORKS[seed as usize % NETWORKS.len()]);
+        for _ in 0..1 + random.below(6) {
+            mutate(&mut network, &words, &mut random);
+        }
+        wrong += usize::from(answer(network.into_iter().collect()).contains("compile_error"));
+    }
+    assert!(wrong > 3000, "most changes are mistakes, but only {wrong} were found");
+}
+
+#[test]
+fn soups_of_tokens_are_answered() {
+    let words = tokens(WORDS);
+    for seed in 0..2000 {
+        let mut random = Random(seed);
+        let body: TokenStream =
+            (0..random.below(40)).map(|_| words[random.below(words.len())].clone()).collect();
+        let soup = match random.below(4) {
+            0 => body,
+            _ => quote::quote!(struct Soup { #body }),
+        };
+        answer(soup);
+    }
+}
+
+#[test]
+fn depth_is_a_mistake_not_a_crash() {
+    let nested = |open: &str, close: &str| {
+        let (open, close) = (open.repeat(1000), close.repeat(1000));
+        format!("struct Deep {{ input x: [2]; loss {open} x {close}; }}")
+    };
+    for source in [
+        nested("(", ")"),
+        nested("relu(", ")"),
+        nested("-", ""),
+        nested("x + ", ""),
+        nested("x.add(", ")"),
+        nested("", ".relu()"),
+        nested("[", "]"),
+        nested("x -> add(", ")"),
+    ] {
+        let answer = answer(source.parse().expect("balanced"));
+        assert!(answer.contains("nested too deeply"), "{answer}");
+    }
+}

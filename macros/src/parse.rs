@@ -1,0 +1,321 @@
+//! Tokens to the syntax tree. A statement with a mistake in it costs no other statement: reading
+//! goes on after the next semicolon, or where the next statement must have begun.
+
+mod cursor;
+mod expressions;
+
+use bilro_compiler::error::nearest;
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+use quote::ToTokens;
+use syn::parse::{ParseStream, Parser};
+use syn::spanned::Spanned;
+use syn::{Attribute, GenericParam, Generics, Token, Visibility};
+
+use crate::ast::{Link, List, Network, Statement, StatementKind, Type};
+use crate::error::{Mistake, Place};
+pub use cursor::mentioned;
+use cursor::{Cursor, is_reserved};
+
+/// The words that start a statement.
+const STATEMENTS: [&str; 8] =
+    ["input", "target", "param", "layer", "let", "output", "loss", "metric"];
+
+/// What a network looks like, for messages about its outside.
+const FORM: &str = "a network is declared as `pub struct Name { input x: [2]; ... }`";
+
+/// The network in some tokens, and what is wrong with them; no network where not even its name
+/// can be read.
+pub fn parse(tokens: TokenStream, mistakes: &mut Vec<Mistake>) -> Option<Network> {
+    if tokens.is_empty() {
+        mistakes.push(Mistake::new(Span::call_site(), FORM));
+        return None;
+    }
+    let header = match header.parse2(tokens) {
+        Ok(header) => header,
+        Err(error) => {
+            mistakes.push(error.into());
+            return None;
+        }
+    };
+    let Header { attributes, visibility, name, generics, body, rest } = header;
+    let mut network = Network {
+        attributes,
+        visibility,
+        name,
+        generics: Generics::default(),
+        statements: Vec::new(),
+        incomplete: false,
+    };
+    match generics.and_then(const_generics) {
+        Ok(generics) => network.generics = generics,
+        Err(error) => mistakes.push(error.into()),
+    }
+    match body {
+        Some(body) => network.statements = statements(&body, mistakes, &mut network.incomplete),
+        None => {
+            let place = rest.clone().into_iter().next().map_or(network.name.span(), |t| t.span());
+            mistakes.push(Mistake::new(place, format!("expected `{{`: {FORM}")));
+            network.incomplete = true;
+            return Some(network);
+        }
+    }
+    if let Some(more) = rest.into_iter().next() {
+        let message = "`network!` declares one network: write another `network!` for the next one";
+        mistakes.push(Mistake::new(more.span(), message));
+    }
+    Some(network)
+}
+
+struct Header {
+    attributes: Vec<Attribute>,
+    visibility: Visibility,
+    name: Ident,
+    generics: syn::Result<Generics>,
+    body: Option<Group>,
+    rest: TokenStream,
+}
+
+fn header(input: ParseStream<'_>) -> syn::Result<Header> {
+    let attributes = input.call(Attribute::parse_outer)?;
+    let visibility = input.parse()?;
+    if !input.peek(Token![struct]) {
+        return Err(input.error(format!("expected `struct`: {FORM}")));
+    }
+    input.parse::<Token![struct]>()?;
+    let name = input.parse()?;
+    // What follows a mistake in the generics is skipped up to the body.
+    let generics = input.parse();
+    let mut body = None;
+    if generics.is_err() {
+        while !input.is_empty() && !input.peek(syn::token::Brace) {
+            input.parse::<TokenTree>()?;
+        }
+    }
+    if input.peek(syn::token::Brace) {
+        body = Some(input.parse()?);
+    }
+    Ok(Header { attributes, visibility, name, generics, body, rest: input.parse()? })
+}
+
+/// Requires generics to be constants of type `usize`.
+fn const_generics(generics: Generics) -> syn::Result<Generics> {
+    let takes = "a network is generic over sizes: `<const N: usize>`";
+    for parameter in &generics.params {
+        match parameter {
+            GenericParam::Const(c) if c.ty.to_token_stream().to_string() == "usize" => {}
+            GenericParam::Const(c) => return Err(syn::Error::new(c.ty.span(), takes)),
+            other => return Err(syn::Error::new(other.span(), takes)),
+        }
+    }
+    Ok(generics)
+}
+
+fn statements(body: &Group, mistakes: &mut Vec<Mistake>, incomplete: &mut bool) -> Vec<Statement> {
+    let tokens: Vec<TokenTree> = body.stream().into_iter().collect();
+    let mut statements = Vec::new();
+    let mut start = 0;
+    while start < tokens.len() {
+        let rest = &tokens[start..];
+        let semicolon = rest.iter().position(|t| is_punct(t, ';')).unwrap_or(rest.len());
+        let next = next_statement(&rest[..semicolon]);
+        let end = next.unwrap_or(semicolon);
+        let own = &rest[..end];
+        // Where the end of the statement is blamed: its semicolon, else its last token.
+        let after = match (next, rest.get(semicolon)) {
+            (None, Some(semicolon)) => semicolon.span(),
+            _ => own.last().map_or(body.span_close(), TokenTree::span),
+        };
+        if !own.is_empty() {
+            let before = mistakes.len();
+            match statement(own, after, mistakes) {
+                Some(statement) => statements.push(statement),
+                None => *incomplete = true,
+            }
+            let ended = next.is_none() && semicolon < rest.len();
+            if !ended && mistakes.len() == before {
+                mistakes.push(Mistake::new(after, "expected `;` after this"));
+            }
+        }
+        start += match next {
+            Some(next) => next,
+            None => semicolon + 1,
+        };
+    }
+    statements
+}
+
+/// Where a statement begins inside what should be one statement: a keyword before a name. Two
+/// words in a row are nowhere in an expression.
+fn next_statement(tokens: &[TokenTree]) -> Option<usize> {
+    let start = skip_docs(tokens);
+    let keyword = (start + 1..tokens.len().saturating_sub(1)).find(|&i| {
+        matches!((&tokens[i], &tokens[i + 1]), (TokenTree::Ident(a), TokenTree::Ident(_))
+            if STATEMENTS.iter().any(|s| a == s))
+    })?;
+    let mut begin = keyword;
+    while begin >= start + 3 && is_attribute(&tokens[begin - 2..begin]) {
+        begin -= 2;
+    }
+    Some(begin)
+}
+
+fn skip_docs(tokens: &[TokenTree]) -> usize {
+    let pairs = tokens.chunks_exact(2).take_while(|pair| is_attribute(pair));
+    2 * pairs.count()
+}
+
+fn is_attribute(pair: &[TokenTree]) -> bool {
+    is_punct(&pair[0], '#')
+        && matches!(&pair[1], TokenTree::Group(g) if g.delimiter() == Delimiter::Bracket)
+}
+
+fn is_punct(token: &TokenTree, c: char) -> bool {
+    matches!(token, TokenTree::Punct(p) if p.as_char() == c)
+}
+
+/// One statement; `None` if not even its keyword can be told.
+fn statement(tokens: &[TokenTree], end: Span, mistakes: &mut Vec<Mistake>) -> Option<Statement> {
+    let (docs, tokens) = tokens.split_at(skip_docs(tokens));
+    let docs = doc_comments(docs, mistakes);
+    let mut cursor = Cursor::new(tokens, end);
+    let keyword = match keyword(&mut cursor, mistakes) {
+        Ok(keyword) => keyword?,
+        Err(mistake) => {
+            mistakes.push(mistake);
+            return None;
+        }
+    };
+    let kind = match rest_of_statement(&keyword, &mut cursor) {
+        Ok(kind) => kind,
+        Err(mistake) => {
+            mistakes.push(mistake);
+            let name = match tokens.get(1) {
+                Some(TokenTree::Ident(name)) if !is_reserved(name) => Some(name.clone()),
+                _ => None,
+            };
+            let name = name.filter(|_| keyword != "loss" && keyword != "metric");
+            StatementKind::Broken { name, mentioned: mentioned(tokens) }
+        }
+    };
+    Some(Statement { docs, keyword, kind })
+}
+
+fn doc_comments(tokens: &[TokenTree], mistakes: &mut Vec<Mistake>) -> TokenStream {
+    let mut docs = TokenStream::new();
+    for pair in tokens.chunks_exact(2) {
+        let attribute = Attribute::parse_outer.parse2(pair.iter().cloned().collect());
+        let is_doc = attribute.is_ok_and(|all| all.iter().all(|a| a.path().is_ident("doc")));
+        if is_doc {
+            docs.extend(pair.iter().cloned());
+        } else {
+            let place = Place::from(pair[0].span()).to(pair[1].span().into());
+            let message = "only doc comments may stand before a statement";
+            mistakes.push(Mistake::new(place, message));
+        }
+    }
+    docs
+}
+
+/// The keyword. A misspelt one is a mistake, and then taken for the nearest.
+fn keyword(cursor: &mut Cursor<'_>, mistakes: &mut Vec<Mistake>) -> Result<Option<Ident>, Mistake> {
+    let all: Vec<_> = STATEMENTS.iter().map(|s| format!("`{s}`")).collect();
+    let all = format!("the statements are {}", all.join(", "));
+    let Some(word) = cursor.word() else {
+        return Err(cursor.expected(&format!("a statement ({all})")));
+    };
+    if STATEMENTS.iter().any(|s| word == s) {
+        return Ok(Some(word));
+    }
+    let written = word.to_string();
+    let near = nearest(&written, STATEMENTS);
+    let hint = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+    mistakes.push(Mistake::new(
+        word.span(),
+        format!("there is no statement `{written}`{hint} ({all})"),
+    ));
+    Ok(near.map(|near| Ident::new(near, word.span())))
+}
+
+fn rest_of_statement(keyword: &Ident, cursor: &mut Cursor<'_>) -> Result<StatementKind, Mistake> {
+    let kind = match keyword.to_string().as_str() {
+        word @ ("input" | "target") => {
+            let name = cursor.name("a name")?;
+            cursor.punct(':', "as in `input image: [784];`")?;
+            StatementKind::Input { name, ty: ty(cursor)?, is_target: word == "target" }
+        }
+        "param" => {
+            let name = cursor.name("a name")?;
+            cursor.punct(':', "as in `param w: [2, 1] = zeros;`")?;
+            let dims = list(cursor, "sizes, as `[2, 1]`")?;
+            cursor
+                .punct('=', "a parameter says how it starts, as in `param w: [2, 1] = zeros;`")?;
+            StatementKind::Param { name, dims, init: cursor.expr()? }
+        }
+        "layer" => {
+            let name = cursor.name("a name")?;
+            cursor.punct('=', "as in `layer fc1 = Linear(128);`")?;
+            let kind = cursor.name("a layer, as `Linear(128)`")?;
+            StatementKind::Layer {
+                name,
+                layer: Link { name: kind, arguments: cursor.arguments()? },
+            }
+        }
+        "let" => {
+            let name = cursor.name("a name")?;
+            cursor.punct('=', "as in `let y = relu(x);`")?;
+            StatementKind::Let { name, value: cursor.expr()? }
+        }
+        "output" => {
+            let name = cursor.name("a name")?;
+            cursor.punct('=', "as in `output y = relu(x);`")?;
+            StatementKind::Output { name, value: cursor.expr()? }
+        }
+        "loss" => {
+            let sum = cursor.sum_of();
+            StatementKind::Loss { sum, value: cursor.expr()? }
+        }
+        _ => {
+            let name = cursor.name_before('=');
+            StatementKind::Metric { name, value: cursor.expr()? }
+        }
+    };
+    match cursor.is_empty() {
+        true => Ok(kind),
+        false => Err(cursor.expected("`;`")),
+    }
+}
+
+fn ty(cursor: &mut Cursor<'_>) -> Result<Type, Mistake> {
+    const FORMS: &str = "a type: `[784]`, `class(10)` or `index(100)[16]`";
+    if cursor.is_list() {
+        return Ok(Type::Real(list(cursor, FORMS)?));
+    }
+    let before = cursor.clone();
+    let Some(word) = cursor.word() else { return Err(before.expected(FORMS)) };
+    if word != "class" && word != "index" {
+        let mut mistake = before.expected(FORMS);
+        if let Some(near) = nearest(&word.to_string(), ["class", "index"]) {
+            mistake.message += &format!("; did you mean `{near}`?");
+        }
+        return Err(mistake);
+    }
+    let below = match cursor.arguments()?.as_deref() {
+        Some([one]) if one.name.is_none() => one.value.clone(),
+        _ => {
+            let message = format!("`{word}` takes how many there are, as in `{word}(10)`");
+            return Err(Mistake::new(word.span(), message));
+        }
+    };
+    let dims = match cursor.is_list() {
+        true => list(cursor, FORMS)?,
+        false => List { elements: Vec::new() },
+    };
+    Ok(Type::Index { below, dims })
+}
+
+fn list(cursor: &mut Cursor<'_>, what: &str) -> Result<List, Mistake> {
+    cursor.list()?.ok_or_else(|| cursor.expected(what))
+}
+
+#[cfg(test)]
+mod tests;

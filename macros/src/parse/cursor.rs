@@ -1,0 +1,183 @@
+//! Walks over tokens. Says what it expected and what it found, on the token that it found.
+
+use proc_macro2::{Delimiter, Group, Ident, Spacing, Span, TokenTree};
+
+use crate::error::Mistake;
+
+/// A place in some tokens.
+#[derive(Clone)]
+pub struct Cursor<'a> {
+    tokens: &'a [TokenTree],
+    /// Where the end of the tokens is shown.
+    end: Span,
+    /// How the end of the tokens is called.
+    end_name: &'static str,
+}
+
+/// Words that Rust keeps for itself, which cannot be names.
+pub fn is_reserved(word: &Ident) -> bool {
+    let text = word.to_string();
+    !text.starts_with("r#") && syn::parse_str::<Ident>(&text).is_err()
+}
+
+impl<'a> Cursor<'a> {
+    /// Over a statement that ends at `end`.
+    pub fn new(tokens: &'a [TokenTree], end: Span) -> Cursor<'a> {
+        Cursor { tokens, end, end_name: "`;`" }
+    }
+
+    /// Over the inside of a group.
+    pub fn inside(group: &Group, tokens: &'a [TokenTree]) -> Cursor<'a> {
+        let end_name = match group.delimiter() {
+            Delimiter::Parenthesis => "`)`",
+            Delimiter::Bracket => "`]`",
+            Delimiter::Brace => "`}`",
+            Delimiter::None => "the end",
+        };
+        Cursor { tokens, end: group.span_close(), end_name }
+    }
+
+    /// Whether nothing is left.
+    pub fn is_empty(&self) -> bool {
+        self.tokens.is_empty()
+    }
+
+    /// The next token.
+    pub fn peek(&self) -> Option<&'a TokenTree> {
+        self.tokens.first()
+    }
+
+    /// The token after the next one.
+    pub fn peek_second(&self) -> Option<&'a TokenTree> {
+        self.tokens.get(1)
+    }
+
+    /// Goes past some tokens.
+    pub fn skip(&mut self, count: usize) {
+        self.tokens = &self.tokens[count.min(self.tokens.len())..];
+    }
+
+    /// A mistake at the next token: something else was expected.
+    pub fn expected(&self, what: &str) -> Mistake {
+        match self.peek() {
+            Some(token) => {
+                let (span, found) = show(token);
+                Mistake::new(span, format!("expected {what}, found {found}"))
+            }
+            None => Mistake::new(self.end, format!("expected {what}, found {}", self.end_name)),
+        }
+    }
+
+    /// The next token if it is a word.
+    pub fn word(&mut self) -> Option<Ident> {
+        match self.peek()? {
+            TokenTree::Ident(word) => {
+                self.skip(1);
+                Some(word.clone())
+            }
+            _ => None,
+        }
+    }
+
+    /// A name: a word that Rust does not keep for itself.
+    pub fn name(&mut self, what: &str) -> Result<Ident, Mistake> {
+        let here = self.clone();
+        match self.word() {
+            Some(word) if word == "_" => Err(here.expected(what)),
+            Some(word) if is_reserved(&word) => Err(Mistake::new(
+                word.span(),
+                format!("expected {what}, found `{word}`, which is a keyword of Rust"),
+            )),
+            Some(word) => Ok(word),
+            None => Err(here.expected(what)),
+        }
+    }
+
+    /// A name with this mark after it, if they are next. The name alone is not taken.
+    pub fn name_before(&mut self, mark: char) -> Option<Ident> {
+        let before = self.clone();
+        let name = self.name("");
+        match name {
+            Ok(name) if self.take_punct(mark) => Some(name),
+            _ => {
+                *self = before;
+                None
+            }
+        }
+    }
+
+    /// Whether the next token is this mark.
+    pub fn is_punct(&self, mark: char) -> bool {
+        matches!(self.peek(), Some(TokenTree::Punct(p)) if p.as_char() == mark)
+    }
+
+    /// Whether these two marks are next, without a space between them.
+    pub fn is_pair(&self, first: char, second: char) -> bool {
+        matches!((self.peek(), self.peek_second()), (Some(TokenTree::Punct(a)), Some(TokenTree::Punct(b)))
+            if a.as_char() == first && a.spacing() == Spacing::Joint && b.as_char() == second)
+    }
+
+    /// Takes a mark if it is next.
+    pub fn take_punct(&mut self, mark: char) -> bool {
+        let there = self.is_punct(mark);
+        if there {
+            self.skip(1);
+        }
+        there
+    }
+
+    /// Requires a mark.
+    pub fn punct(&mut self, mark: char, why: &str) -> Result<(), Mistake> {
+        match self.take_punct(mark) {
+            true => Ok(()),
+            false => {
+                let mut mistake = self.expected(&format!("`{mark}`"));
+                mistake.message = format!("{}: {why}", mistake.message);
+                Err(mistake)
+            }
+        }
+    }
+
+    /// The next token if it is a group in these delimiters.
+    pub fn group(&self, delimiter: Delimiter) -> Option<&'a Group> {
+        match self.peek()? {
+            TokenTree::Group(group) if group.delimiter() == delimiter => Some(group),
+            _ => None,
+        }
+    }
+
+    /// Whether a list is next.
+    pub fn is_list(&self) -> bool {
+        self.group(Delimiter::Bracket).is_some()
+    }
+}
+
+/// Where a token is shown and what it is called: a group by how it opens.
+fn show(token: &TokenTree) -> (Span, String) {
+    match token {
+        TokenTree::Group(group) => match group.delimiter() {
+            Delimiter::Parenthesis => (group.span_open(), "`(`".into()),
+            Delimiter::Bracket => (group.span_open(), "`[`".into()),
+            Delimiter::Brace => (group.span_open(), "`{`".into()),
+            Delimiter::None => match group.stream().into_iter().next() {
+                Some(first) => show(&first),
+                None => (group.span(), "nothing".into()),
+            },
+        },
+        other => (other.span(), format!("`{other}`")),
+    }
+}
+
+/// All words in some tokens.
+pub fn mentioned(tokens: &[TokenTree]) -> Vec<Ident> {
+    let mut words = Vec::new();
+    let mut left: Vec<TokenTree> = tokens.to_vec();
+    while let Some(token) = left.pop() {
+        match token {
+            TokenTree::Ident(word) => words.push(word),
+            TokenTree::Group(group) => left.extend(group.stream()),
+            _ => {}
+        }
+    }
+    words
+}

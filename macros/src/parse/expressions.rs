@@ -1,0 +1,303 @@
+//! Expressions, arguments and lists.
+
+use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
+use syn::Lit;
+
+use super::cursor::Cursor;
+use crate::ast::{Argument, Expr, ExprKind, Link, List, Operator};
+use crate::error::{Mistake, Place};
+
+/// How deep expressions may be. A network that needs more is written with `let`.
+const DEEPEST: usize = 128;
+
+type Parsed<T> = Result<T, Mistake>;
+
+impl Expr {
+    fn new(kind: ExprKind, place: Place, below: usize) -> Parsed<Expr> {
+        match below < DEEPEST {
+            true => Ok(Expr { kind, place, depth: below + 1 }),
+            false => Err(too_deep(place)),
+        }
+    }
+}
+
+fn too_deep(place: Place) -> Mistake {
+    Mistake::new(place, "this expression is nested too deeply: name parts of it with `let`")
+}
+
+fn deepest(arguments: &[Argument]) -> usize {
+    arguments.iter().map(|a| a.value.depth).max().unwrap_or(0)
+}
+
+/// What is inside a group, read to its end.
+fn inside<T>(group: &Group, read: impl FnOnce(&mut Cursor<'_>) -> Parsed<T>) -> Parsed<T> {
+    let tokens: Vec<TokenTree> = group.stream().into_iter().collect();
+    read(&mut Cursor::inside(group, &tokens))
+}
+
+impl Cursor<'_> {
+    /// See [`ExprKind`] for the grammar.
+    pub fn expr(&mut self) -> Parsed<Expr> {
+        self.chain(0)
+    }
+
+    fn chain(&mut self, outer: usize) -> Parsed<Expr> {
+        let first = self.sum(outer)?;
+        let mut links = Vec::new();
+        let mut depth = first.depth;
+        let mut place = first.place;
+        while self.is_pair('-', '>') {
+            self.skip(2);
+            let name = self.name("a layer or a function")?;
+            place = place.to(name.span().into());
+            if let Some(group) = self.group(Delimiter::Parenthesis) {
+                place = place.to(group.span_close().into());
+            }
+            let arguments = self.nested_arguments(outer + 1)?;
+            depth = depth.max(deepest(arguments.as_deref().unwrap_or_default()));
+            links.push(Link { name, arguments });
+        }
+        if links.is_empty() {
+            return Ok(first);
+        }
+        if ['+', '-', '*', '/', '.'].iter().any(|op| self.is_punct(*op)) {
+            let mut mistake = self.expected("`->` or the end");
+            mistake.message += ": put a chain in parentheses to go on with it";
+            return Err(mistake);
+        }
+        Expr::new(ExprKind::Chain { first: Box::new(first), links }, place, depth)
+    }
+
+    fn sum(&mut self, outer: usize) -> Parsed<Expr> {
+        self.binary(&[('+', Operator::Add), ('-', Operator::Sub)], |c| c.product(outer))
+    }
+
+    fn product(&mut self, outer: usize) -> Parsed<Expr> {
+        self.binary(&[('*', Operator::Mul), ('/', Operator::Div)], |c| c.unary(outer))
+    }
+
+    fn binary(
+        &mut self,
+        operators: &[(char, Operator)],
+        operand: impl Fn(&mut Self) -> Parsed<Expr>,
+    ) -> Parsed<Expr> {
+        let mut left = operand(self)?;
+        while !self.is_pair('-', '>')
+            && let Some((_, operator)) = operators.iter().find(|(mark, _)| self.is_punct(*mark))
+            && let Some(mark) = self.peek()
+        {
+            self.skip(1);
+            let right = operand(self)?;
+            let (place, depth) = (left.place.to(right.place), left.depth.max(right.depth));
+            let kind =
+                ExprKind::Binary(*operator, mark.span().into(), Box::new(left), Box::new(right));
+            left = Expr::new(kind, place, depth)?;
+        }
+        Ok(left)
+    }
+
+    fn unary(&mut self, outer: usize) -> Parsed<Expr> {
+        let Some(mark) = self.peek().filter(|_| self.is_punct('-') && !self.is_pair('-', '>'))
+        else {
+            return self.postfix(outer);
+        };
+        let minus = Place::from(mark.span());
+        if outer >= DEEPEST {
+            return Err(too_deep(minus));
+        }
+        self.skip(1);
+        let x = self.unary(outer + 1)?;
+        let (place, depth) = (minus.to(x.place), x.depth);
+        Expr::new(ExprKind::Neg(minus, Box::new(x)), place, depth)
+    }
+
+    fn postfix(&mut self, outer: usize) -> Parsed<Expr> {
+        let mut x = self.primary(outer)?;
+        loop {
+            if self.is_punct('.') && !self.is_pair('.', '.') {
+                self.skip(1);
+                let function = self.name("a function, as in `x.relu()`")?;
+                let Some(group) = self.group(Delimiter::Parenthesis) else {
+                    let mut mistake = self.expected(&format!("`(` after `{function}`"));
+                    mistake.message += &format!(": a function is called as `x.{function}()`");
+                    return Err(mistake);
+                };
+                let place = x.place.to(group.span_close().into());
+                let arguments = self.nested_arguments(outer + 1)?.unwrap_or_default();
+                let depth = x.depth.max(deepest(&arguments));
+                let receiver = Some(Box::new(x));
+                x = Expr::new(ExprKind::Call { receiver, function, arguments }, place, depth)?;
+            } else if self.is_list() {
+                return Err(self.expected("an operator or `;`"));
+            } else {
+                return Ok(x);
+            }
+        }
+    }
+
+    fn primary(&mut self, outer: usize) -> Parsed<Expr> {
+        const WHAT: &str = "an expression";
+        let Some(token) = self.peek() else { return Err(self.expected(WHAT)) };
+        if outer >= DEEPEST {
+            return Err(too_deep(token.span().into()));
+        }
+        match token {
+            TokenTree::Literal(literal) => {
+                let text = literal.to_string();
+                match Lit::new(literal.clone()) {
+                    Lit::Int(_) | Lit::Float(_) => {
+                        self.skip(1);
+                        let kind = ExprKind::Number { text, literal: literal.clone() };
+                        Expr::new(kind, literal.span().into(), 0)
+                    }
+                    _ => Err(self.expected(WHAT)),
+                }
+            }
+            TokenTree::Ident(_) => self.named(outer),
+            TokenTree::Punct(_) if self.is_pair(':', ':') => self.path(),
+            TokenTree::Punct(_) => Err(self.expected(WHAT)),
+            TokenTree::Group(group) => self.grouped(group, outer),
+        }
+    }
+
+    /// A name, a path, a call or a flag.
+    fn named(&mut self, outer: usize) -> Parsed<Expr> {
+        let mut after = self.clone();
+        after.skip(1);
+        if after.is_pair(':', ':') {
+            return self.path();
+        }
+        if let Some(TokenTree::Ident(word)) = self.peek()
+            && (word == "true" || word == "false")
+        {
+            self.skip(1);
+            return Expr::new(ExprKind::Flag(word == "true"), word.span().into(), 0);
+        }
+        let name = self.name("an expression")?;
+        let place = Place::from(name.span());
+        let Some(group) = self.group(Delimiter::Parenthesis) else {
+            return Expr::new(ExprKind::Name(name), place, 0);
+        };
+        let place = place.to(group.span_close().into());
+        let arguments = self.nested_arguments(outer + 1)?.unwrap_or_default();
+        let depth = deepest(&arguments);
+        Expr::new(ExprKind::Call { receiver: None, function: name, arguments }, place, depth)
+    }
+
+    /// `::? WORD (:: WORD)*`
+    fn path(&mut self) -> Parsed<Expr> {
+        let Some(first) = self.peek() else { return Err(self.expected("a path")) };
+        let mut place = Place::from(first.span());
+        let mut tokens = TokenStream::new();
+        if !self.is_pair(':', ':') {
+            tokens.extend(self.peek().cloned());
+            self.skip(1);
+        }
+        while self.is_pair(':', ':') {
+            tokens.extend(self.peek().cloned().into_iter().chain(self.peek_second().cloned()));
+            self.skip(2);
+            let Some(word) = self.word() else {
+                let mut mistake = self.expected("a name");
+                mistake.message += ": other Rust for a size goes into braces";
+                return Err(mistake);
+            };
+            place = place.to(word.span().into());
+            tokens.extend([TokenTree::from(word)]);
+        }
+        Expr::new(ExprKind::Path(tokens), place, 0)
+    }
+
+    fn grouped(&mut self, group: &Group, outer: usize) -> Parsed<Expr> {
+        let place = Place { start: group.span_open(), end: group.span_close() };
+        let opaque = || ExprKind::Block {
+            inner: group.stream(),
+            tokens: TokenTree::from(group.clone()).into(),
+        };
+        let read = |what| {
+            inside(group, |c| {
+                let x = c.chain(outer + 1)?;
+                if c.is_empty() { Ok(x) } else { Err(c.expected(what)) }
+            })
+        };
+        let x = match group.delimiter() {
+            Delimiter::Parenthesis => {
+                let x = read("`)`")?;
+                let depth = x.depth;
+                Expr::new(ExprKind::Paren(Box::new(x)), place, depth)?
+            }
+            Delimiter::Bracket => {
+                let list = self.list_in(group, outer + 1)?;
+                let depth = list.elements.iter().map(|x| x.depth).max().unwrap_or(0);
+                Expr::new(ExprKind::List(list), place, depth)?
+            }
+            Delimiter::Brace => Expr::new(opaque(), place, 0)?,
+            // What `macro_rules!` puts around a fragment; it may be Rust that is not of the
+            // language, as `1 << 4`.
+            Delimiter::None => match read("the end") {
+                Ok(x) if !matches!(x.kind, ExprKind::Binary(..) | ExprKind::Chain { .. }) => x,
+                Ok(x) => {
+                    let depth = x.depth;
+                    Expr::new(ExprKind::Paren(Box::new(x)), place, depth)?
+                }
+                Err(_) => Expr::new(opaque(), place, 0)?,
+            },
+        };
+        self.skip(1);
+        Ok(x)
+    }
+
+    /// Arguments, if a parenthesis is next.
+    pub fn arguments(&mut self) -> Parsed<Option<Vec<Argument>>> {
+        self.nested_arguments(1)
+    }
+
+    fn nested_arguments(&mut self, outer: usize) -> Parsed<Option<Vec<Argument>>> {
+        let Some(group) = self.group(Delimiter::Parenthesis) else { return Ok(None) };
+        let arguments = inside(group, |c| {
+            c.separated("`,` or `)`", |c| {
+                Ok(Argument { name: c.name_before('='), value: c.chain(outer)? })
+            })
+        })?;
+        self.skip(1);
+        Ok(Some(arguments))
+    }
+
+    /// A list, if a bracket is next.
+    pub fn list(&mut self) -> Parsed<Option<List>> {
+        let Some(group) = self.group(Delimiter::Bracket) else { return Ok(None) };
+        let list = self.list_in(group, 1)?;
+        self.skip(1);
+        Ok(Some(list))
+    }
+
+    fn list_in(&self, group: &Group, outer: usize) -> Parsed<List> {
+        let elements = inside(group, |c| c.separated("`,` or `]`", |c| c.chain(outer)))?;
+        Ok(List { elements })
+    }
+
+    fn separated<T>(
+        &mut self,
+        what: &str,
+        mut read: impl FnMut(&mut Self) -> Parsed<T>,
+    ) -> Parsed<Vec<T>> {
+        let mut elements = Vec::new();
+        while !self.is_empty() {
+            elements.push(read(self)?);
+            if !self.take_punct(',') && !self.is_empty() {
+                return Err(self.expected(what));
+            }
+        }
+        Ok(elements)
+    }
+
+    /// Takes the word `sum` before a name or a number.
+    pub fn sum_of(&mut self) -> bool {
+        let word = matches!(self.peek(), Some(TokenTree::Ident(word)) if word == "sum");
+        let operand =
+            matches!(self.peek_second(), Some(TokenTree::Ident(_) | TokenTree::Literal(_)));
+        if word && operand {
+            self.skip(1);
+        }
+        word && operand
+    }
+}

@@ -1,0 +1,134 @@
+use super::*;
+use crate::ast::ExprKind;
+
+/// The network of some source and the messages of its mistakes.
+fn read(source: &str) -> (Option<Network>, Vec<String>) {
+    let mut mistakes = Vec::new();
+    let network = parse(source.parse().expect("balanced"), &mut mistakes);
+    (network, mistakes.into_iter().map(|m| m.message).collect())
+}
+
+/// The loss of a network with only that, as it is shown, and how it is grouped.
+fn loss(source: &str) -> (String, String) {
+    let (network, mistakes) = read(&format!("struct N {{ loss {source}; }}"));
+    assert_eq!(mistakes, [""; 0], "{source}");
+    let network = network.expect("a network");
+    let StatementKind::Loss { sum, value } = &network.statements[0].kind else { panic!("a loss") };
+    (format!("{}{value}", if *sum { "sum of " } else { "" }), grouped(value))
+}
+
+fn grouped(x: &crate::ast::Expr) -> String {
+    match &x.kind {
+        ExprKind::Paren(x) => grouped(x),
+        ExprKind::Neg(_, x) => format!("(-{})", grouped(x)),
+        ExprKind::Binary(op, _, a, b) => {
+            format!("({} {} {})", grouped(a), op.symbol(), grouped(b))
+        }
+        ExprKind::Call { receiver: Some(x), function, .. } => format!("{}.{function}", grouped(x)),
+        ExprKind::Call { receiver: None, function, .. } => format!("{function}()"),
+        ExprKind::Chain { first, links } => {
+            let links: Vec<_> = links.iter().map(|l| l.to_string()).collect();
+            format!("({} -> {})", grouped(first), links.join(" -> "))
+        }
+        _ => x.to_string(),
+    }
+}
+
+/// The mistakes in the body of a network.
+fn mistakes(body: &str) -> Vec<String> {
+    read(&format!("struct N {{ {body} }}")).1
+}
+
+#[test]
+fn operators_bind_as_in_rust_and_chains_loosest() {
+    assert_eq!(loss("a+b*c-d").1, "((a + (b * c)) - d)");
+    assert_eq!(loss("-a*b").1, "((-a) * b)");
+    assert_eq!(loss("-x.pow(2)").1, "(-x.pow)");
+    assert_eq!(loss("a + b -> Linear(3) -> relu").1, "((a + b) -> Linear(3) -> relu)");
+    assert_eq!(loss("a - -b").1, "(a - (-b))");
+    assert_eq!(loss("2.pow(x)").1, "2.pow");
+}
+
+#[test]
+fn expressions_are_shown_as_written_with_even_spaces() {
+    assert_eq!(loss("relu ( fc2(relu( fc1 (image)) ) )").0, "relu(fc2(relu(fc1(image))))");
+    assert_eq!(loss("x*w+b").0, "x * w + b");
+    assert_eq!(loss("x->Linear(128,bias=true)").0, "x -> Linear(128, bias = true)");
+    assert_eq!(loss("x.sum(axis=-1).reshape([7,16])").0, "x.sum(axis = -1).reshape([7, 16])");
+}
+
+#[test]
+fn sum_before_a_name_is_a_word_and_before_a_parenthesis_a_function() {
+    assert_eq!(loss("sum x").0, "sum of x");
+    assert_eq!(loss("sum 2.0 * x").0, "sum of 2.0 * x");
+    assert_eq!(loss("sum(x)").0, "sum(x)");
+    assert_eq!(loss("sum").0, "sum");
+    assert_eq!(loss("sum * 2").0, "sum * 2");
+}
+
+#[test]
+fn a_mistake_costs_no_other_statement() {
+    let source = "struct N { let a = ; output b = relu(x); let = 3; loss b; }";
+    let (network, mistakes) = read(source);
+    assert_eq!(mistakes, ["expected an expression, found `;`", "expected a name, found `=`"]);
+    assert_eq!(network.expect("a network").statements.len(), 4);
+}
+
+#[test]
+fn missing_semicolons_are_told_before_the_next_statement() {
+    let one = ["expected `;` after this"];
+    assert_eq!(mistakes("let a = relu(x) output b = a; loss b;"), one);
+    assert_eq!(mistakes("let a = relu(x)\n /// The output.\n output b = a; loss b;"), one);
+    assert_eq!(mistakes("let a = relu(x); loss a"), one);
+}
+
+#[test]
+fn what_is_misspelt_is_read_as_the_nearest() {
+    let (network, mistakes) = read("struct N { ouput y = x; }");
+    assert!(mistakes[0].contains("no statement `ouput`; did you mean `output`?"), "{mistakes:?}");
+    let network = network.expect("a network");
+    assert!(matches!(network.statements[0].kind, StatementKind::Output { .. }));
+}
+
+#[test]
+fn garbage_is_told_where_it_starts() {
+    let all = "`input`, `target`, `param`, `layer`, `let`, `output`, `loss`, `metric`";
+    for (body, message) in [
+        ("input x [2];", "expected `:`, found `[`: as in `input image: [784];`".to_string()),
+        (
+            "input x: 784;",
+            "expected a type: `[784]`, `class(10)` or `index(100)[16]`, found `784`".into(),
+        ),
+        ("input x: class;", "`class` takes how many there are, as in `class(10)`".into()),
+        ("let x = f(a b);", "expected `,` or `)`, found `b`".into()),
+        ("let x = (a;);", "expected `)`, found `;`".into()),
+        ("let x = a b;", "expected `;`, found `b`".into()),
+        (
+            "let x = a.b;",
+            "expected `(` after `b`, found `;`: a function is called as `x.b()`".into(),
+        ),
+        ("let match = a;", "expected a name, found `match`, which is a keyword of Rust".into()),
+        ("let x = a -> ;", "expected a layer or a function, found `;`".into()),
+        ("let x = \"a\";", "expected an expression, found `\"a\"`".into()),
+        (
+            "let x = (a -> relu) + 1 -> relu + 2;",
+            "expected `->` or the end, found `+`: put a chain in parentheses to go on with it"
+                .into(),
+        ),
+        ("= 3;", format!("expected a statement (the statements are {all}), found `=`")),
+        ("block f(x) { }", format!("there is no statement `block` (the statements are {all})")),
+        ("#[cfg(a)] let x = y;", "only doc comments may stand before a statement".into()),
+    ] {
+        assert_eq!(mistakes(body), [message], "{body}");
+    }
+}
+
+#[test]
+fn the_outside_must_be_a_struct() {
+    assert!(read("").1[0].starts_with("a network is declared as `pub struct Name"));
+    assert!(read("enum N {}").1[0].starts_with("expected `struct`: a network"));
+    assert!(read("struct N;").1[0].starts_with("expected `{`: a network"));
+    assert!(read("struct N<T> {}").1[0].starts_with("a network is generic over sizes"));
+    assert!(read("struct N<const M: u8> {}").1[0].starts_with("a network is generic over sizes"));
+    assert!(read("struct N {} struct M {}").1[0].starts_with("`network!` declares one network"));
+}

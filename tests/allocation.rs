@@ -1,0 +1,52 @@
+//! A step that has been compiled allocates nothing.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bilro::data;
+use bilro::prelude::*;
+
+network! {
+    struct Digits {
+        input image: [64];
+        target digit: class(10);
+        output logits = image -> Linear(128) -> ReLU -> Linear(10);
+        loss cross_entropy(logits, digit);
+    }
+}
+
+struct Counting;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: hands everything on to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[test]
+fn a_step_allocates_nothing() {
+    let data = data::digits().unwrap();
+    let batch = || digits::Batch { image: data.x(), digit: data.y() };
+    for threads in [1, 2] {
+        let mut trainer = Digits::trainer(Sgd::new(0.1)).threads(threads).build().unwrap();
+        trainer.step(batch()).unwrap();
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        for _ in 0..10 {
+            trainer.step(batch()).unwrap();
+        }
+        assert_eq!(ALLOCATIONS.load(Ordering::Relaxed), before, "{threads} threads");
+    }
+}

@@ -1,0 +1,314 @@
+//! The library as a user holds it: declared networks, trained, evaluated,
+//! looked into; and what is answered to what does not fit.
+
+use bilro::ndarray::{Array1, Array2, s};
+use bilro::prelude::*;
+use bilro::{Error, data};
+
+network! {
+    /// Handwritten digits.
+    struct Digits {
+        input image: [64];
+        target digit: class(10);
+        layer fc1 = Linear(64, 128);
+        layer fc2 = Linear(64);
+        layer fc3 = Linear(10);
+        let hidden = relu(fc2(relu(fc1(image))));
+        output logits = fc3(hidden);
+        loss cross_entropy(logits, digit);
+    }
+}
+
+network! {
+    /// From scratch.
+    struct Perceptron {
+        input point: [2];
+        target label: [1];
+        param w: [2, 1] = normal(0.0, 0.7);
+        param b: [1] = zeros;
+        output p = sigmoid(point.matmul(w) + b);
+        loss -(label * log(p) + (1.0 - label) * log(1.0 - p));
+    }
+}
+
+network! {
+    /// A size of the user's choice.
+    struct Mlp<const HIDDEN: usize> {
+        input x: [3];
+        target y: [2];
+        output out = x -> Linear(HIDDEN) -> Tanh -> Linear(2);
+        loss mse_loss(out, y);
+    }
+}
+
+fn trainer(backend: Backend, threads: usize) -> Trainer<Digits> {
+    let builder = Digits::trainer(Sgd::new(0.1)).seed(3).backend(backend).threads(threads);
+    builder.build().unwrap()
+}
+
+#[test]
+fn digits_are_learned_and_the_history_tells() {
+    let (train, test) = data::digits().unwrap().split(0.8, 7).unwrap();
+    let mut trainer = trainer(Backend::Jit, 1);
+    let fit = Fit::epochs(12).batch_size(32).validate(&test);
+    let history = trainer.fit(&train, fit).unwrap();
+    assert_eq!(history.epochs.len(), 12);
+    assert_eq!(history.losses.len(), 12 * train.len().div_ceil(32));
+    assert!(history.epochs[11].loss < history.epochs[0].loss / 4.0);
+    let validation = history.epochs[11].validation.as_ref().unwrap();
+    let mut model = trainer.into_model();
+    let evaluation = model.evaluate(&test).unwrap();
+    assert_eq!(evaluation.metric("accuracy"), Some(evaluation.accuracy()));
+    assert_eq!(validation.metrics, evaluation.metrics());
+    assert!(evaluation.accuracy() > 0.9, "{}", evaluation.accuracy());
+
+    // The accuracy is that of the predictions.
+    let logits = model.predict(digits::Input { image: test.x() }).unwrap().logits;
+    let hits = logits.outer_iter().zip(test.y()).filter(|(row, digit)| {
+        let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        row[**digit as usize] == largest
+    });
+    let share = hits.count() as f64 / test.len() as f64;
+    assert!((share - evaluation.accuracy()).abs() < 1e-6);
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same_bits() {
+    let data = data::digits().unwrap();
+    let run = |threads| {
+        let mut trainer = trainer(Backend::Jit, threads);
+        // Large enough that kernels are shared.
+        for batch in data.batches(700).unwrap() {
+            for _ in 0..10 {
+                trainer.step(digits::Batch { image: batch.x(), digit: batch.y() }).unwrap();
+            }
+        }
+        let model = trainer.into_model();
+        let parameters = model.named_parameters();
+        parameters.flat_map(|(_, p)| p.iter().map(|x| x.to_bits()).collect::<Vec<_>>()).collect()
+    };
+    let reference: Vec<u32> = run(1);
+    for threads in [2, 3, 7] {
+        assert_eq!(run(threads), reference, "{threads} threads");
+    }
+}
+
+#[test]
+fn models_may_be_trained_on_many_threads_at_once() {
+    let data = data::digits().unwrap();
+    let run = || {
+        let mut trainer = trainer(Backend::Jit, 2);
+        let losses = (0..20).map(|_| {
+            trainer.step(digits::Batch { image: data.x(), digit: data.y() }).unwrap().to_bits()
+        });
+        losses.collect::<Vec<_>>()
+    };
+    let reference = run();
+    std::thread::scope(|scope| {
+        let handles: Vec<_> = (0..4).map(|_| scope.spawn(run)).collect();
+        for handle in handles {
+            assert_eq!(handle.join().unwrap(), reference);
+        }
+    });
+}
+
+#[test]
+fn gradients_change_nothing_and_are_those_of_the_step() {
+    let data = data::digits().unwrap();
+    let batch = || digits::Batch { image: data.x(), digit: data.y() };
+    let mut trainer = trainer(Backend::Jit, 1);
+    let before = trainer.model().params().fc1.weight.to_owned();
+    let gradients = trainer.model().gradients(batch()).unwrap();
+    assert_eq!(trainer.model().params().fc1.weight, before);
+    assert_eq!(gradients.fc1.weight.dim(), (64, 128));
+    let loss = trainer.step(batch()).unwrap();
+    assert_eq!(loss, gradients.loss);
+    let after = trainer.model().params().fc1.weight.to_owned();
+    let expected = &before - &(&gradients.fc1.weight * 0.1);
+    assert!((&after - &expected).iter().all(|x| x.abs() <= 1e-7));
+}
+
+#[test]
+fn both_backends_serve_the_same_calls() {
+    let data = data::digits().unwrap().rows(0..50).unwrap();
+    let results = [Backend::Jit, Backend::Interpreter, Backend::InterpreterF32].map(|backend| {
+        let mut trainer = trainer(backend, 1);
+        let batch = || digits::Batch { image: data.x(), digit: data.y() };
+        let loss = trainer.step(batch()).unwrap();
+        let model = trainer.model();
+        let gradients = model.gradients(batch()).unwrap();
+        let evaluation = model.evaluate(&data).unwrap();
+        let logits = model.predict(digits::Input { image: data.x() }).unwrap().logits;
+        (loss, gradients.fc2.bias.clone(), evaluation.loss(), evaluation.accuracy(), logits)
+    });
+    let (loss, gradient, evaluated, accuracy, logits) = &results[1];
+    for (other, other_gradient, other_evaluated, other_accuracy, other_logits) in &results {
+        assert!((loss - other).abs() < 1e-5);
+        assert!((gradient - other_gradient).iter().all(|x| x.abs() < 1e-5));
+        assert!((evaluated - other_evaluated).abs() < 1e-5);
+        assert_eq!(accuracy, other_accuracy);
+        assert!((logits - other_logits).iter().all(|x| x.abs() < 1e-5));
+    }
+}
+
+/// Arrays of any layout are taken.
+#[test]
+fn views_that_are_not_row_major_are_read_right() {
+    let data = data::digits().unwrap().rows(0..40).unwrap();
+    let mut model = Digits::model().seed(3).build().unwrap();
+    let transposed = data.x().t().as_standard_layout().into_owned();
+    let reversed = data.x().slice(s![..;-1, ..]).as_standard_layout().into_owned();
+    let expected = model.predict(digits::Input { image: data.x() }).unwrap().logits;
+    for view in [transposed.t(), reversed.slice(s![..;-1, ..])] {
+        let found = model.predict(digits::Input { image: view }).unwrap().logits;
+        assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_named_and_changes_nothing() {
+    for backend in [Backend::Jit, Backend::Interpreter] {
+        let mut trainer = trainer(backend, 1);
+        let before = trainer.model().params().fc3.bias.to_owned();
+        let image = Array2::<f32>::zeros((3, 64));
+        let digit = Array1::from(vec![1, 2, 10]);
+        let mut step = |image: &Array2<f32>, digit: &Array1<u32>| {
+            let batch = digits::Batch { image: image.view(), digit: digit.view() };
+            trainer.step(batch).unwrap_err().to_string()
+        };
+        assert_eq!(
+            step(&image, &digit),
+            "`digit` has index 10 at row 2, but its indices are below 10"
+        );
+        assert_eq!(
+            step(&image, &Array1::zeros(2)),
+            "`digit` has 2 examples, but `image` has 3: \
+             every input of a batch needs the same number"
+        );
+        assert_eq!(
+            step(&Array2::zeros((3, 63)), &Array1::zeros(3)),
+            "`image` takes examples of shape [64], but was given [63]"
+        );
+        assert_eq!(
+            step(&Array2::zeros((0, 64)), &Array1::zeros(0)),
+            "the batch has no examples; at least one is needed"
+        );
+        assert_eq!(trainer.steps(), 0);
+        assert_eq!(trainer.model().params().fc3.bias, before);
+
+        let error = trainer.set_learning_rate(f32::NAN).unwrap_err().to_string();
+        assert_eq!(error, "learning rate must be a finite number that is not negative, but is NaN");
+        assert_eq!(trainer.learning_rate(), 0.1);
+    }
+    assert!(Digits::trainer(Sgd::new(f32::INFINITY)).build().is_err());
+    assert!(Digits::trainer(Sgd::new(0.1)).threads(0).build().is_err());
+}
+
+#[test]
+fn a_loss_that_is_not_finite_stops_a_fit() {
+    let data = data::digits().unwrap();
+    let mut trainer = Digits::trainer(Sgd::new(1e30)).seed(1).build().unwrap();
+    match trainer.fit(&data, Fit::epochs(1)).unwrap_err() {
+        Error::NonFiniteLoss { step, loss } => {
+            assert_eq!(step, trainer.steps());
+            assert!(!loss.is_finite());
+        }
+        other => panic!("{other}"),
+    }
+    assert!(trainer.fit(&data, Fit::epochs(1).batch_size(0)).is_err());
+    assert!(trainer.fit(&data, Fit::epochs(0)).is_err());
+}
+
+#[test]
+fn a_perceptron_from_scratch_learns_to_tell_sides_apart() {
+    let mut trainer = Perceptron::trainer(Sgd::new(0.5)).seed(2).build().unwrap();
+    let point = ndarray::arr2(&[[0.0, 0.1], [0.2, 0.9], [0.9, 0.2], [1.0, 1.0f32]]);
+    let label = ndarray::arr2(&[[0.0], [0.0], [1.0], [1.0f32]]);
+    let mut step = || {
+        let batch = perceptron::Batch { point: point.view(), label: label.view() };
+        trainer.step(batch).unwrap()
+    };
+    let first = step();
+    let last = (0..300).map(|_| step()).last().unwrap();
+    assert!(last < first / 5.0, "{first} {last}");
+    let mut model = trainer.into_model();
+    assert_eq!(model.params().w.dim(), (2, 1));
+    let p = model.predict(perceptron::Input { point: point.view() }).unwrap().p;
+    assert!(p[[0, 0]] < 0.5 && p[[3, 0]] > 0.5);
+}
+
+#[test]
+fn sizes_may_be_parameters_of_the_type() {
+    fn hidden<const N: usize>() -> usize {
+        Mlp::<N>::model().build().unwrap().params().linear1.weight.dim().1
+    }
+    assert_eq!((hidden::<5>(), hidden::<17>()), (5, 17));
+}
+
+#[test]
+fn parameters_are_found_and_set_by_name() {
+    let mut model = Digits::model().build().unwrap();
+    let names: Vec<_> = model.named_parameters().map(|(name, _)| name.to_string()).collect();
+    let expected = ["fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias", "fc3.weight", "fc3.bias"];
+    assert_eq!(names, expected);
+    let bias = Array1::from_elem(10, 0.5).into_dyn();
+    model.set_parameter("fc3.bias", bias.view()).unwrap();
+    assert_eq!(model.params().fc3.bias.into_dyn(), bias);
+    let error = model.set_parameter("fc4.bias", bias.view()).unwrap_err().to_string();
+    assert!(error.starts_with("there is no parameter `fc4.bias`; there are fc1.weight"), "{error}");
+    assert!(model.set_parameter("fc2.bias", bias.view()).is_err());
+}
+
+#[test]
+fn the_summary_is_a_table() {
+    insta::assert_snapshot!(Digits::model().build().unwrap().summary(), @r"
+    Digits
+    layer  kind             input  output  parameters  multiply-adds
+    -----  ---------------  -----  ------  ----------  -------------
+    fc1    Linear(64, 128)  [64]   [128]        8,320          8,192
+    fc2    Linear(128, 64)  [128]  [64]         8,256          8,192
+    fc3    Linear(64, 10)   [64]   [10]           650            640
+    17,226 parameters, 17,024 multiply-adds for one example forward
+    ");
+    insta::assert_snapshot!(Perceptron::model().build().unwrap().summary(), @r"
+    Perceptron
+    layer  kind   input  output  parameters  multiply-adds
+    -----  -----  -----  ------  ----------  -------------
+    w      param         [2, 1]           2
+    b      param         [1]              1
+    3 parameters, 2 multiply-adds for one example forward
+    ");
+}
+
+/// Runs itself with `BILRO_DUMP` set, since the environment belongs to the
+/// process.
+#[test]
+fn stages_are_dumped_where_asked() {
+    let folder = std::env::temp_dir().join(format!("bilro-dump-{}", std::process::id()));
+    let run = |dump: &str| {
+        std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "gradients_change_nothing_and_are_those_of_the_step"])
+            .env("BILRO_DUMP", dump)
+            .env("BILRO_DUMP_DIR", &folder)
+            .output()
+            .unwrap()
+    };
+    assert!(run("graph,kernels,programs,clif,asm,dot").status.success());
+    for (stage, part) in [
+        ("graph", "CrossEntropy"),
+        ("kernels", "product [] × 1797 × 128 over [64]"),
+        ("programs", "MulAdd"),
+        ("clif", "fma"),
+        ("asm", "vfmadd"),
+        ("dot", "digraph"),
+    ] {
+        let path = folder.join(format!("Digits-step-1797.{stage}"));
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(part), "{stage}: {text}");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+    let output = run("grahp");
+    assert!(!output.status.success());
+    let text = format!("{output:?}");
+    assert!(text.contains("BILRO_DUMP") && text.contains("grahp"), "{text}");
+}

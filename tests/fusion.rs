@@ -1,0 +1,65 @@
+//! What becomes of a network: how many kernels, what they hold, how large they
+//! are. A fusion that is lost fails here.
+
+use bilro::Network;
+use bilro::prelude::*;
+use bilro_compiler::codegen::isa::Isa;
+use bilro_compiler::codegen::module::Executable;
+use bilro_compiler::network::Purpose;
+use bilro_compiler::pipeline::{Lowered, lower_network};
+
+network! {
+    struct Mnist {
+        input image: [784];
+        target digit: class(10);
+        output logits = image -> Linear(128) -> ReLU -> Linear(64) -> Sigmoid -> Linear(10);
+        loss cross_entropy(logits, digit);
+    }
+}
+
+fn step(batch: usize) -> Lowered {
+    let sgd = Sgd::new(0.1);
+    let network = Mnist::declaration().unwrap();
+    lower_network(&network, &Purpose::Step(&sgd), batch, &Isa::CLIF, true).unwrap()
+}
+
+#[test]
+fn a_step_has_these_kernels() {
+    let lowered = step(64);
+    let kernels = lowered.fused.kernels.iter().map(|kernel| {
+        let text = kernel.to_string();
+        // What it is, its axes, and how many tensors it writes.
+        let axes = text
+            .lines()
+            .find(|l| ["  rows", "  columns", "  product"].iter().any(|k| l.starts_with(k)));
+        format!("{} writes {}", axes.unwrap_or_default().trim(), kernel.writes().len())
+    });
+    insta::assert_snapshot!(kernels.collect::<Vec<_>>().join("\n"), @r"
+    product [] × 64 × 128 over [784] writes 1
+    product [] × 64 × 64 over [128] writes 1
+    product [] × 64 × 10 over [64] writes 1
+    rows [64] of 10 writes 2
+    rows [] of 64 writes 1
+    columns [10] over 64 writes 1
+    rows [10] of 64 writes 1
+    product [] × 64 × 64 over [10] writes 1
+    product [] × 64 × 10 over [64] writes 1
+    columns [64] over 64 writes 1
+    rows [64] of 128 writes 1
+    product [] × 64 × 128 over [64] writes 1
+    product [] × 128 × 64 over [64] writes 1
+    columns [128] over 64 writes 1
+    product [] × 784 × 128 over [64] writes 1
+    ");
+}
+
+#[test]
+fn code_does_not_grow_with_the_batch() {
+    let code = |batch| {
+        let lowered = step(batch);
+        let plan = &lowered.plan;
+        Executable::new(&lowered.programs, &plan.places, &plan.regions, false).unwrap().code_bytes()
+    };
+    let (small, large) = (code(64), code(6400));
+    assert!(large <= small + small / 20, "{small} and {large} bytes");
+}

@@ -1,0 +1,34 @@
+//! A network has inputs and one loss.
+use bilro::network;
+
+network! {
+    pub struct Digits {
+        input image: [784];
+        target digit: class(10);
+        output logits = image -> Linear(10);
+    }
+}
+
+network! {
+    struct Lines {
+        input x: [1];
+        target height: [1];
+        output y = x -> Linear(1);
+        metric y - height;
+    }
+}
+
+network! {
+    struct Two {
+        input x: [1];
+        output y = x -> Linear(1);
+        loss y;
+        loss y * y;
+    }
+}
+
+network! {
+    struct Nothing {}
+}
+
+fn main() {}
