@@ -100,6 +100,8 @@ struct Emission<'a> {
     known: HashMap<NodeId, Expr>,
     /// Reductions in the order of their numbers, with their stage.
     reductions: Vec<(usize, Reduction, Expr)>,
+    /// For each formula so far, how many stages of reductions come before it.
+    stages: Vec<usize>,
     /// For a product, how the kernel's axes follow from those of its space.
     axes: Vec<usize>,
 }
@@ -114,6 +116,7 @@ impl<'a> Emission<'a> {
             loads: Vec::new(),
             known: HashMap::new(),
             reductions: Vec::new(),
+            stages: Vec::new(),
             axes: Vec::new(),
         }
     }
@@ -241,12 +244,16 @@ impl<'a> Emission<'a> {
     }
 
     /// The number of reduction stages that must come before a formula.
-    fn stage(&self, e: Expr) -> usize {
-        match self.formulas.term(e) {
-            Term::Reduced(i) => self.reductions[*i].0 + 1,
-            Term::Apply(_, x) => x.iter().map(|x| self.stage(*x)).max().unwrap_or(0),
-            _ => 0,
+    fn stage(&mut self, e: Expr) -> usize {
+        for (_, term) in self.formulas.iter().skip(self.stages.len()) {
+            let stage = match term {
+                Term::Reduced(i) => self.reductions[*i].0 + 1,
+                Term::Apply(_, x) => x.iter().map(|x| self.stages[x.0 as usize]).max().unwrap_or(0),
+                _ => 0,
+            };
+            self.stages.push(stage);
         }
+        self.stages[e.0 as usize]
     }
 
     fn operand(&mut self, operand: NodeId, level: Level) -> Expr {
