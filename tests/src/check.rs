@@ -9,7 +9,8 @@ use bilro_compiler::ops::{Domain, Op, Operand, Sample, input::Input};
 use bilro_compiler::pipeline::{Lowered, lower_graph};
 use bilro_compiler::plan::{ParameterLayout, Region};
 use bilro_compiler::shape::DType;
-use bilro_compiler::tensor::{Home, Layout};
+use bilro_compiler::tensor::{Home, Layout, Tensor};
+use ndarray::ArrayD;
 
 /// A graph without parameters, and a value for each of its inputs.
 #[derive(Clone, Debug)]
@@ -97,14 +98,33 @@ pub fn lowered(case: &Case, isa: &Isa) -> Lowered {
 
 /// The roots by the slow evaluator of programs.
 pub fn evaluated(case: &Case, lowered: &Lowered) -> Vec<Vec<f32>> {
-    let mut memory: Vec<Vec<u32>> = lowered
-        .fused
-        .tensors
-        .iter()
-        .map(|tensor| match tensor.home {
-            Home::Input(i) => bits(&case.inputs[i]),
-            _ => vec![0x7FC0_0BAD; tensor.layout.elements],
-        })
+    evaluate(lowered, |tensor| match tensor.home {
+        Home::Input(i) => Some(bits(&case.inputs[i])),
+        _ => None,
+    })
+}
+
+/// A network's roots for one purpose by the slow evaluator of programs: the
+/// optimizer's settings and the parameters are given, and whatever each
+/// parameter becomes is a root.
+pub fn evaluated_network(
+    lowered: &Lowered,
+    inputs: &[Value<f32>],
+    parameters: &[ArrayD<f32>],
+    setting: impl Fn(&str) -> f32,
+) -> Vec<Vec<f32>> {
+    evaluate(lowered, |tensor| match tensor.home {
+        Home::Input(i) => Some(bits(&inputs[i])),
+        Home::Setting(i) => Some(vec![setting(lowered.fused.settings[i]).to_bits()]),
+        Home::Parameter(i) => Some(padded(&parameters[i], &tensor.layout)),
+        Home::Arena => None,
+    })
+}
+
+fn evaluate(lowered: &Lowered, given: impl Fn(&Tensor) -> Option<Vec<u32>>) -> Vec<Vec<f32>> {
+    let tensors = lowered.fused.tensors.iter();
+    let mut memory: Vec<Vec<u32>> = tensors
+        .map(|tensor| given(tensor).unwrap_or_else(|| vec![CANARY; tensor.layout.elements]))
         .collect();
     for program in &lowered.programs {
         let mut own: Vec<Vec<u32>> =
@@ -160,17 +180,26 @@ fn bits(value: &Value<f32>) -> Vec<u32> {
 }
 
 fn unpadded(memory: &[u32], layout: &Layout) -> Vec<f32> {
-    let mut elements = Vec::new();
     let count: usize = layout.sizes.iter().product();
-    for i in 0..count {
-        let (mut rest, mut at) = (i, 0);
-        for (size, stride) in layout.sizes.iter().zip(&layout.strides).rev() {
-            at += rest % size * stride;
-            rest /= size;
-        }
-        elements.push(f32::from_bits(memory[at]));
+    (0..count).map(|i| f32::from_bits(memory[place(i, layout)])).collect()
+}
+
+fn padded(array: &ArrayD<f32>, layout: &Layout) -> Vec<u32> {
+    let mut memory = vec![CANARY; layout.elements];
+    for (i, x) in array.iter().enumerate() {
+        memory[place(i, layout)] = x.to_bits();
     }
-    elements
+    memory
+}
+
+/// Where element `i`, counted row-major, lies.
+fn place(i: usize, layout: &Layout) -> usize {
+    let (mut rest, mut at) = (i, 0);
+    for (size, stride) in layout.sizes.iter().zip(&layout.strides).rev() {
+        at += rest % size * stride;
+        rest /= size;
+    }
+    at
 }
 
 /// Requires two results to be the same bits; one NaN is as good as another.

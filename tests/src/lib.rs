@@ -1,5 +1,6 @@
 //! What the tests share: samples of every operation, machine code and
-//! interpreter side by side, and the golden values.
+//! interpreter side by side, random networks, and the golden values.
 
 pub mod check;
 pub mod goldens;
+pub mod networks;

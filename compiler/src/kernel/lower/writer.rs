@@ -25,6 +25,9 @@ pub(super) struct Writer<'a> {
     vector_axis: usize,
     /// For each formula, the axes that it depends on, as bits.
     depends: Vec<u32>,
+    /// For each formula, the leaves in it that are not there from the start:
+    /// results of reductions, and loads of what the kernel overwrites.
+    awaits: Vec<Vec<Expr>>,
     tensors: Vec<usize>,
     registers: Vec<Kind>,
     counters: u32,
@@ -56,7 +59,22 @@ impl<'a> Writer<'a> {
         reduced_on: u32,
     ) -> Writer<'a> {
         let mut depends: Vec<u32> = Vec::new();
-        for (_, term) in kernel.formulas.iter() {
+        let mut awaits: Vec<Vec<Expr>> = Vec::new();
+        for (e, term) in kernel.formulas.iter() {
+            awaits.push(match term {
+                Term::Reduced(_) => vec![e],
+                Term::Load(i, _) if kernel.overwritten.contains(&kernel.loads[*i].tensor) => {
+                    vec![e]
+                }
+                Term::Apply(_, x) => {
+                    let mut all: Vec<Expr> =
+                        x.iter().flat_map(|x| &awaits[x.0 as usize]).copied().collect();
+                    all.sort_unstable();
+                    all.dedup();
+                    all
+                }
+                _ => Vec::new(),
+            });
             depends.push(match term {
                 Term::Float(_) | Term::Int(_) => 0,
                 Term::Load(i, _) => moves(&kernel.loads[*i]),
@@ -70,6 +88,7 @@ impl<'a> Writer<'a> {
             isa,
             vector_axis,
             depends,
+            awaits,
             tensors: Vec::new(),
             registers: Vec::new(),
             counters: 0,
@@ -267,25 +286,16 @@ impl<'a> Writer<'a> {
 
     /// The depth at which all is there that a formula needs.
     fn ready_depth(&self, e: Expr, point: &Point) -> usize {
-        match self.kernel.formulas.term(e) {
+        let ready = |leaf: &Expr| match self.kernel.formulas.term(*leaf) {
             Term::Reduced(number) => {
-                let on = self.masked(self.depends[e.0 as usize], &point.offsets);
+                let on = self.masked(self.depends[leaf.0 as usize], &point.offsets);
                 self.reduced[&(*number, on)].1
             }
             // What the kernel overwrites is read by the thread that does so,
             // inside of its share of the loop.
-            Term::Load(i, _) if self.overwrites(self.kernel.loads[*i].tensor) => {
-                1.min(self.scopes.len() - 1)
-            }
-            Term::Apply(_, x) => x.iter().map(|x| self.ready_depth(*x, point)).max().unwrap_or(0),
-            _ => 0,
-        }
-    }
-
-    /// Whether the kernel may write the memory that a load reads: only
-    /// parameters are overwritten, so whoever stores one is taken to.
-    fn overwrites(&self, tensor: usize) -> bool {
-        self.kernel.overwritten.contains(&tensor)
+            _ => 1.min(self.scopes.len() - 1),
+        };
+        self.awaits[e.0 as usize].iter().map(ready).max().unwrap_or(0)
     }
 
     /// A load of an access at a point.
