@@ -386,7 +386,7 @@ impl Drawing {
                         self.apply(layer, &x);
                     }
                     _ => {
-                        let y = self.linear(&x, width, n % 2 == 0);
+                        let y = self.linear(&x, width, n.is_multiple_of(2));
                         let layer = self.layers.len() - 1;
                         if y.dims().last() == Some(&width) {
                             self.apply(layer, &y);
