@@ -294,9 +294,6 @@ fn an_empty_range_does_nothing_and_parts_make_the_whole() {
     program.evaluate(&mut parts, 0..3);
     program.evaluate(&mut parts, 3..8);
     assert_eq!(parts, whole);
-    let mut empty = program;
-    empty.parallel = 0;
-    check(&empty, &[floats(32, 1), vec![7; 32]]);
 }
 
 /// c = ab, `m`×`k` times `k`×`n`, in tiles of three rows and two vectors.

@@ -10,7 +10,7 @@
 //! 4. A tensor is one of the program's.
 //! 5. Each loop has a counter of its own, and at least one iteration.
 //! 6. No loop is around a parallel one, and each begins where the one before it
-//!    ended.
+//!    ended; together, if there are any, they have all parallel iterations.
 //! 7. Addresses and positions count with loops around them, each once, by steps
 //!    that are not zero.
 //! 8. Accesses have 1 to all lanes. A load's stride is 0 only with all lanes; a
@@ -63,7 +63,12 @@ impl Program {
             written: BTreeSet::new(),
             parallel: 0,
         };
-        checker.body(&self.body).map_err(|message| format!("{}: {message}", self.name))
+        checker.body(&self.body).map_err(|message| format!("{}: {message}", self.name))?;
+        if checker.parallel > 0 && checker.parallel != self.parallel {
+            let (loops, all) = (checker.parallel, self.parallel);
+            return Err(format!("{}: {loops} parallel iterations of {all}", self.name));
+        }
+        Ok(())
     }
 }
 
