@@ -1,7 +1,8 @@
 //! Networks that must compile, and what they declare.
 #![deny(missing_docs, unsafe_code, warnings, clippy::all)]
 
-use bilro::compiler::network::{Init, Network};
+use bilro::compiler::network::{Init, Input, Network};
+use bilro::compiler::shape::{DType, Type};
 use bilro::network::Feed;
 use bilro::{Classifier, FromExamples, Network as _, network};
 use ndarray::{Array1, Array2, ArrayD, ArrayView1, ArrayView2};
@@ -13,7 +14,13 @@ fn parameters(network: &Network) -> Vec<String> {
 
 /// Inputs, outputs and metrics.
 fn ends(network: &Network) -> String {
-    let inputs: Vec<_> = network.inputs.iter().map(|i| format!("{}: {}", i.name, i.ty)).collect();
+    let ty = |ty: &Type| match &ty.dtype {
+        DType::Real => ty.shape.to_string(),
+        DType::Index { below } if ty.shape.dims.is_empty() => format!("class({below})"),
+        DType::Index { below } => format!("index({below}){}", ty.shape),
+    };
+    let input = |i: &Input| format!("{}: {}", i.name, ty(&i.ty));
+    let inputs: Vec<_> = network.inputs.iter().map(input).collect();
     let outputs: Vec<_> =
         network.outputs().map(|(name, shape)| format!("{name}: {shape}")).collect();
     let metrics: Vec<_> = network.metrics().collect();
