@@ -68,12 +68,7 @@ pub(super) fn count(body: &[Statement]) -> usize {
 
 /// Goes through `body` backwards. `live` is what is needed after it, and
 /// becomes what is needed before it; `first` numbers its first instruction.
-fn walk(
-    body: &[Statement],
-    first: usize,
-    live: &mut BTreeSet<Register>,
-    lives: &mut Lives,
-) {
+fn walk(body: &[Statement], first: usize, live: &mut BTreeSet<Register>, lives: &mut Lives) {
     let mut end = first + count(body);
     for statement in body.iter().rev() {
         match statement {

@@ -182,9 +182,7 @@ impl Emitter<'_> {
         if let Ok(by) = i32::try_from(by) {
             match home {
                 Home::Register(r) => self.asm.ri(Code::Add_rm64_imm32, r, by),
-                Home::Stack(at) => {
-                    self.asm.mi(Code::Add_rm64_imm32, Memory::at(Reg::RSP, at), by)
-                }
+                Home::Stack(at) => self.asm.mi(Code::Add_rm64_imm32, Memory::at(Reg::RSP, at), by),
             };
             return;
         }

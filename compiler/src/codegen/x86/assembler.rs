@@ -235,8 +235,7 @@ impl Assembler {
         bytes.resize(code.next_multiple_of(64), 0);
         let pool = bytes.len() as i64;
         for (end, label) in jumps {
-            let to = labels[label.0]
-                .ok_or_else(|| Error::Codegen("a jump to nowhere".into()))?;
+            let to = labels[label.0].ok_or_else(|| Error::Codegen("a jump to nowhere".into()))?;
             let place = end as usize - 4;
             write(&mut bytes, place, to as i64 - end as i64)?;
         }

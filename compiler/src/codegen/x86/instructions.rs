@@ -49,7 +49,8 @@ fn first(lanes: usize) -> u16 {
 pub(super) fn mask_of(instruction: &Instruction, width: Width) -> Option<u16> {
     let all = width.lanes();
     match instruction {
-        Instruction::Load { stride: 1, lanes, .. } | Instruction::Store { stride: 1, lanes, .. }
+        Instruction::Load { stride: 1, lanes, .. }
+        | Instruction::Store { stride: 1, lanes, .. }
             if width == Width::Zmm && *lanes > 1 && *lanes < all =>
         {
             Some(first(*lanes))
@@ -189,10 +190,10 @@ impl Emitter<'_> {
             });
         let spare = (stride != 0 && stride != 4 && lanes > 4
             || stride == 4 && self.width == Width::Ymm && lanes < 8 && ![1, 4].contains(&lanes))
-            .then(|| {
-                self.locked |= 1 << to;
-                self.temporary()
-            });
+        .then(|| {
+            self.locked |= 1 << to;
+            self.temporary()
+        });
         let base = self.base(&load.pointer);
         let at = |lane: usize| Memory::at(base, load.displacement + lane as i64 * stride);
         let from = Operand::Memory(at(0));
@@ -487,8 +488,7 @@ impl Emitter<'_> {
     /// longer, as in products; else a factor that is not, or a copy.
     fn mul_add(&mut self, to: Register, x: &[Register]) {
         let goes = |this: &Self, r: Register| {
-            this.constants[r.0 as usize].is_none()
-                && this.lives.last_reads[this.next].contains(&r)
+            this.constants[r.0 as usize].is_none() && this.lives.last_reads[this.next].contains(&r)
         };
         let (mut a, mut b, c) = (x[0], x[1], x[2]);
         let factor = |this: &Self, r: Register| goes(this, r) && this.in_register(r);

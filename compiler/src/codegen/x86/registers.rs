@@ -96,9 +96,10 @@ impl Emitter<'_> {
     /// A machine register that nobody has, after sending someone away.
     fn empty(&mut self, mask: bool) -> u8 {
         let mut class = self.class(mask);
-        if let Some(free) = class.clone().find(|n| {
-            self.owners[*n as usize] == Owner::Nobody && self.locked >> n & 1 == 0
-        }) {
+        if let Some(free) = class
+            .clone()
+            .find(|n| self.owners[*n as usize] == Owner::Nobody && self.locked >> n & 1 == 0)
+        {
             return free;
         }
         let victim = class
@@ -122,9 +123,9 @@ impl Emitter<'_> {
     }
 
     pub(super) fn has_empty(&self, mask: bool, at_least: usize) -> bool {
-        let free = self.class(mask).filter(|n| {
-            self.owners[*n as usize] == Owner::Nobody && self.locked >> n & 1 == 0
-        });
+        let free = self
+            .class(mask)
+            .filter(|n| self.owners[*n as usize] == Owner::Nobody && self.locked >> n & 1 == 0);
         free.count() >= at_least
     }
 
@@ -134,8 +135,7 @@ impl Emitter<'_> {
         if !saved {
             let slot = self.slot(r);
             let name = self.name(n);
-            let code =
-                if n >= MASKS { Code::VEX_Kmovw_m16_kr } else { Op::Store.code(self.width) };
+            let code = if n >= MASKS { Code::VEX_Kmovw_m16_kr } else { Op::Store.code(self.width) };
             self.asm.mr(code, slot, name);
         }
         self.owners[n as usize] = Owner::Nobody;
@@ -373,9 +373,7 @@ impl Emitter<'_> {
     /// How many of a loop's registers are needed at the same time.
     fn most_at_once(&self, range: std::ops::Range<usize>, accessed: &[bool], mask: bool) -> usize {
         let counts = |r: usize| {
-            accessed[r]
-                && self.constants[r].is_none()
-                && self.is_mask(Register(r as u32)) == mask
+            accessed[r] && self.constants[r].is_none() && self.is_mask(Register(r as u32)) == mask
         };
         let mut live: Vec<bool> = (0..self.held.len())
             .map(|r| counts(r) && !matches!(self.held[r], Held::Nothing))
