@@ -14,6 +14,8 @@ impl Emitter<'_> {
     pub(super) fn repeat(&mut self, l: &Loop) -> Result<(), Error> {
         let outermost = self.homes.is_empty();
         if outermost {
+            // Before pointers have homes that are empty yet.
+            self.flush();
             self.settle(l)?;
         }
         if l.count == Count::Fixed(1) {
