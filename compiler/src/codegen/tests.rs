@@ -505,6 +505,30 @@ fn a_load_sees_what_was_there_when_it_stood_in_the_text() {
     }
 }
 
+/// A load before a loop and a store in it go by the same pointer.
+#[test]
+fn a_load_before_a_loop_has_its_own_pointer() {
+    for lanes in isas().iter().map(|isa| isa.lanes) {
+        let mut w = Writer::new(lanes);
+        let (i, one) = (w.counter(), w.counter());
+        let (a, sum) = (w.float(), w.float());
+        let body = vec![
+            load(a, at(0, 0, &[]), 1, lanes),
+            parallel(
+                i,
+                1,
+                vec![
+                    constant(sum, 1.0),
+                    repeat(one, 1, vec![apply(sum, Scalar::Add, vec![a, sum])]),
+                    store(at(0, lanes, &[]), sum, 1, lanes),
+                ],
+            ),
+        ];
+        let program = w.finish("before", 1, 1, body);
+        check(&program, &[floats(2 * lanes, 5)]);
+    }
+}
+
 /// Straight code and loops of random instructions, over many registers, so that
 /// some are carried and some are spilled.
 #[test]
@@ -516,7 +540,14 @@ fn random_programs_agree() {
             (0..6 + random.below(12 + 2 * lanes)).map(|_| w.float()).collect();
         let mut body: Vec<Statement> =
             floats_.iter().enumerate().map(|(i, r)| load(*r, at(0, i, &[]), 1, lanes)).collect();
-        block(&mut random, &mut w, &floats_, &mut Vec::new(), &mut body, 0);
+        let masks: Vec<Register> = (0..7).map(|_| w.register(Kind::Mask)).collect();
+        for (i, mask) in masks.iter().enumerate() {
+            body.push(apply(*mask, Scalar::Greater, vec![floats_[i % 5], floats_[i % 3 + 1]]));
+        }
+        block(&mut random, &mut w, (&floats_, &masks), &mut Vec::new(), &mut body, 0);
+        for (i, mask) in masks.iter().enumerate() {
+            body.push(apply(floats_[i % 6], Scalar::Select, vec![*mask, floats_[0], floats_[1]]));
+        }
         for (i, r) in floats_.iter().enumerate() {
             body.push(store(at(1, lanes * i, &[]), *r, 1, lanes));
         }
@@ -528,7 +559,7 @@ fn random_programs_agree() {
 fn block(
     random: &mut Random,
     w: &mut Writer,
-    registers: &[Register],
+    (registers, masks): (&[Register], &[Register]),
     around: &mut Vec<Counter>,
     body: &mut Vec<Statement>,
     depth: usize,
@@ -540,7 +571,7 @@ fn block(
         let (a, b, c) = (any(), any(), any());
         let steps: Vec<(Counter, usize)> =
             around.iter().map(|counter| (*counter, 1 + random.below(12))).collect();
-        match random.below(12) {
+        match random.below(17) {
             0 => body.push(constant(to, random.below(9) as f32 - 4.0)),
             1 => body.push(apply(to, Scalar::Add, vec![a, b])),
             2 => body.push(apply(to, Scalar::Mul, vec![a, b])),
@@ -560,11 +591,40 @@ fn block(
                 1,
                 1 + random.below(lanes),
             )),
+            11 => {
+                let scalar = [Scalar::Greater, Scalar::GreaterEqual, Scalar::Equal];
+                let mask = masks[random.below(masks.len())];
+                body.push(apply(mask, scalar[random.below(3)], vec![a, b]));
+            }
+            12 => {
+                let [to, from] = [(); 2].map(|()| masks[random.below(masks.len())]);
+                body.push(Statement::Do(match random.below(2) {
+                    0 => Instruction::Copy { to, from },
+                    _ => Instruction::Rotate { to, from, by: random.below(lanes) },
+                }));
+            }
+            13 => {
+                let mask = masks[random.below(masks.len())];
+                body.push(apply(to, Scalar::Select, vec![mask, b, c]));
+            }
+            14 => {
+                let (part, stride) = (w.float(), 1 + random.below(2) * random.below(5));
+                let kept = 1 + random.below(lanes);
+                let bits = [0, 0x3F80_0000][random.below(2)];
+                body.push(load(part, at(0, random.below(100), &steps), stride, kept));
+                let keep = Instruction::Keep { to, from: part, lanes: kept, bits };
+                body.push(Statement::Do(keep));
+            }
+            15 => body.push(Statement::Do(Instruction::Rotate {
+                to,
+                from: a,
+                by: random.below(lanes),
+            })),
             _ if depth < 3 => {
                 let counter = w.counter();
                 around.push(counter);
                 let mut inner = Vec::new();
-                block(random, w, registers, around, &mut inner, depth + 1);
+                block(random, w, (registers, masks), around, &mut inner, depth + 1);
                 around.pop();
                 body.push(repeat(counter, 1 + random.below(4), inner));
             }
