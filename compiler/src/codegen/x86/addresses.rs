@@ -1,19 +1,23 @@
 //! Pointers and counters: in general registers, or on the stack.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use iced_x86::{Code, Register as Reg};
 
 use super::Emitter;
 use super::assembler::{Memory, Operand};
-use crate::codegen::pointers::{Base, Pointer};
+use crate::codegen::pointers::{Base, Pointer, Tensors};
 use crate::error::Error;
 use crate::kernel::program::{Count, Counter, Instruction, Loop, Statement};
 
+/// A place in the program's pointers, and the bytes from there.
+pub(super) type Reach = (usize, i64);
+
 /// What has a home.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub(super) enum Item {
-    Pointer(Pointer),
+    /// A place in the program's pointers.
+    Pointer(usize),
     /// Iterations of a loop that are still to come.
     Counter(Counter),
 }
@@ -51,20 +55,20 @@ pub(super) struct Borrowed {
 impl Emitter<'_> {
     /// Gives homes to all items of an outermost loop, those of inner loops
     /// first.
-    pub(super) fn settle(&mut self, l: &Loop) -> Result<(), Error> {
+    pub(super) fn settle(&mut self, l: &Loop) {
         let mut weights = BTreeMap::new();
-        self.weigh(l, 1, &mut weights)?;
+        self.weigh(l, 1, &mut self.next.clone(), &mut weights);
         let mut items: Vec<(Item, u64)> = weights.into_iter().collect();
         items.sort_by_key(|(_, weight)| u64::MAX - weight);
         self.homes.clear();
-        self.pointers.clear();
+        self.moving.clear();
         for (i, (item, _)) in items.into_iter().enumerate() {
             let home = match REGISTERS.get(i) {
                 Some(r) => Home::Register(*r),
                 None => Home::Stack(self.frame(8)),
             };
-            if let Item::Pointer(pointer) = &item {
-                self.pointers.push(pointer.clone());
+            if let Item::Pointer(pointer) = item {
+                self.moving.push(pointer);
             }
             self.homes.insert(item, home);
         }
@@ -73,46 +77,68 @@ impl Emitter<'_> {
                 self.used.push(r);
             }
         }
-        Ok(())
     }
 
-    fn weigh(&self, l: &Loop, times: u64, weights: &mut BTreeMap<Item, u64>) -> Result<(), Error> {
+    /// How often the items of a loop, whose text begins at `at`, are needed.
+    fn weigh(&self, l: &Loop, times: u64, at: &mut usize, weights: &mut BTreeMap<Item, u64>) {
         let inside = times.saturating_mul(10);
         if l.count != Count::Fixed(1) {
             *weights.entry(Item::Counter(l.counter)).or_default() += 2 * inside;
         }
         for statement in &l.body {
             match statement {
-                Statement::Loop(l) => self.weigh(l, inside, weights)?,
-                Statement::Do(instruction) => {
-                    if let Some(pointer) = self.pointer(instruction)? {
+                Statement::Loop(l) => self.weigh(l, inside, at, weights),
+                Statement::Do(_) => {
+                    if let Some((pointer, _)) = self.addresses[*at] {
                         *weights.entry(Item::Pointer(pointer)).or_default() += inside;
                     }
+                    *at += 1;
                 }
             }
         }
-        Ok(())
     }
 
-    /// The pointer that an instruction needs.
-    fn pointer(&self, instruction: &Instruction) -> Result<Option<Pointer>, Error> {
-        Ok(match instruction {
-            Instruction::Load { from: address, .. } | Instruction::Store { to: address, .. } => {
-                Some(self.tensors.pointer(address)?.0)
-            }
-            Instruction::Position { steps, .. } if !steps.is_empty() => {
-                Some(Pointer::position(steps))
-            }
-            _ => None,
-        })
+    /// The pointers of a text, and for each instruction that has one, which,
+    /// and the bytes from there.
+    pub(super) fn addresses(
+        tensors: &Tensors<'_>,
+        text: &[&Instruction],
+    ) -> Result<(Vec<Pointer>, Vec<Option<Reach>>), Error> {
+        let mut known: HashMap<Pointer, usize> = HashMap::new();
+        let mut pointers = Vec::new();
+        let mut addresses = Vec::new();
+        for instruction in text {
+            let (pointer, displacement) = match instruction {
+                Instruction::Load { from: address, .. }
+                | Instruction::Store { to: address, .. } => tensors.pointer(address)?,
+                Instruction::Position { steps, .. } if !steps.is_empty() => {
+                    (Pointer::position(steps), 0)
+                }
+                _ => {
+                    addresses.push(None);
+                    continue;
+                }
+            };
+            let number = *known.entry(pointer).or_insert_with_key(|pointer| {
+                pointers.push(pointer.clone());
+                pointers.len() - 1
+            });
+            addresses.push(Some((number, displacement.into())));
+        }
+        Ok((pointers, addresses))
+    }
+
+    /// The pointer of the next instruction, and the bytes from there.
+    pub(super) fn address(&self) -> Result<Reach, Error> {
+        self.addresses[self.next].ok_or_else(|| Error::Codegen("no address".into()))
     }
 
     /// The pointers' values in the first iteration of an outermost loop;
     /// `start` is where on the stack that one's number is, if not zero.
     pub(super) fn start_pointers(&mut self, counter: Counter, start: Option<i64>) {
-        for pointer in self.pointers.clone() {
-            self.start_pointer(&pointer);
-            let step = pointer.step(counter);
+        for pointer in self.moving.clone() {
+            self.start_pointer(pointer);
+            let step = self.pointers[pointer].step(counter);
             if let Some(start) = start.filter(|_| step != 0) {
                 let start = Memory::at(Reg::RSP, start);
                 match i32::try_from(step) {
@@ -131,8 +157,8 @@ impl Emitter<'_> {
     }
 
     /// A pointer as it is where all counters are zero, in `rax`.
-    fn start_pointer(&mut self, pointer: &Pointer) {
-        match pointer.base {
+    fn start_pointer(&mut self, pointer: usize) {
+        match self.pointers[pointer].base {
             Base::Zero => {
                 self.asm.ri(Code::Mov_r32_imm32, Reg::EAX, 0);
             }
@@ -160,8 +186,8 @@ impl Emitter<'_> {
     }
 
     /// The register with a pointer: `rax` if it has none of its own.
-    pub(super) fn base(&mut self, pointer: &Pointer) -> Reg {
-        match self.homes.get(&Item::Pointer(pointer.clone())) {
+    pub(super) fn base(&mut self, pointer: usize) -> Reg {
+        match self.homes.get(&Item::Pointer(pointer)) {
             Some(Home::Register(r)) => *r,
             Some(Home::Stack(at)) => {
                 let from = Memory::at(Reg::RSP, *at);
@@ -199,8 +225,8 @@ impl Emitter<'_> {
 
     /// Moves the pointers that a loop moves by so many of its iterations.
     pub(super) fn advance_pointers(&mut self, counter: Counter, iterations: i64, but: &[Borrowed]) {
-        for pointer in self.pointers.clone() {
-            let step = pointer.step(counter);
+        for pointer in self.moving.clone() {
+            let step = self.pointers[pointer].step(counter);
             let item = Item::Pointer(pointer);
             if step != 0 && but.iter().all(|b| b.item != item) {
                 self.advance(&item, step * iterations);
@@ -210,9 +236,9 @@ impl Emitter<'_> {
 
     /// Before a loop that has no other in it: a register for everything that
     /// it needs, as far as there are some that it does not.
-    pub(super) fn borrow(&mut self, l: &Loop) -> Result<Vec<Borrowed>, Error> {
+    pub(super) fn borrow(&mut self, l: &Loop) -> Vec<Borrowed> {
         let mut weights = BTreeMap::new();
-        self.weigh(l, 1, &mut weights)?;
+        self.weigh(l, 1, &mut self.next.clone(), &mut weights);
         let mut borrowed = Vec::new();
         for item in weights.keys() {
             let home = self.homes[item];
@@ -226,9 +252,9 @@ impl Emitter<'_> {
                         .iter()
                         .filter(|(item, _)| !weights.contains_key(*item))
                         .collect();
-                    others.sort_unstable_by_key(|(item, _)| (*item).clone());
+                    others.sort_unstable_by_key(|(item, _)| **item);
                     let other = others.into_iter().find_map(|(item, home)| match home {
-                        Home::Register(r) => Some((item.clone(), *r)),
+                        Home::Register(r) => Some((*item, *r)),
                         Home::Stack(_) => None,
                     });
                     let Some((other, r)) = other else { break };
@@ -239,7 +265,7 @@ impl Emitter<'_> {
             let from = other.map(|other| {
                 let at = self.frame(8);
                 self.asm.mr(Code::Mov_rm64_r64, Memory::at(Reg::RSP, at), r);
-                self.homes.insert(other.clone(), Home::Stack(at));
+                self.homes.insert(other, Home::Stack(at));
                 (other, r, at)
             });
             if matches!(item, Item::Pointer(_)) {
@@ -249,10 +275,10 @@ impl Emitter<'_> {
             if !self.used.contains(&r) {
                 self.used.push(r);
             }
-            self.homes.insert(item.clone(), Home::Register(r));
-            borrowed.push(Borrowed { item: item.clone(), home, from });
+            self.homes.insert(*item, Home::Register(r));
+            borrowed.push(Borrowed { item: *item, home, from });
         }
-        Ok(borrowed)
+        borrowed
     }
 
     /// After that loop. What was borrowed still has on the stack what it had

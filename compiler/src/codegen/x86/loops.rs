@@ -16,7 +16,7 @@ impl Emitter<'_> {
         if outermost {
             // Before pointers have homes that are empty yet.
             self.flush();
-            self.settle(l)?;
+            self.settle(l);
         }
         if l.count == Count::Fixed(1) {
             if outermost {
@@ -50,7 +50,7 @@ impl Emitter<'_> {
             Count::Fixed(_) => {}
         }
         let inner = |s: &Statement| matches!(s, Statement::Loop(_));
-        let borrowed = if l.body.iter().any(inner) { Vec::new() } else { self.borrow(l)? };
+        let borrowed = if l.body.iter().any(inner) { Vec::new() } else { self.borrow(l) };
         self.start_counter(l.counter, l.count, many);
 
         let again = self.asm.label();

@@ -20,7 +20,9 @@ mod addresses;
 mod assembler;
 mod instructions;
 mod loops;
+mod memory;
 mod opcodes;
+mod places;
 mod registers;
 
 use std::collections::{BTreeMap, HashMap};
@@ -28,7 +30,7 @@ use std::ops::Range;
 
 use iced_x86::{Code, Register as Reg};
 
-use self::addresses::{Home, Item};
+use self::addresses::{Home, Item, Reach};
 use self::assembler::{Assembler, Memory, Operand};
 use self::instructions::{Constant, mask_of};
 use self::opcodes::Width;
@@ -71,13 +73,18 @@ pub(super) fn emit(
     let mut text = Vec::new();
     flatten(&program.body, &mut text);
     let registers = program.registers.len();
-    let once = Emitter::is_written_once(&text, registers);
+    let tensors = Tensors::new(&program.tensors, places, regions);
+    let (pointers, addresses) = Emitter::addresses(&tensors, &text)?;
+    let mut writes = vec![0usize; registers];
+    for r in text.iter().filter_map(|i| i.written()) {
+        writes[r.0 as usize] += 1;
+    }
     let mut constants = vec![None; registers];
     let mut reads = vec![Vec::new(); registers];
     let mut masks: BTreeMap<u16, usize> = BTreeMap::new();
     for (at, instruction) in text.iter().enumerate() {
         if let Some(to) = instruction.written()
-            && once[to.0 as usize]
+            && writes[to.0 as usize] == 1
         {
             constants[to.0 as usize] = Constant::of(instruction);
         }
@@ -95,7 +102,6 @@ pub(super) fn emit(
     let mut emitter = Emitter {
         program,
         width,
-        tensors: Tensors::new(&program.tensors, places, regions),
         asm: Assembler::default(),
         lives: liveness::lives(program),
         text,
@@ -111,7 +117,9 @@ pub(super) fn emit(
         slots: vec![None; registers],
         frame: 0,
         homes: HashMap::new(),
-        pointers: Vec::new(),
+        pointers,
+        addresses,
+        moving: Vec::new(),
         used: Vec::new(),
         range: (0, 0),
         mistake: None,
@@ -133,7 +141,6 @@ fn flatten<'a>(body: &'a [Statement], text: &mut Vec<&'a Instruction>) {
 struct Emitter<'a> {
     program: &'a Program,
     width: Width,
-    tensors: Tensors<'a>,
     asm: Assembler,
     lives: Lives,
     /// All instructions, as they stand.
@@ -159,8 +166,12 @@ struct Emitter<'a> {
     frame: i64,
     /// Where pointers and counters are; empty outside of all loops.
     homes: HashMap<Item, Home>,
-    /// The pointers among them.
+    /// All pointers of the program.
     pointers: Vec<Pointer>,
+    /// For each instruction, its pointer and the bytes from there.
+    addresses: Vec<Option<Reach>>,
+    /// The pointers that have homes.
+    moving: Vec<usize>,
     /// General registers that are written anywhere.
     used: Vec<Reg>,
     /// Where on the stack the caller's range is.

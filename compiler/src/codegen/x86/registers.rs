@@ -7,12 +7,11 @@ use iced_x86::{Code, Register as Reg};
 use super::Emitter;
 use super::assembler::{Memory, Operand};
 use super::opcodes::{Op, Width};
-use crate::codegen::pointers::Pointer;
-use crate::kernel::program::{Instruction, Register};
+use crate::kernel::program::Register;
 use crate::kernel::scalar::Kind;
 
 /// Where a register of the program is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Held {
     /// Nowhere: nobody needs it.
     Nothing,
@@ -27,9 +26,10 @@ pub(super) enum Held {
 }
 
 /// A load that has not happened yet.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Load {
-    pub pointer: Pointer,
+    /// A place in the program's pointers.
+    pub pointer: usize,
     pub displacement: i64,
     /// Bytes from lane to lane.
     pub stride: i64,
@@ -44,21 +44,17 @@ pub(super) enum Owner {
     Register(Register),
 }
 
-/// Where registers were at some point: each with its machine register, or on
-/// the stack.
-pub(super) type Places = Vec<(Register, Option<u8>, bool)>;
-
 /// Machine registers are numbered through: vectors, then masks. k0 cannot mask.
 pub(super) const MASKS: u8 = 32;
 /// All of them.
 pub(super) const ALL: usize = MASKS as usize + 8;
 
 impl Emitter<'_> {
-    fn is_mask(&self, r: Register) -> bool {
+    pub(super) fn is_mask(&self, r: Register) -> bool {
         self.width == Width::Zmm && self.program.registers[r.0 as usize] == Kind::Mask
     }
 
-    fn class(&self, mask: bool) -> std::ops::Range<u8> {
+    pub(super) fn class(&self, mask: bool) -> std::ops::Range<u8> {
         match mask {
             true => MASKS + 1..MASKS + 8 - self.fixed_masks.len() as u8,
             false => 0..self.width.registers(),
@@ -94,7 +90,7 @@ impl Emitter<'_> {
     }
 
     /// A machine register that nobody has, after sending someone away.
-    fn empty(&mut self, mask: bool) -> u8 {
+    pub(super) fn empty(&mut self, mask: bool) -> u8 {
         let mut class = self.class(mask);
         if let Some(free) = class
             .clone()
@@ -154,7 +150,7 @@ impl Emitter<'_> {
 
     /// Where in the text a register is read next; what an iteration of the
     /// innermost loop reads before this point, the next one reads again.
-    fn next_use(&self, r: Register) -> usize {
+    pub(super) fn next_use(&self, r: Register) -> usize {
         let reads = &self.reads[r.0 as usize];
         let next = reads.partition_point(|at| *at < self.next);
         let found = reads.get(next).copied().unwrap_or(usize::MAX);
@@ -187,7 +183,7 @@ impl Emitter<'_> {
             self.load_constant(n, constant);
             n
         } else {
-            match self.held[r.0 as usize].clone() {
+            match self.held[r.0 as usize] {
                 Held::Here { register: Some(n), .. } => n,
                 Held::Here { register: None, .. } => {
                     let n = self.empty(self.is_mask(r));
@@ -217,9 +213,9 @@ impl Emitter<'_> {
             return Operand::Memory(self.constant_operand(constant));
         }
         if self.is_in_memory(r) {
-            match self.held[r.0 as usize].clone() {
+            match self.held[r.0 as usize] {
                 Held::Late(load) => {
-                    let base = self.base(&load.pointer);
+                    let base = self.base(load.pointer);
                     let broadcast = load.stride == 0;
                     return Operand::Memory(Memory {
                         base,
@@ -311,134 +307,5 @@ impl Emitter<'_> {
                 self.unlock_but(locked);
             }
         }
-    }
-
-    /// Where all registers are.
-    pub(super) fn places(&self) -> Places {
-        let held = self.held.iter().enumerate();
-        held.filter_map(|(r, held)| match held {
-            Held::Here { register, saved } => Some((Register(r as u32), *register, *saved)),
-            _ => None,
-        })
-        .collect()
-    }
-
-    /// Before a loop: makes room for what it needs by sending away what only
-    /// stands through it, and brings what it reads.
-    pub(super) fn prepare(&mut self, range: std::ops::Range<usize>, written: &[bool]) {
-        let mut accessed = vec![false; self.held.len()];
-        for instruction in &self.text[range.clone()] {
-            for r in instruction.read().into_iter().chain(instruction.written()) {
-                accessed[r.0 as usize] = true;
-            }
-        }
-        for mask in [false, true] {
-            let most = self.most_at_once(range.clone(), &accessed, mask);
-            let free = self.class(mask).len().saturating_sub(1);
-            let mut through: Vec<(usize, Register)> = Vec::new();
-            for n in self.class(mask) {
-                if let Owner::Register(r) = self.owners[n as usize]
-                    && !accessed[r.0 as usize]
-                {
-                    through.push((self.next_use(r), r));
-                }
-            }
-            through.sort_unstable();
-            while most + through.len() > free
-                && let Some((_, r)) = through.pop()
-            {
-                self.send_away(r);
-            }
-            if most + through.len() <= free {
-                for r in 0..self.held.len() {
-                    let register = Register(r as u32);
-                    if accessed[r]
-                        && self.is_mask(register) == mask
-                        && matches!(self.held[r], Held::Here { register: None, .. })
-                        && self.has_empty(mask, 1)
-                    {
-                        let n = self.empty(mask);
-                        self.bring_back(register, n);
-                    }
-                }
-            }
-        }
-        for (r, written) in written.iter().enumerate() {
-            if *written && let Held::Here { register: Some(_), saved } = &mut self.held[r] {
-                *saved = false;
-            }
-        }
-    }
-
-    /// How many of a loop's registers are needed at the same time.
-    fn most_at_once(&self, range: std::ops::Range<usize>, accessed: &[bool], mask: bool) -> usize {
-        let counts = |r: usize| {
-            accessed[r] && self.constants[r].is_none() && self.is_mask(Register(r as u32)) == mask
-        };
-        let mut live: Vec<bool> = (0..self.held.len())
-            .map(|r| counts(r) && !matches!(self.held[r], Held::Nothing))
-            .collect();
-        let mut now = live.iter().filter(|live| **live).count();
-        let mut most = now;
-        for at in range {
-            if let Some(to) = self.text[at].written()
-                && counts(to.0 as usize)
-                && !self.lives.unread[at]
-                && !std::mem::replace(&mut live[to.0 as usize], true)
-            {
-                now += 1;
-            }
-            most = most.max(now);
-            for r in &self.lives.last_reads[at] {
-                if self.text[at].written() != Some(*r)
-                    && std::mem::replace(&mut live[r.0 as usize], false)
-                {
-                    now -= 1;
-                }
-            }
-        }
-        most
-    }
-
-    /// At the end of a loop: everything back where it was at its start.
-    pub(super) fn restore(&mut self, places: &Places) {
-        let mut at_start = vec![None; self.held.len()];
-        let mut claimed = [false; ALL];
-        for (r, register, _) in places {
-            at_start[r.0 as usize] = Some(*register);
-            if let Some(n) = register {
-                claimed[*n as usize] = true;
-            }
-        }
-        for n in 0..ALL {
-            let Owner::Register(r) = self.owners[n] else { continue };
-            let moves = match at_start[r.0 as usize] {
-                Some(Some(start)) => start as usize != n,
-                Some(None) => true,
-                None => claimed[n],
-            };
-            if moves {
-                self.send_away(r);
-            }
-        }
-        for (r, register, was_saved) in places {
-            if let (Held::Here { register: None, .. }, Some(n)) =
-                (&self.held[r.0 as usize], register)
-            {
-                self.bring_back(*r, *n);
-            }
-            if let Held::Here { register: Some(_), saved } = &mut self.held[r.0 as usize] {
-                *saved &= *was_saved;
-            }
-        }
-    }
-
-    /// The instructions that a program's text has, in order.
-    pub(super) fn is_written_once(text: &[&Instruction], registers: usize) -> Vec<bool> {
-        let mut writes = vec![0usize; registers];
-        for r in text.iter().filter_map(|i| i.written()) {
-            writes[r.0 as usize] += 1;
-        }
-        writes.into_iter().map(|n| n == 1).collect()
     }
 }
