@@ -36,27 +36,34 @@ fn every_operation_has_samples() {
 
 #[test]
 fn machine_code_agrees_with_the_interpreter() {
+    let isas = check::isas();
     for_all(|what, case, terms| {
-        let lowered = check::lowered(case, &Isa::CLIF);
-        let found = check::jitted(case, &lowered);
         let expected = check::interpreted::<f64>(case);
-        for ((root, _), (found, expected)) in
-            case.graph.roots().iter().zip(found.iter().zip(&expected))
-        {
-            // The loss adds up all elements of the result.
-            let terms = if *root == Root::Loss { terms + expected_count(case) } else { terms };
-            check::assert_close(&format!("{what}, {root}"), found, expected, check::bound(terms));
+        for isa in &isas {
+            let lowered = check::lowered(case, isa);
+            let found = check::jitted(case, &lowered);
+            for ((root, _), (found, expected)) in
+                case.graph.roots().iter().zip(found.iter().zip(&expected))
+            {
+                // The loss adds up all elements of the result.
+                let terms = if *root == Root::Loss { terms + expected_count(case) } else { terms };
+                let what = format!("{what}, {root}, {}", isa.name);
+                check::assert_close(&what, found, expected, check::bound(terms));
+            }
         }
     });
 }
 
 #[test]
 fn machine_code_is_what_the_evaluator_says() {
+    let isas = check::isas();
     for_all(|what, case, _| {
-        let lowered = check::lowered(case, &Isa::CLIF);
-        let (a, b) = (check::jitted(case, &lowered), check::evaluated(case, &lowered));
-        for (i, (a, b)) in a.iter().zip(&b).enumerate() {
-            check::assert_same_bits(&format!("{what}, root {i}"), a, b);
+        for isa in &isas {
+            let lowered = check::lowered(case, isa);
+            let (a, b) = (check::jitted(case, &lowered), check::evaluated(case, &lowered));
+            for (i, (a, b)) in a.iter().zip(&b).enumerate() {
+                check::assert_same_bits(&format!("{what}, root {i}, {}", isa.name), a, b);
+            }
         }
     });
 }

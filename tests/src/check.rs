@@ -87,6 +87,17 @@ pub fn interpreted<T: Real>(case: &Case) -> Vec<Vec<T>> {
     values.iter().map(|v| v.reals().to_vec()).collect()
 }
 
+/// All instruction sets that can be tried here. A test must not pass because
+/// one of them was missing where it is expected: `BILRO_REQUIRE_ISA` names it.
+pub fn isas() -> Vec<Isa> {
+    let available = Isa::all_available();
+    if let Ok(required) = std::env::var("BILRO_REQUIRE_ISA") {
+        assert!(available.iter().any(|isa| isa.name == required), "no {required} here");
+    }
+    println!("for {:?}", available.iter().map(|isa| isa.name).collect::<Vec<_>>());
+    available
+}
+
 /// The case through all passes.
 pub fn lowered(case: &Case, isa: &Isa) -> Lowered {
     let none = ParameterLayout::new(&[]);

@@ -19,4 +19,35 @@ impl Isa {
     /// 128-bit vectors, which Cranelift has on every machine it supports.
     #[cfg(not(target_arch = "aarch64"))]
     pub const CLIF: Isa = Isa { name: "clif", lanes: 4, registers: 16 };
+
+    /// 256-bit vectors: AVX2 and FMA.
+    pub const AVX2: Isa = Isa { name: "avx2", lanes: 8, registers: 16 };
+
+    /// 512-bit vectors and masks: AVX-512 F and DQ.
+    pub const AVX512: Isa = Isa { name: "avx512", lanes: 16, registers: 32 };
+
+    /// All of them, the widest last.
+    pub const ALL: [Isa; 3] = [Isa::CLIF, Isa::AVX2, Isa::AVX512];
+
+    /// Whether this processor has it.
+    pub fn is_available(&self) -> bool {
+        match self.lanes {
+            4 => true,
+            #[cfg(target_arch = "x86_64")]
+            8 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            #[cfg(target_arch = "x86_64")]
+            16 => is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq"),
+            _ => false,
+        }
+    }
+
+    /// Those that this processor has, the widest last.
+    pub fn all_available() -> Vec<Isa> {
+        Isa::ALL.into_iter().filter(Isa::is_available).collect()
+    }
+
+    /// The widest that this processor has.
+    pub fn best() -> Isa {
+        Isa::ALL.into_iter().rfind(Isa::is_available).unwrap_or(Isa::CLIF)
+    }
 }

@@ -7,12 +7,26 @@ use std::collections::BTreeSet;
 
 use crate::kernel::program::{Count, Loop, Program, Register, Statement};
 
+/// What each instruction ends.
+#[derive(Default)]
+pub(super) struct Lives {
+    /// The registers that it is the last to read.
+    pub last_reads: Vec<Vec<Register>>,
+    /// Whether nobody reads what it writes.
+    pub unread: Vec<bool>,
+}
+
+/// Where the lives of registers end.
+pub(super) fn lives(program: &Program) -> Lives {
+    let count = count(&program.body);
+    let mut lives = Lives { last_reads: vec![Vec::new(); count], unread: vec![false; count] };
+    walk(&program.body, 0, &mut BTreeSet::new(), &mut lives);
+    lives
+}
+
 /// For each instruction, the registers that it is the last to read.
 pub(super) fn last_reads(program: &Program) -> Vec<Vec<Register>> {
-    let mut last = vec![Vec::new(); count(&program.body)];
-    let mut live = BTreeSet::new();
-    walk(&program.body, 0, &mut live, &mut last);
-    last
+    lives(program).last_reads
 }
 
 /// The registers that a loop's body reads before it writes them and also
@@ -42,7 +56,8 @@ fn scan(body: &[Statement], written: &mut BTreeSet<Register>, exposed: &mut BTre
     }
 }
 
-fn count(body: &[Statement]) -> usize {
+/// How many instructions there are in the text.
+pub(super) fn count(body: &[Statement]) -> usize {
     body.iter()
         .map(|statement| match statement {
             Statement::Loop(l) => count(&l.body),
@@ -53,12 +68,7 @@ fn count(body: &[Statement]) -> usize {
 
 /// Goes through `body` backwards. `live` is what is needed after it, and
 /// becomes what is needed before it; `first` numbers its first instruction.
-fn walk(
-    body: &[Statement],
-    first: usize,
-    live: &mut BTreeSet<Register>,
-    last: &mut [Vec<Register>],
-) {
+fn walk(body: &[Statement], first: usize, live: &mut BTreeSet<Register>, lives: &mut Lives) {
     let mut end = first + count(body);
     for statement in body.iter().rev() {
         match statement {
@@ -69,18 +79,19 @@ fn walk(
                 scan(body, &mut written, &mut exposed);
                 let after = live.clone();
                 live.extend(exposed);
-                walk(body, end, live, last);
+                walk(body, end, live, lives);
                 if matches!(iterations, Count::Parallel { .. }) {
                     live.extend(after);
                 }
             }
             Statement::Do(instruction) => {
                 end -= 1;
-                live.retain(|r| Some(*r) != instruction.written());
-                last[end].clear();
+                if let Some(written) = instruction.written() {
+                    lives.unread[end] = !live.remove(&written);
+                }
                 for r in instruction.read() {
                     if live.insert(r) {
-                        last[end].push(r);
+                        lives.last_reads[end].push(r);
                     }
                 }
             }

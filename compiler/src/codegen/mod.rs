@@ -6,6 +6,7 @@
 //! - [`isa`]: what programs are lowered for.
 //! - `pointers`, `liveness`: what an emitter wants to know of a program.
 //! - [`clif`]: a program as a function in Cranelift's language.
+//! - `x86`: a program as x86-64's wider instructions.
 //! - [`module`]: functions to memory that can be run; the only `unsafe` here.
 
 pub mod clif;
@@ -15,3 +16,5 @@ pub mod module;
 mod pointers;
 #[cfg(test)]
 mod tests;
+#[cfg(target_arch = "x86_64")]
+mod x86;

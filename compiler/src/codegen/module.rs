@@ -14,6 +14,9 @@ use cranelift_jit::{JITBuilder, JITModule};
 use cranelift_module::{DataDescription, FuncId, Linkage, Module, default_libcall_names};
 
 use super::clif::{self, Pool};
+use super::isa::Isa;
+#[cfg(target_arch = "x86_64")]
+use super::x86;
 use crate::error::Error;
 use crate::kernel::program::Program;
 use crate::plan::{Place, Region};
@@ -83,7 +86,8 @@ impl std::fmt::Debug for Executable {
 }
 
 impl Executable {
-    /// Compiles verified programs of four lanes, to be run in this order.
+    /// Compiles verified programs, to be run in this order; each by the emitter
+    /// that has its number of lanes.
     ///
     /// `places` is by number of the tensor in the plan, `regions` the order of
     /// the pointers that [`Self::run`] is given. `verify` has Cranelift check
@@ -93,7 +97,7 @@ impl Executable {
     /// # Errors
     ///
     /// [`Error::Codegen`] where the machine is not supported: on x86-64 the
-    /// processor must have AVX and FMA.
+    /// processor must have AVX and FMA, and what the programs are for.
     pub fn new(
         programs: &[Program],
         places: &[Place],
@@ -115,7 +119,7 @@ impl Executable {
         let isa = native(verify || cfg!(debug_assertions), verify)?;
         let mut compiler = Compiler::new(isa, dump);
         let compiled = compiler.all(programs, places, regions);
-        let Compiler { module, texts, code, pool, .. } = compiler;
+        let Compiler { module, texts, code, pool, wide_constants, .. } = compiler;
         let mut executable = Executable {
             module: Mutex::new(Some(module)),
             step: None,
@@ -124,7 +128,7 @@ impl Executable {
             parallel: programs.iter().map(|p| p.parallel).collect(),
             regions: regions.len(),
             code,
-            constants: pool.bytes().len(),
+            constants: pool.bytes().len() + wide_constants,
         };
         // From here on, a mistake frees the module's memory like a drop.
         let functions = compiled?;
@@ -265,6 +269,8 @@ struct Compiler {
     dump: Dump,
     texts: Vec<(String, String)>,
     code: usize,
+    /// Bytes of the constants that lie behind their function.
+    wide_constants: usize,
 }
 
 impl Compiler {
@@ -278,6 +284,7 @@ impl Compiler {
             dump,
             texts: Vec::new(),
             code: 0,
+            wide_constants: 0,
         }
     }
 
@@ -294,6 +301,10 @@ impl Compiler {
         let mut kernels = Vec::new();
         for (i, program) in programs.iter().enumerate() {
             let name = format!("{i:02}_{}", program.name);
+            if program.lanes != Isa::CLIF.lanes {
+                kernels.push(self.wide(&name, program, places, regions)?);
+                continue;
+            }
             let id = self.begin(&name, clif::signature())?;
             let address = self.module.declare_data_in_func(constants, &mut self.context.func);
             let builder = FunctionBuilder::new(&mut self.context.func, &mut self.builder);
@@ -314,6 +325,43 @@ impl Compiler {
         data.set_align(64);
         self.module.define_data(constants, &data).map_err(refused)?;
         Ok(Functions { kernels, step, shared })
+    }
+
+    /// The function of a program of more lanes than Cranelift has.
+    #[cfg(target_arch = "x86_64")]
+    fn wide(
+        &mut self,
+        name: &str,
+        program: &Program,
+        places: &[Place],
+        regions: &[Region],
+    ) -> Result<FuncId, Error> {
+        if !Isa::ALL.iter().any(|isa| isa.lanes == program.lanes && isa.is_available()) {
+            return Err(unsupported(program));
+        }
+        let function = x86::emit(program, places, regions, self.dump.asm)?;
+        let signature = clif::signature();
+        let id = self.module.declare_function(name, LINKAGE, &signature).map_err(refused)?;
+        self.module
+            .define_function_bytes(id, x86::ALIGNMENT, &function.bytes, &[])
+            .map_err(refused)?;
+        self.code += function.code;
+        self.wide_constants += function.bytes.len() - function.code;
+        if let Some(text) = function.text {
+            self.texts.push((format!("{name}.asm"), text));
+        }
+        Ok(id)
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn wide(
+        &mut self,
+        _: &str,
+        program: &Program,
+        _: &[Place],
+        _: &[Region],
+    ) -> Result<FuncId, Error> {
+        Err(unsupported(program))
     }
 
     /// The function that calls all kernels in order.
@@ -460,6 +508,11 @@ fn detect(verify: bool, check_registers: bool) -> Result<OwnedTargetIsa, String>
         }
     }
     Ok(isa)
+}
+
+fn unsupported(program: &Program) -> Error {
+    let Program { name, lanes, .. } = program;
+    Error::Codegen(format!("`{name}` has {lanes} lanes, which this processor has not"))
 }
 
 fn refused(error: cranelift_module::ModuleError) -> Error {

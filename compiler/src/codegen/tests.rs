@@ -1,6 +1,7 @@
 //! Machine code against the evaluator, bit for bit, and the functions against
 //! f64.
 
+use super::isa::Isa;
 use super::module::{Dump, Executable};
 use crate::kernel::expr::{Expr, Expressions, Term};
 use crate::kernel::program::{
@@ -46,15 +47,27 @@ impl Random {
     }
 }
 
+/// All instruction sets that can be tried here. A test must not pass because
+/// one of them was missing where it is expected: `BILRO_REQUIRE_ISA` names it.
+fn isas() -> Vec<Isa> {
+    let available = Isa::all_available();
+    if let Ok(required) = std::env::var("BILRO_REQUIRE_ISA") {
+        assert!(available.iter().any(|isa| isa.name == required), "no {required} here");
+    }
+    println!("for {:?}", available.iter().map(|isa| isa.name).collect::<Vec<_>>());
+    available
+}
+
 /// Writes programs.
 struct Writer {
+    lanes: usize,
     registers: Vec<Kind>,
     counters: u32,
 }
 
 impl Writer {
-    fn new() -> Writer {
-        Writer { registers: Vec::new(), counters: 0 }
+    fn new(lanes: usize) -> Writer {
+        Writer { lanes, registers: Vec::new(), counters: 0 }
     }
 
     fn register(&mut self, kind: Kind) -> Register {
@@ -73,8 +86,8 @@ impl Writer {
 
     fn finish(self, name: &str, tensors: usize, parallel: usize, body: Vec<Statement>) -> Program {
         let tensors = (0..tensors).collect();
-        let registers = self.registers;
-        Program { name: name.into(), lanes: 4, tensors, registers, parallel, shared: false, body }
+        let Writer { lanes, registers, .. } = self;
+        Program { name: name.into(), lanes, tensors, registers, parallel, shared: false, body }
     }
 
     /// The instructions of a formula, given the registers of its loads.
@@ -194,30 +207,31 @@ fn floats(n: usize, seed: u64) -> Vec<u32> {
     (0..n).map(|_| random.float()).collect()
 }
 
-/// y = f(x) over `n` elements, split across threads four at a time, then a tail.
-fn elementwise(n: usize, f: impl FnOnce(&mut Expressions, Expr) -> Expr) -> Program {
-    let mut w = Writer::new();
+/// y = f(x) over `n` elements, split across threads a vector at a time, then a
+/// tail.
+fn elementwise(width: usize, n: usize, f: impl FnOnce(&mut Expressions, Expr) -> Expr) -> Program {
+    let mut w = Writer::new(width);
     let mut expressions = Expressions::default();
     let x = expressions.push(Term::Load(0, Kind::Float));
     let root = f(&mut expressions, x);
     let mut body = Vec::new();
-    for (first, count, lanes) in [(0, n / 4, 4), (n / 4 * 4, 1, n % 4)] {
+    for (first, count, lanes) in [(0, n / width, width), (n / width * width, 1, n % width)] {
         if count == 0 || lanes == 0 {
             continue;
         }
         let counter = w.counter();
-        let steps: &[(Counter, usize)] = if lanes == 4 { &[(counter, 4)] } else { &[] };
+        let steps: &[(Counter, usize)] = if lanes == width { &[(counter, width)] } else { &[] };
         let x = w.float();
         let mut inner = vec![load(x, at(0, first, steps), 1, lanes)];
         let y = w.lower(&expressions, root, &[x], &mut inner);
         inner.push(store(at(1, first, steps), y, 1, lanes));
-        if lanes == 4 {
-            body.push(parallel(counter, n / 4, inner));
+        if lanes == width {
+            body.push(parallel(counter, n / width, inner));
         } else {
             body.extend(inner);
         }
     }
-    w.finish("elementwise", 2, n / 4, body)
+    w.finish("elementwise", 2, n / width, body)
 }
 
 #[test]
@@ -227,11 +241,11 @@ fn every_operation_agrees_with_the_evaluator() {
     let mask = [Greater, GreaterEqual, Equal];
     let int = [IntAdd, IntSub, And, Or, ShiftLeft(23), ShiftLeft(0), ShiftRight(23)];
     let int_mask = [IntEqual, IntGreater];
-    let n = 64;
+    let n = 192;
     let (memory, results) = (3, 1);
     let scalars = float.iter().chain(&mask).chain(&int).chain(&int_mask).chain(&[Select, ToFloat]);
-    for scalar in scalars {
-        let mut w = Writer::new();
+    for (lanes, scalar) in isas().iter().flat_map(|isa| scalars.clone().map(|s| (isa.lanes, s))) {
+        let mut w = Writer::new(lanes);
         let i = w.counter();
         let mut body = Vec::new();
         // Operands, masks from comparing with the next tensor's element.
@@ -239,7 +253,7 @@ fn every_operation_agrees_with_the_evaluator() {
         for (t, kind) in scalar.operands().iter().enumerate() {
             let kind = if *kind == Kind::Mask { Kind::Float } else { *kind };
             let r = w.register(kind);
-            body.push(load(r, at(t, 0, &[(i, 4)]), 1, 4));
+            body.push(load(r, at(t, 0, &[(i, lanes)]), 1, lanes));
             operands.push(r);
         }
         if *scalar == Select {
@@ -255,17 +269,17 @@ fn every_operation_agrees_with_the_evaluator() {
             body.push(apply(chosen, Select, vec![to, yes, no]));
             to = chosen;
         }
-        body.push(store(at(memory, 0, &[(i, 4)]), to, 1, 4));
+        body.push(store(at(memory, 0, &[(i, lanes)]), to, 1, lanes));
         let program = w.finish(
             &format!("{scalar:?}"),
             memory + results,
-            n / 4,
-            vec![parallel(i, n / 4, body)],
+            n / lanes,
+            vec![parallel(i, n / lanes, body)],
         );
         let mut tensors: Vec<_> = (0..memory).map(|t| floats(n, t as u64)).collect();
         // Equal operands, too.
         let (head, tail) = tensors.split_at_mut(1);
-        tail[0][n - 8..].copy_from_slice(&head[0][n - 8..]);
+        tail[0][n - 24..].copy_from_slice(&head[0][n - 24..]);
         tensors.push(vec![0; n]);
         check(&program, &tensors);
     }
@@ -273,8 +287,9 @@ fn every_operation_agrees_with_the_evaluator() {
 
 #[test]
 fn loops_of_all_lengths_and_tails_agree() {
-    for n in 1..=21 {
-        let program = elementwise(n, |e, x| {
+    for (lanes, n) in isas().iter().flat_map(|isa| (1..=5 * isa.lanes + 1).map(|n| (isa.lanes, n)))
+    {
+        let program = elementwise(lanes, n, |e, x| {
             let (a, b) = (e.float(1.25), e.float(-0.5));
             let y = e.mul_add(a, x, b);
             e.max(b, y)
@@ -283,27 +298,62 @@ fn loops_of_all_lengths_and_tails_agree() {
     }
 }
 
+/// Threads meet at once where one after the other runs.
+#[cfg(target_arch = "x86_64")]
+unsafe extern "sysv64" fn met(_: *const u8) {}
+#[cfg(not(target_arch = "x86_64"))]
+unsafe extern "C" fn met(_: *const u8) {}
+
+/// Two parallel loops after each other, in shares of which some are empty.
 #[test]
-fn an_empty_range_does_nothing_and_parts_make_the_whole() {
-    let program = elementwise(32, |e, x| e.add(x, x));
-    let x = floats(32, 1);
-    let (mut parts, mut whole) = (vec![x.clone(), vec![0; 32]], vec![x, vec![0; 32]]);
-    program.evaluate(&mut whole, 0..8);
-    program.evaluate(&mut parts, 3..3);
-    assert_eq!(parts[1], vec![0; 32]);
-    program.evaluate(&mut parts, 0..3);
-    program.evaluate(&mut parts, 3..8);
-    assert_eq!(parts, whole);
+fn the_shares_of_all_threads_make_the_whole() {
+    for (isa, threads) in isas().into_iter().flat_map(|isa| [1, 2, 3, 7, 40].map(|n| (isa, n))) {
+        let lanes = isa.lanes;
+        let mut w = Writer::new(lanes);
+        let (x, sum) = (w.float(), w.float());
+        let mut body = Vec::new();
+        for (first, count) in [(0, 5), (5, 8)] {
+            let counter = w.counter();
+            let steps = [(counter, lanes)];
+            let inner = vec![
+                load(x, at(0, lanes * first, &steps), 1, lanes),
+                load(sum, at(1, lanes * first, &steps), 1, lanes),
+                apply(sum, Scalar::Add, vec![x, sum]),
+                store(at(1, lanes * first, &steps), sum, 1, lanes),
+            ];
+            let count = Count::Parallel { first, count };
+            body.push(Statement::Loop(Loop { counter, count, body: inner }));
+        }
+        let mut program = w.finish("parts", 2, 13, body);
+        program.shared = true;
+        let n = 13 * lanes;
+        let mut expected = vec![floats(n, 1), floats(n, 2)];
+        let mut found = expected.clone();
+        program.evaluate(&mut expected, 0..13);
+        let places = [Region::Arena, Region::Parameters].map(|region| Place { region, offset: 0 });
+        let regions = [Region::Arena, Region::Parameters];
+        let executable = Executable::new(&[program], &places, &regions, true).unwrap();
+        let table: Vec<*mut u8> = found.iter_mut().map(|x| x.as_mut_ptr().cast()).collect();
+        for thread in 0..threads {
+            // SAFETY: both are as long as the program's tensors; one program
+            // has nothing to wait for, so threads may as well run in turn.
+            unsafe { executable.run_shared(&table, thread, threads, met, std::ptr::null()) }
+        }
+        let same = |(a, b): (&u32, &u32)| {
+            a == b || (f32::from_bits(*a).is_nan() && f32::from_bits(*b).is_nan())
+        };
+        assert!(expected[1].iter().zip(&found[1]).all(same), "{} {threads}", isa.name);
+    }
 }
 
 /// c = ab, `m`×`k` times `k`×`n`, in tiles of three rows and two vectors.
-fn product(m: usize, k: usize, n: usize) -> Program {
-    let mut w = Writer::new();
+fn product(width: usize, m: usize, k: usize, n: usize) -> Program {
+    let mut w = Writer::new(width);
     let mut body = Vec::new();
     for first_row in (0..m).step_by(3) {
         let rows = (m - first_row).min(3);
         let (column, step) = (w.counter(), w.counter());
-        let widths = [4.min(n), n.min(8).saturating_sub(4)];
+        let widths = [width.min(n), n.min(2 * width).saturating_sub(width)];
         let lanes: Vec<usize> = widths.into_iter().filter(|lanes| *lanes > 0).collect();
         let sums: Vec<Vec<Register>> =
             (0..rows).map(|_| lanes.iter().map(|_| w.float()).collect()).collect();
@@ -311,11 +361,11 @@ fn product(m: usize, k: usize, n: usize) -> Program {
         let mut inner = Vec::new();
         let b: Vec<Register> = lanes.iter().map(|_| w.float()).collect();
         for (j, lanes) in lanes.iter().enumerate() {
-            inner.push(load(b[j], at(1, 4 * j, &[(step, n), (column, 8)]), 1, *lanes));
+            inner.push(load(b[j], at(1, width * j, &[(step, n), (column, 2 * width)]), 1, *lanes));
         }
         for (i, sums) in sums.iter().enumerate() {
             let a = w.float();
-            inner.push(load(a, at(0, (first_row + i) * k, &[(step, 1)]), 0, 4));
+            inner.push(load(a, at(0, (first_row + i) * k, &[(step, 1)]), 0, width));
             for (sum, b) in sums.iter().zip(&b) {
                 inner.push(apply(*sum, Scalar::MulAdd, vec![a, *b, *sum]));
             }
@@ -323,50 +373,57 @@ fn product(m: usize, k: usize, n: usize) -> Program {
         tile.push(repeat(step, k, inner));
         for (i, sums) in sums.iter().enumerate() {
             for (j, sum) in sums.iter().enumerate() {
-                let to = at(2, (first_row + i) * n + 4 * j, &[(column, 8)]);
+                let to = at(2, (first_row + i) * n + width * j, &[(column, 2 * width)]);
                 tile.push(store(to, *sum, 1, lanes[j]));
             }
         }
-        body.push(repeat(column, n.div_ceil(8), tile));
+        body.push(repeat(column, n.div_ceil(2 * width), tile));
     }
     w.finish("product", 3, 1, body)
 }
 
 #[test]
 fn products_agree_whatever_their_shape() {
-    for (m, k, n) in
-        [(1, 1, 1), (2, 3, 4), (3, 7, 8), (4, 5, 6), (7, 9, 16), (5, 1, 3), (6, 16, 24)]
-    {
-        check(&product(m, k, n), &[floats(m * k, 1), floats(k * n, 2), vec![0; m * n]]);
+    for isa in isas() {
+        for (m, k, n) in
+            [(1, 1, 1), (2, 3, 4), (3, 7, 8), (4, 5, 6), (7, 9, 16), (5, 1, 3), (6, 16, 24)]
+        {
+            // Wider than two vectors only in whole ones.
+            let n = if n > 8 { n / 4 * isa.lanes } else { n * isa.lanes / 4 };
+            let memory = [floats(m * k, 1), floats(k * n, 2), vec![0; m * n]];
+            check(&product(isa.lanes, m, k, n), &memory);
+        }
     }
 }
 
 /// Sum and greatest of each row, by rotations; lanes past the end are kept out.
 #[test]
 fn reductions_by_rotation_agree() {
-    for n in [1, 3, 4, 6, 11, 16] {
+    let lengths = |isa: &Isa| [1, 3, 4, 6, 11, 16, 33, 47].map(|n| (isa.lanes, n));
+    for (lanes, n) in isas().iter().flat_map(lengths) {
         let rows = 5;
-        let mut w = Writer::new();
+        let mut w = Writer::new(lanes);
         let (row, i) = (w.counter(), w.counter());
         let mut body = Vec::new();
         for (out, scalar, start) in [(1, Scalar::Add, 0.0), (2, Scalar::Max, f32::NEG_INFINITY)] {
             let total = w.float();
             body.push(constant(total, start));
-            if n >= 4 {
+            if n >= lanes {
                 let i = if out == 1 { i } else { w.counter() };
                 let x = w.float();
-                let part = load(x, at(0, 0, &[(row, n), (i, 4)]), 1, 4);
-                body.push(repeat(i, n / 4, vec![part, apply(total, scalar, vec![x, total])]));
+                let part = load(x, at(0, 0, &[(row, n), (i, lanes)]), 1, lanes);
+                body.push(repeat(i, n / lanes, vec![part, apply(total, scalar, vec![x, total])]));
             }
-            if n % 4 > 0 {
+            if n % lanes > 0 {
                 let (x, kept) = (w.float(), w.float());
-                body.push(load(x, at(0, n / 4 * 4, &[(row, n)]), 1, n % 4));
+                body.push(load(x, at(0, n / lanes * lanes, &[(row, n)]), 1, n % lanes));
                 let bits = start.to_bits();
-                let keep = Instruction::Keep { to: kept, from: x, lanes: n % 4, bits };
+                let keep = Instruction::Keep { to: kept, from: x, lanes: n % lanes, bits };
                 body.push(Statement::Do(keep));
                 body.push(apply(total, scalar, vec![total, kept]));
             }
-            for by in [2, 1] {
+            let halves = std::iter::successors(Some(lanes / 2), |by| Some(by / 2));
+            for by in halves.take_while(|by| *by > 0) {
                 let turned = w.float();
                 let rotate = Instruction::Rotate { to: turned, from: total, by };
                 body.push(Statement::Do(rotate));
@@ -381,7 +438,11 @@ fn reductions_by_rotation_agree() {
 
 #[test]
 fn positions_strides_rotations_and_parts_agree() {
-    let mut w = Writer::new();
+    isas().iter().for_each(|isa| shapes(isa.lanes));
+}
+
+fn shapes(width: usize) {
+    let mut w = Writer::new(width);
     let (outer, inner) = (w.counter(), w.counter());
     let mut body = Vec::new();
     let mut kinds = Vec::new();
@@ -396,14 +457,14 @@ fn positions_strides_rotations_and_parts_agree() {
         kinds.push(to);
     }
     let x = w.float();
-    body.push(load(x, at(0, 1, &[(outer, 12), (inner, 1)]), 3, 4));
+    body.push(load(x, at(0, 1, &[(outer, 12), (inner, 1)]), 3, width));
     kinds.push(x);
-    for by in 0..4 {
+    for by in 0..width {
         let to = w.float();
         body.push(Statement::Do(Instruction::Rotate { to, from: x, by }));
         kinds.push(to);
     }
-    for lanes in 1..=4 {
+    for lanes in 1..=width {
         for bits in [0, 0x7F80_0000] {
             let to = w.float();
             body.push(Statement::Do(Instruction::Keep { to, from: x, lanes, bits }));
@@ -413,69 +474,104 @@ fn positions_strides_rotations_and_parts_agree() {
     let copy = w.float();
     body.push(Statement::Do(Instruction::Copy { to: copy, from: x }));
     kinds.push(copy);
-    let width = 4 * kinds.len();
+    let block = width * kinds.len();
     for (i, r) in kinds.iter().enumerate() {
         // Every third scattered: lane by lane into the block's transpose.
-        let lanes = 1 + i % 4;
-        body.push(store(at(1, 4 * i, &[(outer, 3 * width), (inner, width)]), *r, 1, lanes));
-        let to = at(2, i, &[(outer, 3 * width), (inner, width)]);
+        let lanes = 1 + i % width;
+        body.push(store(at(1, width * i, &[(outer, 3 * block), (inner, block)]), *r, 1, lanes));
+        let to = at(2, i, &[(outer, 3 * block), (inner, block)]);
         body.push(store(to, *r, kinds.len(), lanes));
     }
     let program = w.finish("shapes", 3, 2, vec![parallel(outer, 2, vec![repeat(inner, 3, body)])]);
-    check(&program, &[floats(40, 3), vec![0; 6 * width], vec![0; 6 * width]]);
+    check(&program, &[floats(16 + 3 * width, 3), vec![0; 6 * block], vec![0; 6 * block]]);
 }
 
 /// Loads are late: what is stored between must not be seen.
 #[test]
 fn a_load_sees_what_was_there_when_it_stood_in_the_text() {
-    let mut w = Writer::new();
-    let i = w.counter();
-    let (a, b, sum) = (w.float(), w.float(), w.float());
-    let body = vec![
-        load(a, at(0, 0, &[(i, 4)]), 1, 4),
-        load(b, at(0, 4, &[(i, 4)]), 1, 4),
-        store(at(0, 4, &[(i, 4)]), a, 1, 4),
-        apply(sum, Scalar::Add, vec![a, b]),
-        store(at(0, 0, &[(i, 4)]), sum, 1, 4),
-    ];
-    let program = w.finish("in_place", 1, 1, vec![repeat(i, 6, body)]);
-    check(&program, &[floats(28, 5)]);
+    for lanes in isas().iter().map(|isa| isa.lanes) {
+        let mut w = Writer::new(lanes);
+        let i = w.counter();
+        let (a, b, sum) = (w.float(), w.float(), w.float());
+        let body = vec![
+            load(a, at(0, 0, &[(i, lanes)]), 1, lanes),
+            load(b, at(0, lanes, &[(i, lanes)]), 1, lanes),
+            store(at(0, lanes, &[(i, lanes)]), a, 1, lanes),
+            apply(sum, Scalar::Add, vec![a, b]),
+            store(at(0, 0, &[(i, lanes)]), sum, 1, lanes),
+        ];
+        let program = w.finish("in_place", 1, 1, vec![repeat(i, 6, body)]);
+        check(&program, &[floats(7 * lanes, 5)]);
+    }
+}
+
+/// A load before a loop and a store in it go by the same pointer.
+#[test]
+fn a_load_before_a_loop_has_its_own_pointer() {
+    for lanes in isas().iter().map(|isa| isa.lanes) {
+        let mut w = Writer::new(lanes);
+        let (i, one) = (w.counter(), w.counter());
+        let (a, sum) = (w.float(), w.float());
+        let body = vec![
+            load(a, at(0, 0, &[]), 1, lanes),
+            parallel(
+                i,
+                1,
+                vec![
+                    constant(sum, 1.0),
+                    repeat(one, 1, vec![apply(sum, Scalar::Add, vec![a, sum])]),
+                    store(at(0, lanes, &[]), sum, 1, lanes),
+                ],
+            ),
+        ];
+        let program = w.finish("before", 1, 1, body);
+        check(&program, &[floats(2 * lanes, 5)]);
+    }
 }
 
 /// Straight code and loops of random instructions, over many registers, so that
 /// some are carried and some are spilled.
 #[test]
 fn random_programs_agree() {
-    for seed in 0..200 {
+    for (lanes, seed) in isas().iter().flat_map(|isa| (0..200).map(|seed| (isa.lanes, seed))) {
         let mut random = Random(seed);
-        let mut w = Writer::new();
-        let floats_: Vec<Register> = (0..6 + random.below(16)).map(|_| w.float()).collect();
+        let mut w = Writer::new(lanes);
+        let floats_: Vec<Register> =
+            (0..6 + random.below(12 + 2 * lanes)).map(|_| w.float()).collect();
         let mut body: Vec<Statement> =
-            floats_.iter().enumerate().map(|(i, r)| load(*r, at(0, i, &[]), 1, 4)).collect();
-        block(&mut random, &mut w, &floats_, &mut Vec::new(), &mut body, 0);
+            floats_.iter().enumerate().map(|(i, r)| load(*r, at(0, i, &[]), 1, lanes)).collect();
+        let masks: Vec<Register> = (0..7).map(|_| w.register(Kind::Mask)).collect();
+        for (i, mask) in masks.iter().enumerate() {
+            body.push(apply(*mask, Scalar::Greater, vec![floats_[i % 5], floats_[i % 3 + 1]]));
+        }
+        block(&mut random, &mut w, (&floats_, &masks), &mut Vec::new(), &mut body, 0);
+        for (i, mask) in masks.iter().enumerate() {
+            body.push(apply(floats_[i % 6], Scalar::Select, vec![*mask, floats_[0], floats_[1]]));
+        }
         for (i, r) in floats_.iter().enumerate() {
-            body.push(store(at(1, 4 * i, &[]), *r, 1, 4));
+            body.push(store(at(1, lanes * i, &[]), *r, 1, lanes));
         }
         let program = w.finish(&format!("random {seed}"), 2, 1, body);
-        check(&program, &[floats(600, seed), vec![0; 600]]);
+        check(&program, &[floats(600, seed), vec![0; 1200]]);
     }
 }
 
 fn block(
     random: &mut Random,
     w: &mut Writer,
-    registers: &[Register],
+    (registers, masks): (&[Register], &[Register]),
     around: &mut Vec<Counter>,
     body: &mut Vec<Statement>,
     depth: usize,
 ) {
+    let lanes = w.lanes;
     for _ in 0..3 + random.below(10) {
         let to = registers[random.below(registers.len())];
         let mut any = || registers[random.below(registers.len())];
         let (a, b, c) = (any(), any(), any());
         let steps: Vec<(Counter, usize)> =
             around.iter().map(|counter| (*counter, 1 + random.below(12))).collect();
-        match random.below(12) {
+        match random.below(17) {
             0 => body.push(constant(to, random.below(9) as f32 - 4.0)),
             1 => body.push(apply(to, Scalar::Add, vec![a, b])),
             2 => body.push(apply(to, Scalar::Mul, vec![a, b])),
@@ -487,16 +583,48 @@ fn block(
                 body.push(apply(to, Scalar::Select, vec![mask, b, c]));
             }
             7 => body.push(Statement::Do(Instruction::Copy { to, from: a })),
-            8 => body.push(load(to, at(0, random.below(100), &steps), 1, 4)),
-            9 => body.push(load(to, at(0, random.below(100), &steps), 0, 4)),
-            10 => {
-                body.push(store(at(1, 200 + random.below(50), &steps), a, 1, 1 + random.below(4)))
+            8 => body.push(load(to, at(0, random.below(100), &steps), 1, lanes)),
+            9 => body.push(load(to, at(0, random.below(100), &steps), 0, lanes)),
+            10 => body.push(store(
+                at(1, 800 + random.below(50), &steps),
+                a,
+                1,
+                1 + random.below(lanes),
+            )),
+            11 => {
+                let scalar = [Scalar::Greater, Scalar::GreaterEqual, Scalar::Equal];
+                let mask = masks[random.below(masks.len())];
+                body.push(apply(mask, scalar[random.below(3)], vec![a, b]));
             }
+            12 => {
+                let [to, from] = [(); 2].map(|()| masks[random.below(masks.len())]);
+                body.push(Statement::Do(match random.below(2) {
+                    0 => Instruction::Copy { to, from },
+                    _ => Instruction::Rotate { to, from, by: random.below(lanes) },
+                }));
+            }
+            13 => {
+                let mask = masks[random.below(masks.len())];
+                body.push(apply(to, Scalar::Select, vec![mask, b, c]));
+            }
+            14 => {
+                let (part, stride) = (w.float(), 1 + random.below(2) * random.below(5));
+                let kept = 1 + random.below(lanes);
+                let bits = [0, 0x3F80_0000][random.below(2)];
+                body.push(load(part, at(0, random.below(100), &steps), stride, kept));
+                let keep = Instruction::Keep { to, from: part, lanes: kept, bits };
+                body.push(Statement::Do(keep));
+            }
+            15 => body.push(Statement::Do(Instruction::Rotate {
+                to,
+                from: a,
+                by: random.below(lanes),
+            })),
             _ if depth < 3 => {
                 let counter = w.counter();
                 around.push(counter);
                 let mut inner = Vec::new();
-                block(random, w, registers, around, &mut inner, depth + 1);
+                block(random, w, (registers, masks), around, &mut inner, depth + 1);
                 around.pop();
                 body.push(repeat(counter, 1 + random.below(4), inner));
             }
@@ -508,6 +636,7 @@ fn block(
 /// The largest error of `f` in units in the last place of the exact result,
 /// over bit patterns from end to end of the floats.
 fn largest_error(
+    isa: Isa,
     f: impl FnOnce(&mut Expressions, Expr) -> Expr,
     exact: fn(f64) -> f64,
     counts: fn(f32, f64) -> bool,
@@ -542,7 +671,7 @@ fn largest_error(
         2.0,
     ];
     x.extend(special.iter().map(|x: &f32| x.to_bits()));
-    let program = elementwise(x.len(), f);
+    let program = elementwise(isa.lanes, x.len(), f);
     let places = [Region::Arena, Region::Parameters].map(|region| Place { region, offset: 0 });
     let regions = [Region::Arena, Region::Parameters];
     let executable = Executable::new(&[program], &places, &regions, false).unwrap();
@@ -579,33 +708,36 @@ fn functions_are_as_exact_as_they_say() {
     let normal = |_: f32, y: f64| y.abs() >= f64::from(f32::MIN_POSITIVE);
     let all = |_: f32, _: f64| true;
     let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
-    let errors = [
-        ("exp", 1.0, largest_error(Expressions::exp, f64::exp, normal)),
-        ("log", 1.0, largest_error(Expressions::log, f64::ln, all)),
-        ("tanh", 1.5, largest_error(Expressions::tanh, f64::tanh, all)),
-        ("sigmoid", 2.5, largest_error(Expressions::sigmoid, sigmoid, normal)),
-    ];
-    for (name, bound, (error, x)) in errors {
-        println!("{name}: {error:.3} ulp at {x:?}");
-        assert!(error <= bound, "{name}: {error} ulp at {x:?}");
+    for isa in isas() {
+        let errors = [
+            ("exp", 1.0, largest_error(isa, Expressions::exp, f64::exp, normal)),
+            ("log", 1.0, largest_error(isa, Expressions::log, f64::ln, all)),
+            ("tanh", 1.5, largest_error(isa, Expressions::tanh, f64::tanh, all)),
+            ("sigmoid", 2.5, largest_error(isa, Expressions::sigmoid, sigmoid, normal)),
+        ];
+        for (name, bound, (error, x)) in errors {
+            println!("{name}: {error:.3} ulp at {x:?}");
+            assert!(error <= bound, "{name}: {error} ulp at {x:?}");
+        }
     }
 }
 
 #[test]
 fn functions_agree_with_the_evaluator() {
-    for f in [Expressions::exp, Expressions::log, Expressions::tanh, Expressions::sigmoid] {
-        check(&elementwise(4099, f), &[floats(4099, 9), vec![0; 4099]]);
-    }
     let bits = (0..4099u32).map(|i| i.wrapping_mul(0x000F_FEDC)).collect::<Vec<_>>();
-    for f in [Expressions::exp, Expressions::log, Expressions::tanh, Expressions::sigmoid] {
-        check(&elementwise(4099, f), &[bits.clone(), vec![0; 4099]]);
+    for isa in isas() {
+        for f in [Expressions::exp, Expressions::log, Expressions::tanh, Expressions::sigmoid] {
+            let program = elementwise(isa.lanes, 4099, f);
+            check(&program, &[floats(4099, 9), vec![0; 4099]]);
+            check(&program, &[bits.clone(), vec![0; 4099]]);
+        }
     }
 }
 
 #[test]
 fn all_programs_run_in_order_and_dumps_have_a_text_of_each() {
-    let double = elementwise(8, |e, x| e.add(x, x));
-    let mut back = elementwise(8, |e, x| {
+    let double = elementwise(4, 8, |e, x| e.add(x, x));
+    let mut back = elementwise(4, 8, |e, x| {
         let one = e.float(1.0);
         e.sub(x, one)
     });
@@ -632,10 +764,10 @@ fn all_programs_run_in_order_and_dumps_have_a_text_of_each() {
 #[test]
 fn what_is_not_supported_is_an_error() {
     let places = [0, 8].map(|offset| Place { region: Region::Arena, offset });
-    let mut programs = [elementwise(8, |e, x| e.add(x, x))];
+    let mut programs = [elementwise(4, 8, |e, x| e.add(x, x))];
     assert!(Executable::new(&programs, &places, &[], true).is_err());
     assert!(Executable::new(&programs, &places[..1], &[Region::Arena], true).is_err());
-    programs[0].lanes = 8;
+    programs[0].lanes = 2;
     assert!(Executable::new(&programs, &places, &[Region::Arena], true).is_err());
 }
 
@@ -657,7 +789,7 @@ fn generated() -> usize {
 #[cfg(target_os = "linux")]
 #[test]
 fn dropping_gives_the_memory_back() {
-    let program = product(12, 64, 24);
+    let program = product(4, 12, 64, 24);
     let places: Vec<Place> =
         (0..3).map(|i| Place { region: Region::Arena, offset: 4096 * i }).collect();
     for _ in 0..200 {

@@ -29,7 +29,7 @@ pub(super) fn lower(kernel: &Kernel, product: &Product, isa: &Isa) -> Program {
     w.open_outer(&product.outer);
     let inside = !product.outer.is_empty();
 
-    let panels = column_runs(kernel, product, isa);
+    let panels = column_runs(kernel, product, isa, vectors_of_tile(isa, product.rows));
     let total = panels.iter().map(|run| run.count).sum::<usize>();
     // The panel's columns of the second factor stay in the nearest cache while
     // rows go by; only where there are few, threads share out rows.
@@ -68,20 +68,28 @@ pub(super) fn lower(kernel: &Kernel, product: &Product, isa: &Isa) -> Program {
 /// Below this, panels of columns are too few to share out.
 const FEW_PANELS: usize = 4;
 
-/// Vectors of columns in a tile: with five rows of two vectors, ten sums, two
-/// vectors, a broadcast and what multiply-adds move fit in 16 registers. Five
-/// by eight columns measured best of the tiles that fit.
-const VECTORS: usize = 2;
-
 /// Terms of the sum that are written out in one iteration.
 const UNROLLED: usize = 4;
 
+/// Vectors of columns in a tile. Wide registers: two, and more where there are
+/// too few rows to keep the multipliers busy.
+fn vectors_of_tile(isa: &Isa, rows: usize) -> usize {
+    match isa.lanes {
+        // With five rows, ten sums, two vectors, a broadcast and what
+        // multiply-adds move fit in 16 registers. Five by eight columns
+        // measured best of the tiles that fit.
+        ..=4 => 2,
+        _ => ((isa.registers - 2) / (rows + 1)).clamp(2, 8),
+    }
+}
+
 /// Rows of a tile that is so many vectors wide: as many as leave registers for
-/// the vectors, a broadcast and moved sums.
+/// the vectors and a broadcast, and with four lanes for moved sums.
 fn rows_of_tile(isa: &Isa, vectors: usize) -> usize {
-    match vectors {
-        1 => (isa.registers - 4) / 2,
-        _ => (isa.registers - 6) / vectors,
+    match (isa.lanes, vectors) {
+        (..=4, 1) => (isa.registers - 4) / 2,
+        (..=4, _) => (isa.registers - 6) / vectors,
+        _ => (isa.registers - 2) / vectors - 1,
     }
 }
 
@@ -98,7 +106,7 @@ fn equal_runs(n: usize, size: usize) -> Vec<Run> {
 
 /// Panels of columns. Where the last vector is not whole and padding does not
 /// make up for it, its panel stands alone.
-fn column_runs(kernel: &Kernel, product: &Product, isa: &Isa) -> Vec<Run> {
+fn column_runs(kernel: &Kernel, product: &Product, isa: &Isa, most: usize) -> Vec<Run> {
     let axis = product.outer.len() + 1;
     let vectors = product.columns.div_ceil(isa.lanes);
     let missing = vectors * isa.lanes - product.columns;
@@ -107,7 +115,7 @@ fn column_runs(kernel: &Kernel, product: &Product, isa: &Isa) -> Vec<Run> {
         || (padded(&product.b)
             && kernel.loads.iter().all(padded)
             && product.stores.iter().all(|s| padded(&s.to)));
-    let mut runs = equal_runs(vectors, VECTORS);
+    let mut runs = equal_runs(vectors, most);
     for run in &mut runs {
         run.lanes = isa.lanes;
     }
@@ -165,10 +173,10 @@ fn write_tile(w: &mut Writer<'_>, product: &Product, axes: usize, tile: &Run, pa
     }
 }
 
-/// Adds terms to all sums of a tile, each in ascending order. Every second term
-/// goes through the tile backwards: a multiply-add of x86 overwrites one of its
-/// factors, so that sums shift by a register each time, and this shifts them
-/// back without a move.
+/// Adds terms to all sums of a tile, each in ascending order. With four lanes
+/// every second term goes through the tile backwards: the multiply-add that
+/// Cranelift takes overwrites one of its factors, so that sums shift by a
+/// register each time, and this shifts them back without a move.
 fn write_terms(
     w: &mut Writer<'_>,
     product: &Product,
@@ -190,7 +198,7 @@ fn write_terms(
         };
         let columns: Vec<Register> =
             (0..sums[0].len()).map(|vector| load(w, &product.b, point(0, vector))).collect();
-        let backwards = term % 2 == 1;
+        let backwards = w.isa.lanes <= 4 && term % 2 == 1;
         for row in in_order(sums.len(), backwards) {
             let a = load(w, &product.a, point(row, 0));
             for column in in_order(columns.len(), backwards) {

@@ -1,0 +1,332 @@
+//! Pointers and counters: in general registers, or on the stack.
+
+use std::collections::{BTreeMap, HashMap};
+
+use iced_x86::{Code, Register as Reg};
+
+use super::Emitter;
+use super::assembler::{Memory, Operand};
+use crate::codegen::pointers::{Base, Pointer, Tensors};
+use crate::error::Error;
+use crate::kernel::program::{Count, Counter, Instruction, Loop, Statement};
+
+/// A place in the program's pointers, and the bytes from there.
+pub(super) type Reach = (usize, i64);
+
+/// What has a home.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub(super) enum Item {
+    /// A place in the program's pointers.
+    Pointer(usize),
+    /// Iterations of a loop that are still to come.
+    Counter(Counter),
+}
+
+/// Where it lives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Home {
+    Register(Reg),
+    Stack(i64),
+}
+
+/// The registers for it; the last five are the caller's.
+const REGISTERS: [Reg; 11] = [
+    Reg::RCX,
+    Reg::RDX,
+    Reg::RSI,
+    Reg::R8,
+    Reg::R9,
+    Reg::R10,
+    Reg::RBX,
+    Reg::R12,
+    Reg::R13,
+    Reg::R14,
+    Reg::R15,
+];
+
+/// An item that has a register while an inner loop runs.
+pub(super) struct Borrowed {
+    item: Item,
+    home: Home,
+    /// Whose register it is, and where on the stack that one waits.
+    from: Option<(Item, Reg, i64)>,
+}
+
+impl Emitter<'_> {
+    /// Gives homes to all items of an outermost loop, those of inner loops
+    /// first.
+    pub(super) fn settle(&mut self, l: &Loop) {
+        let mut weights = BTreeMap::new();
+        self.weigh(l, 1, &mut self.next.clone(), &mut weights);
+        let mut items: Vec<(Item, u64)> = weights.into_iter().collect();
+        items.sort_by_key(|(_, weight)| u64::MAX - weight);
+        self.homes.clear();
+        self.moving.clear();
+        for (i, (item, _)) in items.into_iter().enumerate() {
+            let home = match REGISTERS.get(i) {
+                Some(r) => Home::Register(*r),
+                None => Home::Stack(self.frame(8)),
+            };
+            if let Item::Pointer(pointer) = item {
+                self.moving.push(pointer);
+            }
+            self.homes.insert(item, home);
+        }
+        for r in REGISTERS {
+            if !self.used.contains(&r) && self.homes.values().any(|h| *h == Home::Register(r)) {
+                self.used.push(r);
+            }
+        }
+    }
+
+    /// How often the items of a loop, whose text begins at `at`, are needed.
+    fn weigh(&self, l: &Loop, times: u64, at: &mut usize, weights: &mut BTreeMap<Item, u64>) {
+        let inside = times.saturating_mul(10);
+        if l.count != Count::Fixed(1) {
+            *weights.entry(Item::Counter(l.counter)).or_default() += 2 * inside;
+        }
+        for statement in &l.body {
+            match statement {
+                Statement::Loop(l) => self.weigh(l, inside, at, weights),
+                Statement::Do(_) => {
+                    if let Some((pointer, _)) = self.addresses[*at] {
+                        *weights.entry(Item::Pointer(pointer)).or_default() += inside;
+                    }
+                    *at += 1;
+                }
+            }
+        }
+    }
+
+    /// The pointers of a text, and for each instruction that has one, which,
+    /// and the bytes from there.
+    pub(super) fn addresses(
+        tensors: &Tensors<'_>,
+        text: &[&Instruction],
+    ) -> Result<(Vec<Pointer>, Vec<Option<Reach>>), Error> {
+        let mut known: HashMap<Pointer, usize> = HashMap::new();
+        let mut pointers = Vec::new();
+        let mut addresses = Vec::new();
+        for instruction in text {
+            let (pointer, displacement) = match instruction {
+                Instruction::Load { from: address, .. }
+                | Instruction::Store { to: address, .. } => tensors.pointer(address)?,
+                Instruction::Position { steps, .. } if !steps.is_empty() => {
+                    (Pointer::position(steps), 0)
+                }
+                _ => {
+                    addresses.push(None);
+                    continue;
+                }
+            };
+            let number = *known.entry(pointer).or_insert_with_key(|pointer| {
+                pointers.push(pointer.clone());
+                pointers.len() - 1
+            });
+            addresses.push(Some((number, displacement.into())));
+        }
+        Ok((pointers, addresses))
+    }
+
+    /// The pointer of the next instruction, and the bytes from there.
+    pub(super) fn address(&self) -> Result<Reach, Error> {
+        self.addresses[self.next].ok_or_else(|| Error::Codegen("no address".into()))
+    }
+
+    /// The pointers' values in the first iteration of an outermost loop;
+    /// `start` is where on the stack that one's number is, if not zero.
+    pub(super) fn start_pointers(&mut self, counter: Counter, start: Option<i64>) {
+        for pointer in self.moving.clone() {
+            self.start_pointer(pointer);
+            let step = self.pointers[pointer].step(counter);
+            if let Some(start) = start.filter(|_| step != 0) {
+                let start = Memory::at(Reg::RSP, start);
+                match i32::try_from(step) {
+                    Ok(step) => {
+                        self.asm.rmi(Code::Imul_r64_rm64_imm32, Reg::R11, start, step);
+                    }
+                    Err(_) => {
+                        self.asm.rl(Code::Mov_r64_imm64, Reg::R11, step);
+                        self.asm.ro(Code::Imul_r64_rm64, Reg::R11, Operand::Memory(start));
+                    }
+                }
+                self.asm.ro(Code::Add_r64_rm64, Reg::RAX, Operand::Register(Reg::R11));
+            }
+            self.set(&Item::Pointer(pointer), Reg::RAX);
+        }
+    }
+
+    /// A pointer as it is where all counters are zero, in `rax`.
+    fn start_pointer(&mut self, pointer: usize) {
+        match self.pointers[pointer].base {
+            Base::Zero => {
+                self.asm.ri(Code::Mov_r32_imm32, Reg::EAX, 0);
+            }
+            Base::Region(region, bytes) => {
+                let from = Memory::at(Reg::RDI, 8 * region as i64);
+                self.asm.ro(Code::Mov_r64_rm64, Reg::RAX, Operand::Memory(from));
+                if bytes != 0 {
+                    self.asm.rl(Code::Mov_r64_imm64, Reg::R11, bytes);
+                    self.asm.ro(Code::Add_r64_rm64, Reg::RAX, Operand::Register(Reg::R11));
+                }
+            }
+        }
+    }
+
+    /// Gives an item the value of a register.
+    pub(super) fn set(&mut self, item: &Item, value: Reg) {
+        match self.homes[item] {
+            Home::Register(r) => {
+                self.asm.ro(Code::Mov_r64_rm64, r, Operand::Register(value));
+            }
+            Home::Stack(at) => {
+                self.asm.mr(Code::Mov_rm64_r64, Memory::at(Reg::RSP, at), value);
+            }
+        }
+    }
+
+    /// The register with a pointer: `rax` if it has none of its own.
+    pub(super) fn base(&mut self, pointer: usize) -> Reg {
+        match self.homes.get(&Item::Pointer(pointer)) {
+            Some(Home::Register(r)) => *r,
+            Some(Home::Stack(at)) => {
+                let from = Memory::at(Reg::RSP, *at);
+                self.asm.ro(Code::Mov_r64_rm64, Reg::RAX, Operand::Memory(from));
+                Reg::RAX
+            }
+            // Outside of all loops.
+            None => {
+                self.start_pointer(pointer);
+                Reg::RAX
+            }
+        }
+    }
+
+    /// Moves an item.
+    pub(super) fn advance(&mut self, item: &Item, by: i64) {
+        let home = self.homes[item];
+        if let Ok(by) = i32::try_from(by) {
+            match home {
+                Home::Register(r) => self.asm.ri(Code::Add_rm64_imm32, r, by),
+                Home::Stack(at) => self.asm.mi(Code::Add_rm64_imm32, Memory::at(Reg::RSP, at), by),
+            };
+            return;
+        }
+        self.asm.rl(Code::Mov_r64_imm64, Reg::R11, by);
+        match home {
+            Home::Register(r) => {
+                self.asm.ro(Code::Add_r64_rm64, r, Operand::Register(Reg::R11));
+            }
+            Home::Stack(at) => {
+                self.asm.mr(Code::Add_rm64_r64, Memory::at(Reg::RSP, at), Reg::R11);
+            }
+        }
+    }
+
+    /// Moves the pointers that a loop moves by so many of its iterations.
+    pub(super) fn advance_pointers(&mut self, counter: Counter, iterations: i64, but: &[Borrowed]) {
+        for pointer in self.moving.clone() {
+            let step = self.pointers[pointer].step(counter);
+            let item = Item::Pointer(pointer);
+            if step != 0 && but.iter().all(|b| b.item != item) {
+                self.advance(&item, step * iterations);
+            }
+        }
+    }
+
+    /// Before a loop that has no other in it: a register for everything that
+    /// it needs, as far as there are some that it does not.
+    pub(super) fn borrow(&mut self, l: &Loop) -> Vec<Borrowed> {
+        let mut weights = BTreeMap::new();
+        self.weigh(l, 1, &mut self.next.clone(), &mut weights);
+        let mut borrowed = Vec::new();
+        for item in weights.keys() {
+            let home = self.homes[item];
+            let Home::Stack(at) = home else { continue };
+            let taken = |r: Reg| self.homes.values().any(|h| *h == Home::Register(r));
+            let from = match REGISTERS.into_iter().find(|r| !taken(*r)) {
+                Some(r) => (r, None),
+                None => {
+                    let mut others: Vec<(&Item, &Home)> = self
+                        .homes
+                        .iter()
+                        .filter(|(item, _)| !weights.contains_key(*item))
+                        .collect();
+                    others.sort_unstable_by_key(|(item, _)| **item);
+                    let other = others.into_iter().find_map(|(item, home)| match home {
+                        Home::Register(r) => Some((*item, *r)),
+                        Home::Stack(_) => None,
+                    });
+                    let Some((other, r)) = other else { break };
+                    (r, Some(other))
+                }
+            };
+            let (r, other) = from;
+            let from = other.map(|other| {
+                let at = self.frame(8);
+                self.asm.mr(Code::Mov_rm64_r64, Memory::at(Reg::RSP, at), r);
+                self.homes.insert(other, Home::Stack(at));
+                (other, r, at)
+            });
+            if matches!(item, Item::Pointer(_)) {
+                let stack = Operand::Memory(Memory::at(Reg::RSP, at));
+                self.asm.ro(Code::Mov_r64_rm64, r, stack);
+            }
+            if !self.used.contains(&r) {
+                self.used.push(r);
+            }
+            self.homes.insert(*item, Home::Register(r));
+            borrowed.push(Borrowed { item: *item, home, from });
+        }
+        borrowed
+    }
+
+    /// After that loop. What was borrowed still has on the stack what it had
+    /// before the loop.
+    pub(super) fn give_back(&mut self, borrowed: Vec<Borrowed>) {
+        for Borrowed { item, home, from } in borrowed {
+            self.homes.insert(item, home);
+            if let Some((other, r, at)) = from {
+                let stack = Operand::Memory(Memory::at(Reg::RSP, at));
+                self.asm.ro(Code::Mov_r64_rm64, r, stack);
+                self.homes.insert(other, Home::Register(r));
+            }
+        }
+    }
+
+    /// Counts an iteration; the flags tell whether it was the last.
+    pub(super) fn count_down(&mut self, counter: Counter) {
+        match self.homes[&Item::Counter(counter)] {
+            Home::Register(r) => {
+                self.asm.one(Code::Dec_rm64, r);
+            }
+            Home::Stack(at) => {
+                self.asm.m(Code::Dec_rm64, Memory::at(Reg::RSP, at));
+            }
+        }
+    }
+
+    /// How many iterations are to come.
+    pub(super) fn start_counter(&mut self, counter: Counter, count: Count, parallel: i64) {
+        let item = Item::Counter(counter);
+        match count {
+            Count::Fixed(n) => match (i32::try_from(n), self.homes[&item]) {
+                (Ok(n), Home::Register(r)) => {
+                    self.asm.ri(Code::Mov_rm64_imm32, r, n);
+                }
+                (Ok(n), Home::Stack(at)) => {
+                    self.asm.mi(Code::Mov_rm64_imm32, Memory::at(Reg::RSP, at), n);
+                }
+                (Err(_), _) => {
+                    self.asm.rl(Code::Mov_r64_imm64, Reg::RAX, n as i64);
+                    self.set(&item, Reg::RAX);
+                }
+            },
+            Count::Parallel { .. } => {
+                let from = Operand::Memory(Memory::at(Reg::RSP, parallel));
+                self.asm.ro(Code::Mov_r64_rm64, Reg::RAX, from);
+                self.set(&item, Reg::RAX);
+            }
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! A list of instructions, then bytes. The constants that instructions read lie
+//! right behind the code.
+
+use std::collections::HashMap;
+
+use iced_x86::{Code, Encoder, Instruction, MemoryOperand, OpKind, Register as Reg};
+
+use crate::error::Error;
+
+/// Where an instruction reads or writes memory.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Memory {
+    /// [`Reg::RIP`] for constants; then the displacement is the pool's.
+    pub base: Reg,
+    pub displacement: i64,
+    /// One element for all lanes.
+    pub broadcast: bool,
+}
+
+impl Memory {
+    pub fn at(base: Reg, displacement: i64) -> Memory {
+        Memory { base, displacement, broadcast: false }
+    }
+
+    fn operand(self) -> MemoryOperand {
+        let size = match (self.base, self.displacement) {
+            (Reg::RIP, _) => 8,
+            (_, 0) => 0,
+            _ => 1,
+        };
+        let Memory { base, displacement, broadcast } = self;
+        MemoryOperand::new(base, Reg::None, 1, displacement, size, broadcast, Reg::None)
+    }
+}
+
+/// The last operand of most instructions.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Operand {
+    Register(Reg),
+    Memory(Memory),
+}
+
+/// A place in the code that can be jumped to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Label(usize);
+
+#[derive(Clone, Debug)]
+enum Item {
+    Instruction(Instruction),
+    Jump(Code, Label),
+    Label(Label),
+}
+
+/// Instructions, and constants.
+#[derive(Default)]
+pub(super) struct Assembler {
+    items: Vec<Item>,
+    labels: usize,
+    pool: Vec<u32>,
+    known: HashMap<Vec<u32>, i64>,
+    /// The first mistake: operands that are not the instruction's.
+    mistake: Option<String>,
+    last: Instruction,
+}
+
+/// Instructions with this many operands of these types.
+macro_rules! with {
+    ($($name:ident = $with:ident($($x:ident: $T:ty),*);)*) => {$(
+        pub fn $name(&mut self, code: Code, $($x: $T),*) -> &mut Instruction {
+            self.push(Instruction::$with(code, $($x),*))
+        }
+    )*};
+}
+
+impl Assembler {
+    with! {
+        rr = with2(a: Reg, b: Reg);
+        ri = with2(a: Reg, b: i32);
+        rl = with2(a: Reg, b: i64);
+        rri = with3(a: Reg, b: Reg, c: i32);
+        one = with1(a: Reg);
+    }
+
+    /// An instruction without operands.
+    pub fn none(&mut self, code: Code) {
+        self.push(Ok(Instruction::with(code)));
+    }
+
+    /// `op a, b`
+    pub fn ro(&mut self, code: Code, a: Reg, b: Operand) -> &mut Instruction {
+        self.push(match b {
+            Operand::Register(b) => Instruction::with2(code, a, b),
+            Operand::Memory(b) => Instruction::with2(code, a, b.operand()),
+        })
+    }
+
+    /// `op a, b, c`
+    pub fn rro(&mut self, code: Code, a: Reg, b: Reg, c: Operand) -> &mut Instruction {
+        self.push(match c {
+            Operand::Register(c) => Instruction::with3(code, a, b, c),
+            Operand::Memory(c) => Instruction::with3(code, a, b, c.operand()),
+        })
+    }
+
+    /// `op a, b, c, number`
+    pub fn rroi(&mut self, code: Code, a: Reg, b: Reg, c: Operand, i: i32) -> &mut Instruction {
+        self.push(match c {
+            Operand::Register(c) => Instruction::with4(code, a, b, c, i),
+            Operand::Memory(c) => Instruction::with4(code, a, b, c.operand(), i),
+        })
+    }
+
+    /// `op a, b, c, d`
+    pub fn rror(&mut self, code: Code, a: Reg, b: Reg, c: Operand, d: Reg) -> &mut Instruction {
+        self.push(match c {
+            Operand::Register(c) => Instruction::with4(code, a, b, c, d),
+            Operand::Memory(c) => Instruction::with4(code, a, b, c.operand(), d),
+        })
+    }
+
+    /// `op [memory], a`
+    pub fn mr(&mut self, code: Code, to: Memory, a: Reg) -> &mut Instruction {
+        self.push(Instruction::with2(code, to.operand(), a))
+    }
+
+    /// `op [memory], number`
+    pub fn mi(&mut self, code: Code, to: Memory, i: i32) -> &mut Instruction {
+        self.push(Instruction::with2(code, to.operand(), i))
+    }
+
+    /// `op [memory]`
+    pub fn m(&mut self, code: Code, to: Memory) -> &mut Instruction {
+        self.push(Instruction::with1(code, to.operand()))
+    }
+
+    /// `op [memory], a, b`
+    pub fn mrr(&mut self, code: Code, to: Memory, a: Reg, b: Reg) -> &mut Instruction {
+        self.push(Instruction::with3(code, to.operand(), a, b))
+    }
+
+    /// `op [memory], a, number`
+    pub fn mri(&mut self, code: Code, to: Memory, a: Reg, i: i32) -> &mut Instruction {
+        self.push(Instruction::with3(code, to.operand(), a, i))
+    }
+
+    /// `op a, [memory], number`
+    pub fn rmi(&mut self, code: Code, a: Reg, from: Memory, i: i32) -> &mut Instruction {
+        self.push(Instruction::with3(code, a, from.operand(), i))
+    }
+
+    fn push(&mut self, instruction: Result<Instruction, iced_x86::IcedError>) -> &mut Instruction {
+        match instruction {
+            Ok(instruction) => self.items.push(Item::Instruction(instruction)),
+            Err(error) => {
+                self.mistake.get_or_insert(error.to_string());
+            }
+        }
+        match self.items.last_mut() {
+            Some(Item::Instruction(instruction)) => instruction,
+            _ => &mut self.last,
+        }
+    }
+
+    /// A label that is nowhere yet.
+    pub fn label(&mut self) -> Label {
+        self.labels += 1;
+        Label(self.labels - 1)
+    }
+
+    /// Puts a label here.
+    pub fn put(&mut self, label: Label) {
+        self.items.push(Item::Label(label));
+    }
+
+    /// A jump by an instruction with a 32-bit distance.
+    pub fn jump(&mut self, code: Code, to: Label) {
+        self.items.push(Item::Jump(code, to));
+    }
+
+    /// These constants, as many as an operand has; aligned to their size.
+    pub fn constant(&mut self, lanes: &[u32]) -> Memory {
+        if let Some(known) = self.known.get(lanes) {
+            return Memory::at(Reg::RIP, *known);
+        }
+        self.pool.resize(self.pool.len().next_multiple_of(lanes.len()), 0);
+        let offset = 4 * self.pool.len() as i64;
+        self.pool.extend(lanes);
+        self.known.insert(lanes.to_vec(), offset);
+        Memory::at(Reg::RIP, offset)
+    }
+
+    /// The bytes of a function: what stands before the list, the list, what
+    /// stands after, the constants. With the size of the code alone.
+    pub fn assemble(
+        mut self,
+        before: Assembler,
+        after: Assembler,
+    ) -> Result<(Vec<u8>, usize), Error> {
+        for part in [&before, &self, &after] {
+            if let Some(mistake) = &part.mistake {
+                return Err(Error::Codegen(mistake.clone()));
+            }
+        }
+        let mut encoder = Encoder::new(64);
+        let mut labels = vec![None; self.labels];
+        // Distances to fill in: where, the end of the instruction, to what.
+        let (mut jumps, mut constants) = (Vec::new(), Vec::new());
+        let mut at = 0u64;
+        let items = before.items.into_iter().chain(self.items.drain(..)).chain(after.items);
+        for item in items {
+            match item {
+                Item::Label(label) => labels[label.0] = Some(at),
+                Item::Jump(code, label) => {
+                    let jump = Instruction::with_branch(code, at).map_err(refused)?;
+                    at += encoder.encode(&jump, at).map_err(refused)? as u64;
+                    jumps.push((at, label));
+                }
+                Item::Instruction(mut instruction) => {
+                    let constant = instruction.memory_base() == Reg::RIP;
+                    let offset = instruction.memory_displacement64();
+                    if constant {
+                        instruction.set_memory_displacement64(at);
+                    }
+                    let start = at;
+                    at += encoder.encode(&instruction, at).map_err(refused)? as u64;
+                    if constant {
+                        let place = encoder.get_constant_offsets().displacement_offset();
+                        constants.push((start as usize + place, at, offset));
+                    }
+                }
+            }
+        }
+        let mut bytes = encoder.take_buffer();
+        let code = bytes.len();
+        bytes.resize(code.next_multiple_of(64), 0);
+        let pool = bytes.len() as i64;
+        for (end, label) in jumps {
+            let to = labels[label.0].ok_or_else(|| Error::Codegen("a jump to nowhere".into()))?;
+            let place = end as usize - 4;
+            write(&mut bytes, place, to as i64 - end as i64)?;
+        }
+        for (place, end, offset) in constants {
+            write(&mut bytes, place, pool + offset as i64 - end as i64)?;
+        }
+        bytes.extend(self.pool.iter().flat_map(|lane| lane.to_le_bytes()));
+        Ok((bytes, code))
+    }
+
+    /// The instructions, by their encodings' names; for printouts.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        for item in &self.items {
+            match item {
+                Item::Label(label) => text += &format!("{label:?}:\n"),
+                Item::Jump(code, label) => text += &format!("  {code:?} {label:?}\n"),
+                Item::Instruction(i) => {
+                    text += &format!("  {:?}", i.code());
+                    for operand in 0..i.op_count() {
+                        text += &match i.op_kind(operand) {
+                            OpKind::Register => format!(" {:?}", i.op_register(operand)),
+                            OpKind::Memory => {
+                                let by = i.memory_displacement64() as i64;
+                                format!(" [{:?} + {by}]", i.memory_base())
+                            }
+                            _ => format!(" {:#x}", i.immediate(operand)),
+                        };
+                    }
+                    text.push('\n');
+                }
+            }
+        }
+        text
+    }
+}
+
+fn write(bytes: &mut [u8], place: usize, distance: i64) -> Result<(), Error> {
+    let distance = i32::try_from(distance)
+        .map_err(|_| Error::Codegen("a function of more than 2 GiB".into()))?;
+    bytes[place..place + 4].copy_from_slice(&distance.to_le_bytes());
+    Ok(())
+}
+
+fn refused(error: iced_x86::IcedError) -> Error {
+    Error::Codegen(error.to_string())
+}

@@ -1,0 +1,430 @@
+//! Instructions, one by one.
+
+use iced_x86::{Code, Register as Reg};
+
+use super::Emitter;
+use super::assembler::{Memory, Operand};
+use super::opcodes::{Op, Width};
+use super::registers::{Held, Load};
+use crate::error::Error;
+use crate::kernel::program::{Instruction, Register};
+use crate::kernel::scalar::Scalar;
+
+/// What a register holds that is always the same.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Constant {
+    /// In all lanes.
+    Bits(u32),
+    /// Whole numbers from here on.
+    From(u32),
+}
+
+impl Constant {
+    /// What an instruction writes, if it is a constant.
+    pub fn of(instruction: &Instruction) -> Option<Constant> {
+        match instruction {
+            Instruction::Constant { bits, .. } => Some(Constant::Bits(*bits)),
+            Instruction::Position { offset, steps, stride, .. } if steps.is_empty() => {
+                Some(Constant::position(*offset, *stride))
+            }
+            _ => None,
+        }
+    }
+
+    fn position(offset: usize, stride: usize) -> Constant {
+        match stride {
+            0 => Constant::Bits(offset as u32),
+            _ => Constant::From(offset as u32),
+        }
+    }
+}
+
+/// The first lanes.
+pub(super) fn first(lanes: usize) -> u16 {
+    ((1u32 << lanes) - 1) as u16
+}
+
+/// The mask that an instruction needs, where masks have registers.
+pub(super) fn mask_of(instruction: &Instruction, width: Width) -> Option<u16> {
+    let all = width.lanes();
+    match instruction {
+        Instruction::Load { stride: 1, lanes, .. }
+        | Instruction::Store { stride: 1, lanes, .. }
+            if width == Width::Zmm && *lanes > 1 && *lanes < all =>
+        {
+            Some(first(*lanes))
+        }
+        Instruction::Keep { lanes, bits, .. } if width == Width::Zmm && *lanes < all => {
+            Some(if *bits == 0 { first(*lanes) } else { !first(*lanes) })
+        }
+        _ => None,
+    }
+}
+
+/// Comparisons of `vcmpps`: ordered, quiet.
+const EQUAL: i32 = 0x00;
+const GREATER_EQUAL: i32 = 0x1D;
+const GREATER: i32 = 0x1E;
+
+impl Emitter<'_> {
+    pub(super) fn instruction(&mut self, instruction: &Instruction) -> Result<(), Error> {
+        let written = instruction.written();
+        let constant = written.is_some_and(|to| self.constants[to.0 as usize].is_some());
+        if constant || (written.is_some() && self.lives.unread[self.next]) {
+            // Nobody needs it, or everybody has it.
+            self.release_last();
+            if let (Some(to), false) = (written, constant) {
+                self.release(to);
+            }
+            return Ok(());
+        }
+        match instruction {
+            Instruction::Constant { to, bits } => {
+                let n = self.define(*to);
+                self.load_constant(n, Constant::Bits(*bits));
+            }
+            Instruction::Copy { to, from } => self.copy(*to, *from),
+            Instruction::Load { to, stride, lanes, .. } => {
+                let (pointer, displacement) = self.address()?;
+                let (stride, lanes) = (stride_bytes(*stride)?, *lanes);
+                self.release(*to);
+                let load = Load { pointer, displacement, stride, lanes };
+                self.held[to.0 as usize] = Held::Late(load);
+                self.late.push(*to);
+            }
+            Instruction::Store { from, stride, lanes, .. } => {
+                let from = self.read(*from);
+                // What is still to be loaded may be what this overwrites.
+                self.flush();
+                let (pointer, displacement) = self.address()?;
+                let to = Memory::at(self.base(pointer), displacement);
+                self.store(to, from, stride_bytes(*stride)?, *lanes);
+                self.release_last();
+            }
+            Instruction::Position { to, offset, steps, stride } => {
+                let n = self.define(*to);
+                let constant = Constant::position(*offset, *stride);
+                if steps.is_empty() {
+                    self.load_constant(n, constant);
+                } else {
+                    let (pointer, _) = self.address()?;
+                    self.position(n, pointer, constant);
+                }
+            }
+            Instruction::Apply { to, scalar, operands } => self.apply(*to, *scalar, operands),
+            Instruction::Keep { to, from, lanes, bits } => self.keep(*to, *from, *lanes, *bits),
+            Instruction::Rotate { to, from, by } => self.rotate(*to, *from, *by),
+        }
+        self.unlock_but(0);
+        Ok(())
+    }
+
+    pub(super) fn three(&mut self, op: Op, to: u8, a: u8, b: Operand) {
+        let (to, a) = (self.name(to), self.name(a));
+        self.asm.rro(op.code(self.width), to, a, b);
+    }
+
+    pub(super) fn two(&mut self, op: Op, to: u8, a: Operand) {
+        let to = self.name(to);
+        self.asm.ro(op.code(self.width), to, a);
+    }
+
+    /// A constant as an operand.
+    pub(super) fn constant_operand(&mut self, constant: Constant) -> Memory {
+        match constant {
+            Constant::Bits(bits) => self.all_lanes(bits),
+            Constant::From(first) => {
+                let lanes = self.width.lanes() as u32;
+                let lanes: Vec<u32> = (0..lanes).map(|i| first.wrapping_add(i)).collect();
+                self.asm.constant(&lanes)
+            }
+        }
+    }
+
+    /// The same bits in all lanes, as an operand.
+    fn all_lanes(&mut self, bits: u32) -> Memory {
+        match self.width {
+            Width::Ymm => self.asm.constant(&[bits; 8]),
+            Width::Zmm => Memory { broadcast: true, ..self.asm.constant(&[bits]) },
+        }
+    }
+
+    pub(super) fn load_constant(&mut self, to: u8, constant: Constant) {
+        if constant == Constant::Bits(0) {
+            let to = self.name(to);
+            self.asm.rro(Op::Xor.code(self.width), to, to, Operand::Register(to));
+            return;
+        }
+        let memory = self.constant_operand(constant);
+        let op = if memory.broadcast { Op::Broadcast } else { Op::Load };
+        self.two(op, to, Operand::Memory(Memory { broadcast: false, ..memory }));
+    }
+
+    /// A mask register with these bits.
+    pub(super) fn mask(&mut self, bits: u16) -> Reg {
+        if let Some(i) = self.fixed_masks.iter().position(|mask| *mask == bits) {
+            return Reg::K7 - i as u32;
+        }
+        let n = self.temporary_mask();
+        self.asm.ri(Code::Mov_r32_imm32, Reg::R11D, i32::from(bits));
+        let name = self.name(n);
+        self.asm.rr(Code::VEX_Kmovw_kr_r32, name, Reg::R11D);
+        name
+    }
+
+    fn copy(&mut self, to: Register, from: Register) {
+        if to == from {
+            return;
+        }
+        if let Some(constant) = self.constants[from.0 as usize] {
+            let n = self.define(to);
+            self.load_constant(n, constant);
+            return;
+        }
+        let n = self.read(from);
+        let last = self.lives.last_reads[self.next].contains(&from);
+        self.release_last();
+        if last {
+            self.take(to, n);
+            return;
+        }
+        let to = self.define(to);
+        let (to_name, from) = (self.name(to), self.name(n));
+        let is_mask = from >= Reg::K0 && from <= Reg::K7;
+        let code = if is_mask { Code::VEX_Kmovw_kr_km16 } else { Op::Move.code(self.width) };
+        self.asm.rr(code, to_name, from);
+    }
+
+    fn keep(&mut self, to: Register, from: Register, lanes: usize, bits: u32) {
+        if lanes == self.width.lanes() {
+            return self.copy(to, from);
+        }
+        let from = self.read(from);
+        match self.width {
+            Width::Zmm => {
+                let mask = self.mask(if bits == 0 { first(lanes) } else { !first(lanes) });
+                let rest = (bits != 0).then(|| self.all_lanes(bits));
+                self.release_last();
+                let to = self.define(to);
+                let (to, from) = (self.name(to), self.name(from));
+                match rest {
+                    Some(rest) => {
+                        let code = Code::EVEX_Vblendmps_zmm_k1z_zmm_zmmm512b32;
+                        self.asm.rro(code, to, from, Operand::Memory(rest)).set_op_mask(mask);
+                    }
+                    None => {
+                        let instruction = self.asm.rr(Op::Move.code(self.width), to, from);
+                        instruction.set_op_mask(mask);
+                        instruction.set_zeroing_masking(true);
+                    }
+                }
+            }
+            Width::Ymm => {
+                let rest = Operand::Memory(self.all_lanes(bits));
+                self.release_last();
+                let to = self.define(to);
+                let (to, from) = (self.name(to), self.name(from));
+                let which = i32::from(!first(lanes) & 0xFF);
+                self.asm.rroi(Code::VEX_Vblendps_ymm_ymm_ymmm256_imm8, to, from, rest, which);
+            }
+        }
+    }
+
+    fn rotate(&mut self, to: Register, from: Register, by: usize) {
+        if by == 0 {
+            return self.copy(to, from);
+        }
+        let n = self.read(from);
+        let from = self.name(n);
+        match self.width {
+            Width::Zmm if from >= Reg::K0 && from <= Reg::K7 => {
+                self.release_last();
+                let to = self.define(to);
+                let to = self.name(to);
+                self.asm.rr(Code::VEX_Kmovw_r32_kr, Reg::EAX, from);
+                self.asm.ri(Code::Ror_rm16_imm8, Reg::AX, by as i32);
+                self.asm.rr(Code::VEX_Kmovw_kr_r32, to, Reg::EAX);
+            }
+            Width::Zmm => {
+                self.release_last();
+                let to = self.define(to);
+                let to = self.name(to);
+                let code = Code::EVEX_Valignd_zmm_k1z_zmm_zmmm512b32_imm8;
+                self.asm.rroi(code, to, from, Operand::Register(from), by as i32);
+            }
+            Width::Ymm => {
+                let index = self.temporary();
+                let lanes: [u32; 8] = std::array::from_fn(|i| ((i + by) % 8) as u32);
+                let lanes = self.asm.constant(&lanes);
+                self.two(Op::Load, index, Operand::Memory(lanes));
+                self.release_last();
+                let to = self.define(to);
+                let from = Operand::Register(from);
+                let (to, index) = (self.name(to), self.name(index));
+                self.asm.rro(Code::VEX_Vpermd_ymm_ymm_ymmm256, to, index, from);
+            }
+        }
+    }
+
+    fn apply(&mut self, to: Register, scalar: Scalar, x: &[Register]) {
+        match scalar {
+            Scalar::Add => self.binary(to, Op::Add, x, true),
+            Scalar::Sub => self.binary(to, Op::Sub, x, false),
+            Scalar::Mul => self.binary(to, Op::Mul, x, true),
+            Scalar::Div => self.binary(to, Op::Div, x, false),
+            // Both take the second operand where they do not take the first.
+            Scalar::Max => self.binary(to, Op::Max, x, false),
+            Scalar::Min => self.binary(to, Op::Min, x, false),
+            Scalar::IntAdd => self.binary(to, Op::IntAdd, x, true),
+            Scalar::IntSub => self.binary(to, Op::IntSub, x, false),
+            Scalar::And => self.binary(to, Op::And, x, true),
+            Scalar::Or => self.binary(to, Op::Or, x, true),
+            Scalar::IntEqual => self.binary(to, Op::IntEqual, x, true),
+            Scalar::IntGreater => self.binary(to, Op::IntGreater, x, false),
+            Scalar::Greater => self.compare(to, GREATER, x, false),
+            Scalar::GreaterEqual => self.compare(to, GREATER_EQUAL, x, false),
+            Scalar::Equal => self.compare(to, EQUAL, x, true),
+            Scalar::Neg => self.with_bits(to, Op::Xor, x[0], 0x8000_0000),
+            Scalar::Abs => self.with_bits(to, Op::And, x[0], 0x7FFF_FFFF),
+            Scalar::Sqrt => self.unary(to, Op::Sqrt, x[0]),
+            Scalar::ToFloat => self.unary(to, Op::ToFloat, x[0]),
+            Scalar::ToBits | Scalar::FromBits => self.copy(to, x[0]),
+            Scalar::ShiftLeft(by) => self.shift(to, Op::ShiftLeft, x[0], by),
+            Scalar::ShiftRight(by) => self.shift(to, Op::ShiftRight, x[0], by),
+            Scalar::Select => self.select(to, x),
+            Scalar::MulAdd => self.mul_add(to, x),
+        }
+    }
+
+    /// Two operands, the second maybe from memory; in the other order, if they
+    /// may be exchanged and that is better.
+    fn operands(&mut self, x: &[Register], exchange: bool) -> (u8, Operand) {
+        let better = exchange && self.is_in_memory(x[0]) && !self.is_in_memory(x[1]);
+        let (a, b) = if better { (x[1], x[0]) } else { (x[0], x[1]) };
+        let a = self.read(a);
+        (a, self.operand(b))
+    }
+
+    fn binary(&mut self, to: Register, op: Op, x: &[Register], exchange: bool) {
+        let (a, b) = self.operands(x, exchange);
+        self.release_last();
+        let to = self.define(to);
+        self.three(op, to, a, b);
+    }
+
+    fn compare(&mut self, to: Register, how: i32, x: &[Register], exchange: bool) {
+        let (a, b) = self.operands(x, exchange);
+        self.release_last();
+        let to = self.define(to);
+        let (to, a) = (self.name(to), self.name(a));
+        self.asm.rroi(Op::Compare.code(self.width), to, a, b, how);
+    }
+
+    fn unary(&mut self, to: Register, op: Op, x: Register) {
+        let x = self.operand(x);
+        self.release_last();
+        let to = self.define(to);
+        self.two(op, to, x);
+    }
+
+    fn with_bits(&mut self, to: Register, op: Op, x: Register, bits: u32) {
+        let x = self.read(x);
+        let bits = Operand::Memory(self.all_lanes(bits));
+        self.release_last();
+        let to = self.define(to);
+        self.three(op, to, x, bits);
+    }
+
+    fn shift(&mut self, to: Register, op: Op, x: Register, by: u8) {
+        let x = self.read(x);
+        self.release_last();
+        let to = self.define(to);
+        let (to, x) = (self.name(to), self.name(x));
+        self.asm.rri(op.code(self.width), to, x, i32::from(by));
+    }
+
+    fn select(&mut self, to: Register, x: &[Register]) {
+        let mask = self.read(x[0]);
+        let no = self.read(x[2]);
+        let yes = self.operand(x[1]);
+        self.release_last();
+        let to = self.define(to);
+        let (to, no, mask) = (self.name(to), self.name(no), self.name(mask));
+        match self.width {
+            Width::Zmm => {
+                let code = Code::EVEX_Vblendmps_zmm_k1z_zmm_zmmm512b32;
+                self.asm.rro(code, to, no, yes).set_op_mask(mask);
+            }
+            Width::Ymm => {
+                self.asm.rror(Code::VEX_Vblendvps_ymm_ymm_ymmm256_ymm, to, no, yes, mask);
+            }
+        }
+    }
+
+    /// One of the operands is overwritten: the sum so far if that is needed no
+    /// longer, as in products; else a factor that is not, or a copy.
+    fn mul_add(&mut self, to: Register, x: &[Register]) {
+        let goes = |this: &Self, r: Register| {
+            this.constants[r.0 as usize].is_none() && this.lives.last_reads[this.next].contains(&r)
+        };
+        let (mut a, mut b, c) = (x[0], x[1], x[2]);
+        let factor = |this: &Self, r: Register| goes(this, r) && this.in_register(r);
+        if !goes(self, c) && (factor(self, a) || factor(self, b)) {
+            if !factor(self, a) {
+                std::mem::swap(&mut a, &mut b);
+            }
+            let n = self.read(a);
+            let (op, second, third) = match self.is_in_memory(c) || !self.is_in_memory(b) {
+                true => (Op::MulAdd213, b, c),
+                false => (Op::MulAdd132, c, b),
+            };
+            let second = self.read(second);
+            let third = self.operand(third);
+            self.release_last();
+            self.take(to, n);
+            self.three(op, n, second, third);
+            return;
+        }
+        if self.is_in_memory(a) && !self.is_in_memory(b) {
+            std::mem::swap(&mut a, &mut b);
+        }
+        if goes(self, c) {
+            let n = self.read(c);
+            let first = self.read(a);
+            let second = self.operand(b);
+            self.release_last();
+            self.take(to, n);
+            self.three(Op::MulAdd231, n, first, second);
+            return;
+        }
+        // A copy, made where nobody looks yet.
+        let sum = self.temporary();
+        match self.constants[c.0 as usize] {
+            Some(constant) => self.load_constant(sum, constant),
+            None => {
+                let c = self.read(c);
+                let c = self.name(c);
+                self.two(Op::Move, sum, Operand::Register(c));
+            }
+        }
+        let first = self.read(a);
+        let second = self.operand(b);
+        self.release_last();
+        self.take(to, sum);
+        self.three(Op::MulAdd231, sum, first, second);
+    }
+
+    /// A mask register for the rest of this instruction.
+    fn temporary_mask(&mut self) -> u8 {
+        self.temporary_of(true)
+    }
+}
+
+/// All lanes must be within reach of one pointer.
+fn stride_bytes(stride: usize) -> Result<i64, Error> {
+    i64::try_from(stride)
+        .ok()
+        .filter(|stride| *stride <= i64::from(i32::MAX) / 128)
+        .map(|stride| 4 * stride)
+        .ok_or_else(|| Error::Codegen(format!("lanes are {stride} elements apart")))
+}

@@ -1,0 +1,135 @@
+//! Between memory and registers.
+
+use iced_x86::{Code, Register as Reg};
+
+use super::Emitter;
+use super::assembler::{Memory, Operand};
+use super::instructions::{Constant, first};
+use super::opcodes::{Op, Width};
+use super::registers::Load;
+
+impl Emitter<'_> {
+    /// The lower lanes of a register.
+    fn four(&self, n: u8) -> Reg {
+        Reg::XMM0 + u32::from(n)
+    }
+
+    /// Reads memory into a machine register.
+    pub(super) fn load(&mut self, to: u8, load: &Load) {
+        let (stride, lanes) = (load.stride, load.lanes);
+        let mask = (self.width == Width::Zmm && stride == 4 && lanes > 1)
+            .then(|| first(lanes))
+            .filter(|_| lanes < self.width.lanes())
+            .map(|bits| {
+                self.locked |= 1 << to;
+                self.mask(bits)
+            });
+        let spare = (stride != 0 && stride != 4 && lanes > 4
+            || stride == 4 && self.width == Width::Ymm && lanes < 8 && ![1, 4].contains(&lanes))
+        .then(|| {
+            self.locked |= 1 << to;
+            self.temporary()
+        });
+        let base = self.base(load.pointer);
+        let at = |lane: usize| Memory::at(base, load.displacement + lane as i64 * stride);
+        let from = Operand::Memory(at(0));
+        let name = self.name(to);
+        if stride == 0 {
+            self.two(Op::Broadcast, to, from);
+        } else if lanes == 1 {
+            self.asm.ro(Op::LoadOne.code(self.width), self.four(to), from);
+        } else if stride == 4 && lanes == self.width.lanes() {
+            self.two(Op::Load, to, from);
+        } else if let Some(mask) = mask {
+            let instruction = self.asm.ro(Op::Load.code(self.width), name, from);
+            instruction.set_op_mask(mask);
+            instruction.set_zeroing_masking(true);
+        } else if stride == 4 && lanes == 4 {
+            self.asm.ro(Code::VEX_Vmovups_xmm_xmmm128, self.four(to), from);
+        } else if let (4, Some(spare)) = (stride, spare) {
+            let spare = self.vector_mask(spare, lanes);
+            self.asm.rro(Code::VEX_Vmaskmovps_ymm_ymm_m256, name, spare, from);
+        } else {
+            for first in (0..lanes).step_by(4) {
+                let part = self.four(if first == 0 { to } else { spare.unwrap_or(to) });
+                let from = Operand::Memory(at(first));
+                self.asm.ro(Op::LoadOne.code(self.width), part, from);
+                for lane in first + 1..lanes.min(first + 4) {
+                    let from = Operand::Memory(at(lane));
+                    let place = ((lane - first) << 4) as i32;
+                    self.asm.rroi(Op::InsertOne.code(self.width), part, part, from, place);
+                }
+                if first > 0 {
+                    let part = Operand::Register(part);
+                    let place = (first / 4) as i32;
+                    self.asm.rroi(Op::InsertFour.code(self.width), name, name, part, place);
+                }
+            }
+        }
+    }
+
+    /// A vector that is a mask of the first lanes.
+    fn vector_mask(&mut self, to: u8, lanes: usize) -> Reg {
+        let mask: [u32; 8] = std::array::from_fn(|i| if i < lanes { !0 } else { 0 });
+        let mask = self.asm.constant(&mask);
+        self.two(Op::Load, to, Operand::Memory(mask));
+        self.name(to)
+    }
+
+    /// Writes a machine register to memory.
+    pub(super) fn store(&mut self, to: Memory, from: u8, stride: i64, lanes: usize) {
+        let name = self.name(from);
+        let all = self.width.lanes();
+        let at = |lane: usize| Memory::at(to.base, to.displacement + lane as i64 * stride);
+        if lanes == 1 {
+            self.asm.mr(Op::StoreOne.code(self.width), to, self.four(from));
+        } else if stride == 4 && lanes == all {
+            self.asm.mr(Op::Store.code(self.width), to, name);
+        } else if stride == 4 && self.width == Width::Zmm {
+            let mask = self.mask(first(lanes));
+            self.asm.mr(Op::Store.code(self.width), to, name).set_op_mask(mask);
+        } else if stride == 4 && lanes == 4 {
+            self.asm.mr(Code::VEX_Vmovups_xmmm128_xmm, to, self.four(from));
+        } else if stride == 4 {
+            let spare = self.temporary();
+            let mask = self.vector_mask(spare, lanes);
+            self.asm.mrr(Code::VEX_Vmaskmovps_m256_ymm_ymm, to, mask, name);
+        } else {
+            let spare = (lanes > 4).then(|| self.temporary());
+            for first in (0..lanes).step_by(4) {
+                let part = self.four(if first == 0 { from } else { spare.unwrap_or(from) });
+                if first > 0 {
+                    let place = (first / 4) as i32;
+                    self.asm.rri(Op::ExtractFour.code(self.width), part, name, place);
+                }
+                self.asm.mr(Op::StoreOne.code(self.width), at(first), part);
+                for lane in first + 1..lanes.min(first + 4) {
+                    let code = Op::ExtractOne.code(self.width);
+                    self.asm.mri(code, at(lane), part, (lane - first) as i32);
+                }
+            }
+        }
+    }
+
+    /// Where loops are, in whole numbers.
+    pub(super) fn position(&mut self, to: u8, pointer: usize, constant: Constant) {
+        let base = self.base(pointer);
+        // The lower half of the register.
+        let low = Reg::EAX + (base as u32 - Reg::RAX as u32);
+        let name = self.name(to);
+        match self.width {
+            Width::Zmm => {
+                self.asm.rr(Code::EVEX_Vpbroadcastd_zmm_k1z_r32, name, low);
+            }
+            Width::Ymm => {
+                let four = self.four(to);
+                self.asm.rr(Code::VEX_Vmovd_xmm_rm32, four, low);
+                self.asm.rr(Code::VEX_Vpbroadcastd_ymm_xmmm32, name, four);
+            }
+        }
+        if constant != Constant::Bits(0) {
+            let constant = self.constant_operand(constant);
+            self.three(Op::IntAdd, to, to, Operand::Memory(constant));
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! A program as x86-64 machine code, with 256-bit (AVX2 and FMA) or 512-bit
+//! vectors (AVX-512 F and DQ).
+//!
+//! The function is the one that [`clif`](super::clif) makes: `(table, begin,
+//! end)` by the System V convention. Instructions come out in the order of the
+//! program, which is good already. What this adds:
+//!
+//! - `registers`: who is in which vector or mask register, and who goes to the
+//!   stack. A loop begins and ends with everything in the same place.
+//! - `addresses`: one moving pointer for all elements that move alike; they and
+//!   the loops' counters are in the general registers, those of inner loops
+//!   first.
+//! - `instructions`: loads wait for their first use, where they become the
+//!   instruction's operand. Constants are operands always.
+//! - `assembler`: bytes; the constants lie behind the code.
+//!
+//! `rdi` stays the table, `rax` and `r11` are for moments.
+
+mod addresses;
+mod assembler;
+mod instructions;
+mod loops;
+mod memory;
+mod opcodes;
+mod places;
+mod registers;
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+
+use iced_x86::{Code, Register as Reg};
+
+use self::addresses::{Home, Item, Reach};
+use self::assembler::{Assembler, Memory, Operand};
+use self::instructions::{Constant, mask_of};
+use self::opcodes::Width;
+use self::registers::{ALL, Held, Owner};
+use super::liveness::{self, Lives};
+use super::pointers::{Pointer, Tensors};
+use crate::error::Error;
+use crate::kernel::program::{Instruction, Program, Register, Statement};
+use crate::plan::{Place, Region};
+
+/// A function's bytes; they may lie anywhere.
+pub(super) struct Function {
+    pub bytes: Vec<u8>,
+    /// How many of them are code; constants follow.
+    pub code: usize,
+    /// The code as text, if that was asked for.
+    pub text: Option<String>,
+}
+
+/// What the bytes must be aligned to.
+pub(super) const ALIGNMENT: u64 = 64;
+
+/// Masks that keep a register through the whole program, the most used ones;
+/// the four others are for the program's own.
+const FIXED_MASKS: usize = 3;
+
+/// The machine code of a verified program of 8 or 16 lanes. `places` is by
+/// number of the tensor in the plan; `regions` is the order of the table.
+pub(super) fn emit(
+    program: &Program,
+    places: &[Place],
+    regions: &[Region],
+    text: bool,
+) -> Result<Function, Error> {
+    let printed = text;
+    let Some(width) = Width::of(program.lanes) else {
+        let message = format!("`{}` has {} lanes, not 8 or 16", program.name, program.lanes);
+        return Err(Error::Codegen(message));
+    };
+    let mut text = Vec::new();
+    flatten(&program.body, &mut text);
+    let registers = program.registers.len();
+    let tensors = Tensors::new(&program.tensors, places, regions);
+    let (pointers, addresses) = Emitter::addresses(&tensors, &text)?;
+    let mut writes = vec![0usize; registers];
+    for r in text.iter().filter_map(|i| i.written()) {
+        writes[r.0 as usize] += 1;
+    }
+    let mut constants = vec![None; registers];
+    let mut reads = vec![Vec::new(); registers];
+    let mut masks: BTreeMap<u16, usize> = BTreeMap::new();
+    for (at, instruction) in text.iter().enumerate() {
+        if let Some(to) = instruction.written()
+            && writes[to.0 as usize] == 1
+        {
+            constants[to.0 as usize] = Constant::of(instruction);
+        }
+        for r in instruction.read() {
+            reads[r.0 as usize].push(at);
+        }
+        if let Some(mask) = mask_of(instruction, width) {
+            *masks.entry(mask).or_default() += 1;
+        }
+    }
+    let mut masks: Vec<(usize, u16)> = masks.into_iter().map(|(mask, n)| (n, mask)).collect();
+    masks.sort_unstable();
+    let fixed_masks = masks.iter().rev().take(FIXED_MASKS).map(|(_, mask)| *mask).collect();
+
+    let mut emitter = Emitter {
+        program,
+        width,
+        asm: Assembler::default(),
+        lives: liveness::lives(program),
+        text,
+        next: 0,
+        around: Vec::new(),
+        reads,
+        constants,
+        held: vec![Held::Nothing; registers],
+        late: Vec::new(),
+        owners: [Owner::Nobody; ALL],
+        locked: 0,
+        fixed_masks,
+        slots: vec![None; registers],
+        frame: 0,
+        homes: HashMap::new(),
+        pointers,
+        addresses,
+        moving: Vec::new(),
+        used: Vec::new(),
+        range: (0, 0),
+        mistake: None,
+    };
+    emitter.range = (emitter.frame(8), emitter.frame(8));
+    emitter.body(&program.body)?;
+    emitter.finish(printed)
+}
+
+fn flatten<'a>(body: &'a [Statement], text: &mut Vec<&'a Instruction>) {
+    for statement in body {
+        match statement {
+            Statement::Loop(l) => flatten(&l.body, text),
+            Statement::Do(instruction) => text.push(instruction),
+        }
+    }
+}
+
+struct Emitter<'a> {
+    program: &'a Program,
+    width: Width,
+    asm: Assembler,
+    lives: Lives,
+    /// All instructions, as they stand.
+    text: Vec<&'a Instruction>,
+    /// The number of the next instruction.
+    next: usize,
+    /// The loops around, as parts of the text.
+    around: Vec<Range<usize>>,
+    /// For each register, who reads it.
+    reads: Vec<Vec<usize>>,
+    /// The registers that are constants: they are never anywhere.
+    constants: Vec<Option<Constant>>,
+    held: Vec<Held>,
+    /// The registers that are [`Held::Late`], and some that were.
+    late: Vec<Register>,
+    owners: [Owner; ALL],
+    /// The machine registers that this instruction needs, as bits.
+    locked: u64,
+    fixed_masks: Vec<u16>,
+    /// The registers' places on the stack.
+    slots: Vec<Option<i64>>,
+    /// Bytes of the stack.
+    frame: i64,
+    /// Where pointers and counters are; empty outside of all loops.
+    homes: HashMap<Item, Home>,
+    /// All pointers of the program.
+    pointers: Vec<Pointer>,
+    /// For each instruction, its pointer and the bytes from there.
+    addresses: Vec<Option<Reach>>,
+    /// The pointers that have homes.
+    moving: Vec<usize>,
+    /// General registers that are written anywhere.
+    used: Vec<Reg>,
+    /// Where on the stack the caller's range is.
+    range: (i64, i64),
+    /// A mistake in here.
+    mistake: Option<&'static str>,
+}
+
+impl Emitter<'_> {
+    fn body(&mut self, body: &[Statement]) -> Result<(), Error> {
+        for statement in body {
+            match statement {
+                Statement::Loop(l) => self.repeat(l)?,
+                Statement::Do(instruction) => {
+                    self.instruction(instruction)?;
+                    self.next += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What comes before and after, and then the bytes.
+    fn finish(self, printed: bool) -> Result<Function, Error> {
+        if let Some(mistake) = self.mistake {
+            return Err(Error::Codegen(format!("`{}`: {mistake}", self.program.name)));
+        }
+        let saved: Vec<Reg> = [Reg::RBX, Reg::R12, Reg::R13, Reg::R14, Reg::R15]
+            .into_iter()
+            .filter(|r| self.used.contains(r))
+            .collect();
+        let mut before = Assembler::default();
+        before.one(Code::Push_r64, Reg::RBP);
+        before.ro(Code::Mov_r64_rm64, Reg::RBP, Operand::Register(Reg::RSP));
+        for r in &saved {
+            before.one(Code::Push_r64, *r);
+        }
+        let frame = i32::try_from((self.frame + 63) / 64 * 64)
+            .map_err(|_| Error::Codegen("more than 2 GiB of stack".into()))?;
+        before.ri(Code::Sub_rm64_imm32, Reg::RSP, frame);
+        before.ri(Code::And_rm64_imm8, Reg::RSP, -64);
+        before.mr(Code::Mov_rm64_r64, Memory::at(Reg::RSP, self.range.0), Reg::RSI);
+        before.mr(Code::Mov_rm64_r64, Memory::at(Reg::RSP, self.range.1), Reg::RDX);
+        for (i, mask) in self.fixed_masks.iter().enumerate() {
+            before.ri(Code::Mov_r32_imm32, Reg::EAX, i32::from(*mask));
+            before.rr(Code::VEX_Kmovw_kr_r32, Reg::K7 - i as u32, Reg::EAX);
+        }
+        let mut after = Assembler::default();
+        let down = Memory::at(Reg::RBP, -8 * saved.len() as i64);
+        after.ro(Code::Lea_r64_m, Reg::RSP, Operand::Memory(down));
+        for r in saved.iter().rev() {
+            after.one(Code::Pop_r64, *r);
+        }
+        after.one(Code::Pop_r64, Reg::RBP);
+        after.none(Code::VEX_Vzeroupper);
+        after.none(Code::Retnq);
+        let text = printed.then(|| before.text() + &self.asm.text() + &after.text());
+        let (bytes, code) = self.asm.assemble(before, after)?;
+        Ok(Function { bytes, code, text })
+    }
+}
