@@ -290,6 +290,8 @@ fn stages_are_dumped_where_asked() {
             .args(["--exact", "gradients_change_nothing_and_are_those_of_the_step"])
             .env("BILRO_DUMP", dump)
             .env("BILRO_DUMP_DIR", &folder)
+            // What Cranelift gets and makes of it, all kernels included.
+            .env("BILRO_ISA", "clif")
             .output()
             .unwrap()
     };

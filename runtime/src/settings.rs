@@ -1,6 +1,8 @@
 //! How networks are run: which backend, how many threads; from code or from
 //! the environment.
 
+use bilro_compiler::codegen::isa::Isa;
+
 use crate::error::{Error, Result};
 
 /// What computes a network.
@@ -68,6 +70,21 @@ pub(crate) fn variable(name: &'static str) -> Result<Option<String>> {
             found: found.to_string_lossy().into_owned(),
         }),
     }
+}
+
+/// The instruction set to make code for: what `BILRO_ISA` names, or the widest
+/// that the processor has.
+pub(crate) fn isa() -> Result<Isa> {
+    let Some(found) = variable("BILRO_ISA")? else { return Ok(Isa::best()) };
+    let available = Isa::all_available();
+    available.iter().copied().find(|isa| isa.name == found).ok_or_else(|| {
+        let names: Vec<_> = available.iter().map(|isa| format!("`{}`", isa.name)).collect();
+        Error::Environment {
+            variable: "BILRO_ISA",
+            expected: format!("what this processor has: {}", names.join(", ")),
+            found,
+        }
+    })
 }
 
 /// How many threads compute: as told, as `BILRO_THREADS` says, or as many as

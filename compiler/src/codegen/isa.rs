@@ -3,7 +3,7 @@
 /// An instruction set as programs see it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Isa {
-    /// Its name, for printouts.
+    /// Its name, as `BILRO_ISA` takes it.
     pub name: &'static str,
     /// 32-bit lanes of a vector register: a power of two, at most 16.
     pub lanes: usize,

@@ -1,6 +1,5 @@
 //! Purposes by machine code: the one place of the runtime that calls it.
 
-use bilro_compiler::codegen::isa::Isa;
 use bilro_compiler::codegen::module::Executable;
 use bilro_compiler::graph::Root;
 use bilro_compiler::network::{Network as Declaration, Purpose};
@@ -15,6 +14,7 @@ use crate::dump;
 use crate::error::Result;
 use crate::network::Feed;
 use crate::parameters::strided;
+use crate::settings::isa;
 use crate::threads;
 
 /// Machine code for a purpose and a batch size.
@@ -34,7 +34,7 @@ const FEW: usize = 16;
 impl Compiled {
     pub fn new(declaration: &Declaration, purpose: &Purpose<'_>, batch: usize) -> Result<Compiled> {
         let dump = dump::requested()?;
-        let lowered = lower_network(declaration, purpose, batch, &Isa::CLIF, false)?;
+        let lowered = lower_network(declaration, purpose, batch, &isa()?, false)?;
         let executable =
             Executable::new(&lowered.programs, &lowered.plan.places, &lowered.plan.regions, false)?;
         if let Some(dump) = dump {
