@@ -20,7 +20,7 @@ pub(super) struct Lives {
 pub(super) fn lives(program: &Program) -> Lives {
     let count = count(&program.body);
     let mut lives = Lives { last_reads: vec![Vec::new(); count], unread: vec![false; count] };
-    walk(&program.body, 0, &mut BTreeSet::new(), &mut lives);
+    walk(&program.body, 0, &mut vec![false; program.registers.len()], &mut lives);
     lives
 }
 
@@ -66,33 +66,50 @@ pub(super) fn count(body: &[Statement]) -> usize {
         .sum()
 }
 
-/// Goes through `body` backwards. `live` is what is needed after it, and
-/// becomes what is needed before it; `first` numbers its first instruction.
-fn walk(body: &[Statement], first: usize, live: &mut BTreeSet<Register>, lives: &mut Lives) {
+/// Goes through `body` backwards. `live` says of each register whether it is
+/// needed after it, and comes to say whether it is needed before it; `first`
+/// numbers its first instruction.
+fn walk(body: &[Statement], first: usize, live: &mut Vec<bool>, lives: &mut Lives) {
     let mut end = first + count(body);
     for statement in body.iter().rev() {
         match statement {
             Statement::Loop(Loop { count: iterations, body, .. }) => {
                 end -= count(body);
-                // What the body reads from before it is needed again after it.
-                let (mut written, mut exposed) = (BTreeSet::new(), BTreeSet::new());
-                scan(body, &mut written, &mut exposed);
                 let after = live.clone();
-                live.extend(exposed);
+                // What the body reads from before it is needed again after it.
+                expose(body, &mut vec![false; live.len()], live);
                 walk(body, end, live, lives);
                 if matches!(iterations, Count::Parallel { .. }) {
-                    live.extend(after);
+                    live.iter_mut().zip(after).for_each(|(live, after)| *live |= after);
                 }
             }
             Statement::Do(instruction) => {
                 end -= 1;
                 if let Some(written) = instruction.written() {
-                    lives.unread[end] = !live.remove(&written);
+                    let read = std::mem::replace(&mut live[written.0 as usize], false);
+                    lives.unread[end] = !read;
                 }
                 for r in instruction.read() {
-                    if live.insert(r) {
+                    if !std::mem::replace(&mut live[r.0 as usize], true) {
                         lives.last_reads[end].push(r);
                     }
+                }
+            }
+        }
+    }
+}
+
+/// Adds what `body` reads before it writes it.
+fn expose(body: &[Statement], written: &mut [bool], exposed: &mut [bool]) {
+    for statement in body {
+        match statement {
+            Statement::Loop(l) => expose(&l.body, written, exposed),
+            Statement::Do(instruction) => {
+                for r in instruction.read() {
+                    exposed[r.0 as usize] |= !written[r.0 as usize];
+                }
+                if let Some(r) = instruction.written() {
+                    written[r.0 as usize] = true;
                 }
             }
         }
