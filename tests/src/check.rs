@@ -109,7 +109,7 @@ pub fn lowered(case: &Case, isa: &Isa) -> Lowered {
 
 /// The roots by the slow evaluator of programs.
 pub fn evaluated(case: &Case, lowered: &Lowered) -> Vec<Vec<f32>> {
-    evaluate(lowered, |tensor| match tensor.home {
+    evaluate(lowered, 1, |tensor| match tensor.home {
         Home::Input(i) => Some(bits(&case.inputs[i])),
         _ => None,
     })
@@ -117,14 +117,16 @@ pub fn evaluated(case: &Case, lowered: &Lowered) -> Vec<Vec<f32>> {
 
 /// A network's roots for one purpose by the slow evaluator of programs: the
 /// optimizer's settings and the parameters are given, and whatever each
-/// parameter becomes is a root.
+/// parameter becomes is a root. Programs run in so many shares, as threads
+/// would run them, the last first.
 pub fn evaluated_network(
     lowered: &Lowered,
     inputs: &[Value<f32>],
     parameters: &[ArrayD<f32>],
     setting: impl Fn(&str) -> f32,
+    shares: usize,
 ) -> Vec<Vec<f32>> {
-    evaluate(lowered, |tensor| match tensor.home {
+    evaluate(lowered, shares, |tensor| match tensor.home {
         Home::Input(i) => Some(bits(&inputs[i])),
         Home::Setting(i) => Some(vec![setting(lowered.fused.settings[i]).to_bits()]),
         Home::Parameter(i) => Some(padded(&parameters[i], &tensor.layout)),
@@ -132,7 +134,11 @@ pub fn evaluated_network(
     })
 }
 
-fn evaluate(lowered: &Lowered, given: impl Fn(&Tensor) -> Option<Vec<u32>>) -> Vec<Vec<f32>> {
+fn evaluate(
+    lowered: &Lowered,
+    shares: usize,
+    given: impl Fn(&Tensor) -> Option<Vec<u32>>,
+) -> Vec<Vec<f32>> {
     let tensors = lowered.fused.tensors.iter();
     let mut memory: Vec<Vec<u32>> = tensors
         .map(|tensor| given(tensor).unwrap_or_else(|| vec![CANARY; tensor.layout.elements]))
@@ -140,7 +146,10 @@ fn evaluate(lowered: &Lowered, given: impl Fn(&Tensor) -> Option<Vec<u32>>) -> V
     for program in &lowered.programs {
         let mut own: Vec<Vec<u32>> =
             program.tensors.iter().map(|t| std::mem::take(&mut memory[*t])).collect();
-        program.evaluate(&mut own, 0..program.parallel);
+        let cut = |share: usize| share * program.parallel / shares;
+        for share in (0..shares).rev() {
+            program.evaluate(&mut own, cut(share)..cut(share + 1));
+        }
         for (t, contents) in program.tensors.iter().zip(own) {
             memory[*t] = contents;
         }

@@ -187,7 +187,11 @@ struct Drawing {
     parameters: usize,
 }
 
+/// Kinds of steps.
 const KINDS: u8 = 22;
+/// Ways in which parameters start, and the one that makes them all alike.
+const INITS: u8 = 3;
+const ALIKE: u8 = 2;
 
 impl Drawing {
     fn new(recipe: &Recipe) -> Drawing {
@@ -274,10 +278,10 @@ impl Drawing {
     fn parameter(&mut self, dims: &[usize], limit: f32, n: u8) -> Drawable {
         let name = format!("p{}", self.parameters);
         self.parameters += 1;
-        let init = match n % 3 {
+        let init = match n % INITS {
+            ALIKE => Init::Full(f64::from(limit) / 2.0),
             0 => Init::Uniform(-f64::from(limit), f64::from(limit)),
-            1 => Init::Normal(0.0, f64::from(limit) / 2.0),
-            _ => Init::Full(f64::from(limit) / 2.0),
+            _ => Init::Normal(0.0, f64::from(limit) / 2.0),
         };
         let shape = Shape::unbatched(dims.iter().copied());
         self.calls.push(format!("{name} = parameter {shape} {init:?}"));
@@ -482,7 +486,13 @@ impl Drawing {
                 let attributes =
                     axis.map_or(none.clone(), |a| none.with("axis", AttributeValue::Axis(a)));
                 match step.y % 3 {
-                    0 => self.call("sum", &[&x], attributes, x.limit * count.sqrt(), x.low),
+                    0 => {
+                        // Of one sign, or where they are few, they add up; of
+                        // both, partly.
+                        let partly = count.min(4.0 * count.sqrt());
+                        let count = if x.low >= 0.0 { count } else { partly };
+                        self.call("sum", &[&x], attributes, x.limit * count, x.low)
+                    }
                     1 => self.call("mean", &[&x], attributes, x.limit, x.low),
                     _ => self.call("amax", &[&x], attributes, x.limit, x.low),
                 };
@@ -530,20 +540,25 @@ impl Drawing {
         let size = if rows * size > LARGEST || last * size > LARGEST { 3 } else { size };
         let scale = 1.0 / (last as f32).sqrt();
         let any = f32::NEG_INFINITY;
+        // Parameters that are all alike add up what they meet.
+        let limit = |k: usize| match step.n % INITS {
+            ALIKE => x.limit * (k as f32).sqrt(),
+            _ => x.limit + 1.0,
+        };
         match (step.y % 5, dims.len()) {
             (0, _) => {
                 let w = self.parameter(&[last, size], scale, step.n);
-                self.call("matmul", &[x, &w], none, x.limit + 1.0, any);
+                self.call("matmul", &[x, &w], none, limit(last), any);
             }
             // A vector for each example times a vector.
             (1, 1) | (1, 2) => {
                 let w = self.parameter(&[last], scale, step.n);
-                self.call("matmul", &[x, &w], none, x.limit + 1.0, any);
+                self.call("matmul", &[x, &w], none, limit(last), any);
             }
             (2, 1) | (2, 2) => {
                 let w = self.parameter(&[size, dims[0]], 1.0 / (dims[0] as f32).sqrt(), step.n);
                 if size * dims.get(1).unwrap_or(&1) <= LARGEST {
-                    self.call("matmul", &[&w, x], none, x.limit + 1.0, any);
+                    self.call("matmul", &[&w, x], none, limit(dims[0]), any);
                 }
             }
             (3, 2) if dims[0] * dims[0] <= LARGEST => {
@@ -612,7 +627,10 @@ impl Drawing {
             }
             (4, _) => {
                 let target = self.target(Type::real(Shape::batched(dims)));
-                let p = self.call("sigmoid", &[x], none.clone(), 0.0, 0.0);
+                // Nearer to 0 and 1 the loss makes much of roundings.
+                let half = self.number(0.5);
+                let x = self.call_as_is("mul", &[x, &half], none.clone(), 0.0, 0.0);
+                let p = self.call("sigmoid", &[&x], none.clone(), 0.0, 0.0);
                 self.call("binary_cross_entropy", &[&p, &target], none, 0.0, 0.0)
             }
             (5, _) => {
