@@ -367,38 +367,50 @@ fn machine_code_agrees_with_the_interpreter() {
     assert!(excused.get() * 50 <= tried.get(), "{} of {}", excused.get(), tried.get());
 }
 
-/// One step: the loss and every parameter. The order of reductions depends
-/// neither on the width of vectors nor on how threads share the work.
+/// Every purpose: all roots are the same bits by the machine code for every
+/// instruction set, and by the evaluator for vectors of any width. The order of
+/// reductions depends neither on that width nor on how threads share the work.
 #[test]
 fn machine_code_is_what_the_evaluator_says_on_every_width() {
-    for_recipes(150, recipes(37, 33, 9), |recipe| {
-        let mut trial = Trial::new(&recipe);
+    let isas = check::isas();
+    for_recipes(120, recipes(37, 33, 9), |recipe| {
+        let trial = Trial::new(&recipe);
+        let (inputs, parameters) = (trial.inputs(), Trial::parameters(&trial.jit));
         let sgd = Sgd::new(0.01);
-        let purpose = Purpose::Step(&sgd);
-        let (inputs, before) = (trial.inputs(), Trial::parameters(&trial.jit));
-        let [found, _] = trial.run(&purpose)?;
-        let after = Trial::parameters(&trial.jit);
-        for lanes in [1, 4, 8, 16] {
-            let isa = match lanes {
-                4 => Isa::CLIF,
-                lanes => Isa { name: "evaluated", lanes, registers: 32 },
+        let setting = |name: &str| sgd.setting(name).expect("the optimizer's own");
+        let network = &trial.network;
+        for purpose in
+            [Purpose::Step(&sgd), Purpose::Gradients, Purpose::Evaluate, Purpose::Predict]
+        {
+            let lower = |isa: &Isa| {
+                let lowered = lower_network(network, &purpose, trial.batch, isa, true);
+                lowered.map_err(|error| TestCaseError::fail(error.to_string()))
             };
-            let lowered = lower_network(&trial.network, &purpose, trial.batch, &isa, true)
-                .map_err(|error| TestCaseError::fail(error.to_string()))?;
-            let setting = |name: &str| sgd.setting(name).expect("the optimizer's own");
-            // Widths and shares go together; neither may be seen in the result.
-            let shares = lanes.min(3);
-            let roots = check::evaluated_network(&lowered, &inputs, &before, setting, shares);
-            for ((root, _), value) in lowered.graph.roots().iter().zip(&roots) {
-                let what = format!("{lanes} lanes, {root}");
-                match root {
-                    Root::Loss => check::assert_same_bits(&what, value, &found.numbers[..1]),
-                    Root::Assign(i) => {
-                        let after: Vec<f32> = after[*i].iter().copied().collect();
-                        check::assert_same_bits(&what, value, &after);
-                    }
-                    root => unreachable!("a step has no {root}"),
+            // Widths and shares go together: neither may be seen in the result.
+            let evaluated = |lanes, shares| {
+                let isa = Isa { name: "evaluated", lanes, registers: 32 };
+                let lowered = lower(&isa)?;
+                let roots =
+                    check::evaluated_network(&lowered, &inputs, &parameters, setting, shares);
+                Ok::<_, TestCaseError>((lowered.graph, roots))
+            };
+            let (graph, expected) = evaluated(1, 1)?;
+            let compare = |what: &str, found: &[Vec<f32>]| {
+                assert_eq!(found.len(), expected.len());
+                for ((root, _), (x, y)) in graph.roots().iter().zip(found.iter().zip(&expected)) {
+                    let what = format!("{} {what}, {root}", purpose.name());
+                    check::assert_same_bits(&what, x, y);
                 }
+            };
+            if let Purpose::Step(_) = purpose {
+                for (lanes, shares) in [(4, 3), (8, 2), (16, 3)] {
+                    compare(&format!("evaluated with {lanes} lanes"), &evaluated(lanes, shares)?.1);
+                }
+            }
+            for isa in &isas {
+                let lowered = lower(isa)?;
+                let roots = check::jitted_network(&lowered, network, &inputs, &parameters, setting);
+                compare(isa.name, &roots);
             }
         }
         Ok(())

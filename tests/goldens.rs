@@ -1,5 +1,5 @@
 //! Operations against PyTorch: results and gradients of every case in
-//! `ops.json`, by machine code, by the evaluator of programs, and by the
+//! `ops.json`, by machine code for every instruction set, by the evaluator of programs, and by the
 //! interpreter in f64.
 //!
 //! A case is built as the language has it, by the function's name. Where the
@@ -260,11 +260,13 @@ impl Golden {
     /// Every backend against the expected results.
     fn compare(&self, form: Form) -> Result<(), String> {
         let case = self.case(form).map_err(|mistake| mistake.message)?;
-        let lowered = check::lowered(&case, &Isa::CLIF);
-        let (jitted, evaluated) =
-            (check::jitted(&case, &lowered), check::evaluated(&case, &lowered));
-        self.compare_roots("machine code", &widened(&jitted))?;
-        self.compare_roots("evaluator", &widened(&evaluated))?;
+        for isa in Isa::all_available() {
+            let lowered = check::lowered(&case, &isa);
+            let (jitted, evaluated) =
+                (check::jitted(&case, &lowered), check::evaluated(&case, &lowered));
+            self.compare_roots(isa.name, &widened(&jitted))?;
+            self.compare_roots("evaluator", &widened(&evaluated))?;
+        }
         self.compare_roots("interpreter", &check::interpreted::<f64>(&case))
     }
 

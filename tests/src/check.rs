@@ -5,6 +5,7 @@ use bilro_compiler::codegen::isa::Isa;
 use bilro_compiler::codegen::module::Executable;
 use bilro_compiler::eval::{Real, Value};
 use bilro_compiler::graph::{Graph, NodeId, Root};
+use bilro_compiler::network::Network;
 use bilro_compiler::ops::{Domain, Op, Operand, Sample, input::Input};
 use bilro_compiler::pipeline::{Lowered, lower_graph};
 use bilro_compiler::plan::{ParameterLayout, Region};
@@ -160,31 +161,62 @@ fn evaluate(
 
 /// The roots by machine code.
 pub fn jitted(case: &Case, lowered: &Lowered) -> Vec<Vec<f32>> {
+    run(lowered, &case.inputs, &ParameterLayout::new(&[]), &[], |_| f32::NAN)
+}
+
+/// A network's roots for one purpose by machine code; see
+/// [`evaluated_network`].
+pub fn jitted_network(
+    lowered: &Lowered,
+    network: &Network,
+    inputs: &[Value<f32>],
+    parameters: &[ArrayD<f32>],
+    setting: impl Fn(&str) -> f32,
+) -> Vec<Vec<f32>> {
+    run(lowered, inputs, &ParameterLayout::new(&network.parameters), parameters, setting)
+}
+
+fn run(
+    lowered: &Lowered,
+    inputs: &[Value<f32>],
+    layout: &ParameterLayout,
+    parameters: &[ArrayD<f32>],
+    setting: impl Fn(&str) -> f32,
+) -> Vec<Vec<f32>> {
     let plan = &lowered.plan;
     let executable = Executable::new(&lowered.programs, &plan.places, &plan.regions, true)
         .unwrap_or_else(|error| panic!("{error}"));
-    // A margin of canaries behind the arena: nobody may touch it.
+    // A margin of canaries behind what may be written: nobody may touch it.
     let mut arena = vec![CANARY; plan.arena + MARGIN];
-    let mut inputs: Vec<Vec<u32>> = case.inputs.iter().map(bits).collect();
-    let mut none = [0u32; 16];
+    let mut updated = vec![CANARY; layout.elements + MARGIN];
+    for ((start, layout), values) in layout.parameters.iter().zip(parameters) {
+        updated[*start..*start + layout.elements].copy_from_slice(&padded(values, layout));
+    }
+    let mut inputs: Vec<Vec<u32>> = inputs.iter().map(bits).collect();
+    let settings = lowered.fused.settings.iter();
+    let mut settings: Vec<u32> = settings.map(|name| setting(name).to_bits()).collect();
     let table: Vec<*mut u8> = plan
         .regions
         .iter()
         .map(|region| match region {
             Region::Arena => arena.as_mut_ptr().cast(),
-            Region::Parameters | Region::Settings => none.as_mut_ptr().cast(),
+            Region::Parameters => updated.as_mut_ptr().cast(),
+            Region::Settings => settings.as_mut_ptr().cast(),
             Region::Input(i) => inputs[*i].as_mut_ptr().cast(),
         })
         .collect();
     // SAFETY: a pointer for each region, each with as many elements as the
     // plan says; nothing else uses the memory meanwhile.
     unsafe { executable.run(&table) };
-    assert!(arena[plan.arena..].iter().all(|x| *x == CANARY), "written behind the arena");
+    for (memory, end) in [(&arena, plan.arena), (&updated, layout.elements)] {
+        assert!(memory[end..].iter().all(|x| *x == CANARY), "written behind the end");
+    }
     let roots = lowered.fused.roots.iter();
     roots
         .map(|t| {
-            let layout = &lowered.fused.tensors[*t].layout;
-            unpadded(&arena[plan.places[*t].offset..], layout)
+            let (place, layout) = (plan.places[*t], &lowered.fused.tensors[*t].layout);
+            let memory = if place.region == Region::Parameters { &updated } else { &arena };
+            unpadded(&memory[place.offset..], layout)
         })
         .collect()
 }
