@@ -4,7 +4,7 @@ use crate::codegen::isa::Isa;
 use crate::error::Error;
 use crate::fuse::{Fused, fuse};
 use crate::graph::Graph;
-use crate::kernel::lower::lower;
+use crate::kernel::lower::{lower, reserve};
 use crate::kernel::program::Program;
 use crate::network::{Network, Purpose};
 use crate::plan::{self, ParameterLayout, Plan};
@@ -52,7 +52,8 @@ pub fn lower_graph(
     check("expansion", &|| expanded.verify())?;
     let simple = simplify(&expanded);
     check("simplification", &|| simple.verify())?;
-    let fused = fuse(&simple);
+    let mut fused = fuse(&simple);
+    reserve(&mut fused, isa);
     check("fusion", &|| fused.graph.verify())?;
     let plan = plan::plan(&fused, parameters);
     check("planning", &|| plan::verify(&fused, &plan))?;

@@ -38,8 +38,8 @@ pub struct Layout {
     pub strides: Vec<usize>,
     /// Elements altogether, padding included.
     pub elements: usize,
-    /// Elements of padding after each row of the last axis; they may be read
-    /// and overwritten.
+    /// Elements of padding after each row of the axis whose elements lie next to
+    /// each other; they may be read and overwritten.
     pub slack: usize,
 }
 
@@ -82,6 +82,29 @@ impl Layout {
     }
 }
 
+impl Layout {
+    /// Like [`Self::padded`], but with the first axis innermost.
+    pub fn first_axis_last(sizes: &[usize]) -> Layout {
+        let mut turned = sizes.to_vec();
+        if !turned.is_empty() {
+            turned.rotate_left(1);
+        }
+        let mut layout = Layout::padded(&turned);
+        if !sizes.is_empty() {
+            layout.strides.rotate_right(1);
+        }
+        layout.sizes = sizes.to_vec();
+        layout
+    }
+
+    /// The size of the axis whose elements lie next to each other, if there is
+    /// one with several.
+    pub fn contiguous(&self) -> Option<usize> {
+        let axes = self.sizes.iter().zip(&self.strides);
+        axes.filter(|(size, stride)| **size > 1 && **stride == 1).map(|(size, _)| *size).next()
+    }
+}
+
 fn padded_row(n: usize) -> usize {
     let stride = if n < LINE { n.next_power_of_two() } else { n.next_multiple_of(LINE) };
     if stride.is_multiple_of(512) { stride + LINE } else { stride }
@@ -109,5 +132,8 @@ mod tests {
         assert_eq!(Layout::padded(&[5, 1024]).strides, [1040, 1]);
         assert_eq!(Layout::padded(&[5, 6, 7]).strides, [48, 7, 1]);
         assert_eq!(Layout::padded(&[33]).elements, 48);
+        let turned = Layout::first_axis_last(&[10, 64]);
+        assert_eq!((&turned.sizes[..], &turned.strides[..]), (&[10, 64][..], &[1, 16][..]));
+        assert_eq!((turned.slack, turned.contiguous()), (6, Some(10)));
     }
 }

@@ -92,6 +92,7 @@ impl<'a> Tensors<'a> {
                 }
                 Statement::Do(Instruction::Load { from: address, .. })
                 | Statement::Do(Instruction::Store { to: address, .. }) => {
+                    // Cranelift has no prefetch: those need no pointer.
                     pointers.insert(self.pointer(address)?.0);
                 }
                 Statement::Do(Instruction::Position { steps, .. }) if !steps.is_empty() => {

@@ -3,7 +3,8 @@
 //! Takes a graph of primitive operations and returns one of the same values in
 //! which
 //! - the second factor of every product has its columns next to each other:
-//!   otherwise it is copied, transposed;
+//!   otherwise the factors change places, or it is copied, transposed,
+//!   whichever moves less;
 //! - every factor is a tensor or a view of one that strides reach;
 //! - whatever is seen in another shape that strides do not reach is an
 //!   elementwise node or an input, which lies densely;
@@ -22,7 +23,7 @@ pub(super) fn arrange(graph: &Graph) -> Graph {
     let mut arranged = graph.rebuild(|g, op, x| match op {
         Op::Contract(contract) => arrange_product(g, contract, x),
         Op::Reshape(_) if !is_trivial_reshape(g, op, x[0]) && lies_anyhow(g, x[0]) => {
-            let dense = g.apply(Materialize, &[x[0]]);
+            let dense = g.apply(Materialize::ROWS, &[x[0]]);
             g.apply(op.clone(), &[dense])
         }
         _ => g.apply(op.clone(), x),
@@ -45,9 +46,9 @@ pub(super) fn arrange(graph: &Graph) -> Graph {
 
 /// Another copy of a value, even where there is one already.
 fn materialize_anew(g: &mut Graph, id: NodeId) -> NodeId {
-    let mut copy = g.apply(Materialize, &[id]);
+    let mut copy = g.apply(Materialize::ROWS, &[id]);
     while g.roots().iter().any(|(root, r)| matches!(root, Root::Assign(_)) && *r == copy) {
-        copy = g.apply(Materialize, &[copy]);
+        copy = g.apply(Materialize::ROWS, &[copy]);
     }
     copy
 }
@@ -75,7 +76,7 @@ fn arrange_product(g: &mut Graph, contract: &Contract, x: &[NodeId]) -> NodeId {
     let [mut a, mut b] = [x[0], x[1]];
     let mut contract = contract.clone();
     if !has_memory(g, a) {
-        a = g.apply(Materialize, &[a]);
+        a = g.apply(Materialize::ROWS, &[a]);
     }
     // Columns are the last of b's own axes.
     let rank = g.shape(b).rank();
@@ -83,6 +84,9 @@ fn arrange_product(g: &mut Graph, contract: &Contract, x: &[NodeId]) -> NodeId {
     let sizes = g.shape(b).sizes();
     let columns = free.iter().copied().rfind(|axis| sizes[*axis] > 1);
     let lies_well = has_memory(g, b) && columns.is_none_or(|axis| last_stride(g, b, axis) == 1);
+    if !lies_well && let Some(turned) = turn(g, &contract, a, b) {
+        return turned;
+    }
     if !lies_well {
         let bound = contract.shared.iter().chain(&contract.contracted).map(|p| p.1);
         let order: Vec<usize> = bound.chain(free).collect();
@@ -90,10 +94,48 @@ fn arrange_product(g: &mut Graph, contract: &Contract, x: &[NodeId]) -> NodeId {
             pair.1 = order.iter().position(|axis| *axis == pair.1).expect("all axes are there");
         }
         let transposed = g.permute(b, &order);
-        b = g.apply(Materialize, &[transposed]);
+        b = g.apply(Materialize::ROWS, &[transposed]);
     }
     g.apply(contract, &[a, b])
 }
+
+/// The product of examples and a weight with its factors exchanged: the weight
+/// stays as it lies, row by row, and vectors run along the batch. `None` where
+/// that is impossible, or where the weight is so small, or the batch so large,
+/// that it is cheaper to transpose the weight.
+fn turn(g: &mut Graph, contract: &Contract, a: NodeId, b: NodeId) -> Option<NodeId> {
+    let (examples, weight) = (g.shape(a), g.shape(b));
+    let own = contract.free_a(examples.rank()).into_iter().map(|axis| examples.sizes()[axis]);
+    let alone = own.product::<usize>() == 1 && contract.free_a(examples.rank()).is_empty();
+    if !examples.batched || weight.batched || !contract.shared.is_empty() || !alone {
+        return None;
+    }
+    if !has_memory(g, b) {
+        return None;
+    }
+    let batch = g.batch();
+    let count = |sizes: Vec<usize>| sizes.into_iter().product::<usize>();
+    let (weights, inputs) = (count(weight.sizes()), count(examples.sizes()));
+    let terms: usize = contract.contracted.iter().map(|p| weight.sizes()[p.1]).product();
+    let outputs = weights / terms.max(1);
+    // In cycles: a multiply-add of a wide vector takes half of one, and what
+    // does not lie in order takes one for each element. Turned, the result is
+    // written so, and perhaps a mask is read so.
+    let turned = weights * batch.div_ceil(WIDE) / 2 + batch * (inputs + 2 * outputs);
+    let transposed = weights + weights * batch / (2 * WIDE);
+    if turned >= transposed {
+        return None;
+    }
+    let contract = Contract {
+        contracted: contract.contracted.iter().map(|(i, j)| (*j, *i)).collect(),
+        ..contract.clone()
+    };
+    let a = if batch == 1 { a } else { g.apply(Materialize::BATCH_LAST, &[a]) };
+    Some(g.apply(contract, &[b, a]))
+}
+
+/// Lanes of a wide vector.
+const WIDE: usize = 16;
 
 /// Whether strides reach a node's elements in the memory of its base.
 fn has_memory(g: &Graph, id: NodeId) -> bool {

@@ -10,6 +10,7 @@ use crate::kernel::expr::{Expr, Expressions, Term};
 use crate::kernel::scalar::Kind;
 use crate::kernel::{Access, Body, Columns, Kernel, Product, Rows, Store};
 use crate::ops::contract::Contract;
+use crate::ops::materialize::Materialize;
 use crate::ops::reduce::Reduction;
 use crate::ops::{Lowering, Op};
 use crate::simplify::constant_value;
@@ -81,6 +82,9 @@ impl Tensors {
             let layout = match home {
                 Home::Input(_) => Layout::dense(&sizes),
                 Home::Arena if dense.contains(&node) => Layout::dense(&sizes),
+                Home::Arena if *g.op(node) == Op::Materialize(Materialize::BATCH_LAST) => {
+                    Layout::first_axis_last(&sizes)
+                }
                 _ => Layout::padded(&sizes),
             };
             tensors.of.insert(node, tensors.list.len());
@@ -230,6 +234,10 @@ impl<'a> Emission<'a> {
                 let x: Vec<Expr> = operands.iter().map(|x| self.operand(*x, level)).collect();
                 formula(&mut self.formulas, &x)
             }
+            // The one reduction that rides along with a product.
+            Lowering::Reduction(..) if matches!(self.group.space, Space::Product(_)) => {
+                self.formulas.push(Term::Reduced(1))
+            }
             Lowering::Reduction(reduction, _) => {
                 let e = self.operand(operands[0], Level::Full);
                 let stage = self.stage(e);
@@ -288,7 +296,12 @@ impl<'a> Emission<'a> {
                 let step = steps.remove(*axis);
                 steps.push(step);
             }
-            (Space::Product(_), _) => {
+            (Space::Product(sizes), Level::Outer) => {
+                let column = steps.first().copied().unwrap_or(0);
+                let step = |axis: &usize| if axis + 1 == sizes.len() { column } else { 0 };
+                steps = self.axes.iter().map(step).collect();
+            }
+            (Space::Product(_), Level::Full) => {
                 steps =
                     self.axes.iter().map(|axis| steps.get(*axis).copied().unwrap_or(0)).collect();
             }
@@ -300,7 +313,6 @@ impl<'a> Emission<'a> {
 
     /// Padding behind the kernel's last vector axis, where that is the tensor's.
     fn slack(&self, access: &Access, layout: &Layout) -> usize {
-        let last = layout.sizes.iter().rfind(|size| **size > 1);
         let (size, step) = match &self.group.space {
             Space::Rows(sizes) => (sizes.last(), access.steps.last()),
             Space::Columns(sizes, axis) => {
@@ -312,7 +324,7 @@ impl<'a> Emission<'a> {
                 (column, access.steps.last())
             }
         };
-        if step == Some(&1) && size == last { layout.slack } else { 0 }
+        if step == Some(&1) && size.copied() == layout.contiguous() { layout.slack } else { 0 }
     }
 
     /// The axes and factors of the group's product, without stores.
@@ -343,8 +355,8 @@ impl<'a> Emission<'a> {
         let first = access(&a, |axis| axis.a, |s| s.a);
         let mut second = access(&b, |axis| axis.b, |s| s.b);
         let layout = &self.tensors.list[b.tensor].layout;
-        let last = layout.sizes.iter().rfind(|n| **n > 1).copied();
-        if second.steps[self.axes.len() - 1] == 1 && last == Some(size(columns)) {
+        let step = second.steps[self.axes.len() - 1];
+        if step == 1 && layout.contiguous() == Some(size(columns)) {
             second.slack = layout.slack;
         }
         Product {
@@ -355,6 +367,7 @@ impl<'a> Emission<'a> {
             a: first,
             b: second,
             stores: Vec::new(),
+            partial: None,
         }
     }
 }

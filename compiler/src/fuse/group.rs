@@ -12,7 +12,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::arrange::is_computed;
 use super::views::{Relation, base, real_sizes, relation};
 use crate::graph::{Graph, NodeId, Root};
-use crate::ops::reduce::Axis;
+use crate::ops::reduce::{Axis, Reduction};
 use crate::ops::{Lowering, Op};
 
 /// Nodes that become one kernel.
@@ -54,6 +54,7 @@ pub(super) fn group(g: &Graph) -> Vec<Group> {
         grouping.place(id);
     }
     grouping.absorb_maps();
+    grouping.absorb_column_sums();
     grouping.in_order()
 }
 
@@ -467,6 +468,60 @@ impl<'g> Grouping<'g> {
         }
     }
 
+    /// The sum of a product's second factor over the batch, the gradient of a
+    /// bias, rides along with the product, the gradient of the weight.
+    fn absorb_column_sums(&mut self) {
+        for from in 0..self.groups.len() {
+            let Some(value) = self.column_sum(from) else { continue };
+            let into = (0..self.groups.len())
+                .find(|into| self.sums_over_batch(*into, value) && self.runs_beside(from, *into));
+            if let Some(into) = into {
+                self.merge(from, into);
+            }
+        }
+    }
+
+    /// The value that a group sums over the batch, if it does nothing else but
+    /// go on with the sums.
+    fn column_sum(&self, group: usize) -> Option<NodeId> {
+        let group = self.groups[group].as_ref()?;
+        if !matches!(&group.space, Space::Columns(sizes, 0) if sizes.len() == 2) {
+            return None;
+        }
+        let (sums, rest): (Vec<NodeId>, Vec<NodeId>) =
+            group.nodes.iter().partition(|n| matches!(self.g.op(**n), Op::Reduce(_)));
+        let [sum] = sums[..] else { return None };
+        let Op::Reduce(reduce) = self.g.op(sum) else { return None };
+        let outer = rest.iter().all(|n| self.level(&group.space, *n) == Some(Level::Outer));
+        let over_batch = reduce.axis == Axis::Batch && reduce.reduction == Reduction::Sum;
+        (outer && over_batch).then(|| self.g.operands(sum)[0])
+    }
+
+    /// Whether a group is of a product of two axes that sums over the batch, with
+    /// a value for its second factor.
+    fn sums_over_batch(&self, group: usize, value: NodeId) -> bool {
+        let Some(group) = &self.groups[group] else { return false };
+        let product = |n: &NodeId| match self.g.op(*n) {
+            Op::Contract(contract) => {
+                contract.over_batch
+                    && contract.shared.is_empty()
+                    && contract.contracted.is_empty()
+                    && self.g.operands(*n)[1] == value
+            }
+            _ => false,
+        };
+        let columns = real_sizes(self.g, value).len() == 2;
+        matches!(&group.space, Space::Product(sizes) if sizes.len() == 2)
+            && columns
+            && group.nodes.iter().any(product)
+    }
+
+    /// Whether nothing has to run between two groups that hand nothing to each
+    /// other.
+    fn runs_beside(&self, x: usize, y: usize) -> bool {
+        !self.group(x).after.contains(&y) && !self.group(y).after.contains(&x)
+    }
+
     fn in_order(self) -> Vec<Group> {
         let mut left: Vec<(usize, Group)> =
             self.groups.into_iter().enumerate().filter_map(|(i, g)| Some((i, g?))).collect();
@@ -515,7 +570,11 @@ pub(super) fn level(g: &Graph, space: &Space, id: NodeId) -> Option<Level> {
             left.remove(*axis);
             (sizes == left && !position).then_some(Level::Outer)
         }
-        Space::Product(full) => (sizes == *full && !position).then_some(Level::Full),
-        Space::Rows(_) => None,
+        Space::Product(full) if sizes == *full => (!position).then_some(Level::Full),
+        // Sums over the product's own sum: one for each column.
+        Space::Product(full) if full.len() == 2 && sizes == full[1..] => {
+            (!position).then_some(Level::Outer)
+        }
+        Space::Rows(_) | Space::Product(_) => None,
     }
 }

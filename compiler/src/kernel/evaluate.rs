@@ -74,6 +74,7 @@ impl Machine<'_> {
                 }
                 return;
             }
+            Instruction::Prefetch { .. } => return,
             Instruction::Position { offset, steps, stride, .. } => {
                 let first = offset + self.sum(steps);
                 (0..lanes).map(|i| (first + i * stride) as u32).collect()

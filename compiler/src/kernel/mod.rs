@@ -105,8 +105,12 @@ pub struct Columns {
 }
 
 /// For every row and column, the sum of products of two loads, each one chain
-/// of fused multiply-adds in ascending order from zero; then stores. Axes:
-/// `outer`, rows, columns, then `summed`.
+/// of fused multiply-adds in ascending order from zero, reduction 0; then
+/// stores. Axes: `outer`, rows, columns, then `summed`.
+///
+/// Where a formula asks for reduction 1, that is the sum of the second factor
+/// alone, for every column, in the same order: the gradient of a bias beside
+/// that of its weight.
 #[derive(Clone, Debug)]
 pub struct Product {
     /// Sizes of the axes around.
@@ -121,8 +125,28 @@ pub struct Product {
     pub a: Access,
     /// The second factor, the same for all rows, next to each other along columns.
     pub b: Access,
-    /// What is written for each row and column; the sum is reduction 0.
+    /// What is written for each row and column; with a step of 0 along rows,
+    /// once a column.
     pub stores: Vec<Store>,
+    /// Where sums lie between their parts, if lowering makes them in parts.
+    pub partial: Option<Access>,
+}
+
+impl Product {
+    /// The axis of rows.
+    pub fn rows_axis(&self) -> usize {
+        self.outer.len()
+    }
+
+    /// The axis of columns.
+    pub fn columns_axis(&self) -> usize {
+        self.outer.len() + 1
+    }
+
+    /// How many axes there are.
+    pub fn axes(&self) -> usize {
+        self.outer.len() + 2 + self.summed.len()
+    }
 }
 
 impl Kernel {
@@ -138,6 +162,12 @@ impl Kernel {
         }
     }
 
+    /// Whether a product is asked for the sums of its second factor alone.
+    pub fn sums_columns(&self) -> bool {
+        matches!(self.body, Body::Product(_))
+            && self.formulas.iter().any(|(_, term)| *term == expr::Term::Reduced(1))
+    }
+
     /// All tensors that it reads.
     pub fn reads(&self) -> Vec<usize> {
         let factors = match &self.body {
@@ -147,9 +177,13 @@ impl Kernel {
         self.loads.iter().chain(factors).map(|a| a.tensor).collect()
     }
 
-    /// All tensors that it writes.
+    /// All tensors that it writes, for itself or for others.
     pub fn writes(&self) -> Vec<usize> {
-        self.stores().iter().map(|s| s.to.tensor).collect()
+        let partial = match &self.body {
+            Body::Product(p) => p.partial.as_ref().map(|partial| partial.tensor),
+            _ => None,
+        };
+        self.stores().iter().map(|s| s.to.tensor).chain(partial).collect()
     }
 
     /// What it writes.

@@ -40,6 +40,9 @@ impl fmt::Display for Kernel {
                     p.outer, p.rows, p.columns, p.summed
                 )?;
                 writeln!(f, "  s0 = Σ {} · {}", p.a, p.b)?;
+                if self.sums_columns() {
+                    writeln!(f, "  s1 = Σ {}", p.b)?;
+                }
             }
         }
         for store in self.stores() {

@@ -130,6 +130,11 @@ pub enum Instruction {
         /// How many lanes are written to memory: beyond, nothing is touched.
         lanes: usize,
     },
+    /// Says that a cache line will be needed soon. Changes nothing.
+    Prefetch {
+        /// An element in the line.
+        at: Address,
+    },
     /// Whole numbers: lane `i` holds `offset + Σ counter · step + i · stride`.
     Position {
         /// Written.
@@ -183,7 +188,7 @@ impl Instruction {
             | Instruction::Apply { to, .. }
             | Instruction::Keep { to, .. }
             | Instruction::Rotate { to, .. } => Some(*to),
-            Instruction::Store { .. } => None,
+            Instruction::Store { .. } | Instruction::Prefetch { .. } => None,
         }
     }
 
@@ -192,6 +197,7 @@ impl Instruction {
         match self {
             Instruction::Constant { .. }
             | Instruction::Load { .. }
+            | Instruction::Prefetch { .. }
             | Instruction::Position { .. } => Vec::new(),
             Instruction::Copy { from, .. }
             | Instruction::Store { from, .. }
@@ -244,6 +250,7 @@ impl fmt::Display for Instruction {
             Instruction::Store { to, from, stride, lanes } => {
                 write!(f, "store {to} × {lanes} by {stride} = r{}", from.0)
             }
+            Instruction::Prefetch { at } => write!(f, "prefetch {at}"),
             Instruction::Position { to, offset, steps, stride } => {
                 write!(f, "r{} = position {offset}", to.0)?;
                 print_steps(f, steps)?;

@@ -168,6 +168,10 @@ impl Checker<'_> {
                 }
                 self.address(to, (written - 1) * stride)?;
             }
+            // It touches nothing, so that it may be beyond.
+            Instruction::Prefetch { at } => {
+                self.steps(&at.steps)?;
+            }
             Instruction::Position { to, steps, stride, .. } => {
                 self.is(*to, Kind::Int)?;
                 self.steps(steps)?;

@@ -1,6 +1,6 @@
-//! The same value, laid out row-major in memory of its own: the compiler puts
-//! it where a product needs the elements of a view next to each other, and
-//! where a root would otherwise have no memory.
+//! The same value, laid out in memory of its own: the compiler puts it where a
+//! product needs the elements of a view next to each other, and where a root
+//! would otherwise have no memory.
 
 use super::{Attributes, Domain, Lowering, Operand, Operation, Reverse, Sample, Signature};
 use crate::error::Mistake;
@@ -11,7 +11,18 @@ use crate::shape::{Argument, Facts, Shape, Type};
 
 /// See the [module](self).
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Materialize;
+pub struct Materialize {
+    /// Whether the examples of a batch lie next to each other, element by
+    /// element; otherwise all is row-major.
+    pub batch_last: bool,
+}
+
+impl Materialize {
+    /// Row-major.
+    pub const ROWS: Materialize = Materialize { batch_last: false };
+    /// The batch innermost.
+    pub const BATCH_LAST: Materialize = Materialize { batch_last: true };
+}
 
 impl Operation for Materialize {
     const NAME: &'static str = "materialize";
@@ -40,6 +51,7 @@ impl Operation for Materialize {
 
     fn samples(size: usize) -> Vec<Sample> {
         let ty = Type::real(Shape::batched([3, size]));
-        vec![Sample::new(Materialize, [Operand::new(ty, Domain::Normal(1.0))])]
+        let sample = |op| Sample::new(op, [Operand::new(ty.clone(), Domain::Normal(1.0))]);
+        vec![sample(Materialize::ROWS), sample(Materialize::BATCH_LAST)]
     }
 }

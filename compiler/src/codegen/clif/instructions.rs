@@ -51,6 +51,8 @@ impl Emitter<'_, '_> {
                     }
                 }
             }
+            // Cranelift has none.
+            Instruction::Prefetch { .. } => {}
             Instruction::Position { to, offset, steps, stride } => {
                 let lanes: [u32; LANES] = std::array::from_fn(|i| (offset + i * stride) as u32);
                 if steps.is_empty() {

@@ -110,7 +110,8 @@ impl Emitter<'_> {
         for instruction in text {
             let (pointer, displacement) = match instruction {
                 Instruction::Load { from: address, .. }
-                | Instruction::Store { to: address, .. } => tensors.pointer(address)?,
+                | Instruction::Store { to: address, .. }
+                | Instruction::Prefetch { at: address } => tensors.pointer(address)?,
                 Instruction::Position { steps, .. } if !steps.is_empty() => {
                     (Pointer::position(steps), 0)
                 }

@@ -13,13 +13,16 @@ pub(super) struct Memory {
     /// [`Reg::RIP`] for constants; then the displacement is the pool's.
     pub base: Reg,
     pub displacement: i64,
+    /// For gathers and scatters: the vector of bytes that are added, one for
+    /// each lane.
+    pub lanes: Option<Reg>,
     /// One element for all lanes.
     pub broadcast: bool,
 }
 
 impl Memory {
     pub fn at(base: Reg, displacement: i64) -> Memory {
-        Memory { base, displacement, broadcast: false }
+        Memory { base, displacement, lanes: None, broadcast: false }
     }
 
     fn operand(self) -> MemoryOperand {
@@ -28,8 +31,9 @@ impl Memory {
             (_, 0) => 0,
             _ => 1,
         };
-        let Memory { base, displacement, broadcast } = self;
-        MemoryOperand::new(base, Reg::None, 1, displacement, size, broadcast, Reg::None)
+        let Memory { base, displacement, lanes, broadcast } = self;
+        let lanes = lanes.unwrap_or(Reg::None);
+        MemoryOperand::new(base, lanes, 1, displacement, size, broadcast, Reg::None)
     }
 }
 
@@ -141,6 +145,11 @@ impl Assembler {
     /// `op [memory], a, number`
     pub fn mri(&mut self, code: Code, to: Memory, a: Reg, i: i32) -> &mut Instruction {
         self.push(Instruction::with3(code, to.operand(), a, i))
+    }
+
+    /// `op a, [memory], b`
+    pub fn rmr(&mut self, code: Code, a: Reg, from: Memory, b: Reg) -> &mut Instruction {
+        self.push(Instruction::with3(code, a, from.operand(), b))
     }
 
     /// `op a, [memory], number`

@@ -101,6 +101,11 @@ impl Emitter<'_> {
                 self.store(to, from, stride_bytes(*stride)?, *lanes);
                 self.release_last();
             }
+            Instruction::Prefetch { .. } => {
+                let (pointer, displacement) = self.address()?;
+                let at = Memory::at(self.base(pointer), displacement);
+                self.asm.m(Code::Prefetcht1_m8, at);
+            }
             Instruction::Position { to, offset, steps, stride } => {
                 let n = self.define(*to);
                 let constant = Constant::position(*offset, *stride);
@@ -165,6 +170,11 @@ impl Emitter<'_> {
         if let Some(i) = self.fixed_masks.iter().position(|mask| *mask == bits) {
             return Reg::K7 - i as u32;
         }
+        self.fresh_mask(bits)
+    }
+
+    /// The same in a register that may be changed.
+    pub(super) fn fresh_mask(&mut self, bits: u16) -> Reg {
         let n = self.temporary_mask();
         self.asm.ri(Code::Mov_r32_imm32, Reg::R11D, i32::from(bits));
         let name = self.name(n);

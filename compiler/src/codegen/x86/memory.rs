@@ -8,6 +8,9 @@ use super::instructions::{Constant, first};
 use super::opcodes::{Op, Width};
 use super::registers::Load;
 
+/// Lanes up to which elements that lie apart are read or written one by one.
+const FEW: usize = 4;
+
 impl Emitter<'_> {
     /// The lower lanes of a register.
     fn four(&self, n: u8) -> Reg {
@@ -24,12 +27,15 @@ impl Emitter<'_> {
                 self.locked |= 1 << to;
                 self.mask(bits)
             });
-        let spare = (stride != 0 && stride != 4 && lanes > 4
-            || stride == 4 && self.width == Width::Ymm && lanes < 8 && ![1, 4].contains(&lanes))
-        .then(|| {
-            self.locked |= 1 << to;
-            self.temporary()
-        });
+        if stride != 0 && stride != 4 && lanes > FEW {
+            return self.gather(to, load);
+        }
+        let spare =
+            (stride == 4 && self.width == Width::Ymm && lanes < 8 && ![1, 4].contains(&lanes))
+                .then(|| {
+                    self.locked |= 1 << to;
+                    self.temporary()
+                });
         let base = self.base(load.pointer);
         let at = |lane: usize| Memory::at(base, load.displacement + lane as i64 * stride);
         let from = Operand::Memory(at(0));
@@ -50,22 +56,47 @@ impl Emitter<'_> {
             let spare = self.vector_mask(spare, lanes);
             self.asm.rro(Code::VEX_Vmaskmovps_ymm_ymm_m256, name, spare, from);
         } else {
-            for first in (0..lanes).step_by(4) {
-                let part = self.four(if first == 0 { to } else { spare.unwrap_or(to) });
-                let from = Operand::Memory(at(first));
-                self.asm.ro(Op::LoadOne.code(self.width), part, from);
-                for lane in first + 1..lanes.min(first + 4) {
-                    let from = Operand::Memory(at(lane));
-                    let place = ((lane - first) << 4) as i32;
-                    self.asm.rroi(Op::InsertOne.code(self.width), part, part, from, place);
-                }
-                if first > 0 {
-                    let part = Operand::Register(part);
-                    let place = (first / 4) as i32;
-                    self.asm.rroi(Op::InsertFour.code(self.width), name, name, part, place);
-                }
+            // A few lanes, one by one.
+            let part = self.four(to);
+            self.asm.ro(Op::LoadOne.code(self.width), part, from);
+            for lane in 1..lanes {
+                let from = Operand::Memory(at(lane));
+                let code = Op::InsertOne.code(self.width);
+                self.asm.rroi(code, part, part, from, (lane << 4) as i32);
             }
         }
+    }
+
+    /// Reads elements that lie apart.
+    fn gather(&mut self, to: u8, load: &Load) {
+        self.locked |= 1 << to;
+        let apart = self.temporary();
+        let base = self.base(load.pointer);
+        let from = self.apart(apart, base, load.displacement, load.stride);
+        let name = self.name(to);
+        match self.width {
+            Width::Zmm => {
+                // It clears its mask as it goes.
+                let mask = self.fresh_mask(first(load.lanes));
+                let code = Code::EVEX_Vgatherdps_zmm_k1_vm32z;
+                self.asm.ro(code, name, Operand::Memory(from)).set_op_mask(mask);
+            }
+            Width::Ymm => {
+                let mask = self.temporary();
+                let mask = self.vector_mask(mask, load.lanes);
+                let code = Code::VEX_Vgatherdps_ymm_vm32y_ymm;
+                self.asm.rmr(code, name, from, mask);
+            }
+        }
+    }
+
+    /// Elements that lie apart, as an operand; their distances go to a register.
+    fn apart(&mut self, to: u8, base: Reg, displacement: i64, stride: i64) -> Memory {
+        let all = self.width.lanes() as u32;
+        let bytes: Vec<u32> = (0..all).map(|lane| lane.wrapping_mul(stride as u32)).collect();
+        let bytes = self.asm.constant(&bytes);
+        self.two(Op::Load, to, Operand::Memory(bytes));
+        Memory { lanes: Some(self.name(to)), ..Memory::at(base, displacement) }
     }
 
     /// A vector that is a mask of the first lanes.
@@ -94,6 +125,11 @@ impl Emitter<'_> {
             let spare = self.temporary();
             let mask = self.vector_mask(spare, lanes);
             self.asm.mrr(Code::VEX_Vmaskmovps_m256_ymm_ymm, to, mask, name);
+        } else if self.width == Width::Zmm && lanes > FEW {
+            let distances = self.temporary();
+            let to = self.apart(distances, to.base, to.displacement, stride);
+            let mask = self.fresh_mask(first(lanes));
+            self.asm.mr(Code::EVEX_Vscatterdps_vm32z_k1_zmm, to, name).set_op_mask(mask);
         } else {
             let spare = (lanes > 4).then(|| self.temporary());
             for first in (0..lanes).step_by(4) {

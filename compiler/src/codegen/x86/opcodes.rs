@@ -93,6 +93,5 @@ operations! {
     StoreOne: VEX_Vmovss_m32_xmm, EVEX_Vmovss_m32_k1_xmm;
     InsertOne: VEX_Vinsertps_xmm_xmm_xmmm32_imm8, EVEX_Vinsertps_xmm_xmm_xmmm32_imm8;
     ExtractOne: VEX_Vextractps_rm32_xmm_imm8, EVEX_Vextractps_rm32_xmm_imm8;
-    InsertFour: VEX_Vinsertf128_ymm_ymm_xmmm128_imm8, EVEX_Vinsertf32x4_zmm_k1z_zmm_xmmm128_imm8;
     ExtractFour: VEX_Vextractf128_xmmm128_ymm_imm8, EVEX_Vextractf32x4_xmmm128_k1z_zmm_imm8;
 }

@@ -217,11 +217,8 @@ impl Emitter<'_> {
                 Held::Late(load) => {
                     let base = self.base(load.pointer);
                     let broadcast = load.stride == 0;
-                    return Operand::Memory(Memory {
-                        base,
-                        displacement: load.displacement,
-                        broadcast,
-                    });
+                    let at = Memory::at(base, load.displacement);
+                    return Operand::Memory(Memory { broadcast, ..at });
                 }
                 Held::Here { register: None, .. } => {
                     return Operand::Memory(self.slot(r));

@@ -13,7 +13,7 @@ pub(super) fn lower(kernel: &Kernel, columns: &Columns, isa: &Isa) -> Program {
     let outer = &columns.outer;
     let vector_axis = outer.len() - 1;
     let axes = outer.len() + 1;
-    let mut w = Writer::new(kernel, isa, axes, vector_axis, (1 << outer.len()) - 1);
+    let mut w = Writer::new(kernel, isa, axes, vector_axis, |_| (1 << outer.len()) - 1);
     let around = &outer[..vector_axis];
     w.open_outer(around);
 

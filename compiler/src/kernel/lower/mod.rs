@@ -8,11 +8,16 @@
 mod columns;
 mod product;
 mod rows;
+mod tiling;
 mod writer;
 
 use super::program::Program;
-use super::{Body, Kernel};
+use super::scalar::Kind;
+use super::{Access, Body, Kernel};
 use crate::codegen::isa::Isa;
+use crate::fuse::Fused;
+use crate::tensor::{Home, Layout, Tensor};
+use tiling::Tiling;
 
 /// The program of a kernel.
 pub fn lower(kernel: &Kernel, isa: &Isa) -> Program {
@@ -20,6 +25,34 @@ pub fn lower(kernel: &Kernel, isa: &Isa) -> Program {
         Body::Rows(rows) => rows::lower(kernel, rows, isa),
         Body::Columns(columns) => columns::lower(kernel, columns, isa),
         Body::Product(product) => product::lower(kernel, product, isa),
+    }
+}
+
+/// Gives memory to the products whose sums are made in parts, for lowering to
+/// an instruction set: between the parts they lie there. Without it, sums are
+/// made in one go.
+pub fn reserve(fused: &mut Fused, isa: &Isa) {
+    for kernel in &mut fused.kernels {
+        let sums_columns = kernel.sums_columns();
+        let Body::Product(product) = &kernel.body else { continue };
+        if !Tiling::new(kernel, product, isa).needs_partial(product) {
+            continue;
+        }
+        // One more row for the sums of columns.
+        let rows = product.rows + usize::from(sums_columns);
+        let layout = Layout::padded(&[rows, product.columns]);
+        let mut steps = vec![0; product.axes()];
+        steps[product.rows_axis()] = layout.strides[0];
+        steps[product.columns_axis()] = layout.strides[1];
+        let tensor = fused.tensors.len();
+        let slack = if product.columns > 1 { layout.slack } else { 0 };
+        let partial = Access { tensor, steps, kind: Kind::Float, slack };
+        let name = format!("parts of {}", kernel.name);
+        let node = kernel.nodes[0];
+        fused.tensors.push(Tensor { name, node, layout, home: Home::Arena });
+        if let Body::Product(product) = &mut kernel.body {
+            product.partial = Some(partial);
+        }
     }
 }
 

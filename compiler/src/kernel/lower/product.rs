@@ -1,212 +1,443 @@
 //! Products: a tile of rows and vectors of columns stays in registers while
-//! the sum runs; the epilogue stores it.
+//! the sum runs; the epilogue stores it. How the whole is cut into tiles, and
+//! in which order they come, says the [`Tiling`].
 
+use super::tiling::{Tiling, rows_of_tile};
 use super::writer::{Point, Writer};
 use crate::codegen::isa::Isa;
 use crate::kernel::program::{Instruction, Program, Register};
 use crate::kernel::scalar::{Kind, Scalar};
-use crate::kernel::{Access, Kernel, Product};
+use crate::kernel::{Access, Kernel, Product, Store};
 
-/// Tiles of equal size next to each other.
+/// Tiles of equal size next to each other, of rows or of vectors of columns.
 #[derive(Clone, Copy, Debug)]
 struct Run {
-    /// Where they begin: a row, or a vector of columns.
+    /// Where they begin in their block.
     first: usize,
     /// How many rows or vectors each has.
     size: usize,
     /// How many tiles.
     count: usize,
-    /// Lanes of the last vector of the last tile.
+    /// Of columns: lanes of the last vector.
     lanes: usize,
+    /// Of rows: whether the sums of columns are made in it as well.
+    sums_columns: bool,
+}
+
+/// Blocks of equal size next to each other, and the tiles in each.
+#[derive(Clone, Debug)]
+struct Block {
+    first: usize,
+    size: usize,
+    count: usize,
+    tiles: Vec<Run>,
+}
+
+/// Which terms of the sum are added, and what happens before and after.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    /// The first term.
+    first: usize,
+    /// How many terms.
+    terms: usize,
+    /// How many such parts, one after the other.
+    count: usize,
+    /// Whether sums begin here; else they continue.
+    begins: bool,
+    /// Whether sums end here; else they are put aside.
+    ends: bool,
 }
 
 pub(super) fn lower(kernel: &Kernel, product: &Product, isa: &Isa) -> Program {
-    let rows_axis = product.outer.len();
-    let columns_axis = rows_axis + 1;
-    let axes = columns_axis + 1 + product.summed.len();
-    let on = 1 << rows_axis | 1 << columns_axis;
-    let mut w = Writer::new(kernel, isa, axes, columns_axis, on);
+    let tiling = Tiling::new(kernel, product, isa);
+    let (rows_axis, columns_axis) = (product.rows_axis(), product.columns_axis());
+    let on = move |number| match number {
+        0 => 1 << rows_axis | 1 << columns_axis,
+        _ => 1 << columns_axis,
+    };
+    let mut w = Writer::new(kernel, isa, product.axes(), columns_axis, on);
     w.open_outer(&product.outer);
-    let inside = !product.outer.is_empty();
 
-    let panels = column_runs(kernel, product, isa, vectors_of_tile(isa, product.rows));
-    let total = panels.iter().map(|run| run.count).sum::<usize>();
-    // The panel's columns of the second factor stay in the nearest cache while
-    // rows go by; only where there are few, threads share out rows.
-    let columns_first = inside || total >= FEW_PANELS;
-    for panel in &panels {
-        let tile_rows = rows_of_tile(isa, panel.size);
-        let tiles = equal_runs(product.rows, tile_rows);
-        let open =
-            |w: &mut Writer<'_>, run: &Run, along, outermost: bool| match outermost && !inside {
-                true => w.open_parallel(run.count, Some(along)),
-                false => w.open(run.count, Some(along)),
-            };
-        let along_columns = (columns_axis, panel.size * isa.lanes);
-        if columns_first {
-            open(&mut w, panel, along_columns, true);
-            for tile in &tiles {
-                open(&mut w, tile, (rows_axis, tile.size), false);
-                write_tile(&mut w, product, axes, tile, panel);
+    let rows = row_blocks(kernel, product, isa, &tiling);
+    let columns = column_blocks(kernel, product, isa, &tiling);
+    let parts = parts(product, &tiling);
+    let row_elements = (rows_axis, 1);
+    let column_elements = (columns_axis, isa.lanes);
+    let (outside, inside, o, i) = match tiling.rows_outside {
+        true => (&rows, &columns, row_elements, column_elements),
+        false => (&columns, &rows, column_elements, row_elements),
+    };
+    for outer in outside {
+        match product.outer.is_empty() {
+            true => w.open_parallel(outer.count, Some((o.0, o.1 * outer.size))),
+            false => w.open(outer.count, Some((o.0, o.1 * outer.size))),
+        }
+        for inner in inside {
+            w.open(inner.count, Some((i.0, i.1 * inner.size)));
+            for part in &parts {
+                let axis = product.axes() - 1;
+                w.open(part.count, Some((axis, part.terms)));
+                for outer_tile in &outer.tiles {
+                    w.open(outer_tile.count, Some((o.0, o.1 * outer_tile.size)));
+                    for (n, inner_tile) in inner.tiles.iter().enumerate() {
+                        w.open(inner_tile.count, Some((i.0, i.1 * inner_tile.size)));
+                        let ((r, row), (c, column)) = match tiling.rows_outside {
+                            true => ((outer, outer_tile), (inner, inner_tile)),
+                            false => ((inner, inner_tile), (outer, outer_tile)),
+                        };
+                        let tile = Tile {
+                            product,
+                            first: (r.first + row.first, c.first + column.first),
+                            rows: *row,
+                            columns: *column,
+                            part: *part,
+                            rows_outside: tiling.rows_outside,
+                            last_inside: n + 1 == inner.tiles.len(),
+                        };
+                        tile.write(&mut w);
+                        w.close();
+                    }
+                    w.close();
+                }
                 w.close();
             }
             w.close();
-        } else {
-            for tile in &tiles {
-                open(&mut w, tile, (rows_axis, tile.size), true);
-                open(&mut w, panel, along_columns, false);
-                write_tile(&mut w, product, axes, tile, panel);
-                w.close();
-                w.close();
-            }
         }
+        w.close();
     }
     w.close_outer(product.outer.len());
     w.finish()
 }
 
-/// Below this, panels of columns are too few to share out.
-const FEW_PANELS: usize = 4;
-
-/// Terms of the sum that are written out in one iteration. With wide registers
-/// one, two and four measured the same but for single rows and long sums, where
-/// four were best.
-const UNROLLED: usize = 4;
-
-/// Vectors of columns in a tile. Wide registers: two, and more where there are
-/// too few rows to keep the multipliers busy.
-fn vectors_of_tile(isa: &Isa, rows: usize) -> usize {
-    match isa.lanes {
-        // With five rows, ten sums, two vectors, a broadcast and what
-        // multiply-adds move fit in 16 registers. Five by eight columns
-        // measured best of the tiles that fit.
-        ..=4 => 2,
-        _ => ((isa.registers - 2) / (rows + 1)).clamp(2, 8),
-    }
-}
-
-/// Rows of a tile that is so many vectors wide: as many as leave registers for
-/// the vectors and a broadcast, and with four lanes for moved sums.
-fn rows_of_tile(isa: &Isa, vectors: usize) -> usize {
-    match (isa.lanes, vectors) {
-        (..=4, 1) => (isa.registers - 4) / 2,
-        (..=4, _) => (isa.registers - 6) / vectors,
-        _ => (isa.registers - 2) / vectors - 1,
-    }
-}
-
-/// `n` in tiles of at most `size`, as equal as they can be.
+/// `n` in runs of at most `size`, as equal as they can be.
 fn equal_runs(n: usize, size: usize) -> Vec<Run> {
     let count = n.div_ceil(size);
     let (small, large) = (n / count, n % count);
-    let runs = [
-        Run { first: 0, size: small + 1, count: large, lanes: 0 },
-        Run { first: large * (small + 1), size: small, count: count - large, lanes: 0 },
-    ];
+    let run = |first, size, count| Run { first, size, count, lanes: 0, sums_columns: false };
+    let runs = [run(0, small + 1, large), run(large * (small + 1), small, count - large)];
     runs.into_iter().filter(|run| run.count > 0).collect()
 }
 
-/// Panels of columns. Where the last vector is not whole and padding does not
-/// make up for it, its panel stands alone.
-fn column_runs(kernel: &Kernel, product: &Product, isa: &Isa, most: usize) -> Vec<Run> {
-    let axis = product.outer.len() + 1;
+/// An axis of `n` in so many blocks of tiles of at most `tile`.
+fn blocks(n: usize, tile: usize, blocks: usize) -> Vec<Block> {
+    let block =
+        |run: Run, tiles| Block { first: run.first, size: run.size, count: run.count, tiles };
+    if blocks >= n.div_ceil(tile) {
+        let alone = |run: Run| block(run, vec![Run { first: 0, count: 1, ..run }]);
+        return equal_runs(n, tile).into_iter().map(alone).collect();
+    }
+    let runs = equal_runs(n, n.div_ceil(blocks)).into_iter();
+    runs.map(|run| block(run, equal_runs(run.size, tile))).collect()
+}
+
+/// Blocks of rows. The first tile is smaller where it also has the sums of
+/// columns.
+fn row_blocks(kernel: &Kernel, product: &Product, isa: &Isa, tiling: &Tiling) -> Vec<Block> {
+    let (n, tile) = (product.rows, tiling.rows);
+    if !kernel.sums_columns() {
+        return blocks(n, tile, tiling.row_blocks);
+    }
+    let most = rows_of_tile(isa, tiling.vectors, tiling.vectors).min(tile);
+    let split = |n: usize| {
+        let size = most.min(n);
+        let first = Run { first: 0, size, count: 1, lanes: 0, sums_columns: true };
+        let rest = if n > size { equal_runs(n - size, tile) } else { Vec::new() };
+        let rest = rest.into_iter().map(|run| Run { first: run.first + size, ..run });
+        std::iter::once(first).chain(rest).collect::<Vec<Run>>()
+    };
+    if tiling.row_blocks >= n.div_ceil(tile) {
+        let alone = |run: Run| Block {
+            first: run.first,
+            size: run.size,
+            count: run.count,
+            tiles: vec![Run { first: 0, count: 1, ..run }],
+        };
+        return split(n).into_iter().map(alone).collect();
+    }
+    let mut all = blocks(n, tile, tiling.row_blocks);
+    let first = Block { count: 1, tiles: split(all[0].size), ..all[0].clone() };
+    all[0].first += first.size;
+    all[0].count -= 1;
+    all.insert(0, first);
+    all.retain(|block| block.count > 0);
+    all
+}
+
+/// Blocks of vectors of columns. Where the last vector is not whole and padding
+/// does not make up for it, its tile and its block stand alone.
+fn column_blocks(kernel: &Kernel, product: &Product, isa: &Isa, tiling: &Tiling) -> Vec<Block> {
+    let axis = product.columns_axis();
     let vectors = product.columns.div_ceil(isa.lanes);
     let missing = vectors * isa.lanes - product.columns;
     let padded = |access: &Access| access.steps[axis] == 0 || access.slack >= missing;
     let whole = missing == 0
         || (padded(&product.b)
+            && product.partial.iter().all(padded)
             && kernel.loads.iter().all(padded)
             && product.stores.iter().all(|s| padded(&s.to)));
-    let mut runs = equal_runs(vectors, most);
-    for run in &mut runs {
-        run.lanes = isa.lanes;
+    let mut all = blocks(vectors, tiling.vectors, tiling.column_blocks);
+    for tile in all.iter_mut().flat_map(|block| &mut block.tiles) {
+        tile.lanes = isa.lanes;
     }
-    if !whole && let Some(last) = runs.last_mut() {
-        let lanes = isa.lanes - missing;
-        if last.count == 1 {
-            last.lanes = lanes;
-        } else {
-            last.count -= 1;
-            let first = last.first + last.count * last.size;
-            let run = Run { first, size: last.size, count: 1, lanes };
-            runs.push(run);
+    if !whole && let Some(mut last) = all.pop() {
+        if last.count > 1 {
+            let before = Block { count: last.count - 1, ..last.clone() };
+            last.first += before.count * last.size;
+            last.count = 1;
+            all.push(before);
         }
+        if let Some(mut tile) = last.tiles.pop() {
+            if tile.count > 1 {
+                let before = Run { count: tile.count - 1, ..tile };
+                tile.first += before.count * tile.size;
+                tile.count = 1;
+                last.tiles.push(before);
+            }
+            last.tiles.push(Run { lanes: isa.lanes - missing, ..tile });
+        }
+        all.push(last);
     }
-    runs
+    all
 }
 
-fn write_tile(w: &mut Writer<'_>, product: &Product, axes: usize, tile: &Run, panel: &Run) {
-    let rows_axis = product.outer.len();
-    let lanes = w.isa.lanes;
-    let point = |row: usize, vector: usize| {
-        let mut offsets = vec![0; axes];
-        offsets[rows_axis] = tile.first + row;
-        offsets[rows_axis + 1] = (panel.first + vector) * lanes;
-        let lanes = if vector + 1 == panel.size { panel.lanes } else { lanes };
+/// The parts of the innermost sum.
+fn parts(product: &Product, tiling: &Tiling) -> Vec<Part> {
+    let all = product.summed.last().copied().unwrap_or(1);
+    if product.partial.is_none() || tiling.terms >= all {
+        return vec![Part { first: 0, terms: all, count: 1, begins: true, ends: true }];
+    }
+    let terms = tiling.terms;
+    let between = all.div_ceil(terms) - 2;
+    let last = (between + 1) * terms;
+    let part = |first, terms, count| Part { first, terms, count, begins: false, ends: false };
+    let mut parts = vec![
+        Part { begins: true, ..part(0, terms, 1) },
+        part(terms, terms, between),
+        Part { ends: true, ..part(last, all - last, 1) },
+    ];
+    parts.retain(|part| part.count > 0);
+    parts
+}
+
+/// Terms of the sum that are written out in one iteration, in tiles of few sums
+/// and in others. With wide registers one, two and four measured the same but
+/// for single rows and long sums, where four were best.
+const UNROLLED: (usize, usize) = (4, 2);
+/// Few sums.
+const FEW_SUMS: usize = 12;
+
+/// Elements from which on what is overwritten is fetched before: what is small
+/// is near anyway.
+const PREFETCHED: usize = 16 << 10;
+/// Elements of a factor from which on it comes from far away.
+const FAR: usize = 256 << 10;
+/// Terms from a fetch to the use of what it fetches.
+const AHEAD: usize = 32;
+/// Floats in a cache line.
+const LINE: usize = 16;
+
+/// One tile, in the loops that bring it everywhere.
+struct Tile<'a> {
+    product: &'a Product,
+    /// The first row, and the first vector of columns.
+    first: (usize, usize),
+    rows: Run,
+    columns: Run,
+    part: Part,
+    rows_outside: bool,
+    /// Whether it is of a block's last run of inside tiles.
+    last_inside: bool,
+}
+
+impl Tile<'_> {
+    fn point(&self, w: &Writer<'_>, row: usize, vector: usize) -> Point {
+        let all = w.isa.lanes;
+        let mut offsets = vec![0; self.product.axes()];
+        offsets[self.product.rows_axis()] = self.first.0 + row;
+        offsets[self.product.columns_axis()] = (self.first.1 + vector) * all;
+        let lanes = if vector + 1 == self.columns.size { self.columns.lanes } else { all };
         Point { offsets, lanes }
-    };
-    let sums: Vec<Vec<Register>> = (0..tile.size)
-        .map(|_| (0..panel.size).map(|_| w.start(0f32.to_bits())).collect())
-        .collect();
-
-    let (last, around) = product.summed.split_last().map_or((1, &[][..]), |(n, o)| (*n, o));
-    let axis = rows_axis + 2;
-    for (i, size) in around.iter().enumerate() {
-        w.open(*size, Some((axis + i, 1)));
     }
-    let axis = axis + around.len();
-    let whole = last / UNROLLED;
-    if whole > 0 {
-        w.open(whole, Some((axis, UNROLLED)));
-        write_terms(w, product, &sums, &point, axis, 0..UNROLLED);
-        w.close();
-    }
-    write_terms(w, product, &sums, &point, axis, whole * UNROLLED..last);
-    w.close_outer(around.len());
 
-    for (row, sums) in sums.iter().enumerate() {
-        for (vector, sum) in sums.iter().enumerate() {
-            let at = point(row, vector);
-            w.set_reduced(0, &at, *sum);
-            for store in &product.stores {
-                w.store(store, &at);
+    fn write(&self, w: &mut Writer<'_>) {
+        self.prefetch(w);
+        // The sums of columns go along as one more row.
+        let rows = self.rows.size;
+        let more = usize::from(self.rows.sums_columns);
+        let sums: Vec<Vec<Register>> = (0..rows + more).map(|row| self.begin(w, row)).collect();
+        self.terms(w, &sums);
+        if !self.part.ends {
+            return self.put_aside(w, &sums);
+        }
+        let vectors = 0..self.columns.size;
+        for vector in vectors.clone().filter(|_| more > 0) {
+            let at = self.point(w, 0, vector);
+            w.set_reduced(1, &at, sums[rows][vector]);
+        }
+        for row in 0..rows {
+            for vector in vectors.clone() {
+                let at = self.point(w, row, vector);
+                w.set_reduced(0, &at, sums[row][vector]);
+                self.stores(false).for_each(|store| w.store(store, &at));
+            }
+        }
+        for vector in vectors.filter(|_| more > 0) {
+            let at = self.point(w, 0, vector);
+            self.stores(true).for_each(|store| w.store(store, &at));
+        }
+    }
+
+    /// What is written once a column, or for each row.
+    fn stores(&self, once: bool) -> impl Iterator<Item = &Store> {
+        let axis = self.product.rows_axis();
+        let for_rows = move |s: &Store| s.to.steps[axis] > 0 || self.product.rows == 1;
+        self.product.stores.iter().filter(move |s| for_rows(s) != once)
+    }
+
+    /// Registers of a row's sums as they are before the part's first term.
+    fn begin(&self, w: &mut Writer<'_>, row: usize) -> Vec<Register> {
+        let begin = |vector| match self.partial().filter(|_| !self.part.begins) {
+            None => w.start(0f32.to_bits()),
+            Some(partial) => {
+                let at = self.partial_point(w, row, vector);
+                let to = w.register(Kind::Float);
+                let load = w.load(to, partial, &at);
+                w.push(load);
+                to
+            }
+        };
+        (0..self.columns.size).map(begin).collect()
+    }
+
+    fn put_aside(&self, w: &mut Writer<'_>, sums: &[Vec<Register>]) {
+        let Some(partial) = self.partial() else { return };
+        for (row, sums) in sums.iter().enumerate() {
+            for (vector, sum) in sums.iter().enumerate() {
+                let at = self.partial_point(w, row, vector);
+                w.put(partial, &at, *sum);
             }
         }
     }
-}
 
-/// Adds terms to all sums of a tile, each in ascending order. With four lanes
-/// every second term goes through the tile backwards: the multiply-add that
-/// Cranelift takes overwrites one of its factors, so that sums shift by a
-/// register each time, and this shifts them back without a move.
-fn write_terms(
-    w: &mut Writer<'_>,
-    product: &Product,
-    sums: &[Vec<Register>],
-    point: &impl Fn(usize, usize) -> Point,
-    axis: usize,
-    terms: std::ops::Range<usize>,
-) {
-    for term in terms {
-        let load = |w: &mut Writer<'_>, access: &Access, mut at: Point| {
-            // A product of single numbers has no axis to sum over.
-            if let Some(offset) = at.offsets.get_mut(axis) {
-                *offset = term;
-            }
-            let to = w.register(Kind::Float);
-            let load = w.load(to, access, &at);
-            w.push(load);
-            to
+    fn partial(&self) -> Option<&Access> {
+        self.product.partial.as_ref()
+    }
+
+    /// Where a row's sums lie between parts: those of columns after all rows.
+    fn partial_point(&self, w: &Writer<'_>, row: usize, vector: usize) -> Point {
+        let mut at = self.point(w, row, vector);
+        if row == self.rows.size {
+            at.offsets[self.product.rows_axis()] = self.product.rows;
+        }
+        at
+    }
+
+    /// Tells the cache what the epilogue will overwrite.
+    fn prefetch(&self, w: &mut Writer<'_>) {
+        let (rows_axis, columns_axis) = (self.product.rows_axis(), self.product.columns_axis());
+        if !self.part.ends || self.product.rows * self.product.columns < PREFETCHED {
+            return;
+        }
+        let kernel = w.kernel;
+        let overwritten = |load: &&Access| {
+            let whole = load.steps[rows_axis] > 0 && load.steps[columns_axis] == 1;
+            whole && kernel.overwritten.contains(&load.tensor)
         };
-        let columns: Vec<Register> =
-            (0..sums[0].len()).map(|vector| load(w, &product.b, point(0, vector))).collect();
-        let backwards = w.isa.lanes <= 4 && term % 2 == 1;
-        for row in in_order(sums.len(), backwards) {
-            let a = load(w, &product.a, point(row, 0));
-            for column in in_order(columns.len(), backwards) {
-                let to = sums[row][column];
-                let operands = vec![a, columns[column], to];
-                w.push(Instruction::Apply { to, scalar: Scalar::MulAdd, operands });
+        for access in kernel.loads.iter().filter(overwritten) {
+            for row in 0..self.rows.size {
+                for vector in (0..self.columns.size).step_by(LINE / w.isa.lanes) {
+                    let at = self.point(w, row, vector);
+                    w.prefetch(access, &at);
+                }
+            }
+        }
+    }
+
+    /// How many vectors and terms further on the second factor is fetched where
+    /// it comes from far away, by steps that the processor does not foresee: the
+    /// next panel, while rows of this one go by (one of their runs is enough
+    /// for that); or the same, where all rows are in one tile.
+    fn fetched_ahead(&self) -> Option<(usize, usize)> {
+        let product = self.product;
+        let terms = product.summed.last().copied().unwrap_or(1);
+        let step = product.b.steps[product.axes() - 1];
+        let far = product.summed.len() == 1 && step > LINE && terms * product.columns >= FAR;
+        match product.rows > self.rows.size {
+            _ if !far => None,
+            true => (!self.rows_outside && self.last_inside).then_some((self.columns.size, 0)),
+            false => Some((0, AHEAD)),
+        }
+    }
+
+    /// Adds the part's terms to all sums.
+    fn terms(&self, w: &mut Writer<'_>, sums: &[Vec<Register>]) {
+        let around = self.product.summed.split_last().map_or(&[][..], |(_, around)| around);
+        let axis = self.product.columns_axis() + 1;
+        for (i, size) in around.iter().enumerate() {
+            w.open(*size, Some((axis + i, 1)));
+        }
+        let axis = axis + around.len();
+        let few = sums.len() * sums[0].len() <= FEW_SUMS;
+        let unrolled = if few { UNROLLED.0 } else { UNROLLED.1 };
+        let whole = self.part.terms / unrolled;
+        if whole > 0 {
+            w.open(whole, Some((axis, unrolled)));
+            self.written_out(w, sums, axis, 0..unrolled);
+            w.close();
+        }
+        self.written_out(w, sums, axis, whole * unrolled..self.part.terms);
+        w.close_outer(around.len());
+    }
+
+    /// Adds terms to all sums, each in ascending order. With four lanes every
+    /// second term goes through the tile backwards: the multiply-add that
+    /// Cranelift takes overwrites one of its factors, so that sums shift by a
+    /// register each time, and this shifts them back without a move.
+    fn written_out(
+        &self,
+        w: &mut Writer<'_>,
+        sums: &[Vec<Register>],
+        axis: usize,
+        terms: std::ops::Range<usize>,
+    ) {
+        let first = self.part.first;
+        for term in terms {
+            let load = |w: &mut Writer<'_>, access: &Access, mut at: Point| {
+                // A product of single numbers has no axis to sum over.
+                if let Some(offset) = at.offsets.get_mut(axis) {
+                    *offset = first + term;
+                }
+                let to = w.register(Kind::Float);
+                let load = w.load(to, access, &at);
+                w.push(load);
+                to
+            };
+            let columns: Vec<Register> = (0..self.columns.size)
+                .map(|vector| {
+                    let at = self.point(w, 0, vector);
+                    load(w, &self.product.b, at)
+                })
+                .collect();
+            if let Some((vectors, terms)) = self.fetched_ahead() {
+                for vector in (0..self.columns.size).step_by(LINE / w.isa.lanes) {
+                    let mut at = self.point(w, 0, vectors + vector);
+                    at.offsets[axis] = first + term + terms;
+                    w.prefetch(&self.product.b, &at);
+                }
+            }
+            let backwards = w.isa.lanes <= 4 && term % 2 == 1;
+            for row in in_order(self.rows.size, backwards) {
+                let at = self.point(w, row, 0);
+                let a = load(w, &self.product.a, at);
+                for column in in_order(columns.len(), backwards) {
+                    let to = sums[row][column];
+                    let operands = vec![a, columns[column], to];
+                    w.push(Instruction::Apply { to, scalar: Scalar::MulAdd, operands });
+                }
+            }
+            for (to, column) in sums.get(self.rows.size).into_iter().flatten().zip(columns) {
+                let operands = vec![*to, column];
+                w.push(Instruction::Apply { to: *to, scalar: Scalar::Add, operands });
             }
         }
     }

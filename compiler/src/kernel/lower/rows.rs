@@ -16,7 +16,7 @@ const WRITTEN_OUT: usize = PARTIAL;
 pub(super) fn lower(kernel: &Kernel, rows: &Rows, isa: &Isa) -> Program {
     let inner = rows.outer.len();
     // Reductions depend on all axes but the last.
-    let mut w = Writer::new(kernel, isa, inner + 1, inner, (1 << inner) - 1);
+    let mut w = Writer::new(kernel, isa, inner + 1, inner, |_| (1 << inner) - 1);
     if rows.outer.is_empty() && rows.stages.is_empty() && rows.inner > WRITTEN_OUT {
         long_map(&mut w, rows);
         return w.finish();

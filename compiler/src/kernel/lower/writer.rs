@@ -33,30 +33,51 @@ pub(super) struct Writer<'a> {
     counters: u32,
     parallel: usize,
     scopes: Vec<Scope>,
-    /// For each axis, its loop's counter, elements an iteration, and depth.
-    loops: Vec<Option<(Counter, usize, usize)>>,
+    /// For each axis, the loops that go along it, the outermost first.
+    loops: Vec<Vec<Along>>,
     /// Results of reductions: for a place on the axes that they depend on, the
     /// register and the depth at which it is there.
     reduced: HashMap<(usize, Vec<usize>), (Register, usize)>,
+}
+
+/// A loop along an axis.
+#[derive(Clone, Copy)]
+struct Along {
+    /// None where there is nothing to repeat.
+    counter: Option<Counter>,
+    /// Elements of the axis for each iteration.
+    elements: usize,
+    /// The depth of its scope.
+    depth: usize,
+}
+
+impl Along {
+    /// How far an iteration moves what has so many elements for each of the
+    /// axis.
+    fn step(&self, step: usize) -> Option<(Counter, usize)> {
+        self.counter.map(|counter| (counter, self.elements * step))
+    }
 }
 
 #[derive(Default)]
 struct Scope {
     body: Vec<Statement>,
     known: HashMap<(Expr, Vec<usize>, usize), Register>,
-    /// The loop that ends with the scope, and its axis.
-    ends: Option<(Counter, Count, Option<usize>)>,
+    /// The loop that ends with the scope; none where there is nothing to repeat.
+    ends: Option<(Counter, Count)>,
+    /// The axis that it goes along.
+    axis: Option<usize>,
 }
 
 impl<'a> Writer<'a> {
-    /// A writer for a kernel with so many axes; reductions depend on the axes
-    /// in `reduced_on`.
+    /// A writer for a kernel with so many axes; `reduced_on` gives the axes that
+    /// a reduction depends on, by its number.
     pub fn new(
         kernel: &'a Kernel,
         isa: &'a Isa,
         axes: usize,
         vector_axis: usize,
-        reduced_on: u32,
+        reduced_on: impl Fn(usize) -> u32,
     ) -> Writer<'a> {
         let mut depends: Vec<u32> = Vec::new();
         let mut awaits: Vec<Vec<Expr>> = Vec::new();
@@ -79,7 +100,7 @@ impl<'a> Writer<'a> {
                 Term::Float(_) | Term::Int(_) => 0,
                 Term::Load(i, _) => moves(&kernel.loads[*i]),
                 Term::Position => 1 << vector_axis,
-                Term::Reduced(_) => reduced_on,
+                Term::Reduced(number) => reduced_on(*number),
                 Term::Apply(_, x) => x.iter().fold(0, |all, x| all | depends[x.0 as usize]),
             });
         }
@@ -94,7 +115,7 @@ impl<'a> Writer<'a> {
             counters: 0,
             parallel: 0,
             scopes: vec![Scope::default()],
-            loops: vec![None; axes],
+            loops: vec![Vec::new(); axes],
             reduced: HashMap::new(),
         }
     }
@@ -115,9 +136,9 @@ impl<'a> Writer<'a> {
     }
 
     /// Opens a loop; where it goes along an axis, an iteration is so many
-    /// elements of it.
+    /// elements of it. What happens once needs no loop.
     pub fn open(&mut self, count: usize, along: Option<(usize, usize)>) {
-        self.open_loop(Count::Fixed(count), along);
+        self.open_loop((count > 1).then_some(Count::Fixed(count)), along);
     }
 
     /// Opens a loop whose iterations may be split across threads.
@@ -125,7 +146,7 @@ impl<'a> Writer<'a> {
         debug_assert_eq!(self.scopes.len(), 1, "only outermost loops are split across threads");
         let first = self.parallel;
         self.parallel += count;
-        self.open_loop(Count::Parallel { first, count }, along);
+        self.open_loop(Some(Count::Parallel { first, count }), along);
     }
 
     /// Opens the first loop of several in parallel, others in order.
@@ -138,28 +159,34 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn open_loop(&mut self, count: Count, along: Option<(usize, usize)>) {
-        let counter = Counter(self.counters);
-        self.counters += 1;
-        let depth = self.scopes.len();
+    fn open_loop(&mut self, count: Option<Count>, along: Option<(usize, usize)>) {
+        let ends = count.map(|count| {
+            self.counters += 1;
+            (Counter(self.counters - 1), count)
+        });
+        let counter = ends.map(|(counter, _)| counter);
         if let Some((axis, elements)) = along {
-            self.loops[axis] = Some((counter, elements, depth));
+            self.loops[axis].push(Along { counter, elements, depth: self.scopes.len() });
         }
-        let ends = Some((counter, count, along.map(|(axis, _)| axis)));
-        self.scopes.push(Scope { ends, ..Scope::default() });
+        let axis = along.map(|(axis, _)| axis);
+        self.scopes.push(Scope { ends, axis, ..Scope::default() });
     }
 
     /// Closes the innermost loop.
     pub fn close(&mut self) {
         let depth = self.scopes.len() - 1;
         let scope = self.scopes.pop().expect("as many closed as opened");
-        let (counter, count, axis) = scope.ends.expect("the outermost scope is no loop");
-        if let Some(axis) = axis {
-            self.loops[axis] = None;
+        if let Some(axis) = scope.axis {
+            self.loops[axis].pop();
         }
         self.reduced.retain(|_, (_, at)| *at < depth);
-        let done = Statement::Loop(Loop { counter, count, body: scope.body });
-        self.innermost().body.push(done);
+        let outer = &mut self.innermost().body;
+        match scope.ends {
+            Some((counter, count)) => {
+                outer.push(Statement::Loop(Loop { counter, count, body: scope.body }));
+            }
+            None => outer.extend(scope.body),
+        }
     }
 
     /// Closes so many loops.
@@ -263,9 +290,8 @@ impl<'a> Writer<'a> {
             }
             Term::Position => {
                 let axis = self.vector_axis;
-                let along = self.loops[axis].map(|(counter, elements, _)| (counter, elements));
-                let offset = point.offsets[axis];
-                Instruction::Position { to, offset, steps: along.into_iter().collect(), stride: 1 }
+                let steps = self.loops[axis].iter().filter_map(|along| along.step(1)).collect();
+                Instruction::Position { to, offset: point.offsets[axis], steps, stride: 1 }
             }
             Term::Apply(scalar, _) => Instruction::Apply { to, scalar, operands },
             Term::Reduced(_) => unreachable!("answered above"),
@@ -280,7 +306,7 @@ impl<'a> Writer<'a> {
     fn depth(&self, e: Expr, point: &Point) -> usize {
         let axes = self.depends[e.0 as usize];
         let loops = self.loops.iter().enumerate().filter(|(axis, _)| axes >> axis & 1 == 1);
-        let loops = loops.filter_map(|(_, l)| l.map(|(_, _, depth)| depth)).max().unwrap_or(0);
+        let loops = loops.flat_map(|(_, l)| l.iter().map(|l| l.depth)).max().unwrap_or(0);
         loops.max(self.ready_depth(e, point))
     }
 
@@ -303,6 +329,19 @@ impl<'a> Writer<'a> {
         let stride = access.steps.get(self.vector_axis).copied().unwrap_or(0);
         let lanes = if stride == 0 { self.isa.lanes } else { self.touched(access, point.lanes) };
         Instruction::Load { to, from: self.address(access, point), stride, lanes }
+    }
+
+    /// Stores a register at a point.
+    pub fn put(&mut self, access: &Access, point: &Point, from: Register) {
+        let to = self.address(access, point);
+        let lanes = self.touched(access, point.lanes);
+        self.push(Instruction::Store { to, from, stride: 1, lanes });
+    }
+
+    /// Says that what is at a point will be needed soon.
+    pub fn prefetch(&mut self, access: &Access, point: &Point) {
+        let at = self.address(access, point);
+        self.push(Instruction::Prefetch { at });
     }
 
     /// Stores a value at a point.
@@ -332,9 +371,9 @@ impl<'a> Writer<'a> {
             self.tensors.len() - 1
         });
         let axes = access.steps.iter().enumerate().filter(|(_, step)| **step > 0);
-        let steps = axes.clone().filter_map(|(axis, step)| {
-            self.loops[axis].map(|(counter, elements, _)| (counter, elements * step))
-        });
+        let steps = axes
+            .clone()
+            .flat_map(|(axis, step)| self.loops[axis].iter().filter_map(|along| along.step(*step)));
         let steps = steps.collect();
         let offset = axes.map(|(axis, step)| point.offsets[axis] * step).sum();
         Address { tensor, offset, steps }

@@ -1,0 +1,247 @@
+//! How a product is cut for an instruction set: a choice by estimated cycles,
+//! made from its sizes alone.
+//!
+//! A *tile* is rows × vectors of columns whose sums are in registers together.
+//! Tiles may be gathered in *blocks*, so that what one block reads again and
+//! again stays in the second cache, and long sums may be made in *parts*,
+//! between which they lie in memory. One of the two axes is *outside*: its
+//! blocks are shared among threads, and in a block its tiles go around those of
+//! the other.
+//!
+//! No choice here changes a bit of a result: sums are chains in ascending
+//! order however they are cut.
+
+use crate::codegen::isa::Isa;
+use crate::kernel::{Kernel, Product};
+
+/// See the [module](self).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Tiling {
+    /// Rows of a tile, at most.
+    pub rows: usize,
+    /// Vectors of columns of a tile, at most.
+    pub vectors: usize,
+    /// How many blocks of rows there are; one for each tile is no blocks.
+    pub row_blocks: usize,
+    /// The same for columns.
+    pub column_blocks: usize,
+    /// Terms of a part of the sum.
+    pub terms: usize,
+    /// Whether rows are outside.
+    pub rows_outside: bool,
+}
+
+/// Bytes that stay in the first cache while other data comes by.
+const NEAR: usize = 32 << 10;
+/// The same for the second.
+const MIDDLE: usize = 1 << 20;
+/// Bytes a cycle from the second cache, and from whatever is behind it.
+const MIDDLE_RATE: f64 = 64.0;
+const FAR_RATE: f64 = 8.0;
+/// Cycles from one multiply-add to the next of the same sum.
+const LATENCY: f64 = 4.0;
+/// Multiply-adds, loads, and instructions of any kind in a cycle.
+const MULTIPLY_ADDS: f64 = 2.0;
+const LOADS: f64 = 2.0;
+const INSTRUCTIONS: f64 = 6.0;
+/// Cycles that a term takes beyond its multiply-adds, and those for each load:
+/// few loads and many sums were measured faster than the reverse, also where
+/// multiply-adds alone should decide.
+const TERM: f64 = 0.6;
+const LOAD: f64 = 0.15;
+/// Cycles that a tile takes beyond its terms, and those for each of its sums.
+const TILE: f64 = 20.0;
+const SUM: f64 = 1.0;
+/// How much of the shorter of arithmetic and waiting for memory is not hidden
+/// behind the other.
+const OVERLAP: f64 = 0.15;
+/// Multiply-adds from which on threads may share the work, and how much worse
+/// it is if they cannot.
+const SHARED: usize = 200_000;
+const ALONE: f64 = 0.1;
+/// Vectors of columns in a tile, at most.
+const MOST_VECTORS: usize = 8;
+/// Lengths of parts to choose from.
+const PARTS: [usize; 3] = [256, 512, 1024];
+/// Numbers of blocks to choose from.
+const BLOCKS: [usize; 7] = [1, 2, 4, 8, 16, 32, 64];
+
+/// A product's sizes.
+#[derive(Clone, Copy)]
+struct Problem {
+    rows: usize,
+    vectors: usize,
+    /// Terms of the innermost sum.
+    terms: usize,
+    lanes: usize,
+    /// Whether it reads and overwrites as many elements as it has sums.
+    in_place: bool,
+}
+
+impl Tiling {
+    pub fn new(kernel: &Kernel, product: &Product, isa: &Isa) -> Tiling {
+        let problem = Problem {
+            rows: product.rows,
+            vectors: product.columns.div_ceil(isa.lanes),
+            terms: product.summed.last().copied().unwrap_or(1),
+            lanes: isa.lanes,
+            in_place: !kernel.overwritten.is_empty(),
+        };
+        let most = if isa.lanes <= 4 { 2 } else { MOST_VECTORS };
+        let tiles = (1..=most.min(problem.vectors)).flat_map(|vectors| {
+            let rows = rows_of_tile(isa, vectors, 0).min(problem.rows);
+            [true, false].map(|rows_outside| problem.uncut(rows, vectors, rows_outside))
+        });
+        let plain = problem.cheapest(tiles).expect("one vector fits any instruction set");
+        // Sums over several axes, and products with axes around, stay whole.
+        if !product.outer.is_empty() || product.summed.len() > 1 {
+            return plain;
+        }
+        problem.cheapest(problem.cuts(plain).into_iter()).unwrap_or(plain)
+    }
+
+    /// Whether sums are made in parts, between which they lie in memory.
+    pub fn needs_partial(&self, product: &Product) -> bool {
+        product.summed.last().is_some_and(|terms| self.terms < *terms)
+    }
+}
+
+/// Rows of a tile that is so many vectors wide: as many as leave registers for
+/// the vectors, a broadcast, `more` vectors, and with four lanes for moved sums.
+pub(super) fn rows_of_tile(isa: &Isa, vectors: usize, more: usize) -> usize {
+    let rows = match (isa.lanes, vectors) {
+        (..=4, 1) => (isa.registers - 4 - more) / 2,
+        // With five rows, ten sums, two vectors, a broadcast and what
+        // multiply-adds move fit in 16 registers. Five by eight columns
+        // measured best of the tiles that fit.
+        (..=4, _) => (isa.registers - 6 - more) / vectors,
+        _ => (isa.registers - 2 - more) / vectors - 1,
+    };
+    rows.max(1)
+}
+
+impl Problem {
+    /// Cycles of all tiles of a size, if all that they read is near, with sums
+    /// in so many parts.
+    fn tile_cycles(&self, rows: usize, vectors: usize, parts: usize) -> f64 {
+        let mut cycles = 0.0;
+        for (r, tiles) in split(self.rows, rows) {
+            for (v, panels) in split(self.vectors, vectors) {
+                let (r, v) = (r as f64, v as f64);
+                let term = (r * v / MULTIPLY_ADDS)
+                    .max(LATENCY)
+                    .max((r + v) / LOADS)
+                    .max((r * v + r + v + 1.0) / INSTRUCTIONS)
+                    + TERM
+                    + LOAD * (r + v);
+                let one = self.terms as f64 * term + parts as f64 * (TILE + SUM * r * v);
+                cycles += (tiles * panels) as f64 * one;
+            }
+        }
+        cycles
+    }
+
+    /// The one of the least estimated cycles.
+    fn cheapest(&self, all: impl Iterator<Item = Tiling>) -> Option<Tiling> {
+        let cycles = all.map(|tiling| (self.cycles(&tiling), tiling));
+        cycles.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, tiling)| tiling)
+    }
+
+    /// Without blocks and parts.
+    fn uncut(&self, rows: usize, vectors: usize, rows_outside: bool) -> Tiling {
+        let tiles = (self.rows.div_ceil(rows), self.vectors.div_ceil(vectors));
+        let (row_blocks, column_blocks) = if rows_outside { (tiles.0, 1) } else { (1, tiles.1) };
+        Tiling { rows, vectors, row_blocks, column_blocks, terms: self.terms, rows_outside }
+    }
+
+    /// What there is to choose from, with the tile of `plain`.
+    fn cuts(&self, plain: Tiling) -> Vec<Tiling> {
+        let mut cuts = Vec::new();
+        let parts = PARTS.into_iter().filter(|terms| 2 * terms <= self.terms);
+        let blocks =
+            |tiles: usize| BLOCKS.into_iter().filter(move |blocks| *blocks == 1 || *blocks < tiles);
+        let tiles = (self.rows.div_ceil(plain.rows), self.vectors.div_ceil(plain.vectors));
+        for terms in parts.chain([self.terms]) {
+            for rows_outside in [true, false] {
+                let (outside, inside) = if rows_outside { tiles } else { (tiles.1, tiles.0) };
+                for outer in blocks(outside).chain([outside]) {
+                    for inner in blocks(inside) {
+                        let (row_blocks, column_blocks) =
+                            if rows_outside { (outer, inner) } else { (inner, outer) };
+                        let cut =
+                            Tiling { row_blocks, column_blocks, terms, rows_outside, ..plain };
+                        cuts.push(cut);
+                    }
+                }
+            }
+        }
+        cuts
+    }
+
+    /// Estimated cycles of all of the product.
+    fn cycles(&self, t: &Tiling) -> f64 {
+        const FLOAT: usize = size_of::<f32>();
+        let columns = self.vectors * self.lanes;
+        let parts = self.terms.div_ceil(t.terms);
+        let compute = self.tile_cycles(t.rows, t.vectors, parts);
+        // Of the outside axis and the other: all bytes of the factor, those of a
+        // tile in a part, tiles and blocks.
+        let rows = (
+            self.rows * self.terms * FLOAT,
+            t.rows * t.terms * FLOAT,
+            self.rows.div_ceil(t.rows),
+            t.row_blocks,
+        );
+        let columns_ = (
+            columns * self.terms * FLOAT,
+            t.vectors * self.lanes * t.terms * FLOAT,
+            self.vectors.div_ceil(t.vectors),
+            t.column_blocks,
+        );
+        let (outside, inside) = if t.rows_outside { (rows, columns_) } else { (columns_, rows) };
+        let (mut middle, mut far) = (0.0, 0.0);
+        // So many bytes, which stayed where `reach` bytes came by since.
+        let mut read = |bytes: usize, reach: usize| match reach {
+            _ if reach <= NEAR => {}
+            _ if reach <= MIDDLE => middle += bytes as f64,
+            _ => far += bytes as f64,
+        };
+        // The outside factor: once for each block of the other, from as far as
+        // all of it is; in a tile, again for every tile of the other.
+        let (bytes, tile, tiles, blocks) = outside;
+        read(bytes, bytes.max(NEAR + 1));
+        read(bytes * (inside.3 - 1), bytes / blocks);
+        read(bytes * (inside.2 - 1), tile);
+        // The other: again for every tile of the outside one, from as far as
+        // its block is; its blocks come once for each block of the outside one.
+        let block = inside.0 / inside.3 / parts;
+        read(inside.0, inside.0.max(NEAR + 1));
+        read(inside.0 * (blocks - 1), inside.0);
+        read(inside.0 * (tiles - 1), block);
+        if parts > 1 {
+            let sums = self.rows * columns * FLOAT;
+            read(2 * (parts - 1) * sums, sums / blocks / inside.3);
+        }
+        if self.in_place {
+            // Along rows, memory comes by in order.
+            let sums = 2 * self.rows * columns * FLOAT;
+            read(if t.rows_outside { sums } else { 2 * sums }, sums.max(NEAR + 1));
+        }
+        let (middle, far) = (middle / MIDDLE_RATE, far / FAR_RATE);
+        let memory = middle + far;
+        let all = compute.max(memory) + OVERLAP * compute.min(memory);
+        let units = if t.rows_outside { t.row_blocks } else { t.column_blocks };
+        match self.rows * columns * self.terms {
+            work if work < SHARED => all,
+            _ => all * (1.0 + ALONE / units as f64),
+        }
+    }
+}
+
+/// Sizes of `n` cut in parts of at most `most`, as equal as they can be, with
+/// how many there are of each.
+fn split(n: usize, most: usize) -> [(usize, usize); 2] {
+    let count = n.div_ceil(most);
+    let (small, larger) = (n / count, n % count);
+    [(small + 1, larger), (small, count - larger)]
+}
