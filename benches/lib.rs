@@ -1,4 +1,8 @@
-//! What the benches share: how time is measured, and the machine's limit.
+//! What the benches share: the networks, how time is measured, and the
+//! machine's limit.
+
+pub mod compilation;
+pub mod networks;
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -21,8 +25,13 @@ pub fn median_seconds(seconds: f64, mut call: impl FnMut()) -> f64 {
         (0..batch).for_each(|_| call());
         times.push(start.elapsed().as_secs_f64() / f64::from(batch));
     }
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
+    median(&mut times)
+}
+
+/// The median of at least one number.
+pub fn median(numbers: &mut [f64]) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers[numbers.len() / 2]
 }
 
 /// Multiply-adds that go on at once where the limit is measured: enough to
