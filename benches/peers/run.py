@@ -136,6 +136,8 @@ def parse_options():
         parser.error(
             f"no case has `{options.only}` in its name; there are {', '.join(cases.CASES)}"
         )
+    if options.binary and not os.access(options.binary, os.X_OK):
+        parser.error(f"{options.binary} is no program; leave --binary out to have cargo build it")
     return options
 
 
