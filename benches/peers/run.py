@@ -187,14 +187,14 @@ def say(text):
 
 
 class Neighbours:
-    """Sees to it that other processes leave a peer its cores, as far as
-    patience reaches."""
+    """Sees to it that other processes leave a peer its cores, for as many
+    seconds of waiting and repeating as there is patience."""
 
     # Of one core's time: what a quiet system does now and then is below.
     NOISE = 0.1
 
-    def __init__(self, patience):
-        self.patience = patience
+    def __init__(self):
+        self.patience = 0.0
 
     def quietly(self, peer, work):
         """The result of `work`, which a peer does, and whether others computed
@@ -316,7 +316,7 @@ def run(options, program):
     """For every (threads, case, framework) what `--json` prints."""
     results = {}
     failed = set()
-    neighbours = Neighbours(options.patience)
+    neighbours = Neighbours()
     with tempfile.TemporaryDirectory() as scratch, contextlib.ExitStack() as stack:
         peers = []
         for threads in options.threads:
@@ -327,12 +327,15 @@ def run(options, program):
         # The first round compiles, and does not count.
         for number in range(options.rounds + 1):
             say(f"round {number} of {options.rounds}" if number else "compiling")
+            # A share for each round; what one leaves is for the next.
+            share = options.patience / options.rounds if number else 0.0
+            neighbours.patience = max(neighbours.patience, 0.0) + share
             for case in chosen(options):
                 for threads, peer in peers:
                     key = (threads, case, peer.name)
                     if key in failed:
                         continue
-                    if number == 0:
+                    if number == 0:  # whatever happens meanwhile
                         answer, disturbed = peer.ask(case), False
                     else:
                         work = functools.partial(peer.ask, case)
