@@ -1,66 +1,142 @@
-//! What the benches share: how time is measured, and the machine's limit.
+//! What the benches share: the networks, how time is measured, and the
+//! machine's limit. `README.md` says how they are used.
 
-use std::hint::black_box;
+pub mod compilation;
+pub mod networks;
+
+use std::sync::Barrier;
 use std::time::Instant;
 
-/// The median time of one call in seconds: of batches of calls that take some
-/// tenths of a millisecond each, over about `seconds`, after a warm-up.
-pub fn median_seconds(seconds: f64, mut call: impl FnMut()) -> f64 {
+/// The median of at least one number.
+pub fn median(numbers: &mut [f64]) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers[numbers.len() / 2]
+}
+
+/// Calls for about `seconds`, in groups that take some tenths of a millisecond
+/// each; adds to `times` what one call of each group took, in seconds.
+///
+/// Some calls before are not counted: they wake threads and fill caches.
+pub fn time_calls(seconds: f64, times: &mut Vec<f64>, mut call: impl FnMut()) {
+    const GROUP: f64 = 3e-4;
     let warm_up = Instant::now();
     let mut calls = 0u32;
-    while calls < 3 || warm_up.elapsed().as_secs_f64() < seconds / 10.0 {
+    while calls == 0 || warm_up.elapsed().as_secs_f64() < (seconds / 10.0).min(5e-3) {
         call();
         calls += 1;
     }
     let each = warm_up.elapsed().as_secs_f64() / f64::from(calls);
-    let batch = (3e-4 / each).ceil().max(1.0) as u32;
-    let mut times = Vec::new();
+    let group = (GROUP / each).ceil().max(1.0) as u32;
     let started = Instant::now();
-    while times.len() < 5 || started.elapsed().as_secs_f64() < seconds {
+    loop {
         let start = Instant::now();
-        (0..batch).for_each(|_| call());
-        times.push(start.elapsed().as_secs_f64() / f64::from(batch));
+        (0..group).for_each(|_| call());
+        times.push(start.elapsed().as_secs_f64() / f64::from(group));
+        if started.elapsed().as_secs_f64() >= seconds {
+            return;
+        }
     }
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
 }
 
-/// Multiply-adds that go on at once where the limit is measured: enough to
-/// hide their latency.
+/// What [`measure`] finds; medians.
+#[derive(Clone, Copy, Debug)]
+pub struct Measurement {
+    /// One call.
+    pub seconds: f64,
+    /// The machine's limit while the calls were made, if it is known: see
+    /// [`peak_gflops`].
+    pub peak_gflops: Option<f64>,
+}
+
+/// Times calls and the machine's limit, in turns, for about `seconds`.
+///
+/// Clocks change within seconds, and neighbours come and go: the limit is that
+/// of the same time, threads and vectors.
+pub fn measure(seconds: f64, lanes: usize, threads: usize, mut call: impl FnMut()) -> Measurement {
+    const TURNS: f64 = 10.0;
+    const PEAK: f64 = 0.03;
+    let (mut times, mut peaks) = (Vec::new(), Vec::new());
+    let started = Instant::now();
+    let turns = (seconds / 0.1).ceil().clamp(3.0, TURNS);
+    let mut turn = 0.0;
+    while turn < 3.0 || started.elapsed().as_secs_f64() < seconds {
+        peaks.extend(peak_gflops(lanes, threads, PEAK.min(seconds / turns / 4.0)));
+        time_calls(seconds / turns * 0.75, &mut times, &mut call);
+        turn += 1.0;
+    }
+    let peak_gflops = (!peaks.is_empty()).then(|| median(&mut peaks));
+    Measurement { seconds: median(&mut times), peak_gflops }
+}
+
+/// The machine's limit for multiply-adds on vectors of so many floats, in
+/// GFLOP/s of all threads together: each runs a loop that stays in registers,
+/// all at the same time, for about `seconds`. Unknown where the processor has
+/// no such vectors, and on machines other than x86-64.
+pub fn peak_gflops(lanes: usize, threads: usize, seconds: f64) -> Option<f64> {
+    let spin = multiply_adds(lanes)?;
+    let start = Barrier::new(threads);
+    let one = || {
+        start.wait();
+        let mut times = Vec::new();
+        time_calls(seconds, &mut times, || spin(ROUNDS));
+        (ROUNDS * CHAINS * lanes * 2) as f64 / median(&mut times) / 1e9
+    };
+    let all = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(one)).collect();
+        let own = one();
+        others.into_iter().map(|t| t.join().expect("it cannot panic")).sum::<f64>() + own
+    });
+    Some(all)
+}
+
+/// Sums that go on at once where the limit is measured. The latency of a
+/// multiply-add is 4 or 5 cycles and there are two a cycle: 10 hide it, and 12
+/// leave room in 16 registers for the factor and the term.
 const CHAINS: usize = 12;
 
-/// The machine's limit for 128-bit multiply-adds on one core, in GFLOP/s: a
-/// loop that stays in registers.
-#[cfg(target_arch = "x86_64")]
-pub fn peak_gflops() -> Option<f64> {
-    use std::arch::x86_64::{__m128, _mm_fmadd_ps, _mm_set1_ps};
+/// Multiply-adds of each sum in a call: some 20 µs.
+const ROUNDS: usize = 5_000;
 
-    #[target_feature(enable = "fma")]
-    fn spin(rounds: usize, starts: [f32; CHAINS]) -> [__m128; CHAINS] {
-        let (factor, term) = (_mm_set1_ps(0.999), _mm_set1_ps(0.001));
-        let mut sums = starts.map(|x| _mm_set1_ps(x));
-        for _ in 0..rounds {
-            for sum in &mut sums {
-                *sum = _mm_fmadd_ps(*sum, factor, term);
+/// A loop of multiply-adds on vectors of so many floats.
+#[cfg(target_arch = "x86_64")]
+fn multiply_adds(lanes: usize) -> Option<fn(usize)> {
+    use std::arch::x86_64::{
+        _mm_fmadd_ps, _mm_set1_ps, _mm256_fmadd_ps, _mm256_set1_ps, _mm512_fmadd_ps, _mm512_set1_ps,
+    };
+    use std::hint::black_box;
+
+    macro_rules! multiply_adds {
+        ($feature:tt, $set:ident, $fmadd:ident) => {{
+            #[target_feature(enable = $feature)]
+            fn spin(rounds: usize) {
+                let (factor, term) = ($set(black_box(0.999)), $set(black_box(0.001)));
+                let starts: [f32; CHAINS] = black_box(std::array::from_fn(|i| i as f32));
+                let mut sums = starts.map(|x| $set(x));
+                for _ in 0..rounds {
+                    for sum in &mut sums {
+                        *sum = $fmadd(*sum, factor, term);
+                    }
+                }
+                black_box(sums);
             }
-        }
-        sums
+            fn safe(rounds: usize) {
+                // SAFETY: this function is only given out where the processor
+                // has the feature.
+                unsafe { spin(rounds) }
+            }
+            std::arch::is_x86_feature_detected!($feature).then_some(safe as fn(usize))
+        }};
     }
-    if !std::arch::is_x86_feature_detected!("fma") {
-        return None;
+    match lanes {
+        4 => multiply_adds!("fma", _mm_set1_ps, _mm_fmadd_ps),
+        8 => multiply_adds!("fma", _mm256_set1_ps, _mm256_fmadd_ps),
+        16 => multiply_adds!("avx512f", _mm512_set1_ps, _mm512_fmadd_ps),
+        _ => None,
     }
-    const ROUNDS: usize = 100_000;
-    let seconds = median_seconds(0.3, || {
-        // SAFETY: the processor has been asked for the feature.
-        let sums = unsafe { spin(black_box(ROUNDS), black_box(std::array::from_fn(|i| i as f32))) };
-        black_box(sums);
-    });
-    Some((ROUNDS * CHAINS * 4 * 2) as f64 / seconds / 1e9)
 }
 
 /// Unknown on other machines.
 #[cfg(not(target_arch = "x86_64"))]
-pub fn peak_gflops() -> Option<f64> {
-    let _ = CHAINS;
+fn multiply_adds(_: usize) -> Option<fn(usize)> {
     None
 }

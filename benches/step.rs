@@ -1,155 +1,174 @@
-//! A whole training step, forward, backward and update, against the machine's
-//! limit; and forward alone.
-//!
-//! `cargo bench -p bilro-benches --bench step -- [--threads N] [--seconds S]`
+//! A whole training step (forward, backward, update) against the machine's
+//! limit; and forward alone. See `README.md`.
 
-use std::time::Instant;
+use std::collections::BTreeMap;
+use std::io::{BufRead, Write};
+use std::num::NonZero;
 
-use bilro::compiler::network::Purpose;
-use bilro::engine::Engine;
-use bilro::ndarray::ArrayD;
-use bilro::network::{Feed, Network};
-use bilro::prelude::*;
+use bilro::Sgd;
+use bilro::compiler::codegen::isa::Isa;
+use bilro::compiler::network::Purpose as CompilerPurpose;
+use bilro_benches::compilation::{Compilation, compile_often, isa};
+use bilro_benches::measure;
+use bilro_benches::networks::{Call, Case, LEARNING_RATE, Purpose};
+use clap::Parser;
+use serde::Serialize;
 
-network! {
-    /// The notebook's network.
-    struct Mnist {
-        input image: [784];
-        target digit: class(10);
-        output logits =
-            image -> Linear(128) -> ReLU -> Linear(64) -> ReLU -> Linear(10);
-        loss cross_entropy(logits, digit);
-    }
-}
-
-network! {
-    /// The example's network.
-    struct Digits {
-        input image: [64];
-        target digit: class(10);
-        output logits =
-            image -> Linear(128) -> ReLU -> Linear(64) -> ReLU -> Linear(10);
-        loss cross_entropy(logits, digit);
-    }
-}
-
-network! {
-    /// One neuron.
-    struct Neuron {
-        input point: [2];
-        target label: [1];
-        output p = point -> Linear(1) -> Sigmoid;
-        loss binary_cross_entropy(p, label);
-    }
-}
-
+/// Measures how long training steps take, and forward alone.
+#[derive(Parser)]
 struct Options {
-    threads: usize,
+    /// How many threads compute
+    #[arg(long, default_value = "1")]
+    threads: NonZero<usize>,
+    /// Seconds for each case; or for each line, with --serve
+    #[arg(long, default_value_t = 2.0)]
     seconds: f64,
+    /// Only networks whose name has this in it
+    #[arg(long, value_name = "SUBSTRING", default_value = "")]
+    only: String,
+    /// One line of JSON for each case instead of a table
+    #[arg(long)]
+    json: bool,
+    /// Read cases from the standard input, as `784-128-64-10/64/step`, and
+    /// answer each with a line of JSON; what is compiled is kept
+    #[arg(long)]
+    serve: bool,
+    /// What `cargo bench` adds
+    #[arg(long, hide = true)]
+    bench: bool,
 }
 
-fn main() -> bilro::Result<()> {
-    let options = options();
-    let peak = bilro_benches::peak_gflops();
-    match peak {
-        Some(peak) => println!(
-            "128-bit multiply-adds on one core: {peak:.1} GFLOP/s at most; AVX2 has twice, AVX-512 up to four times that"
-        ),
-        None => println!("the machine's limit is not known"),
-    }
-    println!(
-        "{:<22}{:>6}{:>9}{:>12}{:>10}{:>9}{:>12}",
-        "network", "batch", "purpose", "µs", "GFLOP/s", "of 128b", "compile ms"
-    );
-    for batch in [64, 1, 8, 512] {
-        measure::<Mnist>("784-128-64-10", batch, &options, peak)?;
-    }
-    measure::<Digits>("64-128-64-10", 64, &options, peak)?;
-    measure::<Neuron>("2-1", 1, &options, peak)
-}
-
-fn options() -> Options {
-    let mut options = Options { threads: 1, seconds: 2.0 };
-    let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
-    for pair in words.chunks(2) {
-        let number = pair.get(1).and_then(|n| n.parse::<f64>().ok()).filter(|n| *n > 0.0);
-        match (pair[0].as_str(), number) {
-            ("--threads", Some(n)) if n >= 1.0 => options.threads = n as usize,
-            ("--seconds", Some(s)) => options.seconds = s,
-            _ => {
-                eprintln!("usage: step [--threads N] [--seconds S]");
-                std::process::exit(2);
-            }
-        }
-    }
-    options
-}
-
-/// Prints a line for the step and one for forward alone.
-fn measure<N: Network>(
-    name: &str,
+/// What is found for a case.
+#[derive(Serialize)]
+struct Line {
+    network: &'static str,
     batch: usize,
-    options: &Options,
-    peak: Option<f64>,
-) -> bilro::Result<()> {
-    let optimizer = Sgd::new(0.01);
-    let step = Purpose::Step(&optimizer);
-    let mut engine = Engine::new(N::declaration()?, Backend::Jit, 0, options.threads);
-    let declaration = engine.declaration().clone();
-    let (mut feeds, mut inputs) = (Vec::new(), Vec::new());
-    let arrays: Vec<(bool, ArrayD<f32>)> = declaration
-        .inputs
-        .iter()
-        .map(|input| (input.is_target, numbers(&input.ty.shape.full_sizes(batch))))
-        .collect();
-    let indices: Vec<ArrayD<u32>> =
-        arrays.iter().map(|(_, a)| a.mapv(|x| (x * 8.0) as u32)).collect();
-    for (i, input) in declaration.inputs.iter().enumerate() {
-        let feed = match input.ty.is_real() {
-            true => Feed::Real(arrays[i].1.view()),
-            false => Feed::Index(indices[i].view()),
-        };
-        if !input.is_target {
-            inputs.push(feed.clone());
-        }
-        feeds.push(feed);
-    }
+    purpose: &'static str,
+    threads: usize,
+    isa: &'static str,
+    step_us: f64,
+    gflops: f64,
+    percent_of_peak: Option<f64>,
+    peak_gflops: Option<f64>,
+    compile_ms: f64,
+    arena_bytes: usize,
+    kernels: usize,
+}
 
-    // A first compilation in a process also finds out what the processor has.
-    Engine::new(declaration.clone(), Backend::Jit, 0, 1).run(&step, &feeds)?;
-    let layers: usize = declaration.layers.iter().map(|l| l.multiply_adds).sum();
-    // The first layer's input needs no gradient.
-    let first = declaration.layers.first().map_or(0, |l| l.multiply_adds);
-    for (purpose, feeds, multiply_adds) in
-        [(step, &feeds, 3 * layers - first), (Purpose::Predict, &inputs, layers)]
-    {
-        let started = Instant::now();
-        engine.run(&purpose, feeds)?;
-        let compile_ms = started.elapsed().as_secs_f64() * 1e3;
-        let mut failed = None;
-        let seconds = bilro_benches::median_seconds(options.seconds, || {
-            if let Err(error) = engine.run(&purpose, feeds) {
-                failed = Some(error);
-            }
-        });
-        if let Some(error) = failed {
-            return Err(error);
-        }
-        let gflops = (2 * multiply_adds * batch) as f64 / seconds / 1e9;
-        let share = peak.map_or("?".into(), |peak| format!("{:.0} %", 100.0 * gflops / peak));
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> Result<(), Failure> {
+    let options = Options::parse();
+    let isa = isa()?;
+    if options.serve {
+        return serve(&options, &isa);
+    }
+    if !options.json {
+        println!("{} thread(s), {}", options.threads, isa.name);
         println!(
-            "{name:<22}{batch:>6}{:>9}{:>12.2}{gflops:>10.1}{share:>9}{compile_ms:>12.1}",
-            if purpose.name() == "step" { "step" } else { "forward" },
-            seconds * 1e6,
+            "{:<20}{:>6}{:>9}{:>12}{:>10}{:>9}{:>12}{:>9}{:>13}",
+            "network",
+            "batch",
+            "purpose",
+            "µs",
+            "GFLOP/s",
+            "of peak",
+            "compile ms",
+            "kernels",
+            "arena bytes"
+        );
+    }
+    for case in Case::all().iter().filter(|case| case.network.contains(&options.only)) {
+        let line = Prepared::new(case, &options, &isa)?.measure();
+        if options.json {
+            println!("{}", serde_json::to_string(&line)?);
+            continue;
+        }
+        let share = line.percent_of_peak.map_or("?".into(), |percent| format!("{percent:.0} %"));
+        println!(
+            "{:<20}{:>6}{:>9}{:>12.2}{:>10.1}{share:>9}{:>12.2}{:>9}{:>13}",
+            line.network,
+            line.batch,
+            line.purpose,
+            line.step_us,
+            line.gflops,
+            line.compile_ms,
+            line.kernels,
+            line.arena_bytes
         );
     }
     Ok(())
 }
 
-/// Numbers between 0 and 1, always the same.
-fn numbers(sizes: &[usize]) -> ArrayD<f32> {
-    let mut generator = bilro::rng::Generator::new(1);
-    let mut x = vec![0.0; sizes.iter().product()];
-    generator.fill_uniform(&mut x, 0.0, 1.0);
-    ArrayD::from_shape_vec(sizes, x).expect("as many as the sizes say")
+/// Answers cases until the standard input ends.
+fn serve(options: &Options, isa: &Isa) -> Result<(), Failure> {
+    let cases = Case::all();
+    let mut prepared: BTreeMap<String, Prepared<'_>> = BTreeMap::new();
+    for id in std::io::stdin().lock().lines() {
+        let id = id?;
+        if !prepared.contains_key(&id) {
+            let case = cases.iter().find(|case| case.id() == id);
+            let case = case.ok_or_else(|| format!("there is no case `{id}`"))?;
+            prepared.insert(id.clone(), Prepared::new(case, options, isa)?);
+        }
+        let line = prepared.get_mut(&id).map(Prepared::measure);
+        println!("{}", serde_json::to_string(&line)?);
+        std::io::stdout().flush()?;
+    }
+    Ok(())
+}
+
+/// A case that is ready to be measured, and what its compilation has told.
+struct Prepared<'a> {
+    case: &'a Case,
+    call: Call,
+    operations: usize,
+    compilation: Compilation,
+    isa: Isa,
+    threads: usize,
+    seconds: f64,
+}
+
+impl<'a> Prepared<'a> {
+    fn new(case: &'a Case, options: &Options, isa: &Isa) -> Result<Prepared<'a>, Failure> {
+        let optimizer = Sgd::new(LEARNING_RATE);
+        let purpose = match case.purpose {
+            Purpose::Step => CompilerPurpose::Step(&optimizer),
+            Purpose::Forward => CompilerPurpose::Predict,
+        };
+        let threads = options.threads.get();
+        Ok(Prepared {
+            case,
+            call: case.prepare(threads)?,
+            operations: case.operations(&(case.declare)()?),
+            compilation: compile_often(&case.declare, &purpose, case.batch, isa, 5, 0.1)?,
+            isa: *isa,
+            threads,
+            seconds: options.seconds,
+        })
+    }
+
+    fn measure(&mut self) -> Line {
+        let found = measure(self.seconds, self.isa.lanes, self.threads, &mut self.call);
+        let gflops = self.operations as f64 / found.seconds / 1e9;
+        Line {
+            network: self.case.network,
+            batch: self.case.batch,
+            purpose: self.case.purpose.name(),
+            threads: self.threads,
+            isa: self.isa.name,
+            step_us: rounded(found.seconds * 1e6),
+            gflops: rounded(gflops),
+            percent_of_peak: found.peak_gflops.map(|peak| rounded(100.0 * gflops / peak)),
+            peak_gflops: found.peak_gflops.map(rounded),
+            compile_ms: rounded(self.compilation.seconds * 1e3),
+            arena_bytes: self.compilation.arena_bytes,
+            kernels: self.compilation.kernels,
+        }
+    }
+}
+
+/// To thousandths: more digits than that say nothing.
+fn rounded(x: f64) -> f64 {
+    (x * 1e3).round() / 1e3
 }

@@ -1,0 +1,115 @@
+//! How long compiling takes: chains of layers, to see how it grows with them,
+//! and a network of ordinary size. See `README.md`.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use bilro::Sgd;
+use bilro::compiler::error::Error;
+use bilro::compiler::network::{Network as Declaration, Purpose};
+use bilro::network::Network;
+use bilro_benches::compilation::{PASSES, compile, isa, pass_seconds};
+use bilro_benches::median;
+use bilro_benches::networks::{Mnist, chain};
+use clap::Parser;
+use serde::Serialize;
+
+/// Measures how long compiling takes, pass by pass.
+#[derive(Parser)]
+struct Options {
+    /// Seconds for each network; each is compiled five times at least
+    #[arg(long, default_value_t = 2.0)]
+    seconds: f64,
+    /// Only networks whose name has this in it
+    #[arg(long, value_name = "SUBSTRING", default_value = "")]
+    only: String,
+    /// One line of JSON for each network instead of a table
+    #[arg(long)]
+    json: bool,
+    /// What `cargo bench` adds
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+struct Case {
+    network: &'static str,
+    /// How many `Linear`s there are.
+    layers: usize,
+    batch: usize,
+    declare: fn() -> Result<Declaration, Error>,
+}
+
+const CASES: [Case; 4] = [
+    Case { network: "784-128-64-10", layers: 3, batch: 64, declare: Mnist::declaration },
+    Case { network: "chain-10", layers: 10, batch: 32, declare: || chain(10) },
+    Case { network: "chain-50", layers: 50, batch: 32, declare: || chain(50) },
+    Case { network: "chain-200", layers: 200, batch: 32, declare: || chain(200) },
+];
+
+/// Each network is compiled so often, however long that takes.
+const LEAST: usize = 5;
+
+/// What `--json` prints for a network.
+#[derive(Serialize)]
+struct Line {
+    network: &'static str,
+    layers: usize,
+    batch: usize,
+    isa: &'static str,
+    kernels: usize,
+    code_bytes: usize,
+    arena_bytes: usize,
+    total_ms: f64,
+    ms_a_layer: f64,
+    passes_ms: BTreeMap<&'static str, f64>,
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let options = Options::parse();
+    let isa = isa()?;
+    let optimizer = Sgd::new(0.01);
+    let step = Purpose::Step(&optimizer);
+    if !options.json {
+        println!("a training step for {}; milliseconds, medians", isa.name);
+        print!("{:<14}{:>7}{:>9}{:>9}{:>11}", "network", "layers", "kernels", "total", "a layer");
+        PASSES.iter().for_each(|pass| print!("{pass:>10}"));
+        println!();
+    }
+    for case in CASES.iter().filter(|case| case.network.contains(&options.only)) {
+        // The first compilation in a process also finds out what the processor
+        // has.
+        let compilation = compile(&case.declare, &step, case.batch, &isa)?;
+        let mut totals = Vec::new();
+        let mut passes: [Vec<f64>; PASSES.len()] = Default::default();
+        let started = Instant::now();
+        while totals.len() < LEAST || started.elapsed().as_secs_f64() < options.seconds {
+            totals.push(compile(&case.declare, &step, case.batch, &isa)?.seconds * 1e3);
+            let seconds = pass_seconds(&case.declare, &step, case.batch, &isa)?;
+            passes.iter_mut().zip(seconds).for_each(|(times, s)| times.push(s * 1e3));
+        }
+        let total = median(&mut totals);
+        let a_layer = total / case.layers as f64;
+        let passes = passes.map(|mut times| median(&mut times));
+        if options.json {
+            let line = Line {
+                network: case.network,
+                layers: case.layers,
+                batch: case.batch,
+                isa: isa.name,
+                kernels: compilation.kernels,
+                code_bytes: compilation.code_bytes,
+                arena_bytes: compilation.arena_bytes,
+                total_ms: total,
+                ms_a_layer: a_layer,
+                passes_ms: PASSES.into_iter().zip(passes).collect(),
+            };
+            println!("{}", serde_json::to_string(&line)?);
+        } else {
+            print!("{:<14}{:>7}{:>9}", case.network, case.layers, compilation.kernels);
+            print!("{total:>9.2}{a_layer:>11.3}");
+            passes.iter().for_each(|ms| print!("{ms:>10.3}"));
+            println!();
+        }
+    }
+    Ok(())
+}

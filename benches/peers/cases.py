@@ -1,0 +1,113 @@
+"""The networks that are measured, and how a peer is: the same as bilro's in
+../networks.rs, by the same names, and timed in the same way as in ../lib.rs."""
+
+import argparse
+import dataclasses
+import json
+import statistics
+import sys
+import time
+
+LEARNING_RATE = 0.01
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """Linear layers with ReLU between them."""
+
+    sizes: tuple[int, ...]
+    # After the last layer: "log_softmax", "sigmoid" or None.
+    output: str | None
+    # "nll" of log probabilities and "cross_entropy" of scores take a class,
+    # "mse" and "bce" as many numbers as the network has outputs.
+    loss: str
+
+    @property
+    def takes_class(self):
+        return self.loss in ("nll", "cross_entropy")
+
+
+NETWORKS = {
+    "784-128-64-10": Network((784, 128, 64, 10), "log_softmax", "nll"),
+    "64-128-64-10": Network((64, 128, 64, 10), None, "cross_entropy"),
+    "4096-120-10": Network((4096, 120, 10), "sigmoid", "mse"),
+    "2-1": Network((2, 1), "sigmoid", "bce"),
+    "1024-4096-4096-10": Network((1024, 4096, 4096, 10), None, "cross_entropy"),
+}
+
+# Network, batch and purpose.
+CASES = [
+    "784-128-64-10/1/step",
+    "784-128-64-10/8/step",
+    "784-128-64-10/64/step",
+    "784-128-64-10/512/step",
+    "784-128-64-10/1/forward",
+    "784-128-64-10/64/forward",
+    "64-128-64-10/64/step",
+    "4096-120-10/10/step",
+    "2-1/1/step",
+    "1024-4096-4096-10/256/step",
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    network: Network
+    batch: int
+    purpose: str
+
+    @classmethod
+    def parse(cls, text):
+        name, batch, purpose = text.split("/")
+        return cls(NETWORKS[name], int(batch), purpose)
+
+
+def time_calls(seconds, call):
+    """The median time of a call in seconds: of groups that take some tenths of
+    a millisecond each. Some calls before are not counted."""
+    clock = time.perf_counter
+    started = clock()
+    calls = 0
+    while calls == 0 or clock() - started < min(seconds / 10, 5e-3):
+        call()
+        calls += 1
+    group = max(1, round(3e-4 / ((clock() - started) / calls) + 0.5))
+    times = []
+    started = clock()
+    while not times or clock() - started < seconds:
+        start = clock()
+        for _ in range(group):
+            call()
+        times.append((clock() - start) / group)
+    return statistics.median(times)
+
+
+def fastest(calls):
+    """The fastest of some ways to do the same."""
+    return min(calls, key=lambda call: time_calls(0.2, call))
+
+
+def serve(prepare):
+    """The life of a peer: reads cases from the standard input and answers each
+    with a line of JSON. `prepare(case, threads)` gives the call to time, which
+    has been made once, and the seconds that this first one took."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--seconds", type=float, required=True)
+    options = parser.parse_args()
+    # What libraries print goes elsewhere than the answers.
+    answers, sys.stdout = sys.stdout, sys.stderr
+    prepared = {}
+    for line in sys.stdin:
+        name = line.strip()
+        try:
+            if name not in prepared:
+                prepared[name] = prepare(Case.parse(name), options.threads)
+            call, first = prepared[name]
+            answer = {
+                "step_us": time_calls(options.seconds, call) * 1e6,
+                "compile_ms": None if first is None else first * 1e3,
+            }
+        except Exception as error:  # a peer that cannot do a case says why
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), file=answers, flush=True)
