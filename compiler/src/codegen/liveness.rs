@@ -5,13 +5,13 @@
 
 use std::collections::BTreeSet;
 
-use crate::kernel::program::{Count, Loop, Program, Register, Statement};
+use crate::kernel::program::{Count, Loop, Operands, Program, Register, Statement};
 
 /// What each instruction ends.
 #[derive(Default)]
 pub(super) struct Lives {
     /// The registers that it is the last to read.
-    pub last_reads: Vec<Vec<Register>>,
+    pub last_reads: Vec<Operands>,
     /// Whether nobody reads what it writes.
     pub unread: Vec<bool>,
 }
@@ -19,13 +19,14 @@ pub(super) struct Lives {
 /// Where the lives of registers end.
 pub(super) fn lives(program: &Program) -> Lives {
     let count = count(&program.body);
-    let mut lives = Lives { last_reads: vec![Vec::new(); count], unread: vec![false; count] };
+    let mut lives =
+        Lives { last_reads: vec![Operands::default(); count], unread: vec![false; count] };
     walk(&program.body, 0, &mut vec![false; program.registers.len()], &mut lives);
     lives
 }
 
 /// For each instruction, the registers that it is the last to read.
-pub(super) fn last_reads(program: &Program) -> Vec<Vec<Register>> {
+pub(super) fn last_reads(program: &Program) -> Vec<Operands> {
     lives(program).last_reads
 }
 
@@ -91,7 +92,7 @@ fn walk(body: &[Statement], first: usize, live: &mut Vec<bool>, lives: &mut Live
                 }
                 for r in instruction.read() {
                     if !std::mem::replace(&mut live[r.0 as usize], true) {
-                        lives.last_reads[end].push(r);
+                        lives.last_reads[end].push(*r);
                     }
                 }
             }

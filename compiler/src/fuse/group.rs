@@ -7,7 +7,7 @@
 //! product or another shape needs it there, is read back rather than followed:
 //! so an activation's derivative is computed where it is used, not stored.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 use super::arrange::is_computed;
 use super::order::Order;
@@ -74,15 +74,15 @@ struct Grouping<'g> {
     /// For each node, whether it is a root.
     is_root: Vec<bool>,
     /// The parameter that a node's value overwrites.
-    assigns: HashMap<NodeId, usize>,
+    assigns: FxHashMap<NodeId, usize>,
     /// The leaf of each parameter.
-    parameters: HashMap<usize, NodeId>,
+    parameters: FxHashMap<usize, NodeId>,
     group_of: Vec<Option<usize>>,
     /// By number; none where it has become part of another.
     groups: Vec<Option<Group>>,
     /// Which must run before which.
     order: Order,
-    relations: HashMap<NodeId, Relation>,
+    relations: FxHashMap<NodeId, Relation>,
 }
 
 impl<'g> Grouping<'g> {
@@ -91,7 +91,7 @@ impl<'g> Grouping<'g> {
         let computed: Vec<bool> =
             g.ids().map(|id| needed[id.index()] && is_computed(g, id)).collect();
         let mut uses = vec![Vec::new(); g.len()];
-        let mut relations = HashMap::new();
+        let mut relations = FxHashMap::default();
         for by in g.ids().filter(|id| computed[id.index()]) {
             for through in g.operands(by) {
                 uses[base(g, through).index()].push(Use { by, through });
@@ -99,7 +99,7 @@ impl<'g> Grouping<'g> {
             }
         }
         let mut is_root = vec![false; g.len()];
-        let mut assigns = HashMap::new();
+        let mut assigns = FxHashMap::default();
         for (root, id) in g.roots() {
             is_root[id.index()] = true;
             if let Root::Assign(parameter) = root {

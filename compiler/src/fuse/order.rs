@@ -5,7 +5,9 @@
 //! group ends at levels that are too low, so that in a network of many layers
 //! it stays within a few of them.
 
-use std::collections::{BTreeSet, BinaryHeap, HashSet};
+use std::collections::{BTreeSet, BinaryHeap};
+
+use rustc_hash::FxHashSet;
 
 /// See the [module](self). Groups are numbered as they are added.
 #[derive(Default)]
@@ -64,7 +66,7 @@ impl Order {
     fn reaches(&self, first: usize, then: impl Iterator<Item = usize>) -> bool {
         let level = self.groups[first].level;
         let mut left: Vec<usize> = then.collect();
-        let mut seen = HashSet::new();
+        let mut seen = FxHashSet::default();
         while let Some(group) = left.pop() {
             if group == first {
                 return true;

@@ -13,12 +13,12 @@ mod dot;
 mod print;
 mod verify;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
+use rustc_hash::FxHashMap;
 
 use crate::error::Mistake;
 use crate::ops::Op;
@@ -61,13 +61,13 @@ pub struct Graph {
     nodes: DiGraph<Node, u32>,
     batch: usize,
     roots: Vec<(Root, NodeId)>,
-    known: HashMap<(Op, Vec<NodeId>), NodeId>,
+    known: FxHashMap<(Op, Vec<NodeId>), NodeId>,
 }
 
 impl Graph {
     /// An empty graph for batches of `batch` examples.
     pub fn new(batch: usize) -> Graph {
-        Graph { nodes: DiGraph::default(), batch, roots: Vec::new(), known: HashMap::new() }
+        Graph { nodes: DiGraph::default(), batch, roots: Vec::new(), known: FxHashMap::default() }
     }
 
     /// The same graph for another number of examples.

@@ -1,10 +1,9 @@
 //! Loops, and the pointers that move with them.
 
-use std::collections::HashMap;
-
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, Value};
+use rustc_hash::FxHashMap;
 
 use super::{Emitter, Held, vector};
 use crate::codegen::liveness;
@@ -123,12 +122,12 @@ impl Emitter<'_, '_> {
     /// where one of them ends.
     fn inductions(&mut self, l: &Loop) -> Result<Inductions, Error> {
         let needed = self.tensors.needed(&l.body)?;
-        let mut steps: HashMap<i64, usize> = HashMap::new();
+        let mut steps: FxHashMap<i64, usize> = FxHashMap::default();
         for pointer in &needed {
             *steps.entry(pointer.step(l.counter)).or_default() += 1;
         }
         let mut moving: Vec<Moving> = Vec::new();
-        let mut shared: HashMap<i64, usize> = HashMap::new();
+        let mut shared: FxHashMap<i64, usize> = FxHashMap::default();
         let mut pointers = Vec::new();
         for pointer in needed {
             let start = self.pointers[&pointer.outside(l.counter)];

@@ -1,8 +1,7 @@
 //! Pointers and counters: in general registers, or on the stack.
 
-use std::collections::{BTreeMap, HashMap};
-
 use iced_x86::{Code, Register as Reg};
+use rustc_hash::FxHashMap;
 
 use super::Emitter;
 use super::assembler::{Memory, Operand};
@@ -56,10 +55,10 @@ impl Emitter<'_> {
     /// Gives homes to all items of an outermost loop, those of inner loops
     /// first.
     pub(super) fn settle(&mut self, l: &Loop) {
-        let mut weights = BTreeMap::new();
+        let mut weights = FxHashMap::default();
         self.weigh(l, 1, &mut self.next.clone(), &mut weights);
         let mut items: Vec<(Item, u64)> = weights.into_iter().collect();
-        items.sort_by_key(|(_, weight)| u64::MAX - weight);
+        items.sort_unstable_by_key(|(item, weight)| (u64::MAX - weight, *item));
         self.homes.clear();
         self.moving.clear();
         for (i, (item, _)) in items.into_iter().enumerate() {
@@ -80,7 +79,7 @@ impl Emitter<'_> {
     }
 
     /// How often the items of a loop, whose text begins at `at`, are needed.
-    fn weigh(&self, l: &Loop, times: u64, at: &mut usize, weights: &mut BTreeMap<Item, u64>) {
+    fn weigh(&self, l: &Loop, times: u64, at: &mut usize, weights: &mut FxHashMap<Item, u64>) {
         let inside = times.saturating_mul(10);
         if l.count != Count::Fixed(1) {
             *weights.entry(Item::Counter(l.counter)).or_default() += 2 * inside;
@@ -104,9 +103,9 @@ impl Emitter<'_> {
         tensors: &Tensors<'_>,
         text: &[&Instruction],
     ) -> Result<(Vec<Pointer>, Vec<Option<Reach>>), Error> {
-        let mut known: HashMap<Pointer, usize> = HashMap::new();
+        let mut known: FxHashMap<Pointer, usize> = FxHashMap::default();
         let mut pointers = Vec::new();
-        let mut addresses = Vec::new();
+        let mut addresses = Vec::with_capacity(text.len());
         for instruction in text {
             let (pointer, displacement) = match instruction {
                 Instruction::Load { from: address, .. }
@@ -237,10 +236,12 @@ impl Emitter<'_> {
     /// Before a loop that has no other in it: a register for everything that
     /// it needs, as far as there are some that it does not.
     pub(super) fn borrow(&mut self, l: &Loop) -> Vec<Borrowed> {
-        let mut weights = BTreeMap::new();
+        let mut weights = FxHashMap::default();
         self.weigh(l, 1, &mut self.next.clone(), &mut weights);
+        let mut items: Vec<&Item> = weights.keys().collect();
+        items.sort_unstable();
         let mut borrowed = Vec::new();
-        for item in weights.keys() {
+        for item in items {
             let home = self.homes[item];
             let Home::Stack(at) = home else { continue };
             let taken = |r: Reg| self.homes.values().any(|h| *h == Home::Register(r));

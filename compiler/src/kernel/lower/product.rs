@@ -205,7 +205,7 @@ fn write_terms(
             let a = load(w, &product.a, point(row, 0));
             for column in in_order(columns.len(), backwards) {
                 let to = sums[row][column];
-                let operands = vec![a, columns[column], to];
+                let operands = [a, columns[column], to].into();
                 w.push(Instruction::Apply { to, scalar: Scalar::MulAdd, operands });
             }
         }
