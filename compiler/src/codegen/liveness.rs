@@ -21,7 +21,7 @@ pub(super) fn lives(program: &Program) -> Lives {
     let count = count(&program.body);
     let mut lives =
         Lives { last_reads: vec![Operands::default(); count], unread: vec![false; count] };
-    walk(&program.body, 0, &mut vec![false; program.registers.len()], &mut lives);
+    walk(&program.body, count, &mut vec![false; program.registers.len()], &mut lives);
     lives
 }
 
@@ -68,20 +68,19 @@ pub(super) fn count(body: &[Statement]) -> usize {
 }
 
 /// Goes through `body` backwards. `live` says of each register whether it is
-/// needed after it, and comes to say whether it is needed before it; `first`
-/// numbers its first instruction.
-fn walk(body: &[Statement], first: usize, live: &mut Vec<bool>, lives: &mut Lives) {
-    let mut end = first + count(body);
+/// needed after it, and comes to say whether it is needed before it; `end`
+/// numbers the first instruction after it. Gives the number of its first.
+fn walk(body: &[Statement], mut end: usize, live: &mut Vec<bool>, lives: &mut Lives) -> usize {
     for statement in body.iter().rev() {
         match statement {
             Statement::Loop(Loop { count: iterations, body, .. }) => {
-                end -= count(body);
-                let after = live.clone();
+                let parallel = matches!(iterations, Count::Parallel { .. });
+                let after = parallel.then(|| live.clone());
                 // What the body reads from before it is needed again after it.
                 expose(body, &mut vec![false; live.len()], live);
-                walk(body, end, live, lives);
-                if matches!(iterations, Count::Parallel { .. }) {
-                    live.iter_mut().zip(after).for_each(|(live, after)| *live |= after);
+                end = walk(body, end, live, lives);
+                for (live, after) in live.iter_mut().zip(after.unwrap_or_default()) {
+                    *live |= after;
                 }
             }
             Statement::Do(instruction) => {
@@ -98,6 +97,7 @@ fn walk(body: &[Statement], first: usize, live: &mut Vec<bool>, lives: &mut Live
             }
         }
     }
+    end
 }
 
 /// Adds what `body` reads before it writes it.

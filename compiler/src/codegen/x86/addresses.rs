@@ -7,7 +7,7 @@ use super::Emitter;
 use super::assembler::{Memory, Operand};
 use crate::codegen::pointers::{Base, Pointer, Tensors};
 use crate::error::Error;
-use crate::kernel::program::{Count, Counter, Instruction, Loop, Statement};
+use crate::kernel::program::{Address, Count, Counter, Instruction, Loop, Statement};
 
 /// A place in the program's pointers, and the bytes from there.
 pub(super) type Reach = (usize, i64);
@@ -106,23 +106,32 @@ impl Emitter<'_> {
         let mut known: FxHashMap<Pointer, usize> = FxHashMap::default();
         let mut pointers = Vec::new();
         let mut addresses = Vec::with_capacity(text.len());
-        for instruction in text {
-            let (pointer, displacement) = match instruction {
-                Instruction::Load { from: address, .. }
-                | Instruction::Store { to: address, .. } => tensors.pointer(address)?,
-                Instruction::Position { steps, .. } if !steps.is_empty() => {
-                    (Pointer::position(steps), 0)
-                }
-                _ => {
-                    addresses.push(None);
-                    continue;
-                }
-            };
-            let number = *known.entry(pointer).or_insert_with_key(|pointer| {
+        let mut number = |pointer: Pointer| {
+            *known.entry(pointer).or_insert_with_key(|pointer| {
                 pointers.push(pointer.clone());
                 pointers.len() - 1
+            })
+        };
+        // The pointers of the last addresses in each tensor: most have the same.
+        let mut last: FxHashMap<usize, (&Address, Base, usize)> = FxHashMap::default();
+        for instruction in text {
+            addresses.push(match instruction {
+                Instruction::Load { from: address, .. }
+                | Instruction::Store { to: address, .. } => {
+                    let (base, displacement) = tensors.base(address)?;
+                    let found = last.get(&address.tensor);
+                    let number = match found.filter(|l| l.0.steps == address.steps && l.1 == base) {
+                        Some((_, _, number)) => *number,
+                        None => number(tensors.pointer(address)?.0),
+                    };
+                    last.insert(address.tensor, (address, base, number));
+                    Some((number, displacement.into()))
+                }
+                Instruction::Position { steps, .. } if !steps.is_empty() => {
+                    Some((number(Pointer::position(steps)), 0))
+                }
+                _ => None,
             });
-            addresses.push(Some((number, displacement.into())));
         }
         Ok((pointers, addresses))
     }
