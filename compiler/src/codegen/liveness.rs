@@ -3,8 +3,6 @@
 //! Takes a verified [`Program`]. Instructions are numbered as they stand in the
 //! text; an emitter that walks the text in order counts along.
 
-use std::collections::BTreeSet;
-
 use crate::kernel::program::{Count, Loop, Operands, Program, Register, Statement};
 
 /// What each instruction ends.
@@ -30,31 +28,29 @@ pub(super) fn last_reads(program: &Program) -> Vec<Operands> {
     lives(program).last_reads
 }
 
-/// The registers that a loop's body reads before it writes them and also
+/// The registers that a loop's body, of a program, reads before it writes them and also
 /// writes: what an iteration takes over from the one before.
-pub(super) fn carried(body: &[Statement]) -> Vec<Register> {
-    let (mut written, mut exposed) = (BTreeSet::new(), BTreeSet::new());
-    scan(body, &mut written, &mut exposed);
-    exposed.intersection(&written).copied().collect()
+pub(super) fn carried(program: &Program, body: &[Statement]) -> Vec<Register> {
+    let (written, exposed) = scan(program, body);
+    where_set(written.into_iter().zip(exposed).map(|(written, exposed)| written && exposed))
 }
 
-/// The registers that are written somewhere in `body`.
-pub(super) fn written(body: &[Statement]) -> BTreeSet<Register> {
-    let (mut written, mut exposed) = (BTreeSet::new(), BTreeSet::new());
-    scan(body, &mut written, &mut exposed);
-    written
+/// The registers that are written somewhere in a part of a program.
+pub(super) fn written(program: &Program, body: &[Statement]) -> Vec<Register> {
+    where_set(scan(program, body).0.into_iter())
 }
 
-fn scan(body: &[Statement], written: &mut BTreeSet<Register>, exposed: &mut BTreeSet<Register>) {
-    for statement in body {
-        match statement {
-            Statement::Loop(l) => scan(&l.body, written, exposed),
-            Statement::Do(instruction) => {
-                exposed.extend(instruction.read().iter().filter(|r| !written.contains(r)));
-                written.extend(instruction.written());
-            }
-        }
-    }
+fn where_set(bits: impl Iterator<Item = bool>) -> Vec<Register> {
+    bits.enumerate().filter(|(_, set)| *set).map(|(r, _)| Register(r as u32)).collect()
+}
+
+/// For each register, whether a part of a program writes it, and whether it
+/// reads it before that.
+fn scan(program: &Program, body: &[Statement]) -> (Vec<bool>, Vec<bool>) {
+    let registers = program.registers.len();
+    let (mut written, mut exposed) = (vec![false; registers], vec![false; registers]);
+    expose(body, &mut written, &mut exposed);
+    (written, exposed)
 }
 
 /// How many instructions there are in the text.

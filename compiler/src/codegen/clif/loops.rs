@@ -36,7 +36,7 @@ impl Emitter<'_, '_> {
         }
 
         let inductions = self.inductions(l)?;
-        let carried = liveness::carried(&l.body);
+        let carried = liveness::carried(self.program, &l.body);
         let mut initial: Vec<Value> = inductions.moving.iter().map(|m| m.start).collect();
         for r in &carried {
             let value = self.read(*r);
@@ -45,7 +45,7 @@ impl Emitter<'_, '_> {
         // A parallel loop may be skipped: what it changes meets what was before.
         let mut kept = Vec::new();
         if parallel {
-            for r in liveness::written(&l.body) {
+            for r in liveness::written(self.program, &l.body) {
                 if !matches!(self.held[r.0 as usize], Held::Nothing) {
                     kept.push((r, self.read(r)));
                 }
@@ -109,7 +109,7 @@ impl Emitter<'_, '_> {
     }
 
     fn after_parallel(&mut self, l: &Loop, kept: &[(Register, Value)], exit: Block) {
-        for r in liveness::written(&l.body) {
+        for r in liveness::written(self.program, &l.body) {
             self.held[r.0 as usize] = Held::Nothing;
         }
         for (r, _) in kept {
