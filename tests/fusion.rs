@@ -1,5 +1,8 @@
 //! What becomes of a network: how many kernels, what they hold, how large they
 //! are. A fusion that is lost fails here.
+//!
+//! Where a change is meant, the message shows what is found, to be read and
+//! copied here; `cargo insta accept` copies it too.
 
 use bilro::Network;
 use bilro::prelude::*;
@@ -50,6 +53,17 @@ fn a_step_has_these_kernels() {
     product [] × 128 × 64 over [64] writes 1
     columns [128] over 64 writes 1
     product [] × 784 × 128 over [64] writes 1
+    ");
+}
+
+/// Activations, gradients and outputs of a step, in bytes; a tensor that need
+/// not be there shows here too.
+#[test]
+fn a_step_needs_this_much_memory() {
+    let bytes = [64, 1].map(|batch| format!("batch {batch}: {}", 4 * step(batch).plan.arena));
+    insta::assert_snapshot!(bytes.join("\n"), @r"
+    batch 64: 139520
+    batch 1: 36544
     ");
 }
 
