@@ -63,13 +63,14 @@ impl Tensors {
         wanted.dedup();
         let mut tensors =
             Tensors { list: Vec::new(), of: FxHashMap::default(), settings: Vec::new() };
+        let assigned = g.roots().iter().filter_map(|(root, id)| match root {
+            Root::Assign(parameter) => Some((*id, *parameter)),
+            _ => None,
+        });
+        let assigned: FxHashMap<NodeId, usize> = assigned.collect();
         for node in wanted {
-            let assigned = g.roots().iter().find_map(|(root, id)| match root {
-                Root::Assign(parameter) if *id == node => Some(*parameter),
-                _ => None,
-            });
-            let home = match (g.op(node), assigned) {
-                (_, Some(parameter)) => Home::Parameter(parameter),
+            let home = match (g.op(node), assigned.get(&node)) {
+                (_, Some(parameter)) => Home::Parameter(*parameter),
                 (Op::Parameter(p), _) => Home::Parameter(p.index),
                 (Op::Input(input), _) => Home::Input(input.index),
                 (Op::Setting(setting), _) => {
