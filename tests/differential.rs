@@ -21,10 +21,9 @@ use bilro_compiler::optim::sgd::Sgd;
 use bilro_compiler::pipeline::lower_network;
 use bilro_compiler::shape::{Shape, Type};
 use bilro_tests::check;
-use bilro_tests::networks::{Array, Recipe, recipes};
+use bilro_tests::networks::{Array, Recipe, for_recipes, recipes};
 use ndarray::ArrayD;
 use proptest::prelude::*;
-use proptest::test_runner::{RngAlgorithm, TestError, TestRng, TestRunner};
 
 /// How far all parameters together go in a step: so values stay of order one,
 /// whatever the loss is.
@@ -33,26 +32,6 @@ const LENGTH: f64 = 0.1;
 /// Arguments nearer than this to a kink of `relu`, `abs`, `max` or `min` may
 /// fall on its other side in f32, and so change gradients.
 const KINK: f64 = 1e-5;
-
-fn for_recipes(
-    cases: u32,
-    recipes: impl Strategy<Value = Recipe>,
-    test: impl Fn(Recipe) -> Result<(), TestCaseError>,
-) {
-    let seed = std::env::var("BILRO_SEED").map_or(1, |seed| seed.parse().expect("a number"));
-    let mut config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
-    if std::env::var_os("PROPTEST_CASES").is_none() {
-        config.cases = cases;
-    }
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&u64::to_le_bytes(seed));
-    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-    match TestRunner::new_with_rng(config, rng).run(&recipes, test) {
-        Ok(()) => {}
-        Err(TestError::Abort(reason)) => panic!("BILRO_SEED={seed}: {reason}"),
-        Err(TestError::Fail(reason, recipe)) => panic!("BILRO_SEED={seed}: {reason}\n{recipe:?}"),
-    }
-}
 
 /// A network on every backend, with arrays for it.
 struct Trial {

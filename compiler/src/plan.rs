@@ -91,7 +91,7 @@ fn lifetimes(fused: &Fused) -> Vec<(usize, usize)> {
 /// Plans the memory of fused kernels.
 pub fn plan(fused: &Fused, parameters: &ParameterLayout) -> Plan {
     let lives = lifetimes(fused);
-    // Memory in use: offset, elements, last kernel.
+    // Memory in use, in order: offset, elements, last kernel.
     let mut used: Vec<(usize, usize, usize)> = Vec::new();
     let mut arena = 0;
     let mut order: Vec<usize> = (0..fused.tensors.len()).collect();
@@ -108,16 +108,16 @@ pub fn plan(fused: &Fused, parameters: &ParameterLayout) -> Plan {
             Home::Arena => {
                 let (first, last) = lives[tensor];
                 used.retain(|(_, _, until)| *until >= first);
-                used.sort_unstable();
                 let elements = layout.elements.next_multiple_of(ALIGNMENT);
-                let mut offset = 0;
+                let (mut offset, mut place) = (0, 0);
                 for (start, size, _) in &used {
                     if offset + elements <= *start {
                         break;
                     }
                     offset = start + size;
+                    place += 1;
                 }
-                used.push((offset, elements, last));
+                used.insert(place, (offset, elements, last));
                 arena = arena.max(offset + elements);
                 Place { region: Region::Arena, offset }
             }

@@ -224,19 +224,22 @@ fn run(
 const CANARY: u32 = 0x7FC0_0BAD;
 const MARGIN: usize = 64;
 
-fn bits(value: &Value<f32>) -> Vec<u32> {
+/// The elements as they lie in memory, dense and row-major.
+pub fn bits(value: &Value<f32>) -> Vec<u32> {
     match value {
         Value::Real(_) => value.reals().iter().map(|x| x.to_bits()).collect(),
         Value::Index(_) => value.indices().to_vec(),
     }
 }
 
-fn unpadded(memory: &[u32], layout: &Layout) -> Vec<f32> {
+/// The elements out of memory that lies by a layout.
+pub fn unpadded(memory: &[u32], layout: &Layout) -> Vec<f32> {
     let count: usize = layout.sizes.iter().product();
     (0..count).map(|i| f32::from_bits(memory[place(i, layout)])).collect()
 }
 
-fn padded(array: &ArrayD<f32>, layout: &Layout) -> Vec<u32> {
+/// The elements as they lie in memory by a layout, and canaries between them.
+pub fn padded(array: &ArrayD<f32>, layout: &Layout) -> Vec<u32> {
     let mut memory = vec![CANARY; layout.elements];
     for (i, x) in array.iter().enumerate() {
         memory[place(i, layout)] = x.to_bits();

@@ -16,6 +16,7 @@ use bilro_compiler::ops::{AttributeValue, Attributes};
 use bilro_compiler::shape::{Dim, Shape, Type};
 use ndarray::{ArrayD, IxDyn};
 use proptest::prelude::*;
+use proptest::test_runner::{RngAlgorithm, TestError, TestRng, TestRunner};
 
 /// Around the vectors' widths, and where tiles end.
 const SIZES: [usize; 8] = [1, 3, 4, 5, 15, 16, 17, 33];
@@ -71,6 +72,32 @@ pub fn recipes(batch: usize, size: usize, steps: usize) -> impl Strategy<Value =
         }
         Recipe { batch, seed, inputs, steps, loss, sums, outputs }
     })
+}
+
+/// Tries a test on so many recipes: others with `BILRO_SEED=n`, and another
+/// number of them with `PROPTEST_CASES=n`.
+///
+/// # Panics
+/// Where it fails for one: with the seed, and the smallest such recipe that is
+/// found.
+pub fn for_recipes(
+    cases: u32,
+    recipes: impl Strategy<Value = Recipe>,
+    test: impl Fn(Recipe) -> Result<(), TestCaseError>,
+) {
+    let seed = std::env::var("BILRO_SEED").map_or(1, |seed| seed.parse().expect("a number"));
+    let mut config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    if std::env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = cases;
+    }
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&u64::to_le_bytes(seed));
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    match TestRunner::new_with_rng(config, rng).run(&recipes, test) {
+        Ok(()) => {}
+        Err(TestError::Abort(reason)) => panic!("BILRO_SEED={seed}: {reason}"),
+        Err(TestError::Fail(reason, recipe)) => panic!("BILRO_SEED={seed}: {reason}\n{recipe:?}"),
+    }
 }
 
 /// A network from a recipe, and how it was built.

@@ -16,19 +16,18 @@
 mod instructions;
 mod loops;
 
-use std::collections::HashMap;
-
 use cranelift_codegen::ir::types::{F32, F32X4, I32X4, I64};
 use cranelift_codegen::ir::{
     AbiParam, Endianness, GlobalValue, InstBuilder, MemFlagsData, Signature, Type, Value,
 };
 use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
 use cranelift_frontend::FunctionBuilder;
+use rustc_hash::FxHashMap;
 
 use super::liveness;
 use super::pointers::{Base, Pointer, Tensors};
 use crate::error::Error;
-use crate::kernel::program::{Program, Register, Statement};
+use crate::kernel::program::{Operands, Program, Register, Statement};
 use crate::kernel::scalar::Kind;
 use crate::plan::{Place, Region};
 
@@ -39,7 +38,7 @@ const LANES: usize = 4;
 #[derive(Default)]
 pub struct Pool {
     lanes: Vec<[u32; LANES]>,
-    known: HashMap<[u32; LANES], i32>,
+    known: FxHashMap<[u32; LANES], i32>,
 }
 
 impl Pool {
@@ -87,7 +86,7 @@ pub fn emit(
         return Err(Error::Codegen("a kernel takes three arguments".into()));
     };
 
-    let mut pointers = HashMap::new();
+    let mut pointers = FxHashMap::default();
     for pointer in tensors.needed(&program.body)? {
         let value = match pointer.base {
             Base::Zero => builder.ins().iconst(I64, 0),
@@ -154,14 +153,14 @@ struct Emitter<'a, 'b> {
     pool: &'a mut Pool,
     constants: Value,
     range: (Value, Value),
-    last_reads: Vec<Vec<Register>>,
+    last_reads: Vec<Operands>,
     /// The number of the next instruction.
     next: usize,
     held: Vec<Held>,
     /// The registers that are [`Held::Late`], and some that were.
     late: Vec<Register>,
     /// The pointers as they are in this iteration of the loops around.
-    pointers: HashMap<Pointer, Value>,
+    pointers: FxHashMap<Pointer, Value>,
 }
 
 /// The memory is there, at any multiple of four bytes.

@@ -3,15 +3,13 @@
 //! Takes a verified [`Program`]. Instructions are numbered as they stand in the
 //! text; an emitter that walks the text in order counts along.
 
-use std::collections::BTreeSet;
-
-use crate::kernel::program::{Count, Loop, Program, Register, Statement};
+use crate::kernel::program::{Count, Loop, Operands, Program, Register, Statement};
 
 /// What each instruction ends.
 #[derive(Default)]
 pub(super) struct Lives {
     /// The registers that it is the last to read.
-    pub last_reads: Vec<Vec<Register>>,
+    pub last_reads: Vec<Operands>,
     /// Whether nobody reads what it writes.
     pub unread: Vec<bool>,
 }
@@ -19,41 +17,40 @@ pub(super) struct Lives {
 /// Where the lives of registers end.
 pub(super) fn lives(program: &Program) -> Lives {
     let count = count(&program.body);
-    let mut lives = Lives { last_reads: vec![Vec::new(); count], unread: vec![false; count] };
-    walk(&program.body, 0, &mut vec![false; program.registers.len()], &mut lives);
+    let mut lives =
+        Lives { last_reads: vec![Operands::default(); count], unread: vec![false; count] };
+    walk(&program.body, count, &mut vec![false; program.registers.len()], &mut lives);
     lives
 }
 
 /// For each instruction, the registers that it is the last to read.
-pub(super) fn last_reads(program: &Program) -> Vec<Vec<Register>> {
+pub(super) fn last_reads(program: &Program) -> Vec<Operands> {
     lives(program).last_reads
 }
 
-/// The registers that a loop's body reads before it writes them and also
+/// The registers that a loop's body, of a program, reads before it writes them and also
 /// writes: what an iteration takes over from the one before.
-pub(super) fn carried(body: &[Statement]) -> Vec<Register> {
-    let (mut written, mut exposed) = (BTreeSet::new(), BTreeSet::new());
-    scan(body, &mut written, &mut exposed);
-    exposed.intersection(&written).copied().collect()
+pub(super) fn carried(program: &Program, body: &[Statement]) -> Vec<Register> {
+    let (written, exposed) = scan(program, body);
+    where_set(written.into_iter().zip(exposed).map(|(written, exposed)| written && exposed))
 }
 
-/// The registers that are written somewhere in `body`.
-pub(super) fn written(body: &[Statement]) -> BTreeSet<Register> {
-    let (mut written, mut exposed) = (BTreeSet::new(), BTreeSet::new());
-    scan(body, &mut written, &mut exposed);
-    written
+/// The registers that are written somewhere in a part of a program.
+pub(super) fn written(program: &Program, body: &[Statement]) -> Vec<Register> {
+    where_set(scan(program, body).0.into_iter())
 }
 
-fn scan(body: &[Statement], written: &mut BTreeSet<Register>, exposed: &mut BTreeSet<Register>) {
-    for statement in body {
-        match statement {
-            Statement::Loop(l) => scan(&l.body, written, exposed),
-            Statement::Do(instruction) => {
-                exposed.extend(instruction.read().iter().filter(|r| !written.contains(r)));
-                written.extend(instruction.written());
-            }
-        }
-    }
+fn where_set(bits: impl Iterator<Item = bool>) -> Vec<Register> {
+    bits.enumerate().filter(|(_, set)| *set).map(|(r, _)| Register(r as u32)).collect()
+}
+
+/// For each register, whether a part of a program writes it, and whether it
+/// reads it before that.
+fn scan(program: &Program, body: &[Statement]) -> (Vec<bool>, Vec<bool>) {
+    let registers = program.registers.len();
+    let (mut written, mut exposed) = (vec![false; registers], vec![false; registers]);
+    expose(body, &mut written, &mut exposed);
+    (written, exposed)
 }
 
 /// How many instructions there are in the text.
@@ -67,20 +64,19 @@ pub(super) fn count(body: &[Statement]) -> usize {
 }
 
 /// Goes through `body` backwards. `live` says of each register whether it is
-/// needed after it, and comes to say whether it is needed before it; `first`
-/// numbers its first instruction.
-fn walk(body: &[Statement], first: usize, live: &mut Vec<bool>, lives: &mut Lives) {
-    let mut end = first + count(body);
+/// needed after it, and comes to say whether it is needed before it; `end`
+/// numbers the first instruction after it. Gives the number of its first.
+fn walk(body: &[Statement], mut end: usize, live: &mut Vec<bool>, lives: &mut Lives) -> usize {
     for statement in body.iter().rev() {
         match statement {
             Statement::Loop(Loop { count: iterations, body, .. }) => {
-                end -= count(body);
-                let after = live.clone();
+                let parallel = matches!(iterations, Count::Parallel { .. });
+                let after = parallel.then(|| live.clone());
                 // What the body reads from before it is needed again after it.
                 expose(body, &mut vec![false; live.len()], live);
-                walk(body, end, live, lives);
-                if matches!(iterations, Count::Parallel { .. }) {
-                    live.iter_mut().zip(after).for_each(|(live, after)| *live |= after);
+                end = walk(body, end, live, lives);
+                for (live, after) in live.iter_mut().zip(after.unwrap_or_default()) {
+                    *live |= after;
                 }
             }
             Statement::Do(instruction) => {
@@ -91,12 +87,13 @@ fn walk(body: &[Statement], first: usize, live: &mut Vec<bool>, lives: &mut Live
                 }
                 for r in instruction.read() {
                     if !std::mem::replace(&mut live[r.0 as usize], true) {
-                        lives.last_reads[end].push(r);
+                        lives.last_reads[end].push(*r);
                     }
                 }
             }
         }
     }
+    end
 }
 
 /// Adds what `body` reads before it writes it.

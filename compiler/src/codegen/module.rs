@@ -116,7 +116,9 @@ impl Executable {
         verify: bool,
         dump: Dump,
     ) -> Result<(Executable, Vec<(String, String)>), Error> {
-        let isa = native(verify || cfg!(debug_assertions), verify)?;
+        // Kernels of wide vectors leave it calls only.
+        let kernels = programs.iter().any(|p| p.lanes == Isa::CLIF.lanes);
+        let isa = native(kernels, verify || cfg!(debug_assertions), verify)?;
         let mut compiler = Compiler::new(isa, dump);
         let compiled = compiler.all(programs, places, regions);
         let Compiler { module, texts, code, pool, wide_constants, .. } = compiler;
@@ -471,20 +473,24 @@ fn parameters<const N: usize>(builder: &mut FunctionBuilder<'_>) -> [Value; N] {
 
 /// This machine's instruction set. Finding out what the processor has takes
 /// longer than compiling a small kernel, so it is done once.
-fn native(verify: bool, check_registers: bool) -> Result<OwnedTargetIsa, Error> {
-    static KNOWN: [OnceLock<Result<OwnedTargetIsa, String>>; 3] = [const { OnceLock::new() }; 3];
-    KNOWN[usize::from(verify) + usize::from(check_registers)]
-        .get_or_init(|| detect(verify, check_registers))
+fn native(kernels: bool, verify: bool, check_registers: bool) -> Result<OwnedTargetIsa, Error> {
+    static KNOWN: [OnceLock<Result<OwnedTargetIsa, String>>; 8] = [const { OnceLock::new() }; 8];
+    let bits = [kernels, verify, check_registers].map(usize::from);
+    KNOWN[bits[0] + 2 * bits[1] + 4 * bits[2]]
+        .get_or_init(|| detect(kernels, verify, check_registers))
         .clone()
         .map_err(Error::Codegen)
 }
 
-fn detect(verify: bool, check_registers: bool) -> Result<OwnedTargetIsa, String> {
+/// `kernels` says whether it is to compile kernels, not calls alone: then it
+/// takes its time for registers.
+fn detect(kernels: bool, verify: bool, check_registers: bool) -> Result<OwnedTargetIsa, String> {
     let on = |yes: bool| if yes { "true" } else { "false" };
     let mut flags = settings::builder();
     for (name, value) in [
         // See `clif` for why not `speed`.
         ("opt_level", "none"),
+        ("regalloc_algorithm", if kernels { "backtracking" } else { "single_pass" }),
         ("is_pic", "false"),
         ("use_colocated_libcalls", "false"),
         ("unwind_info", "false"),

@@ -64,6 +64,12 @@ impl<'a> Tensors<'a> {
 
     /// The pointer of an address, and the bytes from there.
     pub fn pointer(&self, address: &Address) -> Result<(Pointer, i32), Error> {
+        let (base, rest) = self.base(address)?;
+        Ok((Pointer { base, steps: ordered(&address.steps, 4) }, rest))
+    }
+
+    /// What an address's pointer starts from, and the bytes from the pointer.
+    pub fn base(&self, address: &Address) -> Result<(Base, i32), Error> {
         let tensor = self.tensors[address.tensor];
         let place = self
             .places
@@ -76,8 +82,7 @@ impl<'a> Tensors<'a> {
             .ok_or_else(|| Error::Codegen(format!("{:?} is not in the table", place.region)))?;
         let bytes = 4 * (place.offset + address.offset) as i64;
         let rest = bytes % SPAN;
-        let base = Base::Region(region, bytes - rest);
-        Ok((Pointer { base, steps: ordered(&address.steps, 4) }, rest as i32))
+        Ok((Base::Region(region, bytes - rest), rest as i32))
     }
 
     /// The pointers that are needed at the start of `body`, those of inner

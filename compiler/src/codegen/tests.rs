@@ -125,6 +125,7 @@ impl Writer {
 }
 
 fn apply(to: Register, scalar: Scalar, operands: Vec<Register>) -> Statement {
+    let operands = operands.into_iter().collect();
     Statement::Do(Instruction::Apply { to, scalar, operands })
 }
 

@@ -1,6 +1,6 @@
 //! Groups of nodes become kernels over tensors.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 use super::Fused;
 use super::group::{Group, Level, Space, level};
@@ -28,7 +28,7 @@ pub(super) fn emit(graph: Graph, groups: Vec<Group>) -> Fused {
 /// Which nodes have memory.
 struct Tensors {
     list: Vec<Tensor>,
-    of: HashMap<NodeId, usize>,
+    of: FxHashMap<NodeId, usize>,
     settings: Vec<&'static str>,
 }
 
@@ -36,7 +36,7 @@ impl Tensors {
     /// Leaves that are read, and computed nodes that are read outside of their
     /// group or are roots.
     fn new(g: &Graph, groups: &[Group]) -> Tensors {
-        let mut group_of = HashMap::new();
+        let mut group_of = FxHashMap::default();
         for (i, group) in groups.iter().enumerate() {
             group_of.extend(group.nodes.iter().map(|n| (*n, i)));
         }
@@ -62,14 +62,16 @@ impl Tensors {
         }
         wanted.sort_unstable();
         wanted.dedup();
-        let mut tensors = Tensors { list: Vec::new(), of: HashMap::new(), settings: Vec::new() };
+        let mut tensors =
+            Tensors { list: Vec::new(), of: FxHashMap::default(), settings: Vec::new() };
+        let assigned = g.roots().iter().filter_map(|(root, id)| match root {
+            Root::Assign(parameter) => Some((*id, *parameter)),
+            _ => None,
+        });
+        let assigned: FxHashMap<NodeId, usize> = assigned.collect();
         for node in wanted {
-            let assigned = g.roots().iter().find_map(|(root, id)| match root {
-                Root::Assign(parameter) if *id == node => Some(*parameter),
-                _ => None,
-            });
-            let home = match (g.op(node), assigned) {
-                (_, Some(parameter)) => Home::Parameter(parameter),
+            let home = match (g.op(node), assigned.get(&node)) {
+                (_, Some(parameter)) => Home::Parameter(*parameter),
                 (Op::Parameter(p), _) => Home::Parameter(p.index),
                 (Op::Input(input), _) => Home::Input(input.index),
                 (Op::Setting(setting), _) => {
@@ -101,7 +103,7 @@ struct Emission<'a> {
     group: &'a Group,
     formulas: Expressions,
     loads: Vec<Access>,
-    known: HashMap<NodeId, Expr>,
+    known: FxHashMap<NodeId, Expr>,
     /// Reductions in the order of their numbers, with their stage.
     reductions: Vec<(usize, Reduction, Expr)>,
     /// For each formula, the number of reduction stages before it.
@@ -118,7 +120,7 @@ impl<'a> Emission<'a> {
             group,
             formulas: Expressions::default(),
             loads: Vec::new(),
-            known: HashMap::new(),
+            known: FxHashMap::default(),
             reductions: Vec::new(),
             stages: Vec::new(),
             axes: Vec::new(),

@@ -7,9 +7,10 @@
 //! product or another shape needs it there, is read back rather than followed:
 //! so an activation's derivative is computed where it is used, not stored.
 
-use std::collections::{BTreeSet, HashMap};
+use rustc_hash::FxHashMap;
 
 use super::arrange::is_computed;
+use super::order::Order;
 use super::views::{Relation, base, real_sizes, relation};
 use crate::graph::{Graph, NodeId, Root};
 use crate::ops::reduce::{Axis, Reduction};
@@ -21,8 +22,8 @@ pub(super) struct Group {
     pub space: Space,
     /// In an order that respects dependencies.
     pub nodes: Vec<NodeId>,
-    /// Groups that must have run before.
-    after: BTreeSet<usize>,
+    /// Whether all of them are elementwise, in a space of rows.
+    is_map: bool,
 }
 
 /// Where the nodes of a group have their elements. Sizes leave out axes of
@@ -74,12 +75,15 @@ struct Grouping<'g> {
     /// For each node, whether it is a root.
     is_root: Vec<bool>,
     /// The parameter that a node's value overwrites.
-    assigns: HashMap<NodeId, usize>,
+    assigns: FxHashMap<NodeId, usize>,
     /// The leaf of each parameter.
-    parameters: HashMap<usize, NodeId>,
+    parameters: FxHashMap<usize, NodeId>,
     group_of: Vec<Option<usize>>,
+    /// By number; none where it has become part of another.
     groups: Vec<Option<Group>>,
-    relations: HashMap<NodeId, Relation>,
+    /// Which must run before which.
+    order: Order,
+    relations: FxHashMap<NodeId, Relation>,
 }
 
 impl<'g> Grouping<'g> {
@@ -88,7 +92,7 @@ impl<'g> Grouping<'g> {
         let computed: Vec<bool> =
             g.ids().map(|id| needed[id.index()] && is_computed(g, id)).collect();
         let mut uses = vec![Vec::new(); g.len()];
-        let mut relations = HashMap::new();
+        let mut relations = FxHashMap::default();
         for by in g.ids().filter(|id| computed[id.index()]) {
             for through in g.operands(by) {
                 uses[base(g, through).index()].push(Use { by, through });
@@ -96,7 +100,7 @@ impl<'g> Grouping<'g> {
             }
         }
         let mut is_root = vec![false; g.len()];
-        let mut assigns = HashMap::new();
+        let mut assigns = FxHashMap::default();
         for (root, id) in g.roots() {
             is_root[id.index()] = true;
             if let Root::Assign(parameter) = root {
@@ -120,6 +124,7 @@ impl<'g> Grouping<'g> {
             parameters,
             group_of,
             groups: Vec::new(),
+            order: Order::default(),
             relations,
         }
     }
@@ -211,17 +216,14 @@ impl<'g> Grouping<'g> {
     /// Whether a reduction can compute a value itself: the value's group does
     /// nothing else for anybody else.
     fn can_absorb(&self, value: NodeId, reduction: NodeId) -> bool {
-        let Some(group) = self.group_of[value.index()] else { return false };
-        let group = self.group(group);
-        let is_map = matches!(group.space, Space::Rows(_))
+        let Some(number) = self.group_of[value.index()] else { return false };
+        let group = self.group(number);
+        let inside = |u: &Use| self.group_of[u.by.index()] == Some(number) || u.by == reduction;
+        group.is_map
             && group.nodes.iter().all(|n| {
-                matches!(self.g.op(*n).lower(), Lowering::Elementwise(_))
+                !self.is_root[n.index()]
+                    && self.uses[n.index()].iter().all(inside)
                     && self.level(&group.space, *n) == Some(Level::Full)
-            });
-        is_map
-            && group.nodes.iter().all(|n| {
-                let inside = |u: &Use| group.nodes.contains(&u.by) || u.by == reduction;
-                !self.is_root[n.index()] && self.uses[n.index()].iter().all(inside)
             })
     }
 
@@ -243,7 +245,9 @@ impl<'g> Grouping<'g> {
                 Space::Rows(real_sizes(self.g, id))
             }
         };
-        self.groups.push(Some(Group { space, nodes: Vec::new(), after: BTreeSet::new() }));
+        let is_map = matches!(space, Space::Rows(_));
+        self.groups.push(Some(Group { space, nodes: Vec::new(), is_map }));
+        self.order.add();
         self.join(id, self.groups.len() - 1);
     }
 
@@ -284,13 +288,13 @@ impl<'g> Grouping<'g> {
             }
         }
         // Plain maps join others, not the other way round.
-        candidates.sort_by_key(|group| self.is_map(*group));
+        candidates.sort_by_key(|group| self.group(*group).is_map);
         let chosen = *candidates.first()?;
         for other in &candidates[1..] {
             // What runs after the other would run after the node's own group.
             let awaited = self.before(id).into_iter().any(|x| {
                 let group = self.group_of[x.index()];
-                group.is_some_and(|h| h != chosen && self.group(h).after.contains(other))
+                group.is_some_and(|h| h != chosen && self.order.is_before(*other, h))
             });
             if !awaited && self.can_merge(*other, chosen) {
                 self.merge(*other, chosen);
@@ -299,71 +303,56 @@ impl<'g> Grouping<'g> {
         Some(chosen)
     }
 
-    fn is_map(&self, group: usize) -> bool {
-        let group = self.group(group);
-        let elementwise = |n: &NodeId| matches!(self.g.op(*n).lower(), Lowering::Elementwise(_));
-        matches!(group.space, Space::Rows(_)) && group.nodes.iter().all(elementwise)
+    fn is_elementwise(&self, id: NodeId) -> bool {
+        matches!(self.g.op(id).lower(), Lowering::Elementwise(_))
     }
 
     /// Whether a node's other operands and whatever must come before it are
     /// there before a group runs, or are handed on inside.
     fn can_join(&self, id: NodeId, group: usize) -> bool {
-        let own = self.group(group);
+        let space = &self.group(group).space;
         let inside = |node: NodeId| self.group_of[node.index()] == Some(group);
         let before = self.before(id);
         let no_cycle = before.iter().all(|x| {
-            inside(*x)
-                || self.group_of[x.index()].is_some_and(|h| !self.group(h).after.contains(&group))
+            inside(*x) || self.group_of[x.index()].is_some_and(|h| !self.order.is_before(group, h))
         });
         // A reduction's own operand has been checked by who asks.
         let is_reduction = matches!(self.g.op(id).lower(), Lowering::Reduction(..));
-        let handed_on = is_reduction
-            || self.g.operands(id).into_iter().all(|operand| {
-                !inside(base(self.g, operand)) || self.connects(&own.space, id, operand)
-            });
-        no_cycle && handed_on && self.overwrites_in_place(id, own, std::iter::once(id))
+        let handed_on =
+            is_reduction
+                || self.g.operands(id).into_iter().all(|operand| {
+                    !inside(base(self.g, operand)) || self.connects(space, id, operand)
+                });
+        no_cycle && handed_on && self.overwrites_in_place(id, space, |by| by == id || inside(by))
     }
 
-    /// Whether all who read what `id` overwrites, as far as they are in the
+    /// Whether all who read what `id` overwrites, as far as they are in its
     /// group, read each element where it is overwritten.
     fn overwrites_in_place(
         &self,
         id: NodeId,
-        group: &Group,
-        others: impl Iterator<Item = NodeId> + Clone,
+        space: &Space,
+        inside: impl Fn(NodeId) -> bool,
     ) -> bool {
         self.readers(id).iter().all(|u| {
-            let inside = group.nodes.contains(&u.by) || others.clone().any(|o| o == u.by);
-            let elementwise = matches!(self.g.op(u.by).lower(), Lowering::Elementwise(_));
-            !inside
-                || (elementwise
+            !inside(u.by)
+                || (self.is_elementwise(u.by)
                     && self.relation(u.through) == Relation::Same
-                    && self.level(&group.space, u.by) == self.level(&group.space, id))
+                    && self.level(space, u.by) == self.level(space, id))
         })
     }
 
     fn join(&mut self, id: NodeId, group: usize) {
-        let mut after: BTreeSet<usize> = BTreeSet::new();
         for x in self.before(id) {
             if let Some(h) = self.group_of[x.index()].filter(|h| *h != group) {
-                after.insert(h);
-                after.extend(&self.group(h).after);
+                self.order.require(h, group);
             }
         }
         self.group_of[id.index()] = Some(group);
-        self.groups[group].as_mut().expect("checked").nodes.push(id);
-        self.run_after(group, after);
-    }
-
-    /// Adds to what must run before a group, and before all that run after it.
-    fn run_after(&mut self, group: usize, after: BTreeSet<usize>) {
-        for (i, other) in self.groups.iter_mut().enumerate() {
-            if let Some(other) = other
-                && (i == group || other.after.contains(&group))
-            {
-                other.after.extend(&after);
-            }
-        }
+        let elementwise = self.is_elementwise(id);
+        let group = self.groups[group].as_mut().expect("checked");
+        group.nodes.push(id);
+        group.is_map &= elementwise;
     }
 
     /// Whether a group can become part of another: no third would have to run
@@ -372,23 +361,17 @@ impl<'g> Grouping<'g> {
         let (a, b) = (self.group(from), self.group(into));
         let spaces_agree = match (&a.space, &b.space) {
             (Space::Rows(x), Space::Rows(y)) => x == y,
-            (Space::Rows(x), Space::Product(y)) => x == y && self.is_map(from),
+            (Space::Rows(x), Space::Product(y)) => x == y && a.is_map,
             (Space::Rows(x), Space::Columns(y, axis)) => {
                 let mut left = y.clone();
                 left.remove(*axis);
-                *x == left && self.is_map(from)
+                *x == left && a.is_map
             }
             _ => false,
         };
         // Maps that have one element for each row mean another axis there.
         let one_level = matches!(b.space, Space::Rows(_))
             || a.nodes.iter().all(|n| self.level(&a.space, *n) == Some(Level::Full));
-        let between = |x: usize, y: usize| {
-            self.groups.iter().enumerate().any(|(k, group)| {
-                let Some(group) = group else { return false };
-                k != x && k != y && group.after.contains(&x) && self.group(y).after.contains(&k)
-            })
-        };
         let connected = |group: &Group, other: usize| {
             group.nodes.iter().all(|n| {
                 self.g.operands(*n).into_iter().all(|operand| {
@@ -397,34 +380,29 @@ impl<'g> Grouping<'g> {
                 })
             })
         };
-        let in_place = |x: &Group, y: &Group| {
-            x.nodes.iter().all(|n| {
-                self.overwrites_in_place(
-                    *n,
-                    &Group { space: b.space.clone(), ..y.clone() },
-                    std::iter::empty(),
-                )
-            })
+        let in_place = |group: &Group, other: usize| {
+            let inside = |by: NodeId| self.group_of[by.index()] == Some(other);
+            group.nodes.iter().all(|n| self.overwrites_in_place(*n, &b.space, inside))
         };
         spaces_agree
             && one_level
-            && !between(from, into)
-            && !between(into, from)
+            && !self.order.has_between(from, into)
+            && !self.order.has_between(into, from)
             && connected(a, into)
             && connected(b, from)
-            && in_place(a, b)
-            && in_place(b, a)
-            && self.reads_no_factor(a, b)
+            && in_place(a, into)
+            && in_place(b, from)
+            && self.reads_no_factor(from, b)
     }
 
     /// Whether a product's factors are not written by what joins it.
-    fn reads_no_factor(&self, from: &Group, into: &Group) -> bool {
+    fn reads_no_factor(&self, from: usize, into: &Group) -> bool {
         let factors = into.nodes.iter().filter(|n| {
             matches!(self.g.op(**n).lower(), Lowering::Contraction(_) | Lowering::Reduction(..))
         });
         factors.flat_map(|n| self.g.operands(*n)).all(|operand| {
             let value = base(self.g, operand);
-            !from.nodes.contains(&value)
+            self.group_of[value.index()] != Some(from)
         })
     }
 
@@ -433,31 +411,22 @@ impl<'g> Grouping<'g> {
         for n in &moved.nodes {
             self.group_of[n.index()] = Some(into);
         }
-        let mut after = moved.after;
-        after.remove(&into);
         let target = self.groups[into].as_mut().expect("checked");
         // Both lists respect dependencies; by number, so does the union.
         target.nodes.extend(moved.nodes);
         target.nodes.sort_unstable();
-        target.after.remove(&from);
-        for group in self.groups.iter_mut().flatten() {
-            if group.after.remove(&from) {
-                group.after.insert(into);
-            }
-        }
-        after.extend(self.group(into).after.clone());
-        self.run_after(into, after);
+        target.is_map &= moved.is_map;
+        self.order.merge(from, into);
     }
 
     /// Maps that are left on their own join the group that computes one of
     /// their operands, which saves reading it back.
     fn absorb_maps(&mut self) {
         for from in 0..self.groups.len() {
-            if self.groups[from].is_none() || !self.is_map(from) {
+            let Some(group) = self.groups[from].as_ref().filter(|group| group.is_map) else {
                 continue;
-            }
-            let operands: Vec<NodeId> =
-                self.group(from).nodes.iter().flat_map(|n| self.g.operands(*n)).collect();
+            };
+            let operands = group.nodes.iter().flat_map(|n| self.g.operands(*n));
             let target = operands.into_iter().find_map(|operand| {
                 let into = self.group_of[base(self.g, operand).index()]?;
                 (into != from && self.can_merge(from, into)).then_some(into)
@@ -473,8 +442,13 @@ impl<'g> Grouping<'g> {
     fn absorb_column_sums(&mut self) {
         for from in 0..self.groups.len() {
             let Some(value) = self.column_sum(from) else { continue };
-            let into = (0..self.groups.len())
-                .find(|into| self.sums_over_batch(*into, value) && self.runs_beside(from, *into));
+            let products = self.uses[value.index()].iter().map(|u| u.by);
+            let into = products
+                .filter(|product| self.sums_over_batch(*product, value))
+                .filter_map(|product| self.group_of[product.index()])
+                .find(|into| {
+                    !self.order.is_before(from, *into) && !self.order.is_before(*into, from)
+                });
             if let Some(into) = into {
                 self.merge(from, into);
             }
@@ -497,46 +471,20 @@ impl<'g> Grouping<'g> {
         (outer && over_batch).then(|| self.g.operands(sum)[0])
     }
 
-    /// Whether a group is of a product of two axes that sums over the batch, with
+    /// Whether a node is a product with two axes that sums over the batch, with
     /// a value for its second factor.
-    fn sums_over_batch(&self, group: usize, value: NodeId) -> bool {
-        let Some(group) = &self.groups[group] else { return false };
-        let product = |n: &NodeId| match self.g.op(*n) {
-            Op::Contract(contract) => {
-                contract.over_batch
-                    && contract.shared.is_empty()
-                    && contract.contracted.is_empty()
-                    && self.g.operands(*n)[1] == value
-            }
-            _ => false,
-        };
-        let columns = real_sizes(self.g, value).len() == 2;
-        matches!(&group.space, Space::Product(sizes) if sizes.len() == 2)
-            && columns
-            && group.nodes.iter().any(product)
+    fn sums_over_batch(&self, node: NodeId, value: NodeId) -> bool {
+        let Op::Contract(contract) = self.g.op(node) else { return false };
+        contract.over_batch
+            && contract.shared.is_empty()
+            && contract.contracted.is_empty()
+            && self.g.operands(node)[1] == value
+            && real_sizes(self.g, node).len() == 2
+            && real_sizes(self.g, value).len() == 2
     }
 
-    /// Whether nothing has to run between two groups that hand nothing to each
-    /// other.
-    fn runs_beside(&self, x: usize, y: usize) -> bool {
-        !self.group(x).after.contains(&y) && !self.group(y).after.contains(&x)
-    }
-
-    fn in_order(self) -> Vec<Group> {
-        let mut left: Vec<(usize, Group)> =
-            self.groups.into_iter().enumerate().filter_map(|(i, g)| Some((i, g?))).collect();
-        let mut order: Vec<Group> = Vec::new();
-        let mut done: BTreeSet<usize> = BTreeSet::new();
-        while !left.is_empty() {
-            let next = left
-                .iter()
-                .position(|(_, group)| group.after.is_subset(&done))
-                .expect("groups are joined only where that makes no cycle");
-            let (i, group) = left.remove(next);
-            done.insert(i);
-            order.push(group);
-        }
-        order
+    fn in_order(mut self) -> Vec<Group> {
+        self.order.sorted().into_iter().filter_map(|i| self.groups[i].take()).collect()
     }
 }
 

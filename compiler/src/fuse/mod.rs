@@ -8,12 +8,13 @@
 //! - `group` decides which nodes go together: bias and activation onto
 //!   a product, an activation's derivative onto the product that follows it
 //!   backwards, an update onto the product that makes the gradient, all that
-//!   happens to a row in one kernel;
+//!   happens to a row in one kernel; `order` keeps what must run before what;
 //! - `emit` writes each group down as a kernel.
 
 mod arrange;
 mod emit;
 mod group;
+mod order;
 mod views;
 
 use crate::graph::Graph;

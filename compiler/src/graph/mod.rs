@@ -13,12 +13,12 @@ mod dot;
 mod print;
 mod verify;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
+use rustc_hash::FxHashMap;
 
 use crate::error::Mistake;
 use crate::ops::Op;
@@ -61,13 +61,13 @@ pub struct Graph {
     nodes: DiGraph<Node, u32>,
     batch: usize,
     roots: Vec<(Root, NodeId)>,
-    known: HashMap<(Op, Vec<NodeId>), NodeId>,
+    known: FxHashMap<(Op, Vec<NodeId>), NodeId>,
 }
 
 impl Graph {
     /// An empty graph for batches of `batch` examples.
     pub fn new(batch: usize) -> Graph {
-        Graph { nodes: DiGraph::default(), batch, roots: Vec::new(), known: HashMap::new() }
+        Graph { nodes: DiGraph::default(), batch, roots: Vec::new(), known: FxHashMap::default() }
     }
 
     /// The same graph for another number of examples.
@@ -237,19 +237,20 @@ impl Graph {
         let op = op.into();
         let ty = match self.infer(&op, operands) {
             Ok(ty) => ty,
-            Err(mistake) => panic!("a pass of the compiler built a wrong node: {mistake}"),
+            Err(mistake) => {
+                let labels: Vec<_> = operands.iter().map(|x| self.label(*x)).collect();
+                let x = labels.join(", ");
+                panic!("a pass of the compiler built a wrong node on {x}: {mistake}")
+            }
         };
         self.insert(op, operands.to_vec(), ty)
     }
 
-    /// The type that an operation has on operands of this graph.
+    /// The type that an operation has on operands of this graph, which a
+    /// mistake does not name: passes make none.
     fn infer(&self, op: &Op, operands: &[NodeId]) -> Result<Type, Mistake> {
-        let labels: Vec<_> = operands.iter().map(|x| self.label(*x)).collect();
-        let arguments: Vec<_> = operands
-            .iter()
-            .zip(&labels)
-            .map(|(x, name)| Argument { name, ty: self.ty(*x) })
-            .collect();
+        let arguments: Vec<_> =
+            operands.iter().map(|x| Argument { name: "operand", ty: self.ty(*x) }).collect();
         // A bound graph has no symbols; one with symbols has had its facts
         // recorded when the call was made.
         op.shape(&arguments, &mut Facts::default())

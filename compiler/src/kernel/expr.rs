@@ -4,7 +4,7 @@
 //! The same formula is never there twice, so that what two results share is
 //! computed once.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 use super::scalar::{Kind, Scalar};
 
@@ -33,7 +33,7 @@ pub enum Term {
 #[derive(Clone, Default, Debug)]
 pub struct Expressions {
     terms: Vec<Term>,
-    known: HashMap<Term, Expr>,
+    known: FxHashMap<Term, Expr>,
 }
 
 macro_rules! operations {

@@ -34,7 +34,7 @@ pub struct Program {
 }
 
 /// A virtual register.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, Default)]
 pub struct Register(pub u32);
 
 /// A loop's counter.
@@ -153,7 +153,7 @@ pub enum Instruction {
         /// The operation.
         scalar: Scalar,
         /// Read.
-        operands: Vec<Register>,
+        operands: Operands,
     },
     /// The first lanes of a register, and the same bits in the others.
     Keep {
@@ -193,18 +193,68 @@ impl Instruction {
     }
 
     /// The registers that it reads.
-    pub fn read(&self) -> Vec<Register> {
+    pub fn read(&self) -> &[Register] {
         match self {
             Instruction::Constant { .. }
             | Instruction::Load { .. }
             | Instruction::Prefetch { .. }
-            | Instruction::Position { .. } => Vec::new(),
+            | Instruction::Position { .. } => &[],
             Instruction::Copy { from, .. }
             | Instruction::Store { from, .. }
             | Instruction::Keep { from, .. }
-            | Instruction::Rotate { from, .. } => vec![*from],
-            Instruction::Apply { operands, .. } => operands.clone(),
+            | Instruction::Rotate { from, .. } => std::slice::from_ref(from),
+            Instruction::Apply { operands, .. } => operands,
         }
+    }
+}
+
+/// The operands of an operation, in the instruction itself: most instructions
+/// are operations, and memory for each would be a good part of lowering.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct Operands {
+    registers: [Register; MOST_OPERANDS],
+    count: usize,
+}
+
+/// No operation has more.
+const MOST_OPERANDS: usize = 3;
+
+impl Operands {
+    /// # Panics
+    /// Where there are as many as any operation has.
+    pub(crate) fn push(&mut self, register: Register) {
+        self.registers[self.count] = register;
+        self.count += 1;
+    }
+}
+
+impl FromIterator<Register> for Operands {
+    /// # Panics
+    /// Where there are more than any operation has.
+    fn from_iter<I: IntoIterator<Item = Register>>(from: I) -> Operands {
+        let mut operands = Operands::default();
+        from.into_iter().for_each(|register| operands.push(register));
+        operands
+    }
+}
+
+impl<const N: usize> From<[Register; N]> for Operands {
+    fn from(registers: [Register; N]) -> Operands {
+        registers.into_iter().collect()
+    }
+}
+
+impl std::ops::Deref for Operands {
+    type Target = [Register];
+
+    fn deref(&self) -> &[Register] {
+        &self.registers[..self.count]
+    }
+}
+
+impl fmt::Debug for Operands {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self[..].fmt(f)
     }
 }
 

@@ -135,13 +135,13 @@ impl Checker<'_> {
         {
             return Err("every thread would store it".into());
         }
-        for r in instruction.read().into_iter().chain(instruction.written()) {
+        for r in instruction.read().iter().copied().chain(instruction.written()) {
             if r.0 as usize >= self.program.registers.len() {
                 return Err(format!("there is no r{}", r.0));
             }
         }
         for r in instruction.read() {
-            if !self.written.contains(&r) {
+            if !self.written.contains(r) {
                 return Err(format!("r{} may be read before it is written", r.0));
             }
         }
@@ -271,7 +271,7 @@ mod tests {
     }
 
     fn negate(to: u32, from: u32) -> Statement {
-        let operands = vec![Register(from)];
+        let operands = [Register(from)].into();
         Statement::Do(Instruction::Apply { to: Register(to), scalar: Scalar::Neg, operands })
     }
 

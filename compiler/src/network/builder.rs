@@ -1,5 +1,7 @@
 //! The builder of networks: see [`Builder`].
 
+use std::collections::BTreeMap;
+
 use super::{Init, Input, Layer, Network, Parameter};
 use crate::error::{Error, Mistake, nearest};
 use crate::graph::{Graph, NodeId, Root};
@@ -22,6 +24,8 @@ pub struct Builder {
     facts: Facts,
     /// Names that layers without one must not take.
     reserved: Vec<String>,
+    /// For each kind of layer, the number in the last name that it was given.
+    numbers: BTreeMap<String, usize>,
     /// Counts declarations, so that what is made at first use keeps its place.
     declared: usize,
 }
@@ -63,6 +67,7 @@ impl Builder {
             layers: Vec::new(),
             facts: Facts::default(),
             reserved: Vec::new(),
+            numbers: BTreeMap::new(),
             declared: 0,
         }
     }
@@ -202,14 +207,17 @@ impl Builder {
         self.reserved.push(name.into());
     }
 
-    fn free_name(&self, kind: &str) -> String {
+    fn free_name(&mut self, kind: &str) -> String {
         let stem = kind.to_lowercase();
-        (1..)
-            .map(|i| format!("{stem}{i}"))
-            .find(|name| {
-                self.layers.iter().all(|l| l.name != *name) && !self.reserved.contains(name)
-            })
-            .expect("there are more numbers than layers")
+        let number = self.numbers.entry(stem.clone()).or_default();
+        // Names that were taken are taken still.
+        loop {
+            *number += 1;
+            let name = format!("{stem}{number}");
+            if self.layers.iter().all(|l| l.name != name) && !self.reserved.contains(&name) {
+                return name;
+            }
+        }
     }
 
     /// A layer's name.

@@ -7,7 +7,7 @@ use cranelift_codegen::ir::{InstBuilder, Value};
 use super::{Emitter, Held, LANES, Load, memory, vector};
 use crate::codegen::pointers::Pointer;
 use crate::error::Error;
-use crate::kernel::program::{Instruction, Register};
+use crate::kernel::program::{Instruction, Operands, Register};
 use crate::kernel::scalar::Scalar;
 
 impl Emitter<'_, '_> {
@@ -165,8 +165,7 @@ impl Emitter<'_, '_> {
     /// Operands that may be exchanged, in the better order: what comes from
     /// memory second; first, for a sum of products, what is needed no longer,
     /// because x86's instruction overwrites it.
-    fn ordered(&self, scalar: Scalar, operands: &[Register]) -> Vec<Register> {
-        let mut operands = operands.to_vec();
+    fn ordered(&self, scalar: Scalar, operands: &[Register]) -> Operands {
         let exchange = match scalar {
             Scalar::Add
             | Scalar::Mul
@@ -181,10 +180,8 @@ impl Emitter<'_, '_> {
             }
             _ => false,
         };
-        if exchange {
-            operands.swap(0, 1);
-        }
-        operands
+        let order = if exchange { [1, 0, 2] } else { [0, 1, 2] };
+        order.into_iter().filter_map(|i| operands.get(i).copied()).collect()
     }
 }
 

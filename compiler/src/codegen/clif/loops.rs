@@ -1,10 +1,9 @@
 //! Loops, and the pointers that move with them.
 
-use std::collections::HashMap;
-
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, Value};
+use rustc_hash::FxHashMap;
 
 use super::{Emitter, Held, vector};
 use crate::codegen::liveness;
@@ -37,7 +36,7 @@ impl Emitter<'_, '_> {
         }
 
         let inductions = self.inductions(l)?;
-        let carried = liveness::carried(&l.body);
+        let carried = liveness::carried(self.program, &l.body);
         let mut initial: Vec<Value> = inductions.moving.iter().map(|m| m.start).collect();
         for r in &carried {
             let value = self.read(*r);
@@ -46,7 +45,7 @@ impl Emitter<'_, '_> {
         // A parallel loop may be skipped: what it changes meets what was before.
         let mut kept = Vec::new();
         if parallel {
-            for r in liveness::written(&l.body) {
+            for r in liveness::written(self.program, &l.body) {
                 if !matches!(self.held[r.0 as usize], Held::Nothing) {
                     kept.push((r, self.read(r)));
                 }
@@ -110,7 +109,7 @@ impl Emitter<'_, '_> {
     }
 
     fn after_parallel(&mut self, l: &Loop, kept: &[(Register, Value)], exit: Block) {
-        for r in liveness::written(&l.body) {
+        for r in liveness::written(self.program, &l.body) {
             self.held[r.0 as usize] = Held::Nothing;
         }
         for (r, _) in kept {
@@ -123,12 +122,12 @@ impl Emitter<'_, '_> {
     /// where one of them ends.
     fn inductions(&mut self, l: &Loop) -> Result<Inductions, Error> {
         let needed = self.tensors.needed(&l.body)?;
-        let mut steps: HashMap<i64, usize> = HashMap::new();
+        let mut steps: FxHashMap<i64, usize> = FxHashMap::default();
         for pointer in &needed {
             *steps.entry(pointer.step(l.counter)).or_default() += 1;
         }
         let mut moving: Vec<Moving> = Vec::new();
-        let mut shared: HashMap<i64, usize> = HashMap::new();
+        let mut shared: FxHashMap<i64, usize> = FxHashMap::default();
         let mut pointers = Vec::new();
         for pointer in needed {
             let start = self.pointers[&pointer.outside(l.counter)];

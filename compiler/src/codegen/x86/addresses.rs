@@ -1,14 +1,13 @@
 //! Pointers and counters: in general registers, or on the stack.
 
-use std::collections::{BTreeMap, HashMap};
-
 use iced_x86::{Code, Register as Reg};
+use rustc_hash::FxHashMap;
 
 use super::Emitter;
 use super::assembler::{Memory, Operand};
 use crate::codegen::pointers::{Base, Pointer, Tensors};
 use crate::error::Error;
-use crate::kernel::program::{Count, Counter, Instruction, Loop, Statement};
+use crate::kernel::program::{Address, Count, Counter, Instruction, Loop, Statement};
 
 /// A place in the program's pointers, and the bytes from there.
 pub(super) type Reach = (usize, i64);
@@ -56,10 +55,10 @@ impl Emitter<'_> {
     /// Gives homes to all items of an outermost loop, those of inner loops
     /// first.
     pub(super) fn settle(&mut self, l: &Loop) {
-        let mut weights = BTreeMap::new();
+        let mut weights = FxHashMap::default();
         self.weigh(l, 1, &mut self.next.clone(), &mut weights);
         let mut items: Vec<(Item, u64)> = weights.into_iter().collect();
-        items.sort_by_key(|(_, weight)| u64::MAX - weight);
+        items.sort_unstable_by_key(|(item, weight)| (u64::MAX - weight, *item));
         self.homes.clear();
         self.moving.clear();
         for (i, (item, _)) in items.into_iter().enumerate() {
@@ -80,7 +79,7 @@ impl Emitter<'_> {
     }
 
     /// How often the items of a loop, whose text begins at `at`, are needed.
-    fn weigh(&self, l: &Loop, times: u64, at: &mut usize, weights: &mut BTreeMap<Item, u64>) {
+    fn weigh(&self, l: &Loop, times: u64, at: &mut usize, weights: &mut FxHashMap<Item, u64>) {
         let inside = times.saturating_mul(10);
         if l.count != Count::Fixed(1) {
             *weights.entry(Item::Counter(l.counter)).or_default() += 2 * inside;
@@ -104,27 +103,36 @@ impl Emitter<'_> {
         tensors: &Tensors<'_>,
         text: &[&Instruction],
     ) -> Result<(Vec<Pointer>, Vec<Option<Reach>>), Error> {
-        let mut known: HashMap<Pointer, usize> = HashMap::new();
+        let mut known: FxHashMap<Pointer, usize> = FxHashMap::default();
         let mut pointers = Vec::new();
-        let mut addresses = Vec::new();
-        for instruction in text {
-            let (pointer, displacement) = match instruction {
-                Instruction::Load { from: address, .. }
-                | Instruction::Store { to: address, .. }
-                | Instruction::Prefetch { at: address } => tensors.pointer(address)?,
-                Instruction::Position { steps, .. } if !steps.is_empty() => {
-                    (Pointer::position(steps), 0)
-                }
-                _ => {
-                    addresses.push(None);
-                    continue;
-                }
-            };
-            let number = *known.entry(pointer).or_insert_with_key(|pointer| {
+        let mut addresses = Vec::with_capacity(text.len());
+        let mut number = |pointer: Pointer| {
+            *known.entry(pointer).or_insert_with_key(|pointer| {
                 pointers.push(pointer.clone());
                 pointers.len() - 1
+            })
+        };
+        // The pointers of the last addresses in each tensor: most have the same.
+        let mut last: FxHashMap<usize, (&Address, Base, usize)> = FxHashMap::default();
+        for instruction in text {
+            addresses.push(match instruction {
+                Instruction::Load { from: address, .. }
+                | Instruction::Store { to: address, .. }
+                | Instruction::Prefetch { at: address } => {
+                    let (base, displacement) = tensors.base(address)?;
+                    let found = last.get(&address.tensor);
+                    let number = match found.filter(|l| l.0.steps == address.steps && l.1 == base) {
+                        Some((_, _, number)) => *number,
+                        None => number(tensors.pointer(address)?.0),
+                    };
+                    last.insert(address.tensor, (address, base, number));
+                    Some((number, displacement.into()))
+                }
+                Instruction::Position { steps, .. } if !steps.is_empty() => {
+                    Some((number(Pointer::position(steps)), 0))
+                }
+                _ => None,
             });
-            addresses.push(Some((number, displacement.into())));
         }
         Ok((pointers, addresses))
     }
@@ -238,10 +246,12 @@ impl Emitter<'_> {
     /// Before a loop that has no other in it: a register for everything that
     /// it needs, as far as there are some that it does not.
     pub(super) fn borrow(&mut self, l: &Loop) -> Vec<Borrowed> {
-        let mut weights = BTreeMap::new();
+        let mut weights = FxHashMap::default();
         self.weigh(l, 1, &mut self.next.clone(), &mut weights);
+        let mut items: Vec<&Item> = weights.keys().collect();
+        items.sort_unstable();
         let mut borrowed = Vec::new();
-        for item in weights.keys() {
+        for item in items {
             let home = self.homes[item];
             let Home::Stack(at) = home else { continue };
             let taken = |r: Reg| self.homes.values().any(|h| *h == Home::Register(r));

@@ -1,9 +1,8 @@
 //! A list of instructions, then bytes. The constants that instructions read lie
 //! right behind the code.
 
-use std::collections::HashMap;
-
 use iced_x86::{Code, Encoder, Instruction, MemoryOperand, OpKind, Register as Reg};
+use rustc_hash::FxHashMap;
 
 use crate::error::Error;
 
@@ -61,7 +60,7 @@ pub(super) struct Assembler {
     items: Vec<Item>,
     labels: usize,
     pool: Vec<u32>,
-    known: HashMap<Vec<u32>, i64>,
+    known: FxHashMap<Vec<u32>, i64>,
     /// The first mistake: operands that are not the instruction's.
     mistake: Option<String>,
     last: Instruction,
@@ -77,6 +76,11 @@ macro_rules! with {
 }
 
 impl Assembler {
+    /// With room for a text of so many instructions of a program.
+    pub fn with_room(instructions: usize) -> Assembler {
+        Assembler { items: Vec::with_capacity(instructions + 64), ..Assembler::default() }
+    }
+
     with! {
         rr = with2(a: Reg, b: Reg);
         ri = with2(a: Reg, b: i32);
@@ -210,7 +214,9 @@ impl Assembler {
                 return Err(Error::Codegen(mistake.clone()));
             }
         }
-        let mut encoder = Encoder::new(64);
+        let items = before.items.len() + self.items.len() + after.items.len();
+        let mut encoder =
+            Encoder::try_with_capacity(64, BYTES_OF_AN_INSTRUCTION * items).map_err(refused)?;
         let mut labels = vec![None; self.labels];
         // Distances to fill in: where, the end of the instruction, to what.
         let (mut jumps, mut constants) = (Vec::new(), Vec::new());
@@ -281,6 +287,9 @@ impl Assembler {
         text
     }
 }
+
+/// Hardly any instruction has more.
+const BYTES_OF_AN_INSTRUCTION: usize = 10;
 
 fn write(bytes: &mut [u8], place: usize, distance: i64) -> Result<(), Error> {
     let distance = i32::try_from(distance)

@@ -25,10 +25,11 @@ mod opcodes;
 mod places;
 mod registers;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use iced_x86::{Code, Register as Reg};
+use rustc_hash::FxHashMap;
 
 use self::addresses::{Home, Item, Reach};
 use self::assembler::{Assembler, Memory, Operand};
@@ -80,16 +81,12 @@ pub(super) fn emit(
         writes[r.0 as usize] += 1;
     }
     let mut constants = vec![None; registers];
-    let mut reads = vec![Vec::new(); registers];
     let mut masks: BTreeMap<u16, usize> = BTreeMap::new();
-    for (at, instruction) in text.iter().enumerate() {
+    for instruction in &text {
         if let Some(to) = instruction.written()
             && writes[to.0 as usize] == 1
         {
             constants[to.0 as usize] = Constant::of(instruction);
-        }
-        for r in instruction.read() {
-            reads[r.0 as usize].push(at);
         }
         if let Some(mask) = mask_of(instruction, width) {
             *masks.entry(mask).or_default() += 1;
@@ -102,12 +99,12 @@ pub(super) fn emit(
     let mut emitter = Emitter {
         program,
         width,
-        asm: Assembler::default(),
+        asm: Assembler::with_room(text.len()),
         lives: liveness::lives(program),
+        reads: Reads::new(&text, registers),
         text,
         next: 0,
         around: Vec::new(),
-        reads,
         constants,
         held: vec![Held::Nothing; registers],
         late: Vec::new(),
@@ -116,7 +113,7 @@ pub(super) fn emit(
         fixed_masks,
         slots: vec![None; registers],
         frame: 0,
-        homes: HashMap::new(),
+        homes: FxHashMap::default(),
         pointers,
         addresses,
         moving: Vec::new(),
@@ -138,6 +135,40 @@ fn flatten<'a>(body: &'a [Statement], text: &mut Vec<&'a Instruction>) {
     }
 }
 
+/// For each register, the numbers of the instructions that read it.
+struct Reads {
+    all: Vec<u32>,
+    /// Where among them each register's begin; and their end.
+    starts: Vec<u32>,
+}
+
+impl Reads {
+    fn new(text: &[&Instruction], registers: usize) -> Reads {
+        let mut starts = vec![0; registers + 1];
+        for r in text.iter().flat_map(|i| i.read()) {
+            starts[r.0 as usize + 1] += 1;
+        }
+        for r in 0..registers {
+            starts[r + 1] += starts[r];
+        }
+        let mut next = starts.clone();
+        let mut all = vec![0; starts[registers] as usize];
+        for (at, instruction) in text.iter().enumerate() {
+            for r in instruction.read() {
+                let next = &mut next[r.0 as usize];
+                all[*next as usize] = at as u32;
+                *next += 1;
+            }
+        }
+        Reads { all, starts }
+    }
+
+    fn of(&self, r: Register) -> &[u32] {
+        let [begin, end] = [0, 1].map(|i| self.starts[r.0 as usize + i] as usize);
+        &self.all[begin..end]
+    }
+}
+
 struct Emitter<'a> {
     program: &'a Program,
     width: Width,
@@ -149,8 +180,7 @@ struct Emitter<'a> {
     next: usize,
     /// The loops around, as parts of the text.
     around: Vec<Range<usize>>,
-    /// For each register, who reads it.
-    reads: Vec<Vec<usize>>,
+    reads: Reads,
     /// The registers that are constants: they are never anywhere.
     constants: Vec<Option<Constant>>,
     held: Vec<Held>,
@@ -165,7 +195,7 @@ struct Emitter<'a> {
     /// Bytes of the stack.
     frame: i64,
     /// Where pointers and counters are; empty outside of all loops.
-    homes: HashMap<Item, Home>,
+    homes: FxHashMap<Item, Home>,
     /// All pointers of the program.
     pointers: Vec<Pointer>,
     /// For each instruction, its pointer and the bytes from there.

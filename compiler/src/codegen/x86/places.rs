@@ -27,7 +27,7 @@ impl Emitter<'_> {
     pub(super) fn prepare(&mut self, range: Range<usize>, written: &[bool]) {
         let mut accessed = vec![false; self.held.len()];
         for instruction in &self.text[range.clone()] {
-            for r in instruction.read().into_iter().chain(instruction.written()) {
+            for r in instruction.read().iter().copied().chain(instruction.written()) {
                 accessed[r.0 as usize] = true;
             }
         }
@@ -88,7 +88,7 @@ impl Emitter<'_> {
                 now += 1;
             }
             most = most.max(now);
-            for r in &self.lives.last_reads[at] {
+            for r in self.lives.last_reads[at].iter() {
                 if self.text[at].written() != Some(*r)
                     && std::mem::replace(&mut live[r.0 as usize], false)
                 {

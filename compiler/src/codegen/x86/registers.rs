@@ -151,12 +151,12 @@ impl Emitter<'_> {
     /// Where in the text a register is read next; what an iteration of the
     /// innermost loop reads before this point, the next one reads again.
     pub(super) fn next_use(&self, r: Register) -> usize {
-        let reads = &self.reads[r.0 as usize];
-        let next = reads.partition_point(|at| *at < self.next);
-        let found = reads.get(next).copied().unwrap_or(usize::MAX);
+        let reads = self.reads.of(r);
+        let next = reads.partition_point(|at| (*at as usize) < self.next);
+        let found = reads.get(next).map_or(usize::MAX, |at| *at as usize);
         match self.around.last() {
             Some(around) if found >= around.end => {
-                let again = next > 0 && reads[next - 1] >= around.start;
+                let again = next > 0 && reads[next - 1] as usize >= around.start;
                 if again { around.end } else { found }
             }
             _ => found,
@@ -252,8 +252,8 @@ impl Emitter<'_> {
 
     /// What this instruction is the last to read is needed no longer.
     pub(super) fn release_last(&mut self) {
-        for r in std::mem::take(&mut self.lives.last_reads[self.next]) {
-            self.release(r);
+        for r in std::mem::take(&mut self.lives.last_reads[self.next]).iter() {
+            self.release(*r);
         }
     }
 
@@ -287,11 +287,15 @@ impl Emitter<'_> {
 
     /// After an instruction, or a part of it that leaves these locked.
     pub(super) fn unlock_but(&mut self, locked: u64) {
+        let mut unlocked = self.locked & !locked;
         self.locked = locked;
-        for (n, owner) in self.owners.iter_mut().enumerate() {
-            if *owner == Owner::Instruction && locked >> n & 1 == 0 {
+        // Whatever an instruction has is locked.
+        while unlocked != 0 {
+            let owner = &mut self.owners[unlocked.trailing_zeros() as usize];
+            if *owner == Owner::Instruction {
                 *owner = Owner::Nobody;
             }
+            unlocked &= unlocked - 1;
         }
     }
 

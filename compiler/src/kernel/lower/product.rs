@@ -431,12 +431,12 @@ impl Tile<'_> {
                 let a = load(w, &self.product.a, at);
                 for column in in_order(columns.len(), backwards) {
                     let to = sums[row][column];
-                    let operands = vec![a, columns[column], to];
+                    let operands = [a, columns[column], to].into();
                     w.push(Instruction::Apply { to, scalar: Scalar::MulAdd, operands });
                 }
             }
             for (to, column) in sums.get(self.rows.size).into_iter().flatten().zip(columns) {
-                let operands = vec![*to, column];
+                let operands = [*to, column].into();
                 w.push(Instruction::Apply { to: *to, scalar: Scalar::Add, operands });
             }
         }

@@ -1,7 +1,7 @@
 //! Writes a program: opens and closes loops, and puts every formula where it
 //! is computed least often: as far out as what it depends on allows.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 use crate::codegen::isa::Isa;
 use crate::kernel::expr::{Expr, Term};
@@ -35,9 +35,15 @@ pub(super) struct Writer<'a> {
     scopes: Vec<Scope>,
     /// For each axis, the loops that go along it, the outermost first.
     loops: Vec<Vec<Along>>,
+    /// Offsets on some axes, zero on the others, by number.
+    places: FxHashMap<Vec<usize>, Place>,
+    /// Room for one of them.
+    masked: Vec<usize>,
+    /// For each reduction, the axes that its result depends on, as bits.
+    reduced_on: FxHashMap<usize, u32>,
     /// Results of reductions: for a place on the axes that they depend on, the
     /// register and the depth at which it is there.
-    reduced: HashMap<(usize, Vec<usize>), (Register, usize)>,
+    reduced: FxHashMap<(usize, Place), (Register, usize)>,
 }
 
 /// A loop along an axis.
@@ -59,10 +65,13 @@ impl Along {
     }
 }
 
+/// Names offsets, of which many formulas have the same.
+type Place = u32;
+
 #[derive(Default)]
 struct Scope {
     body: Vec<Statement>,
-    known: HashMap<(Expr, Vec<usize>, usize), Register>,
+    known: FxHashMap<(Expr, Place, usize), Register>,
     /// The loop that ends with the scope; none where there is nothing to repeat.
     ends: Option<(Counter, Count)>,
     /// The axis that it goes along.
@@ -81,6 +90,7 @@ impl<'a> Writer<'a> {
     ) -> Writer<'a> {
         let mut depends: Vec<u32> = Vec::new();
         let mut awaits: Vec<Vec<Expr>> = Vec::new();
+        let mut results = FxHashMap::default();
         for (e, term) in kernel.formulas.iter() {
             awaits.push(match term {
                 Term::Reduced(_) => vec![e],
@@ -96,6 +106,9 @@ impl<'a> Writer<'a> {
                 }
                 _ => Vec::new(),
             });
+            if let Term::Reduced(number) = term {
+                results.insert(*number, reduced_on(*number));
+            }
             depends.push(match term {
                 Term::Float(_) | Term::Int(_) => 0,
                 Term::Load(i, _) => moves(&kernel.loads[*i]),
@@ -116,7 +129,10 @@ impl<'a> Writer<'a> {
             parallel: 0,
             scopes: vec![Scope::default()],
             loops: vec![Vec::new(); axes],
-            reduced: HashMap::new(),
+            places: FxHashMap::default(),
+            masked: Vec::new(),
+            reduced_on: results,
+            reduced: FxHashMap::default(),
         }
     }
 
@@ -222,21 +238,25 @@ impl<'a> Writer<'a> {
     pub fn combine(&mut self, reduction: Reduction, to: Register, with: Register) {
         match reduction {
             Reduction::Sum => {
-                self.push(Instruction::Apply { to, scalar: Scalar::Add, operands: vec![to, with] });
+                self.push(Instruction::Apply {
+                    to,
+                    scalar: Scalar::Add,
+                    operands: [to, with].into(),
+                });
             }
             Reduction::Max => {
                 // NaN in either stays: where `to` is NaN it is kept, and the
                 // maximum gives its second operand where one is NaN.
                 let (number, largest) = (self.register(Kind::Mask), self.register(Kind::Float));
-                let equal = vec![to, to];
+                let equal = [to, to].into();
                 self.push(Instruction::Apply {
                     to: number,
                     scalar: Scalar::Equal,
                     operands: equal,
                 });
-                let both = vec![to, with];
+                let both = [to, with].into();
                 self.push(Instruction::Apply { to: largest, scalar: Scalar::Max, operands: both });
-                let choice = vec![number, largest, to];
+                let choice = [number, largest, to].into();
                 self.push(Instruction::Apply { to, scalar: Scalar::Select, operands: choice });
             }
         }
@@ -244,18 +264,23 @@ impl<'a> Writer<'a> {
 
     /// Says that a reduction's result is in a register from here on.
     pub fn set_reduced(&mut self, number: usize, point: &Point, register: Register) {
-        let on = self.masked(self.reduced_on(number), &point.offsets);
+        let axes = self.reduced_on.get(&number).copied().unwrap_or(0);
+        let on = self.place(axes, &point.offsets);
         let depth = self.scopes.len() - 1;
         self.reduced.insert((number, on), (register, depth));
     }
 
-    fn reduced_on(&self, number: usize) -> u32 {
-        let found = self.kernel.formulas.iter().find(|(_, t)| **t == Term::Reduced(number));
-        found.map_or(0, |(e, _)| self.depends[e.0 as usize])
-    }
-
-    fn masked(&self, axes: u32, offsets: &[usize]) -> Vec<usize> {
-        offsets.iter().enumerate().map(|(i, o)| if axes >> i & 1 == 1 { *o } else { 0 }).collect()
+    /// The place that offsets are on some axes.
+    fn place(&mut self, axes: u32, offsets: &[usize]) -> Place {
+        let offsets = offsets.iter().enumerate();
+        self.masked.clear();
+        self.masked.extend(offsets.map(|(i, o)| if axes >> i & 1 == 1 { *o } else { 0 }));
+        if let Some(known) = self.places.get(&self.masked) {
+            return *known;
+        }
+        let next = self.places.len() as Place;
+        self.places.insert(self.masked.clone(), next);
+        next
     }
 
     /// Whether a formula depends on the axis that vectors run along.
@@ -266,34 +291,32 @@ impl<'a> Writer<'a> {
     /// The register of a formula's value at a point.
     pub fn value(&mut self, e: Expr, point: &Point) -> Register {
         let axes = self.depends[e.0 as usize];
-        let offsets = self.masked(axes, &point.offsets);
-        let term = self.kernel.formulas.term(e).clone();
+        let place = self.place(axes, &point.offsets);
+        let kernel = self.kernel;
+        let term = kernel.formulas.term(e);
         if let Term::Reduced(number) = term {
-            return self.reduced[&(number, offsets)].0;
+            return self.reduced[&(*number, place)].0;
         }
         let lanes = if self.varies(e) { point.lanes } else { self.isa.lanes };
-        let key = (e, offsets, lanes);
+        let key = (e, place, lanes);
         if let Some(known) = self.scopes.iter().rev().find_map(|s| s.known.get(&key)) {
             return *known;
         }
-        let operands: Vec<Register> = match &term {
+        let operands: Operands = match term {
             Term::Apply(_, x) => x.iter().map(|x| self.value(*x, point)).collect(),
-            _ => Vec::new(),
+            _ => [].into(),
         };
         let to = self.register(self.kernel.formulas.kind(e));
         let instruction = match term {
-            Term::Float(bits) => Instruction::Constant { to, bits },
-            Term::Int(n) => Instruction::Constant { to, bits: n as u32 },
-            Term::Load(i, _) => {
-                let access = &self.kernel.loads[i];
-                self.load(to, access, point)
-            }
+            Term::Float(bits) => Instruction::Constant { to, bits: *bits },
+            Term::Int(n) => Instruction::Constant { to, bits: *n as u32 },
+            Term::Load(i, _) => self.load(to, &kernel.loads[*i], point),
             Term::Position => {
                 let axis = self.vector_axis;
                 let steps = self.loops[axis].iter().filter_map(|along| along.step(1)).collect();
                 Instruction::Position { to, offset: point.offsets[axis], steps, stride: 1 }
             }
-            Term::Apply(scalar, _) => Instruction::Apply { to, scalar, operands },
+            Term::Apply(scalar, _) => Instruction::Apply { to, scalar: *scalar, operands },
             Term::Reduced(_) => unreachable!("answered above"),
         };
         let depth = self.depth(e, point);
@@ -303,7 +326,7 @@ impl<'a> Writer<'a> {
     }
 
     /// The depth of the outermost scope in which a formula can be computed.
-    fn depth(&self, e: Expr, point: &Point) -> usize {
+    fn depth(&mut self, e: Expr, point: &Point) -> usize {
         let axes = self.depends[e.0 as usize];
         let loops = self.loops.iter().enumerate().filter(|(axis, _)| axes >> axis & 1 == 1);
         let loops = loops.flat_map(|(_, l)| l.iter().map(|l| l.depth)).max().unwrap_or(0);
@@ -311,17 +334,21 @@ impl<'a> Writer<'a> {
     }
 
     /// The depth at which all is there that a formula needs.
-    fn ready_depth(&self, e: Expr, point: &Point) -> usize {
-        let ready = |leaf: &Expr| match self.kernel.formulas.term(*leaf) {
-            Term::Reduced(number) => {
-                let on = self.masked(self.depends[leaf.0 as usize], &point.offsets);
-                self.reduced[&(*number, on)].1
-            }
-            // What the kernel overwrites is read by the thread that does so,
-            // inside of its share of the loop.
-            _ => 1.min(self.scopes.len() - 1),
-        };
-        self.awaits[e.0 as usize].iter().map(ready).max().unwrap_or(0)
+    fn ready_depth(&mut self, e: Expr, point: &Point) -> usize {
+        let mut depth = 0;
+        for i in 0..self.awaits[e.0 as usize].len() {
+            let leaf = self.awaits[e.0 as usize][i];
+            depth = depth.max(match self.kernel.formulas.term(leaf) {
+                Term::Reduced(number) => {
+                    let on = self.place(self.depends[leaf.0 as usize], &point.offsets);
+                    self.reduced[&(*number, on)].1
+                }
+                // What the kernel overwrites is read by the thread that does
+                // so, inside of its share of the loop.
+                _ => 1.min(self.scopes.len() - 1),
+            });
+        }
+        depth
     }
 
     /// A load of an access at a point.

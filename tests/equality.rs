@@ -1,0 +1,320 @@
+//! Training gives the same parameters, bit for bit, on every instruction set
+//! and by any number of threads.
+//!
+//! Real threads share every kernel here, small ones too: results must not
+//! depend on which kernels are worth sharing.
+//!
+//! `BILRO_SEED=n` tries other random networks and `PROPTEST_CASES=n` another
+//! number of them.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bilro::Backend;
+use bilro::engine::Engine;
+use bilro::prelude::*;
+use bilro::rng::Generator;
+use bilro_compiler::codegen::isa::Isa;
+use bilro_compiler::codegen::module::Executable;
+use bilro_compiler::network::{Network as Declaration, Purpose};
+use bilro_compiler::ops::{Domain, Operand};
+use bilro_compiler::optim::Optimizer;
+use bilro_compiler::pipeline::{Lowered, lower_network};
+use bilro_compiler::plan::{ParameterLayout, Region};
+use bilro_tests::check;
+use bilro_tests::networks::{Recipe, for_recipes, recipes};
+use proptest::prelude::*;
+
+/// How many threads share a step.
+const THREADS: [usize; 4] = [1, 2, 3, 7];
+
+/// After so many, what differs in the last place has spread everywhere.
+const STEPS: usize = 100;
+
+/// The README's networks, those of the examples and of the benchmarks.
+mod networks {
+    use bilro::prelude::*;
+
+    network! {
+        pub struct Mnist {
+            input image: [784];
+            target digit: class(10);
+            output scores = image -> Linear(128) -> ReLU -> Linear(64) -> ReLU -> Linear(10);
+            loss cross_entropy(scores, digit);
+        }
+    }
+
+    network! {
+        pub struct Digits {
+            input image: [64];
+            target digit: class(10);
+            output scores = image -> Linear(128) -> ReLU -> Linear(64) -> ReLU -> Linear(10);
+            loss cross_entropy(scores, digit);
+        }
+    }
+
+    network! {
+        pub struct Tanh {
+            input image: [64];
+            target digit: class(10);
+            layer fc1 = Linear(64, 32);
+            layer fc2 = Linear(32, 10);
+            output scores = fc2(tanh(fc1(image)));
+            loss cross_entropy(scores, digit);
+        }
+    }
+
+    network! {
+        pub struct Wide {
+            input image: [4096];
+            target wanted: [10];
+            output y = image -> Linear(120) -> ReLU -> Linear(10) -> Sigmoid;
+            loss mse_loss(y, wanted);
+        }
+    }
+
+    network! {
+        pub struct Neuron {
+            input point: [2];
+            target label: [1];
+            output p = point -> Linear(1) -> Sigmoid;
+            loss binary_cross_entropy(p, label);
+        }
+    }
+
+    network! {
+        pub struct Perceptron {
+            input point: [2];
+            target label: [1];
+            param w: [2, 1] = normal(0.0, 0.7);
+            param b: [1] = zeros;
+            output p = sigmoid(point.matmul(w) + b);
+            loss -(label * log(p) + (1.0 - label) * log(1.0 - p));
+        }
+    }
+}
+
+/// A network with what it is trained on.
+struct Case {
+    network: Declaration,
+    layout: ParameterLayout,
+    batch: usize,
+    /// The parameters' memory as it starts.
+    start: Vec<u32>,
+    /// By the places of the declaration.
+    inputs: Vec<Vec<u32>>,
+}
+
+impl Case {
+    fn new(network: Declaration, batch: usize, seed: u64) -> Case {
+        let layout = ParameterLayout::new(&network.parameters);
+        let engine = Engine::new(network.clone(), Backend::Jit, seed, 1);
+        let mut start = vec![0; layout.elements];
+        for (i, (first, layout)) in layout.parameters.iter().enumerate() {
+            let values = check::padded(&engine.parameter(i).to_owned(), layout);
+            start[*first..*first + layout.elements].copy_from_slice(&values);
+        }
+        let mut generator = Generator::new(seed + 1);
+        let inputs = network.inputs.iter().map(|input| {
+            // Targets may serve as probabilities.
+            let domain = if input.is_target { Domain::Probability } else { Domain::Normal(1.0) };
+            let operand = Operand::new(input.ty.clone(), domain);
+            check::bits(&check::values(&operand, batch, &mut generator))
+        });
+        Case { inputs: inputs.collect(), network, layout, batch, start }
+    }
+
+    fn compile(&self, isa: &Isa) -> Compiled {
+        let sgd = Sgd::new(0.0);
+        let purpose = Purpose::Step(&sgd);
+        let mut lowered = lower_network(&self.network, &purpose, self.batch, isa, false).unwrap();
+        for program in &mut lowered.programs {
+            program.shared = program.parallel > 0;
+            program.verify().unwrap();
+        }
+        let plan = &lowered.plan;
+        let executable = Executable::new(&lowered.programs, &plan.places, &plan.regions, false);
+        Compiled { executable: executable.unwrap(), lowered }
+    }
+
+    /// The parameters after so many steps.
+    fn train(&self, compiled: &Compiled, rate: f32, steps: usize, threads: usize) -> Vec<f32> {
+        let Compiled { lowered, executable } = compiled;
+        let mut arena = vec![0u32; lowered.plan.arena];
+        let mut parameters = self.start.clone();
+        let mut inputs = self.inputs.clone();
+        let sgd = Sgd::new(rate);
+        let setting = |name: &&str| sgd.setting(name).expect("the optimizer's own").to_bits();
+        let mut settings: Vec<u32> = lowered.fused.settings.iter().map(setting).collect();
+        let regions = lowered.plan.regions.iter();
+        let table: Vec<*mut u8> = regions
+            .map(|region| match region {
+                Region::Arena => arena.as_mut_ptr().cast(),
+                Region::Parameters => parameters.as_mut_ptr().cast(),
+                Region::Settings => settings.as_mut_ptr().cast(),
+                Region::Input(i) => inputs[*i].as_mut_ptr().cast(),
+            })
+            .collect();
+        match threads {
+            1 => (0..steps).for_each(|_| {
+                // SAFETY: a pointer for each region, each with as many elements
+                // as the plan says; nothing else uses the memory meanwhile.
+                unsafe { executable.run(&table) }
+            }),
+            _ => share(executable, &Table(table), steps, threads),
+        }
+        let layouts = self.layout.parameters.iter();
+        layouts.flat_map(|(first, layout)| check::unpadded(&parameters[*first..], layout)).collect()
+    }
+
+    /// A learning rate with which all parameters stay numbers of a reasonable
+    /// size, if there is one.
+    fn rate(&self, compiled: &Compiled, steps: usize) -> Option<f32> {
+        let tame = |rate: &f32| {
+            let parameters = self.train(compiled, *rate, steps, 1);
+            parameters.iter().all(|x| x.abs() < 1e3)
+        };
+        [0.1, 0.01, 1e-3, 1e-5, 1e-7].into_iter().find(tame)
+    }
+
+    /// Requires the same parameters everywhere; gives how many ways of training
+    /// have been compared.
+    fn compare(&self, isas: &[Isa], steps: usize) -> Result<usize, String> {
+        let mut expected: Option<(f32, Vec<f32>)> = None;
+        let mut compared = 0;
+        for isa in isas {
+            let compiled = self.compile(isa);
+            let (rate, expected) = match &expected {
+                Some(known) => known,
+                None => {
+                    let Some(rate) = self.rate(&compiled, steps) else { return Ok(0) };
+                    expected.insert((rate, self.train(&compiled, rate, steps, 1)))
+                }
+            };
+            for threads in THREADS {
+                let found = self.train(&compiled, *rate, steps, threads);
+                assert_eq!(found.len(), expected.len());
+                let mut pairs = found.iter().zip(expected).enumerate();
+                if let Some((i, (x, y))) = pairs.find(|(_, (x, y))| x.to_bits() != y.to_bits()) {
+                    return Err(format!(
+                        "{} in batches of {}, {} on {threads} threads: \
+                         number {i} of all parameters is {x:?} ({:#x}) after {steps} steps, \
+                         and {y:?} ({:#x}) for {} on one thread",
+                        self.network.name,
+                        self.batch,
+                        isa.name,
+                        x.to_bits(),
+                        y.to_bits(),
+                        isas[0].name,
+                    ));
+                }
+                compared += 1;
+            }
+        }
+        Ok(compared)
+    }
+}
+
+/// A step whose kernels all are shared.
+struct Compiled {
+    executable: Executable,
+    lowered: Lowered,
+}
+
+/// Pointers that several threads use.
+struct Table(Vec<*mut u8>);
+
+// SAFETY: only `share` uses them, as `Executable::run_shared` allows.
+unsafe impl Sync for Table {}
+
+/// Runs steps on so many threads.
+fn share(executable: &Executable, table: &Table, steps: usize, threads: usize) {
+    assert!(executable.is_shared());
+    let meeting = Meeting { threads, arrived: AtomicUsize::new(0), opened: AtomicUsize::new(0) };
+    let part = |thread: usize| {
+        for _ in 0..steps {
+            let context = (&raw const meeting).cast();
+            // SAFETY: as in `train`; all threads have the same table, the same
+            // meeting, and a number of their own.
+            unsafe { executable.run_shared(&table.0, thread, threads, meet, context) };
+            meeting.meet();
+        }
+    };
+    std::thread::scope(|scope| {
+        for thread in 1..threads {
+            scope.spawn(move || part(thread));
+        }
+        part(0);
+    });
+}
+
+/// Where threads wait for each other. There are more of them than cores: who
+/// waits gives way at once, which is faster than `std::sync::Barrier`.
+struct Meeting {
+    threads: usize,
+    arrived: AtomicUsize,
+    opened: AtomicUsize,
+}
+
+impl Meeting {
+    fn meet(&self) {
+        let before = self.opened.load(Ordering::Acquire);
+        if self.arrived.fetch_add(1, Ordering::AcqRel) + 1 == self.threads {
+            self.arrived.store(0, Ordering::Relaxed);
+            self.opened.store(before + 1, Ordering::Release);
+        }
+        while self.opened.load(Ordering::Acquire) == before {
+            std::thread::yield_now();
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+unsafe extern "sysv64" fn meet(meeting: *const u8) {
+    // SAFETY: `share` hands it out, with a meeting that outlives the threads.
+    unsafe { (*meeting.cast::<Meeting>()).meet() }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+unsafe extern "C" fn meet(meeting: *const u8) {
+    // SAFETY: as above.
+    unsafe { (*meeting.cast::<Meeting>()).meet() }
+}
+
+#[test]
+fn networks_of_examples_learn_the_same_everywhere() {
+    use networks::*;
+    let isas = check::isas();
+    for (declaration, batch) in [
+        (Mnist::declaration(), 64),
+        (Digits::declaration(), 64),
+        (Digits::declaration(), 32),
+        (Tanh::declaration(), 32),
+        (Wide::declaration(), 10),
+        (Neuron::declaration(), 1),
+        (Perceptron::declaration(), 4),
+    ] {
+        let case = Case::new(declaration.unwrap(), batch, 7);
+        let compared = case.compare(&isas, STEPS).unwrap_or_else(|message| panic!("{message}"));
+        assert_eq!(compared, isas.len() * THREADS.len(), "{} does not learn", case.network.name);
+    }
+}
+
+#[test]
+fn random_networks_learn_the_same_everywhere() {
+    let isas = check::isas();
+    let (tried, wild) = (Cell::new(0), Cell::new(0));
+    let learns = |recipe: &Recipe| !recipe.build().network.parameters.is_empty();
+    let recipes = recipes(70, 33, 9).prop_filter("it has parameters", learns);
+    for_recipes(200, recipes, |recipe| {
+        tried.set(tried.get() + 1);
+        let case = Case::new(recipe.build().network, recipe.batch, recipe.seed);
+        if case.compare(&isas, STEPS).map_err(TestCaseError::fail)? == 0 {
+            wild.set(wild.get() + 1);
+        }
+        Ok(())
+    });
+    let (tried, wild) = (tried.get(), wild.get());
+    println!("{tried} networks for {THREADS:?} threads; {wild} leave the numbers at any rate");
+    assert!(wild * 20 <= tried, "{wild} of {tried}");
+}
