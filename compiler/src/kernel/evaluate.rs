@@ -89,6 +89,10 @@ impl Machine<'_> {
                 let from = self.read(*from);
                 (0..lanes).map(|i| if i < *kept { from[i] } else { *bits }).collect()
             }
+            Instruction::Interleave { from, upper, .. } => {
+                let first = if *upper { lanes / 2 } else { 0 };
+                (0..lanes).map(|i| self.read(from[i % 2])[first + i / 2]).collect()
+            }
             Instruction::Rotate { from, by, .. } => {
                 let from = self.read(*from);
                 (0..lanes).map(|i| from[(i + by) % lanes]).collect()

@@ -175,6 +175,17 @@ pub enum Instruction {
         /// How far.
         by: usize,
     },
+    /// Lanes of two registers in turn, from their lower or their upper halves:
+    /// lane `2i` is the first one's lane `i` of that half, lane `2i + 1` the
+    /// second one's. There are at least two lanes.
+    Interleave {
+        /// Written.
+        to: Register,
+        /// Read.
+        from: [Register; 2],
+        /// Whether from the upper halves.
+        upper: bool,
+    },
 }
 
 impl Instruction {
@@ -187,6 +198,7 @@ impl Instruction {
             | Instruction::Position { to, .. }
             | Instruction::Apply { to, .. }
             | Instruction::Keep { to, .. }
+            | Instruction::Interleave { to, .. }
             | Instruction::Rotate { to, .. } => Some(*to),
             Instruction::Store { .. } | Instruction::Prefetch { .. } => None,
         }
@@ -204,6 +216,7 @@ impl Instruction {
             | Instruction::Keep { from, .. }
             | Instruction::Rotate { from, .. } => std::slice::from_ref(from),
             Instruction::Apply { operands, .. } => operands,
+            Instruction::Interleave { from, .. } => from,
         }
     }
 }
@@ -312,6 +325,10 @@ impl fmt::Display for Instruction {
             }
             Instruction::Keep { to, from, lanes, bits } => {
                 write!(f, "r{} = first {lanes} of r{}, then {bits:#x}", to.0, from.0)
+            }
+            Instruction::Interleave { to, from: [a, b], upper } => {
+                let half = if *upper { "upper" } else { "lower" };
+                write!(f, "r{} = {half} halves of r{} and r{} in turn", to.0, a.0, b.0)
             }
             Instruction::Rotate { to, from, by } => {
                 write!(f, "r{} = r{} rotated by {by}", to.0, from.0)

@@ -6,7 +6,7 @@
 //! 3. Operands and results are of the kinds that the operation says; a copy,
 //!    a store and what moves lanes keep the kind. Memory holds floats and whole
 //!    numbers, positions are whole numbers; masks stay in registers and are
-//!    neither kept nor written as constants.
+//!    neither kept, interleaved nor written as constants.
 //! 4. A tensor is one of the program's.
 //! 5. Each loop has a counter of its own, and at least one iteration.
 //! 6. No loop is around a parallel one, and each begins where the one before it
@@ -197,6 +197,14 @@ impl Checker<'_> {
                 self.is(*to, kind(from))?;
                 if !(1..=lanes).contains(kept) {
                     return Err(format!("{kept} of {lanes} lanes"));
+                }
+            }
+            Instruction::Interleave { to, from: [a, b], .. } => {
+                self.is_number(*a)?;
+                self.is(*b, kind(a))?;
+                self.is(*to, kind(a))?;
+                if lanes < 2 {
+                    return Err("one lane has no halves".into());
                 }
             }
             Instruction::Rotate { to, from, by } => {

@@ -85,6 +85,21 @@ impl Emitter<'_, '_> {
                 let value = self.cast(value, ty);
                 self.hold(*to, Held::Value(value));
             }
+            Instruction::Interleave { to, from, upper } => {
+                let ty = vector(self.program.registers[to.0 as usize]);
+                let [a, b] = from.map(|r| {
+                    let value = self.read(r);
+                    self.cast(value, I8X16)
+                });
+                // These two become one instruction each.
+                let first: u8 = if *upper { 8 } else { 0 };
+                let bytes: Vec<u8> =
+                    (0..16).map(|i| first + i / 8 * 4 + i % 4 + (i / 4 % 2) * 16).collect();
+                let bytes = self.builder.func.dfg.immediates.push(bytes.into());
+                let value = self.builder.ins().shuffle(a, b, bytes);
+                let value = self.cast(value, ty);
+                self.hold(*to, Held::Value(value));
+            }
             Instruction::Rotate { to, from, by } => {
                 let value = self.read(*from);
                 let ty = vector(self.program.registers[from.0 as usize]);

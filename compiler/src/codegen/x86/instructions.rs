@@ -118,6 +118,7 @@ impl Emitter<'_> {
             }
             Instruction::Apply { to, scalar, operands } => self.apply(*to, *scalar, operands),
             Instruction::Keep { to, from, lanes, bits } => self.keep(*to, *from, *lanes, *bits),
+            Instruction::Interleave { to, from, upper } => self.interleave(*to, *from, *upper),
             Instruction::Rotate { to, from, by } => self.rotate(*to, *from, *by),
         }
         self.unlock_but(0);
@@ -272,6 +273,44 @@ impl Emitter<'_> {
                 let from = Operand::Register(from);
                 let (to, index) = (self.name(to), self.name(index));
                 self.asm.rro(Code::VEX_Vpermd_ymm_ymm_ymmm256, to, index, from);
+            }
+        }
+    }
+
+    fn interleave(&mut self, to: Register, from: [Register; 2], upper: bool) {
+        let [a, b] = from.map(|r| {
+            let n = self.read(r);
+            self.locked |= 1 << n;
+            self.name(n)
+        });
+        match self.width {
+            Width::Zmm => {
+                let first = if upper { 8 } else { 0 };
+                let lanes: [u32; 16] =
+                    std::array::from_fn(|i| first + i as u32 / 2 + i as u32 % 2 * 16);
+                let lanes = self.asm.constant(&lanes);
+                // The vector of places is overwritten by the result.
+                let n = self.temporary();
+                self.two(Op::Load, n, Operand::Memory(lanes));
+                let name = self.name(n);
+                let code = Code::EVEX_Vpermi2ps_zmm_k1z_zmm_zmmm512b32;
+                self.asm.rro(code, name, a, Operand::Register(b));
+                self.release_last();
+                self.take(to, n);
+            }
+            Width::Ymm => {
+                // Within halves of the registers, then halves against each other.
+                let (low, high) = (self.temporary(), self.temporary());
+                let (low, high) = (self.name(low), self.name(high));
+                let b = Operand::Register(b);
+                self.asm.rro(Code::VEX_Vunpcklps_ymm_ymm_ymmm256, low, a, b);
+                self.asm.rro(Code::VEX_Vunpckhps_ymm_ymm_ymmm256, high, a, b);
+                self.release_last();
+                let to = self.define(to);
+                let to = self.name(to);
+                let halves = if upper { 0x31 } else { 0x20 };
+                let high = Operand::Register(high);
+                self.asm.rroi(Code::VEX_Vperm2f128_ymm_ymm_ymmm256_imm8, to, low, high, halves);
             }
         }
     }

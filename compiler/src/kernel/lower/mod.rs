@@ -9,6 +9,7 @@ mod columns;
 mod product;
 mod rows;
 mod tiling;
+mod turned;
 mod writer;
 
 use super::program::Program;

@@ -1,7 +1,7 @@
 //! Row kernels and maps.
 
-use super::PARTIAL;
 use super::writer::{Point, Writer};
+use super::{PARTIAL, turned};
 use crate::codegen::isa::Isa;
 use crate::kernel::expr::Expr;
 use crate::kernel::program::{Instruction, Program, Register};
@@ -19,6 +19,10 @@ pub(super) fn lower(kernel: &Kernel, rows: &Rows, isa: &Isa) -> Program {
     let mut w = Writer::new(kernel, isa, inner + 1, inner, |_| (1 << inner) - 1);
     if rows.outer.is_empty() && rows.stages.is_empty() && rows.inner > WRITTEN_OUT {
         long_map(&mut w, rows);
+        return w.finish();
+    }
+    if rows.stages.is_empty() && turned::applies(kernel, rows, isa) {
+        turned::lower(&mut w, rows);
         return w.finish();
     }
     match rows.outer.is_empty() {
@@ -54,7 +58,7 @@ fn long_map(w: &mut Writer<'_>, rows: &Rows) {
     }
 }
 
-fn write(w: &mut Writer<'_>, stores: &[Store], points: &[Point]) {
+pub(super) fn write(w: &mut Writer<'_>, stores: &[Store], points: &[Point]) {
     for point in points {
         for store in stores {
             w.store(store, point);

@@ -358,6 +358,26 @@ impl<'a> Writer<'a> {
         Instruction::Load { to, from: self.address(access, point), stride, lanes }
     }
 
+    /// A load of as many elements as there are lanes, along another axis than
+    /// that of vectors.
+    pub fn load_along(
+        &mut self,
+        to: Register,
+        access: &Access,
+        point: &Point,
+        axis: usize,
+    ) -> Instruction {
+        let (stride, lanes) = (access.steps[axis], self.isa.lanes);
+        Instruction::Load { to, from: self.address(access, point), stride, lanes }
+    }
+
+    /// Says that a formula's value at a point is in a register, as long as the
+    /// innermost loop is open.
+    pub fn set_value(&mut self, e: Expr, point: &Point, register: Register) {
+        let place = self.place(self.depends[e.0 as usize], &point.offsets);
+        self.innermost().known.insert((e, place, point.lanes), register);
+    }
+
     /// Stores a register at a point.
     pub fn put(&mut self, access: &Access, point: &Point, from: Register) {
         let to = self.address(access, point);

@@ -1,0 +1,116 @@
+//! Maps that read a matrix by columns: squares of as many rows as there are
+//! lanes are read along columns and turned in registers, instead of element by
+//! element.
+
+use super::rows::write;
+use super::writer::{Point, Writer};
+use crate::codegen::isa::Isa;
+use crate::kernel::expr::{Expr, Term};
+use crate::kernel::program::{Instruction, Register};
+use crate::kernel::scalar::Kind;
+use crate::kernel::{Access, Kernel, Rows};
+
+/// Whether a map has a matrix that is read by columns, and whole squares. With
+/// eight lanes, turning takes more exchanges between halves of registers than it
+/// saves: gathers measured faster.
+pub(super) fn applies(kernel: &Kernel, rows: &Rows, isa: &Isa) -> bool {
+    let squares = rows.outer.last().is_some_and(|n| *n >= isa.lanes) && rows.inner >= isa.lanes;
+    let in_order = rows.stores.iter().all(|s| s.to.steps[rows.outer.len()] == 1);
+    squares
+        && in_order
+        && ![1, 8].contains(&isa.lanes)
+        && kernel.loads.iter().any(|load| by_columns(load, rows))
+}
+
+fn by_columns(load: &Access, rows: &Rows) -> bool {
+    let inner = rows.outer.len();
+    load.kind == Kind::Float && load.steps[inner] > 1 && load.steps[inner - 1] == 1
+}
+
+pub(super) fn lower(w: &mut Writer<'_>, rows: &Rows) {
+    let lanes = w.isa.lanes;
+    let axis = rows.outer.len();
+    let Some((last, around)) = rows.outer.split_last() else { return };
+    w.open_outer(around);
+    let open = |w: &mut Writer<'_>, count, along| match around.is_empty() {
+        true => w.open_parallel(count, Some(along)),
+        false => w.open(count, Some(along)),
+    };
+    let (down, right) = (last / lanes, rows.inner / lanes);
+    open(w, down, (axis - 1, lanes));
+    w.open(right, Some((axis, lanes)));
+    square(w, rows);
+    w.close();
+    // What is left of the rows, and then whole rows.
+    let rest = w.points(axis + 1, right * lanes, rows.inner % lanes);
+    for row in 0..lanes {
+        write(w, &rows.stores, &at_row(&rest, axis, row));
+    }
+    w.close();
+    if last % lanes > 0 {
+        open(w, last % lanes, (axis - 1, 1));
+        let first = down * lanes;
+        w.open(right, Some((axis, lanes)));
+        let whole = w.points(axis + 1, 0, lanes);
+        write(w, &rows.stores, &at_row(&whole, axis, first));
+        w.close();
+        write(w, &rows.stores, &at_row(&rest, axis, first));
+        w.close();
+    }
+    w.close_outer(around.len());
+}
+
+fn at_row(points: &[Point], axis: usize, row: usize) -> Vec<Point> {
+    let mut points = points.to_vec();
+    points.iter_mut().for_each(|point| point.offsets[axis - 1] = row);
+    points
+}
+
+/// As many rows as there are lanes, and a vector of each.
+fn square(w: &mut Writer<'_>, rows: &Rows) {
+    let lanes = w.isa.lanes;
+    let axis = rows.outer.len();
+    let kernel = w.kernel;
+    let vectors = w.points(axis + 1, 0, lanes);
+    let loads: Vec<(Expr, &Access)> = kernel
+        .formulas
+        .iter()
+        .filter_map(|(e, term)| match term {
+            Term::Load(i, _) => Some((e, &kernel.loads[*i])),
+            _ => None,
+        })
+        .filter(|(_, load)| by_columns(load, rows))
+        .collect();
+    for (e, load) in loads {
+        let mut columns: Vec<Register> = Vec::new();
+        for column in 0..lanes {
+            let mut at = vectors[0].clone();
+            at.offsets[axis] = column;
+            let to = w.register(Kind::Float);
+            let load = w.load_along(to, load, &at, axis - 1);
+            w.push(load);
+            columns.push(to);
+        }
+        // Each round moves a bit of a register's number to the lanes' number,
+        // and one back.
+        for _ in 0..lanes.ilog2() {
+            let half = lanes / 2;
+            let mut next = Vec::new();
+            for i in 0..half {
+                for upper in [false, true] {
+                    let to = w.register(Kind::Float);
+                    let from = [columns[i], columns[i + half]];
+                    w.push(Instruction::Interleave { to, from, upper });
+                    next.push(to);
+                }
+            }
+            columns = next;
+        }
+        for (row, register) in columns.into_iter().enumerate() {
+            w.set_value(e, &at_row(&vectors, axis, row)[0], register);
+        }
+    }
+    for row in 0..lanes {
+        write(w, &rows.stores, &at_row(&vectors, axis, row));
+    }
+}
