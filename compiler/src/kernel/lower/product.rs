@@ -2,10 +2,12 @@
 //! the sum runs; the epilogue stores it. How the whole is cut into tiles, and
 //! in which order they come, says the [`Tiling`].
 
+use std::ops::Range;
+
 use super::tiling::{Tiling, rows_of_tile};
 use super::writer::{Point, Writer};
 use crate::codegen::isa::Isa;
-use crate::kernel::program::{Instruction, Program, Register};
+use crate::kernel::program::{Counter, Instruction, Program, Register};
 use crate::kernel::scalar::{Kind, Scalar};
 use crate::kernel::{Access, Kernel, Product, Store};
 
@@ -236,6 +238,18 @@ const AHEAD: usize = 32;
 /// Floats in a cache line.
 const LINE: usize = 16;
 
+/// What is fetched before it is needed.
+struct Ahead {
+    /// So many vectors of columns and terms further on.
+    vectors: usize,
+    terms: usize,
+    /// The terms in whose iterations it is fetched.
+    share: usize,
+    /// The loop of the tiles that share it, and the elements from one's share to
+    /// the next.
+    tile: Option<(Counter, usize)>,
+}
+
 /// One tile, in the loops that bring it everywhere.
 struct Tile<'a> {
     product: &'a Product,
@@ -347,46 +361,67 @@ impl Tile<'_> {
             for row in 0..self.rows.size {
                 for vector in (0..self.columns.size).step_by(LINE / w.isa.lanes) {
                     let at = self.point(w, row, vector);
-                    w.prefetch(access, &at);
+                    w.prefetch(access, &at, None);
                 }
             }
         }
     }
 
-    /// How many vectors and terms further on the second factor is fetched where
-    /// it comes from far away, by steps that the processor does not foresee: the
-    /// next panel, while rows of this one go by (one of their runs is enough
-    /// for that); or the same, where all rows are in one tile.
-    fn fetched_ahead(&self) -> Option<(usize, usize)> {
+    /// Where the second factor is fetched before it is needed: it comes from far
+    /// away, by steps that the processor does not foresee. While rows of one
+    /// panel go by, each tile of a run fetches its share of the next one; where
+    /// all rows are in one tile, terms are fetched some iterations ahead.
+    fn ahead(&self, w: &Writer<'_>) -> Option<Ahead> {
         let product = self.product;
         let terms = product.summed.last().copied().unwrap_or(1);
         let step = product.b.steps[product.axes() - 1];
         let far = product.summed.len() == 1 && step > LINE && terms * product.columns >= FAR;
         match product.rows > self.rows.size {
             _ if !far => None,
-            true => (!self.rows_outside && self.last_inside).then_some((self.columns.size, 0)),
-            false => Some((0, AHEAD)),
+            true if self.rows_outside || !self.last_inside => None,
+            true => {
+                let share = self.part.terms.div_ceil(self.rows.count).next_multiple_of(2);
+                let tile = w.counter().filter(|_| self.rows.count > 1);
+                let tile = tile.map(|tile| (tile, share * step));
+                Some(Ahead { vectors: self.columns.size, terms: 0, share, tile })
+            }
+            false => Some(Ahead { vectors: 0, terms: AHEAD, share: self.part.terms, tile: None }),
         }
     }
 
     /// Adds the part's terms to all sums.
     fn terms(&self, w: &mut Writer<'_>, sums: &[Vec<Register>]) {
+        let ahead = self.ahead(w);
         let around = self.product.summed.split_last().map_or(&[][..], |(_, around)| around);
         let axis = self.product.columns_axis() + 1;
         for (i, size) in around.iter().enumerate() {
             w.open(*size, Some((axis + i, 1)));
         }
         let axis = axis + around.len();
+        let share = ahead.as_ref().map_or(0, |ahead| ahead.share.min(self.part.terms));
+        self.repeated(w, sums, axis, 0..share, ahead.as_ref());
+        self.repeated(w, sums, axis, share..self.part.terms, None);
+        w.close_outer(around.len());
+    }
+
+    /// Adds some of the part's terms, in a loop.
+    fn repeated(
+        &self,
+        w: &mut Writer<'_>,
+        sums: &[Vec<Register>],
+        axis: usize,
+        terms: Range<usize>,
+        ahead: Option<&Ahead>,
+    ) {
         let few = sums.len() * sums[0].len() <= FEW_SUMS;
         let unrolled = if few { UNROLLED.0 } else { UNROLLED.1 };
-        let whole = self.part.terms / unrolled;
+        let whole = terms.len() / unrolled;
         if whole > 0 {
             w.open(whole, Some((axis, unrolled)));
-            self.written_out(w, sums, axis, 0..unrolled);
+            self.written_out(w, sums, axis, terms.start..terms.start + unrolled, ahead);
             w.close();
         }
-        self.written_out(w, sums, axis, whole * unrolled..self.part.terms);
-        w.close_outer(around.len());
+        self.written_out(w, sums, axis, terms.start + whole * unrolled..terms.end, ahead);
     }
 
     /// Adds terms to all sums, each in ascending order. With four lanes every
@@ -398,7 +433,8 @@ impl Tile<'_> {
         w: &mut Writer<'_>,
         sums: &[Vec<Register>],
         axis: usize,
-        terms: std::ops::Range<usize>,
+        terms: Range<usize>,
+        ahead: Option<&Ahead>,
     ) {
         let first = self.part.first;
         for term in terms {
@@ -418,11 +454,11 @@ impl Tile<'_> {
                     load(w, &self.product.b, at)
                 })
                 .collect();
-            if let Some((vectors, terms)) = self.fetched_ahead() {
+            if let Some(ahead) = ahead {
                 for vector in (0..self.columns.size).step_by(LINE / w.isa.lanes) {
-                    let mut at = self.point(w, 0, vectors + vector);
-                    at.offsets[axis] = first + term + terms;
-                    w.prefetch(&self.product.b, &at);
+                    let mut at = self.point(w, 0, ahead.vectors + vector);
+                    at.offsets[axis] = first + term + ahead.terms;
+                    w.prefetch(&self.product.b, &at, ahead.tile);
                 }
             }
             let backwards = w.isa.lanes <= 4 && term % 2 == 1;

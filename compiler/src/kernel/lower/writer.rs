@@ -385,9 +385,16 @@ impl<'a> Writer<'a> {
         self.push(Instruction::Store { to, from, stride: 1, lanes });
     }
 
-    /// Says that what is at a point will be needed soon.
-    pub fn prefetch(&mut self, access: &Access, point: &Point) {
-        let at = self.address(access, point);
+    /// The counter of the innermost loop, if something is repeated there.
+    pub fn counter(&self) -> Option<Counter> {
+        self.scopes.last().and_then(|scope| scope.ends).map(|(counter, _)| counter)
+    }
+
+    /// Says that what is at a point will be needed soon; some elements further
+    /// on for every iteration of one more loop.
+    pub fn prefetch(&mut self, access: &Access, point: &Point, more: Option<(Counter, usize)>) {
+        let mut at = self.address(access, point);
+        at.steps.extend(more);
         self.push(Instruction::Prefetch { at });
     }
 
