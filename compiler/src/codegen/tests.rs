@@ -9,6 +9,7 @@ use crate::kernel::program::{
 };
 use crate::kernel::scalar::{Kind, Scalar};
 use crate::plan::{Place, Region};
+use crate::schedule::Phase;
 
 /// Numbers that repeat with their seed (S. Vigna's splitmix64).
 struct Random(u64);
@@ -87,7 +88,7 @@ impl Writer {
     fn finish(self, name: &str, tensors: usize, parallel: usize, body: Vec<Statement>) -> Program {
         let tensors = (0..tensors).collect();
         let Writer { lanes, registers, .. } = self;
-        Program { name: name.into(), lanes, tensors, registers, parallel, shared: false, body }
+        Program { name: name.into(), lanes, tensors, registers, parallel, body }
     }
 
     /// The instructions of a formula, given the registers of its loads.
@@ -298,12 +299,6 @@ fn loops_of_all_lengths_and_tails_agree() {
     }
 }
 
-/// Threads meet at once where one after the other runs.
-#[cfg(target_arch = "x86_64")]
-unsafe extern "sysv64" fn met(_: *const u8) {}
-#[cfg(not(target_arch = "x86_64"))]
-unsafe extern "C" fn met(_: *const u8) {}
-
 /// Two parallel loops after each other, in shares of which some are empty.
 #[test]
 fn the_shares_of_all_threads_make_the_whole() {
@@ -324,8 +319,7 @@ fn the_shares_of_all_threads_make_the_whole() {
             let count = Count::Parallel { first, count };
             body.push(Statement::Loop(Loop { counter, count, body: inner }));
         }
-        let mut program = w.finish("parts", 2, 13, body);
-        program.shared = true;
+        let program = w.finish("parts", 2, 13, body);
         let n = 13 * lanes;
         let mut expected = vec![floats(n, 1), floats(n, 2)];
         let mut found = expected.clone();
@@ -334,10 +328,11 @@ fn the_shares_of_all_threads_make_the_whole() {
         let regions = [Region::Arena, Region::Parameters];
         let executable = Executable::new(&[program], &places, &regions, true).unwrap();
         let table: Vec<*mut u8> = found.iter_mut().map(|x| x.as_mut_ptr().cast()).collect();
-        for thread in 0..threads {
-            // SAFETY: both are as long as the program's tensors; one program
-            // has nothing to wait for, so threads may as well run in turn.
-            unsafe { executable.run_shared(&table, thread, threads, met, std::ptr::null()) }
+        let phase = Phase { alone: Vec::new(), shared: vec![0] };
+        for share in (0..threads).rev() {
+            // SAFETY: both are as long as the program's tensors, and nobody
+            // else has them.
+            unsafe { executable.run_share(&phase, share, threads, &table) }
         }
         let same = |(a, b): (&u32, &u32)| {
             a == b || (f32::from_bits(*a).is_nan() && f32::from_bits(*b).is_nan())

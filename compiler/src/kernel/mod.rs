@@ -126,15 +126,21 @@ pub struct Product {
 }
 
 impl Kernel {
-    /// Roughly how many elementary operations it takes: multiply-adds of a
-    /// product, steps of a formula for every element.
-    pub fn work(&self) -> usize {
+    /// Roughly how long one thread takes with vectors of so many lanes, where
+    /// memory is no limit.
+    pub fn nanoseconds(&self, lanes: usize) -> usize {
         let count = |sizes: &[usize]| sizes.iter().product::<usize>();
         let steps = self.formulas.len().max(1);
         match &self.body {
-            Body::Rows(rows) => count(&rows.outer) * rows.inner * steps,
-            Body::Columns(columns) => count(&columns.outer) * columns.reduced * steps,
-            Body::Product(p) => count(&p.outer) * p.rows * p.columns * count(&p.summed),
+            // Two instructions in a nanosecond: each needs the one before.
+            Body::Rows(rows) => count(&rows.outer) * rows.inner * steps / (2 * lanes),
+            Body::Columns(columns) => {
+                count(&columns.outer) * columns.reduced * steps / (2 * lanes)
+            }
+            // Multiply-adds wait for nothing: six.
+            Body::Product(p) => {
+                count(&p.outer) * p.rows * p.columns * count(&p.summed) / (6 * lanes)
+            }
         }
     }
 

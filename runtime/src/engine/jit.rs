@@ -5,6 +5,7 @@ use bilro_compiler::graph::Root;
 use bilro_compiler::network::{Network as Declaration, Purpose};
 use bilro_compiler::pipeline::lower_network;
 use bilro_compiler::plan::{Place, Region};
+use bilro_compiler::schedule::Phase;
 use bilro_compiler::tensor::Layout;
 use ndarray::CowArray;
 
@@ -21,6 +22,7 @@ use crate::threads;
 #[derive(Debug)]
 pub(super) struct Compiled {
     executable: Executable,
+    phases: Vec<Phase>,
     regions: Vec<Region>,
     arena: usize,
     settings: Vec<&'static str>,
@@ -49,6 +51,7 @@ impl Compiled {
         });
         Ok(Compiled {
             executable,
+            phases: lowered.phases,
             arena: lowered.plan.arena,
             settings: lowered.fused.settings.clone(),
             roots: roots.collect(),
@@ -105,7 +108,8 @@ impl Compiled {
         // row-major, is only read, and outlives the call (borrowed by `feeds`
         // or owned by `held`). Class indices have been checked to be in range.
         // Arena and parameters are borrowed exclusively.
-        unsafe { threads::run(&self.executable, table, threads) };
+        // Phases and executable are of the same programs.
+        unsafe { threads::run(&self.executable, &self.phases, table, threads) };
         drop(held);
 
         let mut results = Results::default();
