@@ -1,15 +1,17 @@
 //! Which kernels of a step several threads share, and where the threads must
 //! have met: takes kernels in their order, produces phases.
 //!
-//! Threads cost something: each phase ends with a meeting, and what one core
-//! has written another has to fetch. So only kernels that take some
-//! microseconds are shared, a phase has as many kernels as do not need each
-//! other's results, and a step that would not gain much is not shared at all.
-//! Times are estimated, from sizes and the width of vectors.
+//! Threads cost something. Each phase ends with a meeting, and what one core
+//! has written moves to the other that needs it, a cache line at a time: of a
+//! step on small batches that is as much work as computing. So a kernel is
+//! shared where what is estimated for two threads is less than for one, a phase
+//! has as many kernels as do not need each other's results, and a step that
+//! gains little is not shared at all.
 
 use crate::fuse::Fused;
+use crate::kernel::Kernel;
 use crate::kernel::program::Program;
-use crate::plan::{Place, Region};
+use crate::plan::Place;
 
 /// Kernels between two meetings.
 ///
@@ -31,86 +33,90 @@ impl Phase {
     }
 }
 
-/// A kernel is shared from so many nanoseconds on: some times what it takes
-/// to meet after it.
-const SHARED: usize = 3_000;
-
-/// What a meeting costs, in nanoseconds, with the lines of the cache that
-/// move from core to core.
+/// What a meeting costs, in nanoseconds.
 const MEETING: usize = 500;
 
 /// What a step must gain by a second thread, in nanoseconds: waking a thread
 /// that sleeps takes about as long.
 const GAIN: usize = 10_000;
 
+/// Elements of a cache line.
+const LINE: usize = 16;
+
+/// What it takes a core to fetch a line that another has written, in
+/// nanoseconds, where it fetches many at once.
+const FETCH: usize = 5;
+
 /// The phases of fused kernels, in order; none where threads would not help.
 /// Every kernel is in one phase once.
 pub fn schedule(fused: &Fused, places: &[Place], programs: &[Program]) -> Vec<Phase> {
-    let times = fused.kernels.iter().zip(programs).map(|(k, p)| k.nanoseconds(p.lanes));
-    let times: Vec<usize> = times.collect();
-    let mut phases = Phases { fused, places, done: Vec::new(), open: Phase::default() };
-    // What the step takes on two threads.
-    let mut together = 0;
-    for (i, (time, program)) in times.iter().zip(programs).enumerate() {
-        let shared = *time >= SHARED && program.parallel > 1;
-        phases.push(i, shared);
-        let larger = program.parallel.div_ceil(2);
-        together += if shared { time * larger / program.parallel } else { *time };
+    let memory = Memory { fused, places };
+    let written: Vec<usize> = fused.kernels.iter().flat_map(Kernel::writes).collect();
+    let moves = |t: &usize| written.iter().any(|w| memory.overlap(*w, *t));
+    let (mut alone, mut together) = (0, 0);
+    let mut phases: Vec<Phase> = Vec::new();
+    let mut open = Phase::default();
+    for (i, (kernel, program)) in fused.kernels.iter().zip(programs).enumerate() {
+        let time = kernel.nanoseconds(program.lanes);
+        // Of two threads, each has half of the iterations, or one more, and
+        // fetches half of what it touches.
+        let most = program.parallel.div_ceil(2);
+        let lines: usize = memory
+            .touched(kernel)
+            .iter()
+            .filter(|t| moves(t))
+            .map(|t| fused.tensors[*t].layout.elements.div_ceil(LINE))
+            .sum();
+        let halved = time * most / program.parallel.max(1) + lines * FETCH / 2;
+        let shared = program.parallel > 1 && halved + 2 * MEETING < time;
+        alone += time;
+        together += if shared { halved } else { time };
+
+        let meets = |others: &[usize]| others.iter().any(|other| memory.meet(*other, i));
+        // Those that are not shared run one after the other anyway.
+        if meets(&open.shared) || (shared && meets(&open.alone)) {
+            phases.push(std::mem::take(&mut open));
+        }
+        if shared { open.shared.push(i) } else { open.alone.push(i) }
     }
-    let phases = phases.finish();
+    phases.push(open);
     together += phases.len() * MEETING;
-    let alone: usize = times.iter().sum();
-    if alone > together + GAIN { phases } else { Vec::new() }
+    if together + GAIN < alone { phases } else { Vec::new() }
 }
 
-struct Phases<'a> {
+/// Which kernels meet in memory.
+struct Memory<'a> {
     fused: &'a Fused,
     places: &'a [Place],
-    done: Vec<Phase>,
-    open: Phase,
 }
 
-impl Phases<'_> {
-    /// Adds the next kernel, to the phase that is open if it may.
-    fn push(&mut self, kernel: usize, shared: bool) {
-        let meets = |others: &[usize]| others.iter().any(|other| self.meet(*other, kernel));
-        // Those that are not shared run one after the other anyway.
-        if meets(&self.open.shared) || (shared && meets(&self.open.alone)) {
-            self.done.push(std::mem::take(&mut self.open));
-        }
-        match shared {
-            true => self.open.shared.push(kernel),
-            false => self.open.alone.push(kernel),
-        }
-    }
-
-    fn finish(mut self) -> Vec<Phase> {
-        if self.open != Phase::default() {
-            self.done.push(self.open);
-        }
-        self.done
-    }
-
+impl Memory<'_> {
     /// Whether one of two kernels writes what the other reads or writes.
     fn meet(&self, a: usize, b: usize) -> bool {
-        let (a, b) = (&self.fused.kernels[a], &self.fused.kernels[b]);
+        let [a, b] = [a, b].map(|k| &self.fused.kernels[k]);
         let overlap = |writes: &[usize], touches: &[usize]| {
             writes.iter().any(|w| touches.iter().any(|t| self.overlap(*w, *t)))
         };
-        let (a_writes, b_writes) = (a.writes(), b.writes());
-        overlap(&a_writes, &b.reads())
-            || overlap(&a_writes, &b_writes)
-            || overlap(&b_writes, &a.reads())
+        overlap(&a.writes(), &b.reads())
+            || overlap(&a.writes(), &b.writes())
+            || overlap(&b.writes(), &a.reads())
     }
 
     /// Whether two tensors have memory in common.
     fn overlap(&self, a: usize, b: usize) -> bool {
-        let span = |t: usize| -> (Region, usize, usize) {
-            let Place { region, offset } = self.places[t];
-            (region, offset, offset + self.fused.tensors[t].layout.elements)
-        };
-        let (a, b) = (span(a), span(b));
-        a.0 == b.0 && a.1 < b.2 && b.1 < a.2
+        let [(x, n), (y, m)] =
+            [a, b].map(|t| (self.places[t], self.fused.tensors[t].layout.elements));
+        x.region == y.region && x.offset < y.offset + m && y.offset < x.offset + n
+    }
+
+    /// The tensors that a kernel touches, of those in the same place one.
+    fn touched(&self, kernel: &Kernel) -> Vec<usize> {
+        let mut tensors = kernel.reads();
+        tensors.extend(kernel.writes());
+        let place = |t: &usize| (self.places[*t].region, self.places[*t].offset);
+        tensors.sort_unstable_by_key(place);
+        tensors.dedup_by_key(|t| place(t));
+        tensors
     }
 }
 
@@ -140,7 +146,7 @@ pub fn verify(
             }
         }
     }
-    let memory = Phases { fused, places, done: Vec::new(), open: Phase::default() };
+    let memory = Memory { fused, places };
     for (b, second) in found.iter().enumerate() {
         let Some((phase_b, place_b)) = *second else {
             return Err(format!("{} never runs", fused.kernels[b].name));

@@ -183,13 +183,7 @@ impl Executable {
     ///
     /// Where the table has not one pointer for each region, or there is no such
     /// program.
-    pub unsafe fn run_share(
-        &self,
-        phase: &Phase,
-        share: usize,
-        shares: usize,
-        table: &[*mut u8],
-    ) {
+    pub unsafe fn run_share(&self, phase: &Phase, share: usize, shares: usize, table: &[*mut u8]) {
         assert_eq!(table.len(), self.regions, "one pointer for each region");
         if share == 0 {
             for kernel in &phase.alone {

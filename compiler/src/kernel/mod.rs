@@ -134,9 +134,7 @@ impl Kernel {
         match &self.body {
             // Two instructions in a nanosecond: each needs the one before.
             Body::Rows(rows) => count(&rows.outer) * rows.inner * steps / (2 * lanes),
-            Body::Columns(columns) => {
-                count(&columns.outer) * columns.reduced * steps / (2 * lanes)
-            }
+            Body::Columns(columns) => count(&columns.outer) * columns.reduced * steps / (2 * lanes),
             // Multiply-adds wait for nothing: six.
             Body::Product(p) => {
                 count(&p.outer) * p.rows * p.columns * count(&p.summed) / (6 * lanes)

@@ -16,13 +16,14 @@ use crate::error::Result;
 use crate::network::Feed;
 use crate::parameters::strided;
 use crate::settings::isa;
-use crate::threads;
+use crate::threads::{self, Pace};
 
 /// Machine code for a purpose and a batch size.
 #[derive(Debug)]
 pub(super) struct Compiled {
     executable: Executable,
     phases: Vec<Phase>,
+    pace: Pace,
     regions: Vec<Region>,
     arena: usize,
     settings: Vec<&'static str>,
@@ -52,6 +53,7 @@ impl Compiled {
         Ok(Compiled {
             executable,
             phases: lowered.phases,
+            pace: Pace::new(),
             arena: lowered.plan.arena,
             settings: lowered.fused.settings.clone(),
             roots: roots.collect(),
@@ -66,7 +68,7 @@ impl Compiled {
 
     /// Runs it on arrays that have been checked against the declaration.
     pub fn run(
-        &self,
+        &mut self,
         arena: &mut Buffer,
         parameters: &mut Buffer,
         feeds: Feeds<'_, '_>,
@@ -109,7 +111,7 @@ impl Compiled {
         // or owned by `held`). Class indices have been checked to be in range.
         // Arena and parameters are borrowed exclusively.
         // Phases and executable are of the same programs.
-        unsafe { threads::run(&self.executable, &self.phases, table, threads) };
+        unsafe { threads::run(&self.executable, &self.phases, &mut self.pace, table, threads) };
         drop(held);
 
         let mut results = Results::default();
