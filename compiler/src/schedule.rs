@@ -167,6 +167,14 @@ pub fn verify(
 
 impl std::fmt::Display for Phase {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "shared {:?}, on one thread {:?}", self.shared, self.alone)
+        let mut separator = "";
+        for (what, kernels) in [("shared", &self.shared), ("alone", &self.alone)] {
+            if !kernels.is_empty() {
+                write!(f, "{separator}{what}")?;
+                kernels.iter().try_for_each(|kernel| write!(f, " {kernel}"))?;
+                separator = ", ";
+            }
+        }
+        Ok(())
     }
 }

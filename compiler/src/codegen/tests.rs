@@ -215,7 +215,7 @@ fn elementwise(width: usize, n: usize, f: impl FnOnce(&mut Expressions, Expr) ->
     let mut expressions = Expressions::default();
     let x = expressions.push(Term::Load(0, Kind::Float));
     let root = f(&mut expressions, x);
-    let mut body = Vec::new();
+    let (mut body, mut iterations) = (Vec::new(), 0);
     for (first, count, lanes) in [(0, n / width, width), (n / width * width, 1, n % width)] {
         if count == 0 || lanes == 0 {
             continue;
@@ -226,13 +226,11 @@ fn elementwise(width: usize, n: usize, f: impl FnOnce(&mut Expressions, Expr) ->
         let mut inner = vec![load(x, at(0, first, steps), 1, lanes)];
         let y = w.lower(&expressions, root, &[x], &mut inner);
         inner.push(store(at(1, first, steps), y, 1, lanes));
-        if lanes == width {
-            body.push(parallel(counter, n / width, inner));
-        } else {
-            body.extend(inner);
-        }
+        let count = Count::Parallel { first: iterations, count };
+        body.push(Statement::Loop(Loop { counter, count, body: inner }));
+        iterations += if lanes == width { n / width } else { 1 };
     }
-    w.finish("elementwise", 2, n / width, body)
+    w.finish("elementwise", 2, iterations, body)
 }
 
 #[test]

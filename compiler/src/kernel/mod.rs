@@ -130,12 +130,16 @@ impl Kernel {
     /// memory is no limit.
     pub fn nanoseconds(&self, lanes: usize) -> usize {
         let count = |sizes: &[usize]| sizes.iter().product::<usize>();
-        let steps = self.formulas.len().max(1);
         match &self.body {
-            // Two instructions in a nanosecond: each needs the one before.
-            Body::Rows(rows) => count(&rows.outer) * rows.inner * steps / (2 * lanes),
-            Body::Columns(columns) => count(&columns.outer) * columns.reduced * steps / (2 * lanes),
-            // Multiply-adds wait for nothing: six.
+            // In a nanosecond two instructions: each needs the one before.
+            Body::Rows(rows) => {
+                count(&rows.outer) * rows.inner * self.formulas.len().max(1) / (2 * lanes)
+            }
+            // Formulas are mostly for what is stored, once.
+            Body::Columns(columns) => {
+                count(&columns.outer) * columns.reduced * columns.reductions.len() / (2 * lanes)
+            }
+            // Six: multiply-adds need not wait.
             Body::Product(p) => {
                 count(&p.outer) * p.rows * p.columns * count(&p.summed) / (6 * lanes)
             }

@@ -18,7 +18,7 @@
 //! 9. A kept part has 1 to all lanes; a rotation goes less than all the way;
 //!    shifts go less than 32 bits.
 //! 10. A program of several parallel iterations stores only inside of parallel
-//!    loops: each thread runs what is outside.
+//!     loops: each thread runs what is outside.
 //!
 //! [`Program::verify_bounds`] checks, with the tensors' sizes:
 //!
