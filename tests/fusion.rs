@@ -79,7 +79,7 @@ fn long_kernels_are_shared_and_meet_where_they_must() {
     shared 14
     ");
     // Updates of different layers do not wait for each other.
-    insta::assert_snapshot!(phases(512, &Isa::CLIF), @r"
+    insta::assert_snapshot!(phases(512, &Isa::AVX512), @r"
     shared 0
     shared 1
     alone 2

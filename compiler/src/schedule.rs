@@ -45,7 +45,7 @@ const LINE: usize = 16;
 
 /// What it takes a core to fetch a line that another has written, in
 /// nanoseconds, where it fetches many at once.
-const FETCH: usize = 5;
+const FETCH: usize = 3;
 
 /// The phases of fused kernels, in order; none where threads would not help.
 /// Every kernel is in one phase once.
