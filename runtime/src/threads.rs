@@ -20,7 +20,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, TryLockError};
+use std::sync::{Arc, Barrier, Condvar, Mutex, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -244,9 +244,19 @@ impl Pool {
         while *workers < wanted {
             let seat = *workers + 1;
             let builder = thread::Builder::new().name(format!("bilro-{seat}"));
-            if builder.spawn(move || self.serve(seat)).is_err() {
+            let started = Arc::new(Barrier::new(2));
+            let here = started.clone();
+            let life = move || {
+                here.wait();
+                drop(here);
+                self.serve(seat);
+            };
+            if builder.spawn(life).is_err() {
                 return;
             }
+            // What a thread allocates when it starts, it has then: no later
+            // step has to do with it.
+            started.wait();
             *workers = seat;
         }
     }
