@@ -95,19 +95,25 @@ fn any_number_of_threads_gives_the_same_bits() {
 
 #[test]
 fn models_may_be_trained_on_many_threads_at_once() {
-    let data = data::digits().unwrap();
-    let run = || {
-        let mut trainer = trainer(Backend::Jit, 2);
-        let losses = (0..20).map(|_| {
+    // Batches of which each is large enough that kernels are shared; long
+    // enough that both ways, shared and not, are tried.
+    let data = data::digits().unwrap().rows(0..600).unwrap();
+    let run = |threads| {
+        let mut trainer = trainer(Backend::Jit, threads);
+        let losses = (0..100).map(|_| {
             trainer.step(digits::Batch { image: data.x(), digit: data.y() }).unwrap().to_bits()
         });
-        losses.collect::<Vec<_>>()
+        let mut bits: Vec<u32> = losses.collect();
+        let logits = trainer.model().predict(digits::Input { image: data.x() }).unwrap().logits;
+        bits.extend(logits.iter().map(|x| x.to_bits()));
+        bits
     };
-    let reference = run();
+    let reference = run(1);
     std::thread::scope(|scope| {
-        let handles: Vec<_> = (0..4).map(|_| scope.spawn(run)).collect();
-        for handle in handles {
-            assert_eq!(handle.join().unwrap(), reference);
+        let threads = [2, 3, 7, 2, 3, 7, 2, 1];
+        let handles = threads.map(|threads| scope.spawn(move || run(threads)));
+        for (handle, threads) in handles.into_iter().zip(threads) {
+            assert_eq!(handle.join().unwrap(), reference, "{threads} threads");
         }
     });
 }

@@ -77,3 +77,32 @@ fn code_does_not_grow_with_the_batch() {
     assert!(large <= 2 * small, "{small} and {large} bytes");
     assert!(huge <= large + large / 4, "{large} and {huge} bytes");
 }
+
+#[test]
+fn long_kernels_are_shared_and_meet_where_they_must() {
+    let phases = |batch, isa: &Isa| {
+        let sgd = Sgd::new(0.1);
+        let network = Mnist::declaration().unwrap();
+        let lowered = lower_network(&network, &Purpose::Step(&sgd), batch, isa, true).unwrap();
+        lowered.phases.iter().map(|p| p.to_string()).collect::<Vec<_>>().join("\n")
+    };
+    // The first product, the small kernels, the first layer's update.
+    insta::assert_snapshot!(phases(64, &Isa::AVX512), @r"
+    shared 0
+    alone 1 2 3 4 5 6 7 8 9 10 11 12 13
+    shared 14
+    ");
+    // Updates of different layers do not wait for each other.
+    insta::assert_snapshot!(phases(512, &Isa::AVX512), @r"
+    shared 0
+    shared 1
+    alone 2
+    shared 3
+    alone 4 5 6 7 8 9 10
+    shared 11 12
+    shared 14, alone 13
+    ");
+    // What a second thread would gain is less than it costs.
+    assert_eq!(phases(8, &Isa::AVX512), "");
+    assert_eq!(phases(1, &Isa::CLIF), "");
+}

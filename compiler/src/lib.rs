@@ -13,13 +13,14 @@
 //! 5. [`plan`](mod@plan): where every tensor lies.
 //! 6. [`kernel::lower`](mod@kernel::lower): kernels become programs for an instruction set: loops
 //!    and vector instructions, as data.
-//! 7. [`codegen`]: programs become machine code.
+//! 7. [`schedule`](mod@schedule): what several threads share, and where they meet.
+//! 8. [`codegen`]: programs become machine code.
 //!
-//! [`pipeline`] runs 2 to 6, and is the list of passes. After each, in debug
+//! [`pipeline`] runs 2 to 7, and is the list of passes. After each, in debug
 //! builds and where asked, a verifier checks what that stage guarantees.
 //!
 //! The interpreter of the runtime evaluates the graph of step 2 by [`eval`],
-//! and shares nothing with 3 to 7.
+//! and shares nothing with 3 to 8.
 
 pub mod autodiff;
 #[cfg(feature = "codegen")]
@@ -37,6 +38,8 @@ pub mod optim;
 #[cfg(feature = "codegen")]
 pub mod pipeline;
 pub mod plan;
+#[cfg(feature = "codegen")]
+pub mod schedule;
 pub mod shape;
 pub mod simplify;
 pub mod tensor;

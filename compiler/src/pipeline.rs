@@ -8,6 +8,7 @@ use crate::kernel::lower::{lower, reserve};
 use crate::kernel::program::Program;
 use crate::network::{Network, Purpose};
 use crate::plan::{self, ParameterLayout, Plan};
+use crate::schedule::{self, Phase};
 use crate::simplify::{expand, simplify};
 
 /// A network for one purpose and batch size, ready for an emitter.
@@ -21,6 +22,9 @@ pub struct Lowered {
     pub plan: Plan,
     /// The kernels' programs, in the same order.
     pub programs: Vec<Program>,
+    /// What several threads do of them between their meetings; nothing where
+    /// one thread is better.
+    pub phases: Vec<Phase>,
 }
 
 /// Runs all passes; verifies after each in debug builds and where asked.
@@ -59,7 +63,9 @@ pub fn lower_graph(
     check("planning", &|| plan::verify(&fused, &plan))?;
     let programs: Vec<Program> = fused.kernels.iter().map(|k| lower(k, isa)).collect();
     check("lowering", &|| programs.iter().try_for_each(|p| verify_program(p, &fused)))?;
-    Ok(Lowered { graph, fused, plan, programs })
+    let phases = schedule::schedule(&fused, &plan.places, &programs);
+    check("scheduling", &|| schedule::verify(&fused, &plan.places, &programs, &phases))?;
+    Ok(Lowered { graph, fused, plan, programs, phases })
 }
 
 fn verify_program(program: &Program, fused: &Fused) -> Result<(), String> {

@@ -51,7 +51,11 @@ impl Dump {
                     );
                     format!("{kernels}\n{tensors}\n{}", lowered.plan)
                 }
-                "programs" => lines(&mut lowered.programs.iter().map(|p| p.to_string())),
+                "programs" => {
+                    let programs = lines(&mut lowered.programs.iter().map(|p| p.to_string()));
+                    let phases = lowered.phases.iter().map(|p| format!("phase: {p}"));
+                    format!("{programs}\n{}", lines(&mut phases.into_iter()))
+                }
                 "dot" => dot(&lowered.fused.graph),
                 code => {
                     let dump = CodeDump { clif: code == "clif", asm: code == "asm" };

@@ -1,239 +1,501 @@
 //! The threads that share the kernels of a step: one pool for the process.
 //!
-//! A step enters the pool once. Every thread runs the same generated function
-//! with its own number and takes its share of each kernel; where all must have
-//! come that far, they meet. Threads wait by spinning for some microseconds,
-//! then they give way, and between steps they sleep.
+//! A step is a list of phases, and a phase is a number of shares. All threads
+//! look at one word, which says what phase is open; a thread claims a share of
+//! it, its own first, runs it, and whoever finishes the last one opens the next
+//! phase. So nobody waits for a thread that has not come: what it leaves, others
+//! do, and a step on a busy machine takes at worst about as long as on one
+//! thread. Which thread runs a share changes no result.
+//!
+//! Threads that find nothing to do look again and again for some microseconds,
+//! then they sleep, until a phase is opened that has a share for them.
 //!
 //! The pool serves one step at a time. Who finds it busy, because another
-//! thread of the program is training too, runs its step alone: results do not
-//! depend on the number of threads.
+//! thread of the program is training too, runs its step alone; and so does who
+//! has found that to be faster ([`Pace`]).
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
-use std::thread::{self, Thread};
+mod pace;
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier, Condvar, Mutex, TryLockError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use bilro_compiler::codegen::module::Executable;
+use bilro_compiler::schedule::Phase;
 
-/// Looks at a flag so often before giving way to other threads: some 20 µs.
-const SPINS: usize = 4_000;
-/// Gives way so often before sleeping: far longer than a step of any network
-/// that is trained in a loop takes to come back.
-const YIELDS: usize = 200;
+pub(crate) use pace::Pace;
 
-static POOL: Mutex<Pool> = Mutex::new(Pool { workers: Vec::new() });
+/// So many threads take part at most.
+const MOST: usize = 64;
 
-struct Pool {
-    workers: Vec<Worker>,
-}
+/// How long a thread looks for something to do before it sleeps.
+const PATIENCE: Duration = Duration::from_micros(50);
 
-struct Worker {
-    mailbox: Arc<Mailbox>,
-    thread: Thread,
-}
+static POOL: Pool = Pool::new();
 
-/// Where a worker finds its next task. `Some` tasks are posted by the one who
-/// holds the pool's lock, and taken by the worker.
-#[derive(Default)]
-struct Mailbox {
-    posted: AtomicBool,
-    task: Mutex<Option<Task>>,
-}
-
-/// One thread's part of a step.
-struct Task {
-    step: *const Step<'static>,
-    thread: usize,
-}
-
-// SAFETY: the step outlives the task (`run` waits for all workers before it
-// returns) and is only used through shared references to what is `Sync`, and
-// through raw pointers whose use by several threads `run`'s caller allows.
-unsafe impl Send for Task {}
-
-/// What all threads of a step share; lives on the stack of [`run`].
-struct Step<'a> {
-    executable: &'a Executable,
-    table: &'a [*mut u8],
-    threads: usize,
-    gate: Gate,
-    /// Workers that are not done.
-    left: AtomicUsize,
-}
-
-/// Where threads meet.
-struct Gate {
-    threads: usize,
-    arrived: AtomicUsize,
-    /// Counts meetings.
-    opened: AtomicU64,
-}
-
-impl Gate {
-    fn new(threads: usize) -> Gate {
-        Gate { threads, arrived: AtomicUsize::new(0), opened: AtomicU64::new(0) }
-    }
-
-    /// Returns when all threads have called it as often.
-    fn meet(&self) {
-        let before = self.opened.load(Ordering::Acquire);
-        if self.arrived.fetch_add(1, Ordering::AcqRel) + 1 == self.threads {
-            // Nobody arrives again before it is open.
-            self.arrived.store(0, Ordering::Relaxed);
-            self.opened.store(before + 1, Ordering::Release);
-        } else {
-            wait_until(|| self.opened.load(Ordering::Acquire) != before);
-        }
-    }
-}
-
-/// Spins, then gives way to other threads.
-fn wait_until(ready: impl Fn() -> bool) {
-    for _ in 0..SPINS {
-        if ready() {
-            return;
-        }
-        std::hint::spin_loop();
-    }
-    while !ready() {
-        thread::yield_now();
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-unsafe extern "sysv64" fn meet(gate: *const u8) {
-    // SAFETY: only `take_part` hands it out, with a gate that outlives the step.
-    unsafe { (*gate.cast::<Gate>()).meet() }
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-unsafe extern "C" fn meet(gate: *const u8) {
-    // SAFETY: only `take_part` hands it out, with a gate that outlives the step.
-    unsafe { (*gate.cast::<Gate>()).meet() }
-}
-
-impl Step<'_> {
-    /// One thread's part.
-    ///
-    /// # Safety
-    /// As [`Executable::run`], for all threads of the step together.
-    unsafe fn take_part(&self, thread: usize) {
-        let gate = (&raw const self.gate).cast();
-        // SAFETY: the caller's promise; all threads of the step have the same
-        // gate, which lets them go when all have come, and whose acquire and
-        // release make what was written before visible after.
-        unsafe { self.executable.run_shared(self.table, thread, self.threads, meet, gate) }
-    }
-}
-
-/// Runs an executable on up to so many threads, this one among them.
+/// Runs an executable on up to so many threads, this one among them, where that
+/// is faster.
 ///
 /// # Safety
 /// As [`Executable::run`]; the memory may be used from other threads until it
-/// returns.
-pub(crate) unsafe fn run(executable: &Executable, table: &[*mut u8], threads: usize) {
-    if threads > 1 && executable.is_shared() {
-        let pool = match POOL.try_lock() {
-            Ok(pool) => Some(pool),
-            // Whoever panicked left whole workers behind.
-            Err(TryLockError::Poisoned(pool)) => Some(pool.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        };
-        if let Some(mut pool) = pool {
-            pool.grow(threads - 1);
-            let workers = pool.workers.len().min(threads - 1);
-            if workers > 0 {
-                // SAFETY: the caller's promise.
-                return unsafe { share(executable, table, &pool, workers) };
-            }
-        }
+/// returns. The phases are the executable's.
+pub(crate) unsafe fn run(
+    executable: &Executable,
+    phases: &[Phase],
+    pace: &mut Pace,
+    table: &[*mut u8],
+    threads: usize,
+) {
+    if threads < 2 || phases.is_empty() {
+        // SAFETY: the caller's promise.
+        return unsafe { executable.run(table) };
     }
-    // SAFETY: the caller's promise.
-    unsafe { executable.run(table) }
+    let started = Instant::now();
+    if !pace.shares() || !POOL.run(&Kernels { executable, phases, table }, threads) {
+        // SAFETY: the caller's promise.
+        unsafe { executable.run(table) }
+    }
+    pace.took(started.elapsed().as_secs_f64());
 }
 
-/// # Safety
-/// As [`run`].
-unsafe fn share(
-    executable: &Executable,
-    table: &[*mut u8],
-    pool: &MutexGuard<'_, Pool>,
-    workers: usize,
-) {
-    // Before anybody starts: a panic between here and the end would leave
-    // workers with a step that is gone.
-    assert_eq!(table.len(), executable.regions(), "one pointer for each region");
-    let threads = workers + 1;
-    let step = Step {
-        executable,
-        table,
-        threads,
-        gate: Gate::new(threads),
-        left: AtomicUsize::new(workers),
-    };
-    for (i, worker) in pool.workers[..workers].iter().enumerate() {
-        let step = (&raw const step).cast();
-        worker.post(Task { step, thread: i + 1 });
+/// What a step does.
+trait Work: Sync {
+    /// How many phases there are, one after the other.
+    fn phases(&self) -> usize;
+    /// Into how many shares a phase is split for so many threads: at least one,
+    /// at most as many as threads.
+    fn shares(&self, phase: usize, threads: usize) -> usize;
+    /// Runs a share of a phase. Each is run once, when all phases before are
+    /// done; what those have written can be seen.
+    fn run(&self, phase: usize, share: usize, shares: usize);
+}
+
+struct Kernels<'a> {
+    executable: &'a Executable,
+    phases: &'a [Phase],
+    table: &'a [*mut u8],
+}
+
+// SAFETY: the pointers are used as `run` of this module is allowed to, from
+// other threads too; the rest is `Sync`.
+unsafe impl Sync for Kernels<'_> {}
+
+impl Work for Kernels<'_> {
+    fn phases(&self) -> usize {
+        self.phases.len()
     }
-    // SAFETY: the caller's promise. Nothing here unwinds (the table has been
-    // checked, generated code cannot), so that the step is not left before all
-    // workers are done with it.
-    unsafe { step.take_part(0) };
-    wait_until(|| step.left.load(Ordering::Acquire) == 0);
+
+    fn shares(&self, phase: usize, threads: usize) -> usize {
+        self.phases[phase].shares(threads)
+    }
+
+    fn run(&self, phase: usize, share: usize, shares: usize) {
+        // SAFETY: what `run` of this module is promised; the pool runs each
+        // share once, and keeps phases in order.
+        unsafe { self.executable.run_share(&self.phases[phase], share, shares, self.table) }
+    }
+}
+
+/// A step under way; lives on its caller's stack.
+struct Step<'a> {
+    work: &'a dyn Work,
+    threads: usize,
+    /// The number of its first phase.
+    first: u64,
+    failed: AtomicBool,
+    /// What the first panic had to say.
+    panic: Mutex<Option<Box<dyn Any + Send>>>,
+}
+
+impl Step<'_> {
+    /// Runs a share. After a panic nothing is run any more, but all shares are
+    /// finished as before.
+    fn run(&self, phase: u64, share: usize, shares: usize) {
+        if self.failed.load(Ordering::Relaxed) {
+            return;
+        }
+        let phase = (phase - self.first) as usize;
+        let work = AssertUnwindSafe(|| self.work.run(phase, share, shares));
+        if let Err(panic) = catch_unwind(work) {
+            self.failed.store(true, Ordering::Relaxed);
+            self.panic.lock().unwrap_or_else(|e| e.into_inner()).get_or_insert(panic);
+        }
+    }
+
+    /// What is open when so many phases of the step are done.
+    fn after(&self, phases: usize) -> Open {
+        let end = phases == self.work.phases();
+        let shares = if end { 0 } else { self.work.shares(phases, self.threads) };
+        debug_assert!(end || (1..=self.threads).contains(&shares));
+        Open { phase: self.first + phases as u64, threads: self.threads, shares }
+    }
+}
+
+/// What there is to do now, in one word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Open {
+    /// The phase's number; phases of all steps are counted.
+    phase: u64,
+    /// Threads that take part in the step: the caller and the first workers.
+    threads: usize,
+    /// Shares of the phase; none between steps.
+    shares: usize,
+}
+
+impl Open {
+    fn pack(self) -> u64 {
+        self.phase << 16 | (self.threads as u64) << 8 | self.shares as u64
+    }
+
+    fn unpack(word: u64) -> Open {
+        let byte = |shift: u32| (word >> shift & 0xFF) as usize;
+        Open { phase: word >> 16, threads: byte(8), shares: byte(0) }
+    }
+}
+
+/// Something with cache lines of its own. Processors fetch them in pairs.
+#[repr(align(128))]
+struct Line<T>(T);
+
+/// A thread's place in the pool; the first is the caller's.
+struct Seat {
+    /// The last phase of which the share with the seat's number was claimed.
+    claimed: AtomicU64,
+    lock: Mutex<()>,
+    bell: Condvar,
+}
+
+struct Pool {
+    /// How many workers there are. Whoever has the lock may run a step.
+    workers: Mutex<usize>,
+    /// An [`Open`]. Only who has finished a phase's last share changes it, and
+    /// between steps who has the lock.
+    open: Line<AtomicU64>,
+    /// How many shares of the open phase are finished.
+    finished: Line<AtomicUsize>,
+    /// The step that is under way. To be used by who has claimed a share only:
+    /// the step is there until all are finished.
+    step: Line<AtomicPtr<Step<'static>>>,
+    /// Who sleeps, or is about to; a bit a seat.
+    asleep: Line<AtomicU64>,
+    seats: [Line<Seat>; MOST],
 }
 
 impl Pool {
+    const fn new() -> Pool {
+        let open = 1 << 16; // Phase 1, which no seat has claimed; no share yet.
+        Pool {
+            workers: Mutex::new(0),
+            open: Line(AtomicU64::new(open)),
+            finished: Line(AtomicUsize::new(0)),
+            step: Line(AtomicPtr::new(null_mut())),
+            asleep: Line(AtomicU64::new(0)),
+            seats: [const {
+                let claimed = AtomicU64::new(0);
+                Line(Seat { claimed, lock: Mutex::new(()), bell: Condvar::new() })
+            }; MOST],
+        }
+    }
+
+    /// Runs all phases on up to so many threads, this one among them. If the
+    /// pool is busy, or there is no second thread to be had, it does nothing and
+    /// says so.
+    ///
+    /// # Panics
+    /// When `work` does, on whatever thread, as soon as no thread uses it.
+    fn run(&'static self, work: &dyn Work, threads: usize) -> bool {
+        let mut workers = match self.workers.try_lock() {
+            Ok(workers) => workers,
+            // A panic of `work`; the pool itself is as it should be.
+            Err(TryLockError::Poisoned(workers)) => workers.into_inner(),
+            Err(TryLockError::WouldBlock) => return false,
+        };
+        let threads = threads.min(MOST);
+        self.grow(&mut workers, threads - 1);
+        let threads = threads.min(*workers + 1);
+        if threads < 2 || work.phases() == 0 {
+            return false;
+        }
+
+        let first = Open::unpack(self.open.0.load(Ordering::Relaxed)).phase;
+        let (failed, panic) = (AtomicBool::new(false), Mutex::new(None));
+        let step = Step { work, threads, first, failed, panic };
+        self.step.0.store((&raw const step).cast_mut().cast(), Ordering::Relaxed);
+        let mut open = step.after(0);
+        self.open(open);
+        let end = step.after(work.phases());
+        while open != end {
+            self.help(0, open);
+            open = self.wait(0, open, &mut None);
+        }
+        // All shares are finished: nobody uses the step any more.
+        if let Some(panic) = step.panic.into_inner().unwrap_or_else(|e| e.into_inner()) {
+            resume_unwind(panic);
+        }
+        true
+    }
+
     /// Starts threads until there are so many, or no more can be had.
-    fn grow(&mut self, workers: usize) {
-        while self.workers.len() < workers {
-            let mailbox = Arc::new(Mailbox::default());
-            let own = mailbox.clone();
-            let name = format!("bilro-{}", self.workers.len() + 1);
-            let spawned = thread::Builder::new().name(name).spawn(move || own.serve());
-            let Ok(handle) = spawned else { return };
-            self.workers.push(Worker { mailbox, thread: handle.thread().clone() });
-        }
-    }
-}
-
-impl Worker {
-    fn post(&self, task: Task) {
-        *self.mailbox.task.lock().unwrap_or_else(|e| e.into_inner()) = Some(task);
-        self.mailbox.posted.store(true, Ordering::Release);
-        self.thread.unpark();
-    }
-}
-
-impl Mailbox {
-    /// A worker's life.
-    fn serve(&self) {
-        loop {
-            self.wait();
-            let task = self.task.lock().unwrap_or_else(|e| e.into_inner()).take();
-            let Some(task) = task else { continue };
-            // SAFETY: whoever posted the task waits in `share` until `left` is
-            // zero, so that the step, and all that it refers to, is there; that
-            // the memory may be used is the promise of `run`'s caller.
-            let step = unsafe { &*task.step };
-            // SAFETY: as above.
-            unsafe { step.take_part(task.thread) };
-            // The last use of the step.
-            step.left.fetch_sub(1, Ordering::Release);
-        }
-    }
-
-    /// Returns when a task has been posted: soon, if it comes soon.
-    fn wait(&self) {
-        for i in 0..SPINS + YIELDS {
-            if self.posted.swap(false, Ordering::Acquire) {
+    fn grow(&'static self, workers: &mut usize, wanted: usize) {
+        while *workers < wanted {
+            let seat = *workers + 1;
+            let builder = thread::Builder::new().name(format!("bilro-{seat}"));
+            let started = Arc::new(Barrier::new(2));
+            let here = started.clone();
+            let life = move || {
+                here.wait();
+                drop(here);
+                self.serve(seat);
+            };
+            if builder.spawn(life).is_err() {
                 return;
             }
-            if i < SPINS { std::hint::spin_loop() } else { thread::yield_now() }
+            // What a thread allocates when it starts, it has then: no later
+            // step has to do with it.
+            started.wait();
+            *workers = seat;
         }
-        while !self.posted.swap(false, Ordering::Acquire) {
-            // `post` unparks after it has posted, and a token given before the
-            // park is kept: nothing is missed.
-            thread::park();
+    }
+
+    /// A worker's life.
+    fn serve(&self, seat: usize) {
+        let mut idle = None;
+        let mut open = Open::unpack(self.open.0.load(Ordering::Acquire));
+        loop {
+            if seat < open.threads && self.help(seat, open) {
+                idle = None;
+            }
+            open = self.wait(seat, open, &mut idle);
         }
+    }
+
+    /// Runs what is left of a phase, the seat's own share first; says whether
+    /// there was any.
+    fn help(&self, seat: usize, open: Open) -> bool {
+        let Open { phase, shares, .. } = open;
+        let mut helped = false;
+        for share in (seat..seat + shares).map(|share| share % shares) {
+            if !self.claim(phase, share) {
+                continue;
+            }
+            // SAFETY: a share of the phase has been claimed and is not finished,
+            // so that the phase's step is under way, and is there. It was stored
+            // before the phase was opened, which `open` has told.
+            let step = unsafe { &*self.step.0.load(Ordering::Relaxed) };
+            step.run(phase, share, shares);
+            helped = true;
+            if self.finished.0.fetch_add(1, Ordering::AcqRel) + 1 == shares {
+                self.finished.0.store(0, Ordering::Relaxed);
+                // The step may end with this.
+                self.open(step.after((phase + 1 - step.first) as usize));
+            }
+        }
+        helped
+    }
+
+    /// Claims a share of a phase that is open, or was: then all have been
+    /// claimed, and nobody can claim them again.
+    fn claim(&self, phase: u64, share: usize) -> bool {
+        let claimed = &self.seats[share].0.claimed;
+        let last = claimed.load(Ordering::Relaxed);
+        let (success, failure) = (Ordering::Relaxed, Ordering::Relaxed);
+        last < phase && claimed.compare_exchange(last, phase, success, failure).is_ok()
+    }
+
+    /// Opens a phase, or none.
+    fn open(&self, open: Open) {
+        // Stored before it is asked who sleeps: see `sleep`.
+        self.open.0.store(open.pack(), Ordering::SeqCst);
+        let concerned: u64 = match open.shares {
+            // The caller.
+            0 => 1,
+            // Whoever opens it will run it.
+            1 => return,
+            _ => u64::MAX >> (MOST - open.threads),
+        };
+        let mut asleep = self.asleep.0.load(Ordering::SeqCst) & concerned;
+        while asleep != 0 {
+            let seat = asleep.trailing_zeros();
+            asleep &= asleep - 1;
+            // Not to be woken twice.
+            self.asleep.0.fetch_and(!(1 << seat), Ordering::SeqCst);
+            let Line(Seat { lock, bell, .. }) = &self.seats[seat as usize];
+            // Then it waits, or has not looked yet.
+            drop(lock.lock().unwrap_or_else(|e| e.into_inner()));
+            bell.notify_one();
+        }
+    }
+
+    /// Returns what is open, when it is something else than before. Without
+    /// anything to do since `idle` it sleeps if need be.
+    fn wait(&self, seat: usize, before: Open, idle: &mut Option<Instant>) -> Open {
+        let before = before.pack();
+        for spins in 1u32.. {
+            let open = self.open.0.load(Ordering::Acquire);
+            if open != before {
+                return Open::unpack(open);
+            }
+            std::hint::spin_loop();
+            // Telling the time takes longer than looking.
+            if spins % 16 == 0 && idle.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
+                break;
+            }
+        }
+        self.sleep(seat, before)
+    }
+
+    fn sleep(&self, seat: usize, before: u64) -> Open {
+        let Line(Seat { lock, bell, .. }) = &self.seats[seat];
+        let mut guard = lock.lock().unwrap_or_else(|e| e.into_inner());
+        let open = loop {
+            // Either this is seen by whoever opens something else, or it is
+            // seen here what they have opened. In the first case they notify
+            // under the lock, which is free only while this waits.
+            self.asleep.0.fetch_or(1 << seat, Ordering::SeqCst);
+            let open = self.open.0.load(Ordering::SeqCst);
+            if open != before {
+                break open;
+            }
+            guard = bell.wait(guard).unwrap_or_else(|e| e.into_inner());
+        };
+        self.asleep.0.fetch_and(!(1 << seat), Ordering::SeqCst);
+        Open::unpack(open)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Phases by the most shares they may have; counts who ran what.
+    struct Counted {
+        most: Vec<usize>,
+        /// For each phase, the shares that have been finished.
+        finished: Vec<AtomicUsize>,
+        threads: AtomicUsize,
+        /// Waits this long in each share.
+        pause: Duration,
+        panics: Option<usize>,
+    }
+
+    impl Counted {
+        fn new(most: &[usize]) -> Counted {
+            let finished = most.iter().map(|_| AtomicUsize::new(0)).collect();
+            let threads = AtomicUsize::new(1);
+            Counted { most: most.into(), finished, threads, pause: Duration::ZERO, panics: None }
+        }
+
+        fn expected(&self) -> Vec<usize> {
+            let threads = self.threads.load(Ordering::Relaxed);
+            self.most.iter().map(|n| *n.min(&threads)).collect()
+        }
+
+        fn finished(&self) -> Vec<usize> {
+            self.finished.iter().map(|n| n.load(Ordering::Relaxed)).collect()
+        }
+    }
+
+    impl Work for Counted {
+        fn phases(&self) -> usize {
+            self.most.len()
+        }
+
+        fn shares(&self, phase: usize, threads: usize) -> usize {
+            self.threads.store(threads, Ordering::Relaxed);
+            self.most[phase].min(threads)
+        }
+
+        fn run(&self, phase: usize, share: usize, shares: usize) {
+            assert!(share < shares);
+            let finished = self.finished();
+            assert_eq!(finished[..phase], self.expected()[..phase], "{phase} has begun too early");
+            assert!(finished[phase + 1..].iter().all(|n| *n == 0), "{phase} was not waited for");
+            if !self.pause.is_zero() {
+                thread::sleep(self.pause);
+            }
+            assert_ne!(self.panics, Some(phase), "as told");
+            self.finished[phase].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn every_share_runs_once_and_phases_keep_their_order() {
+        static POOL: Pool = Pool::new();
+        for round in 0..2_000 {
+            // The pool grows, and later steps use a part of it.
+            let threads = [2, 3, 7, 2, 5][round % 5];
+            let work = Counted::new(&[64, 1, 3, 1, 1, 64, 2]);
+            assert!(POOL.run(&work, threads));
+            assert_eq!(work.threads.load(Ordering::Relaxed), threads);
+            assert_eq!(work.finished(), work.expected(), "{threads} threads, round {round}");
+            if round % 100 == 0 {
+                // Workers fall asleep.
+                thread::sleep(3 * PATIENCE);
+            }
+        }
+        let asleep = || POOL.asleep.0.load(Ordering::SeqCst);
+        let started = Instant::now();
+        while asleep() != 0b111_1110 {
+            assert!(started.elapsed() < Duration::from_secs(60), "only {:b} sleep", asleep());
+            thread::sleep(PATIENCE);
+        }
+    }
+
+    #[test]
+    fn shares_that_take_long_are_waited_for() {
+        static POOL: Pool = Pool::new();
+        let mut work = Counted::new(&[2, 1, 2]);
+        work.pause = 20 * PATIENCE;
+        for threads in [2, 3] {
+            work.finished.iter().for_each(|n| n.store(0, Ordering::Relaxed));
+            assert!(POOL.run(&work, threads));
+            assert_eq!(work.finished(), [2, 1, 2]);
+        }
+    }
+
+    #[test]
+    fn a_panic_reaches_the_caller_and_the_pool_goes_on() {
+        static POOL: Pool = Pool::new();
+        for phase in [0, 1, 2] {
+            let mut work = Counted::new(&[3, 1, 3]);
+            work.panics = Some(phase);
+            // Long enough for workers to come and panic too.
+            work.pause = PATIENCE;
+            let panicked = catch_unwind(AssertUnwindSafe(|| POOL.run(&work, 3))).unwrap_err();
+            assert!(panicked.downcast_ref::<String>().unwrap().contains("as told"));
+            assert!(work.finished()[phase..].iter().all(|n| *n == 0));
+            let work = Counted::new(&[3, 1, 3]);
+            assert!(POOL.run(&work, 3));
+            assert_eq!(work.finished(), [3, 1, 3]);
+        }
+    }
+
+    #[test]
+    fn a_busy_pool_is_left_alone() {
+        static POOL: Pool = Pool::new();
+        struct Nested;
+        impl Work for Nested {
+            fn phases(&self) -> usize {
+                1
+            }
+            fn shares(&self, _: usize, threads: usize) -> usize {
+                threads
+            }
+            fn run(&self, _: usize, _: usize, _: usize) {
+                assert!(!POOL.run(&Counted::new(&[2]), 2));
+            }
+        }
+        assert!(POOL.run(&Nested, 2));
+        assert!(!POOL.run(&Counted::new(&[]), 2), "nothing to do");
+    }
+
+    #[test]
+    fn what_is_open_fits_into_a_word() {
+        let open = Open { phase: 1 << 40 | 5, threads: MOST, shares: MOST };
+        assert_eq!(Open::unpack(open.pack()), open);
     }
 }

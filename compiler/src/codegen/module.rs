@@ -4,7 +4,6 @@ use std::mem;
 use std::sync::{Mutex, OnceLock};
 
 use cranelift_codegen::Context;
-use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{AbiParam, InstBuilder, Signature, UserFuncName, Value};
 use cranelift_codegen::isa::{CallConv, OwnedTargetIsa};
@@ -20,6 +19,7 @@ use super::x86;
 use crate::error::Error;
 use crate::kernel::program::Program;
 use crate::plan::{Place, Region};
+use crate::schedule::Phase;
 
 /// Declares types of functions in the calling convention of generated code.
 macro_rules! functions {
@@ -36,11 +36,6 @@ functions! {
     type Kernel = fn(*const *mut u8, i64, i64);
     /// `(table)`: runs all kernels.
     type Step = fn(*const *mut u8);
-    /// `(table, thread, threads, wait, context)`: runs the thread's share of all
-    /// kernels, and calls `wait(context)` wherever threads must have met.
-    type SharedStep = fn(*const *mut u8, i64, i64, Wait, *const u8);
-    /// Returns when all threads of a step have called it with the same context.
-    pub type Wait = fn(*const u8);
 }
 
 /// How functions are linked. That they might be replaced is only said so that
@@ -61,8 +56,6 @@ pub struct Executable {
     module: Mutex<Option<JITModule>>,
     /// None where compiling failed.
     step: Option<Step>,
-    /// None as well where no kernel is worth sharing.
-    shared: Option<SharedStep>,
     kernels: Vec<Kernel>,
     parallel: Vec<usize>,
     regions: usize,
@@ -125,7 +118,6 @@ impl Executable {
         let mut executable = Executable {
             module: Mutex::new(Some(module)),
             step: None,
-            shared: None,
             kernels: Vec::new(),
             parallel: programs.iter().map(|p| p.parallel).collect(),
             regions: regions.len(),
@@ -147,11 +139,6 @@ impl Executable {
             let code = module.get_finalized_function(functions.step);
             // SAFETY: as above, with the signature of `Step`.
             executable.step = Some(unsafe { mem::transmute::<*const u8, Step>(code) });
-            if let Some(id) = functions.shared {
-                let code = module.get_finalized_function(id);
-                // SAFETY: as above, with the signature of `SharedStep`.
-                executable.shared = Some(unsafe { mem::transmute::<*const u8, SharedStep>(code) });
-            }
         }
         Ok((executable, texts))
     }
@@ -185,36 +172,35 @@ impl Executable {
         self.regions
     }
 
-    /// Whether several threads together are faster than one.
-    pub fn is_shared(&self) -> bool {
-        self.shared.is_some()
-    }
-
-    /// Runs one thread's share of all programs. All of `threads` threads must
-    /// call it, each with its own number; the work is done when all have
-    /// returned.
+    /// Runs one of so many shares of a phase. The phase is done when all of its
+    /// shares are, whoever runs them, at the same time or not.
     ///
     /// # Safety
     ///
-    /// As [`Self::run`], for all threads together, with the same table; `wait`,
-    /// called with `context`, must return when all of them have called it as
-    /// often, and make what each wrote before visible to all.
+    /// As [`Self::run`], for all that run shares together, with the same table.
+    /// The phase is one of this executable's, those before it are done, each
+    /// share is run once, and what others have written is visible.
     ///
     /// # Panics
     ///
-    /// Where the table has not one pointer for each region.
-    pub unsafe fn run_shared(
-        &self,
-        table: &[*mut u8],
-        thread: usize,
-        threads: usize,
-        wait: Wait,
-        context: *const u8,
-    ) {
+    /// Where the table has not one pointer for each region, or there is no such
+    /// program.
+    pub unsafe fn run_share(&self, phase: &Phase, share: usize, shares: usize, table: &[*mut u8]) {
         assert_eq!(table.len(), self.regions, "one pointer for each region");
-        if let Some(step) = self.shared {
-            // SAFETY: the caller's promise.
-            unsafe { step(table.as_ptr(), thread as i64, threads as i64, wait, context) }
+        if share == 0 {
+            for kernel in &phase.alone {
+                // SAFETY: the caller's promise; the range is all that the
+                // program has.
+                unsafe { self.kernels[*kernel](table.as_ptr(), 0, self.iterations(*kernel)) }
+            }
+        }
+        for kernel in &phase.shared {
+            let all = self.parallel[*kernel];
+            let (begin, end) = (share * all / shares, (share + 1) * all / shares);
+            if begin < end {
+                // SAFETY: the caller's promise; no iteration is in two ranges.
+                unsafe { self.kernels[*kernel](table.as_ptr(), begin as i64, end as i64) }
+            }
         }
     }
 
@@ -231,7 +217,12 @@ impl Executable {
     pub unsafe fn run_kernel(&self, kernel: usize, table: &[*mut u8]) {
         assert_eq!(table.len(), self.regions, "one pointer for each region");
         // SAFETY: the caller's promise; the range is all that the program has.
-        unsafe { self.kernels[kernel](table.as_ptr(), 0, self.parallel[kernel].max(1) as i64) }
+        unsafe { self.kernels[kernel](table.as_ptr(), 0, self.iterations(kernel)) }
+    }
+
+    /// The end of the range that is all of a program.
+    fn iterations(&self, kernel: usize) -> i64 {
+        self.parallel[kernel].max(1) as i64
     }
 
     /// How many programs there are.
@@ -315,10 +306,6 @@ impl Compiler {
             kernels.push(id);
         }
         let step = self.step(programs, &kernels)?;
-        let shared = match programs.iter().any(|p| p.shared) {
-            true => Some(self.shared_step(programs, &kernels)?),
-            false => None,
-        };
 
         let mut data = DataDescription::new();
         let mut bytes = self.pool.bytes();
@@ -326,7 +313,7 @@ impl Compiler {
         data.define(bytes.into());
         data.set_align(64);
         self.module.define_data(constants, &data).map_err(refused)?;
-        Ok(Functions { kernels, step, shared })
+        Ok(Functions { kernels, step })
     }
 
     /// The function of a program of more lanes than Cranelift has.
@@ -385,46 +372,6 @@ impl Compiler {
         Ok(id)
     }
 
-    /// The function that calls all kernels in order, with a thread's share of
-    /// those that are shared; the first thread runs the others alone. Threads
-    /// wait for each other between kernels of which one is shared.
-    fn shared_step(&mut self, programs: &[Program], kernels: &[FuncId]) -> Result<FuncId, Error> {
-        let id = self.begin("shared_step", signature(5))?;
-        let config = self.module.target_config();
-        let mut builder = FunctionBuilder::new(&mut self.context.func, &mut self.builder);
-        let [table, thread, threads, wait, context] = parameters(&mut builder);
-        let wait_signature = builder.import_signature(signature(1));
-        let zero = builder.ins().iconst(I64, 0);
-        let next = builder.ins().iadd_imm_s(thread, 1);
-        for (i, (program, kernel)) in programs.iter().zip(kernels).enumerate() {
-            if i > 0 && (program.shared || programs[i - 1].shared) {
-                builder.ins().call_indirect(wait_signature, wait, &[context]);
-            }
-            let function = self.module.declare_func_in_func(*kernel, builder.func);
-            let all = builder.ins().iconst(I64, program.parallel.max(1) as i64);
-            let (begin, end, some) = if program.shared {
-                let begin = builder.ins().imul(thread, all);
-                let begin = builder.ins().sdiv(begin, threads);
-                let end = builder.ins().imul(next, all);
-                let end = builder.ins().sdiv(end, threads);
-                (begin, end, builder.ins().icmp(IntCC::SignedLessThan, begin, end))
-            } else {
-                (zero, all, builder.ins().icmp(IntCC::Equal, thread, zero))
-            };
-            let (call, after) = (builder.create_block(), builder.create_block());
-            builder.ins().brif(some, call, &[], after, &[]);
-            builder.switch_to_block(call);
-            builder.ins().call(function, &[table, begin, end]);
-            builder.ins().jump(after, &[]);
-            builder.switch_to_block(after);
-        }
-        builder.ins().return_(&[]);
-        builder.seal_all_blocks();
-        builder.finalize(config);
-        self.end(id, "shared_step")?;
-        Ok(id)
-    }
-
     fn begin(&mut self, name: &str, signature: Signature) -> Result<FuncId, Error> {
         self.module.clear_context(&mut self.context);
         let id = self.module.declare_function(name, LINKAGE, &signature).map_err(refused)?;
@@ -453,7 +400,6 @@ impl Compiler {
 struct Functions {
     kernels: Vec<FuncId>,
     step: FuncId,
-    shared: Option<FuncId>,
 }
 
 /// A function of so many pointers or whole numbers.

@@ -9,6 +9,7 @@ use crate::kernel::program::{
 };
 use crate::kernel::scalar::{Kind, Scalar};
 use crate::plan::{Place, Region};
+use crate::schedule::Phase;
 
 /// Numbers that repeat with their seed (S. Vigna's splitmix64).
 struct Random(u64);
@@ -87,7 +88,7 @@ impl Writer {
     fn finish(self, name: &str, tensors: usize, parallel: usize, body: Vec<Statement>) -> Program {
         let tensors = (0..tensors).collect();
         let Writer { lanes, registers, .. } = self;
-        Program { name: name.into(), lanes, tensors, registers, parallel, shared: false, body }
+        Program { name: name.into(), lanes, tensors, registers, parallel, body }
     }
 
     /// The instructions of a formula, given the registers of its loads.
@@ -215,7 +216,7 @@ fn elementwise(width: usize, n: usize, f: impl FnOnce(&mut Expressions, Expr) ->
     let mut expressions = Expressions::default();
     let x = expressions.push(Term::Load(0, Kind::Float));
     let root = f(&mut expressions, x);
-    let mut body = Vec::new();
+    let (mut body, mut iterations) = (Vec::new(), 0);
     for (first, count, lanes) in [(0, n / width, width), (n / width * width, 1, n % width)] {
         if count == 0 || lanes == 0 {
             continue;
@@ -226,13 +227,11 @@ fn elementwise(width: usize, n: usize, f: impl FnOnce(&mut Expressions, Expr) ->
         let mut inner = vec![load(x, at(0, first, steps), 1, lanes)];
         let y = w.lower(&expressions, root, &[x], &mut inner);
         inner.push(store(at(1, first, steps), y, 1, lanes));
-        if lanes == width {
-            body.push(parallel(counter, n / width, inner));
-        } else {
-            body.extend(inner);
-        }
+        let count = Count::Parallel { first: iterations, count };
+        body.push(Statement::Loop(Loop { counter, count, body: inner }));
+        iterations += if lanes == width { n / width } else { 1 };
     }
-    w.finish("elementwise", 2, n / width, body)
+    w.finish("elementwise", 2, iterations, body)
 }
 
 #[test]
@@ -299,12 +298,6 @@ fn loops_of_all_lengths_and_tails_agree() {
     }
 }
 
-/// Threads meet at once where one after the other runs.
-#[cfg(target_arch = "x86_64")]
-unsafe extern "sysv64" fn met(_: *const u8) {}
-#[cfg(not(target_arch = "x86_64"))]
-unsafe extern "C" fn met(_: *const u8) {}
-
 /// Two parallel loops after each other, in shares of which some are empty.
 #[test]
 fn the_shares_of_all_threads_make_the_whole() {
@@ -325,8 +318,7 @@ fn the_shares_of_all_threads_make_the_whole() {
             let count = Count::Parallel { first, count };
             body.push(Statement::Loop(Loop { counter, count, body: inner }));
         }
-        let mut program = w.finish("parts", 2, 13, body);
-        program.shared = true;
+        let program = w.finish("parts", 2, 13, body);
         let n = 13 * lanes;
         let mut expected = vec![floats(n, 1), floats(n, 2)];
         let mut found = expected.clone();
@@ -335,10 +327,11 @@ fn the_shares_of_all_threads_make_the_whole() {
         let regions = [Region::Arena, Region::Parameters];
         let executable = Executable::new(&[program], &places, &regions, true).unwrap();
         let table: Vec<*mut u8> = found.iter_mut().map(|x| x.as_mut_ptr().cast()).collect();
-        for thread in 0..threads {
-            // SAFETY: both are as long as the program's tensors; one program
-            // has nothing to wait for, so threads may as well run in turn.
-            unsafe { executable.run_shared(&table, thread, threads, met, std::ptr::null()) }
+        let phase = Phase { alone: Vec::new(), shared: vec![0] };
+        for share in (0..threads).rev() {
+            // SAFETY: both are as long as the program's tensors, and nobody
+            // else has them.
+            unsafe { executable.run_share(&phase, share, threads, &table) }
         }
         let same = |(a, b): (&u32, &u32)| {
             a == b || (f32::from_bits(*a).is_nan() && f32::from_bits(*b).is_nan())

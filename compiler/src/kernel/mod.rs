@@ -150,15 +150,23 @@ impl Product {
 }
 
 impl Kernel {
-    /// Roughly how many elementary operations it takes: multiply-adds of a
-    /// product, steps of a formula for every element.
-    pub fn work(&self) -> usize {
+    /// Roughly how long one thread takes with vectors of so many lanes, where
+    /// memory is no limit.
+    pub fn nanoseconds(&self, lanes: usize) -> usize {
         let count = |sizes: &[usize]| sizes.iter().product::<usize>();
-        let steps = self.formulas.len().max(1);
         match &self.body {
-            Body::Rows(rows) => count(&rows.outer) * rows.inner * steps,
-            Body::Columns(columns) => count(&columns.outer) * columns.reduced * steps,
-            Body::Product(p) => count(&p.outer) * p.rows * p.columns * count(&p.summed),
+            // In a nanosecond two instructions: each needs the one before.
+            Body::Rows(rows) => {
+                count(&rows.outer) * rows.inner * self.formulas.len().max(1) / (2 * lanes)
+            }
+            // Formulas are mostly for what is stored, once.
+            Body::Columns(columns) => {
+                count(&columns.outer) * columns.reduced * columns.reductions.len() / (2 * lanes)
+            }
+            // Six: multiply-adds need not wait.
+            Body::Product(p) => {
+                count(&p.outer) * p.rows * p.columns * count(&p.summed) / (6 * lanes)
+            }
         }
     }
 

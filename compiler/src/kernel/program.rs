@@ -27,8 +27,6 @@ pub struct Program {
     pub registers: Vec<Kind>,
     /// How many iterations may be split across threads.
     pub parallel: usize,
-    /// Whether it is long enough for that to be worth it.
-    pub shared: bool,
     /// What it does.
     pub body: Vec<Statement>,
 }

@@ -17,12 +17,12 @@
 //!    store's is at least 1; a position's is 0 or 1.
 //! 9. A kept part has 1 to all lanes; a rotation goes less than all the way;
 //!    shifts go less than 32 bits.
+//! 10. A program of several parallel iterations stores only inside of parallel
+//!     loops: each thread runs what is outside.
 //!
 //! [`Program::verify_bounds`] checks, with the tensors' sizes:
 //!
-//! 10. Every access lies within its tensor, also in the last iterations.
-//!
-//! 11. A shared program stores only inside of parallel loops.
+//! 11. Every access lies within its tensor, also in the last iterations.
 //!
 //! Not checked: that no two iterations of the parallel loop write the same
 //! element, nor one of them what another reads; that registers which iterations
@@ -129,7 +129,7 @@ impl Checker<'_> {
     }
 
     fn instruction(&mut self, instruction: &Instruction) -> Result<(), String> {
-        if self.program.shared
+        if self.program.parallel > 1
             && self.around.is_empty()
             && matches!(instruction, Instruction::Store { .. })
         {
@@ -295,7 +295,6 @@ mod tests {
             tensors: vec![0],
             registers: vec![Float, Float, Int, Mask],
             parallel: 3,
-            shared: false,
             body,
         }
     }

@@ -5,6 +5,7 @@ use bilro_compiler::graph::Root;
 use bilro_compiler::network::{Network as Declaration, Purpose};
 use bilro_compiler::pipeline::lower_network;
 use bilro_compiler::plan::{Place, Region};
+use bilro_compiler::schedule::Phase;
 use bilro_compiler::tensor::Layout;
 use ndarray::CowArray;
 
@@ -15,12 +16,14 @@ use crate::error::Result;
 use crate::network::Feed;
 use crate::parameters::strided;
 use crate::settings::isa;
-use crate::threads;
+use crate::threads::{self, Pace};
 
 /// Machine code for a purpose and a batch size.
 #[derive(Debug)]
 pub(super) struct Compiled {
     executable: Executable,
+    phases: Vec<Phase>,
+    pace: Pace,
     regions: Vec<Region>,
     arena: usize,
     settings: Vec<&'static str>,
@@ -49,6 +52,8 @@ impl Compiled {
         });
         Ok(Compiled {
             executable,
+            phases: lowered.phases,
+            pace: Pace::new(),
             arena: lowered.plan.arena,
             settings: lowered.fused.settings.clone(),
             roots: roots.collect(),
@@ -63,7 +68,7 @@ impl Compiled {
 
     /// Runs it on arrays that have been checked against the declaration.
     pub fn run(
-        &self,
+        &mut self,
         arena: &mut Buffer,
         parameters: &mut Buffer,
         feeds: Feeds<'_, '_>,
@@ -105,7 +110,8 @@ impl Compiled {
         // row-major, is only read, and outlives the call (borrowed by `feeds`
         // or owned by `held`). Class indices have been checked to be in range.
         // Arena and parameters are borrowed exclusively.
-        unsafe { threads::run(&self.executable, table, threads) };
+        // Phases and executable are of the same programs.
+        unsafe { threads::run(&self.executable, &self.phases, &mut self.pace, table, threads) };
         drop(held);
 
         let mut results = Results::default();

@@ -142,7 +142,7 @@ impl Engine {
             }
             self.compiled.insert(key, compiled);
         }
-        let compiled = &self.compiled[&key];
+        let compiled = self.compiled.get_mut(&key).expect("it is there by now");
         Ok(compiled.run(&mut self.arena, &mut self.parameters.memory, feeds, purpose, self.threads))
     }
 

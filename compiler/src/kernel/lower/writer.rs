@@ -146,7 +146,6 @@ impl<'a> Writer<'a> {
             tensors: self.tensors,
             registers: self.registers,
             parallel: self.parallel,
-            shared: self.kernel.work() >= SHARED_WORK,
             body: outermost.body,
         }
     }
@@ -444,10 +443,6 @@ impl<'a> Writer<'a> {
         (0..n).step_by(lanes).map(point).collect()
     }
 }
-
-/// Elementary operations below which a kernel stays on one thread: some 20 µs,
-/// which is what it takes threads to meet before and after with some gain left.
-const SHARED_WORK: usize = 400_000;
 
 /// The axes along which an access moves, as bits.
 fn moves(access: &Access) -> u32 {

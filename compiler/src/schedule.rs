@@ -1,0 +1,180 @@
+//! Which kernels of a step several threads share, and where the threads must
+//! have met: takes kernels in their order, produces phases.
+//!
+//! Threads cost something. Each phase ends with a meeting, and what one core
+//! has written moves to the other that needs it, a cache line at a time: of a
+//! step on small batches that is as much work as computing. So a kernel is
+//! shared where what is estimated for two threads is less than for one, a phase
+//! has as many kernels as do not need each other's results, and a step that
+//! gains little is not shared at all.
+
+use crate::fuse::Fused;
+use crate::kernel::Kernel;
+use crate::kernel::program::Program;
+use crate::plan::Place;
+
+/// Kernels between two meetings.
+///
+/// Shared kernels need nothing of any other kernel in the phase, nor overwrite
+/// what another needs; what is not shared runs on one thread, in order. So
+/// threads are free to run their parts at any time between the meetings.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Phase {
+    /// Kernels that one thread runs, in this order.
+    pub alone: Vec<usize>,
+    /// Kernels whose parallel iterations are split across threads.
+    pub shared: Vec<usize>,
+}
+
+impl Phase {
+    /// In how many shares so many threads run it.
+    pub fn shares(&self, threads: usize) -> usize {
+        if self.shared.is_empty() { 1 } else { threads }
+    }
+}
+
+/// What a meeting costs, in nanoseconds.
+const MEETING: usize = 500;
+
+/// What a step must gain by a second thread, in nanoseconds: waking a thread
+/// that sleeps takes about as long.
+const GAIN: usize = 10_000;
+
+/// Elements of a cache line.
+const LINE: usize = 16;
+
+/// What it takes a core to fetch a line that another has written, in
+/// nanoseconds, where it fetches many at once.
+const FETCH: usize = 3;
+
+/// The phases of fused kernels, in order; none where threads would not help.
+/// Every kernel is in one phase once.
+pub fn schedule(fused: &Fused, places: &[Place], programs: &[Program]) -> Vec<Phase> {
+    let memory = Memory { fused, places };
+    let written: Vec<usize> = fused.kernels.iter().flat_map(Kernel::writes).collect();
+    let moves = |t: &usize| written.iter().any(|w| memory.overlap(*w, *t));
+    let (mut alone, mut together) = (0, 0);
+    let mut phases: Vec<Phase> = Vec::new();
+    let mut open = Phase::default();
+    for (i, (kernel, program)) in fused.kernels.iter().zip(programs).enumerate() {
+        let time = kernel.nanoseconds(program.lanes);
+        // Of two threads, each has half of the iterations, or one more, and
+        // fetches half of what it touches.
+        let most = program.parallel.div_ceil(2);
+        let lines: usize = memory
+            .touched(kernel)
+            .iter()
+            .filter(|t| moves(t))
+            .map(|t| fused.tensors[*t].layout.elements.div_ceil(LINE))
+            .sum();
+        let halved = time * most / program.parallel.max(1) + lines * FETCH / 2;
+        let shared = program.parallel > 1 && halved + 2 * MEETING < time;
+        alone += time;
+        together += if shared { halved } else { time };
+
+        let meets = |others: &[usize]| others.iter().any(|other| memory.meet(*other, i));
+        // Those that are not shared run one after the other anyway.
+        if meets(&open.shared) || (shared && meets(&open.alone)) {
+            phases.push(std::mem::take(&mut open));
+        }
+        if shared { open.shared.push(i) } else { open.alone.push(i) }
+    }
+    phases.push(open);
+    together += phases.len() * MEETING;
+    if together + GAIN < alone { phases } else { Vec::new() }
+}
+
+/// Which kernels meet in memory.
+struct Memory<'a> {
+    fused: &'a Fused,
+    places: &'a [Place],
+}
+
+impl Memory<'_> {
+    /// Whether one of two kernels writes what the other reads or writes.
+    fn meet(&self, a: usize, b: usize) -> bool {
+        let [a, b] = [a, b].map(|k| &self.fused.kernels[k]);
+        let overlap = |writes: &[usize], touches: &[usize]| {
+            writes.iter().any(|w| touches.iter().any(|t| self.overlap(*w, *t)))
+        };
+        overlap(&a.writes(), &b.reads())
+            || overlap(&a.writes(), &b.writes())
+            || overlap(&b.writes(), &a.reads())
+    }
+
+    /// Whether two tensors have memory in common.
+    fn overlap(&self, a: usize, b: usize) -> bool {
+        let [(x, n), (y, m)] =
+            [a, b].map(|t| (self.places[t], self.fused.tensors[t].layout.elements));
+        x.region == y.region && x.offset < y.offset + m && y.offset < x.offset + n
+    }
+
+    /// The tensors that a kernel touches, of those in the same place one.
+    fn touched(&self, kernel: &Kernel) -> Vec<usize> {
+        let mut tensors = kernel.reads();
+        tensors.extend(kernel.writes());
+        let place = |t: &usize| (self.places[*t].region, self.places[*t].offset);
+        tensors.sort_unstable_by_key(place);
+        tensors.dedup_by_key(|t| place(t));
+        tensors
+    }
+}
+
+/// Checks that every kernel has its phase, none runs before what it needs, and
+/// none beside what it meets in memory.
+pub fn verify(
+    fused: &Fused,
+    places: &[Place],
+    programs: &[Program],
+    phases: &[Phase],
+) -> Result<(), String> {
+    if phases.is_empty() {
+        return Ok(());
+    }
+    // For each kernel: its phase, whether it is shared, its place among those
+    // that are not.
+    let mut found = vec![None; fused.kernels.len()];
+    for (i, phase) in phases.iter().enumerate() {
+        let shared = phase.shared.iter().map(|k| (*k, None));
+        let alone = phase.alone.iter().enumerate().map(|(place, k)| (*k, Some(place)));
+        for (kernel, place) in shared.chain(alone) {
+            if found[kernel].replace((i, place)).is_some() {
+                return Err(format!("{} runs twice", fused.kernels[kernel].name));
+            }
+            if place.is_none() && programs[kernel].parallel == 0 {
+                return Err(format!("{} cannot be shared", fused.kernels[kernel].name));
+            }
+        }
+    }
+    let memory = Memory { fused, places };
+    for (b, second) in found.iter().enumerate() {
+        let Some((phase_b, place_b)) = *second else {
+            return Err(format!("{} never runs", fused.kernels[b].name));
+        };
+        for (a, first) in found[..b].iter().enumerate() {
+            let Some((phase_a, place_a)) = *first else { continue };
+            let in_order = phase_a < phase_b
+                || (phase_a == phase_b
+                    && matches!((place_a, place_b), (Some(x), Some(y)) if x < y));
+            if !in_order && memory.meet(a, b) {
+                let names = [a, b].map(|k| &fused.kernels[k].name);
+                return Err(format!("{} and {} run at once", names[0], names[1]));
+            }
+        }
+    }
+    Ok(())
+}
+
+impl std::fmt::Display for Phase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut separator = "";
+        for (what, kernels) in [("shared", &self.shared), ("alone", &self.alone)] {
+            if !kernels.is_empty() {
+                write!(f, "{separator}{what}")?;
+                kernels.iter().try_for_each(|kernel| write!(f, " {kernel}"))?;
+                separator = ", ";
+            }
+        }
+        Ok(())
+    }
+}
