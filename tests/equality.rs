@@ -21,6 +21,7 @@ use bilro_compiler::ops::{Domain, Operand};
 use bilro_compiler::optim::Optimizer;
 use bilro_compiler::pipeline::{Lowered, lower_network};
 use bilro_compiler::plan::{ParameterLayout, Region};
+use bilro_compiler::schedule::Phase;
 use bilro_tests::check;
 use bilro_tests::networks::{Recipe, for_recipes, recipes};
 use proptest::prelude::*;
@@ -127,11 +128,7 @@ impl Case {
     fn compile(&self, isa: &Isa) -> Compiled {
         let sgd = Sgd::new(0.0);
         let purpose = Purpose::Step(&sgd);
-        let mut lowered = lower_network(&self.network, &purpose, self.batch, isa, false).unwrap();
-        for program in &mut lowered.programs {
-            program.shared = program.parallel > 0;
-            program.verify().unwrap();
-        }
+        let lowered = lower_network(&self.network, &purpose, self.batch, isa, false).unwrap();
         let plan = &lowered.plan;
         let executable = Executable::new(&lowered.programs, &plan.places, &plan.regions, false);
         Compiled { executable: executable.unwrap(), lowered }
@@ -161,7 +158,7 @@ impl Case {
                 // as the plan says; nothing else uses the memory meanwhile.
                 unsafe { executable.run(&table) }
             }),
-            _ => share(executable, &Table(table), steps, threads),
+            _ => share(compiled, &Table(table), steps, threads),
         }
         let layouts = self.layout.parameters.iter();
         layouts.flat_map(|(first, layout)| check::unpadded(&parameters[*first..], layout)).collect()
@@ -224,19 +221,23 @@ struct Compiled {
 /// Pointers that several threads use.
 struct Table(Vec<*mut u8>);
 
-// SAFETY: only `share` uses them, as `Executable::run_shared` allows.
+// SAFETY: only `share` uses them, as `Executable::run_share` allows.
 unsafe impl Sync for Table {}
 
-/// Runs steps on so many threads.
-fn share(executable: &Executable, table: &Table, steps: usize, threads: usize) {
-    assert!(executable.is_shared());
+/// Runs steps on so many threads, which share every kernel and meet after each.
+fn share(compiled: &Compiled, table: &Table, steps: usize, threads: usize) {
+    let phases: Vec<Phase> = (0..compiled.lowered.programs.len())
+        .map(|kernel| match compiled.lowered.programs[kernel].parallel {
+            0 => Phase { alone: vec![kernel], shared: Vec::new() },
+            _ => Phase { alone: Vec::new(), shared: vec![kernel] },
+        })
+        .collect();
     let meeting = Meeting { threads, arrived: AtomicUsize::new(0), opened: AtomicUsize::new(0) };
     let part = |thread: usize| {
-        for _ in 0..steps {
-            let context = (&raw const meeting).cast();
-            // SAFETY: as in `train`; all threads have the same table, the same
-            // meeting, and a number of their own.
-            unsafe { executable.run_shared(&table.0, thread, threads, meet, context) };
+        for phase in (0..steps).flat_map(|_| &phases) {
+            // SAFETY: as in `train`; all threads have the same table, and a
+            // share of their own; they have met after the phase before.
+            unsafe { compiled.executable.run_share(phase, thread, threads, &table.0) };
             meeting.meet();
         }
     };
@@ -267,18 +268,6 @@ impl Meeting {
             std::thread::yield_now();
         }
     }
-}
-
-#[cfg(target_arch = "x86_64")]
-unsafe extern "sysv64" fn meet(meeting: *const u8) {
-    // SAFETY: `share` hands it out, with a meeting that outlives the threads.
-    unsafe { (*meeting.cast::<Meeting>()).meet() }
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-unsafe extern "C" fn meet(meeting: *const u8) {
-    // SAFETY: as above.
-    unsafe { (*meeting.cast::<Meeting>()).meet() }
 }
 
 #[test]

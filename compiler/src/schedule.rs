@@ -81,7 +81,32 @@ pub fn schedule(fused: &Fused, places: &[Place], programs: &[Program]) -> Vec<Ph
     }
     phases.push(open);
     together += phases.len() * MEETING;
+    postpone(&mut phases, &memory, programs);
     if together + GAIN < alone { phases } else { Vec::new() }
+}
+
+/// Kernels that were to run alone, of which the others of their phase do not
+/// need anything, are shared in the next phase, where threads meet anyway: the
+/// updates of small weights beside that of a large one.
+fn postpone(phases: &mut Vec<Phase>, memory: &Memory<'_>, programs: &[Program]) {
+    for i in 1..phases.len() {
+        let (before, after) = phases.split_at_mut(i);
+        let (from, into) = (&mut before[i - 1], &mut after[0]);
+        if into.shared.is_empty() {
+            continue;
+        }
+        for place in (0..from.alone.len()).rev() {
+            let kernel = from.alone[place];
+            let later = from.alone[place + 1..].iter().chain(&into.alone).chain(&into.shared);
+            if programs[kernel].parallel > 1 && !later.into_iter().any(|k| memory.meet(kernel, *k))
+            {
+                from.alone.remove(place);
+                into.shared.push(kernel);
+            }
+        }
+    }
+    phases.retain(|phase| *phase != Phase::default());
+    phases.iter_mut().for_each(|phase| phase.shared.sort_unstable());
 }
 
 /// Which kernels meet in memory.

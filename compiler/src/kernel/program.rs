@@ -132,6 +132,8 @@ pub enum Instruction {
     Prefetch {
         /// An element in the line.
         at: Address,
+        /// Whether into the nearest cache, or the one behind it.
+        near: bool,
     },
     /// Whole numbers: lane `i` holds `offset + Σ counter · step + i · stride`.
     Position {
@@ -311,7 +313,9 @@ impl fmt::Display for Instruction {
             Instruction::Store { to, from, stride, lanes } => {
                 write!(f, "store {to} × {lanes} by {stride} = r{}", from.0)
             }
-            Instruction::Prefetch { at } => write!(f, "prefetch {at}"),
+            Instruction::Prefetch { at, near } => {
+                write!(f, "prefetch {at}{}", if *near { " near" } else { "" })
+            }
             Instruction::Position { to, offset, steps, stride } => {
                 write!(f, "r{} = position {offset}", to.0)?;
                 print_steps(f, steps)?;

@@ -169,7 +169,7 @@ impl Checker<'_> {
                 self.address(to, (written - 1) * stride)?;
             }
             // It touches nothing, so that it may be beyond.
-            Instruction::Prefetch { at } => {
+            Instruction::Prefetch { at, .. } => {
                 self.steps(&at.steps)?;
             }
             Instruction::Position { to, steps, stride, .. } => {

@@ -118,7 +118,7 @@ impl Emitter<'_> {
             addresses.push(match instruction {
                 Instruction::Load { from: address, .. }
                 | Instruction::Store { to: address, .. }
-                | Instruction::Prefetch { at: address } => {
+                | Instruction::Prefetch { at: address, .. } => {
                     let (base, displacement) = tensors.base(address)?;
                     let found = last.get(&address.tensor);
                     let number = match found.filter(|l| l.0.steps == address.steps && l.1 == base) {

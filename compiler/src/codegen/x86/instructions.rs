@@ -101,10 +101,11 @@ impl Emitter<'_> {
                 self.store(to, from, stride_bytes(*stride)?, *lanes);
                 self.release_last();
             }
-            Instruction::Prefetch { .. } => {
+            Instruction::Prefetch { near, .. } => {
                 let (pointer, displacement) = self.address()?;
                 let at = Memory::at(self.base(pointer), displacement);
-                self.asm.m(Code::Prefetcht1_m8, at);
+                let code = if *near { Code::Prefetcht0_m8 } else { Code::Prefetcht1_m8 };
+                self.asm.m(code, at);
             }
             Instruction::Position { to, offset, steps, stride } => {
                 let n = self.define(*to);

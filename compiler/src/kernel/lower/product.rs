@@ -361,7 +361,7 @@ impl Tile<'_> {
             for row in 0..self.rows.size {
                 for vector in (0..self.columns.size).step_by(LINE / w.isa.lanes) {
                     let at = self.point(w, row, vector);
-                    w.prefetch(access, &at, None);
+                    w.prefetch(access, &at);
                 }
             }
         }
@@ -458,7 +458,7 @@ impl Tile<'_> {
                 for vector in (0..self.columns.size).step_by(LINE / w.isa.lanes) {
                     let mut at = self.point(w, 0, ahead.vectors + vector);
                     at.offsets[axis] = first + term + ahead.terms;
-                    w.prefetch(&self.product.b, &at, ahead.tile);
+                    w.prefetch_later(&self.product.b, &at, ahead.tile);
                 }
             }
             let backwards = w.isa.lanes <= 4 && term % 2 == 1;

@@ -389,12 +389,23 @@ impl<'a> Writer<'a> {
         self.scopes.last().and_then(|scope| scope.ends).map(|(counter, _)| counter)
     }
 
-    /// Says that what is at a point will be needed soon; some elements further
+    /// Says that what is at a point will be needed at once.
+    pub fn prefetch(&mut self, access: &Access, point: &Point) {
+        let at = self.address(access, point);
+        self.push(Instruction::Prefetch { at, near: true });
+    }
+
+    /// Says that what is at a point will be needed later; some elements further
     /// on for every iteration of one more loop.
-    pub fn prefetch(&mut self, access: &Access, point: &Point, more: Option<(Counter, usize)>) {
+    pub fn prefetch_later(
+        &mut self,
+        access: &Access,
+        point: &Point,
+        more: Option<(Counter, usize)>,
+    ) {
         let mut at = self.address(access, point);
         at.steps.extend(more);
-        self.push(Instruction::Prefetch { at });
+        self.push(Instruction::Prefetch { at, near: false });
     }
 
     /// Stores a value at a point.
