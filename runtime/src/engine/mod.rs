@@ -11,7 +11,6 @@ mod check;
 mod interpreted;
 mod jit;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bilro_compiler::network::{Network as Declaration, Purpose};
@@ -33,7 +32,9 @@ pub struct Engine {
     pub(crate) generator: Generator,
     backend: Backend,
     threads: usize,
-    compiled: HashMap<(Kind, usize), jit::Compiled>,
+    /// What for, and for which batch size. They are few: going through them
+    /// takes less time than hashing, of which a small step would notice.
+    compiled: Vec<((Kind, usize), jit::Compiled)>,
     arena: Buffer,
     /// For every input, its place among the feeds of a batch, and among those
     /// of a prediction.
@@ -57,7 +58,7 @@ impl<'a, 'b> Feeds<'a, 'b> {
 }
 
 /// A purpose without its optimizer: an engine has at most one.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {
     Predict,
     Evaluate,
@@ -111,7 +112,7 @@ impl Engine {
             declaration: Arc::new(declaration),
             backend,
             threads,
-            compiled: HashMap::new(),
+            compiled: Vec::new(),
             arena: Buffer::new(0),
         }
     }
@@ -135,14 +136,18 @@ impl Engine {
             return Ok(interpreted::run(declaration, parameters, purpose, batch, feeds, precision));
         }
         let key = (Kind::from(purpose), batch);
-        if !self.compiled.contains_key(&key) {
-            let compiled = jit::Compiled::new(&self.declaration, purpose, batch)?;
-            if compiled.arena() > self.arena.len() {
-                self.arena = Buffer::new(compiled.arena());
+        let place = match self.compiled.iter().position(|(known, _)| *known == key) {
+            Some(place) => place,
+            None => {
+                let compiled = jit::Compiled::new(&self.declaration, purpose, batch)?;
+                if compiled.arena() > self.arena.len() {
+                    self.arena = Buffer::new(compiled.arena());
+                }
+                self.compiled.push((key, compiled));
+                self.compiled.len() - 1
             }
-            self.compiled.insert(key, compiled);
-        }
-        let compiled = self.compiled.get_mut(&key).expect("it is there by now");
+        };
+        let (_, compiled) = &mut self.compiled[place];
         Ok(compiled.run(&mut self.arena, &mut self.parameters.memory, feeds, purpose, self.threads))
     }
 
@@ -174,7 +179,7 @@ impl Engine {
     /// Forgets code for steps. Steps are compiled with the optimizer of the
     /// first, so this comes before a step with another one.
     pub fn forget_steps(&mut self) {
-        self.compiled.retain(|(kind, _), _| *kind != Kind::Step);
+        self.compiled.retain(|((kind, _), _)| *kind != Kind::Step);
     }
 
     /// The backend that serves this engine.
