@@ -234,7 +234,7 @@ const PREFETCHED: usize = 16 << 10;
 /// Elements of a factor from which on it comes from far away.
 const FAR: usize = 256 << 10;
 /// Terms from a fetch to the use of what it fetches.
-const AHEAD: usize = 32;
+const AHEAD: usize = 16;
 /// Floats in a cache line.
 const LINE: usize = 16;
 

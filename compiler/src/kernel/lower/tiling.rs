@@ -52,6 +52,8 @@ const LOAD: f64 = 0.15;
 /// Cycles that a tile takes beyond its terms, and those for each of its sums.
 const TILE: f64 = 20.0;
 const SUM: f64 = 1.0;
+/// Cycles for each sum that is put aside and taken up again.
+const PART: f64 = 4.0;
 /// How much of the shorter of arithmetic and waiting for memory is not hidden
 /// behind the other.
 const OVERLAP: f64 = 0.15;
@@ -134,7 +136,8 @@ impl Problem {
                     .max((r * v + r + v + 1.0) / INSTRUCTIONS)
                     + TERM
                     + LOAD * (r + v);
-                let one = self.terms as f64 * term + parts as f64 * (TILE + SUM * r * v);
+                let ends = TILE + SUM * r * v + (parts - 1) as f64 * (TILE + PART * r * v);
+                let one = self.terms as f64 * term + ends;
                 cycles += (tiles * panels) as f64 * one;
             }
         }
