@@ -2,6 +2,9 @@
 //! the sum runs; the epilogue stores it. How the whole is cut into tiles, and
 //! in which order they come, says the [`Tiling`].
 
+#[cfg(test)]
+mod tests;
+
 use super::tiling::{Tiling, rows_of_tile};
 use super::writer::{Point, Writer};
 use crate::codegen::isa::Isa;
@@ -49,7 +52,11 @@ struct Part {
 }
 
 pub(super) fn lower(kernel: &Kernel, product: &Product, isa: &Isa) -> Program {
-    let tiling = Tiling::new(kernel, product, isa);
+    lower_by(kernel, product, isa, Tiling::new(kernel, product, isa))
+}
+
+/// The same, cut as a tiling says.
+fn lower_by(kernel: &Kernel, product: &Product, isa: &Isa, tiling: Tiling) -> Program {
     let (rows_axis, columns_axis) = (product.rows_axis(), product.columns_axis());
     let on = move |number| match number {
         0 => 1 << rows_axis | 1 << columns_axis,
