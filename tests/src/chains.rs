@@ -53,12 +53,12 @@ pub fn chains(layers: usize) -> impl Strategy<Value = Chain> {
     let large = (0..BATCHES.len()).prop_map(|place| BATCHES[place]);
     let batch = prop_oneof![3 => 1..=40usize, 1 => Just(8usize), 1 => Just(16), 1 => large];
     let parts = (batch, 0..1000u64, width(), layers, any::<bool>());
-    parts.prop_map(|(batch, seed, input, layers, classes)| Chain {
-        batch,
-        seed,
-        input,
-        layers,
-        classes,
+    parts.prop_map(|(batch, seed, mut input, mut layers, classes)| {
+        if batch >= BATCHES[0] {
+            input = input.min(NARROW);
+            layers.iter_mut().for_each(|layer| layer.width = layer.width.min(NARROW));
+        }
+        Chain { batch, seed, input, layers, classes }
     })
 }
 
