@@ -281,10 +281,10 @@ impl Tile<'_> {
             let at = self.point(w, 0, vector);
             w.set_reduced(1, &at, sums[rows][vector]);
         }
-        for row in 0..rows {
+        for (row, sums) in sums[..rows].iter().enumerate() {
             for vector in vectors.clone() {
                 let at = self.point(w, row, vector);
-                w.set_reduced(0, &at, sums[row][vector]);
+                w.set_reduced(0, &at, sums[vector]);
                 self.stores(false).for_each(|store| w.store(store, &at));
             }
         }
