@@ -112,6 +112,28 @@ fn factors_that_change_places_give_the_same_bits() {
     }
 }
 
+/// Examples of two axes: with the batch innermost, their layout has three.
+#[test]
+fn examples_of_two_axes_that_change_places_give_the_same_bits() {
+    for batch in BATCHES {
+        let mut inputs = Inputs::new(batch);
+        let x = inputs.input(Shape::batched([7, 40]));
+        let w = inputs.input(Shape::unbatched([150, 7, 40]));
+        let contracted = vec![(0, 1), (1, 2)];
+        let contract = Contract { shared: Vec::new(), contracted, over_batch: false };
+        let y = inputs.g.apply(contract, &[x, w]);
+        inputs.g.add_root(Root::Output("y".into()), y);
+        let y = expected(&inputs.reals(0), &inputs.reals(1), 7 * 40);
+        let case = inputs.finish();
+        for isa in check::isas() {
+            let what = format!("batch of {batch}, {}", isa.name);
+            let lowered = check::lowered(&case, &isa);
+            assert_eq!(copies(&lowered), (usize::from(batch > 1), 0), "{what}");
+            check::assert_same_bits(&what, &check::jitted(&case, &lowered)[0], &y);
+        }
+    }
+}
+
 /// Programs for any width, in the evaluator: a weight that is just large enough.
 #[test]
 fn every_width_gives_the_same_bits() {
