@@ -135,5 +135,8 @@ mod tests {
         let turned = Layout::first_axis_last(&[10, 64]);
         assert_eq!((&turned.sizes[..], &turned.strides[..]), (&[10, 64][..], &[1, 16][..]));
         assert_eq!((turned.slack, turned.contiguous()), (6, Some(10)));
+        let turned = Layout::first_axis_last(&[5, 6, 7]);
+        assert_eq!((&turned.strides[..], turned.elements), (&[1, 48, 5][..], 6 * 48));
+        assert_eq!((turned.slack, turned.contiguous()), (0, Some(5)));
     }
 }

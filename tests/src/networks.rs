@@ -80,10 +80,10 @@ pub fn recipes(batch: usize, size: usize, steps: usize) -> impl Strategy<Value =
 /// # Panics
 /// Where it fails for one: with the seed, and the smallest such recipe that is
 /// found.
-pub fn for_recipes(
+pub fn for_recipes<R: fmt::Debug>(
     cases: u32,
-    recipes: impl Strategy<Value = Recipe>,
-    test: impl Fn(Recipe) -> Result<(), TestCaseError>,
+    recipes: impl Strategy<Value = R>,
+    test: impl Fn(R) -> Result<(), TestCaseError>,
 ) {
     let seed = std::env::var("BILRO_SEED").map_or(1, |seed| seed.parse().expect("a number"));
     let mut config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
@@ -123,26 +123,7 @@ impl Recipe {
 
     /// Arrays for the network's inputs and targets, in the engine's order.
     pub fn arrays(&self, network: &Network) -> Vec<Array> {
-        let mut generator = Generator::new(self.seed + 1);
-        let order = [false, true].into_iter().flat_map(|target| {
-            network.inputs.iter().filter(move |input| input.is_target == target)
-        });
-        order
-            .map(|input| {
-                let sizes = input.ty.shape.full_sizes(self.batch);
-                let count: usize = sizes.iter().product();
-                if let bilro_compiler::shape::DType::Index { below } = &input.ty.dtype {
-                    let below = below.fixed().expect("sizes are numbers") as u32;
-                    let classes = (0..count).map(|_| generator.random_u32() % below).collect();
-                    return Array::Index(array(&sizes, classes));
-                }
-                let mut x = vec![0.0; count];
-                // Targets serve as probabilities too.
-                let low = if input.is_target { 0.0 } else { -INPUT };
-                generator.fill_uniform(&mut x, low, if input.is_target { 1.0 } else { INPUT });
-                Array::Real(array(&sizes, x))
-            })
-            .collect()
+        arrays(network, self.batch, self.seed)
     }
 }
 
@@ -151,6 +132,30 @@ impl fmt::Debug for Recipe {
         writeln!(f, "batch of {}, seed {}", self.batch, self.seed)?;
         self.build().calls.iter().try_for_each(|call| writeln!(f, "    {call}"))
     }
+}
+
+/// Arrays for the network's inputs and targets, in the engine's order.
+pub fn arrays(network: &Network, batch: usize, seed: u64) -> Vec<Array> {
+    let mut generator = Generator::new(seed + 1);
+    let order = [false, true]
+        .into_iter()
+        .flat_map(|target| network.inputs.iter().filter(move |input| input.is_target == target));
+    order
+        .map(|input| {
+            let sizes = input.ty.shape.full_sizes(batch);
+            let count: usize = sizes.iter().product();
+            if let bilro_compiler::shape::DType::Index { below } = &input.ty.dtype {
+                let below = below.fixed().expect("sizes are numbers") as u32;
+                let classes = (0..count).map(|_| generator.random_u32() % below).collect();
+                return Array::Index(array(&sizes, classes));
+            }
+            let mut x = vec![0.0; count];
+            // Targets serve as probabilities too.
+            let low = if input.is_target { 0.0 } else { -INPUT };
+            generator.fill_uniform(&mut x, low, if input.is_target { 1.0 } else { INPUT });
+            Array::Real(array(&sizes, x))
+        })
+        .collect()
 }
 
 /// An array of an input.

@@ -15,6 +15,6 @@ mod liveness;
 pub mod module;
 mod pointers;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 #[cfg(target_arch = "x86_64")]
 mod x86;

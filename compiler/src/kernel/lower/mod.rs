@@ -14,7 +14,7 @@ mod writer;
 
 use super::program::Program;
 use super::scalar::Kind;
-use super::{Access, Body, Kernel};
+use super::{Access, Body, Kernel, Product};
 use crate::codegen::isa::Isa;
 use crate::fuse::Fused;
 use crate::tensor::{Home, Layout, Tensor};
@@ -39,15 +39,7 @@ pub fn reserve(fused: &mut Fused, isa: &Isa) {
         if !Tiling::new(kernel, product, isa).needs_partial(product) {
             continue;
         }
-        // One more row for the sums of columns.
-        let rows = product.rows + usize::from(sums_columns);
-        let layout = Layout::padded(&[rows, product.columns]);
-        let mut steps = vec![0; product.axes()];
-        steps[product.rows_axis()] = layout.strides[0];
-        steps[product.columns_axis()] = layout.strides[1];
-        let tensor = fused.tensors.len();
-        let slack = if product.columns > 1 { layout.slack } else { 0 };
-        let partial = Access { tensor, steps, kind: Kind::Float, slack };
+        let (layout, partial) = partial(product, sums_columns, fused.tensors.len());
         let name = format!("parts of {}", kernel.name);
         let node = kernel.nodes[0];
         fused.tensors.push(Tensor { name, node, layout, home: Home::Arena });
@@ -55,6 +47,19 @@ pub fn reserve(fused: &mut Fused, isa: &Isa) {
             product.partial = Some(partial);
         }
     }
+}
+
+/// How the sums of a product lie between their parts, in a tensor of their own.
+fn partial(product: &Product, sums_columns: bool, tensor: usize) -> (Layout, Access) {
+    // One more row for the sums of columns.
+    let rows = product.rows + usize::from(sums_columns);
+    let layout = Layout::padded(&[rows, product.columns]);
+    let mut steps = vec![0; product.axes()];
+    steps[product.rows_axis()] = layout.strides[0];
+    steps[product.columns_axis()] = layout.strides[1];
+    let slack = if product.columns > 1 { layout.slack } else { 0 };
+    let access = Access { tensor, steps, kind: Kind::Float, slack };
+    (layout, access)
 }
 
 /// Partial results of a reduction along a row, whatever the width of vectors.

@@ -2,6 +2,9 @@
 //! the sum runs; the epilogue stores it. How the whole is cut into tiles, and
 //! in which order they come, says the [`Tiling`].
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::Range;
 
 use super::tiling::{Tiling, rows_of_tile};
@@ -51,7 +54,11 @@ struct Part {
 }
 
 pub(super) fn lower(kernel: &Kernel, product: &Product, isa: &Isa) -> Program {
-    let tiling = Tiling::new(kernel, product, isa);
+    lower_by(kernel, product, isa, Tiling::new(kernel, product, isa))
+}
+
+/// The same, cut as a tiling says.
+fn lower_by(kernel: &Kernel, product: &Product, isa: &Isa, tiling: Tiling) -> Program {
     let (rows_axis, columns_axis) = (product.rows_axis(), product.columns_axis());
     let on = move |number| match number {
         0 => 1 << rows_axis | 1 << columns_axis,
@@ -288,10 +295,10 @@ impl Tile<'_> {
             let at = self.point(w, 0, vector);
             w.set_reduced(1, &at, sums[rows][vector]);
         }
-        for row in 0..rows {
+        for (row, sums) in sums[..rows].iter().enumerate() {
             for vector in vectors.clone() {
                 let at = self.point(w, row, vector);
-                w.set_reduced(0, &at, sums[row][vector]);
+                w.set_reduced(0, &at, sums[vector]);
                 self.stores(false).for_each(|store| w.store(store, &at));
             }
         }

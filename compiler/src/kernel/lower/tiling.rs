@@ -117,7 +117,7 @@ pub(super) fn rows_of_tile(isa: &Isa, vectors: usize, more: usize) -> usize {
         // multiply-adds move fit in 16 registers. Five by eight columns
         // measured best of the tiles that fit.
         (..=4, _) => (isa.registers - 6 - more) / vectors,
-        _ => (isa.registers - 2 - more) / vectors - 1,
+        _ => ((isa.registers - 2 - more) / vectors).saturating_sub(1),
     };
     rows.max(1)
 }

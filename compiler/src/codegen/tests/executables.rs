@@ -1,0 +1,117 @@
+//! Executables: several programs, several threads, texts, errors, memory.
+
+use super::{Writer, apply, at, elementwise, floats, isas, load, product, store};
+use crate::codegen::module::{Dump, Executable};
+use crate::kernel::program::{Count, Loop, Statement};
+use crate::kernel::scalar::Scalar;
+use crate::plan::{Place, Region};
+use crate::schedule::Phase;
+
+/// Two parallel loops after each other, in shares of which some are empty.
+#[test]
+fn the_shares_of_all_threads_make_the_whole() {
+    for (isa, threads) in isas().into_iter().flat_map(|isa| [1, 2, 3, 7, 40].map(|n| (isa, n))) {
+        let lanes = isa.lanes;
+        let mut w = Writer::new(lanes);
+        let (x, sum) = (w.float(), w.float());
+        let mut body = Vec::new();
+        for (first, count) in [(0, 5), (5, 8)] {
+            let counter = w.counter();
+            let steps = [(counter, lanes)];
+            let inner = vec![
+                load(x, at(0, lanes * first, &steps), 1, lanes),
+                load(sum, at(1, lanes * first, &steps), 1, lanes),
+                apply(sum, Scalar::Add, vec![x, sum]),
+                store(at(1, lanes * first, &steps), sum, 1, lanes),
+            ];
+            let count = Count::Parallel { first, count };
+            body.push(Statement::Loop(Loop { counter, count, body: inner }));
+        }
+        let program = w.finish("parts", 2, 13, body);
+        let n = 13 * lanes;
+        let mut expected = vec![floats(n, 1), floats(n, 2)];
+        let mut found = expected.clone();
+        program.evaluate(&mut expected, 0..13);
+        let places = [Region::Arena, Region::Parameters].map(|region| Place { region, offset: 0 });
+        let regions = [Region::Arena, Region::Parameters];
+        let executable = Executable::new(&[program], &places, &regions, true).unwrap();
+        let table: Vec<*mut u8> = found.iter_mut().map(|x| x.as_mut_ptr().cast()).collect();
+        let phase = Phase { alone: Vec::new(), shared: vec![0] };
+        for share in (0..threads).rev() {
+            // SAFETY: both are as long as the program's tensors, and nobody
+            // else has them.
+            unsafe { executable.run_share(&phase, share, threads, &table) }
+        }
+        let same = |(a, b): (&u32, &u32)| {
+            a == b || (f32::from_bits(*a).is_nan() && f32::from_bits(*b).is_nan())
+        };
+        assert!(expected[1].iter().zip(&found[1]).all(same), "{} {threads}", isa.name);
+    }
+}
+
+#[test]
+fn all_programs_run_in_order_and_dumps_have_a_text_of_each() {
+    let double = elementwise(4, 8, |e, x| e.add(x, x));
+    let mut back = elementwise(4, 8, |e, x| {
+        let one = e.float(1.0);
+        e.sub(x, one)
+    });
+    back.tensors = vec![1, 0];
+    let places = [0, 8].map(|offset| Place { region: Region::Arena, offset });
+    let dump = Dump { clif: true, asm: true };
+    let (executable, texts) =
+        Executable::with_dump(&[double, back], &places, &[Region::Arena], true, dump).unwrap();
+    let names: Vec<&str> = texts.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names.len(), 6, "{names:?}");
+    assert_eq!(names[0], "00_elementwise.clif");
+    assert!(texts.iter().all(|(_, text)| !text.is_empty()));
+    assert!(executable.code_bytes() > 0);
+
+    let mut arena = [3.0f32; 16];
+    // SAFETY: the arena has room for both tensors of eight.
+    unsafe { executable.run(&[arena.as_mut_ptr().cast()]) };
+    assert_eq!(arena, std::array::from_fn(|i| if i < 8 { 5.0 } else { 6.0 }));
+    // SAFETY: as above.
+    unsafe { executable.run_kernel(0, &[arena.as_mut_ptr().cast()]) };
+    assert_eq!(arena, std::array::from_fn(|i| if i < 8 { 5.0 } else { 10.0 }));
+}
+
+#[test]
+fn what_is_not_supported_is_an_error() {
+    let places = [0, 8].map(|offset| Place { region: Region::Arena, offset });
+    let mut programs = [elementwise(4, 8, |e, x| e.add(x, x))];
+    assert!(Executable::new(&programs, &places, &[], true).is_err());
+    assert!(Executable::new(&programs, &places[..1], &[Region::Arena], true).is_err());
+    programs[0].lanes = 2;
+    assert!(Executable::new(&programs, &places, &[Region::Arena], true).is_err());
+}
+
+/// How much memory of the process is code that belongs to no file.
+#[cfg(target_os = "linux")]
+fn generated() -> usize {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    maps.lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .filter(|fields| fields[1] == "r-xp" && fields.len() == 5)
+        .map(|fields| {
+            let (start, end) = fields[0].split_once('-').unwrap();
+            let address = |x| usize::from_str_radix(x, 16).unwrap();
+            address(end) - address(start)
+        })
+        .sum()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn dropping_gives_the_memory_back() {
+    let program = product(4, 12, 64, 24);
+    let places: Vec<Place> =
+        (0..3).map(|i| Place { region: Region::Arena, offset: 4096 * i }).collect();
+    for _ in 0..200 {
+        let programs = std::array::from_fn::<_, 4, _>(|_| program.clone());
+        drop(Executable::new(&programs, &places, &[Region::Arena], false).unwrap());
+    }
+    // A leak would be 200 times five functions' pages, 4 MB; other tests run at
+    // the same time and have a few.
+    assert!(generated() < 1 << 20, "{} bytes", generated());
+}

@@ -1,0 +1,108 @@
+//! The functions against f64, and as machine code against the evaluator.
+
+use super::{check, elementwise, floats, isas};
+use crate::codegen::isa::Isa;
+use crate::codegen::module::Executable;
+use crate::kernel::expr::{Expr, Expressions};
+use crate::plan::{Place, Region};
+
+/// The largest error of `f` in units in the last place of the exact result,
+/// over bit patterns from end to end of the floats.
+fn largest_error(
+    isa: Isa,
+    f: impl FnOnce(&mut Expressions, Expr) -> Expr,
+    exact: fn(f64) -> f64,
+    counts: fn(f32, f64) -> bool,
+) -> (f64, f32) {
+    let n = 1 << 20;
+    let mut x: Vec<u32> =
+        (0..n as u32).map(|i| i.wrapping_mul(4096).wrapping_add(i >> 8)).collect();
+    let special = [
+        0.0,
+        -0.0,
+        1.0,
+        -1.0,
+        1e-42,
+        -1e-42,
+        f32::MIN_POSITIVE,
+        f32::INFINITY,
+        f32::NEG_INFINITY,
+        f32::NAN,
+        f32::MAX,
+        f32::MIN,
+        88.72283,
+        88.72284,
+        88.0,
+        -87.33654,
+        -87.33655,
+        -88.0,
+        -104.0,
+        0.625,
+        0.62499,
+        10.0,
+        -10.0,
+        2.0,
+    ];
+    x.extend(special.iter().map(|x: &f32| x.to_bits()));
+    let program = elementwise(isa.lanes, x.len(), f);
+    let places = [Region::Arena, Region::Parameters].map(|region| Place { region, offset: 0 });
+    let regions = [Region::Arena, Region::Parameters];
+    let executable = Executable::new(&[program], &places, &regions, false).unwrap();
+    let mut y = vec![0u32; x.len()];
+    let table = [x.as_mut_ptr().cast(), y.as_mut_ptr().cast()];
+    // SAFETY: both are as long as the program's tensors and nobody else's.
+    unsafe { executable.run(&table) };
+
+    let mut worst = (0.0, 0.0);
+    for (x, y) in x.iter().zip(&y) {
+        let (x, y) = (f32::from_bits(*x), f32::from_bits(*y));
+        let e = exact(f64::from(x));
+        assert_eq!(e.is_nan(), y.is_nan(), "f({x:?}) = {y:?}, not {e:?}");
+        if e.is_nan() || !counts(x, e) {
+            continue;
+        }
+        let nearest = e as f32;
+        if nearest.is_infinite() || y.is_infinite() || nearest == 0.0 {
+            assert_eq!(nearest, y, "at {x:?}");
+            continue;
+        }
+        let unit =
+            f64::from(f32::from_bits(nearest.abs().to_bits() + 1)) - f64::from(nearest.abs());
+        let error = (f64::from(y) - e).abs() / unit;
+        if error > worst.0 {
+            worst = (error, x);
+        }
+    }
+    worst
+}
+
+#[test]
+fn functions_are_as_exact_as_they_say() {
+    let normal = |_: f32, y: f64| y.abs() >= f64::from(f32::MIN_POSITIVE);
+    let all = |_: f32, _: f64| true;
+    let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+    for isa in isas() {
+        let errors = [
+            ("exp", 1.0, largest_error(isa, Expressions::exp, f64::exp, normal)),
+            ("log", 1.0, largest_error(isa, Expressions::log, f64::ln, all)),
+            ("tanh", 1.5, largest_error(isa, Expressions::tanh, f64::tanh, all)),
+            ("sigmoid", 2.5, largest_error(isa, Expressions::sigmoid, sigmoid, normal)),
+        ];
+        for (name, bound, (error, x)) in errors {
+            println!("{name}: {error:.3} ulp at {x:?}");
+            assert!(error <= bound, "{name}: {error} ulp at {x:?}");
+        }
+    }
+}
+
+#[test]
+fn functions_agree_with_the_evaluator() {
+    let bits = (0..4099u32).map(|i| i.wrapping_mul(0x000F_FEDC)).collect::<Vec<_>>();
+    for isa in isas() {
+        for f in [Expressions::exp, Expressions::log, Expressions::tanh, Expressions::sigmoid] {
+            let program = elementwise(isa.lanes, 4099, f);
+            check(&program, &[floats(4099, 9), vec![0; 4099]]);
+            check(&program, &[bits.clone(), vec![0; 4099]]);
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Programs written for one thing each, on every width.
+
+use super::{
+    Writer, apply, at, check, constant, elementwise, floats, isas, load, parallel, product, repeat,
+    store,
+};
+use crate::codegen::isa::Isa;
+use crate::kernel::program::{Instruction, Statement};
+use crate::kernel::scalar::{Kind, Scalar};
+
+#[test]
+fn every_operation_agrees_with_the_evaluator() {
+    use Scalar::*;
+    let float = [Add, Sub, Mul, Div, Max, Min, Neg, Abs, Sqrt, MulAdd];
+    let mask = [Greater, GreaterEqual, Equal];
+    let int = [IntAdd, IntSub, And, Or, ShiftLeft(23), ShiftLeft(0), ShiftRight(23)];
+    let int_mask = [IntEqual, IntGreater];
+    let n = 192;
+    let (memory, results) = (3, 1);
+    let scalars = float.iter().chain(&mask).chain(&int).chain(&int_mask).chain(&[Select, ToFloat]);
+    for (lanes, scalar) in isas().iter().flat_map(|isa| scalars.clone().map(|s| (isa.lanes, s))) {
+        let mut w = Writer::new(lanes);
+        let i = w.counter();
+        let mut body = Vec::new();
+        // Operands, masks from comparing with the next tensor's element.
+        let mut operands = Vec::new();
+        for (t, kind) in scalar.operands().iter().enumerate() {
+            let kind = if *kind == Kind::Mask { Kind::Float } else { *kind };
+            let r = w.register(kind);
+            body.push(load(r, at(t, 0, &[(i, lanes)]), 1, lanes));
+            operands.push(r);
+        }
+        if *scalar == Select {
+            let m = w.register(Kind::Mask);
+            body.push(apply(m, Greater, vec![operands[1], operands[0]]));
+            operands[0] = m;
+        }
+        let mut to = w.register(scalar.result());
+        body.push(apply(to, *scalar, operands));
+        if scalar.result() == Kind::Mask {
+            let (yes, no, chosen) = (w.float(), w.float(), w.float());
+            body.extend([constant(yes, 1.5), constant(no, 0.0)]);
+            body.push(apply(chosen, Select, vec![to, yes, no]));
+            to = chosen;
+        }
+        body.push(store(at(memory, 0, &[(i, lanes)]), to, 1, lanes));
+        let program = w.finish(
+            &format!("{scalar:?}"),
+            memory + results,
+            n / lanes,
+            vec![parallel(i, n / lanes, body)],
+        );
+        let mut tensors: Vec<_> = (0..memory).map(|t| floats(n, t as u64)).collect();
+        // Equal operands, too.
+        let (head, tail) = tensors.split_at_mut(1);
+        tail[0][n - 24..].copy_from_slice(&head[0][n - 24..]);
+        tensors.push(vec![0; n]);
+        check(&program, &tensors);
+    }
+}
+
+#[test]
+fn loops_of_all_lengths_and_tails_agree() {
+    for (lanes, n) in isas().iter().flat_map(|isa| (1..=5 * isa.lanes + 1).map(|n| (isa.lanes, n)))
+    {
+        let program = elementwise(lanes, n, |e, x| {
+            let (a, b) = (e.float(1.25), e.float(-0.5));
+            let y = e.mul_add(a, x, b);
+            e.max(b, y)
+        });
+        check(&program, &[floats(n, n as u64), vec![7; n]]);
+    }
+}
+
+#[test]
+fn products_agree_whatever_their_shape() {
+    for isa in isas() {
+        for (m, k, n) in
+            [(1, 1, 1), (2, 3, 4), (3, 7, 8), (4, 5, 6), (7, 9, 16), (5, 1, 3), (6, 16, 24)]
+        {
+            // Wider than two vectors only in whole ones.
+            let n = if n > 8 { n / 4 * isa.lanes } else { n * isa.lanes / 4 };
+            let memory = [floats(m * k, 1), floats(k * n, 2), vec![0; m * n]];
+            check(&product(isa.lanes, m, k, n), &memory);
+        }
+    }
+}
+
+/// Sum and greatest of each row, by rotations; lanes past the end are kept out.
+#[test]
+fn reductions_by_rotation_agree() {
+    let lengths = |isa: &Isa| [1, 3, 4, 6, 11, 16, 33, 47].map(|n| (isa.lanes, n));
+    for (lanes, n) in isas().iter().flat_map(lengths) {
+        let rows = 5;
+        let mut w = Writer::new(lanes);
+        let (row, i) = (w.counter(), w.counter());
+        let mut body = Vec::new();
+        for (out, scalar, start) in [(1, Scalar::Add, 0.0), (2, Scalar::Max, f32::NEG_INFINITY)] {
+            let total = w.float();
+            body.push(constant(total, start));
+            if n >= lanes {
+                let i = if out == 1 { i } else { w.counter() };
+                let x = w.float();
+                let part = load(x, at(0, 0, &[(row, n), (i, lanes)]), 1, lanes);
+                body.push(repeat(i, n / lanes, vec![part, apply(total, scalar, vec![x, total])]));
+            }
+            if n % lanes > 0 {
+                let (x, kept) = (w.float(), w.float());
+                body.push(load(x, at(0, n / lanes * lanes, &[(row, n)]), 1, n % lanes));
+                let bits = start.to_bits();
+                let keep = Instruction::Keep { to: kept, from: x, lanes: n % lanes, bits };
+                body.push(Statement::Do(keep));
+                body.push(apply(total, scalar, vec![total, kept]));
+            }
+            let halves = std::iter::successors(Some(lanes / 2), |by| Some(by / 2));
+            for by in halves.take_while(|by| *by > 0) {
+                let turned = w.float();
+                let rotate = Instruction::Rotate { to: turned, from: total, by };
+                body.push(Statement::Do(rotate));
+                body.push(apply(total, scalar, vec![total, turned]));
+            }
+            body.push(store(at(out, 0, &[(row, 1)]), total, 1, 1));
+        }
+        let program = w.finish("rows", 3, rows, vec![parallel(row, rows, body)]);
+        check(&program, &[floats(rows * n, n as u64), vec![0; rows], vec![0; rows]]);
+    }
+}
+
+#[test]
+fn positions_strides_rotations_and_parts_agree() {
+    isas().iter().for_each(|isa| shapes(isa.lanes));
+}
+
+fn shapes(width: usize) {
+    let mut w = Writer::new(width);
+    let (outer, inner) = (w.counter(), w.counter());
+    let mut body = Vec::new();
+    let mut kinds = Vec::new();
+    for stride in [0, 1] {
+        let to = w.register(Kind::Int);
+        let steps = vec![(inner, 4), (outer, 100)];
+        body.push(Statement::Do(Instruction::Position { to, offset: 7, steps, stride }));
+        kinds.push(to);
+        let to = w.register(Kind::Int);
+        let steps = vec![];
+        body.push(Statement::Do(Instruction::Position { to, offset: 9, steps, stride }));
+        kinds.push(to);
+    }
+    let x = w.float();
+    body.push(load(x, at(0, 1, &[(outer, 12), (inner, 1)]), 3, width));
+    kinds.push(x);
+    for by in 0..width {
+        let to = w.float();
+        body.push(Statement::Do(Instruction::Rotate { to, from: x, by }));
+        kinds.push(to);
+    }
+    for lanes in 1..=width {
+        for bits in [0, 0x7F80_0000] {
+            let to = w.float();
+            body.push(Statement::Do(Instruction::Keep { to, from: x, lanes, bits }));
+            kinds.push(to);
+        }
+    }
+    let copy = w.float();
+    body.push(Statement::Do(Instruction::Copy { to: copy, from: x }));
+    kinds.push(copy);
+    let block = width * kinds.len();
+    for (i, r) in kinds.iter().enumerate() {
+        // Every third scattered: lane by lane into the block's transpose.
+        let lanes = 1 + i % width;
+        body.push(store(at(1, width * i, &[(outer, 3 * block), (inner, block)]), *r, 1, lanes));
+        let to = at(2, i, &[(outer, 3 * block), (inner, block)]);
+        body.push(store(to, *r, kinds.len(), lanes));
+    }
+    let program = w.finish("shapes", 3, 2, vec![parallel(outer, 2, vec![repeat(inner, 3, body)])]);
+    check(&program, &[floats(16 + 3 * width, 3), vec![0; 6 * block], vec![0; 6 * block]]);
+}
+
+/// Loads are late: what is stored between must not be seen.
+#[test]
+fn a_load_sees_what_was_there_when_it_stood_in_the_text() {
+    for lanes in isas().iter().map(|isa| isa.lanes) {
+        let mut w = Writer::new(lanes);
+        let i = w.counter();
+        let (a, b, sum) = (w.float(), w.float(), w.float());
+        let body = vec![
+            load(a, at(0, 0, &[(i, lanes)]), 1, lanes),
+            load(b, at(0, lanes, &[(i, lanes)]), 1, lanes),
+            store(at(0, lanes, &[(i, lanes)]), a, 1, lanes),
+            apply(sum, Scalar::Add, vec![a, b]),
+            store(at(0, 0, &[(i, lanes)]), sum, 1, lanes),
+        ];
+        let program = w.finish("in_place", 1, 1, vec![repeat(i, 6, body)]);
+        check(&program, &[floats(7 * lanes, 5)]);
+    }
+}
+
+/// A load before a loop and a store in it go by the same pointer.
+#[test]
+fn a_load_before_a_loop_has_its_own_pointer() {
+    for lanes in isas().iter().map(|isa| isa.lanes) {
+        let mut w = Writer::new(lanes);
+        let (i, one) = (w.counter(), w.counter());
+        let (a, sum) = (w.float(), w.float());
+        let body = vec![
+            load(a, at(0, 0, &[]), 1, lanes),
+            parallel(
+                i,
+                1,
+                vec![
+                    constant(sum, 1.0),
+                    repeat(one, 1, vec![apply(sum, Scalar::Add, vec![a, sum])]),
+                    store(at(0, lanes, &[]), sum, 1, lanes),
+                ],
+            ),
+        ];
+        let program = w.finish("before", 1, 1, body);
+        check(&program, &[floats(2 * lanes, 5)]);
+    }
+}

@@ -1,0 +1,108 @@
+//! Random programs.
+
+use super::{Random, Writer, apply, at, check, constant, floats, isas, load, repeat, store};
+use crate::kernel::program::{Counter, Instruction, Register, Statement};
+use crate::kernel::scalar::{Kind, Scalar};
+
+/// Straight code and loops of random instructions, over many registers, so that
+/// some are carried and some are spilled.
+#[test]
+fn random_programs_agree() {
+    for (lanes, seed) in isas().iter().flat_map(|isa| (0..200).map(|seed| (isa.lanes, seed))) {
+        let mut random = Random(seed);
+        let mut w = Writer::new(lanes);
+        let floats_: Vec<Register> =
+            (0..6 + random.below(12 + 2 * lanes)).map(|_| w.float()).collect();
+        let mut body: Vec<Statement> =
+            floats_.iter().enumerate().map(|(i, r)| load(*r, at(0, i, &[]), 1, lanes)).collect();
+        let masks: Vec<Register> = (0..7).map(|_| w.register(Kind::Mask)).collect();
+        for (i, mask) in masks.iter().enumerate() {
+            body.push(apply(*mask, Scalar::Greater, vec![floats_[i % 5], floats_[i % 3 + 1]]));
+        }
+        block(&mut random, &mut w, (&floats_, &masks), &mut Vec::new(), &mut body, 0);
+        for (i, mask) in masks.iter().enumerate() {
+            body.push(apply(floats_[i % 6], Scalar::Select, vec![*mask, floats_[0], floats_[1]]));
+        }
+        for (i, r) in floats_.iter().enumerate() {
+            body.push(store(at(1, lanes * i, &[]), *r, 1, lanes));
+        }
+        let program = w.finish(&format!("random {seed}"), 2, 1, body);
+        check(&program, &[floats(600, seed), vec![0; 1200]]);
+    }
+}
+
+fn block(
+    random: &mut Random,
+    w: &mut Writer,
+    (registers, masks): (&[Register], &[Register]),
+    around: &mut Vec<Counter>,
+    body: &mut Vec<Statement>,
+    depth: usize,
+) {
+    let lanes = w.lanes;
+    for _ in 0..3 + random.below(10) {
+        let to = registers[random.below(registers.len())];
+        let mut any = || registers[random.below(registers.len())];
+        let (a, b, c) = (any(), any(), any());
+        let steps: Vec<(Counter, usize)> =
+            around.iter().map(|counter| (*counter, 1 + random.below(12))).collect();
+        match random.below(17) {
+            0 => body.push(constant(to, random.below(9) as f32 - 4.0)),
+            1 => body.push(apply(to, Scalar::Add, vec![a, b])),
+            2 => body.push(apply(to, Scalar::Mul, vec![a, b])),
+            3 => body.push(apply(to, Scalar::Max, vec![a, b])),
+            4 | 5 => body.push(apply(to, Scalar::MulAdd, vec![a, b, c])),
+            6 => {
+                let mask = w.register(Kind::Mask);
+                body.push(apply(mask, Scalar::Greater, vec![a, b]));
+                body.push(apply(to, Scalar::Select, vec![mask, b, c]));
+            }
+            7 => body.push(Statement::Do(Instruction::Copy { to, from: a })),
+            8 => body.push(load(to, at(0, random.below(100), &steps), 1, lanes)),
+            9 => body.push(load(to, at(0, random.below(100), &steps), 0, lanes)),
+            10 => body.push(store(
+                at(1, 800 + random.below(50), &steps),
+                a,
+                1,
+                1 + random.below(lanes),
+            )),
+            11 => {
+                let scalar = [Scalar::Greater, Scalar::GreaterEqual, Scalar::Equal];
+                let mask = masks[random.below(masks.len())];
+                body.push(apply(mask, scalar[random.below(3)], vec![a, b]));
+            }
+            12 => {
+                let [to, from] = [(); 2].map(|()| masks[random.below(masks.len())]);
+                body.push(Statement::Do(match random.below(2) {
+                    0 => Instruction::Copy { to, from },
+                    _ => Instruction::Rotate { to, from, by: random.below(lanes) },
+                }));
+            }
+            13 => {
+                let mask = masks[random.below(masks.len())];
+                body.push(apply(to, Scalar::Select, vec![mask, b, c]));
+            }
+            14 => {
+                let (part, stride) = (w.float(), 1 + random.below(2) * random.below(5));
+                let kept = 1 + random.below(lanes);
+                let bits = [0, 0x3F80_0000][random.below(2)];
+                body.push(load(part, at(0, random.below(100), &steps), stride, kept));
+                let keep = Instruction::Keep { to, from: part, lanes: kept, bits };
+                body.push(Statement::Do(keep));
+            }
+            15 => body.push(Statement::Do(match random.below(2) {
+                0 => Instruction::Rotate { to, from: a, by: random.below(lanes) },
+                _ => Instruction::Interleave { to, from: [a, b], upper: random.below(2) == 1 },
+            })),
+            _ if depth < 3 => {
+                let counter = w.counter();
+                around.push(counter);
+                let mut inner = Vec::new();
+                block(random, w, (registers, masks), around, &mut inner, depth + 1);
+                around.pop();
+                body.push(repeat(counter, 1 + random.below(4), inner));
+            }
+            _ => body.push(apply(to, Scalar::Min, vec![a, b])),
+        }
+    }
+}

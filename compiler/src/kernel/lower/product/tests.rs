@@ -1,0 +1,474 @@
+//! Products cut in every way, against plain loops, bit for bit: as machine code
+//! for every instruction set, and where that is fast enough by the evaluator.
+//!
+//! What the cost model would choose depends on sizes, and few of its choices
+//! come up in networks that are small enough for a test. So tilings are forced
+//! here. `BILRO_SEED=n` tries others.
+
+use super::super::{
+    partial,
+    tiling::{Tiling, rows_of_tile},
+};
+use super::lower_by;
+use crate::codegen::isa::Isa;
+use crate::codegen::tests::{Random, isas, run};
+use crate::kernel::expr::{Expressions, Term};
+use crate::kernel::program::Program;
+use crate::kernel::scalar::Kind;
+use crate::kernel::{Access, Body, Kernel, Product, Store};
+use crate::tensor::Layout;
+
+/// What becomes of the sums.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Epilogue {
+    /// They are stored.
+    Plain,
+    /// The larger of zero and a sum with what is added to its column.
+    Activation,
+    /// They are taken from a parameter, in its place.
+    Update,
+    /// Zero where a mask is not above zero; mask and result have rows next to
+    /// each other, as where factors have changed places.
+    Turned,
+}
+
+const EPILOGUES: [Epilogue; 4] =
+    [Epilogue::Plain, Epilogue::Activation, Epilogue::Update, Epilogue::Turned];
+
+/// Two factors, and what plain loops make of them.
+struct Factors {
+    rows: usize,
+    columns: usize,
+    terms: usize,
+    a: Vec<f32>,
+    b: Vec<f32>,
+    sums: Vec<f32>,
+    column_sums: Vec<f32>,
+}
+
+impl Factors {
+    fn new(rows: usize, columns: usize, terms: usize) -> Factors {
+        let mut random = Random((rows * 7919 + columns * 104_729 + terms) as u64);
+        let (a, b) = (numbers(&mut random, rows * terms), numbers(&mut random, terms * columns));
+        let (mut sums, mut column_sums) = (vec![0f32; rows * columns], vec![0f32; columns]);
+        for k in 0..terms {
+            let b = &b[k * columns..][..columns];
+            for (i, sums) in sums.chunks_mut(columns).enumerate() {
+                let a = a[i * terms + k];
+                sums.iter_mut().zip(b).for_each(|(sum, b)| *sum = a.mul_add(*b, *sum));
+            }
+            column_sums.iter_mut().zip(b).for_each(|(sum, b)| *sum += b);
+        }
+        Factors { rows, columns, terms, a, b, sums, column_sums }
+    }
+}
+
+/// Between -1 and 1, with all bits that a float has there: what is added in
+/// another order is another number.
+fn numbers(random: &mut Random, n: usize) -> Vec<f32> {
+    (0..n).map(|_| (random.next() >> 40) as f32 / (1 << 23) as f32 - 1.0).collect()
+}
+
+/// A kernel around two factors.
+struct Case<'a> {
+    factors: &'a Factors,
+    epilogue: Epilogue,
+    sums_columns: bool,
+    /// Whether rows of the first factor lie next to each other, as in the
+    /// gradient of a weight.
+    a_turned: bool,
+    /// For each tensor, as bits, whether its padding may be used.
+    padding: u64,
+}
+
+/// The tensors, by number.
+const A: usize = 0;
+const B: usize = 1;
+const RESULT: usize = 2;
+const COLUMN: usize = 3;
+const MASK: usize = 4;
+const RATE: usize = 5;
+
+/// In memory that nobody has written: a NaN.
+const CANARY: u32 = 0x7FC0_0BAD;
+
+/// A tensor's layout and what is in it, before and afterwards; `None` where
+/// anything may be.
+struct Contents {
+    before: Vec<u32>,
+    after: Vec<Option<u32>>,
+}
+
+impl Contents {
+    fn new(layout: &Layout, padding_is_free: bool) -> Contents {
+        let elements = layout.elements;
+        let after = if padding_is_free { None } else { Some(CANARY) };
+        Contents { before: vec![CANARY; elements], after: vec![after; elements] }
+    }
+
+    fn is(&mut self, at: usize, x: f32) {
+        self.before[at] = x.to_bits();
+        self.after[at] = Some(x.to_bits());
+    }
+
+    fn becomes(&mut self, at: usize, x: f32) {
+        self.after[at] = Some(x.to_bits());
+    }
+}
+
+impl Case<'_> {
+    fn new(factors: &Factors, epilogue: Epilogue, choice: u64) -> Case<'_> {
+        Case {
+            factors,
+            epilogue,
+            // Of single rows or columns they are kernels of their own.
+            sums_columns: choice & 1 == 1
+                && factors.rows > 1
+                && factors.columns > 1
+                && epilogue != Epilogue::Turned,
+            a_turned: choice & 2 == 2,
+            padding: if choice & 4 == 4 { !0 } else { choice >> 3 },
+        }
+    }
+
+    fn is_free(&self, tensor: usize) -> bool {
+        self.padding >> tensor & 1 == 1
+    }
+
+    fn access(&self, tensor: usize, layout: &Layout, steps: Vec<usize>) -> Access {
+        let along_columns = steps[1] == 1 && layout.contiguous() == Some(self.factors.columns);
+        let slack = if along_columns && self.is_free(tensor) { layout.slack } else { 0 };
+        Access { tensor, steps, kind: Kind::Float, slack }
+    }
+
+    /// The kernel with its sums in one go, and what is in its tensors but the
+    /// one for parts.
+    fn kernel(&self) -> (Kernel, Vec<Contents>) {
+        let Factors { rows, columns, terms, a, b, sums, column_sums } = self.factors;
+        let (rows, columns, terms) = (*rows, *columns, *terms);
+        let mut random = Random(1);
+        let mut formulas = Expressions::default();
+        let (mut loads, mut stores, mut overwritten) = (Vec::new(), Vec::new(), Vec::new());
+
+        let (mut a_layout, mut a_steps) = matrix((rows, terms));
+        if self.a_turned {
+            (a_layout, a_steps) = matrix((terms, rows));
+            a_steps.reverse();
+        }
+        let (b_layout, b_steps) = matrix((terms, columns));
+        let (mut layout, mut steps) = matrix((rows, columns));
+        if self.epilogue == Epilogue::Turned {
+            (layout, steps) = matrix((columns, rows));
+            steps.reverse();
+        }
+        let line = Layout::padded(&[columns]);
+        let column_step = usize::from(columns > 1);
+        let single = Layout::padded(&[]);
+        let layouts = [&a_layout, &b_layout, &layout, &line, &layout, &single];
+        let contents = layouts.into_iter().enumerate();
+        let mut contents: Vec<Contents> =
+            contents.map(|(tensor, layout)| Contents::new(layout, self.is_free(tensor))).collect();
+        for i in 0..rows {
+            for k in 0..terms {
+                contents[A].is(i * a_steps[0] + k * a_steps[1], a[i * terms + k]);
+            }
+        }
+        for k in 0..terms {
+            for j in 0..columns {
+                contents[B].is(k * b_steps[0] + j * b_steps[1], b[k * columns + j]);
+            }
+        }
+        let (rate, lines, others) =
+            (0.3f32, numbers(&mut random, columns), numbers(&mut random, rows * columns));
+        contents[RATE].is(0, rate);
+
+        let mut load = |formulas: &mut Expressions, access: Access| {
+            loads.push(access);
+            formulas.push(Term::Load(loads.len() - 1, Kind::Float))
+        };
+        let sum = formulas.push(Term::Reduced(0));
+        let whole = self.access(RESULT, &layout, steps.to_vec());
+        let on_columns = self.access(COLUMN, &line, vec![0, column_step]);
+        let on_rate = self.access(RATE, &single, vec![0, 0]);
+        let value = match self.epilogue {
+            Epilogue::Plain => sum,
+            Epilogue::Activation => {
+                let added = load(&mut formulas, on_columns.clone());
+                let x = formulas.add(sum, added);
+                let zero = formulas.float(0.0);
+                formulas.max(zero, x)
+            }
+            Epilogue::Update => {
+                overwritten.push(RESULT);
+                let old = load(&mut formulas, whole.clone());
+                let rate = load(&mut formulas, on_rate.clone());
+                let x = formulas.mul(sum, rate);
+                formulas.sub(old, x)
+            }
+            Epilogue::Turned => {
+                let mask = load(&mut formulas, Access { tensor: MASK, ..whole.clone() });
+                let zero = formulas.float(0.0);
+                let above = formulas.greater(mask, zero);
+                formulas.select(above, sum, zero)
+            }
+        };
+        stores.push(Store { to: whole, value });
+        for (place, sum) in sums.iter().enumerate() {
+            let (i, j) = (place / columns, place % columns);
+            let (at, other) = (i * steps[0] + j * steps[1], others[place]);
+            let value = match self.epilogue {
+                Epilogue::Plain => *sum,
+                Epilogue::Activation => (sum + lines[j]).max(0.0),
+                Epilogue::Update => other - sum * rate,
+                Epilogue::Turned => {
+                    if other > 0.0 {
+                        *sum
+                    } else {
+                        0.0
+                    }
+                }
+            };
+            contents[MASK].is(at, other);
+            if self.epilogue == Epilogue::Update {
+                contents[RESULT].is(at, other);
+            }
+            contents[RESULT].becomes(at, value);
+        }
+
+        for (j, x) in lines.iter().enumerate() {
+            contents[COLUMN].is(j * column_step, *x);
+        }
+        if self.sums_columns {
+            let sum = formulas.push(Term::Reduced(1));
+            // With an activation, its column is read by all rows.
+            let (value, expected): (_, fn(f32, f32, f32) -> f32) = match self.epilogue {
+                Epilogue::Update => {
+                    overwritten.push(COLUMN);
+                    let old = load(&mut formulas, on_columns.clone());
+                    let rate = load(&mut formulas, on_rate);
+                    let x = formulas.mul(sum, rate);
+                    (formulas.sub(old, x), |old, sum, rate| old - sum * rate)
+                }
+                _ => (sum, |_, sum, _| sum),
+            };
+            let mut to = on_columns;
+            if self.epilogue == Epilogue::Activation {
+                to.tensor = contents.len();
+                contents.push(Contents::new(&line, self.is_free(COLUMN)));
+            }
+            for (j, sum) in column_sums.iter().enumerate() {
+                contents[to.tensor].becomes(j * column_step, expected(lines[j], *sum, rate));
+            }
+            stores.push(Store { to, value });
+        }
+
+        let summed = if terms > 1 { vec![terms] } else { Vec::new() };
+        let factor = |tensor, layout: &Layout, own: [usize; 2], along: usize| {
+            let steps = own.into_iter().chain(summed.iter().map(|_| along)).collect();
+            self.access(tensor, layout, steps)
+        };
+        let product = Product {
+            outer: Vec::new(),
+            rows,
+            columns,
+            a: Access { slack: 0, ..factor(A, &a_layout, [a_steps[0], 0], a_steps[1]) },
+            b: factor(B, &b_layout, [0, b_steps[1]], b_steps[0]),
+            summed: summed.clone(),
+            stores,
+            partial: None,
+        };
+        let kernel = Kernel {
+            name: "product".into(),
+            nodes: Vec::new(),
+            loads,
+            overwritten,
+            formulas,
+            body: Body::Product(product),
+        };
+        (kernel, contents)
+    }
+
+    /// Lowers it by a tiling, runs it, and compares all memory: as machine code
+    /// where `shares` is `None`, else by the evaluator in so many shares, the
+    /// last first.
+    fn check(
+        &self,
+        isa: &Isa,
+        tiling: impl FnOnce(&Kernel, &Product) -> Tiling,
+        shares: Option<usize>,
+    ) {
+        let (mut kernel, mut contents) = self.kernel();
+        let Body::Product(mut product) = kernel.body.clone() else { unreachable!() };
+        let tiling = tiling(&kernel, &product);
+        if tiling.needs_partial(&product) {
+            let (layout, access) = partial(&product, self.sums_columns, contents.len());
+            contents.push(Contents {
+                before: vec![CANARY; layout.elements],
+                after: vec![None; layout.elements],
+            });
+            product.partial = Some(access);
+            kernel.body = Body::Product(product.clone());
+        }
+        let mut program = lower_by(&kernel, &product, isa, tiling);
+        let tensors = std::mem::take(&mut program.tensors);
+        program.tensors = (0..tensors.len()).collect();
+        let before: Vec<Vec<u32>> = tensors.iter().map(|t| contents[*t].before.clone()).collect();
+        let after = match shares {
+            None => run(&program, &before),
+            Some(shares) => evaluate(&program, before, shares),
+        };
+        for (tensor, after) in tensors.iter().zip(after) {
+            for (i, (found, expected)) in after.iter().zip(&contents[*tensor].after).enumerate() {
+                assert!(
+                    expected.is_none_or(|expected| expected == *found),
+                    "BILRO_SEED={}: {} {} lanes, {shares:?} shares, {tiling:?}, {} rows, {} columns, {} terms, \
+                     {:?}, column sums {}, a turned {}, padding {:#x}: \
+                     tensor {tensor} at {i} is {found:#x}, not {:#x}",
+                    seed(),
+                    isa.name,
+                    isa.lanes,
+                    self.factors.rows,
+                    self.factors.columns,
+                    self.factors.terms,
+                    self.epilogue,
+                    self.sums_columns,
+                    self.a_turned,
+                    self.padding & 0x3F,
+                    expected.unwrap_or_default(),
+                );
+            }
+        }
+    }
+}
+
+/// A tensor with two axes, and the steps along both: none along an axis of one
+/// element.
+fn matrix((first, second): (usize, usize)) -> (Layout, [usize; 2]) {
+    let layout = Layout::padded(&[first, second]);
+    let step = |axis: usize, size| if size > 1 { layout.strides[axis] } else { 0 };
+    let steps = [step(0, first), step(1, second)];
+    (layout, steps)
+}
+
+/// The tensors afterwards; programs run in shares as threads would run them.
+fn evaluate(program: &Program, mut memory: Vec<Vec<u32>>, shares: usize) -> Vec<Vec<u32>> {
+    let sizes: Vec<usize> = memory.iter().map(Vec::len).collect();
+    program.verify().and_then(|()| program.verify_bounds(&sizes)).unwrap();
+    let cut = |share: usize| share * program.parallel / shares;
+    for share in (0..shares).rev() {
+        program.evaluate(&mut memory, cut(share)..cut(share + 1));
+    }
+    memory
+}
+
+/// Any tiling that is allowed; in parts where `parts` says in how many at
+/// least, as far as there are terms for it.
+fn any_tiling(random: &mut Random, factors: &Factors, isa: &Isa, parts: usize) -> Tiling {
+    let mut up_to = |n: usize| 1 + random.below(n.max(1));
+    let all = factors.columns.div_ceil(isa.lanes);
+    let vectors = up_to(all.min(8));
+    let rows = up_to(rows_of_tile(isa, vectors, 0).min(factors.rows));
+    // As many rows as fit are what is used most.
+    let rows = if up_to(2) == 1 { rows_of_tile(isa, vectors, 0).min(factors.rows) } else { rows };
+    Tiling {
+        rows,
+        vectors,
+        row_blocks: up_to(factors.rows.div_ceil(rows)),
+        column_blocks: up_to(all.div_ceil(vectors)),
+        terms: factors.terms.div_ceil(parts),
+        rows_outside: up_to(2) == 1,
+    }
+}
+
+fn seed() -> u64 {
+    std::env::var("BILRO_SEED").map_or(1, |seed| seed.parse().expect("a number"))
+}
+
+/// Small ones, thoroughly: any tiling, any width.
+#[test]
+fn any_tiling_gives_the_same_bits() {
+    let (isas, mut random) = (isas(), Random(seed()));
+    let edges = [1, 2, 3, 4, 5, 8, 15, 16, 17, 31, 32, 33, 48, 63, 64, 65, 100, 120, 130, 257];
+    for _ in 0..120 {
+        let mut size = |below: usize| edges[random.below(below)];
+        let factors = Factors::new(size(15), size(20), size(13));
+        for _ in 0..3 {
+            let epilogue = EPILOGUES[random.below(4)];
+            let case = Case::new(&factors, epilogue, random.next());
+            for isa in &isas {
+                let parts = 1 + random.below(4);
+                let tiling = any_tiling(&mut random, &factors, isa, parts);
+                case.check(isa, |_, _| tiling, None);
+            }
+            if factors.rows * factors.columns * factors.terms < 20_000 {
+                let lanes = [1, 2, 4, 8, 16][random.below(5)];
+                let registers = [16, 32][random.below(2)];
+                let isa = Isa { name: "evaluated", lanes, registers };
+                let parts = 1 + random.below(4);
+                let tiling = any_tiling(&mut random, &factors, &isa, parts);
+                case.check(&isa, |_, _| tiling, Some(1 + random.below(3)));
+            }
+        }
+    }
+}
+
+/// Sums that the cost model would make in parts, as it says and in others: two
+/// parts exactly, and last parts that are shorter.
+#[test]
+fn long_sums_in_parts_give_the_same_bits() {
+    let (isas, mut random) = (isas(), Random(seed()));
+    for terms in [512, 513, 1030, 2051] {
+        for rows in [1, 3, 17, 33] {
+            for columns in [1, 3, 17, 33, 120] {
+                let factors = Factors::new(rows, columns, terms);
+                for isa in &isas {
+                    let epilogue = EPILOGUES[random.below(4)];
+                    let case = Case::new(&factors, epilogue, random.next());
+                    case.check(isa, |k, p| Tiling::new(k, p, isa), None);
+                    let case = Case::new(&factors, Epilogue::Update, random.next() | 1);
+                    let parts = 2 + random.below(3);
+                    let tiling = any_tiling(&mut random, &factors, isa, parts);
+                    case.check(isa, |_, _| tiling, None);
+                }
+            }
+        }
+    }
+}
+
+/// As the cost model says, with so much memory that blocks, parts and fetching
+/// ahead are worth it.
+#[test]
+fn large_products_give_the_same_bits() {
+    let (isas, mut random) = (isas(), Random(seed()));
+    let (mut in_parts, mut in_blocks) = (0, 0);
+    for (rows, columns, terms) in [
+        (1, 700, 1030),
+        (5, 300, 2051),
+        (40, 1030, 520),
+        (130, 130, 40),
+        (600, 70, 1100),
+        (1030, 523, 33),
+    ] {
+        let factors = Factors::new(rows, columns, terms);
+        for isa in &isas {
+            for epilogue in EPILOGUES {
+                let case = Case::new(&factors, epilogue, random.next());
+                case.check(
+                    isa,
+                    |kernel, product| {
+                        let tiling = Tiling::new(kernel, product, isa);
+                        in_parts += usize::from(tiling.needs_partial(product));
+                        let tiles = product.rows.div_ceil(tiling.rows);
+                        in_blocks += usize::from((2..tiles).contains(&tiling.row_blocks));
+                        tiling
+                    },
+                    None,
+                );
+                let tiling = any_tiling(&mut random, &factors, isa, 3);
+                case.check(isa, |_, _| tiling, None);
+            }
+        }
+    }
+    println!("as the cost model says: {in_parts} in parts, {in_blocks} in blocks of rows");
+    assert!(in_parts > 0, "no sum that is made in parts");
+}

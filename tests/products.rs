@@ -1,0 +1,206 @@
+//! Examples times the transpose of a large weight: factors change places, so
+//! that the weight is read as it lies and vectors run along the batch. Results
+//! are those of plain loops, bit for bit.
+
+use bilro::rng::Generator;
+use bilro_compiler::codegen::isa::Isa;
+use bilro_compiler::eval::Value;
+use bilro_compiler::graph::{Graph, NodeId, Root};
+use bilro_compiler::ops::contract::Contract;
+use bilro_compiler::ops::input::Input;
+use bilro_compiler::ops::materialize::Materialize;
+use bilro_compiler::ops::relu::Relu;
+use bilro_compiler::ops::{Domain, Op, Operand};
+use bilro_compiler::pipeline::Lowered;
+use bilro_compiler::shape::{Shape, Type};
+use bilro_tests::check::{self, Case};
+
+/// A graph of batches with inputs of random numbers.
+struct Inputs {
+    g: Graph,
+    values: Vec<Value<f32>>,
+    generator: Generator,
+}
+
+impl Inputs {
+    fn new(batch: usize) -> Inputs {
+        let generator = Generator::new(batch as u64);
+        Inputs { g: Graph::new(batch), values: Vec::new(), generator }
+    }
+
+    fn input(&mut self, shape: Shape) -> NodeId {
+        let operand = Operand::new(Type::real(shape), Domain::Normal(1.0));
+        let values = check::values(&operand, self.g.batch(), &mut self.generator);
+        self.values.push(values);
+        self.g.apply(Input { index: self.values.len() - 1, ty: operand.ty }, &[])
+    }
+
+    fn reals(&self, input: usize) -> Vec<f32> {
+        self.values[input].reals().to_vec()
+    }
+
+    fn finish(self) -> Case {
+        Case { graph: self.g, inputs: self.values }
+    }
+}
+
+/// `examples · weightᵀ`, where the weight is `[out, in]`.
+fn times_transpose(g: &mut Graph, examples: NodeId, weight: NodeId) -> NodeId {
+    let contracted = vec![(g.shape(examples).rank() - 1, 1)];
+    g.apply(Contract { shared: Vec::new(), contracted, over_batch: false }, &[examples, weight])
+}
+
+/// The same by plain loops: each element one chain of multiply-adds.
+fn expected(examples: &[f32], weight: &[f32], terms: usize) -> Vec<f32> {
+    let element =
+        |x: &[f32], w: &[f32]| x.iter().zip(w).fold(0f32, |sum, (x, w)| x.mul_add(*w, sum));
+    let rows = examples.chunks(terms);
+    rows.flat_map(|x| weight.chunks(terms).map(move |w| element(x, w))).collect()
+}
+
+/// Tensors in which the batch is innermost, and copies of others.
+fn copies(lowered: &Lowered) -> (usize, usize) {
+    let graph = &lowered.fused.graph;
+    let ops = lowered.fused.tensors.iter().map(|tensor| graph.op(tensor.node));
+    let all = ops.filter_map(|op| if let Op::Materialize(copy) = op { Some(copy) } else { None });
+    let (last, rows): (Vec<_>, Vec<_>) = all.partition(|copy| **copy == Materialize::BATCH_LAST);
+    (last.len(), rows.len())
+}
+
+/// Sizes with which the cost model has factors change places for all of these
+/// batches; the last has long sums.
+const SIZES: [(usize, usize); 3] = [(256, 150), (300, 257), (1030, 90)];
+const BATCHES: [usize; 6] = [1, 3, 8, 16, 17, 33];
+
+/// The result as it is, under a mask, and added up: several kernels read it.
+#[test]
+fn factors_that_change_places_give_the_same_bits() {
+    let isas = check::isas();
+    for ((terms, out), batch) in SIZES.into_iter().flat_map(|size| BATCHES.map(|b| (size, b))) {
+        let mut inputs = Inputs::new(batch);
+        let x = inputs.input(Shape::batched([terms]));
+        let w = inputs.input(Shape::unbatched([out, terms]));
+        let kept = inputs.input(Shape::batched([out]));
+        let g = &mut inputs.g;
+        let y = times_transpose(g, x, w);
+        let zero = g.constant(0.0);
+        let shape = g.shape(y).clone();
+        let zero = g.broadcast(zero, &shape);
+        let mask = g.greater(kept, zero);
+        let masked = g.select(mask, y, zero);
+        let sum = g.sum_axis(masked, 0);
+        for (name, root) in [("y", y), ("masked", masked), ("sum", sum)] {
+            g.add_root(Root::Output(name.into()), root);
+        }
+        let y = expected(&inputs.reals(0), &inputs.reals(1), terms);
+        let kept = inputs.reals(2);
+        let masked = y.iter().zip(&kept).map(|(y, kept)| if *kept > 0.0 { *y } else { 0.0 });
+        let masked: Vec<f32> = masked.collect();
+        let case = inputs.finish();
+        let mut sums: Option<Vec<f32>> = None;
+        for isa in &isas {
+            let what = format!("batch of {batch}, {terms} to {out}, {}", isa.name);
+            let lowered = check::lowered(&case, isa);
+            // One example lies in order either way.
+            assert_eq!(copies(&lowered), (usize::from(batch > 1), 0), "{what}");
+            let found = check::jitted(&case, &lowered);
+            check::assert_same_bits(&what, &found[0], &y);
+            check::assert_same_bits(&format!("{what}, masked"), &found[1], &masked);
+            let sums = sums.get_or_insert_with(|| found[2].clone());
+            check::assert_same_bits(&format!("{what}, sums"), &found[2], sums);
+        }
+    }
+}
+
+/// Examples of two axes: with the batch innermost, their layout has three.
+#[test]
+fn examples_of_two_axes_that_change_places_give_the_same_bits() {
+    for batch in BATCHES {
+        let mut inputs = Inputs::new(batch);
+        let x = inputs.input(Shape::batched([7, 40]));
+        let w = inputs.input(Shape::unbatched([150, 7, 40]));
+        let contracted = vec![(0, 1), (1, 2)];
+        let contract = Contract { shared: Vec::new(), contracted, over_batch: false };
+        let y = inputs.g.apply(contract, &[x, w]);
+        inputs.g.add_root(Root::Output("y".into()), y);
+        let y = expected(&inputs.reals(0), &inputs.reals(1), 7 * 40);
+        let case = inputs.finish();
+        for isa in check::isas() {
+            let what = format!("batch of {batch}, {}", isa.name);
+            let lowered = check::lowered(&case, &isa);
+            assert_eq!(copies(&lowered), (usize::from(batch > 1), 0), "{what}");
+            check::assert_same_bits(&what, &check::jitted(&case, &lowered)[0], &y);
+        }
+    }
+}
+
+/// Programs for any width, in the evaluator: a weight that is just large enough.
+#[test]
+fn every_width_gives_the_same_bits() {
+    for batch in [1, 8, 17] {
+        let mut inputs = Inputs::new(batch);
+        let x = inputs.input(Shape::batched([100]));
+        let w = inputs.input(Shape::unbatched([40, 100]));
+        let y = times_transpose(&mut inputs.g, x, w);
+        let y = inputs.g.apply(Relu, &[y]);
+        inputs.g.add_root(Root::Output("y".into()), y);
+        let y = expected(&inputs.reals(0), &inputs.reals(1), 100);
+        let y: Vec<f32> = y.into_iter().map(|y| y.max(0.0)).collect();
+        let case = inputs.finish();
+        for lanes in [1, 2, 8, 16] {
+            let isa = Isa { name: "evaluated", lanes, registers: 32 };
+            let lowered = check::lowered(&case, &isa);
+            let found = check::evaluated(&case, &lowered);
+            check::assert_same_bits(&format!("batch of {batch}, {lanes} lanes"), &found[0], &y);
+        }
+    }
+}
+
+/// The backward pass of two layers: the same gradient goes through a weight that
+/// is turned, under an activation's mask, and again into the weight's own
+/// gradient.
+#[test]
+fn gradients_through_turned_weights_are_those_of_the_interpreter() {
+    let isas = check::isas();
+    for batch in BATCHES {
+        let mut inputs = Inputs::new(batch);
+        let x = inputs.input(Shape::batched([70]));
+        let first = inputs.input(Shape::unbatched([70, 300]));
+        let second = inputs.input(Shape::unbatched([300, 200]));
+        let weights = inputs.input(Shape::batched([200]));
+        let g = &mut inputs.g;
+        let product = |g: &mut Graph, x, w| {
+            let contract =
+                Contract { shared: Vec::new(), contracted: vec![(0, 0)], over_batch: false };
+            g.apply(contract, &[x, w])
+        };
+        let y = product(g, x, first);
+        let y = g.apply(Relu, &[y]);
+        let z = product(g, y, second);
+        let z = g.mul(z, weights);
+        let loss = g.sum_all(z);
+        g.add_root(Root::Loss, loss);
+        for (i, dx) in bilro_compiler::autodiff::gradients(g, loss, &[x, first, second])
+            .into_iter()
+            .enumerate()
+        {
+            g.add_root(Root::Output(format!("dx{i}")), dx);
+        }
+        let case = inputs.finish();
+        let expected = check::interpreted::<f64>(&case);
+        let mut same: Option<Vec<Vec<f32>>> = None;
+        for isa in &isas {
+            let lowered = check::lowered(&case, isa);
+            let found = check::jitted(&case, &lowered);
+            assert_eq!(copies(&lowered).0 > 0, batch > 1, "batch of {batch}");
+            let same = same.get_or_insert_with(|| found.clone());
+            for (i, (root, _)) in case.graph.roots().iter().enumerate() {
+                let what = format!("batch of {batch}, {root}, {}", isa.name);
+                // The loss adds up a batch of 200 sums of 300 sums of 70 terms.
+                let terms = if *root == Root::Loss { 200 * batch } else { 0 } + 70 + 300 + 200;
+                check::assert_close(&what, &found[i], &expected[i], check::bound(terms));
+                check::assert_same_bits(&what, &found[i], &same[i]);
+            }
+        }
+    }
+}
