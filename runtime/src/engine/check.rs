@@ -2,6 +2,7 @@
 
 use bilro_compiler::network::{Input, Network as Declaration};
 use bilro_compiler::shape::DType;
+use ndarray::Axis;
 
 use super::Feeds;
 use crate::error::{Error, Result};
@@ -74,11 +75,16 @@ fn check_indices(input: &Input, feed: &Feed<'_>) -> Result<()> {
         return Ok(());
     };
     let below = below.fixed().unwrap_or(usize::MAX);
-    for (row, example) in array.outer_iter().enumerate() {
-        if let Some(index) = example.iter().find(|index| **index as usize >= below) {
-            let name = input.name.clone();
-            return Err(Error::IndexOutOfRange { name, row, index: *index, below });
-        }
+    let wrong = |index: &u32| *index as usize >= below;
+    // Row by row would take longer than a small step does.
+    let found = match array.as_slice() {
+        Some(indices) => indices.iter().position(wrong),
+        None => array.iter().position(wrong),
+    };
+    if let Some(place) = found {
+        let row = place / (array.len() / array.len_of(Axis(0))).max(1);
+        let index = array.iter().nth(place).copied().unwrap_or_default();
+        return Err(Error::IndexOutOfRange { name: input.name.clone(), row, index, below });
     }
     Ok(())
 }
