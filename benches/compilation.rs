@@ -6,10 +6,11 @@ use bilro::compiler::codegen::isa::Isa;
 use bilro::compiler::codegen::module::Executable;
 use bilro::compiler::error::Error;
 use bilro::compiler::fuse::fuse;
-use bilro::compiler::kernel::lower::lower;
+use bilro::compiler::kernel::lower::{lower, reserve};
 use bilro::compiler::network::{Network, Purpose};
 use bilro::compiler::pipeline::lower_network;
 use bilro::compiler::plan::{ParameterLayout, plan};
+use bilro::compiler::schedule::schedule;
 use bilro::compiler::simplify::{expand, simplify};
 
 use crate::median;
@@ -118,11 +119,13 @@ pub fn pass_seconds(
     let with_gradient = lap();
     let simple = simplify(&expand(&graph));
     let simplified = lap();
-    let fused = fuse(&simple);
+    let mut fused = fuse(&simple);
     let grouped = lap();
+    reserve(&mut fused, isa);
     let plan = plan(&fused, &ParameterLayout::new(&network.parameters));
     let planned = lap();
     let programs: Vec<_> = fused.kernels.iter().map(|k| lower(k, isa)).collect();
+    drop(schedule(&fused, &plan.places, &programs));
     let lowered = lap();
     let executable = Executable::new(&programs, &plan.places, &plan.regions, false)?;
     let emitted = lap();

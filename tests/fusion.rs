@@ -73,7 +73,7 @@ fn code_does_not_grow_with_the_batch() {
     };
     // Long sums are made in parts, of which the first, those between and the
     // last are apart; from there on nothing grows.
-    let (small, large, huge) = (code(64), code(6400), code(64_000));
+    let (small, large, huge) = (code(64), code(64_000), code(640_000));
     assert!(large <= 2 * small, "{small} and {large} bytes");
     assert!(huge <= large + large / 4, "{large} and {huge} bytes");
 }
