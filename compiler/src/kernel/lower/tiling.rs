@@ -123,12 +123,12 @@ pub(super) fn rows_of_tile(isa: &Isa, vectors: usize, more: usize) -> usize {
 }
 
 impl Problem {
-    /// Cycles of all tiles of a size, if all that they read is near, with sums
-    /// in so many parts.
-    fn tile_cycles(&self, rows: usize, vectors: usize, parts: usize) -> f64 {
+    /// Cycles of all tiles, if all that they read is near.
+    fn tile_cycles(&self, t: &Tiling) -> f64 {
+        let parts = self.terms.div_ceil(t.terms);
         let mut cycles = 0.0;
-        for (r, tiles) in split(self.rows, rows) {
-            for (v, panels) in split(self.vectors, vectors) {
+        for (r, down) in tiles(self.rows, t.rows, t.row_blocks) {
+            for (v, across) in tiles(self.vectors, t.vectors, t.column_blocks) {
                 let (r, v) = (r as f64, v as f64);
                 let term = (r * v / MULTIPLY_ADDS)
                     .max(LATENCY)
@@ -137,8 +137,7 @@ impl Problem {
                     + TERM
                     + LOAD * (r + v);
                 let ends = TILE + SUM * r * v + (parts - 1) as f64 * (TILE + PART * r * v);
-                let one = self.terms as f64 * term + ends;
-                cycles += (tiles * panels) as f64 * one;
+                cycles += (down * across) as f64 * (self.terms as f64 * term + ends);
             }
         }
         cycles
@@ -186,7 +185,7 @@ impl Problem {
         const FLOAT: usize = size_of::<f32>();
         let columns = self.vectors * self.lanes;
         let parts = self.terms.div_ceil(t.terms);
-        let compute = self.tile_cycles(t.rows, t.vectors, parts);
+        let compute = self.tile_cycles(t);
         // Of the outside axis and the other: all bytes of the factor, those of a
         // tile in a part, tiles and blocks.
         let rows = (
@@ -239,6 +238,16 @@ impl Problem {
             _ => all * (1.0 + ALONE / units as f64),
         }
     }
+}
+
+/// Sizes of the tiles of an axis of `n` in so many blocks, with how many there
+/// are of each. Blocks cut tiles too: a tile is in one block.
+fn tiles(n: usize, tile: usize, blocks: usize) -> impl Iterator<Item = (usize, usize)> {
+    let whole = blocks >= n.div_ceil(tile);
+    let block = if whole { n } else { n.div_ceil(blocks) };
+    split(n, block).into_iter().filter(|(size, _)| *size > 0).flat_map(move |(size, blocks)| {
+        split(size, tile).map(|(size, tiles)| (size, tiles * blocks))
+    })
 }
 
 /// Sizes of `n` cut in parts of at most `most`, as equal as they can be, with
