@@ -13,8 +13,14 @@ use super::arrange::is_computed;
 use super::order::Order;
 use super::views::{Relation, base, real_sizes, relation};
 use crate::graph::{Graph, NodeId, Root};
+use crate::kernel::expr::{Expr, Expressions, Term};
+use crate::kernel::scalar::Kind;
 use crate::ops::reduce::{Axis, Reduction};
 use crate::ops::{Lowering, Op};
+
+/// Rows from which on a kernel of their own pays, and steps of a formula.
+const MANY_ROWS: usize = 16;
+const MANY_STEPS: usize = 16;
 
 /// Nodes that become one kernel.
 #[derive(Clone, Debug)]
@@ -282,6 +288,7 @@ impl<'g> Grouping<'g> {
             if !candidates.contains(&group)
                 && self.connects(space, id, operand)
                 && !self.is_kept(value)
+                && !self.is_better_apart(id, space)
                 && self.can_join(id, group)
             {
                 candidates.push(group);
@@ -301,6 +308,46 @@ impl<'g> Grouping<'g> {
             }
         }
         Some(chosen)
+    }
+
+    /// Whether a node that has one element for each row takes long, and nobody
+    /// needs it within the rows: there, every lane of a vector would compute the
+    /// same, and in a kernel of its own each computes another row's.
+    fn is_better_apart(&self, id: NodeId, space: &Space) -> bool {
+        let Space::Rows(sizes) = space else { return false };
+        let rows: usize = sizes.split_last().map_or(1, |(_, outer)| outer.iter().product());
+        rows >= MANY_ROWS
+            && self.level(space, id) == Some(Level::Outer)
+            && self.steps(id) >= MANY_STEPS
+            && !self.is_needed_within(id, space)
+    }
+
+    /// How many steps a node's formula has.
+    fn steps(&self, id: NodeId) -> usize {
+        let Lowering::Elementwise(formula) = self.g.op(id).lower() else { return 0 };
+        let mut e = Expressions::default();
+        let kind = |x: NodeId| if self.g.ty(x).is_real() { Kind::Float } else { Kind::Int };
+        let operands = self.g.operands(id).into_iter().enumerate();
+        let x: Vec<Expr> = operands.map(|(i, x)| e.push(Term::Load(i, kind(x)))).collect();
+        formula(&mut e, &x);
+        e.len()
+    }
+
+    /// Whether what follows from a node, one element for each row, is needed for
+    /// every element of the rows.
+    fn is_needed_within(&self, id: NodeId, space: &Space) -> bool {
+        let mut left = vec![id];
+        while let Some(id) = left.pop() {
+            for u in &self.uses[id.index()] {
+                match self.level(space, u.by) {
+                    _ if !self.is_elementwise(u.by) => {}
+                    Some(Level::Full) => return true,
+                    Some(Level::Outer) => left.push(u.by),
+                    None => {}
+                }
+            }
+        }
+        false
     }
 
     fn is_elementwise(&self, id: NodeId) -> bool {
