@@ -57,10 +57,15 @@ const PART: f64 = 4.0;
 /// How much of the shorter of arithmetic and waiting for memory is not hidden
 /// behind the other.
 const OVERLAP: f64 = 0.15;
-/// Multiply-adds from which on threads may share the work, and how much worse
-/// it is if they cannot.
+/// Multiply-adds from which on threads may share the work; how much worse it is
+/// if they cannot, or if one of several blocks is left over at the end.
 const SHARED: usize = 200_000;
 const ALONE: f64 = 0.1;
+const LEFT_OVER: f64 = 0.03;
+/// What counts of the time in which two threads fetch what each of them needs:
+/// little, since one thread does not, but where all else is equal, threads
+/// should share out the larger factor.
+const APART: f64 = 0.1;
 /// Vectors of columns in a tile, at most.
 const MOST_VECTORS: usize = 8;
 /// Lengths of parts to choose from.
@@ -232,11 +237,15 @@ impl Problem {
         let (middle, far) = (middle / MIDDLE_RATE, far / FAR_RATE);
         let memory = middle + far;
         let all = compute.max(memory) + OVERLAP * compute.min(memory);
-        let units = if t.rows_outside { t.row_blocks } else { t.column_blocks };
-        match self.rows * columns * self.terms {
-            work if work < SHARED => all,
-            _ => all * (1.0 + ALONE / units as f64),
+        if self.rows * columns * self.terms < SHARED {
+            return all;
         }
+        let apart = (outside.0 / 2 + inside.0) as f64 / FAR_RATE;
+        let worse = match if t.rows_outside { t.row_blocks } else { t.column_blocks } {
+            1 => ALONE,
+            units => LEFT_OVER / units as f64,
+        };
+        all * (1.0 + worse) + APART * apart
     }
 }
 
