@@ -323,27 +323,45 @@ fn shares(network: &Network, batch: usize) -> (f64, f64) {
     }
 }
 
-#[test]
-fn machine_code_agrees_with_the_interpreter() {
-    let (tried, excused, part) = (Cell::new(0), Cell::new(0), Cell::new(0f64));
-    for_recipes(500, recipes(70, 33, 9), |recipe| {
-        let mut trial = Trial::new(recipe.build().network, recipe.batch, recipe.seed);
-        tried.set(tried.get() + 1);
-        match compare(&mut trial) {
-            Ok(largest) => part.set(part.get().max(largest)),
-            // Only what differs is excused, and only with a reason.
-            Err(_) if trial.is_near_a_kink(false) => excused.set(excused.get() + 1),
+/// How many networks were compared, and how it went.
+#[derive(Default)]
+struct Tally {
+    tried: Cell<usize>,
+    excused: Cell<usize>,
+    /// The largest error, as a part of its bound.
+    part: Cell<f64>,
+}
+
+impl Tally {
+    /// Compares once more. Only what differs is excused, and only with a reason.
+    fn compare(&self, trial: &mut Trial) -> Result<(), TestCaseError> {
+        self.tried.set(self.tried.get() + 1);
+        match compare(trial) {
+            Ok(largest) => self.part.set(self.part.get().max(largest)),
+            Err(_) if trial.is_near_a_kink(false) => self.excused.set(self.excused.get() + 1),
             Err(error) => return Err(error),
         }
         Ok(())
+    }
+
+    /// Says how it went. At most one of so many may have been excused.
+    fn conclude(&self, one_of: usize) {
+        let (tried, excused, part) = (self.tried.get(), self.excused.get(), self.part.get());
+        println!(
+            "{tried} networks, errors up to {part:.2} of the bound; {excused} differ where \
+             rounding decides"
+        );
+        assert!(excused * one_of <= tried, "{excused} of {tried}");
+    }
+}
+
+#[test]
+fn machine_code_agrees_with_the_interpreter() {
+    let tally = Tally::default();
+    for_recipes(500, recipes(70, 33, 9), |recipe| {
+        tally.compare(&mut Trial::new(recipe.build().network, recipe.batch, recipe.seed))
     });
-    println!(
-        "{} networks, errors up to {:.2} of the bound; {} differ where rounding decides",
-        tried.get(),
-        part.get(),
-        excused.get()
-    );
-    assert!(excused.get() * 50 <= tried.get(), "{} of {}", excused.get(), tried.get());
+    tally.conclude(50);
 }
 
 /// Products that are large enough to be cut into blocks and parts, and factors
@@ -352,10 +370,9 @@ fn machine_code_agrees_with_the_interpreter() {
 #[test]
 fn wide_networks_agree_with_the_interpreter_and_with_each_other() {
     let isas = check::isas();
-    let (tried, excused, part) = (Cell::new(0), Cell::new(0), Cell::new(0f64));
+    let tally = Tally::default();
     for_recipes(20, chains(4), |chain| {
         let mut trial = Trial::new(chain.build(), chain.batch, chain.seed);
-        tried.set(tried.get() + 1);
         let (inputs, parameters) = (trial.inputs(), Trial::parameters(&trial.jit));
         let sgd = Sgd::new(0.01);
         let setting = |name: &str| sgd.setting(name).expect("the optimizer's own");
@@ -373,20 +390,9 @@ fn wide_networks_agree_with_the_interpreter_and_with_each_other() {
                 check::assert_same_bits(&format!("{}, root {i}", isa.name), x, y);
             }
         }
-        match compare(&mut trial) {
-            Ok(largest) => part.set(part.get().max(largest)),
-            Err(_) if trial.is_near_a_kink(false) => excused.set(excused.get() + 1),
-            Err(error) => return Err(error),
-        }
-        Ok(())
+        tally.compare(&mut trial)
     });
-    println!(
-        "{} networks, errors up to {:.2} of the bound; {} differ where rounding decides",
-        tried.get(),
-        part.get(),
-        excused.get()
-    );
-    assert!(excused.get() * 4 <= tried.get(), "{} of {}", excused.get(), tried.get());
+    tally.conclude(4);
 }
 
 /// Every purpose: all roots are the same bits by the machine code for every

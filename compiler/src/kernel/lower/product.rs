@@ -7,7 +7,7 @@ mod tests;
 
 use std::ops::Range;
 
-use super::tiling::{Tiling, rows_of_tile};
+use super::tiling::{Tiling, is_uncut, rows_of_tile, split};
 use super::writer::{Point, Writer};
 use crate::codegen::isa::Isa;
 use crate::kernel::program::{Counter, Instruction, Program, Register};
@@ -36,6 +36,13 @@ struct Block {
     size: usize,
     count: usize,
     tiles: Vec<Run>,
+}
+
+impl Block {
+    /// Where a run is, with these tiles.
+    fn of(Run { first, size, count, .. }: Run, tiles: Vec<Run>) -> Block {
+        Block { first, size, count, tiles }
+    }
 }
 
 /// Which terms of the sum are added, and what happens before and after.
@@ -120,23 +127,25 @@ fn lower_by(kernel: &Kernel, product: &Product, isa: &Isa, tiling: Tiling) -> Pr
 
 /// `n` in runs of at most `size`, as equal as they can be.
 fn equal_runs(n: usize, size: usize) -> Vec<Run> {
-    let count = n.div_ceil(size);
-    let (small, large) = (n / count, n % count);
-    let run = |first, size, count| Run { first, size, count, lanes: 0, sums_columns: false };
-    let runs = [run(0, small + 1, large), run(large * (small + 1), small, count - large)];
+    let [large, small] = split(n, size);
+    let run = |first, (size, count)| Run { first, size, count, lanes: 0, sums_columns: false };
+    let runs = [run(0, large), run(large.0 * large.1, small)];
     runs.into_iter().filter(|run| run.count > 0).collect()
 }
 
 /// An axis of `n` in so many blocks of tiles of at most `tile`.
 fn blocks(n: usize, tile: usize, blocks: usize) -> Vec<Block> {
-    let block =
-        |run: Run, tiles| Block { first: run.first, size: run.size, count: run.count, tiles };
-    if blocks >= n.div_ceil(tile) {
-        let alone = |run: Run| block(run, vec![Run { first: 0, count: 1, ..run }]);
-        return equal_runs(n, tile).into_iter().map(alone).collect();
+    if is_uncut(n, tile, blocks) {
+        return alone(equal_runs(n, tile));
     }
     let runs = equal_runs(n, n.div_ceil(blocks)).into_iter();
-    runs.map(|run| block(run, equal_runs(run.size, tile))).collect()
+    runs.map(|run| Block::of(run, equal_runs(run.size, tile))).collect()
+}
+
+/// A block for each tile.
+fn alone(tiles: Vec<Run>) -> Vec<Block> {
+    let block = |run: Run| Block::of(run, vec![Run { first: 0, count: 1, ..run }]);
+    tiles.into_iter().map(block).collect()
 }
 
 /// Blocks of rows. The first tile is smaller where it also has the sums of
@@ -147,24 +156,18 @@ fn row_blocks(kernel: &Kernel, product: &Product, isa: &Isa, tiling: &Tiling) ->
         return blocks(n, tile, tiling.row_blocks);
     }
     let most = rows_of_tile(isa, tiling.vectors, tiling.vectors).min(tile);
-    let split = |n: usize| {
+    let split_first = |n: usize| {
         let size = most.min(n);
         let first = Run { first: 0, size, count: 1, lanes: 0, sums_columns: true };
         let rest = if n > size { equal_runs(n - size, tile) } else { Vec::new() };
         let rest = rest.into_iter().map(|run| Run { first: run.first + size, ..run });
         std::iter::once(first).chain(rest).collect::<Vec<Run>>()
     };
-    if tiling.row_blocks >= n.div_ceil(tile) {
-        let alone = |run: Run| Block {
-            first: run.first,
-            size: run.size,
-            count: run.count,
-            tiles: vec![Run { first: 0, count: 1, ..run }],
-        };
-        return split(n).into_iter().map(alone).collect();
+    if is_uncut(n, tile, tiling.row_blocks) {
+        return alone(split_first(n));
     }
     let mut all = blocks(n, tile, tiling.row_blocks);
-    let first = Block { count: 1, tiles: split(all[0].size), ..all[0].clone() };
+    let first = Block { count: 1, tiles: split_first(all[0].size), ..all[0].clone() };
     all[0].first += first.size;
     all[0].count -= 1;
     all.insert(0, first);

@@ -85,6 +85,16 @@ struct Problem {
     in_place: bool,
 }
 
+/// An axis of a product with the factor that goes along it.
+struct Side {
+    /// All of the factor.
+    bytes: usize,
+    /// What of it one tile reads in a part.
+    tile: usize,
+    tiles: usize,
+    blocks: usize,
+}
+
 impl Tiling {
     pub fn new(kernel: &Kernel, product: &Product, isa: &Isa) -> Tiling {
         let problem = Problem {
@@ -191,21 +201,20 @@ impl Problem {
         let columns = self.vectors * self.lanes;
         let parts = self.terms.div_ceil(t.terms);
         let compute = self.tile_cycles(t);
-        // Of the outside axis and the other: all bytes of the factor, those of a
-        // tile in a part, tiles and blocks.
-        let rows = (
-            self.rows * self.terms * FLOAT,
-            t.rows * t.terms * FLOAT,
-            self.rows.div_ceil(t.rows),
-            t.row_blocks,
-        );
-        let columns_ = (
-            columns * self.terms * FLOAT,
-            t.vectors * self.lanes * t.terms * FLOAT,
-            self.vectors.div_ceil(t.vectors),
-            t.column_blocks,
-        );
-        let (outside, inside) = if t.rows_outside { (rows, columns_) } else { (columns_, rows) };
+        let rows = Side {
+            bytes: self.rows * self.terms * FLOAT,
+            tile: t.rows * t.terms * FLOAT,
+            tiles: self.rows.div_ceil(t.rows),
+            blocks: t.row_blocks,
+        };
+        let columns_side = Side {
+            bytes: columns * self.terms * FLOAT,
+            tile: t.vectors * self.lanes * t.terms * FLOAT,
+            tiles: self.vectors.div_ceil(t.vectors),
+            blocks: t.column_blocks,
+        };
+        let (outside, inside) =
+            if t.rows_outside { (rows, columns_side) } else { (columns_side, rows) };
         let (mut middle, mut far) = (0.0, 0.0);
         // So many bytes, which stayed where `reach` bytes came by since.
         let mut read = |bytes: usize, reach: usize| match reach {
@@ -215,19 +224,17 @@ impl Problem {
         };
         // The outside factor: once for each block of the other, from as far as
         // all of it is; in a tile, again for every tile of the other.
-        let (bytes, tile, tiles, blocks) = outside;
-        read(bytes, bytes.max(NEAR + 1));
-        read(bytes * (inside.3 - 1), bytes / blocks);
-        read(bytes * (inside.2 - 1), tile);
+        read(outside.bytes, outside.bytes.max(NEAR + 1));
+        read(outside.bytes * (inside.blocks - 1), outside.bytes / outside.blocks);
+        read(outside.bytes * (inside.tiles - 1), outside.tile);
         // The other: again for every tile of the outside one, from as far as
         // its block is; its blocks come once for each block of the outside one.
-        let block = inside.0 / inside.3 / parts;
-        read(inside.0, inside.0.max(NEAR + 1));
-        read(inside.0 * (blocks - 1), inside.0);
-        read(inside.0 * (tiles - 1), block);
+        read(inside.bytes, inside.bytes.max(NEAR + 1));
+        read(inside.bytes * (outside.blocks - 1), inside.bytes);
+        read(inside.bytes * (outside.tiles - 1), inside.bytes / inside.blocks / parts);
         if parts > 1 {
             let sums = self.rows * columns * FLOAT;
-            read(2 * (parts - 1) * sums, sums / blocks / inside.3);
+            read(2 * (parts - 1) * sums, sums / outside.blocks / inside.blocks);
         }
         if self.in_place {
             // Along rows, memory comes by in order.
@@ -240,10 +247,10 @@ impl Problem {
         if self.rows * columns * self.terms < SHARED {
             return all;
         }
-        let apart = (outside.0 / 2 + inside.0) as f64 / FAR_RATE;
-        let worse = match if t.rows_outside { t.row_blocks } else { t.column_blocks } {
+        let apart = (outside.bytes / 2 + inside.bytes) as f64 / FAR_RATE;
+        let worse = match outside.blocks {
             1 => ALONE,
-            units => LEFT_OVER / units as f64,
+            blocks => LEFT_OVER / blocks as f64,
         };
         all * (1.0 + worse) + APART * apart
     }
@@ -252,16 +259,20 @@ impl Problem {
 /// Sizes of the tiles of an axis of `n` in so many blocks, with how many there
 /// are of each. Blocks cut tiles too: a tile is in one block.
 fn tiles(n: usize, tile: usize, blocks: usize) -> impl Iterator<Item = (usize, usize)> {
-    let whole = blocks >= n.div_ceil(tile);
-    let block = if whole { n } else { n.div_ceil(blocks) };
+    let block = if is_uncut(n, tile, blocks) { n } else { n.div_ceil(blocks) };
     split(n, block).into_iter().filter(|(size, _)| *size > 0).flat_map(move |(size, blocks)| {
         split(size, tile).map(|(size, tiles)| (size, tiles * blocks))
     })
 }
 
-/// Sizes of `n` cut in parts of at most `most`, as equal as they can be, with
-/// how many there are of each.
-fn split(n: usize, most: usize) -> [(usize, usize); 2] {
+/// Whether each tile of an axis of `n` is a block of its own.
+pub(super) fn is_uncut(n: usize, tile: usize, blocks: usize) -> bool {
+    blocks >= n.div_ceil(tile)
+}
+
+/// Sizes of `n` cut in pieces of at most `most`, as equal as they can be, the
+/// larger first, with how many there are of each: perhaps none.
+pub(super) fn split(n: usize, most: usize) -> [(usize, usize); 2] {
     let count = n.div_ceil(most);
     let (small, larger) = (n / count, n % count);
     [(small + 1, larger), (small, count - larger)]
