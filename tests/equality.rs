@@ -35,24 +35,7 @@ const STEPS: usize = 100;
 /// The README's networks, those of the examples and of the benchmarks.
 mod networks {
     use bilro::prelude::*;
-
-    network! {
-        pub struct Mnist {
-            input image: [784];
-            target digit: class(10);
-            output scores = image -> Linear(128) -> ReLU -> Linear(64) -> ReLU -> Linear(10);
-            loss cross_entropy(scores, digit);
-        }
-    }
-
-    network! {
-        pub struct Digits {
-            input image: [64];
-            target digit: class(10);
-            output scores = image -> Linear(128) -> ReLU -> Linear(64) -> ReLU -> Linear(10);
-            loss cross_entropy(scores, digit);
-        }
-    }
+    pub use bilro_benches::networks::{Digits, Mnist, Neuron, Wide};
 
     network! {
         pub struct Tanh {
@@ -62,24 +45,6 @@ mod networks {
             layer fc2 = Linear(32, 10);
             output scores = fc2(tanh(fc1(image)));
             loss cross_entropy(scores, digit);
-        }
-    }
-
-    network! {
-        pub struct Wide {
-            input image: [4096];
-            target wanted: [10];
-            output y = image -> Linear(120) -> ReLU -> Linear(10) -> Sigmoid;
-            loss mse_loss(y, wanted);
-        }
-    }
-
-    network! {
-        pub struct Neuron {
-            input point: [2];
-            target label: [1];
-            output p = point -> Linear(1) -> Sigmoid;
-            loss binary_cross_entropy(p, label);
         }
     }
 

@@ -1,0 +1,536 @@
+//! A recipe becomes a network, step by step.
+//!
+//! Values are kept of order one, and arguments of `log`, `sqrt` and `/` away
+//! from zero, by estimating what each value can be; so errors stay comparable
+//! with rounding. Every recipe is a network: a step that does not fit its
+//! operand is skipped, so that shrinking can take steps out.
+
+use bilro_compiler::graph::NodeId;
+use bilro_compiler::network::{Builder, Init, LayerId, LossReduction};
+use bilro_compiler::ops::{AttributeValue, Attributes};
+use bilro_compiler::shape::{Dim, Shape, Type};
+
+use super::{Drawn, LARGEST, Recipe, SIZES, Step};
+
+/// Inputs are uniform up to this.
+pub(super) const INPUT: f32 = 1.5;
+/// Values that are larger are scaled down.
+const LIMIT: f32 = 3.0;
+/// What `log`, `sqrt` and `/` take is at least this.
+const POSITIVE: f32 = 0.2;
+
+/// A value while a network is drawn.
+#[derive(Clone)]
+struct Drawable {
+    id: NodeId,
+    name: String,
+    shape: Shape,
+    /// The largest magnitude expected.
+    limit: f32,
+    /// What it is never below, whatever the parameters are.
+    low: f32,
+}
+
+impl Drawable {
+    fn dims(&self) -> Vec<usize> {
+        self.shape.sizes()
+    }
+
+    fn operand(&self) -> (NodeId, &str) {
+        (self.id, &self.name)
+    }
+}
+
+/// A network while it is drawn.
+pub(super) struct Drawing {
+    b: Builder,
+    calls: Vec<String>,
+    values: Vec<Drawable>,
+    /// Linear layers with their sizes, to be used again.
+    layers: Vec<(LayerId, String, usize, usize)>,
+    parameters: usize,
+}
+
+/// Kinds of steps.
+pub(super) const KINDS: u8 = 22;
+/// Ways in which parameters start, and the one that makes them all alike.
+const INITS: u8 = 3;
+const ALIKE: u8 = 2;
+
+impl Drawing {
+    pub(super) fn new(recipe: &Recipe) -> Drawing {
+        let b = Builder::new("Random");
+        let mut drawing =
+            Drawing { b, calls: Vec::new(), values: Vec::new(), layers: Vec::new(), parameters: 0 };
+        for (i, (first, second)) in recipe.inputs.iter().enumerate() {
+            let dims: Vec<usize> = [Some(*first), *second].into_iter().flatten().collect();
+            let mut dims: Vec<usize> = dims.into_iter().map(|place| SIZES[place]).collect();
+            if dims.iter().product::<usize>() > LARGEST {
+                dims.pop();
+            }
+            let (name, shape) = (format!("x{i}"), Shape::batched(dims));
+            drawing.calls.push(format!("{name} = input {shape}"));
+            let id = drawing.b.input(&name, Type::real(shape.clone())).unwrap();
+            drawing.values.push(Drawable { id, name, shape, limit: INPUT, low: -INPUT });
+        }
+        drawing
+    }
+
+    /// The value so many places before the latest.
+    fn value(&self, back: u8) -> Drawable {
+        self.values[self.values.len() - 1 - back as usize % self.values.len()].clone()
+    }
+
+    fn push(&mut self, id: NodeId, call: String, limit: f32, low: f32) -> Drawable {
+        let name = format!("v{}", self.values.len());
+        let shape = self.b.graph().shape(id).clone();
+        let batch = if shape.batched { "batch" } else { "" };
+        self.calls.push(format!("{name} = {call}  // {batch}{shape}"));
+        let value = Drawable { id, name, shape, limit, low };
+        self.values.push(value.clone());
+        value
+    }
+
+    /// A call of a function, and its result scaled down where it is large.
+    fn call(
+        &mut self,
+        function: &str,
+        x: &[&Drawable],
+        attributes: Attributes,
+        limit: f32,
+        low: f32,
+    ) -> Drawable {
+        let value = self.call_as_is(function, x, attributes, limit, low);
+        self.settle(value)
+    }
+
+    fn call_as_is(
+        &mut self,
+        function: &str,
+        x: &[&Drawable],
+        attributes: Attributes,
+        limit: f32,
+        low: f32,
+    ) -> Drawable {
+        let operands: Vec<_> = x.iter().map(|x| x.operand()).collect();
+        let mut shown: Vec<String> = x.iter().map(|x| x.name.clone()).collect();
+        shown.extend(attributes.iter().map(show));
+        let call = format!("{function}({})", shown.join(", "));
+        let id = match self.b.call(function, &operands, &attributes) {
+            Ok(id) => id,
+            Err(mistake) => panic!("{}\n{call}: {mistake}", self.calls.join("\n")),
+        };
+        self.push(id, call, limit, low)
+    }
+
+    fn settle(&mut self, x: Drawable) -> Drawable {
+        if x.limit <= LIMIT {
+            return x;
+        }
+        let factor = 1.0 / x.limit.ceil();
+        let number = self.number(factor);
+        self.call_as_is("mul", &[&x, &number], Attributes::new(), x.limit * factor, x.low * factor)
+    }
+
+    /// A number, which is not a value to be chosen later.
+    fn number(&mut self, x: f32) -> Drawable {
+        let id = self.b.number(f64::from(x));
+        Drawable { id, name: x.to_string(), shape: Shape::scalar(), limit: x.abs(), low: x }
+    }
+
+    /// A parameter, which may be chosen later.
+    fn parameter(&mut self, dims: &[usize], limit: f32, n: u8) -> Drawable {
+        let name = format!("p{}", self.parameters);
+        self.parameters += 1;
+        let init = match n % INITS {
+            ALIKE => Init::Full(f64::from(limit) / 2.0),
+            0 => Init::Uniform(-f64::from(limit), f64::from(limit)),
+            _ => Init::Normal(0.0, f64::from(limit) / 2.0),
+        };
+        let shape = Shape::unbatched(dims.iter().copied());
+        self.calls.push(format!("{name} = parameter {shape} {init:?}"));
+        let dims = dims.iter().copied().map(Dim::Fixed).collect();
+        let id = self.b.parameter(&name, dims, init).unwrap();
+        let value = Drawable { id, name, shape, limit, low: f32::NEG_INFINITY };
+        self.values.push(value.clone());
+        value
+    }
+
+    /// The value, or something of it that stays above `POSITIVE`.
+    fn positive(&mut self, x: Drawable, n: u8) -> Drawable {
+        if x.low >= POSITIVE {
+            return x;
+        }
+        let none = Attributes::new();
+        match n % 3 {
+            0 => {
+                let square = self.call("square", &[&x], none.clone(), x.limit * x.limit, 0.0);
+                let half = self.number(0.5);
+                self.call("add", &[&square, &half], none, square.limit + 0.5, 0.5)
+            }
+            1 => {
+                let bounded = self.call("tanh", &[&x], none.clone(), 1.0, -1.0);
+                self.call("exp", &[&bounded], none, 2.72, 0.36)
+            }
+            _ => {
+                let size = self.call("abs", &[&x], none.clone(), x.limit, 0.0);
+                let one = self.number(1.0);
+                self.call("add", &[&one, &size], none, x.limit + 1.0, 1.0)
+            }
+        }
+    }
+
+    /// A second operand that broadcasts with `x`: a value that does, a number,
+    /// or a new parameter: a row, a column, a single number, all of it.
+    fn partner(&mut self, x: &Drawable, step: Step) -> Drawable {
+        let other = self.value(step.y);
+        if step.y > 0 && self.broadcasts(x, &other) {
+            return other;
+        }
+        let dims = x.dims();
+        let shape: Vec<usize> = match (step.n % 6, &dims[..]) {
+            (0, _) => return self.number(0.75),
+            (1, [.., last]) => vec![*last],
+            (2, [first, _]) => vec![*first, 1],
+            (3, _) => vec![],
+            (4, _) => vec![1],
+            _ => dims,
+        };
+        self.parameter(&shape, 1.0, step.y)
+    }
+
+    fn broadcasts(&self, x: &Drawable, y: &Drawable) -> bool {
+        let (a, b) = (x.dims(), y.dims());
+        let fits = a.iter().rev().zip(b.iter().rev()).all(|(a, b)| a == b || *a == 1 || *b == 1);
+        let stretched = |a: &[usize], b: &[usize]| {
+            let rank = a.len().max(b.len());
+            let at = |s: &[usize], i: usize| (i + s.len()).checked_sub(rank).map_or(1, |i| s[i]);
+            (0..rank).map(|i| at(a, i).max(at(b, i))).product::<usize>()
+        };
+        fits && stretched(&a, &b) <= LARGEST
+    }
+
+    fn linear(&mut self, x: &Drawable, out: usize, bias: bool) -> Drawable {
+        let dims = x.dims();
+        let rows: usize = dims[..dims.len() - 1].iter().product();
+        let out = if rows * out > LARGEST { 5 } else { out };
+        let attributes = Attributes::new()
+            .with("out_features", AttributeValue::Size(Dim::Fixed(out)))
+            .with("bias", AttributeValue::Flag(bias));
+        let layer = self.b.layer(None, "Linear", &attributes).unwrap();
+        let name = self.b.layer_name(layer).to_string();
+        self.calls.push(format!("layer {name} = Linear(out_features = {out}, bias = {bias})"));
+        let width = dims[dims.len() - 1];
+        self.layers.push((layer, name, width, out));
+        self.apply(self.layers.len() - 1, x)
+    }
+
+    fn apply(&mut self, layer: usize, x: &Drawable) -> Drawable {
+        let (layer, name, ..) = self.layers[layer].clone();
+        let id = self.b.apply(layer, x.operand()).unwrap();
+        // Weights are within 1/√in: a sum of so many terms has a standard
+        // deviation of a third of the values'; the largest is some of these.
+        let value = self.push(id, format!("{name}({})", x.name), x.limit + 1.0, f32::NEG_INFINITY);
+        self.settle(value)
+    }
+
+    pub(super) fn step(&mut self, step: Step) {
+        let x = self.value(step.x);
+        let (dims, none) = (x.dims(), Attributes::new());
+        let size = SIZES[step.n as usize % SIZES.len()];
+        let n = step.n;
+        let any = f32::NEG_INFINITY;
+        match step.kind {
+            0 | 1 if !dims.is_empty() => {
+                self.linear(&x, size, step.kind == 0);
+            }
+            2 if !dims.is_empty() => {
+                // The same weights twice.
+                let width = dims[dims.len() - 1];
+                let known = self.layers.iter().position(|l| l.2 == width);
+                let rows: usize = dims[..dims.len() - 1].iter().product();
+                match known {
+                    Some(layer) if rows * self.layers[layer].3 <= LARGEST => {
+                        self.apply(layer, &x);
+                    }
+                    _ => {
+                        let y = self.linear(&x, width, n.is_multiple_of(2));
+                        let layer = self.layers.len() - 1;
+                        if y.dims().last() == Some(&width) {
+                            self.apply(layer, &y);
+                        }
+                    }
+                }
+            }
+            3 if !dims.is_empty() => {
+                // Activations as layers.
+                let (kind, limit, low) = match n % 5 {
+                    0 => ("ReLU", x.limit, 0.0),
+                    1 => ("Sigmoid", 1.0, 0.0),
+                    2 => ("Tanh", 1.0, -1.0),
+                    3 => ("Softmax", 1.0, 0.0),
+                    _ => ("LogSoftmax", 2.0 * x.limit + 3.5, any),
+                };
+                let layer = self.b.layer(None, kind, &none).unwrap();
+                let id = self.b.apply(layer, x.operand()).unwrap();
+                let value = self.push(id, format!("{kind}({})", x.name), limit, low);
+                self.settle(value);
+            }
+            4 => {
+                self.call("relu", &[&x], none, x.limit, 0f32.max(x.low));
+            }
+            5 => {
+                match n % 3 {
+                    0 => self.call("sigmoid", &[&x], none, 1.0, 0.5 / (1.0 + x.limit.exp())),
+                    1 => self.call("tanh", &[&x], none, 1.0, -1.0),
+                    _ => self.call("neg", &[&x], none, x.limit, any),
+                };
+            }
+            6 => {
+                self.call("abs", &[&x], none, x.limit, 0f32.max(x.low));
+            }
+            7 => {
+                let x = match n % 2 {
+                    0 => self.call("tanh", &[&x], none.clone(), 1.0, -1.0),
+                    _ => x,
+                };
+                self.call("exp", &[&x], none, x.limit.exp(), 0.5 * (-x.limit).exp());
+            }
+            8 => {
+                let x = self.positive(x, n);
+                let limit = x.limit.ln().abs().max(x.low.ln().abs());
+                self.call("log", &[&x], none, limit, x.low.ln());
+            }
+            9 => {
+                let x = self.positive(x, n);
+                self.call("sqrt", &[&x], none, x.limit.sqrt(), x.low.sqrt());
+            }
+            10 => {
+                let x = self.positive(x, step.y);
+                let c = [2.0, 3.0, -1.0, 0.5, -0.5, 1.3, 1.0, 0.0][n as usize % 8];
+                let ends = [x.limit.powf(c), x.low.powf(c)];
+                let exponent = none.with("exponent", AttributeValue::Number(f64::from(c)));
+                let (low, limit) = (ends[0].min(ends[1]), ends[0].max(ends[1]));
+                self.call("pow", &[&x], exponent, limit, low);
+            }
+            11 => {
+                let low = x.low.max(0.0);
+                self.call("square", &[&x], none, x.limit * x.limit, low * low);
+            }
+            12 => {
+                let y = self.partner(&x, step);
+                let function = ["maximum", "minimum"][usize::from(step.x % 2)];
+                let low = x.low.min(y.low);
+                self.call(function, &[&x, &y], none, x.limit.max(y.limit), low);
+            }
+            13 | 14 => {
+                let y = self.partner(&x, step);
+                let both_positive = x.low > 0.0 && y.low > 0.0;
+                let low = |value: f32| if both_positive { value } else { any };
+                match n % 3 {
+                    0 => self.call("add", &[&x, &y], none, x.limit + y.limit, low(x.low + y.low)),
+                    1 => self.call("sub", &[&x, &y], none, x.limit + y.limit, any),
+                    _ => self.call("mul", &[&x, &y], none, x.limit * y.limit, low(x.low * y.low)),
+                };
+            }
+            15 => {
+                let y = self.partner(&x, step);
+                let y = self.positive(y, n);
+                if self.broadcasts(&x, &y) {
+                    let low = if x.low > 0.0 { x.low / y.limit } else { any };
+                    self.call("div", &[&x, &y], none, x.limit / y.low, low);
+                }
+            }
+            16 => {
+                let axis = axis(&dims, n);
+                let count = match axis {
+                    Some(axis) => dims[axis.rem_euclid(dims.len() as i64) as usize],
+                    None => dims.iter().product(),
+                } as f32;
+                let attributes =
+                    axis.map_or(none.clone(), |a| none.with("axis", AttributeValue::Axis(a)));
+                match step.y % 3 {
+                    0 => {
+                        // Of one sign, or where they are few, they add up; of
+                        // both, partly.
+                        let partly = count.min(4.0 * count.sqrt());
+                        let count = if x.low >= 0.0 { count } else { partly };
+                        self.call("sum", &[&x], attributes, x.limit * count, x.low)
+                    }
+                    1 => self.call("mean", &[&x], attributes, x.limit, x.low),
+                    _ => self.call("amax", &[&x], attributes, x.limit, x.low),
+                };
+            }
+            17 if !dims.is_empty() => {
+                let attributes = match axis(&dims, n) {
+                    Some(axis) => none.with("axis", AttributeValue::Axis(axis)),
+                    None => none,
+                };
+                match step.y % 3 {
+                    0 => self.call("softmax", &[&x], attributes, 1.0, 0.0),
+                    1 => self.call("log_softmax", &[&x], attributes, 2.0 * x.limit + 3.5, any),
+                    _ => self.call("logsumexp", &[&x], attributes, x.limit + 3.5, any),
+                };
+            }
+            18 | 19 => self.product(&x, step, size),
+            20 if !dims.is_empty() => {
+                let all: usize = dims.iter().product();
+                let divisor = [2, 3, 4, 5][n as usize % 4];
+                let sizes = match (step.y % 4, all % divisor) {
+                    (0, _) => vec![all],
+                    (1, 0) => vec![divisor, all / divisor],
+                    (2, 0) => vec![all / divisor, divisor],
+                    (3, _) => vec![1, all],
+                    _ => vec![all, 1],
+                };
+                let sizes = sizes.into_iter().map(Dim::Fixed).collect();
+                let attributes = none.with("shape", AttributeValue::Sizes(sizes));
+                self.call("reshape", &[&x], attributes, x.limit, x.low);
+            }
+            21 if dims.len() >= 2 => {
+                self.call("transpose", &[&x], none, x.limit, x.low);
+            }
+            // Does not fit.
+            _ => {}
+        }
+    }
+
+    /// Products of a value with a parameter, of a parameter with a value, of a
+    /// value with another one or with itself.
+    fn product(&mut self, x: &Drawable, step: Step, size: usize) {
+        let dims = x.dims();
+        let (Some(last), none) = (dims.last().copied(), Attributes::new()) else { return };
+        let rows: usize = dims[..dims.len() - 1].iter().product();
+        let size = if rows * size > LARGEST || last * size > LARGEST { 3 } else { size };
+        let scale = 1.0 / (last as f32).sqrt();
+        let any = f32::NEG_INFINITY;
+        // Parameters that are all alike add up what they meet.
+        let limit = |k: usize| match step.n % INITS {
+            ALIKE => x.limit * (k as f32).sqrt(),
+            _ => x.limit + 1.0,
+        };
+        match (step.y % 5, dims.len()) {
+            (0, _) => {
+                let w = self.parameter(&[last, size], scale, step.n);
+                self.call("matmul", &[x, &w], none, limit(last), any);
+            }
+            // A vector for each example times a vector.
+            (1, 1) | (1, 2) => {
+                let w = self.parameter(&[last], scale, step.n);
+                self.call("matmul", &[x, &w], none, limit(last), any);
+            }
+            (2, 1) | (2, 2) => {
+                let w = self.parameter(&[size, dims[0]], 1.0 / (dims[0] as f32).sqrt(), step.n);
+                if size * dims.get(1).unwrap_or(&1) <= LARGEST {
+                    self.call("matmul", &[&w, x], none, limit(dims[0]), any);
+                }
+            }
+            (3, 2) if dims[0] * dims[0] <= LARGEST => {
+                let t = self.call("transpose", &[x], none.clone(), x.limit, x.low);
+                let limit = x.limit * x.limit * last as f32;
+                self.call("matmul", &[x, &t], none, limit, any);
+            }
+            _ => {
+                let fits = |y: &&Drawable| match y.dims()[..] {
+                    [k] => k == last,
+                    [k, n] => k == last && rows * n <= LARGEST,
+                    _ => false,
+                };
+                if let Some(y) = self.values.iter().rev().find(fits).cloned() {
+                    let limit = x.limit * y.limit * (last as f32).sqrt();
+                    self.call("matmul", &[x, &y], none, limit, any);
+                }
+            }
+        }
+    }
+
+    pub(super) fn finish(mut self, recipe: &Recipe) -> Drawn {
+        let last = self.value(0);
+        self.output("y", &last);
+        for (i, back) in recipe.outputs.iter().enumerate() {
+            let value = self.value(*back);
+            self.output(&format!("y{i}"), &value);
+        }
+        let loss = self.loss(&last, recipe.loss);
+        let reduction = if recipe.sums { LossReduction::Sum } else { LossReduction::Mean };
+        self.calls.push(format!("loss {reduction:?} {}", loss.name));
+        self.b.loss(loss.operand(), reduction).unwrap();
+        if recipe.outputs.len() == 2 {
+            let value = self.value(recipe.outputs[0]);
+            self.calls.push(format!("metric m = {}", value.name));
+            self.b.metric("m", value.operand()).unwrap();
+        }
+        let network = match self.b.finish() {
+            Ok(network) => network,
+            Err(error) => panic!("{}\n{error}", self.calls.join("\n")),
+        };
+        Drawn { network, calls: self.calls }
+    }
+
+    fn output(&mut self, name: &str, value: &Drawable) {
+        self.calls.push(format!("output {name} = {}", value.name));
+        self.b.output(name, value.id).unwrap();
+    }
+
+    fn loss(&mut self, x: &Drawable, loss: u8) -> Drawable {
+        let none = Attributes::new();
+        let dims = x.dims();
+        match (loss, dims.split_last()) {
+            (0 | 1, Some((classes, outer))) if x.shape.batched => {
+                let ty = Type::index(*classes, Shape::batched(outer.iter().copied()));
+                let target = self.target(ty);
+                if loss == 0 {
+                    return self.call("cross_entropy", &[x, &target], none, 0.0, 0.0);
+                }
+                let x = self.call_as_is("log_softmax", &[x], none.clone(), 0.0, 0.0);
+                self.call("nll_loss", &[&x, &target], none, 0.0, 0.0)
+            }
+            (2 | 3, _) => {
+                let target = self.target(Type::real(Shape::batched(dims)));
+                self.call("mse_loss", &[x, &target], none, 0.0, 0.0)
+            }
+            (4, _) => {
+                let target = self.target(Type::real(Shape::batched(dims)));
+                // Nearer to 0 and 1 the loss makes much of roundings.
+                let half = self.number(0.5);
+                let x = self.call_as_is("mul", &[x, &half], none.clone(), 0.0, 0.0);
+                let p = self.call("sigmoid", &[&x], none.clone(), 0.0, 0.0);
+                self.call("binary_cross_entropy", &[&p, &target], none, 0.0, 0.0)
+            }
+            (5, _) => {
+                let target = self.target(Type::real(Shape::batched(dims)));
+                let function = "binary_cross_entropy_with_logits";
+                self.call(function, &[x, &target], none, 0.0, 0.0)
+            }
+            (6, _) => self.call("square", &[x], none, 0.0, 0.0),
+            _ => x.clone(),
+        }
+    }
+
+    fn target(&mut self, ty: Type) -> Drawable {
+        self.calls.push(format!("t = target {ty}"));
+        let id = self.b.target("t", ty.clone()).unwrap();
+        Drawable { id, name: "t".into(), shape: ty.shape, limit: 1.0, low: 0.0 }
+    }
+}
+
+/// An axis, from either end, or `None` for all.
+fn axis(dims: &[usize], n: u8) -> Option<i64> {
+    let rank = dims.len() as i64;
+    let choice = i64::from(n) % (2 * rank + 1);
+    (choice < 2 * rank).then_some(choice - rank)
+}
+
+fn show((name, value): (&str, &AttributeValue)) -> String {
+    match value {
+        AttributeValue::Axis(x) => format!("{name} = {x}"),
+        AttributeValue::Number(x) => format!("{name} = {x}"),
+        AttributeValue::Flag(x) => format!("{name} = {x}"),
+        AttributeValue::Size(x) => format!("{name} = {x}"),
+        AttributeValue::Sizes(x) => {
+            let sizes: Vec<_> = x.iter().map(ToString::to_string).collect();
+            format!("{name} = [{}]", sizes.join(", "))
+        }
+        AttributeValue::Axes(x) => format!("{name} = {x:?}"),
+    }
+}
