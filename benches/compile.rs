@@ -7,6 +7,7 @@ use std::time::Instant;
 use bilro::Sgd;
 use bilro::compiler::error::Error;
 use bilro::compiler::network::{Network as Declaration, Purpose};
+use bilro::compiler::optim::Training;
 use bilro::network::Network;
 use bilro_benches::compilation::{PASSES, compile, isa, pass_seconds};
 use bilro_benches::median;
@@ -67,7 +68,7 @@ struct Line {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let options = Options::parse();
     let isa = isa()?;
-    let optimizer = Sgd::new(0.01);
+    let optimizer = Training::from(Sgd::new(0.01));
     let step = Purpose::Step(&optimizer);
     if !options.json {
         println!("a training step for {}; milliseconds, medians", isa.name);

@@ -8,6 +8,7 @@ use std::num::NonZero;
 use bilro::Sgd;
 use bilro::compiler::codegen::isa::Isa;
 use bilro::compiler::network::Purpose as CompilerPurpose;
+use bilro::compiler::optim::Training;
 use bilro_benches::compilation::{Compilation, compile_often, isa};
 use bilro_benches::measure;
 use bilro_benches::networks::{Call, Case, LEARNING_RATE, Purpose};
@@ -131,7 +132,7 @@ struct Prepared<'a> {
 
 impl<'a> Prepared<'a> {
     fn new(case: &'a Case, options: &Options, isa: &Isa) -> Result<Prepared<'a>, Failure> {
-        let optimizer = Sgd::new(LEARNING_RATE);
+        let optimizer = Training::from(Sgd::new(LEARNING_RATE));
         let purpose = match case.purpose {
             Purpose::Step => CompilerPurpose::Step(&optimizer),
             Purpose::Forward => CompilerPurpose::Predict,

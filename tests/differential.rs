@@ -16,7 +16,7 @@ use bilro_compiler::graph::{Graph, NodeId, Root};
 use bilro_compiler::network::{Builder, LossReduction, Network, Purpose};
 use bilro_compiler::ops::reduce::Reduction;
 use bilro_compiler::ops::{Attributes, Lowering, Op};
-use bilro_compiler::optim::Optimizer;
+use bilro_compiler::optim::Training;
 use bilro_compiler::optim::sgd::Sgd;
 use bilro_compiler::pipeline::lower_network;
 use bilro_compiler::shape::{Shape, Type};
@@ -278,7 +278,7 @@ fn compare(trial: &mut Trial) -> Result<f64, TestCaseError> {
     let norm = squares.sum::<f64>().sqrt();
     // A gradient that happens to be small is not so after a step.
     let rate = LENGTH / norm.max(share * widest.sqrt()).max(LENGTH);
-    let sgd = Sgd::new(rate as f32);
+    let sgd = Training::from(Sgd::new(rate as f32));
     let purpose = Purpose::Step(&sgd);
     let rounding = trial.rounding(&purpose);
     for step in 1..=3 {
@@ -374,8 +374,8 @@ fn wide_networks_agree_with_the_interpreter_and_with_each_other() {
     for_recipes(20, chains(4), |chain| {
         let mut trial = Trial::new(chain.build(), chain.batch, chain.seed);
         let (inputs, parameters) = (trial.inputs(), Trial::parameters(&trial.jit));
-        let sgd = Sgd::new(0.01);
-        let setting = |name: &str| sgd.setting(name).expect("the optimizer's own");
+        let sgd = Training::from(Sgd::new(0.01));
+        let setting = |name: &str| sgd.optimizer.setting(name, 1).expect("the optimizer's own");
         let step = Purpose::Step(&sgd);
         let roots = |isa: &Isa| {
             let lowered = lower_network(&trial.network, &step, trial.batch, isa, true);
@@ -404,8 +404,8 @@ fn machine_code_is_what_the_evaluator_says_on_every_width() {
     for_recipes(120, recipes(37, 33, 9), |recipe| {
         let trial = Trial::new(recipe.build().network, recipe.batch, recipe.seed);
         let (inputs, parameters) = (trial.inputs(), Trial::parameters(&trial.jit));
-        let sgd = Sgd::new(0.01);
-        let setting = |name: &str| sgd.setting(name).expect("the optimizer's own");
+        let sgd = Training::from(Sgd::new(0.01));
+        let setting = |name: &str| sgd.optimizer.setting(name, 1).expect("the optimizer's own");
         let network = &trial.network;
         for purpose in
             [Purpose::Step(&sgd), Purpose::Gradients, Purpose::Evaluate, Purpose::Predict]

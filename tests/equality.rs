@@ -18,7 +18,7 @@ use bilro_compiler::codegen::isa::Isa;
 use bilro_compiler::codegen::module::Executable;
 use bilro_compiler::network::{Network as Declaration, Purpose};
 use bilro_compiler::ops::{Domain, Operand};
-use bilro_compiler::optim::Optimizer;
+use bilro_compiler::optim::{Optimizer, Training};
 use bilro_compiler::pipeline::{Lowered, lower_network};
 use bilro_compiler::plan::{ParameterLayout, Region};
 use bilro_compiler::schedule::Phase;
@@ -91,7 +91,7 @@ impl Case {
     }
 
     fn compile(&self, isa: &Isa) -> Compiled {
-        let sgd = Sgd::new(0.0);
+        let sgd = Training::from(Sgd::new(0.0));
         let purpose = Purpose::Step(&sgd);
         let lowered = lower_network(&self.network, &purpose, self.batch, isa, false).unwrap();
         let plan = &lowered.plan;
@@ -106,7 +106,7 @@ impl Case {
         let mut parameters = self.start.clone();
         let mut inputs = self.inputs.clone();
         let sgd = Sgd::new(rate);
-        let setting = |name: &&str| sgd.setting(name).expect("the optimizer's own").to_bits();
+        let setting = |name: &&str| sgd.setting(name, 1).expect("the optimizer's own").to_bits();
         let mut settings: Vec<u32> = lowered.fused.settings.iter().map(setting).collect();
         let regions = lowered.plan.regions.iter();
         let table: Vec<*mut u8> = regions

@@ -7,6 +7,7 @@ use bilro::network::Feed;
 use bilro::{Backend, Error};
 use bilro_compiler::network::{Builder, LossReduction, Network, Purpose};
 use bilro_compiler::ops::{AttributeValue, Attributes};
+use bilro_compiler::optim::Training;
 use bilro_compiler::optim::sgd::Sgd;
 use bilro_compiler::shape::{Dim, Shape, Type};
 use ndarray::{Array1, ArrayD, Dimension, IxDyn};
@@ -72,7 +73,7 @@ fn bits(engine: &Engine) -> Vec<u32> {
 /// hands each error to `check`. `predicts` says whether `predict` sees the
 /// mistake: it takes no targets.
 fn refused(feeds: &[Feed<'_>], predicts: bool, check: impl Fn(&Error)) {
-    let sgd = Sgd::new(0.1);
+    let sgd = Training::from(Sgd::new(0.1));
     let good = Arrays::good();
     for backend in BACKENDS {
         let mut engine = Engine::new(network(), backend, 3, 1);

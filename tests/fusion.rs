@@ -9,6 +9,7 @@ use bilro::prelude::*;
 use bilro_compiler::codegen::isa::Isa;
 use bilro_compiler::codegen::module::Executable;
 use bilro_compiler::network::Purpose;
+use bilro_compiler::optim::Training;
 use bilro_compiler::pipeline::{Lowered, lower_network};
 
 network! {
@@ -21,7 +22,7 @@ network! {
 }
 
 fn step(batch: usize) -> Lowered {
-    let sgd = Sgd::new(0.1);
+    let sgd = Training::from(Sgd::new(0.1));
     let network = Mnist::declaration().unwrap();
     lower_network(&network, &Purpose::Step(&sgd), batch, &Isa::CLIF, true).unwrap()
 }
@@ -81,7 +82,7 @@ fn code_does_not_grow_with_the_batch() {
 #[test]
 fn long_kernels_are_shared_and_meet_where_they_must() {
     let phases = |batch, isa: &Isa| {
-        let sgd = Sgd::new(0.1);
+        let sgd = Training::from(Sgd::new(0.1));
         let network = Mnist::declaration().unwrap();
         let lowered = lower_network(&network, &Purpose::Step(&sgd), batch, isa, true).unwrap();
         lowered.phases.iter().map(|p| p.to_string()).collect::<Vec<_>>().join("\n")

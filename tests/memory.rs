@@ -6,6 +6,7 @@
 use bilro::prelude::*;
 use bilro_compiler::codegen::module::Executable;
 use bilro_compiler::network::Purpose;
+use bilro_compiler::optim::Training;
 use bilro_compiler::pipeline::lower_network;
 use bilro_tests::check;
 use ndarray::array;
@@ -59,7 +60,7 @@ fn stays_flat(what: &str, warm_up: usize, rounds: usize, mut round: impl FnMut(u
 #[test]
 fn code_is_freed() {
     let network = Neuron::declaration().unwrap();
-    let sgd = Sgd::new(0.1);
+    let sgd = Training::from(Sgd::new(0.1));
     let purpose = Purpose::Step(&sgd);
     let isas = check::isas();
     let lowered: Vec<_> =

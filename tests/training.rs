@@ -12,7 +12,7 @@ use bilro::network::Feed;
 use bilro::rng::{Generator, init};
 use bilro_compiler::network::{Builder, Init, LossReduction, Network, Purpose};
 use bilro_compiler::ops::{AttributeValue, Attributes};
-use bilro_compiler::optim::Optimizer;
+use bilro_compiler::optim::Training;
 use bilro_compiler::optim::sgd::Sgd;
 use bilro_compiler::shape::{Dim, Shape, Type};
 use bilro_tests::goldens;
@@ -46,7 +46,7 @@ struct Run {
     /// After the last layer, if anything is.
     last: Option<String>,
     loss: Loss,
-    optimizer: Box<dyn Optimizer>,
+    training: Training,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -75,8 +75,11 @@ impl Run {
                 "MSE on one-hot" => Loss::MseOnOneHot,
                 _ => return None,
             },
-            optimizer: match optimizer.split(' ').collect::<Vec<_>>()[..] {
-                ["SGD", rate] => Box::new(Sgd::new(rate.parse().ok()?)),
+            training: match optimizer.split(' ').collect::<Vec<_>>()[..] {
+                ["SGD", rate] => Sgd::new(rate.parse().ok()?).into(),
+                ["SGD", rate, "momentum", momentum] => {
+                    Sgd::new(rate.parse().ok()?).momentum(momentum.parse().ok()?).into()
+                }
                 _ => return None,
             },
         })
@@ -159,7 +162,7 @@ fn train(golden: &Golden, run: &Run, backend: Backend, data: &Digits) -> Trained
     let mut engine = Engine::new(network, backend, golden.seed, 1);
     let [first, end] = golden.train_rows;
     let train = data.rows(first..end).unwrap();
-    let purpose = Purpose::Step(&*run.optimizer);
+    let purpose = Purpose::Step(&run.training);
     let mut losses = Vec::new();
     for _ in 0..golden.epochs {
         let mut batches = train.batches(golden.batch_size).unwrap();

@@ -36,7 +36,7 @@ pub fn lower_network(
     verify: bool,
 ) -> Result<Lowered, Error> {
     let graph = network.graph_for(purpose, batch);
-    lower_graph(graph, &ParameterLayout::new(&network.parameters), isa, verify)
+    lower_graph(graph, &ParameterLayout::new(&network.kept(purpose)), isa, verify)
 }
 
 /// The same from a graph on: every pass, in order.

@@ -47,7 +47,7 @@ pub struct Plan {
 const ALIGNMENT: usize = 16;
 
 /// Where each parameter lies in the memory of all parameters, which every
-/// executable of a network shares.
+/// executable of a network shares; behind them, what an optimizer keeps.
 #[derive(Clone, Debug)]
 pub struct ParameterLayout {
     /// For each parameter, its start and how it lies.
@@ -59,17 +59,26 @@ pub struct ParameterLayout {
 impl ParameterLayout {
     /// One after the other.
     pub fn new(parameters: &[Parameter]) -> ParameterLayout {
-        let mut elements: usize = 0;
-        let parameters = parameters
-            .iter()
-            .map(|p| {
-                let layout = Layout::padded(&p.shape.sizes());
-                let start = elements;
-                elements += layout.elements.next_multiple_of(ALIGNMENT);
-                (start, layout)
-            })
-            .collect();
+        ParameterLayout { parameters: Vec::new(), elements: 0 }.followed_by(0, parameters)
+    }
+
+    /// The first `keep` of its parameters where they are, and others behind
+    /// them.
+    pub fn followed_by(&self, keep: usize, others: &[Parameter]) -> ParameterLayout {
+        let mut elements = self.start(keep);
+        let mut parameters = self.parameters[..keep.min(self.parameters.len())].to_vec();
+        parameters.extend(others.iter().map(|p| {
+            let layout = Layout::padded(&p.shape.sizes());
+            let start = elements;
+            elements += layout.elements.next_multiple_of(ALIGNMENT);
+            (start, layout)
+        }));
         ParameterLayout { parameters, elements }
+    }
+
+    /// Where a parameter begins, or what would follow the last.
+    pub fn start(&self, place: usize) -> usize {
+        self.parameters.get(place).map_or(self.elements, |(start, _)| *start)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use bilro_compiler::network::Purpose;
-use bilro_compiler::optim::Optimizer;
+use bilro_compiler::optim::{Optimizer, Training};
 use ndarray::{ArrayView, Dimension, RemoveAxis};
 
 use crate::data::Dataset;
@@ -190,7 +190,7 @@ impl<N: Network> Model<N> {
     /// # Errors
     /// [`Error::Setting`] for a learning rate that is negative or not finite.
     pub fn into_trainer(self, optimizer: impl Optimizer + 'static) -> Result<Trainer<N>> {
-        Trainer::new(self, Box::new(optimizer))
+        Trainer::new(self, Training::from(optimizer))
     }
 }
 

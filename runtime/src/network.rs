@@ -6,7 +6,7 @@
 
 use bilro_compiler::error::Error as CompileError;
 use bilro_compiler::network::Network as Declaration;
-use bilro_compiler::optim::Optimizer;
+use bilro_compiler::optim::{Optimizer, Training};
 use ndarray::{ArrayD, ArrayViewD};
 
 use crate::model::ModelBuilder;
@@ -31,7 +31,7 @@ pub trait Network: Sized + 'static {
 
     /// Says how a model is made and trained.
     fn trainer(optimizer: impl Optimizer + 'static) -> TrainerBuilder<Self> {
-        TrainerBuilder::new(Box::new(optimizer))
+        TrainerBuilder::new(Training::from(optimizer))
     }
 
     /// Inputs and targets of some examples: `digits::Batch`.

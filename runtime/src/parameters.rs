@@ -29,6 +29,20 @@ impl Parameters {
         parameters
     }
 
+    /// Keeps the first `keep` parameters, and appends others, whose
+    /// initialisers draw nothing.
+    pub fn append(&mut self, others: &[Parameter], keep: usize) {
+        let all = self.layout.followed_by(keep, others);
+        let mut memory = Buffer::new(all.elements);
+        let kept = self.layout.start(keep).min(self.memory.len());
+        memory.as_mut_slice()[..kept].copy_from_slice(&self.memory.as_slice()[..kept]);
+        *self = Parameters { layout: all, memory };
+        for (i, other) in others.iter().enumerate() {
+            let values = initial(other, &mut Generator::new(0));
+            self.set(keep + i, values.view());
+        }
+    }
+
     /// A view of a parameter, weights of linear layers as `[in, out]`.
     pub fn view(&self, i: usize) -> ArrayViewD<'_, f32> {
         let (start, layout) = &self.layout.parameters[i];

@@ -1,7 +1,7 @@
 //! Training, step by step.
 
-use bilro_compiler::network::Purpose;
-use bilro_compiler::optim::Optimizer;
+use bilro_compiler::network::{Network as Declaration, Purpose};
+use bilro_compiler::optim::{Clip, Training, WrongNumber};
 
 use crate::error::{Error, Result};
 use crate::model::{Model, ModelBuilder};
@@ -12,20 +12,25 @@ use crate::settings::Backend;
 #[derive(Debug)]
 pub struct Trainer<N> {
     model: Model<N>,
-    optimizer: Box<dyn Optimizer>,
+    training: Training,
     steps: usize,
+    /// Batches since the last update.
+    pending: usize,
 }
 
 /// Says how a [`Trainer`] is made.
 #[derive(Debug)]
 pub struct TrainerBuilder<N> {
     model: ModelBuilder<N>,
-    optimizer: Box<dyn Optimizer>,
+    training: Training,
+    /// Learning rates of layers and parameters, as factors; the last one that
+    /// names a parameter counts.
+    rates: Vec<(String, Option<f32>)>,
 }
 
 impl<N: Network> TrainerBuilder<N> {
-    pub(crate) fn new(optimizer: Box<dyn Optimizer>) -> TrainerBuilder<N> {
-        TrainerBuilder { model: ModelBuilder::new(), optimizer }
+    pub(crate) fn new(training: Training) -> TrainerBuilder<N> {
+        TrainerBuilder { model: ModelBuilder::new(), training, rates: Vec::new() }
     }
 
     /// See [`ModelBuilder::seed`].
@@ -46,27 +51,108 @@ impl<N: Network> TrainerBuilder<N> {
         self
     }
 
+    /// Gives a layer, or a parameter as `fc1.bias`, a learning rate of its own:
+    /// so many times the optimizer's, which may change as it goes.
+    pub fn scale_learning_rate(mut self, name: &str, factor: f32) -> Self {
+        self.rates.push((name.into(), Some(factor)));
+        self
+    }
+
+    /// Leaves a layer, or a parameter as `fc1.bias`, as it is.
+    pub fn freeze(mut self, name: &str) -> Self {
+        self.rates.push((name.into(), None));
+        self
+    }
+
+    /// Clips every element of every gradient into `-limit..=limit`.
+    pub fn clip_value(mut self, limit: f32) -> Self {
+        self.training.clip = Some(Clip::Value(limit));
+        self
+    }
+
+    /// Where the Euclidean norm of all gradients together is above `limit`,
+    /// makes all of them smaller by one factor, so that it is `limit`.
+    pub fn clip_norm(mut self, limit: f32) -> Self {
+        self.training.clip = Some(Clip::Norm(limit));
+        self
+    }
+
+    /// Makes an update from so many batches, by the mean of their gradients;
+    /// from each unless told.
+    pub fn accumulate(mut self, batches: usize) -> Self {
+        self.training.accumulate = batches;
+        self
+    }
+
     /// The trainer.
     ///
     /// # Errors
-    /// As [`ModelBuilder::build`], and [`Error::Setting`] for a learning rate
-    /// that is negative or not finite.
-    pub fn build(self) -> Result<Trainer<N>> {
-        check_learning_rate(self.optimizer.learning_rate())?;
-        Trainer::new(self.model.build()?, self.optimizer)
+    /// As [`ModelBuilder::build`]; [`Error::Setting`] for a learning rate, a
+    /// limit or another number that is not one to train with;
+    /// [`Error::UnknownParameter`] for a learning rate of what is not there.
+    pub fn build(mut self) -> Result<Trainer<N>> {
+        let model = self.model.build()?;
+        let declaration = &model.engine.declaration;
+        self.training.rates = vec![Some(1.0); declaration.parameters.len()];
+        for (name, rate) in self.rates {
+            if let Some(factor) = rate {
+                let name = || format!("the factor of `{name}`'s learning rate");
+                check(name, factor, |x| x >= 0.0, "a finite number that is not negative")?;
+            }
+            for place in named(declaration, &name)? {
+                self.training.rates[place] = rate;
+            }
+        }
+        Trainer::new(model, self.training)
+    }
+}
+
+/// The parameters of a layer, or the one parameter, of this name.
+fn named(declaration: &Declaration, name: &str) -> Result<Vec<usize>> {
+    let is_meant = |full: &str| match full.strip_prefix(name) {
+        Some(rest) => rest.is_empty() || rest.starts_with('.'),
+        None => false,
+    };
+    let all = declaration.parameters.iter().enumerate();
+    let places: Vec<usize> = all.filter(|(_, p)| is_meant(&p.name)).map(|(i, _)| i).collect();
+    match places.is_empty() {
+        false => Ok(places),
+        true => Err(Error::UnknownParameter {
+            name: name.into(),
+            known: declaration.parameters.iter().map(|p| p.name.clone()).collect(),
+        }),
     }
 }
 
 impl<N: Network> Trainer<N> {
-    pub(crate) fn new(model: Model<N>, optimizer: Box<dyn Optimizer>) -> Result<Trainer<N>> {
-        check_learning_rate(optimizer.learning_rate())?;
+    pub(crate) fn new(model: Model<N>, training: Training) -> Result<Trainer<N>> {
+        training.optimizer.check().map_err(|WrongNumber { name, expected, found }| {
+            Error::Setting {
+                name: name.into(),
+                expected: expected.into(),
+                found: found.to_string(),
+            }
+        })?;
+        if let Some(Clip::Value(limit) | Clip::Norm(limit)) = training.clip {
+            let name = || "the limit of gradients".to_string();
+            check(name, limit, |x| x > 0.0, "a finite number above 0")?;
+        }
+        if training.accumulate == 0 {
+            return Err(Error::Setting {
+                name: "accumulate".into(),
+                expected: "at least 1".into(),
+                found: "0".into(),
+            });
+        }
         let mut model = model;
         model.engine.forget_steps();
-        Ok(Trainer { model, optimizer, steps: 0 })
+        Ok(Trainer { model, training, steps: 0, pending: 0 })
     }
 
     /// One step on one batch: forward, backward, update. Returns the loss
-    /// before the update; a loss that is not finite is returned as it is.
+    /// before the update; a loss that is not finite is returned as it is. Where
+    /// gradients of several batches are accumulated, the update comes with the
+    /// last of them.
     ///
     /// # Errors
     /// [`Error::Shape`], [`Error::BatchSize`], [`Error::Empty`],
@@ -74,9 +160,15 @@ impl<N: Network> Trainer<N> {
     /// changed.
     pub fn step(&mut self, batch: N::Batch<'_>) -> Result<f32> {
         let feeds = N::batch_feeds(&batch);
-        let purpose = Purpose::Step(&*self.optimizer);
+        let training = &self.training;
+        let is_last = self.pending + 1 == training.accumulate;
+        let purpose = match is_last {
+            true => Purpose::Step(training),
+            false => Purpose::Accumulate { training, first: self.pending == 0 },
+        };
         let results = self.model.engine.run(&purpose, feeds.as_ref())?;
         self.steps += 1;
+        self.pending = if is_last { 0 } else { self.pending + 1 };
         Ok(results.loss)
     }
 
@@ -87,7 +179,7 @@ impl<N: Network> Trainer<N> {
 
     /// How far a step goes.
     pub fn learning_rate(&self) -> f32 {
-        self.optimizer.learning_rate()
+        self.training.optimizer.learning_rate()
     }
 
     /// Changes how far a step goes; nothing is compiled again.
@@ -96,8 +188,9 @@ impl<N: Network> Trainer<N> {
     /// [`Error::Setting`] where it is negative or not finite; then it stays as
     /// it was.
     pub fn set_learning_rate(&mut self, learning_rate: f32) -> Result<()> {
-        check_learning_rate(learning_rate)?;
-        self.optimizer.set_learning_rate(learning_rate);
+        let name = || "learning rate".to_string();
+        check(name, learning_rate, |x| x >= 0.0, "a finite number that is not negative")?;
+        self.training.optimizer.set_learning_rate(learning_rate);
         Ok(())
     }
 
@@ -106,19 +199,26 @@ impl<N: Network> Trainer<N> {
         &mut self.model
     }
 
-    /// The model, when training is done.
-    pub fn into_model(self) -> Model<N> {
+    /// The model, when training is done; what the optimizer kept is let go.
+    pub fn into_model(mut self) -> Model<N> {
+        self.model.engine.forget_steps();
         self.model
     }
 }
 
-fn check_learning_rate(learning_rate: f32) -> Result<()> {
-    if learning_rate.is_finite() && learning_rate >= 0.0 {
-        return Ok(());
+/// Requires a finite number in some range.
+fn check(
+    name: impl Fn() -> String,
+    found: f32,
+    fits: impl Fn(f32) -> bool,
+    expected: &str,
+) -> Result<()> {
+    match found.is_finite() && fits(found) {
+        true => Ok(()),
+        false => Err(Error::Setting {
+            name: name(),
+            expected: expected.into(),
+            found: found.to_string(),
+        }),
     }
-    Err(Error::Setting {
-        name: "learning rate".into(),
-        expected: "a finite number that is not negative".into(),
-        found: learning_rate.to_string(),
-    })
 }

@@ -51,7 +51,10 @@ pub enum Root {
     Metric(String),
     /// The gradient of the loss with respect to a parameter.
     Gradient(usize),
-    /// The parameter's next value: the parameter is overwritten.
+    /// The same with respect to an input.
+    InputGradient(usize),
+    /// The next value of a parameter, or of what an optimizer keeps: it is
+    /// overwritten.
     Assign(usize),
 }
 
@@ -157,6 +160,11 @@ impl Graph {
     /// Keeps the roots that `keep` accepts.
     pub fn retain_roots(&mut self, keep: impl Fn(&Root) -> bool) {
         self.roots.retain(|(root, _)| keep(root));
+    }
+
+    /// Gives every root another name.
+    pub fn rename_roots(&mut self, rename: impl Fn(Root) -> Root) {
+        self.roots = self.roots.drain(..).map(|(root, id)| (rename(root), id)).collect();
     }
 
     /// What the user calls a node, or its operation and number.

@@ -32,6 +32,7 @@ impl fmt::Display for Root {
             Root::Loss => f.write_str("loss"),
             Root::Metric(name) => write!(f, "metric {name}"),
             Root::Gradient(parameter) => write!(f, "gradient of parameter {parameter}"),
+            Root::InputGradient(input) => write!(f, "gradient of input {input}"),
             Root::Assign(parameter) => write!(f, "next parameter {parameter}"),
         }
     }

@@ -8,7 +8,8 @@ use crate::shape::{Dim, Shape};
 impl Graph {
     /// Checks what the [module](super) guarantees, and that a compiled graph
     /// has no symbolic sizes, that the loss and metrics are single numbers and
-    /// that what is assigned fits its parameter. Says which node breaks what.
+    /// that gradients and what is
+    /// assigned fit their parameter or input. Says which node breaks what.
     pub fn verify(&self) -> Result<(), String> {
         for id in self.ids() {
             let node = self.node(id);
@@ -35,22 +36,18 @@ impl Graph {
         }
         for (root, id) in &self.roots {
             let shape = self.shape(*id);
-            match root {
-                Root::Loss | Root::Metric(_) if *shape != Shape::scalar() => {
-                    return Err(format!("{root:?} is not a single number but {shape}"));
+            if matches!(root, Root::Loss | Root::Metric(_)) && *shape != Shape::scalar() {
+                return Err(format!("{root:?} is not a single number but {shape}"));
+            }
+            let wrong = self.ids().any(|leaf| match (root, self.op(leaf)) {
+                (Root::Assign(i) | Root::Gradient(i), Op::Parameter(op)) => {
+                    op.index == *i && op.shape != *shape
                 }
-                Root::Assign(parameter) | Root::Gradient(parameter) => {
-                    let wrong = self.ids().any(|p| match self.op(p) {
-                        Op::Parameter(op) => op.index == *parameter && op.shape != *shape,
-                        _ => false,
-                    });
-                    if wrong {
-                        return Err(format!(
-                            "{root:?} does not have its parameter's shape: {shape}"
-                        ));
-                    }
-                }
-                _ => {}
+                (Root::InputGradient(i), Op::Input(op)) => op.index == *i && op.ty.shape != *shape,
+                _ => false,
+            });
+            if wrong {
+                return Err(format!("{root:?} does not have the shape of its leaf: {shape}"));
             }
         }
         Ok(())

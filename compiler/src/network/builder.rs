@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{Init, Input, Layer, Network, Parameter};
+use super::{ChoiceOf, Init, Input, Layer, Network, Parameter};
 use crate::error::{Error, Mistake, nearest};
 use crate::graph::{Graph, NodeId, Root};
 use crate::layers::{self, AnyLayer};
+use crate::ops::choose::{Choice, Choose};
 use crate::ops::{self, AttributeValue, Attributes, Number, Op};
 use crate::shape::{Dim, Fact, Facts, Shape, Type};
 
@@ -21,6 +22,7 @@ pub struct Builder {
     inputs: Vec<Input>,
     parameters: Vec<(usize, Parameter)>,
     layers: Vec<DeclaredLayer>,
+    choices: Vec<ChoiceOf>,
     facts: Facts,
     /// Names that layers without one must not take.
     reserved: Vec<String>,
@@ -33,6 +35,10 @@ pub struct Builder {
 /// Names a layer of one builder.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LayerId(usize);
+
+/// Names a choice of one builder.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ChoiceId(usize);
 
 /// How the elements of a loss become one number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,6 +71,7 @@ impl Builder {
             inputs: Vec::new(),
             parameters: Vec::new(),
             layers: Vec::new(),
+            choices: Vec::new(),
             facts: Facts::default(),
             reserved: Vec::new(),
             numbers: BTreeMap::new(),
@@ -105,8 +112,58 @@ impl Builder {
         let index = self.inputs.len();
         let id = self.graph.apply(ops::input::Input { index, ty: ty.clone() }, &[]);
         self.graph.name(id, name);
-        self.inputs.push(Input { name: name.into(), ty, is_target });
+        self.inputs.push(Input { name: name.into(), ty, is_target, has_gradient: false });
         Ok(id)
+    }
+
+    /// Asks for the gradient with respect to an input, besides those of the
+    /// parameters.
+    pub fn differentiate(&mut self, input: NodeId) -> Result<(), Mistake> {
+        let Op::Input(op) = self.graph.op(input) else {
+            return Err(Mistake::call("only an input can ask for its gradient"));
+        };
+        let declared = &mut self.inputs[op.index];
+        if !declared.ty.is_real() {
+            let message = format!(
+                "`{}` holds {}, which have no gradient: only reals have",
+                declared.name, declared.ty
+            );
+            return Err(Mistake::call(message));
+        }
+        declared.has_gradient = true;
+        Ok(())
+    }
+
+    /// Something that the user chooses with every call, the first alternative
+    /// unless told.
+    pub fn choice(&mut self, name: &str, alternatives: &[&str]) -> Result<ChoiceId, Mistake> {
+        if self.choices.iter().any(|c| c.name == name) {
+            return Err(Mistake::call(format!("`{name}` is declared twice")));
+        }
+        if alternatives.len() < 2 {
+            return Err(Mistake::call(format!("`{name}` needs two alternatives at least")));
+        }
+        let alternatives = alternatives.iter().map(|a| a.to_string()).collect();
+        self.choices.push(ChoiceOf { name: name.into(), alternatives });
+        Ok(ChoiceId(self.choices.len() - 1))
+    }
+
+    /// The value that is chosen: one for each alternative, with the text that
+    /// the user wrote for it.
+    pub fn choose(&mut self, choice: ChoiceId, x: &[(NodeId, &str)]) -> Result<NodeId, Mistake> {
+        self.choose_by(Choice::Declared(choice.0), x)
+    }
+
+    fn choose_by(&mut self, by: Choice, x: &[(NodeId, &str)]) -> Result<NodeId, Mistake> {
+        let batched = x.iter().any(|(x, _)| self.graph.shape(*x).batched);
+        let (ids, names): (Vec<NodeId>, Vec<&str>) = x
+            .iter()
+            .map(|(x, name)| {
+                let shape = Shape { batched, ..self.graph.shape(*x).clone() };
+                (self.graph.broadcast(*x, &shape), *name)
+            })
+            .unzip();
+        self.graph.call(Choose { by }.into(), &ids, &names, &mut self.facts)
     }
 
     /// A parameter of its own.
@@ -119,7 +176,7 @@ impl Builder {
             return Err(Mistake::attribute("init", message));
         }
         self.declared += 1;
-        self.new_parameter(self.declared, name, dims, init)
+        self.new_parameter(self.declared, name, dims, init, true)
     }
 
     fn new_parameter(
@@ -128,6 +185,7 @@ impl Builder {
         name: &str,
         dims: Vec<Dim>,
         init: Init,
+        is_trained: bool,
     ) -> Result<NodeId, Mistake> {
         check_sizes(&dims)?;
         if self.parameters.iter().any(|(_, p)| p.name == name) {
@@ -137,7 +195,7 @@ impl Builder {
         let index = self.parameters.len();
         let id = self.graph.apply(ops::parameter::Parameter { index, shape: shape.clone() }, &[]);
         self.graph.name(id, name);
-        self.parameters.push((place, Parameter { name: name.into(), shape, init }));
+        self.parameters.push((place, Parameter { name: name.into(), shape, init, is_trained }));
         Ok(id)
     }
 
@@ -343,12 +401,16 @@ impl Builder {
         for (to, from) in order.iter().enumerate() {
             place[*from] = to;
         }
-        let graph = self.graph.rebuild(|g, op, operands| match op {
+        let mut graph = self.graph.rebuild(|g, op, operands| match op {
             Op::Parameter(p) => {
                 let (index, shape) = (place[p.index], p.shape.clone());
                 g.apply(ops::parameter::Parameter { index, shape }, &[])
             }
             _ => g.apply(op.clone(), operands),
+        });
+        graph.rename_roots(|root| match root {
+            Root::Assign(i) => Root::Assign(place[i]),
+            other => other,
         });
         let parameters: Vec<Parameter> =
             order.iter().map(|i| self.parameters[*i].1.clone()).collect();
@@ -369,6 +431,7 @@ impl Builder {
             name: self.name,
             inputs: self.inputs,
             layers: layers.collect(),
+            choices: self.choices,
             parameters,
             graph,
         })
@@ -414,14 +477,63 @@ impl Scope<'_> {
 
     /// A parameter of the layer: made at the first use, shared later.
     pub fn parameter(&mut self, name: &str, dims: Vec<Dim>, init: Init) -> Result<NodeId, Mistake> {
+        self.own(name, dims, init, true)
+    }
+
+    /// What the layer keeps without training it, as running statistics: made
+    /// at the first use, shared later.
+    pub fn buffer(&mut self, name: &str, dims: Vec<Dim>, init: Init) -> Result<NodeId, Mistake> {
+        self.own(name, dims, init, false)
+    }
+
+    fn own(
+        &mut self,
+        name: &str,
+        dims: Vec<Dim>,
+        init: Init,
+        is_trained: bool,
+    ) -> Result<NodeId, Mistake> {
         let layer = &self.builder.layers[self.layer.0];
         if let Some((_, id)) = layer.parameters.iter().find(|(n, _)| n == name) {
             return Ok(*id);
         }
         let full = format!("{}.{name}", layer.name);
-        let id = self.builder.new_parameter(layer.place, &full, dims, init)?;
+        let id = self.builder.new_parameter(layer.place, &full, dims, init, is_trained)?;
         self.builder.layers[self.layer.0].parameters.push((name.into(), id));
         Ok(id)
+    }
+
+    /// What a buffer becomes with every step. A layer that is used twice
+    /// changes it once, by its first use.
+    pub fn update(&mut self, buffer: NodeId, next: NodeId) {
+        let graph = &mut self.builder.graph;
+        let Op::Parameter(op) = graph.op(buffer) else {
+            unreachable!("buffers are made by `buffer`")
+        };
+        let root = Root::Assign(op.index);
+        if graph.root(&root).is_none() {
+            graph.add_root(root, next);
+        }
+    }
+
+    /// One of two values: while training, and otherwise.
+    pub fn by_purpose(
+        &mut self,
+        training: (NodeId, &str),
+        otherwise: (NodeId, &str),
+    ) -> Result<NodeId, Mistake> {
+        self.builder.choose_by(Choice::Training, &[training, otherwise])
+    }
+
+    /// A number.
+    pub fn number(&mut self, x: f64) -> NodeId {
+        self.builder.number(x)
+    }
+
+    /// The layer's place among all of the network, for what must differ from
+    /// layer to layer.
+    pub fn place(&self) -> usize {
+        self.layer.0
     }
 
     /// An operation on operands, each with its text.

@@ -11,10 +11,13 @@ use crate::autodiff;
 use crate::error::{Mistake, nearest};
 use crate::graph::{Graph, NodeId, Root};
 use crate::ops::Op;
-use crate::optim::Optimizer;
+use crate::ops::choose::Choice;
+use crate::optim::Training;
 use crate::shape::{Dim, Shape, Type};
 
-pub use builder::{Builder, LayerId, LossReduction, Scope, find_function, find_layer, wrong_count};
+pub use builder::{
+    Builder, ChoiceId, LayerId, LossReduction, Scope, find_function, find_layer, wrong_count,
+};
 
 /// See the [module](self).
 #[derive(Clone, Debug)]
@@ -28,6 +31,8 @@ pub struct Network {
     pub parameters: Vec<Parameter>,
     /// Layers, in the order in which they were declared.
     pub layers: Vec<Layer>,
+    /// What the user chooses with every call, in the order of declaration.
+    pub choices: Vec<ChoiceOf>,
     /// The forward graph, whose batch size stands for any.
     graph: Graph,
 }
@@ -41,6 +46,17 @@ pub struct Input {
     pub ty: Type,
     /// Whether it is given only for training and evaluating.
     pub is_target: bool,
+    /// Whether its gradient is asked for as well.
+    pub has_gradient: bool,
+}
+
+/// What the user chooses with every call: one of several functions.
+#[derive(Clone, Debug)]
+pub struct ChoiceOf {
+    /// Its name.
+    pub name: String,
+    /// What there is to choose from; the first one unless told.
+    pub alternatives: Vec<String>,
 }
 
 /// A parameter.
@@ -52,6 +68,9 @@ pub struct Parameter {
     pub shape: Shape,
     /// How it starts.
     pub init: Init,
+    /// Whether an optimizer changes it. What is not trained may still change
+    /// with every step: running statistics do.
+    pub is_trained: bool,
 }
 
 /// How a parameter starts. Fans are those of a matrix `[in, out]`; formulas are
@@ -156,16 +175,25 @@ pub struct Layer {
 }
 
 /// What machine code is made for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Purpose<'a> {
     /// Outputs from inputs.
     Predict,
     /// Loss and metrics.
     Evaluate,
-    /// Loss and the gradient of every parameter.
+    /// Loss and the gradient of every parameter that is trained, and of the
+    /// inputs that ask for it.
     Gradients,
     /// Loss, and every parameter's next value in its place.
-    Step(&'a dyn Optimizer),
+    Step(&'a Training),
+    /// Loss, and gradients added to those of batches before it, for a step
+    /// that is made from several.
+    Accumulate {
+        /// For which steps.
+        training: &'a Training,
+        /// Whether there are no batches before it.
+        first: bool,
+    },
 }
 
 impl Purpose<'_> {
@@ -176,6 +204,33 @@ impl Purpose<'_> {
             Purpose::Evaluate => "evaluate",
             Purpose::Gradients => "gradients",
             Purpose::Step(_) => "step",
+            Purpose::Accumulate { .. } => "accumulate",
+        }
+    }
+
+    /// Whether the network trains: layers that differ, as dropout does, do then
+    /// what they do while training.
+    pub fn trains(&self) -> bool {
+        match self {
+            Purpose::Predict | Purpose::Evaluate => false,
+            Purpose::Gradients | Purpose::Step(_) | Purpose::Accumulate { .. } => true,
+        }
+    }
+
+    /// Whether parameters, or what is kept beside them, are overwritten.
+    pub fn overwrites(&self) -> bool {
+        matches!(self, Purpose::Step(_) | Purpose::Accumulate { .. })
+    }
+
+    /// Whether it needs what the forward graph has under a root.
+    fn wants(&self, root: &Root) -> bool {
+        match root {
+            Root::Output(_) => matches!(self, Purpose::Predict),
+            Root::Loss => !matches!(self, Purpose::Predict),
+            Root::Metric(_) => matches!(self, Purpose::Evaluate),
+            // Running statistics.
+            Root::Assign(_) => self.overwrites(),
+            Root::Gradient(_) | Root::InputGradient(_) => false,
         }
     }
 }
@@ -187,39 +242,80 @@ impl Network {
     }
 
     /// The graph to compile or interpret for a purpose and a batch size:
-    /// forward, and whatever gradients and updates the purpose asks for.
+    /// forward, and whatever gradients and updates the purpose asks for. Of
+    /// every choice the first alternative; see [`Self::graph_of`].
     pub fn graph_for(&self, purpose: &Purpose<'_>, batch: usize) -> Graph {
-        let mut g = self.graph.with_batch(batch);
+        self.graph_of(purpose, batch, &[])
+    }
+
+    /// The same for some choices: the places of the alternatives, as far as it
+    /// is not the first.
+    pub fn graph_of(&self, purpose: &Purpose<'_>, batch: usize, choices: &[usize]) -> Graph {
+        let mut g = self.forward(purpose, batch, choices);
         match purpose {
-            Purpose::Predict => g.retain_roots(|root| matches!(root, Root::Output(_))),
-            Purpose::Evaluate => {
-                g.retain_roots(|root| matches!(root, Root::Loss | Root::Metric(_)));
-            }
+            Purpose::Predict | Purpose::Evaluate => {}
             Purpose::Gradients => {
-                g.retain_roots(|root| *root == Root::Loss);
-                let parameters = self.parameter_nodes(&mut g);
-                for (i, dw) in self.differentiate(&mut g, &parameters).into_iter().enumerate() {
-                    g.add_root(Root::Gradient(i), dw);
+                let places: Vec<usize> =
+                    (0..self.parameters.len()).filter(|i| self.parameters[*i].is_trained).collect();
+                let inputs: Vec<usize> =
+                    (0..self.inputs.len()).filter(|i| self.inputs[*i].has_gradient).collect();
+                let mut leaves = self.parameter_nodes(&mut g, &places);
+                for i in &inputs {
+                    let ty = self.inputs[*i].ty.clone();
+                    leaves.push(g.apply(crate::ops::input::Input { index: *i, ty }, &[]));
                 }
+                let roots = places.into_iter().map(Root::Gradient);
+                let roots = roots.chain(inputs.into_iter().map(Root::InputGradient));
+                let gradients = self.differentiate(&mut g, &leaves);
+                roots.zip(gradients).for_each(|(root, dx)| g.add_root(root, dx));
             }
-            Purpose::Step(optimizer) => {
-                g.retain_roots(|root| *root == Root::Loss);
-                let parameters = self.parameter_nodes(&mut g);
-                let gradients = self.differentiate(&mut g, &parameters);
-                for (i, (w, dw)) in parameters.into_iter().zip(gradients).enumerate() {
-                    let next = optimizer.update(&mut g, w, dw);
-                    g.add_root(Root::Assign(i), next);
+            Purpose::Step(training) | Purpose::Accumulate { training, .. } => {
+                let places = training.trained(&self.parameters);
+                let trained = self.parameter_nodes(&mut g, &places);
+                let gradients = self.differentiate(&mut g, &trained);
+                match purpose {
+                    Purpose::Accumulate { first, .. } => {
+                        training.accumulate(&mut g, &self.parameters, &gradients, *first);
+                    }
+                    _ => {
+                        training.step(&mut g, &self.parameters, &trained, &gradients);
+                    }
                 }
             }
         }
         g
     }
 
-    fn parameter_nodes(&self, g: &mut Graph) -> Vec<NodeId> {
-        let leaf = |(index, p): (usize, &Parameter)| {
-            g.apply(crate::ops::parameter::Parameter { index, shape: p.shape.clone() }, &[])
+    /// The forward graph with what a purpose needs of it, and with what is
+    /// chosen in the place of every choice.
+    fn forward(&self, purpose: &Purpose<'_>, batch: usize, choices: &[usize]) -> Graph {
+        let mut g = self.graph.with_batch(batch);
+        g.retain_roots(|root| purpose.wants(root));
+        g.rebuild(|g, op, x| match op {
+            Op::Choose(choose) => match choose.by {
+                Choice::Training => x[usize::from(!purpose.trains())],
+                Choice::Declared(i) => x[choices.get(i).copied().unwrap_or(0)],
+            },
+            _ => g.apply(op.clone(), x),
+        })
+    }
+
+    /// What a purpose keeps from call to call: the network's parameters, and
+    /// behind them what training keeps.
+    pub fn kept(&self, purpose: &Purpose<'_>) -> Vec<Parameter> {
+        let mut kept = self.parameters.clone();
+        if let Purpose::Step(training) | Purpose::Accumulate { training, .. } = purpose {
+            kept.extend(training.kept(&self.parameters));
+        }
+        kept
+    }
+
+    fn parameter_nodes(&self, g: &mut Graph, places: &[usize]) -> Vec<NodeId> {
+        let leaf = |index: &usize| {
+            let shape = self.parameters[*index].shape.clone();
+            g.apply(crate::ops::parameter::Parameter { index: *index, shape }, &[])
         };
-        self.parameters.iter().enumerate().map(leaf).collect()
+        places.iter().map(leaf).collect()
     }
 
     fn differentiate(&self, g: &mut Graph, parameters: &[NodeId]) -> Vec<NodeId> {
@@ -246,23 +342,5 @@ impl Network {
             Root::Metric(name) => Some(name.as_str()),
             _ => None,
         })
-    }
-
-    /// For every input, whether a purpose needs it.
-    pub fn needs(&self, purpose: &Purpose<'_>) -> Vec<bool> {
-        let mut g = self.graph.clone();
-        g.retain_roots(|root| match purpose {
-            Purpose::Predict => matches!(root, Root::Output(_)),
-            Purpose::Evaluate => matches!(root, Root::Loss | Root::Metric(_)),
-            Purpose::Gradients | Purpose::Step(_) => *root == Root::Loss,
-        });
-        let needed = g.needed();
-        let mut inputs = vec![false; self.inputs.len()];
-        for id in g.ids() {
-            if let Op::Input(input) = g.op(id) {
-                inputs[input.index] |= needed[id.index()];
-            }
-        }
-        inputs
     }
 }

@@ -220,6 +220,8 @@ operations! {
     parameter::Parameter,
     setting::Setting,
     constant::Constant,
+    // One of several, before anything is compiled.
+    choose::Choose,
     // Arithmetic.
     add::Add,
     sub::Sub,

@@ -1,4 +1,5 @@
-//! A parameter of the network: trained.
+//! What is kept from call to call: a parameter of the network, and behind the
+//! parameters what an optimizer keeps.
 
 use super::{Attributes, Lowering, Operation, Reverse, Sample, Signature};
 use crate::error::Mistake;
@@ -10,7 +11,7 @@ use crate::shape::{Argument, Facts, Shape, Type};
 /// See the [module](self).
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Parameter {
-    /// Its place among the network's parameters.
+    /// Its place among the network's parameters, or behind them.
     pub index: usize,
     /// Its shape.
     pub shape: Shape,

@@ -1,5 +1,5 @@
 //! A number that is given with every step and may change between steps without
-//! compiling again: the learning rate.
+//! compiling again: the learning rate, the key of what is drawn at random.
 
 use super::{Attributes, Lowering, Operation, Reverse, Sample, Signature};
 use crate::error::Mistake;
@@ -8,11 +8,30 @@ use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Shape, Type};
 
+/// The key of everything that is drawn at random, in two whole numbers.
+pub const RANDOM_KEY: [&str; 2] = ["random key 0", "random key 1"];
+/// The number of the batch that is trained on, for what is drawn at random.
+pub const RANDOM_BATCH: &str = "random batch";
+
 /// See the [module](self).
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Setting {
     /// What the user calls it.
     pub name: &'static str,
+    /// Whether it is a whole number below 2³² rather than a real.
+    pub is_whole: bool,
+}
+
+impl Setting {
+    /// A real.
+    pub fn real(name: &'static str) -> Setting {
+        Setting { name, is_whole: false }
+    }
+
+    /// A whole number.
+    pub fn whole(name: &'static str) -> Setting {
+        Setting { name, is_whole: true }
+    }
 }
 
 impl Operation for Setting {
@@ -24,7 +43,10 @@ impl Operation for Setting {
     }
 
     fn shape(&self, _: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
-        Ok(Type::real(Shape::scalar()))
+        Ok(match self.is_whole {
+            true => Type::index(1usize << 32, Shape::scalar()),
+            false => Type::real(Shape::scalar()),
+        })
     }
 
     #[cfg(feature = "eval")]

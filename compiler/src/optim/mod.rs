@@ -1,16 +1,34 @@
 //! Optimizers, as nodes of the graph: whoever fuses and emits code sees an
 //! update as any other formula, and knows no optimizer by name.
+//!
+//! An optimizer says how one parameter follows from its gradient. What it keeps
+//! from step to step are variables that lie beside the parameters; numbers that
+//! change from step to step without compiling again, the learning rate first of
+//! all, are [`Setting`]s. [`Training`] is an optimizer with all that is not its
+//! own business: which parameters it trains, clipping, accumulation.
 
 pub mod sgd;
+mod training;
+mod update;
 
-use crate::graph::{Graph, NodeId};
+use crate::graph::NodeId;
+#[cfg(doc)]
+use crate::ops::setting::Setting;
+
+pub use training::{Clip, Training};
+pub use update::{Kept, Update};
 
 /// How a parameter follows from its gradient.
 pub trait Optimizer: std::fmt::Debug + Send + Sync {
-    /// The value of one of the [`Setting`](crate::ops::setting::Setting)s that
-    /// its updates read, by name: settings may change between steps without
-    /// compiling again.
-    fn setting(&self, name: &str) -> Option<f32>;
+    /// Its name, PyTorch's.
+    fn name(&self) -> &'static str;
+
+    /// What is wrong with its numbers, if something is.
+    fn check(&self) -> Result<(), WrongNumber>;
+
+    /// The value, at step `step`, counted from 1, of one of the [`Setting`]s
+    /// that its updates read.
+    fn setting(&self, name: &str, step: u64) -> Option<f32>;
 
     /// How far a step goes.
     fn learning_rate(&self) -> f32;
@@ -19,8 +37,35 @@ pub trait Optimizer: std::fmt::Debug + Send + Sync {
     fn set_learning_rate(&mut self, learning_rate: f32);
 
     /// The parameter's next value.
-    fn update(&self, g: &mut Graph, parameter: NodeId, gradient: NodeId) -> NodeId;
+    fn update(&self, u: &mut Update<'_>) -> NodeId;
 }
 
 /// The setting that all optimizers have.
 pub const LEARNING_RATE: &str = "learning rate";
+
+/// A number of an optimizer that it cannot work with.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct WrongNumber {
+    /// Which number.
+    pub name: &'static str,
+    /// What would be accepted.
+    pub expected: &'static str,
+    /// What it is.
+    pub found: f32,
+}
+
+/// Requires a finite number that is not negative.
+fn require_not_negative(name: &'static str, found: f32) -> Result<(), WrongNumber> {
+    match found.is_finite() && found >= 0.0 {
+        true => Ok(()),
+        false => Err(WrongNumber { name, expected: "a finite number that is not negative", found }),
+    }
+}
+
+/// Requires a share: at least 0 and below 1.
+fn require_share(name: &'static str, found: f32) -> Result<(), WrongNumber> {
+    match (0.0..1.0).contains(&found) {
+        true => Ok(()),
+        false => Err(WrongNumber { name, expected: "at least 0 and below 1", found }),
+    }
+}

@@ -1,25 +1,89 @@
-//! Stochastic gradient descent: `w - learning rate · gradient`.
+//! Stochastic gradient descent, with momentum where asked (PyTorch's
+//! `torch.optim.SGD`; B. Polyak 1964, Y. Nesterov 1983):
+//!
+//! ```text
+//! g = gradient + weight decay · w
+//! v = momentum · v + (1 - dampening) · g       at the first step v = g
+//! w = w - learning rate · v                    with Nesterov's: g + momentum · v for v
+//! ```
 
-use super::{LEARNING_RATE, Optimizer};
-use crate::graph::{Graph, NodeId};
-use crate::ops::setting::Setting;
+use super::{LEARNING_RATE, Optimizer, Update, WrongNumber, require_not_negative, require_share};
+use crate::graph::NodeId;
 
 /// See the [module](self).
 #[derive(Clone, Debug)]
 pub struct Sgd {
     learning_rate: f32,
+    momentum: f32,
+    dampening: f32,
+    nesterov: bool,
+    weight_decay: f32,
 }
+
+/// How much of a gradient goes into the momentum: all of the first one.
+const SHARE: &str = "1 - dampening";
 
 impl Sgd {
     /// With a learning rate: how far a step goes along the negative gradient.
     pub fn new(learning_rate: f32) -> Sgd {
-        Sgd { learning_rate }
+        Sgd { learning_rate, momentum: 0.0, dampening: 0.0, nesterov: false, weight_decay: 0.0 }
+    }
+
+    /// How much of the last step goes into the next one, from 0 to below 1; 0
+    /// unless told.
+    pub fn momentum(mut self, momentum: f32) -> Sgd {
+        self.momentum = momentum;
+        self
+    }
+
+    /// How much of a gradient does not go into the momentum, 0 unless told.
+    pub fn dampening(mut self, dampening: f32) -> Sgd {
+        self.dampening = dampening;
+        self
+    }
+
+    /// Nesterov's momentum: the gradient as it will be after the momentum's
+    /// step. Needs a momentum, and no dampening.
+    pub fn nesterov(mut self) -> Sgd {
+        self.nesterov = true;
+        self
+    }
+
+    /// Adds so many times the parameter to its gradient, 0 unless told.
+    pub fn weight_decay(mut self, weight_decay: f32) -> Sgd {
+        self.weight_decay = weight_decay;
+        self
     }
 }
 
 impl Optimizer for Sgd {
-    fn setting(&self, name: &str) -> Option<f32> {
-        (name == LEARNING_RATE).then_some(self.learning_rate)
+    fn name(&self) -> &'static str {
+        "SGD"
+    }
+
+    fn check(&self) -> Result<(), WrongNumber> {
+        require_not_negative(LEARNING_RATE, self.learning_rate)?;
+        require_share("momentum", self.momentum)?;
+        require_not_negative("weight decay", self.weight_decay)?;
+        require_share("dampening", self.dampening)?;
+        let wrong = |name, expected, found| Err(WrongNumber { name, expected, found });
+        match self.nesterov {
+            true if self.momentum == 0.0 => {
+                wrong("momentum", "above 0 for Nesterov's momentum", self.momentum)
+            }
+            true if self.dampening != 0.0 => {
+                wrong("dampening", "0 for Nesterov's momentum", self.dampening)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn setting(&self, name: &str, step: u64) -> Option<f32> {
+        match name {
+            LEARNING_RATE => Some(self.learning_rate),
+            SHARE => Some(if step == 1 { 1.0 } else { 1.0 - self.dampening }),
+            _ => None,
+        }
     }
 
     fn learning_rate(&self) -> f32 {
@@ -30,9 +94,27 @@ impl Optimizer for Sgd {
         self.learning_rate = learning_rate;
     }
 
-    fn update(&self, g: &mut Graph, parameter: NodeId, gradient: NodeId) -> NodeId {
-        let rate = g.apply(Setting { name: LEARNING_RATE }, &[]);
-        let step = g.mul(gradient, rate);
-        g.sub(parameter, step)
+    fn update(&self, u: &mut Update<'_>) -> NodeId {
+        let gradient = u.decayed(self.weight_decay);
+        let mut direction = gradient;
+        if self.momentum != 0.0 {
+            let velocity = u.kept("momentum", 0.0);
+            let before = u.g.scale(velocity.value, self.momentum);
+            let mut share = gradient;
+            if self.dampening != 0.0 {
+                let part = u.setting(SHARE);
+                share = u.g.mul(gradient, part);
+            }
+            let next = u.g.add(before, share);
+            u.keep(velocity, next);
+            direction = next;
+            if self.nesterov {
+                let ahead = u.g.scale(next, self.momentum);
+                direction = u.g.add(gradient, ahead);
+            }
+        }
+        let rate = u.learning_rate();
+        let step = u.g.mul(direction, rate);
+        u.g.sub(u.parameter, step)
     }
 }

@@ -8,8 +8,12 @@ use super::Feeds;
 use crate::error::{Error, Result};
 use crate::network::Feed;
 
-/// The number of examples of some arrays, when they fit the declaration.
+/// The number of examples of some arrays, when they fit the declaration. A
+/// network without inputs has one.
 pub(super) fn batch(declaration: &Declaration, feeds: Feeds<'_, '_>) -> Result<usize> {
+    if declaration.inputs.is_empty() {
+        return Ok(1);
+    }
     let given = || {
         let inputs = declaration.inputs.iter().enumerate();
         inputs.filter_map(|(i, input)| Some((input, feeds.get(i)?)))

@@ -2,41 +2,37 @@
 
 use bilro_compiler::eval::{Real, Value};
 use bilro_compiler::graph::Root;
-use bilro_compiler::network::{Network as Declaration, Purpose};
+use bilro_compiler::network::Network as Declaration;
 use bilro_compiler::ops::Op;
 use ndarray::{ArrayD, ArrayViewD};
 
-use super::{Feeds, Results, setting};
+use super::{Call, Results};
 use crate::interpreter::interpret;
 use crate::network::Feed;
 use crate::parameters::Parameters;
 use crate::settings::Precision;
 
-/// Runs a purpose on arrays that have been checked.
+/// Runs a call.
 pub(super) fn run(
     declaration: &Declaration,
     parameters: &mut Parameters,
-    purpose: &Purpose<'_>,
-    batch: usize,
-    feeds: Feeds<'_, '_>,
+    call: Call<'_, '_, '_>,
     precision: Precision,
 ) -> Results {
     match precision {
-        Precision::F32 => run_in::<f32>(declaration, parameters, purpose, batch, feeds),
-        Precision::F64 => run_in::<f64>(declaration, parameters, purpose, batch, feeds),
+        Precision::F32 => run_in::<f32>(declaration, parameters, call),
+        Precision::F64 => run_in::<f64>(declaration, parameters, call),
     }
 }
 
 fn run_in<T: Real>(
     declaration: &Declaration,
     parameters: &mut Parameters,
-    purpose: &Purpose<'_>,
-    batch: usize,
-    feeds: Feeds<'_, '_>,
+    call: Call<'_, '_, '_>,
 ) -> Results {
-    let graph = declaration.graph_for(purpose, batch);
+    let graph = call.graph(declaration);
     let values = interpret::<T>(&graph, |leaf| match leaf {
-        Op::Input(input) => match feeds.get(input.index) {
+        Op::Input(input) => match call.feeds.get(input.index) {
             Some(Feed::Real(array)) => real(array.view()),
             Some(Feed::Index(array)) => {
                 Value::index(array.shape(), array.iter().copied().collect())
@@ -44,7 +40,13 @@ fn run_in<T: Real>(
             None => unreachable!("whatever a purpose needs has been given"),
         },
         Op::Parameter(parameter) => real(parameters.view(parameter.index)),
-        Op::Setting(op) => Value::real(&[], vec![T::of(setting(purpose, op.name))]),
+        Op::Setting(op) => {
+            let bits = call.progress.setting(call.purpose, op.name);
+            match op.is_whole {
+                true => Value::index(&[], vec![bits]),
+                false => Value::real(&[], vec![T::of(f32::from_bits(bits))]),
+            }
+        }
         op => unreachable!("{} is no leaf", op.name()),
     });
     let mut results = Results::default();
@@ -52,7 +54,9 @@ fn run_in<T: Real>(
         match root {
             Root::Loss => results.loss = value.reals()[0].wide() as f32,
             Root::Metric(_) => results.metrics.push(value.reals()[0].wide() as f32),
-            Root::Output(_) | Root::Gradient(_) => results.arrays.push(narrow(value)),
+            Root::Output(_) | Root::Gradient(_) | Root::InputGradient(_) => {
+                results.arrays.push(narrow(value));
+            }
             Root::Assign(i) => parameters.set(*i, narrow(value).view()),
         }
     }

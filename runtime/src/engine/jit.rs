@@ -2,14 +2,14 @@
 
 use bilro_compiler::codegen::module::Executable;
 use bilro_compiler::graph::Root;
-use bilro_compiler::network::{Network as Declaration, Purpose};
-use bilro_compiler::pipeline::lower_network;
-use bilro_compiler::plan::{Place, Region};
+use bilro_compiler::network::Network as Declaration;
+use bilro_compiler::pipeline::lower_graph;
+use bilro_compiler::plan::{ParameterLayout, Place, Region};
 use bilro_compiler::schedule::Phase;
 use bilro_compiler::tensor::Layout;
 use ndarray::CowArray;
 
-use super::{Feeds, Results, setting};
+use super::{Call, Results};
 use crate::buffer::Buffer;
 use crate::dump;
 use crate::error::Result;
@@ -35,13 +35,16 @@ pub(super) struct Compiled {
 const FEW: usize = 16;
 
 impl Compiled {
-    pub fn new(declaration: &Declaration, purpose: &Purpose<'_>, batch: usize) -> Result<Compiled> {
+    pub fn new(declaration: &Declaration, call: Call<'_, '_, '_>) -> Result<Compiled> {
         let dump = dump::requested()?;
-        let lowered = lower_network(declaration, purpose, batch, &isa()?, false)?;
+        let kept = ParameterLayout::new(&declaration.kept(call.purpose));
+        let lowered = lower_graph(call.graph(declaration), &kept, &isa()?, false)?;
         let executable =
             Executable::new(&lowered.programs, &lowered.plan.places, &lowered.plan.regions, false)?;
         if let Some(dump) = dump {
-            let name = format!("{}-{}-{batch}", declaration.name, purpose.name());
+            let chosen: String = call.choices.iter().map(|c| format!("-{c}")).collect();
+            let (purpose, batch) = (call.purpose.name(), call.batch);
+            let name = format!("{}-{purpose}-{batch}{chosen}", declaration.name);
             dump.write(&name, &lowered)?;
         }
         let roots = lowered.fused.graph.roots().iter().zip(&lowered.fused.roots);
@@ -71,15 +74,14 @@ impl Compiled {
         &mut self,
         arena: &mut Buffer,
         parameters: &mut Buffer,
-        feeds: Feeds<'_, '_>,
-        purpose: &Purpose<'_>,
+        call: Call<'_, '_, '_>,
         threads: usize,
     ) -> Results {
         assert!(arena.len() >= self.arena, "the engine's arena is as large as its largest user");
-        let mut settings = [0f32; FEW];
+        let mut settings = [0u32; FEW];
         assert!(self.settings.len() <= FEW, "no optimizer has so many settings");
         for (slot, name) in settings.iter_mut().zip(&self.settings) {
-            *slot = setting(purpose, name);
+            *slot = call.progress.setting(call.purpose, name);
         }
         // Arrays that do not lie row-major are copied so; others are read where
         // they are.
@@ -97,7 +99,7 @@ impl Compiled {
                 Region::Parameters => parameters.as_mut_slice().as_mut_ptr().cast(),
                 Region::Settings => settings.as_mut_ptr().cast(),
                 Region::Input(i) => {
-                    let feed = feeds.get(*i).expect("whatever a purpose needs is given");
+                    let feed = call.feeds.get(*i).expect("whatever a purpose needs is given");
                     row_major(feed, &mut held)
                 }
             };
@@ -105,9 +107,9 @@ impl Compiled {
         // SAFETY: the table has a pointer for every region in the order that
         // the executable was made with. The arena has at least the planned
         // elements; the parameters' memory follows the same ParameterLayout as
-        // the plan; settings has a float for each setting read; every input has
+        // the plan; settings has a number for each setting read; every input has
         // been checked to have the declared sizes for this batch size, lies
-        // row-major, is only read, and outlives the call (borrowed by `feeds`
+        // row-major, is only read, and outlives the call (borrowed by `call`
         // or owned by `held`). Class indices have been checked to be in range.
         // Arena and parameters are borrowed exclusively.
         // Phases and executable are of the same programs.
@@ -124,7 +126,7 @@ impl Compiled {
             match root {
                 Root::Loss => results.loss = memory[0],
                 Root::Metric(_) => results.metrics.push(memory[0]),
-                Root::Output(_) | Root::Gradient(_) => {
+                Root::Output(_) | Root::Gradient(_) | Root::InputGradient(_) => {
                     results.arrays.push(strided(memory, layout).to_owned());
                 }
                 Root::Assign(_) => {}

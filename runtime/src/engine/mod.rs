@@ -10,6 +10,7 @@
 mod check;
 mod interpreted;
 mod jit;
+mod progress;
 
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ use crate::network::Feed;
 use crate::parameters::Parameters;
 use crate::rng::Generator;
 use crate::settings::Backend;
+use progress::Progress;
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -30,11 +32,13 @@ pub struct Engine {
     pub(crate) parameters: Parameters,
     /// What drew the parameters, for whatever is drawn next.
     pub(crate) generator: Generator,
+    /// How far training has come.
+    progress: Progress,
     backend: Backend,
     threads: usize,
-    /// What for, and for which batch size. They are few: going through them
-    /// takes less time than hashing, of which a small step would notice.
-    compiled: Vec<((Kind, usize), jit::Compiled)>,
+    /// They are few: going through them takes less time than hashing, of which
+    /// a small step would notice.
+    compiled: Vec<(Key, jit::Compiled)>,
     arena: Buffer,
     /// For every input, its place among the feeds of a batch, and among those
     /// of a prediction.
@@ -57,6 +61,14 @@ impl<'a, 'b> Feeds<'a, 'b> {
     }
 }
 
+/// What machine code was made for.
+#[derive(Debug)]
+struct Key {
+    kind: Kind,
+    batch: usize,
+    choices: Vec<usize>,
+}
+
 /// A purpose without its optimizer: an engine has at most one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {
@@ -64,6 +76,8 @@ enum Kind {
     Evaluate,
     Gradients,
     Step,
+    AccumulateFirst,
+    Accumulate,
 }
 
 impl From<&Purpose<'_>> for Kind {
@@ -73,6 +87,8 @@ impl From<&Purpose<'_>> for Kind {
             Purpose::Evaluate => Kind::Evaluate,
             Purpose::Gradients => Kind::Gradients,
             Purpose::Step(_) => Kind::Step,
+            Purpose::Accumulate { first: true, .. } => Kind::AccumulateFirst,
+            Purpose::Accumulate { first: false, .. } => Kind::Accumulate,
         }
     }
 }
@@ -84,7 +100,8 @@ pub struct Results {
     pub loss: f32,
     /// Metrics, in declared order.
     pub metrics: Vec<f32>,
-    /// Outputs in declared order, or gradients in the order of parameters.
+    /// Outputs in declared order, or gradients: in the order of parameters,
+    /// those that are trained, then in the order of inputs, those that ask.
     pub arrays: Vec<ArrayD<f32>>,
 }
 
@@ -109,6 +126,7 @@ impl Engine {
             in_input: inputs.map(in_input).collect(),
             parameters: Parameters::new(&declaration, &mut generator),
             generator,
+            progress: Progress::new(seed),
             declaration: Arc::new(declaration),
             backend,
             threads,
@@ -125,30 +143,45 @@ impl Engine {
     /// [`Error::Shape`](crate::Error::Shape) and its neighbours for arrays that
     /// do not fit; then nothing has changed.
     pub fn run(&mut self, purpose: &Purpose<'_>, feeds: &[Feed<'_>]) -> Result<Results> {
+        self.run_with(purpose, feeds, &[])
+    }
+
+    /// The same with the places of what is chosen, for each choice of the
+    /// network; the first alternatives where there are none.
+    ///
+    /// # Errors
+    /// As [`Engine::run`].
+    pub fn run_with(
+        &mut self,
+        purpose: &Purpose<'_>,
+        feeds: &[Feed<'_>],
+        choices: &[usize],
+    ) -> Result<Results> {
+        let Engine { declaration, parameters, progress, compiled, arena, .. } = self;
         let places = match purpose {
             Purpose::Predict => &self.in_input,
             _ => &self.in_batch,
         };
         let feeds = Feeds { feeds, places };
-        let batch = check::batch(&self.declaration, feeds)?;
-        if let Some(precision) = self.backend.interpreted() {
-            let (declaration, parameters) = (&self.declaration, &mut self.parameters);
-            return Ok(interpreted::run(declaration, parameters, purpose, batch, feeds, precision));
+        let batch = check::batch(declaration, feeds)?;
+        if let Purpose::Step(training) | Purpose::Accumulate { training, .. } = purpose
+            && !progress.keeps
+        {
+            // Room for what training keeps beside the parameters.
+            let declared = &declaration.parameters;
+            parameters.append(&training.kept(declared), declared.len());
+            progress.keeps = true;
         }
-        let key = (Kind::from(purpose), batch);
-        let place = match self.compiled.iter().position(|(known, _)| *known == key) {
-            Some(place) => place,
+        let call = Call { purpose, batch, choices, progress: *progress, feeds };
+        let results = match self.backend.interpreted() {
+            Some(precision) => interpreted::run(declaration, parameters, call, precision),
             None => {
-                let compiled = jit::Compiled::new(&self.declaration, purpose, batch)?;
-                if compiled.arena() > self.arena.len() {
-                    self.arena = Buffer::new(compiled.arena());
-                }
-                self.compiled.push((key, compiled));
-                self.compiled.len() - 1
+                let code = code_for(compiled, arena, declaration, call)?;
+                code.run(arena, &mut parameters.memory, call, self.threads)
             }
         };
-        let (_, compiled) = &mut self.compiled[place];
-        Ok(compiled.run(&mut self.arena, &mut self.parameters.memory, feeds, purpose, self.threads))
+        progress.advance(purpose);
+        Ok(results)
     }
 
     /// A view of a parameter, by its place in the declaration.
@@ -176,10 +209,19 @@ impl Engine {
         &self.declaration
     }
 
-    /// Forgets code for steps. Steps are compiled with the optimizer of the
-    /// first, so this comes before a step with another one.
+    /// Forgets code for steps, and what an optimizer has kept. Steps are
+    /// compiled with the training of the first, so this comes before a step
+    /// with another one.
     pub fn forget_steps(&mut self) {
-        self.compiled.retain(|((kind, _), _)| *kind != Kind::Step);
+        let is_step = |kind| matches!(kind, Kind::Step | Kind::AccumulateFirst | Kind::Accumulate);
+        self.compiled.retain(|(key, _)| !is_step(key.kind));
+        self.parameters.append(&[], self.declaration.parameters.len());
+        self.progress.forget_steps();
+    }
+
+    /// How many updates of the parameters have been made.
+    pub fn updates(&self) -> u64 {
+        self.progress.updates
     }
 
     /// The backend that serves this engine.
@@ -188,10 +230,42 @@ impl Engine {
     }
 }
 
-/// The value of an optimizer's setting.
-fn setting(purpose: &Purpose<'_>, name: &str) -> f32 {
-    match purpose {
-        Purpose::Step(optimizer) => optimizer.setting(name).unwrap_or(f32::NAN),
-        _ => f32::NAN,
+/// The machine code for a call, which is made at first use.
+fn code_for<'c>(
+    compiled: &'c mut Vec<(Key, jit::Compiled)>,
+    arena: &mut Buffer,
+    declaration: &Declaration,
+    call: Call<'_, '_, '_>,
+) -> Result<&'c mut jit::Compiled> {
+    let kind = Kind::from(call.purpose);
+    let (batch, choices) = (call.batch, call.choices);
+    let is_it = |key: &Key| key.kind == kind && key.batch == batch && key.choices == choices;
+    let place = match compiled.iter().position(|(key, _)| is_it(key)) {
+        Some(place) => place,
+        None => {
+            let code = jit::Compiled::new(declaration, call)?;
+            if code.arena() > arena.len() {
+                *arena = Buffer::new(code.arena());
+            }
+            compiled.push((Key { kind, batch, choices: choices.to_vec() }, code));
+            compiled.len() - 1
+        }
+    };
+    Ok(&mut compiled[place].1)
+}
+
+/// One call of the engine, checked.
+#[derive(Clone, Copy)]
+struct Call<'a, 'b, 'p> {
+    purpose: &'a Purpose<'p>,
+    batch: usize,
+    choices: &'a [usize],
+    progress: Progress,
+    feeds: Feeds<'a, 'b>,
+}
+
+impl Call<'_, '_, '_> {
+    fn graph(&self, declaration: &Declaration) -> bilro_compiler::graph::Graph {
+        declaration.graph_of(self.purpose, self.batch, self.choices)
     }
 }

@@ -1,0 +1,78 @@
+//! One of several values of one type, by a choice that is made before anything
+//! is compiled: whether the network trains, or what the user has chosen for a
+//! call. Graphs for a purpose have none of it: [`Network::graph_for`] puts the
+//! chosen value in its place.
+//!
+//! [`Network::graph_for`]: crate::network::Network::graph_for
+
+use super::{Attributes, Lowering, Operation, Reverse, Sample, Signature};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::{Evaluation, Real, Value};
+use crate::graph::{Graph, NodeId};
+use crate::shape::{Argument, Facts, Type};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Choose {
+    /// Who chooses.
+    pub by: Choice,
+}
+
+/// Who chooses.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Choice {
+    /// The purpose: the first value to train, the second one otherwise.
+    Training,
+    /// The user, by the place among the network's choices.
+    Declared(usize),
+}
+
+impl Operation for Choose {
+    const NAME: &'static str = "choose";
+    const CALL: Option<Signature> = None;
+
+    fn from_call(_: &Attributes) -> Result<Choose, Mistake> {
+        Err(super::internal(Self::NAME))
+    }
+
+    fn shape(&self, x: &[Argument<'_>], facts: &mut Facts) -> Result<Type, Mistake> {
+        let first = x[0];
+        let mut ty = first.ty.clone();
+        for (i, other) in x.iter().enumerate().skip(1) {
+            let mistake = || {
+                let message = format!(
+                    "what is chosen from is of one shape, but `{}` has {} and `{}` has {}",
+                    first.name, first.ty, other.name, other.ty
+                );
+                Mistake::operand(i, message)
+            };
+            let (a, b) = (&first.ty.shape.dims, &other.ty.shape.dims);
+            if a.len() != b.len() || first.ty.is_real() != other.ty.is_real() {
+                return Err(mistake());
+            }
+            for (a, b) in a.iter().zip(b) {
+                facts.same(a, b, mistake)?;
+            }
+            ty.shape.batched |= other.ty.shape.batched;
+        }
+        Ok(ty)
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, _: &[&Value<T>], _: &Evaluation<'_>) -> Value<T> {
+        unreachable!("what is chosen stands in its place")
+    }
+
+    fn gradient(&self, _: &mut Graph, _: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        unreachable!("what is chosen stands in its place")
+    }
+
+    fn lower(&self) -> Lowering<'_> {
+        Lowering::View
+    }
+
+    fn samples(_: usize) -> Vec<Sample> {
+        Vec::new()
+    }
+}

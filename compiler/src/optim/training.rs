@@ -1,0 +1,181 @@
+//! An optimizer with all that is not its own business: which parameters it
+//! trains and how fast, clipping, and how many batches an update is made from.
+
+use super::{Optimizer, Update};
+use crate::graph::{Graph, NodeId, Root};
+use crate::network::{Init, Parameter};
+use crate::ops;
+
+/// See the [module](self).
+#[derive(Debug)]
+pub struct Training {
+    /// How a parameter follows from its gradient.
+    pub optimizer: Box<dyn Optimizer>,
+    /// How large gradients are made smaller.
+    pub clip: Option<Clip>,
+    /// For each of the network's parameters, its learning rate as a factor of
+    /// the optimizer's; `None` where it stays as it is. What is not there has
+    /// the factor 1.
+    pub rates: Vec<Option<f32>>,
+    /// From how many batches an update is made: their gradients' mean. At
+    /// least 1.
+    pub accumulate: usize,
+}
+
+/// How large gradients are made smaller, before the optimizer sees them.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Clip {
+    /// Every element into `-x..=x`.
+    Value(f32),
+    /// All of them together by one factor, so that the Euclidean norm of all
+    /// gradients is at most this.
+    Norm(f32),
+}
+
+impl<O: Optimizer + 'static> From<O> for Training {
+    fn from(optimizer: O) -> Training {
+        Training::new(Box::new(optimizer))
+    }
+}
+
+impl Training {
+    /// All parameters at the optimizer's learning rate, without clipping, an
+    /// update for each batch.
+    pub fn new(optimizer: Box<dyn Optimizer>) -> Training {
+        Training { optimizer, clip: None, rates: Vec::new(), accumulate: 1 }
+    }
+
+    /// The learning rate of one of the network's parameters, as a factor of the
+    /// optimizer's; `None` where it is not trained.
+    pub fn rate(&self, index: usize, parameter: &Parameter) -> Option<f32> {
+        let rate = self.rates.get(index).copied().unwrap_or(Some(1.0));
+        rate.filter(|_| parameter.is_trained)
+    }
+
+    /// What is kept from step to step beside the network's parameters, in the
+    /// order of its places, which come after theirs.
+    pub fn kept(&self, parameters: &[Parameter]) -> Vec<Parameter> {
+        // What is kept depends on parameters' shapes only.
+        let mut g = Graph::new(1);
+        let trained = self.trained(parameters);
+        let leaves: Vec<NodeId> =
+            trained.iter().map(|i| leaf(&mut g, *i, &parameters[*i])).collect();
+        self.step(&mut g, parameters, &leaves, &leaves)
+    }
+
+    /// The places of the parameters that are trained.
+    pub fn trained(&self, parameters: &[Parameter]) -> Vec<usize> {
+        let places = 0..parameters.len();
+        places.filter(|i| self.rate(*i, &parameters[*i]).is_some()).collect()
+    }
+
+    /// Adds the update of every trained parameter, given in order with its
+    /// gradient of one batch. Returns what is kept.
+    pub(crate) fn step(
+        &self,
+        g: &mut Graph,
+        parameters: &[Parameter],
+        trained: &[NodeId],
+        gradients: &[NodeId],
+    ) -> Vec<Parameter> {
+        let first = parameters.len();
+        let places = self.trained(parameters);
+        let mut kept = Vec::new();
+        let mut gradients = gradients.to_vec();
+        if self.accumulate > 1 {
+            kept = self.sums(parameters);
+            for (i, gradient) in gradients.iter_mut().enumerate() {
+                let sum = leaf(g, first + i, &kept[i]);
+                let share = g.scale(*gradient, 1.0 / self.accumulate as f32);
+                *gradient = g.add(sum, share);
+            }
+        }
+        self.clip(g, &mut gradients);
+        for ((place, parameter), gradient) in places.into_iter().zip(trained).zip(gradients) {
+            let declared = &parameters[place];
+            let mut update = Update {
+                g,
+                parameter: *parameter,
+                gradient,
+                rate: self.rate(place, declared).unwrap_or(0.0),
+                name: &declared.name,
+                kept: &mut kept,
+                first,
+            };
+            let next = self.optimizer.update(&mut update);
+            g.add_root(Root::Assign(place), next);
+        }
+        kept
+    }
+
+    /// Adds what a batch does that is not the last of an update's: its
+    /// gradients are added up, after those of the batches before it unless it
+    /// is the `first`.
+    pub(crate) fn accumulate(
+        &self,
+        g: &mut Graph,
+        parameters: &[Parameter],
+        gradients: &[NodeId],
+        first: bool,
+    ) {
+        let sums = self.sums(parameters);
+        for (i, gradient) in gradients.iter().enumerate() {
+            let share = g.scale(*gradient, 1.0 / self.accumulate as f32);
+            let place = parameters.len() + i;
+            let next = match first {
+                true => share,
+                false => {
+                    let sum = leaf(g, place, &sums[i]);
+                    g.add(sum, share)
+                }
+            };
+            g.add_root(Root::Assign(place), next);
+        }
+    }
+
+    /// The sums of gradients: the first of what is kept.
+    fn sums(&self, parameters: &[Parameter]) -> Vec<Parameter> {
+        let sum = |place: usize| Parameter {
+            name: format!("{}/gradient", parameters[place].name),
+            shape: parameters[place].shape.clone(),
+            init: Init::Full(0.0),
+            is_trained: false,
+        };
+        self.trained(parameters).into_iter().map(sum).collect()
+    }
+
+    fn clip(&self, g: &mut Graph, gradients: &mut [NodeId]) {
+        match self.clip {
+            None => {}
+            Some(Clip::Value(limit)) => {
+                let (high, low) = (g.constant(limit), g.constant(-limit));
+                for gradient in gradients {
+                    let below = g.minimum(*gradient, high);
+                    *gradient = g.maximum(below, low);
+                }
+            }
+            // As PyTorch's `clip_grad_norm_`, down to its 1e-6.
+            Some(Clip::Norm(limit)) => {
+                let mut total = g.constant(0.0);
+                for gradient in &*gradients {
+                    let square = g.square(*gradient);
+                    let sum = g.sum_all(square);
+                    total = g.add(total, sum);
+                }
+                let norm = g.sqrt(total);
+                let (tiny, limit, one) = (g.constant(1e-6), g.constant(limit), g.constant(1.0));
+                let norm = g.add(norm, tiny);
+                let factor = g.div(limit, norm);
+                let factor = g.minimum(factor, one);
+                for gradient in gradients {
+                    *gradient = g.mul(*gradient, factor);
+                }
+            }
+        }
+    }
+}
+
+fn leaf(g: &mut Graph, index: usize, parameter: &Parameter) -> NodeId {
+    let shape = parameter.shape.clone();
+    g.apply(ops::parameter::Parameter { index, shape }, &[])
+}

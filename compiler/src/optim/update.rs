@@ -1,0 +1,86 @@
+//! One parameter's update on its way into the graph.
+
+use super::LEARNING_RATE;
+use crate::graph::{Graph, NodeId, Root};
+use crate::network::{Init, Parameter};
+use crate::ops;
+use crate::ops::setting::Setting;
+use crate::shape::Shape;
+
+/// What an optimizer builds a parameter's next value from.
+#[derive(Debug)]
+pub struct Update<'g> {
+    /// The graph that the nodes go to.
+    pub g: &'g mut Graph,
+    /// The parameter as it is.
+    pub parameter: NodeId,
+    /// The gradient of the loss with respect to it.
+    pub gradient: NodeId,
+    /// The parameter's learning rate, as a factor of the optimizer's.
+    pub(super) rate: f32,
+    /// The parameter's name.
+    pub(super) name: &'g str,
+    /// What is kept so far, of this and other parameters.
+    pub(super) kept: &'g mut Vec<Parameter>,
+    /// The place of the first that is kept, after all parameters.
+    pub(super) first: usize,
+}
+
+impl Update<'_> {
+    /// A number that is given with every step; see
+    /// [`Optimizer::setting`](super::Optimizer::setting).
+    pub fn setting(&mut self, name: &'static str) -> NodeId {
+        self.g.apply(Setting::real(name), &[])
+    }
+
+    /// How far this parameter's step goes.
+    pub fn learning_rate(&mut self) -> NodeId {
+        let rate = self.setting(LEARNING_RATE);
+        self.g.scale(rate, self.rate)
+    }
+
+    /// The gradient with so many times the parameter added: weight decay as a
+    /// term of the loss.
+    pub fn decayed(&mut self, weight_decay: f32) -> NodeId {
+        if weight_decay == 0.0 {
+            return self.gradient;
+        }
+        let decay = self.g.scale(self.parameter, weight_decay);
+        self.g.add(self.gradient, decay)
+    }
+
+    /// What is kept for every element of the parameter under a name, `start`
+    /// before the first step. To be given its next value by [`Self::keep`].
+    pub fn kept(&mut self, name: &str, start: f32) -> Kept {
+        let shape = self.g.shape(self.parameter).clone();
+        self.kept_of(name, shape, start)
+    }
+
+    /// The same for a single number.
+    pub fn kept_number(&mut self, name: &str, start: f32) -> Kept {
+        self.kept_of(name, Shape::scalar(), start)
+    }
+
+    fn kept_of(&mut self, name: &str, shape: Shape, start: f32) -> Kept {
+        let index = self.first + self.kept.len();
+        let value = self.g.apply(ops::parameter::Parameter { index, shape: shape.clone() }, &[]);
+        let name = format!("{}/{name}", self.name);
+        self.g.name(value, &name);
+        let init = Init::Full(f64::from(start));
+        self.kept.push(Parameter { name, shape, init, is_trained: false });
+        Kept { index, value }
+    }
+
+    /// The next value of what is kept.
+    pub fn keep(&mut self, kept: Kept, next: NodeId) {
+        self.g.add_root(Root::Assign(kept.index), next);
+    }
+}
+
+/// What is kept from step to step.
+#[derive(Clone, Copy, Debug)]
+pub struct Kept {
+    index: usize,
+    /// Its value before the step.
+    pub value: NodeId,
+}

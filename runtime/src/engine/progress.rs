@@ -1,0 +1,65 @@
+//! How far training has come: what the numbers follow from that change from
+//! step to step.
+
+use bilro_compiler::network::Purpose;
+use bilro_compiler::ops::setting::{RANDOM_BATCH, RANDOM_KEY};
+
+/// See the [module](self).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Progress {
+    /// What everything that is drawn at random follows from.
+    key: [u32; 2],
+    /// Batches trained on. What is drawn at random for a batch follows from its
+    /// number, so that it is the same on any number of threads.
+    batches: u64,
+    /// Updates made.
+    pub updates: u64,
+    /// Whether there is room for what an optimizer keeps.
+    pub keeps: bool,
+}
+
+impl Progress {
+    /// Nothing yet.
+    pub fn new(seed: u64) -> Progress {
+        let key = scrambled(seed);
+        Progress { key: [key as u32, (key >> 32) as u32], batches: 0, updates: 0, keeps: false }
+    }
+
+    /// A call has been made.
+    pub fn advance(&mut self, purpose: &Purpose<'_>) {
+        self.batches += u64::from(purpose.overwrites());
+        self.updates += u64::from(matches!(purpose, Purpose::Step(_)));
+    }
+
+    /// Another optimizer begins.
+    pub fn forget_steps(&mut self) {
+        self.updates = 0;
+        self.keeps = false;
+    }
+
+    /// The bits of a setting for the next call.
+    pub fn setting(&self, purpose: &Purpose<'_>, name: &str) -> u32 {
+        match name {
+            RANDOM_BATCH => self.batches as u32,
+            name if name == RANDOM_KEY[0] => self.key[0],
+            // Batches are more than one number can count.
+            name if name == RANDOM_KEY[1] => self.key[1] ^ (self.batches >> 32) as u32,
+            name => match purpose {
+                Purpose::Step(training) | Purpose::Accumulate { training, .. } => {
+                    let value = training.optimizer.setting(name, self.updates + 1);
+                    value.unwrap_or(f32::NAN).to_bits()
+                }
+                _ => f32::NAN.to_bits(),
+            },
+        }
+    }
+}
+
+/// Seeds that differ in one bit give keys that differ in half of them: the
+/// output function of SplitMix64 (G. Steele, D. Lea, C. Flood 2014).
+fn scrambled(seed: u64) -> u64 {
+    let mut z = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
