@@ -33,7 +33,6 @@ const NOT_YET: &[&str] = &[
     "huber_loss",
     "kl_div",
     "l1_loss",
-    "layer_norm",
     "leaky_relu",
     "logsigmoid",
     "mish",
@@ -137,8 +136,8 @@ impl Golden {
 
     /// Whether an input has the batch in this form; weights do not.
     fn is_batched(&self, input: usize, form: Form) -> bool {
-        let is_weight =
-            input > 0 && ["matmul", "linear", "add_broadcast"].contains(&self.op.as_str());
+        let is_weight = input > 0
+            && ["matmul", "linear", "add_broadcast", "layer_norm"].contains(&self.op.as_str());
         form == Form::Batched && !is_weight
     }
 

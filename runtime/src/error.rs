@@ -29,6 +29,17 @@ pub enum Error {
         /// How many examples that one has.
         expected: usize,
     },
+    /// A batch has too few examples to train on.
+    #[error(
+        "the batch has {found} examples, but the variance of features over a batch needs at least {expected}: \
+         leave out the last batch of an epoch where it is so small (`drop_last`)"
+    )]
+    SmallBatch {
+        /// How many are needed.
+        expected: usize,
+        /// How many there are.
+        found: usize,
+    },
     /// An input that is needed has not been given.
     #[error("`{name}` is needed, but was not given")]
     MissingInput {

@@ -122,7 +122,7 @@ impl Writer {
                     let operands = operands.iter().map(|x| registers[x.0 as usize]).collect();
                     body.push(apply(to, *scalar, operands));
                 }
-                Term::Position | Term::Reduced(_) => unreachable!(),
+                Term::Position | Term::Element(_) | Term::Reduced(_) => unreachable!(),
             }
         }
         registers[root.0 as usize]

@@ -55,7 +55,9 @@ fn materialize_anew(g: &mut Graph, id: NodeId) -> NodeId {
 
 /// Whether a node is computed by a kernel.
 pub(super) fn is_computed(g: &Graph, id: NodeId) -> bool {
-    !is_view(g, id) && !matches!(g.op(id).lower(), Lowering::Leaf | Lowering::Constant(_))
+    let lowering = g.op(id).lower();
+    !is_view(g, id)
+        && !matches!(lowering, Lowering::Leaf | Lowering::Constant(_) | Lowering::Positions)
 }
 
 /// Whether a node may lie in memory otherwise than densely, whatever its users
@@ -140,8 +142,8 @@ const WIDE: usize = 16;
 /// Whether strides reach a node's elements in the memory of its base.
 fn has_memory(g: &Graph, id: NodeId) -> bool {
     let base = base(g, id);
-    let constant = matches!(g.op(base).lower(), Lowering::Constant(_));
-    !constant && strides(g, id, &dense_strides(&g.sizes(base))).is_some()
+    let nowhere = matches!(g.op(base).lower(), Lowering::Constant(_) | Lowering::Positions);
+    !nowhere && strides(g, id, &dense_strides(&g.sizes(base))).is_some()
 }
 
 fn last_stride(g: &Graph, id: NodeId, axis: usize) -> usize {

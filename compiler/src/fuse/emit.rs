@@ -14,7 +14,7 @@ use crate::ops::materialize::Materialize;
 use crate::ops::reduce::Reduction;
 use crate::ops::{Lowering, Op};
 use crate::simplify::constant_value;
-use crate::tensor::{Home, Layout, Tensor};
+use crate::tensor::{Home, Layout, Tensor, dense_strides};
 
 pub(super) fn emit(graph: Graph, groups: Vec<Group>) -> Fused {
     let tensors = Tensors::new(&graph, &groups);
@@ -49,8 +49,9 @@ impl Tensors {
                     let value = base(g, operand);
                     let inside = group_of.get(&value) == Some(&i);
                     let factor = matches!(g.op(*n).lower(), Lowering::Contraction(_));
-                    let constant = constant_value(g, value).is_some();
-                    if (!inside || factor) && !constant {
+                    let nowhere = constant_value(g, value).is_some()
+                        || matches!(g.op(value).lower(), Lowering::Positions);
+                    if (!inside || factor) && !nowhere {
                         wanted.push(value);
                         let padded = Layout::padded(&g.sizes(value)).strides;
                         if strides(g, operand, &padded).is_none() {
@@ -103,6 +104,7 @@ struct Emission<'a> {
     group: &'a Group,
     formulas: Expressions,
     loads: Vec<Access>,
+    elements: Vec<Vec<usize>>,
     known: FxHashMap<NodeId, Expr>,
     /// Reductions in the order of their numbers, with their stage.
     reductions: Vec<(usize, Reduction, Expr)>,
@@ -120,6 +122,7 @@ impl<'a> Emission<'a> {
             group,
             formulas: Expressions::default(),
             loads: Vec::new(),
+            elements: Vec::new(),
             known: FxHashMap::default(),
             reductions: Vec::new(),
             stages: Vec::new(),
@@ -167,6 +170,7 @@ impl<'a> Emission<'a> {
             nodes: self.group.nodes.clone(),
             overwritten: overwritten(&self.tensors.list, &self.loads, &body),
             loads: self.loads,
+            elements: self.elements,
             formulas: self.formulas,
             body,
         };
@@ -275,6 +279,9 @@ impl<'a> Emission<'a> {
         if self.group.nodes.contains(&value) {
             return self.value(value);
         }
+        if matches!(self.g.op(value).lower(), Lowering::Positions) {
+            return self.element(operand, value, level);
+        }
         let kind = if self.g.ty(operand).is_real() { Kind::Float } else { Kind::Int };
         let access = self.access(self.tensors.of[&value], operand, level, kind);
         let known = self.loads.iter().position(|l| *l == access);
@@ -285,10 +292,30 @@ impl<'a> Emission<'a> {
         self.formulas.push(Term::Load(number, kind))
     }
 
+    /// The number of an element, as `value` counts them.
+    fn element(&mut self, operand: NodeId, value: NodeId, level: Level) -> Expr {
+        let steps = self.steps(operand, &dense_strides(&self.g.sizes(value)), level);
+        let known = self.elements.iter().position(|e| *e == steps);
+        let number = known.unwrap_or_else(|| {
+            self.elements.push(steps);
+            self.elements.len() - 1
+        });
+        self.formulas.push(Term::Element(number))
+    }
+
     /// How the kernel reaches a node's elements in a tensor.
     fn access(&self, tensor: usize, node: NodeId, level: Level, kind: Kind) -> Access {
         let layout = &self.tensors.list[tensor].layout;
-        let mut steps = real_strides(self.g, node, &layout.strides)
+        let steps = self.steps(node, &layout.strides, level);
+        let mut access = Access { tensor, steps, kind, slack: 0 };
+        access.slack = self.slack(&access, layout);
+        access
+    }
+
+    /// How far each of the kernel's axes moves a node's elements, where its base
+    /// has these strides.
+    fn steps(&self, node: NodeId, strides: &[usize], level: Level) -> Vec<usize> {
+        let mut steps = real_strides(self.g, node, strides)
             .expect("tensors lie so that their users reach them");
         match (&self.group.space, level) {
             (Space::Rows(sizes), Level::Full) if sizes.is_empty() => steps.push(0),
@@ -308,9 +335,7 @@ impl<'a> Emission<'a> {
                     self.axes.iter().map(|axis| steps.get(*axis).copied().unwrap_or(0)).collect();
             }
         }
-        let mut access = Access { tensor, steps, kind, slack: 0 };
-        access.slack = self.slack(&access, layout);
-        access
+        steps
     }
 
     /// Padding behind the kernel's last vector axis, where that is the tensor's.
@@ -458,39 +483,39 @@ impl Kernel {
     /// Makes one axis of two wherever all accesses allow it: loops get longer
     /// and fewer.
     fn collapse(&mut self) {
+        let loads = self.loads.iter_mut().map(|load| &mut load.steps);
+        let mut all: Vec<&mut Vec<usize>> = loads.chain(&mut self.elements).collect();
         match &mut self.body {
             Body::Rows(rows) => {
-                let mut accesses: Vec<&mut Access> = self.loads.iter_mut().collect();
-                accesses.extend(rows.stores.iter_mut().map(|s| &mut s.to));
+                all.extend(rows.stores.iter_mut().map(|s| &mut s.to.steps));
                 let uses_position = self.formulas.iter().any(|(_, t)| *t == Term::Position);
                 if rows.stages.is_empty() && !uses_position {
                     while let Some(size) = rows.outer.last().copied() {
                         let axis = rows.outer.len() - 1;
-                        if !merges(&accesses, axis, rows.inner) {
+                        if !merges(&all, axis, rows.inner) {
                             break;
                         }
-                        merge(&mut accesses, axis);
+                        merge(&mut all, axis);
                         rows.outer.pop();
                         rows.inner *= size;
                     }
                 }
-                collapse_outer(&mut accesses, &mut rows.outer);
+                collapse_outer(&mut all, &mut rows.outer);
             }
             Body::Columns(_) => {}
             Body::Product(p) => {
-                let mut accesses: Vec<&mut Access> = self.loads.iter_mut().collect();
-                accesses.extend(p.stores.iter_mut().map(|s| &mut s.to));
-                accesses.extend([&mut p.a, &mut p.b]);
+                all.extend(p.stores.iter_mut().map(|s| &mut s.to.steps));
+                all.extend([&mut p.a.steps, &mut p.b.steps]);
                 while let Some(size) = p.outer.last().copied() {
                     let axis = p.outer.len() - 1;
-                    if !merges(&accesses, axis, p.rows) {
+                    if !merges(&all, axis, p.rows) {
                         break;
                     }
-                    merge(&mut accesses, axis);
+                    merge(&mut all, axis);
                     p.outer.pop();
                     p.rows *= size;
                 }
-                collapse_outer(&mut accesses, &mut p.outer);
+                collapse_outer(&mut all, &mut p.outer);
                 let first = p.outer.len() + 2;
                 let mut factors = [&mut p.a, &mut p.b];
                 let mut i = 0;
@@ -513,21 +538,21 @@ impl Kernel {
     }
 }
 
-/// Whether axis `axis` continues the next one, of size `size`, in all accesses.
-fn merges(accesses: &[&mut Access], axis: usize, size: usize) -> bool {
-    accesses.iter().all(|a| a.steps[axis] == a.steps[axis + 1] * size)
+/// Whether axis `axis` continues the next one, of size `size`, for all steps.
+fn merges(all: &[&mut Vec<usize>], axis: usize, size: usize) -> bool {
+    all.iter().all(|steps| steps[axis] == steps[axis + 1] * size)
 }
 
-fn merge(accesses: &mut [&mut Access], axis: usize) {
-    for access in accesses {
-        access.steps.remove(axis);
+fn merge(all: &mut [&mut Vec<usize>], axis: usize) {
+    for steps in all {
+        steps.remove(axis);
     }
 }
 
-fn collapse_outer(accesses: &mut [&mut Access], outer: &mut Vec<usize>) {
+fn collapse_outer(all: &mut [&mut Vec<usize>], outer: &mut Vec<usize>) {
     for axis in (0..outer.len().saturating_sub(1)).rev() {
-        if merges(accesses, axis, outer[axis + 1]) {
-            merge(accesses, axis);
+        if merges(all, axis, outer[axis + 1]) {
+            merge(all, axis);
             let size = outer.remove(axis);
             outer[axis] *= size;
         }

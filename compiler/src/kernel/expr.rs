@@ -23,6 +23,8 @@ pub enum Term {
     Load(usize, Kind),
     /// Where the element lies on the kernel's last axis.
     Position,
+    /// The number of an element, as one of the kernel's `elements` counts.
+    Element(usize),
     /// The result of one of the kernel's reductions, or of its sum of products.
     Reduced(usize),
     /// An operation.
@@ -69,7 +71,7 @@ impl Expressions {
     pub fn kind(&self, e: Expr) -> Kind {
         match self.term(e) {
             Term::Float(_) | Term::Reduced(_) => Kind::Float,
-            Term::Int(_) | Term::Position => Kind::Int,
+            Term::Int(_) | Term::Position | Term::Element(_) => Kind::Int,
             Term::Load(_, kind) => *kind,
             Term::Apply(scalar, _) => scalar.result(),
         }
@@ -166,6 +168,8 @@ impl Expressions {
         and(a, b) => Scalar::And;
         /// `a | b`, bit by bit.
         or(a, b) => Scalar::Or;
+        /// `a ^ b`, bit by bit.
+        xor(a, b) => Scalar::Xor;
         /// The nearest float.
         to_float(a) => Scalar::ToFloat;
         /// A float's bits.
@@ -182,6 +186,17 @@ impl Expressions {
     /// `a >> by`, keeping the sign.
     pub fn shift_right(&mut self, a: Expr, by: u8) -> Expr {
         self.apply(Scalar::ShiftRight(by), &[a])
+    }
+
+    /// `a >> by`, of the bits, with zeros coming in.
+    pub fn shift_bits_right(&mut self, a: Expr, by: u8) -> Expr {
+        self.apply(Scalar::ShiftBitsRight(by), &[a])
+    }
+
+    /// The bits moved to the left, those that leave coming in at the right.
+    pub fn rotate_left(&mut self, a: Expr, by: u8) -> Expr {
+        let (left, right) = (self.shift_left(a, by), self.shift_bits_right(a, 32 - by));
+        self.or(left, right)
     }
 
     /// 1 where the mask is true, else 0.

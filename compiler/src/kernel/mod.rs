@@ -29,6 +29,11 @@ pub struct Kernel {
     pub nodes: Vec<NodeId>,
     /// What it loads, by the number in [`Term::Load`](expr::Term::Load).
     pub loads: Vec<Access>,
+    /// How it counts elements, by the number in [`Term::Element`]: for each axis,
+    /// from one step to the next.
+    ///
+    /// [`Term::Element`]: expr::Term::Element
+    pub elements: Vec<Vec<usize>>,
     /// Tensors among those it reads whose memory it overwrites: parameters that
     /// it updates.
     pub overwritten: Vec<usize>,

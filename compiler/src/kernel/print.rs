@@ -71,6 +71,7 @@ impl fmt::Display for Formula<'_> {
             Term::Int(n) => n.fmt(f),
             Term::Load(i, _) => write!(f, "x{i}"),
             Term::Position => f.write_str("position"),
+            Term::Element(i) => write!(f, "element{i}"),
             Term::Reduced(i) => write!(f, "s{i}"),
             Term::Apply(..) if self.2 == 0 => f.write_str("…"),
             Term::Apply(scalar, x) => {

@@ -135,7 +135,8 @@ pub enum Instruction {
         /// Whether into the nearest cache, or the one behind it.
         near: bool,
     },
-    /// Whole numbers: lane `i` holds `offset + Σ counter · step + i · stride`.
+    /// Whole numbers: lane `i` holds `offset + Σ counter · step + i · stride`,
+    /// wrapping.
     Position {
         /// Written.
         to: Register,
@@ -143,7 +144,7 @@ pub enum Instruction {
         offset: usize,
         /// More for every iteration of some loops.
         steps: Vec<(Counter, usize)>,
-        /// From lane to lane: 0 or 1.
+        /// From lane to lane.
         stride: usize,
     },
     /// An operation on each lane.

@@ -55,10 +55,14 @@ pub enum Scalar {
     And,
     /// `a | b`, bit by bit.
     Or,
+    /// `a ^ b`, bit by bit.
+    Xor,
     /// `a << n`
     ShiftLeft(u8),
     /// `a >> n`, keeping the sign.
     ShiftRight(u8),
+    /// `a >> n`, of the bits, with zeros coming in.
+    ShiftBitsRight(u8),
     /// The nearest float.
     ToFloat,
     /// A float's bits.
@@ -84,10 +88,13 @@ impl Scalar {
             | Scalar::IntEqual
             | Scalar::IntGreater
             | Scalar::And
-            | Scalar::Or => &[Int, Int],
-            Scalar::ShiftLeft(_) | Scalar::ShiftRight(_) | Scalar::ToFloat | Scalar::FromBits => {
-                &[Int]
-            }
+            | Scalar::Or
+            | Scalar::Xor => &[Int, Int],
+            Scalar::ShiftLeft(_)
+            | Scalar::ShiftRight(_)
+            | Scalar::ShiftBitsRight(_)
+            | Scalar::ToFloat
+            | Scalar::FromBits => &[Int],
         }
     }
 
@@ -103,8 +110,10 @@ impl Scalar {
             | Scalar::IntSub
             | Scalar::And
             | Scalar::Or
+            | Scalar::Xor
             | Scalar::ShiftLeft(_)
             | Scalar::ShiftRight(_)
+            | Scalar::ShiftBitsRight(_)
             | Scalar::ToBits => Kind::Int,
             _ => Kind::Float,
         }
@@ -143,8 +152,10 @@ impl Scalar {
             Scalar::IntGreater => mask(n(0) > n(1)),
             Scalar::And => x[0] & x[1],
             Scalar::Or => x[0] | x[1],
+            Scalar::Xor => x[0] ^ x[1],
             Scalar::ShiftLeft(by) => x[0] << by,
             Scalar::ShiftRight(by) => (n(0) >> by) as u32,
+            Scalar::ShiftBitsRight(by) => x[0] >> by,
             Scalar::ToFloat => float(n(0) as f32),
             Scalar::ToBits | Scalar::FromBits => x[0],
         }

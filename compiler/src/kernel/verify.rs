@@ -14,7 +14,7 @@
 //! 7. Addresses and positions count with loops around them, each once, by steps
 //!    that are not zero.
 //! 8. Accesses have 1 to all lanes. A load's stride is 0 only with all lanes; a
-//!    store's is at least 1; a position's is 0 or 1.
+//!    store's is at least 1.
 //! 9. A kept part has 1 to all lanes; a rotation goes less than all the way;
 //!    shifts go less than 32 bits.
 //! 10. A program of several parallel iterations stores only inside of parallel
@@ -172,12 +172,9 @@ impl Checker<'_> {
             Instruction::Prefetch { at, .. } => {
                 self.steps(&at.steps)?;
             }
-            Instruction::Position { to, steps, stride, .. } => {
+            Instruction::Position { to, steps, .. } => {
                 self.is(*to, Kind::Int)?;
                 self.steps(steps)?;
-                if *stride > 1 {
-                    return Err(format!("lanes are {stride} apart, not 0 or 1"));
-                }
             }
             Instruction::Apply { to, scalar, operands } => {
                 if operands.len() != scalar.operands().len() {
@@ -188,7 +185,10 @@ impl Checker<'_> {
                     self.is(*r, *kind)?;
                 }
                 self.is(*to, scalar.result())?;
-                if let Scalar::ShiftLeft(32..) | Scalar::ShiftRight(32..) = scalar {
+                if let Scalar::ShiftLeft(32..)
+                | Scalar::ShiftRight(32..)
+                | Scalar::ShiftBitsRight(32..) = scalar
+                {
                     return Err("a shift by 32 bits or more".into());
                 }
             }

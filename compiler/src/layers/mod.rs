@@ -6,7 +6,7 @@ use crate::error::Mistake;
 use crate::graph::NodeId;
 use crate::network::Scope;
 use crate::ops::{Attribute, Attributes};
-use crate::shape::Shape;
+use crate::shape::{Dim, Shape};
 
 /// What a layer is made of.
 pub trait Layer: Clone + std::fmt::Debug {
@@ -119,6 +119,36 @@ layers! {
     tanh::Tanh,
     softmax::Softmax,
     log_softmax::LogSoftmax,
+    dropout::Dropout,
+    layer_norm::LayerNorm,
+    batch_norm1d::BatchNorm1d,
+}
+
+/// The size of the axis of `x` that a layer's features lie on, `axis` counted
+/// from the end where negative; required to be `declared`, where it is.
+fn features(
+    scope: &mut Scope<'_>,
+    x: (NodeId, &str),
+    axis: i64,
+    declared: Option<&Dim>,
+) -> Result<Dim, Mistake> {
+    let ty = scope.ty(x.0).clone();
+    if !ty.is_real() {
+        let message = format!("`{}` takes reals, but `{}` holds {ty}", scope.shown(), x.1);
+        return Err(Mistake::operand(0, message));
+    }
+    let size = if axis < 0 { ty.shape.dims.last() } else { ty.shape.dims.first() };
+    let Some(has) = size else {
+        let message =
+            format!("`{}` takes features, but `{}` is a single number", scope.shown(), x.1);
+        return Err(Mistake::operand(0, message));
+    };
+    let takes = declared.unwrap_or(has).clone();
+    let shown = scope.shown();
+    let mistake =
+        Mistake::call(format!("`{shown}` takes {takes} features, but `{}` has {has}", x.1));
+    scope.same(&takes, has, mistake)?;
+    Ok(takes)
 }
 
 /// The layer of this name.

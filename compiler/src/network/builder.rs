@@ -28,6 +28,8 @@ pub struct Builder {
     reserved: Vec<String>,
     /// For each kind of layer, the number in the last name that it was given.
     numbers: BTreeMap<String, usize>,
+    /// How many streams of numbers are drawn at random.
+    streams: u32,
     /// Counts declarations, so that what is made at first use keeps its place.
     declared: usize,
 }
@@ -75,6 +77,7 @@ impl Builder {
             facts: Facts::default(),
             reserved: Vec::new(),
             numbers: BTreeMap::new(),
+            streams: 0,
             declared: 0,
         }
     }
@@ -525,15 +528,16 @@ impl Scope<'_> {
         self.builder.choose_by(Choice::Training, &[training, otherwise])
     }
 
-    /// A number.
-    pub fn number(&mut self, x: f64) -> NodeId {
-        self.builder.number(x)
+    /// A number that no other use of a layer of the network has, for what is
+    /// drawn at random.
+    pub fn stream(&mut self) -> u32 {
+        self.builder.streams += 1;
+        self.builder.streams
     }
 
-    /// The layer's place among all of the network, for what must differ from
-    /// layer to layer.
-    pub fn place(&self) -> usize {
-        self.layer.0
+    /// The graph, for operations on values that are known to fit.
+    pub fn graph(&mut self) -> &mut Graph {
+        &mut self.builder.graph
     }
 
     /// An operation on operands, each with its text.

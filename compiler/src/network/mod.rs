@@ -11,6 +11,7 @@ use crate::autodiff;
 use crate::error::{Mistake, nearest};
 use crate::graph::{Graph, NodeId, Root};
 use crate::ops::Op;
+use crate::ops::batch_mean::BatchMean;
 use crate::ops::choose::Choice;
 use crate::optim::Training;
 use crate::shape::{Dim, Shape, Type};
@@ -321,6 +322,18 @@ impl Network {
     fn differentiate(&self, g: &mut Graph, parameters: &[NodeId]) -> Vec<NodeId> {
         let loss = g.root(&Root::Loss).expect("a network has a loss");
         autodiff::gradients(g, loss, parameters)
+    }
+
+    /// The fewest examples that it can be trained on at once: two where the
+    /// variance of a feature over the batch is asked for.
+    pub fn least_batch(&self) -> usize {
+        let is_variance = |id| match self.graph.op(id) {
+            Op::BatchMean(mean) if mean.unbiased => {
+                BatchMean::terms(self.graph.shape(self.graph.operands(id)[0])) == 1
+            }
+            _ => false,
+        };
+        if self.graph.ids().any(is_variance) { 2 } else { 1 }
     }
 
     /// Multiply-adds of all its products for one example, forward.

@@ -81,6 +81,9 @@ pub enum Lowering<'a> {
     Constant(f32),
     /// A formula for each element, from the elements in the same place.
     Elementwise(Formula<'a>),
+    /// The number of each element, counted row-major through the whole value,
+    /// the batch first.
+    Positions,
     /// The same elements, found elsewhere.
     View,
     /// One axis reduced to size one.
@@ -220,6 +223,7 @@ operations! {
     parameter::Parameter,
     setting::Setting,
     constant::Constant,
+    positions::Positions,
     // One of several, before anything is compiled.
     choose::Choose,
     // Arithmetic.
@@ -240,6 +244,8 @@ operations! {
     square::Square,
     abs::Abs,
     pow::Pow,
+    // Drawn.
+    random::Random,
     // Comparisons, as 1.0 and 0.0.
     compare::Compare,
     compare_position::ComparePosition,
@@ -257,6 +263,9 @@ operations! {
     softmax::Softmax,
     log_softmax::LogSoftmax,
     logsumexp::LogSumExp,
+    standardize::Standardize,
+    layer_norm::LayerNorm,
+    batch_mean::BatchMean,
     // Products.
     matmul::MatMul,
     contract::Contract,

@@ -18,7 +18,7 @@ use bilro_compiler::network::{Network as Declaration, Purpose};
 use ndarray::{ArrayD, ArrayViewD};
 
 use crate::buffer::Buffer;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::network::Feed;
 use crate::parameters::Parameters;
 use crate::rng::Generator;
@@ -32,6 +32,8 @@ pub struct Engine {
     pub(crate) parameters: Parameters,
     /// What drew the parameters, for whatever is drawn next.
     pub(crate) generator: Generator,
+    /// The fewest examples to train on.
+    least_batch: usize,
     /// How far training has come.
     progress: Progress,
     backend: Backend,
@@ -127,6 +129,7 @@ impl Engine {
             parameters: Parameters::new(&declaration, &mut generator),
             generator,
             progress: Progress::new(seed),
+            least_batch: declaration.least_batch(),
             declaration: Arc::new(declaration),
             backend,
             threads,
@@ -157,13 +160,16 @@ impl Engine {
         feeds: &[Feed<'_>],
         choices: &[usize],
     ) -> Result<Results> {
-        let Engine { declaration, parameters, progress, compiled, arena, .. } = self;
+        let Engine { declaration, parameters, progress, compiled, arena, least_batch, .. } = self;
         let places = match purpose {
             Purpose::Predict => &self.in_input,
             _ => &self.in_batch,
         };
         let feeds = Feeds { feeds, places };
         let batch = check::batch(declaration, feeds)?;
+        if purpose.trains() && batch < *least_batch {
+            return Err(Error::SmallBatch { expected: *least_batch, found: batch });
+        }
         if let Purpose::Step(training) | Purpose::Accumulate { training, .. } = purpose
             && !progress.keeps
         {

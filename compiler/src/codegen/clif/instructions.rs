@@ -163,6 +163,7 @@ impl Emitter<'_, '_> {
             Scalar::IntGreater => self.builder.ins().icmp(IntCC::SignedGreaterThan, x[0], x[1]),
             Scalar::And => self.builder.ins().band(x[0], x[1]),
             Scalar::Or => self.builder.ins().bor(x[0], x[1]),
+            Scalar::Xor => self.builder.ins().bxor(x[0], x[1]),
             Scalar::ShiftLeft(by) => {
                 let by = self.builder.ins().iconst(I32, i64::from(by));
                 self.builder.ins().ishl(x[0], by)
@@ -170,6 +171,10 @@ impl Emitter<'_, '_> {
             Scalar::ShiftRight(by) => {
                 let by = self.builder.ins().iconst(I32, i64::from(by));
                 self.builder.ins().sshr(x[0], by)
+            }
+            Scalar::ShiftBitsRight(by) => {
+                let by = self.builder.ins().iconst(I32, i64::from(by));
+                self.builder.ins().ushr(x[0], by)
             }
             Scalar::ToFloat => self.builder.ins().fcvt_from_sint(F32X4, x[0]),
             Scalar::ToBits => self.cast(x[0], I32X4),
@@ -188,7 +193,8 @@ impl Emitter<'_, '_> {
             | Scalar::IntAdd
             | Scalar::IntEqual
             | Scalar::And
-            | Scalar::Or => !self.in_register(operands[0]) && self.in_register(operands[1]),
+            | Scalar::Or
+            | Scalar::Xor => !self.in_register(operands[0]) && self.in_register(operands[1]),
             Scalar::MulAdd => {
                 let last = &self.last_reads[self.next];
                 !last.contains(&operands[0]) && last.contains(&operands[1])

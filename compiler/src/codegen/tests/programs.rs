@@ -13,7 +13,9 @@ fn every_operation_agrees_with_the_evaluator() {
     use Scalar::*;
     let float = [Add, Sub, Mul, Div, Max, Min, Neg, Abs, Sqrt, MulAdd];
     let mask = [Greater, GreaterEqual, Equal];
-    let int = [IntAdd, IntSub, And, Or, ShiftLeft(23), ShiftLeft(0), ShiftRight(23)];
+    let shifts = [ShiftLeft(23), ShiftLeft(0), ShiftRight(23), ShiftBitsRight(13)];
+    let int = [IntAdd, IntSub, And, Or, Xor];
+    let int = [&int[..], &shifts].concat();
     let int_mask = [IntEqual, IntGreater];
     let n = 192;
     let (memory, results) = (3, 1);
@@ -136,7 +138,7 @@ fn shapes(width: usize) {
     let (outer, inner) = (w.counter(), w.counter());
     let mut body = Vec::new();
     let mut kinds = Vec::new();
-    for stride in [0, 1] {
+    for stride in [0, 1, 50] {
         let to = w.register(Kind::Int);
         let steps = vec![(inner, 4), (outer, 100)];
         body.push(Statement::Do(Instruction::Position { to, offset: 7, steps, stride }));

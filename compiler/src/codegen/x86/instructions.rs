@@ -15,8 +15,8 @@ use crate::kernel::scalar::Scalar;
 pub(super) enum Constant {
     /// In all lanes.
     Bits(u32),
-    /// Whole numbers from here on.
-    From(u32),
+    /// Whole numbers from here on, and how far from lane to lane.
+    From(u32, u32),
 }
 
 impl Constant {
@@ -34,7 +34,7 @@ impl Constant {
     fn position(offset: usize, stride: usize) -> Constant {
         match stride {
             0 => Constant::Bits(offset as u32),
-            _ => Constant::From(offset as u32),
+            _ => Constant::From(offset as u32, stride as u32),
         }
     }
 }
@@ -140,9 +140,10 @@ impl Emitter<'_> {
     pub(super) fn constant_operand(&mut self, constant: Constant) -> Memory {
         match constant {
             Constant::Bits(bits) => self.all_lanes(bits),
-            Constant::From(first) => {
+            Constant::From(first, step) => {
                 let lanes = self.width.lanes() as u32;
-                let lanes: Vec<u32> = (0..lanes).map(|i| first.wrapping_add(i)).collect();
+                let lanes = (0..lanes).map(|i| first.wrapping_add(i.wrapping_mul(step)));
+                let lanes: Vec<u32> = lanes.collect();
                 self.asm.constant(&lanes)
             }
         }
@@ -329,6 +330,7 @@ impl Emitter<'_> {
             Scalar::IntSub => self.binary(to, Op::IntSub, x, false),
             Scalar::And => self.binary(to, Op::And, x, true),
             Scalar::Or => self.binary(to, Op::Or, x, true),
+            Scalar::Xor => self.binary(to, Op::Xor, x, true),
             Scalar::IntEqual => self.binary(to, Op::IntEqual, x, true),
             Scalar::IntGreater => self.binary(to, Op::IntGreater, x, false),
             Scalar::Greater => self.compare(to, GREATER, x, false),
@@ -341,6 +343,7 @@ impl Emitter<'_> {
             Scalar::ToBits | Scalar::FromBits => self.copy(to, x[0]),
             Scalar::ShiftLeft(by) => self.shift(to, Op::ShiftLeft, x[0], by),
             Scalar::ShiftRight(by) => self.shift(to, Op::ShiftRight, x[0], by),
+            Scalar::ShiftBitsRight(by) => self.shift(to, Op::ShiftBitsRight, x[0], by),
             Scalar::Select => self.select(to, x),
             Scalar::MulAdd => self.mul_add(to, x),
         }

@@ -111,8 +111,9 @@ impl<'a> Writer<'a> {
             }
             depends.push(match term {
                 Term::Float(_) | Term::Int(_) => 0,
-                Term::Load(i, _) => moves(&kernel.loads[*i]),
+                Term::Load(i, _) => moves(&kernel.loads[*i].steps),
                 Term::Position => 1 << vector_axis,
+                Term::Element(i) => moves(&kernel.elements[*i]),
                 Term::Reduced(number) => reduced_on(*number),
                 Term::Apply(_, x) => x.iter().fold(0, |all, x| all | depends[x.0 as usize]),
             });
@@ -315,6 +316,12 @@ impl<'a> Writer<'a> {
                 let steps = self.loops[axis].iter().filter_map(|along| along.step(1)).collect();
                 Instruction::Position { to, offset: point.offsets[axis], steps, stride: 1 }
             }
+            Term::Element(i) => {
+                let by = &kernel.elements[*i];
+                let (offset, steps) = self.reach(by, point);
+                let stride = by.get(self.vector_axis).copied().unwrap_or(0);
+                Instruction::Position { to, offset, steps, stride }
+            }
             Term::Apply(scalar, _) => Instruction::Apply { to, scalar: *scalar, operands },
             Term::Reduced(_) => unreachable!("answered above"),
         };
@@ -434,13 +441,18 @@ impl<'a> Writer<'a> {
             self.tensors.push(access.tensor);
             self.tensors.len() - 1
         });
-        let axes = access.steps.iter().enumerate().filter(|(_, step)| **step > 0);
+        let (offset, steps) = self.reach(&access.steps, point);
+        Address { tensor, offset, steps }
+    }
+
+    /// Where a point is, by how far each axis moves: elements from the start,
+    /// and more for every iteration of some loops.
+    fn reach(&self, by: &[usize], point: &Point) -> (usize, Vec<(Counter, usize)>) {
+        let axes = by.iter().enumerate().filter(|(_, step)| **step > 0);
         let steps = axes
             .clone()
             .flat_map(|(axis, step)| self.loops[axis].iter().filter_map(|along| along.step(*step)));
-        let steps = steps.collect();
-        let offset = axes.map(|(axis, step)| point.offsets[axis] * step).sum();
-        Address { tensor, offset, steps }
+        (axes.map(|(axis, step)| point.offsets[axis] * step).sum(), steps.collect())
     }
 
     /// Vectors that cover `n` elements of the vector axis from `first` on.
@@ -455,9 +467,9 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// The axes along which an access moves, as bits.
-fn moves(access: &Access) -> u32 {
-    access.steps.iter().enumerate().fold(0, |all, (i, step)| all | u32::from(*step > 0) << i)
+/// The axes that move something, as bits.
+fn moves(steps: &[usize]) -> u32 {
+    steps.iter().enumerate().fold(0, |all, (i, step)| all | u32::from(*step > 0) << i)
 }
 
 impl Reduction {

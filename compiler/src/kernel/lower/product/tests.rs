@@ -281,6 +281,7 @@ impl Case<'_> {
             name: "product".into(),
             nodes: Vec::new(),
             loads,
+            elements: Vec::new(),
             overwritten,
             formulas,
             body: Body::Product(product),

@@ -1,0 +1,134 @@
+//! Batch normalisation (S. Ioffe, C. Szegedy 2015) of features, `[features]` or
+//! `[features, length]` an example: `(x - mean) / √(variance + eps) · weight +
+//! bias`.
+//!
+//! While training, mean and variance are those of the batch, over examples and
+//! length; and with each batch the running ones move by `momentum` of the way
+//! to them, the variance's being the unbiased one. Otherwise the running ones
+//! are used. As PyTorch does it.
+
+use super::Layer;
+use crate::error::Mistake;
+use crate::graph::{Graph, NodeId};
+use crate::network::{Init, Scope};
+use crate::ops::batch_mean::{BatchMean, beside};
+use crate::ops::{Attribute, AttributeKind, Attributes};
+use crate::shape::{Dim, Shape};
+
+/// See the [module](self).
+#[derive(Clone, Debug)]
+pub struct BatchNorm1d {
+    /// `None`: whatever it is used on first.
+    features: Option<Dim>,
+    eps: f64,
+    momentum: f64,
+    affine: bool,
+}
+
+impl Layer for BatchNorm1d {
+    const NAME: &'static str = "BatchNorm1d";
+    const ATTRIBUTES: &'static [Attribute] = &[
+        Attribute { name: "num_features", kind: AttributeKind::Size, default: Some("inferred") },
+        Attribute { name: "eps", kind: AttributeKind::Number, default: Some("1e-5") },
+        Attribute { name: "momentum", kind: AttributeKind::Number, default: Some("0.1") },
+        Attribute { name: "affine", kind: AttributeKind::Flag, default: Some("true") },
+    ];
+    const POSITIONAL: &'static [&'static [&'static str]] = &[&[], &["num_features"]];
+
+    fn from_call(attributes: &Attributes) -> Result<BatchNorm1d, Mistake> {
+        let momentum = attributes.number("momentum").unwrap_or(0.1);
+        if !(0.0..=1.0).contains(&momentum) {
+            let message = format!("`momentum` is a share from 0 to 1, not {momentum}");
+            return Err(Mistake::attribute("momentum", message));
+        }
+        Ok(BatchNorm1d {
+            features: attributes.size("num_features"),
+            eps: attributes.number("eps").unwrap_or(1e-5),
+            momentum,
+            affine: attributes.flag("affine").unwrap_or(true),
+        })
+    }
+
+    fn apply(&self, scope: &mut Scope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
+        let shape = scope.ty(x.0).shape.clone();
+        if !shape.batched || !(1..=2).contains(&shape.rank()) {
+            let message = format!(
+                "`{}` takes features, `[features]` or `[features, length]` an example, but `{}` is {}{shape}",
+                scope.shown(),
+                x.1,
+                if shape.batched { "" } else { "the same for all examples: " },
+            );
+            return Err(Mistake::operand(0, message));
+        }
+        let has = super::features(scope, x, 0, self.features.as_ref())?;
+        let features = vec![has.clone()];
+        // In PyTorch's order: parameters, then buffers.
+        let affine = match self.affine {
+            true => Some((
+                scope.parameter("weight", features.clone(), Init::Full(1.0))?,
+                scope.parameter("bias", features.clone(), Init::Full(0.0))?,
+            )),
+            false => None,
+        };
+        let running_mean = scope.buffer("running_mean", features.clone(), Init::Full(0.0))?;
+        let running_var = scope.buffer("running_var", features, Init::Full(1.0))?;
+        // Where its input was inferred, a second use may differ from the first.
+        let takes = scope.ty(running_mean).shape.dims[0].clone();
+        let message =
+            format!("`{}` takes {takes} features, but `{}` has {has}", scope.shown(), x.1);
+        scope.same(&takes, &has, Mistake::call(message))?;
+
+        let g = scope.graph();
+        let mean = g.apply(BatchMean { unbiased: false }, &[x.0]);
+        let own = beside(g, mean, &shape);
+        let centered = g.sub(x.0, own);
+        let square = g.square(centered);
+        let variance = g.apply(BatchMean { unbiased: false }, &[square]);
+        let unbiased = g.apply(BatchMean { unbiased: true }, &[square]);
+        let trained = self.normalize(g, centered, variance, &shape, affine);
+        let next_mean = self.moved(g, running_mean, mean);
+        let next_var = self.moved(g, running_var, unbiased);
+
+        let known = beside(g, running_mean, &shape);
+        let centered = g.sub(x.0, known);
+        let otherwise = self.normalize(g, centered, running_var, &shape, affine);
+        scope.update(running_mean, next_mean);
+        scope.update(running_var, next_var);
+        scope.by_purpose((trained, x.1), (otherwise, x.1))
+    }
+
+    fn describe(&self, input: &Shape) -> String {
+        let features = input.dims.first().map_or(String::new(), |d| d.to_string());
+        let affine = if self.affine { "" } else { ", affine = false" };
+        format!("BatchNorm1d({features}, eps = {}, momentum = {}{affine})", self.eps, self.momentum)
+    }
+}
+
+impl BatchNorm1d {
+    fn normalize(
+        &self,
+        g: &mut Graph,
+        centered: NodeId,
+        variance: NodeId,
+        shape: &Shape,
+        affine: Option<(NodeId, NodeId)>,
+    ) -> NodeId {
+        let (eps, one) = (g.constant(self.eps as f32), g.constant(1.0));
+        let variance = g.add(variance, eps);
+        let deviation = g.sqrt(variance);
+        let inverse = g.div(one, deviation);
+        let inverse = beside(g, inverse, shape);
+        let y = g.mul(centered, inverse);
+        let Some((weight, bias)) = affine else { return y };
+        let (weight, bias) = (beside(g, weight, shape), beside(g, bias, shape));
+        let y = g.mul(y, weight);
+        g.add(y, bias)
+    }
+
+    /// A running statistic on its way to the batch's.
+    fn moved(&self, g: &mut Graph, running: NodeId, of_batch: NodeId) -> NodeId {
+        let stays = g.scale(running, (1.0 - self.momentum) as f32);
+        let comes = g.scale(of_batch, self.momentum as f32);
+        g.add(stays, comes)
+    }
+}

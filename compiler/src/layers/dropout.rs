@@ -1,0 +1,58 @@
+//! Dropout (N. Srivastava et al. 2014): while training, each element is 0 with
+//! probability `p` and otherwise divided by `1 - p`; nothing otherwise.
+//!
+//! What is dropped follows from the seed, the number of the batch and the place
+//! of the element alone.
+
+use super::Layer;
+use crate::error::Mistake;
+use crate::graph::NodeId;
+use crate::network::Scope;
+use crate::ops::{Attribute, AttributeKind, Attributes};
+use crate::shape::Shape;
+
+/// See the [module](self).
+#[derive(Clone, Debug)]
+pub struct Dropout {
+    p: f64,
+}
+
+impl Layer for Dropout {
+    const NAME: &'static str = "Dropout";
+    const ATTRIBUTES: &'static [Attribute] =
+        &[Attribute { name: "p", kind: AttributeKind::Number, default: Some("0.5") }];
+    const POSITIONAL: &'static [&'static [&'static str]] = &[&[], &["p"]];
+
+    fn from_call(attributes: &Attributes) -> Result<Dropout, Mistake> {
+        let p = attributes.number("p").unwrap_or(0.5);
+        match (0.0..=1.0).contains(&p) {
+            true => Ok(Dropout { p }),
+            false => {
+                let message = format!("`p` is a probability from 0 to 1, not {p}");
+                Err(Mistake::attribute("p", message))
+            }
+        }
+    }
+
+    fn apply(&self, scope: &mut Scope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
+        let ty = scope.ty(x.0);
+        if !ty.is_real() {
+            let message = format!("`{}` takes reals, but `{}` holds {ty}", scope.shown(), x.1);
+            return Err(Mistake::operand(0, message));
+        }
+        let stream = scope.stream();
+        let g = scope.graph();
+        let shape = g.shape(x.0).clone();
+        let drawn = crate::ops::random::Random::uniform(g, stream, &shape);
+        let (p, zero) = (g.constant(self.p as f32), g.constant(0.0));
+        let kept = g.constant(if self.p < 1.0 { (1.0 / (1.0 - self.p)) as f32 } else { 0.0 });
+        let is_dropped = g.greater(p, drawn);
+        let factor = g.select(is_dropped, zero, kept);
+        let y = g.mul(x.0, factor);
+        scope.by_purpose((y, x.1), x)
+    }
+
+    fn describe(&self, _: &Shape) -> String {
+        format!("Dropout(p = {})", self.p)
+    }
+}

@@ -1,0 +1,60 @@
+//! Layer normalisation over the last axis (J. Ba, J. Kiros, G. Hinton 2016):
+//! `(x - mean) / √(variance + eps) · weight + bias`, with `weight` and `bias`
+//! `[features]`, 1 and 0 at first.
+
+use super::Layer;
+use crate::error::Mistake;
+use crate::graph::NodeId;
+use crate::network::{Init, Scope};
+use crate::ops::standardize::Standardize;
+use crate::ops::{Attribute, AttributeKind, Attributes, Number, layer_norm};
+use crate::shape::{Dim, Shape};
+
+/// See the [module](self).
+#[derive(Clone, Debug)]
+pub struct LayerNorm {
+    /// `None`: whatever it is used on first.
+    features: Option<Dim>,
+    eps: f64,
+    affine: bool,
+}
+
+impl Layer for LayerNorm {
+    const NAME: &'static str = "LayerNorm";
+    const ATTRIBUTES: &'static [Attribute] = &[
+        Attribute {
+            name: "normalized_shape",
+            kind: AttributeKind::Size,
+            default: Some("inferred"),
+        },
+        Attribute { name: "eps", kind: AttributeKind::Number, default: Some("1e-5") },
+        Attribute { name: "elementwise_affine", kind: AttributeKind::Flag, default: Some("true") },
+    ];
+    const POSITIONAL: &'static [&'static [&'static str]] = &[&[], &["normalized_shape"]];
+
+    fn from_call(attributes: &Attributes) -> Result<LayerNorm, Mistake> {
+        Ok(LayerNorm {
+            features: attributes.size("normalized_shape"),
+            eps: attributes.number("eps").unwrap_or(layer_norm::EPS),
+            affine: attributes.flag("elementwise_affine").unwrap_or(true),
+        })
+    }
+
+    fn apply(&self, scope: &mut Scope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
+        let features = super::features(scope, x, -1, self.features.as_ref())?;
+        let eps = Number(self.eps as f32);
+        if !self.affine {
+            return scope.call(Standardize { eps }, &[x]);
+        }
+        let weight = scope.parameter("weight", vec![features.clone()], Init::Full(1.0))?;
+        let bias = scope.parameter("bias", vec![features], Init::Full(0.0))?;
+        let op = layer_norm::LayerNorm { eps };
+        scope.call(op, &[x, (weight, "weight"), (bias, "bias")])
+    }
+
+    fn describe(&self, input: &Shape) -> String {
+        let features = input.dims.last().map_or(String::new(), |d| d.to_string());
+        let affine = if self.affine { "" } else { ", elementwise_affine = false" };
+        format!("LayerNorm({features}, eps = {}{affine})", self.eps)
+    }
+}
