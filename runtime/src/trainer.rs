@@ -1,5 +1,7 @@
 //! Training, step by step.
 
+use std::path::PathBuf;
+
 use bilro_compiler::network::Purpose;
 use bilro_compiler::optim::Optimizer;
 
@@ -43,6 +45,12 @@ impl<N: Network> TrainerBuilder<N> {
     /// See [`ModelBuilder::threads`].
     pub fn threads(mut self, threads: usize) -> Self {
         self.model = self.model.threads(threads);
+        self
+    }
+
+    /// See [`ModelBuilder::weights`].
+    pub fn weights(mut self, path: impl Into<PathBuf>) -> Self {
+        self.model = self.model.weights(path);
         self
     }
 
