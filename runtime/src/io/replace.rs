@@ -53,3 +53,50 @@ pub(crate) fn replace(
     };
     written().map_err(|e| refused(format!("cannot be written: {e}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_old_file_stays_until_the_new_one_is_complete() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        replace(&path, |file| file.write_all(b"old")).unwrap();
+        let failed = replace(&path, |file| {
+            file.write_all(&[0; 100_000])?;
+            assert_eq!(fs::read(&path)?, b"old");
+            Err(io::Error::other("the disk is full"))
+        });
+        let message = failed.unwrap_err().to_string();
+        assert!(message.ends_with("file: cannot be written: the disk is full"), "{message}");
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+
+        replace(&path, |file| file.write_all(b"new")).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_and_permissions_stay_and_devices_are_left_alone() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+
+        let folder = tempfile::tempdir().unwrap();
+        let (path, link) = (folder.path().join("file"), folder.path().join("link"));
+        let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        replace(&path, |file| file.write_all(b"old")).unwrap();
+        let usual = folder.path().join("usual");
+        fs::write(&usual, "").unwrap();
+        assert_eq!(mode(), fs::metadata(&usual).unwrap().permissions().mode() & 0o777);
+
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        symlink(&path, &link).unwrap();
+        replace(&link, |file| file.write_all(b"new")).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!((fs::read(&path).unwrap(), mode()), (b"new".to_vec(), 0o640));
+
+        assert!(replace(Path::new("/dev/null"), |_| Ok(())).is_err());
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
+    }
+}
