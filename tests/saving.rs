@@ -177,7 +177,7 @@ fn everything_that_does_not_fit_is_told_at_once() {
       missing: `fc2.weight` [3, 4]
       not in the network: `fc3.bias` [3]
       not in the network: `fc3.weight` [3, 4]
-      of another shape: `fc1.weight` must be [4, 5], but is [5, 4]
+      of another shape: `fc1.weight` must be [4, 5], but is [5, 4] (files have weights of linear layers as [out, in])
       of another type: `fc1.bias` must hold F32, F64, F16 or BF16, but holds I64
     `load_renamed` loads a file in which parameters have other names
     ");

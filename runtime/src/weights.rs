@@ -58,6 +58,9 @@ impl fmt::Display for WeightsMismatch {
         }
         for (name, expected, found) in &self.shapes {
             write!(f, "\n  of another shape: `{name}` must be {expected:?}, but is {found:?}")?;
+            if found.len() == 2 && found.iter().rev().eq(expected) {
+                write!(f, " (files have weights of linear layers as [out, in])")?;
+            }
         }
         for (name, found) in &self.types {
             let floats = tensors::FLOATS;
