@@ -286,6 +286,70 @@ fn the_summary_is_a_table() {
     ");
 }
 
+network! {
+    /// Images of 64×64 pixels.
+    struct Net {
+        input image: [4096];
+        target digit: class(10);
+        layer fc1 = Linear(4096, 120);
+        layer fc2 = Linear(10);
+        output logits = fc2(relu(fc1(image)));
+        loss cross_entropy(logits, digit);
+    }
+}
+
+network! {
+    /// Every layer.
+    struct Layers {
+        input x: [4, 6];
+        target y: [4, 3];
+        layer act = ReLU;
+        layer last = Linear(3, bias = false);
+        param w: [3] = ones;
+        let a = act(x -> Linear(5) -> Tanh -> Softmax(axis = 0));
+        output p = last(a) * w -> Sigmoid -> Softmax -> LogSoftmax(-1);
+        loss mse_loss(p, y);
+    }
+}
+
+/// As PyTorch 2.15 prints the same modules; for `Layers`, in the order in which
+/// they are declared here.
+#[test]
+fn a_model_is_printed_as_pytorch_prints_a_module() {
+    let net = Net::model().build().unwrap();
+    insta::assert_snapshot!(net, @r"
+    Net(
+      (fc1): Linear(in_features=4096, out_features=120, bias=True)
+      (fc2): Linear(in_features=120, out_features=10, bias=True)
+    )
+    ");
+    insta::assert_snapshot!(Layers::model().build().unwrap(), @r"
+    Layers(
+      (act): ReLU()
+      (last): Linear(in_features=5, out_features=3, bias=False)
+      (linear1): Linear(in_features=6, out_features=5, bias=True)
+      (tanh1): Tanh()
+      (softmax1): Softmax(dim=1)
+      (sigmoid1): Sigmoid()
+      (softmax2): Softmax(dim=-1)
+      (logsoftmax1): LogSoftmax(dim=-1)
+    )
+    ");
+    // Its one parameter is in no layer.
+    assert_eq!(Perceptron::model().build().unwrap().to_string(), "Perceptron()");
+
+    // Parameters, and the first one's size as PyTorch has it.
+    let parameters = net.named_parameters();
+    assert_eq!(parameters.len(), 4);
+    let (name, weight) = parameters.into_iter().next().unwrap();
+    assert_eq!(
+        (name, weight.shape(), weight.t().shape()),
+        ("fc1.weight", &[4096, 120][..], &[120, 4096][..])
+    );
+    let (name, weight) = net.state_dict().next().unwrap();
+    assert_eq!((name, weight.shape()), ("fc1.weight", &[120, 4096][..]));
+}
+
 /// Runs itself with `BILRO_DUMP` set, since the environment belongs to the
 /// process.
 #[test]

@@ -5,6 +5,8 @@
 
 use std::path::PathBuf;
 
+use crate::weights::WeightsMismatch;
+
 /// What `bilro` functions return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -119,6 +121,14 @@ pub enum Error {
         path: PathBuf,
         /// What is wrong, with its line or offset.
         message: String,
+    },
+    /// A file of weights does not fit the network.
+    #[error("{} {mismatch}", path.display())]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// Everything that does not fit.
+        mismatch: Box<WeightsMismatch>,
     },
     /// An environment variable has a value that is not understood.
     #[error("{variable} is `{found}`, but must be {expected}")]

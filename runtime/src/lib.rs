@@ -34,6 +34,9 @@
 //! - [`Trainer`] trains: [`Trainer::fit`] over epochs, as [`Fit`] says, or
 //!   [`Trainer::step`] batch by batch. [`Sgd`] is the optimizer.
 //! - [`Model`] predicts, evaluates, gives gradients and parameters.
+//!   [`Model::save`] writes them to a file, [`Model::load`] reads such a file,
+//!   or PyTorch's; [`io`] does so with any arrays. A model is printed as
+//!   PyTorch prints a module, and [`Model::summary`] is a table.
 //! - [`data`] holds examples, splits them, cuts them into batches.
 //! - [`rng`] is PyTorch's generator: a seed means the same in both.
 //! - [`Error`] is everything that can go wrong while networks are used.
@@ -64,7 +67,9 @@ pub mod engine;
 mod error;
 mod fit;
 pub mod interpreter;
+pub mod io;
 mod model;
+mod modules;
 pub mod network;
 mod parameters;
 #[doc(hidden)]
@@ -75,6 +80,7 @@ mod settings;
 mod summary;
 mod threads;
 mod trainer;
+mod weights;
 
 pub use bilro_compiler as compiler;
 pub use bilro_compiler::optim::sgd::Sgd;
@@ -86,6 +92,7 @@ pub use ndarray;
 pub use network::{Classifier, FromExamples, Network};
 pub use settings::Backend;
 pub use trainer::{Trainer, TrainerBuilder};
+pub use weights::WeightsMismatch;
 
 /// What most programs need.
 pub mod prelude {

@@ -1,6 +1,7 @@
 //! A network with its parameters: predict, evaluate, gradients, parameters.
 
 use std::marker::PhantomData;
+use std::path::PathBuf;
 
 use bilro_compiler::network::Purpose;
 use bilro_compiler::optim::{Optimizer, Training};
@@ -31,12 +32,13 @@ pub struct ModelBuilder<N> {
     seed: u64,
     backend: Option<Backend>,
     threads: Option<usize>,
+    weights: Option<PathBuf>,
     network: PhantomData<fn() -> N>,
 }
 
 impl<N: Network> ModelBuilder<N> {
     pub(crate) fn new() -> ModelBuilder<N> {
-        ModelBuilder { seed: 0, backend: None, threads: None, network: PhantomData }
+        ModelBuilder { seed: 0, backend: None, threads: None, weights: None, network: PhantomData }
     }
 
     /// The seed of the parameters' first values, 0 unless told. The same seed
@@ -60,12 +62,20 @@ impl<N: Network> ModelBuilder<N> {
         self
     }
 
+    /// A file from which the parameters are read, instead of the seed's values:
+    /// see [`Model::load`].
+    pub fn weights(mut self, path: impl Into<PathBuf>) -> Self {
+        self.weights = Some(path.into());
+        self
+    }
+
     /// The model.
     ///
     /// # Errors
     /// [`Error::Compile`] where sizes that were constants do not fit,
     /// [`Error::Setting`] for no threads, [`Error::Environment`] for a variable
-    /// with a value that is not understood.
+    /// with a value that is not understood; and those of [`Model::load`], where
+    /// weights are from a file.
     pub fn build(self) -> Result<Model<N>> {
         let backend = match self.backend {
             Some(backend) => backend,
@@ -73,7 +83,11 @@ impl<N: Network> ModelBuilder<N> {
         };
         let threads = crate::settings::threads(self.threads)?;
         let engine = Engine::new(N::declaration()?, backend, self.seed, threads);
-        Ok(Model { engine, network: PhantomData })
+        let mut model = Model { engine, network: PhantomData };
+        if let Some(path) = self.weights {
+            model.load(path)?;
+        }
+        Ok(model)
     }
 }
 
@@ -143,14 +157,18 @@ impl<N: Network> Model<N> {
     }
 
     /// Views of all parameters, by layer; weights of linear layers as
-    /// `[in, out]`.
+    /// `[in, out]`: `params().fc1.weight.t()` is PyTorch's `[out, in]`.
     pub fn params(&self) -> N::Parameters<'_> {
         let parameters = 0..self.engine.declaration.parameters.len();
         N::parameters(parameters.map(|i| self.engine.parameters.view(i)).collect())
     }
 
-    /// The parameters' names and values, by name as in `fc1.weight`.
-    pub fn named_parameters(&self) -> impl Iterator<Item = (&str, ndarray::ArrayViewD<'_, f32>)> {
+    /// The parameters' names and values, in declared order, by name as in
+    /// `fc1.weight`. Weights of linear layers are `[in, out]`: `weight.t()` is
+    /// PyTorch's `[out, in]`, and [`Model::state_dict`] has all of them so.
+    pub fn named_parameters(
+        &self,
+    ) -> impl ExactSizeIterator<Item = (&str, ndarray::ArrayViewD<'_, f32>)> {
         let parameters = self.engine.declaration.parameters.iter().enumerate();
         parameters.map(|(i, p)| (p.name.as_str(), self.engine.parameters.view(i)))
     }
@@ -175,7 +193,8 @@ impl<N: Network> Model<N> {
         self.engine.set_parameter(i, values)
     }
 
-    /// A table of layers, shapes, parameters and multiply-adds.
+    /// A table of layers, shapes, parameters and multiply-adds. For PyTorch's
+    /// form, print the model itself: `println!("{model}")`.
     pub fn summary(&self) -> String {
         summary::summary(&self.engine.declaration)
     }

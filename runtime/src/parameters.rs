@@ -74,7 +74,6 @@ fn initial(parameter: &Parameter, generator: &mut Generator) -> ArrayD<f32> {
     let mut values = vec![0.0; sizes.iter().product()];
     let fan = |axis: usize| sizes.get(axis).copied().unwrap_or(1);
     let (fan_in, fan_out) = (fan(0), fan(1));
-    let mut transposed = false;
     match &parameter.init {
         Init::Full(value) => values.fill(*value as f32),
         Init::Uniform(low, high) => init::uniform(generator, &mut values, *low, *high),
@@ -84,7 +83,6 @@ fn initial(parameter: &Parameter, generator: &mut Generator) -> ArrayD<f32> {
         Init::KaimingUniform => init::kaiming_uniform(generator, &mut values, fan_in),
         Init::KaimingNormal => init::kaiming_normal(generator, &mut values, fan_in),
         Init::Linear { fan_in: features } => {
-            transposed = true;
             let features = features.fixed().unwrap_or(fan_in);
             match sizes.len() {
                 1 => init::linear_bias(generator, &mut values, features),
@@ -92,6 +90,7 @@ fn initial(parameter: &Parameter, generator: &mut Generator) -> ArrayD<f32> {
             }
         }
     }
+    let transposed = parameter.is_transposed();
     let mut shape = sizes;
     if transposed {
         shape.reverse();

@@ -1,5 +1,7 @@
 //! Training, step by step.
 
+use std::path::PathBuf;
+
 use bilro_compiler::network::{Network as Declaration, Purpose};
 use bilro_compiler::optim::{Clip, Training, WrongNumber};
 
@@ -81,6 +83,12 @@ impl<N: Network> TrainerBuilder<N> {
     /// from each unless told.
     pub fn accumulate(mut self, batches: usize) -> Self {
         self.training.accumulate = batches;
+        self
+    }
+
+    /// See [`ModelBuilder::weights`].
+    pub fn weights(mut self, path: impl Into<PathBuf>) -> Self {
+        self.model = self.model.weights(path);
         self
     }
 

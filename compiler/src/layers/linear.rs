@@ -2,7 +2,7 @@
 //!
 //! Both start uniform within `1/√in`, as PyTorch's do.
 
-use super::Layer;
+use super::{Layer, printed};
 use crate::error::Mistake;
 use crate::graph::NodeId;
 use crate::network::{Init, Scope};
@@ -78,5 +78,11 @@ impl Layer for Linear {
         let in_features = input.dims.last().map_or(String::new(), |d| format!("{d}, "));
         let bias = if self.bias { "" } else { ", bias = false" };
         format!("Linear({in_features}{}{bias})", self.out_features)
+    }
+
+    fn module(&self, input: &Shape) -> String {
+        let has = input.dims.last().map_or(String::new(), |d| d.to_string());
+        let (out_features, bias) = (&self.out_features, printed::flag(self.bias));
+        format!("Linear(in_features={has}, out_features={out_features}, bias={bias})")
     }
 }

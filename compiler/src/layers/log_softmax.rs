@@ -1,6 +1,6 @@
 //! `x - ln Σ eˣ` over an axis, the last unless told.
 
-use super::Layer;
+use super::{Layer, printed};
 use crate::error::Mistake;
 use crate::graph::NodeId;
 use crate::network::Scope;
@@ -29,5 +29,9 @@ impl Layer for LogSoftmax {
 
     fn describe(&self, _: &Shape) -> String {
         format!("LogSoftmax(axis = {})", self.axis)
+    }
+
+    fn module(&self, _: &Shape) -> String {
+        format!("LogSoftmax(dim={})", printed::dim(self.axis))
     }
 }

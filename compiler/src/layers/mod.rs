@@ -2,6 +2,8 @@
 //!
 //! A layer is one file and one line below.
 
+mod printed;
+
 use crate::error::Mistake;
 use crate::graph::NodeId;
 use crate::network::Scope;
@@ -29,6 +31,16 @@ pub trait Layer: Clone + std::fmt::Debug {
 
     /// What it is on values of this shape, as `Linear(784, 128)`.
     fn describe(&self, input: &Shape) -> String;
+
+    /// What PyTorch prints of it on values of this shape, as
+    /// `Linear(in_features=784, out_features=128, bias=True)`.
+    ///
+    /// Unless told, [`Layer::describe`] as Python writes it: `ReLU()`,
+    /// `Pool(size=2, ceil=True)`. That is PyTorch's form only where
+    /// `describe` names every argument, and as PyTorch does.
+    fn module(&self, input: &Shape) -> String {
+        printed::call(&self.describe(input))
+    }
 }
 
 /// A layer's line in the registry, as data.
@@ -106,6 +118,13 @@ macro_rules! layers {
             pub fn describe(&self, input: &Shape) -> String {
                 match self {
                     $(AnyLayer::$Variant(layer) => layer.describe(input),)*
+                }
+            }
+
+            /// See [`Layer::module`].
+            pub fn module(&self, input: &Shape) -> String {
+                match self {
+                    $(AnyLayer::$Variant(layer) => layer.module(input),)*
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! `eˣ / Σ eˣ` over an axis, the last unless told.
 
-use super::Layer;
+use super::{Layer, printed};
 use crate::error::Mistake;
 use crate::graph::NodeId;
 use crate::network::Scope;
@@ -29,5 +29,9 @@ impl Layer for Softmax {
 
     fn describe(&self, _: &Shape) -> String {
         format!("Softmax(axis = {})", self.axis)
+    }
+
+    fn module(&self, _: &Shape) -> String {
+        format!("Softmax(dim={})", printed::dim(self.axis))
     }
 }

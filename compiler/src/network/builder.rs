@@ -423,6 +423,7 @@ impl Builder {
             let own = parameters.iter().enumerate().filter(|(_, p)| p.name.starts_with(&prefix));
             Some(Layer {
                 kind: l.layer.describe(&input),
+                module: l.layer.module(&input),
                 parameters: own.map(|(i, _)| i).collect(),
                 name: l.name,
                 input,

@@ -74,6 +74,14 @@ pub struct Parameter {
     pub is_trained: bool,
 }
 
+impl Parameter {
+    /// Whether PyTorch has it, and a file of weights, as the transpose of what
+    /// it is here: the weight of a linear layer, `[out, in]` there.
+    pub fn is_transposed(&self) -> bool {
+        self.shape.rank() == 2 && matches!(self.init, Init::Linear { .. })
+    }
+}
+
 /// How a parameter starts. Fans are those of a matrix `[in, out]`; formulas are
 /// PyTorch's `torch.nn.init`.
 #[derive(Clone, Debug, PartialEq)]
@@ -165,6 +173,9 @@ pub struct Layer {
     pub name: String,
     /// What it is, as `Linear(784, 128)`.
     pub kind: String,
+    /// What it is as PyTorch prints it, as `Linear(in_features=784,
+    /// out_features=128, bias=True)`.
+    pub module: String,
     /// The places of its parameters.
     pub parameters: Vec<usize>,
     /// The shape of what it was first used on.

@@ -1,0 +1,44 @@
+//! How Python writes what Rust writes a little differently, for layers that
+//! are printed as PyTorch prints them: [`Layer::module`](super::Layer::module).
+
+/// A call in the language's form, `Pool(size = 2, ceil = true)`, in Python's:
+/// `Pool(size=2, ceil=True)`; a name alone is a call without arguments.
+pub(super) fn call(text: &str) -> String {
+    let Some((name, arguments)) = text.split_once('(') else { return format!("{text}()") };
+    let arguments = arguments.strip_suffix(')').unwrap_or(arguments);
+    let python = |argument: &str| match argument.split_once(" = ") {
+        Some((name, "true" | "false")) => format!("{name}={}", flag(argument.ends_with("true"))),
+        Some((name, value)) => format!("{name}={value}"),
+        None => argument.to_string(),
+    };
+    let arguments: Vec<String> = arguments.split(", ").map(python).collect();
+    format!("{name}({})", arguments.join(", "))
+}
+
+/// `True` or `False`.
+pub(super) fn flag(value: bool) -> &'static str {
+    if value { "True" } else { "False" }
+}
+
+/// The number of PyTorch's axis for one of the language's: there, the batch is
+/// axis 0. Axes that count from the last are the same in both.
+pub(super) fn dim(axis: i64) -> i64 {
+    if axis < 0 { axis } else { axis + 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_written_as_python_writes_them() {
+        for (ours, python) in [
+            ("ReLU", "ReLU()"),
+            ("Pool(2)", "Pool(2)"),
+            ("Pool(size = 2, ceil = true)", "Pool(size=2, ceil=True)"),
+            ("Pool(3, 4, bias = false)", "Pool(3, 4, bias=False)"),
+        ] {
+            assert_eq!(call(ours), python);
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Arrays in files.
+//!
+//! [`save_tensors`] and [`load_tensors`] write and read any arrays, by name, in
+//! the format [safetensors](https://huggingface.co/docs/safetensors), which
+//! PyTorch, JAX and NumPy read and write as well. The weights of a network have
+//! calls of their own, [`Model::save`](crate::Model::save) and
+//! [`Model::load`](crate::Model::load), which use the same files.
+//!
+//! A file is replaced as a whole or not at all: it is written under another
+//! name beside the old one, and takes its place when it is complete.
+
+mod replace;
+pub(crate) mod tensors;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use ndarray::{ArrayBase, ArrayD, Data, Dimension};
+
+use crate::error::Result;
+
+/// Writes arrays under names: as F32, row by row, whatever their memory is
+/// like.
+///
+/// ```
+/// use bilro::io;
+/// use bilro::ndarray::array;
+///
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("points.safetensors");
+/// # let path = path.to_str().unwrap();
+/// # /*
+/// let path = "points.safetensors";
+/// # */
+/// let points = array![[0.0, 0.5], [1.0, 1.5], [2.0, 2.5]];
+/// io::save_tensors(path, [("points", points.view())])?;
+///
+/// let tensors = io::load_tensors(path)?;
+/// assert_eq!(tensors["points"], points.into_dyn());
+/// # Ok::<(), bilro::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::File`](crate::Error::File) where it cannot be written, or where two
+/// arrays have one name; then a file that was there is there still.
+pub fn save_tensors<N, S, D>(
+    path: impl AsRef<Path>,
+    tensors: impl IntoIterator<Item = (N, ArrayBase<S, D>)>,
+) -> Result<()>
+where
+    N: Into<String>,
+    S: Data<Elem = f32>,
+    D: Dimension,
+{
+    let tensors: Vec<_> = tensors.into_iter().map(|(name, x)| (name.into(), x)).collect();
+    let views = tensors.iter().map(|(name, x)| (name.as_str(), x.view().into_dyn()));
+    tensors::write(path.as_ref(), views.collect(), &[])
+}
+
+/// All arrays of a file, by name. F64, F16 and BF16 become `f32`, rounded to
+/// the nearest.
+///
+/// # Errors
+/// [`Error::File`](crate::Error::File) where the file cannot be read, is no
+/// safetensors file, or holds something else than floating point numbers.
+pub fn load_tensors(path: impl AsRef<Path>) -> Result<BTreeMap<String, ArrayD<f32>>> {
+    tensors::File::open(path.as_ref())?.all()
+}
+
+/// For [`Model::load_renamed`](crate::Model::load_renamed): other names for
+/// layers, as pairs of a name in the file and one in the network. What is in no
+/// pair keeps its name.
+///
+/// ```
+/// let rename = bilro::io::rename_layers([("0", "fc1"), ("2", "fc2")]);
+/// assert_eq!(rename("2.weight"), "fc2.weight");
+/// assert_eq!(rename("20.weight"), "20.weight");
+/// ```
+pub fn rename_layers<A, B>(pairs: impl IntoIterator<Item = (A, B)>) -> impl Fn(&str) -> String
+where
+    A: Into<String>,
+    B: Into<String>,
+{
+    let pairs: Vec<(String, String)> =
+        pairs.into_iter().map(|(from, to)| (from.into(), to.into())).collect();
+    move |name| {
+        let renamed = pairs.iter().find_map(|(from, to)| {
+            let rest = name.strip_prefix(from.as_str())?;
+            (rest.is_empty() || rest.starts_with('.')).then(|| format!("{to}{rest}"))
+        });
+        renamed.unwrap_or_else(|| name.to_string())
+    }
+}

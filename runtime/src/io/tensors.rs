@@ -1,0 +1,184 @@
+//! The format safetensors: a header in JSON, then the numbers.
+//!
+//! Takes names with views, or a path; gives a file, or arrays. The same names
+//! and values give the same bytes.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use ndarray::{ArrayD, ArrayViewD, IxDyn};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView, View};
+
+use crate::error::{Error, Result};
+use crate::io::replace::replace;
+
+/// An array as the format takes it.
+struct Tensor<'a>(ArrayViewD<'a, f32>);
+
+impl View for Tensor<'_> {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        self.0.shape()
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        self.0.iter().flat_map(|x| x.to_le_bytes()).collect()
+    }
+
+    fn data_len(&self) -> usize {
+        self.0.len() * size_of::<f32>()
+    }
+}
+
+/// Writes a file of these tensors, and a text under each key of `metadata`.
+pub(crate) fn write(
+    path: &Path,
+    tensors: Vec<(&str, ArrayViewD<'_, f32>)>,
+    metadata: &[(&str, &str)],
+) -> Result<()> {
+    let refused = |message: String| Error::File { path: path.into(), message };
+    let mut names = BTreeSet::from([METADATA]);
+    for (name, _) in &tensors {
+        if *name == METADATA {
+            return Err(refused(format!("a tensor cannot be named `{METADATA}`")));
+        }
+        if !names.insert(name) {
+            return Err(refused(format!("is not written: two tensors are named `{name}`")));
+        }
+    }
+    let tensors = tensors.into_iter().map(|(name, view)| (name, Tensor(view)));
+    let encoded = safetensors::serialize(tensors, None)
+        .map_err(|e| refused(format!("cannot be written: {e}")))?;
+    let (header, numbers) = split(&encoded)
+        .ok_or_else(|| refused("cannot be written: its header is malformed".into()))?;
+    let header = with_metadata(header, metadata);
+    replace(path, |file| {
+        file.write_all(&(header.len() as u64).to_le_bytes())?;
+        file.write_all(header.as_bytes())?;
+        file.write_all(numbers)
+    })
+}
+
+/// The key of the header that is no tensor's.
+const METADATA: &str = "__metadata__";
+
+/// The header of an encoded file, and what follows it.
+fn split(encoded: &[u8]) -> Option<(&str, &[u8])> {
+    let (length, rest) = encoded.split_first_chunk()?;
+    let (header, numbers) = rest.split_at_checked(u64::from_le_bytes(*length).try_into().ok()?)?;
+    Some((std::str::from_utf8(header).ok()?, numbers))
+}
+
+/// A header with metadata, in the order of their keys. The library would write
+/// them in another order each time.
+fn with_metadata(header: &str, metadata: &[(&str, &str)]) -> String {
+    if metadata.is_empty() {
+        return header.to_string();
+    }
+    let metadata: serde_json::Map<_, _> =
+        metadata.iter().map(|(key, text)| (key.to_string(), (*text).into())).collect();
+    let metadata = serde_json::Value::Object(metadata);
+    let tensors = header.trim_end().trim_start_matches('{');
+    let comma = if tensors == "}" { "" } else { "," };
+    let mut header = format!("{{\"{METADATA}\":{metadata}{comma}{tensors}");
+    // The numbers behind it are aligned to eight bytes.
+    while !header.len().is_multiple_of(8) {
+        header.push(' ');
+    }
+    header
+}
+
+/// A file that has been read.
+pub(crate) struct File {
+    path: PathBuf,
+    bytes: Vec<u8>,
+}
+
+impl File {
+    /// Reads a file.
+    pub fn open(path: &Path) -> Result<File> {
+        match std::fs::read(path) {
+            Ok(bytes) => Ok(File { path: path.into(), bytes }),
+            Err(e) => {
+                Err(Error::File { path: path.into(), message: format!("cannot be read: {e}") })
+            }
+        }
+    }
+
+    fn refused(&self, message: String) -> Error {
+        Error::File { path: self.path.clone(), message }
+    }
+
+    /// Its tensors by name, each as a view of its bytes.
+    pub fn tensors(&self) -> Result<BTreeMap<String, TensorView<'_>>> {
+        let tensors = SafeTensors::deserialize(&self.bytes).map_err(|e| {
+            // What `torch.save` writes is a zip archive, or was a pickle.
+            let pickled =
+                self.bytes.starts_with(b"PK\x03\x04") || self.bytes.starts_with(b"\x80\x02");
+            self.refused(match pickled {
+                true => "is of `torch.save`: write it with \
+                         `safetensors.torch.save_file(model.state_dict(), path)` instead"
+                    .into(),
+                false => format!("is no safetensors file, or not all of one: {e}"),
+            })
+        })?;
+        Ok(tensors.tensors().into_iter().collect())
+    }
+
+    /// All of its tensors.
+    pub fn all(&self) -> Result<BTreeMap<String, ArrayD<f32>>> {
+        let array = |(name, tensor): (String, TensorView<'_>)| match floats(&tensor) {
+            Ok(array) => Ok((name, array)),
+            Err(found) => {
+                Err(self.refused(format!("`{name}` must hold {FLOATS}, but holds {found}")))
+            }
+        };
+        self.tensors()?.into_iter().map(array).collect()
+    }
+}
+
+/// The types that [`floats`] reads.
+pub(crate) const FLOATS: &str = "F32, F64, F16 or BF16";
+
+/// A tensor's values; or, where they are of none of these types, of which.
+pub(crate) fn floats(tensor: &TensorView<'_>) -> Result<ArrayD<f32>, String> {
+    let bytes = tensor.data();
+    let values: Vec<f32> = match tensor.dtype() {
+        Dtype::F32 => numbers(bytes, f32::from_le_bytes),
+        Dtype::F64 => numbers(bytes, |x| f64::from_le_bytes(x) as f32),
+        Dtype::F16 => numbers(bytes, |x| half::f16::from_le_bytes(x).to_f32()),
+        Dtype::BF16 => numbers(bytes, |x| half::bf16::from_le_bytes(x).to_f32()),
+        other => return Err(other.to_string()),
+    };
+    let array = ArrayD::from_shape_vec(IxDyn(tensor.shape()), values);
+    Ok(array.expect("the format has as many numbers as the sizes say"))
+}
+
+fn numbers<const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> f32) -> Vec<f32> {
+    bytes.as_chunks::<N>().0.iter().map(|x| number(*x)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_goes_before_tensors_and_keeps_the_alignment() {
+        let two = [("network", "A \"b\""), ("format", "pt")];
+        let header = with_metadata("{\"x\":{}} ", &two);
+        assert_eq!(
+            header.trim_end(),
+            r#"{"__metadata__":{"format":"pt","network":"A \"b\""},"x":{}}"#
+        );
+        assert!(header.len().is_multiple_of(8));
+        assert_eq!(
+            with_metadata("{}", &two[1..]).trim_end(),
+            r#"{"__metadata__":{"format":"pt"}}"#
+        );
+        assert_eq!(with_metadata("{}", &[]), "{}");
+    }
+}

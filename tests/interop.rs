@@ -1,0 +1,200 @@
+//! Files of weights between bilro and PyTorch, both ways: the same names, the
+//! same layout, the same outputs.
+//!
+//! The other side is `interop/interop.py`, run by the Python that
+//! `BILRO_PYTHON` names, or `python3`. Where that has no torch or safetensors
+//! the test says so and ends; with `BILRO_REQUIRE_PYTHON` set, it fails.
+//! `saving.rs` has what needs no PyTorch.
+
+use std::path::Path;
+use std::process::Command;
+
+use bilro::io;
+use bilro::ndarray::{Array2, ArrayD, ArrayView2, Ix2};
+use bilro::prelude::*;
+
+network! {
+    struct Digits {
+        input x: [784];
+        target digit: class(10);
+        layer fc1 = Linear(784, 128);
+        layer fc2 = Linear(128, 64);
+        layer fc3 = Linear(64, 10);
+        output y = fc3(relu(fc2(relu(fc1(x)))));
+        loss cross_entropy(y, digit);
+    }
+}
+
+network! {
+    struct Mixed {
+        input x: [6];
+        target t: [3];
+        param w: [6, 6] = normal(0.0, 1.0);
+        layer mix = Linear(6, bias = false);
+        output y = mix(x.matmul(w)) -> Linear(5) -> Tanh -> Linear(3) -> Softmax;
+        loss mse_loss(y, t);
+    }
+}
+
+network! {
+    struct Net {
+        input x: [4096];
+        target digit: class(10);
+        layer fc1 = Linear(120);
+        layer fc2 = Linear(10);
+        output y = fc2(relu(fc1(x)));
+        loss cross_entropy(y, digit);
+    }
+}
+
+/// Of the largest output.
+const TOLERANCE: f32 = 1e-6;
+
+/// A network as both sides hold it: its name in the script, a model, and its
+/// outputs for some inputs.
+struct Side<N> {
+    name: &'static str,
+    model: Model<N>,
+    outputs: fn(&mut Model<N>, ArrayView2<'_, f32>) -> Array2<f32>,
+    x: Array2<f32>,
+}
+
+impl<N: Network> Side<N> {
+    fn new(
+        name: &'static str,
+        features: usize,
+        outputs: fn(&mut Model<N>, ArrayView2<'_, f32>) -> Array2<f32>,
+    ) -> Side<N> {
+        // Between 0 and 1, as pixels are, and no two rows alike.
+        let pixel = |(i, j)| ((i * 131 + j * 17 + i * j) % 256) as f32 / 255.0;
+        let x = Array2::from_shape_fn((33, features), pixel);
+        Side { name, model: N::model().seed(5).build().unwrap(), outputs, x }
+    }
+
+    fn write(&self, folder: &Path) {
+        self.model.save(folder.join(format!("{}.safetensors", self.name))).unwrap();
+        let inputs = folder.join(format!("{}.inputs.safetensors", self.name));
+        io::save_tensors(inputs, [("x", self.x.view())]).unwrap();
+    }
+
+    /// The largest difference from the script's outputs, of the largest output:
+    /// with the weights from here, and with those from there.
+    fn difference(&self, folder: &Path, backend: Backend, precision: &str) -> f32 {
+        let file = |end: &str| folder.join(format!("{}{end}.safetensors", self.name));
+        let expected = io::load_tensors(file(".outputs")).unwrap();
+        let outputs = [("ours", ""), ("theirs", ".torch")].map(|(whose, weights)| {
+            let mut model = N::model().weights(file(weights)).backend(backend).build().unwrap();
+            let found = (self.outputs)(&mut model, self.x.view());
+            (difference(&found, &expected[&format!("{whose}{precision}")]), found)
+        });
+        let [(ours, found), (theirs, _)] = outputs;
+        // One could not have passed as the other.
+        let other = difference(&found, &expected[&format!("theirs{precision}")]);
+        assert!(other > 0.01, "{}: {other:e}", self.name);
+        // Not `max`, which would pass over a NaN.
+        if ours > theirs || ours.is_nan() { ours } else { theirs }
+    }
+
+    /// Compares what the script has written.
+    fn compare(mut self, folder: &Path) {
+        let file = |end: &str| folder.join(format!("{}.{end}", self.name));
+        let weights = |model: &Model<N>| -> Vec<(String, ArrayD<f32>)> {
+            model.state_dict().map(|(name, w)| (name.to_string(), w.to_owned())).collect()
+        };
+        self.model.load(file("torch.safetensors")).unwrap();
+        let before = weights(&self.model);
+        assert_eq!(
+            io::load_tensors(file("torch.safetensors")).unwrap(),
+            before.into_iter().collect()
+        );
+        for (other, same) in [
+            ("f64.safetensors", "torch.safetensors"),
+            ("f16.safetensors", "f16.rounded.safetensors"),
+            ("bf16.safetensors", "bf16.rounded.safetensors"),
+        ] {
+            self.model.load(file(other)).unwrap();
+            let converted = weights(&self.model);
+            self.model.load(file(same)).unwrap();
+            assert_eq!(converted, weights(&self.model), "{} from {other}", self.name);
+        }
+
+        let printed = std::fs::read_to_string(file("txt")).unwrap();
+        assert_eq!(format!("{}\n", self.model), printed);
+    }
+}
+
+fn difference(found: &Array2<f32>, expected: &ArrayD<f32>) -> f32 {
+    let expected = expected.view().into_dimensionality::<Ix2>().unwrap();
+    assert_eq!(found.dim(), expected.dim());
+    let largest = expected.iter().fold(0.0f32, |m, x| m.max(x.abs()));
+    let pairs = found.iter().zip(expected);
+    // Not `max`, which would pass over a NaN.
+    let differences = pairs.map(|(a, b)| (a - b).abs() / largest);
+    differences.fold(0.0, |m, d| if d > m || d.is_nan() { d } else { m })
+}
+
+/// The Python to ask, if it has what the script needs.
+fn python() -> Option<String> {
+    let python = std::env::var("BILRO_PYTHON").unwrap_or_else(|_| "python3".into());
+    let found = Command::new(&python).args(["-c", "import torch, safetensors.torch"]).output();
+    let reason = match found {
+        Ok(output) if output.status.success() => return Some(python),
+        Ok(output) => {
+            let text = String::from_utf8_lossy(&output.stderr).into_owned();
+            text.trim().lines().last().unwrap_or("it fails").to_string()
+        }
+        Err(e) => e.to_string(),
+    };
+    let message = format!(
+        "skipped: `{python}` cannot import torch and safetensors ({reason}); \
+         BILRO_PYTHON names another Python"
+    );
+    assert!(std::env::var_os("BILRO_REQUIRE_PYTHON").is_none(), "{message}");
+    println!("{message}");
+    None
+}
+
+#[test]
+fn weights_go_to_pytorch_and_back() {
+    let Some(python) = python() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let digits = Side::<Digits>::new("digits", 784, |model, x| {
+        model.predict(digits::Input { x }).unwrap().y
+    });
+    let mixed =
+        Side::<Mixed>::new("mixed", 6, |model, x| model.predict(mixed::Input { x }).unwrap().y);
+    let net = Side::<Net>::new("net", 4096, |model, x| model.predict(net::Input { x }).unwrap().y);
+    digits.write(folder);
+    mixed.write(folder);
+    net.write(folder);
+
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("interop/interop.py");
+    let output = Command::new(python).arg(script).arg(folder).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+    // `nn.Sequential` of the same modules.
+    let mut sequential = Digits::model().build().unwrap();
+    let names = io::rename_layers([("0", "fc1"), ("2", "fc2"), ("4", "fc3")]);
+    sequential.load_renamed(folder.join("sequential.safetensors"), names).unwrap();
+    let named = Digits::model().weights(folder.join("digits.torch.safetensors")).build().unwrap();
+    assert!(sequential.state_dict().eq(named.state_dict()));
+
+    println!("{}", std::fs::read_to_string(folder.join("versions.txt")).unwrap());
+    let check = |name: &str, what: &str, difference: f32| {
+        println!("{name} in {what}: {difference:e}");
+        assert!(difference <= TOLERANCE, "{name} in {what}: {difference:e}");
+    };
+    println!("largest differences, of the largest output:");
+    check("digits", "f64", digits.difference(folder, Backend::Interpreter, ".f64"));
+    check("mixed", "f64", mixed.difference(folder, Backend::Interpreter, ".f64"));
+    check("net", "f64", net.difference(folder, Backend::Interpreter, ".f64"));
+    check("digits", "f32", digits.difference(folder, Backend::Jit, ""));
+    check("mixed", "f32", mixed.difference(folder, Backend::Jit, ""));
+    // For the record alone: of sums over 4096 that each side adds up in an order
+    // of its own, rounding is more. In f64, above, it is not.
+    println!("net in f32: {:e}", net.difference(folder, Backend::Jit, ""));
+    digits.compare(folder);
+    mixed.compare(folder);
+    net.compare(folder);
+}

@@ -1,0 +1,105 @@
+"""The networks of tests/interop.rs in PyTorch, for the files that both write.
+
+    python interop.py FOLDER
+
+FOLDER has, for each network NAME below, `NAME.safetensors` with weights that
+bilro has written and `NAME.inputs.safetensors` with inputs `x`. This writes
+
+- `NAME.outputs.safetensors`: `ours`, the outputs of a module with bilro's
+  weights, and `theirs`, those of a module with PyTorch's own; `ours.f64` and
+  `theirs.f64`, the same computed in float64;
+- `NAME.torch.safetensors`, PyTorch's own weights, and `NAME.f64.safetensors`,
+  `NAME.f16.safetensors`, `NAME.bf16.safetensors`, the same in other types;
+- `NAME.f16.rounded.safetensors` and `NAME.bf16.rounded.safetensors`: what
+  those are as F32;
+- `NAME.txt`: the module as PyTorch prints it;
+- `sequential.safetensors`: the weights of `digits` in an `nn.Sequential`;
+- `versions.txt`.
+"""
+
+import copy
+import pathlib
+import sys
+
+import safetensors
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+
+class Digits(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc1 = nn.Linear(784, 128)
+        self.fc2 = nn.Linear(128, 64)
+        self.fc3 = nn.Linear(64, 10)
+
+    def forward(self, x):
+        return self.fc3(torch.relu(self.fc2(torch.relu(self.fc1(x)))))
+
+
+class Mixed(nn.Module):
+    """Square weights, of which a transpose would pass unseen by shape alone; a
+    layer without bias; a parameter of its own; layers named by a chain."""
+
+    def __init__(self):
+        super().__init__()
+        self.w = nn.Parameter(torch.randn(6, 6))
+        self.mix = nn.Linear(6, 6, bias=False)
+        self.linear1 = nn.Linear(6, 5)
+        self.tanh1 = nn.Tanh()
+        self.linear2 = nn.Linear(5, 3)
+        self.softmax1 = nn.Softmax(dim=-1)
+
+    def forward(self, x):
+        x = self.mix(x @ self.w)
+        return self.softmax1(self.linear2(self.tanh1(self.linear1(x))))
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc1 = nn.Linear(4096, 120)
+        self.fc2 = nn.Linear(120, 10)
+
+    def forward(self, x):
+        return self.fc2(torch.relu(self.fc1(x)))
+
+
+NETWORKS = {"digits": Digits, "mixed": Mixed, "net": Net}
+
+
+def main(folder):
+    torch.manual_seed(20)
+    for name, module in NETWORKS.items():
+        x = load_file(folder / f"{name}.inputs.safetensors")["x"]
+
+        model = module()
+        # Strict: a name too many or too few is an error.
+        model.load_state_dict(load_file(folder / f"{name}.safetensors"))
+        other = module()
+        weights = other.state_dict()
+        save_file(weights, folder / f"{name}.torch.safetensors")
+        for short, dtype in [("f64", torch.float64), ("f16", torch.float16), ("bf16", torch.bfloat16)]:
+            converted = {key: value.to(dtype) for key, value in weights.items()}
+            save_file(converted, folder / f"{name}.{short}.safetensors")
+            rounded = {key: value.to(torch.float32) for key, value in converted.items()}
+            save_file(rounded, folder / f"{name}.{short}.rounded.safetensors")
+        (folder / f"{name}.txt").write_text(f"{other}\n")
+
+        with torch.no_grad():
+            outputs = {"ours": model(x), "theirs": other(x)}
+            outputs["ours.f64"] = copy.deepcopy(model).double()(x.double())
+            outputs["theirs.f64"] = copy.deepcopy(other).double()(x.double())
+        save_file(outputs, folder / f"{name}.outputs.safetensors")
+
+        if name == "digits":
+            sequential = nn.Sequential(other.fc1, nn.ReLU(), other.fc2, nn.ReLU(), other.fc3)
+            save_file(sequential.state_dict(), folder / "sequential.safetensors")
+
+    versions = f"torch {torch.__version__}, safetensors {safetensors.__version__}"
+    (folder / "versions.txt").write_text(versions)
+
+
+if __name__ == "__main__":
+    main(pathlib.Path(sys.argv[1]))
