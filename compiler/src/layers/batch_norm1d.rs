@@ -7,7 +7,7 @@
 //! to them, the variance's being the unbiased one. Otherwise the running ones
 //! are used. As PyTorch does it.
 
-use super::Layer;
+use super::{Layer, printed};
 use crate::error::Mistake;
 use crate::graph::{Graph, NodeId};
 use crate::network::{Init, Scope};
@@ -101,6 +101,16 @@ impl Layer for BatchNorm1d {
         let features = input.dims.first().map_or(String::new(), |d| d.to_string());
         let affine = if self.affine { "" } else { ", affine = false" };
         format!("BatchNorm1d({features}, eps = {}, momentum = {}{affine})", self.eps, self.momentum)
+    }
+
+    fn module(&self, input: &Shape) -> String {
+        let features = input.dims.first().map_or(String::new(), |d| d.to_string());
+        let (eps, momentum) = (printed::number(self.eps), printed::number(self.momentum));
+        let affine = printed::flag(self.affine);
+        format!(
+            "BatchNorm1d({features}, eps={eps}, momentum={momentum}, affine={affine}, \
+             bias={affine}, track_running_stats=True)"
+        )
     }
 }
 

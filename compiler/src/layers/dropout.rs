@@ -4,7 +4,7 @@
 //! What is dropped follows from the seed, the number of the batch and the place
 //! of the element alone.
 
-use super::Layer;
+use super::{Layer, printed};
 use crate::error::Mistake;
 use crate::graph::NodeId;
 use crate::network::Scope;
@@ -54,5 +54,9 @@ impl Layer for Dropout {
 
     fn describe(&self, _: &Shape) -> String {
         format!("Dropout(p = {})", self.p)
+    }
+
+    fn module(&self, _: &Shape) -> String {
+        format!("Dropout(p={}, inplace=False)", printed::number(self.p))
     }
 }

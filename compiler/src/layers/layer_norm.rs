@@ -2,7 +2,7 @@
 //! `(x - mean) / √(variance + eps) · weight + bias`, with `weight` and `bias`
 //! `[features]`, 1 and 0 at first.
 
-use super::Layer;
+use super::{Layer, printed};
 use crate::error::Mistake;
 use crate::graph::NodeId;
 use crate::network::{Init, Scope};
@@ -56,5 +56,11 @@ impl Layer for LayerNorm {
         let features = input.dims.last().map_or(String::new(), |d| d.to_string());
         let affine = if self.affine { "" } else { ", elementwise_affine = false" };
         format!("LayerNorm({features}, eps = {}{affine})", self.eps)
+    }
+
+    fn module(&self, input: &Shape) -> String {
+        let features = input.dims.last().map_or(String::new(), |d| d.to_string());
+        let (eps, affine) = (printed::number(self.eps), printed::flag(self.affine));
+        format!("LayerNorm(({features},), eps={eps}, elementwise_affine={affine}, bias={affine})")
     }
 }

@@ -20,6 +20,20 @@ pub(super) fn flag(value: bool) -> &'static str {
     if value { "True" } else { "False" }
 }
 
+/// A number as Python's `repr` has it: `1.0`, `1e-05`.
+pub(super) fn number(x: f64) -> String {
+    if x == 0.0 || (1e-4..1e16).contains(&x.abs()) {
+        return format!("{x:?}");
+    }
+    let text = format!("{x:e}");
+    let Some((digits, exponent)) = text.split_once('e') else { return text };
+    let (sign, size) = match exponent.strip_prefix('-') {
+        Some(size) => ('-', size),
+        None => ('+', exponent),
+    };
+    format!("{digits}e{sign}{size:0>2}")
+}
+
 /// The number of PyTorch's axis for one of the language's: there, the batch is
 /// axis 0. Axes that count from the last are the same in both.
 pub(super) fn dim(axis: i64) -> i64 {
@@ -39,6 +53,22 @@ mod tests {
             ("Pool(3, 4, bias = false)", "Pool(3, 4, bias=False)"),
         ] {
             assert_eq!(call(ours), python);
+        }
+    }
+
+    #[test]
+    fn numbers_are_written_as_python_writes_them() {
+        for (x, python) in [
+            (0.0, "0.0"),
+            (1.0, "1.0"),
+            (0.01, "0.01"),
+            (1e-4, "0.0001"),
+            (1e-5, "1e-05"),
+            (2.5e-7, "2.5e-07"),
+            (1e16, "1e+16"),
+            (-1e-12, "-1e-12"),
+        ] {
+            assert_eq!(number(x), python);
         }
     }
 }
