@@ -4,11 +4,11 @@ use rustc_hash::FxHashMap;
 
 use super::Fused;
 use super::group::{Group, Level, Space, level};
-use super::views::{base, real_strides, strides};
+use super::views::{base, real_sizes, real_strides, strides};
 use crate::graph::{Graph, NodeId, Root};
 use crate::kernel::expr::{Expr, Expressions, Term};
 use crate::kernel::scalar::Kind;
-use crate::kernel::{Access, Body, Columns, Kernel, Product, Rows, Store};
+use crate::kernel::{Access, Body, Columns, Indexed, Kernel, Product, Rows, Scatter, Store};
 use crate::ops::contract::Contract;
 use crate::ops::materialize::Materialize;
 use crate::ops::reduce::Reduction;
@@ -48,7 +48,10 @@ impl Tensors {
                 for operand in g.operands(*n) {
                     let value = base(g, operand);
                     let inside = group_of.get(&value) == Some(&i);
-                    let factor = matches!(g.op(*n).lower(), Lowering::Contraction(_));
+                    let factor = matches!(
+                        g.op(*n).lower(),
+                        Lowering::Contraction(_) | Lowering::Gather | Lowering::Scatter
+                    );
                     let constant = constant_value(g, value).is_some();
                     if (!inside || factor) && !constant {
                         wanted.push(value);
@@ -132,6 +135,9 @@ impl<'a> Emission<'a> {
             Space::Product(_) => Some(self.product_frame()),
             _ => None,
         };
+        if matches!(self.group.space, Space::Scatter) {
+            return self.scatter();
+        }
         let mut stores = Vec::new();
         for node in self.group.nodes.clone() {
             let value = self.value(node);
@@ -161,7 +167,12 @@ impl<'a> Emission<'a> {
                 let frame = frame.expect("made above");
                 Body::Product(Product { stores, ..frame })
             }
+            Space::Scatter => unreachable!("answered above"),
         };
+        self.finish(body)
+    }
+
+    fn finish(self, body: Body) -> Kernel {
         let mut kernel = Kernel {
             name: self.name(),
             nodes: self.group.nodes.clone(),
@@ -183,6 +194,7 @@ impl<'a> Emission<'a> {
             Space::Rows(_) => "rows",
             Space::Columns(..) => "columns",
             Space::Product(_) => "product",
+            Space::Scatter => "scatter",
         };
         format!("{kind}: {}", labels.join(", "))
     }
@@ -247,6 +259,10 @@ impl<'a> Emission<'a> {
                 self.formulas.push(Term::Reduced(self.reductions.len() - 1))
             }
             Lowering::Contraction(_) => self.formulas.push(Term::Reduced(0)),
+            Lowering::Gather => {
+                let access = self.gathered(node);
+                self.load(access)
+            }
             _ => unreachable!("groups hold computed nodes"),
         };
         self.known.insert(node, e);
@@ -277,6 +293,11 @@ impl<'a> Emission<'a> {
         }
         let kind = if self.g.ty(operand).is_real() { Kind::Float } else { Kind::Int };
         let access = self.access(self.tensors.of[&value], operand, level, kind);
+        self.load(access)
+    }
+
+    fn load(&mut self, access: Access) -> Expr {
+        let kind = access.kind;
         let known = self.loads.iter().position(|l| *l == access);
         let number = known.unwrap_or_else(|| {
             self.loads.push(access);
@@ -285,11 +306,104 @@ impl<'a> Emission<'a> {
         self.formulas.push(Term::Load(number, kind))
     }
 
+    /// How the kernel reaches the rows of a table that a node gathers.
+    fn gathered(&self, node: NodeId) -> Access {
+        let operands = self.g.operands(node);
+        let [table, index] = [operands[0], operands[1]];
+        let level = self.level(node);
+        let tensor = self.tensors.of[&base(self.g, table)];
+        let layout = &self.tensors.list[tensor].layout;
+        let strides = strides(self.g, table, &layout.strides).expect("arranged for its strides");
+        let sizes = self.g.sizes(table);
+        let column = (sizes[1] > 1).then_some(strides[1]);
+        // The index's axes, then that of columns.
+        let (rows, mut at) = (self.tensors.of[&base(self.g, index)], self.index_strides(index));
+        let mut steps = vec![0; at.len()];
+        steps.extend(column);
+        at.extend(column.map(|_| 0));
+        let at = Access {
+            tensor: rows,
+            steps: self.placed(at, level),
+            kind: Kind::Int,
+            slack: 0,
+            index: None,
+        };
+        let index = Some(Box::new(Indexed { at, step: strides[0], below: sizes[0] }));
+        let steps = self.placed(steps, level);
+        let mut access = Access { tensor, steps, kind: Kind::Float, slack: 0, index };
+        access.slack = self.slack(&access, layout);
+        access
+    }
+
+    /// An index's strides along its axes of a size above one.
+    fn index_strides(&self, index: NodeId) -> Vec<usize> {
+        let layout = &self.tensors.list[self.tensors.of[&base(self.g, index)]].layout;
+        real_strides(self.g, index, &layout.strides).expect("arranged so that strides reach it")
+    }
+
+    /// The kernel of a group that adds up rows.
+    fn scatter(mut self) -> Kernel {
+        let node = self.group.nodes[0];
+        let operands = self.g.operands(node);
+        let [values, index] = [operands[0], operands[1]];
+        let (sizes, table) = (self.g.sizes(node), self.tensors.of[&node]);
+        let layout = &self.tensors.list[table].layout;
+        let positions = real_sizes(self.g, index);
+        // Axes: those of positions, the table's rows, columns.
+        let mut steps = self.index_strides(index);
+        steps.extend([0, 0]);
+        let tensor = self.tensors.of[&base(self.g, index)];
+        let index = Access { tensor, steps, kind: Kind::Int, slack: 0, index: None };
+        let mut steps = vec![0; positions.len()];
+        steps.push(layout.strides[0]);
+        steps.push(if sizes[1] > 1 { layout.strides[1] } else { 0 });
+        let to = self.along_columns(table, steps, sizes[1]);
+        let value = base(self.g, values);
+        let value = match constant_value(self.g, value) {
+            Some(constant) => self.formulas.float(constant),
+            None => {
+                let tensor = self.tensors.of[&value];
+                let layout = &self.tensors.list[tensor].layout;
+                let mut steps = real_strides(self.g, values, &layout.strides)
+                    .expect("tensors lie so that their users reach them");
+                steps.insert(positions.len(), 0);
+                steps.resize(positions.len() + 2, 0);
+                let access = self.along_columns(tensor, steps, sizes[1]);
+                self.load(access)
+            }
+        };
+        let store = Store { to, value };
+        self.finish(Body::Scatter(Scatter {
+            positions,
+            rows: sizes[0],
+            columns: sizes[1],
+            index,
+            store,
+        }))
+    }
+
+    /// An access whose last axis has so many elements, perhaps the tensor's
+    /// rows.
+    fn along_columns(&self, tensor: usize, steps: Vec<usize>, columns: usize) -> Access {
+        let layout = &self.tensors.list[tensor].layout;
+        let whole = steps.last() == Some(&1) && layout.contiguous() == Some(columns);
+        let slack = if whole { layout.slack } else { 0 };
+        Access { tensor, steps, kind: Kind::Float, slack, index: None }
+    }
+
     /// How the kernel reaches a node's elements in a tensor.
     fn access(&self, tensor: usize, node: NodeId, level: Level, kind: Kind) -> Access {
         let layout = &self.tensors.list[tensor].layout;
-        let mut steps = real_strides(self.g, node, &layout.strides)
+        let steps = real_strides(self.g, node, &layout.strides)
             .expect("tensors lie so that their users reach them");
+        let steps = self.placed(steps, level);
+        let mut access = Access { tensor, steps, kind, slack: 0, index: None };
+        access.slack = self.slack(&access, layout);
+        access
+    }
+
+    /// Steps along a node's axes of a size above one as steps along the kernel's.
+    fn placed(&self, mut steps: Vec<usize>, level: Level) -> Vec<usize> {
         match (&self.group.space, level) {
             (Space::Rows(sizes), Level::Full) if sizes.is_empty() => steps.push(0),
             (Space::Rows(_) | Space::Columns(..), Level::Outer) => steps.push(0),
@@ -307,10 +421,9 @@ impl<'a> Emission<'a> {
                 steps =
                     self.axes.iter().map(|axis| steps.get(*axis).copied().unwrap_or(0)).collect();
             }
+            (Space::Scatter, _) => unreachable!("it has a kernel of its own"),
         }
-        let mut access = Access { tensor, steps, kind, slack: 0 };
-        access.slack = self.slack(&access, layout);
-        access
+        steps
     }
 
     /// Padding behind the kernel's last vector axis, where that is the tensor's.
@@ -325,6 +438,7 @@ impl<'a> Emission<'a> {
                 let column = self.axes.last().and_then(|axis| sizes.get(*axis));
                 (column, access.steps.last())
             }
+            Space::Scatter => unreachable!("it has a kernel of its own"),
         };
         if step == Some(&1) && size.copied() == layout.contiguous() { layout.slack } else { 0 }
     }
@@ -352,7 +466,7 @@ impl<'a> Emission<'a> {
             |factor: &Factor, step: fn(&Axis) -> Option<usize>, s: fn(&Summed) -> usize| {
                 let own = self.axes.iter().map(|i| axes.get(*i).and_then(step).unwrap_or(0));
                 let steps = own.chain(summed.iter().map(s)).collect();
-                Access { tensor: factor.tensor, steps, kind: Kind::Float, slack: 0 }
+                Access { tensor: factor.tensor, steps, kind: Kind::Float, slack: 0, index: None }
             };
         let first = access(&a, |axis| axis.a, |s| s.a);
         let mut second = access(&b, |axis| axis.b, |s| s.b);
@@ -460,8 +574,8 @@ impl Kernel {
     fn collapse(&mut self) {
         match &mut self.body {
             Body::Rows(rows) => {
-                let mut accesses: Vec<&mut Access> = self.loads.iter_mut().collect();
-                accesses.extend(rows.stores.iter_mut().map(|s| &mut s.to));
+                let mut accesses = every(&mut self.loads);
+                accesses.extend(rows.stores.iter_mut().map(|s| &mut s.to.steps));
                 let uses_position = self.formulas.iter().any(|(_, t)| *t == Term::Position);
                 if rows.stages.is_empty() && !uses_position {
                     while let Some(size) = rows.outer.last().copied() {
@@ -477,10 +591,15 @@ impl Kernel {
                 collapse_outer(&mut accesses, &mut rows.outer);
             }
             Body::Columns(_) => {}
+            Body::Scatter(s) => {
+                let mut accesses = every(&mut self.loads);
+                accesses.extend([&mut s.index.steps, &mut s.store.to.steps]);
+                collapse_outer(&mut accesses, &mut s.positions);
+            }
             Body::Product(p) => {
-                let mut accesses: Vec<&mut Access> = self.loads.iter_mut().collect();
-                accesses.extend(p.stores.iter_mut().map(|s| &mut s.to));
-                accesses.extend([&mut p.a, &mut p.b]);
+                let mut accesses = every(&mut self.loads);
+                accesses.extend(p.stores.iter_mut().map(|s| &mut s.to.steps));
+                accesses.extend([&mut p.a.steps, &mut p.b.steps]);
                 while let Some(size) = p.outer.last().copied() {
                     let axis = p.outer.len() - 1;
                     if !merges(&accesses, axis, p.rows) {
@@ -513,18 +632,28 @@ impl Kernel {
     }
 }
 
-/// Whether axis `axis` continues the next one, of size `size`, in all accesses.
-fn merges(accesses: &[&mut Access], axis: usize, size: usize) -> bool {
-    accesses.iter().all(|a| a.steps[axis] == a.steps[axis + 1] * size)
+/// The steps of accesses and of their indices.
+fn every(accesses: &mut [Access]) -> Vec<&mut Vec<usize>> {
+    let steps = accesses.iter_mut().flat_map(|access| {
+        let index = access.index.as_mut().map(|index| &mut index.at.steps);
+        [Some(&mut access.steps), index]
+    });
+    steps.flatten().collect()
 }
 
-fn merge(accesses: &mut [&mut Access], axis: usize) {
-    for access in accesses {
-        access.steps.remove(axis);
+/// Whether axis `axis` continues the next one, of size `size`, in all accesses,
+/// of which the steps are given.
+fn merges(accesses: &[&mut Vec<usize>], axis: usize, size: usize) -> bool {
+    accesses.iter().all(|steps| steps[axis] == steps[axis + 1] * size)
+}
+
+fn merge(accesses: &mut [&mut Vec<usize>], axis: usize) {
+    for steps in accesses {
+        steps.remove(axis);
     }
 }
 
-fn collapse_outer(accesses: &mut [&mut Access], outer: &mut Vec<usize>) {
+fn collapse_outer(accesses: &mut [&mut Vec<usize>], outer: &mut Vec<usize>) {
     for axis in (0..outer.len().saturating_sub(1)).rev() {
         if merges(accesses, axis, outer[axis + 1]) {
             merge(accesses, axis);

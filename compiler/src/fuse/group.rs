@@ -28,7 +28,7 @@ pub(super) struct Group {
     pub space: Space,
     /// In an order that respects dependencies.
     pub nodes: Vec<NodeId>,
-    /// Whether all of them are elementwise, in a space of rows.
+    /// Whether all of them are elementwise or gathered, in a space of rows.
     is_map: bool,
 }
 
@@ -43,6 +43,8 @@ pub(super) enum Space {
     Columns(Vec<usize>, usize),
     /// Elements of a product of these sizes.
     Product(Vec<usize>),
+    /// Rows that are added up where an index says: alone, nothing joins them.
+    Scatter,
 }
 
 /// On which elements of its group's space a node works.
@@ -192,6 +194,10 @@ impl<'g> Grouping<'g> {
     /// Whether a group's own nodes can hand a value in registers to another
     /// node of the group through an operand.
     fn connects(&self, space: &Space, user: NodeId, through: NodeId) -> bool {
+        // Tables are read elsewhere than where they are computed.
+        if matches!(self.g.op(user).lower(), Lowering::Gather | Lowering::Scatter) {
+            return false;
+        }
         let value = base(self.g, through);
         let (Some(from), Some(to)) = (self.level(space, value), self.level(space, user)) else {
             return false;
@@ -236,6 +242,8 @@ impl<'g> Grouping<'g> {
     fn place(&mut self, id: NodeId) {
         let space = match self.g.op(id).lower() {
             Lowering::Contraction(_) => Space::Product(real_sizes(self.g, id)),
+            Lowering::Scatter => Space::Scatter,
+            Lowering::Gather => gather_space(self.g, id),
             Lowering::Reduction(..) => {
                 let space = reduction_space(self.g, id);
                 if let Some(group) = self.joinable_by_reduction(id, &space) {
@@ -396,10 +404,10 @@ impl<'g> Grouping<'g> {
             }
         }
         self.group_of[id.index()] = Some(group);
-        let elementwise = self.is_elementwise(id);
+        let is_map = matches!(self.g.op(id).lower(), Lowering::Elementwise(_) | Lowering::Gather);
         let group = self.groups[group].as_mut().expect("checked");
         group.nodes.push(id);
-        group.is_map &= elementwise;
+        group.is_map &= is_map;
     }
 
     /// Whether a group can become part of another: no third would have to run
@@ -535,6 +543,16 @@ impl<'g> Grouping<'g> {
     }
 }
 
+/// The space of a gather: vectors run along the table's rows, so that an index is
+/// the same for all elements of a vector. Rows of one element are an axis, too.
+fn gather_space(g: &Graph, id: NodeId) -> Space {
+    let mut sizes = real_sizes(g, id);
+    if g.sizes(id).last() == Some(&1) {
+        sizes.push(1);
+    }
+    Space::Rows(sizes)
+}
+
 /// The space of a reduction's group.
 fn reduction_space(g: &Graph, id: NodeId) -> Space {
     let operand = g.operands(id)[0];
@@ -570,6 +588,6 @@ pub(super) fn level(g: &Graph, space: &Space, id: NodeId) -> Option<Level> {
         Space::Product(full) if full.len() == 2 && sizes == full[1..] => {
             (!position).then_some(Level::Outer)
         }
-        Space::Rows(_) | Space::Product(_) => None,
+        Space::Rows(_) | Space::Product(_) | Space::Scatter => None,
     }
 }

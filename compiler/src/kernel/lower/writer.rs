@@ -111,7 +111,7 @@ impl<'a> Writer<'a> {
             }
             depends.push(match term {
                 Term::Float(_) | Term::Int(_) => 0,
-                Term::Load(i, _) => moves(&kernel.loads[*i]),
+                Term::Load(i, _) => kernel.loads[*i].moves(),
                 Term::Position => 1 << vector_axis,
                 Term::Reduced(number) => reduced_on(*number),
                 Term::Apply(_, x) => x.iter().fold(0, |all, x| all | depends[x.0 as usize]),
@@ -440,7 +440,11 @@ impl<'a> Writer<'a> {
             .flat_map(|(axis, step)| self.loops[axis].iter().filter_map(|along| along.step(*step)));
         let steps = steps.collect();
         let offset = axes.map(|(axis, step)| point.offsets[axis] * step).sum();
-        Address { tensor, offset, steps }
+        let index = access.index.as_ref().map(|index| {
+            let at = self.address(&index.at, point);
+            Box::new(Indexed { at, step: index.step, below: index.below })
+        });
+        Address { tensor, offset, steps, index }
     }
 
     /// Vectors that cover `n` elements of the vector axis from `first` on.
@@ -453,11 +457,6 @@ impl<'a> Writer<'a> {
         };
         (0..n).step_by(lanes).map(point).collect()
     }
-}
-
-/// The axes along which an access moves, as bits.
-fn moves(access: &Access) -> u32 {
-    access.steps.iter().enumerate().fold(0, |all, (i, step)| all | u32::from(*step > 0) << i)
 }
 
 impl Reduction {
