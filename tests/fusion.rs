@@ -72,7 +72,18 @@ fn a_step_on_words_has_these_kernels() {
     let sgd = Sgd::new(0.1);
     let network = Words::declaration().unwrap();
     let lowered = lower_network(&network, &Purpose::Step(&sgd), 64, &Isa::CLIF, true).unwrap();
-    insta::assert_snapshot!(kernels(&lowered), @"");
+    insta::assert_snapshot!(kernels(&lowered), @r"
+    rows [512] of 48 writes 1
+    columns [64, 48] over 8 writes 1
+    product [] × 64 × 5 over [48] writes 1
+    rows [64] of 5 writes 3
+    rows [] of 64 writes 1
+    rows [5] of 48 writes 1
+    product [] × 64 × 48 over [5] writes 1
+    product [] × 48 × 5 over [64] writes 2
+    scatter [64, 8] to 5000 × 48 writes 1
+    rows [] of 240000 writes 1
+    ");
     let largest = lowered.fused.tensors.iter().map(|tensor| tensor.layout.elements).max();
     assert_eq!(largest, Some(5_000 * 48));
 }

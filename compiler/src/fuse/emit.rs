@@ -48,10 +48,11 @@ impl Tensors {
                 for operand in g.operands(*n) {
                     let value = base(g, operand);
                     let inside = group_of.get(&value) == Some(&i);
-                    let factor = matches!(
-                        g.op(*n).lower(),
-                        Lowering::Contraction(_) | Lowering::Gather | Lowering::Scatter
-                    );
+                    let factor = match g.op(*n).lower() {
+                        Lowering::Contraction(_) | Lowering::Gather => true,
+                        Lowering::Scatter => !g.ty(operand).is_real(),
+                        _ => false,
+                    };
                     let constant = constant_value(g, value).is_some();
                     if (!inside || factor) && !constant {
                         wanted.push(value);
@@ -135,7 +136,7 @@ impl<'a> Emission<'a> {
             Space::Product(_) => Some(self.product_frame()),
             _ => None,
         };
-        if matches!(self.group.space, Space::Scatter) {
+        if matches!(self.group.space, Space::Scatter(..)) {
             return self.scatter();
         }
         let mut stores = Vec::new();
@@ -167,7 +168,7 @@ impl<'a> Emission<'a> {
                 let frame = frame.expect("made above");
                 Body::Product(Product { stores, ..frame })
             }
-            Space::Scatter => unreachable!("answered above"),
+            Space::Scatter(..) => unreachable!("answered above"),
         };
         self.finish(body)
     }
@@ -194,7 +195,7 @@ impl<'a> Emission<'a> {
             Space::Rows(_) => "rows",
             Space::Columns(..) => "columns",
             Space::Product(_) => "product",
-            Space::Scatter => "scatter",
+            Space::Scatter(..) => "scatter",
         };
         format!("{kind}: {}", labels.join(", "))
     }
@@ -343,7 +344,9 @@ impl<'a> Emission<'a> {
 
     /// The kernel of a group that adds up rows.
     fn scatter(mut self) -> Kernel {
-        let node = self.group.nodes[0];
+        let node = (self.group.nodes.iter().copied())
+            .find(|n| matches!(self.g.op(*n), Op::ScatterAdd(_)))
+            .expect("the group of a scatter has one");
         let operands = self.g.operands(node);
         let [values, index] = [operands[0], operands[1]];
         let (sizes, table) = (self.g.sizes(node), self.tensors.of[&node]);
@@ -357,21 +360,9 @@ impl<'a> Emission<'a> {
         let mut steps = vec![0; positions.len()];
         steps.push(layout.strides[0]);
         steps.push(if sizes[1] > 1 { layout.strides[1] } else { 0 });
-        let to = self.along_columns(table, steps, sizes[1]);
-        let value = base(self.g, values);
-        let value = match constant_value(self.g, value) {
-            Some(constant) => self.formulas.float(constant),
-            None => {
-                let tensor = self.tensors.of[&value];
-                let layout = &self.tensors.list[tensor].layout;
-                let mut steps = real_strides(self.g, values, &layout.strides)
-                    .expect("tensors lie so that their users reach them");
-                steps.insert(positions.len(), 0);
-                steps.resize(positions.len() + 2, 0);
-                let access = self.along_columns(tensor, steps, sizes[1]);
-                self.load(access)
-            }
-        };
+        let mut to = Access { tensor: table, steps, kind: Kind::Float, slack: 0, index: None };
+        to.slack = self.slack(&to, layout);
+        let value = self.operand(values, Level::Full);
         let store = Store { to, value };
         self.finish(Body::Scatter(Scatter {
             positions,
@@ -380,15 +371,6 @@ impl<'a> Emission<'a> {
             index,
             store,
         }))
-    }
-
-    /// An access whose last axis has so many elements, perhaps the tensor's
-    /// rows.
-    fn along_columns(&self, tensor: usize, steps: Vec<usize>, columns: usize) -> Access {
-        let layout = &self.tensors.list[tensor].layout;
-        let whole = steps.last() == Some(&1) && layout.contiguous() == Some(columns);
-        let slack = if whole { layout.slack } else { 0 };
-        Access { tensor, steps, kind: Kind::Float, slack, index: None }
     }
 
     /// How the kernel reaches a node's elements in a tensor.
@@ -421,7 +403,10 @@ impl<'a> Emission<'a> {
                 steps =
                     self.axes.iter().map(|axis| steps.get(*axis).copied().unwrap_or(0)).collect();
             }
-            (Space::Scatter, _) => unreachable!("it has a kernel of its own"),
+            // The table's rows are an axis before that of columns.
+            (Space::Scatter(..), Level::Outer) => unreachable!("all values are full"),
+            (Space::Scatter(_, 1), Level::Full) => steps.extend([0, 0]),
+            (Space::Scatter(..), Level::Full) => steps.insert(steps.len() - 1, 0),
         }
         steps
     }
@@ -438,7 +423,7 @@ impl<'a> Emission<'a> {
                 let column = self.axes.last().and_then(|axis| sizes.get(*axis));
                 (column, access.steps.last())
             }
-            Space::Scatter => unreachable!("it has a kernel of its own"),
+            Space::Scatter(_, columns) => (Some(columns), access.steps.last()),
         };
         if step == Some(&1) && size.copied() == layout.contiguous() { layout.slack } else { 0 }
     }

@@ -228,7 +228,10 @@ impl Kernel {
                 count(&p.outer) * p.rows * p.columns * count(&p.summed) / (6 * lanes)
             }
             // Through memory, which an address is computed for each time.
-            Body::Scatter(s) => (s.rows + 4 * count(&s.positions)) * s.columns / (2 * lanes),
+            Body::Scatter(s) => {
+                let each = self.formulas.len() + 4;
+                (s.rows + each * count(&s.positions)) * s.columns / (2 * lanes)
+            }
         }
     }
 
