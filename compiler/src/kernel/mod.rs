@@ -210,29 +210,41 @@ impl Product {
 }
 
 impl Kernel {
+    /// How many points its iteration space has, but for what a product sums.
+    pub fn points(&self) -> usize {
+        let count = |sizes: &[usize]| sizes.iter().product::<usize>();
+        match &self.body {
+            Body::Rows(rows) => count(&rows.outer) * rows.inner,
+            Body::Columns(columns) => count(&columns.outer) * columns.reduced,
+            Body::Product(p) => count(&p.outer) * p.rows * p.columns,
+            Body::Scatter(s) => count(&s.positions) * s.columns,
+        }
+    }
+
     /// Roughly how long one thread takes with vectors of so many lanes, where
     /// memory is no limit.
     pub fn nanoseconds(&self, lanes: usize) -> usize {
-        let count = |sizes: &[usize]| sizes.iter().product::<usize>();
+        let points = self.points();
         match &self.body {
             // In a nanosecond two instructions: each needs the one before.
-            Body::Rows(rows) => {
-                count(&rows.outer) * rows.inner * self.formulas.len().max(1) / (2 * lanes)
-            }
+            Body::Rows(_) => points * self.formulas.len().max(1) / (2 * lanes),
             // Formulas are mostly for what is stored, once.
-            Body::Columns(columns) => {
-                count(&columns.outer) * columns.reduced * columns.reductions.len() / (2 * lanes)
-            }
+            Body::Columns(columns) => points * columns.reductions.len() / (2 * lanes),
             // Six: multiply-adds need not wait.
-            Body::Product(p) => {
-                count(&p.outer) * p.rows * p.columns * count(&p.summed) / (6 * lanes)
-            }
-            // Through memory, which an address is computed for each time.
+            Body::Product(p) => points * p.summed.iter().product::<usize>() / (6 * lanes),
+            // Sums are in memory, at addresses that are computed each time.
             Body::Scatter(s) => {
-                let each = self.formulas.len() + 4;
-                (s.rows + each * count(&s.positions)) * s.columns / (2 * lanes)
+                (s.rows * s.columns + points * (self.formulas.len() + 4)) / (2 * lanes)
             }
         }
+    }
+
+    /// Whether it reads rows of a tensor, by index, and nothing else of it.
+    pub fn gathers(&self, tensor: usize) -> bool {
+        let by_index = |load: &&Access| load.tensor == tensor && load.index.is_some();
+        let rows = self.loads.iter().filter(by_index).count();
+        let all = self.reads().into_iter().filter(|t| *t == tensor).count();
+        rows > 0 && rows == all && !self.writes().contains(&tensor)
     }
 
     /// Whether a product is asked for the sums of its second factor alone.
