@@ -58,6 +58,18 @@ mod networks {
             loss -(label * log(p) + (1.0 - label) * log(1.0 - p));
         }
     }
+
+    network! {
+        pub struct Words {
+            input words: index(13)[5];
+            input writer: index(3);
+            target kind: class(4);
+            let seen = words -> Embedding(70) -> Tanh;
+            let by = writer -> Embedding(9);
+            output scores = (seen.mean(axis = 0) -> Linear(4)) + (by -> Linear(4));
+            loss cross_entropy(scores, kind);
+        }
+    }
 }
 
 /// A network with what it is trained on.
@@ -247,6 +259,8 @@ fn networks_of_examples_learn_the_same_everywhere() {
         (Wide::declaration(), 10),
         (Neuron::declaration(), 1),
         (Perceptron::declaration(), 4),
+        // Few words, so that many meet in a row.
+        (Words::declaration(), 37),
     ] {
         let case = Case::new(declaration.unwrap(), batch, 7);
         let compared = case.compare(&isas, STEPS).unwrap_or_else(|message| panic!("{message}"));

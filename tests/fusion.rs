@@ -21,24 +21,36 @@ network! {
     }
 }
 
+network! {
+    struct Words {
+        input words: index(5_000)[8];
+        target kind: class(5);
+        layer word = Embedding(5_000, 48);
+        output scores = tanh(word(words)).mean(axis = 0) -> Linear(5);
+        loss cross_entropy(scores, kind);
+    }
+}
+
 fn step(batch: usize) -> Lowered {
     let sgd = Training::from(Sgd::new(0.1));
     let network = Mnist::declaration().unwrap();
     lower_network(&network, &Purpose::Step(&sgd), batch, &Isa::CLIF, true).unwrap()
 }
 
-#[test]
-fn a_step_has_these_kernels() {
-    let lowered = step(64);
+/// What each kernel is, its axes, and how many tensors it writes.
+fn kernels(lowered: &Lowered) -> String {
     let kernels = lowered.fused.kernels.iter().map(|kernel| {
         let text = kernel.to_string();
-        // What it is, its axes, and how many tensors it writes.
-        let axes = text
-            .lines()
-            .find(|l| ["  rows", "  columns", "  product"].iter().any(|k| l.starts_with(k)));
+        let kinds = ["  rows", "  columns", "  product", "  scatter"];
+        let axes = text.lines().find(|l| kinds.iter().any(|k| l.starts_with(k)));
         format!("{} writes {}", axes.unwrap_or_default().trim(), kernel.writes().len())
     });
-    insta::assert_snapshot!(kernels.collect::<Vec<_>>().join("\n"), @r"
+    kernels.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_step_has_these_kernels() {
+    insta::assert_snapshot!(kernels(&step(64)), @r"
     product [] × 64 × 128 over [784] writes 1
     product [] × 64 × 64 over [128] writes 1
     product [] × 64 × 10 over [64] writes 1
@@ -52,6 +64,29 @@ fn a_step_has_these_kernels() {
     product [] × 128 × 64 over [64] writes 2
     product [] × 784 × 128 over [64] writes 2
     ");
+}
+
+/// Rows are gathered where they are used, and nothing is as large as a product
+/// with zeros and ones would be.
+#[test]
+fn a_step_on_words_has_these_kernels() {
+    let sgd = Training::from(Sgd::new(0.1));
+    let network = Words::declaration().unwrap();
+    let lowered = lower_network(&network, &Purpose::Step(&sgd), 64, &Isa::CLIF, true).unwrap();
+    insta::assert_snapshot!(kernels(&lowered), @r"
+    rows [512] of 48 writes 1
+    columns [64, 48] over 8 writes 1
+    product [] × 64 × 5 over [48] writes 1
+    rows [64] of 5 writes 3
+    rows [] of 64 writes 1
+    rows [5] of 48 writes 1
+    product [] × 64 × 48 over [5] writes 1
+    product [] × 48 × 5 over [64] writes 2
+    scatter [64, 8] to 5000 × 48 writes 1
+    rows [] of 240000 writes 1
+    ");
+    let largest = lowered.fused.tensors.iter().map(|tensor| tensor.layout.elements).max();
+    assert_eq!(largest, Some(5_000 * 48));
 }
 
 /// Activations, gradients and outputs of a step, in bytes; a tensor that need

@@ -24,7 +24,6 @@ const NOT_YET: &[&str] = &[
     "clamp",
     "cos",
     "elu",
-    "embedding",
     "erf",
     "gelu",
     "gelu_tanh",
@@ -48,6 +47,9 @@ const NOT_YET: &[&str] = &[
 
 /// The same for attributes of operations that bilro has.
 const NOT_YET_WITH: &[(&str, &str)] = &[("cross_entropy", "label_smoothing")];
+
+/// Operations whose inputs after the first are the same for all examples.
+const WITH_WEIGHTS: &[&str] = &["matmul", "linear", "add_broadcast", "embedding", "layer_norm"];
 
 /// Attributes of a case that say something else than how to call the function.
 const ABOUT: &[&str] = &["reduction", "of", "target", "extreme", "special"];
@@ -136,8 +138,7 @@ impl Golden {
 
     /// Whether an input has the batch in this form; weights do not.
     fn is_batched(&self, input: usize, form: Form) -> bool {
-        let is_weight = input > 0
-            && ["matmul", "linear", "add_broadcast", "layer_norm"].contains(&self.op.as_str());
+        let is_weight = input > 0 && WITH_WEIGHTS.contains(&self.op.as_str());
         form == Form::Batched && !is_weight
     }
 
@@ -153,6 +154,8 @@ impl Golden {
         for (i, tensor) in self.inputs.iter().enumerate() {
             let classes = match (self.op.as_str(), i) {
                 ("cross_entropy" | "nll_loss", 1) => self.inputs[0].shape.last().copied(),
+                // Rows of the table.
+                ("embedding", 0) => self.inputs[1].shape.first().copied(),
                 _ => None,
             };
             x.push(leaf(&mut made, tensor, self.is_batched(i, form), classes));

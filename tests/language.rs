@@ -281,6 +281,32 @@ fn whole_numbers_and_many_axes() {
 }
 
 #[test]
+fn whole_numbers_name_rows() {
+    const WORDS: usize = 40;
+    network! {
+        struct Rows<const DIM: usize> {
+            input word: index(WORDS)[16];
+            input kind: index(5);
+            target next: class(WORDS);
+            param table: [5, DIM] = normal(0.0, 1.0);
+            layer words = Embedding(WORDS, DIM);
+            let seen = words(word.reshape([4, 4])) -> mean(axis = 0);
+            let chained = kind -> Embedding(DIM) -> Tanh;
+            let known = seen.mean(axis = 0) + chained + embedding(kind, table);
+            output scores = known -> Linear(WORDS);
+            loss cross_entropy(scores, next);
+        }
+    }
+    let network = Rows::<6>::declaration().unwrap();
+    assert_eq!(
+        parameters(&network)[..3],
+        ["table [5, 6]", "words.weight [40, 6]", "embedding1.weight [5, 6]"]
+    );
+    assert_eq!(network.parameters[1].init, Init::Normal(0.0, 1.0));
+    assert_eq!(network.layers[0].kind, "Embedding(40, 6)");
+}
+
+#[test]
 fn names_keep_out_of_each_others_way() {
     network! {
         struct Named {

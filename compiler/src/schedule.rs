@@ -65,7 +65,7 @@ pub fn schedule(fused: &Fused, places: &[Place], programs: &[Program]) -> Vec<Ph
             .touched(kernel)
             .iter()
             .filter(|t| moves(t))
-            .map(|t| fused.tensors[*t].layout.elements.div_ceil(LINE))
+            .map(|t| memory.elements(kernel, *t).div_ceil(LINE))
             .sum();
         let halved = time * most / program.parallel.max(1) + lines * FETCH / 2;
         let shared = program.parallel > 1 && halved + 2 * MEETING < time;
@@ -132,6 +132,13 @@ impl Memory<'_> {
         let [(x, n), (y, m)] =
             [a, b].map(|t| (self.places[t], self.fused.tensors[t].layout.elements));
         x.region == y.region && x.offset < y.offset + m && y.offset < x.offset + n
+    }
+
+    /// How many elements of a tensor a kernel touches at most: of a table whose
+    /// rows it gathers, those rows.
+    fn elements(&self, kernel: &Kernel, tensor: usize) -> usize {
+        let all = self.fused.tensors[tensor].layout.elements;
+        if kernel.gathers(tensor) { all.min(kernel.points()) } else { all }
     }
 
     /// The tensors that a kernel touches, of those in the same place one.

@@ -152,6 +152,8 @@ impl Executable {
     ///
     /// - reaches as far as the programs' accesses to the region, which
     ///   `Program::verify_bounds` tells, and is aligned for `f32`;
+    /// - holds, where programs read an index, whole numbers below the bound that
+    ///   the address gives;
     /// - may be written, unless no program stores to the region;
     /// - nobody else writes during the call, nor reads where programs store;
     /// - does not overlap another region's.

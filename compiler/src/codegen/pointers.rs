@@ -62,7 +62,7 @@ impl<'a> Tensors<'a> {
         Tensors { tensors, places, regions }
     }
 
-    /// The pointer of an address, and the bytes from there.
+    /// The pointer of an address without its index, and the bytes from there.
     pub fn pointer(&self, address: &Address) -> Result<(Pointer, i32), Error> {
         let (base, rest) = self.base(address)?;
         Ok((Pointer { base, steps: ordered(&address.steps, 4) }, rest))
@@ -99,6 +99,9 @@ impl<'a> Tensors<'a> {
                 | Statement::Do(Instruction::Store { to: address, .. }) => {
                     // Cranelift has no prefetch: those need no pointer.
                     pointers.insert(self.pointer(address)?.0);
+                    if let Some(index) = &address.index {
+                        pointers.insert(self.pointer(&index.at)?.0);
+                    }
                 }
                 Statement::Do(Instruction::Position { steps, .. }) if !steps.is_empty() => {
                     pointers.insert(Pointer::position(steps));
@@ -124,7 +127,8 @@ mod tests {
     fn displacements_stay_small_however_far_a_tensor_lies() {
         let places = [Place { region: Region::Arena, offset: 1 << 29 }];
         let tensors = Tensors::new(&[0], &places, &[Region::Settings, Region::Arena]);
-        let address = Address { tensor: 0, offset: 3, steps: vec![(Counter(0), 5)] };
+        let steps = vec![(Counter(0), 5)];
+        let address = Address { tensor: 0, offset: 3, steps, index: None };
         let (pointer, displacement) = tensors.pointer(&address).unwrap();
         assert_eq!(pointer.base, Base::Region(1, 1 << 31));
         assert_eq!((pointer.step(Counter(0)), displacement), (20, 12));

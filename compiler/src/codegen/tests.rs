@@ -10,7 +10,7 @@ use super::isa::Isa;
 use super::module::Executable;
 use crate::kernel::expr::{Expr, Expressions, Term};
 use crate::kernel::program::{
-    Address, Count, Counter, Instruction, Loop, Program, Register, Statement,
+    Address, Count, Counter, Indexed, Instruction, Loop, Program, Register, Statement,
 };
 use crate::kernel::scalar::{Kind, Scalar};
 use crate::plan::{Place, Region};
@@ -135,7 +135,12 @@ fn apply(to: Register, scalar: Scalar, operands: Vec<Register>) -> Statement {
 }
 
 fn at(tensor: usize, offset: usize, steps: &[(Counter, usize)]) -> Address {
-    Address { tensor, offset, steps: steps.to_vec() }
+    Address { tensor, offset, steps: steps.to_vec(), index: None }
+}
+
+/// An address, and so many elements more for each of a whole number in memory.
+fn by(address: Address, index: Address, step: usize, below: usize) -> Address {
+    Address { index: Some(Box::new(Indexed { at: index, step, below })), ..address }
 }
 
 fn load(to: Register, from: Address, stride: usize, lanes: usize) -> Statement {

@@ -5,7 +5,8 @@
 //! - the second factor of every product has its columns next to each other:
 //!   otherwise the factors change places, or it is copied, transposed,
 //!   whichever moves less;
-//! - every factor is a tensor or a view of one that strides reach;
+//! - every factor, every table and every index is a tensor or a view of one that
+//!   strides reach;
 //! - whatever is seen in another shape that strides do not reach is an
 //!   elementwise node or an input, which lies densely;
 //! - every root is a node of its own that is computed.
@@ -22,6 +23,15 @@ use crate::tensor::dense_strides;
 pub(super) fn arrange(graph: &Graph) -> Graph {
     let mut arranged = graph.rebuild(|g, op, x| match op {
         Op::Contract(contract) => arrange_product(g, contract, x),
+        Op::Gather(_) => {
+            let operands = [x[0], x[1]].map(|x| with_memory(g, x));
+            g.apply(op.clone(), &operands)
+        }
+        // Values are computed where they are added, or read.
+        Op::ScatterAdd(_) => {
+            let index = with_memory(g, x[1]);
+            g.apply(op.clone(), &[x[0], index])
+        }
         Op::Reshape(_) if !is_trivial_reshape(g, op, x[0]) && lies_anyhow(g, x[0]) => {
             let dense = g.apply(Materialize::ROWS, &[x[0]]);
             g.apply(op.clone(), &[dense])
@@ -77,9 +87,7 @@ fn is_trivial_reshape(g: &Graph, op: &Op, x: NodeId) -> bool {
 fn arrange_product(g: &mut Graph, contract: &Contract, x: &[NodeId]) -> NodeId {
     let [mut a, mut b] = [x[0], x[1]];
     let mut contract = contract.clone();
-    if !has_memory(g, a) {
-        a = g.apply(Materialize::ROWS, &[a]);
-    }
+    a = with_memory(g, a);
     // Columns are the last of b's own axes.
     let rank = g.shape(b).rank();
     let free = contract.free_b(rank);
@@ -138,6 +146,11 @@ fn turn(g: &mut Graph, contract: &Contract, a: NodeId, b: NodeId) -> Option<Node
 
 /// Lanes of a wide vector.
 const WIDE: usize = 16;
+
+/// A value that has memory: itself, or a copy.
+fn with_memory(g: &mut Graph, x: NodeId) -> NodeId {
+    if has_memory(g, x) { x } else { g.apply(Materialize::ROWS, &[x]) }
+}
 
 /// Whether strides reach a node's elements in the memory of its base.
 fn has_memory(g: &Graph, id: NodeId) -> bool {

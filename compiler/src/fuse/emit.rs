@@ -1,5 +1,7 @@
 //! Groups of nodes become kernels over tensors.
 
+mod indexed;
+
 use rustc_hash::FxHashMap;
 
 use super::Fused;
@@ -48,7 +50,11 @@ impl Tensors {
                 for operand in g.operands(*n) {
                     let value = base(g, operand);
                     let inside = group_of.get(&value) == Some(&i);
-                    let factor = matches!(g.op(*n).lower(), Lowering::Contraction(_));
+                    let factor = match g.op(*n).lower() {
+                        Lowering::Contraction(_) | Lowering::Gather => true,
+                        Lowering::Scatter => !g.ty(operand).is_real(),
+                        _ => false,
+                    };
                     let nowhere = constant_value(g, value).is_some()
                         || matches!(g.op(value).lower(), Lowering::Positions);
                     if (!inside || factor) && !nowhere {
@@ -135,6 +141,9 @@ impl<'a> Emission<'a> {
             Space::Product(_) => Some(self.product_frame()),
             _ => None,
         };
+        if matches!(self.group.space, Space::Scatter(..)) {
+            return self.scatter();
+        }
         let mut stores = Vec::new();
         for node in self.group.nodes.clone() {
             let value = self.value(node);
@@ -164,7 +173,12 @@ impl<'a> Emission<'a> {
                 let frame = frame.expect("made above");
                 Body::Product(Product { stores, ..frame })
             }
+            Space::Scatter(..) => unreachable!("answered above"),
         };
+        self.finish(body)
+    }
+
+    fn finish(self, body: Body) -> Kernel {
         let mut kernel = Kernel {
             name: self.name(),
             nodes: self.group.nodes.clone(),
@@ -187,6 +201,7 @@ impl<'a> Emission<'a> {
             Space::Rows(_) => "rows",
             Space::Columns(..) => "columns",
             Space::Product(_) => "product",
+            Space::Scatter(..) => "scatter",
         };
         format!("{kind}: {}", labels.join(", "))
     }
@@ -251,6 +266,10 @@ impl<'a> Emission<'a> {
                 self.formulas.push(Term::Reduced(self.reductions.len() - 1))
             }
             Lowering::Contraction(_) => self.formulas.push(Term::Reduced(0)),
+            Lowering::Gather => {
+                let access = self.gathered(node);
+                self.load(access)
+            }
             _ => unreachable!("groups hold computed nodes"),
         };
         self.known.insert(node, e);
@@ -284,6 +303,11 @@ impl<'a> Emission<'a> {
         }
         let kind = if self.g.ty(operand).is_real() { Kind::Float } else { Kind::Int };
         let access = self.access(self.tensors.of[&value], operand, level, kind);
+        self.load(access)
+    }
+
+    fn load(&mut self, access: Access) -> Expr {
+        let kind = access.kind;
         let known = self.loads.iter().position(|l| *l == access);
         let number = known.unwrap_or_else(|| {
             self.loads.push(access);
@@ -307,7 +331,7 @@ impl<'a> Emission<'a> {
     fn access(&self, tensor: usize, node: NodeId, level: Level, kind: Kind) -> Access {
         let layout = &self.tensors.list[tensor].layout;
         let steps = self.steps(node, &layout.strides, level);
-        let mut access = Access { tensor, steps, kind, slack: 0 };
+        let mut access = Access { tensor, steps, kind, slack: 0, index: None };
         access.slack = self.slack(&access, layout);
         access
     }
@@ -315,8 +339,13 @@ impl<'a> Emission<'a> {
     /// How far each of the kernel's axes moves a node's elements, where its base
     /// has these strides.
     fn steps(&self, node: NodeId, strides: &[usize], level: Level) -> Vec<usize> {
-        let mut steps = real_strides(self.g, node, strides)
+        let steps = real_strides(self.g, node, strides)
             .expect("tensors lie so that their users reach them");
+        self.placed(steps, level)
+    }
+
+    /// Steps along a node's axes of a size above one as steps along the kernel's.
+    fn placed(&self, mut steps: Vec<usize>, level: Level) -> Vec<usize> {
         match (&self.group.space, level) {
             (Space::Rows(sizes), Level::Full) if sizes.is_empty() => steps.push(0),
             (Space::Rows(_) | Space::Columns(..), Level::Outer) => steps.push(0),
@@ -334,6 +363,10 @@ impl<'a> Emission<'a> {
                 steps =
                     self.axes.iter().map(|axis| steps.get(*axis).copied().unwrap_or(0)).collect();
             }
+            // The table's rows are an axis before that of columns.
+            (Space::Scatter(..), Level::Outer) => unreachable!("all values are full"),
+            (Space::Scatter(_, 1), Level::Full) => steps.extend([0, 0]),
+            (Space::Scatter(..), Level::Full) => steps.insert(steps.len() - 1, 0),
         }
         steps
     }
@@ -350,6 +383,7 @@ impl<'a> Emission<'a> {
                 let column = self.axes.last().and_then(|axis| sizes.get(*axis));
                 (column, access.steps.last())
             }
+            Space::Scatter(_, columns) => (Some(columns), access.steps.last()),
         };
         if step == Some(&1) && size.copied() == layout.contiguous() { layout.slack } else { 0 }
     }
@@ -377,7 +411,7 @@ impl<'a> Emission<'a> {
             |factor: &Factor, step: fn(&Axis) -> Option<usize>, s: fn(&Summed) -> usize| {
                 let own = self.axes.iter().map(|i| axes.get(*i).and_then(step).unwrap_or(0));
                 let steps = own.chain(summed.iter().map(s)).collect();
-                Access { tensor: factor.tensor, steps, kind: Kind::Float, slack: 0 }
+                Access { tensor: factor.tensor, steps, kind: Kind::Float, slack: 0, index: None }
             };
         let first = access(&a, |axis| axis.a, |s| s.a);
         let mut second = access(&b, |axis| axis.b, |s| s.b);
@@ -483,8 +517,8 @@ impl Kernel {
     /// Makes one axis of two wherever all accesses allow it: loops get longer
     /// and fewer.
     fn collapse(&mut self) {
-        let loads = self.loads.iter_mut().map(|load| &mut load.steps);
-        let mut all: Vec<&mut Vec<usize>> = loads.chain(&mut self.elements).collect();
+        let mut all = every(&mut self.loads);
+        all.extend(&mut self.elements);
         match &mut self.body {
             Body::Rows(rows) => {
                 all.extend(rows.stores.iter_mut().map(|s| &mut s.to.steps));
@@ -503,6 +537,10 @@ impl Kernel {
                 collapse_outer(&mut all, &mut rows.outer);
             }
             Body::Columns(_) => {}
+            Body::Scatter(s) => {
+                all.extend([&mut s.index.steps, &mut s.store.to.steps]);
+                collapse_outer(&mut all, &mut s.positions);
+            }
             Body::Product(p) => {
                 all.extend(p.stores.iter_mut().map(|s| &mut s.to.steps));
                 all.extend([&mut p.a.steps, &mut p.b.steps]);
@@ -536,6 +574,15 @@ impl Kernel {
             }
         }
     }
+}
+
+/// The steps of accesses and of their indices.
+fn every(accesses: &mut [Access]) -> Vec<&mut Vec<usize>> {
+    let steps = accesses.iter_mut().flat_map(|access| {
+        let index = access.index.as_mut().map(|index| &mut index.at.steps);
+        [Some(&mut access.steps), index]
+    });
+    steps.flatten().collect()
 }
 
 /// Whether axis `axis` continues the next one, of size `size`, for all steps.

@@ -28,7 +28,7 @@ pub(super) struct Group {
     pub space: Space,
     /// In an order that respects dependencies.
     pub nodes: Vec<NodeId>,
-    /// Whether all of them are elementwise, in a space of rows.
+    /// Whether all of them are elementwise or gathered, in a space of rows.
     is_map: bool,
 }
 
@@ -43,6 +43,9 @@ pub(super) enum Space {
     Columns(Vec<usize>, usize),
     /// Elements of a product of these sizes.
     Product(Vec<usize>),
+    /// Rows that are added up where an index says: elements of these sizes, in
+    /// rows of so many columns. Nobody joins the table that they are added to.
+    Scatter(Vec<usize>, usize),
 }
 
 /// On which elements of its group's space a node works.
@@ -193,6 +196,12 @@ impl<'g> Grouping<'g> {
     /// node of the group through an operand.
     fn connects(&self, space: &Space, user: NodeId, through: NodeId) -> bool {
         let value = base(self.g, through);
+        // Tables are read and written elsewhere than where who computes them or
+        // goes on with them is.
+        let reads = matches!(self.g.op(user).lower(), Lowering::Gather | Lowering::Scatter);
+        if reads || matches!(self.g.op(value).lower(), Lowering::Scatter) {
+            return false;
+        }
         let (Some(from), Some(to)) = (self.level(space, value), self.level(space, user)) else {
             return false;
         };
@@ -210,6 +219,7 @@ impl<'g> Grouping<'g> {
         let space = &self.group(group).space;
         self.uses[id.index()].iter().any(|u| match self.g.op(u.by).lower() {
             Lowering::Contraction(_) => true,
+            Lowering::Scatter => !self.is_scattered_alone(id, u.by),
             Lowering::Reduction(..) => match (space, reduction_space(self.g, u.by)) {
                 (Space::Rows(own), Space::Rows(sizes)) => *own != sizes,
                 (Space::Rows(_), Space::Columns(..)) => !self.can_absorb(id, u.by),
@@ -233,9 +243,41 @@ impl<'g> Grouping<'g> {
             })
     }
 
+    /// Whether a scatter can compute the values that it adds itself.
+    fn is_scattered_alone(&self, value: NodeId, scatter: NodeId) -> bool {
+        let operands = self.g.operands(scatter);
+        let [own, index] = [operands[0], operands[1]].map(|x| base(self.g, x));
+        let group = self.group_of[value.index()];
+        let sizes = real_sizes(self.g, operands[0]);
+        // Rows of one element are no axis of a map.
+        own == value
+            && self.g.sizes(operands[0]).last() != Some(&1)
+            && !self.assigns.contains_key(&scatter)
+            && self.relation(operands[0]) == Relation::Same
+            && group.is_some_and(|group| self.group(group).space == Space::Rows(sizes))
+            && self.group_of[index.index()] != group
+            && self.can_absorb(value, scatter)
+    }
+
     fn place(&mut self, id: NodeId) {
         let space = match self.g.op(id).lower() {
             Lowering::Contraction(_) => Space::Product(real_sizes(self.g, id)),
+            Lowering::Scatter => {
+                let operand = self.g.operands(id)[0];
+                let columns = self.g.sizes(operand).last().copied().unwrap_or(1);
+                let space = Space::Scatter(real_sizes(self.g, operand), columns);
+                let value = base(self.g, operand);
+                let group = self.group_of[value.index()];
+                if let Some(group) = group
+                    && self.is_scattered_alone(value, id)
+                    && self.can_join(id, group)
+                {
+                    self.groups[group].as_mut().expect("checked").space = space;
+                    return self.join(id, group);
+                }
+                space
+            }
+            Lowering::Gather => gather_space(self.g, id),
             Lowering::Reduction(..) => {
                 let space = reduction_space(self.g, id);
                 if let Some(group) = self.joinable_by_reduction(id, &space) {
@@ -363,8 +405,9 @@ impl<'g> Grouping<'g> {
         let no_cycle = before.iter().all(|x| {
             inside(*x) || self.group_of[x.index()].is_some_and(|h| !self.order.is_before(group, h))
         });
-        // A reduction's own operand has been checked by who asks.
-        let is_reduction = matches!(self.g.op(id).lower(), Lowering::Reduction(..));
+        // What a reduction or a scatter adds up has been checked by who asks.
+        let is_reduction =
+            matches!(self.g.op(id).lower(), Lowering::Reduction(..) | Lowering::Scatter);
         let handed_on =
             is_reduction
                 || self.g.operands(id).into_iter().all(|operand| {
@@ -396,10 +439,10 @@ impl<'g> Grouping<'g> {
             }
         }
         self.group_of[id.index()] = Some(group);
-        let elementwise = self.is_elementwise(id);
+        let is_map = matches!(self.g.op(id).lower(), Lowering::Elementwise(_) | Lowering::Gather);
         let group = self.groups[group].as_mut().expect("checked");
         group.nodes.push(id);
-        group.is_map &= elementwise;
+        group.is_map &= is_map;
     }
 
     /// Whether a group can become part of another: no third would have to run
@@ -535,6 +578,16 @@ impl<'g> Grouping<'g> {
     }
 }
 
+/// The space of a gather: vectors run along the table's rows, so that an index is
+/// the same for all elements of a vector. Rows of one element are an axis, too.
+fn gather_space(g: &Graph, id: NodeId) -> Space {
+    let mut sizes = real_sizes(g, id);
+    if g.sizes(id).last() == Some(&1) {
+        sizes.push(1);
+    }
+    Space::Rows(sizes)
+}
+
 /// The space of a reduction's group.
 fn reduction_space(g: &Graph, id: NodeId) -> Space {
     let operand = g.operands(id)[0];
@@ -565,11 +618,12 @@ pub(super) fn level(g: &Graph, space: &Space, id: NodeId) -> Option<Level> {
             left.remove(*axis);
             (sizes == left && !position).then_some(Level::Outer)
         }
+        Space::Scatter(full, _) if sizes == *full => Some(Level::Full),
         Space::Product(full) if sizes == *full => (!position).then_some(Level::Full),
         // Sums over the product's own sum: one for each column.
         Space::Product(full) if full.len() == 2 && sizes == full[1..] => {
             (!position).then_some(Level::Outer)
         }
-        Space::Rows(_) | Space::Product(_) => None,
+        Space::Rows(_) | Space::Product(_) | Space::Scatter(..) => None,
     }
 }

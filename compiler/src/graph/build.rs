@@ -158,6 +158,16 @@ impl Graph {
         self.apply(reshape::Reshape { dims: shape.dims.clone() }, &[x])
     }
 
+    /// The rows of a table that an index names.
+    pub fn gather(&mut self, table: NodeId, index: NodeId) -> NodeId {
+        self.apply(gather::Gather, &[table, index])
+    }
+
+    /// A table of zeros to whose rows values are added where an index says.
+    pub fn scatter_add(&mut self, values: NodeId, index: NodeId) -> NodeId {
+        self.apply(scatter_add::ScatterAdd, &[values, index])
+    }
+
     /// The example's axes in another order.
     pub fn permute(&mut self, x: NodeId, axes: &[usize]) -> NodeId {
         if axes.iter().enumerate().all(|(i, a)| i == *a) {

@@ -16,8 +16,8 @@ impl Program {
     ///
     /// # Panics
     ///
-    /// On a program that [`Self::verify`] would refuse, and where an access
-    /// lies outside of its tensor.
+    /// On a program that [`Self::verify`] would refuse, where an access lies
+    /// outside of its tensor, and where an index is not below its bound.
     pub fn evaluate(&self, memory: &mut [Vec<u32>], range: Range<usize>) {
         let registers = vec![vec![UNREAD; self.lanes]; self.registers.len()];
         let mut machine =
@@ -108,7 +108,13 @@ impl Machine<'_> {
     }
 
     fn element(&self, address: &Address) -> (usize, usize) {
-        (address.tensor, address.offset + self.sum(&address.steps))
+        let more = address.index.as_ref().map_or(0, |index| {
+            let (tensor, element) = self.element(&index.at);
+            let found = self.memory[tensor][element] as usize;
+            assert!(found < index.below, "an index of {found} in {address}");
+            found * index.step
+        });
+        (address.tensor, address.offset + self.sum(&address.steps) + more)
     }
 
     fn sum(&self, steps: &[(Counter, usize)]) -> usize {

@@ -55,6 +55,35 @@ pub struct Access {
     /// How many elements may be touched beyond the end of the last axis,
     /// wherever the other axes stand: padding.
     pub slack: usize,
+    /// Which row of the tensor, where another tensor says that.
+    pub index: Option<Box<Indexed>>,
+}
+
+/// Which row of a tensor an [`Access`] reaches: a whole number read from
+/// another one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Indexed {
+    /// The whole number; not indexed itself, and the same for all elements of a
+    /// vector.
+    pub at: Access,
+    /// Elements of the tensor from one row to the next.
+    pub step: usize,
+    /// How many rows there are: all whole numbers are below.
+    pub below: usize,
+}
+
+impl Access {
+    /// The axes along which it moves, its index included, as bits.
+    pub fn moves(&self) -> u32 {
+        let own = self.steps.iter().enumerate();
+        let own = own.fold(0, |all, (i, step)| all | u32::from(*step > 0) << i);
+        self.index.as_ref().map_or(own, |index| own | index.at.moves())
+    }
+
+    /// The tensors that it reads or writes: its own, and that of its index.
+    pub fn tensors(&self) -> impl Iterator<Item = usize> {
+        [Some(self.tensor), self.index.as_ref().map(|index| index.at.tensor)].into_iter().flatten()
+    }
 }
 
 /// What is written where.
@@ -75,6 +104,8 @@ pub enum Body {
     Columns(Columns),
     /// A sum of products.
     Product(Product),
+    /// Rows added up where an index says.
+    Scatter(Scatter),
 }
 
 /// For every row: reductions along the last axis, stage by stage, then stores.
@@ -137,6 +168,35 @@ pub struct Product {
     pub partial: Option<Access>,
 }
 
+/// Clears a table, then adds to its rows: for each position, in ascending
+/// order, a value for each column to the row that the position's index names.
+/// Axes: `positions`, rows, columns.
+#[derive(Clone, Debug)]
+pub struct Scatter {
+    /// Sizes of the axes of positions.
+    pub positions: Vec<usize>,
+    /// Number of rows of the table.
+    pub rows: usize,
+    /// Number of columns; vectors run along them.
+    pub columns: usize,
+    /// The row of each position.
+    pub index: Access,
+    /// The table, and what is added for each position and column.
+    pub store: Store,
+}
+
+impl Scatter {
+    /// The axis of the table's rows.
+    pub fn rows_axis(&self) -> usize {
+        self.positions.len()
+    }
+
+    /// The axis of columns.
+    pub fn columns_axis(&self) -> usize {
+        self.positions.len() + 1
+    }
+}
+
 impl Product {
     /// The axis of rows.
     pub fn rows_axis(&self) -> usize {
@@ -155,24 +215,41 @@ impl Product {
 }
 
 impl Kernel {
+    /// How many points its iteration space has, but for what a product sums.
+    pub fn points(&self) -> usize {
+        let count = |sizes: &[usize]| sizes.iter().product::<usize>();
+        match &self.body {
+            Body::Rows(rows) => count(&rows.outer) * rows.inner,
+            Body::Columns(columns) => count(&columns.outer) * columns.reduced,
+            Body::Product(p) => count(&p.outer) * p.rows * p.columns,
+            Body::Scatter(s) => count(&s.positions) * s.columns,
+        }
+    }
+
     /// Roughly how long one thread takes with vectors of so many lanes, where
     /// memory is no limit.
     pub fn nanoseconds(&self, lanes: usize) -> usize {
-        let count = |sizes: &[usize]| sizes.iter().product::<usize>();
+        let points = self.points();
         match &self.body {
             // In a nanosecond two instructions: each needs the one before.
-            Body::Rows(rows) => {
-                count(&rows.outer) * rows.inner * self.formulas.len().max(1) / (2 * lanes)
-            }
+            Body::Rows(_) => points * self.formulas.len().max(1) / (2 * lanes),
             // Formulas are mostly for what is stored, once.
-            Body::Columns(columns) => {
-                count(&columns.outer) * columns.reduced * columns.reductions.len() / (2 * lanes)
-            }
+            Body::Columns(columns) => points * columns.reductions.len() / (2 * lanes),
             // Six: multiply-adds need not wait.
-            Body::Product(p) => {
-                count(&p.outer) * p.rows * p.columns * count(&p.summed) / (6 * lanes)
+            Body::Product(p) => points * p.summed.iter().product::<usize>() / (6 * lanes),
+            // Sums are in memory, at addresses that are computed each time.
+            Body::Scatter(s) => {
+                (s.rows * s.columns + points * (self.formulas.len() + 4)) / (2 * lanes)
             }
         }
+    }
+
+    /// Whether it reads rows of a tensor, by index, and nothing else of it.
+    pub fn gathers(&self, tensor: usize) -> bool {
+        let by_index = |load: &&Access| load.tensor == tensor && load.index.is_some();
+        let rows = self.loads.iter().filter(by_index).count();
+        let all = self.reads().into_iter().filter(|t| *t == tensor).count();
+        rows > 0 && rows == all && !self.writes().contains(&tensor)
     }
 
     /// Whether a product is asked for the sums of its second factor alone.
@@ -185,9 +262,10 @@ impl Kernel {
     pub fn reads(&self) -> Vec<usize> {
         let factors = match &self.body {
             Body::Product(p) => vec![&p.a, &p.b],
-            _ => Vec::new(),
+            Body::Scatter(s) => vec![&s.index],
+            Body::Rows(_) | Body::Columns(_) => Vec::new(),
         };
-        self.loads.iter().chain(factors).map(|a| a.tensor).collect()
+        self.loads.iter().chain(factors).flat_map(Access::tensors).collect()
     }
 
     /// All tensors that it writes, for itself or for others.
@@ -212,6 +290,7 @@ impl Body {
             Body::Rows(rows) => &rows.stores,
             Body::Columns(columns) => &columns.stores,
             Body::Product(product) => &product.stores,
+            Body::Scatter(scatter) => std::slice::from_ref(&scatter.store),
         }
     }
 }

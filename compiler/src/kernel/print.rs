@@ -44,9 +44,14 @@ impl fmt::Display for Kernel {
                     writeln!(f, "  s1 = Σ {}", p.b)?;
                 }
             }
+            Body::Scatter(s) => {
+                writeln!(f, "  scatter {:?} to {} × {}", s.positions, s.rows, s.columns)?;
+                writeln!(f, "  row = {}", s.index)?;
+            }
         }
+        let sign = if matches!(self.body, Body::Scatter(_)) { "+=" } else { "=" };
         for store in self.stores() {
-            writeln!(f, "  {} = {}", store.to, Formula(&self.formulas, store.value, DEPTH))?;
+            writeln!(f, "  {} {sign} {}", store.to, Formula(&self.formulas, store.value, DEPTH))?;
         }
         Ok(())
     }
@@ -54,7 +59,13 @@ impl fmt::Display for Kernel {
 
 impl fmt::Display for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "tensor {} by {:?}", self.tensor, self.steps)
+        write!(f, "tensor {} by {:?}", self.tensor, self.steps)?;
+        match &self.index {
+            Some(index) => {
+                write!(f, ", by {} for each below {} in {}", index.step, index.below, index.at)
+            }
+            None => Ok(()),
+        }
     }
 }
 

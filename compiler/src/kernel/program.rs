@@ -86,6 +86,20 @@ pub struct Address {
     pub offset: usize,
     /// Elements for each iteration of the loops around; none is zero.
     pub steps: Vec<(Counter, usize)>,
+    /// More elements, by a whole number in memory.
+    pub index: Option<Box<Indexed>>,
+}
+
+/// A part of an [`Address`] that is read from memory at each access: so many
+/// elements for each of a whole number.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Indexed {
+    /// Where the whole number lies; that address has no index.
+    pub at: Address,
+    /// Elements for each.
+    pub step: usize,
+    /// What the whole number is below: whoever runs the program has seen to it.
+    pub below: usize,
 }
 
 /// One instruction.
@@ -344,6 +358,9 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "t{}[{}", self.tensor, self.offset)?;
         print_steps(f, &self.steps)?;
+        if let Some(Indexed { at, step, below }) = self.index.as_deref() {
+            write!(f, " + {at}·{step} below {below}")?;
+        }
         f.write_str("]")
     }
 }

@@ -20,11 +20,17 @@
 //! 10. A program of several parallel iterations stores only inside of parallel
 //!     loops: each thread runs what is outside.
 //!
+//! 11. An index is read by an address that has none itself, and its bound is at
+//!     least 1; prefetches have no index. A store has none that moves with a
+//!     parallel loop: whether iterations meet would depend on memory.
+//!
 //! [`Program::verify_bounds`] checks, with the tensors' sizes:
 //!
-//! 11. Every access lies within its tensor, also in the last iterations.
+//! 12. Every access lies within its tensor, also in the last iterations, and
+//!     with the largest index below its bound.
 //!
-//! Not checked: that no two iterations of the parallel loop write the same
+//! Not checked: that indices in memory are below their bounds, which is up to
+//! whoever gives the memory; that no two iterations of the parallel loop write the same
 //! element, nor one of them what another reads; that registers which iterations
 //! of it take over from one another do not exist; that no lane is used which
 //! was never read (the evaluator shows it); that tensors which share memory are
@@ -60,6 +66,7 @@ impl Program {
             sizes,
             counters: BTreeSet::new(),
             around: HashMap::new(),
+            shared: None,
             written: BTreeSet::new(),
             parallel: 0,
         };
@@ -79,6 +86,8 @@ struct Checker<'a> {
     counters: BTreeSet<Counter>,
     /// The loops around, and their iterations.
     around: HashMap<Counter, usize>,
+    /// The parallel loop around, if there is one.
+    shared: Option<Counter>,
     written: BTreeSet<Register>,
     /// Iterations of the parallel loops so far.
     parallel: usize,
@@ -120,9 +129,14 @@ impl Checker<'_> {
         };
         let before = self.written.clone();
         self.around.insert(l.counter, iterations);
+        let parallel = matches!(l.count, Count::Parallel { .. });
+        if parallel {
+            self.shared = Some(l.counter);
+        }
         self.body(&l.body)?;
         self.around.remove(&l.counter);
-        if matches!(l.count, Count::Parallel { .. }) {
+        if parallel {
+            self.shared = None;
             self.written = before;
         }
         Ok(())
@@ -167,10 +181,17 @@ impl Checker<'_> {
                     return Err(format!("{written} of {lanes} lanes by {stride}"));
                 }
                 self.address(to, (written - 1) * stride)?;
+                let moves = to.index.iter().flat_map(|index| &index.at.steps);
+                if moves.into_iter().any(|(counter, _)| self.is_parallel(*counter)) {
+                    return Err("which iterations meet depends on an index".into());
+                }
             }
             // It touches nothing, so that it may be beyond.
             Instruction::Prefetch { at, .. } => {
                 self.steps(&at.steps)?;
+                if at.index.is_some() {
+                    return Err("a prefetch by an index".into());
+                }
             }
             Instruction::Position { to, steps, .. } => {
                 self.is(*to, Kind::Int)?;
@@ -218,6 +239,10 @@ impl Checker<'_> {
         Ok(())
     }
 
+    fn is_parallel(&self, counter: Counter) -> bool {
+        self.shared == Some(counter)
+    }
+
     fn is(&self, r: Register, expected: Kind) -> Result<(), String> {
         let found = self.program.registers[r.0 as usize];
         if found == expected {
@@ -239,7 +264,15 @@ impl Checker<'_> {
         if address.tensor >= self.program.tensors.len() {
             return Err(format!("there is no t{}", address.tensor));
         }
-        let most = self.steps(&address.steps)?;
+        let mut most = self.steps(&address.steps)?;
+        if let Some(index) = &address.index {
+            if index.at.index.is_some() || index.below == 0 {
+                return Err(format!("an index below {} in {}", index.below, index.at));
+            }
+            self.address(&index.at, 0)?;
+            let last = index.step.checked_mul(index.below - 1);
+            most = most.zip(last).and_then(|(a, b)| a.checked_add(b));
+        }
         let Some(sizes) = self.sizes else { return Ok(()) };
         let last = most.and_then(|most| most.checked_add(address.offset)?.checked_add(more));
         let size = sizes[address.tensor];
@@ -271,10 +304,11 @@ impl Checker<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::program::Indexed;
 
     fn load(to: u32, steps: &[(u32, usize)], stride: usize, lanes: usize) -> Statement {
         let steps = steps.iter().map(|(c, step)| (Counter(*c), *step)).collect();
-        let from = Address { tensor: 0, offset: 1, steps };
+        let from = Address { tensor: 0, offset: 1, steps, index: None };
         Statement::Do(Instruction::Load { to: Register(to), from, stride, lanes })
     }
 
@@ -325,6 +359,52 @@ mod tests {
         }
         let fine = vec![repeat(0, Fixed(2), vec![load(0, &[(0, 1)], 1, 4)]), negate(1, 0)];
         assert_eq!(program(fine).verify(), Ok(()));
+    }
+
+    /// An element of `t0`, ten elements further on for each of a whole number
+    /// there.
+    fn by_index(steps: &[(u32, usize)], below: usize) -> Address {
+        let steps = steps.iter().map(|(c, step)| (Counter(*c), *step)).collect();
+        let at = Address { tensor: 0, offset: 2, steps, index: None };
+        let index = Some(Box::new(Indexed { at, step: 10, below }));
+        Address { tensor: 0, offset: 1, steps: Vec::new(), index }
+    }
+
+    #[test]
+    fn an_index_keeps_its_rules() {
+        let parallel = Count::Parallel { first: 0, count: 3 };
+        let load = |from: &Address| {
+            let from = from.clone();
+            Statement::Do(Instruction::Load { to: Register(0), from, stride: 1, lanes: 4 })
+        };
+        let store =
+            |to| Statement::Do(Instruction::Store { to, from: Register(0), stride: 1, lanes: 4 });
+        let own = by_index(&[], 3);
+        let mut twice = own.clone();
+        twice.index.as_mut().unwrap().at.index = own.index.clone();
+        let moving = vec![load(&own), store(by_index(&[(0, 1)], 3))];
+        let cases = [
+            (vec![load(&twice)], "an index below 3"),
+            (vec![load(&by_index(&[], 0))], "an index below 0"),
+            (vec![load(&by_index(&[(0, 1)], 3))], "counts no loop around"),
+            (vec![repeat(0, parallel, moving.clone())], "iterations meet"),
+            (
+                vec![Statement::Do(Instruction::Prefetch { at: own.clone(), near: true })],
+                "a prefetch by an index",
+            ),
+        ];
+        for (body, expected) in cases {
+            let message = program(body).verify().unwrap_err();
+            assert!(message.contains(expected), "{message}");
+        }
+        // Within an iteration of the parallel loop it may move.
+        let inside = vec![repeat(1, parallel, vec![repeat(0, Count::Fixed(3), moving)])];
+        assert_eq!(program(inside).verify(), Ok(()));
+        // From 1, twice ten further on, four lanes: the last is 24.
+        let within = program(vec![load(&own)]);
+        assert_eq!(within.verify_bounds(&[25]), Ok(()));
+        let message = within.verify_bounds(&[24]).unwrap_err();
+        assert!(message.contains("reaches element 24 of 24"), "{message}");
     }
 
     #[test]

@@ -133,6 +133,7 @@ macro_rules! layers {
 
 layers! {
     linear::Linear,
+    embedding::Embedding,
     relu::ReLU,
     sigmoid::Sigmoid,
     tanh::Tanh,

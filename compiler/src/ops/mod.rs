@@ -90,6 +90,10 @@ pub enum Lowering<'a> {
     Reduction(reduce::Reduction, reduce::Axis),
     /// A sum of products.
     Contraction(&'a contract::Contract),
+    /// Rows of the first operand, where the second says.
+    Gather,
+    /// Rows of the first operand added up, where the second says.
+    Scatter,
     /// Other operations.
     Composite(Expansion<'a>),
 }
@@ -255,6 +259,10 @@ operations! {
     reshape::Reshape,
     transpose::Transpose,
     materialize::Materialize,
+    // Rows by index.
+    embedding::Embedding,
+    gather::Gather,
+    scatter_add::ScatterAdd,
     // Over an axis.
     reduce::Reduce,
     sum::Sum,

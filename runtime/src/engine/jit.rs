@@ -110,7 +110,8 @@ impl Compiled {
         // the plan; settings has a number for each setting read; every input has
         // been checked to have the declared sizes for this batch size, lies
         // row-major, is only read, and outlives the call (borrowed by `call`
-        // or owned by `held`). Class indices have been checked to be in range.
+        // or owned by `held`). Whole numbers have been checked to be below
+        // their input's bound, as code that reaches rows by them relies on.
         // Arena and parameters are borrowed exclusively.
         // Phases and executable are of the same programs.
         unsafe { threads::run(&self.executable, &self.phases, &mut self.pace, table, threads) };

@@ -52,7 +52,7 @@ pub(super) struct Drawing {
 }
 
 /// Kinds of steps.
-pub(super) const KINDS: u8 = 22;
+pub(super) const KINDS: u8 = 23;
 /// Ways in which parameters start, and the one that makes them all alike.
 const INITS: u8 = 3;
 const ALIKE: u8 = 2;
@@ -390,6 +390,7 @@ impl Drawing {
             21 if dims.len() >= 2 => {
                 self.call("transpose", &[&x], none, x.limit, x.low);
             }
+            22 => self.embedding(step, size),
             // Does not fit.
             _ => {}
         }
@@ -442,6 +443,37 @@ impl Drawing {
                 }
             }
         }
+    }
+
+    /// Rows of a table, a new one or one that is there, by an input of its own.
+    fn embedding(&mut self, step: Step, size: usize) {
+        let is_table = |y: &&Drawable| !y.shape.batched && y.shape.rank() == 2;
+        let known = self.values.iter().rev().find(is_table).filter(|_| step.y % 2 == 1).cloned();
+        let table = known.unwrap_or_else(|| {
+            let rows = SIZES[step.x as usize % SIZES.len()];
+            self.parameter(&[rows, size], 1.0, step.n)
+        });
+        let [rows, columns] = table.dims()[..] else { return };
+        let dims = match step.x % 4 {
+            0 => vec![],
+            1 => vec![4],
+            2 => vec![2, 3],
+            _ => vec![17],
+        };
+        if dims.iter().product::<usize>() * columns > LARGEST {
+            return;
+        }
+        let name = format!("i{}", self.calls.len());
+        let ty = Type::index(rows, Shape::batched(dims.clone()));
+        self.calls.push(format!("{name} = input {ty}"));
+        let mut id = self.b.input(&name, ty).unwrap();
+        if dims.len() == 2 && step.n.is_multiple_of(2) {
+            self.calls.push(format!("{name} = transpose({name})"));
+            id = self.b.call("transpose", &[(id, &name)], &Attributes::new()).unwrap();
+        }
+        let shape = Shape::batched(dims);
+        let index = Drawable { id, name, shape, limit: 0.0, low: 0.0 };
+        self.call("embedding", &[&index, &table], Attributes::new(), table.limit, table.low);
     }
 
     pub(super) fn finish(mut self, recipe: &Recipe) -> Drawn {

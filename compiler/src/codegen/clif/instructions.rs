@@ -1,13 +1,13 @@
 //! Instructions, one by one.
 
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
-use cranelift_codegen::ir::types::{F32X4, I8X16, I32, I32X4};
+use cranelift_codegen::ir::types::{F32X4, I8X16, I32, I32X4, I64};
 use cranelift_codegen::ir::{InstBuilder, Value};
 
 use super::{Emitter, Held, LANES, Load, memory, vector};
 use crate::codegen::pointers::Pointer;
 use crate::error::Error;
-use crate::kernel::program::{Instruction, Operands, Register};
+use crate::kernel::program::{Address, Instruction, Operands, Register};
 use crate::kernel::scalar::Scalar;
 
 impl Emitter<'_, '_> {
@@ -22,10 +22,10 @@ impl Emitter<'_, '_> {
                 self.hold(*to, value);
             }
             Instruction::Load { to, from, stride, lanes } => {
-                let (pointer, displacement) = self.tensors.pointer(from)?;
+                let (pointer, displacement) = self.address(from)?;
                 let load = Load {
                     kind: self.program.registers[to.0 as usize],
-                    pointer: self.pointers[&pointer],
+                    pointer,
                     displacement,
                     stride: stride_bytes(*stride)?,
                     lanes: *lanes,
@@ -37,8 +37,7 @@ impl Emitter<'_, '_> {
                 let value = self.read(*from);
                 // What is still to be loaded may be what this overwrites.
                 self.flush();
-                let (pointer, displacement) = self.tensors.pointer(to)?;
-                let pointer = self.pointers[&pointer];
+                let (pointer, displacement) = self.address(to)?;
                 if *lanes == LANES && *stride == 1 {
                     self.builder.ins().store(memory(), value, pointer, displacement);
                 } else {
@@ -112,6 +111,19 @@ impl Emitter<'_, '_> {
             }
         }
         Ok(())
+    }
+
+    /// A pointer, and the bytes from there to an address.
+    fn address(&mut self, address: &Address) -> Result<(Value, i32), Error> {
+        let (pointer, displacement) = self.tensors.pointer(address)?;
+        let pointer = self.pointers[&pointer];
+        let Some(index) = &address.index else { return Ok((pointer, displacement)) };
+        let (at, from) = self.tensors.pointer(&index.at)?;
+        let found = self.builder.ins().load(I32, memory(), self.pointers[&at], from);
+        let found = self.builder.ins().uextend(I64, found);
+        let step = self.builder.ins().iconst(I64, 4 * index.step as i64);
+        let bytes = self.builder.ins().imul(found, step);
+        Ok((self.builder.ins().iadd(pointer, bytes), displacement))
     }
 
     fn apply(&mut self, scalar: Scalar, operands: &[Register]) -> Value {

@@ -1,8 +1,8 @@
 //! Programs written for one thing each, on every width.
 
 use super::{
-    Writer, apply, at, check, constant, elementwise, floats, isas, load, parallel, product, repeat,
-    store,
+    Writer, apply, at, by, check, constant, elementwise, floats, isas, load, parallel, product,
+    repeat, store,
 };
 use crate::codegen::isa::Isa;
 use crate::kernel::program::{Instruction, Statement};
@@ -219,4 +219,84 @@ fn a_load_before_a_loop_has_its_own_pointer() {
         let program = w.finish("before", 1, 1, body);
         check(&program, &[floats(2 * lanes, 5)]);
     }
+}
+
+/// Rows of a table by numbers in memory: read whole, in part, by one element
+/// and by elements that lie apart, with pointers in registers and on the stack,
+/// and before all loops.
+#[test]
+fn rows_by_index_agree() {
+    for (lanes, crowd) in isas().iter().flat_map(|isa| [0, 14].map(|crowd| (isa.lanes, crowd))) {
+        let (positions, rows, row) = (5, 7, 3 * lanes + 2);
+        let mut w = Writer::new(lanes);
+        let (i, j) = (w.counter(), w.counter());
+        let index = |offset, steps: &[_]| at(1, offset, steps);
+        let own = |offset, steps: &[_]| by(at(0, offset, &[]), index(3, steps), row, rows);
+        let first = w.float();
+        let before = load(first, own(1, &[]), 1, lanes);
+        let mut body = Vec::new();
+        // Everything moves otherwise, so that there are more pointers than
+        // registers.
+        let others: Vec<_> = (0..crowd).map(|_| w.float()).collect();
+        for (n, other) in others.iter().enumerate() {
+            body.push(load(*other, at(3, 0, &[(i, n + 1), (j, 1)]), 1, lanes));
+        }
+        let parts = [(1, lanes), (1, lanes - 1), (0, lanes), (3, lanes), (3, 2)];
+        for (n, (stride, part)) in parts.into_iter().enumerate() {
+            let (x, kept, sum) = (w.float(), w.float(), w.float());
+            body.push(load(x, own(1, &[(i, 1), (j, 2)]), stride, part));
+            body.push(Statement::Do(Instruction::Keep { to: kept, from: x, lanes: part, bits: 0 }));
+            let last = others.last().copied().unwrap_or(first);
+            body.push(apply(sum, Scalar::Add, vec![kept, last]));
+            let to = at(2, n * lanes, &[(i, 2 * 5 * lanes), (j, 5 * lanes)]);
+            body.push(store(to, sum, 1, lanes));
+        }
+        for other in others {
+            let (to, sum) = (at(2, 0, &[(i, 2 * 5 * lanes), (j, 5 * lanes)]), w.float());
+            let x = w.float();
+            body.extend([load(x, to.clone(), 1, lanes), apply(sum, Scalar::Add, vec![x, other])]);
+            body.push(store(to, sum, 1, lanes));
+        }
+        let body = vec![before, parallel(i, positions, vec![repeat(j, 2, body)])];
+        let program = w.finish("rows by index", 4, positions, body);
+        let table = floats(rows * row + 2, 3);
+        let indices = [9, 9, 9, 6, 0, 3, 3, 1, 6, 5, 2];
+        let result = vec![0; positions * 2 * 5 * lanes];
+        check(&program, &[table, indices.to_vec(), result, floats(crowd * 5 + 2 * lanes, 4)]);
+    }
+}
+
+/// Rows that are added to where an index says, some of them several times: what
+/// is read is what was added before.
+#[test]
+fn rows_added_by_index_agree() {
+    for (lanes, scattered) in isas().iter().flat_map(|isa| [1, 2].map(|by| (isa.lanes, by))) {
+        let (positions, rows, row) = (9, 4, 2 * lanes);
+        let mut w = Writer::new(lanes);
+        let (block, i) = (w.counter(), w.counter());
+        let part = lanes - lanes / 3;
+        let to = by(at(0, 0, &[(block, 1)]), at(1, 0, &[(i, 1)]), row, rows);
+        let (x, y, sum) = (w.float(), w.float(), w.float());
+        let body = vec![
+            load(x, at(2, 0, &[(i, lanes)]), 1, part),
+            load(y, to.clone(), scattered, part),
+            apply(sum, Scalar::Add, vec![y, x]),
+            store(to, sum, scattered, part),
+        ];
+        let body = vec![parallel(block, 1, vec![repeat(i, positions, body)])];
+        let program = w.finish("rows added by index", 3, 1, body);
+        let indices = vec![2, 2, 0, 3, 2, 0, 0, 3, 3];
+        check(&program, &[floats(rows * row, 1), indices, floats(positions * lanes, 2)]);
+    }
+}
+
+/// An index that is too large is seen by the evaluator.
+#[test]
+#[should_panic(expected = "an index of 4")]
+fn the_evaluator_does_not_follow_an_index_beyond_its_bound() {
+    let mut w = Writer::new(4);
+    let x = w.float();
+    let body =
+        vec![load(x, by(at(0, 0, &[]), at(1, 0, &[]), 1, 4), 0, 4), store(at(0, 0, &[]), x, 1, 1)];
+    w.finish("beyond", 2, 1, body).evaluate(&mut [vec![0; 8], vec![4]], 0..1);
 }

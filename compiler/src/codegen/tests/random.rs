@@ -1,8 +1,12 @@
 //! Random programs.
 
-use super::{Random, Writer, apply, at, check, constant, floats, isas, load, repeat, store};
+use super::{Random, Writer, apply, at, by, check, constant, floats, isas, load, repeat, store};
 use crate::kernel::program::{Counter, Instruction, Register, Statement};
 use crate::kernel::scalar::{Kind, Scalar};
+
+/// Whole numbers in memory, and what they are below.
+const INDICES: usize = 250;
+const ROWS: usize = 9;
 
 /// Straight code and loops of random instructions, over many registers, so that
 /// some are carried and some are spilled.
@@ -26,8 +30,9 @@ fn random_programs_agree() {
         for (i, r) in floats_.iter().enumerate() {
             body.push(store(at(1, lanes * i, &[]), *r, 1, lanes));
         }
-        let program = w.finish(&format!("random {seed}"), 2, 1, body);
-        check(&program, &[floats(600, seed), vec![0; 1200]]);
+        let program = w.finish(&format!("random {seed}"), 3, 1, body);
+        let indices = (0..INDICES).map(|_| random.below(ROWS) as u32).collect();
+        check(&program, &[floats(600, seed), vec![0; 1200], indices]);
     }
 }
 
@@ -46,7 +51,7 @@ fn block(
         let (a, b, c) = (any(), any(), any());
         let steps: Vec<(Counter, usize)> =
             around.iter().map(|counter| (*counter, 1 + random.below(12))).collect();
-        match random.below(17) {
+        match random.below(19) {
             0 => body.push(constant(to, random.below(9) as f32 - 4.0)),
             1 => body.push(apply(to, Scalar::Add, vec![a, b])),
             2 => body.push(apply(to, Scalar::Mul, vec![a, b])),
@@ -94,6 +99,16 @@ fn block(
                 0 => Instruction::Rotate { to, from: a, by: random.below(lanes) },
                 _ => Instruction::Interleave { to, from: [a, b], upper: random.below(2) == 1 },
             })),
+            16 => {
+                let index = at(2, random.below(100), &steps);
+                let from = by(at(0, random.below(100), &steps), index, 1 + random.below(20), ROWS);
+                body.push(load(to, from, random.below(2), lanes));
+            }
+            17 => {
+                let index = at(2, random.below(100), &steps);
+                let to = by(at(1, 800 + random.below(50), &steps), index, random.below(9), ROWS);
+                body.push(store(to, a, 1, 1 + random.below(lanes)));
+            }
             _ if depth < 3 => {
                 let counter = w.counter();
                 around.push(counter);

@@ -9,8 +9,34 @@ use crate::codegen::pointers::{Base, Pointer, Tensors};
 use crate::error::Error;
 use crate::kernel::program::{Address, Count, Counter, Instruction, Loop, Statement};
 
-/// A place in the program's pointers, and the bytes from there.
-pub(super) type Reach = (usize, i64);
+/// Where an instruction finds an element.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reach {
+    /// A place in the program's pointers.
+    pub pointer: usize,
+    /// Bytes from there.
+    pub displacement: i64,
+    /// More bytes, by a whole number in memory.
+    pub index: Option<Indexed>,
+}
+
+/// So many bytes for each of a whole number in memory.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Indexed {
+    /// A place in the program's pointers.
+    pub pointer: usize,
+    /// Bytes from there to the whole number.
+    pub displacement: i64,
+    /// Bytes for each.
+    pub step: i64,
+}
+
+impl Reach {
+    /// The places of its pointers.
+    fn pointers(&self) -> impl Iterator<Item = usize> {
+        [Some(self.pointer), self.index.map(|index| index.pointer)].into_iter().flatten()
+    }
+}
 
 /// What has a home.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -88,7 +114,7 @@ impl Emitter<'_> {
             match statement {
                 Statement::Loop(l) => self.weigh(l, inside, at, weights),
                 Statement::Do(_) => {
-                    if let Some((pointer, _)) = self.addresses[*at] {
+                    for pointer in self.addresses[*at].iter().flat_map(Reach::pointers) {
                         *weights.entry(Item::Pointer(pointer)).or_default() += inside;
                     }
                     *at += 1;
@@ -115,21 +141,34 @@ impl Emitter<'_> {
         // The pointers of the last addresses in each tensor: most have the same.
         let mut last: FxHashMap<usize, (&Address, Base, usize)> = FxHashMap::default();
         for instruction in text {
+            let mut place = |address| -> Result<(usize, i64), Error> {
+                let (base, displacement) = tensors.base(address)?;
+                let found = last.get(&address.tensor);
+                let number = match found.filter(|l| l.0.steps == address.steps && l.1 == base) {
+                    Some((_, _, number)) => *number,
+                    None => number(tensors.pointer(address)?.0),
+                };
+                last.insert(address.tensor, (address, base, number));
+                Ok((number, displacement.into()))
+            };
             addresses.push(match instruction {
                 Instruction::Load { from: address, .. }
                 | Instruction::Store { to: address, .. }
                 | Instruction::Prefetch { at: address, .. } => {
-                    let (base, displacement) = tensors.base(address)?;
-                    let found = last.get(&address.tensor);
-                    let number = match found.filter(|l| l.0.steps == address.steps && l.1 == base) {
-                        Some((_, _, number)) => *number,
-                        None => number(tensors.pointer(address)?.0),
+                    let (pointer, displacement) = place(address)?;
+                    let index = match &address.index {
+                        Some(index) => {
+                            let (pointer, displacement) = place(&index.at)?;
+                            let step = 4 * index.step as i64;
+                            Some(Indexed { pointer, displacement, step })
+                        }
+                        None => None,
                     };
-                    last.insert(address.tensor, (address, base, number));
-                    Some((number, displacement.into()))
+                    Some(Reach { pointer, displacement, index })
                 }
                 Instruction::Position { steps, .. } if !steps.is_empty() => {
-                    Some((number(Pointer::position(steps)), 0))
+                    let pointer = number(Pointer::position(steps));
+                    Some(Reach { pointer, displacement: 0, index: None })
                 }
                 _ => None,
             });
@@ -137,7 +176,7 @@ impl Emitter<'_> {
         Ok((pointers, addresses))
     }
 
-    /// The pointer of the next instruction, and the bytes from there.
+    /// Where the next instruction finds its element.
     pub(super) fn address(&self) -> Result<Reach, Error> {
         self.addresses[self.next].ok_or_else(|| Error::Codegen("no address".into()))
     }
@@ -209,6 +248,42 @@ impl Emitter<'_> {
                 Reg::RAX
             }
         }
+    }
+
+    /// Where an element lies, as an operand that stands for the moment: the base
+    /// may be `rax`.
+    pub(super) fn memory(&mut self, reach: &Reach) -> Memory {
+        let Some(index) = reach.index else {
+            return Memory::at(self.base(reach.pointer), reach.displacement);
+        };
+        let at = Memory::at(self.base(index.pointer), index.displacement);
+        // Loads of 32 bits clear the upper half.
+        self.asm.ro(Code::Mov_r32_rm32, Reg::R11D, Operand::Memory(at));
+        match i32::try_from(index.step) {
+            Ok(step) => {
+                self.asm.rri(Code::Imul_r64_rm64_imm32, Reg::R11, Reg::R11, step);
+            }
+            Err(_) => {
+                self.asm.rl(Code::Mov_r64_imm64, Reg::RAX, index.step);
+                self.asm.ro(Code::Imul_r64_rm64, Reg::R11, Operand::Register(Reg::RAX));
+            }
+        }
+        // Where it has no register, outside of all loops, its start needs `r11`.
+        let base = match self.homes.get(&Item::Pointer(reach.pointer)) {
+            Some(Home::Register(r)) => Operand::Register(*r),
+            Some(Home::Stack(at)) => Operand::Memory(Memory::at(Reg::RSP, *at)),
+            None => {
+                let index = self.frame(8);
+                self.asm.mr(Code::Mov_rm64_r64, Memory::at(Reg::RSP, index), Reg::R11);
+                self.start_pointer(reach.pointer);
+                let index = Operand::Memory(Memory::at(Reg::RSP, index));
+                self.asm.ro(Code::Add_r64_rm64, Reg::RAX, index);
+                return Memory::at(Reg::RAX, reach.displacement);
+            }
+        };
+        self.asm.ro(Code::Mov_r64_rm64, Reg::RAX, base);
+        self.asm.ro(Code::Add_r64_rm64, Reg::RAX, Operand::Register(Reg::R11));
+        Memory::at(Reg::RAX, reach.displacement)
     }
 
     /// Moves an item.

@@ -85,10 +85,10 @@ impl Emitter<'_> {
             }
             Instruction::Copy { to, from } => self.copy(*to, *from),
             Instruction::Load { to, stride, lanes, .. } => {
-                let (pointer, displacement) = self.address()?;
+                let from = self.address()?;
                 let (stride, lanes) = (stride_bytes(*stride)?, *lanes);
                 self.release(*to);
-                let load = Load { pointer, displacement, stride, lanes };
+                let load = Load { from, stride, lanes };
                 self.held[to.0 as usize] = Held::Late(load);
                 self.late.push(*to);
             }
@@ -96,14 +96,14 @@ impl Emitter<'_> {
                 let from = self.read(*from);
                 // What is still to be loaded may be what this overwrites.
                 self.flush();
-                let (pointer, displacement) = self.address()?;
-                let to = Memory::at(self.base(pointer), displacement);
+                let to = self.address()?;
+                let to = self.memory(&to);
                 self.store(to, from, stride_bytes(*stride)?, *lanes);
                 self.release_last();
             }
             Instruction::Prefetch { near, .. } => {
-                let (pointer, displacement) = self.address()?;
-                let at = Memory::at(self.base(pointer), displacement);
+                let at = self.address()?;
+                let at = self.memory(&at);
                 let code = if *near { Code::Prefetcht0_m8 } else { Code::Prefetcht1_m8 };
                 self.asm.m(code, at);
             }
@@ -113,7 +113,7 @@ impl Emitter<'_> {
                 if steps.is_empty() {
                     self.load_constant(n, constant);
                 } else {
-                    let (pointer, _) = self.address()?;
+                    let pointer = self.address()?.pointer;
                     self.position(n, pointer, constant);
                 }
             }

@@ -36,9 +36,12 @@ impl Emitter<'_> {
                     self.locked |= 1 << to;
                     self.temporary()
                 });
-        let base = self.base(load.pointer);
-        let at = |lane: usize| Memory::at(base, load.displacement + lane as i64 * stride);
-        let from = Operand::Memory(at(0));
+        let element = self.memory(&load.from);
+        let at = |lane: usize| {
+            let displacement = element.displacement + lane as i64 * stride;
+            Memory { displacement, ..element }
+        };
+        let from = Operand::Memory(element);
         let name = self.name(to);
         if stride == 0 {
             self.two(Op::Broadcast, to, from);
@@ -71,8 +74,8 @@ impl Emitter<'_> {
     fn gather(&mut self, to: u8, load: &Load) {
         self.locked |= 1 << to;
         let apart = self.temporary();
-        let base = self.base(load.pointer);
-        let from = self.apart(apart, base, load.displacement, load.stride);
+        let element = self.memory(&load.from);
+        let from = self.apart(apart, element, load.stride);
         let name = self.name(to);
         match self.width {
             Width::Zmm => {
@@ -91,12 +94,12 @@ impl Emitter<'_> {
     }
 
     /// Elements that lie apart, as an operand; their distances go to a register.
-    fn apart(&mut self, to: u8, base: Reg, displacement: i64, stride: i64) -> Memory {
+    fn apart(&mut self, to: u8, first: Memory, stride: i64) -> Memory {
         let all = self.width.lanes() as u32;
         let bytes: Vec<u32> = (0..all).map(|lane| lane.wrapping_mul(stride as u32)).collect();
         let bytes = self.asm.constant(&bytes);
         self.two(Op::Load, to, Operand::Memory(bytes));
-        Memory { lanes: Some(self.name(to)), ..Memory::at(base, displacement) }
+        Memory { lanes: Some(self.name(to)), ..first }
     }
 
     /// A vector that is a mask of the first lanes.
@@ -127,7 +130,7 @@ impl Emitter<'_> {
             self.asm.mrr(Code::VEX_Vmaskmovps_m256_ymm_ymm, to, mask, name);
         } else if self.width == Width::Zmm && lanes > FEW {
             let distances = self.temporary();
-            let to = self.apart(distances, to.base, to.displacement, stride);
+            let to = self.apart(distances, to, stride);
             let mask = self.fresh_mask(first(lanes));
             self.asm.mr(Code::EVEX_Vscatterdps_vm32z_k1_zmm, to, name).set_op_mask(mask);
         } else {

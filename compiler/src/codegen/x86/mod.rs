@@ -198,7 +198,7 @@ struct Emitter<'a> {
     homes: FxHashMap<Item, Home>,
     /// All pointers of the program.
     pointers: Vec<Pointer>,
-    /// For each instruction, its pointer and the bytes from there.
+    /// For each instruction, where it finds its element.
     addresses: Vec<Option<Reach>>,
     /// The pointers that have homes.
     moving: Vec<usize>,

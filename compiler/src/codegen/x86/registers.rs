@@ -5,6 +5,7 @@
 use iced_x86::{Code, Register as Reg};
 
 use super::Emitter;
+use super::addresses::Reach;
 use super::assembler::{Memory, Operand};
 use super::opcodes::{Op, Width};
 use crate::kernel::program::Register;
@@ -28,9 +29,7 @@ pub(super) enum Held {
 /// A load that has not happened yet.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Load {
-    /// A place in the program's pointers.
-    pub pointer: usize,
-    pub displacement: i64,
+    pub from: Reach,
     /// Bytes from lane to lane.
     pub stride: i64,
     pub lanes: usize,
@@ -215,9 +214,8 @@ impl Emitter<'_> {
         if self.is_in_memory(r) {
             match self.held[r.0 as usize] {
                 Held::Late(load) => {
-                    let base = self.base(load.pointer);
                     let broadcast = load.stride == 0;
-                    let at = Memory::at(base, load.displacement);
+                    let at = self.memory(&load.from);
                     return Operand::Memory(Memory { broadcast, ..at });
                 }
                 Held::Here { register: None, .. } => {

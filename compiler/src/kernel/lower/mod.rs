@@ -8,6 +8,7 @@
 mod columns;
 mod product;
 mod rows;
+mod scatter;
 mod tiling;
 mod turned;
 mod writer;
@@ -26,6 +27,7 @@ pub fn lower(kernel: &Kernel, isa: &Isa) -> Program {
         Body::Rows(rows) => rows::lower(kernel, rows, isa),
         Body::Columns(columns) => columns::lower(kernel, columns, isa),
         Body::Product(product) => product::lower(kernel, product, isa),
+        Body::Scatter(scatter) => scatter::lower(kernel, scatter, isa),
     }
 }
 
@@ -58,7 +60,7 @@ fn partial(product: &Product, sums_columns: bool, tensor: usize) -> (Layout, Acc
     steps[product.rows_axis()] = layout.strides[0];
     steps[product.columns_axis()] = layout.strides[1];
     let slack = if product.columns > 1 { layout.slack } else { 0 };
-    let access = Access { tensor, steps, kind: Kind::Float, slack };
+    let access = Access { tensor, steps, kind: Kind::Float, slack, index: None };
     (layout, access)
 }
 

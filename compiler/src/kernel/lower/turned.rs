@@ -24,7 +24,8 @@ pub(super) fn applies(kernel: &Kernel, rows: &Rows, isa: &Isa) -> bool {
 
 fn by_columns(load: &Access, rows: &Rows) -> bool {
     let inner = rows.outer.len();
-    load.kind == Kind::Float && load.steps[inner] > 1 && load.steps[inner - 1] == 1
+    let in_place = load.kind == Kind::Float && load.index.is_none();
+    in_place && load.steps[inner] > 1 && load.steps[inner - 1] == 1
 }
 
 pub(super) fn lower(w: &mut Writer<'_>, rows: &Rows) {

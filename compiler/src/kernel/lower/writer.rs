@@ -111,7 +111,7 @@ impl<'a> Writer<'a> {
             }
             depends.push(match term {
                 Term::Float(_) | Term::Int(_) => 0,
-                Term::Load(i, _) => moves(&kernel.loads[*i].steps),
+                Term::Load(i, _) => kernel.loads[*i].moves(),
                 Term::Position => 1 << vector_axis,
                 Term::Element(i) => moves(&kernel.elements[*i]),
                 Term::Reduced(number) => reduced_on(*number),
@@ -442,7 +442,11 @@ impl<'a> Writer<'a> {
             self.tensors.len() - 1
         });
         let (offset, steps) = self.reach(&access.steps, point);
-        Address { tensor, offset, steps }
+        let index = access.index.as_ref().map(|index| {
+            let at = self.address(&index.at, point);
+            Box::new(Indexed { at, step: index.step, below: index.below })
+        });
+        Address { tensor, offset, steps, index }
     }
 
     /// Where a point is, by how far each axis moves: elements from the start,
@@ -466,6 +470,7 @@ impl<'a> Writer<'a> {
         (0..n).step_by(lanes).map(point).collect()
     }
 }
+
 
 /// The axes that move something, as bits.
 fn moves(steps: &[usize]) -> u32 {

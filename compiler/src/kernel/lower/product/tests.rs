@@ -138,7 +138,7 @@ impl Case<'_> {
     fn access(&self, tensor: usize, layout: &Layout, steps: Vec<usize>) -> Access {
         let along_columns = steps[1] == 1 && layout.contiguous() == Some(self.factors.columns);
         let slack = if along_columns && self.is_free(tensor) { layout.slack } else { 0 };
-        Access { tensor, steps, kind: Kind::Float, slack }
+        Access { tensor, steps, kind: Kind::Float, slack, index: None }
     }
 
     /// The kernel with its sums in one go, and what is in its tensors but the

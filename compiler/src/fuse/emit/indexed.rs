@@ -1,0 +1,78 @@
+//! What reaches rows by index: loads of gathered rows, and the kernel that adds
+//! rows up.
+
+use super::super::group::Level;
+use super::super::views::{base, real_sizes, real_strides, strides};
+use super::Emission;
+use crate::graph::NodeId;
+use crate::kernel::scalar::Kind;
+use crate::kernel::{Access, Body, Indexed, Kernel, Scatter, Store};
+use crate::ops::Op;
+
+impl Emission<'_> {
+    /// How the kernel reaches the rows of a table that a node gathers.
+    pub(super) fn gathered(&self, node: NodeId) -> Access {
+        let operands = self.g.operands(node);
+        let [table, index] = [operands[0], operands[1]];
+        let level = self.level(node);
+        let tensor = self.tensors.of[&base(self.g, table)];
+        let layout = &self.tensors.list[tensor].layout;
+        let strides = strides(self.g, table, &layout.strides).expect("arranged for its strides");
+        let sizes = self.g.sizes(table);
+        let column = (sizes[1] > 1).then_some(strides[1]);
+        // The index's axes, then that of columns.
+        let (rows, mut at) = (self.tensors.of[&base(self.g, index)], self.index_strides(index));
+        let mut steps = vec![0; at.len()];
+        steps.extend(column);
+        at.extend(column.map(|_| 0));
+        let at = Access {
+            tensor: rows,
+            steps: self.placed(at, level),
+            kind: Kind::Int,
+            slack: 0,
+            index: None,
+        };
+        let index = Some(Box::new(Indexed { at, step: strides[0], below: sizes[0] }));
+        let steps = self.placed(steps, level);
+        let mut access = Access { tensor, steps, kind: Kind::Float, slack: 0, index };
+        access.slack = self.slack(&access, layout);
+        access
+    }
+
+    /// An index's strides along its axes of a size above one.
+    fn index_strides(&self, index: NodeId) -> Vec<usize> {
+        let layout = &self.tensors.list[self.tensors.of[&base(self.g, index)]].layout;
+        real_strides(self.g, index, &layout.strides).expect("arranged so that strides reach it")
+    }
+
+    /// The kernel of a group that adds up rows.
+    pub(super) fn scatter(mut self) -> Kernel {
+        let node = (self.group.nodes.iter().copied())
+            .find(|n| matches!(self.g.op(*n), Op::ScatterAdd(_)))
+            .expect("the group of a scatter has one");
+        let operands = self.g.operands(node);
+        let [values, index] = [operands[0], operands[1]];
+        let (sizes, table) = (self.g.sizes(node), self.tensors.of[&node]);
+        let layout = &self.tensors.list[table].layout;
+        let positions = real_sizes(self.g, index);
+        // Axes: those of positions, the table's rows, columns.
+        let mut steps = self.index_strides(index);
+        steps.extend([0, 0]);
+        let tensor = self.tensors.of[&base(self.g, index)];
+        let index = Access { tensor, steps, kind: Kind::Int, slack: 0, index: None };
+        let mut steps = vec![0; positions.len()];
+        steps.push(layout.strides[0]);
+        steps.push(if sizes[1] > 1 { layout.strides[1] } else { 0 });
+        let mut to = Access { tensor: table, steps, kind: Kind::Float, slack: 0, index: None };
+        to.slack = self.slack(&to, layout);
+        let value = self.operand(values, Level::Full);
+        let store = Store { to, value };
+        self.finish(Body::Scatter(Scatter {
+            positions,
+            rows: sizes[0],
+            columns: sizes[1],
+            index,
+            store,
+        }))
+    }
+}

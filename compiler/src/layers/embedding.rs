@@ -1,0 +1,70 @@
+//! A row of numbers for each whole number below a bound: `y = weight[x]`, for
+//! words, categories, positions.
+//!
+//! The weight is `[num_embeddings, embedding_dim]` and starts normal with mean 0
+//! and standard deviation 1, as PyTorch's does, and with its numbers.
+
+use super::Layer;
+use crate::error::Mistake;
+use crate::graph::NodeId;
+use crate::network::{Init, Scope};
+use crate::ops::{Attribute, AttributeKind, Attributes, embedding};
+use crate::shape::{DType, Dim, Shape};
+
+/// See the [module](self).
+#[derive(Clone, Debug)]
+pub struct Embedding {
+    /// `None`: the bound of whatever it is used on first.
+    num_embeddings: Option<Dim>,
+    embedding_dim: Dim,
+}
+
+impl Layer for Embedding {
+    const NAME: &'static str = "Embedding";
+    const ATTRIBUTES: &'static [Attribute] = &[
+        Attribute { name: "num_embeddings", kind: AttributeKind::Size, default: Some("inferred") },
+        Attribute { name: "embedding_dim", kind: AttributeKind::Size, default: None },
+    ];
+    const POSITIONAL: &'static [&'static [&'static str]] =
+        &[&[], &["embedding_dim"], &["num_embeddings", "embedding_dim"]];
+
+    fn from_call(attributes: &Attributes) -> Result<Embedding, Mistake> {
+        Ok(Embedding {
+            num_embeddings: attributes.size("num_embeddings"),
+            embedding_dim: attributes
+                .size("embedding_dim")
+                .ok_or_else(|| Mistake::call("`Embedding` needs `embedding_dim`"))?,
+        })
+    }
+
+    fn apply(&self, scope: &mut Scope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
+        let ty = scope.ty(x.0).clone();
+        let DType::Index { below } = &ty.dtype else {
+            let message =
+                format!("`{}` takes whole numbers, but `{}` holds {ty}", scope.shown(), x.1);
+            return Err(Mistake::operand(0, message));
+        };
+        let wrong = |rows: &Dim, scope: &Scope<'_>| {
+            Mistake::call(format!(
+                "`{}` has {rows} embeddings, but `{}` holds whole numbers below {below}",
+                scope.shown(),
+                x.1
+            ))
+        };
+        let rows = self.num_embeddings.clone().unwrap_or_else(|| below.clone());
+        let mistake = wrong(&rows, scope);
+        scope.same(&rows, below, mistake)?;
+        let dims = vec![rows, self.embedding_dim.clone()];
+        let weight = scope.parameter("weight", dims, Init::Normal(0.0, 1.0))?;
+        // Where the bound was inferred, a second use may differ from the first.
+        let rows = scope.ty(weight).shape.dims[0].clone();
+        let mistake = wrong(&rows, scope);
+        scope.same(&rows, below, mistake)?;
+        scope.call(embedding::Embedding, &[x, (weight, "weight")])
+    }
+
+    fn describe(&self, _: &Shape) -> String {
+        let rows = self.num_embeddings.as_ref().map_or(String::new(), |rows| format!("{rows}, "));
+        format!("Embedding({rows}{})", self.embedding_dim)
+    }
+}

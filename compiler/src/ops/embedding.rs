@@ -1,0 +1,82 @@
+//! The row of a table for each index: `[16]` indices below 100, of a table of
+//! `[100, 8]`, give `[16, 8]`.
+//!
+//! The gradient adds up, for each row of the table, what came to it; no matrix
+//! of zeros and ones is made.
+
+use super::{Attributes, Lowering, Operand, Operation, Reverse, Sample, Signature, gather};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::{Evaluation, Real, Value};
+use crate::graph::{Graph, NodeId};
+use crate::shape::{Argument, Facts, Shape, Type};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Embedding;
+
+impl Operation for Embedding {
+    const NAME: &'static str = "embedding";
+    const CALL: Option<Signature> = Some(Signature::of(&["index", "table"]));
+
+    fn from_call(_: &Attributes) -> Result<Embedding, Mistake> {
+        Ok(Embedding)
+    }
+
+    fn shape(&self, x: &[Argument<'_>], facts: &mut Facts) -> Result<Type, Mistake> {
+        let below = gather::bound(Self::NAME, 0, x[0])?;
+        super::elementwise::require_real(Self::NAME, 1, x[1])?;
+        let shape = &x[1].ty.shape;
+        let [rows, columns] = &shape.dims[..] else {
+            return Err(Mistake::operand(
+                1,
+                format!(
+                    "`embedding` takes a table of rows and columns, but `{}` has shape {shape}",
+                    x[1].name
+                ),
+            ));
+        };
+        if shape.batched {
+            return Err(Mistake::operand(
+                1,
+                format!(
+                    "`embedding` takes one table for all examples, but `{}` has one for each",
+                    x[1].name
+                ),
+            ));
+        }
+        facts.same(below, rows, || {
+            Mistake::operand(
+                1,
+                format!(
+                    "`{}` holds whole numbers below {below}, but `{}` has {rows} rows",
+                    x[0].name, x[1].name
+                ),
+            )
+        })?;
+        let Shape { batched, mut dims } = x[0].ty.shape.clone();
+        dims.push(columns.clone());
+        Ok(Type::real(Shape { batched, dims }))
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
+        gather::rows(x[1], x[0], at)
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        let table = at.wanted[1].then(|| g.scatter_add(at.dy, at.x[0]));
+        vec![None, table]
+    }
+
+    fn lower(&self) -> Lowering<'_> {
+        Lowering::Composite(Box::new(|g, x| g.gather(x[1], x[0])))
+    }
+
+    fn samples(size: usize) -> Vec<Sample> {
+        let sample = |index: Operand, table: Operand, terms| {
+            Sample::new(Embedding, [index, table]).summing(terms)
+        };
+        gather::operands(size).map(|(table, index, terms)| sample(index, table, terms)).collect()
+    }
+}

@@ -1,0 +1,70 @@
+//! Values added up where an index says: a table of zeros with as many rows as
+//! the index has a bound, to which each value, a row for each index, is added
+//! at its place, in ascending order. The gradient of `gather`.
+
+use super::{
+    Attributes, Domain, Lowering, Operand, Operation, Reverse, Sample, Signature, gather,
+};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::{Evaluation, Real, Value};
+use crate::graph::{Graph, NodeId};
+use crate::shape::{Argument, Facts, Shape, Type};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct ScatterAdd;
+
+impl Operation for ScatterAdd {
+    const NAME: &'static str = "scatter_add";
+    const CALL: Option<Signature> = None;
+
+    fn from_call(_: &Attributes) -> Result<ScatterAdd, Mistake> {
+        Err(super::internal(Self::NAME))
+    }
+
+    fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
+        let [values, index] = [x[0].ty, x[1].ty];
+        let below = gather::bound(Self::NAME, 1, x[1])?;
+        match values.shape.dims.split_last() {
+            Some((columns, outer))
+                if values.is_real()
+                    && outer == index.shape.dims
+                    && values.shape.batched == index.shape.batched =>
+            {
+                Ok(Type::real(Shape::unbatched([below.clone(), columns.clone()])))
+            }
+            _ => Err(Mistake::call(format!("{values:?} has no row for each of {index:?}"))),
+        }
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
+        let sizes = at.sizes();
+        let columns = sizes[1];
+        let mut table = vec![T::zero(); sizes[0] * columns];
+        for (row, index) in x[0].reals().chunks(columns).zip(x[1].indices()) {
+            let sums = &mut table[*index as usize * columns..][..columns];
+            sums.iter_mut().zip(row).for_each(|(sum, x)| *sum = *sum + *x);
+        }
+        Value::real(&sizes, table)
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        vec![at.wanted[0].then(|| g.gather(at.dy, at.x[1])), None]
+    }
+
+    fn lower(&self) -> Lowering<'_> {
+        Lowering::Scatter
+    }
+
+    fn samples(size: usize) -> Vec<Sample> {
+        let sample = |(table, index, terms): (Operand, Operand, usize)| {
+            let mut shape = index.ty.shape.clone();
+            shape.dims.push(table.ty.shape.dims[1].clone());
+            let values = Operand::new(Type::real(shape), Domain::Normal(1.0));
+            Sample::new(ScatterAdd, [values, index]).summing(terms)
+        };
+        gather::operands(size).map(sample).collect()
+    }
+}
