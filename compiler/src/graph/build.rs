@@ -60,6 +60,8 @@ impl Graph {
         div => div::Div;
         /// The larger of the two.
         maximum => maximum::Maximum;
+        /// The smaller of the two.
+        minimum => minimum::Minimum;
         /// 1 where `a > b`, else 0.
         greater => Compare(Comparison::Greater);
         /// 1 where `a == b`, else 0.

@@ -119,6 +119,21 @@ layers! {
     tanh::Tanh,
     softmax::Softmax,
     log_softmax::LogSoftmax,
+    elu::ELU,
+    selu::SELU,
+    gelu::GELU,
+    silu::SiLU,
+    mish::Mish,
+    softplus::Softplus,
+    softsign::Softsign,
+    leaky_relu::LeakyReLU,
+    prelu::PReLU,
+    hardtanh::Hardtanh,
+    hardsigmoid::Hardsigmoid,
+    logsigmoid::LogSigmoid,
+    step::Step,
+    identity::Identity,
+    flatten::Flatten,
 }
 
 /// The layer of this name.
