@@ -11,7 +11,7 @@ use bilro_compiler::eval::Value;
 use bilro_compiler::graph::{Graph, Root};
 use bilro_compiler::network::Builder;
 use bilro_compiler::ops::{self, AttributeValue, Attributes, input::Input};
-use bilro_compiler::shape::{Shape, Type};
+use bilro_compiler::shape::{Dim, Shape, Type};
 use bilro_tests::check::{self, Case};
 
 const NAN: f32 = f32::NAN;
@@ -264,6 +264,41 @@ fn attributes_that_mean_nothing_are_refused() {
     assert_eq!(
         refused("softplus", beta),
         (at("beta"), "`softplus` divides by `beta`, which is 0".into())
+    );
+}
+
+#[test]
+fn layers_say_what_does_not_fit() {
+    let apply = |kind: &str, dims: Vec<Dim>, slopes: Option<usize>| {
+        let mut b = Builder::new("Layers");
+        let x = b.input("x", Type::real(Shape::batched(dims))).unwrap();
+        let mut attributes = Attributes::new();
+        if let Some(slopes) = slopes {
+            attributes.set("num_parameters", AttributeValue::Size(Dim::Fixed(slopes)));
+        }
+        let layer = b.layer(None, kind, &attributes).unwrap();
+        b.apply(layer, (x, "x")).map(|y| b.graph().shape(y).to_string()).map_err(|m| m.message)
+    };
+    let (two, three, n) = (Dim::Fixed(2), Dim::Fixed(3), Dim::symbol("N"));
+    assert_eq!(
+        apply("PReLU", vec![three.clone(), two.clone()], Some(2)).unwrap_err(),
+        "`PReLU` has 2 slopes, one for each element of the first axis, but `x` of shape [3, 2] \
+         has 3 there"
+    );
+    assert_eq!(
+        apply("PReLU", vec![], Some(2)).unwrap_err(),
+        "`PReLU` has 2 slopes, but `x` is a single number"
+    );
+    assert_eq!(apply("PReLU", vec![], None).unwrap(), "[]");
+    assert_eq!(apply("PReLU", vec![n.clone(), two.clone()], None).unwrap(), "[N, 2]");
+    assert_eq!(apply("PReLU", vec![three.clone(), two.clone()], Some(3)).unwrap(), "[3, 2]");
+    assert_eq!(apply("Flatten", vec![three, two.clone()], None).unwrap(), "[6]");
+    assert_eq!(apply("Flatten", vec![], None).unwrap(), "[1]");
+    assert_eq!(apply("Flatten", vec![Dim::Fixed(1), n.clone()], None).unwrap(), "[N]");
+    assert_eq!(
+        apply("Flatten", vec![n, two], None).unwrap_err(),
+        "`Flatten` multiplies sizes that are numbers, but `x` has shape [N, 2]: use \
+         `reshape([N * 2])`"
     );
 }
 
