@@ -1,6 +1,8 @@
 //! Activations where they bend, and for infinities and NaN, against what PyTorch's source says; and
 //! the layers of them, in a network.
 
+use std::f32::consts::{FRAC_2_SQRT_PI, LN_2};
+
 use bilro::ndarray::{Array2, Array4};
 use bilro::prelude::*;
 use bilro::rng::Generator;
@@ -177,7 +179,7 @@ fn smooth_units_neither_overflow_nor_hide_nan() {
         "softplus",
         &[],
         &[
-            (0.0, 0.693_147_2, 0.5),
+            (0.0, LN_2, 0.5),
             (20.5, 20.5, 1.0),
             (1000.0, 1000.0, 1.0),
             (-1000.0, 0.0, 0.0),
@@ -196,7 +198,7 @@ fn smooth_units_neither_overflow_nor_hide_nan() {
         "logsigmoid",
         &[],
         &[
-            (0.0, -0.693_147_2, 0.5),
+            (0.0, -LN_2, 0.5),
             (1000.0, 0.0, 0.0),
             (-1000.0, -1000.0, 1.0),
             (NAN, NAN, NAN),
@@ -205,16 +207,17 @@ fn smooth_units_neither_overflow_nor_hide_nan() {
         ],
     );
     check("softsign", &[], &[(0.0, 0.0, 1.0), (-3.0, -0.75, 0.0625), (1e30, 1.0, 0.0)]);
+    // The slope's limit, where PyTorch has NaN.
     check("softsign", &[], &[(NAN, NAN, NAN), (INF, NAN, 0.0)]);
 }
 
 #[test]
 fn functions_at_their_ends() {
-    check("erf", &[], &[(0.0, 0.0, 1.128_379_2), (NAN, NAN, NAN), (INF, 1.0, 0.0)]);
+    check("erf", &[], &[(0.0, 0.0, FRAC_2_SQRT_PI), (NAN, NAN, NAN), (INF, 1.0, 0.0)]);
     check(
         "erf",
         &[],
-        &[(-INF, -1.0, 0.0), (-4.5, -1.0, 1.811_306e-9), (1e-30, 1.128_379_2e-30, 1.128_379_2)],
+        &[(-INF, -1.0, 0.0), (-4.5, -1.0, 1.811_306e-9), (1e-30, 1.128_379_2e-30, FRAC_2_SQRT_PI)],
     );
     check("sin", &[], &[(0.0, 0.0, 1.0), (NAN, NAN, NAN), (INF, NAN, NAN)]);
     check("cos", &[], &[(0.0, 1.0, 0.0), (NAN, NAN, NAN), (-INF, NAN, NAN)]);
