@@ -15,6 +15,8 @@ pub trait Real:
     fn of_f64(x: f64) -> Self;
     /// To the widest precision.
     fn wide(self) -> f64;
+    /// The error function.
+    fn erf(self) -> Self;
 }
 
 impl Real for f32 {
@@ -27,6 +29,9 @@ impl Real for f32 {
     fn wide(self) -> f64 {
         f64::from(self)
     }
+    fn erf(self) -> f32 {
+        libm::erff(self)
+    }
 }
 
 impl Real for f64 {
@@ -38,6 +43,9 @@ impl Real for f64 {
     }
     fn wide(self) -> f64 {
         self
+    }
+    fn erf(self) -> f64 {
+        libm::erf(self)
     }
 }
 

@@ -151,6 +151,11 @@ pub fn axes(axes: &[i64]) -> AttributeValue {
     AttributeValue::Axes(axes.to_vec())
 }
 
+/// A word as an attribute.
+pub fn choice(word: &str) -> AttributeValue {
+    AttributeValue::Choice(word.into())
+}
+
 /// A number as an attribute.
 pub fn number(x: f64) -> AttributeValue {
     AttributeValue::Number(x)

@@ -21,6 +21,8 @@ network! {
         let i = x.reshape(6);
         let j = x.transpose([0, 1.5]);
         let k = relu([1, 2]);
+        let m = gelu(x, approximate = tahn) + gelu(x, exactly) + gelu(x, approximate = 1);
+        let n = x.clamp(1, -1) -> Hardtanh(max_val = -2);
         loss matmul(x, w);
     }
 }

@@ -2,10 +2,16 @@
 //! every emitter computes the same bits.
 //!
 //! Largest errors, in units in the last place, against f64 over all floats of
-//! the stated range: exp 1, log 1, tanh 1.5, sigmoid 2.5; the tests of
-//! `codegen` check them.
+//! the stated range: exp 1, expm1 1.5, log 1, log1p 2.5, tanh 1.5, sigmoid 2.5,
+//! softplus 3.5, mish 4.5, erf 1.5, sin and cos 2; the tests of `codegen` check
+//! them. Coefficients without a source are this project's own: least largest
+//! relative errors of the result, rounded from the lowest power upwards.
 
 use super::expr::{Expr, Expressions};
+
+/// Added to a float below 2²² in size, it leaves the nearest whole number in
+/// the low bits.
+const MAGIC: f32 = 12_582_912.0;
 
 impl Expressions {
     /// `c[0] xⁿ⁻¹ + ... + c[n-1]` by Horner's rule with fused multiply-adds.
@@ -16,6 +22,32 @@ impl Expressions {
             sum = self.mul_add(sum, x, c);
         }
         sum
+    }
+
+    /// `n` and `p` of eˣ = 2ⁿ·(1 + p), for x between -87.34 and 88.73: `n` where a
+    /// float has its exponent, and `p` of the size of ½ at most.
+    fn exp_parts(&mut self, x: Expr) -> (Expr, Expr) {
+        let (log2_e, magic) = (self.float(std::f32::consts::LOG2_E), self.float(MAGIC));
+        let z = self.mul_add(x, log2_e, magic);
+        let n = self.sub(z, magic);
+        let (ln2_high, ln2_low) = (self.float(-0.693_145_75), self.float(-1.428_606_8e-6));
+        let s = self.mul_add(n, ln2_high, x);
+        let s = self.mul_add(n, ln2_low, s);
+        let u = self.polynomial(
+            s,
+            &[1.985_276_2e-4, 1.393_043_6e-3, 8.333_361e-3, 4.166_648_5e-2, 0.166_666_67, 0.5],
+        );
+        let square = self.mul(s, s);
+        let p = self.mul_add(square, u, s);
+        let exponent = self.to_bits(z);
+        (self.shift_left(exponent, 23), p)
+    }
+
+    /// 2ⁿ⁺ᵇʸ, given `n` where a float has its exponent.
+    fn power_of_two(&mut self, exponent: Expr, by: i32) -> Expr {
+        let bias = self.int((127 + by) << 23);
+        let bits = self.int_add(exponent, bias);
+        self.from_bits(bits)
     }
 
     /// eˣ, below 1 ulp for results that are not denormal. Below -87.34, where
@@ -31,22 +63,10 @@ impl Expressions {
         // The constant goes first, so that NaN survives.
         let clamped = self.min(high, x);
         let clamped = self.max(low, clamped);
-        let (log2_e, magic) = (self.float(std::f32::consts::LOG2_E), self.float(12_582_912.0));
-        let z = self.mul_add(clamped, log2_e, magic);
-        let n = self.sub(z, magic);
-        let (ln2_high, ln2_low) = (self.float(-0.693_145_75), self.float(-1.428_606_8e-6));
-        let s = self.mul_add(n, ln2_high, clamped);
-        let s = self.mul_add(n, ln2_low, s);
-        let u = self.polynomial(
-            s,
-            &[1.985_276_2e-4, 1.393_043_6e-3, 8.333_361e-3, 4.166_648_5e-2, 0.166_666_67, 0.5],
-        );
+        let (exponent, rest) = self.exp_parts(clamped);
         let one = self.float(1.0);
-        let square = self.mul(s, s);
-        let p = self.mul_add(square, u, s);
-        let p = self.add(p, one);
-        let (bits, exponent) = (self.to_bits(p), self.to_bits(z));
-        let exponent = self.shift_left(exponent, 23);
+        let p = self.add(rest, one);
+        let bits = self.to_bits(p);
         let scaled = self.int_add(bits, exponent);
         let r = self.from_bits(scaled);
         let (infinity, zero) = (self.float(f32::INFINITY), self.float(0.0));
@@ -55,6 +75,33 @@ impl Expressions {
         let too_low = self.greater(low, x);
         let r = self.select(too_low, zero, r);
         self.keep_nan(x, r)
+    }
+
+    /// eˣ - 1, below 1.5 ulp, near 0 too.
+    ///
+    /// 2ⁿ·p + (2ⁿ - 1) with the parts of [`Self::exp`]; all by half, since 2ⁿ is
+    /// no float for the largest x.
+    pub fn expm1(&mut self, x: Expr) -> Expr {
+        // e⁻¹⁸ is nothing beside 1.
+        const LOWEST: f32 = -18.0;
+        const HIGHEST: f32 = 88.72283;
+        let (low, high) = (self.float(LOWEST), self.float(HIGHEST));
+        // The constant goes first, so that NaN survives.
+        let clamped = self.min(high, x);
+        let clamped = self.max(low, clamped);
+        let (exponent, p) = self.exp_parts(clamped);
+        let half_power = self.power_of_two(exponent, -1);
+        let half = self.float(0.5);
+        let rest = self.sub(half_power, half);
+        let r = self.mul_add(half_power, p, rest);
+        let r = self.add(r, r);
+        let infinity = self.float(f32::INFINITY);
+        let too_high = self.greater(x, high);
+        let r = self.select(too_high, infinity, r);
+        // Where x² is nothing beside x; half of a denormal number may be none.
+        let (size, tiny) = (self.abs(x), self.float(2.980_232_2e-8));
+        let is_tiny = self.greater(tiny, size);
+        self.select(is_tiny, x, r)
     }
 
     /// The natural logarithm, below 1 ulp; -∞ at 0, NaN below.
@@ -118,7 +165,7 @@ impl Expressions {
         self.keep_nan(x, r)
     }
 
-    /// ln(1 + x) for x ≥ 0, exact to some ulp even where 1 + x rounds to 1
+    /// ln(1 + x) for x from 0 to 1, below 2.5 ulp even where 1 + x rounds to 1
     /// (W. Kahan's correction).
     pub fn log1p(&mut self, x: Expr) -> Expr {
         let one = self.float(1.0);
@@ -138,6 +185,159 @@ impl Expressions {
         let one = self.float(1.0);
         let denominator = self.add(e, one);
         self.div(one, denominator)
+    }
+
+    /// ln(1 + eˣ), below 3.5 ulp for results that are not denormal; 0 below
+    /// -87.34.
+    ///
+    /// max(x, 0) + ln(1 + e^-|x|), which does not overflow.
+    pub fn softplus(&mut self, x: Expr) -> Expr {
+        // The constant goes first, so that NaN survives.
+        let zero = self.float(0.0);
+        let positive = self.max(zero, x);
+        let size = self.abs(x);
+        let minus = self.neg(size);
+        let e = self.exp(minus);
+        let rest = self.log1p(e);
+        self.add(positive, rest)
+    }
+
+    /// x·tanh(ln(1 + eˣ)), below 4.5 ulp for results that are not denormal; 0
+    /// below -87.34, NaN at -∞.
+    ///
+    /// With n = eˣ·(eˣ + 2) that is x·n / (n + 2), where nothing cancels. Above
+    /// 20, n / (n + 2) is 1.
+    pub fn mish(&mut self, x: Expr) -> Expr {
+        // The constant goes first, so that NaN survives.
+        let (limit, two) = (self.float(20.0), self.float(2.0));
+        let clamped = self.min(limit, x);
+        let e = self.exp(clamped);
+        let n = self.add(e, two);
+        let n = self.mul(e, n);
+        let denominator = self.add(n, two);
+        let share = self.div(n, denominator);
+        self.mul(x, share)
+    }
+
+    /// The error function, below 1.5 ulp.
+    ///
+    /// The split is that of most of its implementations: an odd polynomial for
+    /// small x, and 1 - e^q(x) for the others.
+    pub fn erf(&mut self, x: Expr) -> Expr {
+        const SPLIT: f32 = 0.925;
+        let square = self.mul(x, x);
+        let p = self.polynomial(
+            square,
+            &[
+                -5.958_971e-4,
+                4.987_252_4e-3,
+                -2.676_291_6e-2,
+                0.112_817_3,
+                -0.376_124_9,
+                0.128_379_15,
+            ],
+        );
+        let small = self.mul_add(p, x, x);
+
+        // Above 4 it is 1. The constant goes first, so that NaN survives.
+        let (one, four, size) = (self.float(1.0), self.float(4.0), self.abs(x));
+        let t = self.min(four, size);
+        let q = self.polynomial(
+            t,
+            &[
+                -1.123_084e-5,
+                3.228_03e-4,
+                -3.642_467_5e-3,
+                2.376_210_1e-2,
+                -0.106_236_94,
+                -0.635_151_27,
+                -0.128_648_5,
+            ],
+        );
+        let minus = self.neg(t);
+        let q = self.mul_add(q, t, minus);
+        let (exponent, p) = self.exp_parts(q);
+        let power = self.power_of_two(exponent, 0);
+        let rest = self.sub(one, power);
+        let minus = self.neg(power);
+        let large = self.mul_add(minus, p, rest);
+        let large = self.with_sign_of(x, large);
+
+        let split = self.float(SPLIT);
+        let is_small = self.greater(split, size);
+        self.select(is_small, small, large)
+    }
+
+    /// The sine, below 2 ulp for |x| up to 2²⁰. Beyond, where neighbouring
+    /// floats are 1/8 and more apart, NaN.
+    pub fn sin(&mut self, x: Expr) -> Expr {
+        let size = self.abs(x);
+        let y = self.quarter_turned(size, 0);
+        let (bits, sign) = (self.to_bits(x), self.int(i32::MIN));
+        let sign = self.and(bits, sign);
+        self.flip(y, sign)
+    }
+
+    /// The cosine, below 2 ulp for |x| up to 2²⁰. Beyond, where neighbouring
+    /// floats are 1/8 and more apart, NaN.
+    pub fn cos(&mut self, x: Expr) -> Expr {
+        let size = self.abs(x);
+        self.quarter_turned(size, 1)
+    }
+
+    /// sin(x + quarters·π/2) for x from 0 to 2²⁰, NaN above.
+    ///
+    /// The reduction is W. Cody's and W. Waite's: n·π/2 is taken off in three
+    /// parts. The first is 24 bits long, and what is left is a multiple of its
+    /// last bit below 2, so that the fused multiply-add is exact.
+    fn quarter_turned(&mut self, x: Expr, quarters: i32) -> Expr {
+        const HIGHEST: f32 = 1_048_576.0;
+        let (two_over_pi, magic) = (self.float(std::f32::consts::FRAC_2_PI), self.float(MAGIC));
+        let z = self.mul_add(x, two_over_pi, magic);
+        let n = self.sub(z, magic);
+        let mut r = x;
+        for part in [-1.570_796_4, 4.371_139e-8, 1.715_124_5e-15] {
+            let part = self.float(part);
+            r = self.mul_add(n, part, r);
+        }
+        let square = self.mul(r, r);
+        let p = self.polynomial(square, &[-1.948_414_7e-4, 8.331_925e-3, -0.166_666_51]);
+        let cube = self.mul(square, r);
+        let sin = self.mul_add(cube, p, r);
+        let p = self.polynomial(square, &[2.439_365e-5, -1.388_695_9e-3, 4.166_663_8e-2]);
+        let (one, half) = (self.float(1.0), self.float(-0.5));
+        let cos = self.mul_add(half, square, one);
+        let fourth = self.mul(square, square);
+        let cos = self.mul_add(fourth, p, cos);
+
+        let (bits, quarters) = (self.to_bits(z), self.int(quarters));
+        let quarter = self.int_add(bits, quarters);
+        let (first, second) = (self.int(1), self.int(2));
+        let odd = self.and(quarter, first);
+        let is_odd = self.int_equal(odd, first);
+        let y = self.select(is_odd, cos, sin);
+        let turned = self.and(quarter, second);
+        let sign = self.shift_left(turned, 30);
+        let y = self.flip(y, sign);
+        let (highest, nan) = (self.float(HIGHEST), self.float(f32::NAN));
+        let too_high = self.greater(x, highest);
+        self.select(too_high, nan, y)
+    }
+
+    /// `x`, negated where the sign's bit is set; the others are not.
+    fn flip(&mut self, x: Expr, sign: Expr) -> Expr {
+        let bits = self.to_bits(x);
+        let bits = self.int_add(bits, sign);
+        self.from_bits(bits)
+    }
+
+    /// `y`, which is not negative, with the sign of `x`.
+    fn with_sign_of(&mut self, x: Expr, y: Expr) -> Expr {
+        let sign = self.int(i32::MIN);
+        let (bits, x_bits) = (self.to_bits(y), self.to_bits(x));
+        let sign = self.and(x_bits, sign);
+        let bits = self.or(bits, sign);
+        self.from_bits(bits)
     }
 
     /// The hyperbolic tangent, below 1.5 ulp.
@@ -166,10 +366,6 @@ impl Expressions {
         let split = self.float(0.625);
         let is_small = self.greater(split, size);
         let r = self.select(is_small, small, large);
-        let sign = self.int(i32::MIN);
-        let (bits, x_bits) = (self.to_bits(r), self.to_bits(x));
-        let sign = self.and(x_bits, sign);
-        let bits = self.or(bits, sign);
-        self.from_bits(bits)
+        self.with_sign_of(x, r)
     }
 }

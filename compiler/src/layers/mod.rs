@@ -142,6 +142,21 @@ layers! {
     dropout::Dropout,
     layer_norm::LayerNorm,
     batch_norm1d::BatchNorm1d,
+    elu::ELU,
+    selu::SELU,
+    gelu::GELU,
+    silu::SiLU,
+    mish::Mish,
+    softplus::Softplus,
+    softsign::Softsign,
+    leaky_relu::LeakyReLU,
+    prelu::PReLU,
+    hardtanh::Hardtanh,
+    hardsigmoid::Hardsigmoid,
+    logsigmoid::LogSigmoid,
+    step::Step,
+    identity::Identity,
+    flatten::Flatten,
 }
 
 /// The size of the axis of `x` that a layer's features lie on, `axis` counted

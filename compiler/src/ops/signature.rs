@@ -1,7 +1,7 @@
 //! How an operation or a layer is called in the language: its operands, its
 //! attributes, and what the two may be.
 
-use crate::error::Mistake;
+use crate::error::{Mistake, nearest};
 use crate::shape::Dim;
 
 /// The form of a call.
@@ -80,6 +80,25 @@ impl Attribute {
         let message = format!("`{}` takes {}", self.name, self.kind.describe());
         Mistake::attribute(self.name, message)
     }
+
+    /// Checks that a value is of the attribute's kind, and a word one of those
+    /// that there are.
+    fn check(&self, value: &AttributeValue) -> Result<(), Mistake> {
+        match (self.kind, value) {
+            (AttributeKind::Choice(words), AttributeValue::Choice(word)) => {
+                if words.contains(&word.as_str()) {
+                    return Ok(());
+                }
+                let near = nearest(word, words.iter().copied());
+                let near = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+                let message =
+                    format!("`{}` takes {}, not `{word}`{near}", self.name, self.kind.describe());
+                Err(Mistake::attribute(self.name, message))
+            }
+            (kind, value) if kind == value.kind() => Ok(()),
+            _ => Err(self.wrong_kind()),
+        }
+    }
 }
 
 /// What an attribute may be.
@@ -97,19 +116,26 @@ pub enum AttributeKind {
     Sizes,
     /// Axes in brackets: `[1, 0]`.
     Axes,
+    /// One of these words: `tanh`.
+    Choice(&'static [&'static str]),
 }
 
 impl AttributeKind {
     /// In words, for messages.
-    pub fn describe(self) -> &'static str {
-        match self {
+    pub fn describe(self) -> String {
+        let words = match self {
             AttributeKind::Axis => "an axis, as `-1`",
             AttributeKind::Number => "a number",
             AttributeKind::Flag => "`true` or `false`",
             AttributeKind::Size => "a size, as `128`",
             AttributeKind::Sizes => "sizes, as `[7, 16]`",
             AttributeKind::Axes => "axes, as `[1, 0]`",
-        }
+            AttributeKind::Choice(words) => {
+                let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
+                return words.join(" or ");
+            }
+        };
+        words.into()
     }
 }
 
@@ -128,6 +154,8 @@ pub enum AttributeValue {
     Sizes(Vec<Dim>),
     /// See [`AttributeKind::Axes`].
     Axes(Vec<i64>),
+    /// See [`AttributeKind::Choice`].
+    Choice(String),
 }
 
 impl AttributeValue {
@@ -140,6 +168,8 @@ impl AttributeValue {
             AttributeValue::Size(_) => AttributeKind::Size,
             AttributeValue::Sizes(_) => AttributeKind::Sizes,
             AttributeValue::Axes(_) => AttributeKind::Axes,
+            // A word does not know among which it was chosen.
+            AttributeValue::Choice(_) => AttributeKind::Choice(&[]),
         }
     }
 }
@@ -205,6 +235,9 @@ impl Attributes {
     getter!(
         /// Axes, if they were given.
         axes, Axes, Vec<i64>);
+    getter!(
+        /// A word, if it was given.
+        choice, Choice, String);
 
     /// Checks names, kinds and completeness against the form of the call.
     pub fn check(
@@ -214,10 +247,7 @@ impl Attributes {
         shown: &str,
     ) -> Result<(), Mistake> {
         for (given, value) in self.iter() {
-            let attribute = Attribute::find(name, given, form, shown)?;
-            if attribute.kind != value.kind() {
-                return Err(attribute.wrong_kind());
-            }
+            Attribute::find(name, given, form, shown)?.check(value)?;
         }
         for attribute in form {
             if attribute.default.is_none() && self.get(attribute.name).is_none() {

@@ -10,7 +10,7 @@ use proc_macro2::{Delimiter, Group, Punct, Spacing, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::Lit;
 
-use super::recorder::Condition;
+use super::recorder::{Blame, Condition};
 use super::{Checker, text};
 use crate::ast::{Argument, Expr, ExprKind, List, Operator};
 use crate::error::{Mistake, Place};
@@ -80,7 +80,8 @@ impl Checker<'_> {
             return None;
         }
         if let Err(mistake) = attributes.check(function, form, shown) {
-            self.mistake(Mistake::new(call, mistake.message));
+            let blame = Blame { call, operands: &[], attributes: &places };
+            self.recorder.blame(mistake, &blame);
             return None;
         }
         Some((attributes, places))
@@ -95,6 +96,9 @@ impl Checker<'_> {
             (AttributeKind::Flag, ExprKind::Flag(flag)) => Some(AttributeValue::Flag(*flag)),
             (AttributeKind::Axes, ExprKind::List(list)) => {
                 list.elements.iter().map(axis).collect::<Option<_>>().map(AttributeValue::Axes)
+            }
+            (AttributeKind::Choice(_), ExprKind::Name(word)) => {
+                Some(AttributeValue::Choice(text(word)))
             }
             // Sizes say for themselves what is wrong with them.
             (AttributeKind::Size, kind) if !matches!(kind, ExprKind::List(_)) => {

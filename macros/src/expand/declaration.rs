@@ -274,6 +274,7 @@ impl Emit<'_> {
                     let axes = axes.iter().map(|a| signed(*a));
                     quote!(axes(&[#(#axes),*]))
                 }
+                AttributeValue::Choice(word) => quote!(choice(#word)),
             };
             quote!((#name, ::bilro::private::#value))
         });

@@ -564,5 +564,6 @@ fn show((name, value): (&str, &AttributeValue)) -> String {
             format!("{name} = [{}]", sizes.join(", "))
         }
         AttributeValue::Axes(x) => format!("{name} = {x:?}"),
+        AttributeValue::Choice(word) => format!("{name} = {word}"),
     }
 }

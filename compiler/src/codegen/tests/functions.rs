@@ -42,6 +42,22 @@ fn largest_error(
         10.0,
         -10.0,
         2.0,
+        // Where expm1 and erf are cut, and the last of sin's range.
+        2.980_232_2e-8,
+        -17.5,
+        0.925,
+        0.924_999_95,
+        3.9,
+        4.0,
+        1_048_576.0,
+        -1_048_576.1,
+        1_048_575.94,
+        // The nearest floats to multiples of π/2.
+        std::f32::consts::FRAC_PI_2,
+        std::f32::consts::PI,
+        -std::f32::consts::TAU,
+        16_367.173,
+        1_036_725.6,
     ];
     x.extend(special.iter().map(|x: &f32| x.to_bits()));
     let program = elementwise(isa.lanes, x.len(), f);
@@ -80,13 +96,35 @@ fn largest_error(
 fn functions_are_as_exact_as_they_say() {
     let normal = |_: f32, y: f64| y.abs() >= f64::from(f32::MIN_POSITIVE);
     let all = |_: f32, _: f64| true;
+    // What it is meant for: from 0 to 1.
+    let log1p_within = |e: &mut Expressions, x: Expr| {
+        let (one, size) = (e.float(1.0), e.abs(x));
+        let x = e.min(one, size);
+        e.log1p(x)
+    };
+    let above = |x: f32, _: f64| x >= -87.33654;
     let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+    let log1p = |x: f64| x.abs().clamp(0.0, 1.0).ln_1p();
+    let softplus = |x: f64| x.max(0.0) + (-x.abs()).exp().ln_1p();
+    let mish = |x: f64| {
+        let e = x.min(100.0).exp();
+        x * (e * (e + 2.0) / (e * (e + 2.0) + 2.0))
+    };
+    let sin = |x: f64| if x.abs() > 1_048_576.0 { f64::NAN } else { x.sin() };
+    let cos = |x: f64| if x.abs() > 1_048_576.0 { f64::NAN } else { x.cos() };
     for isa in isas() {
         let errors = [
             ("exp", 1.0, largest_error(isa, Expressions::exp, f64::exp, normal)),
             ("log", 1.0, largest_error(isa, Expressions::log, f64::ln, all)),
             ("tanh", 1.5, largest_error(isa, Expressions::tanh, f64::tanh, all)),
             ("sigmoid", 2.5, largest_error(isa, Expressions::sigmoid, sigmoid, normal)),
+            ("expm1", 1.5, largest_error(isa, Expressions::expm1, f64::exp_m1, all)),
+            ("log1p", 2.5, largest_error(isa, log1p_within, log1p, all)),
+            ("softplus", 3.5, largest_error(isa, Expressions::softplus, softplus, normal)),
+            ("mish", 4.5, largest_error(isa, Expressions::mish, mish, above)),
+            ("erf", 1.5, largest_error(isa, Expressions::erf, libm::erf, all)),
+            ("sin", 2.0, largest_error(isa, Expressions::sin, sin, all)),
+            ("cos", 2.0, largest_error(isa, Expressions::cos, cos, all)),
         ];
         for (name, bound, (error, x)) in errors {
             println!("{name}: {error:.3} ulp at {x:?}");
@@ -95,11 +133,25 @@ fn functions_are_as_exact_as_they_say() {
     }
 }
 
+const FUNCTIONS: [fn(&mut Expressions, Expr) -> Expr; 11] = [
+    Expressions::exp,
+    Expressions::expm1,
+    Expressions::log,
+    Expressions::log1p,
+    Expressions::tanh,
+    Expressions::sigmoid,
+    Expressions::softplus,
+    Expressions::mish,
+    Expressions::erf,
+    Expressions::sin,
+    Expressions::cos,
+];
+
 #[test]
 fn functions_agree_with_the_evaluator() {
     let bits = (0..4099u32).map(|i| i.wrapping_mul(0x000F_FEDC)).collect::<Vec<_>>();
     for isa in isas() {
-        for f in [Expressions::exp, Expressions::log, Expressions::tanh, Expressions::sigmoid] {
+        for f in FUNCTIONS {
             let program = elementwise(isa.lanes, 4099, f);
             check(&program, &[floats(4099, 9), vec![0; 4099]]);
             check(&program, &[bits.clone(), vec![0; 4099]]);

@@ -1,0 +1,33 @@
+//! `x` above 0, else `alpha·(eˣ - 1)`, element by element.
+
+use super::Layer;
+use crate::error::Mistake;
+use crate::graph::NodeId;
+use crate::network::Scope;
+use crate::ops::{Attribute, AttributeKind, Attributes, Elementwise, elu};
+use crate::shape::Shape;
+
+/// See the [module](self).
+#[derive(Clone, Debug)]
+pub struct ELU {
+    function: elu::Elu,
+}
+
+impl Layer for ELU {
+    const NAME: &'static str = "ELU";
+    const ATTRIBUTES: &'static [Attribute] =
+        &[Attribute { name: "alpha", kind: AttributeKind::Number, default: Some("1.0") }];
+    const POSITIONAL: &'static [&'static [&'static str]] = &[&[], &["alpha"]];
+
+    fn from_call(attributes: &Attributes) -> Result<ELU, Mistake> {
+        Ok(Self { function: <elu::Elu as Elementwise>::from_call(attributes)? })
+    }
+
+    fn apply(&self, scope: &mut Scope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
+        scope.call(self.function.clone(), &[x])
+    }
+
+    fn describe(&self, _: &Shape) -> String {
+        format!("ELU(alpha = {:?})", self.function.alpha)
+    }
+}

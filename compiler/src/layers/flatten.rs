@@ -1,0 +1,52 @@
+//! All axes of an example as one, row by row.
+//!
+//! The sizes must be numbers: the product of others has no name in the language. There, `reshape`
+//! says it.
+
+use super::Layer;
+use crate::error::Mistake;
+use crate::graph::NodeId;
+use crate::network::Scope;
+use crate::ops::{Attribute, Attributes, reshape};
+use crate::shape::{Dim, Shape};
+
+/// See the [module](self).
+#[derive(Clone, Debug)]
+pub struct Flatten;
+
+impl Layer for Flatten {
+    const NAME: &'static str = "Flatten";
+    const ATTRIBUTES: &'static [Attribute] = &[];
+
+    fn from_call(_: &Attributes) -> Result<Flatten, Mistake> {
+        Ok(Flatten)
+    }
+
+    fn apply(&self, scope: &mut Scope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
+        let shape = &scope.ty(x.0).shape;
+        let mut rest = shape.dims.iter().filter(|d| **d != Dim::Fixed(1));
+        let dim = match (rest.next(), rest.next()) {
+            (None, _) => Dim::Fixed(1),
+            (Some(only), None) => only.clone(),
+            _ => {
+                let count = shape.dims.iter().try_fold(1usize, |n, d| n.checked_mul(d.fixed()?));
+                let sizes: Vec<_> = shape.dims.iter().map(Dim::to_string).collect();
+                count.map(Dim::Fixed).ok_or_else(|| {
+                    let message = format!(
+                        "`{}` multiplies sizes that are numbers, but `{}` has shape {shape}: use \
+                         `reshape([{}])`",
+                        scope.shown(),
+                        x.1,
+                        sizes.join(" * ")
+                    );
+                    Mistake::operand(0, message)
+                })?
+            }
+        };
+        scope.call(reshape::Reshape { dims: vec![dim] }, &[x])
+    }
+
+    fn describe(&self, _: &Shape) -> String {
+        Self::NAME.into()
+    }
+}

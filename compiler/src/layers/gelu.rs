@@ -1,0 +1,41 @@
+//! `x·Φ(x)` with the normal distribution's `Φ`, element by element.
+
+use super::Layer;
+use crate::error::Mistake;
+use crate::graph::NodeId;
+use crate::network::Scope;
+use crate::ops::gelu::{APPROXIMATE, Approximate, Gelu};
+use crate::ops::{Attribute, AttributeKind, Attributes, Elementwise};
+use crate::shape::Shape;
+
+/// See the [module](self).
+#[derive(Clone, Debug)]
+pub struct GELU {
+    function: Gelu,
+}
+
+impl Layer for GELU {
+    const NAME: &'static str = "GELU";
+    const ATTRIBUTES: &'static [Attribute] = &[Attribute {
+        name: "approximate",
+        kind: AttributeKind::Choice(APPROXIMATE),
+        default: Some("none"),
+    }];
+    const POSITIONAL: &'static [&'static [&'static str]] = &[&[], &["approximate"]];
+
+    fn from_call(attributes: &Attributes) -> Result<GELU, Mistake> {
+        Ok(Self { function: <Gelu as Elementwise>::from_call(attributes)? })
+    }
+
+    fn apply(&self, scope: &mut Scope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
+        scope.call(self.function.clone(), &[x])
+    }
+
+    fn describe(&self, _: &Shape) -> String {
+        let approximate = match self.function.approximate {
+            Approximate::None => "none",
+            Approximate::Tanh => "tanh",
+        };
+        format!("GELU(approximate = {approximate})")
+    }
+}

@@ -1,0 +1,38 @@
+//! `x` between two numbers, element by element.
+
+use super::Layer;
+use crate::error::Mistake;
+use crate::graph::NodeId;
+use crate::network::Scope;
+use crate::ops::{Attribute, AttributeKind, Attributes, clamp, hardtanh};
+use crate::shape::Shape;
+
+/// See the [module](self).
+#[derive(Clone, Debug)]
+pub struct Hardtanh {
+    function: hardtanh::Hardtanh,
+}
+
+impl Layer for Hardtanh {
+    const NAME: &'static str = "Hardtanh";
+    const ATTRIBUTES: &'static [Attribute] = &[
+        Attribute { name: "min_val", kind: AttributeKind::Number, default: Some("-1.0") },
+        Attribute { name: "max_val", kind: AttributeKind::Number, default: Some("1.0") },
+    ];
+    const POSITIONAL: &'static [&'static [&'static str]] = &[&[], &["min_val", "max_val"]];
+
+    fn from_call(attributes: &Attributes) -> Result<Hardtanh, Mistake> {
+        let names = [("min_val", -1.0), ("max_val", 1.0)];
+        let (min, max) = clamp::limits(attributes, Self::NAME, names)?;
+        Ok(Hardtanh { function: hardtanh::Hardtanh { min, max } })
+    }
+
+    fn apply(&self, scope: &mut Scope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
+        scope.call(self.function.clone(), &[x])
+    }
+
+    fn describe(&self, _: &Shape) -> String {
+        let hardtanh::Hardtanh { min, max } = &self.function;
+        format!("Hardtanh(min_val = {min:?}, max_val = {max:?})")
+    }
+}

@@ -1,0 +1,33 @@
+//! `x` above 0, else `negative_slope·x`, element by element.
+
+use super::Layer;
+use crate::error::Mistake;
+use crate::graph::NodeId;
+use crate::network::Scope;
+use crate::ops::{Attribute, AttributeKind, Attributes, Elementwise, leaky_relu};
+use crate::shape::Shape;
+
+/// See the [module](self).
+#[derive(Clone, Debug)]
+pub struct LeakyReLU {
+    function: leaky_relu::LeakyRelu,
+}
+
+impl Layer for LeakyReLU {
+    const NAME: &'static str = "LeakyReLU";
+    const ATTRIBUTES: &'static [Attribute] =
+        &[Attribute { name: "negative_slope", kind: AttributeKind::Number, default: Some("0.01") }];
+    const POSITIONAL: &'static [&'static [&'static str]] = &[&[], &["negative_slope"]];
+
+    fn from_call(attributes: &Attributes) -> Result<LeakyReLU, Mistake> {
+        Ok(Self { function: <leaky_relu::LeakyRelu as Elementwise>::from_call(attributes)? })
+    }
+
+    fn apply(&self, scope: &mut Scope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
+        scope.call(self.function.clone(), &[x])
+    }
+
+    fn describe(&self, _: &Shape) -> String {
+        format!("LeakyReLU(negative_slope = {:?})", self.function.negative_slope)
+    }
+}

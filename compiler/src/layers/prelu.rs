@@ -1,0 +1,73 @@
+//! `x` above 0, else `weight·x`, with one slope or as many as `x` has channels.
+//!
+//! `weight` is `[num_parameters]` and starts as `init`. Channels lie along the first axis of an
+//! example, as in PyTorch; where an example is a vector, they are its features.
+
+use super::Layer;
+use crate::error::Mistake;
+use crate::graph::NodeId;
+use crate::network::{Init, Scope};
+use crate::ops::{Attribute, AttributeKind, Attributes, prelu, reshape};
+use crate::shape::{Dim, Shape};
+
+/// See the [module](self).
+#[derive(Clone, Debug)]
+pub struct PReLU {
+    num_parameters: Dim,
+    init: f64,
+}
+
+impl Layer for PReLU {
+    const NAME: &'static str = "PReLU";
+    const ATTRIBUTES: &'static [Attribute] = &[
+        Attribute { name: "num_parameters", kind: AttributeKind::Size, default: Some("1") },
+        Attribute { name: "init", kind: AttributeKind::Number, default: Some("0.25") },
+    ];
+    const POSITIONAL: &'static [&'static [&'static str]] =
+        &[&[], &["num_parameters"], &["num_parameters", "init"]];
+
+    fn from_call(attributes: &Attributes) -> Result<PReLU, Mistake> {
+        Ok(PReLU {
+            num_parameters: attributes.size("num_parameters").unwrap_or(Dim::Fixed(1)),
+            init: attributes.number("init").unwrap_or(0.25),
+        })
+    }
+
+    fn apply(&self, scope: &mut Scope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
+        let ty = scope.ty(x.0).clone();
+        if !ty.is_real() {
+            let message = format!("`{}` takes reals, but `{}` holds {ty}", scope.shown(), x.1);
+            return Err(Mistake::operand(0, message));
+        }
+        let slopes = &self.num_parameters;
+        // As the slopes stretch along the axes behind the channels.
+        let mut dims = Vec::new();
+        if *slopes != Dim::Fixed(1) {
+            let Some(channels) = ty.shape.dims.first() else {
+                let message = format!(
+                    "`{}` has {slopes} slopes, but `{}` is a single number",
+                    scope.shown(),
+                    x.1
+                );
+                return Err(Mistake::operand(0, message));
+            };
+            let mistake = Mistake::call(format!(
+                "`{}` has {slopes} slopes, one for each element of the first axis, but `{}` of \
+                 shape {} has {channels} there",
+                scope.shown(),
+                x.1,
+                ty.shape
+            ));
+            scope.same(slopes, channels, mistake)?;
+            dims = vec![Dim::Fixed(1); ty.shape.rank()];
+            dims[0] = slopes.clone();
+        }
+        let weight = scope.parameter("weight", vec![slopes.clone()], Init::Full(self.init))?;
+        let weight = scope.call(reshape::Reshape { dims }, &[(weight, "weight")])?;
+        scope.call(prelu::Prelu, &[x, (weight, "weight")])
+    }
+
+    fn describe(&self, _: &Shape) -> String {
+        format!("PReLU(num_parameters = {}, init = {:?})", self.num_parameters, self.init)
+    }
+}

@@ -1,0 +1,37 @@
+//! `ln(1 + e^(beta·x)) / beta`, and `x` where `beta·x` is above `threshold`, element by element.
+
+use super::Layer;
+use crate::error::Mistake;
+use crate::graph::NodeId;
+use crate::network::Scope;
+use crate::ops::{Attribute, AttributeKind, Attributes, Elementwise, softplus};
+use crate::shape::Shape;
+
+/// See the [module](self).
+#[derive(Clone, Debug)]
+pub struct Softplus {
+    function: softplus::Softplus,
+}
+
+impl Layer for Softplus {
+    const NAME: &'static str = "Softplus";
+    const ATTRIBUTES: &'static [Attribute] = &[
+        Attribute { name: "beta", kind: AttributeKind::Number, default: Some("1.0") },
+        Attribute { name: "threshold", kind: AttributeKind::Number, default: Some("20.0") },
+    ];
+    const POSITIONAL: &'static [&'static [&'static str]] =
+        &[&[], &["beta"], &["beta", "threshold"]];
+
+    fn from_call(attributes: &Attributes) -> Result<Softplus, Mistake> {
+        Ok(Self { function: <softplus::Softplus as Elementwise>::from_call(attributes)? })
+    }
+
+    fn apply(&self, scope: &mut Scope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
+        scope.call(self.function.clone(), &[x])
+    }
+
+    fn describe(&self, _: &Shape) -> String {
+        let softplus::Softplus { beta, threshold } = &self.function;
+        format!("Softplus(beta = {beta:?}, threshold = {threshold:?})")
+    }
+}

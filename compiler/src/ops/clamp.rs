@@ -1,0 +1,86 @@
+//! `x` between two numbers, `min(max(x, min), max)`; NaN stays NaN.
+//!
+//! The gradient goes through from `min` to `max`, the ends included, as in PyTorch; with NaN it
+//! is 0. [`hardtanh`](super::hardtanh) is the same without the ends.
+
+use super::{
+    Attribute, AttributeKind, Attributes, Domain, Elementwise, Number, Reverse, Signature,
+};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::Real;
+use crate::graph::{Graph, NodeId};
+use crate::kernel::expr::{Expr, Expressions};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Clamp {
+    /// The least result.
+    pub min: Number,
+    /// The largest result.
+    pub max: Number,
+}
+
+impl Elementwise for Clamp {
+    const NAME: &'static str = "clamp";
+    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[
+        Attribute { name: "min", kind: AttributeKind::Number, default: None },
+        Attribute { name: "max", kind: AttributeKind::Number, default: None },
+    ]));
+
+    fn from_call(attributes: &Attributes) -> Result<Clamp, Mistake> {
+        let (min, max) = limits(attributes, Self::NAME, [("min", 0.0), ("max", 0.0)])?;
+        Ok(Clamp { min, max })
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[T]) -> T {
+        match x[0] {
+            x if x < T::of(self.min.0) => T::of(self.min.0),
+            x if x > T::of(self.max.0) => T::of(self.max.0),
+            x => x,
+        }
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        // What is not changed.
+        let inside = g.equal(at.x[0], at.y);
+        let zero = g.constant(0.0);
+        vec![Some(g.select(inside, at.dy, zero))]
+    }
+
+    fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
+        // The constants go first, so that NaN survives.
+        let (min, max) = (e.float(self.min.0), e.float(self.max.0));
+        let y = e.max(min, x[0]);
+        e.min(max, y)
+    }
+
+    fn variants() -> Vec<Clamp> {
+        [(-0.5, 0.5), (0.25, f32::MAX)]
+            .map(|(min, max)| Clamp { min: Number(min), max: Number(max) })
+            .to_vec()
+    }
+
+    fn domains(&self) -> Vec<Domain> {
+        vec![Domain::Apart]
+    }
+}
+
+/// The least and the largest result that a call gives, each by the name of its attribute and its
+/// default.
+pub(crate) fn limits(
+    attributes: &Attributes,
+    function: &str,
+    [min, max]: [(&str, f64); 2],
+) -> Result<(Number, Number), Mistake> {
+    let value = |(name, default)| attributes.number(name).unwrap_or(default) as f32;
+    let (least, largest) = (value(min), value(max));
+    if least > largest {
+        let (min, max) = (min.0, max.0);
+        let message =
+            format!("`{function}` goes from `{min}` to `{max}`, but {least} is above {largest}");
+        return Err(Mistake::attribute(min, message));
+    }
+    Ok((Number(least), Number(largest)))
+}

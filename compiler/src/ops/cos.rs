@@ -1,0 +1,45 @@
+//! The cosine of an angle in radians. Machine code knows it up to 2²⁰ in size: beyond, where
+//! neighbouring floats are 1/8 and more apart, it is NaN.
+
+use super::{Attributes, Domain, Elementwise, Reverse, Signature};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::Real;
+use crate::graph::{Graph, NodeId};
+use crate::kernel::expr::{Expr, Expressions};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Cos;
+
+impl Elementwise for Cos {
+    const NAME: &'static str = "cos";
+    const CALL: Option<Signature> = Some(Signature::of(&["x"]));
+
+    fn from_call(_: &Attributes) -> Result<Cos, Mistake> {
+        Ok(Cos)
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[T]) -> T {
+        x[0].cos()
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        let sin = g.apply(super::sin::Sin, &[at.x[0]]);
+        let slope = g.neg(sin);
+        vec![Some(g.mul(at.dy, slope))]
+    }
+
+    fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
+        e.cos(x[0])
+    }
+
+    fn variants() -> Vec<Cos> {
+        vec![Cos]
+    }
+
+    fn domains(&self) -> Vec<Domain> {
+        vec![Domain::Normal(20.0)]
+    }
+}

@@ -1,0 +1,139 @@
+//! Gaussian error linear unit, `x·Φ(x)` with the normal distribution's `Φ`
+//! (D. Hendrycks, K. Gimpel, 2016); NaN at -∞, as in PyTorch.
+//!
+//! `Φ(x)` is `(1 + erf(x/√2)) / 2`, or nearly `(1 + tanh(√(2/π)·(x + 0.044715·x³))) / 2`. Far below
+//! 0 the first is as exact as the difference from 1 is.
+
+use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
+
+use super::{Attribute, AttributeKind, Attributes, Domain, Elementwise, Reverse, Signature};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::Real;
+use crate::graph::{Graph, NodeId};
+use crate::kernel::expr::{Expr, Expressions};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Gelu {
+    /// How `Φ` is computed.
+    pub approximate: Approximate,
+}
+
+/// How the normal distribution is computed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Approximate {
+    /// By the error function.
+    None,
+    /// By the hyperbolic tangent.
+    Tanh,
+}
+
+/// The words of the language for [`Approximate`].
+pub const APPROXIMATE: &[&str] = &["none", "tanh"];
+
+impl Approximate {
+    /// What the attribute `approximate` of a call means.
+    pub fn from_call(attributes: &Attributes) -> Approximate {
+        match attributes.choice("approximate").as_deref() {
+            Some("tanh") => Approximate::Tanh,
+            _ => Approximate::None,
+        }
+    }
+}
+
+/// √(2/π)
+const FACTOR: f64 = FRAC_2_SQRT_PI * FRAC_1_SQRT_2;
+/// The share of the cube in the argument of the hyperbolic tangent.
+const CUBIC: f64 = 0.044715;
+
+impl Elementwise for Gelu {
+    const NAME: &'static str = "gelu";
+    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[Attribute {
+        name: "approximate",
+        kind: AttributeKind::Choice(APPROXIMATE),
+        default: Some("none"),
+    }]));
+
+    fn from_call(attributes: &Attributes) -> Result<Gelu, Mistake> {
+        Ok(Gelu { approximate: Approximate::from_call(attributes) })
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[T]) -> T {
+        let (x, half) = (x[0], T::of(0.5));
+        let twice = match self.approximate {
+            Approximate::None => (x * T::of_f64(FRAC_1_SQRT_2)).erf(),
+            Approximate::Tanh => (T::of_f64(FACTOR) * (x + T::of_f64(CUBIC) * x * x * x)).tanh(),
+        };
+        half * x * (T::one() + twice)
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        let square = g.square(at.x[0]);
+        let slope = match self.approximate {
+            // Φ + x·φ, with the normal density φ.
+            Approximate::None => {
+                let half = g.constant(0.5);
+                let scaled = g.scale(at.x[0], FRAC_1_SQRT_2 as f32);
+                let erf = g.apply(super::erf::Erf, &[scaled]);
+                let erf = g.mul(erf, half);
+                let share = g.add(erf, half);
+                let power = g.scale(square, -0.5);
+                let density = g.exp(power);
+                let density = g.scale(density, (0.5 * FACTOR) as f32);
+                let rest = g.mul(at.x[0], density);
+                g.add(share, rest)
+            }
+            // s + x·s·(1 - s)·v' with s = sigmoid(v), v = 2·√(2/π)·(x + 0.044715·x³), and x·s the
+            // result.
+            Approximate::Tanh => {
+                let (one, linear) = (g.constant(1.0), g.constant(2.0 * FACTOR as f32));
+                let cubic = g.scale(square, (2.0 * FACTOR * CUBIC) as f32);
+                let factor = g.add(cubic, linear);
+                let v = g.mul(at.x[0], factor);
+                let sigmoid = g.sigmoid(v);
+                let steepness = g.scale(cubic, 3.0);
+                let steepness = g.add(steepness, linear);
+                let rest = g.sub(one, sigmoid);
+                let rest = g.mul(at.y, rest);
+                let rest = g.mul(rest, steepness);
+                g.add(sigmoid, rest)
+            }
+        };
+        vec![Some(g.mul(at.dy, slope))]
+    }
+
+    fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
+        let one = e.float(1.0);
+        match self.approximate {
+            Approximate::None => {
+                let (half, scale) = (e.float(0.5), e.float(FRAC_1_SQRT_2 as f32));
+                let scaled = e.mul(x[0], scale);
+                let erf = e.erf(scaled);
+                let twice = e.add(erf, one);
+                let half = e.mul(x[0], half);
+                e.mul(half, twice)
+            }
+            // (1 + tanh u) / 2 = 1 / (1 + e^-2u), where nothing cancels.
+            Approximate::Tanh => {
+                let linear = e.float(-2.0 * FACTOR as f32);
+                let cubic = e.float((-2.0 * FACTOR * CUBIC) as f32);
+                let square = e.mul(x[0], x[0]);
+                let factor = e.mul_add(square, cubic, linear);
+                let power = e.mul(x[0], factor);
+                let exp = e.exp(power);
+                let denominator = e.add(exp, one);
+                e.div(x[0], denominator)
+            }
+        }
+    }
+
+    fn variants() -> Vec<Gelu> {
+        [Approximate::None, Approximate::Tanh].map(|approximate| Gelu { approximate }).to_vec()
+    }
+
+    fn domains(&self) -> Vec<Domain> {
+        vec![Domain::Normal(2.0)]
+    }
+}

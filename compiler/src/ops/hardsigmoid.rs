@@ -1,0 +1,59 @@
+//! `min(max(x + 3, 0), 6) / 6`; NaN stays NaN.
+//!
+//! The gradient is 1/6 between -3 and 3 without the ends, else 0, with NaN too, as in PyTorch.
+
+use super::{Attributes, Domain, Elementwise, Reverse, Signature};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::Real;
+use crate::graph::{Graph, NodeId};
+use crate::kernel::expr::{Expr, Expressions};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Hardsigmoid;
+
+impl Elementwise for Hardsigmoid {
+    const NAME: &'static str = "hardsigmoid";
+    const CALL: Option<Signature> = Some(Signature::of(&["x"]));
+
+    fn from_call(_: &Attributes) -> Result<Hardsigmoid, Mistake> {
+        Ok(Hardsigmoid)
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[T]) -> T {
+        let six = T::of(6.0);
+        match x[0] + T::of(3.0) {
+            x if x < T::zero() => T::zero(),
+            x if x > six => T::one(),
+            x => x / six,
+        }
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        let (zero, three) = (g.constant(0.0), g.constant(3.0));
+        let size = g.abs(at.x[0]);
+        let inside = g.greater(three, size);
+        let share = g.scale(at.dy, 1.0 / 6.0);
+        vec![Some(g.select(inside, share, zero))]
+    }
+
+    fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
+        // The constants go first, so that NaN survives.
+        let (zero, three, six) = (e.float(0.0), e.float(3.0), e.float(6.0));
+        let sixth = e.float(1.0 / 6.0);
+        let y = e.add(x[0], three);
+        let y = e.max(zero, y);
+        let y = e.min(six, y);
+        e.mul(y, sixth)
+    }
+
+    fn variants() -> Vec<Hardsigmoid> {
+        vec![Hardsigmoid]
+    }
+
+    fn domains(&self) -> Vec<Domain> {
+        vec![Domain::Apart]
+    }
+}

@@ -1,0 +1,70 @@
+//! `x` between two numbers, `min(max(x, min), max)`; NaN stays NaN.
+//!
+//! The gradient goes through between `min` and `max` without the ends, and with NaN, as in
+//! PyTorch. [`clamp`](super::clamp) is the same with the ends.
+
+use super::clamp::limits;
+use super::{
+    Attribute, AttributeKind, Attributes, Domain, Elementwise, Number, Reverse, Signature,
+};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::Real;
+use crate::graph::{Graph, NodeId};
+use crate::kernel::expr::{Expr, Expressions};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Hardtanh {
+    /// The least result.
+    pub min: Number,
+    /// The largest result.
+    pub max: Number,
+}
+
+impl Elementwise for Hardtanh {
+    const NAME: &'static str = "hardtanh";
+    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[
+        Attribute { name: "min", kind: AttributeKind::Number, default: Some("-1.0") },
+        Attribute { name: "max", kind: AttributeKind::Number, default: Some("1.0") },
+    ]));
+
+    fn from_call(attributes: &Attributes) -> Result<Hardtanh, Mistake> {
+        let (min, max) = limits(attributes, Self::NAME, [("min", -1.0), ("max", 1.0)])?;
+        Ok(Hardtanh { min, max })
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[T]) -> T {
+        match x[0] {
+            x if x < T::of(self.min.0) => T::of(self.min.0),
+            x if x > T::of(self.max.0) => T::of(self.max.0),
+            x => x,
+        }
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        let (min, max) = (g.constant(self.min.0), g.constant(self.max.0));
+        let (lowest, highest) = (g.equal(at.y, min), g.equal(at.y, max));
+        let flat = g.add(lowest, highest);
+        let zero = g.constant(0.0);
+        vec![Some(g.select(flat, zero, at.dy))]
+    }
+
+    fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
+        // The constants go first, so that NaN survives.
+        let (min, max) = (e.float(self.min.0), e.float(self.max.0));
+        let y = e.max(min, x[0]);
+        e.min(max, y)
+    }
+
+    fn variants() -> Vec<Hardtanh> {
+        [(-1.0, 1.0), (0.0, 6.0)]
+            .map(|(min, max)| Hardtanh { min: Number(min), max: Number(max) })
+            .to_vec()
+    }
+
+    fn domains(&self) -> Vec<Domain> {
+        vec![Domain::Apart]
+    }
+}

@@ -1,0 +1,46 @@
+//! `ln(sigmoid(x))`, which is `-softplus(-x)` and does not overflow.
+
+use super::{Attributes, Domain, Elementwise, Reverse, Signature};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::Real;
+use crate::graph::{Graph, NodeId};
+use crate::kernel::expr::{Expr, Expressions};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct LogSigmoid;
+
+impl Elementwise for LogSigmoid {
+    const NAME: &'static str = "logsigmoid";
+    const CALL: Option<Signature> = Some(Signature::of(&["x"]));
+
+    fn from_call(_: &Attributes) -> Result<LogSigmoid, Mistake> {
+        Ok(LogSigmoid)
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[T]) -> T {
+        -super::softplus::stable(-x[0])
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        let minus = g.neg(at.x[0]);
+        let slope = g.sigmoid(minus);
+        vec![Some(g.mul(at.dy, slope))]
+    }
+
+    fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
+        let minus = e.neg(x[0]);
+        let y = e.softplus(minus);
+        e.neg(y)
+    }
+
+    fn variants() -> Vec<LogSigmoid> {
+        vec![LogSigmoid]
+    }
+
+    fn domains(&self) -> Vec<Domain> {
+        vec![Domain::Normal(3.0)]
+    }
+}

@@ -1,0 +1,58 @@
+//! `x·tanh(ln(1 + eˣ))` (D. Misra, 2019); NaN at -∞, as in PyTorch.
+
+use super::{Attributes, Domain, Elementwise, Reverse, Signature};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::Real;
+use crate::graph::{Graph, NodeId};
+use crate::kernel::expr::{Expr, Expressions};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Mish;
+
+impl Elementwise for Mish {
+    const NAME: &'static str = "mish";
+    const CALL: Option<Signature> = Some(Signature::of(&["x"]));
+
+    fn from_call(_: &Attributes) -> Result<Mish, Mistake> {
+        Ok(Mish)
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[T]) -> T {
+        x[0] * super::softplus::stable(x[0]).tanh()
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        // With n = eˣ·(eˣ + 2) it is x·n / (n + 2), whose slope is
+        // n / (n + 2) + x·4·eˣ·(eˣ + 1) / (n + 2)². Above 20 that is 1.
+        let (limit, one, two) = (g.constant(20.0), g.constant(1.0), g.constant(2.0));
+        let x = g.minimum(at.x[0], limit);
+        let e = g.exp(x);
+        let sum = g.add(e, two);
+        let n = g.mul(e, sum);
+        let denominator = g.add(n, two);
+        let share = g.div(n, denominator);
+        let sum = g.add(e, one);
+        let rest = g.div(sum, denominator);
+        let other = g.div(e, denominator);
+        let rest = g.mul(rest, other);
+        let rest = g.mul(x, rest);
+        let rest = g.scale(rest, 4.0);
+        let slope = g.add(share, rest);
+        vec![Some(g.mul(at.dy, slope))]
+    }
+
+    fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
+        e.mish(x[0])
+    }
+
+    fn variants() -> Vec<Mish> {
+        vec![Mish]
+    }
+
+    fn domains(&self) -> Vec<Domain> {
+        vec![Domain::Normal(3.0)]
+    }
+}

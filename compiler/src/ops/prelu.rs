@@ -1,0 +1,58 @@
+//! `x` where `x > 0`, else `weight·x`, which is the side that 0 is on, with a slope that is learned
+//! (K. He, X. Zhang, S. Ren, J. Sun, 2015).
+
+use super::{Attributes, Domain, Elementwise, Reverse, Signature};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::Real;
+use crate::graph::{Graph, NodeId};
+use crate::kernel::expr::{Expr, Expressions};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Prelu;
+
+impl Elementwise for Prelu {
+    const NAME: &'static str = "prelu";
+    const CALL: Option<Signature> = Some(Signature::of(&["x", "weight"]));
+    const ARITY: usize = 2;
+
+    fn from_call(_: &Attributes) -> Result<Prelu, Mistake> {
+        Ok(Prelu)
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[T]) -> T {
+        let [x, weight] = [x[0], x[1]];
+        if x > T::zero() { x } else { weight * x }
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        let zero = g.constant(0.0);
+        let positive = g.greater(at.x[0], zero);
+        let dx = at.wanted[0].then(|| {
+            let below = g.mul(at.dy, at.x[1]);
+            g.select(positive, at.dy, below)
+        });
+        let dweight = at.wanted[1].then(|| {
+            let below = g.mul(at.dy, at.x[0]);
+            g.select(positive, zero, below)
+        });
+        vec![dx, dweight]
+    }
+
+    fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
+        let zero = e.float(0.0);
+        let below = e.mul(x[0], x[1]);
+        let positive = e.greater(x[0], zero);
+        e.select(positive, x[0], below)
+    }
+
+    fn variants() -> Vec<Prelu> {
+        vec![Prelu]
+    }
+
+    fn domains(&self) -> Vec<Domain> {
+        vec![Domain::Apart, Domain::Normal(1.0)]
+    }
+}

@@ -1,0 +1,63 @@
+//! Scaled exponential linear unit: `scale·x` where `x > 0`, else `scale·alpha·(eˣ - 1)`, with the
+//! two numbers that keep mean 0 and variance 1 (G. Klambauer, T. Unterthiner, A. Mayr,
+//! S. Hochreiter, 2017).
+//!
+//! At 0 the gradient is `scale·alpha`, as in PyTorch.
+
+use super::{Attributes, Domain, Elementwise, Reverse, Signature};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::Real;
+use crate::graph::{Graph, NodeId};
+use crate::kernel::expr::{Expr, Expressions};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Selu;
+
+const ALPHA: f64 = 1.6732632423543772;
+const SCALE: f64 = 1.0507009873554805;
+
+impl Elementwise for Selu {
+    const NAME: &'static str = "selu";
+    const CALL: Option<Signature> = Some(Signature::of(&["x"]));
+
+    fn from_call(_: &Attributes) -> Result<Selu, Mistake> {
+        Ok(Selu)
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[T]) -> T {
+        let x = x[0];
+        let y = if x > T::zero() { x } else { T::of_f64(ALPHA) * x.exp_m1() };
+        T::of_f64(SCALE) * y
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        // From the result.
+        let (zero, scale) = (g.constant(0.0), g.constant(SCALE as f32));
+        let lowest = g.constant((SCALE * ALPHA) as f32);
+        let positive = g.greater(at.y, zero);
+        let below = g.add(at.y, lowest);
+        let slope = g.select(positive, scale, below);
+        vec![Some(g.mul(at.dy, slope))]
+    }
+
+    fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
+        let zero = e.float(0.0);
+        let (scale, lowest) = (e.float(SCALE as f32), e.float((SCALE * ALPHA) as f32));
+        let above = e.mul(scale, x[0]);
+        let below = e.expm1(x[0]);
+        let below = e.mul(lowest, below);
+        let positive = e.greater(x[0], zero);
+        e.select(positive, above, below)
+    }
+
+    fn variants() -> Vec<Selu> {
+        vec![Selu]
+    }
+
+    fn domains(&self) -> Vec<Domain> {
+        vec![Domain::Apart]
+    }
+}

@@ -1,0 +1,52 @@
+//! Sigmoid linear unit, `x·sigmoid(x)`, also known as swish; NaN at -∞, as in PyTorch.
+
+use super::{Attributes, Domain, Elementwise, Reverse, Signature};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::Real;
+use crate::graph::{Graph, NodeId};
+use crate::kernel::expr::{Expr, Expressions};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Silu;
+
+impl Elementwise for Silu {
+    const NAME: &'static str = "silu";
+    const CALL: Option<Signature> = Some(Signature::of(&["x"]));
+
+    fn from_call(_: &Attributes) -> Result<Silu, Mistake> {
+        Ok(Silu)
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[T]) -> T {
+        x[0] / (T::one() + (-x[0]).exp())
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        // s + x·s·(1 - s) with s = sigmoid(x) and x·s the result.
+        let one = g.constant(1.0);
+        let sigmoid = g.sigmoid(at.x[0]);
+        let rest = g.sub(one, sigmoid);
+        let rest = g.mul(at.y, rest);
+        let slope = g.add(sigmoid, rest);
+        vec![Some(g.mul(at.dy, slope))]
+    }
+
+    fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
+        let one = e.float(1.0);
+        let minus = e.neg(x[0]);
+        let exp = e.exp(minus);
+        let denominator = e.add(exp, one);
+        e.div(x[0], denominator)
+    }
+
+    fn variants() -> Vec<Silu> {
+        vec![Silu]
+    }
+
+    fn domains(&self) -> Vec<Domain> {
+        vec![Domain::Normal(2.0)]
+    }
+}

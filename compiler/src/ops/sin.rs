@@ -1,0 +1,44 @@
+//! The sine of an angle in radians. Machine code knows it up to 2²⁰ in size: beyond, where
+//! neighbouring floats are 1/8 and more apart, it is NaN.
+
+use super::{Attributes, Domain, Elementwise, Reverse, Signature};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::Real;
+use crate::graph::{Graph, NodeId};
+use crate::kernel::expr::{Expr, Expressions};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Sin;
+
+impl Elementwise for Sin {
+    const NAME: &'static str = "sin";
+    const CALL: Option<Signature> = Some(Signature::of(&["x"]));
+
+    fn from_call(_: &Attributes) -> Result<Sin, Mistake> {
+        Ok(Sin)
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[T]) -> T {
+        x[0].sin()
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        let slope = g.apply(super::cos::Cos, &[at.x[0]]);
+        vec![Some(g.mul(at.dy, slope))]
+    }
+
+    fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
+        e.sin(x[0])
+    }
+
+    fn variants() -> Vec<Sin> {
+        vec![Sin]
+    }
+
+    fn domains(&self) -> Vec<Domain> {
+        vec![Domain::Normal(20.0)]
+    }
+}

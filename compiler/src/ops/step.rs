@@ -1,0 +1,49 @@
+//! The perceptron's step: 1 where `x ≥ 0`, at 0 too, else 0; NaN stays NaN. Without gradient.
+
+use super::{Attributes, Domain, Elementwise, Reverse, Signature};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::Real;
+use crate::graph::{Graph, NodeId};
+use crate::kernel::expr::{Expr, Expressions};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Step;
+
+impl Elementwise for Step {
+    const NAME: &'static str = "step";
+    const CALL: Option<Signature> = Some(Signature::of(&["x"]));
+
+    fn from_call(_: &Attributes) -> Result<Step, Mistake> {
+        Ok(Step)
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[T]) -> T {
+        match x[0] {
+            x if x.is_nan() => x,
+            x if x < T::zero() => T::zero(),
+            _ => T::one(),
+        }
+    }
+
+    fn gradient(&self, _: &mut Graph, _: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        vec![None]
+    }
+
+    fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
+        let zero = e.float(0.0);
+        let reached = e.greater_equal(x[0], zero);
+        let y = e.indicator(reached);
+        e.keep_nan(x[0], y)
+    }
+
+    fn variants() -> Vec<Step> {
+        vec![Step]
+    }
+
+    fn domains(&self) -> Vec<Domain> {
+        vec![Domain::Apart]
+    }
+}

@@ -1,0 +1,394 @@
+//! Activations where they bend, and for infinities and NaN, against what PyTorch's source says; and
+//! the layers of them, in a network.
+
+use std::f32::consts::{FRAC_2_SQRT_PI, LN_2};
+
+use bilro::ndarray::{Array2, Array4};
+use bilro::prelude::*;
+use bilro::rng::Generator;
+use bilro_compiler::autodiff;
+use bilro_compiler::codegen::isa::Isa;
+use bilro_compiler::error::Site;
+use bilro_compiler::eval::Value;
+use bilro_compiler::graph::{Graph, Root};
+use bilro_compiler::network::Builder;
+use bilro_compiler::ops::{self, AttributeValue, Attributes, input::Input};
+use bilro_compiler::shape::{Dim, Shape, Type};
+use bilro_tests::check::{self, Case};
+
+const NAN: f32 = f32::NAN;
+const INF: f32 = f32::INFINITY;
+
+/// Requires `f(x)` to be `y` with slope `dy`, for each of `(x, y, dy)`, by every backend.
+fn check(function: &str, attributes: &[(&str, f64)], expected: &[(f32, f32, f32)]) {
+    let mut given = Attributes::new();
+    for (name, value) in attributes {
+        given.set(name, AttributeValue::Number(*value));
+    }
+    check_with(function, &given, expected);
+}
+
+fn check_with(function: &str, attributes: &Attributes, expected: &[(f32, f32, f32)]) {
+    let op = (ops::find(function).unwrap().from_call)(attributes).unwrap();
+    let ty = Type::real(Shape::batched([expected.len()]));
+    let mut g = Graph::new(1);
+    let x = g.apply(Input { index: 0, ty }, &[]);
+    let y = g.apply(op, &[x]);
+    g.add_root(Root::Output("y".into()), y);
+    let loss = g.sum_all(y);
+    let dx = autodiff::gradients(&mut g, loss, &[x])[0];
+    g.add_root(Root::Output("dx".into()), dx);
+    let values = expected.iter().map(|(x, ..)| *x).collect();
+    let case = Case { graph: g, inputs: vec![Value::real(&[1, expected.len()], values)] };
+
+    let mut results = vec![("interpreter", check::interpreted::<f32>(&case))];
+    for isa in Isa::all_available() {
+        results.push((isa.name, check::jitted(&case, &check::lowered(&case, &isa))));
+    }
+    for (backend, roots) in results {
+        for (i, (x, y, dy)) in expected.iter().enumerate() {
+            for (what, found, expected) in [("value", roots[0][i], *y), ("slope", roots[1][i], *dy)]
+            {
+                let fits = found == expected
+                    || (found.is_nan() && expected.is_nan())
+                    || (found - expected).abs() <= 1e-6 * expected.abs();
+                assert!(
+                    fits,
+                    "{function}{attributes:?} at {x}, {what} by {backend}: {found}, not {expected}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn linear_pieces_have_the_slopes_of_pytorch() {
+    check(
+        "clamp",
+        &[("min", -0.5), ("max", 0.5)],
+        &[
+            (-0.5, -0.5, 1.0),
+            (0.5, 0.5, 1.0),
+            (0.25, 0.25, 1.0),
+            (-0.75, -0.5, 0.0),
+            (NAN, NAN, 0.0),
+            (INF, 0.5, 0.0),
+            (-INF, -0.5, 0.0),
+        ],
+    );
+    check(
+        "hardtanh",
+        &[],
+        &[
+            (-1.0, -1.0, 0.0),
+            (1.0, 1.0, 0.0),
+            (0.25, 0.25, 1.0),
+            (2.0, 1.0, 0.0),
+            (NAN, NAN, 1.0),
+            (INF, 1.0, 0.0),
+            (-INF, -1.0, 0.0),
+        ],
+    );
+    check(
+        "hardsigmoid",
+        &[],
+        &[
+            (-3.0, 0.0, 0.0),
+            (3.0, 1.0, 0.0),
+            (0.0, 0.5, 1.0 / 6.0),
+            (2.999_999_8, 1.0, 1.0 / 6.0),
+            (NAN, NAN, 0.0),
+            (INF, 1.0, 0.0),
+            (-INF, 0.0, 0.0),
+        ],
+    );
+    check(
+        "leaky_relu",
+        &[],
+        &[
+            (0.0, 0.0, 0.01),
+            (-0.0, 0.0, 0.01),
+            (2.0, 2.0, 1.0),
+            (-2.0, -0.02, 0.01),
+            (NAN, NAN, 0.01),
+            (INF, INF, 1.0),
+            (-INF, -INF, 0.01),
+        ],
+    );
+    check("leaky_relu", &[("negative_slope", -1.0)], &[(-2.0, 2.0, -1.0), (2.0, 2.0, 1.0)]);
+    // Without gradient.
+    check(
+        "step",
+        &[],
+        &[
+            (0.0, 1.0, 0.0),
+            (-0.0, 1.0, 0.0),
+            (0.5, 1.0, 0.0),
+            (-1e-40, 0.0, 0.0),
+            (NAN, NAN, 0.0),
+            (INF, 1.0, 0.0),
+            (-INF, 0.0, 0.0),
+        ],
+    );
+}
+
+#[test]
+fn exponential_units_bend_as_those_of_pytorch() {
+    check(
+        "elu",
+        &[],
+        &[
+            (0.0, 0.0, 1.0),
+            (-0.0, 0.0, 1.0),
+            (1e-40, 1e-40, 1.0),
+            (-1e-10, -1e-10, 1.0),
+            (NAN, NAN, NAN),
+            (INF, INF, 1.0),
+            (-INF, -1.0, 0.0),
+        ],
+    );
+    check("elu", &[("alpha", 2.0)], &[(0.0, 0.0, 2.0), (1.0, 1.0, 1.0), (-INF, -2.0, 0.0)]);
+    check("elu", &[("alpha", -2.0)], &[(0.0, 0.0, -2.0), (1.0, 1.0, 1.0), (-INF, 2.0, 0.0)]);
+    check(
+        "selu",
+        &[],
+        &[
+            (0.0, 0.0, 1.758_099_3),
+            (1.0, 1.050_701, 1.050_701),
+            (NAN, NAN, NAN),
+            (INF, INF, 1.050_701),
+            (-INF, -1.758_099_3, 0.0),
+        ],
+    );
+}
+
+#[test]
+fn smooth_units_neither_overflow_nor_hide_nan() {
+    let ends = [(1000.0, 1000.0, 1.0), (-1000.0, 0.0, 0.0), (NAN, NAN, NAN), (-INF, NAN, NAN)];
+    for approximate in ["none", "tanh"] {
+        let word = AttributeValue::Choice(approximate.into());
+        let attributes = Attributes::new().with("approximate", word);
+        check_with("gelu", &attributes, &[(0.0, 0.0, 0.5)]);
+        check_with("gelu", &attributes, &ends);
+    }
+    check("silu", &[], &[(0.0, 0.0, 0.5)]);
+    check("silu", &[], &ends);
+    check("mish", &[], &[(0.0, 0.0, 0.6), (1e30, 1e30, 1.0)]);
+    check("mish", &[], &ends);
+    check(
+        "softplus",
+        &[],
+        &[
+            (0.0, LN_2, 0.5),
+            (20.5, 20.5, 1.0),
+            (1000.0, 1000.0, 1.0),
+            (-1000.0, 0.0, 0.0),
+            (NAN, NAN, NAN),
+            (INF, INF, 1.0),
+            (-INF, 0.0, 0.0),
+        ],
+    );
+    // Above the threshold it is the line, which is not where the curve is yet.
+    check(
+        "softplus",
+        &[("beta", 2.0), ("threshold", 1.0)],
+        &[(0.5, 0.656_630_9, 0.731_058_6), (0.625, 0.625, 1.0)],
+    );
+    check(
+        "logsigmoid",
+        &[],
+        &[
+            (0.0, -LN_2, 0.5),
+            (1000.0, 0.0, 0.0),
+            (-1000.0, -1000.0, 1.0),
+            (NAN, NAN, NAN),
+            (INF, 0.0, 0.0),
+            (-INF, -INF, 1.0),
+        ],
+    );
+    check("softsign", &[], &[(0.0, 0.0, 1.0), (-3.0, -0.75, 0.0625), (1e30, 1.0, 0.0)]);
+    // The slope's limit, where PyTorch has NaN.
+    check("softsign", &[], &[(NAN, NAN, NAN), (INF, NAN, 0.0)]);
+}
+
+#[test]
+fn functions_at_their_ends() {
+    check("erf", &[], &[(0.0, 0.0, FRAC_2_SQRT_PI), (NAN, NAN, NAN), (INF, 1.0, 0.0)]);
+    check(
+        "erf",
+        &[],
+        &[(-INF, -1.0, 0.0), (-4.5, -1.0, 1.811_306e-9), (1e-30, 1.128_379_2e-30, FRAC_2_SQRT_PI)],
+    );
+    check("sin", &[], &[(0.0, 0.0, 1.0), (NAN, NAN, NAN), (INF, NAN, NAN)]);
+    check("cos", &[], &[(0.0, 1.0, 0.0), (NAN, NAN, NAN), (-INF, NAN, NAN)]);
+    check("sin", &[], &[(1_000_000.0, -0.349_993_5, 0.936_752_1)]);
+    check("expm1", &[], &[(1e-10, 1e-10, 1.0), (-INF, -1.0, 0.0), (INF, INF, INF)]);
+    check("reciprocal", &[], &[(0.0, INF, -INF), (-0.0, -INF, -INF), (INF, 0.0, 0.0)]);
+    check("rsqrt", &[], &[(0.0, INF, -INF), (INF, 0.0, 0.0), (-1.0, NAN, NAN)]);
+}
+
+/// The builder's answer to a function with one attribute.
+fn refused(function: &str, attributes: Attributes) -> (Site, String) {
+    let mut b = Builder::new("Refused");
+    let x = b.input("x", Type::real(Shape::batched([2]))).unwrap();
+    let mistake = b.call(function, &[(x, "x")], &attributes).unwrap_err();
+    (mistake.site, mistake.message)
+}
+
+#[test]
+fn attributes_that_mean_nothing_are_refused() {
+    let word =
+        |word: &str| Attributes::new().with("approximate", AttributeValue::Choice(word.into()));
+    let at = |name: &str| Site::Attribute(name.into());
+    assert_eq!(
+        refused("gelu", word("tahn")),
+        (
+            at("approximate"),
+            "`approximate` takes `none` or `tanh`, not `tahn`; did you mean `tanh`?".into()
+        )
+    );
+    assert_eq!(
+        refused("gelu", word("exactly")),
+        (at("approximate"), "`approximate` takes `none` or `tanh`, not `exactly`".into())
+    );
+    let number = Attributes::new().with("approximate", AttributeValue::Number(1.0));
+    assert_eq!(
+        refused("gelu", number),
+        (at("approximate"), "`approximate` takes `none` or `tanh`".into())
+    );
+    let limits = Attributes::new()
+        .with("min", AttributeValue::Number(1.0))
+        .with("max", AttributeValue::Number(-1.0));
+    assert_eq!(
+        refused("clamp", limits),
+        (at("min"), "`clamp` goes from `min` to `max`, but 1 is above -1".into())
+    );
+    let beta = Attributes::new().with("beta", AttributeValue::Number(0.0));
+    assert_eq!(
+        refused("softplus", beta),
+        (at("beta"), "`softplus` divides by `beta`, which is 0".into())
+    );
+}
+
+#[test]
+fn layers_say_what_does_not_fit() {
+    let apply = |kind: &str, dims: Vec<Dim>, slopes: Option<usize>| {
+        let mut b = Builder::new("Layers");
+        let x = b.input("x", Type::real(Shape::batched(dims))).unwrap();
+        let mut attributes = Attributes::new();
+        if let Some(slopes) = slopes {
+            attributes.set("num_parameters", AttributeValue::Size(Dim::Fixed(slopes)));
+        }
+        let layer = b.layer(None, kind, &attributes).unwrap();
+        b.apply(layer, (x, "x")).map(|y| b.graph().shape(y).to_string()).map_err(|m| m.message)
+    };
+    let (two, three, n) = (Dim::Fixed(2), Dim::Fixed(3), Dim::symbol("N"));
+    assert_eq!(
+        apply("PReLU", vec![three.clone(), two.clone()], Some(2)).unwrap_err(),
+        "`PReLU` has 2 slopes, one for each element of the first axis, but `x` of shape [3, 2] \
+         has 3 there"
+    );
+    assert_eq!(
+        apply("PReLU", vec![], Some(2)).unwrap_err(),
+        "`PReLU` has 2 slopes, but `x` is a single number"
+    );
+    assert_eq!(apply("PReLU", vec![], None).unwrap(), "[]");
+    assert_eq!(apply("PReLU", vec![n.clone(), two.clone()], None).unwrap(), "[N, 2]");
+    assert_eq!(apply("PReLU", vec![three.clone(), two.clone()], Some(3)).unwrap(), "[3, 2]");
+    assert_eq!(apply("Flatten", vec![three, two.clone()], None).unwrap(), "[6]");
+    assert_eq!(apply("Flatten", vec![], None).unwrap(), "[1]");
+    assert_eq!(apply("Flatten", vec![Dim::Fixed(1), n.clone()], None).unwrap(), "[N]");
+    assert_eq!(
+        apply("Flatten", vec![n, two], None).unwrap_err(),
+        "`Flatten` multiplies sizes that are numbers, but `x` has shape [N, 2]: use \
+         `reshape([N * 2])`"
+    );
+}
+
+network! {
+    /// Every activation with something to choose, and every other one.
+    struct Layers {
+        input x: [3, 2, 2];
+        target t: [6];
+        layer slopes = PReLU(3, init = 0.1);
+        let a = x -> slopes -> Identity -> Flatten -> Linear(6) -> GELU(approximate = tanh);
+        let b = a -> Linear(6) -> PReLU -> Linear(6) -> ELU(0.5) -> LeakyReLU(negative_slope = 0.2);
+        let c = b -> Linear(6) -> GELU -> SELU -> Linear(6) -> SiLU -> Mish -> Softplus(2.0, 10.0);
+        let d = c -> Linear(6) -> Softsign -> Hardtanh(min_val = -0.5) -> Linear(6) -> PReLU(6);
+        output y = d -> Linear(6) -> LogSigmoid -> Hardsigmoid;
+        output fires = d -> Step;
+        loss mse_loss(y, t);
+    }
+}
+
+#[test]
+fn layers_are_declared_as_in_pytorch() {
+    let network = <Layers as bilro::Network>::declaration().unwrap();
+    let kinds: Vec<&str> = network.layers.iter().map(|l| l.kind.as_str()).collect();
+    assert_eq!(
+        kinds.iter().filter(|kind| !kind.starts_with("Linear")).copied().collect::<Vec<_>>(),
+        [
+            "PReLU(num_parameters = 3, init = 0.1)",
+            "Identity",
+            "Flatten",
+            "GELU(approximate = tanh)",
+            "PReLU(num_parameters = 1, init = 0.25)",
+            "ELU(alpha = 0.5)",
+            "LeakyReLU(negative_slope = 0.2)",
+            "GELU(approximate = none)",
+            "SELU",
+            "SiLU",
+            "Mish",
+            "Softplus(beta = 2.0, threshold = 10.0)",
+            "Softsign",
+            "Hardtanh(min_val = -0.5, max_val = 1.0)",
+            "PReLU(num_parameters = 6, init = 0.25)",
+            "LogSigmoid",
+            "Hardsigmoid",
+            "Step",
+        ]
+    );
+    let slopes: Vec<String> = network
+        .parameters
+        .iter()
+        .filter(|p| !p.name.starts_with("linear"))
+        .map(|p| format!("{} {} {:?}", p.name, p.shape, p.init))
+        .collect();
+    assert_eq!(
+        slopes,
+        [
+            "slopes.weight [3] Full(0.1)",
+            "prelu1.weight [1] Full(0.25)",
+            "prelu2.weight [6] Full(0.25)"
+        ]
+    );
+}
+
+#[test]
+fn layers_learn_the_same_on_every_backend() {
+    const EXAMPLES: usize = 5;
+    let mut generator = Generator::new(4);
+    let (mut x, mut t) = (Array4::zeros((EXAMPLES, 3, 2, 2)), Array2::zeros((EXAMPLES, 6)));
+    generator.fill_normal(x.as_slice_mut().unwrap(), 0.0, 1.0);
+    generator.fill_uniform(t.as_slice_mut().unwrap(), 0.0, 1.0);
+    let run = |backend, steps| {
+        let builder = Layers::trainer(Sgd::new(1.0)).seed(11).backend(backend);
+        let mut trainer = builder.build().unwrap();
+        for _ in 0..steps {
+            trainer.step(layers::Batch { x: x.view(), t: t.view() }).unwrap();
+        }
+        let model = trainer.into_model();
+        let parameters = model.named_parameters();
+        parameters.map(|(name, p)| (name.to_string(), p.to_owned())).collect::<Vec<_>>()
+    };
+    let start = run(Backend::Interpreter, 0);
+    let expected = run(Backend::Interpreter, 4);
+    for (((name, found), (_, expected)), (_, start)) in
+        run(Backend::Jit, 4).iter().zip(&expected).zip(&start)
+    {
+        assert_ne!(found, start, "{name}");
+        for (x, y) in found.iter().zip(expected) {
+            assert!((x - y).abs() <= 1e-5, "{name}: {found} instead of {expected}");
+        }
+    }
+}
