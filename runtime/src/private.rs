@@ -151,6 +151,16 @@ pub fn axes(axes: &[i64]) -> AttributeValue {
     AttributeValue::Axes(axes.to_vec())
 }
 
+/// A whole number as an attribute.
+pub fn whole(n: usize) -> AttributeValue {
+    AttributeValue::Whole(n)
+}
+
+/// Numbers as an attribute.
+pub fn numbers(numbers: &[f64]) -> AttributeValue {
+    AttributeValue::Numbers(numbers.to_vec())
+}
+
 /// A number as an attribute.
 pub fn number(x: f64) -> AttributeValue {
     AttributeValue::Number(x)

@@ -97,6 +97,10 @@ pub enum AttributeKind {
     Sizes,
     /// Axes in brackets: `[1, 0]`.
     Axes,
+    /// A whole number that is not negative: `3`.
+    Whole,
+    /// Numbers in brackets: `[0.2, 0.8]`. A number alone is a list of one.
+    Numbers,
 }
 
 impl AttributeKind {
@@ -109,6 +113,8 @@ impl AttributeKind {
             AttributeKind::Size => "a size, as `128`",
             AttributeKind::Sizes => "sizes, as `[7, 16]`",
             AttributeKind::Axes => "axes, as `[1, 0]`",
+            AttributeKind::Whole => "a whole number, as `3`",
+            AttributeKind::Numbers => "numbers, as `[0.2, 0.8]`",
         }
     }
 }
@@ -128,6 +134,10 @@ pub enum AttributeValue {
     Sizes(Vec<Dim>),
     /// See [`AttributeKind::Axes`].
     Axes(Vec<i64>),
+    /// See [`AttributeKind::Whole`].
+    Whole(usize),
+    /// See [`AttributeKind::Numbers`].
+    Numbers(Vec<f64>),
 }
 
 impl AttributeValue {
@@ -140,6 +150,8 @@ impl AttributeValue {
             AttributeValue::Size(_) => AttributeKind::Size,
             AttributeValue::Sizes(_) => AttributeKind::Sizes,
             AttributeValue::Axes(_) => AttributeKind::Axes,
+            AttributeValue::Whole(_) => AttributeKind::Whole,
+            AttributeValue::Numbers(_) => AttributeKind::Numbers,
         }
     }
 }
@@ -205,6 +217,12 @@ impl Attributes {
     getter!(
         /// Axes, if they were given.
         axes, Axes, Vec<i64>);
+    getter!(
+        /// A whole number, if it was given.
+        whole, Whole, usize);
+    getter!(
+        /// Numbers, if they were given.
+        numbers, Numbers, Vec<f64>);
 
     /// Checks names, kinds and completeness against the form of the call.
     pub fn check(

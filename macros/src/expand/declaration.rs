@@ -274,6 +274,11 @@ impl Emit<'_> {
                     let axes = axes.iter().map(|a| signed(*a));
                     quote!(axes(&[#(#axes),*]))
                 }
+                AttributeValue::Whole(n) => quote!(whole(#n)),
+                AttributeValue::Numbers(numbers) => {
+                    let numbers = numbers.iter().map(|x| float(*x));
+                    quote!(numbers(&[#(#numbers),*]))
+                }
             };
             quote!((#name, ::bilro::private::#value))
         });

@@ -532,5 +532,7 @@ fn show((name, value): (&str, &AttributeValue)) -> String {
             format!("{name} = [{}]", sizes.join(", "))
         }
         AttributeValue::Axes(x) => format!("{name} = {x:?}"),
+        AttributeValue::Whole(x) => format!("{name} = {x}"),
+        AttributeValue::Numbers(x) => format!("{name} = {x:?}"),
     }
 }
