@@ -167,18 +167,17 @@ impl Operation for BinaryCrossEntropyWithLogits {
 
     fn samples(size: usize) -> Vec<Sample> {
         let each = (0..size).map(|i| Number((i % 4) as f32 * 0.75 + 0.5)).collect();
-        let weights = [None, Some([Number(2.5)].into()), Some(each)];
-        let shapes =
-            [Shape::batched([size]), Shape::unbatched([3, size]), Shape::batched([2usize, size])];
-        let mut samples = Vec::new();
-        for pos_weight in weights {
-            for shape in &shapes {
-                let domains = [Domain::Normal(3.0), Domain::Probability];
-                let operands = domains.map(|d| Operand::new(Type::real(shape.clone()), d));
-                let op = BinaryCrossEntropyWithLogits { pos_weight: pos_weight.clone() };
-                samples.push(Sample::new(op, operands));
-            }
-        }
-        samples
+        let one: Arc<[Number]> = [Number(2.5)].into();
+        [
+            (Shape::batched([size]), None),
+            (Shape::unbatched([3, size]), Some(one)),
+            (Shape::batched([2, size]), Some(each)),
+        ]
+        .map(|(shape, pos_weight)| {
+            let domains = [Domain::Normal(3.0), Domain::Probability];
+            let operands = domains.map(|d| Operand::new(Type::real(shape.clone()), d));
+            Sample::new(BinaryCrossEntropyWithLogits { pos_weight }, operands)
+        })
+        .to_vec()
     }
 }

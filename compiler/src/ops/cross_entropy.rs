@@ -88,11 +88,11 @@ impl CrossEntropy {
         let [x, target] = [at.x[0], at.x[1]];
         let p = g.apply(Softmax { axis: -1 }, &[x]);
         let one_hot = classes::one_hot(g, target, x);
-        let dy = self.counting.masked(g, target, at.dy);
-        let dy = classes::column(g, dy);
         let weight = self.counting.of_targets(g, x, target);
         if !self.smooths() {
             let difference = g.sub(p, one_hot);
+            let dy = self.counting.masked(g, target, at.dy);
+            let dy = classes::column(g, dy);
             let dy = weight.map_or(dy, |weight| g.mul(dy, weight));
             return g.mul(difference, dy);
         }
@@ -111,6 +111,8 @@ impl CrossEntropy {
             None => p,
         };
         let difference = g.sub(together, factors);
+        let dy = self.counting.masked(g, target, at.dy);
+        let dy = classes::column(g, dy);
         g.mul(difference, dy)
     }
 }
@@ -257,8 +259,13 @@ impl Operation for CrossEntropy {
     fn samples(size: usize) -> Vec<Sample> {
         let mut samples = Vec::new();
         for counting in Counting::variants(size) {
+            let is_one = counting.weight.is_some() != counting.ignore_index.is_some();
             for label_smoothing in [0.0, 0.1].map(Number) {
                 let op = CrossEntropy { counting: counting.clone(), label_smoothing };
+                // Each attribute alone, all together, and none.
+                if is_one && op.smooths() {
+                    continue;
+                }
                 samples.extend(classes::samples(size, Domain::Normal(2.0), op.clone()));
                 if op.counting.ignore_index.is_none() {
                     let domains = [Domain::Normal(2.0), Domain::Probability];
@@ -266,6 +273,9 @@ impl Operation for CrossEntropy {
                 }
             }
         }
+        let both = Counting { ignore_index: None, ..Counting::variants(size).remove(3) };
+        let op = CrossEntropy { counting: both, label_smoothing: Number(0.1) };
+        samples.extend(rows::samples(size, [Domain::Normal(2.0), Domain::Probability], None, op));
         samples
     }
 }
