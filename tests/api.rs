@@ -41,6 +41,17 @@ network! {
     }
 }
 
+network! {
+    /// Three classes, of which one is padding.
+    struct Padded {
+        input x: [3];
+        target y: class(3);
+        param b: [3] = zeros;
+        output logits = x + b;
+        loss cross_entropy(logits, y, weight = [1, 3, 2], ignore_index = 1);
+    }
+}
+
 fn trainer(backend: Backend, threads: usize) -> Trainer<Digits> {
     let builder = Digits::trainer(Sgd::new(0.1)).seed(3).backend(backend).threads(threads);
     builder.build().unwrap()
@@ -132,6 +143,36 @@ fn gradients_change_nothing_and_are_those_of_the_step() {
     let after = trainer.model().params().fc1.weight.to_owned();
     let expected = &before - &(&gradients.fc1.weight * 0.1);
     assert!((&after - &expected).iter().all(|x| x.abs() <= 1e-7));
+}
+
+#[test]
+fn means_go_by_what_targets_count_for() {
+    for backend in [Backend::Jit, Backend::Interpreter, Backend::InterpreterF32] {
+        let mut trainer = Padded::trainer(Sgd::new(0.1)).backend(backend).build().unwrap();
+        let model = trainer.model();
+        let x = Array2::zeros((4, 3));
+        let mut gradients = |y: [u32; 4]| {
+            let y = Array1::from(y.to_vec());
+            let gradients = model.gradients(padded::Batch { x: x.view(), y: y.view() }).unwrap();
+            (gradients.loss, gradients.b.to_vec())
+        };
+        // Each loss is ln 3 times a weight, which the mean takes out again.
+        let (loss, gradient) = gradients([0, 2, 2, 1]);
+        assert!((loss - 3f32.ln()).abs() < 1e-6, "{backend:?}: {loss}");
+        // Σ w·(1/3 - hit) / Σ w
+        let expected = [1.0 / 3.0 - 0.2, 1.0 / 3.0, 1.0 / 3.0 - 0.8];
+        for (found, expected) in gradient.iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-6, "{backend:?}: {gradient:?}");
+        }
+        let (loss, gradient) = gradients([1; 4]);
+        assert!(loss.is_nan() && gradient == [0.0; 3], "{backend:?}: {loss}, {gradient:?}");
+
+        // Of the three that count, the first is right.
+        let y = Array1::from(vec![0, 2, 2, 1]);
+        let data = data::Dataset::new(x.clone(), y).unwrap();
+        let evaluation = trainer.model().evaluate(&data).unwrap();
+        assert!((evaluation.accuracy() - 1.0 / 3.0).abs() < 1e-6, "{}", evaluation.accuracy());
+    }
 }
 
 #[test]

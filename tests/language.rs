@@ -372,3 +372,66 @@ fn names_of_values_are_in_the_graph() {
             .all(|x| *x)
     );
 }
+
+network! {
+    /// Losses with attributes of every kind.
+    struct Weighted<const CLASSES: usize> {
+        input x: [4];
+        target y: class(CLASSES);
+        output logits = x -> Linear(CLASSES);
+        loss cross_entropy(logits, y, weight = [1, 0.5, 2.0], label_smoothing = 0.1, ignore_index = 0);
+        metric top_k_accuracy(logits, y, 2);
+        metric spread = logits.std(axis = -1, unbiased = false) + amin(logits);
+    }
+}
+
+#[test]
+fn weighted_losses() {
+    let network = Weighted::<3>::declaration().unwrap();
+    assert_eq!(
+        ends(&network),
+        "x: [4], y: class(3) -> logits: [3] | top_k_accuracy, spread, accuracy"
+    );
+    let shown = operations(&network);
+    let has = |text: &str| assert!(shown.iter().any(|op| op.contains(text)), "{text}: {shown:#?}");
+    has("CrossEntropy { weight: [1.0, 0.5, 2.0], ignore_index: 0, label_smoothing: 0.1 }");
+    // The accuracy ignores what the loss ignores, and both means go by what counts.
+    has("Accuracy { ignore_index: 0 }");
+    assert_eq!(shown.iter().filter(|op| op.starts_with("Div")).count(), 2);
+}
+
+#[test]
+fn losses_of_probabilities_have_no_accuracy() {
+    network! {
+        struct Soft {
+            input x: [4];
+            target y: [3];
+            output logits = x -> Linear(3);
+            loss cross_entropy(logits, y);
+        }
+    }
+    assert_eq!(ends(&Soft::declaration().unwrap()), "x: [4], y: [3] -> logits: [3] | ");
+}
+
+#[test]
+fn what_only_numbers_decide_is_an_error_of_the_declaration() {
+    network! {
+        struct Padded<const CLASSES: usize> {
+            input x: [4];
+            target y: class(CLASSES);
+            output logits = x -> Linear(CLASSES);
+            loss nll_loss(logits.log_softmax(), y, ignore_index = 7);
+            metric top_k_accuracy(logits, y, k = 3);
+        }
+    }
+    assert!(Padded::<8>::declaration().is_ok());
+    let message = |network: Result<Network, _>| match network {
+        Err(error) => bilro::compiler::error::Error::to_string(&error),
+        Ok(_) => String::new(),
+    };
+    assert_eq!(
+        message(Padded::<5>::declaration()),
+        "network `Padded`: `ignore_index` is one of the 5 classes of `logits.log_softmax()`, \
+         0 to 4, and not 7"
+    );
+}

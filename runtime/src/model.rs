@@ -271,7 +271,8 @@ impl<N: Network> Evaluation<N> {
     }
 
     /// The loss: the mean over all examples. Where the network says `loss sum`,
-    /// the mean of the batches' sums, weighted by their examples.
+    /// the mean of the batches' sums, weighted by their examples; and where classes have weights
+    /// or one is ignored, so is that of the batches' weighted means. Batches have 256 examples.
     pub fn loss(&self) -> f64 {
         self.loss
     }

@@ -156,6 +156,16 @@ pub fn choice(word: &str) -> AttributeValue {
     AttributeValue::Choice(word.into())
 }
 
+/// A whole number as an attribute.
+pub fn whole(n: usize) -> AttributeValue {
+    AttributeValue::Whole(n)
+}
+
+/// Numbers as an attribute.
+pub fn numbers(numbers: &[f64]) -> AttributeValue {
+    AttributeValue::Numbers(numbers.to_vec())
+}
+
 /// A number as an attribute.
 pub fn number(x: f64) -> AttributeValue {
     AttributeValue::Number(x)

@@ -44,6 +44,9 @@ pub fn values(operand: &Operand, batch: usize, generator: &mut Generator) -> Val
                 *x = (place as f32 - (count / 2) as f32) / 16.0 + shift;
             }
         }
+        Domain::Sign => {
+            x.fill_with(|| if generator.random_u32().is_multiple_of(2) { 1.0 } else { -1.0 });
+        }
         Domain::Indices => unreachable!("indices have an index type"),
     }
     Value::real(&sizes, x)

@@ -1,5 +1,5 @@
 //! PyTorch's results: from `tests/goldens`, or the folder that `BILRO_GOLDENS`
-//! names.
+//! names, as far as that has them.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,21 @@ use serde::de::DeserializeOwned;
 pub fn folder() -> PathBuf {
     match std::env::var_os("BILRO_GOLDENS") {
         Some(folder) => folder.into(),
-        None => PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("goldens"),
+        None => own_folder(),
+    }
+}
+
+fn own_folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("goldens")
+}
+
+/// Where a file is: what the folder does not have is the repository's own.
+pub fn file(name: &str) -> PathBuf {
+    let folder = folder();
+    let path = folder.join(name);
+    match folder.is_dir() && !path.exists() {
+        true => own_folder().join(name),
+        false => path,
     }
 }
 
@@ -19,7 +33,7 @@ pub fn read<T: DeserializeOwned>(name: &str) -> Vec<T> {
     struct File<T> {
         cases: Vec<T>,
     }
-    let path = folder().join(name);
+    let path = file(name);
     let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     let file: File<T> =
         serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));

@@ -14,7 +14,7 @@ network! {
         let c = a + b;
         output logits = fc3(c);
         output shape = image + c.reshape([2, 3]).sum(axis = 0);
-        loss cross_entropy(logits, digit, 3);
+        loss cross_entropy(logits);
     }
 }
 

@@ -15,7 +15,7 @@ network! {
         input x: [4];
         target y: [10];
         output logits = x -> Linear(10);
-        loss cross_entropy(logits, y);
+        loss nll_loss(logits, y);
     }
 }
 

@@ -605,7 +605,7 @@ fn reduction_space(g: &Graph, id: NodeId) -> Space {
 /// On which level of a space a node works; `None` if on neither.
 pub(super) fn level(g: &Graph, space: &Space, id: NodeId) -> Option<Level> {
     let sizes = real_sizes(g, id);
-    let position = matches!(g.op(id), Op::ComparePosition(_));
+    let position = matches!(g.op(id), Op::ComparePosition(_) | Op::Vector(_));
     match space {
         Space::Rows(full) if sizes == *full => Some(Level::Full),
         Space::Rows(full) if full.split_last().is_some_and(|(_, outer)| outer == sizes) => {

@@ -26,6 +26,11 @@ impl Graph {
         self.apply(constant::Constant(Number(value)), &[])
     }
 
+    /// Numbers on an axis of their own.
+    pub fn vector(&mut self, elements: impl Into<std::sync::Arc<[Number]>>) -> NodeId {
+        self.apply(vector::Vector { elements: elements.into() }, &[])
+    }
+
     /// A number in every element of a shape.
     pub fn filled(&mut self, value: f32, shape: &Shape) -> NodeId {
         let value = self.constant(value);
@@ -147,6 +152,20 @@ impl Graph {
     /// The mean of everything, over the batch too: a single number.
     pub fn mean_all(&mut self, x: NodeId) -> NodeId {
         self.apply(mean::Mean { over: mean::Over::Everything }, &[x])
+    }
+
+    /// The mean of all results of `x`'s operation, over the batch too: where some count more than
+    /// others, or not at all, the sum of the results over the sum of what they count for. A
+    /// single number.
+    pub fn mean_of_results(&mut self, x: NodeId) -> NodeId {
+        let (op, operands) = (self.op(x).clone(), self.operands(x));
+        match op.weights(self, &operands) {
+            Some(weights) => {
+                let (sum, total) = (self.sum_all(x), self.sum_all(weights));
+                self.div(sum, total)
+            }
+            None => self.mean_all(x),
+        }
     }
 
     /// The same elements in another shape, row-major.

@@ -323,4 +323,5 @@ impl Graph {
 /// Whether all operands must have the result's shape.
 fn matches_elementwise(op: &Op) -> bool {
     matches!(op.lower(), crate::ops::Lowering::Elementwise(_))
+        || matches!(op, Op::BinaryCrossEntropyWithLogits(_))
 }

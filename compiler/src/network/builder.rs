@@ -24,6 +24,8 @@ pub struct Builder {
     layers: Vec<DeclaredLayer>,
     choices: Vec<ChoiceOf>,
     facts: Facts,
+    /// The value whose mean or sum is the loss.
+    loss: Option<NodeId>,
     /// Names that layers without one must not take.
     reserved: Vec<String>,
     /// For each kind of layer, the number in the last name that it was given.
@@ -45,7 +47,8 @@ pub struct ChoiceId(usize);
 /// How the elements of a loss become one number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LossReduction {
-    /// Their mean over example and batch.
+    /// Their mean over example and batch, as their operation weighs them
+    /// ([`Operation::weights`](ops::Operation::weights)).
     Mean,
     /// Their sum over example and batch.
     Sum,
@@ -75,6 +78,7 @@ impl Builder {
             layers: Vec::new(),
             choices: Vec::new(),
             facts: Facts::default(),
+            loss: None,
             reserved: Vec::new(),
             numbers: BTreeMap::new(),
             streams: 0,
@@ -352,22 +356,23 @@ impl Builder {
         }
         let x = self.real(value, "a loss")?;
         let loss = match reduction {
-            LossReduction::Mean => self.graph.mean_all(x),
+            LossReduction::Mean => self.graph.mean_of_results(x),
             LossReduction::Sum => self.graph.sum_all(x),
         };
+        self.loss = Some(x);
         self.graph.name(loss, "loss");
         self.graph.add_root(Root::Loss, loss);
         Ok(())
     }
 
-    /// A metric: the mean of all elements of a value.
+    /// A metric: the mean of all elements of a value, as their operation weighs them.
     pub fn metric(&mut self, name: &str, value: (NodeId, &str)) -> Result<(), Mistake> {
         let root = Root::Metric(name.into());
         if self.graph.root(&root).is_some() {
             return Err(Mistake::call(format!("metric `{name}` is declared twice")));
         }
         let x = self.real(value, "a metric")?;
-        let mean = self.graph.mean_all(x);
+        let mean = self.graph.mean_of_results(x);
         self.graph.add_root(root, mean);
         Ok(())
     }
@@ -443,17 +448,22 @@ impl Builder {
 
     fn add_accuracy(&mut self) {
         let metric = Root::Metric("accuracy".into());
-        let Some(loss) = self.graph.root(&Root::Loss) else { return };
-        if self.graph.root(&metric).is_some() {
+        let Some(elements) = self.loss.filter(|_| self.graph.root(&metric).is_none()) else {
+            return;
+        };
+        let ignore_index = match self.graph.op(elements) {
+            Op::CrossEntropy(op) => op.counting.ignore_index,
+            Op::NllLoss(op) => op.counting.ignore_index,
+            _ => return,
+        };
+        let operands = self.graph.operands(elements);
+        if self.graph.ty(operands[1]).is_real() {
+            // Probabilities name no class.
             return;
         }
-        let elements = self.graph.operands(loss)[0];
-        if matches!(self.graph.op(elements), Op::CrossEntropy(_) | Op::NllLoss(_)) {
-            let operands = self.graph.operands(elements);
-            let hits = self.graph.apply(ops::accuracy::Accuracy, &operands);
-            let mean = self.graph.mean_all(hits);
-            self.graph.add_root(metric, mean);
-        }
+        let hits = self.graph.apply(ops::accuracy::Accuracy { ignore_index }, &operands);
+        let mean = self.graph.mean_of_results(hits);
+        self.graph.add_root(metric, mean);
     }
 }
 

@@ -1,9 +1,14 @@
 //! Whether the largest score is the target's, for each example: 1 or 0. Where several are the
 //! largest, the first counts. Without gradient.
 //!
-//! Classes lie on the last axis.
+//! Classes lie on the last axis. Targets of the class `ignore_index` are 0 and do not count in
+//! the mean.
 
-use super::{Attributes, Domain, Lowering, Operation, Reverse, Sample, Signature, classes};
+use super::{
+    Attributes, Domain, Lowering, Operation, Reverse, Sample, Signature,
+    class_weights::{self, Counting},
+    classes,
+};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
@@ -11,19 +16,40 @@ use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Type};
 
 /// See the [module](self).
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Accuracy;
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Accuracy {
+    /// The class that does not count.
+    pub ignore_index: Option<u32>,
+}
+
+/// Without what is left out.
+impl std::fmt::Debug for Accuracy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("Accuracy");
+        self.counting().show(&mut shown);
+        shown.finish()
+    }
+}
+
+impl Accuracy {
+    fn counting(&self) -> Counting {
+        Counting { weight: None, ignore_index: self.ignore_index }
+    }
+}
 
 impl Operation for Accuracy {
     const NAME: &'static str = "accuracy";
-    const CALL: Option<Signature> = Some(Signature::of(&["scores", "target"]));
+    const CALL: Option<Signature> =
+        Some(Signature::of(&["scores", "target"]).with(&[class_weights::IGNORE_INDEX]));
 
-    fn from_call(_: &Attributes) -> Result<Accuracy, Mistake> {
-        Ok(Accuracy)
+    fn from_call(attributes: &Attributes) -> Result<Accuracy, Mistake> {
+        Ok(Accuracy { ignore_index: class_weights::class(attributes, "ignore_index")? })
     }
 
     fn shape(&self, x: &[Argument<'_>], facts: &mut Facts) -> Result<Type, Mistake> {
-        classes::shape(Self::NAME, x[0], x[1], facts)
+        let ty = classes::shape(Self::NAME, x[0], x[1], facts)?;
+        self.counting().check(x[0], facts)?;
+        Ok(ty)
     }
 
     #[cfg(feature = "eval")]
@@ -35,12 +61,17 @@ impl Operation for Accuracy {
                     best = i;
                 }
             }
-            if best == target && !scores.iter().any(|s| s.is_nan()) { T::one() } else { T::zero() }
+            let is_right = best == target && !scores.iter().any(|s| s.is_nan());
+            self.counting().counted(target, if is_right { T::one() } else { T::zero() })
         })
     }
 
     fn gradient(&self, _: &mut Graph, _: &Reverse<'_>) -> Vec<Option<NodeId>> {
         vec![None, None]
+    }
+
+    fn weights(&self, g: &mut Graph, x: &[NodeId]) -> Option<NodeId> {
+        self.counting().weights(g, x[0], x[1])
     }
 
     fn lower(&self) -> Lowering<'_> {
@@ -55,11 +86,17 @@ impl Operation for Accuracy {
             // A hit that no earlier class shares.
             let y = g.greater(hit, earlier);
             let shape = g.shape(x[1]).clone();
-            g.reshape(y, &shape)
+            let y = g.reshape(y, &shape);
+            self.counting().masked(g, x[1], y)
         }))
     }
 
     fn samples(size: usize) -> Vec<Sample> {
-        classes::samples(size, Domain::Apart, Accuracy)
+        [None, Some((size / 2) as u32)]
+            .into_iter()
+            .flat_map(|ignore_index| {
+                classes::samples(size, Domain::Apart, Accuracy { ignore_index })
+            })
+            .collect()
     }
 }

@@ -1,46 +1,68 @@
 //! The cross entropy of `sigmoid(x)` and a target between 0 and 1, for each element, in the form
 //! that does not overflow: `max(x, 0) - x·t + ln(1 + e^-|x|)`.
+//!
+//! With `pos_weight`, `w`, the target's part counts so many times, as in PyTorch:
+//! `(1 - t)·x + (1 + (w - 1)·t) · ln(1 + e^-x)`. It is one number, or one for each place on the last
+//! axis.
 
-use super::{Attributes, Domain, Elementwise, Reverse, Signature};
+use std::sync::Arc;
+
+use super::{
+    Attribute, AttributeKind, Attributes, Domain, Lowering, Number, Operand, Operation, Reverse,
+    Sample, Signature, class_weights, elementwise,
+};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
-use crate::eval::Real;
+use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
 use crate::kernel::expr::{Expr, Expressions};
+use crate::shape::{Argument, Facts, Shape, Type};
 
 /// See the [module](self).
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct BinaryCrossEntropyWithLogits;
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct BinaryCrossEntropyWithLogits {
+    /// One number, or one for each place on the last axis; `None` for 1.
+    pub pos_weight: Option<Arc<[Number]>>,
+}
 
-impl Elementwise for BinaryCrossEntropyWithLogits {
-    const NAME: &'static str = "binary_cross_entropy_with_logits";
-    const CALL: Option<Signature> = Some(Signature::of(&["logits", "target"]));
-    const ARITY: usize = 2;
-    const BROADCASTS: bool = false;
+/// Without what is left out.
+impl std::fmt::Debug for BinaryCrossEntropyWithLogits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("BinaryCrossEntropyWithLogits");
+        if let Some(weight) = &self.pos_weight {
+            shown.field("pos_weight", weight);
+        }
+        shown.finish()
+    }
+}
 
-    fn from_call(_: &Attributes) -> Result<BinaryCrossEntropyWithLogits, Mistake> {
-        Ok(BinaryCrossEntropyWithLogits)
+impl BinaryCrossEntropyWithLogits {
+    const PLAIN: BinaryCrossEntropyWithLogits = BinaryCrossEntropyWithLogits { pos_weight: None };
+
+    /// `w - 1`, a number or one for each place on the last axis.
+    fn more(g: &mut Graph, weight: &Arc<[Number]>) -> NodeId {
+        let more: Arc<[Number]> = weight.iter().map(|w| Number(w.0 - 1.0)).collect();
+        match &more[..] {
+            [one] => g.constant(one.0),
+            _ => g.vector(more),
+        }
     }
 
-    #[cfg(feature = "eval")]
-    fn eval<T: Real>(&self, x: &[T]) -> T {
-        let [x, t] = [x[0], x[1]];
-        let positive = if x < T::zero() { T::zero() } else { x };
-        positive - x * t + (-x.abs()).exp().ln_1p()
+    /// What the logarithm counts for, `1 + (w - 1)·t`.
+    fn factor(g: &mut Graph, weight: &Arc<[Number]>, target: NodeId) -> NodeId {
+        let (one, more) = (g.constant(1.0), Self::more(g, weight));
+        let product = g.mul(more, target);
+        g.add(one, product)
     }
 
-    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
-        let p = g.sigmoid(at.x[0]);
-        let slope = g.sub(p, at.x[1]);
-        let dx = g.mul(at.dy, slope);
-        let dt = at.wanted[1].then(|| {
-            let slope = g.neg(at.x[0]);
-            g.mul(at.dy, slope)
-        });
-        vec![Some(dx), dt]
+    /// `ln(1 + e^-x)`, which is the loss of target 1.
+    fn softplus(g: &mut Graph, x: NodeId) -> NodeId {
+        let shape = g.shape(x).clone();
+        let one = g.filled(1.0, &shape);
+        g.apply(Self::PLAIN, &[x, one])
     }
 
-    fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
+    fn expression(e: &mut Expressions, x: &[Expr]) -> Expr {
         let zero = e.float(0.0);
         let [x, t] = [x[0], x[1]];
         let positive = e.max(zero, x);
@@ -52,12 +74,110 @@ impl Elementwise for BinaryCrossEntropyWithLogits {
         let rest = e.log1p(exp);
         e.add(linear, rest)
     }
+}
 
-    fn variants() -> Vec<BinaryCrossEntropyWithLogits> {
-        vec![BinaryCrossEntropyWithLogits]
+impl Operation for BinaryCrossEntropyWithLogits {
+    const NAME: &'static str = "binary_cross_entropy_with_logits";
+    const CALL: Option<Signature> = Some(Signature::of(&["logits", "target"]).with(&[Attribute {
+        name: "pos_weight",
+        kind: AttributeKind::Numbers,
+        default: Some("1.0"),
+    }]));
+
+    fn from_call(attributes: &Attributes) -> Result<Self, Mistake> {
+        let pos_weight = class_weights::numbers(attributes, "pos_weight");
+        if pos_weight.as_ref().is_some_and(|weight| weight.is_empty()) {
+            return Err(Mistake::attribute("pos_weight", "`pos_weight` is at least one number"));
+        }
+        Ok(BinaryCrossEntropyWithLogits { pos_weight })
     }
 
-    fn domains(&self) -> Vec<Domain> {
-        vec![Domain::Normal(3.0), Domain::Probability]
+    fn shape(&self, x: &[Argument<'_>], facts: &mut Facts) -> Result<Type, Mistake> {
+        let ty = elementwise::shape(Self::NAME, x, facts)?;
+        if let Some(weight) = self.pos_weight.as_ref().filter(|weight| weight.len() > 1) {
+            if ty.shape.rank() == 0 {
+                let message = format!("`pos_weight` is one number where `{}` is", x[0].name);
+                return Err(Mistake::attribute("pos_weight", message));
+            }
+            class_weights::one_for_each_class("pos_weight", weight, x[0], facts)?;
+        }
+        Ok(ty)
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
+        let sizes = at.sizes();
+        let pairs = x[0].reals().iter().zip(x[1].reals()).enumerate();
+        let losses = pairs.map(|(i, (x, t))| {
+            let (x, t) = (*x, *t);
+            let positive = if x < T::zero() { T::zero() } else { x };
+            let plain = positive - x * t + (-x.abs()).exp().ln_1p();
+            let Some(weight) = &self.pos_weight else { return plain };
+            let softplus = positive - x + (-x.abs()).exp().ln_1p();
+            plain + (T::of(weight[i % weight.len()].0) - T::one()) * t * softplus
+        });
+        Value::real(&sizes, losses.collect())
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        let [x, t] = [at.x[0], at.x[1]];
+        let Some(weight) = &self.pos_weight else {
+            let p = g.sigmoid(x);
+            let slope = g.sub(p, t);
+            let dx = g.mul(at.dy, slope);
+            let dt = at.wanted[1].then(|| {
+                let slope = g.neg(x);
+                g.mul(at.dy, slope)
+            });
+            return vec![Some(dx), dt];
+        };
+        // (1 - t) - factor · sigmoid(-x)
+        let one = g.constant(1.0);
+        let minus = g.neg(x);
+        let q = g.sigmoid(minus);
+        let factor = Self::factor(g, weight, t);
+        let linear = g.sub(one, t);
+        let product = g.mul(factor, q);
+        let slope = g.sub(linear, product);
+        let dx = g.mul(at.dy, slope);
+        let dt = at.wanted[1].then(|| {
+            let more = Self::more(g, weight);
+            let softplus = Self::softplus(g, x);
+            let product = g.mul(more, softplus);
+            let slope = g.sub(product, x);
+            g.mul(at.dy, slope)
+        });
+        vec![Some(dx), dt]
+    }
+
+    fn lower(&self) -> Lowering<'_> {
+        let Some(weight) = &self.pos_weight else {
+            return Lowering::Elementwise(Box::new(Self::expression));
+        };
+        Lowering::Composite(Box::new(move |g, x| {
+            let one = g.constant(1.0);
+            let rest = g.sub(one, x[1]);
+            let linear = g.mul(rest, x[0]);
+            let factor = Self::factor(g, weight, x[1]);
+            let softplus = Self::softplus(g, x[0]);
+            let product = g.mul(factor, softplus);
+            g.add(linear, product)
+        }))
+    }
+
+    fn samples(size: usize) -> Vec<Sample> {
+        let each = (0..size).map(|i| Number((i % 4) as f32 * 0.75 + 0.5)).collect();
+        let one: Arc<[Number]> = [Number(2.5)].into();
+        [
+            (Shape::batched([size]), None),
+            (Shape::unbatched([3, size]), Some(one)),
+            (Shape::batched([2, size]), Some(each)),
+        ]
+        .map(|(shape, pos_weight)| {
+            let domains = [Domain::Normal(3.0), Domain::Probability];
+            let operands = domains.map(|d| Operand::new(Type::real(shape.clone()), d));
+            Sample::new(BinaryCrossEntropyWithLogits { pos_weight }, operands)
+        })
+        .to_vec()
     }
 }

@@ -53,16 +53,7 @@ where
     }
 
     fn shape(&self, x: &[Argument<'_>], facts: &mut Facts) -> Result<Type, Mistake> {
-        for (i, a) in x.iter().enumerate() {
-            require_real(Self::NAME, i, *a)?;
-        }
-        let first = x[0];
-        let mut shape = first.ty.shape.clone();
-        for (i, other) in x.iter().enumerate().skip(1) {
-            same_shape(Self::NAME, first, *other, i, facts)?;
-            shape.batched |= other.ty.shape.batched;
-        }
-        Ok(Type::real(shape))
+        shape(Self::NAME, x, facts)
     }
 
     #[cfg(feature = "eval")]
@@ -101,6 +92,21 @@ where
             })
             .collect()
     }
+}
+
+/// The type of what is computed element by element from reals of one shape; it exists for each
+/// example where one of them does.
+pub(super) fn shape(name: &str, x: &[Argument<'_>], facts: &mut Facts) -> Result<Type, Mistake> {
+    for (i, a) in x.iter().enumerate() {
+        require_real(name, i, *a)?;
+    }
+    let first = x[0];
+    let mut shape = first.ty.shape.clone();
+    for (i, other) in x.iter().enumerate().skip(1) {
+        same_shape(name, first, *other, i, facts)?;
+        shape.batched |= other.ty.shape.batched;
+    }
+    Ok(Type::real(shape))
 }
 
 /// Requires an operand of reals.

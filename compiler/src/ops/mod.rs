@@ -11,8 +11,11 @@
 //! and share everything but the formula.
 
 mod axis;
+mod class_weights;
 mod classes;
 mod elementwise;
+mod residual;
+mod rows;
 mod samples;
 mod signature;
 
@@ -53,6 +56,13 @@ pub trait Operation: Clone + PartialEq + Eq + std::hash::Hash + std::fmt::Debug 
     /// The gradient with respect to each operand, `None` where it is zero or
     /// the operand holds whole numbers.
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>>;
+
+    /// What each of its results counts for where `loss` or `metric` takes their mean, in the
+    /// results' shape: the mean is then the sum of the results over the sum of these. `None`
+    /// where each counts for 1.
+    fn weights(&self, _: &mut Graph, _: &[NodeId]) -> Option<NodeId> {
+        None
+    }
 
     /// What it becomes on the way to machine code.
     fn lower(&self) -> Lowering<'_>;
@@ -211,6 +221,13 @@ macro_rules! operations {
                 }
             }
 
+            /// See [`Operation::weights`].
+            pub fn weights(&self, g: &mut Graph, x: &[NodeId]) -> Option<NodeId> {
+                match self {
+                    $(Op::$Variant(op) => Operation::weights(op, g, x),)*
+                }
+            }
+
             /// See [`Operation::lower`].
             pub fn lower(&self) -> Lowering<'_> {
                 match self {
@@ -227,6 +244,7 @@ operations! {
     parameter::Parameter,
     setting::Setting,
     constant::Constant,
+    vector::Vector,
     positions::Positions,
     // One of several, before anything is compiled.
     choose::Choose,
@@ -274,6 +292,7 @@ operations! {
     // Comparisons, as 1.0 and 0.0.
     compare::Compare,
     compare_position::ComparePosition,
+    is_class::IsClass,
     select::Select,
     // The same elements, arranged otherwise.
     broadcast::Broadcast,
@@ -289,6 +308,9 @@ operations! {
     sum::Sum,
     mean::Mean,
     amax::Amax,
+    amin::Amin,
+    var::Var,
+    std_dev::Std,
     softmax::Softmax,
     log_softmax::LogSoftmax,
     logsumexp::LogSumExp,
@@ -302,9 +324,20 @@ operations! {
     cross_entropy::CrossEntropy,
     nll_loss::NllLoss,
     mse_loss::MseLoss,
+    l1_loss::L1Loss,
+    smooth_l1_loss::SmoothL1Loss,
+    huber_loss::HuberLoss,
+    kl_div::KlDiv,
+    hinge_loss::HingeLoss,
+    hinge_embedding_loss::HingeEmbeddingLoss,
+    multi_margin_loss::MultiMarginLoss,
+    cosine_embedding_loss::CosineEmbeddingLoss,
+    poisson_nll_loss::PoissonNllLoss,
+    gaussian_nll_loss::GaussianNllLoss,
     binary_cross_entropy::BinaryCrossEntropy,
     binary_cross_entropy_with_logits::BinaryCrossEntropyWithLogits,
     accuracy::Accuracy,
+    top_k_accuracy::TopKAccuracy,
 }
 
 /// The operation of the language with this name, or with this other name.

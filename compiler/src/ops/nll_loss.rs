@@ -1,9 +1,15 @@
 //! The negative log likelihood of a class index, for each example: `-x[target]`, where `x` are
 //! logarithms of probabilities, as from `log_softmax`.
 //!
-//! Classes lie on the last axis.
+//! Classes lie on the last axis. With `weight`, the loss of each example is its class's weight
+//! times that, and with `ignore_index` it is 0 for that class; see
+//! [the mean of such losses](super::class_weights).
 
-use super::{Attributes, Domain, Lowering, Operation, Reverse, Sample, Signature, classes};
+use super::{
+    Attributes, Domain, Lowering, Operation, Reverse, Sample, Signature,
+    class_weights::{self, Counting},
+    classes,
+};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
@@ -11,43 +17,79 @@ use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Type};
 
 /// See the [module](self).
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct NllLoss;
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct NllLoss {
+    /// What targets count for.
+    pub counting: Counting,
+}
+
+/// Without what is left out.
+impl std::fmt::Debug for NllLoss {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("NllLoss");
+        self.counting.show(&mut shown);
+        shown.finish()
+    }
+}
 
 impl Operation for NllLoss {
     const NAME: &'static str = "nll_loss";
-    const CALL: Option<Signature> = Some(Signature::of(&["log_probabilities", "target"]));
+    const CALL: Option<Signature> = Some(
+        Signature::of(&["log_probabilities", "target"])
+            .with(&[class_weights::WEIGHT, class_weights::IGNORE_INDEX]),
+    );
 
-    fn from_call(_: &Attributes) -> Result<NllLoss, Mistake> {
-        Ok(NllLoss)
+    fn from_call(attributes: &Attributes) -> Result<NllLoss, Mistake> {
+        Ok(NllLoss { counting: Counting::from_call(attributes)? })
     }
 
     fn shape(&self, x: &[Argument<'_>], facts: &mut Facts) -> Result<Type, Mistake> {
-        classes::shape(Self::NAME, x[0], x[1], facts)
+        let ty = classes::shape(Self::NAME, x[0], x[1], facts)?;
+        self.counting.check(x[0], facts)?;
+        Ok(ty)
     }
 
     #[cfg(feature = "eval")]
     fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
-        classes::evaluate(x, at, |scores, target| -scores[target])
+        classes::evaluate(x, at, |scores, target| {
+            self.counting.counted(target, -self.counting.weight_of::<T>(target) * scores[target])
+        })
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
         let one_hot = classes::one_hot(g, at.x[1], at.x[0]);
-        let dy = classes::column(g, at.dy);
+        let dy = self.counting.masked(g, at.x[1], at.dy);
+        let mut dy = classes::column(g, dy);
+        if let Some(weight) = self.counting.of_targets(g, at.x[0], at.x[1]) {
+            dy = g.mul(dy, weight);
+        }
         let minus = g.neg(dy);
         vec![Some(g.mul(one_hot, minus)), None]
+    }
+
+    fn weights(&self, g: &mut Graph, x: &[NodeId]) -> Option<NodeId> {
+        self.counting.weights(g, x[0], x[1])
     }
 
     fn lower(&self) -> Lowering<'_> {
         Lowering::Composite(Box::new(|g, x| {
             let picked = classes::pick(g, x[0], x[1]);
-            let loss = g.neg(picked);
+            let mut loss = g.neg(picked);
+            if let Some(weight) = self.counting.of_targets(g, x[0], x[1]) {
+                loss = g.mul(loss, weight);
+            }
             let shape = g.shape(x[1]).clone();
-            g.reshape(loss, &shape)
+            let loss = g.reshape(loss, &shape);
+            self.counting.masked(g, x[1], loss)
         }))
     }
 
     fn samples(size: usize) -> Vec<Sample> {
-        classes::samples(size, Domain::Normal(2.0), NllLoss)
+        Counting::variants(size)
+            .into_iter()
+            .flat_map(|counting| {
+                classes::samples(size, Domain::Normal(2.0), NllLoss { counting })
+            })
+            .collect()
     }
 }

@@ -118,6 +118,10 @@ pub enum AttributeKind {
     Axes,
     /// One of these words: `tanh`.
     Choice(&'static [&'static str]),
+    /// A whole number that is not negative: `3`.
+    Whole,
+    /// Numbers in brackets: `[0.2, 0.8]`. A number alone is a list of one.
+    Numbers,
 }
 
 impl AttributeKind {
@@ -130,6 +134,8 @@ impl AttributeKind {
             AttributeKind::Size => "a size, as `128`",
             AttributeKind::Sizes => "sizes, as `[7, 16]`",
             AttributeKind::Axes => "axes, as `[1, 0]`",
+            AttributeKind::Whole => "a whole number, as `3`",
+            AttributeKind::Numbers => "numbers, as `[0.2, 0.8]`",
             AttributeKind::Choice(words) => {
                 let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
                 return words.join(" or ");
@@ -156,6 +162,10 @@ pub enum AttributeValue {
     Axes(Vec<i64>),
     /// See [`AttributeKind::Choice`].
     Choice(String),
+    /// See [`AttributeKind::Whole`].
+    Whole(usize),
+    /// See [`AttributeKind::Numbers`].
+    Numbers(Vec<f64>),
 }
 
 impl AttributeValue {
@@ -170,6 +180,8 @@ impl AttributeValue {
             AttributeValue::Axes(_) => AttributeKind::Axes,
             // A word does not know among which it was chosen.
             AttributeValue::Choice(_) => AttributeKind::Choice(&[]),
+            AttributeValue::Whole(_) => AttributeKind::Whole,
+            AttributeValue::Numbers(_) => AttributeKind::Numbers,
         }
     }
 }
@@ -238,6 +250,12 @@ impl Attributes {
     getter!(
         /// A word, if it was given.
         choice, Choice, String);
+    getter!(
+        /// A whole number, if it was given.
+        whole, Whole, usize);
+    getter!(
+        /// Numbers, if they were given.
+        numbers, Numbers, Vec<f64>);
 
     /// Checks names, kinds and completeness against the form of the call.
     pub fn check(

@@ -100,6 +100,17 @@ impl Checker<'_> {
             (AttributeKind::Choice(_), ExprKind::Name(word)) => {
                 Some(AttributeValue::Choice(text(word)))
             }
+            (AttributeKind::Whole, _) => {
+                axis(x).and_then(|n| n.try_into().ok()).map(AttributeValue::Whole)
+            }
+            (AttributeKind::Numbers, kind) => {
+                let numbers: Option<Vec<f64>> = match kind {
+                    ExprKind::List(list) => list.elements.iter().map(number).collect(),
+                    _ => number(x).map(|x| vec![x]),
+                };
+                let fits = |x: &Vec<f64>| x.iter().all(|x| (*x as f32).is_finite());
+                numbers.filter(fits).map(AttributeValue::Numbers)
+            }
             // Sizes say for themselves what is wrong with them.
             (AttributeKind::Size, kind) if !matches!(kind, ExprKind::List(_)) => {
                 return self.size(x).map(AttributeValue::Size);

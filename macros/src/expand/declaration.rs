@@ -275,6 +275,11 @@ impl Emit<'_> {
                     quote!(axes(&[#(#axes),*]))
                 }
                 AttributeValue::Choice(word) => quote!(choice(#word)),
+                AttributeValue::Whole(n) => quote!(whole(#n)),
+                AttributeValue::Numbers(numbers) => {
+                    let numbers = numbers.iter().map(|x| float(*x));
+                    quote!(numbers(&[#(#numbers),*]))
+                }
             };
             quote!((#name, ::bilro::private::#value))
         });

@@ -565,5 +565,7 @@ fn show((name, value): (&str, &AttributeValue)) -> String {
         }
         AttributeValue::Axes(x) => format!("{name} = {x:?}"),
         AttributeValue::Choice(word) => format!("{name} = {word}"),
+        AttributeValue::Whole(x) => format!("{name} = {x}"),
+        AttributeValue::Numbers(x) => format!("{name} = {x:?}"),
     }
 }

@@ -471,7 +471,6 @@ impl<'a> Writer<'a> {
     }
 }
 
-
 /// The axes that move something, as bits.
 fn moves(steps: &[usize]) -> u32 {
     steps.iter().enumerate().fold(0, |all, (i, step)| all | u32::from(*step > 0) << i)

@@ -1,0 +1,67 @@
+//! The smallest over one axis of the example, or over the whole example; NaN where
+//! there is one. Where several are the smallest, they share the gradient evenly.
+
+use super::{
+    Attribute, AttributeKind, Attributes, Domain, Lowering, Operation, Reverse, Sample,
+    Signature, axis,
+};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::{Evaluation, Real, Value};
+use crate::graph::{Graph, NodeId};
+use crate::ops::reduce::Reduction;
+use crate::shape::{Argument, Facts, Type};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Amin {
+    /// The axis, from the end where negative; `None` for all of the example's.
+    pub axis: Option<i64>,
+}
+
+impl Operation for Amin {
+    const NAME: &'static str = "amin";
+    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[Attribute {
+        name: "axis",
+        kind: AttributeKind::Axis,
+        default: Some("all"),
+    }]));
+
+    fn from_call(attributes: &Attributes) -> Result<Amin, Mistake> {
+        Ok(Amin { axis: attributes.axis("axis") })
+    }
+
+    fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
+        axis::reduced(Self::NAME, self.axis, x[0])
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
+        axis::evaluate(self.axis, x[0], at, |lane| {
+            lane.copied().fold(T::infinity(), |m, x| if m.is_nan() || m <= x { m } else { x })
+        })
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        let x = at.x[0];
+        let kept = axis::kept(self.axis, g.ty(x));
+        let (y, dy) = (g.reshape(at.y, &kept), g.reshape(at.dy, &kept));
+        let smallest = g.equal(x, y);
+        let count = g.sum_to(smallest, &kept);
+        let share = g.div(dy, count);
+        vec![Some(g.mul(smallest, share))]
+    }
+
+    fn lower(&self) -> Lowering<'_> {
+        // Turning the sign is exact.
+        Lowering::Composite(Box::new(|g, x| {
+            let minus = g.neg(x[0]);
+            let largest = axis::expand(Reduction::Max, self.axis, g, minus);
+            g.neg(largest)
+        }))
+    }
+
+    fn samples(size: usize) -> Vec<Sample> {
+        axis::samples(size, Domain::Apart, |axis| Amin { axis })
+    }
+}

@@ -1,0 +1,153 @@
+//! The loss of the cosine of the angle between two vectors and a target that says whether they
+//! should be alike, for each pair: `1 - cos` where the target is 1, `max(0, cos - margin)` where
+//! it is -1. Only the target's sign counts. Vectors lie along the last axis.
+//!
+//! As in PyTorch, `cos = a·b / √((a·a + ε) · (b·b + ε))` with `ε = 1e-12`.
+
+use super::{
+    Attribute, AttributeKind, Attributes, Domain, Lowering, Number, Operation, Reverse, Sample,
+    Signature, classes, rows,
+};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::{Evaluation, Real, Value};
+use crate::graph::{Graph, NodeId};
+use crate::shape::{Argument, Facts, Type};
+
+/// What keeps the cosine of a vector without length from being NaN.
+const EPSILON: f32 = 1e-12;
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct CosineEmbeddingLoss {
+    /// The cosine up to which what differs is far enough apart.
+    pub margin: Number,
+}
+
+/// The cosine of each pair, and the squared length of each vector.
+struct Cosine {
+    cosine: NodeId,
+    squares: [NodeId; 2],
+    root: NodeId,
+}
+
+impl Cosine {
+    fn new(g: &mut Graph, a: NodeId, b: NodeId) -> Cosine {
+        let epsilon = g.constant(EPSILON);
+        let product = g.mul(a, b);
+        let product = rows::sum(g, product);
+        let squares = [a, b].map(|x| {
+            let square = g.square(x);
+            let sum = rows::sum(g, square);
+            g.add(sum, epsilon)
+        });
+        let both = g.mul(squares[0], squares[1]);
+        let root = g.sqrt(both);
+        Cosine { cosine: g.div(product, root), squares, root }
+    }
+}
+
+impl Operation for CosineEmbeddingLoss {
+    const NAME: &'static str = "cosine_embedding_loss";
+    const CALL: Option<Signature> =
+        Some(Signature::of(&["a", "b", "target"]).with(&[Attribute {
+            name: "margin",
+            kind: AttributeKind::Number,
+            default: Some("0.0"),
+        }]));
+
+    fn from_call(attributes: &Attributes) -> Result<CosineEmbeddingLoss, Mistake> {
+        let margin = attributes.number("margin").unwrap_or(0.0);
+        Ok(CosineEmbeddingLoss { margin: Number(margin as f32) })
+    }
+
+    fn shape(&self, x: &[Argument<'_>], facts: &mut Facts) -> Result<Type, Mistake> {
+        let ty = rows::shape(Self::NAME, x[0], x[1], facts)?;
+        super::elementwise::require_real(Self::NAME, 2, x[2])?;
+        let (pairs, target) = (&ty.shape, &x[2].ty.shape);
+        let mistake = || {
+            let message = format!(
+                "`{}` and `{}` take targets of shape {pairs}, but `{}` is {target}",
+                x[0].name, x[1].name, x[2].name
+            );
+            Mistake::operand(2, message)
+        };
+        if pairs.rank() != target.rank() || pairs.batched != target.batched {
+            return Err(mistake());
+        }
+        for (a, b) in pairs.dims.iter().zip(&target.dims) {
+            facts.same(a, b, mistake)?;
+        }
+        Ok(ty)
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
+        let [a, b, targets] = [x[0].reals(), x[1].reals(), x[2].reals()];
+        let width = a.len() / targets.len();
+        let dot = |a: &[T], b: &[T]| a.iter().zip(b).map(|(a, b)| *a * *b).sum::<T>();
+        let loss = |((a, b), target): ((&[T], &[T]), &T)| {
+            let lengths = (dot(a, a) + T::of(EPSILON)) * (dot(b, b) + T::of(EPSILON));
+            let cosine = dot(a, b) / lengths.sqrt();
+            if *target > T::zero() {
+                return T::one() - cosine;
+            }
+            let excess = cosine - T::of(self.margin.0);
+            if excess < T::zero() { T::zero() } else { excess }
+        };
+        let pairs = a.chunks(width).zip(b.chunks(width));
+        Value::real(&at.sizes(), pairs.zip(targets).map(loss).collect())
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        let [a, b, target] = [at.x[0], at.x[1], at.x[2]];
+        let Cosine { cosine, squares, root } = Cosine::new(g, a, b);
+        let (zero, margin) = (g.constant(0.0), g.constant(self.margin.0));
+        let is_alike = g.greater(target, zero);
+        let is_far = g.greater(margin, cosine);
+        let minus = g.neg(at.dy);
+        let apart = g.select(is_far, zero, at.dy);
+        let dcosine = g.select(is_alike, minus, apart);
+        // d cos / da = b / root - a · cos / (a·a)
+        let across = g.div(dcosine, root);
+        let across = classes::column(g, across);
+        let along = g.mul(dcosine, cosine);
+        let mut gradients = Vec::new();
+        for (own, other, square) in [(a, b, squares[0]), (b, a, squares[1])] {
+            let share = g.div(along, square);
+            let share = classes::column(g, share);
+            let back = g.mul(own, share);
+            let forth = g.mul(other, across);
+            gradients.push(Some(g.sub(forth, back)));
+        }
+        gradients.push(None);
+        gradients
+    }
+
+    fn lower(&self) -> Lowering<'_> {
+        Lowering::Composite(Box::new(|g, x| {
+            let Cosine { cosine, .. } = Cosine::new(g, x[0], x[1]);
+            let (zero, one) = (g.constant(0.0), g.constant(1.0));
+            let margin = g.constant(self.margin.0);
+            let alike = g.sub(one, cosine);
+            let excess = g.sub(cosine, margin);
+            let apart = g.maximum(excess, zero);
+            let is_alike = g.greater(x[2], zero);
+            g.select(is_alike, alike, apart)
+        }))
+    }
+
+    fn samples(size: usize) -> Vec<Sample> {
+        // Two vectors of one number are parallel: of their gradients only rounding is left, over
+        // a length that must not be tiny.
+        let domain = if size == 1 { Domain::Positive } else { Domain::Normal(1.0) };
+        let domains = [domain, domain];
+        [0.0, 0.3]
+            .into_iter()
+            .flat_map(|margin| {
+                let op = CosineEmbeddingLoss { margin: Number(margin) };
+                rows::samples(size, domains, Some(Domain::Sign), op)
+            })
+            .collect()
+    }
+}

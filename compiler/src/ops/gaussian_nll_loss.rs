@@ -1,0 +1,97 @@
+//! The negative log likelihood of a target under a normal distribution of a mean and a variance
+//! of its own, for each element: `(ln v + (target - mean)² / v) / 2` with `v = max(variance, eps)`,
+//! and with `full` also `ln(2π) / 2`.
+//!
+//! As in PyTorch, the variance's gradient is that at `v`, also where the variance is less than
+//! `eps`: so it is not stuck there.
+
+use super::{
+    Attribute, AttributeKind, Attributes, Domain, Elementwise, Number, Reverse, Signature,
+    residual,
+};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::Real;
+use crate::graph::{Graph, NodeId};
+use crate::kernel::expr::{Expr, Expressions};
+
+/// `ln(2π) / 2`
+const CONSTANT: f64 = 0.918_938_533_204_672_8;
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct GaussianNllLoss {
+    /// Whether the part that depends on nothing is added.
+    pub full: bool,
+    /// The least variance, greater than 0.
+    pub eps: Number,
+}
+
+impl Elementwise for GaussianNllLoss {
+    const NAME: &'static str = "gaussian_nll_loss";
+    const CALL: Option<Signature> = Some(Signature::of(&["mean", "target", "variance"]).with(&[
+        Attribute { name: "full", kind: AttributeKind::Flag, default: Some("false") },
+        Attribute { name: "eps", kind: AttributeKind::Number, default: Some("1e-6") },
+    ]));
+    const ARITY: usize = 3;
+    const BROADCASTS: bool = false;
+
+    fn from_call(attributes: &Attributes) -> Result<GaussianNllLoss, Mistake> {
+        let eps = attributes.number("eps").unwrap_or(1e-6);
+        let eps = residual::threshold("eps", eps, false)?;
+        Ok(GaussianNllLoss { full: attributes.flag("full").unwrap_or(false), eps })
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[T]) -> T {
+        let (d, least) = (x[0] - x[1], T::of(self.eps.0));
+        let v = if x[2] < least { least } else { x[2] };
+        let constant = if self.full { T::of_f64(CONSTANT) } else { T::zero() };
+        T::of(0.5) * (v.ln() + d * d / v) + constant
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        let least = g.constant(self.eps.0);
+        let v = g.maximum(at.x[2], least);
+        let difference = g.sub(at.x[0], at.x[1]);
+        let ratio = g.div(difference, v);
+        let mut gradients = residual::gradients(g, at, ratio);
+        gradients.push(at.wanted[2].then(|| {
+            // (1 / v - (d / v)²) / 2
+            let half = g.constant(0.5);
+            let straight = g.div(half, v);
+            let square = g.square(ratio);
+            let bend = g.mul(half, square);
+            let slope = g.sub(straight, bend);
+            g.mul(at.dy, slope)
+        }));
+        gradients
+    }
+
+    fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
+        let (least, half) = (e.float(self.eps.0), e.float(0.5));
+        let difference = e.sub(x[0], x[1]);
+        // The constant goes first, so that NaN survives.
+        let v = e.max(least, x[2]);
+        let square = e.mul(difference, difference);
+        let ratio = e.div(square, v);
+        let log = e.log(v);
+        let sum = e.add(log, ratio);
+        let loss = e.mul(half, sum);
+        match self.full {
+            true => {
+                let constant = e.float(CONSTANT as f32);
+                e.add(loss, constant)
+            }
+            false => loss,
+        }
+    }
+
+    fn variants() -> Vec<GaussianNllLoss> {
+        [false, true].map(|full| GaussianNllLoss { full, eps: Number(1e-6) }).to_vec()
+    }
+
+    fn domains(&self) -> Vec<Domain> {
+        vec![Domain::Normal(1.0), Domain::Normal(1.0), Domain::Positive]
+    }
+}

@@ -1,0 +1,70 @@
+//! The loss of a distance and a target that says whether it should be small, for each element:
+//! `x` where the target is 1, `max(0, margin - x)` where it is -1. Only the target's sign counts.
+//!
+//! The two must have the same shape: broadcasting there hides mistakes.
+
+use super::{Attribute, AttributeKind, Attributes, Domain, Elementwise, Number, Reverse, Signature};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::Real;
+use crate::graph::{Graph, NodeId};
+use crate::kernel::expr::{Expr, Expressions};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct HingeEmbeddingLoss {
+    /// The distance from which on what differs is far enough apart.
+    pub margin: Number,
+}
+
+impl Elementwise for HingeEmbeddingLoss {
+    const NAME: &'static str = "hinge_embedding_loss";
+    const CALL: Option<Signature> =
+        Some(Signature::of(&["x", "target"]).with(&[Attribute {
+            name: "margin",
+            kind: AttributeKind::Number,
+            default: Some("1.0"),
+        }]));
+    const ARITY: usize = 2;
+    const BROADCASTS: bool = false;
+
+    fn from_call(attributes: &Attributes) -> Result<HingeEmbeddingLoss, Mistake> {
+        Ok(HingeEmbeddingLoss { margin: Number(attributes.number("margin").unwrap_or(1.0) as f32) })
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[T]) -> T {
+        if x[1] > T::zero() {
+            return x[0];
+        }
+        let missing = T::of(self.margin.0) - x[0];
+        if missing < T::zero() { T::zero() } else { missing }
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        let [x, target] = [at.x[0], at.x[1]];
+        let (zero, margin) = (g.constant(0.0), g.constant(self.margin.0));
+        let is_alike = g.greater(target, zero);
+        let is_far = g.greater(x, margin);
+        let minus = g.neg(at.dy);
+        let apart = g.select(is_far, zero, minus);
+        vec![Some(g.select(is_alike, at.dy, apart)), None]
+    }
+
+    fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
+        let (zero, margin) = (e.float(0.0), e.float(self.margin.0));
+        let missing = e.sub(margin, x[0]);
+        // The constant goes first, so that NaN survives.
+        let apart = e.max(zero, missing);
+        let is_alike = e.greater(x[1], zero);
+        e.select(is_alike, x[0], apart)
+    }
+
+    fn variants() -> Vec<HingeEmbeddingLoss> {
+        [1.0, 0.3].map(|margin| HingeEmbeddingLoss { margin: Number(margin) }).to_vec()
+    }
+
+    fn domains(&self) -> Vec<Domain> {
+        vec![Domain::Normal(1.0), Domain::Sign]
+    }
+}

@@ -1,0 +1,71 @@
+//! The error `d = x - target` of each element, squared where it is small: `d² / 2` where
+//! `|d| < delta`, else `delta · (|d| - delta / 2)`.
+//!
+//! The two must have the same shape: broadcasting there hides mistakes.
+
+use super::{
+    Attribute, AttributeKind, Attributes, Domain, Elementwise, Number, Reverse, Signature,
+    residual,
+};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::Real;
+use crate::graph::{Graph, NodeId};
+use crate::kernel::expr::{Expr, Expressions};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct HuberLoss {
+    /// The error up to which it is squared, greater than 0.
+    pub delta: Number,
+}
+
+impl Elementwise for HuberLoss {
+    const NAME: &'static str = "huber_loss";
+    const CALL: Option<Signature> =
+        Some(Signature::of(&["x", "target"]).with(&[Attribute {
+            name: "delta",
+            kind: AttributeKind::Number,
+            default: Some("1.0"),
+        }]));
+    const ARITY: usize = 2;
+    const BROADCASTS: bool = false;
+
+    fn from_call(attributes: &Attributes) -> Result<HuberLoss, Mistake> {
+        let delta = attributes.number("delta").unwrap_or(1.0);
+        Ok(HuberLoss { delta: residual::threshold("delta", delta, false)? })
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[T]) -> T {
+        let (d, delta, half) = (x[0] - x[1], T::of(self.delta.0), T::of(0.5));
+        if d.abs() < delta { half * d * d } else { delta * (d.abs() - half * delta) }
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        let difference = g.sub(at.x[0], at.x[1]);
+        let slope = residual::clamp(g, difference, self.delta.0);
+        residual::gradients(g, at, slope)
+    }
+
+    fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
+        let (delta, half) = (e.float(self.delta.0), e.float(0.5));
+        let difference = e.sub(x[0], x[1]);
+        let size = e.abs(difference);
+        let product = e.mul(difference, difference);
+        let squared = e.mul(half, product);
+        let offset = e.mul(half, delta);
+        let rest = e.sub(size, offset);
+        let straight = e.mul(delta, rest);
+        let is_small = e.greater(delta, size);
+        e.select(is_small, squared, straight)
+    }
+
+    fn variants() -> Vec<HuberLoss> {
+        [1.0, 0.3].map(|delta| HuberLoss { delta: Number(delta) }).to_vec()
+    }
+
+    fn domains(&self) -> Vec<Domain> {
+        vec![Domain::Apart, Domain::Apart]
+    }
+}

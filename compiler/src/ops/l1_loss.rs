@@ -1,0 +1,49 @@
+//! The absolute error of each element, `|x - target|`; its gradient at 0 is 0, as in PyTorch.
+//!
+//! The two must have the same shape: broadcasting there hides mistakes.
+
+use super::{Attributes, Domain, Elementwise, Reverse, Signature, residual};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::Real;
+use crate::graph::{Graph, NodeId};
+use crate::kernel::expr::{Expr, Expressions};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct L1Loss;
+
+impl Elementwise for L1Loss {
+    const NAME: &'static str = "l1_loss";
+    const CALL: Option<Signature> = Some(Signature::of(&["x", "target"]));
+    const ARITY: usize = 2;
+    const BROADCASTS: bool = false;
+
+    fn from_call(_: &Attributes) -> Result<L1Loss, Mistake> {
+        Ok(L1Loss)
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[T]) -> T {
+        (x[0] - x[1]).abs()
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        let difference = g.sub(at.x[0], at.x[1]);
+        let slope = residual::sign(g, difference);
+        residual::gradients(g, at, slope)
+    }
+
+    fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
+        let difference = e.sub(x[0], x[1]);
+        e.abs(difference)
+    }
+
+    fn variants() -> Vec<L1Loss> {
+        vec![L1Loss]
+    }
+
+    fn domains(&self) -> Vec<Domain> {
+        vec![Domain::Apart, Domain::Apart]
+    }
+}

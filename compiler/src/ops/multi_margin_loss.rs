@@ -1,0 +1,122 @@
+//! How far the target's score is from being larger than all others by a margin, for each example:
+//! `Σ max(0, margin - x[target] + x[c])^p` over the other classes `c`, divided by the number of
+//! classes.
+//!
+//! Classes lie on the last axis.
+
+use super::{
+    Attribute, AttributeKind, Attributes, Domain, Lowering, Number, Operation, Reverse, Sample,
+    Signature, classes,
+};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::{Evaluation, Real, Value};
+use crate::graph::{Graph, NodeId};
+use crate::shape::{Argument, Facts, Type};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct MultiMarginLoss {
+    /// Whether what is missing is squared: `p` is 2, not 1.
+    pub is_squared: bool,
+    /// By how much the target's score should be larger.
+    pub margin: Number,
+}
+
+impl MultiMarginLoss {
+    /// What each other class's score is too large by, 0 for the target's; of the scores' shape.
+    fn excess(&self, g: &mut Graph, scores: NodeId, target: NodeId) -> NodeId {
+        let (zero, margin) = (g.constant(0.0), g.constant(self.margin.0));
+        let own = classes::pick(g, scores, target);
+        let missing = g.sub(margin, own);
+        let excess = g.add(missing, scores);
+        let excess = g.maximum(excess, zero);
+        let one_hot = classes::one_hot(g, target, scores);
+        g.select(one_hot, zero, excess)
+    }
+
+    fn classes(g: &mut Graph, scores: NodeId) -> NodeId {
+        let classes = g.shape(scores).sizes().pop().unwrap_or(1);
+        g.constant(classes as f32)
+    }
+}
+
+impl Operation for MultiMarginLoss {
+    const NAME: &'static str = "multi_margin_loss";
+    const CALL: Option<Signature> = Some(Signature::of(&["scores", "target"]).with(&[
+        Attribute { name: "p", kind: AttributeKind::Whole, default: Some("1") },
+        Attribute { name: "margin", kind: AttributeKind::Number, default: Some("1.0") },
+    ]));
+
+    fn from_call(attributes: &Attributes) -> Result<MultiMarginLoss, Mistake> {
+        let is_squared = match attributes.whole("p").unwrap_or(1) {
+            1 => false,
+            2 => true,
+            p => return Err(Mistake::attribute("p", format!("`p` is 1 or 2, and not {p}"))),
+        };
+        let margin = attributes.number("margin").unwrap_or(1.0);
+        Ok(MultiMarginLoss { is_squared, margin: Number(margin as f32) })
+    }
+
+    fn shape(&self, x: &[Argument<'_>], facts: &mut Facts) -> Result<Type, Mistake> {
+        classes::shape(Self::NAME, x[0], x[1], facts)
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
+        classes::evaluate(x, at, |scores, target| {
+            let others = scores.iter().enumerate().filter(|(c, _)| *c != target);
+            let excess = others.map(|(_, x)| {
+                let excess = T::of(self.margin.0) - scores[target] + *x;
+                let excess = if excess < T::zero() { T::zero() } else { excess };
+                if self.is_squared { excess * excess } else { excess }
+            });
+            excess.sum::<T>() / T::of(scores.len() as f32)
+        })
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        let [scores, target] = [at.x[0], at.x[1]];
+        let axis = g.shape(scores).rank() - 1;
+        let excess = self.excess(g, scores, target);
+        let slope = match self.is_squared {
+            true => g.scale(excess, 2.0),
+            false => {
+                let zero = g.constant(0.0);
+                g.greater(excess, zero)
+            }
+        };
+        let dy = classes::column(g, at.dy);
+        let classes = Self::classes(g, scores);
+        let share = g.div(dy, classes);
+        // The target's score gets what the others get together, the other way.
+        let all = g.sum_axis(slope, axis);
+        let one_hot = classes::one_hot(g, target, scores);
+        let own = g.mul(one_hot, all);
+        let slope = g.sub(slope, own);
+        vec![Some(g.mul(slope, share)), None]
+    }
+
+    fn lower(&self) -> Lowering<'_> {
+        Lowering::Composite(Box::new(|g, x| {
+            let axis = g.shape(x[0]).rank() - 1;
+            let excess = self.excess(g, x[0], x[1]);
+            let term = if self.is_squared { g.square(excess) } else { excess };
+            let sum = g.sum_axis(term, axis);
+            let classes = Self::classes(g, x[0]);
+            let loss = g.div(sum, classes);
+            let shape = g.shape(x[1]).clone();
+            g.reshape(loss, &shape)
+        }))
+    }
+
+    fn samples(size: usize) -> Vec<Sample> {
+        [(false, 1.0), (true, 1.0), (false, 0.3)]
+            .into_iter()
+            .flat_map(|(is_squared, margin)| {
+                let op = MultiMarginLoss { is_squared, margin: Number(margin) };
+                classes::samples(size, Domain::Normal(1.0), op)
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,78 @@
+//! The error `d = x - target` of each element, squared where it is small: `d² / (2·beta)` where
+//! `|d| < beta`, else `|d| - beta / 2`. With `beta = 0` it is the absolute error.
+//!
+//! The two must have the same shape: broadcasting there hides mistakes.
+
+use super::{
+    Attribute, AttributeKind, Attributes, Domain, Elementwise, Number, Reverse, Signature,
+    residual,
+};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::Real;
+use crate::graph::{Graph, NodeId};
+use crate::kernel::expr::{Expr, Expressions};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct SmoothL1Loss {
+    /// The error up to which it is squared, at least 0.
+    pub beta: Number,
+}
+
+impl Elementwise for SmoothL1Loss {
+    const NAME: &'static str = "smooth_l1_loss";
+    const CALL: Option<Signature> =
+        Some(Signature::of(&["x", "target"]).with(&[Attribute {
+            name: "beta",
+            kind: AttributeKind::Number,
+            default: Some("1.0"),
+        }]));
+    const ARITY: usize = 2;
+    const BROADCASTS: bool = false;
+
+    fn from_call(attributes: &Attributes) -> Result<SmoothL1Loss, Mistake> {
+        let beta = attributes.number("beta").unwrap_or(1.0);
+        Ok(SmoothL1Loss { beta: residual::threshold("beta", beta, true)? })
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[T]) -> T {
+        let (d, beta, half) = (x[0] - x[1], T::of(self.beta.0), T::of(0.5));
+        if d.abs() < beta { half * d * d / beta } else { d.abs() - half * beta }
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        let difference = g.sub(at.x[0], at.x[1]);
+        let slope = match self.beta.0 {
+            0.0 => residual::sign(g, difference),
+            beta => {
+                let beta = g.constant(beta);
+                let ratio = g.div(difference, beta);
+                residual::clamp(g, ratio, 1.0)
+            }
+        };
+        residual::gradients(g, at, slope)
+    }
+
+    fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
+        let (beta, half) = (e.float(self.beta.0), e.float(0.5));
+        let difference = e.sub(x[0], x[1]);
+        let size = e.abs(difference);
+        let product = e.mul(difference, difference);
+        let product = e.mul(half, product);
+        let squared = e.div(product, beta);
+        let offset = e.mul(half, beta);
+        let straight = e.sub(size, offset);
+        let is_small = e.greater(beta, size);
+        e.select(is_small, squared, straight)
+    }
+
+    fn variants() -> Vec<SmoothL1Loss> {
+        [1.0, 0.3, 0.0].map(|beta| SmoothL1Loss { beta: Number(beta) }).to_vec()
+    }
+
+    fn domains(&self) -> Vec<Domain> {
+        vec![Domain::Apart, Domain::Apart]
+    }
+}

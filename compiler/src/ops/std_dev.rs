@@ -1,0 +1,55 @@
+//! The standard deviation over one axis of the example, or over the whole example: the square
+//! root of the [variance](super::var). Its gradient where it is 0 is 0, as in PyTorch.
+
+use super::var::{self, Var};
+use super::{Attributes, Lowering, Operation, Reverse, Sample, Signature, axis};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::{Evaluation, Real, Value};
+use crate::graph::{Graph, NodeId};
+use crate::shape::{Argument, Facts, Type};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Std(
+    /// The variance that it is the root of.
+    pub Var,
+);
+
+impl Operation for Std {
+    const NAME: &'static str = "std";
+    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(var::ATTRIBUTES));
+
+    fn from_call(attributes: &Attributes) -> Result<Std, Mistake> {
+        Ok(Std(Var::from_call(attributes)?))
+    }
+
+    fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
+        axis::reduced(Self::NAME, self.0.axis, x[0])
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
+        axis::evaluate(self.0.axis, x[0], at, |lane| self.0.of(lane).sqrt())
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        let zero = g.constant(0.0);
+        let twice = g.scale(at.y, 2.0);
+        let share = g.div(at.dy, twice);
+        let is_zero = g.equal(at.y, zero);
+        let dvar = g.select(is_zero, zero, share);
+        vec![Some(self.0.backward(g, at.x[0], dvar))]
+    }
+
+    fn lower(&self) -> Lowering<'_> {
+        Lowering::Composite(Box::new(|g, x| {
+            let var = g.apply(self.0.clone(), &[x[0]]);
+            g.sqrt(var)
+        }))
+    }
+
+    fn samples(size: usize) -> Vec<Sample> {
+        var::samples(size, |axis, unbiased| Std(Var { axis, unbiased }))
+    }
+}

@@ -1,0 +1,109 @@
+//! Whether the target's score is among the `k` largest, for each example: 1 where fewer than `k`
+//! scores are larger, else 0. NaN counts as larger than any number, as in PyTorch's `topk`, and a
+//! target whose score is NaN is never right. Without gradient.
+//!
+//! Classes lie on the last axis. Targets of the class `ignore_index` are 0 and do not count in
+//! the mean.
+
+use super::{
+    Attribute, AttributeKind, Attributes, Domain, Lowering, Operation, Reverse, Sample, Signature,
+    class_weights::{self, Counting},
+    classes,
+};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::{Evaluation, Real, Value};
+use crate::graph::{Graph, NodeId};
+use crate::shape::{Argument, Dim, Facts, Type};
+
+/// See the [module](self).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct TopKAccuracy {
+    /// How many scores may be the largest, at least 1.
+    pub k: usize,
+    /// The class that does not count.
+    pub ignore_index: Option<u32>,
+}
+
+impl TopKAccuracy {
+    fn counting(&self) -> Counting {
+        Counting { weight: None, ignore_index: self.ignore_index }
+    }
+}
+
+impl Operation for TopKAccuracy {
+    const NAME: &'static str = "top_k_accuracy";
+    const CALL: Option<Signature> = Some(Signature::of(&["scores", "target"]).with(&[
+        Attribute { name: "k", kind: AttributeKind::Whole, default: None },
+        class_weights::IGNORE_INDEX,
+    ]));
+
+    fn from_call(attributes: &Attributes) -> Result<TopKAccuracy, Mistake> {
+        let ignore_index = class_weights::class(attributes, "ignore_index")?;
+        match attributes.whole("k") {
+            Some(k) if k > 0 => Ok(TopKAccuracy { k, ignore_index }),
+            _ => Err(Mistake::attribute("k", "`k` is at least 1")),
+        }
+    }
+
+    fn shape(&self, x: &[Argument<'_>], facts: &mut Facts) -> Result<Type, Mistake> {
+        let ty = classes::shape(Self::NAME, x[0], x[1], facts)?;
+        self.counting().check(x[0], facts)?;
+        match x[0].ty.shape.dims.last().and_then(Dim::fixed) {
+            Some(classes) if self.k > classes => Err(Mistake::attribute(
+                "k",
+                format!(
+                    "`k` is at most the number of classes: `{}` has {classes}, and not {}",
+                    x[0].name, self.k
+                ),
+            )),
+            _ => Ok(ty),
+        }
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
+        classes::evaluate(x, at, |scores, target| {
+            let own = scores[target];
+            let larger = scores.iter().filter(|x| x.is_nan() || **x > own).count();
+            let is_right = larger < self.k && !own.is_nan();
+            self.counting().counted(target, if is_right { T::one() } else { T::zero() })
+        })
+    }
+
+    fn gradient(&self, _: &mut Graph, _: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        vec![None, None]
+    }
+
+    fn weights(&self, g: &mut Graph, x: &[NodeId]) -> Option<NodeId> {
+        self.counting().weights(g, x[0], x[1])
+    }
+
+    fn lower(&self) -> Lowering<'_> {
+        Lowering::Composite(Box::new(|g, x| {
+            let axis = g.shape(x[0]).rank() - 1;
+            let classes = g.shape(x[0]).sizes()[axis];
+            let own = classes::pick(g, x[0], x[1]);
+            // Those that are not larger are counted, since NaN is neither.
+            let smaller = g.greater(own, x[0]);
+            let equal = g.equal(x[0], own);
+            let rest = g.add(smaller, equal);
+            let rest = g.sum_axis(rest, axis);
+            let least = g.constant((classes - self.k) as f32);
+            let is_right = g.greater(rest, least);
+            let shape = g.shape(x[1]).clone();
+            let is_right = g.reshape(is_right, &shape);
+            self.counting().masked(g, x[1], is_right)
+        }))
+    }
+
+    fn samples(size: usize) -> Vec<Sample> {
+        let ignored = Some((size / 2) as u32);
+        let ks = [(1, None), (size.div_ceil(2), None), (size, None), (size.div_ceil(3), ignored)];
+        ks.into_iter()
+            .flat_map(|(k, ignore_index)| {
+                classes::samples(size, Domain::Apart, TopKAccuracy { k, ignore_index })
+            })
+            .collect()
+    }
+}
