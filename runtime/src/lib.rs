@@ -32,7 +32,9 @@
 //!
 //! - [`network!`] has the statements and expressions of the language.
 //! - [`Trainer`] trains: [`Trainer::fit`] over epochs, as [`Fit`] says, or
-//!   [`Trainer::step`] batch by batch. [`Sgd`] is the optimizer.
+//!   [`Trainer::step`] batch by batch. [`Adam`], [`AdamW`], [`Sgd`] and their neighbours are the
+//!   optimizers.
+//! - [`schedule`] has learning rates that change as training goes.
 //! - [`Model`] predicts, evaluates, gives gradients and parameters.
 //! - [`data`] holds examples, splits them, cuts them into batches.
 //! - [`rng`] is PyTorch's generator: a seed means the same in both.
@@ -71,13 +73,17 @@ mod parameters;
 pub mod private;
 mod progress;
 pub mod rng;
+pub mod schedule;
 mod settings;
 mod summary;
 mod threads;
 mod trainer;
 
 pub use bilro_compiler as compiler;
-pub use bilro_compiler::optim::sgd::Sgd;
+pub use bilro_compiler::optim::{
+    adadelta::Adadelta, adagrad::Adagrad, adam::Adam, adamw::AdamW, lion::Lion, nadam::NAdam,
+    radam::RAdam, rmsprop::RMSprop, sgd::Sgd,
+};
 pub use bilro_macros::network;
 pub use error::{Error, Result};
 pub use fit::{Epoch, Fit, History, Validation};
@@ -89,7 +95,8 @@ pub use trainer::{Trainer, TrainerBuilder};
 
 /// What most programs need.
 pub mod prelude {
-    pub use crate::{Backend, Fit, Model, Network, Sgd, Trainer, data, network};
+    pub use crate::{Adadelta, Adagrad, Adam, AdamW, Lion, NAdam, RAdam, RMSprop, Sgd};
+    pub use crate::{Backend, Fit, Model, Network, Trainer, data, network};
 }
 
 /// The programs in the documents compile and run.
