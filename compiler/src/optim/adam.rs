@@ -20,10 +20,11 @@ pub struct Adam {
     pub(super) amsgrad: bool,
 }
 
-/// `learning rate / (1 - β1^t)`.
+/// `learning rate · √(1 - β2^t) / (1 - β1^t)`: both corrections, which saves one
+/// for every element; so eps has the same root.
 const STEP: &str = "learning rate, corrected";
-/// `1 / √(1 - β2^t)`.
-const CORRECTION: &str = "correction of the root mean square";
+/// `eps · √(1 - β2^t)`.
+const EPS: &str = "eps, corrected";
 
 moments_methods!(Adam, moments, 0.001);
 
@@ -60,8 +61,8 @@ impl Optimizer for Adam {
     fn setting(&self, name: &str, step: u64) -> Option<f32> {
         let (first, second) = self.moments.corrections(step);
         match name {
-            STEP => Some((self.moments.rate() / first) as f32),
-            CORRECTION => Some((1.0 / second.sqrt()) as f32),
+            STEP => Some((self.moments.rate() * second.sqrt() / first) as f32),
+            EPS => Some((f64::from(self.moments.eps) * second.sqrt()) as f32),
             _ => self.moments.setting(name),
         }
     }
@@ -75,10 +76,8 @@ impl Optimizer for Adam {
             square = u.g.maximum(largest.value, square);
             u.keep(largest, square);
         }
-        let root = u.g.sqrt(square);
-        let correction = u.setting(CORRECTION);
-        let root = u.g.mul(root, correction);
-        let denominator = u.plus(root, self.moments.eps);
+        let (root, eps) = (u.g.sqrt(square), u.setting(EPS));
+        let denominator = u.g.add(root, eps);
         let rate = u.rate(STEP);
         let numerator = u.g.mul(mean, rate);
         let step = u.g.div(numerator, denominator);

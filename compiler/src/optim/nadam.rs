@@ -22,12 +22,13 @@ pub struct NAdam {
     momentum_decay: f64,
 }
 
+// All three times `√(1 - β2^t)`, so that no element has to be.
 /// `learning rate · (1 - μ(t)) / (1 - M(t))`.
 const OF_GRADIENT: &str = "learning rate of the gradient";
 /// `learning rate · μ(t+1) / (1 - M(t+1))`.
 const OF_MEAN: &str = "learning rate of the mean";
-/// `1 / √(1 - β2^t)`.
-const CORRECTION: &str = "correction of the root mean square";
+/// `eps`.
+const EPS: &str = "eps, corrected";
 
 moments_methods!(NAdam, moments, 0.002);
 
@@ -90,25 +91,23 @@ impl Optimizer for NAdam {
     }
 
     fn setting(&self, name: &str, step: u64) -> Option<f32> {
-        let rate = self.moments.rate();
-        match name {
-            OF_GRADIENT => {
-                Some((rate * (1.0 - self.momentum(step)) / self.correction(step)) as f32)
-            }
-            OF_MEAN => Some((rate * self.momentum(step + 1) / self.correction(step + 1)) as f32),
-            CORRECTION => Some((1.0 / self.moments.corrections(step).1.sqrt()) as f32),
-            _ => self.moments.setting(name),
-        }
+        let root = self.moments.corrections(step).1.sqrt();
+        let rate = self.moments.rate() * root;
+        let value = match name {
+            OF_GRADIENT => rate * (1.0 - self.momentum(step)) / self.correction(step),
+            OF_MEAN => rate * self.momentum(step + 1) / self.correction(step + 1),
+            EPS => f64::from(self.moments.eps) * root,
+            _ => return self.moments.setting(name),
+        };
+        Some(value as f32)
     }
 
     fn update(&self, u: &mut Update<'_>) -> NodeId {
         let (parameter, gradient) = self.moments.decayed(u);
         let mean = self.moments.first(u, gradient);
         let square = self.moments.second(u, gradient);
-        let root = u.g.sqrt(square);
-        let correction = u.setting(CORRECTION);
-        let root = u.g.mul(root, correction);
-        let denominator = u.plus(root, self.moments.eps);
+        let (root, eps) = (u.g.sqrt(square), u.setting(EPS));
+        let denominator = u.g.add(root, eps);
         let (of_gradient, of_mean) = (u.rate(OF_GRADIENT), u.rate(OF_MEAN));
         let (a, b) = (u.g.mul(gradient, of_gradient), u.g.mul(mean, of_mean));
         let numerator = u.g.add(a, b);
