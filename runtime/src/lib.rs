@@ -107,4 +107,7 @@ mod documents {
 
     #[doc = include_str!("../../docs/language.md")]
     struct Language;
+
+    #[doc = include_str!("../../docs/training.md")]
+    struct Training;
 }
