@@ -437,7 +437,7 @@ fn machine_code_is_what_the_evaluator_says_on_every_width() {
             // As after a step, so that what is kept counts.
             let mut generator = Generator::new(recipe.seed);
             for mut first in check::first_kept(network, &purpose) {
-                first.mapv_inplace(|x| x + generator.uniform(0.0, 1.0) as f32);
+                first.mapv_inplace(|x| x + generator.uniform(0.0, 1.0));
                 parameters.push(first);
             }
             let lower = |isa: &Isa| {
