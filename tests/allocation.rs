@@ -49,4 +49,22 @@ fn a_step_allocates_nothing() {
         }
         assert_eq!(ALLOCATIONS.load(Ordering::Relaxed), before, "{threads} threads");
     }
+    // All that training may do besides; in the same test, since allocations
+    // are counted over all threads.
+    let mut trainer = Digits::trainer(Adam::new(0.001).amsgrad())
+        .clip_norm(1.0)
+        .accumulate(3)
+        .scale_learning_rate("linear1", 0.5)
+        .threads(2)
+        .build()
+        .unwrap();
+    for _ in 0..3 {
+        trainer.step(batch()).unwrap();
+    }
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    for step in 0..9 {
+        trainer.set_learning_rate(0.001 / (step + 1) as f32).unwrap();
+        trainer.step(batch()).unwrap();
+    }
+    assert_eq!(ALLOCATIONS.load(Ordering::Relaxed), before, "Adam with all that there is");
 }

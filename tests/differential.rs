@@ -10,6 +10,7 @@ use std::cell::Cell;
 use bilro::Backend;
 use bilro::engine::Engine;
 use bilro::network::Feed;
+use bilro::rng::Generator;
 use bilro_compiler::codegen::isa::Isa;
 use bilro_compiler::eval::Value;
 use bilro_compiler::graph::{Graph, NodeId, Root};
@@ -23,6 +24,7 @@ use bilro_compiler::shape::{Shape, Type};
 use bilro_tests::chains::chains;
 use bilro_tests::check;
 use bilro_tests::networks::{Array, arrays, for_recipes, recipes};
+use bilro_tests::trainings::training;
 use ndarray::ArrayD;
 use proptest::prelude::*;
 
@@ -278,7 +280,8 @@ fn compare(trial: &mut Trial) -> Result<f64, TestCaseError> {
     let norm = squares.sum::<f64>().sqrt();
     // A gradient that happens to be small is not so after a step.
     let rate = LENGTH / norm.max(share * widest.sqrt()).max(LENGTH);
-    let sgd = Training::from(Sgd::new(rate as f32));
+    // With momentum, what a gradient does adds up to twice its own step.
+    let sgd = Training::from(Sgd::new(0.5 * rate as f32).momentum(0.5));
     let purpose = Purpose::Step(&sgd);
     let rounding = trial.rounding(&purpose);
     for step in 1..=3 {
@@ -295,6 +298,15 @@ fn compare(trial: &mut Trial) -> Result<f64, TestCaseError> {
             let own = 2.0 * f64::from(f32::EPSILON) * largest(y).max(1.0);
             let allowed = f64::from(step) * (own + rate * allowed[i]);
             part = part.max(worst(&what, x, y, allowed)?);
+        }
+        let kept = trial.network.kept(&purpose);
+        let trained = sgd.trained(&trial.network.parameters);
+        for (place, of) in (trial.network.parameters.len()..kept.len()).zip(trained) {
+            let [x, y] = [&trial.jit, &trial.reference].map(|e| e.parameter(place).to_owned());
+            let what = format!("{} after step {step}", kept[place].name);
+            let own = 2.0 * f64::from(f32::EPSILON) * largest(&y).max(1.0);
+            let allowed = f64::from(step) * (own + 2.0 * allowed[of]);
+            part = part.max(worst(&what, &x, &y, allowed)?);
         }
     }
     Ok(part)
@@ -373,15 +385,16 @@ fn wide_networks_agree_with_the_interpreter_and_with_each_other() {
     let tally = Tally::default();
     for_recipes(20, chains(4), |chain| {
         let mut trial = Trial::new(chain.build(), chain.batch, chain.seed);
-        let (inputs, parameters) = (trial.inputs(), Trial::parameters(&trial.jit));
-        let sgd = Training::from(Sgd::new(0.01));
-        let setting = |name: &str| sgd.optimizer.setting(name, 1).expect("the optimizer's own");
-        let step = Purpose::Step(&sgd);
+        let training = training(chain.seed, 0.01);
+        let setting = |name: &str| training.optimizer.setting(name, 1).expect("its own");
+        let step = Purpose::Step(&training);
+        let kept = trial.network.kept(&step);
+        let (inputs, mut parameters) = (trial.inputs(), Trial::parameters(&trial.jit));
+        parameters.extend(check::first_kept(&trial.network, &step));
         let roots = |isa: &Isa| {
             let lowered = lower_network(&trial.network, &step, trial.batch, isa, true);
             let lowered = lowered.map_err(|error| TestCaseError::fail(error.to_string()))?;
-            let network = &trial.network;
-            let roots = check::jitted_network(&lowered, network, &inputs, &parameters, setting);
+            let roots = check::jitted_network(&lowered, &kept, &inputs, &parameters, setting);
             Ok::<_, TestCaseError>(roots)
         };
         let expected = roots(&isas[0])?;
@@ -403,13 +416,30 @@ fn machine_code_is_what_the_evaluator_says_on_every_width() {
     let isas = check::isas();
     for_recipes(120, recipes(37, 33, 9), |recipe| {
         let trial = Trial::new(recipe.build().network, recipe.batch, recipe.seed);
-        let (inputs, parameters) = (trial.inputs(), Trial::parameters(&trial.jit));
-        let sgd = Training::from(Sgd::new(0.01));
-        let setting = |name: &str| sgd.optimizer.setting(name, 1).expect("the optimizer's own");
+        let (inputs, own) = (trial.inputs(), Trial::parameters(&trial.jit));
+        let training = training(recipe.seed, 0.01);
+        let setting = |name: &str| training.optimizer.setting(name, 2).expect("its own");
         let network = &trial.network;
-        for purpose in
-            [Purpose::Step(&sgd), Purpose::Gradients, Purpose::Evaluate, Purpose::Predict]
-        {
+        for purpose in [
+            Purpose::Step(&training),
+            Purpose::Accumulate { training: &training, first: true },
+            Purpose::Accumulate { training: &training, first: false },
+            Purpose::Gradients,
+            Purpose::Evaluate,
+            Purpose::Predict,
+        ] {
+            // Only several batches are accumulated.
+            if matches!(purpose, Purpose::Accumulate { .. }) && training.accumulate == 1 {
+                continue;
+            }
+            let kept = network.kept(&purpose);
+            let mut parameters = own.clone();
+            // As after a step, so that what is kept counts.
+            let mut generator = Generator::new(recipe.seed);
+            for mut first in check::first_kept(network, &purpose) {
+                first.mapv_inplace(|x| x + generator.uniform(0.0, 1.0));
+                parameters.push(first);
+            }
             let lower = |isa: &Isa| {
                 let lowered = lower_network(network, &purpose, trial.batch, isa, true);
                 lowered.map_err(|error| TestCaseError::fail(error.to_string()))
@@ -437,7 +467,7 @@ fn machine_code_is_what_the_evaluator_says_on_every_width() {
             }
             for isa in &isas {
                 let lowered = lower(isa)?;
-                let roots = check::jitted_network(&lowered, network, &inputs, &parameters, setting);
+                let roots = check::jitted_network(&lowered, &kept, &inputs, &parameters, setting);
                 compare(isa.name, &roots);
             }
         }

@@ -1,5 +1,6 @@
-//! Training gives the same parameters, bit for bit, on every instruction set
-//! and by any number of threads.
+//! Training gives the same parameters, and keeps the same beside them, bit for
+//! bit, on every instruction set and by any number of threads, with every
+//! optimizer.
 //!
 //! Real threads share every kernel here, small ones too: results must not
 //! depend on which kernels are worth sharing.
@@ -18,12 +19,12 @@ use bilro_compiler::codegen::isa::Isa;
 use bilro_compiler::codegen::module::Executable;
 use bilro_compiler::network::{Network as Declaration, Purpose};
 use bilro_compiler::ops::{Domain, Operand};
-use bilro_compiler::optim::{Optimizer, Training};
 use bilro_compiler::pipeline::{Lowered, lower_network};
 use bilro_compiler::plan::{ParameterLayout, Region};
 use bilro_compiler::schedule::Phase;
 use bilro_tests::check;
 use bilro_tests::networks::{Recipe, for_recipes, recipes};
+use bilro_tests::trainings::{TRAININGS, training};
 use proptest::prelude::*;
 
 /// How many threads share a step.
@@ -72,24 +73,31 @@ mod networks {
     }
 }
 
-/// A network with what it is trained on.
+/// A network with what it is trained on, and how.
 struct Case {
     network: Declaration,
+    /// Which of [`training`]s.
+    training: u64,
+    /// Of the parameters, and of what training keeps beside them.
     layout: ParameterLayout,
     batch: usize,
-    /// The parameters' memory as it starts.
+    /// Their memory as it starts.
     start: Vec<u32>,
     /// By the places of the declaration.
     inputs: Vec<Vec<u32>>,
 }
 
 impl Case {
-    fn new(network: Declaration, batch: usize, seed: u64) -> Case {
-        let layout = ParameterLayout::new(&network.parameters);
+    fn new(network: Declaration, batch: usize, seed: u64, place: u64) -> Case {
+        let any_rate = training(place, 0.1);
+        let purpose = Purpose::Step(&any_rate);
+        let layout = ParameterLayout::new(&network.kept(&purpose));
         let engine = Engine::new(network.clone(), Backend::Jit, seed, 1);
+        let own = (0..network.parameters.len()).map(|i| engine.parameter(i).to_owned());
+        let values = own.chain(check::first_kept(&network, &purpose));
         let mut start = vec![0; layout.elements];
-        for (i, (first, layout)) in layout.parameters.iter().enumerate() {
-            let values = check::padded(&engine.parameter(i).to_owned(), layout);
+        for ((first, layout), values) in layout.parameters.iter().zip(values) {
+            let values = check::padded(&values, layout);
             start[*first..*first + layout.elements].copy_from_slice(&values);
         }
         let mut generator = Generator::new(seed + 1);
@@ -99,43 +107,50 @@ impl Case {
             let operand = Operand::new(input.ty.clone(), domain);
             check::bits(&check::values(&operand, batch, &mut generator))
         });
-        Case { inputs: inputs.collect(), network, layout, batch, start }
+        Case { inputs: inputs.collect(), network, training: place, layout, batch, start }
     }
 
     fn compile(&self, isa: &Isa) -> Compiled {
-        let sgd = Training::from(Sgd::new(0.0));
-        let purpose = Purpose::Step(&sgd);
+        let any_rate = training(self.training, 0.1);
+        let purpose = Purpose::Step(&any_rate);
         let lowered = lower_network(&self.network, &purpose, self.batch, isa, false).unwrap();
         let plan = &lowered.plan;
         let executable = Executable::new(&lowered.programs, &plan.places, &plan.regions, false);
         Compiled { executable: executable.unwrap(), lowered }
     }
 
-    /// The parameters after so many steps.
+    /// The parameters after so many steps, and whatever is kept beside them.
     fn train(&self, compiled: &Compiled, rate: f32, steps: usize, threads: usize) -> Vec<f32> {
         let Compiled { lowered, executable } = compiled;
         let mut arena = vec![0u32; lowered.plan.arena];
         let mut parameters = self.start.clone();
         let mut inputs = self.inputs.clone();
-        let sgd = Sgd::new(rate);
-        let setting = |name: &&str| sgd.setting(name, 1).expect("the optimizer's own").to_bits();
-        let mut settings: Vec<u32> = lowered.fused.settings.iter().map(setting).collect();
-        let regions = lowered.plan.regions.iter();
-        let table: Vec<*mut u8> = regions
-            .map(|region| match region {
+        let training = training(self.training, rate);
+        // What differs from step to step: a table for each.
+        let mut settings: Vec<Vec<u32>> = (1..=steps as u64)
+            .map(|step| {
+                let setting = |name: &&str| training.optimizer.setting(name, step);
+                let settings = lowered.fused.settings.iter();
+                settings.map(|name| setting(name).expect("its own").to_bits()).collect()
+            })
+            .collect();
+        let mut table = |settings: &mut Vec<u32>| -> Table {
+            let pointer = |region: &Region| match region {
                 Region::Arena => arena.as_mut_ptr().cast(),
                 Region::Parameters => parameters.as_mut_ptr().cast(),
                 Region::Settings => settings.as_mut_ptr().cast(),
                 Region::Input(i) => inputs[*i].as_mut_ptr().cast(),
-            })
-            .collect();
+            };
+            Table(lowered.plan.regions.iter().map(pointer).collect())
+        };
+        let tables: Vec<Table> = settings.iter_mut().map(&mut table).collect();
         match threads {
-            1 => (0..steps).for_each(|_| {
+            1 => tables.iter().for_each(|table| {
                 // SAFETY: a pointer for each region, each with as many elements
                 // as the plan says; nothing else uses the memory meanwhile.
-                unsafe { executable.run(&table) }
+                unsafe { executable.run(&table.0) }
             }),
-            _ => share(compiled, &Table(table), steps, threads),
+            _ => share(compiled, &tables, threads),
         }
         let layouts = self.layout.parameters.iter();
         layouts.flat_map(|(first, layout)| check::unpadded(&parameters[*first..], layout)).collect()
@@ -171,11 +186,12 @@ impl Case {
                 let mut pairs = found.iter().zip(expected).enumerate();
                 if let Some((i, (x, y))) = pairs.find(|(_, (x, y))| x.to_bits() != y.to_bits()) {
                     return Err(format!(
-                        "{} in batches of {}, {} on {threads} threads: \
-                         number {i} of all parameters is {x:?} ({:#x}) after {steps} steps, \
+                        "{} in batches of {} by {:?}, {} on {threads} threads: \
+                         number {i} of all that is kept is {x:?} ({:#x}) after {steps} steps, \
                          and {y:?} ({:#x}) for {} on one thread",
                         self.network.name,
                         self.batch,
+                        training(self.training, *rate),
                         isa.name,
                         x.to_bits(),
                         y.to_bits(),
@@ -201,8 +217,9 @@ struct Table(Vec<*mut u8>);
 // SAFETY: only `share` uses them, as `Executable::run_share` allows.
 unsafe impl Sync for Table {}
 
-/// Runs steps on so many threads, which share every kernel and meet after each.
-fn share(compiled: &Compiled, table: &Table, steps: usize, threads: usize) {
+/// Runs a step by each table on so many threads, which share every kernel and
+/// meet after each.
+fn share(compiled: &Compiled, tables: &[Table], threads: usize) {
     let phases: Vec<Phase> = (0..compiled.lowered.programs.len())
         .map(|kernel| match compiled.lowered.programs[kernel].parallel {
             0 => Phase { alone: vec![kernel], shared: Vec::new() },
@@ -211,7 +228,7 @@ fn share(compiled: &Compiled, table: &Table, steps: usize, threads: usize) {
         .collect();
     let meeting = Meeting { threads, arrived: AtomicUsize::new(0), opened: AtomicUsize::new(0) };
     let part = |thread: usize| {
-        for phase in (0..steps).flat_map(|_| &phases) {
+        for (table, phase) in tables.iter().flat_map(|t| phases.iter().map(move |p| (t, p))) {
             // SAFETY: as in `train`; all threads have the same table, and a
             // share of their own; they have met after the phase before.
             unsafe { compiled.executable.run_share(phase, thread, threads, &table.0) };
@@ -262,9 +279,25 @@ fn networks_of_examples_learn_the_same_everywhere() {
         // Few words, so that many meet in a row.
         (Words::declaration(), 37),
     ] {
-        let case = Case::new(declaration.unwrap(), batch, 7);
-        let compared = case.compare(&isas, STEPS).unwrap_or_else(|message| panic!("{message}"));
-        assert_eq!(compared, isas.len() * THREADS.len(), "{} does not learn", case.network.name);
+        learns_the_same(&isas, declaration.unwrap(), batch, 0);
+    }
+}
+
+/// A network that starts from one seed, by one of the trainings.
+fn learns_the_same(isas: &[Isa], network: Declaration, batch: usize, training: u64) {
+    let case = Case::new(network, batch, 7, training);
+    let compared = case.compare(isas, STEPS).unwrap_or_else(|message| panic!("{message}"));
+    assert_eq!(compared, isas.len() * THREADS.len(), "{} does not learn", case.network.name);
+}
+
+/// With all that optimizers keep from step to step.
+#[test]
+fn every_optimizer_learns_the_same_everywhere() {
+    use networks::*;
+    let isas = check::isas();
+    for training in 1..TRAININGS {
+        learns_the_same(&isas, Digits::declaration().unwrap(), 32, training);
+        learns_the_same(&isas, Perceptron::declaration().unwrap(), 4, training);
     }
 }
 
@@ -276,7 +309,7 @@ fn random_networks_learn_the_same_everywhere() {
     let recipes = recipes(70, 33, 9).prop_filter("it has parameters", learns);
     for_recipes(200, recipes, |recipe| {
         tried.set(tried.get() + 1);
-        let case = Case::new(recipe.build().network, recipe.batch, recipe.seed);
+        let case = Case::new(recipe.build().network, recipe.batch, recipe.seed, recipe.seed);
         if case.compare(&isas, STEPS).map_err(TestCaseError::fail)? == 0 {
             wild.set(wild.get() + 1);
         }

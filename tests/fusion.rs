@@ -9,8 +9,9 @@ use bilro::prelude::*;
 use bilro_compiler::codegen::isa::Isa;
 use bilro_compiler::codegen::module::Executable;
 use bilro_compiler::network::Purpose;
-use bilro_compiler::optim::Training;
+use bilro_compiler::optim::{Clip, Training};
 use bilro_compiler::pipeline::{Lowered, lower_network};
+use bilro_tests::trainings::{TRAININGS, training};
 
 network! {
     struct Mnist {
@@ -32,9 +33,12 @@ network! {
 }
 
 fn step(batch: usize) -> Lowered {
-    let sgd = Training::from(Sgd::new(0.1));
+    step_with(Sgd::new(0.1).into(), batch)
+}
+
+fn step_with(training: Training, batch: usize) -> Lowered {
     let network = Mnist::declaration().unwrap();
-    lower_network(&network, &Purpose::Step(&sgd), batch, &Isa::CLIF, true).unwrap()
+    lower_network(&network, &Purpose::Step(&training), batch, &Isa::CLIF, true).unwrap()
 }
 
 /// What each kernel is, its axes, and how many tensors it writes.
@@ -87,6 +91,38 @@ fn a_step_on_words_has_these_kernels() {
     ");
     let largest = lowered.fused.tensors.iter().map(|tensor| tensor.layout.elements).max();
     assert_eq!(largest, Some(5_000 * 48));
+}
+
+/// Adam goes onto the products that make the gradients: beside the weight and
+/// the bias they write the two means of each, and there are no kernels but
+/// those of plain descent. What is written beside parameters, and what they
+/// become, is all that reaches memory: the arena is as small as with SGD, so no
+/// gradient of a weight is in it.
+#[test]
+fn a_step_with_adam_has_the_kernels_of_one_without() {
+    let adam = step_with(Adam::new(0.001).into(), 64);
+    insta::assert_snapshot!(kernels(&adam), @r"
+    product [] × 64 × 128 over [784] writes 1
+    product [] × 64 × 64 over [128] writes 1
+    product [] × 64 × 10 over [64] writes 1
+    rows [64] of 10 writes 3
+    rows [] of 64 writes 1
+    rows [10] of 64 writes 1
+    product [] × 64 × 64 over [10] writes 1
+    product [] × 64 × 10 over [64] writes 6
+    rows [64] of 128 writes 1
+    product [] × 64 × 128 over [64] writes 1
+    product [] × 128 × 64 over [64] writes 6
+    product [] × 784 × 128 over [64] writes 6
+    ");
+    assert_eq!(adam.plan.arena, step(64).plan.arena);
+    let trainings = (0..TRAININGS).map(|place| (place, training(place, 0.1)));
+    for (place, training) in trainings.filter(|(_, t)| !matches!(t.clip, Some(Clip::Norm(_)))) {
+        let name = format!("{training:?}");
+        let lowered = step_with(training, 64);
+        assert_eq!(lowered.fused.kernels.len(), step(64).fused.kernels.len(), "{place} {name}");
+        assert_eq!(lowered.plan.arena, step(64).plan.arena, "{place} {name}");
+    }
 }
 
 /// Activations, gradients and outputs of a step, in bytes; a tensor that need

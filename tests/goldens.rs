@@ -5,7 +5,7 @@
 //! A case is built as the language has it, by the function's name. Where the
 //! first axis may be the batch, it is built both without a batch and with it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bilro_compiler::codegen::isa::Isa;
 use bilro_compiler::error::Mistake;

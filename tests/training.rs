@@ -5,15 +5,14 @@
 //! What a run is stands in its name, as `64-128-64-10 relu, cross entropy, SGD
 //! 0.1`; runs of what bilro does not have yet are listed and skipped.
 
-use bilro::Backend;
 use bilro::data::{Digits, ShuffledOrder, digits};
 use bilro::engine::Engine;
 use bilro::network::Feed;
 use bilro::rng::{Generator, init};
+use bilro::{Adam, Backend, Sgd};
 use bilro_compiler::network::{Builder, Init, LossReduction, Network, Purpose};
 use bilro_compiler::ops::{AttributeValue, Attributes};
 use bilro_compiler::optim::Training;
-use bilro_compiler::optim::sgd::Sgd;
 use bilro_compiler::shape::{Dim, Shape, Type};
 use bilro_tests::goldens;
 use ndarray::{Array2, ArrayD, Axis};
@@ -80,6 +79,7 @@ impl Run {
                 ["SGD", rate, "momentum", momentum] => {
                     Sgd::new(rate.parse().ok()?).momentum(momentum.parse().ok()?).into()
                 }
+                ["Adam", rate] => Adam::new(rate.parse().ok()?).into(),
                 _ => return None,
             },
         })

@@ -32,7 +32,9 @@
 //!
 //! - [`network!`] has the statements and expressions of the language.
 //! - [`Trainer`] trains: [`Trainer::fit`] over epochs, as [`Fit`] says, or
-//!   [`Trainer::step`] batch by batch. [`Sgd`] is the optimizer.
+//!   [`Trainer::step`] batch by batch. [`Adam`], [`AdamW`], [`Sgd`] and their neighbours are the
+//!   optimizers.
+//! - [`schedule`] has learning rates that change as training goes.
 //! - [`Model`] predicts, evaluates, gives gradients and parameters.
 //!   [`Model::save`] writes them to a file, [`Model::load`] reads such a file,
 //!   or PyTorch's; [`io`] does so with any arrays. A model is printed as
@@ -76,6 +78,7 @@ mod parameters;
 pub mod private;
 mod progress;
 pub mod rng;
+pub mod schedule;
 mod settings;
 mod summary;
 mod threads;
@@ -83,7 +86,10 @@ mod trainer;
 mod weights;
 
 pub use bilro_compiler as compiler;
-pub use bilro_compiler::optim::sgd::Sgd;
+pub use bilro_compiler::optim::{
+    adadelta::Adadelta, adagrad::Adagrad, adam::Adam, adamw::AdamW, lion::Lion, nadam::NAdam,
+    radam::RAdam, rmsprop::RMSprop, sgd::Sgd,
+};
 pub use bilro_macros::network;
 pub use error::{Error, Result};
 pub use fit::{Epoch, Fit, History, Validation};
@@ -96,7 +102,8 @@ pub use weights::WeightsMismatch;
 
 /// What most programs need.
 pub mod prelude {
-    pub use crate::{Backend, Fit, Model, Network, Sgd, Trainer, data, network};
+    pub use crate::{Adadelta, Adagrad, Adam, AdamW, Lion, NAdam, RAdam, RMSprop, Sgd};
+    pub use crate::{Backend, Fit, Model, Network, Trainer, data, network};
 }
 
 /// The programs in the documents compile and run.
@@ -107,4 +114,7 @@ mod documents {
 
     #[doc = include_str!("../../docs/language.md")]
     struct Language;
+
+    #[doc = include_str!("../../docs/training.md")]
+    struct Training;
 }

@@ -8,6 +8,7 @@ use bilro_compiler::optim::{Clip, Training, WrongNumber};
 use crate::error::{Error, Result};
 use crate::model::{Model, ModelBuilder};
 use crate::network::Network;
+use crate::schedule::Schedule;
 use crate::settings::Backend;
 
 /// A model and the optimizer that trains it.
@@ -15,6 +16,8 @@ use crate::settings::Backend;
 pub struct Trainer<N> {
     model: Model<N>,
     training: Training,
+    /// The learning rate that schedules start from.
+    base_rate: f32,
     steps: usize,
     /// Batches since the last update.
     pending: usize,
@@ -154,7 +157,8 @@ impl<N: Network> Trainer<N> {
         }
         let mut model = model;
         model.engine.forget_steps();
-        Ok(Trainer { model, training, steps: 0, pending: 0 })
+        let base_rate = training.optimizer.learning_rate();
+        Ok(Trainer { model, training, base_rate, steps: 0, pending: 0 })
     }
 
     /// One step on one batch: forward, backward, update. Returns the loss
@@ -190,12 +194,32 @@ impl<N: Network> Trainer<N> {
         self.training.optimizer.learning_rate()
     }
 
-    /// Changes how far a step goes; nothing is compiled again.
+    /// Changes how far a step goes, and what schedules start from; nothing is
+    /// compiled again.
     ///
     /// # Errors
     /// [`Error::Setting`] where it is negative or not finite; then it stays as
     /// it was.
     pub fn set_learning_rate(&mut self, learning_rate: f32) -> Result<()> {
+        self.change_learning_rate(learning_rate)?;
+        self.base_rate = learning_rate;
+        Ok(())
+    }
+
+    /// Makes the learning rate what a schedule says for a time, counted from 0
+    /// in what the caller counts, steps or epochs. The schedule starts from the
+    /// optimizer's learning rate, or the one of the last
+    /// [`Trainer::set_learning_rate`]. Nothing is compiled again.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] where a number of the schedule is wrong; then the
+    /// learning rate stays as it was.
+    pub fn follow(&mut self, schedule: &(impl Schedule + ?Sized), time: usize) -> Result<()> {
+        schedule.check()?;
+        self.change_learning_rate(schedule.learning_rate(self.base_rate, time))
+    }
+
+    fn change_learning_rate(&mut self, learning_rate: f32) -> Result<()> {
         let name = || "learning rate".to_string();
         check(name, learning_rate, |x| x >= 0.0, "a finite number that is not negative")?;
         self.training.optimizer.set_learning_rate(learning_rate);

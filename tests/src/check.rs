@@ -5,7 +5,7 @@ use bilro_compiler::codegen::isa::Isa;
 use bilro_compiler::codegen::module::Executable;
 use bilro_compiler::eval::{Real, Value};
 use bilro_compiler::graph::{Graph, NodeId, Root};
-use bilro_compiler::network::Network;
+use bilro_compiler::network::{Init, Network, Parameter, Purpose};
 use bilro_compiler::ops::{Domain, Op, Operand, Sample, input::Input};
 use bilro_compiler::pipeline::{Lowered, lower_graph};
 use bilro_compiler::plan::{ParameterLayout, Region};
@@ -120,8 +120,8 @@ pub fn evaluated(case: &Case, lowered: &Lowered) -> Vec<Vec<f32>> {
 }
 
 /// A network's roots for one purpose by the slow evaluator of programs: the
-/// optimizer's settings and the parameters are given, and whatever each
-/// parameter becomes is a root. Programs run in so many shares, as threads
+/// optimizer's settings and the parameters are given, with whatever training
+/// keeps behind them, and what each of them becomes is a root. Programs run in so many shares, as threads
 /// would run them, the last first.
 pub fn evaluated_network(
     lowered: &Lowered,
@@ -171,12 +171,22 @@ pub fn jitted(case: &Case, lowered: &Lowered) -> Vec<Vec<f32>> {
 /// [`evaluated_network`].
 pub fn jitted_network(
     lowered: &Lowered,
-    network: &Network,
+    kept: &[Parameter],
     inputs: &[Value<f32>],
     parameters: &[ArrayD<f32>],
     setting: impl Fn(&str) -> f32,
 ) -> Vec<Vec<f32>> {
-    run(lowered, inputs, &ParameterLayout::new(&network.parameters), parameters, setting)
+    run(lowered, inputs, &ParameterLayout::new(kept), parameters, setting)
+}
+
+/// What training keeps beside a network's parameters, as it starts.
+pub fn first_kept(network: &Network, purpose: &Purpose<'_>) -> Vec<ArrayD<f32>> {
+    let kept = network.kept(purpose).split_off(network.parameters.len());
+    let first = |kept: &Parameter| match kept.init {
+        Init::Full(value) => ArrayD::from_elem(kept.shape.sizes(), value as f32),
+        _ => unreachable!("nothing is drawn for an optimizer"),
+    };
+    kept.iter().map(first).collect()
 }
 
 fn run(

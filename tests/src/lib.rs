@@ -5,3 +5,4 @@ pub mod chains;
 pub mod check;
 pub mod goldens;
 pub mod networks;
+pub mod trainings;

@@ -7,6 +7,15 @@
 //! all, are [`Setting`]s. [`Training`] is an optimizer with all that is not its
 //! own business: which parameters it trains, clipping, accumulation.
 
+pub mod adadelta;
+pub mod adagrad;
+pub mod adam;
+pub mod adamw;
+pub mod lion;
+mod moments;
+pub mod nadam;
+pub mod radam;
+pub mod rmsprop;
 pub mod sgd;
 mod training;
 mod update;
@@ -42,6 +51,21 @@ pub trait Optimizer: std::fmt::Debug + Send + Sync {
 
 /// The setting that all optimizers have.
 pub const LEARNING_RATE: &str = "learning rate";
+
+/// The methods of an [`Optimizer`] that read and set its learning rate, where it
+/// has it in this field.
+macro_rules! learning_rate_of {
+    ($($field:ident).+) => {
+        fn learning_rate(&self) -> f32 {
+            self.$($field).+
+        }
+
+        fn set_learning_rate(&mut self, learning_rate: f32) {
+            self.$($field).+ = learning_rate;
+        }
+    };
+}
+use learning_rate_of;
 
 /// A number of an optimizer that it cannot work with.
 #[derive(Clone, Copy, PartialEq, Debug)]

@@ -7,7 +7,8 @@
 //! w = w - learning rate · v                    with Nesterov's: g + momentum · v for v
 //! ```
 
-use super::{LEARNING_RATE, Optimizer, Update, WrongNumber, require_not_negative, require_share};
+use super::{LEARNING_RATE, Optimizer, Update, WrongNumber, learning_rate_of};
+use super::{require_not_negative, require_share};
 use crate::graph::NodeId;
 
 /// See the [module](self).
@@ -57,6 +58,8 @@ impl Sgd {
 }
 
 impl Optimizer for Sgd {
+    learning_rate_of!(learning_rate);
+
     fn name(&self) -> &'static str {
         "SGD"
     }
@@ -84,14 +87,6 @@ impl Optimizer for Sgd {
             SHARE => Some(if step == 1 { 1.0 } else { 1.0 - self.dampening }),
             _ => None,
         }
-    }
-
-    fn learning_rate(&self) -> f32 {
-        self.learning_rate
-    }
-
-    fn set_learning_rate(&mut self, learning_rate: f32) {
-        self.learning_rate = learning_rate;
     }
 
     fn update(&self, u: &mut Update<'_>) -> NodeId {

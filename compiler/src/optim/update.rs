@@ -33,10 +33,43 @@ impl Update<'_> {
         self.g.apply(Setting::real(name), &[])
     }
 
+    /// A setting that is the learning rate times something, for this parameter.
+    pub fn rate(&mut self, name: &'static str) -> NodeId {
+        let rate = self.setting(name);
+        self.g.scale(rate, self.rate)
+    }
+
     /// How far this parameter's step goes.
     pub fn learning_rate(&mut self) -> NodeId {
-        let rate = self.setting(LEARNING_RATE);
-        self.g.scale(rate, self.rate)
+        self.rate(LEARNING_RATE)
+    }
+
+    /// `x + number`
+    pub fn plus(&mut self, x: NodeId, number: f32) -> NodeId {
+        let number = self.g.constant(number);
+        self.g.add(x, number)
+    }
+
+    /// `share · a + (1 - share) · b`
+    pub fn blend(&mut self, a: NodeId, b: NodeId, share: f64) -> NodeId {
+        let a = self.g.scale(a, share as f32);
+        // Near 1, one minus what has been rounded would be far off.
+        let b = self.g.scale(b, (1.0 - share) as f32);
+        self.g.add(a, b)
+    }
+
+    /// Keeps the running mean of `x`, of which `decay` stays with every step,
+    /// from 0 on. Returns it with `x` in it.
+    pub fn running_mean(&mut self, name: &str, x: NodeId, decay: f64) -> NodeId {
+        let mean = self.kept(name, 0.0);
+        self.keep_mean(mean, x, decay)
+    }
+
+    /// The same where the mean before the step is needed too.
+    pub fn keep_mean(&mut self, mean: Kept, x: NodeId, decay: f64) -> NodeId {
+        let next = self.blend(mean.value, x, decay);
+        self.keep(mean, next);
+        next
     }
 
     /// The gradient with so many times the parameter added: weight decay as a

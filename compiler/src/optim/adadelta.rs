@@ -1,0 +1,91 @@
+//! Adadelta (PyTorch's `torch.optim.Adadelta`; M. Zeiler 2012):
+//!
+//! ```text
+//! g = gradient + weight decay · w
+//! v = ρ · v + (1 - ρ) · g²
+//! d = √(u + eps) / √(v + eps) · g
+//! u = ρ · u + (1 - ρ) · d²
+//! w = w - learning rate · d
+//! ```
+
+use super::{LEARNING_RATE, Optimizer, Update, WrongNumber, learning_rate_of};
+use super::{require_not_negative, require_share};
+use crate::graph::NodeId;
+
+/// See the [module](self). Its usual learning rate, which `Adadelta::default()`
+/// has, is 1.
+#[derive(Clone, Debug)]
+pub struct Adadelta {
+    learning_rate: f32,
+    rho: f64,
+    eps: f32,
+    weight_decay: f32,
+}
+
+impl Adadelta {
+    /// With a learning rate: a factor of the steps that it finds itself.
+    pub fn new(learning_rate: f32) -> Adadelta {
+        Adadelta { learning_rate, rho: 0.9, eps: 1e-6, weight_decay: 0.0 }
+    }
+
+    /// How much of the running means of squares stays with every step, from 0
+    /// to below 1; 0.9 unless told.
+    pub fn rho(mut self, rho: f64) -> Adadelta {
+        self.rho = rho;
+        self
+    }
+
+    /// What is added to the mean squares, 1e-6 unless told.
+    pub fn eps(mut self, eps: f32) -> Adadelta {
+        self.eps = eps;
+        self
+    }
+
+    /// Adds so many times the parameter to its gradient, 0 unless told.
+    pub fn weight_decay(mut self, weight_decay: f32) -> Adadelta {
+        self.weight_decay = weight_decay;
+        self
+    }
+}
+
+impl Default for Adadelta {
+    /// With a learning rate of 1.
+    fn default() -> Adadelta {
+        Adadelta::new(1.0)
+    }
+}
+
+impl Optimizer for Adadelta {
+    learning_rate_of!(learning_rate);
+
+    fn name(&self) -> &'static str {
+        "Adadelta"
+    }
+
+    fn check(&self) -> Result<(), WrongNumber> {
+        require_not_negative(LEARNING_RATE, self.learning_rate)?;
+        require_share("rho", self.rho as f32)?;
+        require_not_negative("eps", self.eps)?;
+        require_not_negative("weight decay", self.weight_decay)
+    }
+
+    fn setting(&self, name: &str, _: u64) -> Option<f32> {
+        (name == LEARNING_RATE).then_some(self.learning_rate)
+    }
+
+    fn update(&self, u: &mut Update<'_>) -> NodeId {
+        let gradient = u.decayed(self.weight_decay);
+        let square = u.g.square(gradient);
+        let of_gradients = u.running_mean("mean square", square, self.rho);
+        let of_steps = u.kept("mean square of steps", 0.0);
+        let (above, below) = (u.plus(of_steps.value, self.eps), u.plus(of_gradients, self.eps));
+        let (above, below) = (u.g.sqrt(above), u.g.sqrt(below));
+        let ratio = u.g.div(above, below);
+        let step = u.g.mul(ratio, gradient);
+        let square = u.g.square(step);
+        u.keep_mean(of_steps, square, self.rho);
+        let rate = u.learning_rate();
+        let step = u.g.mul(step, rate);
+        u.g.sub(u.parameter, step)
+    }
+}

@@ -1,0 +1,111 @@
+//! Adagrad (PyTorch's `torch.optim.Adagrad`; J. Duchi, E. Hazan, Y. Singer
+//! 2011):
+//!
+//! ```text
+//! g = gradient + weight decay · w
+//! s = s + g²                                   before the first step, the initial value
+//! w = w - learning rate / (1 + (t - 1) · decay of the learning rate) · g / (√s + eps)
+//! ```
+
+use super::require_not_negative;
+use super::{LEARNING_RATE, Optimizer, Update, WrongNumber, learning_rate_of};
+use crate::graph::NodeId;
+
+/// See the [module](self). Its usual learning rate, which `Adagrad::default()`
+/// has, is 0.01.
+#[derive(Clone, Debug)]
+pub struct Adagrad {
+    learning_rate: f32,
+    lr_decay: f32,
+    weight_decay: f32,
+    initial_accumulator_value: f32,
+    eps: f32,
+}
+
+/// What is left of the learning rate at a step.
+const DECAYED: &str = "learning rate, decayed";
+
+impl Adagrad {
+    /// With a learning rate, which is how far an element goes in the first
+    /// step.
+    pub fn new(learning_rate: f32) -> Adagrad {
+        Adagrad {
+            learning_rate,
+            lr_decay: 0.0,
+            weight_decay: 0.0,
+            initial_accumulator_value: 0.0,
+            eps: 1e-10,
+        }
+    }
+
+    /// How fast the learning rate goes down, 0 unless told.
+    pub fn lr_decay(mut self, lr_decay: f32) -> Adagrad {
+        self.lr_decay = lr_decay;
+        self
+    }
+
+    /// Adds so many times the parameter to its gradient, 0 unless told.
+    pub fn weight_decay(mut self, weight_decay: f32) -> Adagrad {
+        self.weight_decay = weight_decay;
+        self
+    }
+
+    /// What the sum of squares starts from, 0 unless told.
+    pub fn initial_accumulator_value(mut self, value: f32) -> Adagrad {
+        self.initial_accumulator_value = value;
+        self
+    }
+
+    /// What is added to the denominator, 1e-10 unless told.
+    pub fn eps(mut self, eps: f32) -> Adagrad {
+        self.eps = eps;
+        self
+    }
+}
+
+impl Default for Adagrad {
+    /// With a learning rate of 0.01.
+    fn default() -> Adagrad {
+        Adagrad::new(0.01)
+    }
+}
+
+impl Optimizer for Adagrad {
+    learning_rate_of!(learning_rate);
+
+    fn name(&self) -> &'static str {
+        "Adagrad"
+    }
+
+    fn check(&self) -> Result<(), WrongNumber> {
+        require_not_negative(LEARNING_RATE, self.learning_rate)?;
+        require_not_negative("lr_decay", self.lr_decay)?;
+        require_not_negative("weight decay", self.weight_decay)?;
+        require_not_negative("initial_accumulator_value", self.initial_accumulator_value)?;
+        require_not_negative("eps", self.eps)
+    }
+
+    fn setting(&self, name: &str, step: u64) -> Option<f32> {
+        let before = step.saturating_sub(1) as f64;
+        let decay = 1.0 + before * f64::from(self.lr_decay);
+        match name {
+            DECAYED => Some((f64::from(self.learning_rate) / decay) as f32),
+            LEARNING_RATE => Some(self.learning_rate),
+            _ => None,
+        }
+    }
+
+    fn update(&self, u: &mut Update<'_>) -> NodeId {
+        let gradient = u.decayed(self.weight_decay);
+        let sum = u.kept("sum of squares", self.initial_accumulator_value);
+        let square = u.g.square(gradient);
+        let next = u.g.add(sum.value, square);
+        u.keep(sum, next);
+        let root = u.g.sqrt(next);
+        let denominator = u.plus(root, self.eps);
+        let rate = u.rate(DECAYED);
+        let numerator = u.g.mul(gradient, rate);
+        let step = u.g.div(numerator, denominator);
+        u.g.sub(u.parameter, step)
+    }
+}

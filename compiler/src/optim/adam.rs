@@ -1,0 +1,86 @@
+//! Adam (PyTorch's `torch.optim.Adam`; D. Kingma, J. Ba 2015), as AMSGrad where
+//! asked (S. Reddi, S. Kale, S. Kumar 2018):
+//!
+//! ```text
+//! g = gradient + weight decay · w
+//! m = β1 · m + (1 - β1) · g
+//! v = β2 · v + (1 - β2) · g²                   AMSGrad's: below, the largest v so far for v
+//! w = w - learning rate · (m / (1 - β1^t)) / (√(v / (1 - β2^t)) + eps)
+//! ```
+
+use super::moments::{Moments, moments_methods};
+use super::{Optimizer, Update, WrongNumber, learning_rate_of};
+use crate::graph::NodeId;
+
+/// See the [module](self). Its usual learning rate, which `Adam::default()`
+/// has, is 0.001.
+#[derive(Clone, Debug)]
+pub struct Adam {
+    pub(super) moments: Moments,
+    pub(super) amsgrad: bool,
+}
+
+/// `learning rate · √(1 - β2^t) / (1 - β1^t)`: both corrections, which saves one
+/// for every element; so eps has the same root.
+const STEP: &str = "learning rate, corrected";
+/// `eps · √(1 - β2^t)`.
+const EPS: &str = "eps, corrected";
+
+moments_methods!(Adam, moments, 0.001);
+
+impl Adam {
+    /// With a learning rate, which is about how far an element goes in a step.
+    pub fn new(learning_rate: f32) -> Adam {
+        Adam { moments: Moments::new(learning_rate), amsgrad: false }
+    }
+
+    /// Adds so many times the parameter to its gradient, 0 unless told.
+    pub fn weight_decay(mut self, weight_decay: f32) -> Adam {
+        self.moments.weight_decay = weight_decay;
+        self
+    }
+
+    /// Divides by the largest mean square so far instead of the present one.
+    pub fn amsgrad(mut self) -> Adam {
+        self.amsgrad = true;
+        self
+    }
+}
+
+impl Optimizer for Adam {
+    learning_rate_of!(moments.learning_rate);
+
+    fn name(&self) -> &'static str {
+        "Adam"
+    }
+
+    fn check(&self) -> Result<(), WrongNumber> {
+        self.moments.check()
+    }
+
+    fn setting(&self, name: &str, step: u64) -> Option<f32> {
+        let (first, second) = self.moments.corrections(step);
+        match name {
+            STEP => Some((self.moments.rate() * second.sqrt() / first) as f32),
+            EPS => Some((f64::from(self.moments.eps) * second.sqrt()) as f32),
+            _ => self.moments.setting(name),
+        }
+    }
+
+    fn update(&self, u: &mut Update<'_>) -> NodeId {
+        let (parameter, gradient) = self.moments.decayed(u);
+        let mean = self.moments.first(u, gradient);
+        let mut square = self.moments.second(u, gradient);
+        if self.amsgrad {
+            let largest = u.kept("largest mean square", 0.0);
+            square = u.g.maximum(largest.value, square);
+            u.keep(largest, square);
+        }
+        let (root, eps) = (u.g.sqrt(square), u.setting(EPS));
+        let denominator = u.g.add(root, eps);
+        let rate = u.rate(STEP);
+        let numerator = u.g.mul(mean, rate);
+        let step = u.g.div(numerator, denominator);
+        u.g.sub(parameter, step)
+    }
+}

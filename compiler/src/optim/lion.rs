@@ -1,0 +1,87 @@
+//! Lion (X. Chen and others 2023, "Symbolic Discovery of Optimization
+//! Algorithms"): every element goes equally far.
+//!
+//! ```text
+//! c = β1 · m + (1 - β1) · gradient
+//! w = w - learning rate · (sign(c) + weight decay · w)
+//! m = β2 · m + (1 - β2) · gradient
+//! ```
+
+use super::{LEARNING_RATE, Optimizer, Update, WrongNumber, learning_rate_of};
+use super::{require_not_negative, require_share};
+use crate::graph::NodeId;
+
+/// See the [module](self). Its usual learning rate, which `Lion::default()`
+/// has, is 0.0001: a third to a tenth of Adam's.
+#[derive(Clone, Debug)]
+pub struct Lion {
+    learning_rate: f32,
+    betas: (f64, f64),
+    weight_decay: f32,
+}
+
+impl Lion {
+    /// With a learning rate: how far every element goes in a step.
+    pub fn new(learning_rate: f32) -> Lion {
+        Lion { learning_rate, betas: (0.9, 0.99), weight_decay: 0.0 }
+    }
+
+    /// How much of the running mean of gradients goes into a step, and how much
+    /// of it stays, each from 0 to below 1; 0.9 and 0.99 unless told.
+    pub fn betas(mut self, first: f64, second: f64) -> Lion {
+        self.betas = (first, second);
+        self
+    }
+
+    /// Makes the parameter smaller by the learning rate times so many times
+    /// itself, 0 unless told.
+    pub fn weight_decay(mut self, weight_decay: f32) -> Lion {
+        self.weight_decay = weight_decay;
+        self
+    }
+}
+
+impl Default for Lion {
+    /// With a learning rate of 0.0001.
+    fn default() -> Lion {
+        Lion::new(1e-4)
+    }
+}
+
+impl Optimizer for Lion {
+    learning_rate_of!(learning_rate);
+
+    fn name(&self) -> &'static str {
+        "Lion"
+    }
+
+    fn check(&self) -> Result<(), WrongNumber> {
+        require_not_negative(LEARNING_RATE, self.learning_rate)?;
+        require_share("beta1", self.betas.0 as f32)?;
+        require_share("beta2", self.betas.1 as f32)?;
+        require_not_negative("weight decay", self.weight_decay)
+    }
+
+    fn setting(&self, name: &str, _: u64) -> Option<f32> {
+        (name == LEARNING_RATE).then_some(self.learning_rate)
+    }
+
+    fn update(&self, u: &mut Update<'_>) -> NodeId {
+        let mean = u.kept("mean", 0.0);
+        let blend = u.blend(mean.value, u.gradient, self.betas.0);
+        let zero = u.g.constant(0.0);
+        let (above, below) = (u.g.greater(blend, zero), u.g.greater(zero, blend));
+        let sign = u.g.sub(above, below);
+        let direction = match self.weight_decay {
+            0.0 => sign,
+            decay => {
+                let decay = u.g.scale(u.parameter, decay);
+                u.g.add(sign, decay)
+            }
+        };
+        u.keep_mean(mean, u.gradient, self.betas.1);
+        let rate = u.learning_rate();
+        let step = u.g.mul(direction, rate);
+        u.g.sub(u.parameter, step)
+    }
+}

@@ -1,0 +1,108 @@
+//! What Adam and its relatives share: running means of the gradient and of its
+//! square, their bias corrections, and weight decay in both of its forms.
+
+use super::{LEARNING_RATE, Update, WrongNumber, require_not_negative, require_share};
+use crate::graph::NodeId;
+
+/// See the [module](self).
+#[derive(Clone, Debug)]
+pub(super) struct Moments {
+    pub learning_rate: f32,
+    pub betas: (f64, f64),
+    pub eps: f32,
+    pub weight_decay: f32,
+    /// Whether weight decay makes the parameter smaller itself, instead of
+    /// being added to its gradient.
+    pub is_decoupled: bool,
+}
+
+/// The learning rate times weight decay.
+const DECAY: &str = "learning rate · weight decay";
+
+impl Moments {
+    /// With a learning rate; betas of 0.9 and 0.999, eps 1e-8, no weight decay.
+    pub fn new(learning_rate: f32) -> Moments {
+        let betas = (0.9, 0.999);
+        Moments { learning_rate, betas, eps: 1e-8, weight_decay: 0.0, is_decoupled: false }
+    }
+
+    pub fn check(&self) -> Result<(), WrongNumber> {
+        require_not_negative(LEARNING_RATE, self.learning_rate)?;
+        // In the precision in which means are kept.
+        require_share("beta1", self.betas.0 as f32)?;
+        require_share("beta2", self.betas.1 as f32)?;
+        require_not_negative("eps", self.eps)?;
+        require_not_negative("weight decay", self.weight_decay)
+    }
+
+    /// The settings of [`Self::decayed`].
+    pub fn setting(&self, name: &str) -> Option<f32> {
+        match name {
+            LEARNING_RATE => Some(self.learning_rate),
+            DECAY => Some((self.rate() * f64::from(self.weight_decay)) as f32),
+            _ => None,
+        }
+    }
+
+    pub fn rate(&self) -> f64 {
+        f64::from(self.learning_rate)
+    }
+
+    /// `1 - β^step` for both: what the means, which start from 0, must be
+    /// divided by to be means.
+    pub fn corrections(&self, step: u64) -> (f64, f64) {
+        let correction = |beta: f64| 1.0 - beta.powf(step as f64);
+        (correction(self.betas.0), correction(self.betas.1))
+    }
+
+    /// Parameter and gradient after weight decay.
+    pub fn decayed(&self, u: &mut Update<'_>) -> (NodeId, NodeId) {
+        if !self.is_decoupled || self.weight_decay == 0.0 {
+            return (u.parameter, u.decayed(self.weight_decay));
+        }
+        let share = u.rate(DECAY);
+        let decay = u.g.mul(u.parameter, share);
+        (u.g.sub(u.parameter, decay), u.gradient)
+    }
+
+    /// The running mean of the gradient.
+    pub fn first(&self, u: &mut Update<'_>, gradient: NodeId) -> NodeId {
+        u.running_mean("mean", gradient, self.betas.0)
+    }
+
+    /// The running mean of its square.
+    pub fn second(&self, u: &mut Update<'_>, gradient: NodeId) -> NodeId {
+        let square = u.g.square(gradient);
+        u.running_mean("mean square", square, self.betas.1)
+    }
+}
+
+/// The methods that set what is in an optimizer's [`Moments`], and the
+/// learning rate of its `Default`.
+macro_rules! moments_methods {
+    ($optimizer:ident, $($moments:ident).+, $default:literal) => {
+        impl $optimizer {
+            /// How much of the running means of the gradient and of its square
+            /// stays with every step, each from 0 to below 1; 0.9 and 0.999
+            /// unless told.
+            pub fn betas(mut self, first: f64, second: f64) -> $optimizer {
+                self.$($moments).+.betas = (first, second);
+                self
+            }
+
+            /// What is added to the denominator, 1e-8 unless told.
+            pub fn eps(mut self, eps: f32) -> $optimizer {
+                self.$($moments).+.eps = eps;
+                self
+            }
+        }
+
+        impl Default for $optimizer {
+            #[doc = concat!("With a learning rate of ", $default, ".")]
+            fn default() -> $optimizer {
+                $optimizer::new($default)
+            }
+        }
+    };
+}
+pub(super) use moments_methods;

@@ -1,0 +1,117 @@
+//! Adam with Nesterov's momentum (PyTorch's `torch.optim.NAdam`; T. Dozat 2016):
+//!
+//! ```text
+//! g = gradient + weight decay · w
+//! m = β1 · m + (1 - β1) · g
+//! v = β2 · v + (1 - β2) · g²
+//! μ(t) = β1 · (1 - 0.96^(t · momentum decay) / 2)
+//! M(t) = μ(1) · μ(2) · … · μ(t)
+//! d = (1 - μ(t)) / (1 - M(t)) · g + μ(t+1) / (1 - M(t+1)) · m
+//! w = w - learning rate · d / (√(v / (1 - β2^t)) + eps)
+//! ```
+
+use super::moments::{Moments, moments_methods};
+use super::{Optimizer, Update, WrongNumber, learning_rate_of, require_not_negative};
+use crate::graph::NodeId;
+
+/// See the [module](self). Its usual learning rate, which `NAdam::default()`
+/// has, is 0.002.
+#[derive(Clone, Debug)]
+pub struct NAdam {
+    moments: Moments,
+    momentum_decay: f64,
+}
+
+// All three times `√(1 - β2^t)`, so that no element has to be.
+/// `learning rate · (1 - μ(t)) / (1 - M(t))`.
+const OF_GRADIENT: &str = "learning rate of the gradient";
+/// `learning rate · μ(t+1) / (1 - M(t+1))`.
+const OF_MEAN: &str = "learning rate of the mean";
+/// `eps`.
+const EPS: &str = "eps, corrected";
+
+moments_methods!(NAdam, moments, 0.002);
+
+impl NAdam {
+    /// With a learning rate, which is about how far an element goes in a step.
+    pub fn new(learning_rate: f32) -> NAdam {
+        NAdam { moments: Moments::new(learning_rate), momentum_decay: 0.004 }
+    }
+
+    /// Adds so many times the parameter to its gradient, 0 unless told.
+    pub fn weight_decay(mut self, weight_decay: f32) -> NAdam {
+        self.moments.weight_decay = weight_decay;
+        self
+    }
+
+    /// Makes the parameter itself smaller by the learning rate times weight
+    /// decay, as AdamW does.
+    pub fn decoupled_weight_decay(mut self) -> NAdam {
+        self.moments.is_decoupled = true;
+        self
+    }
+
+    /// How fast the momentum grows from half of the first beta to all of it,
+    /// 0.004 unless told.
+    pub fn momentum_decay(mut self, momentum_decay: f64) -> NAdam {
+        self.momentum_decay = momentum_decay;
+        self
+    }
+
+    /// μ(t).
+    fn momentum(&self, step: u64) -> f64 {
+        let power = 0.96f64.powf(step as f64 * self.momentum_decay);
+        self.moments.betas.0 * (1.0 - 0.5 * power)
+    }
+
+    /// `1 - M(t)`.
+    fn correction(&self, step: u64) -> f64 {
+        let mut product = 1.0;
+        for step in 1..=step {
+            product *= self.momentum(step);
+            // What is left of it no longer changes the difference.
+            if product < f64::EPSILON / 4.0 {
+                break;
+            }
+        }
+        1.0 - product
+    }
+}
+
+impl Optimizer for NAdam {
+    learning_rate_of!(moments.learning_rate);
+
+    fn name(&self) -> &'static str {
+        "NAdam"
+    }
+
+    fn check(&self) -> Result<(), WrongNumber> {
+        self.moments.check()?;
+        require_not_negative("momentum decay", self.momentum_decay as f32)
+    }
+
+    fn setting(&self, name: &str, step: u64) -> Option<f32> {
+        let root = self.moments.corrections(step).1.sqrt();
+        let rate = self.moments.rate() * root;
+        let value = match name {
+            OF_GRADIENT => rate * (1.0 - self.momentum(step)) / self.correction(step),
+            OF_MEAN => rate * self.momentum(step + 1) / self.correction(step + 1),
+            EPS => f64::from(self.moments.eps) * root,
+            _ => return self.moments.setting(name),
+        };
+        Some(value as f32)
+    }
+
+    fn update(&self, u: &mut Update<'_>) -> NodeId {
+        let (parameter, gradient) = self.moments.decayed(u);
+        let mean = self.moments.first(u, gradient);
+        let square = self.moments.second(u, gradient);
+        let (root, eps) = (u.g.sqrt(square), u.setting(EPS));
+        let denominator = u.g.add(root, eps);
+        let (of_gradient, of_mean) = (u.rate(OF_GRADIENT), u.rate(OF_MEAN));
+        let (a, b) = (u.g.mul(gradient, of_gradient), u.g.mul(mean, of_mean));
+        let numerator = u.g.add(a, b);
+        let step = u.g.div(numerator, denominator);
+        u.g.sub(parameter, step)
+    }
+}

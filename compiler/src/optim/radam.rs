@@ -1,0 +1,100 @@
+//! Rectified Adam (PyTorch's `torch.optim.RAdam`; L. Liu and others 2020): as
+//! long as there are too few gradients to know their mean square, a step
+//! follows their mean alone.
+//!
+//! ```text
+//! g = gradient + weight decay · w
+//! m = β1 · m + (1 - β1) · g
+//! v = β2 · v + (1 - β2) · g²
+//! ρ∞ = 2 / (1 - β2) - 1
+//! ρ = ρ∞ - 2 · t · β2^t / (1 - β2^t)
+//! r = √((ρ - 4) · (ρ - 2) · ρ∞ / ((ρ∞ - 4) · (ρ∞ - 2) · ρ))
+//! w = w - learning rate · m / (1 - β1^t)                                    where ρ ≤ 5
+//! w = w - learning rate · m / (1 - β1^t) · r · √(1 - β2^t) / (√v + eps)     where ρ > 5
+//! ```
+
+use super::moments::{Moments, moments_methods};
+use super::{Optimizer, Update, WrongNumber, learning_rate_of};
+use crate::graph::NodeId;
+
+/// See the [module](self). Its usual learning rate, which `RAdam::default()`
+/// has, is 0.001.
+#[derive(Clone, Debug)]
+pub struct RAdam {
+    moments: Moments,
+}
+
+/// All that stands beside the mean.
+const STEP: &str = "learning rate, rectified";
+/// 1 where ρ > 5, else 0.
+const IS_RECTIFIED: &str = "whether the mean square counts";
+
+moments_methods!(RAdam, moments, 0.001);
+
+impl RAdam {
+    /// With a learning rate, which is about how far an element goes in a step.
+    pub fn new(learning_rate: f32) -> RAdam {
+        RAdam { moments: Moments::new(learning_rate) }
+    }
+
+    /// Adds so many times the parameter to its gradient, 0 unless told.
+    pub fn weight_decay(mut self, weight_decay: f32) -> RAdam {
+        self.moments.weight_decay = weight_decay;
+        self
+    }
+
+    /// Makes the parameter itself smaller by the learning rate times weight
+    /// decay, as AdamW does.
+    pub fn decoupled_weight_decay(mut self) -> RAdam {
+        self.moments.is_decoupled = true;
+        self
+    }
+
+    /// `r · √(1 - β2^t)`, if ρ > 5.
+    fn rectification(&self, step: u64) -> Option<f64> {
+        let beta = self.moments.betas.1;
+        let correction = self.moments.corrections(step).1;
+        let end = 2.0 / (1.0 - beta) - 1.0;
+        let now = end - 2.0 * step as f64 * beta.powf(step as f64) / correction;
+        let square = (now - 4.0) * (now - 2.0) * end / ((end - 4.0) * (end - 2.0) * now);
+        (now > 5.0).then(|| (square * correction).sqrt())
+    }
+}
+
+impl Optimizer for RAdam {
+    learning_rate_of!(moments.learning_rate);
+
+    fn name(&self) -> &'static str {
+        "RAdam"
+    }
+
+    fn check(&self) -> Result<(), WrongNumber> {
+        self.moments.check()
+    }
+
+    fn setting(&self, name: &str, step: u64) -> Option<f32> {
+        let rectification = self.rectification(step);
+        match name {
+            STEP => {
+                let rate = self.moments.rate() / self.moments.corrections(step).0;
+                Some((rate * rectification.unwrap_or(1.0)) as f32)
+            }
+            IS_RECTIFIED => Some(f32::from(rectification.is_some())),
+            _ => self.moments.setting(name),
+        }
+    }
+
+    fn update(&self, u: &mut Update<'_>) -> NodeId {
+        let (parameter, gradient) = self.moments.decayed(u);
+        let mean = self.moments.first(u, gradient);
+        let square = self.moments.second(u, gradient);
+        let root = u.g.sqrt(square);
+        let root = u.plus(root, self.moments.eps);
+        let (is_rectified, one) = (u.setting(IS_RECTIFIED), u.g.constant(1.0));
+        let denominator = u.g.select(is_rectified, root, one);
+        let rate = u.rate(STEP);
+        let numerator = u.g.mul(mean, rate);
+        let step = u.g.div(numerator, denominator);
+        u.g.sub(parameter, step)
+    }
+}

@@ -1,0 +1,126 @@
+//! RMSprop (PyTorch's `torch.optim.RMSprop`; T. Hinton's lecture 2012; centered
+//! by A. Graves 2013):
+//!
+//! ```text
+//! g = gradient + weight decay · w
+//! v = α · v + (1 - α) · g²
+//! a = α · a + (1 - α) · g                      centered; below, v - a² for v
+//! b = momentum · b + g / (√v + eps)
+//! w = w - learning rate · b
+//! ```
+
+use super::{LEARNING_RATE, Optimizer, Update, WrongNumber, learning_rate_of};
+use super::{require_not_negative, require_share};
+use crate::graph::NodeId;
+
+/// See the [module](self). Its usual learning rate, which `RMSprop::default()`
+/// has, is 0.01.
+#[derive(Clone, Debug)]
+pub struct RMSprop {
+    learning_rate: f32,
+    alpha: f64,
+    eps: f32,
+    weight_decay: f32,
+    momentum: f32,
+    is_centered: bool,
+}
+
+impl RMSprop {
+    /// With a learning rate: how far a step goes along gradients of about 1.
+    pub fn new(learning_rate: f32) -> RMSprop {
+        RMSprop {
+            learning_rate,
+            alpha: 0.99,
+            eps: 1e-8,
+            weight_decay: 0.0,
+            momentum: 0.0,
+            is_centered: false,
+        }
+    }
+
+    /// How much of the running means stays with every step, from 0 to below 1;
+    /// 0.99 unless told.
+    pub fn alpha(mut self, alpha: f64) -> RMSprop {
+        self.alpha = alpha;
+        self
+    }
+
+    /// What is added to the denominator, 1e-8 unless told.
+    pub fn eps(mut self, eps: f32) -> RMSprop {
+        self.eps = eps;
+        self
+    }
+
+    /// Adds so many times the parameter to its gradient, 0 unless told.
+    pub fn weight_decay(mut self, weight_decay: f32) -> RMSprop {
+        self.weight_decay = weight_decay;
+        self
+    }
+
+    /// How much of the last step goes into the next one, from 0 to below 1; 0
+    /// unless told.
+    pub fn momentum(mut self, momentum: f32) -> RMSprop {
+        self.momentum = momentum;
+        self
+    }
+
+    /// Divides by the standard deviation of gradients instead of their root
+    /// mean square.
+    pub fn centered(mut self) -> RMSprop {
+        self.is_centered = true;
+        self
+    }
+}
+
+impl Default for RMSprop {
+    /// With a learning rate of 0.01.
+    fn default() -> RMSprop {
+        RMSprop::new(0.01)
+    }
+}
+
+impl Optimizer for RMSprop {
+    learning_rate_of!(learning_rate);
+
+    fn name(&self) -> &'static str {
+        "RMSprop"
+    }
+
+    fn check(&self) -> Result<(), WrongNumber> {
+        require_not_negative(LEARNING_RATE, self.learning_rate)?;
+        require_share("alpha", self.alpha as f32)?;
+        require_not_negative("eps", self.eps)?;
+        require_not_negative("weight decay", self.weight_decay)?;
+        require_share("momentum", self.momentum)
+    }
+
+    fn setting(&self, name: &str, _: u64) -> Option<f32> {
+        (name == LEARNING_RATE).then_some(self.learning_rate)
+    }
+
+    fn update(&self, u: &mut Update<'_>) -> NodeId {
+        let gradient = u.decayed(self.weight_decay);
+        let square = u.g.square(gradient);
+        let mut square = u.running_mean("mean square", square, self.alpha);
+        if self.is_centered {
+            let mean = u.running_mean("mean", gradient, self.alpha);
+            let of_mean = u.g.square(mean);
+            let variance = u.g.sub(square, of_mean);
+            // Rounding takes it below 0 where gradients hardly change.
+            let zero = u.g.constant(0.0);
+            square = u.g.maximum(variance, zero);
+        }
+        let root = u.g.sqrt(square);
+        let denominator = u.plus(root, self.eps);
+        let mut step = u.g.div(gradient, denominator);
+        if self.momentum != 0.0 {
+            let velocity = u.kept("momentum", 0.0);
+            let before = u.g.scale(velocity.value, self.momentum);
+            step = u.g.add(before, step);
+            u.keep(velocity, step);
+        }
+        let rate = u.learning_rate();
+        let step = u.g.mul(step, rate);
+        u.g.sub(u.parameter, step)
+    }
+}

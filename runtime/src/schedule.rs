@@ -1,0 +1,118 @@
+//! Learning rates that change as training goes: PyTorch's
+//! `torch.optim.lr_scheduler`, as functions of the time.
+//!
+//! The time is counted from 0, in steps or in epochs: in whatever the loop
+//! counts that asks. A schedule answers with the learning rate for it, from
+//! that of the optimizer, and changes nothing by being asked; only
+//! [`ReduceLROnPlateau`] goes by the losses that it is told besides.
+//! [`Trainer::follow`](crate::Trainer::follow) sets the rate. Nothing is
+//! compiled again.
+//!
+//! ```
+//! use bilro::prelude::*;
+//! use bilro::schedule::{CosineAnnealingLR, LinearLR, Schedule};
+//!
+//! network! {
+//!     struct Digits {
+//!         input image: [64];
+//!         target digit: class(10);
+//!         output logits = image -> Linear(32) -> ReLU -> Linear(10);
+//!         loss cross_entropy(logits, digit);
+//!     }
+//! }
+//!
+//! # fn main() -> bilro::Result<()> {
+//! let (train, test) = data::digits()?.split(0.8, 7)?;
+//! let mut trainer = Digits::trainer(Adam::new(0.01)).build()?;
+//! // Warm up over two epochs, then go down to nothing over eight.
+//! let mut schedule = LinearLR::new(2).start_factor(0.1).then(2, CosineAnnealingLR::new(8));
+//! for epoch in 0..10 {
+//!     trainer.follow(&schedule, epoch)?;
+//!     for batch in train.batches(32)? {
+//!         trainer.step(digits::Batch { image: batch.x(), digit: batch.y() })?;
+//!     }
+//!     let loss = trainer.model().evaluate(&test)?.loss();
+//!     schedule.observe(epoch, loss);
+//! }
+//! assert!(trainer.learning_rate() < 0.01);
+//! # Ok(())
+//! # }
+//! ```
+
+mod cosine_annealing;
+mod exponential;
+mod linear;
+mod multi_step;
+mod one_cycle;
+mod plateau;
+mod sequential;
+mod step;
+mod warm_restarts;
+
+use std::fmt::{Debug, Display};
+
+use crate::error::{Error, Result};
+
+pub use cosine_annealing::CosineAnnealingLR;
+pub use exponential::ExponentialLR;
+pub use linear::LinearLR;
+pub use multi_step::MultiStepLR;
+pub use one_cycle::OneCycleLR;
+pub use plateau::ReduceLROnPlateau;
+pub use sequential::SequentialLR;
+pub use step::StepLR;
+pub use warm_restarts::CosineAnnealingWarmRestarts;
+
+/// See the [module](self).
+pub trait Schedule: Debug + Send {
+    /// Whether its numbers are such that it gives learning rates.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for the first that is not.
+    fn check(&self) -> Result<()>;
+
+    /// The learning rate at a time, counted from 0, where `base` is the
+    /// optimizer's own.
+    fn learning_rate(&self, base: f32, time: usize) -> f32;
+
+    /// Takes note of a loss, or of another number that tells how it goes, as
+    /// found at the end of a time.
+    fn observe(&mut self, _time: usize, _loss: f64) {}
+
+    /// This schedule for so long, then another, whose time begins there
+    /// (PyTorch's `SequentialLR`).
+    fn then(self, time: usize, next: impl Schedule + 'static) -> SequentialLR
+    where
+        Self: Sized + 'static,
+    {
+        SequentialLR::new(Box::new(self), time, Box::new(next))
+    }
+}
+
+/// Requires of a schedule's number that it fits.
+fn require(name: &str, fits: bool, expected: &str, found: impl Display) -> Result<()> {
+    match fits {
+        true => Ok(()),
+        false => Err(Error::Setting {
+            name: name.into(),
+            expected: expected.into(),
+            found: found.to_string(),
+        }),
+    }
+}
+
+/// Requires a time that is not 0.
+fn require_time(name: &str, found: usize) -> Result<()> {
+    require(name, found > 0, "at least 1", found)
+}
+
+/// Requires a learning rate or a factor of one.
+fn require_rate(name: &str, found: f64) -> Result<()> {
+    let fits = found.is_finite() && found >= 0.0;
+    require(name, fits, "a finite number that is not negative", found as f32)
+}
+
+/// Half a cosine from one number to another, at a part of the way.
+fn half_cosine(from: f64, to: f64, part: f64) -> f64 {
+    to + (from - to) * (1.0 + (std::f64::consts::PI * part).cos()) / 2.0
+}

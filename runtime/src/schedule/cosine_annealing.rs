@@ -1,0 +1,40 @@
+//! Half a cosine down, and up again if training goes on (PyTorch's
+//! `CosineAnnealingLR`; I. Loshchilov, F. Hutter 2017):
+//! `eta_min + (base - eta_min) · (1 + cos(π · time / T_max)) / 2`.
+
+use super::{Schedule, half_cosine, require_rate, require_time};
+use crate::error::Result;
+
+/// See the [module](self).
+#[derive(Clone, Debug)]
+pub struct CosineAnnealingLR {
+    t_max: usize,
+    eta_min: f32,
+}
+
+impl CosineAnnealingLR {
+    /// Down within so many times.
+    pub fn new(t_max: usize) -> CosineAnnealingLR {
+        CosineAnnealingLR { t_max, eta_min: 0.0 }
+    }
+
+    /// The learning rate at the end, 0 unless told.
+    pub fn eta_min(mut self, eta_min: f32) -> CosineAnnealingLR {
+        self.eta_min = eta_min;
+        self
+    }
+}
+
+impl Schedule for CosineAnnealingLR {
+    fn check(&self) -> Result<()> {
+        require_time("t_max", self.t_max)?;
+        require_rate("eta_min", f64::from(self.eta_min))
+    }
+
+    fn learning_rate(&self, base: f32, time: usize) -> f32 {
+        let t_max = self.t_max.max(1);
+        // Of a large angle the cosine is less exact.
+        let part = (time % (2 * t_max)) as f64 / t_max as f64;
+        half_cosine(f64::from(base), f64::from(self.eta_min), part) as f32
+    }
+}

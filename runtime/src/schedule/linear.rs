@@ -1,0 +1,48 @@
+//! From one share of the learning rate to another along a line, to warm up
+//! (PyTorch's `LinearLR`):
+//! `base · (start + (end - start) · min(time, total) / total)`.
+
+use super::{Schedule, require_rate, require_time};
+use crate::error::Result;
+
+/// See the [module](self).
+#[derive(Clone, Debug)]
+pub struct LinearLR {
+    total_iters: usize,
+    start_factor: f64,
+    end_factor: f64,
+}
+
+impl LinearLR {
+    /// Over so many times; then it stays. (PyTorch takes 5 unless told.)
+    pub fn new(total_iters: usize) -> LinearLR {
+        LinearLR { total_iters, start_factor: 1.0 / 3.0, end_factor: 1.0 }
+    }
+
+    /// The share to begin with, 1/3 unless told.
+    pub fn start_factor(mut self, start_factor: f64) -> LinearLR {
+        self.start_factor = start_factor;
+        self
+    }
+
+    /// The share at the end, 1 unless told.
+    pub fn end_factor(mut self, end_factor: f64) -> LinearLR {
+        self.end_factor = end_factor;
+        self
+    }
+}
+
+impl Schedule for LinearLR {
+    fn check(&self) -> Result<()> {
+        require_time("total_iters", self.total_iters)?;
+        require_rate("start_factor", self.start_factor)?;
+        require_rate("end_factor", self.end_factor)
+    }
+
+    fn learning_rate(&self, base: f32, time: usize) -> f32 {
+        let total = self.total_iters.max(1);
+        let part = time.min(total) as f64 / total as f64;
+        let factor = self.start_factor + (self.end_factor - self.start_factor) * part;
+        (f64::from(base) * factor) as f32
+    }
+}

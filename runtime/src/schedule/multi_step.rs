@@ -1,0 +1,36 @@
+//! Smaller at given times (PyTorch's `MultiStepLR`): `base · gamma^n` when `n`
+//! of them have come.
+
+use super::{Schedule, require_rate};
+use crate::error::Result;
+
+/// See the [module](self).
+#[derive(Clone, Debug)]
+pub struct MultiStepLR {
+    milestones: Vec<usize>,
+    gamma: f64,
+}
+
+impl MultiStepLR {
+    /// From each of these times on, in any order.
+    pub fn new(milestones: &[usize]) -> MultiStepLR {
+        MultiStepLR { milestones: milestones.to_vec(), gamma: 0.1 }
+    }
+
+    /// The factor, 0.1 unless told.
+    pub fn gamma(mut self, gamma: f64) -> MultiStepLR {
+        self.gamma = gamma;
+        self
+    }
+}
+
+impl Schedule for MultiStepLR {
+    fn check(&self) -> Result<()> {
+        require_rate("gamma", self.gamma)
+    }
+
+    fn learning_rate(&self, base: f32, time: usize) -> f32 {
+        let count = self.milestones.iter().filter(|m| **m <= time).count();
+        (f64::from(base) * self.gamma.powf(count as f64)) as f32
+    }
+}

@@ -1,0 +1,74 @@
+//! Up and then down, once (PyTorch's `OneCycleLR`; L. Smith, N. Topin 2019),
+//! counted in steps rather than epochs: half a cosine from
+//! `max_lr / div_factor` to `max_lr`, and half a cosine from there to
+//! `max_lr / div_factor / final_div_factor`. The optimizer's own learning rate
+//! does not count. Momentum stays as it is.
+
+use super::{Schedule, half_cosine, require, require_rate, require_time};
+use crate::error::Result;
+
+/// See the [module](self).
+#[derive(Clone, Debug)]
+pub struct OneCycleLR {
+    max_lr: f32,
+    total_steps: usize,
+    pct_start: f64,
+    div_factor: f64,
+    final_div_factor: f64,
+}
+
+impl OneCycleLR {
+    /// With the largest learning rate, over so many steps; after them it stays.
+    pub fn new(max_lr: f32, total_steps: usize) -> OneCycleLR {
+        OneCycleLR { max_lr, total_steps, pct_start: 0.3, div_factor: 25.0, final_div_factor: 1e4 }
+    }
+
+    /// The share of the steps that go up, from 0 to 1; 0.3 unless told.
+    pub fn pct_start(mut self, pct_start: f64) -> OneCycleLR {
+        self.pct_start = pct_start;
+        self
+    }
+
+    /// How many times smaller than the largest the first learning rate is, 25
+    /// unless told.
+    pub fn div_factor(mut self, div_factor: f64) -> OneCycleLR {
+        self.div_factor = div_factor;
+        self
+    }
+
+    /// How many times smaller than the first the last one is, 10,000 unless
+    /// told.
+    pub fn final_div_factor(mut self, final_div_factor: f64) -> OneCycleLR {
+        self.final_div_factor = final_div_factor;
+        self
+    }
+}
+
+impl Schedule for OneCycleLR {
+    fn check(&self) -> Result<()> {
+        let above_0 =
+            |name, x: f64| require(name, x.is_finite() && x > 0.0, "a finite number above 0", x);
+        require_rate("max_lr", f64::from(self.max_lr))?;
+        require_time("total_steps", self.total_steps)?;
+        let share = (0.0..=1.0).contains(&self.pct_start);
+        require("pct_start", share, "between 0 and 1", self.pct_start)?;
+        above_0("div_factor", self.div_factor)?;
+        above_0("final_div_factor", self.final_div_factor)
+    }
+
+    fn learning_rate(&self, _: f32, time: usize) -> f32 {
+        let end = self.total_steps.saturating_sub(1) as f64;
+        let time = (time as f64).min(end);
+        let top = self.pct_start * self.total_steps as f64 - 1.0;
+        let largest = f64::from(self.max_lr);
+        let first = largest / self.div_factor;
+        let rate = match time <= top {
+            true if top == 0.0 => largest,
+            true => half_cosine(first, largest, time / top),
+            false => {
+                half_cosine(largest, first / self.final_div_factor, (time - top) / (end - top))
+            }
+        };
+        rate as f32
+    }
+}

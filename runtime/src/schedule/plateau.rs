@@ -1,0 +1,155 @@
+//! Smaller when there is no more progress (PyTorch's `ReduceLROnPlateau`): goes
+//! by what [`observe`](super::Schedule::observe) is told, not by the time.
+
+use super::{Schedule, require, require_rate};
+use crate::error::Result;
+
+/// See the [module](self).
+///
+/// Progress is a loss that is smaller than the best so far by a threshold.
+#[derive(Clone, Debug)]
+pub struct ReduceLROnPlateau {
+    factor: f64,
+    patience: usize,
+    threshold: f64,
+    threshold_is_absolute: bool,
+    cooldown: usize,
+    min_lr: f32,
+    eps: f64,
+    larger_is_better: bool,
+    best: Option<f64>,
+    without_progress: usize,
+    cooling: usize,
+    reductions: usize,
+}
+
+impl Default for ReduceLROnPlateau {
+    /// As [`ReduceLROnPlateau::new`].
+    fn default() -> ReduceLROnPlateau {
+        ReduceLROnPlateau::new()
+    }
+}
+
+impl ReduceLROnPlateau {
+    /// By a factor of 0.1 when more than ten losses in a row were no progress.
+    pub fn new() -> ReduceLROnPlateau {
+        ReduceLROnPlateau {
+            factor: 0.1,
+            patience: 10,
+            threshold: 1e-4,
+            threshold_is_absolute: false,
+            cooldown: 0,
+            min_lr: 0.0,
+            eps: 1e-8,
+            larger_is_better: false,
+            best: None,
+            without_progress: 0,
+            cooling: 0,
+            reductions: 0,
+        }
+    }
+
+    /// What the learning rate is multiplied by, from 0 to below 1; 0.1 unless
+    /// told.
+    pub fn factor(mut self, factor: f64) -> ReduceLROnPlateau {
+        self.factor = factor;
+        self
+    }
+
+    /// How many losses without progress are accepted in a row, 10 unless told.
+    pub fn patience(mut self, patience: usize) -> ReduceLROnPlateau {
+        self.patience = patience;
+        self
+    }
+
+    /// What is no progress yet, as a share of the best loss so far; 0.0001
+    /// unless told.
+    pub fn threshold(mut self, threshold: f64) -> ReduceLROnPlateau {
+        (self.threshold, self.threshold_is_absolute) = (threshold, false);
+        self
+    }
+
+    /// The same as a difference from the best loss so far.
+    pub fn absolute_threshold(mut self, threshold: f64) -> ReduceLROnPlateau {
+        (self.threshold, self.threshold_is_absolute) = (threshold, true);
+        self
+    }
+
+    /// For how many losses after a reduction none counts as without progress,
+    /// 0 unless told.
+    pub fn cooldown(mut self, cooldown: usize) -> ReduceLROnPlateau {
+        self.cooldown = cooldown;
+        self
+    }
+
+    /// The learning rate below which it does not go, 0 unless told.
+    pub fn min_lr(mut self, min_lr: f32) -> ReduceLROnPlateau {
+        self.min_lr = min_lr;
+        self
+    }
+
+    /// A reduction by not more than this is left out, 1e-8 unless told.
+    pub fn eps(mut self, eps: f64) -> ReduceLROnPlateau {
+        self.eps = eps;
+        self
+    }
+
+    /// What is observed is better the larger it is, as an accuracy (PyTorch's
+    /// `mode="max"`).
+    pub fn larger_is_better(mut self) -> ReduceLROnPlateau {
+        self.larger_is_better = true;
+        self
+    }
+
+    fn is_progress(&self, loss: f64) -> bool {
+        let worst = if self.larger_is_better { f64::NEG_INFINITY } else { f64::INFINITY };
+        let best = self.best.unwrap_or(worst);
+        match (self.larger_is_better, self.threshold_is_absolute) {
+            (false, false) => loss < best * (1.0 - self.threshold),
+            (false, true) => loss < best - self.threshold,
+            (true, false) => loss > best * (1.0 + self.threshold),
+            (true, true) => loss > best + self.threshold,
+        }
+    }
+}
+
+impl Schedule for ReduceLROnPlateau {
+    fn check(&self) -> Result<()> {
+        let share = (0.0..1.0).contains(&self.factor);
+        require("factor", share, "at least 0 and below 1", self.factor)?;
+        require_rate("threshold", self.threshold)?;
+        require_rate("min_lr", f64::from(self.min_lr))?;
+        require_rate("eps", self.eps)
+    }
+
+    fn learning_rate(&self, base: f32, _: usize) -> f32 {
+        let mut rate = f64::from(base);
+        for _ in 0..self.reductions {
+            let next = (rate * self.factor).max(f64::from(self.min_lr));
+            // Nor will any other.
+            if rate - next <= self.eps {
+                break;
+            }
+            rate = next;
+        }
+        rate as f32
+    }
+
+    fn observe(&mut self, _: usize, loss: f64) {
+        if self.is_progress(loss) {
+            self.best = Some(loss);
+            self.without_progress = 0;
+        } else {
+            self.without_progress += 1;
+        }
+        if self.cooling > 0 {
+            self.cooling -= 1;
+            self.without_progress = 0;
+        }
+        if self.without_progress > self.patience {
+            self.reductions += 1;
+            self.cooling = self.cooldown;
+            self.without_progress = 0;
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Smaller every so often (PyTorch's `StepLR`):
+//! `base · gamma^⌊time / step size⌋`.
+
+use super::{Schedule, require_rate, require_time};
+use crate::error::Result;
+
+/// See the [module](self).
+#[derive(Clone, Debug)]
+pub struct StepLR {
+    step_size: usize,
+    gamma: f64,
+}
+
+impl StepLR {
+    /// After every so many times.
+    pub fn new(step_size: usize) -> StepLR {
+        StepLR { step_size, gamma: 0.1 }
+    }
+
+    /// The factor, 0.1 unless told.
+    pub fn gamma(mut self, gamma: f64) -> StepLR {
+        self.gamma = gamma;
+        self
+    }
+}
+
+impl Schedule for StepLR {
+    fn check(&self) -> Result<()> {
+        require_time("step_size", self.step_size)?;
+        require_rate("gamma", self.gamma)
+    }
+
+    fn learning_rate(&self, base: f32, time: usize) -> f32 {
+        let count = time / self.step_size.max(1);
+        (f64::from(base) * self.gamma.powf(count as f64)) as f32
+    }
+}

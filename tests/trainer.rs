@@ -1,0 +1,278 @@
+//! What a trainer does besides its optimizer, against numbers computed by hand
+//! from the network's own gradients: clipping, accumulation, rates of layers;
+//! by machine code and by the interpreter.
+
+use bilro::ndarray::{Array1, Array2, ArrayD, Axis, concatenate};
+use bilro::prelude::*;
+use bilro::rng::Generator;
+use bilro::{Error, TrainerBuilder};
+
+network! {
+    struct Mlp {
+        input x: [6];
+        target y: [3];
+        layer fc1 = Linear(6, 8);
+        layer fc2 = Linear(3);
+        output out = fc2(tanh(fc1(x)));
+        loss mse_loss(out, y);
+    }
+}
+
+const BACKENDS: [Backend; 3] = [Backend::Jit, Backend::Interpreter, Backend::InterpreterF32];
+
+/// The rounding of some operations on numbers of order one.
+const ROUNDING: f32 = 1e-6;
+
+type Values = Vec<ArrayD<f32>>;
+
+struct Examples {
+    x: Array2<f32>,
+    y: Array2<f32>,
+}
+
+impl Examples {
+    fn new(count: usize, seed: u64) -> Examples {
+        let mut generator = Generator::new(seed);
+        let mut normal = |columns| {
+            let mut x = vec![0.0; count * columns];
+            generator.fill_normal(&mut x, 0.0, 1.0);
+            Array2::from_shape_vec((count, columns), x).unwrap()
+        };
+        Examples { x: normal(6), y: normal(3) }
+    }
+
+    fn batch(&self) -> mlp::Batch<'_> {
+        mlp::Batch { x: self.x.view(), y: self.y.view() }
+    }
+}
+
+fn mlp(sgd: Sgd, backend: Backend) -> TrainerBuilder<Mlp> {
+    Mlp::trainer(sgd).seed(5).threads(1).backend(backend)
+}
+
+fn parameters(trainer: &mut Trainer<Mlp>) -> Values {
+    trainer.model().named_parameters().map(|(_, values)| values.to_owned()).collect()
+}
+
+/// In the order of parameters.
+fn gradients(trainer: &mut Trainer<Mlp>, examples: &Examples) -> Values {
+    let gradients = trainer.model().gradients(examples.batch()).unwrap().into_inner();
+    vec![
+        gradients.fc1.weight.into_dyn(),
+        gradients.fc1.bias.into_dyn(),
+        gradients.fc2.weight.into_dyn(),
+        gradients.fc2.bias.into_dyn(),
+    ]
+}
+
+fn assert_near(what: &str, found: &Values, expected: &Values) {
+    assert_eq!(found.len(), expected.len());
+    for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
+        for (x, y) in found.iter().zip(expected) {
+            assert!((x - y).abs() <= ROUNDING * y.abs().max(1.0), "{what}, {i}: {x} and {y}");
+        }
+    }
+}
+
+/// Requires a step with a learning rate of 1/2 to change every parameter by
+/// half of what `change` makes of its gradient.
+fn assert_step(
+    what: &str,
+    trainer: &mut Trainer<Mlp>,
+    examples: &Examples,
+    change: impl Fn(&Values) -> Values,
+) {
+    let before = parameters(trainer);
+    let changes = change(&gradients(trainer, examples));
+    trainer.step(examples.batch()).unwrap();
+    let expected = before.iter().zip(&changes).map(|(w, g)| w - &(g * 0.5)).collect();
+    assert_near(what, &parameters(trainer), &expected);
+}
+
+#[test]
+fn every_element_of_a_gradient_is_clipped_by_value() {
+    let examples = Examples::new(7, 1);
+    for backend in BACKENDS {
+        let mut trainer = mlp(Sgd::new(0.5), backend).clip_value(0.05).build().unwrap();
+        assert_step(&format!("{backend:?}"), &mut trainer, &examples, |gradients| {
+            let is_clipped = |x: &f32| x.abs() > 0.05;
+            assert!(gradients.iter().flatten().any(is_clipped), "the limit does nothing");
+            assert!(!gradients.iter().flatten().all(is_clipped), "the limit does everything");
+            gradients.iter().map(|g| g.mapv(|x| x.clamp(-0.05, 0.05))).collect()
+        });
+    }
+}
+
+#[test]
+fn gradients_are_clipped_by_their_norm_together() {
+    let examples = Examples::new(7, 1);
+    for backend in BACKENDS {
+        for (limit, clips) in [(0.25, true), (1e3, false)] {
+            let mut trainer = mlp(Sgd::new(0.5), backend).clip_norm(limit).build().unwrap();
+            let what = format!("{backend:?} at {limit}");
+            assert_step(&what, &mut trainer, &examples, |gradients| {
+                let norm = gradients.iter().flatten().map(|x| x * x).sum::<f32>().sqrt();
+                assert_eq!(norm > limit, clips, "{norm}");
+                let factor = (limit / (norm + 1e-6)).min(1.0);
+                gradients.iter().map(|g| g * factor).collect()
+            });
+        }
+    }
+}
+
+/// Batches of the same size, so that their means' mean is that of all.
+#[test]
+fn accumulated_batches_are_one_step_on_all_of_them() {
+    let parts = [2, 3, 4].map(|seed| Examples::new(5, seed));
+    let views = |of: fn(&Examples) -> &Array2<f32>| {
+        concatenate(Axis(0), &parts.iter().map(|part| of(part).view()).collect::<Vec<_>>()).unwrap()
+    };
+    let all = Examples { x: views(|part| &part.x), y: views(|part| &part.y) };
+    for backend in BACKENDS {
+        let sgd = || Sgd::new(0.1).momentum(0.9);
+        // The norm is that of the mean, not of a batch's gradients.
+        let mut one = mlp(sgd(), backend).clip_norm(0.3).build().unwrap();
+        let mut several = mlp(sgd(), backend).clip_norm(0.3).accumulate(3).build().unwrap();
+        for update in 0..4 {
+            let before = parameters(&mut several);
+            for part in &parts {
+                assert_eq!(parameters(&mut several), before, "{backend:?}: an update too early");
+                several.step(part.batch()).unwrap();
+            }
+            assert_ne!(parameters(&mut several), before, "{backend:?}: no update");
+            one.step(all.batch()).unwrap();
+            let what = format!("{backend:?}, update {update}");
+            assert_near(&what, &parameters(&mut several), &parameters(&mut one));
+        }
+        assert_eq!((one.steps(), several.steps()), (4, 12));
+    }
+}
+
+#[test]
+fn layers_and_parameters_have_rates_of_their_own() {
+    let examples = Examples::new(7, 1);
+    for backend in BACKENDS {
+        let builder = mlp(Sgd::new(0.5), backend);
+        let builder = builder.scale_learning_rate("fc1", 0.25).scale_learning_rate("fc2.bias", 3.0);
+        let mut trainer = builder.build().unwrap();
+        assert_step(&format!("{backend:?}"), &mut trainer, &examples, |gradients| {
+            gradients.iter().zip([0.25, 0.25, 1.0, 3.0]).map(|(g, rate)| g * rate).collect()
+        });
+        // The last one that names a parameter counts.
+        let builder =
+            mlp(Sgd::new(0.5), backend).freeze("fc1").scale_learning_rate("fc1.bias", 2.0);
+        let mut trainer = builder.freeze("fc2.weight").build().unwrap();
+        assert_step(&format!("{backend:?}"), &mut trainer, &examples, |gradients| {
+            gradients.iter().zip([0.0, 2.0, 0.0, 1.0]).map(|(g, rate)| g * rate).collect()
+        });
+    }
+}
+
+/// Nor are they decayed, nor moved by what has been kept.
+#[test]
+fn what_is_frozen_keeps_its_bits() {
+    let examples = Examples::new(7, 1);
+    for backend in BACKENDS {
+        let builder = Mlp::trainer(AdamW::new(0.1).weight_decay(0.5)).seed(5).backend(backend);
+        let mut trainer = builder.freeze("fc2").freeze("fc1.bias").build().unwrap();
+        let before = parameters(&mut trainer);
+        for _ in 0..5 {
+            trainer.step(examples.batch()).unwrap();
+        }
+        let after = parameters(&mut trainer);
+        assert_ne!(after[0], before[0], "{backend:?}");
+        assert_eq!(after[1..], before[1..], "{backend:?}");
+    }
+}
+
+/// Adam's step does not depend on how large gradients are, but on the rate of
+/// a layer: the first goes by it, up to eps.
+#[test]
+fn rates_scale_steps_and_decoupled_decay_of_adam() {
+    let examples = Examples::new(7, 1);
+    for backend in BACKENDS {
+        let adam = AdamW::new(0.01).weight_decay(0.5).eps(0.0);
+        let builder = Mlp::trainer(adam).seed(5).backend(backend).scale_learning_rate("fc1", 0.5);
+        let mut trainer = builder.build().unwrap();
+        let before = parameters(&mut trainer);
+        let gradients = gradients(&mut trainer, &examples);
+        trainer.step(examples.batch()).unwrap();
+        let expected = before.iter().zip(&gradients).zip([0.005, 0.005, 0.01, 0.01]);
+        let expected =
+            expected.map(|((w, g), rate)| w * (1.0 - rate * 0.5) - g.mapv(f32::signum) * rate);
+        assert_near(&format!("{backend:?}"), &parameters(&mut trainer), &expected.collect());
+    }
+}
+
+/// Another optimizer begins with nothing kept.
+#[test]
+fn a_new_trainer_of_a_model_starts_afresh() {
+    let examples = Examples::new(7, 1);
+    let mut first = Mlp::trainer(Adam::new(0.01)).seed(5).build().unwrap();
+    first.step(examples.batch()).unwrap();
+    let before = parameters(&mut first);
+    let mut second = first.into_model().into_trainer(Adam::new(0.01).eps(0.0)).unwrap();
+    assert_eq!(parameters(&mut second), before);
+    let gradients = gradients(&mut second, &examples);
+    second.step(examples.batch()).unwrap();
+    let expected = before.iter().zip(&gradients).map(|(w, g)| w - g.mapv(f32::signum) * 0.01);
+    assert_near("the first step again", &parameters(&mut second), &expected.collect());
+}
+
+fn message(builder: TrainerBuilder<Mlp>) -> String {
+    match builder.build() {
+        Err(error @ (Error::Setting { .. } | Error::UnknownParameter { .. })) => error.to_string(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn wrong_numbers_and_unknown_names_are_said() {
+    let sgd = || Mlp::trainer(Sgd::new(0.1));
+    let cases = [
+        (Mlp::trainer(Sgd::new(-1.0)), "learning rate must be"),
+        (Mlp::trainer(Sgd::new(0.1).nesterov()), "momentum must be above 0"),
+        (Mlp::trainer(Sgd::new(0.1).momentum(1.0)), "momentum must be at least 0 and below 1"),
+        (Mlp::trainer(Adagrad::new(0.1).lr_decay(-1.0)), "lr_decay must be"),
+        (Mlp::trainer(Adagrad::new(0.1).initial_accumulator_value(-1.0)), "but is -1"),
+        (Mlp::trainer(Adadelta::new(0.1).rho(1.0)), "rho must be at least 0 and below 1"),
+        (Mlp::trainer(RMSprop::new(0.1).alpha(f64::NAN)), "but is NaN"),
+        (Mlp::trainer(RMSprop::new(0.1).momentum(-0.1)), "momentum must be"),
+        (Mlp::trainer(Adam::new(f32::INFINITY)), "learning rate must be"),
+        (Mlp::trainer(Adam::new(0.1).betas(1.0, 0.9)), "beta1 must be"),
+        (Mlp::trainer(AdamW::new(0.1).betas(0.9, 1.5)), "beta2 must be"),
+        (Mlp::trainer(AdamW::new(0.1).weight_decay(-0.1)), "weight decay must be"),
+        (Mlp::trainer(NAdam::new(0.1).momentum_decay(-0.1)), "momentum decay must be"),
+        (Mlp::trainer(RAdam::new(0.1).eps(-0.1)), "eps must be"),
+        (Mlp::trainer(Lion::new(0.1).betas(0.9, -0.1)), "beta2 must be"),
+        (sgd().clip_value(0.0), "the limit of gradients must be"),
+        (sgd().clip_norm(f32::NAN), "the limit of gradients must be"),
+        (sgd().accumulate(0), "accumulate must be at least 1, but is 0"),
+        (sgd().scale_learning_rate("fc1", -1.0), "`fc1`"),
+        (sgd().freeze("fc3"), "there is no parameter `fc3`; there are fc1.weight, fc1.bias"),
+        (sgd().freeze("fc"), "there is no parameter `fc`"),
+        (sgd().scale_learning_rate("fc1.gain", 1.0), "there is no parameter `fc1.gain`"),
+    ];
+    for (builder, part) in cases {
+        let message = message(builder);
+        assert!(message.contains(part), "`{part}` is not in: {message}");
+    }
+}
+
+#[test]
+fn a_batch_that_does_not_fit_leaves_the_sum_of_gradients() {
+    let examples = Examples::new(5, 1);
+    let wrong = Array1::<f32>::zeros(12).into_shape_with_order((4, 3)).unwrap();
+    for backend in BACKENDS {
+        let build = || mlp(Sgd::new(0.1), backend).accumulate(2).build().unwrap();
+        let (mut disturbed, mut plain) = (build(), build());
+        for _ in 0..2 {
+            let batch = mlp::Batch { x: examples.x.view(), y: wrong.view() };
+            disturbed.step(batch).unwrap_err();
+            disturbed.step(examples.batch()).unwrap();
+            plain.step(examples.batch()).unwrap();
+        }
+        assert_eq!(parameters(&mut disturbed), parameters(&mut plain), "{backend:?}");
+        assert_eq!(disturbed.steps(), 2);
+    }
+}
