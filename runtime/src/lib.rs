@@ -34,7 +34,8 @@
 //! - [`Trainer`] trains: [`Trainer::fit`] over epochs, as [`Fit`] says, or
 //!   [`Trainer::step`] batch by batch. [`Sgd`] is the optimizer.
 //! - [`Model`] predicts, evaluates, gives gradients and parameters.
-//! - [`data`] holds examples, splits them, cuts them into batches.
+//! - [`data`] holds examples, reads or draws them, splits them, cuts them into batches.
+//! - [`tensor`] has what arrays lack beside PyTorch's tensors: `std`, `argmax`, `softmax`.
 //! - [`rng`] is PyTorch's generator: a seed means the same in both.
 //! - [`Error`] is everything that can go wrong while networks are used.
 //! - [`engine`] runs networks that are built at run time with [`compiler`]'s
@@ -55,6 +56,7 @@
 //! # Features
 //!
 //! - `progress`: a progress bar in a terminal, where [`Fit::progress`] asks.
+//! - `npy`: the module `io`, arrays in numpy's files, and `data::npy`.
 extern crate self as bilro;
 
 mod buffer;
@@ -64,6 +66,8 @@ pub mod engine;
 mod error;
 mod fit;
 pub mod interpreter;
+#[cfg(feature = "npy")]
+pub mod io;
 mod model;
 pub mod network;
 mod parameters;
@@ -73,6 +77,7 @@ mod progress;
 pub mod rng;
 mod settings;
 mod summary;
+pub mod tensor;
 mod threads;
 mod trainer;
 
