@@ -205,13 +205,12 @@ fn extreme<T: Real, D: RemoveAxis>(
             found: len.to_string(),
         });
     }
+    let better = |best: T, x: T| !best.is_nan() && (x.is_nan() || beats(x, best));
     let values = x.map_axis(along, |lane| {
         let first = lane[0];
-        let better = |a: T, b: T| !a.is_nan() && (b.is_nan() || beats(b, a));
         lane.iter().fold(first, |best, &x| if better(best, x) { x } else { best })
     });
     let indices = x.map_axis(along, |lane| {
-        let better = |a: T, b: T| !a.is_nan() && (b.is_nan() || beats(b, a));
         let best = |best: usize, i: usize| if better(lane[best], lane[i]) { i } else { best };
         (1..len).fold(0, best) as u32
     });
@@ -283,7 +282,7 @@ mod tests {
 
     #[test]
     fn too_few_elements_have_no_deviation() {
-        assert!(var(&arr0(3.0f32)).is_nan() && std(&array![1.0]).is_nan());
+        assert!(var(&arr0(3.0f32)).is_nan() && std(&array![1.0f64]).is_nan());
         assert!(mean(&Array1::<f32>::zeros(0)).is_nan() && var(&Array1::<f64>::zeros(0)).is_nan());
         assert!(var_axis(&Array2::<f32>::zeros((3, 1)), 1).unwrap().iter().all(|x| x.is_nan()));
     }

@@ -185,7 +185,7 @@ mod tests {
         write_npy(&path, &reals.t()).unwrap();
         assert_eq!(read_npy::<f64, _>(&path).unwrap(), reals.t());
         write_npy(&path, &array![-1i64, 7]).unwrap();
-        assert_eq!(read_npy(&path).unwrap(), array![-1i64, 7]);
+        assert_eq!(read_npy::<i64, _>(&path).unwrap(), array![-1, 7]);
 
         let path = folder.path().join("file.npz");
         let (a, b) = (array![1.5f32].into_dyn(), ArrayD::<f32>::zeros(vec![2, 0]));
