@@ -101,6 +101,7 @@ impl Csv {
     /// one is needed, or if the file cannot be read as a table of rows with equally many fields.
     /// [`Error::Setting`] if there is not exactly one target, no such column, or no column besides
     /// it. [`Error::Empty`] if the file has no rows.
+    #[expect(clippy::type_complexity, reason = "a data set and its names")]
     pub fn classes(self) -> Result<(Dataset<f32, Ix2, u32, Ix1>, Vec<String>)> {
         if self.targets.len() != 1 {
             return Err(self.wrong_targets("one column"));

@@ -120,8 +120,8 @@ fn parse(mut file: impl Read) -> Result<Idx, String> {
         offset += 4;
     }
     // An array also has to have fewer than `isize::MAX` elements if its empty axes are left out.
-    let elements = sizes.iter().filter(|&&size| size > 0);
-    let bytes = elements.fold(Some(width), |n: Option<usize>, &size| n?.checked_mul(size));
+    let mut elements = sizes.iter().filter(|&&size| size > 0);
+    let bytes = elements.try_fold(width, |n: usize, &size| n.checked_mul(size));
     let Some(bytes) = bytes.filter(|&bytes| isize::try_from(bytes).is_ok()) else {
         return Err(format!("offset 4: an array of shape {sizes:?} does not fit into memory"));
     };
