@@ -1,9 +1,10 @@
 //! Networks that must compile, and what they declare.
 #![deny(missing_docs, unsafe_code, warnings, clippy::all)]
 
-use bilro::compiler::network::{Init, Input, Network};
-use bilro::compiler::shape::{DType, Type};
+use bilro::compiler::network::{Builder, Init, Input, Network};
+use bilro::compiler::shape::{DType, Dim, Type};
 use bilro::network::Feed;
+use bilro::rng::{Generator, init};
 use bilro::{Classifier, FromExamples, Network as _, network};
 use ndarray::{Array1, Array2, ArrayD, ArrayView1, ArrayView2};
 
@@ -150,6 +151,57 @@ fn parameters_of_ones_own() {
     assert_eq!(network.parameters[1].init, Init::Full(0.0));
     let gradients = Perceptron::gradients(vec![ArrayD::zeros(vec![2, 1]), ArrayD::zeros(vec![1])]);
     assert_eq!((gradients.w.dim(), gradients.b.dim()), ((2, 1), 1));
+}
+
+network! {
+    /// Starts that have conditions.
+    struct Started {
+        input x: [3];
+        param w: [3, 2] = orthogonal;
+        param v: [2, 4] = trunc_normal(0.0, std = 0.5, low = -1.0, high = 1.0);
+        loss x.matmul(w).matmul(v);
+    }
+}
+
+#[test]
+fn parameters_start_orthogonal_and_within_bounds() {
+    let network = Started::declaration().unwrap();
+    let within = Init::TruncNormal { mean: 0.0, std: 0.5, low: -1.0, high: 1.0 };
+    assert_eq!(
+        [&network.parameters[0].init, &network.parameters[1].init],
+        [&Init::Orthogonal, &within]
+    );
+    let model = Started::model().seed(7).build().unwrap();
+    let parameters = model.params();
+    // PyTorch's of [2, 3], transposed, and then what follows in the stream.
+    let mut generator = Generator::new(7);
+    let (mut w, mut v) = ([0.0; 6], [0.0; 8]);
+    init::orthogonal(&mut generator, &mut w, 2, 3).unwrap();
+    init::trunc_normal(&mut generator, &mut v, 0.0, 0.5, -1.0, 1.0).unwrap();
+    assert_eq!(parameters.w, ArrayView2::from_shape((2, 3), &w).unwrap().t());
+    assert_eq!(parameters.v, ArrayView2::from_shape((2, 4), &v).unwrap());
+}
+
+#[test]
+fn starts_that_cannot_be_are_mistakes() {
+    for (init, shape, message) in [
+        (Init::Orthogonal, vec![3], "for matrices"),
+        (
+            Init::TruncNormal { mean: 0.0, std: 0.0, low: -1.0, high: 1.0 },
+            vec![3],
+            "`std` must be above 0, but is 0",
+        ),
+        (
+            Init::TruncNormal { mean: 0.0, std: 1.0, low: 1.0, high: -1.0 },
+            vec![3],
+            "`low` must not be above `high`, but they are 1 and -1",
+        ),
+        (Init::TruncNormal { mean: f64::NAN, std: 1.0, low: -1.0, high: 1.0 }, vec![3], "finite"),
+    ] {
+        let dims = shape.into_iter().map(Dim::Fixed).collect();
+        let mistake = Builder::new("Started").parameter("w", dims, init).unwrap_err();
+        assert!(mistake.message.contains(message), "{}", mistake.message);
+    }
 }
 
 /// Features of an image.

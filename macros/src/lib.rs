@@ -36,7 +36,7 @@ use proc_macro2::TokenStream;
 /// | --- | --- |
 /// | `input NAME: TYPE;` | given for every use; `[28, 28]` reals, `index(100)` or `index(100)[16]` whole numbers below 100 |
 /// | `target NAME: TYPE;` | given only for training and evaluating; `class(10)` or as an input |
-/// | `param NAME: [..] = INIT;` | trained; starts as `zeros`, `ones`, `full(x)`, `uniform(low, high)`, `normal(mean, std)`, `xavier_uniform`, `xavier_normal`, `kaiming_uniform` or `kaiming_normal` |
+/// | `param NAME: [..] = INIT;` | trained; starts as `zeros`, `ones`, `full(x)`, `uniform(low, high)`, `normal(mean, std)`, `xavier_uniform`, `xavier_normal`, `kaiming_uniform`, `kaiming_normal`, `trunc_normal(mean, std, low, high)` or `orthogonal` |
 /// | `layer NAME = Layer(..);` | parameters under a name; using a layer twice shares them |
 /// | `let NAME = EXPR;` | a value |
 /// | `output NAME = EXPR;` | what `predict` returns |

@@ -39,7 +39,8 @@
 //!   [`Model::save`] writes them to a file, [`Model::load`] reads such a file,
 //!   or PyTorch's; [`io`] does so with any arrays. A model is printed as
 //!   PyTorch prints a module, and [`Model::summary`] is a table.
-//! - [`data`] holds examples, splits them, cuts them into batches.
+//! - [`data`] holds examples, reads or draws them, splits them, cuts them into batches.
+//! - [`tensor`] has what arrays lack beside PyTorch's tensors: `std`, `argmax`, `softmax`.
 //! - [`rng`] is PyTorch's generator: a seed means the same in both.
 //! - [`Error`] is everything that can go wrong while networks are used.
 //! - [`engine`] runs networks that are built at run time with [`compiler`]'s
@@ -60,6 +61,7 @@
 //! # Features
 //!
 //! - `progress`: a progress bar in a terminal, where [`Fit::progress`] asks.
+//! - `npy`: the module `io`, arrays in numpy's files, and `data::npy`.
 extern crate self as bilro;
 
 mod buffer;
@@ -81,6 +83,7 @@ pub mod rng;
 pub mod schedule;
 mod settings;
 mod summary;
+pub mod tensor;
 mod threads;
 mod trainer;
 mod weights;

@@ -67,8 +67,8 @@ pub(crate) fn strided<'a>(memory: &'a [f32], layout: &Layout) -> ArrayViewD<'a, 
     ArrayViewD::from_shape(shape, memory).expect("a layout lies within its elements")
 }
 
-/// A parameter's first values. A linear layer's are drawn in PyTorch's order,
-/// that of `[out, in]`, so that a seed gives PyTorch's numbers.
+/// A parameter's first values. A linear layer's and orthogonal ones are drawn in
+/// PyTorch's order, that of `[out, in]`, so that a seed gives PyTorch's numbers.
 fn initial(parameter: &Parameter, generator: &mut Generator) -> ArrayD<f32> {
     let sizes = parameter.shape.sizes();
     let mut values = vec![0.0; sizes.iter().product()];
@@ -82,6 +82,14 @@ fn initial(parameter: &Parameter, generator: &mut Generator) -> ArrayD<f32> {
         Init::XavierNormal => init::xavier_normal(generator, &mut values, fan_in, fan_out),
         Init::KaimingUniform => init::kaiming_uniform(generator, &mut values, fan_in),
         Init::KaimingNormal => init::kaiming_normal(generator, &mut values, fan_in),
+        Init::TruncNormal { mean, std, low, high } => {
+            init::trunc_normal(generator, &mut values, *mean, *std, *low, *high)
+                .expect("the builder has checked the numbers");
+        }
+        Init::Orthogonal => {
+            init::orthogonal(generator, &mut values, fan_out, fan_in)
+                .expect("the builder has checked that it is a matrix");
+        }
         Init::Linear { fan_in: features } => {
             let features = features.fixed().unwrap_or(fan_in);
             match sizes.len() {
@@ -90,7 +98,7 @@ fn initial(parameter: &Parameter, generator: &mut Generator) -> ArrayD<f32> {
             }
         }
     }
-    let transposed = parameter.is_transposed();
+    let transposed = parameter.is_transposed() || parameter.init == Init::Orthogonal;
     let mut shape = sizes;
     if transposed {
         shape.reverse();

@@ -2,7 +2,8 @@
 //!
 //! Takes a seed and gives the numbers that `torch.manual_seed(seed)` followed by the same calls
 //! would give, so that a network starts from PyTorch's weights and meets its examples in PyTorch's
-//! order. [`init`] has the initialisers of its layers.
+//! order. Numbers come one at a time, in slices, or as arrays: [`Generator::rand`],
+//! [`Generator::randn`]. [`init`] has the initialisers of its layers.
 //!
 //! Guaranteed: whole numbers and uniform reals are equal bit for bit; normal reals agree within
 //! 1e-6, because PyTorch takes logarithms and sines from whatever library its build was linked
@@ -17,6 +18,7 @@ use crate::{Error, Result};
 use std::f64::consts::PI;
 use std::fmt;
 
+mod arrays;
 pub mod init;
 
 /// Words of state of the Mersenne twister.

@@ -182,6 +182,7 @@ impl Builder {
             );
             return Err(Mistake::attribute("init", message));
         }
+        init.check_numbers()?;
         self.declared += 1;
         self.new_parameter(self.declared, name, dims, init, true)
     }

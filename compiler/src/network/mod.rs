@@ -100,6 +100,20 @@ pub enum Init {
     KaimingUniform,
     /// Normal with standard deviation √(2 / fan in).
     KaimingNormal,
+    /// Normal with a mean and a standard deviation, but only values of `low` to `high`.
+    TruncNormal {
+        /// The mean of the whole normal distribution.
+        mean: f64,
+        /// Its standard deviation; above 0.
+        std: f64,
+        /// The smallest value.
+        low: f64,
+        /// The largest value; at least `low`.
+        high: f64,
+    },
+    /// Orthonormal columns, or rows if these are fewer; drawn in the order of
+    /// the transposed matrix, as PyTorch does for a linear layer.
+    Orthogonal,
     /// A linear layer's own: uniform within 1 / √(fan in), for its weight and
     /// its bias, drawn in the order of the transposed matrix, as PyTorch does.
     Linear {
@@ -120,6 +134,8 @@ impl Init {
         ("xavier_normal", &[]),
         ("kaiming_uniform", &[]),
         ("kaiming_normal", &[]),
+        ("trunc_normal", &["mean", "std", "low", "high"]),
+        ("orthogonal", &[]),
     ];
 
     /// The names of the arguments of the initialiser of this name; otherwise
@@ -143,9 +159,32 @@ impl Init {
             Init::XavierUniform
             | Init::XavierNormal
             | Init::KaimingUniform
-            | Init::KaimingNormal => true,
-            Init::Full(_) | Init::Uniform(..) | Init::Normal(..) | Init::Linear { .. } => false,
+            | Init::KaimingNormal
+            | Init::Orthogonal => true,
+            Init::Full(_)
+            | Init::Uniform(..)
+            | Init::Normal(..)
+            | Init::TruncNormal { .. }
+            | Init::Linear { .. } => false,
         }
+    }
+
+    /// Whether values can be drawn with these numbers.
+    fn check_numbers(&self) -> Result<(), Mistake> {
+        let Init::TruncNormal { mean, std, low, high } = self else {
+            return Ok(());
+        };
+        // As f32, since that is what values are drawn as.
+        let wrong = if [mean, std, low, high].iter().any(|x| !(**x as f32).is_finite()) {
+            "its numbers must be finite".to_owned()
+        } else if *std as f32 <= 0.0 {
+            format!("`std` must be above 0, but is {std}")
+        } else if low > high {
+            format!("`low` must not be above `high`, but they are {low} and {high}")
+        } else {
+            return Ok(());
+        };
+        Err(Mistake::attribute("init", format!("`trunc_normal` cannot start a parameter: {wrong}")))
     }
 
     /// The initialiser of this name with these arguments, as many as
@@ -161,6 +200,10 @@ impl Init {
             ("xavier_normal", []) => Init::XavierNormal,
             ("kaiming_uniform", []) => Init::KaimingUniform,
             ("kaiming_normal", []) => Init::KaimingNormal,
+            ("trunc_normal", [mean, std, low, high]) => {
+                Init::TruncNormal { mean: *mean, std: *std, low: *low, high: *high }
+            }
+            ("orthogonal", []) => Init::Orthogonal,
             _ => return None,
         })
     }

@@ -333,6 +333,11 @@ fn initialiser(init: &Init) -> TokenStream {
         Init::XavierNormal => quote!(XavierNormal),
         Init::KaimingUniform => quote!(KaimingUniform),
         Init::KaimingNormal => quote!(KaimingNormal),
+        Init::TruncNormal { mean, std, low, high } => {
+            let (mean, std, low, high) = (float(*mean), float(*std), float(*low), float(*high));
+            quote!(TruncNormal { mean: #mean, std: #std, low: #low, high: #high })
+        }
+        Init::Orthogonal => quote!(Orthogonal),
         Init::Linear { fan_in } => {
             // Only layers start like this.
             let fan_in = fan_in.fixed().unwrap_or(1);

@@ -1,9 +1,18 @@
 //! Data sets: examples in memory, split, shuffled and cut into batches.
 //!
 //! A [`Dataset`] takes two arrays with the examples along axis 0, and gives them back whole
-//! ([`x`](Dataset::x), [`y`](Dataset::y)), divided ([`split`](Dataset::split)) or in
-//! [`batches`](Dataset::batches). [`ShuffledOrder`] says in which order shuffled epochs visit
-//! them: PyTorch's. [`digits()`] comes with the library.
+//! ([`x`](Dataset::x), [`y`](Dataset::y)), divided ([`split`](Dataset::split),
+//! [`random_split`](Dataset::random_split), [`split_stratified`](Dataset::split_stratified)), with
+//! other elements ([`map_x`](Dataset::map_x), [`normalize`](Dataset::normalize),
+//! [`one_hot`](Dataset::one_hot), [`Standardizer`]) or in [`batches`](Dataset::batches).
+//! [`ShuffledOrder`] says in which order shuffled epochs visit them: PyTorch's.
+//!
+//! Where examples come from:
+//!
+//! - [`digits()`] comes with the library.
+//! - [`mnist()`] reads MNIST's files and what is stored alike, [`idx()`] any array in their format.
+//! - [`csv()`] reads tables, and `npy`, with the feature of this name, numpy's arrays.
+//! - [`blobs`], [`circles`], [`moons`] and [`spiral`] draw points in the plane.
 //!
 //! Guaranteed: a data set has at least one example, as many labels as examples, and both arrays in
 //! row-major order, so that an example is one contiguous run. Batches in order borrow; only
@@ -14,13 +23,28 @@ use ndarray::{Array, ArrayRef, ArrayView, Axis, Dimension, RemoveAxis, Slice};
 use std::ops::{Bound, RangeBounds};
 
 mod batches;
+mod csv;
 mod digits;
+pub(crate) mod file;
+mod idx;
+mod mnist;
+#[cfg(feature = "npy")]
+mod npy;
 mod order;
+mod points;
 mod split;
+mod transform;
 
+pub use self::csv::{Column, Csv, csv};
 pub use batches::{Batch, Batches};
 pub use digits::{Digits, digits};
+pub use idx::{Idx, idx};
+pub use mnist::{Mnist, mnist};
+#[cfg(feature = "npy")]
+pub use npy::npy;
 pub use order::ShuffledOrder;
+pub use points::{Points, blobs, circles, moons, spiral};
+pub use transform::Standardizer;
 
 /// Examples `x` and what is to be learnt of them, `y`; both have the examples along axis 0.
 ///

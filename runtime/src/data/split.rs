@@ -1,12 +1,14 @@
-//! Dividing a data set in two: what is learnt from, and what the result is tested with.
+//! Dividing a data set: what is learnt from, what decides when to stop, and what the result is
+//! tested with.
 //!
-//! Takes a fraction and, to shuffle, a seed; gives two data sets that own their examples.
-//! Guaranteed: both have examples, they have none in common, and together they have all.
+//! Takes fractions and, to shuffle, a seed; gives data sets that own their examples. Guaranteed:
+//! all have examples, they have none in common, and together they have all.
 
-use super::{Dataset, empty};
+use super::{Dataset, empty, gather};
 use crate::rng::Generator;
 use crate::{Error, Result};
-use ndarray::RemoveAxis;
+use ndarray::{Ix1, RemoveAxis};
+use std::collections::BTreeMap;
 
 impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<A, DX, B, DY> {
     /// Two data sets without a common example, which together are this one: the first has
@@ -38,15 +40,69 @@ impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<A, DX, B, DY> {
         Ok((self.copy_rows(0, first), self.copy_rows(first, self.len())))
     }
 
-    /// The size of the first part of a split.
-    fn split_point(&self, fraction: f64) -> Result<usize> {
-        if !(fraction > 0.0 && fraction < 1.0) {
+    /// As many data sets as there are `fractions`, without a common example, which together are
+    /// this one: for training, validation and test, say.
+    ///
+    /// The parts are those of `torch.utils.data.random_split(data, fractions)` after
+    /// `torch.manual_seed(seed)`: sizes are rounded down, and what is left over goes to the parts
+    /// from the first on, one example each.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] if a fraction is not between 0 and 1, or they do not add up to 1;
+    /// [`Error::Empty`] if a part would have no examples.
+    ///
+    /// ```
+    /// let digits = bilro::data::digits()?;
+    /// let [train, validation, test] = digits.random_split([0.7, 0.15, 0.15], 7)?;
+    /// assert_eq!((train.len(), validation.len(), test.len()), (1258, 270, 269));
+    /// # Ok::<(), bilro::Error>(())
+    /// ```
+    pub fn random_split<const N: usize>(
+        &self,
+        fractions: [f64; N],
+        seed: u64,
+    ) -> Result<[Self; N]> {
+        let sizes = self.sizes(fractions)?;
+        let rows = Generator::new(seed).permutation(self.len() as u32);
+        let mut rest = &rows[..];
+        let parts = sizes.map(|size| {
+            let (part, after) = rest.split_at(size);
+            rest = after;
+            // Neither empty nor beyond the examples: `sizes` has made sure of it.
+            Self { x: gather(&self.x, part), y: gather(&self.y, part) }
+        });
+        Ok(parts)
+    }
+
+    /// The sizes of the parts of [`random_split`](Self::random_split): none is 0, and they add up
+    /// to the number of examples.
+    fn sizes<const N: usize>(&self, fractions: [f64; N]) -> Result<[usize; N]> {
+        let sum: f64 = fractions.iter().sum();
+        // As exactly as PyTorch asks for it: math.isclose(sum(lengths), 1).
+        let is_one = (sum - 1.0).abs() <= 1e-9 * sum.abs().max(1.0);
+        if !is_one || fractions.iter().any(|fraction| !(0.0..=1.0).contains(fraction)) {
             return Err(Error::Setting {
-                name: "fraction".into(),
-                expected: "between 0 and 1, both excluded".into(),
-                found: fraction.to_string(),
+                name: "fractions".into(),
+                expected: "between 0 and 1, and 1 together".into(),
+                found: format!("{fractions:?}, {sum} together"),
             });
         }
+        let mut sizes = fractions.map(|fraction| (self.len() as f64 * fraction).floor() as usize);
+        // Less than one example is lost in each part, but for rounding of the sum.
+        let given: usize = sizes.iter().sum();
+        for i in 0..self.len().saturating_sub(given) {
+            sizes[i % N] += 1;
+        }
+        match sizes.iter().position(|&size| size == 0) {
+            Some(part) => Err(empty(&format!("part {part} of the split (counted from 0)"))),
+            None => Ok(sizes),
+        }
+    }
+
+    /// The size of the first part of a split.
+    fn split_point(&self, fraction: f64) -> Result<usize> {
+        check_fraction(fraction)?;
         let first = (self.len() as f64 * fraction).round() as usize;
         if first == 0 {
             return Err(empty("the first part of the split"));
@@ -56,6 +112,58 @@ impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<A, DX, B, DY> {
         }
         Ok(first)
     }
+}
+
+impl<A: Copy, DX: RemoveAxis> Dataset<A, DX, u32, Ix1> {
+    /// As [`split`](Self::split), but for each class apart: of the examples of each, the first part
+    /// has `fraction`, rounded to the nearest whole number, at least one and not all. So both parts
+    /// have the classes in the same proportions.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] if `fraction` is not between 0 and 1, both excluded; [`Error::Empty`]
+    /// if a class has one example alone, which cannot be in both parts.
+    ///
+    /// ```
+    /// let (train, test) = bilro::data::digits()?.split_stratified(0.8, 7)?;
+    /// assert_eq!(test.y().iter().filter(|&&digit| digit == 8).count(), 35); // of 174
+    /// # Ok::<(), bilro::Error>(())
+    /// ```
+    pub fn split_stratified(&self, fraction: f64, seed: u64) -> Result<(Self, Self)> {
+        check_fraction(fraction)?;
+        let mut left: BTreeMap<u32, usize> = BTreeMap::new();
+        for &class in &self.y {
+            *left.entry(class).or_default() += 1;
+        }
+        // From how many there are of each class to how many of them the first part still takes.
+        for (class, count) in &mut left {
+            if *count < 2 {
+                return Err(empty(&format!("the second part of the split, for class {class},")));
+            }
+            *count = ((*count as f64 * fraction).round() as usize).clamp(1, *count - 1);
+        }
+        let rows = Generator::new(seed).permutation(self.len() as u32);
+        let (first, second): (Vec<u32>, Vec<u32>) =
+            rows.into_iter().partition(|&row| match left.get_mut(&self.y[row as usize]) {
+                Some(left) if *left > 0 => {
+                    *left -= 1;
+                    true
+                }
+                _ => false,
+            });
+        Ok((self.select(&first)?, self.select(&second)?))
+    }
+}
+
+fn check_fraction(fraction: f64) -> Result<()> {
+    if fraction > 0.0 && fraction < 1.0 {
+        return Ok(());
+    }
+    Err(Error::Setting {
+        name: "fraction".into(),
+        expected: "between 0 and 1, both excluded".into(),
+        found: fraction.to_string(),
+    })
 }
 
 #[cfg(test)]
@@ -104,5 +212,59 @@ mod tests {
             assert!(matches!(data.split(fraction, 0), Err(Error::Empty { .. })), "{fraction}");
             assert!(matches!(data.split_in_order(fraction), Err(Error::Empty { .. })));
         }
+    }
+
+    #[test]
+    fn random_split_follows_pytorch() {
+        // torch.manual_seed(0); random_split(range(10), [0.5, 0.25, 0.25])
+        let [a, b, c] = numbered(10).random_split([0.5, 0.25, 0.25], 0).unwrap();
+        assert_eq!((a.y(), b.y()), (array![4, 1, 7, 5, 3, 9].view(), array![0, 8].view()));
+        assert_eq!(c.y(), array![6, 2]);
+        assert_rows_match(b.x(), b.y());
+        // 0.1 + 0.2 + 0.7 is not 1 in binary, but close enough.
+        assert!(numbered(10).random_split([0.1, 0.2, 0.7], 0).is_ok());
+    }
+
+    #[test]
+    fn impossible_random_splits_are_refused() {
+        let data = numbered(10);
+        for fractions in [[0.5, 0.4], [0.6, 0.5], [1.5, -0.5], [f64::NAN, 0.5]] {
+            let result = data.random_split(fractions, 0);
+            assert!(matches!(result, Err(Error::Setting { .. })), "{fractions:?}");
+        }
+        assert!(matches!(data.random_split([], 0), Err(Error::Setting { .. })));
+        let error = data.random_split([1.0, 0.0], 0).unwrap_err().to_string();
+        assert!(error.starts_with("part 1 of the split"), "{error}");
+        let three = numbered(2).random_split([0.4, 0.3, 0.3], 0).unwrap_err();
+        assert!(matches!(three, Error::Empty { .. }), "{three}");
+    }
+
+    #[test]
+    fn a_stratified_split_has_every_class_in_both_parts() {
+        // 2 of class 0, 10 of class 1, 37 of class 2.
+        let labels = (0..49).map(|i| if i < 2 { 0 } else { 1 + u32::from(i >= 12) });
+        let data = numbered(49).map_y(|_| labels.collect()).unwrap();
+        for (fraction, expected) in [(0.8, [1, 8, 30]), (0.3, [1, 3, 11]), (0.01, [1, 1, 1])] {
+            let (a, b) = data.split_stratified(fraction, 7).unwrap();
+            let count = |y: ndarray::ArrayView1<'_, u32>| {
+                [0, 1, 2].map(|class| y.iter().filter(|&&y| y == class).count())
+            };
+            assert_eq!(count(a.y()), expected, "{fraction}");
+            let all = [2, 10, 37];
+            assert_eq!(count(b.y()), std::array::from_fn(|i| all[i] - expected[i]));
+            let rows: BTreeSet<u32> =
+                a.x().column(0).iter().chain(b.x().column(0)).map(|&x| x as u32).collect();
+            assert_eq!(rows.len(), 49, "none is in both");
+        }
+        let (a, _) = data.split_stratified(0.8, 7).unwrap();
+        assert!(!a.y().iter().is_sorted());
+        assert_ne!(a, data.split_stratified(0.8, 8).unwrap().0);
+    }
+
+    #[test]
+    fn impossible_stratified_splits_are_refused() {
+        let error = numbered(2).split_stratified(0.5, 0).unwrap_err().to_string();
+        assert!(error.contains("class 0"), "{error}");
+        assert!(matches!(numbered(4).split_stratified(1.0, 0), Err(Error::Setting { .. })));
     }
 }

@@ -6,9 +6,15 @@
 //! calls of their own, [`Model::save`](crate::Model::save) and
 //! [`Model::load`](crate::Model::load), which use the same files.
 //!
+//! With the feature `npy`, arrays of any type go to and from NumPy's own files,
+//! `.npy` and `.npz`; an error names the file, and for an archive the array in
+//! it.
+//!
 //! A file is replaced as a whole or not at all: it is written under another
 //! name beside the old one, and takes its place when it is complete.
 
+#[cfg(feature = "npy")]
+mod npy;
 mod replace;
 pub(crate) mod tensors;
 
@@ -18,6 +24,11 @@ use std::path::Path;
 use ndarray::{ArrayBase, ArrayD, Data, Dimension};
 
 use crate::error::Result;
+
+#[cfg(feature = "npy")]
+pub use ndarray_npy::{ReadableElement, WritableElement};
+#[cfg(feature = "npy")]
+pub use npy::{npz_names, read_npy, read_npz, write_npy, write_npz};
 
 /// Writes arrays under names: as F32, row by row, whatever their memory is
 /// like.

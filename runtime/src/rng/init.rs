@@ -10,6 +10,12 @@
 
 use super::Generator;
 
+mod orthogonal;
+mod trunc_normal;
+
+pub use orthogonal::orthogonal;
+pub use trunc_normal::trunc_normal;
+
 /// Weight of `nn.Linear`: uniform in ±1/√`in_features`.
 ///
 /// PyTorch calls `kaiming_uniform_(a=√5)`, whose bound is √(6 / ((1 + 5) · `fan_in`)).

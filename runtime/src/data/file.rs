@@ -1,0 +1,97 @@
+//! Files that may be compressed.
+//!
+//! Takes a path; gives the file's bytes in order, decompressed if they are gzip's. Guaranteed: what
+//! a file is called makes no difference, its first two bytes decide.
+
+use crate::{Error, Result};
+use flate2::bufread::MultiGzDecoder;
+use std::fmt::Display;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+
+/// What every gzip file begins with (RFC 1952, section 2.3.1).
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// Opens a file to be read from its beginning.
+pub(super) fn open(path: &Path) -> Result<Box<dyn Read>> {
+    let file = File::open(path).map_err(|error| damaged(path, error))?;
+    let mut file = BufReader::new(file);
+    // A file on a disk gives its first two bytes at once, if it has them.
+    let start = file.fill_buf().map_err(|error| damaged(path, error))?;
+    let is_gzip = start.starts_with(&GZIP);
+    Ok(if is_gzip { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) })
+}
+
+/// What is wrong with a file.
+pub(super) fn damaged(path: &Path, message: impl Display) -> Error {
+    Error::File { path: path.into(), message: message.to_string() }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use flate2::{Compression, write::GzEncoder};
+    use std::io::Write;
+    use std::path::PathBuf;
+
+    /// A folder for one test, which goes with it.
+    pub struct Folder(PathBuf);
+
+    impl Folder {
+        pub fn new(test: &str) -> Folder {
+            let name = format!("bilro-{test}-{}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            std::fs::create_dir_all(&path).unwrap();
+            Folder(path)
+        }
+
+        pub fn path(&self) -> &Path {
+            &self.0
+        }
+
+        /// Writes a file and gives its path.
+        pub fn write(&self, name: &str, contents: impl AsRef<[u8]>) -> PathBuf {
+            let path = self.0.join(name);
+            std::fs::write(&path, contents).unwrap();
+            path
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            // What stays behind in a temporary folder does no harm.
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    pub fn gzip(contents: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(contents).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn read(path: &Path) -> String {
+        let mut text = String::new();
+        open(path).unwrap().read_to_string(&mut text).unwrap();
+        text
+    }
+
+    #[test]
+    fn the_first_bytes_decide_not_the_name() {
+        let folder = Folder::new("open");
+        assert_eq!(read(&folder.write("plain.gz", "plain")), "plain");
+        assert_eq!(read(&folder.write("packed", gzip(b"packed"))), "packed");
+        assert_eq!(read(&folder.write("short", "x")), "x");
+        assert_eq!(read(&folder.write("empty", "")), "");
+        // Two gzip files one after the other are one.
+        let two = [gzip(b"one "), gzip(b"two")].concat();
+        assert_eq!(read(&folder.write("two", two)), "one two");
+    }
+
+    #[test]
+    fn what_is_not_there_is_named() {
+        let error = open(Path::new("no/such/file")).err().unwrap();
+        assert!(error.to_string().starts_with("no/such/file: "), "{error}");
+    }
+}

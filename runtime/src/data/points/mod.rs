@@ -1,0 +1,125 @@
+//! Points in the plane, drawn: problems for small networks that can be looked at.
+//!
+//! Each takes the number of points, how much noise they have, and a seed; gives the points,
+//! shuffled, with the class of each. Guaranteed: the same arguments give the same points, classes
+//! are as equal in size as they can be (where they cannot, the first ones have a point more), and
+//! every class has a point.
+//!
+//! The shapes are those of scikit-learn's `make_blobs`, `make_circles` and `make_moons`; the
+//! numbers are drawn by another generator, so single points differ.
+
+use super::Dataset;
+use crate::rng::Generator;
+use crate::{Error, Result};
+use ndarray::{Array1, Array2, Ix1, Ix2};
+
+mod blobs;
+mod circles;
+mod moons;
+mod spiral;
+
+pub use blobs::blobs;
+pub use circles::circles;
+pub use moons::moons;
+pub use spiral::spiral;
+
+/// Points, `[examples, 2]`, and their classes, `[examples]`.
+pub type Points = Dataset<f32, Ix2, u32, Ix1>;
+
+/// `n` points of several classes. `place(class, i, count)` is where point `i` of the `count`
+/// points of a class lies before normal noise of standard deviation `noise` is added.
+fn points(
+    n: usize,
+    classes: usize,
+    noise: f64,
+    seed: u64,
+    place: impl Fn(usize, usize, usize) -> [f64; 2],
+) -> Result<Points> {
+    if n < classes || u32::try_from(n).is_err() {
+        return Err(Error::Setting {
+            name: "n".into(),
+            expected: format!("at least one point for each of {classes} classes, at most 2³² - 1"),
+            found: n.to_string(),
+        });
+    }
+    if !(noise.is_finite() && noise >= 0.0) {
+        return Err(Error::Setting {
+            name: "noise".into(),
+            expected: "a standard deviation, 0 or larger".into(),
+            found: noise.to_string(),
+        });
+    }
+    let mut generator = Generator::new(seed);
+    let mut x = Array2::from_shape_simple_fn((n, 2), || 0.0);
+    let mut y = Array1::zeros(n);
+    let order = generator.permutation(n as u32);
+    let mut order = order.iter().map(|&row| row as usize);
+    for class in 0..classes {
+        let count = n / classes + usize::from(class < n % classes);
+        for (i, row) in order.by_ref().take(count).enumerate() {
+            let [a, b] = place(class, i, count);
+            (x[[row, 0]], x[[row, 1]]) = (a as f32, b as f32);
+            y[row] = class as u32;
+        }
+    }
+    let mut drawn = vec![0.0; 2 * n];
+    generator.fill_normal(&mut drawn, 0.0, noise);
+    x.iter_mut().zip(drawn).for_each(|(x, noise)| *x += noise);
+    Dataset::new(x, y)
+}
+
+/// The place of step `i` of `count` from 0 to 1, both included.
+fn along(i: usize, count: usize) -> f64 {
+    i as f64 / (count.max(2) - 1) as f64
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// How many points each class has.
+    pub fn counts(points: &Points, classes: usize) -> Vec<usize> {
+        let count = |class| points.y().iter().filter(|&&y| y as usize == class).count();
+        (0..classes).map(count).collect()
+    }
+
+    /// Radius, in f64, of each point with its class.
+    pub fn radii(points: &Points) -> Vec<(u32, f64)> {
+        let (x, y) = (points.x(), points.y());
+        let rows = x.rows().into_iter().zip(y);
+        rows.map(|(p, &class)| (class, f64::from(p[0]).hypot(f64::from(p[1])))).collect()
+    }
+
+    #[test]
+    fn the_seed_decides_and_the_order_is_shuffled() {
+        assert_eq!(moons(50, 0.1, 7).unwrap(), moons(50, 0.1, 7).unwrap());
+        assert_ne!(moons(50, 0.1, 7).unwrap(), moons(50, 0.1, 8).unwrap());
+        assert!(!moons(50, 0.0, 7).unwrap().y().iter().is_sorted());
+        assert_eq!(counts(&spiral(11, 3, 0.0, 1).unwrap(), 3), [4, 4, 3]);
+    }
+
+    #[test]
+    fn noise_has_the_standard_deviation_asked_for() {
+        let (still, moved) = (circles(5000, 0.0, 3).unwrap(), circles(5000, 0.2, 3).unwrap());
+        assert_eq!(still.y(), moved.y());
+        let moves = &moved.x() - &still.x();
+        assert!((moves.std(1.0) - 0.2).abs() < 0.005, "{}", moves.std(1.0));
+        assert!(moves.mean().unwrap().abs() < 0.01);
+    }
+
+    #[test]
+    fn impossible_numbers_are_refused() {
+        for result in [
+            moons(1, 0.1, 0),
+            spiral(2, 3, 0.1, 0),
+            moons(10, -0.1, 0),
+            circles(10, f64::NAN, 0),
+            circles(10, f64::INFINITY, 0),
+            circles(usize::MAX, 0.0, 0),
+            blobs(10, &[], 0.1, 0),
+            spiral(10, 0, 0.1, 0),
+        ] {
+            assert!(matches!(result, Err(Error::Setting { .. })), "{result:?}");
+        }
+    }
+}

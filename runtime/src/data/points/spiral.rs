@@ -1,0 +1,56 @@
+//! Arms of a spiral.
+
+use super::{Points, along, points};
+use crate::{Error, Result};
+use std::f64::consts::TAU;
+
+/// How far an arm winds, in turns.
+const TURNS: f64 = 0.75;
+
+/// `n` points on the arms of a spiral, each arm a class: from the origin to radius 1 in three
+/// quarters of a turn. Normal noise of standard deviation `noise` is added to both coordinates.
+///
+/// # Errors
+///
+/// [`Error::Setting`] if there are no classes or fewer points than classes, or `noise` is negative
+/// or not finite.
+///
+/// ```
+/// let spiral = bilro::data::spiral(300, 3, 0.03, 7)?;
+/// assert_eq!(spiral.x().shape(), [300, 2]);
+/// # Ok::<(), bilro::Error>(())
+/// ```
+pub fn spiral(n: usize, classes: usize, noise: f64, seed: u64) -> Result<Points> {
+    if classes == 0 {
+        return Err(Error::Setting {
+            name: "classes".into(),
+            expected: "at least 1".into(),
+            found: "0".into(),
+        });
+    }
+    points(n, classes, noise, seed, |class, i, count| {
+        let radius = along(i, count);
+        let (sin, cos) = (TAU * (class as f64 / classes as f64 + TURNS * radius)).sin_cos();
+        [radius * cos, radius * sin]
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::counts;
+    use super::*;
+
+    #[test]
+    fn the_radius_says_the_angle() {
+        let data = spiral(300, 3, 0.0, 0).unwrap();
+        assert_eq!(counts(&data, 3), [100; 3]);
+        for (p, &class) in data.x().rows().into_iter().zip(data.y()) {
+            let (a, b) = (f64::from(p[0]), f64::from(p[1]));
+            let radius = a.hypot(b);
+            assert!(radius < 1.0 + 1e-6);
+            let angle = TAU * (f64::from(class) / 3.0 + 0.75 * radius);
+            let off = (a - radius * angle.cos()).hypot(b - radius * angle.sin());
+            assert!(off < 1e-6, "{p} of class {class}");
+        }
+    }
+}
