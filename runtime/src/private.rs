@@ -2,7 +2,7 @@
 
 use bilro_compiler::error::{Error, Mistake};
 use bilro_compiler::graph::NodeId;
-use bilro_compiler::network::{Builder, LayerId, Network};
+use bilro_compiler::network::{Builder, LayerId, ModuleId, Network};
 use bilro_compiler::ops::{AttributeValue, Attributes};
 use bilro_compiler::shape::{Dim, Shape, Type};
 use ndarray::{Array, ArrayD, ArrayView, ArrayViewD, Dimension};
@@ -39,9 +39,24 @@ impl Declaring {
         result.map_err(|mistake| Error::Declaration { network: self.name.into(), mistake })
     }
 
-    /// Keeps a name from layers without one.
+    /// Keeps a name from layers and modules without one.
     pub fn reserve(&mut self, name: &str) {
         self.builder.reserve(name);
+    }
+
+    /// A module.
+    pub fn module(&mut self, name: Option<&str>, kind: &str) -> ModuleId {
+        self.builder.module(name, kind)
+    }
+
+    /// Goes into a module.
+    pub fn enter(&mut self, module: ModuleId) {
+        self.builder.enter(module);
+    }
+
+    /// Goes out of it.
+    pub fn leave(&mut self) {
+        self.builder.leave();
     }
 
     fn leaf(&mut self, name: &str, is_target: bool, ty: Type) -> Result<NodeId, Error> {

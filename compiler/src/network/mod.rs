@@ -6,6 +6,7 @@
 //! in the code that it writes, to make the network when the program runs.
 
 mod builder;
+mod names;
 
 use crate::autodiff;
 use crate::error::{Mistake, nearest};
@@ -15,6 +16,7 @@ use crate::optim::Optimizer;
 use crate::shape::{Dim, Shape, Type};
 
 pub use builder::{Builder, LayerId, LossReduction, Scope, find_function, find_layer, wrong_count};
+pub use names::ModuleId;
 
 /// See the [module](self).
 #[derive(Clone, Debug)]
@@ -141,7 +143,7 @@ impl Init {
 /// A layer that is used at least once.
 #[derive(Clone, Debug)]
 pub struct Layer {
-    /// Its name.
+    /// Its name, with those of the modules around it: `residual1.fc`.
     pub name: String,
     /// What it is, as `Linear(784, 128)`.
     pub kind: String,
