@@ -468,10 +468,10 @@ fn blocks_have_parameters_of_their_own_for_each_use() {
 
     // The same order of parameters, so the same numbers from one seed.
     let (x, y) = eights();
-    let one = Blocks::model().seed(3).build().unwrap();
-    let two = ByHand::model().seed(3).build().unwrap();
-    let summary = one.to_string();
-    assert!(summary.contains("first.narrow1.linear2  Linear(4, 8)"), "{summary}");
+    let mut one = Blocks::model().seed(3).build().unwrap();
+    let mut two = ByHand::model().seed(3).build().unwrap();
+    let summary = one.summary();
+    assert!(summary.contains("first.narrow1.linear2      Linear(4, 8)"), "{summary}");
     let input = blocks::Input { x: x.view() };
     let logits = one.predict(input).unwrap().logits;
     assert_eq!(logits, two.predict(by_hand::Input { x: x.view() }).unwrap().logits);
@@ -505,12 +505,42 @@ fn names_in_blocks_keep_out_of_each_others_way() {
             block relu_twice(x) { relu(x) -> relu }
             layer fc1 = Linear(WIDE);
             layer fc = Fc();
+            block shifted(x) { param by: [N] = zeros; x + by }
             let wide = x -> fc1 -> Fc -> relu_twice -> fc -> Fc;
-            output logits = wide -> linear + 0.0 * y_like(wide);
-            block y_like(x) { param zero: [N] = zeros; zero + sum(x) }
+            output logits = shifted(wide -> linear -> Linear(N));
             loss cross_entropy(logits, y);
         }
     }
-    let network = Inside::<4>::declaration();
-    assert!(network.is_ok());
+    let network = Inside::<4>::declaration().unwrap();
+    let expected = [
+        "fc1.weight [6, 6]",
+        "fc1.bias [6]",
+        "fc.fc.weight [6, 6]",
+        "fc.fc_.weight [6, 6]",
+        "fc.fc_.bias [6]",
+        "fc.linear2.weight [6, 6]",
+        "fc.linear2.bias [6]",
+        "fc2.fc.weight [6, 6]",
+        "fc2.fc_.weight [6, 6]",
+        "fc2.fc_.bias [6]",
+        "fc2.linear2.weight [6, 6]",
+        "fc2.linear2.bias [6]",
+        "fc3.fc.weight [6, 6]",
+        "fc3.fc_.weight [6, 6]",
+        "fc3.fc_.bias [6]",
+        "fc3.linear2.weight [6, 6]",
+        "fc3.linear2.bias [6]",
+        "linear1.linear1.weight [6, 6]",
+        "linear1.linear1.bias [6]",
+        "linear1.linear2.weight [6, 4]",
+        "linear1.linear2.bias [4]",
+        "linear2.weight [4, 4]",
+        "linear2.bias [4]",
+        "shifted1.by [4]",
+    ];
+    assert_eq!(parameters(&network), expected);
+    let arrays = network.parameters.iter().map(|p| ArrayD::ones(p.shape.sizes()));
+    let gradients = Inside::<4>::gradients(arrays.collect());
+    assert_eq!(gradients.fc2.fc_.bias.len(), gradients.fc.linear2.bias.len());
+    assert_eq!(gradients.linear1.linear2.weight.sum() + gradients.shifted1.by.sum(), 28.0);
 }
