@@ -1,7 +1,7 @@
 //! Pieces of network that are used several times.
 use bilro::network;
 
-// In the body: told once, with what was given where only some uses have it.
+// In the body: told once, and with what was given if only some uses have it.
 network! {
     struct Bodies {
         input x: [8];
@@ -30,7 +30,7 @@ network! {
     }
 }
 
-// What is told of an unknown name waits until nothing else hides it.
+// Shapes are those of each use.
 network! {
     struct Shapes {
         input x: [8];
@@ -58,12 +58,12 @@ network! {
         let d = once + fc;
         let e = x -> fc(x) -> oncee;
         let f = once(x, x);
-        loss x;
+        loss named(x) + close(x);
     }
 }
 
 network! {
-    struct Outside {
+    struct Forms {
         input x: [8];
         block nothing(x) { let y = x; }
         block ended(x) { relu(x); }

@@ -30,6 +30,8 @@ pub(super) struct Blocks<'a> {
     uses: Vec<Use>,
     /// How many uses and repetitions there were.
     work: usize,
+    /// How many mistakes were found in bodies.
+    found: usize,
 }
 
 /// A block, and what came of its uses.
@@ -38,7 +40,9 @@ struct Declared<'a> {
     docs: &'a TokenStream,
     /// Something refers to it.
     used: bool,
-    /// How often its body was looked at.
+    /// Its body was looked at.
+    seen: bool,
+    /// How often, with values that no mistake hides.
     times: usize,
     faults: Vec<Fault>,
 }
@@ -48,7 +52,7 @@ struct Fault {
     mistake: Mistake,
     /// How many before it say the same of other places.
     before: usize,
-    /// How many times it was found.
+    /// How many times it was found, of those that count.
     times: usize,
     /// What was given when it was first.
     given: String,
@@ -83,7 +87,7 @@ impl<'a> Checker<'a> {
     pub(super) fn block(&mut self, block: &'a Block, docs: &'a TokenStream) {
         let at = self.blocks.all.len();
         let faults = Vec::new();
-        self.blocks.all.push(Declared { block, docs, used: false, times: 0, faults });
+        self.blocks.all.push(Declared { block, docs, used: false, seen: false, times: 0, faults });
         if self.is_new(&block.name) {
             self.blocks.seen.insert(text(&block.name), Meaning::Block(at));
         }
@@ -268,6 +272,7 @@ impl<'a> Checker<'a> {
         let given = parameters.iter().zip(&operands);
         let given: Vec<String> =
             given.map(|(name, x)| format!("`{}` is `{}`", text(name), x.text)).collect();
+        let counts = operands.iter().all(|x| x.value.is_some());
         let before = self.recorder.mistakes.len();
         let mut scope = Scope::new(statements, *incomplete || self.network.incomplete);
         scope.inside = Some(Inside { block, of, members: 0 });
@@ -290,21 +295,21 @@ impl<'a> Checker<'a> {
         self.recorder.leave();
         self.scope = outer;
         let mistakes = self.recorder.mistakes.split_off(before);
-        self.blocks.all[block].note(mistakes, &given.join(", "));
+        self.blocks.found += mistakes.len();
+        self.blocks.all[block].note(mistakes, &given.join(", "), counts);
         value
     }
 
     /// How many mistakes there are, those in bodies as well.
     pub(super) fn found(&self) -> usize {
-        let in_body = |block: &Declared<'_>| block.faults.iter().map(|f| f.times).sum::<usize>();
-        self.recorder.mistakes.len() + self.blocks.all.iter().map(in_body).sum::<usize>()
+        self.recorder.mistakes.len() + self.blocks.found
     }
 
     /// Adds the mistakes in bodies to the others.
     pub(super) fn blame_blocks(&mut self) {
         for block in &mut self.blocks.all {
             for Fault { mut mistake, times, given, .. } in block.faults.drain(..) {
-                if times < block.times && !given.is_empty() {
+                if (1..block.times).contains(&times) && !given.is_empty() {
                     mistake.message += &format!(" (where {given})");
                 }
                 self.recorder.mistakes.push(mistake);
@@ -312,11 +317,11 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// Blocks that nothing uses. What only they use is not told: it follows.
+    /// Blocks that nothing uses. What may only follow from another mistake is not told.
     pub(super) fn unused_blocks(&mut self) {
         let all = &self.blocks.all;
-        let unseen = all.iter().filter(|b| b.times == 0 || b.block.incomplete);
-        let unseen: Vec<&Block> = unseen.map(|b| b.block).collect();
+        let unsure = |b: &&Declared<'_>| !b.seen || b.block.incomplete || !b.faults.is_empty();
+        let unsure: Vec<&Block> = all.iter().filter(unsure).map(|b| b.block).collect();
         let mut seen = HashSet::new();
         let mut mistakes = Vec::new();
         for Declared { block, used, .. } in all {
@@ -324,7 +329,7 @@ impl<'a> Checker<'a> {
             let mentions = |other: &&Block| {
                 !std::ptr::eq(*other, *block) && other.mentioned.iter().any(|n| text(n) == key)
             };
-            let is_used = *used || self.scope.used.contains(&key) || unseen.iter().any(mentions);
+            let is_used = *used || self.scope.used.contains(&key) || unsure.iter().any(mentions);
             if seen.insert(key.clone()) && !is_used {
                 let message = format!("block `{key}` is never used");
                 mistakes.push(Mistake::new(block.name.span(), message));
@@ -336,8 +341,10 @@ impl<'a> Checker<'a> {
 
 impl Declared<'_> {
     /// Notes the mistakes that came of one use.
-    fn note(&mut self, mistakes: Vec<Mistake>, given: &str) {
-        self.times += 1;
+    fn note(&mut self, mistakes: Vec<Mistake>, given: &str, counts: bool) {
+        let one = usize::from(counts);
+        self.seen = true;
+        self.times += one;
         let mut same: HashMap<String, usize> = HashMap::new();
         for mistake in mistakes {
             let count = same.entry(mistake.message.clone()).or_default();
@@ -345,10 +352,10 @@ impl Declared<'_> {
             *count += 1;
             let known = |f: &&mut Fault| f.before == before && f.mistake.message == mistake.message;
             match self.faults.iter_mut().find(known) {
-                Some(fault) => fault.times += 1,
+                Some(fault) => fault.times += one,
                 None => {
                     let given = given.into();
-                    self.faults.push(Fault { mistake, before, times: 1, given });
+                    self.faults.push(Fault { mistake, before, times: one, given });
                 }
             }
         }
