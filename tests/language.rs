@@ -544,3 +544,40 @@ fn names_in_blocks_keep_out_of_each_others_way() {
     assert_eq!(gradients.fc2.fc_.bias.len(), gradients.fc.linear2.bias.len());
     assert_eq!(gradients.linear1.linear2.weight.sum() + gradients.shifted1.by.sum(), 28.0);
 }
+
+#[test]
+fn what_is_written_through_views_is_seen() {
+    let (x, _) = eights();
+    let mut model = Blocks::model().seed(3).build().unwrap();
+    let before: Vec<ArrayD<f32>> = model.named_parameters().map(|(_, p)| p.to_owned()).collect();
+    let logits = model.predict(blocks::Input { x: x.view() }).unwrap().logits;
+    let bias = model.params().head.bias.to_owned();
+
+    let mut views = model.params_mut();
+    views.head.weight *= 2.0;
+    // Two at once.
+    let (fc, gain) = (&mut views.residual1.fc, &mut views.first.gain);
+    fc.bias[3] = 0.25;
+    gain.fill(1.0);
+    views.residual1.fc.bias[3] = before[10][3];
+
+    let doubled = model.predict(blocks::Input { x: x.view() }).unwrap().logits;
+    let expected = (&logits - &bias) * 2.0 + &bias;
+    assert!(doubled.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-5), "{doubled}");
+    for (i, (name, after)) in model.named_parameters().enumerate() {
+        match name {
+            "head.weight" => assert_eq!(after, &before[i] * 2.0),
+            _ => assert_eq!(after, before[i], "{name}"),
+        }
+    }
+
+    // Every view is of its own parameter.
+    let mut views = model.params_mut();
+    views.narrow2.linear2.bias.fill(7.0);
+    views.first.fc.weight.fill(8.0);
+    let views = model.params();
+    assert!(views.narrow2.linear2.bias.iter().all(|x| *x == 7.0));
+    assert!(views.first.fc.weight.iter().all(|x| *x == 8.0));
+    assert_eq!(views.first.fc.bias.into_dyn(), before[1]);
+    assert_eq!(views.narrow2.linear2.weight.into_dyn(), before[29]);
+}

@@ -5,7 +5,7 @@ use bilro_compiler::graph::NodeId;
 use bilro_compiler::network::{Builder, LayerId, ModuleId, Network};
 use bilro_compiler::ops::{AttributeValue, Attributes};
 use bilro_compiler::shape::{Dim, Shape, Type};
-use ndarray::{Array, ArrayD, ArrayView, ArrayViewD, Dimension};
+use ndarray::{Array, ArrayD, ArrayView, ArrayViewD, ArrayViewMut, ArrayViewMutD, Dimension};
 
 use crate::network::Feed;
 
@@ -212,6 +212,17 @@ pub fn next_array<D: Dimension>(arrays: &mut impl Iterator<Item = ArrayD<f32>>) 
 pub fn next_view<'a, D: Dimension>(
     views: &mut impl Iterator<Item = ArrayViewD<'a, f32>>,
 ) -> ArrayView<'a, f32, D> {
+    let view = views.next().expect("the engine has a view of every parameter");
+    view.into_dimensionality().expect("the engine's views are as declared")
+}
+
+/// The next of the views to write through that the engine made for a network.
+///
+/// # Panics
+/// If it is not there or has another number of axes than declared: a bug of the engine.
+pub fn next_view_mut<'a, D: Dimension>(
+    views: &mut impl Iterator<Item = ArrayViewMutD<'a, f32>>,
+) -> ArrayViewMut<'a, f32, D> {
     let view = views.next().expect("the engine has a view of every parameter");
     view.into_dimensionality().expect("the engine's views are as declared")
 }

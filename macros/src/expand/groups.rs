@@ -13,7 +13,8 @@ use super::types::{Ownership, array, array_or_unknown, docs};
 use crate::check::{ArrayType, Trained, text};
 
 /// Names of structs that layers must not take.
-const TAKEN: [&str; 6] = ["Batch", "Input", "Output", "Parameters", "Gradients", "Unknown"];
+const TAKEN: [&str; 7] =
+    ["Batch", "Input", "Output", "Parameters", "ParametersMut", "Gradients", "Unknown"];
 
 /// A field.
 pub struct Group {

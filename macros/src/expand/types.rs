@@ -23,6 +23,7 @@ pub struct Types<'a> {
 #[derive(Clone, Copy)]
 pub(super) enum Ownership {
     View,
+    ViewMut,
     Owned,
 }
 
@@ -38,6 +39,10 @@ pub(super) fn array(ty: ArrayType, ownership: Ownership) -> TokenStream {
             let name = format_ident!("ArrayView{rank}");
             quote!(::bilro::ndarray::#name<'a, #element>)
         }
+        Ownership::ViewMut => {
+            let name = format_ident!("ArrayViewMut{rank}");
+            quote!(::bilro::ndarray::#name<'a, #element>)
+        }
         Ownership::Owned => {
             let name = format_ident!("Array{rank}");
             quote!(::bilro::ndarray::#name<#element>)
@@ -48,7 +53,7 @@ pub(super) fn array(ty: ArrayType, ownership: Ownership) -> TokenStream {
 pub(super) fn array_or_unknown(ty: Option<ArrayType>, ownership: Ownership) -> TokenStream {
     match (ty, ownership) {
         (Some(ty), _) => array(ty, ownership),
-        (None, Ownership::View) => quote!(Unknown<'a>),
+        (None, Ownership::View | Ownership::ViewMut) => quote!(Unknown<'a>),
         (None, Ownership::Owned) => quote!(Unknown<'static>),
     }
 }
@@ -117,6 +122,8 @@ impl<'a> Types<'a> {
         let layers = self.groups.iter().map(Group::structs);
         let about = format!("The parameters of `{name}`.");
         let parameters = self.group_struct("Parameters", &about, Ownership::View);
+        let about = format!("The parameters of `{name}`, to write to.");
+        let parameters_mut = self.group_struct("ParametersMut", &about, Ownership::ViewMut);
         let about = format!("Gradients of the loss of `{name}` with respect to its parameters.");
         let gradients = self.group_struct("Gradients", &about, Ownership::Owned);
         quote! {
@@ -125,6 +132,7 @@ impl<'a> Types<'a> {
             #output
             #(#layers)*
             #parameters
+            #parameters_mut
             #gradients
         }
     }
@@ -208,12 +216,16 @@ impl<'a> Types<'a> {
             quote!(#docs pub #field: #ty,)
         });
         let (lifetime, empty) = match ownership {
-            Ownership::View => (Some(quote!(<'a>)), self.without_fields(self.groups.len())),
+            Ownership::View | Ownership::ViewMut => {
+                (Some(quote!(<'a>)), self.without_fields(self.groups.len()))
+            }
             Ownership::Owned => (None, None),
         };
+        // Two views to write through cannot be of one array.
+        let clone = (!matches!(ownership, Ownership::ViewMut)).then(|| quote!(Clone,));
         quote! {
             #[doc = #about]
-            #[derive(Clone, Debug)]
+            #[derive(#clone Debug)]
             pub struct #name #lifetime { #(#fields)* #empty }
         }
     }
@@ -227,13 +239,14 @@ impl<'a> Types<'a> {
             type Input<'a> = #module::Input<'a>;
             type Output = #module::Output;
             type Parameters<'a> = #module::Parameters<'a>;
+            type ParametersMut<'a> = #module::ParametersMut<'a>;
             type Gradients = #module::Gradients;
             type BatchFeeds<'a> = [::bilro::network::Feed<'a>; #batch];
             type InputFeeds<'a> = [::bilro::network::Feed<'a>; #inputs];
         };
         let (batch, input) = (local("batch"), local("input"));
         let (arrays, views) = (local("arrays"), local("views"));
-        let (batch_feeds, input_feeds, output, parameters, gradients);
+        let (batch_feeds, input_feeds, output, parameters, parameters_mut, gradients);
         if self.is_stub() {
             let never = quote!(::core::unreachable!("a network with mistakes does not compile"));
             (batch_feeds, input_feeds) =
@@ -241,6 +254,7 @@ impl<'a> Types<'a> {
             (output, gradients) =
                 (quote!(let _ = #arrays; #never), quote!(let _ = #arrays; #never));
             parameters = quote!(let _ = #views; #never);
+            parameters_mut = parameters.clone();
         } else {
             let feed = |from: &Ident, input: &InputField| {
                 let name = &input.field.name;
@@ -257,17 +271,8 @@ impl<'a> Types<'a> {
             let fields = fields.map(|name| quote!(#name: #next)).collect();
             output = taken(&arrays, quote!(#module::Output), fields);
             gradients = taken(&arrays, quote!(#module::Gradients), self.group_fields(&next));
-            let next = quote!(::bilro::private::next_view(&mut #views));
-            let mut fields = self.group_fields(&next);
-            if fields.is_empty() {
-                parameters = quote! {
-                    let _ = #views;
-                    #module::Parameters { nothing: ::core::marker::PhantomData }
-                };
-            } else {
-                parameters =
-                    taken(&views, quote!(#module::Parameters), std::mem::take(&mut fields));
-            }
+            parameters = self.viewed(&views, "Parameters", "next_view");
+            parameters_mut = self.viewed(&views, "ParametersMut", "next_view_mut");
         }
         quote! {
             #types
@@ -292,11 +297,30 @@ impl<'a> Types<'a> {
                 #parameters
             }
 
+            fn parameters_mut<'a>(
+                #views: ::std::vec::Vec<::bilro::ndarray::ArrayViewMutD<'a, f32>>,
+            ) -> Self::ParametersMut<'a> {
+                #parameters_mut
+            }
+
             fn gradients(
                 #arrays: ::std::vec::Vec<::bilro::ndarray::ArrayD<f32>>,
             ) -> Self::Gradients {
                 #gradients
             }
+        }
+    }
+
+    /// A struct of views, taken from them one by one.
+    fn viewed(&self, views: &Ident, name: &str, next: &str) -> TokenStream {
+        let (module, name, next) = (self.module, format_ident!("{name}"), format_ident!("{next}"));
+        let fields = self.group_fields(&quote!(::bilro::private::#next(&mut #views)));
+        match fields.is_empty() {
+            true => quote! {
+                let _ = #views;
+                #module::#name { nothing: ::core::marker::PhantomData }
+            },
+            false => taken(views, quote!(#module::#name), fields),
         }
     }
 
