@@ -28,7 +28,8 @@ use proc_macro2::TokenStream;
 ///
 /// - `Batch` and `Input`, the arrays to give for training and for predicting,
 /// - `Output`, the arrays that come back,
-/// - `Parameters` and `Gradients`, with a field for each layer and parameter.
+/// - `Parameters`, `ParametersMut` and `Gradients`, with a field for each layer, use of a block and
+///   parameter.
 ///
 /// # Statements
 ///
