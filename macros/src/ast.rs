@@ -8,7 +8,7 @@ use syn::{Attribute, Generics, Visibility};
 
 use crate::error::Place;
 
-/// `ATTRIBUTE* VISIBILITY? struct NAME CONST_GENERICS? { (STATEMENT ;)* }`
+/// `ATTRIBUTE* VISIBILITY? struct NAME CONST_GENERICS? { (STATEMENT ; | BLOCK)* }`
 pub struct Network {
     pub attributes: Vec<Attribute>,
     pub visibility: Visibility,
@@ -32,8 +32,8 @@ pub enum StatementKind {
     Input { name: Ident, ty: Type, is_target: bool },
     /// `param NAME : LIST = INITIALISER`, the initialiser a name or a call
     Param { name: Ident, dims: List, init: Expr },
-    /// `layer NAME = KIND ARGUMENTS?`
-    Layer { name: Ident, layer: Link },
+    /// `layer NAME = KIND ARGUMENTS?`, the kind a layer's or a block's name
+    Layer { name: Ident, layer: Named },
     /// `let NAME = EXPR`
     Let { name: Ident, value: Expr },
     /// `output NAME = EXPR`
@@ -43,6 +43,8 @@ pub enum StatementKind {
     Loss { sum: bool, value: Expr },
     /// `metric NAME = EXPR` or `metric CALL`, which has the function's name
     Metric { name: Option<Ident>, value: Expr },
+    /// A piece of network that is used several times.
+    Block(Block),
     /// Has a mistake in it; what it declares exists all the same, so that one message comes of it.
     Broken { name: Option<Ident>, mentioned: Vec<Ident> },
 }
@@ -56,10 +58,25 @@ impl Statement {
             | StatementKind::Layer { name, .. }
             | StatementKind::Let { name, .. }
             | StatementKind::Output { name, .. } => Some(name),
+            StatementKind::Block(block) => Some(&block.name),
             StatementKind::Broken { name, .. } => name.as_ref(),
             StatementKind::Loss { .. } | StatementKind::Metric { .. } => None,
         }
     }
+}
+
+/// `block NAME ( (NAME ,)* ) { (STATEMENT ;)* EXPR }`, without a semicolon. Its statements are
+/// `layer`, `param` and `let`.
+pub struct Block {
+    pub name: Ident,
+    pub parameters: Vec<Ident>,
+    pub statements: Vec<Statement>,
+    /// What it gives; `None` if a mistake hides it.
+    pub value: Option<Expr>,
+    /// All words between its braces.
+    pub mentioned: Vec<Ident>,
+    /// As of a [`Network`].
+    pub incomplete: bool,
 }
 
 /// `LIST`, `class(SIZE) LIST?` or `index(SIZE) LIST?`
@@ -87,6 +104,7 @@ pub struct Expr {
 ///
 /// ```text
 /// EXPR    = SUM (-> LINK)*
+/// LINK    = (NAME ARGUMENTS? | ( LINK (-> LINK)* )) (* WHOLE_NUMBER)?
 /// SUM     = PRODUCT ((+ | -) PRODUCT)*
 /// PRODUCT = UNARY ((* | /) UNARY)*
 /// UNARY   = - UNARY | PRIMARY (. NAME ARGUMENTS)*
@@ -94,6 +112,9 @@ pub struct Expr {
 /// ```
 ///
 /// Sizes, numbers and lists are expressions as well: what they may be depends on where they stand.
+///
+/// A `*` before the first `->` is a product, as in `x * 2 -> Linear(3)`; after it, it repeats the
+/// link that it follows. A chain is no operand but in parentheses, so it is never both.
 #[derive(Clone, Debug)]
 pub enum ExprKind {
     /// A number without a sign, as it was written.
@@ -107,7 +128,7 @@ pub enum ExprKind {
     /// `crate::sizes::HIDDEN`: a constant, where a size is expected.
     Path(TokenStream),
     /// `{ ... }`: Rust, where a size is expected.
-    Block {
+    Rust {
         inner: TokenStream,
         tokens: TokenStream,
     },
@@ -159,11 +180,33 @@ impl Operator {
     }
 }
 
-/// `NAME ARGUMENTS?`: a kind of layer, a declared layer or a function.
+/// An element of a chain, and how often it is there.
 #[derive(Clone, Debug)]
 pub struct Link {
+    pub element: Element,
+    pub times: Option<Times>,
+}
+
+/// What a link is made of.
+#[derive(Clone, Debug)]
+pub enum Element {
+    One(Named),
+    /// Links in parentheses.
+    Group(Vec<Link>),
+}
+
+/// `NAME ARGUMENTS?`: a kind of layer, a declared layer, a block or a function.
+#[derive(Clone, Debug)]
+pub struct Named {
     pub name: Ident,
     pub arguments: Option<Vec<Argument>>,
+}
+
+/// How often a link is repeated: at least once.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    pub count: usize,
+    pub place: Place,
 }
 
 /// `(NAME =)? EXPR`; `ARGUMENTS` is `( (ARGUMENT ,)* )`.
@@ -191,7 +234,7 @@ impl fmt::Display for Expr {
             ExprKind::Flag(flag) => flag.fmt(f),
             ExprKind::Name(name) => name.fmt(f),
             ExprKind::Path(tokens) => f.write_str(&tokens.to_string().replace(' ', "")),
-            ExprKind::Block { tokens, .. } => tokens.fmt(f),
+            ExprKind::Rust { tokens, .. } => tokens.fmt(f),
             ExprKind::List(list) => list.fmt(f),
             ExprKind::Paren(x) => write!(f, "({x})"),
             ExprKind::Neg(_, x) => write!(f, "-{x}"),
@@ -217,6 +260,24 @@ impl fmt::Display for List {
 }
 
 impl fmt::Display for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.element {
+            Element::One(named) => named.fmt(f)?,
+            Element::Group(links) => {
+                for (i, link) in links.iter().enumerate() {
+                    write!(f, "{}{link}", if i == 0 { "(" } else { " -> " })?;
+                }
+                f.write_str(")")?;
+            }
+        }
+        match &self.times {
+            Some(times) => write!(f, " * {}", times.count),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Named {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.name.fmt(f)?;
         match &self.arguments {

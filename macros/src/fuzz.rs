@@ -37,11 +37,26 @@ const NETWORKS: &[&str] = &[
          let t = x.transpose([1, 0]).sum(axis = 0).pow(2.0) / 3;
          loss sum mse_loss(out, y);
      }",
+    "struct Residual {
+         input x: [8];
+         target y: class(3);
+         block half(x) { x -> Linear(4) -> ReLU -> Linear(8) }
+         block residual(x, scale) {
+             layer fc = Linear(8);
+             param gain: [8] = ones;
+             let inner = x -> half -> fc * 2 -> (ReLU -> Linear(8)) * 2;
+             x + inner * gain * scale
+         }
+         layer first = residual;
+         let start = first(first(x, 0.5), 2);
+         output logits = residual(start, start) -> (residual(1) -> Tanh) * 3 -> Linear(3);
+         loss cross_entropy(logits, y);
+     }",
 ];
 
 /// Tokens that mean something, to put where they may not.
-const WORDS: &str = "input target param layer let output loss metric sum struct pub class index zeros \
-    normal image digit fc1 hidden logits HIDDEN Linear ReLU relu matmul x y 0 1 784 1.5 -1 1e999 \
+const WORDS: &str = "input target param layer let block output loss metric sum struct pub class index zeros \
+    normal image digit fc1 hidden half residual first logits HIDDEN Linear ReLU relu matmul x y 0 1 784 1.5 -1 1e999 \
     99999999999999999999 'a' \"text\" true axis = : ; , . -> - + * / :: .. # ! [] () {} [784] \
     (image) (10) { N } _ self match r#type < > 'a where impl const usize";
 
@@ -155,8 +170,32 @@ fn depth_is_a_mistake_not_a_crash() {
         nested("", ".relu()"),
         nested("[", "]"),
         nested("x -> add(", ")"),
+        nested("x -> (", ") * 2"),
+        nested("x -> f -> (f -> ", ")"),
     ] {
         let answer = answer(source.parse().expect("balanced"));
         assert!(answer.contains("nested too deeply"), "{answer}");
     }
+}
+
+/// Blocks, each of which has the one before it in its body.
+fn blocks(count: usize, body: impl Fn(&str) -> String) -> String {
+    let mut source = "block f0(x) { relu(x) }".to_string();
+    for i in 1..count {
+        source += &format!("block f{i}(x) {{ {} }}", body(&format!("f{}", i - 1)));
+    }
+    format!("struct Blocks {{ input x: [2]; {source} loss f{}(x); }}", count - 1)
+}
+
+#[test]
+fn blocks_in_blocks_are_bounded() {
+    let deep = answer(blocks(1000, |f| format!("{f}(x)")).parse().expect("balanced"));
+    assert!(deep.contains("nested too deeply"), "{deep}");
+    let wide = answer(blocks(40, |f| format!("x -> {f} -> {f}")).parse().expect("balanced"));
+    assert!(wide.contains("more than 4096 parts"), "{wide}");
+    let body = "x -> (((relu * 1000) * 1000) * 1000) * 1000";
+    let often = format!("struct Often {{ input x: [2]; loss {body}; }}");
+    let often = answer(often.parse().expect("balanced"));
+    assert_eq!(often.matches("compile_error").count(), 1, "{often}");
+    assert!(often.contains("more than 4096 parts"), "{often}");
 }

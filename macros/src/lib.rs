@@ -28,7 +28,8 @@ use proc_macro2::TokenStream;
 ///
 /// - `Batch` and `Input`, the arrays to give for training and for predicting,
 /// - `Output`, the arrays that come back,
-/// - `Parameters` and `Gradients`, with a field for each layer and parameter.
+/// - `Parameters`, `ParametersMut` and `Gradients`, with a field for each layer, use of a block and
+///   parameter.
 ///
 /// # Statements
 ///
@@ -39,12 +40,13 @@ use proc_macro2::TokenStream;
 /// | `param NAME: [..] = INIT;` | trained; starts as `zeros`, `ones`, `full(x)`, `uniform(low, high)`, `normal(mean, std)`, `xavier_uniform`, `xavier_normal`, `kaiming_uniform`, `kaiming_normal`, `trunc_normal(mean, std, low, high)` or `orthogonal` |
 /// | `layer NAME = Layer(..);` | parameters under a name; using a layer twice shares them |
 /// | `let NAME = EXPR;` | a value |
+/// | `block NAME(x, ..) { .. }` | a piece of network; each use has parameters of its own, `layer first = NAME;` names one |
 /// | `output NAME = EXPR;` | what `predict` returns |
 /// | `loss EXPR;` | what training makes small: the mean of all elements, or with `loss sum EXPR;` their sum |
 /// | `metric accuracy(scores, target);` | what `evaluate` reports, averaged; `metric NAME = EXPR;` for any expression |
 ///
 /// Expressions are `+ - * /`, numbers, calls as `f(x)` or `x.f()`, and chains
-/// `x -> Layer(..) -> function`, which bind loosest. `loss sum(x)` calls the function `sum`.
+/// `x -> Layer(..) -> function`, which bind loosest; `x -> (Layer(..) -> function) * 3` repeats. `loss sum(x)` calls the function `sum`.
 /// Shapes are those of one example: the batch is never mentioned. Sizes are numbers, constants,
 /// constant generics of the struct, arithmetic of these, or any Rust in braces.
 #[proc_macro]

@@ -1,6 +1,8 @@
 //! Tokens to the syntax tree. A statement with a mistake in it costs no other statement: reading
 //! goes on after the next semicolon, or where the next statement must have begun.
 
+mod blocks;
+mod chains;
 mod cursor;
 mod expressions;
 
@@ -11,14 +13,18 @@ use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
 use syn::{Attribute, GenericParam, Generics, Token, Visibility};
 
-use crate::ast::{Link, List, Network, Statement, StatementKind, Type};
+use crate::ast::{Expr, List, Named, Network, Statement, StatementKind, Type};
 use crate::error::{Mistake, Place};
 pub use cursor::mentioned;
 use cursor::{Cursor, is_reserved};
+pub use expressions::DEEPEST;
 
 /// The words that start a statement.
-const STATEMENTS: [&str; 8] =
-    ["input", "target", "param", "layer", "let", "output", "loss", "metric"];
+const STATEMENTS: [&str; 9] =
+    ["input", "target", "param", "layer", "let", "block", "output", "loss", "metric"];
+
+/// Those of them that may stand in a block.
+const OF_BLOCKS: [&str; 3] = ["param", "layer", "let"];
 
 /// What a network looks like, for messages about its outside.
 const FORM: &str = "a network is declared as `pub struct Name { input x: [2]; ... }`";
@@ -51,7 +57,11 @@ pub fn parse(tokens: TokenStream, mistakes: &mut Vec<Mistake>) -> Option<Network
         Err(error) => mistakes.push(error.into()),
     }
     match body {
-        Some(body) => network.statements = statements(&body, mistakes, &mut network.incomplete),
+        Some(body) => {
+            let body = read_body(&body, Within::Network, mistakes);
+            network.statements = body.statements;
+            network.incomplete = body.incomplete;
+        }
         None => {
             let place = rest.clone().into_iter().next().map_or(network.name.span(), |t| t.span());
             mistakes.push(Mistake::new(place, format!("expected `{{`: {FORM}")));
@@ -110,38 +120,86 @@ fn const_generics(generics: Generics) -> syn::Result<Generics> {
     Ok(generics)
 }
 
-fn statements(body: &Group, mistakes: &mut Vec<Mistake>, incomplete: &mut bool) -> Vec<Statement> {
-    let tokens: Vec<TokenTree> = body.stream().into_iter().collect();
-    let mut statements = Vec::new();
+/// What statements are in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Within {
+    Network,
+    Block,
+}
+
+impl Within {
+    /// The words that may start a statement.
+    fn keywords(self) -> &'static [&'static str] {
+        match self {
+            Within::Network => &STATEMENTS,
+            Within::Block => &OF_BLOCKS,
+        }
+    }
+
+    /// These words in a sentence.
+    fn show(self) -> String {
+        let all: Vec<_> = self.keywords().iter().map(|s| format!("`{s}`")).collect();
+        let place = if self == Within::Block { " of a block" } else { "" };
+        format!("the statements{place} are {}", all.join(", "))
+    }
+}
+
+/// What is in the braces of a network or a block.
+struct Body {
+    statements: Vec<Statement>,
+    /// Of a block: the expression after its statements.
+    value: Option<Expr>,
+    /// A statement could not be read at all.
+    incomplete: bool,
+}
+
+fn read_body(group: &Group, within: Within, mistakes: &mut Vec<Mistake>) -> Body {
+    let tokens: Vec<TokenTree> = group.stream().into_iter().collect();
+    let mut body = Body { statements: Vec::new(), value: None, incomplete: false };
     let mut start = 0;
     while start < tokens.len() {
         let rest = &tokens[start..];
         let semicolon = rest.iter().position(|t| is_punct(t, ';')).unwrap_or(rest.len());
         let next = next_statement(&rest[..semicolon]);
         let end = next.unwrap_or(semicolon);
+        let block = blocks::end(&rest[..end]);
+        let end = block.unwrap_or(end);
         let own = &rest[..end];
         // Where the end of the statement is blamed: its semicolon, else its last token.
-        let after = match (next, rest.get(semicolon)) {
+        let after = match (block.or(next), rest.get(semicolon)) {
             (None, Some(semicolon)) => semicolon.span(),
-            _ => own.last().map_or(body.span_close(), TokenTree::span),
+            _ => own.last().map_or(group.span_close(), TokenTree::span),
         };
-        if !own.is_empty() {
+        let is_last = next.is_none() && block.is_none() && semicolon + 1 >= rest.len();
+        if within == Within::Block && is_last && !own.is_empty() && !starts_statement(own) {
+            body.value = blocks::value(group, own, rest.get(semicolon), mistakes);
+            body.incomplete |= body.value.is_none();
+        } else if !own.is_empty() {
             let before = mistakes.len();
-            match statement(own, after, mistakes) {
-                Some(statement) => statements.push(statement),
-                None => *incomplete = true,
+            match statement(own, after, within, mistakes) {
+                Some(statement) => body.statements.push(statement),
+                None => body.incomplete = true,
             }
-            let ended = next.is_none() && semicolon < rest.len();
+            let ended = block.is_some() || (next.is_none() && semicolon < rest.len());
             if !ended && mistakes.len() == before {
                 mistakes.push(Mistake::new(after, "expected `;` after this"));
             }
         }
-        start += match next {
-            Some(next) => next,
-            None => semicolon + 1,
+        start += match (block, next) {
+            (Some(next), _) | (None, Some(next)) => next,
+            (None, None) => semicolon + 1,
         };
     }
-    statements
+    body
+}
+
+/// Whether these tokens are a statement rather than an expression: two words in a row.
+fn starts_statement(tokens: &[TokenTree]) -> bool {
+    match &tokens[skip_docs(tokens)..] {
+        [TokenTree::Ident(_), TokenTree::Ident(_), ..] => true,
+        [TokenTree::Ident(a), ..] => a == "let",
+        _ => false,
+    }
 }
 
 /// Where a statement begins inside what should be one statement: a keyword before a name. Two
@@ -174,18 +232,30 @@ fn is_punct(token: &TokenTree, c: char) -> bool {
 }
 
 /// One statement; `None` if not even its keyword can be told.
-fn statement(tokens: &[TokenTree], end: Span, mistakes: &mut Vec<Mistake>) -> Option<Statement> {
+fn statement(
+    tokens: &[TokenTree],
+    end: Span,
+    within: Within,
+    mistakes: &mut Vec<Mistake>,
+) -> Option<Statement> {
     let (docs, tokens) = tokens.split_at(skip_docs(tokens));
     let docs = doc_comments(docs, mistakes);
     let mut cursor = Cursor::new(tokens, end);
-    let keyword = match keyword(&mut cursor, mistakes) {
+    let keyword = match keyword(&mut cursor, within, mistakes) {
         Ok(keyword) => keyword?,
         Err(mistake) => {
             mistakes.push(mistake);
             return None;
         }
     };
-    let kind = match rest_of_statement(&keyword, &mut cursor) {
+    let kind = match within.keywords().iter().any(|s| keyword == s) {
+        true => rest_of_statement(&keyword, &mut cursor, mistakes),
+        false => Err(Mistake::new(
+            keyword.span(),
+            format!("`{keyword}` cannot be in a block ({})", within.show()),
+        )),
+    };
+    let kind = match kind {
         Ok(kind) => kind,
         Err(mistake) => {
             mistakes.push(mistake);
@@ -217,9 +287,12 @@ fn doc_comments(tokens: &[TokenTree], mistakes: &mut Vec<Mistake>) -> TokenStrea
 }
 
 /// The keyword. A misspelt one is a mistake, and then taken for the nearest.
-fn keyword(cursor: &mut Cursor<'_>, mistakes: &mut Vec<Mistake>) -> Result<Option<Ident>, Mistake> {
-    let all: Vec<_> = STATEMENTS.iter().map(|s| format!("`{s}`")).collect();
-    let all = format!("the statements are {}", all.join(", "));
+fn keyword(
+    cursor: &mut Cursor<'_>,
+    within: Within,
+    mistakes: &mut Vec<Mistake>,
+) -> Result<Option<Ident>, Mistake> {
+    let all = within.show();
     let Some(word) = cursor.word() else {
         return Err(cursor.expected(&format!("a statement ({all})")));
     };
@@ -227,7 +300,7 @@ fn keyword(cursor: &mut Cursor<'_>, mistakes: &mut Vec<Mistake>) -> Result<Optio
         return Ok(Some(word));
     }
     let written = word.to_string();
-    let near = nearest(&written, STATEMENTS);
+    let near = nearest(&written, within.keywords().iter().copied());
     let hint = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
     mistakes.push(Mistake::new(
         word.span(),
@@ -236,7 +309,11 @@ fn keyword(cursor: &mut Cursor<'_>, mistakes: &mut Vec<Mistake>) -> Result<Optio
     Ok(near.map(|near| Ident::new(near, word.span())))
 }
 
-fn rest_of_statement(keyword: &Ident, cursor: &mut Cursor<'_>) -> Result<StatementKind, Mistake> {
+fn rest_of_statement(
+    keyword: &Ident,
+    cursor: &mut Cursor<'_>,
+    mistakes: &mut Vec<Mistake>,
+) -> Result<StatementKind, Mistake> {
     let kind = match keyword.to_string().as_str() {
         word @ ("input" | "target") => {
             let name = cursor.name("a name")?;
@@ -257,7 +334,7 @@ fn rest_of_statement(keyword: &Ident, cursor: &mut Cursor<'_>) -> Result<Stateme
             let kind = cursor.name("a layer, as `Linear(128)`")?;
             StatementKind::Layer {
                 name,
-                layer: Link { name: kind, arguments: cursor.arguments()? },
+                layer: Named { name: kind, arguments: cursor.arguments()? },
             }
         }
         "let" => {
@@ -265,6 +342,7 @@ fn rest_of_statement(keyword: &Ident, cursor: &mut Cursor<'_>) -> Result<Stateme
             cursor.punct('=', "as in `let y = relu(x);`")?;
             StatementKind::Let { name, value: cursor.expr()? }
         }
+        "block" => StatementKind::Block(blocks::block(cursor, mistakes)?),
         "output" => {
             let name = cursor.name("a name")?;
             cursor.punct('=', "as in `output y = relu(x);`")?;

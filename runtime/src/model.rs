@@ -163,6 +163,34 @@ impl<N: Network> Model<N> {
         N::parameters(parameters.map(|i| self.engine.parameters.view(i)).collect())
     }
 
+    /// The same views, to write through: the next prediction or step has what is
+    /// written. The shapes stay as they are.
+    ///
+    /// ```
+    /// use bilro::{Network, network};
+    ///
+    /// network! {
+    ///     /// A line.
+    ///     pub struct Line {
+    ///         input x: [1];
+    ///         target y: [1];
+    ///         output p = x -> Linear(1);
+    ///         loss mse_loss(p, y);
+    ///     }
+    /// }
+    ///
+    /// let mut model = Line::model().build()?;
+    /// let mut parameters = model.params_mut();
+    /// parameters.linear1.weight.fill(2.0);
+    /// parameters.linear1.bias[0] = 0.5;
+    /// let x = ndarray::array![[3.0]];
+    /// assert_eq!(model.predict(line::Input { x: x.view() })?.p[(0, 0)], 6.5);
+    /// # Ok::<(), bilro::Error>(())
+    /// ```
+    pub fn params_mut(&mut self) -> N::ParametersMut<'_> {
+        N::parameters_mut(self.engine.parameters.views_mut())
+    }
+
     /// The parameters' names and values, in declared order, by name as in
     /// `fc1.weight`. Weights of linear layers are `[in, out]`: `weight.t()` is
     /// PyTorch's `[out, in]`, and [`Model::state_dict`] has all of them so.

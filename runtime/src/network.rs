@@ -7,7 +7,7 @@
 use bilro_compiler::error::Error as CompileError;
 use bilro_compiler::network::Network as Declaration;
 use bilro_compiler::optim::{Optimizer, Training};
-use ndarray::{ArrayD, ArrayViewD};
+use ndarray::{ArrayD, ArrayViewD, ArrayViewMutD};
 
 use crate::model::ModelBuilder;
 use crate::trainer::TrainerBuilder;
@@ -42,6 +42,8 @@ pub trait Network: Sized + 'static {
     type Output;
     /// Views of all parameters, by layer: `digits::Parameters`.
     type Parameters<'a>;
+    /// Views of all parameters to write through: `digits::ParametersMut`.
+    type ParametersMut<'a>;
     /// Gradients of all parameters, by layer: `digits::Gradients`.
     type Gradients;
 
@@ -60,6 +62,8 @@ pub trait Network: Sized + 'static {
     fn output(arrays: Vec<ArrayD<f32>>) -> Self::Output;
     /// Parameters from views in the compiler's order.
     fn parameters<'a>(views: Vec<ArrayViewD<'a, f32>>) -> Self::Parameters<'a>;
+    /// The same to write through.
+    fn parameters_mut<'a>(views: Vec<ArrayViewMutD<'a, f32>>) -> Self::ParametersMut<'a>;
     /// Gradients from arrays in the compiler's order of parameters.
     fn gradients(arrays: Vec<ArrayD<f32>>) -> Self::Gradients;
 }

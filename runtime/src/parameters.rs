@@ -4,7 +4,7 @@
 use bilro_compiler::network::{Init, Network as Declaration, Parameter};
 use bilro_compiler::plan::ParameterLayout;
 use bilro_compiler::tensor::Layout;
-use ndarray::{ArrayD, ArrayViewD, IxDyn, ShapeBuilder};
+use ndarray::{ArrayD, ArrayViewD, ArrayViewMutD, IxDyn, ShapeBuilder};
 
 use crate::buffer::Buffer;
 use crate::rng::{Generator, init};
@@ -53,11 +53,22 @@ impl Parameters {
     /// Overwrites a parameter.
     pub fn set(&mut self, i: usize, values: ArrayViewD<'_, f32>) {
         let (start, layout) = self.layout.parameters[i].clone();
-        let shape = IxDyn(&layout.sizes).strides(IxDyn(&layout.strides));
         let memory = &mut self.memory.as_mut_slice()[start..start + layout.elements];
-        let mut view = ndarray::ArrayViewMutD::from_shape(shape, memory)
-            .expect("a layout lies within its elements");
-        view.assign(&values);
+        strided_mut(memory, &layout).assign(&values);
+    }
+
+    /// Views of all parameters to write through, in their order, which is that of the memory.
+    pub fn views_mut(&mut self) -> Vec<ArrayViewMutD<'_, f32>> {
+        let mut rest = self.memory.as_mut_slice();
+        let mut passed = 0;
+        let view = |(start, layout): &(usize, Layout)| {
+            let (_, from_start) = std::mem::take(&mut rest).split_at_mut(start - passed);
+            let (own, more) = from_start.split_at_mut(layout.elements);
+            rest = more;
+            passed = start + layout.elements;
+            strided_mut(own, layout)
+        };
+        self.layout.parameters.iter().map(view).collect()
     }
 }
 
@@ -65,6 +76,12 @@ impl Parameters {
 pub(crate) fn strided<'a>(memory: &'a [f32], layout: &Layout) -> ArrayViewD<'a, f32> {
     let shape = IxDyn(&layout.sizes).strides(IxDyn(&layout.strides));
     ArrayViewD::from_shape(shape, memory).expect("a layout lies within its elements")
+}
+
+/// A tensor in memory as an array to write to.
+fn strided_mut<'a>(memory: &'a mut [f32], layout: &Layout) -> ArrayViewMutD<'a, f32> {
+    let shape = IxDyn(&layout.sizes).strides(IxDyn(&layout.strides));
+    ArrayViewMutD::from_shape(shape, memory).expect("a layout lies within its elements")
 }
 
 /// A parameter's first values. A linear layer's and orthogonal ones are drawn in

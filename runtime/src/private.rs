@@ -2,10 +2,10 @@
 
 use bilro_compiler::error::{Error, Mistake};
 use bilro_compiler::graph::NodeId;
-use bilro_compiler::network::{Builder, LayerId, Network};
+use bilro_compiler::network::{Builder, LayerId, ModuleId, Network};
 use bilro_compiler::ops::{AttributeValue, Attributes};
 use bilro_compiler::shape::{Dim, Shape, Type};
-use ndarray::{Array, ArrayD, ArrayView, ArrayViewD, Dimension};
+use ndarray::{Array, ArrayD, ArrayView, ArrayViewD, ArrayViewMut, ArrayViewMutD, Dimension};
 
 use crate::network::Feed;
 
@@ -39,9 +39,24 @@ impl Declaring {
         result.map_err(|mistake| Error::Declaration { network: self.name.into(), mistake })
     }
 
-    /// Keeps a name from layers without one.
+    /// Keeps a name from layers and modules without one.
     pub fn reserve(&mut self, name: &str) {
         self.builder.reserve(name);
+    }
+
+    /// A module.
+    pub fn module(&mut self, name: Option<&str>, kind: &str) -> ModuleId {
+        self.builder.module(name, kind)
+    }
+
+    /// Goes into a module.
+    pub fn enter(&mut self, module: ModuleId) {
+        self.builder.enter(module);
+    }
+
+    /// Goes out of it.
+    pub fn leave(&mut self) {
+        self.builder.leave();
     }
 
     fn leaf(&mut self, name: &str, is_target: bool, ty: Type) -> Result<NodeId, Error> {
@@ -212,6 +227,17 @@ pub fn next_array<D: Dimension>(arrays: &mut impl Iterator<Item = ArrayD<f32>>) 
 pub fn next_view<'a, D: Dimension>(
     views: &mut impl Iterator<Item = ArrayViewD<'a, f32>>,
 ) -> ArrayView<'a, f32, D> {
+    let view = views.next().expect("the engine has a view of every parameter");
+    view.into_dimensionality().expect("the engine's views are as declared")
+}
+
+/// The next of the views to write through that the engine made for a network.
+///
+/// # Panics
+/// If it is not there or has another number of axes than declared: a bug of the engine.
+pub fn next_view_mut<'a, D: Dimension>(
+    views: &mut impl Iterator<Item = ArrayViewMutD<'a, f32>>,
+) -> ArrayViewMut<'a, f32, D> {
     let view = views.next().expect("the engine has a view of every parameter");
     view.into_dimensionality().expect("the engine's views are as declared")
 }

@@ -12,11 +12,11 @@ network! {
         let b = fc2(a b);
         let c = b.weight;
         let d = c[0];
-        let e = (a -> fc3) + 1 -> ReLU * 2;
+        let e = (a -> fc3) + 1 -> ReLU + 2;
         let type = a;
         let f = b c;
         @ garbage $;
-        block twice(x) { x }
+        stage twice(x) { x }
         output logits = f;
         los cross_entropy(logits, digit)
     }

@@ -1,7 +1,6 @@
 //! The builder of networks: see [`Builder`].
 
-use std::collections::BTreeMap;
-
+use super::names::{ModuleId, Names, Place};
 use super::{ChoiceOf, Init, Input, Layer, Network, Parameter};
 use crate::error::{Error, Mistake, nearest};
 use crate::graph::{Graph, NodeId, Root};
@@ -20,20 +19,16 @@ pub struct Builder {
     name: String,
     graph: Graph,
     inputs: Vec<Input>,
-    parameters: Vec<(usize, Parameter)>,
+    /// With the places that they belong to.
+    parameters: Vec<(Place, Parameter)>,
     layers: Vec<DeclaredLayer>,
     choices: Vec<ChoiceOf>,
     facts: Facts,
     /// The value whose mean or sum is the loss.
     loss: Option<NodeId>,
-    /// Names that layers without one must not take.
-    reserved: Vec<String>,
-    /// For each kind of layer, the number in the last name that it was given.
-    numbers: BTreeMap<String, usize>,
     /// How many streams of numbers are drawn at random.
     streams: u32,
-    /// Counts declarations, so that what is made at first use keeps its place.
-    declared: usize,
+    names: Names,
 }
 
 /// Names a layer of one builder.
@@ -56,10 +51,12 @@ pub enum LossReduction {
 
 #[derive(Debug)]
 struct DeclaredLayer {
+    /// With those of the modules around it.
     name: String,
     /// How messages call it: its name, or its kind where it has none.
     shown: String,
-    place: usize,
+    /// Parameters that are made at its first use belong here.
+    place: Place,
     layer: AnyLayer,
     /// Its parameters, by their own names, once it has been used.
     parameters: Vec<(String, NodeId)>,
@@ -79,10 +76,8 @@ impl Builder {
             choices: Vec::new(),
             facts: Facts::default(),
             loss: None,
-            reserved: Vec::new(),
-            numbers: BTreeMap::new(),
             streams: 0,
-            declared: 0,
+            names: Names::default(),
         }
     }
 
@@ -183,13 +178,13 @@ impl Builder {
             return Err(Mistake::attribute("init", message));
         }
         init.check_numbers()?;
-        self.declared += 1;
-        self.new_parameter(self.declared, name, dims, init, true)
+        let (place, name) = (self.names.place(), self.names.full(name));
+        self.new_parameter(place, &name, dims, init, true)
     }
 
     fn new_parameter(
         &mut self,
-        place: usize,
+        place: Place,
         name: &str,
         dims: Vec<Dim>,
         init: Init,
@@ -252,15 +247,12 @@ impl Builder {
             }
         }
         let layer = (entry.from_call)(attributes)?;
-        let chosen = match name {
-            Some(name) => name.to_string(),
-            None => self.free_name(kind),
-        };
-        self.declared += 1;
+        let chosen = name.map_or_else(|| self.names.free(kind), String::from);
+        self.names.take(&chosen);
         self.layers.push(DeclaredLayer {
-            name: chosen,
+            name: self.names.full(&chosen),
             shown: name.unwrap_or(kind).into(),
-            place: self.declared,
+            place: self.names.place(),
             layer,
             parameters: Vec::new(),
             used: None,
@@ -268,25 +260,34 @@ impl Builder {
         Ok(LayerId(self.layers.len() - 1))
     }
 
-    /// Keeps a name from layers that are declared without one.
+    /// Keeps a name from layers and modules that are declared without one.
     pub fn reserve(&mut self, name: &str) {
-        self.reserved.push(name.into());
+        self.names.take(name);
     }
 
-    fn free_name(&mut self, kind: &str) -> String {
-        let stem = kind.to_lowercase();
-        let number = self.numbers.entry(stem.clone()).or_default();
-        // Names that were taken are taken still.
-        loop {
-            *number += 1;
-            let name = format!("{stem}{number}");
-            if self.layers.iter().all(|l| l.name != name) && !self.reserved.contains(&name) {
-                return name;
-            }
-        }
+    /// A module: a part of the network with names of its own. Without a name it
+    /// gets one from its kind.
+    pub fn module(&mut self, name: Option<&str>, kind: &str) -> ModuleId {
+        self.names.module(name, kind)
     }
 
-    /// A layer's name.
+    /// A module's name, without those of the modules around it.
+    pub fn module_name(&self, module: ModuleId) -> &str {
+        self.names.of(module)
+    }
+
+    /// Goes into a module: until [`Builder::leave`], parameters, layers and
+    /// values are named below it, `residual1.fc.weight`.
+    pub fn enter(&mut self, module: ModuleId) {
+        self.names.enter(module);
+    }
+
+    /// Goes out of the module that was entered last.
+    pub fn leave(&mut self) {
+        self.names.leave();
+    }
+
+    /// A layer's name, with those of the modules around it.
     pub fn layer_name(&self, layer: LayerId) -> &str {
         &self.layers[layer.0].name
     }
@@ -311,7 +312,8 @@ impl Builder {
 
     /// Names a value.
     pub fn bind(&mut self, name: &str, value: NodeId) {
-        self.graph.name(value, name);
+        let name = self.names.full(name);
+        self.graph.name(value, &name);
     }
 
     /// What `predict` returns under a name.
@@ -403,9 +405,9 @@ impl Builder {
         }
         self.add_accuracy();
         // Parameters of a layer are made at its first use, but belong where it
-        // was declared.
+        // was declared; so does what is in a module.
         let mut order: Vec<usize> = (0..self.parameters.len()).collect();
-        order.sort_by_key(|i| self.parameters[*i].0);
+        order.sort_by_key(|i| &self.parameters[*i].0);
         let mut place = vec![0; order.len()];
         for (to, from) in order.iter().enumerate() {
             place[*from] = to;
@@ -423,6 +425,7 @@ impl Builder {
         });
         let parameters: Vec<Parameter> =
             order.iter().map(|i| self.parameters[*i].1.clone()).collect();
+        self.layers.sort_by(|a, b| a.place.cmp(&b.place));
         let layers = self.layers.into_iter().filter_map(|l| {
             let (input, output, multiply_adds) = l.used?;
             let prefix = format!("{}.", l.name);
@@ -513,7 +516,8 @@ impl Scope<'_> {
             return Ok(*id);
         }
         let full = format!("{}.{name}", layer.name);
-        let id = self.builder.new_parameter(layer.place, &full, dims, init, is_trained)?;
+        let place = layer.place.clone();
+        let id = self.builder.new_parameter(place, &full, dims, init, is_trained)?;
         self.builder.layers[self.layer.0].parameters.push((name.into(), id));
         Ok(id)
     }

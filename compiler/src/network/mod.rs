@@ -6,6 +6,7 @@
 //! in the code that it writes, to make the network when the program runs.
 
 mod builder;
+mod names;
 
 use crate::autodiff;
 use crate::error::{Mistake, nearest};
@@ -19,6 +20,7 @@ use crate::shape::{Dim, Shape, Type};
 pub use builder::{
     Builder, ChoiceId, LayerId, LossReduction, Scope, find_function, find_layer, wrong_count,
 };
+pub use names::ModuleId;
 
 /// See the [module](self).
 #[derive(Clone, Debug)]
@@ -212,7 +214,7 @@ impl Init {
 /// A layer that is used at least once.
 #[derive(Clone, Debug)]
 pub struct Layer {
-    /// Its name.
+    /// Its name, with those of the modules around it: `residual1.fc`.
     pub name: String,
     /// What it is, as `Linear(784, 128)`.
     pub kind: String,

@@ -215,7 +215,7 @@ fn fold(x: &Expr) -> Result<Option<usize>, Mistake> {
             _ => Err(Mistake::new(x.place, WHAT)),
         },
         ExprKind::Name(_) | ExprKind::Path(_) => Ok(None),
-        ExprKind::Block { tokens, .. } => match syn::parse2::<syn::Expr>(tokens.clone()) {
+        ExprKind::Rust { tokens, .. } => match syn::parse2::<syn::Expr>(tokens.clone()) {
             Ok(_) => Ok(None),
             Err(error) => Err(error.into()),
         },
@@ -246,7 +246,7 @@ fn fold(x: &Expr) -> Result<Option<usize>, Mistake> {
 /// A symbolic size as messages show it: without what encloses it.
 fn show(x: &Expr) -> String {
     match &x.inner().kind {
-        ExprKind::Block { inner, .. } if !inner.to_string().contains(';') => inner.to_string(),
+        ExprKind::Rust { inner, .. } if !inner.to_string().contains(';') => inner.to_string(),
         _ => x.inner().to_string(),
     }
 }
@@ -254,7 +254,7 @@ fn show(x: &Expr) -> String {
 /// A size as Rust, where nothing stands beside it.
 fn whole(x: &Expr) -> TokenStream {
     match &x.kind {
-        ExprKind::Block { inner, .. } if syn::parse2::<syn::Expr>(inner.clone()).is_ok() => {
+        ExprKind::Rust { inner, .. } if syn::parse2::<syn::Expr>(inner.clone()).is_ok() => {
             inner.clone()
         }
         _ => rust(x),
@@ -267,7 +267,7 @@ fn rust(x: &Expr) -> TokenStream {
         ExprKind::Number { literal, .. } => literal.to_token_stream(),
         ExprKind::Name(name) => name.to_token_stream(),
         ExprKind::Path(tokens) => tokens.clone(),
-        ExprKind::Block { tokens, .. } => tokens.clone(),
+        ExprKind::Rust { tokens, .. } => tokens.clone(),
         ExprKind::Paren(x) => Group::new(Delimiter::Parenthesis, rust(x)).to_token_stream(),
         ExprKind::Binary(operator, place, a, b) => {
             let mut mark = Punct::new(operator.symbol(), Spacing::Alone);

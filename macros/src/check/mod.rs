@@ -6,22 +6,26 @@
 //! one mistake, one message.
 
 mod arguments;
+mod blocks;
+mod chains;
 mod recorder;
+mod scope;
 mod values;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 
-use bilro_compiler::layers;
 use bilro_compiler::network::{LossReduction, Network as Declaration};
 use bilro_compiler::shape::{Shape, Type as CompilerType};
 use proc_macro2::{Ident, TokenStream};
 use syn::ext::IdentExt;
 
-use crate::ast::{Expr, ExprKind, Link, List, Network, Statement, StatementKind, Type};
+use crate::ast::{Expr, ExprKind, List, Named, Network, Statement, StatementKind, Type};
 use crate::error::Mistake;
+use blocks::{Blocks, Member};
 use recorder::Value;
 pub use recorder::{Assertion, Condition, Step};
 use recorder::{Blame, Recorder};
+use scope::Scope;
 
 /// A network that has been checked.
 pub struct Checked {
@@ -37,7 +41,7 @@ pub struct Checked {
     pub inputs: Vec<InputField>,
     /// Outputs, in declared order.
     pub outputs: Vec<Field>,
-    /// Parameters and layers, as far as they are declared under a name or used in a chain.
+    /// Parameters, layers and uses of blocks, those without a name of their own as well.
     pub trained: Vec<Trained>,
 }
 
@@ -67,8 +71,11 @@ pub struct ArrayType {
     pub rank: usize,
 }
 
-/// A parameter of its own, or a layer, under the name that it has in the generated structs.
+/// A parameter of its own, a layer or a use of a block.
 pub struct Trained {
+    /// The name with those of the uses of blocks that it is in: `residual1.fc`.
+    pub path: String,
+    /// The name that it has in the generated structs.
     pub name: Ident,
     pub docs: TokenStream,
     /// Of a parameter.
@@ -81,6 +88,10 @@ enum Meaning {
     Value(Option<Value>),
     /// A layer, by its place in the recorder's; `None` if a mistake hides it.
     Layer(Option<usize>),
+    /// A block, by its place.
+    Block(usize),
+    /// A use of a block under a name, by its place; `None` if a mistake hides it.
+    Use(Option<usize>),
     /// Declared in a statement that could not be read.
     Unknown,
 }
@@ -99,71 +110,46 @@ pub fn check(network: &Network, mistakes: &mut Vec<Mistake>) -> Checked {
     }
     checker.unused();
     checker.missing();
+    checker.blame_blocks();
     checker.finish(mistakes)
 }
 
 struct Checker<'a> {
     network: &'a Network,
     recorder: Recorder,
-    names: HashMap<String, Meaning>,
-    /// Every name that some statement declares.
-    declared: HashSet<String>,
-    used: HashSet<String>,
+    /// Of the network, or of the block whose body is looked at.
+    scope: Scope,
+    blocks: Blocks<'a>,
     symbols: Symbols,
     inputs: Vec<InputField>,
     outputs: Vec<Field>,
     trained: Vec<Trained>,
+    /// How many expressions are around the one that is looked at.
+    depth: usize,
 }
 
 impl<'a> Checker<'a> {
     fn new(network: &'a Network) -> Checker<'a> {
-        let names: Vec<&Ident> =
-            network.statements.iter().filter_map(Statement::declares).collect();
-        let mut recorder = Recorder::new(&text(&network.name));
-        for name in names.iter().map(|n| text(n)) {
-            // Layers without a name are called `linear1`.
-            if layers::names().any(|kind| name.starts_with(&kind.to_lowercase())) {
-                recorder.reserve(&name);
-            }
-        }
-        let mut used = HashSet::new();
-        for statement in &network.statements {
-            if let StatementKind::Broken { mentioned, .. } = &statement.kind {
-                used.extend(mentioned.iter().map(text));
-            }
-        }
-        Checker {
+        let mut checker = Checker {
             network,
-            recorder,
-            names: HashMap::new(),
-            declared: names.into_iter().map(text).collect(),
-            used,
+            recorder: Recorder::new(&text(&network.name)),
+            scope: Scope::new(&network.statements, network.incomplete),
+            blocks: Blocks::default(),
             symbols: Symbols::new(),
             inputs: Vec::new(),
             outputs: Vec::new(),
             trained: Vec::new(),
-        }
+            depth: 0,
+        };
+        checker.reserve(&network.statements);
+        checker
     }
 
     fn mistake(&mut self, mistake: Mistake) {
         self.recorder.mistakes.push(mistake);
     }
 
-    /// Says what a name means; a second meaning is a mistake.
-    fn declare(&mut self, name: &Ident, meaning: Meaning) {
-        let key = text(name);
-        if self.is_new(name) {
-            self.names.insert(key, meaning);
-        } else {
-            self.mistake(Mistake::new(name.span(), format!("`{key}` is declared twice")));
-        }
-    }
-
-    fn is_new(&self, name: &Ident) -> bool {
-        !self.names.contains_key(&text(name))
-    }
-
-    fn statement(&mut self, statement: &Statement) {
+    fn statement(&mut self, statement: &'a Statement) {
         match &statement.kind {
             StatementKind::Input { name, ty, is_target } => {
                 self.input(statement, name, ty, *is_target);
@@ -184,6 +170,7 @@ impl<'a> Checker<'a> {
                 self.recorder.loss(x, reduction, statement.keyword.span().into());
             }
             StatementKind::Metric { name, value } => self.metric(name.as_ref(), value),
+            StatementKind::Block(block) => self.block(block, &statement.docs),
             StatementKind::Broken { name, .. } => {
                 if let Some(name) = name {
                     self.broken(statement, name);
@@ -206,7 +193,11 @@ impl<'a> Checker<'a> {
                 ty: None,
             }),
             "output" => self.outputs.push(Field { name, docs, array }),
-            "param" | "layer" => self.trained.push(Trained { name, docs, array }),
+            "param" | "layer" => {
+                let path = self.path(&text(&name));
+                self.trained.push(Trained { path, name, docs, array });
+            }
+            "block" => self.blocks.broken(&text(&name)),
             _ => {}
         }
     }
@@ -244,37 +235,63 @@ impl<'a> Checker<'a> {
     }
 
     fn param(&mut self, statement: &Statement, name: &Ident, dims: &List, init: &Expr) {
-        let sizes = self.sizes(dims);
-        let start = self.initialiser(init);
-        let mut value = None;
-        if self.is_new(name) {
-            if let (Some(sizes), Some(start)) = (sizes, start) {
-                let attributes = [("init".to_string(), init.place)];
-                let blame =
-                    Blame { call: name.span().into(), operands: &[], attributes: &attributes };
-                value = self.recorder.parameter(&text(name), sizes, start, &blame);
-            }
-            self.trained.push(Trained {
-                name: name.clone(),
-                docs: statement.docs.clone(),
-                array: Some(ArrayType { real: true, rank: dims.elements.len() }),
-            });
-        }
+        let made = self.member(|checker| {
+            Member::Parameter(checker.new_parameter(&statement.docs, name, dims, init))
+        });
+        let value = match made {
+            Member::Parameter(value) => value,
+            _ => None,
+        };
         self.declare(name, Meaning::Value(value));
     }
 
-    fn layer(&mut self, statement: &Statement, name: &Ident, layer: &Link) {
-        let is_new = self.is_new(name);
-        let own = text(name);
-        let made = self.new_layer(is_new.then_some(own.as_str()), layer);
-        if is_new {
-            self.trained.push(Trained {
-                name: name.clone(),
-                docs: statement.docs.clone(),
-                array: None,
-            });
+    fn new_parameter(
+        &mut self,
+        docs: &TokenStream,
+        name: &Ident,
+        dims: &List,
+        init: &Expr,
+    ) -> Option<Value> {
+        let sizes = self.sizes(dims);
+        let start = self.initialiser(init);
+        if !self.is_new(name) {
+            return None;
         }
-        self.declare(name, Meaning::Layer(made));
+        self.trained.push(Trained {
+            path: self.path(&text(name)),
+            name: name.clone(),
+            docs: docs.clone(),
+            array: Some(ArrayType { real: true, rank: dims.elements.len() }),
+        });
+        let attributes = [("init".to_string(), init.place)];
+        let blame = Blame { call: name.span().into(), operands: &[], attributes: &attributes };
+        self.recorder.parameter(&text(name), sizes?, start?, &blame)
+    }
+
+    fn layer(&mut self, statement: &Statement, name: &Ident, layer: &Named) {
+        let made = self.member(|checker| {
+            let is_new = checker.is_new(name);
+            let own = text(name);
+            if is_new {
+                checker.trained.push(Trained {
+                    path: checker.path(&own),
+                    name: name.clone(),
+                    docs: statement.docs.clone(),
+                    array: None,
+                });
+            }
+            let own = is_new.then_some(own.as_str());
+            match checker.block_of_layer(layer) {
+                Some(block) => Member::Use(block.map(|block| checker.new_use(own, block).0)),
+                None => Member::Layer(checker.new_layer(own, layer)),
+            }
+        });
+        let meaning = match made {
+            Member::Layer(layer) => Meaning::Layer(layer),
+            Member::Use(of) => Meaning::Use(of),
+            Member::Parameter(_) => Meaning::Unknown,
+        };
+        self.declare(name, meaning);
     }
 
     fn output(&mut self, statement: &Statement, name: &Ident, value: &Expr) {
@@ -305,26 +322,6 @@ impl<'a> Checker<'a> {
             }
         };
         self.recorder.metric(name, x);
-    }
-
-    /// Layers and parameters that nothing uses would be trained for nothing.
-    fn unused(&mut self) {
-        if self.network.incomplete {
-            return;
-        }
-        let network = self.network;
-        let mut seen = HashSet::new();
-        for statement in &network.statements {
-            let (StatementKind::Layer { name, .. } | StatementKind::Param { name, .. }) =
-                &statement.kind
-            else {
-                continue;
-            };
-            let key = text(name);
-            if seen.insert(key.clone()) && !self.used.contains(&key) {
-                self.mistake(Mistake::new(name.span(), format!("`{key}` is never used")));
-            }
-        }
     }
 
     /// What a network must have.
@@ -360,14 +357,9 @@ impl<'a> Checker<'a> {
     }
 
     fn finish(self, mistakes: &mut Vec<Mistake>) -> Checked {
-        let Checker { network, recorder, symbols, inputs, outputs, mut trained, .. } = self;
+        let Checker { network, recorder, symbols, inputs, outputs, trained, .. } = self;
         let (declaration, recorded) = recorder.finish(network.name.span().into());
         *mistakes = recorded.mistakes;
-        trained.extend(recorded.unnamed.into_iter().map(|name| Trained {
-            name,
-            docs: TokenStream::new(),
-            array: None,
-        }));
         Checked {
             declaration,
             steps: recorded.steps,

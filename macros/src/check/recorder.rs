@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bilro_compiler::error::{Mistake as CompilerMistake, Site};
 use bilro_compiler::graph::NodeId;
-use bilro_compiler::network::{Builder, Init, LayerId, LossReduction, Network};
+use bilro_compiler::network::{Builder, Init, LayerId, LossReduction, ModuleId, Network};
 use bilro_compiler::ops::Attributes;
 use bilro_compiler::shape::{Dim, Fact, Product, Type};
 use proc_macro2::Ident;
@@ -35,6 +35,15 @@ pub enum Step {
     Reserve {
         name: String,
     },
+    Module {
+        module: usize,
+        name: Option<String>,
+        kind: String,
+    },
+    Enter {
+        module: usize,
+    },
+    Leave,
     Input {
         variable: usize,
         name: String,
@@ -152,13 +161,12 @@ impl Blame<'_> {
 pub struct Recorder {
     builder: Builder,
     layers: Vec<LayerId>,
+    modules: Vec<ModuleId>,
     variables: usize,
     known: HashSet<Condition>,
     pub steps: Vec<Step>,
     pub assertions: Vec<Assertion>,
     pub mistakes: Vec<Mistake>,
-    /// The names of layers that the user gave none, where they stand.
-    pub unnamed: Vec<Ident>,
 }
 
 /// What a recorder leaves.
@@ -166,7 +174,6 @@ pub struct Recorded {
     pub steps: Vec<Step>,
     pub assertions: Vec<Assertion>,
     pub mistakes: Vec<Mistake>,
-    pub unnamed: Vec<Ident>,
 }
 
 impl Recorder {
@@ -174,12 +181,12 @@ impl Recorder {
         Recorder {
             builder: Builder::new(name),
             layers: Vec::new(),
+            modules: Vec::new(),
             variables: 0,
             known: HashSet::new(),
             steps: Vec::new(),
             assertions: Vec::new(),
             mistakes: Vec::new(),
-            unnamed: Vec::new(),
         }
     }
 
@@ -225,6 +232,28 @@ impl Recorder {
     pub fn reserve(&mut self, name: &str) {
         self.builder.reserve(name);
         self.steps.push(Step::Reserve { name: name.into() });
+    }
+
+    /// A module, with the name that it has.
+    pub fn module(&mut self, name: Option<&str>, kind: &str) -> (usize, String) {
+        let id = self.builder.module(name, kind);
+        let module = self.modules.len();
+        self.modules.push(id);
+        let (own, kind) = (name.map(Into::into), kind.into());
+        self.steps.push(Step::Module { module, name: own, kind });
+        (module, self.builder.module_name(id).into())
+    }
+
+    /// Goes into a module.
+    pub fn enter(&mut self, module: usize) {
+        self.builder.enter(self.modules[module]);
+        self.steps.push(Step::Enter { module });
+    }
+
+    /// Goes out of it.
+    pub fn leave(&mut self) {
+        self.builder.leave();
+        self.steps.push(Step::Leave);
     }
 
     pub fn input(&mut self, name: &Ident, ty: &Type, is_target: bool) -> Option<Value> {
@@ -283,7 +312,7 @@ impl Recorder {
         Some(value)
     }
 
-    /// A layer, with the name that it has.
+    /// A layer, with the name that it has, as in `residual1.fc`.
     pub fn layer(
         &mut self,
         name: Option<&str>,
@@ -352,7 +381,7 @@ impl Recorder {
 
     /// The network, if there was no mistake.
     pub fn finish(self, name: Place) -> (Option<Network>, Recorded) {
-        let Recorder { builder, steps, assertions, mut mistakes, unnamed, .. } = self;
+        let Recorder { builder, steps, assertions, mut mistakes, .. } = self;
         let mut network = None;
         if mistakes.is_empty() {
             match builder.finish() {
@@ -360,6 +389,6 @@ impl Recorder {
                 Err(error) => mistakes.push(Mistake::new(name, error.to_string())),
             }
         }
-        (network, Recorded { steps, assertions, mistakes, unnamed })
+        (network, Recorded { steps, assertions, mistakes })
     }
 }

@@ -3,19 +3,19 @@
 use bilro_compiler::error::nearest;
 use bilro_compiler::network::{find_function, find_layer, wrong_count};
 use bilro_compiler::ops::{self, Attributes};
-use proc_macro2::Ident;
+use proc_macro2::{Ident, TokenStream};
 
 use super::arguments::number;
 use super::recorder::{Blame, Operand, Value};
-use super::{Checker, Meaning, text};
-use crate::ast::{Argument, Expr, ExprKind, Link};
+use super::{Checker, Meaning, Trained, text};
+use crate::ast::{Argument, Expr, ExprKind, Named};
 use crate::error::{Mistake, Place};
 
 /// Longer texts are shortened in messages.
-const LONG: usize = 60;
+pub(super) const LONG: usize = 60;
 
 /// An expression as messages show it.
-fn show(x: &Expr) -> String {
+pub(super) fn show(x: &Expr) -> String {
     let x = x.inner();
     let full = x.to_string();
     match &x.kind {
@@ -30,20 +30,11 @@ fn show(x: &Expr) -> String {
     }
 }
 
-/// The start of a chain as messages show it.
-fn show_chain(first: &Expr, links: &[Link]) -> String {
-    let Some(last) = links.last() else { return show(first) };
-    let mut shown = show(first);
-    links.iter().for_each(|link| shown += &format!(" -> {link}"));
-    match shown.chars().count() <= LONG {
-        true => shown,
-        false => format!("{} -> ... -> {last}", show(first)),
-    }
-}
-
 /// What a name that is called stands for.
 enum Callee {
     Layer(Option<usize>),
+    /// A block, or a use of one.
+    Block(Meaning),
     Function,
     /// A mistake has been reported.
     Hidden,
@@ -56,6 +47,13 @@ impl Checker<'_> {
 
     /// The value of an expression; `None` if a mistake hides it.
     pub(super) fn value(&mut self, x: &Expr) -> Option<Value> {
+        self.depth += 1;
+        let value = self.kind_of_value(x);
+        self.depth -= 1;
+        value
+    }
+
+    fn kind_of_value(&mut self, x: &Expr) -> Option<Value> {
         match &x.kind {
             ExprKind::Number { .. } => self.number(x),
             ExprKind::Name(name) => self.named(name),
@@ -75,16 +73,8 @@ impl Checker<'_> {
                 let receiver = receiver.as_deref().map(|x| self.operand(x));
                 self.call(receiver, function, arguments)
             }
-            ExprKind::Chain { first, links } => {
-                let mut y = self.operand(first);
-                for (i, link) in links.iter().enumerate() {
-                    let value = self.link(y, link);
-                    let place = first.place.to(link.name.span().into());
-                    y = Operand { value, text: show_chain(first, &links[..=i]), place };
-                }
-                y.value
-            }
-            ExprKind::Flag(_) | ExprKind::Path(_) | ExprKind::Block { .. } | ExprKind::List(_) => {
+            ExprKind::Chain { first, links } => self.chain(first, links).value,
+            ExprKind::Flag(_) | ExprKind::Path(_) | ExprKind::Rust { .. } | ExprKind::List(_) => {
                 let message = match x.kind {
                     ExprKind::List(_) => {
                         format!("`{}` is a list, where a value of the network is expected", show(x))
@@ -119,31 +109,35 @@ impl Checker<'_> {
 
     fn named(&mut self, name: &Ident) -> Option<Value> {
         let key = text(name);
-        self.used.insert(key.clone());
-        let message = match self.names.get(&key) {
-            Some(Meaning::Value(value)) => return *value,
+        self.scope.used.insert(key.clone());
+        let message = match self.meaning(&key) {
+            Some(Meaning::Value(value)) => return value,
             Some(Meaning::Unknown) => return None,
             Some(Meaning::Layer(_)) => format!("`{key}` is a layer: use it as `{key}(x)`"),
-            None if self.declared.contains(&key) => {
+            Some(Meaning::Block(block)) => {
+                self.refer(block);
+                format!("`{key}` is a block: use it as `{key}(x)`")
+            }
+            Some(Meaning::Use(_)) => format!("`{key}` is a use of a block: use it as `{key}(x)`"),
+            None if self.scope.declared.contains(&key) => {
                 format!("`{key}` is used before it is declared")
             }
-            None if self.network.incomplete => return None,
+            None if self.scope.incomplete => return None,
             None if find_function(&key).is_ok() => {
                 format!("`{key}` is a function: call it as `{key}(x)`")
             }
             None => {
-                let is_value = |(name, meaning): (&'_ String, &Meaning)| match meaning {
-                    Meaning::Layer(_) => None,
-                    _ => Some(name.clone()),
-                };
-                let mut values: Vec<String> = self.names.iter().filter_map(is_value).collect();
-                values.sort();
-                match nearest(&key, values.iter().map(String::as_str)) {
-                    Some(near) => format!("there is no value `{key}`; did you mean `{near}`?"),
-                    None if key.chars().all(|c| !c.is_lowercase()) => {
+                let is_value = |m| matches!(m, Meaning::Value(_) | Meaning::Unknown);
+                let near = nearest(&key, self.names(is_value));
+                match (self.outside(&key), near) {
+                    (Some(message), _) => message,
+                    (None, Some(near)) => {
+                        format!("there is no value `{key}`; did you mean `{near}`?")
+                    }
+                    (None, None) if key.chars().all(|c| !c.is_lowercase()) => {
                         format!("there is no value `{key}`: Rust's constants stand for sizes only")
                     }
-                    None => format!("there is no value `{key}`"),
+                    (None, None) => format!("there is no value `{key}`"),
                 }
             }
         };
@@ -153,29 +147,33 @@ impl Checker<'_> {
 
     fn callee(&mut self, name: &Ident) -> Callee {
         let key = text(name);
-        self.used.insert(key.clone());
-        let message = match (self.names.get(&key), find_function(&key)) {
-            (Some(Meaning::Layer(layer)), _) => return Callee::Layer(*layer),
-            (Some(Meaning::Unknown), _) => return Callee::Hidden,
+        self.scope.used.insert(key.clone());
+        let message = match (self.meaning(&key), find_function(&key)) {
+            (Some(Meaning::Layer(layer)), _) => return Callee::Layer(layer),
+            (Some(Meaning::Block(block)), _) => {
+                self.refer(block);
+                return Callee::Block(Meaning::Block(block));
+            }
+            (Some(Meaning::Use(Some(of))), _) => return Callee::Block(Meaning::Use(Some(of))),
+            (Some(Meaning::Unknown | Meaning::Use(None)), _) => return Callee::Hidden,
             (_, Ok(_)) => return Callee::Function,
             (Some(Meaning::Value(_)), Err(_)) => {
                 format!("`{key}` is a value, not a function or a layer")
             }
-            (None, Err(_)) if self.declared.contains(&key) => {
+            (None, Err(_)) if self.scope.declared.contains(&key) => {
                 format!("`{key}` is used before it is declared")
             }
             (None, Err(mistake)) => {
-                let is_layer = |m: &Meaning| matches!(m, Meaning::Layer(_));
-                let mut names: Vec<&str> =
-                    self.names.iter().filter(|(_, m)| is_layer(m)).map(|(n, _)| &**n).collect();
-                names.sort_unstable();
-                match nearest(&key, names) {
-                    Some(near) => {
+                let is_callee =
+                    |m| matches!(m, Meaning::Layer(_) | Meaning::Block(_) | Meaning::Use(_));
+                match (self.outside(&key), nearest(&key, self.names(is_callee))) {
+                    (Some(message), _) => message,
+                    (None, Some(near)) => {
                         format!("there is no layer or function `{key}`; did you mean `{near}`?")
                     }
                     // It may be a layer whose declaration could not be read.
-                    None if self.network.incomplete => return Callee::Hidden,
-                    None => mistake.message,
+                    (None, None) if self.scope.incomplete => return Callee::Hidden,
+                    (None, None) => mistake.message,
                 }
             }
         };
@@ -183,7 +181,7 @@ impl Checker<'_> {
         Callee::Hidden
     }
 
-    fn call(
+    pub(super) fn call(
         &mut self,
         receiver: Option<Operand>,
         name: &Ident,
@@ -207,6 +205,12 @@ impl Checker<'_> {
                 };
                 self.recorder.apply(layer, x, name.span().into())
             }
+            Callee::Block(meaning) => {
+                let mut operands: Vec<Operand> = receiver.into_iter().collect();
+                operands.extend(arguments.iter().map(|a| self.operand(&a.value)));
+                let named = arguments.iter().find_map(|a| a.name.as_ref());
+                self.call_block(name, meaning, operands, named)
+            }
             Callee::Function => self.function(receiver, name, arguments),
             Callee::Hidden => {
                 // What cannot be a value may have been meant as something else.
@@ -215,7 +219,7 @@ impl Checker<'_> {
                         ExprKind::List(_)
                         | ExprKind::Flag(_)
                         | ExprKind::Path(_)
-                        | ExprKind::Block { .. } => {}
+                        | ExprKind::Rust { .. } => {}
                         _ => {
                             self.value(x);
                         }
@@ -274,20 +278,8 @@ impl Checker<'_> {
         self.recorder.call(&key, operands, attributes, &blame)
     }
 
-    /// A value handed on to the next element of a chain.
-    fn link(&mut self, x: Operand, link: &Link) -> Option<Value> {
-        let key = text(&link.name);
-        let is_declared = self.names.contains_key(&key) || self.declared.contains(&key);
-        if is_declared || !key.starts_with(char::is_uppercase) {
-            let arguments = link.arguments.as_deref().unwrap_or_default();
-            return self.call(Some(x), &link.name, arguments);
-        }
-        let layer = self.new_layer(None, link);
-        self.recorder.apply(layer, x, link.name.span().into())
-    }
-
     /// A layer made from its kind and attributes.
-    pub(super) fn new_layer(&mut self, name: Option<&str>, link: &Link) -> Option<usize> {
+    pub(super) fn new_layer(&mut self, name: Option<&str>, link: &Named) -> Option<usize> {
         let kind = text(&link.name);
         let call = Place::from(link.name.span());
         let entry = match find_layer(&kind) {
@@ -315,9 +307,15 @@ impl Checker<'_> {
         let (attributes, places) =
             self.attributes(&kind, call, entry.attributes, &arguments, &entry.show())?;
         let blame = Blame { call, operands: &[], attributes: &places };
-        let (layer, own) = self.recorder.layer(name, &kind, attributes, &blame)?;
+        let (layer, path) = self.recorder.layer(name, &kind, attributes, &blame)?;
         if name.is_none() {
-            self.recorder.unnamed.push(Ident::new(&own, link.name.span()));
+            let own = path.rsplit('.').next().unwrap_or(&path);
+            self.trained.push(Trained {
+                name: Ident::new(own, link.name.span()),
+                path,
+                docs: TokenStream::new(),
+                array: None,
+            });
         }
         Some(layer)
     }

@@ -151,6 +151,9 @@ pub fn assertions(checked: &Checked, sizes: &Sizes<'_>) -> TokenStream {
 fn read(step: &Step) -> Vec<usize> {
     match step {
         Step::Reserve { .. }
+        | Step::Module { .. }
+        | Step::Enter { .. }
+        | Step::Leave
         | Step::Input { .. }
         | Step::Parameter { .. }
         | Step::Number { .. }
@@ -176,6 +179,15 @@ impl Emit<'_> {
         let builder = self.builder;
         match step {
             Step::Reserve { name } => quote!(#builder.reserve(#name);),
+            Step::Module { module, name, kind } => {
+                let (module, name) = (module_variable(*module), optional(name.as_deref()));
+                quote!(let #module = #builder.module(#name, #kind);)
+            }
+            Step::Enter { module } => {
+                let module = module_variable(*module);
+                quote!(#builder.enter(#module);)
+            }
+            Step::Leave => quote!(#builder.leave();),
             Step::Input { variable, name, ty, is_target } => {
                 let dims = self.sizes(&ty.shape.dims);
                 let call = match &ty.dtype {
@@ -204,10 +216,7 @@ impl Emit<'_> {
             Step::Layer { layer, name, kind, attributes } => {
                 let layer = layer_variable(*layer);
                 let attributes = self.attributes(attributes);
-                let name = match name {
-                    Some(name) => quote!(::core::option::Option::Some(#name)),
-                    None => quote!(::core::option::Option::None),
-                };
+                let name = optional(name.as_deref());
                 quote!(let #layer = #builder.layer(#name, #kind, #attributes)?;)
             }
             Step::Apply { variable, layer, x } => {
@@ -290,6 +299,18 @@ impl Emit<'_> {
 fn layer_variable(index: usize) -> Ident {
     let name = format_ident!("layer{index}");
     local(&name.to_string())
+}
+
+fn module_variable(index: usize) -> Ident {
+    let name = format_ident!("module{index}");
+    local(&name.to_string())
+}
+
+fn optional(name: Option<&str>) -> TokenStream {
+    match name {
+        Some(name) => quote!(::core::option::Option::Some(#name)),
+        None => quote!(::core::option::Option::None),
+    }
 }
 
 fn operand((x, text): &(usize, String)) -> TokenStream {

@@ -6,6 +6,7 @@
 //! rustc says nothing more.
 
 mod declaration;
+mod groups;
 mod types;
 
 use proc_macro2::{Ident, Span, TokenStream};

@@ -1,53 +1,34 @@
 //! The structs of a network's module, and how they meet the arrays of the engine.
 
-use std::collections::HashSet;
-
 use bilro_compiler::shape::{DType, Shape};
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
+use super::groups::{self, Group, GroupKind};
 use super::local;
 use crate::ast::Network;
-use crate::check::{ArrayType, Checked, Field, InputField, Trained, text};
+use crate::check::{ArrayType, Checked, Field, InputField, text};
 
 /// The largest number of axes that has a type of its own in ndarray.
 const MOST_AXES: usize = 6;
-
-/// Names of structs that layers must not take.
-const TAKEN: [&str; 6] = ["Batch", "Input", "Output", "Parameters", "Gradients", "Unknown"];
 
 /// See the [module](self).
 pub struct Types<'a> {
     network: &'a Network,
     checked: &'a Checked,
     module: &'a Ident,
-    groups: Vec<Group<'a>>,
-}
-
-/// A field of `Parameters` and `Gradients`.
-struct Group<'a> {
-    trained: &'a Trained,
-    kind: GroupKind,
-    about: String,
-}
-
-enum GroupKind {
-    /// A parameter of its own, with its number of axes.
-    One(usize),
-    /// The parameters of a layer, with their number of axes, in a struct of this name.
-    Layer { name: Ident, fields: Vec<(Ident, usize)> },
-    /// Hidden by a mistake.
-    Unknown,
+    groups: Vec<Group>,
 }
 
 #[derive(Clone, Copy)]
-enum Ownership {
+pub(super) enum Ownership {
     View,
+    ViewMut,
     Owned,
 }
 
 /// The type of an array.
-fn array(ty: ArrayType, ownership: Ownership) -> TokenStream {
+pub(super) fn array(ty: ArrayType, ownership: Ownership) -> TokenStream {
     let element = if ty.real { quote!(f32) } else { quote!(u32) };
     let rank = match ty.rank {
         rank if rank <= MOST_AXES => Literal::usize_unsuffixed(rank).to_string(),
@@ -58,6 +39,10 @@ fn array(ty: ArrayType, ownership: Ownership) -> TokenStream {
             let name = format_ident!("ArrayView{rank}");
             quote!(::bilro::ndarray::#name<'a, #element>)
         }
+        Ownership::ViewMut => {
+            let name = format_ident!("ArrayViewMut{rank}");
+            quote!(::bilro::ndarray::#name<'a, #element>)
+        }
         Ownership::Owned => {
             let name = format_ident!("Array{rank}");
             quote!(::bilro::ndarray::#name<#element>)
@@ -65,32 +50,16 @@ fn array(ty: ArrayType, ownership: Ownership) -> TokenStream {
     }
 }
 
-fn array_or_unknown(ty: Option<ArrayType>, ownership: Ownership) -> TokenStream {
+pub(super) fn array_or_unknown(ty: Option<ArrayType>, ownership: Ownership) -> TokenStream {
     match (ty, ownership) {
         (Some(ty), _) => array(ty, ownership),
-        (None, Ownership::View) => quote!(Unknown<'a>),
+        (None, Ownership::View | Ownership::ViewMut) => quote!(Unknown<'a>),
         (None, Ownership::Owned) => quote!(Unknown<'static>),
     }
 }
 
-fn real(rank: usize) -> ArrayType {
-    ArrayType { real: true, rank }
-}
-
-/// `fc_1` as `Fc1`.
-fn camel(name: &str) -> String {
-    let mut camel = String::new();
-    for word in name.split('_') {
-        let mut letters = word.chars();
-        camel.extend(letters.next().into_iter().flat_map(char::to_uppercase));
-        camel.extend(letters);
-    }
-    let is_name = syn::parse_str::<Ident>(&camel).is_ok() && !TAKEN.contains(&&*camel);
-    if is_name { camel } else { format!("{camel}Layer") }
-}
-
 /// The user's documentation, or else what is known.
-fn docs(written: &TokenStream, known: &str) -> TokenStream {
+pub(super) fn docs(written: &TokenStream, known: &str) -> TokenStream {
     match written.is_empty() {
         true => quote!(#[doc = #known]),
         false => written.clone(),
@@ -108,52 +77,10 @@ impl<'a> Types<'a> {
     pub fn new(network: &'a Network, checked: &'a Checked, module: &'a Ident) -> Types<'a> {
         let mut types = Types { network, checked, module, groups: Vec::new() };
         types.groups = match &checked.declaration {
-            Some(_) => types.known_groups(),
-            None => checked.trained.iter().map(unknown_group).collect(),
+            Some(declaration) => groups::known(declaration, &checked.trained),
+            None => groups::unknown(&checked.trained),
         };
         types
-    }
-
-    /// In the order of the compiler's parameters, which come layer by layer.
-    fn known_groups(&self) -> Vec<Group<'a>> {
-        let Some(declaration) = &self.checked.declaration else { return Vec::new() };
-        let mut groups: Vec<Group<'a>> = Vec::new();
-        let mut taken = HashSet::new();
-        for parameter in &declaration.parameters {
-            let rank = parameter.shape.rank();
-            let (owner, own) = match parameter.name.split_once('.') {
-                Some((layer, own)) => (layer, Some(own)),
-                None => (parameter.name.as_str(), None),
-            };
-            let Some(own) = own else {
-                let about = format!("`{}`", parameter.shape);
-                groups.extend(self.trained(owner).map(|trained| Group {
-                    trained,
-                    kind: GroupKind::One(rank),
-                    about,
-                }));
-                continue;
-            };
-            let last = groups.last_mut().filter(|g| text(&g.trained.name) == owner);
-            if let Some(Group { kind: GroupKind::Layer { fields, .. }, .. }) = last {
-                fields.push((format_ident!("{own}"), rank));
-            } else if let Some(trained) = self.trained(owner) {
-                let mut name = camel(owner);
-                while !taken.insert(name.clone()) {
-                    name.push('_');
-                }
-                let name = format_ident!("{name}");
-                let fields = vec![(format_ident!("{own}"), rank)];
-                let layer = declaration.layers.iter().find(|l| l.name == owner);
-                let about = layer.map_or(String::new(), |l| format!("`{}`", l.kind));
-                groups.push(Group { trained, kind: GroupKind::Layer { name, fields }, about });
-            }
-        }
-        groups
-    }
-
-    fn trained(&self, name: &str) -> Option<&'a Trained> {
-        self.checked.trained.iter().find(|t| text(&t.name) == name)
     }
 
     fn inputs(&self) -> impl Iterator<Item = &'a InputField> + Clone {
@@ -192,9 +119,11 @@ impl<'a> Types<'a> {
             self.inputs(),
         );
         let output = self.output();
-        let layers = self.groups.iter().filter_map(layer_struct);
+        let layers = self.groups.iter().map(Group::structs);
         let about = format!("The parameters of `{name}`.");
         let parameters = self.group_struct("Parameters", &about, Ownership::View);
+        let about = format!("The parameters of `{name}`, to write to.");
+        let parameters_mut = self.group_struct("ParametersMut", &about, Ownership::ViewMut);
         let about = format!("Gradients of the loss of `{name}` with respect to its parameters.");
         let gradients = self.group_struct("Gradients", &about, Ownership::Owned);
         quote! {
@@ -203,6 +132,7 @@ impl<'a> Types<'a> {
             #output
             #(#layers)*
             #parameters
+            #parameters_mut
             #gradients
         }
     }
@@ -281,25 +211,21 @@ impl<'a> Types<'a> {
     fn group_struct(&self, name: &str, about: &str, ownership: Ownership) -> TokenStream {
         let name = format_ident!("{name}");
         let fields = self.groups.iter().map(|group| {
-            let field = &group.trained.name;
-            let ty = match &group.kind {
-                GroupKind::One(rank) => array(real(*rank), ownership),
-                GroupKind::Layer { name, fields } => {
-                    let arrays = fields.iter().map(|(_, rank)| array(real(*rank), ownership));
-                    quote!(#name<#(#arrays),*>)
-                }
-                GroupKind::Unknown => array_or_unknown(None, ownership),
-            };
-            let docs = docs(&group.trained.docs, &group.about);
+            let (field, ty) = (&group.name, group.ty(ownership));
+            let docs = docs(&group.docs, &group.about);
             quote!(#docs pub #field: #ty,)
         });
         let (lifetime, empty) = match ownership {
-            Ownership::View => (Some(quote!(<'a>)), self.without_fields(self.groups.len())),
+            Ownership::View | Ownership::ViewMut => {
+                (Some(quote!(<'a>)), self.without_fields(self.groups.len()))
+            }
             Ownership::Owned => (None, None),
         };
+        // Two views to write through cannot be of one array.
+        let clone = (!matches!(ownership, Ownership::ViewMut)).then(|| quote!(Clone,));
         quote! {
             #[doc = #about]
-            #[derive(Clone, Debug)]
+            #[derive(#clone Debug)]
             pub struct #name #lifetime { #(#fields)* #empty }
         }
     }
@@ -313,13 +239,14 @@ impl<'a> Types<'a> {
             type Input<'a> = #module::Input<'a>;
             type Output = #module::Output;
             type Parameters<'a> = #module::Parameters<'a>;
+            type ParametersMut<'a> = #module::ParametersMut<'a>;
             type Gradients = #module::Gradients;
             type BatchFeeds<'a> = [::bilro::network::Feed<'a>; #batch];
             type InputFeeds<'a> = [::bilro::network::Feed<'a>; #inputs];
         };
         let (batch, input) = (local("batch"), local("input"));
         let (arrays, views) = (local("arrays"), local("views"));
-        let (batch_feeds, input_feeds, output, parameters, gradients);
+        let (batch_feeds, input_feeds, output, parameters, parameters_mut, gradients);
         if self.is_stub() {
             let never = quote!(::core::unreachable!("a network with mistakes does not compile"));
             (batch_feeds, input_feeds) =
@@ -327,6 +254,7 @@ impl<'a> Types<'a> {
             (output, gradients) =
                 (quote!(let _ = #arrays; #never), quote!(let _ = #arrays; #never));
             parameters = quote!(let _ = #views; #never);
+            parameters_mut = parameters.clone();
         } else {
             let feed = |from: &Ident, input: &InputField| {
                 let name = &input.field.name;
@@ -343,17 +271,8 @@ impl<'a> Types<'a> {
             let fields = fields.map(|name| quote!(#name: #next)).collect();
             output = taken(&arrays, quote!(#module::Output), fields);
             gradients = taken(&arrays, quote!(#module::Gradients), self.group_fields(&next));
-            let next = quote!(::bilro::private::next_view(&mut #views));
-            let mut fields = self.group_fields(&next);
-            if fields.is_empty() {
-                parameters = quote! {
-                    let _ = #views;
-                    #module::Parameters { nothing: ::core::marker::PhantomData }
-                };
-            } else {
-                parameters =
-                    taken(&views, quote!(#module::Parameters), std::mem::take(&mut fields));
-            }
+            parameters = self.viewed(&views, "Parameters", "next_view");
+            parameters_mut = self.viewed(&views, "ParametersMut", "next_view_mut");
         }
         quote! {
             #types
@@ -378,6 +297,12 @@ impl<'a> Types<'a> {
                 #parameters
             }
 
+            fn parameters_mut<'a>(
+                #views: ::std::vec::Vec<::bilro::ndarray::ArrayViewMutD<'a, f32>>,
+            ) -> Self::ParametersMut<'a> {
+                #parameters_mut
+            }
+
             fn gradients(
                 #arrays: ::std::vec::Vec<::bilro::ndarray::ArrayD<f32>>,
             ) -> Self::Gradients {
@@ -386,19 +311,21 @@ impl<'a> Types<'a> {
         }
     }
 
+    /// A struct of views, taken from them one by one.
+    fn viewed(&self, views: &Ident, name: &str, next: &str) -> TokenStream {
+        let (module, name, next) = (self.module, format_ident!("{name}"), format_ident!("{next}"));
+        let fields = self.group_fields(&quote!(::bilro::private::#next(&mut #views)));
+        match fields.is_empty() {
+            true => quote! {
+                let _ = #views;
+                #module::#name { nothing: ::core::marker::PhantomData }
+            },
+            false => taken(views, quote!(#module::#name), fields),
+        }
+    }
+
     fn group_fields(&self, next: &TokenStream) -> Vec<TokenStream> {
-        let module = self.module;
-        let field = |group: &Group<'_>| {
-            let field = &group.trained.name;
-            match &group.kind {
-                GroupKind::Layer { name, fields } => {
-                    let own = fields.iter().map(|(own, _)| quote!(#own: #next));
-                    quote!(#field: #module::#name { #(#own),* })
-                }
-                _ => quote!(#field: #next),
-            }
-        };
-        self.groups.iter().map(field).collect()
+        self.groups.iter().map(|group| group.filled(self.module, next)).collect()
     }
 
     /// Whether it reports an accuracy; with mistakes in it, it is not the place to say no.
@@ -448,30 +375,6 @@ fn taken(arrays: &Ident, path: TokenStream, fields: Vec<TokenStream>) -> TokenSt
             #path { #(#fields),* }
         },
     }
-}
-
-fn unknown_group(trained: &Trained) -> Group<'_> {
-    let kind = match trained.array {
-        Some(array) => GroupKind::One(array.rank),
-        None => GroupKind::Unknown,
-    };
-    Group { trained, kind, about: text(&trained.name) }
-}
-
-fn layer_struct(group: &Group<'_>) -> Option<TokenStream> {
-    let GroupKind::Layer { name, fields } = &group.kind else { return None };
-    let about = format!("What belongs to the parameters of `{}`.", text(&group.trained.name));
-    let types: Vec<Ident> =
-        fields.iter().map(|(own, _)| format_ident!("{}", camel(&own.to_string()))).collect();
-    let fields = fields.iter().zip(&types).map(|((own, _), ty)| {
-        let about = format!("For its `{own}`.");
-        quote!(#[doc = #about] pub #own: #ty,)
-    });
-    Some(quote! {
-        #[doc = #about]
-        #[derive(Clone, Copy, Debug)]
-        pub struct #name<#(#types),*> { #(#fields)* }
-    })
 }
 
 fn capital(text: &str) -> String {

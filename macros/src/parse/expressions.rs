@@ -4,13 +4,13 @@ use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use syn::Lit;
 
 use super::cursor::Cursor;
-use crate::ast::{Argument, Expr, ExprKind, Link, List, Operator};
+use crate::ast::{Argument, Expr, ExprKind, List, Operator};
 use crate::error::{Mistake, Place};
 
 /// How deep expressions may be. A network that needs more is written with `let`.
-const DEEPEST: usize = 128;
+pub const DEEPEST: usize = 128;
 
-type Parsed<T> = Result<T, Mistake>;
+pub(super) type Parsed<T> = Result<T, Mistake>;
 
 impl Expr {
     fn new(kind: ExprKind, place: Place, below: usize) -> Parsed<Expr> {
@@ -21,16 +21,19 @@ impl Expr {
     }
 }
 
-fn too_deep(place: Place) -> Mistake {
+pub(super) fn too_deep(place: Place) -> Mistake {
     Mistake::new(place, "this expression is nested too deeply: name parts of it with `let`")
 }
 
-fn deepest(arguments: &[Argument]) -> usize {
+pub(super) fn deepest(arguments: &[Argument]) -> usize {
     arguments.iter().map(|a| a.value.depth).max().unwrap_or(0)
 }
 
 /// What is inside a group, read to its end.
-fn inside<T>(group: &Group, read: impl FnOnce(&mut Cursor<'_>) -> Parsed<T>) -> Parsed<T> {
+pub(super) fn inside<T>(
+    group: &Group,
+    read: impl FnOnce(&mut Cursor<'_>) -> Parsed<T>,
+) -> Parsed<T> {
     let tokens: Vec<TokenTree> = group.stream().into_iter().collect();
     read(&mut Cursor::inside(group, &tokens))
 }
@@ -43,29 +46,18 @@ impl Cursor<'_> {
 
     fn chain(&mut self, outer: usize) -> Parsed<Expr> {
         let first = self.sum(outer)?;
-        let mut links = Vec::new();
-        let mut depth = first.depth;
-        let mut place = first.place;
-        while self.is_pair('-', '>') {
-            self.skip(2);
-            let name = self.name("a layer or a function")?;
-            place = place.to(name.span().into());
-            if let Some(group) = self.group(Delimiter::Parenthesis) {
-                place = place.to(group.span_close().into());
-            }
-            let arguments = self.nested_arguments(outer + 1)?;
-            depth = depth.max(deepest(arguments.as_deref().unwrap_or_default()));
-            links.push(Link { name, arguments });
-        }
-        if links.is_empty() {
+        if !self.is_pair('-', '>') {
             return Ok(first);
         }
-        if ['+', '-', '*', '/', '.'].iter().any(|op| self.is_punct(*op)) {
+        let links = self.links(outer)?;
+        let place = first.place.to(links.place);
+        let depth = first.depth.max(links.depth);
+        if self.goes_on() {
             let mut mistake = self.expected("`->` or the end");
             mistake.message += ": put a chain in parentheses to go on with it";
             return Err(mistake);
         }
-        Expr::new(ExprKind::Chain { first: Box::new(first), links }, place, depth)
+        Expr::new(ExprKind::Chain { first: Box::new(first), links: links.all }, place, depth)
     }
 
     fn sum(&mut self, outer: usize) -> Parsed<Expr> {
@@ -209,7 +201,7 @@ impl Cursor<'_> {
 
     fn grouped(&mut self, group: &Group, outer: usize) -> Parsed<Expr> {
         let place = Place { start: group.span_open(), end: group.span_close() };
-        let opaque = || ExprKind::Block {
+        let opaque = || ExprKind::Rust {
             inner: group.stream(),
             tokens: TokenTree::from(group.clone()).into(),
         };
@@ -251,7 +243,7 @@ impl Cursor<'_> {
         self.nested_arguments(1)
     }
 
-    fn nested_arguments(&mut self, outer: usize) -> Parsed<Option<Vec<Argument>>> {
+    pub(super) fn nested_arguments(&mut self, outer: usize) -> Parsed<Option<Vec<Argument>>> {
         let Some(group) = self.group(Delimiter::Parenthesis) else { return Ok(None) };
         let arguments = inside(group, |c| {
             c.separated("`,` or `)`", |c| {

@@ -92,7 +92,7 @@ fn what_is_misspelt_is_read_as_the_nearest() {
 
 #[test]
 fn garbage_is_told_where_it_starts() {
-    let all = "`input`, `target`, `param`, `layer`, `let`, `output`, `loss`, `metric`";
+    let all = "`input`, `target`, `param`, `layer`, `let`, `block`, `output`, `loss`, `metric`";
     for (body, message) in [
         ("input x [2];", "expected `:`, found `[`: as in `input image: [784];`".to_string()),
         (
@@ -116,11 +116,116 @@ fn garbage_is_told_where_it_starts() {
                 .into(),
         ),
         ("= 3;", format!("expected a statement (the statements are {all}), found `=`")),
-        ("block f(x) { }", format!("there is no statement `block` (the statements are {all})")),
+        ("stage f(x);", format!("there is no statement `stage` (the statements are {all})")),
         ("#[cfg(a)] let x = y;", "only doc comments may stand before a statement".into()),
     ] {
         assert_eq!(mistakes(body), [message], "{body}");
     }
+}
+
+#[test]
+fn after_a_link_a_star_repeats_and_before_it_multiplies() {
+    for (source, shown) in [
+        ("x * 2 -> Linear(3)", "((x * 2) -> Linear(3))"),
+        ("x -> Linear(3) * 2", "(x -> Linear(3) * 2)"),
+        ("x->(Linear(3)->ReLU)*2->f", "(x -> (Linear(3) -> ReLU) * 2 -> f)"),
+        ("x -> ((f * 2 -> g) * 3 -> h)", "(x -> ((f * 2 -> g) * 3 -> h))"),
+        ("(x -> f * 2) * 3", "((x -> f * 2) * 3)"),
+        ("2 * (x -> f) -> g * 1", "((2 * (x -> f)) -> g * 1)"),
+    ] {
+        assert_eq!(loss(source).1, shown);
+    }
+    let often = "after a link `*` repeats it, as in `x -> relu * 3`, and Rust's constants are not \
+                 known here; to multiply with what a chain gives, put the chain in parentheses";
+    let found = |what: &str| format!("expected how often, a whole number, found {what}: {often}");
+    for (source, message) in [
+        ("x -> f * N", found("`N`")),
+        ("x -> f * 1.5", found("`1.5`")),
+        ("x -> f * -2", found("`-`")),
+        ("x -> f * (2)", found("`(`")),
+        ("x -> f * { 2 }", found("`{`")),
+        ("x -> f *", "expected how often, as `* 3`, found `;`".into()),
+        ("x -> f * 0", "a link is there at least once, not 0 times".into()),
+        ("x -> f * 1001", "a link is there at most 1000 times, not 1001 times".into()),
+        (
+            "x -> f * 99999999999999999999",
+            "a link is there at most 1000 times, not 99999999999999999999 times".into(),
+        ),
+        (
+            "x -> f * 2 * 3",
+            "expected `->` or the end, found `*`: put a chain in parentheses to go on with it"
+                .into(),
+        ),
+        ("x -> ()", "expected a layer or a function, found `)`".into()),
+        ("x -> (f g)", "expected `->` or `)`, found `g`".into()),
+        ("x -> (f + g)", "expected `->` or `)`, found `+`".into()),
+    ] {
+        assert_eq!(mistakes(&format!("loss {source};")), [message], "{source}");
+    }
+}
+
+#[test]
+fn blocks_end_at_their_braces() {
+    let source = "let a = x; /// Adds.
+        block f(x, y,) { layer g = Linear(3); let loss = x -> g; /// It.
+            loss + y }
+        block h() { 1 }; loss f(a, a);";
+    let (network, mistakes) = read(&format!("struct N {{ {source} }}"));
+    assert_eq!(mistakes, [""; 0]);
+    let statements = network.expect("a network").statements;
+    assert_eq!(statements.len(), 4);
+    let StatementKind::Block(f) = &statements[1].kind else { panic!("a block") };
+    assert_eq!(f.parameters, ["x", "y"]);
+    assert_eq!(f.statements.len(), 2);
+    assert_eq!(f.value.as_ref().map(ToString::to_string).as_deref(), Some("loss + y"));
+    assert!(!statements[1].docs.is_empty());
+}
+
+#[test]
+fn mistakes_in_blocks_are_told_where_they_are() {
+    let all = "(the statements of a block are `param`, `layer`, `let`)";
+    let form = "a block is declared as `block residual(x) { ... }`";
+    for (body, message) in [
+        ("block f { x }", format!("expected `(`, found `{{`: {form}")),
+        ("block f(x);", format!("expected `{{`, found `;`: {form}")),
+        ("block (x) { x }", "expected a name, found `(`".into()),
+        ("block f(3) { 3 }", "expected the name of a value, found `3`".into()),
+        ("block f(x y) { x }", "expected `,` or `)`, found `y`".into()),
+        (
+            "block f(x: [3]) { x }",
+            "expected `,` or `)`, found `:`: what a block takes has the shape that each use gives \
+             it"
+            .into(),
+        ),
+        (
+            "block f(x) { }",
+            "`f` gives nothing: its value is its last expression, without `;`".into(),
+        ),
+        (
+            "block f(x) { let y = x; }",
+            "`f` gives nothing: its value is its last expression, without `;`".into(),
+        ),
+        (
+            "block f(x) { relu(x); }",
+            "what a block gives is its last expression, without `;`".into(),
+        ),
+        ("block f(x) { x y }", format!("there is no statement `x` {all}")),
+        ("block f(x) { relu(x) + }", "expected an expression, found `}`".into()),
+        ("block f(x) { relu(x) 3 }", "expected an operator or `}`, found `3`".into()),
+        ("block f(x) { let y = x }", "expected `;` after this".into()),
+        ("block f(x) { loss x; x }", format!("`loss` cannot be in a block {all}")),
+        ("block f(x) { block g(y) { y } g(x) }", format!("`block` cannot be in a block {all}")),
+        (
+            "block f(x) { lte y = x; y }",
+            format!("there is no statement `lte`; did you mean `let`? {all}"),
+        ),
+        ("let a = x block f(x) { x }", "expected `;` after this".into()),
+    ] {
+        assert_eq!(mistakes(body), [message], "{body}");
+    }
+    let misspelt = mistakes("blok f(x) { x } loss f(y);");
+    assert_eq!(misspelt.len(), 1, "{misspelt:?}");
+    assert!(misspelt[0].contains("did you mean `block`?"), "{misspelt:?}");
 }
 
 #[test]

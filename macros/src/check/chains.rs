@@ -1,0 +1,95 @@
+//! Chains: a value through layers, blocks and functions.
+
+use super::recorder::Operand;
+use super::values::{LONG, show};
+use super::{Checker, Member, text};
+use crate::ast::{Element, Expr, Link, Named};
+use crate::error::Place;
+use bilro_compiler::network::find_layer;
+
+/// A chain as far as it has gone, repetitions written out.
+struct Way {
+    first: String,
+    /// All of it, as long as that is short.
+    full: String,
+    last: Option<String>,
+    start: Place,
+}
+
+impl Way {
+    fn go(&mut self, link: &Named) {
+        let link = link.to_string();
+        if self.full.chars().count() <= LONG {
+            self.full += &format!(" -> {link}");
+        }
+        self.last = Some(link);
+    }
+
+    /// As messages show it.
+    fn show(&self) -> String {
+        match &self.last {
+            Some(last) if self.full.chars().count() > LONG => {
+                format!("{} -> ... -> {last}", self.first)
+            }
+            _ => self.full.clone(),
+        }
+    }
+}
+
+impl Checker<'_> {
+    /// What comes out at the end of a chain.
+    pub(super) fn chain(&mut self, first: &Expr, links: &[Link]) -> Operand {
+        let x = self.operand(first);
+        let first_shown = show(first);
+        let mut way =
+            Way { full: first_shown.clone(), first: first_shown, last: None, start: first.place };
+        self.links(x, links, &mut way)
+    }
+
+    fn links(&mut self, mut x: Operand, links: &[Link], way: &mut Way) -> Operand {
+        for link in links {
+            let count = link.times.map_or(1, |times| times.count);
+            let found = self.found();
+            for i in 0..count {
+                // What is wrong once is wrong again.
+                if i > 0 && self.found() > found {
+                    x.value = None;
+                    break;
+                }
+                if let Some(times) = link.times.filter(|_| i > 0)
+                    && !self.one_more(times.place)
+                {
+                    x.value = None;
+                    break;
+                }
+                x = match &link.element {
+                    Element::Group(links) => self.links(x, links, way),
+                    Element::One(named) => {
+                        let value = self.link(x, named);
+                        way.go(named);
+                        let place = way.start.to(named.name.span().into());
+                        Operand { value, text: way.show(), place }
+                    }
+                };
+            }
+        }
+        x
+    }
+
+    /// A value handed on to the next element of a chain.
+    fn link(&mut self, x: Operand, link: &Named) -> Option<super::Value> {
+        let key = text(&link.name);
+        let is_kind = key.starts_with(char::is_uppercase);
+        // A kind of layer that there is not may be a name that is not seen here.
+        let is_outside = || find_layer(&key).is_err() && self.outside(&key).is_some();
+        if self.is_declared(&key) || !is_kind || is_outside() {
+            let arguments = link.arguments.as_deref().unwrap_or_default();
+            return self.call(Some(x), &link.name, arguments);
+        }
+        let layer = match self.member(|checker| Member::Layer(checker.new_layer(None, link))) {
+            Member::Layer(layer) => layer,
+            _ => None,
+        };
+        self.recorder.apply(layer, x, link.name.span().into())
+    }
+}

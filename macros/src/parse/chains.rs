@@ -1,0 +1,133 @@
+//! What a chain's value goes through: links, groups of links, and how often.
+
+use proc_macro2::{Delimiter, Group, TokenTree};
+use syn::Lit;
+
+use super::cursor::Cursor;
+use super::expressions::{DEEPEST, Parsed, deepest, inside, too_deep};
+use crate::ast::{Element, Link, Named, Times};
+use crate::error::{Mistake, Place};
+
+/// How often a link can be repeated: more is a slip of the finger.
+const MOST: usize = 1000;
+
+/// Links in a row.
+pub(super) struct Links {
+    pub all: Vec<Link>,
+    /// Of the last one.
+    pub place: Place,
+    pub depth: usize,
+}
+
+impl Cursor<'_> {
+    /// Whether an operator is next, or a method.
+    pub(super) fn goes_on(&self) -> bool {
+        ['+', '-', '*', '/', '.'].iter().any(|op| self.is_punct(*op))
+    }
+
+    /// `(-> LINK)+`
+    pub(super) fn links(&mut self, outer: usize) -> Parsed<Links> {
+        let mut links: Option<Links> = None;
+        while self.is_pair('-', '>') {
+            self.skip(2);
+            let next = self.link(outer)?;
+            links = Some(match links.take() {
+                None => next,
+                Some(mut links) => {
+                    links.all.extend(next.all);
+                    Links { depth: links.depth.max(next.depth), place: next.place, ..links }
+                }
+            });
+        }
+        links.ok_or_else(|| self.expected("`->`"))
+    }
+
+    fn link(&mut self, outer: usize) -> Parsed<Links> {
+        let (element, mut place, depth) = match self.group(Delimiter::Parenthesis) {
+            Some(group) => {
+                let links = self.group_of_links(group, outer + 1)?;
+                let place = Place { start: group.span_open(), end: group.span_close() };
+                (Element::Group(links.all), place, links.depth + 1)
+            }
+            None => {
+                let name = self.name("a layer or a function")?;
+                let mut place = Place::from(name.span());
+                if let Some(group) = self.group(Delimiter::Parenthesis) {
+                    place = place.to(group.span_close().into());
+                }
+                let arguments = self.nested_arguments(outer + 1)?;
+                let depth = deepest(arguments.as_deref().unwrap_or_default());
+                (Element::One(Named { name, arguments }), place, depth)
+            }
+        };
+        if depth >= DEEPEST {
+            return Err(too_deep(place));
+        }
+        let mut times = None;
+        if self.take_punct('*') {
+            let read = self.times()?;
+            place = place.to(read.place);
+            times = Some(read);
+        }
+        Ok(Links { all: vec![Link { element, times }], place, depth })
+    }
+
+    fn group_of_links(&mut self, group: &Group, outer: usize) -> Parsed<Links> {
+        if outer >= DEEPEST {
+            return Err(too_deep(group.span_open().into()));
+        }
+        let links = inside(group, |c| {
+            let mut links = c.link(outer)?;
+            if c.is_pair('-', '>') {
+                let more = c.links(outer)?;
+                links.all.extend(more.all);
+                links.depth = links.depth.max(more.depth);
+            }
+            if c.is_empty() { Ok(links) } else { Err(c.expected("`->` or `)`")) }
+        })?;
+        self.skip(1);
+        Ok(links)
+    }
+
+    /// The number after a link's `*`.
+    fn times(&mut self) -> Parsed<Times> {
+        let Some(token) = self.peek() else { return Err(self.expected("how often, as `* 3`")) };
+        let Some(literal) = whole_number(token) else {
+            let mut mistake = self.expected("how often, a whole number");
+            mistake.message += ": after a link `*` repeats it, as in `x -> relu * 3`, and Rust's \
+                                constants are not known here; to multiply with what a chain \
+                                gives, put the chain in parentheses";
+            return Err(mistake);
+        };
+        let place = Place::from(literal.span());
+        let count = match literal.base10_parse::<usize>() {
+            Ok(0) => return Err(Mistake::new(place, "a link is there at least once, not 0 times")),
+            Ok(count) if count <= MOST => count,
+            _ => {
+                let message = format!("a link is there at most {MOST} times, not {literal} times");
+                return Err(Mistake::new(place, message));
+            }
+        };
+        self.skip(1);
+        Ok(Times { count, place })
+    }
+}
+
+/// A literal that is a whole number; `macro_rules!` may have put a group around it.
+fn whole_number(token: &TokenTree) -> Option<syn::LitInt> {
+    match token {
+        TokenTree::Literal(literal) => match Lit::new(literal.clone()) {
+            Lit::Int(int) => Some(int),
+            _ => None,
+        },
+        TokenTree::Group(group) if group.delimiter() == Delimiter::None => {
+            let mut tokens = group.stream().into_iter();
+            let (first, more) = (tokens.next()?, tokens.next());
+            match (first, more) {
+                (TokenTree::Literal(literal), None) => whole_number(&literal.into()),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
