@@ -109,6 +109,14 @@ pub enum Error {
         /// What is wrong, with its line or offset.
         message: String,
     },
+    /// A picture could not be drawn.
+    #[error("the picture `{picture}`: {message}")]
+    Plot {
+        /// Its title, or its kind where it has none.
+        picture: String,
+        /// What is wrong with its data.
+        message: String,
+    },
     /// An environment variable has a value that is not understood.
     #[error("{variable} is `{found}`, but must be {expected}")]
     Environment {

@@ -55,6 +55,7 @@
 //! # Features
 //!
 //! - `progress`: a progress bar in a terminal, where [`Fit::progress`] asks.
+//! - `plot`: pictures as SVG, PNG and text: the module `plot`.
 extern crate self as bilro;
 
 mod buffer;
@@ -67,6 +68,8 @@ pub mod interpreter;
 mod model;
 pub mod network;
 mod parameters;
+#[cfg(feature = "plot")]
+pub mod plot;
 #[doc(hidden)]
 pub mod private;
 mod progress;
@@ -89,6 +92,8 @@ pub use trainer::{Trainer, TrainerBuilder};
 
 /// What most programs need.
 pub mod prelude {
+    #[cfg(feature = "plot")]
+    pub use crate::plot;
     pub use crate::{Backend, Fit, Model, Network, Sgd, Trainer, data, network};
 }
 
