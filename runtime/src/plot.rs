@@ -64,6 +64,8 @@ mod prediction;
 mod race;
 mod raster;
 mod scale;
+#[cfg(test)]
+mod tests;
 
 pub use confusion::ConfusionMatrix;
 pub use curves::Curves;

@@ -57,7 +57,7 @@ impl Axes {
         let mut plot = area;
         let line = canvas.line_height();
         if above {
-            plot.top += line + canvas.gap(0.4);
+            plot.top += line + canvas.gap(if canvas.coarse { 0.0 } else { 0.6 });
         } else if numbers && !canvas.coarse {
             plot.top += em / 2.0;
         }

@@ -235,8 +235,11 @@ impl<'a> Canvas<'a> {
         if text.is_empty() {
             return;
         }
-        // Small letters reach less far down than up.
-        let y = if self.coarse { y } else { y + 0.07 * size * self.em };
+        // Small letters reach less far down than up; cells have a middle.
+        let y = match self.coarse {
+            true => (y / self.em).floor() * self.em + self.em / 2.0,
+            false => y + 0.07 * size * self.em,
+        };
         let at = whole((x, y));
         self.note(self.paper.text(&printable(text), size * self.em, at, to, color));
     }

@@ -165,7 +165,8 @@ pub(super) fn image(
             }
             // A little too far, under the next: no paper shines through where
             // they meet.
-            let overlap = |last: bool| if last || canvas.coarse { 0.0 } else { 1.0 };
+            let overlap =
+                |last: bool| if last || canvas.coarse { 0.0 } else { side.min(canvas.pixel()) };
             let area = Area {
                 left: left + from as f64 * side,
                 top: top + r as f64 * side,
@@ -219,10 +220,9 @@ impl Paint for Images {
         let mut area = headline(canvas, area, &self.look.title);
         let em = canvas.em;
         let bar = if canvas.coarse { em } else { 1.6 * em };
-        if area.height() > 5.0 * bar && area.width() > 12.0 * em {
+        let explained = area.height() > 5.0 * bar && area.width() > 12.0 * em;
+        if explained {
             area.bottom -= bar;
-            let ends = if self.diverging { (-most, most) } else { (low, high) };
-            self.bar(canvas, area, ends, &color);
             area.bottom -= if canvas.coarse { 0.0 } else { 0.4 * em };
         }
         let captions = self.images.iter().any(|i| !i.0.is_empty())
@@ -232,6 +232,13 @@ impl Paint for Images {
         let (height, width) = self.largest();
         let (width, height) = (width as f64 * side, height as f64 * side + caption);
         let apart = apart(canvas);
+        if explained {
+            let ends = if self.diverging { (-most, most) } else { (low, high) };
+            let rows = self.images.len().div_ceil(columns) as f64;
+            let top = area.top + rows * (height + apart.1) - apart.1;
+            let top = canvas.aligned((0.0, top)).1 + canvas.gap(0.3);
+            self.bar(canvas, Area { top, ..area }, ends, &color);
+        }
         for (i, (name, pixels)) in self.images.iter().enumerate() {
             let left = area.left + (i % columns) as f64 * (width + apart.0);
             let top = area.top + (i / columns) as f64 * (height + apart.1);
@@ -260,7 +267,7 @@ impl Paint for Images {
 }
 
 impl Images {
-    /// What the colours mean, below everything.
+    /// What the colours mean, at the top of an area.
     fn bar(
         &self,
         canvas: &Canvas<'_>,
@@ -269,7 +276,7 @@ impl Images {
         color: impl Fn(f64) -> Color,
     ) {
         let bar = if canvas.coarse { canvas.em } else { 1.6 * canvas.em };
-        let middle = area.bottom + bar / 2.0;
+        let middle = area.top + bar / 2.0;
         let (first, last) = (short(low), short(high));
         canvas.text(&first, (area.left, middle), Align::Left, GREY, 1.0);
         let left = area.left + canvas.width(&first, 1.0) + canvas.space(0.5);
@@ -282,12 +289,14 @@ impl Images {
         }
         let (steps, width) = (41, 10.0 * canvas.em);
         let room = (area.width() - (left - area.left) - canvas.width(&last, 1.0)) * 0.9;
-        let step = (width.min(room) / f64::from(steps)).floor();
+        let pixel = canvas.pixel();
+        let step = (width.min(room) / f64::from(steps) / pixel).round().max(1.0) * pixel;
+        let left = canvas.aligned((left, middle)).0;
         let half = 0.4 * canvas.em;
         for i in 0..steps {
             let t = f64::from(i) / f64::from(steps - 1);
             let from = left + f64::from(i) * step;
-            let overlap = if i + 1 < steps { 1.0 } else { 0.0 };
+            let overlap = if i + 1 < steps { pixel } else { 0.0 };
             let (top, bottom) = (middle - half, middle + half);
             let part = Area { left: from, top, right: from + step + overlap, bottom };
             canvas.fill(part, color(low + t * (high - low)));

@@ -227,6 +227,9 @@ impl Regions {
             let r = r.clamp(0.0, (rows - 1) as f64);
             let c = c.clamp(0.0, (columns - 1) as f64);
             let (px, py) = axes.at((x(c), y(r)))?;
+            // Edges on whole pixels are sharp.
+            let unit = if canvas.coarse { 1.0 } else { canvas.pixel() };
+            let (px, py) = ((px / unit).round() * unit, (py / unit).round() * unit);
             Some((px.clamp(plot.left, plot.right), py.clamp(plot.top, plot.bottom)))
         };
         for r in 0..rows {
@@ -241,8 +244,9 @@ impl Regions {
                 from = c + 1;
                 let (Some(a), Some(b)) = (place(high, left), place(low, right)) else { continue };
                 // Under its neighbours a little: no paper between them.
-                let right = if canvas.coarse { b.0 } else { (b.0 + 1.0).min(plot.right) };
-                let top = if canvas.coarse { a.1 } else { (a.1 - 1.0).max(plot.top) };
+                let under = if canvas.coarse { 0.0 } else { canvas.pixel() };
+                let right = (b.0 + under).min(plot.right);
+                let top = (a.1 - under).max(plot.top);
                 canvas.fill(Area { left: a.0, top, right, bottom: b.1 }, here);
             }
         }
@@ -306,7 +310,12 @@ impl Paint for Plane {
         if let Some(regions) = &self.regions {
             regions.paint(canvas, &axes);
         }
+        // In cells, all would be one grey.
+        let every = if canvas.coarse { lines.len().div_ceil(4).max(1) } else { 1 };
         for (i, line) in lines.iter().enumerate() {
+            if (lines.len() - 1 - i) % every != 0 {
+                continue;
+            }
             let age = (lines.len() - 1 - i) as f64 / lines.len().max(2) as f64;
             let (color, width) = match age {
                 0.0 => (INK, 2.4),

@@ -151,19 +151,24 @@ impl Paint for Prediction {
     fn paint(&self, canvas: &Canvas<'_>, area: Area) -> Result<()> {
         self.check()?;
         let em = canvas.em;
-        let area = headline(canvas, area, &self.look.title);
-        let mut area = self.image(canvas, area);
+        let mut area = headline(canvas, area, &self.look.title);
         let line = canvas.line_height();
         let rows = if canvas.coarse { em } else { 1.15 * em };
-        let numbers = area.height() > 4.0 * line && area.width() > 10.0 * em;
+        let numbers = area.height() > 4.0 * line && area.width() > 16.0 * em;
         let named = numbers && area.height() > 7.0 * line;
         let bottom = area.bottom;
-        area.bottom -= line * (f64::from(u8::from(numbers)) + f64::from(u8::from(named)));
+        area.bottom -= match (numbers, named) {
+            (true, true) => 2.0 * line + canvas.gap(0.3),
+            (true, false) => line,
+            _ => 0.0,
+        };
         let most = ((area.height() / rows) as usize).max(1);
         let classes = self.shown(most);
         let height = area.height() / classes.len() as f64;
         let height =
             if canvas.coarse { (height / em).floor().max(1.0) * em } else { height.min(4.0 * em) };
+        area.bottom = area.top + height * classes.len() as f64;
+        let area = self.image(canvas, area);
 
         let names: Vec<String> = classes.iter().map(|c| self.name(*c)).collect();
         let lettered = numbers || area.width() > 6.0 * em;
@@ -185,10 +190,8 @@ impl Paint for Prediction {
                     continue;
                 }
                 for (value, text) in ticks {
-                    let place = (
-                        x(value),
-                        bars.bottom + if canvas.coarse { em / 2.0 } else { 0.75 * line },
-                    );
+                    let place =
+                        (x(value), bars.bottom + if canvas.coarse { em / 2.0 } else { 0.7 * line });
                     canvas.text(&text, place, Align::Center, GREY, 1.0);
                     if !canvas.coarse {
                         canvas.line(&[(place.0, bars.top), (place.0, bars.bottom)], GRID, 1.0, &[]);
@@ -203,7 +206,7 @@ impl Paint for Prediction {
                 true => "probability".into(),
                 false => format!("probability, the likeliest {} of {all}", classes.len()),
             };
-            let below = bars.bottom + if canvas.coarse { 1.5 * em } else { 1.8 * line };
+            let below = bars.bottom + if canvas.coarse { 1.5 * em } else { 1.9 * line };
             let name = canvas.shortened(&name, bars.width(), 1.0);
             let place = (bars.middle().0, below.min(bottom - line / 2.0));
             canvas.text(&name, place, Align::Center, GREY, 1.0);
@@ -239,7 +242,7 @@ impl Paint for Prediction {
                     if best || truth { INK } else { GREY },
                     1.0,
                 );
-            } else if lettered && !canvas.coarse && bar.width() > canvas.width(&text, 1.0) + em {
+            } else if lettered && bar.width() > canvas.width(&text, 1.0) + em {
                 let color = if best { colors::PAPER } else { INK };
                 canvas.text(&text, (bar.right - 0.4 * em, middle), Align::Right, color, 1.0);
             }

@@ -42,7 +42,7 @@ pub struct Race<'f> {
 outputs!(Race<'f>);
 
 /// Rows and columns of the grid on which the function is computed.
-const FINE: usize = 121;
+const FINE: usize = 241;
 
 impl<'f> Race<'f> {
     /// A function, shown over these ranges, and no paths yet.
@@ -97,7 +97,7 @@ impl<'f> Race<'f> {
         let (x, y) =
             (Axis { name: &self.names.0, scale: x }, Axis { name: &self.names.1, scale: y });
         let axes = Axes::draw(canvas, area, &x, &y, Style::Frame, false);
-        let levels = levels(values, if canvas.coarse { 4 } else { 14 });
+        let levels = levels(values, if canvas.coarse { 3 } else { 14 });
         let along = |(low, high): (f64, f64), i: f64| low + (high - low) * i / (FINE - 1) as f64;
         for (i, level) in levels.iter().enumerate() {
             // Darker further down, where the paths go.
@@ -127,7 +127,9 @@ impl<'f> Race<'f> {
                 }
             }
             if let (Some(end), false) = (points.last().and_then(place), canvas.coarse) {
-                canvas.mark(i, end, stroke(i).0, 5.0);
+                // Those that end in the same place all show.
+                let above = (self.paths.len() - 1 - i).min(6) as f64;
+                canvas.mark(i, end, stroke(i).0, 4.2 + 1.2 * above);
             }
         }
         let Some(place) = self.minimum.and_then(|m| axes.at(m)).filter(|p| axes.shows(*p)) else {
