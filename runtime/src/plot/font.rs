@@ -46,7 +46,7 @@ mod tests {
     #[test]
     fn has_the_characters_that_pictures_write() {
         let font = super::font().unwrap();
-        for c in "Aaéñßωж09.,:−-–…%±×·²→✓█≡".chars() {
+        for c in "Aaéñßωж09.,:−-–…%±×·²→✓≡".chars() {
             assert_ne!(font.glyph_id(c).0, 0, "{c}");
         }
     }

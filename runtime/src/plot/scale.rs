@@ -84,7 +84,8 @@ impl Scale {
             return vec![];
         }
         // 1, 2, 5, 10, 20, 50, ... times a power of ten.
-        let mut exponent = (span / most as f64).log10().floor() as i32 - 1;
+        // The smallest numbers have no logarithm once divided.
+        let mut exponent = ((span / most as f64).log10().floor() as i32).max(-323) - 1;
         loop {
             for factor in [1.0, 2.0, 5.0] {
                 let step = factor * 10f64.powi(exponent);

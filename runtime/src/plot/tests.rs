@@ -85,7 +85,7 @@ fn all() -> Vec<Case> {
         (
             Box::new(plane()),
             &["Two classes", "blue", "red", "decision line, last of 2", "x₁", "x₂"],
-            &["Two classes", "o blue   x red", "decision line", "0.5"],
+            &["Two classes", "o blue   x red", "decision line", "0.4"],
         ),
         (
             Box::new(race()),
