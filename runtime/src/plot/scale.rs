@@ -36,7 +36,7 @@ impl Scale {
     pub fn around_log(values: impl IntoIterator<Item = f64>) -> Option<Scale> {
         let (low, high) = range(values.into_iter().filter(|v| *v > 0.0))?;
         let (low, high) = if low < high { (low, high) } else { (low / 2.0, high * 2.0) };
-        Some(Scale { low: low.max(f64::MIN_POSITIVE), high, log: true, whole: false })
+        Some(Scale { low, high, log: true, whole: false }.limited())
     }
 
     /// With this part of the range more on both sides, and from 0 on where the
@@ -44,7 +44,7 @@ impl Scale {
     pub fn with_room(self, part: f64) -> Scale {
         if self.log {
             let factor = (self.high / self.low).powf(part);
-            return Scale { low: self.low / factor, high: self.high * factor, ..self };
+            return Scale { low: self.low / factor, high: self.high * factor, ..self }.limited();
         }
         let room = part * (self.high - self.low);
         let low = match self.low >= 0.0 && self.low < 0.3 * self.high {
@@ -52,6 +52,12 @@ impl Scale {
             false => self.low - room,
         };
         Scale { low, high: self.high + room, ..self }
+    }
+
+    /// Within the numbers that have a logarithm and are finite.
+    fn limited(self) -> Scale {
+        let low = self.low.clamp(f64::MIN_POSITIVE, f64::MAX / 2.0);
+        Scale { low, high: self.high.clamp(2.0 * low, f64::MAX), ..self }
     }
 
     pub fn whole(self) -> Scale {
