@@ -97,7 +97,7 @@ fn all() -> Vec<Case> {
             &["Animals", "predicted", "true", "cat", "dog", "owl", "42", "37", "44"],
             &["Animals", "predicted", "true", "cat", "dog", "owl", "42", "37", "44"],
         ),
-        (Box::new(images()), &["Weights", "-0.999"], &["Weights", "≡=- ░▒▓█"]),
+        (Box::new(images()), &["Weights", "-1", "1"], &["Weights", "≡=- ░▒▓█"]),
         (
             Box::new(panels()),
             &["Side by side", "Animals", "Weights", "A race", "stop at 3"],
