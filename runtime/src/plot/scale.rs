@@ -57,7 +57,7 @@ impl Scale {
     /// Within the numbers that have a logarithm and are finite.
     fn limited(self) -> Scale {
         let low = self.low.clamp(f64::MIN_POSITIVE, f64::MAX / 2.0);
-        Scale { low, high: self.high.clamp(2.0 * low, f64::MAX), ..self }
+        Scale { low, high: self.high.clamp(1.001 * low, f64::MAX), ..self }
     }
 
     pub fn whole(self) -> Scale {
