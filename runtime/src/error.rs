@@ -130,6 +130,14 @@ pub enum Error {
         /// Everything that does not fit.
         mismatch: Box<WeightsMismatch>,
     },
+    /// A picture could not be drawn.
+    #[error("the picture `{picture}`: {message}")]
+    Plot {
+        /// Its title, or its kind where it has none.
+        picture: String,
+        /// What is wrong with its data.
+        message: String,
+    },
     /// An environment variable has a value that is not understood.
     #[error("{variable} is `{found}`, but must be {expected}")]
     Environment {

@@ -61,7 +61,8 @@
 //! # Features
 //!
 //! - `progress`: a progress bar in a terminal, where [`Fit::progress`] asks.
-//! - `npy`: the module `io`, arrays in numpy's files, and `data::npy`.
+//! - `npy`: arrays in numpy's files, in the module [`io`], and `data::npy`.
+//! - `plot`: pictures as SVG, PNG and text: the module `plot`.
 extern crate self as bilro;
 
 mod buffer;
@@ -76,6 +77,8 @@ mod model;
 mod modules;
 pub mod network;
 mod parameters;
+#[cfg(feature = "plot")]
+pub mod plot;
 #[doc(hidden)]
 pub mod private;
 mod progress;
@@ -105,6 +108,8 @@ pub use weights::WeightsMismatch;
 
 /// What most programs need.
 pub mod prelude {
+    #[cfg(feature = "plot")]
+    pub use crate::plot;
     pub use crate::{Adadelta, Adagrad, Adam, AdamW, Lion, NAdam, RAdam, RMSprop, Sgd};
     pub use crate::{Backend, Fit, Model, Network, Trainer, data, network};
 }

@@ -1,0 +1,206 @@
+//! Which classes are taken for which.
+
+use ndarray::{Array2, ArrayView2};
+
+use super::canvas::{Align, Area, Canvas};
+use super::colors::{self, GREY, GRID, INK, PAPER};
+use super::heading::headline;
+use super::output::{Look, Paint};
+use super::outputs;
+use crate::error::Result;
+
+/// How often examples of each class (rows) were taken for each (columns),
+/// shaded by the part of the row.
+///
+/// ```
+/// use bilro::plot::ConfusionMatrix;
+///
+/// let (truth, predicted) = ([0, 0, 1, 1, 2], [0, 1, 1, 1, 2]);
+/// let picture = ConfusionMatrix::of("test", &truth, &predicted, 3).classes(["cat", "dog", "owl"]);
+/// assert!(picture.to_text(40, 10)?.contains("owl"));
+/// # Ok::<(), bilro::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ConfusionMatrix {
+    look: Look,
+    counts: Array2<u64>,
+    classes: Vec<String>,
+    mistake: Option<String>,
+}
+
+outputs!(ConfusionMatrix);
+
+impl ConfusionMatrix {
+    /// Counts that are there: a row for each true class, a column for each
+    /// predicted one.
+    pub fn new(title: impl Into<String>, counts: ArrayView2<'_, u32>) -> ConfusionMatrix {
+        let (rows, columns) = counts.dim();
+        let mistake = (rows != columns).then(|| {
+            format!("its counts have {rows} rows and {columns} columns, but need as many")
+        });
+        let (look, classes) = (Look::new(title).of_shape(640, 560), vec![]);
+        ConfusionMatrix { look, counts: counts.mapv(u64::from), classes, mistake }
+    }
+
+    /// Counts examples by their true and their predicted class, each below
+    /// `classes`.
+    pub fn of(
+        title: impl Into<String>,
+        truth: &[u32],
+        predicted: &[u32],
+        classes: usize,
+    ) -> ConfusionMatrix {
+        let mut counts = Array2::zeros((classes, classes));
+        let mut mistake = None;
+        if truth.len() != predicted.len() {
+            let (t, p) = (truth.len(), predicted.len());
+            mistake = Some(format!("{t} examples have a true class, but {p} a predicted one"));
+        }
+        for (i, (t, p)) in truth.iter().zip(predicted).enumerate() {
+            match counts.get_mut((*t as usize, *p as usize)) {
+                Some(count) => *count += 1,
+                None => {
+                    mistake.get_or_insert_with(|| {
+                        format!("example {i} has class {}, but there are {classes}", t.max(p))
+                    });
+                }
+            }
+        }
+        let (look, classes) = (Look::new(title).of_shape(640, 560), vec![]);
+        ConfusionMatrix { look, counts, classes, mistake }
+    }
+
+    /// The names of the classes; their numbers, from 0, unless told.
+    pub fn classes<S: Into<String>>(
+        mut self,
+        names: impl IntoIterator<Item = S>,
+    ) -> ConfusionMatrix {
+        self.classes = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    fn check(&self) -> Result<()> {
+        if let Some(mistake) = &self.mistake {
+            return Err(self.look.error(mistake));
+        }
+        if self.counts.is_empty() {
+            return Err(self.look.error("there is nothing to draw: it has no classes"));
+        }
+        let (count, names) = (self.counts.nrows(), self.classes.len());
+        if names != 0 && names != count {
+            let message = format!("there are {count} classes, but {names} names");
+            return Err(self.look.error(message));
+        }
+        Ok(())
+    }
+}
+
+impl Paint for ConfusionMatrix {
+    fn look(&self) -> &Look {
+        &self.look
+    }
+
+    fn paint(&self, canvas: &Canvas<'_>, area: Area) -> Result<()> {
+        self.check()?;
+        let (em, line) = (canvas.em, canvas.line_height());
+        let count = self.counts.nrows();
+        let mut area = headline(canvas, area, &self.look.title);
+        let lettered = area.height() > 4.0 * line && area.width() > 8.0 * em;
+        let axes = lettered && area.height() > line * (3.0 + count as f64);
+
+        let mut rows: Vec<String> = match self.classes.len() {
+            0 => (0..count).map(|c| c.to_string()).collect(),
+            _ => self.classes.clone(),
+        };
+        let mut columns = rows.clone();
+        let widths =
+            |names: &[String]| names.iter().map(|n| canvas.width(n, 1.0)).fold(0.0, f64::max);
+        let space = canvas.space(0.5);
+        let cell = |left: f64| (area.right - left) / count as f64;
+        // Names that have no room over columns: numbers there, and before the
+        // names of the rows.
+        let guess = widths(&rows).min(0.4 * area.width());
+        if !self.classes.is_empty() && widths(&columns) + space > cell(area.left + guess + space) {
+            columns = (0..count).map(|c| c.to_string()).collect();
+            let width = columns.last().map_or(1, String::len);
+            rows = rows.iter().enumerate().map(|(i, n)| format!("{i:>width$} {n}")).collect();
+        }
+        let rows: Vec<String> =
+            rows.iter().map(|n| canvas.shortened(n, 0.4 * area.width(), 1.0)).collect();
+
+        let mut left = area.left;
+        if lettered {
+            let corner = if axes { canvas.width("true", 1.0) } else { 0.0 };
+            left += widths(&rows).max(corner) + space;
+            if axes {
+                area.top += line;
+            }
+            area.top += line + canvas.gap(0.1);
+        }
+        let (mut width, mut height) = (cell(left), (area.bottom - area.top) / count as f64);
+        // Not much wider than high; whole cells, whole pixels.
+        let (w, h) = if canvas.coarse { (2.0, em) } else { (canvas.pixel(), canvas.pixel()) };
+        height = height.min(if canvas.coarse { 3.0 * em } else { width });
+        width = width.min(if canvas.coarse { height * 2.0 + 12.0 } else { 1.9 * height });
+        let widest =
+            self.counts.iter().map(|n| canvas.width(&n.to_string(), 1.0)).fold(0.0, f64::max);
+        if canvas.coarse {
+            width = width.max(widest + 2.0).min(cell(left));
+        }
+        (width, height) = ((width / w).floor() * w, (height / h).floor() * h);
+        let (left, top) = canvas.aligned((left, area.top));
+        if width < 1.0 || height < 1.0 {
+            return Ok(());
+        }
+        let middle = |from: f64, size: f64, i: usize| from + (i as f64 + 0.5) * size;
+        if lettered {
+            let names_at = top - line / 2.0 - canvas.gap(0.1);
+            if axes {
+                let place = (left + count as f64 * width / 2.0, names_at - line);
+                canvas.text("predicted", place, Align::Center, GREY, 1.0);
+                canvas.text("true", (left - space, names_at), Align::Right, GREY, 1.0);
+            }
+            // Every so many, where not all have room.
+            let every = ((widths(&columns) + space / 2.0) / width).ceil().max(1.0) as usize;
+            for (i, name) in columns.iter().enumerate().step_by(every) {
+                canvas.text(name, (middle(left, width, i), names_at), Align::Center, INK, 1.0);
+            }
+            let every = (em / height).ceil().max(1.0) as usize;
+            for (i, name) in rows.iter().enumerate().step_by(every) {
+                let y = middle(top, height, i);
+                canvas.text(name, (left - space, y), Align::Right, INK, 1.0);
+            }
+        }
+        for (r, row) in self.counts.rows().into_iter().enumerate() {
+            let sum = row.sum().max(1) as f64;
+            for (c, n) in row.iter().enumerate() {
+                let cell = Area {
+                    left: left + c as f64 * width,
+                    top: top + r as f64 * height,
+                    right: left + (c + 1) as f64 * width,
+                    bottom: top + (r + 1) as f64 * height,
+                };
+                let color = colors::sequential(0.95 * *n as f64 / sum);
+                canvas.fill(cell, color);
+                let text = if *n == 0 && canvas.coarse { "·".into() } else { n.to_string() };
+                if canvas.width(&text, 1.0) <= width - 1.0 && height >= 0.95 * em {
+                    let ink = match colors::is_dark(color) {
+                        true => PAPER,
+                        false if *n == 0 => colors::AXIS,
+                        false => INK,
+                    };
+                    canvas.text(&text, cell.middle(), Align::Center, ink, 1.0);
+                }
+            }
+        }
+        if !canvas.coarse {
+            let (right, bottom) = (left + count as f64 * width, top + count as f64 * height);
+            for i in 0..=count {
+                let (x, y) = (left + i as f64 * width, top + i as f64 * height);
+                canvas.line(&[(x, top), (x, bottom)], GRID, 1.0, &[]);
+                canvas.line(&[(left, y), (right, y)], GRID, 1.0, &[]);
+            }
+        }
+        Ok(())
+    }
+}

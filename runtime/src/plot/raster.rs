@@ -1,0 +1,243 @@
+//! A backend of plotters that draws pixels, with smooth edges.
+//!
+//! What plotters draws by itself has whole coordinates and no joints between
+//! the parts of a thick line. Here a picture is drawn on a finer grid,
+//! [`FINENESS`] to a pixel, as are SVG files, by tiny-skia.
+
+use std::convert::Infallible;
+
+use ab_glyph::{Font, OutlineCurve, Point};
+use plotters_backend::text_anchor::{HPos, VPos};
+use plotters_backend::{
+    BackendColor, BackendStyle, BackendTextStyle, DrawingBackend, DrawingErrorKind,
+};
+use tiny_skia::{
+    Color, FillRule, LineCap, LineJoin, Paint, Path, PathBuilder, Pixmap, Rect, Stroke, Transform,
+};
+
+use super::font::{PLOTTERS_SIZE_OF_EM, font};
+
+/// Coordinates to a pixel, along each axis.
+pub(super) const FINENESS: u32 = 4;
+
+type Result<T = (), E = DrawingErrorKind<Infallible>> = std::result::Result<T, E>;
+type Coord = (i32, i32);
+
+/// Pixels.
+pub(super) struct Raster {
+    pixels: Pixmap,
+}
+
+impl Raster {
+    /// Transparent pixels; none where there is no memory for so many, or one
+    /// side is 0.
+    pub fn new(width: u32, height: u32) -> Option<Raster> {
+        Some(Raster { pixels: Pixmap::new(width, height)? })
+    }
+
+    /// The file.
+    pub fn png(&self) -> std::result::Result<Vec<u8>, String> {
+        self.pixels.encode_png().map_err(|e| e.to_string())
+    }
+
+    fn fill(&mut self, path: Option<Path>, color: BackendColor) {
+        if let Some(path) = path {
+            let (paint, rule) = (paint(color), FillRule::Winding);
+            self.pixels.fill_path(&path, &paint, rule, to_pixels(), None);
+        }
+    }
+
+    fn stroke<S: BackendStyle>(&mut self, path: Option<Path>, style: &S) {
+        let Some(path) = path else { return };
+        let stroke = Stroke {
+            width: style.stroke_width() as f32,
+            line_join: LineJoin::Round,
+            line_cap: LineCap::Butt,
+            ..Stroke::default()
+        };
+        self.pixels.stroke_path(&path, &paint(style.color()), &stroke, to_pixels(), None);
+    }
+}
+
+fn to_pixels() -> Transform {
+    Transform::from_scale(1.0 / FINENESS as f32, 1.0 / FINENESS as f32)
+}
+
+fn paint(color: BackendColor) -> Paint<'static> {
+    let (r, g, b) = color.rgb;
+    let mut paint = Paint::default();
+    let mut color8 = Color::from_rgba8(r, g, b, 255);
+    color8.set_alpha(color.alpha as f32);
+    paint.set_color(color8);
+    paint
+}
+
+/// A line through these points.
+fn path(points: impl IntoIterator<Item = Coord>, closed: bool) -> Option<Path> {
+    let mut builder = PathBuilder::new();
+    for (i, (x, y)) in points.into_iter().enumerate() {
+        match i {
+            0 => builder.move_to(x as f32, y as f32),
+            _ => builder.line_to(x as f32, y as f32),
+        }
+    }
+    if closed {
+        builder.close();
+    }
+    builder.finish()
+}
+
+impl DrawingBackend for Raster {
+    type ErrorType = Infallible;
+
+    fn get_size(&self) -> (u32, u32) {
+        (self.pixels.width() * FINENESS, self.pixels.height() * FINENESS)
+    }
+
+    fn ensure_prepared(&mut self) -> Result {
+        Ok(())
+    }
+
+    fn present(&mut self) -> Result {
+        Ok(())
+    }
+
+    fn draw_pixel(&mut self, (x, y): Coord, color: BackendColor) -> Result {
+        let rect = Rect::from_xywh(x as f32, y as f32, 1.0, 1.0);
+        self.fill(rect.map(PathBuilder::from_rect), color);
+        Ok(())
+    }
+
+    fn draw_line<S: BackendStyle>(&mut self, from: Coord, to: Coord, style: &S) -> Result {
+        self.stroke(path([from, to], false), style);
+        Ok(())
+    }
+
+    fn draw_path<S: BackendStyle, I: IntoIterator<Item = Coord>>(
+        &mut self,
+        points: I,
+        style: &S,
+    ) -> Result {
+        self.stroke(path(points, false), style);
+        Ok(())
+    }
+
+    fn draw_rect<S: BackendStyle>(&mut self, a: Coord, b: Coord, style: &S, fill: bool) -> Result {
+        let rect = Rect::from_ltrb(
+            a.0.min(b.0) as f32,
+            a.1.min(b.1) as f32,
+            a.0.max(b.0) as f32,
+            a.1.max(b.1) as f32,
+        );
+        let path = rect.map(PathBuilder::from_rect);
+        match fill {
+            true => self.fill(path, style.color()),
+            false => self.stroke(path, style),
+        }
+        Ok(())
+    }
+
+    fn draw_circle<S: BackendStyle>(
+        &mut self,
+        (x, y): Coord,
+        radius: u32,
+        style: &S,
+        fill: bool,
+    ) -> Result {
+        let path = PathBuilder::from_circle(x as f32, y as f32, radius as f32);
+        match fill {
+            true => self.fill(path, style.color()),
+            false => self.stroke(path, style),
+        }
+        Ok(())
+    }
+
+    fn fill_polygon<S: BackendStyle, I: IntoIterator<Item = Coord>>(
+        &mut self,
+        points: I,
+        style: &S,
+    ) -> Result {
+        self.fill(path(points, true), style.color());
+        Ok(())
+    }
+
+    fn draw_text<S: BackendTextStyle>(&mut self, text: &str, style: &S, pos: Coord) -> Result {
+        let em = (style.size() / PLOTTERS_SIZE_OF_EM) as f32;
+        let (width, outline) = outline(text, em);
+        // Where SVG files have the line that letters stand on.
+        let down = match style.anchor().v_pos {
+            VPos::Top => 0.76 * em,
+            VPos::Center => 0.27 * em,
+            VPos::Bottom => -0.27 * em,
+        };
+        let left = match style.anchor().h_pos {
+            HPos::Left => 0.0,
+            HPos::Center => -width / 2.0,
+            HPos::Right => -width,
+        };
+        let (x, y) = (pos.0 as f32 + left, pos.1 as f32 + down);
+        let place = Transform::from_translate(x, y);
+        self.fill(outline.and_then(|path| path.transform(place)), style.color());
+        Ok(())
+    }
+
+    fn estimate_text_size<S: BackendTextStyle>(&self, text: &str, style: &S) -> Result<(u32, u32)> {
+        let em = (style.size() / PLOTTERS_SIZE_OF_EM) as f32;
+        Ok((outline(text, em).0.ceil() as u32, em.ceil() as u32))
+    }
+}
+
+/// How wide a text is, and its outlines, standing on 0 from 0 on.
+fn outline(text: &str, em: f32) -> (f32, Option<Path>) {
+    let Some(font) = font() else { return (0.0, None) };
+    let scale = em / font.units_per_em().unwrap_or(1000.0);
+    let mut builder = PathBuilder::new();
+    let (mut x, mut previous) = (0.0, None);
+    for c in text.chars() {
+        let glyph = font.glyph_id(c);
+        if let Some(previous) = previous {
+            x += scale * font.kern_unscaled(previous, glyph);
+        }
+        previous = Some(glyph);
+        if let Some(outline) = font.outline(glyph) {
+            add(&mut builder, &outline.curves, |p| (x + scale * p.x, -scale * p.y));
+        }
+        x += scale * font.h_advance_unscaled(glyph);
+    }
+    (x, builder.finish())
+}
+
+/// Adds the contours of a letter.
+fn add(builder: &mut PathBuilder, curves: &[OutlineCurve], place: impl Fn(Point) -> (f32, f32)) {
+    let mut at = None;
+    for curve in curves {
+        let (from, to) = match curve {
+            OutlineCurve::Line(a, b) => (a, b),
+            OutlineCurve::Quad(a, _, c) => (a, c),
+            OutlineCurve::Cubic(a, _, _, d) => (a, d),
+        };
+        if at != Some(*from) {
+            if at.is_some() {
+                builder.close();
+            }
+            let (x, y) = place(*from);
+            builder.move_to(x, y);
+        }
+        at = Some(*to);
+        let (x, y) = place(*to);
+        match curve {
+            OutlineCurve::Line(..) => builder.line_to(x, y),
+            OutlineCurve::Quad(_, b, _) => {
+                let b = place(*b);
+                builder.quad_to(b.0, b.1, x, y);
+            }
+            OutlineCurve::Cubic(_, b, c, _) => {
+                let (b, c) = (place(*b), place(*c));
+                builder.cubic_to(b.0, b.1, c.0, c.1, x, y);
+            }
+        }
+    }
+    if at.is_some() {
+        builder.close();
+    }
+}
