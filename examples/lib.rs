@@ -1,2 +1,91 @@
-//! What bilro does, to read and to run: each file beside this one is a program,
-//! run by `cargo run --release --example NAME`.
+//! What the notebooks have in common: a report that tells what is done, and
+//! shows each of the notebook's figures beside ours.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+/// A notebook's output: to a terminal, or kept for a test.
+pub struct Report<'a> {
+    out: &'a mut dyn Write,
+    figures: Vec<Figure>,
+    folder: PathBuf,
+}
+
+/// A number that the notebook prints.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Figure {
+    /// What it is.
+    pub name: String,
+    /// What bilro gives.
+    pub ours: f64,
+    /// What the notebook shows.
+    pub notebook: f64,
+    /// Half a unit of the notebook's last digit.
+    pub tolerance: f64,
+}
+
+impl Figure {
+    /// Whether ours rounds to the notebook's.
+    pub fn agrees(&self) -> bool {
+        (self.ours - self.notebook).abs() <= self.tolerance
+    }
+}
+
+impl<'a> Report<'a> {
+    /// A report that is written to `out`; pictures go to `target/notebooks`.
+    pub fn new(out: &'a mut dyn Write) -> Report<'a> {
+        let folder = [env!("CARGO_MANIFEST_DIR"), "..", "target", "notebooks"].iter().collect();
+        Report { out, figures: Vec::new(), folder }
+    }
+
+    /// The start of a part.
+    pub fn part(&mut self, title: &str) -> io::Result<()> {
+        writeln!(self.out, "\n{title}\n{}", "-".repeat(title.chars().count()))
+    }
+
+    /// Something to read.
+    pub fn say(&mut self, text: impl Display) -> io::Result<()> {
+        writeln!(self.out, "{text}")
+    }
+
+    /// A figure of the notebook's, as it is written there, beside ours with as
+    /// many digits.
+    ///
+    /// # Panics
+    /// Where `notebook` is no number: a mistake in the example.
+    pub fn figure(&mut self, name: &str, ours: f64, notebook: &str) -> io::Result<()> {
+        let value: f64 = notebook.parse().expect("the notebook's figures are numbers");
+        let digits = notebook.split_once('.').map_or(0, |(_, digits)| digits.len());
+        // Half a unit of the last digit, and what rounding to f32 takes away.
+        let tolerance = 0.5 * 10f64.powi(-(digits as i32)) + 2e-7 * value.abs();
+        let figure = Figure { name: name.into(), ours, notebook: value, tolerance };
+        let verdict = if figure.agrees() { "" } else { "   differs" };
+        writeln!(self.out, "  {name:<44} {ours:>14.digits$}   notebook {notebook}{verdict}")?;
+        self.figures.push(figure);
+        Ok(())
+    }
+
+    /// Where to put a picture.
+    pub fn picture(&mut self, name: &str) -> io::Result<PathBuf> {
+        let path = self.folder.join(name);
+        writeln!(self.out, "  picture: target/notebooks/{name}")?;
+        std::fs::create_dir_all(&self.folder)?;
+        Ok(path)
+    }
+
+    /// The figures so far.
+    pub fn figures(&self) -> &[Figure] {
+        &self.figures
+    }
+
+    /// Requires every figure to agree, and so many of them to be there.
+    ///
+    /// # Panics
+    /// Where one differs, or is missing.
+    pub fn check(&self, count: usize) {
+        let wrong: Vec<&Figure> = self.figures.iter().filter(|figure| !figure.agrees()).collect();
+        assert!(wrong.is_empty(), "figures differ from the notebook's: {wrong:#?}");
+        assert_eq!(self.figures.len(), count, "figures of the notebook");
+    }
+}
