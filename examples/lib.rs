@@ -1,9 +1,26 @@
 //! What the notebooks have in common: a report that tells what is done, and
 //! shows each of the notebook's figures beside ours.
 
+use std::error::Error;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Runs a notebook and writes its report to standard output. Who closes the
+/// pipe has read enough.
+pub fn show(notebook: impl FnOnce(&mut Report<'_>) -> Result<(), Box<dyn Error>>) -> ExitCode {
+    let Err(error) = notebook(&mut Report::new(&mut io::stdout())) else {
+        return ExitCode::SUCCESS;
+    };
+    match error.downcast_ref::<io::Error>() {
+        Some(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        _ => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
 
 /// A notebook's output: to a terminal, or kept for a test.
 pub struct Report<'a> {
