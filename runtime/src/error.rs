@@ -130,6 +130,14 @@ pub enum Error {
         /// Everything that does not fit.
         mismatch: Box<WeightsMismatch>,
     },
+    /// Ctrl-C cannot be made to end training.
+    #[cfg(feature = "ctrl-c")]
+    #[error("Ctrl-C cannot be made to end training: {message}")]
+    CtrlC {
+        /// What `ctrlc` says: most often, that the program has a handler of its
+        /// own.
+        message: String,
+    },
     /// An environment variable has a value that is not understood.
     #[error("{variable} is `{found}`, but must be {expected}")]
     Environment {

@@ -33,10 +33,13 @@
 //! - [`network!`] has the statements and expressions of the language.
 //! - [`Trainer`] trains: [`Trainer::fit`] over epochs, as [`Fit`] says, or
 //!   [`Trainer::step`] batch by batch. [`Sgd`] is the optimizer.
+//!   [`Trainer::fit_with`] calls back after every epoch; a [`History`] says what
+//!   happened.
 //! - [`Model`] predicts, evaluates, gives gradients and parameters.
 //!   [`Model::save`] writes them to a file, [`Model::load`] reads such a file,
 //!   or PyTorch's; [`io`] does so with any arrays. A model is printed as
 //!   PyTorch prints a module, and [`Model::summary`] is a table.
+//! - [`metrics`] has accuracies and confusion matrices of predictions.
 //! - [`data`] holds examples, splits them, cuts them into batches.
 //! - [`rng`] is PyTorch's generator: a seed means the same in both.
 //! - [`Error`] is everything that can go wrong while networks are used.
@@ -57,6 +60,8 @@
 //!
 //! # Features
 //!
+//! - `ctrl-c`: `Fit::stop_on_ctrl_c`, by which Ctrl-C ends training and not the
+//!   program.
 //! - `progress`: a progress bar in a terminal, where [`Fit::progress`] asks.
 extern crate self as bilro;
 
@@ -68,6 +73,7 @@ mod error;
 mod fit;
 pub mod interpreter;
 pub mod io;
+pub mod metrics;
 mod model;
 mod modules;
 pub mod network;
@@ -86,7 +92,7 @@ pub use bilro_compiler as compiler;
 pub use bilro_compiler::optim::sgd::Sgd;
 pub use bilro_macros::network;
 pub use error::{Error, Result};
-pub use fit::{Epoch, Fit, History, Validation};
+pub use fit::{Answer, Epoch, EpochReport, Fit, History, Stop, Validation};
 pub use model::{Evaluation, Gradients, Model, ModelBuilder};
 pub use ndarray;
 pub use network::{Classifier, FromExamples, Network};
@@ -107,4 +113,7 @@ mod documents {
 
     #[doc = include_str!("../../docs/language.md")]
     struct Language;
+
+    #[doc = include_str!("../../docs/fit.md")]
+    struct Training;
 }
