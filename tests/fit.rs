@@ -55,9 +55,8 @@ fn early_stopping_restores_the_best_epoch_bit_by_bit() {
     let mut trainer = trainer();
     let mut after = Vec::new();
     let fit = Fit::epochs(500).batch_size(20).validate(&test).early_stopping(7);
-    let history = trainer
-        .fit_with(&train, fit, |trainer, _| after.push(bits(trainer.model())))
-        .unwrap();
+    let history =
+        trainer.fit_with(&train, fit, |trainer, _| after.push(bits(trainer.model()))).unwrap();
     let best = lowest(&history);
     assert_eq!(history.stop, Stop::Early { best_epoch: best });
     assert_eq!(history.best_epoch, Some(best));
@@ -270,9 +269,8 @@ fn numbers_that_make_no_sense_are_refused() {
     let data = noisy(60, 1);
     let mut trainer = trainer();
     let before = bits(trainer.model());
-    let mut error = |fit: Fit<'_, f32, Ix2, u32, Ix1>| {
-        trainer.fit(&data, fit).unwrap_err().to_string()
-    };
+    let mut error =
+        |fit: Fit<'_, f32, Ix2, u32, Ix1>| trainer.fit(&data, fit).unwrap_err().to_string();
     let fit = || Fit::epochs(3);
     assert_eq!(error(Fit::epochs(0)), "epochs must be at least 1, but is 0");
     assert_eq!(error(fit().batch_size(0)), "batch_size must be at least 1, but is 0");
@@ -291,7 +289,7 @@ fn numbers_that_make_no_sense_are_refused() {
 /// play the part that a variable names.
 mod told {
     use std::io::{BufRead, BufReader};
-    use std::process::{Child, ChildStdout, Command, Stdio};
+    use std::process::{Child, Command, Stdio};
 
     use super::*;
 
@@ -315,14 +313,17 @@ mod told {
                 trainer.fit_with(&train, fit, wander).unwrap();
             }
             "stops early" => {
-                let fit = fit.early_stopping(2).report_every(100);
-                let fit = fit.min_improvement(1e9);
+                let fit = fit.early_stopping(2).min_improvement(1e9).report_every(100);
                 let history = trainer.fit(&train, fit).unwrap();
                 println!("{:?}", history.stop);
             }
             "is stopped" => {
                 let stop = |_: &mut Trainer<Net>, epoch: &bilro::EpochReport<'_>| {
-                    if epoch.number == 4 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                    if epoch.number == 4 {
+                        ControlFlow::Break(())
+                    } else {
+                        ControlFlow::Continue(())
+                    }
                 };
                 trainer.fit_with(&train, fit.report_every(3), stop).unwrap();
             }
@@ -344,21 +345,167 @@ mod told {
         (child, lines.lines().map(Result::unwrap))
     }
 
-    /// What it prints, from `epoch` on, in words: numbers that are measured left
-    /// out.
+    /// The lines that begin with an epoch or say more of it, without speeds.
     fn lines(part: &str) -> Vec<String> {
         let (mut child, lines) = start(part);
         let all: Vec<String> = lines.collect();
         assert!(child.wait().unwrap().success(), "{all:?}");
-        let lines = all.iter().filter_map(|line| line.find("epoch").map(|at| &line[at..]));
-        lines.map(str::to_string).collect()
+        // The test harness begins a line of its own.
+        let lines =
+            all.iter().map(|line| line.strip_prefix("test told::plays ... ").unwrap_or(line));
+        let is_ours = |line: &&str| {
+            ["epoch", "stopped", "the param", "Early"].iter().any(|s| line.starts_with(s))
+        };
+        let without_speed = |line: &str| match line.split_once(" examples/s") {
+            Some((before, after)) => {
+                let (loss, _) = before.rsplit_once("  loss ").unwrap();
+                format!("{loss}{after}")
+            }
+            None => line.to_string(),
+        };
+        lines.filter(is_ours).map(without_speed).collect()
     }
 
     #[test]
-    fn every_so_many_epochs_have_a_line_and_the_last() {
-        let lines = lines("wanders");
-        let starts: Vec<&str> = lines.iter().map(|line| &line[..11]).collect();
-        assert_eq!(starts, ["epoch  3/10", "epoch  6/10", "epoch  9/10", "epoch 10/10"]);
-        assert!(lines.iter().all(|line| line.contains("  loss ") && line.contains(" examples/s")));
+    fn every_so_many_epochs_have_a_line_and_what_rises_is_told() {
+        let plain = ["epoch  3/10", "epoch  6/10", "epoch  9/10", "epoch 10/10"];
+        let warned = lines("wanders");
+        for (line, plain) in warned.iter().zip(plain) {
+            assert!(line.starts_with(plain), "{line}");
+        }
+        assert_eq!(warned[0], plain[0]);
+        assert_eq!(warned[1], "epoch  6/10  (loss above that of epoch 3)");
+        assert_eq!(lines("wanders unwarned"), plain);
+    }
+
+    #[test]
+    fn an_end_before_the_last_is_told() {
+        let expected = [
+            "epoch  3/10",
+            "stopped early: no better loss for 2 epochs; the parameters are those of epoch 3",
+            "Early { best_epoch: 3 }",
+        ];
+        assert_eq!(lines("stops early"), expected);
+        assert_eq!(lines("is stopped"), ["epoch  3/10", "epoch  4/10"]);
+    }
+}
+
+#[cfg(unix)]
+mod interrupted {
+    use std::process::Child;
+    use std::time::Duration;
+
+    use super::told::start;
+    use super::*;
+
+    /// Far more than any test has time for.
+    const MANY: usize = 1_000_000_000;
+
+    /// Trains until it is interrupted, and says when it begins.
+    fn train(what: &str) {
+        let train = noisy(64, 1);
+        let mut trainer = trainer();
+        let mut best = Vec::new();
+        let fit = Fit::epochs(MANY).batch_size(16).stop_on_ctrl_c(true).restore_best(true);
+        let history = trainer
+            .fit_with(&train, fit, |trainer, epoch| {
+                if epoch.is_best {
+                    best = bits(trainer.model());
+                }
+                if epoch.number == 1 {
+                    println!("\n{what} begins");
+                }
+            })
+            .unwrap();
+        assert_eq!(history.losses.len(), trainer.steps());
+        assert!(
+            (4 * history.epochs.len()..4 * history.epochs.len() + 5).contains(&trainer.steps())
+        );
+        assert_eq!(bits(trainer.model()), best);
+        println!("\n{what} ends: {:?}", history.stop);
+    }
+
+    pub fn plays(part: &str) {
+        match part {
+            "trains twice" => {
+                train("first");
+                train("second");
+            }
+            "trains two at once" => std::thread::scope(|scope| {
+                scope.spawn(|| train("first"));
+                scope.spawn(|| train("second"));
+            }),
+            "does not come to an end" => {
+                let fit = Fit::epochs(2).stop_on_ctrl_c(true);
+                trainer()
+                    .fit_with(&noisy(64, 1), fit, |_, _| {
+                        println!("\nfirst begins");
+                        std::thread::sleep(Duration::from_secs(600));
+                    })
+                    .unwrap();
+            }
+            "has trained" => {
+                trainer().fit(&noisy(64, 1), Fit::epochs(1).stop_on_ctrl_c(true)).unwrap();
+                println!("\nfirst ends");
+                std::thread::sleep(Duration::from_secs(600));
+            }
+            part => panic!("{part}"),
+        }
+    }
+
+    fn press_ctrl_c(child: &Child) {
+        let kill = format!("kill -INT {}", child.id());
+        assert!(std::process::Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    }
+
+    fn wait_for(lines: &mut impl Iterator<Item = String>, line: &str) {
+        assert!(lines.any(|found| found == line), "it ended without `{line}`");
+    }
+
+    #[test]
+    fn ctrl_c_ends_the_training_that_runs() {
+        let (mut child, mut lines) = start("trains twice");
+        for what in ["first", "second"] {
+            wait_for(&mut lines, &format!("{what} begins"));
+            press_ctrl_c(&child);
+            wait_for(&mut lines, &format!("{what} ends: Interrupted"));
+        }
+        assert!(lines.count() > 0);
+        assert!(child.wait().unwrap().success());
+    }
+
+    #[test]
+    fn ctrl_c_ends_all_trainings_that_run() {
+        let (mut child, mut lines) = start("trains two at once");
+        let begun = lines.by_ref().filter(|line| line.ends_with(" begins")).take(2);
+        assert_eq!(begun.count(), 2);
+        press_ctrl_c(&child);
+        let ended = lines.by_ref().filter(|line| line.ends_with(" ends: Interrupted")).take(2);
+        assert_eq!(ended.count(), 2);
+        lines.for_each(drop);
+        assert!(child.wait().unwrap().success());
+    }
+
+    #[test]
+    fn a_second_ctrl_c_ends_the_program() {
+        let (mut child, mut lines) = start("does not come to an end");
+        wait_for(&mut lines, "first begins");
+        // Two that come too soon after each other are one.
+        let status = loop {
+            press_ctrl_c(&child);
+            std::thread::sleep(Duration::from_millis(100));
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+        };
+        assert_eq!(status.code(), Some(130));
+    }
+
+    #[test]
+    fn ctrl_c_ends_the_program_where_nothing_is_trained() {
+        let (mut child, mut lines) = start("has trained");
+        wait_for(&mut lines, "first ends");
+        press_ctrl_c(&child);
+        assert_eq!(child.wait().unwrap().code(), Some(130));
     }
 }

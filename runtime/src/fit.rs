@@ -120,12 +120,11 @@ impl<N: Network> Trainer<N> {
             ),
             history: History::default(),
         };
-        let ending = run.epochs(self, data, &fit, |trainer, report| {
-            callback(trainer, report).control()
-        });
+        let ending =
+            run.epochs(self, data, &fit, |trainer, report| callback(trainer, report).control());
         let is_restored = run.best.restore(&ending, self.model());
         run.history.stop = ending?;
-        run.progress.end(&run.history, is_restored);
+        run.progress.end(&run.history, run.best.waited(), is_restored);
         Ok(run.history)
     }
 

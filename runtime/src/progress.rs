@@ -83,17 +83,18 @@ impl Progress {
         }
     }
 
-    /// Training is over.
-    pub fn end(&mut self, history: &History, is_restored: bool) {
+    /// Training is over, after so many epochs without a better loss.
+    pub fn end(&mut self, history: &History, waited: usize, is_restored: bool) {
         self.clear();
         if !self.tells {
             return;
         }
         let mut line = match history.stop {
             Stop::Finished | Stop::Callback => String::new(),
-            Stop::Early { best_epoch } => {
-                let epochs = self.number - best_epoch;
-                format!("stopped early: {epochs} epochs since the lowest loss")
+            Stop::Early { .. } => {
+                let epochs =
+                    if waited == 1 { "1 epoch".into() } else { format!("{waited} epochs") };
+                format!("stopped early: no better loss for {epochs}")
             }
             Stop::Interrupted if self.done < self.examples => format!(
                 "interrupted in epoch {}/{}, after {} of {} examples",

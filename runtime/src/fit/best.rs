@@ -46,6 +46,11 @@ impl Best {
         self.best.map(|(number, _)| number)
     }
 
+    /// Epochs since the last that counted as better.
+    pub fn waited(&self) -> usize {
+        self.waited
+    }
+
     /// An epoch is over and the model is what it has become. Whether it is the
     /// best so far; then its parameters are kept and saved.
     pub fn watch<N: crate::Network>(&mut self, epoch: &Epoch, model: &Model<N>) -> Result<bool> {

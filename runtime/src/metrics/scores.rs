@@ -75,9 +75,10 @@ pub(super) fn check(scores: &ArrayRef<f32, Ix2>, targets: &ArrayRef<u32, Ix1>) -
 fn share_within(scores: &ArrayRef<f32, Ix2>, targets: &ArrayRef<u32, Ix1>, k: usize) -> f64 {
     let is_within = |row: ArrayView1<'_, f32>, target: usize| {
         let score = row[target];
-        let before = row.iter().enumerate().filter(|(class, other)| {
-            **other > score || (**other == score && *class < target)
-        });
+        let before = row
+            .iter()
+            .enumerate()
+            .filter(|(class, other)| **other > score || (**other == score && *class < target));
         before.count() < k && !row.iter().any(|score| score.is_nan())
     };
     let rows = scores.outer_iter().zip(targets);
@@ -90,12 +91,11 @@ mod tests {
     use super::*;
     use ndarray::array;
 
-    /// As `sklearn.metrics.top_k_accuracy_score` documents for these scores,
-    /// and counted by hand for the others.
+    /// The 0.75 is that of scikit-learn 1.9.1, `top_k_accuracy_score`; for the
+    /// other `k`, by counting.
     #[test]
     fn targets_are_sought_among_the_largest_scores() {
-        let scores =
-            array![[0.5, 0.2, 0.2], [0.3, 0.4, 0.2], [0.2, 0.4, 0.3], [0.7, 0.2, 0.1f32]];
+        let scores = array![[0.5, 0.2, 0.2], [0.3, 0.4, 0.2], [0.2, 0.4, 0.3], [0.7, 0.2, 0.1f32]];
         let targets = array![0, 1, 2, 2];
         assert_eq!(top_k_accuracy(&scores, &targets, 2).unwrap(), 0.75);
         assert_eq!(top_k_accuracy(&scores, &targets, 1).unwrap(), 0.5);
@@ -119,9 +119,8 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_named() {
         let scores = array![[0.5, 0.5f32], [0.1, 0.2]];
-        let error = |targets: &Array1<u32>, k| {
-            top_k_accuracy(&scores, targets, k).unwrap_err().to_string()
-        };
+        let error =
+            |targets: &Array1<u32>, k| top_k_accuracy(&scores, targets, k).unwrap_err().to_string();
         assert_eq!(
             error(&array![0, 1, 1], 1),
             "`scores` has 2 examples, but `targets` has 3: every input of a batch needs the same number"
