@@ -97,7 +97,7 @@ fn the_best_epoch_is_restored_and_saved_as_told() {
                 let saved = Net::model().weights(&path).build()?;
                 assert_eq!(epoch.is_best, epoch.history.best_epoch == Some(epoch.number));
                 assert_eq!(bits(&saved), after[epoch.history.best_epoch.unwrap() - 1]);
-                bilro::Result::Ok(())
+                Ok(())
             })
             .unwrap();
         let best = history.best_epoch.unwrap();
@@ -239,7 +239,7 @@ fn the_training_examples_are_evaluated_as_told() {
             assert_eq!((on_train.loss, on_test.loss), (train.loss(), test.loss()));
             assert_eq!(on_train.metric("accuracy"), Some(train.accuracy()));
             assert_eq!(on_test.metric("accuracy"), Some(test.accuracy()));
-            bilro::Result::Ok(())
+            Ok(())
         })
         .unwrap();
     assert_eq!(history.epochs.len(), 4);

@@ -21,6 +21,8 @@ pub(crate) struct Progress {
     done: usize,
     started: Instant,
     trained: Option<Duration>,
+    /// One for all epochs: it draws so many times in a second, however short
+    /// they are.
     #[cfg(feature = "progress")]
     bar: Option<indicatif::ProgressBar>,
 }
@@ -40,7 +42,7 @@ impl Progress {
             started: Instant::now(),
             trained: None,
             #[cfg(feature = "progress")]
-            bar: None,
+            bar: bar(tells),
         }
     }
 
@@ -49,8 +51,10 @@ impl Progress {
         (self.number, self.examples, self.done) = (number, examples, 0);
         (self.started, self.trained) = (Instant::now(), None);
         #[cfg(feature = "progress")]
-        {
-            self.bar = bar(self.tells, number, self.epochs, examples);
+        if let Some(bar) = &self.bar {
+            bar.reset();
+            bar.set_length(examples as u64);
+            bar.set_prefix(format!("{number}/{}", self.epochs));
         }
     }
 
@@ -133,10 +137,12 @@ impl Progress {
         line
     }
 
-    /// Takes the bar away.
+    /// Takes the bar away, until the next epoch.
     fn clear(&mut self) {
         #[cfg(feature = "progress")]
-        if let Some(bar) = self.bar.take() {
+        if let Some(bar) = &self.bar
+            && !bar.is_finished()
+        {
             bar.finish_and_clear();
         }
     }
@@ -156,18 +162,13 @@ fn say(line: &str) {
 
 /// A bar, where standard output and standard error are a terminal.
 #[cfg(feature = "progress")]
-fn bar(
-    tells: bool,
-    epoch: usize,
-    epochs: usize,
-    examples: usize,
-) -> Option<indicatif::ProgressBar> {
+fn bar(tells: bool) -> Option<indicatif::ProgressBar> {
     use std::io::IsTerminal;
 
     if !tells || !std::io::stdout().is_terminal() || !std::io::stderr().is_terminal() {
         return None;
     }
-    let bar = indicatif::ProgressBar::new(examples as u64);
+    let bar = indicatif::ProgressBar::new(0);
     let template = "epoch {prefix} {wide_bar} {pos}/{len}  {msg}  {per_sec}";
     if let Ok(style) = indicatif::ProgressStyle::with_template(template) {
         let rate = |state: &indicatif::ProgressState, w: &mut dyn std::fmt::Write| {
@@ -175,6 +176,5 @@ fn bar(
         };
         bar.set_style(style.with_key("per_sec", rate));
     }
-    bar.set_prefix(format!("{epoch}/{epochs}"));
     Some(bar)
 }

@@ -25,11 +25,11 @@ use crate::error::{Error, Result};
 /// assert_eq!(
 ///     confusion.to_string(),
 ///     "target \\ predicted  cat  dog  bird  precision  recall      f1  examples
-/// cat                    1    1     0     0.5000  0.5000  0.5000         2
-/// dog                    1    2     0     0.6667  0.6667  0.6667         3
-/// bird                   0    0     1     1.0000  1.0000  1.0000         1
-/// macro average                           0.7222  0.7222  0.7222         6
-/// weighted average                        0.6667  0.6667  0.6667         6
+/// cat                   1    1     0     0.5000  0.5000  0.5000         2
+/// dog                   1    2     0     0.6667  0.6667  0.6667         3
+/// bird                  0    0     1     1.0000  1.0000  1.0000         1
+/// macro average                          0.7222  0.7222  0.7222         6
+/// weighted average                       0.6667  0.6667  0.6667         6
 /// accuracy 0.6667
 /// "
 /// );
