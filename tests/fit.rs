@@ -444,6 +444,16 @@ mod interrupted {
                     })
                     .unwrap();
             }
+            "has a handler of its own" => {
+                ctrlc::set_handler(|| ()).unwrap();
+                let mut trainer = trainer();
+                let fit = || Fit::epochs(1).batch_size(16);
+                let error = trainer.fit(&noisy(64, 1), fit().stop_on_ctrl_c(true)).unwrap_err();
+                assert!(matches!(error, Error::CtrlC { .. }));
+                println!("\n{error}");
+                assert_eq!(trainer.steps(), 0);
+                trainer.fit(&noisy(64, 1), fit()).unwrap();
+            }
             "has trained" => {
                 trainer().fit(&noisy(64, 1), Fit::epochs(1).stop_on_ctrl_c(true)).unwrap();
                 println!("\nfirst ends");
@@ -499,6 +509,15 @@ mod interrupted {
             }
         };
         assert_eq!(status.code(), Some(130));
+    }
+
+    #[test]
+    fn a_program_has_one_handler() {
+        let (mut child, mut lines) = start("has a handler of its own");
+        let said = lines.find(|line| line.starts_with("Ctrl-C cannot be made to end training: "));
+        assert!(said.is_some());
+        lines.for_each(drop);
+        assert!(child.wait().unwrap().success());
     }
 
     #[test]
