@@ -1,6 +1,8 @@
 //! Groups of nodes become kernels over tensors.
 
+mod collapse;
 mod indexed;
+mod product;
 
 use rustc_hash::FxHashMap;
 
@@ -11,7 +13,6 @@ use crate::graph::{Graph, NodeId, Root};
 use crate::kernel::expr::{Expr, Expressions, Term};
 use crate::kernel::scalar::Kind;
 use crate::kernel::{Access, Body, Columns, Kernel, Product, Rows, Store};
-use crate::ops::contract::Contract;
 use crate::ops::materialize::Materialize;
 use crate::ops::reduce::Reduction;
 use crate::ops::{Lowering, Op};
@@ -387,50 +388,6 @@ impl<'a> Emission<'a> {
         };
         if step == Some(&1) && size.copied() == layout.contiguous() { layout.slack } else { 0 }
     }
-
-    /// The axes and factors of the group's product, without stores.
-    fn product_frame(&mut self) -> Product {
-        let node = (self.group.nodes.iter().copied())
-            .find(|n| matches!(self.g.op(*n), Op::Contract(_)))
-            .expect("the group of a product has one");
-        let Op::Contract(contract) = self.g.op(node).clone() else { unreachable!("just found") };
-        let operands = self.g.operands(node);
-        let [a, b] = [Factor::new(self, operands[0]), Factor::new(self, operands[1])];
-        let (axes, summed) = product_axes(self.g, node, &contract, &a, &b);
-
-        let columns = axes.iter().rposition(|axis| axis.a.is_none());
-        let rows = axes.iter().rposition(|axis| axis.b.is_none());
-        let around: Vec<usize> =
-            (0..axes.len()).filter(|i| Some(*i) != columns && Some(*i) != rows).collect();
-        let missing = usize::MAX;
-        self.axes = around.clone();
-        self.axes.extend([rows.unwrap_or(missing), columns.unwrap_or(missing)]);
-
-        let size = |axis: Option<usize>| axis.map_or(1, |i| axes[i].size);
-        let access =
-            |factor: &Factor, step: fn(&Axis) -> Option<usize>, s: fn(&Summed) -> usize| {
-                let own = self.axes.iter().map(|i| axes.get(*i).and_then(step).unwrap_or(0));
-                let steps = own.chain(summed.iter().map(s)).collect();
-                Access { tensor: factor.tensor, steps, kind: Kind::Float, slack: 0, index: None }
-            };
-        let first = access(&a, |axis| axis.a, |s| s.a);
-        let mut second = access(&b, |axis| axis.b, |s| s.b);
-        let layout = &self.tensors.list[b.tensor].layout;
-        let step = second.steps[self.axes.len() - 1];
-        if step == 1 && layout.contiguous() == Some(size(columns)) {
-            second.slack = layout.slack;
-        }
-        Product {
-            outer: around.iter().map(|i| axes[*i].size).collect(),
-            rows: size(rows),
-            columns: size(columns),
-            summed: summed.iter().map(|s| s.size).collect(),
-            a: first,
-            b: second,
-            stores: Vec::new(),
-            partial: None,
-        }
-    }
 }
 
 /// Tensors that are read, and whose memory is written under another number.
@@ -441,167 +398,4 @@ fn overwritten(tensors: &[Tensor], loads: &[Access], body: &Body) -> Vec<usize> 
         home != Home::Arena && stores.iter().any(|s| tensors[s.to.tensor].home == home)
     };
     loads.iter().map(|l| l.tensor).filter(|t| shares_memory(*t)).collect()
-}
-
-/// A factor of a product: its tensor, and its strides there.
-struct Factor {
-    tensor: usize,
-    batched: bool,
-    strides: Vec<usize>,
-    rank: usize,
-}
-
-impl Factor {
-    fn new(emission: &Emission<'_>, operand: NodeId) -> Factor {
-        let g = emission.g;
-        let tensor = emission.tensors.of[&base(g, operand)];
-        let layout = &emission.tensors.list[tensor].layout;
-        let strides =
-            strides(g, operand, &layout.strides).expect("arranged so that strides reach it");
-        let shape = g.shape(operand);
-        Factor { tensor, batched: shape.batched, strides, rank: shape.rank() }
-    }
-
-    fn stride(&self, axis: usize) -> usize {
-        self.strides[axis + usize::from(self.batched)]
-    }
-}
-
-/// An axis of a product's result, and the factors' steps along it.
-struct Axis {
-    size: usize,
-    a: Option<usize>,
-    b: Option<usize>,
-}
-
-/// An axis that is summed over.
-struct Summed {
-    size: usize,
-    a: usize,
-    b: usize,
-}
-
-/// Axes of a size above one, in the result's order, and those summed over.
-fn product_axes(
-    g: &Graph,
-    node: NodeId,
-    contract: &Contract,
-    a: &Factor,
-    b: &Factor,
-) -> (Vec<Axis>, Vec<Summed>) {
-    let batch = |f: &Factor| f.batched.then(|| f.strides[0]);
-    let mut axes = Vec::new();
-    if g.shape(node).batched {
-        axes.push((batch(a), batch(b)));
-    }
-    axes.extend(contract.shared.iter().map(|(i, j)| (Some(a.stride(*i)), Some(b.stride(*j)))));
-    axes.extend(contract.free_a(a.rank).into_iter().map(|i| (Some(a.stride(i)), None)));
-    axes.extend(contract.free_b(b.rank).into_iter().map(|j| (None, Some(b.stride(j)))));
-    let axes = g.sizes(node).into_iter().zip(axes).filter(|(size, _)| *size > 1);
-    let axes = axes.map(|(size, (a, b))| Axis { size, a, b }).collect();
-
-    let operands = g.operands(node);
-    let sizes = g.shape(operands[0]).sizes();
-    let mut summed = Vec::new();
-    if contract.over_batch {
-        summed.push(Summed { size: g.batch(), a: a.strides[0], b: b.strides[0] });
-    }
-    for (i, j) in &contract.contracted {
-        summed.push(Summed { size: sizes[*i], a: a.stride(*i), b: b.stride(*j) });
-    }
-    summed.retain(|s| s.size > 1);
-    (axes, summed)
-}
-
-impl Kernel {
-    /// Makes one axis of two wherever all accesses allow it: loops get longer
-    /// and fewer.
-    fn collapse(&mut self) {
-        let mut all = every(&mut self.loads);
-        all.extend(&mut self.elements);
-        match &mut self.body {
-            Body::Rows(rows) => {
-                all.extend(rows.stores.iter_mut().map(|s| &mut s.to.steps));
-                let uses_position = self.formulas.iter().any(|(_, t)| *t == Term::Position);
-                if rows.stages.is_empty() && !uses_position {
-                    while let Some(size) = rows.outer.last().copied() {
-                        let axis = rows.outer.len() - 1;
-                        if !merges(&all, axis, rows.inner) {
-                            break;
-                        }
-                        merge(&mut all, axis);
-                        rows.outer.pop();
-                        rows.inner *= size;
-                    }
-                }
-                collapse_outer(&mut all, &mut rows.outer);
-            }
-            Body::Columns(_) => {}
-            Body::Scatter(s) => {
-                all.extend([&mut s.index.steps, &mut s.store.to.steps]);
-                collapse_outer(&mut all, &mut s.positions);
-            }
-            Body::Product(p) => {
-                all.extend(p.stores.iter_mut().map(|s| &mut s.to.steps));
-                all.extend([&mut p.a.steps, &mut p.b.steps]);
-                while let Some(size) = p.outer.last().copied() {
-                    let axis = p.outer.len() - 1;
-                    if !merges(&all, axis, p.rows) {
-                        break;
-                    }
-                    merge(&mut all, axis);
-                    p.outer.pop();
-                    p.rows *= size;
-                }
-                collapse_outer(&mut all, &mut p.outer);
-                let first = p.outer.len() + 2;
-                let mut factors = [&mut p.a, &mut p.b];
-                let mut i = 0;
-                while i + 1 < p.summed.len() {
-                    let adjacent = |f: &&mut Access| {
-                        f.steps[first + i] == f.steps[first + i + 1] * p.summed[i + 1]
-                    };
-                    if factors.iter().all(adjacent) {
-                        for f in &mut factors {
-                            f.steps.remove(first + i);
-                        }
-                        let size = p.summed.remove(i);
-                        p.summed[i] *= size;
-                    } else {
-                        i += 1;
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// The steps of accesses and of their indices.
-fn every(accesses: &mut [Access]) -> Vec<&mut Vec<usize>> {
-    let steps = accesses.iter_mut().flat_map(|access| {
-        let index = access.index.as_mut().map(|index| &mut index.at.steps);
-        [Some(&mut access.steps), index]
-    });
-    steps.flatten().collect()
-}
-
-/// Whether axis `axis` continues the next one, of size `size`, for all steps.
-fn merges(all: &[&mut Vec<usize>], axis: usize, size: usize) -> bool {
-    all.iter().all(|steps| steps[axis] == steps[axis + 1] * size)
-}
-
-fn merge(all: &mut [&mut Vec<usize>], axis: usize) {
-    for steps in all {
-        steps.remove(axis);
-    }
-}
-
-fn collapse_outer(all: &mut [&mut Vec<usize>], outer: &mut Vec<usize>) {
-    for axis in (0..outer.len().saturating_sub(1)).rev() {
-        if merges(all, axis, outer[axis + 1]) {
-            merge(all, axis);
-            let size = outer.remove(axis);
-            outer[axis] *= size;
-        }
-    }
 }

@@ -1,5 +1,7 @@
 //! The builder of networks: see [`Builder`].
 
+mod scope;
+
 use super::names::{ModuleId, Names, Place};
 use super::{ChoiceOf, Init, Input, Layer, Network, Parameter};
 use crate::error::{Error, Mistake, nearest};
@@ -8,6 +10,8 @@ use crate::layers::{self, AnyLayer};
 use crate::ops::choose::{Choice, Choose};
 use crate::ops::{self, AttributeValue, Attributes, Number, Op};
 use crate::shape::{Dim, Fact, Facts, Shape, Type};
+
+pub use scope::Scope;
 
 /// Builds a network call by call, in the language's own terms.
 ///
@@ -468,102 +472,6 @@ impl Builder {
         let hits = self.graph.apply(ops::accuracy::Accuracy { ignore_index }, &operands);
         let mean = self.graph.mean_of_results(hits);
         self.graph.add_root(metric, mean);
-    }
-}
-
-/// What a layer sees of the builder while it is used.
-pub struct Scope<'a> {
-    builder: &'a mut Builder,
-    layer: LayerId,
-}
-
-impl Scope<'_> {
-    /// How messages call the layer.
-    pub fn shown(&self) -> &str {
-        &self.builder.layers[self.layer.0].shown
-    }
-
-    /// The type of a value.
-    pub fn ty(&self, x: NodeId) -> &Type {
-        self.builder.graph.ty(x)
-    }
-
-    /// Requires two sizes to be equal.
-    pub fn same(&mut self, a: &Dim, b: &Dim, mistake: Mistake) -> Result<(), Mistake> {
-        self.builder.facts.same(a, b, || mistake)
-    }
-
-    /// A parameter of the layer: made at the first use, shared later.
-    pub fn parameter(&mut self, name: &str, dims: Vec<Dim>, init: Init) -> Result<NodeId, Mistake> {
-        self.own(name, dims, init, true)
-    }
-
-    /// What the layer keeps without training it, as running statistics: made
-    /// at the first use, shared later.
-    pub fn buffer(&mut self, name: &str, dims: Vec<Dim>, init: Init) -> Result<NodeId, Mistake> {
-        self.own(name, dims, init, false)
-    }
-
-    fn own(
-        &mut self,
-        name: &str,
-        dims: Vec<Dim>,
-        init: Init,
-        is_trained: bool,
-    ) -> Result<NodeId, Mistake> {
-        let layer = &self.builder.layers[self.layer.0];
-        if let Some((_, id)) = layer.parameters.iter().find(|(n, _)| n == name) {
-            return Ok(*id);
-        }
-        let full = format!("{}.{name}", layer.name);
-        let place = layer.place.clone();
-        let id = self.builder.new_parameter(place, &full, dims, init, is_trained)?;
-        self.builder.layers[self.layer.0].parameters.push((name.into(), id));
-        Ok(id)
-    }
-
-    /// What a buffer becomes with every step. A layer that is used twice
-    /// changes it once, by its first use.
-    pub fn update(&mut self, buffer: NodeId, next: NodeId) {
-        let graph = &mut self.builder.graph;
-        let Op::Parameter(op) = graph.op(buffer) else {
-            unreachable!("buffers are made by `buffer`")
-        };
-        let root = Root::Assign(op.index);
-        if graph.root(&root).is_none() {
-            graph.add_root(root, next);
-        }
-    }
-
-    /// One of two values: while training, and otherwise.
-    pub fn by_purpose(
-        &mut self,
-        training: (NodeId, &str),
-        otherwise: (NodeId, &str),
-    ) -> Result<NodeId, Mistake> {
-        self.builder.choose_by(Choice::Training, &[training, otherwise])
-    }
-
-    /// A number that no other use of a layer of the network has, for what is
-    /// drawn at random.
-    pub fn stream(&mut self) -> u32 {
-        self.builder.streams += 1;
-        self.builder.streams
-    }
-
-    /// The graph, for operations on values that are known to fit.
-    pub fn graph(&mut self) -> &mut Graph {
-        &mut self.builder.graph
-    }
-
-    /// An operation on operands, each with its text.
-    pub fn call(
-        &mut self,
-        op: impl Into<Op>,
-        operands: &[(NodeId, &str)],
-    ) -> Result<NodeId, Mistake> {
-        let (ids, names): (Vec<NodeId>, Vec<&str>) = operands.iter().copied().unzip();
-        self.builder.graph.call(op.into(), &ids, &names, &mut self.builder.facts)
     }
 }
 

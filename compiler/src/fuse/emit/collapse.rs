@@ -1,0 +1,97 @@
+//! Axes that lie one after the other in all of a kernel's memory become one.
+
+use crate::kernel::expr::Term;
+use crate::kernel::{Access, Body, Kernel};
+
+impl Kernel {
+    /// Makes one axis of two wherever all accesses allow it: loops get longer
+    /// and fewer.
+    pub(super) fn collapse(&mut self) {
+        let mut all = every(&mut self.loads);
+        all.extend(&mut self.elements);
+        match &mut self.body {
+            Body::Rows(rows) => {
+                all.extend(rows.stores.iter_mut().map(|s| &mut s.to.steps));
+                let uses_position = self.formulas.iter().any(|(_, t)| *t == Term::Position);
+                if rows.stages.is_empty() && !uses_position {
+                    while let Some(size) = rows.outer.last().copied() {
+                        let axis = rows.outer.len() - 1;
+                        if !merges(&all, axis, rows.inner) {
+                            break;
+                        }
+                        merge(&mut all, axis);
+                        rows.outer.pop();
+                        rows.inner *= size;
+                    }
+                }
+                collapse_outer(&mut all, &mut rows.outer);
+            }
+            Body::Columns(_) => {}
+            Body::Scatter(s) => {
+                all.extend([&mut s.index.steps, &mut s.store.to.steps]);
+                collapse_outer(&mut all, &mut s.positions);
+            }
+            Body::Product(p) => {
+                all.extend(p.stores.iter_mut().map(|s| &mut s.to.steps));
+                all.extend([&mut p.a.steps, &mut p.b.steps]);
+                while let Some(size) = p.outer.last().copied() {
+                    let axis = p.outer.len() - 1;
+                    if !merges(&all, axis, p.rows) {
+                        break;
+                    }
+                    merge(&mut all, axis);
+                    p.outer.pop();
+                    p.rows *= size;
+                }
+                collapse_outer(&mut all, &mut p.outer);
+                let first = p.outer.len() + 2;
+                let mut factors = [&mut p.a, &mut p.b];
+                let mut i = 0;
+                while i + 1 < p.summed.len() {
+                    let adjacent = |f: &&mut Access| {
+                        f.steps[first + i] == f.steps[first + i + 1] * p.summed[i + 1]
+                    };
+                    if factors.iter().all(adjacent) {
+                        for f in &mut factors {
+                            f.steps.remove(first + i);
+                        }
+                        let size = p.summed.remove(i);
+                        p.summed[i] *= size;
+                    } else {
+                        i += 1;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The steps of accesses and of their indices.
+fn every(accesses: &mut [Access]) -> Vec<&mut Vec<usize>> {
+    let steps = accesses.iter_mut().flat_map(|access| {
+        let index = access.index.as_mut().map(|index| &mut index.at.steps);
+        [Some(&mut access.steps), index]
+    });
+    steps.flatten().collect()
+}
+
+/// Whether axis `axis` continues the next one, of size `size`, for all steps.
+fn merges(all: &[&mut Vec<usize>], axis: usize, size: usize) -> bool {
+    all.iter().all(|steps| steps[axis] == steps[axis + 1] * size)
+}
+
+fn merge(all: &mut [&mut Vec<usize>], axis: usize) {
+    for steps in all {
+        steps.remove(axis);
+    }
+}
+
+fn collapse_outer(all: &mut [&mut Vec<usize>], outer: &mut Vec<usize>) {
+    for axis in (0..outer.len().saturating_sub(1)).rev() {
+        if merges(all, axis, outer[axis + 1]) {
+            merge(all, axis);
+            let size = outer.remove(axis);
+            outer[axis] *= size;
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The axes and the factors of a product's kernel.
+
+use super::Emission;
+use crate::fuse::views::{base, strides};
+use crate::graph::{Graph, NodeId};
+use crate::kernel::scalar::Kind;
+use crate::kernel::{Access, Product};
+use crate::ops::Op;
+use crate::ops::contract::Contract;
+
+impl Emission<'_> {
+    /// The axes and factors of the group's product, without stores.
+    pub(super) fn product_frame(&mut self) -> Product {
+        let node = (self.group.nodes.iter().copied())
+            .find(|n| matches!(self.g.op(*n), Op::Contract(_)))
+            .expect("the group of a product has one");
+        let Op::Contract(contract) = self.g.op(node).clone() else { unreachable!("just found") };
+        let operands = self.g.operands(node);
+        let [a, b] = [Factor::new(self, operands[0]), Factor::new(self, operands[1])];
+        let (axes, summed) = product_axes(self.g, node, &contract, &a, &b);
+
+        let columns = axes.iter().rposition(|axis| axis.a.is_none());
+        let rows = axes.iter().rposition(|axis| axis.b.is_none());
+        let around: Vec<usize> =
+            (0..axes.len()).filter(|i| Some(*i) != columns && Some(*i) != rows).collect();
+        let missing = usize::MAX;
+        self.axes = around.clone();
+        self.axes.extend([rows.unwrap_or(missing), columns.unwrap_or(missing)]);
+
+        let size = |axis: Option<usize>| axis.map_or(1, |i| axes[i].size);
+        let access =
+            |factor: &Factor, step: fn(&Axis) -> Option<usize>, s: fn(&Summed) -> usize| {
+                let own = self.axes.iter().map(|i| axes.get(*i).and_then(step).unwrap_or(0));
+                let steps = own.chain(summed.iter().map(s)).collect();
+                Access { tensor: factor.tensor, steps, kind: Kind::Float, slack: 0, index: None }
+            };
+        let first = access(&a, |axis| axis.a, |s| s.a);
+        let mut second = access(&b, |axis| axis.b, |s| s.b);
+        let layout = &self.tensors.list[b.tensor].layout;
+        let step = second.steps[self.axes.len() - 1];
+        if step == 1 && layout.contiguous() == Some(size(columns)) {
+            second.slack = layout.slack;
+        }
+        Product {
+            outer: around.iter().map(|i| axes[*i].size).collect(),
+            rows: size(rows),
+            columns: size(columns),
+            summed: summed.iter().map(|s| s.size).collect(),
+            a: first,
+            b: second,
+            stores: Vec::new(),
+            partial: None,
+        }
+    }
+}
+
+/// A factor of a product: its tensor, and its strides there.
+struct Factor {
+    tensor: usize,
+    batched: bool,
+    strides: Vec<usize>,
+    rank: usize,
+}
+
+impl Factor {
+    fn new(emission: &Emission<'_>, operand: NodeId) -> Factor {
+        let g = emission.g;
+        let tensor = emission.tensors.of[&base(g, operand)];
+        let layout = &emission.tensors.list[tensor].layout;
+        let strides =
+            strides(g, operand, &layout.strides).expect("arranged so that strides reach it");
+        let shape = g.shape(operand);
+        Factor { tensor, batched: shape.batched, strides, rank: shape.rank() }
+    }
+
+    fn stride(&self, axis: usize) -> usize {
+        self.strides[axis + usize::from(self.batched)]
+    }
+}
+
+/// An axis of a product's result, and the factors' steps along it.
+struct Axis {
+    size: usize,
+    a: Option<usize>,
+    b: Option<usize>,
+}
+
+/// An axis that is summed over.
+struct Summed {
+    size: usize,
+    a: usize,
+    b: usize,
+}
+
+/// Axes of a size above one, in the result's order, and those summed over.
+fn product_axes(
+    g: &Graph,
+    node: NodeId,
+    contract: &Contract,
+    a: &Factor,
+    b: &Factor,
+) -> (Vec<Axis>, Vec<Summed>) {
+    let batch = |f: &Factor| f.batched.then(|| f.strides[0]);
+    let mut axes = Vec::new();
+    if g.shape(node).batched {
+        axes.push((batch(a), batch(b)));
+    }
+    axes.extend(contract.shared.iter().map(|(i, j)| (Some(a.stride(*i)), Some(b.stride(*j)))));
+    axes.extend(contract.free_a(a.rank).into_iter().map(|i| (Some(a.stride(i)), None)));
+    axes.extend(contract.free_b(b.rank).into_iter().map(|j| (None, Some(b.stride(j)))));
+    let axes = g.sizes(node).into_iter().zip(axes).filter(|(size, _)| *size > 1);
+    let axes = axes.map(|(size, (a, b))| Axis { size, a, b }).collect();
+
+    let operands = g.operands(node);
+    let sizes = g.shape(operands[0]).sizes();
+    let mut summed = Vec::new();
+    if contract.over_batch {
+        summed.push(Summed { size: g.batch(), a: a.strides[0], b: b.strides[0] });
+    }
+    for (i, j) in &contract.contracted {
+        summed.push(Summed { size: sizes[*i], a: a.stride(*i), b: b.stride(*j) });
+    }
+    summed.retain(|s| s.size > 1);
+    (axes, summed)
+}
