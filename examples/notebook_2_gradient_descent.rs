@@ -19,7 +19,7 @@ use bilro_examples::{Report, show};
 use descent::{Descent, gradient_descent, one_step};
 use errors::{maximum_likelihood, several_classes};
 use line::{neuron, perceptron_trick, step_and_sigmoid};
-use networks::{Training, bent_border, early_stopping, feed_forward, splits};
+use networks::{DRAWS, Training, bent_border, early_stopping, feed_forward, splits};
 
 #[path = "notebook_2/descent.rs"]
 mod descent;
@@ -74,7 +74,7 @@ fn summary(report: &mut Report<'_>, findings: &Findings) -> Result<()> {
     report.part("In short")?;
     let Findings { mistakes, likelihoods, descent, accuracies, training } = findings;
     let [first, last] = [descent.losses.first(), descent.losses.last()].map(|x| x.copied());
-    let Training { train_errors, test_errors, best, given_up, kept } = training;
+    let Training { train_errors, test_errors, best, given_up, kept, too_soon } = training;
     let epochs = train_errors.len();
     report.say(format!(
         "  perceptron trick     {} mistakes at first, {} after {} epochs\n  \
@@ -83,7 +83,8 @@ fn summary(report: &mut Report<'_>, findings: &Findings) -> Result<()> {
          its warnings         {} with learning rate 0.01, {} with 12\n  \
          two moons            accuracy {:.3} with a line, {:.3} with a bent border\n  \
          training for long    training error from {:.3} to {:.3}, test error to {:.3}\n  \
-         early stopping       at epoch {}: test error {:.3}, that of epoch {}",
+         early stopping       at epoch {}: test error {:.3}, that of epoch {}\n  \
+         its patience         ran out too soon in {} of {} draws",
         mistakes[0],
         mistakes[mistakes.len() - 1],
         mistakes.len() - 1,
@@ -102,6 +103,8 @@ fn summary(report: &mut Report<'_>, findings: &Findings) -> Result<()> {
         given_up,
         kept,
         best,
+        too_soon,
+        DRAWS,
     ))?;
     Ok(())
 }
@@ -160,7 +163,7 @@ mod tests {
         let mut out = Vec::new();
         let mut report = Report::new(&mut out);
         let findings = notebook(&mut report).unwrap();
-        report.check(46);
+        report.check(45);
         let Findings { mistakes, likelihoods, descent, accuracies, training } = findings;
 
         // The trick ends with a line that parts the classes, after one that did not.
@@ -176,13 +179,15 @@ mod tests {
         let [line, network] = accuracies;
         assert!(line < 0.9 && network > 0.98, "{accuracies:?}");
 
-        let Training { train_errors, test_errors, best, given_up, kept } = training;
+        let Training { train_errors, test_errors, best, given_up, kept, too_soon } = training;
         let lowest = test_errors.iter().copied().fold(f64::INFINITY, f64::min);
         let last = test_errors.len();
         assert_eq!((train_errors.len(), test_errors[best - 1]), (last, lowest));
         assert!(best < given_up && given_up < last, "{best}, {given_up}, {last}");
         // The network that is kept is that of the best epoch.
         assert_eq!(kept, lowest);
+        // Patience is no guarantee, but enough more often than not.
+        assert!(0 < too_soon && too_soon < DRAWS / 2, "{too_soon} of {DRAWS}");
         assert!(train_errors[last - 1] < 0.5 * train_errors[best - 1]);
         assert!(test_errors[last - 1] > 1.5 * lowest, "overfitting");
         assert!(train_errors[0] > train_errors[best - 1], "underfitting");
