@@ -6,6 +6,7 @@
 //! are in `target/notebooks`, as SVG and PNG.
 //!
 //! The parts are in `notebook_2/`: `line`, `errors`, `descent` and `networks`, in this order.
+#![allow(clippy::approx_constant, reason = "`network!` takes numbers, not constants of Rust")]
 
 use std::error::Error;
 use std::process::ExitCode;
