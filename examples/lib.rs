@@ -29,14 +29,14 @@ pub struct Report<'a> {
     folder: PathBuf,
 }
 
-/// A number that the notebook prints.
+/// A number that the notebook prints, or that a reader can work out by hand.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Figure {
     /// What it is.
     pub name: String,
     /// What bilro gives.
     pub ours: f64,
-    /// What the notebook shows.
+    /// What the notebook shows, or what is worked out.
     pub notebook: f64,
     /// Half a unit of the notebook's last digit.
     pub tolerance: f64,
@@ -72,13 +72,25 @@ impl<'a> Report<'a> {
     /// # Panics
     /// Where `notebook` is no number: a mistake in the example.
     pub fn figure(&mut self, name: &str, ours: f64, notebook: &str) -> io::Result<()> {
-        let value: f64 = notebook.parse().expect("the notebook's figures are numbers");
-        let digits = notebook.split_once('.').map_or(0, |(_, digits)| digits.len());
+        self.compare(name, ours, "notebook", notebook)
+    }
+
+    /// The same beside what a reader can work out with paper and pencil.
+    ///
+    /// # Panics
+    /// As [`Report::figure`].
+    pub fn by_hand(&mut self, name: &str, ours: f64, worked_out: &str) -> io::Result<()> {
+        self.compare(name, ours, "by hand", worked_out)
+    }
+
+    fn compare(&mut self, name: &str, ours: f64, whose: &str, number: &str) -> io::Result<()> {
+        let value: f64 = number.parse().expect("figures are numbers");
+        let digits = number.split_once('.').map_or(0, |(_, digits)| digits.len());
         // Half a unit of the last digit, and what rounding to f32 takes away.
         let tolerance = 0.5 * 10f64.powi(-(digits as i32)) + 2e-7 * value.abs();
         let figure = Figure { name: name.into(), ours, notebook: value, tolerance };
         let verdict = if figure.agrees() { "" } else { "   differs" };
-        writeln!(self.out, "  {name:<44} {ours:>14.digits$}   notebook {notebook}{verdict}")?;
+        writeln!(self.out, "  {name:<44} {ours:>14.digits$}   {whose} {number}{verdict}")?;
         self.figures.push(figure);
         Ok(())
     }

@@ -67,6 +67,10 @@ mod scale;
 #[cfg(test)]
 mod tests;
 
+use std::path::Path;
+
+use crate::error::Result;
+
 pub use confusion::ConfusionMatrix;
 pub use curves::Curves;
 pub use images::Images;
@@ -79,8 +83,37 @@ pub use race::Race;
 
 /// Everything that draws itself: what [`Panels`] puts side by side.
 ///
-/// The pictures of this module have it, and no others.
-pub trait Picture: output::Paint {}
+/// The pictures of this module have it, and no others. Its methods are theirs,
+/// for a function that takes any of them:
+///
+/// ```
+/// use bilro::plot::{Curves, Picture};
+///
+/// fn show(picture: &dyn Picture) -> bilro::Result<String> {
+///     picture.to_text(40, 12)
+/// }
+///
+/// let picture = Curves::new("loss").series("train", &[0.9, 0.5, 0.3]);
+/// assert_eq!(show(&picture)?, picture.to_text(40, 12)?);
+/// # Ok::<(), bilro::Error>(())
+/// ```
+pub trait Picture: output::Paint {
+    /// Writes a file, as [`Curves::save`] does.
+    ///
+    /// # Errors
+    /// As [`Curves::save`].
+    fn save(&self, path: &Path) -> Result<()> {
+        output::save(self, path)
+    }
+
+    /// The picture in characters, as [`Curves::to_text`] gives it.
+    ///
+    /// # Errors
+    /// As [`Curves::to_text`].
+    fn to_text(&self, columns: usize, rows: usize) -> Result<String> {
+        output::text(self, columns, rows)
+    }
+}
 
 /// The methods that every picture has.
 macro_rules! outputs {

@@ -55,10 +55,10 @@ outputs!(Plane);
 ///
 /// What comes out for them, as `[rows, columns]`, is what [`Plane::regions`]
 /// and [`Plane::class_regions`] take.
-pub fn grid(x: (f32, f32), y: (f32, f32), rows: usize, columns: usize) -> Array2<f32> {
-    let along = |(low, high): (f32, f32), i: usize, count: usize| match count {
-        0 | 1 => (low + high) / 2.0,
-        _ => low + (high - low) * (i as f32 / (count - 1) as f32),
+pub fn grid(x: (f64, f64), y: (f64, f64), rows: usize, columns: usize) -> Array2<f32> {
+    let along = |(low, high): (f64, f64), i: usize, count: usize| match count {
+        0 | 1 => ((low + high) / 2.0) as f32,
+        _ => (low + (high - low) * (i as f64 / (count - 1) as f64)) as f32,
     };
     Array2::from_shape_fn((rows * columns, 2), |(i, axis)| match axis {
         0 => along(x, i % columns, columns),

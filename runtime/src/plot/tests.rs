@@ -379,3 +379,28 @@ fn other_backends_draw_too() {
     drop((area, left, right));
     assert!(text.contains("train") && text.contains("Animals"));
 }
+
+#[test]
+fn what_takes_any_picture_gets_the_same() {
+    let pictures: [(&dyn Picture, String); 2] = [
+        (&curves(), curves().to_text(50, 14).unwrap()),
+        (&plane(), plane().to_text(50, 14).unwrap()),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    for (i, (picture, text)) in pictures.into_iter().enumerate() {
+        assert_eq!(picture.to_text(50, 14).unwrap(), text);
+        let path = folder.path().join(format!("{i}.svg"));
+        picture.save(&path).unwrap();
+        assert!(std::fs::read(&path).unwrap().starts_with(b"<svg"));
+        assert!(matches!(picture.save(&path.with_extension("gif")), Err(Error::File { .. })));
+    }
+}
+
+#[test]
+fn a_grid_goes_row_by_row_from_end_to_end() {
+    let points = grid((-1.0, 1.0), (0.0, 0.1), 2, 3);
+    let expected =
+        array![[-1.0, 0.0], [0.0, 0.0], [1.0, 0.0], [-1.0, 0.1], [0.0, 0.1], [1.0, 0.1f32]];
+    assert_eq!(points, expected);
+    assert_eq!(grid((0.0, 4.0), (2.0, 3.0), 1, 1), array![[2.0, 2.5]]);
+}

@@ -1,0 +1,215 @@
+//! Notebook 2: from the perceptron to early stopping.
+//!
+//! A neuron that draws a line; why its answer becomes a probability; softmax, one-hot vectors,
+//! likelihood and cross entropy; gradient descent; networks that bend the line; and when to stop
+//! training them. `cargo run --example notebook_2_gradient_descent` prints it all; the pictures
+//! are in `target/notebooks`, as SVG and PNG.
+//!
+//! The parts are in `notebook_2/`: `line`, `errors`, `descent` and `networks`, in this order.
+#![allow(clippy::approx_constant, reason = "`network!` takes numbers, not constants of Rust")]
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use bilro::data::{Dataset, Points};
+use bilro::ndarray::{Array1, Array2, Ix1, Ix2};
+use bilro::plot::{Picture, Plane, grid};
+use bilro::prelude::*;
+use bilro_examples::{Report, show};
+
+use descent::{Descent, gradient_descent, one_step};
+use errors::{maximum_likelihood, several_classes};
+use line::{neuron, perceptron_trick, step_and_sigmoid};
+use networks::{DRAWS, Training, bent_border, early_stopping, feed_forward, splits};
+
+#[path = "notebook_2/descent.rs"]
+mod descent;
+#[path = "notebook_2/errors.rs"]
+mod errors;
+#[path = "notebook_2/line.rs"]
+mod line;
+#[path = "notebook_2/networks.rs"]
+mod networks;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// Points in the plane, `[points, 2]`, and the class of each as a real, 0 or 1, `[points]`: reals
+/// are what an error is computed of.
+type Marked = Dataset<f32, Ix2, f32, Ix1>;
+
+fn main() -> ExitCode {
+    show(|report| notebook(report).map(|_| ()))
+}
+
+/// All parts, in the notebook's order.
+fn notebook(report: &mut Report<'_>) -> Result<Findings> {
+    neuron(report)?;
+    let mistakes = perceptron_trick(report)?;
+    step_and_sigmoid(report)?;
+    several_classes(report)?;
+    let likelihoods = maximum_likelihood(report)?;
+    one_step(report)?;
+    let descent = gradient_descent(report)?;
+    feed_forward(report)?;
+    let accuracies = bent_border(report)?;
+    splits(report)?;
+    let training = early_stopping(report)?;
+    let findings = Findings { mistakes, likelihoods, descent, accuracies, training };
+    summary(report, &findings)?;
+    Ok(findings)
+}
+
+/// What the text claims.
+struct Findings {
+    /// Points on the wrong side of the perceptron's line, at first and after each epoch.
+    mistakes: Vec<usize>,
+    /// Of the two models.
+    likelihoods: [f64; 2],
+    descent: Descent,
+    /// On the moons, of a neuron and of a network.
+    accuracies: [f64; 2],
+    training: Training,
+}
+
+fn summary(report: &mut Report<'_>, findings: &Findings) -> Result<()> {
+    report.part("In short")?;
+    let Findings { mistakes, likelihoods, descent, accuracies, training } = findings;
+    let [first, last] = [descent.losses.first(), descent.losses.last()].map(|x| x.copied());
+    let Training { train_errors, test_errors, best, given_up, kept, too_soon } = training;
+    let epochs = train_errors.len();
+    report.say(format!(
+        "  perceptron trick     {} mistakes at first, {} after {} epochs\n  \
+         likelihood           {:.4} and {:.4}: the second model is better\n  \
+         gradient descent     error from {:.3} to {:.3}, accuracy {:.2}\n  \
+         its warnings         {} with learning rate 0.01, {} with 12\n  \
+         two moons            accuracy {:.3} with a line, {:.3} with a bent border\n  \
+         training for long    training error from {:.3} to {:.3}, test error to {:.3}\n  \
+         early stopping       at epoch {}: test error {:.3}, that of epoch {}\n  \
+         its patience         ran out too soon in {} of {} draws",
+        mistakes[0],
+        mistakes[mistakes.len() - 1],
+        mistakes.len() - 1,
+        likelihoods[0],
+        likelihoods[1],
+        first.unwrap_or(f64::NAN),
+        last.unwrap_or(f64::NAN),
+        descent.accuracy,
+        descent.warnings[0],
+        descent.warnings[1],
+        accuracies[0],
+        accuracies[1],
+        train_errors[0],
+        train_errors[epochs - 1],
+        test_errors[epochs - 1],
+        given_up,
+        kept,
+        best,
+        too_soon,
+        DRAWS,
+    ))?;
+    Ok(())
+}
+
+/// The seed of weights and splits: the notebook's, though its generator is another one.
+const SEED: u64 = 44;
+
+/// The ends of both axes where answers for the moons are drawn.
+const WINDOW: [(f64, f64); 2] = [(-2.2, 3.2), (-1.7, 2.2)];
+
+/// The rows and columns of points in the window.
+const CELLS: (usize, usize) = (90, 120);
+
+/// Points all over the window.
+fn window() -> Array2<f32> {
+    grid(WINDOW[0], WINDOW[1], CELLS.0, CELLS.1)
+}
+
+/// A picture with a network's answers for the points of the window.
+fn regions(picture: Plane, answers: Array1<f32>) -> Result<Plane> {
+    Ok(picture.regions(answers.into_shape_with_order(CELLS)?.view(), WINDOW[0], WINDOW[1]))
+}
+
+/// A picture of points.
+fn plane(title: &str, points: &Points) -> Plane {
+    Plane::new(title).examples(points.x(), points.y(), &["class 0", "class 1"])
+}
+
+/// The same points with their classes as reals.
+fn marked(points: &Points) -> Result<Marked> {
+    Ok(points.clone().map_y(|y| y.mapv(|class| class as f32))?)
+}
+
+/// A step for each record, in their order.
+fn one_record_at_a_time<'v>(epochs: usize) -> Fit<'v, f32, Ix2, f32, Ix1> {
+    Fit::epochs(epochs).batch_size(1).shuffle(false)
+}
+
+/// Puts a picture into the folder, in both formats.
+fn save(report: &mut Report<'_>, name: &str, picture: &impl Picture) -> Result<()> {
+    for ending in ["svg", "png"] {
+        let path = report.picture(&format!("{name}.{ending}"))?;
+        picture.save(&path)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_notebook_keeps_its_word() {
+        let mut out = Vec::new();
+        let mut report = Report::new(&mut out);
+        let findings = notebook(&mut report).unwrap();
+        report.check(45);
+        let Findings { mistakes, likelihoods, descent, accuracies, training } = findings;
+
+        // The trick ends with a line that parts the classes, after one that did not.
+        assert!(mistakes[0] > 50 && mistakes.ends_with(&[0]), "{mistakes:?}");
+        assert!(likelihoods[1] > likelihoods[0]);
+
+        assert_eq!(descent.losses.len(), 100);
+        assert!(descent.losses.is_sorted_by(|a, b| a > b), "{:?}", descent.losses);
+        assert!(descent.losses[99] < 0.5 * descent.losses[0]);
+        assert!(descent.accuracy > 0.95, "{}", descent.accuracy);
+        assert!(descent.warnings[0] == 0 && descent.warnings[1] > 0, "{:?}", descent.warnings);
+
+        let [line, network] = accuracies;
+        assert!(line < 0.9 && network > 0.98, "{accuracies:?}");
+
+        let Training { train_errors, test_errors, best, given_up, kept, too_soon } = training;
+        let lowest = test_errors.iter().copied().fold(f64::INFINITY, f64::min);
+        let last = test_errors.len();
+        assert_eq!((train_errors.len(), test_errors[best - 1]), (last, lowest));
+        assert!(best < given_up && given_up < last, "{best}, {given_up}, {last}");
+        // The network that is kept is that of the best epoch.
+        assert_eq!(kept, lowest);
+        // Patience is no guarantee, but enough more often than not.
+        assert!(0 < too_soon && too_soon < DRAWS / 2, "{too_soon} of {DRAWS}");
+        assert!(train_errors[last - 1] < 0.5 * train_errors[best - 1]);
+        assert!(test_errors[last - 1] > 1.5 * lowest, "overfitting");
+        assert!(train_errors[0] > train_errors[best - 1], "underfitting");
+
+        let mut again = Vec::new();
+        notebook(&mut Report::new(&mut again)).unwrap();
+        assert!(out == again, "it says the same each time");
+
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text.matches("warning: the loss rises").count(), descent.warnings[1]);
+        assert_eq!(text.matches("Train loss").count(), 2 * 10);
+        let wide = text.lines().find(|line| line.chars().count() > 80);
+        assert_eq!(wide, None, "lines fit a terminal");
+        let pictures: Vec<&str> =
+            text.lines().filter_map(|line| line.trim().strip_prefix("picture: ")).collect();
+        assert_eq!(pictures.len(), 2 * 8);
+        for picture in pictures {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(picture);
+            let bytes = std::fs::read(&path).unwrap();
+            let start: &[u8] = if picture.ends_with("png") { b"\x89PNG" } else { b"<svg" };
+            assert!(bytes.starts_with(start) && bytes.len() > 4000, "{picture}");
+        }
+    }
+}
