@@ -116,7 +116,9 @@ pub mod prelude {
     #[cfg(feature = "plot")]
     pub use crate::plot;
     pub use crate::{Adadelta, Adagrad, Adam, AdamW, Lion, NAdam, RAdam, RMSprop, Sgd};
-    pub use crate::{Backend, Fit, Model, Network, Trainer, data, network};
+    pub use crate::{
+        Backend, Epoch, Fit, Model, Network, Stop, Trainer, Validation, data, network,
+    };
 }
 
 /// The programs in the documents compile and run.

@@ -69,6 +69,11 @@ pub fn expand(network: &Network, checked: &Checked, mistakes: &[Mistake]) -> Tok
         }
 
         #(#conditions)*
+        #[allow(
+            clippy::approx_constant,
+            clippy::excessive_precision,
+            reason = "the network's numbers are what they are written as"
+        )]
         const _: () = {
             #constants
 
