@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use bilro::compiler::network::Purpose;
+use bilro::compiler::simplify::{expand, simplify};
 use bilro::ndarray::{Array2, ArrayView1, Ix1, Ix2, array, s};
 use bilro::plot::{ConfusionMatrix, Curves, Images, Prediction};
 use bilro::prelude::*;
@@ -263,7 +264,37 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
              others. This is all of it for z = mean(y), y = x²:\n",
         )?;
         let declaration = Squares::declaration().map_err(bilro::Error::from)?;
-        report.say(indented(declaration.graph_for(&Purpose::Gradients, 1)))?;
+        let graph = declaration.graph_for(&Purpose::Gradients, 1);
+        report.say(indented(&graph))?;
+        report.say(
+            "\nA line is an operation on the results of others: %1 is y, from a power as in PyTorch's\n\
+             `PowBackward0`, and %2 is z. %9 is the derivative of the mean, 1/4 for each of four\n\
+             elements; %13 is that of the power, 2 · x; and %14 is their product, by the chain rule.\n\
+             Before machine code is made, the graph is simplified to this:\n",
+        )?;
+        report.say(indented(simplify(&expand(&graph))))?;
+        let nodes = |purpose| declaration.graph_for(&purpose, 1).len();
+        report.say(format!(
+            "\nPredicting takes the part before the gradient alone, {} operations of {}: nothing has to\n\
+             be switched off, as with `no_grad`.\n",
+            nodes(Purpose::Predict),
+            nodes(Purpose::Gradients),
+        ))?;
+
+        let mut model = self.model::<Squares>()?;
+        let one = array![1f32];
+        let gradient = model.gradients(squares::Batch { one: one.view() })?;
+        let x = model.params().x;
+        report.say(format!(
+            "For this x, z is {:.4}, and its gradient:\n\n{}\n\n{}\n",
+            gradient.loss,
+            indented(format!("{x:7.4}")),
+            indented(format!("{:7.4}", gradient.x)),
+        ))?;
+        for (place, x) in x.indexed_iter() {
+            let name = format!("∂z/∂x at {}, {} over x", place.0, place.1);
+            report.figure(&name, f64::from(gradient.x[place] / x), "0.5")?;
+        }
         Ok(())
     }
 
