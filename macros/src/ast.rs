@@ -28,12 +28,14 @@ pub struct Statement {
 
 /// What a statement says. Keywords are words of the language only where a statement starts.
 pub enum StatementKind {
-    /// `input NAME : TYPE` or `target NAME : TYPE`
-    Input { name: Ident, ty: Type, is_target: bool },
+    /// `input NAME : TYPE grad?` or `target NAME : TYPE`; `grad` with its place
+    Input { name: Ident, ty: Type, is_target: bool, grad: Option<Place> },
     /// `param NAME : LIST = INITIALISER`, the initialiser a name or a call
     Param { name: Ident, dims: List, init: Expr },
     /// `layer NAME = KIND ARGUMENTS?`, the kind a layer's or a block's name
     Layer { name: Ident, layer: Named },
+    /// `choice NAME = NAMED (| NAMED)+`
+    Choice { name: Ident, alternatives: Vec<Named> },
     /// `let NAME = EXPR`
     Let { name: Ident, value: Expr },
     /// `output NAME = EXPR`
@@ -56,6 +58,7 @@ impl Statement {
             StatementKind::Input { name, .. }
             | StatementKind::Param { name, .. }
             | StatementKind::Layer { name, .. }
+            | StatementKind::Choice { name, .. }
             | StatementKind::Let { name, .. }
             | StatementKind::Output { name, .. } => Some(name),
             StatementKind::Block(block) => Some(&block.name),

@@ -20,8 +20,8 @@ use cursor::{Cursor, is_reserved};
 pub use expressions::DEEPEST;
 
 /// The words that start a statement.
-const STATEMENTS: [&str; 9] =
-    ["input", "target", "param", "layer", "let", "block", "output", "loss", "metric"];
+const STATEMENTS: [&str; 10] =
+    ["input", "target", "param", "layer", "choice", "let", "block", "output", "loss", "metric"];
 
 /// Those of them that may stand in a block.
 const OF_BLOCKS: [&str; 3] = ["param", "layer", "let"];
@@ -318,7 +318,9 @@ fn rest_of_statement(
         word @ ("input" | "target") => {
             let name = cursor.name("a name")?;
             cursor.punct(':', "as in `input image: [784];`")?;
-            StatementKind::Input { name, ty: ty(cursor)?, is_target: word == "target" }
+            let ty = ty(cursor)?;
+            let grad = cursor.take_word("grad");
+            StatementKind::Input { name, ty, is_target: word == "target", grad }
         }
         "param" => {
             let name = cursor.name("a name")?;
@@ -336,6 +338,19 @@ fn rest_of_statement(
                 name,
                 layer: Named { name: kind, arguments: cursor.arguments()? },
             }
+        }
+        "choice" => {
+            let name = cursor.name("a name")?;
+            cursor.punct('=', "as in `choice activation = sigmoid | tanh;`")?;
+            let mut alternatives = Vec::new();
+            loop {
+                let name = cursor.name("a function or a layer")?;
+                alternatives.push(Named { name, arguments: cursor.arguments()? });
+                if !cursor.take_punct('|') {
+                    break;
+                }
+            }
+            StatementKind::Choice { name, alternatives }
         }
         "let" => {
             let name = cursor.name("a name")?;

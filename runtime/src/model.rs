@@ -107,7 +107,8 @@ impl<N: Network> Model<N> {
     /// [`Error::Shape`], [`Error::BatchSize`], [`Error::Empty`],
     /// [`Error::IndexOutOfRange`] for inputs that do not fit.
     pub fn predict(&mut self, input: N::Input<'_>) -> Result<N::Output> {
-        let results = self.engine.run(&Purpose::Predict, N::input_feeds(&input).as_ref())?;
+        let (feeds, choices) = (N::input_feeds(&input), N::input_choices(&input));
+        let results = self.engine.run_with(&Purpose::Predict, feeds.as_ref(), choices.as_ref())?;
         Ok(N::output(results.arrays))
     }
 
@@ -117,7 +118,9 @@ impl<N: Network> Model<N> {
     /// # Errors
     /// As [`Model::predict`].
     pub fn gradients(&mut self, batch: N::Batch<'_>) -> Result<Gradients<N>> {
-        let results = self.engine.run(&Purpose::Gradients, N::batch_feeds(&batch).as_ref())?;
+        let (feeds, choices) = (N::batch_feeds(&batch), N::batch_choices(&batch));
+        let results =
+            self.engine.run_with(&Purpose::Gradients, feeds.as_ref(), choices.as_ref())?;
         Ok(Gradients { loss: results.loss, gradients: N::gradients(results.arrays) })
     }
 
@@ -126,8 +129,8 @@ impl<N: Network> Model<N> {
     /// # Errors
     /// As [`Model::predict`].
     pub fn evaluate_batch(&mut self, batch: N::Batch<'_>) -> Result<Evaluation<N>> {
-        let feeds = N::batch_feeds(&batch);
-        let results = self.engine.run(&Purpose::Evaluate, feeds.as_ref())?;
+        let (feeds, choices) = (N::batch_feeds(&batch), N::batch_choices(&batch));
+        let results = self.engine.run_with(&Purpose::Evaluate, feeds.as_ref(), choices.as_ref())?;
         let mut evaluation = Evaluation::new(&self.engine);
         evaluation.add(results.loss, &results.metrics, 1);
         Ok(evaluation.finish())
@@ -149,8 +152,9 @@ impl<N: Network> Model<N> {
         let mut evaluation = Evaluation::new(&self.engine);
         for batch in data.batches(EVALUATION_BATCH)? {
             let examples = N::Batch::from_examples(batch.x(), batch.y());
-            let feeds = N::batch_feeds(&examples);
-            let results = self.engine.run(&Purpose::Evaluate, feeds.as_ref())?;
+            let (feeds, choices) = (N::batch_feeds(&examples), N::batch_choices(&examples));
+            let results =
+                self.engine.run_with(&Purpose::Evaluate, feeds.as_ref(), choices.as_ref())?;
             evaluation.add(results.loss, &results.metrics, batch.len());
         }
         Ok(evaluation.finish())

@@ -52,19 +52,27 @@ pub trait Network: Sized + 'static {
     /// An array of [`Feed`]s, one for each input.
     type InputFeeds<'a>: AsRef<[Feed<'a>]>;
 
+    /// An array of places, one for each choice.
+    type Choices: AsRef<[usize]>;
+
     /// The network as the compiler takes it.
     fn declaration() -> Result<Declaration, CompileError>;
     /// Inputs, then targets, each in declared order.
     fn batch_feeds<'a>(batch: &'a Self::Batch<'_>) -> Self::BatchFeeds<'a>;
     /// Inputs in declared order.
     fn input_feeds<'a>(input: &'a Self::Input<'_>) -> Self::InputFeeds<'a>;
+    /// For each choice, the place of what is chosen.
+    fn batch_choices(batch: &Self::Batch<'_>) -> Self::Choices;
+    /// The same of inputs without targets.
+    fn input_choices(input: &Self::Input<'_>) -> Self::Choices;
     /// Outputs from arrays in declared order.
     fn output(arrays: Vec<ArrayD<f32>>) -> Self::Output;
     /// Parameters from views in the compiler's order.
     fn parameters<'a>(views: Vec<ArrayViewD<'a, f32>>) -> Self::Parameters<'a>;
     /// The same to write through.
     fn parameters_mut<'a>(views: Vec<ArrayViewMutD<'a, f32>>) -> Self::ParametersMut<'a>;
-    /// Gradients from arrays in the compiler's order of parameters.
+    /// Gradients from arrays, those of parameters that are trained and then those of inputs that
+    /// ask, each in the compiler's order.
     fn gradients(arrays: Vec<ArrayD<f32>>) -> Self::Gradients;
 }
 

@@ -2,7 +2,7 @@
 
 use bilro_compiler::error::{Error, Mistake};
 use bilro_compiler::graph::NodeId;
-use bilro_compiler::network::{Builder, LayerId, ModuleId, Network};
+use bilro_compiler::network::{Builder, ChoiceId, LayerId, ModuleId, Network};
 use bilro_compiler::ops::{AttributeValue, Attributes};
 use bilro_compiler::shape::{Dim, Shape, Type};
 use ndarray::{Array, ArrayD, ArrayView, ArrayViewD, ArrayViewMut, ArrayViewMutD, Dimension};
@@ -81,6 +81,24 @@ impl Declaring {
         sizes: &[usize],
     ) -> Result<NodeId, Error> {
         self.leaf(name, is_target, Type::index(below, Shape::batched(dims(sizes))))
+    }
+
+    /// Asks for the gradient with respect to an input.
+    pub fn differentiate(&mut self, input: NodeId) -> Result<(), Error> {
+        let result = self.builder.differentiate(input);
+        self.checked(result)
+    }
+
+    /// Something to choose with every call.
+    pub fn choice(&mut self, name: &str, alternatives: &[&str]) -> Result<ChoiceId, Error> {
+        let choice = self.builder.choice(name, alternatives);
+        self.checked(choice)
+    }
+
+    /// What is chosen.
+    pub fn choose(&mut self, choice: ChoiceId, x: &[Operand<'_>]) -> Result<NodeId, Error> {
+        let node = self.builder.choose(choice, x);
+        self.checked(node)
     }
 
     /// A parameter of its own.

@@ -77,7 +77,7 @@ impl Checker<'_> {
     }
 
     /// A value handed on to the next element of a chain.
-    fn link(&mut self, x: Operand, link: &Named) -> Option<super::Value> {
+    pub(super) fn link(&mut self, x: Operand, link: &Named) -> Option<super::Value> {
         let key = text(&link.name);
         let is_kind = key.starts_with(char::is_uppercase);
         // A kind of layer that there is not may be a name that is not seen here.

@@ -12,7 +12,7 @@ mod recorder;
 mod scope;
 mod values;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use bilro_compiler::network::{LossReduction, Network as Declaration};
 use bilro_compiler::shape::{Shape, Type as CompilerType};
@@ -20,11 +20,11 @@ use proc_macro2::{Ident, TokenStream};
 use syn::ext::IdentExt;
 
 use crate::ast::{Expr, ExprKind, List, Named, Network, Statement, StatementKind, Type};
-use crate::error::Mistake;
+use crate::error::{Mistake, Place};
 use blocks::{Blocks, Member};
-use recorder::Value;
 pub use recorder::{Assertion, Condition, Step};
 use recorder::{Blame, Recorder};
+use recorder::{Operand, Value};
 use scope::Scope;
 
 /// A network that has been checked.
@@ -41,6 +41,8 @@ pub struct Checked {
     pub inputs: Vec<InputField>,
     /// Outputs, in declared order.
     pub outputs: Vec<Field>,
+    /// What is chosen with every call, in declared order.
+    pub choices: Vec<ChoiceField>,
     /// Parameters, layers and uses of blocks, those without a name of their own as well.
     pub trained: Vec<Trained>,
 }
@@ -56,10 +58,20 @@ pub struct Field {
     pub array: Option<ArrayType>,
 }
 
+/// What is chosen with every call.
+pub struct ChoiceField {
+    pub name: Ident,
+    pub docs: TokenStream,
+    /// The names of the functions or layers.
+    pub alternatives: Vec<Ident>,
+}
+
 /// An input or a target.
 pub struct InputField {
     pub field: Field,
     pub is_target: bool,
+    /// Whether its gradient is asked for.
+    pub grad: bool,
     pub ty: Option<CompilerType>,
 }
 
@@ -88,6 +100,8 @@ enum Meaning {
     Value(Option<Value>),
     /// A layer, by its place in the recorder's; `None` if a mistake hides it.
     Layer(Option<usize>),
+    /// One of several functions, by its place; `None` if a mistake hides it.
+    Choice(Option<usize>),
     /// A block, by its place.
     Block(usize),
     /// A use of a block under a name, by its place; `None` if a mistake hides it.
@@ -123,6 +137,9 @@ struct Checker<'a> {
     symbols: Symbols,
     inputs: Vec<InputField>,
     outputs: Vec<Field>,
+    choices: Vec<ChoiceField>,
+    /// By the recorder's places.
+    alternatives: Vec<&'a [Named]>,
     trained: Vec<Trained>,
     /// How many expressions are around the one that is looked at.
     depth: usize,
@@ -138,6 +155,8 @@ impl<'a> Checker<'a> {
             symbols: Symbols::new(),
             inputs: Vec::new(),
             outputs: Vec::new(),
+            choices: Vec::new(),
+            alternatives: Vec::new(),
             trained: Vec::new(),
             depth: 0,
         };
@@ -151,11 +170,14 @@ impl<'a> Checker<'a> {
 
     fn statement(&mut self, statement: &'a Statement) {
         match &statement.kind {
-            StatementKind::Input { name, ty, is_target } => {
-                self.input(statement, name, ty, *is_target);
+            StatementKind::Input { name, ty, is_target, grad } => {
+                self.input(statement, name, ty, *is_target, *grad);
             }
             StatementKind::Param { name, dims, init } => self.param(statement, name, dims, init),
             StatementKind::Layer { name, layer } => self.layer(statement, name, layer),
+            StatementKind::Choice { name, alternatives } => {
+                self.choice(statement, name, alternatives);
+            }
             StatementKind::Let { name, value } => {
                 let value = self.value(value);
                 if let (Some(value), true) = (value, self.is_new(name)) {
@@ -190,6 +212,7 @@ impl<'a> Checker<'a> {
             word @ ("input" | "target") => self.inputs.push(InputField {
                 field: Field { name, docs, array },
                 is_target: word == "target",
+                grad: false,
                 ty: None,
             }),
             "output" => self.outputs.push(Field { name, docs, array }),
@@ -202,7 +225,14 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn input(&mut self, statement: &Statement, name: &Ident, ty: &Type, is_target: bool) {
+    fn input(
+        &mut self,
+        statement: &Statement,
+        name: &Ident,
+        ty: &Type,
+        is_target: bool,
+        grad: Option<Place>,
+    ) {
         let (below, dims) = match ty {
             Type::Real(dims) => (None, dims),
             Type::Index { below, dims } => (Some(below), dims),
@@ -228,10 +258,53 @@ impl<'a> Checker<'a> {
                     array: Some(array),
                 },
                 is_target,
+                grad: grad.is_some(),
                 ty,
             });
         }
+        match (value, grad) {
+            (_, Some(place)) if is_target => {
+                let message = "a target has no gradient: only an input can ask for one";
+                self.mistake(Mistake::new(place, message));
+            }
+            (Some(value), Some(place)) => self.recorder.differentiate(value, place),
+            _ => {}
+        }
         self.declare(name, Meaning::Value(value));
+    }
+
+    fn choice(&mut self, statement: &Statement, name: &Ident, alternatives: &'a [Named]) {
+        let mut seen = HashSet::new();
+        let twice = alternatives.iter().find(|named| !seen.insert(text(&named.name)));
+        if let Some(named) = twice {
+            let message = format!("`{}` can be chosen already", text(&named.name));
+            self.mistake(Mistake::new(named.name.span(), message));
+        }
+        let mut made = None;
+        if self.is_new(name) && twice.is_none() {
+            let names = alternatives.iter().map(|named| text(&named.name)).collect();
+            made = self.recorder.choice(name, names);
+        }
+        if made.is_some() {
+            self.alternatives.push(alternatives);
+            self.choices.push(ChoiceField {
+                name: name.clone(),
+                docs: statement.docs.clone(),
+                alternatives: alternatives.iter().map(|named| named.name.clone()).collect(),
+            });
+        }
+        self.declare(name, Meaning::Choice(made));
+    }
+
+    /// What each alternative of a choice makes of a value.
+    fn choose(&mut self, choice: usize, x: &Operand, call: Place) -> Option<Value> {
+        let alternatives = self.alternatives[choice];
+        let chosen = alternatives.iter().map(|named| {
+            let text = format!("{named}({})", x.text);
+            Operand { value: self.link(x.clone(), named), text, place: x.place }
+        });
+        let chosen = chosen.collect();
+        self.recorder.choose(choice, chosen, call)
     }
 
     fn param(&mut self, statement: &Statement, name: &Ident, dims: &List, init: &Expr) {
@@ -331,10 +404,6 @@ impl<'a> Checker<'a> {
         }
         let network = self.network;
         let name = text(&network.name);
-        if !network.statements.iter().any(|s| s.keyword == "input") {
-            let message = format!("`{name}` has no input: add `input x: [784];`");
-            self.mistake(Mistake::new(network.name.span(), message));
-        }
         if !network.statements.iter().any(|s| s.keyword == "loss") {
             let message =
                 format!("`{name}` has no loss: add `loss {};` or any expression", self.a_loss());
@@ -357,7 +426,7 @@ impl<'a> Checker<'a> {
     }
 
     fn finish(self, mistakes: &mut Vec<Mistake>) -> Checked {
-        let Checker { network, recorder, symbols, inputs, outputs, trained, .. } = self;
+        let Checker { network, recorder, symbols, inputs, outputs, choices, trained, .. } = self;
         let (declaration, recorded) = recorder.finish(network.name.span().into());
         *mistakes = recorded.mistakes;
         Checked {
@@ -367,6 +436,7 @@ impl<'a> Checker<'a> {
             assertions: recorded.assertions,
             inputs,
             outputs,
+            choices,
             trained,
         }
     }

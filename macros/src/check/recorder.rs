@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bilro_compiler::error::{Mistake as CompilerMistake, Site};
 use bilro_compiler::graph::NodeId;
-use bilro_compiler::network::{Builder, Init, LayerId, LossReduction, ModuleId, Network};
+use bilro_compiler::network::{Builder, ChoiceId, Init, LayerId, LossReduction, ModuleId, Network};
 use bilro_compiler::ops::Attributes;
 use bilro_compiler::shape::{Dim, Fact, Product, Type};
 use proc_macro2::Ident;
@@ -22,6 +22,7 @@ pub struct Value {
 }
 
 /// A value as it is handed to a call.
+#[derive(Clone)]
 pub struct Operand {
     /// `None` if a mistake hides it.
     pub value: Option<Value>,
@@ -49,6 +50,19 @@ pub enum Step {
         name: String,
         ty: Type,
         is_target: bool,
+    },
+    Differentiate {
+        x: usize,
+    },
+    Choice {
+        choice: usize,
+        name: String,
+        alternatives: Vec<String>,
+    },
+    Choose {
+        variable: usize,
+        choice: usize,
+        operands: Vec<(usize, String)>,
     },
     Parameter {
         variable: usize,
@@ -161,6 +175,7 @@ impl Blame<'_> {
 pub struct Recorder {
     builder: Builder,
     layers: Vec<LayerId>,
+    choices: Vec<ChoiceId>,
     modules: Vec<ModuleId>,
     variables: usize,
     known: HashSet<Condition>,
@@ -181,6 +196,7 @@ impl Recorder {
         Recorder {
             builder: Builder::new(name),
             layers: Vec::new(),
+            choices: Vec::new(),
             modules: Vec::new(),
             variables: 0,
             known: HashSet::new(),
@@ -265,6 +281,39 @@ impl Recorder {
         let value = self.settle(node, &blame).map(|node| self.variable(node))?;
         let variable = value.variable;
         self.steps.push(Step::Input { variable, name, ty: ty.clone(), is_target });
+        Some(value)
+    }
+
+    /// Asks for the gradient with respect to an input.
+    pub fn differentiate(&mut self, x: Value, at: Place) {
+        let result = self.builder.differentiate(x.node);
+        if self.settle(result, &Blame::on(at)).is_some() {
+            self.steps.push(Step::Differentiate { x: x.variable });
+        }
+    }
+
+    /// A choice, by the names of its alternatives.
+    pub fn choice(&mut self, name: &Ident, alternatives: Vec<String>) -> Option<usize> {
+        let (name, blame) = (text(name), Blame::on(name.span().into()));
+        let names: Vec<&str> = alternatives.iter().map(String::as_str).collect();
+        let id = self.builder.choice(&name, &names);
+        let id = self.settle(id, &blame)?;
+        let choice = self.choices.len();
+        self.choices.push(id);
+        self.steps.push(Step::Choice { choice, name, alternatives });
+        Some(choice)
+    }
+
+    /// What is chosen. Silent where an alternative is hidden.
+    pub fn choose(&mut self, choice: usize, x: Vec<Operand>, call: Place) -> Option<Value> {
+        let x: Vec<(Value, String)> =
+            x.into_iter().map(|x| Some((x.value?, x.text))).collect::<Option<_>>()?;
+        let nodes: Vec<(NodeId, &str)> =
+            x.iter().map(|(x, text)| (x.node, text.as_str())).collect();
+        let node = self.builder.choose(self.choices[choice], &nodes);
+        let value = self.settle(node, &Blame::on(call)).map(|node| self.variable(node))?;
+        let operands = x.into_iter().map(|(x, text)| (x.variable, text)).collect();
+        self.steps.push(Step::Choose { variable: value.variable, choice, operands });
         Some(value)
     }
 

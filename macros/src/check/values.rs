@@ -33,6 +33,7 @@ pub(super) fn show(x: &Expr) -> String {
 /// What a name that is called stands for.
 enum Callee {
     Layer(Option<usize>),
+    Choice(usize),
     /// A block, or a use of one.
     Block(Meaning),
     Function,
@@ -114,6 +115,7 @@ impl Checker<'_> {
             Some(Meaning::Value(value)) => return value,
             Some(Meaning::Unknown) => return None,
             Some(Meaning::Layer(_)) => format!("`{key}` is a layer: use it as `{key}(x)`"),
+            Some(Meaning::Choice(_)) => format!("`{key}` is a choice: use it as `{key}(x)`"),
             Some(Meaning::Block(block)) => {
                 self.refer(block);
                 format!("`{key}` is a block: use it as `{key}(x)`")
@@ -150,12 +152,15 @@ impl Checker<'_> {
         self.scope.used.insert(key.clone());
         let message = match (self.meaning(&key), find_function(&key)) {
             (Some(Meaning::Layer(layer)), _) => return Callee::Layer(layer),
+            (Some(Meaning::Choice(Some(choice))), _) => return Callee::Choice(choice),
             (Some(Meaning::Block(block)), _) => {
                 self.refer(block);
                 return Callee::Block(Meaning::Block(block));
             }
             (Some(Meaning::Use(Some(of))), _) => return Callee::Block(Meaning::Use(Some(of))),
-            (Some(Meaning::Unknown | Meaning::Use(None)), _) => return Callee::Hidden,
+            (Some(Meaning::Unknown | Meaning::Use(None) | Meaning::Choice(None)), _) => {
+                return Callee::Hidden;
+            }
             (_, Ok(_)) => return Callee::Function,
             (Some(Meaning::Value(_)), Err(_)) => {
                 format!("`{key}` is a value, not a function or a layer")
@@ -164,8 +169,7 @@ impl Checker<'_> {
                 format!("`{key}` is used before it is declared")
             }
             (None, Err(mistake)) => {
-                let is_callee =
-                    |m| matches!(m, Meaning::Layer(_) | Meaning::Block(_) | Meaning::Use(_));
+                let is_callee = |m| !matches!(m, Meaning::Value(_) | Meaning::Unknown);
                 match (self.outside(&key), nearest(&key, self.names(is_callee))) {
                     (Some(message), _) => message,
                     (None, Some(near)) => {
@@ -189,21 +193,12 @@ impl Checker<'_> {
     ) -> Option<Value> {
         match self.callee(name) {
             Callee::Layer(layer) => {
-                let mut operands: Vec<Operand> = receiver.into_iter().collect();
-                operands.extend(arguments.iter().map(|a| self.operand(&a.value)));
-                let key = text(name);
-                if let Some(named) = arguments.iter().find_map(|a| a.name.as_ref()) {
-                    let message = format!("`{key}` takes a value and nothing else: `{key}(x)`");
-                    self.mistake(Mistake::new(named.span(), message));
-                    return None;
-                }
-                let given = operands.len();
-                let (Some(x), 1) = (operands.pop(), given) else {
-                    let message = wrong_count(&key, 1, given, &format!("{key}(x)"));
-                    self.mistake(Mistake::new(name.span(), message));
-                    return None;
-                };
+                let x = self.one_operand(receiver, name, arguments)?;
                 self.recorder.apply(layer, x, name.span().into())
+            }
+            Callee::Choice(choice) => {
+                let x = self.one_operand(receiver, name, arguments)?;
+                self.choose(choice, &x, name.span().into())
             }
             Callee::Block(meaning) => {
                 let mut operands: Vec<Operand> = receiver.into_iter().collect();
@@ -228,6 +223,30 @@ impl Checker<'_> {
                 None
             }
         }
+    }
+
+    /// The operand of what takes a value and nothing else.
+    fn one_operand(
+        &mut self,
+        receiver: Option<Operand>,
+        name: &Ident,
+        arguments: &[Argument],
+    ) -> Option<Operand> {
+        let mut operands: Vec<Operand> = receiver.into_iter().collect();
+        operands.extend(arguments.iter().map(|a| self.operand(&a.value)));
+        let key = text(name);
+        if let Some(named) = arguments.iter().find_map(|a| a.name.as_ref()) {
+            let message = format!("`{key}` takes a value and nothing else: `{key}(x)`");
+            self.mistake(Mistake::new(named.span(), message));
+            return None;
+        }
+        let given = operands.len();
+        let (Some(x), 1) = (operands.pop(), given) else {
+            let message = wrong_count(&key, 1, given, &format!("{key}(x)"));
+            self.mistake(Mistake::new(name.span(), message));
+            return None;
+        };
+        Some(x)
     }
 
     fn function(

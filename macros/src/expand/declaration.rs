@@ -157,10 +157,13 @@ fn read(step: &Step) -> Vec<usize> {
         | Step::Input { .. }
         | Step::Parameter { .. }
         | Step::Number { .. }
+        | Step::Choice { .. }
         | Step::Layer { .. } => Vec::new(),
-        Step::Call { operands, .. } => operands.iter().map(|(x, _)| *x).collect(),
+        Step::Call { operands, .. } | Step::Choose { operands, .. } => {
+            operands.iter().map(|(x, _)| *x).collect()
+        }
         Step::Apply { x, .. } | Step::Loss { x, .. } | Step::Metric { x, .. } => vec![x.0],
-        Step::Bind { x, .. } | Step::Output { x, .. } => vec![*x],
+        Step::Bind { x, .. } | Step::Output { x, .. } | Step::Differentiate { x } => vec![*x],
     }
 }
 
@@ -198,6 +201,19 @@ impl Emit<'_> {
                     }
                 };
                 self.assign(*variable, call)
+            }
+            Step::Differentiate { x } => {
+                let x = self::variable(*x);
+                quote!(#builder.differentiate(#x)?;)
+            }
+            Step::Choice { choice, name, alternatives } => {
+                let choice = choice_variable(*choice);
+                quote!(let #choice = #builder.choice(#name, &[#(#alternatives),*])?;)
+            }
+            Step::Choose { variable, choice, operands } => {
+                let choice = choice_variable(*choice);
+                let operands = operands.iter().map(operand);
+                self.assign(*variable, quote!(#builder.choose(#choice, &[#(#operands),*])?))
             }
             Step::Parameter { variable, name, dims, init } => {
                 let (dims, init) = (self.sizes(dims), initialiser(init));
@@ -294,6 +310,10 @@ impl Emit<'_> {
         });
         quote!(&[#(#attributes),*])
     }
+}
+
+fn choice_variable(index: usize) -> Ident {
+    local(&format!("choice{index}"))
 }
 
 fn layer_variable(index: usize) -> Ident {

@@ -28,8 +28,8 @@ pub struct Group {
 }
 
 pub enum GroupKind {
-    /// A parameter, with its number of axes.
-    One(usize),
+    /// A parameter, with its number of axes, and whether it is trained.
+    One { rank: usize, is_trained: bool },
     /// What a layer or a use of a block has, in a struct of this name.
     Struct { name: Ident, fields: Vec<Group> },
     /// Hidden by a mistake.
@@ -42,7 +42,9 @@ pub fn known(declaration: &Declaration, trained: &[Trained]) -> Vec<Group> {
     let mut groups = Vec::new();
     for parameter in &declaration.parameters {
         let about = format!("`{}`", parameter.shape);
-        tree.insert(&mut groups, &parameter.name, 0, parameter.shape.rank(), about);
+        let kind =
+            || GroupKind::One { rank: parameter.shape.rank(), is_trained: parameter.is_trained };
+        tree.insert(&mut groups, &parameter.name, 0, kind, about);
     }
     groups
 }
@@ -60,11 +62,11 @@ impl Tree<'_> {
         groups: &mut Vec<Group>,
         name: &str,
         start: usize,
-        rank: usize,
+        kind: impl FnOnce() -> GroupKind,
         about: String,
     ) {
         let Some(dot) = name[start..].find('.').map(|dot| start + dot) else {
-            groups.push(self.group(name, GroupKind::One(rank), about));
+            groups.push(self.group(name, kind(), about));
             return;
         };
         let path = &name[..dot];
@@ -80,7 +82,7 @@ impl Tree<'_> {
             groups.push(self.group(path, kind, about));
         }
         if let Some(Group { kind: GroupKind::Struct { fields, .. }, .. }) = groups.last_mut() {
-            self.insert(fields, name, dot + 1, rank, about);
+            self.insert(fields, name, dot + 1, kind, about);
         }
     }
 
@@ -103,7 +105,7 @@ impl Tree<'_> {
 pub fn unknown(trained: &[Trained]) -> Vec<Group> {
     let group = |t: &Trained| {
         let kind = match t.array {
-            Some(array) => GroupKind::One(array.rank),
+            Some(array) => GroupKind::One { rank: array.rank, is_trained: true },
             None => GroupKind::Unknown,
         };
         let (about, path) = (text(&t.name), t.path.clone());
@@ -116,7 +118,9 @@ impl Group {
     /// Its type.
     pub fn ty(&self, ownership: Ownership) -> TokenStream {
         match &self.kind {
-            GroupKind::One(rank) => array(ArrayType { real: true, rank: *rank }, ownership),
+            // What is not trained has no gradient.
+            GroupKind::One { is_trained: false, .. } if ownership == Ownership::Owned => quote!(()),
+            GroupKind::One { rank, .. } => array(ArrayType { real: true, rank: *rank }, ownership),
             GroupKind::Struct { name, fields } => {
                 let types = fields.iter().map(|field| field.ty(ownership));
                 quote!(#name<#(#types),*>)
@@ -126,12 +130,15 @@ impl Group {
     }
 
     /// The field with what is next in each of its places.
-    pub fn filled(&self, module: &Ident, next: &TokenStream) -> TokenStream {
+    pub fn filled(&self, module: &Ident, ownership: Ownership, next: &TokenStream) -> TokenStream {
         let own = &self.name;
         match &self.kind {
             GroupKind::Struct { name, fields } => {
-                let fields = fields.iter().map(|field| field.filled(module, next));
+                let fields = fields.iter().map(|field| field.filled(module, ownership, next));
                 quote!(#own: #module::#name { #(#fields),* })
+            }
+            GroupKind::One { is_trained: false, .. } if ownership == Ownership::Owned => {
+                quote!(#own: ())
             }
             _ => quote!(#own: #next),
         }
@@ -166,7 +173,7 @@ impl Group {
 }
 
 /// `fc_1` as `Fc1`, `residual1.fc` as `Residual1Fc`.
-fn camel(name: &str) -> String {
+pub(super) fn camel(name: &str) -> String {
     let mut camel = String::new();
     for word in name.split(['_', '.']) {
         let mut letters = word.chars();

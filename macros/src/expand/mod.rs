@@ -5,6 +5,7 @@
 //! of its own. What is not known has the type `Unknown`: one with an error in it, about which
 //! rustc says nothing more.
 
+mod choices;
 mod declaration;
 mod groups;
 mod types;

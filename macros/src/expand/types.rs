@@ -4,6 +4,7 @@ use bilro_compiler::shape::{DType, Shape};
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
+use super::choices;
 use super::groups::{self, Group, GroupKind};
 use super::local;
 use crate::ast::Network;
@@ -20,7 +21,7 @@ pub struct Types<'a> {
     groups: Vec<Group>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ownership {
     View,
     ViewMut,
@@ -119,17 +120,22 @@ impl<'a> Types<'a> {
             self.inputs(),
         );
         let output = self.output();
+        let choices = self.checked.choices.iter().map(choices::definition);
         let layers = self.groups.iter().map(Group::structs);
         let about = format!("The parameters of `{name}`.");
         let parameters = self.group_struct("Parameters", &about, Ownership::View);
         let about = format!("The parameters of `{name}`, to write to.");
         let parameters_mut = self.group_struct("ParametersMut", &about, Ownership::ViewMut);
-        let about = format!("Gradients of the loss of `{name}` with respect to its parameters.");
+        let about = format!(
+            "Gradients of the loss of `{name}` with respect to its parameters, and to the inputs \
+             that ask for theirs."
+        );
         let gradients = self.group_struct("Gradients", &about, Ownership::Owned);
         quote! {
             #batch
             #input
             #output
+            #(#choices)*
             #(#layers)*
             #parameters
             #parameters_mut
@@ -163,11 +169,15 @@ impl<'a> Types<'a> {
             let docs = docs(written, &known);
             quote!(#docs pub #name: #ty,)
         });
+        let chosen = self.checked.choices.iter().map(choices::field);
+        let count = inputs.clone().count() + self.checked.choices.len();
         let empty = self.without_fields(inputs.clone().count());
+        // Without anything to give, it need not be written out.
+        let default = (count == 0).then(|| quote!(Default,));
         quote! {
             #[doc = #about]
-            #[derive(Clone, #copy Debug)]
-            pub struct #name<'a> { #(#fields)* #empty }
+            #[derive(Clone, #copy #default Debug)]
+            pub struct #name<'a> { #(#fields)* #(#chosen)* #empty }
         }
     }
 
@@ -215,6 +225,13 @@ impl<'a> Types<'a> {
             let docs = docs(&group.docs, &group.about);
             quote!(#docs pub #field: #ty,)
         });
+        let of_inputs = self.differentiated().map(|input| {
+            let Field { name, array, .. } = &input.field;
+            let (ty, about) =
+                (array_or_unknown(*array, ownership), format!("Of `{}`.", text(name)));
+            quote!(#[doc = #about] pub #name: #ty,)
+        });
+        let of_inputs = of_inputs.filter(|_| ownership == Ownership::Owned);
         let (lifetime, empty) = match ownership {
             Ownership::View | Ownership::ViewMut => {
                 (Some(quote!(<'a>)), self.without_fields(self.groups.len()))
@@ -226,7 +243,7 @@ impl<'a> Types<'a> {
         quote! {
             #[doc = #about]
             #[derive(#clone Debug)]
-            pub struct #name #lifetime { #(#fields)* #empty }
+            pub struct #name #lifetime { #(#fields)* #(#of_inputs)* #empty }
         }
     }
 
@@ -234,6 +251,7 @@ impl<'a> Types<'a> {
     pub fn methods(&self) -> TokenStream {
         let module = self.module;
         let (inputs, batch) = (self.inputs().count(), self.batch().count());
+        let choices = self.checked.choices.len();
         let types = quote! {
             type Batch<'a> = #module::Batch<'a>;
             type Input<'a> = #module::Input<'a>;
@@ -243,10 +261,12 @@ impl<'a> Types<'a> {
             type Gradients = #module::Gradients;
             type BatchFeeds<'a> = [::bilro::network::Feed<'a>; #batch];
             type InputFeeds<'a> = [::bilro::network::Feed<'a>; #inputs];
+            type Choices = [usize; #choices];
         };
         let (batch, input) = (local("batch"), local("input"));
         let (arrays, views) = (local("arrays"), local("views"));
         let (batch_feeds, input_feeds, output, parameters, parameters_mut, gradients);
+        let (batch_choices, input_choices);
         if self.is_stub() {
             let never = quote!(::core::unreachable!("a network with mistakes does not compile"));
             (batch_feeds, input_feeds) =
@@ -255,6 +275,7 @@ impl<'a> Types<'a> {
                 (quote!(let _ = #arrays; #never), quote!(let _ = #arrays; #never));
             parameters = quote!(let _ = #views; #never);
             parameters_mut = parameters.clone();
+            (batch_choices, input_choices) = (batch_feeds.clone(), input_feeds.clone());
         } else {
             let feed = |from: &Ident, input: &InputField| {
                 let name = &input.field.name;
@@ -266,11 +287,26 @@ impl<'a> Types<'a> {
             batch_feeds = quote!([#(#feeds),*]);
             let feeds = self.inputs().map(|i| feed(&input, i));
             input_feeds = quote!([#(#feeds),*]);
+            let chosen = |from: &Ident| {
+                let places = self.checked.choices.iter().map(|choice| {
+                    let name = &choice.name;
+                    quote!(#from.#name as usize)
+                });
+                // Where there is nothing to choose, nothing is read.
+                let unread = (choices == 0).then(|| quote!(let _ = #from;));
+                quote!(#unread [#(#places),*])
+            };
+            (batch_choices, input_choices) = (chosen(&batch), chosen(&input));
             let next = quote!(::bilro::private::next_array(&mut #arrays));
             let fields = self.checked.outputs.iter().map(|o| &o.name);
             let fields = fields.map(|name| quote!(#name: #next)).collect();
             output = taken(&arrays, quote!(#module::Output), fields);
-            gradients = taken(&arrays, quote!(#module::Gradients), self.group_fields(&next));
+            let mut fields = self.group_fields(Ownership::Owned, &next);
+            fields.extend(self.differentiated().map(|input| {
+                let name = &input.field.name;
+                quote!(#name: #next)
+            }));
+            gradients = taken(&arrays, quote!(#module::Gradients), fields);
             parameters = self.viewed(&views, "Parameters", "next_view");
             parameters_mut = self.viewed(&views, "ParametersMut", "next_view_mut");
         }
@@ -283,6 +319,14 @@ impl<'a> Types<'a> {
 
             fn input_feeds<'a>(#input: &'a Self::Input<'_>) -> Self::InputFeeds<'a> {
                 #input_feeds
+            }
+
+            fn batch_choices(#batch: &Self::Batch<'_>) -> Self::Choices {
+                #batch_choices
+            }
+
+            fn input_choices(#input: &Self::Input<'_>) -> Self::Choices {
+                #input_choices
             }
 
             fn output(
@@ -314,7 +358,8 @@ impl<'a> Types<'a> {
     /// A struct of views, taken from them one by one.
     fn viewed(&self, views: &Ident, name: &str, next: &str) -> TokenStream {
         let (module, name, next) = (self.module, format_ident!("{name}"), format_ident!("{next}"));
-        let fields = self.group_fields(&quote!(::bilro::private::#next(&mut #views)));
+        let next = quote!(::bilro::private::#next(&mut #views));
+        let fields = self.group_fields(Ownership::View, &next);
         match fields.is_empty() {
             true => quote! {
                 let _ = #views;
@@ -324,8 +369,13 @@ impl<'a> Types<'a> {
         }
     }
 
-    fn group_fields(&self, next: &TokenStream) -> Vec<TokenStream> {
-        self.groups.iter().map(|group| group.filled(self.module, next)).collect()
+    fn group_fields(&self, ownership: Ownership, next: &TokenStream) -> Vec<TokenStream> {
+        self.groups.iter().map(|group| group.filled(self.module, ownership, next)).collect()
+    }
+
+    /// The inputs that ask for their gradient.
+    fn differentiated(&self) -> impl Iterator<Item = &'a InputField> {
+        self.inputs().filter(|input| input.grad)
     }
 
     /// Whether it reports an accuracy; with mistakes in it, it is not the place to say no.
@@ -356,10 +406,14 @@ impl<'a> Types<'a> {
         let [x, y] = [input, target].map(|i| array_or_unknown(i.field.array, Ownership::View));
         let [input, target] = [input, target].map(|i| &i.field.name);
         let (a, b) = (local("x"), local("y"));
+        let chosen = self.checked.choices.iter().map(|choice| {
+            let name = &choice.name;
+            quote!(, #name: ::core::default::Default::default())
+        });
         Some(quote! {
             impl<'a> ::bilro::FromExamples<#x, #y> for #module::Batch<'a> {
                 fn from_examples(#a: #x, #b: #y) -> Self {
-                    #module::Batch { #input: #a, #target: #b }
+                    #module::Batch { #input: #a, #target: #b #(#chosen)* }
                 }
             }
         })

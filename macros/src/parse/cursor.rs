@@ -2,7 +2,7 @@
 
 use proc_macro2::{Delimiter, Group, Ident, Spacing, Span, TokenTree};
 
-use crate::error::Mistake;
+use crate::error::{Mistake, Place};
 
 /// A place in some tokens.
 #[derive(Clone)]
@@ -74,6 +74,17 @@ impl<'a> Cursor<'a> {
             TokenTree::Ident(word) => {
                 self.skip(1);
                 Some(word.clone())
+            }
+            _ => None,
+        }
+    }
+
+    /// This word, if it is next; where it is.
+    pub fn take_word(&mut self, word: &str) -> Option<Place> {
+        match self.peek()? {
+            TokenTree::Ident(found) if found == word => {
+                self.skip(1);
+                Some(found.span().into())
             }
             _ => None,
         }
