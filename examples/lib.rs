@@ -98,8 +98,9 @@ impl<'a> Report<'a> {
         name: &str,
         save: impl Fn(&Path) -> bilro::Result<()>,
     ) -> Result<(), Box<dyn Error>> {
+        writeln!(self.out, "\n  picture: target/notebooks/{name}.svg and .png")?;
         for ending in ["svg", "png"] {
-            save(&self.picture(&format!("{name}.{ending}"))?)?;
+            save(&self.folder.join(format!("{name}.{ending}")))?;
         }
         Ok(())
     }

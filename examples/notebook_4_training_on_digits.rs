@@ -11,11 +11,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use bilro::compiler::graph::Root;
 use bilro::compiler::network::Purpose;
-use bilro::compiler::simplify::{expand, simplify};
-use bilro::ndarray::{Array2, ArrayView1, Ix1, Ix2, array, s};
+use bilro::ndarray::{Array2, Array3, ArrayView1, Axis, Ix1, Ix2, array, s};
 use bilro::plot::{ConfusionMatrix, Curves, Images, Prediction};
 use bilro::prelude::*;
+use bilro::rng::Generator;
 use bilro::tensor;
 use bilro_examples::{Report, show};
 use clap::Parser;
@@ -49,11 +50,9 @@ network! {
 network! {
     /// Something small to differentiate: z, the mean of y, the squares of x.
     struct Squares {
-        input one: [];
-        param x: [2, 2] = normal(0.0, 1.0);
-        let y = x.pow(2);
+        input x: [2, 2] grad;
+        output y = x.pow(2);
         let z = mean(y);
-        output squares = y * one;
         loss z;
     }
 }
@@ -156,6 +155,8 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
     }
 
     fn run(&self, about: &str, report: &mut Report<'_>) -> Outcome<Findings> {
+        // Wrong settings are told before anything else.
+        self.trainer(self.optimizer())?;
         let mut found = Findings::default();
         self.images(about, report)?;
         self.scores(report, &mut found)?;
@@ -187,7 +188,7 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
             list(batch.y().iter().take(8)),
         ))?;
         let picture = Images::new("").image("", self.image(batch.x().row(1))?.view());
-        report.say(picture.to_text(2 * side, side)?)?;
+        report.say(trimmed(picture.to_text(2 * side, side)?))?;
         Ok(())
     }
 
@@ -266,13 +267,14 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
         let declaration = Squares::declaration().map_err(bilro::Error::from)?;
         let graph = declaration.graph_for(&Purpose::Gradients, 1);
         report.say(indented(&graph))?;
-        report.say(
-            "\nA line is an operation on the results of others: %1 is y, from a power as in PyTorch's\n\
-             `PowBackward0`, and %2 is z. %9 is the derivative of the mean, 1/4 for each of four\n\
-             elements; %13 is that of the power, 2 · x; and %14 is their product, by the chain rule.\n\
-             Before machine code is made, the graph is simplified to this:\n",
-        )?;
-        report.say(indented(simplify(&expand(&graph))))?;
+        let of_x = graph.root(&Root::InputGradient(0)).ok_or("the gradient is missing")?;
+        let factors = list(graph.operands(of_x).iter().map(|id| format!("%{}", id.index())));
+        report.say(format!(
+            "\nA line is an operation on results of lines before it. y comes from a power, in PyTorch's\n\
+             record `PowBackward0`, and z from a mean. The gradient is the product of {factors}: by\n\
+             the chain rule, of the mean's derivative, which is 1/4 for each of four elements, and of\n\
+             the power's, 2 · x. So it is x / 2."
+        ))?;
         let nodes = |purpose| declaration.graph_for(&purpose, 1).len();
         report.say(format!(
             "\nPredicting takes the part before the gradient alone, {} operations of {}: nothing has to\n\
@@ -282,18 +284,21 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
         ))?;
 
         let mut model = self.model::<Squares>()?;
-        let one = array![1f32];
-        let gradient = model.gradients(squares::Batch { one: one.view() })?;
-        let x = model.params().x;
+        // One example of this shape.
+        let x = Generator::new(self.options.seed).randn((1, 2, 2));
+        let y = model.predict(squares::Input { x: x.view() })?.y;
+        let gradients = model.gradients(squares::Batch { x: x.view() })?;
+        let shown = |array: &Array3<f32>| indented(format!("{:7.4}", array.index_axis(Axis(0), 0)));
         report.say(format!(
-            "For this x, z is {:.4}, and its gradient:\n\n{}\n\n{}\n",
-            gradient.loss,
-            indented(format!("{x:7.4}")),
-            indented(format!("{:7.4}", gradient.x)),
+            "For a random x, y and the gradient of z, which is {:.4}, are:\n\n{}\n\n{}\n\n{}\n",
+            gradients.loss,
+            shown(&x),
+            shown(&y),
+            shown(&gradients.x),
         ))?;
-        for (place, x) in x.indexed_iter() {
-            let name = format!("∂z/∂x at {}, {} over x", place.0, place.1);
-            report.figure(&name, f64::from(gradient.x[place] / x), "0.5")?;
+        for ((_, row, column), x) in x.indexed_iter() {
+            let name = format!("∂z/∂x over x in row {row}, column {column}");
+            report.figure(&name, f64::from(gradients.x[(0, row, column)] / x), "0.5")?;
         }
         Ok(())
     }
@@ -335,11 +340,10 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
             some(&gradient),
             some(&after),
         ))?;
-        report.say(format!(
-            "Over all {} weights of the layer, the step differs from that by {:.0e} at most.",
-            after.len(),
-            found.step_error
-        ))?;
+        report.say(match found.step_error {
+            0.0 => format!("All {} weights of the layer are that to the last bit.", after.len()),
+            most => format!("The {} weights of the layer are that within {most:e}.", after.len()),
+        })?;
         Ok(())
     }
 
@@ -354,12 +358,12 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
         report.say(format!(
             "An epoch goes over all training images once, batch by batch. For every batch, `step`\n\
              goes forward, back, and lets the optimizer change the weights: one native function.\n\
-             Learning rate {lr}, momentum {momentum}, {size} images a batch. The training loss is\n\
-             that of the steps, the network learning meanwhile; the other two are of the test\n\
-             images, after the epoch.\n",
+             The learning rate is {lr}, a batch has {size} images, and the momentum is {momentum}: so much\n\
+             of its direction a step has from the one before. The training loss is the mean over the\n\
+             steps, the network learning meanwhile; test loss and accuracy are those of the test\n\
+             images after the epoch. The seconds are those in `step`; the first ones compile it.\n",
         ))?;
-        let optimizer = || Sgd::new(lr).momentum(momentum);
-        let mut trainer = self.trainer(optimizer())?;
+        let mut trainer = self.trainer(self.optimizer())?;
         let mut order = data::ShuffledOrder::new(seed);
         let mut validation = vec![];
         for epoch in 1..=self.options.epochs.get() {
@@ -377,7 +381,7 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
             let loss = sum / self.train.len() as f64;
             let test = trainer.model().evaluate(&self.test)?;
             report.say(format!(
-                "  epoch {epoch:>2}  training loss {loss:.4}  test loss {:.4}  accuracy {:.4}  {:.2} s in steps",
+                "  epoch {epoch:>2}  training loss {loss:.4}  test loss {:.4}  accuracy {:.4}  {:.3} s",
                 test.loss(),
                 test.accuracy(),
                 stepping.as_secs_f64(),
@@ -390,10 +394,9 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
             .y("negative log likelihood")
             .series("training", &found.epochs)
             .series("test", &validation);
-        report.say("")?;
         report.draw("notebook_4_loss", |path| curves.save(path))?;
 
-        let mut once = self.trainer(optimizer())?;
+        let mut once = self.trainer(self.optimizer())?;
         let fit = Fit::epochs(1).batch_size(size).seed(seed);
         found.fitted = once.fit(&self.train, fit)?.epochs[0].loss;
         report.say(format!(
@@ -428,7 +431,7 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
         let right = truth.iter().zip(&taken).filter(|(a, b)| a == b).count();
         found.counted = right as f64 / truth.len() as f64;
         let confusion = ConfusionMatrix::of("Test images", &truth, &taken, 10);
-        report.say(confusion.to_text(72, 24)?)?;
+        report.say(trimmed(confusion.to_text(66, 13)?))?;
         report.draw("notebook_4_confusion", |path| confusion.save(path))?;
 
         report.say(
@@ -458,22 +461,34 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
             Ok(Prediction::new(title, image.view(), &probabilities)
                 .truth(self.test.y()[i] as usize))
         };
-        let picture = prediction("The second test image".into(), 1)?;
-        report.say(picture.to_text(72, 20)?)?;
-        report.draw("notebook_4_digit", |path| picture.save(path))?;
-
-        // The mistake that the network is surest of.
-        let mistakes = (0..self.test.len()).filter(|i| taken[*i] != self.test.y()[*i]);
+        let right = |i: &usize| taken[*i] == self.test.y()[*i];
+        let all = || 0..self.test.len();
+        match all().find(right) {
+            None => report.say("It does not recognise a single one.\n")?,
+            Some(i) => {
+                report.say("The first of the test images that it recognises:\n")?;
+                let picture = prediction(format!("Test image {i}"), i)?;
+                report.say(self.beside(&picture)?)?;
+                report.draw("notebook_4_digit", |path| picture.save(path))?;
+            }
+        }
         let sure = |i: &usize| probabilities[(*i, taken[*i] as usize)];
-        let Some(worst) = mistakes.max_by(|a, b| sure(a).total_cmp(&sure(b))) else {
-            return Ok(report.say("\nThere is not one mistake.")?);
-        };
-        report.say("\nAnd the mistake that it is surest of:\n")?;
-        let title = format!("Test image {worst}, taken for {}", taken[worst]);
-        let picture = prediction(title, worst)?;
-        report.say(picture.to_text(72, 20)?)?;
-        report.draw("notebook_4_mistake", |path| picture.save(path))?;
+        match all().filter(|i| !right(i)).max_by(|a, b| sure(a).total_cmp(&sure(b))) {
+            None => report.say("\nIt makes not one mistake.")?,
+            Some(i) => {
+                report.say("\nAnd of its mistakes the one that it is surest of:\n")?;
+                let picture = prediction(format!("Test image {i}, taken for {}", taken[i]), i)?;
+                report.say(self.beside(&picture)?)?;
+                report.draw("notebook_4_mistake", |path| picture.save(path))?;
+            }
+        }
         Ok(())
+    }
+
+    /// A digit and its probabilities in characters, a pixel in two of them.
+    fn beside(&self, picture: &Prediction) -> Outcome<String> {
+        let rows = Self::SIDE.max(10) + 3;
+        Ok(trimmed(picture.to_text(2 * Self::SIDE + 50, rows)?))
     }
 
     /// The first batch of the first epoch.
@@ -490,6 +505,10 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
             Some(threads) => model.threads(threads).build()?,
             None => model.build()?,
         })
+    }
+
+    fn optimizer(&self) -> Sgd {
+        Sgd::new(self.options.lr).momentum(self.options.momentum)
     }
 
     fn trainer(&self, optimizer: Sgd) -> Outcome<Trainer<Classifier<PIXELS>>> {
@@ -511,7 +530,107 @@ fn list(numbers: impl IntoIterator<Item = impl ToString>) -> String {
     numbers.into_iter().map(|n| n.to_string()).collect::<Vec<_>>().join(", ")
 }
 
+/// Without spaces at the ends of lines, and empty lines at the end.
+fn trimmed(text: String) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+    lines.join("\n").trim_end().to_string()
+}
+
 /// Every line two columns to the right.
 fn indented(text: impl ToString) -> String {
     text.to_string().lines().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Mutex, PoisonError};
+
+    /// Tests write the same pictures.
+    static PICTURES: Mutex<()> = Mutex::new(());
+
+    fn findings(arguments: &[&str]) -> (String, Findings) {
+        let options = Options::try_parse_from([&["notebook_4"], arguments].concat()).unwrap();
+        let _guard = PICTURES.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut out = vec![];
+        let mut report = Report::new(&mut out);
+        let found = run(&options, &mut report).unwrap();
+        // The losses of the two forms, and four elements of a gradient.
+        report.check(5);
+        (String::from_utf8(out).unwrap(), found)
+    }
+
+    /// What holds whatever the images are.
+    fn check(found: &Findings) {
+        let [scores, log_probabilities] = found.losses;
+        assert!((scores - log_probabilities).abs() <= 1e-6, "{:?}", found.losses);
+        // The network knows nothing yet.
+        assert!((scores - 10f32.ln()).abs() < 0.1, "{scores}");
+        assert_eq!(found.left_over, 0.0);
+        assert!(found.step_error <= 1e-7, "{}", found.step_error);
+        assert_eq!((found.epochs.len(), found.seconds.len()), (5, 5));
+        assert!(found.epochs.is_sorted_by(|before, after| before > after), "{:?}", found.epochs);
+        assert_eq!(found.fitted, found.epochs[0]);
+        assert!((found.accuracy - found.counted).abs() < 1e-6, "{}", found.counted);
+    }
+
+    #[test]
+    fn the_text_tells_what_happens() {
+        let names = ["loss", "confusion", "weights", "digit", "mistake"];
+        let pictures = names.iter().flat_map(|name| {
+            ["svg", "png"].map(|ending| picture(&format!("notebook_4_{name}.{ending}")))
+        });
+        let pictures: Vec<PathBuf> = pictures.collect();
+        for path in &pictures {
+            let _ = std::fs::remove_file(path);
+        }
+        let (text, found) = findings(&[]);
+        check(&found);
+        assert!(found.accuracy > 0.85, "{}", found.accuracy);
+        assert!(text.contains("the digits that come with the library"), "{text}");
+        assert!(text.contains(&format!("{:.2} %", 100.0 * found.accuracy)), "{text}");
+        for path in pictures {
+            assert!(path.metadata().unwrap().len() > 1000, "{}", path.display());
+        }
+        // The same again, times aside, and another network from another seed.
+        let untimed = |text: &str| -> String {
+            let epoch = |line: &str| line.trim_start().starts_with("epoch ");
+            let cut = |line: &str| line.rfind("  ").filter(|_| epoch(line)).unwrap_or(line.len());
+            text.lines().map(|line| format!("{}\n", &line[..cut(line)])).collect()
+        };
+        let (again, _) = findings(&["--threads", "1"]);
+        assert_eq!(untimed(&text), untimed(&again));
+        assert_ne!(findings(&["--seed", "8"]).1.epochs, found.epochs);
+    }
+
+    #[test]
+    fn mnist() {
+        let Some(folder) = std::env::var_os("BILRO_MNIST") else {
+            println!("skipped: BILRO_MNIST does not name the folder of MNIST's files");
+            return;
+        };
+        let (text, found) = findings(&["--data", folder.to_str().unwrap()]);
+        check(&found);
+        assert!(found.accuracy >= 0.965, "{text}");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_at_once() {
+        for (arguments, message) in [
+            (["--data", "no/such/folder"], "no/such/folder: there is no such folder"),
+            (
+                ["--lr", "-1"],
+                "learning rate must be a finite number that is not negative, but is -1",
+            ),
+        ] {
+            let options = Options::try_parse_from(["notebook_4", &arguments.join("=")]).unwrap();
+            let error = run(&options, &mut Report::new(&mut vec![])).err().unwrap();
+            assert_eq!(error.to_string(), message);
+        }
+        assert!(Options::try_parse_from(["notebook_4", "--epochs", "0"]).is_err());
+    }
+
+    fn picture(name: &str) -> PathBuf {
+        [env!("CARGO_MANIFEST_DIR"), "..", "target", "notebooks", name].iter().collect()
+    }
 }
