@@ -544,6 +544,7 @@ fn indented(text: impl ToString) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
     use std::sync::{Mutex, PoisonError};
 
     /// Tests write the same pictures.
@@ -606,7 +607,9 @@ mod tests {
     #[test]
     fn mnist() {
         let Some(folder) = std::env::var_os("BILRO_MNIST") else {
-            println!("skipped: BILRO_MNIST does not name the folder of MNIST's files");
+            // Not `println!`, which tests that pass keep to themselves.
+            let message = "skipped: BILRO_MNIST does not name the folder of MNIST's files";
+            let _ = writeln!(std::io::stderr(), "{message}");
             return;
         };
         let (text, found) = findings(&["--data", folder.to_str().unwrap()]);

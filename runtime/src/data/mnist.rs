@@ -33,9 +33,9 @@ pub type Mnist = Dataset<f32, Ix2, u32, Ix1>;
 ///
 /// # Errors
 ///
-/// [`Error::File`](crate::Error::File), with the file and the offset, if the folder or one of the four is not
-/// there, is damaged or holds something else, or has not as many labels as there are images;
-/// [`Error::Empty`](crate::Error::Empty) if there are none.
+/// [`Error::File`](crate::Error::File), with the file and the offset, if the folder or one of the
+/// four is not there, is damaged or holds something else, or has not as many labels as there are
+/// images; [`Error::Empty`](crate::Error::Empty) if there are none.
 ///
 /// ```no_run
 /// use bilro::data;
