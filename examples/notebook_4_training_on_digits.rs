@@ -146,10 +146,11 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
         options: &Options,
         (train, test): (data::Mnist, data::Mnist),
     ) -> Outcome<Lesson<'_, PIXELS>> {
-        let found = train.x().ncols();
-        if found != PIXELS {
-            let (expected, found) = (vec![PIXELS], vec![found]);
-            return Err(bilro::Error::Shape { name: "image".into(), expected, found }.into());
+        for found in [train.x().ncols(), test.x().ncols()] {
+            if found != PIXELS {
+                let (expected, found) = (vec![PIXELS], vec![found]);
+                return Err(bilro::Error::Shape { name: "image".into(), expected, found }.into());
+            }
         }
         Ok(Lesson { options, train: train.normalize(0.5, 0.5)?, test: test.normalize(0.5, 0.5)? })
     }
@@ -183,11 +184,12 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
         let batch = self.batch()?;
         report.say(format!(
             "They come in batches, in an order that is shuffled for every epoch. The first batch is\n\
-             an array of {:?}, with digits {} and so on. Its second image:\n",
+             an array of {:?}, with digits {} and so on. One of its images:\n",
             batch.x().shape(),
             list(batch.y().iter().take(8)),
         ))?;
-        let picture = Images::new("").image("", self.image(batch.x().row(1))?.view());
+        let image = self.image(batch.x().row(batch.len() / 2))?;
+        let picture = Images::new("").image("", image.view());
         report.say(trimmed(picture.to_text(2 * side, side)?))?;
         Ok(())
     }
@@ -605,6 +607,15 @@ mod tests {
     }
 
     #[test]
+    fn batches_may_be_small_and_large() {
+        for size in ["1", "5000"] {
+            let found = findings(&["--batch-size", size]).1;
+            assert_eq!(found.epochs.len(), 5);
+            assert!(found.epochs.iter().all(|loss| loss.is_finite()), "{:?}", found.epochs);
+        }
+    }
+
+    #[test]
     fn mnist() {
         let Some(folder) = std::env::var_os("BILRO_MNIST") else {
             // Not `println!`, which tests that pass keep to themselves.
@@ -614,6 +625,7 @@ mod tests {
         };
         let (text, found) = findings(&["--data", folder.to_str().unwrap()]);
         check(&found);
+        // With the default seed 96.95 %. Others give 96.3 % to 97.4 %, of 17 two less than 96.5 %.
         assert!(found.accuracy >= 0.965, "{text}");
     }
 
