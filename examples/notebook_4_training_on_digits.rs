@@ -438,12 +438,12 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
 
         report.say(
             "\nThe weights of the first layer, an image for each of its 128 units: ink where it is\n\
-             red makes the unit larger, ink where it is blue makes it smaller.\n",
+             red makes the unit larger, ink where it is blue makes it smaller.",
         )?;
         let weight = model.params().fc1.weight;
-        let images =
-            Images::weights("Weights of the first layer", weight, (Self::SIDE, Self::SIDE))
-                .size(1000, 640);
+        let size = (Self::SIDE, Self::SIDE);
+        let images = Images::weights("Weights of the first layer", weight, size);
+        let images = images.columns(16).size(1280, 700);
         report.draw("notebook_4_weights", |path| images.save(path))?;
         Ok(())
     }
