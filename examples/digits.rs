@@ -68,8 +68,9 @@ fn run(options: &Options) -> bilro::Result<()> {
     let mut trainer = builder.build()?;
     say(trainer.model().summary());
 
-    let fit = Fit::epochs(options.epochs).batch_size(options.batch_size).progress(true);
-    trainer.fit(&train, fit.validate(&test))?;
+    let fit = Fit::epochs(options.epochs).batch_size(options.batch_size);
+    let fit = fit.validate(&test).progress(true).stop_on_ctrl_c(true);
+    trainer.fit(&train, fit)?;
 
     let evaluation = trainer.into_model().evaluate(&test)?;
     say(format!("test accuracy {:.4}", evaluation.accuracy()));

@@ -138,6 +138,14 @@ pub enum Error {
         /// What is wrong with its data.
         message: String,
     },
+    /// Ctrl-C cannot be made to end training.
+    #[cfg(feature = "ctrl-c")]
+    #[error("Ctrl-C cannot be made to end training: {message}")]
+    CtrlC {
+        /// What `ctrlc` says: most often, that the program has a handler of its
+        /// own.
+        message: String,
+    },
     /// An environment variable has a value that is not understood.
     #[error("{variable} is `{found}`, but must be {expected}")]
     Environment {

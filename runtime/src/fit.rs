@@ -1,6 +1,23 @@
-//! Training over epochs: batches, shuffling, validation, progress, history.
+//! Training over epochs: batches, shuffling, validation, and what is made of it.
+//!
+//! This file has the loop. What a [`Fit`] says is in `options`, what is told of
+//! it in `history`; `best` watches the loss, `callback` is what a program adds,
+//! `interrupt` hears Ctrl-C.
+
+mod best;
+mod callback;
+mod history;
+#[cfg(feature = "ctrl-c")]
+mod interrupt;
+mod options;
+
+use std::ops::ControlFlow;
 
 use ndarray::{Array, ArrayView, Axis, Dimension, RemoveAxis};
+
+pub use callback::{Answer, EpochReport};
+pub use history::{Epoch, History, Stop, Validation};
+pub use options::Fit;
 
 use crate::data::{Dataset, ShuffledOrder};
 use crate::error::{Error, Result};
@@ -8,94 +25,22 @@ use crate::network::{FromExamples, Network};
 use crate::progress::Progress;
 use crate::rng::Generator;
 use crate::trainer::Trainer;
-
-/// How [`Trainer::fit`] trains.
-#[derive(Clone, Debug)]
-pub struct Fit<'v, A, DX: Dimension, B, DY: Dimension> {
-    epochs: usize,
-    batch_size: usize,
-    shuffle: bool,
-    seed: Option<u64>,
-    progress: bool,
-    validation: Option<&'v Dataset<A, DX, B, DY>>,
-}
-
-impl<'v, A, DX: Dimension, B, DY: Dimension> Fit<'v, A, DX, B, DY> {
-    /// So many times over the data, in shuffled batches of 32, without telling.
-    pub fn epochs(epochs: usize) -> Self {
-        Fit { epochs, batch_size: 32, shuffle: true, seed: None, progress: false, validation: None }
-    }
-
-    /// Examples in a batch; the last of an epoch may have fewer.
-    pub fn batch_size(mut self, batch_size: usize) -> Self {
-        self.batch_size = batch_size;
-        self
-    }
-
-    /// Whether every epoch goes through the examples in an order of its own,
-    /// or always in theirs.
-    pub fn shuffle(mut self, shuffle: bool) -> Self {
-        self.shuffle = shuffle;
-        self
-    }
-
-    /// The seed of the orders. Unless told, the generator that drew the
-    /// parameters goes on, as in a PyTorch script with one `manual_seed`.
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = Some(seed);
-        self
-    }
-
-    /// Whether to tell how it goes: a bar in a terminal, with the feature
-    /// `progress`, and a line for every epoch.
-    pub fn progress(mut self, progress: bool) -> Self {
-        self.progress = progress;
-        self
-    }
-
-    /// Evaluates these examples after every epoch.
-    pub fn validate(mut self, data: &'v Dataset<A, DX, B, DY>) -> Self {
-        self.validation = Some(data);
-        self
-    }
-}
-
-/// What happened while training.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct History {
-    /// The loss of every step, before its update.
-    pub losses: Vec<f32>,
-    /// Every epoch.
-    pub epochs: Vec<Epoch>,
-}
-
-/// What happened in one epoch.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Epoch {
-    /// The mean of the steps' losses, weighted by their examples.
-    pub loss: f64,
-    /// Examples trained on in a second, validation left out.
-    pub examples_per_second: f64,
-    /// After the epoch, where examples to validate on were given.
-    pub validation: Option<Validation>,
-}
-
-/// How the examples to validate on fare.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Validation {
-    /// Their loss.
-    pub loss: f64,
-    /// Their metrics, in declared order.
-    pub metrics: Vec<(String, f64)>,
-}
+use best::Best;
+use options::Pace;
 
 impl<N: Network> Trainer<N> {
     /// Trains over the data for some epochs.
     ///
     /// # Errors
-    /// [`Error::Setting`] for no epochs or a batch size of 0; whatever
-    /// [`Trainer::step`] returns; [`Error::NonFiniteLoss`] at the first step
-    /// whose loss is infinite or not a number: that step has been made.
+    /// [`Error::Setting`] for no epochs, a batch size of 0 and other numbers
+    /// that make no sense; whatever [`Trainer::step`] returns;
+    /// [`Error::NonFiniteLoss`] at the first step whose loss is infinite or not
+    /// a number: that step has been made; [`Error::File`] where
+    /// [`Fit::save_best`] cannot write.
+    ///
+    /// After an error trainer and model are what the last step has made of
+    /// them, or the best epoch with [`Fit::restore_best`], and can be used on.
+    /// The history is lost; who wants it in any case collects it by a callback.
     pub fn fit<A, DX, B, DY>(
         &mut self,
         data: &Dataset<A, DX, B, DY>,
@@ -108,59 +53,221 @@ impl<N: Network> Trainer<N> {
         DY: Dimension + RemoveAxis,
         for<'a> N::Batch<'a>: FromExamples<ArrayView<'a, A, DX>, ArrayView<'a, B, DY>>,
     {
-        let at_least_one = |name: &str, found: usize| match found {
-            0 => Err(Error::Setting {
-                name: name.into(),
-                expected: "at least 1".into(),
-                found: "0".into(),
-            }),
-            _ => Ok(()),
-        };
-        at_least_one("epochs", fit.epochs)?;
-        at_least_one("batch_size", fit.batch_size)?;
+        self.fit_with(data, fit, |_, _| ())
+    }
 
+    /// As [`Trainer::fit`], and calls `callback` after every epoch, with the
+    /// trainer, to look at the model or to change the learning rate, and with
+    /// what has happened. It may use whatever is around it, and answer nothing,
+    /// a [`ControlFlow`] to stop, or a [`Result`]: see [`Answer`].
+    ///
+    /// ```
+    /// use std::ops::ControlFlow;
+    ///
+    /// use bilro::prelude::*;
+    ///
+    /// # network! {
+    /// #     struct Digits {
+    /// #         input image: [64];
+    /// #         target digit: class(10);
+    /// #         layer fc = Linear(10);
+    /// #         output logits = fc(image);
+    /// #         loss cross_entropy(logits, digit);
+    /// #     }
+    /// # }
+    /// # let data = data::digits()?.rows(..200)?;
+    /// # let mut trainer = Digits::trainer(Sgd::new(0.1)).build()?;
+    /// let mut biases = Vec::new();
+    /// let history = trainer.fit_with(&data, Fit::epochs(50), |trainer, epoch| {
+    ///     biases.push(trainer.model().params().fc.bias.to_owned());
+    ///     if epoch.loss < 0.5 {
+    ///         return Ok(ControlFlow::Break(()));
+    ///     }
+    ///     trainer.set_learning_rate(0.1 / epoch.number as f32)?;
+    ///     Ok(ControlFlow::Continue(()))
+    /// })?;
+    /// assert_eq!(biases.len(), history.epochs.len());
+    /// # Ok::<(), bilro::Error>(())
+    /// ```
+    ///
+    /// It is called when the epoch is evaluated, and the best parameters are
+    /// saved: what it changes in the model is trained on from there.
+    ///
+    /// # Errors
+    /// As [`Trainer::fit`], and those of the callback.
+    pub fn fit_with<A, DX, B, DY, R>(
+        &mut self,
+        data: &Dataset<A, DX, B, DY>,
+        mut fit: Fit<'_, A, DX, B, DY>,
+        mut callback: impl FnMut(&mut Trainer<N>, &EpochReport<'_>) -> R,
+    ) -> Result<History>
+    where
+        A: Copy + Default,
+        B: Copy + Default,
+        DX: Dimension + RemoveAxis,
+        DY: Dimension + RemoveAxis,
+        R: Answer,
+        for<'a> N::Batch<'a>: FromExamples<ArrayView<'a, A, DX>, ArrayView<'a, B, DY>>,
+    {
+        fit.check(data.len())?;
+        let mut run = Run {
+            interrupt: Interrupt::new(&fit)?,
+            best: Best::new(&fit),
+            progress: Progress::new(
+                fit.progress,
+                fit.epochs,
+                fit.report_every,
+                fit.warn_when_loss_rises,
+            ),
+            history: History::default(),
+        };
+        let ending =
+            run.epochs(self, data, &mut fit, |trainer, report| callback(trainer, report).control());
+        let is_restored = run.best.restore(&ending, self.model());
+        run.history.stop = ending?;
+        run.progress.end(&run.history, run.best.waited(), is_restored);
+        Ok(run.history)
+    }
+
+    /// How some examples fare.
+    fn fares<A, DX, B, DY>(&mut self, data: &Dataset<A, DX, B, DY>) -> Result<Validation>
+    where
+        A: Copy,
+        B: Copy,
+        DX: Dimension + RemoveAxis,
+        DY: Dimension + RemoveAxis,
+        for<'a> N::Batch<'a>: FromExamples<ArrayView<'a, A, DX>, ArrayView<'a, B, DY>>,
+    {
+        let evaluation = self.model().evaluate(data)?;
+        Ok(Validation { loss: evaluation.loss(), metrics: evaluation.metrics().to_vec() })
+    }
+}
+
+/// What one call of `fit` has to itself.
+struct Run {
+    interrupt: Interrupt,
+    best: Best,
+    progress: Progress,
+    history: History,
+}
+
+impl Run {
+    /// All epochs, or as many as there is reason for.
+    fn epochs<N, A, DX, B, DY>(
+        &mut self,
+        trainer: &mut Trainer<N>,
+        data: &Dataset<A, DX, B, DY>,
+        fit: &mut Fit<'_, A, DX, B, DY>,
+        mut callback: impl FnMut(&mut Trainer<N>, &EpochReport<'_>) -> Result<ControlFlow<()>>,
+    ) -> Result<Stop>
+    where
+        N: Network,
+        A: Copy + Default,
+        B: Copy + Default,
+        DX: Dimension + RemoveAxis,
+        DY: Dimension + RemoveAxis,
+        for<'a> N::Batch<'a>: FromExamples<ArrayView<'a, A, DX>, ArrayView<'a, B, DY>>,
+    {
+        let Run { interrupt, best, progress, history } = self;
         let mut generator = fit.seed.map(Generator::new);
         let examples = data.len();
+        let left_out = if fit.drop_last { examples % fit.batch_size } else { 0 };
+        let in_epoch = examples - left_out;
         let mut rows: Vec<u32> = (0..examples as u32).collect();
         let mut x = room(&data.x(), fit.batch_size.min(examples));
         let mut y = room(&data.y(), fit.batch_size.min(examples));
-        let mut history = History::default();
-        for epoch in 0..fit.epochs {
+        for number in 1..=fit.epochs {
             if fit.shuffle {
-                let generator = generator.as_mut().unwrap_or(&mut self.model().engine.generator);
+                let generator = generator.as_mut().unwrap_or(&mut trainer.model().engine.generator);
                 let mut order = ShuffledOrder::from_generator(generator.clone());
                 order.next_epoch_into(examples as u32, &mut rows);
                 *generator = order.into_generator();
             }
-            let mut progress = Progress::epoch(fit.progress, epoch + 1, fit.epochs, examples);
+            progress.start(number, in_epoch);
             let mut sum = 0.0;
-            for rows in rows.chunks(fit.batch_size) {
+            let watched = history.epochs.last().map(Epoch::watched);
+            fit.follow(trainer, Pace::Epochs, number - 1, watched)?;
+            let mut learning_rate = trainer.learning_rate();
+            for rows in rows[..in_epoch].chunks(fit.batch_size) {
                 let mut x = x.slice_axis_mut(Axis(0), (..rows.len()).into());
                 let mut y = y.slice_axis_mut(Axis(0), (..rows.len()).into());
                 data.gather_into(rows, &mut x, &mut y)?;
-                let loss = self.step(N::Batch::from_examples(x.view(), y.view()))?;
+                let last = history.losses.last().map(|loss| f64::from(*loss));
+                fit.follow(trainer, Pace::Steps, history.losses.len(), last)?;
+                learning_rate = trainer.learning_rate();
+                let loss = trainer.step(N::Batch::from_examples(x.view(), y.view()))?;
                 history.losses.push(loss);
                 if !loss.is_finite() {
-                    return Err(Error::NonFiniteLoss { step: self.steps(), loss });
+                    return Err(Error::NonFiniteLoss { step: trainer.steps(), loss });
                 }
                 sum += f64::from(loss) * rows.len() as f64;
                 progress.step(rows.len(), loss);
-            }
-            let loss = sum / examples as f64;
-            let examples_per_second = progress.examples_per_second();
-            let validation = match fit.validation {
-                Some(data) => {
-                    let evaluation = self.model().evaluate(data)?;
-                    let metrics = evaluation.metrics().to_vec();
-                    Some(Validation { loss: evaluation.loss(), metrics })
+                if interrupt.is_pressed() {
+                    return Ok(Stop::Interrupted);
                 }
-                None => None,
+            }
+            let examples_per_second = progress.examples_per_second();
+            let loss = sum / in_epoch as f64;
+            let epoch = Epoch {
+                number,
+                loss,
+                loss_rose: history.epochs.last().is_some_and(|before| loss > before.loss),
+                learning_rate,
+                examples_per_second,
+                train: fit.evaluate_train.then(|| trainer.fares(data)).transpose()?,
+                validation: fit.validation.map(|data| trainer.fares(data)).transpose()?,
             };
-            let epoch = Epoch { loss, examples_per_second, validation };
-            progress.finish(&epoch);
+            let is_best = best.watch(&epoch, trainer.model())?;
+            history.best_epoch = best.epoch();
             history.epochs.push(epoch);
+
+            let early = best.stop();
+            let epoch = &history.epochs[number - 1];
+            progress.finish(epoch, early.is_some() || number == fit.epochs);
+            let report = EpochReport { epoch, epochs: fit.epochs, is_best, history };
+            let control = callback(trainer, &report)?;
+            let stop = match control {
+                _ if early.is_some() => early,
+                ControlFlow::Break(()) => Some(Stop::Callback),
+                // After the last epoch there is nothing to interrupt.
+                _ if interrupt.is_pressed() && number < fit.epochs => Some(Stop::Interrupted),
+                ControlFlow::Continue(()) => None,
+            };
+            if let Some(stop) = stop {
+                progress.finish(&history.epochs[number - 1], true);
+                return Ok(stop);
+            }
         }
-        Ok(history)
+        Ok(Stop::Finished)
+    }
+}
+
+/// Whether somebody wants training to end.
+struct Interrupt {
+    #[cfg(feature = "ctrl-c")]
+    listener: Option<interrupt::Listener>,
+}
+
+impl Interrupt {
+    #[cfg(feature = "ctrl-c")]
+    fn new<A, DX: Dimension, B, DY: Dimension>(fit: &Fit<'_, A, DX, B, DY>) -> Result<Interrupt> {
+        let listener = fit.stop_on_ctrl_c.then(interrupt::Listener::new).transpose()?;
+        Ok(Interrupt { listener })
+    }
+
+    #[cfg(not(feature = "ctrl-c"))]
+    fn new<A, DX: Dimension, B, DY: Dimension>(_: &Fit<'_, A, DX, B, DY>) -> Result<Interrupt> {
+        Ok(Interrupt {})
+    }
+
+    #[cfg(feature = "ctrl-c")]
+    fn is_pressed(&self) -> bool {
+        self.listener.as_ref().is_some_and(interrupt::Listener::is_pressed)
+    }
+
+    #[cfg(not(feature = "ctrl-c"))]
+    fn is_pressed(&self) -> bool {
+        false
     }
 }
 

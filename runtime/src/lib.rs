@@ -33,12 +33,14 @@
 //! - [`network!`] has the statements and expressions of the language.
 //! - [`Trainer`] trains: [`Trainer::fit`] over epochs, as [`Fit`] says, or
 //!   [`Trainer::step`] batch by batch. [`Adam`], [`AdamW`], [`Sgd`] and their neighbours are the
-//!   optimizers.
+//!   optimizers. [`Trainer::fit_with`] calls back after every epoch; a [`History`] says what
+//!   happened.
 //! - [`schedule`] has learning rates that change as training goes.
 //! - [`Model`] predicts, evaluates, gives gradients and parameters.
 //!   [`Model::save`] writes them to a file, [`Model::load`] reads such a file,
 //!   or PyTorch's; [`io`] does so with any arrays. A model is printed as
 //!   PyTorch prints a module, and [`Model::summary`] is a table.
+//! - [`metrics`] has accuracies and confusion matrices of predictions.
 //! - [`data`] holds examples, reads or draws them, splits them, cuts them into batches.
 //! - [`tensor`] has what arrays lack beside PyTorch's tensors: `std`, `argmax`, `softmax`.
 //! - [`rng`] is PyTorch's generator: a seed means the same in both.
@@ -60,6 +62,8 @@
 //!
 //! # Features
 //!
+//! - `ctrl-c`: `Fit::stop_on_ctrl_c`, by which Ctrl-C ends training and not the
+//!   program.
 //! - `progress`: a progress bar in a terminal, where [`Fit::progress`] asks.
 //! - `npy`: arrays in numpy's files, in the module [`io`], and `data::npy`.
 //! - `plot`: pictures as SVG, PNG and text: the module `plot`.
@@ -73,6 +77,7 @@ mod error;
 mod fit;
 pub mod interpreter;
 pub mod io;
+pub mod metrics;
 mod model;
 mod modules;
 pub mod network;
@@ -98,7 +103,7 @@ pub use bilro_compiler::optim::{
 };
 pub use bilro_macros::network;
 pub use error::{Error, Result};
-pub use fit::{Epoch, Fit, History, Validation};
+pub use fit::{Answer, Epoch, EpochReport, Fit, History, Stop, Validation};
 pub use model::{Evaluation, Gradients, Model, ModelBuilder};
 pub use ndarray;
 pub use network::{Classifier, FromExamples, Network};
@@ -124,5 +129,8 @@ mod documents {
     struct Language;
 
     #[doc = include_str!("../../docs/training.md")]
+    struct Optimizers;
+
+    #[doc = include_str!("../../docs/fit.md")]
     struct Training;
 }

@@ -43,6 +43,17 @@ impl Parameters {
         }
     }
 
+    /// The memory of the first `keep` parameters.
+    pub fn first(&self, keep: usize) -> &[f32] {
+        &self.memory.as_slice()[..self.layout.start(keep)]
+    }
+
+    /// The same, to be overwritten.
+    pub fn first_mut(&mut self, keep: usize) -> &mut [f32] {
+        let end = self.layout.start(keep);
+        &mut self.memory.as_mut_slice()[..end]
+    }
+
     /// A view of a parameter, weights of linear layers as `[in, out]`.
     pub fn view(&self, i: usize) -> ArrayViewD<'_, f32> {
         let (start, layout) = &self.layout.parameters[i];

@@ -26,10 +26,14 @@ fn mean_of_rows(g: &mut Graph, x: NodeId) -> NodeId {
 }
 
 impl Standardize {
-    /// `x - mean`, and `1 / √(variance + eps)` for each row.
+    /// `x - mean`, and `1 / √(variance + eps)` for each row. Where a row varies
+    /// by little, the rounding of its mean would be a good part of that: what
+    /// is left of a mean is taken off as well.
     fn parts(&self, g: &mut Graph, x: NodeId) -> (NodeId, NodeId) {
         let mean = mean_of_rows(g, x);
         let centered = g.sub(x, mean);
+        let rest = mean_of_rows(g, centered);
+        let centered = g.sub(centered, rest);
         let square = g.square(centered);
         let variance = mean_of_rows(g, square);
         let (eps, one) = (g.constant(self.eps.0), g.constant(1.0));

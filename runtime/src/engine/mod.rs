@@ -210,6 +210,22 @@ impl Engine {
         Ok(())
     }
 
+    /// Copies all parameters of the declaration, without what an optimizer
+    /// keeps, for [`Engine::restore_parameters`].
+    pub(crate) fn copy_parameters_into(&self, copy: &mut Vec<f32>) {
+        copy.clear();
+        copy.extend_from_slice(self.parameters.first(self.declaration.parameters.len()));
+    }
+
+    /// Gives all parameters of the declaration the values that they had when
+    /// they were copied.
+    pub(crate) fn restore_parameters(&mut self, copy: &[f32]) {
+        let memory = self.parameters.first_mut(self.declaration.parameters.len());
+        // Where one is longer, it is by padding.
+        let len = memory.len().min(copy.len());
+        memory[..len].copy_from_slice(&copy[..len]);
+    }
+
     /// The network as it was declared.
     pub fn declaration(&self) -> &Declaration {
         &self.declaration

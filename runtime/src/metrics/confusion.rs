@@ -1,0 +1,332 @@
+//! Which classes are taken for which.
+
+use std::fmt;
+
+use ndarray::{Array2, ArrayRef, ArrayView2, Ix1, Ix2};
+
+use super::{check_classes, check_lengths, predicted_classes, scores};
+use crate::error::{Error, Result};
+
+/// How many examples of each class were predicted to be of each.
+///
+/// Its numbers are those of scikit-learn's `classification_report` with
+/// `labels=range(classes)` and `zero_division=0`: a precision, recall or F1 for
+/// which there are no examples is 0, and counts as 0 in averages.
+///
+/// ```
+/// use bilro::metrics::ConfusionMatrix;
+/// use bilro::ndarray::array;
+///
+/// let targets = array![0, 0, 1, 1, 1, 2];
+/// let predictions = array![0, 1, 1, 1, 0, 2];
+/// let confusion = ConfusionMatrix::new(&targets, &predictions, 3)?.named(["cat", "dog", "bird"])?;
+/// assert_eq!(confusion.counts()[[1, 0]], 1); // one dog taken for a cat
+/// assert_eq!(confusion.precision(1)?, 2.0 / 3.0);
+/// assert_eq!(
+///     confusion.to_string(),
+///     "target \\ predicted  cat  dog  bird  precision  recall      f1  examples
+/// cat                   1    1     0     0.5000  0.5000  0.5000         2
+/// dog                   1    2     0     0.6667  0.6667  0.6667         3
+/// bird                  0    0     1     1.0000  1.0000  1.0000         1
+/// macro average                          0.7222  0.7222  0.7222         6
+/// weighted average                       0.6667  0.6667  0.6667         6
+/// accuracy 0.6667
+/// "
+/// );
+/// # Ok::<(), bilro::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfusionMatrix {
+    /// A row for each target, a column for each prediction.
+    counts: Array2<u64>,
+    names: Vec<String>,
+}
+
+/// How well one class is recognised, or several on average.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ClassScores {
+    /// Of those that were predicted to be of the class, the share that is.
+    pub precision: f64,
+    /// Of those that are of the class, the share that was predicted to be.
+    pub recall: f64,
+    /// The harmonic mean of the two.
+    pub f1: f64,
+    /// How many are of the class; of an average, all.
+    pub examples: u64,
+}
+
+impl ConfusionMatrix {
+    /// From the classes that examples have and those that were predicted, both
+    /// `[examples]`, of so many classes in all.
+    ///
+    /// # Errors
+    /// [`Error::BatchSize`] for another number of predictions than targets,
+    /// [`Error::Empty`] for none, [`Error::IndexOutOfRange`] for a class that is
+    /// not below `classes`.
+    pub fn new(
+        targets: &ArrayRef<u32, Ix1>,
+        predictions: &ArrayRef<u32, Ix1>,
+        classes: usize,
+    ) -> Result<ConfusionMatrix> {
+        check_lengths("predictions", predictions.len(), targets.len())?;
+        check_classes("targets", targets, classes)?;
+        check_classes("predictions", predictions, classes)?;
+        let mut counts = Array2::zeros((classes, classes));
+        for (target, prediction) in targets.iter().zip(predictions) {
+            counts[[*target as usize, *prediction as usize]] += 1;
+        }
+        Ok(ConfusionMatrix { counts, names: (0..classes).map(|c| c.to_string()).collect() })
+    }
+
+    /// From scores, `[examples, classes]`, of which the largest of an example is
+    /// what it is predicted to be, see [`predicted_classes`]; and the classes
+    /// that examples have, `[examples]`.
+    ///
+    /// # Errors
+    /// As [`ConfusionMatrix::new`].
+    pub fn of_scores(
+        scores: &ArrayRef<f32, Ix2>,
+        targets: &ArrayRef<u32, Ix1>,
+    ) -> Result<ConfusionMatrix> {
+        scores::check(scores, targets)?;
+        ConfusionMatrix::new(targets, &predicted_classes(scores)?, scores.ncols())
+    }
+
+    /// Gives the classes names, in order, to be printed with; unless told, they
+    /// are their numbers.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for more or fewer names than classes.
+    pub fn named<T: Into<String>>(self, names: impl IntoIterator<Item = T>) -> Result<Self> {
+        let names: Vec<String> = names.into_iter().map(Into::into).collect();
+        match names.len() == self.classes() {
+            true => Ok(ConfusionMatrix { names, ..self }),
+            false => Err(Error::Setting {
+                name: "number of names".into(),
+                expected: format!("that of classes, {}", self.classes()),
+                found: names.len().to_string(),
+            }),
+        }
+    }
+
+    /// The number of classes.
+    pub fn classes(&self) -> usize {
+        self.names.len()
+    }
+
+    /// How many examples of a class, the row, were predicted to be of another
+    /// or the same, the column: `counts()[[target, predicted]]`.
+    pub fn counts(&self) -> ArrayView2<'_, u64> {
+        self.counts.view()
+    }
+
+    /// The share of examples that were predicted to be of their class.
+    pub fn accuracy(&self) -> f64 {
+        ratio(self.counts.diag().sum(), self.counts.sum())
+    }
+
+    /// Of those predicted to be of class `c`, the share that is; 0 where none
+    /// was.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a class that there is not.
+    pub fn precision(&self, c: usize) -> Result<f64> {
+        Ok(self.class(c)?.precision)
+    }
+
+    /// Of those of class `c`, the share that was predicted to be; 0 where there
+    /// are none.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a class that there is not.
+    pub fn recall(&self, c: usize) -> Result<f64> {
+        Ok(self.class(c)?.recall)
+    }
+
+    /// The harmonic mean of precision and recall of class `c`; 0 where none is
+    /// of the class and none was predicted to be.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a class that there is not.
+    pub fn f1(&self, c: usize) -> Result<f64> {
+        Ok(self.class(c)?.f1)
+    }
+
+    /// Precision, recall and F1 of class `c`.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a class that there is not.
+    pub fn class(&self, c: usize) -> Result<ClassScores> {
+        match c < self.classes() {
+            true => Ok(self.of_class(c)),
+            false => Err(Error::Setting {
+                name: "class".into(),
+                expected: format!("below {}", self.classes()),
+                found: c.to_string(),
+            }),
+        }
+    }
+
+    /// The means of all classes' numbers, each class counted alike.
+    pub fn macro_average(&self) -> ClassScores {
+        self.average(|_| 1.0)
+    }
+
+    /// The means of all classes' numbers, each class counted by its examples.
+    pub fn weighted_average(&self) -> ClassScores {
+        self.average(|class| class.examples as f64)
+    }
+
+    /// For a class that there is.
+    fn of_class(&self, c: usize) -> ClassScores {
+        let right = self.counts[[c, c]];
+        let (examples, predicted) = (self.counts.row(c).sum(), self.counts.column(c).sum());
+        ClassScores {
+            precision: ratio(right, predicted),
+            recall: ratio(right, examples),
+            f1: ratio(2 * right, examples + predicted),
+            examples,
+        }
+    }
+
+    fn average(&self, weight: impl Fn(&ClassScores) -> f64) -> ClassScores {
+        let (mut sum, mut weights) = (ClassScores::default(), 0.0);
+        for c in 0..self.classes() {
+            let class = self.of_class(c);
+            let weight = weight(&class);
+            sum.precision += weight * class.precision;
+            sum.recall += weight * class.recall;
+            sum.f1 += weight * class.f1;
+            sum.examples += class.examples;
+            weights += weight;
+        }
+        // There is an example, so there is a class, and one that weighs.
+        ClassScores {
+            precision: sum.precision / weights,
+            recall: sum.recall / weights,
+            f1: sum.f1 / weights,
+            examples: sum.examples,
+        }
+    }
+}
+
+/// 0 of none.
+fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+/// A row for each class with its counts and numbers, and the averages.
+impl fmt::Display for ConfusionMatrix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let classes = self.classes();
+        let mut rows = vec![vec!["target \\ predicted".to_string()]];
+        rows[0].extend(self.names.iter().cloned());
+        rows[0].extend(["precision", "recall", "f1", "examples"].map(String::from));
+        let numbers = |scores: ClassScores| {
+            let [p, r, f1] =
+                [scores.precision, scores.recall, scores.f1].map(|x| format!("{x:.4}"));
+            [p, r, f1, scores.examples.to_string()]
+        };
+        for (c, name) in self.names.iter().enumerate() {
+            let mut row = vec![name.clone()];
+            row.extend(self.counts.row(c).iter().map(u64::to_string));
+            row.extend(numbers(self.of_class(c)));
+            rows.push(row);
+        }
+        let averages = [("macro", self.macro_average()), ("weighted", self.weighted_average())];
+        for (name, average) in averages {
+            let mut row = vec![format!("{name} average")];
+            row.resize(1 + classes, String::new());
+            row.extend(numbers(average));
+            rows.push(row);
+        }
+        let width =
+            |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..1 + classes + 4).map(width).collect();
+        for row in &rows {
+            write!(f, "{:<width$}", row[0], width = widths[0])?;
+            for (cell, width) in row.iter().zip(&widths).skip(1) {
+                write!(f, "  {cell:>width$}")?;
+            }
+            writeln!(f)?;
+        }
+        writeln!(f, "accuracy {:.4}", self.accuracy())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::{Array1, array};
+
+    fn assert_close(found: ClassScores, expected: [f64; 3], examples: u64) {
+        for (x, y) in [found.precision, found.recall, found.f1].iter().zip(expected) {
+            assert!((x - y).abs() < 1e-15, "{found:?} {expected:?}");
+        }
+        assert_eq!(found.examples, examples);
+    }
+
+    /// Five classes, of which two are never predicted and two never the target,
+    /// as `classification_report` of scikit-learn 1.9.1 has them.
+    #[test]
+    fn numbers_are_those_of_scikit_learn() {
+        let targets = array![0, 0, 0, 0, 1, 1, 1, 2, 2, 0];
+        let predictions = array![0, 0, 1, 3, 1, 1, 0, 0, 1, 0];
+        let confusion = ConfusionMatrix::new(&targets, &predictions, 5).unwrap();
+        let counts = array![
+            [3, 1, 0, 1, 0],
+            [1, 2, 0, 0, 0],
+            [1, 1, 0, 0, 0],
+            [0, 0, 0, 0, 0],
+            [0, 0, 0, 0, 0],
+        ];
+        assert_eq!(confusion.counts(), counts);
+        assert_eq!(confusion.accuracy(), 0.5);
+        assert_close(confusion.class(0).unwrap(), [0.6, 0.6, 0.6], 5);
+        let expected = [0.5, 0.6666666666666666, 0.5714285714285714];
+        assert_close(confusion.class(1).unwrap(), expected, 3);
+        for (c, examples) in [(2, 2), (3, 0), (4, 0)] {
+            assert_close(confusion.class(c).unwrap(), [0.0; 3], examples);
+        }
+        let expected = [0.22, 0.2533333333333333, 0.23428571428571426];
+        assert_close(confusion.macro_average(), expected, 10);
+        assert_close(confusion.weighted_average(), [0.45, 0.5, 0.4714285714285714], 10);
+    }
+
+    #[test]
+    fn scores_are_predictions() {
+        let scores = array![[0.1, 0.9, 0.0], [0.3, 0.3, 0.3], [0.0, 0.1, 0.2f32]];
+        let targets = array![1, 1, 2];
+        let confusion = ConfusionMatrix::of_scores(&scores, &targets).unwrap();
+        assert_eq!(confusion, ConfusionMatrix::new(&targets, &array![1, 0, 2], 3).unwrap());
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        let new = |targets: Array1<u32>, predictions: Array1<u32>| {
+            ConfusionMatrix::new(&targets, &predictions, 2).map_err(|e| e.to_string())
+        };
+        assert_eq!(
+            new(array![0, 2], array![0, 1]).unwrap_err(),
+            "`targets` has index 2 at row 1, but its indices are below 2"
+        );
+        assert_eq!(
+            new(array![0, 1], array![9, 1]).unwrap_err(),
+            "`predictions` has index 9 at row 0, but its indices are below 2"
+        );
+        assert_eq!(
+            new(array![0, 1], array![1]).unwrap_err(),
+            "`predictions` has 1 examples, but `targets` has 2: every input of a batch needs the same number"
+        );
+        assert!(new(array![], array![]).is_err());
+        let confusion = new(array![0, 1], array![0, 1]).unwrap();
+        assert_eq!(
+            confusion.precision(2).unwrap_err().to_string(),
+            "class must be below 2, but is 2"
+        );
+        assert_eq!(
+            confusion.named(["cat"]).unwrap_err().to_string(),
+            "number of names must be that of classes, 2, but is 1"
+        );
+    }
+}

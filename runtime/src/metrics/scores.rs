@@ -1,0 +1,141 @@
+//! Classes by their scores: which is predicted, and how often that is right.
+
+use ndarray::{Array1, ArrayRef, ArrayView1, Ix1, Ix2};
+
+use super::{check_classes, check_lengths};
+use crate::error::{Error, Result};
+
+/// The class with the largest score of each example, `[examples]`, from
+/// `scores`, `[examples, classes]`. Where several are the largest, the first;
+/// scores that are NaN are never the largest.
+///
+/// # Errors
+/// [`Error::Empty`] where there are no classes.
+pub fn predicted_classes(scores: &ArrayRef<f32, Ix2>) -> Result<Array1<u32>> {
+    if scores.ncols() == 0 {
+        return Err(Error::Empty { what: "a row of `scores`".into() });
+    }
+    let largest = |row: ArrayView1<'_, f32>| {
+        let mut best = (0, f32::NAN);
+        for (class, score) in row.iter().enumerate() {
+            if *score > best.1 || (best.1.is_nan() && !score.is_nan()) {
+                best = (class as u32, *score);
+            }
+        }
+        best.0
+    };
+    Ok(scores.outer_iter().map(largest).collect())
+}
+
+/// The share of examples whose largest score is the target's, from 0 to 1: what
+/// `metric accuracy(scores, target)` of a network reports. `scores` is
+/// `[examples, classes]`, `targets` `[examples]`. Where several scores are the
+/// largest, the first counts; an example with a score that is NaN is wrong.
+///
+/// # Errors
+/// As [`top_k_accuracy`].
+pub fn accuracy(scores: &ArrayRef<f32, Ix2>, targets: &ArrayRef<u32, Ix1>) -> Result<f64> {
+    check(scores, targets)?;
+    Ok(share_within(scores, targets, 1))
+}
+
+/// The share of examples whose target has one of the `k` largest scores, from 0
+/// to 1. `scores` is `[examples, classes]`, `targets` `[examples]`. Of equal
+/// scores the first class's counts as larger, so that `k = 1` is [`accuracy`]
+/// (scikit-learn's `top_k_accuracy_score` takes the last); an example with a
+/// score that is NaN is wrong.
+///
+/// # Errors
+/// [`Error::BatchSize`] for another number of scores than targets,
+/// [`Error::Empty`] for no examples, [`Error::IndexOutOfRange`] for a target
+/// that has no score, [`Error::Setting`] for a `k` of 0 or above the number of
+/// classes.
+pub fn top_k_accuracy(
+    scores: &ArrayRef<f32, Ix2>,
+    targets: &ArrayRef<u32, Ix1>,
+    k: usize,
+) -> Result<f64> {
+    check(scores, targets)?;
+    if !(1..=scores.ncols()).contains(&k) {
+        return Err(Error::Setting {
+            name: "k".into(),
+            expected: format!("between 1 and the number of classes, {}", scores.ncols()),
+            found: k.to_string(),
+        });
+    }
+    Ok(share_within(scores, targets, k))
+}
+
+/// Requires a score for each target.
+pub(super) fn check(scores: &ArrayRef<f32, Ix2>, targets: &ArrayRef<u32, Ix1>) -> Result<()> {
+    check_lengths("scores", scores.nrows(), targets.len())?;
+    check_classes("targets", targets, scores.ncols())
+}
+
+fn share_within(scores: &ArrayRef<f32, Ix2>, targets: &ArrayRef<u32, Ix1>, k: usize) -> f64 {
+    let is_within = |row: ArrayView1<'_, f32>, target: usize| {
+        let score = row[target];
+        let before = row
+            .iter()
+            .enumerate()
+            .filter(|(class, other)| **other > score || (**other == score && *class < target));
+        before.count() < k && !row.iter().any(|score| score.is_nan())
+    };
+    let rows = scores.outer_iter().zip(targets);
+    let hits = rows.filter(|(row, target)| is_within(row.view(), **target as usize)).count();
+    hits as f64 / targets.len() as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    /// The 0.75 is that of scikit-learn 1.9.1, `top_k_accuracy_score`; for the
+    /// other `k`, by counting.
+    #[test]
+    fn targets_are_sought_among_the_largest_scores() {
+        let scores = array![[0.5, 0.2, 0.2], [0.3, 0.4, 0.2], [0.2, 0.4, 0.3], [0.7, 0.2, 0.1f32]];
+        let targets = array![0, 1, 2, 2];
+        assert_eq!(top_k_accuracy(&scores, &targets, 2).unwrap(), 0.75);
+        assert_eq!(top_k_accuracy(&scores, &targets, 1).unwrap(), 0.5);
+        assert_eq!(accuracy(&scores, &targets).unwrap(), 0.5);
+        assert_eq!(top_k_accuracy(&scores, &targets, 3).unwrap(), 1.0);
+        assert_eq!(predicted_classes(&scores).unwrap(), array![0, 1, 1, 0]);
+    }
+
+    #[test]
+    fn the_first_of_equal_scores_counts_and_nan_never() {
+        let scores = array![[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [f32::NAN, 1.0, 0.0]];
+        assert_eq!(predicted_classes(&scores).unwrap(), array![0, 0, 1]);
+        assert_eq!(accuracy(&scores, &array![0, 0, 1]).unwrap(), 2.0 / 3.0);
+        assert_eq!(accuracy(&scores, &array![1, 1, 1]).unwrap(), 0.0);
+        assert_eq!(top_k_accuracy(&scores, &array![1, 1, 1], 2).unwrap(), 2.0 / 3.0);
+        let none = array![[f32::NAN, f32::NAN]];
+        assert_eq!(predicted_classes(&none).unwrap(), array![0]);
+        assert_eq!(accuracy(&none, &array![0]).unwrap(), 0.0);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        let scores = array![[0.5, 0.5f32], [0.1, 0.2]];
+        let error =
+            |targets: &Array1<u32>, k| top_k_accuracy(&scores, targets, k).unwrap_err().to_string();
+        assert_eq!(
+            error(&array![0, 1, 1], 1),
+            "`scores` has 2 examples, but `targets` has 3: every input of a batch needs the same number"
+        );
+        assert_eq!(
+            error(&array![0, 2], 1),
+            "`targets` has index 2 at row 1, but its indices are below 2"
+        );
+        let k = "k must be between 1 and the number of classes, 2, but is";
+        assert_eq!(error(&array![0, 1], 0), format!("{k} 0"));
+        assert_eq!(error(&array![0, 1], 3), format!("{k} 3"));
+        let none = ndarray::Array2::<f32>::zeros((0, 2));
+        assert!(matches!(accuracy(&none, &array![]), Err(Error::Empty { .. })));
+        let no_classes = ndarray::Array2::<f32>::zeros((2, 0));
+        assert!(matches!(predicted_classes(&no_classes), Err(Error::Empty { .. })));
+        assert!(accuracy(&no_classes, &array![0, 0]).is_err());
+    }
+}

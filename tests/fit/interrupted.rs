@@ -1,0 +1,135 @@
+//! Ctrl-C, pressed while a program trains: see [`told`](super::told).
+
+use std::process::Child;
+use std::time::Duration;
+
+use super::told::start;
+use super::*;
+
+/// Far more than any test has time for.
+const MANY: usize = 1_000_000_000;
+
+/// Trains until it is interrupted, and says when it begins.
+fn train(what: &str) {
+    let train = noisy(64, 1);
+    let mut trainer = trainer();
+    let mut best = Vec::new();
+    let fit = Fit::epochs(MANY).batch_size(16).stop_on_ctrl_c(true).restore_best(true);
+    let history = trainer
+        .fit_with(&train, fit, |trainer, epoch| {
+            if epoch.is_best {
+                best = bits(trainer.model());
+            }
+            if epoch.number == 1 {
+                println!("\n{what} begins");
+            }
+        })
+        .unwrap();
+    assert_eq!(history.losses.len(), trainer.steps());
+    assert!((4 * history.epochs.len()..4 * history.epochs.len() + 5).contains(&trainer.steps()));
+    assert_eq!(bits(trainer.model()), best);
+    println!("\n{what} ends: {:?}", history.stop);
+}
+
+pub fn plays(part: &str) {
+    match part {
+        "trains twice" => {
+            train("first");
+            train("second");
+        }
+        "trains two at once" => std::thread::scope(|scope| {
+            scope.spawn(|| train("first"));
+            scope.spawn(|| train("second"));
+        }),
+        "does not come to an end" => {
+            let fit = Fit::epochs(2).stop_on_ctrl_c(true);
+            trainer()
+                .fit_with(&noisy(64, 1), fit, |_, _| {
+                    println!("\nfirst begins");
+                    std::thread::sleep(Duration::from_secs(600));
+                })
+                .unwrap();
+        }
+        "has a handler of its own" => {
+            ctrlc::set_handler(|| ()).unwrap();
+            let mut trainer = trainer();
+            let fit = || Fit::epochs(1).batch_size(16);
+            let error = trainer.fit(&noisy(64, 1), fit().stop_on_ctrl_c(true)).unwrap_err();
+            assert!(matches!(error, Error::CtrlC { .. }));
+            println!("\n{error}");
+            assert_eq!(trainer.steps(), 0);
+            trainer.fit(&noisy(64, 1), fit()).unwrap();
+        }
+        "has trained" => {
+            trainer().fit(&noisy(64, 1), Fit::epochs(1).stop_on_ctrl_c(true)).unwrap();
+            println!("\nfirst ends");
+            std::thread::sleep(Duration::from_secs(600));
+        }
+        part => panic!("{part}"),
+    }
+}
+
+fn press_ctrl_c(child: &Child) {
+    let kill = format!("kill -INT {}", child.id());
+    assert!(std::process::Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+}
+
+fn wait_for(lines: &mut impl Iterator<Item = String>, line: &str) {
+    assert!(lines.any(|found| found == line), "it ended without `{line}`");
+}
+
+#[test]
+fn ctrl_c_ends_the_training_that_runs() {
+    let (mut child, mut lines) = start("trains twice");
+    for what in ["first", "second"] {
+        wait_for(&mut lines, &format!("{what} begins"));
+        press_ctrl_c(&child);
+        wait_for(&mut lines, &format!("{what} ends: Interrupted"));
+    }
+    assert!(lines.count() > 0);
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn ctrl_c_ends_all_trainings_that_run() {
+    let (mut child, mut lines) = start("trains two at once");
+    let begun = lines.by_ref().filter(|line| line.ends_with(" begins")).take(2);
+    assert_eq!(begun.count(), 2);
+    press_ctrl_c(&child);
+    let ended = lines.by_ref().filter(|line| line.ends_with(" ends: Interrupted")).take(2);
+    assert_eq!(ended.count(), 2);
+    lines.for_each(drop);
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_second_ctrl_c_ends_the_program() {
+    let (mut child, mut lines) = start("does not come to an end");
+    wait_for(&mut lines, "first begins");
+    // Two that come too soon after each other are one.
+    let status = loop {
+        press_ctrl_c(&child);
+        std::thread::sleep(Duration::from_millis(100));
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+    };
+    assert_eq!(status.code(), Some(130));
+}
+
+#[test]
+fn a_program_has_one_handler() {
+    let (mut child, mut lines) = start("has a handler of its own");
+    let said = lines.find(|line| line.starts_with("Ctrl-C cannot be made to end training: "));
+    assert!(said.is_some());
+    lines.for_each(drop);
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn ctrl_c_ends_the_program_where_nothing_is_trained() {
+    let (mut child, mut lines) = start("has trained");
+    wait_for(&mut lines, "first ends");
+    press_ctrl_c(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}

@@ -1,0 +1,98 @@
+//! What is told goes to standard output: these tests run themselves as a program,
+//! and play the part that a variable names.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use super::*;
+
+const PART: &str = "BILRO_TEST_PART";
+
+/// The actor.
+#[test]
+fn plays() {
+    let Ok(part) = std::env::var(PART) else { return };
+    let train = noisy(64, 1);
+    let mut trainer = trainer();
+    let fit = Fit::epochs(10).batch_size(16).progress(true);
+    // Up the hill, once.
+    let wander = |trainer: &mut Trainer<Net>, epoch: &bilro::EpochReport<'_>| {
+        trainer.set_learning_rate(if epoch.number == 4 { 50.0 } else { 0.05 })
+    };
+    match part.as_str() {
+        "wanders" => drop(trainer.fit_with(&train, fit.report_every(3), wander).unwrap()),
+        "wanders unwarned" => {
+            let fit = fit.report_every(3).warn_when_loss_rises(false);
+            trainer.fit_with(&train, fit, wander).unwrap();
+        }
+        "stops early" => {
+            let fit = fit.early_stopping(2).min_improvement(1e9).report_every(100);
+            let history = trainer.fit(&train, fit).unwrap();
+            println!("{:?}", history.stop);
+        }
+        "is stopped" => {
+            let stop = |_: &mut Trainer<Net>, epoch: &bilro::EpochReport<'_>| {
+                if epoch.number == 4 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            };
+            trainer.fit_with(&train, fit.report_every(3), stop).unwrap();
+        }
+        #[cfg(unix)]
+        part => interrupted::plays(part),
+        #[cfg(not(unix))]
+        part => panic!("{part}"),
+    }
+}
+
+pub fn start(part: &str) -> (Child, impl Iterator<Item = String>) {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "told::plays", "--nocapture"])
+        .env(PART, part)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap());
+    (child, lines.lines().map(Result::unwrap))
+}
+
+/// The lines that begin with an epoch or say more of it, without speeds.
+fn lines(part: &str) -> Vec<String> {
+    let (mut child, lines) = start(part);
+    let all: Vec<String> = lines.collect();
+    assert!(child.wait().unwrap().success(), "{all:?}");
+    // The test harness begins a line of its own.
+    let lines = all.iter().map(|line| line.strip_prefix("test told::plays ... ").unwrap_or(line));
+    let is_ours = |line: &&str| {
+        ["epoch", "stopped", "the param", "Early"].iter().any(|s| line.starts_with(s))
+    };
+    let without_speed = |line: &str| match line.split_once(" examples/s") {
+        Some((before, after)) => {
+            let (loss, _) = before.rsplit_once("  loss ").unwrap();
+            format!("{loss}{after}")
+        }
+        None => line.to_string(),
+    };
+    lines.filter(is_ours).map(without_speed).collect()
+}
+
+#[test]
+fn every_so_many_epochs_have_a_line_and_what_rises_is_told() {
+    let plain = ["epoch  3/10", "epoch  6/10", "epoch  9/10", "epoch 10/10"];
+    let warned = lines("wanders");
+    for (line, plain) in warned.iter().zip(plain) {
+        assert!(line.starts_with(plain), "{line}");
+    }
+    assert_eq!(warned[0], plain[0]);
+    assert_eq!(warned[1], "epoch  6/10  (loss above that of epoch 3)");
+    assert_eq!(lines("wanders unwarned"), plain);
+}
+
+#[test]
+fn an_end_before_the_last_is_told() {
+    let expected = [
+        "epoch  3/10",
+        "stopped early: no better loss for 2 epochs; the parameters are those of epoch 3",
+        "Early { best_epoch: 3 }",
+    ];
+    assert_eq!(lines("stops early"), expected);
+    assert_eq!(lines("is stopped"), ["epoch  3/10", "epoch  4/10"]);
+}
