@@ -4,7 +4,7 @@
 use std::error::Error;
 use std::fmt::Display;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Runs a notebook and writes its report to standard output. Who closes the
@@ -101,6 +101,20 @@ impl<'a> Report<'a> {
         writeln!(self.out, "  picture: target/notebooks/{name}")?;
         std::fs::create_dir_all(&self.folder)?;
         Ok(path)
+    }
+
+    /// Saves a picture under this name twice, as SVG and as PNG: `save` is called
+    /// with the path of each.
+    pub fn draw(
+        &mut self,
+        name: &str,
+        save: impl Fn(&Path) -> bilro::Result<()>,
+    ) -> Result<(), Box<dyn Error>> {
+        writeln!(self.out, "\n  picture: target/notebooks/{name}.svg and .png")?;
+        for ending in ["svg", "png"] {
+            save(&self.folder.join(format!("{name}.{ending}")))?;
+        }
+        Ok(())
     }
 
     /// The figures so far.

@@ -33,9 +33,9 @@ pub type Mnist = Dataset<f32, Ix2, u32, Ix1>;
 ///
 /// # Errors
 ///
-/// [`Error::File`](crate::Error::File), with the file and the offset, if one of the four is not
-/// there, is damaged or holds something else, or has not as many labels as there are images;
-/// [`Error::Empty`](crate::Error::Empty) if there are none.
+/// [`Error::File`](crate::Error::File), with the file and the offset, if the folder or one of the
+/// four is not there, is damaged or holds something else, or has not as many labels as there are
+/// images; [`Error::Empty`](crate::Error::Empty) if there are none.
 ///
 /// ```no_run
 /// use bilro::data;
@@ -46,6 +46,9 @@ pub type Mnist = Dataset<f32, Ix2, u32, Ix1>;
 /// ```
 pub fn mnist(folder: impl AsRef<Path>) -> Result<(Mnist, Mnist)> {
     let folder = folder.as_ref();
+    if !folder.is_dir() {
+        return Err(damaged(folder, "there is no such folder"));
+    }
     Ok((part(folder, "train")?, part(folder, "t10k")?))
 }
 
@@ -168,5 +171,8 @@ mod tests {
             error.contains("t10k-labels-idx1-ubyte: there is no such file, nor one"),
             "{error}"
         );
+        let missing = folder.path().join("missing");
+        let error = mnist(&missing).unwrap_err().to_string();
+        assert_eq!(error, format!("{}: there is no such folder", missing.display()));
     }
 }

@@ -71,6 +71,9 @@ fn strength(color: Rgb) -> Strength {
     }
 }
 
+/// The colours of a letter and of its background, where they are not the terminal's.
+type Colors = (Option<Rgb>, Option<Rgb>);
+
 impl Cells {
     /// Empty cells.
     pub fn new(columns: usize, rows: usize) -> Cells {
@@ -194,7 +197,7 @@ impl Cells {
 
     /// A letter with the colours of itself and of its background, where they
     /// are not those of the terminal.
-    fn colored(&self, column: usize, row: usize) -> Option<(char, (Option<Rgb>, Option<Rgb>))> {
+    fn colored(&self, column: usize, row: usize) -> Option<(char, Colors)> {
         let cell = &self.cells[row * self.columns + column];
         let fill = self.filled(column, row);
         let (upper, lower) = (mean(&fill[..4]), mean(&fill[4..]));

@@ -53,10 +53,10 @@ pub(super) fn contours(values: ArrayView2<'_, f64>, level: f64) -> Vec<Vec<(f64,
         let mut line = vec![place(start)];
         let mut at = start;
         while let Some(next) = joined.get_mut(&at).and_then(Vec::pop) {
-            if let Some(back) = joined.get_mut(&next) {
-                if let Some(i) = back.iter().position(|e| *e == at) {
-                    back.swap_remove(i);
-                }
+            if let Some(back) = joined.get_mut(&next)
+                && let Some(i) = back.iter().position(|e| *e == at)
+            {
+                back.swap_remove(i);
             }
             line.push(place(next));
             at = next;

@@ -237,7 +237,7 @@ impl Paint for Images {
             let rows = self.images.len().div_ceil(columns) as f64;
             let top = area.top + rows * (height + apart.1) - apart.1;
             let top = canvas.aligned((0.0, top)).1 + canvas.gap(0.3);
-            self.bar(canvas, Area { top, ..area }, ends, &color);
+            self.bar(canvas, Area { top, ..area }, ends, color);
         }
         for (i, (name, pixels)) in self.images.iter().enumerate() {
             let left = area.left + (i % columns) as f64 * (width + apart.0);

@@ -31,12 +31,15 @@ use crate::error::Result;
 pub struct Plane {
     look: Look,
     names: (String, String),
-    ranges: (Option<(f64, f64)>, Option<(f64, f64)>),
+    ranges: (Range, Range),
     classes: Vec<(String, Vec<(f64, f64)>)>,
     lines: Vec<([f64; 2], f64)>,
     regions: Option<Regions>,
     mistake: Option<String>,
 }
+
+/// The ends of an axis, where they have been told.
+type Range = Option<(f64, f64)>;
 
 #[derive(Clone, Debug)]
 struct Regions {

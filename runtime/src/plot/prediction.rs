@@ -37,8 +37,10 @@ pub struct Prediction {
 
 outputs!(Prediction);
 
-/// Where the axis ends: a probability of 1 has room for its number.
+/// Where the axis ends: a probability of 1 has room for its number. It ends
+/// later where a number and its mark need that, but not after the second.
 const END: f64 = 1.1;
+const LAST_END: f64 = 1.3;
 
 impl Prediction {
     /// An image, rows by columns, on which high values are ink, and a
@@ -103,6 +105,13 @@ impl Prediction {
             return Err(self.look.error(message));
         }
         Ok(())
+    }
+
+    /// What stands beside the bar of a class: its probability, and a mark where
+    /// it is the truth.
+    fn label(&self, class: usize) -> String {
+        let mark = if self.truth == Some(class) { " ✓" } else { "" };
+        format!("{:.2}{mark}", self.probabilities[class].clamp(0.0, 1.0))
     }
 
     /// Draws the image at the left, and gives what is left of the area.
@@ -179,13 +188,21 @@ impl Paint for Prediction {
         let left = area.left + widest + if canvas.coarse { 2.0 } else { 0.5 * em };
         let bars = Area { left, bottom: area.top + height * classes.len() as f64, ..area };
         let scale = Scale::new(0.0, END);
-        let x = |value: f64| left + value / END * bars.width();
+        let beside = if canvas.coarse { 2.0 } else { 0.4 * em };
+        let ends = classes.iter().map(|class| {
+            let label = beside + canvas.width(&self.label(*class), 1.0);
+            self.probabilities[*class].clamp(0.0, 1.0) / (1.0 - label / bars.width())
+        });
+        // A hair more than needed: what fits must not fail by rounding.
+        let end = ends.map(|end| 1.001 * end).fold(END, f64::max);
+        let end = if end <= LAST_END { end } else { END };
+        let x = |value: f64| left + value / end * bars.width();
 
         if numbers {
             for most in (2..=6).rev() {
                 let ticks = scale.ticks(most);
                 let widest = ticks.iter().map(|t| canvas.width(&t.1, 1.0)).fold(0.0, f64::max);
-                let step = bars.width() / END * ticks.get(1).map_or(END, |t| t.0);
+                let step = bars.width() / end * ticks.get(1).map_or(END, |t| t.0);
                 if step < widest + canvas.space(0.8) && most > 2 {
                     continue;
                 }
@@ -231,8 +248,8 @@ impl Paint for Prediction {
             let bar = Area { left, top, right: x(p), bottom };
             canvas.fill(bar, if best { colors::series(0) } else { PALE });
             let truth = self.truth == Some(*class);
-            let text = format!("{p:.2}{}", if truth { " ✓" } else { "" });
-            let place = bar.right.max(left) + if canvas.coarse { 2.0 } else { 0.4 * em };
+            let text = self.label(*class);
+            let place = bar.right.max(left) + beside;
             let fits = place + canvas.width(&text, 1.0) <= area.right + 0.01;
             if lettered && fits {
                 canvas.text(

@@ -20,9 +20,12 @@ fn curves() -> Curves {
 }
 
 fn prediction() -> Prediction {
+    prediction_of(&[0.03, 0.9, 0.02, 0.0, 0.0, 0.01, 0.01, 0.01, 0.01, 0.01]).truth(1)
+}
+
+fn prediction_of(probabilities: &[f64]) -> Prediction {
     let image = Array2::from_shape_fn((8, 8), |(r, c)| (r * c) as f32);
-    let probabilities = [0.03, 0.9, 0.02, 0.0, 0.0, 0.01, 0.01, 0.01, 0.01, 0.01];
-    Prediction::new("A digit", image.view(), &probabilities).truth(1)
+    Prediction::new("A digit", image.view(), probabilities)
 }
 
 fn plane() -> Plane {
@@ -136,6 +139,20 @@ fn assert_draws(picture: &dyn Picture) {
         assert_text(&output::text(picture, columns, rows).unwrap(), columns, rows);
         let colored = output::ansi(picture, columns, rows).unwrap();
         assert_text(&without_colors(&colored), columns, rows);
+    }
+}
+
+#[test]
+fn a_sure_class_has_its_number_and_mark_beside_its_bar() {
+    let picture = prediction_of(&[0.0, 1.0]).truth(1);
+    for (columns, rows) in [(64, 14), (100, 30), (140, 40)] {
+        let text = picture.to_text(columns, rows).unwrap();
+        let line = text.lines().find(|line| line.contains('✓')).unwrap();
+        assert!(
+            line.trim_end().ends_with("▓ 1.00 ✓") || line.trim_end().ends_with("▌1.00 ✓"),
+            "{text}"
+        );
+        assert!(!text.contains("1.2"), "{text}");
     }
 }
 
