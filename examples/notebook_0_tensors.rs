@@ -132,14 +132,17 @@ fn arithmetic(report: &mut Report<'_>) -> Done {
     assert_eq!(row.as_ptr(), a.as_ptr());
     report.say(format!("{row}"))?;
     report.figure("length of the row", row.len() as f64, "9")?;
-    report.say("The operators go element by element: each number meets the one in its place.")?;
-    let results = [&a + &a, &a - &a, &a * &a, &a / &a].map(|x| everywhere(&x));
+    report.say(
+        "The operators go element by element: each number meets the one in its place. With b = a:",
+    )?;
+    let b = a.clone();
+    let results = [&a + &b, &a - &b, &a * &b, &a / &b].map(|x| everywhere(&x));
     for ((operator, result), shown) in "+-*/".chars().zip(results).zip(["2.", "0.", "1.", "1."]) {
-        report.figure(&format!("a {operator} a, everywhere"), result, shown)?;
+        report.figure(&format!("a {operator} b, everywhere"), result, shown)?;
     }
     assert_eq!(results, [2.0, 0.0, 1.0, 1.0]);
     report.say(
-        "(`&` lends an array to the operator; `a + a` without it would use a up. The product of\n\
+        "(`&` lends an array to the operator; `a + b` without it would use both up. The product of\n\
          matrices is another thing, a.dot(&b): it comes with the first network.)",
     )?;
 

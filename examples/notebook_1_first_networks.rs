@@ -226,8 +226,8 @@ fn declared(report: &mut Report<'_>, drawn: &Drawn) -> Done {
         report.figure(name, y[[0, 0, 0]].into(), "0.1595")?;
     }
     report.say(
-        "In a network neither of the two moves a number: the compiler reads the weights in the\n\
-         order that is asked for.",
+        "In a network, views and orders of axes are the compiler's business: it chooses how to read\n\
+         the weights, and the three ways give one number.",
     )?;
     Ok(())
 }
