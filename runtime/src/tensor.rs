@@ -25,7 +25,9 @@
 //! | --- | --- |
 //! | `torch.ones(2, 3)`, `torch.zeros(2, 3)` | `Array::ones((2, 3))`, `Array::zeros((2, 3))` |
 //! | `torch.rand(2, 3)`, `torch.randn(2, 3)` | [`Generator::rand`](crate::rng::Generator::rand), [`randn`](crate::rng::Generator::randn) |
-//! | `x.shape`, `x.view(5, 1)` | `x.shape()`, `x.to_shape((5, 1))` |
+//! | `x.shape` | `x.shape()` |
+//! | `x.view(5, 1)`, which shares memory | `x.view().into_shape_with_order((5, 1))` |
+//! | `x.reshape(5, 1)`, which copies where it must | `x.to_shape((5, 1))` |
 //! | `x.t()`, `torch.mm(a, b)` | `x.t()`, `a.dot(&b)` |
 //! | `x.add_(y)`, `x.mul_(2)` | `x += &y`, `x *= 2.0` |
 //! | `x.mean()`, `x.var()`, `x.std()` | [`mean`], [`var`], [`std`]; along an axis [`var_axis`], [`std_axis`] |
