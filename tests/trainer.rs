@@ -5,7 +5,7 @@
 use bilro::ndarray::{Array1, Array2, ArrayD, Axis, concatenate};
 use bilro::prelude::*;
 use bilro::rng::Generator;
-use bilro::{Error, TrainerBuilder};
+use bilro::{Error, Optimizer, TrainerBuilder};
 
 network! {
     struct Mlp {
@@ -205,6 +205,30 @@ fn rates_scale_steps_and_decoupled_decay_of_adam() {
 }
 
 /// Another optimizer begins with nothing kept.
+#[test]
+fn optimizers_of_several_kinds_are_in_one_list() {
+    let examples = Examples::new(5, 3);
+    let kinds: [Box<dyn Optimizer>; 2] =
+        [Box::new(Sgd::new(0.1).momentum(0.9)), Box::new(Adam::new(0.1))];
+    let boxed = kinds.map(|optimizer| Mlp::trainer(optimizer).seed(5).build().unwrap());
+    let plain = [Mlp::trainer(Sgd::new(0.1).momentum(0.9)), Mlp::trainer(Adam::new(0.1))]
+        .map(|builder| builder.seed(5).build().unwrap());
+    for (mut boxed, mut plain) in boxed.into_iter().zip(plain) {
+        for rate in [0.1, 0.03] {
+            boxed.set_learning_rate(rate).unwrap();
+            plain.set_learning_rate(rate).unwrap();
+            assert_eq!(
+                boxed.step(examples.batch()).unwrap(),
+                plain.step(examples.batch()).unwrap()
+            );
+        }
+        assert_eq!(boxed.learning_rate(), 0.03);
+        assert_eq!(parameters(&mut boxed), parameters(&mut plain));
+    }
+    let wrong: Box<dyn Optimizer> = Box::new(Sgd::new(-1.0));
+    assert!(matches!(Mlp::trainer(wrong).build(), Err(Error::Setting { .. })));
+}
+
 #[test]
 fn a_new_trainer_of_a_model_starts_afresh() {
     let examples = Examples::new(7, 1);

@@ -97,6 +97,7 @@ mod trainer;
 mod weights;
 
 pub use bilro_compiler as compiler;
+pub use bilro_compiler::optim::Optimizer;
 pub use bilro_compiler::optim::{
     adadelta::Adadelta, adagrad::Adagrad, adam::Adam, adamw::AdamW, lion::Lion, nadam::NAdam,
     radam::RAdam, rmsprop::RMSprop, sgd::Sgd,

@@ -8,8 +8,10 @@ bilro has written and `NAME.inputs.safetensors` with inputs `x`. This writes
 - `NAME.outputs.safetensors`: `ours`, the outputs of a module with bilro's
   weights, and `theirs`, those of a module with PyTorch's own; `ours.f64` and
   `theirs.f64`, the same computed in float64;
-- `NAME.torch.safetensors`, PyTorch's own weights, and `NAME.f64.safetensors`,
-  `NAME.f16.safetensors`, `NAME.bf16.safetensors`, the same in other types;
+- `NAME.torch.safetensors`, PyTorch's own weights, with batch normalisation's
+  counters of batches; and without those, `NAME.f32.safetensors`,
+  `NAME.f64.safetensors`, `NAME.f16.safetensors`, `NAME.bf16.safetensors`, in
+  these types;
 - `NAME.f16.rounded.safetensors` and `NAME.bf16.rounded.safetensors`: what
   those are as F32;
 - `NAME.txt`: the module as PyTorch prints it;
@@ -66,7 +68,25 @@ class Net(nn.Module):
         return self.fc2(torch.relu(self.fc1(x)))
 
 
-NETWORKS = {"digits": Digits, "mixed": Mixed, "net": Net}
+class Words(nn.Module):
+    """A table, and statistics that run along; inputs are whole numbers."""
+
+    def __init__(self):
+        super().__init__()
+        self.emb = nn.Embedding(20, 6)
+        self.flat = nn.Flatten()
+        self.batch_norm = nn.BatchNorm1d(24, momentum=0.3)
+        self.fc1 = nn.Linear(24, 8)
+        self.layer_norm = nn.LayerNorm(8)
+        self.fc2 = nn.Linear(8, 3)
+        self.relu1 = nn.ReLU()
+
+    def forward(self, x):
+        x = self.fc1(self.batch_norm(self.flat(self.emb(x.long()))))
+        return self.fc2(self.relu1(self.layer_norm(x)))
+
+
+NETWORKS = {"digits": Digits, "mixed": Mixed, "net": Net, "words": Words}
 
 
 def main(folder):
@@ -74,13 +94,24 @@ def main(folder):
     for name, module in NETWORKS.items():
         x = load_file(folder / f"{name}.inputs.safetensors")["x"]
 
-        model = module()
+        model = module().eval()
         # Strict: a name too many or too few is an error.
         model.load_state_dict(load_file(folder / f"{name}.safetensors"))
         other = module()
-        weights = other.state_dict()
-        save_file(weights, folder / f"{name}.torch.safetensors")
-        for short, dtype in [("f64", torch.float64), ("f16", torch.float16), ("bf16", torch.bfloat16)]:
+        with torch.no_grad():
+            # What runs along in batch normalisation moves while training.
+            for _ in range(3):
+                other(x)
+        other.eval()
+        save_file(other.state_dict(), folder / f"{name}.torch.safetensors")
+        weights = {key: value for key, value in other.state_dict().items() if value.is_floating_point()}
+        types = {
+            "f32": torch.float32,
+            "f64": torch.float64,
+            "f16": torch.float16,
+            "bf16": torch.bfloat16,
+        }
+        for short, dtype in types.items():
             converted = {key: value.to(dtype) for key, value in weights.items()}
             save_file(converted, folder / f"{name}.{short}.safetensors")
             rounded = {key: value.to(torch.float32) for key, value in converted.items()}

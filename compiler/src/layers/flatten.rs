@@ -49,4 +49,9 @@ impl Layer for Flatten {
     fn describe(&self, _: &Shape) -> String {
         Self::NAME.into()
     }
+
+    fn module(&self, _: &Shape) -> String {
+        // PyTorch's axis 0 is the batch.
+        "Flatten(start_dim=1, end_dim=-1)".into()
+    }
 }

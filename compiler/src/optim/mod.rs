@@ -49,6 +49,33 @@ pub trait Optimizer: std::fmt::Debug + Send + Sync {
     fn update(&self, u: &mut Update<'_>) -> NodeId;
 }
 
+/// So that optimizers of several kinds may be in one list.
+impl Optimizer for Box<dyn Optimizer> {
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+
+    fn check(&self) -> Result<(), WrongNumber> {
+        (**self).check()
+    }
+
+    fn setting(&self, name: &str, step: u64) -> Option<f32> {
+        (**self).setting(name, step)
+    }
+
+    fn learning_rate(&self) -> f32 {
+        (**self).learning_rate()
+    }
+
+    fn set_learning_rate(&mut self, learning_rate: f32) {
+        (**self).set_learning_rate(learning_rate);
+    }
+
+    fn update(&self, u: &mut Update<'_>) -> NodeId {
+        (**self).update(u)
+    }
+}
+
 /// The setting that all optimizers have.
 pub const LEARNING_RATE: &str = "learning rate";
 
