@@ -285,11 +285,11 @@ impl<'a> Checker<'a> {
         let mut seen = HashSet::new();
         let variant = |named: &Named| text(&named.name).replace('_', "").to_lowercase();
         if let Some(named) = alternatives.iter().find(|named| !seen.insert(variant(named))) {
-            let message = format!(
-                "`{}` can be chosen already: alternatives have different names, as \
-                 `layer other = {named};` gives",
-                text(&named.name)
-            );
+            let mut message = format!("`{}` can be chosen already", text(&named.name));
+            if named.arguments.is_some() {
+                message += ": alternatives have different names, which layers get by \
+                            `layer other = LeakyReLU(0.2);`";
+            }
             self.mistake(Mistake::new(named.name.span(), message));
         }
         let mut made = None;
