@@ -76,6 +76,18 @@ pub fn nearest<'a>(name: &str, among: impl IntoIterator<Item = &'a str>) -> Opti
         .map(|(_, candidate)| candidate)
 }
 
+/// What is said of a name that there is not, `what` it would be and `all` that
+/// there are: the nearest, if one may be meant, otherwise all.
+pub fn unknown<'a>(what: &str, name: &str, all: impl Iterator<Item = &'a str> + Clone) -> String {
+    match nearest(name, all.clone()) {
+        Some(near) => format!("there is no {what} `{name}`; did you mean `{near}`?"),
+        None => {
+            let all: Vec<_> = all.map(|name| format!("`{name}`")).collect();
+            format!("there is no {what} `{name}` (the {what}s are {})", all.join(", "))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,5 +98,14 @@ mod tests {
         assert_eq!(nearest("rleu", names), Some("relu"));
         assert_eq!(nearest("Softmx", names), Some("softmax"));
         assert_eq!(nearest("convolution", names), None);
+    }
+
+    #[test]
+    fn all_names_are_listed_where_none_is_near() {
+        let names = ["relu", "tanh"].into_iter();
+        let near = unknown("function", "rleu", names.clone());
+        assert_eq!(near, "there is no function `rleu`; did you mean `relu`?");
+        let far = unknown("function", "convolution", names);
+        assert_eq!(far, "there is no function `convolution` (the functions are `relu`, `tanh`)");
     }
 }

@@ -36,9 +36,11 @@ use proc_macro2::TokenStream;
 /// | statement | meaning |
 /// | --- | --- |
 /// | `input NAME: TYPE;` | given for every use; `[28, 28]` reals, `index(100)` or `index(100)[16]` whole numbers below 100 |
+/// | `input NAME: [..] grad;` | the same, and `gradients` gives the gradient with respect to it |
 /// | `target NAME: TYPE;` | given only for training and evaluating; `class(10)` or as an input |
 /// | `param NAME: [..] = INIT;` | trained; starts as `zeros`, `ones`, `full(x)`, `uniform(low, high)`, `normal(mean, std)`, `xavier_uniform`, `xavier_normal`, `kaiming_uniform`, `kaiming_normal`, `trunc_normal(mean, std, low, high)` or `orthogonal` |
 /// | `layer NAME = Layer(..);` | parameters under a name; using a layer twice shares them |
+/// | `choice NAME = f \| g;` | a function that is chosen with every call; an enum, `Default` the first |
 /// | `let NAME = EXPR;` | a value |
 /// | `block NAME(x, ..) { .. }` | a piece of network; each use has parameters of its own, `layer first = NAME;` names one |
 /// | `output NAME = EXPR;` | what `predict` returns |

@@ -301,11 +301,8 @@ fn keyword(
     }
     let written = word.to_string();
     let near = nearest(&written, within.keywords().iter().copied());
-    let hint = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
-    mistakes.push(Mistake::new(
-        word.span(),
-        format!("there is no statement `{written}`{hint} ({all})"),
-    ));
+    let hint = near.map_or_else(|| format!(" ({all})"), |near| format!("; did you mean `{near}`?"));
+    mistakes.push(Mistake::new(word.span(), format!("there is no statement `{written}`{hint}")));
     Ok(near.map(|near| Ident::new(near, word.span())))
 }
 

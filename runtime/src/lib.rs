@@ -125,6 +125,8 @@ pub mod prelude {
 /// The programs in the documents compile and run.
 #[cfg(doctest)]
 mod documents {
+    // It draws a picture.
+    #[cfg(feature = "plot")]
     #[doc = include_str!("../../README.md")]
     struct Readme;
 
@@ -132,8 +134,8 @@ mod documents {
     struct Language;
 
     #[doc = include_str!("../../docs/training.md")]
-    struct Optimizers;
-
-    #[doc = include_str!("../../docs/fit.md")]
     struct Training;
+
+    #[doc = include_str!("../../docs/from-pytorch.md")]
+    struct FromPytorch;
 }

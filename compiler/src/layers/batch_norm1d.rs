@@ -50,6 +50,7 @@ impl Layer for BatchNorm1d {
     }
 
     fn apply(&self, scope: &mut Scope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
+        let has = super::features(scope, x, 0, self.features.as_ref())?;
         let shape = scope.ty(x.0).shape.clone();
         if !shape.batched || !(1..=2).contains(&shape.rank()) {
             let message = format!(
@@ -60,7 +61,6 @@ impl Layer for BatchNorm1d {
             );
             return Err(Mistake::operand(0, message));
         }
-        let has = super::features(scope, x, 0, self.features.as_ref())?;
         let features = vec![has.clone()];
         // In PyTorch's order: parameters, then buffers.
         let affine = match self.affine {

@@ -192,6 +192,6 @@ pub fn find(name: &str) -> Option<&'static Entry> {
 }
 
 /// The names of all layers.
-pub fn names() -> impl Iterator<Item = &'static str> {
+pub fn names() -> impl Iterator<Item = &'static str> + Clone {
     ALL.iter().map(|e| e.name)
 }

@@ -4,7 +4,7 @@ mod scope;
 
 use super::names::{ModuleId, Names, Place};
 use super::{ChoiceOf, Init, Input, Layer, Network, Parameter};
-use crate::error::{Error, Mistake, nearest};
+use crate::error::{Error, Mistake, nearest, unknown};
 use crate::graph::{Graph, NodeId, Root};
 use crate::layers::{self, AnyLayer};
 use crate::ops::choose::{Choice, Choose};
@@ -490,18 +490,10 @@ pub fn find_function(name: &str) -> Result<&'static ops::Entry, Mistake> {
     })
 }
 
-/// The layer of this kind; otherwise what is wrong, with the nearest name and
+/// The layer of this kind; otherwise what is wrong, with the nearest name or
 /// all there are.
 pub fn find_layer(name: &str) -> Result<&'static layers::Entry, Mistake> {
-    layers::find(name).ok_or_else(|| {
-        let near = nearest(name, layers::names());
-        let near = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
-        let all: Vec<_> = layers::names().map(|n| format!("`{n}`")).collect();
-        Mistake::call(format!(
-            "there is no layer `{name}`{near} (the layers are {})",
-            all.join(", ")
-        ))
-    })
+    layers::find(name).ok_or_else(|| Mistake::call(unknown("layer", name, layers::names())))
 }
 
 /// A wrong number of operands, in words.

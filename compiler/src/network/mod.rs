@@ -9,7 +9,7 @@ mod builder;
 mod names;
 
 use crate::autodiff;
-use crate::error::{Mistake, nearest};
+use crate::error::{Mistake, unknown};
 use crate::graph::{Graph, NodeId, Root};
 use crate::ops::Op;
 use crate::ops::batch_mean::BatchMean;
@@ -141,17 +141,11 @@ impl Init {
     ];
 
     /// The names of the arguments of the initialiser of this name; otherwise
-    /// what is wrong, with the nearest name and all there are.
+    /// what is wrong, with the nearest name or all there are.
     pub fn arguments(name: &str) -> Result<&'static [&'static str], Mistake> {
         let found = Init::ALL.iter().find(|(n, _)| *n == name);
         found.map(|(_, arguments)| *arguments).ok_or_else(|| {
-            let near = nearest(name, Init::ALL.iter().map(|(n, _)| *n));
-            let near = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
-            let all: Vec<_> = Init::ALL.iter().map(|(n, _)| format!("`{n}`")).collect();
-            Mistake::call(format!(
-                "there is no initialiser `{name}`{near} (the initialisers are {})",
-                all.join(", ")
-            ))
+            Mistake::call(unknown("initialiser", name, Init::ALL.iter().map(|(n, _)| *n)))
         })
     }
 

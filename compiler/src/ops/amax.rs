@@ -2,8 +2,8 @@
 //! there is one. Where several are the largest, they share the gradient evenly.
 
 use super::{
-    Attribute, AttributeKind, Attributes, Domain, Lowering, Operation, Reverse, Sample,
-    Signature, axis,
+    Attribute, AttributeKind, Attributes, Domain, Lowering, Operation, Reverse, Sample, Signature,
+    axis,
 };
 use crate::error::Mistake;
 #[cfg(feature = "eval")]

@@ -51,7 +51,8 @@ impl Operation for Contract {
     fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
         let [a, b] = [&x[0].ty.shape, &x[1].ty.shape];
         let pairs = self.shared.iter().chain(&self.contracted);
-        let fits = pairs.clone().all(|(i, j)| a.dims.get(*i).is_some_and(|d| b.dims.get(*j) == Some(d)));
+        let fits =
+            pairs.clone().all(|(i, j)| a.dims.get(*i).is_some_and(|d| b.dims.get(*j) == Some(d)));
         if !fits || (self.over_batch && !(a.batched && b.batched)) {
             return Err(Mistake::call(format!("{self:?} does not fit {a} and {b}")));
         }
@@ -68,27 +69,29 @@ impl Operation for Contract {
         let go_together = s.batched && t.batched;
         // Each operand as a stack of matrices: its axes in the order shared,
         // free, contracted (or contracted, free), the batch where it belongs.
-        let arrange = |x: &Value<T>, shape: &Shape, own: Vec<usize>, bound: [Vec<usize>; 2], first: bool| {
-            let offset = usize::from(shape.batched);
-            let lift = |axes: Vec<usize>| axes.into_iter().map(|a| a + offset).collect::<Vec<_>>();
-            let [mut shared, mut contracted] = bound.map(lift);
-            let mut own = lift(own);
-            if shape.batched {
-                let group = match (self.over_batch, go_together) {
-                    (true, _) => &mut contracted,
-                    (false, true) => &mut shared,
-                    (false, false) => &mut own,
-                };
-                group.insert(0, 0);
-            }
-            let sizes = shape.full_sizes(at.batch);
-            let size = |axes: &[usize]| axes.iter().map(|a| sizes[*a]).product::<usize>();
-            let (rows, columns) = if first { (&own, &contracted) } else { (&contracted, &own) };
-            let order: Vec<_> = shared.iter().chain(rows).chain(columns).copied().collect();
-            let stack = (size(&shared), size(rows), size(columns));
-            let elements = x.array().view().permuted_axes(order).iter().copied().collect();
-            ndarray::Array3::from_shape_vec(stack, elements).expect("the same elements")
-        };
+        let arrange =
+            |x: &Value<T>, shape: &Shape, own: Vec<usize>, bound: [Vec<usize>; 2], first: bool| {
+                let offset = usize::from(shape.batched);
+                let lift =
+                    |axes: Vec<usize>| axes.into_iter().map(|a| a + offset).collect::<Vec<_>>();
+                let [mut shared, mut contracted] = bound.map(lift);
+                let mut own = lift(own);
+                if shape.batched {
+                    let group = match (self.over_batch, go_together) {
+                        (true, _) => &mut contracted,
+                        (false, true) => &mut shared,
+                        (false, false) => &mut own,
+                    };
+                    group.insert(0, 0);
+                }
+                let sizes = shape.full_sizes(at.batch);
+                let size = |axes: &[usize]| axes.iter().map(|a| sizes[*a]).product::<usize>();
+                let (rows, columns) = if first { (&own, &contracted) } else { (&contracted, &own) };
+                let order: Vec<_> = shared.iter().chain(rows).chain(columns).copied().collect();
+                let stack = (size(&shared), size(rows), size(columns));
+                let elements = x.array().view().permuted_axes(order).iter().copied().collect();
+                ndarray::Array3::from_shape_vec(stack, elements).expect("the same elements")
+            };
         let shared = |f: fn(&(usize, usize)) -> usize| {
             [self.shared.iter().map(f).collect(), self.contracted.iter().map(f).collect()]
         };
@@ -182,8 +185,14 @@ impl Operation for Contract {
             Sample::new(op(&[], &[], true), [batched(&[size]), batched(&[6])]),
             Sample::new(op(&[], &[(0, 1)], false), [batched(&[6]), unbatched(&[size, 6])]),
             Sample::new(op(&[], &[(0, 0)], true), [batched(&[3, size]), batched(&[3, 13])]),
-            Sample::new(op(&[(0, 0)], &[(1, 1)], false), [batched(&[2, size, 3]), batched(&[2, size, 4])]),
-            Sample::new(op(&[], &[(1, 0), (0, 1)], false), [unbatched(&[3, size]), unbatched(&[size, 3, 5])]),
+            Sample::new(
+                op(&[(0, 0)], &[(1, 1)], false),
+                [batched(&[2, size, 3]), batched(&[2, size, 4])],
+            ),
+            Sample::new(
+                op(&[], &[(1, 0), (0, 1)], false),
+                [unbatched(&[3, size]), unbatched(&[size, 3, 5])],
+            ),
         ]
         .into_iter()
         .map(|sample| sample.summing(40 * size))

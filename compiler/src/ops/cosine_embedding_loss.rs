@@ -49,12 +49,11 @@ impl Cosine {
 
 impl Operation for CosineEmbeddingLoss {
     const NAME: &'static str = "cosine_embedding_loss";
-    const CALL: Option<Signature> =
-        Some(Signature::of(&["a", "b", "target"]).with(&[Attribute {
-            name: "margin",
-            kind: AttributeKind::Number,
-            default: Some("0.0"),
-        }]));
+    const CALL: Option<Signature> = Some(Signature::of(&["a", "b", "target"]).with(&[Attribute {
+        name: "margin",
+        kind: AttributeKind::Number,
+        default: Some("0.0"),
+    }]));
 
     fn from_call(attributes: &Attributes) -> Result<CosineEmbeddingLoss, Mistake> {
         let margin = attributes.number("margin").unwrap_or(0.0);

@@ -25,11 +25,7 @@ pub(super) fn bound<'a>(name: &str, i: usize, x: Argument<'a>) -> Result<&'a Dim
 
 /// The rows of a table that an index names.
 #[cfg(feature = "eval")]
-pub(super) fn rows<T: Real>(
-    table: &Value<T>,
-    index: &Value<T>,
-    at: &Evaluation<'_>,
-) -> Value<T> {
+pub(super) fn rows<T: Real>(table: &Value<T>, index: &Value<T>, at: &Evaluation<'_>) -> Value<T> {
     let columns = table.sizes()[1];
     let row = |i: &u32| &table.reals()[*i as usize * columns..][..columns];
     Value::real(&at.sizes(), index.indices().iter().flat_map(row).copied().collect())

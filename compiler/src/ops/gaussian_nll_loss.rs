@@ -6,8 +6,7 @@
 //! `eps`: so it is not stuck there.
 
 use super::{
-    Attribute, AttributeKind, Attributes, Domain, Elementwise, Number, Reverse, Signature,
-    residual,
+    Attribute, AttributeKind, Attributes, Domain, Elementwise, Number, Reverse, Signature, residual,
 };
 use crate::error::Mistake;
 #[cfg(feature = "eval")]

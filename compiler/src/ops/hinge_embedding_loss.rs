@@ -3,7 +3,9 @@
 //!
 //! The two must have the same shape: broadcasting there hides mistakes.
 
-use super::{Attribute, AttributeKind, Attributes, Domain, Elementwise, Number, Reverse, Signature};
+use super::{
+    Attribute, AttributeKind, Attributes, Domain, Elementwise, Number, Reverse, Signature,
+};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::Real;
@@ -19,12 +21,11 @@ pub struct HingeEmbeddingLoss {
 
 impl Elementwise for HingeEmbeddingLoss {
     const NAME: &'static str = "hinge_embedding_loss";
-    const CALL: Option<Signature> =
-        Some(Signature::of(&["x", "target"]).with(&[Attribute {
-            name: "margin",
-            kind: AttributeKind::Number,
-            default: Some("1.0"),
-        }]));
+    const CALL: Option<Signature> = Some(Signature::of(&["x", "target"]).with(&[Attribute {
+        name: "margin",
+        kind: AttributeKind::Number,
+        default: Some("1.0"),
+    }]));
     const ARITY: usize = 2;
     const BROADCASTS: bool = false;
 

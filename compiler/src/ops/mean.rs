@@ -101,9 +101,8 @@ impl Operation for Mean {
             let x = Operand::new(Type::real(shape), Domain::Normal(1.0));
             Sample::new(Mean { over: Over::Everything }, [x]).summing(3 * size * size.max(40))
         });
-        let mut samples = axis::samples(size, Domain::Normal(1.0), |axis| Mean {
-            over: Over::Example(axis),
-        });
+        let mut samples =
+            axis::samples(size, Domain::Normal(1.0), |axis| Mean { over: Over::Example(axis) });
         samples.extend(everything);
         samples
     }

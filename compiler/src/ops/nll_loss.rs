@@ -87,9 +87,7 @@ impl Operation for NllLoss {
     fn samples(size: usize) -> Vec<Sample> {
         Counting::variants(size)
             .into_iter()
-            .flat_map(|counting| {
-                classes::samples(size, Domain::Normal(2.0), NllLoss { counting })
-            })
+            .flat_map(|counting| classes::samples(size, Domain::Normal(2.0), NllLoss { counting }))
             .collect()
     }
 }

@@ -7,7 +7,9 @@
 
 use std::f32::consts::TAU;
 
-use super::{Attribute, AttributeKind, Attributes, Domain, Elementwise, Number, Reverse, Signature};
+use super::{
+    Attribute, AttributeKind, Attributes, Domain, Elementwise, Number, Reverse, Signature,
+};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::Real;

@@ -3,7 +3,9 @@
 //! Whole and half exponents are products and square roots; others are `e^(c·ln x)`, whose
 //! relative error grows with `|c·ln x|`, and NaN below 0.
 
-use super::{Attribute, AttributeKind, Attributes, Domain, Elementwise, Number, Reverse, Signature};
+use super::{
+    Attribute, AttributeKind, Attributes, Domain, Elementwise, Number, Reverse, Signature,
+};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::Real;

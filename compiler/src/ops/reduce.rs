@@ -75,9 +75,9 @@ impl Operation for Reduce {
             Axis::Batch => 0,
             Axis::Example(axis) => at.array_axis(0, axis),
         };
-        let lanes = x[0].array().map_axis(ndarray::Axis(axis), |lane| {
-            self.reduction.of(lane.iter().copied())
-        });
+        let lanes = x[0]
+            .array()
+            .map_axis(ndarray::Axis(axis), |lane| self.reduction.of(lane.iter().copied()));
         Value::real(&at.sizes(), lanes.iter().copied().collect())
     }
 

@@ -36,7 +36,9 @@ impl Operation for Reshape {
             Mistake::attribute(
                 "shape",
                 format!("`{}` of shape {from} cannot have shape {to}: it has {}", x[0].name, {
-                    let count = |s: &Shape| s.dims.iter().try_fold(1usize, |n, d| n.checked_mul(d.fixed()?));
+                    let count = |s: &Shape| {
+                        s.dims.iter().try_fold(1usize, |n, d| n.checked_mul(d.fixed()?))
+                    };
                     match (count(from), count(&to)) {
                         (Some(a), Some(b)) => format!("{a} elements, not {b}"),
                         _ => "another number of elements".into(),

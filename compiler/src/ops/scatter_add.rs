@@ -2,9 +2,7 @@
 //! the index has a bound, to which each value, a row for each index, is added
 //! at its place, in ascending order. The gradient of `gather`.
 
-use super::{
-    Attributes, Domain, Lowering, Operand, Operation, Reverse, Sample, Signature, gather,
-};
+use super::{Attributes, Domain, Lowering, Operand, Operation, Reverse, Sample, Signature, gather};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};

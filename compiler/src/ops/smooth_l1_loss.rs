@@ -4,8 +4,7 @@
 //! The two must have the same shape: broadcasting there hides mistakes.
 
 use super::{
-    Attribute, AttributeKind, Attributes, Domain, Elementwise, Number, Reverse, Signature,
-    residual,
+    Attribute, AttributeKind, Attributes, Domain, Elementwise, Number, Reverse, Signature, residual,
 };
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
@@ -22,12 +21,11 @@ pub struct SmoothL1Loss {
 
 impl Elementwise for SmoothL1Loss {
     const NAME: &'static str = "smooth_l1_loss";
-    const CALL: Option<Signature> =
-        Some(Signature::of(&["x", "target"]).with(&[Attribute {
-            name: "beta",
-            kind: AttributeKind::Number,
-            default: Some("1.0"),
-        }]));
+    const CALL: Option<Signature> = Some(Signature::of(&["x", "target"]).with(&[Attribute {
+        name: "beta",
+        kind: AttributeKind::Number,
+        default: Some("1.0"),
+    }]));
     const ARITY: usize = 2;
     const BROADCASTS: bool = false;
 

@@ -1,8 +1,8 @@
 //! The sum over one axis of the example, or over the whole example.
 
 use super::{
-    Attribute, AttributeKind, Attributes, Domain, Lowering, Operation, Reverse, Sample,
-    Signature, axis,
+    Attribute, AttributeKind, Attributes, Domain, Lowering, Operation, Reverse, Sample, Signature,
+    axis,
 };
 use crate::error::Mistake;
 #[cfg(feature = "eval")]

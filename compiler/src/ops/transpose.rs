@@ -65,11 +65,8 @@ impl Operation for Transpose {
 
     #[cfg(feature = "eval")]
     fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
-        let mut axes: Vec<usize> = self
-            .permutation_of(at.operands[0])
-            .into_iter()
-            .map(|a| at.array_axis(0, a))
-            .collect();
+        let mut axes: Vec<usize> =
+            self.permutation_of(at.operands[0]).into_iter().map(|a| at.array_axis(0, a)).collect();
         if at.ty.shape.batched {
             axes.insert(0, 0);
         }

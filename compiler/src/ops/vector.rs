@@ -68,7 +68,8 @@ impl Operation for Vector {
     }
 
     fn samples(size: usize) -> Vec<Sample> {
-        let numbers = |f: fn(usize) -> f32| Vector { elements: (0..size).map(|i| Number(f(i))).collect() };
+        let numbers =
+            |f: fn(usize) -> f32| Vector { elements: (0..size).map(|i| Number(f(i))).collect() };
         [numbers(|i| i as f32 - 2.5), numbers(|i| (i % 3) as f32), numbers(|_| 0.25)]
             .map(|op| Sample::new(op, []))
             .to_vec()

@@ -140,6 +140,8 @@ struct Checker<'a> {
     choices: Vec<ChoiceField>,
     /// By the recorder's places.
     alternatives: Vec<&'a [Named]>,
+    /// In whose uses a mistake has been found.
+    wrong_choices: HashSet<usize>,
     trained: Vec<Trained>,
     /// How many expressions are around the one that is looked at.
     depth: usize,
@@ -157,6 +159,7 @@ impl<'a> Checker<'a> {
             outputs: Vec::new(),
             choices: Vec::new(),
             alternatives: Vec::new(),
+            wrong_choices: HashSet::new(),
             trained: Vec::new(),
             depth: 0,
         };
@@ -274,14 +277,23 @@ impl<'a> Checker<'a> {
     }
 
     fn choice(&mut self, statement: &Statement, name: &Ident, alternatives: &'a [Named]) {
+        let found = self.found();
+        for named in alternatives {
+            self.alternative(named);
+        }
+        // As the variants of an enum, `sigmoid` and `Sigmoid` are the same.
         let mut seen = HashSet::new();
-        let twice = alternatives.iter().find(|named| !seen.insert(text(&named.name)));
-        if let Some(named) = twice {
-            let message = format!("`{}` can be chosen already", text(&named.name));
+        let variant = |named: &Named| text(&named.name).replace('_', "").to_lowercase();
+        if let Some(named) = alternatives.iter().find(|named| !seen.insert(variant(named))) {
+            let mut message = format!("`{}` can be chosen already", text(&named.name));
+            if named.arguments.is_some() {
+                message += ": alternatives have different names, which layers get by \
+                            `layer other = LeakyReLU(0.2);`";
+            }
             self.mistake(Mistake::new(named.name.span(), message));
         }
         let mut made = None;
-        if self.is_new(name) && twice.is_none() {
+        if self.is_new(name) && self.found() == found {
             let names = alternatives.iter().map(|named| text(&named.name)).collect();
             made = self.recorder.choice(name, names);
         }
@@ -298,13 +310,22 @@ impl<'a> Checker<'a> {
 
     /// What each alternative of a choice makes of a value.
     fn choose(&mut self, choice: usize, x: &Operand, call: Place) -> Option<Value> {
+        // What is wrong once is wrong again.
+        if self.wrong_choices.contains(&choice) {
+            return None;
+        }
+        let found = self.found();
         let alternatives = self.alternatives[choice];
         let chosen = alternatives.iter().map(|named| {
             let text = format!("{named}({})", x.text);
             Operand { value: self.link(x.clone(), named), text, place: x.place }
         });
         let chosen = chosen.collect();
-        self.recorder.choose(choice, chosen, call)
+        let value = self.recorder.choose(choice, chosen, call);
+        if self.found() > found {
+            self.wrong_choices.insert(choice);
+        }
+        value
     }
 
     fn param(&mut self, statement: &Statement, name: &Ident, dims: &List, init: &Expr) {

@@ -111,8 +111,9 @@ impl Checker<'_> {
     pub(super) fn unused_in(&mut self, statements: &[Statement]) {
         let mut seen = HashSet::new();
         for statement in statements {
-            let (StatementKind::Layer { name, .. } | StatementKind::Param { name, .. }) =
-                &statement.kind
+            let (StatementKind::Layer { name, .. }
+            | StatementKind::Param { name, .. }
+            | StatementKind::Choice { name, .. }) = &statement.kind
             else {
                 continue;
             };

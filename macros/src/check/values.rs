@@ -185,6 +185,16 @@ impl Checker<'_> {
         Callee::Hidden
     }
 
+    /// Makes sure that an alternative of a choice is a function, a layer or a block.
+    pub(super) fn alternative(&mut self, named: &Named) {
+        let key = text(&named.name);
+        if self.is_declared(&key) || !key.starts_with(char::is_uppercase) {
+            self.callee(&named.name);
+        } else if let Err(mistake) = find_layer(&key) {
+            self.mistake(Mistake::new(named.name.span(), mistake.message));
+        }
+    }
+
     pub(super) fn call(
         &mut self,
         receiver: Option<Operand>,

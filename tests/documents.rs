@@ -1,0 +1,63 @@
+//! The tables of docs/language.md name what there is, with the arguments and
+//! defaults that there are: as the registries show it.
+
+use std::collections::BTreeSet;
+
+use bilro_compiler::network::Init;
+use bilro_compiler::{layers, ops};
+
+const LANGUAGE: &str = include_str!("../docs/language.md");
+
+/// What is in backticks in the first column of every table with this heading.
+fn named(heading: &str) -> BTreeSet<String> {
+    let mut named = BTreeSet::new();
+    let mut lines = LANGUAGE.lines();
+    while let Some(line) = lines.next() {
+        if !line.starts_with(&format!("| {heading} |")) {
+            continue;
+        }
+        for row in lines.by_ref().skip(1).take_while(|row| row.starts_with('|')) {
+            let column = row.trim_start_matches('|').split(" | ").next().unwrap_or_default();
+            for name in column.split('`').skip(1).step_by(2) {
+                assert!(named.insert(name.to_string()), "`{name}` is there twice");
+            }
+        }
+    }
+    named
+}
+
+fn assert_same(what: &str, documented: &BTreeSet<String>, known: &BTreeSet<String>) {
+    let missing: Vec<_> = known.difference(documented).collect();
+    let unknown: Vec<_> = documented.difference(known).collect();
+    assert!(missing.is_empty(), "docs/language.md lacks these {what}: {missing:#?}");
+    assert!(unknown.is_empty(), "there are no such {what}: {unknown:#?}");
+}
+
+#[test]
+fn functions_are_those_of_the_registry() {
+    let functions = ops::ALL.iter().filter_map(|e| Some((e.name, e.call?)));
+    let functions = functions.filter(|(_, form)| !form.operator);
+    let known = functions
+        .flat_map(|(name, form)| [Some(name), form.alias].map(|n| n.map(|n| form.show(n))))
+        .flatten()
+        .collect();
+    assert_same("functions", &named("function"), &known);
+}
+
+#[test]
+fn layers_are_those_of_the_registry() {
+    let known = layers::ALL.iter().map(layers::Entry::show).collect();
+    assert_same("layers", &named("layer"), &known);
+}
+
+#[test]
+fn initialisers_are_those_of_the_registry() {
+    let known = Init::ALL
+        .iter()
+        .map(|(name, arguments)| match arguments {
+            [] => name.to_string(),
+            _ => format!("{name}({})", arguments.join(", ")),
+        })
+        .collect();
+    assert_same("initialisers", &named("initialiser"), &known);
+}
