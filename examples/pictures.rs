@@ -59,8 +59,8 @@ fn run(options: &Options) -> bilro::Result<()> {
 }
 
 fn moons() -> bilro::Result<Plane> {
-    const X: (f32, f32) = (-1.6, 2.6);
-    const Y: (f32, f32) = (-1.2, 1.7);
+    const X: (f64, f64) = (-1.6, 2.6);
+    const Y: (f64, f64) = (-1.2, 1.7);
     const ROWS: usize = 60;
     const COLUMNS: usize = 84;
 
@@ -75,8 +75,7 @@ fn moons() -> bilro::Result<Plane> {
     let upper = bilro::ndarray::Array2::from_shape_fn((ROWS, COLUMNS), |(row, column)| {
         upper[row * COLUMNS + column]
     });
-    let wide = |(low, high): (f32, f32)| (f64::from(low), f64::from(high));
-    let picture = Plane::new("Two moons").regions(upper.view(), wide(X), wide(Y));
+    let picture = Plane::new("Two moons").regions(upper.view(), X, Y);
     Ok(picture.examples(points.x(), points.y(), &["first", "second"]))
 }
 
