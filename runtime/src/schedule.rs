@@ -39,15 +39,15 @@
 //! # }
 //! ```
 
-mod cosine_annealing;
-mod exponential;
-mod linear;
-mod multi_step;
-mod one_cycle;
-mod plateau;
-mod sequential;
-mod step;
-mod warm_restarts;
+pub mod cosine_annealing;
+pub mod exponential;
+pub mod linear;
+pub mod multi_step;
+pub mod one_cycle;
+pub mod plateau;
+pub mod sequential;
+pub mod step;
+pub mod warm_restarts;
 
 use std::fmt::{Debug, Display};
 

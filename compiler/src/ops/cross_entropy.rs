@@ -8,7 +8,7 @@
 //!   class `(1 - ε) · t + ε / classes`, where a class index has probability 1;
 //! - examples of the class `ignore_index` are 0.
 //!
-//! On class indices, [the mean](super::class_weights) goes by the weights of the targets.
+//! On class indices, the mean goes by the weights of the targets.
 
 use super::{
     Attribute, AttributeKind, Attributes, Domain, Lowering, Number, Operation, Reverse, Sample,

@@ -3,7 +3,7 @@
 //!
 //! Classes lie on the last axis. With `weight`, the loss of each example is its class's weight
 //! times that, and with `ignore_index` it is 0 for that class; see
-//! [the mean of such losses](super::class_weights).
+//! the mean of such losses.
 
 use super::{
     Attributes, Domain, Lowering, Operation, Reverse, Sample, Signature,

@@ -6,7 +6,8 @@ use crate::graph::{Graph, NodeId, Root};
 use crate::network::{Init, Parameter};
 use crate::ops;
 
-/// See the [module](self).
+/// How a network is trained: an optimizer, and all that is not its own
+/// business.
 #[derive(Debug)]
 pub struct Training {
     /// How a parameter follows from its gradient.
