@@ -30,7 +30,7 @@
 //! | `x.reshape(5, 1)`, which copies where it must | `x.to_shape((5, 1))` |
 //! | `x.t()`, `torch.mm(a, b)` | `x.t()`, `a.dot(&b)` |
 //! | `x.add_(y)`, `x.mul_(2)` | `x += &y`, `x *= 2.0` |
-//! | `x.mean()`, `x.var()`, `x.std()` | [`mean`], [`var`], [`std`]; along an axis [`var_axis`], [`std_axis`] |
+//! | `x.mean()`, `x.var()`, `x.std()` | [`mean`], [`var`], [`std()`]; along an axis [`var_axis`], [`std_axis`] |
 //! | `torch.max(x, dim)`, `x.argmax(dim)` | [`max`], [`argmax`]; [`min`], [`argmin`] |
 //! | `torch.softmax(x, dim)` | [`softmax`], [`log_softmax`] |
 
@@ -67,7 +67,7 @@ pub fn var_axis<T: Real, D: RemoveAxis>(
     Ok(x.map_axis(axis, |lane| T::of_f64(variance_of(lane.iter()))))
 }
 
-/// The standard deviation along an axis, which goes: `x.std(axis)`. See [`std`].
+/// The standard deviation along an axis, which goes: `x.std(axis)`. See [`std()`].
 ///
 /// # Errors
 ///

@@ -143,7 +143,7 @@ impl Engine {
     /// [`Engine::forget_steps`].
     ///
     /// # Errors
-    /// [`Error::Shape`](crate::Error::Shape) and its neighbours for arrays that
+    /// [`Error::Shape`] and its neighbours for arrays that
     /// do not fit; then nothing has changed.
     pub fn run(&mut self, purpose: &Purpose<'_>, feeds: &[Feed<'_>]) -> Result<Results> {
         self.run_with(purpose, feeds, &[])
@@ -198,13 +198,13 @@ impl Engine {
     /// Overwrites a parameter, by its place in the declaration.
     ///
     /// # Errors
-    /// [`Error::Shape`](crate::Error::Shape) for values of another shape.
+    /// [`Error::Shape`] for values of another shape.
     pub fn set_parameter(&mut self, i: usize, values: ArrayViewD<'_, f32>) -> Result<()> {
         let parameter = &self.declaration.parameters[i];
         let expected = parameter.shape.sizes();
         if values.shape() != expected {
             let found = values.shape().to_vec();
-            return Err(crate::Error::Shape { name: parameter.name.clone(), expected, found });
+            return Err(Error::Shape { name: parameter.name.clone(), expected, found });
         }
         self.parameters.set(i, values);
         Ok(())

@@ -19,7 +19,8 @@ use crate::error::Result;
 /// use bilro::plot::Prediction;
 ///
 /// let digits = data::digits()?;
-/// let image = digits.x().row(0).into_shape_with_order((8, 8)).unwrap();
+/// let pixels = digits.x();
+/// let image = pixels.row(0).into_shape_with_order((8, 8)).unwrap();
 /// let probabilities = [0.90, 0.01, 0.01, 0.01, 0.01, 0.02, 0.01, 0.01, 0.01, 0.01];
 /// let picture = Prediction::new("A digit", image, &probabilities).truth(0);
 /// assert!(picture.to_text(64, 14)?.contains("0.90"));
