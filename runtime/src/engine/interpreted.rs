@@ -6,6 +6,7 @@ use bilro_compiler::network::Network as Declaration;
 use bilro_compiler::ops::Op;
 use ndarray::{ArrayD, ArrayViewD};
 
+use super::progress::Source;
 use super::{Call, Results};
 use crate::interpreter::interpret;
 use crate::network::Feed;
@@ -41,7 +42,7 @@ fn run_in<T: Real>(
         },
         Op::Parameter(parameter) => real(parameters.view(parameter.index)),
         Op::Setting(op) => {
-            let bits = call.progress.setting(call.purpose, op.name);
+            let bits = call.progress.setting(call.purpose, Source::of(op.name));
             match op.is_whole {
                 true => Value::index(&[], vec![bits]),
                 false => Value::real(&[], vec![T::of(f32::from_bits(bits))]),

@@ -9,6 +9,7 @@ use bilro_compiler::schedule::Phase;
 use bilro_compiler::tensor::Layout;
 use ndarray::CowArray;
 
+use super::progress::Source;
 use super::{Call, Results};
 use crate::buffer::Buffer;
 use crate::dump;
@@ -26,7 +27,7 @@ pub(super) struct Compiled {
     pace: Pace,
     regions: Vec<Region>,
     arena: usize,
-    settings: Vec<&'static str>,
+    settings: Vec<Source>,
     /// For every root that is read afterwards, where it lies.
     roots: Vec<(Root, Place, Layout)>,
 }
@@ -58,7 +59,7 @@ impl Compiled {
             phases: lowered.phases,
             pace: Pace::new(),
             arena: lowered.plan.arena,
-            settings: lowered.fused.settings.clone(),
+            settings: lowered.fused.settings.iter().map(|name| Source::of(name)).collect(),
             roots: roots.collect(),
             regions: lowered.plan.regions,
         })
@@ -80,8 +81,8 @@ impl Compiled {
         assert!(arena.len() >= self.arena, "the engine's arena is as large as its largest user");
         let mut settings = [0u32; FEW];
         assert!(self.settings.len() <= FEW, "no optimizer has so many settings");
-        for (slot, name) in settings.iter_mut().zip(&self.settings) {
-            *slot = call.progress.setting(call.purpose, name);
+        for (slot, setting) in settings.iter_mut().zip(&self.settings) {
+            *slot = call.progress.setting(call.purpose, *setting);
         }
         // Arrays that do not lie row-major are copied so; others are read where
         // they are.

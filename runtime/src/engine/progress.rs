@@ -38,19 +38,44 @@ impl Progress {
     }
 
     /// The bits of a setting for the next call.
-    pub fn setting(&self, purpose: &Purpose<'_>, name: &str) -> u32 {
-        match name {
-            RANDOM_BATCH => self.batches as u32,
-            name if name == RANDOM_KEY[0] => self.key[0],
+    pub fn setting(&self, purpose: &Purpose<'_>, setting: Source) -> u32 {
+        match setting {
+            Source::Batch => self.batches as u32,
+            Source::FirstKey => self.key[0],
             // Batches are more than one number can count.
-            name if name == RANDOM_KEY[1] => self.key[1] ^ (self.batches >> 32) as u32,
-            name => match purpose {
+            Source::SecondKey => self.key[1] ^ (self.batches >> 32) as u32,
+            Source::Optimizer(name) => match purpose {
                 Purpose::Step(training) | Purpose::Accumulate { training, .. } => {
                     let value = training.optimizer.setting(name, self.updates + 1);
                     value.unwrap_or(f32::NAN).to_bits()
                 }
                 _ => f32::NAN.to_bits(),
             },
+        }
+    }
+}
+
+/// Where the value of a setting comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Source {
+    /// The number of the batch.
+    Batch,
+    /// The key's first word.
+    FirstKey,
+    /// The key's second word.
+    SecondKey,
+    /// The optimizer, which knows it by this name.
+    Optimizer(&'static str),
+}
+
+impl Source {
+    /// Of the setting of this name.
+    pub fn of(name: &'static str) -> Source {
+        match name {
+            RANDOM_BATCH => Source::Batch,
+            name if name == RANDOM_KEY[0] => Source::FirstKey,
+            name if name == RANDOM_KEY[1] => Source::SecondKey,
+            name => Source::Optimizer(name),
         }
     }
 }
