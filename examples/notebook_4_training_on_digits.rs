@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 
 use bilro::compiler::graph::Root;
 use bilro::compiler::network::Purpose;
-use bilro::ndarray::{Array2, Array3, ArrayView1, Axis, Ix1, Ix2, array, s};
+use bilro::ndarray::{Array1, Array2, Array3, ArrayView1, Axis, Ix1, Ix2, array, s};
 use bilro::plot::{ConfusionMatrix, Curves, Images, Prediction};
 use bilro::prelude::*;
 use bilro::rng::Generator;
-use bilro::tensor;
+use bilro::{metrics, tensor};
 use bilro_examples::{Report, show};
 use clap::Parser;
 
@@ -429,10 +429,9 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
             let output = model.predict(classifier::Input { image: batch.x() })?;
             taken.extend(tensor::argmax(&output.log_probabilities, -1)?);
         }
-        let truth = self.test.y().to_vec();
-        let right = truth.iter().zip(&taken).filter(|(a, b)| a == b).count();
-        found.counted = right as f64 / truth.len() as f64;
-        let confusion = ConfusionMatrix::of("Test images", &truth, &taken, 10);
+        let counts = metrics::ConfusionMatrix::new(&self.test.y(), &Array1::from(taken), 10)?;
+        found.counted = counts.accuracy();
+        let confusion = ConfusionMatrix::new("Test images", &counts);
         report.say(trimmed(confusion.to_text(66, 13)?))?;
         report.draw("notebook_4_confusion", |path| confusion.save(path))?;
 

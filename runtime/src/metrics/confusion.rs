@@ -109,6 +109,11 @@ impl ConfusionMatrix {
         }
     }
 
+    /// The names of the classes, in order.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
     /// The number of classes.
     pub fn classes(&self) -> usize {
         self.names.len()

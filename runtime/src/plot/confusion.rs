@@ -1,6 +1,6 @@
 //! Which classes are taken for which.
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::Array2;
 
 use super::canvas::{Align, Area, Canvas};
 use super::colors::{self, GREY, GRID, INK, PAPER};
@@ -8,15 +8,19 @@ use super::heading::headline;
 use super::output::{Look, Paint};
 use super::outputs;
 use crate::error::Result;
+use crate::metrics;
 
 /// How often examples of each class (rows) were taken for each (columns),
 /// shaded by the part of the row.
 ///
 /// ```
-/// use bilro::plot::ConfusionMatrix;
+/// use bilro::{metrics, plot};
+/// use bilro::ndarray::array;
 ///
-/// let (truth, predicted) = ([0, 0, 1, 1, 2], [0, 1, 1, 1, 2]);
-/// let picture = ConfusionMatrix::of("test", &truth, &predicted, 3).classes(["cat", "dog", "owl"]);
+/// let (targets, predictions) = (array![0, 0, 1, 1, 2], array![0, 1, 1, 1, 2]);
+/// let confusion = metrics::ConfusionMatrix::new(&targets, &predictions, 3)?;
+/// let confusion = confusion.named(["cat", "dog", "owl"])?;
+/// let picture = plot::ConfusionMatrix::new("test", &confusion);
 /// assert!(picture.to_text(40, 10)?.contains("owl"));
 /// # Ok::<(), bilro::Error>(())
 /// ```
@@ -25,73 +29,25 @@ pub struct ConfusionMatrix {
     look: Look,
     counts: Array2<u64>,
     classes: Vec<String>,
-    mistake: Option<String>,
 }
 
 outputs!(ConfusionMatrix);
 
 impl ConfusionMatrix {
-    /// Counts that are there: a row for each true class, a column for each
-    /// predicted one.
-    pub fn new(title: impl Into<String>, counts: ArrayView2<'_, u32>) -> ConfusionMatrix {
-        let (rows, columns) = counts.dim();
-        let mistake = (rows != columns).then(|| {
-            format!("its counts have {rows} rows and {columns} columns, but need as many")
-        });
-        let (look, classes) = (Look::new(title).of_shape(640, 560), vec![]);
-        ConfusionMatrix { look, counts: counts.mapv(u64::from), classes, mistake }
-    }
-
-    /// Counts examples by their true and their predicted class, each below
-    /// `classes`.
-    pub fn of(
-        title: impl Into<String>,
-        truth: &[u32],
-        predicted: &[u32],
-        classes: usize,
-    ) -> ConfusionMatrix {
-        let mut counts = Array2::zeros((classes, classes));
-        let mut mistake = None;
-        if truth.len() != predicted.len() {
-            let (t, p) = (truth.len(), predicted.len());
-            mistake = Some(format!("{t} examples have a true class, but {p} a predicted one"));
+    /// The counts of a confusion matrix, and the names of its classes.
+    pub fn new(title: impl Into<String>, confusion: &metrics::ConfusionMatrix) -> ConfusionMatrix {
+        ConfusionMatrix {
+            look: Look::new(title).of_shape(640, 560),
+            counts: confusion.counts().to_owned(),
+            classes: confusion.names().to_vec(),
         }
-        for (i, (t, p)) in truth.iter().zip(predicted).enumerate() {
-            match counts.get_mut((*t as usize, *p as usize)) {
-                Some(count) => *count += 1,
-                None => {
-                    mistake.get_or_insert_with(|| {
-                        format!("example {i} has class {}, but there are {classes}", t.max(p))
-                    });
-                }
-            }
-        }
-        let (look, classes) = (Look::new(title).of_shape(640, 560), vec![]);
-        ConfusionMatrix { look, counts, classes, mistake }
-    }
-
-    /// The names of the classes; their numbers, from 0, unless told.
-    pub fn classes<S: Into<String>>(
-        mut self,
-        names: impl IntoIterator<Item = S>,
-    ) -> ConfusionMatrix {
-        self.classes = names.into_iter().map(Into::into).collect();
-        self
     }
 
     fn check(&self) -> Result<()> {
-        if let Some(mistake) = &self.mistake {
-            return Err(self.look.error(mistake));
+        match self.counts.is_empty() {
+            true => Err(self.look.error("there is nothing to draw: it has no classes")),
+            false => Ok(()),
         }
-        if self.counts.is_empty() {
-            return Err(self.look.error("there is nothing to draw: it has no classes"));
-        }
-        let (count, names) = (self.counts.nrows(), self.classes.len());
-        if names != 0 && names != count {
-            let message = format!("there are {count} classes, but {names} names");
-            return Err(self.look.error(message));
-        }
-        Ok(())
     }
 }
 
