@@ -3,6 +3,7 @@
 
 use bilro_compiler::network::Purpose;
 use bilro_compiler::ops::setting::{RANDOM_BATCH, RANDOM_KEY};
+use bilro_compiler::optim::{LEARNING_RATE, Training};
 
 /// See the [module](self).
 #[derive(Clone, Copy, Debug)]
@@ -44,14 +45,24 @@ impl Progress {
             Source::FirstKey => self.key[0],
             // Batches are more than one number can count.
             Source::SecondKey => self.key[1] ^ (self.batches >> 32) as u32,
-            Source::Optimizer(name) => match purpose {
-                Purpose::Step(training) | Purpose::Accumulate { training, .. } => {
-                    let value = training.optimizer.setting(name, self.updates + 1);
-                    value.unwrap_or(f32::NAN).to_bits()
-                }
-                _ => f32::NAN.to_bits(),
-            },
+            Source::LearningRate => {
+                let rate = trained(purpose).map(|training| training.optimizer.learning_rate());
+                rate.unwrap_or(f32::NAN).to_bits()
+            }
+            Source::Optimizer(name) => {
+                let value = trained(purpose)
+                    .and_then(|training| training.optimizer.setting(name, self.updates + 1));
+                value.unwrap_or(f32::NAN).to_bits()
+            }
         }
+    }
+}
+
+/// How the network is trained, where it is.
+fn trained<'a>(purpose: &Purpose<'a>) -> Option<&'a Training> {
+    match purpose {
+        Purpose::Step(training) | Purpose::Accumulate { training, .. } => Some(training),
+        _ => None,
     }
 }
 
@@ -64,6 +75,8 @@ pub(super) enum Source {
     FirstKey,
     /// The key's second word.
     SecondKey,
+    /// The learning rate, which a small step should not have to find by name.
+    LearningRate,
     /// The optimizer, which knows it by this name.
     Optimizer(&'static str),
 }
@@ -73,6 +86,7 @@ impl Source {
     pub fn of(name: &'static str) -> Source {
         match name {
             RANDOM_BATCH => Source::Batch,
+            LEARNING_RATE => Source::LearningRate,
             name if name == RANDOM_KEY[0] => Source::FirstKey,
             name if name == RANDOM_KEY[1] => Source::SecondKey,
             name => Source::Optimizer(name),
