@@ -22,6 +22,22 @@ pub fn show(notebook: impl FnOnce(&mut Report<'_>) -> Result<(), Box<dyn Error>>
     }
 }
 
+/// What a notebook writes, for a test, after requiring its figures to agree and
+/// so many of them to be there.
+///
+/// # Panics
+/// Where the notebook fails, or a figure differs or is missing.
+pub fn written(
+    notebook: impl FnOnce(&mut Report<'_>) -> Result<(), Box<dyn Error>>,
+    figures: usize,
+) -> String {
+    let mut out = Vec::new();
+    let mut report = Report::new(&mut out);
+    notebook(&mut report).unwrap_or_else(|error| panic!("the notebook fails: {error}"));
+    report.check(figures);
+    String::from_utf8(out).expect("reports are made of text")
+}
+
 /// A notebook's output: to a terminal, or kept for a test.
 pub struct Report<'a> {
     out: &'a mut dyn Write,

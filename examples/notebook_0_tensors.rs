@@ -321,18 +321,11 @@ fn everywhere(x: &Array2<f32>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn written() -> String {
-        let mut out = Vec::new();
-        let mut report = Report::new(&mut out);
-        notebook(&mut report).unwrap();
-        report.check(27);
-        String::from_utf8(out).unwrap()
-    }
+    use bilro_examples::written;
 
     #[test]
     fn figures_are_the_notebooks_and_every_run_is_the_same() {
-        assert_eq!(written(), written());
+        assert_eq!(written(notebook, 27), written(notebook, 27));
     }
 
     #[test]

@@ -364,19 +364,12 @@ fn shared_parameters(report: &mut Report<'_>, drawn: &Drawn) -> Done {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bilro_examples::written;
     use std::panic::catch_unwind;
-
-    fn written() -> String {
-        let mut out = Vec::new();
-        let mut report = Report::new(&mut out);
-        notebook(&mut report).unwrap();
-        report.check(24);
-        String::from_utf8(out).unwrap()
-    }
 
     #[test]
     fn figures_are_the_notebooks_and_every_run_is_the_same() {
-        assert_eq!(written(), written());
+        assert_eq!(written(notebook, 24), written(notebook, 24));
     }
 
     #[test]

@@ -21,6 +21,12 @@ use bilro::{metrics, tensor};
 use bilro_examples::{Report, show};
 use clap::Parser;
 
+#[path = "notebook_4/record.rs"]
+mod record;
+#[cfg(test)]
+#[path = "notebook_4/tests.rs"]
+mod tests;
+
 network! {
     /// Ten scores for an image. The loss turns them into probabilities.
     struct Scores<const PIXELS: usize> {
@@ -251,57 +257,6 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
             probabilities.row(0),
             probabilities.sum(),
         ))?;
-        Ok(())
-    }
-
-    fn record(&self, report: &mut Report<'_>) -> Outcome<()> {
-        report.part("Where gradients come from")?;
-        report.say(
-            "The gradient of the loss says for each weight how the loss changes with it. It is\n\
-             found backwards, by the chain rule: from the loss through the last layer to the first,\n\
-             each operation multiplies what comes to it by its own derivative. For a first layer L1,\n\
-             a sigmoid S, a second layer L2 and the loss C:\n\n  \
-             ∂C/∂W1 = ∂L1/∂W1 · ∂S/∂L1 · ∂L2/∂S · ∂C/∂L2\n\n\
-             PyTorch records operations while they run, to go back over the record. bilro knows them\n\
-             before anything runs: its compiler writes the gradient behind them, as operations like\n\
-             others. This is all of it for z = mean(y), y = x²:\n",
-        )?;
-        let declaration = Squares::declaration().map_err(bilro::Error::from)?;
-        let graph = declaration.graph_for(&Purpose::Gradients, 1);
-        report.say(indented(&graph))?;
-        let of_x = graph.root(&Root::InputGradient(0)).ok_or("the gradient is missing")?;
-        let factors = list(graph.operands(of_x).iter().map(|id| format!("%{}", id.index())));
-        report.say(format!(
-            "\nA line is an operation on results of lines before it. y comes from a power, in PyTorch's\n\
-             record `PowBackward0`, and z from a mean. The gradient is the product of {factors}: by\n\
-             the chain rule, of the mean's derivative, which is 1/4 for each of four elements, and of\n\
-             the power's, 2 · x. So it is x / 2."
-        ))?;
-        let nodes = |purpose| declaration.graph_for(&purpose, 1).len();
-        report.say(format!(
-            "\nPredicting takes the part before the gradient alone, {} operations of {}: nothing has to\n\
-             be switched off, as with `no_grad`.\n",
-            nodes(Purpose::Predict),
-            nodes(Purpose::Gradients),
-        ))?;
-
-        let mut model = self.model::<Squares>()?;
-        // One example of this shape.
-        let x = Generator::new(self.options.seed).randn((1, 2, 2));
-        let y = model.predict(squares::Input { x: x.view() })?.y;
-        let gradients = model.gradients(squares::Batch { x: x.view() })?;
-        let shown = |array: &Array3<f32>| indented(format!("{:7.4}", array.index_axis(Axis(0), 0)));
-        report.say(format!(
-            "For a random x, y and the gradient of z, which is {:.4}, are:\n\n{}\n\n{}\n\n{}\n",
-            gradients.loss,
-            shown(&x),
-            shown(&y),
-            shown(&gradients.x),
-        ))?;
-        for ((_, row, column), x) in x.indexed_iter() {
-            let name = format!("∂z/∂x over x in row {row}, column {column}");
-            report.figure(&name, f64::from(gradients.x[(0, row, column)] / x), "0.5")?;
-        }
         Ok(())
     }
 
@@ -540,111 +495,4 @@ fn trimmed(text: String) -> String {
 /// Every line two columns to the right.
 fn indented(text: impl ToString) -> String {
     text.to_string().lines().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::Write;
-    use std::sync::{Mutex, PoisonError};
-
-    /// Tests write the same pictures.
-    static PICTURES: Mutex<()> = Mutex::new(());
-
-    fn findings(arguments: &[&str]) -> (String, Findings) {
-        let options = Options::try_parse_from([&["notebook_4"], arguments].concat()).unwrap();
-        let _guard = PICTURES.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut out = vec![];
-        let mut report = Report::new(&mut out);
-        let found = run(&options, &mut report).unwrap();
-        // The losses of the two forms, and four elements of a gradient.
-        report.check(5);
-        (String::from_utf8(out).unwrap(), found)
-    }
-
-    /// What holds whatever the images are.
-    fn check(found: &Findings) {
-        let [scores, log_probabilities] = found.losses;
-        assert!((scores - log_probabilities).abs() <= 1e-6, "{:?}", found.losses);
-        // The network knows nothing yet.
-        assert!((scores - 10f32.ln()).abs() < 0.1, "{scores}");
-        assert_eq!(found.left_over, 0.0);
-        assert!(found.step_error <= 1e-7, "{}", found.step_error);
-        assert_eq!((found.epochs.len(), found.seconds.len()), (5, 5));
-        assert!(found.epochs.is_sorted_by(|before, after| before > after), "{:?}", found.epochs);
-        assert_eq!(found.fitted, found.epochs[0]);
-        assert!((found.accuracy - found.counted).abs() < 1e-6, "{}", found.counted);
-    }
-
-    #[test]
-    fn the_text_tells_what_happens() {
-        let names = ["loss", "confusion", "weights", "digit", "mistake"];
-        let pictures = names.iter().flat_map(|name| {
-            ["svg", "png"].map(|ending| picture(&format!("notebook_4_{name}.{ending}")))
-        });
-        let pictures: Vec<PathBuf> = pictures.collect();
-        for path in &pictures {
-            let _ = std::fs::remove_file(path);
-        }
-        let (text, found) = findings(&[]);
-        check(&found);
-        assert!(found.accuracy > 0.85, "{}", found.accuracy);
-        assert!(text.contains("the digits that come with the library"), "{text}");
-        assert!(text.contains(&format!("{:.2} %", 100.0 * found.accuracy)), "{text}");
-        for path in pictures {
-            assert!(path.metadata().unwrap().len() > 1000, "{}", path.display());
-        }
-        // The same again, times aside, and another network from another seed.
-        let untimed = |text: &str| -> String {
-            let epoch = |line: &str| line.trim_start().starts_with("epoch ");
-            let cut = |line: &str| line.rfind("  ").filter(|_| epoch(line)).unwrap_or(line.len());
-            text.lines().map(|line| format!("{}\n", &line[..cut(line)])).collect()
-        };
-        let (again, _) = findings(&["--threads", "1"]);
-        assert_eq!(untimed(&text), untimed(&again));
-        assert_ne!(findings(&["--seed", "8"]).1.epochs, found.epochs);
-    }
-
-    #[test]
-    fn batches_may_be_small_and_large() {
-        for size in ["1", "5000"] {
-            let found = findings(&["--batch-size", size]).1;
-            assert_eq!(found.epochs.len(), 5);
-            assert!(found.epochs.iter().all(|loss| loss.is_finite()), "{:?}", found.epochs);
-        }
-    }
-
-    #[test]
-    fn mnist() {
-        let Some(folder) = std::env::var_os("BILRO_MNIST") else {
-            // Not `println!`, which tests that pass keep to themselves.
-            let message = "skipped: BILRO_MNIST does not name the folder of MNIST's files";
-            let _ = writeln!(std::io::stderr(), "{message}");
-            return;
-        };
-        let (text, found) = findings(&["--data", folder.to_str().unwrap()]);
-        check(&found);
-        // With the default seed 96.95 %. Others give 96.3 % to 97.4 %, of 17 two less than 96.5 %.
-        assert!(found.accuracy >= 0.965, "{text}");
-    }
-
-    #[test]
-    fn what_is_wrong_is_said_at_once() {
-        for (arguments, message) in [
-            (["--data", "no/such/folder"], "no/such/folder: there is no such folder"),
-            (
-                ["--lr", "-1"],
-                "learning rate must be a finite number that is not negative, but is -1",
-            ),
-        ] {
-            let options = Options::try_parse_from(["notebook_4", &arguments.join("=")]).unwrap();
-            let error = run(&options, &mut Report::new(&mut vec![])).err().unwrap();
-            assert_eq!(error.to_string(), message);
-        }
-        assert!(Options::try_parse_from(["notebook_4", "--epochs", "0"]).is_err());
-    }
-
-    fn picture(name: &str) -> PathBuf {
-        [env!("CARGO_MANIFEST_DIR"), "..", "target", "notebooks", name].iter().collect()
-    }
 }

@@ -35,11 +35,7 @@ impl Elementwise for Clamp {
 
     #[cfg(feature = "eval")]
     fn eval<T: Real>(&self, x: &[T]) -> T {
-        match x[0] {
-            x if x < T::of(self.min.0) => T::of(self.min.0),
-            x if x > T::of(self.max.0) => T::of(self.max.0),
-            x => x,
-        }
+        between(x[0], self.min, self.max)
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
@@ -50,10 +46,7 @@ impl Elementwise for Clamp {
     }
 
     fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
-        // The constants go first, so that NaN survives.
-        let (min, max) = (e.float(self.min.0), e.float(self.max.0));
-        let y = e.max(min, x[0]);
-        e.min(max, y)
+        expression_between(e, x[0], self.min, self.max)
     }
 
     fn variants() -> Vec<Clamp> {
@@ -65,6 +58,24 @@ impl Elementwise for Clamp {
     fn domains(&self) -> Vec<Domain> {
         vec![Domain::Apart]
     }
+}
+
+/// `x` within limits, NaN as it is.
+#[cfg(feature = "eval")]
+pub(super) fn between<T: Real>(x: T, min: Number, max: Number) -> T {
+    match x {
+        x if x < T::of(min.0) => T::of(min.0),
+        x if x > T::of(max.0) => T::of(max.0),
+        x => x,
+    }
+}
+
+/// The same for machine code.
+pub(super) fn expression_between(e: &mut Expressions, x: Expr, min: Number, max: Number) -> Expr {
+    // The constants go first, so that NaN survives.
+    let (min, max) = (e.float(min.0), e.float(max.0));
+    let y = e.max(min, x);
+    e.min(max, y)
 }
 
 /// The least and the largest result that a call gives, each by the name of its attribute and its

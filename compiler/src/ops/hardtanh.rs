@@ -3,7 +3,7 @@
 //! The gradient goes through between `min` and `max` without the ends, and with NaN, as in
 //! PyTorch. [`clamp`](super::clamp) is the same with the ends.
 
-use super::clamp::limits;
+use super::clamp::{self, limits};
 use super::{
     Attribute, AttributeKind, Attributes, Domain, Elementwise, Number, Reverse, Signature,
 };
@@ -36,11 +36,7 @@ impl Elementwise for Hardtanh {
 
     #[cfg(feature = "eval")]
     fn eval<T: Real>(&self, x: &[T]) -> T {
-        match x[0] {
-            x if x < T::of(self.min.0) => T::of(self.min.0),
-            x if x > T::of(self.max.0) => T::of(self.max.0),
-            x => x,
-        }
+        clamp::between(x[0], self.min, self.max)
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
@@ -52,10 +48,7 @@ impl Elementwise for Hardtanh {
     }
 
     fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
-        // The constants go first, so that NaN survives.
-        let (min, max) = (e.float(self.min.0), e.float(self.max.0));
-        let y = e.max(min, x[0]);
-        e.min(max, y)
+        clamp::expression_between(e, x[0], self.min, self.max)
     }
 
     fn variants() -> Vec<Hardtanh> {
