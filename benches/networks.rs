@@ -6,7 +6,7 @@ use bilro::compiler::network::{Builder, LossReduction, Network as Declaration};
 use bilro::compiler::ops::{AttributeValue, Attributes};
 use bilro::compiler::shape::{Shape, Type};
 use bilro::ndarray::{Array, Array1, Array2, ArrayView, ArrayView2, Dimension};
-use bilro::network::{FromExamples, Network};
+use bilro::network::{FromExamples, Trainable};
 use bilro::prelude::*;
 
 network! {
@@ -181,7 +181,7 @@ impl Case {
 /// Training steps on the same batch again and again.
 fn trainer<N, B, D>(x: Array2<f32>, y: Array<B, D>, threads: usize) -> bilro::Result<Call>
 where
-    N: Network,
+    N: Trainable,
     B: 'static,
     D: Dimension + 'static,
     for<'a> N::Batch<'a>: FromExamples<ArrayView2<'a, f32>, ArrayView<'a, B, D>>,

@@ -23,7 +23,6 @@ network! {
         output by_sum = sigmoid(sum(features * weights) + bias);
         output reshaped = sigmoid(features.matmul(weights.reshape([5, 1])) + bias);
         output transposed = sigmoid(features.matmul(weights.transpose()) + bias);
-        loss transposed;
     }
 }
 
@@ -37,7 +36,6 @@ network! {
         param b2: [1] = normal(0, 1);
         let hidden = sigmoid(features.matmul(w1) + b1);
         output y = sigmoid(hidden.matmul(w2) + b2);
-        loss y;
     }
 }
 
@@ -212,8 +210,8 @@ fn declared(report: &mut Report<'_>, drawn: &Drawn) -> Done {
     report.say(
         "`network!` declares what is computed; the parameters are the model's own. They begin with\n\
          numbers of the model's seed, and are set here to those that were drawn above. Features\n\
-         are given as examples along the first axis: one example of shape [1, 5]. A network has a\n\
-         `loss`, what training would make small; nothing is trained here, and it is left alone.",
+         are given as examples along the first axis: one example of shape [1, 5]. A network that is\n\
+         to be trained has a `loss` as well; this one only predicts.",
     )?;
     let mut model = model_of(drawn)?;
     let features = drawn.features.view().insert_axis(Axis(0));

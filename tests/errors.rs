@@ -233,3 +233,53 @@ fn a_parameter_of_another_shape() {
         assert_eq!(bits(&engine), before);
     }
 }
+
+#[test]
+fn a_network_without_a_loss_only_predicts() {
+    let mut b = Builder::new("Neuron");
+    let x = b.input("x", Type::real(Shape::batched([3]))).unwrap();
+    let out = Attributes::new().with("out_features", AttributeValue::Size(Dim::Fixed(2)));
+    let layer = b.layer(None, "Linear", &out).unwrap();
+    let y = b.apply(layer, (x, "x")).unwrap();
+    b.output("y", y).unwrap();
+    let network = b.finish().unwrap();
+    let x = reals(&[BATCH, 3]);
+    let sgd = Training::from(Sgd::new(0.1));
+    for backend in BACKENDS {
+        let mut engine = Engine::new(network.clone(), backend, 3, 1);
+        let before = bits(&engine);
+        for purpose in [Purpose::Evaluate, Purpose::Gradients, Purpose::Step(&sgd)] {
+            let error = engine.run(&purpose, &[Feed::Real(x.view())]).unwrap_err();
+            let Error::NoLoss { network } = &error else { panic!("{error:?}") };
+            assert_eq!(network, "Neuron");
+            assert_names(&error, &["`Neuron`", "no loss", "predicts"]);
+        }
+        assert_eq!(bits(&engine), before);
+        let results = engine.run(&Purpose::Predict, &[Feed::Real(x.view())]).unwrap();
+        let expected = x.view().into_dimensionality::<ndarray::Ix2>().unwrap();
+        let weight = engine.parameter(0).into_dimensionality::<ndarray::Ix2>().unwrap();
+        let expected = expected.dot(&weight) + engine.parameter(1);
+        let found = results.arrays[0].view();
+        assert!(found.iter().zip(&expected).all(|(y, e)| (y - e).abs() < 1e-6), "{found}");
+    }
+}
+
+#[test]
+fn what_only_a_loss_needs_is_refused_without_one() {
+    let start = |target: bool| {
+        let mut b = Builder::new("Wrong");
+        let ty = Type::real(Shape::batched([3]));
+        let x = if target { b.target("x", ty) } else { b.input("x", ty) }.unwrap();
+        (b, x)
+    };
+    let message = |b: Builder| b.finish().unwrap_err().to_string();
+    let (mut b, x) = start(false);
+    b.output("y", x).unwrap();
+    b.differentiate(x).unwrap();
+    assert_eq!(message(b), "network `Wrong`: has no loss");
+    let (mut b, x) = start(false);
+    b.metric("m", (x, "x")).unwrap();
+    assert_eq!(message(b), "network `Wrong`: has no loss");
+    assert_eq!(message(start(true).0), "network `Wrong`: has no loss");
+    assert_eq!(message(start(false).0), "network `Wrong`: has neither an output nor a loss");
+}

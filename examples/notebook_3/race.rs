@@ -44,7 +44,7 @@ fn family(rates: [f32; 7]) -> [(&'static str, Box<dyn Optimizer>); 7] {
 /// Where each of the steps ends, the start included, and the loss there.
 fn descend<N>(optimizer: Box<dyn Optimizer>, steps: usize) -> Result<(Vec<[f32; 2]>, f32)>
 where
-    N: Network,
+    N: Trainable,
     for<'a> N::Batch<'a>: Default,
 {
     let mut trainer = N::trainer(optimizer).build()?;
@@ -69,7 +69,7 @@ fn race<'f, N>(
     steps: usize,
 ) -> Result<(Race<'f>, Vec<f32>)>
 where
-    N: Network,
+    N: Trainable,
     for<'a> N::Batch<'a>: Default,
 {
     report.say(format!("{:<10}{:>8}{:>9}{:>9}{:>12}", "optimizer", "lr", "x", "y", "loss"))?;

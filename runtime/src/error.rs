@@ -42,6 +42,12 @@ pub enum Error {
         /// How many there are.
         found: usize,
     },
+    /// A network that only predicts should be trained or evaluated.
+    #[error("`{network}` has no loss: it predicts, but cannot be trained or evaluated")]
+    NoLoss {
+        /// The network.
+        network: String,
+    },
     /// An input that is needed has not been given.
     #[error("`{name}` is needed, but was not given")]
     MissingInput {

@@ -138,7 +138,7 @@ impl<N: Network> Trainer<N> {
         DY: Dimension + RemoveAxis,
         for<'a> N::Batch<'a>: FromExamples<ArrayView<'a, A, DX>, ArrayView<'a, B, DY>>,
     {
-        let evaluation = self.model().evaluate(data)?;
+        let evaluation = self.model().evaluate_in_batches(data)?;
         Ok(Validation { loss: evaluation.loss(), metrics: evaluation.metrics().to_vec() })
     }
 }

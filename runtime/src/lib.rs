@@ -107,7 +107,7 @@ pub use error::{Error, Result};
 pub use fit::{Answer, Epoch, EpochReport, Fit, History, Stop, Validation};
 pub use model::{Evaluation, Gradients, Model, ModelBuilder};
 pub use ndarray;
-pub use network::{Classifier, FromExamples, Network};
+pub use network::{Classifier, FromExamples, Network, Trainable};
 pub use settings::Backend;
 pub use trainer::{Trainer, TrainerBuilder};
 pub use weights::WeightsMismatch;
@@ -118,7 +118,7 @@ pub mod prelude {
     pub use crate::plot;
     pub use crate::{Adadelta, Adagrad, Adam, AdamW, Lion, NAdam, RAdam, RMSprop, Sgd};
     pub use crate::{
-        Backend, Epoch, Fit, Model, Network, Stop, Trainer, Validation, data, network,
+        Backend, Epoch, Fit, Model, Network, Stop, Trainable, Trainer, Validation, data, network,
     };
 }
 

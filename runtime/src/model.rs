@@ -10,7 +10,7 @@ use ndarray::{ArrayView, Dimension, RemoveAxis};
 use crate::data::Dataset;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::network::{Classifier, FromExamples, Network};
+use crate::network::{Classifier, FromExamples, Network, Trainable};
 use crate::settings::Backend;
 use crate::summary;
 use crate::trainer::Trainer;
@@ -117,7 +117,10 @@ impl<N: Network> Model<N> {
     ///
     /// # Errors
     /// As [`Model::predict`].
-    pub fn gradients(&mut self, batch: N::Batch<'_>) -> Result<Gradients<N>> {
+    pub fn gradients(&mut self, batch: N::Batch<'_>) -> Result<Gradients<N>>
+    where
+        N: Trainable,
+    {
         let (feeds, choices) = (N::batch_feeds(&batch), N::batch_choices(&batch));
         let results =
             self.engine.run_with(&Purpose::Gradients, feeds.as_ref(), choices.as_ref())?;
@@ -128,7 +131,10 @@ impl<N: Network> Model<N> {
     ///
     /// # Errors
     /// As [`Model::predict`].
-    pub fn evaluate_batch(&mut self, batch: N::Batch<'_>) -> Result<Evaluation<N>> {
+    pub fn evaluate_batch(&mut self, batch: N::Batch<'_>) -> Result<Evaluation<N>>
+    where
+        N: Trainable,
+    {
         let (feeds, choices) = (N::batch_feeds(&batch), N::batch_choices(&batch));
         let results = self.engine.run_with(&Purpose::Evaluate, feeds.as_ref(), choices.as_ref())?;
         let mut evaluation = Evaluation::new(&self.engine);
@@ -142,6 +148,22 @@ impl<N: Network> Model<N> {
     /// # Errors
     /// As [`Model::predict`].
     pub fn evaluate<A, DX, B, DY>(&mut self, data: &Dataset<A, DX, B, DY>) -> Result<Evaluation<N>>
+    where
+        N: Trainable,
+        A: Copy,
+        B: Copy,
+        DX: Dimension + RemoveAxis,
+        DY: Dimension + RemoveAxis,
+        for<'a> N::Batch<'a>: FromExamples<ArrayView<'a, A, DX>, ArrayView<'a, B, DY>>,
+    {
+        self.evaluate_in_batches(data)
+    }
+
+    /// What a trainer calls: there is none of a network that is not trainable.
+    pub(crate) fn evaluate_in_batches<A, DX, B, DY>(
+        &mut self,
+        data: &Dataset<A, DX, B, DY>,
+    ) -> Result<Evaluation<N>>
     where
         A: Copy,
         B: Copy,
@@ -240,7 +262,10 @@ impl<N: Network> Model<N> {
     ///
     /// # Errors
     /// [`Error::Setting`] for a learning rate that is negative or not finite.
-    pub fn into_trainer(self, optimizer: impl Optimizer + 'static) -> Result<Trainer<N>> {
+    pub fn into_trainer(self, optimizer: impl Optimizer + 'static) -> Result<Trainer<N>>
+    where
+        N: Trainable,
+    {
         Trainer::new(self, Training::from(optimizer))
     }
 }

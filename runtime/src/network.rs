@@ -30,7 +30,10 @@ pub trait Network: Sized + 'static {
     }
 
     /// Says how a model is made and trained.
-    fn trainer(optimizer: impl Optimizer + 'static) -> TrainerBuilder<Self> {
+    fn trainer(optimizer: impl Optimizer + 'static) -> TrainerBuilder<Self>
+    where
+        Self: Trainable,
+    {
         TrainerBuilder::new(Training::from(optimizer))
     }
 
@@ -76,13 +79,22 @@ pub trait Network: Sized + 'static {
     fn gradients(arrays: Vec<ArrayD<f32>>) -> Self::Gradients;
 }
 
+/// Networks with a loss. Others only predict.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no loss: it predicts, but cannot be trained or evaluated",
+    note = "declare one in `network!`, with the `target` that it needs: \
+            `loss mse_loss(output, target);`, or any expression",
+    note = "a function for any network that has one says `N: bilro::Trainable`"
+)]
+pub trait Trainable: Network {}
+
 /// Networks with a metric named `accuracy`: those whose loss compares scores
 /// with a class, and those that say `metric accuracy(scores, target);`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not report an accuracy",
     note = "declare it in `network!`: `metric accuracy(output, target);`"
 )]
-pub trait Classifier: Network {}
+pub trait Classifier: Trainable {}
 
 /// Batches that can be made from a data set's two arrays: those of a network
 /// with one input and one target of the same ranks and element types.

@@ -1,4 +1,4 @@
-//! A network has inputs and one loss.
+//! A network has one loss, or outputs and nothing that needs one.
 use bilro::network;
 
 network! {
@@ -24,6 +24,20 @@ network! {
         output y = x -> Linear(1);
         loss y;
         loss y * y;
+    }
+}
+
+network! {
+    struct Sensitive {
+        input x: [1] grad;
+        output y = x * x;
+    }
+}
+
+network! {
+    struct Idle {
+        input x: [1];
+        let y = x * x;
     }
 }
 

@@ -395,14 +395,23 @@ impl Builder {
     }
 
     /// The network. Where the loss compares scores with a class and there is
-    /// no metric for it, accuracy is one.
+    /// no metric for it, accuracy is one. A network without a loss only predicts,
+    /// and so has outputs, and nothing that only a loss needs.
     pub fn finish(mut self) -> Result<Network, Error> {
         let fail = |network: &str, message: &str| Error::Declaration {
             network: network.into(),
             mistake: Mistake::call(message),
         };
-        if self.graph.root(&Root::Loss).is_none() {
-            return Err(fail(&self.name, "has no loss"));
+        let has = |wanted: fn(&Root) -> bool| self.graph.roots().iter().any(|(r, _)| wanted(r));
+        if !has(|root| matches!(root, Root::Loss)) {
+            if self.inputs.iter().any(|input| input.is_target || input.has_gradient)
+                || has(|root| matches!(root, Root::Metric(_)))
+            {
+                return Err(fail(&self.name, "has no loss"));
+            }
+            if !has(|root| matches!(root, Root::Output(_))) {
+                return Err(fail(&self.name, "has neither an output nor a loss"));
+            }
         }
         if let Some(fact) = self.facts.undecided.first() {
             return Err(fail(&self.name, &fact.mistake.message));

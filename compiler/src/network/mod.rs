@@ -1,5 +1,5 @@
 //! A declared network: inputs, parameters, layers, and the forward graph with
-//! outputs, loss and metrics as roots.
+//! outputs, loss and metrics as roots. One without a loss only predicts.
 //!
 //! [`Builder`] makes it, call by call. `network!` drives the same builder
 //! twice: while it expands, to find mistakes and put them on their token, and
@@ -292,6 +292,12 @@ impl Network {
         &self.graph
     }
 
+    /// Whether it has a loss. Without one all that it can do is predict: graphs
+    /// for other purposes have nothing to compute.
+    pub fn has_loss(&self) -> bool {
+        self.graph.root(&Root::Loss).is_some()
+    }
+
     /// The graph to compile or interpret for a purpose and a batch size:
     /// forward, and whatever gradients and updates the purpose asks for. Of
     /// every choice the first alternative; see [`Self::graph_of`].
@@ -303,6 +309,9 @@ impl Network {
     /// is not the first.
     pub fn graph_of(&self, purpose: &Purpose<'_>, batch: usize, choices: &[usize]) -> Graph {
         let mut g = self.forward(purpose, batch, choices);
+        let Some(loss) = g.root(&Root::Loss) else {
+            return g;
+        };
         match purpose {
             Purpose::Predict | Purpose::Evaluate => {}
             Purpose::Gradients => {
@@ -317,13 +326,13 @@ impl Network {
                 }
                 let roots = places.into_iter().map(Root::Gradient);
                 let roots = roots.chain(inputs.into_iter().map(Root::InputGradient));
-                let gradients = self.differentiate(&mut g, &leaves);
+                let gradients = autodiff::gradients(&mut g, loss, &leaves);
                 roots.zip(gradients).for_each(|(root, dx)| g.add_root(root, dx));
             }
             Purpose::Step(training) | Purpose::Accumulate { training, .. } => {
                 let places = training.trained(&self.parameters);
                 let trained = self.parameter_nodes(&mut g, &places);
-                let gradients = self.differentiate(&mut g, &trained);
+                let gradients = autodiff::gradients(&mut g, loss, &trained);
                 match purpose {
                     Purpose::Accumulate { first, .. } => {
                         training.accumulate(&mut g, &self.parameters, &gradients, *first);
@@ -367,11 +376,6 @@ impl Network {
             g.apply(crate::ops::parameter::Parameter { index: *index, shape }, &[])
         };
         places.iter().map(leaf).collect()
-    }
-
-    fn differentiate(&self, g: &mut Graph, parameters: &[NodeId]) -> Vec<NodeId> {
-        let loss = g.root(&Root::Loss).expect("a network has a loss");
-        autodiff::gradients(g, loss, parameters)
     }
 
     /// The fewest examples that it can be trained on at once: two where the

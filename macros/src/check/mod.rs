@@ -425,11 +425,21 @@ impl<'a> Checker<'a> {
         }
         let network = self.network;
         let name = text(&network.name);
-        if !network.statements.iter().any(|s| s.keyword == "loss") {
-            let message =
-                format!("`{name}` has no loss: add `loss {};` or any expression", self.a_loss());
-            self.mistake(Mistake::new(network.name.span(), message));
+        let has = |keyword: &str| network.statements.iter().any(|s| s.keyword == keyword);
+        if has("loss") {
+            return;
         }
+        let message = if has("target") || has("metric") || self.inputs.iter().any(|i| i.grad) {
+            format!("`{name}` has no loss: add `loss {};` or any expression", self.a_loss())
+        } else if !has("output") {
+            format!(
+                "`{name}` has neither an output nor a loss: say what it predicts, `output y = ...;`, \
+                 or what training makes small, `loss ...;`"
+            )
+        } else {
+            return;
+        };
+        self.mistake(Mistake::new(network.name.span(), message));
     }
 
     /// A loss that this network may have, in its own names where it has them.

@@ -45,6 +45,9 @@ pub fn expand(network: &Network, checked: &Checked, mistakes: &[Mistake]) -> Tok
     let doc = format!("What `{}` takes and gives.", text(name));
     let structs = types.structs();
     let methods = types.methods();
+    let trainable = types
+        .is_trainable()
+        .then(|| quote!(impl #impl_generics ::bilro::Trainable for #name #type_generics {}));
     let classifier = types
         .is_classifier()
         .then(|| quote!(impl #impl_generics ::bilro::Classifier for #name #type_generics {}));
@@ -82,6 +85,7 @@ pub fn expand(network: &Network, checked: &Checked, mistakes: &[Mistake]) -> Tok
                 #declaration
             }
 
+            #trainable
             #classifier
             #examples
             #assertions

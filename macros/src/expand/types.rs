@@ -378,6 +378,11 @@ impl<'a> Types<'a> {
         self.inputs().filter(|input| input.grad)
     }
 
+    /// Whether it has a loss; with mistakes in it, it is not the place to say no.
+    pub fn is_trainable(&self) -> bool {
+        self.checked.declaration.as_ref().is_none_or(|declaration| declaration.has_loss())
+    }
+
     /// Whether it reports an accuracy; with mistakes in it, it is not the place to say no.
     pub fn is_classifier(&self) -> bool {
         match &self.checked.declaration {

@@ -144,7 +144,8 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::Shape`] and its neighbours for arrays that
-    /// do not fit; then nothing has changed.
+    /// do not fit, [`Error::NoLoss`] where it should do more than predict without
+    /// a loss; then nothing has changed.
     pub fn run(&mut self, purpose: &Purpose<'_>, feeds: &[Feed<'_>]) -> Result<Results> {
         self.run_with(purpose, feeds, &[])
     }
@@ -165,6 +166,9 @@ impl Engine {
             Purpose::Predict => &self.in_input,
             _ => &self.in_batch,
         };
+        if !matches!(purpose, Purpose::Predict) && !declaration.has_loss() {
+            return Err(Error::NoLoss { network: declaration.name.clone() });
+        }
         let feeds = Feeds { feeds, places };
         let batch = check::batch(declaration, feeds)?;
         if purpose.trains() && batch < *least_batch {
