@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use bilro::compiler::graph::{Graph, Root};
 use bilro::compiler::network::Purpose;
-use bilro::ndarray::{Array2, aview1};
+use bilro::ndarray::{Array2, ArrayViewD, aview1};
 use bilro::prelude::*;
 use bilro::rng::Generator;
 use bilro::tensor;
@@ -310,7 +310,7 @@ fn delta_rule(
     )?;
     let batch = || net::Batch { image: image.view(), wanted: wanted.view() };
     let gradients = model.gradients(batch())?;
-    step_by_hand(&mut model, &gradients);
+    step_by_hand(&mut model, |name| gradients.get(name));
     let after = model.evaluate_batch(batch())?.loss();
 
     let mut trainer = Net::trainer(Sgd::new(LEARNING_RATE)).seed(WEIGHTS).build()?;
@@ -329,12 +329,15 @@ fn delta_rule(
 }
 
 /// `w = w - lr * g` for all parameters.
-fn step_by_hand(model: &mut Model<Net>, g: &net::Gradients) {
-    let mut w = model.params_mut();
-    w.in_layer.weight.scaled_add(-LEARNING_RATE, &g.in_layer.weight);
-    w.in_layer.bias.scaled_add(-LEARNING_RATE, &g.in_layer.bias);
-    w.out_layer.weight.scaled_add(-LEARNING_RATE, &g.out_layer.weight);
-    w.out_layer.bias.scaled_add(-LEARNING_RATE, &g.out_layer.bias);
+fn step_by_hand<'a>(
+    model: &mut Model<Net>,
+    gradient: impl Fn(&str) -> Option<ArrayViewD<'a, f32>>,
+) {
+    for (name, mut w) in model.named_parameters_mut() {
+        if let Some(g) = gradient(name) {
+            w.scaled_add(-LEARNING_RATE, &g);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -304,6 +304,14 @@ fn parameters_are_found_and_set_by_name() {
     let error = model.set_parameter("fc4.bias", bias.view()).unwrap_err().to_string();
     assert!(error.starts_with("there is no parameter `fc4.bias`; there are fc1.weight"), "{error}");
     assert!(model.set_parameter("fc2.bias", bias.view()).is_err());
+    for (i, (name, mut values)) in model.named_parameters_mut().enumerate() {
+        assert_eq!(name, expected[i]);
+        values.fill(i as f32);
+    }
+    for (i, (name, values)) in model.named_parameters().enumerate() {
+        assert!(values.iter().all(|x| *x == i as f32), "{name}");
+    }
+    assert_eq!(model.params().fc2.weight[[127, 63]], 2.0);
 }
 
 #[test]

@@ -137,6 +137,11 @@ fn parameters_and_inputs_together() {
                 assert!((gradients.x[[i, j]] - expected).abs() < 1e-5);
             }
         }
+        let names: Vec<&str> = gradients.named().map(|(name, _)| name).collect();
+        assert_eq!(names, ["fc.weight", "fc.bias", "x", "z"]);
+        assert_eq!(gradients.get("x").unwrap(), gradients.x.view().into_dyn());
+        assert_eq!(gradients.get("fc.bias").unwrap(), gradients.fc.bias.view().into_dyn());
+        assert!(gradients.get("weight").is_none());
         found.push((gradients.fc.weight.clone(), gradients.x.clone()));
     }
     let close = |a: &Array2<f32>, b: &Array2<f32>| (a - b).iter().all(|d| d.abs() < 1e-5);
@@ -221,6 +226,12 @@ fn what_is_not_trained_has_no_gradient() {
     let gradients = model.gradients(normal::Batch { x: x.view(), y: y.view() }).unwrap();
     assert_eq!(gradients.norm.weight.len(), 4);
     let () = gradients.norm.running_mean;
+    assert!(gradients.get("norm.running_mean").is_none());
+    assert_eq!(gradients.named().len(), 4);
+    for (name, gradient) in gradients.named() {
+        let (_, values) = model.named_parameters().find(|(n, _)| *n == name).unwrap();
+        assert_eq!(values.shape(), gradient.shape(), "{name}");
+    }
     assert_eq!(gradients.linear1.weight.dim(), (4, 1));
     assert_eq!(model.params().norm.running_var, array![1.0, 1.0, 1.0, 1.0]);
     let mut trainer = model.into_trainer(Sgd::new(0.1)).unwrap();

@@ -1,8 +1,10 @@
 //! A hundred epochs over random examples, accuracies, and what becomes of
 //! gradients that are never cleared.
 
+use std::collections::HashMap;
+
 use bilro::data::Dataset;
-use bilro::ndarray::{Array2, Axis, Ix2, concatenate};
+use bilro::ndarray::{Array2, ArrayD, Axis, Ix2, concatenate};
 use bilro::plot::Curves;
 use bilro::prelude::*;
 use bilro::rng::Generator;
@@ -161,25 +163,22 @@ pub(crate) fn least_loss(data: &Examples) -> f64 {
 /// The same training, in which no gradient is ever cleared.
 fn with_gradients_piled_up(data: &Examples) -> Result<(Training, Ends)> {
     let mut model = Net::model().seed(WEIGHTS).build()?;
-    let mut pile: Option<net::Gradients> = None;
+    let mut pile: HashMap<String, ArrayD<f32>> = HashMap::new();
     let mut losses = Vec::new();
     for _ in 1..=100 {
         let mut sum = 0.0;
         for batch in data.batches(10)? {
             let found = model.gradients(net::Batch { image: batch.x(), wanted: batch.y() })?;
             sum += f64::from(found.loss);
-            let new = found.into_inner();
-            let pile = match &mut pile {
-                None => pile.insert(new),
-                Some(pile) => {
-                    pile.in_layer.weight += &new.in_layer.weight;
-                    pile.in_layer.bias += &new.in_layer.bias;
-                    pile.out_layer.weight += &new.out_layer.weight;
-                    pile.out_layer.bias += &new.out_layer.bias;
-                    pile
+            for (name, gradient) in found.named() {
+                match pile.get_mut(name) {
+                    Some(sum) => *sum += &gradient,
+                    None => {
+                        pile.insert(name.to_string(), gradient.to_owned());
+                    }
                 }
-            };
-            step_by_hand(&mut model, pile);
+            }
+            step_by_hand(&mut model, |name| pile.get(name).map(|sum| sum.view()));
         }
         losses.push(sum / 10.0);
     }

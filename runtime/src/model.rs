@@ -2,10 +2,11 @@
 
 use std::marker::PhantomData;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use bilro_compiler::network::Purpose;
+use bilro_compiler::network::{Network as Declaration, Purpose};
 use bilro_compiler::optim::{Optimizer, Training};
-use ndarray::{ArrayView, Dimension, RemoveAxis};
+use ndarray::{ArrayView, ArrayViewD, ArrayViewMutD, Dimension, RemoveAxis};
 
 use crate::data::Dataset;
 use crate::engine::Engine;
@@ -124,7 +125,8 @@ impl<N: Network> Model<N> {
         let (feeds, choices) = (N::batch_feeds(&batch), N::batch_choices(&batch));
         let results =
             self.engine.run_with(&Purpose::Gradients, feeds.as_ref(), choices.as_ref())?;
-        Ok(Gradients { loss: results.loss, gradients: N::gradients(results.arrays) })
+        let declaration = self.engine.declaration.clone();
+        Ok(Gradients { loss: results.loss, gradients: N::gradients(results.arrays), declaration })
     }
 
     /// Loss and metrics over the examples of one batch.
@@ -218,13 +220,19 @@ impl<N: Network> Model<N> {
     }
 
     /// The parameters' names and values, in declared order, by name as in
-    /// `fc1.weight`. Weights of linear layers are `[in, out]`: `weight.t()` is
+    /// `fc1.weight`; running statistics are among them. Weights of linear layers are `[in, out]`: `weight.t()` is
     /// PyTorch's `[out, in]`, and [`Model::state_dict`] has all of them so.
-    pub fn named_parameters(
-        &self,
-    ) -> impl ExactSizeIterator<Item = (&str, ndarray::ArrayViewD<'_, f32>)> {
+    pub fn named_parameters(&self) -> impl ExactSizeIterator<Item = (&str, ArrayViewD<'_, f32>)> {
         let parameters = self.engine.declaration.parameters.iter().enumerate();
         parameters.map(|(i, p)| (p.name.as_str(), self.engine.parameters.view(i)))
+    }
+
+    /// The same to write through: the next prediction or step has what is written.
+    pub fn named_parameters_mut(
+        &mut self,
+    ) -> impl ExactSizeIterator<Item = (&str, ArrayViewMutD<'_, f32>)> {
+        let names = self.engine.declaration.parameters.iter().map(|p| p.name.as_str());
+        names.zip(self.engine.parameters.views_mut())
     }
 
     /// Overwrites the parameter of this name.
@@ -232,11 +240,7 @@ impl<N: Network> Model<N> {
     /// # Errors
     /// [`Error::UnknownParameter`], or [`Error::Shape`] for values of another
     /// shape.
-    pub fn set_parameter(
-        &mut self,
-        name: &str,
-        values: ndarray::ArrayViewD<'_, f32>,
-    ) -> Result<()> {
+    pub fn set_parameter(&mut self, name: &str, values: ArrayViewD<'_, f32>) -> Result<()> {
         let parameters = &self.engine.declaration.parameters;
         let Some(i) = parameters.iter().position(|p| p.name == name) else {
             return Err(Error::UnknownParameter {
@@ -278,6 +282,7 @@ pub struct Gradients<N: Network> {
     /// The loss.
     pub loss: f32,
     gradients: N::Gradients,
+    declaration: Arc<Declaration>,
 }
 
 impl<N: Network> std::ops::Deref for Gradients<N> {
@@ -289,6 +294,50 @@ impl<N: Network> std::ops::Deref for Gradients<N> {
 }
 
 impl<N: Network> Gradients<N> {
+    /// All gradients with their names, as `fc1.weight`: those of the parameters that are
+    /// trained, in declared order, and then those of the inputs that ask for theirs.
+    ///
+    /// ```
+    /// use bilro::ndarray::array;
+    /// use bilro::prelude::*;
+    ///
+    /// network! {
+    ///     /// A line.
+    ///     pub struct Line {
+    ///         input x: [1];
+    ///         target y: [1];
+    ///         output p = x -> Linear(1);
+    ///         loss mse_loss(p, y);
+    ///     }
+    /// }
+    ///
+    /// let mut model = Line::model().build()?;
+    /// let (x, y) = (array![[1.0], [2.0]], array![[2.0], [4.0]]);
+    /// let batch = line::Batch { x: x.view(), y: y.view() };
+    /// let gradients = model.gradients(batch)?;
+    /// // What the optimizer `Sgd::new(0.1)` does.
+    /// for (name, mut values) in model.named_parameters_mut() {
+    ///     if let Some(gradient) = gradients.get(name) {
+    ///         values.scaled_add(-0.1, &gradient);
+    ///     }
+    /// }
+    /// assert!(model.evaluate_batch(batch)?.loss() < gradients.loss.into());
+    /// # Ok::<(), bilro::Error>(())
+    /// ```
+    pub fn named(&self) -> impl ExactSizeIterator<Item = (&str, ArrayViewD<'_, f32>)> {
+        let Declaration { parameters, inputs, .. } = &*self.declaration;
+        let trained = parameters.iter().filter(|p| p.is_trained).map(|p| p.name.as_str());
+        let names =
+            trained.chain(inputs.iter().filter(|i| i.has_gradient).map(|i| i.name.as_str()));
+        let named: Vec<_> = names.zip(N::gradient_views(&self.gradients)).collect();
+        named.into_iter()
+    }
+
+    /// The gradient of this name; none of what is not trained.
+    pub fn get(&self, name: &str) -> Option<ArrayViewD<'_, f32>> {
+        self.named().find(|(n, _)| *n == name).map(|(_, gradient)| gradient)
+    }
+
     /// The gradients alone.
     pub fn into_inner(self) -> N::Gradients {
         self.gradients

@@ -77,6 +77,8 @@ pub trait Network: Sized + 'static {
     /// Gradients from arrays, those of parameters that are trained and then those of inputs that
     /// ask, each in the compiler's order.
     fn gradients(arrays: Vec<ArrayD<f32>>) -> Self::Gradients;
+    /// The same as views, in the same order.
+    fn gradient_views(gradients: &Self::Gradients) -> Vec<ArrayViewD<'_, f32>>;
 }
 
 /// Networks with a loss. Others only predict.

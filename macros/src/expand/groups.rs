@@ -144,6 +144,19 @@ impl Group {
         }
     }
 
+    /// The places of its gradients, in the order in which [`Group::filled`] takes them.
+    pub fn gradients(&self, of: &TokenStream) -> Vec<TokenStream> {
+        let own = &self.name;
+        let place = quote!(#of.#own);
+        match &self.kind {
+            GroupKind::Struct { fields, .. } => {
+                fields.iter().flat_map(|field| field.gradients(&place)).collect()
+            }
+            GroupKind::One { is_trained: false, .. } | GroupKind::Unknown => Vec::new(),
+            GroupKind::One { is_trained: true, .. } => vec![place],
+        }
+    }
+
     /// The definitions of its struct and of those in it.
     pub fn structs(&self) -> TokenStream {
         let GroupKind::Struct { name, fields } = &self.kind else { return TokenStream::new() };

@@ -264,15 +264,16 @@ impl<'a> Types<'a> {
             type Choices = [usize; #choices];
         };
         let (batch, input) = (local("batch"), local("input"));
-        let (arrays, views) = (local("arrays"), local("views"));
+        let (arrays, views, of) = (local("arrays"), local("views"), local("gradients"));
         let (batch_feeds, input_feeds, output, parameters, parameters_mut, gradients);
-        let (batch_choices, input_choices);
+        let (batch_choices, input_choices, gradient_views);
         if self.is_stub() {
             let never = quote!(::core::unreachable!("a network with mistakes does not compile"));
             (batch_feeds, input_feeds) =
                 (quote!(let _ = #batch; #never), quote!(let _ = #input; #never));
             (output, gradients) =
                 (quote!(let _ = #arrays; #never), quote!(let _ = #arrays; #never));
+            gradient_views = quote!(let _ = #of; #never);
             parameters = quote!(let _ = #views; #never);
             parameters_mut = parameters.clone();
             (batch_choices, input_choices) = (batch_feeds.clone(), input_feeds.clone());
@@ -307,6 +308,15 @@ impl<'a> Types<'a> {
                 quote!(#name: #next)
             }));
             gradients = taken(&arrays, quote!(#module::Gradients), fields);
+            let gradient = quote!(#of);
+            let mut places: Vec<TokenStream> =
+                self.groups.iter().flat_map(|group| group.gradients(&gradient)).collect();
+            places.extend(self.differentiated().map(|input| {
+                let name = &input.field.name;
+                quote!(#of.#name)
+            }));
+            let unread = places.is_empty().then(|| quote!(let _ = #of;));
+            gradient_views = quote!(#unread ::std::vec![#(#places.view().into_dyn()),*]);
             parameters = self.viewed(&views, "Parameters", "next_view");
             parameters_mut = self.viewed(&views, "ParametersMut", "next_view_mut");
         }
@@ -351,6 +361,12 @@ impl<'a> Types<'a> {
                 #arrays: ::std::vec::Vec<::bilro::ndarray::ArrayD<f32>>,
             ) -> Self::Gradients {
                 #gradients
+            }
+
+            fn gradient_views(
+                #of: &Self::Gradients,
+            ) -> ::std::vec::Vec<::bilro::ndarray::ArrayViewD<'_, f32>> {
+                #gradient_views
             }
         }
     }
