@@ -247,7 +247,7 @@ fn powers_beyond_products_have_the_sign_of_products() {
     check_within("pow", &[("exponent", 66.0)], &even, 1e-5);
     let odd = [(-1.0, -1.0, 65.0), (-1.1, -490.371_43, 28_976.492), (NAN, NAN, NAN)];
     check_within("pow", &[("exponent", 65.0)], &odd, 1e-5);
-    let below = [(-1.0, -1.0, -65.0), (-0.9, -942.405_1, -68_062.594), (0.0, INF, -INF)];
+    let below = [(-1.0, -1.0, -65.0), (-0.9, -942.405, -68_062.6), (0.0, INF, -INF)];
     check_within("pow", &[("exponent", -65.0)], &below, 1e-5);
 }
 
@@ -370,6 +370,30 @@ fn layers_are_declared_as_in_pytorch() {
             "LogSigmoid",
             "Hardsigmoid",
             "Step",
+        ]
+    );
+    let modules: Vec<&str> = network.layers.iter().map(|l| l.module.as_str()).collect();
+    assert_eq!(
+        modules.iter().filter(|module| !module.starts_with("Linear")).copied().collect::<Vec<_>>(),
+        [
+            "PReLU(num_parameters=3)",
+            "Identity()",
+            "Flatten(start_dim=1, end_dim=-1)",
+            "GELU(approximate='tanh')",
+            "PReLU(num_parameters=1)",
+            "ELU(alpha=0.5)",
+            "LeakyReLU(negative_slope=0.2)",
+            "GELU(approximate='none')",
+            "SELU()",
+            "SiLU()",
+            "Mish()",
+            "Softplus(beta=2.0, threshold=10.0)",
+            "Softsign()",
+            "Hardtanh(min_val=-0.5, max_val=1.0)",
+            "PReLU(num_parameters=6)",
+            "LogSigmoid()",
+            "Hardsigmoid()",
+            "Step()",
         ]
     );
     let slopes: Vec<String> = network

@@ -38,4 +38,12 @@ impl Layer for GELU {
         };
         format!("GELU(approximate = {approximate})")
     }
+
+    fn module(&self, _: &Shape) -> String {
+        let approximate = match self.function.approximate {
+            Approximate::None => "none",
+            Approximate::Tanh => "tanh",
+        };
+        format!("GELU(approximate='{approximate}')")
+    }
 }
