@@ -95,11 +95,12 @@ impl Generator {
     }
 
     /// A real number in `low..high`, of 24 random bits.
-    ///
-    /// Rounding can make it equal to `high` when the two are not 0 and 1.
     pub fn uniform(&mut self, low: f32, high: f32) -> f32 {
         let bits = self.random_u32() & ((1 << 24) - 1);
-        bits as f32 * (1.0 / (1 << 24) as f32) * (high - low) + low
+        // Rounded once, as PyTorch's kernels for CPUs with fused multiply-adds are compiled; and
+        // what that makes equal to `high` is, as there, `low`.
+        let value = (bits as f32 * (1.0 / (1 << 24) as f32)).mul_add(high - low, low);
+        if value == high { low } else { value }
     }
 
     /// Fills `values` as `tensor.uniform_(low, high)` fills a contiguous tensor.
@@ -247,6 +248,22 @@ mod tests {
         let mut generator = Generator::new(5489);
         let last = (0..10_000).map(|_| generator.random_u32()).last();
         assert_eq!(last, Some(4_123_659_995));
+    }
+
+    /// After `torch.manual_seed(7)`, the values of `uniform_`, torch 2.15: rounded once, and never
+    /// the upper bound.
+    #[test]
+    #[expect(clippy::excessive_precision, reason = "as PyTorch prints them")]
+    fn uniform_values_between_any_bounds_are_pytorchs() {
+        let mut values = [0.0; 4];
+        Generator::new(7).fill_uniform(&mut values, -0.3, 0.7);
+        assert_eq!(values, [0.234922528, -0.101196826, 0.359211683, 0.356890261]);
+        let mut values = [0.0; 2000];
+        Generator::new(7).fill_uniform(&mut values, -3.3, -3.29999);
+        let expected =
+            [-3.29999471, -3.29999804, -3.29999328, -3.29999328, -3.29999757, -3.29999566];
+        assert_eq!(values[..6], expected);
+        assert!(values.iter().all(|x| (-3.3..-3.29999).contains(x)));
     }
 
     #[test]

@@ -130,5 +130,16 @@ for _ in range(2):
     case("std", lambda x: torch.std(x, 1), torch.ones(m, n), dim=1)
     case("amin", lambda x: torch.amin(x, 1), torch.randint(0, 3, (m, n), generator=g).float(), dim=1)
 
+# Where losses with a margin bend: there the gradient is 0.
+x = torch.tensor([[1.0, 0.25, 0.999, 1.001, 0.0]])
+away = -torch.ones_like(x)
+for margin in (1.0, 0.25, 0.0):
+    case("hinge_embedding_loss", lambda x, y: F.hinge_embedding_loss(x, y, margin=margin, reduction="none"), x, away,
+         grads=[True, False], reduction="none", margin=margin)
+a, b = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 0.0]]), torch.tensor([[1.0, 2.0], [0.0, 3.0], [2.0, 1.0]])
+for sign in (-1.0, 1.0):
+    case("cosine_embedding_loss", lambda a, b, y: F.cosine_embedding_loss(a, b, y, reduction="none"), a, b, torch.full((3,), sign),
+         grads=[True, True, False], reduction="none")
+
 (OUT / "losses.json").write_text(json.dumps({"made_with": f"torch {torch.__version__.split('+')[0]}", "seed": SEED, "cases": cases}, separators=(",", ":")))
 print("losses", len(cases), "cases")

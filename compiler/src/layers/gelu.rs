@@ -32,10 +32,20 @@ impl Layer for GELU {
     }
 
     fn describe(&self, _: &Shape) -> String {
-        let approximate = match self.function.approximate {
+        format!("GELU(approximate = {})", self.approximate())
+    }
+
+    fn module(&self, _: &Shape) -> String {
+        format!("GELU(approximate='{}')", self.approximate())
+    }
+}
+
+impl GELU {
+    /// The word of its attribute.
+    fn approximate(&self) -> &'static str {
+        match self.function.approximate {
             Approximate::None => "none",
             Approximate::Tanh => "tanh",
-        };
-        format!("GELU(approximate = {approximate})")
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! `x` between two numbers, `min(max(x, min), max)`; NaN stays NaN.
 //!
-//! The gradient goes through from `min` to `max`, the ends included, as in PyTorch; with NaN it
-//! is 0. [`hardtanh`](super::hardtanh) is the same without the ends.
+//! The gradient goes through between `min` and `max`, the ends not included, as in PyTorch since
+//! 2.15; with NaN it is 0. With [`hardtanh`](super::hardtanh) NaN lets it through.
 
 use super::{
     Attribute, AttributeKind, Attributes, Domain, Elementwise, Number, Reverse, Signature,
@@ -39,8 +39,9 @@ impl Elementwise for Clamp {
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
-        // What is not changed.
-        let inside = g.equal(at.x[0], at.y);
+        let (min, max) = (g.constant(self.min.0), g.constant(self.max.0));
+        let (above, below) = (g.greater(at.x[0], min), g.greater(max, at.x[0]));
+        let inside = g.mul(above, below);
         let zero = g.constant(0.0);
         vec![Some(g.select(inside, at.dy, zero))]
     }

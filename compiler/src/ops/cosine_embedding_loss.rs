@@ -103,9 +103,10 @@ impl Operation for CosineEmbeddingLoss {
         let Cosine { cosine, squares, root } = Cosine::new(g, a, b);
         let (zero, margin) = (g.constant(0.0), g.constant(self.margin.0));
         let is_alike = g.greater(target, zero);
-        let is_far = g.greater(margin, cosine);
+        // At the margin itself, where vectors of zeros are, nothing pushes any more.
+        let is_near = g.greater(cosine, margin);
         let minus = g.neg(at.dy);
-        let apart = g.select(is_far, zero, at.dy);
+        let apart = g.select(is_near, at.dy, zero);
         let dcosine = g.select(is_alike, minus, apart);
         // d cos / da = b / root - a · cos / (a·a)
         let across = g.div(dcosine, root);

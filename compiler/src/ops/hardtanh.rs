@@ -1,7 +1,7 @@
 //! `x` between two numbers, `min(max(x, min), max)`; NaN stays NaN.
 //!
 //! The gradient goes through between `min` and `max` without the ends, and with NaN, as in
-//! PyTorch. [`clamp`] is the same with the ends.
+//! PyTorch. [`clamp`] is the same but for NaN.
 
 use super::clamp::{self, limits};
 use super::{

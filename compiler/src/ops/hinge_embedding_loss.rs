@@ -46,9 +46,10 @@ impl Elementwise for HingeEmbeddingLoss {
         let [x, target] = [at.x[0], at.x[1]];
         let (zero, margin) = (g.constant(0.0), g.constant(self.margin.0));
         let is_alike = g.greater(target, zero);
-        let is_far = g.greater(x, margin);
+        // At the margin itself nothing pulls any more.
+        let is_near = g.greater(margin, x);
         let minus = g.neg(at.dy);
-        let apart = g.select(is_far, zero, minus);
+        let apart = g.select(is_near, minus, zero);
         vec![Some(g.select(is_alike, at.dy, apart)), None]
     }
 

@@ -1,7 +1,7 @@
 //! `x` to a constant power.
 //!
-//! Whole and half exponents are products and square roots; others are `e^(c·ln x)`, whose
-//! relative error grows with `|c·ln x|`, and NaN below 0.
+//! Whole and half exponents up to 64 are products and square roots; others are `e^(c·ln x)`, whose
+//! relative error grows with `|c·ln x|`. Below 0 it is NaN, unless the exponent is a whole number.
 
 use super::{
     Attribute, AttributeKind, Attributes, Domain, Elementwise, Number, Reverse, Signature,
@@ -54,11 +54,19 @@ impl Elementwise for Pow {
     fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
         let c = self.exponent.0;
         let (whole, is_half) = (c.trunc(), c.fract().abs() == 0.5);
+        if c.fract() == 0.0 && whole.abs() > LARGEST {
+            // The sign is that of an even or odd number of factors.
+            let size = e.abs(x[0]);
+            let power = exponential(e, c, size);
+            if whole % 2.0 == 0.0 {
+                return power;
+            }
+            let (zero, minus) = (e.float(0.0), e.neg(power));
+            let is_negative = e.greater(zero, x[0]);
+            return e.select(is_negative, minus, power);
+        }
         if whole.abs() > LARGEST || (c.fract() != 0.0 && !is_half) {
-            let exponent = e.float(c);
-            let log = e.log(x[0]);
-            let product = e.mul(exponent, log);
-            return e.exp(product);
+            return exponential(e, c, x[0]);
         }
         let mut power = is_half.then(|| e.sqrt(x[0]));
         let mut square = x[0];
@@ -87,4 +95,11 @@ impl Elementwise for Pow {
     fn domains(&self) -> Vec<Domain> {
         vec![Domain::Positive]
     }
+}
+
+/// `e^(c·ln x)`.
+fn exponential(e: &mut Expressions, c: f32, x: Expr) -> Expr {
+    let (exponent, log) = (e.float(c), e.log(x));
+    let product = e.mul(exponent, log);
+    e.exp(product)
 }

@@ -72,8 +72,7 @@ impl Moments {
 
     /// The running mean of its square.
     pub fn second(&self, u: &mut Update<'_>, gradient: NodeId) -> NodeId {
-        let square = u.g.square(gradient);
-        u.running_mean("mean square", square, self.betas.1)
+        u.running_mean_square("mean square", gradient, self.betas.1)
     }
 }
 

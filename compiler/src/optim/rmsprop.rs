@@ -100,11 +100,13 @@ impl Optimizer for RMSprop {
 
     fn update(&self, u: &mut Update<'_>) -> NodeId {
         let gradient = u.decayed(self.weight_decay);
-        let square = u.g.square(gradient);
-        let mut square = u.running_mean("mean square", square, self.alpha);
+        let mut square = u.running_mean_square("mean square", gradient, self.alpha);
         if self.is_centered {
             let mean = u.running_mean("mean", gradient, self.alpha);
             let of_mean = u.g.square(mean);
+            // Where this is no float, nor is the mean square; their difference would be NaN.
+            let largest = u.g.constant(f32::MAX);
+            let of_mean = u.g.minimum(of_mean, largest);
             let variance = u.g.sub(square, of_mean);
             // Rounding takes it below 0 where gradients hardly change.
             let zero = u.g.constant(0.0);

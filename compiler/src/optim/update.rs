@@ -72,6 +72,25 @@ impl Update<'_> {
         next
     }
 
+    /// Keeps the running mean of the squares of `x` in the same way.
+    pub fn running_mean_square(&mut self, name: &str, x: NodeId, decay: f64) -> NodeId {
+        let mean = self.kept(name, 0.0);
+        self.keep_mean_square(mean, x, decay)
+    }
+
+    /// The same where the mean before the step is needed too.
+    ///
+    /// The share is taken of `x` before it is squared, as PyTorch's `addcmul_` does: so a mean
+    /// is finite where the square itself is not.
+    pub fn keep_mean_square(&mut self, mean: Kept, x: NodeId, decay: f64) -> NodeId {
+        let stays = self.g.scale(mean.value, decay as f32);
+        let share = self.g.scale(x, (1.0 - decay) as f32);
+        let comes = self.g.mul(share, x);
+        let next = self.g.add(stays, comes);
+        self.keep(mean, next);
+        next
+    }
+
     /// The gradient with so many times the parameter added: weight decay as a
     /// term of the loss.
     pub fn decayed(&mut self, weight_decay: f32) -> NodeId {

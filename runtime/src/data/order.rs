@@ -2,16 +2,20 @@
 //!
 //! Takes a seed, or a generator that has been used already, and the number of examples; gives a
 //! permutation of them for each epoch. Guaranteed: the same generator gives the same orders, equal
-//! to those of a `DataLoader` without workers of its own that draws from the same generator.
+//! to those of a `DataLoader` without workers of its own that draws from the same generator. It
+//! draws in another way if the generator is an argument of its own, `generator=`, than if it is
+//! PyTorch's global one: both are here.
 
 use crate::rng::Generator;
 
 /// Draws the order of one epoch after the other.
 ///
-/// At the start of each epoch a `DataLoader` draws two 63-bit numbers from its generator: a seed
-/// for worker processes, which is not used here, and the seed of another generator, which permutes
-/// the examples. (`_BaseDataLoaderIter.__init__` in `torch/utils/data/dataloader.py`,
-/// `RandomSampler.__iter__` in `torch/utils/data/sampler.py`.)
+/// At the start of each epoch a `DataLoader` draws two 63-bit numbers from PyTorch's global
+/// generator: a seed for worker processes, which is not used here, and the seed of another
+/// generator, which permutes the examples. A generator that is handed to it as `generator=` gives
+/// the first of these numbers and then permutes the examples itself.
+/// (`_BaseDataLoaderIter.__init__` in `torch/utils/data/dataloader.py`, `RandomSampler.__iter__` in
+/// `torch/utils/data/sampler.py`.)
 ///
 /// ```
 /// use bilro::data::ShuffledOrder;
@@ -24,6 +28,8 @@ use crate::rng::Generator;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShuffledOrder {
     generator: Generator,
+    /// Whether the generator is the loader's own.
+    is_own: bool,
 }
 
 impl ShuffledOrder {
@@ -35,7 +41,22 @@ impl ShuffledOrder {
     /// The orders that follow what `generator` was used for before: in a PyTorch script, commonly
     /// the initial weights.
     pub fn from_generator(generator: Generator) -> Self {
-        Self { generator }
+        Self { generator, is_own: false }
+    }
+
+    /// The orders of `DataLoader(..., shuffle=True, generator=generator)`: others than those that
+    /// the same seed gives the global generator.
+    ///
+    /// ```
+    /// use bilro::data::ShuffledOrder;
+    /// use bilro::rng::Generator;
+    ///
+    /// // DataLoader(range(5), shuffle=True, generator=torch.Generator().manual_seed(7))
+    /// let mut order = ShuffledOrder::of_loader_generator(Generator::new(7));
+    /// assert_eq!(order.next_epoch(5), [1, 3, 0, 4, 2]);
+    /// ```
+    pub fn of_loader_generator(generator: Generator) -> Self {
+        Self { generator, is_own: true }
     }
 
     /// The generator, for what is to be drawn after the epochs so far.
@@ -54,6 +75,14 @@ impl ShuffledOrder {
     /// `rows` has too little capacity.
     pub fn next_epoch_into(&mut self, len: u32, rows: &mut Vec<u32>) {
         let _for_workers = self.generator.random_u64();
+        if self.is_own {
+            let mut first = self.generator.clone();
+            // The sampler permutes twice: for the epoch, and for a rest of it that is empty.
+            self.generator.permutation_into(len, rows);
+            self.generator.permutation_into(len, rows);
+            first.permutation_into(len, rows);
+            return;
+        }
         // `random_()` of an int64 tensor keeps 63 bits.
         let seed = self.generator.random_u64() & (i64::MAX as u64);
         Generator::new(seed).permutation_into(len, rows);
@@ -81,5 +110,14 @@ mod tests {
         order.next_epoch(5);
         let mut continued = ShuffledOrder::from_generator(order.clone().into_generator());
         assert_eq!(order.next_epoch(40), continued.next_epoch(40));
+    }
+
+    /// `DataLoader(range(5), shuffle=True, generator=torch.Generator().manual_seed(7))`, torch 2.15.
+    #[test]
+    fn a_loaders_own_generator_permutes_itself() {
+        let mut order = ShuffledOrder::of_loader_generator(Generator::new(7));
+        for expected in [[1, 3, 0, 4, 2], [3, 2, 4, 0, 1], [0, 4, 3, 2, 1]] {
+            assert_eq!(order.next_epoch(5), expected);
+        }
     }
 }
