@@ -348,6 +348,30 @@ fn layers_are_declared_as_in_pytorch() {
             "Step",
         ]
     );
+    let printed: Vec<&str> = network.layers.iter().map(|l| l.module.as_str()).collect();
+    assert_eq!(
+        printed.into_iter().filter(|module| !module.starts_with("Linear")).collect::<Vec<_>>(),
+        [
+            "PReLU(num_parameters=3)",
+            "Identity()",
+            "Flatten(start_dim=1, end_dim=-1)",
+            "GELU(approximate='tanh')",
+            "PReLU(num_parameters=1)",
+            "ELU(alpha=0.5)",
+            "LeakyReLU(negative_slope=0.2)",
+            "GELU(approximate='none')",
+            "SELU()",
+            "SiLU()",
+            "Mish()",
+            "Softplus(beta=2.0, threshold=10.0)",
+            "Softsign()",
+            "Hardtanh(min_val=-0.5, max_val=1.0)",
+            "PReLU(num_parameters=6)",
+            "LogSigmoid()",
+            "Hardsigmoid()",
+            "Step()",
+        ]
+    );
     let slopes: Vec<String> = network
         .parameters
         .iter()

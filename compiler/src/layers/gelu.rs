@@ -14,6 +14,15 @@ pub struct GELU {
     function: Gelu,
 }
 
+impl GELU {
+    fn approximate(&self) -> &'static str {
+        match self.function.approximate {
+            Approximate::None => "none",
+            Approximate::Tanh => "tanh",
+        }
+    }
+}
+
 impl Layer for GELU {
     const NAME: &'static str = "GELU";
     const ATTRIBUTES: &'static [Attribute] = &[Attribute {
@@ -32,10 +41,10 @@ impl Layer for GELU {
     }
 
     fn describe(&self, _: &Shape) -> String {
-        let approximate = match self.function.approximate {
-            Approximate::None => "none",
-            Approximate::Tanh => "tanh",
-        };
-        format!("GELU(approximate = {approximate})")
+        format!("GELU(approximate = {})", self.approximate())
+    }
+
+    fn module(&self, _: &Shape) -> String {
+        format!("GELU(approximate='{}')", self.approximate())
     }
 }

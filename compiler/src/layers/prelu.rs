@@ -70,4 +70,8 @@ impl Layer for PReLU {
     fn describe(&self, _: &Shape) -> String {
         format!("PReLU(num_parameters = {}, init = {:?})", self.num_parameters, self.init)
     }
+
+    fn module(&self, _: &Shape) -> String {
+        format!("PReLU(num_parameters={})", self.num_parameters)
+    }
 }
