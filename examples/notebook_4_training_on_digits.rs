@@ -446,7 +446,7 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
     fn beside(&self, picture: &Prediction) -> Outcome<String> {
         let rows = if Self::SIDE > 12 { Self::SIDE.div_ceil(2) } else { Self::SIDE };
         let columns = (2 * Self::SIDE + 50).min(80);
-        Ok(trimmed(picture.to_text(columns, rows.max(10) + 4)?))
+        Ok(trimmed(picture.to_text(columns, rows.max(10) + 3)?))
     }
 
     /// The first batch of the first epoch.
