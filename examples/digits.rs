@@ -31,7 +31,7 @@ struct Options {
     #[arg(long, default_value_t = 32)]
     batch_size: usize,
     /// Learning rate: how far a step goes
-    #[arg(long, default_value_t = 0.1)]
+    #[arg(long, default_value_t = 0.1, allow_negative_numbers = true)]
     lr: f32,
     /// Seed of the first weights, of the split and of the shuffling
     #[arg(long, default_value_t = 7)]

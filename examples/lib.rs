@@ -7,6 +7,25 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::Command;
+
+/// Runs a notebook that has no options: `--help` says what it is about, and
+/// anything else on the command line is an error. Then it is as [`show`].
+pub fn show_without_options(
+    about: &'static str,
+    notebook: impl FnOnce(&mut Report<'_>) -> Result<(), Box<dyn Error>>,
+) -> ExitCode {
+    command(about).get_matches();
+    show(notebook)
+}
+
+/// A command line without options. Usage names the program as it was called.
+fn command(about: &'static str) -> Command {
+    Command::new("notebook")
+        .about(about)
+        .after_help("It takes no options. What it draws goes into target/notebooks.")
+}
+
 /// Runs a notebook and writes its report to standard output. Who closes the
 /// pipe has read enough.
 pub fn show(notebook: impl FnOnce(&mut Report<'_>) -> Result<(), Box<dyn Error>>) -> ExitCode {
@@ -148,5 +167,25 @@ impl<'a> Report<'a> {
         let wrong: Vec<&Figure> = self.figures.iter().filter(|figure| !figure.agrees()).collect();
         assert!(wrong.is_empty(), "figures differ from the notebook's: {wrong:#?}");
         assert_eq!(self.figures.len(), count, "figures of the notebook");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::command;
+    use clap::error::ErrorKind;
+
+    #[test]
+    fn a_notebook_without_options_refuses_them_and_explains_itself() {
+        let parse = |arguments: &[&str]| command("About nothing").try_get_matches_from(arguments);
+        assert!(parse(&["notebook_0_tensors"]).is_ok());
+        for wrong in ["--bogus", "-x", "data"] {
+            let error = parse(&["notebook_0_tensors", wrong]).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::UnknownArgument, "{wrong}");
+        }
+        let help = parse(&["notebook_0_tensors", "--help"]).unwrap_err();
+        assert_eq!(help.kind(), ErrorKind::DisplayHelp);
+        let help = help.to_string();
+        assert!(help.contains("About nothing") && help.contains("notebook_0_tensors"), "{help}");
     }
 }

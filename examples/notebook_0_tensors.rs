@@ -10,7 +10,7 @@ use bilro::ndarray::{Array1, Array2, ArrayView2, array};
 use bilro::prelude::*;
 use bilro::rng::Generator;
 use bilro::tensor;
-use bilro_examples::{Report, show};
+use bilro_examples::{Report, show_without_options};
 
 type Done = Result<(), Box<dyn Error>>;
 
@@ -43,7 +43,7 @@ network! {
 }
 
 fn main() -> ExitCode {
-    show(notebook)
+    show_without_options("Arrays, their operations, and gradients, with what each is for", notebook)
 }
 
 fn notebook(report: &mut Report<'_>) -> Done {

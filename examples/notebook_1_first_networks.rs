@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use bilro::ndarray::{Array2, ArrayViewMut2, Axis, array, concatenate};
 use bilro::prelude::*;
 use bilro::rng::Generator;
-use bilro_examples::{Report, show};
+use bilro_examples::{Report, show_without_options};
 
 type Done = Result<(), Box<dyn Error>>;
 
@@ -51,7 +51,10 @@ const NDARRAY_SAYS: &str =
     "ndarray: inputs 1 × 5 and 1 × 5 are not compatible for matrix multiplication";
 
 fn main() -> ExitCode {
-    show(notebook)
+    show_without_options(
+        "A neuron, shapes that fit, and two layers, with what each is for",
+        notebook,
+    )
 }
 
 fn notebook(report: &mut Report<'_>) -> Done {

@@ -15,7 +15,7 @@ use bilro::data::{Dataset, Points};
 use bilro::ndarray::{Array1, Array2, Ix1, Ix2};
 use bilro::plot::{Picture, Plane, grid};
 use bilro::prelude::*;
-use bilro_examples::{Report, show};
+use bilro_examples::{Report, show_without_options};
 
 use descent::{Descent, gradient_descent, one_step};
 use errors::{maximum_likelihood, several_classes};
@@ -38,7 +38,9 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 type Marked = Dataset<f32, Ix2, f32, Ix1>;
 
 fn main() -> ExitCode {
-    show(|report| notebook(report).map(|_| ()))
+    show_without_options("From the perceptron to early stopping, with what each is for", |report| {
+        notebook(report).map(|_| ())
+    })
 }
 
 /// All parts, in the notebook's order.

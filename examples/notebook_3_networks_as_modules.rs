@@ -17,7 +17,7 @@ use bilro::ndarray::{Array2, ArrayViewD, aview1};
 use bilro::prelude::*;
 use bilro::rng::Generator;
 use bilro::tensor;
-use bilro_examples::{Report, show};
+use bilro_examples::{Report, show_without_options};
 
 #[path = "notebook_3/race.rs"]
 mod race;
@@ -71,7 +71,10 @@ const DATA: u64 = 4;
 const LEARNING_RATE: f32 = 0.01;
 
 fn main() -> ExitCode {
-    show(|report| notebook(report).map(|_| ()))
+    show_without_options(
+        "Layers, losses and the optimizers' race, with what each is for",
+        |report| notebook(report).map(|_| ()),
+    )
 }
 
 /// What the notebook finds out.

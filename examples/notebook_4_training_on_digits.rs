@@ -74,10 +74,10 @@ struct Options {
     #[arg(long, default_value = "5")]
     epochs: NonZeroUsize,
     /// Learning rate: how far a step goes
-    #[arg(long, default_value_t = 0.01)]
+    #[arg(long, default_value_t = 0.01, allow_negative_numbers = true)]
     lr: f32,
     /// How much of a step's direction the next one keeps
-    #[arg(long, default_value_t = 0.9)]
+    #[arg(long, default_value_t = 0.9, allow_negative_numbers = true)]
     momentum: f32,
     /// Images in a step
     #[arg(long, default_value = "64")]
@@ -441,10 +441,12 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
         Ok(())
     }
 
-    /// A digit and its probabilities in characters, a pixel in two of them.
+    /// A digit and its probabilities in characters, no wider than a terminal: a
+    /// pixel is two of them or, where there are many, half of one.
     fn beside(&self, picture: &Prediction) -> Outcome<String> {
-        let rows = Self::SIDE.max(10) + 3;
-        Ok(trimmed(picture.to_text(2 * Self::SIDE + 50, rows)?))
+        let rows = if Self::SIDE > 12 { Self::SIDE.div_ceil(2) } else { Self::SIDE };
+        let columns = (2 * Self::SIDE + 50).min(80);
+        Ok(trimmed(picture.to_text(columns, rows.max(10) + 3)?))
     }
 
     /// The first batch of the first epoch.

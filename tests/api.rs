@@ -336,6 +336,25 @@ fn the_summary_is_a_table() {
 }
 
 network! {
+    /// With statistics that no optimizer changes.
+    struct Normalized {
+        input x: [4];
+        target y: class(3);
+        output scores = x -> BatchNorm1d -> Linear(3);
+        loss cross_entropy(scores, y);
+    }
+}
+
+#[test]
+fn running_statistics_are_no_parameters_of_the_summary() {
+    let summary = Normalized::model().build().unwrap().summary();
+    // A weight and a bias for each of 4 features, 4·3 weights and 3 biases.
+    assert!(summary.contains("\n23 parameters, "), "{summary}");
+    let line = summary.lines().find(|line| line.starts_with("batchnorm1d1")).unwrap();
+    assert_eq!(line.split_whitespace().rev().nth(1), Some("8"), "{summary}");
+}
+
+network! {
     /// Images of 64×64 pixels.
     struct Net {
         input image: [4096];

@@ -88,7 +88,7 @@ pub fn perceptron_trick(report: &mut Report<'_>) -> Result<Vec<usize>> {
     report.by_hand("weight 2 after the trick", params.w[1].into(), "-1.1")?;
     report.by_hand("bias after the trick", params.b[()].into(), "-0.3")?;
 
-    let points = data::blobs(100, &[[0.3, 0.7], [0.7, 0.3]], 0.08, 3)?;
+    let points = data::blobs(100, &[[0.3, 0.7], [0.7, 0.3]], 0.08, 24)?;
     let marked = marked(&points)?;
     // A seed whose first line has the classes on the wrong sides.
     let mut trainer = Perceptron::trainer(Sgd::new(0.01)).seed(47).build()?;

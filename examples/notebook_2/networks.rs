@@ -162,7 +162,7 @@ pub fn early_stopping(report: &mut Report<'_>) -> Result<Training> {
          up when it has not been beaten for a while, the patience. That is early\n\
          stopping.",
     )?;
-    let points = data::moons(200, 0.4, 1)?;
+    let points = data::moons(200, 0.4, 11)?;
     let (train_points, test_points) = points.split(0.7, SEED)?;
     let (train, test) = (marked(&train_points)?, marked(&test_points)?);
     let window = window();

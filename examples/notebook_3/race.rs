@@ -108,7 +108,7 @@ pub(crate) fn optimizers(report: &mut Report<'_>) -> Result<[Vec<f32>; 2]> {
     let (picture, beale) = race::<Beale>(report, picture, rates, 200)?;
     picture.save(report.picture("notebook_3_beale.svg")?)?;
     picture.save(report.picture("notebook_3_beale.png")?)?;
-    report.say(format!("\n{}", picture.to_text(90, 26)?))?;
+    report.say(format!("\n{}", picture.to_text(80, 26)?))?;
 
     report.say(
         "\nA saddle, from (1.5, 0.01): along x it goes down to the saddle's middle, where the\n\

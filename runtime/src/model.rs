@@ -251,7 +251,8 @@ impl<N: Network> Model<N> {
         self.engine.set_parameter(i, values)
     }
 
-    /// A table of layers, shapes, parameters and multiply-adds. For PyTorch's
+    /// A table of layers, shapes, parameters and multiply-adds. Parameters are
+    /// those that are trained: running statistics do not count. For PyTorch's
     /// form, print the model itself: `println!("{model}")`.
     pub fn summary(&self) -> String {
         summary::summary(&self.engine.declaration)

@@ -52,9 +52,12 @@ impl Progress {
         (self.started, self.trained) = (Instant::now(), None);
         #[cfg(feature = "progress")]
         if let Some(bar) = &self.bar {
-            bar.reset();
+            // While it is hidden, until `reset`: or it would be seen with what
+            // it said of another epoch.
             bar.set_length(examples as u64);
             bar.set_prefix(format!("{number}/{}", self.epochs));
+            bar.set_message("");
+            bar.reset();
         }
     }
 
@@ -176,5 +179,7 @@ fn bar(tells: bool) -> Option<indicatif::ProgressBar> {
         };
         bar.set_style(style.with_key("per_sec", rate));
     }
+    // Hidden until an epoch starts.
+    bar.finish_and_clear();
     Some(bar)
 }

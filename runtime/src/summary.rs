@@ -2,11 +2,15 @@
 
 use bilro_compiler::network::Network as Declaration;
 
-/// Layers with their shapes, parameters and multiply-adds for one example.
+/// Layers with their shapes, trained parameters and multiply-adds for one example.
 pub(crate) fn summary(network: &Declaration) -> String {
     let mut rows =
         vec![["layer", "kind", "input", "output", "parameters", "multiply-adds"].map(String::from)];
-    let count = |i: &usize| network.parameters[*i].shape.count(1);
+    // What is not trained, as running statistics, is no parameter in PyTorch's counts either.
+    let count = |i: &usize| match &network.parameters[*i] {
+        parameter if parameter.is_trained => parameter.shape.count(1),
+        _ => 0,
+    };
     let mut in_layers = vec![false; network.parameters.len()];
     for layer in &network.layers {
         for i in &layer.parameters {

@@ -14,6 +14,15 @@ pub struct GELU {
     function: Gelu,
 }
 
+impl GELU {
+    fn approximate(&self) -> &'static str {
+        match self.function.approximate {
+            Approximate::None => "none",
+            Approximate::Tanh => "tanh",
+        }
+    }
+}
+
 impl Layer for GELU {
     const NAME: &'static str = "GELU";
     const ATTRIBUTES: &'static [Attribute] = &[Attribute {
@@ -37,15 +46,5 @@ impl Layer for GELU {
 
     fn module(&self, _: &Shape) -> String {
         format!("GELU(approximate='{}')", self.approximate())
-    }
-}
-
-impl GELU {
-    /// The word of its attribute.
-    fn approximate(&self) -> &'static str {
-        match self.function.approximate {
-            Approximate::None => "none",
-            Approximate::Tanh => "tanh",
-        }
     }
 }

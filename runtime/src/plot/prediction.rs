@@ -177,8 +177,12 @@ impl Paint for Prediction {
         let height = area.height() / classes.len() as f64;
         let height =
             if canvas.coarse { (height / em).floor().max(1.0) * em } else { height.min(4.0 * em) };
-        area.bottom = area.top + height * classes.len() as f64;
-        let area = self.image(canvas, area);
+        let below_bars = area.top + height * classes.len() as f64;
+        if !canvas.coarse {
+            area.bottom = below_bars;
+        }
+        // In text the bars' rows are whole; what they leave over is still the image's.
+        let area = Area { bottom: below_bars, ..self.image(canvas, area) };
 
         let names: Vec<String> = classes.iter().map(|c| self.name(*c)).collect();
         let lettered = numbers || area.width() > 6.0 * em;

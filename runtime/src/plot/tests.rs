@@ -165,6 +165,16 @@ fn assert_draws(picture: &dyn Picture) {
 }
 
 #[test]
+fn in_text_an_image_has_the_rows_that_bars_leave_over() {
+    let image = Array2::from_shape_fn((28, 28), |(_, column)| column as f32);
+    let picture = Prediction::new("Darker to the right", image.view(), &[0.1; 10]);
+    let text = picture.to_text(80, 17).unwrap();
+    // A pixel is as wide as a character and half as high.
+    let full = text.lines().filter(|line| line.chars().nth(27) == Some('█')).count();
+    assert_eq!(full, 14, "{text}");
+}
+
+#[test]
 fn a_sure_class_has_its_number_and_mark_beside_its_bar() {
     let picture = prediction_of(&[0.0, 1.0]).truth(1);
     for (columns, rows) in [(64, 14), (100, 30), (140, 40)] {

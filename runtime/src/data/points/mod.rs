@@ -50,6 +50,10 @@ fn points(
         });
     }
     let mut generator = Generator::new(seed);
+    // The noise comes first: what a seed draws first of all is the order by which a split with
+    // that seed divides, and by it the points would be divided class after class.
+    let mut drawn = vec![0.0; 2 * n];
+    generator.fill_normal(&mut drawn, 0.0, noise);
     let mut x = Array2::from_shape_simple_fn((n, 2), || 0.0);
     let mut y = Array1::zeros(n);
     let order = generator.permutation(n as u32);
@@ -62,8 +66,6 @@ fn points(
             y[row] = class as u32;
         }
     }
-    let mut drawn = vec![0.0; 2 * n];
-    generator.fill_normal(&mut drawn, 0.0, noise);
     x.iter_mut().zip(drawn).for_each(|(x, noise)| *x += noise);
     Dataset::new(x, y)
 }
@@ -96,6 +98,20 @@ pub(super) mod tests {
         assert_ne!(moons(50, 0.1, 7).unwrap(), moons(50, 0.1, 8).unwrap());
         assert!(!moons(50, 0.0, 7).unwrap().y().iter().is_sorted());
         assert_eq!(counts(&spiral(11, 3, 0.0, 1).unwrap(), 3), [4, 4, 3]);
+    }
+
+    /// A seed is often given to both.
+    #[test]
+    fn a_split_with_the_same_seed_has_all_classes_in_both_parts() {
+        for seed in 0..20 {
+            let parts = moons(200, 0.1, seed).unwrap().split(0.8, seed).unwrap();
+            let small = counts(&parts.1, 2);
+            assert!(small.iter().all(|&n| n >= 8), "seed {seed}: {small:?} of 40");
+            let [_, small] =
+                spiral(300, 3, 0.1, seed).unwrap().random_split([0.8, 0.2], seed).unwrap();
+            let small = counts(&small, 3);
+            assert!(small.iter().all(|&n| n >= 8), "seed {seed}: {small:?} of 60");
+        }
     }
 
     #[test]
