@@ -241,10 +241,7 @@ fn the_outside_must_be_a_struct() {
         ["expected a name, found `type`, which is a keyword of Rust"]
     );
     assert!(read("#![allow(x)] struct N {}").1[0].contains("stand before its `struct`"));
-    assert_eq!(
-        read("struct N<const A: usize, const A: usize> {}").1,
-        ["`A` is declared twice"]
-    );
+    assert_eq!(read("struct N<const A: usize, const A: usize> {}").1, ["`A` is declared twice"]);
 }
 
 #[test]

@@ -331,6 +331,15 @@ mod tests {
     use ndarray::{Array2, array, s};
 
     #[test]
+    fn more_classes_than_there_is_memory_for_are_refused() {
+        let data = Dataset::new(Array2::<f32>::zeros((3, 2)), array![0u32, 1, 2]).unwrap();
+        for classes in [1 << 50, usize::MAX] {
+            let error = data.clone().one_hot(classes).unwrap_err();
+            assert!(matches!(error, Error::Setting { .. }), "{error}");
+        }
+    }
+
+    #[test]
     fn maps_change_type_and_shape_but_not_the_number() {
         let data = numbered(3).map_x(|x| x.mapv(|x| x as u32).slice_move(s![.., 1])).unwrap();
         assert_eq!((data.x(), data.y()), (array![1, 3, 5].view(), array![0, 1, 2].view()));

@@ -331,6 +331,8 @@ mod tests {
             "`predictions` has 1 examples, but `targets` has 2: every input of a batch needs the same number"
         );
         assert!(new(array![], array![]).is_err());
+        let many = ConfusionMatrix::new(&array![0], &array![0], usize::MAX);
+        assert!(matches!(many, Err(Error::Setting { .. })));
         let confusion = new(array![0, 1], array![0, 1]).unwrap();
         assert_eq!(
             confusion.precision(2).unwrap_err().to_string(),
