@@ -218,6 +218,28 @@ fn a_batch_without_examples() {
     });
 }
 
+/// Views repeat one example as often as anyone likes, and take no memory.
+#[test]
+fn more_examples_than_there_can_be() {
+    let good = Arrays::good();
+    let many = |sizes: &[usize]| {
+        let mut all = vec![1usize << 40];
+        all.extend(&sizes[1..]);
+        IxDyn(&all)
+    };
+    let (x, z) = (reals(&[1, 5]), reals(&[1, 2, 3]));
+    let x = x.broadcast(many(x.shape())).unwrap();
+    let z = z.broadcast(many(z.shape())).unwrap();
+    for backend in BACKENDS {
+        let mut engine = Engine::new(network(), backend, 3, 1);
+        let error = engine.run(&Purpose::Predict, &[Feed::Real(x.view()), Feed::Real(z.view())]);
+        let error = error.map(|_| ()).unwrap_err();
+        assert!(matches!(error, Error::Setting { .. }), "{error}");
+        assert_names(&error, &["examples in a batch", &(1usize << 40).to_string()]);
+        engine.run(&Purpose::Predict, &good.feeds()[..2]).unwrap();
+    }
+}
+
 #[test]
 fn a_parameter_of_another_shape() {
     for backend in BACKENDS {

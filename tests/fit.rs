@@ -222,14 +222,13 @@ fn errors_leave_what_was_reached() {
     assert_eq!((after.len(), trainer.steps()), (3, 12));
     assert_eq!(bits(trainer.model()), after[2]);
 
-    // One example alone has no variance: the last batch is an error, what the
-    // others have taught stays.
+    // One example alone has no variance: the last batch would be an error, and
+    // is one before the first.
     let odd = noisy(33, 1);
     let before = bits(trainer.model());
     let error = trainer.fit(&odd, Fit::epochs(2).batch_size(16)).unwrap_err();
     assert!(matches!(error, Error::SmallBatch { found: 1, .. }), "{error}");
-    assert_eq!(trainer.steps(), 14);
-    assert_ne!(bits(trainer.model()), before);
+    assert_eq!((trainer.steps(), bits(trainer.model())), (12, before));
     trainer.fit(&odd, Fit::epochs(2).batch_size(16).drop_last(true)).unwrap();
 
     // With `restore_best` an error ends with the best epoch as well.
@@ -316,7 +315,52 @@ fn numbers_that_make_no_sense_are_refused() {
     assert_eq!(error(fit().min_improvement(-1.0)), format!("{expected} -1"));
     assert_eq!(error(fit().min_improvement(f64::NAN)), format!("{expected} NaN"));
     assert!(error(fit().save_best("/nowhere/at/all/best.safetensors")).starts_with("/nowhere"));
-    // Only the last has begun to train.
-    assert_eq!(trainer.steps(), 2);
-    assert_ne!(bits(trainer.model()), before);
+    assert_eq!((trainer.steps(), bits(trainer.model())), (0, before));
+}
+
+/// What is wrong with the last example, or with those of the validation, is
+/// told before anything is learned from the first.
+#[test]
+fn examples_that_do_not_fit_are_refused_before_the_first_step() {
+    let good = noisy(60, 1);
+    let mut wrong_class = good.y().to_owned();
+    wrong_class[47] = 2;
+    let wrong_class = Dataset::new(good.x().to_owned(), wrong_class).unwrap();
+    let narrow = Dataset::new(Array2::zeros((3, 7)), Array1::zeros(3)).unwrap();
+    let mut trainer = trainer();
+    let before = bits(trainer.model());
+    let mut error = |data: &Data, fit| trainer.fit(data, fit).unwrap_err().to_string();
+    let fit = || Fit::epochs(2).batch_size(10);
+    let of_class =
+        |name: &str| format!("`{name}` has index 2 at row 47, but its indices are below 2");
+    assert_eq!(error(&wrong_class, fit()), of_class("class"));
+    let validated = fit().validate(&wrong_class);
+    assert_eq!(error(&good, validated), of_class("class of the validation data"));
+    assert_eq!(
+        error(&good, fit().validate(&narrow)),
+        "`x of the validation data` takes examples of shape [8], but was given [7]"
+    );
+    // One example is left for the last batch, which has no variance.
+    let error = trainer.fit(&noisy(61, 1), fit()).unwrap_err();
+    assert!(matches!(error, Error::SmallBatch { found: 1, .. }), "{error}");
+    assert_eq!((trainer.steps(), bits(trainer.model())), (0, before));
+    assert!(trainer.fit(&good, fit().validate(&good)).is_ok());
+}
+
+/// Whose callback panics finds the trainer between two steps.
+#[test]
+fn a_callback_that_panics_leaves_what_was_learned() {
+    let data = noisy(60, 1);
+    let (mut panics, mut whole) = (trainer(), trainer());
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        panics.fit_with(&data, Fit::epochs(5), |_, epoch| assert!(epoch.number < 2, "enough"))
+    }));
+    assert!(caught.is_err());
+    whole.fit(&data, Fit::epochs(2)).unwrap();
+    assert_eq!(panics.steps(), whole.steps());
+    assert_eq!(bits(panics.model()), bits(whole.model()));
+    for trainer in [&mut panics, &mut whole] {
+        trainer.fit(&data, Fit::epochs(1)).unwrap();
+    }
+    assert_eq!(bits(panics.model()), bits(whole.model()));
 }

@@ -490,3 +490,37 @@ fn what_only_numbers_decide_is_an_error_of_the_declaration() {
          0 to 4, and not 7"
     );
 }
+
+/// Names that are the same in the form that types have, or nothing in it.
+#[test]
+#[allow(non_snake_case, reason = "that is what is tested")]
+fn types_have_names_of_their_own() {
+    use bilro::ndarray::Array2;
+
+    network! {
+        struct Alike {
+            input __x: [4];
+            block _1(x) { x }
+            choice a = relu | tanh;
+            choice A = tanh | _1;
+            choice b_c = relu | tanh;
+            choice bC = tanh | relu;
+            layer a_ = Linear(4);
+            layer _2 = Linear(4);
+            layer __ = Linear(4);
+            output y = a(__x) + A(__x) + b_c(__x) + bC(__x) + a_(__x) + _2(__x) + __(__x);
+            loss y;
+        }
+    }
+    let x = Array2::zeros((1, 4));
+    let mut model = Alike::model().build().unwrap();
+    let input = alike::Input {
+        __x: x.view(),
+        a: alike::A::Tanh,
+        A: alike::A_::Layer1,
+        b_c: alike::BC::Relu,
+        bC: alike::BC_::Relu,
+    };
+    assert_eq!(model.predict(input).unwrap().y.dim(), (1, 4));
+    assert_eq!(model.params()._2.weight.dim(), (4, 4));
+}

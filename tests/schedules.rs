@@ -306,3 +306,12 @@ fn following_a_schedule_compiles_once() {
     trainer.model().evaluate(&digits).unwrap();
     assert!(count() > 0);
 }
+
+#[test]
+fn the_longest_cosine_hardly_begins() {
+    let schedule = CosineAnnealingLR::new(usize::MAX);
+    for time in [0, 1000] {
+        assert_eq!(schedule.learning_rate(0.5, time), 0.5);
+    }
+    assert!(schedule.learning_rate(0.5, usize::MAX - 1) < 1e-6);
+}

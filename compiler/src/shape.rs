@@ -15,6 +15,11 @@ use std::sync::Arc;
 
 use crate::error::Mistake;
 
+/// The most elements that a value has, the examples of a batch together: 256 GiB of
+/// reals. More than that is a mistake, and this far nothing that counts
+/// elements, bytes or multiply-adds overflows.
+pub const MOST_ELEMENTS: usize = 1 << 36;
+
 /// The size of one axis.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Dim {
@@ -108,6 +113,18 @@ impl Shape {
             sizes.insert(0, batch);
         }
         sizes
+    }
+
+    /// Requires that an example has no more elements than
+    /// [`MOST_ELEMENTS`], where sizes are numbers.
+    pub fn check_count(&self) -> Result<(), Mistake> {
+        let mut numbers = self.dims.iter().filter_map(Dim::fixed);
+        match numbers.try_fold(1usize, usize::checked_mul).is_some_and(|n| n <= MOST_ELEMENTS) {
+            true => Ok(()),
+            false => Err(Mistake::call(format!(
+                "a value of shape {self} has too many elements: at most 2³⁶ are possible"
+            ))),
+        }
     }
 
     /// The number of reals in it.

@@ -66,6 +66,12 @@ impl Statement {
             StatementKind::Loss { .. } | StatementKind::Metric { .. } => None,
         }
     }
+
+    /// Whether it declares something whose name could not be read, as `let mut y` does.
+    pub fn hides_a_name(&self) -> bool {
+        let is_unknown = matches!(self.kind, StatementKind::Broken { name: None, .. });
+        is_unknown && self.keyword != "loss" && self.keyword != "metric"
+    }
 }
 
 /// `block NAME ( (NAME ,)* ) { (STATEMENT ;)* EXPR }`, without a semicolon. Its statements are

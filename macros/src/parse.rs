@@ -6,9 +6,12 @@ mod chains;
 mod cursor;
 mod expressions;
 
+use std::collections::HashSet;
+
 use bilro_compiler::error::nearest;
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::ToTokens;
+use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
 use syn::{Attribute, GenericParam, Generics, Token, Visibility};
@@ -70,7 +73,12 @@ pub fn parse(tokens: TokenStream, mistakes: &mut Vec<Mistake>) -> Option<Network
         }
     }
     if let Some(more) = rest.into_iter().next() {
-        let message = "`network!` declares one network: write another `network!` for the next one";
+        let message = match &more {
+            TokenTree::Punct(mark) if mark.as_char() == ';' => {
+                "a network ends with its braces, without `;`"
+            }
+            _ => "`network!` declares one network: write another `network!` for the next one",
+        };
         mistakes.push(Mistake::new(more.span(), message));
     }
     Some(network)
@@ -86,13 +94,28 @@ struct Header {
 }
 
 fn header(input: ParseStream<'_>) -> syn::Result<Header> {
+    if input.peek(Token![#]) && input.peek2(Token![!]) {
+        let message = "attributes and comments of a network stand before its `struct`, as \
+                       `#[...]` and `///`";
+        return Err(input.error(message));
+    }
     let attributes = input.call(Attribute::parse_outer)?;
     let visibility = input.parse()?;
     if !input.peek(Token![struct]) {
         return Err(input.error(format!("expected `struct`: {FORM}")));
     }
-    input.parse::<Token![struct]>()?;
-    let name = input.parse()?;
+    let word = input.parse::<Token![struct]>()?;
+    if input.is_empty() {
+        return Err(syn::Error::new(word.span, format!("expected a name after `struct`: {FORM}")));
+    }
+    let name = match input.peek(Ident::peek_any) && input.fork().parse::<Ident>().is_err() {
+        true => {
+            let word = input.call(Ident::parse_any)?;
+            let message = format!("expected a name, found `{word}`, which is a keyword of Rust");
+            return Err(syn::Error::new(word.span(), message));
+        }
+        false => input.parse()?,
+    };
     // What follows a mistake in the generics is skipped up to the body.
     let generics = input.parse();
     let mut body = None;
@@ -110,9 +133,15 @@ fn header(input: ParseStream<'_>) -> syn::Result<Header> {
 /// Requires generics to be constants of type `usize`.
 fn const_generics(generics: Generics) -> syn::Result<Generics> {
     let takes = "a network is generic over sizes: `<const N: usize>`";
+    let mut seen = HashSet::new();
     for parameter in &generics.params {
         match parameter {
-            GenericParam::Const(c) if c.ty.to_token_stream().to_string() == "usize" => {}
+            GenericParam::Const(c) if c.ty.to_token_stream().to_string() == "usize" => {
+                if !seen.insert(&c.ident) {
+                    let message = format!("`{}` is declared twice", c.ident);
+                    return Err(syn::Error::new(c.ident.span(), message));
+                }
+            }
             GenericParam::Const(c) => return Err(syn::Error::new(c.ty.span(), takes)),
             other => return Err(syn::Error::new(other.span(), takes)),
         }
@@ -177,7 +206,10 @@ fn read_body(group: &Group, within: Within, mistakes: &mut Vec<Mistake>) -> Body
         } else if !own.is_empty() {
             let before = mistakes.len();
             match statement(own, after, within, mistakes) {
-                Some(statement) => body.statements.push(statement),
+                Some(statement) => {
+                    body.incomplete |= statement.hides_a_name();
+                    body.statements.push(statement);
+                }
                 None => body.incomplete = true,
             }
             let ended = block.is_some() || (next.is_none() && semicolon < rest.len());
@@ -239,6 +271,12 @@ fn statement(
     mistakes: &mut Vec<Mistake>,
 ) -> Option<Statement> {
     let (docs, tokens) = tokens.split_at(skip_docs(tokens));
+    if let (Some(last), true) = (docs.last(), tokens.is_empty()) {
+        let message =
+            "a comment with three slashes is about the statement after it, and there is none";
+        mistakes.push(Mistake::new(Place::from(docs[0].span()).to(last.span().into()), message));
+        return None;
+    }
     let docs = doc_comments(docs, mistakes);
     let mut cursor = Cursor::new(tokens, end);
     let keyword = match keyword(&mut cursor, within, mistakes) {

@@ -13,6 +13,7 @@ mod options;
 
 use std::ops::ControlFlow;
 
+use bilro_compiler::network::Purpose;
 use ndarray::{Array, ArrayView, Axis, Dimension, RemoveAxis};
 
 pub use callback::{Answer, EpochReport};
@@ -21,6 +22,7 @@ pub use options::Fit;
 
 use crate::data::{Dataset, ShuffledOrder};
 use crate::error::{Error, Result};
+use crate::io::replace;
 use crate::network::{FromExamples, Network};
 use crate::progress::Progress;
 use crate::rng::Generator;
@@ -37,6 +39,10 @@ impl<N: Network> Trainer<N> {
     /// [`Error::NonFiniteLoss`] at the first step whose loss is infinite or not
     /// a number: that step has been made; [`Error::File`] where
     /// [`Fit::save_best`] cannot write.
+    ///
+    /// Settings, all examples, those of the validation too, and the place of the
+    /// file are looked at before the first step: where one of them is wrong,
+    /// nothing has changed. An error names the row of the data set.
     ///
     /// After an error trainer and model are what the last step has made of
     /// them, or the best epoch with [`Fit::restore_best`], and can be used on.
@@ -110,6 +116,7 @@ impl<N: Network> Trainer<N> {
         for<'a> N::Batch<'a>: FromExamples<ArrayView<'a, A, DX>, ArrayView<'a, B, DY>>,
     {
         fit.check(data.len())?;
+        self.check(data, &fit)?;
         let mut run = Run {
             interrupt: Interrupt::new(&fit)?,
             best: Best::new(&fit),
@@ -129,6 +136,32 @@ impl<N: Network> Trainer<N> {
         Ok(run.history)
     }
 
+    /// Whether what a whole training needs is there, before it begins: examples
+    /// that fit the network, and a place for the file.
+    fn check<A, DX, B, DY>(
+        &mut self,
+        data: &Dataset<A, DX, B, DY>,
+        fit: &Fit<'_, A, DX, B, DY>,
+    ) -> Result<()>
+    where
+        A: Copy,
+        B: Copy,
+        DX: Dimension + RemoveAxis,
+        DY: Dimension + RemoveAxis,
+        for<'a> N::Batch<'a>: FromExamples<ArrayView<'a, A, DX>, ArrayView<'a, B, DY>>,
+    {
+        let model = self.model();
+        model.check(data)?;
+        let purpose = Purpose::Gradients;
+        for examples in fit.batch_sizes(data.len()) {
+            model.engine.check_batch(&purpose, examples)?;
+        }
+        if let Some(data) = fit.validation {
+            model.check(data).map_err(of_validation)?;
+        }
+        fit.save_best.as_deref().map_or(Ok(()), replace::check)
+    }
+
     /// How some examples fare.
     fn fares<A, DX, B, DY>(&mut self, data: &Dataset<A, DX, B, DY>) -> Result<Validation>
     where
@@ -140,6 +173,18 @@ impl<N: Network> Trainer<N> {
     {
         let evaluation = self.model().evaluate_in_batches(data)?;
         Ok(Validation { loss: evaluation.loss(), metrics: evaluation.metrics().to_vec() })
+    }
+}
+
+/// Says of a mistake in examples that it is in those of the validation.
+fn of_validation(error: Error) -> Error {
+    let of = |name: String| format!("{name} of the validation data");
+    match error {
+        Error::Shape { name, expected, found } => Error::Shape { name: of(name), expected, found },
+        Error::IndexOutOfRange { name, row, index, below } => {
+            Error::IndexOutOfRange { name: of(name), row, index, below }
+        }
+        other => other,
     }
 }
 

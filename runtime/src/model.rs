@@ -173,6 +173,8 @@ impl<N: Network> Model<N> {
         DY: Dimension + RemoveAxis,
         for<'a> N::Batch<'a>: FromExamples<ArrayView<'a, A, DX>, ArrayView<'a, B, DY>>,
     {
+        // Here, so that an error names the row of the data set and not of a batch.
+        self.check(data)?;
         let mut evaluation = Evaluation::new(&self.engine);
         for batch in data.batches(EVALUATION_BATCH)? {
             let examples = N::Batch::from_examples(batch.x(), batch.y());
@@ -182,6 +184,19 @@ impl<N: Network> Model<N> {
             evaluation.add(results.loss, &results.metrics, batch.len());
         }
         Ok(evaluation.finish())
+    }
+
+    /// Requires all examples of a data set to fit the network.
+    pub(crate) fn check<A, DX, B, DY>(&self, data: &Dataset<A, DX, B, DY>) -> Result<()>
+    where
+        A: Copy,
+        B: Copy,
+        DX: Dimension + RemoveAxis,
+        DY: Dimension + RemoveAxis,
+        for<'a> N::Batch<'a>: FromExamples<ArrayView<'a, A, DX>, ArrayView<'a, B, DY>>,
+    {
+        let examples = N::Batch::from_examples(data.x(), data.y());
+        self.engine.check(N::batch_feeds(&examples).as_ref())
     }
 
     /// Views of all parameters, by layer; weights of linear layers as

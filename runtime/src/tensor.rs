@@ -233,6 +233,19 @@ fn lanes<T: Real, D: Dimension>(
     Ok(y)
 }
 
+/// Zeros, unless there is no memory for so many.
+pub(crate) fn zeros<T: Copy + Default, D: Dimension>(shape: D) -> Option<Array<T, D>> {
+    // As ndarray asks for it: where one size is 0, the others count all the same.
+    let mut sizes = shape.slice().iter().filter(|size| **size > 0);
+    let largest = sizes.try_fold(1usize, |product, size| product.checked_mul(*size))?;
+    isize::try_from(largest).ok()?;
+    let count = if shape.slice().contains(&0) { 0 } else { largest };
+    let mut elements = Vec::new();
+    elements.try_reserve_exact(count).ok()?;
+    elements.resize(count, T::default());
+    Array::from_shape_vec(shape, elements).ok()
+}
+
 /// The axis that a number means.
 fn axis_of<T, D: Dimension>(x: &ArrayRef<T, D>, axis: isize) -> Result<Axis> {
     let rank = x.ndim();
@@ -266,6 +279,15 @@ mod tests {
         assert_eq!(a.shape(), b.shape());
         for (a, b) in a.iter().zip(b) {
             assert!((a - b).abs() <= relative * b.abs(), "{a} and {b}");
+        }
+    }
+
+    #[test]
+    fn zeros_take_what_memory_there_is() {
+        assert_eq!(zeros::<f32, _>(ndarray::Ix2(2, 3)).unwrap(), Array2::<f32>::zeros((2, 3)));
+        assert_eq!(zeros::<f32, _>(ndarray::Ix2(0, 3)).unwrap().dim(), (0, 3));
+        for (rows, columns) in [(usize::MAX, 2), (1 << 40, 1 << 20), (0, usize::MAX)] {
+            assert!(zeros::<f32, _>(ndarray::Ix2(rows, columns)).is_none(), "{rows} {columns}");
         }
     }
 

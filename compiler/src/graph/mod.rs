@@ -200,6 +200,7 @@ impl Graph {
             .map(|(id, name)| Argument { name, ty: self.ty(*id) })
             .collect();
         let ty = op.shape(&arguments, facts)?;
+        ty.shape.check_count()?;
         // Losses do not broadcast, but a parameter may be compared with a batch.
         let operands = if stretched.len() > 1 && matches_elementwise(&op) {
             stretched.iter().map(|x| self.broadcast(*x, &ty.shape)).collect()

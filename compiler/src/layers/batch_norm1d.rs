@@ -43,7 +43,7 @@ impl Layer for BatchNorm1d {
         }
         Ok(BatchNorm1d {
             features: attributes.size("num_features"),
-            eps: attributes.number("eps").unwrap_or(1e-5),
+            eps: super::eps(attributes, 1e-5)?,
             momentum,
             affine: attributes.flag("affine").unwrap_or(true),
         })

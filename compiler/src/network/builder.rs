@@ -111,6 +111,13 @@ impl Builder {
             crate::shape::DType::Real => None,
         };
         check_sizes(ty.shape.dims.iter().chain(bound))?;
+        ty.shape.check_count()?;
+        if let Some(below) = bound.and_then(|b| b.fixed()).filter(|n| *n as u64 > 1 << 32) {
+            let message = format!(
+                "`{name}` holds numbers below {below}, but they are u32: the bound is at most 4294967296"
+            );
+            return Err(Mistake::call(message));
+        }
         if self.inputs.iter().any(|i| i.name == name) {
             return Err(Mistake::call(format!("`{name}` is declared twice")));
         }
@@ -195,6 +202,7 @@ impl Builder {
         is_trained: bool,
     ) -> Result<NodeId, Mistake> {
         check_sizes(&dims)?;
+        Shape::unbatched(dims.clone()).check_count()?;
         if self.parameters.iter().any(|(_, p)| p.name == name) {
             return Err(Mistake::call(format!("`{name}` is declared twice")));
         }

@@ -15,7 +15,7 @@ use crate::ops::Op;
 use crate::ops::batch_mean::BatchMean;
 use crate::ops::choose::Choice;
 use crate::optim::Training;
-use crate::shape::{Dim, Shape, Type};
+use crate::shape::{Dim, MOST_ELEMENTS, Shape, Type};
 
 pub use builder::{
     Builder, ChoiceId, LayerId, LossReduction, Scope, find_function, find_layer, wrong_count,
@@ -167,20 +167,39 @@ impl Init {
 
     /// Whether values can be drawn with these numbers.
     fn check_numbers(&self) -> Result<(), Mistake> {
-        let Init::TruncNormal { mean, std, low, high } = self else {
-            return Ok(());
-        };
         // As f32, since that is what values are drawn as.
-        let wrong = if [mean, std, low, high].iter().any(|x| !(**x as f32).is_finite()) {
-            "its numbers must be finite".to_owned()
-        } else if *std as f32 <= 0.0 {
-            format!("`std` must be above 0, but is {std}")
-        } else if low > high {
-            format!("`low` must not be above `high`, but they are {low} and {high}")
-        } else {
-            return Ok(());
+        let finite = |numbers: &[f64]| match numbers.iter().all(|x| (*x as f32).is_finite()) {
+            true => Ok(()),
+            false => Err("its numbers must be finite".to_owned()),
         };
-        Err(Mistake::attribute("init", format!("`trunc_normal` cannot start a parameter: {wrong}")))
+        let ordered = |low: f64, high: f64| match low > high {
+            true => Err(format!("`low` must not be above `high`, but they are {low} and {high}")),
+            false => Ok(()),
+        };
+        let (name, checked) = match *self {
+            Init::Uniform(low, high) => {
+                ("uniform", finite(&[low, high]).and_then(|()| ordered(low, high)))
+            }
+            Init::Normal(mean, std) => {
+                let checked = finite(&[mean, std]).and_then(|()| match std < 0.0 {
+                    true => Err(format!("`std` must not be negative, but is {std}")),
+                    false => Ok(()),
+                });
+                ("normal", checked)
+            }
+            Init::TruncNormal { mean, std, low, high } => {
+                let checked =
+                    finite(&[mean, std, low, high]).and_then(|()| match std as f32 <= 0.0 {
+                        true => Err(format!("`std` must be above 0, but is {std}")),
+                        false => ordered(low, high),
+                    });
+                ("trunc_normal", checked)
+            }
+            _ => return Ok(()),
+        };
+        checked.map_err(|wrong| {
+            Mistake::attribute("init", format!("`{name}` cannot start a parameter: {wrong}"))
+        })
     }
 
     /// The initialiser of this name with these arguments, as many as
@@ -388,6 +407,14 @@ impl Network {
             _ => false,
         };
         if self.graph.ids().any(is_variance) { 2 } else { 1 }
+    }
+
+    /// The most examples that it can be run on at once: with them, a value has
+    /// [`MOST_ELEMENTS`](crate::shape::MOST_ELEMENTS).
+    pub fn most_batch(&self) -> usize {
+        let shapes = self.graph.ids().map(|id| self.graph.shape(id));
+        let largest = shapes.filter(|shape| shape.batched).map(|shape| shape.count(1)).max();
+        MOST_ELEMENTS / largest.unwrap_or(1).max(1)
     }
 
     /// Multiply-adds of all its products for one example, forward.

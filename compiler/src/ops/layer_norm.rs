@@ -39,7 +39,7 @@ impl Operation for LayerNorm {
         }]));
 
     fn from_call(attributes: &Attributes) -> Result<LayerNorm, Mistake> {
-        Ok(LayerNorm { eps: Number(attributes.number("eps").unwrap_or(EPS) as f32) })
+        Ok(LayerNorm { eps: Number(crate::layers::eps(attributes, EPS)? as f32) })
     }
 
     fn shape(&self, x: &[Argument<'_>], facts: &mut Facts) -> Result<Type, Mistake> {

@@ -206,12 +206,14 @@ impl<'a> Checker<'a> {
 
     /// What a statement that could not be read declares exists, whatever it is.
     fn broken(&mut self, statement: &Statement, name: &Ident) {
-        let is_new = self.is_new(name);
+        // One message for a statement: not that its name is there already as well.
+        if !self.is_new(name) {
+            return;
+        }
         self.declare(name, Meaning::Unknown);
         let docs = statement.docs.clone();
         let (name, array) = (name.clone(), None);
         match statement.keyword.to_string().as_str() {
-            _ if !is_new => {}
             word @ ("input" | "target") => self.inputs.push(InputField {
                 field: Field { name, docs, array },
                 is_target: word == "target",
@@ -406,10 +408,13 @@ impl<'a> Checker<'a> {
     }
 
     fn metric(&mut self, name: Option<&Ident>, value: &Expr) {
+        let found = self.found();
         let x = self.operand(value);
         let name = match (name, &value.inner().kind) {
             (Some(name), _) => name,
             (None, ExprKind::Call { function, .. }) => function,
+            // What has a mistake in it may have been meant as a call.
+            (None, _) if self.found() > found => return,
             (None, _) => {
                 let message = "a metric has a name: `metric name = ...;`";
                 return self.mistake(Mistake::new(value.place, message));

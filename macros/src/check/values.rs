@@ -125,8 +125,9 @@ impl Checker<'_> {
                 format!("`{key}` is used before it is declared")
             }
             None if self.scope.incomplete => return None,
-            None if find_function(&key).is_ok() => {
-                format!("`{key}` is a function: call it as `{key}(x)`")
+            None if let Some(form) = find_function(&key).ok().and_then(|f| f.call) => {
+                let operands = form.operands.join(", ");
+                format!("`{key}` is a function: call it as `{key}({operands})`")
             }
             None => {
                 let is_value = |m| matches!(m, Meaning::Value(_) | Meaning::Unknown);

@@ -36,9 +36,10 @@ pub enum GroupKind {
     Unknown,
 }
 
-/// In the order of the compiler's parameters, which come layer by layer.
-pub fn known(declaration: &Declaration, trained: &[Trained]) -> Vec<Group> {
-    let mut tree = Tree { declaration, trained, taken: HashSet::new() };
+/// In the order of the compiler's parameters, which come layer by layer. The names in `taken` are
+/// those of other types.
+pub fn known(declaration: &Declaration, trained: &[Trained], taken: HashSet<String>) -> Vec<Group> {
+    let mut tree = Tree { declaration, trained, taken };
     let mut groups = Vec::new();
     for parameter in &declaration.parameters {
         let about = format!("`{}`", parameter.shape);
@@ -74,11 +75,8 @@ impl Tree<'_> {
             let layer = self.declaration.layers.iter().find(|l| l.name == path);
             let about =
                 layer.map_or(format!("What `{path}` has."), |layer| format!("`{}`", layer.kind));
-            let mut camel = camel(path);
-            while !self.taken.insert(camel.clone()) {
-                camel.push('_');
-            }
-            let kind = GroupKind::Struct { name: format_ident!("{camel}"), fields: Vec::new() };
+            let name = format_ident!("{}", free(camel(path), &mut self.taken));
+            let kind = GroupKind::Struct { name, fields: Vec::new() };
             groups.push(self.group(path, kind, about));
         }
         if let Some(Group { kind: GroupKind::Struct { fields, .. }, .. }) = groups.last_mut() {
@@ -162,13 +160,9 @@ impl Group {
         let GroupKind::Struct { name, fields } = &self.kind else { return TokenStream::new() };
         let about = format!("What belongs to the parameters of `{}`.", self.path);
         let mut taken = HashSet::from([name.to_string()]);
-        let types = fields.iter().map(|field| {
-            let mut camel = camel(&text(&field.name));
-            while !taken.insert(camel.clone()) {
-                camel.push('_');
-            }
-            format_ident!("{camel}")
-        });
+        let types = fields
+            .iter()
+            .map(|field| format_ident!("{}", free(camel(&text(&field.name)), &mut taken)));
         let types: Vec<Ident> = types.collect();
         let own = fields.iter().zip(&types).map(|(field, ty)| {
             let about = format!("For its `{}`.", text(&field.name));
@@ -185,6 +179,14 @@ impl Group {
     }
 }
 
+/// A name that is not taken, with `_` at its end where it is; it is from then on.
+pub(super) fn free(mut name: String, taken: &mut HashSet<String>) -> String {
+    while !taken.insert(name.clone()) {
+        name.push('_');
+    }
+    name
+}
+
 /// `fc_1` as `Fc1`, `residual1.fc` as `Residual1Fc`.
 pub(super) fn camel(name: &str) -> String {
     let mut camel = String::new();
@@ -192,6 +194,10 @@ pub(super) fn camel(name: &str) -> String {
         let mut letters = word.chars();
         camel.extend(letters.next().into_iter().flat_map(char::to_uppercase));
         camel.extend(letters);
+    }
+    // Of `_1` the digit is left, and of `__` nothing.
+    if !camel.starts_with(char::is_alphabetic) {
+        camel.insert_str(0, "Layer");
     }
     let is_name = syn::parse_str::<Ident>(&camel).is_ok() && !TAKEN.contains(&&*camel);
     if is_name { camel } else { format!("{camel}Layer") }

@@ -8,7 +8,7 @@ use super::choices;
 use super::groups::{self, Group, GroupKind};
 use super::local;
 use crate::ast::Network;
-use crate::check::{ArrayType, Checked, Field, InputField, text};
+use crate::check::{ArrayType, Checked, ChoiceField, Field, InputField, text};
 
 /// The largest number of axes that has a type of its own in ndarray.
 const MOST_AXES: usize = 6;
@@ -19,6 +19,8 @@ pub struct Types<'a> {
     checked: &'a Checked,
     module: &'a Ident,
     groups: Vec<Group>,
+    /// The enums of the choices, in order.
+    choices: Vec<Ident>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -76,12 +78,13 @@ fn shape_of_examples(shape: &Shape) -> String {
 
 impl<'a> Types<'a> {
     pub fn new(network: &'a Network, checked: &'a Checked, module: &'a Ident) -> Types<'a> {
-        let mut types = Types { network, checked, module, groups: Vec::new() };
-        types.groups = match &checked.declaration {
-            Some(declaration) => groups::known(declaration, &checked.trained),
+        let choices = choices::names(&checked.choices);
+        let taken = choices.iter().map(Ident::to_string).collect();
+        let groups = match &checked.declaration {
+            Some(declaration) => groups::known(declaration, &checked.trained, taken),
             None => groups::unknown(&checked.trained),
         };
-        types
+        Types { network, checked, module, groups, choices }
     }
 
     fn inputs(&self) -> impl Iterator<Item = &'a InputField> + Clone {
@@ -120,7 +123,7 @@ impl<'a> Types<'a> {
             self.inputs(),
         );
         let output = self.output();
-        let choices = self.checked.choices.iter().map(choices::definition);
+        let choices = self.choices().map(|(choice, ty)| choices::definition(choice, ty));
         let layers = self.groups.iter().map(Group::structs);
         let about = format!("The parameters of `{name}`.");
         let parameters = self.group_struct("Parameters", &about, Ownership::View);
@@ -169,7 +172,7 @@ impl<'a> Types<'a> {
             let docs = docs(written, &known);
             quote!(#docs pub #name: #ty,)
         });
-        let chosen = self.checked.choices.iter().map(choices::field);
+        let chosen = self.choices().map(|(choice, ty)| choices::field(choice, ty));
         let count = inputs.clone().count() + self.checked.choices.len();
         let empty = self.without_fields(inputs.clone().count());
         // Without anything to give, it need not be written out.
@@ -387,6 +390,11 @@ impl<'a> Types<'a> {
 
     fn group_fields(&self, ownership: Ownership, next: &TokenStream) -> Vec<TokenStream> {
         self.groups.iter().map(|group| group.filled(self.module, ownership, next)).collect()
+    }
+
+    /// The choices with the names of their types.
+    fn choices(&self) -> impl Iterator<Item = (&'a ChoiceField, &Ident)> {
+        self.checked.choices.iter().zip(&self.choices)
     }
 
     /// The inputs that ask for their gradient.

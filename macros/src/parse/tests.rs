@@ -234,4 +234,19 @@ fn the_outside_must_be_a_struct() {
     assert!(read("struct N<T> {}").1[0].starts_with("a network is generic over sizes"));
     assert!(read("struct N<const M: u8> {}").1[0].starts_with("a network is generic over sizes"));
     assert!(read("struct N {} struct M {}").1[0].starts_with("`network!` declares one network"));
+    assert_eq!(read("struct N {};").1, ["a network ends with its braces, without `;`"]);
+    assert!(read("struct").1[0].starts_with("expected a name after `struct`: a network"));
+    assert_eq!(
+        read("struct type {}").1,
+        ["expected a name, found `type`, which is a keyword of Rust"]
+    );
+    assert!(read("#![allow(x)] struct N {}").1[0].contains("stand before its `struct`"));
+    assert_eq!(read("struct N<const A: usize, const A: usize> {}").1, ["`A` is declared twice"]);
+}
+
+#[test]
+fn a_comment_at_the_end_is_about_nothing() {
+    let message = "a comment with three slashes is about the statement after it, and there is none";
+    assert_eq!(mistakes("loss x; /// Nothing.\n"), [message]);
+    assert_eq!(mistakes("loss x; /// Nothing.\n /// At all.\n"), [message]);
 }

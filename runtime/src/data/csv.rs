@@ -172,6 +172,13 @@ impl Csv {
             let place =
                 |column| Place { line, column, name: header.as_ref().and_then(|h| h.get(column)) };
             for (column, field) in record.iter().enumerate() {
+                // A quote that is not closed would take the rest of the file with it.
+                if field.contains(['\n', '\r']) {
+                    let place = place(column);
+                    let message =
+                        "a quoted field does not end on its line; is a closing quote missing?";
+                    return Err(wrong(format!("{place}: {message}")));
+                }
                 if !targets.contains(&column) {
                     values.push(real(field, &place(column)).map_err(wrong)?);
                 } else if field.is_empty() {
@@ -317,6 +324,11 @@ mod tests {
             ("1,NaN,0", "line 3, column 1 (`b`): `NaN` is not a finite number"),
             ("1,-inf,0", "line 3, column 1 (`b`): `-inf` is not a finite number"),
             ("1,1e39,0", "line 3, column 1 (`b`): `1e39` is not a finite number"),
+            (
+                "1,2,\"0\n1,2,0",
+                "line 3, column 2 (`y`): a quoted field does not end on its line; is a closing \
+                 quote missing?",
+            ),
             ("1,2,0\n1,?,0", "line 4, column 1 (`b`): `?` is not a finite number"),
         ] {
             let path = folder.write("file", format!("a,b,y\n0,0,0\n{rows}\n"));

@@ -168,7 +168,8 @@ where
     ///
     /// # Errors
     ///
-    /// [`Error::IndexOutOfRange`] if a class is not below `classes`.
+    /// [`Error::IndexOutOfRange`] if a class is not below `classes`, [`Error::Setting`] for more
+    /// classes than there is memory for.
     ///
     /// ```
     /// let digits = bilro::data::digits()?.one_hot(10)?;
@@ -190,7 +191,14 @@ where
         let mut shape = DY::Larger::zeros(self.y.ndim() + 1);
         shape.slice_mut()[..self.y.ndim()].copy_from_slice(self.y.shape());
         shape[self.y.ndim()] = classes;
-        let mut y = Array::zeros(shape);
+        let Some(mut y) = crate::tensor::zeros(shape) else {
+            return Err(Error::Setting {
+                name: "number of classes".into(),
+                expected: "so small that there is memory for a number for each, and each label"
+                    .into(),
+                found: classes.to_string(),
+            });
+        };
         for (mut hot, &class) in y.rows_mut().into_iter().zip(&self.y) {
             hot[class as usize] = 1.0;
         }
@@ -321,6 +329,15 @@ mod tests {
     use super::super::tests::{assert_rows_match, numbered};
     use super::*;
     use ndarray::{Array2, array, s};
+
+    #[test]
+    fn more_classes_than_there_is_memory_for_are_refused() {
+        let data = Dataset::new(Array2::<f32>::zeros((3, 2)), array![0u32, 1, 2]).unwrap();
+        for classes in [1 << 50, usize::MAX] {
+            let error = data.clone().one_hot(classes).unwrap_err();
+            assert!(matches!(error, Error::Setting { .. }), "{error}");
+        }
+    }
 
     #[test]
     fn maps_change_type_and_shape_but_not_the_number() {

@@ -34,6 +34,8 @@ pub struct Engine {
     pub(crate) generator: Generator,
     /// The fewest examples to train on.
     least_batch: usize,
+    /// Beyond it, a value would have too many elements.
+    most_batch: usize,
     /// How far training has come.
     progress: Progress,
     backend: Backend,
@@ -130,6 +132,7 @@ impl Engine {
             generator,
             progress: Progress::new(seed),
             least_batch: declaration.least_batch(),
+            most_batch: declaration.most_batch(),
             declaration: Arc::new(declaration),
             backend,
             threads,
@@ -161,7 +164,6 @@ impl Engine {
         feeds: &[Feed<'_>],
         choices: &[usize],
     ) -> Result<Results> {
-        let Engine { declaration, parameters, progress, compiled, arena, least_batch, .. } = self;
         let places = match purpose {
             Purpose::Predict => &self.in_input,
             _ => &self.in_batch,
@@ -170,10 +172,9 @@ impl Engine {
             return Err(Error::NoLoss { network: declaration.name.clone() });
         }
         let feeds = Feeds { feeds, places };
-        let batch = check::batch(declaration, feeds)?;
-        if purpose.trains() && batch < *least_batch {
-            return Err(Error::SmallBatch { expected: *least_batch, found: batch });
-        }
+        let batch = check::batch(&self.declaration, feeds)?;
+        self.check_batch(purpose, batch)?;
+        let Engine { declaration, parameters, progress, compiled, arena, .. } = self;
         if let Purpose::Step(training) | Purpose::Accumulate { training, .. } = purpose
             && !progress.keeps
         {
@@ -192,6 +193,28 @@ impl Engine {
         };
         progress.advance(purpose);
         Ok(results)
+    }
+
+    /// Requires that the network can be run on so many examples at once, or be
+    /// trained on them.
+    pub(crate) fn check_batch(&self, purpose: &Purpose<'_>, examples: usize) -> Result<()> {
+        if purpose.trains() && examples < self.least_batch {
+            return Err(Error::SmallBatch { expected: self.least_batch, found: examples });
+        }
+        if examples > self.most_batch {
+            return Err(Error::Setting {
+                name: "the number of examples in a batch".into(),
+                expected: format!("at most {} for this network", self.most_batch),
+                found: examples.to_string(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Requires inputs and targets to fit the network, however many examples
+    /// they are.
+    pub(crate) fn check(&self, feeds: &[Feed<'_>]) -> Result<()> {
+        check::batch(&self.declaration, Feeds { feeds, places: &self.in_batch }).map(|_| ())
     }
 
     /// A view of a parameter, by its place in the declaration.

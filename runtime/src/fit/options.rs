@@ -247,6 +247,14 @@ impl<'v, A, DX: Dimension, B, DY: Dimension> Fit<'v, A, DX, B, DY> {
         trainer.follow(&**schedule, time)
     }
 
+    /// The sizes of the batches of an epoch over so many examples: that of all
+    /// but the last, and the last one's.
+    pub(super) fn batch_sizes(&self, examples: usize) -> impl Iterator<Item = usize> {
+        let whole = Some(self.batch_size).filter(|size| *size <= examples);
+        let rest = Some(examples % self.batch_size).filter(|rest| *rest > 0 && !self.drop_last);
+        whole.into_iter().chain(rest)
+    }
+
     /// Whether these settings can be trained with, on so many examples.
     pub(super) fn check(&self, examples: usize) -> Result<()> {
         let counts = [

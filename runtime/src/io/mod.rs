@@ -15,7 +15,7 @@
 
 #[cfg(feature = "npy")]
 mod npy;
-mod replace;
+pub(crate) mod replace;
 pub(crate) mod tensors;
 
 use std::collections::BTreeMap;

@@ -11,7 +11,7 @@ use ndarray_npy::{
 };
 use std::fmt::Display;
 use std::fs::File;
-use std::io::{BufReader, Cursor};
+use std::io::{BufRead, BufReader, Cursor};
 use std::path::Path;
 
 /// Reads the array of a `.npy` file, as `numpy.save` writes it.
@@ -37,7 +37,20 @@ pub fn read_npy<A: ReadableElement + Copy, D: Dimension>(
 ) -> Result<Array<A, D>> {
     let path = path.as_ref();
     let file = File::open(path).map_err(|error| wrong(path, error))?;
-    let array = Array::<A, D>::read_npy(BufReader::new(file));
+    let length = file.metadata().map_err(|error| wrong(path, error))?.len();
+    let mut file = BufReader::new(file);
+    // The reader makes room for what the header says before it looks for it.
+    let header = file.fill_buf().map_err(|error| wrong(path, error))?;
+    if let Some(sizes) = shape_in(header) {
+        let elements = sizes.iter().try_fold(1u64, |product, size| product.checked_mul(*size));
+        if elements.is_none_or(|elements| elements > length) {
+            let message = format!(
+                "its header says that it holds an array of shape {sizes:?}, but the file has {length} bytes"
+            );
+            return Err(wrong(path, message));
+        }
+    }
+    let array = Array::<A, D>::read_npy(file);
     array.map(row_major).map_err(|error| wrong(path, said::<A>(&error)))
 }
 
@@ -130,6 +143,18 @@ fn archive(path: &Path) -> Result<NpzReader<BufReader<File>>> {
     NpzReader::new(BufReader::new(file)).map_err(|error| wrong(path, error))
 }
 
+/// The shape that a header names; `None` where it is not found: what is wrong
+/// with it, the reader says. An element takes a byte at least.
+fn shape_in(header: &[u8]) -> Option<Vec<u64>> {
+    let text = header.strip_prefix(b"\x93NUMPY")?;
+    let text = String::from_utf8_lossy(text);
+    let (_, shape) = text.split_once("'shape'")?;
+    let (_, shape) = shape.split_once('(')?;
+    let (shape, _) = shape.split_once(')')?;
+    let sizes = shape.split(',').map(str::trim).filter(|size| !size.is_empty());
+    sizes.map(|size| size.parse().ok()).collect()
+}
+
 /// What a reader says, in the words of this library where it speaks of the caller's types.
 fn said<A>(error: &ReadNpyError) -> String {
     match error {
@@ -213,6 +238,16 @@ mod tests {
         named(read_npy::<f32, ndarray::Ix2>(&path).unwrap_err(), "EOF");
         folder.write("file", [&good[..], &[0]].concat());
         named(read_npy::<f32, ndarray::Ix2>(&path).unwrap_err(), "1 extra bytes");
+        // Room is made for no more than the file can hold.
+        for sizes in ["1099511627776,", "4294967296, 4294967296, 4294967296", "200,"] {
+            let mut header =
+                format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({sizes}), }}");
+            header += &format!("{:>1$}", '\n', 118 - header.len());
+            let file = [&b"\x93NUMPY\x01\x00\x76\x00"[..], header.as_bytes(), &[0; 8]].concat();
+            folder.write("file", file);
+            let shape = format!("[{}]", sizes.trim_end_matches(','));
+            named(read_npy::<f32, ndarray::IxDyn>(&path).unwrap_err(), &shape);
+        }
         folder.write("file", "nothing of the kind");
         named(read_npy::<f32, ndarray::Ix2>(&path).unwrap_err(), "");
         named(npz_names(&path).unwrap_err(), "");

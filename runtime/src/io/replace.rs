@@ -3,7 +3,9 @@
 
 use std::fs;
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
 
@@ -16,7 +18,36 @@ pub(crate) fn replace(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<()> {
-    let refused = |message: String| Error::File { path: path.into(), message };
+    let Prepared { target, mut new } = prepare(path)?;
+    let written = || {
+        let mut writer = BufWriter::new(new.as_file_mut());
+        write(&mut writer)?;
+        writer.flush()?;
+        drop(writer);
+        new.as_file().sync_all()?;
+        new.persist(&target).map_err(|e| e.error)?;
+        io::Result::Ok(())
+    };
+    written().map_err(|e| refused(path, format!("cannot be written: {}", plain(&e))))
+}
+
+/// Whether a file can be written there, as far as that can be known before.
+pub(crate) fn check(path: &Path) -> Result<()> {
+    prepare(path).map(|_| ())
+}
+
+/// What is to become a file.
+struct Prepared {
+    target: PathBuf,
+    /// Goes where it is dropped.
+    new: NamedTempFile,
+}
+
+fn prepare(path: &Path) -> Result<Prepared> {
+    let refused = |message: String| refused(path, message);
+    if path.as_os_str().is_empty() {
+        return Err(refused("cannot be written: the path is empty".into()));
+    }
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.into());
     let old = fs::metadata(&target).ok();
     // Renaming would put a file in the place of a device, too.
@@ -30,7 +61,11 @@ pub(crate) fn replace(
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
     };
-    let written = || {
+    if !folder.is_dir() {
+        let folder = folder.display();
+        return Err(refused(format!("cannot be written: there is no folder `{folder}`")));
+    }
+    let prepared = || {
         let mut new = tempfile::Builder::new();
         new.prefix(".bilro-").suffix(".tmp");
         #[cfg(unix)]
@@ -43,15 +78,25 @@ pub(crate) fn replace(
         if let Some(old) = old {
             new.as_file().set_permissions(old.permissions())?;
         }
-        let mut writer = BufWriter::new(new.as_file());
-        write(&mut writer)?;
-        writer.flush()?;
-        drop(writer);
-        new.as_file().sync_all()?;
-        new.persist(&target).map_err(|e| e.error)?;
-        io::Result::Ok(())
+        io::Result::Ok(new)
     };
-    written().map_err(|e| refused(format!("cannot be written: {e}")))
+    match prepared() {
+        Ok(new) => Ok(Prepared { target, new }),
+        Err(e) => Err(refused(format!("cannot be written: {}", plain(&e)))),
+    }
+}
+
+fn refused(path: &Path, message: String) -> Error {
+    Error::File { path: path.into(), message }
+}
+
+/// What is wrong, without the name that the file has while it is written.
+fn plain(error: &io::Error) -> String {
+    let message = error.to_string();
+    match message.split_once(" at path ") {
+        Some((what, _)) if error.get_ref().is_some() => what.into(),
+        _ => message,
+    }
 }
 
 #[cfg(test)]
@@ -75,6 +120,19 @@ mod tests {
 
         replace(&path, |file| file.write_all(b"new")).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
+    }
+
+    #[test]
+    fn where_nothing_can_be_written_is_told_by_the_users_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let refused = |path: &Path| replace(path, |_| Ok(())).unwrap_err().to_string();
+        let missing = folder.path().join("missing");
+        let message = refused(&missing.join("file"));
+        let expected = format!("there is no folder `{}`", missing.display());
+        assert!(message.ends_with(&expected), "{message}");
+        assert_eq!(refused(Path::new("")), ": cannot be written: the path is empty");
+        let message = refused(&folder.path().join("x".repeat(300)));
+        assert!(!message.contains(".bilro-"), "{message}");
     }
 
     #[cfg(unix)]

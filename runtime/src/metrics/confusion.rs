@@ -62,7 +62,8 @@ impl ConfusionMatrix {
     /// # Errors
     /// [`Error::BatchSize`] for another number of predictions than targets,
     /// [`Error::Empty`] for none, [`Error::IndexOutOfRange`] for a class that is
-    /// not below `classes`.
+    /// not below `classes`, [`Error::Setting`] for more classes than there is
+    /// memory for.
     pub fn new(
         targets: &ArrayRef<u32, Ix1>,
         predictions: &ArrayRef<u32, Ix1>,
@@ -71,7 +72,13 @@ impl ConfusionMatrix {
         check_lengths("predictions", predictions.len(), targets.len())?;
         check_classes("targets", targets, classes)?;
         check_classes("predictions", predictions, classes)?;
-        let mut counts = Array2::zeros((classes, classes));
+        let Some(mut counts) = crate::tensor::zeros::<u64, _>(Ix2(classes, classes)) else {
+            return Err(Error::Setting {
+                name: "number of classes".into(),
+                expected: "so small that there is memory for a count for each two".into(),
+                found: classes.to_string(),
+            });
+        };
         for (target, prediction) in targets.iter().zip(predictions) {
             counts[[*target as usize, *prediction as usize]] += 1;
         }
@@ -324,6 +331,8 @@ mod tests {
             "`predictions` has 1 examples, but `targets` has 2: every input of a batch needs the same number"
         );
         assert!(new(array![], array![]).is_err());
+        let many = ConfusionMatrix::new(&array![0], &array![0], usize::MAX);
+        assert!(matches!(many, Err(Error::Setting { .. })));
         let confusion = new(array![0, 1], array![0, 1]).unwrap();
         assert_eq!(
             confusion.precision(2).unwrap_err().to_string(),

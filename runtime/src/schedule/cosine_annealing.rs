@@ -34,7 +34,7 @@ impl Schedule for CosineAnnealingLR {
     fn learning_rate(&self, base: f32, time: usize) -> f32 {
         let t_max = self.t_max.max(1);
         // Of a large angle the cosine is less exact.
-        let part = (time % (2 * t_max)) as f64 / t_max as f64;
+        let part = (time % t_max.saturating_mul(2)) as f64 / t_max as f64;
         half_cosine(f64::from(base), f64::from(self.eta_min), part) as f32
     }
 }

@@ -24,6 +24,14 @@ pub fn blobs(n: usize, centers: &[[f64; 2]], noise: f64, seed: u64) -> Result<Po
             found: "empty".into(),
         });
     }
+    let is_point = |center: &[f64; 2]| center.iter().all(|x| (*x as f32).is_finite());
+    if let Some(center) = centers.iter().find(|center| !is_point(center)) {
+        return Err(Error::Setting {
+            name: "centers".into(),
+            expected: "points with finite coordinates".into(),
+            found: format!("{center:?}"),
+        });
+    }
     points(n, centers.len(), noise, seed, |class, _, _| centers[class])
 }
 
@@ -31,6 +39,15 @@ pub fn blobs(n: usize, centers: &[[f64; 2]], noise: f64, seed: u64) -> Result<Po
 mod tests {
     use super::super::tests::counts;
     use super::*;
+
+    #[test]
+    fn centers_that_are_nowhere_are_refused() {
+        for center in [[f64::NAN, 0.0], [0.0, f64::INFINITY], [1e300, 0.0]] {
+            let error = blobs(10, &[[0.0, 0.0], center], 0.5, 1).unwrap_err();
+            assert!(matches!(error, Error::Setting { .. }), "{error}");
+        }
+        assert!(blobs(10, &[[0.0, 0.0]], 1e300, 1).is_err());
+    }
 
     #[test]
     fn points_lie_around_their_centers() {

@@ -42,7 +42,8 @@ fn points(
             found: n.to_string(),
         });
     }
-    if !(noise.is_finite() && noise >= 0.0) {
+    // As f32, since that is what points are.
+    if !((noise as f32).is_finite() && noise >= 0.0) {
         return Err(Error::Setting {
             name: "noise".into(),
             expected: "a standard deviation, 0 or larger".into(),
