@@ -168,8 +168,8 @@ impl Engine {
             Purpose::Predict => &self.in_input,
             _ => &self.in_batch,
         };
-        if !matches!(purpose, Purpose::Predict) && !declaration.has_loss() {
-            return Err(Error::NoLoss { network: declaration.name.clone() });
+        if !matches!(purpose, Purpose::Predict) && !self.declaration.has_loss() {
+            return Err(Error::NoLoss { network: self.declaration.name.clone() });
         }
         let feeds = Feeds { feeds, places };
         let batch = check::batch(&self.declaration, feeds)?;
