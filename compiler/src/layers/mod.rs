@@ -7,7 +7,7 @@ mod printed;
 use crate::error::Mistake;
 use crate::graph::NodeId;
 use crate::network::Scope;
-use crate::ops::{Attribute, Attributes};
+use crate::ops::{Attribute, Attributes, Operation};
 use crate::shape::{Dim, Shape};
 
 /// What a layer is made of.
@@ -184,6 +184,14 @@ fn features(
         Mistake::call(format!("`{shown}` takes {takes} features, but `{}` has {has}", x.1));
     scope.same(&takes, has, mistake)?;
     Ok(takes)
+}
+
+/// The attributes of an operation, for the layer that is nothing else.
+const fn attributes_of<F: Operation>() -> &'static [Attribute] {
+    match F::CALL {
+        Some(call) => call.attributes,
+        None => &[],
+    }
 }
 
 /// The layer of this name.
