@@ -153,7 +153,8 @@ impl Engine {
     /// network; the first alternatives where there are none.
     ///
     /// # Errors
-    /// As [`Engine::run`].
+    /// As [`Engine::run`]; [`Error::Setting`] for the place of an alternative
+    /// that is not there.
     pub fn run_with(
         &mut self,
         purpose: &Purpose<'_>,
@@ -166,6 +167,7 @@ impl Engine {
             _ => &self.in_batch,
         };
         let feeds = Feeds { feeds, places };
+        check::choices(declaration, choices)?;
         let batch = check::batch(declaration, feeds)?;
         if purpose.trains() && batch < *least_batch {
             return Err(Error::SmallBatch { expected: *least_batch, found: batch });
@@ -191,6 +193,9 @@ impl Engine {
     }
 
     /// A view of a parameter, by its place in the declaration.
+    ///
+    /// # Panics
+    /// Where no parameter has that place.
     pub fn parameter(&self, i: usize) -> ArrayViewD<'_, f32> {
         self.parameters.view(i)
     }
@@ -199,6 +204,9 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::Shape`] for values of another shape.
+    ///
+    /// # Panics
+    /// Where no parameter has that place.
     pub fn set_parameter(&mut self, i: usize, values: ArrayViewD<'_, f32>) -> Result<()> {
         let parameter = &self.declaration.parameters[i];
         let expected = parameter.shape.sizes();
@@ -261,9 +269,7 @@ fn code_for<'c>(
 ) -> Result<&'c mut jit::Compiled> {
     let kind = Kind::from(call.purpose);
     let (batch, choices) = (call.batch, call.choices);
-    // Most networks leave nothing to choose.
-    let chosen = |key: &Key| choices.is_empty() && key.choices.is_empty() || key.choices == choices;
-    let is_it = |key: &Key| key.kind == kind && key.batch == batch && chosen(key);
+    let is_it = |key: &Key| key.kind == kind && key.batch == batch && key.choices == choices;
     let place = match compiled.iter().position(|(key, _)| is_it(key)) {
         Some(place) => place,
         None => {
