@@ -7,7 +7,11 @@ use super::super::{LARGEST, SIZES, Step};
 use super::{ALIKE, Drawable, Drawing, INITS};
 
 /// Kinds of steps.
-pub(in crate::networks) const KINDS: u8 = 23;
+pub(in crate::networks) const KINDS: u8 = 24;
+/// Functions without a kink that go no further than 1 beyond their argument.
+const SMOOTH: [&str; 10] =
+    ["erf", "sin", "cos", "gelu", "silu", "mish", "softplus", "softsign", "logsigmoid", "elu"];
+
 impl Drawing {
     pub(in crate::networks) fn step(&mut self, step: Step) {
         let x = self.value(step.x);
@@ -166,6 +170,10 @@ impl Drawing {
                 self.call("transpose", &[&x], none, x.limit, x.low);
             }
             22 => self.embedding(step, size),
+            23 => {
+                let function = SMOOTH[(step.y + n) as usize % SMOOTH.len()];
+                self.call(function, &[&x], none, x.limit + 1.0, any);
+            }
             // Does not fit.
             _ => {}
         }
