@@ -300,20 +300,40 @@ fn machine_code_is_what_the_evaluator_says_on_every_width() {
     });
 }
 
-/// Formulas share their parts: a pass that goes through each part once for
-/// each user of it takes longer than anyone waits.
+/// Formulas share their parts, and so do graphs: a pass that goes through each
+/// part once for each user of it takes longer than anyone waits.
 #[test]
-fn a_long_chain_of_functions_compiles_at_once() {
-    let mut b = Builder::new("Chain");
+fn long_chains_of_functions_compile_at_once() {
+    let none = Attributes::new();
+    let compiles = |b: Builder, batch: usize| {
+        let network = b.finish().unwrap();
+        for purpose in [Purpose::Predict, Purpose::Gradients] {
+            let lowered = lower_network(&network, &purpose, batch, &Isa::CLIF, true).unwrap();
+            assert!(!lowered.programs.is_empty());
+        }
+    };
+    let mut b = Builder::new("Rows");
     let mut x = b.input("x", Type::real(Shape::batched([20]))).unwrap();
+    b.differentiate(x).unwrap();
     for _ in 0..12 {
         for function in ["tanh", "sigmoid", "softmax"] {
-            x = b.call(function, &[(x, "x")], &Attributes::new()).unwrap();
+            x = b.call(function, &[(x, "x")], &none).unwrap();
         }
     }
     b.output("y", x).unwrap();
     b.loss((x, "y"), LossReduction::Sum).unwrap();
-    let network = b.finish().unwrap();
-    let lowered = lower_network(&network, &Purpose::Predict, 3, &Isa::CLIF, true).unwrap();
-    assert!(!lowered.programs.is_empty());
+    compiles(b, 3);
+
+    // One number for each row, as many as make a kernel of their own pay.
+    let mut b = Builder::new("Numbers");
+    let x = b.input("x", Type::real(Shape::batched([20]))).unwrap();
+    b.differentiate(x).unwrap();
+    let mut x = b.call("sum", &[(x, "x")], &none).unwrap();
+    for _ in 0..60 {
+        let bent = b.call("tanh", &[(x, "x")], &none).unwrap();
+        x = b.call("mul", &[(bent, "bent"), (x, "x")], &none).unwrap();
+    }
+    b.output("y", x).unwrap();
+    b.loss((x, "y"), LossReduction::Sum).unwrap();
+    compiles(b, 32);
 }

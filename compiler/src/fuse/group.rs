@@ -10,7 +10,7 @@
 mod merge;
 mod space;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::arrange::is_computed;
 use super::order::Order;
@@ -362,7 +362,12 @@ impl<'g> Grouping<'g> {
     /// every element of the rows.
     fn is_needed_within(&self, id: NodeId, space: &Space) -> bool {
         let mut left = vec![id];
+        // Ways part and meet again: as often as there are ways would be too often.
+        let mut seen = FxHashSet::default();
         while let Some(id) = left.pop() {
+            if !seen.insert(id) {
+                continue;
+            }
             for u in &self.uses[id.index()] {
                 match self.level(space, u.by) {
                     _ if !self.is_elementwise(u.by) => {}
