@@ -336,4 +336,15 @@ fn long_chains_of_functions_compile_at_once() {
     b.output("y", x).unwrap();
     b.loss((x, "y"), LossReduction::Sum).unwrap();
     compiles(b, 32);
+
+    // A formula that is deeper than a thread's stack.
+    let mut b = Builder::new("Long");
+    let mut x = b.input("x", Type::real(Shape::batched([20]))).unwrap();
+    b.differentiate(x).unwrap();
+    for _ in 0..3_000 {
+        x = b.call("tanh", &[(x, "x")], &none).unwrap();
+    }
+    b.output("y", x).unwrap();
+    b.loss((x, "y"), LossReduction::Sum).unwrap();
+    compiles(b, 3);
 }
