@@ -186,14 +186,6 @@ fn features(
     Ok(takes)
 }
 
-/// The attributes of an operation, for the layer that is nothing else.
-const fn attributes_of<F: Operation>() -> &'static [Attribute] {
-    match F::CALL {
-        Some(call) => call.attributes,
-        None => &[],
-    }
-}
-
 /// The layer of this name.
 pub fn find(name: &str) -> Option<&'static Entry> {
     ALL.iter().find(|e| e.name == name)
@@ -202,4 +194,12 @@ pub fn find(name: &str) -> Option<&'static Entry> {
 /// The names of all layers.
 pub fn names() -> impl Iterator<Item = &'static str> + Clone {
     ALL.iter().map(|e| e.name)
+}
+
+/// The attributes of an operation, for the layer that is nothing else.
+const fn attributes_of<F: Operation>() -> &'static [Attribute] {
+    match F::CALL {
+        Some(call) => call.attributes,
+        None => &[],
+    }
 }
