@@ -129,6 +129,27 @@ fn examples_of_another_shape() {
 }
 
 #[test]
+fn an_alternative_that_is_not_there_is_refused() {
+    let mut b = Builder::new("Chosen");
+    let x = b.input("x", Type::real(Shape::batched([5]))).unwrap();
+    let functions = ["relu", "tanh"];
+    let choice = b.choice("activation", &functions).unwrap();
+    let values = functions.map(|f| (b.call(f, &[(x, "x")], &Attributes::new()).unwrap(), f));
+    let y = b.choose(choice, &values).unwrap();
+    b.output("y", y).unwrap();
+    b.loss((y, "y"), LossReduction::Sum).unwrap();
+    let network = b.finish().unwrap();
+    let x = reals(&[BATCH, 5]);
+    for backend in BACKENDS {
+        let mut engine = Engine::new(network.clone(), backend, 3, 1);
+        let mut run = |place| engine.run_with(&Purpose::Predict, &[Feed::Real(x.view())], &[place]);
+        assert_names(&run(2).unwrap_err(), &["`activation`", "below 2", "is 2"]);
+        let found = &run(1).unwrap().arrays[0];
+        assert!(found.iter().zip(&x).all(|(y, x)| (y - x.tanh()).abs() < 1e-6), "{backend:?}");
+    }
+}
+
+#[test]
 fn a_target_of_another_shape() {
     let t = ArrayD::zeros(IxDyn(&[BATCH, 1]));
     refused(&Arrays { t, ..Arrays::good() }.feeds(), false, |error| {

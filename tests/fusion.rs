@@ -100,28 +100,15 @@ fn a_step_on_words_has_these_kernels() {
 /// gradient of a weight is in it.
 #[test]
 fn a_step_with_adam_has_the_kernels_of_one_without() {
-    let adam = step_with(Adam::new(0.001).into(), 64);
-    insta::assert_snapshot!(kernels(&adam), @r"
-    product [] × 64 × 128 over [784] writes 1
-    product [] × 64 × 64 over [128] writes 1
-    product [] × 64 × 10 over [64] writes 1
-    rows [64] of 10 writes 3
-    rows [] of 64 writes 1
-    rows [10] of 64 writes 1
-    product [] × 64 × 64 over [10] writes 1
-    product [] × 64 × 10 over [64] writes 6
-    rows [64] of 128 writes 1
-    product [] × 64 × 128 over [64] writes 1
-    product [] × 128 × 64 over [64] writes 6
-    product [] × 784 × 128 over [64] writes 6
-    ");
-    assert_eq!(adam.plan.arena, step(64).plan.arena);
+    let (plain, adam) = (step(64), step_with(Adam::new(0.001).into(), 64));
+    assert_eq!(kernels(&adam), kernels(&plain).replace("writes 2", "writes 6"));
+    assert_eq!(adam.plan.arena, plain.plan.arena);
     let trainings = (0..TRAININGS).map(|place| (place, training(place, 0.1)));
     for (place, training) in trainings.filter(|(_, t)| !matches!(t.clip, Some(Clip::Norm(_)))) {
         let name = format!("{training:?}");
         let lowered = step_with(training, 64);
-        assert_eq!(lowered.fused.kernels.len(), step(64).fused.kernels.len(), "{place} {name}");
-        assert_eq!(lowered.plan.arena, step(64).plan.arena, "{place} {name}");
+        assert_eq!(lowered.fused.kernels.len(), plain.fused.kernels.len(), "{place} {name}");
+        assert_eq!(lowered.plan.arena, plain.plan.arena, "{place} {name}");
     }
 }
 

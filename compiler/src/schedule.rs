@@ -11,7 +11,7 @@
 use crate::fuse::Fused;
 use crate::kernel::Kernel;
 use crate::kernel::program::Program;
-use crate::plan::Place;
+use crate::plan::{Place, Region};
 
 /// Kernels between two meetings.
 ///
@@ -51,8 +51,8 @@ const FETCH: usize = 3;
 /// Every kernel is in one phase once.
 pub fn schedule(fused: &Fused, places: &[Place], programs: &[Program]) -> Vec<Phase> {
     let memory = Memory { fused, places };
-    let written: Vec<usize> = fused.kernels.iter().flat_map(Kernel::writes).collect();
-    let moves = |t: &usize| written.iter().any(|w| memory.overlap(*w, *t));
+    let written = memory.written();
+    let moves = |t: &usize| memory.overlaps_any(*t, &written);
     let (mut alone, mut together) = (0, 0);
     let mut phases: Vec<Phase> = Vec::new();
     let mut open = Phase::default();
@@ -109,6 +109,9 @@ fn postpone(phases: &mut Vec<Phase>, memory: &Memory<'_>, programs: &[Program]) 
     phases.iter_mut().for_each(|phase| phase.shared.sort_unstable());
 }
 
+/// A part of a region: its first element, and the one behind its last.
+type Span = (Region, usize, usize);
+
 /// Which kernels meet in memory.
 struct Memory<'a> {
     fused: &'a Fused,
@@ -129,9 +132,35 @@ impl Memory<'_> {
 
     /// Whether two tensors have memory in common.
     fn overlap(&self, a: usize, b: usize) -> bool {
-        let [(x, n), (y, m)] =
-            [a, b].map(|t| (self.places[t], self.fused.tensors[t].layout.elements));
-        x.region == y.region && x.offset < y.offset + m && y.offset < x.offset + n
+        let [(r, x, x_end), (s, y, y_end)] = [a, b].map(|t| self.span(t));
+        r == s && x < y_end && y < x_end
+    }
+
+    /// The memory that kernels write: spans in order, of which none meets the next.
+    fn written(&self) -> Vec<Span> {
+        let mut spans: Vec<Span> =
+            self.fused.kernels.iter().flat_map(Kernel::writes).map(|t| self.span(t)).collect();
+        spans.sort_unstable();
+        spans.dedup_by(|next, (region, _, end)| {
+            let meet = next.0 == *region && next.1 <= *end;
+            if meet {
+                *end = next.2.max(*end);
+            }
+            meet
+        });
+        spans
+    }
+
+    /// Whether a tensor has memory in common with spans that are in order.
+    fn overlaps_any(&self, tensor: usize, spans: &[Span]) -> bool {
+        let (region, start, end) = self.span(tensor);
+        let next = spans.partition_point(|(r, _, until)| (*r, *until) <= (region, start));
+        spans.get(next).is_some_and(|(r, from, _)| *r == region && *from < end)
+    }
+
+    fn span(&self, tensor: usize) -> Span {
+        let Place { region, offset } = self.places[tensor];
+        (region, offset, offset + self.fused.tensors[tensor].layout.elements)
     }
 
     /// How many elements of a tensor a kernel touches at most: of a table whose

@@ -15,6 +15,8 @@
 //! has found that to be faster ([`Pace`]).
 
 mod pace;
+#[cfg(test)]
+mod tests;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -364,138 +366,5 @@ impl Pool {
         };
         self.asleep.0.fetch_and(!(1 << seat), Ordering::SeqCst);
         Open::unpack(open)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Phases by the most shares they may have; counts who ran what.
-    struct Counted {
-        most: Vec<usize>,
-        /// For each phase, the shares that have been finished.
-        finished: Vec<AtomicUsize>,
-        threads: AtomicUsize,
-        /// Waits this long in each share.
-        pause: Duration,
-        panics: Option<usize>,
-    }
-
-    impl Counted {
-        fn new(most: &[usize]) -> Counted {
-            let finished = most.iter().map(|_| AtomicUsize::new(0)).collect();
-            let threads = AtomicUsize::new(1);
-            Counted { most: most.into(), finished, threads, pause: Duration::ZERO, panics: None }
-        }
-
-        fn expected(&self) -> Vec<usize> {
-            let threads = self.threads.load(Ordering::Relaxed);
-            self.most.iter().map(|n| *n.min(&threads)).collect()
-        }
-
-        fn finished(&self) -> Vec<usize> {
-            self.finished.iter().map(|n| n.load(Ordering::Relaxed)).collect()
-        }
-    }
-
-    impl Work for Counted {
-        fn phases(&self) -> usize {
-            self.most.len()
-        }
-
-        fn shares(&self, phase: usize, threads: usize) -> usize {
-            self.threads.store(threads, Ordering::Relaxed);
-            self.most[phase].min(threads)
-        }
-
-        fn run(&self, phase: usize, share: usize, shares: usize) {
-            assert!(share < shares);
-            let finished = self.finished();
-            assert_eq!(finished[..phase], self.expected()[..phase], "{phase} has begun too early");
-            assert!(finished[phase + 1..].iter().all(|n| *n == 0), "{phase} was not waited for");
-            if !self.pause.is_zero() {
-                thread::sleep(self.pause);
-            }
-            assert_ne!(self.panics, Some(phase), "as told");
-            self.finished[phase].fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    #[test]
-    fn every_share_runs_once_and_phases_keep_their_order() {
-        static POOL: Pool = Pool::new();
-        for round in 0..2_000 {
-            // The pool grows, and later steps use a part of it.
-            let threads = [2, 3, 7, 2, 5][round % 5];
-            let work = Counted::new(&[64, 1, 3, 1, 1, 64, 2]);
-            assert!(POOL.run(&work, threads));
-            assert_eq!(work.threads.load(Ordering::Relaxed), threads);
-            assert_eq!(work.finished(), work.expected(), "{threads} threads, round {round}");
-            if round % 100 == 0 {
-                // Workers fall asleep.
-                thread::sleep(3 * PATIENCE);
-            }
-        }
-        let asleep = || POOL.asleep.0.load(Ordering::SeqCst);
-        let started = Instant::now();
-        while asleep() != 0b111_1110 {
-            assert!(started.elapsed() < Duration::from_secs(60), "only {:b} sleep", asleep());
-            thread::sleep(PATIENCE);
-        }
-    }
-
-    #[test]
-    fn shares_that_take_long_are_waited_for() {
-        static POOL: Pool = Pool::new();
-        let mut work = Counted::new(&[2, 1, 2]);
-        work.pause = 20 * PATIENCE;
-        for threads in [2, 3] {
-            work.finished.iter().for_each(|n| n.store(0, Ordering::Relaxed));
-            assert!(POOL.run(&work, threads));
-            assert_eq!(work.finished(), [2, 1, 2]);
-        }
-    }
-
-    #[test]
-    fn a_panic_reaches_the_caller_and_the_pool_goes_on() {
-        static POOL: Pool = Pool::new();
-        for phase in [0, 1, 2] {
-            let mut work = Counted::new(&[3, 1, 3]);
-            work.panics = Some(phase);
-            // Long enough for workers to come and panic too.
-            work.pause = PATIENCE;
-            let panicked = catch_unwind(AssertUnwindSafe(|| POOL.run(&work, 3))).unwrap_err();
-            assert!(panicked.downcast_ref::<String>().unwrap().contains("as told"));
-            assert!(work.finished()[phase..].iter().all(|n| *n == 0));
-            let work = Counted::new(&[3, 1, 3]);
-            assert!(POOL.run(&work, 3));
-            assert_eq!(work.finished(), [3, 1, 3]);
-        }
-    }
-
-    #[test]
-    fn a_busy_pool_is_left_alone() {
-        static POOL: Pool = Pool::new();
-        struct Nested;
-        impl Work for Nested {
-            fn phases(&self) -> usize {
-                1
-            }
-            fn shares(&self, _: usize, threads: usize) -> usize {
-                threads
-            }
-            fn run(&self, _: usize, _: usize, _: usize) {
-                assert!(!POOL.run(&Counted::new(&[2]), 2));
-            }
-        }
-        assert!(POOL.run(&Nested, 2));
-        assert!(!POOL.run(&Counted::new(&[]), 2), "nothing to do");
-    }
-
-    #[test]
-    fn what_is_open_fits_into_a_word() {
-        let open = Open { phase: 1 << 40 | 5, threads: MOST, shares: MOST };
-        assert_eq!(Open::unpack(open.pack()), open);
     }
 }

@@ -60,7 +60,6 @@ pub struct Executable {
     parallel: Vec<usize>,
     regions: usize,
     code: usize,
-    constants: usize,
 }
 
 /// Which texts to make on the way.
@@ -114,7 +113,7 @@ impl Executable {
         let isa = native(kernels, verify || cfg!(debug_assertions), verify)?;
         let mut compiler = Compiler::new(isa, dump);
         let compiled = compiler.all(programs, places, regions);
-        let Compiler { module, texts, code, pool, wide_constants, .. } = compiler;
+        let Compiler { module, texts, code, .. } = compiler;
         let mut executable = Executable {
             module: Mutex::new(Some(module)),
             step: None,
@@ -122,7 +121,6 @@ impl Executable {
             parallel: programs.iter().map(|p| p.parallel).collect(),
             regions: regions.len(),
             code,
-            constants: pool.bytes().len() + wide_constants,
         };
         // From here on, a mistake frees the module's memory like a drop.
         let functions = compiled?;
@@ -236,11 +234,6 @@ impl Executable {
     pub fn code_bytes(&self) -> usize {
         self.code
     }
-
-    /// The size of the constants that the code reads.
-    pub fn constant_bytes(&self) -> usize {
-        self.constants
-    }
 }
 
 impl Drop for Executable {
@@ -264,8 +257,6 @@ struct Compiler {
     dump: Dump,
     texts: Vec<(String, String)>,
     code: usize,
-    /// Bytes of the constants that lie behind their function.
-    wide_constants: usize,
 }
 
 impl Compiler {
@@ -279,7 +270,6 @@ impl Compiler {
             dump,
             texts: Vec::new(),
             code: 0,
-            wide_constants: 0,
         }
     }
 
@@ -337,7 +327,6 @@ impl Compiler {
             .define_function_bytes(id, x86::ALIGNMENT, &function.bytes, &[])
             .map_err(refused)?;
         self.code += function.code;
-        self.wide_constants += function.bytes.len() - function.code;
         if let Some(text) = function.text {
             self.texts.push((format!("{name}.asm"), text));
         }

@@ -7,12 +7,12 @@ mod product;
 use rustc_hash::FxHashMap;
 
 use super::Fused;
-use super::group::{Group, Level, Space, level};
+use super::group::{Group, Level, Space};
 use super::views::{base, real_strides, strides};
 use crate::graph::{Graph, NodeId, Root};
 use crate::kernel::expr::{Expr, Expressions, Term};
 use crate::kernel::scalar::Kind;
-use crate::kernel::{Access, Body, Columns, Kernel, Product, Rows, Store};
+use crate::kernel::{Access, Body, Columns, Kernel, Rows, Store};
 use crate::ops::materialize::Materialize;
 use crate::ops::reduce::Reduction;
 use crate::ops::{Lowering, Op};
@@ -138,51 +138,16 @@ impl<'a> Emission<'a> {
     }
 
     fn kernel(mut self) -> Kernel {
-        let frame = match &self.group.space {
-            Space::Product(_) => Some(self.product_frame()),
-            _ => None,
+        let group = self.group;
+        let body = match &group.space {
+            Space::Rows(sizes) => Body::Rows(self.rows(sizes)),
+            Space::Columns(sizes, axis) => Body::Columns(self.columns(sizes, *axis)),
+            Space::Product(_) => Body::Product(self.product()),
+            Space::Scatter(..) => Body::Scatter(self.scatter()),
         };
-        if matches!(self.group.space, Space::Scatter(..)) {
-            return self.scatter();
-        }
-        let mut stores = Vec::new();
-        for node in self.group.nodes.clone() {
-            let value = self.value(node);
-            if let Some(tensor) = self.tensors.of.get(&node) {
-                let to = self.access(*tensor, node, self.level(node), Kind::Float);
-                stores.push(Store { to, value });
-            }
-        }
-        let body = match &self.group.space {
-            Space::Rows(sizes) => {
-                let (inner, outer) = sizes.split_last().map_or((1, &[][..]), |(n, o)| (*n, o));
-                let mut stages: Vec<Vec<(Reduction, Expr)>> = Vec::new();
-                for (stage, reduction, e) in &self.reductions {
-                    stages.resize(stages.len().max(stage + 1), Vec::new());
-                    stages[*stage].push((*reduction, *e));
-                }
-                self.number_by_stage(&mut stores, &mut stages);
-                Body::Rows(Rows { outer: outer.to_vec(), inner, stages, stores })
-            }
-            Space::Columns(sizes, axis) => {
-                let mut outer = sizes.clone();
-                let reduced = outer.remove(*axis);
-                let reductions = self.reductions.iter().map(|(_, r, e)| (*r, *e)).collect();
-                Body::Columns(Columns { outer, reduced, reductions, stores })
-            }
-            Space::Product(_) => {
-                let frame = frame.expect("made above");
-                Body::Product(Product { stores, ..frame })
-            }
-            Space::Scatter(..) => unreachable!("answered above"),
-        };
-        self.finish(body)
-    }
-
-    fn finish(self, body: Body) -> Kernel {
         let mut kernel = Kernel {
             name: self.name(),
-            nodes: self.group.nodes.clone(),
+            nodes: group.nodes.clone(),
             overwritten: overwritten(&self.tensors.list, &self.loads, &body),
             loads: self.loads,
             elements: self.elements,
@@ -191,6 +156,40 @@ impl<'a> Emission<'a> {
         };
         kernel.collapse();
         kernel
+    }
+
+    fn rows(&mut self, sizes: &[usize]) -> Rows {
+        let mut stores = self.stores();
+        let (inner, outer) = sizes.split_last().map_or((1, &[][..]), |(n, o)| (*n, o));
+        let mut stages: Vec<Vec<(Reduction, Expr)>> = Vec::new();
+        for (stage, reduction, e) in &self.reductions {
+            stages.resize(stages.len().max(stage + 1), Vec::new());
+            stages[*stage].push((*reduction, *e));
+        }
+        self.number_by_stage(&mut stores, &mut stages);
+        Rows { outer: outer.to_vec(), inner, stages, stores }
+    }
+
+    fn columns(&mut self, sizes: &[usize], axis: usize) -> Columns {
+        let stores = self.stores();
+        let mut outer = sizes.to_vec();
+        let reduced = outer.remove(axis);
+        let reductions = self.reductions.iter().map(|(_, r, e)| (*r, *e)).collect();
+        Columns { outer, reduced, reductions, stores }
+    }
+
+    /// The formulas of all nodes; what is kept of them is stored.
+    fn stores(&mut self) -> Vec<Store> {
+        let group = self.group;
+        let mut stores = Vec::new();
+        for node in &group.nodes {
+            let value = self.value(*node);
+            if let Some(tensor) = self.tensors.of.get(node) {
+                let to = self.access(*tensor, *node, self.level(*node), Kind::Float);
+                stores.push(Store { to, value });
+            }
+        }
+        stores
     }
 
     /// After its main node and what is written.
@@ -240,7 +239,7 @@ impl<'a> Emission<'a> {
     }
 
     fn level(&self, node: NodeId) -> Level {
-        level(self.g, &self.group.space, node).expect("nodes fit their group")
+        self.group.space.level(self.g, node).expect("nodes fit their group")
     }
 
     /// The formula of one of the group's nodes.

@@ -8,8 +8,9 @@
 //! so an activation's derivative is computed where it is used, not stored.
 
 mod merge;
+mod space;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::arrange::is_computed;
 use super::order::Order;
@@ -17,8 +18,9 @@ use super::views::{Relation, base, real_sizes, relation};
 use crate::graph::{Graph, NodeId, Root};
 use crate::kernel::expr::{Expr, Expressions, Term};
 use crate::kernel::scalar::Kind;
-use crate::ops::reduce::Axis;
 use crate::ops::{Lowering, Op};
+
+pub(super) use space::{Level, Space};
 
 /// Rows from which on a kernel of their own pays, and steps of a formula.
 const MANY_ROWS: usize = 16;
@@ -32,31 +34,6 @@ pub(super) struct Group {
     pub nodes: Vec<NodeId>,
     /// Whether all of them are elementwise or gathered, in a space of rows.
     is_map: bool,
-}
-
-/// Where the nodes of a group have their elements. Sizes leave out axes of
-/// size one.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Space {
-    /// Elements of these sizes, or one for each row of the last axis.
-    Rows(Vec<usize>),
-    /// Elements of these sizes are reduced over an axis; after that, one for
-    /// each point of the others.
-    Columns(Vec<usize>, usize),
-    /// Elements of a product of these sizes.
-    Product(Vec<usize>),
-    /// Rows that are added up where an index says: elements of these sizes, in
-    /// rows of so many columns. Nobody joins the table that they are added to.
-    Scatter(Vec<usize>, usize),
-}
-
-/// On which elements of its group's space a node works.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Level {
-    /// On every one.
-    Full,
-    /// On one for each row, or for each point that is left of a reduction.
-    Outer,
 }
 
 /// The groups in the order in which they can run.
@@ -189,9 +166,13 @@ impl<'g> Grouping<'g> {
         self.groups[id].as_ref().expect("a group that nodes are in")
     }
 
+    fn group_mut(&mut self, id: usize) -> &mut Group {
+        self.groups[id].as_mut().expect("a group that nodes are in")
+    }
+
     /// On which level of a space a node of these sizes works.
     fn level(&self, space: &Space, id: NodeId) -> Option<Level> {
-        level(self.g, space, id)
+        space.level(self.g, id)
     }
 
     /// Whether a group's own nodes can hand a value in registers to another
@@ -222,7 +203,7 @@ impl<'g> Grouping<'g> {
         self.uses[id.index()].iter().any(|u| match self.g.op(u.by).lower() {
             Lowering::Contraction(_) => true,
             Lowering::Scatter => !self.is_scattered_alone(id, u.by),
-            Lowering::Reduction(..) => match (space, reduction_space(self.g, u.by)) {
+            Lowering::Reduction(..) => match (space, Space::of_reduction(self.g, u.by)) {
                 (Space::Rows(own), Space::Rows(sizes)) => *own != sizes,
                 (Space::Rows(_), Space::Columns(..)) => !self.can_absorb(id, u.by),
                 _ => true,
@@ -274,16 +255,16 @@ impl<'g> Grouping<'g> {
                     && self.is_scattered_alone(value, id)
                     && self.can_join(id, group)
                 {
-                    self.groups[group].as_mut().expect("checked").space = space;
+                    self.group_mut(group).space = space;
                     return self.join(id, group);
                 }
                 space
             }
-            Lowering::Gather => gather_space(self.g, id),
+            Lowering::Gather => Space::of_gather(self.g, id),
             Lowering::Reduction(..) => {
-                let space = reduction_space(self.g, id);
+                let space = Space::of_reduction(self.g, id);
                 if let Some(group) = self.joinable_by_reduction(id, &space) {
-                    self.groups[group].as_mut().expect("checked").space = space;
+                    self.group_mut(group).space = space;
                     return self.join(id, group);
                 }
                 space
@@ -381,7 +362,12 @@ impl<'g> Grouping<'g> {
     /// every element of the rows.
     fn is_needed_within(&self, id: NodeId, space: &Space) -> bool {
         let mut left = vec![id];
+        // Ways part and meet again: as often as there are ways would be too often.
+        let mut seen = FxHashSet::default();
         while let Some(id) = left.pop() {
+            if !seen.insert(id) {
+                continue;
+            }
             for u in &self.uses[id.index()] {
                 match self.level(space, u.by) {
                     _ if !self.is_elementwise(u.by) => {}
@@ -442,62 +428,12 @@ impl<'g> Grouping<'g> {
         }
         self.group_of[id.index()] = Some(group);
         let is_map = matches!(self.g.op(id).lower(), Lowering::Elementwise(_) | Lowering::Gather);
-        let group = self.groups[group].as_mut().expect("checked");
+        let group = self.group_mut(group);
         group.nodes.push(id);
         group.is_map &= is_map;
     }
 
     fn in_order(mut self) -> Vec<Group> {
         self.order.sorted().into_iter().filter_map(|i| self.groups[i].take()).collect()
-    }
-}
-
-/// The space of a gather: vectors run along the table's rows, so that an index is
-/// the same for all elements of a vector. Rows of one element are an axis, too.
-fn gather_space(g: &Graph, id: NodeId) -> Space {
-    let mut sizes = real_sizes(g, id);
-    if g.sizes(id).last() == Some(&1) {
-        sizes.push(1);
-    }
-    Space::Rows(sizes)
-}
-
-/// The space of a reduction's group.
-fn reduction_space(g: &Graph, id: NodeId) -> Space {
-    let operand = g.operands(id)[0];
-    let Op::Reduce(reduce) = g.op(id) else { unreachable!("it is a reduction") };
-    let full = match reduce.axis {
-        Axis::Batch => 0,
-        Axis::Example(axis) => axis + usize::from(g.shape(operand).batched),
-    };
-    let sizes = g.sizes(operand);
-    let axis = sizes[..full].iter().filter(|size| **size > 1).count();
-    let real = real_sizes(g, operand);
-    if axis + 1 == real.len() { Space::Rows(real) } else { Space::Columns(real, axis) }
-}
-
-/// On which level of a space a node works; `None` if on neither.
-pub(super) fn level(g: &Graph, space: &Space, id: NodeId) -> Option<Level> {
-    let sizes = real_sizes(g, id);
-    let position = matches!(g.op(id), Op::ComparePosition(_) | Op::Vector(_));
-    match space {
-        Space::Rows(full) if sizes == *full => Some(Level::Full),
-        Space::Rows(full) if full.split_last().is_some_and(|(_, outer)| outer == sizes) => {
-            // Positions are those on the space's last axis.
-            (!position).then_some(Level::Outer)
-        }
-        Space::Columns(full, _) if sizes == *full => Some(Level::Full),
-        Space::Columns(full, axis) => {
-            let mut left = full.clone();
-            left.remove(*axis);
-            (sizes == left && !position).then_some(Level::Outer)
-        }
-        Space::Scatter(full, _) if sizes == *full => Some(Level::Full),
-        Space::Product(full) if sizes == *full => (!position).then_some(Level::Full),
-        // Sums over the product's own sum: one for each column.
-        Space::Product(full) if full.len() == 2 && sizes == full[1..] => {
-            (!position).then_some(Level::Outer)
-        }
-        Space::Rows(_) | Space::Product(_) | Space::Scatter(..) => None,
     }
 }

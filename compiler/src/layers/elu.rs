@@ -1,10 +1,10 @@
 //! `x` above 0, else `alpha·(eˣ - 1)`, element by element.
 
-use super::Layer;
+use super::{Layer, attributes_of};
 use crate::error::Mistake;
 use crate::graph::NodeId;
 use crate::network::Scope;
-use crate::ops::{Attribute, AttributeKind, Attributes, Elementwise, elu};
+use crate::ops::{Attribute, Attributes, Elementwise, elu};
 use crate::shape::Shape;
 
 /// See the [module](self).
@@ -15,8 +15,7 @@ pub struct ELU {
 
 impl Layer for ELU {
     const NAME: &'static str = "ELU";
-    const ATTRIBUTES: &'static [Attribute] =
-        &[Attribute { name: "alpha", kind: AttributeKind::Number, default: Some("1.0") }];
+    const ATTRIBUTES: &'static [Attribute] = attributes_of::<elu::Elu>();
     const POSITIONAL: &'static [&'static [&'static str]] = &[&[], &["alpha"]];
 
     fn from_call(attributes: &Attributes) -> Result<ELU, Mistake> {

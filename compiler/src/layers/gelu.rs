@@ -1,11 +1,11 @@
 //! `x·Φ(x)` with the normal distribution's `Φ`, element by element.
 
-use super::Layer;
+use super::{Layer, attributes_of};
 use crate::error::Mistake;
 use crate::graph::NodeId;
 use crate::network::Scope;
-use crate::ops::gelu::{APPROXIMATE, Approximate, Gelu};
-use crate::ops::{Attribute, AttributeKind, Attributes, Elementwise};
+use crate::ops::gelu::{Approximate, Gelu};
+use crate::ops::{Attribute, Attributes, Elementwise};
 use crate::shape::Shape;
 
 /// See the [module](self).
@@ -25,11 +25,7 @@ impl GELU {
 
 impl Layer for GELU {
     const NAME: &'static str = "GELU";
-    const ATTRIBUTES: &'static [Attribute] = &[Attribute {
-        name: "approximate",
-        kind: AttributeKind::Choice(APPROXIMATE),
-        default: Some("none"),
-    }];
+    const ATTRIBUTES: &'static [Attribute] = attributes_of::<Gelu>();
     const POSITIONAL: &'static [&'static [&'static str]] = &[&[], &["approximate"]];
 
     fn from_call(attributes: &Attributes) -> Result<GELU, Mistake> {

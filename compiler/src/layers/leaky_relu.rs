@@ -1,10 +1,10 @@
 //! `x` above 0, else `negative_slope·x`, element by element.
 
-use super::Layer;
+use super::{Layer, attributes_of};
 use crate::error::Mistake;
 use crate::graph::NodeId;
 use crate::network::Scope;
-use crate::ops::{Attribute, AttributeKind, Attributes, Elementwise, leaky_relu};
+use crate::ops::{Attribute, Attributes, Elementwise, leaky_relu};
 use crate::shape::Shape;
 
 /// See the [module](self).
@@ -15,8 +15,7 @@ pub struct LeakyReLU {
 
 impl Layer for LeakyReLU {
     const NAME: &'static str = "LeakyReLU";
-    const ATTRIBUTES: &'static [Attribute] =
-        &[Attribute { name: "negative_slope", kind: AttributeKind::Number, default: Some("0.01") }];
+    const ATTRIBUTES: &'static [Attribute] = attributes_of::<leaky_relu::LeakyRelu>();
     const POSITIONAL: &'static [&'static [&'static str]] = &[&[], &["negative_slope"]];
 
     fn from_call(attributes: &Attributes) -> Result<LeakyReLU, Mistake> {

@@ -7,7 +7,7 @@ mod printed;
 use crate::error::Mistake;
 use crate::graph::NodeId;
 use crate::network::Scope;
-use crate::ops::{Attribute, Attributes};
+use crate::ops::{Attribute, Attributes, Operation};
 use crate::shape::{Dim, Shape};
 
 /// What a layer is made of.
@@ -204,4 +204,12 @@ pub fn find(name: &str) -> Option<&'static Entry> {
 /// The names of all layers.
 pub fn names() -> impl Iterator<Item = &'static str> + Clone {
     ALL.iter().map(|e| e.name)
+}
+
+/// The attributes of an operation, for the layer that is nothing else.
+const fn attributes_of<F: Operation>() -> &'static [Attribute] {
+    match F::CALL {
+        Some(call) => call.attributes,
+        None => &[],
+    }
 }

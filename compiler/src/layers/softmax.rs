@@ -1,37 +1,36 @@
 //! `eˣ / Σ eˣ` over an axis, the last unless told.
 
-use super::{Layer, printed};
+use super::{Layer, attributes_of, printed};
 use crate::error::Mistake;
 use crate::graph::NodeId;
 use crate::network::Scope;
-use crate::ops::{Attribute, AttributeKind, Attributes, softmax};
+use crate::ops::{Attribute, Attributes, Operation, softmax};
 use crate::shape::Shape;
 
 /// See the [module](self).
 #[derive(Clone, Debug)]
 pub struct Softmax {
-    axis: i64,
+    function: softmax::Softmax,
 }
 
 impl Layer for Softmax {
     const NAME: &'static str = "Softmax";
-    const ATTRIBUTES: &'static [Attribute] =
-        &[Attribute { name: "axis", kind: AttributeKind::Axis, default: Some("-1") }];
+    const ATTRIBUTES: &'static [Attribute] = attributes_of::<softmax::Softmax>();
     const POSITIONAL: &'static [&'static [&'static str]] = &[&[], &["axis"]];
 
     fn from_call(attributes: &Attributes) -> Result<Softmax, Mistake> {
-        Ok(Softmax { axis: attributes.axis("axis").unwrap_or(-1) })
+        Ok(Softmax { function: softmax::Softmax::from_call(attributes)? })
     }
 
     fn apply(&self, scope: &mut Scope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
-        scope.call(softmax::Softmax { axis: self.axis }, &[x])
+        scope.call(self.function.clone(), &[x])
     }
 
     fn describe(&self, _: &Shape) -> String {
-        format!("Softmax(axis = {})", self.axis)
+        format!("Softmax(axis = {})", self.function.axis)
     }
 
     fn module(&self, _: &Shape) -> String {
-        format!("Softmax(dim={})", printed::dim(self.axis))
+        format!("Softmax(dim={})", printed::dim(self.function.axis))
     }
 }

@@ -1,10 +1,10 @@
 //! `ln(1 + e^(beta·x)) / beta`, and `x` where `beta·x` is above `threshold`, element by element.
 
-use super::Layer;
+use super::{Layer, attributes_of};
 use crate::error::Mistake;
 use crate::graph::NodeId;
 use crate::network::Scope;
-use crate::ops::{Attribute, AttributeKind, Attributes, Elementwise, softplus};
+use crate::ops::{Attribute, Attributes, Elementwise, softplus};
 use crate::shape::Shape;
 
 /// See the [module](self).
@@ -15,10 +15,7 @@ pub struct Softplus {
 
 impl Layer for Softplus {
     const NAME: &'static str = "Softplus";
-    const ATTRIBUTES: &'static [Attribute] = &[
-        Attribute { name: "beta", kind: AttributeKind::Number, default: Some("1.0") },
-        Attribute { name: "threshold", kind: AttributeKind::Number, default: Some("20.0") },
-    ];
+    const ATTRIBUTES: &'static [Attribute] = attributes_of::<softplus::Softplus>();
     const POSITIONAL: &'static [&'static [&'static str]] =
         &[&[], &["beta"], &["beta", "threshold"]];
 

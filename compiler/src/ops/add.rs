@@ -14,7 +14,6 @@ pub struct Add;
 impl Elementwise for Add {
     const NAME: &'static str = "add";
     const CALL: Option<Signature> = Some(Signature::of(&["a", "b"]).operator());
-    const ARITY: usize = 2;
 
     fn from_call(_: &Attributes) -> Result<Add, Mistake> {
         Ok(Add)

@@ -1,10 +1,7 @@
 //! The largest over one axis of the example, or over the whole example; NaN where
 //! there is one. Where several are the largest, they share the gradient evenly.
 
-use super::{
-    Attribute, AttributeKind, Attributes, Domain, Lowering, Operation, Reverse, Sample, Signature,
-    axis,
-};
+use super::{Attributes, Domain, Lowering, Operation, Reverse, Sample, Signature, axis};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
@@ -21,11 +18,7 @@ pub struct Amax {
 
 impl Operation for Amax {
     const NAME: &'static str = "amax";
-    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[Attribute {
-        name: "axis",
-        kind: AttributeKind::Axis,
-        default: Some("all"),
-    }]));
+    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[axis::OVER]));
 
     fn from_call(attributes: &Attributes) -> Result<Amax, Mistake> {
         Ok(Amax { axis: attributes.axis("axis") })
@@ -41,13 +34,7 @@ impl Operation for Amax {
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
-        let x = at.x[0];
-        let kept = axis::kept(self.axis, g.ty(x));
-        let (y, dy) = (g.reshape(at.y, &kept), g.reshape(at.dy, &kept));
-        let largest = g.equal(x, y);
-        let count = g.sum_to(largest, &kept);
-        let share = g.div(dy, count);
-        vec![Some(g.mul(largest, share))]
+        axis::extreme_gradient(self.axis, g, at)
     }
 
     fn lower(&self) -> Lowering<'_> {

@@ -1,10 +1,7 @@
 //! The smallest over one axis of the example, or over the whole example; NaN where
 //! there is one. Where several are the smallest, they share the gradient evenly.
 
-use super::{
-    Attribute, AttributeKind, Attributes, Domain, Lowering, Operation, Reverse, Sample, Signature,
-    axis,
-};
+use super::{Attributes, Domain, Lowering, Operation, Reverse, Sample, Signature, axis};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
@@ -21,11 +18,7 @@ pub struct Amin {
 
 impl Operation for Amin {
     const NAME: &'static str = "amin";
-    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[Attribute {
-        name: "axis",
-        kind: AttributeKind::Axis,
-        default: Some("all"),
-    }]));
+    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[axis::OVER]));
 
     fn from_call(attributes: &Attributes) -> Result<Amin, Mistake> {
         Ok(Amin { axis: attributes.axis("axis") })
@@ -43,13 +36,7 @@ impl Operation for Amin {
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
-        let x = at.x[0];
-        let kept = axis::kept(self.axis, g.ty(x));
-        let (y, dy) = (g.reshape(at.y, &kept), g.reshape(at.dy, &kept));
-        let smallest = g.equal(x, y);
-        let count = g.sum_to(smallest, &kept);
-        let share = g.div(dy, count);
-        vec![Some(g.mul(smallest, share))]
+        axis::extreme_gradient(self.axis, g, at)
     }
 
     fn lower(&self) -> Lowering<'_> {

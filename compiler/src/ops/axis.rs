@@ -1,12 +1,25 @@
 //! What functions over an axis share: `sum`, `mean`, `amax`, `softmax`.
 
 use super::reduce::{Axis, Reduction};
-use super::{Domain, Op, Operand, Sample};
+use super::{Attribute, AttributeKind, Attributes, Domain, Op, Operand, Reverse, Sample};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Shape, Type, resolve_axis};
+
+/// Which axis a function reduces: all of the example's unless told.
+pub(super) const OVER: Attribute =
+    Attribute { name: "axis", kind: AttributeKind::Axis, default: Some("all") };
+
+/// Along which axis a function goes: the last unless told.
+pub(super) const ALONG: Attribute =
+    Attribute { name: "axis", kind: AttributeKind::Axis, default: Some("-1") };
+
+/// What [`ALONG`] says.
+pub(super) fn along(attributes: &Attributes) -> i64 {
+    attributes.axis("axis").unwrap_or(-1)
+}
 
 /// The type of a value with one axis gone, or all of the example's.
 pub(super) fn reduced(name: &str, axis: Option<i64>, x: Argument<'_>) -> Result<Type, Mistake> {
@@ -19,6 +32,11 @@ pub(super) fn reduced(name: &str, axis: Option<i64>, x: Argument<'_>) -> Result<
         None => shape.dims.clear(),
     }
     Ok(Type::real(shape))
+}
+
+/// The type of a value whose lanes along an axis become others.
+pub(super) fn replaced(name: &str, axis: i64, x: Argument<'_>) -> Result<Type, Mistake> {
+    reduced(name, Some(axis), x).map(|_| x.ty.clone())
 }
 
 /// The axes to reduce, of an operand that has been checked.
@@ -97,6 +115,21 @@ pub(super) fn expand(reduction: Reduction, axis: Option<i64>, g: &mut Graph, x: 
     g.reshape(y, &shape.expect("the shape function has checked it").shape)
 }
 
+/// The gradient of the largest or the smallest of each lane: those that are it share it evenly.
+pub(super) fn extreme_gradient(
+    axis: Option<i64>,
+    g: &mut Graph,
+    at: &Reverse<'_>,
+) -> Vec<Option<NodeId>> {
+    let x = at.x[0];
+    let kept = kept(axis, g.ty(x));
+    let (y, dy) = (g.reshape(at.y, &kept), g.reshape(at.dy, &kept));
+    let is_it = g.equal(x, y);
+    let count = g.sum_to(is_it, &kept);
+    let share = g.div(dy, count);
+    vec![Some(g.mul(is_it, share))]
+}
+
 /// Samples over each axis of some shapes, and over all.
 pub(super) fn samples<O: Into<Op>>(
     size: usize,
@@ -117,4 +150,11 @@ pub(super) fn samples<O: Into<Op>>(
             Sample::new(op(axis), [Operand::new(ty, domain)]).summing(3 * size)
         })
         .collect()
+}
+
+/// Samples along each axis of some shapes, of numbers whose exponentials are far apart.
+pub(super) fn samples_along<O: Into<Op>>(size: usize, op: impl Fn(i64) -> O) -> Vec<Sample> {
+    let mut samples = samples(size, Domain::Normal(3.0), |axis| op(axis.unwrap_or(-1)));
+    samples.retain(|sample| sample.operands[0].ty.shape.rank() > 0);
+    samples
 }

@@ -1,7 +1,7 @@
 //! The mean of each feature over the batch: over all examples, and all axes of
 //! an example but the first, which is the features'.
 
-use super::{Attributes, Domain, Lowering, Operand, Operation, Reverse, Sample, Signature};
+use super::{Domain, Lowering, Operand, Operation, Reverse, Sample};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
@@ -37,11 +37,6 @@ pub fn beside(g: &mut Graph, x: NodeId, like: &Shape) -> NodeId {
 
 impl Operation for BatchMean {
     const NAME: &'static str = "batch_mean";
-    const CALL: Option<Signature> = None;
-
-    fn from_call(_: &Attributes) -> Result<BatchMean, Mistake> {
-        Err(super::internal(Self::NAME))
-    }
 
     fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
         super::elementwise::require_real(Self::NAME, 0, x[0])?;

@@ -15,7 +15,6 @@ pub struct BinaryCrossEntropy;
 impl Elementwise for BinaryCrossEntropy {
     const NAME: &'static str = "binary_cross_entropy";
     const CALL: Option<Signature> = Some(Signature::of(&["probability", "target"]));
-    const ARITY: usize = 2;
     const BROADCASTS: bool = false;
 
     fn from_call(_: &Attributes) -> Result<BinaryCrossEntropy, Mistake> {

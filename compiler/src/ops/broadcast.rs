@@ -1,7 +1,7 @@
 //! A value stretched to a larger shape: axes are matched from the last, sizes
 //! of one repeat, and what is not batched is the same for every example.
 
-use super::{Attributes, Domain, Lowering, Operand, Operation, Reverse, Sample, Signature};
+use super::{Domain, Lowering, Operand, Operation, Reverse, Sample};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
@@ -17,11 +17,6 @@ pub struct Broadcast {
 
 impl Operation for Broadcast {
     const NAME: &'static str = "broadcast";
-    const CALL: Option<Signature> = None;
-
-    fn from_call(_: &Attributes) -> Result<Broadcast, Mistake> {
-        Err(super::internal(Self::NAME))
-    }
 
     fn shape(&self, x: &[Argument<'_>], facts: &mut Facts) -> Result<Type, Mistake> {
         let from = &x[0].ty.shape;

@@ -5,7 +5,7 @@
 //!
 //! [`Network::graph_for`]: crate::network::Network::graph_for
 
-use super::{Attributes, Lowering, Operation, Reverse, Sample, Signature};
+use super::{Lowering, Operation, Reverse, Sample};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
@@ -30,11 +30,6 @@ pub enum Choice {
 
 impl Operation for Choose {
     const NAME: &'static str = "choose";
-    const CALL: Option<Signature> = None;
-
-    fn from_call(_: &Attributes) -> Result<Choose, Mistake> {
-        Err(super::internal(Self::NAME))
-    }
 
     fn shape(&self, x: &[Argument<'_>], facts: &mut Facts) -> Result<Type, Mistake> {
         let first = x[0];

@@ -1,8 +1,7 @@
 //! Comparisons of two values, as 1.0 where they hold and 0.0 where not or with NaN. They
 //! have no gradient.
 
-use super::{Attributes, Domain, Elementwise, Reverse, Signature};
-use crate::error::Mistake;
+use super::{Domain, Elementwise, Reverse};
 #[cfg(feature = "eval")]
 use crate::eval::Real;
 use crate::graph::{Graph, NodeId};
@@ -23,12 +22,6 @@ pub enum Comparison {
 
 impl Elementwise for Compare {
     const NAME: &'static str = "compare";
-    const CALL: Option<Signature> = None;
-    const ARITY: usize = 2;
-
-    fn from_call(_: &Attributes) -> Result<Compare, Mistake> {
-        Err(super::internal(Self::NAME))
-    }
 
     #[cfg(feature = "eval")]
     fn eval<T: Real>(&self, x: &[T]) -> T {

@@ -2,7 +2,7 @@
 //! it holds and 0.0 where not. On indices stretched along that axis, equality
 //! makes one-hot vectors. Without gradient.
 
-use super::{Attributes, Domain, Lowering, Operand, Operation, Reverse, Sample, Signature};
+use super::{Domain, Lowering, Operand, Operation, Reverse, Sample};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
@@ -30,11 +30,6 @@ impl ComparePosition {
 
 impl Operation for ComparePosition {
     const NAME: &'static str = "compare_position";
-    const CALL: Option<Signature> = None;
-
-    fn from_call(_: &Attributes) -> Result<ComparePosition, Mistake> {
-        Err(super::internal(Self::NAME))
-    }
 
     fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
         match x[0].ty {

@@ -1,6 +1,6 @@
 //! A number.
 
-use super::{Attributes, Lowering, Number, Operation, Reverse, Sample, Signature};
+use super::{Lowering, Number, Operation, Reverse, Sample};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
@@ -13,11 +13,6 @@ pub struct Constant(pub Number);
 
 impl Operation for Constant {
     const NAME: &'static str = "constant";
-    const CALL: Option<Signature> = None;
-
-    fn from_call(_: &Attributes) -> Result<Constant, Mistake> {
-        Err(super::internal(Self::NAME))
-    }
 
     fn shape(&self, _: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
         Ok(Type::real(Shape::scalar()))

@@ -8,7 +8,7 @@
 //!
 //! Each element is one chain of fused multiply-adds in ascending order.
 
-use super::{Attributes, Domain, Lowering, Operand, Operation, Reverse, Sample, Signature};
+use super::{Domain, Lowering, Operand, Operation, Reverse, Sample};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
@@ -42,11 +42,6 @@ impl Contract {
 
 impl Operation for Contract {
     const NAME: &'static str = "contract";
-    const CALL: Option<Signature> = None;
-
-    fn from_call(_: &Attributes) -> Result<Contract, Mistake> {
-        Err(super::internal(Self::NAME))
-    }
 
     fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
         let [a, b] = [&x[0].ty.shape, &x[1].ty.shape];

@@ -14,7 +14,6 @@ pub struct Div;
 impl Elementwise for Div {
     const NAME: &'static str = "div";
     const CALL: Option<Signature> = Some(Signature::of(&["a", "b"]).operator());
-    const ARITY: usize = 2;
 
     fn from_call(_: &Attributes) -> Result<Div, Mistake> {
         Ok(Div)

@@ -13,15 +13,15 @@ pub trait Elementwise: Clone + PartialEq + Eq + std::hash::Hash + std::fmt::Debu
     /// See [`Operation::NAME`].
     const NAME: &'static str;
     /// See [`Operation::CALL`].
-    const CALL: Option<Signature>;
-    /// How many operands it takes.
-    const ARITY: usize = 1;
+    const CALL: Option<Signature> = None;
     /// Whether operands are broadcast: losses refuse it, since there it hides
     /// mistakes.
     const BROADCASTS: bool = true;
 
     /// See [`Operation::from_call`].
-    fn from_call(attributes: &Attributes) -> Result<Self, Mistake>;
+    fn from_call(_: &Attributes) -> Result<Self, Mistake> {
+        Err(super::internal(Self::NAME))
+    }
 
     /// The formula, as the interpreter computes it.
     #[cfg(feature = "eval")]

@@ -1,7 +1,7 @@
 //! Rows of a table, by index: the primitive operation of `embedding`. The
 //! result has the index's axes, then the row's.
 
-use super::{Attributes, Domain, Lowering, Operand, Operation, Reverse, Sample, Signature};
+use super::{Domain, Lowering, Operand, Operation, Reverse, Sample};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
@@ -58,11 +58,6 @@ pub(super) fn operands(size: usize) -> impl Iterator<Item = (Operand, Operand, u
 
 impl Operation for Gather {
     const NAME: &'static str = "gather";
-    const CALL: Option<Signature> = None;
-
-    fn from_call(_: &Attributes) -> Result<Gather, Mistake> {
-        Err(super::internal(Self::NAME))
-    }
 
     fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
         let [table, index] = [x[0].ty, x[1].ty];

@@ -32,7 +32,6 @@ impl Elementwise for GaussianNllLoss {
         Attribute { name: "full", kind: AttributeKind::Flag, default: Some("false") },
         Attribute { name: "eps", kind: AttributeKind::Number, default: Some("1e-6") },
     ]));
-    const ARITY: usize = 3;
     const BROADCASTS: bool = false;
 
     fn from_call(attributes: &Attributes) -> Result<GaussianNllLoss, Mistake> {

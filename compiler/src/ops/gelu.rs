@@ -30,7 +30,7 @@ pub enum Approximate {
 }
 
 /// The words of the language for [`Approximate`].
-pub const APPROXIMATE: &[&str] = &["none", "tanh"];
+const APPROXIMATE: &[&str] = &["none", "tanh"];
 
 impl Approximate {
     /// What the attribute `approximate` of a call means.

@@ -26,7 +26,6 @@ impl Elementwise for HingeEmbeddingLoss {
         kind: AttributeKind::Number,
         default: Some("1.0"),
     }]));
-    const ARITY: usize = 2;
     const BROADCASTS: bool = false;
 
     fn from_call(attributes: &Attributes) -> Result<HingeEmbeddingLoss, Mistake> {

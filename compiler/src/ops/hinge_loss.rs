@@ -17,7 +17,6 @@ pub struct HingeLoss;
 impl Elementwise for HingeLoss {
     const NAME: &'static str = "hinge_loss";
     const CALL: Option<Signature> = Some(Signature::of(&["score", "target"]));
-    const ARITY: usize = 2;
     const BROADCASTS: bool = false;
 
     fn from_call(_: &Attributes) -> Result<HingeLoss, Mistake> {

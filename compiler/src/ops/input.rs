@@ -1,6 +1,6 @@
 //! An input of the network: given with every batch.
 
-use super::{Attributes, Lowering, Operation, Reverse, Sample, Signature};
+use super::{Lowering, Operation, Reverse, Sample};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
@@ -18,11 +18,6 @@ pub struct Input {
 
 impl Operation for Input {
     const NAME: &'static str = "input";
-    const CALL: Option<Signature> = None;
-
-    fn from_call(_: &Attributes) -> Result<Input, Mistake> {
-        Err(super::internal(Self::NAME))
-    }
 
     fn shape(&self, _: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
         Ok(self.ty.clone())

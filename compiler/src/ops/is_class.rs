@@ -1,6 +1,6 @@
 //! Whether a whole number is a certain one, as 1.0 and 0.0. Without gradient.
 
-use super::{Attributes, Domain, Lowering, Operand, Operation, Reverse, Sample, Signature};
+use super::{Domain, Lowering, Operand, Operation, Reverse, Sample};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
@@ -16,11 +16,6 @@ pub struct IsClass {
 
 impl Operation for IsClass {
     const NAME: &'static str = "is_class";
-    const CALL: Option<Signature> = None;
-
-    fn from_call(_: &Attributes) -> Result<IsClass, Mistake> {
-        Err(super::internal(Self::NAME))
-    }
 
     fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
         match x[0].ty.is_real() {

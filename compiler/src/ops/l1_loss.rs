@@ -16,7 +16,6 @@ pub struct L1Loss;
 impl Elementwise for L1Loss {
     const NAME: &'static str = "l1_loss";
     const CALL: Option<Signature> = Some(Signature::of(&["x", "target"]));
-    const ARITY: usize = 2;
     const BROADCASTS: bool = false;
 
     fn from_call(_: &Attributes) -> Result<L1Loss, Mistake> {

@@ -1,9 +1,6 @@
 //! `x - ln Σ eˣ` over an axis, with the largest taken off first so that nothing overflows.
 
-use super::{
-    Attribute, AttributeKind, Attributes, Domain, Lowering, Operation, Reverse, Sample, Signature,
-    axis,
-};
+use super::{Attributes, Lowering, Operation, Reverse, Sample, Signature, axis};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
@@ -19,20 +16,14 @@ pub struct LogSoftmax {
 
 impl Operation for LogSoftmax {
     const NAME: &'static str = "log_softmax";
-    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[Attribute {
-        name: "axis",
-        kind: AttributeKind::Axis,
-        default: Some("-1"),
-    }]));
+    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[axis::ALONG]));
 
     fn from_call(attributes: &Attributes) -> Result<LogSoftmax, Mistake> {
-        Ok(LogSoftmax { axis: attributes.axis("axis").unwrap_or(-1) })
+        Ok(LogSoftmax { axis: axis::along(attributes) })
     }
 
     fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
-        // Keeps the type; names an axis that is not there.
-        axis::reduced(Self::NAME, Some(self.axis), x[0])?;
-        Ok(x[0].ty.clone())
+        axis::replaced(Self::NAME, self.axis, x[0])
     }
 
     #[cfg(feature = "eval")]
@@ -65,9 +56,6 @@ impl Operation for LogSoftmax {
     }
 
     fn samples(size: usize) -> Vec<Sample> {
-        axis::samples(size, Domain::Normal(3.0), |axis| LogSoftmax { axis: axis.unwrap_or(-1) })
-            .into_iter()
-            .filter(|sample| sample.operands[0].ty.shape.rank() > 0)
-            .collect()
+        axis::samples_along(size, |axis| LogSoftmax { axis })
     }
 }

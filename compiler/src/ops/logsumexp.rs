@@ -1,9 +1,6 @@
 //! `ln Σ eˣ` over an axis, with the largest taken off first so that nothing overflows.
 
-use super::{
-    Attribute, AttributeKind, Attributes, Domain, Lowering, Operation, Reverse, Sample, Signature,
-    axis,
-};
+use super::{Attributes, Lowering, Operation, Reverse, Sample, Signature, axis};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
@@ -19,14 +16,10 @@ pub struct LogSumExp {
 
 impl Operation for LogSumExp {
     const NAME: &'static str = "logsumexp";
-    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[Attribute {
-        name: "axis",
-        kind: AttributeKind::Axis,
-        default: Some("-1"),
-    }]));
+    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[axis::ALONG]));
 
     fn from_call(attributes: &Attributes) -> Result<LogSumExp, Mistake> {
-        Ok(LogSumExp { axis: attributes.axis("axis").unwrap_or(-1) })
+        Ok(LogSumExp { axis: axis::along(attributes) })
     }
 
     fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
@@ -72,9 +65,6 @@ impl Operation for LogSumExp {
     }
 
     fn samples(size: usize) -> Vec<Sample> {
-        axis::samples(size, Domain::Normal(3.0), |axis| LogSumExp { axis: axis.unwrap_or(-1) })
-            .into_iter()
-            .filter(|sample| sample.operands[0].ty.shape.rank() > 0)
-            .collect()
+        axis::samples_along(size, |axis| LogSumExp { axis })
     }
 }

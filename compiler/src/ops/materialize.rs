@@ -2,7 +2,7 @@
 //! product needs the elements of a view next to each other, and where a root
 //! would otherwise have no memory.
 
-use super::{Attributes, Domain, Lowering, Operand, Operation, Reverse, Sample, Signature};
+use super::{Domain, Lowering, Operand, Operation, Reverse, Sample};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
@@ -26,11 +26,6 @@ impl Materialize {
 
 impl Operation for Materialize {
     const NAME: &'static str = "materialize";
-    const CALL: Option<Signature> = None;
-
-    fn from_call(_: &Attributes) -> Result<Materialize, Mistake> {
-        Err(super::internal(Self::NAME))
-    }
 
     fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
         Ok(x[0].ty.clone())

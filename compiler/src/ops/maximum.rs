@@ -15,7 +15,6 @@ pub struct Maximum;
 impl Elementwise for Maximum {
     const NAME: &'static str = "maximum";
     const CALL: Option<Signature> = Some(Signature::of(&["a", "b"]).or("max"));
-    const ARITY: usize = 2;
 
     fn from_call(_: &Attributes) -> Result<Maximum, Mistake> {
         Ok(Maximum)
@@ -28,12 +27,7 @@ impl Elementwise for Maximum {
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
         let wins = g.greater(at.x[0], at.x[1]);
-        let ties = g.equal(at.x[0], at.x[1]);
-        let half = g.scale(ties, 0.5);
-        let first = g.add(wins, half);
-        let one = g.constant(1.0);
-        let second = g.sub(one, first);
-        vec![Some(g.mul(at.dy, first)), Some(g.mul(at.dy, second))]
+        gradients(g, at, wins)
     }
 
     fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
@@ -48,4 +42,14 @@ impl Elementwise for Maximum {
     fn domains(&self) -> Vec<Domain> {
         vec![Domain::Apart, Domain::Apart]
     }
+}
+
+/// The gradients of the larger or the smaller of two values, from where it is the first alone.
+pub(super) fn gradients(g: &mut Graph, at: &Reverse<'_>, wins: NodeId) -> Vec<Option<NodeId>> {
+    let ties = g.equal(at.x[0], at.x[1]);
+    let half = g.scale(ties, 0.5);
+    let first = g.add(wins, half);
+    let one = g.constant(1.0);
+    let second = g.sub(one, first);
+    vec![Some(g.mul(at.dy, first)), Some(g.mul(at.dy, second))]
 }

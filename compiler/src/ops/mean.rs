@@ -1,10 +1,7 @@
 //! The mean over one axis of the example or over the whole example; and over
 //! everything, the batch too, which is how a loss becomes a single number.
 
-use super::{
-    Attribute, AttributeKind, Attributes, Domain, Lowering, Operand, Operation, Reverse, Sample,
-    Signature, axis,
-};
+use super::{Attributes, Domain, Lowering, Operand, Operation, Reverse, Sample, Signature, axis};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
@@ -40,11 +37,7 @@ impl Mean {
 
 impl Operation for Mean {
     const NAME: &'static str = "mean";
-    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[Attribute {
-        name: "axis",
-        kind: AttributeKind::Axis,
-        default: Some("all"),
-    }]));
+    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[axis::OVER]));
 
     fn from_call(attributes: &Attributes) -> Result<Mean, Mistake> {
         Ok(Mean { over: Over::Example(attributes.axis("axis")) })

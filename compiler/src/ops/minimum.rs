@@ -1,7 +1,7 @@
 //! The smaller of two values; NaN where one of them is. Where they are equal, each gets half
 //! of the gradient, as in PyTorch.
 
-use super::{Attributes, Domain, Elementwise, Reverse, Signature};
+use super::{Attributes, Domain, Elementwise, Reverse, Signature, maximum};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::Real;
@@ -15,7 +15,6 @@ pub struct Minimum;
 impl Elementwise for Minimum {
     const NAME: &'static str = "minimum";
     const CALL: Option<Signature> = Some(Signature::of(&["a", "b"]).or("min"));
-    const ARITY: usize = 2;
 
     fn from_call(_: &Attributes) -> Result<Minimum, Mistake> {
         Ok(Minimum)
@@ -28,12 +27,7 @@ impl Elementwise for Minimum {
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
         let wins = g.greater(at.x[1], at.x[0]);
-        let ties = g.equal(at.x[0], at.x[1]);
-        let half = g.scale(ties, 0.5);
-        let first = g.add(wins, half);
-        let one = g.constant(1.0);
-        let second = g.sub(one, first);
-        vec![Some(g.mul(at.dy, first)), Some(g.mul(at.dy, second))]
+        maximum::gradients(g, at, wins)
     }
 
     fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {

@@ -5,7 +5,8 @@
 //! lowering, or the second opinion would repeat the first one's mistakes), its
 //! **gradient** as nodes, its **lowering**, and **samples** for the tests. A
 //! line in the registry below makes it a variant of [`Op`], findable by name
-//! and tested with [`ALL`]; a missing part does not compile.
+//! and tested with [`ALL`]; a missing part does not compile. Operations that
+//! only the compiler makes leave out the call.
 //!
 //! Operations that work element by element implement [`Elementwise`] instead,
 //! and share everything but the formula.
@@ -36,14 +37,16 @@ pub trait Operation: Clone + PartialEq + Eq + std::hash::Hash + std::fmt::Debug 
     const NAME: &'static str;
 
     /// How it is called in the language; `None` if only the compiler makes it.
-    const CALL: Option<Signature>;
+    const CALL: Option<Signature> = None;
 
     /// Whether operands are broadcast to one shape before it sees them.
     const BROADCASTS: bool = false;
 
     /// The operation that a call with these attributes means. Attributes have
-    /// been checked against [`Self::CALL`].
-    fn from_call(attributes: &Attributes) -> Result<Self, Mistake>;
+    /// been checked against [`Self::CALL`]; who has that has this.
+    fn from_call(_: &Attributes) -> Result<Self, Mistake> {
+        Err(internal(Self::NAME))
+    }
 
     /// The type of its result. Pure: used by the macro, by the graph's builder
     /// and by the verifier.
@@ -353,4 +356,19 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 /// The answer to a call of an operation that only the compiler makes.
 fn internal(name: &str) -> Mistake {
     Mistake::call(format!("`{name}` is not a function of the language"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Both have defaults, so that nothing else sees that one is missing.
+    #[test]
+    fn who_can_be_called_says_what_a_call_means() {
+        for entry in ALL {
+            let answer = (entry.from_call)(&Attributes::new());
+            let is_internal = answer == Err(internal(entry.name));
+            assert_eq!(is_internal, entry.call.is_none(), "{}", entry.name);
+        }
+    }
 }

@@ -16,7 +16,6 @@ pub struct MseLoss;
 impl Elementwise for MseLoss {
     const NAME: &'static str = "mse_loss";
     const CALL: Option<Signature> = Some(Signature::of(&["x", "target"]));
-    const ARITY: usize = 2;
     const BROADCASTS: bool = false;
 
     fn from_call(_: &Attributes) -> Result<MseLoss, Mistake> {

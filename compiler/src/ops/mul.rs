@@ -14,7 +14,6 @@ pub struct Mul;
 impl Elementwise for Mul {
     const NAME: &'static str = "mul";
     const CALL: Option<Signature> = Some(Signature::of(&["a", "b"]).operator());
-    const ARITY: usize = 2;
 
     fn from_call(_: &Attributes) -> Result<Mul, Mistake> {
         Ok(Mul)

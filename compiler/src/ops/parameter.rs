@@ -1,7 +1,7 @@
 //! What is kept from call to call: a parameter of the network, and behind the
 //! parameters what an optimizer keeps.
 
-use super::{Attributes, Lowering, Operation, Reverse, Sample, Signature};
+use super::{Lowering, Operation, Reverse, Sample};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
@@ -19,11 +19,6 @@ pub struct Parameter {
 
 impl Operation for Parameter {
     const NAME: &'static str = "parameter";
-    const CALL: Option<Signature> = None;
-
-    fn from_call(_: &Attributes) -> Result<Parameter, Mistake> {
-        Err(super::internal(Self::NAME))
-    }
 
     fn shape(&self, _: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
         Ok(Type::real(self.shape.clone()))

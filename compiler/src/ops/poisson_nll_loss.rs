@@ -34,7 +34,6 @@ impl Elementwise for PoissonNllLoss {
         Attribute { name: "full", kind: AttributeKind::Flag, default: Some("false") },
         Attribute { name: "eps", kind: AttributeKind::Number, default: Some("1e-8") },
     ]));
-    const ARITY: usize = 2;
     const BROADCASTS: bool = false;
 
     fn from_call(attributes: &Attributes) -> Result<PoissonNllLoss, Mistake> {

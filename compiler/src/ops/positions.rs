@@ -1,7 +1,7 @@
 //! The number of each element of a shape, counted row-major through the whole
 //! value, the batch first. Numbers wrap at 2³².
 
-use super::{Attributes, Lowering, Operation, Reverse, Sample, Signature};
+use super::{Lowering, Operation, Reverse, Sample};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
@@ -17,11 +17,6 @@ pub struct Positions {
 
 impl Operation for Positions {
     const NAME: &'static str = "positions";
-    const CALL: Option<Signature> = None;
-
-    fn from_call(_: &Attributes) -> Result<Positions, Mistake> {
-        Err(super::internal(Self::NAME))
-    }
 
     fn shape(&self, _: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
         Ok(Type::index(1usize << 32, self.shape.clone()))

@@ -15,7 +15,6 @@ pub struct Prelu;
 impl Elementwise for Prelu {
     const NAME: &'static str = "prelu";
     const CALL: Option<Signature> = Some(Signature::of(&["x", "weight"]));
-    const ARITY: usize = 2;
 
     fn from_call(_: &Attributes) -> Result<Prelu, Mistake> {
         Ok(Prelu)

@@ -7,9 +7,7 @@
 //! upper 24 bits count.
 
 use super::setting::{RANDOM_BATCH, RANDOM_KEY, Setting};
-use super::{
-    Attributes, Domain, Lowering, Operand, Operation, Reverse, Sample, Signature, positions,
-};
+use super::{Domain, Lowering, Operand, Operation, Reverse, Sample, positions};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
@@ -45,11 +43,6 @@ impl Random {
 
 impl Operation for Random {
     const NAME: &'static str = "random";
-    const CALL: Option<Signature> = None;
-
-    fn from_call(_: &Attributes) -> Result<Random, Mistake> {
-        Err(super::internal(Self::NAME))
-    }
 
     fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
         match x.iter().any(|x| x.ty.is_real()) {

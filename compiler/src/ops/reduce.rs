@@ -4,7 +4,7 @@
 //! The largest of values with NaN is NaN. Where several are the largest, they
 //! share the gradient evenly, as in PyTorch.
 
-use super::{Attributes, Domain, Lowering, Operand, Operation, Reverse, Sample, Signature};
+use super::{Domain, Lowering, Operand, Operation, Reverse, Sample};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
@@ -54,11 +54,6 @@ impl Reduction {
 
 impl Operation for Reduce {
     const NAME: &'static str = "reduce";
-    const CALL: Option<Signature> = None;
-
-    fn from_call(_: &Attributes) -> Result<Reduce, Mistake> {
-        Err(super::internal(Self::NAME))
-    }
 
     fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
         let shape = &x[0].ty.shape;

@@ -2,7 +2,7 @@
 //! the index has a bound, to which each value, a row for each index, is added
 //! at its place, in ascending order. The gradient of `gather`.
 
-use super::{Attributes, Domain, Lowering, Operand, Operation, Reverse, Sample, Signature, gather};
+use super::{Domain, Lowering, Operand, Operation, Reverse, Sample, gather};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
@@ -15,11 +15,6 @@ pub struct ScatterAdd;
 
 impl Operation for ScatterAdd {
     const NAME: &'static str = "scatter_add";
-    const CALL: Option<Signature> = None;
-
-    fn from_call(_: &Attributes) -> Result<ScatterAdd, Mistake> {
-        Err(super::internal(Self::NAME))
-    }
 
     fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
         let [values, index] = [x[0].ty, x[1].ty];

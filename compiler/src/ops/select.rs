@@ -1,7 +1,6 @@
 //! One of two values: `a` where the condition is greater than 0, else `b`.
 
-use super::{Attributes, Domain, Elementwise, Reverse, Signature};
-use crate::error::Mistake;
+use super::{Domain, Elementwise, Reverse};
 #[cfg(feature = "eval")]
 use crate::eval::Real;
 use crate::graph::{Graph, NodeId};
@@ -13,12 +12,6 @@ pub struct Select;
 
 impl Elementwise for Select {
     const NAME: &'static str = "select";
-    const CALL: Option<Signature> = None;
-    const ARITY: usize = 3;
-
-    fn from_call(_: &Attributes) -> Result<Select, Mistake> {
-        Ok(Select)
-    }
 
     #[cfg(feature = "eval")]
     fn eval<T: Real>(&self, x: &[T]) -> T {

@@ -1,7 +1,7 @@
 //! A number that is given with every step and may change between steps without
 //! compiling again: the learning rate, the key of what is drawn at random.
 
-use super::{Attributes, Lowering, Operation, Reverse, Sample, Signature};
+use super::{Lowering, Operation, Reverse, Sample};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
@@ -36,11 +36,6 @@ impl Setting {
 
 impl Operation for Setting {
     const NAME: &'static str = "setting";
-    const CALL: Option<Signature> = None;
-
-    fn from_call(_: &Attributes) -> Result<Setting, Mistake> {
-        Err(super::internal(Self::NAME))
-    }
 
     fn shape(&self, _: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
         Ok(match self.is_whole {

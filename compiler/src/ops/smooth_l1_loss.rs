@@ -26,7 +26,6 @@ impl Elementwise for SmoothL1Loss {
         kind: AttributeKind::Number,
         default: Some("1.0"),
     }]));
-    const ARITY: usize = 2;
     const BROADCASTS: bool = false;
 
     fn from_call(attributes: &Attributes) -> Result<SmoothL1Loss, Mistake> {

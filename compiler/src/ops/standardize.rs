@@ -1,9 +1,7 @@
 //! The last axis with mean 0 and variance 1: `(x - mean) / √(variance + eps)`,
 //! the variance that of the population, as PyTorch's layer norm has it.
 
-use super::{
-    Attributes, Domain, Lowering, Number, Operand, Operation, Reverse, Sample, Signature, mean,
-};
+use super::{Domain, Lowering, Number, Operand, Operation, Reverse, Sample, mean};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
@@ -45,11 +43,6 @@ impl Standardize {
 
 impl Operation for Standardize {
     const NAME: &'static str = "standardize";
-    const CALL: Option<Signature> = None;
-
-    fn from_call(_: &Attributes) -> Result<Standardize, Mistake> {
-        Err(super::internal(Self::NAME))
-    }
 
     fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
         super::elementwise::require_real(Self::NAME, 0, x[0])?;

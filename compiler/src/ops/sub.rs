@@ -14,7 +14,6 @@ pub struct Sub;
 impl Elementwise for Sub {
     const NAME: &'static str = "sub";
     const CALL: Option<Signature> = Some(Signature::of(&["a", "b"]).operator());
-    const ARITY: usize = 2;
 
     fn from_call(_: &Attributes) -> Result<Sub, Mistake> {
         Ok(Sub)

@@ -1,9 +1,6 @@
 //! The sum over one axis of the example, or over the whole example.
 
-use super::{
-    Attribute, AttributeKind, Attributes, Domain, Lowering, Operation, Reverse, Sample, Signature,
-    axis,
-};
+use super::{Attributes, Domain, Lowering, Operation, Reverse, Sample, Signature, axis};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
@@ -20,11 +17,7 @@ pub struct Sum {
 
 impl Operation for Sum {
     const NAME: &'static str = "sum";
-    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[Attribute {
-        name: "axis",
-        kind: AttributeKind::Axis,
-        default: Some("all"),
-    }]));
+    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[axis::OVER]));
 
     fn from_call(attributes: &Attributes) -> Result<Sum, Mistake> {
         Ok(Sum { axis: attributes.axis("axis") })

@@ -24,10 +24,8 @@ pub struct Var {
 }
 
 /// How it and `std` are called.
-pub(super) const ATTRIBUTES: &[Attribute] = &[
-    Attribute { name: "axis", kind: AttributeKind::Axis, default: Some("all") },
-    Attribute { name: "unbiased", kind: AttributeKind::Flag, default: Some("true") },
-];
+pub(super) const ATTRIBUTES: &[Attribute] =
+    &[axis::OVER, Attribute { name: "unbiased", kind: AttributeKind::Flag, default: Some("true") }];
 
 impl Var {
     /// What the sum of the squares is divided by.

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Attributes, Lowering, Number, Operation, Reverse, Sample, Signature};
+use super::{Lowering, Number, Operation, Reverse, Sample};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
@@ -34,11 +34,6 @@ impl Vector {
 
 impl Operation for Vector {
     const NAME: &'static str = "vector";
-    const CALL: Option<Signature> = None;
-
-    fn from_call(_: &Attributes) -> Result<Vector, Mistake> {
-        Err(super::internal(Self::NAME))
-    }
 
     fn shape(&self, _: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
         Ok(Type::real(Shape::unbatched([self.elements.len()])))

@@ -5,7 +5,6 @@ use crate::graph::{Graph, NodeId, Root};
 use crate::network::{Init, Parameter};
 use crate::ops;
 use crate::ops::setting::Setting;
-use crate::shape::Shape;
 
 /// What an optimizer builds a parameter's next value from.
 #[derive(Debug)]
@@ -105,15 +104,6 @@ impl Update<'_> {
     /// before the first step. To be given its next value by [`Self::keep`].
     pub fn kept(&mut self, name: &str, start: f32) -> Kept {
         let shape = self.g.shape(self.parameter).clone();
-        self.kept_of(name, shape, start)
-    }
-
-    /// The same for a single number.
-    pub fn kept_number(&mut self, name: &str, start: f32) -> Kept {
-        self.kept_of(name, Shape::scalar(), start)
-    }
-
-    fn kept_of(&mut self, name: &str, shape: Shape, start: f32) -> Kept {
         let index = self.first + self.kept.len();
         let value = self.g.apply(ops::parameter::Parameter { index, shape: shape.clone() }, &[]);
         let name = format!("{}/{name}", self.name);

@@ -19,8 +19,7 @@ pub use constants::value as constant_value;
 /// its place, or nothing.
 type Rule = fn(&mut Graph, &Op, &[NodeId]) -> Option<NodeId>;
 
-const RULES: &[(&str, Rule)] =
-    &[("constants", constants::rewrite), ("algebra", algebra::rewrite), ("views", views::rewrite)];
+const RULES: &[Rule] = &[constants::rewrite, algebra::rewrite, views::rewrite];
 
 /// The graph in primitive operations: none is [`Lowering::Composite`].
 pub fn expand(graph: &Graph) -> Graph {
@@ -40,17 +39,21 @@ fn expand_node(g: &mut Graph, op: &Op, operands: &[NodeId]) -> NodeId {
 
 /// The graph with every rule applied wherever it holds.
 pub fn simplify(graph: &Graph) -> Graph {
-    let mut graph = graph.clone();
-    loop {
-        let mut changed = false;
-        graph = graph.rebuild(|g, op, operands| {
-            let found = RULES.iter().find_map(|(_, rule)| rule(g, op, operands));
-            changed |= found.is_some();
-            found.unwrap_or_else(|| g.apply(op.clone(), operands))
-        });
-        if !changed {
-            // What rules have made unused is still there.
-            return graph.rebuild(|g, op, operands| g.apply(op.clone(), operands));
-        }
+    let (mut simple, mut changed) = pass(graph);
+    while changed {
+        (simple, changed) = pass(&simple);
     }
+    simple
+}
+
+/// The graph with each rule tried once on every node, and whether one held. If
+/// none did, no node is there that no root needs.
+fn pass(graph: &Graph) -> (Graph, bool) {
+    let mut changed = false;
+    let simple = graph.rebuild(|g, op, operands| {
+        let found = RULES.iter().find_map(|rule| rule(g, op, operands));
+        changed |= found.is_some();
+        found.unwrap_or_else(|| g.apply(op.clone(), operands))
+    });
+    (simple, changed)
 }

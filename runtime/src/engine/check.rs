@@ -58,6 +58,21 @@ pub(super) fn batch(declaration: &Declaration, feeds: Feeds<'_, '_>) -> Result<u
     Ok(examples)
 }
 
+/// Whether there is what is chosen.
+pub(super) fn choices(declaration: &Declaration, choices: &[usize]) -> Result<()> {
+    for (choice, found) in declaration.choices.iter().zip(choices) {
+        let alternatives = choice.alternatives.len();
+        if *found >= alternatives {
+            return Err(Error::Setting {
+                name: format!("the place of `{}`'s alternative", choice.name),
+                expected: format!("below {alternatives}"),
+                found: found.to_string(),
+            });
+        }
+    }
+    Ok(())
+}
+
 fn sizes<'a>(feed: &'a Feed<'_>) -> &'a [usize] {
     match feed {
         Feed::Real(array) => array.shape(),

@@ -28,6 +28,8 @@ pub(super) struct Compiled {
     regions: Vec<Region>,
     arena: usize,
     settings: Vec<Source>,
+    /// Their bits for a call, in the same order.
+    values: Vec<u32>,
     /// For every root that is read afterwards, where it lies.
     roots: Vec<(Root, Place, Layout)>,
 }
@@ -59,6 +61,7 @@ impl Compiled {
             phases: lowered.phases,
             pace: Pace::new(),
             arena: lowered.plan.arena,
+            values: vec![0; lowered.fused.settings.len()],
             settings: lowered.fused.settings.iter().map(|name| Source::of(name)).collect(),
             roots: roots.collect(),
             regions: lowered.plan.regions,
@@ -79,10 +82,8 @@ impl Compiled {
         threads: usize,
     ) -> Results {
         assert!(arena.len() >= self.arena, "the engine's arena is as large as its largest user");
-        let mut settings = [0u32; FEW];
-        assert!(self.settings.len() <= FEW, "no optimizer has so many settings");
-        for (slot, setting) in settings.iter_mut().zip(&self.settings) {
-            *slot = call.progress.setting(call.purpose, *setting);
+        for (value, setting) in self.values.iter_mut().zip(&self.settings) {
+            *value = call.progress.setting(call.purpose, *setting);
         }
         // Arrays that do not lie row-major are copied so; others are read where
         // they are.
@@ -98,7 +99,7 @@ impl Compiled {
             *slot = match region {
                 Region::Arena => arena.as_mut_slice().as_mut_ptr().cast(),
                 Region::Parameters => parameters.as_mut_slice().as_mut_ptr().cast(),
-                Region::Settings => settings.as_mut_ptr().cast(),
+                Region::Settings => self.values.as_mut_ptr().cast(),
                 Region::Input(i) => {
                     let feed = call.feeds.get(*i).expect("whatever a purpose needs is given");
                     row_major(feed, &mut held)
@@ -108,7 +109,7 @@ impl Compiled {
         // SAFETY: the table has a pointer for every region in the order that
         // the executable was made with. The arena has at least the planned
         // elements; the parameters' memory follows the same ParameterLayout as
-        // the plan; settings has a number for each setting read; every input has
+        // the plan; values has a number for each setting read; every input has
         // been checked to have the declared sizes for this batch size, lies
         // row-major, is only read, and outlives the call (borrowed by `call`
         // or owned by `held`). Whole numbers have been checked to be below

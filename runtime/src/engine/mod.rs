@@ -157,7 +157,8 @@ impl Engine {
     /// network; the first alternatives where there are none.
     ///
     /// # Errors
-    /// As [`Engine::run`].
+    /// As [`Engine::run`]; [`Error::Setting`] for the place of an alternative
+    /// that is not there.
     pub fn run_with(
         &mut self,
         purpose: &Purpose<'_>,
@@ -172,6 +173,7 @@ impl Engine {
             return Err(Error::NoLoss { network: self.declaration.name.clone() });
         }
         let feeds = Feeds { feeds, places };
+        check::choices(&self.declaration, choices)?;
         let batch = check::batch(&self.declaration, feeds)?;
         self.check_batch(purpose, batch)?;
         let Engine { declaration, parameters, progress, compiled, arena, .. } = self;
@@ -218,6 +220,9 @@ impl Engine {
     }
 
     /// A view of a parameter, by its place in the declaration.
+    ///
+    /// # Panics
+    /// Where no parameter has that place.
     pub fn parameter(&self, i: usize) -> ArrayViewD<'_, f32> {
         self.parameters.view(i)
     }
@@ -226,6 +231,9 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::Shape`] for values of another shape.
+    ///
+    /// # Panics
+    /// Where no parameter has that place.
     pub fn set_parameter(&mut self, i: usize, values: ArrayViewD<'_, f32>) -> Result<()> {
         let parameter = &self.declaration.parameters[i];
         let expected = parameter.shape.sizes();
@@ -288,9 +296,7 @@ fn code_for<'c>(
 ) -> Result<&'c mut jit::Compiled> {
     let kind = Kind::from(call.purpose);
     let (batch, choices) = (call.batch, call.choices);
-    // Most networks leave nothing to choose.
-    let chosen = |key: &Key| choices.is_empty() && key.choices.is_empty() || key.choices == choices;
-    let is_it = |key: &Key| key.kind == kind && key.batch == batch && chosen(key);
+    let is_it = |key: &Key| key.kind == kind && key.batch == batch && key.choices == choices;
     let place = match compiled.iter().position(|(key, _)| is_it(key)) {
         Some(place) => place,
         None => {

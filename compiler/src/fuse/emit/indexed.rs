@@ -6,7 +6,7 @@ use super::super::views::{base, real_sizes, real_strides, strides};
 use super::Emission;
 use crate::graph::NodeId;
 use crate::kernel::scalar::Kind;
-use crate::kernel::{Access, Body, Indexed, Kernel, Scatter, Store};
+use crate::kernel::{Access, Indexed, Scatter, Store};
 use crate::ops::Op;
 
 impl Emission<'_> {
@@ -45,8 +45,8 @@ impl Emission<'_> {
         real_strides(self.g, index, &layout.strides).expect("arranged so that strides reach it")
     }
 
-    /// The kernel of a group that adds up rows.
-    pub(super) fn scatter(mut self) -> Kernel {
+    /// The rows that a group adds up.
+    pub(super) fn scatter(&mut self) -> Scatter {
         let node = (self.group.nodes.iter().copied())
             .find(|n| matches!(self.g.op(*n), Op::ScatterAdd(_)))
             .expect("the group of a scatter has one");
@@ -67,12 +67,6 @@ impl Emission<'_> {
         to.slack = self.slack(&to, layout);
         let value = self.operand(values, Level::Full);
         let store = Store { to, value };
-        self.finish(Body::Scatter(Scatter {
-            positions,
-            rows: sizes[0],
-            columns: sizes[1],
-            index,
-            store,
-        }))
+        Scatter { positions, rows: sizes[0], columns: sizes[1], index, store }
     }
 }

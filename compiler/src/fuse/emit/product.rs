@@ -1,4 +1,4 @@
-//! The axes and the factors of a product's kernel.
+//! The kernel of a product: its axes and its factors.
 
 use super::Emission;
 use crate::fuse::views::{base, strides};
@@ -9,8 +9,8 @@ use crate::ops::Op;
 use crate::ops::contract::Contract;
 
 impl Emission<'_> {
-    /// The axes and factors of the group's product, without stores.
-    pub(super) fn product_frame(&mut self) -> Product {
+    /// The group's product.
+    pub(super) fn product(&mut self) -> Product {
         let node = (self.group.nodes.iter().copied())
             .find(|n| matches!(self.g.op(*n), Op::Contract(_)))
             .expect("the group of a product has one");
@@ -48,7 +48,7 @@ impl Emission<'_> {
             summed: summed.iter().map(|s| s.size).collect(),
             a: first,
             b: second,
-            stores: Vec::new(),
+            stores: self.stores(),
             partial: None,
         }
     }

@@ -63,7 +63,7 @@ impl Grouping<'_> {
         for n in &moved.nodes {
             self.group_of[n.index()] = Some(into);
         }
-        let target = self.groups[into].as_mut().expect("checked");
+        let target = self.group_mut(into);
         // Both lists respect dependencies; by number, so does the union.
         target.nodes.extend(moved.nodes);
         target.nodes.sort_unstable();

@@ -1,6 +1,8 @@
 //! Writes a program: opens and closes loops, and puts every formula where it
 //! is computed least often: as far out as what it depends on allows.
 
+mod values;
+
 use rustc_hash::FxHashMap;
 
 use crate::codegen::isa::Isa;
@@ -68,10 +70,13 @@ impl Along {
 /// Names offsets, of which many formulas have the same.
 type Place = u32;
 
+/// A formula at a place, in so many lanes.
+type Key = (Expr, Place, usize);
+
 #[derive(Default)]
 struct Scope {
     body: Vec<Statement>,
-    known: FxHashMap<(Expr, Place, usize), Register>,
+    known: FxHashMap<Key, Register>,
     /// The loop that ends with the scope; none where there is nothing to repeat.
     ends: Option<(Counter, Count)>,
     /// The axis that it goes along.
@@ -281,80 +286,6 @@ impl<'a> Writer<'a> {
         let next = self.places.len() as Place;
         self.places.insert(self.masked.clone(), next);
         next
-    }
-
-    /// Whether a formula depends on the axis that vectors run along.
-    pub fn varies(&self, e: Expr) -> bool {
-        self.depends[e.0 as usize] >> self.vector_axis & 1 == 1
-    }
-
-    /// The register of a formula's value at a point.
-    pub fn value(&mut self, e: Expr, point: &Point) -> Register {
-        let axes = self.depends[e.0 as usize];
-        let place = self.place(axes, &point.offsets);
-        let kernel = self.kernel;
-        let term = kernel.formulas.term(e);
-        if let Term::Reduced(number) = term {
-            return self.reduced[&(*number, place)].0;
-        }
-        let lanes = if self.varies(e) { point.lanes } else { self.isa.lanes };
-        let key = (e, place, lanes);
-        if let Some(known) = self.scopes.iter().rev().find_map(|s| s.known.get(&key)) {
-            return *known;
-        }
-        let operands: Operands = match term {
-            Term::Apply(_, x) => x.iter().map(|x| self.value(*x, point)).collect(),
-            _ => [].into(),
-        };
-        let to = self.register(self.kernel.formulas.kind(e));
-        let instruction = match term {
-            Term::Float(bits) => Instruction::Constant { to, bits: *bits },
-            Term::Int(n) => Instruction::Constant { to, bits: *n as u32 },
-            Term::Load(i, _) => self.load(to, &kernel.loads[*i], point),
-            Term::Position => {
-                let axis = self.vector_axis;
-                let steps = self.loops[axis].iter().filter_map(|along| along.step(1)).collect();
-                Instruction::Position { to, offset: point.offsets[axis], steps, stride: 1 }
-            }
-            Term::Element(i) => {
-                let by = &kernel.elements[*i];
-                let (offset, steps) = self.reach(by, point);
-                let stride = by.get(self.vector_axis).copied().unwrap_or(0);
-                Instruction::Position { to, offset, steps, stride }
-            }
-            Term::Apply(scalar, _) => Instruction::Apply { to, scalar: *scalar, operands },
-            Term::Reduced(_) => unreachable!("answered above"),
-        };
-        let depth = self.depth(e, point);
-        self.scopes[depth].body.push(Statement::Do(instruction));
-        self.scopes[depth].known.insert(key, to);
-        to
-    }
-
-    /// The depth of the outermost scope in which a formula can be computed.
-    fn depth(&mut self, e: Expr, point: &Point) -> usize {
-        let axes = self.depends[e.0 as usize];
-        let loops = self.loops.iter().enumerate().filter(|(axis, _)| axes >> axis & 1 == 1);
-        let loops = loops.flat_map(|(_, l)| l.iter().map(|l| l.depth)).max().unwrap_or(0);
-        loops.max(self.ready_depth(e, point))
-    }
-
-    /// The depth at which all is there that a formula needs.
-    fn ready_depth(&mut self, e: Expr, point: &Point) -> usize {
-        let mut depth = 0;
-        for i in 0..self.awaits[e.0 as usize].len() {
-            let leaf = self.awaits[e.0 as usize][i];
-            depth = depth.max(match self.kernel.formulas.term(leaf) {
-                Term::Reduced(number) => {
-                    let on = self.place(self.depends[leaf.0 as usize], &point.offsets);
-                    self.reduced[&(*number, on)].1
-                }
-                // What the kernel overwrites is read by the thread that does
-                // so, inside of its share of the loop.
-                _ => 1.min(self.scopes.len() - 1),
-            });
-        }
-        depth
     }
 
     /// A load of an access at a point.

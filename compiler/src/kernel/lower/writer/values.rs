@@ -1,0 +1,122 @@
+//! Formulas' values: where each is computed, and in which register it is then.
+
+use super::{Key, Point, Writer};
+use crate::kernel::expr::{Expr, Term};
+use crate::kernel::program::*;
+
+impl<'a> Writer<'a> {
+    /// Whether a formula depends on the axis that vectors run along.
+    pub fn varies(&self, e: Expr) -> bool {
+        self.depends[e.0 as usize] >> self.vector_axis & 1 == 1
+    }
+
+    /// The register of a formula's value at a point.
+    ///
+    /// What has been begun is on a stack of its own: formulas are as deep as a
+    /// network is long, the thread's stack is not.
+    pub fn value(&mut self, e: Expr, point: &Point) -> Register {
+        let mut begun: Vec<(Expr, Key, Operands)> = Vec::new();
+        let mut next = e;
+        loop {
+            let mut found = match self.known(next, point) {
+                Ok(register) => register,
+                Err(key) => match self.parts(next).first() {
+                    Some(part) => {
+                        begun.push((next, key, Operands::default()));
+                        next = *part;
+                        continue;
+                    }
+                    None => self.compute(next, key, Operands::default(), point),
+                },
+            };
+            // With it, what it is a part of may be complete.
+            loop {
+                let Some((whole, key, mut operands)) = begun.pop() else { return found };
+                operands.push(found);
+                match self.parts(whole).get(operands.len()) {
+                    Some(part) => {
+                        begun.push((whole, key, operands));
+                        next = *part;
+                        break;
+                    }
+                    None => found = self.compute(whole, key, operands, point),
+                }
+            }
+        }
+    }
+
+    /// The register of what has been computed, or the key under which that will
+    /// be found.
+    fn known(&mut self, e: Expr, point: &Point) -> Result<Register, Key> {
+        let axes = self.depends[e.0 as usize];
+        let place = self.place(axes, &point.offsets);
+        if let Term::Reduced(number) = self.kernel.formulas.term(e) {
+            return Ok(self.reduced[&(*number, place)].0);
+        }
+        let lanes = if self.varies(e) { point.lanes } else { self.isa.lanes };
+        let key = (e, place, lanes);
+        self.scopes.iter().rev().find_map(|s| s.known.get(&key)).copied().ok_or(key)
+    }
+
+    /// What an operation is applied to.
+    fn parts(&self, e: Expr) -> &'a [Expr] {
+        match self.kernel.formulas.term(e) {
+            Term::Apply(_, x) => x,
+            _ => &[],
+        }
+    }
+
+    /// Computes a formula of which the parts are in registers.
+    fn compute(&mut self, e: Expr, key: Key, operands: Operands, point: &Point) -> Register {
+        let kernel = self.kernel;
+        let to = self.register(kernel.formulas.kind(e));
+        let instruction = match kernel.formulas.term(e) {
+            Term::Float(bits) => Instruction::Constant { to, bits: *bits },
+            Term::Int(n) => Instruction::Constant { to, bits: *n as u32 },
+            Term::Load(i, _) => self.load(to, &kernel.loads[*i], point),
+            Term::Position => {
+                let axis = self.vector_axis;
+                let steps = self.loops[axis].iter().filter_map(|along| along.step(1)).collect();
+                Instruction::Position { to, offset: point.offsets[axis], steps, stride: 1 }
+            }
+            Term::Element(i) => {
+                let by = &kernel.elements[*i];
+                let (offset, steps) = self.reach(by, point);
+                let stride = by.get(self.vector_axis).copied().unwrap_or(0);
+                Instruction::Position { to, offset, steps, stride }
+            }
+            Term::Apply(scalar, _) => Instruction::Apply { to, scalar: *scalar, operands },
+            Term::Reduced(_) => unreachable!("is known"),
+        };
+        let depth = self.depth(e, point);
+        self.scopes[depth].body.push(Statement::Do(instruction));
+        self.scopes[depth].known.insert(key, to);
+        to
+    }
+
+    /// The depth of the outermost scope in which a formula can be computed.
+    fn depth(&mut self, e: Expr, point: &Point) -> usize {
+        let axes = self.depends[e.0 as usize];
+        let loops = self.loops.iter().enumerate().filter(|(axis, _)| axes >> axis & 1 == 1);
+        let loops = loops.flat_map(|(_, l)| l.iter().map(|l| l.depth)).max().unwrap_or(0);
+        loops.max(self.ready_depth(e, point))
+    }
+
+    /// The depth at which all is there that a formula needs.
+    fn ready_depth(&mut self, e: Expr, point: &Point) -> usize {
+        let mut depth = 0;
+        for i in 0..self.awaits[e.0 as usize].len() {
+            let leaf = self.awaits[e.0 as usize][i];
+            depth = depth.max(match self.kernel.formulas.term(leaf) {
+                Term::Reduced(number) => {
+                    let on = self.place(self.depends[leaf.0 as usize], &point.offsets);
+                    self.reduced[&(*number, on)].1
+                }
+                // What the kernel overwrites is read by the thread that does
+                // so, inside of its share of the loop.
+                _ => 1.min(self.scopes.len() - 1),
+            });
+        }
+        depth
+    }
+}
