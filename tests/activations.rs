@@ -117,6 +117,19 @@ fn linear_pieces_have_the_slopes_of_pytorch() {
         ],
     );
     check(
+        "relu",
+        &[],
+        &[
+            (0.0, 0.0, 0.0),
+            (-0.0, 0.0, 0.0),
+            (1e-40, 1e-40, 1.0),
+            (-2.0, 0.0, 0.0),
+            (NAN, NAN, 1.0),
+            (INF, INF, 1.0),
+            (-INF, 0.0, 0.0),
+        ],
+    );
+    check(
         "leaky_relu",
         &[],
         &[
@@ -161,6 +174,8 @@ fn exponential_units_bend_as_those_of_pytorch() {
             (-INF, -1.0, 0.0),
         ],
     );
+    // Slopes far below, where the result is at its limit.
+    check("elu", &[], &[(-9.0, -0.999_876_6, 1.234_098e-4), (-30.0, -1.0, 9.357_623e-14)]);
     check("elu", &[("alpha", 2.0)], &[(0.0, 0.0, 2.0), (1.0, 1.0, 1.0), (-INF, -2.0, 0.0)]);
     check("elu", &[("alpha", -2.0)], &[(0.0, 0.0, -2.0), (1.0, 1.0, 1.0), (-INF, 2.0, 0.0)]);
     check(

@@ -153,6 +153,14 @@ fn a_table_starts_as_pytorchs_does() {
     ");
 }
 
+/// Also where the number of rows is the input's.
+#[test]
+fn a_table_is_printed_as_pytorch_does() {
+    let model = Narrow::model().build().unwrap();
+    assert_eq!(model.to_string(), "Narrow(\n  (score): Embedding(9, 1)\n)");
+    assert!(model.summary().contains("Embedding(9, 1)"), "{}", model.summary());
+}
+
 #[test]
 fn rows_are_those_of_the_table() {
     let mut model = Both::model().seed(1).build().unwrap();

@@ -267,7 +267,7 @@ fn a_parameter_of_another_shape() {
         let mut engine = Engine::new(network(), backend, 3, 1);
         let before = bits(&engine);
         let error = engine.set_parameter(0, reals(&[4, 5]).view()).unwrap_err();
-        let Error::Shape { name, expected, found } = &error else { panic!("{error:?}") };
+        let Error::ParameterShape { name, expected, found } = &error else { panic!("{error:?}") };
         assert_eq!(
             (name.as_str(), &expected[..], &found[..]),
             ("linear1.weight", &[5, 4][..], &[4, 5][..])

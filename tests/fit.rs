@@ -335,10 +335,10 @@ fn examples_that_do_not_fit_are_refused_before_the_first_step() {
         |name: &str| format!("`{name}` has index 2 at row 47, but its indices are below 2");
     assert_eq!(error(&wrong_class, fit()), of_class("class"));
     let validated = fit().validate(&wrong_class);
-    assert_eq!(error(&good, validated), of_class("class of the validation data"));
+    assert_eq!(error(&good, validated), format!("in the validation data: {}", of_class("class")));
     assert_eq!(
         error(&good, fit().validate(&narrow)),
-        "`x of the validation data` takes examples of shape [8], but was given [7]"
+        "in the validation data: `x` takes examples of shape [8], but was given [7]"
     );
     // One example is left for the last batch, which has no variance.
     let error = trainer.fit(&noisy(61, 1), fit()).unwrap_err();

@@ -33,7 +33,7 @@ pub enum Error {
     },
     /// A batch has too few examples to train on.
     #[error(
-        "the batch has {found} examples, but the variance of features over a batch needs at least {expected}: \
+        "a batch of {found} is too small: the variance of features over a batch needs at least {expected} examples; \
          leave out the last batch of an epoch where it is so small (`drop_last`)"
     )]
     SmallBatch {
@@ -54,14 +54,34 @@ pub enum Error {
         /// The input or target.
         name: String,
     },
+    /// Examples are wrong, and not those of the data set that is trained on.
+    #[error("in the {data}: {error}")]
+    InData {
+        /// Which data set: `validation data`.
+        data: &'static str,
+        /// What is wrong with it.
+        error: Box<Error>,
+    },
     /// An input's shape, the batch axis left out, is not the declared one.
     #[error("`{name}` takes examples of shape {expected:?}, but was given {found:?}")]
     Shape {
-        /// The input, output or parameter.
+        /// The input or target.
         name: String,
         /// The declared shape of one example.
         expected: Vec<usize>,
         /// The shape that was given.
+        found: Vec<usize>,
+    },
+    /// Values for a parameter have another shape.
+    #[error(
+        "`{name}` is a parameter of shape {expected:?}, but was given values of shape {found:?}"
+    )]
+    ParameterShape {
+        /// The parameter.
+        name: String,
+        /// Its shape, weights of linear layers as `[in, out]`.
+        expected: Vec<usize>,
+        /// The shape of the values.
         found: Vec<usize>,
     },
     /// Whole numbers were given for reals, or the other way round.

@@ -178,14 +178,7 @@ impl<N: Network> Trainer<N> {
 
 /// Says of a mistake in examples that it is in those of the validation.
 fn of_validation(error: Error) -> Error {
-    let of = |name: String| format!("{name} of the validation data");
-    match error {
-        Error::Shape { name, expected, found } => Error::Shape { name: of(name), expected, found },
-        Error::IndexOutOfRange { name, row, index, below } => {
-            Error::IndexOutOfRange { name: of(name), row, index, below }
-        }
-        other => other,
-    }
+    Error::InData { data: "validation data", error: Box::new(error) }
 }
 
 /// What one call of `fit` has to itself.

@@ -253,7 +253,7 @@ impl<N: Network> Model<N> {
     /// Overwrites the parameter of this name.
     ///
     /// # Errors
-    /// [`Error::UnknownParameter`], or [`Error::Shape`] for values of another
+    /// [`Error::UnknownParameter`], or [`Error::ParameterShape`] for values of another
     /// shape.
     pub fn set_parameter(&mut self, name: &str, values: ArrayViewD<'_, f32>) -> Result<()> {
         let parameters = &self.engine.declaration.parameters;

@@ -141,5 +141,11 @@ for sign in (-1.0, 1.0):
     case("cosine_embedding_loss", lambda a, b, y: F.cosine_embedding_loss(a, b, y, reduction="none"), a, b, torch.full((3,), sign),
          grads=[True, True, False], reduction="none")
 
+# The gradient of the larger and the smaller of two, where they are equal and where one is NaN.
+a = torch.tensor([[math.nan, 1.0, math.nan, 2.0, 3.0, 0.0]])
+b = torch.tensor([[1.0, math.nan, math.nan, 2.0, 1.0, 1.0]])
+for name, f in {"maximum": torch.maximum, "minimum": torch.minimum}.items():
+    case(name, f, a, b)
+
 (OUT / "losses.json").write_text(json.dumps({"made_with": f"torch {torch.__version__.split('+')[0]}", "seed": SEED, "cases": cases}, separators=(",", ":")))
 print("losses", len(cases), "cases")

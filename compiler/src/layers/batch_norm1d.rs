@@ -13,7 +13,7 @@ use crate::graph::{Graph, NodeId};
 use crate::network::{Init, Scope};
 use crate::ops::batch_mean::{BatchMean, beside};
 use crate::ops::{Attribute, AttributeKind, Attributes};
-use crate::shape::{Dim, Shape};
+use crate::shape::{Dim, Shape, Type};
 
 /// See the [module](self).
 #[derive(Clone, Debug)]
@@ -97,14 +97,14 @@ impl Layer for BatchNorm1d {
         scope.by_purpose((trained, x.1), (otherwise, x.1))
     }
 
-    fn describe(&self, input: &Shape) -> String {
-        let features = input.dims.first().map_or(String::new(), |d| d.to_string());
+    fn describe(&self, input: &Type) -> String {
+        let features = input.shape.dims.first().map_or(String::new(), |d| d.to_string());
         let affine = if self.affine { "" } else { ", affine = false" };
         format!("BatchNorm1d({features}, eps = {}, momentum = {}{affine})", self.eps, self.momentum)
     }
 
-    fn module(&self, input: &Shape) -> String {
-        let features = input.dims.first().map_or(String::new(), |d| d.to_string());
+    fn module(&self, input: &Type) -> String {
+        let features = input.shape.dims.first().map_or(String::new(), |d| d.to_string());
         let (eps, momentum) = (printed::number(self.eps), printed::number(self.momentum));
         let affine = printed::flag(self.affine);
         format!(

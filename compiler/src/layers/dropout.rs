@@ -9,7 +9,7 @@ use crate::error::Mistake;
 use crate::graph::NodeId;
 use crate::network::Scope;
 use crate::ops::{Attribute, AttributeKind, Attributes};
-use crate::shape::Shape;
+use crate::shape::Type;
 
 /// See the [module](self).
 #[derive(Clone, Debug)]
@@ -52,11 +52,11 @@ impl Layer for Dropout {
         scope.by_purpose((y, x.1), x)
     }
 
-    fn describe(&self, _: &Shape) -> String {
+    fn describe(&self, _: &Type) -> String {
         format!("Dropout(p = {})", self.p)
     }
 
-    fn module(&self, _: &Shape) -> String {
+    fn module(&self, _: &Type) -> String {
         format!("Dropout(p={}, inplace=False)", printed::number(self.p))
     }
 }

@@ -9,7 +9,7 @@ use crate::error::Mistake;
 use crate::graph::NodeId;
 use crate::network::{Init, Scope};
 use crate::ops::{Attribute, AttributeKind, Attributes, embedding};
-use crate::shape::{DType, Dim, Shape};
+use crate::shape::{DType, Dim, Type};
 
 /// See the [module](self).
 #[derive(Clone, Debug)]
@@ -63,8 +63,11 @@ impl Layer for Embedding {
         scope.call(embedding::Embedding, &[x, (weight, "weight")])
     }
 
-    fn describe(&self, _: &Shape) -> String {
-        let rows = self.num_embeddings.as_ref().map_or(String::new(), |rows| format!("{rows}, "));
+    fn describe(&self, input: &Type) -> String {
+        let rows = match (&self.num_embeddings, &input.dtype) {
+            (Some(rows), _) | (None, DType::Index { below: rows }) => format!("{rows}, "),
+            (None, DType::Real) => String::new(),
+        };
         format!("Embedding({rows}{})", self.embedding_dim)
     }
 }

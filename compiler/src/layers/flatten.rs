@@ -8,7 +8,7 @@ use crate::error::Mistake;
 use crate::graph::NodeId;
 use crate::network::Scope;
 use crate::ops::{Attribute, Attributes, reshape};
-use crate::shape::{Dim, Shape};
+use crate::shape::{Dim, Type};
 
 /// See the [module](self).
 #[derive(Clone, Debug)]
@@ -46,11 +46,11 @@ impl Layer for Flatten {
         scope.call(reshape::Reshape { dims: vec![dim] }, &[x])
     }
 
-    fn describe(&self, _: &Shape) -> String {
+    fn describe(&self, _: &Type) -> String {
         Self::NAME.into()
     }
 
-    fn module(&self, _: &Shape) -> String {
+    fn module(&self, _: &Type) -> String {
         // PyTorch's axis 0 is the batch.
         "Flatten(start_dim=1, end_dim=-1)".into()
     }

@@ -6,7 +6,7 @@ use crate::graph::NodeId;
 use crate::network::Scope;
 use crate::ops::gelu::{Approximate, Gelu};
 use crate::ops::{Attribute, Attributes, Elementwise};
-use crate::shape::Shape;
+use crate::shape::Type;
 
 /// See the [module](self).
 #[derive(Clone, Debug)]
@@ -36,11 +36,11 @@ impl Layer for GELU {
         scope.call(self.function.clone(), &[x])
     }
 
-    fn describe(&self, _: &Shape) -> String {
+    fn describe(&self, _: &Type) -> String {
         format!("GELU(approximate = {})", self.approximate())
     }
 
-    fn module(&self, _: &Shape) -> String {
+    fn module(&self, _: &Type) -> String {
         format!("GELU(approximate='{}')", self.approximate())
     }
 }

@@ -5,7 +5,7 @@ use crate::error::Mistake;
 use crate::graph::NodeId;
 use crate::network::Scope;
 use crate::ops::{Attribute, AttributeKind, Attributes, clamp, hardtanh};
-use crate::shape::Shape;
+use crate::shape::Type;
 
 /// See the [module](self).
 #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ impl Layer for Hardtanh {
         scope.call(self.function.clone(), &[x])
     }
 
-    fn describe(&self, _: &Shape) -> String {
+    fn describe(&self, _: &Type) -> String {
         let hardtanh::Hardtanh { min, max } = &self.function;
         format!("Hardtanh(min_val = {min:?}, max_val = {max:?})")
     }

@@ -8,7 +8,7 @@ use crate::graph::NodeId;
 use crate::network::{Init, Scope};
 use crate::ops::standardize::Standardize;
 use crate::ops::{Attribute, AttributeKind, Attributes, Number, layer_norm};
-use crate::shape::{Dim, Shape};
+use crate::shape::{Dim, Type};
 
 /// See the [module](self).
 #[derive(Clone, Debug)]
@@ -52,14 +52,14 @@ impl Layer for LayerNorm {
         scope.call(op, &[x, (weight, "weight"), (bias, "bias")])
     }
 
-    fn describe(&self, input: &Shape) -> String {
-        let features = input.dims.last().map_or(String::new(), |d| d.to_string());
+    fn describe(&self, input: &Type) -> String {
+        let features = input.shape.dims.last().map_or(String::new(), |d| d.to_string());
         let affine = if self.affine { "" } else { ", elementwise_affine = false" };
         format!("LayerNorm({features}, eps = {}{affine})", self.eps)
     }
 
-    fn module(&self, input: &Shape) -> String {
-        let features = input.dims.last().map_or(String::new(), |d| d.to_string());
+    fn module(&self, input: &Type) -> String {
+        let features = input.shape.dims.last().map_or(String::new(), |d| d.to_string());
         let (eps, affine) = (printed::number(self.eps), printed::flag(self.affine));
         format!("LayerNorm(({features},), eps={eps}, elementwise_affine={affine}, bias={affine})")
     }

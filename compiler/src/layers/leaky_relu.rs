@@ -5,7 +5,7 @@ use crate::error::Mistake;
 use crate::graph::NodeId;
 use crate::network::Scope;
 use crate::ops::{Attribute, Attributes, Elementwise, leaky_relu};
-use crate::shape::Shape;
+use crate::shape::Type;
 
 /// See the [module](self).
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ impl Layer for LeakyReLU {
         scope.call(self.function.clone(), &[x])
     }
 
-    fn describe(&self, _: &Shape) -> String {
+    fn describe(&self, _: &Type) -> String {
         format!("LeakyReLU(negative_slope = {:?})", self.function.negative_slope)
     }
 }

@@ -7,7 +7,7 @@ use crate::error::Mistake;
 use crate::graph::NodeId;
 use crate::network::{Init, Scope};
 use crate::ops::{Attribute, AttributeKind, Attributes, add, matmul};
-use crate::shape::{Dim, Shape};
+use crate::shape::{Dim, Type};
 
 /// See the [module](self).
 #[derive(Clone, Debug)]
@@ -74,14 +74,14 @@ impl Layer for Linear {
         scope.call(add::Add, &[(y, "x·W"), (bias, "bias")])
     }
 
-    fn describe(&self, input: &Shape) -> String {
-        let in_features = input.dims.last().map_or(String::new(), |d| format!("{d}, "));
+    fn describe(&self, input: &Type) -> String {
+        let in_features = input.shape.dims.last().map_or(String::new(), |d| format!("{d}, "));
         let bias = if self.bias { "" } else { ", bias = false" };
         format!("Linear({in_features}{}{bias})", self.out_features)
     }
 
-    fn module(&self, input: &Shape) -> String {
-        let has = input.dims.last().map_or(String::new(), |d| d.to_string());
+    fn module(&self, input: &Type) -> String {
+        let has = input.shape.dims.last().map_or(String::new(), |d| d.to_string());
         let (out_features, bias) = (&self.out_features, printed::flag(self.bias));
         format!("Linear(in_features={has}, out_features={out_features}, bias={bias})")
     }

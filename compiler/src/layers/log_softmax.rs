@@ -5,7 +5,7 @@ use crate::error::Mistake;
 use crate::graph::NodeId;
 use crate::network::Scope;
 use crate::ops::{Attribute, Attributes, Operation, log_softmax};
-use crate::shape::Shape;
+use crate::shape::Type;
 
 /// See the [module](self).
 #[derive(Clone, Debug)]
@@ -26,11 +26,11 @@ impl Layer for LogSoftmax {
         scope.call(self.function.clone(), &[x])
     }
 
-    fn describe(&self, _: &Shape) -> String {
+    fn describe(&self, _: &Type) -> String {
         format!("LogSoftmax(axis = {})", self.function.axis)
     }
 
-    fn module(&self, _: &Shape) -> String {
+    fn module(&self, _: &Type) -> String {
         format!("LogSoftmax(dim={})", printed::dim(self.function.axis))
     }
 }

@@ -5,7 +5,7 @@ use crate::error::Mistake;
 use crate::graph::NodeId;
 use crate::network::Scope;
 use crate::ops::{Attribute, Attributes, mish};
-use crate::shape::Shape;
+use crate::shape::Type;
 
 /// See the [module](self).
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ impl Layer for Mish {
         scope.call(mish::Mish, &[x])
     }
 
-    fn describe(&self, _: &Shape) -> String {
+    fn describe(&self, _: &Type) -> String {
         Self::NAME.into()
     }
 }

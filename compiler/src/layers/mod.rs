@@ -8,7 +8,7 @@ use crate::error::Mistake;
 use crate::graph::NodeId;
 use crate::network::Scope;
 use crate::ops::{Attribute, Attributes, Operation};
-use crate::shape::{Dim, Shape};
+use crate::shape::{Dim, Type};
 
 /// What a layer is made of.
 pub trait Layer: Clone + std::fmt::Debug {
@@ -29,16 +29,16 @@ pub trait Layer: Clone + std::fmt::Debug {
     /// Its operations on a value.
     fn apply(&self, scope: &mut Scope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake>;
 
-    /// What it is on values of this shape, as `Linear(784, 128)`.
-    fn describe(&self, input: &Shape) -> String;
+    /// What it is on values of this type, as `Linear(784, 128)`.
+    fn describe(&self, input: &Type) -> String;
 
-    /// What PyTorch prints of it on values of this shape, as
+    /// What PyTorch prints of it on values of this type, as
     /// `Linear(in_features=784, out_features=128, bias=True)`.
     ///
     /// Unless told, [`Layer::describe`] as Python writes it: `ReLU()`,
     /// `Pool(size=2, ceil=True)`. That is PyTorch's form only where
     /// `describe` names every argument, and as PyTorch does.
-    fn module(&self, input: &Shape) -> String {
+    fn module(&self, input: &Type) -> String {
         printed::call(&self.describe(input))
     }
 }
@@ -115,14 +115,14 @@ macro_rules! layers {
             }
 
             /// See [`Layer::describe`].
-            pub fn describe(&self, input: &Shape) -> String {
+            pub fn describe(&self, input: &Type) -> String {
                 match self {
                     $(AnyLayer::$Variant(layer) => layer.describe(input),)*
                 }
             }
 
             /// See [`Layer::module`].
-            pub fn module(&self, input: &Shape) -> String {
+            pub fn module(&self, input: &Type) -> String {
                 match self {
                     $(AnyLayer::$Variant(layer) => layer.module(input),)*
                 }

@@ -8,7 +8,7 @@ use crate::error::Mistake;
 use crate::graph::NodeId;
 use crate::network::{Init, Scope};
 use crate::ops::{Attribute, AttributeKind, Attributes, prelu, reshape};
-use crate::shape::{Dim, Shape};
+use crate::shape::{Dim, Type};
 
 /// See the [module](self).
 #[derive(Clone, Debug)]
@@ -67,11 +67,11 @@ impl Layer for PReLU {
         scope.call(prelu::Prelu, &[x, (weight, "weight")])
     }
 
-    fn describe(&self, _: &Shape) -> String {
+    fn describe(&self, _: &Type) -> String {
         format!("PReLU(num_parameters = {}, init = {:?})", self.num_parameters, self.init)
     }
 
-    fn module(&self, _: &Shape) -> String {
+    fn module(&self, _: &Type) -> String {
         format!("PReLU(num_parameters={})", self.num_parameters)
     }
 }

@@ -5,7 +5,7 @@ use crate::error::Mistake;
 use crate::graph::NodeId;
 use crate::network::Scope;
 use crate::ops::{Attribute, Attributes, sigmoid};
-use crate::shape::Shape;
+use crate::shape::Type;
 
 /// See the [module](self).
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ impl Layer for Sigmoid {
         scope.call(sigmoid::Sigmoid, &[x])
     }
 
-    fn describe(&self, _: &Shape) -> String {
+    fn describe(&self, _: &Type) -> String {
         Self::NAME.into()
     }
 }

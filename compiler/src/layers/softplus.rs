@@ -5,7 +5,7 @@ use crate::error::Mistake;
 use crate::graph::NodeId;
 use crate::network::Scope;
 use crate::ops::{Attribute, Attributes, Elementwise, softplus};
-use crate::shape::Shape;
+use crate::shape::Type;
 
 /// See the [module](self).
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ impl Layer for Softplus {
         scope.call(self.function.clone(), &[x])
     }
 
-    fn describe(&self, _: &Shape) -> String {
+    fn describe(&self, _: &Type) -> String {
         let softplus::Softplus { beta, threshold } = &self.function;
         format!("Softplus(beta = {beta:?}, threshold = {threshold:?})")
     }

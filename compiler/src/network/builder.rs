@@ -64,7 +64,7 @@ struct DeclaredLayer {
     layer: AnyLayer,
     /// Its parameters, by their own names, once it has been used.
     parameters: Vec<(String, NodeId)>,
-    used: Option<(Shape, Shape, usize)>,
+    used: Option<(Type, Shape, usize)>,
 }
 
 impl Builder {
@@ -307,7 +307,7 @@ impl Builder {
     /// A layer on a value with the text that the user wrote for it. Used again,
     /// it has the same parameters.
     pub fn apply(&mut self, layer: LayerId, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
-        let input = self.graph.shape(x.0).clone();
+        let input = self.graph.ty(x.0).clone();
         let before = self.graph.len();
         let any = self.layers[layer.0].layer.clone();
         let y = any.apply(&mut Scope { builder: self, layer }, x)?;
@@ -456,7 +456,7 @@ impl Builder {
                 module: l.layer.module(&input),
                 parameters: own.map(|(i, _)| i).collect(),
                 name: l.name,
-                input,
+                input: input.shape,
                 output,
                 multiply_adds,
             })

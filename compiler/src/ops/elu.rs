@@ -39,15 +39,10 @@ impl Elementwise for Elu {
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
         let (zero, alpha) = (g.constant(0.0), g.constant(self.alpha.0));
-        // From the result, where its sign says which part it is of.
-        let (sign, slope) = match self.alpha.0 >= 0.0 {
-            true => (at.y, g.add(at.y, alpha)),
-            false => {
-                let e = g.exp(at.x[0]);
-                (at.x[0], g.mul(e, alpha))
-            }
-        };
-        let positive = g.greater(sign, zero);
+        // Not `y + alpha`, of which nothing is left where `y` is near to `-alpha`.
+        let e = g.exp(at.x[0]);
+        let slope = g.mul(e, alpha);
+        let positive = g.greater(at.x[0], zero);
         let product = g.mul(at.dy, slope);
         vec![Some(g.select(positive, at.dy, product))]
     }

@@ -1,5 +1,5 @@
 //! The larger of two values; NaN where one of them is. Where they are equal, each gets half
-//! of the gradient, as in PyTorch.
+//! of the gradient, where one is NaN, each gets all of it, as in PyTorch.
 
 use super::{Attributes, Domain, Elementwise, Reverse, Signature};
 use crate::error::Mistake;
@@ -26,8 +26,9 @@ impl Elementwise for Maximum {
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
-        let wins = g.greater(at.x[0], at.x[1]);
-        gradients(g, at, wins)
+        let [a, b] = [at.x[0], at.x[1]];
+        let lose = [g.greater(b, a), g.greater(a, b)];
+        gradients(g, at, lose)
     }
 
     fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
@@ -44,12 +45,20 @@ impl Elementwise for Maximum {
     }
 }
 
-/// The gradients of the larger or the smaller of two values, from where it is the first alone.
-pub(super) fn gradients(g: &mut Graph, at: &Reverse<'_>, wins: NodeId) -> Vec<Option<NodeId>> {
+/// The gradients of the larger or the smaller of two values, from where each is not the one: the
+/// other way round, NaN would stop them, which PyTorch passes on.
+pub(super) fn gradients(
+    g: &mut Graph,
+    at: &Reverse<'_>,
+    lose: [NodeId; 2],
+) -> Vec<Option<NodeId>> {
     let ties = g.equal(at.x[0], at.x[1]);
     let half = g.scale(ties, 0.5);
-    let first = g.add(wins, half);
     let one = g.constant(1.0);
-    let second = g.sub(one, first);
-    vec![Some(g.mul(at.dy, first)), Some(g.mul(at.dy, second))]
+    let most = g.sub(one, half);
+    let gradient = |lost| {
+        let share = g.sub(most, lost);
+        Some(g.mul(at.dy, share))
+    };
+    lose.map(gradient).to_vec()
 }

@@ -1,5 +1,5 @@
 //! The smaller of two values; NaN where one of them is. Where they are equal, each gets half
-//! of the gradient, as in PyTorch.
+//! of the gradient, where one is NaN, each gets all of it, as in PyTorch.
 
 use super::{Attributes, Domain, Elementwise, Reverse, Signature, maximum};
 use crate::error::Mistake;
@@ -26,8 +26,9 @@ impl Elementwise for Minimum {
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
-        let wins = g.greater(at.x[1], at.x[0]);
-        maximum::gradients(g, at, wins)
+        let [a, b] = [at.x[0], at.x[1]];
+        let lose = [g.greater(a, b), g.greater(b, a)];
+        maximum::gradients(g, at, lose)
     }
 
     fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {

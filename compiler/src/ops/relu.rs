@@ -25,10 +25,11 @@ impl Elementwise for Relu {
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
-        // From the result, so that the argument need not be kept.
+        // From the result, so that the argument need not be kept. NaN passes the gradient on, as
+        // in PyTorch.
         let zero = g.constant(0.0);
-        let active = g.greater(at.y, zero);
-        vec![Some(g.select(active, at.dy, zero))]
+        let inactive = g.equal(at.y, zero);
+        vec![Some(g.select(inactive, zero, at.dy))]
     }
 
     fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {

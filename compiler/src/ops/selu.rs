@@ -34,11 +34,12 @@ impl Elementwise for Selu {
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
-        // From the result.
+        // Not from the result, of which nothing is left where it is near to its limit.
         let (zero, scale) = (g.constant(0.0), g.constant(SCALE as f32));
         let lowest = g.constant((SCALE * ALPHA) as f32);
-        let positive = g.greater(at.y, zero);
-        let below = g.add(at.y, lowest);
+        let positive = g.greater(at.x[0], zero);
+        let e = g.exp(at.x[0]);
+        let below = g.mul(e, lowest);
         let slope = g.select(positive, scale, below);
         vec![Some(g.mul(at.dy, slope))]
     }

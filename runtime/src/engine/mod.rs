@@ -230,7 +230,7 @@ impl Engine {
     /// Overwrites a parameter, by its place in the declaration.
     ///
     /// # Errors
-    /// [`Error::Shape`] for values of another shape.
+    /// [`Error::ParameterShape`] for values of another shape.
     ///
     /// # Panics
     /// Where no parameter has that place.
@@ -239,7 +239,7 @@ impl Engine {
         let expected = parameter.shape.sizes();
         if values.shape() != expected {
             let found = values.shape().to_vec();
-            return Err(Error::Shape { name: parameter.name.clone(), expected, found });
+            return Err(Error::ParameterShape { name: parameter.name.clone(), expected, found });
         }
         self.parameters.set(i, values);
         Ok(())
