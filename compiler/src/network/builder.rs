@@ -1,10 +1,11 @@
 //! The builder of networks: see [`Builder`].
 
+mod finish;
 mod scope;
 
 use super::names::{ModuleId, Names, Place};
-use super::{ChoiceOf, Init, Input, Layer, Network, Parameter};
-use crate::error::{Error, Mistake, nearest, unknown};
+use super::{ChoiceOf, Init, Input, Parameter};
+use crate::error::{Mistake, nearest, unknown};
 use crate::graph::{Graph, NodeId, Root};
 use crate::layers::{self, AnyLayer};
 use crate::ops::choose::{Choice, Choose};
@@ -400,95 +401,6 @@ impl Builder {
                 format!("{what} is made of reals, but `{name}` holds whole numbers"),
             )),
         }
-    }
-
-    /// The network. Where the loss compares scores with a class and there is
-    /// no metric for it, accuracy is one. A network without a loss only predicts,
-    /// and so has outputs, and nothing that only a loss needs.
-    pub fn finish(mut self) -> Result<Network, Error> {
-        let fail = |network: &str, message: &str| Error::Declaration {
-            network: network.into(),
-            mistake: Mistake::call(message),
-        };
-        let has = |wanted: fn(&Root) -> bool| self.graph.roots().iter().any(|(r, _)| wanted(r));
-        if !has(|root| matches!(root, Root::Loss)) {
-            if self.inputs.iter().any(|input| input.is_target || input.has_gradient)
-                || has(|root| matches!(root, Root::Metric(_)))
-            {
-                return Err(fail(&self.name, "has no loss"));
-            }
-            if !has(|root| matches!(root, Root::Output(_))) {
-                return Err(fail(&self.name, "has neither an output nor a loss"));
-            }
-        }
-        if let Some(fact) = self.facts.undecided.first() {
-            return Err(fail(&self.name, &fact.mistake.message));
-        }
-        self.add_accuracy();
-        // Parameters of a layer are made at its first use, but belong where it
-        // was declared; so does what is in a module.
-        let mut order: Vec<usize> = (0..self.parameters.len()).collect();
-        order.sort_by_key(|i| &self.parameters[*i].0);
-        let mut place = vec![0; order.len()];
-        for (to, from) in order.iter().enumerate() {
-            place[*from] = to;
-        }
-        let mut graph = self.graph.rebuild(|g, op, operands| match op {
-            Op::Parameter(p) => {
-                let (index, shape) = (place[p.index], p.shape.clone());
-                g.apply(ops::parameter::Parameter { index, shape }, &[])
-            }
-            _ => g.apply(op.clone(), operands),
-        });
-        graph.rename_roots(|root| match root {
-            Root::Assign(i) => Root::Assign(place[i]),
-            other => other,
-        });
-        let parameters: Vec<Parameter> =
-            order.iter().map(|i| self.parameters[*i].1.clone()).collect();
-        self.layers.sort_by(|a, b| a.place.cmp(&b.place));
-        let layers = self.layers.into_iter().filter_map(|l| {
-            let (input, output, multiply_adds) = l.used?;
-            let prefix = format!("{}.", l.name);
-            let own = parameters.iter().enumerate().filter(|(_, p)| p.name.starts_with(&prefix));
-            Some(Layer {
-                kind: l.layer.describe(&input),
-                module: l.layer.module(&input),
-                parameters: own.map(|(i, _)| i).collect(),
-                name: l.name,
-                input: input.shape,
-                output,
-                multiply_adds,
-            })
-        });
-        Ok(Network {
-            name: self.name,
-            inputs: self.inputs,
-            layers: layers.collect(),
-            choices: self.choices,
-            parameters,
-            graph,
-        })
-    }
-
-    fn add_accuracy(&mut self) {
-        let metric = Root::Metric("accuracy".into());
-        let Some(elements) = self.loss.filter(|_| self.graph.root(&metric).is_none()) else {
-            return;
-        };
-        let ignore_index = match self.graph.op(elements) {
-            Op::CrossEntropy(op) => op.counting.ignore_index,
-            Op::NllLoss(op) => op.counting.ignore_index,
-            _ => return,
-        };
-        let operands = self.graph.operands(elements);
-        if self.graph.ty(operands[1]).is_real() {
-            // Probabilities name no class.
-            return;
-        }
-        let hits = self.graph.apply(ops::accuracy::Accuracy { ignore_index }, &operands);
-        let mean = self.graph.mean_of_results(hits);
-        self.graph.add_root(metric, mean);
     }
 }
 
