@@ -410,7 +410,7 @@ impl Network {
     }
 
     /// The most examples that it can be run on at once: with them, a value has
-    /// [`MOST_ELEMENTS`](crate::shape::MOST_ELEMENTS).
+    /// [`MOST_ELEMENTS`].
     pub fn most_batch(&self) -> usize {
         let shapes = self.graph.ids().map(|id| self.graph.shape(id));
         let largest = shapes.filter(|shape| shape.batched).map(|shape| shape.count(1)).max();
