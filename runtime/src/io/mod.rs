@@ -28,7 +28,7 @@ use crate::error::Result;
 #[cfg(feature = "npy")]
 pub use ndarray_npy::{ReadableElement, WritableElement};
 #[cfg(feature = "npy")]
-pub use npy::{npz_names, read_npy, read_npz, write_npy, write_npz};
+pub use npy::{NpzArray, npz_names, read_npy, read_npz, write_npy, write_npz};
 
 /// Writes arrays under names: as F32, row by row, whatever their memory is
 /// like.

@@ -5,9 +5,10 @@
 
 use super::replace::replace;
 use crate::{Error, Result};
-use ndarray::{Array, ArrayRef, ArrayView, Dimension};
+use ndarray::{Array, ArrayBase, ArrayRef, Data, Dimension};
 use ndarray_npy::{
     NpzReader, NpzWriter, ReadNpyError, ReadNpyExt, ReadableElement, WritableElement, WriteNpyExt,
+    WriteNpzError,
 };
 use std::fmt::Display;
 use std::fs::File;
@@ -89,9 +90,10 @@ pub fn npz_names(path: impl AsRef<Path>) -> Result<Vec<String>> {
 /// use ndarray::{Array1, array};
 ///
 /// let path = std::env::temp_dir().join("bilro-example.npz");
-/// io::write_npz(&path, &[("first", array![1u32, 2].view()), ("second", array![3].view())])?;
-/// let second: Array1<u32> = io::read_npz(&path, "second")?;
-/// assert_eq!(second, array![3]);
+/// let (x, y) = (array![[0.5f32, 1.0], [2.0, 0.0]], array![1u32, 0]);
+/// io::write_npz(&path, &[("x", &x), ("y", &y)])?;
+/// let labels: Array1<u32> = io::read_npz(&path, "y")?;
+/// assert_eq!(labels, y);
 /// # std::fs::remove_file(path).unwrap();
 /// # Ok::<(), bilro::Error>(())
 /// ```
@@ -113,16 +115,33 @@ pub fn read_npz<A: ReadableElement + Copy, D: Dimension>(
     })
 }
 
-/// Writes arrays, each under a name, to a compressed `.npz` file, replacing one that is there
-/// as a whole or not at all.
+/// An array that [`write_npz`] takes: owned or a view, with any number of axes, of any type that
+/// numpy has.
+pub trait NpzArray {
+    #[doc(hidden)]
+    fn add(&self, name: &str, archive: &mut Archive) -> Result<(), WriteNpzError>;
+}
+
+impl<S, D> NpzArray for ArrayBase<S, D>
+where
+    S: Data,
+    S::Elem: WritableElement,
+    D: Dimension,
+{
+    fn add(&self, name: &str, archive: &mut Archive) -> Result<(), WriteNpzError> {
+        archive.add_array(name, &self.view())
+    }
+}
+
+type Archive = NpzWriter<Cursor<Vec<u8>>>;
+
+/// Writes arrays, each under a name, to a compressed `.npz` file, as `numpy.savez_compressed` does,
+/// replacing one that is there as a whole or not at all. See [`read_npz`] for an example.
 ///
 /// # Errors
 ///
 /// [`Error::File`] if the file cannot be written, or two arrays have one name.
-pub fn write_npz<A: WritableElement, D: Dimension>(
-    path: impl AsRef<Path>,
-    arrays: &[(&str, ArrayView<'_, A, D>)],
-) -> Result<()> {
+pub fn write_npz(path: impl AsRef<Path>, arrays: &[(&str, &dyn NpzArray)]) -> Result<()> {
     let path = path.as_ref();
     for (i, (name, _)) in arrays.iter().enumerate() {
         if arrays[..i].iter().any(|(earlier, _)| earlier == name) {
@@ -131,8 +150,7 @@ pub fn write_npz<A: WritableElement, D: Dimension>(
     }
     let mut archive = NpzWriter::new_compressed(Cursor::new(Vec::new()));
     for (name, array) in arrays {
-        let added = archive.add_array(*name, array);
-        added.map_err(|error| wrong(path, format!("`{name}`: {error}")))?;
+        array.add(name, &mut archive).map_err(|error| wrong(path, format!("`{name}`: {error}")))?;
     }
     let archive = archive.finish().map_err(|error| wrong(path, error))?;
     replace(path, |file| file.write_all(archive.get_ref()))
@@ -214,8 +232,10 @@ mod tests {
 
         let path = folder.path().join("file.npz");
         let (a, b) = (array![1.5f32].into_dyn(), ArrayD::<f32>::zeros(vec![2, 0]));
-        write_npz(&path, &[("fc1.weight", a.view()), ("b", b.view())]).unwrap();
-        assert_eq!(npz_names(&path).unwrap(), ["fc1.weight", "b"]);
+        let turned = array![[1u8, 2], [3, 4]];
+        write_npz(&path, &[("fc1.weight", &a), ("b", &b.view()), ("t", &turned.t())]).unwrap();
+        assert_eq!(npz_names(&path).unwrap(), ["fc1.weight", "b", "t"]);
+        assert_eq!(read_npz::<u8, _>(&path, "t").unwrap(), turned.t());
         assert_eq!(read_npz::<f32, _>(&path, "fc1.weight").unwrap(), a);
         assert_eq!(read_npz::<f32, _>(&path, "b").unwrap(), b);
     }
@@ -252,8 +272,8 @@ mod tests {
         named(read_npy::<f32, ndarray::Ix2>(&path).unwrap_err(), "");
         named(npz_names(&path).unwrap_err(), "");
         let a = Array1::<f32>::zeros(1);
-        named(write_npz(&path, &[("a", a.view()), ("a", a.view())]).unwrap_err(), "`a`");
-        write_npz(&path, &[("a", a.view()), ("b", a.view())]).unwrap();
+        named(write_npz(&path, &[("a", &a), ("a", &a)]).unwrap_err(), "`a`");
+        write_npz(&path, &[("a", &a), ("b", &a)]).unwrap();
         let missing = "there is no array `c`; there are a, b";
         named(read_npz::<f32, ndarray::Ix1>(&path, "c").unwrap_err(), missing);
         let axes = "`a`: expected an array with 2 axes, but found one with 1";
