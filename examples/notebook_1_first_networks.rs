@@ -285,8 +285,8 @@ fn layers(report: &mut Report<'_>) -> Done {
         assert!((alone[0] - together).abs() < 1e-6);
     }
     report.say(format!(
-        "Rows below the first are further examples. Four of them at once give four\n\
-         outputs,\n{:.4}.",
+        "Rows below the first are further examples.\n\
+         Four of them at once give four outputs,\n{:.4}.",
         together.column(0)
     ))?;
     let (two, ten) = (count::<2>()?, count::<10>()?);
