@@ -57,6 +57,25 @@ pub fn written(
     String::from_utf8(out).expect("reports are made of text")
 }
 
+/// Columns of a terminal.
+const COLUMNS: usize = 80;
+
+/// Requires the lines that a notebook has written to fit a terminal of 80
+/// columns, but for those that may be as long as they are: rows of tables, and
+/// what is quoted.
+///
+/// # Panics
+/// Where a line is longer, and where none is that may be.
+pub fn fits_a_terminal(text: &str, may_be_long: &[&str]) {
+    let long = || text.lines().filter(|line| line.chars().count() > COLUMNS);
+    let allowed = |line: &&str| may_be_long.iter().any(|start| line.starts_with(start));
+    let wrong: Vec<&str> = long().filter(|line| !allowed(line)).collect();
+    assert!(wrong.is_empty(), "lines are longer than {COLUMNS} columns: {wrong:#?}");
+    for start in may_be_long {
+        assert!(long().any(|line| line.starts_with(start)), "no long line starts with `{start}`");
+    }
+}
+
 /// A notebook's output: to a terminal, or kept for a test.
 pub struct Report<'a> {
     out: &'a mut dyn Write,
@@ -172,7 +191,7 @@ impl<'a> Report<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::command;
+    use super::{command, fits_a_terminal};
     use clap::error::ErrorKind;
 
     #[test]
@@ -187,5 +206,20 @@ mod tests {
         assert_eq!(help.kind(), ErrorKind::DisplayHelp);
         let help = help.to_string();
         assert!(help.contains("About nothing") && help.contains("notebook_0_tensors"), "{help}");
+    }
+
+    #[test]
+    fn lines_are_as_long_as_a_terminal_is_wide() {
+        // 80 characters, which are more bytes.
+        let fits = "²".repeat(80);
+        let long = format!("{fits}.");
+        let check = |text: &str, may_be_long: &[&str]| {
+            std::panic::catch_unwind(|| fits_a_terminal(text, may_be_long)).is_ok()
+        };
+        assert!(check(&format!("{fits}\n{fits}\n"), &[]));
+        assert!(!check(&format!("{fits}\n{long}\n"), &[]));
+        assert!(check(&format!("{fits}\n{long}\n"), &["²²"]));
+        assert!(!check(&format!("{long}\na{long}\n"), &["²²"]), "another line");
+        assert!(!check(&fits, &["²²"]), "no longer needed");
     }
 }

@@ -60,9 +60,9 @@ fn notebook(report: &mut Report<'_>) -> Done {
 fn arrays(report: &mut Report<'_>) -> Done {
     report.part("Arrays and their shapes")?;
     report.say(
-        "A network turns numbers into numbers, and it takes many of them at a time: in arrays,\n\
-         which this field calls tensors. An array has a shape. Two rows of three numbers have the\n\
-         shape [2, 3]: rows come first, then columns.",
+        "A network turns numbers into numbers, and it takes many of them at a time: in\n\
+         arrays, which this field calls tensors. An array has a shape. Two rows of three\n\
+         numbers have the shape [2, 3]: rows come first, then columns.",
     )?;
     let x: Array2<f32> = array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]];
     report.say(format!("{x}\nis an Array2<f32> of shape {:?}", x.shape()))?;
@@ -71,9 +71,9 @@ fn arrays(report: &mut Report<'_>) -> Done {
     report.figure("first number", x[[0, 0]].into(), "1.")?;
     report.figure("last number", x[[1, 2]].into(), "6.")?;
     report.say(
-        "The type says what the numbers are, here floating point of 32 bits, which is what\n\
-         networks compute with, and how many axes there are. Both are known when the program is\n\
-         compiled; how long an axis is may depend on what the program reads.",
+        "The type says what the numbers are, here floating point of 32 bits, which is\n\
+         what networks compute with, and how many axes there are. Both are known when the\n\
+         program is compiled; how long an axis is may depend on what the program reads.",
     )?;
     Ok(())
 }
@@ -91,9 +91,9 @@ fn ones_and_random_numbers(report: &mut Report<'_>) -> Done {
     assert_eq!(random, Generator::new(7).rand((2, 3)), "the same seed, the same numbers");
     assert_ne!(random, generator.rand((2, 3)), "drawing goes on");
     report.say(
-        "They come from a generator, which begins at a seed. The same seed gives the same numbers\n\
-         on every machine, and those that PyTorch gives after torch.manual_seed. The notebook's\n\
-         own were drawn without a seed: nobody gets them again.",
+        "They come from a generator, which begins at a seed. The same seed gives the same\n\
+         numbers on every machine, and those that PyTorch gives after torch.manual_seed.\n\
+         The notebook's own were drawn without a seed: nobody gets them again.",
     )?;
     Ok(())
 }
@@ -101,9 +101,10 @@ fn ones_and_random_numbers(report: &mut Report<'_>) -> Done {
 fn there_and_back(report: &mut Report<'_>) -> Done {
     report.part("From ordinary data to arrays and back")?;
     report.say(
-        "PyTorch's tensors have to be made from numpy's arrays and turned back. Here there is one\n\
-         kind of array, ndarray's, on both sides of a network. What is left to convert is Rust's\n\
-         own data: a Vec gives its memory to an array, and gets it back.",
+        "PyTorch's tensors have to be made from numpy's arrays and turned back. Here\n\
+         there is one kind of array, ndarray's, on both sides of a network. What is left\n\
+         to convert is Rust's own data: a Vec gives its memory to an array, and gets it\n\
+         back.",
     )?;
     let numbers = vec![0.31502705, 0.53426584, 0.87299971, 0.32804781];
     let memory = numbers.as_ptr();
@@ -118,7 +119,7 @@ fn there_and_back(report: &mut Report<'_>) -> Done {
     assert!((&narrow.mapv(f64::from) - &wide).iter().all(|d| d.abs() < 1e-7));
     let (numbers, _) = wide.into_raw_vec_and_offset();
     assert_eq!(numbers.as_ptr(), memory);
-    report.say(format!("and back in a Vec, in the same memory: {numbers:?}"))?;
+    report.say(format!("and back in a Vec, in the same memory:\n{numbers:?}"))?;
     Ok(())
 }
 
@@ -133,7 +134,8 @@ fn arithmetic(report: &mut Report<'_>) -> Done {
     report.say(format!("{row}"))?;
     report.figure("length of the row", row.len() as f64, "9")?;
     report.say(
-        "The operators go element by element: each number meets the one in its place. With b = a:",
+        "The operators go element by element: each number meets the one in its place.\n\
+         With b = a:",
     )?;
     let b = a.clone();
     let results = [&a + &b, &a - &b, &a * &b, &a / &b].map(|x| everywhere(&x));
@@ -142,8 +144,9 @@ fn arithmetic(report: &mut Report<'_>) -> Done {
     }
     assert_eq!(results, [2.0, 0.0, 1.0, 1.0]);
     report.say(
-        "(`&` lends an array to the operator; `a + b` without it would use both up. The product of\n\
-         matrices is another thing, a.dot(&b): it comes with the first network.)",
+        "(`&` lends an array to the operator; `a + b` without it would use both up. The\n\
+         product of matrices is another thing, a.dot(&b): it comes with the first\n\
+         network.)",
     )?;
 
     let x: Array1<f32> = array![1.0, 2.0, 3.0, 4.0, 5.0];
@@ -153,10 +156,10 @@ fn arithmetic(report: &mut Report<'_>) -> Done {
     let squares = x.mapv(|x| (x - 3.0).powi(2)).sum();
     assert_eq!((squares / 4.0).sqrt(), tensor::std(&x));
     report.say(format!(
-        "The squared distances from the mean add up to {squares}. They are divided by 4, one less\n\
-         than there are numbers, because the mean was taken from the same numbers and lies nearer\n\
-         to them than the true one. Dividing by all 5 gives {:.4}, the deviation of the five\n\
-         themselves.",
+        "The squared distances from the mean add up to {squares}. They are divided by 4, one\n\
+         less than there are numbers, because the mean was taken from the same numbers\n\
+         and lies nearer to them than the true one. Dividing by all 5 gives {:.4}, the\n\
+         deviation of the five themselves.",
         (squares / 5.0).sqrt()
     ))?;
     Ok(())
@@ -165,13 +168,14 @@ fn arithmetic(report: &mut Report<'_>) -> Done {
 fn variables(report: &mut Report<'_>) -> Done {
     report.part("Variables")?;
     report.say(
-        "Training asks one question over and over: which way does the result go if this number is\n\
-         made a little larger? The answer for each number is its derivative, and all of them\n\
-         together are the gradient. PyTorch watches a computation while it runs, for those\n\
-         tensors that were made variables. With bilro, the computation is declared: `network!`\n\
-         reads it when the program is compiled, and derives the gradient from the formulas. What\n\
-         can be differentiated with respect to is `param x: [3]`, which the network keeps, or\n\
-         `input x: [3] grad`, which comes with each call. The `loss` is what is differentiated.",
+        "Training asks one question over and over: which way does the result go if this\n\
+         number is made a little larger? The answer for each number is its derivative,\n\
+         and all of them together are the gradient. PyTorch watches a computation while\n\
+         it runs, for those tensors that were made variables. With bilro, the computation\n\
+         is declared: `network!` reads it when the program is compiled, and derives the\n\
+         gradient from the formulas. What can be differentiated with respect to is\n\
+         `param x: [3]`, which the network keeps, or `input x: [3] grad`, which comes\n\
+         with each call. The `loss` is what is differentiated.",
     )?;
     let mut model = Ones::model().build()?;
     report.say(format!("A parameter of three ones: {}", model.params().x))?;
@@ -182,8 +186,8 @@ fn variables(report: &mut Report<'_>) -> Done {
     let gradients = model.gradients(ones::Batch::default())?;
     assert_eq!((gradients.loss, &gradients.x), (3.0, &array![1.0, 1.0, 1.0]));
     report.say(format!(
-        "Their sum is {}, and the gradient of the sum {}: if one of the three grows, the sum grows\n\
-         by as much.",
+        "Their sum is {}, and the gradient of the sum {}: if one of the three\n\
+         grows, the sum grows by as much.",
         gradients.loss, gradients.x
     ))?;
     Ok(())
@@ -203,8 +207,9 @@ fn gradients(report: &mut Report<'_>) -> Done {
     report.figure("f", result.f[()].into(), "34.0")?;
 
     report.say(
-        "Backward, from f to x. f grows as fast as each y does, for it is their sum: derivative 1.\n\
-         y = x² grows 2x times as fast as x. One after the other, that is 1 · 2x:",
+        "Backward, from f to x. f grows as fast as each y does, for it is their sum:\n\
+         derivative 1. y = x² grows 2x times as fast as x. One after the other, that is\n\
+         1 · 2x:",
     )?;
     let gradients = model.gradients(sum_of_squares::Batch::default())?;
     report.figure("gradient at 3", gradients.x[0].into(), "6.")?;
@@ -215,8 +220,8 @@ fn gradients(report: &mut Report<'_>) -> Done {
     let slope = (f(3.001, 5.0) - f(2.999, 5.0)) / 0.002;
     assert!((slope - f64::from(gradients.x[0])).abs() < 1e-6);
     report.say(format!(
-        "It can be checked without any rule: from x = 2.999 to 3.001, f rises by {:.3}, which is\n\
-         {slope:.3} for each unit of x.",
+        "It can be checked without any rule: from x = 2.999 to 3.001, f rises by {:.3},\n\
+         which is {slope:.3} for each unit of x.",
         0.002 * slope
     ))?;
     Ok(())
@@ -225,9 +230,10 @@ fn gradients(report: &mut Report<'_>) -> Done {
 fn accumulation(report: &mut Report<'_>) -> Done {
     report.part("Gradients that add up")?;
     report.say(
-        "In PyTorch a variable keeps its gradient, and the next one is added to it until it is set\n\
-         to zero: forgotten, that is a common mistake. bilro's `gradients` returns new arrays\n\
-         each time. Asked twice, it gives the same twice, and who wants the sum adds up.",
+        "In PyTorch a variable keeps its gradient, and the next one is added to it until\n\
+         it is set to zero: forgotten, that is a common mistake. bilro's `gradients`\n\
+         returns new arrays each time. Asked twice, it gives the same twice, and who\n\
+         wants the sum adds up.",
     )?;
     let mut model = SumOfSquares::model().build()?;
     model.params_mut().x.assign(&array![3.0, 5.0]);
@@ -249,8 +255,9 @@ fn accumulation(report: &mut Report<'_>) -> Done {
     assert!((&after - &array![2.4, 4.0]).iter().all(|d| d.abs() < 1e-6));
     report.say(format!(
         "It is of use where examples do not all fit into one step. A trainer that is told\n\
-         `accumulate(2)` changes nothing in its first step, and in the second goes against the\n\
-         mean of both gradients: with a learning rate of 0.1, x becomes {after:.1}."
+         `accumulate(2)` changes nothing in its first step, and in the second goes\n\
+         against the mean of both gradients: with a learning rate of 0.1, x becomes\n\
+         {after:.1}."
     ))?;
     Ok(())
 }
@@ -292,9 +299,9 @@ fn exercises(report: &mut Report<'_>) -> Done {
 
     report.part("Exercise 5: the gradient of a logarithm")?;
     report.say(
-        "y = ln x and f = 2 · mean(y), at x = (4, 5). This time x is an input, so the point comes\n\
-         with the call. Inputs hold examples along their first axis; here there is one example, a\n\
-         row of two numbers.",
+        "y = ln x and f = 2 · mean(y), at x = (4, 5). This time x is an input, so the\n\
+         point comes with the call. Inputs hold examples along their first axis; here\n\
+         there is one example, a row of two numbers.",
     )?;
     let x = array![[4.0, 5.0]];
     let mut model = Logarithm::model().build()?;
@@ -305,8 +312,8 @@ fn exercises(report: &mut Report<'_>) -> Done {
     report.figure("gradient at 4", gradients.x[[0, 0]].into(), "0.25")?;
     report.figure("gradient at 5", gradients.x[[0, 1]].into(), "0.20")?;
     report.say(
-        "By hand: the mean of two gives each y one half, twice that is 1, and ln x grows by 1/x:\n\
-         1/4 and 1/5. f itself is ln 4 + ln 5 = ln 20.",
+        "By hand: the mean of two gives each y one half, twice that is 1, and ln x grows\n\
+         by 1/x: 1/4 and 1/5. f itself is ln 4 + ln 5 = ln 20.",
     )?;
     assert!((f64::from(result.f[0]) - 20f64.ln()).abs() < 1e-6);
     Ok(())
@@ -321,11 +328,13 @@ fn everywhere(x: &Array2<f32>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bilro_examples::written;
+    use bilro_examples::{fits_a_terminal, written};
 
     #[test]
     fn figures_are_the_notebooks_and_every_run_is_the_same() {
-        assert_eq!(written(notebook, 27), written(notebook, 27));
+        let text = written(notebook, 27);
+        assert_eq!(text, written(notebook, 27));
+        fits_a_terminal(&text, &["  standard deviation"]);
     }
 
     #[test]

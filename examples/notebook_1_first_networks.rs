@@ -94,19 +94,19 @@ fn sigmoid(x: f32) -> f32 {
 fn neuron(report: &mut Report<'_>, drawn: &Drawn) -> Done {
     report.part("A neuron")?;
     report.say(
-        "A neuron has inputs, called features, and a weight for each: how much it counts, and in\n\
-         which direction. It multiplies each feature by its weight, adds everything up, adds a\n\
-         bias, and sends the sum through an activation function:\n\n    \
+        "A neuron has inputs, called features, and a weight for each: how much it counts,\n\
+         and in which direction. It multiplies each feature by its weight, adds\n\
+         everything up, adds a bias, and sends the sum through an activation function:\n\n    \
          y = f(w1·x1 + w2·x2 + ... + b)\n\n\
-         The function here is the sigmoid, 1 / (1 + exp(-x)): it takes large sums near 1, small\n\
-         ones near 0, and 0 to one half.",
+         The function here is the sigmoid, 1 / (1 + exp(-x)): it takes large sums near 1,\n\
+         small ones near 0, and 0 to one half.",
     )?;
     assert_eq!(sigmoid(0.0), 0.5);
     assert!(sigmoid(10.0) > 0.9999 && sigmoid(-10.0) < 0.0001);
     report.say(
-        "Nothing has been learned yet, so the numbers are drawn: normal, with mean 0 and standard\n\
-         deviation 1, after seed 7. First the features, then as many weights, then the bias. The\n\
-         five features are",
+        "Nothing has been learned yet, so the numbers are drawn: normal, with mean 0 and\n\
+         standard deviation 1, after seed 7. First the features, then as many weights,\n\
+         then the bias. The five features are",
     )?;
     let shown = ["-0.1468", "0.7861", "0.9468", "-1.1143", "1.6908"];
     for ((i, x), shown) in drawn.features.iter().enumerate().zip(shown) {
@@ -123,15 +123,17 @@ fn neuron(report: &mut Report<'_>, drawn: &Drawn) -> Done {
 fn mismatch(report: &mut Report<'_>) -> Done {
     report.part("Shapes that do not fit")?;
     report.say(
-        "To multiply and add up is what a product of matrices does: for each row of the first and\n\
-         each column of the second, their elements are multiplied and added up. So the first must\n\
-         have as many columns as the second has rows. Both of ours have shape [1, 5]: five columns\n\
-         meet one row. It is the mistake that is made most often with networks.\n\n\
+        "To multiply and add up is what a product of matrices does: for each row of the\n\
+         first and each column of the second, their elements are multiplied and added up.\n\
+         So the first must have as many columns as the second has rows. Both of ours have\n\
+         shape [1, 5]: five columns meet one row. It is the mistake that is made most\n\
+         often with networks.\n\n\
          `network!` knows all shapes when the program is compiled, and there it ends:\n",
     )?;
     report.say(COMPILER_SAYS)?;
     report.say(format!(
-        "\nndarray's `dot` sees the sizes of its arrays only while the program runs. It panics:\n\n\
+        "\nndarray's `dot` sees the sizes of its arrays only while the program runs. It\n\
+         panics:\n\n\
          {NDARRAY_SAYS}\n\n\
          Who multiplies arrays from outside asks for their `.dim()` before.",
     ))?;
@@ -142,30 +144,30 @@ fn shapes(report: &mut Report<'_>, drawn: &Drawn) -> Done {
     report.part("Other shapes for the same numbers")?;
     let weights = &drawn.weights;
     report.say(
-        "The weights should be five rows of one column. There are several ways, which differ in\n\
-         whether the numbers stay where they are:",
+        "The weights should be five rows of one column. There are several ways, which\n\
+         differ in whether the numbers stay where they are:",
     )?;
 
     let reshaped = weights.to_shape((5, 1))?;
     assert!(reshaped.is_view());
     report.say(format!(
-        "- `to_shape` gives {:?} and looks at the same memory if it can: here it does. Otherwise it\n  \
-         copies. It is PyTorch's `reshape`.",
+        "- `to_shape` gives {:?} and looks at the same memory if it can: here it does.\n  \
+         Otherwise it copies. It is PyTorch's `reshape`.",
         reshaped.dim()
     ))?;
 
     let view = weights.view().into_shape_with_order((5, 1))?;
     assert_eq!((view.dim(), view.as_ptr()), ((5, 1), weights.as_ptr()));
     report.say(
-        "- `view().into_shape_with_order` never copies, and is an error where it would have to. It\n  \
-         is PyTorch's `view`.",
+        "- `view().into_shape_with_order` never copies, and is an error where it would\n  \
+         have to. It is PyTorch's `view`.",
     )?;
 
     let transposed = weights.t();
     assert_eq!((transposed.dim(), transposed.as_ptr()), ((5, 1), weights.as_ptr()));
     report.say(
-        "- `t` exchanges rows and columns, and never copies: it reads the same memory in another\n  \
-         order. It needs no sizes.",
+        "- `t` exchanges rows and columns, and never copies: it reads the same memory in\n  \
+         another order. It needs no sizes.",
     )?;
 
     let array = weights.clone();
@@ -175,9 +177,10 @@ fn shapes(report: &mut Report<'_>, drawn: &Drawn) -> Done {
     let refused = column.into_shape_with_order((2, 2)).map(|x| x.dim());
     let Err(refused) = refused else { return Err("five numbers do not fill [2, 2]".into()) };
     report.say(format!(
-        "- `into_shape_with_order` on the array itself changes its shape in place. PyTorch's\n  \
-         `resize_` does so too, and may drop numbers or let some in that nobody has set. Here the\n  \
-         shape has to have as many: five numbers as [2, 2] are refused, \"{refused}\"."
+        "- `into_shape_with_order` on the array itself changes its shape in place.\n  \
+         PyTorch's `resize_` does so too, and may drop numbers or let some in that\n  \
+         nobody has set. Here the shape has to have as many: five numbers as [2, 2] are\n  \
+         refused, \"{refused}\"."
     ))?;
 
     let table = array![[1, 2, 3], [4, 5, 6]];
@@ -211,10 +214,11 @@ fn product(report: &mut Report<'_>, drawn: &Drawn) -> Done {
 fn declared(report: &mut Report<'_>, drawn: &Drawn) -> Done {
     report.part("The neuron as a network")?;
     report.say(
-        "`network!` declares what is computed; the parameters are the model's own. They begin with\n\
-         numbers of the model's seed, and are set here to those that were drawn above. Features\n\
-         are given as examples along the first axis: one example of shape [1, 5]. A network that is\n\
-         to be trained has a `loss` as well; this one only predicts.",
+        "`network!` declares what is computed; the parameters are the model's own. They\n\
+         begin with numbers of the model's seed, and are set here to those that were\n\
+         drawn above. Features are given as examples along the first axis: one example of\n\
+         shape [1, 5]. A network that is to be trained has a `loss` as well; this one\n\
+         only predicts.",
     )?;
     let mut model = model_of(drawn)?;
     let features = drawn.features.view().insert_axis(Axis(0));
@@ -227,8 +231,8 @@ fn declared(report: &mut Report<'_>, drawn: &Drawn) -> Done {
         report.figure(name, y[[0, 0, 0]].into(), "0.1595")?;
     }
     report.say(
-        "In a network, views and orders of axes are the compiler's business: it chooses how to read\n\
-         the weights, and the three ways give one number.",
+        "In a network, views and orders of axes are the compiler's business: it chooses\n\
+         how to read the weights, and the three ways give one number.",
     )?;
     Ok(())
 }
@@ -244,9 +248,9 @@ fn model_of(drawn: &Drawn) -> bilro::Result<Model<Neuron>> {
 fn layers(report: &mut Report<'_>) -> Done {
     report.part("Two layers")?;
     report.say(
-        "Neurons side by side are a layer: each has weights of its own, as a column of a matrix.\n\
-         The outputs of a layer are the features of the next. Ours has three features, the input\n\
-         layer; two hidden neurons; and one output:\n\n    \
+        "Neurons side by side are a layer: each has weights of its own, as a column of a\n\
+         matrix. The outputs of a layer are the features of the next. Ours has three\n\
+         features, the input layer; two hidden neurons; and one output:\n\n    \
          y = f(f(x·W1 + b1)·W2 + b2)\n\n\
          Drawn after seed 7: three features, W1 [3, 2], W2 [2, 1], and the biases.",
     )?;
@@ -281,15 +285,16 @@ fn layers(report: &mut Report<'_>) -> Done {
         assert!((alone[0] - together).abs() < 1e-6);
     }
     report.say(format!(
-        "Rows below the first are further examples. Four of them at once give four outputs,\n{:.4}.",
+        "Rows below the first are further examples.\n\
+         Four of them at once give four outputs,\n{:.4}.",
         together.column(0)
     ))?;
     let (two, ten) = (count::<2>()?, count::<10>()?);
     assert_eq!((two, ten), (3 * 2 + 2 + 2 + 1, 3 * 10 + 10 + 10 + 1));
     report.say(format!(
-        "How many neurons are hidden is for us to choose: a hyperparameter, unlike weights and\n\
-         biases, which are parameters and learned. More neurons can follow more complicated data.\n\
-         With two there are {two} parameters, with ten {ten}."
+        "How many neurons are hidden is for us to choose: a hyperparameter, unlike\n\
+         weights and biases, which are parameters and learned. More neurons can follow\n\
+         more complicated data. With two there are {two} parameters, with ten {ten}."
     ))?;
     Ok(())
 }
@@ -303,8 +308,9 @@ fn count<const HIDDEN: usize>() -> bilro::Result<usize> {
 fn shared_arrays(report: &mut Report<'_>) -> Done {
     report.part("Two names for the same numbers")?;
     report.say(
-        "A tensor that is made from a numpy array shares its memory: what is done to one is done\n\
-         to the other. Here a Vec holds the numbers, and a view gives them the shape [4, 3].",
+        "A tensor that is made from a numpy array shares its memory: what is done to one\n\
+         is done to the other. Here a Vec holds the numbers, and a view gives them the\n\
+         shape [4, 3].",
     )?;
     let mut numbers = vec![
         0.77972024, 0.92298773, 0.77081473, 0.63043875, 0.39674868, 0.07300527, 0.22249923,
@@ -320,9 +326,9 @@ fn shared_arrays(report: &mut Report<'_>) -> Done {
         report.figure(&format!("numbers[{i}]"), *x, shown)?;
     }
     report.say(
-        "(The notebook doubles all digits, and shows eight; ours begin with the eight, so that the\n\
-         last one may differ by one.) Nobody can be taken by surprise: as long as the view may be\n\
-         written through, Rust lets nobody else look at the Vec.",
+        "(The notebook doubles all digits, and shows eight; ours begin with the eight, so\n\
+         that the last one may differ by one.) Nobody can be taken by surprise: as long\n\
+         as the view may be written through, Rust lets nobody else look at the Vec.",
     )?;
     Ok(())
 }
@@ -330,8 +336,9 @@ fn shared_arrays(report: &mut Report<'_>) -> Done {
 fn shared_parameters(report: &mut Report<'_>, drawn: &Drawn) -> Done {
     report.part("Memory shared with a model")?;
     report.say(
-        "`params` and `params_mut` give views of the memory in which the compiled network finds its\n\
-         parameters. What is written there is in the next prediction; nothing is handed over.",
+        "`params` and `params_mut` give views of the memory in which the compiled network\n\
+         finds its parameters. What is written there is in the next prediction; nothing\n\
+         is handed over.",
     )?;
     let Drawn { features, weights, bias } = drawn;
     let mut model = model_of(drawn)?;
@@ -356,8 +363,8 @@ fn shared_parameters(report: &mut Report<'_>, drawn: &Drawn) -> Done {
     assert_eq!((copy, model.params().weights), (weights * 2.0, weights.view()));
     assert_eq!(model.predict(input())?.transposed[[0, 0, 0]], before);
     report.say(
-        "Halved again, the output is what it was. Who wants to keep what was there takes a copy,\n\
-         `params().weights.to_owned()`: that one has not changed with it.",
+        "Halved again, the output is what it was. Who wants to keep what was there takes\n\
+         a copy, `params().weights.to_owned()`: that one has not changed with it.",
     )?;
     Ok(())
 }
@@ -365,12 +372,14 @@ fn shared_parameters(report: &mut Report<'_>, drawn: &Drawn) -> Done {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bilro_examples::written;
+    use bilro_examples::{fits_a_terminal, written};
     use std::panic::catch_unwind;
 
     #[test]
     fn figures_are_the_notebooks_and_every_run_is_the_same() {
-        assert_eq!(written(notebook, 24), written(notebook, 24));
+        let text = written(notebook, 24);
+        assert_eq!(text, written(notebook, 24));
+        fits_a_terminal(&text, &["error: cannot multiply", "  numbers["]);
     }
 
     #[test]

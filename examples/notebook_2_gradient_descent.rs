@@ -160,6 +160,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use bilro_examples::fits_a_terminal;
 
     #[test]
     fn the_notebook_keeps_its_word() {
@@ -202,8 +203,7 @@ mod tests {
         let text = String::from_utf8(out).unwrap();
         assert_eq!(text.matches("warning: the loss rises").count(), descent.warnings[1]);
         assert_eq!(text.matches("Train loss").count(), 2 * 10);
-        let wide = text.lines().find(|line| line.chars().count() > 80);
-        assert_eq!(wide, None, "lines fit a terminal");
+        fits_a_terminal(&text, &[]);
         let pictures: Vec<&str> =
             text.lines().filter_map(|line| line.trim().strip_prefix("picture: ")).collect();
         assert_eq!(pictures.len(), 2 * 8);

@@ -125,8 +125,8 @@ fn steps(report: &mut Report<'_>) -> Result<()> {
          4. compute the loss: how far they are from the target  loss mse_loss(...);\n  \
          5. compute the loss's gradient for every parameter     model.gradients(...)\n  \
          6. move the parameters a little against it             w = w - lr * gradient\n\n\
-         `trainer.step` does steps 3 to 6 for one batch, and `trainer.fit` all of them for\n\
-         as many epochs as you say. Here every step is made by itself first.",
+         `trainer.step` does steps 3 to 6 for one batch, and `trainer.fit` all of them\n\
+         for as many epochs as you say. Here every step is made by itself first.",
     )?;
     Ok(())
 }
@@ -147,9 +147,9 @@ fn modules(report: &mut Report<'_>) -> Result<()> {
     )?;
     report.say(format!("{}\n{}", mlp.summary(), net.summary()))?;
     report.say(
-        "MyMLP takes the number of a word, looks up the word's row in a table, and ends in\n\
-         two probabilities. Which function bends the values between its layers is chosen\n\
-         with every call; the parameters stay the same.\n",
+        "MyMLP takes the number of a word, looks up the word's row in a table, and ends\n\
+         in two probabilities. Which function bends the values between its layers is\n\
+         chosen with every call; the parameters stay the same.\n",
     )?;
     let words = [7, 42, 99];
     for nonlinearity in [my_mlp::Nonlinearity::Sigmoid, my_mlp::Nonlinearity::Tanh] {
@@ -200,8 +200,8 @@ fn forward(
     report.say(format!("output {found:.4}"))?;
     report.say(format!("the largest is {:.4}, at place {}", largest[0], place[0]))?;
     report.say(
-        "\nThe last function is a sigmoid, so all are between 0 and 1; and since nothing has\n\
-         been learned, all are near the middle, and which is the largest is chance.",
+        "\nThe last function is a sigmoid, so all are between 0 and 1; and since nothing\n\
+         has been learned, all are near the middle, and which is the largest is chance.",
     )?;
     Ok((image, found, model))
 }
@@ -225,8 +225,8 @@ fn cost(
     report.figure("target: examples", wanted.nrows() as f64, "1")?;
     report.figure("target: numbers for each", wanted.ncols() as f64, "10")?;
     report.say(
-        "\nThere are many losses, in docs/language.md, and a network may have one of its own:\n\
-         any expression is differentiated.",
+        "\nThere are many losses, in docs/language.md, and a network may have one of its\n\
+         own: any expression is differentiated.",
     )?;
     Ok((wanted, by_hand))
 }
@@ -238,10 +238,10 @@ fn graph(report: &mut Report<'_>) -> Result<()> {
     let both = network.graph_for(&Purpose::Gradients, 1);
     report.say(format!(
         "From the loss back to the input, the way is\n\n  {}\n\n\
-         and the gradient takes the same way. It is derived once, before anything runs, as\n\
-         further nodes of the same graph; then all of it is compiled to one function. %n is\n\
-         a node, `loss` and `gradient` name results, and parameters count from 0. The\n\
-         forward part ends with the loss; what comes after it goes backward:\n\n{both}",
+         and the gradient takes the same way. It is derived once, before anything runs,\n\
+         as further nodes of the same graph; then all of it is compiled to one function.\n\
+         %n is a node, `loss` and `gradient` name results, and parameters count from 0.\n\
+         The forward part ends with the loss; what comes after it goes backward:\n\n{both}",
         way(&forward)
     ))?;
     report.say(
@@ -275,9 +275,9 @@ fn gradients(
         "In PyTorch a parameter has a place for its gradient, which is empty at first; a\n\
          backward pass adds to it, and zero_grad clears it for the next. Here a model has\n\
          no such place. `gradients` returns them, as arrays of the parameters' names and\n\
-         shapes, and leaves nothing behind: before the call there are none, and nothing is\n\
-         ever added to those of an earlier call. To add up several batches, ask for it:\n\
-         `.accumulate(n)` of a trainer.\n",
+         shapes, and leaves nothing behind: before the call there are none, and nothing\n\
+         is ever added to those of an earlier call. To add up several batches, ask for\n\
+         it: `.accumulate(n)` of a trainer.\n",
     )?;
     let batch = || net::Batch { image: image.view(), wanted: wanted.view() };
     let gradients = model.gradients(batch())?;
@@ -286,7 +286,7 @@ fn gradients(
     report.say(format!("loss {:.4}", gradients.loss))?;
     report.say("gradient of in_layer.bias, the first 24 of 120:")?;
     for row in bias.as_slice().unwrap_or_default()[..24].chunks(8) {
-        let row: Vec<String> = row.iter().map(|g| format!("{g:>10.2e}")).collect();
+        let row: Vec<String> = row.iter().map(|g| format!("{g:>9.2e}")).collect();
         report.say(format!("  {}", row.join("")))?;
     }
     let silent = bias.iter().filter(|g| **g == 0.0).count();
@@ -307,9 +307,9 @@ fn delta_rule(
     report.part("The delta rule by hand, and the optimizer")?;
     report.say(
         "A gradient points to where the loss grows. So each parameter goes a little the\n\
-         other way, by the learning rate times its gradient: w = w - lr * g. Once by hand,\n\
-         with views of the parameters to write through, and once by the optimizer SGD,\n\
-         from the same first weights.\n",
+         other way, by the learning rate times its gradient: w = w - lr * g. Once by\n\
+         hand, with views of the parameters to write through, and once by the optimizer\n\
+         SGD, from the same first weights.\n",
     )?;
     let batch = || net::Batch { image: image.view(), wanted: wanted.view() };
     let gradients = model.gradients(batch())?;
@@ -349,6 +349,7 @@ mod tests {
     //! calls.
 
     use super::*;
+    use bilro_examples::fits_a_terminal;
 
     /// As the notebook prints them, but for Dropout's `inplace`, which newer
     /// versions of PyTorch print.
@@ -377,6 +378,8 @@ Net(
         report.check(6);
         let text = String::from_utf8(text).unwrap();
         assert!(text.contains(MODULES), "{text}");
+        // Arrays, and nodes of the graph.
+        fits_a_terminal(&text, &["output [[", "target [[", "%"]);
 
         let out = [0.5240, 0.4773, 0.5127, 0.6051, 0.4939, 0.5941, 0.4579, 0.6446, 0.5317, 0.4564];
         for (found, expected) in found.out.iter().zip(out) {

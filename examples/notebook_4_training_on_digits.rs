@@ -2,8 +2,9 @@
 //! picture: losses of scores and of log-probabilities, what the gradient is made
 //! of, a step by hand, epochs, and what came of them.
 //!
-//! Takes MNIST's files where `--data` names a folder, else the 8×8 digits that
-//! come with the library. Gives a text, and pictures in `target/notebooks`.
+//! Takes MNIST's files where `--data` names a folder, or Fashion-MNIST's, else the
+//! 8×8 digits that come with the library. Gives a text, and pictures in
+//! `target/notebooks`.
 
 use std::error::Error;
 use std::num::NonZeroUsize;
@@ -21,8 +22,12 @@ use bilro::{metrics, tensor};
 use bilro_examples::{Report, show};
 use clap::Parser;
 
+use subject::Subject;
+
 #[path = "notebook_4/record.rs"]
 mod record;
+#[path = "notebook_4/subject.rs"]
+mod subject;
 #[cfg(test)]
 #[path = "notebook_4/tests.rs"]
 mod tests;
@@ -66,8 +71,9 @@ network! {
 /// Trains a network on handwritten digits, and explains each step.
 #[derive(Parser)]
 struct Options {
-    /// Folder with MNIST's four IDX files, gzipped or not, or Fashion-MNIST's;
-    /// the library's own digits of 8×8 pixels unless told
+    /// Folder with MNIST's four IDX files, gzipped or not, or torchvision's
+    /// root; Fashion-MNIST's where its path says `fashion`; the library's own
+    /// digits of 8×8 pixels unless told
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Times over the training images
@@ -125,14 +131,15 @@ fn main() -> ExitCode {
 fn run(options: &Options, report: &mut Report<'_>) -> Outcome<Findings> {
     match &options.data {
         Some(folder) => {
-            let about = format!("The images are those of {}.", folder.display());
-            Lesson::<784>::new(options, data::mnist(folder)?)?.run(&about, report)
+            let folder = data::mnist_folder(folder)?;
+            let parts = data::mnist(&folder)?;
+            Lesson::<784>::new(options, Subject::of(&folder), parts)?.run(report)
         }
         None => {
             let about = "The images are the digits that come with the library, for it needs no files;\n\
                          `--data DIR` takes MNIST.";
             let parts = data::digits()?.split(0.8, options.seed)?;
-            Lesson::<64>::new(options, parts)?.run(about, report)
+            Lesson::<64>::new(options, Subject::digits(about.into()), parts)?.run(report)
         }
     }
 }
@@ -140,6 +147,7 @@ fn run(options: &Options, report: &mut Report<'_>) -> Outcome<Findings> {
 /// The notebook on square images of so many pixels.
 struct Lesson<'a, const PIXELS: usize> {
     options: &'a Options,
+    subject: Subject,
     train: data::Mnist,
     test: data::Mnist,
 }
@@ -150,6 +158,7 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
 
     fn new(
         options: &Options,
+        subject: Subject,
         (train, test): (data::Mnist, data::Mnist),
     ) -> Outcome<Lesson<'_, PIXELS>> {
         for found in [train.x().ncols(), test.x().ncols()] {
@@ -158,14 +167,15 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
                 return Err(bilro::Error::Shape { name: "image".into(), expected, found }.into());
             }
         }
-        Ok(Lesson { options, train: train.normalize(0.5, 0.5)?, test: test.normalize(0.5, 0.5)? })
+        let (train, test) = (train.normalize(0.5, 0.5)?, test.normalize(0.5, 0.5)?);
+        Ok(Lesson { options, subject, train, test })
     }
 
-    fn run(&self, about: &str, report: &mut Report<'_>) -> Outcome<Findings> {
+    fn run(&self, report: &mut Report<'_>) -> Outcome<Findings> {
         // Wrong settings are told before anything else.
         self.trainer(self.optimizer())?;
         let mut found = Findings::default();
-        self.images(about, report)?;
+        self.images(report)?;
         self.scores(report, &mut found)?;
         self.log_probabilities(report, &mut found)?;
         self.record(report)?;
@@ -176,23 +186,25 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
         Ok(found)
     }
 
-    fn images(&self, about: &str, report: &mut Report<'_>) -> Outcome<()> {
+    fn images(&self, report: &mut Report<'_>) -> Outcome<()> {
         let side = Self::SIDE;
         report.part("The images")?;
-        report.say(about)?;
+        report.say(&self.subject.about)?;
         report.say(format!(
-            "{} are for training, {} for testing: {side}×{side} pixels each, as {PIXELS} numbers from\n\
-             0, paper, to 1, ink. (x - 0.5) / 0.5 makes that -1 to 1: a network learns faster from\n\
-             numbers on both sides of zero.\n",
+            "{} are for training, {} for testing: {side}×{side} pixels each, as {PIXELS} numbers\n\
+             from 0, paper, to 1, ink. (x - 0.5) / 0.5 makes that -1 to 1: a network learns\n\
+             faster from numbers on both sides of zero.\n",
             self.train.len(),
             self.test.len(),
         ))?;
         let batch = self.batch()?;
         report.say(format!(
-            "They come in batches, in an order that is shuffled for every epoch. The first batch is\n\
-             an array of {:?}, with digits {} and so on. One of its images:\n",
+            "They come in batches, in an order that is shuffled for every epoch.\n\
+             The first batch is an array of {:?}, with {}\n\
+             {} and so on. One of its images:\n",
             batch.x().shape(),
-            list(batch.y().iter().take(8)),
+            self.subject.many,
+            list(batch.y().iter().take(self.subject.some).map(|y| self.subject.name(*y))),
         ))?;
         let image = self.image(batch.x().row(batch.len() / 2))?;
         let picture = Images::new("").image("", image.view());
@@ -204,26 +216,27 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
         report.part("How wrong is the network?")?;
         let mut model = self.model::<Scores<PIXELS>>()?;
         report.say(model.summary())?;
-        report.say(
-            "To make a network better, we need a number for how bad it is: the loss. Where numbers\n\
-             are to be foretold, that is often the mean of their squared differences. Here it is a\n\
-             class, and the loss is the cross entropy. The network gives a score to each of the\n\
-             ten digits. Softmax makes probabilities of them: the exponential of each, divided by\n\
-             the sum of all ten. The loss of an image is -ln p, where p is the probability of the\n\
-             digit that it is: 0 if the network is sure and right, large if it is sure and wrong.\n\
-             The loss of a batch is the mean.\n",
-        )?;
+        let Subject { one, many, .. } = self.subject;
+        report.say(format!(
+            "To make a network better, we need a number for how bad it is: the loss. Where\n\
+             numbers are to be foretold, that is often the mean of their squared differences.\n\
+             Here it is a class, and the loss is the cross entropy. The network gives a score\n\
+             to each of the ten {many}. Softmax makes probabilities of them: the\n\
+             exponential of each, divided by the sum of all ten. The loss of an image is\n\
+             -ln p, where p is the probability of the {one} that it is: 0 if the network is\n\
+             sure and right, large if it is sure and wrong. The loss of a batch is the mean.\n",
+        ))?;
         let batch = self.batch()?;
         let examples = scores::Batch { image: batch.x(), digit: batch.y() };
         let loss = model.evaluate_batch(examples)?.loss() as f32;
         report.say(format!("  cross entropy of the first batch      {loss:.4}"))?;
-        report.say(format!("  of 1/10 for every digit, ln 10        {:.4}", 10f64.ln()))?;
+        report.say(format!("  of 1/10 for every {one}, ln 10        {:.4}", 10f64.ln()))?;
         found.losses[0] = loss;
 
         let scores = array![0f32, 120.0];
         report.say(format!(
-            "\nThe loss wants scores, not probabilities: between those near 0 or near 1, floats see\n\
-             no difference. Of the scores 0 and 120, the first has\n\n  \
+            "\nThe loss wants scores, not probabilities: between those near 0 or near 1, floats\n\
+             see no difference. Of the scores 0 and 120, the first has\n\n  \
              the logarithm of its softmax          {}\n  \
              the logarithm, computed at once       {}",
             tensor::softmax(&scores, 0)?[0].ln(),
@@ -234,12 +247,13 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
 
     fn log_probabilities(&self, report: &mut Report<'_>, found: &mut Findings) -> Outcome<()> {
         report.part("The same with logarithms of probabilities")?;
-        report.say(
-            "It is handier if the network ends with the logarithms of the probabilities: they are\n\
-             good numbers for a loss, and their exponentials are the probabilities. The loss is then\n\
-             the negative log likelihood: minus the number of the true digit. From the same seed,\n\
-             both networks start with the same weights.\n",
-        )?;
+        let Subject { one, many, .. } = self.subject;
+        report.say(format!(
+            "It is handier if the network ends with the logarithms of the probabilities: they\n\
+             are good numbers for a loss, and their exponentials are the probabilities. The\n\
+             loss is then the negative log likelihood: minus the number of the true {one}.\n\
+             From the same seed, both networks start with the same weights.\n",
+        ))?;
         let mut model = self.model::<Classifier<PIXELS>>()?;
         let batch = self.batch()?;
         let examples = classifier::Batch { image: batch.x(), digit: batch.y() };
@@ -252,7 +266,7 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
         let output = model.predict(classifier::Input { image: batch.x().slice(s![..1, ..]) })?;
         let probabilities = output.log_probabilities.exp();
         report.say(format!(
-            "\nThe probabilities of the ten digits for the first image, and their sum:\n\n  \
+            "\nThe probabilities of the ten {many} for the first image, and their sum:\n\n  \
              {:.3}  {:.4}\n\nNothing is learnt yet: each is about 1/10.",
             probabilities.row(0),
             probabilities.sum(),
@@ -264,9 +278,10 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
         report.part("One step")?;
         let rate = self.options.lr;
         report.say(
-            "For a network it goes the same way: forward to the loss, and back to the gradient of\n\
-             every weight. Before, there is no gradient: it is not kept with the weights, but comes\n\
-             from a call. So none is left over from the batch before that would have to be zeroed.\n",
+            "For a network it goes the same way: forward to the loss, and back to the\n\
+             gradient of every weight. Before, there is no gradient: it is not kept with the\n\
+             weights, but comes from a call. So none is left over from the batch before that\n\
+             would have to be zeroed.\n",
         )?;
         let mut trainer = self.trainer(Sgd::new(rate))?;
         let batch = self.batch()?;
@@ -286,7 +301,8 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
             indented(format!("{:9.6}", weight.slice(s![middle..middle + 4, ..4]).t()))
         };
         report.say(format!(
-            "Some weights of the first layer, those of four units for four pixels of the middle:\n\n\
+            "Some weights of the first layer, those of four units for four pixels of the\n\
+             middle:\n\n\
              {}\n\n\
              their gradient for one batch:\n\n\
              {}\n\n\
@@ -313,12 +329,13 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
         let size = self.options.batch_size.get();
         report.part("Training")?;
         report.say(format!(
-            "An epoch goes over all training images once, batch by batch. For every batch, `step`\n\
-             goes forward, back, and lets the optimizer change the weights: one native function.\n\
-             The learning rate is {lr}, a batch has {size} images, and the momentum is {momentum}: so much\n\
-             of its direction a step has from the one before. The training loss is the mean over the\n\
-             steps, the network learning meanwhile; test loss and accuracy are those of the test\n\
-             images after the epoch. The seconds are those in `step`; the first ones compile it.\n",
+            "An epoch goes over all training images once, batch by batch. For every batch,\n\
+             `step` goes forward, back, and lets the optimizer change the weights: one native\n\
+             function. The learning rate is {lr}, a batch has {size} images, and the momentum\n\
+             is {momentum}: so much of its direction a step has from the one before. The training\n\
+             loss is the mean over the steps, the network learning meanwhile; test loss and\n\
+             accuracy are those of the test images after the epoch. The seconds are those in\n\
+             `step`; the first ones compile it.\n",
         ))?;
         let mut trainer = self.trainer(self.optimizer())?;
         let mut order = data::ShuffledOrder::new(seed);
@@ -357,8 +374,8 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
         let fit = Fit::epochs(1).batch_size(size).seed(seed);
         found.fitted = once.fit(&self.train, fit)?.epochs[0].loss;
         report.say(format!(
-            "\n`trainer.fit(&train, Fit::epochs(n))` is this loop in a call. After its first epoch, the\n\
-             loss is {:.4}.",
+            "\n`trainer.fit(&train, Fit::epochs(n))` is this loop in a call. After its first\n\
+             epoch, the loss is {:.4}.",
             found.fitted
         ))?;
         Ok(trainer.into_model())
@@ -374,10 +391,11 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
         let evaluation = model.evaluate(&self.test)?;
         found.accuracy = evaluation.accuracy();
         report.say(format!(
-            "Of the {} test images, which it has not learnt from, it recognises {:.2} %. A row for\n\
-             each digit, a column for what it is taken for:\n",
+            "Of the {} test images, which it has not learnt from, it recognises {:.2} %.\n\
+             A row for each {}, a column for what it is taken for:\n",
             self.test.len(),
             100.0 * found.accuracy,
+            self.subject.one,
         ))?;
         let mut taken = vec![];
         for batch in self.test.batches(256)? {
@@ -386,13 +404,17 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
         }
         let counts = metrics::ConfusionMatrix::new(&self.test.y(), &Array1::from(taken), 10)?;
         found.counted = counts.accuracy();
+        let counts = counts.named(self.subject.names)?;
         let confusion = ConfusionMatrix::new("Test images", &counts);
-        report.say(trimmed(confusion.to_text(66, 13)?))?;
+        // Ten columns of six, and the names of the rows with their numbers.
+        let widest = self.subject.names.map(str::len).into_iter().max().unwrap_or(0);
+        let columns = if widest > 1 { 60 + widest + 3 } else { 66 };
+        report.say(trimmed(confusion.to_text(columns, 13)?))?;
         report.draw("notebook_4_confusion", |path| confusion.save(path))?;
 
         report.say(
-            "\nThe weights of the first layer, an image for each of its 128 units: ink where it is\n\
-             red makes the unit larger, ink where it is blue makes it smaller.",
+            "\nThe weights of the first layer, an image for each of its 128 units: ink where it\n\
+             is red makes the unit larger, ink where it is blue makes it smaller.",
         )?;
         let weight = model.params().fc1.weight;
         let size = (Self::SIDE, Self::SIDE);
@@ -407,7 +429,7 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
         model: &mut Model<Classifier<PIXELS>>,
         report: &mut Report<'_>,
     ) -> Outcome<()> {
-        report.part("A digit and its probabilities")?;
+        report.part(&format!("{} and its probabilities", self.subject.image))?;
         let output = model.predict(classifier::Input { image: self.test.x() })?;
         let probabilities = output.log_probabilities.exp();
         let taken = tensor::argmax(&probabilities, -1)?;
@@ -415,6 +437,7 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
             let image = self.image(self.test.x().row(i))?;
             let probabilities = probabilities.row(i).to_vec();
             Ok(Prediction::new(title, image.view(), &probabilities)
+                .classes(self.subject.names)
                 .truth(self.test.y()[i] as usize))
         };
         let right = |i: &usize| taken[*i] == self.test.y()[*i];
@@ -433,7 +456,8 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
             None => report.say("\nIt makes not one mistake.")?,
             Some(i) => {
                 report.say("\nAnd of its mistakes the one that it is surest of:\n")?;
-                let picture = prediction(format!("Test image {i}, taken for {}", taken[i]), i)?;
+                let name = self.subject.name(taken[i]);
+                let picture = prediction(format!("Test image {i}, taken for {name}"), i)?;
                 report.say(self.beside(&picture)?)?;
                 report.draw("notebook_4_mistake", |path| picture.save(path))?;
             }
@@ -441,7 +465,7 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
         Ok(())
     }
 
-    /// A digit and its probabilities in characters, no wider than a terminal: a
+    /// An image and its probabilities in characters, no wider than a terminal: a
     /// pixel is two of them or, where there are many, half of one.
     fn beside(&self, picture: &Prediction) -> Outcome<String> {
         let rows = if Self::SIDE > 12 { Self::SIDE.div_ceil(2) } else { Self::SIDE };

@@ -90,8 +90,8 @@ where
 pub(crate) fn optimizers(report: &mut Report<'_>) -> Result<[Vec<f32>; 2]> {
     report.part("Optimizers in a race")?;
     report.say(
-        "The delta rule looks at this step's gradient alone. Others remember: momentum goes\n\
-         on where it was going, Nesterov's looks at the gradient ahead, and Adagrad,\n\
+        "The delta rule looks at this step's gradient alone. Others remember: momentum\n\
+         goes on where it was going, Nesterov's looks at the gradient ahead, and Adagrad,\n\
          Adadelta, RMSprop and Adam give each parameter a step size of its own, shorter\n\
          where gradients have been large. A network of two parameters and no inputs is a\n\
          function in a plane, on which they can be watched.\n\n\
@@ -111,10 +111,11 @@ pub(crate) fn optimizers(report: &mut Report<'_>) -> Result<[Vec<f32>; 2]> {
     report.say(format!("\n{}", picture.to_text(80, 26)?))?;
 
     report.say(
-        "\nA saddle, from (1.5, 0.01): along x it goes down to the saddle's middle, where the\n\
-         gradient is almost 0; along y, at first hardly noticeable, down to the valleys. SGD\n\
-         and momentum go to the middle first. Those with a step size for each parameter take\n\
-         both ways at once, since small gradients make theirs large. 150 steps:\n",
+        "\nA saddle, from (1.5, 0.01): along x it goes down to the saddle's middle, where\n\
+         the gradient is almost 0; along y, at first hardly noticeable, down to the\n\
+         valleys. SGD and momentum go to the middle first. Those with a step size for\n\
+         each parameter take both ways at once, since small gradients make theirs large.\n\
+         150 steps:\n",
     )?;
     let height = |x: f64, y: f64| x * x - y * y + 0.25 * y.powi(4);
     let picture = Race::new("Off a saddle", (-1.7, 1.7), (-0.9, 2.1), height);

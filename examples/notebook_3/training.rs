@@ -19,8 +19,8 @@ pub(crate) type Examples = Dataset<f32, Ix2, f32, Ix2>;
 pub(crate) fn examples(report: &mut Report<'_>, generator: &mut Generator) -> Result<Examples> {
     report.part("Training data")?;
     report.say(
-        "Ten batches of ten random images, with ten random numbers each as targets. There is\n\
-         nothing to understand in them, they can only be learned by heart.\n",
+        "Ten batches of ten random images, with ten random numbers each as targets. There\n\
+         is nothing to understand in them, they can only be learned by heart.\n",
     )?;
     let (mut x, mut y) = (Vec::new(), Vec::new());
     for _ in 0..10 {
@@ -56,8 +56,8 @@ pub(crate) fn training(
 ) -> Result<(Training, Training)> {
     report.part("Training")?;
     report.say(
-        "A hundred times through the ten batches, a step of SGD with learning rate 0.01 on\n\
-         each: a loop, of which `trainer.fit` is the short form.\n",
+        "A hundred times through the ten batches, a step of SGD with learning rate 0.01\n\
+         on each: a loop, of which `trainer.fit` is the short form.\n",
     )?;
     let mut trainer = Net::trainer(Sgd::new(LEARNING_RATE)).seed(WEIGHTS).build()?;
     let mut losses = Vec::new();
@@ -81,8 +81,8 @@ pub(crate) fn training(
     report.part("Accuracy, without gradients")?;
     let fresh = Dataset::new(generator.randn((500, 64 * 64)), generator.randn((500, 10)))?;
     report.say(format!(
-        "`predict` computes outputs and no gradients, so nothing has to be switched off. For\n\
-         each example, the place of the largest output is compared with that of the\n\
+        "`predict` computes outputs and no gradients, so nothing has to be switched off.\n\
+         For each example, the place of the largest output is compared with that of the\n\
          target's largest number:\n\n  \
          untrained network                {:>6.2}\n  \
          trained, on what it was taught   {:>6.2}\n  \
@@ -90,8 +90,9 @@ pub(crate) fn training(
          With ten places, chance is 0.10. What was learned by heart is known; about new\n\
          examples the network has learned nothing, for there was nothing to learn.\n\n\
          The notebook finds 0.1, but counts otherwise: its argmax names no axis, and so\n\
-         compares the one largest of a batch's hundred outputs with the one largest of its\n\
-         hundred targets, ten comparisons in all. Counted so, this network has {:.1}.",
+         compares the one largest of a batch's hundred outputs with the one largest of\n\
+         its hundred targets, ten comparisons in all. Counted so, this network has\n\
+         {:.1}.",
         accuracy(&mut Net::model().seed(WEIGHTS).build()?, data)?,
         trained.accuracy,
         accuracy(&mut model, &fresh)?,
@@ -101,9 +102,9 @@ pub(crate) fn training(
     report.part("Gradients that pile up")?;
     report.say(
         "The notebook's loop does one thing more, by leaving one out: it never clears the\n\
-         gradients, so each step goes by the sum of all gradients so far. That is momentum\n\
-         that never fades. With bilro it does not happen unseen; here it is done by hand,\n\
-         as the delta rule was above:\n",
+         gradients, so each step goes by the sum of all gradients so far. That is\n\
+         momentum that never fades. With bilro it does not happen unseen; here it is done\n\
+         by hand, as the delta rule was above:\n",
     )?;
     let (piled_up, ends) = with_gradients_piled_up(data)?;
     report.say(format!(
@@ -113,11 +114,12 @@ pub(crate) fn training(
         trained.losses[99], trained.accuracy, piled_up.losses[99], piled_up.accuracy
     ))?;
     report.say(format!(
-        "The steps grow, and the loss falls faster: {:.0} % of the outputs are now less than\n\
-         0.001 from 0 or 1, where the sigmoid is flat, and so the gradients almost 0; there\n\
-         they stay. Many targets are below 0 or above 1, where no sigmoid comes: with outputs\n\
-         of 0 to 1 no loss is below {:.4}. But among several outputs of 1 none is the\n\
-         largest, which is so in {:.0} % of the examples, and costs the accuracy.\n",
+        "The steps grow, and the loss falls faster: {:.0} % of the outputs are now less\n\
+         than 0.001 from 0 or 1, where the sigmoid is flat, and so the gradients almost\n\
+         0; there they stay. Many targets are below 0 or above 1, where no sigmoid comes:\n\
+         with outputs of 0 to 1 no loss is below {:.4}. But among several outputs of 1\n\
+         none is the largest, which is so in {:.0} % of the examples, and costs the\n\
+         accuracy.\n",
         100.0 * ends.flat,
         least_loss(data),
         100.0 * ends.ties,

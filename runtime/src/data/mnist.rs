@@ -1,11 +1,13 @@
 //! MNIST, and what is stored as MNIST is.
 //!
-//! Takes a folder with the four files of the data set; gives its two parts. Guaranteed: every image
-//! has its label, and labels are below 10.
+//! Takes a folder with the four files of the data set, or one into which torchvision has put them;
+//! gives the two parts, and for Fashion-MNIST the names of the classes. Guaranteed: every image has
+//! its label, and labels are below 10.
 //!
 //! The data sets do not come with the library. MNIST is Y. LeCun, C. Cortes and C. Burges, "The
 //! MNIST database of handwritten digits", 1998; Fashion-MNIST, with clothes instead of digits, H.
-//! Xiao, K. Rasul and R. Vollgraf, "Fashion-MNIST", 2017.
+//! Xiao, K. Rasul and R. Vollgraf, "Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine
+//! Learning Algorithms", arXiv:1708.07747, 2017.
 
 use super::file::damaged;
 use super::{Dataset, Idx, idx};
@@ -14,6 +16,10 @@ use ndarray::{Array1, Array2, ArrayD, Ix1, Ix2};
 use std::path::{Path, PathBuf};
 
 const CLASSES: u8 = 10;
+/// What the files begin with, training and test.
+const PARTS: [&str; 2] = ["train", "t10k"];
+/// Where torchvision's `MNIST(root)` and `FashionMNIST(root)` put the files, from `root`.
+const TORCHVISION: [&str; 2] = ["MNIST/raw", "FashionMNIST/raw"];
 /// The value of a pixel that is all ink.
 const INK: f32 = 255.0;
 
@@ -21,21 +27,56 @@ const INK: f32 = 255.0;
 /// classes, `[examples]` from 0 to 9. The pixels are 784 for 28×28.
 pub type Mnist = Dataset<f32, Ix2, u32, Ix1>;
 
+/// The names of Fashion-MNIST's ten classes, as its labels number them from 0.
+///
+/// Source: the table "Labels" in <https://github.com/zalandoresearch/fashion-mnist>, by the data
+/// set's authors; torchvision's `FashionMNIST.classes` are the same.
+///
+/// ```
+/// use bilro::data::FASHION_MNIST_CLASSES;
+/// use bilro::metrics::ConfusionMatrix;
+/// use bilro::ndarray::array;
+///
+/// let (targets, predictions) = (array![0, 9, 9], array![6, 9, 9]);
+/// let confusion = ConfusionMatrix::new(&targets, &predictions, FASHION_MNIST_CLASSES.len())?;
+/// let table = confusion.named(FASHION_MNIST_CLASSES)?.to_string();
+/// assert!(table.contains("T-shirt/top") && table.contains("Ankle boot"));
+/// # Ok::<(), bilro::Error>(())
+/// ```
+pub const FASHION_MNIST_CLASSES: [&str; CLASSES as usize] = [
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+];
+
 /// MNIST's training and test set, from a folder with the files `train-images-idx3-ubyte`,
 /// `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte`, gzipped or
 /// not, with `.gz` at the end of their names or without.
 ///
 /// Fashion-MNIST and others have the same files: Debian's package `dataset-fashion-mnist` puts
-/// them into `/usr/share/datasets/fashion-mnist`.
+/// them into `/usr/share/datasets/fashion-mnist`. [`FASHION_MNIST_CLASSES`] says what its classes
+/// are called.
+///
+/// A folder that has none of the files may be one into which torchvision has put them: they are
+/// looked for in `MNIST/raw` within it, then in `FashionMNIST/raw`. [`mnist_folder`] says where
+/// they were found.
 ///
 /// Pixels of 0 to 255 become 0 to 1; for PyTorch's `Normalize(0.5, 0.5)` there is
 /// [`normalize`](Dataset::normalize).
 ///
 /// # Errors
 ///
-/// [`Error::File`](crate::Error::File), with the file and the offset, if the folder or one of the
-/// four is not there, is damaged or holds something else, or has not as many labels as there are
-/// images; [`Error::Empty`](crate::Error::Empty) if there are none.
+/// Those of [`mnist_folder`] if there is no folder with one of the files;
+/// [`Error::File`](crate::Error::File), with the file and the offset, if one of the four is not
+/// there, is damaged or holds something else, or has not as many labels as there are images;
+/// [`Error::Empty`](crate::Error::Empty) if there are none.
 ///
 /// ```no_run
 /// use bilro::data;
@@ -45,18 +86,61 @@ pub type Mnist = Dataset<f32, Ix2, u32, Ix1>;
 /// # Ok::<(), bilro::Error>(())
 /// ```
 pub fn mnist(folder: impl AsRef<Path>) -> Result<(Mnist, Mnist)> {
+    let folder = mnist_folder(folder)?;
+    let [train, test] = PARTS;
+    Ok((part(&folder, train)?, part(&folder, test)?))
+}
+
+/// The folder that [`mnist`] reads the files from: `folder` itself if it has one of the four, else
+/// `MNIST/raw` or `FashionMNIST/raw` within it, the first that has one. Which of the two data sets
+/// the files hold only their folder tells.
+///
+/// # Errors
+///
+/// [`Error::File`](crate::Error::File) if there is no such folder, or no file in one of the three.
+///
+/// ```no_run
+/// use bilro::data;
+///
+/// // torchvision.datasets.FashionMNIST("data", download=True)
+/// let folder = data::mnist_folder("data")?;
+/// println!("fashion: {}", folder.ends_with("FashionMNIST/raw"));
+/// # Ok::<(), bilro::Error>(())
+/// ```
+pub fn mnist_folder(folder: impl AsRef<Path>) -> Result<PathBuf> {
     let folder = folder.as_ref();
     if !folder.is_dir() {
         return Err(damaged(folder, "there is no such folder"));
     }
-    Ok((part(folder, "train")?, part(folder, "t10k")?))
+    let names = || PARTS.iter().flat_map(|part| [images_of(part), labels_of(part)]);
+    let has_one = |folder: &PathBuf| names().any(|name| find(folder, &name).is_some());
+    let [mnist, fashion] = TORCHVISION.map(|place| folder.join(place));
+    let looked = [folder.to_path_buf(), mnist, fashion];
+    looked.iter().find(|folder| has_one(folder)).cloned().ok_or_else(|| {
+        damaged(
+            folder,
+            format!(
+                "none of {} is there, with `.gz` at the end or without; looked in {}",
+                names().collect::<Vec<_>>().join(", "),
+                looked.each_ref().map(|folder| folder.display().to_string()).join(", ")
+            ),
+        )
+    })
+}
+
+fn images_of(part: &str) -> String {
+    format!("{part}-images-idx3-ubyte")
+}
+
+fn labels_of(part: &str) -> String {
+    format!("{part}-labels-idx1-ubyte")
 }
 
 /// The images and labels of one part.
 fn part(folder: &Path, part: &str) -> Result<Mnist> {
-    let path = find(folder, &format!("{part}-images-idx3-ubyte"))?;
+    let path = required(folder, &images_of(part))?;
     let images = bytes(&path, 3, "images, rows and columns")?;
-    let path = find(folder, &format!("{part}-labels-idx1-ubyte"))?;
+    let path = required(folder, &labels_of(part))?;
     let labels = bytes(&path, 1, "labels")?;
     if images.shape()[0] != labels.len() {
         return Err(damaged(
@@ -82,17 +166,19 @@ fn part(folder: &Path, part: &str) -> Result<Mnist> {
     Dataset::new(x, y)
 }
 
-/// The file of this name, or of this name and `.gz`.
-fn find(folder: &Path, name: &str) -> Result<PathBuf> {
-    let plain = folder.join(name);
-    if plain.exists() {
-        return Ok(plain);
-    }
-    let packed = folder.join(format!("{name}.gz"));
-    match packed.exists() {
-        true => Ok(packed),
-        false => Err(damaged(&plain, "there is no such file, nor one with `.gz` at its end")),
-    }
+/// The file of this name, or of this name and `.gz`, if there is one.
+fn find(folder: &Path, name: &str) -> Option<PathBuf> {
+    [name.to_string(), format!("{name}.gz")]
+        .map(|name| folder.join(name))
+        .into_iter()
+        .find(|path| path.exists())
+}
+
+/// The same, which has to be there.
+fn required(folder: &Path, name: &str) -> Result<PathBuf> {
+    find(folder, name).ok_or_else(|| {
+        damaged(&folder.join(name), "there is no such file, nor one with `.gz` at its end")
+    })
 }
 
 /// The bytes of an IDX file with this number of axes.
@@ -174,5 +260,54 @@ mod tests {
         let missing = folder.path().join("missing");
         let error = mnist(&missing).unwrap_err().to_string();
         assert_eq!(error, format!("{}: there is no such folder", missing.display()));
+    }
+
+    /// As [`small`], with files where torchvision puts them. The labels of `place` are `label`.
+    fn torchvision(folder: &Folder, place: &str, label: u8) {
+        std::fs::create_dir_all(folder.path().join(place)).unwrap();
+        for part in PARTS {
+            let images = file(8, &[1, 1, 2], &[0, 255]);
+            folder.write(&format!("{place}/{}", images_of(part)), images);
+            folder.write(&format!("{place}/{}", labels_of(part)), file(8, &[1], &[label]));
+        }
+    }
+
+    #[test]
+    fn files_are_found_where_torchvision_puts_them() {
+        let folder = Folder::new("mnist-torchvision");
+        let found = || {
+            let (train, test) = mnist(folder.path()).unwrap();
+            assert_eq!(train.y(), test.y());
+            (mnist_folder(folder.path()).unwrap(), train.y()[0])
+        };
+        torchvision(&folder, TORCHVISION[1], 2);
+        assert_eq!(found(), (folder.path().join("FashionMNIST/raw"), 2));
+        // MNIST comes first, and the folder itself before both.
+        torchvision(&folder, TORCHVISION[0], 1);
+        assert_eq!(found(), (folder.path().join("MNIST/raw"), 1));
+        torchvision(&folder, ".", 0);
+        assert_eq!(found(), (folder.path().to_path_buf(), 0));
+        // One file is enough to stay there: what is missing is an error, no other data set.
+        for name in [TRAIN[0], TRAIN[1], TEST[0]] {
+            std::fs::remove_file(folder.path().join(name)).unwrap();
+        }
+        let error = mnist(folder.path()).unwrap_err().to_string();
+        let path = folder.path().join(TRAIN[0]);
+        assert!(error.starts_with(&format!("{}: there is no such", path.display())), "{error}");
+    }
+
+    #[test]
+    fn a_folder_without_files_says_where_they_were_looked_for() {
+        let folder = Folder::new("mnist-empty");
+        folder.write("train-images.idx3-ubyte", "another name");
+        let path = folder.path().display();
+        assert_eq!(
+            mnist(folder.path()).unwrap_err().to_string(),
+            format!(
+                "{path}: none of {}, {}, {}, {} is there, with `.gz` at the end or without; \
+                 looked in {path}, {path}/MNIST/raw, {path}/FashionMNIST/raw",
+                TRAIN[0], TRAIN[1], TEST[0], TEST[1]
+            )
+        );
     }
 }

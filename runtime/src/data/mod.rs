@@ -39,7 +39,7 @@ pub use self::csv::{Column, Csv, csv};
 pub use batches::{Batch, Batches};
 pub use digits::{Digits, digits};
 pub use idx::{Idx, idx};
-pub use mnist::{Mnist, mnist};
+pub use mnist::{FASHION_MNIST_CLASSES, Mnist, mnist, mnist_folder};
 #[cfg(feature = "npy")]
 pub use npy::npy;
 pub use order::ShuffledOrder;
