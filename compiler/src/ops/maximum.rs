@@ -47,11 +47,7 @@ impl Elementwise for Maximum {
 
 /// The gradients of the larger or the smaller of two values, from where each is not the one: the
 /// other way round, NaN would stop them, which PyTorch passes on.
-pub(super) fn gradients(
-    g: &mut Graph,
-    at: &Reverse<'_>,
-    lose: [NodeId; 2],
-) -> Vec<Option<NodeId>> {
+pub(super) fn gradients(g: &mut Graph, at: &Reverse<'_>, lose: [NodeId; 2]) -> Vec<Option<NodeId>> {
     let ties = g.equal(at.x[0], at.x[1]);
     let half = g.scale(ties, 0.5);
     let one = g.constant(1.0);
