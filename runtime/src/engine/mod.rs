@@ -32,6 +32,9 @@ pub struct Engine {
     pub(crate) parameters: Parameters,
     /// What drew the parameters, for whatever is drawn next.
     pub(crate) generator: Generator,
+    /// Whether it does more than predict. This and the next two follow from the
+    /// declaration, but are looked at with every call.
+    has_loss: bool,
     /// The fewest examples to train on.
     least_batch: usize,
     /// Beyond it, a value would have too many elements.
@@ -131,6 +134,7 @@ impl Engine {
             parameters: Parameters::new(&declaration, &mut generator),
             generator,
             progress: Progress::new(seed),
+            has_loss: declaration.has_loss(),
             least_batch: declaration.least_batch(),
             most_batch: declaration.most_batch(),
             declaration: Arc::new(declaration),
@@ -169,7 +173,7 @@ impl Engine {
             Purpose::Predict => &self.in_input,
             _ => &self.in_batch,
         };
-        if !matches!(purpose, Purpose::Predict) && !self.declaration.has_loss() {
+        if !matches!(purpose, Purpose::Predict) && !self.has_loss {
             return Err(Error::NoLoss { network: self.declaration.name.clone() });
         }
         let feeds = Feeds { feeds, places };
@@ -296,7 +300,10 @@ fn code_for<'c>(
 ) -> Result<&'c mut jit::Compiled> {
     let kind = Kind::from(call.purpose);
     let (batch, choices) = (call.batch, call.choices);
-    let is_it = |key: &Key| key.kind == kind && key.batch == batch && key.choices == choices;
+    // Most networks leave nothing to choose, and comparing two empty lists is no little thing: the C
+    // library's comparison reads, under a mask, from where nothing is.
+    let chosen = |key: &Key| choices.is_empty() && key.choices.is_empty() || key.choices == choices;
+    let is_it = |key: &Key| key.kind == kind && key.batch == batch && chosen(key);
     let place = match compiled.iter().position(|(key, _)| is_it(key)) {
         Some(place) => place,
         None => {
