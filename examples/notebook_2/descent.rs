@@ -91,10 +91,10 @@ pub fn gradient_descent(report: &mut Report<'_>) -> Result<Descent> {
     })?;
     report.figure("epochs", losses.len() as f64, "100")?;
     let accuracy = trainer.model().evaluate(&marked)?.accuracy();
-    save(report, "2_gradient_descent", &picture)?;
+    save(report, "notebook_2_gradient_descent", &picture)?;
     let curve = Curves::new("error while descending").y("cross entropy").series("train", &losses);
     report.say(format!("\n{}\n", curve.to_text(76, 16)?))?;
-    save(report, "2_gradient_descent_error", &curve)?;
+    save(report, "notebook_2_gradient_descent_error", &curve)?;
 
     report.say(
         "\n\

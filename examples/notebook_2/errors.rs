@@ -109,7 +109,7 @@ pub fn maximum_likelihood(report: &mut Report<'_>) -> Result<[f64; 2]> {
         .panel(drawn("A: likelihood 0.05", a))
         .panel(drawn("B: likelihood 0.38", b))
         .size(1000, 460);
-    save(report, "2_two_models", &picture)?;
+    save(report, "notebook_2_two_models", &picture)?;
 
     report.part("6. Cross entropy")?;
     report.say("Many small factors make a product too small to be held. A thousand times 0.9:")?;

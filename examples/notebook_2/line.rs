@@ -113,7 +113,7 @@ pub fn perceptron_trick(report: &mut Report<'_>) -> Result<Vec<usize>> {
          {mistakes:?}\n\
          With none left nothing moves any more: any line that parts the classes will do."
     ))?;
-    save(report, "2_perceptron_trick", &picture)?;
+    save(report, "notebook_2_perceptron_trick", &picture)?;
     Ok(mistakes)
 }
 
@@ -181,5 +181,5 @@ pub fn step_and_sigmoid(report: &mut Report<'_>) -> Result<()> {
         .y("answer")
         .points("step", &over_scores(&curves.hard))
         .points("sigmoid", &over_scores(&curves.soft));
-    save(report, "2_step_and_sigmoid", &picture)
+    save(report, "notebook_2_step_and_sigmoid", &picture)
 }

@@ -98,7 +98,7 @@ pub fn bent_border(report: &mut Report<'_>) -> Result<[f64; 2]> {
         .panel(regions(plane("a neuron", &points), straight)?)
         .panel(regions(plane("8 hidden neurons", &points), bent)?)
         .size(1000, 460);
-    save(report, "2_moons", &picture)?;
+    save(report, "notebook_2_moons", &picture)?;
     Ok(accuracies)
 }
 
@@ -218,14 +218,14 @@ pub fn early_stopping(report: &mut Report<'_>) -> Result<Training> {
             picture = picture.panel(regions(plane(&title, &train_points), answers)?);
         }
     }
-    save(report, "2_fitting", &picture)?;
+    save(report, "notebook_2_fitting", &picture)?;
     let curves = Curves::new("training error and test error")
         .y("cross entropy")
         .series("train", &train_errors)
         .series("test", &test_errors)
         .stop_at(best as f64);
     report.say(format!("\n{}\n", curves.to_text(76, 18)?))?;
-    save(report, "2_early_stopping", &curves)?;
+    save(report, "notebook_2_early_stopping", &curves)?;
     let too_soon = too_soon(EPOCHS, PATIENCE)?;
     report.say(format!(
         "\n\
