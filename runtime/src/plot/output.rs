@@ -90,7 +90,10 @@ pub(super) fn svg<P: Paint + ?Sized>(picture: &P) -> Result<String> {
     // plotters knows whole pixels only: the picture is drawn on a finer grid
     // (which stays the view box) and shown at the size that was asked for.
     let fine = format!("width=\"{fine_width}\" height=\"{fine_height}\"");
-    Ok(text.replacen(&fine, &format!("width=\"{width}\" height=\"{height}\""), 1))
+    let text = text.replacen(&fine, &format!("width=\"{width}\" height=\"{height}\""), 1);
+    // What it says of every shape and SVG means anyway is a third of an image of small squares. In
+    // lettering there are no such quotes: they are escaped.
+    Ok(text.replace(" opacity=\"1\"", "").replace(" stroke=\"none\"", ""))
 }
 
 pub(super) fn png<P: Paint + ?Sized>(picture: &P) -> Result<Vec<u8>> {

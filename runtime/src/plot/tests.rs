@@ -205,6 +205,14 @@ fn pictures_say_what_they_show() {
 }
 
 #[test]
+fn what_svg_means_anyway_is_left_out_of_shapes_but_not_of_letters() {
+    let title = "a opacity=\"1\" stroke=\"none\"";
+    let svg = Curves::new(title).series("train", &[2.0, 1.0]).svg().unwrap();
+    assert!(svg.contains("a opacity=&quot;1&quot; stroke=&quot;none&quot;"), "{svg}");
+    assert!(!svg.contains(" opacity=\"1\"") && !svg.contains(" stroke=\"none\""), "{svg}");
+}
+
+#[test]
 fn pixels_are_drawn_and_letters_too() {
     for (picture, ..) in all() {
         let count = |png: Vec<u8>| {
