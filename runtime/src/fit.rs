@@ -162,7 +162,7 @@ impl<N: Network> Trainer<N> {
         fit.save_best.as_deref().map_or(Ok(()), replace::check)
     }
 
-    /// How some examples fare.
+    /// How some examples fare, which have been checked before.
     fn fares<A, DX, B, DY>(&mut self, data: &Dataset<A, DX, B, DY>) -> Result<Validation>
     where
         A: Copy,
@@ -171,7 +171,7 @@ impl<N: Network> Trainer<N> {
         DY: Dimension + RemoveAxis,
         for<'a> N::Batch<'a>: FromExamples<ArrayView<'a, A, DX>, ArrayView<'a, B, DY>>,
     {
-        let evaluation = self.model().evaluate_in_batches(data)?;
+        let evaluation = self.model().evaluate_checked(data)?;
         Ok(Validation { loss: evaluation.loss(), metrics: evaluation.metrics().to_vec() })
     }
 }

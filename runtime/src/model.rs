@@ -9,7 +9,7 @@ use bilro_compiler::optim::{Optimizer, Training};
 use ndarray::{ArrayView, ArrayViewD, ArrayViewMutD, Dimension, RemoveAxis};
 
 use crate::data::Dataset;
-use crate::engine::Engine;
+use crate::engine::{self, Engine};
 use crate::error::{Error, Result};
 use crate::network::{Classifier, FromExamples, Network, Trainable};
 use crate::settings::Backend;
@@ -122,9 +122,7 @@ impl<N: Network> Model<N> {
     where
         N: Trainable,
     {
-        let (feeds, choices) = (N::batch_feeds(&batch), N::batch_choices(&batch));
-        let results =
-            self.engine.run_with(&Purpose::Gradients, feeds.as_ref(), choices.as_ref())?;
+        let results = self.run(&Purpose::Gradients, &batch)?;
         let declaration = self.engine.declaration.clone();
         Ok(Gradients { loss: results.loss, gradients: N::gradients(results.arrays), declaration })
     }
@@ -137,8 +135,7 @@ impl<N: Network> Model<N> {
     where
         N: Trainable,
     {
-        let (feeds, choices) = (N::batch_feeds(&batch), N::batch_choices(&batch));
-        let results = self.engine.run_with(&Purpose::Evaluate, feeds.as_ref(), choices.as_ref())?;
+        let results = self.run(&Purpose::Evaluate, &batch)?;
         let mut evaluation = Evaluation::new(&self.engine);
         evaluation.add(results.loss, &results.metrics, 1);
         Ok(evaluation.finish())
@@ -158,11 +155,13 @@ impl<N: Network> Model<N> {
         DY: Dimension + RemoveAxis,
         for<'a> N::Batch<'a>: FromExamples<ArrayView<'a, A, DX>, ArrayView<'a, B, DY>>,
     {
-        self.evaluate_in_batches(data)
+        // Here, so that an error names the row of the data set and not of a batch.
+        self.check(data)?;
+        self.evaluate_checked(data)
     }
 
-    /// What a trainer calls: there is none of a network that is not trainable.
-    pub(crate) fn evaluate_in_batches<A, DX, B, DY>(
+    /// The same of data that [`Model::check`] has accepted.
+    pub(crate) fn evaluate_checked<A, DX, B, DY>(
         &mut self,
         data: &Dataset<A, DX, B, DY>,
     ) -> Result<Evaluation<N>>
@@ -173,17 +172,24 @@ impl<N: Network> Model<N> {
         DY: Dimension + RemoveAxis,
         for<'a> N::Batch<'a>: FromExamples<ArrayView<'a, A, DX>, ArrayView<'a, B, DY>>,
     {
-        // Here, so that an error names the row of the data set and not of a batch.
-        self.check(data)?;
         let mut evaluation = Evaluation::new(&self.engine);
         for batch in data.batches(EVALUATION_BATCH)? {
             let examples = N::Batch::from_examples(batch.x(), batch.y());
-            let (feeds, choices) = (N::batch_feeds(&examples), N::batch_choices(&examples));
-            let results =
-                self.engine.run_with(&Purpose::Evaluate, feeds.as_ref(), choices.as_ref())?;
+            let results = self.run(&Purpose::Evaluate, &examples)?;
             evaluation.add(results.loss, &results.metrics, batch.len());
         }
         Ok(evaluation.finish())
+    }
+
+    /// Runs a purpose on a batch.
+    #[inline]
+    pub(crate) fn run(
+        &mut self,
+        purpose: &Purpose<'_>,
+        batch: &N::Batch<'_>,
+    ) -> Result<engine::Results> {
+        let (feeds, choices) = (N::batch_feeds(batch), N::batch_choices(batch));
+        self.engine.run_with(purpose, feeds.as_ref(), choices.as_ref())
     }
 
     /// Requires all examples of a data set to fit the network.

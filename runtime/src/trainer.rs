@@ -171,14 +171,13 @@ impl<N: Network> Trainer<N> {
     /// [`Error::IndexOutOfRange`] for arrays that do not fit; then nothing has
     /// changed.
     pub fn step(&mut self, batch: N::Batch<'_>) -> Result<f32> {
-        let (feeds, choices) = (N::batch_feeds(&batch), N::batch_choices(&batch));
         let training = &self.training;
         let is_last = self.pending + 1 == training.accumulate;
         let purpose = match is_last {
             true => Purpose::Step(training),
             false => Purpose::Accumulate { training, first: self.pending == 0 },
         };
-        let results = self.model.engine.run_with(&purpose, feeds.as_ref(), choices.as_ref())?;
+        let results = self.model.run(&purpose, &batch)?;
         self.steps += 1;
         self.pending = if is_last { 0 } else { self.pending + 1 };
         Ok(results.loss)
