@@ -4,7 +4,7 @@ use super::{Layer, attributes_of};
 use crate::error::Mistake;
 use crate::graph::NodeId;
 use crate::network::Scope;
-use crate::ops::gelu::{Approximate, Gelu};
+use crate::ops::gelu::Gelu;
 use crate::ops::{Attribute, Attributes, Elementwise};
 use crate::shape::Type;
 
@@ -12,15 +12,6 @@ use crate::shape::Type;
 #[derive(Clone, Debug)]
 pub struct GELU {
     function: Gelu,
-}
-
-impl GELU {
-    fn approximate(&self) -> &'static str {
-        match self.function.approximate {
-            Approximate::None => "none",
-            Approximate::Tanh => "tanh",
-        }
-    }
 }
 
 impl Layer for GELU {
@@ -37,10 +28,10 @@ impl Layer for GELU {
     }
 
     fn describe(&self, _: &Type) -> String {
-        format!("GELU(approximate = {})", self.approximate())
+        format!("GELU(approximate = {})", self.function.approximate.word())
     }
 
     fn module(&self, _: &Type) -> String {
-        format!("GELU(approximate='{}')", self.approximate())
+        format!("GELU(approximate='{}')", self.function.approximate.word())
     }
 }

@@ -40,6 +40,14 @@ impl Approximate {
             _ => Approximate::None,
         }
     }
+
+    /// Its word in the language.
+    pub fn word(self) -> &'static str {
+        match self {
+            Approximate::None => "none",
+            Approximate::Tanh => "tanh",
+        }
+    }
 }
 
 /// √(2/π)
