@@ -2,10 +2,14 @@
 //! that the weight is read as it lies and vectors run along the batch. Results
 //! are those of plain loops, bit for bit.
 
+#[path = "products/long_sums.rs"]
+mod long_sums;
+
 use bilro::rng::Generator;
 use bilro_compiler::codegen::isa::Isa;
 use bilro_compiler::eval::Value;
 use bilro_compiler::graph::{Graph, NodeId, Root};
+use bilro_compiler::kernel::lower::blocks::CHAIN;
 use bilro_compiler::ops::contract::Contract;
 use bilro_compiler::ops::input::Input;
 use bilro_compiler::ops::materialize::Materialize;
@@ -50,10 +54,14 @@ fn times_transpose(g: &mut Graph, examples: NodeId, weight: NodeId) -> NodeId {
     g.apply(Contract { shared: Vec::new(), contracted, over_batch: false }, &[examples, weight])
 }
 
-/// The same by plain loops: each element one chain of multiply-adds.
+/// The same by plain loops: each element a chain of multiply-adds, or the sum of
+/// several.
 fn expected(examples: &[f32], weight: &[f32], terms: usize) -> Vec<f32> {
-    let element =
-        |x: &[f32], w: &[f32]| x.iter().zip(w).fold(0f32, |sum, (x, w)| x.mul_add(*w, sum));
+    let chain = |x: &[f32], w: &[f32]| x.iter().zip(w).fold(0f32, |sum, (x, w)| x.mul_add(*w, sum));
+    let element = |x: &[f32], w: &[f32]| match terms <= CHAIN {
+        true => chain(x, w),
+        false => x.chunks(CHAIN).zip(w.chunks(CHAIN)).map(|(x, w)| chain(x, w)).sum(),
+    };
     let rows = examples.chunks(terms);
     rows.flat_map(|x| weight.chunks(terms).map(move |w| element(x, w))).collect()
 }

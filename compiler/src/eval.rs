@@ -1,14 +1,12 @@
 //! Values of the interpreter: plain arrays of f32 or f64, and what operations
 //! need to know to compute with them.
 
-use ndarray::{ArrayD, IxDyn};
+use ndarray::{ArrayD, ArrayView2, IxDyn};
 
 use crate::shape::Type;
 
 /// The reals that the interpreter computes with: f32 or f64.
-pub trait Real:
-    num_traits::Float + ndarray::LinalgScalar + std::iter::Sum + std::fmt::Debug + Send + Sync
-{
+pub trait Real: num_traits::Float + ndarray::LinalgScalar + std::fmt::Debug + Send + Sync {
     /// From the compiler's own precision.
     fn of(x: f32) -> Self;
     /// From a number of the language.
@@ -17,6 +15,23 @@ pub trait Real:
     fn wide(self) -> f64;
     /// The error function.
     fn erf(self) -> Self;
+}
+
+/// Sums as the interpreter adds them: in f64, rounded at the end, so that a long
+/// sum in f32 is as exact as a short one.
+pub trait Total<T: Real>: Iterator<Item = T> + Sized {
+    /// The sum of all.
+    fn total(self) -> T {
+        T::of_f64(self.map(Real::wide).sum())
+    }
+}
+
+impl<T: Real, I: Iterator<Item = T>> Total<T> for I {}
+
+/// A product of matrices, its sums in f64.
+pub fn dot<T: Real>(a: &ArrayView2<'_, T>, b: &ArrayView2<'_, T>) -> Vec<T> {
+    let [a, b] = [a, b].map(|x| x.mapv(Real::wide));
+    a.dot(&b).into_iter().map(T::of_f64).collect()
 }
 
 impl Real for f32 {

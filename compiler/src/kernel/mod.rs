@@ -111,8 +111,8 @@ pub enum Body {
 /// For every row: reductions along the last axis, stage by stage, then stores.
 /// Without reductions it is a plain map. Axes: `outer`, then `inner`.
 ///
-/// A reduction adds 16 partial results, the elements whose place is the same
-/// modulo 16, by a fixed tree.
+/// A reduction adds 16 partial results, of the elements whose place is the same
+/// modulo 16, by a fixed tree; each is a blocked sum.
 #[derive(Clone, Debug)]
 pub struct Rows {
     /// Sizes of the axes before the last.
@@ -126,8 +126,8 @@ pub struct Rows {
     pub stores: Vec<Store>,
 }
 
-/// Reductions over one axis for each point of the others, in ascending order,
-/// then stores. Axes: `outer`, then the reduced one.
+/// Reductions over one axis for each point of the others, blocked sums, then
+/// stores. Axes: `outer`, then the reduced one.
 #[derive(Clone, Debug)]
 pub struct Columns {
     /// Sizes of the axes that stay; vectors run along the last.
@@ -140,12 +140,12 @@ pub struct Columns {
     pub stores: Vec<Store>,
 }
 
-/// For every row and column, the sum of products of two loads, each one chain
-/// of fused multiply-adds in ascending order from zero, reduction 0; then
-/// stores. Axes: `outer`, rows, columns, then `summed`.
+/// For every row and column, the sum of products of two loads, reduction 0: a
+/// blocked sum of chains of fused multiply-adds; then stores. Axes: `outer`, rows,
+/// columns, then `summed`.
 ///
 /// Where a formula asks for reduction 1, that is the sum of the second factor
-/// alone, for every column, in the same order: the gradient of a bias beside
+/// alone, for every column, added as in [`Columns`]: the gradient of a bias beside
 /// that of its weight.
 #[derive(Clone, Debug)]
 pub struct Product {
@@ -164,12 +164,14 @@ pub struct Product {
     /// What is written for each row and column; with a step of 0 along rows,
     /// once a column.
     pub stores: Vec<Store>,
-    /// Where sums lie between their parts, if lowering makes them in parts.
-    pub partial: Option<Access>,
+    /// Where sums lie between their parts, if lowering makes them in parts: a
+    /// tensor for each level of the sum above its chains, the innermost first.
+    pub partial: Vec<Access>,
 }
 
-/// Clears a table, then adds to its rows: for each position, in ascending
-/// order, a value for each column to the row that the position's index names.
+/// Clears a table, then adds to its rows: for each position a value for each
+/// column to the row that the position's index names; a blocked sum over
+/// positions.
 /// Axes: `positions`, rows, columns.
 #[derive(Clone, Debug)]
 pub struct Scatter {
@@ -183,6 +185,9 @@ pub struct Scatter {
     pub index: Access,
     /// The table, and what is added for each position and column.
     pub store: Store,
+    /// Tables like it for the sums of pieces, where there are more positions than
+    /// one piece has: a tensor for each level below the table's own.
+    pub partial: Vec<Access>,
 }
 
 impl Scatter {
@@ -270,10 +275,12 @@ impl Kernel {
 
     /// All tensors that it writes, for itself or for others.
     pub fn writes(&self) -> Vec<usize> {
-        let partial = match &self.body {
-            Body::Product(p) => p.partial.as_ref().map(|partial| partial.tensor),
-            _ => None,
+        let partial: &[Access] = match &self.body {
+            Body::Product(p) => &p.partial,
+            Body::Scatter(s) => &s.partial,
+            Body::Rows(_) | Body::Columns(_) => &[],
         };
+        let partial = partial.iter().map(|partial| partial.tensor);
         self.stores().iter().map(|s| s.to.tensor).chain(partial).collect()
     }
 

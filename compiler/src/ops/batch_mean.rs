@@ -4,7 +4,7 @@
 use super::{Domain, Lowering, Operand, Operation, Reverse, Sample};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
-use crate::eval::{Evaluation, Real, Value};
+use crate::eval::{Evaluation, Real, Total, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Dim, Facts, Shape, Type};
 
@@ -54,7 +54,7 @@ impl Operation for BatchMean {
     fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
         let divisor = T::of(self.divisor(&at.operands[0].shape, at.batch));
         let features = x[0].array().axis_iter(ndarray::Axis(1));
-        let means = features.map(|f| f.iter().copied().sum::<T>() / divisor);
+        let means = features.map(|f| f.iter().copied().total() / divisor);
         Value::real(&at.sizes(), means.collect())
     }
 

@@ -11,7 +11,7 @@
 use super::{Domain, Lowering, Operand, Operation, Reverse, Sample};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
-use crate::eval::{Evaluation, Real, Value};
+use crate::eval::{Evaluation, Real, Value, dot};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Shape, Type};
 
@@ -94,7 +94,7 @@ impl Operation for Contract {
         let b = arrange(x[1], t, self.free_b(t.rank()), shared(|p| p.1), false);
         let mut y = Vec::with_capacity(a.dim().0 * a.dim().1 * b.dim().2);
         for (a, b) in a.outer_iter().zip(b.outer_iter()) {
-            y.extend(a.dot(&b));
+            y.extend(dot(&a, &b));
         }
         // Where only one is batched, its batch axis lies before its own axes,
         // and belongs to the front.

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
-use crate::eval::{Evaluation, Real, Value};
+use crate::eval::{Evaluation, Real, Total, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Type};
 
@@ -84,7 +84,7 @@ impl Operation for CosineEmbeddingLoss {
     fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
         let [a, b, targets] = [x[0].reals(), x[1].reals(), x[2].reals()];
         let width = a.len() / targets.len();
-        let dot = |a: &[T], b: &[T]| a.iter().zip(b).map(|(a, b)| *a * *b).sum::<T>();
+        let dot = |a: &[T], b: &[T]| a.iter().zip(b).map(|(a, b)| *a * *b).total();
         let loss = |((a, b), target): ((&[T], &[T]), &T)| {
             let lengths = (dot(a, a) + T::of(EPSILON)) * (dot(b, b) + T::of(EPSILON));
             let cosine = dot(a, b) / lengths.sqrt();

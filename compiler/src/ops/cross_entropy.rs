@@ -18,7 +18,7 @@ use super::{
 };
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
-use crate::eval::{Evaluation, Real, Value};
+use crate::eval::{Evaluation, Real, Total, Value};
 use crate::graph::{Graph, NodeId};
 use crate::ops::{log_softmax::LogSoftmax, softmax::Softmax};
 use crate::shape::{Argument, Facts, Type};
@@ -160,14 +160,14 @@ impl Operation for CrossEntropy {
         // The negative logarithm of each class's probability, times its weight.
         let terms = |scores: &[T]| {
             let largest = scores.iter().copied().fold(T::neg_infinity(), T::max);
-            let sum = scores.iter().map(|x| (*x - largest).exp()).sum::<T>();
+            let sum = scores.iter().map(|x| (*x - largest).exp()).total();
             let term = |(class, x): (usize, &T)| {
                 self.counting.weight_of::<T>(class) * (sum.ln() + largest - *x)
             };
             scores.iter().enumerate().map(term).collect::<Vec<T>>()
         };
         let spread = |terms: &[T]| match self.smooths() {
-            true => smoothing * terms.iter().copied().sum() / T::of(terms.len() as f32),
+            true => smoothing * terms.iter().copied().total() / T::of(terms.len() as f32),
             false => T::zero(),
         };
         let kept = T::one() - smoothing;
@@ -182,7 +182,7 @@ impl Operation for CrossEntropy {
         let classes = scores.len() / sizes.iter().product::<usize>();
         let losses = scores.chunks(classes).zip(targets.chunks(classes)).map(|(x, targets)| {
             let terms = terms(x);
-            let own = terms.iter().zip(targets).map(|(term, t)| *term * *t).sum::<T>();
+            let own = terms.iter().zip(targets).map(|(term, t)| *term * *t).total();
             kept * own + spread(&terms)
         });
         Value::real(&sizes, losses.collect())

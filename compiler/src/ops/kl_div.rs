@@ -7,7 +7,7 @@
 use super::{Attributes, Domain, Lowering, Operation, Reverse, Sample, Signature, classes, rows};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
-use crate::eval::{Evaluation, Real, Value};
+use crate::eval::{Evaluation, Real, Total, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Type};
 
@@ -37,7 +37,7 @@ impl Operation for KlDiv {
             false => *t * (t.ln() - *x),
         };
         let rows = x.chunks(width).zip(targets.chunks(width));
-        Value::real(&sizes, rows.map(|(x, t)| x.iter().zip(t).map(term).sum()).collect())
+        Value::real(&sizes, rows.map(|(x, t)| x.iter().zip(t).map(term).total()).collect())
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {

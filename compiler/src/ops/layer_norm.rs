@@ -9,7 +9,7 @@ use super::{
 };
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
-use crate::eval::{Evaluation, Real, Value};
+use crate::eval::{Evaluation, Real, Total, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Shape, Type};
 
@@ -83,8 +83,8 @@ impl Operation for LayerNorm {
         for r in 0..rows {
             let own = row(0, r);
             let count = T::of(last as f32);
-            let mean = own.iter().copied().sum::<T>() / count;
-            let variance = own.iter().map(|x| (*x - mean) * (*x - mean)).sum::<T>() / count;
+            let mean = own.iter().copied().total() / count;
+            let variance = own.iter().map(|x| (*x - mean) * (*x - mean)).total() / count;
             let deviation = (variance + T::of(self.eps.0)).sqrt();
             let affine = own.iter().zip(row(1, r)).zip(row(2, r));
             values.extend(affine.map(|((x, w), b)| (*x - mean) / deviation * *w + *b));

@@ -3,7 +3,7 @@
 use super::{Attributes, Lowering, Operation, Reverse, Sample, Signature, axis};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
-use crate::eval::{Evaluation, Real, Value};
+use crate::eval::{Evaluation, Real, Total, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Type};
 
@@ -33,7 +33,7 @@ impl Operation for LogSumExp {
             let largest = lane.iter().copied().fold(T::neg_infinity(), T::max);
             // Where the largest is infinite, so is the result.
             let shift = if largest.is_finite() { largest } else { T::zero() };
-            lane.iter().map(|x| (*x - shift).exp()).sum::<T>().ln() + shift
+            lane.iter().map(|x| (*x - shift).exp()).total().ln() + shift
         })
     }
 

@@ -6,7 +6,7 @@ use super::contract::Contract;
 use super::{Attributes, Domain, Lowering, Operand, Operation, Reverse, Sample, Signature};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
-use crate::eval::{Evaluation, Real, Value};
+use crate::eval::{Evaluation, Real, Value, dot};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Dim, Facts, Shape, Type};
 
@@ -90,7 +90,7 @@ impl Operation for MatMul {
                 let b = &b[example * step_b + i * each_b..][..k * n];
                 let a = ndarray::ArrayView2::from_shape((m, k), a).expect("m rows of k");
                 let b = ndarray::ArrayView2::from_shape((k, n), b).expect("k rows of n");
-                y.extend(a.dot(&b));
+                y.extend(dot(&a, &b));
             }
         }
         Value::real(&at.sizes(), y)

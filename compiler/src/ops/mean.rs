@@ -4,7 +4,7 @@
 use super::{Attributes, Domain, Lowering, Operand, Operation, Reverse, Sample, Signature, axis};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
-use crate::eval::{Evaluation, Real, Value};
+use crate::eval::{Evaluation, Real, Total, Value};
 use crate::graph::{Graph, NodeId};
 use crate::ops::reduce::Reduction;
 use crate::shape::{Argument, Facts, Shape, Type};
@@ -58,10 +58,10 @@ impl Operation for Mean {
         let count = T::of(self.count(at.operands[0], at.batch));
         match self.over {
             Over::Example(axis) => {
-                axis::evaluate(axis, x[0], at, |lane| lane.copied().sum::<T>() / count)
+                axis::evaluate(axis, x[0], at, |lane| lane.copied().total() / count)
             }
             Over::Everything => {
-                Value::real(&[], vec![x[0].reals().iter().copied().sum::<T>() / count])
+                Value::real(&[], vec![x[0].reals().iter().copied().total() / count])
             }
         }
     }

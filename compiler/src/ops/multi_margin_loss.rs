@@ -10,7 +10,7 @@ use super::{
 };
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
-use crate::eval::{Evaluation, Real, Value};
+use crate::eval::{Evaluation, Real, Total, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Type};
 
@@ -71,7 +71,7 @@ impl Operation for MultiMarginLoss {
                 let excess = if excess < T::zero() { T::zero() } else { excess };
                 if self.is_squared { excess * excess } else { excess }
             });
-            excess.sum::<T>() / T::of(scores.len() as f32)
+            excess.total() / T::of(scores.len() as f32)
         })
     }
 

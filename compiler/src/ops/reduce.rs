@@ -7,7 +7,7 @@
 use super::{Domain, Lowering, Operand, Operation, Reverse, Sample};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
-use crate::eval::{Evaluation, Real, Value};
+use crate::eval::{Evaluation, Real, Total, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Shape, Type};
 
@@ -43,7 +43,7 @@ impl Reduction {
     #[cfg(feature = "eval")]
     pub fn of<T: Real>(self, x: impl Iterator<Item = T>) -> T {
         match self {
-            Reduction::Sum => x.sum(),
+            Reduction::Sum => x.total(),
             Reduction::Max => x.fold(T::neg_infinity(), |m, x| match m.is_nan() || m >= x {
                 true => m,
                 false => x,

@@ -35,12 +35,12 @@ impl Operation for ScatterAdd {
     fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
         let sizes = at.sizes();
         let columns = sizes[1];
-        let mut table = vec![T::zero(); sizes[0] * columns];
+        let mut table = vec![0f64; sizes[0] * columns];
         for (row, index) in x[0].reals().chunks(columns).zip(x[1].indices()) {
             let sums = &mut table[*index as usize * columns..][..columns];
-            sums.iter_mut().zip(row).for_each(|(sum, x)| *sum = *sum + *x);
+            sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += x.wide());
         }
-        Value::real(&sizes, table)
+        Value::real(&sizes, table.into_iter().map(T::of_f64).collect())
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {

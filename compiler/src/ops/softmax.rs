@@ -3,7 +3,7 @@
 use super::{Attributes, Lowering, Operation, Reverse, Sample, Signature, axis};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
-use crate::eval::{Evaluation, Real, Value};
+use crate::eval::{Evaluation, Real, Total, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Type};
 
@@ -30,7 +30,7 @@ impl Operation for Softmax {
     fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
         axis::map_lanes(self.axis, x[0], at, |lane| {
             let largest = lane.iter().copied().fold(T::neg_infinity(), T::max);
-            let sum = lane.iter().map(|x| (*x - largest).exp()).sum::<T>();
+            let sum = lane.iter().map(|x| (*x - largest).exp()).total();
             lane.iter().map(|x| (*x - largest).exp() / sum).collect()
         })
     }

@@ -4,7 +4,7 @@
 use super::{Domain, Lowering, Number, Operand, Operation, Reverse, Sample, mean};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
-use crate::eval::{Evaluation, Real, Value};
+use crate::eval::{Evaluation, Real, Total, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Shape, Type};
 
@@ -59,9 +59,9 @@ impl Operation for Standardize {
         let count = T::of(last as f32);
         let mut values = Vec::new();
         for row in x[0].reals().chunks(last) {
-            let mean = row.iter().copied().sum::<T>() / count;
+            let mean = row.iter().copied().total() / count;
             let squares = row.iter().map(|x| (*x - mean) * (*x - mean));
-            let variance = squares.sum::<T>() / count;
+            let variance = squares.total() / count;
             let deviation = (variance + T::of(self.eps.0)).sqrt();
             values.extend(row.iter().map(|x| (*x - mean) / deviation));
         }

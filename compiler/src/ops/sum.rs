@@ -3,7 +3,7 @@
 use super::{Attributes, Domain, Lowering, Operation, Reverse, Sample, Signature, axis};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
-use crate::eval::{Evaluation, Real, Value};
+use crate::eval::{Evaluation, Real, Total, Value};
 use crate::graph::{Graph, NodeId};
 use crate::ops::reduce::Reduction;
 use crate::shape::{Argument, Facts, Type};
@@ -29,7 +29,7 @@ impl Operation for Sum {
 
     #[cfg(feature = "eval")]
     fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
-        axis::evaluate(self.axis, x[0], at, |lane| lane.copied().sum())
+        axis::evaluate(self.axis, x[0], at, |lane| lane.copied().total())
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
-use crate::eval::{Evaluation, Real, Value};
+use crate::eval::{Evaluation, Real, Total, Value};
 use crate::graph::{Graph, NodeId};
 use crate::ops::mean::{Mean, Over};
 use crate::ops::reduce::Reduction;
@@ -55,8 +55,8 @@ impl Var {
     #[cfg(feature = "eval")]
     pub(super) fn of<T: Real>(&self, x: &mut dyn Iterator<Item = &T>) -> T {
         let x: Vec<T> = x.copied().collect();
-        let mean = x.iter().copied().sum::<T>() / T::of(x.len() as f32);
-        let squares = x.iter().map(|x| (*x - mean) * (*x - mean)).sum::<T>();
+        let mean = x.iter().copied().total() / T::of(x.len() as f32);
+        let squares = x.iter().map(|x| (*x - mean) * (*x - mean)).total();
         squares / T::of((x.len() - usize::from(self.unbiased)) as f32)
     }
 }

@@ -67,6 +67,6 @@ impl Emission<'_> {
         to.slack = self.slack(&to, layout);
         let value = self.operand(values, Level::Full);
         let store = Store { to, value };
-        Scatter { positions, rows: sizes[0], columns: sizes[1], index, store }
+        Scatter { positions, rows: sizes[0], columns: sizes[1], index, store, partial: Vec::new() }
     }
 }

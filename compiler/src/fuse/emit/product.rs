@@ -49,7 +49,7 @@ impl Emission<'_> {
             a: first,
             b: second,
             stores: self.stores(),
-            partial: None,
+            partial: Vec::new(),
         }
     }
 }

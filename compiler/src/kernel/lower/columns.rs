@@ -1,10 +1,12 @@
 //! Reductions over an axis that is not the last: each lane has a chain of its
 //! own, so several vectors go side by side to hide the latency.
 
+use super::blocks::{self, LEAF, Span};
 use super::writer::{Point, Writer};
 use crate::codegen::isa::Isa;
 use crate::kernel::program::{Program, Register};
 use crate::kernel::{Columns, Kernel};
+use crate::ops::reduce::Reduction;
 
 /// Vectors side by side.
 const ABREAST: usize = 4;
@@ -41,19 +43,23 @@ pub(super) fn lower(kernel: &Kernel, columns: &Columns, isa: &Isa) -> Program {
 }
 
 fn reduce(w: &mut Writer<'_>, columns: &Columns, points: &[Point]) {
-    let sums: Vec<Vec<Register>> = columns
-        .reductions
-        .iter()
-        .map(|(reduction, _)| points.iter().map(|_| w.start(reduction.identity())).collect())
-        .collect();
-    w.open(columns.reduced, Some((columns.outer.len(), 1)));
-    for (i, point) in points.iter().enumerate() {
-        for ((reduction, e), sums) in columns.reductions.iter().zip(&sums) {
-            let value = w.value(*e, point);
-            w.combine(*reduction, sums[i], value);
+    let axis = columns.outer.len();
+    let reductions: Vec<Reduction> = columns.reductions.iter().map(|(r, _)| *r).collect();
+    let mut chain = |w: &mut Writer<'_>, spans: &[Span], sums: &[Vec<Register>]| {
+        let Span { first, count, .. } = spans[0];
+        w.open(count, Some((axis, 1)));
+        for (i, point) in points.iter().enumerate() {
+            let mut at = point.clone();
+            at.offsets[axis] = first;
+            for ((reduction, e), sums) in columns.reductions.iter().zip(sums) {
+                let value = w.value(*e, &at);
+                w.combine(*reduction, sums[i], value);
+            }
         }
-    }
-    w.close();
+        w.close();
+    };
+    let span = Span::all(axis, columns.reduced);
+    let sums = blocks::reduce(w, &[span], LEAF, &reductions, points.len(), &mut chain);
     for (i, point) in points.iter().enumerate() {
         for (number, sums) in sums.iter().enumerate() {
             w.set_reduced(number, point, sums[i]);

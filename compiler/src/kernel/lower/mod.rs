@@ -1,10 +1,11 @@
 //! Kernels to programs: loops, vectors, registers.
 //!
 //! Takes a kernel and an [`Isa`]; produces a [`Program`] that computes every
-//! element by the same sequence of roundings whatever the width: products are
-//! chains in ascending order, reductions along a row are 16 partial results
-//! combined by one tree, other reductions go in ascending order.
+//! element by the same sequence of roundings whatever the width: sums are added
+//! in blocks as [`blocks`] says, and reductions along a row are 16 partial results
+//! of that kind, combined by one tree.
 
+pub mod blocks;
 mod columns;
 mod product;
 mod rows;
@@ -31,28 +32,43 @@ pub fn lower(kernel: &Kernel, isa: &Isa) -> Program {
     }
 }
 
-/// Gives memory to the products whose sums are made in parts, for lowering to
-/// an instruction set: between the parts they lie there. Without it, sums are
-/// made in one go.
+/// Gives memory to the sums that do not fit in registers, for lowering to an
+/// instruction set: between their parts, the sums of products that are made in
+/// parts, and tables for the pieces of a scatter's sums.
 pub fn reserve(fused: &mut Fused, isa: &Isa) {
     for kernel in &mut fused.kernels {
-        let sums_columns = kernel.sums_columns();
-        let Body::Product(product) = &kernel.body else { continue };
-        if !Tiling::new(kernel, product, isa).needs_partial(product) {
-            continue;
+        let (layout, access, count) = match &kernel.body {
+            Body::Product(product) => {
+                let tiling = Tiling::new(kernel, product, isa);
+                let (layout, access) = partial(product, kernel.sums_columns());
+                (layout, access, tiling.partial_sums(product))
+            }
+            Body::Scatter(scatter) => {
+                let to = &scatter.store.to;
+                let layout = fused.tensors[to.tensor].layout.clone();
+                (layout, to.clone(), scatter::partial_tables(scatter))
+            }
+            Body::Rows(_) | Body::Columns(_) => continue,
+        };
+        let mut partial = Vec::new();
+        for level in 1..=count {
+            let name = format!("partial sums {level} of {}", kernel.name);
+            partial.push(Access { tensor: fused.tensors.len(), ..access.clone() });
+            let node = kernel.nodes[0];
+            let layout = layout.clone();
+            fused.tensors.push(Tensor { name, node, layout, home: Home::Arena });
         }
-        let (layout, partial) = partial(product, sums_columns, fused.tensors.len());
-        let name = format!("parts of {}", kernel.name);
-        let node = kernel.nodes[0];
-        fused.tensors.push(Tensor { name, node, layout, home: Home::Arena });
-        if let Body::Product(product) = &mut kernel.body {
-            product.partial = Some(partial);
+        match &mut kernel.body {
+            Body::Product(product) => product.partial = partial,
+            Body::Scatter(scatter) => scatter.partial = partial,
+            Body::Rows(_) | Body::Columns(_) => {}
         }
     }
 }
 
-/// How the sums of a product lie between their parts, in a tensor of their own.
-fn partial(product: &Product, sums_columns: bool, tensor: usize) -> (Layout, Access) {
+/// How the sums of a product lie between their parts, in tensors of their own; for
+/// a tensor still to be named.
+fn partial(product: &Product, sums_columns: bool) -> (Layout, Access) {
     // One more row for the sums of columns.
     let rows = product.rows + usize::from(sums_columns);
     let layout = Layout::padded(&[rows, product.columns]);
@@ -60,7 +76,7 @@ fn partial(product: &Product, sums_columns: bool, tensor: usize) -> (Layout, Acc
     steps[product.rows_axis()] = layout.strides[0];
     steps[product.columns_axis()] = layout.strides[1];
     let slack = if product.columns > 1 { layout.slack } else { 0 };
-    let access = Access { tensor, steps, kind: Kind::Float, slack, index: None };
+    let access = Access { tensor: usize::MAX, steps, kind: Kind::Float, slack, index: None };
     (layout, access)
 }
 

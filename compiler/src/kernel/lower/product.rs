@@ -5,14 +5,14 @@
 #[cfg(test)]
 mod tests;
 
-use std::ops::Range;
-
+use super::blocks::{self, CHAIN, LEAF, Span};
 use super::tiling::{Tiling, is_uncut, rows_of_tile, split};
 use super::writer::{Point, Writer};
 use crate::codegen::isa::Isa;
 use crate::kernel::program::{Counter, Instruction, Program, Register};
 use crate::kernel::scalar::{Kind, Scalar};
 use crate::kernel::{Access, Kernel, Product, Store};
+use crate::ops::reduce::Reduction;
 
 /// Tiles of equal size next to each other, of rows or of vectors of columns.
 #[derive(Clone, Copy, Debug)]
@@ -45,19 +45,38 @@ impl Block {
     }
 }
 
-/// Which terms of the sum are added, and what happens before and after.
-#[derive(Clone, Copy, Debug)]
+/// A chain of the sum whose result goes to memory, and what it is added to there.
+#[derive(Clone, Debug)]
 struct Part {
     /// The first term.
     first: usize,
     /// How many terms.
     terms: usize,
-    /// How many such parts, one after the other.
-    count: usize,
-    /// Whether sums begin here; else they continue.
+    /// The sums that the chain is part of, the innermost first; none where it is
+    /// the whole sum.
+    levels: Vec<Level>,
+}
+
+/// Where a part stands in a sum of parts.
+#[derive(Clone, Copy, Debug)]
+struct Level {
+    /// Which of the product's `partial` holds the sum between parts.
+    plane: usize,
+    /// Whether the sum begins with it, from zero.
     begins: bool,
-    /// Whether sums end here; else they are put aside.
+    /// Whether the sum ends with it, and is added to the next one.
     ends: bool,
+}
+
+/// Parts in the order in which they are made.
+enum Parts {
+    One(Part),
+    /// The same again and again, so many terms further on each time.
+    Repeated {
+        count: usize,
+        terms: usize,
+        body: Vec<Parts>,
+    },
 }
 
 pub(super) fn lower(kernel: &Kernel, product: &Product, isa: &Isa) -> Program {
@@ -77,6 +96,7 @@ fn lower_by(kernel: &Kernel, product: &Product, isa: &Isa, tiling: Tiling) -> Pr
     let rows = row_blocks(kernel, product, isa, &tiling);
     let columns = column_blocks(kernel, product, isa, &tiling);
     let parts = parts(product, &tiling);
+    let summed_axis = product.axes() - 1;
     let row_elements = (rows_axis, 1);
     let column_elements = (columns_axis, isa.lanes);
     let (outside, inside, o, i) = match tiling.rows_outside {
@@ -90,9 +110,7 @@ fn lower_by(kernel: &Kernel, product: &Product, isa: &Isa, tiling: Tiling) -> Pr
         }
         for inner in inside {
             w.open(inner.count, Some((i.0, i.1 * inner.size)));
-            for part in &parts {
-                let axis = product.axes() - 1;
-                w.open(part.count, Some((axis, part.terms)));
+            in_parts(&mut w, &parts, summed_axis, &mut |w, part| {
                 for outer_tile in &outer.tiles {
                     w.open(outer_tile.count, Some((o.0, o.1 * outer_tile.size)));
                     for (n, inner_tile) in inner.tiles.iter().enumerate() {
@@ -106,17 +124,16 @@ fn lower_by(kernel: &Kernel, product: &Product, isa: &Isa, tiling: Tiling) -> Pr
                             first: (r.first + row.first, c.first + column.first),
                             rows: *row,
                             columns: *column,
-                            part: *part,
+                            part,
                             rows_outside: tiling.rows_outside,
                             last_inside: n + 1 == inner.tiles.len(),
                         };
-                        tile.write(&mut w);
+                        tile.write(w);
                         w.close();
                     }
                     w.close();
                 }
-                w.close();
-            }
+            });
             w.close();
         }
         w.close();
@@ -212,23 +229,57 @@ fn column_blocks(kernel: &Kernel, product: &Product, isa: &Isa, tiling: &Tiling)
     all
 }
 
-/// The parts of the innermost sum.
-fn parts(product: &Product, tiling: &Tiling) -> Vec<Part> {
-    let all = product.summed.last().copied().unwrap_or(1);
-    if product.partial.is_none() || tiling.terms >= all {
-        return vec![Part { first: 0, terms: all, count: 1, begins: true, ends: true }];
+/// The parts of the sum; one without levels where it stays whole.
+fn parts(product: &Product, tiling: &Tiling) -> Vec<Parts> {
+    let all = product.summed.iter().product();
+    match tiling.in_parts(product) {
+        true => parts_of(0, all, &mut Vec::new()),
+        false => vec![Parts::One(Part { first: 0, terms: all, levels: Vec::new() })],
     }
-    let terms = tiling.terms;
-    let between = all.div_ceil(terms) - 2;
-    let last = (between + 1) * terms;
-    let part = |first, terms, count| Part { first, terms, count, begins: false, ends: false };
-    let mut parts = vec![
-        Part { begins: true, ..part(0, terms, 1) },
-        part(terms, terms, between),
-        Part { ends: true, ..part(last, all - last, 1) },
-    ];
-    parts.retain(|part| part.count > 0);
+}
+
+/// The parts of some terms, which are a part of the sums `around`, the outermost
+/// first: the tree that [`blocks::reduce`] makes in registers.
+fn parts_of(first: usize, terms: usize, around: &mut Vec<Level>) -> Vec<Parts> {
+    let Some(size) = blocks::piece(terms, CHAIN) else {
+        let levels = around.iter().rev().copied().collect();
+        return vec![Parts::One(Part { first, terms, levels })];
+    };
+    let plane = blocks::sizes(CHAIN).take_while(|s| *s < size).count();
+    let last = terms.div_ceil(size) - 1;
+    let mut parts = Vec::new();
+    for (piece, count) in [(0, 1), (1, last - 1), (last, 1)] {
+        let begin = first + piece * size;
+        let terms = if piece == last { terms - piece * size } else { size };
+        around.push(Level { plane, begins: piece == 0, ends: piece == last });
+        let body = parts_of(begin, terms, around);
+        around.pop();
+        match count {
+            0 => {}
+            1 => parts.extend(body),
+            _ => parts.push(Parts::Repeated { count, terms: size, body }),
+        }
+    }
     parts
+}
+
+/// Writes parts in loops along the axis that is summed over.
+fn in_parts(
+    w: &mut Writer<'_>,
+    parts: &[Parts],
+    axis: usize,
+    write: &mut dyn FnMut(&mut Writer<'_>, &Part),
+) {
+    for parts in parts {
+        match parts {
+            Parts::One(part) => write(w, part),
+            Parts::Repeated { count, terms, body } => {
+                w.open(*count, Some((axis, *terms)));
+                in_parts(w, body, axis, write);
+                w.close();
+            }
+        }
+    }
 }
 
 /// Terms of the sum that are written out in one iteration, in tiles of few sums
@@ -267,7 +318,7 @@ struct Tile<'a> {
     first: (usize, usize),
     rows: Run,
     columns: Run,
-    part: Part,
+    part: &'a Part,
     rows_outside: bool,
     /// Whether it is of a block's last run of inside tiles.
     last_inside: bool,
@@ -288,11 +339,8 @@ impl Tile<'_> {
         // The sums of columns go along as one more row.
         let rows = self.rows.size;
         let more = usize::from(self.rows.sums_columns);
-        let sums: Vec<Vec<Register>> = (0..rows + more).map(|row| self.begin(w, row)).collect();
-        self.terms(w, &sums);
-        if !self.part.ends {
-            return self.put_aside(w, &sums);
-        }
+        let sums = self.sums(w, rows + more);
+        let Some(sums) = self.add_to_levels(w, sums) else { return };
         let vectors = 0..self.columns.size;
         for vector in vectors.clone().filter(|_| more > 0) {
             let at = self.point(w, 0, vector);
@@ -318,33 +366,39 @@ impl Tile<'_> {
         self.product.stores.iter().filter(move |s| for_rows(s) != once)
     }
 
-    /// Registers of a row's sums as they are before the part's first term.
-    fn begin(&self, w: &mut Writer<'_>, row: usize) -> Vec<Register> {
-        let begin = |vector| match self.partial().filter(|_| !self.part.begins) {
-            None => w.start(0f32.to_bits()),
-            Some(partial) => {
-                let at = self.partial_point(w, row, vector);
-                let to = w.register(Kind::Float);
-                let load = w.load(to, partial, &at);
-                w.push(load);
-                to
+    /// Adds the part's sums to those that it is part of. Returns what is complete
+    /// with it, if the whole sum is; else the rest is in memory.
+    fn add_to_levels(
+        &self,
+        w: &mut Writer<'_>,
+        mut sums: Vec<Vec<Register>>,
+    ) -> Option<Vec<Vec<Register>>> {
+        for level in &self.part.levels {
+            let plane = &self.product.partial[level.plane];
+            for (row, sums) in sums.iter_mut().enumerate() {
+                for (vector, sum) in sums.iter_mut().enumerate() {
+                    let at = self.partial_point(w, row, vector);
+                    let before = match level.begins {
+                        true => w.start(0f32.to_bits()),
+                        false => {
+                            let to = w.register(Kind::Float);
+                            let load = w.load(to, plane, &at);
+                            w.push(load);
+                            to
+                        }
+                    };
+                    w.combine(Reduction::Sum, before, *sum);
+                    *sum = before;
+                    if !level.ends {
+                        w.put(plane, &at, *sum);
+                    }
+                }
             }
-        };
-        (0..self.columns.size).map(begin).collect()
-    }
-
-    fn put_aside(&self, w: &mut Writer<'_>, sums: &[Vec<Register>]) {
-        let Some(partial) = self.partial() else { return };
-        for (row, sums) in sums.iter().enumerate() {
-            for (vector, sum) in sums.iter().enumerate() {
-                let at = self.partial_point(w, row, vector);
-                w.put(partial, &at, *sum);
+            if !level.ends {
+                return None;
             }
         }
-    }
-
-    fn partial(&self) -> Option<&Access> {
-        self.product.partial.as_ref()
+        Some(sums)
     }
 
     /// Where a row's sums lie between parts: those of columns after all rows.
@@ -359,7 +413,8 @@ impl Tile<'_> {
     /// Tells the cache what the epilogue will overwrite.
     fn prefetch(&self, w: &mut Writer<'_>) {
         let (rows_axis, columns_axis) = (self.product.rows_axis(), self.product.columns_axis());
-        if !self.part.ends || self.product.rows * self.product.columns < PREFETCHED {
+        let ends = self.part.levels.iter().all(|level| level.ends);
+        if !ends || self.product.rows * self.product.columns < PREFETCHED {
             return;
         }
         let kernel = w.kernel;
@@ -379,59 +434,108 @@ impl Tile<'_> {
 
     /// Where the second factor is fetched before it is needed: it comes from far
     /// away, by steps that the processor does not foresee. While rows of one
-    /// panel go by, each tile of a run fetches its share of the next one; where
-    /// all rows are in one tile, terms are fetched some iterations ahead.
-    fn ahead(&self, w: &Writer<'_>) -> Option<Ahead> {
+    /// panel go by, each tile of a run fetches its share of the next one, chain by
+    /// chain; where all rows are in one tile, terms are fetched some iterations
+    /// ahead. `tile` is the loop of the tiles in a run.
+    fn ahead(&self, tile: Option<Counter>, terms: usize) -> Option<Ahead> {
         let product = self.product;
-        let terms = product.summed.last().copied().unwrap_or(1);
+        let all = product.summed.last().copied().unwrap_or(1);
         let step = product.b.steps[product.axes() - 1];
-        let far = product.summed.len() == 1 && step > LINE && terms * product.columns >= FAR;
+        let far = product.summed.len() == 1 && step > LINE && all * product.columns >= FAR;
         match product.rows > self.rows.size {
             _ if !far => None,
             true if self.rows_outside || !self.last_inside => None,
             true => {
-                let share = self.part.terms.div_ceil(self.rows.count).next_multiple_of(2);
-                let tile = w.counter().filter(|_| self.rows.count > 1);
+                let share = terms.div_ceil(self.rows.count).next_multiple_of(2);
+                let tile = tile.filter(|_| self.rows.count > 1);
                 let tile = tile.map(|tile| (tile, share * step));
                 Some(Ahead { vectors: self.columns.size, terms: 0, share, tile })
             }
-            false => Some(Ahead { vectors: 0, terms: AHEAD, share: self.part.terms, tile: None }),
+            false => Some(Ahead { vectors: 0, terms: AHEAD, share: terms, tile: None }),
         }
     }
 
-    /// Adds the part's terms to all sums.
-    fn terms(&self, w: &mut Writer<'_>, sums: &[Vec<Register>]) {
-        let ahead = self.ahead(w);
-        let around = self.product.summed.split_last().map_or(&[][..], |(_, around)| around);
-        let axis = self.product.columns_axis() + 1;
-        for (i, size) in around.iter().enumerate() {
-            w.open(*size, Some((axis + i, 1)));
+    /// The part's sums, for so many rows of registers.
+    fn sums(&self, w: &mut Writer<'_>, rows: usize) -> Vec<Vec<Register>> {
+        let first = self.product.columns_axis() + 1;
+        let all = self.product.summed.iter().enumerate();
+        let mut spans: Vec<Span> = all.map(|(i, n)| Span::all(first + i, *n)).collect();
+        if let [span] = &mut spans[..] {
+            (span.first, span.count) = (self.part.first, self.part.terms);
         }
-        let axis = axis + around.len();
-        let share = ahead.as_ref().map_or(0, |ahead| ahead.share.min(self.part.terms));
-        self.repeated(w, sums, axis, 0..share, ahead.as_ref());
-        self.repeated(w, sums, axis, share..self.part.terms, None);
+        let (tile, vectors) = (w.counter(), self.columns.size);
+        let mut chain = |w: &mut Writer<'_>, spans: &[Span], sums: &[Vec<Register>]| {
+            self.chain(w, spans, sums, tile);
+        };
+        blocks::reduce(w, &spans, CHAIN, &vec![Reduction::Sum; rows], vectors, &mut chain)
+    }
+
+    /// Adds the terms of a chain to all sums, and to those of columns in the order
+    /// of plain sums.
+    fn chain(
+        &self,
+        w: &mut Writer<'_>,
+        spans: &[Span],
+        sums: &[Vec<Register>],
+        tile: Option<Counter>,
+    ) {
+        let terms: usize = spans.iter().map(|span| span.count).product();
+        let (products, columns) = sums.split_at(self.rows.size);
+        if columns.is_empty() || blocks::piece(terms, LEAF).is_none() {
+            return self.terms(w, spans, sums, tile);
+        }
+        let mut leaf = |w: &mut Writer<'_>, spans: &[Span], column: &[Vec<Register>]| {
+            self.terms(w, spans, &[products, column].concat(), tile);
+        };
+        let sum = blocks::reduce(w, spans, LEAF, &[Reduction::Sum], self.columns.size, &mut leaf);
+        for (to, sum) in columns[0].iter().zip(&sum[0]) {
+            w.combine(Reduction::Sum, *to, *sum);
+        }
+    }
+
+    /// Adds terms to all sums, in loops.
+    fn terms(
+        &self,
+        w: &mut Writer<'_>,
+        spans: &[Span],
+        sums: &[Vec<Register>],
+        tile: Option<Counter>,
+    ) {
+        // A product of single numbers has no axis to sum over.
+        let none = Span::all(self.product.axes(), 1);
+        let (last, around) = spans.split_last().unwrap_or((&none, &[]));
+        for span in around {
+            w.open(span.count, Some((span.axis, 1)));
+        }
+        let ahead = self.ahead(tile, last.count);
+        let share = ahead.as_ref().map_or(0, |ahead| ahead.share.min(last.count));
+        let first = Span { count: share, ..*last };
+        let rest = Span { first: last.first + share, count: last.count - share, ..*last };
+        self.repeated(w, sums, around, first, ahead.as_ref());
+        self.repeated(w, sums, around, rest, None);
         w.close_outer(around.len());
     }
 
-    /// Adds some of the part's terms, in a loop.
+    /// Adds some terms of the innermost axis, in a loop.
     fn repeated(
         &self,
         w: &mut Writer<'_>,
         sums: &[Vec<Register>],
-        axis: usize,
-        terms: Range<usize>,
+        around: &[Span],
+        terms: Span,
         ahead: Option<&Ahead>,
     ) {
         let few = sums.len() * sums[0].len() <= FEW_SUMS;
         let unrolled = if few { UNROLLED.0 } else { UNROLLED.1 };
-        let whole = terms.len() / unrolled;
+        let whole = terms.count / unrolled;
         if whole > 0 {
-            w.open(whole, Some((axis, unrolled)));
-            self.written_out(w, sums, axis, terms.start..terms.start + unrolled, ahead);
+            w.open(whole, Some((terms.axis, unrolled)));
+            self.written_out(w, sums, around, Span { count: unrolled, ..terms }, ahead);
             w.close();
         }
-        self.written_out(w, sums, axis, terms.start + whole * unrolled..terms.end, ahead);
+        let done = whole * unrolled;
+        let rest = Span { first: terms.first + done, count: terms.count - done, ..terms };
+        self.written_out(w, sums, around, rest, ahead);
     }
 
     /// Adds terms to all sums, each in ascending order. With four lanes every
@@ -442,17 +546,20 @@ impl Tile<'_> {
         &self,
         w: &mut Writer<'_>,
         sums: &[Vec<Register>],
-        axis: usize,
-        terms: Range<usize>,
+        around: &[Span],
+        terms: Span,
         ahead: Option<&Ahead>,
     ) {
-        let first = self.part.first;
-        for term in terms {
+        let axis = terms.axis;
+        let place = |at: &mut Point, term: usize| {
+            around.iter().for_each(|span| at.offsets[span.axis] = span.first);
+            if let Some(offset) = at.offsets.get_mut(axis) {
+                *offset = term;
+            }
+        };
+        for term in terms.first..terms.first + terms.count {
             let load = |w: &mut Writer<'_>, access: &Access, mut at: Point| {
-                // A product of single numbers has no axis to sum over.
-                if let Some(offset) = at.offsets.get_mut(axis) {
-                    *offset = first + term;
-                }
+                place(&mut at, term);
                 let to = w.register(Kind::Float);
                 let load = w.load(to, access, &at);
                 w.push(load);
@@ -467,7 +574,7 @@ impl Tile<'_> {
             if let Some(ahead) = ahead {
                 for vector in (0..self.columns.size).step_by(LINE / w.isa.lanes) {
                     let mut at = self.point(w, 0, ahead.vectors + vector);
-                    at.offsets[axis] = first + term + ahead.terms;
+                    place(&mut at, term + ahead.terms);
                     w.prefetch_later(&self.product.b, &at, ahead.tile);
                 }
             }

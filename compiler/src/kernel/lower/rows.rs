@@ -1,5 +1,6 @@
 //! Row kernels and maps.
 
+use super::blocks::{self, LEAF, Span};
 use super::writer::{Point, Writer};
 use super::{PARTIAL, turned};
 use crate::codegen::isa::Isa;
@@ -91,14 +92,12 @@ fn reduce(w: &mut Writer<'_>, rows: &Rows, stage: &[(Reduction, Expr)]) -> Vec<R
     let axis = rows.outer.len();
     let lanes = w.isa.lanes;
     let vectors = PARTIAL / lanes;
-    let partial: Vec<Vec<Register>> = stage
-        .iter()
-        .map(|(reduction, _)| (0..vectors).map(|_| w.start(reduction.identity())).collect())
-        .collect();
+    let reductions: Vec<Reduction> = stage.iter().map(|(reduction, _)| *reduction).collect();
 
-    let accumulate = |w: &mut Writer<'_>, points: Vec<Point>| {
-        for (slot, point) in points.iter().enumerate() {
-            for ((reduction, e), partial) in stage.iter().zip(&partial) {
+    // So many elements from an offset on, at most one for each partial result.
+    let accumulate = |w: &mut Writer<'_>, first, elements, partial: &[Vec<Register>]| {
+        for (slot, point) in w.points(axis + 1, first, elements).iter().enumerate() {
+            for ((reduction, e), partial) in stage.iter().zip(partial) {
                 let mut value = w.value(*e, point);
                 if point.lanes < lanes {
                     let kept = w.register(Kind::Float);
@@ -110,18 +109,28 @@ fn reduce(w: &mut Writer<'_>, rows: &Rows, stage: &[(Reduction, Expr)]) -> Vec<R
             }
         }
     };
+    // What is left at the end of a row is one more term of some of the sums.
     let whole = rows.inner / PARTIAL;
-    if rows.inner > WRITTEN_OUT {
-        w.open(whole, Some((axis, PARTIAL)));
-        let points = w.points(axis + 1, 0, PARTIAL);
-        accumulate(w, points);
-        w.close();
-        let rest = w.points(axis + 1, whole * PARTIAL, rows.inner % PARTIAL);
-        accumulate(w, rest);
-    } else {
-        let points = w.points(axis + 1, 0, rows.inner);
-        accumulate(w, points);
-    }
+    let terms = rows.inner.div_ceil(PARTIAL);
+    let span = Span { unit: PARTIAL, ..Span::all(axis, terms) };
+    let mut chain = |w: &mut Writer<'_>, spans: &[Span], partial: &[Vec<Register>]| {
+        let Span { first, count, .. } = spans[0];
+        let full = count.min(whole - first);
+        // A row that is written out has no loop: its values are known afterwards.
+        match rows.inner > WRITTEN_OUT {
+            true if full > 0 => {
+                w.open(full, Some((axis, PARTIAL)));
+                accumulate(w, first * PARTIAL, PARTIAL, partial);
+                w.close();
+            }
+            true => {}
+            false => return accumulate(w, 0, rows.inner, partial),
+        }
+        if full < count {
+            accumulate(w, whole * PARTIAL, rows.inner % PARTIAL, partial);
+        }
+    };
+    let partial = blocks::reduce(w, &[span], LEAF, &reductions, vectors, &mut chain);
 
     let tree = |w: &mut Writer<'_>, (reduction, partial): (Reduction, &Vec<Register>)| {
         let mut half = vectors / 2;

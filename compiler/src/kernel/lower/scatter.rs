@@ -1,17 +1,25 @@
 //! Rows added up where an index says: per block of columns, the block of the
 //! table is cleared, then positions come in order, each added to its row in
 //! memory. Which rows meet is not known before, so that threads share columns
-//! and never positions; each element is one chain of additions in ascending
-//! order, whatever the block.
+//! and never positions.
+//!
+//! Each element is a blocked sum. Where there are many positions, a piece of them
+//! is added up in a table of its own, and that table then added to the one of the
+//! level above. A piece has several positions for each row of the table, so that
+//! adding up tables takes less time than adding up positions.
 
+use super::blocks::{CHAIN, Cut, Span};
 use super::writer::{Point, Writer};
 use crate::codegen::isa::Isa;
-use crate::kernel::program::{Instruction, Program};
+use crate::kernel::program::{Instruction, Program, Register};
 use crate::kernel::scalar::{Kind, Scalar};
 use crate::kernel::{Access, Indexed, Kernel, Scatter};
+use crate::ops::reduce::Reduction;
 
 /// Columns of a block: two cache lines, which a processor fetches together.
 const BLOCK: usize = 32;
+/// Positions of the smallest piece, for each row of the table.
+const POSITIONS: usize = 4;
 
 pub(super) fn lower(kernel: &Kernel, scatter: &Scatter, isa: &Isa) -> Program {
     let axis = scatter.columns_axis();
@@ -32,33 +40,95 @@ pub(super) fn lower(kernel: &Kernel, scatter: &Scatter, isa: &Isa) -> Program {
     w.finish()
 }
 
-fn block(w: &mut Writer<'_>, scatter: &Scatter, points: &[Point]) {
-    let rows_axis = scatter.rows_axis();
-    let table = &scatter.store.to;
-    let zero = w.start(0f32.to_bits());
-    w.open(scatter.rows, Some((rows_axis, 1)));
-    for point in points {
-        w.put(table, point, zero);
-    }
-    w.close();
-
-    let mut row = table.clone();
-    let step = std::mem::take(&mut row.steps[rows_axis]);
-    row.index = Some(Box::new(Indexed { at: scatter.index.clone(), step, below: scatter.rows }));
-    for (i, size) in scatter.positions.iter().enumerate() {
-        w.open(*size, Some((i, 1)));
-    }
-    for point in points {
-        add(w, scatter, &row, point);
-    }
-    w.close_outer(scatter.positions.len());
+/// Positions that are added up one after the other.
+fn leaf(scatter: &Scatter) -> usize {
+    CHAIN.max(POSITIONS * scatter.rows)
 }
 
-fn add(w: &mut Writer<'_>, scatter: &Scatter, row: &Access, point: &Point) {
-    let value = w.value(scatter.store.value, point);
-    let (before, sum) = (w.register(Kind::Float), w.register(Kind::Float));
-    let load = w.load(before, row, point);
+fn spans(scatter: &Scatter) -> Vec<Span> {
+    scatter.positions.iter().enumerate().map(|(axis, n)| Span::all(axis, *n)).collect()
+}
+
+/// How many tables the pieces of a scatter's sums need beside its own.
+pub(super) fn partial_tables(scatter: &Scatter) -> usize {
+    let mut spans = spans(scatter);
+    let mut tables = 0;
+    while let Some(cut) = Cut::of(&spans, leaf(scatter)) {
+        spans = cut.piece(&spans).0;
+        tables += 1;
+    }
+    tables
+}
+
+fn block(w: &mut Writer<'_>, scatter: &Scatter, points: &[Point]) {
+    let tables: Vec<&Access> = [&scatter.store.to].into_iter().chain(&scatter.partial).collect();
+    fill(w, scatter, &tables, &spans(scatter), points);
+}
+
+/// Adds up some positions in the first of the tables; the others are for pieces.
+fn fill(
+    w: &mut Writer<'_>,
+    scatter: &Scatter,
+    tables: &[&Access],
+    spans: &[Span],
+    points: &[Point],
+) {
+    let zero = w.start(0f32.to_bits());
+    each_row(w, scatter, |w| points.iter().for_each(|point| w.put(tables[0], point, zero)));
+    let Some(cut) = Cut::of(spans, leaf(scatter)) else {
+        return add(w, scatter, tables[0], spans, points);
+    };
+    let (piece, along) = cut.piece(spans);
+    w.open(cut.whole, Some(along));
+    fill(w, scatter, &tables[1..], &piece, points);
+    add_table(w, scatter, tables, points);
+    w.close();
+    if let Some(rest) = cut.rest(spans) {
+        fill(w, scatter, &tables[1..], &rest, points);
+        add_table(w, scatter, tables, points);
+    }
+}
+
+/// Adds the second table to the first.
+fn add_table(w: &mut Writer<'_>, scatter: &Scatter, tables: &[&Access], points: &[Point]) {
+    each_row(w, scatter, |w| {
+        for point in points {
+            let [sum, piece] = [tables[0], tables[1]].map(|table| loaded(w, table, point));
+            w.combine(Reduction::Sum, sum, piece);
+            w.put(tables[0], point, sum);
+        }
+    });
+}
+
+fn each_row(w: &mut Writer<'_>, scatter: &Scatter, write: impl FnOnce(&mut Writer<'_>)) {
+    w.open(scatter.rows, Some((scatter.rows_axis(), 1)));
+    write(w);
+    w.close();
+}
+
+fn loaded(w: &mut Writer<'_>, access: &Access, point: &Point) -> Register {
+    let to = w.register(Kind::Float);
+    let load = w.load(to, access, point);
     w.push(load);
-    w.push(Instruction::Apply { to: sum, scalar: Scalar::Add, operands: [before, value].into() });
-    w.put(row, point, sum);
+    to
+}
+
+/// Adds some positions, one after the other, to a table.
+fn add(w: &mut Writer<'_>, scatter: &Scatter, table: &Access, spans: &[Span], points: &[Point]) {
+    let mut row = table.clone();
+    let step = std::mem::take(&mut row.steps[scatter.rows_axis()]);
+    row.index = Some(Box::new(Indexed { at: scatter.index.clone(), step, below: scatter.rows }));
+    for span in spans {
+        w.open(span.count, Some((span.axis, 1)));
+    }
+    for point in points {
+        let mut at = point.clone();
+        spans.iter().for_each(|span| at.offsets[span.axis] = span.first);
+        let value = w.value(scatter.store.value, &at);
+        let (before, sum) = (loaded(w, &row, &at), w.register(Kind::Float));
+        let operands = [before, value].into();
+        w.push(Instruction::Apply { to: sum, scalar: Scalar::Add, operands });
+        w.put(&row, &at, sum);
+    }
+    w.close_outer(spans.len());
 }

@@ -3,14 +3,15 @@
 //!
 //! A *tile* is rows × vectors of columns whose sums are in registers together.
 //! Tiles may be gathered in *blocks*, so that what one block reads again and
-//! again stays in the second cache, and long sums may be made in *parts*,
-//! between which they lie in memory. One of the two axes is *outside*: its
+//! again stays in the second cache, and the chains of long sums may be made as
+//! *parts*, between which sums lie in memory. One of the two axes is *outside*: its
 //! blocks are shared among threads, and in a block its tiles go around those of
 //! the other.
 //!
-//! No choice here changes a bit of a result: sums are chains in ascending
-//! order however they are cut.
+//! No choice here changes a bit of a result: the order of a sum follows from how
+//! many terms it has ([`super::blocks`]).
 
+use super::blocks::{self, CHAIN};
 use crate::codegen::isa::Isa;
 use crate::kernel::{Kernel, Product};
 
@@ -25,7 +26,7 @@ pub(super) struct Tiling {
     pub row_blocks: usize,
     /// The same for columns.
     pub column_blocks: usize,
-    /// Terms of a part of the sum.
+    /// Terms of a part of the sum: all, or those of a chain.
     pub terms: usize,
     /// Whether rows are outside.
     pub rows_outside: bool,
@@ -52,7 +53,7 @@ const LOAD: f64 = 0.15;
 /// Cycles that a tile takes beyond its terms, and those for each of its sums.
 const TILE: f64 = 20.0;
 const SUM: f64 = 1.0;
-/// Cycles for each sum that is put aside and taken up again.
+/// Cycles for each sum that a part adds to in memory.
 const PART: f64 = 4.0;
 /// How much of the shorter of arithmetic and waiting for memory is not hidden
 /// behind the other.
@@ -68,8 +69,6 @@ const LEFT_OVER: f64 = 0.03;
 const APART: f64 = 0.1;
 /// Vectors of columns in a tile, at most.
 const MOST_VECTORS: usize = 8;
-/// Lengths of parts to choose from.
-const PARTS: [usize; 3] = [256, 512, 1024];
 /// Numbers of blocks to choose from.
 const BLOCKS: [usize; 7] = [1, 2, 4, 8, 16, 32, 64];
 
@@ -118,8 +117,16 @@ impl Tiling {
     }
 
     /// Whether sums are made in parts, between which they lie in memory.
-    pub fn needs_partial(&self, product: &Product) -> bool {
+    pub fn in_parts(&self, product: &Product) -> bool {
         product.summed.last().is_some_and(|terms| self.terms < *terms)
+    }
+
+    /// How many levels of a sum lie in memory between its parts.
+    pub fn partial_sums(&self, product: &Product) -> usize {
+        match self.in_parts(product) {
+            true => blocks::sizes(CHAIN).take_while(|size| *size < product.summed[0]).count(),
+            false => 0,
+        }
     }
 }
 
@@ -174,11 +181,11 @@ impl Problem {
     /// What there is to choose from, with the tile of `plain`.
     fn cuts(&self, plain: Tiling) -> Vec<Tiling> {
         let mut cuts = Vec::new();
-        let parts = PARTS.into_iter().filter(|terms| 2 * terms <= self.terms);
+        let parts = (self.terms > CHAIN).then_some(CHAIN);
         let blocks =
             |tiles: usize| BLOCKS.into_iter().filter(move |blocks| *blocks == 1 || *blocks < tiles);
         let tiles = (self.rows.div_ceil(plain.rows), self.vectors.div_ceil(plain.vectors));
-        for terms in parts.chain([self.terms]) {
+        for terms in parts.into_iter().chain([self.terms]) {
             for rows_outside in [true, false] {
                 let (outside, inside) = if rows_outside { tiles } else { (tiles.1, tiles.0) };
                 for outer in blocks(outside).chain([outside]) {

@@ -5,7 +5,10 @@
 //! come up in networks that are small enough for a test. So tilings are forced
 //! here. `BILRO_SEED=n` tries others.
 
+use std::ops::Range;
+
 use super::super::{
+    blocks::{CHAIN, FAN, LEAF},
     partial,
     tiling::{Tiling, rows_of_tile},
 };
@@ -50,17 +53,39 @@ impl Factors {
     fn new(rows: usize, columns: usize, terms: usize) -> Factors {
         let mut random = Random((rows * 7919 + columns * 104_729 + terms) as u64);
         let (a, b) = (numbers(&mut random, rows * terms), numbers(&mut random, terms * columns));
-        let (mut sums, mut column_sums) = (vec![0f32; rows * columns], vec![0f32; columns]);
-        for k in 0..terms {
-            let b = &b[k * columns..][..columns];
+        let row = |k: usize| &b[k * columns..][..columns];
+        let sums = blocked(0..terms, &[CHAIN, FAN * CHAIN], rows * columns, &|k, sums| {
             for (i, sums) in sums.chunks_mut(columns).enumerate() {
                 let a = a[i * terms + k];
-                sums.iter_mut().zip(b).for_each(|(sum, b)| *sum = a.mul_add(*b, *sum));
+                sums.iter_mut().zip(row(k)).for_each(|(sum, b)| *sum = a.mul_add(*b, *sum));
             }
-            column_sums.iter_mut().zip(b).for_each(|(sum, b)| *sum += b);
-        }
+        });
+        let column_sums = blocked(0..terms, &[LEAF, CHAIN, FAN * CHAIN], columns, &|k, sums| {
+            sums.iter_mut().zip(row(k)).for_each(|(sum, b)| *sum += b);
+        });
         Factors { rows, columns, terms, a, b, sums, column_sums }
     }
+}
+
+/// So many sums over some terms, which `add` adds one by one: each piece of the
+/// largest size that is below their number from zero, and then the pieces.
+fn blocked(
+    terms: Range<usize>,
+    sizes: &[usize],
+    sums: usize,
+    add: &dyn Fn(usize, &mut [f32]),
+) -> Vec<f32> {
+    let mut all = vec![0f32; sums];
+    match sizes.iter().rev().find(|size| **size < terms.len()) {
+        None => terms.for_each(|k| add(k, &mut all)),
+        Some(size) => {
+            for first in terms.clone().step_by(*size) {
+                let piece = blocked(first..terms.end.min(first + size), sizes, sums, add);
+                all.iter_mut().zip(piece).for_each(|(sum, piece)| *sum += piece);
+            }
+        }
+    }
+    all
 }
 
 /// Between -1 and 1, with all bits that a float has there: what is added in
@@ -275,7 +300,7 @@ impl Case<'_> {
             b: factor(B, &b_layout, [0, b_steps[1]], b_steps[0]),
             summed: summed.clone(),
             stores,
-            partial: None,
+            partial: Vec::new(),
         };
         let kernel = Kernel {
             name: "product".into(),
@@ -301,15 +326,15 @@ impl Case<'_> {
         let (mut kernel, mut contents) = self.kernel();
         let Body::Product(mut product) = kernel.body.clone() else { unreachable!() };
         let tiling = tiling(&kernel, &product);
-        if tiling.needs_partial(&product) {
-            let (layout, access) = partial(&product, self.sums_columns, contents.len());
+        for _ in 0..tiling.partial_sums(&product) {
+            let (layout, access) = partial(&product, self.sums_columns);
+            product.partial.push(Access { tensor: contents.len(), ..access });
             contents.push(Contents {
                 before: vec![CANARY; layout.elements],
                 after: vec![None; layout.elements],
             });
-            product.partial = Some(access);
-            kernel.body = Body::Product(product.clone());
         }
+        kernel.body = Body::Product(product.clone());
         let mut program = lower_by(&kernel, &product, isa, tiling);
         let tensors = std::mem::take(&mut program.tensors);
         program.tensors = (0..tensors.len()).collect();
@@ -362,9 +387,9 @@ fn evaluate(program: &Program, mut memory: Vec<Vec<u32>>, shares: usize) -> Vec<
     memory
 }
 
-/// Any tiling that is allowed; in parts where `parts` says in how many at
-/// least, as far as there are terms for it.
-fn any_tiling(random: &mut Random, factors: &Factors, isa: &Isa, parts: usize) -> Tiling {
+/// Any tiling that is allowed; in parts where that is asked for and the sum is more
+/// than a chain.
+fn any_tiling(random: &mut Random, factors: &Factors, isa: &Isa, in_parts: bool) -> Tiling {
     let mut up_to = |n: usize| 1 + random.below(n.max(1));
     let all = factors.columns.div_ceil(isa.lanes);
     let vectors = up_to(all.min(8));
@@ -376,7 +401,7 @@ fn any_tiling(random: &mut Random, factors: &Factors, isa: &Isa, parts: usize) -
         vectors,
         row_blocks: up_to(factors.rows.div_ceil(rows)),
         column_blocks: up_to(all.div_ceil(vectors)),
-        terms: factors.terms.div_ceil(parts),
+        terms: if in_parts { factors.terms.min(CHAIN) } else { factors.terms },
         rows_outside: up_to(2) == 1,
     }
 }
@@ -397,28 +422,26 @@ fn any_tiling_gives_the_same_bits() {
             let epilogue = EPILOGUES[random.below(4)];
             let case = Case::new(&factors, epilogue, random.next());
             for isa in &isas {
-                let parts = 1 + random.below(4);
-                let tiling = any_tiling(&mut random, &factors, isa, parts);
+                let tiling = any_tiling(&mut random, &factors, isa, false);
                 case.check(isa, |_, _| tiling, None);
             }
             if factors.rows * factors.columns * factors.terms < 20_000 {
                 let lanes = [1, 2, 4, 8, 16][random.below(5)];
                 let registers = [16, 32][random.below(2)];
                 let isa = Isa { name: "evaluated", lanes, registers };
-                let parts = 1 + random.below(4);
-                let tiling = any_tiling(&mut random, &factors, &isa, parts);
+                let tiling = any_tiling(&mut random, &factors, &isa, false);
                 case.check(&isa, |_, _| tiling, Some(1 + random.below(3)));
             }
         }
     }
 }
 
-/// Sums that the cost model would make in parts, as it says and in others: two
-/// parts exactly, and last parts that are shorter.
+/// Sums of more than one chain, in registers and in parts: two chains exactly, and
+/// last chains that are shorter.
 #[test]
 fn long_sums_in_parts_give_the_same_bits() {
     let (isas, mut random) = (isas(), Random(seed()));
-    for terms in [512, 513, 1030, 2051] {
+    for terms in [1024, 1025, 2048, 3087] {
         for rows in [1, 3, 17, 33] {
             for columns in [1, 3, 17, 33, 120] {
                 let factors = Factors::new(rows, columns, terms);
@@ -427,10 +450,28 @@ fn long_sums_in_parts_give_the_same_bits() {
                     let case = Case::new(&factors, epilogue, random.next());
                     case.check(isa, |k, p| Tiling::new(k, p, isa), None);
                     let case = Case::new(&factors, Epilogue::Update, random.next() | 1);
-                    let parts = 2 + random.below(3);
-                    let tiling = any_tiling(&mut random, &factors, isa, parts);
+                    let in_parts = random.below(2) == 1;
+                    let tiling = any_tiling(&mut random, &factors, isa, in_parts);
                     case.check(isa, |_, _| tiling, None);
                 }
+            }
+        }
+    }
+}
+
+/// Sums of chains of chains, in registers and in parts; and by the evaluator.
+#[test]
+fn the_longest_sums_give_the_same_bits() {
+    let (mut isas, mut random) = (isas(), Random(seed()));
+    isas.push(Isa { name: "evaluated", lanes: 2, registers: 16 });
+    for (rows, columns, terms) in [(3, 2, 65_536), (2, 3, 65_537), (2, 2, 200_003)] {
+        let factors = Factors::new(rows, columns, terms);
+        for isa in &isas {
+            let shares = (isa.name == "evaluated").then_some(1);
+            for in_parts in [true, false] {
+                let case = Case::new(&factors, Epilogue::Update, random.next() | 1);
+                let tiling = any_tiling(&mut random, &factors, isa, in_parts);
+                case.check(isa, |_, _| tiling, shares);
             }
         }
     }
@@ -443,11 +484,11 @@ fn large_products_give_the_same_bits() {
     let (isas, mut random) = (isas(), Random(seed()));
     let (mut in_parts, mut in_blocks) = (0, 0);
     for (rows, columns, terms) in [
-        (1, 700, 1030),
-        (5, 300, 2051),
+        (1, 700, 2030),
+        (5, 300, 4100),
         (40, 1030, 520),
         (130, 130, 40),
-        (600, 70, 1100),
+        (600, 70, 2100),
         (1030, 523, 33),
     ] {
         let factors = Factors::new(rows, columns, terms);
@@ -458,14 +499,14 @@ fn large_products_give_the_same_bits() {
                     isa,
                     |kernel, product| {
                         let tiling = Tiling::new(kernel, product, isa);
-                        in_parts += usize::from(tiling.needs_partial(product));
+                        in_parts += usize::from(tiling.in_parts(product));
                         let tiles = product.rows.div_ceil(tiling.rows);
                         in_blocks += usize::from((2..tiles).contains(&tiling.row_blocks));
                         tiling
                     },
                     None,
                 );
-                let tiling = any_tiling(&mut random, &factors, isa, 3);
+                let tiling = any_tiling(&mut random, &factors, isa, true);
                 case.check(isa, |_, _| tiling, None);
             }
         }
