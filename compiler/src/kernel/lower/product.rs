@@ -45,13 +45,19 @@ impl Block {
     }
 }
 
-/// A chain of the sum whose result goes to memory, and what it is added to there.
+/// Terms that are added in one go: a chain of the sum, or a piece of one, or all.
 #[derive(Clone, Debug)]
 struct Part {
     /// The first term.
     first: usize,
     /// How many terms.
     terms: usize,
+    /// How many terms the chain has.
+    chain: usize,
+    /// Whether the chain continues from memory; else it begins at zero.
+    resumes: bool,
+    /// Whether the chain goes on in a later part, from memory.
+    pauses: bool,
     /// The sums that the chain is part of, the innermost first; none where it is
     /// the whole sum.
     levels: Vec<Level>,
@@ -229,35 +235,49 @@ fn column_blocks(kernel: &Kernel, product: &Product, isa: &Isa, tiling: &Tiling)
     all
 }
 
-/// The parts of the sum; one without levels where it stays whole.
+/// The parts of the sum; one where it stays whole.
 fn parts(product: &Product, tiling: &Tiling) -> Vec<Parts> {
     let all = product.summed.iter().product();
     match tiling.in_parts(product) {
-        true => parts_of(0, all, &mut Vec::new()),
-        false => vec![Parts::One(Part { first: 0, terms: all, levels: Vec::new() })],
+        true => parts_of(0, all, tiling.terms, &mut Vec::new()),
+        false => {
+            let (first, chain) = (0, all);
+            let (resumes, pauses) = (false, false);
+            vec![Parts::One(Part { first, terms: all, chain, resumes, pauses, levels: Vec::new() })]
+        }
     }
 }
 
-/// The parts of some terms, which are a part of the sums `around`, the outermost
-/// first: the tree that [`blocks::reduce`] makes in registers.
-fn parts_of(first: usize, terms: usize, around: &mut Vec<Level>) -> Vec<Parts> {
-    let Some(size) = blocks::piece(terms, CHAIN) else {
-        let levels = around.iter().rev().copied().collect();
-        return vec![Parts::One(Part { first, terms, levels })];
-    };
-    let plane = blocks::sizes(CHAIN).take_while(|s| *s < size).count();
-    let last = terms.div_ceil(size) - 1;
+/// The parts of some terms, at most `most` in each, which belong to the sums
+/// `around`, the outermost first: the tree that [`blocks::reduce`] makes in
+/// registers.
+fn parts_of(first: usize, terms: usize, most: usize, around: &mut Vec<Level>) -> Vec<Parts> {
     let mut parts = Vec::new();
-    for (piece, count) in [(0, 1), (1, last - 1), (last, 1)] {
-        let begin = first + piece * size;
-        let terms = if piece == last { terms - piece * size } else { size };
-        around.push(Level { plane, begins: piece == 0, ends: piece == last });
-        let body = parts_of(begin, terms, around);
-        around.pop();
+    let size = blocks::piece(terms, CHAIN);
+    let each = size.unwrap_or(most);
+    let last = terms.div_ceil(each) - 1;
+    for (piece, count) in [(0, 1), (1, last.saturating_sub(1)), (last, usize::from(last > 0))] {
+        let begin = first + piece * each;
+        let own = if piece == last { terms - piece * each } else { each };
+        let body = match size {
+            None => {
+                let levels = around.iter().rev().copied().collect();
+                let (resumes, pauses) = (piece > 0, piece < last);
+                let part = Part { first: begin, terms: own, chain: terms, resumes, pauses, levels };
+                vec![Parts::One(part)]
+            }
+            Some(size) => {
+                let plane = blocks::sizes(CHAIN).take_while(|s| *s < size).count();
+                around.push(Level { plane, begins: piece == 0, ends: piece == last });
+                let body = parts_of(begin, own, most, around);
+                around.pop();
+                body
+            }
+        };
         match count {
             0 => {}
             1 => parts.extend(body),
-            _ => parts.push(Parts::Repeated { count, terms: size, body }),
+            _ => parts.push(Parts::Repeated { count, terms: each, body }),
         }
     }
     parts
@@ -373,32 +393,76 @@ impl Tile<'_> {
         w: &mut Writer<'_>,
         mut sums: Vec<Vec<Register>>,
     ) -> Option<Vec<Vec<Register>>> {
+        if self.part.pauses {
+            self.each_sum(w, &mut sums, |tile, w, row, vector, sum| {
+                tile.put_partial(w, tile.paused(), row, vector, *sum);
+            });
+            return None;
+        }
         for level in &self.part.levels {
             let plane = &self.product.partial[level.plane];
-            for (row, sums) in sums.iter_mut().enumerate() {
-                for (vector, sum) in sums.iter_mut().enumerate() {
-                    let at = self.partial_point(w, row, vector);
-                    let before = match level.begins {
-                        true => w.start(0f32.to_bits()),
-                        false => {
-                            let to = w.register(Kind::Float);
-                            let load = w.load(to, plane, &at);
-                            w.push(load);
-                            to
-                        }
-                    };
-                    w.combine(Reduction::Sum, before, *sum);
-                    *sum = before;
-                    if !level.ends {
-                        w.put(plane, &at, *sum);
-                    }
+            self.each_sum(w, &mut sums, |tile, w, row, vector, sum| {
+                let all = tile.begin(w, plane, level.begins, row, vector);
+                w.combine(Reduction::Sum, all, *sum);
+                *sum = all;
+                if !level.ends {
+                    tile.put_partial(w, plane, row, vector, all);
                 }
-            }
+            });
             if !level.ends {
                 return None;
             }
         }
         Some(sums)
+    }
+
+    fn each_sum(
+        &self,
+        w: &mut Writer<'_>,
+        sums: &mut [Vec<Register>],
+        write: impl Fn(&Self, &mut Writer<'_>, usize, usize, &mut Register),
+    ) {
+        for (row, sums) in sums.iter_mut().enumerate() {
+            for (vector, sum) in sums.iter_mut().enumerate() {
+                write(self, w, row, vector, sum);
+            }
+        }
+    }
+
+    /// The register of a sum as it is before the part: zero, or from memory.
+    fn begin(
+        &self,
+        w: &mut Writer<'_>,
+        plane: &Access,
+        at_zero: bool,
+        row: usize,
+        vector: usize,
+    ) -> Register {
+        if at_zero {
+            return w.start(0f32.to_bits());
+        }
+        let at = self.partial_point(w, row, vector);
+        let to = w.register(Kind::Float);
+        let load = w.load(to, plane, &at);
+        w.push(load);
+        to
+    }
+
+    fn put_partial(
+        &self,
+        w: &mut Writer<'_>,
+        plane: &Access,
+        row: usize,
+        vector: usize,
+        sum: Register,
+    ) {
+        let at = self.partial_point(w, row, vector);
+        w.put(plane, &at, sum);
+    }
+
+    /// Where chains lie between their parts.
+    fn paused(&self) -> &Access {
+        self.product.partial.last().expect("reserved for chains that are made in parts")
     }
 
     /// Where a row's sums lie between parts: those of columns after all rows.
@@ -413,7 +477,7 @@ impl Tile<'_> {
     /// Tells the cache what the epilogue will overwrite.
     fn prefetch(&self, w: &mut Writer<'_>) {
         let (rows_axis, columns_axis) = (self.product.rows_axis(), self.product.columns_axis());
-        let ends = self.part.levels.iter().all(|level| level.ends);
+        let ends = !self.part.pauses && self.part.levels.iter().all(|level| level.ends);
         if !ends || self.product.rows * self.product.columns < PREFETCHED {
             return;
         }
@@ -457,21 +521,35 @@ impl Tile<'_> {
 
     /// The part's sums, for so many rows of registers.
     fn sums(&self, w: &mut Writer<'_>, rows: usize) -> Vec<Vec<Register>> {
-        let first = self.product.columns_axis() + 1;
-        let all = self.product.summed.iter().enumerate();
-        let mut spans: Vec<Span> = all.map(|(i, n)| Span::all(first + i, *n)).collect();
-        if let [span] = &mut spans[..] {
-            (span.first, span.count) = (self.part.first, self.part.terms);
-        }
         let (tile, vectors) = (w.counter(), self.columns.size);
+        let axis = self.product.columns_axis() + 1;
+        let all = self.product.summed.iter().enumerate();
+        let mut spans: Vec<Span> = all.map(|(i, n)| Span::all(axis + i, *n)).collect();
         let mut chain = |w: &mut Writer<'_>, spans: &[Span], sums: &[Vec<Register>]| {
             self.chain(w, spans, sums, tile);
         };
-        blocks::reduce(w, &spans, CHAIN, &vec![Reduction::Sum; rows], vectors, &mut chain)
+        if self.product.partial.is_empty() {
+            let reductions = vec![Reduction::Sum; rows];
+            return blocks::reduce(w, &spans, CHAIN, &reductions, vectors, &mut chain);
+        }
+        for span in &mut spans {
+            (span.first, span.count) = (self.part.first, self.part.terms);
+        }
+        let sums: Vec<Vec<Register>> = (0..rows)
+            .map(|row| {
+                let sum = |vector| match self.part.resumes {
+                    true => self.begin(w, self.paused(), false, row, vector),
+                    false => w.start(0f32.to_bits()),
+                };
+                (0..vectors).map(sum).collect()
+            })
+            .collect();
+        chain(w, &spans, &sums);
+        sums
     }
 
-    /// Adds the terms of a chain to all sums, and to those of columns in the order
-    /// of plain sums.
+    /// Adds the terms of a chain, or of a part of one, to all sums; to those of
+    /// columns in the order of plain sums.
     fn chain(
         &self,
         w: &mut Writer<'_>,
@@ -479,17 +557,29 @@ impl Tile<'_> {
         sums: &[Vec<Register>],
         tile: Option<Counter>,
     ) {
-        let terms: usize = spans.iter().map(|span| span.count).product();
         let (products, columns) = sums.split_at(self.rows.size);
-        if columns.is_empty() || blocks::piece(terms, LEAF).is_none() {
+        let terms = spans.iter().map(|span| span.count).product();
+        let chain = if self.product.partial.is_empty() { terms } else { self.part.chain };
+        let ([span], true) = (spans, !columns.is_empty() && chain > LEAF) else {
             return self.terms(w, spans, sums, tile);
-        }
-        let mut leaf = |w: &mut Writer<'_>, spans: &[Span], column: &[Vec<Register>]| {
-            self.terms(w, spans, &[products, column].concat(), tile);
         };
-        let sum = blocks::reduce(w, spans, LEAF, &[Reduction::Sum], self.columns.size, &mut leaf);
-        for (to, sum) in columns[0].iter().zip(&sum[0]) {
-            w.combine(Reduction::Sum, *to, *sum);
+        let leaf = |w: &mut Writer<'_>, span: Span| {
+            let column: Vec<Register> =
+                columns[0].iter().map(|_| w.start(0f32.to_bits())).collect();
+            self.terms(w, &[span], &[products, &[column.clone()]].concat(), tile);
+            for (to, column) in columns[0].iter().zip(column) {
+                w.combine(Reduction::Sum, *to, column);
+            }
+        };
+        let whole = span.count / LEAF;
+        if whole > 0 {
+            w.open(whole, Some((span.axis, LEAF)));
+            leaf(w, Span { count: LEAF, ..*span });
+            w.close();
+        }
+        let done = whole * LEAF;
+        if done < span.count {
+            leaf(w, Span { first: span.first + done, count: span.count - done, ..*span });
         }
     }
 

@@ -3,8 +3,8 @@
 //!
 //! A *tile* is rows × vectors of columns whose sums are in registers together.
 //! Tiles may be gathered in *blocks*, so that what one block reads again and
-//! again stays in the second cache, and the chains of long sums may be made as
-//! *parts*, between which sums lie in memory. One of the two axes is *outside*: its
+//! again stays in the second cache, and long sums may be made in *parts*, chains or
+//! pieces of them, between which they lie in memory. One of the two axes is *outside*: its
 //! blocks are shared among threads, and in a block its tiles go around those of
 //! the other.
 //!
@@ -26,7 +26,7 @@ pub(super) struct Tiling {
     pub row_blocks: usize,
     /// The same for columns.
     pub column_blocks: usize,
-    /// Terms of a part of the sum: all, or those of a chain.
+    /// Terms of a part of the sum: all, or at most those of a chain.
     pub terms: usize,
     /// Whether rows are outside.
     pub rows_outside: bool,
@@ -69,6 +69,9 @@ const LEFT_OVER: f64 = 0.03;
 const APART: f64 = 0.1;
 /// Vectors of columns in a tile, at most.
 const MOST_VECTORS: usize = 8;
+/// Lengths of parts to choose from: chains, and what they can be cut into so that
+/// plain sums beside them end with their pieces.
+const PARTS: [usize; 3] = [256, 512, 1024];
 /// Numbers of blocks to choose from.
 const BLOCKS: [usize; 7] = [1, 2, 4, 8, 16, 32, 64];
 
@@ -121,12 +124,15 @@ impl Tiling {
         product.summed.last().is_some_and(|terms| self.terms < *terms)
     }
 
-    /// How many levels of a sum lie in memory between its parts.
+    /// How many tensors the sums need that lie in memory between parts: one for each
+    /// level above chains, and one for chains that are cut themselves.
     pub fn partial_sums(&self, product: &Product) -> usize {
-        match self.in_parts(product) {
-            true => blocks::sizes(CHAIN).take_while(|size| *size < product.summed[0]).count(),
-            false => 0,
+        if !self.in_parts(product) {
+            return 0;
         }
+        let all = product.summed[0];
+        let levels = blocks::sizes(CHAIN).take_while(|size| *size < all).count();
+        levels + usize::from(self.terms < all.min(CHAIN))
     }
 }
 
@@ -181,11 +187,11 @@ impl Problem {
     /// What there is to choose from, with the tile of `plain`.
     fn cuts(&self, plain: Tiling) -> Vec<Tiling> {
         let mut cuts = Vec::new();
-        let parts = (self.terms > CHAIN).then_some(CHAIN);
+        let parts = PARTS.into_iter().filter(|terms| 2 * terms <= self.terms);
         let blocks =
             |tiles: usize| BLOCKS.into_iter().filter(move |blocks| *blocks == 1 || *blocks < tiles);
         let tiles = (self.rows.div_ceil(plain.rows), self.vectors.div_ceil(plain.vectors));
-        for terms in parts.into_iter().chain([self.terms]) {
+        for terms in parts.chain([self.terms]) {
             for rows_outside in [true, false] {
                 let (outside, inside) = if rows_outside { tiles } else { (tiles.1, tiles.0) };
                 for outer in blocks(outside).chain([outside]) {

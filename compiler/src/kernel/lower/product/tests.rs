@@ -387,8 +387,8 @@ fn evaluate(program: &Program, mut memory: Vec<Vec<u32>>, shares: usize) -> Vec<
     memory
 }
 
-/// Any tiling that is allowed; in parts where that is asked for and the sum is more
-/// than a chain.
+/// Any tiling that is allowed; in parts where that is asked for and the sum has more
+/// than one.
 fn any_tiling(random: &mut Random, factors: &Factors, isa: &Isa, in_parts: bool) -> Tiling {
     let mut up_to = |n: usize| 1 + random.below(n.max(1));
     let all = factors.columns.div_ceil(isa.lanes);
@@ -401,7 +401,8 @@ fn any_tiling(random: &mut Random, factors: &Factors, isa: &Isa, in_parts: bool)
         vectors,
         row_blocks: up_to(factors.rows.div_ceil(rows)),
         column_blocks: up_to(all.div_ceil(vectors)),
-        terms: if in_parts { factors.terms.min(CHAIN) } else { factors.terms },
+        terms: if in_parts { [LEAF, 256, CHAIN][up_to(3) - 1] } else { factors.terms }
+            .min(factors.terms),
         rows_outside: up_to(2) == 1,
     }
 }
@@ -422,14 +423,16 @@ fn any_tiling_gives_the_same_bits() {
             let epilogue = EPILOGUES[random.below(4)];
             let case = Case::new(&factors, epilogue, random.next());
             for isa in &isas {
-                let tiling = any_tiling(&mut random, &factors, isa, false);
+                let in_parts = random.below(2) == 1;
+                let tiling = any_tiling(&mut random, &factors, isa, in_parts);
                 case.check(isa, |_, _| tiling, None);
             }
             if factors.rows * factors.columns * factors.terms < 20_000 {
                 let lanes = [1, 2, 4, 8, 16][random.below(5)];
                 let registers = [16, 32][random.below(2)];
                 let isa = Isa { name: "evaluated", lanes, registers };
-                let tiling = any_tiling(&mut random, &factors, &isa, false);
+                let in_parts = random.below(2) == 1;
+                let tiling = any_tiling(&mut random, &factors, &isa, in_parts);
                 case.check(&isa, |_, _| tiling, Some(1 + random.below(3)));
             }
         }
@@ -441,7 +444,7 @@ fn any_tiling_gives_the_same_bits() {
 #[test]
 fn long_sums_in_parts_give_the_same_bits() {
     let (isas, mut random) = (isas(), Random(seed()));
-    for terms in [1024, 1025, 2048, 3087] {
+    for terms in [512, 513, 1024, 1025, 2048, 3087] {
         for rows in [1, 3, 17, 33] {
             for columns in [1, 3, 17, 33, 120] {
                 let factors = Factors::new(rows, columns, terms);
