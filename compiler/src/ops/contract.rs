@@ -6,7 +6,7 @@
 //! that are both batched go example by example, unless the sum runs over the
 //! batch too: that is the gradient of a weight.
 //!
-//! Each element is one chain of fused multiply-adds in ascending order.
+//! Each element is a blocked sum of chains of fused multiply-adds in ascending order.
 
 use super::{Domain, Lowering, Operand, Operation, Reverse, Sample};
 use crate::error::Mistake;

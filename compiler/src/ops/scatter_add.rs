@@ -1,6 +1,6 @@
 //! Values added up where an index says: a table of zeros with as many rows as
 //! the index has a bound, to which each value, a row for each index, is added
-//! at its place, in ascending order. The gradient of `gather`.
+//! at its place; a blocked sum over places. The gradient of `gather`.
 
 use super::{Domain, Lowering, Operand, Operation, Reverse, Sample, gather};
 use crate::error::Mistake;
