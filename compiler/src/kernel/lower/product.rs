@@ -68,7 +68,7 @@ struct Part {
 struct Level {
     /// Which of the product's `partial` holds the sum between parts.
     plane: usize,
-    /// Whether the sum begins with it, from zero.
+    /// Whether the sum begins with it, from zero: with a part of no terms.
     begins: bool,
     /// Whether the sum ends with it, and is added to the next one.
     ends: bool,
@@ -250,36 +250,44 @@ fn parts(product: &Product, tiling: &Tiling) -> Vec<Parts> {
 
 /// The parts of some terms, at most `most` in each, which belong to the sums
 /// `around`, the outermost first: the tree that [`blocks::reduce`] makes in
-/// registers.
+/// registers. A sum of chains begins with a part of no terms, which clears it: so all
+/// chains but the last are one loop.
 fn parts_of(first: usize, terms: usize, most: usize, around: &mut Vec<Level>) -> Vec<Parts> {
     let mut parts = Vec::new();
-    let size = blocks::piece(terms, CHAIN);
-    let each = size.unwrap_or(most);
-    let last = terms.div_ceil(each) - 1;
-    for (piece, count) in [(0, 1), (1, last.saturating_sub(1)), (last, usize::from(last > 0))] {
-        let begin = first + piece * each;
-        let own = if piece == last { terms - piece * each } else { each };
-        let body = match size {
-            None => {
-                let levels = around.iter().rev().copied().collect();
-                let (resumes, pauses) = (piece > 0, piece < last);
-                let part = Part { first: begin, terms: own, chain: terms, resumes, pauses, levels };
-                vec![Parts::One(part)]
-            }
-            Some(size) => {
-                let plane = blocks::sizes(CHAIN).take_while(|s| *s < size).count();
-                around.push(Level { plane, begins: piece == 0, ends: piece == last });
-                let body = parts_of(begin, own, most, around);
-                around.pop();
-                body
-            }
+    let Some(size) = blocks::piece(terms, CHAIN) else {
+        let levels: Vec<Level> = around.iter().rev().copied().collect();
+        let last = terms.div_ceil(most) - 1;
+        let part = |piece: usize| {
+            let own = if piece == last { terms - piece * most } else { most };
+            let (resumes, pauses, levels) = (piece > 0, piece < last, levels.clone());
+            let first = first + piece * most;
+            Parts::One(Part { first, terms: own, chain: terms, resumes, pauses, levels })
         };
-        match count {
-            0 => {}
-            1 => parts.extend(body),
-            _ => parts.push(Parts::Repeated { count, terms: each, body }),
+        parts.push(part(0));
+        match last {
+            0 | 1 => {}
+            _ => parts.push(Parts::Repeated { count: last - 1, terms: most, body: vec![part(1)] }),
         }
-    }
+        parts.extend((last > 0).then(|| part(last)));
+        return parts;
+    };
+    let level = Level {
+        plane: blocks::sizes(CHAIN).take_while(|s| *s < size).count(),
+        begins: false,
+        ends: false,
+    };
+    let (resumes, pauses, levels) = (false, false, vec![Level { begins: true, ..level }]);
+    parts.push(Parts::One(Part { first, terms: 0, chain: 0, resumes, pauses, levels }));
+    let last = terms.div_ceil(size) - 1;
+    let mut piece = |first, terms, ends| {
+        around.push(Level { ends, ..level });
+        let body = parts_of(first, terms, most, around);
+        around.pop();
+        body
+    };
+    parts.push(Parts::Repeated { count: last, terms: size, body: piece(first, size, false) });
+    let done = last * size;
+    parts.extend(piece(first + done, terms - done, true));
     parts
 }
 
