@@ -61,6 +61,16 @@ mod networks {
     }
 
     network! {
+        pub struct Long {
+            input x: [1100];
+            target class: class(2050);
+            output scores =
+                x -> LayerNorm -> Linear(37) -> BatchNorm1d -> ReLU -> Linear(2050);
+            loss cross_entropy(scores, class);
+        }
+    }
+
+    network! {
         pub struct Words {
             input words: index(13)[5];
             input writer: index(3);
@@ -288,6 +298,25 @@ fn learns_the_same(isas: &[Isa], network: Declaration, batch: usize, training: u
     let case = Case::new(network, batch, 7, training);
     let compared = case.compare(isas, STEPS).unwrap_or_else(|message| panic!("{message}"));
     assert_eq!(compared, isas.len() * THREADS.len(), "{} does not learn", case.network.name);
+}
+
+/// Sums of several levels everywhere: along rows, over the batch, in products, by
+/// index.
+#[test]
+fn long_sums_are_the_same_everywhere() {
+    use networks::*;
+    let isas = check::isas();
+    for (declaration, batch) in [
+        (Long::declaration(), 1500),
+        (Long::declaration(), 1025),
+        (Words::declaration(), 1500),
+        (Digits::declaration(), 4099),
+        (Neuron::declaration(), 70_001),
+    ] {
+        let case = Case::new(declaration.unwrap(), batch, 7, 0);
+        let compared = case.compare(&isas, 3).unwrap_or_else(|message| panic!("{message}"));
+        assert_eq!(compared, isas.len() * THREADS.len(), "{} does not learn", case.network.name);
+    }
 }
 
 /// With all that optimizers keep from step to step.
