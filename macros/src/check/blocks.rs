@@ -18,7 +18,7 @@ use crate::ast::{Argument, Block, Expr, Named, Statement, StatementKind};
 use crate::error::{Mistake, Place};
 use crate::parse::DEEPEST;
 
-/// How many uses of blocks and repetitions a network may have: both multiply.
+/// How many uses of blocks, alternatives and repetitions a network may have: they multiply.
 const MOST: usize = 4096;
 
 /// See the [module](self).
@@ -28,7 +28,7 @@ pub(super) struct Blocks<'a> {
     /// What the bodies of other blocks see: blocks, and names that may be a block's.
     seen: HashMap<String, Meaning>,
     uses: Vec<Use>,
-    /// How many uses and repetitions there were.
+    /// How many uses, alternatives and repetitions there were.
     work: usize,
     /// How many mistakes were found in bodies.
     found: usize,
@@ -214,12 +214,12 @@ impl<'a> Checker<'a> {
         member
     }
 
-    /// One more use or repetition; `false` where there are too many.
+    /// One more use, alternative or repetition; `false` where there are too many.
     pub(super) fn one_more(&mut self, place: Place) -> bool {
         self.blocks.work += 1;
         if self.blocks.work == MOST + 1 {
             let message =
-                format!("blocks and repetitions make more than {MOST} parts of this network");
+                format!("blocks, choices and repetitions make more than {MOST} parts of this network");
             self.mistake(Mistake::new(place, message));
         }
         self.blocks.work <= MOST

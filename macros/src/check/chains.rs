@@ -1,11 +1,21 @@
 //! Chains: a value through layers, blocks and functions.
 
-use super::recorder::Operand;
-use super::values::{LONG, show};
+use proc_macro2::Ident;
+
+use super::recorder::{Operand, Value};
+use super::values::{Callee, LONG, show};
 use super::{Checker, Member, text};
 use crate::ast::{Element, Expr, Link, Named};
 use crate::error::Place;
 use bilro_compiler::network::find_layer;
+
+/// What an element of a chain stands for.
+#[derive(Clone, Copy)]
+pub(super) enum Target {
+    /// A kind of layer: a new one.
+    Kind,
+    Called(Callee),
+}
 
 /// A chain as far as it has gone, repetitions written out.
 struct Way {
@@ -77,19 +87,35 @@ impl Checker<'_> {
     }
 
     /// A value handed on to the next element of a chain.
-    pub(super) fn link(&mut self, x: Operand, link: &Named) -> Option<super::Value> {
-        let key = text(&link.name);
-        let is_kind = key.starts_with(char::is_uppercase);
-        // A kind of layer that there is not may be a name that is not seen here.
-        let is_outside = || find_layer(&key).is_err() && self.outside(&key).is_some();
-        if self.is_declared(&key) || !is_kind || is_outside() {
+    pub(super) fn link(&mut self, x: Operand, link: &Named) -> Option<Value> {
+        let target = self.target(&link.name);
+        self.link_to(target, x, link)
+    }
+
+    /// A value handed on to an element of which it is known what it stands for.
+    pub(super) fn link_to(&mut self, target: Target, x: Operand, link: &Named) -> Option<Value> {
+        if let Target::Called(callee) = target {
             let arguments = link.arguments.as_deref().unwrap_or_default();
-            return self.call(Some(x), &link.name, arguments);
+            return self.call_as(callee, Some(x), &link.name, arguments);
         }
         let layer = match self.member(|checker| Member::Layer(checker.new_layer(None, link))) {
             Member::Layer(layer) => layer,
             _ => None,
         };
         self.recorder.apply(layer, x, link.name.span().into())
+    }
+
+    /// What an element of a chain stands for. A name that is not declared yet is none so far: it
+    /// may be a function's or a kind's.
+    pub(super) fn target(&mut self, name: &Ident) -> Target {
+        let key = text(name);
+        let is_kind = key.starts_with(char::is_uppercase);
+        // A kind of layer that there is not may be a name that is not seen here.
+        let is_hidden =
+            || find_layer(&key).is_err() && (self.is_declared(&key) || self.outside(&key).is_some());
+        match self.meaning(&key).is_some() || !is_kind || is_hidden() {
+            true => Target::Called(self.callee(name)),
+            false => Target::Kind,
+        }
     }
 }

@@ -31,7 +31,8 @@ pub(super) fn show(x: &Expr) -> String {
 }
 
 /// What a name that is called stands for.
-enum Callee {
+#[derive(Clone, Copy)]
+pub(super) enum Callee {
     Layer(Option<usize>),
     Choice(usize),
     /// A block, or a use of one.
@@ -148,10 +149,15 @@ impl Checker<'_> {
         None
     }
 
-    fn callee(&mut self, name: &Ident) -> Callee {
+    /// What a name stands for where it is called; a mistake if it cannot be.
+    pub(super) fn callee(&mut self, name: &Ident) -> Callee {
         let key = text(name);
-        self.scope.used.insert(key.clone());
-        let message = match (self.meaning(&key), find_function(&key)) {
+        let (meaning, function) = (self.meaning(&key), find_function(&key));
+        // A function is no use of what has the same name, as in `choice tanh = tanh | relu;`.
+        if !matches!((meaning, &function), (None | Some(Meaning::Value(_)), Ok(_))) {
+            self.scope.used.insert(key.clone());
+        }
+        let message = match (meaning, function) {
             (Some(Meaning::Layer(layer)), _) => return Callee::Layer(layer),
             (Some(Meaning::Choice(Some(choice))), _) => return Callee::Choice(choice),
             (Some(Meaning::Block(block)), _) => {
@@ -186,23 +192,25 @@ impl Checker<'_> {
         Callee::Hidden
     }
 
-    /// Makes sure that an alternative of a choice is a function, a layer or a block.
-    pub(super) fn alternative(&mut self, named: &Named) {
-        let key = text(&named.name);
-        if self.is_declared(&key) || !key.starts_with(char::is_uppercase) {
-            self.callee(&named.name);
-        } else if let Err(mistake) = find_layer(&key) {
-            self.mistake(Mistake::new(named.name.span(), mistake.message));
-        }
-    }
-
     pub(super) fn call(
         &mut self,
         receiver: Option<Operand>,
         name: &Ident,
         arguments: &[Argument],
     ) -> Option<Value> {
-        match self.callee(name) {
+        let callee = self.callee(name);
+        self.call_as(callee, receiver, name, arguments)
+    }
+
+    /// A call of a name, of which it is known what it stands for.
+    pub(super) fn call_as(
+        &mut self,
+        callee: Callee,
+        receiver: Option<Operand>,
+        name: &Ident,
+        arguments: &[Argument],
+    ) -> Option<Value> {
+        match callee {
             Callee::Layer(layer) => {
                 let x = self.one_operand(receiver, name, arguments)?;
                 self.recorder.apply(layer, x, name.span().into())
