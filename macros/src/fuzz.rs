@@ -109,7 +109,7 @@ fn mutate(tokens: &mut Vec<TokenTree>, words: &[TokenTree], random: &mut Random)
 
 fn answer(tokens: TokenStream) -> String {
     let shown = tokens.to_string();
-    let answer = crate::expand(tokens);
+    let answer = crate::expand(&quote::quote!(::bilro), tokens);
     let file = syn::parse2::<syn::File>(answer.clone());
     if let Err(error) = file {
         panic!("{error} in the answer\n{answer}\nto\n{shown}");

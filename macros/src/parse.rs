@@ -18,8 +18,8 @@ use syn::{Attribute, GenericParam, Generics, Token, Visibility};
 
 use crate::ast::{Expr, List, Named, Network, Statement, StatementKind, Type};
 use crate::error::{Mistake, Place};
-pub use cursor::mentioned;
-use cursor::{Cursor, is_reserved};
+use cursor::{Cursor, is_own, raw};
+pub use cursor::{is_reserved, mentioned};
 pub use expressions::DEEPEST;
 
 /// The words that start a statement.
@@ -38,6 +38,11 @@ pub fn parse(tokens: TokenStream, mistakes: &mut Vec<Mistake>) -> Option<Network
     if tokens.is_empty() {
         mistakes.push(Mistake::new(Span::call_site(), FORM));
         return None;
+    }
+    let all: Vec<TokenTree> = tokens.clone().into_iter().collect();
+    for word in mentioned(&all).iter().filter(|word| is_own(word)) {
+        let message = format!("`{word}` starts as names do that the macro keeps for itself");
+        mistakes.push(Mistake::new(word.span(), message));
     }
     let header = match header.parse2(tokens) {
         Ok(header) => header,
@@ -81,6 +86,11 @@ pub fn parse(tokens: TokenStream, mistakes: &mut Vec<Mistake>) -> Option<Network
         };
         mistakes.push(Mistake::new(more.span(), message));
     }
+    if network.name == "Network" {
+        let message = "`Network` is the trait of all networks, with the methods that they have: \
+                       another name is needed";
+        mistakes.push(Mistake::new(network.name.span(), message));
+    }
     Some(network)
 }
 
@@ -108,14 +118,11 @@ fn header(input: ParseStream<'_>) -> syn::Result<Header> {
     if input.is_empty() {
         return Err(syn::Error::new(word.span, format!("expected a name after `struct`: {FORM}")));
     }
-    let name = match input.peek(Ident::peek_any) && input.fork().parse::<Ident>().is_err() {
-        true => {
-            let word = input.call(Ident::parse_any)?;
-            let message = format!("expected a name, found `{word}`, which is a keyword of Rust");
-            return Err(syn::Error::new(word.span(), message));
-        }
+    let name = match input.peek(Ident::peek_any) {
+        true => input.call(Ident::parse_any)?,
         false => input.parse()?,
     };
+    is_a_name(&name)?;
     // What follows a mistake in the generics is skipped up to the body.
     let generics = input.parse();
     let mut body = None;
@@ -130,6 +137,16 @@ fn header(input: ParseStream<'_>) -> syn::Result<Header> {
     Ok(Header { attributes, visibility, name, generics, body, rest: input.parse()? })
 }
 
+/// Refuses a word that Rust keeps for itself.
+fn is_a_name(word: &Ident) -> syn::Result<()> {
+    if !is_reserved(&word.to_string()) {
+        return Ok(());
+    }
+    let message =
+        format!("expected a name, found `{word}`, which is a keyword of Rust{}", raw(word));
+    Err(syn::Error::new(word.span(), message))
+}
+
 /// Requires generics to be constants of type `usize`.
 fn const_generics(generics: Generics) -> syn::Result<Generics> {
     let takes = "a network is generic over sizes: `<const N: usize>`";
@@ -137,6 +154,7 @@ fn const_generics(generics: Generics) -> syn::Result<Generics> {
     for parameter in &generics.params {
         match parameter {
             GenericParam::Const(c) if c.ty.to_token_stream().to_string() == "usize" => {
+                is_a_name(&c.ident)?;
                 if !seen.insert(&c.ident) {
                     let message = format!("`{}` is declared twice", c.ident);
                     return Err(syn::Error::new(c.ident.span(), message));
@@ -298,7 +316,9 @@ fn statement(
         Err(mistake) => {
             mistakes.push(mistake);
             let name = match tokens.get(1) {
-                Some(TokenTree::Ident(name)) if !is_reserved(name) => Some(name.clone()),
+                Some(TokenTree::Ident(name)) if !is_reserved(&name.to_string()) => {
+                    Some(name.clone())
+                }
                 _ => None,
             };
             let name = name.filter(|_| keyword != "loss" && keyword != "metric");

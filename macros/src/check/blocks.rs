@@ -218,8 +218,9 @@ impl<'a> Checker<'a> {
     pub(super) fn one_more(&mut self, place: Place) -> bool {
         self.blocks.work += 1;
         if self.blocks.work == MOST + 1 {
-            let message =
-                format!("blocks, choices and repetitions make more than {MOST} parts of this network");
+            let message = format!(
+                "blocks, choices and repetitions make more than {MOST} parts of this network"
+            );
             self.mistake(Mistake::new(place, message));
         }
         self.blocks.work <= MOST

@@ -111,8 +111,9 @@ impl Checker<'_> {
         let key = text(name);
         let is_kind = key.starts_with(char::is_uppercase);
         // A kind of layer that there is not may be a name that is not seen here.
-        let is_hidden =
-            || find_layer(&key).is_err() && (self.is_declared(&key) || self.outside(&key).is_some());
+        let is_hidden = || {
+            find_layer(&key).is_err() && (self.is_declared(&key) || self.outside(&key).is_some())
+        };
         match self.meaning(&key).is_some() || !is_kind || is_hidden() {
             true => Target::Called(self.callee(name)),
             false => Target::Kind,

@@ -75,7 +75,8 @@ impl<'a> Checker<'a> {
         }
         if self.depth >= DEEPEST {
             let name = text(self.alternatives[choice].name);
-            let message = format!("`{name}` is nested too deeply here: choices are between choices");
+            let message =
+                format!("`{name}` is nested too deeply here: choices are between choices");
             self.mistake(Mistake::new(call, message));
             return None;
         }

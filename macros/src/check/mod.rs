@@ -24,9 +24,9 @@ use crate::ast::{Expr, ExprKind, List, Named, Network, Statement, StatementKind,
 use crate::error::{Mistake, Place};
 use blocks::{Blocks, Member};
 use choices::Alternatives;
+use recorder::Value;
 pub use recorder::{Assertion, Condition, Step};
 use recorder::{Blame, Recorder};
-use recorder::Value;
 use scope::Scope;
 
 /// A network that has been checked.

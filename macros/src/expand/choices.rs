@@ -30,7 +30,15 @@ pub fn definition(choice: &ChoiceField, name: &Ident) -> TokenStream {
     });
     quote! {
         #docs
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
+        #[derive(
+            __bilro::std::clone::Clone,
+            __bilro::std::marker::Copy,
+            __bilro::std::cmp::PartialEq,
+            __bilro::std::cmp::Eq,
+            __bilro::std::hash::Hash,
+            __bilro::std::default::Default,
+            __bilro::std::fmt::Debug,
+        )]
         pub enum #name { #(#variants)* }
     }
 }

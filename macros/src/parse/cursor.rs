@@ -1,6 +1,7 @@
 //! Walks over tokens. Says what it expected and what it found, on the token that it found.
 
 use proc_macro2::{Delimiter, Group, Ident, Spacing, Span, TokenTree};
+use syn::ext::IdentExt;
 
 use crate::error::{Mistake, Place};
 
@@ -14,10 +15,24 @@ pub struct Cursor<'a> {
     end_name: &'static str,
 }
 
-/// Words that Rust keeps for itself, which cannot be names.
-pub fn is_reserved(word: &Ident) -> bool {
+/// Words that Rust keeps for itself, in any of its editions, which cannot be names.
+pub fn is_reserved(word: &str) -> bool {
+    !word.starts_with("r#") && (word == "gen" || syn::parse_str::<Ident>(word).is_err())
+}
+
+/// What a keyword can be written as instead, for messages.
+pub fn raw(word: &Ident) -> String {
     let text = word.to_string();
-    !text.starts_with("r#") && syn::parse_str::<Ident>(&text).is_err()
+    match text.as_str() {
+        "self" | "Self" | "super" | "crate" => String::new(),
+        _ => format!(": another name is needed, or `r#{text}`"),
+    }
+}
+
+/// Whether a name starts as those do that the expansion has beside the user's.
+pub fn is_own(word: &Ident) -> bool {
+    let text = word.unraw().to_string();
+    text.starts_with("__bilro") || text.starts_with("__BILRO")
 }
 
 impl<'a> Cursor<'a> {
@@ -95,9 +110,12 @@ impl<'a> Cursor<'a> {
         let here = self.clone();
         match self.word() {
             Some(word) if word == "_" => Err(here.expected(what)),
-            Some(word) if is_reserved(&word) => Err(Mistake::new(
+            Some(word) if is_reserved(&word.to_string()) => Err(Mistake::new(
                 word.span(),
-                format!("expected {what}, found `{word}`, which is a keyword of Rust"),
+                format!(
+                    "expected {what}, found `{word}`, which is a keyword of Rust{}",
+                    raw(&word)
+                ),
             )),
             Some(word) => Ok(word),
             None => Err(here.expected(what)),
