@@ -4,7 +4,7 @@
 use std::fmt;
 
 use proc_macro2::{Ident, TokenStream};
-use syn::{Attribute, Generics, Visibility};
+use syn::{Attribute, Generics, Token, Visibility};
 
 use crate::error::Place;
 
@@ -12,6 +12,8 @@ use crate::error::Place;
 pub struct Network {
     pub attributes: Vec<Attribute>,
     pub visibility: Visibility,
+    /// `struct`, as it is written.
+    pub keyword: Token![struct],
     pub name: Ident,
     pub generics: Generics,
     pub statements: Vec<Statement>,

@@ -51,10 +51,11 @@ pub fn parse(tokens: TokenStream, mistakes: &mut Vec<Mistake>) -> Option<Network
             return None;
         }
     };
-    let Header { attributes, visibility, name, generics, body, rest } = header;
+    let Header { attributes, visibility, keyword, name, generics, body, rest } = header;
     let mut network = Network {
         attributes,
         visibility,
+        keyword,
         name,
         generics: Generics::default(),
         statements: Vec::new(),
@@ -97,6 +98,7 @@ pub fn parse(tokens: TokenStream, mistakes: &mut Vec<Mistake>) -> Option<Network
 struct Header {
     attributes: Vec<Attribute>,
     visibility: Visibility,
+    keyword: Token![struct],
     name: Ident,
     generics: syn::Result<Generics>,
     body: Option<Group>,
@@ -114,9 +116,12 @@ fn header(input: ParseStream<'_>) -> syn::Result<Header> {
     if !input.peek(Token![struct]) {
         return Err(input.error(format!("expected `struct`: {FORM}")));
     }
-    let word = input.parse::<Token![struct]>()?;
+    let keyword = input.parse::<Token![struct]>()?;
     if input.is_empty() {
-        return Err(syn::Error::new(word.span, format!("expected a name after `struct`: {FORM}")));
+        return Err(syn::Error::new(
+            keyword.span,
+            format!("expected a name after `struct`: {FORM}"),
+        ));
     }
     let name = match input.peek(Ident::peek_any) {
         true => input.call(Ident::parse_any)?,
@@ -134,7 +139,7 @@ fn header(input: ParseStream<'_>) -> syn::Result<Header> {
     if input.peek(syn::token::Brace) {
         body = Some(input.parse()?);
     }
-    Ok(Header { attributes, visibility, name, generics, body, rest: input.parse()? })
+    Ok(Header { attributes, visibility, keyword, name, generics, body, rest: input.parse()? })
 }
 
 /// Refuses a word that Rust keeps for itself.

@@ -110,9 +110,11 @@ pub fn declaration(network: &Network, checked: &Checked, sizes: &Sizes<'_>) -> T
         None => quote!(__bilro::mistaken(#name)),
         Some(_) => {
             let forced = checked.assertions.iter().filter(|a| sizes.is_generic(a));
+            // On the tokens that they are about, as all that rustc shows of them.
             let forced = forced.map(|a| {
-                let assertion = sizes.assertion(a);
-                quote!(const { #assertion })
+                let mut block = Group::new(Delimiter::Brace, sizes.assertion(a));
+                block.set_span(a.place.end);
+                quote_spanned!(a.place.start=> const #block)
             });
             let builder = local("network");
             let read = checked.steps.iter().flat_map(read).collect();

@@ -14,8 +14,8 @@ mod declaration;
 mod groups;
 mod types;
 
-use proc_macro2::{Ident, Span, TokenStream};
-use quote::{format_ident, quote};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
 use syn::Attribute;
 
 use crate::ast::Network;
@@ -46,8 +46,11 @@ pub fn expand(
         }
     });
 
-    let Network { attributes, visibility, name, generics, .. } = network;
-    let (impl_generics, type_generics, _) = generics.split_for_impl();
+    let Network { attributes, visibility, keyword, name, generics, .. } = network;
+    let (impl_generics, ..) = generics.split_for_impl();
+    // In braces, or else a type or a module of this name would be meant.
+    let arguments = generics.const_params().map(|c| &c.ident);
+    let type_generics = quote!(<#({ #arguments }),*>);
     let conditions: Vec<_> = attributes.iter().filter(|a| a.path().is_ident("cfg")).collect();
     let own = derived(attributes);
     let derives = [("Clone", "clone"), ("Copy", "marker"), ("Debug", "fmt")];
@@ -57,14 +60,16 @@ pub fn expand(
         quote!(#root::private::std::#module::#name)
     });
     let doc = format!("What `{}` takes and gives.", text(name));
+    // With the places of the user's tokens, since rustc shows a part of what they begin and end.
+    let semicolon = quote_spanned!(name.span()=> ;);
+    let implement = |of: TokenStream, body| {
+        implementation(name, &quote!(#impl_generics), &of, &quote!(#name #type_generics), body)
+    };
     let structs = types.structs();
     let methods = types.methods();
-    let trainable = types
-        .is_trainable()
-        .then(|| quote!(impl #impl_generics __bilro::bilro::Trainable for #name #type_generics {}));
-    let classifier = types.is_classifier().then(
-        || quote!(impl #impl_generics __bilro::bilro::Classifier for #name #type_generics {}),
-    );
+    let bare = |of| implement(of, TokenStream::new());
+    let trainable = types.is_trainable().then(|| bare(quote!(__bilro::bilro::Trainable)));
+    let classifier = types.is_classifier().then(|| bare(quote!(__bilro::bilro::Classifier)));
     let examples = types.examples();
     let sizes = Sizes::new(network, &checked.symbols);
     let declaration = declaration::declaration(network, checked, &sizes);
@@ -72,10 +77,11 @@ pub fn expand(
         Some(_) => (sizes.constants(), declaration::assertions(checked, &sizes)),
         None => Default::default(),
     };
+    let network = implement(quote!(__bilro::bilro::Network), quote!(#methods #declaration));
     quote! {
         #(#attributes)*
         #[derive(#(#derives),*)]
-        #visibility struct #name #generics;
+        #visibility #keyword #name #generics #semicolon
 
         #(#conditions)*
         #[doc = #doc]
@@ -100,11 +106,7 @@ pub fn expand(
 
             #constants
 
-            impl #impl_generics __bilro::bilro::Network for #name #type_generics {
-                #methods
-                #declaration
-            }
-
+            #network
             #trainable
             #classifier
             #examples
@@ -113,6 +115,19 @@ pub fn expand(
 
         #(#errors)*
     }
+}
+
+/// A trait of a type, where rustc shows it: on the network's name.
+fn implementation(
+    name: &Ident,
+    generics: &TokenStream,
+    of: &TokenStream,
+    ty: &TokenStream,
+    body: TokenStream,
+) -> TokenStream {
+    let mut body = Group::new(Delimiter::Brace, body);
+    body.set_span(name.span());
+    quote_spanned!(name.span()=> impl #generics #of for #ty #body)
 }
 
 /// The traits that the user derives.

@@ -6,7 +6,7 @@ use quote::{format_ident, quote};
 
 use super::choices;
 use super::groups::{self, Group, GroupKind};
-use super::local;
+use super::{implementation, local};
 use crate::ast::Network;
 use crate::check::{ArrayType, Checked, ChoiceField, Field, InputField, text};
 
@@ -442,13 +442,14 @@ impl<'a> Types<'a> {
             let name = &choice.name;
             quote!(, #name: __bilro::std::default::Default::default())
         });
-        Some(quote! {
-            impl<'a> __bilro::bilro::FromExamples<#x, #y> for #module::Batch<'a> {
-                fn from_examples(#a: #x, #b: #y) -> Self {
-                    #module::Batch { #input: #a, #target: #b #(#chosen)* }
-                }
+        let body = quote! {
+            fn from_examples(#a: #x, #b: #y) -> Self {
+                #module::Batch { #input: #a, #target: #b #(#chosen)* }
             }
-        })
+        };
+        let of = quote!(__bilro::bilro::FromExamples<#x, #y>);
+        let (generics, ty) = (quote!(<'a>), quote!(#module::Batch<'a>));
+        Some(implementation(&self.network.name, &generics, &of, &ty, body))
     }
 }
 
