@@ -1,6 +1,8 @@
 //! The `network!` macro: tokens are parsed to a syntax tree, the tree is checked by the compiler's
 //! own builder, and what has been checked is expanded to Rust.
 
+extern crate proc_macro;
+
 mod ast;
 mod check;
 mod error;

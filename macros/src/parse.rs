@@ -5,6 +5,8 @@ mod blocks;
 mod chains;
 mod cursor;
 mod expressions;
+mod habits;
+mod losses;
 
 use std::collections::HashSet;
 
@@ -21,6 +23,7 @@ use crate::error::{Mistake, Place};
 use cursor::{Cursor, is_own, raw};
 pub use cursor::{is_reserved, mentioned};
 pub use expressions::DEEPEST;
+pub use habits::{is_prefix, without_prefix};
 
 /// The words that start a statement.
 const STATEMENTS: [&str; 10] =
@@ -356,6 +359,7 @@ fn keyword(
     mistakes: &mut Vec<Mistake>,
 ) -> Result<Option<Ident>, Mistake> {
     let all = within.show();
+    let before = cursor.clone();
     let Some(word) = cursor.word() else {
         return Err(cursor.expected(&format!("a statement ({all})")));
     };
@@ -363,10 +367,47 @@ fn keyword(
         return Ok(Some(word));
     }
     let written = word.to_string();
+    if let Some(instead) = habits::instead_of_statement(&written) {
+        let message = format!("there is no statement `{written}`: {instead}");
+        return Err(Mistake::new(word.span(), message));
+    }
+    // A name and `=`: the rest is read as what is forgotten says.
+    if cursor.is_punct('=') && !cursor.is_pair('=', '=') && within.keywords().contains(&"let") {
+        let is_layer = assigns_a_layer(cursor);
+        let keyword = if is_layer { "layer" } else { "let" };
+        let message = match is_layer {
+            true => format!("a layer is declared: `layer {written} = ...;`"),
+            false => format!("a value is declared: `let {written} = ...;`"),
+        };
+        mistakes.push(Mistake::new(word.span(), message));
+        *cursor = before;
+        return Ok(Some(Ident::new(keyword, word.span())));
+    }
+    if let Some(operator) = cursor.assigning() {
+        let message = format!(
+            "nothing is assigned to: a value is declared once, as `let next = {written} {operator} ...;`"
+        );
+        return Err(Mistake::new(word.span(), message));
+    }
+    if written == "self" && cursor.is_punct('.') {
+        let message = "there is no `self`: a layer is declared as `layer fc1 = Linear(64);`, and a \
+                       value as `let y = fc1(x);`";
+        return Err(Mistake::new(word.span(), message));
+    }
     let near = nearest(&written, within.keywords().iter().copied());
     let hint = near.map_or_else(|| format!(" ({all})"), |near| format!("; did you mean `{near}`?"));
     mistakes.push(Mistake::new(word.span(), format!("there is no statement `{written}`{hint}")));
     Ok(near.map(|near| Ident::new(near, word.span())))
+}
+
+/// Whether a kind of layer stands after `=`.
+fn assigns_a_layer(cursor: &Cursor<'_>) -> bool {
+    let mut cursor = cursor.clone();
+    cursor.skip(1);
+    while matches!(cursor.peek_second(), Some(dot) if is_punct(dot, '.')) {
+        cursor.skip(2);
+    }
+    cursor.word().is_some_and(|word| bilro_compiler::layers::find(&word.to_string()).is_some())
 }
 
 fn rest_of_statement(
@@ -380,6 +421,13 @@ fn rest_of_statement(
             cursor.punct(':', "as in `input image: [784];`")?;
             let ty = ty(cursor)?;
             let grad = cursor.take_word("grad");
+            if let (None, Some(TokenTree::Ident(word))) = (&grad, cursor.peek())
+                && nearest(&word.to_string(), ["grad"]).is_some()
+            {
+                let message =
+                    format!("expected `grad` or `;`, found `{word}`; did you mean `grad`?");
+                return Err(Mistake::new(word.span(), message));
+            }
             StatementKind::Input { name, ty, is_target: word == "target", grad }
         }
         "param" => {
@@ -393,6 +441,9 @@ fn rest_of_statement(
         "layer" => {
             let name = cursor.name("a name")?;
             cursor.punct('=', "as in `layer fc1 = Linear(128);`")?;
+            if let Some(mistake) = cursor.dotted(false) {
+                return Err(mistake);
+            }
             let kind = cursor.name("a layer, as `Linear(128)`")?;
             StatementKind::Layer {
                 name,
@@ -404,6 +455,9 @@ fn rest_of_statement(
             cursor.punct('=', "as in `choice activation = sigmoid | tanh;`")?;
             let mut alternatives = Vec::new();
             loop {
+                if let Some(mistake) = cursor.dotted(false) {
+                    return Err(mistake);
+                }
                 let name = cursor.name("a function or a layer")?;
                 alternatives.push(Named { name, arguments: cursor.arguments()? });
                 if !cursor.take_punct('|') {
@@ -423,14 +477,8 @@ fn rest_of_statement(
             cursor.punct('=', "as in `output y = relu(x);`")?;
             StatementKind::Output { name, value: cursor.expr()? }
         }
-        "loss" => {
-            let sum = cursor.sum_of();
-            StatementKind::Loss { sum, value: cursor.expr()? }
-        }
-        _ => {
-            let name = cursor.name_before('=');
-            StatementKind::Metric { name, value: cursor.expr()? }
-        }
+        "loss" => cursor.loss()?,
+        _ => cursor.metric()?,
     };
     match cursor.is_empty() {
         true => Ok(kind),

@@ -121,7 +121,16 @@ impl Checker<'_> {
             _ => None,
         };
         if value.is_none() {
-            self.mistake(Mistake::new(x.place, attribute.wrong_kind().message));
+            let mut message = attribute.wrong_kind().message;
+            if let ExprKind::Name(word) = &x.inner().kind {
+                message += match text(word).as_str() {
+                    "True" => "; did you mean `true`?",
+                    "False" => "; did you mean `false`?",
+                    "None" => ": leave it out where there is none",
+                    _ => "",
+                };
+            }
+            self.mistake(Mistake::new(x.place, message));
         }
         value
     }

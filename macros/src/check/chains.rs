@@ -4,9 +4,9 @@ use proc_macro2::Ident;
 
 use super::recorder::{Operand, Value};
 use super::values::{Callee, LONG, show};
-use super::{Checker, Member, text};
+use super::{Checker, Meaning, Member, text};
 use crate::ast::{Element, Expr, Link, Named};
-use crate::error::Place;
+use crate::error::{Mistake, Place};
 use bilro_compiler::network::find_layer;
 
 /// What an element of a chain stands for.
@@ -53,7 +53,35 @@ impl Checker<'_> {
         let first_shown = show(first);
         let mut way =
             Way { full: first_shown.clone(), first: first_shown, last: None, start: first.place };
-        self.links(x, links, &mut way)
+        let found = self.found();
+        let mut y = self.links(x, links, &mut way);
+        if let (Some(mistake), true) = (self.two_readings(first, links), self.found() == found) {
+            self.mistake(mistake);
+            y.value = None;
+        }
+        y
+    }
+
+    /// What is wrong with `x -> Linear(1) -> Tanh * 2`: at the end of a chain, one reads a product
+    /// as well as a repetition. Blocks are there to be repeated, and in parentheses nothing else
+    /// can be meant.
+    fn two_readings(&self, first: &Expr, links: &[Link]) -> Option<Mistake> {
+        let Link { element: Element::One(named), times: Some(times) } = links.last()? else {
+            return None;
+        };
+        if matches!(self.meaning(&text(&named.name)), Some(Meaning::Block(_) | Meaning::Use(_))) {
+            return None;
+        }
+        let before = match links.len() {
+            1 => show(first),
+            _ => "...".into(),
+        };
+        let count = times.count;
+        let message = format!(
+            "`{named} * {count}` at the end of a chain can be read in two ways: write `({named}) * \
+             {count}` to have it {count} times, or `({before} -> {named}) * {count}` for a product"
+        );
+        Some(Mistake::new(times.place, message))
     }
 
     fn links(&mut self, mut x: Operand, links: &[Link], way: &mut Way) -> Operand {

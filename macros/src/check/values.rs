@@ -10,6 +10,7 @@ use super::recorder::{Blame, Operand, Value};
 use super::{Checker, Meaning, Trained, text};
 use crate::ast::{Argument, Expr, ExprKind, Named};
 use crate::error::{Mistake, Place};
+use crate::parse::{is_prefix, without_prefix};
 
 /// Longer texts are shortened in messages.
 pub(super) const LONG: usize = 60;
@@ -71,6 +72,12 @@ impl Checker<'_> {
                 let operands = vec![self.operand(a), self.operand(b)];
                 self.operator(operator.function(), *place, operands)
             }
+            ExprKind::Call { receiver: Some(before), function, .. }
+                if let Some(mistake) = self.prefixed(before, function) =>
+            {
+                self.mistake(mistake);
+                None
+            }
             ExprKind::Call { receiver, function, arguments } => {
                 let receiver = receiver.as_deref().map(|x| self.operand(x));
                 self.call(receiver, function, arguments)
@@ -90,6 +97,17 @@ impl Checker<'_> {
                 None
             }
         }
+    }
+
+    /// The answer to `F.relu(x)`, unless there is something called `F`.
+    fn prefixed(&self, before: &Expr, function: &Ident) -> Option<Mistake> {
+        let ExprKind::Name(name) = &before.kind else { return None };
+        let key = text(name);
+        if !is_prefix(&key) || self.is_declared(&key) {
+            return None;
+        }
+        let place = Place::from(name.span()).to(function.span().into());
+        Some(without_prefix(place, &format!("{key}.{function}"), &text(function)))
     }
 
     fn number(&mut self, x: &Expr) -> Option<Value> {

@@ -50,6 +50,9 @@ impl Cursor<'_> {
                 (Element::Group(links.all), place, links.depth + 1)
             }
             None => {
+                if let Some(mistake) = self.dotted(false) {
+                    return Err(mistake);
+                }
                 let name = self.name("a layer or a function")?;
                 let mut place = Place::from(name.span());
                 if let Some(group) = self.group(Delimiter::Parenthesis) {

@@ -3,6 +3,7 @@
 use proc_macro2::{Delimiter, Group, Ident, Spacing, Span, TokenTree};
 use syn::ext::IdentExt;
 
+use super::habits;
 use crate::error::{Mistake, Place};
 
 /// A place in some tokens.
@@ -67,6 +68,11 @@ impl<'a> Cursor<'a> {
         self.tokens.get(1)
     }
 
+    /// Where the token after the next one is.
+    pub fn second_place(&self) -> Place {
+        self.peek_second().map_or(self.end, TokenTree::span).into()
+    }
+
     /// Goes past some tokens.
     pub fn skip(&mut self, count: usize) {
         self.tokens = &self.tokens[count.min(self.tokens.len())..];
@@ -77,7 +83,9 @@ impl<'a> Cursor<'a> {
         match self.peek() {
             Some(token) => {
                 let (span, found) = show(token);
-                Mistake::new(span, format!("expected {what}, found {found}"))
+                let instead = habits::instead(token, self.peek_second());
+                let instead = instead.map_or(String::new(), |instead| format!(": {instead}"));
+                Mistake::new(span, format!("expected {what}, found {found}{instead}"))
             }
             None => Mistake::new(self.end, format!("expected {what}, found {}", self.end_name)),
         }
@@ -127,7 +135,7 @@ impl<'a> Cursor<'a> {
         let before = self.clone();
         let name = self.name("");
         match name {
-            Ok(name) if self.take_punct(mark) => Some(name),
+            Ok(name) if !self.is_pair(mark, mark) && self.take_punct(mark) => Some(name),
             _ => {
                 *self = before;
                 None
@@ -144,6 +152,11 @@ impl<'a> Cursor<'a> {
     pub fn is_pair(&self, first: char, second: char) -> bool {
         matches!((self.peek(), self.peek_second()), (Some(TokenTree::Punct(a)), Some(TokenTree::Punct(b)))
             if a.as_char() == first && a.spacing() == Spacing::Joint && b.as_char() == second)
+    }
+
+    /// The operator of `+=` and the like, if that is next.
+    pub fn assigning(&self) -> Option<char> {
+        ['+', '-', '*', '/'].into_iter().find(|operator| self.is_pair(*operator, '='))
     }
 
     /// Takes a mark if it is next.
