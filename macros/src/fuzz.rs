@@ -199,3 +199,55 @@ fn blocks_in_blocks_are_bounded() {
     assert_eq!(often.matches("compile_error").count(), 1, "{often}");
     assert!(often.contains("more than 4096 parts"), "{often}");
 }
+
+#[test]
+fn nothing_is_its_own() {
+    // Whether it has a mistake is not what is asked.
+    for body in [
+        "choice tanh = tanh | relu; loss x -> tanh;",
+        "choice gelu = gelu | silu; choice silu = gelu | silu; loss x -> silu;",
+        "choice a = a | relu; loss x -> a;",
+        "choice a = b | relu; choice b = a | relu; loss x -> b;",
+        "choice Tanh = Tanh | ReLU; loss x -> Tanh;",
+        "block relu(x) { relu(x) } loss x -> relu;",
+        "block f(x) { f(x) } loss f(x);",
+        "block f(x) { g(x) } block g(x) { f(x) } loss g(x);",
+        "block f(x) { x -> (f -> relu) * 3 } loss f(x);",
+        "block f(x) { layer g = f; g(x) } loss f(x);",
+        "block f(x) { c(x) } choice c = f | relu; loss c(x);",
+        "choice c = f | relu; block f(x) { c(x) } loss c(x);",
+        "layer f = f; loss f(x);",
+        "layer f = g; layer g = f; loss f(x);",
+        "layer Linear = Linear(2); loss Linear(x);",
+        "let relu = relu(x); loss relu(relu);",
+        "let y = y; loss y;",
+        "let y = z; let z = y; loss z;",
+        "param w: [w] = w; loss w;",
+        "output y = y(y); loss y;",
+        "metric relu = relu(x); loss x;",
+    ] {
+        answer(format!("struct Own {{ input x: [2]; {body} }}").parse().expect("balanced"));
+    }
+}
+
+#[test]
+fn choices_between_choices_are_bounded() {
+    let mut deep = "choice c0 = relu | tanh;".to_string();
+    for i in 1..1000 {
+        deep += &format!("choice c{i} = c{} | relu;", i - 1);
+    }
+    let deep = format!("struct Deep {{ input x: [2]; {deep} loss x -> c999; }}");
+    let deep = answer(deep.parse().expect("balanced"));
+    assert!(deep.contains("nested too deeply here: choices are between choices"), "{deep}");
+
+    let mut wide = "choice a0 = relu | tanh; choice b0 = relu | tanh;".to_string();
+    for i in 1..60 {
+        let before = i - 1;
+        wide +=
+            &format!("choice a{i} = a{before} | b{before}; choice b{i} = a{before} | b{before};");
+    }
+    let wide = format!("struct Wide {{ input x: [2]; {wide} loss x -> a59 -> b59; }}");
+    let wide = answer(wide.parse().expect("balanced"));
+    assert_eq!(wide.matches("compile_error").count(), 1, "{wide}");
+    assert!(wide.contains("more than 4096 parts"), "{wide}");
+}

@@ -36,3 +36,5 @@ fn expand(root: &TokenStream, tokens: TokenStream) -> TokenStream {
 
 #[cfg(test)]
 mod fuzz;
+#[cfg(test)]
+mod names;

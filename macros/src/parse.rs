@@ -305,6 +305,7 @@ fn statement(
     }
     let docs = doc_comments(docs, mistakes);
     let mut cursor = Cursor::new(tokens, end);
+    let before = mistakes.len();
     let keyword = match keyword(&mut cursor, within, mistakes) {
         Ok(keyword) => keyword?,
         Err(mistake) => {
@@ -322,8 +323,13 @@ fn statement(
     let kind = match kind {
         Ok(kind) => kind,
         Err(mistake) => {
-            mistakes.push(mistake);
-            let name = match tokens.get(1) {
+            // One message for a statement.
+            if mistakes.len() == before {
+                mistakes.push(mistake);
+            }
+            // Of `y = relu(x)`, where the keyword is forgotten, the name is first.
+            let at = usize::from(!tokens.get(1).is_some_and(|token| is_punct(token, '=')));
+            let name = match tokens.get(at) {
                 Some(TokenTree::Ident(name)) if !is_reserved(&name.to_string()) => {
                     Some(name.clone())
                 }
@@ -482,7 +488,7 @@ fn rest_of_statement(
     };
     match cursor.is_empty() {
         true => Ok(kind),
-        false => Err(cursor.expected("`;`")),
+        false => Err(cursor.expected_of_expression("`;`")),
     }
 }
 

@@ -295,7 +295,7 @@ impl Checker<'_> {
         let key = text(name);
         let entry = ops::find(&key)?;
         let form = entry.call?;
-        let shown = form.show(entry.name);
+        let shown = form.show(&key);
         let (unnamed, named): (Vec<&Argument>, Vec<&Argument>) =
             arguments.iter().partition(|a| a.name.is_none());
         let first = usize::from(receiver.is_some());
@@ -315,7 +315,11 @@ impl Checker<'_> {
         }
         if given < takes || rest.len() > form.attributes.len() {
             let most = takes + if given < takes { 0 } else { form.attributes.len() };
-            let message = wrong_count(&key, most, given, &shown);
+            let mut message = wrong_count(&key, most, given, &shown);
+            if entry.name == "maximum" || entry.name == "minimum" {
+                let of = &entry.name[..3];
+                message += &format!("; over an axis it is `a{of}(x, axis = -1)`");
+            }
             self.mistake(Mistake::new(name.span(), message));
             return None;
         }

@@ -83,12 +83,21 @@ impl<'a> Cursor<'a> {
         match self.peek() {
             Some(token) => {
                 let (span, found) = show(token);
-                let instead = habits::instead(token, self.peek_second());
-                let instead = instead.map_or(String::new(), |instead| format!(": {instead}"));
-                Mistake::new(span, format!("expected {what}, found {found}{instead}"))
+                Mistake::new(span, format!("expected {what}, found {found}"))
             }
             None => Mistake::new(self.end, format!("expected {what}, found {}", self.end_name)),
         }
+    }
+
+    /// The same where an expression or its end was expected: with what to write instead of what
+    /// other languages have there.
+    pub fn expected_of_expression(&self, what: &str) -> Mistake {
+        let mut mistake = self.expected(what);
+        let instead = self.peek().and_then(|token| habits::instead(token, self.peek_second()));
+        if let Some(instead) = instead {
+            mistake.message += &format!(": {instead}");
+        }
+        mistake
     }
 
     /// The next token if it is a word.

@@ -159,8 +159,15 @@ impl Cursor<'_> {
                 let depth = x.depth.max(deepest(&arguments));
                 let receiver = Some(Box::new(x));
                 x = Expr::new(ExprKind::Call { receiver, function, arguments }, place, depth)?;
+            } else if matches!(x.kind, ExprKind::Call { .. })
+                && self.group(Delimiter::Parenthesis).is_some()
+            {
+                let mut mistake = self.expected_of_expression("an operator or the end");
+                mistake.message += ": only names are called: a layer is used as `x -> Linear(64)`, \
+                                    or has a name, `layer fc = Linear(64);` and `fc(x)`";
+                return Err(mistake);
             } else if self.is_list() {
-                return Err(self.expected("an operator or the end"));
+                return Err(self.expected_of_expression("an operator or the end"));
             } else {
                 return Ok(x);
             }
@@ -169,7 +176,7 @@ impl Cursor<'_> {
 
     fn primary(&mut self, outer: usize) -> Parsed<Expr> {
         const WHAT: &str = "an expression";
-        let Some(token) = self.peek() else { return Err(self.expected(WHAT)) };
+        let Some(token) = self.peek() else { return Err(self.expected_of_expression(WHAT)) };
         if outer >= DEEPEST {
             return Err(too_deep(token.span().into()));
         }
@@ -186,12 +193,12 @@ impl Cursor<'_> {
                         let kind = ExprKind::Number { text, literal: literal.clone() };
                         Expr::new(kind, literal.span().into(), 0)
                     }
-                    _ => Err(self.expected(WHAT)),
+                    _ => Err(self.expected_of_expression(WHAT)),
                 }
             }
             TokenTree::Ident(_) => self.named(outer),
             TokenTree::Punct(_) if self.is_pair(':', ':') => self.path(),
-            TokenTree::Punct(_) => Err(self.expected(WHAT)),
+            TokenTree::Punct(_) => Err(self.expected_of_expression(WHAT)),
             TokenTree::Group(group) => self.grouped(group, outer),
         }
     }
@@ -212,7 +219,11 @@ impl Cursor<'_> {
         if let Some(mistake) = self.dotted(true) {
             return Err(mistake);
         }
+        let start = self.clone();
         let name = self.name("an expression")?;
+        if name == "not" && matches!(self.peek(), Some(TokenTree::Ident(_))) {
+            return Err(start.expected_of_expression("an expression"));
+        }
         let place = Place::from(name.span());
         let Some(group) = self.group(Delimiter::Parenthesis) else {
             return Expr::new(ExprKind::Name(name), place, 0);
@@ -255,7 +266,7 @@ impl Cursor<'_> {
         let read = |what| {
             inside(group, |c| {
                 let x = c.chain(outer + 1)?;
-                if c.is_empty() { Ok(x) } else { Err(c.expected(what)) }
+                if c.is_empty() { Ok(x) } else { Err(c.expected_of_expression(what)) }
             })
         };
         let x = match group.delimiter() {
@@ -330,7 +341,7 @@ impl Cursor<'_> {
         while !self.is_empty() {
             elements.push(read(self)?);
             if !self.take_punct(',') && !self.is_empty() {
-                return Err(self.expected(what));
+                return Err(self.expected_of_expression(what));
             }
         }
         Ok(elements)

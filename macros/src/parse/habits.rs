@@ -150,9 +150,9 @@ impl Cursor<'_> {
 
 /// The answer to `nn.Linear`: names stand alone.
 pub fn without_prefix(place: Place, written: &str, name: &str) -> Mistake {
-    let by = match name.starts_with(char::is_uppercase) {
-        true => format!("`x -> {name}(...)`, or `layer name = {name}(...);`"),
-        false => format!("`{name}`"),
-    };
-    Mistake::new(place, format!("names stand alone: write `{name}` for `{written}`, as in {by}"))
+    let mut message = format!("names stand alone: write `{name}` for `{written}`");
+    if name.starts_with(char::is_uppercase) {
+        message += &format!(", as in `x -> {name}(...)` or `layer name = {name}(...);`");
+    }
+    Mistake::new(place, message)
 }
