@@ -43,7 +43,7 @@ pub fn parse(tokens: TokenStream, mistakes: &mut Vec<Mistake>) -> Option<Network
         return None;
     }
     let all: Vec<TokenTree> = tokens.clone().into_iter().collect();
-    for word in mentioned(&all).iter().filter(|word| is_own(word)) {
+    for word in mentioned(&all).iter().rev().filter(|word| is_own(word)) {
         let message = format!("`{word}` starts as names do that the macro keeps for itself");
         mistakes.push(Mistake::new(word.span(), message));
     }

@@ -97,7 +97,8 @@ impl Checker<'_> {
         }
     }
 
-    /// Layers and parameters that nothing uses would be trained for nothing.
+    /// Layers and parameters that nothing uses would be trained for nothing; values are forgotten,
+    /// or else their names start with `_`, as in Rust.
     pub(super) fn unused(&mut self) {
         if self.scope.incomplete {
             return;
@@ -109,18 +110,24 @@ impl Checker<'_> {
 
     /// The same for the statements of one scope, but for blocks.
     pub(super) fn unused_in(&mut self, statements: &[Statement]) {
-        let mut seen = HashSet::new();
+        let (mut seen, mut unused) = (HashSet::new(), Vec::new());
         for statement in statements {
-            let (StatementKind::Layer { name, .. }
-            | StatementKind::Param { name, .. }
-            | StatementKind::Choice { name, .. }) = &statement.kind
-            else {
-                continue;
+            let (name, is_value) = match &statement.kind {
+                StatementKind::Layer { name, .. }
+                | StatementKind::Param { name, .. }
+                | StatementKind::Choice { name, .. } => (name, false),
+                // What stands in it would count as used. Beside other mistakes it only follows.
+                StatementKind::Let { name, .. } if self.found() == 0 => (name, true),
+                _ => continue,
             };
             let key = text(name);
+            if is_value && key.starts_with('_') {
+                continue;
+            }
             if seen.insert(key.clone()) && !self.scope.used.contains(&key) {
-                self.mistake(Mistake::new(name.span(), format!("`{key}` is never used")));
+                unused.push(Mistake::new(name.span(), format!("`{key}` is never used")));
             }
         }
+        self.recorder.mistakes.extend(unused);
     }
 }

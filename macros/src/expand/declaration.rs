@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use bilro_compiler::network::{Init, LossReduction};
 use bilro_compiler::ops::{AttributeValue, Attributes};
 use bilro_compiler::shape::{DType, Dim, Product};
-use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 
 use super::local;
@@ -36,6 +36,11 @@ impl<'a> Sizes<'a> {
             Size { symbol, written, constant }
         };
         Sizes { all: symbols.iter().enumerate().map(size).collect() }
+    }
+
+    /// Where the first of them is.
+    pub fn place(&self) -> Option<Span> {
+        self.all.iter().find_map(|size| Some(size.written.clone().into_iter().next()?.span()))
     }
 
     /// The constants.

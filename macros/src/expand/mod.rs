@@ -77,6 +77,14 @@ pub fn expand(
         Some(_) => (sizes.constants(), declaration::assertions(checked, &sizes)),
         None => Default::default(),
     };
+    let types_module = {
+        let items = quote!(use #root::private as __bilro; #structs #unknown);
+        let mut body = Group::new(Delimiter::Brace, items);
+        body.set_span(name.span());
+        quote_spanned!(name.span()=> mod #module #body)
+    };
+    // Of a size that is no constant, rustc points at both the size and this.
+    let underscore = Ident::new("_", sizes.place().unwrap_or_else(Span::call_site));
     let network = implement(quote!(__bilro::bilro::Network), quote!(#methods #declaration));
     quote! {
         #(#attributes)*
@@ -86,12 +94,7 @@ pub fn expand(
         #(#conditions)*
         #[doc = #doc]
         #[allow(dead_code, reason = "who trains a network need not read all of it")]
-        #visibility mod #module {
-            use #root::private as __bilro;
-
-            #structs
-            #unknown
-        }
+        #visibility #types_module
 
         #(#conditions)*
         #[allow(
@@ -99,7 +102,7 @@ pub fn expand(
             clippy::excessive_precision,
             reason = "the network's numbers are what they are written as"
         )]
-        const _: () = {
+        const #underscore: () = {
             use #root::private as __bilro;
             #[allow(unused_imports, reason = "few networks have sizes that only Rust knows")]
             use __bilro::misfit as __bilro_misfit;
@@ -157,41 +160,15 @@ fn module_name(name: &Ident) -> Ident {
         }
         snake.extend(c.to_lowercase());
     }
-    let is_taken = snake == text(name) || is_reserved(&snake) || KNOWN.contains(&&*snake);
+    let is_known = KNOWN.split_whitespace().any(|known| known == snake);
+    let is_taken = snake == text(name) || is_reserved(&snake) || is_known;
     format_ident!("{snake}{}", if is_taken { "_" } else { "" }, span = name.span())
 }
 
-/// Names that a module of the same name would hide: crates, primitive types, and modules of
-/// `bilro::prelude`.
-const KNOWN: [&str; 27] = [
-    "alloc",
-    "bilro",
-    "bool",
-    "char",
-    "core",
-    "data",
-    "f128",
-    "f16",
-    "f32",
-    "f64",
-    "i128",
-    "i16",
-    "i32",
-    "i64",
-    "i8",
-    "isize",
-    "plot",
-    "proc_macro",
-    "std",
-    "str",
-    "test",
-    "u128",
-    "u16",
-    "u32",
-    "u64",
-    "u8",
-    "usize",
-];
+/// Names that a module of the same name would hide: crates, primitive types, and what one imports
+/// from the library.
+const KNOWN: &str = "alloc bilro bool char core data f128 f16 f32 f64 i128 i16 i32 i64 i8 isize network \
+                     plot proc_macro std str test u128 u16 u32 u64 u8 usize";
 
 /// A local variable. No constant of the user's can be mistaken for it: in a pattern, that would be
 /// the constant.

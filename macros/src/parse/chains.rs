@@ -97,9 +97,9 @@ impl Cursor<'_> {
         let Some(token) = self.peek() else { return Err(self.expected("how often, as `* 3`")) };
         let Some(literal) = whole_number(token) else {
             let mut mistake = self.expected("how often, a whole number");
-            mistake.message += ": after a link `*` repeats it, as in `x -> relu * 3`, and Rust's \
-                                constants are not known here; to multiply with what a chain \
-                                gives, put the chain in parentheses";
+            mistake.message += ": after a link `*` repeats it, as in `x -> (Linear(8) -> ReLU) \
+                                * 3`, and Rust's constants are not known here; to multiply with \
+                                what a chain gives, put the chain in parentheses";
             return Err(mistake);
         };
         let place = Place::from(literal.span());

@@ -26,6 +26,7 @@ pub fn raw(word: &Ident) -> String {
     let text = word.to_string();
     match text.as_str() {
         "self" | "Self" | "super" | "crate" => String::new(),
+        "mut" => ": leave it out, since values do not change".into(),
         _ => format!(": another name is needed, or `r#{text}`"),
     }
 }

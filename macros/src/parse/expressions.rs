@@ -219,11 +219,10 @@ impl Cursor<'_> {
         if let Some(mistake) = self.dotted(true) {
             return Err(mistake);
         }
-        let start = self.clone();
-        let name = self.name("an expression")?;
-        if name == "not" && matches!(self.peek(), Some(TokenTree::Ident(_))) {
-            return Err(start.expected_of_expression("an expression"));
+        if self.is_habit() {
+            return Err(self.expected_of_expression("an expression"));
         }
+        let name = self.name("an expression")?;
         let place = Place::from(name.span());
         let Some(group) = self.group(Delimiter::Parenthesis) else {
             return Expr::new(ExprKind::Name(name), place, 0);

@@ -2,7 +2,7 @@
 
 use proc_macro2::{Delimiter, Ident, Spacing, TokenTree};
 
-use super::cursor::Cursor;
+use super::cursor::{Cursor, is_reserved};
 use crate::error::{Mistake, Place};
 
 /// Names that PyTorch's functions and layers are called by.
@@ -64,6 +64,7 @@ pub(super) fn instead(token: &TokenTree, next: Option<&TokenTree>) -> Option<Str
                 "there is no logic: `step(x)` is 0 or 1, and products, `maximum` and `1 - x` of \
                  these are and, or, not"
             }
+            "where" => "`step(x)` is 1 from 0 on, else 0; products with it choose",
             "as" => "reals are f32, and nothing is converted",
             "lambda" => "`block f(x) { ... }` is a piece with a name",
             _ => return None,
@@ -128,6 +129,13 @@ pub(super) fn instead_of_field(word: &str, shown: &str) -> Option<String> {
 }
 
 impl Cursor<'_> {
+    /// Whether a word is next that starts an expression elsewhere: `if`, or `not` before a name.
+    pub(super) fn is_habit(&self) -> bool {
+        let Some(token @ TokenTree::Ident(word)) = self.peek() else { return false };
+        let before_name = word == "not" && matches!(self.peek_second(), Some(TokenTree::Ident(_)));
+        before_name || is_reserved(&word.to_string()) && instead(token, None).is_some()
+    }
+
     /// A name as `nn.Linear` or `self.fc1`, if that is next: what is written without the first
     /// parts. Where only several dots tell, `torch.nn` and the like, `deep` says so.
     pub(super) fn dotted(&self, deep: bool) -> Option<Mistake> {

@@ -10,6 +10,11 @@ use crate::error::{Mistake, Place};
 impl Cursor<'_> {
     /// What comes after `loss`.
     pub(super) fn loss(&mut self) -> Parsed<StatementKind> {
+        if self.is_punct('=') || self.is_punct(':') {
+            let mut mistake = self.expected("an expression");
+            mistake.message += ": a loss has no name, as in `loss mse_loss(y, target);`";
+            return Err(mistake);
+        }
         let start = self.clone();
         let word = self.word().filter(|word| word == "sum" || word == "mean");
         let Some(word) = word else {

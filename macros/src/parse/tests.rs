@@ -167,8 +167,9 @@ fn after_a_link_a_star_repeats_and_before_it_multiplies() {
     ] {
         assert_eq!(loss(source).1, shown);
     }
-    let often = "after a link `*` repeats it, as in `x -> relu * 3`, and Rust's constants are not \
-                 known here; to multiply with what a chain gives, put the chain in parentheses";
+    let often = "after a link `*` repeats it, as in `x -> (Linear(8) -> ReLU) * 3`, and Rust's \
+                 constants are not known here; to multiply with what a chain gives, put the chain \
+                 in parentheses";
     let found = |what: &str| format!("expected how often, a whole number, found {what}: {often}");
     for (source, message) in [
         ("x -> f * N", found("`N`")),
