@@ -52,10 +52,20 @@ const NETWORKS: &[&str] = &[
          output logits = residual(start, start) -> (residual(1) -> Tanh) * 3 -> Linear(3);
          loss cross_entropy(logits, y);
      }",
+    "struct Chosen {
+         input x: [8] grad;
+         block half(x) { x * 0.5 }
+         choice relu = relu | tanh | leaky_relu(0.2);
+         choice either = relu | half | Sigmoid;
+         block twice(x) { x -> half -> half }
+         let y = (x + 1) -> (Linear(8) -> relu) * 2 -> either -> twice;
+         metric size = y.abs();
+         loss sum: (y - x).square();
+     }",
 ];
 
 /// Tokens that mean something, to put where they may not.
-const WORDS: &str = "input target param layer let block output loss metric sum struct pub class index zeros \
+const WORDS: &str = "input target param layer let block choice output loss metric sum mean struct either twice | pub class index zeros \
     normal image digit fc1 hidden half residual first logits HIDDEN Linear ReLU relu matmul x y 0 1 784 1.5 -1 1e999 \
     99999999999999999999 'a' \"text\" true axis = : ; , . -> - + * / :: .. # ! [] () {} [784] \
     (image) (10) { N } _ self match r#type < > 'a where impl const usize";

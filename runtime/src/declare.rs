@@ -37,11 +37,13 @@
 /// | `let NAME = EXPR;` | a value |
 /// | `block NAME(x, ..) { .. }` | a piece of network; each use has parameters of its own, `layer first = NAME;` names one |
 /// | `output NAME = EXPR;` | what `predict` returns |
-/// | `loss EXPR;` | what training makes small: the mean of all elements, or with `loss sum EXPR;` their sum |
+/// | `loss EXPR;` | what training makes small: the mean of all elements, or with `loss sum: EXPR;` their sum |
 /// | `metric accuracy(scores, target);` | what `evaluate` reports, averaged; `metric NAME = EXPR;` for any expression |
 ///
 /// Expressions are `+ - * /`, numbers, calls as `f(x)` or `x.f()`, and chains
-/// `x -> Layer(..) -> function`, which bind loosest; `x -> (Layer(..) -> function) * 3` repeats. `loss sum(x)` calls the function `sum`.
+/// `x -> Layer(..) -> function`; `x -> (Layer(..) -> function) * 3` repeats. An operand of an operator
+/// and the start of a chain stand in parentheses where they could be read otherwise: `x + (x ->
+/// Layer(..))`. `loss sum(x)` calls the function `sum`.
 /// Shapes are those of one example: the batch is never mentioned. Sizes are numbers, constants,
 /// constant generics of the struct, arithmetic of these, or any Rust in braces.
 ///

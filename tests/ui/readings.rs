@@ -65,6 +65,14 @@ network! {
 }
 
 network! {
+    struct UnusedInBlocks {
+        input x: [8];
+        block f(x, scale, _unit) { let y = relu(x); relu(x) }
+        loss f(x, 2, 3) + f(x, 4, 5);
+    }
+}
+
+network! {
     struct Numbers {
         input x: [8];
         let a = 0.5f64 * x;

@@ -274,7 +274,7 @@ impl<'a> Checker<'a> {
         let given: Vec<String> =
             given.map(|(name, x)| format!("`{}` is `{}`", text(name), x.text)).collect();
         let counts = operands.iter().all(|x| x.value.is_some());
-        let before = self.recorder.mistakes.len();
+        let (before, found) = (self.recorder.mistakes.len(), self.found());
         let mut scope = Scope::new(statements, *incomplete || self.network.incomplete);
         scope.inside = Some(Inside { block, of, members: 0 });
         let outer = std::mem::replace(&mut self.scope, scope);
@@ -291,7 +291,11 @@ impl<'a> Checker<'a> {
         }
         let value = value.as_ref().and_then(|x| self.value(x));
         if !self.scope.incomplete {
-            self.unused_in(statements);
+            let is_right = self.found() == found;
+            if is_right {
+                self.unused_values(parameters);
+            }
+            self.unused_in(statements, is_right);
         }
         self.recorder.leave();
         self.scope = outer;

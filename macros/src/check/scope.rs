@@ -104,20 +104,35 @@ impl Checker<'_> {
             return;
         }
         let network = self.network;
-        self.unused_in(&network.statements);
+        let is_right = self.found() == 0;
+        self.unused_in(&network.statements, is_right);
         self.unused_blocks();
     }
 
-    /// The same for the statements of one scope, but for blocks.
-    pub(super) fn unused_in(&mut self, statements: &[Statement]) {
+    /// The same for what a block is given.
+    pub(super) fn unused_values(&mut self, names: &[Ident]) {
+        let is_unused = |name: &&Ident| {
+            let key = text(name);
+            !key.starts_with('_') && !self.scope.used.contains(&key)
+        };
+        let unused: Vec<&Ident> = names.iter().filter(is_unused).collect();
+        for name in unused {
+            let message = format!("`{}` is never used", text(name));
+            self.mistake(Mistake::new(name.span(), message));
+        }
+    }
+
+    /// The same for the statements of one scope, but for blocks. Values without a use may follow from
+    /// other mistakes, and are told only where all else is right.
+    pub(super) fn unused_in(&mut self, statements: &[Statement], is_right: bool) {
         let (mut seen, mut unused) = (HashSet::new(), Vec::new());
         for statement in statements {
             let (name, is_value) = match &statement.kind {
                 StatementKind::Layer { name, .. }
                 | StatementKind::Param { name, .. }
                 | StatementKind::Choice { name, .. } => (name, false),
-                // What stands in it would count as used. Beside other mistakes it only follows.
-                StatementKind::Let { name, .. } if self.found() == 0 => (name, true),
+                // What stands in it would count as used.
+                StatementKind::Let { name, .. } if is_right => (name, true),
                 _ => continue,
             };
             let key = text(name);

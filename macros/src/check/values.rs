@@ -159,7 +159,14 @@ impl Checker<'_> {
                     (None, None) if key.chars().all(|c| !c.is_lowercase()) => {
                         format!("there is no value `{key}`: Rust's constants stand for sizes only")
                     }
-                    (None, None) => format!("there is no value `{key}`"),
+                    (None, None) => {
+                        let is_callee = |m| !matches!(m, Meaning::Value(_) | Meaning::Unknown);
+                        let mut callees = self.names(is_callee);
+                        ops::names().for_each(|name| callees.push(name));
+                        let near = nearest(&key, callees);
+                        let near = near.map(|near| format!("; did you mean `{near}(...)`?"));
+                        format!("there is no value `{key}`{}", near.unwrap_or_default())
+                    }
                 }
             }
         };
