@@ -34,7 +34,7 @@ const NETWORKS: &[&str] = &[
          input word: index(100)[16];
          let flat = x.reshape([28 * 28]);
          output out = flat -> Linear({ HIDDEN }) -> GELU(approximate = tanh) -> Softmax(axis = -1) -> Linear(OUT);
-         let t = x.transpose([1, 0]).sum(axis = 0).pow(2.0) / 3;
+         let _t = x.transpose([1, 0]).sum(axis = 0).pow(2.0) / 3;
          loss sum mse_loss(out, y);
      }",
     "struct Residual {
