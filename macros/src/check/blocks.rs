@@ -289,9 +289,10 @@ impl<'a> Checker<'a> {
         for statement in statements {
             self.statement(statement);
         }
+        let gives = value.is_some();
         let value = value.as_ref().and_then(|x| self.value(x));
         if !self.scope.incomplete {
-            let is_right = self.found() == found;
+            let is_right = gives && self.found() == found;
             if is_right {
                 self.unused_values(parameters);
             }

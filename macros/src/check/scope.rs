@@ -104,7 +104,8 @@ impl Checker<'_> {
             return;
         }
         let network = self.network;
-        let is_right = self.found() == 0;
+        let gives = |s: &Statement| s.keyword == "output" || s.keyword == "loss";
+        let is_right = self.found() == 0 && network.statements.iter().any(gives);
         self.unused_in(&network.statements, is_right);
         self.unused_blocks();
     }
