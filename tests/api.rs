@@ -375,7 +375,7 @@ network! {
         layer last = Linear(3, bias = false);
         param w: [3] = ones;
         let a = act(x -> Linear(5) -> Tanh -> Softmax(axis = 0));
-        output p = last(a) * w -> Sigmoid -> Softmax -> LogSoftmax(-1);
+        output p = (last(a) * w) -> Sigmoid -> Softmax -> LogSoftmax(-1);
         loss mse_loss(p, y);
     }
 }

@@ -10,6 +10,8 @@ use ndarray::{Array1, Array2, ArrayD, ArrayView1, ArrayView2};
 
 #[path = "language/blocks.rs"]
 mod of_blocks;
+#[path = "language/forms.rs"]
+mod of_forms;
 #[path = "language/names.rs"]
 mod of_names;
 

@@ -38,6 +38,7 @@ pub mod optim;
 #[cfg(feature = "codegen")]
 pub mod pipeline;
 pub mod plan;
+mod pytorch;
 #[cfg(feature = "codegen")]
 pub mod schedule;
 pub mod shape;

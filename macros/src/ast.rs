@@ -4,7 +4,7 @@
 use std::fmt;
 
 use proc_macro2::{Ident, TokenStream};
-use syn::{Attribute, Generics, Visibility};
+use syn::{Attribute, Generics, Token, Visibility};
 
 use crate::error::Place;
 
@@ -12,6 +12,8 @@ use crate::error::Place;
 pub struct Network {
     pub attributes: Vec<Attribute>,
     pub visibility: Visibility,
+    /// `struct`, as it is written.
+    pub keyword: Token![struct],
     pub name: Ident,
     pub generics: Generics,
     pub statements: Vec<Statement>,
@@ -40,7 +42,7 @@ pub enum StatementKind {
     Let { name: Ident, value: Expr },
     /// `output NAME = EXPR`
     Output { name: Ident, value: Expr },
-    /// `loss sum? EXPR`, where `sum` is the word only if a name or a number follows it, so that
+    /// `loss ((sum | mean) :?)? EXPR`, where `:` is left out only before a name or a number, so that
     /// `loss sum(x)` calls the function
     Loss { sum: bool, value: Expr },
     /// `metric NAME = EXPR` or `metric CALL`, which has the function's name
@@ -112,18 +114,19 @@ pub struct Expr {
 /// From the loosest to the tightest:
 ///
 /// ```text
-/// EXPR    = SUM (-> LINK)*
+/// EXPR    = SUM | POSTFIX (-> LINK)+
 /// LINK    = (NAME ARGUMENTS? | ( LINK (-> LINK)* )) (* WHOLE_NUMBER)?
 /// SUM     = PRODUCT ((+ | -) PRODUCT)*
 /// PRODUCT = UNARY ((* | /) UNARY)*
-/// UNARY   = - UNARY | PRIMARY (. NAME ARGUMENTS)*
+/// UNARY   = - UNARY | POSTFIX
+/// POSTFIX = PRIMARY (. NAME ARGUMENTS)*
 /// PRIMARY = NUMBER | true | false | NAME ARGUMENTS? | PATH | LIST | { RUST } | ( EXPR )
 /// ```
 ///
 /// Sizes, numbers and lists are expressions as well: what they may be depends on where they stand.
 ///
-/// A `*` before the first `->` is a product, as in `x * 2 -> Linear(3)`; after it, it repeats the
-/// link that it follows. A chain is no operand but in parentheses, so it is never both.
+/// After the first `->`, a `*` repeats the link that it follows. A chain is no operand but in
+/// parentheses, and so is no operation its start: either could be read in two ways.
 #[derive(Clone, Debug)]
 pub enum ExprKind {
     /// A number without a sign, as it was written.

@@ -34,7 +34,7 @@ const NETWORKS: &[&str] = &[
          input word: index(100)[16];
          let flat = x.reshape([28 * 28]);
          output out = flat -> Linear({ HIDDEN }) -> GELU(approximate = tanh) -> Softmax(axis = -1) -> Linear(OUT);
-         let t = x.transpose([1, 0]).sum(axis = 0).pow(2.0) / 3;
+         let _t = x.transpose([1, 0]).sum(axis = 0).pow(2.0) / 3;
          loss sum mse_loss(out, y);
      }",
     "struct Residual {
@@ -52,10 +52,20 @@ const NETWORKS: &[&str] = &[
          output logits = residual(start, start) -> (residual(1) -> Tanh) * 3 -> Linear(3);
          loss cross_entropy(logits, y);
      }",
+    "struct Chosen {
+         input x: [8] grad;
+         block half(x) { x * 0.5 }
+         choice relu = relu | tanh | leaky_relu(0.2);
+         choice either = relu | half | Sigmoid;
+         block twice(x) { x -> half -> half }
+         let y = (x + 1) -> (Linear(8) -> relu) * 2 -> either -> twice;
+         metric size = y.abs();
+         loss sum: (y - x).square();
+     }",
 ];
 
 /// Tokens that mean something, to put where they may not.
-const WORDS: &str = "input target param layer let block output loss metric sum struct pub class index zeros \
+const WORDS: &str = "input target param layer let block choice output loss metric sum mean struct either twice | pub class index zeros \
     normal image digit fc1 hidden half residual first logits HIDDEN Linear ReLU relu matmul x y 0 1 784 1.5 -1 1e999 \
     99999999999999999999 'a' \"text\" true axis = : ; , . -> - + * / :: .. # ! [] () {} [784] \
     (image) (10) { N } _ self match r#type < > 'a where impl const usize";
@@ -109,7 +119,7 @@ fn mutate(tokens: &mut Vec<TokenTree>, words: &[TokenTree], random: &mut Random)
 
 fn answer(tokens: TokenStream) -> String {
     let shown = tokens.to_string();
-    let answer = crate::expand(tokens);
+    let answer = crate::expand(&quote::quote!(::bilro), tokens);
     let file = syn::parse2::<syn::File>(answer.clone());
     if let Err(error) = file {
         panic!("{error} in the answer\n{answer}\nto\n{shown}");
@@ -198,4 +208,56 @@ fn blocks_in_blocks_are_bounded() {
     let often = answer(often.parse().expect("balanced"));
     assert_eq!(often.matches("compile_error").count(), 1, "{often}");
     assert!(often.contains("more than 4096 parts"), "{often}");
+}
+
+#[test]
+fn nothing_is_its_own() {
+    // Whether it has a mistake is not what is asked.
+    for body in [
+        "choice tanh = tanh | relu; loss x -> tanh;",
+        "choice gelu = gelu | silu; choice silu = gelu | silu; loss x -> silu;",
+        "choice a = a | relu; loss x -> a;",
+        "choice a = b | relu; choice b = a | relu; loss x -> b;",
+        "choice Tanh = Tanh | ReLU; loss x -> Tanh;",
+        "block relu(x) { relu(x) } loss x -> relu;",
+        "block f(x) { f(x) } loss f(x);",
+        "block f(x) { g(x) } block g(x) { f(x) } loss g(x);",
+        "block f(x) { x -> (f -> relu) * 3 } loss f(x);",
+        "block f(x) { layer g = f; g(x) } loss f(x);",
+        "block f(x) { c(x) } choice c = f | relu; loss c(x);",
+        "choice c = f | relu; block f(x) { c(x) } loss c(x);",
+        "layer f = f; loss f(x);",
+        "layer f = g; layer g = f; loss f(x);",
+        "layer Linear = Linear(2); loss Linear(x);",
+        "let relu = relu(x); loss relu(relu);",
+        "let y = y; loss y;",
+        "let y = z; let z = y; loss z;",
+        "param w: [w] = w; loss w;",
+        "output y = y(y); loss y;",
+        "metric relu = relu(x); loss x;",
+    ] {
+        answer(format!("struct Own {{ input x: [2]; {body} }}").parse().expect("balanced"));
+    }
+}
+
+#[test]
+fn choices_between_choices_are_bounded() {
+    let mut deep = "choice c0 = relu | tanh;".to_string();
+    for i in 1..1000 {
+        deep += &format!("choice c{i} = c{} | relu;", i - 1);
+    }
+    let deep = format!("struct Deep {{ input x: [2]; {deep} loss x -> c999; }}");
+    let deep = answer(deep.parse().expect("balanced"));
+    assert!(deep.contains("nested too deeply here: choices are between choices"), "{deep}");
+
+    let mut wide = "choice a0 = relu | tanh; choice b0 = relu | tanh;".to_string();
+    for i in 1..60 {
+        let before = i - 1;
+        wide +=
+            &format!("choice a{i} = a{before} | b{before}; choice b{i} = a{before} | b{before};");
+    }
+    let wide = format!("struct Wide {{ input x: [2]; {wide} loss x -> a59 -> b59; }}");
+    let wide = answer(wide.parse().expect("balanced"));
+    assert_eq!(wide.matches("compile_error").count(), 1, "{wide}");
+    assert!(wide.contains("more than 4096 parts"), "{wide}");
 }

@@ -1,67 +1,34 @@
 //! The `network!` macro: tokens are parsed to a syntax tree, the tree is checked by the compiler's
 //! own builder, and what has been checked is expanded to Rust.
 
+extern crate proc_macro;
+
 mod ast;
 mod check;
 mod error;
 mod expand;
 mod parse;
 
-use proc_macro2::TokenStream;
+use proc_macro2::{TokenStream, TokenTree};
+use quote::quote;
 
-/// Declares a network: its inputs and targets, its layers and parameters, and what they are
-/// computed to.
-///
-/// ```ignore
-/// network! {
-///     /// Handwritten digits.
-///     pub struct Digits {
-///         input image: [784];
-///         target digit: class(10);
-///         output logits = image -> Linear(128) -> ReLU -> Linear(10);
-///         loss cross_entropy(logits, digit);
-///     }
-/// }
-/// ```
-///
-/// makes the type `Digits` and the module `digits` with
-///
-/// - `Batch` and `Input`, the arrays to give for training and for predicting,
-/// - `Output`, the arrays that come back,
-/// - `Parameters`, `ParametersMut` and `Gradients`, with a field for each layer, use of a block and
-///   parameter.
-///
-/// # Statements
-///
-/// | statement | meaning |
-/// | --- | --- |
-/// | `input NAME: TYPE;` | given for every use; `[28, 28]` reals, `index(100)` or `index(100)[16]` whole numbers below 100 |
-/// | `input NAME: [..] grad;` | the same, and `gradients` gives the gradient with respect to it |
-/// | `target NAME: TYPE;` | given only for training and evaluating; `class(10)` or as an input |
-/// | `param NAME: [..] = INIT;` | trained; starts as `zeros`, `ones`, `full(x)`, `uniform(low, high)`, `normal(mean, std)`, `xavier_uniform`, `xavier_normal`, `kaiming_uniform`, `kaiming_normal`, `trunc_normal(mean, std, low, high)` or `orthogonal` |
-/// | `layer NAME = Layer(..);` | parameters under a name; using a layer twice shares them |
-/// | `choice NAME = f \| g;` | a function that is chosen with every call; an enum, `Default` the first |
-/// | `let NAME = EXPR;` | a value |
-/// | `block NAME(x, ..) { .. }` | a piece of network; each use has parameters of its own, `layer first = NAME;` names one |
-/// | `output NAME = EXPR;` | what `predict` returns |
-/// | `loss EXPR;` | what training makes small: the mean of all elements, or with `loss sum EXPR;` their sum |
-/// | `metric accuracy(scores, target);` | what `evaluate` reports, averaged; `metric NAME = EXPR;` for any expression |
-///
-/// Expressions are `+ - * /`, numbers, calls as `f(x)` or `x.f()`, and chains
-/// `x -> Layer(..) -> function`, which bind loosest; `x -> (Layer(..) -> function) * 3` repeats. `loss sum(x)` calls the function `sum`.
-/// Shapes are those of one example: the batch is never mentioned. Sizes are numbers, constants,
-/// constant generics of the struct, arithmetic of these, or any Rust in braces.
+/// What `bilro::network!` hands its tokens to, with the library's own path before them in
+/// brackets: `[$crate]`, which means the library whatever a program calls it.
 #[proc_macro]
-pub fn network(tokens: proc_macro::TokenStream) -> proc_macro::TokenStream {
-    expand(tokens.into()).into()
+pub fn declare(tokens: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    let mut tokens = TokenStream::from(tokens).into_iter();
+    match tokens.next() {
+        Some(TokenTree::Group(root)) => expand(&root.stream(), tokens.collect()).into(),
+        _ => quote!(::core::compile_error!("networks are declared by `bilro::network!`")).into(),
+    }
 }
 
-fn expand(tokens: TokenStream) -> TokenStream {
+fn expand(root: &TokenStream, tokens: TokenStream) -> TokenStream {
     let mut mistakes = Vec::new();
     match parse::parse(tokens, &mut mistakes) {
         Some(network) => {
             let checked = check::check(&network, &mut mistakes);
-            expand::expand(&network, &checked, &mistakes)
+            expand::expand(root, &network, &checked, &mistakes)
         }
         None => mistakes.iter().map(error::Mistake::to_tokens).collect(),
     }
@@ -69,3 +36,5 @@ fn expand(tokens: TokenStream) -> TokenStream {
 
 #[cfg(test)]
 mod fuzz;
+#[cfg(test)]
+mod names;

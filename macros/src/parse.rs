@@ -5,6 +5,8 @@ mod blocks;
 mod chains;
 mod cursor;
 mod expressions;
+mod habits;
+mod losses;
 
 use std::collections::HashSet;
 
@@ -18,9 +20,10 @@ use syn::{Attribute, GenericParam, Generics, Token, Visibility};
 
 use crate::ast::{Expr, List, Named, Network, Statement, StatementKind, Type};
 use crate::error::{Mistake, Place};
-pub use cursor::mentioned;
-use cursor::{Cursor, is_reserved};
+use cursor::{Cursor, is_own, raw};
+pub use cursor::{is_reserved, mentioned};
 pub use expressions::DEEPEST;
+pub use habits::{is_prefix, without_prefix};
 
 /// The words that start a statement.
 const STATEMENTS: [&str; 10] =
@@ -39,6 +42,11 @@ pub fn parse(tokens: TokenStream, mistakes: &mut Vec<Mistake>) -> Option<Network
         mistakes.push(Mistake::new(Span::call_site(), FORM));
         return None;
     }
+    let all: Vec<TokenTree> = tokens.clone().into_iter().collect();
+    for word in mentioned(&all).iter().rev().filter(|word| is_own(word)) {
+        let message = format!("`{word}` starts as names do that the macro keeps for itself");
+        mistakes.push(Mistake::new(word.span(), message));
+    }
     let header = match header.parse2(tokens) {
         Ok(header) => header,
         Err(error) => {
@@ -46,10 +54,11 @@ pub fn parse(tokens: TokenStream, mistakes: &mut Vec<Mistake>) -> Option<Network
             return None;
         }
     };
-    let Header { attributes, visibility, name, generics, body, rest } = header;
+    let Header { attributes, visibility, keyword, name, generics, body, rest } = header;
     let mut network = Network {
         attributes,
         visibility,
+        keyword,
         name,
         generics: Generics::default(),
         statements: Vec::new(),
@@ -81,12 +90,18 @@ pub fn parse(tokens: TokenStream, mistakes: &mut Vec<Mistake>) -> Option<Network
         };
         mistakes.push(Mistake::new(more.span(), message));
     }
+    if network.name == "Network" {
+        let message = "`Network` is the trait of all networks, with the methods that they have: \
+                       another name is needed";
+        mistakes.push(Mistake::new(network.name.span(), message));
+    }
     Some(network)
 }
 
 struct Header {
     attributes: Vec<Attribute>,
     visibility: Visibility,
+    keyword: Token![struct],
     name: Ident,
     generics: syn::Result<Generics>,
     body: Option<Group>,
@@ -104,18 +119,18 @@ fn header(input: ParseStream<'_>) -> syn::Result<Header> {
     if !input.peek(Token![struct]) {
         return Err(input.error(format!("expected `struct`: {FORM}")));
     }
-    let word = input.parse::<Token![struct]>()?;
+    let keyword = input.parse::<Token![struct]>()?;
     if input.is_empty() {
-        return Err(syn::Error::new(word.span, format!("expected a name after `struct`: {FORM}")));
+        return Err(syn::Error::new(
+            keyword.span,
+            format!("expected a name after `struct`: {FORM}"),
+        ));
     }
-    let name = match input.peek(Ident::peek_any) && input.fork().parse::<Ident>().is_err() {
-        true => {
-            let word = input.call(Ident::parse_any)?;
-            let message = format!("expected a name, found `{word}`, which is a keyword of Rust");
-            return Err(syn::Error::new(word.span(), message));
-        }
+    let name = match input.peek(Ident::peek_any) {
+        true => input.call(Ident::parse_any)?,
         false => input.parse()?,
     };
+    is_a_name(&name)?;
     // What follows a mistake in the generics is skipped up to the body.
     let generics = input.parse();
     let mut body = None;
@@ -127,7 +142,17 @@ fn header(input: ParseStream<'_>) -> syn::Result<Header> {
     if input.peek(syn::token::Brace) {
         body = Some(input.parse()?);
     }
-    Ok(Header { attributes, visibility, name, generics, body, rest: input.parse()? })
+    Ok(Header { attributes, visibility, keyword, name, generics, body, rest: input.parse()? })
+}
+
+/// Refuses a word that Rust keeps for itself.
+fn is_a_name(word: &Ident) -> syn::Result<()> {
+    if !is_reserved(&word.to_string()) {
+        return Ok(());
+    }
+    let message =
+        format!("expected a name, found `{word}`, which is a keyword of Rust{}", raw(word));
+    Err(syn::Error::new(word.span(), message))
 }
 
 /// Requires generics to be constants of type `usize`.
@@ -137,6 +162,7 @@ fn const_generics(generics: Generics) -> syn::Result<Generics> {
     for parameter in &generics.params {
         match parameter {
             GenericParam::Const(c) if c.ty.to_token_stream().to_string() == "usize" => {
+                is_a_name(&c.ident)?;
                 if !seen.insert(&c.ident) {
                     let message = format!("`{}` is declared twice", c.ident);
                     return Err(syn::Error::new(c.ident.span(), message));
@@ -279,6 +305,7 @@ fn statement(
     }
     let docs = doc_comments(docs, mistakes);
     let mut cursor = Cursor::new(tokens, end);
+    let before = mistakes.len();
     let keyword = match keyword(&mut cursor, within, mistakes) {
         Ok(keyword) => keyword?,
         Err(mistake) => {
@@ -296,9 +323,16 @@ fn statement(
     let kind = match kind {
         Ok(kind) => kind,
         Err(mistake) => {
-            mistakes.push(mistake);
-            let name = match tokens.get(1) {
-                Some(TokenTree::Ident(name)) if !is_reserved(name) => Some(name.clone()),
+            // One message for a statement.
+            if mistakes.len() == before {
+                mistakes.push(mistake);
+            }
+            // Of `y = relu(x)`, where the keyword is forgotten, the name is first.
+            let at = usize::from(!tokens.get(1).is_some_and(|token| is_punct(token, '=')));
+            let name = match tokens.get(at) {
+                Some(TokenTree::Ident(name)) if !is_reserved(&name.to_string()) => {
+                    Some(name.clone())
+                }
                 _ => None,
             };
             let name = name.filter(|_| keyword != "loss" && keyword != "metric");
@@ -331,6 +365,7 @@ fn keyword(
     mistakes: &mut Vec<Mistake>,
 ) -> Result<Option<Ident>, Mistake> {
     let all = within.show();
+    let before = cursor.clone();
     let Some(word) = cursor.word() else {
         return Err(cursor.expected(&format!("a statement ({all})")));
     };
@@ -338,10 +373,47 @@ fn keyword(
         return Ok(Some(word));
     }
     let written = word.to_string();
+    if let Some(instead) = habits::instead_of_statement(&written) {
+        let message = format!("there is no statement `{written}`: {instead}");
+        return Err(Mistake::new(word.span(), message));
+    }
+    // A name and `=`: the rest is read as what is forgotten says.
+    if cursor.is_punct('=') && !cursor.is_pair('=', '=') && within.keywords().contains(&"let") {
+        let is_layer = assigns_a_layer(cursor);
+        let keyword = if is_layer { "layer" } else { "let" };
+        let message = match is_layer {
+            true => format!("a layer is declared: `layer {written} = ...;`"),
+            false => format!("a value is declared: `let {written} = ...;`"),
+        };
+        mistakes.push(Mistake::new(word.span(), message));
+        *cursor = before;
+        return Ok(Some(Ident::new(keyword, word.span())));
+    }
+    if let Some(operator) = cursor.assigning() {
+        let message = format!(
+            "nothing is assigned to: a value is declared once, as `let next = {written} {operator} ...;`"
+        );
+        return Err(Mistake::new(word.span(), message));
+    }
+    if written == "self" && cursor.is_punct('.') {
+        let message = "there is no `self`: a layer is declared as `layer fc1 = Linear(64);`, and a \
+                       value as `let y = fc1(x);`";
+        return Err(Mistake::new(word.span(), message));
+    }
     let near = nearest(&written, within.keywords().iter().copied());
     let hint = near.map_or_else(|| format!(" ({all})"), |near| format!("; did you mean `{near}`?"));
     mistakes.push(Mistake::new(word.span(), format!("there is no statement `{written}`{hint}")));
     Ok(near.map(|near| Ident::new(near, word.span())))
+}
+
+/// Whether a kind of layer stands after `=`.
+fn assigns_a_layer(cursor: &Cursor<'_>) -> bool {
+    let mut cursor = cursor.clone();
+    cursor.skip(1);
+    while matches!(cursor.peek_second(), Some(dot) if is_punct(dot, '.')) {
+        cursor.skip(2);
+    }
+    cursor.word().is_some_and(|word| bilro_compiler::layers::find(&word.to_string()).is_some())
 }
 
 fn rest_of_statement(
@@ -355,6 +427,13 @@ fn rest_of_statement(
             cursor.punct(':', "as in `input image: [784];`")?;
             let ty = ty(cursor)?;
             let grad = cursor.take_word("grad");
+            if let (None, Some(TokenTree::Ident(word))) = (&grad, cursor.peek())
+                && nearest(&word.to_string(), ["grad"]).is_some()
+            {
+                let message =
+                    format!("expected `grad` or `;`, found `{word}`; did you mean `grad`?");
+                return Err(Mistake::new(word.span(), message));
+            }
             StatementKind::Input { name, ty, is_target: word == "target", grad }
         }
         "param" => {
@@ -368,6 +447,9 @@ fn rest_of_statement(
         "layer" => {
             let name = cursor.name("a name")?;
             cursor.punct('=', "as in `layer fc1 = Linear(128);`")?;
+            if let Some(mistake) = cursor.dotted(false) {
+                return Err(mistake);
+            }
             let kind = cursor.name("a layer, as `Linear(128)`")?;
             StatementKind::Layer {
                 name,
@@ -379,6 +461,9 @@ fn rest_of_statement(
             cursor.punct('=', "as in `choice activation = sigmoid | tanh;`")?;
             let mut alternatives = Vec::new();
             loop {
+                if let Some(mistake) = cursor.dotted(false) {
+                    return Err(mistake);
+                }
                 let name = cursor.name("a function or a layer")?;
                 alternatives.push(Named { name, arguments: cursor.arguments()? });
                 if !cursor.take_punct('|') {
@@ -398,18 +483,12 @@ fn rest_of_statement(
             cursor.punct('=', "as in `output y = relu(x);`")?;
             StatementKind::Output { name, value: cursor.expr()? }
         }
-        "loss" => {
-            let sum = cursor.sum_of();
-            StatementKind::Loss { sum, value: cursor.expr()? }
-        }
-        _ => {
-            let name = cursor.name_before('=');
-            StatementKind::Metric { name, value: cursor.expr()? }
-        }
+        "loss" => cursor.loss()?,
+        _ => cursor.metric()?,
     };
     match cursor.is_empty() {
         true => Ok(kind),
-        false => Err(cursor.expected("`;`")),
+        false => Err(cursor.expected_of_expression("`;`")),
     }
 }
 

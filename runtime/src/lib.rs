@@ -72,6 +72,7 @@ extern crate self as bilro;
 
 mod buffer;
 pub mod data;
+mod declare;
 mod dump;
 pub mod engine;
 mod error;
@@ -103,7 +104,6 @@ pub use bilro_compiler::optim::{
     adadelta::Adadelta, adagrad::Adagrad, adam::Adam, adamw::AdamW, lion::Lion, nadam::NAdam,
     radam::RAdam, rmsprop::RMSprop, sgd::Sgd,
 };
-pub use bilro_macros::network;
 pub use error::{Error, Result};
 pub use fit::{Answer, Epoch, EpochReport, Fit, History, Stop, Validation};
 pub use model::{Evaluation, Gradients, Model, ModelBuilder};

@@ -10,6 +10,11 @@ use ndarray::{Array, ArrayD, ArrayView, ArrayViewD, ArrayViewMut, ArrayViewMutD,
 use crate::network::Feed;
 
 pub use bilro_compiler::network::{Init, LossReduction};
+pub use bilro_macros::declare;
+// Under names of its own, since a program may call something else so.
+pub use crate as bilro;
+pub use std;
+pub use std::primitive::{f32, u32, usize};
 
 /// A network that is being declared: the compiler's builder, with sizes that are numbers.
 pub struct Declaring {
@@ -227,6 +232,11 @@ pub fn real<'a, D: Dimension>(x: &'a ArrayView<'_, f32, D>) -> Feed<'a> {
 /// Whole numbers for an input.
 pub fn index<'a, D: Dimension>(x: &'a ArrayView<'_, u32, D>) -> Feed<'a> {
     Feed::Index(x.view().into_dyn())
+}
+
+/// One of a network's gradients.
+pub fn gradient_view<D: Dimension>(gradient: &Array<f32, D>) -> ArrayViewD<'_, f32> {
+    gradient.view().into_dyn()
 }
 
 /// The next of the arrays that the engine made for a network.

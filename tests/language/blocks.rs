@@ -18,7 +18,7 @@ fn repeated_links_have_parameters_of_their_own() {
             input x: [8];
             target y: class(3);
             layer same = Linear(8, 8);
-            output logits = x * 2 -> (Linear(8) -> ReLU) * 3 -> same * 2 -> Linear(3) * 1;
+            output logits = (x * 2) -> (Linear(8) -> ReLU) * 3 -> same * 2 -> (Linear(3)) * 1;
             loss cross_entropy(logits, y);
         }
     }
@@ -27,7 +27,7 @@ fn repeated_links_have_parameters_of_their_own() {
             input x: [8];
             target y: class(3);
             layer same = Linear(8, 8);
-            let one = x * 2 -> Linear(8) -> ReLU -> Linear(8) -> ReLU -> Linear(8) -> ReLU;
+            let one = (x * 2) -> Linear(8) -> ReLU -> Linear(8) -> ReLU -> Linear(8) -> ReLU;
             output logits = one -> same -> same -> Linear(3);
             loss cross_entropy(logits, y);
         }

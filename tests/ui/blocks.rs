@@ -9,7 +9,7 @@ network! {
         block unknown(x) {
             layer fc = Linaer(8);
             layer unused = Linear(8);
-            rleu(fc(x)) + x -> Linear(8)
+            rleu(fc(x)) + (x -> Linear(8))
         }
         block typo(x) {
             layer fc = Linear(8);

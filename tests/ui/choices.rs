@@ -83,6 +83,21 @@ network! {
     }
 }
 
+network! {
+    struct Own {
+        input x: [4];
+        choice tanh = tanh | relu;
+        choice a = a | relu;
+        choice b = c | relu;
+        choice c = b | relu;
+        choice d = f | relu;
+        block f(x) { d(x) }
+        block g(x) { h(x) }
+        block h(x) { g(x) }
+        loss x -> a -> b -> c -> d -> f -> h;
+    }
+}
+
 fn main() {
     let x = bilro::ndarray::Array2::zeros((1, 4));
     let _ = line::Input { x: x.view() };

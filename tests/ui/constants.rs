@@ -54,4 +54,12 @@ network! {
 
 const LENGTH: u32 = 3;
 
-fn main() {}
+fn main() {
+    let width = 3;
+    network! {
+        struct Local {
+            input x: [width];
+            loss x -> Linear(width + 1);
+        }
+    }
+}

@@ -9,7 +9,7 @@ network! {
         param w: [99999999, 99999999] = zeros;
         layer wide = Linear(9223372036854775807);
         layer norm = LayerNorm(eps = -1e-5);
-        loss wide(y) + norm(y) + w + y -> BatchNorm1d(eps = -1);
+        loss wide(y) + norm(y) + w + (y -> BatchNorm1d(eps = -1));
     }
 }
 

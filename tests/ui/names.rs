@@ -47,4 +47,43 @@ network! {
     }
 }
 
+network! {
+    struct Keywords {
+        input gen: [3];
+        target async: [3];
+        layer try = Linear(3);
+        param dyn: [3] = ones;
+        block f(abstract) { abstract }
+        choice yield = relu | tanh;
+        output self = x;
+        let x = gen;
+        loss x;
+    }
+}
+
+network! {
+    struct gen { input x: [2]; loss x; }
+}
+
+network! {
+    struct Sized<const gen: usize> { input x: [2]; loss x; }
+}
+
+network! {
+    struct Network { input x: [2]; loss x; }
+}
+
+network! {
+    struct Own { input __bilro: [2]; input x: [{ __BILRO_SIZE_0 }]; loss x + __bilro; }
+}
+
+// The module of both would be `ab_c`.
+network! {
+    struct AbC { input x: [2]; loss x; }
+}
+
+network! {
+    struct Ab_C { input x: [2]; loss x; }
+}
+
 fn main() {}

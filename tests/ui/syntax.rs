@@ -12,7 +12,7 @@ network! {
         let b = fc2(a b);
         let c = b.weight;
         let d = c[0];
-        let e = (a -> fc3) + 1 -> ReLU + 2;
+        let e = ((a -> fc3) + 1) -> ReLU + 2;
         let type = a;
         let f = b c;
         @ garbage $;

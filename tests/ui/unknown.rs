@@ -19,6 +19,7 @@ network! {
         let f = sum(image, axes = -1);
         let g = matmul(image, w);
         let h = Linear(3);
+        let i = relo + fc11;
         outptu logits = fc3(image);
         loss cross_entropi(logits, digit);
     }

@@ -10,6 +10,7 @@ use crate::graph::{Graph, NodeId, Root};
 use crate::layers::{self, AnyLayer};
 use crate::ops::choose::{Choice, Choose};
 use crate::ops::{self, AttributeValue, Attributes, Number, Op};
+use crate::pytorch;
 use crate::shape::{Dim, Fact, Facts, Shape, Type};
 
 pub use scope::Scope;
@@ -408,7 +409,9 @@ impl Builder {
 pub fn find_function(name: &str) -> Result<&'static ops::Entry, Mistake> {
     ops::find(name).ok_or_else(|| {
         let mut message = format!("there is no function `{name}`");
-        if layers::find(name).is_some() {
+        if let Some(instead) = pytorch::function(name) {
+            message += &format!(": {instead}");
+        } else if layers::find(name).is_some() {
             message = format!(
                 "`{name}` is a layer: declare it with `layer name = {name}(...)`, or write `x -> {name}`"
             );
@@ -422,7 +425,12 @@ pub fn find_function(name: &str) -> Result<&'static ops::Entry, Mistake> {
 /// The layer of this kind; otherwise what is wrong, with the nearest name or
 /// all there are.
 pub fn find_layer(name: &str) -> Result<&'static layers::Entry, Mistake> {
-    layers::find(name).ok_or_else(|| Mistake::call(unknown("layer", name, layers::names())))
+    layers::find(name).ok_or_else(|| {
+        Mistake::call(match pytorch::layer(name) {
+            Some(instead) => format!("there is no layer `{name}`: {instead}"),
+            None => unknown("layer", name, layers::names()),
+        })
+    })
 }
 
 /// A wrong number of operands, in words.

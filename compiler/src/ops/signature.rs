@@ -2,6 +2,7 @@
 //! attributes, and what the two may be.
 
 use crate::error::{Mistake, nearest};
+use crate::pytorch;
 use crate::shape::Dim;
 
 /// The form of a call.
@@ -70,7 +71,14 @@ impl Attribute {
     ) -> Result<&'static Attribute, Mistake> {
         form.iter().find(|a| a.name == given).ok_or_else(|| {
             let has = if form.is_empty() { "takes" } else { "has" };
-            let message = format!("`{function}` {has} no `{given}`: it is called as `{shown}`");
+            let near = nearest(given, form.iter().map(|a| a.name));
+            let message = match (pytorch::attribute(given), near) {
+                (Some(instead), _) => format!("`{function}` {has} no `{given}`: {instead}"),
+                (None, Some(near)) => format!(
+                    "`{function}` {has} no `{given}`; did you mean `{near}`? It is called as `{shown}`"
+                ),
+                _ => format!("`{function}` {has} no `{given}`: it is called as `{shown}`"),
+            };
             Mistake::attribute(given, message)
         })
     }

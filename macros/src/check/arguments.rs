@@ -18,11 +18,15 @@ use crate::error::{Mistake, Place};
 /// The number that an expression is, if it is one: a literal that may have a sign.
 pub fn number(x: &Expr) -> Option<f64> {
     match &x.inner().kind {
-        ExprKind::Number { literal, .. } => match Lit::new(literal.clone()) {
-            Lit::Int(int) => int.base10_digits().parse().ok(),
-            Lit::Float(float) => float.base10_digits().parse().ok(),
-            _ => None,
-        },
+        ExprKind::Number { literal, .. } => {
+            let number: f64 = match Lit::new(literal.clone()) {
+                Lit::Int(int) => int.base10_digits().parse().ok()?,
+                Lit::Float(float) => float.base10_digits().parse().ok()?,
+                _ => return None,
+            };
+            // Too small for an f32 is not the same as 0.
+            (number as f32 != 0.0 || number == 0.0).then_some(number)
+        }
         ExprKind::Neg(_, x) => Some(-number(x)?),
         _ => None,
     }
@@ -121,7 +125,16 @@ impl Checker<'_> {
             _ => None,
         };
         if value.is_none() {
-            self.mistake(Mistake::new(x.place, attribute.wrong_kind().message));
+            let mut message = attribute.wrong_kind().message;
+            if let ExprKind::Name(word) = &x.inner().kind {
+                message += match text(word).as_str() {
+                    "True" => "; did you mean `true`?",
+                    "False" => "; did you mean `false`?",
+                    "None" => ": leave it out where there is none",
+                    _ => "",
+                };
+            }
+            self.mistake(Mistake::new(x.place, message));
         }
         value
     }

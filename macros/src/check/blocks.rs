@@ -18,7 +18,7 @@ use crate::ast::{Argument, Block, Expr, Named, Statement, StatementKind};
 use crate::error::{Mistake, Place};
 use crate::parse::DEEPEST;
 
-/// How many uses of blocks and repetitions a network may have: both multiply.
+/// How many uses of blocks, alternatives and repetitions a network may have: they multiply.
 const MOST: usize = 4096;
 
 /// See the [module](self).
@@ -28,7 +28,7 @@ pub(super) struct Blocks<'a> {
     /// What the bodies of other blocks see: blocks, and names that may be a block's.
     seen: HashMap<String, Meaning>,
     uses: Vec<Use>,
-    /// How many uses and repetitions there were.
+    /// How many uses, alternatives and repetitions there were.
     work: usize,
     /// How many mistakes were found in bodies.
     found: usize,
@@ -214,12 +214,13 @@ impl<'a> Checker<'a> {
         member
     }
 
-    /// One more use or repetition; `false` where there are too many.
+    /// One more use, alternative or repetition; `false` where there are too many.
     pub(super) fn one_more(&mut self, place: Place) -> bool {
         self.blocks.work += 1;
         if self.blocks.work == MOST + 1 {
-            let message =
-                format!("blocks and repetitions make more than {MOST} parts of this network");
+            let message = format!(
+                "blocks, choices and repetitions make more than {MOST} parts of this network"
+            );
             self.mistake(Mistake::new(place, message));
         }
         self.blocks.work <= MOST
@@ -273,7 +274,7 @@ impl<'a> Checker<'a> {
         let given: Vec<String> =
             given.map(|(name, x)| format!("`{}` is `{}`", text(name), x.text)).collect();
         let counts = operands.iter().all(|x| x.value.is_some());
-        let before = self.recorder.mistakes.len();
+        let (before, found) = (self.recorder.mistakes.len(), self.found());
         let mut scope = Scope::new(statements, *incomplete || self.network.incomplete);
         scope.inside = Some(Inside { block, of, members: 0 });
         let outer = std::mem::replace(&mut self.scope, scope);
@@ -288,9 +289,14 @@ impl<'a> Checker<'a> {
         for statement in statements {
             self.statement(statement);
         }
+        let gives = value.is_some();
         let value = value.as_ref().and_then(|x| self.value(x));
         if !self.scope.incomplete {
-            self.unused_in(statements);
+            let is_right = gives && self.found() == found;
+            if is_right {
+                self.unused_values(parameters);
+            }
+            self.unused_in(statements, is_right);
         }
         self.recorder.leave();
         self.scope = outer;

@@ -1,11 +1,21 @@
 //! Chains: a value through layers, blocks and functions.
 
-use super::recorder::Operand;
-use super::values::{LONG, show};
-use super::{Checker, Member, text};
+use proc_macro2::Ident;
+
+use super::recorder::{Operand, Value};
+use super::values::{Callee, LONG, show};
+use super::{Checker, Meaning, Member, text};
 use crate::ast::{Element, Expr, Link, Named};
-use crate::error::Place;
+use crate::error::{Mistake, Place};
 use bilro_compiler::network::find_layer;
+
+/// What an element of a chain stands for.
+#[derive(Clone, Copy)]
+pub(super) enum Target {
+    /// A kind of layer: a new one.
+    Kind,
+    Called(Callee),
+}
 
 /// A chain as far as it has gone, repetitions written out.
 struct Way {
@@ -43,7 +53,35 @@ impl Checker<'_> {
         let first_shown = show(first);
         let mut way =
             Way { full: first_shown.clone(), first: first_shown, last: None, start: first.place };
-        self.links(x, links, &mut way)
+        let found = self.found();
+        let mut y = self.links(x, links, &mut way);
+        if let (Some(mistake), true) = (self.two_readings(first, links), self.found() == found) {
+            self.mistake(mistake);
+            y.value = None;
+        }
+        y
+    }
+
+    /// What is wrong with `x -> Linear(1) -> Tanh * 2`: at the end of a chain, one reads a product
+    /// as well as a repetition. Blocks are there to be repeated, and in parentheses nothing else
+    /// can be meant.
+    fn two_readings(&self, first: &Expr, links: &[Link]) -> Option<Mistake> {
+        let Link { element: Element::One(named), times: Some(times) } = links.last()? else {
+            return None;
+        };
+        if matches!(self.meaning(&text(&named.name)), Some(Meaning::Block(_) | Meaning::Use(_))) {
+            return None;
+        }
+        let before = match links.len() {
+            1 => show(first),
+            _ => "...".into(),
+        };
+        let count = times.count;
+        let message = format!(
+            "`{named} * {count}` at the end of a chain can be read in two ways: write `({named}) * \
+             {count}` to have it {count} times, or `({before} -> {named}) * {count}` for a product"
+        );
+        Some(Mistake::new(times.place, message))
     }
 
     fn links(&mut self, mut x: Operand, links: &[Link], way: &mut Way) -> Operand {
@@ -77,19 +115,36 @@ impl Checker<'_> {
     }
 
     /// A value handed on to the next element of a chain.
-    pub(super) fn link(&mut self, x: Operand, link: &Named) -> Option<super::Value> {
-        let key = text(&link.name);
-        let is_kind = key.starts_with(char::is_uppercase);
-        // A kind of layer that there is not may be a name that is not seen here.
-        let is_outside = || find_layer(&key).is_err() && self.outside(&key).is_some();
-        if self.is_declared(&key) || !is_kind || is_outside() {
+    pub(super) fn link(&mut self, x: Operand, link: &Named) -> Option<Value> {
+        let target = self.target(&link.name);
+        self.link_to(target, x, link)
+    }
+
+    /// A value handed on to an element of which it is known what it stands for.
+    pub(super) fn link_to(&mut self, target: Target, x: Operand, link: &Named) -> Option<Value> {
+        if let Target::Called(callee) = target {
             let arguments = link.arguments.as_deref().unwrap_or_default();
-            return self.call(Some(x), &link.name, arguments);
+            return self.call_as(callee, Some(x), &link.name, arguments);
         }
         let layer = match self.member(|checker| Member::Layer(checker.new_layer(None, link))) {
             Member::Layer(layer) => layer,
             _ => None,
         };
         self.recorder.apply(layer, x, link.name.span().into())
+    }
+
+    /// What an element of a chain stands for. A name that is not declared yet is none so far: it
+    /// may be a function's or a kind's.
+    pub(super) fn target(&mut self, name: &Ident) -> Target {
+        let key = text(name);
+        let is_kind = key.starts_with(char::is_uppercase);
+        // A kind of layer that there is not may be a name that is not seen here.
+        let is_hidden = || {
+            find_layer(&key).is_err() && (self.is_declared(&key) || self.outside(&key).is_some())
+        };
+        match self.meaning(&key).is_some() || !is_kind || is_hidden() {
+            true => Target::Called(self.callee(name)),
+            false => Target::Kind,
+        }
     }
 }

@@ -8,11 +8,12 @@
 mod arguments;
 mod blocks;
 mod chains;
+mod choices;
 mod recorder;
 mod scope;
 mod values;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use bilro_compiler::network::{LossReduction, Network as Declaration};
 use bilro_compiler::shape::{Shape, Type as CompilerType};
@@ -22,9 +23,10 @@ use syn::ext::IdentExt;
 use crate::ast::{Expr, ExprKind, List, Named, Network, Statement, StatementKind, Type};
 use crate::error::{Mistake, Place};
 use blocks::{Blocks, Member};
+use choices::Alternatives;
+use recorder::Value;
 pub use recorder::{Assertion, Condition, Step};
 use recorder::{Blame, Recorder};
-use recorder::{Operand, Value};
 use scope::Scope;
 
 /// A network that has been checked.
@@ -138,10 +140,8 @@ struct Checker<'a> {
     inputs: Vec<InputField>,
     outputs: Vec<Field>,
     choices: Vec<ChoiceField>,
-    /// By the recorder's places.
-    alternatives: Vec<&'a [Named]>,
-    /// In whose uses a mistake has been found.
-    wrong_choices: HashSet<usize>,
+    /// What each choice is between, by the recorder's places.
+    alternatives: Vec<Alternatives<'a>>,
     trained: Vec<Trained>,
     /// How many expressions are around the one that is looked at.
     depth: usize,
@@ -159,7 +159,6 @@ impl<'a> Checker<'a> {
             outputs: Vec::new(),
             choices: Vec::new(),
             alternatives: Vec::new(),
-            wrong_choices: HashSet::new(),
             trained: Vec::new(),
             depth: 0,
         };
@@ -276,58 +275,6 @@ impl<'a> Checker<'a> {
             _ => {}
         }
         self.declare(name, Meaning::Value(value));
-    }
-
-    fn choice(&mut self, statement: &Statement, name: &Ident, alternatives: &'a [Named]) {
-        let found = self.found();
-        for named in alternatives {
-            self.alternative(named);
-        }
-        // As the variants of an enum, `sigmoid` and `Sigmoid` are the same.
-        let mut seen = HashSet::new();
-        let variant = |named: &Named| text(&named.name).replace('_', "").to_lowercase();
-        if let Some(named) = alternatives.iter().find(|named| !seen.insert(variant(named))) {
-            let mut message = format!("`{}` can be chosen already", text(&named.name));
-            if named.arguments.is_some() {
-                message += ": alternatives have different names, which layers get by \
-                            `layer other = LeakyReLU(0.2);`";
-            }
-            self.mistake(Mistake::new(named.name.span(), message));
-        }
-        let mut made = None;
-        if self.is_new(name) && self.found() == found {
-            let names = alternatives.iter().map(|named| text(&named.name)).collect();
-            made = self.recorder.choice(name, names);
-        }
-        if made.is_some() {
-            self.alternatives.push(alternatives);
-            self.choices.push(ChoiceField {
-                name: name.clone(),
-                docs: statement.docs.clone(),
-                alternatives: alternatives.iter().map(|named| named.name.clone()).collect(),
-            });
-        }
-        self.declare(name, Meaning::Choice(made));
-    }
-
-    /// What each alternative of a choice makes of a value.
-    fn choose(&mut self, choice: usize, x: &Operand, call: Place) -> Option<Value> {
-        // What is wrong once is wrong again.
-        if self.wrong_choices.contains(&choice) {
-            return None;
-        }
-        let found = self.found();
-        let alternatives = self.alternatives[choice];
-        let chosen = alternatives.iter().map(|named| {
-            let text = format!("{named}({})", x.text);
-            Operand { value: self.link(x.clone(), named), text, place: x.place }
-        });
-        let chosen = chosen.collect();
-        let value = self.recorder.choose(choice, chosen, call);
-        if self.found() > found {
-            self.wrong_choices.insert(choice);
-        }
-        value
     }
 
     fn param(&mut self, statement: &Statement, name: &Ident, dims: &List, init: &Expr) {

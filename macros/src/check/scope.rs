@@ -97,30 +97,53 @@ impl Checker<'_> {
         }
     }
 
-    /// Layers and parameters that nothing uses would be trained for nothing.
+    /// Layers and parameters that nothing uses would be trained for nothing; values are forgotten,
+    /// or else their names start with `_`, as in Rust.
     pub(super) fn unused(&mut self) {
         if self.scope.incomplete {
             return;
         }
         let network = self.network;
-        self.unused_in(&network.statements);
+        let gives = |s: &Statement| s.keyword == "output" || s.keyword == "loss";
+        let is_right = self.found() == 0 && network.statements.iter().any(gives);
+        self.unused_in(&network.statements, is_right);
         self.unused_blocks();
     }
 
-    /// The same for the statements of one scope, but for blocks.
-    pub(super) fn unused_in(&mut self, statements: &[Statement]) {
-        let mut seen = HashSet::new();
+    /// The same for what a block is given.
+    pub(super) fn unused_values(&mut self, names: &[Ident]) {
+        let is_unused = |name: &&Ident| {
+            let key = text(name);
+            !key.starts_with('_') && !self.scope.used.contains(&key)
+        };
+        let unused: Vec<&Ident> = names.iter().filter(is_unused).collect();
+        for name in unused {
+            let message = format!("`{}` is never used", text(name));
+            self.mistake(Mistake::new(name.span(), message));
+        }
+    }
+
+    /// The same for the statements of one scope, but for blocks. Values without a use may follow from
+    /// other mistakes, and are told only where all else is right.
+    pub(super) fn unused_in(&mut self, statements: &[Statement], is_right: bool) {
+        let (mut seen, mut unused) = (HashSet::new(), Vec::new());
         for statement in statements {
-            let (StatementKind::Layer { name, .. }
-            | StatementKind::Param { name, .. }
-            | StatementKind::Choice { name, .. }) = &statement.kind
-            else {
-                continue;
+            let (name, is_value) = match &statement.kind {
+                StatementKind::Layer { name, .. }
+                | StatementKind::Param { name, .. }
+                | StatementKind::Choice { name, .. } => (name, false),
+                // What stands in it would count as used.
+                StatementKind::Let { name, .. } if is_right => (name, true),
+                _ => continue,
             };
             let key = text(name);
+            if is_value && key.starts_with('_') {
+                continue;
+            }
             if seen.insert(key.clone()) && !self.scope.used.contains(&key) {
-                self.mistake(Mistake::new(name.span(), format!("`{key}` is never used")));
+                unused.push(Mistake::new(name.span(), format!("`{key}` is never used")));
             }
         }
+        self.recorder.mistakes.extend(unused);
     }
 }

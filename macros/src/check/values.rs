@@ -10,6 +10,7 @@ use super::recorder::{Blame, Operand, Value};
 use super::{Checker, Meaning, Trained, text};
 use crate::ast::{Argument, Expr, ExprKind, Named};
 use crate::error::{Mistake, Place};
+use crate::parse::{is_prefix, without_prefix};
 
 /// Longer texts are shortened in messages.
 pub(super) const LONG: usize = 60;
@@ -31,7 +32,8 @@ pub(super) fn show(x: &Expr) -> String {
 }
 
 /// What a name that is called stands for.
-enum Callee {
+#[derive(Clone, Copy)]
+pub(super) enum Callee {
     Layer(Option<usize>),
     Choice(usize),
     /// A block, or a use of one.
@@ -70,6 +72,12 @@ impl Checker<'_> {
                 let operands = vec![self.operand(a), self.operand(b)];
                 self.operator(operator.function(), *place, operands)
             }
+            ExprKind::Call { receiver: Some(before), function, .. }
+                if let Some(mistake) = self.prefixed(before, function) =>
+            {
+                self.mistake(mistake);
+                None
+            }
             ExprKind::Call { receiver, function, arguments } => {
                 let receiver = receiver.as_deref().map(|x| self.operand(x));
                 self.call(receiver, function, arguments)
@@ -89,6 +97,17 @@ impl Checker<'_> {
                 None
             }
         }
+    }
+
+    /// The answer to `F.relu(x)`, unless there is something called `F`.
+    fn prefixed(&self, before: &Expr, function: &Ident) -> Option<Mistake> {
+        let ExprKind::Name(name) = &before.kind else { return None };
+        let key = text(name);
+        if !is_prefix(&key) || self.is_declared(&key) {
+            return None;
+        }
+        let place = Place::from(name.span()).to(function.span().into());
+        Some(without_prefix(place, &format!("{key}.{function}"), &text(function)))
     }
 
     fn number(&mut self, x: &Expr) -> Option<Value> {
@@ -140,7 +159,14 @@ impl Checker<'_> {
                     (None, None) if key.chars().all(|c| !c.is_lowercase()) => {
                         format!("there is no value `{key}`: Rust's constants stand for sizes only")
                     }
-                    (None, None) => format!("there is no value `{key}`"),
+                    (None, None) => {
+                        let is_callee = |m| !matches!(m, Meaning::Value(_) | Meaning::Unknown);
+                        let mut callees = self.names(is_callee);
+                        ops::names().for_each(|name| callees.push(name));
+                        let near = nearest(&key, callees);
+                        let near = near.map(|near| format!("; did you mean `{near}(...)`?"));
+                        format!("there is no value `{key}`{}", near.unwrap_or_default())
+                    }
                 }
             }
         };
@@ -148,10 +174,15 @@ impl Checker<'_> {
         None
     }
 
-    fn callee(&mut self, name: &Ident) -> Callee {
+    /// What a name stands for where it is called; a mistake if it cannot be.
+    pub(super) fn callee(&mut self, name: &Ident) -> Callee {
         let key = text(name);
-        self.scope.used.insert(key.clone());
-        let message = match (self.meaning(&key), find_function(&key)) {
+        let (meaning, function) = (self.meaning(&key), find_function(&key));
+        // A function is no use of what has the same name, as in `choice tanh = tanh | relu;`.
+        if !matches!((meaning, &function), (None | Some(Meaning::Value(_)), Ok(_))) {
+            self.scope.used.insert(key.clone());
+        }
+        let message = match (meaning, function) {
             (Some(Meaning::Layer(layer)), _) => return Callee::Layer(layer),
             (Some(Meaning::Choice(Some(choice))), _) => return Callee::Choice(choice),
             (Some(Meaning::Block(block)), _) => {
@@ -186,23 +217,25 @@ impl Checker<'_> {
         Callee::Hidden
     }
 
-    /// Makes sure that an alternative of a choice is a function, a layer or a block.
-    pub(super) fn alternative(&mut self, named: &Named) {
-        let key = text(&named.name);
-        if self.is_declared(&key) || !key.starts_with(char::is_uppercase) {
-            self.callee(&named.name);
-        } else if let Err(mistake) = find_layer(&key) {
-            self.mistake(Mistake::new(named.name.span(), mistake.message));
-        }
-    }
-
     pub(super) fn call(
         &mut self,
         receiver: Option<Operand>,
         name: &Ident,
         arguments: &[Argument],
     ) -> Option<Value> {
-        match self.callee(name) {
+        let callee = self.callee(name);
+        self.call_as(callee, receiver, name, arguments)
+    }
+
+    /// A call of a name, of which it is known what it stands for.
+    pub(super) fn call_as(
+        &mut self,
+        callee: Callee,
+        receiver: Option<Operand>,
+        name: &Ident,
+        arguments: &[Argument],
+    ) -> Option<Value> {
+        match callee {
             Callee::Layer(layer) => {
                 let x = self.one_operand(receiver, name, arguments)?;
                 self.recorder.apply(layer, x, name.span().into())
@@ -269,7 +302,7 @@ impl Checker<'_> {
         let key = text(name);
         let entry = ops::find(&key)?;
         let form = entry.call?;
-        let shown = form.show(entry.name);
+        let shown = form.show(&key);
         let (unnamed, named): (Vec<&Argument>, Vec<&Argument>) =
             arguments.iter().partition(|a| a.name.is_none());
         let first = usize::from(receiver.is_some());
@@ -289,7 +322,11 @@ impl Checker<'_> {
         }
         if given < takes || rest.len() > form.attributes.len() {
             let most = takes + if given < takes { 0 } else { form.attributes.len() };
-            let message = wrong_count(&key, most, given, &shown);
+            let mut message = wrong_count(&key, most, given, &shown);
+            if entry.name == "maximum" || entry.name == "minimum" {
+                let of = &entry.name[..3];
+                message += &format!("; over an axis it is `a{of}(x, axis = -1)`");
+            }
             self.mistake(Mistake::new(name.span(), message));
             return None;
         }

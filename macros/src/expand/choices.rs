@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use proc_macro2::{Ident, TokenStream};
-use quote::{format_ident, quote};
+use proc_macro2::{Delimiter, Group, Ident, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
 
 use super::groups::{camel, free};
 use super::types::docs;
@@ -28,10 +28,23 @@ pub fn definition(choice: &ChoiceField, name: &Ident) -> TokenStream {
         let default = (i == 0).then(|| quote!(#[default]));
         quote!(#[doc = #about] #default #variant,)
     });
+    // Where rustc shows it: on the choice's name.
+    let at = choice.name.span();
+    let mut body = Group::new(Delimiter::Brace, quote!(#(#variants)*));
+    body.set_span(at);
+    let item = quote_spanned!(at=> pub enum #name #body);
     quote! {
         #docs
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
-        pub enum #name { #(#variants)* }
+        #[derive(
+            __bilro::std::clone::Clone,
+            __bilro::std::marker::Copy,
+            __bilro::std::cmp::PartialEq,
+            __bilro::std::cmp::Eq,
+            __bilro::std::hash::Hash,
+            __bilro::std::default::Default,
+            __bilro::std::fmt::Debug,
+        )]
+        #item
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use bilro_compiler::network::{Init, LossReduction};
 use bilro_compiler::ops::{AttributeValue, Attributes};
 use bilro_compiler::shape::{DType, Dim, Product};
-use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 
 use super::local;
@@ -32,17 +32,22 @@ impl<'a> Sizes<'a> {
         let size = |(i, (symbol, written)): (usize, (&'a String, &'a TokenStream))| {
             let tokens: Vec<TokenTree> = written.clone().into_iter().collect();
             let is_generic = mentioned(&tokens).iter().any(|word| generics.contains(&word));
-            let constant = (!is_generic).then(|| format_ident!("__SIZE_{i}"));
+            let constant = (!is_generic).then(|| format_ident!("__BILRO_SIZE_{i}"));
             Size { symbol, written, constant }
         };
         Sizes { all: symbols.iter().enumerate().map(size).collect() }
+    }
+
+    /// Where the first of them is.
+    pub fn place(&self) -> Option<Span> {
+        self.all.iter().find_map(|size| Some(size.written.clone().into_iter().next()?.span()))
     }
 
     /// The constants.
     pub fn constants(&self) -> TokenStream {
         let constants = self.all.iter().filter_map(|size| {
             let (name, written) = (size.constant.as_ref()?, size.written);
-            Some(quote!(const #name: usize = #written;))
+            Some(quote!(const #name: __bilro::usize = #written;))
         });
         constants.collect()
     }
@@ -96,7 +101,7 @@ impl<'a> Sizes<'a> {
             let size = self.symbol(symbol);
             quote!((#symbol, #size))
         });
-        let call = quote_spanned!(place.start=> ::bilro::private::misfit);
+        let call = quote_spanned!(place.start=> __bilro_misfit);
         let mut arguments = Group::new(Delimiter::Parenthesis, quote!(#message, &[#(#values),*]));
         arguments.set_span(place.end);
         quote!(if #fails { #call #arguments })
@@ -107,12 +112,14 @@ impl<'a> Sizes<'a> {
 pub fn declaration(network: &Network, checked: &Checked, sizes: &Sizes<'_>) -> TokenStream {
     let name = text(&network.name);
     let body = match checked.declaration {
-        None => quote!(::bilro::private::mistaken(#name)),
+        None => quote!(__bilro::mistaken(#name)),
         Some(_) => {
             let forced = checked.assertions.iter().filter(|a| sizes.is_generic(a));
+            // On the tokens that they are about, as all that rustc shows of them.
             let forced = forced.map(|a| {
-                let assertion = sizes.assertion(a);
-                quote!(const { #assertion })
+                let mut block = Group::new(Delimiter::Brace, sizes.assertion(a));
+                block.set_span(a.place.end);
+                quote_spanned!(a.place.start=> const #block)
             });
             let builder = local("network");
             let read = checked.steps.iter().flat_map(read).collect();
@@ -120,16 +127,16 @@ pub fn declaration(network: &Network, checked: &Checked, sizes: &Sizes<'_>) -> T
             let steps = checked.steps.iter().map(|step| emit.step(step));
             quote! {
                 #(#forced)*
-                let mut #builder = ::bilro::private::Declaring::new(#name);
+                let mut #builder = __bilro::Declaring::new(#name);
                 #(#steps)*
-                #builder.finish()
+                __bilro::Declaring::finish(#builder)
             }
         }
     };
     quote! {
-        fn declaration() -> ::core::result::Result<
-            ::bilro::compiler::network::Network,
-            ::bilro::compiler::error::Error,
+        fn declaration() -> __bilro::std::result::Result<
+            __bilro::bilro::compiler::network::Network,
+            __bilro::bilro::compiler::error::Error,
         > {
             #body
         }
@@ -180,72 +187,74 @@ struct Emit<'a> {
 impl Emit<'_> {
     fn step(&self, step: &Step) -> TokenStream {
         let builder = self.builder;
+        // By path: a trait of the user's may have methods of the same names.
+        let (on, to) = (quote!(__bilro::Declaring), quote!(&mut #builder));
         match step {
-            Step::Reserve { name } => quote!(#builder.reserve(#name);),
+            Step::Reserve { name } => quote!(#on::reserve(#to, #name);),
             Step::Module { module, name, kind } => {
                 let (module, name) = (module_variable(*module), optional(name.as_deref()));
-                quote!(let #module = #builder.module(#name, #kind);)
+                quote!(let #module = #on::module(#to, #name, #kind);)
             }
             Step::Enter { module } => {
                 let module = module_variable(*module);
-                quote!(#builder.enter(#module);)
+                quote!(#on::enter(#to, #module);)
             }
-            Step::Leave => quote!(#builder.leave();),
+            Step::Leave => quote!(#on::leave(#to);),
             Step::Input { variable, name, ty, is_target } => {
                 let dims = self.sizes(&ty.shape.dims);
                 let call = match &ty.dtype {
-                    DType::Real => quote!(#builder.real(#name, #is_target, #dims)?),
+                    DType::Real => quote!(#on::real(#to, #name, #is_target, #dims)?),
                     DType::Index { below } => {
                         let below = self.sizes.size(below);
-                        quote!(#builder.index(#name, #is_target, #below, #dims)?)
+                        quote!(#on::index(#to, #name, #is_target, #below, #dims)?)
                     }
                 };
                 self.assign(*variable, call)
             }
             Step::Differentiate { x } => {
                 let x = self::variable(*x);
-                quote!(#builder.differentiate(#x)?;)
+                quote!(#on::differentiate(#to, #x)?;)
             }
             Step::Choice { choice, name, alternatives } => {
                 let choice = choice_variable(*choice);
-                quote!(let #choice = #builder.choice(#name, &[#(#alternatives),*])?;)
+                quote!(let #choice = #on::choice(#to, #name, &[#(#alternatives),*])?;)
             }
             Step::Choose { variable, choice, operands } => {
                 let choice = choice_variable(*choice);
                 let operands = operands.iter().map(operand);
-                self.assign(*variable, quote!(#builder.choose(#choice, &[#(#operands),*])?))
+                self.assign(*variable, quote!(#on::choose(#to, #choice, &[#(#operands),*])?))
             }
             Step::Parameter { variable, name, dims, init } => {
                 let (dims, init) = (self.sizes(dims), initialiser(init));
-                self.assign(*variable, quote!(#builder.parameter(#name, #dims, #init)?))
+                self.assign(*variable, quote!(#on::parameter(#to, #name, #dims, #init)?))
             }
             Step::Number { variable, value } => {
                 let number = float(*value);
-                self.assign(*variable, quote!(#builder.number(#number)))
+                self.assign(*variable, quote!(#on::number(#to, #number)))
             }
             Step::Call { variable, function, operands, attributes } => {
                 let operands = operands.iter().map(operand);
                 let attributes = self.attributes(attributes);
-                let call = quote!(#builder.call(#function, &[#(#operands),*], #attributes)?);
+                let call = quote!(#on::call(#to, #function, &[#(#operands),*], #attributes)?);
                 self.assign(*variable, call)
             }
             Step::Layer { layer, name, kind, attributes } => {
                 let layer = layer_variable(*layer);
                 let attributes = self.attributes(attributes);
                 let name = optional(name.as_deref());
-                quote!(let #layer = #builder.layer(#name, #kind, #attributes)?;)
+                quote!(let #layer = #on::layer(#to, #name, #kind, #attributes)?;)
             }
             Step::Apply { variable, layer, x } => {
                 let (layer, x) = (layer_variable(*layer), operand(x));
-                self.assign(*variable, quote!(#builder.apply(#layer, #x)?))
+                self.assign(*variable, quote!(#on::apply(#to, #layer, #x)?))
             }
             Step::Bind { name, x } => {
                 let x = self::variable(*x);
-                quote!(#builder.bind(#name, #x);)
+                quote!(#on::bind(#to, #name, #x);)
             }
             Step::Output { name, x } => {
                 let x = self::variable(*x);
-                quote!(#builder.output(#name, #x)?;)
+                quote!(#on::output(#to, #name, #x)?;)
             }
             Step::Loss { x, reduction } => {
                 let x = operand(x);
@@ -253,11 +262,11 @@ impl Emit<'_> {
                     LossReduction::Mean => quote!(Mean),
                     LossReduction::Sum => quote!(Sum),
                 };
-                quote!(#builder.loss(#x, ::bilro::private::LossReduction::#reduction)?;)
+                quote!(#on::loss(#to, #x, __bilro::LossReduction::#reduction)?;)
             }
             Step::Metric { name, x } => {
                 let x = operand(x);
-                quote!(#builder.metric(#name, #x)?;)
+                quote!(#on::metric(#to, #name, #x)?;)
             }
         }
     }
@@ -306,7 +315,7 @@ impl Emit<'_> {
                     quote!(numbers(&[#(#numbers),*]))
                 }
             };
-            quote!((#name, ::bilro::private::#value))
+            quote!((#name, __bilro::#value))
         });
         quote!(&[#(#attributes),*])
     }
@@ -328,8 +337,8 @@ fn module_variable(index: usize) -> Ident {
 
 fn optional(name: Option<&str>) -> TokenStream {
     match name {
-        Some(name) => quote!(::core::option::Option::Some(#name)),
-        None => quote!(::core::option::Option::None),
+        Some(name) => quote!(__bilro::std::option::Option::Some(#name)),
+        None => quote!(__bilro::std::option::Option::None),
     }
 }
 
@@ -382,8 +391,8 @@ fn initialiser(init: &Init) -> TokenStream {
         Init::Linear { fan_in } => {
             // Only layers start like this.
             let fan_in = fan_in.fixed().unwrap_or(1);
-            quote!(Linear { fan_in: ::bilro::compiler::shape::Dim::Fixed(#fan_in) })
+            quote!(Linear { fan_in: __bilro::bilro::compiler::shape::Dim::Fixed(#fan_in) })
         }
     };
-    quote!(::bilro::private::Init::#call)
+    quote!(__bilro::Init::#call)
 }

@@ -11,6 +11,7 @@ use quote::{format_ident, quote};
 
 use super::types::{Ownership, array, array_or_unknown, docs};
 use crate::check::{ArrayType, Trained, text};
+use crate::parse::is_reserved;
 
 /// Names of structs that layers must not take.
 const TAKEN: [&str; 7] =
@@ -172,7 +173,11 @@ impl Group {
         let inner = fields.iter().map(Group::structs);
         quote! {
             #[doc = #about]
-            #[derive(Clone, Copy, Debug)]
+            #[derive(
+                __bilro::std::clone::Clone,
+                __bilro::std::marker::Copy,
+                __bilro::std::fmt::Debug,
+            )]
             pub struct #name<#(#types),*> { #(#own)* }
             #(#inner)*
         }
@@ -195,10 +200,12 @@ pub(super) fn camel(name: &str) -> String {
         camel.extend(letters.next().into_iter().flat_map(char::to_uppercase));
         camel.extend(letters);
     }
-    // Of `_1` the digit is left, and of `__` nothing.
-    if !camel.starts_with(char::is_alphabetic) {
-        camel.insert_str(0, "Layer");
+    let is_free = !is_reserved(&camel) && !TAKEN.contains(&&*camel);
+    match syn::parse_str::<Ident>(&camel) {
+        Ok(_) if is_free => camel,
+        // `Self`, `Batch`
+        _ if syn::parse_str::<Ident>(&format!("{camel}Layer")).is_ok() => format!("{camel}Layer"),
+        // Of `_1` the digit is left, and of `__` nothing.
+        _ => format!("Layer{camel}"),
     }
-    let is_name = syn::parse_str::<Ident>(&camel).is_ok() && !TAKEN.contains(&&*camel);
-    if is_name { camel } else { format!("{camel}Layer") }
 }

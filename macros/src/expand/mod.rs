@@ -1,6 +1,10 @@
 //! A checked network as Rust: the struct, the module of its types, and what makes the two a
 //! network of the runtime.
 //!
+//! Nothing that the user has can be mistaken for what is meant here: paths start at the library's
+//! own root, as `__bilro`, methods are called by path, and names that start like that one are
+//! refused.
+//!
 //! Of a network with mistakes as much is made as is known, so that code that uses it has no errors
 //! of its own. What is not known has the type `Unknown`: one with an error in it, about which
 //! rustc says nothing more.
@@ -10,17 +14,23 @@ mod declaration;
 mod groups;
 mod types;
 
-use proc_macro2::{Ident, Span, TokenStream};
-use quote::{format_ident, quote};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
 use syn::Attribute;
 
 use crate::ast::Network;
 use crate::check::{Checked, text};
 use crate::error::Mistake;
+use crate::parse::is_reserved;
 use declaration::Sizes;
 
-/// The code for a network, and its mistakes.
-pub fn expand(network: &Network, checked: &Checked, mistakes: &[Mistake]) -> TokenStream {
+/// The code for a network, and its mistakes. `root` is the path of the library.
+pub fn expand(
+    root: &TokenStream,
+    network: &Network,
+    checked: &Checked,
+    mistakes: &[Mistake],
+) -> TokenStream {
     let module = module_name(&network.name);
     let types = types::Types::new(network, checked, &module);
     let errors: Vec<TokenStream> = mistakes.iter().map(Mistake::to_tokens).collect();
@@ -36,21 +46,30 @@ pub fn expand(network: &Network, checked: &Checked, mistakes: &[Mistake]) -> Tok
         }
     });
 
-    let Network { attributes, visibility, name, generics, .. } = network;
-    let (impl_generics, type_generics, _) = generics.split_for_impl();
+    let Network { attributes, visibility, keyword, name, generics, .. } = network;
+    let (impl_generics, ..) = generics.split_for_impl();
+    // In braces, or else a type or a module of this name would be meant.
+    let arguments = generics.const_params().map(|c| &c.ident);
+    let type_generics = quote!(<#({ #arguments }),*>);
     let conditions: Vec<_> = attributes.iter().filter(|a| a.path().is_ident("cfg")).collect();
     let own = derived(attributes);
-    let derives = ["Clone", "Copy", "Debug"].into_iter().filter(|d| !own.iter().any(|o| o == d));
-    let derives = derives.map(|d| format_ident!("{d}"));
+    let derives = [("Clone", "clone"), ("Copy", "marker"), ("Debug", "fmt")];
+    let derives = derives.into_iter().filter(|(name, _)| !own.iter().any(|o| o == name));
+    let derives = derives.map(|(name, module)| {
+        let (name, module) = (format_ident!("{name}"), format_ident!("{module}"));
+        quote!(#root::private::std::#module::#name)
+    });
     let doc = format!("What `{}` takes and gives.", text(name));
+    // With the places of the user's tokens, since rustc shows a part of what they begin and end.
+    let semicolon = quote_spanned!(name.span()=> ;);
+    let implement = |of: TokenStream, body| {
+        implementation(name, &quote!(#impl_generics), &of, &quote!(#name #type_generics), body)
+    };
     let structs = types.structs();
     let methods = types.methods();
-    let trainable = types
-        .is_trainable()
-        .then(|| quote!(impl #impl_generics ::bilro::Trainable for #name #type_generics {}));
-    let classifier = types
-        .is_classifier()
-        .then(|| quote!(impl #impl_generics ::bilro::Classifier for #name #type_generics {}));
+    let bare = |of| implement(of, TokenStream::new());
+    let trainable = types.is_trainable().then(|| bare(quote!(__bilro::bilro::Trainable)));
+    let classifier = types.is_classifier().then(|| bare(quote!(__bilro::bilro::Classifier)));
     let examples = types.examples();
     let sizes = Sizes::new(network, &checked.symbols);
     let declaration = declaration::declaration(network, checked, &sizes);
@@ -58,18 +77,24 @@ pub fn expand(network: &Network, checked: &Checked, mistakes: &[Mistake]) -> Tok
         Some(_) => (sizes.constants(), declaration::assertions(checked, &sizes)),
         None => Default::default(),
     };
+    let types_module = {
+        let items = quote!(use #root::private as __bilro; #structs #unknown);
+        let mut body = Group::new(Delimiter::Brace, items);
+        body.set_span(name.span());
+        quote_spanned!(name.span()=> mod #module #body)
+    };
+    // Of a size that is no constant, rustc points at both the size and this.
+    let underscore = Ident::new("_", sizes.place().unwrap_or_else(Span::call_site));
+    let network = implement(quote!(__bilro::bilro::Network), quote!(#methods #declaration));
     quote! {
         #(#attributes)*
         #[derive(#(#derives),*)]
-        #visibility struct #name #generics;
+        #visibility #keyword #name #generics #semicolon
 
         #(#conditions)*
         #[doc = #doc]
         #[allow(dead_code, reason = "who trains a network need not read all of it")]
-        #visibility mod #module {
-            #structs
-            #unknown
-        }
+        #visibility #types_module
 
         #(#conditions)*
         #[allow(
@@ -77,14 +102,14 @@ pub fn expand(network: &Network, checked: &Checked, mistakes: &[Mistake]) -> Tok
             clippy::excessive_precision,
             reason = "the network's numbers are what they are written as"
         )]
-        const _: () = {
+        const #underscore: () = {
+            use #root::private as __bilro;
+            #[allow(unused_imports, reason = "few networks have sizes that only Rust knows")]
+            use __bilro::misfit as __bilro_misfit;
+
             #constants
 
-            impl #impl_generics ::bilro::Network for #name #type_generics {
-                #methods
-                #declaration
-            }
-
+            #network
             #trainable
             #classifier
             #examples
@@ -93,6 +118,19 @@ pub fn expand(network: &Network, checked: &Checked, mistakes: &[Mistake]) -> Tok
 
         #(#errors)*
     }
+}
+
+/// A trait of a type, where rustc shows it: on the network's name.
+fn implementation(
+    name: &Ident,
+    generics: &TokenStream,
+    of: &TokenStream,
+    ty: &TokenStream,
+    body: TokenStream,
+) -> TokenStream {
+    let mut body = Group::new(Delimiter::Brace, body);
+    body.set_span(name.span());
+    quote_spanned!(name.span()=> impl #generics #of for #ty #body)
 }
 
 /// The traits that the user derives.
@@ -108,7 +146,7 @@ fn derived(attributes: &[Attribute]) -> Vec<Ident> {
     traits
 }
 
-/// `DigitNet` as `digit_net`.
+/// `DigitNet` as `digit_net`; with `_` at its end where that means something else already.
 fn module_name(name: &Ident) -> Ident {
     let written: Vec<char> = text(name).chars().collect();
     let mut snake = String::new();
@@ -122,13 +160,20 @@ fn module_name(name: &Ident) -> Ident {
         }
         snake.extend(c.to_lowercase());
     }
-    let is_taken = snake == text(name) || syn::parse_str::<Ident>(&snake).is_err();
+    let is_known = KNOWN.split_whitespace().any(|known| known == snake);
+    let is_taken = snake == text(name) || is_reserved(&snake) || is_known;
     format_ident!("{snake}{}", if is_taken { "_" } else { "" }, span = name.span())
 }
 
-/// A local variable that no constant of the user's can be mistaken for.
+/// Names that a module of the same name would hide: crates, primitive types, and what one imports
+/// from the library.
+const KNOWN: &str = "alloc bilro bool char core data f128 f16 f32 f64 i128 i16 i32 i64 i8 isize network \
+                     plot proc_macro std str test u128 u16 u32 u64 u8 usize";
+
+/// A local variable. No constant of the user's can be mistaken for it: in a pattern, that would be
+/// the constant.
 fn local(name: &str) -> Ident {
-    Ident::new(name, Span::mixed_site())
+    Ident::new(&format!("__bilro_{name}"), Span::mixed_site())
 }
 
 #[cfg(test)]
@@ -145,6 +190,10 @@ mod tests {
         assert_eq!(module("MLP"), "mlp");
         assert_eq!(module("Two_Words"), "two_words");
         assert_eq!(module("Match"), "match_");
+        assert_eq!(module("Gen"), "gen_");
+        assert_eq!(module("F32"), "f32_");
+        assert_eq!(module("Std"), "std_");
+        assert_eq!(module("Ünïcode"), "ünïcode");
         assert_eq!(module("digits"), "digits_");
     }
 }

@@ -6,7 +6,7 @@ use quote::{format_ident, quote};
 
 use super::choices;
 use super::groups::{self, Group, GroupKind};
-use super::local;
+use super::{implementation, local};
 use crate::ast::Network;
 use crate::check::{ArrayType, Checked, ChoiceField, Field, InputField, text};
 
@@ -32,7 +32,7 @@ pub(super) enum Ownership {
 
 /// The type of an array.
 pub(super) fn array(ty: ArrayType, ownership: Ownership) -> TokenStream {
-    let element = if ty.real { quote!(f32) } else { quote!(u32) };
+    let element = if ty.real { quote!(__bilro::f32) } else { quote!(__bilro::u32) };
     let rank = match ty.rank {
         rank if rank <= MOST_AXES => Literal::usize_unsuffixed(rank).to_string(),
         _ => "D".into(),
@@ -40,15 +40,15 @@ pub(super) fn array(ty: ArrayType, ownership: Ownership) -> TokenStream {
     match ownership {
         Ownership::View => {
             let name = format_ident!("ArrayView{rank}");
-            quote!(::bilro::ndarray::#name<'a, #element>)
+            quote!(__bilro::bilro::ndarray::#name<'a, #element>)
         }
         Ownership::ViewMut => {
             let name = format_ident!("ArrayViewMut{rank}");
-            quote!(::bilro::ndarray::#name<'a, #element>)
+            quote!(__bilro::bilro::ndarray::#name<'a, #element>)
         }
         Ownership::Owned => {
             let name = format_ident!("Array{rank}");
-            quote!(::bilro::ndarray::#name<#element>)
+            quote!(__bilro::bilro::ndarray::#name<#element>)
         }
     }
 }
@@ -155,7 +155,7 @@ impl<'a> Types<'a> {
         let name = format_ident!("{name}");
         // Views of more axes hold them in memory of their own.
         let is_copy = inputs.clone().all(|i| i.field.array.is_some_and(|a| a.rank <= MOST_AXES));
-        let copy = is_copy.then(|| quote!(Copy,));
+        let copy = is_copy.then(|| quote!(__bilro::std::marker::Copy,));
         let fields = inputs.clone().map(|input| {
             let Field { name, docs: written, array } = &input.field;
             let ty = array_or_unknown(*array, Ownership::View);
@@ -176,10 +176,10 @@ impl<'a> Types<'a> {
         let count = inputs.clone().count() + self.checked.choices.len();
         let empty = self.without_fields(inputs.clone().count());
         // Without anything to give, it need not be written out.
-        let default = (count == 0).then(|| quote!(Default,));
+        let default = (count == 0).then(|| quote!(__bilro::std::default::Default,));
         quote! {
             #[doc = #about]
-            #[derive(Clone, #copy #default Debug)]
+            #[derive(__bilro::std::clone::Clone, #copy #default __bilro::std::fmt::Debug)]
             pub struct #name<'a> { #(#fields)* #(#chosen)* #empty }
         }
     }
@@ -189,7 +189,7 @@ impl<'a> Types<'a> {
         (fields == 0).then(|| {
             quote! {
                 /// There is nothing to it.
-                pub nothing: ::core::marker::PhantomData<&'a ()>,
+                pub nothing: __bilro::std::marker::PhantomData<&'a ()>,
             }
         })
     }
@@ -216,7 +216,7 @@ impl<'a> Types<'a> {
         );
         quote! {
             #[doc = #about]
-            #[derive(Clone, Debug)]
+            #[derive(__bilro::std::clone::Clone, __bilro::std::fmt::Debug)]
             pub struct Output { #(#fields)* }
         }
     }
@@ -242,10 +242,11 @@ impl<'a> Types<'a> {
             Ownership::Owned => (None, None),
         };
         // Two views to write through cannot be of one array.
-        let clone = (!matches!(ownership, Ownership::ViewMut)).then(|| quote!(Clone,));
+        let clone =
+            (!matches!(ownership, Ownership::ViewMut)).then(|| quote!(__bilro::std::clone::Clone,));
         quote! {
             #[doc = #about]
-            #[derive(#clone Debug)]
+            #[derive(#clone __bilro::std::fmt::Debug)]
             pub struct #name #lifetime { #(#fields)* #(#of_inputs)* #empty }
         }
     }
@@ -262,16 +263,17 @@ impl<'a> Types<'a> {
             type Parameters<'a> = #module::Parameters<'a>;
             type ParametersMut<'a> = #module::ParametersMut<'a>;
             type Gradients = #module::Gradients;
-            type BatchFeeds<'a> = [::bilro::network::Feed<'a>; #batch];
-            type InputFeeds<'a> = [::bilro::network::Feed<'a>; #inputs];
-            type Choices = [usize; #choices];
+            type BatchFeeds<'a> = [__bilro::bilro::network::Feed<'a>; #batch];
+            type InputFeeds<'a> = [__bilro::bilro::network::Feed<'a>; #inputs];
+            type Choices = [__bilro::usize; #choices];
         };
         let (batch, input) = (local("batch"), local("input"));
         let (arrays, views, of) = (local("arrays"), local("views"), local("gradients"));
         let (batch_feeds, input_feeds, output, parameters, parameters_mut, gradients);
         let (batch_choices, input_choices, gradient_views);
         if self.is_stub() {
-            let never = quote!(::core::unreachable!("a network with mistakes does not compile"));
+            let never =
+                quote!(__bilro::std::unreachable!("a network with mistakes does not compile"));
             (batch_feeds, input_feeds) =
                 (quote!(let _ = #batch; #never), quote!(let _ = #input; #never));
             (output, gradients) =
@@ -285,7 +287,7 @@ impl<'a> Types<'a> {
                 let name = &input.field.name;
                 let real = input.field.array.is_none_or(|a| a.real);
                 let function = format_ident!("{}", if real { "real" } else { "index" });
-                quote!(::bilro::private::#function(&#from.#name))
+                quote!(__bilro::#function(&#from.#name))
             };
             let feeds = self.batch().map(|i| feed(&batch, i));
             batch_feeds = quote!([#(#feeds),*]);
@@ -294,14 +296,14 @@ impl<'a> Types<'a> {
             let chosen = |from: &Ident| {
                 let places = self.checked.choices.iter().map(|choice| {
                     let name = &choice.name;
-                    quote!(#from.#name as usize)
+                    quote!(#from.#name as __bilro::usize)
                 });
                 // Where there is nothing to choose, nothing is read.
                 let unread = (choices == 0).then(|| quote!(let _ = #from;));
                 quote!(#unread [#(#places),*])
             };
             (batch_choices, input_choices) = (chosen(&batch), chosen(&input));
-            let next = quote!(::bilro::private::next_array(&mut #arrays));
+            let next = quote!(__bilro::next_array(&mut #arrays));
             let fields = self.checked.outputs.iter().map(|o| &o.name);
             let fields = fields.map(|name| quote!(#name: #next)).collect();
             output = taken(&arrays, quote!(#module::Output), fields);
@@ -319,7 +321,8 @@ impl<'a> Types<'a> {
                 quote!(#of.#name)
             }));
             let unread = places.is_empty().then(|| quote!(let _ = #of;));
-            gradient_views = quote!(#unread ::std::vec![#(#places.view().into_dyn()),*]);
+            gradient_views =
+                quote!(#unread __bilro::std::vec![#(__bilro::gradient_view(&#places)),*]);
             parameters = self.viewed(&views, "Parameters", "next_view");
             parameters_mut = self.viewed(&views, "ParametersMut", "next_view_mut");
         }
@@ -343,32 +346,32 @@ impl<'a> Types<'a> {
             }
 
             fn output(
-                #arrays: ::std::vec::Vec<::bilro::ndarray::ArrayD<f32>>,
+                #arrays: __bilro::std::vec::Vec<__bilro::bilro::ndarray::ArrayD<__bilro::f32>>,
             ) -> Self::Output {
                 #output
             }
 
             fn parameters<'a>(
-                #views: ::std::vec::Vec<::bilro::ndarray::ArrayViewD<'a, f32>>,
+                #views: __bilro::std::vec::Vec<__bilro::bilro::ndarray::ArrayViewD<'a, __bilro::f32>>,
             ) -> Self::Parameters<'a> {
                 #parameters
             }
 
             fn parameters_mut<'a>(
-                #views: ::std::vec::Vec<::bilro::ndarray::ArrayViewMutD<'a, f32>>,
+                #views: __bilro::std::vec::Vec<__bilro::bilro::ndarray::ArrayViewMutD<'a, __bilro::f32>>,
             ) -> Self::ParametersMut<'a> {
                 #parameters_mut
             }
 
             fn gradients(
-                #arrays: ::std::vec::Vec<::bilro::ndarray::ArrayD<f32>>,
+                #arrays: __bilro::std::vec::Vec<__bilro::bilro::ndarray::ArrayD<__bilro::f32>>,
             ) -> Self::Gradients {
                 #gradients
             }
 
             fn gradient_views(
                 #of: &Self::Gradients,
-            ) -> ::std::vec::Vec<::bilro::ndarray::ArrayViewD<'_, f32>> {
+            ) -> __bilro::std::vec::Vec<__bilro::bilro::ndarray::ArrayViewD<'_, __bilro::f32>> {
                 #gradient_views
             }
         }
@@ -377,12 +380,12 @@ impl<'a> Types<'a> {
     /// A struct of views, taken from them one by one.
     fn viewed(&self, views: &Ident, name: &str, next: &str) -> TokenStream {
         let (module, name, next) = (self.module, format_ident!("{name}"), format_ident!("{next}"));
-        let next = quote!(::bilro::private::#next(&mut #views));
+        let next = quote!(__bilro::#next(&mut #views));
         let fields = self.group_fields(Ownership::View, &next);
         match fields.is_empty() {
             true => quote! {
                 let _ = #views;
-                #module::#name { nothing: ::core::marker::PhantomData }
+                #module::#name { nothing: __bilro::std::marker::PhantomData }
             },
             false => taken(views, quote!(#module::#name), fields),
         }
@@ -420,9 +423,9 @@ impl<'a> Types<'a> {
         let module = self.module;
         if self.is_stub() {
             return Some(quote! {
-                impl<X, Y> ::bilro::FromExamples<X, Y> for #module::Batch<'_> {
+                impl<X, Y> __bilro::bilro::FromExamples<X, Y> for #module::Batch<'_> {
                     fn from_examples(_: X, _: Y) -> Self {
-                        ::core::unreachable!("a network with mistakes does not compile")
+                        __bilro::std::unreachable!("a network with mistakes does not compile")
                     }
                 }
             });
@@ -437,15 +440,16 @@ impl<'a> Types<'a> {
         let (a, b) = (local("x"), local("y"));
         let chosen = self.checked.choices.iter().map(|choice| {
             let name = &choice.name;
-            quote!(, #name: ::core::default::Default::default())
+            quote!(, #name: __bilro::std::default::Default::default())
         });
-        Some(quote! {
-            impl<'a> ::bilro::FromExamples<#x, #y> for #module::Batch<'a> {
-                fn from_examples(#a: #x, #b: #y) -> Self {
-                    #module::Batch { #input: #a, #target: #b #(#chosen)* }
-                }
+        let body = quote! {
+            fn from_examples(#a: #x, #b: #y) -> Self {
+                #module::Batch { #input: #a, #target: #b #(#chosen)* }
             }
-        })
+        };
+        let of = quote!(__bilro::bilro::FromExamples<#x, #y>);
+        let (generics, ty) = (quote!(<'a>), quote!(#module::Batch<'a>));
+        Some(implementation(&self.network.name, &generics, &of, &ty, body))
     }
 }
 
@@ -454,7 +458,7 @@ fn taken(arrays: &Ident, path: TokenStream, fields: Vec<TokenStream>) -> TokenSt
     match fields.is_empty() {
         true => quote! { let _ = #arrays; #path {} },
         false => quote! {
-            let mut #arrays = #arrays.into_iter();
+            let mut #arrays = __bilro::std::iter::IntoIterator::into_iter(#arrays);
             #path { #(#fields),* }
         },
     }

@@ -75,7 +75,7 @@ pub(super) fn value(
 ) -> Option<Expr> {
     let mut cursor = Cursor::inside(body, &tokens[skip_docs(tokens)..]);
     let value = cursor.expr().and_then(|value| match (cursor.peek(), semicolon) {
-        (Some(_), _) => Err(cursor.expected("an operator or `}`")),
+        (Some(_), _) => Err(cursor.expected_of_expression("an operator or `}`")),
         (None, Some(semicolon)) if is_punct(semicolon, ';') => Err(Mistake::new(
             semicolon.span(),
             "what a block gives is its last expression, without `;`",

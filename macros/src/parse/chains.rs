@@ -50,6 +50,9 @@ impl Cursor<'_> {
                 (Element::Group(links.all), place, links.depth + 1)
             }
             None => {
+                if let Some(mistake) = self.dotted(false) {
+                    return Err(mistake);
+                }
                 let name = self.name("a layer or a function")?;
                 let mut place = Place::from(name.span());
                 if let Some(group) = self.group(Delimiter::Parenthesis) {
@@ -94,9 +97,9 @@ impl Cursor<'_> {
         let Some(token) = self.peek() else { return Err(self.expected("how often, as `* 3`")) };
         let Some(literal) = whole_number(token) else {
             let mut mistake = self.expected("how often, a whole number");
-            mistake.message += ": after a link `*` repeats it, as in `x -> relu * 3`, and Rust's \
-                                constants are not known here; to multiply with what a chain \
-                                gives, put the chain in parentheses";
+            mistake.message += ": after a link `*` repeats it, as in `x -> (Linear(8) -> ReLU) \
+                                * 3`, and Rust's constants are not known here; to multiply with \
+                                what a chain gives, put the chain in parentheses";
             return Err(mistake);
         };
         let place = Place::from(literal.span());

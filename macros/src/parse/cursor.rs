@@ -1,7 +1,9 @@
 //! Walks over tokens. Says what it expected and what it found, on the token that it found.
 
 use proc_macro2::{Delimiter, Group, Ident, Spacing, Span, TokenTree};
+use syn::ext::IdentExt;
 
+use super::habits;
 use crate::error::{Mistake, Place};
 
 /// A place in some tokens.
@@ -14,10 +16,25 @@ pub struct Cursor<'a> {
     end_name: &'static str,
 }
 
-/// Words that Rust keeps for itself, which cannot be names.
-pub fn is_reserved(word: &Ident) -> bool {
+/// Words that Rust keeps for itself, in any of its editions, which cannot be names.
+pub fn is_reserved(word: &str) -> bool {
+    !word.starts_with("r#") && (word == "gen" || syn::parse_str::<Ident>(word).is_err())
+}
+
+/// What a keyword can be written as instead, for messages.
+pub fn raw(word: &Ident) -> String {
     let text = word.to_string();
-    !text.starts_with("r#") && syn::parse_str::<Ident>(&text).is_err()
+    match text.as_str() {
+        "self" | "Self" | "super" | "crate" => String::new(),
+        "mut" => ": leave it out, since values do not change".into(),
+        _ => format!(": another name is needed, or `r#{text}`"),
+    }
+}
+
+/// Whether a name starts as those do that the expansion has beside the user's.
+pub fn is_own(word: &Ident) -> bool {
+    let text = word.unraw().to_string();
+    text.starts_with("__bilro") || text.starts_with("__BILRO")
 }
 
 impl<'a> Cursor<'a> {
@@ -52,6 +69,11 @@ impl<'a> Cursor<'a> {
         self.tokens.get(1)
     }
 
+    /// Where the token after the next one is.
+    pub fn second_place(&self) -> Place {
+        self.peek_second().map_or(self.end, TokenTree::span).into()
+    }
+
     /// Goes past some tokens.
     pub fn skip(&mut self, count: usize) {
         self.tokens = &self.tokens[count.min(self.tokens.len())..];
@@ -66,6 +88,17 @@ impl<'a> Cursor<'a> {
             }
             None => Mistake::new(self.end, format!("expected {what}, found {}", self.end_name)),
         }
+    }
+
+    /// The same where an expression or its end was expected: with what to write instead of what
+    /// other languages have there.
+    pub fn expected_of_expression(&self, what: &str) -> Mistake {
+        let mut mistake = self.expected(what);
+        let instead = self.peek().and_then(|token| habits::instead(token, self.peek_second()));
+        if let Some(instead) = instead {
+            mistake.message += &format!(": {instead}");
+        }
+        mistake
     }
 
     /// The next token if it is a word.
@@ -95,9 +128,12 @@ impl<'a> Cursor<'a> {
         let here = self.clone();
         match self.word() {
             Some(word) if word == "_" => Err(here.expected(what)),
-            Some(word) if is_reserved(&word) => Err(Mistake::new(
+            Some(word) if is_reserved(&word.to_string()) => Err(Mistake::new(
                 word.span(),
-                format!("expected {what}, found `{word}`, which is a keyword of Rust"),
+                format!(
+                    "expected {what}, found `{word}`, which is a keyword of Rust{}",
+                    raw(&word)
+                ),
             )),
             Some(word) => Ok(word),
             None => Err(here.expected(what)),
@@ -109,7 +145,7 @@ impl<'a> Cursor<'a> {
         let before = self.clone();
         let name = self.name("");
         match name {
-            Ok(name) if self.take_punct(mark) => Some(name),
+            Ok(name) if !self.is_pair(mark, mark) && self.take_punct(mark) => Some(name),
             _ => {
                 *self = before;
                 None
@@ -126,6 +162,11 @@ impl<'a> Cursor<'a> {
     pub fn is_pair(&self, first: char, second: char) -> bool {
         matches!((self.peek(), self.peek_second()), (Some(TokenTree::Punct(a)), Some(TokenTree::Punct(b)))
             if a.as_char() == first && a.spacing() == Spacing::Joint && b.as_char() == second)
+    }
+
+    /// The operator of `+=` and the like, if that is next.
+    pub fn assigning(&self) -> Option<char> {
+        ['+', '-', '*', '/'].into_iter().find(|operator| self.is_pair(*operator, '='))
     }
 
     /// Takes a mark if it is next.

@@ -1,10 +1,11 @@
 //! Expressions, arguments and lists.
 
-use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Literal, TokenStream, TokenTree};
 use syn::Lit;
 
 use super::cursor::Cursor;
-use crate::ast::{Argument, Expr, ExprKind, List, Operator};
+use super::habits::instead_of_field;
+use crate::ast::{Argument, Expr, ExprKind, Link, List, Operator};
 use crate::error::{Mistake, Place};
 
 /// How deep expressions may be. A network that needs more is written with `let`.
@@ -25,8 +26,31 @@ pub(super) fn too_deep(place: Place) -> Mistake {
     Mistake::new(place, "this expression is nested too deeply: name parts of it with `let`")
 }
 
+/// The answer to `0.5f64`, whose type would mean nothing.
+fn suffix(literal: &Literal, suffix: &str) -> Mistake {
+    let written = literal.to_string();
+    let number = written.strip_suffix(suffix).unwrap_or(&written).trim_end_matches('_');
+    let message = format!(
+        "`{written}` ends with a type: write `{number}`, which is an f32 where values are, and a \
+         usize where sizes are"
+    );
+    Mistake::new(literal.span(), message)
+}
+
 pub(super) fn deepest(arguments: &[Argument]) -> usize {
     arguments.iter().map(|a| a.value.depth).max().unwrap_or(0)
+}
+
+/// What is wrong with an operator before `->`: one reads `x + x -> Linear(8)` either way.
+fn two_readings(first: &Expr, link: &Link) -> Option<String> {
+    let (whole, part) = match &first.kind {
+        ExprKind::Binary(operator, _, a, b) => {
+            (format!("({first}) -> {link}"), format!("{a} {} ({b} -> {link})", operator.symbol()))
+        }
+        ExprKind::Neg(_, x) => (format!("({first}) -> {link}"), format!("-({x} -> {link})")),
+        _ => return None,
+    };
+    Some(format!("`{first} -> {link}` can be read in two ways: write `{whole}` or `{part}`"))
 }
 
 /// What is inside a group, read to its end.
@@ -49,7 +73,11 @@ impl Cursor<'_> {
         if !self.is_pair('-', '>') {
             return Ok(first);
         }
+        let arrow = self.peek().map_or(first.place.end, TokenTree::span);
         let links = self.links(outer)?;
+        if let Some(message) = two_readings(&first, &links.all[0]) {
+            return Err(Mistake::new(arrow, message));
+        }
         let place = first.place.to(links.place);
         let depth = first.depth.max(links.depth);
         if self.goes_on() {
@@ -78,6 +106,14 @@ impl Cursor<'_> {
             && let Some((_, operator)) = operators.iter().find(|(mark, _)| self.is_punct(*mark))
             && let Some(mark) = self.peek()
         {
+            if self.is_pair('*', '*') {
+                let message =
+                    format!("there is no operator `**`: powers are `x.pow(2)`, here of `{left}`");
+                return Err(Mistake::new(
+                    Place::from(mark.span()).to(self.second_place()),
+                    message,
+                ));
+            }
             self.skip(1);
             let right = operand(self)?;
             let (place, depth) = (left.place.to(right.place), left.depth.max(right.depth));
@@ -110,6 +146,10 @@ impl Cursor<'_> {
                 self.skip(1);
                 let function = self.name("a function, as in `x.relu()`")?;
                 let Some(group) = self.group(Delimiter::Parenthesis) else {
+                    if let Some(instead) = instead_of_field(&function.to_string(), &x.to_string()) {
+                        let message = format!("there is no `.{function}`: {instead}");
+                        return Err(Mistake::new(function.span(), message));
+                    }
                     let mut mistake = self.expected(&format!("`(` after `{function}`"));
                     mistake.message += &format!(": a function is called as `x.{function}()`");
                     return Err(mistake);
@@ -119,8 +159,15 @@ impl Cursor<'_> {
                 let depth = x.depth.max(deepest(&arguments));
                 let receiver = Some(Box::new(x));
                 x = Expr::new(ExprKind::Call { receiver, function, arguments }, place, depth)?;
+            } else if matches!(x.kind, ExprKind::Call { .. })
+                && self.group(Delimiter::Parenthesis).is_some()
+            {
+                let mut mistake = self.expected_of_expression("an operator or the end");
+                mistake.message += ": only names are called: a layer is used as `x -> Linear(64)`, \
+                                    or has a name, `layer fc = Linear(64);` and `fc(x)`";
+                return Err(mistake);
             } else if self.is_list() {
-                return Err(self.expected("an operator or `;`"));
+                return Err(self.expected_of_expression("an operator or the end"));
             } else {
                 return Ok(x);
             }
@@ -129,7 +176,7 @@ impl Cursor<'_> {
 
     fn primary(&mut self, outer: usize) -> Parsed<Expr> {
         const WHAT: &str = "an expression";
-        let Some(token) = self.peek() else { return Err(self.expected(WHAT)) };
+        let Some(token) = self.peek() else { return Err(self.expected_of_expression(WHAT)) };
         if outer >= DEEPEST {
             return Err(too_deep(token.span().into()));
         }
@@ -137,17 +184,21 @@ impl Cursor<'_> {
             TokenTree::Literal(literal) => {
                 let text = literal.to_string();
                 match Lit::new(literal.clone()) {
+                    Lit::Int(int) if !int.suffix().is_empty() => Err(suffix(literal, int.suffix())),
+                    Lit::Float(float) if !float.suffix().is_empty() => {
+                        Err(suffix(literal, float.suffix()))
+                    }
                     Lit::Int(_) | Lit::Float(_) => {
                         self.skip(1);
                         let kind = ExprKind::Number { text, literal: literal.clone() };
                         Expr::new(kind, literal.span().into(), 0)
                     }
-                    _ => Err(self.expected(WHAT)),
+                    _ => Err(self.expected_of_expression(WHAT)),
                 }
             }
             TokenTree::Ident(_) => self.named(outer),
             TokenTree::Punct(_) if self.is_pair(':', ':') => self.path(),
-            TokenTree::Punct(_) => Err(self.expected(WHAT)),
+            TokenTree::Punct(_) => Err(self.expected_of_expression(WHAT)),
             TokenTree::Group(group) => self.grouped(group, outer),
         }
     }
@@ -164,6 +215,12 @@ impl Cursor<'_> {
         {
             self.skip(1);
             return Expr::new(ExprKind::Flag(word == "true"), word.span().into(), 0);
+        }
+        if let Some(mistake) = self.dotted(true) {
+            return Err(mistake);
+        }
+        if self.is_habit() {
+            return Err(self.expected_of_expression("an expression"));
         }
         let name = self.name("an expression")?;
         let place = Place::from(name.span());
@@ -208,7 +265,7 @@ impl Cursor<'_> {
         let read = |what| {
             inside(group, |c| {
                 let x = c.chain(outer + 1)?;
-                if c.is_empty() { Ok(x) } else { Err(c.expected(what)) }
+                if c.is_empty() { Ok(x) } else { Err(c.expected_of_expression(what)) }
             })
         };
         let x = match group.delimiter() {
@@ -247,7 +304,14 @@ impl Cursor<'_> {
         let Some(group) = self.group(Delimiter::Parenthesis) else { return Ok(None) };
         let arguments = inside(group, |c| {
             c.separated("`,` or `)`", |c| {
-                Ok(Argument { name: c.name_before('='), value: c.chain(outer)? })
+                let name = c.name_before('=');
+                if let Some(name) = name.as_ref().filter(|name| *name == "reduction") {
+                    let message = "there is no `reduction`: functions give a value for each \
+                                   element or example, of which `loss ...;` takes the mean and \
+                                   `loss sum: ...;` the sum";
+                    return Err(Mistake::new(name.span(), message));
+                }
+                Ok(Argument { name, value: c.chain(outer)? })
             })
         })?;
         self.skip(1);
@@ -276,20 +340,9 @@ impl Cursor<'_> {
         while !self.is_empty() {
             elements.push(read(self)?);
             if !self.take_punct(',') && !self.is_empty() {
-                return Err(self.expected(what));
+                return Err(self.expected_of_expression(what));
             }
         }
         Ok(elements)
-    }
-
-    /// Takes the word `sum` before a name or a number.
-    pub fn sum_of(&mut self) -> bool {
-        let word = matches!(self.peek(), Some(TokenTree::Ident(word)) if word == "sum");
-        let operand =
-            matches!(self.peek_second(), Some(TokenTree::Ident(_) | TokenTree::Literal(_)));
-        if word && operand {
-            self.skip(1);
-        }
-        word && operand
     }
 }

@@ -44,7 +44,7 @@ fn operators_bind_as_in_rust_and_chains_loosest() {
     assert_eq!(loss("a+b*c-d").1, "((a + (b * c)) - d)");
     assert_eq!(loss("-a*b").1, "((-a) * b)");
     assert_eq!(loss("-x.pow(2)").1, "(-x.pow)");
-    assert_eq!(loss("a + b -> Linear(3) -> relu").1, "((a + b) -> Linear(3) -> relu)");
+    assert_eq!(loss("(a + b) -> Linear(3) -> relu").1, "((a + b) -> Linear(3) -> relu)");
     assert_eq!(loss("a - -b").1, "(a - (-b))");
     assert_eq!(loss("2.pow(x)").1, "2.pow");
 }
@@ -64,6 +64,29 @@ fn sum_before_a_name_is_a_word_and_before_a_parenthesis_a_function() {
     assert_eq!(loss("sum(x)").0, "sum(x)");
     assert_eq!(loss("sum").0, "sum");
     assert_eq!(loss("sum * 2").0, "sum * 2");
+}
+
+/// What is read in two ways by people is read in none by the macro.
+#[test]
+fn forms_with_two_readings_are_refused_with_both() {
+    assert_eq!(loss("sum: (p - y).square()").0, "sum of (p - y).square()");
+    assert_eq!(loss("sum: -x + y").1, "((-x) + y)");
+    assert_eq!(loss("mean: (p - y).square()").0, "(p - y).square()");
+    assert_eq!(loss("mean x").0, "x");
+    // No space is known here between the word and the parenthesis.
+    assert_eq!(loss("sum(p - y).square()").1, "sum().square");
+    for (body, both) in [
+        ("loss sum -x;", ["`loss sum: -x;`", "`loss (sum -x);`"]),
+        ("loss mean - x * y;", ["`loss mean: -x * y;`", "`loss (mean -x * y);`"]),
+        ("loss x + x -> f -> g;", ["`(x + x) -> f`", "`x + (x -> f)`"]),
+        ("loss a * b - c -> f;", ["`(a * b - c) -> f`", "`a * b - (c -> f)`"]),
+        ("loss -x -> f;", ["`(-x) -> f`", "`-(x -> f)`"]),
+        ("loss f(2 * x -> g);", ["`(2 * x) -> g`", "`2 * (x -> g)`"]),
+    ] {
+        let mistakes = mistakes(body);
+        let [mistake] = &mistakes[..] else { panic!("{body}: {mistakes:?}") };
+        assert!(both.iter().all(|reading| mistake.contains(reading)), "{body}: {mistake}");
+    }
 }
 
 #[test]
@@ -108,11 +131,19 @@ fn garbage_is_told_where_it_starts() {
             "let x = a.b;",
             "expected `(` after `b`, found `;`: a function is called as `x.b()`".into(),
         ),
-        ("let match = a;", "expected a name, found `match`, which is a keyword of Rust".into()),
-        ("let x = a -> ;", "expected a layer or a function, found `;`".into()),
-        ("let x = \"a\";", "expected an expression, found `\"a\"`".into()),
         (
-            "let x = (a -> relu) + 1 -> relu + 2;",
+            "let match = a;",
+            "expected a name, found `match`, which is a keyword of Rust: another name is needed, or \
+             `r#match`"
+                .into(),
+        ),
+        ("let x = a -> ;", "expected a layer or a function, found `;`".into()),
+        (
+            "let x = \"a\";",
+            "expected an expression, found `\"a\"`: words are written without quotes, as `a`".into(),
+        ),
+        (
+            "let x = ((a -> relu) + 1) -> relu + 2;",
             "expected `->` or the end, found `+`: put a chain in parentheses to go on with it"
                 .into(),
         ),
@@ -127,17 +158,18 @@ fn garbage_is_told_where_it_starts() {
 #[test]
 fn after_a_link_a_star_repeats_and_before_it_multiplies() {
     for (source, shown) in [
-        ("x * 2 -> Linear(3)", "((x * 2) -> Linear(3))"),
+        ("(x * 2) -> Linear(3)", "((x * 2) -> Linear(3))"),
         ("x -> Linear(3) * 2", "(x -> Linear(3) * 2)"),
         ("x->(Linear(3)->ReLU)*2->f", "(x -> (Linear(3) -> ReLU) * 2 -> f)"),
         ("x -> ((f * 2 -> g) * 3 -> h)", "(x -> ((f * 2 -> g) * 3 -> h))"),
         ("(x -> f * 2) * 3", "((x -> f * 2) * 3)"),
-        ("2 * (x -> f) -> g * 1", "((2 * (x -> f)) -> g * 1)"),
+        ("(2 * (x -> f)) -> g * 1", "((2 * (x -> f)) -> g * 1)"),
     ] {
         assert_eq!(loss(source).1, shown);
     }
-    let often = "after a link `*` repeats it, as in `x -> relu * 3`, and Rust's constants are not \
-                 known here; to multiply with what a chain gives, put the chain in parentheses";
+    let often = "after a link `*` repeats it, as in `x -> (Linear(8) -> ReLU) * 3`, and Rust's \
+                 constants are not known here; to multiply with what a chain gives, put the chain \
+                 in parentheses";
     let found = |what: &str| format!("expected how often, a whole number, found {what}: {often}");
     for (source, message) in [
         ("x -> f * N", found("`N`")),
@@ -238,7 +270,8 @@ fn the_outside_must_be_a_struct() {
     assert!(read("struct").1[0].starts_with("expected a name after `struct`: a network"));
     assert_eq!(
         read("struct type {}").1,
-        ["expected a name, found `type`, which is a keyword of Rust"]
+        ["expected a name, found `type`, which is a keyword of Rust: another name is needed, or \
+             `r#type`"]
     );
     assert!(read("#![allow(x)] struct N {}").1[0].contains("stand before its `struct`"));
     assert_eq!(read("struct N<const A: usize, const A: usize> {}").1, ["`A` is declared twice"]);

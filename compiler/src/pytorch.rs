@@ -1,0 +1,203 @@
+//! What PyTorch and numpy have under other names than the language, or what it lacks: messages
+//! about unknown names say what to write instead.
+
+/// What to write instead of a function. The texts go on from "there is no function `view`: ".
+const FUNCTIONS: &[(&[&str], &str)] = &[
+    (
+        &[
+            "view",
+            "view_as",
+            "reshape_as",
+            "flatten",
+            "unflatten",
+            "squeeze",
+            "unsqueeze",
+            "resize",
+        ],
+        "`x.reshape([7, 16])` gives the same elements another shape, that of one example",
+    ),
+    (&["flat", "ravel"], "`x -> Flatten` makes all axes of an example one"),
+    (
+        &["permute", "movedim", "swapaxes", "t"],
+        "`x.transpose([1, 0])` puts the axes of an example into another order",
+    ),
+    (
+        &["mm", "bmm", "dot", "mv", "einsum", "addmm", "inner"],
+        "`a.matmul(b)` is the product of matrices",
+    ),
+    (
+        &["linear", "Dense"],
+        "`x -> Linear(64)` is a layer, and `x.matmul(w) + b` the same of parameters",
+    ),
+    (&["dropout"], "`x -> Dropout(0.5)` is a layer"),
+    (&["batch_norm"], "`x -> BatchNorm1d` is a layer"),
+    (
+        &["size", "shape", "dim", "numel", "len"],
+        "sizes are written out, or constants of Rust, where one is needed",
+    ),
+    (
+        &["cat", "concat", "concatenate", "stack", "hstack", "vstack"],
+        "values cannot be put side by side yet; a sum of products does the same for a layer after \
+         them: `Linear(8)` of each, added",
+    ),
+    (
+        &["chunk", "split", "narrow", "select", "index_select", "gather", "slice"],
+        "parts of a value cannot be taken yet: declare its parts as several inputs",
+    ),
+    (
+        &["argmax", "argmin", "topk", "sort"],
+        "`predict` gives the scores, and `bilro::tensor::argmax` their places",
+    ),
+    (
+        &["item", "detach", "cpu", "cuda", "to", "float", "double", "numpy", "contiguous", "clone"],
+        "leave it out: values are of one kind",
+    ),
+    (
+        &["backward", "zero_grad"],
+        "leave it out: `loss` says what is made small, and a step has the gradients",
+    ),
+    (
+        &["prod", "cumsum", "cumprod", "norm"],
+        "of sums there is `sum(x, axis = -1)`; `x.square().sum(axis = -1).sqrt()` is the norm",
+    ),
+    (&["ln"], "the natural logarithm is `log(x)`"),
+    (&["log2"], "`log(x) / 0.693147` is it"),
+    (&["log10"], "`log(x) / 2.302585` is it"),
+    (&["log1p"], "`log(1 + x)` is it"),
+    (&["powf", "powi"], "`x.pow(2)` is a power"),
+    (
+        &["clip", "clamp_min", "clamp_max"],
+        "`x.clamp(0, 1)` is between two numbers, `maximum(x, 0)` at least one",
+    ),
+    (&["relu6"], "`x.clamp(0, 6)` is it"),
+    (
+        &["where", "where_", "heaviside", "sign", "gt", "lt", "ge", "le", "eq", "ne"],
+        "`step(x)` is 1 from 0 on, else 0; products with it choose",
+    ),
+    (&["one_hot"], "losses take classes as they are; `Dataset::one_hot` makes vectors of them"),
+    (
+        &["conv1d", "conv2d", "max_pool2d", "avg_pool2d", "lstm", "gru", "rnn", "attention"],
+        "convolutions, pooling, recurrent layers and attention are not there yet",
+    ),
+];
+
+/// What to write instead of a layer. The texts go on from "there is no layer `LazyLinear`: ".
+const LAYERS: &[(&[&str], &str)] = &[
+    (&["LazyLinear", "Dense"], "`Linear(64)` takes the size of its input from its first use"),
+    (
+        &["BatchNorm2d", "BatchNorm3d", "LazyBatchNorm1d"],
+        "`BatchNorm1d` is for features, `[features]` or `[features, length]`",
+    ),
+    (&["ReLU6"], "`Hardtanh(0, 6)` is it"),
+    (&["Swish"], "`SiLU` is it"),
+    (&["Sequential"], "layers one after the other are a chain: `x -> Linear(64) -> ReLU`"),
+    (
+        &["ModuleList", "ModuleDict"],
+        "`x -> (Linear(64) -> ReLU) * 3` has layers several times, and a `block` is a piece with a name",
+    ),
+    (&["Unflatten"], "`x.reshape([7, 16])` gives another shape"),
+    (&["Parameter"], "`param w: [2, 1] = zeros;` is a parameter"),
+    (&["CrossEntropyLoss"], "a loss is `loss cross_entropy(scores, target);`"),
+    (&["NLLLoss"], "a loss is `loss nll_loss(log_probabilities, target);`"),
+    (&["MSELoss"], "a loss is `loss mse_loss(x, target);`"),
+    (&["L1Loss"], "a loss is `loss l1_loss(x, target);`"),
+    (&["BCELoss"], "a loss is `loss binary_cross_entropy(probability, target);`"),
+    (&["BCEWithLogitsLoss"], "a loss is `loss binary_cross_entropy_with_logits(logits, target);`"),
+    (&["SmoothL1Loss"], "a loss is `loss smooth_l1_loss(x, target);`"),
+    (&["HuberLoss"], "a loss is `loss huber_loss(x, target);`"),
+    (&["KLDivLoss"], "a loss is `loss kl_div(log_probabilities, target);`"),
+    (&["Dropout1d", "Dropout2d", "AlphaDropout"], "`Dropout(0.5)` drops elements one by one"),
+    (
+        &[
+            "Conv1d",
+            "Conv2d",
+            "Conv3d",
+            "ConvTranspose2d",
+            "MaxPool1d",
+            "MaxPool2d",
+            "AvgPool2d",
+            "AdaptiveAvgPool2d",
+        ],
+        "convolutions and pooling are not there yet",
+    ),
+    (
+        &["RNN", "LSTM", "GRU", "LSTMCell", "GRUCell", "RNNCell"],
+        "recurrent layers are not there yet",
+    ),
+    (
+        &["MultiheadAttention", "Transformer", "TransformerEncoderLayer", "TransformerEncoder"],
+        "attention is not there yet",
+    ),
+];
+
+/// What to write instead of a keyword argument. The texts go on from "`Softmax` has no `dim`: ".
+const ATTRIBUTES: &[(&[&str], &str)] = &[
+    (
+        &["dim", "dims"],
+        "`axis` counts the axes of one example, without the batch: PyTorch's `dim = 1` of two axes is `axis = 0`, or `-1`",
+    ),
+    (&["keepdim", "keepdims"], "the axis goes; `reshape` puts it back with size one"),
+    (&["inplace"], "leave it out: no value is overwritten"),
+    (&["device", "dtype"], "leave it out: reals are f32, on the processor"),
+    (
+        &["requires_grad"],
+        "leave it out: parameters are trained unless the trainer freezes them, and an input asks by `grad`",
+    ),
+    (
+        &["reduction", "size_average", "reduce"],
+        "`loss` takes the mean, `loss sum:` the sum of all elements",
+    ),
+    (
+        &["padding_idx", "max_norm", "sparse", "scale_grad_by_freq"],
+        "leave it out: every row is treated alike",
+    ),
+    (&["track_running_stats"], "leave it out: running statistics are always kept"),
+    (&["correction", "ddof"], "`unbiased = false` divides by the number of elements"),
+    (
+        &["training"],
+        "leave it out: `step`, `fit` and `gradients` train, `predict` and `evaluate` do not",
+    ),
+];
+
+fn find(table: &[(&[&str], &'static str)], name: &str) -> Option<&'static str> {
+    table.iter().find(|(names, _)| names.contains(&name)).map(|(_, text)| *text)
+}
+
+/// What to write instead of a function.
+pub(crate) fn function(name: &str) -> Option<&'static str> {
+    find(FUNCTIONS, name)
+}
+
+/// What to write instead of a layer.
+pub(crate) fn layer(name: &str) -> Option<&'static str> {
+    find(LAYERS, name)
+}
+
+/// What to write instead of an argument with a name.
+pub(crate) fn attribute(name: &str) -> Option<&'static str> {
+    find(ATTRIBUTES, name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{layers, ops};
+
+    /// What there is has no entry, or else the entry would never be shown.
+    #[test]
+    fn what_there_is_needs_no_other_name() {
+        let names = |table: &[(&'static [&'static str], &str)]| -> Vec<&str> {
+            table.iter().flat_map(|(names, _)| names.iter().copied()).collect()
+        };
+        for name in names(FUNCTIONS) {
+            assert!(ops::find(name).is_none(), "`{name}` is a function");
+        }
+        for name in names(LAYERS) {
+            assert!(layers::find(name).is_none(), "`{name}` is a layer");
+        }
+        let attributes = ops::ALL.iter().filter_map(|e| e.call).flat_map(|c| c.attributes);
+        for attribute in attributes.chain(layers::ALL.iter().flat_map(|e| e.attributes)) {
+            assert!(self::attribute(attribute.name).is_none(), "`{}`", attribute.name);
+        }
+    }
+}
