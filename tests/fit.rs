@@ -331,8 +331,13 @@ fn examples_that_do_not_fit_are_refused_before_the_first_step() {
     let before = bits(trainer.model());
     let mut error = |data: &Data, fit| trainer.fit(data, fit).unwrap_err().to_string();
     let fit = || Fit::epochs(2).batch_size(10);
-    let of_class =
-        |name: &str| format!("`{name}` has index 2 at row 47, but its indices are below 2");
+    let of_class = |name: &str| {
+        format!(
+            "`{name}` has index 2 at row 47, but its indices are below 2, since they count from 0: \
+             where yours begin at 1, take 1 from all of them (labels of a data set: \
+             `data.map_y(|y| y - 1)?`)"
+        )
+    };
     assert_eq!(error(&wrong_class, fit()), of_class("class"));
     let validated = fit().validate(&wrong_class);
     assert_eq!(error(&good, validated), format!("in the validation data: {}", of_class("class")));
