@@ -324,11 +324,11 @@ fn a_file_that_cannot_be_written_is_what_it_was() {
         assert!(matches!(&error, Error::File { path: of, .. } if of == path), "{error}");
         assert!(error.to_string().contains(why), "{error}");
     };
-    refused(&folder.path().join("no such folder").join("x.safetensors"), "cannot be written: ");
     refused(folder.path(), "is not a file");
     assert!(folder.path().is_dir());
 
     fs::write(&path, "mine").unwrap();
+    refused(&path.join("x.safetensors"), "cannot be made: ");
     let mut permissions = fs::metadata(&path).unwrap().permissions();
     permissions.set_readonly(true);
     fs::set_permissions(&path, permissions).unwrap();

@@ -5,8 +5,6 @@
 
 use std::path::PathBuf;
 
-use bilro_compiler::error::nearest;
-
 use crate::weights::WeightsMismatch;
 
 /// What `bilro` functions return.
@@ -207,13 +205,26 @@ fn unknown_parameter(name: &str, known: &[String]) -> String {
     // A layer's name stands for all of its parameters.
     let layers = known.iter().filter_map(|name| name.rsplit_once('.')).map(|(layer, _)| layer);
     let near = nearest(name, known.iter().map(String::as_str).chain(layers));
-    let near = near.map_or(String::new(), |near| format!("did you mean `{near}`? There are "));
-    let near = if near.is_empty() { "there are ".into() } else { near };
-    format!("there is no parameter `{name}`; {near}{}", some_of(known))
+    format!("there is no parameter `{name}`{}", there_are(near, known))
+}
+
+/// The nearest of some names, if one may be meant. Of one letter, any other is
+/// as near.
+pub(crate) fn nearest<'a>(name: &str, among: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    bilro_compiler::error::nearest(name, among).filter(|_| name.chars().nth(1).is_some())
+}
+
+/// What there is instead of something, of which one may be meant.
+pub(crate) fn there_are<S: AsRef<str>>(near: Option<&str>, names: &[S]) -> String {
+    let names = some_of(names);
+    match near {
+        Some(near) => format!("; did you mean `{near}`? There are {names}"),
+        None => format!("; there are {names}"),
+    }
 }
 
 /// Names for a message, the first of them where they are many.
-pub(crate) fn some_of<S: AsRef<str>>(names: &[S]) -> String {
+fn some_of<S: AsRef<str>>(names: &[S]) -> String {
     const MOST: usize = 20;
     let shown: Vec<&str> = names.iter().take(MOST).map(AsRef::as_ref).collect();
     let more = match names.len().checked_sub(MOST) {
