@@ -4,23 +4,24 @@
 //! order after reading, whatever the file's is; no value is changed but by rounding; and no memory
 //! is taken for what a file does not have.
 //!
-//! Files are read by a strict reader of their headers, which takes a time that grows with their
-//! lengths alone, and written by `ndarray-npy`. (The parser of that one takes four times as long
-//! for every two levels of brackets.)
+//! Files are read by strict readers of their headers and of archives, which take a time that grows
+//! with their lengths alone, and written by `ndarray-npy`. (The parser of that one takes four times
+//! as long for every two levels of brackets, and the archives' a minute for the end of one again and
+//! again in a megabyte.)
 
 use super::replace::replace;
 use super::source::{self, Limit, Source};
 use crate::error::{nearest, there_are};
 use crate::{Error, Result};
+use archive::Archive;
 use header::Header;
 use ndarray::{Array, ArrayBase, ArrayRef, Data, Dimension, ShapeBuilder};
 use ndarray_npy::{NpzWriter, WritableElement, WriteNpyExt, WriteNpzError};
 use std::fmt::Display;
-use std::fs::File;
-use std::io::{BufReader, Cursor, Read};
+use std::io::{Cursor, Read};
 use std::path::Path;
-use zip::ZipArchive;
 
+mod archive;
 mod element;
 mod header;
 #[cfg(test)]
@@ -93,7 +94,7 @@ fn array<A: NpyElement, D: Dimension>(
     limit.check(bytes).map_err(|error| error.to_string())?;
     let place = |index| header.place(index);
     let elements = header.elements.read::<A>(&mut file, count, there.is_some(), place)?;
-    // To the end: an archive compares its checksum there.
+    // At the end: an archive's part may go on, and what is no file has no length.
     if file.read(&mut [0]).map_err(|error| error.to_string())? > 0 {
         return Err("there are extra bytes after its array".into());
     }
@@ -121,12 +122,9 @@ pub fn write_npy<A: WritableElement, D: Dimension>(
 ///
 /// [`Error::File`] if the file cannot be read as an archive.
 pub fn npz_names(path: impl Source) -> Result<Vec<String>> {
-    let (archive, _) = archive(&path)?;
-    Ok(names(&archive))
-}
-
-fn names(archive: &ZipArchive<BufReader<File>>) -> Vec<String> {
-    archive.file_names().map(|name| name.strip_suffix(".npy").unwrap_or(name).into()).collect()
+    Archive::open(&path)
+        .map(|archive| archive.names())
+        .map_err(|message| wrong(path.path(), message))
 }
 
 /// Reads the array with this name from a `.npz` file, as `numpy.savez` and
@@ -155,25 +153,27 @@ fn names(archive: &ZipArchive<BufReader<File>>) -> Vec<String> {
 /// ```
 pub fn read_npz<A: NpyElement, D: Dimension>(path: impl Source, name: &str) -> Result<Array<A, D>> {
     let wrong = |message: String| wrong(path.path(), message);
-    let (mut archive, limit) = archive(&path)?;
-    let known = names(&archive);
-    // As numpy: `x` is `x.npy` in the archive, or, by another's hand, `x`.
-    let full = [format!("{name}.npy"), name.into()];
-    let Some(place) = full.iter().find_map(|full| archive.index_for_name(full)) else {
+    let mut archive = Archive::open(&path).map_err(wrong)?;
+    let Some(part) = archive.find(name) else {
+        let known = archive.names();
         let near = nearest(name, known.iter().map(String::as_str));
         return Err(wrong(format!("there is no array `{name}`{}", there_are(near, &known))));
     };
-    let file = archive.by_index(place).map_err(|error| wrong(format!("`{name}`: {error}")))?;
-    let length = file.size();
-    let array = array(file.take(length.saturating_add(1)), Some(length), limit);
-    array.map_err(|message| wrong(format!("`{name}`: {message}")))
+    let mut read = || {
+        let limit = archive.limit;
+        let mut part = archive.part(part)?;
+        let array = array(&mut part.reader, Some(part.length), limit)?;
+        part.check()?;
+        Ok(array)
+    };
+    read().map_err(|message: String| wrong(format!("`{name}`: {message}")))
 }
 
 /// An array that [`write_npz`] takes: owned or a view, with any number of axes, of any type that
 /// numpy has.
 pub trait NpzArray {
     #[doc(hidden)]
-    fn add(&self, name: &str, archive: &mut Archive) -> Result<(), WriteNpzError>;
+    fn add(&self, name: &str, archive: &mut Writer) -> Result<(), WriteNpzError>;
 }
 
 impl<S, D> NpzArray for ArrayBase<S, D>
@@ -182,12 +182,13 @@ where
     S::Elem: WritableElement,
     D: Dimension,
 {
-    fn add(&self, name: &str, archive: &mut Archive) -> Result<(), WriteNpzError> {
+    fn add(&self, name: &str, archive: &mut Writer) -> Result<(), WriteNpzError> {
         archive.add_array(name, &self.view())
     }
 }
 
-type Archive = NpzWriter<Cursor<Vec<u8>>>;
+/// An archive that is written.
+type Writer = NpzWriter<Cursor<Vec<u8>>>;
 
 /// Writes arrays, each under a name, to a compressed `.npz` file, as `numpy.savez_compressed` does,
 /// replacing one that is there as a whole or not at all. See [`read_npz`] for an example.
@@ -208,15 +209,6 @@ pub fn write_npz(path: impl AsRef<Path>, arrays: &[(&str, &dyn NpzArray)]) -> Re
     }
     let archive = archive.finish().map_err(|error| wrong(path, error))?;
     replace(path, |file| file.write_all(archive.get_ref()))
-}
-
-/// An archive, and how many bytes an array of it may have.
-fn archive(source: &impl Source) -> Result<(ZipArchive<BufReader<File>>, Limit)> {
-    let path = source.path();
-    let file = File::open(path).map_err(|error| wrong(path, error))?;
-    let limit = Limit::of(source, &file).map_err(|error| wrong(path, error))?;
-    let archive = ZipArchive::new(BufReader::new(file)).map_err(|error| wrong(path, error))?;
-    Ok((archive, limit))
 }
 
 fn row_major<A: Copy, D: Dimension>(array: Array<A, D>) -> Array<A, D> {

@@ -180,13 +180,8 @@ fn headers_of_no_hand_are_refused_at_once() {
     assert!(start.elapsed().as_secs() < 5);
 }
 
-/// An archive with one part, not compressed, whose directory may say other sizes.
 fn npz(part: &[u8]) -> Vec<u8> {
-    use std::io::Write;
-    let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
-    archive.start_file("x.npy", zip::write::SimpleFileOptions::default()).unwrap();
-    archive.write_all(part).unwrap();
-    archive.finish().unwrap().into_inner()
+    super::archive::tests::archive("x.npy", part, true, false)
 }
 
 #[test]
