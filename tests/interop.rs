@@ -209,6 +209,8 @@ fn weights_go_to_pytorch_and_back() {
     let net = Side::<Net>::new("net", 4096, |model, x| model.predict(net::Input { x }).unwrap().y);
     let words = words();
     digits.write(folder);
+    let names = io::rename_layers([("fc1", "body.0"), ("fc2", "body.2"), ("fc3", "body.4")]);
+    digits.model.save_renamed(folder.join("body.safetensors"), names).unwrap();
     mixed.write(folder);
     net.write(folder);
     words.write(folder);

@@ -36,7 +36,7 @@ impl Backend {
     /// The backend that `BILRO_BACKEND` names, if it is set.
     pub(crate) fn from_environment() -> Result<Option<Backend>> {
         let Some(found) = variable("BILRO_BACKEND")? else { return Ok(None) };
-        found.parse().map(Some).map_err(|()| Error::Environment {
+        found.parse().map(Some).map_err(|_: Error| Error::Environment {
             variable: "BILRO_BACKEND",
             expected: listed(&NAMES, &found),
             found,
@@ -57,14 +57,19 @@ pub(crate) fn listed(names: &[&str], found: &str) -> String {
 }
 
 impl std::str::FromStr for Backend {
-    type Err = ();
+    type Err = Error;
 
-    fn from_str(s: &str) -> Result<Backend, ()> {
+    /// The backend of this name: `jit`, `interpreter` or `interpreter-f32`.
+    fn from_str(s: &str) -> Result<Backend> {
         match s {
             "jit" => Ok(Backend::Jit),
             "interpreter" => Ok(Backend::Interpreter),
             "interpreter-f32" => Ok(Backend::InterpreterF32),
-            _ => Err(()),
+            _ => Err(Error::Setting {
+                name: "backend".into(),
+                expected: listed(&NAMES, ""),
+                found: format!("`{s}`{}", did_you_mean(s, NAMES)),
+            }),
         }
     }
 }
@@ -135,5 +140,8 @@ mod tests {
         assert_eq!(listed(&names, "gpu"), all);
         assert_eq!(listed(&names, "interpeter"), format!("{all}; did you mean `interpreter`?"));
         assert_eq!(listed(&["clif"], "avx2"), "`clif`");
+        let error = "interpeter".parse::<crate::Backend>().unwrap_err().to_string();
+        let near = "but is `interpeter`; did you mean `interpreter`?";
+        assert_eq!(error, format!("backend must be {all}, {near}"));
     }
 }

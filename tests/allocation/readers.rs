@@ -25,7 +25,7 @@ const ROUNDS: usize = 400;
 const SMALL: usize = 8 << 20;
 
 fn gzip(contents: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(contents).unwrap();
     encoder.finish().unwrap()
 }
@@ -209,11 +209,11 @@ fn what_expands_is_bounded() {
         assert!(found < most, "{found} bytes: {message}");
     };
 
-    // 300 MB of zeros in 0.3 MB, and their size is what the header says.
+    // 300 MB of zeros in some 1 MB, and their size is what the header says.
     let zeros = [idx(8, &[300_000_000], &[]), vec![0; 300_000_000]].concat();
     let packed = gzip(&zeros);
     drop(zeros);
-    assert!(packed.len() < mega);
+    assert!(packed.len() < 8 * mega);
     put(&packed);
     refused(&|| data::idx(&path).map(drop), 2 * mega);
     refused(&|| data::idx(io::with_limit(&path, 16 << 20)).map(drop), 2 * mega);
