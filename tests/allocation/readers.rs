@@ -18,7 +18,7 @@ use flate2::write::GzEncoder;
 use super::{Digits, LIVE, MOST, alone};
 
 /// Mutations of each file.
-const ROUNDS: usize = 400;
+const ROUNDS: usize = 250;
 
 /// What reading a file of a few hundred bytes may take, whatever is in it: buffers
 /// of readers, of decompression, and a growing vector or two.
