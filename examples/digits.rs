@@ -45,7 +45,7 @@ struct Options {
 }
 
 fn backend(name: &str) -> Result<Backend, String> {
-    name.parse().map_err(|()| "it must be `jit`, `interpreter` or `interpreter-f32`".into())
+    name.parse().map_err(|error: bilro::Error| error.to_string())
 }
 
 fn main() -> std::process::ExitCode {

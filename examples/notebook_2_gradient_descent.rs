@@ -122,7 +122,7 @@ const WINDOW: [(f64, f64); 2] = [(-2.2, 3.2), (-1.7, 2.2)];
 const CELLS: (usize, usize) = (90, 120);
 
 /// Points all over the window.
-fn window() -> Array2<f32> {
+fn window() -> bilro::Result<Array2<f32>> {
     grid(WINDOW[0], WINDOW[1], CELLS.0, CELLS.1)
 }
 

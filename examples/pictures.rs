@@ -67,7 +67,7 @@ fn moons() -> bilro::Result<Plane> {
     let points = data::moons(240, 0.15, 7)?;
     let mut trainer = Moons::trainer(Adam::new(0.01)).seed(7).build()?;
     trainer.fit(&points, Fit::epochs(150).batch_size(40).seed(7))?;
-    let asked = grid(X, Y, ROWS, COLUMNS);
+    let asked = grid(X, Y, ROWS, COLUMNS)?;
     let scores = trainer.model().predict(moons::Input { point: asked.view() })?.scores;
     // The probability of the second class, place by place.
     let probabilities = tensor::softmax(&scores, -1)?;

@@ -225,7 +225,9 @@ fn what_does_not_fit_is_named_and_changes_nothing() {
         };
         assert_eq!(
             step(&image, &digit),
-            "`digit` has index 10 at row 2, but its indices are below 10"
+            "`digit` has index 10 at row 2, but its indices are below 10, since they count from 0: \
+             where yours begin at 1, take 1 from all of them (labels of a data set: \
+             `data.map_y(|y| y - 1)?`)"
         );
         assert_eq!(
             step(&image, &Array1::zeros(2)),
@@ -302,7 +304,8 @@ fn parameters_are_found_and_set_by_name() {
     model.set_parameter("fc3.bias", bias.view()).unwrap();
     assert_eq!(model.params().fc3.bias.into_dyn(), bias);
     let error = model.set_parameter("fc4.bias", bias.view()).unwrap_err().to_string();
-    assert!(error.starts_with("there is no parameter `fc4.bias`; there are fc1.weight"), "{error}");
+    let near = "there is no parameter `fc4.bias`; did you mean `fc1.bias`? There are fc1.weight, ";
+    assert!(error.starts_with(near), "{error}");
     assert!(model.set_parameter("fc2.bias", bias.view()).is_err());
     for (i, (name, mut values)) in model.named_parameters_mut().enumerate() {
         assert_eq!(name, expected[i]);

@@ -191,8 +191,11 @@ fn a_number_without_a_row_is_named_and_changes_nothing() {
             let mut words = Array2::zeros((5, 6));
             words[place] = 40;
             let batch = sentences::Batch { words: words.view(), kind: kind.view() };
-            let message =
-                format!("`words` has index 40 at row {row}, but its indices are below 40");
+            let message = format!(
+                "`words` has index 40 at row {row}, but its indices are below 40, since they count \
+                 from 0: where yours begin at 1, take 1 from all of them (labels of a data set: \
+                 `data.map_y(|y| y - 1)?`)"
+            );
             assert_eq!(trainer.step(batch).unwrap_err().to_string(), message);
             // Where rows do not lie one after the other.
             let turned = words.t().as_standard_layout().into_owned();

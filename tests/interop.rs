@@ -2,7 +2,8 @@
 //! same layout, the same outputs.
 //!
 //! The other side is `interop/interop.py`, run by the Python that
-//! `BILRO_PYTHON` names, or `python3`. Where that has no torch or safetensors
+//! `BILRO_PYTHON` names, or `python3`, and for numpy's files
+//! `interop/numpy_files.py`. Where that has no torch or safetensors, or no numpy,
 //! the test says so and ends; with `BILRO_REQUIRE_PYTHON` set, it fails.
 //! `saving.rs` has what needs no PyTorch.
 
@@ -10,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 
 use bilro::io;
-use bilro::ndarray::{Array2, ArrayD, ArrayView2, Ix2};
+use bilro::ndarray::{Array2, ArrayD, ArrayView2, Ix0, Ix1, Ix2, array};
 use bilro::prelude::*;
 
 network! {
@@ -175,10 +176,10 @@ fn difference(found: &Array2<f32>, expected: &ArrayD<f32>) -> f32 {
     differences.fold(0.0, |m, d| if d > m || d.is_nan() { d } else { m })
 }
 
-/// The Python to ask, if it has what the script needs.
-fn python() -> Option<String> {
+/// The Python to ask, if it has the modules that the script needs.
+fn python(modules: &str) -> Option<String> {
     let python = std::env::var("BILRO_PYTHON").unwrap_or_else(|_| "python3".into());
-    let found = Command::new(&python).args(["-c", "import torch, safetensors.torch"]).output();
+    let found = Command::new(&python).args(["-c", &format!("import {modules}")]).output();
     let reason = match found {
         Ok(output) if output.status.success() => return Some(python),
         Ok(output) => {
@@ -188,8 +189,7 @@ fn python() -> Option<String> {
         Err(e) => e.to_string(),
     };
     let message = format!(
-        "skipped: `{python}` cannot import torch and safetensors ({reason}); \
-         BILRO_PYTHON names another Python"
+        "skipped: `{python}` cannot import {modules} ({reason}); BILRO_PYTHON names another Python"
     );
     assert!(std::env::var_os("BILRO_REQUIRE_PYTHON").is_none(), "{message}");
     println!("{message}");
@@ -198,7 +198,7 @@ fn python() -> Option<String> {
 
 #[test]
 fn weights_go_to_pytorch_and_back() {
-    let Some(python) = python() else { return };
+    let Some(python) = python("torch, safetensors.torch") else { return };
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let digits = Side::<Digits>::new("digits", 784, |model, x| {
@@ -209,6 +209,8 @@ fn weights_go_to_pytorch_and_back() {
     let net = Side::<Net>::new("net", 4096, |model, x| model.predict(net::Input { x }).unwrap().y);
     let words = words();
     digits.write(folder);
+    let names = io::rename_layers([("fc1", "body.0"), ("fc2", "body.2"), ("fc3", "body.4")]);
+    digits.model.save_renamed(folder.join("body.safetensors"), names).unwrap();
     mixed.write(folder);
     net.write(folder);
     words.write(folder);
@@ -244,4 +246,40 @@ fn weights_go_to_pytorch_and_back() {
     mixed.compare(folder);
     net.compare(folder);
     words.compare(folder);
+}
+
+#[test]
+fn numpys_files_are_read_and_written() {
+    let Some(python) = python("numpy") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let x = Array2::from_shape_fn((2, 3), |(i, j)| (3 * i + j) as f32);
+    io::write_npz(file("bilro.npz"), &[("x", &x), ("y", &array![3u32, 4])]).unwrap();
+    io::write_npy(file("bilro.npy"), &x.t()).unwrap();
+
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("interop/numpy_files.py");
+    let output = Command::new(python).arg(script).arg(folder.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+    let whole = x.mapv(|x| x as u32);
+    let mut types = 0;
+    for name in io::npz_names(file("plain.npz")).unwrap() {
+        let Some((ty, _)) = name.split_once('.') else { continue };
+        types += 1;
+        assert_eq!(io::read_npy::<f32, Ix2>(file(&format!("{name}.npy"))).unwrap(), x, "{name}");
+        for archive in ["plain.npz", "packed.npz"] {
+            assert_eq!(io::read_npz::<f32, Ix2>(file(archive), &name).unwrap(), x, "{name}");
+            let labels = io::read_npz::<u32, Ix2>(file(archive), &name);
+            match ty.contains("float") || ty == "big-f8" {
+                true => assert!(labels.unwrap_err().to_string().contains("x.astype(\"uint32\")")),
+                false => assert_eq!(labels.unwrap(), whole, "{name}"),
+            }
+        }
+    }
+    assert_eq!(types, 26);
+    for archive in ["plain.npz", "packed.npz"].map(file) {
+        assert_eq!(io::read_npz::<bool, Ix1>(&archive, "bool").unwrap(), array![true, false]);
+        assert_eq!(io::read_npz::<f32, Ix0>(&archive, "scalar").unwrap().into_scalar(), 0.1);
+        assert_eq!(io::read_npz::<f32, Ix2>(&archive, "none").unwrap().dim(), (2, 0));
+    }
 }

@@ -1,6 +1,9 @@
 //! Weights in files and back, what is said of files that do not fit, and that
 //! nothing is half done. `interop.rs` does the same with PyTorch.
 
+#[path = "saving/other_heads.rs"]
+mod other_heads;
+
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -172,15 +175,16 @@ fn everything_that_does_not_fit_is_told_at_once() {
     assert_eq!(mismatch.shapes, [("fc1.weight".into(), vec![4, 5], vec![5, 4])]);
     let message = model(1).load(&path).unwrap_err().to_string();
     let message = message.replace(folder.path().to_str().unwrap(), "").replace('\\', "/");
-    insta::assert_snapshot!(message, @r"
+    insta::assert_snapshot!(message, @r#"
     /digits.safetensors does not fit `Digits`, so nothing was loaded
-      missing: `fc2.weight` [3, 4]
+      missing: `fc2.weight` [3, 4]; is it the file's `fc3.weight`?
       not in the network: `fc3.bias` [3]
       not in the network: `fc3.weight` [3, 4]
       of another shape: `fc1.weight` must be [4, 5], but is [5, 4] (files have weights of linear layers as [out, in])
       of another type: `fc1.bias` must hold F32, F64, F16 or BF16, but holds I64
     `load_renamed` loads a file in which parameters have other names
-    ");
+    `load_renamed_except(path, rename, &["fc1", "fc3"])` loads all the others, and leaves these layers of `Digits` as they are: as for a network with another head
+    "#);
 }
 
 #[test]
@@ -324,11 +328,11 @@ fn a_file_that_cannot_be_written_is_what_it_was() {
         assert!(matches!(&error, Error::File { path: of, .. } if of == path), "{error}");
         assert!(error.to_string().contains(why), "{error}");
     };
-    refused(&folder.path().join("no such folder").join("x.safetensors"), "cannot be written: ");
     refused(folder.path(), "is not a file");
     assert!(folder.path().is_dir());
 
     fs::write(&path, "mine").unwrap();
+    refused(&path.join("x.safetensors"), "cannot be made: ");
     let mut permissions = fs::metadata(&path).unwrap().permissions();
     permissions.set_readonly(true);
     fs::set_permissions(&path, permissions).unwrap();
@@ -361,6 +365,11 @@ fn any_arrays_are_saved_and_loaded() {
     let loaded = io::load_tensors(&path).unwrap();
     assert_eq!(loaded["view"], view.t().into_dyn());
     assert_eq!(loaded["again"], loaded["view"]);
+
+    // In a folder that is not there yet.
+    let made = path.with_file_name("new").join("folder").join("x.safetensors");
+    io::save_tensors(&made, [("view", view.t())]).unwrap();
+    assert_eq!(io::load_tensors(&made).unwrap()["view"], view.t().into_dyn());
 
     // None at all.
     io::save_tensors(&path, Vec::<(String, Array2<f32>)>::new()).unwrap();

@@ -273,7 +273,14 @@ fn wrong_numbers_and_unknown_names_are_said() {
         (sgd().clip_norm(f32::NAN), "the limit of gradients must be"),
         (sgd().accumulate(0), "accumulate must be at least 1, but is 0"),
         (sgd().scale_learning_rate("fc1", -1.0), "`fc1`"),
-        (sgd().freeze("fc3"), "there is no parameter `fc3`; there are fc1.weight, fc1.bias"),
+        (
+            sgd().freeze("fc3"),
+            "there is no parameter `fc3`; did you mean `fc1`? There are fc1.weight",
+        ),
+        (
+            sgd().freeze("encoder"),
+            "there is no parameter `encoder`; there are fc1.weight, fc1.bias",
+        ),
         (sgd().freeze("fc"), "there is no parameter `fc`"),
         (sgd().scale_learning_rate("fc1.gain", 1.0), "there is no parameter `fc1.gain`"),
     ];

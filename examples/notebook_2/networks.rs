@@ -91,7 +91,7 @@ pub fn bent_border(report: &mut Report<'_>) -> Result<[f64; 2]> {
     let accuracies = [line.evaluate(&marked)?.accuracy(), network.evaluate(&marked)?.accuracy()];
     report.say(format!("  accuracy of the neuron  {:.3}", accuracies[0]))?;
     report.say(format!("  accuracy of the network {:.3}", accuracies[1]))?;
-    let window = window();
+    let window = window()?;
     let straight = line.predict(neuron::Input { x: window.view() })?.probability;
     let bent = network.predict(layers::Input { x: window.view() })?.probability;
     let picture = Panels::new("two moons")
@@ -165,7 +165,7 @@ pub fn early_stopping(report: &mut Report<'_>) -> Result<Training> {
     let points = data::moons(200, 0.4, 11)?;
     let (train_points, test_points) = points.split(0.7, SEED)?;
     let (train, test) = (marked(&train_points)?, marked(&test_points)?);
-    let window = window();
+    let window = window()?;
     let answers = |model: &mut Model<Deep<32>>| {
         model.predict(deep::Input { x: window.view() }).map(|output| output.probability)
     };

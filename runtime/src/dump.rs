@@ -7,7 +7,7 @@ use bilro_compiler::codegen::module::{Dump as CodeDump, Executable};
 use bilro_compiler::graph::dot;
 use bilro_compiler::pipeline::Lowered;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, did_you_mean};
 use crate::settings::variable;
 
 const STAGES: [&str; 6] = ["graph", "kernels", "programs", "clif", "asm", "dot"];
@@ -24,7 +24,11 @@ pub(crate) fn requested() -> Result<Option<Dump>> {
     let stage = |name: &str| {
         STAGES.into_iter().find(|s| *s == name.trim()).ok_or_else(|| Error::Environment {
             variable: "BILRO_DUMP",
-            expected: format!("stages out of {}, with commas between them", STAGES.join(", ")),
+            expected: format!(
+                "stages out of {}, with commas between them{}",
+                STAGES.join(", "),
+                did_you_mean(name.trim(), STAGES)
+            ),
             found: found.clone(),
         })
     };

@@ -103,6 +103,11 @@ pub trait Classifier: Trainable {}
 #[diagnostic::on_unimplemented(
     message = "this data set does not fit the network's input and target",
     label = "its arrays are `{X}` and `{Y}`",
+    note = "an array has an axis for the examples before those that the network declares, and is of \
+            u32 for a `class` or an `index`, of f32 otherwise",
+    note = "labels `[examples]` for `target y: [1]`: `data.map_y(|y| y.insert_axis(Axis(1)))?`, and \
+            `y.remove_axis(Axis(1))` the other way round, for `target y: class(n)`",
+    note = "images `[examples, 28, 28]` for `input x: [784]`: `data.reshape_x(784)?`",
     note = "the network needs one input and one target of these types; \
             others are trained step by step with `Trainer::step`"
 )]

@@ -56,6 +56,8 @@ mod curves;
 mod font;
 mod heading;
 mod history;
+#[cfg(test)]
+mod hostile;
 mod images;
 mod output;
 mod panels;

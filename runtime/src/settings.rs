@@ -3,7 +3,7 @@
 
 use bilro_compiler::codegen::isa::Isa;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, did_you_mean};
 
 /// What computes a network.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -36,25 +36,40 @@ impl Backend {
     /// The backend that `BILRO_BACKEND` names, if it is set.
     pub(crate) fn from_environment() -> Result<Option<Backend>> {
         let Some(found) = variable("BILRO_BACKEND")? else { return Ok(None) };
-        found.parse().map(Some).map_err(|()| Error::Environment {
+        found.parse().map(Some).map_err(|_: Error| Error::Environment {
             variable: "BILRO_BACKEND",
-            expected: NAMES.into(),
+            expected: listed(&NAMES, &found),
             found,
         })
     }
 }
 
-const NAMES: &str = "`jit`, `interpreter` or `interpreter-f32`";
+const NAMES: [&str; 3] = ["jit", "interpreter", "interpreter-f32"];
+
+/// What a variable may be, and what is meant by `found`, which is none of it.
+pub(crate) fn listed(names: &[&str], found: &str) -> String {
+    let quoted: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+    let near = did_you_mean(found, names.iter().copied());
+    match quoted.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}{near}", rest.join(", ")),
+        _ => format!("{}{near}", quoted.join(", ")),
+    }
+}
 
 impl std::str::FromStr for Backend {
-    type Err = ();
+    type Err = Error;
 
-    fn from_str(s: &str) -> Result<Backend, ()> {
+    /// The backend of this name: `jit`, `interpreter` or `interpreter-f32`.
+    fn from_str(s: &str) -> Result<Backend> {
         match s {
             "jit" => Ok(Backend::Jit),
             "interpreter" => Ok(Backend::Interpreter),
             "interpreter-f32" => Ok(Backend::InterpreterF32),
-            _ => Err(()),
+            _ => Err(Error::Setting {
+                name: "backend".into(),
+                expected: listed(&NAMES, ""),
+                found: format!("`{s}`{}", did_you_mean(s, NAMES)),
+            }),
         }
     }
 }
@@ -78,10 +93,10 @@ pub(crate) fn isa() -> Result<Isa> {
     let Some(found) = variable("BILRO_ISA")? else { return Ok(Isa::best()) };
     let available = Isa::all_available();
     available.iter().copied().find(|isa| isa.name == found).ok_or_else(|| {
-        let names: Vec<_> = available.iter().map(|isa| format!("`{}`", isa.name)).collect();
+        let names: Vec<_> = available.iter().map(|isa| isa.name).collect();
         Error::Environment {
             variable: "BILRO_ISA",
-            expected: format!("what this processor has: {}", names.join(", ")),
+            expected: format!("what this processor has: {}", listed(&names, &found)),
             found,
         }
     })
@@ -113,3 +128,20 @@ pub(crate) fn threads(told: Option<usize>) -> Result<usize> {
 
 /// More threads than this are a mistake.
 const MOST_THREADS: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::listed;
+
+    #[test]
+    fn what_a_variable_may_be_and_what_was_meant() {
+        let names = ["jit", "interpreter", "interpreter-f32"];
+        let all = "`jit`, `interpreter` or `interpreter-f32`";
+        assert_eq!(listed(&names, "gpu"), all);
+        assert_eq!(listed(&names, "interpeter"), format!("{all}; did you mean `interpreter`?"));
+        assert_eq!(listed(&["clif"], "avx2"), "`clif`");
+        let error = "interpeter".parse::<crate::Backend>().unwrap_err().to_string();
+        let near = "but is `interpeter`; did you mean `interpreter`?";
+        assert_eq!(error, format!("backend must be {all}, {near}"));
+    }
+}

@@ -10,6 +10,7 @@ use crate::model::{Model, ModelBuilder};
 use crate::network::Network;
 use crate::schedule::Schedule;
 use crate::settings::Backend;
+use crate::weights::is_of;
 
 /// A model and the optimizer that trains it.
 #[derive(Debug)]
@@ -120,12 +121,8 @@ impl<N: Network> TrainerBuilder<N> {
 
 /// The parameters of a layer, or the one parameter, of this name.
 fn named(declaration: &Declaration, name: &str) -> Result<Vec<usize>> {
-    let is_meant = |full: &str| match full.strip_prefix(name) {
-        Some(rest) => rest.is_empty() || rest.starts_with('.'),
-        None => false,
-    };
     let all = declaration.parameters.iter().enumerate();
-    let places: Vec<usize> = all.filter(|(_, p)| is_meant(&p.name)).map(|(i, _)| i).collect();
+    let places: Vec<usize> = all.filter(|(_, p)| is_of(&p.name, name)).map(|(i, _)| i).collect();
     match places.is_empty() {
         false => Ok(places),
         true => Err(Error::UnknownParameter {

@@ -5,14 +5,15 @@
 //! anything is changed: what does not fit is one error, [`WeightsMismatch`],
 //! that lists everything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
 use bilro_compiler::network::{Network as Declaration, Parameter};
 use ndarray::{ArrayD, ArrayViewD};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, nearest};
+use crate::io::Source;
 use crate::io::tensors::{self, File};
 use crate::model::Model;
 
@@ -47,33 +48,93 @@ impl WeightsMismatch {
     }
 }
 
+/// The most lines of one kind that a message has; the fields have all.
+const MOST_LINES: usize = 20;
+
 impl fmt::Display for WeightsMismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "does not fit `{}`, so nothing was loaded", self.network)?;
+        let mut lines = |count: usize, line: &dyn Fn(usize) -> String| {
+            for i in 0..count.min(MOST_LINES) {
+                write!(f, "\n  {}", line(i))?;
+            }
+            match count.checked_sub(MOST_LINES) {
+                None | Some(0) => Ok(()),
+                Some(more) => write!(f, "\n  and {more} more of this kind"),
+            }
+        };
+        lines(self.missing.len(), &|i| {
+            let (name, shape) = &self.missing[i];
+            let of_this_shape = self.unexpected.iter().filter(|(_, found)| found == shape);
+            let near = nearest(name, of_this_shape.map(|(found, _)| found.as_str()));
+            let near = near.map_or(String::new(), |near| format!("; is it the file's `{near}`?"));
+            format!("missing: `{name}` {shape:?}{near}")
+        })?;
+        lines(self.unexpected.len(), &|i| {
+            let (name, shape) = &self.unexpected[i];
+            format!("not in the network: `{name}` {shape:?}")
+        })?;
+        lines(self.shapes.len(), &|i| {
+            let (name, expected, found) = &self.shapes[i];
+            let turned = match found.len() == 2 && found.iter().rev().eq(expected) {
+                true => " (files have weights of linear layers as [out, in])",
+                false => "",
+            };
+            format!("of another shape: `{name}` must be {expected:?}, but is {found:?}{turned}")
+        })?;
+        lines(self.types.len(), &|i| {
+            let ((name, found), floats) = (&self.types[i], tensors::FLOATS);
+            format!("of another type: `{name}` must hold {floats}, but holds {found}")
+        })?;
+        lines(self.repeated.len(), &|i| {
+            format!("several tensors were renamed to `{}`", self.repeated[i])
+        })?;
+        self.advice(f)
+    }
+}
+
+impl WeightsMismatch {
+    /// What to do about it: rename what has the shape of something that is
+    /// missing, and do without the rest.
+    fn advice(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut extra: Vec<_> = self.unexpected.iter().collect();
+        let mut renamed = false;
+        let mut left = BTreeSet::new();
         for (name, shape) in &self.missing {
-            write!(f, "\n  missing: `{name}` {shape:?}")?;
-        }
-        for (name, shape) in &self.unexpected {
-            write!(f, "\n  not in the network: `{name}` {shape:?}")?;
-        }
-        for (name, expected, found) in &self.shapes {
-            write!(f, "\n  of another shape: `{name}` must be {expected:?}, but is {found:?}")?;
-            if found.len() == 2 && found.iter().rev().eq(expected) {
-                write!(f, " (files have weights of linear layers as [out, in])")?;
+            match extra.iter().position(|(_, found)| found == shape) {
+                Some(place) => {
+                    extra.swap_remove(place);
+                    renamed = true;
+                }
+                None => drop(left.insert(layer(name))),
             }
         }
-        for (name, found) in &self.types {
-            let floats = tensors::FLOATS;
-            write!(f, "\n  of another type: `{name}` must hold {floats}, but holds {found}")?;
-        }
-        for name in &self.repeated {
-            write!(f, "\n  several tensors were renamed to `{name}`")?;
-        }
-        if !self.missing.is_empty() && !self.unexpected.is_empty() {
+        if renamed {
             write!(f, "\n`load_renamed` loads a file in which parameters have other names")?;
         }
-        Ok(())
+        left.extend(extra.into_iter().map(|(name, _)| layer(name)));
+        left.extend(self.shapes.iter().map(|(name, ..)| layer(name)));
+        left.extend(self.types.iter().map(|(name, _)| layer(name)));
+        if left.is_empty() {
+            return Ok(());
+        }
+        let (call, rename) =
+            if renamed { ("load_renamed_except", "rename, ") } else { ("load_except", "") };
+        let names: Vec<_> = left.iter().take(MOST_LINES).map(|n| format!("{n:?}")).collect();
+        let more = if left.len() > MOST_LINES { ", ..." } else { "" };
+        write!(
+            f,
+            "\n`{call}(path, {rename}&[{}{more}])` loads all the others, and leaves these layers of \
+             `{}` as they are: as for a network with another head",
+            names.join(", "),
+            self.network
+        )
     }
+}
+
+/// The layer of a parameter: what is before the last dot.
+fn layer(name: &str) -> &str {
+    name.rsplit_once('.').map_or(name, |(layer, _)| layer)
 }
 
 impl<N> Model<N> {
@@ -91,8 +152,8 @@ impl<N> Model<N> {
     /// same names loads it with
     /// `model.load_state_dict(safetensors.torch.load_file(path))`.
     ///
-    /// A file that is there is replaced, as a whole or not at all. The same
-    /// parameters give the same bytes.
+    /// A file that is there is replaced, as a whole or not at all; folders that
+    /// are missing are made. The same parameters give the same bytes.
     ///
     /// ```
     /// use bilro::prelude::*;
@@ -129,6 +190,36 @@ impl<N> Model<N> {
     /// [`Error::File`] where the file cannot be written; then one that was
     /// there is there still.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        self.write(path.as_ref(), self.state_dict().collect())
+    }
+
+    /// As [`Model::save`], under other names: `rename` gives, for each name of
+    /// this network, the one in the file. It is what PyTorch's `nn.Sequential`
+    /// needs, which counts its modules, those without parameters as well:
+    ///
+    /// ```
+    /// use bilro::{io, prelude::*};
+    ///
+    /// # fn save<N: Network>(model: &Model<N>, path: &std::path::Path) -> bilro::Result<()> {
+    /// // For `self.body = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))`.
+    /// let names = [("linear1", "body.0"), ("linear2", "body.2")];
+    /// model.save_renamed(path, io::rename_layers(names))
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Model::save`]; [`Error::File`] where two parameters get one name.
+    pub fn save_renamed(
+        &self,
+        path: impl AsRef<Path>,
+        mut rename: impl FnMut(&str) -> String,
+    ) -> Result<()> {
+        let renamed: Vec<_> = self.state_dict().map(|(name, view)| (rename(name), view)).collect();
+        let tensors = renamed.iter().map(|(name, view)| (name.as_str(), view.view()));
+        self.write(path.as_ref(), tensors.collect())
+    }
+
+    fn write(&self, path: &Path, tensors: Vec<(&str, ArrayViewD<'_, f32>)>) -> Result<()> {
         let network = self.engine.declaration.name.as_str();
         let metadata = [
             ("bilro", env!("CARGO_PKG_VERSION")),
@@ -136,7 +227,7 @@ impl<N> Model<N> {
             // Loaders made for PyTorch ask for it.
             ("format", "pt"),
         ];
-        tensors::write(path.as_ref(), self.state_dict().collect(), &metadata)
+        tensors::write(path, tensors, &metadata)
     }
 
     /// Reads the parameters from a file that [`Model::save`] has written, or
@@ -158,7 +249,7 @@ impl<N> Model<N> {
     /// [`Error::Weights`] with everything that is missing, that the network
     /// does not have, or that has another shape or type. After an error all
     /// parameters are what they were.
-    pub fn load(&mut self, path: impl AsRef<Path>) -> Result<()> {
+    pub fn load(&mut self, path: impl Source) -> Result<()> {
         self.load_renamed(path, str::to_string)
     }
 
@@ -193,11 +284,45 @@ impl<N> Model<N> {
     /// has given.
     pub fn load_renamed(
         &mut self,
-        path: impl AsRef<Path>,
+        path: impl Source,
         rename: impl FnMut(&str) -> String,
     ) -> Result<()> {
-        let arrays = read(&self.engine.declaration, path.as_ref(), rename)?;
-        for (i, array) in arrays.into_iter().enumerate() {
+        self.load_renamed_except(path, rename, &[])
+    }
+
+    /// As [`Model::load`], but for some layers, which keep their values: for a
+    /// network with another head than the one in the file. A name is that of a
+    /// layer, `fc3`, or of a parameter, `fc3.bias`, in this network or in the
+    /// file; what of it is in the file is not read.
+    ///
+    /// ```
+    /// use bilro::prelude::*;
+    ///
+    /// # fn load<N: Network>(model: &mut Model<N>) -> bilro::Result<()> {
+    /// model.load_except("digits.safetensors", &["fc3"])
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Model::load`]; [`Error::UnknownParameter`] for a name that is
+    /// neither in the network nor in the file.
+    pub fn load_except(&mut self, path: impl Source, except: &[&str]) -> Result<()> {
+        self.load_renamed_except(path, str::to_string, except)
+    }
+
+    /// [`Model::load_renamed`] and [`Model::load_except`] in one; names of
+    /// `except` are those that `rename` has given.
+    ///
+    /// # Errors
+    /// As [`Model::load_renamed`] and [`Model::load_except`].
+    pub fn load_renamed_except(
+        &mut self,
+        path: impl Source,
+        rename: impl FnMut(&str) -> String,
+        except: &[&str],
+    ) -> Result<()> {
+        let arrays = read(&self.engine.declaration, &path, rename, except)?;
+        for (i, array) in arrays {
             self.engine.parameters.set(i, array.view());
         }
         Ok(())
@@ -209,13 +334,15 @@ fn turned<'a>(parameter: &Parameter, view: ArrayViewD<'a, f32>) -> ArrayViewD<'a
     if parameter.is_transposed() { view.reversed_axes() } else { view }
 }
 
-/// A value for each parameter of a network, or everything that is in the way.
+/// A value for each parameter of a network but for some layers, with its place,
+/// or everything that is in the way.
 fn read(
     declaration: &Declaration,
-    path: &Path,
+    source: &impl Source,
     mut rename: impl FnMut(&str) -> String,
-) -> Result<Vec<ArrayD<f32>>> {
-    let file = File::open(path)?;
+    except: &[&str],
+) -> Result<Vec<(usize, ArrayD<f32>)>> {
+    let file = File::open(source)?;
     let mut mismatch =
         WeightsMismatch { network: declaration.name.clone(), ..WeightsMismatch::default() };
     let mut tensors = BTreeMap::new();
@@ -225,8 +352,24 @@ fn read(
             mismatch.repeated.push(name);
         }
     }
+    for name in except {
+        let parameters = declaration.parameters.iter().map(|p| p.name.as_str());
+        let mut all = parameters.chain(tensors.keys().map(String::as_str));
+        if !all.any(|full| is_of(full, name)) {
+            return Err(Error::UnknownParameter {
+                name: (*name).into(),
+                known: declaration.parameters.iter().map(|p| p.name.clone()).collect(),
+            });
+        }
+    }
+    let is_left_out = |full: &str| except.iter().any(|name| is_of(full, name));
+    tensors.retain(|name, _| !is_left_out(name));
+    mismatch.repeated.retain(|name| !is_left_out(name));
     let mut arrays = Vec::new();
-    for parameter in &declaration.parameters {
+    for (place, parameter) in declaration.parameters.iter().enumerate() {
+        if is_left_out(&parameter.name) {
+            continue;
+        }
         let name = parameter.name.clone();
         let mut expected = parameter.shape.sizes();
         if parameter.is_transposed() {
@@ -240,8 +383,8 @@ fn read(
             mismatch.shapes.push((name.clone(), expected, tensor.shape().to_vec()));
         }
         match tensors::floats(&tensor) {
-            Ok(array) if parameter.is_transposed() => arrays.push(array.reversed_axes()),
-            Ok(array) => arrays.push(array),
+            Ok(array) if parameter.is_transposed() => arrays.push((place, array.reversed_axes())),
+            Ok(array) => arrays.push((place, array)),
             Err(found) => mismatch.types.push((name, found)),
         }
     }
@@ -250,8 +393,13 @@ fn read(
         unexpected.map(|(name, tensor)| (name.clone(), tensor.shape().to_vec())).collect();
     match mismatch.is_empty() {
         true => Ok(arrays),
-        false => Err(Error::Weights { path: path.into(), mismatch: Box::new(mismatch) }),
+        false => Err(Error::Weights { path: source.path().into(), mismatch: Box::new(mismatch) }),
     }
+}
+
+/// Whether a parameter is the one of this name, or of the layer of this name.
+pub(crate) fn is_of(parameter: &str, name: &str) -> bool {
+    parameter.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// What PyTorch's batch normalisation keeps beside its weights, of which

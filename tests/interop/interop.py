@@ -3,7 +3,9 @@
     python interop.py FOLDER
 
 FOLDER has, for each network NAME below, `NAME.safetensors` with weights that
-bilro has written and `NAME.inputs.safetensors` with inputs `x`. This writes
+bilro has written and `NAME.inputs.safetensors` with inputs `x`; and
+`body.safetensors`, those of `digits` renamed for an `nn.Sequential` called
+`body`. This writes
 
 - `NAME.outputs.safetensors`: `ours`, the outputs of a module with bilro's
   weights, and `theirs`, those of a module with PyTorch's own; `ours.f64` and
@@ -127,6 +129,14 @@ def main(folder):
         if name == "digits":
             sequential = nn.Sequential(other.fc1, nn.ReLU(), other.fc2, nn.ReLU(), other.fc3)
             save_file(sequential.state_dict(), folder / "sequential.safetensors")
+            # Saved by bilro under the names of a module with a body: strict again, and the same.
+            whole = nn.Module()
+            whole.body = copy.deepcopy(sequential)
+            whole.load_state_dict(load_file(folder / "body.safetensors"))
+            ours = [model.fc1, model.fc2, model.fc3]
+            for mine, theirs in zip(ours, [whole.body[0], whole.body[2], whole.body[4]]):
+                assert torch.equal(mine.weight, theirs.weight)
+                assert torch.equal(mine.bias, theirs.bias)
 
     versions = f"torch {torch.__version__}, safetensors {safetensors.__version__}"
     (folder / "versions.txt").write_text(versions)

@@ -1,26 +1,18 @@
 //! Files that may be compressed.
 //!
-//! Takes a path; gives the file's bytes in order, decompressed if they are gzip's. Guaranteed: what
-//! a file is called makes no difference, its first two bytes decide.
+//! Takes a path; gives the file's bytes in order, decompressed if they are gzip's, and never more
+//! than its limit. Guaranteed: what a file is called makes no difference, its first two bytes
+//! decide.
 
+use crate::io::Source;
+use crate::io::source::{Contents, decompressed};
 use crate::{Error, Result};
-use flate2::bufread::MultiGzDecoder;
 use std::fmt::Display;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-/// What every gzip file begins with (RFC 1952, section 2.3.1).
-const GZIP: [u8; 2] = [0x1f, 0x8b];
-
 /// Opens a file to be read from its beginning.
-pub(super) fn open(path: &Path) -> Result<Box<dyn Read>> {
-    let file = File::open(path).map_err(|error| damaged(path, error))?;
-    let mut file = BufReader::new(file);
-    // A file on a disk gives its first two bytes at once, if it has them.
-    let start = file.fill_buf().map_err(|error| damaged(path, error))?;
-    let is_gzip = start.starts_with(&GZIP);
-    Ok(if is_gzip { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) })
+pub(super) fn open(source: &impl Source) -> Result<Contents> {
+    decompressed(source).map_err(|error| damaged(source.path(), error))
 }
 
 /// What is wrong with a file.
@@ -32,7 +24,7 @@ pub(super) fn damaged(path: &Path, message: impl Display) -> Error {
 pub(crate) mod tests {
     use super::*;
     use flate2::{Compression, write::GzEncoder};
-    use std::io::Write;
+    use std::io::{Read, Write};
     use std::path::PathBuf;
 
     /// A folder for one test, which goes with it.
@@ -71,7 +63,7 @@ pub(crate) mod tests {
         encoder.finish().unwrap()
     }
 
-    fn read(path: &Path) -> String {
+    fn read(path: &PathBuf) -> String {
         let mut text = String::new();
         open(path).unwrap().read_to_string(&mut text).unwrap();
         text
@@ -91,7 +83,7 @@ pub(crate) mod tests {
 
     #[test]
     fn what_is_not_there_is_named() {
-        let error = open(Path::new("no/such/file")).err().unwrap();
+        let error = open(&"no/such/file").err().unwrap();
         assert!(error.to_string().starts_with("no/such/file: "), "{error}");
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Takes a file, gzipped or not; gives the array that it holds, with the type and the shape that it
 //! says. Guaranteed: a file that is too short, too long, or no IDX file is an error that says at
-//! which byte; and no more memory is taken than the file has bytes for, whatever it claims.
+//! which byte; and no more memory is taken than the file has bytes for, and its limit lets it have,
+//! whatever it claims.
 //!
 //! The format: two bytes of zero, a byte for the type, a byte for the number of axes; then the size
 //! of each axis in four bytes, then the elements row by row; all numbers with the high byte first.
@@ -10,9 +11,10 @@
 
 use super::file::{damaged, open};
 use crate::Result;
+use crate::io::Source;
+use crate::io::source::Limit;
 use ndarray::{ArrayD, IxDyn};
 use std::io::Read;
-use std::path::Path;
 
 /// The array of an IDX file; its type is the file's.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,8 +76,8 @@ impl Idx {
 ///
 /// # Errors
 ///
-/// [`Error::File`](crate::Error::File) if the file cannot be read or is no whole IDX file, with
-/// the offset of the byte at which that shows; offsets are those of the decompressed file.
+/// [`Error::File`](crate::Error::File) if the file cannot be read, has more contents than its limit
+/// ([`io::with_limit`](crate::io::with_limit) gives another), or is no whole IDX file, with the offset of the byte at which that shows; offsets are those of the decompressed file.
 ///
 /// ```
 /// use bilro::data::{self, Idx};
@@ -87,13 +89,14 @@ impl Idx {
 /// # std::fs::remove_file(path)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn idx(path: impl AsRef<Path>) -> Result<Idx> {
-    let path = path.as_ref();
-    parse(open(path)?).map_err(|message| damaged(path, message))
+pub fn idx(path: impl Source) -> Result<Idx> {
+    let contents = open(&path)?;
+    let limit = contents.limit();
+    parse(contents, Some(limit)).map_err(|message| damaged(path.path(), message))
 }
 
 /// Reads a decompressed file, or says what is wrong with it.
-fn parse(mut file: impl Read) -> Result<Idx, String> {
+fn parse(mut file: impl Read, limit: Option<Limit>) -> Result<Idx, String> {
     let [zero, zero2, kind, rank] = word(&mut file, 0, "the magic number")?;
     if [zero, zero2] != [0, 0] {
         return Err(format!(
@@ -126,6 +129,9 @@ fn parse(mut file: impl Read) -> Result<Idx, String> {
         return Err(format!("offset 4: an array of shape {sizes:?} does not fit into memory"));
     };
     let bytes = if sizes.contains(&0) { 0 } else { bytes };
+    if let Some(limit) = limit {
+        limit.check(bytes as u64).map_err(|error| format!("offset 4: {error}"))?;
+    }
     let data = elements_of(file, offset, bytes, &sizes)?;
     Ok(match kind {
         0x08 => Idx::U8(array(sizes, data)),
@@ -203,7 +209,8 @@ pub(super) mod tests {
 
     #[test]
     fn every_type_is_read_with_its_high_byte_first() {
-        let read = |kind, sizes: &[u32], data: &[u8]| parse(&file(kind, sizes, data)[..]).unwrap();
+        let read =
+            |kind, sizes: &[u32], data: &[u8]| parse(&file(kind, sizes, data)[..], None).unwrap();
         assert_eq!(read(0x08, &[2, 2], &[0, 1, 254, 255]), {
             Idx::U8(array![[0, 1], [254, 255]].into_dyn())
         });
@@ -252,7 +259,7 @@ pub(super) mod tests {
             // Claims four gigabytes and has none: found out without asking for them.
             (&file(0x08, &[u32::MAX], &[]), "take 4294967295 bytes, but the file ends after 0"),
         ] {
-            let error = parse(bad).unwrap_err();
+            let error = parse(bad, None).unwrap_err();
             assert!(error.contains(message), "{error}");
         }
     }

@@ -12,6 +12,7 @@
 use super::file::damaged;
 use super::{Dataset, Idx, idx};
 use crate::Result;
+use crate::io::{Source, with_limit};
 use ndarray::{Array1, Array2, ArrayD, Ix1, Ix2};
 use std::path::{Path, PathBuf};
 
@@ -68,6 +69,9 @@ pub const FASHION_MNIST_CLASSES: [&str; CLASSES as usize] = [
 /// looked for in `MNIST/raw` within it, then in `FashionMNIST/raw`. [`mnist_folder`] says where
 /// they were found.
 ///
+/// With a limit, as [`io::with_limit`](crate::io::with_limit) gives a path, the limit is that of
+/// each file.
+///
 /// Pixels of 0 to 255 become 0 to 1; for PyTorch's `Normalize(0.5, 0.5)` there is
 /// [`normalize`](Dataset::normalize).
 ///
@@ -85,10 +89,10 @@ pub const FASHION_MNIST_CLASSES: [&str; CLASSES as usize] = [
 /// assert_eq!((train.x().dim(), test.len()), ((60_000, 784), 10_000));
 /// # Ok::<(), bilro::Error>(())
 /// ```
-pub fn mnist(folder: impl AsRef<Path>) -> Result<(Mnist, Mnist)> {
-    let folder = mnist_folder(folder)?;
+pub fn mnist(folder: impl Source) -> Result<(Mnist, Mnist)> {
+    let (limit, folder) = (folder.limit(), mnist_folder(folder.path())?);
     let [train, test] = PARTS;
-    Ok((part(&folder, train)?, part(&folder, test)?))
+    Ok((part(&folder, train, limit)?, part(&folder, test, limit)?))
 }
 
 /// The folder that [`mnist`] reads the files from: `folder` itself if it has one of the four, else
@@ -137,11 +141,11 @@ fn labels_of(part: &str) -> String {
 }
 
 /// The images and labels of one part.
-fn part(folder: &Path, part: &str) -> Result<Mnist> {
+fn part(folder: &Path, part: &str, limit: Option<u64>) -> Result<Mnist> {
     let path = required(folder, &images_of(part))?;
-    let images = bytes(&path, 3, "images, rows and columns")?;
+    let images = bytes(&path, limit, 3, "images, rows and columns")?;
     let path = required(folder, &labels_of(part))?;
-    let labels = bytes(&path, 1, "labels")?;
+    let labels = bytes(&path, limit, 1, "labels")?;
     if images.shape()[0] != labels.len() {
         return Err(damaged(
             &path,
@@ -182,8 +186,12 @@ fn required(folder: &Path, name: &str) -> Result<PathBuf> {
 }
 
 /// The bytes of an IDX file with this number of axes.
-fn bytes(path: &Path, rank: usize, axes: &str) -> Result<ArrayD<u8>> {
-    match idx(path)? {
+fn bytes(path: &Path, limit: Option<u64>, rank: usize, axes: &str) -> Result<ArrayD<u8>> {
+    let array = match limit {
+        Some(limit) => idx(with_limit(path, limit)),
+        None => idx(path),
+    };
+    match array? {
         Idx::U8(array) if array.ndim() == rank => Ok(array),
         Idx::U8(array) => Err(damaged(
             path,

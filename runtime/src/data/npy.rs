@@ -4,13 +4,12 @@
 
 use super::Dataset;
 use crate::Result;
-use crate::io::{ReadableElement, read_npy};
+use crate::io::{NpyElement, Source, read_npy};
 use ndarray::RemoveAxis;
-use std::path::Path;
 
 /// A data set of the examples in one `.npy` file, `[examples, ...]`, and what is to be learnt of
 /// them in another, `[examples, ...]`. Types and numbers of axes are those of the result: commonly
-/// `f32`, and `u32` for classes; numpy's own integers are `i64`, which `map_y` makes `u32`.
+/// `f32`, and `u32` for classes, as which numpy's `float64` and `int64` are read: see [`read_npy`].
 ///
 /// # Errors
 ///
@@ -20,15 +19,14 @@ use std::path::Path;
 /// use bilro::data::{self, Dataset};
 /// use ndarray::{Ix1, Ix2};
 ///
-/// let data: Dataset<f32, Ix2, i64, Ix1> = data::npy("x.npy", "y.npy")?;
-/// let data = data.map_y(|y| y.mapv(|class| class as u32))?;
+/// let data: Dataset<f32, Ix2, u32, Ix1> = data::npy("x.npy", "y.npy")?;
 /// # Ok::<(), bilro::Error>(())
 /// ```
-pub fn npy<A, DX, B, DY>(x: impl AsRef<Path>, y: impl AsRef<Path>) -> Result<Dataset<A, DX, B, DY>>
+pub fn npy<A, DX, B, DY>(x: impl Source, y: impl Source) -> Result<Dataset<A, DX, B, DY>>
 where
-    A: ReadableElement + Copy,
+    A: NpyElement,
     DX: RemoveAxis,
-    B: ReadableElement + Copy,
+    B: NpyElement,
     DY: RemoveAxis,
 {
     Dataset::new(read_npy(x)?, read_npy(y)?)

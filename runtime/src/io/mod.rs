@@ -10,12 +10,20 @@
 //! `.npy` and `.npz`; an error names the file, and for an archive the array in
 //! it.
 //!
+//! What is read has a limit, so that no file takes more time and memory than its
+//! length gives reason for: its contents, decompressed, may have 32 times as many
+//! bytes as the file, or 256 MiB where that is more. [`with_limit`] is for others.
+//!
 //! A file is replaced as a whole or not at all: it is written under another
-//! name beside the old one, and takes its place when it is complete.
+//! name beside the old one, and takes its place when it is complete. Folders
+//! that are missing are made. A link stays, and what it points to is written.
+//! What a killed process has left half written, as `.bilro-….tmp`, goes when the
+//! next file is written to the same folder.
 
 #[cfg(feature = "npy")]
 mod npy;
 pub(crate) mod replace;
+pub(crate) mod source;
 pub(crate) mod tensors;
 
 use std::collections::BTreeMap;
@@ -26,9 +34,10 @@ use ndarray::{ArrayBase, ArrayD, Data, Dimension};
 use crate::error::Result;
 
 #[cfg(feature = "npy")]
-pub use ndarray_npy::{ReadableElement, WritableElement};
+pub use ndarray_npy::WritableElement;
 #[cfg(feature = "npy")]
-pub use npy::{NpzArray, npz_names, read_npy, read_npz, write_npy, write_npz};
+pub use npy::{NpyElement, NpzArray, npz_names, read_npy, read_npz, write_npy, write_npz};
+pub use source::{Source, WithLimit, with_limit};
 
 /// Writes arrays under names: as F32, row by row, whatever their memory is
 /// like.
@@ -74,13 +83,14 @@ where
 /// # Errors
 /// [`Error::File`](crate::Error::File) where the file cannot be read, is no
 /// safetensors file, or holds something else than floating point numbers.
-pub fn load_tensors(path: impl AsRef<Path>) -> Result<BTreeMap<String, ArrayD<f32>>> {
-    tensors::File::open(path.as_ref())?.all()
+pub fn load_tensors(path: impl Source) -> Result<BTreeMap<String, ArrayD<f32>>> {
+    tensors::File::open(&path)?.all()
 }
 
 /// For [`Model::load_renamed`](crate::Model::load_renamed): other names for
-/// layers, as pairs of a name in the file and one in the network. What is in no
-/// pair keeps its name.
+/// layers, as pairs of a name in the file and one in the network; for
+/// [`Model::save_renamed`](crate::Model::save_renamed) the other way round. What
+/// is in no pair keeps its name.
 ///
 /// ```
 /// let rename = bilro::io::rename_layers([("0", "fc1"), ("2", "fc2")]);

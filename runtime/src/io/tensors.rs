@@ -12,6 +12,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView, View};
 
 use crate::error::{Error, Result};
 use crate::io::replace::replace;
+use crate::io::source::{self, Source};
 
 /// An array as the format takes it.
 struct Tensor<'a>(ArrayViewD<'a, f32>);
@@ -100,13 +101,12 @@ pub(crate) struct File {
 
 impl File {
     /// Reads a file.
-    pub fn open(path: &Path) -> Result<File> {
-        match std::fs::read(path) {
-            Ok(bytes) => Ok(File { path: path.into(), bytes }),
-            Err(e) => {
-                Err(Error::File { path: path.into(), message: format!("cannot be read: {e}") })
-            }
-        }
+    pub fn open(source: &impl Source) -> Result<File> {
+        let path = source.path();
+        let refused = |message: String| Error::File { path: path.into(), message };
+        let read = source::plain(source).and_then(source::Contents::all);
+        let bytes = read.map_err(|e| refused(format!("cannot be read: {e}")))?;
+        Ok(File { path: path.into(), bytes })
     }
 
     fn refused(&self, message: String) -> Error {
@@ -126,7 +126,14 @@ impl File {
                 false => format!("is no safetensors file, or not all of one: {e}"),
             })
         })?;
-        Ok(tensors.tensors().into_iter().collect())
+        let tensors: BTreeMap<_, _> = tensors.tensors().into_iter().collect();
+        match tensors.iter().find(|(_, tensor)| !is_of_an_array(tensor.shape())) {
+            Some((name, tensor)) => Err(self.refused(format!(
+                "`{name}` has shape {:?}, which is more than an array can have",
+                tensor.shape()
+            ))),
+            None => Ok(tensors),
+        }
     }
 
     /// All of its tensors.
@@ -139,6 +146,14 @@ impl File {
         };
         self.tensors()?.into_iter().map(array).collect()
     }
+}
+
+/// Whether an array can have this shape: of its sizes, those that are 0 left
+/// out, the product must be small enough for a pointer to go from end to end.
+pub(crate) fn is_of_an_array(shape: &[usize]) -> bool {
+    let mut sizes = shape.iter().filter(|size| **size > 0);
+    let product = sizes.try_fold(1usize, |product, size| product.checked_mul(*size));
+    product.is_some_and(|product| isize::try_from(product).is_ok())
 }
 
 /// The types that [`floats`] reads.

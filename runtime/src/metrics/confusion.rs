@@ -320,7 +320,9 @@ mod tests {
         };
         assert_eq!(
             new(array![0, 2], array![0, 1]).unwrap_err(),
-            "`targets` has index 2 at row 1, but its indices are below 2"
+            "`targets` has index 2 at row 1, but its indices are below 2, since they count from 0: \
+             where yours begin at 1, take 1 from all of them (labels of a data set: \
+             `data.map_y(|y| y - 1)?`)"
         );
         assert_eq!(
             new(array![0, 1], array![9, 1]).unwrap_err(),

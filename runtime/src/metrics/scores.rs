@@ -127,7 +127,9 @@ mod tests {
         );
         assert_eq!(
             error(&array![0, 2], 1),
-            "`targets` has index 2 at row 1, but its indices are below 2"
+            "`targets` has index 2 at row 1, but its indices are below 2, since they count from 0: \
+             where yours begin at 1, take 1 from all of them (labels of a data set: \
+             `data.map_y(|y| y - 1)?`)"
         );
         let k = "k must be between 1 and the number of classes, 2, but is";
         assert_eq!(error(&array![0, 1], 0), format!("{k} 0"));

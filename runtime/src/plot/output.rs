@@ -13,6 +13,7 @@ use super::colors::PAPER;
 use super::font;
 use super::raster::{FINENESS, Raster};
 use crate::error::{Error, Result};
+use crate::io::replace::replace;
 
 /// What every picture has.
 #[derive(Clone, Debug)]
@@ -144,9 +145,5 @@ pub(super) fn save<P: Paint + ?Sized>(picture: &P, path: &Path) -> Result<()> {
             return Err(failed(message));
         }
     };
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)
-            .map_err(|e| failed(format!("its folder cannot be made: {e}")))?;
-    }
-    std::fs::write(path, bytes).map_err(|e| failed(format!("cannot be written: {e}")))
+    replace(path, |file| file.write_all(&bytes))
 }

@@ -10,7 +10,7 @@ use super::heading::{Entry, Sample, heading};
 use super::output::{Look, Paint};
 use super::outputs;
 use super::scale::{Scale, range};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Points of several classes, with decision lines, the last one strong and
 /// those before it the fainter the older they are, and decision regions.
@@ -53,20 +53,43 @@ struct Regions {
 
 outputs!(Plane);
 
+/// The most points of a [`grid`]: more than there are pixels to show them.
+const MOST_POINTS: usize = 1 << 24;
+
 /// Points at which to ask a network for regions: `[rows · columns, 2]`, row
 /// after row, the lowest first, from end to end of both ranges.
 ///
 /// What comes out for them, as `[rows, columns]`, is what [`Plane::regions`]
 /// and [`Plane::class_regions`] take.
-pub fn grid(x: (f64, f64), y: (f64, f64), rows: usize, columns: usize) -> Array2<f32> {
+///
+/// # Errors
+/// [`Error::Setting`](crate::Error::Setting) for no rows or no columns, for more
+/// than 2²⁴ points, and for ranges whose ends are no finite `f32`.
+pub fn grid(x: (f64, f64), y: (f64, f64), rows: usize, columns: usize) -> Result<Array2<f32>> {
+    let setting = |name: &str, expected: String, found: String| Error::Setting {
+        name: name.into(),
+        expected,
+        found,
+    };
+    let points = rows.checked_mul(columns).filter(|n| (1..=MOST_POINTS).contains(n));
+    let Some(points) = points else {
+        let expected = format!("from 1×1 up, and {MOST_POINTS} points together at most");
+        return Err(setting("rows and columns", expected, format!("{rows}×{columns}")));
+    };
+    for (name, (low, high)) in [("range of x", x), ("range of y", y)] {
+        if !((low as f32).is_finite() && (high as f32).is_finite()) {
+            let found = format!("from {low} to {high}");
+            return Err(setting(name, "from and to finite numbers".into(), found));
+        }
+    }
     let along = |(low, high): (f64, f64), i: usize, count: usize| match count {
         0 | 1 => ((low + high) / 2.0) as f32,
         _ => (low + (high - low) * (i as f64 / (count - 1) as f64)) as f32,
     };
-    Array2::from_shape_fn((rows * columns, 2), |(i, axis)| match axis {
+    Ok(Array2::from_shape_fn((points, 2), |(i, axis)| match axis {
         0 => along(x, i % columns, columns),
         _ => along(y, i / columns, rows),
-    })
+    }))
 }
 
 impl Plane {

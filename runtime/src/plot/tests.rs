@@ -447,9 +447,22 @@ fn what_takes_any_picture_gets_the_same() {
 
 #[test]
 fn a_grid_goes_row_by_row_from_end_to_end() {
-    let points = grid((-1.0, 1.0), (0.0, 0.1), 2, 3);
+    let points = grid((-1.0, 1.0), (0.0, 0.1), 2, 3).unwrap();
     let expected =
         array![[-1.0, 0.0], [0.0, 0.0], [1.0, 0.0], [-1.0, 0.1], [0.0, 0.1], [1.0, 0.1f32]];
     assert_eq!(points, expected);
-    assert_eq!(grid((0.0, 4.0), (2.0, 3.0), 1, 1), array![[2.0, 2.5]]);
+    assert_eq!(grid((0.0, 4.0), (2.0, 3.0), 1, 1).unwrap(), array![[2.0, 2.5]]);
+}
+
+#[test]
+fn a_grid_that_cannot_be_is_refused() {
+    let wide = (0.0, 1.0);
+    for (rows, columns) in [(usize::MAX, 2), (2, usize::MAX), (0, 3), (3, 0), (1 << 20, 1 << 20)] {
+        let message = grid(wide, wide, rows, columns).unwrap_err().to_string();
+        assert!(message.ends_with(&format!("but is {rows}×{columns}")), "{message}");
+    }
+    for ends in [(f64::NAN, 1.0), (0.0, f64::INFINITY), (-1e39, 0.0)] {
+        assert!(matches!(grid(ends, wide, 2, 2), Err(Error::Setting { .. })));
+        assert!(matches!(grid(wide, ends, 2, 2), Err(Error::Setting { .. })));
+    }
 }

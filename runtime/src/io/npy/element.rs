@@ -1,0 +1,253 @@
+//! The elements of a `.npy` file.
+//!
+//! Takes numpy's name of a type and the bytes of numbers; gives numbers of the type that is asked
+//! for. Guaranteed: a number that this type does not have is an error, but for reals, which are
+//! rounded to the nearest.
+
+use std::io::{ErrorKind, Read};
+
+/// What a kind of numbers is read by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Truth,
+    Signed,
+    Unsigned,
+    Real,
+}
+
+/// How numbers lie in a file.
+#[derive(Clone)]
+pub(super) struct Elements {
+    kind: Kind,
+    is_big_endian: bool,
+    /// Bytes of each.
+    pub size: usize,
+    /// Numpy's name: `<f4`.
+    descr: String,
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// A type that [`read_npy`](super::read_npy) gives: `f32`, `f64`, `u8` to `u64`, `i8` to `i64`,
+/// `usize`, `isize` and `bool`.
+pub trait NpyElement: Copy + sealed::Sealed {
+    /// Whether it takes reals, and whole numbers; all but `bool` take the latter.
+    #[doc(hidden)]
+    const TAKES: (bool, bool);
+    /// As Rust and as numpy call it.
+    #[doc(hidden)]
+    const NAMES: (&'static str, &'static str);
+    /// The same number, if it has it.
+    #[doc(hidden)]
+    fn of_whole(x: i128) -> Option<Self>;
+    /// The nearest number.
+    #[doc(hidden)]
+    fn of_f32(x: f32) -> Option<Self>;
+    /// The nearest number.
+    #[doc(hidden)]
+    fn of_f64(x: f64) -> Option<Self>;
+}
+
+macro_rules! whole {
+    ($($ty:ident $numpy:literal),*) => { $(
+        impl sealed::Sealed for $ty {}
+        impl NpyElement for $ty {
+            const TAKES: (bool, bool) = (false, true);
+            const NAMES: (&'static str, &'static str) = (stringify!($ty), $numpy);
+            fn of_whole(x: i128) -> Option<$ty> {
+                x.try_into().ok()
+            }
+            fn of_f32(_: f32) -> Option<$ty> {
+                None
+            }
+            fn of_f64(_: f64) -> Option<$ty> {
+                None
+            }
+        }
+    )* };
+}
+
+whole!(
+    u8 "uint8", u16 "uint16", u32 "uint32", u64 "uint64", usize "uint64",
+    i8 "int8", i16 "int16", i32 "int32", i64 "int64", isize "int64"
+);
+
+macro_rules! real {
+    ($($ty:ident $numpy:literal),*) => { $(
+        impl sealed::Sealed for $ty {}
+        impl NpyElement for $ty {
+            const TAKES: (bool, bool) = (true, true);
+            const NAMES: (&'static str, &'static str) = (stringify!($ty), $numpy);
+            fn of_whole(x: i128) -> Option<$ty> {
+                let y = x as $ty;
+                (y as i128 == x).then_some(y)
+            }
+            fn of_f32(x: f32) -> Option<$ty> {
+                Some(x as $ty)
+            }
+            fn of_f64(x: f64) -> Option<$ty> {
+                Some(x as $ty)
+            }
+        }
+    )* };
+}
+
+real!(f32 "float32", f64 "float64");
+
+impl sealed::Sealed for bool {}
+impl NpyElement for bool {
+    const TAKES: (bool, bool) = (false, false);
+    const NAMES: (&'static str, &'static str) = ("bool", "bool");
+    fn of_whole(x: i128) -> Option<bool> {
+        match x {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
+        }
+    }
+    fn of_f32(_: f32) -> Option<bool> {
+        None
+    }
+    fn of_f64(_: f64) -> Option<bool> {
+        None
+    }
+}
+
+impl Elements {
+    /// Those of a type that numpy calls so.
+    pub fn of(descr: &str) -> Result<Elements, String> {
+        let unknown = || {
+            let numpy = "numpy.save(path, x.astype(\"float32\"))";
+            format!(
+                "its elements are of numpy's type '{}', which is not read; `{numpy}` writes reals, \
+                 and `numpy.unique(x, return_inverse=True)` makes texts numbers",
+                descr.chars().take(40).collect::<String>()
+            )
+        };
+        let (order, rest) = match descr.split_at_checked(1) {
+            Some((order @ ("<" | ">" | "|" | "="), rest)) => (order, rest),
+            _ => return Err(unknown()),
+        };
+        let (kind, size) = match rest {
+            "b1" => (Kind::Truth, 1),
+            "i1" => (Kind::Signed, 1),
+            "i2" => (Kind::Signed, 2),
+            "i4" => (Kind::Signed, 4),
+            "i8" => (Kind::Signed, 8),
+            "u1" => (Kind::Unsigned, 1),
+            "u2" => (Kind::Unsigned, 2),
+            "u4" => (Kind::Unsigned, 4),
+            "u8" => (Kind::Unsigned, 8),
+            "f2" => (Kind::Real, 2),
+            "f4" => (Kind::Real, 4),
+            "f8" => (Kind::Real, 8),
+            _ => return Err(unknown()),
+        };
+        let is_big_endian = order == ">" || order == "=" && cfg!(target_endian = "big");
+        Ok(Elements { kind, is_big_endian, size, descr: descr.into() })
+    }
+
+    /// Whether they may be asked for as an `A`, by their kind.
+    pub fn check<A: NpyElement>(&self) -> Result<(), String> {
+        let (reals, whole) = A::TAKES;
+        let takes = match self.kind {
+            Kind::Truth => true,
+            Kind::Signed | Kind::Unsigned => whole,
+            Kind::Real => reals,
+        };
+        if takes {
+            return Ok(());
+        }
+        let ((rust, numpy), descr) = (A::NAMES, &self.descr);
+        let other = match self.kind {
+            Kind::Real => "f32",
+            _ => "i64",
+        };
+        Err(format!(
+            "expected elements of type {rust}, but found '{descr}'; \
+             `numpy.save(path, x.astype(\"{numpy}\"))` converts them there, or read {other} and \
+             convert them by `mapv` here"
+        ))
+    }
+
+    /// So many of them. `is_there` says whether so many are known to be in the file: then there is
+    /// room made for all at once.
+    pub fn read<A: NpyElement>(
+        &self,
+        file: &mut impl Read,
+        count: usize,
+        is_there: bool,
+        place: impl Fn(usize) -> Vec<usize>,
+    ) -> Result<Vec<A>, String> {
+        let no_memory = |_| format!("there is no memory for {count} elements");
+        let mut elements: Vec<A> = Vec::new();
+        if is_there {
+            elements.try_reserve_exact(count).map_err(no_memory)?;
+        }
+        let mut buffer = [0; 1 << 14];
+        while elements.len() < count {
+            let next = (count - elements.len()).min(buffer.len() / self.size);
+            elements.try_reserve(next).map_err(no_memory)?;
+            let bytes = &mut buffer[..next * self.size];
+            file.read_exact(bytes).map_err(|error| match error.kind() {
+                ErrorKind::UnexpectedEof => "ends within its elements".into(),
+                _ => error.to_string(),
+            })?;
+            self.convert(bytes, &mut elements).map_err(|found| {
+                let place = place(elements.len());
+                match self.kind {
+                    Kind::Truth => format!("element {place:?} is {found}, neither True nor False"),
+                    _ => format!("element {place:?} is {found}, which no {} is", A::NAMES.0),
+                }
+            })?;
+        }
+        Ok(elements)
+    }
+
+    /// Appends the numbers of some bytes, up to the first that is none of this type.
+    fn convert<A: NpyElement>(&self, bytes: &[u8], to: &mut Vec<A>) -> Result<(), i128> {
+        fn each<const N: usize, A>(
+            bytes: &[u8],
+            is_big_endian: bool,
+            to: &mut Vec<A>,
+            number: impl Fn([u8; N]) -> Result<A, i128>,
+        ) -> Result<(), i128> {
+            for bytes in bytes.as_chunks::<N>().0 {
+                let mut bytes = *bytes;
+                if is_big_endian {
+                    bytes.reverse();
+                }
+                to.push(number(bytes)?);
+            }
+            Ok(())
+        }
+        fn whole<A: NpyElement>(x: impl Into<i128>) -> Result<A, i128> {
+            let x = x.into();
+            A::of_whole(x).ok_or(x)
+        }
+        // Whether a type takes reals has been asked before.
+        let f32 = |x: f32| A::of_f32(x).ok_or(x as i128);
+        let f64 = |x: f64| A::of_f64(x).ok_or(x as i128);
+        let big = self.is_big_endian;
+        match (self.kind, self.size) {
+            (Kind::Truth, _) => each(bytes, big, to, |[x]: [u8; 1]| match x {
+                0 | 1 => whole(x),
+                // What is no truth is not read as one.
+                x => Err(i128::from(x)),
+            }),
+            (Kind::Signed, 1) => each(bytes, big, to, |x| whole(i8::from_le_bytes(x))),
+            (Kind::Signed, 2) => each(bytes, big, to, |x| whole(i16::from_le_bytes(x))),
+            (Kind::Signed, 4) => each(bytes, big, to, |x| whole(i32::from_le_bytes(x))),
+            (Kind::Signed, _) => each(bytes, big, to, |x| whole(i64::from_le_bytes(x))),
+            (Kind::Unsigned, 1) => each(bytes, big, to, |x| whole(u8::from_le_bytes(x))),
+            (Kind::Unsigned, 2) => each(bytes, big, to, |x| whole(u16::from_le_bytes(x))),
+            (Kind::Unsigned, 4) => each(bytes, big, to, |x| whole(u32::from_le_bytes(x))),
+            (Kind::Unsigned, _) => each(bytes, big, to, |x| whole(u64::from_le_bytes(x))),
+            (Kind::Real, 2) => each(bytes, big, to, |x| f32(half::f16::from_le_bytes(x).to_f32())),
+            (Kind::Real, 4) => each(bytes, big, to, |x| f32(f32::from_le_bytes(x))),
+            (Kind::Real, _) => each(bytes, big, to, |x| f64(f64::from_le_bytes(x))),
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! numpy's files: `.npy`, an array, and `.npz`, a zip archive of them under names.
+//!
+//! Takes a path and gives an array, or the other way round. Guaranteed: arrays are in row-major
+//! order after reading, whatever the file's is; no value is changed but by rounding; and no memory
+//! is taken for what a file does not have.
+//!
+//! Files are read by strict readers of their headers and of archives, which take a time that grows
+//! with their lengths alone, and written by `ndarray-npy`. (The parser of that one takes four times
+//! as long for every two levels of brackets, and the archives' a minute for the end of one again and
+//! again in a megabyte.)
+
+use super::replace::replace;
+use super::source::{self, Limit, Source};
+use crate::error::{nearest, there_are};
+use crate::{Error, Result};
+use archive::Archive;
+use header::Header;
+use ndarray::{Array, ArrayBase, ArrayRef, Data, Dimension, ShapeBuilder};
+use ndarray_npy::{NpzWriter, WritableElement, WriteNpyExt, WriteNpzError};
+use std::fmt::Display;
+use std::io::{Cursor, Read};
+use std::path::Path;
+
+mod archive;
+mod element;
+mod header;
+#[cfg(test)]
+mod tests;
+
+pub use element::NpyElement;
+
+/// Reads the array of a `.npy` file, as `numpy.save` writes it.
+///
+/// Reals may be asked for as [`f32`] or [`f64`] whatever numbers the file has: `float64` is rounded
+/// to the nearest `f32`, whole numbers have to be exact. Whole numbers of any width may be asked
+/// for as those of any other where all of them fit: numpy's `int64` labels as `u32`.
+///
+/// # Errors
+///
+/// [`Error::File`] if the file cannot be read, is damaged, or holds another type or number of axes:
+/// both are asked for by the type of the result.
+///
+/// ```
+/// use bilro::io;
+/// use ndarray::{Array2, array};
+///
+/// let path = std::env::temp_dir().join("bilro-example.npy");
+/// io::write_npy(&path, &array![[1.0f32, 2.0], [3.0, 4.0]])?;
+/// let array: Array2<f32> = io::read_npy(&path)?;
+/// assert_eq!(array[[1, 0]], 3.0);
+/// # std::fs::remove_file(path).unwrap();
+/// # Ok::<(), bilro::Error>(())
+/// ```
+pub fn read_npy<A: NpyElement, D: Dimension>(path: impl Source) -> Result<Array<A, D>> {
+    let wrong = |message: String| wrong(path.path(), message);
+    let contents = source::plain(&path).map_err(|error| wrong(error.to_string()))?;
+    let (length, limit) = (contents.length(), contents.limit());
+    array(contents, length, limit).map_err(wrong)
+}
+
+/// The array of a file with so many bytes, or, where that is not known, up to the limit.
+fn array<A: NpyElement, D: Dimension>(
+    mut file: impl Read,
+    length: Option<u64>,
+    limit: Limit,
+) -> Result<Array<A, D>, String> {
+    let header = Header::read(&mut file)?;
+    header.elements.check::<A>()?;
+    let (expected, found) = (D::NDIM, header.shape.len());
+    if let Some(expected) = expected.filter(|expected| *expected != found) {
+        return Err(format!("expected an array with {expected} axes, but found one with {found}"));
+    }
+    let count = super::tensors::is_of_an_array(&header.shape)
+        .then(|| header.shape.iter().product::<usize>());
+    let bytes = count.and_then(|count| (count as u64).checked_mul(header.elements.size as u64));
+    let Some((count, bytes)) = count.zip(bytes) else {
+        return Err(format!("its shape {:?} is more than an array can have", header.shape));
+    };
+    let there = length.map(|length| length.saturating_sub(header.length));
+    match there {
+        Some(there) if there < bytes => {
+            return Err(format!(
+                "its array of shape {:?} takes {bytes} bytes, but the file has {there} after its \
+                 header, which is not all of it",
+                header.shape
+            ));
+        }
+        Some(there) if there > bytes => {
+            let more = there - bytes;
+            return Err(format!("there are {more} extra bytes after its array"));
+        }
+        _ => {}
+    }
+    limit.check(bytes).map_err(|error| error.to_string())?;
+    let place = |index| header.place(index);
+    let elements = header.elements.read::<A>(&mut file, count, there.is_some(), place)?;
+    // At the end: an archive's part may go on, and what is no file has no length.
+    if file.read(&mut [0]).map_err(|error| error.to_string())? > 0 {
+        return Err("there are extra bytes after its array".into());
+    }
+    let mut shape = D::zeros(found);
+    shape.slice_mut().copy_from_slice(&header.shape);
+    let array = Array::from_shape_vec(shape.set_f(header.is_column_major), elements);
+    array.map(row_major).map_err(|error| error.to_string())
+}
+
+/// Writes an array to a `.npy` file, replacing one that is there as a whole or not at all.
+///
+/// # Errors
+///
+/// [`Error::File`] if the file cannot be written.
+pub fn write_npy<A: WritableElement, D: Dimension>(
+    path: impl AsRef<Path>,
+    array: &ArrayRef<A, D>,
+) -> Result<()> {
+    replace(path.as_ref(), |file| array.view().write_npy(file).map_err(std::io::Error::other))
+}
+
+/// The names of the arrays in a `.npz` file, in its order.
+///
+/// # Errors
+///
+/// [`Error::File`] if the file cannot be read as an archive.
+pub fn npz_names(path: impl Source) -> Result<Vec<String>> {
+    Archive::open(&path)
+        .map(|archive| archive.names())
+        .map_err(|message| wrong(path.path(), message))
+}
+
+/// Reads the array with this name from a `.npz` file, as `numpy.savez` and
+/// `numpy.savez_compressed` write it. Types are those of [`read_npy`].
+///
+/// Once it is not compressed, an array may have 32 times as many bytes as the file, or 256 MiB
+/// where that is more; [`io::with_limit`](crate::io::with_limit) is for others.
+///
+/// # Errors
+///
+/// [`Error::File`] if the file cannot be read, is damaged, has no such array, or has one of another
+/// type or number of axes, both of which are asked for by the type of the result, or a larger one
+/// than its limit.
+///
+/// ```
+/// use bilro::io;
+/// use ndarray::{Array1, array};
+///
+/// let path = std::env::temp_dir().join("bilro-example.npz");
+/// let (x, y) = (array![[0.5f32, 1.0], [2.0, 0.0]], array![1u32, 0]);
+/// io::write_npz(&path, &[("x", &x), ("y", &y)])?;
+/// let labels: Array1<u32> = io::read_npz(&path, "y")?;
+/// assert_eq!(labels, y);
+/// # std::fs::remove_file(path).unwrap();
+/// # Ok::<(), bilro::Error>(())
+/// ```
+pub fn read_npz<A: NpyElement, D: Dimension>(path: impl Source, name: &str) -> Result<Array<A, D>> {
+    let wrong = |message: String| wrong(path.path(), message);
+    let mut archive = Archive::open(&path).map_err(wrong)?;
+    let Some(part) = archive.find(name) else {
+        let known = archive.names();
+        let near = nearest(name, known.iter().map(String::as_str));
+        return Err(wrong(format!("there is no array `{name}`{}", there_are(near, &known))));
+    };
+    let mut read = || {
+        let limit = archive.limit;
+        let mut part = archive.part(part)?;
+        let array = array(&mut part.reader, Some(part.length), limit)?;
+        part.check()?;
+        Ok(array)
+    };
+    read().map_err(|message: String| wrong(format!("`{name}`: {message}")))
+}
+
+/// An array that [`write_npz`] takes: owned or a view, with any number of axes, of any type that
+/// numpy has.
+pub trait NpzArray {
+    #[doc(hidden)]
+    fn add(&self, name: &str, archive: &mut Writer) -> Result<(), WriteNpzError>;
+}
+
+impl<S, D> NpzArray for ArrayBase<S, D>
+where
+    S: Data,
+    S::Elem: WritableElement,
+    D: Dimension,
+{
+    fn add(&self, name: &str, archive: &mut Writer) -> Result<(), WriteNpzError> {
+        archive.add_array(name, &self.view())
+    }
+}
+
+/// An archive that is written.
+type Writer = NpzWriter<Cursor<Vec<u8>>>;
+
+/// Writes arrays, each under a name, to a compressed `.npz` file, as `numpy.savez_compressed` does,
+/// replacing one that is there as a whole or not at all. See [`read_npz`] for an example.
+///
+/// # Errors
+///
+/// [`Error::File`] if the file cannot be written, or two arrays have one name.
+pub fn write_npz(path: impl AsRef<Path>, arrays: &[(&str, &dyn NpzArray)]) -> Result<()> {
+    let path = path.as_ref();
+    for (i, (name, _)) in arrays.iter().enumerate() {
+        if arrays[..i].iter().any(|(earlier, _)| earlier == name) {
+            return Err(wrong(path, format!("two arrays have the name `{name}`")));
+        }
+    }
+    let mut archive = NpzWriter::new_compressed(Cursor::new(Vec::new()));
+    for (name, array) in arrays {
+        array.add(name, &mut archive).map_err(|error| wrong(path, format!("`{name}`: {error}")))?;
+    }
+    let archive = archive.finish().map_err(|error| wrong(path, error))?;
+    replace(path, |file| file.write_all(archive.get_ref()))
+}
+
+fn row_major<A: Copy, D: Dimension>(array: Array<A, D>) -> Array<A, D> {
+    if array.is_standard_layout() { array } else { array.as_standard_layout().into_owned() }
+}
+
+fn wrong(path: &Path, message: impl Display) -> Error {
+    Error::File { path: path.into(), message: message.to_string() }
+}

@@ -1,0 +1,261 @@
+//! Files that numpy writes, and others.
+
+use super::*;
+use crate::data::file::tests::Folder;
+use ndarray::{Array1, Array2, Array3, ArrayD, array};
+
+/// `numpy.save(path, numpy.asfortranarray([[1, 2, 3], [4, 5, 6]], dtype="f4"))`, numpy 2.4.
+fn by_numpy() -> Vec<u8> {
+    let header = "{'descr': '<f4', 'fortran_order': True, 'shape': (2, 3), }";
+    let mut file = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
+    file.extend(format!("{header:<117}\n").bytes());
+    [1f32, 4., 2., 5., 3., 6.].iter().for_each(|x| file.extend(x.to_le_bytes()));
+    file
+}
+
+#[test]
+fn numpys_files_are_read_row_major() {
+    let folder = Folder::new("npy-numpy");
+    let array: Array2<f32> = read_npy(folder.write("file", by_numpy())).unwrap();
+    assert_eq!(array, array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]);
+    assert!(array.is_standard_layout());
+}
+
+#[test]
+fn what_is_written_is_read_again() {
+    let folder = Folder::new("npy");
+    let path = folder.path().join("file.npy");
+    let reals = Array3::from_shape_fn((2, 3, 4), |(i, j, k)| (i * 100 + j * 10 + k) as f64);
+    write_npy(&path, &reals).unwrap();
+    assert_eq!(read_npy::<f64, _>(&path).unwrap(), reals);
+    assert_eq!(read_npy::<f64, _>(&path).unwrap(), reals.clone().into_dyn());
+    write_npy(&path, &reals.t()).unwrap();
+    assert_eq!(read_npy::<f64, _>(&path).unwrap(), reals.t());
+    write_npy(&path, &array![-1i64, 7]).unwrap();
+    assert_eq!(read_npy::<i64, _>(&path).unwrap(), array![-1, 7]);
+
+    let path = folder.path().join("file.npz");
+    let (a, b) = (array![1.5f32].into_dyn(), ArrayD::<f32>::zeros(vec![2, 0]));
+    let turned = array![[1u8, 2], [3, 4]];
+    write_npz(&path, &[("fc1.weight", &a), ("b", &b.view()), ("t", &turned.t())]).unwrap();
+    assert_eq!(npz_names(&path).unwrap(), ["fc1.weight", "b", "t"]);
+    assert_eq!(read_npz::<u8, _>(&path, "t").unwrap(), turned.t());
+    assert_eq!(read_npz::<f32, _>(&path, "fc1.weight").unwrap(), a);
+    assert_eq!(read_npz::<f32, _>(&path, "b").unwrap(), b);
+}
+
+/// A file of version 1 with this header and these bytes.
+fn file(header: &str, elements: &[u8]) -> Vec<u8> {
+    let length = (header.len() as u16).to_le_bytes();
+    [&b"\x93NUMPY\x01\x00"[..], &length, header.as_bytes(), elements].concat()
+}
+
+fn of(descr: &str, shape: &str, elements: &[u8]) -> Vec<u8> {
+    let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
+    file(&header, elements)
+}
+
+fn message<A: NpyElement>(folder: &Folder, bytes: Vec<u8>) -> String {
+    let path = folder.write("file", bytes);
+    let error = read_npy::<A, ndarray::IxDyn>(&path).map(|_| ()).unwrap_err().to_string();
+    error.strip_prefix(&format!("{}: ", path.display())).unwrap().to_string()
+}
+
+#[test]
+fn numbers_become_those_that_are_asked_for() {
+    let folder = Folder::new("npy-types");
+    let read = |bytes: Vec<u8>| read_npy::<f32, ndarray::Ix1>(folder.write("file", bytes)).unwrap();
+    let f64s: Vec<u8> = [1.0 / 3.0, 1e300, -0.5f64].iter().flat_map(|x| x.to_le_bytes()).collect();
+    let rounded = array![1.0f32 / 3.0, f32::INFINITY, -0.5];
+    assert_eq!(read(of("<f8", "(3,)", &f64s)), rounded);
+    let turned: Vec<u8> = f64s.chunks(8).flat_map(|x| x.iter().rev().copied()).collect();
+    assert_eq!(read(of(">f8", "(3,)", &turned)), rounded);
+    assert_eq!(read(of("<f2", "(2,)", &[0, 0x3e, 0xff, 0x7b])), array![1.5, 65504.0]);
+    assert_eq!(read(of("|u1", "(2,)", &[0, 255])), array![0.0, 255.0]);
+    assert_eq!(read(of("|b1", "(2,)", &[0, 1])), array![0.0, 1.0]);
+    // A NaN keeps its bits.
+    let nan = f32::from_bits(0x7fc0_1234);
+    assert_eq!(read(of("<f4", "(1,)", &nan.to_le_bytes()))[0].to_bits(), nan.to_bits());
+
+    let labels: Vec<u8> = [3i64, 0, 4_294_967_295].iter().flat_map(|x| x.to_le_bytes()).collect();
+    let path = folder.write("file", of("<i8", "(3,)", &labels));
+    assert_eq!(read_npy::<u32, _>(&path).unwrap(), array![3, 0, u32::MAX]);
+    assert_eq!(read_npy::<i64, _>(&path).unwrap(), array![3, 0, 4_294_967_295]);
+    assert_eq!(read_npy::<f64, _>(&path).unwrap(), array![3.0, 0.0, 4_294_967_295.0]);
+    let path = folder.write("file", of("|b1", "(2,)", &[0, 1]));
+    assert_eq!(read_npy::<bool, _>(&path).unwrap(), array![false, true]);
+    assert_eq!(read_npy::<u32, _>(&path).unwrap(), array![0, 1]);
+}
+
+#[test]
+fn numbers_that_do_not_fit_are_named_with_their_place() {
+    let folder = Folder::new("npy-numbers");
+    let i64s = |numbers: &[i64]| numbers.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
+    let found = message::<u32>(&folder, of("<i8", "(2, 2)", &i64s(&[0, 1, -1, 7])));
+    assert_eq!(found, "element [1, 0] is -1, which no u32 is");
+    let header = "{'descr': '<i8', 'fortran_order': True, 'shape': (2, 2)}";
+    let found = message::<u32>(&folder, file(header, &i64s(&[0, 1, -1, 7])));
+    assert_eq!(found, "element [0, 1] is -1, which no u32 is");
+    let found = message::<f32>(&folder, of("<i8", "(1,)", &i64s(&[(1 << 24) + 1])));
+    assert_eq!(found, "element [0] is 16777217, which no f32 is");
+    let found = message::<u8>(&folder, of("|b1", "(2,)", &[1, 2]));
+    assert_eq!(found, "element [1] is 2, neither True nor False");
+}
+
+#[test]
+fn other_types_say_how_to_convert_them() {
+    let folder = Folder::new("npy-others");
+    let found = message::<u32>(&folder, of("<f8", "(1,)", &[0; 8]));
+    let expected = "expected elements of type u32, but found '<f8'; \
+                    `numpy.save(path, x.astype(\"uint32\"))` converts them there, or read f32 and \
+                    convert them by `mapv` here";
+    assert_eq!(found, expected);
+    for descr in ["<c8", "<U5", "|O", "|S3", "<M8[D]", "<f16", "<f3", "f4", "", "é", "<i-8"] {
+        let found = message::<f32>(&folder, of(descr, "(1,)", &[0; 8]));
+        assert!(found.contains(&format!("numpy's type '{descr}', which is not read")), "{found}");
+    }
+    let header = "{'descr': [('a', '<f4'), ('b', '<i4')], 'fortran_order': False, 'shape': (1,), }";
+    let found = message::<f32>(&folder, file(header, &[0; 8]));
+    assert!(
+        found.ends_with("one field of them at a time: `numpy.save(path, x[\"field\"])`"),
+        "{found}"
+    );
+}
+
+#[test]
+fn headers_of_every_version_and_hand_are_read() {
+    let folder = Folder::new("npy-headers");
+    let elements = 1.5f32.to_le_bytes();
+    for header in [
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (1,), }\n",
+        "{\"shape\": (1,), \"fortran_order\": True, \"descr\": \"<f4\"}",
+        "{'descr':'<f4','fortran_order':False,'shape':(1L,)}\0\0\n",
+        &format!("{}{{'descr': '<f4', 'fortran_order': False, 'shape': (1)}}", " ".repeat(8192)),
+    ] {
+        let path = folder.write("file", file(header, &elements));
+        assert_eq!(read_npy::<f32, _>(path).unwrap(), array![1.5]);
+    }
+    let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (), }";
+    for version in [2, 3] {
+        let length = (header.len() as u32).to_le_bytes();
+        let start = [&b"\x93NUMPY"[..], &[version, 0], &length].concat();
+        let bytes = [&start, header.as_bytes(), &elements].concat();
+        let number: ndarray::Array0<f32> = read_npy(folder.write("file", bytes)).unwrap();
+        assert_eq!(number.into_scalar(), 1.5);
+    }
+}
+
+#[test]
+fn headers_of_no_hand_are_refused_at_once() {
+    let folder = Folder::new("npy-strange");
+    // The parser of ndarray-npy takes 8 seconds for the first, and four times as long for two more.
+    let deep = |n| format!("{{'descr': {}{}, }}", "[".repeat(n), "]".repeat(n));
+    let start = std::time::Instant::now();
+    for (header, expected) in [
+        (deep(20), "structures"),
+        (deep(30_000), "structures"),
+        ("{'shape': ((((((1,),),),),),), }".into(), "something else than whole numbers"),
+        (format!("{{'a': {}", "{'a': ".repeat(1000)), "it has a key `a`"),
+        ("{'descr': '<f4', 'descr': '<f4'}".into(), "`descr` twice"),
+        ("{'descr': '<f4', 'fortran_order': 0}".into(), "neither `True` nor `False`"),
+        ("{'descr': '<f4', 'fortran_order': True}".into(), "it has no `shape`"),
+        ("{'shape': (-1,)}".into(), "something else than whole numbers"),
+        ("{'shape': (99999999999999999999,)}".into(), "more than an array can have"),
+        (format!("{{'shape': ({})}}", "1,".repeat(65)), "more than 64 axes"),
+        ("{'shape': (1,), } x".into(), "something follows"),
+        ("{'shape".into(), "a `'` is not closed"),
+        ("".into(), "it ends where `{` is expected"),
+        ("é".into(), "`{` is expected where `é` is"),
+    ] {
+        let found = message::<f32>(&folder, file(&header, &[]));
+        assert!(found.contains(expected), "{expected}: {found}");
+    }
+    let long = [&b"\x93NUMPY\x02\x00"[..], &u32::MAX.to_le_bytes()].concat();
+    let found = message::<f32>(&folder, long);
+    assert_eq!(found, "its header has 4294967295 bytes, but at most 65536 are read");
+    assert_eq!(message::<f32>(&folder, b"\x93NUMPY\x04\x00".to_vec()).len(), 44);
+    let archive = message::<f32>(&folder, b"PK\x03\x04....".to_vec());
+    assert!(archive.contains("io::read_npz"), "{archive}");
+    // It takes a millisecond or two.
+    assert!(start.elapsed().as_secs() < 5);
+}
+
+fn npz(part: &[u8]) -> Vec<u8> {
+    super::archive::tests::archive("x.npy", part, true, false)
+}
+
+#[test]
+fn parts_of_archives_are_checked_as_files_are() {
+    let folder = Folder::new("npz-parts");
+    let read = |bytes: &[u8], limit: u64| {
+        let path = crate::io::with_limit(folder.write("file", bytes), limit);
+        let array = read_npz::<f32, ndarray::IxDyn>(path, "x");
+        array.map_err(|error| error.to_string().split_once(": ").unwrap().1.to_string())
+    };
+    let good = of("<f4", "(2,)", &[0; 8]);
+    assert_eq!(read(&npz(&good), 8).unwrap().shape(), [2]);
+    let limit = "`x`: its contents have more than 7 bytes, the limit that was given";
+    assert_eq!(read(&npz(&good), 7).unwrap_err(), limit);
+    for (part, expected) in [
+        (of("<f4", "(1099511627776,)", &[0; 8]), "takes 4398046511104 bytes, but the file has 8"),
+        (of("<f4", "(200,)", &[0; 8]), "takes 800 bytes, but the file has 8 after its header"),
+        (of("<f4", "(4294967296, 4294967296)", &[0; 8]), "more than an array can have"),
+        ([&good[..], &[0]].concat(), "there are 1 extra bytes after its array"),
+        (of("<f4", "(0, 18446744073709551615)", &[]), "more than an array can have"),
+        (good[..20].to_vec(), "ends within its header"),
+    ] {
+        let found = read(&npz(&part), 1 << 30).unwrap_err();
+        assert!(found.starts_with("`x`: ") && found.contains(expected), "{found}");
+    }
+    // Zeros of which a thousand take a byte, up to the limit that is usual.
+    let zeros = npz(&of("<f4", "(75000000,)", &vec![0; 300_000_000]));
+    assert!(zeros.len() < 8 << 20);
+    let path = folder.write("file", zeros);
+    let found = read_npz::<f32, ndarray::Ix1>(&path, "x").unwrap_err().to_string();
+    assert!(found.contains("`x`: its contents have more than 256 MiB"), "{found}");
+    assert!(found.contains("`io::with_limit(path, bytes)` instead of its path"), "{found}");
+}
+
+#[test]
+fn what_does_not_fit_is_an_error_of_the_file() {
+    let folder = Folder::new("npy-errors");
+    let good = by_numpy();
+    let path = folder.write("file", &good);
+    let named = |error: Error, message: &str| {
+        let error = error.to_string();
+        assert!(error.starts_with(&path.display().to_string()), "{error}");
+        assert!(error.contains(message), "{error}");
+    };
+    let axes = "expected an array with 1 axes, but found one with 2";
+    named(read_npy::<f32, ndarray::Ix1>(&path).unwrap_err(), axes);
+    let kind = "expected elements of type u32, but found '<f4'";
+    named(read_npy::<u32, ndarray::Ix2>(&path).unwrap_err(), kind);
+    folder.write("file", &good[..good.len() - 1]);
+    let short = "takes 24 bytes, but the file has 23 after its header, which is not all of it";
+    named(read_npy::<f32, ndarray::Ix2>(&path).unwrap_err(), short);
+    folder.write("file", [&good[..], &[0]].concat());
+    named(read_npy::<f32, ndarray::Ix2>(&path).unwrap_err(), "1 extra bytes");
+    // Room is made for no more than the file can hold.
+    for sizes in ["1099511627776,", "4294967296, 4294967296, 4294967296", "200,"] {
+        let mut header =
+            format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({sizes}), }}");
+        header += &format!("{:>1$}", '\n', 118 - header.len());
+        let file = [&b"\x93NUMPY\x01\x00\x76\x00"[..], header.as_bytes(), &[0; 8]].concat();
+        folder.write("file", file);
+        let error = read_npy::<f32, ndarray::IxDyn>(&path).unwrap_err();
+        let shape = format!("[{}]", sizes.trim_end_matches(','));
+        named(error, &shape);
+    }
+    folder.write("file", "nothing of the kind");
+    named(read_npy::<f32, ndarray::Ix2>(&path).unwrap_err(), "");
+    named(npz_names(&path).unwrap_err(), "");
+    let a = Array1::<f32>::zeros(1);
+    named(write_npz(&path, &[("a", &a), ("a", &a)]).unwrap_err(), "`a`");
+    write_npz(&path, &[("a", &a), ("b", &a)]).unwrap();
+    let missing = "there is no array `c`; there are a, b";
+    named(read_npz::<f32, ndarray::Ix1>(&path, "c").unwrap_err(), missing);
+    let axes = "`a`: expected an array with 2 axes, but found one with 1";
+    named(read_npz::<f32, ndarray::Ix2>(&path, "a").unwrap_err(), axes);
+    let nowhere = read_npy::<f32, ndarray::Ix1>("no/such/file").unwrap_err().to_string();
+    assert!(nowhere.starts_with("no/such/file: "), "{nowhere}");
+}
