@@ -58,6 +58,14 @@ pub enum Error {
         /// The rule and the place.
         message: String,
     },
+    /// There is not so much memory.
+    #[error("{what} would take {bytes} bytes, and there is not so much memory")]
+    Memory {
+        /// For what.
+        what: String,
+        /// How much it would be.
+        bytes: u64,
+    },
     /// The code generator does not support this machine or refused the program.
     #[error("code generation: {0}")]
     Codegen(String),
