@@ -129,7 +129,7 @@ impl Case {
         // What differs from step to step: a table for each.
         let mut settings: Vec<Vec<u32>> = (1..=steps as u64)
             .map(|step| {
-                let setting = |name: &&str| training.optimizer.setting(name, step);
+                let setting = |name: &&str| training.optimizer().setting(name, step);
                 let settings = lowered.fused.settings.iter();
                 settings.map(|name| setting(name).expect("its own").to_bits()).collect()
             })

@@ -78,6 +78,7 @@ mod error;
 mod fit;
 pub mod interpreter;
 pub mod io;
+mod memory;
 pub mod metrics;
 mod model;
 mod modules;
@@ -110,7 +111,7 @@ pub use model::{Evaluation, Gradients, Model, ModelBuilder};
 pub use ndarray;
 pub use network::{Classifier, FromExamples, Network, Trainable};
 pub use settings::Backend;
-pub use trainer::{Trainer, TrainerBuilder};
+pub use trainer::{NoTrainer, Trainer, TrainerBuilder};
 pub use weights::WeightsMismatch;
 
 /// What most programs need.

@@ -184,7 +184,8 @@ impl Ranges {
 
     /// Adds numbers that are in no range, and joins neighbours.
     fn give(&mut self, mut start: usize, mut len: usize) {
-        if let Some((before, size)) = self.by_start.range(..start).next_back().map(|(s, l)| (*s, *l))
+        if let Some((before, size)) =
+            self.by_start.range(..start).next_back().map(|(s, l)| (*s, *l))
             && before + size == start
         {
             self.remove(before, size);
