@@ -92,7 +92,7 @@ impl Case {
         let any_rate = training(place, 0.1);
         let purpose = Purpose::Step(&any_rate);
         let layout = ParameterLayout::new(&network.kept(&purpose));
-        let engine = Engine::new(network.clone(), Backend::Jit, seed, 1);
+        let engine = Engine::new(network.clone(), Backend::Jit, seed, 1).unwrap();
         let own = (0..network.parameters.len()).map(|i| engine.parameter(i).to_owned());
         let values = own.chain(check::first_kept(&network, &purpose));
         let mut start = vec![0; layout.elements];

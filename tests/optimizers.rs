@@ -104,7 +104,7 @@ fn trajectories(
     let purpose = Purpose::Step(training);
     let mut all = Vec::new();
     for backend in [Backend::Jit, Backend::Interpreter, Backend::InterpreterF32] {
-        let mut engine = Engine::new(network.clone(), backend, 0, 1);
+        let mut engine = Engine::new(network.clone(), backend, 0, 1).unwrap();
         engine.set_parameter(0, start.view()).unwrap();
         let step = |gradient: &ArrayD<f32>| {
             engine.run(&purpose, &[Feed::Real(gradient.view())]).unwrap();

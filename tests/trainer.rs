@@ -235,7 +235,7 @@ fn a_new_trainer_of_a_model_starts_afresh() {
     let mut first = Mlp::trainer(Adam::new(0.01)).seed(5).build().unwrap();
     first.step(examples.batch()).unwrap();
     let before = parameters(&mut first);
-    let mut second = first.into_model().into_trainer(Adam::new(0.01).eps(0.0)).unwrap();
+    let mut second = first.into_model().into_trainer(Adam::new(0.01).eps(0.0)).build().unwrap();
     assert_eq!(parameters(&mut second), before);
     let gradients = gradients(&mut second, &examples);
     second.step(examples.batch()).unwrap();

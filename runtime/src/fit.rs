@@ -36,7 +36,8 @@ impl<N: Network> Trainer<N> {
     ///
     /// # Errors
     /// [`Error::Setting`] for no epochs, a batch size of 0 and other numbers
-    /// that make no sense; whatever [`Trainer::step`] returns;
+    /// that make no sense; whatever [`Trainer::step`] returns; [`Error::Memory`]
+    /// where there is not enough for a batch, or for a copy of the parameters;
     /// [`Error::NonFiniteLoss`] at the first step whose loss is infinite or not
     /// a number: that step has been made; [`Error::File`] where
     /// [`Fit::save_best`] cannot write.

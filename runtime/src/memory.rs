@@ -33,12 +33,18 @@ fn is_there(bytes: u128) -> bool {
     within && mapped()
 }
 
-/// An array of zeros, or whatever else is there without being told.
+/// An array of zeros, or what else is a type's default.
 pub(crate) fn array<T: Clone + Default, D: Dimension>(
     what: impl FnOnce() -> String,
     shape: D,
 ) -> Result<Array<T, D>> {
-    check::<T>(what, elements(shape.slice()))?;
+    // Where one size is 0, the others must be countable all the same.
+    let sizes = shape.slice();
+    let counted = sizes.iter().fold(1, |n: usize, size| n.saturating_mul((*size).max(1)));
+    check::<T>(
+        what,
+        if sizes.contains(&0) && counted <= isize::MAX as usize { 0 } else { counted },
+    )?;
     Ok(Array::default(shape))
 }
 
@@ -84,6 +90,8 @@ mod tests {
         let array = array::<u32, _>(what, ndarray::Ix2(2, 3)).unwrap();
         assert_eq!(array, ndarray::Array2::<u32>::zeros((2, 3)));
         assert!(super::array::<u32, _>(what, ndarray::Ix2(1 << 40, 1 << 40)).is_err());
+        assert!(super::array::<u32, _>(what, ndarray::Ix2(0, usize::MAX)).is_err());
+        assert_eq!(super::array::<u32, _>(what, ndarray::Ix2(0, 1 << 60)).unwrap().len(), 0);
     }
 
     #[test]

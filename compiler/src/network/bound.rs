@@ -61,10 +61,10 @@ impl Network {
         kept: &[Parameter],
     ) -> Result<(), Error> {
         let training = purpose.training();
+        let leaves = graph.ids().try_for_each(|id| self.check_leaf(graph.op(id), purpose, kept));
         // Without an optimizer, the compiler alone has built it.
-        let verified = training.map_or(Ok(()), |_| graph.verify());
+        let verified = leaves.and_then(|()| training.map_or(Ok(()), |_| graph.verify()));
         let checked = verified.and_then(|()| {
-            graph.ids().try_for_each(|id| self.check_leaf(graph.op(id), purpose, kept))?;
             let shape = |(root, id): &(Root, _)| match root {
                 Root::Assign(i) => Some((*i, graph.shape(*id).clone())),
                 _ => None,

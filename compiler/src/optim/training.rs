@@ -86,6 +86,11 @@ impl Training {
         self.optimizer.set_learning_rate(learning_rate);
     }
 
+    /// How large gradients are made smaller.
+    pub fn clip(&self) -> Option<Clip> {
+        self.clip
+    }
+
     /// From how many batches an update is made.
     pub fn accumulate(&self) -> usize {
         self.accumulate
