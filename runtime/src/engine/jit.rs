@@ -40,6 +40,9 @@ pub(super) struct Compiled {
     roots: Vec<(Root, Place, Layout)>,
 }
 
+/// Bytes that compiling takes, or more: where there is less, it is not begun.
+const COMPILING: usize = 8 << 20;
+
 /// More regions than this take their table from the heap.
 const FEW: usize = 16;
 
@@ -51,6 +54,7 @@ impl Compiled {
         call: Call<'_, '_, '_>,
     ) -> Result<Compiled> {
         let dump = dump::requested()?;
+        memory::check::<u8>(|| format!("compiling `{}`", declaration.name), COMPILING)?;
         let lowered = lower_graph(call.graph(declaration)?, layout, &isa()?, false)?;
         let executable =
             Executable::new(&lowered.programs, &lowered.plan.places, &lowered.plan.regions, false)

@@ -59,7 +59,7 @@ pub struct Engine {
     has_stepped: bool,
     backend: Backend,
     threads: usize,
-    cache: Cache,
+    cache: Cache<jit::Compiled>,
     /// As large as the code of the cache needs.
     arena: Buffer,
     /// For every input, its place among the feeds of a batch, and among those
@@ -362,7 +362,7 @@ impl Engine {
 
 /// The machine code for a call, which is made where it is not kept.
 fn code_for<'c>(
-    cache: &'c mut Cache,
+    cache: &'c mut Cache<jit::Compiled>,
     arena: &mut Buffer,
     declaration: &Declaration,
     parameters: &Parameters,
@@ -372,8 +372,9 @@ fn code_for<'c>(
         Some(place) => place,
         None => {
             let code = jit::Compiled::new(declaration, parameters.layout(), call)?;
-            fit(arena, code.arena().max(cache.arena()), declaration, call)?;
-            let place = cache.insert(&call, code);
+            let (bytes, floats) = (code.bytes(), code.arena());
+            fit(arena, floats.max(cache.arena()), declaration, call)?;
+            let place = cache.insert(&call, code, bytes, floats);
             fit(arena, cache.arena(), declaration, call)?;
             place
         }
