@@ -355,7 +355,7 @@ fn code_that_has_gone_is_compiled_again_and_results_stay_the_same() {
 #[test]
 fn the_cache_of_code_has_a_limit() {
     let mut engine = Engine::new(Mlp::declaration().unwrap(), Backend::Jit, 1, 1).unwrap();
-    let mut run = |engine: &mut Engine, examples: usize| {
+    let run = |engine: &mut Engine, examples: usize| {
         let x = Examples::new(examples, 1).x.into_dyn();
         engine.run(&Purpose::Predict, &[Feed::Real(x.view())]).unwrap();
         engine.code_bytes()

@@ -63,9 +63,7 @@ impl Buffer {
     pub fn new(what: impl FnOnce() -> String, len: usize) -> Result<Buffer> {
         let bytes = len.saturating_mul(size_of::<f32>());
         let buffer = match bytes >= LARGE {
-            true => {
-                memory::check::<f32>(|| String::new(), len).ok().and_then(|()| Buffer::large(len))
-            }
+            true => memory::check::<f32>(String::new, len).ok().and_then(|()| Buffer::large(len)),
             false => Buffer::small(len),
         };
         buffer.ok_or_else(|| Error::Memory { what: what(), bytes: bytes as u64 })

@@ -49,7 +49,8 @@
 //!   builder instead of the macro; [`interpreter`] computes their graphs.
 //!
 //! Arrays go in and come out as [`ndarray`]'s, examples along the first axis.
-//! Code is compiled at first use, for each purpose and batch size, and kept.
+//! Code is compiled at first use, for each purpose and batch size, and kept up to
+//! a limit ([`ModelBuilder::code_cache`]).
 //!
 //! # Environment
 //!

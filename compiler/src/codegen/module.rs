@@ -137,8 +137,8 @@ impl Executable {
     ///
     /// # Safety
     ///
-    /// For each of the regions that the executable was made with, in that
-    /// order, `table` has a pointer to memory that
+    /// The programs keep the rules of `Program::verify`, and for each of the
+    /// regions that the executable was made with, in that order, `table` has a pointer to memory that
     ///
     /// - reaches as far as the programs' accesses to the region, which
     ///   `Program::verify_bounds` tells, and is aligned for `f32`;

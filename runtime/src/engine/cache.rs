@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn what_has_not_been_used_for_longest_goes_first() {
         let mut cache = Cache::new(100);
-        let mut use_or_insert = |cache: &mut Cache<usize>, batch: usize, bytes: usize| {
+        let use_or_insert = |cache: &mut Cache<usize>, batch: usize, bytes: usize| {
             let call = call(&Purpose::Predict, batch, &[]);
             let place = cache.find(&call);
             let place = place.unwrap_or_else(|| cache.insert(&call, batch, bytes, 10 * batch));
