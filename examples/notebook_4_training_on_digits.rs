@@ -494,7 +494,7 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
     }
 
     fn trainer(&self, optimizer: Sgd) -> Outcome<Trainer<Classifier<PIXELS>>> {
-        Ok(self.model()?.into_trainer(optimizer)?)
+        Ok(self.model()?.into_trainer(optimizer).build()?)
     }
 
     /// Pixels in rows.

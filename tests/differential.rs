@@ -211,7 +211,7 @@ fn wide_networks_agree_with_the_interpreter_and_with_each_other() {
     for_recipes(20, chains(4), |chain| {
         let mut trial = Trial::new(chain.build(), chain.batch, chain.seed);
         let training = training(chain.seed, 0.01);
-        let setting = |name: &str| training.optimizer.setting(name, 1).expect("its own");
+        let setting = |name: &str| training.optimizer().setting(name, 1).expect("its own");
         let step = Purpose::Step(&training);
         let kept = trial.network.kept(&step);
         let (inputs, mut parameters) = (trial.inputs(), Trial::parameters(&trial.jit));
@@ -243,7 +243,7 @@ fn machine_code_is_what_the_evaluator_says_on_every_width() {
         let trial = Trial::new(recipe.build().network, recipe.batch, recipe.seed);
         let (inputs, own) = (trial.inputs(), Trial::parameters(&trial.jit));
         let training = training(recipe.seed, 0.01);
-        let setting = |name: &str| training.optimizer.setting(name, 2).expect("its own");
+        let setting = |name: &str| training.optimizer().setting(name, 2).expect("its own");
         let network = &trial.network;
         for purpose in [
             Purpose::Step(&training),
@@ -254,7 +254,7 @@ fn machine_code_is_what_the_evaluator_says_on_every_width() {
             Purpose::Predict,
         ] {
             // Only several batches are accumulated.
-            if matches!(purpose, Purpose::Accumulate { .. }) && training.accumulate == 1 {
+            if matches!(purpose, Purpose::Accumulate { .. }) && training.accumulate() == 1 {
                 continue;
             }
             let kept = network.kept(&purpose);

@@ -102,7 +102,7 @@ impl Case {
         let any_rate = training(place, 0.1);
         let purpose = Purpose::Step(&any_rate);
         let layout = ParameterLayout::new(&network.kept(&purpose));
-        let engine = Engine::new(network.clone(), Backend::Jit, seed, 1);
+        let engine = Engine::new(network.clone(), Backend::Jit, seed, 1).unwrap();
         let own = (0..network.parameters.len()).map(|i| engine.parameter(i).to_owned());
         let values = own.chain(check::first_kept(&network, &purpose));
         let mut start = vec![0; layout.elements];
@@ -139,7 +139,7 @@ impl Case {
         // What differs from step to step: a table for each.
         let mut settings: Vec<Vec<u32>> = (1..=steps as u64)
             .map(|step| {
-                let setting = |name: &&str| training.optimizer.setting(name, step);
+                let setting = |name: &&str| training.optimizer().setting(name, step);
                 let settings = lowered.fused.settings.iter();
                 settings.map(|name| setting(name).expect("its own").to_bits()).collect()
             })

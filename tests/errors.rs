@@ -2,6 +2,9 @@
 //! says what was expected and found, on every backend and for every purpose,
 //! and changes nothing.
 
+#[path = "errors/bound.rs"]
+mod bound;
+
 use bilro::engine::Engine;
 use bilro::network::Feed;
 use bilro::{Backend, Error};
@@ -76,7 +79,7 @@ fn refused(feeds: &[Feed<'_>], predicts: bool, check: impl Fn(&Error)) {
     let sgd = Training::from(Sgd::new(0.1));
     let good = Arrays::good();
     for backend in BACKENDS {
-        let mut engine = Engine::new(network(), backend, 3, 1);
+        let mut engine = Engine::new(network(), backend, 3, 1).unwrap();
         for round in 0..2 {
             let before = bits(&engine);
             for purpose in
@@ -141,7 +144,7 @@ fn an_alternative_that_is_not_there_is_refused() {
     let network = b.finish().unwrap();
     let x = reals(&[BATCH, 5]);
     for backend in BACKENDS {
-        let mut engine = Engine::new(network.clone(), backend, 3, 1);
+        let mut engine = Engine::new(network.clone(), backend, 3, 1).unwrap();
         let mut run = |place| engine.run_with(&Purpose::Predict, &[Feed::Real(x.view())], &[place]);
         assert_names(&run(2).unwrap_err(), &["`activation`", "below 2", "is 2"]);
         let found = &run(1).unwrap().arrays[0];
@@ -252,7 +255,7 @@ fn more_examples_than_there_can_be() {
     let x = x.broadcast(many(x.shape())).unwrap();
     let z = z.broadcast(many(z.shape())).unwrap();
     for backend in BACKENDS {
-        let mut engine = Engine::new(network(), backend, 3, 1);
+        let mut engine = Engine::new(network(), backend, 3, 1).unwrap();
         let error = engine.run(&Purpose::Predict, &[Feed::Real(x.view()), Feed::Real(z.view())]);
         let error = error.map(|_| ()).unwrap_err();
         assert!(matches!(error, Error::Setting { .. }), "{error}");
@@ -264,7 +267,7 @@ fn more_examples_than_there_can_be() {
 #[test]
 fn a_parameter_of_another_shape() {
     for backend in BACKENDS {
-        let mut engine = Engine::new(network(), backend, 3, 1);
+        let mut engine = Engine::new(network(), backend, 3, 1).unwrap();
         let before = bits(&engine);
         let error = engine.set_parameter(0, reals(&[4, 5]).view()).unwrap_err();
         let Error::ParameterShape { name, expected, found } = &error else { panic!("{error:?}") };
@@ -289,7 +292,7 @@ fn a_network_without_a_loss_only_predicts() {
     let x = reals(&[BATCH, 3]);
     let sgd = Training::from(Sgd::new(0.1));
     for backend in BACKENDS {
-        let mut engine = Engine::new(network.clone(), backend, 3, 1);
+        let mut engine = Engine::new(network.clone(), backend, 3, 1).unwrap();
         let before = bits(&engine);
         for purpose in [Purpose::Evaluate, Purpose::Gradients, Purpose::Step(&sgd)] {
             let error = engine.run(&purpose, &[Feed::Real(x.view())]).unwrap_err();

@@ -104,7 +104,7 @@ fn a_step_with_adam_has_the_kernels_of_one_without() {
     assert_eq!(kernels(&adam), kernels(&plain).replace("writes 2", "writes 6"));
     assert_eq!(adam.plan.arena, plain.plan.arena);
     let trainings = (0..TRAININGS).map(|place| (place, training(place, 0.1)));
-    for (place, training) in trainings.filter(|(_, t)| !matches!(t.clip, Some(Clip::Norm(_)))) {
+    for (place, training) in trainings.filter(|(_, t)| !matches!(t.clip(), Some(Clip::Norm(_)))) {
         let name = format!("{training:?}");
         let lowered = step_with(training, 64);
         assert_eq!(lowered.fused.kernels.len(), plain.fused.kernels.len(), "{place} {name}");

@@ -234,7 +234,7 @@ fn what_is_not_trained_has_no_gradient() {
     }
     assert_eq!(gradients.linear1.weight.dim(), (4, 1));
     assert_eq!(model.params().norm.running_var, array![1.0, 1.0, 1.0, 1.0]);
-    let mut trainer = model.into_trainer(Sgd::new(0.1)).unwrap();
+    let mut trainer = model.into_trainer(Sgd::new(0.1)).build().unwrap();
     trainer.step(normal::Batch { x: x.view(), y: y.view() }).unwrap();
     assert!(trainer.model().params().norm.running_mean.iter().all(|x| *x > 0.9));
 }

@@ -1,7 +1,11 @@
-//! Executables free their machine code when they go. A process that compiles
-//! and drops thousands of them stays as large as it was after the first few.
+//! Memory: machine code is freed when it goes, takes few mappings and is kept up
+//! to a limit; and where there is too little memory, that is an error.
 //!
 //! A file of its own: other tests in the process would disturb the measurement.
+
+#[cfg(target_os = "linux")]
+#[path = "memory/starved.rs"]
+mod starved;
 
 use bilro::prelude::*;
 use bilro_compiler::codegen::module::Executable;
@@ -21,8 +25,33 @@ network! {
     }
 }
 
-/// Executables altogether, for all instruction sets.
-const ROUNDS: usize = 10_000;
+network! {
+    /// Code that differs with the batch size.
+    struct Digits {
+        input image: [64];
+        target digit: class(10);
+        output logits = image -> Linear(32) -> ReLU -> Linear(10);
+        loss cross_entropy(logits, digit);
+    }
+}
+
+/// Executables one after the other, for all instruction sets, then [`LIVE`], and a
+/// quarter of those again: 100,000 altogether.
+const ROUNDS: usize = 50_000;
+
+/// Executables at the same time, and KiB for each: a page, and what is known of it.
+/// Linux gives a process 65,530 mappings, of which each took two or more once.
+const LIVE: usize = 40_000;
+const LIVE_KIB: usize = 6;
+
+/// Mappings that the heap of code may add, as it doubles to as much as that.
+const MAPPINGS: usize = 40;
+
+/// Batch sizes of one model, and KiB that they may take: the limit of the cache,
+/// and what the allocator keeps besides.
+const BATCH_SIZES: usize = 2_000;
+const BATCH_SIZES_KIB: usize = 32 * 1024;
+const CODE_CACHE: usize = 16 << 20;
 
 /// Models altogether, each with machine code for two purposes.
 const MODELS: usize = 500;
@@ -56,9 +85,14 @@ fn stays_flat(what: &str, warm_up: usize, rounds: usize, mut round: impl FnMut(u
     assert!(after <= before + GROWTH, "{what}: {before} KiB, {rounds} rounds later {after} KiB");
 }
 
+/// How many mappings the process has.
+fn mappings() -> usize {
+    std::fs::read_to_string("/proc/self/maps").map_or(0, |maps| maps.lines().count())
+}
+
 /// One test, so that nothing else runs meanwhile.
 #[test]
-fn code_is_freed() {
+fn code_is_freed_and_takes_few_mappings() {
     let network = Neuron::declaration().unwrap();
     let sgd = Training::from(Sgd::new(0.1));
     let purpose = Purpose::Step(&sgd);
@@ -72,10 +106,74 @@ fn code_is_freed() {
             Executable::new(&lowered.programs, &plan.places, &plan.regions, false).unwrap();
         assert_eq!(executable.kernels(), lowered.programs.len());
     });
+    many_live(|round| {
+        let lowered = &lowered[round % lowered.len()];
+        Executable::new(&lowered.programs, &lowered.plan.places, &lowered.plan.regions, false)
+            .unwrap()
+    });
+    many_batch_sizes();
     stays_flat("models", MODELS / 10, MODELS, |round| {
         let mut trainer = Neuron::trainer(Sgd::new(0.1)).seed(round as u64).build().unwrap();
         let (point, label) = (array![[0.5f32, 1.0]], array![[1.0f32]]);
         trainer.step(neuron::Batch { point: point.view(), label: label.view() }).unwrap();
         trainer.into_model().predict(neuron::Input { point: point.view() }).unwrap();
     });
+}
+
+/// More executables at once than there can be mappings, and holes between them.
+fn many_live(compile: impl Fn(usize) -> Executable) {
+    let (before, mapped) = (resident(), mappings());
+    let mut live: Vec<Executable> = (0..LIVE).map(&compile).collect();
+    let few = |what: &str, found: usize| {
+        println!("{what}: {found} mappings, {mapped} before, {:?} KiB", resident());
+        assert!(found <= mapped + MAPPINGS, "{what}: {found} mappings, {mapped} before");
+    };
+    few("live", mappings());
+    if let (Some(before), Some(after)) = (before, resident()) {
+        assert!(after <= before + LIVE * LIVE_KIB, "{after} KiB, {before} KiB before");
+    }
+    let mut place = 0;
+    live.retain(|_| {
+        place += 1;
+        place % 2 == 0
+    });
+    few("every other one", mappings());
+    live.extend((0..LIVE / 4).map(&compile));
+    few("holes filled", mappings());
+    // In pages that had other code, and between code that stays.
+    let mut trainer = Neuron::trainer(Sgd::new(0.1)).build().unwrap();
+    let (point, label) = (array![[0.5f32, 1.0]], array![[1.0f32]]);
+    let mut step = || {
+        let batch = neuron::Batch { point: point.view(), label: label.view() };
+        trainer.step(batch).unwrap()
+    };
+    assert!(step() > step());
+    drop(live);
+    few("after all", mappings());
+}
+
+/// The code for thousands of batch sizes stays within the limit, and gives the
+/// same bits again when it has gone.
+fn many_batch_sizes() {
+    let image = bilro::ndarray::Array2::from_shape_fn((BATCH_SIZES, 64), |(i, j)| {
+        ((i * 31 + j * 17) % 101) as f32 / 101.0
+    });
+    let mut model = Digits::model().threads(1).code_cache(CODE_CACHE).build().unwrap();
+    let mut predict = |rows: usize| {
+        let image = image.slice(bilro::ndarray::s![..rows, ..]);
+        model.predict(digits::Input { image }).unwrap().logits
+    };
+    let first = predict(1);
+    let before = resident();
+    let mut sizes: Vec<usize> = (1..=BATCH_SIZES).collect();
+    // The arena is as large as it gets.
+    sizes.reverse();
+    for rows in sizes {
+        assert_eq!(predict(rows).row(0), first.row(0), "{rows} rows");
+    }
+    assert_eq!(predict(1), first);
+    if let (Some(before), Some(after)) = (before, resident()) {
+        println!("{BATCH_SIZES} batch sizes: {before} KiB before, {after} KiB after");
+        assert!(after <= before + BATCH_SIZES_KIB, "{before} KiB before, {after} KiB after");
+    }
 }

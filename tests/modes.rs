@@ -125,7 +125,7 @@ fn batch_normalisation_is_pytorchs() {
             let expected =
                 ["layer.weight", "layer.bias", "layer.running_mean", "layer.running_var"];
             assert_eq!(names, expected);
-            let mut engine = Engine::new(network, backend, 0, 1);
+            let mut engine = Engine::new(network, backend, 0, 1).unwrap();
             engine.set_parameter(0, array(&[3], &[1.5, -0.5, 2.0]).view()).unwrap();
             engine.set_parameter(1, array(&[3], &[0.1, 0.2, -0.3]).view()).unwrap();
             let (x, up) = (array(case.sizes, case.x), array(case.sizes, case.up));
@@ -152,7 +152,7 @@ fn batch_normalisation_is_pytorchs() {
 #[test]
 fn one_example_has_no_variance() {
     let network = network("BatchNorm1d", Attributes::new(), &[3]);
-    let mut engine = Engine::new(network, Backend::Jit, 0, 1);
+    let mut engine = Engine::new(network, Backend::Jit, 0, 1).unwrap();
     let x = array(&[1, 3], &[1.0, 2.0, 3.0]);
     let feeds = [Feed::Real(x.view()), Feed::Real(x.view())];
     let training = Training::from(Sgd::new(0.1));
@@ -179,7 +179,7 @@ fn factors(engine: &mut Engine) -> Vec<f32> {
 
 fn dropout(p: f64, backend: Backend, seed: u64, threads: usize) -> Engine {
     let attributes = Attributes::new().with("p", AttributeValue::Number(p));
-    Engine::new(network("Dropout", attributes, &[FEATURES]), backend, seed, threads)
+    Engine::new(network("Dropout", attributes, &[FEATURES]), backend, seed, threads).unwrap()
 }
 
 #[test]
@@ -248,7 +248,7 @@ fn a_layer_used_twice_drops_otherwise() {
     let [y, z] = [(); 2].map(|()| b.apply(layer, (x, "x")).unwrap());
     let both = b.call("mul", &[(y, "y"), (z, "z")], &Attributes::new()).unwrap();
     b.loss((both, "y * z"), LossReduction::Sum).unwrap();
-    let mut engine = Engine::new(b.finish().unwrap(), Backend::Jit, 0, 1);
+    let mut engine = Engine::new(b.finish().unwrap(), Backend::Jit, 0, 1).unwrap();
     let ones = ArrayD::from_elem(IxDyn(&[EXAMPLES, FEATURES]), 1.0);
     let results = engine.run(&Purpose::Gradients, &[Feed::Real(ones.view())]).unwrap();
     // Both kept: 4 each; with one mask for both, half of them would be.

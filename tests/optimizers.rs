@@ -74,8 +74,8 @@ fn optimizer(name: &str, arguments: &Map<String, Json>) -> Training {
         _ => panic!("no optimizer `{name}`"),
     };
     assert!(arguments.is_empty(), "{name} does not know {arguments:?}");
-    assert_eq!(training.optimizer.name(), name);
-    training.optimizer.check().unwrap_or_else(|wrong| panic!("{name}: {wrong:?}"));
+    assert_eq!(training.optimizer().name(), name);
+    training.optimizer().check().unwrap_or_else(|wrong| panic!("{name}: {wrong:?}"));
     training
 }
 
@@ -104,7 +104,7 @@ fn trajectories(
     let purpose = Purpose::Step(training);
     let mut all = Vec::new();
     for backend in [Backend::Jit, Backend::Interpreter, Backend::InterpreterF32] {
-        let mut engine = Engine::new(network.clone(), backend, 0, 1);
+        let mut engine = Engine::new(network.clone(), backend, 0, 1).unwrap();
         engine.set_parameter(0, start.view()).unwrap();
         let step = |gradient: &ArrayD<f32>| {
             engine.run(&purpose, &[Feed::Real(gradient.view())]).unwrap();
@@ -118,7 +118,8 @@ fn trajectories(
         values.extend(check::first_kept(&network, &purpose));
         let step = |(before, gradient): (usize, &ArrayD<f32>)| {
             let inputs = [Value::Real(gradient.clone())];
-            let setting = |name: &str| training.optimizer.setting(name, before as u64 + 1).unwrap();
+            let setting =
+                |name: &str| training.optimizer().setting(name, before as u64 + 1).unwrap();
             let kept = network.kept(&purpose);
             let roots = check::jitted_network(&lowered, &kept, &inputs, &values, setting);
             for ((root, _), root_values) in lowered.graph.roots().iter().zip(roots) {
@@ -349,7 +350,7 @@ fn settings_stay_numbers() {
         let lowered = lower_network(&network, &purpose, 1, &isa, true).unwrap();
         for name in &lowered.fused.settings {
             for step in [1, 2, 10, 1_000, 1_000_000, u64::from(u32::MAX) + 1] {
-                let value = training.optimizer.setting(name, step);
+                let value = training.optimizer().setting(name, step);
                 let value = value.unwrap_or_else(|| panic!("{name} of {training:?}"));
                 assert!(value.is_finite(), "{name} of {training:?} at {step}: {value}");
             }

@@ -2,10 +2,13 @@
 //! from the network's own gradients: clipping, accumulation, rates of layers;
 //! by machine code and by the interpreter.
 
+use bilro::engine::Engine;
 use bilro::ndarray::{Array1, Array2, ArrayD, Axis, concatenate};
+use bilro::network::Feed;
 use bilro::prelude::*;
 use bilro::rng::Generator;
 use bilro::{Error, Optimizer, TrainerBuilder};
+use bilro_compiler::network::Purpose;
 
 network! {
     struct Mlp {
@@ -235,12 +238,139 @@ fn a_new_trainer_of_a_model_starts_afresh() {
     let mut first = Mlp::trainer(Adam::new(0.01)).seed(5).build().unwrap();
     first.step(examples.batch()).unwrap();
     let before = parameters(&mut first);
-    let mut second = first.into_model().into_trainer(Adam::new(0.01).eps(0.0)).unwrap();
+    let mut second = first.into_model().into_trainer(Adam::new(0.01).eps(0.0)).build().unwrap();
     assert_eq!(parameters(&mut second), before);
     let gradients = gradients(&mut second, &examples);
     second.step(examples.batch()).unwrap();
     let expected = before.iter().zip(&gradients).map(|(w, g)| w - g.mapv(f32::signum) * 0.01);
     assert_near("the first step again", &parameters(&mut second), &expected.collect());
+}
+
+/// As the trainer of a new model of the same seed.
+#[test]
+fn a_model_is_trained_on_with_all_that_a_trainer_has() {
+    let examples = Examples::new(7, 1);
+    for backend in BACKENDS {
+        let adam = || AdamW::new(0.05).weight_decay(0.1);
+        let new = Mlp::trainer(adam()).seed(5).threads(1).backend(backend);
+        let mut new = new
+            .clip_norm(0.3)
+            .freeze("fc2.bias")
+            .scale_learning_rate("fc1", 0.5)
+            .accumulate(2)
+            .build()
+            .unwrap();
+        let model = Mlp::model().seed(5).threads(1).backend(backend).build().unwrap();
+        let mut old = model
+            .into_trainer(adam())
+            .clip_norm(0.3)
+            .freeze("fc2.bias")
+            .scale_learning_rate("fc1", 0.5)
+            .accumulate(2)
+            .build()
+            .unwrap();
+        let start = parameters(&mut new);
+        for _ in 0..4 {
+            let losses = [&mut new, &mut old].map(|t| t.step(examples.batch()).unwrap());
+            assert_eq!(losses[0].to_bits(), losses[1].to_bits());
+        }
+        assert_eq!(parameters(&mut old), parameters(&mut new), "{backend:?}");
+        let moved: Vec<bool> =
+            parameters(&mut old).iter().zip(&start).map(|(now, before)| now != before).collect();
+        assert_eq!(moved, [true, true, true, false], "{backend:?}");
+        // By value as well.
+        let clipped = old.into_model().into_trainer(Sgd::new(0.5)).clip_value(0.05).build();
+        assert_step("by value", &mut clipped.unwrap(), &examples, |gradients| {
+            gradients.iter().map(|g| g.mapv(|x| x.clamp(-0.05, 0.05))).collect()
+        });
+    }
+}
+
+#[test]
+fn a_model_that_gets_no_trainer_is_not_lost() {
+    let examples = Examples::new(7, 1);
+    let mut first = Mlp::trainer(Adam::new(0.01)).seed(5).build().unwrap();
+    first.step(examples.batch()).unwrap();
+    let expected = parameters(&mut first);
+    let mut model = first.into_model();
+    let builders: [fn(Model<Mlp>) -> TrainerBuilder<Mlp, Model<Mlp>>; 5] = [
+        |model| model.into_trainer(Sgd::new(-1.0)),
+        |model| model.into_trainer(Sgd::new(0.1)).clip_norm(0.0),
+        |model| model.into_trainer(Sgd::new(0.1)).accumulate(0),
+        |model| model.into_trainer(Sgd::new(0.1)).freeze("fc3"),
+        |model| model.into_trainer(Sgd::new(0.1)).scale_learning_rate("fc1", f32::NAN),
+    ];
+    for (i, builder) in builders.into_iter().enumerate() {
+        let refused = builder(model).build().unwrap_err();
+        assert_eq!(refused.to_string(), refused.error().to_string());
+        let (same, error) = refused.into_parts();
+        match error {
+            Error::UnknownParameter { .. } => assert_eq!(i, 3),
+            Error::Setting { .. } => assert_ne!(i, 3),
+            other => panic!("{other}"),
+        }
+        model = same;
+    }
+    let mut second = model.into_trainer(Sgd::new(0.1)).build().unwrap();
+    assert_eq!(parameters(&mut second), expected);
+    // Who does not want it back writes `?`.
+    let question_mark = || -> bilro::Result<Trainer<Mlp>> {
+        Ok(Mlp::model().build()?.into_trainer(Sgd::new(-1.0)).build()?)
+    };
+    assert!(matches!(question_mark(), Err(Error::Setting { .. })));
+}
+
+/// With a cache that keeps nothing but what runs, every other call compiles again.
+/// What is kept beside the parameters is not the cache's.
+#[test]
+fn code_that_has_gone_is_compiled_again_and_results_stay_the_same() {
+    let sizes = [5, 3, 5, 7, 3, 1, 5, 3];
+    let examples = sizes.map(|n| Examples::new(n, n as u64));
+    let train = |cache: Option<usize>, empties: bool| {
+        let mut builder = mlp(Sgd::new(0.1).momentum(0.9), Backend::Jit).accumulate(2);
+        if let Some(bytes) = cache {
+            builder = builder.code_cache(bytes);
+        }
+        let mut trainer = builder.build().unwrap();
+        let mut seen = Vec::new();
+        for examples in &examples {
+            seen.push(trainer.step(examples.batch()).unwrap());
+            if empties {
+                trainer.model().empty_cache();
+            }
+            let input = mlp::Input { x: examples.x.view() };
+            seen.extend(trainer.model().predict(input).unwrap().out);
+            seen.push(trainer.model().evaluate_batch(examples.batch()).unwrap().loss() as f32);
+            seen.push(trainer.model().gradients(examples.batch()).unwrap().loss);
+        }
+        let bits: Vec<u32> = seen.iter().map(|x| x.to_bits()).collect();
+        (bits, parameters(&mut trainer))
+    };
+    let expected = train(None, false);
+    for (cache, empties) in [(Some(0), false), (Some(20_000), false), (None, true)] {
+        assert_eq!(train(cache, empties), expected, "{cache:?}, {empties}");
+    }
+}
+
+#[test]
+fn the_cache_of_code_has_a_limit() {
+    let mut engine = Engine::new(Mlp::declaration().unwrap(), Backend::Jit, 1, 1).unwrap();
+    let run = |engine: &mut Engine, examples: usize| {
+        let x = Examples::new(examples, 1).x.into_dyn();
+        engine.run(&Purpose::Predict, &[Feed::Real(x.view())]).unwrap();
+        engine.code_bytes()
+    };
+    let one = run(&mut engine, 1);
+    assert!(one > 0);
+    let limit = 4 * one + one / 2;
+    engine.set_code_cache(limit);
+    let most = (1..40).map(|examples| run(&mut engine, examples)).max();
+    assert!(most <= Some(limit) && most > Some(limit / 2), "{most:?} of {limit}, {one} for one");
+    engine.set_code_cache(0);
+    assert_eq!(engine.code_bytes(), 0);
+    assert!(run(&mut engine, 9) > 0, "the code that runs stays");
+    engine.empty_cache();
+    assert_eq!(engine.code_bytes(), 0);
 }
 
 fn message(builder: TrainerBuilder<Mlp>) -> String {

@@ -159,7 +159,7 @@ fn train(golden: &Golden, run: &Run, backend: Backend, data: &Digits) -> Trained
     let network = run.network();
     // The loader draws from the generator that has made the weights.
     let mut order = ShuffledOrder::from_generator(after_weights(&network, golden.seed));
-    let mut engine = Engine::new(network, backend, golden.seed, 1);
+    let mut engine = Engine::new(network, backend, golden.seed, 1).unwrap();
     let [first, end] = golden.train_rows;
     let train = data.rows(first..end).unwrap();
     let purpose = Purpose::Step(&run.training);

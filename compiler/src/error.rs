@@ -58,6 +58,27 @@ pub enum Error {
         /// The rule and the place.
         message: String,
     },
+    /// The graph of an update does not fit what a network keeps and is given: an
+    /// optimizer's `update` must keep the same state for a parameter in every call,
+    /// and use nothing else.
+    #[error(
+        "the update of `{optimizer}` does not fit the network's memory: {message}; \
+             `Optimizer::update` must do the same in every call"
+    )]
+    Misfit {
+        /// The optimizer's name.
+        optimizer: String,
+        /// What does not fit.
+        message: String,
+    },
+    /// There is not so much memory.
+    #[error("{what} would take {bytes} bytes, and there is not so much memory")]
+    Memory {
+        /// For what.
+        what: String,
+        /// How much it would be.
+        bytes: u64,
+    },
     /// The code generator does not support this machine or refused the program.
     #[error("code generation: {0}")]
     Codegen(String),

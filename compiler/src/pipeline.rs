@@ -59,6 +59,8 @@ pub fn lower_graph(
     let mut fused = fuse(&simple);
     reserve(&mut fused, isa);
     check("fusion", &|| fused.graph.verify())?;
+    // In every build: the parameters are the caller's.
+    parameters.check(&fused).map_err(|message| Error::Internal { after: "fusion", message })?;
     let plan = plan::plan(&fused, parameters);
     check("planning", &|| plan::verify(&fused, &plan))?;
     let programs: Vec<Program> = fused.kernels.iter().map(|k| lower(k, isa)).collect();

@@ -76,6 +76,25 @@ impl ParameterLayout {
         ParameterLayout { parameters, elements }
     }
 
+    /// Requires that the parameters of kernels are there, and lie as kernels
+    /// take them to.
+    #[cfg(feature = "codegen")]
+    pub(crate) fn check(&self, fused: &Fused) -> Result<(), String> {
+        let parameter = |tensor: &Tensor| match tensor.home {
+            Home::Parameter(p) => Some((p, tensor.layout.clone())),
+            _ => None,
+        };
+        fused.tensors.iter().filter_map(parameter).try_for_each(|(p, layout)| {
+            match self.parameters.get(p) {
+                Some((_, found)) if *found == layout => Ok(()),
+                Some((_, found)) => {
+                    Err(format!("parameter {p} is {:?}, and not {:?}", found.sizes, layout.sizes))
+                }
+                None => Err(format!("there is no parameter {p}")),
+            }
+        })
+    }
+
     /// Where a parameter begins, or what would follow the last.
     pub fn start(&self, place: usize) -> usize {
         self.parameters.get(place).map_or(self.elements, |(start, _)| *start)

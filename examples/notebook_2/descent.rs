@@ -20,7 +20,7 @@ pub fn one_step(report: &mut Report<'_>) -> Result<()> {
          times the input, and p - y for the bias. With all weights 0, p is 0.5. A point\n\
          (1, 2) of class 1 has p - y = -0.5:",
     )?;
-    let mut trainer = neuron_of([0.0, 0.0], 0.0)?.into_trainer(Sgd::new(0.01))?;
+    let mut trainer = neuron_of([0.0, 0.0], 0.0)?.into_trainer(Sgd::new(0.01)).build()?;
     let (x, y) = (array![[1.0, 2.0]], array![1.0]);
     let batch = || neuron::Batch { x: x.view(), y: y.view() };
     let gradients = trainer.model().gradients(batch())?;
@@ -52,7 +52,7 @@ pub fn one_step(report: &mut Report<'_>) -> Result<()> {
         ("right side: 1.0986 + 0.025 / 1.0275", 1.0, "1.1229"),
         ("wrong side: 1.0986 - 0.075 / 0.9176", 0.0, "1.0169"),
     ] {
-        let mut trainer = neuron_of([1.0, 0.0], 0.0)?.into_trainer(Sgd::new(0.1))?;
+        let mut trainer = neuron_of([1.0, 0.0], 0.0)?.into_trainer(Sgd::new(0.1)).build()?;
         let y = array![class];
         trainer.step(neuron::Batch { x: x.view(), y: y.view() })?;
         let params = trainer.model().params();

@@ -80,7 +80,7 @@ pub fn perceptron_trick(report: &mut Report<'_>) -> Result<Vec<usize>> {
          The neuron from above says yes to (3, 1). Were that wrong, a learning rate of\n\
          0.1 would make the weights 0.5 - 0.3 and -1 - 0.1, and the bias -0.2 - 0.1:",
     )?;
-    let mut trainer = perceptron([0.5, -1.0], -0.2)?.into_trainer(Sgd::new(0.1))?;
+    let mut trainer = perceptron([0.5, -1.0], -0.2)?.into_trainer(Sgd::new(0.1)).build()?;
     let (x, y) = (array![[3.0, 1.0]], array![0.0]);
     trainer.step(perceptron::Batch { x: x.view(), y: y.view() })?;
     let params = trainer.model().params();

@@ -10,6 +10,9 @@
 
 use memmap2::MmapMut;
 
+use crate::error::{Error, Result};
+use crate::memory;
+
 /// Bytes of a cache line, and of the widest vector.
 const LINE: usize = 64;
 /// Bytes from which on a buffer is large.
@@ -48,22 +51,38 @@ impl Memory {
 }
 
 impl Buffer {
+    /// No floats.
+    pub const fn empty() -> Buffer {
+        Buffer { memory: Memory::Small(Vec::new()), start: 0, len: 0 }
+    }
+
     /// So many zeros.
-    pub fn new(len: usize) -> Buffer {
-        let large = (len * size_of::<f32>() >= LARGE).then(|| Buffer::large(len)).flatten();
-        large.unwrap_or_else(|| Buffer::small(len))
+    ///
+    /// # Errors
+    /// [`Error::Memory`] where there is no memory for them: `what` says for what.
+    pub fn new(what: impl FnOnce() -> String, len: usize) -> Result<Buffer> {
+        let bytes = len.saturating_mul(size_of::<f32>());
+        let buffer = match bytes >= LARGE {
+            true => memory::check::<f32>(String::new, len).ok().and_then(|()| Buffer::large(len)),
+            false => Buffer::small(len),
+        };
+        buffer.ok_or_else(|| Error::Memory { what: what(), bytes: bytes as u64 })
     }
 
-    fn small(len: usize) -> Buffer {
-        Buffer::aligned(Memory::Small(vec![0.0; len + LINE / size_of::<f32>()]), LINE, len)
+    fn small(len: usize) -> Option<Buffer> {
+        let all = len + LINE / size_of::<f32>();
+        let mut floats = Vec::new();
+        floats.try_reserve_exact(all).ok()?;
+        floats.resize(all, 0.0);
+        Some(Buffer::aligned(Memory::Small(floats), LINE, len))
     }
 
-    /// `None` where the system gives no such memory; the caller knows another
-    /// way.
+    /// `None` where the system gives no such memory.
     fn large(len: usize) -> Option<Buffer> {
         // Only whole huge pages can be huge: the first begins at the start, and
         // the last is not cut short.
-        let bytes = (len * size_of::<f32>()).next_multiple_of(HUGE_PAGE) + HUGE_PAGE;
+        let bytes = len.checked_mul(size_of::<f32>())?.checked_next_multiple_of(HUGE_PAGE)?;
+        let bytes = bytes.checked_add(HUGE_PAGE)?;
         let pages = MmapMut::map_anon(bytes).ok()?;
         // Where the system has none, others do.
         #[cfg(target_os = "linux")]
@@ -82,20 +101,17 @@ impl Buffer {
         self.len
     }
 
+    /// Lets go of all but the first floats, without any memory.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
     pub fn as_slice(&self) -> &[f32] {
         &self.memory.as_slice()[self.start..self.start + self.len]
     }
 
     pub fn as_mut_slice(&mut self) -> &mut [f32] {
         &mut self.memory.as_mut_slice()[self.start..self.start + self.len]
-    }
-}
-
-impl Clone for Buffer {
-    fn clone(&self) -> Buffer {
-        let mut copy = Buffer::new(self.len);
-        copy.as_mut_slice().copy_from_slice(self.as_slice());
-        copy
     }
 }
 
@@ -107,7 +123,7 @@ mod tests {
     fn buffers_are_zero_aligned_and_hold_what_is_written() {
         let large = LARGE / size_of::<f32>();
         for len in [0, 1, 15, 16, 1000, large - 1, large, large + 1, 3 * large + 12_345] {
-            let mut buffer = Buffer::new(len);
+            let mut buffer = Buffer::new(String::new, len).unwrap();
             assert_eq!(matches!(buffer.memory, Memory::Large(_)), len >= large);
             assert_eq!((buffer.len(), buffer.as_slice().len()), (len, len));
             assert!(buffer.as_slice().as_ptr().addr().is_multiple_of(LINE), "{len}");
@@ -115,16 +131,23 @@ mod tests {
             for (i, x) in buffer.as_mut_slice().iter_mut().enumerate() {
                 *x = i as f32;
             }
-            let copy = buffer.clone();
-            buffer.as_mut_slice().fill(-1.0);
-            assert!(copy.as_slice().iter().enumerate().all(|(i, x)| *x == i as f32), "{len}");
-            assert!(buffer.as_slice().iter().all(|x| *x == -1.0), "{len}");
+            assert!(buffer.as_slice().iter().enumerate().all(|(i, x)| *x == i as f32), "{len}");
+            buffer.truncate(len / 2);
+            assert_eq!((buffer.len(), buffer.as_slice().len()), (len / 2, len / 2));
+        }
+    }
+
+    #[test]
+    fn more_than_there_is_is_an_error() {
+        for len in [1 << 48, usize::MAX / 4, usize::MAX] {
+            let error = Buffer::new(|| "all".into(), len).unwrap_err();
+            assert!(error.to_string().starts_with("all would take "), "{error}");
         }
     }
 
     #[test]
     fn large_buffers_begin_on_a_huge_page() {
-        let buffer = Buffer::new(LARGE);
+        let buffer = Buffer::new(String::new, LARGE).unwrap();
         assert!(buffer.as_slice().as_ptr().addr().is_multiple_of(HUGE_PAGE));
     }
 }

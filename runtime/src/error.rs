@@ -115,6 +115,29 @@ pub enum Error {
         /// What is empty: a batch, a data set, one side of a split.
         what: String,
     },
+    /// There is not so much memory. Nothing has been taken, and nothing has
+    /// changed.
+    #[error(
+        "{what} would take {bytes} bytes, and there is not so much memory: \
+         smaller layers or batches take less"
+    )]
+    Memory {
+        /// What it would be for.
+        what: String,
+        /// How many bytes.
+        bytes: u64,
+    },
+    /// A network that has made steps with one training is asked for a step with
+    /// another one.
+    #[error(
+        "the steps of `{network}` so far were made with another training, whose state it keeps: \
+         `Engine::forget_steps` lets go of that, and `Model::into_trainer` makes a trainer that \
+         begins anew"
+    )]
+    OtherTraining {
+        /// The network.
+        network: String,
+    },
     /// A number that must lie in some range does not.
     #[error("{name} must be {expected}, but is {found}")]
     Setting {

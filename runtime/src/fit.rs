@@ -23,6 +23,7 @@ pub use options::Fit;
 use crate::data::{Dataset, ShuffledOrder};
 use crate::error::{Error, Result};
 use crate::io::replace;
+use crate::memory;
 use crate::network::{FromExamples, Network};
 use crate::progress::Progress;
 use crate::rng::Generator;
@@ -35,7 +36,8 @@ impl<N: Network> Trainer<N> {
     ///
     /// # Errors
     /// [`Error::Setting`] for no epochs, a batch size of 0 and other numbers
-    /// that make no sense; whatever [`Trainer::step`] returns;
+    /// that make no sense; whatever [`Trainer::step`] returns; [`Error::Memory`]
+    /// where there is not enough for a batch, or for a copy of the parameters;
     /// [`Error::NonFiniteLoss`] at the first step whose loss is infinite or not
     /// a number: that step has been made; [`Error::File`] where
     /// [`Fit::save_best`] cannot write.
@@ -211,9 +213,11 @@ impl Run {
         let examples = data.len();
         let left_out = if fit.drop_last { examples % fit.batch_size } else { 0 };
         let in_epoch = examples - left_out;
+        // With what is shuffled into it.
+        memory::check::<u32>(|| "the order of examples".into(), 2 * examples)?;
         let mut rows: Vec<u32> = (0..examples as u32).collect();
-        let mut x = room(&data.x(), fit.batch_size.min(examples));
-        let mut y = room(&data.y(), fit.batch_size.min(examples));
+        let mut x = room(&data.x(), fit.batch_size.min(examples))?;
+        let mut y = room(&data.y(), fit.batch_size.min(examples))?;
         for number in 1..=fit.epochs {
             if fit.shuffle {
                 let generator = generator.as_mut().unwrap_or(&mut trainer.model().engine.generator);
@@ -313,8 +317,8 @@ impl Interrupt {
 fn room<A: Copy + Default, D: Dimension>(
     like: &ArrayView<'_, A, D>,
     examples: usize,
-) -> Array<A, D> {
+) -> Result<Array<A, D>> {
     let mut shape = like.raw_dim();
     shape[0] = examples;
-    Array::default(shape)
+    memory::array(|| format!("a batch of {examples} examples"), shape)
 }

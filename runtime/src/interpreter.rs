@@ -8,21 +8,15 @@ use bilro_compiler::eval::{Evaluation, Real, Value};
 use bilro_compiler::graph::{Graph, NodeId};
 use bilro_compiler::ops::{Lowering, Op};
 
+use crate::memory;
+
 /// The values of a graph's roots, in their order. `leaf` gives the values of
 /// inputs, parameters and settings.
 pub fn interpret<T: Real>(graph: &Graph, mut leaf: impl FnMut(&Op) -> Value<T>) -> Vec<Value<T>> {
     let needed = graph.needed();
     let mut values: Vec<Option<Value<T>>> = vec![None; graph.len()];
     // Values are let go after their last use.
-    let mut uses = vec![0; graph.len()];
-    for id in graph.ids().filter(|id| needed[id.index()]) {
-        for x in graph.operands(id) {
-            uses[x.index()] += 1;
-        }
-    }
-    for (_, root) in graph.roots() {
-        uses[root.index()] += 1;
-    }
+    let mut uses = uses(graph, &needed);
     for id in graph.ids().filter(|id| needed[id.index()]) {
         let operands = graph.operands(id);
         let value = match graph.op(id).lower() {
@@ -40,6 +34,40 @@ pub fn interpret<T: Real>(graph: &Graph, mut leaf: impl FnMut(&Op) -> Value<T>) 
     }
     let value = |id: NodeId| values[id.index()].clone().expect("roots are kept");
     graph.roots().iter().map(|(_, id)| value(*id)).collect()
+}
+
+/// How often each value is used, roots once more.
+fn uses(graph: &Graph, needed: &[bool]) -> Vec<usize> {
+    let mut uses = vec![0; graph.len()];
+    for id in graph.ids().filter(|id| needed[id.index()]) {
+        for x in graph.operands(id) {
+            uses[x.index()] += 1;
+        }
+    }
+    for (_, root) in graph.roots() {
+        uses[root.index()] += 1;
+    }
+    uses
+}
+
+/// The most elements that [`interpret`] holds at once.
+pub(crate) fn peak(graph: &Graph) -> usize {
+    let needed = graph.needed();
+    let mut uses = uses(graph, &needed);
+    let elements = |id: NodeId| memory::elements(&graph.sizes(id));
+    let (mut held, mut most) = (0usize, 0);
+    for id in graph.ids().filter(|id| needed[id.index()]) {
+        held = held.saturating_add(elements(id));
+        most = most.max(held);
+        for x in graph.operands(id) {
+            uses[x.index()] -= 1;
+            if uses[x.index()] == 0 {
+                held -= elements(x);
+            }
+        }
+    }
+    // Roots are copied.
+    graph.roots().iter().fold(held, |sum, (_, id)| sum.saturating_add(elements(*id))).max(most)
 }
 
 fn evaluate<T: Real>(

@@ -49,7 +49,8 @@
 //!   builder instead of the macro; [`interpreter`] computes their graphs.
 //!
 //! Arrays go in and come out as [`ndarray`]'s, examples along the first axis.
-//! Code is compiled at first use, for each purpose and batch size, and kept.
+//! Code is compiled at first use, for each purpose and batch size, and kept up to
+//! a limit ([`ModelBuilder::code_cache`]).
 //!
 //! # Environment
 //!
@@ -79,6 +80,7 @@ mod error;
 mod fit;
 pub mod interpreter;
 pub mod io;
+mod memory;
 pub mod metrics;
 mod model;
 mod modules;
@@ -110,7 +112,7 @@ pub use model::{Evaluation, Gradients, Model, ModelBuilder};
 pub use ndarray;
 pub use network::{Classifier, FromExamples, Network, Trainable};
 pub use settings::Backend;
-pub use trainer::{Trainer, TrainerBuilder};
+pub use trainer::{NoTrainer, Trainer, TrainerBuilder};
 pub use weights::WeightsMismatch;
 
 /// What most programs need.

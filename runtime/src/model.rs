@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bilro_compiler::network::{Network as Declaration, Purpose};
+use bilro_compiler::network::{Declared, Network as Declaration, Purpose};
 use bilro_compiler::optim::{Optimizer, Training};
 use ndarray::{ArrayView, ArrayViewD, ArrayViewMutD, Dimension, RemoveAxis};
 
@@ -14,7 +14,9 @@ use crate::error::{Error, Result};
 use crate::network::{Classifier, FromExamples, Network, Trainable};
 use crate::settings::Backend;
 use crate::summary;
+#[cfg(doc)]
 use crate::trainer::Trainer;
+use crate::trainer::TrainerBuilder;
 
 /// A network `N` with parameters.
 ///
@@ -34,12 +36,20 @@ pub struct ModelBuilder<N> {
     backend: Option<Backend>,
     threads: Option<usize>,
     weights: Option<PathBuf>,
+    code_cache: usize,
     network: PhantomData<fn() -> N>,
 }
 
 impl<N: Network> ModelBuilder<N> {
     pub(crate) fn new() -> ModelBuilder<N> {
-        ModelBuilder { seed: 0, backend: None, threads: None, weights: None, network: PhantomData }
+        ModelBuilder {
+            seed: 0,
+            backend: None,
+            threads: None,
+            weights: None,
+            code_cache: engine::CODE_CACHE,
+            network: PhantomData,
+        }
     }
 
     /// The seed of the parameters' first values, 0 unless told. The same seed
@@ -63,6 +73,15 @@ impl<N: Network> ModelBuilder<N> {
         self
     }
 
+    /// How much machine code is kept for later calls, in bytes; 64 MiB unless
+    /// told. There is code for each purpose and batch size. Beyond so many bytes,
+    /// what has not been used for longest goes, and is compiled again when it is
+    /// needed; results are the same. The code that runs stays in any case.
+    pub fn code_cache(mut self, bytes: usize) -> Self {
+        self.code_cache = bytes;
+        self
+    }
+
     /// A file from which the parameters are read, instead of the seed's values:
     /// see [`Model::load`].
     pub fn weights(mut self, path: impl Into<PathBuf>) -> Self {
@@ -75,15 +94,17 @@ impl<N: Network> ModelBuilder<N> {
     /// # Errors
     /// [`Error::Compile`] where sizes that were constants do not fit,
     /// [`Error::Setting`] for no threads, [`Error::Environment`] for a variable
-    /// with a value that is not understood; and those of [`Model::load`], where
-    /// weights are from a file.
+    /// with a value that is not understood, [`Error::Memory`] for more parameters
+    /// than there is memory for; and those of [`Model::load`], where weights are
+    /// from a file.
     pub fn build(self) -> Result<Model<N>> {
         let backend = match self.backend {
             Some(backend) => backend,
             None => Backend::from_environment()?.unwrap_or_default(),
         };
         let threads = crate::settings::threads(self.threads)?;
-        let engine = Engine::new(N::declaration()?, backend, self.seed, threads);
+        let mut engine = Engine::new(N::declaration()?, backend, self.seed, threads)?;
+        engine.set_code_cache(self.code_cache);
         let mut model = Model { engine, network: PhantomData };
         if let Some(path) = self.weights {
             model.load(path)?;
@@ -284,15 +305,42 @@ impl<N: Network> Model<N> {
         self.engine.backend()
     }
 
-    /// Trains this model on.
+    /// Lets go of all machine code, and of the memory that it works in; the next
+    /// call compiles what it needs. Parameters stay, and so does what a trainer
+    /// keeps.
+    pub fn empty_cache(&mut self) {
+        self.engine.empty_cache();
+    }
+
+    /// Trains this model on, with all that can be said of a trainer:
     ///
-    /// # Errors
-    /// [`Error::Setting`] for a learning rate that is negative or not finite.
-    pub fn into_trainer(self, optimizer: impl Optimizer + 'static) -> Result<Trainer<N>>
+    /// ```
+    /// use bilro::prelude::*;
+    ///
+    /// network! {
+    ///     /// A line.
+    ///     pub struct Line {
+    ///         input x: [1];
+    ///         target y: [1];
+    ///         output p = x -> Linear(1);
+    ///         loss mse_loss(p, y);
+    ///     }
+    /// }
+    ///
+    /// let model = Line::model().build()?;
+    /// let trainer = model.into_trainer(Sgd::new(0.1)).freeze("linear1.bias").clip_norm(1.0).build()?;
+    /// // Where it fails, the model is in the error.
+    /// let failed = trainer.into_model().into_trainer(Sgd::new(-1.0)).build().unwrap_err();
+    /// let (model, error) = failed.into_parts();
+    /// assert!(error.to_string().contains("-1"));
+    /// assert_eq!(model.params().linear1.weight.dim(), (1, 1));
+    /// # Ok::<(), bilro::Error>(())
+    /// ```
+    pub fn into_trainer(self, optimizer: impl Optimizer + 'static) -> TrainerBuilder<N, Model<N>>
     where
         N: Trainable,
     {
-        Trainer::new(self, Training::from(optimizer))
+        TrainerBuilder::of(self, Training::from(optimizer))
     }
 }
 
@@ -347,7 +395,7 @@ impl<N: Network> Gradients<N> {
     /// # Ok::<(), bilro::Error>(())
     /// ```
     pub fn named(&self) -> impl ExactSizeIterator<Item = (&str, ArrayViewD<'_, f32>)> {
-        let Declaration { parameters, inputs, .. } = &*self.declaration;
+        let Declared { parameters, inputs, .. } = &**self.declaration;
         let trained = parameters.iter().filter(|p| p.is_trained).map(|p| p.name.as_str());
         let names =
             trained.chain(inputs.iter().filter(|i| i.has_gradient).map(|i| i.name.as_str()));

@@ -7,10 +7,12 @@ use bilro_compiler::tensor::Layout;
 use ndarray::{ArrayD, ArrayViewD, ArrayViewMutD, IxDyn, ShapeBuilder};
 
 use crate::buffer::Buffer;
+use crate::error::Result;
+use crate::memory;
 use crate::rng::{Generator, init};
 
 /// All parameters of a network.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Parameters {
     layout: ParameterLayout,
     pub memory: Buffer,
@@ -19,27 +21,63 @@ pub(crate) struct Parameters {
 impl Parameters {
     /// As each parameter's initialiser says, from one generator, in the order
     /// in which they were declared: PyTorch's order, and so its values.
-    pub fn new(declaration: &Declaration, generator: &mut Generator) -> Parameters {
+    ///
+    /// # Errors
+    /// [`Error::Memory`](crate::Error::Memory) where there is not enough for them,
+    /// before any is taken.
+    pub fn new(declaration: &Declaration, generator: &mut Generator) -> Result<Parameters> {
         let layout = ParameterLayout::new(&declaration.parameters);
-        let mut parameters = Parameters { memory: Buffer::new(layout.elements), layout };
+        let what = || format!("the parameters of `{}`", declaration.name);
+        let scratch = declaration.parameters.iter().map(scratch).max();
+        memory::check::<f32>(what, layout.elements.saturating_add(scratch.unwrap_or(0)))?;
+        let mut parameters = Parameters { memory: Buffer::new(what, layout.elements)?, layout };
         for (i, parameter) in declaration.parameters.iter().enumerate() {
             let values = initial(parameter, generator);
             parameters.set(i, values.view());
         }
-        parameters
+        Ok(parameters)
     }
 
-    /// Keeps the first `keep` parameters, and appends others, whose
-    /// initialisers draw nothing.
-    pub fn append(&mut self, others: &[Parameter], keep: usize) {
+    /// Where each of them lies.
+    pub fn layout(&self) -> &ParameterLayout {
+        &self.layout
+    }
+
+    /// Keeps the first `keep` parameters, and appends others, each of which has
+    /// one number everywhere.
+    ///
+    /// # Errors
+    /// [`Error::Memory`](crate::Error::Memory) where there is not enough: `what`
+    /// says for what. Then nothing has changed.
+    pub fn append(
+        &mut self,
+        what: impl FnOnce() -> String,
+        others: &[Parameter],
+        keep: usize,
+    ) -> Result<()> {
         let all = self.layout.followed_by(keep, others);
-        let mut memory = Buffer::new(all.elements);
+        let mut memory = Buffer::new(what, all.elements)?;
         let kept = self.layout.start(keep).min(self.memory.len());
         memory.as_mut_slice()[..kept].copy_from_slice(&self.memory.as_slice()[..kept]);
         *self = Parameters { layout: all, memory };
         for (i, other) in others.iter().enumerate() {
-            let values = initial(other, &mut Generator::new(0));
-            self.set(keep + i, values.view());
+            let Init::Full(value) = other.init else { continue };
+            let (start, layout) = &self.layout.parameters[keep + i];
+            let memory = &mut self.memory.as_mut_slice()[*start..*start + layout.elements];
+            strided_mut(memory, layout).fill(value as f32);
+        }
+        Ok(())
+    }
+
+    /// Lets go of all but the first `keep` parameters.
+    pub fn truncate(&mut self, keep: usize) {
+        if keep >= self.layout.parameters.len() {
+            return;
+        }
+        if self.append(String::new, &[], keep).is_err() {
+            // Without memory to move them to, they stay where they are.
+            self.layout = self.layout.followed_by(keep, &[]);
+            self.memory.truncate(self.layout.elements);
         }
     }
 
@@ -93,6 +131,16 @@ pub(crate) fn strided<'a>(memory: &'a [f32], layout: &Layout) -> ArrayViewD<'a, 
 fn strided_mut<'a>(memory: &'a mut [f32], layout: &Layout) -> ArrayViewMutD<'a, f32> {
     let shape = IxDyn(&layout.sizes).strides(IxDyn(&layout.strides));
     ArrayViewMutD::from_shape(shape, memory).expect("a layout lies within its elements")
+}
+
+/// Floats that are needed to draw a parameter's first values, besides its own: the
+/// values before they lie in place, and the vectors in f64 of an orthogonal matrix.
+fn scratch(parameter: &Parameter) -> usize {
+    let values = memory::elements(&parameter.shape.sizes());
+    match parameter.init {
+        Init::Orthogonal => values.saturating_mul(3),
+        _ => values,
+    }
 }
 
 /// A parameter's first values. A linear layer's and orthogonal ones are drawn in

@@ -1,10 +1,13 @@
 //! Training, step by step.
 
+use std::fmt;
+use std::marker::PhantomData;
 use std::path::PathBuf;
 
 use bilro_compiler::network::{Network as Declaration, Purpose};
-use bilro_compiler::optim::{Clip, Training, WrongNumber};
+use bilro_compiler::optim::{Clip, Training};
 
+use crate::engine::wrong_number;
 use crate::error::{Error, Result};
 use crate::model::{Model, ModelBuilder};
 use crate::network::Network;
@@ -24,19 +27,21 @@ pub struct Trainer<N> {
     pending: usize,
 }
 
-/// Says how a [`Trainer`] is made.
+/// Says how a [`Trainer`] is made: of a new model, as [`Network::trainer`] begins,
+/// or of one that is there, as [`Model::into_trainer`] does.
 #[derive(Debug)]
-pub struct TrainerBuilder<N> {
-    model: ModelBuilder<N>,
+pub struct TrainerBuilder<N, M = ModelBuilder<N>> {
+    model: M,
     training: Training,
     /// Learning rates of layers and parameters, as factors; the last one that
     /// names a parameter counts.
     rates: Vec<(String, Option<f32>)>,
+    network: PhantomData<fn() -> N>,
 }
 
 impl<N: Network> TrainerBuilder<N> {
     pub(crate) fn new(training: Training) -> TrainerBuilder<N> {
-        TrainerBuilder { model: ModelBuilder::new(), training, rates: Vec::new() }
+        TrainerBuilder::of(ModelBuilder::new(), training)
     }
 
     /// See [`ModelBuilder::seed`].
@@ -57,36 +62,9 @@ impl<N: Network> TrainerBuilder<N> {
         self
     }
 
-    /// Gives a layer, or a parameter as `fc1.bias`, a learning rate of its own:
-    /// so many times the optimizer's, which may change as it goes.
-    pub fn scale_learning_rate(mut self, name: &str, factor: f32) -> Self {
-        self.rates.push((name.into(), Some(factor)));
-        self
-    }
-
-    /// Leaves a layer, or a parameter as `fc1.bias`, as it is.
-    pub fn freeze(mut self, name: &str) -> Self {
-        self.rates.push((name.into(), None));
-        self
-    }
-
-    /// Clips every element of every gradient into `-limit..=limit`.
-    pub fn clip_value(mut self, limit: f32) -> Self {
-        self.training.clip = Some(Clip::Value(limit));
-        self
-    }
-
-    /// Where the Euclidean norm of all gradients together is above `limit`,
-    /// makes all of them smaller by one factor, so that it is `limit`.
-    pub fn clip_norm(mut self, limit: f32) -> Self {
-        self.training.clip = Some(Clip::Norm(limit));
-        self
-    }
-
-    /// Makes an update from so many batches, by the mean of their gradients;
-    /// from each unless told.
-    pub fn accumulate(mut self, batches: usize) -> Self {
-        self.training.accumulate = batches;
+    /// See [`ModelBuilder::code_cache`].
+    pub fn code_cache(mut self, bytes: usize) -> Self {
+        self.model = self.model.code_cache(bytes);
         self
     }
 
@@ -102,21 +80,127 @@ impl<N: Network> TrainerBuilder<N> {
     /// As [`ModelBuilder::build`]; [`Error::Setting`] for a learning rate, a
     /// limit or another number that is not one to train with;
     /// [`Error::UnknownParameter`] for a learning rate of what is not there.
-    pub fn build(mut self) -> Result<Trainer<N>> {
+    pub fn build(self) -> Result<Trainer<N>> {
         let model = self.model.build()?;
-        let declaration = &model.engine.declaration;
-        self.training.rates = vec![Some(1.0); declaration.parameters.len()];
-        for (name, rate) in self.rates {
-            if let Some(factor) = rate {
-                let name = || format!("the factor of `{name}`'s learning rate");
-                check(name, factor, |x| x >= 0.0, "a finite number that is not negative")?;
-            }
-            for place in named(declaration, &name)? {
-                self.training.rates[place] = rate;
-            }
-        }
-        Trainer::new(model, self.training)
+        let training = settle(&model.engine.declaration, self.training, &self.rates)?;
+        Ok(Trainer::new(model, training))
     }
+}
+
+impl<N: Network> TrainerBuilder<N, Model<N>> {
+    /// The trainer.
+    ///
+    /// # Errors
+    /// [`NoTrainer`], which has the model, with [`Error::Setting`] for a learning
+    /// rate, a limit or another number that is not one to train with, or
+    /// [`Error::UnknownParameter`] for a learning rate of what is not there.
+    pub fn build(self) -> Result<Trainer<N>, NoTrainer<N>> {
+        let TrainerBuilder { model, training, rates, .. } = self;
+        match settle(&model.engine.declaration, training, &rates) {
+            Ok(training) => Ok(Trainer::new(model, training)),
+            Err(error) => Err(NoTrainer { error, model: Box::new(model) }),
+        }
+    }
+}
+
+/// Why a model has not become a trainer, and the model as it was. Becomes an
+/// [`Error`] by `?`.
+pub struct NoTrainer<N> {
+    error: Error,
+    model: Box<Model<N>>,
+}
+
+impl<N> NoTrainer<N> {
+    /// Why.
+    pub fn error(&self) -> &Error {
+        &self.error
+    }
+
+    /// The model, and why.
+    pub fn into_parts(self) -> (Model<N>, Error) {
+        (*self.model, self.error)
+    }
+}
+
+impl<N> fmt::Debug for NoTrainer<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl<N> fmt::Display for NoTrainer<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.error, f)
+    }
+}
+
+impl<N> std::error::Error for NoTrainer<N> {}
+
+impl<N> From<NoTrainer<N>> for Error {
+    fn from(none: NoTrainer<N>) -> Error {
+        none.error
+    }
+}
+
+impl<N, M> TrainerBuilder<N, M> {
+    pub(crate) fn of(model: M, training: Training) -> TrainerBuilder<N, M> {
+        TrainerBuilder { model, training, rates: Vec::new(), network: PhantomData }
+    }
+
+    /// Gives a layer, or a parameter as `fc1.bias`, a learning rate of its own:
+    /// so many times the optimizer's, which may change as it goes.
+    pub fn scale_learning_rate(mut self, name: &str, factor: f32) -> Self {
+        self.rates.push((name.into(), Some(factor)));
+        self
+    }
+
+    /// Leaves a layer, or a parameter as `fc1.bias`, as it is.
+    pub fn freeze(mut self, name: &str) -> Self {
+        self.rates.push((name.into(), None));
+        self
+    }
+
+    /// Clips every element of every gradient into `-limit..=limit`.
+    pub fn clip_value(mut self, limit: f32) -> Self {
+        self.training = self.training.with_clip(Clip::Value(limit));
+        self
+    }
+
+    /// Where the Euclidean norm of all gradients together is above `limit`,
+    /// makes all of them smaller by one factor, so that it is `limit`.
+    pub fn clip_norm(mut self, limit: f32) -> Self {
+        self.training = self.training.with_clip(Clip::Norm(limit));
+        self
+    }
+
+    /// Makes an update from so many batches, by the mean of their gradients;
+    /// from each unless told.
+    pub fn accumulate(mut self, batches: usize) -> Self {
+        self.training = self.training.with_accumulate(batches);
+        self
+    }
+}
+
+/// A training with rates for the parameters of a network, of which the numbers are
+/// right.
+fn settle(
+    declaration: &Declaration,
+    training: Training,
+    rates: &[(String, Option<f32>)],
+) -> Result<Training> {
+    let mut all = vec![Some(1.0); declaration.parameters.len()];
+    for (name, rate) in rates {
+        if let Some(factor) = rate {
+            let name = || format!("the factor of `{name}`'s learning rate");
+            check(name, *factor, |x| x >= 0.0, "a finite number that is not negative")?;
+        }
+        for place in named(declaration, name)? {
+            all[place] = *rate;
+        }
+    }
+    let training = training.with_rates(all);
+    training.check(declaration.parameters.len()).map_err(wrong_number)?;
+    Ok(training)
 }
 
 /// The parameters of a layer, or the one parameter, of this name.
@@ -133,29 +217,11 @@ fn named(declaration: &Declaration, name: &str) -> Result<Vec<usize>> {
 }
 
 impl<N: Network> Trainer<N> {
-    pub(crate) fn new(model: Model<N>, training: Training) -> Result<Trainer<N>> {
-        training.optimizer.check().map_err(|WrongNumber { name, expected, found }| {
-            Error::Setting {
-                name: name.into(),
-                expected: expected.into(),
-                found: found.to_string(),
-            }
-        })?;
-        if let Some(Clip::Value(limit) | Clip::Norm(limit)) = training.clip {
-            let name = || "the limit of gradients".to_string();
-            check(name, limit, |x| x > 0.0, "a finite number above 0")?;
-        }
-        if training.accumulate == 0 {
-            return Err(Error::Setting {
-                name: "accumulate".into(),
-                expected: "at least 1".into(),
-                found: "0".into(),
-            });
-        }
-        let mut model = model;
+    /// With a training that [`settle`] has checked.
+    fn new(mut model: Model<N>, training: Training) -> Trainer<N> {
         model.engine.forget_steps();
-        let base_rate = training.optimizer.learning_rate();
-        Ok(Trainer { model, training, base_rate, steps: 0, pending: 0 })
+        let base_rate = training.optimizer().learning_rate();
+        Trainer { model, training, base_rate, steps: 0, pending: 0 }
     }
 
     /// One step on one batch: forward, backward, update. Returns the loss
@@ -165,11 +231,13 @@ impl<N: Network> Trainer<N> {
     ///
     /// # Errors
     /// [`Error::Shape`], [`Error::BatchSize`], [`Error::Empty`],
-    /// [`Error::IndexOutOfRange`] for arrays that do not fit; then nothing has
+    /// [`Error::IndexOutOfRange`] for arrays that do not fit, [`Error::Memory`]
+    /// where there is not enough, [`Error::OtherTraining`] where the model has
+    /// been exchanged for one that another trainer has trained; then nothing has
     /// changed.
     pub fn step(&mut self, batch: N::Batch<'_>) -> Result<f32> {
         let training = &self.training;
-        let is_last = self.pending + 1 == training.accumulate;
+        let is_last = self.pending + 1 == training.accumulate();
         let purpose = match is_last {
             true => Purpose::Step(training),
             false => Purpose::Accumulate { training, first: self.pending == 0 },
@@ -187,7 +255,7 @@ impl<N: Network> Trainer<N> {
 
     /// How far a step goes.
     pub fn learning_rate(&self) -> f32 {
-        self.training.optimizer.learning_rate()
+        self.training.optimizer().learning_rate()
     }
 
     /// Changes how far a step goes, and what schedules start from; nothing is
@@ -218,7 +286,7 @@ impl<N: Network> Trainer<N> {
     fn change_learning_rate(&mut self, learning_rate: f32) -> Result<()> {
         let name = || "learning rate".to_string();
         check(name, learning_rate, |x| x >= 0.0, "a finite number that is not negative")?;
-        self.training.optimizer.set_learning_rate(learning_rate);
+        self.training.set_learning_rate(learning_rate);
         Ok(())
     }
 

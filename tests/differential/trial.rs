@@ -30,7 +30,7 @@ pub struct Trial {
 
 impl Trial {
     pub fn new(network: Network, batch: usize, seed: u64) -> Trial {
-        let engine = |backend| Engine::new(network.clone(), backend, seed, 1);
+        let engine = |backend| Engine::new(network.clone(), backend, seed, 1).unwrap();
         Trial {
             batch,
             arrays: arrays(&network, batch, seed),

@@ -9,7 +9,7 @@ pub const TRAININGS: u64 = 16;
 
 /// One of them, with a learning rate; places go around.
 pub fn training(place: u64, rate: f32) -> Training {
-    let clipped = |training: Training, clip| Training { clip: Some(clip), ..training };
+    let clipped = |training: Training, clip| training.with_clip(clip);
     match place % TRAININGS {
         0 => Sgd::new(rate).into(),
         1 => Sgd::new(rate).momentum(0.9).dampening(0.1).weight_decay(0.01).into(),
@@ -26,6 +26,6 @@ pub fn training(place: u64, rate: f32) -> Training {
         12 => Lion::new(rate).weight_decay(0.1).into(),
         13 => clipped(Sgd::new(rate).momentum(0.9).into(), Clip::Norm(0.1)),
         14 => clipped(Adam::new(rate).into(), Clip::Value(0.01)),
-        _ => Training { accumulate: 2, ..clipped(Adam::new(rate).into(), Clip::Norm(1.0)) },
+        _ => clipped(Adam::new(rate).into(), Clip::Norm(1.0)).with_accumulate(2),
     }
 }

@@ -1,7 +1,11 @@
-//! Functions to memory that can be run. All of the crate's `unsafe` is here.
+//! Functions to memory that can be run. All of the crate's `unsafe` is here, and
+//! in `heap`, which has the memory.
+
+mod heap;
+mod link;
 
 use std::mem;
-use std::sync::{Mutex, OnceLock};
+use std::sync::OnceLock;
 
 use cranelift_codegen::Context;
 use cranelift_codegen::ir::types::I64;
@@ -9,8 +13,6 @@ use cranelift_codegen::ir::{AbiParam, InstBuilder, Signature, UserFuncName, Valu
 use cranelift_codegen::isa::{CallConv, OwnedTargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
-use cranelift_jit::{JITBuilder, JITModule};
-use cranelift_module::{DataDescription, FuncId, Linkage, Module, default_libcall_names};
 
 use super::clif::{self, Pool};
 use super::isa::Isa;
@@ -20,6 +22,7 @@ use crate::error::Error;
 use crate::kernel::program::Program;
 use crate::plan::{Place, Region};
 use crate::schedule::Phase;
+use link::{FuncId, Linked, Linker};
 
 /// Declares types of functions in the calling convention of generated code.
 macro_rules! functions {
@@ -38,11 +41,6 @@ functions! {
     type Step = fn(*const *mut u8);
 }
 
-/// How functions are linked. That they might be replaced is only said so that
-/// calls go by full addresses: nothing keeps parts of a module within the reach
-/// of short ones.
-const LINKAGE: Linkage = Linkage::Preemptible;
-
 /// Machine code of a list of programs, and of a function that runs all of them
 /// in order.
 ///
@@ -51,11 +49,11 @@ const LINKAGE: Linkage = Linkage::Preemptible;
 /// run(table) = for each program: kernel(table, 0, parallel)
 /// ```
 pub struct Executable {
-    /// Some until it is dropped. It is behind a lock only because it is not
-    /// `Sync`; nothing asks for it in between.
-    module: Mutex<Option<JITModule>>,
-    /// None where compiling failed.
-    step: Option<Step>,
+    /// The functions' memory. It goes with the executable, and the pointers to
+    /// them are private to it: no call is under way then, because calls borrow
+    /// it, and none can follow.
+    memory: Linked,
+    step: Step,
     kernels: Vec<Kernel>,
     parallel: Vec<usize>,
     regions: usize,
@@ -112,32 +110,26 @@ impl Executable {
         let kernels = programs.iter().any(|p| p.lanes == Isa::CLIF.lanes);
         let isa = native(kernels, verify || cfg!(debug_assertions), verify)?;
         let mut compiler = Compiler::new(isa, dump);
-        let compiled = compiler.all(programs, places, regions);
+        let functions = compiler.all(programs, places, regions)?;
         let Compiler { module, texts, code, .. } = compiler;
-        let mut executable = Executable {
-            module: Mutex::new(Some(module)),
-            step: None,
-            kernels: Vec::new(),
+        let memory = module.link()?;
+        let kernel = |id: FuncId| {
+            // SAFETY: the function was compiled with `clif::signature`, which is
+            // `Kernel`'s, and lives as long as the memory, which the executable
+            // owns.
+            unsafe { mem::transmute::<*const u8, Kernel>(memory.function(id)) }
+        };
+        let kernels = functions.kernels.into_iter().map(kernel).collect();
+        // SAFETY: as above, with the signature of `Step`.
+        let step = unsafe { mem::transmute::<*const u8, Step>(memory.function(functions.step)) };
+        let executable = Executable {
+            memory,
+            step,
+            kernels,
             parallel: programs.iter().map(|p| p.parallel).collect(),
             regions: regions.len(),
             code,
         };
-        // From here on, a mistake frees the module's memory like a drop.
-        let functions = compiled?;
-        let module = executable.module.get_mut().unwrap_or_else(|e| e.into_inner());
-        if let Some(module) = module {
-            module.finalize_definitions().map_err(refused)?;
-            for id in functions.kernels {
-                let code = module.get_finalized_function(id);
-                // SAFETY: the function was compiled with `clif::signature`,
-                // which is `Kernel`'s, and lives as long as the module, which
-                // this executable owns.
-                executable.kernels.push(unsafe { mem::transmute::<*const u8, Kernel>(code) });
-            }
-            let code = module.get_finalized_function(functions.step);
-            // SAFETY: as above, with the signature of `Step`.
-            executable.step = Some(unsafe { mem::transmute::<*const u8, Step>(code) });
-        }
         Ok((executable, texts))
     }
 
@@ -145,8 +137,8 @@ impl Executable {
     ///
     /// # Safety
     ///
-    /// For each of the regions that the executable was made with, in that
-    /// order, `table` has a pointer to memory that
+    /// The programs keep the rules of `Program::verify`, and for each of the
+    /// regions that the executable was made with, in that order, `table` has a pointer to memory that
     ///
     /// - reaches as far as the programs' accesses to the region, which
     ///   `Program::verify_bounds` tells, and is aligned for `f32`;
@@ -161,10 +153,8 @@ impl Executable {
     /// Where the table has not one pointer for each region.
     pub unsafe fn run(&self, table: &[*mut u8]) {
         assert_eq!(table.len(), self.regions, "one pointer for each region");
-        if let Some(step) = self.step {
-            // SAFETY: the caller's promise.
-            unsafe { step(table.as_ptr()) }
-        }
+        // SAFETY: the caller's promise.
+        unsafe { (self.step)(table.as_ptr()) }
     }
 
     /// How many pointers a table has.
@@ -234,23 +224,21 @@ impl Executable {
     pub fn code_bytes(&self) -> usize {
         self.code
     }
-}
 
-impl Drop for Executable {
-    fn drop(&mut self) {
-        let module = self.module.get_mut().unwrap_or_else(|e| e.into_inner());
-        if let Some(module) = module.take() {
-            // SAFETY: the pointers to the module's functions are private to
-            // this executable, which is going: no call is under way, because
-            // calls borrow it, and none can follow.
-            unsafe { module.free_memory() }
-        }
+    /// How much memory it takes: the machine code with its constants in whole
+    /// pages, and what is known of it.
+    pub fn memory_bytes(&self) -> usize {
+        let Executable { memory, kernels, parallel, .. } = self;
+        size_of::<Executable>()
+            + memory.memory()
+            + size_of_val(&kernels[..])
+            + size_of_val(&parallel[..])
     }
 }
 
 /// Everything that the functions of one module share while they are compiled.
 struct Compiler {
-    module: JITModule,
+    module: Linker,
     context: Context,
     builder: FunctionBuilderContext,
     pool: Pool,
@@ -261,10 +249,9 @@ struct Compiler {
 
 impl Compiler {
     fn new(isa: OwnedTargetIsa, dump: Dump) -> Compiler {
-        let module = JITModule::new(JITBuilder::with_isa(isa, default_libcall_names()));
         Compiler {
-            context: module.make_context(),
-            module,
+            context: Context::new(),
+            module: Linker::new(isa),
             builder: FunctionBuilderContext::new(),
             pool: Pool::default(),
             dump,
@@ -280,8 +267,6 @@ impl Compiler {
         places: &[Place],
         regions: &[Region],
     ) -> Result<Functions, Error> {
-        let constants =
-            self.module.declare_data("constants", LINKAGE, false, false).map_err(refused)?;
         let config = self.module.target_config();
         let mut kernels = Vec::new();
         for (i, program) in programs.iter().enumerate() {
@@ -290,8 +275,8 @@ impl Compiler {
                 kernels.push(self.wide(&name, program, places, regions)?);
                 continue;
             }
-            let id = self.begin(&name, clif::signature())?;
-            let address = self.module.declare_data_in_func(constants, &mut self.context.func);
+            let id = self.begin(clif::signature());
+            let address = self.module.declare_constants_in_func(&mut self.context.func);
             let builder = FunctionBuilder::new(&mut self.context.func, &mut self.builder);
             clif::emit(program, places, regions, &mut self.pool, address, config, builder)?;
             self.end(id, &name)?;
@@ -299,12 +284,7 @@ impl Compiler {
         }
         let step = self.step(programs, &kernels)?;
 
-        let mut data = DataDescription::new();
-        let mut bytes = self.pool.bytes();
-        bytes.resize(bytes.len().max(16), 0);
-        data.define(bytes.into());
-        data.set_align(64);
-        self.module.define_data(constants, &data).map_err(refused)?;
+        self.module.define_constants(self.pool.bytes());
         Ok(Functions { kernels, step })
     }
 
@@ -321,11 +301,8 @@ impl Compiler {
             return Err(unsupported(program));
         }
         let function = x86::emit(program, places, regions, self.dump.asm)?;
-        let signature = clif::signature();
-        let id = self.module.declare_function(name, LINKAGE, &signature).map_err(refused)?;
-        self.module
-            .define_function_bytes(id, x86::ALIGNMENT, &function.bytes, &[])
-            .map_err(refused)?;
+        let id = self.module.declare_function(&clif::signature());
+        self.module.define_function_bytes(id, x86::ALIGNMENT, function.bytes);
         self.code += function.code;
         if let Some(text) = function.text {
             self.texts.push((format!("{name}.asm"), text));
@@ -346,7 +323,7 @@ impl Compiler {
 
     /// The function that calls all kernels in order.
     fn step(&mut self, programs: &[Program], kernels: &[FuncId]) -> Result<FuncId, Error> {
-        let id = self.begin("step", signature(1))?;
+        let id = self.begin(signature(1));
         let config = self.module.target_config();
         let mut builder = FunctionBuilder::new(&mut self.context.func, &mut self.builder);
         let [table] = parameters(&mut builder);
@@ -363,20 +340,20 @@ impl Compiler {
         Ok(id)
     }
 
-    fn begin(&mut self, name: &str, signature: Signature) -> Result<FuncId, Error> {
-        self.module.clear_context(&mut self.context);
-        let id = self.module.declare_function(name, LINKAGE, &signature).map_err(refused)?;
+    fn begin(&mut self, signature: Signature) -> FuncId {
+        self.context.clear();
+        let id = self.module.declare_function(&signature);
         self.context.func.signature = signature;
         self.context.func.name = UserFuncName::user(0, id.as_u32());
         self.context.set_disasm(self.dump.asm);
-        Ok(id)
+        id
     }
 
     fn end(&mut self, id: FuncId, name: &str) -> Result<(), Error> {
         if self.dump.clif {
             self.texts.push((format!("{name}.clif"), self.context.func.display().to_string()));
         }
-        self.module.define_function(id, &mut self.context).map_err(refused)?;
+        self.module.define_function(id, &mut self.context)?;
         if let Some(code) = self.context.compiled_code() {
             self.code += code.code_buffer().len();
             if let Some(text) = &code.vcode {
@@ -456,8 +433,4 @@ fn detect(kernels: bool, verify: bool, check_registers: bool) -> Result<OwnedTar
 fn unsupported(program: &Program) -> Error {
     let Program { name, lanes, .. } = program;
     Error::Codegen(format!("`{name}` has {lanes} lanes, which this processor has not"))
-}
-
-fn refused(error: cranelift_module::ModuleError) -> Error {
-    Error::Codegen(format!("{error:?}"))
 }

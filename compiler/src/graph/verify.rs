@@ -34,7 +34,13 @@ impl Graph {
                 return fail("is there twice".into());
             }
         }
-        for (root, id) in &self.roots {
+        for (i, (root, id)) in self.roots.iter().enumerate() {
+            if id.index() >= self.len() {
+                return Err(format!("{root:?} is a node of another graph"));
+            }
+            if self.roots[..i].iter().any(|(other, _)| other == root) {
+                return Err(format!("{root:?} is there twice"));
+            }
             let shape = self.shape(*id);
             if matches!(root, Root::Loss | Root::Metric(_)) && *shape != Shape::scalar() {
                 return Err(format!("{root:?} is not a single number but {shape}"));

@@ -5,6 +5,7 @@
 //! twice: while it expands, to find mistakes and put them on their token, and
 //! in the code that it writes, to make the network when the program runs.
 
+mod bound;
 mod builder;
 mod names;
 
@@ -22,9 +23,23 @@ pub use builder::{
 };
 pub use names::ModuleId;
 
-/// See the [module](self).
+/// See the [module](self). What it [has](Declared) can be read, but not changed:
+/// machine code relies on it, and what parts of a network say of each other
+/// stays true.
 #[derive(Clone, Debug)]
-pub struct Network {
+pub struct Network(Declared);
+
+impl std::ops::Deref for Network {
+    type Target = Declared;
+
+    fn deref(&self) -> &Declared {
+        &self.0
+    }
+}
+
+/// What a [`Network`] has. Only a [`Builder`] makes one.
+#[derive(Clone, Debug)]
+pub struct Declared {
     /// Its name, as a Rust type's.
     pub name: String,
     /// Inputs and targets, in the order in which they were declared.
@@ -287,6 +302,14 @@ impl Purpose<'_> {
         }
     }
 
+    /// How the network is trained, where it is.
+    pub fn training(&self) -> Option<&Training> {
+        match self {
+            Purpose::Step(training) | Purpose::Accumulate { training, .. } => Some(training),
+            Purpose::Predict | Purpose::Evaluate | Purpose::Gradients => None,
+        }
+    }
+
     /// Whether parameters, or what is kept beside them, are overwritten.
     pub fn overwrites(&self) -> bool {
         matches!(self, Purpose::Step(_) | Purpose::Accumulate { .. })
@@ -354,7 +377,7 @@ impl Network {
                 let gradients = autodiff::gradients(&mut g, loss, &trained);
                 match purpose {
                     Purpose::Accumulate { first, .. } => {
-                        training.accumulate(&mut g, &self.parameters, &gradients, *first);
+                        training.add_up(&mut g, &self.parameters, &gradients, *first);
                     }
                     _ => {
                         training.step(&mut g, &self.parameters, &trained, &gradients);
@@ -383,7 +406,7 @@ impl Network {
     /// behind them what training keeps.
     pub fn kept(&self, purpose: &Purpose<'_>) -> Vec<Parameter> {
         let mut kept = self.parameters.clone();
-        if let Purpose::Step(training) | Purpose::Accumulate { training, .. } = purpose {
+        if let Some(training) = purpose.training() {
             kept.extend(training.kept(&self.parameters));
         }
         kept

@@ -1,26 +1,32 @@
 //! An optimizer with all that is not its own business: which parameters it
 //! trains and how fast, clipping, and how many batches an update is made from.
 
-use super::{Optimizer, Update};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{Optimizer, Update, WrongNumber};
 use crate::graph::{Graph, NodeId, Root};
 use crate::network::{Init, Parameter};
 use crate::ops;
 
 /// How a network is trained: an optimizer, and all that is not its own
 /// business.
+///
+/// Code for steps, and what is kept from step to step, belong to one training:
+/// so what they follow from is set before it is used, and each has an
+/// [identity](Training::id).
 #[derive(Debug)]
 pub struct Training {
-    /// How a parameter follows from its gradient.
-    pub optimizer: Box<dyn Optimizer>,
-    /// How large gradients are made smaller.
-    pub clip: Option<Clip>,
-    /// For each of the network's parameters, its learning rate as a factor of
-    /// the optimizer's; `None` where it stays as it is. What is not there has
-    /// the factor 1.
-    pub rates: Vec<Option<f32>>,
-    /// From how many batches an update is made: their gradients' mean. At
-    /// least 1.
-    pub accumulate: usize,
+    id: u64,
+    optimizer: Box<dyn Optimizer>,
+    clip: Option<Clip>,
+    rates: Vec<Option<f32>>,
+    accumulate: usize,
+}
+
+/// A number that no training has had.
+fn new_id() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed) + 1
 }
 
 /// How large gradients are made smaller, before the optimizer sees them.
@@ -43,7 +49,77 @@ impl Training {
     /// All parameters at the optimizer's learning rate, without clipping, an
     /// update for each batch.
     pub fn new(optimizer: Box<dyn Optimizer>) -> Training {
-        Training { optimizer, clip: None, rates: Vec::new(), accumulate: 1 }
+        Training { id: new_id(), optimizer, clip: None, rates: Vec::new(), accumulate: 1 }
+    }
+
+    /// With gradients made smaller where they are large.
+    pub fn with_clip(self, clip: Clip) -> Training {
+        Training { id: new_id(), clip: Some(clip), ..self }
+    }
+
+    /// For each of the network's parameters, its learning rate as a factor of
+    /// the optimizer's; `None` where it stays as it is. What is not there has
+    /// the factor 1.
+    pub fn with_rates(self, rates: Vec<Option<f32>>) -> Training {
+        Training { id: new_id(), rates, ..self }
+    }
+
+    /// With an update from so many batches, by their gradients' mean; at least
+    /// 1.
+    pub fn with_accumulate(self, batches: usize) -> Training {
+        Training { id: new_id(), accumulate: batches, ..self }
+    }
+
+    /// A number that no other training has, above 0. Two of one identity have the
+    /// same updates, up to the learning rate and other settings.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// How a parameter follows from its gradient.
+    pub fn optimizer(&self) -> &dyn Optimizer {
+        &*self.optimizer
+    }
+
+    /// Changes how far a step goes.
+    pub fn set_learning_rate(&mut self, learning_rate: f32) {
+        self.optimizer.set_learning_rate(learning_rate);
+    }
+
+    /// How large gradients are made smaller.
+    pub fn clip(&self) -> Option<Clip> {
+        self.clip
+    }
+
+    /// From how many batches an update is made.
+    pub fn accumulate(&self) -> usize {
+        self.accumulate
+    }
+
+    /// What is wrong with its numbers for a network of so many parameters, if
+    /// something is.
+    pub fn check(&self, parameters: usize) -> Result<(), WrongNumber> {
+        self.optimizer.check()?;
+        if let Some(Clip::Value(found) | Clip::Norm(found)) = self.clip
+            && !(found.is_finite() && found > 0.0)
+        {
+            let (name, expected) = ("the limit of gradients", "a finite number above 0");
+            return Err(WrongNumber { name, expected, found });
+        }
+        if self.accumulate == 0 {
+            return Err(WrongNumber { name: "accumulate", expected: "at least 1", found: 0.0 });
+        }
+        let is_wrong = |rate: &f32| !(rate.is_finite() && *rate >= 0.0);
+        if let Some(found) = self.rates.iter().flatten().copied().find(is_wrong) {
+            let name = "the factor of a learning rate";
+            let expected = "a finite number that is not negative";
+            return Err(WrongNumber { name, expected, found });
+        }
+        if self.rates.len() > parameters {
+            let (name, found) = ("the number of learning rates", self.rates.len() as f32);
+            return Err(WrongNumber { name, expected: "at most one for each parameter", found });
+        }
+        Ok(())
     }
 
     /// The learning rate of one of the network's parameters, as a factor of the
@@ -91,7 +167,7 @@ impl Training {
                 *gradient = g.add(sum, share);
             }
         }
-        self.clip(g, &mut gradients);
+        self.clipped(g, &mut gradients);
         for ((place, parameter), gradient) in places.into_iter().zip(trained).zip(gradients) {
             let declared = &parameters[place];
             let mut update = Update {
@@ -112,7 +188,7 @@ impl Training {
     /// Adds what a batch does that is not the last of an update's: its
     /// gradients are added up, after those of the batches before it unless it
     /// is the `first`.
-    pub(crate) fn accumulate(
+    pub(crate) fn add_up(
         &self,
         g: &mut Graph,
         parameters: &[Parameter],
@@ -145,7 +221,7 @@ impl Training {
         self.trained(parameters).into_iter().map(sum).collect()
     }
 
-    fn clip(&self, g: &mut Graph, gradients: &mut [NodeId]) {
+    fn clipped(&self, g: &mut Graph, gradients: &mut [NodeId]) {
         match self.clip {
             None => {}
             Some(Clip::Value(limit)) => {

@@ -18,7 +18,7 @@
 //! row-major order, so that an example is one contiguous run. Batches in order borrow; only
 //! shuffled ones copy.
 
-use crate::{Error, Result};
+use crate::{Error, Result, memory};
 use ndarray::{Array, ArrayRef, ArrayView, Axis, Dimension, RemoveAxis, Slice};
 use std::ops::{Bound, RangeBounds};
 
@@ -97,7 +97,7 @@ impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<A, DX, B, DY> {
                 found: x_len.to_string(),
             });
         }
-        Ok(Self { x: row_major(x), y: row_major(y) })
+        Ok(Self { x: row_major("x", x)?, y: row_major("y", y)? })
     }
 
     /// The number of examples, at least 1.
@@ -131,6 +131,7 @@ impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<A, DX, B, DY> {
             return Err(empty("the selection"));
         }
         self.check_rows(rows)?;
+        self.check_memory(rows.len())?;
         Ok(Self { x: gather(&self.x, rows), y: gather(&self.y, rows) })
     }
 
@@ -157,7 +158,7 @@ impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<A, DX, B, DY> {
                 if start == end {
                     return Err(empty("the range of rows"));
                 }
-                Ok(self.copy_rows(start, end))
+                self.copy_rows(start, end)
             }
             _ => Err(Error::Setting {
                 name: "rows".into(),
@@ -210,11 +211,21 @@ impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<A, DX, B, DY> {
     }
 
     /// The examples `start..end`, which must be within the data set and not empty.
-    fn copy_rows(&self, start: usize, end: usize) -> Self {
-        Self {
+    fn copy_rows(&self, start: usize, end: usize) -> Result<Self> {
+        self.check_memory(end - start)?;
+        Ok(Self {
             x: rows_of(&self.x, start, end).to_owned(),
             y: rows_of(&self.y, start, end).to_owned(),
-        }
+        })
+    }
+
+    /// Requires that there is memory for a copy of so many examples, and for a
+    /// list of their places.
+    fn check_memory(&self, examples: usize) -> Result<()> {
+        let example = size_of::<A>() * (self.x.len() / self.len())
+            + size_of::<B>() * (self.y.len() / self.len())
+            + size_of::<usize>();
+        memory::check::<u8>(|| format!("{examples} examples"), example.saturating_mul(examples))
     }
 }
 
@@ -231,8 +242,12 @@ fn empty(what: &str) -> Error {
     Error::Empty { what: what.into() }
 }
 
-fn row_major<A: Copy, D: Dimension>(array: Array<A, D>) -> Array<A, D> {
-    if array.is_standard_layout() { array } else { array.as_standard_layout().into_owned() }
+fn row_major<A: Copy, D: Dimension>(name: &str, array: Array<A, D>) -> Result<Array<A, D>> {
+    if array.is_standard_layout() {
+        return Ok(array);
+    }
+    memory::check::<A>(|| format!("`{name}` row by row"), array.len())?;
+    Ok(array.as_standard_layout().into_owned())
 }
 
 /// Whether `to` has room for `rows` examples of the shape that those in `from` have.

@@ -24,6 +24,7 @@ impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<A, DX, B, DY> {
     /// if a part would have no examples.
     pub fn split(&self, fraction: f64, seed: u64) -> Result<(Self, Self)> {
         let first = self.split_point(fraction)?;
+        self.check_memory(self.len())?;
         // `new` has made sure that the number of examples is a u32.
         let rows = Generator::new(seed).permutation(self.len() as u32);
         let (first, second) = rows.split_at(first);
@@ -37,7 +38,7 @@ impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<A, DX, B, DY> {
     /// Those of [`split`](Self::split).
     pub fn split_in_order(&self, fraction: f64) -> Result<(Self, Self)> {
         let first = self.split_point(fraction)?;
-        Ok((self.copy_rows(0, first), self.copy_rows(first, self.len())))
+        Ok((self.copy_rows(0, first)?, self.copy_rows(first, self.len())?))
     }
 
     /// As many data sets as there are `fractions`, without a common example, which together are
@@ -64,6 +65,7 @@ impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<A, DX, B, DY> {
         seed: u64,
     ) -> Result<[Self; N]> {
         let sizes = self.sizes(fractions)?;
+        self.check_memory(self.len())?;
         let rows = Generator::new(seed).permutation(self.len() as u32);
         let mut rest = &rows[..];
         let parts = sizes.map(|size| {
@@ -131,6 +133,7 @@ impl<A: Copy, DX: RemoveAxis> Dataset<A, DX, u32, Ix1> {
     /// ```
     pub fn split_stratified(&self, fraction: f64, seed: u64) -> Result<(Self, Self)> {
         check_fraction(fraction)?;
+        self.check_memory(self.len())?;
         let mut left: BTreeMap<u32, usize> = BTreeMap::new();
         for &class in &self.y {
             *left.entry(class).or_default() += 1;

@@ -4,7 +4,7 @@
 //! is to be learnt of them, and the other way round; each keeps its partner.
 
 use super::Dataset;
-use crate::{Error, Result};
+use crate::{Error, Result, memory};
 use ndarray::{Array, ArrayView, Axis, Dimension, IntoDimension, RemoveAxis, concatenate};
 
 impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<A, DX, B, DY> {
@@ -114,10 +114,11 @@ impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<A, DX, B, DY> {
     /// # Errors
     ///
     /// [`Error::Shape`] if examples or what is to be learnt of them have different shapes,
-    /// [`Error::Setting`] if together they are too many.
+    /// [`Error::Setting`] if together they are too many, [`Error::Memory`] if there is not enough.
     pub fn concat(&self, other: &Self) -> Result<Self> {
         check_shape("x", self.x.shape(), other.x.shape())?;
         check_shape("y", self.y.shape(), other.y.shape())?;
+        self.check_memory(self.len().saturating_add(other.len()))?;
         let too_large = |error: ndarray::ShapeError| Error::Setting {
             name: "examples".into(),
             expected: "no more than fit into memory".into(),
@@ -168,7 +169,7 @@ where
     ///
     /// # Errors
     ///
-    /// [`Error::IndexOutOfRange`] if a class is not below `classes`, [`Error::Setting`] for more
+    /// [`Error::IndexOutOfRange`] if a class is not below `classes`, [`Error::Memory`] for more
     /// classes than there is memory for.
     ///
     /// ```
@@ -191,14 +192,7 @@ where
         let mut shape = DY::Larger::zeros(self.y.ndim() + 1);
         shape.slice_mut()[..self.y.ndim()].copy_from_slice(self.y.shape());
         shape[self.y.ndim()] = classes;
-        let Some(mut y) = crate::tensor::zeros(shape) else {
-            return Err(Error::Setting {
-                name: "number of classes".into(),
-                expected: "so small that there is memory for a number for each, and each label"
-                    .into(),
-                found: classes.to_string(),
-            });
-        };
+        let mut y = memory::array(|| format!("labels as {classes} numbers each"), shape)?;
         for (mut hot, &class) in y.rows_mut().into_iter().zip(&self.y) {
             hot[class as usize] = 1.0;
         }
@@ -335,7 +329,7 @@ mod tests {
         let data = Dataset::new(Array2::<f32>::zeros((3, 2)), array![0u32, 1, 2]).unwrap();
         for classes in [1 << 50, usize::MAX] {
             let error = data.clone().one_hot(classes).unwrap_err();
-            assert!(matches!(error, Error::Setting { .. }), "{error}");
+            assert!(matches!(error, Error::Memory { .. }), "{error}");
         }
     }
 

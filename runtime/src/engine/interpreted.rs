@@ -8,7 +8,9 @@ use ndarray::{ArrayD, ArrayViewD};
 
 use super::progress::Source;
 use super::{Call, Results};
-use crate::interpreter::interpret;
+use crate::error::Result;
+use crate::interpreter::{interpret, peak};
+use crate::memory;
 use crate::network::Feed;
 use crate::parameters::Parameters;
 use crate::settings::Precision;
@@ -19,7 +21,7 @@ pub(super) fn run(
     parameters: &mut Parameters,
     call: Call<'_, '_, '_>,
     precision: Precision,
-) -> Results {
+) -> Result<Results> {
     match precision {
         Precision::F32 => run_in::<f32>(declaration, parameters, call),
         Precision::F64 => run_in::<f64>(declaration, parameters, call),
@@ -30,8 +32,10 @@ fn run_in<T: Real>(
     declaration: &Declaration,
     parameters: &mut Parameters,
     call: Call<'_, '_, '_>,
-) -> Results {
-    let graph = call.graph(declaration);
+) -> Result<Results> {
+    let graph = call.graph(declaration)?;
+    let what = || format!("the values of `{}` by the interpreter", declaration.name);
+    memory::check::<T>(what, peak(&graph))?;
     let values = interpret::<T>(&graph, |leaf| match leaf {
         Op::Input(input) => match call.feeds.get(input.index) {
             Some(Feed::Real(array)) => real(array.view()),
@@ -61,7 +65,7 @@ fn run_in<T: Real>(
             Root::Assign(i) => parameters.set(*i, narrow(value).view()),
         }
     }
-    results
+    Ok(results)
 }
 
 fn real<T: Real>(array: ArrayViewD<'_, f32>) -> Value<T> {

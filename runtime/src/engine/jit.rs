@@ -1,6 +1,7 @@
 //! Purposes by machine code: the one place of the runtime that calls it.
 
 use bilro_compiler::codegen::module::Executable;
+use bilro_compiler::error::Error as CompileError;
 use bilro_compiler::graph::Root;
 use bilro_compiler::network::Network as Declaration;
 use bilro_compiler::pipeline::lower_graph;
@@ -13,7 +14,8 @@ use super::progress::Source;
 use super::{Call, Results};
 use crate::buffer::Buffer;
 use crate::dump;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::memory;
 use crate::network::Feed;
 use crate::parameters::strided;
 use crate::settings::isa;
@@ -27,6 +29,10 @@ pub(super) struct Compiled {
     pace: Pace,
     regions: Vec<Region>,
     arena: usize,
+    /// Floats of the memory of parameters, and of what is kept behind them.
+    parameters: usize,
+    /// Floats of all arrays of a call's results.
+    results: usize,
     settings: Vec<Source>,
     /// Their bits for a call, in the same order.
     values: Vec<u32>,
@@ -34,16 +40,28 @@ pub(super) struct Compiled {
     roots: Vec<(Root, Place, Layout)>,
 }
 
+/// Bytes that compiling takes, or more: where there is less, it is not begun.
+const COMPILING: usize = 8 << 20;
+
 /// More regions than this take their table from the heap.
 const FEW: usize = 16;
 
 impl Compiled {
-    pub fn new(declaration: &Declaration, call: Call<'_, '_, '_>) -> Result<Compiled> {
+    /// For parameters that lie so.
+    pub fn new(
+        declaration: &Declaration,
+        layout: &ParameterLayout,
+        call: Call<'_, '_, '_>,
+    ) -> Result<Compiled> {
         let dump = dump::requested()?;
-        let kept = ParameterLayout::new(&declaration.kept(call.purpose));
-        let lowered = lower_graph(call.graph(declaration), &kept, &isa()?, false)?;
+        memory::check::<u8>(|| format!("compiling `{}`", declaration.name), COMPILING)?;
+        let lowered = lower_graph(call.graph(declaration)?, layout, &isa()?, false)?;
         let executable =
-            Executable::new(&lowered.programs, &lowered.plan.places, &lowered.plan.regions, false)?;
+            Executable::new(&lowered.programs, &lowered.plan.places, &lowered.plan.regions, false)
+                .map_err(|error| match error {
+                    CompileError::Memory { what, bytes } => Error::Memory { what, bytes },
+                    error => error.into(),
+                })?;
         if let Some(dump) = dump {
             let chosen: String = call.choices.iter().map(|c| format!("-{c}")).collect();
             let (purpose, batch) = (call.purpose.name(), call.batch);
@@ -56,14 +74,21 @@ impl Compiled {
             let layout = lowered.fused.tensors[*tensor].layout.clone();
             (root.clone(), lowered.plan.places[*tensor], layout)
         });
+        let roots: Vec<_> = roots.collect();
+        let arrays = roots.iter().filter(|(root, ..)| is_array(root));
         Ok(Compiled {
+            results: arrays.map(|(.., layout)| memory::elements(&layout.sizes)).sum(),
+            parameters: match call.purpose.overwrites() {
+                true => layout.elements,
+                false => layout.start(declaration.parameters.len()),
+            },
             executable,
             phases: lowered.phases,
             pace: Pace::new(),
             arena: lowered.plan.arena,
             values: vec![0; lowered.fused.settings.len()],
             settings: lowered.fused.settings.iter().map(|name| Source::of(name)).collect(),
-            roots: roots.collect(),
+            roots,
             regions: lowered.plan.regions,
         })
     }
@@ -73,15 +98,37 @@ impl Compiled {
         self.arena
     }
 
+    /// How much memory it takes.
+    pub fn bytes(&self) -> usize {
+        let Compiled { phases, regions, settings, values, roots, .. } = self;
+        let phase = |phase: &Phase| 8 * (phase.alone.len() + phase.shared.len());
+        let root = |(_, _, layout): &(Root, Place, Layout)| 16 * layout.sizes.len();
+        size_of::<Compiled>()
+            + self.executable.memory_bytes()
+            + size_of_val(&phases[..])
+            + phases.iter().map(phase).sum::<usize>()
+            + size_of_val(&regions[..])
+            + size_of_val(&settings[..])
+            + size_of_val(&values[..])
+            + size_of_val(&roots[..])
+            + roots.iter().map(root).sum::<usize>()
+    }
+
     /// Runs it on arrays that have been checked against the declaration.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] where there is not enough for results, or for an array
+    /// that does not lie row-major; then nothing has been done.
     pub fn run(
         &mut self,
         arena: &mut Buffer,
         parameters: &mut Buffer,
         call: Call<'_, '_, '_>,
         threads: usize,
-    ) -> Results {
+    ) -> Result<Results> {
         assert!(arena.len() >= self.arena, "the engine's arena is as large as its largest user");
+        assert!(parameters.len() >= self.parameters, "it was compiled for what the engine keeps");
+        memory::check::<f32>(|| "the results".into(), self.results)?;
         for (value, setting) in self.values.iter_mut().zip(&self.settings) {
             *value = call.progress.setting(call.purpose, *setting);
         }
@@ -102,14 +149,19 @@ impl Compiled {
                 Region::Settings => self.values.as_mut_ptr().cast(),
                 Region::Input(i) => {
                     let feed = call.feeds.get(*i).expect("whatever a purpose needs is given");
-                    row_major(feed, &mut held)
+                    row_major(feed, &mut held)?
                 }
             };
         }
         // SAFETY: the table has a pointer for every region in the order that
         // the executable was made with. The arena has at least the planned
-        // elements; the parameters' memory follows the same ParameterLayout as
-        // the plan; values has a number for each setting read; every input has
+        // elements; the parameters' memory follows the ParameterLayout of the
+        // plan: the declaration's part of it never moves, and code for steps is
+        // found by the identity of its training, with which the engine has laid
+        // out the rest. `lower_graph` has compared every parameter of the graph
+        // with that layout, and `check_graph` every input with the declaration,
+        // which cannot be changed. `values` has a number for each setting read;
+        // every input has
         // been checked to have the declared sizes for this batch size, lies
         // row-major, is only read, and outlives the call (borrowed by `call`
         // or owned by `held`). Whole numbers have been checked to be below
@@ -135,8 +187,13 @@ impl Compiled {
                 Root::Assign(_) => {}
             }
         }
-        results
+        Ok(results)
     }
+}
+
+/// Whether it is given as an array.
+fn is_array(root: &Root) -> bool {
+    matches!(root, Root::Output(_) | Root::Gradient(_) | Root::InputGradient(_))
 }
 
 /// A row-major copy that lives as long as a call.
@@ -146,11 +203,13 @@ enum Held<'a> {
 }
 
 /// Where an array's elements lie row-major; generated code only reads there.
-fn row_major<'a>(feed: &'a Feed<'_>, held: &mut Vec<Held<'a>>) -> *mut u8 {
-    match feed {
+fn row_major<'a>(feed: &'a Feed<'_>, held: &mut Vec<Held<'a>>) -> Result<*mut u8> {
+    let what = || "an array that does not lie row-major, as a copy that does,".to_string();
+    Ok(match feed {
         Feed::Real(array) if array.is_standard_layout() => array.as_ptr().cast_mut().cast(),
         Feed::Index(array) if array.is_standard_layout() => array.as_ptr().cast_mut().cast(),
         Feed::Real(array) => {
+            memory::check::<f32>(what, array.len())?;
             held.push(Held::Real(array.as_standard_layout()));
             match held.last() {
                 Some(Held::Real(copy)) => copy.as_ptr().cast_mut().cast(),
@@ -158,11 +217,12 @@ fn row_major<'a>(feed: &'a Feed<'_>, held: &mut Vec<Held<'a>>) -> *mut u8 {
             }
         }
         Feed::Index(array) => {
+            memory::check::<u32>(what, array.len())?;
             held.push(Held::Index(array.as_standard_layout()));
             match held.last() {
                 Some(Held::Index(copy)) => copy.as_ptr().cast_mut().cast(),
                 _ => unreachable!("just pushed"),
             }
         }
-    }
+    })
 }

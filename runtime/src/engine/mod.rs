@@ -3,10 +3,16 @@
 //!
 //! Takes arrays, checks them, and runs one of the network's purposes on them,
 //! by machine code or by the interpreter; both serve the same calls. What is
-//! compiled depends on the purpose and the batch size only, and is kept. A call
-//! that returns an error has changed nothing; a call that has been made before
-//! for its batch size allocates nothing but its results.
+//! compiled depends on the purpose and the batch size only, and is kept, up to a
+//! limit. A call that returns an error has changed nothing; a call whose code is
+//! kept from before allocates nothing but its results.
+//!
+//! Machine code has no bounds of its own. What it relies on is compared where it is
+//! bound to memory: arrays with the declaration in every call, a graph with what
+//! the network keeps before it is compiled, and the training whose state is kept
+//! with that of every step.
 
+mod cache;
 mod check;
 mod interpreted;
 mod jit;
@@ -14,15 +20,19 @@ mod progress;
 
 use std::sync::Arc;
 
-use bilro_compiler::network::{Network as Declaration, Purpose};
+use bilro_compiler::graph::Graph;
+use bilro_compiler::network::{Network as Declaration, Parameter, Purpose};
+use bilro_compiler::optim::{Training, WrongNumber};
 use ndarray::{ArrayD, ArrayViewD};
 
 use crate::buffer::Buffer;
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::network::Feed;
 use crate::parameters::Parameters;
 use crate::rng::Generator;
 use crate::settings::Backend;
+use cache::Cache;
 use progress::Progress;
 
 /// See the [module](self).
@@ -41,11 +51,16 @@ pub struct Engine {
     most_batch: usize,
     /// How far training has come.
     progress: Progress,
+    /// The parameters, and behind them what training keeps.
+    kept: Vec<Parameter>,
+    /// The identity of the training that keeps it; 0 where none does.
+    bound: u64,
+    /// Whether it has made a step.
+    has_stepped: bool,
     backend: Backend,
     threads: usize,
-    /// They are few: going through them takes less time than hashing, of which
-    /// a small step would notice.
-    compiled: Vec<(Key, jit::Compiled)>,
+    cache: Cache<jit::Compiled>,
+    /// As large as the code of the cache needs.
     arena: Buffer,
     /// For every input, its place among the feeds of a batch, and among those
     /// of a prediction.
@@ -68,37 +83,9 @@ impl<'a, 'b> Feeds<'a, 'b> {
     }
 }
 
-/// What machine code was made for.
-#[derive(Debug)]
-struct Key {
-    kind: Kind,
-    batch: usize,
-    choices: Vec<usize>,
-}
-
-/// A purpose without its optimizer: an engine has at most one.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Kind {
-    Predict,
-    Evaluate,
-    Gradients,
-    Step,
-    AccumulateFirst,
-    Accumulate,
-}
-
-impl From<&Purpose<'_>> for Kind {
-    fn from(purpose: &Purpose<'_>) -> Kind {
-        match purpose {
-            Purpose::Predict => Kind::Predict,
-            Purpose::Evaluate => Kind::Evaluate,
-            Purpose::Gradients => Kind::Gradients,
-            Purpose::Step(_) => Kind::Step,
-            Purpose::Accumulate { first: true, .. } => Kind::AccumulateFirst,
-            Purpose::Accumulate { first: false, .. } => Kind::Accumulate,
-        }
-    }
-}
+/// Bytes of machine code that an engine keeps, unless told: that of some hundred
+/// batch sizes of a network of a few layers.
+pub const CODE_CACHE: usize = 64 << 20;
 
 /// What a call gives.
 #[derive(Debug, Default)]
@@ -115,7 +102,17 @@ pub struct Results {
 impl Engine {
     /// A network with its parameters' first values, served by a backend on some
     /// threads.
-    pub fn new(declaration: Declaration, backend: Backend, seed: u64, threads: usize) -> Engine {
+    ///
+    /// # Errors
+    /// [`Error::Memory`] where there is not enough for the parameters,
+    /// [`Error::Compile`] where a size is not a number.
+    pub fn new(
+        declaration: Declaration,
+        backend: Backend,
+        seed: u64,
+        threads: usize,
+    ) -> Result<Engine> {
+        declaration.check_sizes()?;
         let mut generator = Generator::new(seed);
         // Inputs come first, then targets.
         let place = |i: usize| {
@@ -128,31 +125,38 @@ impl Engine {
         };
         let inputs = 0..declaration.inputs.len();
         let in_input = |i: usize| (!declaration.inputs[i].is_target).then(|| place(i));
-        Engine {
+        Ok(Engine {
             in_batch: inputs.clone().map(|i| Some(place(i))).collect(),
             in_input: inputs.map(in_input).collect(),
-            parameters: Parameters::new(&declaration, &mut generator),
+            parameters: Parameters::new(&declaration, &mut generator)?,
             generator,
             progress: Progress::new(seed),
             has_loss: declaration.has_loss(),
             least_batch: declaration.least_batch(),
             most_batch: declaration.most_batch(),
+            kept: declaration.parameters.clone(),
+            bound: 0,
+            has_stepped: false,
             declaration: Arc::new(declaration),
             backend,
             threads,
-            compiled: Vec::new(),
-            arena: Buffer::new(0),
-        }
+            cache: Cache::new(CODE_CACHE),
+            arena: Buffer::empty(),
+        })
     }
 
     /// Runs a purpose on arrays: inputs in declared order, and then targets
-    /// unless it predicts. All steps are made with one optimizer; see
+    /// unless it predicts. All steps are made with one training; see
     /// [`Engine::forget_steps`].
     ///
     /// # Errors
     /// [`Error::Shape`] and its neighbours for arrays that
     /// do not fit, [`Error::NoLoss`] where it should do more than predict without
-    /// a loss; then nothing has changed.
+    /// a loss, [`Error::OtherTraining`] for a step with another training than
+    /// those before, [`Error::Setting`] for a number of a training that is not one
+    /// to train with, [`Error::Compile`] where an optimizer's update does not fit
+    /// the network, or is not what it was before; [`Error::Memory`] where there is
+    /// not enough. Then nothing has changed.
     pub fn run(&mut self, purpose: &Purpose<'_>, feeds: &[Feed<'_>]) -> Result<Results> {
         self.run_with(purpose, feeds, &[])
     }
@@ -169,36 +173,67 @@ impl Engine {
         feeds: &[Feed<'_>],
         choices: &[usize],
     ) -> Result<Results> {
-        let places = match purpose {
-            Purpose::Predict => &self.in_input,
-            _ => &self.in_batch,
-        };
         if !matches!(purpose, Purpose::Predict) && !self.has_loss {
             return Err(Error::NoLoss { network: self.declaration.name.clone() });
         }
-        let feeds = Feeds { feeds, places };
         check::choices(&self.declaration, choices)?;
-        let batch = check::batch(&self.declaration, feeds)?;
+        let is_predict = matches!(purpose, Purpose::Predict);
+        let places = if is_predict { &self.in_input } else { &self.in_batch };
+        let batch = check::batch(&self.declaration, Feeds { feeds, places })?;
         self.check_batch(purpose, batch)?;
-        let Engine { declaration, parameters, progress, compiled, arena, .. } = self;
-        if let Purpose::Step(training) | Purpose::Accumulate { training, .. } = purpose
-            && !progress.keeps
-        {
-            // Room for what training keeps beside the parameters.
-            let declared = &declaration.parameters;
-            parameters.append(&training.kept(declared), declared.len());
-            progress.keeps = true;
+        if let Some(training) = purpose.training() {
+            self.bind(purpose, training)?;
         }
-        let call = Call { purpose, batch, choices, progress: *progress, feeds };
+        let Engine { declaration, parameters, progress, kept, cache, arena, .. } = self;
+        let places = if is_predict { &self.in_input } else { &self.in_batch };
+        let feeds = Feeds { feeds, places };
+        let call = Call { purpose, batch, choices, progress: *progress, feeds, kept };
         let results = match self.backend.interpreted() {
             Some(precision) => interpreted::run(declaration, parameters, call, precision),
-            None => {
-                let code = code_for(compiled, arena, declaration, call)?;
-                code.run(arena, &mut parameters.memory, call, self.threads)
-            }
+            None => code_for(cache, arena, declaration, parameters, call)
+                .and_then(|code| code.run(arena, &mut parameters.memory, call, self.threads)),
         };
-        progress.advance(purpose);
+        if results.is_err() && !self.has_stepped {
+            self.forget_steps();
+        }
+        let results = results?;
+        self.has_stepped |= purpose.overwrites();
+        self.progress.advance(purpose);
         Ok(results)
+    }
+
+    /// Requires that steps are made with the training that keeps what is kept
+    /// beside the parameters.
+    #[inline]
+    fn bind(&mut self, purpose: &Purpose<'_>, training: &Training) -> Result<()> {
+        if matches!(purpose, Purpose::Accumulate { .. }) && training.accumulate() < 2 {
+            return Err(Error::Setting {
+                name: "accumulate".into(),
+                expected: "at least 2 for gradients of several batches to be added".into(),
+                found: training.accumulate().to_string(),
+            });
+        }
+        if self.bound == training.id() { Ok(()) } else { self.begin(training) }
+    }
+
+    /// Makes room for what a training keeps.
+    #[cold]
+    fn begin(&mut self, training: &Training) -> Result<()> {
+        if self.has_stepped {
+            return Err(Error::OtherTraining { network: self.declaration.name.clone() });
+        }
+        self.forget_steps();
+        let declared = &self.declaration.parameters;
+        training.check(declared.len()).map_err(wrong_number)?;
+        let state = training.kept(declared);
+        let what = || {
+            let optimizer = training.optimizer().name();
+            format!("the parameters of `{}` with the state of `{optimizer}`", self.declaration.name)
+        };
+        self.parameters.append(what, &state, declared.len())?;
+        self.kept.extend(state);
+        self.bound = training.id();
+        Ok(())
     }
 
     /// Requires that the network can be run on so many examples at once, or be
@@ -234,12 +269,16 @@ impl Engine {
     /// Overwrites a parameter, by its place in the declaration.
     ///
     /// # Errors
-    /// [`Error::ParameterShape`] for values of another shape.
-    ///
-    /// # Panics
-    /// Where no parameter has that place.
+    /// [`Error::ParameterShape`] for values of another shape,
+    /// [`Error::UnknownParameter`] where no parameter has that place.
     pub fn set_parameter(&mut self, i: usize, values: ArrayViewD<'_, f32>) -> Result<()> {
-        let parameter = &self.declaration.parameters[i];
+        let parameters = &self.declaration.parameters;
+        let Some(parameter) = parameters.get(i) else {
+            return Err(Error::UnknownParameter {
+                name: i.to_string(),
+                known: parameters.iter().map(|p| p.name.clone()).collect(),
+            });
+        };
         let expected = parameter.shape.sizes();
         if values.shape() != expected {
             let found = values.shape().to_vec();
@@ -251,9 +290,18 @@ impl Engine {
 
     /// Copies all parameters of the declaration, without what an optimizer
     /// keeps, for [`Engine::restore_parameters`].
-    pub(crate) fn copy_parameters_into(&self, copy: &mut Vec<f32>) {
+    ///
+    /// # Errors
+    /// [`Error::Memory`] where there is not enough for a copy.
+    pub(crate) fn copy_parameters_into(&self, copy: &mut Vec<f32>) -> Result<()> {
+        let parameters = self.parameters.first(self.declaration.parameters.len());
         copy.clear();
-        copy.extend_from_slice(self.parameters.first(self.declaration.parameters.len()));
+        if copy.capacity() < parameters.len() {
+            let what = || format!("a copy of the parameters of `{}`", self.declaration.name);
+            memory::check::<f32>(what, parameters.len())?;
+        }
+        copy.extend_from_slice(parameters);
+        Ok(())
     }
 
     /// Gives all parameters of the declaration the values that they had when
@@ -270,14 +318,35 @@ impl Engine {
         &self.declaration
     }
 
-    /// Forgets code for steps, and what an optimizer has kept. Steps are
-    /// compiled with the training of the first, so this comes before a step
-    /// with another one.
+    /// Forgets code for steps, and what an optimizer has kept: the next step may
+    /// be made with another training, which begins with nothing kept.
     pub fn forget_steps(&mut self) {
-        let is_step = |kind| matches!(kind, Kind::Step | Kind::AccumulateFirst | Kind::Accumulate);
-        self.compiled.retain(|(key, _)| !is_step(key.kind));
-        self.parameters.append(&[], self.declaration.parameters.len());
+        self.cache.forget_steps();
+        let declared = self.declaration.parameters.len();
+        self.parameters.truncate(declared);
+        self.kept.truncate(declared);
+        (self.bound, self.has_stepped) = (0, false);
         self.progress.forget_steps();
+    }
+
+    /// How much machine code is kept for later calls, in bytes; [`CODE_CACHE`]
+    /// unless told. Beyond it, what has not been used for longest goes, and is
+    /// compiled again when it is needed: results are the same.
+    pub fn set_code_cache(&mut self, bytes: usize) {
+        self.cache.set_limit(bytes);
+    }
+
+    /// Bytes of the machine code that is kept, in whole pages and with what
+    /// belongs to it.
+    pub fn code_bytes(&self) -> usize {
+        self.cache.bytes()
+    }
+
+    /// Lets go of all machine code, and of the memory that it works in. What an
+    /// optimizer keeps stays.
+    pub fn empty_cache(&mut self) {
+        self.cache.clear();
+        self.arena = Buffer::empty();
     }
 
     /// How many updates of the parameters have been made.
@@ -291,31 +360,55 @@ impl Engine {
     }
 }
 
-/// The machine code for a call, which is made at first use.
+/// The machine code for a call, which is made where it is not kept.
 fn code_for<'c>(
-    compiled: &'c mut Vec<(Key, jit::Compiled)>,
+    cache: &'c mut Cache<jit::Compiled>,
     arena: &mut Buffer,
     declaration: &Declaration,
+    parameters: &Parameters,
     call: Call<'_, '_, '_>,
 ) -> Result<&'c mut jit::Compiled> {
-    let kind = Kind::from(call.purpose);
-    let (batch, choices) = (call.batch, call.choices);
-    // Most networks leave nothing to choose, and comparing two empty lists is no little thing: the C
-    // library's comparison reads, under a mask, from where nothing is.
-    let chosen = |key: &Key| choices.is_empty() && key.choices.is_empty() || key.choices == choices;
-    let is_it = |key: &Key| key.kind == kind && key.batch == batch && chosen(key);
-    let place = match compiled.iter().position(|(key, _)| is_it(key)) {
+    let place = match cache.find(&call) {
         Some(place) => place,
         None => {
-            let code = jit::Compiled::new(declaration, call)?;
-            if code.arena() > arena.len() {
-                *arena = Buffer::new(code.arena());
-            }
-            compiled.push((Key { kind, batch, choices: choices.to_vec() }, code));
-            compiled.len() - 1
+            let code = jit::Compiled::new(declaration, parameters.layout(), call)?;
+            let (bytes, floats) = (code.bytes(), code.arena());
+            fit(arena, floats.max(cache.arena()), declaration, call)?;
+            let place = cache.insert(&call, code, bytes, floats);
+            fit(arena, cache.arena(), declaration, call)?;
+            place
         }
     };
-    Ok(&mut compiled[place].1)
+    Ok(cache.take(place))
+}
+
+/// Makes the arena as large as needed, and no longer larger than twice that.
+fn fit(
+    arena: &mut Buffer,
+    floats: usize,
+    declaration: &Declaration,
+    call: Call<'_, '_, '_>,
+) -> Result<()> {
+    if (floats..=floats.saturating_mul(2)).contains(&arena.len()) {
+        return Ok(());
+    }
+    let what = || {
+        let (purpose, batch, name) = (call.purpose.name(), call.batch, &declaration.name);
+        format!("the values of `{name}` for {purpose} on {batch} examples")
+    };
+    match Buffer::new(what, floats) {
+        Ok(buffer) => *arena = buffer,
+        Err(error) if arena.len() < floats => return Err(error),
+        // It stays larger than needed.
+        Err(_) => {}
+    }
+    Ok(())
+}
+
+/// A number of a training that is not one to train with.
+pub(crate) fn wrong_number(wrong: WrongNumber) -> Error {
+    let WrongNumber { name, expected, found } = wrong;
+    Error::Setting { name: name.into(), expected: expected.into(), found: found.to_string() }
 }
 
 /// One call of the engine, checked.
@@ -326,10 +419,15 @@ struct Call<'a, 'b, 'p> {
     choices: &'a [usize],
     progress: Progress,
     feeds: Feeds<'a, 'b>,
+    /// The parameters, and what training keeps.
+    kept: &'a [Parameter],
 }
 
 impl Call<'_, '_, '_> {
-    fn graph(&self, declaration: &Declaration) -> bilro_compiler::graph::Graph {
-        declaration.graph_of(self.purpose, self.batch, self.choices)
+    /// The graph, which fits what is kept and what is given.
+    fn graph(&self, declaration: &Declaration) -> Result<Graph> {
+        let graph = declaration.graph_of(self.purpose, self.batch, self.choices);
+        declaration.check_graph(&graph, self.purpose, self.kept)?;
+        Ok(graph)
     }
 }

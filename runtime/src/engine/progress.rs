@@ -3,7 +3,7 @@
 
 use bilro_compiler::network::Purpose;
 use bilro_compiler::ops::setting::{RANDOM_BATCH, RANDOM_KEY};
-use bilro_compiler::optim::{LEARNING_RATE, Training};
+use bilro_compiler::optim::LEARNING_RATE;
 
 /// See the [module](self).
 #[derive(Clone, Copy, Debug)]
@@ -15,15 +15,13 @@ pub(super) struct Progress {
     batches: u64,
     /// Updates made.
     pub updates: u64,
-    /// Whether there is room for what an optimizer keeps.
-    pub keeps: bool,
 }
 
 impl Progress {
     /// Nothing yet.
     pub fn new(seed: u64) -> Progress {
         let key = scrambled(seed);
-        Progress { key: [key as u32, (key >> 32) as u32], batches: 0, updates: 0, keeps: false }
+        Progress { key: [key as u32, (key >> 32) as u32], batches: 0, updates: 0 }
     }
 
     /// A call has been made.
@@ -35,7 +33,6 @@ impl Progress {
     /// Another optimizer begins.
     pub fn forget_steps(&mut self) {
         self.updates = 0;
-        self.keeps = false;
     }
 
     /// The bits of a setting for the next call.
@@ -46,23 +43,15 @@ impl Progress {
             // Batches are more than one number can count.
             Source::SecondKey => self.key[1] ^ (self.batches >> 32) as u32,
             Source::LearningRate => {
-                let rate = trained(purpose).map(|training| training.optimizer.learning_rate());
+                let rate = purpose.training().map(|t| t.optimizer().learning_rate());
                 rate.unwrap_or(f32::NAN).to_bits()
             }
             Source::Optimizer(name) => {
-                let value = trained(purpose)
-                    .and_then(|training| training.optimizer.setting(name, self.updates + 1));
+                let value =
+                    purpose.training().and_then(|t| t.optimizer().setting(name, self.updates + 1));
                 value.unwrap_or(f32::NAN).to_bits()
             }
         }
-    }
-}
-
-/// How the network is trained, where it is.
-fn trained<'a>(purpose: &Purpose<'a>) -> Option<&'a Training> {
-    match purpose {
-        Purpose::Step(training) | Purpose::Accumulate { training, .. } => Some(training),
-        _ => None,
     }
 }
 

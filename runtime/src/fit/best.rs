@@ -58,7 +58,7 @@ impl Best {
             return Ok(false);
         }
         if self.restore.unwrap_or(self.patience.is_some()) {
-            model.engine.copy_parameters_into(self.parameters.get_or_insert_default());
+            model.engine.copy_parameters_into(self.parameters.get_or_insert_default())?;
         }
         if let Some(path) = &self.path {
             model.save(path)?;

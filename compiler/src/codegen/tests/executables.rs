@@ -86,6 +86,40 @@ fn what_is_not_supported_is_an_error() {
     assert!(Executable::new(&programs, &places, &[Region::Arena], true).is_err());
 }
 
+/// Code is written to, and freed in, the mapping in which other code is running.
+#[test]
+fn code_runs_while_other_code_comes_and_goes() {
+    let places = [0, 8].map(|offset| Place { region: Region::Arena, offset });
+    let compile = |number: f32| {
+        let program = elementwise(4, 8, |e, x| {
+            let number = e.float(number);
+            e.add(x, number)
+        });
+        Executable::new(&[program], &places, &[Region::Arena], false).unwrap()
+    };
+    let run = |executable: &Executable, number: f32| {
+        let mut arena = [1.0f32; 16];
+        // SAFETY: the arena has room for both tensors of eight.
+        unsafe { executable.run(&[arena.as_mut_ptr().cast()]) };
+        assert_eq!(arena[8..], [1.0 + number; 8]);
+    };
+    let stays = compile(5.0);
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let runner = scope.spawn(|| {
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                run(&stays, 5.0);
+            }
+        });
+        for i in 0..300 {
+            let two = [i as f32, 0.5].map(|number| (compile(number), number));
+            two.iter().for_each(|(executable, number)| run(executable, *number));
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        runner.join().unwrap();
+    });
+}
+
 /// How much memory of the process is code that belongs to no file.
 #[cfg(target_os = "linux")]
 fn generated() -> usize {

@@ -4,7 +4,7 @@
 use super::Builder;
 use crate::error::{Error, Mistake};
 use crate::graph::Root;
-use crate::network::{Layer, Network, Parameter};
+use crate::network::{Declared, Layer, Network, Parameter};
 use crate::ops::{self, Op};
 
 impl Builder {
@@ -59,14 +59,14 @@ impl Builder {
                 multiply_adds,
             })
         });
-        Ok(Network {
+        Ok(Network(Declared {
             name: self.name,
             inputs: self.inputs,
             layers: layers.collect(),
             choices: self.choices,
             parameters,
             graph,
-        })
+        }))
     }
 
     /// What it has too little of to be a network.

@@ -1,0 +1,120 @@
+//! Whether a graph fits the memory that its code will be given.
+//!
+//! Of a network that a [`Builder`](super::Builder) has made, only an optimizer adds
+//! to the graph: a program's own may do anything there, and something else with
+//! every call. Code has no bounds of its own. So every leaf and everything that is
+//! overwritten is compared with what there is, before a graph is compiled.
+
+use super::{Network, Parameter, Purpose};
+use crate::error::{Error, Mistake};
+use crate::graph::{Graph, Root};
+use crate::ops::Op;
+use crate::ops::setting::{RANDOM_BATCH, RANDOM_KEY};
+use crate::optim::LEARNING_RATE;
+use crate::shape::{DType, Dim};
+
+impl Network {
+    /// Requires that all sizes are numbers: the macro also builds networks in
+    /// which they are not, only to check them.
+    ///
+    /// # Errors
+    /// [`Error::Declaration`] with the first that is not.
+    pub fn check_sizes(&self) -> Result<(), Error> {
+        let symbol = |name: &str, dims: Vec<&Dim>| match dims
+            .into_iter()
+            .find(|dim| dim.fixed().is_none())
+        {
+            None => Ok(()),
+            Some(dim) => Err(Error::Declaration {
+                network: self.name.clone(),
+                mistake: Mistake::call(format!(
+                    "the size `{dim}` of `{name}` must be a number for the network to run"
+                )),
+            }),
+        };
+        for input in &self.inputs {
+            let below = match &input.ty.dtype {
+                DType::Index { below } => Some(below),
+                DType::Real => None,
+            };
+            symbol(&input.name, input.ty.shape.dims.iter().chain(below).collect())?;
+        }
+        for parameter in &self.parameters {
+            symbol(&parameter.name, parameter.shape.dims.iter().collect())?;
+        }
+        for id in self.graph.ids() {
+            symbol(&self.graph.label(id), self.graph.shape(id).dims.iter().collect())?;
+        }
+        Ok(())
+    }
+
+    /// Requires a purpose's graph to be well formed, and to use the inputs of this
+    /// network, what is `kept` and settings that have a value, each as what it
+    /// is.
+    ///
+    /// # Errors
+    /// [`Error::Misfit`] where it does not.
+    pub fn check_graph(
+        &self,
+        graph: &Graph,
+        purpose: &Purpose<'_>,
+        kept: &[Parameter],
+    ) -> Result<(), Error> {
+        let training = purpose.training();
+        let leaves = graph.ids().try_for_each(|id| self.check_leaf(graph.op(id), purpose, kept));
+        // Without an optimizer, the compiler alone has built it.
+        let verified = leaves.and_then(|()| training.map_or(Ok(()), |_| graph.verify()));
+        let checked = verified.and_then(|()| {
+            let shape = |(root, id): &(Root, _)| match root {
+                Root::Assign(i) => Some((*i, graph.shape(*id).clone())),
+                _ => None,
+            };
+            graph.roots().iter().filter_map(shape).try_for_each(|(i, shape)| match kept.get(i) {
+                Some(parameter) if parameter.shape == shape => Ok(()),
+                Some(Parameter { name, shape: expected, .. }) => {
+                    Err(format!("`{name}` is {expected}, and its next value is {shape}"))
+                }
+                None => Err(format!("there is no place {i} for a next value")),
+            })
+        });
+        checked.map_err(|message| Error::Misfit {
+            optimizer: training.map(|t| t.optimizer().name().to_string()).unwrap_or_default(),
+            message,
+        })
+    }
+
+    fn check_leaf(&self, op: &Op, purpose: &Purpose<'_>, kept: &[Parameter]) -> Result<(), String> {
+        match op {
+            Op::Input(op) => match self.inputs.get(op.index) {
+                Some(input) if input.ty != op.ty => {
+                    Err(format!("`{}` is {}, and not {}", input.name, input.ty, op.ty))
+                }
+                Some(input) if input.is_target && matches!(purpose, Purpose::Predict) => {
+                    Err(format!("a prediction has no target `{}`", input.name))
+                }
+                Some(_) => Ok(()),
+                None => Err(format!("there is no input {}", op.index)),
+            },
+            Op::Parameter(op) => match kept.get(op.index) {
+                Some(parameter) if parameter.shape != op.shape || op.shape.batched => Err(format!(
+                    "`{}` is {}, and not {}",
+                    parameter.name, parameter.shape, op.shape
+                )),
+                Some(_) => Ok(()),
+                None => Err(format!("there is nothing kept in place {}", op.index)),
+            },
+            Op::Setting(op) => {
+                let is_random = op.name == RANDOM_BATCH || RANDOM_KEY.contains(&op.name);
+                let is_given = op.name == LEARNING_RATE
+                    || purpose
+                        .training()
+                        .is_some_and(|t| t.optimizer().setting(op.name, 1).is_some());
+                match op.is_whole == is_random && (is_random || is_given) {
+                    true => Ok(()),
+                    false => Err(format!("`Optimizer::setting` gives no value for `{}`", op.name)),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,424 @@
+//! Whatever a program does through public items: code runs with the memory that it
+//! was made for, or is refused. Optimizers that are not what they were, trainings
+//! and models that are exchanged, networks that give other arrays than they declare.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bilro::ndarray::{Array2, ArrayView2, ArrayViewD, ArrayViewMutD};
+use bilro::network::{FromExamples, Network, Trainable};
+use bilro::prelude::*;
+use bilro_compiler::error::Error as CompileError;
+use bilro_compiler::graph::{NodeId, Root};
+use bilro_compiler::ops;
+use bilro_compiler::ops::setting::{RANDOM_BATCH, Setting};
+use bilro_compiler::optim::{Clip, Optimizer, Update, WrongNumber};
+
+use super::*;
+
+/// An optimizer of which a test says what each update does.
+struct Odd<U>(U);
+
+impl<U> std::fmt::Debug for Odd<U> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Odd")
+    }
+}
+
+impl<U: Fn(&mut Update<'_>) -> NodeId + Send + Sync> Optimizer for Odd<U> {
+    fn name(&self) -> &'static str {
+        "Odd"
+    }
+
+    fn check(&self) -> Result<(), WrongNumber> {
+        Ok(())
+    }
+
+    fn setting(&self, name: &str, _: u64) -> Option<f32> {
+        (name == "known").then_some(0.5)
+    }
+
+    fn learning_rate(&self) -> f32 {
+        0.1
+    }
+
+    fn set_learning_rate(&mut self, _: f32) {}
+
+    fn update(&self, u: &mut Update<'_>) -> NodeId {
+        (self.0)(u)
+    }
+}
+
+/// A training by such an optimizer.
+fn odd(update: impl Fn(&mut Update<'_>) -> NodeId + Send + Sync + 'static) -> Training {
+    Training::from(Odd(update))
+}
+
+/// The first examples of the arrays of a test.
+fn first(arrays: &Arrays, examples: usize) -> Arrays {
+    let cut = bilro::ndarray::Slice::from(..examples);
+    let axis = bilro::ndarray::Axis(0);
+    Arrays {
+        x: arrays.x.slice_axis(axis, cut).to_owned(),
+        z: arrays.z.slice_axis(axis, cut).to_owned(),
+        t: arrays.t.slice_axis(axis, cut).to_owned(),
+    }
+}
+
+/// What is kept beside the parameters is laid out for one training. Code of another
+/// one, for a batch size that comes later, would write over the end of it.
+#[test]
+fn steps_of_two_trainings_are_not_mixed() {
+    let good = Arrays::good();
+    let small = first(&good, 2);
+    let [sgd, adam] = [Training::from(Sgd::new(0.1)), Training::from(Adam::new(0.1))];
+    let twice = Training::from(Sgd::new(0.1)).with_accumulate(2);
+    for backend in BACKENDS {
+        let mut engine = Engine::new(network(), backend, 3, 1).unwrap();
+        engine.run(&Purpose::Step(&sgd), &good.feeds()).unwrap();
+        let before = bits(&engine);
+        for purpose in [
+            Purpose::Step(&adam),
+            Purpose::Step(&twice),
+            Purpose::Accumulate { training: &twice, first: true },
+        ] {
+            for arrays in [&good, &small] {
+                let error = engine.run(&purpose, &arrays.feeds()).unwrap_err();
+                assert!(matches!(error, Error::OtherTraining { .. }), "{backend:?}: {error}");
+                assert_names(&error, &["`Two`", "forget_steps"]);
+                assert_eq!(bits(&engine), before, "{backend:?}");
+            }
+        }
+        // The first one goes on, with other batches as well.
+        engine.run(&Purpose::Step(&sgd), &small.feeds()).unwrap();
+        engine.forget_steps();
+        engine.run(&Purpose::Step(&adam), &small.feeds()).unwrap();
+        engine.run(&Purpose::Step(&adam), &good.feeds()).unwrap();
+    }
+}
+
+/// A training that has not made a step does not keep others from making one.
+#[test]
+fn a_first_step_that_fails_binds_nothing() {
+    let good = Arrays::good();
+    let wrong = odd(|u| {
+        u.g.add_root(Root::Assign(1000), u.gradient);
+        u.gradient
+    });
+    let sgd = Training::from(Sgd::new(0.1));
+    for backend in BACKENDS {
+        let mut engine = Engine::new(network(), backend, 3, 1).unwrap();
+        let before = bits(&engine);
+        engine.run(&Purpose::Step(&wrong), &good.feeds()).unwrap_err();
+        assert_eq!(bits(&engine), before);
+        engine.run(&Purpose::Step(&sgd), &good.feeds()).unwrap();
+    }
+}
+
+/// One call of `update` more, and it keeps more, or something else under the same
+/// places.
+#[test]
+fn an_update_that_keeps_other_state_in_a_later_call_is_refused() {
+    let good = Arrays::good();
+    let small = first(&good, 2);
+    for backend in BACKENDS {
+        // The network has 4 parameters, and each step is asked twice at first: for
+        // what it keeps, and for its code.
+        for (calls, kept) in [(4, 1), (8, 0), (8, 2), (8, 40)] {
+            let count = AtomicUsize::new(0);
+            let training = odd(move |u| {
+                let call = count.fetch_add(1, Ordering::Relaxed);
+                for i in 0..if call < calls { 1 } else { kept } {
+                    u.running_mean(&format!("mean {i}"), u.gradient, 0.9);
+                }
+                let step = u.g.scale(u.gradient, -0.1);
+                u.g.add(u.parameter, step)
+            });
+            let mut engine = Engine::new(network(), backend, 3, 1).unwrap();
+            let purpose = Purpose::Step(&training);
+            engine.run(&purpose, &good.feeds()).unwrap();
+            let before = bits(&engine);
+            // Fewer are within what there is.
+            match (engine.run(&purpose, &small.feeds()), kept) {
+                (Ok(_), 0 | 1) => {}
+                (Err(Error::Compile(CompileError::Misfit { optimizer, .. })), _) => {
+                    assert_eq!(optimizer, "Odd");
+                    assert_eq!(bits(&engine), before);
+                }
+                (other, _) => panic!("{backend:?}, {kept} kept: {other:?}"),
+            }
+            if let Backend::Jit = backend {
+                // The code that is there is used on.
+                engine.run(&purpose, &good.feeds()).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn an_update_that_reaches_for_what_is_not_its_own_is_refused() {
+    let good = Arrays::good();
+    let real = |sizes: &[usize]| Type::real(Shape::batched(sizes.to_vec()));
+    let input = move |u: &mut Update<'_>, index: usize, ty: Type| {
+        let x = u.g.apply(ops::input::Input { index, ty }, &[]);
+        let sum = u.g.sum_all(x);
+        u.g.add(u.parameter, sum)
+    };
+    let parameter = |u: &mut Update<'_>, index: usize, sizes: &[usize]| {
+        let shape = Shape::unbatched(sizes.to_vec());
+        let x = u.g.apply(ops::parameter::Parameter { index, shape }, &[]);
+        let sum = u.g.sum_all(x);
+        u.g.add(u.parameter, sum)
+    };
+    // Rows of a table of 10, by a class that is said to be below 10 and is below 4;
+    // and by one of a table of 2.
+    let gather = |u: &mut Update<'_>, rows: usize| {
+        let ty = Type::index(rows, Shape::batched([0usize; 0]));
+        let index = u.g.apply(ops::input::Input { index: 2, ty }, &[]);
+        let table = u.g.filled(1.0, &Shape::unbatched([rows, 3]));
+        let found = u.g.gather(table, index);
+        let sum = u.g.sum_all(found);
+        u.g.add(u.parameter, sum)
+    };
+    let setting = |u: &mut Update<'_>, name| {
+        let x = u.setting(name);
+        u.g.mul(u.gradient, x)
+    };
+    let cases: Vec<(&str, Training)> = vec![
+        ("no input 9", odd(move |u| input(u, 9, real(&[5])))),
+        ("`x` is", odd(move |u| input(u, 0, real(&[5000])))),
+        ("`t` is", odd(move |u| input(u, 2, real(&[])))),
+        ("`t` is", odd(move |u| gather(u, 2))),
+        ("`t` is", odd(move |u| gather(u, 10))),
+        ("kept in place 77", odd(move |u| parameter(u, 77, &[3]))),
+        ("is [5, 4], and not [500, 400]", odd(move |u| parameter(u, 0, &[500, 400]))),
+        (
+            "no place 100",
+            odd(|u| {
+                u.g.add_root(Root::Assign(1000 + u.parameter.index()), u.gradient);
+                u.gradient
+            }),
+        ),
+        ("shape of its leaf", odd(|u| u.g.filled(1.0, &Shape::unbatched([1000, 1000])))),
+        (
+            "there twice",
+            odd(|u| {
+                u.g.add_root(Root::Assign(0), u.parameter);
+                u.parameter
+            }),
+        ),
+        ("for `unknown`", odd(move |u| setting(u, "unknown"))),
+        ("for `random batch`", odd(move |u| setting(u, RANDOM_BATCH))),
+        (
+            "for `known`",
+            odd(|u| {
+                let _whole = u.g.apply(Setting::whole("known"), &[]);
+                u.gradient
+            }),
+        ),
+    ];
+    for (part, training) in &cases {
+        for backend in BACKENDS {
+            let mut engine = Engine::new(network(), backend, 3, 1).unwrap();
+            let before = bits(&engine);
+            let error = engine.run(&Purpose::Step(training), &good.feeds()).unwrap_err();
+            let is_it = matches!(error, Error::Compile(CompileError::Misfit { .. }));
+            assert!(is_it, "{backend:?}, {part}: {error:?}");
+            assert_names(&error, &[part, "`Odd`"]);
+            assert_eq!(bits(&engine), before, "{part}");
+        }
+    }
+    let known = odd(move |u| setting(u, "known"));
+    let mut engine = Engine::new(network(), Backend::Jit, 3, 1).unwrap();
+    engine.run(&Purpose::Step(&known), &good.feeds()).unwrap();
+}
+
+#[test]
+fn numbers_of_a_training_are_checked_by_the_engine_too() {
+    let good = Arrays::good();
+    let sgd = || Training::from(Sgd::new(0.1));
+    let wrong = [
+        ("accumulate", sgd().with_accumulate(0)),
+        ("limit", sgd().with_clip(Clip::Norm(f32::NAN))),
+        ("limit", sgd().with_clip(Clip::Value(0.0))),
+        ("learning rate", sgd().with_rates(vec![Some(-1.0)])),
+        ("learning rates", sgd().with_rates(vec![None; 5])),
+        ("learning rate", Training::from(Sgd::new(f32::INFINITY))),
+    ];
+    for backend in BACKENDS {
+        for (part, training) in &wrong {
+            let mut engine = Engine::new(network(), backend, 3, 1).unwrap();
+            let error = engine.run(&Purpose::Step(training), &good.feeds()).unwrap_err();
+            assert!(matches!(error, Error::Setting { .. }), "{error}");
+            assert_names(&error, &[part]);
+        }
+        // Sums of gradients would lie where momentum does.
+        let momentum = Training::from(Sgd::new(0.1).momentum(0.9));
+        let mut engine = Engine::new(network(), backend, 3, 1).unwrap();
+        let purpose = Purpose::Accumulate { training: &momentum, first: true };
+        let error = engine.run(&purpose, &good.feeds()).unwrap_err();
+        assert!(matches!(&error, Error::Setting { found, .. } if found == "1"), "{error}");
+    }
+}
+
+/// The macro builds such networks, to check them: they have no memory.
+#[test]
+fn a_network_whose_sizes_are_not_numbers_is_refused() {
+    let symbol = || Dim::symbol("N");
+    let networks: [fn(&mut Builder, Dim) -> NodeId; 3] = [
+        |b, n| b.input("x", Type::real(Shape::batched([n]))).unwrap(),
+        |b, n| {
+            let x = b.input("x", Type::index(n, Shape::batched([2usize]))).unwrap();
+            let none = Attributes::new();
+            let one = none.with("embedding_dim", AttributeValue::Size(Dim::Fixed(1)));
+            let layer = b.layer(None, "Embedding", &one).unwrap();
+            b.apply(layer, (x, "x")).unwrap()
+        },
+        |b, n| b.parameter("w", vec![n], bilro_compiler::network::Init::Full(0.0)).unwrap(),
+    ];
+    for build in networks {
+        let mut b = Builder::new("Open");
+        let y = build(&mut b, symbol());
+        b.output("y", y).unwrap();
+        let error = Engine::new(b.finish().unwrap(), Backend::Jit, 0, 1).unwrap_err();
+        assert_names(&error, &["`Open`", "`N`", "must be a number"]);
+    }
+}
+
+network! {
+    struct Line {
+        input x: [2];
+        target y: [1];
+        output p = x -> Linear(1);
+        loss mse_loss(p, y);
+    }
+}
+
+/// `Trainer::model` lends the model, which a program may exchange.
+#[test]
+fn models_that_are_exchanged_between_trainers_are_not_mixed() {
+    let (x, y) = (Array2::<f32>::ones((3, 2)), Array2::<f32>::zeros((3, 1)));
+    let rows = |n: usize| {
+        let rows = bilro::ndarray::s![..n, ..];
+        line::Batch { x: x.slice(rows), y: y.slice(rows) }
+    };
+    for backend in BACKENDS {
+        let mut sgd = Line::trainer(Sgd::new(0.1)).backend(backend).build().unwrap();
+        let mut adam =
+            Line::trainer(Adam::new(0.1)).backend(backend).accumulate(2).build().unwrap();
+        sgd.step(rows(3)).unwrap();
+        adam.step(rows(3)).unwrap();
+        std::mem::swap(sgd.model(), adam.model());
+        for rows in [rows(2), rows(3)] {
+            for trainer in [&mut sgd, &mut adam] {
+                let error = trainer.step(rows).unwrap_err();
+                assert!(matches!(error, Error::OtherTraining { .. }), "{backend:?}: {error}");
+            }
+        }
+        // A model that has not been trained begins anew.
+        *adam.model() = Line::model().backend(backend).build().unwrap();
+        adam.step(rows(2)).unwrap();
+    }
+}
+
+/// A network by hand: it declares what [`network`] is, and gives what it likes.
+struct Liar;
+
+#[derive(Clone, Copy)]
+struct Given<'a>(&'a [ArrayView2<'a, f32>]);
+
+impl Network for Liar {
+    type Batch<'a> = Given<'a>;
+    type Input<'a> = Given<'a>;
+    type Output = Vec<ArrayD<f32>>;
+    type Parameters<'a> = Vec<ArrayViewD<'a, f32>>;
+    type ParametersMut<'a> = Vec<ArrayViewMutD<'a, f32>>;
+    type Gradients = Vec<ArrayD<f32>>;
+    type BatchFeeds<'a> = Vec<Feed<'a>>;
+    type InputFeeds<'a> = Vec<Feed<'a>>;
+    type Choices = Vec<usize>;
+
+    fn declaration() -> Result<super::Network, CompileError> {
+        // Another one with every call.
+        static CALLS: AtomicUsize = AtomicUsize::new(0);
+        let inputs = 2 + 50 * (CALLS.fetch_add(1, Ordering::Relaxed) % 2);
+        let none = Attributes::new();
+        let mut b = Builder::new("Liar");
+        let x = b.input("x", Type::real(Shape::batched([inputs]))).unwrap();
+        let y = b.target("y", Type::real(Shape::batched([1]))).unwrap();
+        let one = none.clone().with("out_features", AttributeValue::Size(Dim::Fixed(1)));
+        let linear = b.layer(None, "Linear", &one).unwrap();
+        let p = b.apply(linear, (x, "x")).unwrap();
+        b.output("p", p).unwrap();
+        let loss = b.call("mse_loss", &[(p, "p"), (y, "y")], &none).unwrap();
+        b.loss((loss, "loss"), LossReduction::Mean).unwrap();
+        b.finish()
+    }
+
+    fn batch_feeds<'a>(batch: &'a Given<'_>) -> Vec<Feed<'a>> {
+        batch.0.iter().map(|x| Feed::Real(x.view().into_dyn())).collect()
+    }
+
+    fn input_feeds<'a>(input: &'a Given<'_>) -> Vec<Feed<'a>> {
+        Liar::batch_feeds(input)
+    }
+
+    fn batch_choices(_: &Given<'_>) -> Vec<usize> {
+        vec![7, 8, 9]
+    }
+
+    fn input_choices(_: &Given<'_>) -> Vec<usize> {
+        Vec::new()
+    }
+
+    fn output(arrays: Vec<ArrayD<f32>>) -> Vec<ArrayD<f32>> {
+        arrays
+    }
+
+    fn parameters<'a>(views: Vec<ArrayViewD<'a, f32>>) -> Vec<ArrayViewD<'a, f32>> {
+        views
+    }
+
+    fn parameters_mut<'a>(views: Vec<ArrayViewMutD<'a, f32>>) -> Vec<ArrayViewMutD<'a, f32>> {
+        views
+    }
+
+    fn gradients(arrays: Vec<ArrayD<f32>>) -> Vec<ArrayD<f32>> {
+        arrays
+    }
+
+    fn gradient_views(gradients: &Vec<ArrayD<f32>>) -> Vec<ArrayViewD<'_, f32>> {
+        gradients.iter().map(|x| x.view()).collect()
+    }
+}
+
+impl Trainable for Liar {}
+
+impl<'a> FromExamples<ArrayView2<'a, f32>, ArrayView2<'a, f32>> for Given<'a> {
+    fn from_examples(_: ArrayView2<'a, f32>, _: ArrayView2<'a, f32>) -> Given<'a> {
+        Given(&[])
+    }
+}
+
+#[test]
+fn a_network_that_lies_is_refused() {
+    let [short, long, wide] = [(3, 2), (4, 1), (4, 52)].map(Array2::<f32>::zeros);
+    let (short, long, wide) = (short.view(), long.view(), wide.view());
+    let data =
+        data::Dataset::new(Array2::<f32>::zeros((4, 2)), Array2::<f32>::zeros((4, 1))).unwrap();
+    let mut fits = 0;
+    for _ in 0..2 {
+        let mut trainer = Liar::trainer(Adam::new(0.1)).threads(1).build().unwrap();
+        for feeds in
+            [&[][..], &[short], &[short, long], &[long, long], &[wide, long], &[wide, wide]]
+        {
+            let stepped = trainer.step(Given(feeds)).is_ok();
+            fits += usize::from(stepped);
+            assert!(!stepped || (feeds[0] == wide && feeds[1] == long));
+            let predicted = trainer.model().predict(Given(feeds));
+            assert!(predicted.is_ok() || !stepped, "it takes what a step takes");
+        }
+        assert!(trainer.fit(&data, Fit::epochs(1)).is_err());
+        assert!(trainer.model().evaluate(&data).is_err());
+    }
+    assert_eq!(fits, 1, "one of the two networks takes 52 numbers");
+}
