@@ -8,6 +8,9 @@ use bilro_compiler::graph::Root;
 use bilro_compiler::ops::{self, Op};
 use bilro_tests::check::{self, Case};
 
+#[path = "conformance/neighbours.rs"]
+mod neighbours;
+
 const SIZES: [usize; 7] = [1, 3, 4, 5, 16, 17, 33];
 const BATCHES: [usize; 3] = [1, 3, 37];
 

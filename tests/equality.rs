@@ -149,6 +149,7 @@ impl Case {
                 Region::Arena => arena.as_mut_ptr().cast(),
                 Region::Parameters => parameters.as_mut_ptr().cast(),
                 Region::Settings => settings.as_mut_ptr().cast(),
+                Region::Numbers => unreachable!("these networks declare none"),
                 Region::Input(i) => inputs[*i].as_mut_ptr().cast(),
             };
             Table(lowered.plan.regions.iter().map(pointer).collect())

@@ -3,7 +3,8 @@
 //! interpreter in f64.
 //!
 //! A case is built as the language has it, by the function's name. Where the
-//! first axis may be the batch, it is built both without a batch and with it.
+//! first axis may be the batch, it is built both without a batch and with it; and
+//! each with every kind of kernel before and behind the function (`goldens/exact.rs`).
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,11 @@ use bilro_compiler::shape::{Dim, Facts, Shape, Type};
 use bilro_tests::check::{self, Case};
 use bilro_tests::goldens::{self, Tensor};
 use serde_json::Value as Json;
+
+#[path = "goldens/exact.rs"]
+mod exact;
+
+use exact::Exact;
 
 /// Operations whose inputs after the first are the same for all examples.
 const WITH_WEIGHTS: &[&str] = &["matmul", "linear", "add_broadcast", "embedding", "layer_norm"];
@@ -59,18 +65,29 @@ fn every_loss_agrees_with_pytorch() {
 
 fn compare_all(file: &str) {
     let mut ran: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut beside: BTreeMap<&str, BTreeMap<String, usize>> = BTreeMap::new();
     let mut failures = Vec::new();
     let cases: Vec<Golden> = goldens::read(file);
     for golden in &cases {
         *ran.entry(&golden.op).or_default() += 1;
         let forms = [Form::Whole, Form::Batched];
         for form in forms.into_iter().filter(|form| golden.allows(*form)) {
-            if let Err(difference) = golden.compare(form) {
+            if let Err(difference) = golden.compare(form, None) {
                 failures.push(format!("{} {form:?}: {difference}", golden.describe()));
+            }
+            let exact = Exact::ALL.into_iter().filter(|exact| exact.serves(form == Form::Batched));
+            for between in exact.filter(|_| golden.is_finite()) {
+                let kind = format!("{between:?}");
+                *beside.entry(&golden.op).or_default().entry(kind).or_default() += 1;
+                if let Err(difference) = golden.compare(form, Some(between)) {
+                    let what = golden.describe();
+                    failures.push(format!("{what} {form:?} between {between:?}: {difference}"));
+                }
             }
         }
     }
     println!("compared: {ran:?}");
+    beside.iter().for_each(|(op, kinds)| println!("{op} between {kinds:?}"));
     assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
     assert!(!ran.is_empty(), "no cases in {}", goldens::file(file).display());
 }
@@ -106,9 +123,15 @@ impl Golden {
         form == Form::Batched && !is_weight
     }
 
+    /// Whether there are numbers only: products with zeros keep those.
+    fn is_finite(&self) -> bool {
+        let tensors = self.inputs.iter().chain([&self.output]).chain(&self.upstream);
+        tensors.flat_map(Tensor::values).all(f64::is_finite)
+    }
+
     /// The case as a graph: the result is the first output, the gradients of
     /// the inputs that have one the others.
-    fn case(&self, form: Form) -> Result<Case, Mistake> {
+    fn case(&self, form: Form, between: Option<Exact>) -> Result<Case, Mistake> {
         let batch = match form {
             Form::Whole => 1,
             Form::Batched => self.inputs[0].shape[0],
@@ -132,7 +155,12 @@ impl Golden {
             let tensor: Tensor = serde_json::from_value(target.clone()).expect("a tensor");
             leaf(&mut made, &tensor, form == Form::Batched, None)
         });
-        let y = self.result(&mut made.graph, &x, target, form)?;
+        let operands: Vec<NodeId> = match between {
+            Some(exact) => x.iter().map(|x| exact.through(&mut made, *x)).collect(),
+            None => x.clone(),
+        };
+        let y = self.result(&mut made.graph, &operands, target, form)?;
+        let y = between.map_or(y, |exact| exact.next().through(&mut made, y));
         made.graph.add_root(Root::Output("y".into()), y);
         if let Some(upstream) = &self.upstream {
             let batched = made.graph.shape(y).batched;
@@ -239,8 +267,8 @@ impl Golden {
     }
 
     /// Every backend against the expected results.
-    fn compare(&self, form: Form) -> Result<(), String> {
-        let case = self.case(form).map_err(|mistake| mistake.message)?;
+    fn compare(&self, form: Form, between: Option<Exact>) -> Result<(), String> {
+        let case = self.case(form, between).map_err(|mistake| mistake.message)?;
         for isa in Isa::all_available() {
             let lowered = check::lowered(&case, &isa);
             let (jitted, evaluated) =

@@ -2,7 +2,7 @@
 
 use crate::codegen::isa::Isa;
 use crate::error::Error;
-use crate::fuse::{Fused, fuse};
+use crate::fuse::{Fused, fuse, fuse_and_verify};
 use crate::graph::Graph;
 use crate::kernel::lower::{lower, reserve};
 use crate::kernel::program::Program;
@@ -56,9 +56,12 @@ pub fn lower_graph(
     check("expansion", &|| expanded.verify())?;
     let simple = simplify(&expanded);
     check("simplification", &|| simple.verify())?;
-    let mut fused = fuse(&simple);
+    let mut fused = match verify {
+        true => fuse_and_verify(&simple)
+            .map_err(|message| Error::Internal { after: "fusion", message })?,
+        false => fuse(&simple),
+    };
     reserve(&mut fused, isa);
-    check("fusion", &|| fused.graph.verify())?;
     // In every build: the parameters are the caller's.
     parameters.check(&fused).map_err(|message| Error::Internal { after: "fusion", message })?;
     let plan = plan::plan(&fused, parameters);

@@ -21,6 +21,9 @@ pub enum Region {
     /// An input, by its place among the network's inputs; row-major without
     /// padding, and only read.
     Input(usize),
+    /// Numbers that the network declares, as [`Fused::numbers`] has them, and only
+    /// read.
+    Numbers,
 }
 
 /// Where a tensor lies.
@@ -133,6 +136,7 @@ pub fn plan(fused: &Fused, parameters: &ParameterLayout) -> Plan {
             }
             Home::Setting(offset) => Place { region: Region::Settings, offset },
             Home::Input(i) => Place { region: Region::Input(i), offset: 0 },
+            Home::Numbers(offset) => Place { region: Region::Numbers, offset },
             Home::Arena => {
                 let (first, last) = lives[tensor];
                 used.retain(|(_, _, until)| *until >= first);

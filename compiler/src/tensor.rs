@@ -26,6 +26,8 @@ pub enum Home {
     Setting(usize),
     /// An input, by its place.
     Input(usize),
+    /// Numbers that the network declares, by where they begin among all of them.
+    Numbers(usize),
 }
 
 /// How a tensor lies in memory: row-major, the first of several axes perhaps

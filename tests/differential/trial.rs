@@ -175,7 +175,9 @@ fn roundings(graph: &Graph) -> f64 {
         let x = g.operands(id);
         let count = |id: NodeId| g.sizes(id).iter().product::<usize>() as f64;
         let own = match (g.op(id), g.op(id).lower()) {
-            (_, Lowering::Leaf | Lowering::Constant(_) | Lowering::View) => 0.0,
+            (_, Lowering::Leaf | Lowering::Numbers(_) | Lowering::Constant(_) | Lowering::View) => {
+                0.0
+            }
             (Op::Reduce(op), _) if op.reduction == Reduction::Max => 0.0,
             (Op::Reduce(_), _) => count(x[0]) / count(id),
             // Each element of the two, and of the result, in so many products.

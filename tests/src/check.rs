@@ -134,7 +134,7 @@ pub fn evaluated_network(
         Home::Input(i) => Some(bits(&inputs[i])),
         Home::Setting(i) => Some(vec![setting(lowered.fused.settings[i]).to_bits()]),
         Home::Parameter(i) => Some(padded(&parameters[i], &tensor.layout)),
-        Home::Arena => None,
+        _ => None,
     })
 }
 
@@ -145,7 +145,13 @@ fn evaluate(
 ) -> Vec<Vec<f32>> {
     let tensors = lowered.fused.tensors.iter();
     let mut memory: Vec<Vec<u32>> = tensors
-        .map(|tensor| given(tensor).unwrap_or_else(|| vec![CANARY; tensor.layout.elements]))
+        .map(|tensor| match tensor.home {
+            Home::Numbers(first) => {
+                let numbers = &lowered.fused.numbers[first..first + tensor.layout.elements];
+                numbers.iter().map(|x| x.to_bits()).collect()
+            }
+            _ => given(tensor).unwrap_or_else(|| vec![CANARY; tensor.layout.elements]),
+        })
         .collect();
     for program in &lowered.programs {
         let mut own: Vec<Vec<u32>> =
@@ -208,6 +214,7 @@ fn run(
     let mut inputs: Vec<Vec<u32>> = inputs.iter().map(bits).collect();
     let settings = lowered.fused.settings.iter();
     let mut settings: Vec<u32> = settings.map(|name| setting(name).to_bits()).collect();
+    let mut numbers = lowered.fused.numbers.clone();
     let table: Vec<*mut u8> = plan
         .regions
         .iter()
@@ -215,6 +222,7 @@ fn run(
             Region::Arena => arena.as_mut_ptr().cast(),
             Region::Parameters => updated.as_mut_ptr().cast(),
             Region::Settings => settings.as_mut_ptr().cast(),
+            Region::Numbers => numbers.as_mut_ptr().cast(),
             Region::Input(i) => inputs[*i].as_mut_ptr().cast(),
         })
         .collect();

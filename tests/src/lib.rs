@@ -4,5 +4,6 @@
 pub mod chains;
 pub mod check;
 pub mod goldens;
+pub mod neighbours;
 pub mod networks;
 pub mod trainings;

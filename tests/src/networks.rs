@@ -14,6 +14,8 @@ use proptest::test_runner::{RngAlgorithm, TestError, TestRng, TestRunner};
 
 use drawing::{Drawing, INPUT, KINDS};
 
+pub use drawing::LOSSES;
+
 /// Around the vectors' widths, and where tiles end.
 const SIZES: [usize; 8] = [1, 3, 4, 5, 15, 16, 17, 33];
 
@@ -60,7 +62,7 @@ pub fn recipes(batch: usize, size: usize, steps: usize) -> impl Strategy<Value =
     let step = (0..KINDS, operand(), operand(), 0..sizes as u8 * 4)
         .prop_map(|(kind, x, y, n)| Step { kind, x, y, n });
     let steps = prop::collection::vec(step, 0..=steps);
-    let rest = (0..8u8, any::<bool>(), prop::collection::vec(0..6u8, 0..=2));
+    let rest = (0..LOSSES, any::<bool>(), prop::collection::vec(0..6u8, 0..=2));
     let parts = (batches, 0..1000u64, inputs, steps, rest);
     parts.prop_map(move |(batch, seed, inputs, mut steps, (loss, sums, outputs))| {
         for step in &mut steps {
@@ -105,6 +107,14 @@ pub struct Drawn {
 }
 
 impl Recipe {
+    /// A `Linear` layer with a loss behind it: to so many classes as a place in
+    /// the sizes says, from three features.
+    pub fn linear(classes: u8, batch: usize, loss: u8, sums: bool) -> Recipe {
+        let linear = Step { kind: 0, x: 0, y: 0, n: classes };
+        let (seed, outputs) = (u64::from(loss), Vec::new());
+        Recipe { batch, seed, inputs: vec![(1, None)], steps: vec![linear], loss, sums, outputs }
+    }
+
     /// The network.
     ///
     /// # Panics

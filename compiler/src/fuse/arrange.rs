@@ -66,8 +66,11 @@ fn materialize_anew(g: &mut Graph, id: NodeId) -> NodeId {
 /// Whether a node is computed by a kernel.
 pub(super) fn is_computed(g: &Graph, id: NodeId) -> bool {
     let lowering = g.op(id).lower();
-    !is_view(g, id)
-        && !matches!(lowering, Lowering::Leaf | Lowering::Constant(_) | Lowering::Positions)
+    let is_given = matches!(
+        lowering,
+        Lowering::Leaf | Lowering::Constant(_) | Lowering::Numbers(_) | Lowering::Positions
+    );
+    !is_view(g, id) && !is_given
 }
 
 /// Whether a node may lie in memory otherwise than densely, whatever its users

@@ -24,8 +24,8 @@ pub(super) fn emit(graph: Graph, groups: Vec<Group>) -> Fused {
     let kernels =
         groups.iter().map(|group| Emission::new(&graph, &tensors, group).kernel()).collect();
     let roots = graph.roots().iter().map(|(_, id)| tensors.of[id]).collect();
-    let Tensors { list, settings, .. } = tensors;
-    Fused { kernels, tensors: list, roots, settings, graph }
+    let Tensors { list, settings, numbers, .. } = tensors;
+    Fused { kernels, tensors: list, roots, settings, numbers, graph }
 }
 
 /// Which nodes have memory.
@@ -33,6 +33,7 @@ struct Tensors {
     list: Vec<Tensor>,
     of: FxHashMap<NodeId, usize>,
     settings: Vec<&'static str>,
+    numbers: Vec<f32>,
 }
 
 impl Tensors {
@@ -70,8 +71,12 @@ impl Tensors {
         }
         wanted.sort_unstable();
         wanted.dedup();
-        let mut tensors =
-            Tensors { list: Vec::new(), of: FxHashMap::default(), settings: Vec::new() };
+        let mut tensors = Tensors {
+            list: Vec::new(),
+            of: FxHashMap::default(),
+            settings: Vec::new(),
+            numbers: Vec::new(),
+        };
         let assigned = g.roots().iter().filter_map(|(root, id)| match root {
             Root::Assign(parameter) => Some((*id, *parameter)),
             _ => None,
@@ -86,11 +91,15 @@ impl Tensors {
                     tensors.settings.push(setting.name);
                     Home::Setting(tensors.settings.len() - 1)
                 }
+                (Op::Vector(vector), _) => {
+                    tensors.numbers.extend(vector.elements.iter().map(|x| x.0));
+                    Home::Numbers(tensors.numbers.len() - vector.elements.len())
+                }
                 _ => Home::Arena,
             };
             let sizes = g.sizes(node);
             let layout = match home {
-                Home::Input(_) => Layout::dense(&sizes),
+                Home::Input(_) | Home::Numbers(_) => Layout::dense(&sizes),
                 Home::Arena if dense.contains(&node) => Layout::dense(&sizes),
                 Home::Arena if *g.op(node) == Op::Materialize(Materialize::BATCH_LAST) => {
                     Layout::first_axis_last(&sizes)
@@ -239,7 +248,7 @@ impl<'a> Emission<'a> {
     }
 
     fn level(&self, node: NodeId) -> Level {
-        self.group.space.level(self.g, node).expect("nodes fit their group")
+        self.group.level(node).expect("a node of the group, which came with its level")
     }
 
     /// The formula of one of the group's nodes.
@@ -295,7 +304,7 @@ impl<'a> Emission<'a> {
         if let Some(constant) = constant_value(self.g, value) {
             return self.formulas.float(constant);
         }
-        if self.group.nodes.contains(&value) {
+        if self.group.level(value).is_some() {
             return self.value(value);
         }
         if matches!(self.g.op(value).lower(), Lowering::Positions) {

@@ -7,33 +7,58 @@
 //! product or another shape needs it there, is read back rather than followed:
 //! so an activation's derivative is computed where it is used, not stored.
 
+mod fit;
 mod merge;
+mod size;
 mod space;
+mod verify;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use super::arrange::is_computed;
 use super::order::Order;
 use super::views::{Relation, base, real_sizes, relation};
 use crate::graph::{Graph, NodeId, Root};
-use crate::kernel::expr::{Expr, Expressions, Term};
-use crate::kernel::scalar::Kind;
 use crate::ops::{Lowering, Op};
+use fit::{Fit, Member};
+use size::Size;
 
 pub(super) use space::{Level, Space};
+pub(super) use verify::verify;
 
 /// Rows from which on a kernel of their own pays, and steps of a formula.
 const MANY_ROWS: usize = 16;
 const MANY_STEPS: usize = 16;
 
-/// Nodes that become one kernel.
+/// Nodes that become one kernel. Each comes with the level that it has in the
+/// space: without one, nothing becomes a part of a group.
 #[derive(Clone, Debug)]
 pub(super) struct Group {
     pub space: Space,
     /// In an order that respects dependencies.
     pub nodes: Vec<NodeId>,
+    members: FxHashMap<NodeId, Member>,
+    size: Size,
     /// Whether all of them are elementwise or gathered, in a space of rows.
     is_map: bool,
+}
+
+impl Group {
+    fn new(space: Space) -> Group {
+        let is_map = matches!(space, Space::Rows(_));
+        Group {
+            space,
+            nodes: Vec::new(),
+            members: FxHashMap::default(),
+            size: Size::default(),
+            is_map,
+        }
+    }
+
+    /// On which level a node works; `None` where it is not of the group.
+    pub fn level(&self, node: NodeId) -> Option<Level> {
+        self.members.get(&node).map(|member| member.level)
+    }
 }
 
 /// The groups in the order in which they can run.
@@ -64,6 +89,8 @@ struct Grouping<'g> {
     is_root: Vec<bool>,
     /// The parameter that a node's value overwrites.
     assigns: FxHashMap<NodeId, usize>,
+    /// The node whose value overwrites a parameter.
+    writers: FxHashMap<usize, NodeId>,
     /// The leaf of each parameter.
     parameters: FxHashMap<usize, NodeId>,
     group_of: Vec<Option<usize>>,
@@ -72,6 +99,10 @@ struct Grouping<'g> {
     /// Which must run before which.
     order: Order,
     relations: FxHashMap<NodeId, Relation>,
+    /// For each computed node, what it adds to its group.
+    sizes: Vec<Size>,
+    /// Answers of [`Grouping::is_needed_within`], by space and node.
+    needed_within: FxHashMap<Space, FxHashMap<NodeId, bool>>,
 }
 
 impl<'g> Grouping<'g> {
@@ -102,18 +133,24 @@ impl<'g> Grouping<'g> {
                 _ => None,
             })
             .collect();
-        let group_of = vec![None; g.len()];
+        let sizes = g.ids().map(|id| match computed[id.index()] {
+            true => Size::of(g, id, is_root[id.index()]),
+            false => Size::default(),
+        });
         Grouping {
             g,
-            computed,
             uses,
-            is_root,
+            writers: assigns.iter().map(|(id, parameter)| (*parameter, *id)).collect(),
             assigns,
             parameters,
-            group_of,
+            group_of: vec![None; g.len()],
             groups: Vec::new(),
             order: Order::default(),
             relations,
+            sizes: sizes.collect(),
+            needed_within: FxHashMap::default(),
+            computed,
+            is_root,
         }
     }
 
@@ -170,31 +207,6 @@ impl<'g> Grouping<'g> {
         self.groups[id].as_mut().expect("a group that nodes are in")
     }
 
-    /// On which level of a space a node of these sizes works.
-    fn level(&self, space: &Space, id: NodeId) -> Option<Level> {
-        space.level(self.g, id)
-    }
-
-    /// Whether a group's own nodes can hand a value in registers to another
-    /// node of the group through an operand.
-    fn connects(&self, space: &Space, user: NodeId, through: NodeId) -> bool {
-        let value = base(self.g, through);
-        // Tables are read and written elsewhere than where who computes them or
-        // goes on with them is.
-        let reads = matches!(self.g.op(user).lower(), Lowering::Gather | Lowering::Scatter);
-        if reads || matches!(self.g.op(value).lower(), Lowering::Scatter) {
-            return false;
-        }
-        let (Some(from), Some(to)) = (self.level(space, value), self.level(space, user)) else {
-            return false;
-        };
-        match (space, self.relation(through)) {
-            (_, Relation::Same) => from == to,
-            (Space::Rows(_), Relation::Row) => from == Level::Outer && to == Level::Full,
-            _ => false,
-        }
-    }
-
     /// Whether a value is kept in memory whatever joins its group, because
     /// someone needs it who cannot join.
     fn is_kept(&self, id: NodeId) -> bool {
@@ -208,7 +220,7 @@ impl<'g> Grouping<'g> {
                 (Space::Rows(_), Space::Columns(..)) => !self.can_absorb(id, u.by),
                 _ => true,
             },
-            _ => !self.connects(space, u.by, u.through),
+            _ => !self.hands_over(space, u.by, u.through),
         })
     }
 
@@ -222,7 +234,7 @@ impl<'g> Grouping<'g> {
             && group.nodes.iter().all(|n| {
                 !self.is_root[n.index()]
                     && self.uses[n.index()].iter().all(inside)
-                    && self.level(&group.space, *n) == Some(Level::Full)
+                    && group.level(*n) == Some(Level::Full)
             })
     }
 
@@ -250,48 +262,45 @@ impl<'g> Grouping<'g> {
                 let columns = self.g.sizes(operand).last().copied().unwrap_or(1);
                 let space = Space::Scatter(real_sizes(self.g, operand), columns);
                 let value = base(self.g, operand);
-                let group = self.group_of[value.index()];
-                if let Some(group) = group
+                if let Some(group) = self.group_of[value.index()]
                     && self.is_scattered_alone(value, id)
-                    && self.can_join(id, group)
+                    && self.change(group, &space, id)
                 {
-                    self.group_mut(group).space = space;
-                    return self.join(id, group);
+                    return;
                 }
                 space
             }
             Lowering::Gather => Space::of_gather(self.g, id),
             Lowering::Reduction(..) => {
                 let space = Space::of_reduction(self.g, id);
-                if let Some(group) = self.joinable_by_reduction(id, &space) {
-                    self.group_mut(group).space = space;
-                    return self.join(id, group);
+                if let Some(group) = self.wanted_by_reduction(id, &space)
+                    && self.change(group, &space, id)
+                {
+                    return;
                 }
                 space
             }
             _ => {
-                if let Some(group) = self.joinable(id) {
-                    return self.join(id, group);
+                if let Some((group, fit)) = self.joinable(id) {
+                    return self.join(id, group, fit);
                 }
                 Space::Rows(real_sizes(self.g, id))
             }
         };
-        let is_map = matches!(space, Space::Rows(_));
-        self.groups.push(Some(Group { space, nodes: Vec::new(), is_map }));
+        let group = self.groups.len();
+        let fit = self.fit(id, group, &space).expect("a space of its own holds a node");
+        self.groups.push(Some(Group::new(space)));
         self.order.add();
-        self.join(id, self.groups.len() - 1);
+        self.join(id, group, fit);
     }
 
-    fn joinable_by_reduction(&self, id: NodeId, space: &Space) -> Option<usize> {
+    /// The group that a reduction in a space would rather be a part of.
+    fn wanted_by_reduction(&self, id: NodeId, space: &Space) -> Option<usize> {
         let operand = self.g.operands(id)[0];
         let value = base(self.g, operand);
         let group = self.group_of[value.index()]?;
         let fits = match (&self.group(group).space, space) {
-            (Space::Rows(own), Space::Rows(sizes)) => {
-                own == sizes
-                    && self.relation(operand) == Relation::Same
-                    && self.level(space, value) == Some(Level::Full)
-            }
+            (Space::Rows(own), Space::Rows(sizes)) => own == sizes,
             (Space::Rows(own), Space::Columns(sizes, _)) => {
                 own == sizes
                     && self.relation(operand) == Relation::Same
@@ -299,22 +308,22 @@ impl<'g> Grouping<'g> {
             }
             _ => false,
         };
-        (fits && self.can_join(id, group)).then_some(group)
+        fits.then_some(group)
     }
 
     /// The group that an elementwise node joins; operands' groups that can be
     /// merged with it are.
-    fn joinable(&mut self, id: NodeId) -> Option<usize> {
+    fn joinable(&mut self, id: NodeId) -> Option<(usize, Fit)> {
         let mut candidates: Vec<usize> = Vec::new();
         for operand in self.g.operands(id) {
             let value = base(self.g, operand);
             let Some(group) = self.group_of[value.index()] else { continue };
-            let space = &self.group(group).space;
+            let space = self.group(group).space.clone();
             if !candidates.contains(&group)
-                && self.connects(space, id, operand)
+                && self.hands_over(&space, id, operand)
                 && !self.is_kept(value)
-                && !self.is_better_apart(id, space)
-                && self.can_join(id, group)
+                && !self.is_better_apart(id, &space)
+                && self.fit(id, group, &space).is_some()
             {
                 candidates.push(group);
             }
@@ -328,99 +337,74 @@ impl<'g> Grouping<'g> {
                 let group = self.group_of[x.index()];
                 group.is_some_and(|h| h != chosen && self.order.is_before(*other, h))
             });
-            if !awaited && self.can_merge(*other, chosen) {
-                self.merge(*other, chosen);
+            if !awaited
+                && let Some(fit) = self.can_merge(*other, chosen)
+                && !fit.with(&self.sizes[id.index()]).is_too_large(&self.group(chosen).space)
+            {
+                self.merge(*other, chosen, fit);
             }
         }
-        Some(chosen)
+        // Merged or not: what is handed on inside, and what has to come before.
+        let fit = self.fit(id, chosen, &self.group(chosen).space)?;
+        Some((chosen, fit))
     }
 
     /// Whether a node that has one element for each row takes long, and nobody
     /// needs it within the rows: there, every lane of a vector would compute the
     /// same, and in a kernel of its own each computes another row's.
-    fn is_better_apart(&self, id: NodeId, space: &Space) -> bool {
+    fn is_better_apart(&mut self, id: NodeId, space: &Space) -> bool {
         let Space::Rows(sizes) = space else { return false };
         let rows: usize = sizes.split_last().map_or(1, |(_, outer)| outer.iter().product());
         rows >= MANY_ROWS
-            && self.level(space, id) == Some(Level::Outer)
-            && self.steps(id) >= MANY_STEPS
+            && space.level(self.g, id) == Some(Level::Outer)
+            && self.sizes[id.index()].terms >= MANY_STEPS
             && !self.is_needed_within(id, space)
-    }
-
-    /// How many steps a node's formula has.
-    fn steps(&self, id: NodeId) -> usize {
-        let Lowering::Elementwise(formula) = self.g.op(id).lower() else { return 0 };
-        let mut e = Expressions::default();
-        let kind = |x: NodeId| if self.g.ty(x).is_real() { Kind::Float } else { Kind::Int };
-        let operands = self.g.operands(id).into_iter().enumerate();
-        let x: Vec<Expr> = operands.map(|(i, x)| e.push(Term::Load(i, kind(x)))).collect();
-        formula(&mut e, &x);
-        e.len()
     }
 
     /// Whether what follows from a node, one element for each row, is needed for
     /// every element of the rows.
-    fn is_needed_within(&self, id: NodeId, space: &Space) -> bool {
-        let mut left = vec![id];
-        // Ways part and meet again: as often as there are ways would be too often.
-        let mut seen = FxHashSet::default();
-        while let Some(id) = left.pop() {
-            if !seen.insert(id) {
-                continue;
-            }
-            for u in &self.uses[id.index()] {
-                match self.level(space, u.by) {
-                    _ if !self.is_elementwise(u.by) => {}
-                    Some(Level::Full) => return true,
-                    Some(Level::Outer) => left.push(u.by),
-                    None => {}
+    fn is_needed_within(&mut self, id: NodeId, space: &Space) -> bool {
+        // Ways part and meet again, and many nodes ask: each answer is kept.
+        let mut known = self.needed_within.remove(space).unwrap_or_default();
+        let mut begun = vec![id];
+        while let Some(next) = begun.last().copied() {
+            let follows = |u: &&Use| self.is_elementwise(u.by);
+            let users = || self.uses[next.index()].iter().filter(follows).map(|u| u.by);
+            let level = |by: NodeId| space.level(self.g, by);
+            let outer = || users().filter(|by| level(*by) == Some(Level::Outer));
+            let needed = users().any(|by| level(by) == Some(Level::Full))
+                || outer().any(|by| known.get(&by) == Some(&true));
+            let unknown = outer().find(|by| !known.contains_key(by));
+            match unknown {
+                Some(by) if !needed && !known.contains_key(&next) => begun.push(by),
+                _ => {
+                    begun.pop();
+                    known.insert(next, needed);
                 }
             }
         }
-        false
+        let needed = known[&id];
+        self.needed_within.insert(space.clone(), known);
+        needed
+    }
+
+    /// Makes a group one of another space with a node more, if all of them fit.
+    fn change(&mut self, group: usize, space: &Space, id: NodeId) -> bool {
+        let same = self.group(group).space == *space;
+        let fit =
+            if same { self.fit(id, group, space) } else { self.fit_changed(group, space, id) };
+        let Some(fit) = fit else { return false };
+        self.group_mut(group).space = space.clone();
+        self.join(id, group, fit);
+        true
     }
 
     fn is_elementwise(&self, id: NodeId) -> bool {
         matches!(self.g.op(id).lower(), Lowering::Elementwise(_))
     }
 
-    /// Whether a node's other operands and whatever must come before it are
-    /// there before a group runs, or are handed on inside.
-    fn can_join(&self, id: NodeId, group: usize) -> bool {
-        let space = &self.group(group).space;
-        let inside = |node: NodeId| self.group_of[node.index()] == Some(group);
-        let before = self.before(id);
-        let no_cycle = before.iter().all(|x| {
-            inside(*x) || self.group_of[x.index()].is_some_and(|h| !self.order.is_before(group, h))
-        });
-        // What a reduction or a scatter adds up has been checked by who asks.
-        let is_reduction =
-            matches!(self.g.op(id).lower(), Lowering::Reduction(..) | Lowering::Scatter);
-        let handed_on =
-            is_reduction
-                || self.g.operands(id).into_iter().all(|operand| {
-                    !inside(base(self.g, operand)) || self.connects(space, id, operand)
-                });
-        no_cycle && handed_on && self.overwrites_in_place(id, space, |by| by == id || inside(by))
-    }
-
-    /// Whether all who read what `id` overwrites, as far as they are in its
-    /// group, read each element where it is overwritten.
-    fn overwrites_in_place(
-        &self,
-        id: NodeId,
-        space: &Space,
-        inside: impl Fn(NodeId) -> bool,
-    ) -> bool {
-        self.readers(id).iter().all(|u| {
-            !inside(u.by)
-                || (self.is_elementwise(u.by)
-                    && self.relation(u.through) == Relation::Same
-                    && self.level(space, u.by) == self.level(space, id))
-        })
-    }
-
-    fn join(&mut self, id: NodeId, group: usize) {
+    /// Makes a node a part of a group that it fits.
+    fn join(&mut self, id: NodeId, group: usize, fit: Fit) {
         for x in self.before(id) {
             if let Some(h) = self.group_of[x.index()].filter(|h| *h != group) {
                 self.order.require(h, group);
@@ -430,6 +414,7 @@ impl<'g> Grouping<'g> {
         let is_map = matches!(self.g.op(id).lower(), Lowering::Elementwise(_) | Lowering::Gather);
         let group = self.group_mut(group);
         group.nodes.push(id);
+        group.take(fit);
         group.is_map &= is_map;
     }
 

@@ -9,7 +9,9 @@
 //!   a product, an activation's derivative onto the product that follows it
 //!   backwards, an update onto the product that makes the gradient, all that
 //!   happens to a row in one kernel; `order` keeps what must run before what;
-//! - `emit` writes each group down as a kernel.
+//! - `emit` writes each group down as a kernel. What fits a kernel is asked and
+//!   answered in one place, `group::fit`, however a group grows; the emitter is
+//!   given the answers with the group.
 
 mod arrange;
 mod emit;
@@ -34,11 +36,25 @@ pub struct Fused {
     pub roots: Vec<usize>,
     /// The settings that the kernels read, in the order of their places.
     pub settings: Vec<&'static str>,
+    /// The declared numbers that the kernels read, one row after the other.
+    pub numbers: Vec<f32>,
 }
 
-/// Fuses a graph of primitive operations.
+/// Fuses a simplified graph of primitive operations.
 pub fn fuse(graph: &Graph) -> Fused {
     let arranged = arrange::arrange(graph);
     let groups = group::group(&arranged);
     emit::emit(arranged, groups)
+}
+
+/// The same, with the groups checked before kernels are made of them.
+///
+/// # Errors
+/// Where a group is no kernel: a mistake of this module, in words.
+pub fn fuse_and_verify(graph: &Graph) -> Result<Fused, String> {
+    let arranged = arrange::arrange(graph);
+    arranged.verify()?;
+    let groups = group::group(&arranged);
+    group::verify(&arranged, &groups)?;
+    Ok(emit::emit(arranged, groups))
 }

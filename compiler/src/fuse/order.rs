@@ -1,9 +1,9 @@
 //! What must run before what, while groups of nodes grow and become one.
 //!
 //! Only who comes directly before whom is kept, and for each group a level,
-//! which is above the levels of all before it. A search for what comes before a
-//! group ends at levels that are too low, so that in a network of many layers
-//! it stays within a few of them.
+//! which is above the levels of all before it. A search for a way from one group to
+//! another ends at levels that are too low or too high, and goes from both ends,
+//! so that in a network of many layers it stays within a few of them.
 
 use std::collections::{BTreeSet, BinaryHeap};
 
@@ -53,29 +53,51 @@ impl Order {
 
     /// Whether `first` must run before `then`, directly or because of others.
     pub fn is_before(&self, first: usize, then: usize) -> bool {
-        self.reaches(first, self.groups[then].before.iter().copied())
+        self.reaches(vec![first], vec![then])
     }
 
     /// Whether a third group must run after `first` and before `then`.
     pub fn has_between(&self, first: usize, then: usize) -> bool {
-        let others = self.groups[then].before.iter().copied().filter(|k| *k != first);
-        others.into_iter().any(|k| self.is_before(first, k))
+        let (after, before) = (&self.groups[first].after, &self.groups[then].before);
+        let after: Vec<usize> = after.iter().copied().filter(|k| *k != then).collect();
+        let before: Vec<usize> = before.iter().copied().filter(|k| *k != first).collect();
+        after.iter().any(|k| before.contains(k)) || self.reaches(after, before)
     }
 
-    /// Whether `first` is one of these or must run before one of them.
-    fn reaches(&self, first: usize, then: impl Iterator<Item = usize>) -> bool {
-        let level = self.groups[first].level;
-        let mut left: Vec<usize> = then.collect();
-        let mut seen = FxHashSet::default();
-        while let Some(group) = left.pop() {
-            if group == first {
-                return true;
+    /// Whether one of the first must run before one of the second. The search goes
+    /// from both ends, a step each in turn, and is over when one has no way on: in a
+    /// network of many layers, one of them mostly has few.
+    fn reaches(&self, mut first: Vec<usize>, mut then: Vec<usize>) -> bool {
+        let level = |group: &usize| self.groups[*group].level;
+        let (Some(low), Some(high)) = (first.iter().map(level).min(), then.iter().map(level).max())
+        else {
+            return false;
+        };
+        if low >= high {
+            return false;
+        }
+        let mut seen_first: FxHashSet<usize> = first.iter().copied().collect();
+        let mut seen_then: FxHashSet<usize> = then.iter().copied().collect();
+        loop {
+            let Some(group) = first.pop() else { return false };
+            for next in &self.groups[group].after {
+                if seen_then.contains(next) {
+                    return true;
+                }
+                if level(next) < high && seen_first.insert(*next) {
+                    first.push(*next);
+                }
             }
-            if self.groups[group].level > level && seen.insert(group) {
-                left.extend(&self.groups[group].before);
+            let Some(group) = then.pop() else { return false };
+            for next in &self.groups[group].before {
+                if seen_first.contains(next) {
+                    return true;
+                }
+                if level(next) > low && seen_then.insert(*next) {
+                    then.push(*next);
+                }
             }
         }
-        false
     }
 
     /// Makes `from` a part of `into`: what had to run before or after either

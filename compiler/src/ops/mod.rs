@@ -92,6 +92,8 @@ pub enum Lowering<'a> {
     Leaf,
     /// A number.
     Constant(f32),
+    /// Numbers that are known before anything runs, and lie in memory from then on.
+    Numbers(&'a [Number]),
     /// A formula for each element, from the elements in the same place.
     Elementwise(Formula<'a>),
     /// The number of each element, counted row-major through the whole value,

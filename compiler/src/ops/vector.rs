@@ -1,9 +1,7 @@
 //! A row of numbers that the declaration gives, as the weights of classes.
 //!
-//! It lies nowhere before the network runs: each of its elements is told by its place, which is
-//! right for as many numbers as somebody writes down.
+//! It lies in memory beside the code, however many numbers there are, and is read from there.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Lowering, Number, Operation, Reverse, Sample};
@@ -18,18 +16,6 @@ use crate::shape::{Argument, Facts, Shape, Type};
 pub struct Vector {
     /// The numbers, at least one.
     pub elements: Arc<[Number]>,
-}
-
-impl Vector {
-    /// The number that is there most often.
-    fn commonest(&self) -> f32 {
-        let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
-        for x in self.elements.iter() {
-            *counts.entry(x.0.to_bits()).or_default() += 1;
-        }
-        let most = counts.into_iter().max_by_key(|(_, count)| *count);
-        most.map_or(0.0, |(bits, _)| f32::from_bits(bits))
-    }
 }
 
 impl Operation for Vector {
@@ -49,17 +35,7 @@ impl Operation for Vector {
     }
 
     fn lower(&self) -> Lowering<'_> {
-        Lowering::Elementwise(Box::new(|e, _| {
-            let common = Number(self.commonest());
-            let mut y = e.float(common.0);
-            for (place, x) in self.elements.iter().enumerate().filter(|(_, x)| **x != common) {
-                let (position, place) = (e.position(), e.int(place as i32));
-                let here = e.int_equal(position, place);
-                let x = e.float(x.0);
-                y = e.select(here, x, y);
-            }
-            y
-        }))
+        Lowering::Numbers(&self.elements)
     }
 
     fn samples(size: usize) -> Vec<Sample> {

@@ -3,10 +3,17 @@
 use crate::graph::{Graph, NodeId};
 use crate::kernel::expr::{Expressions, Term};
 use crate::ops::{Lowering, Op};
+use crate::shape::Shape;
 
 /// - `f(c)` → the number `f(c)`, in the very arithmetic of machine code
 /// - `f(broadcast c)` → `broadcast f(c)`
+/// - numbers that are all the same `c` → `broadcast c`
 pub(super) fn rewrite(g: &mut Graph, op: &Op, operands: &[NodeId]) -> Option<NodeId> {
+    if let Lowering::Numbers([first, others @ ..]) = op.lower()
+        && others.iter().all(|x| x == first)
+    {
+        return Some(g.filled(first.0, &Shape::unbatched([others.len() + 1])));
+    }
     let Lowering::Elementwise(formula) = op.lower() else { return None };
     if matches!(op, Op::Materialize(_)) {
         return None;

@@ -36,6 +36,8 @@ pub(super) struct Compiled {
     settings: Vec<Source>,
     /// Their bits for a call, in the same order.
     values: Vec<u32>,
+    /// What the code reads of the declaration's numbers.
+    numbers: Vec<f32>,
     /// For every root that is read afterwards, where it lies.
     roots: Vec<(Root, Place, Layout)>,
 }
@@ -89,6 +91,7 @@ impl Compiled {
             values: vec![0; lowered.fused.settings.len()],
             settings: lowered.fused.settings.iter().map(|name| Source::of(name)).collect(),
             roots,
+            numbers: lowered.fused.numbers,
             regions: lowered.plan.regions,
         })
     }
@@ -147,6 +150,7 @@ impl Compiled {
                 Region::Arena => arena.as_mut_slice().as_mut_ptr().cast(),
                 Region::Parameters => parameters.as_mut_slice().as_mut_ptr().cast(),
                 Region::Settings => self.values.as_mut_ptr().cast(),
+                Region::Numbers => self.numbers.as_mut_ptr().cast(),
                 Region::Input(i) => {
                     let feed = call.feeds.get(*i).expect("whatever a purpose needs is given");
                     row_major(feed, &mut held)?
@@ -161,7 +165,8 @@ impl Compiled {
         // out the rest. `lower_graph` has compared every parameter of the graph
         // with that layout, and `check_graph` every input with the declaration,
         // which cannot be changed. `values` has a number for each setting read;
-        // every input has
+        // numbers are those that the plan's places are among, and only read; every
+        // input has
         // been checked to have the declared sizes for this batch size, lies
         // row-major, is only read, and outlives the call (borrowed by `call`
         // or owned by `held`). Whole numbers have been checked to be below

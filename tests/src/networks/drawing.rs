@@ -6,6 +6,7 @@
 //! with rounding. Every recipe is a network: a step that does not fit its
 //! operand is skipped, so that shrinking can take steps out.
 
+mod losses;
 mod steps;
 
 use bilro_compiler::graph::NodeId;
@@ -15,6 +16,7 @@ use bilro_compiler::shape::{Dim, Shape, Type};
 
 use super::{Drawn, LARGEST, Recipe, SIZES, Step};
 
+pub use losses::LOSSES;
 pub(super) use steps::KINDS;
 
 /// Inputs are uniform up to this.
@@ -244,7 +246,7 @@ impl Drawing {
             let value = self.value(*back);
             self.output(&format!("y{i}"), &value);
         }
-        let loss = self.loss(&last, recipe.loss);
+        let loss = self.loss(&last, recipe.loss, recipe.sums);
         let reduction = if recipe.sums { LossReduction::Sum } else { LossReduction::Mean };
         self.calls.push(format!("loss {reduction:?} {}", loss.name));
         self.b.loss(loss.operand(), reduction).unwrap();
@@ -263,47 +265,6 @@ impl Drawing {
     fn output(&mut self, name: &str, value: &Drawable) {
         self.calls.push(format!("output {name} = {}", value.name));
         self.b.output(name, value.id).unwrap();
-    }
-
-    fn loss(&mut self, x: &Drawable, loss: u8) -> Drawable {
-        let none = Attributes::new();
-        let dims = x.dims();
-        match (loss, dims.split_last()) {
-            (0 | 1, Some((classes, outer))) if x.shape.batched => {
-                let ty = Type::index(*classes, Shape::batched(outer.iter().copied()));
-                let target = self.target(ty);
-                if loss == 0 {
-                    return self.call("cross_entropy", &[x, &target], none, 0.0, 0.0);
-                }
-                let x = self.call_as_is("log_softmax", &[x], none.clone(), 0.0, 0.0);
-                self.call("nll_loss", &[&x, &target], none, 0.0, 0.0)
-            }
-            (2 | 3, _) => {
-                let target = self.target(Type::real(Shape::batched(dims)));
-                self.call("mse_loss", &[x, &target], none, 0.0, 0.0)
-            }
-            (4, _) => {
-                let target = self.target(Type::real(Shape::batched(dims)));
-                // Nearer to 0 and 1 the loss makes much of roundings.
-                let half = self.number(0.5);
-                let x = self.call_as_is("mul", &[x, &half], none.clone(), 0.0, 0.0);
-                let p = self.call("sigmoid", &[&x], none.clone(), 0.0, 0.0);
-                self.call("binary_cross_entropy", &[&p, &target], none, 0.0, 0.0)
-            }
-            (5, _) => {
-                let target = self.target(Type::real(Shape::batched(dims)));
-                let function = "binary_cross_entropy_with_logits";
-                self.call(function, &[x, &target], none, 0.0, 0.0)
-            }
-            (6, _) => self.call("square", &[x], none, 0.0, 0.0),
-            _ => x.clone(),
-        }
-    }
-
-    fn target(&mut self, ty: Type) -> Drawable {
-        self.calls.push(format!("t = target {ty}"));
-        let id = self.b.target("t", ty.clone()).unwrap();
-        Drawable { id, name: "t".into(), shape: ty.shape, limit: 1.0, low: 0.0 }
     }
 }
 

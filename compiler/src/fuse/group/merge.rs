@@ -1,17 +1,17 @@
 //! Groups that become part of others.
 
 use super::super::views::{base, real_sizes};
-use super::{Group, Grouping, Level, Space};
+use super::{Fit, Grouping, Level, Space};
 use crate::graph::NodeId;
+use crate::ops::Op;
 use crate::ops::reduce::{Axis, Reduction};
-use crate::ops::{Lowering, Op};
 
 impl Grouping<'_> {
-    /// Whether a group can become part of another: no third would have to run
-    /// between them, and their spaces agree.
-    pub(super) fn can_merge(&self, from: usize, into: usize) -> bool {
+    /// Whether the spaces of two groups agree, so that maps of the first can become
+    /// a part of the second, or all of it where both go by the same rows.
+    fn agree(&self, from: usize, into: usize) -> bool {
         let (a, b) = (self.group(from), self.group(into));
-        let spaces_agree = match (&a.space, &b.space) {
+        let spaces = match (&a.space, &b.space) {
             (Space::Rows(x), Space::Rows(y)) => x == y,
             (Space::Rows(x), Space::Product(y)) => x == y && a.is_map,
             (Space::Rows(x), Space::Columns(y, axis)) => {
@@ -23,42 +23,16 @@ impl Grouping<'_> {
         };
         // Maps that have one element for each row mean another axis there.
         let one_level = matches!(b.space, Space::Rows(_))
-            || a.nodes.iter().all(|n| self.level(&a.space, *n) == Some(Level::Full));
-        let connected = |group: &Group, other: usize| {
-            group.nodes.iter().all(|n| {
-                self.g.operands(*n).into_iter().all(|operand| {
-                    self.group_of[base(self.g, operand).index()] != Some(other)
-                        || self.connects(&b.space, *n, operand)
-                })
-            })
-        };
-        let in_place = |group: &Group, other: usize| {
-            let inside = |by: NodeId| self.group_of[by.index()] == Some(other);
-            group.nodes.iter().all(|n| self.overwrites_in_place(*n, &b.space, inside))
-        };
-        spaces_agree
-            && one_level
-            && !self.order.has_between(from, into)
-            && !self.order.has_between(into, from)
-            && connected(a, into)
-            && connected(b, from)
-            && in_place(a, into)
-            && in_place(b, from)
-            && self.reads_no_factor(from, b)
+            || a.nodes.iter().all(|n| a.level(*n) == Some(Level::Full));
+        spaces && one_level
     }
 
-    /// Whether a product's factors are not written by what joins it.
-    fn reads_no_factor(&self, from: usize, into: &Group) -> bool {
-        let factors = into.nodes.iter().filter(|n| {
-            matches!(self.g.op(**n).lower(), Lowering::Contraction(_) | Lowering::Reduction(..))
-        });
-        factors.flat_map(|n| self.g.operands(*n)).all(|operand| {
-            let value = base(self.g, operand);
-            self.group_of[value.index()] != Some(from)
-        })
+    /// A group as a part of another, where their spaces agree and all fits.
+    pub(super) fn can_merge(&self, from: usize, into: usize) -> Option<Fit> {
+        if self.agree(from, into) { self.fit_groups(from, into) } else { None }
     }
 
-    pub(super) fn merge(&mut self, from: usize, into: usize) {
+    pub(super) fn merge(&mut self, from: usize, into: usize, fit: Fit) {
         let Some(moved) = self.groups[from].take() else { return };
         for n in &moved.nodes {
             self.group_of[n.index()] = Some(into);
@@ -67,6 +41,7 @@ impl Grouping<'_> {
         // Both lists respect dependencies; by number, so does the union.
         target.nodes.extend(moved.nodes);
         target.nodes.sort_unstable();
+        target.take(fit);
         target.is_map &= moved.is_map;
         self.order.merge(from, into);
     }
@@ -81,10 +56,11 @@ impl Grouping<'_> {
             let operands = group.nodes.iter().flat_map(|n| self.g.operands(*n));
             let target = operands.into_iter().find_map(|operand| {
                 let into = self.group_of[base(self.g, operand).index()]?;
-                (into != from && self.can_merge(from, into)).then_some(into)
+                let fit = if into != from { self.can_merge(from, into)? } else { return None };
+                Some((into, fit))
             });
-            if let Some(into) = target {
-                self.merge(from, into);
+            if let Some((into, fit)) = target {
+                self.merge(from, into, fit);
             }
         }
     }
@@ -98,11 +74,12 @@ impl Grouping<'_> {
             let into = products
                 .filter(|product| self.sums_over_batch(*product, value))
                 .filter_map(|product| self.group_of[product.index()])
-                .find(|into| {
+                .filter(|into| {
                     !self.order.is_before(from, *into) && !self.order.is_before(*into, from)
-                });
-            if let Some(into) = into {
-                self.merge(from, into);
+                })
+                .find_map(|into| Some((into, self.fit_groups(from, into)?)));
+            if let Some((into, fit)) = into {
+                self.merge(from, into, fit);
             }
         }
     }
@@ -118,14 +95,14 @@ impl Grouping<'_> {
             group.nodes.iter().partition(|n| matches!(self.g.op(**n), Op::Reduce(_)));
         let [sum] = sums[..] else { return None };
         let Op::Reduce(reduce) = self.g.op(sum) else { return None };
-        let outer = rest.iter().all(|n| self.level(&group.space, *n) == Some(Level::Outer));
+        let outer = rest.iter().all(|n| group.level(*n) == Some(Level::Outer));
         let over_batch = reduce.axis == Axis::Batch && reduce.reduction == Reduction::Sum;
         (outer && over_batch).then(|| self.g.operands(sum)[0])
     }
 
     /// Whether a node is a product with two axes that sums over the batch, with
     /// a value for its second factor.
-    fn sums_over_batch(&self, node: NodeId, value: NodeId) -> bool {
+    pub(super) fn sums_over_batch(&self, node: NodeId, value: NodeId) -> bool {
         let Op::Contract(contract) = self.g.op(node) else { return false };
         contract.over_batch
             && contract.shared.is_empty()

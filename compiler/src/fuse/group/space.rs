@@ -7,7 +7,7 @@ use crate::ops::reduce::Axis;
 
 /// Where the nodes of a group have their elements. Sizes leave out axes of
 /// size one.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(in crate::fuse) enum Space {
     /// Elements of these sizes, or one for each row of the last axis.
     Rows(Vec<usize>),
@@ -58,7 +58,7 @@ impl Space {
     /// On which level of the space a node works; `None` if on neither.
     pub(in crate::fuse) fn level(&self, g: &Graph, id: NodeId) -> Option<Level> {
         let sizes = real_sizes(g, id);
-        let position = matches!(g.op(id), Op::ComparePosition(_) | Op::Vector(_));
+        let position = matches!(g.op(id), Op::ComparePosition(_));
         match self {
             Space::Rows(full) if sizes == *full => Some(Level::Full),
             Space::Rows(full) if full.split_last().is_some_and(|(_, outer)| outer == sizes) => {

@@ -1,0 +1,182 @@
+//! What must hold for the groups of a graph before kernels are made of them:
+//!
+//! 1. Every computed node is in one group, and comes there after its operands.
+//! 2. A node has its level in its group's space, and is of a kind that the
+//!    space's kernel computes. A product and a scatter have one of their own, and
+//!    nothing else makes groups of theirs.
+//! 3. What a node needs of its group is handed over in registers: the same
+//!    element, or the row's. Factors, tables and indices come from memory.
+//! 4. What is there for every element of a space of columns or of a scatter goes
+//!    no further than its group: their kernels store what is left of it.
+//! 5. What overwrites a parameter comes after all who read it; those in the same
+//!    group read each element where it is overwritten.
+//! 6. A group comes after those that it needs.
+//! 7. A kernel of several nodes is not too large.
+
+use rustc_hash::FxHashMap;
+
+use super::{Group, Grouping, Level, Size, Space};
+use crate::graph::{Graph, NodeId};
+use crate::ops::Lowering;
+
+/// Checks the rules of the [module](self).
+pub(in crate::fuse) fn verify(g: &Graph, groups: &[Group]) -> Result<(), String> {
+    let mut grouping = Grouping::new(g);
+    // Where a node is: its group, and its place there.
+    let mut places: FxHashMap<NodeId, (usize, usize)> = FxHashMap::default();
+    for (i, group) in groups.iter().enumerate() {
+        for (place, node) in group.nodes.iter().enumerate() {
+            grouping.group_of[node.index()] = Some(i);
+            if places.insert(*node, (i, place)).is_some() {
+                return Err(format!("%{} is in two groups", node.index()));
+            }
+        }
+    }
+    if let Some(lost) = g.ids().find(|id| grouping.computed[id.index()] != places.contains_key(id))
+    {
+        return Err(format!("%{} is not where it should be computed", lost.index()));
+    }
+    let check = Check { grouping, places };
+    groups.iter().enumerate().try_for_each(|(i, group)| {
+        check.group(i, group).map_err(|message| format!("{message}, of {:?}", group.space))
+    })
+}
+
+struct Check<'g> {
+    grouping: Grouping<'g>,
+    places: FxHashMap<NodeId, (usize, usize)>,
+}
+
+impl Check<'_> {
+    fn group(&self, number: usize, group: &Group) -> Result<(), String> {
+        let grouping = &self.grouping;
+        let mut own = 0;
+        let mut size = Size::default();
+        for node in &group.nodes {
+            let name = || format!("%{} = {}", node.index(), grouping.g.op(*node).describe());
+            let inside = |x: NodeId| grouping.group_of[x.index()] == Some(number);
+            let level = grouping.holds(&group.space, *node, inside);
+            if level.is_none() || level != group.level(*node) {
+                return Err(format!("{} does not fit its group", name()));
+            }
+            own += usize::from(matches!(
+                grouping.g.op(*node).lower(),
+                Lowering::Contraction(_) | Lowering::Scatter
+            ));
+            for before in grouping.before(*node) {
+                if self.places[&before] >= self.places[node] {
+                    return Err(format!("{} comes before %{}", name(), before.index()));
+                }
+            }
+            let inner = matches!(group.space, Space::Columns(..) | Space::Scatter(..));
+            let is_scatter = matches!(grouping.g.op(*node).lower(), Lowering::Scatter);
+            if inner && level == Some(Level::Full) && !is_scatter {
+                let leaves = grouping.uses[node.index()].iter().any(|u| !inside(u.by));
+                if leaves || grouping.is_root[node.index()] {
+                    return Err(format!("{} is needed outside of its group", name()));
+                }
+            }
+            size = size.with(&grouping.sizes[node.index()]);
+        }
+        let wanted = matches!(group.space, Space::Product(_) | Space::Scatter(..));
+        if own != usize::from(wanted) {
+            return Err(format!("there are {own} products and scatters"));
+        }
+        if group.nodes.len() > 1 && size.with_stages(group.size.stages).is_too_large(&group.space) {
+            return Err(format!("{} nodes are too large a kernel", group.nodes.len()));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::group;
+    use super::*;
+    use crate::graph::Root;
+    use crate::ops::contract::Contract;
+    use crate::ops::input::Input;
+    use crate::ops::reduce::{Axis, Reduction};
+    use crate::shape::{Shape, Type};
+
+    fn input(g: &mut Graph, index: usize, shape: Shape) -> NodeId {
+        g.apply(Input { index, ty: Type::real(shape) }, &[])
+    }
+
+    /// A graph with a product and an activation, and one that adds up examples.
+    fn graph() -> Graph {
+        let mut g = Graph::new(3);
+        let x = input(&mut g, 0, Shape::batched([4]));
+        let w = input(&mut g, 1, Shape::unbatched([4, 5]));
+        let product = Contract { shared: vec![], contracted: vec![(0, 0)], over_batch: false };
+        let y = g.apply(product, &[x, w]);
+        let y = g.apply(crate::ops::tanh::Tanh, &[y]);
+        g.add_root(Root::Output("y".into()), y);
+        let squares = g.square(x);
+        let sum = g.reduce(Reduction::Sum, Axis::Batch, squares);
+        g.add_root(Root::Output("sum".into()), sum);
+        g
+    }
+
+    #[test]
+    fn what_breaks_a_rule_is_refused() {
+        let g = graph();
+        let groups = group(&g);
+        assert_eq!(verify(&g, &groups), Ok(()));
+        assert_eq!(groups.len(), 2);
+        let of = |kind: fn(&Space) -> bool| groups.iter().position(|x| kind(&x.space)).unwrap();
+        let product = of(|space| matches!(space, Space::Product(_)));
+        let columns = of(|space| matches!(space, Space::Columns(..)));
+        let refused = |expected: &str, change: &dyn Fn(&mut Vec<Group>)| {
+            let mut changed = groups.clone();
+            change(&mut changed);
+            let message = verify(&g, &changed).unwrap_err();
+            assert!(message.contains(expected), "{message}");
+        };
+        refused("not where it should be", &|groups| {
+            groups[product].nodes.pop();
+        });
+        refused("two groups", &|groups| {
+            let node = groups[product].nodes[1];
+            groups[columns].nodes.push(node);
+        });
+        refused("comes before", &|groups| groups[product].nodes.reverse());
+        refused("does not fit", &|groups| groups[product].space = Space::Rows(vec![3, 5]));
+        refused("does not fit", &|groups| groups[product].members.clear());
+        refused("0 products", &|groups| {
+            let mut alone = Group::new(Space::Product(vec![3, 5]));
+            alone.nodes.push(groups[product].nodes.pop().unwrap());
+            let activation = alone.nodes[0];
+            alone.members.insert(activation, groups[product].members[&activation]);
+            groups.push(alone);
+        });
+        refused("needed outside", &|groups| {
+            let sum = groups[columns].nodes.pop().unwrap();
+            let mut alone = Group::new(groups[columns].space.clone());
+            alone.nodes.push(sum);
+            alone.members.insert(sum, groups[columns].members[&sum]);
+            groups.push(alone);
+        });
+    }
+
+    /// A group is not made larger than a kernel may be, and one that is is refused.
+    #[test]
+    fn kernels_have_a_largest_size() {
+        let mut g = Graph::new(3);
+        let mut x = input(&mut g, 0, Shape::batched([20]));
+        for _ in 0..1_000 {
+            x = g.apply(crate::ops::tanh::Tanh, &[x]);
+        }
+        g.add_root(Root::Output("x".into()), x);
+        let groups = group(&g);
+        assert_eq!(verify(&g, &groups), Ok(()));
+        assert!((4..20).contains(&groups.len()), "{}", groups.len());
+        let mut all = groups[0].clone();
+        for other in &groups[1..] {
+            all.nodes.extend(&other.nodes);
+            all.members.extend(other.members.iter().map(|(node, member)| (*node, *member)));
+        }
+        let message = verify(&g, &[all]).unwrap_err();
+        assert!(message.contains("too large"), "{message}");
+    }
+}
