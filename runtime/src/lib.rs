@@ -78,6 +78,7 @@ mod error;
 mod fit;
 pub mod interpreter;
 pub mod io;
+mod measured;
 pub mod metrics;
 mod model;
 mod modules;

@@ -1,7 +1,7 @@
 //! Drives the builder, puts its mistakes on their tokens, and writes down every call that went
 //! well, so that the generated code can make the same ones.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bilro_compiler::error::{Mistake as CompilerMistake, Site};
@@ -161,7 +161,7 @@ impl Blame<'_> {
 
     fn place(&self, site: &Site) -> Place {
         match site {
-            Site::Call => self.call,
+            Site::Call | Site::Value(_) => self.call,
             Site::Operand(i) => self.operands.get(*i).copied().unwrap_or(self.call),
             Site::Attribute(name) => {
                 let attribute = self.attributes.iter().find(|(n, _)| n == name);
@@ -179,6 +179,8 @@ pub struct Recorder {
     modules: Vec<ModuleId>,
     variables: usize,
     known: HashSet<Condition>,
+    /// Where each value was called for, the first time.
+    calls: HashMap<NodeId, Place>,
     pub steps: Vec<Step>,
     pub assertions: Vec<Assertion>,
     pub mistakes: Vec<Mistake>,
@@ -200,6 +202,7 @@ impl Recorder {
             modules: Vec::new(),
             variables: 0,
             known: HashSet::new(),
+            calls: HashMap::new(),
             steps: Vec::new(),
             assertions: Vec::new(),
             mistakes: Vec::new(),
@@ -208,7 +211,12 @@ impl Recorder {
 
     /// Adds a mistake of the builder's.
     pub fn blame(&mut self, mistake: CompilerMistake, blame: &Blame<'_>) {
-        self.mistakes.push(Mistake::new(blame.place(&mistake.site), mistake.message));
+        let place = match &mistake.site {
+            Site::Value(id) => self.calls.get(id).copied(),
+            _ => None,
+        };
+        let place = place.unwrap_or_else(|| blame.place(&mistake.site));
+        self.mistakes.push(Mistake::new(place, mistake.message));
     }
 
     /// Makes sure of a condition, once.
@@ -352,6 +360,7 @@ impl Recorder {
             operands.iter().map(|(x, text)| (x.node, text.as_str())).collect();
         let node = self.builder.call(function, &nodes, &attributes);
         let value = self.settle(node, blame).map(|node| self.variable(node))?;
+        self.calls.entry(value.node).or_insert(blame.call);
         self.steps.push(Step::Call {
             variable: value.variable,
             function: function.into(),

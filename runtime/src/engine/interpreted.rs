@@ -19,10 +19,11 @@ pub(super) fn run(
     parameters: &mut Parameters,
     call: Call<'_, '_, '_>,
     precision: Precision,
+    sums: &mut Vec<f64>,
 ) -> Results {
     match precision {
-        Precision::F32 => run_in::<f32>(declaration, parameters, call),
-        Precision::F64 => run_in::<f64>(declaration, parameters, call),
+        Precision::F32 => run_in::<f32>(declaration, parameters, call, sums),
+        Precision::F64 => run_in::<f64>(declaration, parameters, call, sums),
     }
 }
 
@@ -30,6 +31,7 @@ fn run_in<T: Real>(
     declaration: &Declaration,
     parameters: &mut Parameters,
     call: Call<'_, '_, '_>,
+    sums: &mut Vec<f64>,
 ) -> Results {
     let graph = call.graph(declaration);
     let values = interpret::<T>(&graph, |leaf| match leaf {
@@ -55,6 +57,7 @@ fn run_in<T: Real>(
         match root {
             Root::Loss => results.loss = value.reals()[0].wide() as f32,
             Root::Metric(_) => results.metrics.push(value.reals()[0].wide() as f32),
+            Root::Sum(..) | Root::Weight(..) => sums.push(value.reals()[0].wide()),
             Root::Output(_) | Root::Gradient(_) | Root::InputGradient(_) => {
                 results.arrays.push(narrow(value));
             }

@@ -73,13 +73,15 @@ impl Compiled {
         self.arena
     }
 
-    /// Runs it on arrays that have been checked against the declaration.
+    /// Runs it on arrays that have been checked against the declaration. What adds up over batches
+    /// is added to `sums`.
     pub fn run(
         &mut self,
         arena: &mut Buffer,
         parameters: &mut Buffer,
         call: Call<'_, '_, '_>,
         threads: usize,
+        sums: &mut Vec<f64>,
     ) -> Results {
         assert!(arena.len() >= self.arena, "the engine's arena is as large as its largest user");
         for (value, setting) in self.values.iter_mut().zip(&self.settings) {
@@ -129,6 +131,7 @@ impl Compiled {
             match root {
                 Root::Loss => results.loss = memory[0],
                 Root::Metric(_) => results.metrics.push(memory[0]),
+                Root::Sum(..) | Root::Weight(..) => sums.push(f64::from(memory[0])),
                 Root::Output(_) | Root::Gradient(_) | Root::InputGradient(_) => {
                     results.arrays.push(strided(memory, layout).to_owned());
                 }

@@ -15,6 +15,7 @@ mod progress;
 use std::sync::Arc;
 
 use bilro_compiler::network::{Network as Declaration, Purpose};
+use bilro_compiler::optim::Training;
 use ndarray::{ArrayD, ArrayViewD};
 
 use crate::buffer::Buffer;
@@ -47,6 +48,8 @@ pub struct Engine {
     /// a small step would notice.
     compiled: Vec<(Key, jit::Compiled)>,
     arena: Buffer,
+    /// See [`Engine::sums`].
+    sums: Vec<f64>,
     /// For every input, its place among the feeds of a batch, and among those
     /// of a prediction.
     in_batch: Vec<Option<usize>>,
@@ -85,6 +88,7 @@ enum Kind {
     Step,
     AccumulateFirst,
     Accumulate,
+    Update,
 }
 
 impl From<&Purpose<'_>> for Kind {
@@ -96,6 +100,7 @@ impl From<&Purpose<'_>> for Kind {
             Purpose::Step(_) => Kind::Step,
             Purpose::Accumulate { first: true, .. } => Kind::AccumulateFirst,
             Purpose::Accumulate { first: false, .. } => Kind::Accumulate,
+            Purpose::Update { .. } => Kind::Update,
         }
     }
 }
@@ -103,6 +108,8 @@ impl From<&Purpose<'_>> for Kind {
 /// What a call gives.
 #[derive(Debug, Default)]
 pub struct Results {
+    /// How many examples there were.
+    pub examples: usize,
     /// The loss, where the purpose has one.
     pub loss: f32,
     /// Metrics, in declared order.
@@ -142,6 +149,7 @@ impl Engine {
             threads,
             compiled: Vec::new(),
             arena: Buffer::new(0),
+            sums: Vec::new(),
         }
     }
 
@@ -176,12 +184,36 @@ impl Engine {
         if !matches!(purpose, Purpose::Predict) && !self.has_loss {
             return Err(Error::NoLoss { network: self.declaration.name.clone() });
         }
-        let feeds = Feeds { feeds, places };
         check::choices(&self.declaration, choices)?;
-        let batch = check::batch(&self.declaration, feeds)?;
+        let batch = check::batch(&self.declaration, Feeds { feeds, places })?;
         self.check_batch(purpose, batch)?;
-        let Engine { declaration, parameters, progress, compiled, arena, .. } = self;
-        if let Purpose::Step(training) | Purpose::Accumulate { training, .. } = purpose
+        self.call(purpose, batch, choices, feeds)
+    }
+
+    /// Makes the update of a training from the gradients that have been accumulated, of so many
+    /// batches.
+    pub(crate) fn update(&mut self, training: &Training, batches: usize) -> Result<()> {
+        let purpose = Purpose::Update { training, batches };
+        self.call(&purpose, 1, &[], &[]).map(|_| ())
+    }
+
+    /// Runs a purpose on arrays that have been checked.
+    #[inline]
+    fn call(
+        &mut self,
+        purpose: &Purpose<'_>,
+        batch: usize,
+        choices: &[usize],
+        feeds: &[Feed<'_>],
+    ) -> Result<Results> {
+        let places = match purpose {
+            Purpose::Predict => &self.in_input,
+            _ => &self.in_batch,
+        };
+        let feeds = Feeds { feeds, places };
+        let Engine { declaration, parameters, progress, compiled, arena, sums, .. } = self;
+        sums.clear();
+        if let Some(training) = purpose.training()
             && !progress.keeps
         {
             // Room for what training keeps beside the parameters.
@@ -190,15 +222,23 @@ impl Engine {
             progress.keeps = true;
         }
         let call = Call { purpose, batch, choices, progress: *progress, feeds };
-        let results = match self.backend.interpreted() {
-            Some(precision) => interpreted::run(declaration, parameters, call, precision),
+        let mut results = match self.backend.interpreted() {
+            Some(precision) => interpreted::run(declaration, parameters, call, precision, sums),
             None => {
                 let code = code_for(compiled, arena, declaration, call)?;
-                code.run(arena, &mut parameters.memory, call, self.threads)
+                code.run(arena, &mut parameters.memory, call, self.threads, sums)
             }
         };
         progress.advance(purpose);
+        results.examples = batch;
         Ok(results)
+    }
+
+    /// What the last call gave that adds up over batches: for each measure of the declaration that the
+    /// purpose asks for, and each of its terms, the sum, and the weight where it has one. Nothing
+    /// where the purpose gives none.
+    pub(crate) fn sums(&self) -> &[f64] {
+        &self.sums
     }
 
     /// Requires that the network can be run on so many examples at once, or be
@@ -274,7 +314,10 @@ impl Engine {
     /// compiled with the training of the first, so this comes before a step
     /// with another one.
     pub fn forget_steps(&mut self) {
-        let is_step = |kind| matches!(kind, Kind::Step | Kind::AccumulateFirst | Kind::Accumulate);
+        let is_step = |kind| {
+            let steps = [Kind::Step, Kind::AccumulateFirst, Kind::Accumulate, Kind::Update];
+            steps.contains(&kind)
+        };
         self.compiled.retain(|(key, _)| !is_step(key.kind));
         self.parameters.append(&[], self.declaration.parameters.len());
         self.progress.forget_steps();

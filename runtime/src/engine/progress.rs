@@ -3,7 +3,7 @@
 
 use bilro_compiler::network::Purpose;
 use bilro_compiler::ops::setting::{RANDOM_BATCH, RANDOM_KEY};
-use bilro_compiler::optim::{LEARNING_RATE, Training};
+use bilro_compiler::optim::{ACCUMULATED, LEARNING_RATE};
 
 /// See the [module](self).
 #[derive(Clone, Copy, Debug)]
@@ -28,8 +28,8 @@ impl Progress {
 
     /// A call has been made.
     pub fn advance(&mut self, purpose: &Purpose<'_>) {
-        self.batches += u64::from(purpose.overwrites());
-        self.updates += u64::from(matches!(purpose, Purpose::Step(_)));
+        self.batches += u64::from(purpose.trains_on_batch());
+        self.updates += u64::from(matches!(purpose, Purpose::Step(_) | Purpose::Update { .. }));
     }
 
     /// Another optimizer begins.
@@ -46,23 +46,25 @@ impl Progress {
             // Batches are more than one number can count.
             Source::SecondKey => self.key[1] ^ (self.batches >> 32) as u32,
             Source::LearningRate => {
-                let rate = trained(purpose).map(|training| training.optimizer.learning_rate());
+                let rate = purpose.training().map(|training| training.optimizer.learning_rate());
                 rate.unwrap_or(f32::NAN).to_bits()
             }
+            Source::Accumulated => {
+                let scale = match purpose {
+                    Purpose::Update { training, batches } => {
+                        (training.accumulate as f64 / *batches as f64) as f32
+                    }
+                    _ => f32::NAN,
+                };
+                scale.to_bits()
+            }
             Source::Optimizer(name) => {
-                let value = trained(purpose)
+                let value = purpose
+                    .training()
                     .and_then(|training| training.optimizer.setting(name, self.updates + 1));
                 value.unwrap_or(f32::NAN).to_bits()
             }
         }
-    }
-}
-
-/// How the network is trained, where it is.
-fn trained<'a>(purpose: &Purpose<'a>) -> Option<&'a Training> {
-    match purpose {
-        Purpose::Step(training) | Purpose::Accumulate { training, .. } => Some(training),
-        _ => None,
     }
 }
 
@@ -77,6 +79,8 @@ pub(super) enum Source {
     SecondKey,
     /// The learning rate, which a small step should not have to find by name.
     LearningRate,
+    /// What makes the mean of sums of gradients.
+    Accumulated,
     /// The optimizer, which knows it by this name.
     Optimizer(&'static str),
 }
@@ -87,6 +91,7 @@ impl Source {
         match name {
             RANDOM_BATCH => Source::Batch,
             LEARNING_RATE => Source::LearningRate,
+            ACCUMULATED => Source::Accumulated,
             name if name == RANDOM_KEY[0] => Source::FirstKey,
             name if name == RANDOM_KEY[1] => Source::SecondKey,
             name => Source::Optimizer(name),

@@ -1,0 +1,275 @@
+//! What a loss or a metric is the sum of.
+//!
+//! Targets that have weights make a mean of their own, and the mean of a sum of values with different
+//! weights is none of any elements: it is the sum of the values' means, as in PyTorch, where each loss
+//! of a sum has been reduced already. So a value is taken apart into its terms, as far as there are
+//! weights in it. What has none is one term, with the plain mean that it has anyway.
+
+use std::collections::BTreeMap;
+
+use super::{Builder, LossReduction};
+use crate::error::Mistake;
+use crate::graph::{NodeId, Quantity, Root};
+use crate::network::{Measure, Term};
+use crate::ops::Op;
+use crate::shape::{Dim, Shape};
+
+/// A term of the loss or of a metric.
+#[derive(Clone, Debug)]
+pub(super) struct Summand {
+    /// The value of which all elements are added up.
+    value: NodeId,
+    /// By what it is multiplied, a single number; `None` for 1.
+    factor: Option<NodeId>,
+    /// What the elements weigh, where they do.
+    weights: Option<NodeId>,
+    reduction: LossReduction,
+}
+
+impl Builder {
+    /// The terms of a value that is the loss or a metric, as `what` says. A mistake where a value with
+    /// weights is used otherwise than as a term.
+    pub(super) fn summands(
+        &mut self,
+        x: NodeId,
+        reduction: LossReduction,
+        what: &str,
+    ) -> Result<Vec<Summand>, Mistake> {
+        let weighing = self.weighing(x);
+        if reduction == LossReduction::Sum {
+            self.check_sum(x, &weighing)?;
+            return Ok(vec![Summand { value: x, factor: None, weights: None, reduction }]);
+        }
+        let mut summands = Vec::new();
+        // By what each is multiplied, users before what they are made from: so each is met once.
+        let mut left = BTreeMap::from([(x, None)]);
+        while let Some((x, factor)) = left.pop_last() {
+            let inside = weighing[x.index()];
+            if inside.is_none_or(|inside| inside == x) {
+                let weights = inside.and_then(|_| self.weights(x));
+                summands.push(Summand { value: x, factor, weights, reduction });
+                continue;
+            }
+            let operands = self.graph.operands(x);
+            match self.graph.op(x) {
+                Op::Add(_) => {
+                    self.add_term(&mut left, operands[0], factor);
+                    self.add_term(&mut left, operands[1], factor);
+                }
+                Op::Sub(_) => {
+                    let negated = self.negated(factor);
+                    self.add_term(&mut left, operands[0], factor);
+                    self.add_term(&mut left, operands[1], Some(negated));
+                }
+                Op::Neg(_) => {
+                    let negated = self.negated(factor);
+                    self.add_term(&mut left, operands[0], Some(negated));
+                }
+                Op::Mul(_) => {
+                    let is_first = weighing[operands[0].index()].is_some();
+                    let (term, by) = match is_first {
+                        true => (operands[0], operands[1]),
+                        false => (operands[1], operands[0]),
+                    };
+                    let by = self.number_of(by, &weighing);
+                    let by = by.ok_or_else(|| self.misused(x, &weighing, what))?;
+                    let factor = factor.map_or(by, |factor| self.graph.mul(factor, by));
+                    self.add_term(&mut left, term, Some(factor));
+                }
+                Op::Div(_) => {
+                    let by = self.number_of(operands[1], &weighing);
+                    let by = by.ok_or_else(|| self.misused(x, &weighing, what))?;
+                    let factor = factor.unwrap_or_else(|| self.graph.constant(1.0));
+                    let factor = self.graph.div(factor, by);
+                    self.add_term(&mut left, operands[0], Some(factor));
+                }
+                // The same elements, each as often as the others.
+                Op::Broadcast(_) | Op::Reshape(_) | Op::Transpose(_) => {
+                    self.add_term(&mut left, operands[0], factor);
+                }
+                _ => return Err(self.misused(x, &weighing, what)),
+            }
+        }
+        // In the order in which they were made.
+        summands.reverse();
+        Ok(summands)
+    }
+
+    /// Adds a value times a factor to the terms that are left, among which it may be already.
+    fn add_term(
+        &mut self,
+        left: &mut BTreeMap<NodeId, Option<NodeId>>,
+        x: NodeId,
+        factor: Option<NodeId>,
+    ) {
+        let Some(before) = left.insert(x, factor) else { return };
+        let [a, b] = [before, factor].map(|f| f.unwrap_or_else(|| self.graph.constant(1.0)));
+        left.insert(x, Some(self.graph.add(a, b)));
+    }
+
+    /// For every node that `x` is made from, a node with weights that it is or is made from: the
+    /// first. A node that has weights, and is made from another one, is not a term.
+    fn weighing(&mut self, x: NodeId) -> Vec<Option<NodeId>> {
+        let mut needed = vec![false; x.index() + 1];
+        needed[x.index()] = true;
+        let ids: Vec<NodeId> = (0..=x.index()).map(NodeId::new).collect();
+        for id in ids.iter().rev().filter(|id| needed[id.index()]).collect::<Vec<_>>() {
+            self.graph.operands(*id).iter().for_each(|x| needed[x.index()] = true);
+        }
+        let mut weighing = vec![None; ids.len()];
+        for id in ids.into_iter().filter(|id| needed[id.index()]) {
+            let inside = self.graph.operands(id).iter().find_map(|x| weighing[x.index()]);
+            weighing[id.index()] = inside.or_else(|| self.weights(id).map(|_| id));
+        }
+        weighing
+    }
+
+    /// What the elements of a node weigh.
+    fn weights(&mut self, x: NodeId) -> Option<NodeId> {
+        let (op, operands) = (self.graph.op(x).clone(), self.graph.operands(x));
+        op.weights(&mut self.graph, &operands)
+    }
+
+    fn negated(&mut self, factor: Option<NodeId>) -> NodeId {
+        match factor {
+            Some(factor) => self.graph.neg(factor),
+            None => self.graph.constant(-1.0),
+        }
+    }
+
+    /// A value that is one number for all examples, as that.
+    fn number_of(&mut self, x: NodeId, weighing: &[Option<NodeId>]) -> Option<NodeId> {
+        if weighing[x.index()].is_some() {
+            return None;
+        }
+        let mut x = x;
+        while let Op::Broadcast(_) = self.graph.op(x) {
+            x = self.graph.operands(x)[0];
+        }
+        let shape = self.graph.shape(x);
+        let is_number = !shape.batched && shape.dims.iter().all(|d| *d == Dim::Fixed(1));
+        is_number.then(|| self.graph.reshape(x, &Shape::scalar()))
+    }
+
+    /// Requires that no mean is taken inside of what is added up: it would count what weighs nothing.
+    fn check_sum(&self, x: NodeId, weighing: &[Option<NodeId>]) -> Result<(), Mistake> {
+        let mut needed = vec![false; x.index() + 1];
+        needed[x.index()] = true;
+        for id in (0..=x.index()).rev().map(NodeId::new) {
+            let Some(inside) = weighing[id.index()].filter(|_| needed[id.index()]) else { continue };
+            let operands = self.graph.operands(id);
+            if matches!(self.graph.op(id), Op::Mean(_)) {
+                let (name, why) = self.named(inside);
+                let message = format!(
+                    "{name} {why}, but `mean` counts all of them alike: add up by `sum`, or leave out \
+                     `mean` and say `loss` without `sum`, which takes the mean by weights"
+                );
+                return Err(Mistake::value(inside, message));
+            }
+            operands.iter().for_each(|x| needed[x.index()] = true);
+        }
+        Ok(())
+    }
+
+    /// What is wrong with `user`, which makes something else than a term of what has weights.
+    fn misused(&self, user: NodeId, weighing: &[Option<NodeId>], what: &str) -> Mistake {
+        let inside = weighing[user.index()].unwrap_or(user);
+        let (name, why) = self.named(inside);
+        let operands = self.graph.operands(user);
+        let use_ = match self.graph.op(user) {
+            Op::Mul(_) if operands.iter().all(|x| weighing[x.index()].is_some()) => {
+                "here it is multiplied by another such value".to_owned()
+            }
+            Op::Mul(_) => "here it is multiplied by a value of many elements".to_owned(),
+            Op::Div(_) if weighing[operands[1].index()].is_some() => {
+                "here something is divided by it".to_owned()
+            }
+            Op::Div(_) => "here it is divided by a value of many elements".to_owned(),
+            Op::Mean(_) => {
+                format!("here `mean` counts all of them alike: leave it out, `{what}` takes the mean")
+            }
+            op => format!("here it is in a `{}`", op.name()),
+        };
+        let sum = match what {
+            "loss" => "; `loss sum` adds up elements as they are",
+            _ => "",
+        };
+        Mistake::value(
+            inside,
+            format!(
+                "{name} {why}, so that its mean goes by weights: in a {what} it may be added to other \
+                 values, subtracted, and multiplied or divided by a single number, but {use_}{sum}"
+            ),
+        )
+    }
+
+    /// A value with weights, and why it has them.
+    fn named(&self, x: NodeId) -> (String, &'static str) {
+        let op = self.graph.op(x);
+        let counting = match op {
+            Op::CrossEntropy(op) => Some(&op.counting),
+            Op::NllLoss(op) => Some(&op.counting),
+            _ => None,
+        };
+        let why = match counting {
+            Some(counting) if counting.weight.is_some() => "weighs its targets by `weight`",
+            _ => "leaves out the targets of class `ignore_index`",
+        };
+        (format!("`{}`", op.name()), why)
+    }
+
+    /// The single number that terms are together.
+    pub(super) fn total(&mut self, summands: &[Summand]) -> NodeId {
+        let numbers: Vec<NodeId> = summands.iter().map(|summand| self.reduced(summand)).collect();
+        let mut numbers = numbers.into_iter();
+        let first = numbers.next().expect("every value is one term at least");
+        numbers.fold(first, |total, number| self.graph.add(total, number))
+    }
+
+    fn reduced(&mut self, summand: &Summand) -> NodeId {
+        let g = &mut self.graph;
+        let number = match (summand.reduction, summand.weights) {
+            (LossReduction::Sum, _) => g.sum_all(summand.value),
+            (LossReduction::Mean, None) => g.mean_all(summand.value),
+            (LossReduction::Mean, Some(weights)) => {
+                let (sum, weight) = (g.sum_all(summand.value), g.sum_all(weights));
+                g.weighted_mean(sum, weight)
+            }
+        };
+        summand.factor.map_or(number, |factor| g.mul(number, factor))
+    }
+
+    /// Adds the roots that add up over batches, and says how.
+    pub(super) fn add_sums(&mut self) -> Vec<Measure> {
+        let loss = self.loss.take().map(|(_, summands)| (Quantity::Loss, summands));
+        let metrics = std::mem::take(&mut self.metrics).into_iter().enumerate();
+        let metrics = metrics.map(|(place, summands)| (Quantity::Metric(place), summands));
+        let measures = loss.into_iter().chain(metrics);
+        measures
+            .map(|(quantity, summands)| {
+                let summands = summands.iter().enumerate();
+                let terms = summands.map(|(place, term)| self.add_sum(quantity, place, term));
+                Measure { quantity, terms: terms.collect() }
+            })
+            .collect()
+    }
+
+    fn add_sum(&mut self, quantity: Quantity, place: usize, summand: &Summand) -> Term {
+        let g = &mut self.graph;
+        let sum = g.sum_all(summand.value);
+        let sum = summand.factor.map_or(sum, |factor| g.mul(sum, factor));
+        g.add_root(Root::Sum(quantity, place), sum);
+        let shape = g.shape(summand.value).clone();
+        match (summand.reduction, summand.weights) {
+            (LossReduction::Mean, Some(weights)) => {
+                let weight = g.sum_all(weights);
+                g.add_root(Root::Weight(quantity, place), weight);
+                Term::Weighted
+            }
+            (LossReduction::Mean, None) => Term::Mean(shape),
+            // The same number for every batch does not become more by batches.
+            (LossReduction::Sum, _) if !shape.batched => Term::Mean(Shape::scalar()),
+            (LossReduction::Sum, _) => Term::Total,
+        }
+    }
+}
