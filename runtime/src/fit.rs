@@ -249,8 +249,7 @@ impl Run {
                 history.losses.push(loss);
                 // Where nothing weighs anything the mean is NaN, but not the sum.
                 let sums = trainer.sums();
-                if !loss.is_finite()
-                    && (sums.is_empty() || sums.iter().any(|sum| !sum.is_finite()))
+                if !loss.is_finite() && (sums.is_empty() || sums.iter().any(|sum| !sum.is_finite()))
                 {
                     return Err(Error::NonFiniteLoss { step: trainer.steps(), loss });
                 }

@@ -156,7 +156,9 @@ impl Builder {
         let mut needed = vec![false; x.index() + 1];
         needed[x.index()] = true;
         for id in (0..=x.index()).rev().map(NodeId::new) {
-            let Some(inside) = weighing[id.index()].filter(|_| needed[id.index()]) else { continue };
+            let Some(inside) = weighing[id.index()].filter(|_| needed[id.index()]) else {
+                continue;
+            };
             let operands = self.graph.operands(id);
             if matches!(self.graph.op(id), Op::Mean(_)) {
                 let (name, why) = self.named(inside);
@@ -186,7 +188,9 @@ impl Builder {
             }
             Op::Div(_) => "here it is divided by a value of many elements".to_owned(),
             Op::Mean(_) => {
-                format!("here `mean` counts all of them alike: leave it out, `{what}` takes the mean")
+                format!(
+                    "here `mean` counts all of them alike: leave it out, `{what}` takes the mean"
+                )
             }
             op => format!("here it is in a `{}`", op.name()),
         };
