@@ -110,14 +110,16 @@ impl Builder {
     /// For every node that `x` is made from, a node with weights that it is or is made from: the
     /// first. A node that has weights, and is made from another one, is not a term.
     fn weighing(&mut self, x: NodeId) -> Vec<Option<NodeId>> {
-        let mut needed = vec![false; x.index() + 1];
+        let ids = (0..x.index() + 1).map(NodeId::new);
+        let mut needed = vec![false; ids.len()];
         needed[x.index()] = true;
-        let ids: Vec<NodeId> = (0..=x.index()).map(NodeId::new).collect();
-        for id in ids.iter().rev().filter(|id| needed[id.index()]).collect::<Vec<_>>() {
-            self.graph.operands(*id).iter().for_each(|x| needed[x.index()] = true);
+        for id in ids.clone().rev() {
+            if needed[id.index()] {
+                self.graph.operands(id).iter().for_each(|x| needed[x.index()] = true);
+            }
         }
         let mut weighing = vec![None; ids.len()];
-        for id in ids.into_iter().filter(|id| needed[id.index()]) {
+        for id in ids.filter(|id| needed[id.index()]) {
             let inside = self.graph.operands(id).iter().find_map(|x| weighing[x.index()]);
             weighing[id.index()] = inside.or_else(|| self.weights(id).map(|_| id));
         }
