@@ -11,7 +11,7 @@ pub enum Site {
     Operand(usize),
     /// An attribute, by name.
     Attribute(String),
-    /// The call of another value, that an operand is made from.
+    /// The call that made a value, which is an operand or what one is made from.
     Value(NodeId),
 }
 

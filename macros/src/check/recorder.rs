@@ -161,7 +161,8 @@ impl Blame<'_> {
 
     fn place(&self, site: &Site) -> Place {
         match site {
-            Site::Call | Site::Value(_) => self.call,
+            Site::Call => self.call,
+            Site::Value(_) => self.operands.first().copied().unwrap_or(self.call),
             Site::Operand(i) => self.operands.get(*i).copied().unwrap_or(self.call),
             Site::Attribute(name) => {
                 let attribute = self.attributes.iter().find(|(n, _)| n == name);
@@ -179,7 +180,7 @@ pub struct Recorder {
     modules: Vec<ModuleId>,
     variables: usize,
     known: HashSet<Condition>,
-    /// Where each value was called for, the first time.
+    /// Where each value was called for, the last time.
     calls: HashMap<NodeId, Place>,
     pub steps: Vec<Step>,
     pub assertions: Vec<Assertion>,
@@ -320,6 +321,7 @@ impl Recorder {
             x.iter().map(|(x, text)| (x.node, text.as_str())).collect();
         let node = self.builder.choose(self.choices[choice], &nodes);
         let value = self.settle(node, &Blame::on(call)).map(|node| self.variable(node))?;
+        self.calls.insert(value.node, call);
         let operands = x.into_iter().map(|(x, text)| (x.variable, text)).collect();
         self.steps.push(Step::Choose { variable: value.variable, choice, operands });
         Some(value)
@@ -360,7 +362,7 @@ impl Recorder {
             operands.iter().map(|(x, text)| (x.node, text.as_str())).collect();
         let node = self.builder.call(function, &nodes, &attributes);
         let value = self.settle(node, blame).map(|node| self.variable(node))?;
-        self.calls.entry(value.node).or_insert(blame.call);
+        self.calls.insert(value.node, blame.call);
         self.steps.push(Step::Call {
             variable: value.variable,
             function: function.into(),
@@ -398,6 +400,7 @@ impl Recorder {
         let operands = [x.place];
         let blame = Blame { call, operands: &operands, attributes: &[] };
         let value = self.settle(node, &blame).map(|node| self.variable(node))?;
+        self.calls.insert(value.node, call);
         let x = (of.variable, x.text);
         self.steps.push(Step::Apply { variable: value.variable, layer, x });
         Some(value)

@@ -168,7 +168,7 @@ impl Builder {
                     "{name} {why}, but `mean` counts all of them alike: add up by `sum`, or leave out \
                      `mean` and say `loss` without `sum`, which takes the mean by weights"
                 );
-                return Err(Mistake::value(inside, message));
+                return Err(Mistake::value(id, message));
             }
             operands.iter().for_each(|x| needed[x.index()] = true);
         }
@@ -179,32 +179,28 @@ impl Builder {
     fn misused(&self, user: NodeId, weighing: &[Option<NodeId>], what: &str) -> Mistake {
         let inside = weighing[user.index()].unwrap_or(user);
         let (name, why) = self.named(inside);
-        let operands = self.graph.operands(user);
-        let use_ = match self.graph.op(user) {
-            Op::Mul(_) if operands.iter().all(|x| weighing[x.index()].is_some()) => {
-                "here it is multiplied by another such value".to_owned()
-            }
-            Op::Mul(_) => "here it is multiplied by a value of many elements".to_owned(),
-            Op::Div(_) if weighing[operands[1].index()].is_some() => {
-                "here something is divided by it".to_owned()
-            }
-            Op::Div(_) => "here it is divided by a value of many elements".to_owned(),
-            Op::Mean(_) => {
-                format!(
-                    "here `mean` counts all of them alike: leave it out, `{what}` takes the mean"
-                )
-            }
-            op => format!("here it is in a `{}`", op.name()),
+        let weighs = |place: usize| {
+            self.graph.operands(user).get(place).is_some_and(|x| weighing[x.index()].is_some())
         };
-        let sum = match what {
-            "loss" => "; `loss sum` adds up elements as they are",
-            _ => "",
+        let found = match self.graph.op(user) {
+            Op::Mul(_) if weighs(0) && weighs(1) => "here it is multiplied by another such value",
+            Op::Mul(_) => "here it is multiplied by a value of many elements",
+            Op::Div(_) if weighs(1) => "here something is divided by it",
+            Op::Div(_) => "here it is divided by a value of many elements",
+            Op::Mean(_) => "`mean` counts all of them alike",
+            op => &format!("here it is inside of `{}`", op.name()),
+        };
+        let instead = match (self.graph.op(user), what) {
+            (Op::Mean(_), _) => format!(": leave it out, `{what}` takes the mean itself"),
+            (_, "loss") => "; `loss sum` adds up elements as they are".into(),
+            _ => String::new(),
         };
         Mistake::value(
-            inside,
+            user,
             format!(
-                "{name} {why}, so that its mean goes by weights: in a {what} it may be added to other \
-                 values, subtracted, and multiplied or divided by a single number, but {use_}{sum}"
+                "{name} {why}, so its mean goes by weights: in a {what} it may be added to other \
+                 values, subtracted, and multiplied or divided by a single number, but \
+                 {found}{instead}"
             ),
         )
     }
