@@ -154,15 +154,32 @@ impl Graph {
         self.apply(mean::Mean { over: mean::Over::Everything }, &[x])
     }
 
-    /// A weighted mean of the batch, from the sum of weighted values and the sum of their weights.
-    /// Where nothing weighs anything it is NaN, as PyTorch's, and its gradient 0: nothing is to be
-    /// learned from such a batch.
-    pub fn weighted_mean(&mut self, sum: NodeId, weight: NodeId) -> NodeId {
+    /// The mean of all results of `x`'s operation, over the batch too: where some count more than
+    /// others, or not at all, the sum of the results over the sum of what they count for. A
+    /// single number.
+    pub fn mean_of_results(&mut self, x: NodeId) -> NodeId {
+        let (op, operands) = (self.op(x).clone(), self.operands(x));
+        match op.weights(self, &operands) {
+            Some(weights) => {
+                let (sum, total) = (self.sum_all(x), self.sum_all(weights));
+                self.div(sum, total)
+            }
+            None => self.mean_all(x),
+        }
+    }
+
+    /// The same for a loss that is trained on: where all results count for nothing, it is NaN, but
+    /// its gradient is 0 in any case. There is nothing to learn from such a batch, and PyTorch's
+    /// gradient, NaN where weights of classes are 0, would be the end of what has been learned.
+    pub fn mean_to_learn(&mut self, x: NodeId) -> NodeId {
+        let (op, operands) = (self.op(x).clone(), self.operands(x));
+        let Some(weights) = op.weights(self, &operands) else { return self.mean_all(x) };
+        let (sum, total) = (self.sum_all(x), self.sum_all(weights));
         let (zero, one, nan) = (self.constant(0.0), self.constant(1.0), self.constant(f32::NAN));
-        let is_nothing = self.equal(weight, zero);
+        let is_nothing = self.equal(total, zero);
         let sum = self.select(is_nothing, nan, sum);
-        let weight = self.select(is_nothing, one, weight);
-        self.div(sum, weight)
+        let total = self.select(is_nothing, one, total);
+        self.div(sum, total)
     }
 
     /// The same elements in another shape, row-major.

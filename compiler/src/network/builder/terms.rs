@@ -230,13 +230,9 @@ impl Builder {
 
     fn reduced(&mut self, summand: &Summand) -> NodeId {
         let g = &mut self.graph;
-        let number = match (summand.reduction, summand.weights) {
-            (LossReduction::Sum, _) => g.sum_all(summand.value),
-            (LossReduction::Mean, None) => g.mean_all(summand.value),
-            (LossReduction::Mean, Some(weights)) => {
-                let (sum, weight) = (g.sum_all(summand.value), g.sum_all(weights));
-                g.weighted_mean(sum, weight)
-            }
+        let number = match summand.reduction {
+            LossReduction::Sum => g.sum_all(summand.value),
+            LossReduction::Mean => g.mean_to_learn(summand.value),
         };
         summand.factor.map_or(number, |factor| g.mul(number, factor))
     }
