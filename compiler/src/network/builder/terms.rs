@@ -271,3 +271,106 @@ impl Builder {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Site;
+    use crate::network::{Init, Network, Purpose};
+    use crate::ops::{AttributeValue, Attributes};
+    use crate::optim::Training;
+    use crate::optim::sgd::Sgd;
+    use crate::shape::Type;
+
+    /// Scores of three classes, with a loss that weighs targets and one that does not.
+    fn start() -> (Builder, NodeId, NodeId) {
+        let mut b = Builder::new("N");
+        let x = b.input("x", Type::real(Shape::batched([3usize]))).unwrap();
+        let y = b.target("y", Type::index(3, Shape::batched([0usize; 0]))).unwrap();
+        let w = b.parameter("w", vec![3.into()], Init::Full(1.0)).unwrap();
+        let none = Attributes::new();
+        let scores = b.call("mul", &[(x, "x"), (w, "w")], &none).unwrap();
+        let operands = [(scores, "scores"), (y, "y")];
+        let ignoring = Attributes::new().with("ignore_index", AttributeValue::Whole(0));
+        let weighs = b.call("cross_entropy", &operands, &ignoring).unwrap();
+        let plain = b.call("cross_entropy", &operands, &none).unwrap();
+        (b, weighs, plain)
+    }
+
+    fn call(b: &mut Builder, name: &str, x: &[NodeId]) -> NodeId {
+        let operands: Vec<_> = x.iter().map(|x| (*x, "x")).collect();
+        b.call(name, &operands, &Attributes::new()).unwrap()
+    }
+
+    fn finished(mut b: Builder, loss: NodeId, reduction: LossReduction) -> Network {
+        b.loss((loss, "loss"), reduction).unwrap();
+        b.finish().unwrap()
+    }
+
+    fn roots(network: &Network, purpose: &Purpose<'_>) -> String {
+        let graph = network.graph_for(purpose, 2);
+        let shown = graph.roots().iter().map(|(root, _)| root.to_string());
+        shown.filter(|root| root.contains(" of ")).collect::<Vec<_>>().join(", ")
+    }
+
+    #[test]
+    fn only_losses_that_weigh_add_to_a_step() {
+        let sgd = Training::from(Sgd::new(0.1));
+        let (mut b, weighs, plain) = start();
+        let sum = call(&mut b, "add", &[weighs, plain]);
+        let network = finished(b, sum, LossReduction::Mean);
+        let terms = &network.loss_measure().unwrap().terms;
+        assert_eq!(terms, &[Term::Weighted, Term::Mean(Shape::batched([0usize; 0]))]);
+        let loss =
+            "sum of term 0 of the loss, weight of term 0 of the loss, sum of term 1 of the loss";
+        assert_eq!(roots(&network, &Purpose::Step(&sgd)), loss);
+        assert_eq!(roots(&network, &Purpose::Evaluate), loss);
+        assert_eq!(roots(&network, &Purpose::Gradients), "");
+
+        let (b, _, plain) = start();
+        let network = finished(b, plain, LossReduction::Mean);
+        assert_eq!(roots(&network, &Purpose::Step(&sgd)), "");
+        let evaluated = "sum of term 0 of the loss, sum of term 0 of metric 0";
+        assert_eq!(roots(&network, &Purpose::Evaluate), evaluated);
+    }
+
+    /// Each value once, or there would be 2¹⁰⁰ terms.
+    #[test]
+    fn what_is_added_to_itself_is_one_term() {
+        let (mut b, mut x, _) = start();
+        for _ in 0..100 {
+            x = call(&mut b, "add", &[x, x]);
+        }
+        let network = finished(b, x, LossReduction::Mean);
+        assert_eq!(network.loss_measure().unwrap().terms, [Term::Weighted]);
+    }
+
+    #[test]
+    fn other_uses_are_mistakes_where_they_are() {
+        let mistake = |f: &dyn Fn(&mut Builder, NodeId) -> NodeId, reduction| {
+            let (mut b, weighs, _) = start();
+            let x = f(&mut b, weighs);
+            let result = b.loss((x, "loss"), reduction);
+            result.map_err(|m| (m.site == Site::Value(x), m.message))
+        };
+        let exp = |b: &mut Builder, x| call(b, "exp", &[x]);
+        let (is_there, message) = mistake(&exp, LossReduction::Mean).unwrap_err();
+        assert!(is_there && message.contains("inside of `exp`"), "{message}");
+        let square = |b: &mut Builder, x| call(b, "mul", &[x, x]);
+        let (is_there, message) = mistake(&square, LossReduction::Mean).unwrap_err();
+        assert!(is_there && message.contains("multiplied by another such value"), "{message}");
+        // What is added up has no mean that could be wrong.
+        assert!(mistake(&exp, LossReduction::Sum).is_ok());
+        assert!(mistake(&square, LossReduction::Sum).is_ok());
+        let negative = |b: &mut Builder, x| call(b, "neg", &[x]);
+        assert!(mistake(&negative, LossReduction::Mean).is_ok());
+    }
+
+    #[test]
+    fn a_sum_of_parameters_does_not_become_more_by_batches() {
+        let mut b = Builder::new("N");
+        let w = b.parameter("w", vec![3.into()], Init::Full(1.0)).unwrap();
+        let network = finished(b, w, LossReduction::Sum);
+        assert_eq!(network.loss_measure().unwrap().terms, [Term::Mean(Shape::scalar())]);
+    }
+}
