@@ -20,6 +20,16 @@ network! {
     }
 }
 
+network! {
+    /// With numbers that add up over batches.
+    struct Weighted {
+        input image: [64];
+        target digit: class(10);
+        output logits = image -> Linear(10);
+        loss cross_entropy(logits, digit, ignore_index = 3) + 0.5 * cross_entropy(logits, digit);
+    }
+}
+
 struct Counting;
 
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
@@ -86,4 +96,13 @@ fn a_step_allocates_nothing() {
         trainer.step(batch()).unwrap();
     }
     assert_eq!(ALLOCATIONS.load(Ordering::Relaxed), before, "Adam with all that there is");
+
+    let batch = || weighted::Batch { image: data.x(), digit: data.y() };
+    let mut trainer = Weighted::trainer(Sgd::new(0.1)).threads(2).build().unwrap();
+    trainer.step(batch()).unwrap();
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    for _ in 0..10 {
+        trainer.step(batch()).unwrap();
+    }
+    assert_eq!(ALLOCATIONS.load(Ordering::Relaxed), before, "a loss that weighs its targets");
 }

@@ -1,5 +1,7 @@
 //! What is wrong with a network, and where.
 
+use crate::graph::NodeId;
+
 /// Which part of a call is to blame.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Site {
@@ -9,6 +11,8 @@ pub enum Site {
     Operand(usize),
     /// An attribute, by name.
     Attribute(String),
+    /// The call that made a value, which is an operand or what one is made from.
+    Value(NodeId),
 }
 
 /// A mistake in a network: `network!` shows it on the token at `site`.
@@ -30,6 +34,11 @@ impl Mistake {
     /// On one operand.
     pub fn operand(index: usize, message: impl Into<String>) -> Mistake {
         Mistake { site: Site::Operand(index), message: message.into() }
+    }
+
+    /// On the call that made a value.
+    pub fn value(id: NodeId, message: impl Into<String>) -> Mistake {
+        Mistake { site: Site::Value(id), message: message.into() }
     }
 
     /// On one attribute.

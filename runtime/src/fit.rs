@@ -23,6 +23,7 @@ pub use options::Fit;
 use crate::data::{Dataset, ShuffledOrder};
 use crate::error::{Error, Result};
 use crate::io::replace;
+use crate::measured::Measured;
 use crate::memory;
 use crate::network::{FromExamples, Network};
 use crate::progress::Progress;
@@ -39,7 +40,9 @@ impl<N: Network> Trainer<N> {
     /// that make no sense; whatever [`Trainer::step`] returns; [`Error::Memory`]
     /// where there is not enough for a batch, or for a copy of the parameters;
     /// [`Error::NonFiniteLoss`] at the first step whose loss is infinite or not
-    /// a number: that step has been made; [`Error::File`] where
+    /// a number: that step has been made; it is none where no target of the batch
+    /// counts, whose mean is NaN and from which nothing is learned;
+    /// [`Error::File`] where
     /// [`Fit::save_best`] cannot write.
     ///
     /// Settings, all examples, those of the validation too, and the place of the
@@ -132,6 +135,10 @@ impl<N: Network> Trainer<N> {
         };
         let ending =
             run.epochs(self, data, &mut fit, |trainer, report| callback(trainer, report).control());
+        if let Err(Error::NonFiniteLoss { .. }) = ending {
+            // Or the next update would not be finite either.
+            self.discard_accumulated();
+        }
         let is_restored = run.best.restore(&ending, self.model());
         run.history.stop = ending?;
         run.progress.end(&run.history, run.best.waited(), is_restored);
@@ -218,6 +225,9 @@ impl Run {
         let mut rows: Vec<u32> = (0..examples as u32).collect();
         let mut x = room(&data.x(), fit.batch_size.min(examples))?;
         let mut y = room(&data.y(), fit.batch_size.min(examples))?;
+        let Some(measure) = trainer.model().engine.declaration.loss_measure().cloned() else {
+            return Err(Error::NoLoss { network: trainer.model().engine.declaration.name.clone() });
+        };
         for number in 1..=fit.epochs {
             if fit.shuffle {
                 let generator = generator.as_mut().unwrap_or(&mut trainer.model().engine.generator);
@@ -226,7 +236,7 @@ impl Run {
                 *generator = order.into_generator();
             }
             progress.start(number, in_epoch);
-            let mut sum = 0.0;
+            let mut measured = Measured::new(&measure);
             let watched = history.epochs.last().map(Epoch::watched);
             fit.follow(trainer, Pace::Epochs, number - 1, watched)?;
             let mut learning_rate = trainer.learning_rate();
@@ -234,22 +244,30 @@ impl Run {
                 let mut x = x.slice_axis_mut(Axis(0), (..rows.len()).into());
                 let mut y = y.slice_axis_mut(Axis(0), (..rows.len()).into());
                 data.gather_into(rows, &mut x, &mut y)?;
+                // A batch without a target that counts says nothing of how it goes.
                 let last = history.losses.last().map(|loss| f64::from(*loss));
+                let last = last.filter(|loss| !loss.is_nan());
                 fit.follow(trainer, Pace::Steps, history.losses.len(), last)?;
                 learning_rate = trainer.learning_rate();
                 let loss = trainer.step(N::Batch::from_examples(x.view(), y.view()))?;
                 history.losses.push(loss);
-                if !loss.is_finite() {
+                // Where nothing weighs anything the mean is NaN, but not the sum.
+                let sums = trainer.sums();
+                if !loss.is_finite() && (sums.is_empty() || sums.iter().any(|sum| !sum.is_finite()))
+                {
                     return Err(Error::NonFiniteLoss { step: trainer.steps(), loss });
                 }
-                sum += f64::from(loss) * rows.len() as f64;
+                measured.add_step(loss, sums, rows.len());
                 progress.step(rows.len(), loss);
                 if interrupt.is_pressed() {
+                    trainer.apply_accumulated()?;
                     return Ok(Stop::Interrupted);
                 }
             }
+            // No batch is lost, nor counts in another epoch.
+            trainer.apply_accumulated()?;
             let examples_per_second = progress.examples_per_second();
-            let loss = sum / in_epoch as f64;
+            let loss = measured.value();
             let epoch = Epoch {
                 number,
                 loss,

@@ -80,6 +80,7 @@ mod error;
 mod fit;
 pub mod interpreter;
 pub mod io;
+mod measured;
 mod memory;
 pub mod metrics;
 mod model;

@@ -11,6 +11,7 @@ use ndarray::{ArrayView, ArrayViewD, ArrayViewMutD, Dimension, RemoveAxis};
 use crate::data::Dataset;
 use crate::engine::{self, Engine};
 use crate::error::{Error, Result};
+use crate::measured::Measured;
 use crate::network::{Classifier, FromExamples, Network, Trainable};
 use crate::settings::Backend;
 use crate::summary;
@@ -157,13 +158,13 @@ impl<N: Network> Model<N> {
         N: Trainable,
     {
         let results = self.run(&Purpose::Evaluate, &batch)?;
-        let mut evaluation = Evaluation::new(&self.engine);
-        evaluation.add(results.loss, &results.metrics, 1);
-        Ok(evaluation.finish())
+        let mut sums = Sums::new(&self.engine);
+        sums.add(&self.engine, results.examples);
+        Ok(sums.finish())
     }
 
-    /// Loss and metrics over a data set: each batch's mean, weighted by its
-    /// examples.
+    /// Loss and metrics over a data set, as if it were one batch: see
+    /// [`Evaluation`].
     ///
     /// # Errors
     /// As [`Model::predict`].
@@ -193,13 +194,13 @@ impl<N: Network> Model<N> {
         DY: Dimension + RemoveAxis,
         for<'a> N::Batch<'a>: FromExamples<ArrayView<'a, A, DX>, ArrayView<'a, B, DY>>,
     {
-        let mut evaluation = Evaluation::new(&self.engine);
+        let mut sums = Sums::new(&self.engine);
         for batch in data.batches(EVALUATION_BATCH)? {
             let examples = N::Batch::from_examples(batch.x(), batch.y());
             let results = self.run(&Purpose::Evaluate, &examples)?;
-            evaluation.add(results.loss, &results.metrics, batch.len());
+            sums.add(&self.engine, results.examples);
         }
-        Ok(evaluation.finish())
+        Ok(sums.finish())
     }
 
     /// Runs a purpose on a batch.
@@ -415,40 +416,50 @@ impl<N: Network> Gradients<N> {
 }
 
 /// Loss and metrics over some examples.
+///
+/// They are those of all examples together, however many batches they were
+/// evaluated in: means are sums over all of them, in f64, divided by what all
+/// of them count for. A target that does not count, as one of the class
+/// `ignore_index`, counts nowhere; where none counts, the mean is NaN.
 #[derive(Clone, Debug)]
 pub struct Evaluation<N> {
     loss: f64,
     metrics: Vec<(String, f64)>,
-    examples: usize,
     network: PhantomData<fn() -> N>,
 }
 
+/// What has been added up over batches.
+struct Sums {
+    declaration: Arc<Declaration>,
+    measured: Vec<Measured>,
+}
+
+impl Sums {
+    fn new(engine: &Engine) -> Sums {
+        let declaration = engine.declaration.clone();
+        let measured = declaration.measures.iter().map(Measured::new).collect();
+        Sums { declaration, measured }
+    }
+
+    /// Adds the batch that was evaluated last.
+    fn add(&mut self, engine: &Engine, examples: usize) {
+        let mut sums = engine.sums().iter().copied();
+        self.measured.iter_mut().for_each(|measured| measured.add(&mut sums, examples));
+    }
+
+    fn finish<N>(self) -> Evaluation<N> {
+        let mut values = self.measured.iter().map(Measured::value);
+        // The loss is the first; what has none cannot be evaluated.
+        let loss = values.next().unwrap_or(f64::NAN);
+        let names = self.declaration.metrics().map(String::from);
+        Evaluation { loss, metrics: names.zip(values).collect(), network: PhantomData }
+    }
+}
+
 impl<N: Network> Evaluation<N> {
-    fn new(engine: &Engine) -> Evaluation<N> {
-        let metrics = engine.declaration.metrics().map(|name| (name.to_string(), 0.0)).collect();
-        Evaluation { loss: 0.0, metrics, examples: 0, network: PhantomData }
-    }
-
-    fn add(&mut self, loss: f32, metrics: &[f32], examples: usize) {
-        self.loss += f64::from(loss) * examples as f64;
-        for ((_, sum), value) in self.metrics.iter_mut().zip(metrics) {
-            *sum += f64::from(*value) * examples as f64;
-        }
-        self.examples += examples;
-    }
-
-    fn finish(mut self) -> Evaluation<N> {
-        let examples = self.examples.max(1) as f64;
-        self.loss /= examples;
-        for (_, sum) in &mut self.metrics {
-            *sum /= examples;
-        }
-        self
-    }
-
-    /// The loss: the mean over all examples. Where the network says `loss sum`,
-    /// the mean of the batches' sums, weighted by their examples; and where classes have weights
-    /// or one is ignored, so is that of the batches' weighted means. Batches have 256 examples.
+    /// The loss of all examples: the mean over them, of each term by the
+    /// weights of its targets where classes have weights or one is ignored.
+    /// Where the network says `loss sum`, the sum over all examples.
     pub fn loss(&self) -> f64 {
         self.loss
     }
@@ -463,7 +474,7 @@ impl<N: Network> Evaluation<N> {
         &self.metrics
     }
 
-    /// The share of examples whose largest score is the target's, from 0 to 1.
+    /// The share of the targets that count whose score is the largest, from 0 to 1.
     pub fn accuracy(&self) -> f64
     where
         N: Classifier,

@@ -113,6 +113,14 @@ impl Progress {
             let before = if line.is_empty() { "" } else { "; " };
             line += &format!("{before}the parameters are those of epoch {best}");
         }
+        if history.best_epoch.is_none() && !history.epochs.is_empty() {
+            let watched = match history.epochs.iter().any(|epoch| epoch.validation.is_some()) {
+                true => "the validation loss",
+                false => "the loss",
+            };
+            let before = if line.is_empty() { "" } else { "; " };
+            line += &format!("{before}no epoch is the best: {watched} is NaN in all of them");
+        }
         if !line.is_empty() {
             say(&line);
         }

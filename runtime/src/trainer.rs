@@ -174,7 +174,9 @@ impl<N, M> TrainerBuilder<N, M> {
     }
 
     /// Makes an update from so many batches, by the mean of their gradients;
-    /// from each unless told.
+    /// from each unless told. Batches that are left over at the end of an epoch
+    /// make one too in [`Trainer::fit`], and elsewhere by
+    /// [`Trainer::apply_accumulated`].
     pub fn accumulate(mut self, batches: usize) -> Self {
         self.training = self.training.with_accumulate(batches);
         self
@@ -225,7 +227,9 @@ impl<N: Network> Trainer<N> {
     }
 
     /// One step on one batch: forward, backward, update. Returns the loss
-    /// before the update; a loss that is not finite is returned as it is. Where
+    /// before the update; a loss that is not finite is returned as it is. It is
+    /// NaN where the loss is a mean by weights and no target of the batch counts;
+    /// the gradient of such a batch is 0. Where
     /// gradients of several batches are accumulated, the update comes with the
     /// last of them.
     ///
@@ -246,6 +250,60 @@ impl<N: Network> Trainer<N> {
         self.steps += 1;
         self.pending = if is_last { 0 } else { self.pending + 1 };
         Ok(results.loss)
+    }
+
+    /// Makes the update from the batches that have been accumulated since the
+    /// last one, where they are fewer than
+    /// [`accumulate`](TrainerBuilder::accumulate) says: by the mean of their
+    /// gradients, as PyTorch does where `optimizer.step()` is called before. For
+    /// the end of an epoch of your own; [`Trainer::fit`] does it itself. Returns
+    /// from how many batches it was made; where there are none, 0, and nothing
+    /// changes.
+    ///
+    /// ```
+    /// use bilro::ndarray::array;
+    /// use bilro::prelude::*;
+    ///
+    /// network! {
+    ///     struct Line {
+    ///         input x: [1];
+    ///         target y: [1];
+    ///         param w: [1] = zeros;
+    ///         output p = x * w;
+    ///         loss mse_loss(p, y);
+    ///     }
+    /// }
+    ///
+    /// let mut trainer = Line::trainer(Sgd::new(0.1)).accumulate(4).build()?;
+    /// let (x, y) = (array![[1.0]], array![[2.0]]);
+    /// for _ in 0..6 {
+    ///     trainer.step(line::Batch { x: x.view(), y: y.view() })?;
+    /// }
+    /// assert_eq!(trainer.model().params().w[0], 0.4); // of four batches
+    /// assert_eq!(trainer.apply_accumulated()?, 2); // and of the last two
+    /// assert!((trainer.model().params().w[0] - 0.72).abs() < 1e-6);
+    /// # Ok::<(), bilro::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Compile`] where the update cannot be compiled; then nothing has
+    /// changed.
+    pub fn apply_accumulated(&mut self) -> Result<usize> {
+        if self.pending > 0 {
+            self.model.engine.update(&self.training, self.pending)?;
+        }
+        Ok(std::mem::take(&mut self.pending))
+    }
+
+    /// Forgets the gradients that have been accumulated since the last update.
+    pub(crate) fn discard_accumulated(&mut self) {
+        self.pending = 0;
+    }
+
+    /// What the last step gave that adds up over batches: numbers of the loss
+    /// where it weighs targets, else nothing.
+    pub(crate) fn sums(&self) -> &[f64] {
+        self.model.engine.sums()
     }
 
     /// How many steps have been made.

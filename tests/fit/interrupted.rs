@@ -12,7 +12,9 @@ const MANY: usize = 1_000_000_000;
 /// Trains until it is interrupted, and says when it begins.
 fn train(what: &str) {
     let train = noisy(64, 1);
-    let mut trainer = trainer();
+    // Four batches an epoch, of which three and one make an update.
+    let sgd = Sgd::new(0.5).momentum(0.9);
+    let mut trainer = Net::trainer(sgd).seed(1).threads(1).accumulate(3).build().unwrap();
     let mut best = Vec::new();
     let fit = Fit::epochs(MANY).batch_size(16).stop_on_ctrl_c(true).restore_best(true);
     let history = trainer
@@ -28,6 +30,7 @@ fn train(what: &str) {
     assert_eq!(history.losses.len(), trainer.steps());
     assert!((4 * history.epochs.len()..4 * history.epochs.len() + 5).contains(&trainer.steps()));
     assert_eq!(bits(trainer.model()), best);
+    assert_eq!(trainer.apply_accumulated().unwrap(), 0, "a batch is left over");
     println!("\n{what} ends: {:?}", history.stop);
 }
 

@@ -30,6 +30,11 @@ fn plays() {
             let history = trainer.fit(&train, fit).unwrap();
             println!("{:?}", history.stop);
         }
+        "has no best" => {
+            let broken = Dataset::new(train.x().mapv(|_| f32::NAN), train.y().to_owned()).unwrap();
+            let fit = fit.report_every(10).validate(&broken).early_stopping(2);
+            trainer.fit(&train, fit).unwrap();
+        }
         "is stopped" => {
             let stop = |_: &mut Trainer<Net>, epoch: &bilro::EpochReport<'_>| {
                 if epoch.number == 4 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -62,7 +67,7 @@ fn lines(part: &str) -> Vec<String> {
     // The test harness begins a line of its own.
     let lines = all.iter().map(|line| line.strip_prefix("test told::plays ... ").unwrap_or(line));
     let is_ours = |line: &&str| {
-        ["epoch", "stopped", "the param", "Early"].iter().any(|s| line.starts_with(s))
+        ["epoch", "stopped", "the param", "Early", "no epoch"].iter().any(|s| line.starts_with(s))
     };
     let without_speed = |line: &str| match line.split_once(" examples/s") {
         Some((before, after)) => {
@@ -95,4 +100,14 @@ fn an_end_before_the_last_is_told() {
     ];
     assert_eq!(lines("stops early"), expected);
     assert_eq!(lines("is stopped"), ["epoch  3/10", "epoch  4/10"]);
+}
+
+/// Scores that are NaN are wrong, and a loss that is NaN is never the best.
+#[test]
+fn a_validation_that_is_no_number_is_told() {
+    let expected = [
+        "epoch 10/10  validation loss NaN  accuracy 0.0000",
+        "no epoch is the best: the validation loss is NaN in all of them",
+    ];
+    assert_eq!(lines("has no best"), expected);
 }

@@ -44,6 +44,13 @@ pub fn values(operand: &Operand, batch: usize, generator: &mut Generator) -> Val
                 *x = (place as f32 - (count / 2) as f32) / 16.0 + shift;
             }
         }
+        Domain::Tied => {
+            let few = [0.0, -0.0, 1.0, 1.0, -1.0, f32::INFINITY, f32::NEG_INFINITY];
+            x.fill_with(|| match generator.random_u32() as usize % (8 * few.len()) {
+                0 => f32::NAN,
+                n => few[n % few.len()],
+            });
+        }
         Domain::Sign => {
             x.fill_with(|| if generator.random_u32().is_multiple_of(2) { 1.0 } else { -1.0 });
         }

@@ -168,6 +168,20 @@ impl Graph {
         }
     }
 
+    /// The same for a loss that is trained on: where all results count for nothing, it is NaN, but
+    /// its gradient is 0 in any case. There is nothing to learn from such a batch, and PyTorch's
+    /// gradient, NaN where weights of classes are 0, would be the end of what has been learned.
+    pub fn mean_to_learn(&mut self, x: NodeId) -> NodeId {
+        let (op, operands) = (self.op(x).clone(), self.operands(x));
+        let Some(weights) = op.weights(self, &operands) else { return self.mean_all(x) };
+        let (sum, total) = (self.sum_all(x), self.sum_all(weights));
+        let (zero, one, nan) = (self.constant(0.0), self.constant(1.0), self.constant(f32::NAN));
+        let is_nothing = self.equal(total, zero);
+        let sum = self.select(is_nothing, nan, sum);
+        let total = self.select(is_nothing, one, total);
+        self.div(sum, total)
+    }
+
     /// The same elements in another shape, row-major.
     pub fn reshape(&mut self, x: NodeId, shape: &Shape) -> NodeId {
         debug_assert_eq!(self.shape(x).batched, shape.batched);

@@ -49,6 +49,11 @@ pub enum Root {
     Loss,
     /// A metric, a single number.
     Metric(String),
+    /// The sum of a batch's elements for one term of the loss or of a metric, times the term's factor:
+    /// a single number that adds up over batches. See [`Measure`](crate::network::Measure).
+    Sum(Quantity, usize),
+    /// What the targets of a batch weigh in the same term.
+    Weight(Quantity, usize),
     /// The gradient of the loss with respect to a parameter.
     Gradient(usize),
     /// The same with respect to an input.
@@ -56,6 +61,15 @@ pub enum Root {
     /// The next value of a parameter, or of what an optimizer keeps: it is
     /// overwritten.
     Assign(usize),
+}
+
+/// What is measured on examples.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Quantity {
+    /// The loss.
+    Loss,
+    /// A metric, by its place.
+    Metric(usize),
 }
 
 /// See the [module](self).

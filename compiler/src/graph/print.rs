@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Graph, Root};
+use super::{Graph, Quantity, Root};
 
 impl fmt::Display for Graph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -31,9 +31,20 @@ impl fmt::Display for Root {
             Root::Output(name) => write!(f, "output {name}"),
             Root::Loss => f.write_str("loss"),
             Root::Metric(name) => write!(f, "metric {name}"),
+            Root::Sum(quantity, term) => write!(f, "sum of term {term} of {quantity}"),
+            Root::Weight(quantity, term) => write!(f, "weight of term {term} of {quantity}"),
             Root::Gradient(parameter) => write!(f, "gradient of parameter {parameter}"),
             Root::InputGradient(input) => write!(f, "gradient of input {input}"),
             Root::Assign(parameter) => write!(f, "next parameter {parameter}"),
+        }
+    }
+}
+
+impl fmt::Display for Quantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Quantity::Loss => f.write_str("the loss"),
+            Quantity::Metric(place) => write!(f, "metric {place}"),
         }
     }
 }

@@ -42,7 +42,9 @@ impl Graph {
                 return Err(format!("{root:?} is there twice"));
             }
             let shape = self.shape(*id);
-            if matches!(root, Root::Loss | Root::Metric(_)) && *shape != Shape::scalar() {
+            let is_number =
+                matches!(root, Root::Loss | Root::Metric(_) | Root::Sum(..) | Root::Weight(..));
+            if is_number && *shape != Shape::scalar() {
                 return Err(format!("{root:?} is not a single number but {shape}"));
             }
             let wrong = self.ids().any(|leaf| match (root, self.op(leaf)) {

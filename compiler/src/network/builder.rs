@@ -2,6 +2,7 @@
 
 mod finish;
 mod scope;
+mod terms;
 
 use super::names::{ModuleId, Names, Place};
 use super::{ChoiceOf, Init, Input, Parameter};
@@ -14,6 +15,7 @@ use crate::pytorch;
 use crate::shape::{Dim, Fact, Facts, Shape, Type};
 
 pub use scope::Scope;
+use terms::Summand;
 
 /// Builds a network call by call, in the language's own terms.
 ///
@@ -30,8 +32,10 @@ pub struct Builder {
     layers: Vec<DeclaredLayer>,
     choices: Vec<ChoiceOf>,
     facts: Facts,
-    /// The value whose mean or sum is the loss.
-    loss: Option<NodeId>,
+    /// The value whose mean or sum is the loss, and its terms.
+    loss: Option<(NodeId, Vec<Summand>)>,
+    /// The terms of each metric.
+    metrics: Vec<Vec<Summand>>,
     /// How many streams of numbers are drawn at random.
     streams: u32,
     names: Names,
@@ -48,8 +52,9 @@ pub struct ChoiceId(usize);
 /// How the elements of a loss become one number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LossReduction {
-    /// Their mean over example and batch, as their operation weighs them
-    /// ([`Operation::weights`](ops::Operation::weights)).
+    /// Their mean over example and batch; of terms whose operation weighs them
+    /// ([`Operation::weights`](ops::Operation::weights)), each term's own mean by
+    /// its weights.
     Mean,
     /// Their sum over example and batch.
     Sum,
@@ -82,6 +87,7 @@ impl Builder {
             choices: Vec::new(),
             facts: Facts::default(),
             loss: None,
+            metrics: Vec::new(),
             streams: 0,
             names: Names::default(),
         }
@@ -366,32 +372,38 @@ impl Builder {
         None
     }
 
-    /// The loss: the mean or the sum of all elements of a value.
+    /// The loss: the mean or the sum of all elements of a value. A mean goes by the weights of targets
+    /// where an operation has them, and so that operation's results may only be terms of it, each
+    /// times a single number.
     pub fn loss(&mut self, value: (NodeId, &str), reduction: LossReduction) -> Result<(), Mistake> {
         if self.graph.root(&Root::Loss).is_some() {
             return Err(Mistake::call("a network has one loss, and this is the second"));
         }
         let x = self.real(value, "a loss")?;
-        let loss = match reduction {
-            LossReduction::Mean => self.graph.mean_of_results(x),
-            LossReduction::Sum => self.graph.sum_all(x),
-        };
-        self.loss = Some(x);
+        let summands = self.summands(x, reduction, "loss")?;
+        let loss = self.total(&summands);
+        self.loss = Some((x, summands));
         self.graph.name(loss, "loss");
         self.graph.add_root(Root::Loss, loss);
         Ok(())
     }
 
-    /// A metric: the mean of all elements of a value, as their operation weighs them.
+    /// A metric: the mean of all elements of a value; of weights as in [`Builder::loss`].
     pub fn metric(&mut self, name: &str, value: (NodeId, &str)) -> Result<(), Mistake> {
         let root = Root::Metric(name.into());
         if self.graph.root(&root).is_some() {
             return Err(Mistake::call(format!("metric `{name}` is declared twice")));
         }
         let x = self.real(value, "a metric")?;
-        let mean = self.graph.mean_of_results(x);
-        self.graph.add_root(root, mean);
+        let summands = self.summands(x, LossReduction::Mean, "metric")?;
+        self.add_metric(name, summands);
         Ok(())
+    }
+
+    fn add_metric(&mut self, name: &str, summands: Vec<Summand>) {
+        let mean = self.total(&summands);
+        self.metrics.push(summands);
+        self.graph.add_root(Root::Metric(name.into()), mean);
     }
 
     fn real(&self, (x, name): (NodeId, &str), what: &str) -> Result<NodeId, Mistake> {

@@ -7,11 +7,12 @@
 
 mod bound;
 mod builder;
+mod measure;
 mod names;
 
 use crate::autodiff;
 use crate::error::{Mistake, unknown};
-use crate::graph::{Graph, NodeId, Root};
+use crate::graph::{Graph, NodeId, Quantity, Root};
 use crate::ops::Op;
 use crate::ops::batch_mean::BatchMean;
 use crate::ops::choose::Choice;
@@ -21,6 +22,7 @@ use crate::shape::{Dim, MOST_ELEMENTS, Shape, Type};
 pub use builder::{
     Builder, ChoiceId, LayerId, LossReduction, Scope, find_function, find_layer, wrong_count,
 };
+pub use measure::{Measure, Term};
 pub use names::ModuleId;
 
 /// See the [module](self). What it [has](Declared) can be read, but not changed:
@@ -51,6 +53,9 @@ pub struct Declared {
     pub layers: Vec<Layer>,
     /// What the user chooses with every call, in the order of declaration.
     pub choices: Vec<ChoiceOf>,
+    /// How the loss, the first where there is one, and the metrics, in the order in which they were
+    /// declared, follow from what batches give. Roots of their sums and weights come in this order.
+    pub measures: Vec<Measure>,
     /// The forward graph, whose batch size stands for any.
     graph: Graph,
 }
@@ -279,6 +284,15 @@ pub enum Purpose<'a> {
         /// Whether there are no batches before it.
         first: bool,
     },
+    /// A step from the gradients of fewer batches than it is made from
+    /// otherwise, and from no batch besides: every parameter's next value in
+    /// its place. It needs no inputs.
+    Update {
+        /// For which steps.
+        training: &'a Training,
+        /// From how many batches; at least 1.
+        batches: usize,
+    },
 }
 
 impl Purpose<'_> {
@@ -290,6 +304,7 @@ impl Purpose<'_> {
             Purpose::Gradients => "gradients",
             Purpose::Step(_) => "step",
             Purpose::Accumulate { .. } => "accumulate",
+            Purpose::Update { .. } => "update",
         }
     }
 
@@ -298,31 +313,47 @@ impl Purpose<'_> {
     pub fn trains(&self) -> bool {
         match self {
             Purpose::Predict | Purpose::Evaluate => false,
-            Purpose::Gradients | Purpose::Step(_) | Purpose::Accumulate { .. } => true,
+            Purpose::Gradients
+            | Purpose::Step(_)
+            | Purpose::Accumulate { .. }
+            | Purpose::Update { .. } => true,
         }
     }
 
     /// How the network is trained, where it is.
     pub fn training(&self) -> Option<&Training> {
         match self {
-            Purpose::Step(training) | Purpose::Accumulate { training, .. } => Some(training),
+            Purpose::Step(training)
+            | Purpose::Accumulate { training, .. }
+            | Purpose::Update { training, .. } => Some(training),
             Purpose::Predict | Purpose::Evaluate | Purpose::Gradients => None,
         }
     }
 
     /// Whether parameters, or what is kept beside them, are overwritten.
     pub fn overwrites(&self) -> bool {
+        self.training().is_some()
+    }
+
+    /// Whether it trains on a batch, and keeps what follows from that.
+    pub fn trains_on_batch(&self) -> bool {
         matches!(self, Purpose::Step(_) | Purpose::Accumulate { .. })
     }
 
-    /// Whether it needs what the forward graph has under a root.
-    fn wants(&self, root: &Root) -> bool {
+    /// Whether it needs what the forward graph has under a root; `weighs` says whether the loss
+    /// [does](Measure::weighs).
+    fn wants(&self, root: &Root, weighs: bool) -> bool {
+        let evaluates = matches!(self, Purpose::Evaluate);
         match root {
             Root::Output(_) => matches!(self, Purpose::Predict),
-            Root::Loss => !matches!(self, Purpose::Predict),
-            Root::Metric(_) => matches!(self, Purpose::Evaluate),
+            Root::Loss => !matches!(self, Purpose::Predict | Purpose::Update { .. }),
+            Root::Metric(_) => evaluates,
+            Root::Sum(Quantity::Loss, _) | Root::Weight(Quantity::Loss, _) => {
+                evaluates || (weighs && self.trains_on_batch())
+            }
+            Root::Sum(Quantity::Metric(_), _) | Root::Weight(Quantity::Metric(_), _) => evaluates,
             // Running statistics.
-            Root::Assign(_) => self.overwrites(),
+            Root::Assign(_) => self.trains_on_batch(),
             Root::Gradient(_) | Root::InputGradient(_) => false,
         }
     }
@@ -340,6 +371,11 @@ impl Network {
         self.graph.root(&Root::Loss).is_some()
     }
 
+    /// How the loss of many examples follows from that of batches; none without a loss.
+    pub fn loss_measure(&self) -> Option<&Measure> {
+        self.measures.iter().find(|measure| measure.quantity == Quantity::Loss)
+    }
+
     /// The graph to compile or interpret for a purpose and a batch size:
     /// forward, and whatever gradients and updates the purpose asks for. Of
     /// every choice the first alternative; see [`Self::graph_of`].
@@ -351,11 +387,20 @@ impl Network {
     /// is not the first.
     pub fn graph_of(&self, purpose: &Purpose<'_>, batch: usize, choices: &[usize]) -> Graph {
         let mut g = self.forward(purpose, batch, choices);
+        if let Purpose::Update { training, .. } = purpose {
+            let trained = self.parameter_nodes(&mut g, &training.trained(&self.parameters));
+            // Nothing is left over where every batch makes an update.
+            if training.accumulate() == 1 {
+                return g;
+            }
+            training.update(&mut g, &self.parameters, &trained);
+            return g;
+        }
         let Some(loss) = g.root(&Root::Loss) else {
             return g;
         };
         match purpose {
-            Purpose::Predict | Purpose::Evaluate => {}
+            Purpose::Predict | Purpose::Evaluate | Purpose::Update { .. } => {}
             Purpose::Gradients => {
                 let places: Vec<usize> =
                     (0..self.parameters.len()).filter(|i| self.parameters[*i].is_trained).collect();
@@ -392,7 +437,8 @@ impl Network {
     /// chosen in the place of every choice.
     fn forward(&self, purpose: &Purpose<'_>, batch: usize, choices: &[usize]) -> Graph {
         let mut g = self.graph.with_batch(batch);
-        g.retain_roots(|root| purpose.wants(root));
+        let weighs = self.loss_measure().is_some_and(Measure::weighs);
+        g.retain_roots(|root| purpose.wants(root, weighs));
         g.rebuild(|g, op, x| match op {
             Op::Choose(choose) => match choose.by {
                 Choice::Training => x[usize::from(!purpose.trains())],

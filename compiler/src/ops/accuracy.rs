@@ -1,5 +1,5 @@
 //! Whether the largest score is the target's, for each example: 1 or 0. Where several are the
-//! largest, the first counts. Without gradient.
+//! largest, the first counts; an example with a score that is NaN is wrong. Without gradient.
 //!
 //! Classes lie on the last axis. Targets of the class `ignore_index` are 0 and do not count in
 //! the mean.
@@ -55,13 +55,7 @@ impl Operation for Accuracy {
     #[cfg(feature = "eval")]
     fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
         classes::evaluate(x, at, |scores, target| {
-            let mut best = 0;
-            for (i, score) in scores.iter().enumerate() {
-                if *score > scores[best] {
-                    best = i;
-                }
-            }
-            let is_right = best == target && !scores.iter().any(|s| s.is_nan());
+            let is_right = classes::is_within(scores, target, 1);
             self.counting().counted(target, if is_right { T::one() } else { T::zero() })
         })
     }
@@ -76,18 +70,8 @@ impl Operation for Accuracy {
 
     fn lower(&self) -> Lowering<'_> {
         Lowering::Composite(Box::new(|g, x| {
-            let axis = g.shape(x[0]).rank() - 1;
-            let largest = g.max_axis(x[0], axis);
-            let is_largest = g.equal(x[0], largest);
-            let hit = classes::pick(g, is_largest, x[1]);
-            let before = classes::before(g, x[1], x[0]);
-            let earlier = g.mul(is_largest, before);
-            let earlier = g.max_axis(earlier, axis);
-            // A hit that no earlier class shares.
-            let y = g.greater(hit, earlier);
-            let shape = g.shape(x[1]).clone();
-            let y = g.reshape(y, &shape);
-            self.counting().masked(g, x[1], y)
+            let is_right = classes::within(g, x[0], x[1], 1);
+            self.counting().masked(g, x[1], is_right)
         }))
     }
 
@@ -95,8 +79,10 @@ impl Operation for Accuracy {
         [None, Some((size / 2) as u32)]
             .into_iter()
             .flat_map(|ignore_index| {
-                classes::samples(size, Domain::Apart, Accuracy { ignore_index })
+                let domains = [Domain::Apart, Domain::Tied];
+                domains.map(|domain| classes::samples(size, domain, Accuracy { ignore_index }))
             })
+            .flatten()
             .collect()
     }
 }

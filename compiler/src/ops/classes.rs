@@ -86,8 +86,42 @@ pub(super) fn one_hot(g: &mut Graph, target: NodeId, scores: NodeId) -> NodeId {
 }
 
 /// 1 for each class before the target, else 0, of the shape of `scores`.
-pub(super) fn before(g: &mut Graph, target: NodeId, scores: NodeId) -> NodeId {
+fn before(g: &mut Graph, target: NodeId, scores: NodeId) -> NodeId {
     compare(g, ComparePosition::Before, target, scores)
+}
+
+/// 1 for each example whose target is among the first `k` classes by their scores, else 0: the one
+/// rule for what is right, of accuracies here and in `metrics` of the runtime. A larger score comes
+/// first, and of equal scores the first class's; an example with a score that is NaN is wrong.
+pub(super) fn within(g: &mut Graph, scores: NodeId, target: NodeId, k: usize) -> NodeId {
+    let axis = g.shape(scores).rank() - 1;
+    let own = pick(g, scores, target);
+    let larger = g.greater(scores, own);
+    let equal = g.equal(scores, own);
+    let before = before(g, target, scores);
+    let equal_before = g.mul(equal, before);
+    let earlier = g.add(larger, equal_before);
+    // As if infinitely many came before.
+    let is_number = g.equal(scores, scores);
+    let infinity = g.constant(f32::INFINITY);
+    let earlier = g.select(is_number, earlier, infinity);
+    let count = g.sum_axis(earlier, axis);
+    let most = g.constant(k as f32);
+    let is_within = g.greater(most, count);
+    let shape = g.shape(target).clone();
+    g.reshape(is_within, &shape)
+}
+
+/// The same of one example.
+#[cfg(feature = "eval")]
+pub(super) fn is_within<T: Real>(scores: &[T], target: usize, k: usize) -> bool {
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    if scores.iter().any(|score| score.is_nan()) {
+        return false;
+    }
+    // Stable: equal scores stay in their order.
+    order.sort_by(|a, b| scores[*b].partial_cmp(&scores[*a]).expect("none is NaN"));
+    order.iter().take(k).any(|class| *class == target)
 }
 
 /// The target's score, on a last axis of size one. Other scores do not count,

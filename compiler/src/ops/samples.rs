@@ -55,6 +55,9 @@ pub enum Domain {
     /// Normal, but no two alike and none near zero, for functions with kinks:
     /// multiples of 1/16, all shifted by some 1/32.
     Apart,
+    /// A few numbers, of which many are equal, infinities and now and then NaN: for functions of the
+    /// order of their operands.
+    Tied,
     /// 1 or -1.
     Sign,
     /// Uniform whole numbers below the type's bound.

@@ -1,6 +1,6 @@
-//! Whether the target's score is among the `k` largest, for each example: 1 where fewer than `k`
-//! scores are larger, else 0. NaN counts as larger than any number, as in PyTorch's `topk`, and a
-//! target whose score is NaN is never right. Without gradient.
+//! Whether the target's score is among the `k` largest, for each example: 1 or 0. Of equal scores
+//! the first class's counts as larger, so that with `k = 1` it is [`accuracy`](super::accuracy); an
+//! example with a score that is NaN is wrong. Without gradient.
 //!
 //! Classes lie on the last axis. Targets of the class `ignore_index` are 0 and do not count in
 //! the mean.
@@ -64,9 +64,7 @@ impl Operation for TopKAccuracy {
     #[cfg(feature = "eval")]
     fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
         classes::evaluate(x, at, |scores, target| {
-            let own = scores[target];
-            let larger = scores.iter().filter(|x| x.is_nan() || **x > own).count();
-            let is_right = larger < self.k && !own.is_nan();
+            let is_right = classes::is_within(scores, target, self.k);
             self.counting().counted(target, if is_right { T::one() } else { T::zero() })
         })
     }
@@ -81,18 +79,7 @@ impl Operation for TopKAccuracy {
 
     fn lower(&self) -> Lowering<'_> {
         Lowering::Composite(Box::new(|g, x| {
-            let axis = g.shape(x[0]).rank() - 1;
-            let classes = g.shape(x[0]).sizes()[axis];
-            let own = classes::pick(g, x[0], x[1]);
-            // Those that are not larger are counted, since NaN is neither.
-            let smaller = g.greater(own, x[0]);
-            let equal = g.equal(x[0], own);
-            let rest = g.add(smaller, equal);
-            let rest = g.sum_axis(rest, axis);
-            let least = g.constant((classes - self.k) as f32);
-            let is_right = g.greater(rest, least);
-            let shape = g.shape(x[1]).clone();
-            let is_right = g.reshape(is_right, &shape);
+            let is_right = classes::within(g, x[0], x[1], self.k);
             self.counting().masked(g, x[1], is_right)
         }))
     }
@@ -102,8 +89,11 @@ impl Operation for TopKAccuracy {
         let ks = [(1, None), (size.div_ceil(2), None), (size, None), (size.div_ceil(3), ignored)];
         ks.into_iter()
             .flat_map(|(k, ignore_index)| {
-                classes::samples(size, Domain::Apart, TopKAccuracy { k, ignore_index })
+                let op = TopKAccuracy { k, ignore_index };
+                [Domain::Apart, Domain::Tied]
+                    .map(|domain| classes::samples(size, domain, op.clone()))
             })
+            .flatten()
             .collect()
     }
 }

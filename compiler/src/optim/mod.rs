@@ -24,7 +24,7 @@ use crate::graph::NodeId;
 #[cfg(doc)]
 use crate::ops::setting::Setting;
 
-pub use training::{Clip, Training};
+pub use training::{ACCUMULATED, Clip, Training};
 pub use update::{Kept, Update};
 
 /// How a parameter follows from its gradient.

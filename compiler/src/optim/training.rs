@@ -8,6 +8,10 @@ use crate::graph::{Graph, NodeId, Root};
 use crate::network::{Init, Parameter};
 use crate::ops;
 
+/// The setting by which the sums of gradients of some batches are multiplied to be their mean: the
+/// number of batches that an update is made from otherwise, divided by how many there are.
+pub const ACCUMULATED: &str = "accumulated";
+
 /// How a network is trained: an optimizer, and all that is not its own
 /// business.
 ///
@@ -155,18 +159,39 @@ impl Training {
         trained: &[NodeId],
         gradients: &[NodeId],
     ) -> Vec<Parameter> {
-        let first = parameters.len();
-        let places = self.trained(parameters);
-        let mut kept = Vec::new();
         let mut gradients = gradients.to_vec();
         if self.accumulate > 1 {
-            kept = self.sums(parameters);
-            for (i, gradient) in gradients.iter_mut().enumerate() {
-                let sum = leaf(g, first + i, &kept[i]);
+            let sums = self.sum_leaves(g, parameters);
+            for (sum, gradient) in sums.into_iter().zip(&mut gradients) {
                 let share = g.scale(*gradient, 1.0 / self.accumulate as f32);
                 *gradient = g.add(sum, share);
             }
         }
+        self.updates(g, parameters, trained, gradients)
+    }
+
+    /// Adds the update that is made from what has been accumulated so far, of fewer batches than
+    /// `accumulate` says: by the mean of their gradients.
+    pub(crate) fn update(&self, g: &mut Graph, parameters: &[Parameter], trained: &[NodeId]) {
+        // The sums are of shares of `accumulate` batches.
+        let scale = g.apply(ops::setting::Setting::real(ACCUMULATED), &[]);
+        let sums = self.sum_leaves(g, parameters);
+        let means = sums.into_iter().map(|sum| g.mul(sum, scale)).collect();
+        self.updates(g, parameters, trained, means);
+    }
+
+    /// Adds the update of every trained parameter, given in order with its
+    /// gradient. Returns what is kept.
+    fn updates(
+        &self,
+        g: &mut Graph,
+        parameters: &[Parameter],
+        trained: &[NodeId],
+        mut gradients: Vec<NodeId>,
+    ) -> Vec<Parameter> {
+        let first = parameters.len();
+        let places = self.trained(parameters);
+        let mut kept = if self.accumulate > 1 { self.sums(parameters) } else { Vec::new() };
         self.clipped(g, &mut gradients);
         for ((place, parameter), gradient) in places.into_iter().zip(trained).zip(gradients) {
             let declared = &parameters[place];
@@ -208,6 +233,12 @@ impl Training {
             };
             g.add_root(Root::Assign(place), next);
         }
+    }
+
+    /// The sums of gradients as values.
+    fn sum_leaves(&self, g: &mut Graph, parameters: &[Parameter]) -> Vec<NodeId> {
+        let sums = self.sums(parameters);
+        sums.iter().enumerate().map(|(i, sum)| leaf(g, parameters.len() + i, sum)).collect()
     }
 
     /// The sums of gradients: the first of what is kept.

@@ -1,7 +1,7 @@
 //! Drives the builder, puts its mistakes on their tokens, and writes down every call that went
 //! well, so that the generated code can make the same ones.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bilro_compiler::error::{Mistake as CompilerMistake, Site};
@@ -162,6 +162,7 @@ impl Blame<'_> {
     fn place(&self, site: &Site) -> Place {
         match site {
             Site::Call => self.call,
+            Site::Value(_) => self.operands.first().copied().unwrap_or(self.call),
             Site::Operand(i) => self.operands.get(*i).copied().unwrap_or(self.call),
             Site::Attribute(name) => {
                 let attribute = self.attributes.iter().find(|(n, _)| n == name);
@@ -179,6 +180,8 @@ pub struct Recorder {
     modules: Vec<ModuleId>,
     variables: usize,
     known: HashSet<Condition>,
+    /// Where each value was called for, the last time.
+    calls: HashMap<NodeId, Place>,
     pub steps: Vec<Step>,
     pub assertions: Vec<Assertion>,
     pub mistakes: Vec<Mistake>,
@@ -200,6 +203,7 @@ impl Recorder {
             modules: Vec::new(),
             variables: 0,
             known: HashSet::new(),
+            calls: HashMap::new(),
             steps: Vec::new(),
             assertions: Vec::new(),
             mistakes: Vec::new(),
@@ -208,7 +212,12 @@ impl Recorder {
 
     /// Adds a mistake of the builder's.
     pub fn blame(&mut self, mistake: CompilerMistake, blame: &Blame<'_>) {
-        self.mistakes.push(Mistake::new(blame.place(&mistake.site), mistake.message));
+        let place = match &mistake.site {
+            Site::Value(id) => self.calls.get(id).copied(),
+            _ => None,
+        };
+        let place = place.unwrap_or_else(|| blame.place(&mistake.site));
+        self.mistakes.push(Mistake::new(place, mistake.message));
     }
 
     /// Makes sure of a condition, once.
@@ -312,6 +321,7 @@ impl Recorder {
             x.iter().map(|(x, text)| (x.node, text.as_str())).collect();
         let node = self.builder.choose(self.choices[choice], &nodes);
         let value = self.settle(node, &Blame::on(call)).map(|node| self.variable(node))?;
+        self.calls.insert(value.node, call);
         let operands = x.into_iter().map(|(x, text)| (x.variable, text)).collect();
         self.steps.push(Step::Choose { variable: value.variable, choice, operands });
         Some(value)
@@ -352,6 +362,7 @@ impl Recorder {
             operands.iter().map(|(x, text)| (x.node, text.as_str())).collect();
         let node = self.builder.call(function, &nodes, &attributes);
         let value = self.settle(node, blame).map(|node| self.variable(node))?;
+        self.calls.insert(value.node, blame.call);
         self.steps.push(Step::Call {
             variable: value.variable,
             function: function.into(),
@@ -389,6 +400,7 @@ impl Recorder {
         let operands = [x.place];
         let blame = Blame { call, operands: &operands, attributes: &[] };
         let value = self.settle(node, &blame).map(|node| self.variable(node))?;
+        self.calls.insert(value.node, call);
         let x = (of.variable, x.text);
         self.steps.push(Step::Apply { variable: value.variable, layer, x });
         Some(value)

@@ -51,6 +51,7 @@ enum Kind {
     Step,
     AccumulateFirst,
     Accumulate,
+    Update,
 }
 
 impl From<&Purpose<'_>> for Kind {
@@ -62,6 +63,7 @@ impl From<&Purpose<'_>> for Kind {
             Purpose::Step(_) => Kind::Step,
             Purpose::Accumulate { first: true, .. } => Kind::AccumulateFirst,
             Purpose::Accumulate { first: false, .. } => Kind::Accumulate,
+            Purpose::Update { .. } => Kind::Update,
         }
     }
 }

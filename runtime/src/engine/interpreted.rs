@@ -21,10 +21,11 @@ pub(super) fn run(
     parameters: &mut Parameters,
     call: Call<'_, '_, '_>,
     precision: Precision,
+    sums: &mut Vec<f64>,
 ) -> Result<Results> {
     match precision {
-        Precision::F32 => run_in::<f32>(declaration, parameters, call),
-        Precision::F64 => run_in::<f64>(declaration, parameters, call),
+        Precision::F32 => run_in::<f32>(declaration, parameters, call, sums),
+        Precision::F64 => run_in::<f64>(declaration, parameters, call, sums),
     }
 }
 
@@ -32,6 +33,7 @@ fn run_in<T: Real>(
     declaration: &Declaration,
     parameters: &mut Parameters,
     call: Call<'_, '_, '_>,
+    sums: &mut Vec<f64>,
 ) -> Result<Results> {
     let graph = call.graph(declaration)?;
     let what = || format!("the values of `{}` by the interpreter", declaration.name);
@@ -59,6 +61,7 @@ fn run_in<T: Real>(
         match root {
             Root::Loss => results.loss = value.reals()[0].wide() as f32,
             Root::Metric(_) => results.metrics.push(value.reals()[0].wide() as f32),
+            Root::Sum(..) | Root::Weight(..) => sums.push(value.reals()[0].wide()),
             Root::Output(_) | Root::Gradient(_) | Root::InputGradient(_) => {
                 results.arrays.push(narrow(value));
             }

@@ -117,7 +117,8 @@ impl Compiled {
             + roots.iter().map(root).sum::<usize>()
     }
 
-    /// Runs it on arrays that have been checked against the declaration.
+    /// Runs it on arrays that have been checked against the declaration. What adds
+    /// up over batches is added to `sums`.
     ///
     /// # Errors
     /// [`Error::Memory`] where there is not enough for results, or for an array
@@ -128,6 +129,7 @@ impl Compiled {
         parameters: &mut Buffer,
         call: Call<'_, '_, '_>,
         threads: usize,
+        sums: &mut Vec<f64>,
     ) -> Result<Results> {
         assert!(arena.len() >= self.arena, "the engine's arena is as large as its largest user");
         assert!(parameters.len() >= self.parameters, "it was compiled for what the engine keeps");
@@ -186,6 +188,7 @@ impl Compiled {
             match root {
                 Root::Loss => results.loss = memory[0],
                 Root::Metric(_) => results.metrics.push(memory[0]),
+                Root::Sum(..) | Root::Weight(..) => sums.push(f64::from(memory[0])),
                 Root::Output(_) | Root::Gradient(_) | Root::InputGradient(_) => {
                     results.arrays.push(strided(memory, layout).to_owned());
                 }

@@ -62,6 +62,8 @@ pub struct Engine {
     cache: Cache<jit::Compiled>,
     /// As large as the code of the cache needs.
     arena: Buffer,
+    /// See [`Engine::sums`].
+    sums: Vec<f64>,
     /// For every input, its place among the feeds of a batch, and among those
     /// of a prediction.
     in_batch: Vec<Option<usize>>,
@@ -90,6 +92,8 @@ pub const CODE_CACHE: usize = 64 << 20;
 /// What a call gives.
 #[derive(Debug, Default)]
 pub struct Results {
+    /// How many examples there were.
+    pub examples: usize,
     /// The loss, where the purpose has one.
     pub loss: f32,
     /// Metrics, in declared order.
@@ -142,6 +146,7 @@ impl Engine {
             threads,
             cache: Cache::new(CODE_CACHE),
             arena: Buffer::empty(),
+            sums: Vec::new(),
         })
     }
 
@@ -181,25 +186,54 @@ impl Engine {
         let places = if is_predict { &self.in_input } else { &self.in_batch };
         let batch = check::batch(&self.declaration, Feeds { feeds, places })?;
         self.check_batch(purpose, batch)?;
+        self.call(purpose, batch, choices, feeds)
+    }
+
+    /// Makes the update of a training from the gradients that have been accumulated,
+    /// of so many batches.
+    pub(crate) fn update(&mut self, training: &Training, batches: usize) -> Result<()> {
+        let purpose = Purpose::Update { training, batches };
+        self.call(&purpose, 1, &[], &[]).map(|_| ())
+    }
+
+    /// Runs a purpose on arrays that have been checked.
+    #[inline]
+    fn call(
+        &mut self,
+        purpose: &Purpose<'_>,
+        batch: usize,
+        choices: &[usize],
+        feeds: &[Feed<'_>],
+    ) -> Result<Results> {
         if let Some(training) = purpose.training() {
             self.bind(purpose, training)?;
         }
-        let Engine { declaration, parameters, progress, kept, cache, arena, .. } = self;
+        let Engine { declaration, parameters, progress, kept, cache, arena, sums, .. } = self;
+        let is_predict = matches!(purpose, Purpose::Predict);
         let places = if is_predict { &self.in_input } else { &self.in_batch };
         let feeds = Feeds { feeds, places };
         let call = Call { purpose, batch, choices, progress: *progress, feeds, kept };
+        sums.clear();
         let results = match self.backend.interpreted() {
-            Some(precision) => interpreted::run(declaration, parameters, call, precision),
+            Some(precision) => interpreted::run(declaration, parameters, call, precision, sums),
             None => code_for(cache, arena, declaration, parameters, call)
-                .and_then(|code| code.run(arena, &mut parameters.memory, call, self.threads)),
+                .and_then(|code| code.run(arena, &mut parameters.memory, call, self.threads, sums)),
         };
         if results.is_err() && !self.has_stepped {
             self.forget_steps();
         }
-        let results = results?;
+        let mut results = results?;
         self.has_stepped |= purpose.overwrites();
         self.progress.advance(purpose);
+        results.examples = batch;
         Ok(results)
+    }
+
+    /// What the last call gave that adds up over batches: for each measure of the
+    /// declaration that the purpose asks for, and each of its terms, the sum, and the
+    /// weight where it has one. Nothing where the purpose gives none.
+    pub(crate) fn sums(&self) -> &[f64] {
+        &self.sums
     }
 
     /// Requires that steps are made with the training that keeps what is kept

@@ -3,7 +3,7 @@
 
 use bilro_compiler::network::Purpose;
 use bilro_compiler::ops::setting::{RANDOM_BATCH, RANDOM_KEY};
-use bilro_compiler::optim::LEARNING_RATE;
+use bilro_compiler::optim::{ACCUMULATED, LEARNING_RATE};
 
 /// See the [module](self).
 #[derive(Clone, Copy, Debug)]
@@ -26,8 +26,8 @@ impl Progress {
 
     /// A call has been made.
     pub fn advance(&mut self, purpose: &Purpose<'_>) {
-        self.batches += u64::from(purpose.overwrites());
-        self.updates += u64::from(matches!(purpose, Purpose::Step(_)));
+        self.batches += u64::from(purpose.trains_on_batch());
+        self.updates += u64::from(matches!(purpose, Purpose::Step(_) | Purpose::Update { .. }));
     }
 
     /// Another optimizer begins.
@@ -45,6 +45,15 @@ impl Progress {
             Source::LearningRate => {
                 let rate = purpose.training().map(|t| t.optimizer().learning_rate());
                 rate.unwrap_or(f32::NAN).to_bits()
+            }
+            Source::Accumulated => {
+                let scale = match purpose {
+                    Purpose::Update { training, batches } => {
+                        (training.accumulate() as f64 / *batches as f64) as f32
+                    }
+                    _ => f32::NAN,
+                };
+                scale.to_bits()
             }
             Source::Optimizer(name) => {
                 let value =
@@ -66,6 +75,8 @@ pub(super) enum Source {
     SecondKey,
     /// The learning rate, which a small step should not have to find by name.
     LearningRate,
+    /// What makes the mean of sums of gradients.
+    Accumulated,
     /// The optimizer, which knows it by this name.
     Optimizer(&'static str),
 }
@@ -76,6 +87,7 @@ impl Source {
         match name {
             RANDOM_BATCH => Source::Batch,
             LEARNING_RATE => Source::LearningRate,
+            ACCUMULATED => Source::Accumulated,
             name if name == RANDOM_KEY[0] => Source::FirstKey,
             name if name == RANDOM_KEY[1] => Source::SecondKey,
             name => Source::Optimizer(name),

@@ -66,15 +66,20 @@ impl Best {
         Ok(true)
     }
 
-    /// Whether the loss of this epoch is the lowest so far.
+    /// Whether the loss of this epoch is the lowest so far. NaN is none: it is
+    /// never the best, and before the first number there is nothing to be better
+    /// than.
     fn compare(&mut self, number: usize, loss: f64) -> bool {
         let is_first = self.best.is_none();
-        if is_first || is_lower(loss, self.counted, self.min_improvement) {
+        if is_first && loss.is_nan() {
+            return false;
+        }
+        if is_first || loss < self.counted - self.min_improvement {
             (self.counted, self.waited) = (loss, 0);
         } else {
             self.waited += 1;
         }
-        let is_best = self.best.is_none_or(|(_, best)| is_lower(loss, best, 0.0));
+        let is_best = self.best.is_none_or(|(_, best)| loss < best);
         if is_best {
             self.best = Some((number, loss));
         }
@@ -99,11 +104,6 @@ impl Best {
             _ => false,
         }
     }
-}
-
-/// Any number is better than none.
-fn is_lower(loss: f64, than: f64, by: f64) -> bool {
-    loss < than - by || (than.is_nan() && !loss.is_nan())
 }
 
 #[cfg(test)]
@@ -151,8 +151,9 @@ mod tests {
     #[test]
     fn what_is_no_number_is_never_better() {
         let (nan, infinite) = (f64::NAN, f64::INFINITY);
-        assert_eq!(watched(&[nan, nan, nan], 2, 0.0), (vec![1], Some(3)));
-        assert_eq!(watched(&[nan, infinite, 1.0, nan, 2.0], 2, 0.5), (vec![1, 2, 3], Some(5)));
+        assert_eq!(watched(&[nan, nan, nan], 2, 0.0), (vec![], None));
+        assert_eq!(watched(&[nan, nan, 3.0, 1.0], 1, 0.0), (vec![3, 4], None));
+        assert_eq!(watched(&[nan, infinite, 1.0, nan, 2.0], 2, 0.5), (vec![2, 3], Some(5)));
         assert_eq!(watched(&[infinite, infinite, 1.0], 2, 0.0), (vec![1, 3], None));
     }
 }

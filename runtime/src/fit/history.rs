@@ -3,15 +3,15 @@
 /// What happened while training.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
-    /// The loss of every step, before its update. Those of an epoch that was
-    /// interrupted are the last.
+    /// The loss of every step, before its update: NaN where none of its targets
+    /// counts. Those of an epoch that was interrupted are the last.
     pub losses: Vec<f32>,
     /// Every epoch that came to its end.
     pub epochs: Vec<Epoch>,
     /// The [number](Epoch::number) of the epoch with the lowest watched loss:
     /// the validation's, or that of training where nothing is validated. Of
     /// several that are equal, the first. `None` where no epoch came to its
-    /// end.
+    /// end, or that loss is NaN in all of them.
     pub best_epoch: Option<usize>,
     /// Why training ended.
     pub stop: Stop,
@@ -30,7 +30,9 @@ impl History {
 pub struct Epoch {
     /// Its number, counted from 1.
     pub number: usize,
-    /// The mean of the steps' losses, weighted by their examples.
+    /// The loss over the epoch's examples, each as it was before its step: the
+    /// mean, of each term by the weights of its targets where they have some;
+    /// where the network says `loss sum`, the sum. NaN where no target counts.
     pub loss: f64,
     /// Whether `loss` is above that of the epoch before.
     pub loss_rose: bool,

@@ -150,7 +150,9 @@ impl<'v, A, DX: Dimension, B, DY: Dimension> Fit<'v, A, DX, B, DY> {
 
     /// Stops when the watched loss has not improved for so many epochs in a
     /// row, at least 1, and gives the model the parameters of its best epoch.
-    /// Unless told, all epochs are run.
+    /// NaN is no improvement; before the first epoch whose loss is a number there
+    /// is nothing to improve on, and no epoch counts. Unless told, all epochs are
+    /// run.
     pub fn early_stopping(mut self, patience: usize) -> Self {
         self.patience = Some(patience);
         self
@@ -182,8 +184,8 @@ impl<'v, A, DX: Dimension, B, DY: Dimension> Fit<'v, A, DX, B, DY> {
 
     /// Writes the model to this file, as [`Model::save`](crate::Model::save)
     /// does, after every epoch whose watched loss is the lowest so far. A file
-    /// that was there is replaced by the first epoch. Unless told, nothing is
-    /// written.
+    /// that was there is replaced by the first epoch; by none whose loss is NaN.
+    /// Unless told, nothing is written.
     pub fn save_best(mut self, path: impl Into<PathBuf>) -> Self {
         self.save_best = Some(path.into());
         self

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ndarray::{Array2, ArrayRef, ArrayView2, Ix1, Ix2};
+use ndarray::{Array1, Array2, ArrayRef, ArrayView1, ArrayView2, Ix1, Ix2};
 
 use super::{check_classes, check_lengths, predicted_classes, scores};
 use crate::error::{Error, Result};
@@ -39,6 +39,8 @@ use crate::error::{Error, Result};
 pub struct ConfusionMatrix {
     /// A row for each target, a column for each prediction.
     counts: Array2<u64>,
+    /// For each target, those without a prediction.
+    unpredicted: Array1<u64>,
     names: Vec<String>,
 }
 
@@ -82,12 +84,14 @@ impl ConfusionMatrix {
         for (target, prediction) in targets.iter().zip(predictions) {
             counts[[*target as usize, *prediction as usize]] += 1;
         }
-        Ok(ConfusionMatrix { counts, names: (0..classes).map(|c| c.to_string()).collect() })
+        let names = (0..classes).map(|c| c.to_string()).collect();
+        Ok(ConfusionMatrix { counts, unpredicted: Array1::zeros(classes), names })
     }
 
     /// From scores, `[examples, classes]`, of which the largest of an example is
     /// what it is predicted to be, see [`predicted_classes`]; and the classes
-    /// that examples have, `[examples]`.
+    /// that examples have, `[examples]`. An example with a score that is NaN is
+    /// predicted to be of no class, see [`ConfusionMatrix::unpredicted`].
     ///
     /// # Errors
     /// As [`ConfusionMatrix::new`].
@@ -96,7 +100,14 @@ impl ConfusionMatrix {
         targets: &ArrayRef<u32, Ix1>,
     ) -> Result<ConfusionMatrix> {
         scores::check(scores, targets)?;
-        ConfusionMatrix::new(targets, &predicted_classes(scores)?, scores.ncols())
+        let predictions = predicted_classes(scores)?;
+        let mut confusion = ConfusionMatrix::new(targets, &predictions, scores.ncols())?;
+        let examples = scores.outer_iter().zip(targets).zip(&predictions);
+        for ((_, target), prediction) in examples.filter(|((row, _), _)| !scores::predicts(*row)) {
+            confusion.counts[[*target as usize, *prediction as usize]] -= 1;
+            confusion.unpredicted[*target as usize] += 1;
+        }
+        Ok(confusion)
     }
 
     /// Gives the classes names, in order, to be printed with; unless told, they
@@ -132,9 +143,16 @@ impl ConfusionMatrix {
         self.counts.view()
     }
 
+    /// How many examples of each class have no prediction, because one of their
+    /// scores is NaN. They are examples of their class that were not recognised:
+    /// accuracy, recall and F1 are lower by them.
+    pub fn unpredicted(&self) -> ArrayView1<'_, u64> {
+        self.unpredicted.view()
+    }
+
     /// The share of examples that were predicted to be of their class.
     pub fn accuracy(&self) -> f64 {
-        ratio(self.counts.diag().sum(), self.counts.sum())
+        ratio(self.counts.diag().sum(), self.counts.sum() + self.unpredicted.sum())
     }
 
     /// Of those predicted to be of class `c`, the share that is; 0 where none
@@ -192,7 +210,8 @@ impl ConfusionMatrix {
     /// For a class that there is.
     fn of_class(&self, c: usize) -> ClassScores {
         let right = self.counts[[c, c]];
-        let (examples, predicted) = (self.counts.row(c).sum(), self.counts.column(c).sum());
+        let examples = self.counts.row(c).sum() + self.unpredicted[c];
+        let predicted = self.counts.column(c).sum();
         ClassScores {
             precision: ratio(right, predicted),
             recall: ratio(right, examples),
@@ -227,12 +246,15 @@ fn ratio(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
-/// A row for each class with its counts and numbers, and the averages.
+/// A row for each class with its counts and numbers, and the averages. There is a column `none` where
+/// an example has no prediction.
 impl fmt::Display for ConfusionMatrix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let classes = self.classes();
+        let has_none = self.unpredicted.iter().any(|n| *n > 0);
+        let columns = self.classes() + usize::from(has_none);
         let mut rows = vec![vec!["target \\ predicted".to_string()]];
         rows[0].extend(self.names.iter().cloned());
+        rows[0].extend(has_none.then(|| "none".into()));
         rows[0].extend(["precision", "recall", "f1", "examples"].map(String::from));
         let numbers = |scores: ClassScores| {
             let [p, r, f1] =
@@ -242,19 +264,20 @@ impl fmt::Display for ConfusionMatrix {
         for (c, name) in self.names.iter().enumerate() {
             let mut row = vec![name.clone()];
             row.extend(self.counts.row(c).iter().map(u64::to_string));
+            row.extend(has_none.then(|| self.unpredicted[c].to_string()));
             row.extend(numbers(self.of_class(c)));
             rows.push(row);
         }
         let averages = [("macro", self.macro_average()), ("weighted", self.weighted_average())];
         for (name, average) in averages {
             let mut row = vec![format!("{name} average")];
-            row.resize(1 + classes, String::new());
+            row.resize(1 + columns, String::new());
             row.extend(numbers(average));
             rows.push(row);
         }
         let width =
             |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-        let widths: Vec<usize> = (0..1 + classes + 4).map(width).collect();
+        let widths: Vec<usize> = (0..1 + columns + 4).map(width).collect();
         for row in &rows {
             write!(f, "{:<width$}", row[0], width = widths[0])?;
             for (cell, width) in row.iter().zip(&widths).skip(1) {
@@ -269,7 +292,7 @@ impl fmt::Display for ConfusionMatrix {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::{Array1, array};
+    use ndarray::array;
 
     fn assert_close(found: ClassScores, expected: [f64; 3], examples: u64) {
         for (x, y) in [found.precision, found.recall, found.f1].iter().zip(expected) {
@@ -311,6 +334,34 @@ mod tests {
         let targets = array![1, 1, 2];
         let confusion = ConfusionMatrix::of_scores(&scores, &targets).unwrap();
         assert_eq!(confusion, ConfusionMatrix::new(&targets, &array![1, 0, 2], 3).unwrap());
+    }
+
+    /// As scikit-learn counts predictions that are none of `labels`.
+    #[test]
+    fn what_has_no_prediction_is_never_right() {
+        let nan = f32::NAN;
+        let scores = array![[nan, 0.9], [0.3, 0.3], [nan, nan], [0.1, nan], [0.0, 1.0f32]];
+        let targets = array![0, 0, 0, 1, 1];
+        let confusion = ConfusionMatrix::of_scores(&scores, &targets).unwrap();
+        assert_eq!(confusion.counts(), array![[1, 0], [0, 1]]);
+        assert_eq!(confusion.unpredicted(), array![2, 1]);
+        assert_eq!(confusion.accuracy(), 0.4);
+        assert_eq!(confusion.accuracy(), super::super::accuracy(&scores, &targets).unwrap());
+        assert_close(confusion.class(0).unwrap(), [1.0, 1.0 / 3.0, 0.5], 3);
+        assert_close(confusion.class(1).unwrap(), [1.0, 0.5, 2.0 / 3.0], 2);
+        assert_close(confusion.macro_average(), [1.0, 5.0 / 12.0, 7.0 / 12.0], 5);
+        assert_eq!(
+            confusion.to_string(),
+            "target \\ predicted  0  1  none  precision  recall      f1  examples
+0                   1  0     2     1.0000  0.3333  0.5000         3
+1                   0  1     1     1.0000  0.5000  0.6667         2
+macro average                      1.0000  0.4167  0.5833         5
+weighted average                   1.0000  0.4000  0.5667         5
+accuracy 0.4000
+"
+        );
+        let dead = ConfusionMatrix::of_scores(&array![[nan, nan], [nan, nan]], &array![0, 1]);
+        assert_eq!(dead.unwrap().accuracy(), 0.0);
     }
 
     #[test]

@@ -4,27 +4,25 @@ use ndarray::{Array1, ArrayRef, ArrayView1, Ix1, Ix2};
 
 use super::{check_classes, check_lengths};
 use crate::error::{Error, Result};
+use crate::tensor;
 
 /// The class with the largest score of each example, `[examples]`, from
-/// `scores`, `[examples, classes]`. Where several are the largest, the first;
-/// scores that are NaN are never the largest.
+/// `scores`, `[examples, classes]`, by the rule of
+/// [`tensor::argmax`](crate::tensor::argmax): where several are the largest, the
+/// first, and NaN is larger than everything. A score that is NaN predicts
+/// nothing, and [`accuracy`] and
+/// [`ConfusionMatrix::of_scores`](super::ConfusionMatrix::of_scores) never count
+/// such an example as right; who compares these classes with targets has to
+/// look for it.
 ///
 /// # Errors
-/// [`Error::Empty`] where there are no classes.
+/// [`Error::Empty`] where there are no classes, [`Error::Setting`] for 2³² of
+/// them or more.
 pub fn predicted_classes(scores: &ArrayRef<f32, Ix2>) -> Result<Array1<u32>> {
-    if scores.ncols() == 0 {
-        return Err(Error::Empty { what: "a row of `scores`".into() });
+    match scores.ncols() {
+        0 => Err(Error::Empty { what: "a row of `scores`".into() }),
+        _ => tensor::argmax(scores, -1),
     }
-    let largest = |row: ArrayView1<'_, f32>| {
-        let mut best = (0, f32::NAN);
-        for (class, score) in row.iter().enumerate() {
-            if *score > best.1 || (best.1.is_nan() && !score.is_nan()) {
-                best = (class as u32, *score);
-            }
-        }
-        best.0
-    };
-    Ok(scores.outer_iter().map(largest).collect())
 }
 
 /// The share of examples whose largest score is the target's, from 0 to 1: what
@@ -73,17 +71,26 @@ pub(super) fn check(scores: &ArrayRef<f32, Ix2>, targets: &ArrayRef<u32, Ix1>) -
 }
 
 fn share_within(scores: &ArrayRef<f32, Ix2>, targets: &ArrayRef<u32, Ix1>, k: usize) -> f64 {
-    let is_within = |row: ArrayView1<'_, f32>, target: usize| {
-        let score = row[target];
-        let before = row
-            .iter()
-            .enumerate()
-            .filter(|(class, other)| **other > score || (**other == score && *class < target));
-        before.count() < k && !row.iter().any(|score| score.is_nan())
-    };
     let rows = scores.outer_iter().zip(targets);
-    let hits = rows.filter(|(row, target)| is_within(row.view(), **target as usize)).count();
+    let hits = rows.filter(|(row, target)| is_within(*row, **target as usize, k)).count();
     hits as f64 / targets.len() as f64
+}
+
+/// Whether the target is among the first `k` classes by their scores: the rule
+/// of a network's own accuracies too. A larger score comes first, and of equal
+/// scores the first class's; with a score that is NaN none is right.
+fn is_within(row: ArrayView1<'_, f32>, target: usize, k: usize) -> bool {
+    let score = row[target];
+    let before = row
+        .iter()
+        .enumerate()
+        .filter(|(class, other)| **other > score || (**other == score && *class < target));
+    predicts(row) && before.count() < k
+}
+
+/// Whether scores predict anything: none is NaN.
+pub(super) fn predicts(row: ArrayView1<'_, f32>) -> bool {
+    !row.iter().any(|score| score.is_nan())
 }
 
 #[cfg(test)]
@@ -107,10 +114,11 @@ mod tests {
     #[test]
     fn the_first_of_equal_scores_counts_and_nan_never() {
         let scores = array![[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [f32::NAN, 1.0, 0.0]];
-        assert_eq!(predicted_classes(&scores).unwrap(), array![0, 0, 1]);
+        assert_eq!(predicted_classes(&scores).unwrap(), array![0, 0, 0]);
         assert_eq!(accuracy(&scores, &array![0, 0, 1]).unwrap(), 2.0 / 3.0);
         assert_eq!(accuracy(&scores, &array![1, 1, 1]).unwrap(), 0.0);
         assert_eq!(top_k_accuracy(&scores, &array![1, 1, 1], 2).unwrap(), 2.0 / 3.0);
+        assert_eq!(top_k_accuracy(&scores, &array![2, 2, 2], 3).unwrap(), 2.0 / 3.0);
         let none = array![[f32::NAN, f32::NAN]];
         assert_eq!(predicted_classes(&none).unwrap(), array![0]);
         assert_eq!(accuracy(&none, &array![0]).unwrap(), 0.0);

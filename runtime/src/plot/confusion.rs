@@ -11,7 +11,8 @@ use crate::error::Result;
 use crate::metrics;
 
 /// How often examples of each class (rows) were taken for each (columns),
-/// shaded by the part of the row.
+/// shaded by the part of the row's examples; those without a prediction are in
+/// no column.
 ///
 /// ```
 /// use bilro::{metrics, plot};
@@ -28,6 +29,8 @@ use crate::metrics;
 pub struct ConfusionMatrix {
     look: Look,
     counts: Array2<u64>,
+    /// Of each target; with those that have no prediction.
+    examples: Vec<u64>,
     classes: Vec<String>,
 }
 
@@ -39,6 +42,9 @@ impl ConfusionMatrix {
         ConfusionMatrix {
             look: Look::new(title).of_shape(640, 560),
             counts: confusion.counts().to_owned(),
+            examples: (0..confusion.classes())
+                .map(|c| confusion.counts().row(c).sum() + confusion.unpredicted()[c])
+                .collect(),
             classes: confusion.names().to_vec(),
         }
     }
@@ -128,7 +134,7 @@ impl Paint for ConfusionMatrix {
             }
         }
         for (r, row) in self.counts.rows().into_iter().enumerate() {
-            let sum = row.sum().max(1) as f64;
+            let sum = self.examples[r].max(1) as f64;
             for (c, n) in row.iter().enumerate() {
                 let cell = Area {
                     left: left + c as f64 * width,

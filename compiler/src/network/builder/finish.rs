@@ -1,7 +1,7 @@
 //! From what a builder has been told to a network: what is missing, parameters and layers in
 //! declared order, the metric that comes by itself.
 
-use super::Builder;
+use super::{Builder, LossReduction};
 use crate::error::{Error, Mistake};
 use crate::graph::Root;
 use crate::network::{Declared, Layer, Network, Parameter};
@@ -23,6 +23,7 @@ impl Builder {
             return Err(fail(&self.name, &fact.mistake.message));
         }
         self.add_accuracy();
+        let measures = self.add_sums();
         // Parameters of a layer are made at its first use, but belong where it
         // was declared; so does what is in a module.
         let mut order: Vec<usize> = (0..self.parameters.len()).collect();
@@ -65,6 +66,7 @@ impl Builder {
             layers: layers.collect(),
             choices: self.choices,
             parameters,
+            measures,
             graph,
         }))
     }
@@ -86,8 +88,9 @@ impl Builder {
 
     fn add_accuracy(&mut self) {
         let metric = Root::Metric("accuracy".into());
-        let Some(elements) = self.loss.filter(|_| self.graph.root(&metric).is_none()) else {
-            return;
+        let elements = match &self.loss {
+            Some((elements, _)) if self.graph.root(&metric).is_none() => *elements,
+            _ => return,
         };
         let ignore_index = match self.graph.op(elements) {
             Op::CrossEntropy(op) => op.counting.ignore_index,
@@ -100,7 +103,7 @@ impl Builder {
             return;
         }
         let hits = self.graph.apply(ops::accuracy::Accuracy { ignore_index }, &operands);
-        let mean = self.graph.mean_of_results(hits);
-        self.graph.add_root(metric, mean);
+        let summands = self.summands(hits, LossReduction::Mean, "metric");
+        self.add_metric("accuracy", summands.expect("what is one term has no other use"));
     }
 }
