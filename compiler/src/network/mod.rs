@@ -300,7 +300,7 @@ impl Purpose<'_> {
             Root::Metric(_) => matches!(self, Purpose::Evaluate),
             // Running statistics.
             Root::Assign(_) => self.overwrites(),
-            Root::Gradient(_) | Root::InputGradient(_) => false,
+            Root::Gradient(_) | Root::InputGradient(_) | Root::Guard => false,
         }
     }
 }
@@ -352,14 +352,19 @@ impl Network {
                 let places = training.trained(&self.parameters);
                 let trained = self.parameter_nodes(&mut g, &places);
                 let gradients = autodiff::gradients(&mut g, loss, &trained);
-                match purpose {
+                let clipped = match purpose {
                     Purpose::Accumulate { first, .. } => {
                         training.accumulate(&mut g, &self.parameters, &gradients, *first);
+                        None
                     }
-                    _ => {
-                        training.step(&mut g, &self.parameters, &trained, &gradients);
-                    }
-                }
+                    _ => training.step(&mut g, &self.parameters, &trained, &gradients).1,
+                };
+                // Sums over all gradients tell of each.
+                let guard = match clipped {
+                    Some([a, b]) => g.all_finite(&[loss, a, b], &[]),
+                    None => g.all_finite(&[loss], &gradients),
+                };
+                g.add_root(Root::Guard, guard);
             }
         }
         g

@@ -5,6 +5,7 @@
 //! chains in ascending order, reductions along a row are 16 partial results
 //! combined by one tree, other reductions go in ascending order.
 
+mod all_finite;
 mod columns;
 mod product;
 mod rows;
@@ -28,6 +29,7 @@ pub fn lower(kernel: &Kernel, isa: &Isa) -> Program {
         Body::Columns(columns) => columns::lower(kernel, columns, isa),
         Body::Product(product) => product::lower(kernel, product, isa),
         Body::Scatter(scatter) => scatter::lower(kernel, scatter, isa),
+        Body::AllFinite(all) => all_finite::lower(kernel, all, isa),
     }
 }
 
