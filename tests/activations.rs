@@ -75,6 +75,34 @@ fn check_all(function: &str, attributes: &Attributes, expected: &[(f32, f32, f32
     }
 }
 
+/// So many times the smallest float, 2⁻¹⁴⁹.
+fn denormal(times: u32) -> f32 {
+    f32::from_bits(times)
+}
+
+/// As PyTorch's: what eˣ is below the smallest normal float is no 0.
+#[test]
+fn tails_of_exponentials_are_denormal() {
+    // eˣ · 2¹⁴⁹, to the nearest.
+    let tails: Vec<(f32, f32)> =
+        [(-87.5, 7123644), (-95.0, 3940), (-100.0, 27), (-102.5, 2), (-103.5, 1), (-103.9, 1)]
+            .map(|(x, y)| (x, denormal(y)))
+            .to_vec();
+    let same: Vec<(f32, f32, f32)> = tails.iter().map(|(x, y)| (*x, *y, *y)).collect();
+    for function in ["exp", "sigmoid", "softplus"] {
+        check(function, &[], &same);
+    }
+    let mirrored: Vec<_> = tails.iter().map(|(x, y)| (-x, -y, *y)).collect();
+    check("logsigmoid", &[], &mirrored);
+    check("silu", &[], &[(-100.0, -denormal(2700), -denormal(2673))]);
+    check("exp", &[], &[(-104.0, 0.0, 0.0), (-INF, 0.0, 0.0), (INF, INF, INF), (NAN, NAN, NAN)]);
+    check(
+        "sigmoid",
+        &[],
+        &[(-104.0, 0.0, 0.0), (-INF, 0.0, 0.0), (INF, 1.0, 0.0), (NAN, NAN, NAN)],
+    );
+}
+
 #[test]
 fn linear_pieces_have_the_slopes_of_pytorch() {
     check(

@@ -45,7 +45,7 @@ fn step_with(training: Training, batch: usize) -> Lowered {
 fn kernels(lowered: &Lowered) -> String {
     let kernels = lowered.fused.kernels.iter().map(|kernel| {
         let text = kernel.to_string();
-        let kinds = ["  rows", "  columns", "  product", "  scatter"];
+        let kinds = ["  rows", "  columns", "  product", "  scatter", "  all finite"];
         let axes = text.lines().find(|l| kinds.iter().any(|k| l.starts_with(k)));
         format!("{} writes {}", axes.unwrap_or_default().trim(), kernel.writes().len())
     });

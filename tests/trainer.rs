@@ -7,6 +7,9 @@ use bilro::prelude::*;
 use bilro::rng::Generator;
 use bilro::{Error, Optimizer, TrainerBuilder};
 
+#[path = "trainer/guard.rs"]
+mod guard;
+
 network! {
     struct Mlp {
         input x: [6];

@@ -64,6 +64,7 @@ impl Dump {
                         &lowered.programs,
                         &plan.places,
                         &plan.regions,
+                        lowered.guard(),
                         false,
                         dump,
                     )?;

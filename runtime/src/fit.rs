@@ -37,8 +37,8 @@ impl<N: Network> Trainer<N> {
     /// [`Error::Setting`] for no epochs, a batch size of 0 and other numbers
     /// that make no sense; whatever [`Trainer::step`] returns;
     /// [`Error::NonFiniteLoss`] at the first step whose loss is infinite or not
-    /// a number: that step has been made; [`Error::File`] where
-    /// [`Fit::save_best`] cannot write.
+    /// a number, and [`Error::NonFiniteGradient`] where a gradient is so: that step
+    /// has changed nothing; [`Error::File`] where [`Fit::save_best`] cannot write.
     ///
     /// Settings, all examples, those of the validation too, and the place of the
     /// file are looked at before the first step: where one of them is wrong,
@@ -236,7 +236,8 @@ impl Run {
                 let loss = trainer.step(N::Batch::from_examples(x.view(), y.view()))?;
                 history.losses.push(loss);
                 if !loss.is_finite() {
-                    return Err(Error::NonFiniteLoss { step: trainer.steps(), loss });
+                    // It was not kept, and is not counted.
+                    return Err(Error::NonFiniteLoss { step: trainer.steps() + 1, loss });
                 }
                 sum += f64::from(loss) * rows.len() as f64;
                 progress.step(rows.len(), loss);

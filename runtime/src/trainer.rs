@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use bilro_compiler::network::{Network as Declaration, Purpose};
 use bilro_compiler::optim::{Clip, Training, WrongNumber};
 
+use crate::engine::Results;
 use crate::error::{Error, Result};
 use crate::model::{Model, ModelBuilder};
 use crate::network::Network;
@@ -162,14 +163,20 @@ impl<N: Network> Trainer<N> {
     }
 
     /// One step on one batch: forward, backward, update. Returns the loss
-    /// before the update; a loss that is not finite is returned as it is. Where
-    /// gradients of several batches are accumulated, the update comes with the
-    /// last of them.
+    /// before the update. Where gradients of several batches are accumulated, the
+    /// update comes with the last of them.
+    ///
+    /// A loss that is infinite or not a number is returned as it is, and the step is
+    /// not kept: parameters, running statistics, what the optimizer and dropout
+    /// keep, accumulated gradients, and [`Trainer::steps`] are what they were
+    /// before. So is a step of which the loss is finite and a gradient is not,
+    /// which is an error. The next step can be made with another batch.
     ///
     /// # Errors
     /// [`Error::Shape`], [`Error::BatchSize`], [`Error::Empty`],
-    /// [`Error::IndexOutOfRange`] for arrays that do not fit; then nothing has
-    /// changed.
+    /// [`Error::IndexOutOfRange`] for arrays that do not fit;
+    /// [`Error::NonFiniteGradient`] where the loss is finite, but not all gradients
+    /// are. Then nothing has changed.
     pub fn step(&mut self, batch: N::Batch<'_>) -> Result<f32> {
         let training = &self.training;
         let is_last = self.pending + 1 == training.accumulate;
@@ -177,13 +184,17 @@ impl<N: Network> Trainer<N> {
             true => Purpose::Step(training),
             false => Purpose::Accumulate { training, first: self.pending == 0 },
         };
-        let results = self.model.run(&purpose, &batch)?;
-        self.steps += 1;
-        self.pending = if is_last { 0 } else { self.pending + 1 };
-        Ok(results.loss)
+        let Results { kept, loss, .. } = self.model.run(&purpose, &batch)?;
+        if kept {
+            self.steps += 1;
+            self.pending = if is_last { 0 } else { self.pending + 1 };
+        } else if loss.is_finite() {
+            return Err(Error::NonFiniteGradient { step: self.steps + 1, loss });
+        }
+        Ok(loss)
     }
 
-    /// How many steps have been made.
+    /// How many steps have been made and kept.
     pub fn steps(&self) -> usize {
         self.steps
     }

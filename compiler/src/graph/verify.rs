@@ -36,7 +36,9 @@ impl Graph {
         }
         for (root, id) in &self.roots {
             let shape = self.shape(*id);
-            if matches!(root, Root::Loss | Root::Metric(_) | Root::Guard) && *shape != Shape::scalar() {
+            if matches!(root, Root::Loss | Root::Metric(_) | Root::Guard)
+                && *shape != Shape::scalar()
+            {
                 return Err(format!("{root:?} is not a single number but {shape}"));
             }
             let wrong = self.ids().any(|leaf| match (root, self.op(leaf)) {

@@ -49,6 +49,8 @@ impl fmt::Display for Kernel {
                 writeln!(f, "  row = {}", s.index)?;
             }
             Body::AllFinite(all) => {
+                let (tensors, elements) = (all.looked.len(), all.elements());
+                writeln!(f, "  all finite: {elements} elements of {tensors} tensors")?;
                 for looked in &all.looked {
                     writeln!(f, "  all of {:?} of {}", looked.sizes, looked.from)?;
                 }

@@ -42,8 +42,9 @@ impl Compiled {
         let dump = dump::requested()?;
         let kept = ParameterLayout::new(&declaration.kept(call.purpose));
         let lowered = lower_graph(call.graph(declaration), &kept, &isa()?, false)?;
+        let (plan, guard) = (&lowered.plan, lowered.guard());
         let executable =
-            Executable::new(&lowered.programs, &lowered.plan.places, &lowered.plan.regions, false)?;
+            Executable::guarded(&lowered.programs, &plan.places, &plan.regions, guard, false)?;
         if let Some(dump) = dump {
             let chosen: String = call.choices.iter().map(|c| format!("-{c}")).collect();
             let (purpose, batch) = (call.purpose.name(), call.batch);
@@ -119,7 +120,7 @@ impl Compiled {
         unsafe { threads::run(&self.executable, &self.phases, &mut self.pace, table, threads) };
         drop(held);
 
-        let mut results = Results::default();
+        let mut results = Results::new();
         for (root, place, layout) in &self.roots {
             let memory = match place.region {
                 Region::Parameters => parameters.as_slice(),
@@ -132,6 +133,7 @@ impl Compiled {
                 Root::Output(_) | Root::Gradient(_) | Root::InputGradient(_) => {
                     results.arrays.push(strided(memory, layout).to_owned());
                 }
+                Root::Guard => results.kept = memory[0] == 0.0,
                 Root::Assign(_) => {}
             }
         }

@@ -101,8 +101,11 @@ impl From<&Purpose<'_>> for Kind {
 }
 
 /// What a call gives.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Results {
+    /// Whether what the call was to change has changed. A step whose loss or
+    /// gradients are not finite changes nothing.
+    pub kept: bool,
     /// The loss, where the purpose has one.
     pub loss: f32,
     /// Metrics, in declared order.
@@ -110,6 +113,13 @@ pub struct Results {
     /// Outputs in declared order, or gradients: in the order of parameters,
     /// those that are trained, then in the order of inputs, those that ask.
     pub arrays: Vec<ArrayD<f32>>,
+}
+
+impl Results {
+    /// None yet.
+    fn new() -> Results {
+        Results { kept: true, loss: 0.0, metrics: Vec::new(), arrays: Vec::new() }
+    }
 }
 
 impl Engine {
@@ -197,7 +207,10 @@ impl Engine {
                 code.run(arena, &mut parameters.memory, call, self.threads)
             }
         };
-        progress.advance(purpose);
+        // What is drawn at random for the next batch is then what was drawn for this one.
+        if results.kept {
+            progress.advance(purpose);
+        }
         Ok(results)
     }
 

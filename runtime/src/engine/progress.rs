@@ -26,7 +26,7 @@ impl Progress {
         Progress { key: [key as u32, (key >> 32) as u32], batches: 0, updates: 0, keeps: false }
     }
 
-    /// A call has been made.
+    /// A call has been made, and what it has changed was kept.
     pub fn advance(&mut self, purpose: &Purpose<'_>) {
         self.batches += u64::from(purpose.overwrites());
         self.updates += u64::from(matches!(purpose, Purpose::Step(_)));

@@ -28,9 +28,9 @@ impl Emission<'_> {
             if axes.is_empty() {
                 axes.push((1, 1));
             }
-            let row = axes.last().is_some_and(|(size, step)| {
-                *step == 1 && Some(*size) == layout.contiguous()
-            });
+            let row = axes
+                .last()
+                .is_some_and(|(size, step)| *step == 1 && Some(*size) == layout.contiguous());
             let (sizes, steps) = axes.into_iter().unzip();
             let slack = if row { layout.slack } else { 0 };
             let from = Access { tensor, steps, kind: Kind::Float, slack, index: None };
