@@ -222,7 +222,7 @@ fn threads_stop_where_one_does() {
 #[test]
 fn fit_ends_with_the_parameters_of_the_last_step_that_was_kept() {
     let x = Array2::from_shape_fn((12, 2), |(i, j)| if i == 9 { f32::NAN } else { (i + j) as f32 });
-    let data = Dataset::new(x, Array2::<f32>::ones((12, 1))).unwrap();
+    let data = bilro::data::Dataset::new(x, Array2::<f32>::ones((12, 1))).unwrap();
     let make = || Saturated::trainer(Adam::new(0.01)).seed(4).build().unwrap();
     let fit = || Fit::epochs(2).batch_size(3).shuffle(false);
     let mut trainer = make();

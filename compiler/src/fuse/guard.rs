@@ -9,7 +9,12 @@
 //! sum of finite terms is too large for a float.
 //!
 //! What depends on nothing but what the loss depends on, and is no factor of a
-//! product, is left to the loss.
+//! product, is left to the loss. And of factors that follow from each other only
+//! the last is looked at, where whatever is not finite reaches it: a row of a
+//! product is not finite in any of its elements, if in a row of its first factor
+//! one is not.
+
+use std::collections::BTreeSet;
 
 use rustc_hash::FxHashSet;
 
@@ -21,6 +26,10 @@ use crate::ops::reduce::{Axis, Reduction};
 use crate::ops::{Lowering, Op};
 use crate::simplify::constant_value;
 
+/// So many units of a layer are never all less than zero, or all inactive, by
+/// chance.
+const WIDE: usize = 32;
+
 /// A batch of more elements is added up over its examples first, by a kernel
 /// that threads share; the guard itself runs on one.
 const MANY: usize = 1 << 15;
@@ -30,12 +39,16 @@ pub(super) fn guard(mut g: Graph) -> Graph {
     let Op::AllFinite(AllFinite { direct }) = *g.op(guard) else { return g };
     let loss = g.root(&Root::Loss);
     let forward = ancestors(&g, loss.into_iter().collect());
-    let mut search = Search { g: &g, forward, seen: FxHashSet::default(), found: Vec::new() };
+    let mut search = Search { g: &g, forward, ..Search::new(&g) };
     for (i, x) in g.operands(guard).into_iter().enumerate() {
         match i < direct {
             true => search.take(base(&g, x)),
             false => search.gradient(x),
         }
+    }
+    let factors: Vec<NodeId> = search.factors.iter().copied().collect();
+    for x in factors.into_iter().filter(|x| !search.is_seen_later(*x)).collect::<Vec<_>>() {
+        search.take(x);
     }
     let found = search.found;
     let small: Vec<NodeId> = found.into_iter().map(|x| shrunk(&mut g, x)).collect();
@@ -83,11 +96,18 @@ struct Search<'g> {
     /// What the loss is computed from.
     forward: FxHashSet<NodeId>,
     seen: FxHashSet<NodeId>,
+    /// Factors of products that make gradients.
+    factors: BTreeSet<NodeId>,
     /// What is looked at.
     found: Vec<NodeId>,
 }
 
-impl Search<'_> {
+impl<'g> Search<'g> {
+    fn new(g: &'g Graph) -> Search<'g> {
+        let (forward, seen) = (FxHashSet::default(), FxHashSet::default());
+        Search { g, forward, seen, factors: BTreeSet::new(), found: Vec::new() }
+    }
+
     /// Looks at a value, of which the operand of a node may be a view.
     fn take(&mut self, x: NodeId) {
         let real_input = matches!(self.g.op(x), Op::Input(_)) && self.g.ty(x).is_real();
@@ -109,10 +129,17 @@ impl Search<'_> {
             let operands = g.operands(x);
             match g.op(x).lower() {
                 // Both are in memory, whatever computes the product.
-                Lowering::Contraction(_) => operands.iter().for_each(|x| self.take(base(g, *x))),
+                Lowering::Contraction(_) => {
+                    self.factors.extend(operands.iter().map(|x| base(g, *x)));
+                }
                 Lowering::Reduction(Reduction::Sum, _) | Lowering::Scatter => {
                     match self.terms(operands[0]) {
-                        Some(terms) => terms.into_iter().for_each(|x| self.take(x)),
+                        Some(terms) => {
+                            let (factors, others): (Vec<NodeId>, Vec<NodeId>) =
+                                terms.into_iter().partition(|x| self.is_factor(*x));
+                            self.factors.extend(factors);
+                            others.into_iter().for_each(|x| self.take(x));
+                        }
                         None => self.take(x),
                     }
                 }
@@ -168,6 +195,63 @@ impl Search<'_> {
             }
         }
         Some(found)
+    }
+
+    /// Whether another factor that is looked at, or the loss, is not finite where
+    /// this one is not.
+    fn is_seen_later(&self, x: NodeId) -> bool {
+        match self.forward.contains(&x) {
+            // They are finite or NaN, and then so is the loss.
+            true if matches!(self.g.op(x), Op::Sigmoid(_) | Op::Tanh(_)) => true,
+            true => self.reaches_factor(x),
+            // Only its size can make it infinite.
+            false => self.follows_from_factors(x) && self.reaches_factor(x),
+        }
+    }
+
+    /// Whether a factor that comes after it is not finite where it is not.
+    fn reaches_factor(&self, x: NodeId) -> bool {
+        let g = self.g;
+        let (mut left, mut seen) = (vec![x], FxHashSet::default());
+        while let Some(x) = left.pop() {
+            for user in g.users(x) {
+                let is_wide = || g.sizes(user).last().is_some_and(|n| *n >= WIDE);
+                let passes = match g.op(user) {
+                    Op::Contract(_) | Op::Add(_) | Op::Sub(_) | Op::Mul(_) | Op::Neg(_) => true,
+                    Op::Materialize(_) | Op::LeakyRelu(_) => true,
+                    Op::Relu(_) => is_wide(),
+                    // As what is chosen, not as what chooses.
+                    Op::Select(_) => g.operands(user)[0] != x && is_wide(),
+                    op => matches!(op.lower(), Lowering::View),
+                };
+                if passes && self.factors.contains(&user) {
+                    return true;
+                }
+                if passes && seen.insert(user) {
+                    left.push(user);
+                }
+            }
+        }
+        false
+    }
+
+    /// Whether it is made of products and of what the loss is made of, so that
+    /// it is finite where their factors are, but for its size.
+    fn follows_from_factors(&self, x: NodeId) -> bool {
+        let g = self.g;
+        let (mut left, mut seen) = (vec![x], FxHashSet::default());
+        while let Some(x) = left.pop() {
+            let x = base(g, x);
+            if self.forward.contains(&x) || !is_computed(g, x) || !seen.insert(x) {
+                continue;
+            }
+            match g.op(x).lower() {
+                Lowering::Contraction(_) => {}
+                Lowering::Elementwise(_) if stays_finite(g.op(x)) => left.extend(g.operands(x)),
+                _ => return false,
+            }
+        }
+        true
     }
 
     /// Whether a product has a value for its factor: then it is in memory.
