@@ -483,3 +483,39 @@ fn layers_learn_the_same_on_every_backend() {
         }
     }
 }
+
+/// Squares of such differences are infinite or 0, the root of their mean is not:
+/// PyTorch adds them up in f64. The values are 0, 1, 2, 3 and 4 times a size, of
+/// which the deviation is √2.5 times it, and the slope (i - 2) / (4·√2.5).
+#[test]
+fn deviations_of_any_size_are_what_they_are() {
+    let sizes = [1e-30f32, 1e-25, 1e-15, 1.0, 1e15, 1e17, 1e20, 1e37];
+    let root = 2.5f32.sqrt();
+    for batch in [1, sizes.len()] {
+        let ty = Type::real(Shape::batched([5]));
+        let mut g = Graph::new(batch);
+        let x = g.apply(Input { index: 0, ty }, &[]);
+        let op = (ops::find("std").unwrap().from_call)(&Attributes::new()).unwrap();
+        let y = g.apply(op, &[x]);
+        g.add_root(Root::Output("y".into()), y);
+        let loss = g.sum_all(y);
+        let dx = autodiff::gradients(&mut g, loss, &[x])[0];
+        g.add_root(Root::Output("dx".into()), dx);
+        let sizes = &sizes[sizes.len() - batch..];
+        let rows = sizes.iter().flat_map(|size| (0..5).map(|i| size * i as f32 / 2.0));
+        let case = Case { graph: g, inputs: vec![Value::real(&[batch, 5], rows.collect())] };
+        for isa in Isa::all_available() {
+            let roots = check::jitted(&case, &check::lowered(&case, &isa));
+            for (i, size) in sizes.iter().enumerate() {
+                let near = |found: f32, expected: f32| {
+                    let fits = (found - expected).abs() <= 2e-6 * expected.abs();
+                    assert!(fits, "{} {size}: {found}, not {expected}", isa.name);
+                };
+                near(roots[0][i], size / 2.0 * root);
+                for (j, slope) in roots[1][5 * i..5 * i + 5].iter().enumerate() {
+                    near(*slope, (j as f32 - 2.0) / (4.0 * root));
+                }
+            }
+        }
+    }
+}
