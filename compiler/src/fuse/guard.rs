@@ -217,8 +217,10 @@ impl<'g> Search<'g> {
             for user in g.users(x) {
                 let is_wide = || g.sizes(user).last().is_some_and(|n| *n >= WIDE);
                 let passes = match g.op(user) {
-                    Op::Contract(_) | Op::Add(_) | Op::Sub(_) | Op::Mul(_) | Op::Neg(_) => true,
+                    Op::Add(_) | Op::Sub(_) | Op::Mul(_) | Op::Neg(_) => true,
                     Op::Materialize(_) | Op::LeakyRelu(_) => true,
+                    // With a weight: then a row has it in all of its elements.
+                    Op::Contract(_) => g.operands(user).iter().any(|x| !g.shape(*x).batched),
                     Op::Relu(_) => is_wide(),
                     // As what is chosen, not as what chooses.
                     Op::Select(_) => g.operands(user)[0] != x && is_wide(),
