@@ -58,8 +58,13 @@ pub fn compile(
 ) -> Result<Compilation, Error> {
     let started = Instant::now();
     let lowered = lower_network(&declare()?, purpose, batch, isa, false)?;
-    let executable =
-        Executable::new(&lowered.programs, &lowered.plan.places, &lowered.plan.regions, false)?;
+    let executable = Executable::guarded(
+        &lowered.programs,
+        &lowered.plan.places,
+        &lowered.plan.regions,
+        lowered.guard(),
+        false,
+    )?;
     Ok(Compilation {
         seconds: started.elapsed().as_secs_f64(),
         kernels: executable.kernels(),

@@ -75,6 +75,34 @@ fn check_all(function: &str, attributes: &Attributes, expected: &[(f32, f32, f32
     }
 }
 
+/// So many times the smallest float, 2⁻¹⁴⁹.
+fn denormal(times: u32) -> f32 {
+    f32::from_bits(times)
+}
+
+/// As PyTorch's: what eˣ is below the smallest normal float is no 0.
+#[test]
+fn tails_of_exponentials_are_denormal() {
+    // eˣ · 2¹⁴⁹, to the nearest.
+    let tails: Vec<(f32, f32)> =
+        [(-87.5, 7123644), (-95.0, 3940), (-100.0, 27), (-102.5, 2), (-103.5, 1), (-103.9, 1)]
+            .map(|(x, y)| (x, denormal(y)))
+            .to_vec();
+    let same: Vec<(f32, f32, f32)> = tails.iter().map(|(x, y)| (*x, *y, *y)).collect();
+    for function in ["exp", "sigmoid", "softplus"] {
+        check(function, &[], &same);
+    }
+    let mirrored: Vec<_> = tails.iter().map(|(x, y)| (-x, -y, *y)).collect();
+    check("logsigmoid", &[], &mirrored);
+    check("silu", &[], &[(-100.0, -denormal(2700), -denormal(2673))]);
+    check("exp", &[], &[(-104.0, 0.0, 0.0), (-INF, 0.0, 0.0), (INF, INF, INF), (NAN, NAN, NAN)]);
+    check(
+        "sigmoid",
+        &[],
+        &[(-104.0, 0.0, 0.0), (-INF, 0.0, 0.0), (INF, 1.0, 0.0), (NAN, NAN, NAN)],
+    );
+}
+
 #[test]
 fn linear_pieces_have_the_slopes_of_pytorch() {
     check(
@@ -452,6 +480,42 @@ fn layers_learn_the_same_on_every_backend() {
         assert_ne!(found, start, "{name}");
         for (x, y) in found.iter().zip(expected) {
             assert!((x - y).abs() <= 1e-5, "{name}: {found} instead of {expected}");
+        }
+    }
+}
+
+/// Squares of such differences are infinite or 0, the root of their mean is not:
+/// PyTorch adds them up in f64. The values are 0, 1, 2, 3 and 4 times a size, of
+/// which the deviation is √2.5 times it, and the slope (i - 2) / (4·√2.5).
+#[test]
+fn deviations_of_any_size_are_what_they_are() {
+    let sizes = [1e-30f32, 1e-25, 1e-15, 1.0, 1e15, 1e17, 1e20, 1e37];
+    let root = 2.5f32.sqrt();
+    for batch in [1, sizes.len()] {
+        let ty = Type::real(Shape::batched([5]));
+        let mut g = Graph::new(batch);
+        let x = g.apply(Input { index: 0, ty }, &[]);
+        let op = (ops::find("std").unwrap().from_call)(&Attributes::new()).unwrap();
+        let y = g.apply(op, &[x]);
+        g.add_root(Root::Output("y".into()), y);
+        let loss = g.sum_all(y);
+        let dx = autodiff::gradients(&mut g, loss, &[x])[0];
+        g.add_root(Root::Output("dx".into()), dx);
+        let sizes = &sizes[sizes.len() - batch..];
+        let rows = sizes.iter().flat_map(|size| (0..5).map(move |i| size * i as f32 / 2.0));
+        let case = Case { graph: g, inputs: vec![Value::real(&[batch, 5], rows.collect())] };
+        for isa in Isa::all_available() {
+            let roots = check::jitted(&case, &check::lowered(&case, &isa));
+            for (i, size) in sizes.iter().enumerate() {
+                let near = |found: f32, expected: f32, scale: f32| {
+                    let fits = (found - expected).abs() <= 1e-6 * scale;
+                    assert!(fits, "{} {size}: {found}, not {expected}", isa.name);
+                };
+                near(roots[0][i], size / 2.0 * root, *size);
+                for (j, slope) in roots[1][5 * i..5 * i + 5].iter().enumerate() {
+                    near(*slope, (j as f32 - 2.0) / (4.0 * root), 1.0);
+                }
+            }
         }
     }
 }

@@ -233,8 +233,8 @@ unsafe impl Sync for Table {}
 fn share(compiled: &Compiled, tables: &[Table], threads: usize) {
     let phases: Vec<Phase> = (0..compiled.lowered.programs.len())
         .map(|kernel| match compiled.lowered.programs[kernel].parallel {
-            0 => Phase { alone: vec![kernel], shared: Vec::new() },
-            _ => Phase { alone: Vec::new(), shared: vec![kernel] },
+            0 => Phase { alone: vec![kernel], ..Phase::default() },
+            _ => Phase { shared: vec![kernel], ..Phase::default() },
         })
         .collect();
     let meeting = Meeting { threads, arrived: AtomicUsize::new(0), opened: AtomicUsize::new(0) };

@@ -10,6 +10,9 @@ use bilro::rng::Generator;
 use bilro::{Error, Optimizer, TrainerBuilder};
 use bilro_compiler::network::Purpose;
 
+#[path = "trainer/guard.rs"]
+mod guard;
+
 network! {
     struct Mlp {
         input x: [6];

@@ -1,6 +1,7 @@
 //! From a network to programs: every pass in its order.
 
 use crate::codegen::isa::Isa;
+use crate::codegen::module::Guard;
 use crate::error::Error;
 use crate::fuse::{Fused, fuse, fuse_and_verify};
 use crate::graph::Graph;
@@ -25,6 +26,14 @@ pub struct Lowered {
     /// What several threads do of them between their meetings; nothing where
     /// one thread is better.
     pub phases: Vec<Phase>,
+}
+
+impl Lowered {
+    /// Where a step stops whose loss or gradients are not finite.
+    pub fn guard(&self) -> Option<Guard> {
+        let guard = self.fused.guard()?;
+        Some(Guard { program: guard.kernel, place: self.plan.places[guard.tensor] })
+    }
 }
 
 /// Runs all passes; verifies after each in debug builds and where asked.

@@ -163,7 +163,8 @@ pub fn plan(fused: &Fused, parameters: &ParameterLayout) -> Plan {
 }
 
 /// Checks that no tensor is read before it is written, or after what overwrote
-/// it, and that tensors whose lifetimes meet do not.
+/// it, that tensors whose lifetimes meet do not, and that no parameter is written
+/// before the guard, where there is one.
 pub fn verify(fused: &Fused, plan: &Plan) -> Result<(), String> {
     let lives = lifetimes(fused);
     let mut written = vec![false; fused.tensors.len()];
@@ -189,6 +190,13 @@ pub fn verify(fused: &Fused, plan: &Plan) -> Result<(), String> {
                     && tensor.home == fused.tensors[t].home;
                 overwritten[other] |= same && other != t;
             }
+        }
+    }
+    if let Some(guard) = fused.guard() {
+        let is_parameter = |t: &usize| matches!(fused.tensors[*t].home, Home::Parameter(_));
+        let early = fused.kernels[..=guard.kernel].iter();
+        if let Some(kernel) = early.into_iter().find(|k| k.writes().iter().any(is_parameter)) {
+            return Err(format!("{} overwrites before the guard", kernel.name));
         }
     }
     for (a, first) in fused.tensors.iter().enumerate() {

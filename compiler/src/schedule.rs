@@ -12,6 +12,7 @@ use crate::fuse::Fused;
 use crate::kernel::Kernel;
 use crate::kernel::program::Program;
 use crate::plan::{Place, Region};
+use crate::tensor::Home;
 
 /// Kernels between two meetings.
 ///
@@ -24,6 +25,9 @@ pub struct Phase {
     pub alone: Vec<usize>,
     /// Kernels whose parallel iterations are split across threads.
     pub shared: Vec<usize>,
+    /// Whether it comes after the guard of a step: then it is run only where the
+    /// guard lets it.
+    pub guarded: bool,
 }
 
 impl Phase {
@@ -56,6 +60,7 @@ pub fn schedule(fused: &Fused, places: &[Place], programs: &[Program]) -> Vec<Ph
     let (mut alone, mut together) = (0, 0);
     let mut phases: Vec<Phase> = Vec::new();
     let mut open = Phase::default();
+    let guard = fused.guard().map(|guard| guard.kernel);
     for (i, (kernel, program)) in fused.kernels.iter().zip(programs).enumerate() {
         let time = kernel.nanoseconds(program.lanes);
         // Of two threads, each has half of the iterations, or one more, and
@@ -68,27 +73,41 @@ pub fn schedule(fused: &Fused, places: &[Place], programs: &[Program]) -> Vec<Ph
             .map(|t| memory.elements(kernel, *t).div_ceil(LINE))
             .sum();
         let halved = time * most / program.parallel.max(1) + lines * FETCH / 2;
-        let shared = program.parallel > 1 && halved + 2 * MEETING < time;
+        let is_guard = guard == Some(i);
+        let shared = !is_guard && program.parallel > 1 && halved + 2 * MEETING < time;
         alone += time;
         together += if shared { halved } else { time };
 
         let meets = |others: &[usize]| others.iter().any(|other| memory.meet(*other, i));
         // Those that are not shared run one after the other anyway.
         if meets(&open.shared) || (shared && meets(&open.alone)) {
-            phases.push(std::mem::take(&mut open));
+            let guarded = open.guarded;
+            phases.push(std::mem::replace(&mut open, Phase { guarded, ..Phase::default() }));
         }
-        if shared { open.shared.push(i) } else { open.alone.push(i) }
+        if shared {
+            open.shared.push(i)
+        } else {
+            open.alone.push(i)
+        }
+        if is_guard {
+            phases.push(std::mem::replace(&mut open, Phase { guarded: true, ..Phase::default() }));
+        }
     }
     phases.push(open);
     together += phases.len() * MEETING;
-    postpone(&mut phases, &memory, programs);
+    postpone(&mut phases, &memory, programs, guard);
     if together + GAIN < alone { phases } else { Vec::new() }
 }
 
 /// Kernels that were to run alone, of which the others of their phase do not
 /// need anything, are shared in the next phase, where threads meet anyway: the
 /// updates of small weights beside that of a large one.
-fn postpone(phases: &mut Vec<Phase>, memory: &Memory<'_>, programs: &[Program]) {
+fn postpone(
+    phases: &mut Vec<Phase>,
+    memory: &Memory<'_>,
+    programs: &[Program],
+    guard: Option<usize>,
+) {
     for i in 1..phases.len() {
         let (before, after) = phases.split_at_mut(i);
         let (from, into) = (&mut before[i - 1], &mut after[0]);
@@ -98,14 +117,30 @@ fn postpone(phases: &mut Vec<Phase>, memory: &Memory<'_>, programs: &[Program]) 
         for place in (0..from.alone.len()).rev() {
             let kernel = from.alone[place];
             let later = from.alone[place + 1..].iter().chain(&into.alone).chain(&into.shared);
-            if programs[kernel].parallel > 1 && !later.into_iter().any(|k| memory.meet(kernel, *k))
+            if guard != Some(kernel)
+                && programs[kernel].parallel > 1
+                && !later.into_iter().any(|k| memory.meet(kernel, *k))
             {
                 from.alone.remove(place);
                 into.shared.push(kernel);
             }
         }
     }
-    phases.retain(|phase| *phase != Phase::default());
+    // Those of the phase itself as well.
+    for phase in phases.iter_mut().filter(|phase| !phase.shared.is_empty()) {
+        for place in (0..phase.alone.len()).rev() {
+            let kernel = phase.alone[place];
+            let mut others = phase.alone.iter().chain(&phase.shared).filter(|k| **k != kernel);
+            if guard != Some(kernel)
+                && programs[kernel].parallel > 1
+                && !others.any(|k| memory.meet(kernel, *k))
+            {
+                phase.alone.remove(place);
+                phase.shared.push(kernel);
+            }
+        }
+    }
+    phases.retain(|phase| !(phase.alone.is_empty() && phase.shared.is_empty()));
     phases.iter_mut().for_each(|phase| phase.shared.sort_unstable());
 }
 
@@ -181,8 +216,9 @@ impl Memory<'_> {
     }
 }
 
-/// Checks that every kernel has its phase, none runs before what it needs, and
-/// none beside what it meets in memory.
+/// Checks that every kernel has its phase, none runs before what it needs, none
+/// beside what it meets in memory, and that phases come after the guard that have
+/// to, and no others.
 pub fn verify(
     fused: &Fused,
     places: &[Place],
@@ -205,6 +241,19 @@ pub fn verify(
             if place.is_none() && programs[kernel].parallel == 0 {
                 return Err(format!("{} cannot be shared", fused.kernels[kernel].name));
             }
+        }
+    }
+    if let Some(guard) = fused.guard() {
+        let place = found[guard.kernel].map(|(phase, _)| phase);
+        let guarded = |phase: usize| place.is_some_and(|place| place < phase);
+        if let Some(i) = (0..phases.len()).find(|i| phases[*i].guarded != guarded(*i)) {
+            return Err(format!("phase {i} is not on its side of the guard"));
+        }
+        let is_parameter = |t: &usize| matches!(fused.tensors[*t].home, Home::Parameter(_));
+        let overwrites = |k: usize| fused.kernels[k].writes().iter().any(is_parameter);
+        let early = |k: &usize| found[*k].is_some_and(|(phase, _)| !guarded(phase));
+        if let Some(k) = (0..fused.kernels.len()).find(|k| overwrites(*k) && early(k)) {
+            return Err(format!("{} overwrites before the guard", fused.kernels[k].name));
         }
     }
     let memory = Memory { fused, places };

@@ -68,6 +68,7 @@ impl Dump {
                         &lowered.programs,
                         &plan.places,
                         &plan.regions,
+                        lowered.guard(),
                         false,
                         dump,
                     )?;

@@ -148,7 +148,7 @@ pub enum Error {
         /// What was given.
         found: String,
     },
-    /// The loss became infinite or not a number.
+    /// The loss became infinite or not a number. The step has changed nothing.
     #[error(
         "the loss is {loss} at step {step}: try a smaller learning rate, or look for NaN in the data"
     )]
@@ -156,6 +156,18 @@ pub enum Error {
         /// The step, counted from 1.
         step: usize,
         /// The loss found.
+        loss: f32,
+    },
+    /// A gradient is infinite or not a number, though the loss is neither. The step
+    /// has changed nothing.
+    #[error(
+        "the loss is {loss} at step {step}, but not all of its gradients are finite: look for what has no \
+         slope where it is evaluated, as `sqrt` at 0, or for infinite numbers in the data"
+    )]
+    NonFiniteGradient {
+        /// The step, counted from 1.
+        step: usize,
+        /// The loss, which is finite.
         loss: f32,
     },
     /// There is no parameter of this name.

@@ -40,9 +40,9 @@ impl<N: Network> Trainer<N> {
     /// that make no sense; whatever [`Trainer::step`] returns; [`Error::Memory`]
     /// where there is not enough for a batch, or for a copy of the parameters;
     /// [`Error::NonFiniteLoss`] at the first step whose loss is infinite or not
-    /// a number: that step has been made; it is none where no target of the batch
-    /// counts, whose mean is NaN and from which nothing is learned;
-    /// [`Error::File`] where
+    /// a number, and [`Error::NonFiniteGradient`] where a gradient is so: that step
+    /// has changed nothing. It is none where no target of the batch counts, whose
+    /// mean is NaN and from which nothing is learned; [`Error::File`] where
     /// [`Fit::save_best`] cannot write.
     ///
     /// Settings, all examples, those of the validation too, and the place of the
@@ -255,7 +255,8 @@ impl Run {
                 let sums = trainer.sums();
                 if !loss.is_finite() && (sums.is_empty() || sums.iter().any(|sum| !sum.is_finite()))
                 {
-                    return Err(Error::NonFiniteLoss { step: trainer.steps(), loss });
+                    // It was not kept, and is not counted.
+                    return Err(Error::NonFiniteLoss { step: trainer.steps() + 1, loss });
                 }
                 measured.add_step(loss, sums, rows.len());
                 progress.step(rows.len(), loss);

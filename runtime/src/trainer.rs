@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use bilro_compiler::network::{Network as Declaration, Purpose};
 use bilro_compiler::optim::{Clip, Training};
 
-use crate::engine::wrong_number;
+use crate::engine::{Results, wrong_number};
 use crate::error::{Error, Result};
 use crate::model::{Model, ModelBuilder};
 use crate::network::Network;
@@ -227,18 +227,24 @@ impl<N: Network> Trainer<N> {
     }
 
     /// One step on one batch: forward, backward, update. Returns the loss
-    /// before the update; a loss that is not finite is returned as it is. It is
-    /// NaN where the loss is a mean by weights and no target of the batch counts;
-    /// the gradient of such a batch is 0. Where
-    /// gradients of several batches are accumulated, the update comes with the
-    /// last of them.
+    /// before the update. Where gradients of several batches are accumulated, the
+    /// update comes with the last of them.
+    ///
+    /// A loss that is infinite or not a number is returned as it is, and the step is
+    /// not kept: parameters, running statistics, what the optimizer and dropout
+    /// keep, accumulated gradients, and [`Trainer::steps`] are what they were
+    /// before. So it is where the loss is a mean by weights and no target of the batch
+    /// counts, of which the mean is NaN. Nor is a step kept of which the loss is
+    /// finite and a gradient is not, which is an error. The next step can be made with
+    /// another batch.
     ///
     /// # Errors
     /// [`Error::Shape`], [`Error::BatchSize`], [`Error::Empty`],
     /// [`Error::IndexOutOfRange`] for arrays that do not fit, [`Error::Memory`]
     /// where there is not enough, [`Error::OtherTraining`] where the model has
-    /// been exchanged for one that another trainer has trained; then nothing has
-    /// changed.
+    /// been exchanged for one that another trainer has trained;
+    /// [`Error::NonFiniteGradient`] where the loss is finite, but not all gradients
+    /// are. Then nothing has changed.
     pub fn step(&mut self, batch: N::Batch<'_>) -> Result<f32> {
         let training = &self.training;
         let is_last = self.pending + 1 == training.accumulate();
@@ -246,10 +252,14 @@ impl<N: Network> Trainer<N> {
             true => Purpose::Step(training),
             false => Purpose::Accumulate { training, first: self.pending == 0 },
         };
-        let results = self.model.run(&purpose, &batch)?;
-        self.steps += 1;
-        self.pending = if is_last { 0 } else { self.pending + 1 };
-        Ok(results.loss)
+        let Results { kept, loss, .. } = self.model.run(&purpose, &batch)?;
+        if kept {
+            self.steps += 1;
+            self.pending = if is_last { 0 } else { self.pending + 1 };
+        } else if loss.is_finite() {
+            return Err(Error::NonFiniteGradient { step: self.steps + 1, loss });
+        }
+        Ok(loss)
     }
 
     /// Makes the update from the batches that have been accumulated since the
@@ -306,7 +316,7 @@ impl<N: Network> Trainer<N> {
         self.model.engine.sums()
     }
 
-    /// How many steps have been made.
+    /// How many steps have been made and kept.
     pub fn steps(&self) -> usize {
         self.steps
     }

@@ -378,6 +378,8 @@ pub enum Kind {
     Product,
     /// Rows that are added up by index.
     Scatter,
+    /// Values that are looked at, whether they are finite.
+    AllFinite,
     /// One of any kind that reads rows by index.
     Gather,
 }
@@ -389,6 +391,7 @@ fn kinds(kernel: &Kernel) -> Vec<Kind> {
         Body::Columns(_) => Kind::Columns,
         Body::Product(_) => Kind::Product,
         Body::Scatter(_) => Kind::Scatter,
+        Body::AllFinite(_) => Kind::AllFinite,
     };
     let gathers = kernel.loads.iter().any(|load| load.index.is_some());
     std::iter::once(body).chain(gathers.then_some(Kind::Gather)).collect()

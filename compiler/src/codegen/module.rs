@@ -8,8 +8,8 @@ use std::mem;
 use std::sync::OnceLock;
 
 use cranelift_codegen::Context;
-use cranelift_codegen::ir::types::I64;
-use cranelift_codegen::ir::{AbiParam, InstBuilder, Signature, UserFuncName, Value};
+use cranelift_codegen::ir::types::{I32, I64};
+use cranelift_codegen::ir::{AbiParam, InstBuilder, MemFlagsData, Signature, UserFuncName, Value};
 use cranelift_codegen::isa::{CallConv, OwnedTargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
@@ -41,12 +41,25 @@ functions! {
     type Step = fn(*const *mut u8);
 }
 
+/// Bytes of an element.
+const BYTES: usize = 4;
+
+/// Where a step stops, before it overwrites anything.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Guard {
+    /// The program after which it is known.
+    pub program: usize,
+    /// Where a float lies: 0 where the step goes on.
+    pub place: Place,
+}
+
 /// Machine code of a list of programs, and of a function that runs all of them
 /// in order.
 ///
 /// ```text
 /// table ──> [ base of regions[0], base of regions[1], ... ]
-/// run(table) = for each program: kernel(table, 0, parallel)
+/// run(table) = for each program: kernel(table, 0, parallel);
+///              after the guard's, where what it has written is not 0: return
 /// ```
 pub struct Executable {
     /// The functions' memory. It goes with the executable, and the pointers to
@@ -57,6 +70,8 @@ pub struct Executable {
     kernels: Vec<Kernel>,
     parallel: Vec<usize>,
     regions: usize,
+    /// In which region the guard's float lies, and how many bytes from its start.
+    guard: Option<(usize, usize)>,
     code: usize,
 }
 
@@ -94,23 +109,49 @@ impl Executable {
         regions: &[Region],
         verify: bool,
     ) -> Result<Executable, Error> {
-        Executable::with_dump(programs, places, regions, verify, Dump::default()).map(|(e, _)| e)
+        Executable::guarded(programs, places, regions, None, verify)
     }
 
-    /// Like [`Self::new`], together with the texts that are asked for, each
+    /// The same of a step that stops after its guard, where that says so.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::new`].
+    pub fn guarded(
+        programs: &[Program],
+        places: &[Place],
+        regions: &[Region],
+        guard: Option<Guard>,
+        verify: bool,
+    ) -> Result<Executable, Error> {
+        let none = Dump::default();
+        Executable::with_dump(programs, places, regions, guard, verify, none).map(|(e, _)| e)
+    }
+
+    /// Like [`Self::guarded`], together with the texts that are asked for, each
     /// with a name that would do for a file.
     pub fn with_dump(
         programs: &[Program],
         places: &[Place],
         regions: &[Region],
+        guard: Option<Guard>,
         verify: bool,
         dump: Dump,
     ) -> Result<(Executable, Vec<(String, String)>), Error> {
         // Kernels of wide vectors leave it calls only.
         let kernels = programs.iter().any(|p| p.lanes == Isa::CLIF.lanes);
         let isa = native(kernels, verify || cfg!(debug_assertions), verify)?;
+        let stop = guard.map(|Guard { program, place }| {
+            let region = regions.iter().position(|region| *region == place.region);
+            (program, region.unwrap_or(usize::MAX), BYTES * place.offset)
+        });
+        if stop
+            .is_some_and(|(program, region, _)| program >= programs.len() || region == usize::MAX)
+        {
+            return Err(Error::Codegen("the guard is in no program's memory".into()));
+        }
         let mut compiler = Compiler::new(isa, dump);
-        let functions = compiler.all(programs, places, regions)?;
+        let functions = compiler.all(programs, places, regions, stop)?;
         let Compiler { module, texts, code, .. } = compiler;
         let memory = module.link()?;
         let kernel = |id: FuncId| {
@@ -128,6 +169,7 @@ impl Executable {
             kernels,
             parallel: programs.iter().map(|p| p.parallel).collect(),
             regions: regions.len(),
+            guard: stop.map(|(_, region, offset)| (region, offset)),
             code,
         };
         Ok((executable, texts))
@@ -163,7 +205,8 @@ impl Executable {
     }
 
     /// Runs one of so many shares of a phase. The phase is done when all of its
-    /// shares are, whoever runs them, at the same time or not.
+    /// shares are, whoever runs them, at the same time or not. A guarded one does
+    /// nothing where the guard has stopped the step.
     ///
     /// # Safety
     ///
@@ -177,6 +220,16 @@ impl Executable {
     /// program.
     pub unsafe fn run_share(&self, phase: &Phase, share: usize, shares: usize, table: &[*mut u8]) {
         assert_eq!(table.len(), self.regions, "one pointer for each region");
+        if phase.guarded
+            && let Some((region, offset)) = self.guard
+        {
+            // SAFETY: the guard lies in one of the tensors, which `table` has
+            // memory for; its program was in a phase that is done, and nobody
+            // writes there after.
+            if unsafe { *table[region].add(offset).cast::<f32>() } != 0.0 {
+                return;
+            }
+        }
         if share == 0 {
             for kernel in &phase.alone {
                 // SAFETY: the caller's promise; the range is all that the
@@ -266,6 +319,7 @@ impl Compiler {
         programs: &[Program],
         places: &[Place],
         regions: &[Region],
+        stop: Option<(usize, usize, usize)>,
     ) -> Result<Functions, Error> {
         let config = self.module.target_config();
         let mut kernels = Vec::new();
@@ -282,7 +336,7 @@ impl Compiler {
             self.end(id, &name)?;
             kernels.push(id);
         }
-        let step = self.step(programs, &kernels)?;
+        let step = self.step(programs, &kernels, stop)?;
 
         self.module.define_constants(self.pool.bytes());
         Ok(Functions { kernels, step })
@@ -321,17 +375,42 @@ impl Compiler {
         Err(unsupported(program))
     }
 
-    /// The function that calls all kernels in order.
-    fn step(&mut self, programs: &[Program], kernels: &[FuncId]) -> Result<FuncId, Error> {
+    /// The function that calls all kernels in order. It stops after a kernel, by
+    /// its number, where a float is not 0: in that region, so many bytes from its
+    /// start.
+    fn step(
+        &mut self,
+        programs: &[Program],
+        kernels: &[FuncId],
+        stop: Option<(usize, usize, usize)>,
+    ) -> Result<FuncId, Error> {
         let id = self.begin(signature(1));
         let config = self.module.target_config();
         let mut builder = FunctionBuilder::new(&mut self.context.func, &mut self.builder);
         let [table] = parameters(&mut builder);
-        for (program, kernel) in programs.iter().zip(kernels) {
+        for (i, (program, kernel)) in programs.iter().zip(kernels).enumerate() {
             let function = self.module.declare_func_in_func(*kernel, builder.func);
             let begin = builder.ins().iconst(I64, 0);
             let end = builder.ins().iconst(I64, program.parallel.max(1) as i64);
             builder.ins().call(function, &[table, begin, end]);
+            let Some((_, region, offset)) = stop.filter(|(after, ..)| *after == i) else {
+                continue;
+            };
+            let near =
+                |bytes: usize| i32::try_from(bytes).map_err(|e| Error::Codegen(e.to_string()));
+            let memory = MemFlagsData::new().with_notrap();
+            let pointer = near(region * size_of::<*mut u8>())?;
+            let base = builder.ins().load(I64, memory, table, pointer);
+            let by = builder.ins().iconst(I64, offset as i64);
+            let at = builder.ins().iadd(base, by);
+            let bits = builder.ins().load(I32, memory, at, 0);
+            // Without its sign.
+            let size = builder.ins().iadd(bits, bits);
+            let (stopped, on) = (builder.create_block(), builder.create_block());
+            builder.ins().brif(size, stopped, &[], on, &[]);
+            builder.switch_to_block(stopped);
+            builder.ins().return_(&[]);
+            builder.switch_to_block(on);
         }
         builder.ins().return_(&[]);
         builder.seal_all_blocks();

@@ -55,7 +55,7 @@ pub(super) fn arrange(graph: &Graph) -> Graph {
 }
 
 /// Another copy of a value, even where there is one already.
-fn materialize_anew(g: &mut Graph, id: NodeId) -> NodeId {
+pub(super) fn materialize_anew(g: &mut Graph, id: NodeId) -> NodeId {
     let mut copy = g.apply(Materialize::ROWS, &[id]);
     while g.roots().iter().any(|(root, r)| matches!(root, Root::Assign(_)) && *r == copy) {
         copy = g.apply(Materialize::ROWS, &[copy]);

@@ -1,5 +1,6 @@
 //! Groups of nodes become kernels over tensors.
 
+mod all_finite;
 mod collapse;
 mod indexed;
 mod product;
@@ -153,6 +154,7 @@ impl<'a> Emission<'a> {
             Space::Columns(sizes, axis) => Body::Columns(self.columns(sizes, *axis)),
             Space::Product(_) => Body::Product(self.product()),
             Space::Scatter(..) => Body::Scatter(self.scatter()),
+            Space::Alone => Body::AllFinite(self.all_finite()),
         };
         let mut kernel = Kernel {
             name: self.name(),
@@ -211,6 +213,7 @@ impl<'a> Emission<'a> {
             Space::Columns(..) => "columns",
             Space::Product(_) => "product",
             Space::Scatter(..) => "scatter",
+            Space::Alone => "all finite",
         };
         format!("{kind}: {}", labels.join(", "))
     }
@@ -373,7 +376,9 @@ impl<'a> Emission<'a> {
                     self.axes.iter().map(|axis| steps.get(*axis).copied().unwrap_or(0)).collect();
             }
             // The table's rows are an axis before that of columns.
-            (Space::Scatter(..), Level::Outer) => unreachable!("all values are full"),
+            (Space::Scatter(..), Level::Outer) | (Space::Alone, _) => {
+                unreachable!("all values are full")
+            }
             (Space::Scatter(_, 1), Level::Full) => steps.extend([0, 0]),
             (Space::Scatter(..), Level::Full) => steps.insert(steps.len() - 1, 0),
         }
@@ -393,6 +398,7 @@ impl<'a> Emission<'a> {
                 (column, access.steps.last())
             }
             Space::Scatter(_, columns) => (Some(columns), access.steps.last()),
+            Space::Alone => return 0,
         };
         if step == Some(&1) && size.copied() == layout.contiguous() { layout.slack } else { 0 }
     }

@@ -1,7 +1,7 @@
 //! Which nodes are computed together.
 //!
 //! Nodes are visited operands first (and readers of a parameter before what
-//! overwrites it). A node joins the group of an operand where the two agree on
+//! overwrites it, and the guard before all that overwrites). A node joins the group of an operand where the two agree on
 //! the place of every element and no other group would have to run in between;
 //! otherwise it starts a group. What is kept in memory anyway, because a
 //! product or another shape needs it there, is read back rather than followed:
@@ -91,6 +91,8 @@ struct Grouping<'g> {
     assigns: FxHashMap<NodeId, usize>,
     /// The node whose value overwrites a parameter.
     writers: FxHashMap<usize, NodeId>,
+    /// What must be known before any of these is overwritten.
+    guard: Option<NodeId>,
     /// The leaf of each parameter.
     parameters: FxHashMap<usize, NodeId>,
     group_of: Vec<Option<usize>>,
@@ -142,6 +144,7 @@ impl<'g> Grouping<'g> {
             uses,
             writers: assigns.iter().map(|(id, parameter)| (*parameter, *id)).collect(),
             assigns,
+            guard: g.root(&Root::Guard),
             parameters,
             group_of: vec![None; g.len()],
             groups: Vec::new(),
@@ -160,8 +163,8 @@ impl<'g> Grouping<'g> {
         leaf.map_or(&[], |leaf| &self.uses[leaf.index()])
     }
 
-    /// Computed nodes, each after its operands and after all who read what it
-    /// overwrites.
+    /// Computed nodes, each after its operands, and after all who read what it
+    /// overwrites and the guard.
     fn visiting_order(&self) -> Vec<NodeId> {
         let mut order = Vec::new();
         let mut placed = vec![false; self.g.len()];
@@ -192,7 +195,9 @@ impl<'g> Grouping<'g> {
     fn before(&self, id: NodeId) -> Vec<NodeId> {
         let operands = self.g.operands(id).into_iter().map(|x| base(self.g, x));
         let operands = operands.filter(|x| self.computed[x.index()]);
-        operands.chain(self.readers(id).iter().map(|u| u.by).filter(|by| *by != id)).collect()
+        let readers = self.readers(id).iter().map(|u| u.by).filter(|by| *by != id);
+        let guard = self.guard.filter(|_| self.assigns.contains_key(&id));
+        operands.chain(readers).chain(guard).collect()
     }
 
     fn relation(&self, operand: NodeId) -> Relation {
@@ -271,6 +276,7 @@ impl<'g> Grouping<'g> {
                 space
             }
             Lowering::Gather => Space::of_gather(self.g, id),
+            Lowering::AllFinite => Space::Alone,
             Lowering::Reduction(..) => {
                 let space = Space::of_reduction(self.g, id);
                 if let Some(group) = self.wanted_by_reduction(id, &space)

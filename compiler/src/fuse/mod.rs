@@ -5,6 +5,8 @@
 //! needs gets a tensor.
 //!
 //! - `arrange` gives memory to what needs it first;
+//! - `guard` chooses what tells before anything is overwritten whether a step may
+//!   be kept;
 //! - `group` decides which nodes go together: bias and activation onto
 //!   a product, an activation's derivative onto the product that follows it
 //!   backwards, an update onto the product that makes the gradient, all that
@@ -16,10 +18,11 @@
 mod arrange;
 mod emit;
 mod group;
+mod guard;
 mod order;
 mod views;
 
-use crate::graph::Graph;
+use crate::graph::{Graph, Root};
 use crate::kernel::Kernel;
 use crate::tensor::Tensor;
 
@@ -40,9 +43,29 @@ pub struct Fused {
     pub numbers: Vec<f32>,
 }
 
+/// What a step must know before it overwrites anything.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Guard {
+    /// The kernel that computes it.
+    pub kernel: usize,
+    /// Its tensor, of one element: 0 where what is overwritten may be.
+    pub tensor: usize,
+}
+
+impl Fused {
+    /// What the kernels that overwrite parameters come after, and must not run
+    /// without.
+    pub fn guard(&self) -> Option<Guard> {
+        let mut roots = self.graph.roots().iter().zip(&self.roots);
+        let tensor = *roots.find(|((root, _), _)| *root == Root::Guard)?.1;
+        let kernel = self.kernels.iter().position(|kernel| kernel.writes().contains(&tensor))?;
+        Some(Guard { kernel, tensor })
+    }
+}
+
 /// Fuses a simplified graph of primitive operations.
 pub fn fuse(graph: &Graph) -> Fused {
-    let arranged = arrange::arrange(graph);
+    let arranged = guard::guard(arrange::arrange(graph));
     let groups = group::group(&arranged);
     emit::emit(arranged, groups)
 }

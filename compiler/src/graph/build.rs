@@ -182,6 +182,13 @@ impl Graph {
         self.div(sum, total)
     }
 
+    /// 0 where all elements of some values are finite, and of the gradients of
+    /// parameters, else NaN.
+    pub fn all_finite(&mut self, direct: &[NodeId], gradients: &[NodeId]) -> NodeId {
+        let op = all_finite::AllFinite { direct: direct.len() };
+        self.apply(op, &[direct, gradients].concat())
+    }
+
     /// The same elements in another shape, row-major.
     pub fn reshape(&mut self, x: NodeId, shape: &Shape) -> NodeId {
         debug_assert_eq!(self.shape(x).batched, shape.batched);

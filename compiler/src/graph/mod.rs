@@ -61,6 +61,9 @@ pub enum Root {
     /// The next value of a parameter, or of what an optimizer keeps: it is
     /// overwritten.
     Assign(usize),
+    /// A single number, 0 where what is under [`Root::Assign`] may be kept. It is
+    /// known before anything is overwritten; otherwise nothing is.
+    Guard,
 }
 
 /// What is measured on examples.

@@ -36,6 +36,7 @@ impl fmt::Display for Root {
             Root::Gradient(parameter) => write!(f, "gradient of parameter {parameter}"),
             Root::InputGradient(input) => write!(f, "gradient of input {input}"),
             Root::Assign(parameter) => write!(f, "next parameter {parameter}"),
+            Root::Guard => f.write_str("guard"),
         }
     }
 }

@@ -42,8 +42,10 @@ impl Graph {
                 return Err(format!("{root:?} is there twice"));
             }
             let shape = self.shape(*id);
-            let is_number =
-                matches!(root, Root::Loss | Root::Metric(_) | Root::Sum(..) | Root::Weight(..));
+            let is_number = matches!(
+                root,
+                Root::Loss | Root::Metric(_) | Root::Sum(..) | Root::Weight(..) | Root::Guard
+            );
             if is_number && *shape != Shape::scalar() {
                 return Err(format!("{root:?} is not a single number but {shape}"));
             }

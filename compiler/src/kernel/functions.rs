@@ -24,7 +24,7 @@ impl Expressions {
         sum
     }
 
-    /// `n` and `p` of eˣ = 2ⁿ·(1 + p), for x between -87.34 and 88.73: `n` where a
+    /// `n` and `p` of eˣ = 2ⁿ·(1 + p), for x between -104 and 89: `n` where a
     /// float has its exponent, and `p` of the size of ½ at most.
     fn exp_parts(&mut self, x: Expr) -> (Expr, Expr) {
         let (log2_e, magic) = (self.float(std::f32::consts::LOG2_E), self.float(MAGIC));
@@ -50,15 +50,18 @@ impl Expressions {
         self.from_bits(bits)
     }
 
-    /// eˣ, below 1 ulp for results that are not denormal. Below -87.34, where
-    /// they would be, 0.
+    /// eˣ, below 1 ulp, of denormal results too.
     ///
     /// SLEEF's polynomial for `expf` (N. Shibata, F. Petrogalli, 2020) after a
     /// reduction by multiples of ln 2 in two parts. Rounding to the nearest
     /// multiple is an addition of 1.5·2²³, whose low bits are then the exponent.
+    /// It is made of two powers, each of which is a float: by the first nothing is
+    /// rounded, and by the second the result becomes 0, denormal or infinite where
+    /// it has to.
     pub fn exp(&mut self, x: Expr) -> Expr {
-        const LOWEST: f32 = -87.33654;
-        const HIGHEST: f32 = 88.72283;
+        // There it is less than half of the smallest float, or above the largest.
+        const LOWEST: f32 = -104.0;
+        const HIGHEST: f32 = 89.0;
         let (low, high) = (self.float(LOWEST), self.float(HIGHEST));
         // The constant goes first, so that NaN survives.
         let clamped = self.min(high, x);
@@ -66,15 +69,12 @@ impl Expressions {
         let (exponent, rest) = self.exp_parts(clamped);
         let one = self.float(1.0);
         let p = self.add(rest, one);
-        let bits = self.to_bits(p);
-        let scaled = self.int_add(bits, exponent);
-        let r = self.from_bits(scaled);
-        let (infinity, zero) = (self.float(f32::INFINITY), self.float(0.0));
-        let too_high = self.greater(x, high);
-        let r = self.select(too_high, infinity, r);
-        let too_low = self.greater(low, x);
-        let r = self.select(too_low, zero, r);
-        self.keep_nan(x, r)
+        let (halved, mask) = (self.shift_right(exponent, 1), self.int(!0x7F_FFFF));
+        let first = self.and(halved, mask);
+        let second = self.int_sub(exponent, first);
+        let (first, second) = (self.power_of_two(first, 0), self.power_of_two(second, 0));
+        let r = self.mul(p, first);
+        self.mul(r, second)
     }
 
     /// eˣ - 1, below 1.5 ulp, near 0 too.
@@ -178,17 +178,21 @@ impl Expressions {
         self.select(vanishes, x, corrected)
     }
 
-    /// 1 / (1 + e⁻ˣ), below 2.5 ulp.
+    /// 1 / (1 + e⁻ˣ), below 2.5 ulp, of denormal results too.
+    ///
+    /// Below 0 as eˣ / (1 + eˣ): e⁻ˣ may be too large where this is not 0.
     pub fn sigmoid(&mut self, x: Expr) -> Expr {
-        let minus = self.neg(x);
+        let size = self.abs(x);
+        let minus = self.neg(size);
         let e = self.exp(minus);
-        let one = self.float(1.0);
+        let (zero, one) = (self.float(0.0), self.float(1.0));
         let denominator = self.add(e, one);
-        self.div(one, denominator)
+        let is_positive = self.greater(x, zero);
+        let numerator = self.select(is_positive, one, e);
+        self.div(numerator, denominator)
     }
 
-    /// ln(1 + eˣ), below 3.5 ulp for results that are not denormal; 0 below
-    /// -87.34.
+    /// ln(1 + eˣ), below 3.5 ulp, of denormal results too.
     ///
     /// max(x, 0) + ln(1 + e^-|x|), which does not overflow.
     pub fn softplus(&mut self, x: Expr) -> Expr {
@@ -202,8 +206,8 @@ impl Expressions {
         self.add(positive, rest)
     }
 
-    /// x·tanh(ln(1 + eˣ)), below 4.5 ulp for results that are not denormal; 0
-    /// below -87.34, NaN at -∞.
+    /// x·tanh(ln(1 + eˣ)), below 4.5 ulp where eˣ is not denormal, from -87.34 on,
+    /// and below |x| ulp where it is; NaN at -∞.
     ///
     /// With n = eˣ·(eˣ + 2) that is x·n / (n + 2), where nothing cancels. Above
     /// 20, n / (n + 2) is 1.

@@ -106,6 +106,8 @@ pub enum Body {
     Product(Product),
     /// Rows added up where an index says.
     Scatter(Scatter),
+    /// Whether tensors hold finite numbers alone.
+    AllFinite(AllFinite),
 }
 
 /// For every row: reductions along the last axis, stage by stage, then stores.
@@ -190,6 +192,33 @@ pub struct Scatter {
     pub partial: Vec<Access>,
 }
 
+/// The sum of all elements of some tensors, each times 0: 0 where all are finite,
+/// else NaN, in whatever order.
+#[derive(Clone, Debug)]
+pub struct AllFinite {
+    /// What is looked at.
+    pub looked: Vec<Looked>,
+    /// The one number.
+    pub store: Store,
+}
+
+/// A tensor all of whose elements are looked at.
+#[derive(Clone, Debug)]
+pub struct Looked {
+    /// The sizes of its axes, of which the last has the smallest step. They are
+    /// not those of other tensors.
+    pub sizes: Vec<usize>,
+    /// Where it lies.
+    pub from: Access,
+}
+
+impl AllFinite {
+    /// How many elements are looked at.
+    pub fn elements(&self) -> usize {
+        self.looked.iter().map(|looked| looked.sizes.iter().product::<usize>()).sum()
+    }
+}
+
 impl Scatter {
     /// The axis of the table's rows.
     pub fn rows_axis(&self) -> usize {
@@ -228,6 +257,7 @@ impl Kernel {
             Body::Columns(columns) => count(&columns.outer) * columns.reduced,
             Body::Product(p) => count(&p.outer) * p.rows * p.columns,
             Body::Scatter(s) => count(&s.positions) * s.columns,
+            Body::AllFinite(all) => all.elements(),
         }
     }
 
@@ -246,6 +276,7 @@ impl Kernel {
             Body::Scatter(s) => {
                 (s.rows * s.columns + points * (self.formulas.len() + 4)) / (2 * lanes)
             }
+            Body::AllFinite(_) => points / (2 * lanes),
         }
     }
 
@@ -268,6 +299,7 @@ impl Kernel {
         let factors = match &self.body {
             Body::Product(p) => vec![&p.a, &p.b],
             Body::Scatter(s) => vec![&s.index],
+            Body::AllFinite(all) => all.looked.iter().map(|looked| &looked.from).collect(),
             Body::Rows(_) | Body::Columns(_) => Vec::new(),
         };
         self.loads.iter().chain(factors).flat_map(Access::tensors).collect()
@@ -278,7 +310,7 @@ impl Kernel {
         let partial: &[Access] = match &self.body {
             Body::Product(p) => &p.partial,
             Body::Scatter(s) => &s.partial,
-            Body::Rows(_) | Body::Columns(_) => &[],
+            Body::Rows(_) | Body::Columns(_) | Body::AllFinite(_) => &[],
         };
         let partial = partial.iter().map(|partial| partial.tensor);
         self.stores().iter().map(|s| s.to.tensor).chain(partial).collect()
@@ -298,6 +330,7 @@ impl Body {
             Body::Columns(columns) => &columns.stores,
             Body::Product(product) => &product.stores,
             Body::Scatter(scatter) => std::slice::from_ref(&scatter.store),
+            Body::AllFinite(all) => std::slice::from_ref(&all.store),
         }
     }
 }

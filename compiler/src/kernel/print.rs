@@ -48,6 +48,13 @@ impl fmt::Display for Kernel {
                 writeln!(f, "  scatter {:?} to {} × {}", s.positions, s.rows, s.columns)?;
                 writeln!(f, "  row = {}", s.index)?;
             }
+            Body::AllFinite(all) => {
+                let (tensors, elements) = (all.looked.len(), all.elements());
+                writeln!(f, "  all finite: {elements} elements of {tensors} tensors")?;
+                for looked in &all.looked {
+                    writeln!(f, "  all of {:?} of {}", looked.sizes, looked.from)?;
+                }
+            }
         }
         let sign = if matches!(self.body, Body::Scatter(_)) { "+=" } else { "=" };
         for store in self.stores() {

@@ -354,7 +354,7 @@ impl Purpose<'_> {
             Root::Sum(Quantity::Metric(_), _) | Root::Weight(Quantity::Metric(_), _) => evaluates,
             // Running statistics.
             Root::Assign(_) => self.trains_on_batch(),
-            Root::Gradient(_) | Root::InputGradient(_) => false,
+            Root::Gradient(_) | Root::InputGradient(_) | Root::Guard => false,
         }
     }
 }
@@ -420,17 +420,49 @@ impl Network {
                 let places = training.trained(&self.parameters);
                 let trained = self.parameter_nodes(&mut g, &places);
                 let gradients = autodiff::gradients(&mut g, loss, &trained);
-                match purpose {
+                let clipped = match purpose {
                     Purpose::Accumulate { first, .. } => {
                         training.add_up(&mut g, &self.parameters, &gradients, *first);
+                        None
                     }
-                    _ => {
-                        training.step(&mut g, &self.parameters, &trained, &gradients);
+                    _ => training.step(&mut g, &self.parameters, &trained, &gradients).1,
+                };
+                // Sums over all gradients tell of each.
+                let mut direct = self.judged(&mut g, loss);
+                let guard = match clipped {
+                    Some(sums) => {
+                        direct.extend(sums);
+                        g.all_finite(&direct, &[])
                     }
-                }
+                    None => g.all_finite(&direct, &gradients),
+                };
+                g.add_root(Root::Guard, guard);
             }
         }
         g
+    }
+
+    /// What must be finite for a batch's loss to be one to learn from: the loss, or the
+    /// sums of its terms where it weighs targets. Then the loss is NaN where one of its
+    /// terms has no target that counts, but there are others to learn from; where no term
+    /// has one, there is nothing.
+    fn judged(&self, g: &mut Graph, loss: NodeId) -> Vec<NodeId> {
+        let Some(measure) = self.loss_measure().filter(|measure| measure.weighs()) else {
+            return vec![loss];
+        };
+        let root = |g: &Graph, root| g.root(&root).expect("a loss that weighs has it");
+        let terms = 0..measure.terms.len();
+        let mut judged: Vec<NodeId> =
+            terms.clone().map(|i| root(g, Root::Sum(Quantity::Loss, i))).collect();
+        if measure.terms.iter().all(|term| *term == Term::Weighted) {
+            let (zero, nan) = (g.constant(0.0), g.constant(f32::NAN));
+            let weights = terms.map(|i| root(g, Root::Weight(Quantity::Loss, i)));
+            let weight =
+                weights.collect::<Vec<_>>().into_iter().reduce(|a, b| g.add(a, b)).unwrap_or(zero);
+            let is_nothing = g.equal(weight, zero);
+            judged.push(g.select(is_nothing, nan, zero));
+        }
+        judged
     }
 
     /// The forward graph with what a purpose needs of it, and with what is

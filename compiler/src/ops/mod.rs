@@ -109,6 +109,8 @@ pub enum Lowering<'a> {
     Gather,
     /// Rows of the first operand added up, where the second says.
     Scatter,
+    /// Whether all elements of all operands are finite.
+    AllFinite,
     /// Other operations.
     Composite(Expansion<'a>),
 }
@@ -322,6 +324,8 @@ operations! {
     standardize::Standardize,
     layer_norm::LayerNorm,
     batch_mean::BatchMean,
+    // Whether a step may be kept.
+    all_finite::AllFinite,
     // Products.
     matmul::MatMul,
     contract::Contract,

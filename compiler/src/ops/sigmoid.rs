@@ -21,7 +21,10 @@ impl Elementwise for Sigmoid {
 
     #[cfg(feature = "eval")]
     fn eval<T: Real>(&self, x: &[T]) -> T {
-        T::one() / (T::one() + (-x[0]).exp())
+        // Below 0 as eˣ / (1 + eˣ): e⁻ˣ may be too large where this is not 0.
+        let e = (-x[0].abs()).exp();
+        let share = if x[0] > T::zero() { T::one() } else { e };
+        share / (T::one() + e)
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {

@@ -21,7 +21,9 @@ impl Elementwise for Silu {
 
     #[cfg(feature = "eval")]
     fn eval<T: Real>(&self, x: &[T]) -> T {
-        x[0] / (T::one() + (-x[0]).exp())
+        let e = (-x[0].abs()).exp();
+        let share = if x[0] > T::zero() { x[0] } else { x[0] * e };
+        share / (T::one() + e)
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
@@ -35,11 +37,16 @@ impl Elementwise for Silu {
     }
 
     fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
-        let one = e.float(1.0);
-        let minus = e.neg(x[0]);
+        // Below 0 as x·eˣ / (1 + eˣ): e⁻ˣ may be too large where this is not 0.
+        let (zero, one) = (e.float(0.0), e.float(1.0));
+        let size = e.abs(x[0]);
+        let minus = e.neg(size);
         let exp = e.exp(minus);
         let denominator = e.add(exp, one);
-        e.div(x[0], denominator)
+        let below = e.mul(x[0], exp);
+        let is_positive = e.greater(x[0], zero);
+        let numerator = e.select(is_positive, x[0], below);
+        e.div(numerator, denominator)
     }
 
     fn variants() -> Vec<Silu> {

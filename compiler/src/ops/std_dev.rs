@@ -7,6 +7,7 @@ use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
+use crate::ops::reduce::Reduction;
 use crate::shape::{Argument, Facts, Type};
 
 /// See the [module](self).
@@ -15,6 +16,12 @@ pub struct Std(
     /// The variance that it is the root of.
     pub Var,
 );
+
+/// Beyond these limits differences are scaled before they are squared: 2⁵² and 2⁻⁵⁰,
+/// by 2⁻⁷⁶ and 2⁷⁶.
+const LARGE: f32 = 4_503_599_627_370_496.0;
+const SMALL: f32 = 8.881_784e-16;
+const SHRUNK: f32 = 1.323_489e-23;
 
 impl Operation for Std {
     const NAME: &'static str = "std";
@@ -44,8 +51,25 @@ impl Operation for Std {
 
     fn lower(&self) -> Lowering<'_> {
         Lowering::Composite(Box::new(|g, x| {
-            let var = g.apply(self.0.clone(), &[x[0]]);
-            g.sqrt(var)
+            // The squares of large differences would be infinite, those of small ones
+            // 0, where the root of their mean is neither. Powers of two change no bits.
+            let centred = self.0.centred(g, x[0]);
+            let size = g.abs(centred);
+            let largest = axis::expand(Reduction::Max, self.0.axis, g, size);
+            let (large, small) = (g.constant(LARGE), g.constant(SMALL));
+            let (is_large, is_small) = (g.greater(largest, large), g.greater(small, largest));
+            let [one, shrink, grow] = [1.0, SHRUNK, 1.0 / SHRUNK].map(|x| g.constant(x));
+            let (scale, back) = (g.select(is_small, grow, one), g.select(is_small, shrink, one));
+            let (scale, back) = (g.select(is_large, shrink, scale), g.select(is_large, grow, back));
+            let kept = axis::kept(self.0.axis, g.ty(x[0]));
+            let stretched = g.reshape(scale, &kept);
+            let scaled = g.mul(centred, stretched);
+            let squares = g.square(scaled);
+            let sum = axis::expand(Reduction::Sum, self.0.axis, g, squares);
+            let count = g.constant(self.0.count(g.ty(x[0])));
+            let mean = g.div(sum, count);
+            let root = g.sqrt(mean);
+            g.mul(root, back)
         }))
     }
 

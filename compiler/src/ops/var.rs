@@ -29,12 +29,12 @@ pub(super) const ATTRIBUTES: &[Attribute] =
 
 impl Var {
     /// What the sum of the squares is divided by.
-    fn count(&self, x: &Type) -> f32 {
+    pub(super) fn count(&self, x: &Type) -> f32 {
         (axis::count(self.axis, x) - usize::from(self.unbiased)) as f32
     }
 
     /// Each element's difference from the mean.
-    fn centred(&self, g: &mut Graph, x: NodeId) -> NodeId {
+    pub(super) fn centred(&self, g: &mut Graph, x: NodeId) -> NodeId {
         let kept = axis::kept(self.axis, g.ty(x));
         let mean = g.apply(Mean { over: Over::Example(self.axis) }, &[x]);
         let mean = g.reshape(mean, &kept);

@@ -141,7 +141,7 @@ impl Training {
         let trained = self.trained(parameters);
         let leaves: Vec<NodeId> =
             trained.iter().map(|i| leaf(&mut g, *i, &parameters[*i])).collect();
-        self.step(&mut g, parameters, &leaves, &leaves)
+        self.step(&mut g, parameters, &leaves, &leaves).0
     }
 
     /// The places of the parameters that are trained.
@@ -151,14 +151,15 @@ impl Training {
     }
 
     /// Adds the update of every trained parameter, given in order with its
-    /// gradient of one batch. Returns what is kept.
+    /// gradient of one batch. Returns what is kept, and where gradients are clipped
+    /// by their norm two sums, which are finite where all gradients are.
     pub(crate) fn step(
         &self,
         g: &mut Graph,
         parameters: &[Parameter],
         trained: &[NodeId],
         gradients: &[NodeId],
-    ) -> Vec<Parameter> {
+    ) -> (Vec<Parameter>, Option<[NodeId; 2]>) {
         let mut gradients = gradients.to_vec();
         if self.accumulate > 1 {
             let sums = self.sum_leaves(g, parameters);
@@ -181,18 +182,18 @@ impl Training {
     }
 
     /// Adds the update of every trained parameter, given in order with its
-    /// gradient. Returns what is kept.
+    /// gradient. Returns what is kept, and two sums over gradients whose norm is clipped.
     fn updates(
         &self,
         g: &mut Graph,
         parameters: &[Parameter],
         trained: &[NodeId],
         mut gradients: Vec<NodeId>,
-    ) -> Vec<Parameter> {
+    ) -> (Vec<Parameter>, Option<[NodeId; 2]>) {
         let first = parameters.len();
         let places = self.trained(parameters);
         let mut kept = if self.accumulate > 1 { self.sums(parameters) } else { Vec::new() };
-        self.clipped(g, &mut gradients);
+        let sums = self.clipped(g, &mut gradients);
         for ((place, parameter), gradient) in places.into_iter().zip(trained).zip(gradients) {
             let declared = &parameters[place];
             let mut update = Update {
@@ -207,7 +208,7 @@ impl Training {
             let next = self.optimizer.update(&mut update);
             g.add_root(Root::Assign(place), next);
         }
-        kept
+        (kept, sums)
     }
 
     /// Adds what a batch does that is not the last of an update's: its
@@ -252,35 +253,81 @@ impl Training {
         self.trained(parameters).into_iter().map(sum).collect()
     }
 
-    fn clipped(&self, g: &mut Graph, gradients: &mut [NodeId]) {
-        match self.clip {
-            None => {}
-            Some(Clip::Value(limit)) => {
+    /// Clips gradients; returns two sums over all of them, where their norm was
+    /// asked for.
+    fn clipped(&self, g: &mut Graph, gradients: &mut [NodeId]) -> Option<[NodeId; 2]> {
+        match self.clip? {
+            Clip::Value(limit) => {
                 let (high, low) = (g.constant(limit), g.constant(-limit));
                 for gradient in gradients {
                     let below = g.minimum(*gradient, high);
                     *gradient = g.maximum(below, low);
                 }
+                None
             }
-            // As PyTorch's `clip_grad_norm_`, down to its 1e-6.
-            Some(Clip::Norm(limit)) => {
-                let mut total = g.constant(0.0);
-                for gradient in &*gradients {
-                    let square = g.square(*gradient);
-                    let sum = g.sum_all(square);
-                    total = g.add(total, sum);
-                }
-                let norm = g.sqrt(total);
-                let (tiny, limit, one) = (g.constant(1e-6), g.constant(limit), g.constant(1.0));
-                let norm = g.add(norm, tiny);
-                let factor = g.div(limit, norm);
-                let factor = g.minimum(factor, one);
+            Clip::Norm(limit) => {
+                let sums = squares(g, gradients);
+                let factor = shrinking(g, sums, limit);
                 for gradient in gradients {
                     *gradient = g.mul(*gradient, factor);
                 }
+                Some(sums)
             }
         }
     }
+}
+
+/// Beyond it the square of an element is too large for a sum of squares: 2⁵².
+const LARGE: f32 = 4_503_599_627_370_496.0;
+
+/// Large elements are so many times smaller when they are squared: 2⁻⁷⁶.
+const SHRUNK: f32 = 1.323_488_98e-23;
+
+/// Two sums over all elements of some values: of the squares of those up to
+/// [`LARGE`], and of the squares of the others, each times [`SHRUNK`] before. They
+/// are finite where all elements are (J. Blue 1978; the limits are LAPACK's).
+///
+/// LAPACK has a third sum, for elements whose squares are too small. Beside 1e-6,
+/// which is added to the norm, it would be nothing.
+fn squares(g: &mut Graph, values: &[NodeId]) -> [NodeId; 2] {
+    let (zero, limit) = (g.constant(0.0), g.constant(LARGE));
+    let mut sums = [zero; 2];
+    for x in values {
+        let size = g.abs(*x);
+        // NaN is not large.
+        let is_large = g.greater(size, limit);
+        let small = g.select(is_large, zero, *x);
+        let shrunk = g.scale(*x, SHRUNK);
+        let large = g.select(is_large, shrunk, zero);
+        for (sum, x) in sums.iter_mut().zip([small, large]) {
+            let square = g.square(x);
+            let total = g.sum_all(square);
+            *sum = g.add(*sum, total);
+        }
+    }
+    sums
+}
+
+/// What makes gradients with these sums of squares as small as `limit`, if they
+/// are larger: PyTorch's `clip_grad_norm_`, down to its 1e-6. The norm itself may
+/// be too large for a float.
+fn shrinking(g: &mut Graph, [small, large]: [NodeId; 2], limit: f32) -> NodeId {
+    let (zero, one, tiny) = (g.constant(0.0), g.constant(1.0), g.constant(1e-6));
+    let limit = g.constant(limit);
+    let norm = g.sqrt(small);
+    let norm = g.add(norm, tiny);
+    let usual = g.div(limit, norm);
+
+    let once = g.scale(small, SHRUNK);
+    let twice = g.scale(once, SHRUNK);
+    let both = g.add(large, twice);
+    let shrunk_norm = g.sqrt(both);
+    let factor = g.div(limit, shrunk_norm);
+    let unusual = g.scale(factor, SHRUNK);
+
+    let has_large = g.greater(large, zero);
+    let factor = g.select(has_large, unusual, usual);
+    g.minimum(factor, one)
 }
 
 fn leaf(g: &mut Graph, index: usize, parameter: &Parameter) -> NodeId {

@@ -56,7 +56,8 @@ fn run_in<T: Real>(
         }
         op => unreachable!("{} is no leaf", op.name()),
     });
-    let mut results = Results::default();
+    let mut results = Results::new();
+    let mut next = Vec::new();
     for ((root, _), value) in graph.roots().iter().zip(&values) {
         match root {
             Root::Loss => results.loss = value.reals()[0].wide() as f32,
@@ -65,8 +66,12 @@ fn run_in<T: Real>(
             Root::Output(_) | Root::Gradient(_) | Root::InputGradient(_) => {
                 results.arrays.push(narrow(value));
             }
-            Root::Assign(i) => parameters.set(*i, narrow(value).view()),
+            Root::Guard => results.kept = value.reals()[0] == T::zero(),
+            Root::Assign(i) => next.push((*i, value)),
         }
+    }
+    if results.kept {
+        next.into_iter().for_each(|(i, value)| parameters.set(i, narrow(value).view()));
     }
     Ok(results)
 }

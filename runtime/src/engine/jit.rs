@@ -58,8 +58,9 @@ impl Compiled {
         let dump = dump::requested()?;
         memory::check::<u8>(|| format!("compiling `{}`", declaration.name), COMPILING)?;
         let lowered = lower_graph(call.graph(declaration)?, layout, &isa()?, false)?;
+        let (plan, guard) = (&lowered.plan, lowered.guard());
         let executable =
-            Executable::new(&lowered.programs, &lowered.plan.places, &lowered.plan.regions, false)
+            Executable::guarded(&lowered.programs, &plan.places, &plan.regions, guard, false)
                 .map_err(|error| match error {
                     CompileError::Memory { what, bytes } => Error::Memory { what, bytes },
                     error => error.into(),
@@ -178,7 +179,7 @@ impl Compiled {
         unsafe { threads::run(&self.executable, &self.phases, &mut self.pace, table, threads) };
         drop(held);
 
-        let mut results = Results::default();
+        let mut results = Results::new();
         for (root, place, layout) in &self.roots {
             let memory = match place.region {
                 Region::Parameters => parameters.as_slice(),
@@ -192,6 +193,7 @@ impl Compiled {
                 Root::Output(_) | Root::Gradient(_) | Root::InputGradient(_) => {
                     results.arrays.push(strided(memory, layout).to_owned());
                 }
+                Root::Guard => results.kept = memory[0] == 0.0,
                 Root::Assign(_) => {}
             }
         }

@@ -90,10 +90,13 @@ impl<'a, 'b> Feeds<'a, 'b> {
 pub const CODE_CACHE: usize = 64 << 20;
 
 /// What a call gives.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Results {
     /// How many examples there were.
     pub examples: usize,
+    /// Whether what the call was to change has changed. A step whose loss or
+    /// gradients are not finite changes nothing.
+    pub kept: bool,
     /// The loss, where the purpose has one.
     pub loss: f32,
     /// Metrics, in declared order.
@@ -101,6 +104,13 @@ pub struct Results {
     /// Outputs in declared order, or gradients: in the order of parameters,
     /// those that are trained, then in the order of inputs, those that ask.
     pub arrays: Vec<ArrayD<f32>>,
+}
+
+impl Results {
+    /// None yet.
+    fn new() -> Results {
+        Results { examples: 0, kept: true, loss: 0.0, metrics: Vec::new(), arrays: Vec::new() }
+    }
 }
 
 impl Engine {
@@ -223,8 +233,11 @@ impl Engine {
             self.forget_steps();
         }
         let mut results = results?;
-        self.has_stepped |= purpose.overwrites();
-        self.progress.advance(purpose);
+        self.has_stepped |= purpose.overwrites() && results.kept;
+        // What is drawn at random for the next batch is then what was drawn for this one.
+        if results.kept {
+            self.progress.advance(purpose);
+        }
         results.examples = batch;
         Ok(results)
     }

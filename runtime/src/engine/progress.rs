@@ -24,7 +24,7 @@ impl Progress {
         Progress { key: [key as u32, (key >> 32) as u32], batches: 0, updates: 0 }
     }
 
-    /// A call has been made.
+    /// A call has been made, and what it has changed was kept.
     pub fn advance(&mut self, purpose: &Purpose<'_>) {
         self.batches += u64::from(purpose.trains_on_batch());
         self.updates += u64::from(matches!(purpose, Purpose::Step(_) | Purpose::Update { .. }));

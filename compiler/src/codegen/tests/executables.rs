@@ -36,7 +36,7 @@ fn the_shares_of_all_threads_make_the_whole() {
         let regions = [Region::Arena, Region::Parameters];
         let executable = Executable::new(&[program], &places, &regions, true).unwrap();
         let table: Vec<*mut u8> = found.iter_mut().map(|x| x.as_mut_ptr().cast()).collect();
-        let phase = Phase { alone: Vec::new(), shared: vec![0] };
+        let phase = Phase { shared: vec![0], ..Phase::default() };
         for share in (0..threads).rev() {
             // SAFETY: both are as long as the program's tensors, and nobody
             // else has them.
@@ -60,7 +60,8 @@ fn all_programs_run_in_order_and_dumps_have_a_text_of_each() {
     let places = [0, 8].map(|offset| Place { region: Region::Arena, offset });
     let dump = Dump { clif: true, asm: true };
     let (executable, texts) =
-        Executable::with_dump(&[double, back], &places, &[Region::Arena], true, dump).unwrap();
+        Executable::with_dump(&[double, back], &places, &[Region::Arena], None, true, dump)
+            .unwrap();
     let names: Vec<&str> = texts.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names.len(), 6, "{names:?}");
     assert_eq!(names[0], "00_elementwise.clif");

@@ -26,7 +26,7 @@ impl Kernel {
                 }
                 collapse_outer(&mut all, &mut rows.outer);
             }
-            Body::Columns(_) => {}
+            Body::Columns(_) | Body::AllFinite(_) => {}
             Body::Scatter(s) => {
                 all.extend([&mut s.index.steps, &mut s.store.to.steps]);
                 collapse_outer(&mut all, &mut s.positions);

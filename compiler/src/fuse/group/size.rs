@@ -88,6 +88,8 @@ impl Size {
             Space::Columns(..) => IN_COLUMNS,
             Space::Product(_) => IN_PRODUCT,
             Space::Scatter(..) => IN_SCATTER,
+            // Nobody joins it.
+            Space::Alone => return false,
         };
         self.terms * copies + self.tensors * POINTER > LARGEST
     }

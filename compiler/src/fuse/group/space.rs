@@ -19,6 +19,8 @@ pub(in crate::fuse) enum Space {
     /// Rows that are added up where an index says: elements of these sizes, in
     /// rows of so many columns. Nobody joins the table that they are added to.
     Scatter(Vec<usize>, usize),
+    /// Whatever one node looks at. Nobody joins it.
+    Alone,
 }
 
 /// On which elements of its group's space a node works.
@@ -77,7 +79,7 @@ impl Space {
             Space::Product(full) if full.len() == 2 && sizes == full[1..] => {
                 (!position).then_some(Level::Outer)
             }
-            Space::Rows(_) | Space::Product(_) | Space::Scatter(..) => None,
+            Space::Rows(_) | Space::Product(_) | Space::Scatter(..) | Space::Alone => None,
         }
     }
 }

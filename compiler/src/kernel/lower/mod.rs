@@ -5,6 +5,7 @@
 //! in blocks as [`blocks`] says, and reductions along a row are 16 partial results
 //! of that kind, combined by one tree.
 
+mod all_finite;
 pub mod blocks;
 mod columns;
 mod product;
@@ -29,6 +30,7 @@ pub fn lower(kernel: &Kernel, isa: &Isa) -> Program {
         Body::Columns(columns) => columns::lower(kernel, columns, isa),
         Body::Product(product) => product::lower(kernel, product, isa),
         Body::Scatter(scatter) => scatter::lower(kernel, scatter, isa),
+        Body::AllFinite(all) => all_finite::lower(kernel, all, isa),
     }
 }
 
@@ -48,7 +50,7 @@ pub fn reserve(fused: &mut Fused, isa: &Isa) {
                 let layout = fused.tensors[to.tensor].layout.clone();
                 (layout, to.clone(), scatter::partial_tables(scatter))
             }
-            Body::Rows(_) | Body::Columns(_) => continue,
+            Body::Rows(_) | Body::Columns(_) | Body::AllFinite(_) => continue,
         };
         let mut partial = Vec::new();
         for level in 1..=count {
@@ -61,7 +63,7 @@ pub fn reserve(fused: &mut Fused, isa: &Isa) {
         match &mut kernel.body {
             Body::Product(product) => product.partial = partial,
             Body::Scatter(scatter) => scatter.partial = partial,
-            Body::Rows(_) | Body::Columns(_) => {}
+            Body::Rows(_) | Body::Columns(_) | Body::AllFinite(_) => {}
         }
     }
 }

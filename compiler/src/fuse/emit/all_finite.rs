@@ -1,0 +1,45 @@
+//! A kernel that looks at all elements of tensors.
+
+use super::super::views::base;
+use super::Emission;
+use crate::kernel::expr::Term;
+use crate::kernel::scalar::Kind;
+use crate::kernel::{Access, AllFinite, Looked, Store};
+
+impl Emission<'_> {
+    /// All of the memory that a node's operands are views of, in whatever order
+    /// it lies there.
+    pub(super) fn all_finite(&mut self) -> AllFinite {
+        let node = self.group.nodes[0];
+        let looked = self.g.operands(node).into_iter().filter_map(|operand| {
+            let tensor = *self.tensors.of.get(&base(self.g, operand))?;
+            let layout = &self.tensors.list[tensor].layout;
+            let axes = layout.sizes.iter().copied().zip(layout.strides.iter().copied());
+            let mut axes: Vec<(usize, usize)> = axes.filter(|(size, _)| *size > 1).collect();
+            axes.sort_by_key(|(_, step)| std::cmp::Reverse(*step));
+            // Axes that lie one after the other are one.
+            for i in (1..axes.len()).rev() {
+                let (size, step) = axes[i];
+                if axes[i - 1].1 == size * step {
+                    axes[i - 1] = (axes[i - 1].0 * size, step);
+                    axes.remove(i);
+                }
+            }
+            if axes.is_empty() {
+                axes.push((1, 1));
+            }
+            let row = axes
+                .last()
+                .is_some_and(|(size, step)| *step == 1 && Some(*size) == layout.contiguous());
+            let (sizes, steps) = axes.into_iter().unzip();
+            let slack = if row { layout.slack } else { 0 };
+            let from = Access { tensor, steps, kind: Kind::Float, slack, index: None };
+            Some(Looked { sizes, from })
+        });
+        let looked = looked.collect();
+        let tensor = self.tensors.of[&node];
+        let to = Access { tensor, steps: vec![1], kind: Kind::Float, slack: 0, index: None };
+        let value = self.formulas.push(Term::Reduced(0));
+        AllFinite { looked, store: Store { to, value } }
+    }
+}
