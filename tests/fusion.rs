@@ -172,3 +172,6 @@ fn long_kernels_are_shared_and_meet_where_they_must() {
     assert_eq!(phases(8, &Isa::AVX512), "");
     assert_eq!(phases(1, &Isa::CLIF), "");
 }
+
+#[path = "fusion/sizes.rs"]
+mod sizes;

@@ -15,6 +15,9 @@ use bilro_tests::neighbours::{
 /// are written out.
 const EXTREMES: [(usize, usize); 5] = [(1, 1), (5, 1), (1, 3), (5, 3), (19, 2)];
 
+/// More samples than this share the neighbours.
+const MANY: usize = 6;
+
 /// Sums that the neighbours make, beyond the operation's own.
 const TERMS: usize = 64;
 
@@ -24,12 +27,18 @@ fn try_all(part: usize, parts: usize) -> (Coverage, usize) {
     let (mut tried, mut own) = (0, 0);
     for entry in ops::ALL {
         for (e, (size, batch)) in EXTREMES.into_iter().enumerate() {
-            for (s, sample) in (entry.samples)(size).into_iter().enumerate() {
-                // Where operations differ in a formula alone, a third does.
-                let few = is_elementwise(&sample.op) || e == EXTREMES.len() - 1;
+            let samples = (entry.samples)(size);
+            let many = samples.len() > MANY;
+            for (s, sample) in samples.into_iter().enumerate() {
+                // Where operations differ in a formula alone, or there are many samples,
+                // a part does: all together they have all pairs of neighbours.
+                let one_of = match is_elementwise(&sample.op) || e == EXTREMES.len() - 1 {
+                    true => 3,
+                    false => 1 + usize::from(many),
+                };
                 for (b, before) in Before::ALL.into_iter().enumerate() {
                     let turn = b + s + e;
-                    if few && turn % 3 > 0 {
+                    if turn % one_of > 0 {
                         continue;
                     }
                     tried += 1;

@@ -1,0 +1,194 @@
+//! How large kernels become: there is a largest size, however a group grows, so that
+//! a network that is four times as long compiles in four times the time. Counted in
+//! instructions, which no other load of the machine changes.
+
+use bilro_compiler::codegen::isa::Isa;
+use bilro_compiler::graph::NodeId;
+use bilro_compiler::kernel::program::Statement;
+use bilro_compiler::network::{Builder, Init, LossReduction, Network, Purpose};
+use bilro_compiler::ops::{self, AttributeValue, Attributes};
+use bilro_compiler::optim::Training;
+use bilro_compiler::optim::adam::Adam;
+use bilro_compiler::pipeline::lower_network;
+use bilro_compiler::shape::{Dim, Shape, Type};
+use bilro_tests::check;
+
+/// Features of every value: more than the rows that are written out.
+const FEATURES: usize = 20;
+
+/// Instructions that a kernel has at most. Each of Cranelift's takes some
+/// microseconds, more where there are more.
+const MOST: usize = 30_000;
+
+/// Ways in which a kernel grows.
+const WAYS: [(&str, Grow); 11] = [
+    ("functions one after the other", |n| {
+        n.chain(|n, x, _| n.call("tanh", &[x]));
+    }),
+    ("functions behind a product", |n| {
+        n.linear();
+        n.chain(|n, x, _| n.call("tanh", &[x]));
+    }),
+    ("cheap functions behind a product", |n| {
+        n.linear();
+        n.chain(|n, x, i| n.call(["relu", "square"][i % 2], &[x]));
+    }),
+    ("residual additions", |n| {
+        n.chain(|n, x, _| {
+            let y = n.call("sigmoid", &[x]);
+            n.call("add", &[x, y])
+        });
+    }),
+    ("rows one after the other", |n| {
+        n.chain(|n, x, _| n.call("softmax", &[x]));
+    }),
+    ("rows side by side", |n| {
+        let first = n.x;
+        n.chain(|n, x, i| {
+            let y = n.scaled(first, i);
+            let y = n.call("softmax", &[y]);
+            n.call("add", &[x, y])
+        });
+    }),
+    ("outputs of a product", |n| {
+        n.linear();
+        let first = n.x;
+        n.chain(|n, x, i| {
+            let y = n.scaled(first, i);
+            let y = n.call("tanh", &[y]);
+            n.b.output(&format!("y{i}"), y).unwrap();
+            n.call("add", &[x, y])
+        });
+    }),
+    ("inputs added up", |n| {
+        n.chain(|n, x, i| {
+            let other = n.b.input(&format!("x{i}"), Type::real(Shape::batched([FEATURES])));
+            n.call("add", &[x, other.unwrap()])
+        });
+        n.linear();
+    }),
+    ("parameters for all examples", |n| {
+        n.chain(|n, x, i| {
+            let p = n.parameter(i, &[FEATURES]);
+            let y = n.call("mul", &[x, p]);
+            n.call("add", &[y, p])
+        });
+    }),
+    ("single numbers as parameters", |n| {
+        n.chain(|n, x, i| {
+            let p = n.parameter(i, &[]);
+            n.call("mul", &[x, p])
+        });
+    }),
+    ("sums over the batch side by side", |n| {
+        let first = n.x;
+        n.chain(|n, x, i| {
+            let p = n.parameter(i, &[FEATURES]);
+            let y = n.call("mul", &[first, p]);
+            let y = n.call("tanh", &[y]);
+            n.call("add", &[x, y])
+        });
+    }),
+];
+
+type Grow = fn(&mut Growing);
+
+/// A network while it grows.
+struct Growing {
+    b: Builder,
+    x: NodeId,
+    length: usize,
+}
+
+impl Growing {
+    fn network(grow: Grow, length: usize) -> Network {
+        let mut b = Builder::new("Growing");
+        let x = b.input("x", Type::real(Shape::batched([FEATURES]))).unwrap();
+        b.differentiate(x).unwrap();
+        let mut growing = Growing { b, x, length };
+        grow(&mut growing);
+        let Growing { mut b, x, .. } = growing;
+        b.output("y", x).unwrap();
+        b.loss((x, "y"), LossReduction::Mean).unwrap();
+        b.finish().unwrap()
+    }
+
+    fn chain(&mut self, step: impl Fn(&mut Growing, NodeId, usize) -> NodeId) {
+        for i in 0..self.length {
+            self.x = step(self, self.x, i);
+        }
+    }
+
+    fn call(&mut self, function: &str, x: &[NodeId]) -> NodeId {
+        let x: Vec<_> = x.iter().map(|x| (*x, "x")).collect();
+        self.b.call(function, &x, &Attributes::new()).unwrap()
+    }
+
+    fn scaled(&mut self, x: NodeId, i: usize) -> NodeId {
+        let factor = self.b.number(1.0 + i as f64 / 64.0);
+        self.call("mul", &[x, factor])
+    }
+
+    fn parameter(&mut self, i: usize, dims: &[usize]) -> NodeId {
+        let dims = dims.iter().copied().map(Dim::Fixed).collect();
+        self.b.parameter(&format!("p{i}"), dims, Init::Uniform(-1.0, 1.0)).unwrap()
+    }
+
+    fn linear(&mut self) {
+        let size = AttributeValue::Size(Dim::Fixed(FEATURES));
+        let attributes = Attributes::new().with("out_features", size);
+        let linear = self.b.layer(None, "Linear", &attributes).unwrap();
+        self.x = self.b.apply(linear, (self.x, "x")).unwrap();
+    }
+}
+
+/// Instructions of a step's kernels: of the largest, and of all.
+fn instructions(network: &Network, isa: &Isa) -> (usize, usize) {
+    fn count(body: &[Statement]) -> usize {
+        let statement = |statement: &Statement| match statement {
+            Statement::Loop(l) => count(&l.body),
+            Statement::Do(_) => 1,
+        };
+        body.iter().map(statement).sum()
+    }
+    let adam = Training::from(Adam::new(0.01));
+    let lowered = lower_network(network, &Purpose::Step(&adam), 40, isa, true).unwrap();
+    let counts = || lowered.programs.iter().map(|program| count(&program.body));
+    (counts().max().unwrap_or(0), counts().sum())
+}
+
+#[test]
+fn kernels_have_a_largest_size_however_they_grow() {
+    const SHORT: usize = 100;
+    const TIMES: usize = 4;
+    for (way, grow) in WAYS {
+        let [short, long] = [SHORT, TIMES * SHORT].map(|n| Growing::network(grow, n));
+        for isa in [Isa::CLIF, Isa::AVX512] {
+            let (_, few) = instructions(&short, &isa);
+            let (largest, many) = instructions(&long, &isa);
+            println!("{way}, {}: {few} to {many}, at most {largest}", isa.name);
+            assert!(largest <= MOST, "{way}, {}: a kernel has {largest} instructions", isa.name);
+            let grown = many <= (TIMES + 1) * few;
+            assert!(grown, "{way}, {}: {few} instructions become {many}", isa.name);
+        }
+    }
+}
+
+/// Ten thousand class weights are read from memory: they make no kernel larger.
+#[test]
+fn declared_numbers_make_no_kernel_larger() {
+    let cross_entropy = ops::find("cross_entropy").unwrap();
+    let sizes = [100, 10_000].map(|classes| {
+        let samples = (cross_entropy.samples)(classes);
+        let weighs = |sample: &&ops::Sample| sample.op.describe().contains("weight");
+        let sample = samples.iter().find(weighs).unwrap();
+        let case = check::case(sample, 2, 1);
+        let lowered = check::lowered(&case, &Isa::CLIF);
+        let expected = check::interpreted::<f64>(&case);
+        for (found, expected) in check::jitted(&case, &lowered).iter().zip(&expected) {
+            check::assert_close("weights", found, expected, check::bound(2 * classes));
+        }
+        lowered.fused.kernels.iter().map(|kernel| kernel.formulas.len()).max().unwrap()
+    });
+    assert_eq!(sizes[0], sizes[1]);
+}
