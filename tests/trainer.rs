@@ -31,6 +31,9 @@ const ROUNDING: f32 = 1e-6;
 
 type Values = Vec<ArrayD<f32>>;
 
+/// What trains a model on.
+type Again = TrainerBuilder<Mlp, Model<Mlp>>;
+
 struct Examples {
     x: Array2<f32>,
     y: Array2<f32>,
@@ -296,7 +299,7 @@ fn a_model_that_gets_no_trainer_is_not_lost() {
     first.step(examples.batch()).unwrap();
     let expected = parameters(&mut first);
     let mut model = first.into_model();
-    let builders: [fn(Model<Mlp>) -> TrainerBuilder<Mlp, Model<Mlp>>; 5] = [
+    let builders: [fn(Model<Mlp>) -> Again; 5] = [
         |model| model.into_trainer(Sgd::new(-1.0)),
         |model| model.into_trainer(Sgd::new(0.1)).clip_norm(0.0),
         |model| model.into_trainer(Sgd::new(0.1)).accumulate(0),

@@ -209,6 +209,13 @@ fn an_update_that_reaches_for_what_is_not_its_own_is_refused() {
         ("for `unknown`", odd(move |u| setting(u, "unknown"))),
         ("for `random batch`", odd(move |u| setting(u, RANDOM_BATCH))),
         (
+            "nothing is left to choose",
+            odd(|u| {
+                let by = ops::choose::Choice::Declared(0);
+                u.g.apply(ops::choose::Choose { by }, &[u.gradient, u.parameter])
+            }),
+        ),
+        (
             "for `known`",
             odd(|u| {
                 let _whole = u.g.apply(Setting::whole("known"), &[]);
@@ -282,6 +289,20 @@ fn a_network_whose_sizes_are_not_numbers_is_refused() {
         let error = Engine::new(b.finish().unwrap(), Backend::Jit, 0, 1).unwrap_err();
         assert_names(&error, &["`Open`", "`N`", "must be a number"]);
     }
+}
+
+/// What is chosen would be below the first one's bound, and reach rows of a table
+/// that has only so many.
+#[test]
+fn numbers_below_other_bounds_are_no_alternatives() {
+    let mut b = Builder::new("Chosen");
+    let [few, many] = [("few", 3), ("many", 1000)].map(|(name, below)| {
+        b.input(name, Type::index(below, Shape::batched([0usize; 0]))).unwrap()
+    });
+    let choice = b.choice("table", &["few", "many"]).unwrap();
+    let mistake = b.choose(choice, &[(few, "few"), (many, "many")]).unwrap_err();
+    assert!(mistake.message.contains("`few` has numbers below 3 and `many` below 1000"));
+    b.choose(choice, &[(few, "few"), (few, "few")]).unwrap();
 }
 
 network! {

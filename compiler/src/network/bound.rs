@@ -114,6 +114,7 @@ impl Network {
                     false => Err(format!("`Optimizer::setting` gives no value for `{}`", op.name)),
                 }
             }
+            Op::Choose(_) => Err("nothing is left to choose in an update".into()),
             _ => Ok(()),
         }
     }

@@ -10,7 +10,7 @@ use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
-use crate::shape::{Argument, Facts, Type};
+use crate::shape::{Argument, DType, Facts, Type};
 
 /// See the [module](self).
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -47,6 +47,20 @@ impl Operation for Choose {
                 return Err(mistake());
             }
             for (a, b) in a.iter().zip(b) {
+                facts.same(a, b, mistake)?;
+            }
+            // Whoever reaches rows by them relies on it.
+            if let (DType::Index { below: a }, DType::Index { below: b }) =
+                (&first.ty.dtype, &other.ty.dtype)
+            {
+                let mistake = || {
+                    let message = format!(
+                        "what is chosen from has one bound, but `{}` has numbers below {a} and \
+                         `{}` below {b}",
+                        first.name, other.name
+                    );
+                    Mistake::operand(i, message)
+                };
                 facts.same(a, b, mistake)?;
             }
             ty.shape.batched |= other.ty.shape.batched;

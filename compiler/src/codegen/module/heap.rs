@@ -88,9 +88,11 @@ impl Drop for Block {
 /// Makes processors that keep instructions apart from data see new code.
 #[cfg(target_arch = "aarch64")]
 fn synchronise(pages: *mut u8, len: usize) -> io::Result<()> {
+    use wasmtime_internal_jit_icache_coherence::{clear_cache, pipeline_flush_mt};
+    let refused = || io::Error::other("the processor's cache of instructions was not cleared");
     // SAFETY: the pages are mapped.
-    unsafe { wasmtime_internal_jit_icache_coherence::clear_cache(pages.cast(), len) }?;
-    wasmtime_internal_jit_icache_coherence::pipeline_flush_mt()
+    unsafe { clear_cache(pages.cast(), len) }.map_err(|_| refused())?;
+    pipeline_flush_mt().map_err(|_| refused())
 }
 
 /// On other processors, stores are seen by whoever executes them.
