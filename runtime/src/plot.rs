@@ -57,6 +57,7 @@ mod font;
 mod heading;
 mod history;
 mod images;
+mod lettering;
 mod output;
 mod panels;
 mod plane;
