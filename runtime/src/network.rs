@@ -104,7 +104,9 @@ pub trait Classifier: Trainable {}
     message = "this data set does not fit the network's input and target",
     label = "its arrays are `{X}` and `{Y}`",
     note = "the network needs one input and one target of these types; \
-            others are trained step by step with `Trainer::step`"
+            others are trained step by step with `Trainer::step`",
+    note = "a `data::Classification` is for `input x: [n]` and `target y: class(m)`, \
+            a `data::Regression` for `input x: [n]` and `target y: [m]`"
 )]
 pub trait FromExamples<X, Y> {
     /// The batch of these examples.

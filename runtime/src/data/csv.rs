@@ -4,11 +4,11 @@
 //! other columns as reals. Guaranteed: every field is a finite number or a class; one that is
 //! missing, or something else, is an error with its line and column.
 
-use super::Dataset;
 use super::file::{damaged, open};
+use super::{Classification, Dataset, Regression};
 use crate::{Error, Result};
 use csv::{ReaderBuilder, StringRecord, Trim};
-use ndarray::{Array1, Array2, Ix1, Ix2};
+use ndarray::{Array1, Array2};
 use std::path::{Path, PathBuf};
 
 /// How a CSV file is read, and what of it is to be learnt; made by [`csv()`].
@@ -101,8 +101,7 @@ impl Csv {
     /// one is needed, or if the file cannot be read as a table of rows with equally many fields.
     /// [`Error::Setting`] if there is not exactly one target, no such column, or no column besides
     /// it. [`Error::Empty`] if the file has no rows.
-    #[expect(clippy::type_complexity, reason = "a data set and its names")]
-    pub fn classes(self) -> Result<(Dataset<f32, Ix2, u32, Ix1>, Vec<String>)> {
+    pub fn classes(self) -> Result<(Classification, Vec<String>)> {
         if self.targets.len() != 1 {
             return Err(self.wrong_targets("one column"));
         }
@@ -130,7 +129,7 @@ impl Csv {
     /// # Errors
     ///
     /// Those of [`classes`](Self::classes), but for the number of targets: it may be any but none.
-    pub fn reals(self) -> Result<Dataset<f32, Ix2, f32, Ix2>> {
+    pub fn reals(self) -> Result<Regression> {
         if self.targets.is_empty() {
             return Err(self.wrong_targets("at least one column"));
         }
