@@ -58,7 +58,8 @@ pub enum Root {
     Assign(usize),
 }
 
-/// See the [module](self).
+/// The graph of a network: forward values, gradients and updates, each node after
+/// its operands. The [module](self) says what it guarantees.
 #[derive(Clone, Debug)]
 pub struct Graph {
     nodes: DiGraph<Node, u32>,

@@ -22,7 +22,8 @@ pub use builder::{
 };
 pub use names::ModuleId;
 
-/// See the [module](self).
+/// A declared network: inputs, parameters, layers, and the forward graph with
+/// outputs, loss and metrics as roots. [`Builder`] makes it.
 #[derive(Clone, Debug)]
 pub struct Network {
     /// Its name, as a Rust type's.

@@ -1,7 +1,4 @@
-//! A row of numbers that the declaration gives, as the weights of classes.
-//!
-//! It lies nowhere before the network runs: each of its elements is told by its place, which is
-//! right for as many numbers as somebody writes down.
+//! The operation [`Vector`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +10,10 @@ use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Shape, Type};
 
-/// See the [module](self).
+/// A row of numbers that the declaration gives, as the weights of classes.
+///
+/// It lies nowhere before the network runs: each of its elements is told by its place, which is
+/// right for as many numbers as somebody writes down.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Vector {
     /// The numbers, at least one.
