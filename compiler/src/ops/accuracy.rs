@@ -33,7 +33,7 @@ use crate::shape::{Argument, Facts, Type};
 ///
 /// let scores = array![[1.0, 3.0, 0.5]];
 /// let target = array![1];
-/// let model = Example::model().build()?;
+/// let mut model = Example::model().build()?;
 /// let y = model.predict(example::Input { scores: scores.view(), target: target.view() })?.y;
 /// assert_eq!(y, array![1.0]);
 /// # Ok::<(), bilro::Error>(())

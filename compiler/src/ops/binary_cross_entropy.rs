@@ -26,7 +26,7 @@ use crate::kernel::expr::{Expr, Expressions};
 ///
 /// let p = array![[0.25, 0.5, 0.75]];
 /// let target = array![[0.0, 1.0, 1.0]];
-/// let model = Example::model().build()?;
+/// let mut model = Example::model().build()?;
 /// let y = model.predict(example::Input { p: p.view(), target: target.view() })?.y;
 /// assert!((y - array![[0.287682, 0.693147, 0.287682]]).iter().all(|error| error.abs() < 1e-5));
 /// # Ok::<(), bilro::Error>(())

@@ -36,7 +36,7 @@ use crate::shape::{Argument, Facts, Shape, Type};
 ///
 /// let x = array![[-1.0, 0.5, 2.0]];
 /// let target = array![[0.0, 1.0, 1.0]];
-/// let model = Example::model().build()?;
+/// let mut model = Example::model().build()?;
 /// let y = model.predict(example::Input { x: x.view(), target: target.view() })?.y;
 /// assert!((y - array![[0.313262, 0.474077, 0.126928]]).iter().all(|error| error.abs() < 1e-5));
 /// # Ok::<(), bilro::Error>(())

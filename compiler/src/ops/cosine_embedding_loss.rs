@@ -37,7 +37,7 @@ const EPSILON: f32 = 1e-12;
 /// let a = array![[1.0, 0.0], [1.0, 0.0]];
 /// let b = array![[0.0, 2.0], [3.0, 0.0]];
 /// let alike = array![1.0, 1.0];
-/// let model = Example::model().build()?;
+/// let mut model = Example::model().build()?;
 /// let y = model.predict(example::Input { a: a.view(), b: b.view(), alike: alike.view() })?.y;
 /// assert!((y - array![1.0, 0.0]).iter().all(|error| error.abs() < 1e-5));
 /// # Ok::<(), bilro::Error>(())

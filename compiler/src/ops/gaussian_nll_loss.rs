@@ -37,7 +37,7 @@ const CONSTANT: f64 = 0.918_938_533_204_672_8;
 /// let mean = array![[0.0, 1.0]];
 /// let variance = array![[1.0, 4.0]];
 /// let target = array![[1.0, 3.0]];
-/// let model = Example::model().build()?;
+/// let mut model = Example::model().build()?;
 /// let y = model.predict(example::Input { mean: mean.view(), variance: variance.view(), target: target.view() })?.y;
 /// assert!((y - array![[0.5, 1.19315]]).iter().all(|error| error.abs() < 1e-5));
 /// # Ok::<(), bilro::Error>(())

@@ -28,7 +28,7 @@ use crate::kernel::expr::{Expr, Expressions};
 ///
 /// let score = array![[2.0, 0.5, 0.5]];
 /// let target = array![[1.0, 1.0, -1.0]];
-/// let model = Example::model().build()?;
+/// let mut model = Example::model().build()?;
 /// let y = model.predict(example::Input { score: score.view(), target: target.view() })?.y;
 /// assert_eq!(y, array![[0.0, 0.5, 1.5]]);
 /// # Ok::<(), bilro::Error>(())

@@ -34,7 +34,7 @@ use crate::shape::{Argument, Facts, Type};
 ///
 /// let scores = array![[1.0, 3.0, 0.5]];
 /// let target = array![1];
-/// let model = Example::model().build()?;
+/// let mut model = Example::model().build()?;
 /// let y = model.predict(example::Input { scores: scores.view(), target: target.view() })?.y;
 /// assert!((y - array![0.196734]).iter().all(|error| error.abs() < 1e-5));
 /// # Ok::<(), bilro::Error>(())

@@ -34,7 +34,7 @@ use crate::kernel::expr::{Expr, Expressions};
 ///
 /// let x = array![[0.0, 0.5, 1.0]];
 /// let target = array![[0.0, 1.0, 3.0]];
-/// let model = Example::model().build()?;
+/// let mut model = Example::model().build()?;
 /// let y = model.predict(example::Input { x: x.view(), target: target.view() })?.y;
 /// assert!((y - array![[1.0, 1.14872, -0.281718]]).iter().all(|error| error.abs() < 1e-5));
 /// # Ok::<(), bilro::Error>(())

@@ -26,7 +26,7 @@ use crate::kernel::expr::{Expr, Expressions};
 ///
 /// let x = array![[1.0, -2.0, 3.0]];
 /// let weight = array![[0.5, 0.5, 0.5]];
-/// let model = Example::model().build()?;
+/// let mut model = Example::model().build()?;
 /// let y = model.predict(example::Input { x: x.view(), weight: weight.view() })?.y;
 /// assert_eq!(y, array![[1.0, -1.0, 3.0]]);
 /// # Ok::<(), bilro::Error>(())

@@ -30,7 +30,7 @@ use crate::kernel::expr::{Expr, Expressions};
 ///
 /// let x = array![[0.5, 1.0, 4.0]];
 /// let target = array![[0.0, 1.0, 2.0]];
-/// let model = Example::model().build()?;
+/// let mut model = Example::model().build()?;
 /// let y = model.predict(example::Input { x: x.view(), target: target.view() })?.y;
 /// assert_eq!(y, array![[0.125, 0.0, 1.5]]);
 /// # Ok::<(), bilro::Error>(())
