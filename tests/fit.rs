@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 
 use bilro::data::Dataset;
-use bilro::ndarray::{Array1, Array2, Ix1, Ix2};
+use bilro::ndarray::{Array1, Array2};
 use bilro::prelude::*;
 use bilro::schedule::{ReduceLROnPlateau, StepLR};
 use bilro::{Epoch, Error, History, Stop};
