@@ -11,7 +11,7 @@
 use std::error::Error;
 use std::process::ExitCode;
 
-use bilro::data::{Dataset, Points};
+use bilro::data::{Classification, Regression};
 use bilro::ndarray::{Array1, Array2, Ix1, Ix2};
 use bilro::plot::{Picture, Plane, grid};
 use bilro::prelude::*;
@@ -35,7 +35,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// Points in the plane, `[points, 2]`, and the class of each as a real, 0 or 1, `[points]`: reals
 /// are what an error is computed of.
-type Marked = Dataset<f32, Ix2, f32, Ix1>;
+type Marked = Regression<Ix2, Ix1>;
 
 fn main() -> ExitCode {
     show_without_options("From the perceptron to early stopping, with what each is for", |report| {
@@ -132,12 +132,12 @@ fn regions(picture: Plane, answers: Array1<f32>) -> Result<Plane> {
 }
 
 /// A picture of points.
-fn plane(title: &str, points: &Points) -> Plane {
+fn plane(title: &str, points: &Classification) -> Plane {
     Plane::new(title).examples(points.x(), points.y(), &["class 0", "class 1"])
 }
 
 /// The same points with their classes as reals.
-fn marked(points: &Points) -> Result<Marked> {
+fn marked(points: &Classification) -> Result<Marked> {
     Ok(points.clone().map_y(|y| y.mapv(|class| class as f32))?)
 }
 

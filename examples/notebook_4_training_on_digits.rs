@@ -148,8 +148,8 @@ fn run(options: &Options, report: &mut Report<'_>) -> Outcome<Findings> {
 struct Lesson<'a, const PIXELS: usize> {
     options: &'a Options,
     subject: Subject,
-    train: data::Mnist,
-    test: data::Mnist,
+    train: data::Classification,
+    test: data::Classification,
 }
 
 impl<const PIXELS: usize> Lesson<'_, PIXELS> {
@@ -159,7 +159,7 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
     fn new(
         options: &Options,
         subject: Subject,
-        (train, test): (data::Mnist, data::Mnist),
+        (train, test): (data::Classification, data::Classification),
     ) -> Outcome<Lesson<'_, PIXELS>> {
         for found in [train.x().ncols(), test.x().ncols()] {
             if found != PIXELS {

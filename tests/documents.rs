@@ -61,3 +61,48 @@ fn initialisers_are_those_of_the_registry() {
         .collect();
     assert_same("initialisers", &named("initialiser"), &known);
 }
+
+const README: &str = include_str!("../README.md");
+
+/// What is between these two, wherever they are.
+fn between<'t>(text: &'t str, start: &str, end: &str) -> Vec<&'t str> {
+    text.split(start).skip(1).filter_map(|rest| Some(rest.split_once(end)?.0)).collect()
+}
+
+#[test]
+fn features_are_those_of_the_library() {
+    let manifest = include_str!("../runtime/Cargo.toml");
+    let features = between(manifest, "[features]\n", "\n[dependencies]")[0];
+    let known: BTreeSet<_> = features
+        .lines()
+        .filter_map(|line| Some(line.split_once(" = ")?.0.to_string()))
+        .filter(|name| name != "default")
+        .collect();
+    let table = between(README, "| feature of `bilro` |", "\n\n")[0];
+    let named = table.lines().filter_map(|row| Some(row.strip_prefix("| `")?.split_once('`')?.0));
+    assert_eq!(named.map(String::from).collect::<BTreeSet<_>>(), known);
+
+    // Those that a reader copies.
+    let copied: BTreeSet<_> = [README, include_str!("../runtime/src/lib.rs")]
+        .into_iter()
+        .flat_map(|text| between(text, "features = [", "]"))
+        .flat_map(|list| list.split(", "))
+        .map(|name| name.trim_matches('"').to_string())
+        .collect();
+    assert!(!copied.is_empty() && copied.is_subset(&known), "{copied:?} of {known:?}");
+}
+
+#[test]
+fn a_project_depends_on_what_is_there() {
+    let workspace = include_str!("../Cargo.toml");
+    let repository = between(workspace, "\nrepository = \"", "\"")[0];
+    let edition = between(workspace, "\nedition = \"", "\"")[0];
+    let bilro = between(workspace, "\nbilro = { path = \"", "\"")[0];
+    for text in [README, include_str!("../runtime/src/lib.rs")] {
+        assert_eq!(between(text, "bilro = { git = \"", "\""), [repository]);
+        assert_eq!(between(text, "# bilro = { path = \"../bilro/", "\""), [bilro]);
+    }
+    let manifest = between(README, "```toml\n", "```")[0];
+    assert!(manifest.contains(&format!("edition = \"{edition}\"")), "{manifest}");
+    assert!(manifest.contains("[package]") && manifest.contains("[dependencies]"), "{manifest}");
+}

@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 
 use bilro::data::Dataset;
-use bilro::ndarray::{Array1, Array2, Ix1, Ix2};
+use bilro::ndarray::{Array1, Array2};
 use bilro::prelude::*;
 use bilro::schedule::{ReduceLROnPlateau, StepLR};
 use bilro::{Epoch, Error, History, Stop};
@@ -30,7 +30,7 @@ network! {
     }
 }
 
-type Data = Dataset<f32, Ix2, u32, Ix1>;
+type Data = bilro::data::Classification;
 
 /// Examples in which only the sign of the first of eight numbers says anything,
 /// and of every fifth the label is wrong.
@@ -123,7 +123,7 @@ fn the_best_epoch_is_restored_and_saved_as_told() {
 #[test]
 fn improvements_that_are_too_small_do_not_count() {
     let train = noisy(60, 1);
-    let run = |fit: Fit<'_, f32, Ix2, u32, Ix1>| {
+    let run = |fit: Fit<'_>| {
         let mut trainer = Net::trainer(Sgd::new(0.001)).seed(1).build().unwrap();
         trainer.fit(&train, fit.batch_size(60)).unwrap()
     };
@@ -306,8 +306,7 @@ fn numbers_that_make_no_sense_are_refused() {
     let data = noisy(60, 1);
     let mut trainer = trainer();
     let before = bits(trainer.model());
-    let mut error =
-        |fit: Fit<'_, f32, Ix2, u32, Ix1>| trainer.fit(&data, fit).unwrap_err().to_string();
+    let mut error = |fit: Fit<'_>| trainer.fit(&data, fit).unwrap_err().to_string();
     let fit = || Fit::epochs(3);
     assert_eq!(error(Fit::epochs(0)), "epochs must be at least 1, but is 0");
     assert_eq!(error(fit().batch_size(0)), "batch_size must be at least 1, but is 0");

@@ -5,7 +5,7 @@
 //! What a run is stands in its name, as `64-128-64-10 relu, cross entropy, SGD
 //! 0.1`; runs of what bilro does not have yet are listed and skipped.
 
-use bilro::data::{Digits, ShuffledOrder, digits};
+use bilro::data::{Classification, ShuffledOrder, digits};
 use bilro::engine::Engine;
 use bilro::network::Feed;
 use bilro::rng::{Generator, init};
@@ -155,7 +155,7 @@ struct Trained {
     parameters: Vec<ArrayD<f32>>,
 }
 
-fn train(golden: &Golden, run: &Run, backend: Backend, data: &Digits) -> Trained {
+fn train(golden: &Golden, run: &Run, backend: Backend, data: &Classification) -> Trained {
     let network = run.network();
     // The loader draws from the generator that has made the weights.
     let mut order = ShuffledOrder::from_generator(after_weights(&network, golden.seed));

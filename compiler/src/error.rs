@@ -1,5 +1,7 @@
 //! What is wrong with a network, and where.
 
+use std::fmt;
+
 use crate::graph::NodeId;
 
 /// Which part of a call is to blame.
@@ -48,7 +50,7 @@ impl Mistake {
 }
 
 /// Why a network could not be compiled.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The network is declared wrongly.
@@ -91,6 +93,13 @@ pub enum Error {
     /// The code generator does not support this machine or refused the program.
     #[error("code generation: {0}")]
     Codegen(String),
+}
+
+/// As `Display`, for `main`, `unwrap` and `expect` print errors by this.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 /// The nearest of some names, if one is near enough to be meant.

@@ -35,7 +35,7 @@ pub struct Place {
     pub offset: usize,
 }
 
-/// See the [module](self).
+/// The place of every tensor, and the sizes of the memory that a call needs.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// For every tensor, by number.

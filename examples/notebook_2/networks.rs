@@ -1,6 +1,6 @@
 //! Parts 9 to 12: several layers, what bends their border, and when to stop training them.
 
-use bilro::data::Points;
+use bilro::data::Classification;
 use bilro::ndarray::array;
 use bilro::plot::{Curves, Panels};
 use bilro::prelude::*;
@@ -112,7 +112,7 @@ pub fn splits(report: &mut Report<'_>) -> Result<()> {
     let points = data::moons(200, 0.15, 1)?;
     for (fraction, train_share, test_share) in [(0.7, "70", "30"), (0.8, "80", "20")] {
         let (train, test) = points.split(fraction, SEED)?;
-        let percent = |part: &Points| 100.0 * part.len() as f64 / points.len() as f64;
+        let percent = |part: &Classification| 100.0 * part.len() as f64 / points.len() as f64;
         report.figure("to train with, of 100", percent(&train), train_share)?;
         report.figure("to test with, of 100", percent(&test), test_share)?;
     }

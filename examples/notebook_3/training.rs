@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
-use bilro::data::Dataset;
-use bilro::ndarray::{Array2, ArrayD, Axis, Ix2, concatenate};
+use bilro::data::{Dataset, Regression};
+use bilro::ndarray::{Array2, ArrayD, Axis, concatenate};
 use bilro::plot::Curves;
 use bilro::prelude::*;
 use bilro::rng::Generator;
@@ -14,7 +14,7 @@ use bilro_examples::Report;
 use crate::{LEARNING_RATE, Net, Result, WEIGHTS, net, step_by_hand};
 
 /// Images with ten numbers each.
-pub(crate) type Examples = Dataset<f32, Ix2, f32, Ix2>;
+pub(crate) type Examples = Regression;
 
 pub(crate) fn examples(report: &mut Report<'_>, generator: &mut Generator) -> Result<Examples> {
     report.part("Training data")?;

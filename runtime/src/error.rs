@@ -3,7 +3,11 @@
 //! Nothing that a user can cause panics, and nothing is changed by a call that
 //! returns an error.
 
+use std::error::Error as StdError;
 use std::path::PathBuf;
+use std::{env, fmt, io, num, str, string};
+
+use ndarray::ShapeError;
 
 use crate::weights::WeightsMismatch;
 
@@ -11,7 +15,34 @@ use crate::weights::WeightsMismatch;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Everything that can go wrong while bilro is used.
-#[derive(Debug, thiserror::Error)]
+///
+/// `{error}` and `{error:?}` print the same text, so that a `main` that returns
+/// [`Result`], `unwrap` and `expect` show it as it is meant to be read. Errors
+/// of bilro's own say everything in it and have no
+/// [`source`](std::error::Error::source); those of a program, in
+/// [`Error::Other`] and [`Error::Io`], keep theirs, which `{error:?}` prints
+/// below, a line each.
+///
+/// In a function that returns [`Result`], `?` takes other errors that small
+/// programs meet as well: those of [`std::io`], of numbers and text that cannot
+/// be parsed, of ndarray's shapes, `Box<dyn Error>`, and plain texts. For all
+/// others there is [`Error::other`].
+///
+/// ```
+/// fn learning_rate(path: &str) -> bilro::Result<f32> {
+///     let text = std::fs::read_to_string(path)?;
+///     let rate: f32 = text.trim().parse()?;
+///     if rate > 1.0 {
+///         return Err("a learning rate above 1 is a mistake".into());
+///     }
+///     Ok(rate)
+/// }
+///
+/// let error = learning_rate("no/such/file").unwrap_err();
+/// assert!(matches!(error, bilro::Error::Io(_)));
+/// assert_eq!(format!("{error:?}"), error.to_string());
+/// ```
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The network could not be compiled.
@@ -220,6 +251,218 @@ pub enum Error {
         /// Its value.
         found: String,
     },
+    /// Input or output failed in the program that uses bilro: what `?` makes of
+    /// a [`std::io::Error`]. bilro's own functions return [`Error::File`], which
+    /// says which file.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// An array cannot have the shape that the program gave it: what `?` makes
+    /// of ndarray's error.
+    #[error("an array cannot have this shape: {}", shape_error(.0))]
+    Array(ShapeError),
+    /// Another error of the program that uses bilro: what `?` makes of errors
+    /// that are not bilro's, and what [`Error::other`] makes of any.
+    #[error(transparent)]
+    Other(Box<dyn StdError + Send + Sync>),
+}
+
+impl Error {
+    /// An error of the program, or a text, as an error of bilro: for functions
+    /// and callbacks that return [`Result`].
+    ///
+    /// ```
+    /// # fn run() -> bilro::Result<()> {
+    /// let text = std::str::from_utf8(&[0xff]).map_err(bilro::Error::other)?;
+    /// # let _ = text; Ok(())
+    /// # }
+    /// # assert!(matches!(run(), Err(bilro::Error::Other(_))));
+    /// ```
+    pub fn other(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Error {
+        Error::from(error.into())
+    }
+}
+
+/// As `Display`, for `main`, `unwrap` and `expect` print errors by this; and
+/// the causes of an error that has some.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)?;
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            write!(f, "\ncaused by: {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+/// ndarray's words, without the names of its types before them.
+fn shape_error(error: &ShapeError) -> String {
+    let text = error.to_string();
+    text.split_once(": ").map_or(text.as_str(), |(_, words)| words).into()
+}
+
+impl From<ShapeError> for Error {
+    fn from(error: ShapeError) -> Error {
+        Error::Array(error)
+    }
+}
+
+/// An error of bilro in a box is that error again.
+impl From<Box<dyn StdError + Send + Sync>> for Error {
+    fn from(error: Box<dyn StdError + Send + Sync>) -> Error {
+        error.downcast::<Error>().map_or_else(Error::Other, |error| *error)
+    }
+}
+
+/// An error of bilro in a box is that error again. Any other need not be one
+/// that may go from thread to thread, so its text is taken, with those of its
+/// sources.
+impl From<Box<dyn StdError>> for Error {
+    fn from(error: Box<dyn StdError>) -> Error {
+        let error = match error.downcast::<Error>() {
+            Ok(error) => return *error,
+            Err(error) => error,
+        };
+        let mut text = error.to_string();
+        let mut source = error.source();
+        while let Some(error) = source {
+            let words = error.to_string();
+            // Many errors say their sources' words themselves.
+            if !text.contains(&words) {
+                text = format!("{text}: {words}");
+            }
+            source = error.source();
+        }
+        Error::Other(text.into())
+    }
+}
+
+macro_rules! other {
+    ($($error:ty),+) => {
+        $(impl From<$error> for Error {
+            fn from(error: $error) -> Error {
+                Error::Other(error.into())
+            }
+        })+
+    };
+}
+other!(&str, String);
+other!(num::ParseFloatError, num::ParseIntError, num::TryFromIntError, str::ParseBoolError);
+other!(str::Utf8Error, string::FromUtf8Error, env::VarError, fmt::Error);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn weights() -> Error {
+        let mut mismatch = WeightsMismatch::default();
+        mismatch.network = "Digits".into();
+        mismatch.missing = vec![("fc1.weight".into(), vec![8, 64])];
+        mismatch.unexpected = vec![("fc.weight".into(), vec![8, 64])];
+        Error::Weights { path: "digits.safetensors".into(), mismatch: Box::new(mismatch) }
+    }
+
+    #[test]
+    fn what_main_and_unwrap_print_is_the_text_for_readers() {
+        let text = "digits.safetensors does not fit `Digits`, so nothing was loaded\n  \
+                    missing: `fc1.weight` [8, 64]\n  \
+                    not in the network: `fc.weight` [8, 64]\n\
+                    `load_renamed` loads a file in which parameters have other names";
+        assert_eq!(weights().to_string(), text);
+        // `main` prints `Error: {error:?}`.
+        assert_eq!(format!("{:?}", weights()), text);
+        assert_eq!(format!("{:#?}", weights()), text);
+        let panic = std::panic::catch_unwind(|| Err::<(), _>(weights()).unwrap()).unwrap_err();
+        let panic = panic.downcast_ref::<String>().unwrap();
+        assert!(panic.ends_with(text), "{panic}");
+
+        let nested = Error::InData { data: "validation data", error: Box::new("empty".into()) };
+        assert_eq!(format!("{nested:?}"), "in the validation data: empty");
+        let codegen = bilro_compiler::error::Error::Codegen("no AVX".into());
+        assert_eq!(format!("{codegen:?}"), "code generation: no AVX");
+        assert_eq!(format!("{:?}", Error::from(codegen)), "code generation: no AVX");
+    }
+
+    fn passed<E>(error: E) -> Error
+    where
+        Error: From<E>,
+    {
+        let run = || -> Result<()> {
+            Err(error)?;
+            Ok(())
+        };
+        run().unwrap_err()
+    }
+
+    #[test]
+    fn question_marks_take_what_small_programs_meet() {
+        let missing = std::fs::read("no/such/file").unwrap_err();
+        let text = missing.to_string();
+        let error = passed(missing);
+        assert!(matches!(&error, Error::Io(e) if e.kind() == io::ErrorKind::NotFound));
+        assert_eq!(error.to_string(), text);
+
+        let shape = ndarray::Array2::from_shape_vec((2, 3), vec![0.0; 5]).unwrap_err();
+        let kind = shape.kind();
+        let error = passed(shape);
+        assert!(matches!(&error, Error::Array(e) if e.kind() == kind));
+        assert!(error.to_string().starts_with("an array cannot have this shape: "), "{error}");
+        assert!(!error.to_string().contains("ShapeError"), "{error}");
+
+        for (error, text) in [
+            (passed("x".parse::<f32>().unwrap_err()), "invalid float literal"),
+            (passed("x".parse::<usize>().unwrap_err()), "invalid digit found in string"),
+            (passed("a text"), "a text"),
+            (passed(String::from("a text")), "a text"),
+            (passed(Box::<dyn StdError>::from("a text")), "a text"),
+            (passed(Box::<dyn StdError + Send + Sync>::from("a text")), "a text"),
+            (Error::other("a text"), "a text"),
+            (Error::other(fmt::Error), &fmt::Error.to_string()),
+        ] {
+            assert!(matches!(error, Error::Other(_)));
+            assert_eq!(error.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn an_error_in_a_box_is_that_error_again() {
+        let empty = || Error::Empty { what: "the batch".into() };
+        let there = |error| matches!(error, Error::Empty { .. });
+        assert!(there(passed(Box::<dyn StdError>::from(empty()))));
+        assert!(there(passed(Box::<dyn StdError + Send + Sync>::from(empty()))));
+        assert!(there(Error::other(empty())));
+    }
+
+    /// An error that has its source beside its text, not in it.
+    #[derive(Debug, thiserror::Error)]
+    #[error("the settings cannot be read")]
+    struct Outer(#[source] num::ParseIntError);
+
+    #[test]
+    fn chains_say_everything_once() {
+        let outer = || Outer("x".parse::<usize>().unwrap_err());
+        let inner = outer().0.to_string();
+        let error = Error::from(Box::<dyn StdError>::from(outer()));
+        assert_eq!(error.to_string(), format!("the settings cannot be read: {inner}"));
+        // Of one that may go from thread to thread, the chain is kept.
+        for error in [Error::other(outer()), passed(io::Error::other(outer()))] {
+            assert_eq!(error.to_string(), "the settings cannot be read");
+            assert_eq!(error.source().unwrap().to_string(), inner);
+            assert_eq!(format!("{error:?}"), format!("{error}\ncaused by: {inner}"));
+        }
+        // No chain repeats what the text has.
+        for error in [weights(), passed(io::Error::other("full")), Error::from("a text")] {
+            assert!(error.source().is_none(), "{error}");
+        }
+    }
+
+    #[test]
+    fn errors_go_from_thread_to_thread() {
+        fn check<E: StdError + Send + Sync + 'static>() {}
+        check::<Error>();
+        check::<bilro_compiler::error::Error>();
+    }
 }
 
 /// What is said where the largest index is the number of classes: then they are

@@ -28,6 +28,18 @@
 //! }
 //! ```
 //!
+//! # In a project
+//!
+//! bilro is not on crates.io; `Cargo.toml` names its repository, or a copy of it by path:
+//!
+//! ```toml
+//! [dependencies]
+//! bilro = { git = "https://github.com/bilro/bilro", features = ["plot"] }
+//! # bilro = { path = "../bilro/runtime", features = ["plot"] }
+//! ```
+//!
+//! The program above needs no [feature](#features), and no other dependency: [`ndarray`] comes along.
+//!
 //! # Where things are
 //!
 //! - [`network!`] has the statements and expressions of the language.
@@ -41,10 +53,12 @@
 //!   or PyTorch's; [`io`] does so with any arrays. A model is printed as
 //!   PyTorch prints a module, and [`Model::summary`] is a table.
 //! - [`metrics`] has accuracies and confusion matrices of predictions.
-//! - [`data`] holds examples, reads or draws them, splits them, cuts them into batches.
+//! - [`data`] holds examples, reads or draws them, splits them, cuts them into batches: a
+//!   [`data::Classification`] has a class for each, a [`data::Regression`] reals.
 //! - [`tensor`] has what arrays lack beside PyTorch's tensors: `std`, `argmax`, `softmax`.
 //! - [`rng`] is PyTorch's generator: a seed means the same in both.
-//! - [`Error`] is everything that can go wrong while networks are used.
+//! - [`Error`] is everything that can go wrong while networks are used. A `main` that returns
+//!   [`Result`] prints it as text, and `?` takes errors of files, numbers and arrays besides.
 //! - [`engine`] runs networks that are built at run time with [`compiler`]'s
 //!   builder instead of the macro; [`interpreter`] computes their graphs.
 //!

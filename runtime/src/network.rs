@@ -109,7 +109,9 @@ pub trait Classifier: Trainable {}
             `y.remove_axis(Axis(1))` the other way round, for `target y: class(n)`",
     note = "images `[examples, 28, 28]` for `input x: [784]`: `data.reshape_x(784)?`",
     note = "the network needs one input and one target of these types; \
-            others are trained step by step with `Trainer::step`"
+            others are trained step by step with `Trainer::step`",
+    note = "a `data::Classification` is for `input x: [n]` and `target y: class(m)`, \
+            a `data::Regression` for `input x: [n]` and `target y: [m]`"
 )]
 pub trait FromExamples<X, Y> {
     /// The batch of these examples.

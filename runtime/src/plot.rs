@@ -59,6 +59,7 @@ mod history;
 #[cfg(test)]
 mod hostile;
 mod images;
+mod lettering;
 mod output;
 mod panels;
 mod plane;

@@ -63,7 +63,29 @@ pub use sequential::SequentialLR;
 pub use step::StepLR;
 pub use warm_restarts::CosineAnnealingWarmRestarts;
 
-/// See the [module](self).
+/// A learning rate as a function of the time: what [`Fit::schedule`](crate::Fit) and
+/// [`Trainer::follow`](crate::Trainer::follow) take. [`schedule`](self) has those that there are;
+/// others say `check` and `learning_rate`:
+///
+/// ```
+/// use bilro::schedule::Schedule;
+///
+/// /// `base / √(1 + time)`.
+/// #[derive(Debug)]
+/// struct InverseRoot;
+///
+/// impl Schedule for InverseRoot {
+///     fn check(&self) -> bilro::Result<()> {
+///         Ok(())
+///     }
+///
+///     fn learning_rate(&self, base: f32, time: usize) -> f32 {
+///         base / (1.0 + time as f32).sqrt()
+///     }
+/// }
+///
+/// assert_eq!(InverseRoot.learning_rate(0.1, 3), 0.05);
+/// ```
 pub trait Schedule: Debug + Send {
     /// Whether its numbers are such that it gives learning rates.
     ///

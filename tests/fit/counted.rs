@@ -76,7 +76,7 @@ network! {
     }
 }
 
-type Rows = Dataset<f32, Ix2, u32, Ix1>;
+type Rows = data::Classification;
 
 /// Scores of order one, and classes.
 fn drawn(examples: usize, classes: usize, seed: u64) -> Rows {

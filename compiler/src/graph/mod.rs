@@ -75,7 +75,8 @@ pub enum Quantity {
     Metric(usize),
 }
 
-/// See the [module](self).
+/// The graph of a network: forward values, gradients and updates, each node after
+/// its operands. The [module](self) says what it guarantees.
 #[derive(Clone, Debug)]
 pub struct Graph {
     nodes: DiGraph<Node, u32>,

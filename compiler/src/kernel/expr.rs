@@ -31,7 +31,7 @@ pub enum Term {
     Apply(Scalar, Vec<Expr>),
 }
 
-/// The formulas of a kernel; see the [module](self).
+/// The formulas of a kernel, none of them twice.
 #[derive(Clone, Default, Debug)]
 pub struct Expressions {
     terms: Vec<Term>,

@@ -20,7 +20,7 @@ use crate::ops::reduce::Reduction;
 use expr::{Expr, Expressions};
 use scalar::Kind;
 
-/// See the [module](self).
+/// What is computed in one go: formulas at every point of one iteration space.
 #[derive(Clone, Debug)]
 pub struct Kernel {
     /// What it computes, for people.

@@ -14,7 +14,8 @@ use std::fmt;
 
 use super::scalar::{Kind, Scalar};
 
-/// See the [module](self).
+/// A kernel lowered for one instruction set: loops and vector instructions over
+/// virtual registers. The [module](self) has its rules.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Program {
     /// Which kernel it is; for printouts and profiles.

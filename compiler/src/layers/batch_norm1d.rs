@@ -1,11 +1,4 @@
-//! Batch normalisation (S. Ioffe, C. Szegedy 2015) of features, `[features]` or
-//! `[features, length]` an example: `(x - mean) / √(variance + eps) · weight +
-//! bias`.
-//!
-//! While training, mean and variance are those of the batch, over examples and
-//! length; and with each batch the running ones move by `momentum` of the way
-//! to them, the variance's being the unbiased one. Otherwise the running ones
-//! are used. As PyTorch does it.
+//! The layer [`BatchNorm1d`].
 
 use super::{Layer, printed};
 use crate::error::Mistake;
@@ -15,7 +8,34 @@ use crate::ops::batch_mean::{BatchMean, beside};
 use crate::ops::{Attribute, AttributeKind, Attributes};
 use crate::shape::{Dim, Shape, Type};
 
-/// See the [module](self).
+/// Batch normalisation (S. Ioffe, C. Szegedy 2015) of features, `[features]` or
+/// `[features, length]` an example: `(x - mean) / √(variance + eps) · weight +
+/// bias`.
+///
+/// While training, mean and variance are those of the batch, over examples and
+/// length; and with each batch the running ones move by `momentum` of the way
+/// to them, the variance's being the unbiased one. Otherwise the running ones
+/// are used. As PyTorch does it.
+///
+/// In the language: `BatchNorm1d(num_features = inferred, eps = 1e-5, momentum = 0.1, affine =
+/// true)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         output y = x -> BatchNorm1d;
+///     }
+/// }
+///
+/// let x = array![[1.0, 2.0, 4.0]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert!((y - array![[0.999995, 1.99999, 3.99998]]).iter().all(|error| error.abs() < 1e-5));
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct BatchNorm1d {
     /// `None`: whatever it is used on first.

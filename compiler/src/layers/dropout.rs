@@ -1,8 +1,4 @@
-//! Dropout (N. Srivastava et al. 2014): while training, each element is 0 with
-//! probability `p` and otherwise divided by `1 - p`; nothing otherwise.
-//!
-//! What is dropped follows from the seed, the number of the batch and the place
-//! of the element alone.
+//! The layer [`Dropout`].
 
 use super::{Layer, printed};
 use crate::error::Mistake;
@@ -11,7 +7,30 @@ use crate::network::Scope;
 use crate::ops::{Attribute, AttributeKind, Attributes};
 use crate::shape::Type;
 
-/// See the [module](self).
+/// Dropout (N. Srivastava et al. 2014): while training, each element is 0 with
+/// probability `p` and otherwise divided by `1 - p`; nothing otherwise.
+///
+/// What is dropped follows from the seed, the number of the batch and the place
+/// of the element alone.
+///
+/// In the language: `Dropout(p = 0.5)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         output y = x -> Dropout(0.5);
+///     }
+/// }
+///
+/// let x = array![[1.0, 2.0, 4.0]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert_eq!(y, x); // only while training is anything dropped
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Dropout {
     p: f64,

@@ -1,4 +1,4 @@
-//! `x` above 0, else `alpha·(eˣ - 1)`, element by element.
+//! The layer [`ELU`].
 
 use super::{Layer, attributes_of};
 use crate::error::Mistake;
@@ -7,7 +7,26 @@ use crate::network::Scope;
 use crate::ops::{Attribute, Attributes, Elementwise, elu};
 use crate::shape::Type;
 
-/// See the [module](self).
+/// `x` above 0, else `alpha·(eˣ - 1)`, element by element.
+///
+/// In the language: `ELU(alpha = 1.0)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         output y = x -> ELU;
+///     }
+/// }
+///
+/// let x = array![[-1.0, 0.5, 2.0]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert!((y - array![[-0.632121, 0.5, 2.0]]).iter().all(|error| error.abs() < 1e-5));
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct ELU {
     function: elu::Elu,

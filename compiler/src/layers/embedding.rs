@@ -1,8 +1,4 @@
-//! A row of numbers for each whole number below a bound: `y = weight[x]`, for
-//! words, categories, positions.
-//!
-//! The weight is `[num_embeddings, embedding_dim]` and starts normal with mean 0
-//! and standard deviation 1, as PyTorch's does, and with its numbers.
+//! The layer [`Embedding`].
 
 use super::Layer;
 use crate::error::Mistake;
@@ -11,7 +7,30 @@ use crate::network::{Init, Scope};
 use crate::ops::{Attribute, AttributeKind, Attributes, embedding};
 use crate::shape::{DType, Dim, Type};
 
-/// See the [module](self).
+/// A row of numbers for each whole number below a bound: `y = weight[x]`, for
+/// words, categories, positions.
+///
+/// The weight is `[num_embeddings, embedding_dim]` and starts normal with mean 0
+/// and standard deviation 1, as PyTorch's does, and with its numbers.
+///
+/// In the language: `Embedding(num_embeddings = inferred, embedding_dim)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input words: index(100)[2];
+///         output y = words -> Embedding(8);
+///     }
+/// }
+///
+/// let words = array![[4, 99]];
+/// let y = Example::model().build()?.predict(example::Input { words: words.view() })?.y;
+/// assert_eq!(y.dim(), (1, 2, 8));
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Embedding {
     /// `None`: the bound of whatever it is used on first.

@@ -1,7 +1,4 @@
-//! All axes of an example as one, row by row.
-//!
-//! The sizes must be numbers: the product of others has no name in the language. There, `reshape`
-//! says it.
+//! The layer [`Flatten`].
 
 use super::Layer;
 use crate::error::Mistake;
@@ -10,7 +7,29 @@ use crate::network::Scope;
 use crate::ops::{Attribute, Attributes, reshape};
 use crate::shape::{Dim, Type};
 
-/// See the [module](self).
+/// All axes of an example as one, row by row.
+///
+/// The sizes must be numbers: the product of others has no name in the language. There, `reshape`
+/// says it.
+///
+/// In the language: `Flatten()`, or `Flatten`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [2, 2];
+///         output y = x -> Flatten;
+///     }
+/// }
+///
+/// let x = array![[[1.0, 2.0], [3.0, 4.0]]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert_eq!(y, array![[1.0, 2.0, 3.0, 4.0]]);
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Flatten;
 

@@ -1,4 +1,4 @@
-//! `x·Φ(x)` with the normal distribution's `Φ`, element by element.
+//! The layer [`GELU`].
 
 use super::{Layer, attributes_of};
 use crate::error::Mistake;
@@ -8,7 +8,26 @@ use crate::ops::gelu::Gelu;
 use crate::ops::{Attribute, Attributes, Elementwise};
 use crate::shape::Type;
 
-/// See the [module](self).
+/// `x·Φ(x)` with the normal distribution's `Φ`, element by element.
+///
+/// In the language: `GELU(approximate = none)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         output y = x -> GELU;
+///     }
+/// }
+///
+/// let x = array![[-1.0, 0.5, 2.0]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert!((y - array![[-0.158655, 0.345731, 1.9545]]).iter().all(|error| error.abs() < 1e-5));
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct GELU {
     function: Gelu,

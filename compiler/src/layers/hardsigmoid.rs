@@ -1,4 +1,4 @@
-//! `min(max(x + 3, 0), 6) / 6`, element by element.
+//! The layer [`Hardsigmoid`].
 
 use super::Layer;
 use crate::error::Mistake;
@@ -7,7 +7,26 @@ use crate::network::Scope;
 use crate::ops::{Attribute, Attributes, hardsigmoid};
 use crate::shape::Type;
 
-/// See the [module](self).
+/// `min(max(x + 3, 0), 6) / 6`, element by element.
+///
+/// In the language: `Hardsigmoid()`, or `Hardsigmoid`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         output y = x -> Hardsigmoid;
+///     }
+/// }
+///
+/// let x = array![[-1.0, 0.5, 2.0]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert!((y - array![[0.333333, 0.583333, 0.833333]]).iter().all(|error| error.abs() < 1e-5));
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Hardsigmoid;
 

@@ -1,4 +1,4 @@
-//! `x` between two numbers, element by element.
+//! The layer [`Hardtanh`].
 
 use super::Layer;
 use crate::error::Mistake;
@@ -7,7 +7,26 @@ use crate::network::Scope;
 use crate::ops::{Attribute, AttributeKind, Attributes, clamp, hardtanh};
 use crate::shape::Type;
 
-/// See the [module](self).
+/// `x` between two numbers, element by element.
+///
+/// In the language: `Hardtanh(min_val = -1.0, max_val = 1.0)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         output y = x -> Hardtanh;
+///     }
+/// }
+///
+/// let x = array![[-1.0, 0.5, 2.0]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert_eq!(y, array![[-1.0, 0.5, 1.0]]);
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Hardtanh {
     function: hardtanh::Hardtanh,

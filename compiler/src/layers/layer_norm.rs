@@ -1,6 +1,4 @@
-//! Layer normalisation over the last axis (J. Ba, J. Kiros, G. Hinton 2016):
-//! `(x - mean) / √(variance + eps) · weight + bias`, with `weight` and `bias`
-//! `[features]`, 1 and 0 at first.
+//! The layer [`LayerNorm`].
 
 use super::{Layer, printed};
 use crate::error::Mistake;
@@ -10,7 +8,29 @@ use crate::ops::standardize::Standardize;
 use crate::ops::{Attribute, AttributeKind, Attributes, Number, layer_norm};
 use crate::shape::{Dim, Type};
 
-/// See the [module](self).
+/// Layer normalisation over the last axis (J. Ba, J. Kiros, G. Hinton 2016):
+/// `(x - mean) / √(variance + eps) · weight + bias`, with `weight` and `bias`
+/// `[features]`, 1 and 0 at first.
+///
+/// In the language: `LayerNorm(normalized_shape = inferred, eps = 1e-5, elementwise_affine =
+/// true)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         output y = x -> LayerNorm;
+///     }
+/// }
+///
+/// let x = array![[1.0, 2.0, 4.0]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert!((y - array![[-1.06904, -0.26726, 1.3363]]).iter().all(|error| error.abs() < 1e-5));
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct LayerNorm {
     /// `None`: whatever it is used on first.

@@ -1,6 +1,4 @@
-//! `y = x·W + b` over the last axis; `W` is `[in, out]`, `b` is `[out]`.
-//!
-//! Both start uniform within `1/√in`, as PyTorch's do.
+//! The layer [`Linear`].
 
 use super::{Layer, printed};
 use crate::error::Mistake;
@@ -9,7 +7,28 @@ use crate::network::{Init, Scope};
 use crate::ops::{Attribute, AttributeKind, Attributes, add, matmul};
 use crate::shape::{Dim, Type};
 
-/// See the [module](self).
+/// `y = x·W + b` over the last axis; `W` is `[in, out]`, `b` is `[out]`.
+///
+/// Both start uniform within `1/√in`, as PyTorch's do.
+///
+/// In the language: `Linear(in_features = inferred, out_features, bias = true)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         output y = x -> Linear(2);
+///     }
+/// }
+///
+/// let x = array![[1.0, 2.0, 4.0]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert_eq!(y.dim(), (1, 2));
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Linear {
     /// `None`: whatever it is used on first.

@@ -1,4 +1,4 @@
-//! `x - ln Σ eˣ` over an axis, the last unless told.
+//! The layer [`LogSoftmax`].
 
 use super::{Layer, attributes_of, printed};
 use crate::error::Mistake;
@@ -7,7 +7,26 @@ use crate::network::Scope;
 use crate::ops::{Attribute, Attributes, Operation, log_softmax};
 use crate::shape::Type;
 
-/// See the [module](self).
+/// `x - ln Σ eˣ` over an axis, the last unless told.
+///
+/// In the language: `LogSoftmax(axis = -1)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         output y = x -> LogSoftmax;
+///     }
+/// }
+///
+/// let x = array![[1.0, 2.0, 4.0]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert!((y - array![[-3.16985, -2.16985, -0.169846]]).iter().all(|error| error.abs() < 1e-5));
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct LogSoftmax {
     function: log_softmax::LogSoftmax,

@@ -1,4 +1,4 @@
-//! `ln(sigmoid(x))`, element by element.
+//! The layer [`LogSigmoid`].
 
 use super::Layer;
 use crate::error::Mistake;
@@ -7,7 +7,26 @@ use crate::network::Scope;
 use crate::ops::{Attribute, Attributes, logsigmoid};
 use crate::shape::Type;
 
-/// See the [module](self).
+/// `ln(sigmoid(x))`, element by element.
+///
+/// In the language: `LogSigmoid()`, or `LogSigmoid`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         output y = x -> LogSigmoid;
+///     }
+/// }
+///
+/// let x = array![[-1.0, 0.5, 2.0]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert!((y - array![[-1.31326, -0.474077, -0.126928]]).iter().all(|error| error.abs() < 1e-5));
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct LogSigmoid;
 

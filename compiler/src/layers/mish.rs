@@ -1,4 +1,4 @@
-//! `x·tanh(ln(1 + eˣ))`, element by element.
+//! The layer [`Mish`].
 
 use super::Layer;
 use crate::error::Mistake;
@@ -7,7 +7,26 @@ use crate::network::Scope;
 use crate::ops::{Attribute, Attributes, mish};
 use crate::shape::Type;
 
-/// See the [module](self).
+/// `x·tanh(ln(1 + eˣ))`, element by element.
+///
+/// In the language: `Mish()`, or `Mish`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         output y = x -> Mish;
+///     }
+/// }
+///
+/// let x = array![[-1.0, 0.5, 2.0]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert!((y - array![[-0.303401, 0.375245, 1.94396]]).iter().all(|error| error.abs() < 1e-5));
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Mish;
 

@@ -1,7 +1,4 @@
-//! `x` above 0, else `weight·x`, with one slope or as many as `x` has channels.
-//!
-//! `weight` is `[num_parameters]` and starts as `init`. Channels lie along the first axis of an
-//! example, as in PyTorch; where an example is a vector, they are its features.
+//! The layer [`PReLU`].
 
 use super::Layer;
 use crate::error::Mistake;
@@ -10,7 +7,29 @@ use crate::network::{Init, Scope};
 use crate::ops::{Attribute, AttributeKind, Attributes, prelu, reshape};
 use crate::shape::{Dim, Type};
 
-/// See the [module](self).
+/// `x` above 0, else `weight·x`, with one slope or as many as `x` has channels.
+///
+/// `weight` is `[num_parameters]` and starts as `init`. Channels lie along the first axis of an
+/// example, as in PyTorch; where an example is a vector, they are its features.
+///
+/// In the language: `PReLU(num_parameters = 1, init = 0.25)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         output y = x -> PReLU;
+///     }
+/// }
+///
+/// let x = array![[-1.0, 0.5, 2.0]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert_eq!(y, array![[-0.25, 0.5, 2.0]]);
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct PReLU {
     num_parameters: Dim,

@@ -1,4 +1,4 @@
-//! `max(0, x)`, element by element.
+//! The layer [`ReLU`].
 
 use super::Layer;
 use crate::error::Mistake;
@@ -7,7 +7,26 @@ use crate::network::Scope;
 use crate::ops::{Attribute, Attributes, relu};
 use crate::shape::Type;
 
-/// See the [module](self).
+/// `max(0, x)`, element by element.
+///
+/// In the language: `ReLU()`, or `ReLU`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         output y = x -> ReLU;
+///     }
+/// }
+///
+/// let x = array![[-1.0, 0.5, 2.0]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert_eq!(y, array![[0.0, 0.5, 2.0]]);
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct ReLU;
 

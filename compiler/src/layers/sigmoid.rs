@@ -1,4 +1,4 @@
-//! `1 / (1 + e⁻ˣ)`, element by element.
+//! The layer [`Sigmoid`].
 
 use super::Layer;
 use crate::error::Mistake;
@@ -7,7 +7,26 @@ use crate::network::Scope;
 use crate::ops::{Attribute, Attributes, sigmoid};
 use crate::shape::Type;
 
-/// See the [module](self).
+/// `1 / (1 + e⁻ˣ)`, element by element.
+///
+/// In the language: `Sigmoid()`, or `Sigmoid`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         output y = x -> Sigmoid;
+///     }
+/// }
+///
+/// let x = array![[-1.0, 0.5, 2.0]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert!((y - array![[0.268941, 0.622459, 0.880797]]).iter().all(|error| error.abs() < 1e-5));
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Sigmoid;
 

@@ -1,4 +1,4 @@
-//! `x·sigmoid(x)`, element by element.
+//! The layer [`SiLU`].
 
 use super::Layer;
 use crate::error::Mistake;
@@ -7,7 +7,26 @@ use crate::network::Scope;
 use crate::ops::{Attribute, Attributes, silu};
 use crate::shape::Type;
 
-/// See the [module](self).
+/// `x·sigmoid(x)`, element by element.
+///
+/// In the language: `SiLU()`, or `SiLU`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         output y = x -> SiLU;
+///     }
+/// }
+///
+/// let x = array![[-1.0, 0.5, 2.0]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert!((y - array![[-0.268941, 0.31123, 1.76159]]).iter().all(|error| error.abs() < 1e-5));
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct SiLU;
 

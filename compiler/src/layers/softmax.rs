@@ -1,4 +1,4 @@
-//! `eˣ / Σ eˣ` over an axis, the last unless told.
+//! The layer [`Softmax`].
 
 use super::{Layer, attributes_of, printed};
 use crate::error::Mistake;
@@ -7,7 +7,26 @@ use crate::network::Scope;
 use crate::ops::{Attribute, Attributes, Operation, softmax};
 use crate::shape::Type;
 
-/// See the [module](self).
+/// `eˣ / Σ eˣ` over an axis, the last unless told.
+///
+/// In the language: `Softmax(axis = -1)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         output y = x -> Softmax;
+///     }
+/// }
+///
+/// let x = array![[1.0, 2.0, 4.0]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert!((y - array![[0.0420101, 0.114195, 0.843795]]).iter().all(|error| error.abs() < 1e-5));
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Softmax {
     function: softmax::Softmax,

@@ -1,4 +1,4 @@
-//! `ln(1 + e^(beta·x)) / beta`, and `x` where `beta·x` is above `threshold`, element by element.
+//! The layer [`Softplus`].
 
 use super::{Layer, attributes_of};
 use crate::error::Mistake;
@@ -7,7 +7,26 @@ use crate::network::Scope;
 use crate::ops::{Attribute, Attributes, Elementwise, softplus};
 use crate::shape::Type;
 
-/// See the [module](self).
+/// `ln(1 + e^(beta·x)) / beta`, and `x` where `beta·x` is above `threshold`, element by element.
+///
+/// In the language: `Softplus(beta = 1.0, threshold = 20.0)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         output y = x -> Softplus;
+///     }
+/// }
+///
+/// let x = array![[-1.0, 0.5, 2.0]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert!((y - array![[0.313262, 0.974077, 2.12693]]).iter().all(|error| error.abs() < 1e-5));
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Softplus {
     function: softplus::Softplus,

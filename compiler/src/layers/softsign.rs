@@ -1,4 +1,4 @@
-//! `x / (1 + |x|)`, element by element.
+//! The layer [`Softsign`].
 
 use super::Layer;
 use crate::error::Mistake;
@@ -7,7 +7,26 @@ use crate::network::Scope;
 use crate::ops::{Attribute, Attributes, softsign};
 use crate::shape::Type;
 
-/// See the [module](self).
+/// `x / (1 + |x|)`, element by element.
+///
+/// In the language: `Softsign()`, or `Softsign`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         output y = x -> Softsign;
+///     }
+/// }
+///
+/// let x = array![[-1.0, 0.5, 2.0]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert!((y - array![[-0.5, 0.333333, 0.666667]]).iter().all(|error| error.abs() < 1e-5));
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Softsign;
 

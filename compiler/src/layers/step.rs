@@ -1,4 +1,4 @@
-//! 1 where `x ≥ 0`, else 0, element by element and without gradient: the perceptron's.
+//! The layer [`Step`].
 
 use super::Layer;
 use crate::error::Mistake;
@@ -7,7 +7,26 @@ use crate::network::Scope;
 use crate::ops::{Attribute, Attributes, step};
 use crate::shape::Type;
 
-/// See the [module](self).
+/// 1 where `x ≥ 0`, else 0, element by element and without gradient: the perceptron's.
+///
+/// In the language: `Step()`, or `Step`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         output y = x -> Step;
+///     }
+/// }
+///
+/// let x = array![[-1.0, 0.5, 2.0]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert_eq!(y, array![[0.0, 1.0, 1.0]]);
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Step;
 

@@ -1,4 +1,4 @@
-//! The hyperbolic tangent, element by element.
+//! The layer [`Tanh`].
 
 use super::Layer;
 use crate::error::Mistake;
@@ -7,7 +7,26 @@ use crate::network::Scope;
 use crate::ops::{Attribute, Attributes, tanh};
 use crate::shape::Type;
 
-/// See the [module](self).
+/// The hyperbolic tangent, element by element.
+///
+/// In the language: `Tanh()`, or `Tanh`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         output y = x -> Tanh;
+///     }
+/// }
+///
+/// let x = array![[-1.0, 0.5, 2.0]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert!((y - array![[-0.761594, 0.462117, 0.964028]]).iter().all(|error| error.abs() < 1e-5));
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Tanh;
 

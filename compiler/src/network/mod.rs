@@ -25,9 +25,11 @@ pub use builder::{
 pub use measure::{Measure, Term};
 pub use names::ModuleId;
 
-/// See the [module](self). What it [has](Declared) can be read, but not changed:
-/// machine code relies on it, and what parts of a network say of each other
-/// stays true.
+/// A declared network: inputs, parameters, layers, and the forward graph with
+/// outputs, loss and metrics as roots. [`Builder`] makes it.
+///
+/// What it [has](Declared) can be read, but not changed: machine code relies on it,
+/// and what parts of a network say of each other stays true.
 #[derive(Clone, Debug)]
 pub struct Network(Declared);
 

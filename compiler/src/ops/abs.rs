@@ -1,4 +1,4 @@
-//! `|x|`; its gradient at 0 is 0, as in PyTorch.
+//! The operation [`Abs`].
 
 use super::{Attributes, Domain, Elementwise, Reverse, Signature};
 use crate::error::Mistake;
@@ -7,7 +7,26 @@ use crate::eval::Real;
 use crate::graph::{Graph, NodeId};
 use crate::kernel::expr::{Expr, Expressions};
 
-/// See the [module](self).
+/// `|x|`; its gradient at 0 is 0, as in PyTorch.
+///
+/// In the language: `abs(x)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         output y = abs(x);
+///     }
+/// }
+///
+/// let x = array![[-1.0, 0.5, 2.0]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert_eq!(y, array![[1.0, 0.5, 2.0]]);
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Abs;
 

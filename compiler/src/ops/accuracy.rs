@@ -1,8 +1,4 @@
-//! Whether the largest score is the target's, for each example: 1 or 0. Where several are the
-//! largest, the first counts; an example with a score that is NaN is wrong. Without gradient.
-//!
-//! Classes lie on the last axis. Targets of the class `ignore_index` are 0 and do not count in
-//! the mean.
+//! The operation [`Accuracy`].
 
 use super::{
     Attributes, Domain, Lowering, Operation, Reverse, Sample, Signature,
@@ -15,7 +11,33 @@ use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Type};
 
-/// See the [module](self).
+/// Whether the largest score is the target's, for each example: 1 or 0. Where several are the
+/// largest, the first counts; an example with a score that is NaN is wrong. Without gradient.
+///
+/// Classes lie on the last axis. Targets of the class `ignore_index` are 0 and do not count in
+/// the mean.
+///
+/// In the language: `accuracy(scores, target, ignore_index = none)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input scores: [3];
+///         input target: class(3);
+///         output y = accuracy(scores, target);
+///     }
+/// }
+///
+/// let scores = array![[1.0, 3.0, 0.5]];
+/// let target = array![1];
+/// let mut model = Example::model().build()?;
+/// let y = model.predict(example::Input { scores: scores.view(), target: target.view() })?.y;
+/// assert_eq!(y, array![1.0]);
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Accuracy {
     /// The class that does not count.

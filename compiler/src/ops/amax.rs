@@ -1,5 +1,4 @@
-//! The largest over one axis of the example, or over the whole example; NaN where
-//! there is one. Where several are the largest, they share the gradient evenly.
+//! The operation [`Amax`].
 
 use super::{Attributes, Domain, Lowering, Operation, Reverse, Sample, Signature, axis};
 use crate::error::Mistake;
@@ -9,7 +8,27 @@ use crate::graph::{Graph, NodeId};
 use crate::ops::reduce::Reduction;
 use crate::shape::{Argument, Facts, Type};
 
-/// See the [module](self).
+/// The largest over one axis of the example, or over the whole example; NaN where
+/// there is one. Where several are the largest, they share the gradient evenly.
+///
+/// In the language: `amax(x, axis = all)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         output y = amax(x);
+///     }
+/// }
+///
+/// let x = array![[1.0, 2.0, 4.0]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert_eq!(y, array![4.0]);
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Amax {
     /// The axis, from the end where negative; `None` for all of the example's.

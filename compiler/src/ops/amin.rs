@@ -1,5 +1,4 @@
-//! The smallest over one axis of the example, or over the whole example; NaN where
-//! there is one. Where several are the smallest, they share the gradient evenly.
+//! The operation [`Amin`].
 
 use super::{Attributes, Domain, Lowering, Operation, Reverse, Sample, Signature, axis};
 use crate::error::Mistake;
@@ -9,7 +8,27 @@ use crate::graph::{Graph, NodeId};
 use crate::ops::reduce::Reduction;
 use crate::shape::{Argument, Facts, Type};
 
-/// See the [module](self).
+/// The smallest over one axis of the example, or over the whole example; NaN where
+/// there is one. Where several are the smallest, they share the gradient evenly.
+///
+/// In the language: `amin(x, axis = all)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         output y = amin(x);
+///     }
+/// }
+///
+/// let x = array![[1.0, 2.0, 4.0]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert_eq!(y, array![1.0]);
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Amin {
     /// The axis, from the end where negative; `None` for all of the example's.

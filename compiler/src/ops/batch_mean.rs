@@ -1,5 +1,4 @@
-//! The mean of each feature over the batch: over all examples, and all axes of
-//! an example but the first, which is the features'.
+//! The operation [`BatchMean`].
 
 use super::{Domain, Lowering, Operand, Operation, Reverse, Sample};
 use crate::error::Mistake;
@@ -8,7 +7,8 @@ use crate::eval::{Evaluation, Real, Total, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Dim, Facts, Shape, Type};
 
-/// See the [module](self).
+/// The mean of each feature over the batch: over all examples, and all axes of
+/// an example but the first, which is the features'.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct BatchMean {
     /// Whether the sum is divided by one less than the number of terms: of

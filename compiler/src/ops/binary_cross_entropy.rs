@@ -1,5 +1,4 @@
-//! The cross entropy of a probability and a target between 0 and 1, for each element:
-//! `-(t·ln p + (1 - t)·ln(1 - p))`, the logarithms cut off at -100, as in PyTorch.
+//! The operation [`BinaryCrossEntropy`].
 
 use super::{Attributes, Domain, Elementwise, Reverse, Signature};
 use crate::error::Mistake;
@@ -8,7 +7,30 @@ use crate::eval::Real;
 use crate::graph::{Graph, NodeId};
 use crate::kernel::expr::{Expr, Expressions};
 
-/// See the [module](self).
+/// The cross entropy of a probability and a target between 0 and 1, for each element:
+/// `-(t·ln p + (1 - t)·ln(1 - p))`, the logarithms cut off at -100, as in PyTorch.
+///
+/// In the language: `binary_cross_entropy(probability, target)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input p: [3];
+///         input target: [3];
+///         output y = binary_cross_entropy(p, target);
+///     }
+/// }
+///
+/// let p = array![[0.25, 0.5, 0.75]];
+/// let target = array![[0.0, 1.0, 1.0]];
+/// let mut model = Example::model().build()?;
+/// let y = model.predict(example::Input { p: p.view(), target: target.view() })?.y;
+/// assert!((y - array![[0.287682, 0.693147, 0.287682]]).iter().all(|error| error.abs() < 1e-5));
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct BinaryCrossEntropy;
 

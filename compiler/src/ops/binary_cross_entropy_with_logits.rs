@@ -1,9 +1,4 @@
-//! The cross entropy of `sigmoid(x)` and a target between 0 and 1, for each element, in the form
-//! that does not overflow: `max(x, 0) - x·t + ln(1 + e^-|x|)`.
-//!
-//! With `pos_weight`, `w`, the target's part counts so many times, as in PyTorch:
-//! `(1 - t)·x + (1 + (w - 1)·t) · ln(1 + e^-x)`. It is one number, or one for each place on the last
-//! axis.
+//! The operation [`BinaryCrossEntropyWithLogits`].
 
 use std::sync::Arc;
 
@@ -18,7 +13,34 @@ use crate::graph::{Graph, NodeId};
 use crate::kernel::expr::{Expr, Expressions};
 use crate::shape::{Argument, Facts, Shape, Type};
 
-/// See the [module](self).
+/// The cross entropy of `sigmoid(x)` and a target between 0 and 1, for each element, in the form
+/// that does not overflow: `max(x, 0) - x·t + ln(1 + e^-|x|)`.
+///
+/// With `pos_weight`, `w`, the target's part counts so many times, as in PyTorch:
+/// `(1 - t)·x + (1 + (w - 1)·t) · ln(1 + e^-x)`. It is one number, or one for each place on the last
+/// axis.
+///
+/// In the language: `binary_cross_entropy_with_logits(logits, target, pos_weight = 1.0)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         input target: [3];
+///         output y = binary_cross_entropy_with_logits(x, target);
+///     }
+/// }
+///
+/// let x = array![[-1.0, 0.5, 2.0]];
+/// let target = array![[0.0, 1.0, 1.0]];
+/// let mut model = Example::model().build()?;
+/// let y = model.predict(example::Input { x: x.view(), target: target.view() })?.y;
+/// assert!((y - array![[0.313262, 0.474077, 0.126928]]).iter().all(|error| error.abs() < 1e-5));
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct BinaryCrossEntropyWithLogits {
     /// One number, or one for each place on the last axis; `None` for 1.

@@ -1,5 +1,4 @@
-//! A value stretched to a larger shape: axes are matched from the last, sizes
-//! of one repeat, and what is not batched is the same for every example.
+//! The operation [`Broadcast`].
 
 use super::{Domain, Lowering, Operand, Operation, Reverse, Sample};
 use crate::error::Mistake;
@@ -8,7 +7,8 @@ use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Dim, Facts, Shape, Type};
 
-/// See the [module](self).
+/// A value stretched to a larger shape: axes are matched from the last, sizes
+/// of one repeat, and what is not batched is the same for every example.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Broadcast {
     /// The shape to stretch to.

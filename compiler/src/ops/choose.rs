@@ -1,9 +1,4 @@
-//! One of several values of one type, by a choice that is made before anything
-//! is compiled: whether the network trains, or what the user has chosen for a
-//! call. Graphs for a purpose have none of it: [`Network::graph_for`] puts the
-//! chosen value in its place.
-//!
-//! [`Network::graph_for`]: crate::network::Network::graph_for
+//! The operation [`Choose`].
 
 use super::{Lowering, Operation, Reverse, Sample};
 use crate::error::Mistake;
@@ -12,7 +7,12 @@ use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, DType, Facts, Type};
 
-/// See the [module](self).
+/// One of several values of one type, by a choice that is made before anything
+/// is compiled: whether the network trains, or what the user has chosen for a
+/// call. Graphs for a purpose have none of it: [`Network::graph_for`] puts the
+/// chosen value in its place.
+///
+/// [`Network::graph_for`]: crate::network::Network::graph_for
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Choose {
     /// Who chooses.

@@ -1,7 +1,4 @@
-//! `x` between two numbers, `min(max(x, min), max)`; NaN stays NaN.
-//!
-//! The gradient goes through between `min` and `max`, the ends not included, as in PyTorch since
-//! 2.15; with NaN it is 0. With [`hardtanh`](super::hardtanh) NaN lets it through.
+//! The operation [`Clamp`].
 
 use super::{
     Attribute, AttributeKind, Attributes, Domain, Elementwise, Number, Reverse, Signature,
@@ -12,7 +9,29 @@ use crate::eval::Real;
 use crate::graph::{Graph, NodeId};
 use crate::kernel::expr::{Expr, Expressions};
 
-/// See the [module](self).
+/// `x` between two numbers, `min(max(x, min), max)`; NaN stays NaN.
+///
+/// The gradient goes through between `min` and `max`, the ends not included, as in PyTorch since
+/// 2.15; with NaN it is 0. With [`hardtanh`](super::hardtanh) NaN lets it through.
+///
+/// In the language: `clamp(x, min, max)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         output y = clamp(x, -0.5, 1.0);
+///     }
+/// }
+///
+/// let x = array![[-1.0, 0.5, 2.0]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert_eq!(y, array![[-0.5, 0.5, 1.0]]);
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Clamp {
     /// The least result.

@@ -1,8 +1,4 @@
-//! What targets that are classes count for: a weight for each class, and a class that does not
-//! count at all, as in PyTorch's `weight` and `ignore_index`.
-//!
-//! The mean of a loss that has them is the sum of the targets' weighted losses over the sum of
-//! their weights. Where no target counts, that is 0 / 0, NaN, and the gradient is 0, as PyTorch's.
+//! [`Counting`]: which targets count, and for how much.
 
 use std::sync::Arc;
 
@@ -14,7 +10,11 @@ use crate::eval::Real;
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Dim, Facts};
 
-/// See the [module](self).
+/// What targets that are classes count for: a weight for each class, and a class that does not
+/// count at all, as in PyTorch's `weight` and `ignore_index`.
+///
+/// The mean of a loss that has them is the sum of the targets' weighted losses over the sum of
+/// their weights. Where no target counts, that is 0 / 0, NaN, and the gradient is 0, as PyTorch's.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Counting {
     /// A number for each class; `None` where each counts for 1.

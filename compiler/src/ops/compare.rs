@@ -1,5 +1,4 @@
-//! Comparisons of two values, as 1.0 where they hold and 0.0 where not or with NaN. They
-//! have no gradient.
+//! The operation [`Compare`].
 
 use super::{Domain, Elementwise, Reverse};
 #[cfg(feature = "eval")]
@@ -7,7 +6,8 @@ use crate::eval::Real;
 use crate::graph::{Graph, NodeId};
 use crate::kernel::expr::{Expr, Expressions};
 
-/// See the [module](self).
+/// Comparisons of two values, as 1.0 where they hold and 0.0 where not or with NaN. They
+/// have no gradient.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Compare(pub Comparison);
 

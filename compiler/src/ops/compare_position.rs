@@ -1,6 +1,4 @@
-//! Compares whole numbers with where they lie on the last axis, as 1.0 where
-//! it holds and 0.0 where not. On indices stretched along that axis, equality
-//! makes one-hot vectors. Without gradient.
+//! The operation [`ComparePosition`].
 
 use super::{Domain, Lowering, Operand, Operation, Reverse, Sample};
 use crate::error::Mistake;
@@ -9,7 +7,9 @@ use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, DType, Facts, Shape, Type};
 
-/// See the [module](self).
+/// Compares whole numbers with where they lie on the last axis, as 1.0 where
+/// it holds and 0.0 where not. On indices stretched along that axis, equality
+/// makes one-hot vectors. Without gradient.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum ComparePosition {
     /// The position is the number.

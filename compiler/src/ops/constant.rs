@@ -1,4 +1,4 @@
-//! A number.
+//! The operation [`Constant`].
 
 use super::{Lowering, Number, Operation, Reverse, Sample};
 use crate::error::Mistake;
@@ -7,7 +7,7 @@ use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Shape, Type};
 
-/// See the [module](self).
+/// A number.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Constant(pub Number);
 

@@ -1,12 +1,4 @@
-//! A sum of products over chosen axes of two values: what matrix products, and
-//! their gradients, are made of.
-//!
-//! The result has the batch axis first if it has one, then the shared axes,
-//! then what is left of the first operand's axes, then of the second's. Values
-//! that are both batched go example by example, unless the sum runs over the
-//! batch too: that is the gradient of a weight.
-//!
-//! Each element is a blocked sum of chains of fused multiply-adds in ascending order.
+//! The operation [`Contract`].
 
 use super::{Domain, Lowering, Operand, Operation, Reverse, Sample};
 use crate::error::Mistake;
@@ -15,7 +7,15 @@ use crate::eval::{Evaluation, Real, Value, dot};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Shape, Type};
 
-/// See the [module](self).
+/// A sum of products over chosen axes of two values: what matrix products, and
+/// their gradients, are made of.
+///
+/// The result has the batch axis first if it has one, then the shared axes,
+/// then what is left of the first operand's axes, then of the second's. Values
+/// that are both batched go example by example, unless the sum runs over the
+/// batch too: that is the gradient of a weight.
+///
+/// Each element is a blocked sum of chains of fused multiply-adds in ascending order.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Contract {
     /// Pairs of axes that go together and stay.

@@ -1,5 +1,4 @@
-//! The cosine of an angle in radians. Machine code knows it up to 2²⁰ in size: beyond, where
-//! neighbouring floats are 1/8 and more apart, it is NaN.
+//! The operation [`Cos`].
 
 use super::{Attributes, Domain, Elementwise, Reverse, Signature};
 use crate::error::Mistake;
@@ -8,7 +7,27 @@ use crate::eval::Real;
 use crate::graph::{Graph, NodeId};
 use crate::kernel::expr::{Expr, Expressions};
 
-/// See the [module](self).
+/// The cosine of an angle in radians. Machine code knows it up to 2²⁰ in size: beyond, where
+/// neighbouring floats are 1/8 and more apart, it is NaN.
+///
+/// In the language: `cos(x)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         output y = cos(x);
+///     }
+/// }
+///
+/// let x = array![[-1.0, 0.5, 2.0]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert!((y - array![[0.540302, 0.877583, -0.416147]]).iter().all(|error| error.abs() < 1e-5));
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Cos;
 

@@ -1,8 +1,4 @@
-//! The loss of the cosine of the angle between two vectors and a target that says whether they
-//! should be alike, for each pair: `1 - cos` where the target is 1, `max(0, cos - margin)` where
-//! it is -1. Only the target's sign counts. Vectors lie along the last axis.
-//!
-//! As in PyTorch, `cos = a·b / √((a·a + ε) · (b·b + ε))` with `ε = 1e-12`.
+//! The operation [`CosineEmbeddingLoss`].
 
 use super::{
     Attribute, AttributeKind, Attributes, Domain, Lowering, Number, Operation, Reverse, Sample,
@@ -17,7 +13,35 @@ use crate::shape::{Argument, Facts, Type};
 /// What keeps the cosine of a vector without length from being NaN.
 const EPSILON: f32 = 1e-12;
 
-/// See the [module](self).
+/// The loss of the cosine of the angle between two vectors and a target that says whether they
+/// should be alike, for each pair: `1 - cos` where the target is 1, `max(0, cos - margin)` where
+/// it is -1. Only the target's sign counts. Vectors lie along the last axis.
+///
+/// As in PyTorch, `cos = a·b / √((a·a + ε) · (b·b + ε))` with `ε = 1e-12`.
+///
+/// In the language: `cosine_embedding_loss(a, b, target, margin = 0.0)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input a: [2];
+///         input b: [2];
+///         input alike: [];
+///         output y = cosine_embedding_loss(a, b, alike);
+///     }
+/// }
+///
+/// let a = array![[1.0, 0.0], [1.0, 0.0]];
+/// let b = array![[0.0, 2.0], [3.0, 0.0]];
+/// let alike = array![1.0, 1.0];
+/// let mut model = Example::model().build()?;
+/// let y = model.predict(example::Input { a: a.view(), b: b.view(), alike: alike.view() })?.y;
+/// assert!((y - array![1.0, 0.0]).iter().all(|error| error.abs() < 1e-5));
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct CosineEmbeddingLoss {
     /// The cosine up to which what differs is far enough apart.

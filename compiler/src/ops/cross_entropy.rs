@@ -1,14 +1,4 @@
-//! The cross entropy of logits and a target, for each example. For a class index it is
-//! `ln Σ eˣ - x[target]`, with the largest taken off first so that nothing overflows; for
-//! probabilities `t` of the scores' shape, `Σ t · (ln Σ eˣ - x)`.
-//!
-//! Classes lie on the last axis. The attributes are PyTorch's:
-//! - `weight` gives each class's term a factor;
-//! - with `label_smoothing`, `ε`, the target's probabilities are mixed with even ones: of each
-//!   class `(1 - ε) · t + ε / classes`, where a class index has probability 1;
-//! - examples of the class `ignore_index` are 0.
-//!
-//! On class indices, the mean goes by the weights of the targets.
+//! The operation [`CrossEntropy`].
 
 use super::{
     Attribute, AttributeKind, Attributes, Domain, Lowering, Number, Operation, Reverse, Sample,
@@ -23,7 +13,40 @@ use crate::graph::{Graph, NodeId};
 use crate::ops::{log_softmax::LogSoftmax, softmax::Softmax};
 use crate::shape::{Argument, Facts, Type};
 
-/// See the [module](self).
+/// The cross entropy of logits and a target, for each example. For a class index it is
+/// `ln Σ eˣ - x[target]`, with the largest taken off first so that nothing overflows; for
+/// probabilities `t` of the scores' shape, `Σ t · (ln Σ eˣ - x)`.
+///
+/// Classes lie on the last axis. The attributes are PyTorch's:
+/// - `weight` gives each class's term a factor;
+/// - with `label_smoothing`, `ε`, the target's probabilities are mixed with even ones: of each
+///   class `(1 - ε) · t + ε / classes`, where a class index has probability 1;
+/// - examples of the class `ignore_index` are 0.
+///
+/// On class indices, the mean goes by the weights of the targets.
+///
+/// In the language: `cross_entropy(logits, target, weight = none, label_smoothing = 0.0,
+/// ignore_index = none)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input scores: [3];
+///         input target: class(3);
+///         output y = cross_entropy(scores, target);
+///     }
+/// }
+///
+/// let scores = array![[1.0, 3.0, 0.5]];
+/// let target = array![1];
+/// let mut model = Example::model().build()?;
+/// let y = model.predict(example::Input { scores: scores.view(), target: target.view() })?.y;
+/// assert!((y - array![0.196734]).iter().all(|error| error.abs() < 1e-5));
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct CrossEntropy {
     /// What classes count for.

@@ -1,7 +1,4 @@
-//! Exponential linear unit: `x` where `x > 0`, else `alpha·(eˣ - 1)`
-//! (D.-A. Clevert, T. Unterthiner, S. Hochreiter, 2015).
-//!
-//! At 0 the gradient is `alpha`, as in PyTorch.
+//! The operation [`Elu`].
 
 use super::{
     Attribute, AttributeKind, Attributes, Domain, Elementwise, Number, Reverse, Signature,
@@ -12,7 +9,29 @@ use crate::eval::Real;
 use crate::graph::{Graph, NodeId};
 use crate::kernel::expr::{Expr, Expressions};
 
-/// See the [module](self).
+/// Exponential linear unit: `x` where `x > 0`, else `alpha·(eˣ - 1)`
+/// (D.-A. Clevert, T. Unterthiner, S. Hochreiter, 2015).
+///
+/// At 0 the gradient is `alpha`, as in PyTorch.
+///
+/// In the language: `elu(x, alpha = 1.0)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         output y = elu(x);
+///     }
+/// }
+///
+/// let x = array![[-1.0, 0.5, 2.0]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert!((y - array![[-0.632121, 0.5, 2.0]]).iter().all(|error| error.abs() < 1e-5));
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Elu {
     /// The negative of the limit at -∞.

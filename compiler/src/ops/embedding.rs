@@ -1,8 +1,4 @@
-//! The row of a table for each index: `[16]` indices below 100, of a table of
-//! `[100, 8]`, give `[16, 8]`.
-//!
-//! The gradient adds up, for each row of the table, what came to it; no matrix
-//! of zeros and ones is made.
+//! The operation [`Embedding`].
 
 use super::{Attributes, Lowering, Operand, Operation, Reverse, Sample, Signature, gather};
 use crate::error::Mistake;
@@ -11,7 +7,31 @@ use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Shape, Type};
 
-/// See the [module](self).
+/// The row of a table for each index: `[16]` indices below 100, of a table of
+/// `[100, 8]`, give `[16, 8]`.
+///
+/// The gradient adds up, for each row of the table, what came to it; no matrix
+/// of zeros and ones is made.
+///
+/// In the language: `embedding(index, table)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input word: index(5)[2];
+///         param table: [5, 3] = normal(0.0, 1.0);
+///         output y = embedding(word, table);
+///     }
+/// }
+///
+/// let word = array![[4, 0]];
+/// let y = Example::model().build()?.predict(example::Input { word: word.view() })?.y;
+/// assert_eq!(y.dim(), (1, 2, 3));
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Embedding;
 

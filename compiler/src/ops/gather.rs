@@ -1,5 +1,4 @@
-//! Rows of a table, by index: the primitive operation of `embedding`. The
-//! result has the index's axes, then the row's.
+//! The operation [`Gather`].
 
 use super::{Domain, Lowering, Operand, Operation, Reverse, Sample};
 use crate::error::Mistake;
@@ -8,7 +7,8 @@ use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, DType, Dim, Facts, Shape, Type};
 
-/// See the [module](self).
+/// Rows of a table, by index: the primitive operation of `embedding`. The
+/// result has the index's axes, then the row's.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Gather;
 

@@ -1,9 +1,4 @@
-//! The negative log likelihood of a target under a normal distribution of a mean and a variance
-//! of its own, for each element: `(ln v + (target - mean)² / v) / 2` with `v = max(variance, eps)`,
-//! and with `full` also `ln(2π) / 2`.
-//!
-//! As in PyTorch, the variance's gradient is that at `v`, also where the variance is less than
-//! `eps`: so it is not stuck there.
+//! The operation [`GaussianNllLoss`].
 
 use super::{
     Attribute, AttributeKind, Attributes, Domain, Elementwise, Number, Reverse, Signature, residual,
@@ -17,7 +12,36 @@ use crate::kernel::expr::{Expr, Expressions};
 /// `ln(2π) / 2`
 const CONSTANT: f64 = 0.918_938_533_204_672_8;
 
-/// See the [module](self).
+/// The negative log likelihood of a target under a normal distribution of a mean and a variance
+/// of its own, for each element: `(ln v + (target - mean)² / v) / 2` with `v = max(variance, eps)`,
+/// and with `full` also `ln(2π) / 2`.
+///
+/// As in PyTorch, the variance's gradient is that at `v`, also where the variance is less than
+/// `eps`: so it is not stuck there.
+///
+/// In the language: `gaussian_nll_loss(mean, target, variance, full = false, eps = 1e-6)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input mean: [2];
+///         input variance: [2];
+///         input target: [2];
+///         output y = gaussian_nll_loss(mean, target, variance);
+///     }
+/// }
+///
+/// let mean = array![[0.0, 1.0]];
+/// let variance = array![[1.0, 4.0]];
+/// let target = array![[1.0, 3.0]];
+/// let mut model = Example::model().build()?;
+/// let y = model.predict(example::Input { mean: mean.view(), variance: variance.view(), target: target.view() })?.y;
+/// assert!((y - array![[0.5, 1.19315]]).iter().all(|error| error.abs() < 1e-5));
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct GaussianNllLoss {
     /// Whether the part that depends on nothing is added.

@@ -1,8 +1,4 @@
-//! Gaussian error linear unit, `x·Φ(x)` with the normal distribution's `Φ`
-//! (D. Hendrycks, K. Gimpel, 2016); NaN at -∞, as in PyTorch.
-//!
-//! `Φ(x)` is `(1 + erf(x/√2)) / 2`, or nearly `(1 + tanh(√(2/π)·(x + 0.044715·x³))) / 2`. Far below
-//! 0 the first is as exact as the difference from 1 is.
+//! The operation [`Gelu`].
 
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
@@ -13,7 +9,30 @@ use crate::eval::Real;
 use crate::graph::{Graph, NodeId};
 use crate::kernel::expr::{Expr, Expressions};
 
-/// See the [module](self).
+/// Gaussian error linear unit, `x·Φ(x)` with the normal distribution's `Φ`
+/// (D. Hendrycks, K. Gimpel, 2016); NaN at -∞, as in PyTorch.
+///
+/// `Φ(x)` is `(1 + erf(x/√2)) / 2`, or nearly `(1 + tanh(√(2/π)·(x + 0.044715·x³))) / 2`. Far below
+/// 0 the first is as exact as the difference from 1 is.
+///
+/// In the language: `gelu(x, approximate = none)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         output y = gelu(x);
+///     }
+/// }
+///
+/// let x = array![[-1.0, 0.5, 2.0]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert!((y - array![[-0.158655, 0.345731, 1.9545]]).iter().all(|error| error.abs() < 1e-5));
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Gelu {
     /// How `Φ` is computed.

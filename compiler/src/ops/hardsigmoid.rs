@@ -1,6 +1,4 @@
-//! `min(max(x + 3, 0), 6) / 6`; NaN stays NaN.
-//!
-//! The gradient is 1/6 between -3 and 3 without the ends, else 0, with NaN too, as in PyTorch.
+//! The operation [`Hardsigmoid`].
 
 use super::{Attributes, Domain, Elementwise, Reverse, Signature};
 use crate::error::Mistake;
@@ -9,7 +7,28 @@ use crate::eval::Real;
 use crate::graph::{Graph, NodeId};
 use crate::kernel::expr::{Expr, Expressions};
 
-/// See the [module](self).
+/// `min(max(x + 3, 0), 6) / 6`; NaN stays NaN.
+///
+/// The gradient is 1/6 between -3 and 3 without the ends, else 0, with NaN too, as in PyTorch.
+///
+/// In the language: `hardsigmoid(x)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         output y = hardsigmoid(x);
+///     }
+/// }
+///
+/// let x = array![[-1.0, 0.5, 2.0]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert!((y - array![[0.333333, 0.583333, 0.833333]]).iter().all(|error| error.abs() < 1e-5));
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Hardsigmoid;
 

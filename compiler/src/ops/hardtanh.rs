@@ -1,7 +1,4 @@
-//! `x` between two numbers, `min(max(x, min), max)`; NaN stays NaN.
-//!
-//! The gradient goes through between `min` and `max` without the ends, and with NaN, as in
-//! PyTorch. [`clamp`] is the same but for NaN.
+//! The operation [`Hardtanh`].
 
 use super::clamp::{self, limits};
 use super::{
@@ -13,7 +10,29 @@ use crate::eval::Real;
 use crate::graph::{Graph, NodeId};
 use crate::kernel::expr::{Expr, Expressions};
 
-/// See the [module](self).
+/// `x` between two numbers, `min(max(x, min), max)`; NaN stays NaN.
+///
+/// The gradient goes through between `min` and `max` without the ends, and with NaN, as in
+/// PyTorch. [`clamp`] is the same but for NaN.
+///
+/// In the language: `hardtanh(x, min = -1.0, max = 1.0)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         output y = hardtanh(x);
+///     }
+/// }
+///
+/// let x = array![[-1.0, 0.5, 2.0]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert_eq!(y, array![[-1.0, 0.5, 1.0]]);
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Hardtanh {
     /// The least result.

@@ -1,7 +1,4 @@
-//! The loss of a distance and a target that says whether it should be small, for each element:
-//! `x` where the target is 1, `max(0, margin - x)` where it is -1. Only the target's sign counts.
-//!
-//! The two must have the same shape: broadcasting there hides mistakes.
+//! The operation [`HingeEmbeddingLoss`].
 
 use super::{
     Attribute, AttributeKind, Attributes, Domain, Elementwise, Number, Reverse, Signature,
@@ -12,7 +9,32 @@ use crate::eval::Real;
 use crate::graph::{Graph, NodeId};
 use crate::kernel::expr::{Expr, Expressions};
 
-/// See the [module](self).
+/// The loss of a distance and a target that says whether it should be small, for each element:
+/// `x` where the target is 1, `max(0, margin - x)` where it is -1. Only the target's sign counts.
+///
+/// The two must have the same shape: broadcasting there hides mistakes.
+///
+/// In the language: `hinge_embedding_loss(x, target, margin = 1.0)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         input target: [3];
+///         output y = hinge_embedding_loss(x, target);
+///     }
+/// }
+///
+/// let x = array![[0.25, 0.25, 2.0]];
+/// let target = array![[1.0, -1.0, -1.0]];
+/// let mut model = Example::model().build()?;
+/// let y = model.predict(example::Input { x: x.view(), target: target.view() })?.y;
+/// assert_eq!(y, array![[0.25, 0.75, 0.0]]);
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct HingeEmbeddingLoss {
     /// The distance from which on what differs is far enough apart.

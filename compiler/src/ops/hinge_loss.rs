@@ -1,7 +1,4 @@
-//! The hinge loss of a score and a target that is 1 or -1, for each element:
-//! `max(0, 1 - target · score)`.
-//!
-//! The two must have the same shape: broadcasting there hides mistakes.
+//! The operation [`HingeLoss`].
 
 use super::{Attributes, Domain, Elementwise, Reverse, Signature};
 use crate::error::Mistake;
@@ -10,7 +7,32 @@ use crate::eval::Real;
 use crate::graph::{Graph, NodeId};
 use crate::kernel::expr::{Expr, Expressions};
 
-/// See the [module](self).
+/// The hinge loss of a score and a target that is 1 or -1, for each element:
+/// `max(0, 1 - target · score)`.
+///
+/// The two must have the same shape: broadcasting there hides mistakes.
+///
+/// In the language: `hinge_loss(score, target)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input score: [3];
+///         input target: [3];
+///         output y = hinge_loss(score, target);
+///     }
+/// }
+///
+/// let score = array![[2.0, 0.5, 0.5]];
+/// let target = array![[1.0, 1.0, -1.0]];
+/// let mut model = Example::model().build()?;
+/// let y = model.predict(example::Input { score: score.view(), target: target.view() })?.y;
+/// assert_eq!(y, array![[0.0, 0.5, 1.5]]);
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct HingeLoss;
 

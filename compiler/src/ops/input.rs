@@ -1,4 +1,4 @@
-//! An input of the network: given with every batch.
+//! The operation [`Input`].
 
 use super::{Lowering, Operation, Reverse, Sample};
 use crate::error::Mistake;
@@ -7,7 +7,7 @@ use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Type};
 
-/// See the [module](self).
+/// An input of the network: given with every batch.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Input {
     /// Its place among the network's inputs and targets.

@@ -1,8 +1,4 @@
-//! The Kullback-Leibler divergence of a target distribution from one that is given by the
-//! logarithms of its probabilities, for each row: `Σ t · (ln t - x)` over the last axis. Where the
-//! target is 0, it adds nothing, and has no gradient.
-//!
-//! So the mean over examples is what PyTorch calls `batchmean`.
+//! The operation [`KlDiv`].
 
 use super::{Attributes, Domain, Lowering, Operation, Reverse, Sample, Signature, classes, rows};
 use crate::error::Mistake;
@@ -11,7 +7,33 @@ use crate::eval::{Evaluation, Real, Total, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Type};
 
-/// See the [module](self).
+/// The Kullback-Leibler divergence of a target distribution from one that is given by the
+/// logarithms of its probabilities, for each row: `Σ t · (ln t - x)` over the last axis. Where the
+/// target is 0, it adds nothing, and has no gradient.
+///
+/// So the mean over examples is what PyTorch calls `batchmean`.
+///
+/// In the language: `kl_div(log_probabilities, target)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input scores: [3];
+///         input target: [3];
+///         output y = kl_div(log_softmax(scores), target);
+///     }
+/// }
+///
+/// let scores = array![[1.0, 3.0, 0.5]];
+/// let target = array![[0.5, 0.5, 0.0]];
+/// let mut model = Example::model().build()?;
+/// let y = model.predict(example::Input { scores: scores.view(), target: target.view() })?.y;
+/// assert!((y - array![0.503587]).iter().all(|error| error.abs() < 1e-5));
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct KlDiv;
 

@@ -1,6 +1,4 @@
-//! Layer normalisation (J. Ba, J. Kiros, G. Hinton 2016): the last axis with
-//! mean 0 and variance 1, then scaled and shifted element by element,
-//! `(x - mean) / √(variance + eps) · weight + bias`.
+//! The operation [`LayerNorm`].
 
 use super::standardize::Standardize;
 use super::{
@@ -13,7 +11,30 @@ use crate::eval::{Evaluation, Real, Total, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Shape, Type};
 
-/// See the [module](self).
+/// Layer normalisation (J. Ba, J. Kiros, G. Hinton 2016): the last axis with
+/// mean 0 and variance 1, then scaled and shifted element by element,
+/// `(x - mean) / √(variance + eps) · weight + bias`.
+///
+/// In the language: `layer_norm(x, weight, bias, eps = 1e-5)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         param weight: [3] = ones;
+///         param bias: [3] = zeros;
+///         output y = layer_norm(x, weight, bias);
+///     }
+/// }
+///
+/// let x = array![[1.0, 2.0, 4.0]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert!((y - array![[-1.06904, -0.26726, 1.3363]]).iter().all(|error| error.abs() < 1e-5));
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct LayerNorm {
     /// What is added to the variance.

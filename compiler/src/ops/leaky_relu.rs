@@ -1,4 +1,4 @@
-//! `x` where `x > 0`, else `negative_slope·x`, which is the side that 0 is on.
+//! The operation [`LeakyRelu`].
 
 use super::{
     Attribute, AttributeKind, Attributes, Domain, Elementwise, Number, Reverse, Signature,
@@ -9,7 +9,26 @@ use crate::eval::Real;
 use crate::graph::{Graph, NodeId};
 use crate::kernel::expr::{Expr, Expressions};
 
-/// See the [module](self).
+/// `x` where `x > 0`, else `negative_slope·x`, which is the side that 0 is on.
+///
+/// In the language: `leaky_relu(x, negative_slope = 0.01)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         output y = leaky_relu(x, 0.1);
+///     }
+/// }
+///
+/// let x = array![[-1.0, 0.5, 2.0]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert!((y - array![[-0.1, 0.5, 2.0]]).iter().all(|error| error.abs() < 1e-5));
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct LeakyRelu {
     /// The slope below 0.

@@ -1,4 +1,4 @@
-//! `x - ln Σ eˣ` over an axis, with the largest taken off first so that nothing overflows.
+//! The operation [`LogSoftmax`].
 
 use super::{Attributes, Lowering, Operation, Reverse, Sample, Signature, axis};
 use crate::error::Mistake;
@@ -7,7 +7,26 @@ use crate::eval::{Evaluation, Real, Total, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Type};
 
-/// See the [module](self).
+/// `x - ln Σ eˣ` over an axis, with the largest taken off first so that nothing overflows.
+///
+/// In the language: `log_softmax(x, axis = -1)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         output y = log_softmax(x);
+///     }
+/// }
+///
+/// let x = array![[1.0, 2.0, 4.0]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert!((y - array![[-3.16985, -2.16985, -0.169846]]).iter().all(|error| error.abs() < 1e-5));
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct LogSoftmax {
     /// The axis, from the end where negative.

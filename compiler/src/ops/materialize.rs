@@ -1,6 +1,4 @@
-//! The same value, laid out in memory of its own: the compiler puts it where a
-//! product needs the elements of a view next to each other, and where a root
-//! would otherwise have no memory.
+//! The operation [`Materialize`].
 
 use super::{Domain, Lowering, Operand, Operation, Reverse, Sample};
 use crate::error::Mistake;
@@ -9,7 +7,9 @@ use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Shape, Type};
 
-/// See the [module](self).
+/// The same value, laid out in memory of its own: the compiler puts it where a
+/// product needs the elements of a view next to each other, and where a root
+/// would otherwise have no memory.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Materialize {
     /// Whether the examples of a batch lie next to each other, element by

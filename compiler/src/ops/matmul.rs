@@ -1,6 +1,4 @@
-//! The product of two matrices, of a vector and a matrix, or of two stacks of
-//! matrices, for each example. A batch of vectors times a parameter matrix is
-//! one matrix product.
+//! The operation [`MatMul`].
 
 use super::contract::Contract;
 use super::{Attributes, Domain, Lowering, Operand, Operation, Reverse, Sample, Signature};
@@ -10,7 +8,30 @@ use crate::eval::{Evaluation, Real, Value, dot};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Dim, Facts, Shape, Type};
 
-/// See the [module](self).
+/// The product of two matrices, of a vector and a matrix, or of two stacks of
+/// matrices, for each example. A batch of vectors times a parameter matrix is
+/// one matrix product.
+///
+/// In the language: `matmul(a, b)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input a: [2, 2];
+///         input b: [2];
+///         output y = matmul(a, b);
+///     }
+/// }
+///
+/// let a = array![[[1.0, 2.0], [3.0, 4.0]]];
+/// let b = array![[1.0, -1.0]];
+/// let y = Example::model().build()?.predict(example::Input { a: a.view(), b: b.view() })?.y;
+/// assert_eq!(y, array![[-1.0, -1.0]]);
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct MatMul;
 

@@ -1,5 +1,4 @@
-//! The mean over one axis of the example or over the whole example; and over
-//! everything, the batch too, which is how a loss becomes a single number.
+//! The operation [`Mean`].
 
 use super::{Attributes, Domain, Lowering, Operand, Operation, Reverse, Sample, Signature, axis};
 use crate::error::Mistake;
@@ -9,7 +8,27 @@ use crate::graph::{Graph, NodeId};
 use crate::ops::reduce::Reduction;
 use crate::shape::{Argument, Facts, Shape, Type};
 
-/// See the [module](self).
+/// The mean over one axis of the example or over the whole example; and over
+/// everything, the batch too, which is how a loss becomes a single number.
+///
+/// In the language: `mean(x, axis = all)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         output y = mean(x);
+///     }
+/// }
+///
+/// let x = array![[1.0, 2.0, 4.0]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert!((y - array![2.33333]).iter().all(|error| error.abs() < 1e-5));
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Mean {
     /// What is averaged.

@@ -1,5 +1,4 @@
-//! The smaller of two values; NaN where one of them is. Where they are equal, each gets half
-//! of the gradient, where one is NaN, each gets all of it, as in PyTorch.
+//! The operation [`Minimum`].
 
 use super::{Attributes, Domain, Elementwise, Reverse, Signature, maximum};
 use crate::error::Mistake;
@@ -8,7 +7,29 @@ use crate::eval::Real;
 use crate::graph::{Graph, NodeId};
 use crate::kernel::expr::{Expr, Expressions};
 
-/// See the [module](self).
+/// The smaller of two values; NaN where one of them is. Where they are equal, each gets half
+/// of the gradient, where one is NaN, each gets all of it, as in PyTorch.
+///
+/// In the language: `minimum(a, b)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input a: [3];
+///         input b: [3];
+///         output y = minimum(a, b);
+///     }
+/// }
+///
+/// let a = array![[1.0, -2.0, 3.0]];
+/// let b = array![[0.5, 2.0, 4.0]];
+/// let y = Example::model().build()?.predict(example::Input { a: a.view(), b: b.view() })?.y;
+/// assert_eq!(y, array![[0.5, -2.0, 3.0]]);
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Minimum;
 

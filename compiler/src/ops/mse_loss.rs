@@ -1,6 +1,4 @@
-//! The squared error of each element, `(x - target)²`; `loss` takes the mean or the sum.
-//!
-//! The two must have the same shape: broadcasting there hides mistakes.
+//! The operation [`MseLoss`].
 
 use super::{Attributes, Domain, Elementwise, Reverse, Signature};
 use crate::error::Mistake;
@@ -9,7 +7,31 @@ use crate::eval::Real;
 use crate::graph::{Graph, NodeId};
 use crate::kernel::expr::{Expr, Expressions};
 
-/// See the [module](self).
+/// The squared error of each element, `(x - target)²`; `loss` takes the mean or the sum.
+///
+/// The two must have the same shape: broadcasting there hides mistakes.
+///
+/// In the language: `mse_loss(x, target)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         input target: [3];
+///         output y = mse_loss(x, target);
+///     }
+/// }
+///
+/// let x = array![[0.5, 1.0, 4.0]];
+/// let target = array![[0.0, 1.0, 2.0]];
+/// let mut model = Example::model().build()?;
+/// let y = model.predict(example::Input { x: x.view(), target: target.view() })?.y;
+/// assert_eq!(y, array![[0.25, 0.0, 4.0]]);
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct MseLoss;
 

@@ -1,8 +1,4 @@
-//! How far the target's score is from being larger than all others by a margin, for each example:
-//! `Σ max(0, margin - x[target] + x[c])^p` over the other classes `c`, divided by the number of
-//! classes.
-//!
-//! Classes lie on the last axis.
+//! The operation [`MultiMarginLoss`].
 
 use super::{
     Attribute, AttributeKind, Attributes, Domain, Lowering, Number, Operation, Reverse, Sample,
@@ -14,7 +10,33 @@ use crate::eval::{Evaluation, Real, Total, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Type};
 
-/// See the [module](self).
+/// How far the target's score is from being larger than all others by a margin, for each example:
+/// `Σ max(0, margin - x[target] + x[c])^p` over the other classes `c`, divided by the number of
+/// classes.
+///
+/// Classes lie on the last axis.
+///
+/// In the language: `multi_margin_loss(scores, target, p = 1, margin = 1.0)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input scores: [3];
+///         input target: class(3);
+///         output y = multi_margin_loss(scores, target, margin = 3.0);
+///     }
+/// }
+///
+/// let scores = array![[1.0, 3.0, 0.5]];
+/// let target = array![1];
+/// let mut model = Example::model().build()?;
+/// let y = model.predict(example::Input { scores: scores.view(), target: target.view() })?.y;
+/// assert!((y - array![0.5]).iter().all(|error| error.abs() < 1e-5));
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct MultiMarginLoss {
     /// Whether what is missing is squared: `p` is 2, not 1.

@@ -1,9 +1,4 @@
-//! The negative log likelihood of a class index, for each example: `-x[target]`, where `x` are
-//! logarithms of probabilities, as from `log_softmax`.
-//!
-//! Classes lie on the last axis. With `weight`, the loss of each example is its class's weight
-//! times that, and with `ignore_index` it is 0 for that class; see
-//! the mean of such losses.
+//! The operation [`NllLoss`].
 
 use super::{
     Attributes, Domain, Lowering, Operation, Reverse, Sample, Signature,
@@ -16,7 +11,34 @@ use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Type};
 
-/// See the [module](self).
+/// The negative log likelihood of a class index, for each example: `-x[target]`, where `x` are
+/// logarithms of probabilities, as from `log_softmax`.
+///
+/// Classes lie on the last axis. With `weight`, the loss of each example is its class's weight
+/// times that, and with `ignore_index` it is 0 for that class; see
+/// the mean of such losses.
+///
+/// In the language: `nll_loss(log_probabilities, target, weight = none, ignore_index = none)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input scores: [3];
+///         input target: class(3);
+///         output y = nll_loss(log_softmax(scores), target);
+///     }
+/// }
+///
+/// let scores = array![[1.0, 3.0, 0.5]];
+/// let target = array![1];
+/// let mut model = Example::model().build()?;
+/// let y = model.predict(example::Input { scores: scores.view(), target: target.view() })?.y;
+/// assert!((y - array![0.196734]).iter().all(|error| error.abs() < 1e-5));
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct NllLoss {
     /// What targets count for.

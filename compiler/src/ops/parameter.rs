@@ -1,5 +1,4 @@
-//! What is kept from call to call: a parameter of the network, and behind the
-//! parameters what an optimizer keeps.
+//! The operation [`Parameter`].
 
 use super::{Lowering, Operation, Reverse, Sample};
 use crate::error::Mistake;
@@ -8,7 +7,8 @@ use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Shape, Type};
 
-/// See the [module](self).
+/// What is kept from call to call: a parameter of the network, and behind the
+/// parameters what an optimizer keeps.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Parameter {
     /// Its place among the network's parameters, or behind them.

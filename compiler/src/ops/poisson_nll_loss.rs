@@ -1,9 +1,4 @@
-//! The negative log likelihood of a count under a Poisson distribution, for each element:
-//! `eˣ - target · x` where `x` is the logarithm of its mean (`log_input`), else
-//! `x - target · ln(x + eps)`.
-//!
-//! With `full`, Stirling's approximation of the part that does not depend on `x` is added where
-//! the target is greater than 1: `t·ln t - t + ln(2π·t) / 2`. As in PyTorch.
+//! The operation [`PoissonNllLoss`].
 
 use std::f32::consts::TAU;
 
@@ -16,7 +11,34 @@ use crate::eval::Real;
 use crate::graph::{Graph, NodeId};
 use crate::kernel::expr::{Expr, Expressions};
 
-/// See the [module](self).
+/// The negative log likelihood of a count under a Poisson distribution, for each element:
+/// `eˣ - target · x` where `x` is the logarithm of its mean (`log_input`), else
+/// `x - target · ln(x + eps)`.
+///
+/// With `full`, Stirling's approximation of the part that does not depend on `x` is added where
+/// the target is greater than 1: `t·ln t - t + ln(2π·t) / 2`. As in PyTorch.
+///
+/// In the language: `poisson_nll_loss(x, target, log_input = true, full = false, eps = 1e-8)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         input target: [3];
+///         output y = poisson_nll_loss(x, target);
+///     }
+/// }
+///
+/// let x = array![[0.0, 0.5, 1.0]];
+/// let target = array![[0.0, 1.0, 3.0]];
+/// let mut model = Example::model().build()?;
+/// let y = model.predict(example::Input { x: x.view(), target: target.view() })?.y;
+/// assert!((y - array![[1.0, 1.14872, -0.281718]]).iter().all(|error| error.abs() < 1e-5));
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct PoissonNllLoss {
     /// Whether `x` is a logarithm.

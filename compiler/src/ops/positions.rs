@@ -1,5 +1,4 @@
-//! The number of each element of a shape, counted row-major through the whole
-//! value, the batch first. Numbers wrap at 2³².
+//! The operation [`Positions`].
 
 use super::{Lowering, Operation, Reverse, Sample};
 use crate::error::Mistake;
@@ -8,7 +7,8 @@ use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Shape, Type};
 
-/// See the [module](self).
+/// The number of each element of a shape, counted row-major through the whole
+/// value, the batch first. Numbers wrap at 2³².
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Positions {
     /// Whose elements are counted.

@@ -1,7 +1,4 @@
-//! `x` to a constant power.
-//!
-//! Whole and half exponents up to 64 are products and square roots; others are `e^(c·ln x)`, whose
-//! relative error grows with `|c·ln x|`. Below 0 it is NaN, unless the exponent is a whole number.
+//! The operation [`Pow`].
 
 use super::{
     Attribute, AttributeKind, Attributes, Domain, Elementwise, Number, Reverse, Signature,
@@ -12,7 +9,29 @@ use crate::eval::Real;
 use crate::graph::{Graph, NodeId};
 use crate::kernel::expr::{Expr, Expressions};
 
-/// See the [module](self).
+/// `x` to a constant power.
+///
+/// Whole and half exponents up to 64 are products and square roots; others are `e^(c·ln x)`, whose
+/// relative error grows with `|c·ln x|`. Below 0 it is NaN, unless the exponent is a whole number.
+///
+/// In the language: `pow(x, exponent)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         output y = pow(x, 3);
+///     }
+/// }
+///
+/// let x = array![[-1.0, 0.5, 2.0]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert_eq!(y, array![[-1.0, 0.125, 8.0]]);
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Pow {
     /// The exponent.

@@ -1,5 +1,4 @@
-//! `x` where `x > 0`, else `weight·x`, which is the side that 0 is on, with a slope that is learned
-//! (K. He, X. Zhang, S. Ren, J. Sun, 2015).
+//! The operation [`Prelu`].
 
 use super::{Attributes, Domain, Elementwise, Reverse, Signature};
 use crate::error::Mistake;
@@ -8,7 +7,30 @@ use crate::eval::Real;
 use crate::graph::{Graph, NodeId};
 use crate::kernel::expr::{Expr, Expressions};
 
-/// See the [module](self).
+/// `x` where `x > 0`, else `weight·x`, which is the side that 0 is on, with a slope that is learned
+/// (K. He, X. Zhang, S. Ren, J. Sun, 2015).
+///
+/// In the language: `prelu(x, weight)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         input weight: [3];
+///         output y = prelu(x, weight);
+///     }
+/// }
+///
+/// let x = array![[1.0, -2.0, 3.0]];
+/// let weight = array![[0.5, 0.5, 0.5]];
+/// let mut model = Example::model().build()?;
+/// let y = model.predict(example::Input { x: x.view(), weight: weight.view() })?.y;
+/// assert_eq!(y, array![[1.0, -1.0, 3.0]]);
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Prelu;
 

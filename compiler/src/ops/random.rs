@@ -15,8 +15,10 @@ use crate::graph::{Graph, NodeId};
 use crate::kernel::expr::{Expr, Expressions};
 use crate::shape::{Argument, Facts, Shape, Type};
 
+/// Numbers drawn at random, uniform in [0, 1), as the [module](self) says.
+///
 /// Operands: the places of the elements, the number of the batch, and the key's
-/// two words; whole numbers. See the [module](self).
+/// two words; whole numbers.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Random {
     /// What differs between two values of one network.

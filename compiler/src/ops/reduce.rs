@@ -1,8 +1,4 @@
-//! One axis reduced to size one by adding up or by the largest; the batch axis
-//! goes altogether.
-//!
-//! The largest of values with NaN is NaN. Where several are the largest, they
-//! share the gradient evenly, as in PyTorch.
+//! The operation [`Reduce`].
 
 use super::{Domain, Lowering, Operand, Operation, Reverse, Sample};
 use crate::error::Mistake;
@@ -11,7 +7,11 @@ use crate::eval::{Evaluation, Real, Total, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Shape, Type};
 
-/// See the [module](self).
+/// One axis reduced to size one by adding up or by the largest; the batch axis
+/// goes altogether.
+///
+/// The largest of values with NaN is NaN. Where several are the largest, they
+/// share the gradient evenly, as in PyTorch.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Reduce {
     /// How elements are combined.

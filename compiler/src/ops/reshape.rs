@@ -1,4 +1,4 @@
-//! The same elements in another shape, row-major: `x.reshape([7, 16])`.
+//! The operation [`Reshape`].
 
 use super::{
     Attribute, AttributeKind, Attributes, Domain, Lowering, Operand, Operation, Reverse, Sample,
@@ -10,7 +10,26 @@ use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Dim, Facts, Shape, Type};
 
-/// See the [module](self).
+/// The same elements in another shape, row-major: `x.reshape([7, 16])`.
+///
+/// In the language: `reshape(x, shape)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [4];
+///         output y = x.reshape([2, 2]);
+///     }
+/// }
+///
+/// let x = array![[1.0, 2.0, 3.0, 4.0]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert_eq!(y, array![[[1.0, 2.0], [3.0, 4.0]]]);
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Reshape {
     /// The example's new dimensions.

@@ -1,6 +1,4 @@
-//! Values added up where an index says: a table of zeros with as many rows as
-//! the index has a bound, to which each value, a row for each index, is added
-//! at its place; a blocked sum over places. The gradient of `gather`.
+//! The operation [`ScatterAdd`].
 
 use super::{Domain, Lowering, Operand, Operation, Reverse, Sample, gather};
 use crate::error::Mistake;
@@ -9,7 +7,9 @@ use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Shape, Type};
 
-/// See the [module](self).
+/// Values added up where an index says: a table of zeros with as many rows as
+/// the index has a bound, to which each value, a row for each index, is added
+/// at its place; a blocked sum over places. The gradient of `gather`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct ScatterAdd;
 

@@ -1,4 +1,4 @@
-//! One of two values: `a` where the condition is greater than 0, else `b`.
+//! The operation [`Select`].
 
 use super::{Domain, Elementwise, Reverse};
 #[cfg(feature = "eval")]
@@ -6,7 +6,7 @@ use crate::eval::Real;
 use crate::graph::{Graph, NodeId};
 use crate::kernel::expr::{Expr, Expressions};
 
-/// See the [module](self).
+/// One of two values: `a` where the condition is greater than 0, else `b`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Select;
 

@@ -1,8 +1,4 @@
-//! Scaled exponential linear unit: `scale·x` where `x > 0`, else `scale·alpha·(eˣ - 1)`, with the
-//! two numbers that keep mean 0 and variance 1 (G. Klambauer, T. Unterthiner, A. Mayr,
-//! S. Hochreiter, 2017).
-//!
-//! At 0 the gradient is `scale·alpha`, as in PyTorch.
+//! The operation [`Selu`].
 
 use super::{Attributes, Domain, Elementwise, Reverse, Signature};
 use crate::error::Mistake;
@@ -11,7 +7,30 @@ use crate::eval::Real;
 use crate::graph::{Graph, NodeId};
 use crate::kernel::expr::{Expr, Expressions};
 
-/// See the [module](self).
+/// Scaled exponential linear unit: `scale·x` where `x > 0`, else `scale·alpha·(eˣ - 1)`, with the
+/// two numbers that keep mean 0 and variance 1 (G. Klambauer, T. Unterthiner, A. Mayr,
+/// S. Hochreiter, 2017).
+///
+/// At 0 the gradient is `scale·alpha`, as in PyTorch.
+///
+/// In the language: `selu(x)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         output y = selu(x);
+///     }
+/// }
+///
+/// let x = array![[-1.0, 0.5, 2.0]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert!((y - array![[-1.11133, 0.52535, 2.1014]]).iter().all(|error| error.abs() < 1e-5));
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Selu;
 

@@ -1,5 +1,4 @@
-//! A number that is given with every step and may change between steps without
-//! compiling again: the learning rate, the key of what is drawn at random.
+//! The operation [`Setting`].
 
 use super::{Lowering, Operation, Reverse, Sample};
 use crate::error::Mistake;
@@ -13,7 +12,8 @@ pub const RANDOM_KEY: [&str; 2] = ["random key 0", "random key 1"];
 /// The number of the batch that is trained on, for what is drawn at random.
 pub const RANDOM_BATCH: &str = "random batch";
 
-/// See the [module](self).
+/// A number that is given with every step and may change between steps without
+/// compiling again: the learning rate, the key of what is drawn at random.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Setting {
     /// What the user calls it.

@@ -1,7 +1,4 @@
-//! The error `d = x - target` of each element, squared where it is small: `d² / (2·beta)` where
-//! `|d| < beta`, else `|d| - beta / 2`. With `beta = 0` it is the absolute error.
-//!
-//! The two must have the same shape: broadcasting there hides mistakes.
+//! The operation [`SmoothL1Loss`].
 
 use super::{
     Attribute, AttributeKind, Attributes, Domain, Elementwise, Number, Reverse, Signature, residual,
@@ -12,7 +9,32 @@ use crate::eval::Real;
 use crate::graph::{Graph, NodeId};
 use crate::kernel::expr::{Expr, Expressions};
 
-/// See the [module](self).
+/// The error `d = x - target` of each element, squared where it is small: `d² / (2·beta)` where
+/// `|d| < beta`, else `|d| - beta / 2`. With `beta = 0` it is the absolute error.
+///
+/// The two must have the same shape: broadcasting there hides mistakes.
+///
+/// In the language: `smooth_l1_loss(x, target, beta = 1.0)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         input target: [3];
+///         output y = smooth_l1_loss(x, target);
+///     }
+/// }
+///
+/// let x = array![[0.5, 1.0, 4.0]];
+/// let target = array![[0.0, 1.0, 2.0]];
+/// let mut model = Example::model().build()?;
+/// let y = model.predict(example::Input { x: x.view(), target: target.view() })?.y;
+/// assert_eq!(y, array![[0.125, 0.0, 1.5]]);
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct SmoothL1Loss {
     /// The error up to which it is squared, at least 0.

@@ -1,5 +1,4 @@
-//! `ln(1 + e^(beta·x)) / beta`, and `x` where `beta·x` is above `threshold`, in the form that does
-//! not overflow: `ln(1 + eˣ) = max(x, 0) + ln(1 + e^-|x|)`.
+//! The operation [`Softplus`].
 
 use super::{
     Attribute, AttributeKind, Attributes, Domain, Elementwise, Number, Reverse, Signature,
@@ -10,7 +9,27 @@ use crate::eval::Real;
 use crate::graph::{Graph, NodeId};
 use crate::kernel::expr::{Expr, Expressions};
 
-/// See the [module](self).
+/// `ln(1 + e^(beta·x)) / beta`, and `x` where `beta·x` is above `threshold`, in the form that does
+/// not overflow: `ln(1 + eˣ) = max(x, 0) + ln(1 + e^-|x|)`.
+///
+/// In the language: `softplus(x, beta = 1.0, threshold = 20.0)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         output y = softplus(x);
+///     }
+/// }
+///
+/// let x = array![[-1.0, 0.5, 2.0]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert!((y - array![[0.313262, 0.974077, 2.12693]]).iter().all(|error| error.abs() < 1e-5));
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Softplus {
     /// How sharply it bends; not 0.

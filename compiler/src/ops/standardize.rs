@@ -1,5 +1,4 @@
-//! The last axis with mean 0 and variance 1: `(x - mean) / √(variance + eps)`,
-//! the variance that of the population, as PyTorch's layer norm has it.
+//! The operation [`Standardize`].
 
 use super::{Domain, Lowering, Number, Operand, Operation, Reverse, Sample, mean};
 use crate::error::Mistake;
@@ -8,7 +7,8 @@ use crate::eval::{Evaluation, Real, Total, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Shape, Type};
 
-/// See the [module](self).
+/// The last axis with mean 0 and variance 1: `(x - mean) / √(variance + eps)`,
+/// the variance that of the population, as PyTorch's layer norm has it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Standardize {
     /// What is added to the variance.

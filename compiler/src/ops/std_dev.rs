@@ -1,5 +1,4 @@
-//! The standard deviation over one axis of the example, or over the whole example: the square
-//! root of the [variance](super::var). Its gradient where it is 0 is 0, as in PyTorch.
+//! The operation [`Std`].
 
 use super::var::{self, Var};
 use super::{Attributes, Lowering, Operation, Reverse, Sample, Signature, axis};
@@ -10,7 +9,27 @@ use crate::graph::{Graph, NodeId};
 use crate::ops::reduce::Reduction;
 use crate::shape::{Argument, Facts, Type};
 
-/// See the [module](self).
+/// The standard deviation over one axis of the example, or over the whole example: the square
+/// root of the [variance](super::var). Its gradient where it is 0 is 0, as in PyTorch.
+///
+/// In the language: `std(x, axis = all, unbiased = true)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         output y = std(x, unbiased = false);
+///     }
+/// }
+///
+/// let x = array![[1.0, 2.0, 4.0]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert!((y - array![1.24722]).iter().all(|error| error.abs() < 1e-5));
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Std(
     /// The variance that it is the root of.

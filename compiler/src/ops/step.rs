@@ -1,4 +1,4 @@
-//! The perceptron's step: 1 where `x ≥ 0`, at 0 too, else 0; NaN stays NaN. Without gradient.
+//! The operation [`Step`].
 
 use super::{Attributes, Domain, Elementwise, Reverse, Signature};
 use crate::error::Mistake;
@@ -7,7 +7,26 @@ use crate::eval::Real;
 use crate::graph::{Graph, NodeId};
 use crate::kernel::expr::{Expr, Expressions};
 
-/// See the [module](self).
+/// The perceptron's step: 1 where `x ≥ 0`, at 0 too, else 0; NaN stays NaN. Without gradient.
+///
+/// In the language: `step(x)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         output y = step(x);
+///     }
+/// }
+///
+/// let x = array![[-1.0, 0.5, 2.0]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert_eq!(y, array![[0.0, 1.0, 1.0]]);
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Step;
 

@@ -1,4 +1,4 @@
-//! `a - b`.
+//! The operation [`Sub`].
 
 use super::{Attributes, Domain, Elementwise, Reverse, Signature};
 use crate::error::Mistake;
@@ -7,7 +7,26 @@ use crate::eval::Real;
 use crate::graph::{Graph, NodeId};
 use crate::kernel::expr::{Expr, Expressions};
 
-/// See the [module](self).
+/// `a - b`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input a: [3];
+///         input b: [3];
+///         output y = a - b;
+///     }
+/// }
+///
+/// let a = array![[1.0, -2.0, 3.0]];
+/// let b = array![[0.5, 2.0, 4.0]];
+/// let y = Example::model().build()?.predict(example::Input { a: a.view(), b: b.view() })?.y;
+/// assert_eq!(y, array![[0.5, -4.0, -1.0]]);
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Sub;
 

@@ -1,4 +1,4 @@
-//! The sum over one axis of the example, or over the whole example.
+//! The operation [`Sum`].
 
 use super::{Attributes, Domain, Lowering, Operation, Reverse, Sample, Signature, axis};
 use crate::error::Mistake;
@@ -8,7 +8,26 @@ use crate::graph::{Graph, NodeId};
 use crate::ops::reduce::Reduction;
 use crate::shape::{Argument, Facts, Type};
 
-/// See the [module](self).
+/// The sum over one axis of the example, or over the whole example.
+///
+/// In the language: `sum(x, axis = all)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         output y = sum(x);
+///     }
+/// }
+///
+/// let x = array![[1.0, 2.0, 4.0]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert_eq!(y, array![7.0]);
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Sum {
     /// The axis, from the end where negative; `None` for all of the example's.

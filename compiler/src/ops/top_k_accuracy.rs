@@ -1,9 +1,4 @@
-//! Whether the target's score is among the `k` largest, for each example: 1 or 0. Of equal scores
-//! the first class's counts as larger, so that with `k = 1` it is [`accuracy`](super::accuracy); an
-//! example with a score that is NaN is wrong. Without gradient.
-//!
-//! Classes lie on the last axis. Targets of the class `ignore_index` are 0 and do not count in
-//! the mean.
+//! The operation [`TopKAccuracy`].
 
 use super::{
     Attribute, AttributeKind, Attributes, Domain, Lowering, Operation, Reverse, Sample, Signature,
@@ -16,7 +11,34 @@ use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Dim, Facts, Type};
 
-/// See the [module](self).
+/// Whether the target's score is among the `k` largest, for each example: 1 or 0. Of equal scores
+/// the first class's counts as larger, so that with `k = 1` it is [`accuracy`](super::accuracy); an
+/// example with a score that is NaN is wrong. Without gradient.
+///
+/// Classes lie on the last axis. Targets of the class `ignore_index` are 0 and do not count in
+/// the mean.
+///
+/// In the language: `top_k_accuracy(scores, target, k, ignore_index = none)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input scores: [3];
+///         input target: class(3);
+///         output y = top_k_accuracy(scores, target, 2);
+///     }
+/// }
+///
+/// let scores = array![[1.0, 3.0, 0.5]];
+/// let target = array![1];
+/// let mut model = Example::model().build()?;
+/// let y = model.predict(example::Input { scores: scores.view(), target: target.view() })?.y;
+/// assert_eq!(y, array![1.0]);
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct TopKAccuracy {
     /// How many scores may be the largest, at least 1.

@@ -1,4 +1,4 @@
-//! The example's axes in another order: all reversed, or as `axes` says.
+//! The operation [`Transpose`].
 
 use super::{
     Attribute, AttributeKind, Attributes, Domain, Lowering, Operand, Operation, Reverse, Sample,
@@ -10,7 +10,26 @@ use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Shape, Type, resolve_axis};
 
-/// See the [module](self).
+/// The example's axes in another order: all reversed, or as `axes` says.
+///
+/// In the language: `transpose(x, axes = reversed)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [2, 2];
+///         output y = x.transpose([1, 0]);
+///     }
+/// }
+///
+/// let x = array![[[1.0, 2.0], [3.0, 4.0]]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert_eq!(y, array![[[1.0, 3.0], [2.0, 4.0]]]);
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Transpose {
     /// For each axis of the result, the operand's axis; `None` reverses them.

@@ -1,6 +1,4 @@
-//! The variance over one axis of the example, or over the whole example: the mean of the squared
-//! differences from the mean, where `unbiased` with one less to divide by than there are elements,
-//! as in PyTorch. Of one element, that is NaN.
+//! The operation [`Var`].
 
 use super::{
     Attribute, AttributeKind, Attributes, Domain, Lowering, Op, Operation, Reverse, Sample,
@@ -14,7 +12,28 @@ use crate::ops::mean::{Mean, Over};
 use crate::ops::reduce::Reduction;
 use crate::shape::{Argument, Facts, Type};
 
-/// See the [module](self).
+/// The variance over one axis of the example, or over the whole example: the mean of the squared
+/// differences from the mean, where `unbiased` with one less to divide by than there are elements,
+/// as in PyTorch. Of one element, that is NaN.
+///
+/// In the language: `var(x, axis = all, unbiased = true)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         output y = var(x);
+///     }
+/// }
+///
+/// let x = array![[1.0, 2.0, 4.0]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert!((y - array![2.33333]).iter().all(|error| error.abs() < 1e-5));
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Var {
     /// The axis, from the end where negative; `None` for all of the example's.

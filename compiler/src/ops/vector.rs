@@ -1,6 +1,4 @@
-//! A row of numbers that the declaration gives, as the weights of classes.
-//!
-//! It lies in memory beside the code, however many numbers there are, and is read from there.
+//! The operation [`Vector`].
 
 use std::sync::Arc;
 
@@ -11,7 +9,9 @@ use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Shape, Type};
 
-/// See the [module](self).
+/// A row of numbers that the declaration gives, as the weights of classes.
+///
+/// It lies in memory beside the code, however many numbers there are, and is read from there.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Vector {
     /// The numbers, at least one.

@@ -1,19 +1,41 @@
-//! Adadelta (PyTorch's `torch.optim.Adadelta`; M. Zeiler 2012):
-//!
-//! ```text
-//! g = gradient + weight decay · w
-//! v = ρ · v + (1 - ρ) · g²
-//! d = √(u + eps) / √(v + eps) · g
-//! u = ρ · u + (1 - ρ) · d²
-//! w = w - learning rate · d
-//! ```
+//! [`Adadelta`]: its numbers, and its update as nodes of the graph.
 
 use super::{LEARNING_RATE, Optimizer, Update, WrongNumber, learning_rate_of};
 use super::{require_not_negative, require_share};
 use crate::graph::NodeId;
 
-/// See the [module](self). Its usual learning rate, which `Adadelta::default()`
-/// has, is 1.
+/// Adadelta, which finds the size of its steps from those before: PyTorch's `torch.optim.Adadelta`.
+///
+/// ```text
+/// g = gradient + weight decay · w
+/// v = ρ · v + (1 - ρ) · g²
+/// d = √(u + eps) / √(v + eps) · g
+/// u = ρ · u + (1 - ρ) · d²
+/// w = w - learning rate · d
+/// ```
+///
+/// Defaults: learning rate 1 (`Adadelta::default()`), ρ 0.9, eps 1e-6, weight decay 0. Of each
+/// parameter it keeps `v` and `u`, which start from 0.
+///
+/// Source: M. Zeiler 2012.
+///
+/// ```
+/// use bilro::prelude::*;
+///
+/// # network! {
+/// #     struct Digits {
+/// #         input image: [64];
+/// #         target digit: class(10);
+/// #         output logits = image -> Linear(32) -> ReLU -> Linear(10);
+/// #         loss cross_entropy(logits, digit);
+/// #     }
+/// # }
+/// let train = data::digits()?;
+/// let mut trainer = Digits::trainer(Adadelta::default()).seed(7).build()?;
+/// let history = trainer.fit(&train, Fit::epochs(3))?;
+/// assert!(history.epochs[2].loss < history.epochs[0].loss);
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Adadelta {
     learning_rate: f32,

@@ -1,18 +1,40 @@
-//! Adagrad (PyTorch's `torch.optim.Adagrad`; J. Duchi, E. Hazan, Y. Singer
-//! 2011):
-//!
-//! ```text
-//! g = gradient + weight decay · w
-//! s = s + g²                                   before the first step, the initial value
-//! w = w - learning rate / (1 + (t - 1) · decay of the learning rate) · g / (√s + eps)
-//! ```
+//! [`Adagrad`]: its numbers, and its update as nodes of the graph.
 
 use super::require_not_negative;
 use super::{LEARNING_RATE, Optimizer, Update, WrongNumber, learning_rate_of};
 use crate::graph::NodeId;
 
-/// See the [module](self). Its usual learning rate, which `Adagrad::default()`
-/// has, is 0.01.
+/// Adagrad, whose steps get the smaller the more an element has moved: PyTorch's
+/// `torch.optim.Adagrad`.
+///
+/// ```text
+/// g = gradient + weight decay · w
+/// s = s + g²                                   before the first step, the initial value
+/// w = w - learning rate / (1 + (t - 1) · decay of the learning rate) · g / (√s + eps)
+/// ```
+///
+/// Defaults: learning rate 0.01 (`Adagrad::default()`), decay of the learning rate 0, weight decay
+/// 0, initial value 0, eps 1e-10. `t` counts steps from 1; of each parameter it keeps `s`.
+///
+/// Source: J. Duchi, E. Hazan and Y. Singer 2011.
+///
+/// ```
+/// use bilro::prelude::*;
+///
+/// # network! {
+/// #     struct Digits {
+/// #         input image: [64];
+/// #         target digit: class(10);
+/// #         output logits = image -> Linear(32) -> ReLU -> Linear(10);
+/// #         loss cross_entropy(logits, digit);
+/// #     }
+/// # }
+/// let train = data::digits()?;
+/// let mut trainer = Digits::trainer(Adagrad::new(0.05)).seed(7).build()?;
+/// let history = trainer.fit(&train, Fit::epochs(3))?;
+/// assert!(history.epochs[2].loss < history.epochs[0].loss);
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Adagrad {
     learning_rate: f32,

@@ -1,19 +1,42 @@
-//! Adam (PyTorch's `torch.optim.Adam`; D. Kingma, J. Ba 2015), as AMSGrad where
-//! asked (S. Reddi, S. Kale, S. Kumar 2018):
-//!
-//! ```text
-//! g = gradient + weight decay · w
-//! m = β1 · m + (1 - β1) · g
-//! v = β2 · v + (1 - β2) · g²                   AMSGrad's: below, the largest v so far for v
-//! w = w - learning rate · (m / (1 - β1^t)) / (√(v / (1 - β2^t)) + eps)
-//! ```
+//! [`Adam`]: its numbers, and its update as nodes of the graph.
 
 use super::moments::{Moments, moments_methods};
 use super::{Optimizer, Update, WrongNumber, learning_rate_of};
 use crate::graph::NodeId;
 
-/// See the [module](self). Its usual learning rate, which `Adam::default()`
-/// has, is 0.001.
+/// Adam, which gives every element a pace of its own: PyTorch's `torch.optim.Adam`. AMSGrad where
+/// asked.
+///
+/// ```text
+/// g = gradient + weight decay · w
+/// m = β1 · m + (1 - β1) · g
+/// v = β2 · v + (1 - β2) · g²                   AMSGrad's: below, the largest v so far for v
+/// w = w - learning rate · (m / (1 - β1^t)) / (√(v / (1 - β2^t)) + eps)
+/// ```
+///
+/// Defaults: learning rate 0.001 (`Adam::default()`), betas 0.9 and 0.999, eps 1e-8, weight decay
+/// 0, not AMSGrad. `t` counts steps from 1; of each parameter it keeps `m` and `v`, which start
+/// from 0. Weight decay that does not go through the means is [`AdamW`](super::adamw::AdamW)'s.
+///
+/// Sources: D. Kingma and J. Ba 2015; AMSGrad, S. Reddi, S. Kale and S. Kumar 2018.
+///
+/// ```
+/// use bilro::prelude::*;
+///
+/// # network! {
+/// #     struct Digits {
+/// #         input image: [64];
+/// #         target digit: class(10);
+/// #         output logits = image -> Linear(32) -> ReLU -> Linear(10);
+/// #         loss cross_entropy(logits, digit);
+/// #     }
+/// # }
+/// let train = data::digits()?;
+/// let mut trainer = Digits::trainer(Adam::new(0.01)).seed(7).build()?;
+/// let history = trainer.fit(&train, Fit::epochs(3))?;
+/// assert!(history.epochs[2].loss < history.epochs[0].loss);
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Adam {
     pub(super) moments: Moments,

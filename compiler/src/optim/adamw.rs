@@ -1,18 +1,44 @@
-//! Adam with decoupled weight decay (PyTorch's `torch.optim.AdamW`;
-//! I. Loshchilov, F. Hutter 2019):
-//!
-//! ```text
-//! w = w - learning rate · weight decay · w
-//! then as Adam without weight decay
-//! ```
+//! [`AdamW`]: its numbers, and its update as nodes of the graph.
 
 use super::adam::Adam;
 use super::moments::moments_methods;
 use super::{Optimizer, Update, WrongNumber, learning_rate_of};
 use crate::graph::NodeId;
 
-/// See the [module](self). Its usual learning rate, which `AdamW::default()`
-/// has, is 0.001.
+/// Adam with decoupled weight decay, which does not go through the running means: PyTorch's
+/// `torch.optim.AdamW`.
+///
+/// ```text
+/// g = gradient
+/// w = w - learning rate · weight decay · w
+/// m = β1 · m + (1 - β1) · g
+/// v = β2 · v + (1 - β2) · g²                   AMSGrad's: below, the largest v so far for v
+/// w = w - learning rate · (m / (1 - β1^t)) / (√(v / (1 - β2^t)) + eps)
+/// ```
+///
+/// Defaults: learning rate 0.001 (`AdamW::default()`), betas 0.9 and 0.999, eps 1e-8, weight decay
+/// 0.01, not AMSGrad. `t` counts steps from 1; of each parameter it keeps `m` and `v`, which start
+/// from 0.
+///
+/// Sources: I. Loshchilov and F. Hutter 2019; AMSGrad, S. Reddi, S. Kale and S. Kumar 2018.
+///
+/// ```
+/// use bilro::prelude::*;
+///
+/// # network! {
+/// #     struct Digits {
+/// #         input image: [64];
+/// #         target digit: class(10);
+/// #         output logits = image -> Linear(32) -> ReLU -> Linear(10);
+/// #         loss cross_entropy(logits, digit);
+/// #     }
+/// # }
+/// let train = data::digits()?;
+/// let mut trainer = Digits::trainer(AdamW::new(0.01).weight_decay(0.1)).seed(7).build()?;
+/// let history = trainer.fit(&train, Fit::epochs(3))?;
+/// assert!(history.epochs[2].loss < history.epochs[0].loss);
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct AdamW {
     adam: Adam,

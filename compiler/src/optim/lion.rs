@@ -1,18 +1,40 @@
-//! Lion (X. Chen and others 2023, "Symbolic Discovery of Optimization
-//! Algorithms"): every element goes equally far.
-//!
-//! ```text
-//! c = β1 · m + (1 - β1) · gradient
-//! w = w - learning rate · (sign(c) + weight decay · w)
-//! m = β2 · m + (1 - β2) · gradient
-//! ```
+//! [`Lion`]: its numbers, and its update as nodes of the graph.
 
 use super::{LEARNING_RATE, Optimizer, Update, WrongNumber, learning_rate_of};
 use super::{require_not_negative, require_share};
 use crate::graph::NodeId;
 
-/// See the [module](self). Its usual learning rate, which `Lion::default()`
-/// has, is 0.0001: a third to a tenth of Adam's.
+/// Lion, by which every element goes equally far, in the direction of a running mean's sign.
+///
+/// ```text
+/// c = β1 · m + (1 - β1) · gradient
+/// w = w - learning rate · (sign(c) + weight decay · w)
+/// m = β2 · m + (1 - β2) · gradient
+/// ```
+///
+/// Defaults: learning rate 0.0001 (`Lion::default()`), a third to a tenth of Adam's; betas 0.9 and
+/// 0.99, weight decay 0. Of each parameter it keeps `m`, which starts from 0. PyTorch has none;
+/// these are the paper's.
+///
+/// Source: X. Chen and others 2023, "Symbolic Discovery of Optimization Algorithms".
+///
+/// ```
+/// use bilro::prelude::*;
+///
+/// # network! {
+/// #     struct Digits {
+/// #         input image: [64];
+/// #         target digit: class(10);
+/// #         output logits = image -> Linear(32) -> ReLU -> Linear(10);
+/// #         loss cross_entropy(logits, digit);
+/// #     }
+/// # }
+/// let train = data::digits()?;
+/// let mut trainer = Digits::trainer(Lion::new(0.001)).seed(7).build()?;
+/// let history = trainer.fit(&train, Fit::epochs(3))?;
+/// assert!(history.epochs[2].loss < history.epochs[0].loss);
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Lion {
     learning_rate: f32,

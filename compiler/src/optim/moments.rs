@@ -4,7 +4,7 @@
 use super::{LEARNING_RATE, Update, WrongNumber, require_not_negative, require_share};
 use crate::graph::NodeId;
 
-/// See the [module](self).
+/// The numbers, and how updates use them.
 #[derive(Clone, Debug)]
 pub(super) struct Moments {
     pub learning_rate: f32,

@@ -1,21 +1,44 @@
-//! Adam with Nesterov's momentum (PyTorch's `torch.optim.NAdam`; T. Dozat 2016):
-//!
-//! ```text
-//! g = gradient + weight decay · w
-//! m = β1 · m + (1 - β1) · g
-//! v = β2 · v + (1 - β2) · g²
-//! μ(t) = β1 · (1 - 0.96^(t · momentum decay) / 2)
-//! M(t) = μ(1) · μ(2) · … · μ(t)
-//! d = (1 - μ(t)) / (1 - M(t)) · g + μ(t+1) / (1 - M(t+1)) · m
-//! w = w - learning rate · d / (√(v / (1 - β2^t)) + eps)
-//! ```
+//! [`NAdam`]: its numbers, and its update as nodes of the graph.
 
 use super::moments::{Moments, moments_methods};
 use super::{Optimizer, Update, WrongNumber, learning_rate_of, require_not_negative};
 use crate::graph::NodeId;
 
-/// See the [module](self). Its usual learning rate, which `NAdam::default()`
-/// has, is 0.002.
+/// Adam with Nesterov's momentum: PyTorch's `torch.optim.NAdam`.
+///
+/// ```text
+/// g = gradient + weight decay · w
+/// m = β1 · m + (1 - β1) · g
+/// v = β2 · v + (1 - β2) · g²
+/// μ(t) = β1 · (1 - 0.96^(t · momentum decay) / 2)
+/// M(t) = μ(1) · μ(2) · … · μ(t)
+/// d = (1 - μ(t)) / (1 - M(t)) · g + μ(t+1) / (1 - M(t+1)) · m
+/// w = w - learning rate · d / (√(v / (1 - β2^t)) + eps)
+/// ```
+///
+/// Defaults: learning rate 0.002 (`NAdam::default()`), betas 0.9 and 0.999, eps 1e-8, weight decay
+/// 0, momentum decay 0.004. `t` counts steps from 1; of each parameter it keeps `m` and `v`, which
+/// start from 0.
+///
+/// Source: T. Dozat 2016.
+///
+/// ```
+/// use bilro::prelude::*;
+///
+/// # network! {
+/// #     struct Digits {
+/// #         input image: [64];
+/// #         target digit: class(10);
+/// #         output logits = image -> Linear(32) -> ReLU -> Linear(10);
+/// #         loss cross_entropy(logits, digit);
+/// #     }
+/// # }
+/// let train = data::digits()?;
+/// let mut trainer = Digits::trainer(NAdam::new(0.01)).seed(7).build()?;
+/// let history = trainer.fit(&train, Fit::epochs(3))?;
+/// assert!(history.epochs[2].loss < history.epochs[0].loss);
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct NAdam {
     moments: Moments,

@@ -1,24 +1,45 @@
-//! Rectified Adam (PyTorch's `torch.optim.RAdam`; L. Liu and others 2020): as
-//! long as there are too few gradients to know their mean square, a step
-//! follows their mean alone.
-//!
-//! ```text
-//! g = gradient + weight decay · w
-//! m = β1 · m + (1 - β1) · g
-//! v = β2 · v + (1 - β2) · g²
-//! ρ∞ = 2 / (1 - β2) - 1
-//! ρ = ρ∞ - 2 · t · β2^t / (1 - β2^t)
-//! r = √((ρ - 4) · (ρ - 2) · ρ∞ / ((ρ∞ - 4) · (ρ∞ - 2) · ρ))
-//! w = w - learning rate · m / (1 - β1^t)                                    where ρ ≤ 5
-//! w = w - learning rate · m / (1 - β1^t) · r · √(1 - β2^t) / (√v + eps)     where ρ > 5
-//! ```
+//! [`RAdam`]: its numbers, and its update as nodes of the graph.
 
 use super::moments::{Moments, moments_methods};
 use super::{Optimizer, Update, WrongNumber, learning_rate_of};
 use crate::graph::NodeId;
 
-/// See the [module](self). Its usual learning rate, which `RAdam::default()`
-/// has, is 0.001.
+/// Rectified Adam: as long as there are too few gradients to know their mean square, a step follows
+/// their mean alone. PyTorch's `torch.optim.RAdam`.
+///
+/// ```text
+/// g = gradient + weight decay · w
+/// m = β1 · m + (1 - β1) · g
+/// v = β2 · v + (1 - β2) · g²
+/// ρ∞ = 2 / (1 - β2) - 1
+/// ρ = ρ∞ - 2 · t · β2^t / (1 - β2^t)
+/// r = √((ρ - 4) · (ρ - 2) · ρ∞ / ((ρ∞ - 4) · (ρ∞ - 2) · ρ))
+/// w = w - learning rate · m / (1 - β1^t)                                    where ρ ≤ 5
+/// w = w - learning rate · m / (1 - β1^t) · r · √(1 - β2^t) / (√v + eps)     where ρ > 5
+/// ```
+///
+/// Defaults: learning rate 0.001 (`RAdam::default()`), betas 0.9 and 0.999, eps 1e-8, weight decay
+/// 0. `t` counts steps from 1; of each parameter it keeps `m` and `v`, which start from 0.
+///
+/// Source: L. Liu and others 2020.
+///
+/// ```
+/// use bilro::prelude::*;
+///
+/// # network! {
+/// #     struct Digits {
+/// #         input image: [64];
+/// #         target digit: class(10);
+/// #         output logits = image -> Linear(32) -> ReLU -> Linear(10);
+/// #         loss cross_entropy(logits, digit);
+/// #     }
+/// # }
+/// let train = data::digits()?;
+/// let mut trainer = Digits::trainer(RAdam::new(0.01)).seed(7).build()?;
+/// let history = trainer.fit(&train, Fit::epochs(3))?;
+/// assert!(history.epochs[2].loss < history.epochs[0].loss);
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct RAdam {
     moments: Moments,

@@ -1,20 +1,43 @@
-//! RMSprop (PyTorch's `torch.optim.RMSprop`; T. Hinton's lecture 2012; centered
-//! by A. Graves 2013):
-//!
-//! ```text
-//! g = gradient + weight decay · w
-//! v = α · v + (1 - α) · g²
-//! a = α · a + (1 - α) · g                      centered; below, v - a² for v
-//! b = momentum · b + g / (√v + eps)
-//! w = w - learning rate · b
-//! ```
+//! [`RMSprop`]: its numbers, and its update as nodes of the graph.
 
 use super::{LEARNING_RATE, Optimizer, Update, WrongNumber, learning_rate_of};
 use super::{require_not_negative, require_share};
 use crate::graph::NodeId;
 
-/// See the [module](self). Its usual learning rate, which `RMSprop::default()`
-/// has, is 0.01.
+/// RMSprop, which divides gradients by the root of their running mean square: PyTorch's
+/// `torch.optim.RMSprop`.
+///
+/// ```text
+/// g = gradient + weight decay · w
+/// v = α · v + (1 - α) · g²
+/// a = α · a + (1 - α) · g                      centered; below, v - a² for v
+/// b = momentum · b + g / (√v + eps)
+/// w = w - learning rate · b
+/// ```
+///
+/// Defaults: learning rate 0.01 (`RMSprop::default()`), α 0.99, eps 1e-8, weight decay 0, momentum
+/// 0, not centered. Of each parameter it keeps `v`, `a` if centered and `b` with momentum, which
+/// start from 0.
+///
+/// Sources: T. Hinton's lecture 2012; centered, A. Graves 2013.
+///
+/// ```
+/// use bilro::prelude::*;
+///
+/// # network! {
+/// #     struct Digits {
+/// #         input image: [64];
+/// #         target digit: class(10);
+/// #         output logits = image -> Linear(32) -> ReLU -> Linear(10);
+/// #         loss cross_entropy(logits, digit);
+/// #     }
+/// # }
+/// let train = data::digits()?;
+/// let mut trainer = Digits::trainer(RMSprop::new(0.001)).seed(7).build()?;
+/// let history = trainer.fit(&train, Fit::epochs(3))?;
+/// assert!(history.epochs[2].loss < history.epochs[0].loss);
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct RMSprop {
     learning_rate: f32,

@@ -1,17 +1,40 @@
-//! Stochastic gradient descent, with momentum where asked (PyTorch's
-//! `torch.optim.SGD`; B. Polyak 1964, Y. Nesterov 1983):
-//!
-//! ```text
-//! g = gradient + weight decay · w
-//! v = momentum · v + (1 - dampening) · g       at the first step v = g
-//! w = w - learning rate · v                    with Nesterov's: g + momentum · v for v
-//! ```
+//! [`Sgd`]: its numbers, and its update as nodes of the graph.
 
 use super::{LEARNING_RATE, Optimizer, Update, WrongNumber, learning_rate_of};
 use super::{require_not_negative, require_share};
 use crate::graph::NodeId;
 
-/// See the [module](self).
+/// Stochastic gradient descent, with momentum, Nesterov's too, where asked: PyTorch's
+/// `torch.optim.SGD`.
+///
+/// ```text
+/// g = gradient + weight decay · w
+/// v = momentum · v + (1 - dampening) · g       at the first step v = g
+/// w = w - learning rate · v                    with Nesterov's: g + momentum · v for v
+/// ```
+///
+/// Defaults: momentum 0, dampening 0, weight decay 0, not Nesterov's; the learning rate must be
+/// given. Of each parameter it keeps `v`, and nothing without momentum.
+///
+/// Sources: H. Robbins and S. Monro 1951; momentum, B. Polyak 1964; Y. Nesterov 1983.
+///
+/// ```
+/// use bilro::prelude::*;
+///
+/// # network! {
+/// #     struct Digits {
+/// #         input image: [64];
+/// #         target digit: class(10);
+/// #         output logits = image -> Linear(32) -> ReLU -> Linear(10);
+/// #         loss cross_entropy(logits, digit);
+/// #     }
+/// # }
+/// let train = data::digits()?;
+/// let mut trainer = Digits::trainer(Sgd::new(0.1).momentum(0.9)).seed(7).build()?;
+/// let history = trainer.fit(&train, Fit::epochs(3))?;
+/// assert!(history.epochs[2].loss < history.epochs[0].loss);
+/// # Ok::<(), bilro::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Sgd {
     learning_rate: f32,

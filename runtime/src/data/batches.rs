@@ -129,7 +129,7 @@ mod tests {
     use super::*;
     use ndarray::{Array1, Array2, Ix1, Ix2};
 
-    type Numbered = Dataset<f32, Ix2, u32, Ix1>;
+    type Numbered = crate::data::Classification;
 
     fn numbered(n: usize) -> Numbered {
         let x = Array2::from_shape_fn((n, 3), |(i, _)| i as f32);

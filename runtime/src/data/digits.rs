@@ -7,11 +7,11 @@
 //! C. Kaynak, UCI Machine Learning Repository, 1998, <https://doi.org/10.24432/C50P49>, licensed
 //! CC BY 4.0. It is the data set that scikit-learn's `load_digits` gives.
 
-use super::Dataset;
+use super::{Classification, Dataset};
 use crate::{Error, Result};
 use csv::StringRecord;
 use flate2::read::GzDecoder;
-use ndarray::{Array1, Array2, Ix1, Ix2};
+use ndarray::{Array1, Array2};
 use std::fmt::Display;
 use std::io::Read;
 
@@ -24,15 +24,11 @@ const PIXELS: usize = 64;
 const INK: u8 = 16;
 const CLASSES: u8 = 10;
 
-/// Images, `[examples, 64]` with pixels from 0 (paper) to 1 (ink), and their digits,
-/// `[examples]` from 0 to 9.
-pub type Digits = Dataset<f32, Ix2, u32, Ix1>;
-
 /// 1,797 handwritten digits of 8×8 pixels: E. Alpaydin and C. Kaynak, Optical Recognition of
 /// Handwritten Digits (test part), UCI Machine Learning Repository, 1998, CC BY 4.0.
 ///
-/// An image is 64 numbers, row after row from the top left; the original's 0 to 16 are divided
-/// by 16.
+/// `x` has the images, `[1797, 64]`: 64 numbers from 0 (paper) to 1 (ink), row after row from the
+/// top left; the original's 0 to 16 are divided by 16. `y` has the digits, `[1797]`, from 0 to 9.
 ///
 /// # Errors
 ///
@@ -44,12 +40,12 @@ pub type Digits = Dataset<f32, Ix2, u32, Ix1>;
 /// assert_eq!(digits.y()[0], 0);
 /// # Ok::<(), bilro::Error>(())
 /// ```
-pub fn digits() -> Result<Digits> {
+pub fn digits() -> Result<Classification> {
     parse(GzDecoder::new(FILE))
 }
 
 /// Reads rows of 64 pixels and a digit.
-fn parse(rows: impl Read) -> Result<Digits> {
+fn parse(rows: impl Read) -> Result<Classification> {
     let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(rows);
     let (mut pixels, mut labels) = (Vec::new(), Vec::new());
     let mut record = StringRecord::new();

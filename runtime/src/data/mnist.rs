@@ -10,10 +10,10 @@
 //! Learning Algorithms", arXiv:1708.07747, 2017.
 
 use super::file::damaged;
-use super::{Dataset, Idx, idx};
+use super::{Classification, Dataset, Idx, idx};
 use crate::Result;
 use crate::io::{Source, with_limit};
-use ndarray::{Array1, Array2, ArrayD, Ix1, Ix2};
+use ndarray::{Array1, Array2, ArrayD};
 use std::path::{Path, PathBuf};
 
 const CLASSES: u8 = 10;
@@ -23,10 +23,6 @@ const PARTS: [&str; 2] = ["train", "t10k"];
 const TORCHVISION: [&str; 2] = ["MNIST/raw", "FashionMNIST/raw"];
 /// The value of a pixel that is all ink.
 const INK: f32 = 255.0;
-
-/// Images, `[examples, pixels]` with pixels from 0 to 1, row after row from the top left, and their
-/// classes, `[examples]` from 0 to 9. The pixels are 784 for 28×28.
-pub type Mnist = Dataset<f32, Ix2, u32, Ix1>;
 
 /// The names of Fashion-MNIST's ten classes, as its labels number them from 0.
 ///
@@ -65,6 +61,9 @@ pub const FASHION_MNIST_CLASSES: [&str; CLASSES as usize] = [
 /// them into `/usr/share/datasets/fashion-mnist`. [`FASHION_MNIST_CLASSES`] says what its classes
 /// are called.
 ///
+/// Each part has in `x` the images, `[examples, pixels]`, pixels from 0 to 1, row after row from the
+/// top left, 784 of them for 28×28; in `y` their classes, `[examples]`, from 0 to 9.
+///
 /// A folder that has none of the files may be one into which torchvision has put them: they are
 /// looked for in `MNIST/raw` within it, then in `FashionMNIST/raw`. [`mnist_folder`] says where
 /// they were found.
@@ -89,7 +88,7 @@ pub const FASHION_MNIST_CLASSES: [&str; CLASSES as usize] = [
 /// assert_eq!((train.x().dim(), test.len()), ((60_000, 784), 10_000));
 /// # Ok::<(), bilro::Error>(())
 /// ```
-pub fn mnist(folder: impl Source) -> Result<(Mnist, Mnist)> {
+pub fn mnist(folder: impl Source) -> Result<(Classification, Classification)> {
     let (limit, folder) = (folder.limit(), mnist_folder(folder.path())?);
     let [train, test] = PARTS;
     Ok((part(&folder, train, limit)?, part(&folder, test, limit)?))
@@ -141,7 +140,7 @@ fn labels_of(part: &str) -> String {
 }
 
 /// The images and labels of one part.
-fn part(folder: &Path, part: &str, limit: Option<u64>) -> Result<Mnist> {
+fn part(folder: &Path, part: &str, limit: Option<u64>) -> Result<Classification> {
     let path = required(folder, &images_of(part))?;
     let images = bytes(&path, limit, 3, "images, rows and columns")?;
     let path = required(folder, &labels_of(part))?;

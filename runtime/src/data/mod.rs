@@ -14,12 +14,14 @@
 //! - [`csv()`] reads tables, and `npy`, with the feature of this name, numpy's arrays.
 //! - [`blobs`], [`circles`], [`moons`] and [`spiral`] draw points in the plane.
 //!
+//! Most of them are a [`Classification`] or a [`Regression`]: a function that takes one names it so.
+//!
 //! Guaranteed: a data set has at least one example, as many labels as examples, and both arrays in
 //! row-major order, so that an example is one contiguous run. Batches in order borrow; only
 //! shuffled ones copy.
 
 use crate::{Error, Result, memory};
-use ndarray::{Array, ArrayRef, ArrayView, Axis, Dimension, RemoveAxis, Slice};
+use ndarray::{Array, ArrayRef, ArrayView, Axis, Dimension, Ix1, Ix2, RemoveAxis, Slice};
 use std::ops::{Bound, RangeBounds};
 
 mod batches;
@@ -37,19 +39,20 @@ mod transform;
 
 pub use self::csv::{Column, Csv, csv};
 pub use batches::{Batch, Batches};
-pub use digits::{Digits, digits};
+pub use digits::digits;
 pub use idx::{Idx, idx};
-pub use mnist::{FASHION_MNIST_CLASSES, Mnist, mnist, mnist_folder};
+pub use mnist::{FASHION_MNIST_CLASSES, mnist, mnist_folder};
 #[cfg(feature = "npy")]
 pub use npy::npy;
 pub use order::ShuffledOrder;
-pub use points::{Points, blobs, circles, moons, spiral};
+pub use points::{blobs, circles, moons, spiral};
 pub use transform::Standardizer;
 
 /// Examples `x` and what is to be learnt of them, `y`; both have the examples along axis 0.
 ///
 /// `A` and `B` are the element types, `f32` or, for indices and classes, `u32`; `DX` and `DY` the
-/// dimensions of the arrays, the axis of the examples included.
+/// dimensions of the arrays, the axis of the examples included. Where all four are the usual ones, a
+/// data set is a [`Classification`] or a [`Regression`], and need not be written with them.
 ///
 /// ```
 /// use bilro::data::Dataset;
@@ -66,6 +69,49 @@ pub struct Dataset<A, DX: Dimension, B, DY: Dimension> {
     x: Array<A, DX>,
     y: Array<B, DY>,
 }
+
+/// Examples with a class each: `x` are reals, `[examples, features]`, and `y` classes, `[examples]`,
+/// counted from 0.
+///
+/// What [`digits()`], [`mnist()`], [`blobs`] and its neighbours, and [`Csv::classes`] give, and what a
+/// network takes with `input x: [features]` and `target y: class(n)`. With examples of other
+/// dimensions it is `Classification<Ix3>` (images, `[examples, rows, columns]`).
+///
+/// ```
+/// use bilro::data::{self, Classification};
+///
+/// fn share_of_first(data: &Classification) -> f32 {
+///     data.y().iter().filter(|class| **class == 0).count() as f32 / data.len() as f32
+/// }
+///
+/// assert_eq!(share_of_first(&data::moons(200, 0.1, 7)?), 0.5);
+/// # Ok::<(), bilro::Error>(())
+/// ```
+pub type Classification<DX = Ix2> = Dataset<f32, DX, u32, Ix1>;
+
+/// Examples with reals to predict: `x` are reals, `[examples, features]`, and `y` too,
+/// `[examples, targets]`.
+///
+/// What [`Csv::reals`] gives, and what a network takes with `input x: [features]` and
+/// `target y: [targets]`. `Regression<Ix2, Ix1>` has one number for each example, `[examples]`, for
+/// `target y: []`; [`Dataset::map_y`] makes one of the other.
+///
+/// ```
+/// use bilro::data::Regression;
+/// use bilro::ndarray::{Array2, Axis, array};
+///
+/// fn mean_target(data: &Regression) -> Option<f32> {
+///     data.y().mean()
+/// }
+///
+/// let x = Array2::from_shape_fn((4, 3), |(i, j)| (i + j) as f32);
+/// let data: Regression = Regression::new(x, array![[1.0], [2.0], [3.0], [4.0]])?;
+/// assert_eq!(mean_target(&data), Some(2.5));
+/// let flat: Regression<_, bilro::ndarray::Ix1> = data.map_y(|y| y.remove_axis(Axis(1)))?;
+/// assert_eq!(flat.y(), array![1.0, 2.0, 3.0, 4.0]);
+/// # Ok::<(), bilro::Error>(())
+/// ```
+pub type Regression<DX = Ix2, DY = Ix2> = Dataset<f32, DX, f32, DY>;
 
 impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<A, DX, B, DY> {
     /// A data set of the examples `x`, `[examples, ...]`, with `y`, `[examples, ...]`.
@@ -306,10 +352,10 @@ fn copy_rows_into<A: Copy, D: RemoveAxis>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::{Array1, Array2, Ix1, Ix2, IxDyn, array, s};
+    use ndarray::{Array1, Array2, IxDyn, array, s};
 
     /// Example `i` is `[2i, 2i + 1]`, its label `i`: a label says which example it came with.
-    pub fn numbered(n: usize) -> Dataset<f32, Ix2, u32, Ix1> {
+    pub fn numbered(n: usize) -> Classification {
         let x = Array2::from_shape_fn((n, 2), |(i, j)| (2 * i + j) as f32);
         Dataset::new(x, Array1::from_iter(0..n as u32)).unwrap()
     }

@@ -35,7 +35,9 @@ use crate::settings::Backend;
 use cache::Cache;
 use progress::Progress;
 
-/// See the [module](self).
+/// A network that is built at run time, with its parameters and whatever has been
+/// compiled for it so far. `network!` makes types that wrap it: [`Model`](crate::Model)
+/// and [`Trainer`](crate::Trainer).
 #[derive(Debug)]
 pub struct Engine {
     pub(crate) declaration: Arc<Declaration>,

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use ndarray::Dimension;
+use ndarray::{Dimension, Ix1, Ix2};
 
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -39,7 +39,7 @@ pub(super) enum Pace {
 /// # Ok::<(), bilro::Error>(())
 /// ```
 #[derive(Debug)]
-pub struct Fit<'v, A, DX: Dimension, B, DY: Dimension> {
+pub struct Fit<'v, A = f32, DX: Dimension = Ix2, B = u32, DY: Dimension = Ix1> {
     pub(super) epochs: usize,
     pub(super) batch_size: usize,
     pub(super) drop_last: bool,

@@ -8,16 +8,15 @@
 //! letters, and ask [`Canvas::coarse`] only where cells need signs for what is
 //! a shape or a colour elsewhere.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use plotters::coord::Shift;
 use plotters::element::{Circle, PathElement, Polygon, Rectangle};
 use plotters::prelude::{DrawingArea, DrawingBackend};
-use plotters::style::text_anchor::{HPos, Pos, VPos};
-use plotters::style::{Color as _, FontFamily, ShapeStyle, TextStyle};
+use plotters::style::{Color as _, ShapeStyle};
 
-use super::colors::Color;
-use super::font::{FAMILY, PLOTTERS_SIZE_OF_EM};
+use super::colors::{Color, INK};
+use super::lettering::{Lettering, Measure, Style};
 
 /// Where a text stands to its place.
 #[derive(Clone, Copy, PartialEq)]
@@ -88,29 +87,23 @@ trait Paper {
     fn circle(&self, at: (i32, i32), radius: u32, style: ShapeStyle) -> Result<(), String>;
 }
 
-fn text_style(em: f64, to: Align, color: &Color) -> TextStyle<'_> {
-    let horizontal = match to {
-        Align::Left => HPos::Left,
-        Align::Center => HPos::Center,
-        Align::Right => HPos::Right,
-    };
-    TextStyle::from((FontFamily::Name(FAMILY), em * PLOTTERS_SIZE_OF_EM))
-        .color(color)
-        .pos(Pos::new(horizontal, VPos::Center))
-}
-
 impl<DB: DrawingBackend> Paper for DrawingArea<DB, Shift> {
     fn size(&self) -> (u32, u32) {
         self.dim_in_pixel()
     }
 
     fn text_width(&self, text: &str, em: f64) -> Result<u32, String> {
-        let size = self.estimate_text_size(text, &text_style(em, Align::Left, &super::colors::INK));
-        size.map(|s| s.0).map_err(|e| e.to_string())
+        let style = Style { em, to: Align::Left, color: INK };
+        let measure = Measure { text, style, width: Cell::new(0) };
+        self.draw(&measure).map_err(|e| e.to_string())?;
+        Ok(measure.width.get())
     }
 
     fn text(&self, text: &str, em: f64, at: (i32, i32), to: Align, c: Color) -> Result<(), String> {
-        self.draw_text(text, &text_style(em, to, &c), at).map_err(|e| e.to_string())
+        let corner = self.get_base_pixel();
+        let at = (corner.0 + at.0, corner.1 + at.1);
+        let style = Style { em, to, color: c };
+        self.draw(&Lettering { text, style, at }).map_err(|e| e.to_string())
     }
 
     fn path(&self, points: Vec<(i32, i32)>, color: Color, width: u32) -> Result<(), String> {

@@ -6,8 +6,7 @@
 
 use std::convert::Infallible;
 
-use ab_glyph::{Font, OutlineCurve, Point};
-use plotters_backend::text_anchor::{HPos, VPos};
+use plotters_backend::text_anchor::HPos;
 use plotters_backend::{
     BackendColor, BackendStyle, BackendTextStyle, DrawingBackend, DrawingErrorKind,
 };
@@ -15,7 +14,8 @@ use tiny_skia::{
     Color, FillRule, LineCap, LineJoin, Paint, Path, PathBuilder, Pixmap, Rect, Stroke, Transform,
 };
 
-use super::font::{PLOTTERS_SIZE_OF_EM, font};
+use super::font::font;
+use super::lettering::{down_to_base, em_of};
 
 /// Coordinates to a pixel, along each axis.
 pub(super) const FINENESS: u32 = 4;
@@ -162,82 +162,25 @@ impl DrawingBackend for Raster {
     }
 
     fn draw_text<S: BackendTextStyle>(&mut self, text: &str, style: &S, pos: Coord) -> Result {
-        let em = (style.size() / PLOTTERS_SIZE_OF_EM) as f32;
-        let (width, outline) = outline(text, em);
-        // Where SVG files have the line that letters stand on.
-        let down = match style.anchor().v_pos {
-            VPos::Top => 0.76 * em,
-            VPos::Center => 0.27 * em,
-            VPos::Bottom => -0.27 * em,
-        };
+        let (width, outline) = outline(text, em_of(style));
         let left = match style.anchor().h_pos {
             HPos::Left => 0.0,
             HPos::Center => -width / 2.0,
             HPos::Right => -width,
         };
-        let (x, y) = (pos.0 as f32 + left, pos.1 as f32 + down);
+        let (x, y) = (pos.0 as f32 + left, pos.1 as f32 + down_to_base(style));
         let place = Transform::from_translate(x, y);
         self.fill(outline.and_then(|path| path.transform(place)), style.color());
         Ok(())
     }
 
     fn estimate_text_size<S: BackendTextStyle>(&self, text: &str, style: &S) -> Result<(u32, u32)> {
-        let em = (style.size() / PLOTTERS_SIZE_OF_EM) as f32;
+        let em = em_of(style);
         Ok((outline(text, em).0.ceil() as u32, em.ceil() as u32))
     }
 }
 
 /// How wide a text is, and its outlines, standing on 0 from 0 on.
 fn outline(text: &str, em: f32) -> (f32, Option<Path>) {
-    let Some(font) = font() else { return (0.0, None) };
-    let scale = em / font.units_per_em().unwrap_or(1000.0);
-    let mut builder = PathBuilder::new();
-    let (mut x, mut previous) = (0.0, None);
-    for c in text.chars() {
-        let glyph = font.glyph_id(c);
-        if let Some(previous) = previous {
-            x += scale * font.kern_unscaled(previous, glyph);
-        }
-        previous = Some(glyph);
-        if let Some(outline) = font.outline(glyph) {
-            add(&mut builder, &outline.curves, |p| (x + scale * p.x, -scale * p.y));
-        }
-        x += scale * font.h_advance_unscaled(glyph);
-    }
-    (x, builder.finish())
-}
-
-/// Adds the contours of a letter.
-fn add(builder: &mut PathBuilder, curves: &[OutlineCurve], place: impl Fn(Point) -> (f32, f32)) {
-    let mut at = None;
-    for curve in curves {
-        let (from, to) = match curve {
-            OutlineCurve::Line(a, b) => (a, b),
-            OutlineCurve::Quad(a, _, c) => (a, c),
-            OutlineCurve::Cubic(a, _, _, d) => (a, d),
-        };
-        if at != Some(*from) {
-            if at.is_some() {
-                builder.close();
-            }
-            let (x, y) = place(*from);
-            builder.move_to(x, y);
-        }
-        at = Some(*to);
-        let (x, y) = place(*to);
-        match curve {
-            OutlineCurve::Line(..) => builder.line_to(x, y),
-            OutlineCurve::Quad(_, b, _) => {
-                let b = place(*b);
-                builder.quad_to(b.0, b.1, x, y);
-            }
-            OutlineCurve::Cubic(_, b, c, _) => {
-                let (b, c) = (place(*b), place(*c));
-                builder.cubic_to(b.0, b.1, c.0, c.1, x, y);
-            }
-        }
-    }
-    if at.is_some() {
-        builder.close();
-    }
+    font().map_or((0.0, None), |font| font.outline(text, em))
 }

@@ -1,11 +1,24 @@
-//! Half a cosine down, and up again if training goes on (PyTorch's
-//! `CosineAnnealingLR`; I. Loshchilov, F. Hutter 2017):
-//! `eta_min + (base - eta_min) · (1 + cos(π · time / T_max)) / 2`.
+//! [`CosineAnnealingLR`].
 
 use super::{Schedule, half_cosine, require_rate, require_time};
 use crate::error::Result;
 
-/// See the [module](self).
+/// Half a cosine down, and up again if training goes on: PyTorch's `CosineAnnealingLR`.
+///
+/// ```text
+/// eta_min + (base - eta_min) · (1 + cos(π · time / t_max)) / 2
+/// ```
+///
+/// `base` is the optimizer's learning rate. Default: `eta_min` 0. Source: I. Loshchilov and
+/// F. Hutter 2017.
+///
+/// ```
+/// use bilro::schedule::{CosineAnnealingLR, Schedule};
+///
+/// let schedule = CosineAnnealingLR::new(10).eta_min(0.001);
+/// assert_eq!(schedule.learning_rate(0.1, 0), 0.1);
+/// assert_eq!(schedule.learning_rate(0.1, 10), 0.001);
+/// ```
 #[derive(Clone, Debug)]
 pub struct CosineAnnealingLR {
     t_max: usize,

@@ -1,10 +1,23 @@
-//! Smaller by the same factor every time (PyTorch's `ExponentialLR`):
-//! `base · gamma^time`.
+//! [`ExponentialLR`].
 
 use super::{Schedule, require_rate};
 use crate::error::Result;
 
-/// See the [module](self).
+/// Smaller by the same factor every time: PyTorch's `ExponentialLR`.
+///
+/// ```text
+/// base · gamma^time
+/// ```
+///
+/// `base` is the optimizer's learning rate; `gamma` must be given.
+///
+/// ```
+/// use bilro::schedule::{ExponentialLR, Schedule};
+///
+/// let schedule = ExponentialLR::new(0.5);
+/// assert_eq!(schedule.learning_rate(0.1, 0), 0.1);
+/// assert_eq!(schedule.learning_rate(0.1, 2), 0.025);
+/// ```
 #[derive(Clone, Debug)]
 pub struct ExponentialLR {
     gamma: f64,

@@ -1,11 +1,25 @@
-//! From one share of the learning rate to another along a line, to warm up
-//! (PyTorch's `LinearLR`):
-//! `base · (start + (end - start) · min(time, total) / total)`.
+//! [`LinearLR`].
 
 use super::{Schedule, require_rate, require_time};
 use crate::error::Result;
 
-/// See the [module](self).
+/// From one share of the learning rate to another along a line, to warm up: PyTorch's
+/// `LinearLR`.
+///
+/// ```text
+/// base · (start_factor + (end_factor - start_factor) · min(time, total_iters) / total_iters)
+/// ```
+///
+/// `base` is the optimizer's learning rate. Defaults: `start_factor` 1/3, `end_factor` 1.
+///
+/// ```
+/// use bilro::schedule::{LinearLR, Schedule};
+///
+/// let schedule = LinearLR::new(4).start_factor(0.5);
+/// assert_eq!(schedule.learning_rate(0.1, 0), 0.05);
+/// assert_eq!(schedule.learning_rate(0.1, 2), 0.075);
+/// assert_eq!(schedule.learning_rate(0.1, 9), 0.1); // from time 4 on
+/// ```
 #[derive(Clone, Debug)]
 pub struct LinearLR {
     total_iters: usize,

@@ -1,10 +1,24 @@
-//! Smaller at given times (PyTorch's `MultiStepLR`): `base · gamma^n` when `n`
-//! of them have come.
+//! [`MultiStepLR`].
 
 use super::{Schedule, require_rate};
 use crate::error::Result;
 
-/// See the [module](self).
+/// Smaller at given times: PyTorch's `MultiStepLR`.
+///
+/// ```text
+/// base · gamma^n              where n milestones have come
+/// ```
+///
+/// `base` is the optimizer's learning rate. Default: `gamma` 0.1.
+///
+/// ```
+/// use bilro::schedule::{MultiStepLR, Schedule};
+///
+/// let schedule = MultiStepLR::new(&[30, 80]).gamma(0.5);
+/// assert_eq!(schedule.learning_rate(0.1, 29), 0.1);
+/// assert_eq!(schedule.learning_rate(0.1, 30), 0.05);
+/// assert_eq!(schedule.learning_rate(0.1, 80), 0.025);
+/// ```
 #[derive(Clone, Debug)]
 pub struct MultiStepLR {
     milestones: Vec<usize>,

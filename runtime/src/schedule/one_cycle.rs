@@ -1,13 +1,27 @@
-//! Up and then down, once (PyTorch's `OneCycleLR`; L. Smith, N. Topin 2019),
-//! counted in steps rather than epochs: half a cosine from
-//! `max_lr / div_factor` to `max_lr`, and half a cosine from there to
-//! `max_lr / div_factor / final_div_factor`. The optimizer's own learning rate
-//! does not count. Momentum stays as it is.
+//! [`OneCycleLR`].
 
 use super::{Schedule, half_cosine, require, require_rate, require_time};
 use crate::error::Result;
 
-/// See the [module](self).
+/// Up and then down, once, counted in steps rather than epochs: PyTorch's `OneCycleLR`.
+///
+/// ```text
+/// up, to step top = pct_start · total_steps - 1:     half a cosine, max_lr / div_factor to max_lr
+/// down, to step total_steps - 1:                     half a cosine, max_lr to max_lr / div_factor / final_div_factor
+/// ```
+///
+/// The optimizer's own learning rate does not count, and momentum stays as it is. Defaults:
+/// `pct_start` 0.3, `div_factor` 25, `final_div_factor` 10,000. Source: L. Smith and N. Topin
+/// 2019.
+///
+/// ```
+/// use bilro::schedule::{OneCycleLR, Schedule};
+///
+/// // Ten epochs of 45 batches.
+/// let schedule = OneCycleLR::new(0.1, 10 * 45);
+/// assert_eq!(schedule.learning_rate(1.0, 0), 0.1 / 25.0);
+/// assert_eq!(schedule.learning_rate(1.0, 134), 0.1);
+/// ```
 #[derive(Clone, Debug)]
 pub struct OneCycleLR {
     max_lr: f32,

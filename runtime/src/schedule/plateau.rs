@@ -1,12 +1,28 @@
-//! Smaller when there is no more progress (PyTorch's `ReduceLROnPlateau`): goes
-//! by what [`observe`](super::Schedule::observe) is told, not by the time.
+//! [`ReduceLROnPlateau`].
 
 use super::{Schedule, require, require_rate};
 use crate::error::Result;
 
-/// See the [module](self).
+/// Smaller when there is no more progress: PyTorch's `ReduceLROnPlateau`. It goes by what
+/// [`observe`](Schedule::observe) is told, not by the time.
 ///
-/// Progress is a loss that is smaller than the best so far by a threshold.
+/// ```text
+/// rate = max(rate · factor, min_lr)    whenever more than `patience` losses in a row were no progress
+/// ```
+///
+/// Progress is a loss below `best · (1 - threshold)`, or below `best - threshold` with an
+/// absolute threshold. [`Fit`](crate::Fit) tells it the loss of every epoch. Defaults:
+/// `factor` 0.1, `patience` 10, `threshold` 1e-4, `cooldown` 0, `min_lr` 0, `eps` 1e-8.
+///
+/// ```
+/// use bilro::schedule::{ReduceLROnPlateau, Schedule};
+///
+/// let mut schedule = ReduceLROnPlateau::new().patience(1).factor(0.5);
+/// for (epoch, loss) in [1.0, 0.8, 0.8, 0.8].into_iter().enumerate() {
+///     schedule.observe(epoch, loss);
+/// }
+/// assert_eq!(schedule.learning_rate(0.1, 4), 0.05); // after two without progress
+/// ```
 #[derive(Clone, Debug)]
 pub struct ReduceLROnPlateau {
     factor: f64,

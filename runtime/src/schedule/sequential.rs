@@ -1,10 +1,23 @@
-//! One schedule after the other (PyTorch's `SequentialLR`), as
-//! [`Schedule::then`] makes it.
+//! [`SequentialLR`].
 
 use super::Schedule;
 use crate::error::Result;
 
-/// See the [module](self).
+/// One schedule after the other, as [`Schedule::then`] makes it: PyTorch's `SequentialLR`.
+///
+/// ```text
+/// first(base, time)                    before the milestone
+/// next(base, time - milestone)         from it on
+/// ```
+///
+/// ```
+/// use bilro::schedule::{CosineAnnealingLR, LinearLR, Schedule, SequentialLR};
+///
+/// let schedule: SequentialLR = LinearLR::new(2).start_factor(0.5).then(2, CosineAnnealingLR::new(8));
+/// assert_eq!(schedule.learning_rate(0.1, 0), 0.05);
+/// assert_eq!(schedule.learning_rate(0.1, 2), 0.1);
+/// assert_eq!(schedule.learning_rate(0.1, 10), 0.0);
+/// ```
 #[derive(Debug)]
 pub struct SequentialLR {
     first: Box<dyn Schedule>,

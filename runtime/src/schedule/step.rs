@@ -1,10 +1,23 @@
-//! Smaller every so often (PyTorch's `StepLR`):
-//! `base · gamma^⌊time / step size⌋`.
+//! [`StepLR`].
 
 use super::{Schedule, require_rate, require_time};
 use crate::error::Result;
 
-/// See the [module](self).
+/// Smaller every so often: PyTorch's `StepLR`.
+///
+/// ```text
+/// base · gamma^⌊time / step_size⌋
+/// ```
+///
+/// `base` is the optimizer's learning rate. Default: `gamma` 0.1.
+///
+/// ```
+/// use bilro::schedule::{StepLR, Schedule};
+///
+/// let schedule = StepLR::new(10).gamma(0.5);
+/// assert_eq!(schedule.learning_rate(0.1, 9), 0.1);
+/// assert_eq!(schedule.learning_rate(0.1, 10), 0.05);
+/// ```
 #[derive(Clone, Debug)]
 pub struct StepLR {
     step_size: usize,

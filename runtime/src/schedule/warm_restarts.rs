@@ -1,12 +1,28 @@
-//! Half a cosine down, again and again (PyTorch's
-//! `CosineAnnealingWarmRestarts`; I. Loshchilov, F. Hutter 2017): as
-//! [`CosineAnnealingLR`](super::CosineAnnealingLR) over `T_0` times, then from
-//! its beginning over `T_mult` times as many, and so on.
+//! [`CosineAnnealingWarmRestarts`].
 
 use super::{Schedule, half_cosine, require_rate, require_time};
 use crate::error::Result;
 
-/// See the [module](self).
+/// Half a cosine down, again and again: PyTorch's `CosineAnnealingWarmRestarts`.
+///
+/// ```text
+/// eta_min + (base - eta_min) · (1 + cos(π · since / length)) / 2
+/// ```
+///
+/// where `since` is the time since the last restart and `length` how long it is to the next
+/// one: `t_0` at first, and `t_mult` times as long after each. `base` is the optimizer's
+/// learning rate. Defaults: `t_mult` 1, `eta_min` 0. Source: I. Loshchilov and F. Hutter
+/// 2017.
+///
+/// ```
+/// use bilro::schedule::{CosineAnnealingWarmRestarts, Schedule};
+///
+/// let schedule = CosineAnnealingWarmRestarts::new(10).t_mult(2);
+/// assert_eq!(schedule.learning_rate(0.1, 0), 0.1);
+/// assert_eq!(schedule.learning_rate(0.1, 5), 0.05);
+/// assert_eq!(schedule.learning_rate(0.1, 10), 0.1); // the restart
+/// assert_eq!(schedule.learning_rate(0.1, 30), 0.1); // 20 later
+/// ```
 #[derive(Clone, Debug)]
 pub struct CosineAnnealingWarmRestarts {
     t_0: usize,

@@ -4,14 +4,14 @@
 //! other columns as reals. Guaranteed: every field is a finite number or a class; one that is
 //! missing, or something else, is an error with its line and column.
 
-use super::Dataset;
 use super::file::{damaged, open};
+use super::{Classification, Dataset, Regression};
 use crate::error::{nearest, there_are};
 use crate::io::{Source, with_limit};
 use crate::{Error, Result};
 use classes::Classes;
 use csv::StringRecord;
-use ndarray::{Array1, Array2, Ix1, Ix2};
+use ndarray::{Array1, Array2};
 use rows::{Rows, push};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -158,8 +158,7 @@ impl Csv {
     /// no such column, two of one name, or more contents than its limit.
     /// [`Error::Setting`] if there is not exactly one target, or no column besides it.
     /// [`Error::Empty`] if the file has no rows.
-    #[expect(clippy::type_complexity, reason = "a data set and its names")]
-    pub fn classes(self) -> Result<(Dataset<f32, Ix2, u32, Ix1>, Vec<String>)> {
+    pub fn classes(self) -> Result<(Classification, Vec<String>)> {
         if self.targets.len() != 1 {
             return Err(self.wrong_targets("one column"));
         }
@@ -177,7 +176,7 @@ impl Csv {
     /// # Errors
     ///
     /// Those of [`classes`](Self::classes), but for the number of targets: it may be any but none.
-    pub fn reals(self) -> Result<Dataset<f32, Ix2, f32, Ix2>> {
+    pub fn reals(self) -> Result<Regression> {
         if self.targets.is_empty() {
             return Err(self.wrong_targets("at least one column"));
         }

@@ -1,6 +1,7 @@
 //! Round heaps of points.
 
-use super::{Points, points};
+use super::points;
+use crate::data::Classification;
 use crate::{Error, Result};
 
 /// `n` points in the plane around `centers`, each center a class, at normally distributed distances
@@ -16,7 +17,7 @@ use crate::{Error, Result};
 /// assert_eq!(blobs.x().shape(), [100, 2]);
 /// # Ok::<(), bilro::Error>(())
 /// ```
-pub fn blobs(n: usize, centers: &[[f64; 2]], noise: f64, seed: u64) -> Result<Points> {
+pub fn blobs(n: usize, centers: &[[f64; 2]], noise: f64, seed: u64) -> Result<Classification> {
     if centers.is_empty() {
         return Err(Error::Setting {
             name: "centers".into(),

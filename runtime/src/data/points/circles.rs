@@ -1,7 +1,8 @@
 //! A circle within a circle.
 
-use super::{Points, points};
+use super::points;
 use crate::Result;
+use crate::data::Classification;
 use std::f64::consts::TAU;
 
 /// The radius of the inner circle.
@@ -21,7 +22,7 @@ const INNER: f64 = 0.5;
 /// assert_eq!(circles.x().shape(), [100, 2]);
 /// # Ok::<(), bilro::Error>(())
 /// ```
-pub fn circles(n: usize, noise: f64, seed: u64) -> Result<Points> {
+pub fn circles(n: usize, noise: f64, seed: u64) -> Result<Classification> {
     points(n, 2, noise, seed, |class, i, count| {
         let radius = if class == 0 { 1.0 } else { INNER };
         let (sin, cos) = (TAU * i as f64 / count as f64).sin_cos();

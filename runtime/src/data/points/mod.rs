@@ -8,10 +8,10 @@
 //! The shapes are those of scikit-learn's `make_blobs`, `make_circles` and `make_moons`; the
 //! numbers are drawn by another generator, so single points differ.
 
-use super::Dataset;
+use super::{Classification, Dataset};
 use crate::rng::Generator;
 use crate::{Error, Result};
-use ndarray::{Array1, Array2, Ix1, Ix2};
+use ndarray::{Array1, Array2};
 
 mod blobs;
 mod circles;
@@ -23,9 +23,6 @@ pub use circles::circles;
 pub use moons::moons;
 pub use spiral::spiral;
 
-/// Points, `[examples, 2]`, and their classes, `[examples]`.
-pub type Points = Dataset<f32, Ix2, u32, Ix1>;
-
 /// `n` points of several classes. `place(class, i, count)` is where point `i` of the `count`
 /// points of a class lies before normal noise of standard deviation `noise` is added.
 fn points(
@@ -34,7 +31,7 @@ fn points(
     noise: f64,
     seed: u64,
     place: impl Fn(usize, usize, usize) -> [f64; 2],
-) -> Result<Points> {
+) -> Result<Classification> {
     if n < classes || u32::try_from(n).is_err() {
         return Err(Error::Setting {
             name: "n".into(),
@@ -81,13 +78,13 @@ pub(super) mod tests {
     use super::*;
 
     /// How many points each class has.
-    pub fn counts(points: &Points, classes: usize) -> Vec<usize> {
+    pub fn counts(points: &Classification, classes: usize) -> Vec<usize> {
         let count = |class| points.y().iter().filter(|&&y| y as usize == class).count();
         (0..classes).map(count).collect()
     }
 
     /// Radius, in f64, of each point with its class.
-    pub fn radii(points: &Points) -> Vec<(u32, f64)> {
+    pub fn radii(points: &Classification) -> Vec<(u32, f64)> {
         let (x, y) = (points.x(), points.y());
         let rows = x.rows().into_iter().zip(y);
         rows.map(|(p, &class)| (class, f64::from(p[0]).hypot(f64::from(p[1])))).collect()

@@ -1,7 +1,8 @@
 //! Two half circles that reach into each other.
 
-use super::{Points, along, points};
+use super::{along, points};
 use crate::Result;
+use crate::data::Classification;
 use std::f64::consts::PI;
 
 /// `n` points on two half circles of radius 1, at equal distances: class 0 on the upper one, around
@@ -18,7 +19,7 @@ use std::f64::consts::PI;
 /// assert_eq!(moons.x().shape(), [100, 2]);
 /// # Ok::<(), bilro::Error>(())
 /// ```
-pub fn moons(n: usize, noise: f64, seed: u64) -> Result<Points> {
+pub fn moons(n: usize, noise: f64, seed: u64) -> Result<Classification> {
     points(n, 2, noise, seed, |class, i, count| {
         let (sin, cos) = (PI * along(i, count)).sin_cos();
         if class == 0 { [cos, sin] } else { [1.0 - cos, 0.5 - sin] }

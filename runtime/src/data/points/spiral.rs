@@ -1,6 +1,7 @@
 //! Arms of a spiral.
 
-use super::{Points, along, points};
+use super::{along, points};
+use crate::data::Classification;
 use crate::{Error, Result};
 use std::f64::consts::TAU;
 
@@ -20,7 +21,7 @@ const TURNS: f64 = 0.75;
 /// assert_eq!(spiral.x().shape(), [300, 2]);
 /// # Ok::<(), bilro::Error>(())
 /// ```
-pub fn spiral(n: usize, classes: usize, noise: f64, seed: u64) -> Result<Points> {
+pub fn spiral(n: usize, classes: usize, noise: f64, seed: u64) -> Result<Classification> {
     if classes == 0 {
         return Err(Error::Setting {
             name: "classes".into(),
