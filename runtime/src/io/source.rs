@@ -138,7 +138,7 @@ pub(crate) fn plain(source: &impl Source) -> io::Result<Contents> {
     let file = File::open(source.path())?;
     let limit = Limit::of(source, &file)?;
     let metadata = file.metadata()?;
-    let length = metadata.is_file().then(|| metadata.len());
+    let length = metadata.is_file().then_some(metadata.len());
     Ok(Contents { reader: Box::new(BufReader::new(file)), length, limit, left: limit.bytes })
 }
 
