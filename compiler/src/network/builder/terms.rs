@@ -310,7 +310,7 @@ mod tests {
     fn roots(network: &Network, purpose: &Purpose<'_>) -> String {
         let graph = network.graph_for(purpose, 2);
         let shown = graph.roots().iter().map(|(root, _)| root.to_string());
-        shown.filter(|root| root.contains(" of ")).collect::<Vec<_>>().join(", ")
+        shown.filter(|root| root.contains(" of term ")).collect::<Vec<_>>().join(", ")
     }
 
     #[test]
