@@ -281,7 +281,7 @@ impl Training {
 const LARGE: f32 = 4_503_599_627_370_496.0;
 
 /// Large elements are so many times smaller when they are squared: 2⁻⁷⁶.
-const SHRUNK: f32 = 1.323_488_98e-23;
+const SHRUNK: f32 = 1.323_489e-23;
 
 /// Two sums over all elements of some values: of the squares of those up to
 /// [`LARGE`], and of the squares of the others, each times [`SHRUNK`] before. They
