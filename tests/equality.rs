@@ -144,12 +144,13 @@ impl Case {
                 settings.map(|name| setting(name).expect("its own").to_bits()).collect()
             })
             .collect();
+        let mut numbers = lowered.fused.numbers.clone();
         let mut table = |settings: &mut Vec<u32>| -> Table {
             let pointer = |region: &Region| match region {
                 Region::Arena => arena.as_mut_ptr().cast(),
                 Region::Parameters => parameters.as_mut_ptr().cast(),
                 Region::Settings => settings.as_mut_ptr().cast(),
-                Region::Numbers => unreachable!("these networks declare none"),
+                Region::Numbers => numbers.as_mut_ptr().cast(),
                 Region::Input(i) => inputs[*i].as_mut_ptr().cast(),
             };
             Table(lowered.plan.regions.iter().map(pointer).collect())
