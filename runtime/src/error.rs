@@ -318,10 +318,12 @@ mod tests {
     use super::*;
 
     fn weights() -> Error {
-        let mut mismatch = WeightsMismatch::default();
-        mismatch.network = "Digits".into();
-        mismatch.missing = vec![("fc1.weight".into(), vec![8, 64])];
-        mismatch.unexpected = vec![("fc.weight".into(), vec![8, 64])];
+        let mismatch = WeightsMismatch {
+            network: "Digits".into(),
+            missing: vec![("fc1.weight".into(), vec![8, 64])],
+            unexpected: vec![("fc.weight".into(), vec![8, 64])],
+            ..WeightsMismatch::default()
+        };
         Error::Weights { path: "digits.safetensors".into(), mismatch: Box::new(mismatch) }
     }
 
@@ -335,7 +337,8 @@ mod tests {
         // `main` prints `Error: {error:?}`.
         assert_eq!(format!("{:?}", weights()), text);
         assert_eq!(format!("{:#?}", weights()), text);
-        let panic = std::panic::catch_unwind(|| Err::<(), _>(weights()).unwrap()).unwrap_err();
+        let fails = || -> Result<()> { Err(weights()) };
+        let panic = std::panic::catch_unwind(|| fails().unwrap()).unwrap_err();
         let panic = panic.downcast_ref::<String>().unwrap();
         assert!(panic.ends_with(text), "{panic}");
 
