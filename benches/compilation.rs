@@ -124,7 +124,8 @@ pub fn pass_seconds(
     let with_gradient = lap();
     let simple = simplify(&expand(&graph));
     let simplified = lap();
-    let mut fused = fuse(&simple);
+    let fused = fuse(&simple, false);
+    let mut fused = fused.map_err(|message| Error::Internal { after: "fusion", message })?;
     let grouped = lap();
     reserve(&mut fused, isa);
     let plan = plan(&fused, &ParameterLayout::new(&network.parameters));

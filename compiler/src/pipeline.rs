@@ -3,7 +3,7 @@
 use crate::codegen::isa::Isa;
 use crate::codegen::module::Guard;
 use crate::error::Error;
-use crate::fuse::{Fused, fuse, fuse_and_verify};
+use crate::fuse::{Fused, fuse};
 use crate::graph::Graph;
 use crate::kernel::lower::{lower, reserve};
 use crate::kernel::program::Program;
@@ -65,11 +65,8 @@ pub fn lower_graph(
     check("expansion", &|| expanded.verify())?;
     let simple = simplify(&expanded);
     check("simplification", &|| simple.verify())?;
-    let mut fused = match verify {
-        true => fuse_and_verify(&simple)
-            .map_err(|message| Error::Internal { after: "fusion", message })?,
-        false => fuse(&simple),
-    };
+    let fused = fuse(&simple, verify);
+    let mut fused = fused.map_err(|message| Error::Internal { after: "fusion", message })?;
     reserve(&mut fused, isa);
     // In every build: the parameters are the caller's.
     parameters.check(&fused).map_err(|message| Error::Internal { after: "fusion", message })?;

@@ -377,7 +377,7 @@ mod tests {
     #[test]
     fn what_main_and_unwrap_print_is_the_text_for_readers() {
         let text = "digits.safetensors does not fit `Digits`, so nothing was loaded\n  \
-                    missing: `fc1.weight` [8, 64]\n  \
+                    missing: `fc1.weight` [8, 64]; is it the file's `fc.weight`?\n  \
                     not in the network: `fc.weight` [8, 64]\n\
                     `load_renamed` loads a file in which parameters have other names";
         assert_eq!(weights().to_string(), text);

@@ -63,21 +63,17 @@ impl Fused {
     }
 }
 
-/// Fuses a simplified graph of primitive operations.
-pub fn fuse(graph: &Graph) -> Fused {
-    let arranged = guard::guard(arrange::arrange(graph));
-    let groups = group::group(&arranged);
-    emit::emit(arranged, groups)
-}
-
-/// The same, with the groups checked before kernels are made of them.
+/// Fuses a simplified graph of primitive operations; where asked, checks the
+/// groups before kernels are made of them.
 ///
 /// # Errors
 /// Where a group is no kernel: a mistake of this module, in words.
-pub fn fuse_and_verify(graph: &Graph) -> Result<Fused, String> {
-    let arranged = arrange::arrange(graph);
-    arranged.verify()?;
+pub fn fuse(graph: &Graph, verify: bool) -> Result<Fused, String> {
+    let arranged = guard::guard(arrange::arrange(graph));
     let groups = group::group(&arranged);
-    group::verify(&arranged, &groups)?;
+    if verify {
+        arranged.verify()?;
+        group::verify(&arranged, &groups)?;
+    }
     Ok(emit::emit(arranged, groups))
 }

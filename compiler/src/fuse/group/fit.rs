@@ -62,6 +62,7 @@ impl Grouping<'_> {
             }
             (Lowering::Contraction(_), Space::Product(_)) => space.level(self.g, id)?,
             (Lowering::Scatter, Space::Scatter(..)) => Level::Full,
+            (Lowering::AllFinite, Space::Alone) => Level::Full,
             _ => return None,
         };
         let handed_on =
@@ -81,8 +82,10 @@ impl Grouping<'_> {
         let (from, to) = (space.level(self.g, value), space.level(self.g, user));
         match (by, of, space) {
             // Tables are read and written elsewhere than where who computes them
-            // or goes on with them is, and factors as a whole.
-            (Lowering::Gather | Lowering::Contraction(_), ..) | (_, Lowering::Scatter, _) => false,
+            // or goes on with them is, and factors as a whole; the guard has a kernel
+            // of its own.
+            (Lowering::Gather | Lowering::Contraction(_) | Lowering::AllFinite, ..)
+            | (_, Lowering::Scatter | Lowering::AllFinite, _) => false,
             (Lowering::Scatter, ..) => {
                 let values = self.g.operands(user)[0] == through;
                 values && relation == Relation::Same && from == Some(Level::Full)
