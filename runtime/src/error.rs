@@ -360,6 +360,58 @@ other!(&str, String);
 other!(num::ParseFloatError, num::ParseIntError, num::TryFromIntError, str::ParseBoolError);
 other!(str::Utf8Error, string::FromUtf8Error, env::VarError, fmt::Error);
 
+/// What is said where the largest index is the number of classes: then they are
+/// most often counted from 1. (`rows` are those of a selection, which no map shifts.)
+fn from_one(name: &str, index: u32, below: usize) -> &'static str {
+    match index as usize == below && name != "rows" {
+        true => {
+            ", since they count from 0: where yours begin at 1, take 1 from all of them \
+             (labels of a data set: `data.map_y(|y| y - 1)?`)"
+        }
+        false => "",
+    }
+}
+
+/// What is said of a parameter that there is not: the one that may be meant, and
+/// those there are.
+fn unknown_parameter(name: &str, known: &[String]) -> String {
+    // A layer's name stands for all of its parameters.
+    let layers = known.iter().filter_map(|name| name.rsplit_once('.')).map(|(layer, _)| layer);
+    let near = nearest(name, known.iter().map(String::as_str).chain(layers));
+    format!("there is no parameter `{name}`{}", there_are(near, known))
+}
+
+/// The nearest of some names, if one may be meant. Of one letter, any other is
+/// as near.
+pub(crate) fn nearest<'a>(name: &str, among: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    bilro_compiler::error::nearest(name, among).filter(|_| name.chars().nth(1).is_some())
+}
+
+/// What there is instead of something, of which one may be meant.
+pub(crate) fn there_are<S: AsRef<str>>(near: Option<&str>, names: &[S]) -> String {
+    let names = some_of(names);
+    match near {
+        Some(near) => format!("; did you mean `{near}`? There are {names}"),
+        None => format!("; there are {names}"),
+    }
+}
+
+/// Names for a message, the first of them where they are many.
+fn some_of<S: AsRef<str>>(names: &[S]) -> String {
+    const MOST: usize = 20;
+    let shown: Vec<&str> = names.iter().take(MOST).map(AsRef::as_ref).collect();
+    let more = match names.len().checked_sub(MOST) {
+        None | Some(0) => String::new(),
+        Some(more) => format!(" and {more} more"),
+    };
+    format!("{}{more}", shown.join(", "))
+}
+
+/// `; did you mean ...?`, where one of some names may be meant.
+pub(crate) fn did_you_mean<'a>(name: &str, among: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(name, among).map_or(String::new(), |near| format!("; did you mean `{near}`?"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -478,56 +530,4 @@ mod tests {
         check::<Error>();
         check::<bilro_compiler::error::Error>();
     }
-}
-
-/// What is said where the largest index is the number of classes: then they are
-/// most often counted from 1. (`rows` are those of a selection, which no map shifts.)
-fn from_one(name: &str, index: u32, below: usize) -> &'static str {
-    match index as usize == below && name != "rows" {
-        true => {
-            ", since they count from 0: where yours begin at 1, take 1 from all of them \
-             (labels of a data set: `data.map_y(|y| y - 1)?`)"
-        }
-        false => "",
-    }
-}
-
-/// What is said of a parameter that there is not: the one that may be meant, and
-/// those there are.
-fn unknown_parameter(name: &str, known: &[String]) -> String {
-    // A layer's name stands for all of its parameters.
-    let layers = known.iter().filter_map(|name| name.rsplit_once('.')).map(|(layer, _)| layer);
-    let near = nearest(name, known.iter().map(String::as_str).chain(layers));
-    format!("there is no parameter `{name}`{}", there_are(near, known))
-}
-
-/// The nearest of some names, if one may be meant. Of one letter, any other is
-/// as near.
-pub(crate) fn nearest<'a>(name: &str, among: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    bilro_compiler::error::nearest(name, among).filter(|_| name.chars().nth(1).is_some())
-}
-
-/// What there is instead of something, of which one may be meant.
-pub(crate) fn there_are<S: AsRef<str>>(near: Option<&str>, names: &[S]) -> String {
-    let names = some_of(names);
-    match near {
-        Some(near) => format!("; did you mean `{near}`? There are {names}"),
-        None => format!("; there are {names}"),
-    }
-}
-
-/// Names for a message, the first of them where they are many.
-fn some_of<S: AsRef<str>>(names: &[S]) -> String {
-    const MOST: usize = 20;
-    let shown: Vec<&str> = names.iter().take(MOST).map(AsRef::as_ref).collect();
-    let more = match names.len().checked_sub(MOST) {
-        None | Some(0) => String::new(),
-        Some(more) => format!(" and {more} more"),
-    };
-    format!("{}{more}", shown.join(", "))
-}
-
-/// `; did you mean ...?`, where one of some names may be meant.
-pub(crate) fn did_you_mean<'a>(name: &str, among: impl IntoIterator<Item = &'a str>) -> String {
-    nearest(name, among).map_or(String::new(), |near| format!("; did you mean `{near}`?"))
 }

@@ -104,8 +104,11 @@ impl Cut {
     }
 }
 
-/// Writes reductions over some axes, the outermost first, each of several vectors;
-/// `chain` combines terms with the registers that it is given, in ascending order.
+/// Combines the terms along some axes with the registers that it is given, in
+/// ascending order: by reduction and vector.
+pub(super) type Chain<'c> = dyn FnMut(&mut Writer<'_>, &[Span], &[Vec<Register>]) + 'c;
+
+/// Writes reductions over some axes, the outermost first, each of several vectors.
 /// Returns the registers of the results, by reduction and vector.
 pub(super) fn reduce(
     w: &mut Writer<'_>,
@@ -113,7 +116,7 @@ pub(super) fn reduce(
     leaf: usize,
     reductions: &[Reduction],
     vectors: usize,
-    chain: &mut dyn FnMut(&mut Writer<'_>, &[Span], &[Vec<Register>]),
+    chain: &mut Chain<'_>,
 ) -> Vec<Vec<Register>> {
     let mut begin = |reduction: &Reduction| -> Vec<Register> {
         (0..vectors).map(|_| w.start(reduction.identity())).collect()

@@ -574,7 +574,8 @@ impl Tile<'_> {
         let leaf = |w: &mut Writer<'_>, span: Span| {
             let column: Vec<Register> =
                 columns[0].iter().map(|_| w.start(0f32.to_bits())).collect();
-            self.terms(w, &[span], &[products, &[column.clone()]].concat(), tile);
+            let sums = [products, std::slice::from_ref(&column)].concat();
+            self.terms(w, &[span], &sums, tile);
             for (to, column) in columns[0].iter().zip(column) {
                 w.combine(Reduction::Sum, *to, column);
             }
