@@ -244,7 +244,7 @@ fn rows_added_by_index() {
             let (x, values) = sums.input(Shape::batched([words, 2]), terms);
             let count = batch * words;
             let indices: Vec<u32> = (0..count).map(|i| if i % 100 == 7 { 2 } else { 1 }).collect();
-            let mut expected = vec![0.0; 6];
+            let mut expected = [0.0; 6];
             for (row, index) in values.chunks(2).zip(&indices) {
                 let sums = &mut expected[2 * *index as usize..][..2];
                 sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);

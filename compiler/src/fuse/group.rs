@@ -164,7 +164,7 @@ impl<'g> Grouping<'g> {
     }
 
     /// Computed nodes, each after its operands, and after all who read what it
-    /// overwrites and the guard.
+    /// overwrites and the guard; and the guard after all that a step gives.
     fn visiting_order(&self) -> Vec<NodeId> {
         let mut order = Vec::new();
         let mut placed = vec![false; self.g.len()];
@@ -197,7 +197,16 @@ impl<'g> Grouping<'g> {
         let operands = operands.filter(|x| self.computed[x.index()]);
         let readers = self.readers(id).iter().map(|u| u.by).filter(|by| *by != id);
         let guard = self.guard.filter(|_| self.assigns.contains_key(&id));
-        operands.chain(readers).chain(guard).collect()
+        let roots = if self.guard == Some(id) { self.read_roots() } else { Vec::new() };
+        operands.chain(readers).chain(guard).chain(roots).collect()
+    }
+
+    /// What is read after a step, which must be there where it stops at the guard.
+    fn read_roots(&self) -> Vec<NodeId> {
+        let roots = self.g.roots().iter();
+        let read = roots.filter(|(root, _)| !matches!(root, Root::Assign(_) | Root::Guard));
+        let read = read.map(|(_, id)| base(self.g, *id));
+        read.filter(|id| self.computed[id.index()]).collect()
     }
 
     fn relation(&self, operand: NodeId) -> Relation {

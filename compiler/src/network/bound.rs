@@ -10,7 +10,7 @@ use crate::error::{Error, Mistake};
 use crate::graph::{Graph, Root};
 use crate::ops::Op;
 use crate::ops::setting::{RANDOM_BATCH, RANDOM_KEY};
-use crate::optim::LEARNING_RATE;
+use crate::optim::{ACCUMULATED, LEARNING_RATE};
 use crate::shape::{DType, Dim};
 
 impl Network {
@@ -105,7 +105,9 @@ impl Network {
             },
             Op::Setting(op) => {
                 let is_random = op.name == RANDOM_BATCH || RANDOM_KEY.contains(&op.name);
+                let is_update = matches!(purpose, Purpose::Update { .. });
                 let is_given = op.name == LEARNING_RATE
+                    || (op.name == ACCUMULATED && is_update)
                     || purpose
                         .training()
                         .is_some_and(|t| t.optimizer().setting(op.name, 1).is_some());
