@@ -20,10 +20,15 @@ const LARGE: usize = 1 << 20;
 /// Requires that there is memory for so many elements.
 pub(crate) fn check<T>(what: impl FnOnce() -> String, elements: usize) -> Result<()> {
     let bytes = elements as u128 * size_of::<T>() as u128;
-    if bytes < LARGE as u128 || is_there(bytes) {
+    if is_enough_for(bytes) {
         return Ok(());
     }
     Err(Error::Memory { what: what(), bytes: u64::try_from(bytes).unwrap_or(u64::MAX) })
+}
+
+/// Whether there is memory for so many bytes.
+pub(crate) fn is_enough_for(bytes: u128) -> bool {
+    bytes < LARGE as u128 || is_there(bytes)
 }
 
 #[cold]

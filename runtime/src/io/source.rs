@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use flate2::bufread::MultiGzDecoder;
 
+use crate::memory;
+
 /// A file that is read: a path, or a path with a limit of its own, made by
 /// [`with_limit`].
 #[diagnostic::on_unimplemented(
@@ -161,7 +163,11 @@ impl Contents {
         let mut bytes = Vec::new();
         if let Some(length) = self.length {
             self.limit.check(length)?;
-            // What follows finds out whether there is memory for them.
+            if !memory::is_enough_for(length.into()) {
+                let message = format!("it has {}, and there is not so much memory", amount(length));
+                return Err(io::Error::new(io::ErrorKind::OutOfMemory, message));
+            }
+            // What follows finds out whether it is still there.
             let _ = bytes.try_reserve_exact(usize::try_from(length).unwrap_or(usize::MAX));
         }
         self.read_to_end(&mut bytes)?;
@@ -225,5 +231,18 @@ mod tests {
         File::create(&path).unwrap().set_len(1 << 30).unwrap();
         assert_eq!(plain(&path).unwrap().limit().bytes, 32 << 30);
         assert_eq!(amount(32 << 30), "32 GiB");
+    }
+
+    /// A file may be as long as it says and take no room on its disk.
+    #[test]
+    fn a_file_longer_than_memory_is_not_read() {
+        let folder = Folder::new("limit-sparse");
+        let path = folder.path().join("file");
+        // Some systems have no files that long.
+        if File::create(&path).unwrap().set_len(1 << 43).is_err() {
+            return;
+        }
+        let message = plain(&path).and_then(Contents::all).unwrap_err().to_string();
+        assert_eq!(message, "it has 8192 GiB, and there is not so much memory");
     }
 }
