@@ -64,6 +64,17 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+/// The fewest allocations of several calls: those that others make meanwhile, as
+/// the harness that starts other tests, are not made in each.
+fn fewest_allocations(mut steps: impl FnMut()) -> usize {
+    let mut count = || {
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        steps();
+        ALLOCATIONS.load(Ordering::Relaxed) - before
+    };
+    (0..5).map(|_| count()).min().unwrap_or(usize::MAX)
+}
+
 #[test]
 fn a_step_allocates_nothing() {
     let _alone = alone();
@@ -72,11 +83,12 @@ fn a_step_allocates_nothing() {
     for threads in [1, 2] {
         let mut trainer = Digits::trainer(Sgd::new(0.1)).threads(threads).build().unwrap();
         trainer.step(batch()).unwrap();
-        let before = ALLOCATIONS.load(Ordering::Relaxed);
-        for _ in 0..10 {
-            trainer.step(batch()).unwrap();
-        }
-        assert_eq!(ALLOCATIONS.load(Ordering::Relaxed), before, "{threads} threads");
+        let allocations = fewest_allocations(|| {
+            for _ in 0..10 {
+                trainer.step(batch()).unwrap();
+            }
+        });
+        assert_eq!(allocations, 0, "{threads} threads");
     }
     // All that training may do besides; in the same test, since allocations
     // are counted over all threads.
@@ -90,19 +102,21 @@ fn a_step_allocates_nothing() {
     for _ in 0..3 {
         trainer.step(batch()).unwrap();
     }
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
-    for step in 0..9 {
-        trainer.set_learning_rate(0.001 / (step + 1) as f32).unwrap();
-        trainer.step(batch()).unwrap();
-    }
-    assert_eq!(ALLOCATIONS.load(Ordering::Relaxed), before, "Adam with all that there is");
+    let allocations = fewest_allocations(|| {
+        for step in 0..9 {
+            trainer.set_learning_rate(0.001 / (step + 1) as f32).unwrap();
+            trainer.step(batch()).unwrap();
+        }
+    });
+    assert_eq!(allocations, 0, "Adam with all that there is");
 
     let batch = || weighted::Batch { image: data.x(), digit: data.y() };
     let mut trainer = Weighted::trainer(Sgd::new(0.1)).threads(2).build().unwrap();
     trainer.step(batch()).unwrap();
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
-    for _ in 0..10 {
-        trainer.step(batch()).unwrap();
-    }
-    assert_eq!(ALLOCATIONS.load(Ordering::Relaxed), before, "a loss that weighs its targets");
+    let allocations = fewest_allocations(|| {
+        for _ in 0..10 {
+            trainer.step(batch()).unwrap();
+        }
+    });
+    assert_eq!(allocations, 0, "a loss that weighs its targets");
 }

@@ -6,11 +6,65 @@ use crate::codegen::isa::Isa;
 use crate::kernel::program::{Instruction, Program, Register};
 use crate::kernel::scalar::{Kind, Scalar};
 use crate::kernel::{AllFinite, Kernel};
+use crate::ops::reduce::Reduction;
 
 /// Sums side by side: each waits for its last addition.
 const SUMS: usize = 4;
 
+/// Up to so many elements are looked at one by one, in all lanes at once: adding
+/// up lanes would take longer than that.
+const FEW: usize = 16;
+
 pub(super) fn lower(kernel: &Kernel, all: &AllFinite, isa: &Isa) -> Program {
+    match all.elements() {
+        ..=FEW => one_by_one(kernel, all, isa),
+        _ => in_vectors(kernel, all, isa),
+    }
+}
+
+fn one_by_one(kernel: &Kernel, all: &AllFinite, isa: &Isa) -> Program {
+    // Vectors run along an axis behind all others, on which nothing moves.
+    let last = all.looked.iter().map(|looked| looked.sizes.len()).max().unwrap_or(0);
+    let mut w = Writer::new(kernel, isa, last + 1, last, |_| 0);
+    w.open_parallel(1, None);
+    let zero = w.start(0f32.to_bits());
+    let sums = all.elements().clamp(1, SUMS);
+    let sums: Vec<Register> = (0..sums).map(|_| w.start(0f32.to_bits())).collect();
+    let mut sum = sums.iter().cycle();
+    for looked in &all.looked {
+        let missing = last - looked.sizes.len();
+        let mut from = looked.from.clone();
+        from.steps.splice(..0, vec![0; missing]);
+        from.steps.push(0);
+        for element in 0..looked.sizes.iter().product() {
+            let (mut offsets, mut rest) = (vec![0; last + 1], element);
+            for (axis, size) in looked.sizes.iter().enumerate().rev() {
+                offsets[missing + axis] = rest % size;
+                rest /= size;
+            }
+            let x = w.register(Kind::Float);
+            let load = w.load(x, &from, &Point { offsets, lanes: isa.lanes });
+            w.push(load);
+            if let Some(to) = sum.next() {
+                let operands = [x, zero, *to].into();
+                w.push(Instruction::Apply { to: *to, scalar: Scalar::MulAdd, operands });
+            }
+        }
+    }
+    finish(w, all, &sums, last)
+}
+
+/// Stores the first lane of all sums together.
+fn finish(mut w: Writer<'_>, all: &AllFinite, sums: &[Register], last: usize) -> Program {
+    sums[1..].iter().for_each(|sum| w.combine(Reduction::Sum, sums[0], *sum));
+    let mut to = all.store.to.clone();
+    to.steps.splice(..0, vec![0; last]);
+    w.put(&to, &Point { offsets: vec![0; last + 1], lanes: 1 }, sums[0]);
+    w.close();
+    w.finish()
+}
+
+fn in_vectors(kernel: &Kernel, all: &AllFinite, isa: &Isa) -> Program {
     let axes = all.looked.iter().map(|looked| looked.sizes.len()).max().unwrap_or(1);
     let last = axes - 1;
     let mut w = Writer::new(kernel, isa, axes, last, |_| 0);
@@ -53,23 +107,15 @@ pub(super) fn lower(kernel: &Kernel, all: &AllFinite, isa: &Isa) -> Program {
         add(&mut w, rest);
         w.close_outer(outer.len());
     }
-    let add = |w: &mut Writer<'_>, to, x| {
-        let operands = [to, x].into();
-        w.push(Instruction::Apply { to, scalar: Scalar::Add, operands });
-    };
     for sum in &sums[1..] {
-        add(&mut w, sums[0], *sum);
+        w.combine(Reduction::Sum, sums[0], *sum);
     }
     let mut by = isa.lanes / 2;
     while by > 0 {
         let rotated = w.register(Kind::Float);
         w.push(Instruction::Rotate { to: rotated, from: sums[0], by });
-        add(&mut w, sums[0], rotated);
+        w.combine(Reduction::Sum, sums[0], rotated);
         by /= 2;
     }
-    let mut to = all.store.to.clone();
-    to.steps.splice(..0, vec![0; last]);
-    w.put(&to, &Point { offsets: vec![0; axes], lanes: 1 }, sums[0]);
-    w.close();
-    w.finish()
+    finish(w, all, &sums[..1], last)
 }
