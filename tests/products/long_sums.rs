@@ -114,10 +114,13 @@ fn column_sums(x: &[f64], columns: usize) -> Vec<f64> {
 }
 
 fn sizes(most: usize) -> impl Iterator<Item = usize> {
-    // Also one more and one less than whole blocks.
-    [1000, 1024, 1025, 4097, 10_000, 65_537, 100_000, 1_000_000, 10_000_000]
-        .into_iter()
-        .filter(move |n| *n <= most)
+    // Also a little more and less than whole blocks, of one term or of sixteen.
+    [
+        1000, 1024, 1025, 2033, 2047, 4097, 10_000, 16_383, 65_525, 65_535, 65_537, 100_000,
+        1_000_000, 1_048_575, 10_000_000,
+    ]
+    .into_iter()
+    .filter(move |n| *n <= most)
 }
 
 const BOTH: [Terms; 2] = [Terms::Tenths, Terms::Uniform];

@@ -191,6 +191,120 @@ fn infinite_inputs_are_found_behind_activations_that_saturate() {
     }
 }
 
+/// Parameters that act element by element: their gradients are sums of products with the
+/// inputs, and 0 times an infinite one is NaN.
+mod elementwise {
+    use bilro::prelude::*;
+
+    network! {
+        pub struct Tanh {
+            input x: [4];
+            param w: [4] = full(-0.1);
+            param v: [1] = full(0.3);
+            output o = tanh(x * w) + v;
+            loss o + o.square();
+        }
+    }
+
+    network! {
+        pub struct Sigmoid {
+            input x: [4];
+            param w: [4] = full(-0.1);
+            param v: [1] = full(0.3);
+            output o = sigmoid(x * w + v);
+            loss o + o.square();
+        }
+    }
+
+    network! {
+        pub struct Exp {
+            input x: [4];
+            param w: [4] = full(-0.1);
+            param v: [1] = full(0.3);
+            output o = exp(x * w) * v;
+            loss o + o.square();
+        }
+    }
+
+    network! {
+        pub struct Least {
+            input x: [4];
+            param w: [4] = full(-0.1);
+            param v: [1] = full(0.3);
+            output o = minimum(x * w, 3.0) * v;
+            loss o + o.square();
+        }
+    }
+
+    network! {
+        pub struct Clamped {
+            input x: [4];
+            param w: [4] = full(-0.1);
+            param v: [1] = full(0.3);
+            output o = clamp(x * w, min = -1.0, max = 1.0) + v;
+            loss o + o.square();
+        }
+    }
+
+    network! {
+        pub struct Gauss {
+            input x: [4];
+            param w: [4] = full(-0.1);
+            param v: [1] = full(0.3);
+            output o = v * exp(-x * w * w);
+            loss o + o.square();
+        }
+    }
+
+    network! {
+        pub struct Normed {
+            input x: [4];
+            param w: [4] = full(-0.1);
+            param v: [1] = full(0.3);
+            output o = (tanh(x) -> LayerNorm) * w + v;
+            loss o + o.square();
+        }
+    }
+}
+
+#[test]
+fn infinite_inputs_are_found_beside_parameters_of_single_elements() {
+    macro_rules! check {
+        ($($Name:ident($module:ident),)*) => {$(
+            for (backend, rows) in BACKENDS.into_iter().flat_map(|b| [1, 2, 5, 64].map(|n| (b, n))) {
+                use elementwise::$module;
+                let mut trainer =
+                    elementwise::$Name::trainer(Sgd::new(0.1)).backend(backend).build().unwrap();
+                let mut x = Array2::from_elem((rows, 4), 0.7f32);
+                trainer.step($module::Batch { x: x.view() }).unwrap();
+                for wrong in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
+                    x[[rows - 1, 1]] = wrong;
+                    let before = bits(&mut trainer);
+                    let kept = match trainer.step($module::Batch { x: x.view() }) {
+                        Ok(loss) => loss.is_finite(),
+                        Err(error) => {
+                            let is_it = matches!(error, Error::NonFiniteGradient { .. });
+                            assert!(is_it, "{error}");
+                            false
+                        }
+                    };
+                    let name = stringify!($Name);
+                    let what = format!("{name}, {backend:?}, {rows} rows, {wrong}");
+                    let parameters = trainer.model().named_parameters();
+                    let finite =
+                        parameters.into_iter().all(|(_, values)| values.iter().all(|x| x.is_finite()));
+                    assert!(finite, "{what}");
+                    assert!(kept || bits(&mut trainer) == before, "{what}");
+                }
+            }
+        )*};
+    }
+    check! {
+        Tanh(tanh), Sigmoid(sigmoid), Exp(exp), Least(least), Clamped(clamped), Gauss(gauss),
+        Normed(normed),
+    }
+}
+
 /// Large enough for two threads to share the step: they stop at the same place.
 #[test]
 fn threads_stop_where_one_does() {

@@ -171,7 +171,17 @@ impl<'g> Search<'g> {
         let mut left = vec![first];
         let (mut seen, mut found) = (FxHashSet::default(), Vec::new());
         while let Some(x) = left.pop() {
-            if !seen.insert(x) || self.forward.contains(&x) {
+            if !seen.insert(x) {
+                continue;
+            }
+            if self.forward.contains(&x) {
+                // Where it is NaN, so is the loss. But it may be infinite and the loss
+                // finite, by what saturates, and then 0 times it is NaN.
+                match g.op(x) {
+                    op if is_bounded(op) || constant_value(g, x).is_some() => {}
+                    Op::Input(_) => found.push(x),
+                    _ => return None,
+                }
                 continue;
             }
             let is_inside = is_computed(g, x)
@@ -185,11 +195,18 @@ impl<'g> Search<'g> {
             if !stays_finite(g.op(x)) {
                 return None;
             }
-            for operand in g.operands(x) {
-                let value = base(g, operand);
-                match relation(g, operand) {
+            let operands = g.operands(x);
+            let counted = match g.op(x) {
+                // What is compared, or chooses, is not in the result.
+                Op::Compare(_) | Op::ComparePosition(_) | Op::IsClass(_) => &[],
+                Op::Select(_) => &operands[1..],
+                _ => &operands[..],
+            };
+            for operand in counted {
+                let value = base(g, *operand);
+                match relation(g, *operand) {
                     Relation::Same => left.push(value),
-                    _ if self.forward.contains(&value) => {}
+                    _ if self.forward.contains(&value) => left.push(value),
                     _ => found.push(value),
                 }
             }
@@ -270,6 +287,23 @@ impl<'g> Search<'g> {
         }
         false
     }
+}
+
+/// Whether a result is never infinite, so that it is NaN or finite; parameters and
+/// what is set are taken to be finite.
+fn is_bounded(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::Sigmoid(_)
+            | Op::Tanh(_)
+            | Op::Erf(_)
+            | Op::Compare(_)
+            | Op::ComparePosition(_)
+            | Op::IsClass(_)
+            | Op::Random(_)
+            | Op::Parameter(_)
+            | Op::Setting(_)
+    )
 }
 
 /// Whether finite operands give a finite result, but for its size.

@@ -109,28 +109,21 @@ fn reduce(w: &mut Writer<'_>, rows: &Rows, stage: &[(Reduction, Expr)]) -> Vec<R
             }
         }
     };
-    // What is left at the end of a row is one more term of some of the sums.
-    let whole = rows.inner / PARTIAL;
-    let terms = rows.inner.div_ceil(PARTIAL);
-    let span = Span { unit: PARTIAL, ..Span::all(axis, terms) };
+    // A row that is written out has no loop: its values are known afterwards.
+    let looped = rows.inner > WRITTEN_OUT;
+    let whole = if looped { rows.inner / PARTIAL } else { 0 };
+    let span = Span { unit: PARTIAL, ..Span::all(axis, whole) };
     let mut chain = |w: &mut Writer<'_>, spans: &[Span], partial: &[Vec<Register>]| {
         let Span { first, count, .. } = spans[0];
-        let full = count.min(whole - first);
-        // A row that is written out has no loop: its values are known afterwards.
-        match rows.inner > WRITTEN_OUT {
-            true if full > 0 => {
-                w.open(full, Some((axis, PARTIAL)));
-                accumulate(w, first * PARTIAL, PARTIAL, partial);
-                w.close();
-            }
-            true => {}
-            false => return accumulate(w, 0, rows.inner, partial),
-        }
-        if full < count {
-            accumulate(w, whole * PARTIAL, rows.inner % PARTIAL, partial);
+        if looped {
+            w.open(count, Some((axis, PARTIAL)));
+            accumulate(w, first * PARTIAL, PARTIAL, partial);
+            w.close();
         }
     };
     let partial = blocks::reduce(w, &[span], LEAF, &reductions, vectors, &mut chain);
+    // What is left at the end of a row is one more term of some of the sums.
+    accumulate(w, whole * PARTIAL, rows.inner - whole * PARTIAL, &partial);
 
     let tree = |w: &mut Writer<'_>, (reduction, partial): (Reduction, &Vec<Register>)| {
         let mut half = vectors / 2;
