@@ -3,7 +3,7 @@
 //! by machine code and by the interpreter.
 
 use bilro::engine::Engine;
-use bilro::ndarray::{Array1, Array2, ArrayD, Axis, concatenate};
+use bilro::ndarray::{Array1, Array2, ArrayD, Axis, array, concatenate};
 use bilro::network::Feed;
 use bilro::prelude::*;
 use bilro::rng::Generator;
@@ -442,4 +442,74 @@ fn a_batch_that_does_not_fit_leaves_the_sum_of_gradients() {
         assert_eq!(parameters(&mut disturbed), parameters(&mut plain), "{backend:?}");
         assert_eq!(disturbed.steps(), 2);
     }
+}
+
+network! {
+    /// A line through zero.
+    struct Slope {
+        input x: [1];
+        target y: [1];
+        param w: [1] = zeros;
+        output p = x * w;
+        loss mse_loss(p, y);
+    }
+}
+
+/// What has been accumulated lies with the model.
+#[test]
+fn an_exchanged_model_has_accumulated_nothing() {
+    let (x, y) = (array![[1.0]], array![[2.0]]);
+    let batch = || slope::Batch { x: x.view(), y: y.view() };
+    for backend in [Backend::Jit, Backend::Interpreter] {
+        let builder = || Slope::trainer(Sgd::new(0.1)).backend(backend).accumulate(4);
+        let fresh = || Slope::model().backend(backend).build().unwrap();
+        let mut trainer = builder().build().unwrap();
+        trainer.step(batch()).unwrap();
+        *trainer.model() = fresh();
+        assert_eq!(trainer.apply_accumulated().unwrap(), 0, "{backend:?}");
+        trainer.step(batch()).unwrap();
+        *trainer.model() = fresh();
+        for step in 1..=4 {
+            trainer.step(batch()).unwrap();
+            let expected = if step < 4 { 0.0 } else { 0.4 };
+            assert_eq!(trainer.model().params().w[0], expected, "{backend:?}, step {step}");
+        }
+    }
+}
+
+/// Of an optimizer that does not look at its own numbers.
+#[test]
+fn a_learning_rate_that_is_no_number_is_refused_whoever_gives_it() {
+    #[derive(Debug)]
+    struct Own(f32);
+    impl Optimizer for Own {
+        fn name(&self) -> &'static str {
+            "own"
+        }
+        fn learning_rate(&self) -> f32 {
+            self.0
+        }
+        fn set_learning_rate(&mut self, rate: f32) {
+            self.0 = rate;
+        }
+        fn setting(&self, _: &str, _: u64) -> Option<f32> {
+            Some(self.0)
+        }
+        fn check(&self) -> Result<(), bilro_compiler::optim::WrongNumber> {
+            Ok(())
+        }
+        fn update(
+            &self,
+            u: &mut bilro_compiler::optim::Update<'_>,
+        ) -> bilro_compiler::graph::NodeId {
+            let rate = u.learning_rate();
+            let step = u.g.mul(u.gradient, rate);
+            u.g.sub(u.parameter, step)
+        }
+    }
+    for rate in [f32::NAN, f32::INFINITY, -1.0] {
+        let error = Slope::trainer(Own(rate)).build().unwrap_err();
+        assert!(matches!(error, bilro::Error::Setting { .. }), "{error}");
+    }
+    Slope::trainer(Own(0.1)).build().unwrap();
 }

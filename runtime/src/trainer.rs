@@ -234,7 +234,9 @@ impl<N: Network> Trainer<N> {
     /// not kept: parameters, running statistics, what the optimizer and dropout
     /// keep, accumulated gradients, and [`Trainer::steps`] are what they were
     /// before. So it is where the loss is a mean by weights and no target of the batch
-    /// counts, of which the mean is NaN. Nor is a step kept of which the loss is
+    /// counts, of which the mean is NaN. Where only one of several terms has no target
+    /// that counts, the loss is NaN too, but the step is kept: the other terms teach,
+    /// and this one's gradient is 0; [`Trainer::steps`] tells. Nor is a step kept of which the loss is
     /// finite and a gradient is not, which is an error. The next step can be made with
     /// another batch.
     ///
@@ -247,6 +249,10 @@ impl<N: Network> Trainer<N> {
     /// are. Then nothing has changed.
     pub fn step(&mut self, batch: N::Batch<'_>) -> Result<f32> {
         let training = &self.training;
+        // What has been accumulated lies with the model: another one has nothing of it.
+        if !self.model.engine.is_of(training) {
+            self.pending = 0;
+        }
         let is_last = self.pending + 1 == training.accumulate();
         let purpose = match is_last {
             true => Purpose::Step(training),
@@ -299,6 +305,9 @@ impl<N: Network> Trainer<N> {
     /// [`Error::Compile`] where the update cannot be compiled; then nothing has
     /// changed.
     pub fn apply_accumulated(&mut self) -> Result<usize> {
+        if !self.model.engine.is_of(&self.training) {
+            self.pending = 0;
+        }
         if self.pending > 0 {
             self.model.engine.update(&self.training, self.pending)?;
         }

@@ -104,6 +104,11 @@ impl Training {
     /// something is.
     pub fn check(&self, parameters: usize) -> Result<(), WrongNumber> {
         self.optimizer.check()?;
+        let found = self.optimizer.learning_rate();
+        if !(found.is_finite() && found >= 0.0) {
+            let expected = "a finite number that is not negative";
+            return Err(WrongNumber { name: "learning rate", expected, found });
+        }
         if let Some(Clip::Value(found) | Clip::Norm(found)) = self.clip
             && !(found.is_finite() && found > 0.0)
         {

@@ -251,6 +251,11 @@ impl Engine {
         &self.sums
     }
 
+    /// Whether the model has what a training keeps.
+    pub(crate) fn is_of(&self, training: &Training) -> bool {
+        self.bound == training.id()
+    }
+
     /// Requires that steps are made with the training that keeps what is kept
     /// beside the parameters.
     #[inline]
@@ -260,6 +265,15 @@ impl Engine {
                 name: "accumulate".into(),
                 expected: "at least 2 for gradients of several batches to be added".into(),
                 found: training.accumulate().to_string(),
+            });
+        }
+        if let Purpose::Update { batches, .. } = purpose
+            && !(1..=training.accumulate()).contains(batches)
+        {
+            return Err(Error::Setting {
+                name: "the number of batches of an update".into(),
+                expected: format!("from 1 to {}", training.accumulate()),
+                found: batches.to_string(),
             });
         }
         if self.bound == training.id() { Ok(()) } else { self.begin(training) }

@@ -13,6 +13,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView, View};
 use crate::error::{Error, Result};
 use crate::io::replace::replace;
 use crate::io::source::{self, Source};
+use crate::memory;
 
 /// An array as the format takes it.
 struct Tensor<'a>(ArrayViewD<'a, f32>);
@@ -51,6 +52,9 @@ pub(crate) fn write(
             return Err(refused(format!("is not written: two tensors are named `{name}`")));
         }
     }
+    // The library copies each tensor, and makes the whole file of the copies.
+    let elements = tensors.iter().map(|(_, view)| view.len()).sum::<usize>();
+    memory::check::<f32>(|| format!("writing {}", path.display()), 2 * elements)?;
     let tensors = tensors.into_iter().map(|(name, view)| (name, Tensor(view)));
     let encoded = safetensors::serialize(tensors, None)
         .map_err(|e| refused(format!("cannot be written: {e}")))?;

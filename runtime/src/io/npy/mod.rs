@@ -202,6 +202,13 @@ pub fn write_npz(path: impl AsRef<Path>, arrays: &[(&str, &dyn NpzArray)]) -> Re
         if arrays[..i].iter().any(|(earlier, _)| earlier == name) {
             return Err(wrong(path, format!("two arrays have the name `{name}`")));
         }
+        if name.len() > LONGEST_NAME {
+            let message = format!(
+                "a name has {} bytes, but an archive's have at most {LONGEST_NAME}",
+                name.len()
+            );
+            return Err(wrong(path, message));
+        }
     }
     let mut archive = NpzWriter::new_compressed(Cursor::new(Vec::new()));
     for (name, array) in arrays {
@@ -210,6 +217,9 @@ pub fn write_npz(path: impl AsRef<Path>, arrays: &[(&str, &dyn NpzArray)]) -> Re
     let archive = archive.finish().map_err(|error| wrong(path, error))?;
     replace(path, |file| file.write_all(archive.get_ref()))
 }
+
+/// Bytes of a name in an archive, which counts them in 16 bits, with the ending `.npy`.
+const LONGEST_NAME: usize = u16::MAX as usize - ".npy".len();
 
 fn row_major<A: Copy, D: Dimension>(array: Array<A, D>) -> Array<A, D> {
     if array.is_standard_layout() { array } else { array.as_standard_layout().into_owned() }

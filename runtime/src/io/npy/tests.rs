@@ -22,6 +22,18 @@ fn numpys_files_are_read_row_major() {
 }
 
 #[test]
+fn names_for_which_an_archive_has_no_room_are_refused() {
+    let folder = Folder::new("npz-names");
+    let path = folder.path().join("file.npz");
+    let array = array![1.5f32].into_dyn();
+    let name = "n".repeat(LONGEST_NAME);
+    write_npz(&path, &[(&name, &array)]).unwrap();
+    assert_eq!(read_npz::<f32, _>(&path, &name).unwrap(), array);
+    let error = write_npz(&path, &[(&format!("{name}n"), &array)]).unwrap_err().to_string();
+    assert!(error.contains("65532 bytes, but an archive's have at most 65531"), "{error}");
+}
+
+#[test]
 fn what_is_written_is_read_again() {
     let folder = Folder::new("npy");
     let path = folder.path().join("file.npy");
