@@ -10,9 +10,9 @@
 //! (Y. LeCun and others, <http://yann.lecun.com/exdb/mnist/>.)
 
 use super::file::{damaged, open};
-use crate::Result;
 use crate::io::Source;
 use crate::io::source::Limit;
+use crate::{Result, memory};
 use ndarray::{ArrayD, IxDyn};
 use std::io::Read;
 
@@ -60,15 +60,29 @@ impl Idx {
     }
 
     /// The elements as reals, those of 32 and 64 bits rounded to the nearest.
-    pub fn into_reals(self) -> ArrayD<f32> {
-        match self {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Memory`](crate::Error::Memory) where there is not enough for them.
+    pub fn into_reals(self) -> Result<ArrayD<f32>> {
+        let elements = match &self {
+            Idx::U8(x) => x.len(),
+            Idx::I8(x) => x.len(),
+            Idx::I16(x) => x.len(),
+            Idx::I32(x) => x.len(),
+            // In their place.
+            Idx::F32(_) => 0,
+            Idx::F64(x) => x.len(),
+        };
+        memory::check::<f32>(|| "the elements as reals".into(), elements)?;
+        Ok(match self {
             Idx::U8(x) => x.mapv(f32::from),
             Idx::I8(x) => x.mapv(f32::from),
             Idx::I16(x) => x.mapv(f32::from),
             Idx::I32(x) => x.mapv(|x| x as f32),
             Idx::F32(x) => x,
             Idx::F64(x) => x.mapv(|x| x as f32),
-        }
+        })
     }
 }
 
@@ -221,7 +235,10 @@ pub(super) mod tests {
         assert_eq!(read(0x0e, &[1], &(-2.5f64).to_be_bytes()), Idx::F64(array![-2.5].into_dyn()));
         assert_eq!(read(0x08, &[], &[9]), Idx::U8(ArrayD::from_elem(vec![], 9)));
         assert_eq!(read(0x08, &[3, 0, 2], &[]).shape(), [3, 0, 2]);
-        assert_eq!(read(0x0b, &[2], &[1, 2, 255, 254]).into_reals(), array![258., -2.].into_dyn());
+        assert_eq!(
+            read(0x0b, &[2], &[1, 2, 255, 254]).into_reals().unwrap(),
+            array![258., -2.].into_dyn()
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@
 
 use super::{Classification, Dataset};
 use crate::rng::Generator;
-use crate::{Error, Result};
+use crate::{Error, Result, memory};
 use ndarray::{Array1, Array2};
 
 mod blobs;
@@ -47,6 +47,8 @@ fn points(
             found: noise.to_string(),
         });
     }
+    // Two numbers of noise, two of a place, a class, a row of the order, for each.
+    memory::check::<[f32; 6]>(|| format!("{n} points"), n)?;
     let mut generator = Generator::new(seed);
     // The noise comes first: what a seed draws first of all is the order by which a split with
     // that seed divides, and by it the points would be divided class after class.
