@@ -169,8 +169,7 @@ impl Compiled {
         // with that layout, and `check_graph` every input with the declaration,
         // which cannot be changed. `values` has a number for each setting read;
         // numbers are those that the plan's places are among, and only read; every
-        // input has
-        // been checked to have the declared sizes for this batch size, lies
+        // input has been checked to have the declared sizes for this batch size, lies
         // row-major, is only read, and outlives the call (borrowed by `call`
         // or owned by `held`). Whole numbers have been checked to be below
         // their input's bound, as code that reaches rows by them relies on.

@@ -174,6 +174,8 @@ impl Contents {
         Ok(bytes)
     }
 
+    /// How long a plain file is, where that is known.
+    #[cfg(feature = "npy")]
     pub fn length(&self) -> Option<u64> {
         self.length
     }

@@ -2,8 +2,11 @@
 //! the sum runs; the epilogue stores it. How the whole is cut into tiles, and
 //! in which order they come, says the [`Tiling`].
 
+mod parts;
 #[cfg(test)]
 mod tests;
+
+use parts::{Part, in_parts, parts};
 
 use super::blocks::{self, CHAIN, LEAF, Span};
 use super::tiling::{Tiling, is_uncut, rows_of_tile, split};
@@ -43,46 +46,6 @@ impl Block {
     fn of(Run { first, size, count, .. }: Run, tiles: Vec<Run>) -> Block {
         Block { first, size, count, tiles }
     }
-}
-
-/// Terms that are added in one go: a chain of the sum, or a piece of one, or all.
-#[derive(Clone, Debug)]
-struct Part {
-    /// The first term.
-    first: usize,
-    /// How many terms.
-    terms: usize,
-    /// How many terms the chain has.
-    chain: usize,
-    /// Whether the chain continues from memory; else it begins at zero.
-    resumes: bool,
-    /// Whether the chain goes on in a later part, from memory.
-    pauses: bool,
-    /// The sums that the chain is part of, the innermost first; none where it is
-    /// the whole sum.
-    levels: Vec<Level>,
-}
-
-/// Where a part stands in a sum of parts.
-#[derive(Clone, Copy, Debug)]
-struct Level {
-    /// Which of the product's `partial` holds the sum between parts.
-    plane: usize,
-    /// Whether the sum begins with it, from zero: with a part of no terms.
-    begins: bool,
-    /// Whether the sum ends with it, and is added to the next one.
-    ends: bool,
-}
-
-/// Parts in the order in which they are made.
-enum Parts {
-    One(Part),
-    /// The same again and again, so many terms further on each time.
-    Repeated {
-        count: usize,
-        terms: usize,
-        body: Vec<Parts>,
-    },
 }
 
 pub(super) fn lower(kernel: &Kernel, product: &Product, isa: &Isa) -> Program {
@@ -233,81 +196,6 @@ fn column_blocks(kernel: &Kernel, product: &Product, isa: &Isa, tiling: &Tiling)
         all.push(last);
     }
     all
-}
-
-/// The parts of the sum; one where it stays whole.
-fn parts(product: &Product, tiling: &Tiling) -> Vec<Parts> {
-    let all = product.summed.iter().product();
-    match tiling.in_parts(product) {
-        true => parts_of(0, all, tiling.terms, &mut Vec::new()),
-        false => {
-            let (first, chain) = (0, all);
-            let (resumes, pauses) = (false, false);
-            vec![Parts::One(Part { first, terms: all, chain, resumes, pauses, levels: Vec::new() })]
-        }
-    }
-}
-
-/// The parts of some terms, at most `most` in each, which belong to the sums
-/// `around`, the outermost first: the tree that [`blocks::reduce`] makes in
-/// registers. A sum of chains begins with a part of no terms, which clears it: so all
-/// chains but the last are one loop.
-fn parts_of(first: usize, terms: usize, most: usize, around: &mut Vec<Level>) -> Vec<Parts> {
-    let mut parts = Vec::new();
-    let Some(size) = blocks::piece(terms, CHAIN) else {
-        let levels: Vec<Level> = around.iter().rev().copied().collect();
-        let last = terms.div_ceil(most) - 1;
-        let part = |piece: usize| {
-            let own = if piece == last { terms - piece * most } else { most };
-            let (resumes, pauses, levels) = (piece > 0, piece < last, levels.clone());
-            let first = first + piece * most;
-            Parts::One(Part { first, terms: own, chain: terms, resumes, pauses, levels })
-        };
-        parts.push(part(0));
-        match last {
-            0 | 1 => {}
-            _ => parts.push(Parts::Repeated { count: last - 1, terms: most, body: vec![part(1)] }),
-        }
-        parts.extend((last > 0).then(|| part(last)));
-        return parts;
-    };
-    let level = Level {
-        plane: blocks::sizes(CHAIN).take_while(|s| *s < size).count(),
-        begins: false,
-        ends: false,
-    };
-    let (resumes, pauses, levels) = (false, false, vec![Level { begins: true, ..level }]);
-    parts.push(Parts::One(Part { first, terms: 0, chain: 0, resumes, pauses, levels }));
-    let last = terms.div_ceil(size) - 1;
-    let mut piece = |first, terms, ends| {
-        around.push(Level { ends, ..level });
-        let body = parts_of(first, terms, most, around);
-        around.pop();
-        body
-    };
-    parts.push(Parts::Repeated { count: last, terms: size, body: piece(first, size, false) });
-    let done = last * size;
-    parts.extend(piece(first + done, terms - done, true));
-    parts
-}
-
-/// Writes parts in loops along the axis that is summed over.
-fn in_parts(
-    w: &mut Writer<'_>,
-    parts: &[Parts],
-    axis: usize,
-    write: &mut dyn FnMut(&mut Writer<'_>, &Part),
-) {
-    for parts in parts {
-        match parts {
-            Parts::One(part) => write(w, part),
-            Parts::Repeated { count, terms, body } => {
-                w.open(*count, Some((axis, *terms)));
-                in_parts(w, body, axis, write);
-                w.close();
-            }
-        }
-    }
 }
 
 /// Terms of the sum that are written out in one iteration, in tiles of few sums
