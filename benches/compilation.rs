@@ -2,16 +2,16 @@
 
 use std::time::Instant;
 
-use bilro::compiler::codegen::isa::Isa;
 use bilro::compiler::codegen::module::Executable;
+use bilro::compiler::declaration::{Network, Purpose};
 use bilro::compiler::error::Error;
 use bilro::compiler::fuse::fuse;
-use bilro::compiler::kernel::lower::{lower, reserve};
-use bilro::compiler::network::{Network, Purpose};
+use bilro::compiler::lower::{lower, reserve};
+use bilro::compiler::phases::schedule;
 use bilro::compiler::pipeline::lower_network;
 use bilro::compiler::plan::{ParameterLayout, plan};
-use bilro::compiler::schedule::schedule;
 use bilro::compiler::simplify::{expand, simplify};
+use bilro::compiler::target::Isa;
 
 use crate::median;
 

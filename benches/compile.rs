@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use bilro::Sgd;
+use bilro::compiler::declaration::{Network as Declaration, Purpose};
 use bilro::compiler::error::Error;
-use bilro::compiler::network::{Network as Declaration, Purpose};
 use bilro::compiler::optim::Training;
 use bilro::network::Network;
 use bilro_benches::compilation::{PASSES, compile, isa, pass_seconds};

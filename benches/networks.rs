@@ -1,8 +1,8 @@
 //! The networks that are measured. The same ones, by the same names, are in
 //! `peers/` for other frameworks.
 
+use bilro::compiler::declaration::{Builder, LossReduction, Network as Declaration};
 use bilro::compiler::error::{Error, Mistake};
-use bilro::compiler::network::{Builder, LossReduction, Network as Declaration};
 use bilro::compiler::ops::{AttributeValue, Attributes};
 use bilro::compiler::shape::{Shape, Type};
 use bilro::ndarray::{Array, Array1, Array2, ArrayView, ArrayView2, Dimension};

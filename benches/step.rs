@@ -6,9 +6,9 @@ use std::io::{BufRead, Write};
 use std::num::NonZero;
 
 use bilro::Sgd;
-use bilro::compiler::codegen::isa::Isa;
-use bilro::compiler::network::Purpose as CompilerPurpose;
+use bilro::compiler::declaration::Purpose as CompilerPurpose;
 use bilro::compiler::optim::Training;
+use bilro::compiler::target::Isa;
 use bilro_benches::compilation::{Compilation, compile_often, isa};
 use bilro_benches::measure;
 use bilro_benches::networks::{Call, Case, LEARNING_RATE, Purpose};

@@ -7,13 +7,13 @@ use bilro::ndarray::{Array2, Array4};
 use bilro::prelude::*;
 use bilro::rng::Generator;
 use bilro_compiler::autodiff;
-use bilro_compiler::codegen::isa::Isa;
+use bilro_compiler::declaration::Builder;
 use bilro_compiler::error::Site;
 use bilro_compiler::eval::Value;
 use bilro_compiler::graph::{Graph, Root};
-use bilro_compiler::network::Builder;
 use bilro_compiler::ops::{self, AttributeValue, Attributes, input::Input};
 use bilro_compiler::shape::{Dim, Shape, Type};
+use bilro_compiler::target::Isa;
 use bilro_tests::check::{self, Case};
 
 const NAN: f32 = f32::NAN;

@@ -2,10 +2,10 @@
 //! evaluator, gradients against finite differences. `goldens` compares with
 //! PyTorch.
 
-use bilro_compiler::codegen::isa::Isa;
 use bilro_compiler::eval::Value;
 use bilro_compiler::graph::Root;
 use bilro_compiler::ops::{self, Domain, Op, Sample};
+use bilro_compiler::target::Isa;
 use bilro_tests::check::{self, Case};
 
 #[path = "conformance/neighbours.rs"]

@@ -8,14 +8,14 @@
 use std::cell::Cell;
 
 use bilro::rng::Generator;
-use bilro_compiler::codegen::isa::Isa;
+use bilro_compiler::declaration::{Builder, LossReduction, Network, Purpose};
 use bilro_compiler::graph::Root;
-use bilro_compiler::network::{Builder, LossReduction, Network, Purpose};
 use bilro_compiler::ops::{Attributes, Op};
 use bilro_compiler::optim::Training;
 use bilro_compiler::optim::sgd::Sgd;
 use bilro_compiler::pipeline::lower_network;
 use bilro_compiler::shape::{Shape, Type};
+use bilro_compiler::target::Isa;
 use bilro_tests::chains::chains;
 use bilro_tests::check;
 use bilro_tests::networks::{LOSSES, Recipe, for_recipes, recipes};

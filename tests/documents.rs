@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use bilro_compiler::network::Init;
+use bilro_compiler::declaration::Init;
 use bilro_compiler::{layers, ops};
 
 const LANGUAGE: &str = include_str!("../docs/language.md");

@@ -8,7 +8,7 @@ mod bound;
 use bilro::engine::Engine;
 use bilro::network::Feed;
 use bilro::{Backend, Error};
-use bilro_compiler::network::{Builder, LossReduction, Network, Purpose};
+use bilro_compiler::declaration::{Builder, LossReduction, Network, Purpose};
 use bilro_compiler::ops::{AttributeValue, Attributes};
 use bilro_compiler::optim::Training;
 use bilro_compiler::optim::sgd::Sgd;

@@ -6,11 +6,11 @@
 
 use bilro::Network;
 use bilro::prelude::*;
-use bilro_compiler::codegen::isa::Isa;
 use bilro_compiler::codegen::module::Executable;
-use bilro_compiler::network::Purpose;
+use bilro_compiler::declaration::Purpose;
 use bilro_compiler::optim::{Clip, Training};
 use bilro_compiler::pipeline::{Lowered, lower_network};
+use bilro_compiler::target::Isa;
 use bilro_tests::trainings::{TRAININGS, training};
 
 network! {

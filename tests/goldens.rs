@@ -8,12 +8,12 @@
 
 use std::collections::BTreeMap;
 
-use bilro_compiler::codegen::isa::Isa;
 use bilro_compiler::error::Mistake;
 use bilro_compiler::eval::Value;
 use bilro_compiler::graph::{Graph, NodeId, Root};
 use bilro_compiler::ops::{self, AttributeKind, AttributeValue, Attributes, input::Input};
 use bilro_compiler::shape::{Dim, Facts, Shape, Type};
+use bilro_compiler::target::Isa;
 use bilro_tests::check::{self, Case};
 use bilro_tests::goldens::{self, Tensor};
 use serde_json::Value as Json;

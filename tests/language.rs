@@ -1,7 +1,7 @@
 //! Networks that must compile, and what they declare.
 #![deny(missing_docs, unsafe_code, warnings, clippy::all)]
 
-use bilro::compiler::network::{Builder, Init, Input, Network};
+use bilro::compiler::declaration::{Builder, Init, Input, Network};
 use bilro::compiler::shape::{DType, Dim, Type};
 use bilro::network::Feed;
 use bilro::rng::{Generator, init};

@@ -9,7 +9,7 @@ mod starved;
 
 use bilro::prelude::*;
 use bilro_compiler::codegen::module::Executable;
-use bilro_compiler::network::Purpose;
+use bilro_compiler::declaration::Purpose;
 use bilro_compiler::optim::Training;
 use bilro_compiler::pipeline::lower_network;
 use bilro_tests::check;

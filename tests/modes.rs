@@ -4,7 +4,7 @@
 use bilro::engine::{Engine, Results};
 use bilro::network::Feed;
 use bilro::{Backend, Error, Sgd};
-use bilro_compiler::network::{Builder, LossReduction, Network, Purpose};
+use bilro_compiler::declaration::{Builder, LossReduction, Network, Purpose};
 use bilro_compiler::ops::{AttributeValue, Attributes};
 use bilro_compiler::optim::Training;
 use bilro_compiler::shape::{Shape, Type};

@@ -8,9 +8,9 @@
 use bilro::engine::Engine;
 use bilro::network::Feed;
 use bilro::{Adadelta, Adagrad, Adam, AdamW, Backend, Lion, NAdam, RAdam, RMSprop, Sgd};
+use bilro_compiler::declaration::{Builder, Init, LossReduction, Network, Purpose};
 use bilro_compiler::eval::Value;
 use bilro_compiler::graph::Root;
-use bilro_compiler::network::{Builder, Init, LossReduction, Network, Purpose};
 use bilro_compiler::ops::Attributes;
 use bilro_compiler::optim::{Optimizer, Training};
 use bilro_compiler::pipeline::lower_network;

@@ -6,10 +6,9 @@
 mod long_sums;
 
 use bilro::rng::Generator;
-use bilro_compiler::codegen::isa::Isa;
 use bilro_compiler::eval::Value;
 use bilro_compiler::graph::{Graph, NodeId, Root};
-use bilro_compiler::kernel::lower::blocks::CHAIN;
+use bilro_compiler::lower::blocks::CHAIN;
 use bilro_compiler::ops::contract::Contract;
 use bilro_compiler::ops::input::Input;
 use bilro_compiler::ops::materialize::Materialize;
@@ -17,6 +16,7 @@ use bilro_compiler::ops::relu::Relu;
 use bilro_compiler::ops::{Domain, Op, Operand};
 use bilro_compiler::pipeline::Lowered;
 use bilro_compiler::shape::{Shape, Type};
+use bilro_compiler::target::Isa;
 use bilro_tests::check::{self, Case};
 
 /// A graph of batches with inputs of random numbers.

@@ -8,7 +8,7 @@ use bilro::network::Feed;
 use bilro::prelude::*;
 use bilro::rng::Generator;
 use bilro::{Error, Optimizer, TrainerBuilder};
-use bilro_compiler::network::Purpose;
+use bilro_compiler::declaration::Purpose;
 
 #[path = "trainer/guard.rs"]
 mod guard;

@@ -10,7 +10,7 @@ use bilro::engine::Engine;
 use bilro::network::Feed;
 use bilro::rng::{Generator, init};
 use bilro::{Adam, Backend, Sgd};
-use bilro_compiler::network::{Builder, Init, LossReduction, Network, Purpose};
+use bilro_compiler::declaration::{Builder, Init, LossReduction, Network, Purpose};
 use bilro_compiler::ops::{AttributeValue, Attributes};
 use bilro_compiler::optim::Training;
 use bilro_compiler::shape::{Dim, Shape, Type};

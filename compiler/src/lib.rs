@@ -11,7 +11,7 @@
 //! 3. [`simplify`]: composite operations become primitive ones; rewrites.
 //! 4. [`fuse`](mod@fuse): nodes that go together become [`kernel`]s over [`tensor`]s.
 //! 5. [`plan`](mod@plan): where every tensor lies.
-//! 6. [`kernel::lower`](mod@kernel::lower): kernels become programs for an instruction set: loops
+//! 6. [`lower`](mod@lower): kernels become programs for an instruction set: loops
 //!    and vector instructions, as data.
 //! 7. [`schedule`](mod@schedule): what several threads share, and where they meet.
 //! 8. [`codegen`]: programs become machine code.
@@ -23,24 +23,29 @@
 //! and shares nothing with 3 to 8.
 
 pub mod autodiff;
+pub mod buffer;
 #[cfg(feature = "codegen")]
 pub mod codegen;
+pub mod declaration;
 pub mod error;
 #[cfg(feature = "eval")]
 pub mod eval;
+pub mod expr;
 pub mod fuse;
 pub mod graph;
 pub mod kernel;
 pub mod layers;
-pub mod network;
+#[cfg(feature = "codegen")]
+pub mod lower;
 pub mod ops;
 pub mod optim;
 #[cfg(feature = "codegen")]
+pub mod phases;
+#[cfg(feature = "codegen")]
 pub mod pipeline;
 pub mod plan;
+pub mod program;
 mod pytorch;
-#[cfg(feature = "codegen")]
-pub mod schedule;
 pub mod shape;
 pub mod simplify;
-pub mod tensor;
+pub mod target;

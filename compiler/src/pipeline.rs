@@ -1,16 +1,16 @@
 //! From a network to programs: every pass in its order.
 
-use crate::codegen::isa::Isa;
 use crate::codegen::module::Guard;
+use crate::declaration::{Network, Purpose};
 use crate::error::Error;
 use crate::fuse::{Fused, fuse};
 use crate::graph::Graph;
-use crate::kernel::lower::{lower, reserve};
-use crate::kernel::program::Program;
-use crate::network::{Network, Purpose};
+use crate::lower::{lower, reserve};
+use crate::phases::{self, Phase};
 use crate::plan::{self, ParameterLayout, Plan};
-use crate::schedule::{self, Phase};
+use crate::program::Program;
 use crate::simplify::{expand, simplify};
+use crate::target::Isa;
 
 /// A network for one purpose and batch size, ready for an emitter.
 #[derive(Clone, Debug)]
@@ -74,8 +74,8 @@ pub fn lower_graph(
     check("planning", &|| plan::verify(&fused, &plan))?;
     let programs: Vec<Program> = fused.kernels.iter().map(|k| lower(k, isa)).collect();
     check("lowering", &|| programs.iter().try_for_each(|p| verify_program(p, &fused)))?;
-    let phases = schedule::schedule(&fused, &plan.places, &programs);
-    check("scheduling", &|| schedule::verify(&fused, &plan.places, &programs, &phases))?;
+    let phases = phases::schedule(&fused, &plan.places, &programs);
+    check("scheduling", &|| phases::verify(&fused, &plan.places, &programs, &phases))?;
     Ok(Lowered { graph, fused, plan, programs, phases })
 }
 

@@ -5,9 +5,9 @@
 //! whose lifetimes do not meet share memory; every tensor begins on a cache
 //! line.
 
+use crate::buffer::{Home, Layout, Tensor};
+use crate::declaration::Parameter;
 use crate::fuse::Fused;
-use crate::network::Parameter;
-use crate::tensor::{Home, Layout, Tensor};
 
 /// Memory that is given to a compiled network as one pointer.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]

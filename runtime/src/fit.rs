@@ -13,7 +13,7 @@ mod options;
 
 use std::ops::ControlFlow;
 
-use bilro_compiler::network::Purpose;
+use bilro_compiler::declaration::Purpose;
 use ndarray::{Array, ArrayView, Axis, Dimension, RemoveAxis};
 
 pub use callback::{Answer, EpochReport};

@@ -6,7 +6,7 @@
 //! batches nor on the order of the examples. A mean over nothing that counts is
 //! NaN.
 
-use bilro_compiler::network::{Measure, Term};
+use bilro_compiler::declaration::{Measure, Term};
 
 /// What has been added up for a loss or a metric.
 #[derive(Clone, Debug)]

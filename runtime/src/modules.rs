@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use bilro_compiler::network::Network as Declaration;
+use bilro_compiler::declaration::Network as Declaration;
 
 use crate::model::Model;
 

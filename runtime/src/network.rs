@@ -4,8 +4,8 @@
 //! For `pub struct Digits { .. }` the macro makes the type `Digits`, which
 //! implements [`Network`], and the module `digits` with the structs named here.
 
+use bilro_compiler::declaration::Network as Declaration;
 use bilro_compiler::error::Error as CompileError;
-use bilro_compiler::network::Network as Declaration;
 use bilro_compiler::optim::{Optimizer, Training};
 use ndarray::{ArrayD, ArrayViewD, ArrayViewMutD};
 

@@ -1,9 +1,9 @@
 //! The parameters of a network: one block of memory that every executable and
 //! the interpreter share, views into it, and how it starts.
 
-use bilro_compiler::network::{Init, Network as Declaration, Parameter};
+use bilro_compiler::buffer::Layout;
+use bilro_compiler::declaration::{Init, Network as Declaration, Parameter};
 use bilro_compiler::plan::ParameterLayout;
-use bilro_compiler::tensor::Layout;
 use ndarray::{ArrayD, ArrayViewD, ArrayViewMutD, IxDyn, ShapeBuilder};
 
 use crate::buffer::Buffer;

@@ -1,15 +1,15 @@
 //! What the code that `network!` writes calls. Not for users: it changes whenever the macro does.
 
+use bilro_compiler::declaration::{Builder, ChoiceId, LayerId, ModuleId, Network};
 use bilro_compiler::error::{Error, Mistake};
 use bilro_compiler::graph::NodeId;
-use bilro_compiler::network::{Builder, ChoiceId, LayerId, ModuleId, Network};
 use bilro_compiler::ops::{AttributeValue, Attributes};
 use bilro_compiler::shape::{Dim, Shape, Type};
 use ndarray::{Array, ArrayD, ArrayView, ArrayViewD, ArrayViewMut, ArrayViewMutD, Dimension};
 
 use crate::network::Feed;
 
-pub use bilro_compiler::network::{Init, LossReduction};
+pub use bilro_compiler::declaration::{Init, LossReduction};
 pub use bilro_macros::declare;
 // Under names of its own, since a program may call something else so.
 pub use crate as bilro;

@@ -1,7 +1,7 @@
 //! How networks are run: which backend, how many threads; from code or from
 //! the environment.
 
-use bilro_compiler::codegen::isa::Isa;
+use bilro_compiler::target::Isa;
 
 use crate::error::{Error, Result, did_you_mean};
 

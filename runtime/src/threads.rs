@@ -27,7 +27,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bilro_compiler::codegen::module::Executable;
-use bilro_compiler::schedule::Phase;
+use bilro_compiler::phases::Phase;
 
 pub(crate) use pace::Pace;
 

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use bilro_compiler::codegen::isa::Isa;
 use bilro_compiler::graph::Root;
 use bilro_compiler::ops;
+use bilro_compiler::target::Isa;
 use bilro_tests::check;
 use bilro_tests::neighbours::{
     After, Before, Between, Coverage, Kind, between, is_elementwise, is_made,

@@ -4,9 +4,9 @@
 use bilro::Backend;
 use bilro::engine::Engine;
 use bilro::network::Feed;
+use bilro_compiler::declaration::{Network, Purpose};
 use bilro_compiler::eval::Value;
 use bilro_compiler::graph::{Graph, NodeId, Root};
-use bilro_compiler::network::{Network, Purpose};
 use bilro_compiler::ops::reduce::Reduction;
 use bilro_compiler::ops::{Lowering, Op};
 use bilro_tests::networks::{Array, arrays};
@@ -49,7 +49,7 @@ impl Trial {
     /// The arrays by the places of the declaration.
     pub fn inputs(&self) -> Vec<Value<f32>> {
         let (mut inputs, mut targets) = (0, self.inputs_only());
-        let place = |input: &bilro_compiler::network::Input| {
+        let place = |input: &bilro_compiler::declaration::Input| {
             let next = if input.is_target { &mut targets } else { &mut inputs };
             *next += 1;
             match &self.arrays[*next - 1] {

@@ -280,7 +280,7 @@ fn a_network_whose_sizes_are_not_numbers_is_refused() {
             let layer = b.layer(None, "Embedding", &one).unwrap();
             b.apply(layer, (x, "x")).unwrap()
         },
-        |b, n| b.parameter("w", vec![n], bilro_compiler::network::Init::Full(0.0)).unwrap(),
+        |b, n| b.parameter("w", vec![n], bilro_compiler::declaration::Init::Full(0.0)).unwrap(),
     ];
     for build in networks {
         let mut b = Builder::new("Open");

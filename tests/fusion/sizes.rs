@@ -2,15 +2,15 @@
 //! a network that is four times as long compiles in four times the time. Counted in
 //! instructions, which no other load of the machine changes.
 
-use bilro_compiler::codegen::isa::Isa;
+use bilro_compiler::declaration::{Builder, Init, LossReduction, Network, Purpose};
 use bilro_compiler::graph::NodeId;
-use bilro_compiler::kernel::program::Statement;
-use bilro_compiler::network::{Builder, Init, LossReduction, Network, Purpose};
 use bilro_compiler::ops::{self, AttributeValue, Attributes};
 use bilro_compiler::optim::Training;
 use bilro_compiler::optim::adam::Adam;
 use bilro_compiler::pipeline::lower_network;
+use bilro_compiler::program::Statement;
 use bilro_compiler::shape::{Dim, Shape, Type};
+use bilro_compiler::target::Isa;
 use bilro_tests::check;
 
 /// Features of every value: more than the rows that are written out.

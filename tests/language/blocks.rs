@@ -1,7 +1,7 @@
 //! Repetition in chains, and blocks; parameters to write to.
 
 use super::{operations, parameters};
-use bilro::compiler::network::Network;
+use bilro::compiler::declaration::Network;
 use bilro::{Network as _, network};
 use ndarray::{Array1, Array2, ArrayD};
 

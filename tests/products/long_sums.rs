@@ -6,7 +6,7 @@ use bilro::prelude::*;
 use bilro::rng::Generator;
 use bilro_compiler::eval::Value;
 use bilro_compiler::graph::{Graph, NodeId, Root};
-use bilro_compiler::kernel::lower::blocks::{CHAIN, FAN, LEAF};
+use bilro_compiler::lower::blocks::{CHAIN, FAN, LEAF};
 use bilro_compiler::ops::contract::Contract;
 use bilro_compiler::ops::input::Input;
 use bilro_compiler::ops::reduce::{Axis, Reduction};

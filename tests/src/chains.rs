@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use bilro_compiler::network::{Builder, LossReduction, Network};
+use bilro_compiler::declaration::{Builder, LossReduction, Network};
 use bilro_compiler::ops::{AttributeValue, Attributes};
 use bilro_compiler::shape::{Dim, Shape, Type};
 use proptest::prelude::*;

@@ -1,16 +1,16 @@
 //! One way to run a graph by every backend, and to compare what they give.
 
 use bilro::rng::Generator;
-use bilro_compiler::codegen::isa::Isa;
+use bilro_compiler::buffer::{Home, Layout, Tensor};
 use bilro_compiler::codegen::module::Executable;
+use bilro_compiler::declaration::{Init, Network, Parameter, Purpose};
 use bilro_compiler::eval::{Real, Value};
 use bilro_compiler::graph::{Graph, NodeId, Root};
-use bilro_compiler::network::{Init, Network, Parameter, Purpose};
 use bilro_compiler::ops::{Domain, Op, Operand, Sample, input::Input};
 use bilro_compiler::pipeline::{Lowered, lower_graph};
 use bilro_compiler::plan::{ParameterLayout, Region};
 use bilro_compiler::shape::DType;
-use bilro_compiler::tensor::{Home, Layout, Tensor};
+use bilro_compiler::target::Isa;
 use ndarray::ArrayD;
 
 /// A graph without parameters, and a value for each of its inputs.

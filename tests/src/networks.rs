@@ -7,7 +7,7 @@ use std::fmt;
 
 use bilro::network::Feed;
 use bilro::rng::Generator;
-use bilro_compiler::network::Network;
+use bilro_compiler::declaration::Network;
 use ndarray::{ArrayD, IxDyn};
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestError, TestRng, TestRunner};

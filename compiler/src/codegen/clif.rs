@@ -27,9 +27,9 @@ use rustc_hash::FxHashMap;
 use super::liveness;
 use super::pointers::{Base, Pointer, Tensors};
 use crate::error::Error;
-use crate::kernel::program::{Operands, Program, Register, Statement};
-use crate::kernel::scalar::Kind;
+use crate::expr::scalar::Kind;
 use crate::plan::{Place, Region};
+use crate::program::{Operands, Program, Register, Statement};
 
 /// Lanes of a register.
 const LANES: usize = 4;

@@ -3,7 +3,7 @@
 //! Takes a verified [`Program`]. Instructions are numbered as they stand in the
 //! text; an emitter that walks the text in order counts along.
 
-use crate::kernel::program::{Count, Loop, Operands, Program, Register, Statement};
+use crate::program::{Count, Loop, Operands, Program, Register, Statement};
 
 /// What each instruction ends.
 #[derive(Default)]

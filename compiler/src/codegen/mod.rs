@@ -10,7 +10,6 @@
 //! - [`module`]: functions to memory that can be run; the only `unsafe` here.
 
 pub mod clif;
-pub mod isa;
 mod liveness;
 pub mod module;
 mod pointers;

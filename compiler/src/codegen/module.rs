@@ -15,13 +15,13 @@ use cranelift_codegen::settings::{self, Configurable};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 
 use super::clif::{self, Pool};
-use super::isa::Isa;
 #[cfg(target_arch = "x86_64")]
 use super::x86;
 use crate::error::Error;
-use crate::kernel::program::Program;
+use crate::phases::Phase;
 use crate::plan::{Place, Region};
-use crate::schedule::Phase;
+use crate::program::Program;
+use crate::target::Isa;
 use link::{FuncId, Linked, Linker};
 
 /// Declares types of functions in the calling convention of generated code.

@@ -7,8 +7,8 @@
 use std::collections::BTreeSet;
 
 use crate::error::Error;
-use crate::kernel::program::{Address, Counter, Instruction, Statement};
 use crate::plan::{Place, Region};
+use crate::program::{Address, Counter, Instruction, Statement};
 
 /// Displacements stay below this, so that they fit an instruction's 32 bits.
 const SPAN: i64 = 1 << 30;

@@ -6,14 +6,14 @@ mod functions;
 mod programs;
 mod random;
 
-use super::isa::Isa;
 use super::module::Executable;
-use crate::kernel::expr::{Expr, Expressions, Term};
-use crate::kernel::program::{
+use crate::expr::scalar::{Kind, Scalar};
+use crate::expr::{Expr, Expressions, Term};
+use crate::plan::{Place, Region};
+use crate::program::{
     Address, Count, Counter, Indexed, Instruction, Loop, Program, Register, Statement,
 };
-use crate::kernel::scalar::{Kind, Scalar};
-use crate::plan::{Place, Region};
+use crate::target::Isa;
 
 /// Numbers that repeat with their seed (S. Vigna's splitmix64).
 pub(crate) struct Random(pub u64);

@@ -14,11 +14,11 @@
 use std::collections::HashSet;
 
 use super::views::{base, is_view, real_sizes, strides};
+use crate::buffer::dense_strides;
 use crate::graph::{Graph, NodeId, Root};
 use crate::ops::contract::Contract;
 use crate::ops::materialize::Materialize;
 use crate::ops::{Lowering, Op};
-use crate::tensor::dense_strides;
 
 pub(super) fn arrange(graph: &Graph) -> Graph {
     let mut arranged = graph.rebuild(|g, op, x| match op {

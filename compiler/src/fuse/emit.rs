@@ -10,15 +10,15 @@ use rustc_hash::FxHashMap;
 use super::Fused;
 use super::group::{Group, Level, Space};
 use super::views::{base, real_strides, strides};
+use crate::buffer::{Home, Layout, Tensor, dense_strides};
+use crate::expr::scalar::Kind;
+use crate::expr::{Expr, Expressions, Term};
 use crate::graph::{Graph, NodeId, Root};
-use crate::kernel::expr::{Expr, Expressions, Term};
-use crate::kernel::scalar::Kind;
 use crate::kernel::{Access, Body, Columns, Kernel, Rows, Store};
 use crate::ops::materialize::Materialize;
 use crate::ops::reduce::Reduction;
 use crate::ops::{Lowering, Op};
 use crate::simplify::constant_value;
-use crate::tensor::{Home, Layout, Tensor, dense_strides};
 
 pub(super) fn emit(graph: Graph, groups: Vec<Group>) -> Fused {
     let tensors = Tensors::new(&graph, &groups);

@@ -22,9 +22,9 @@ mod guard;
 mod order;
 mod views;
 
+use crate::buffer::Tensor;
 use crate::graph::{Graph, Root};
 use crate::kernel::Kernel;
-use crate::tensor::Tensor;
 
 /// Kernels in an order that respects every dependency, and their tensors.
 #[derive(Clone, Debug)]

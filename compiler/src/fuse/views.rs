@@ -1,9 +1,9 @@
 //! Views: nodes that hold the elements of another node, found elsewhere.
 
+use crate::buffer::dense_strides;
 use crate::graph::{Graph, NodeId};
 use crate::ops::reduce::Axis;
 use crate::ops::{Lowering, Op};
-use crate::tensor::dense_strides;
 
 /// Whether a node only says where elements of its operand are found.
 pub(super) fn is_view(g: &Graph, id: NodeId) -> bool {

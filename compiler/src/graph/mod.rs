@@ -50,7 +50,7 @@ pub enum Root {
     /// A metric, a single number.
     Metric(String),
     /// The sum of a batch's elements for one term of the loss or of a metric, times the term's factor:
-    /// a single number that adds up over batches. See [`Measure`](crate::network::Measure).
+    /// a single number that adds up over batches. See [`Measure`](crate::declaration::Measure).
     Sum(Quantity, usize),
     /// What the targets of a batch weigh in the same term.
     Weight(Quantity, usize),

@@ -1,24 +1,16 @@
 //! Kernels: what is computed in one go. A kernel has one iteration space; all
 //! that it does at a point of it are formulas over what it loads.
 //!
-//! [`fuse`](crate::fuse) makes kernels from the graph, [`lower`] makes a
-//! [`Program`](program::Program) from a kernel. A kernel knows tensors by
+//! [`fuse`](crate::fuse) makes kernels from the graph, [`lower`](mod@crate::lower) makes a
+//! [`Program`](crate::program::Program) from a kernel. A kernel knows tensors by
 //! number and how far each axis moves in them; it knows no vector width.
 
-pub mod evaluate;
-pub mod expr;
-mod functions;
-#[cfg(feature = "codegen")]
-pub mod lower;
 mod print;
-pub mod program;
-pub mod scalar;
-pub mod verify;
 
+use crate::expr::scalar::Kind;
+use crate::expr::{self, Expr, Expressions};
 use crate::graph::NodeId;
 use crate::ops::reduce::Reduction;
-use expr::{Expr, Expressions};
-use scalar::Kind;
 
 /// What is computed in one go: formulas at every point of one iteration space.
 #[derive(Clone, Debug)]
@@ -27,12 +19,12 @@ pub struct Kernel {
     pub name: String,
     /// The nodes of the graph that it computes.
     pub nodes: Vec<NodeId>,
-    /// What it loads, by the number in [`Term::Load`](expr::Term::Load).
+    /// What it loads, by the number in [`Term::Load`](crate::expr::Term::Load).
     pub loads: Vec<Access>,
     /// How it counts elements, by the number in [`Term::Element`]: for each axis,
     /// from one step to the next.
     ///
-    /// [`Term::Element`]: expr::Term::Element
+    /// [`Term::Element`]: crate::expr::Term::Element
     pub elements: Vec<Vec<usize>>,
     /// Tensors among those it reads whose memory it overwrites: parameters that
     /// it updates.
@@ -122,7 +114,7 @@ pub struct Rows {
     /// Size of the last axis.
     pub inner: usize,
     /// Reductions, grouped so that each needs only those of earlier groups:
-    /// their number in [`Term::Reduced`](expr::Term::Reduced) counts through.
+    /// their number in [`Term::Reduced`](crate::expr::Term::Reduced) counts through.
     pub stages: Vec<Vec<(Reduction, Expr)>>,
     /// What is written; with a step of 0 on the last axis, once a row.
     pub stores: Vec<Store>,
@@ -136,7 +128,7 @@ pub struct Columns {
     pub outer: Vec<usize>,
     /// Size of the axis that goes.
     pub reduced: usize,
-    /// Reductions, by their number in [`Term::Reduced`](expr::Term::Reduced).
+    /// Reductions, by their number in [`Term::Reduced`](crate::expr::Term::Reduced).
     pub reductions: Vec<(Reduction, Expr)>,
     /// What is written for each point that stays.
     pub stores: Vec<Store>,

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::expr::{Expr, Expressions, Term};
 use super::{Access, Body, Kernel};
+use crate::expr::{Expr, Expressions, Term};
 
 impl fmt::Display for Kernel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,9 +1,9 @@
 //! The layer [`BatchNorm1d`].
 
 use super::{Layer, printed};
+use crate::declaration::{Init, Scope};
 use crate::error::Mistake;
 use crate::graph::{Graph, NodeId};
-use crate::network::{Init, Scope};
 use crate::ops::batch_mean::{BatchMean, beside};
 use crate::ops::{Attribute, AttributeKind, Attributes};
 use crate::shape::{Dim, Shape, Type};

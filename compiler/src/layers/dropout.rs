@@ -1,9 +1,9 @@
 //! The layer [`Dropout`].
 
 use super::{Layer, printed};
+use crate::declaration::Scope;
 use crate::error::Mistake;
 use crate::graph::NodeId;
-use crate::network::Scope;
 use crate::ops::{Attribute, AttributeKind, Attributes};
 use crate::shape::Type;
 

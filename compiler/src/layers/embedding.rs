@@ -1,9 +1,9 @@
 //! The layer [`Embedding`].
 
 use super::Layer;
+use crate::declaration::{Init, Scope};
 use crate::error::Mistake;
 use crate::graph::NodeId;
-use crate::network::{Init, Scope};
 use crate::ops::{Attribute, AttributeKind, Attributes, embedding};
 use crate::shape::{DType, Dim, Type};
 

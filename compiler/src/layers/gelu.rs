@@ -1,9 +1,9 @@
 //! The layer [`GELU`].
 
 use super::{Layer, attributes_of};
+use crate::declaration::Scope;
 use crate::error::Mistake;
 use crate::graph::NodeId;
-use crate::network::Scope;
 use crate::ops::gelu::Gelu;
 use crate::ops::{Attribute, Attributes, Elementwise};
 use crate::shape::Type;

@@ -1,9 +1,9 @@
 //! The layer [`LayerNorm`].
 
 use super::{Layer, printed};
+use crate::declaration::{Init, Scope};
 use crate::error::Mistake;
 use crate::graph::NodeId;
-use crate::network::{Init, Scope};
 use crate::ops::standardize::Standardize;
 use crate::ops::{Attribute, AttributeKind, Attributes, Number, layer_norm};
 use crate::shape::{Dim, Type};

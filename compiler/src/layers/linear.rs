@@ -1,9 +1,9 @@
 //! The layer [`Linear`].
 
 use super::{Layer, printed};
+use crate::declaration::{Init, Scope};
 use crate::error::Mistake;
 use crate::graph::NodeId;
-use crate::network::{Init, Scope};
 use crate::ops::{Attribute, AttributeKind, Attributes, add, matmul};
 use crate::shape::{Dim, Type};
 

@@ -1,9 +1,9 @@
 //! The layer [`LogSoftmax`].
 
 use super::{Layer, attributes_of, printed};
+use crate::declaration::Scope;
 use crate::error::Mistake;
 use crate::graph::NodeId;
-use crate::network::Scope;
 use crate::ops::{Attribute, Attributes, Operation, log_softmax};
 use crate::shape::Type;
 

@@ -4,9 +4,9 @@
 
 mod printed;
 
+use crate::declaration::Scope;
 use crate::error::Mistake;
 use crate::graph::NodeId;
-use crate::network::Scope;
 use crate::ops::{Attribute, Attributes, Operation};
 use crate::shape::{Dim, Type};
 

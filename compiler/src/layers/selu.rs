@@ -1,9 +1,9 @@
 //! The layer [`SELU`].
 
 use super::Layer;
+use crate::declaration::Scope;
 use crate::error::Mistake;
 use crate::graph::NodeId;
-use crate::network::Scope;
 use crate::ops::{Attribute, Attributes, selu};
 use crate::shape::Type;
 

@@ -1,9 +1,9 @@
 //! The layer [`SiLU`].
 
 use super::Layer;
+use crate::declaration::Scope;
 use crate::error::Mistake;
 use crate::graph::NodeId;
-use crate::network::Scope;
 use crate::ops::{Attribute, Attributes, silu};
 use crate::shape::Type;
 

@@ -1,9 +1,9 @@
 //! The layer [`Softmax`].
 
 use super::{Layer, attributes_of, printed};
+use crate::declaration::Scope;
 use crate::error::Mistake;
 use crate::graph::NodeId;
-use crate::network::Scope;
 use crate::ops::{Attribute, Attributes, Operation, softmax};
 use crate::shape::Type;
 

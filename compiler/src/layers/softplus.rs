@@ -1,9 +1,9 @@
 //! The layer [`Softplus`].
 
 use super::{Layer, attributes_of};
+use crate::declaration::Scope;
 use crate::error::Mistake;
 use crate::graph::NodeId;
-use crate::network::Scope;
 use crate::ops::{Attribute, Attributes, Elementwise, softplus};
 use crate::shape::Type;
 

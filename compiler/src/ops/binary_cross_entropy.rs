@@ -4,8 +4,8 @@ use super::{Attributes, Domain, Elementwise, Reverse, Signature};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::Real;
+use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
-use crate::kernel::expr::{Expr, Expressions};
 
 /// The cross entropy of a probability and a target between 0 and 1, for each element:
 /// `-(t·ln p + (1 - t)·ln(1 - p))`, the logarithms cut off at -100, as in PyTorch.

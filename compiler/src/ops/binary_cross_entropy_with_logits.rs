@@ -9,8 +9,8 @@ use super::{
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
+use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
-use crate::kernel::expr::{Expr, Expressions};
 use crate::shape::{Argument, Facts, Shape, Type};
 
 /// The cross entropy of `sigmoid(x)` and a target between 0 and 1, for each element, in the form

@@ -12,7 +12,7 @@ use crate::shape::{Argument, DType, Facts, Type};
 /// call. Graphs for a purpose have none of it: [`Network::graph_for`] puts the
 /// chosen value in its place.
 ///
-/// [`Network::graph_for`]: crate::network::Network::graph_for
+/// [`Network::graph_for`]: crate::declaration::Network::graph_for
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Choose {
     /// Who chooses.

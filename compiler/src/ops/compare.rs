@@ -3,8 +3,8 @@
 use super::{Domain, Elementwise, Reverse};
 #[cfg(feature = "eval")]
 use crate::eval::Real;
+use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
-use crate::kernel::expr::{Expr, Expressions};
 
 /// Comparisons of two values, as 1.0 where they hold and 0.0 where not or with NaN. They
 /// have no gradient.

@@ -4,8 +4,8 @@ use super::{Attributes, Domain, Lowering, Operand, Operation, Reverse, Sample, S
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
+use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
-use crate::kernel::expr::{Expr, Expressions};
 use crate::shape::{Argument, Facts, Shape, Type};
 
 /// A formula for one element; shape, loops and samples are shared.

@@ -6,8 +6,8 @@ use super::{
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::Real;
+use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
-use crate::kernel::expr::{Expr, Expressions};
 
 /// Exponential linear unit: `x` where `x > 0`, else `alpha·(eˣ - 1)`
 /// (D.-A. Clevert, T. Unterthiner, S. Hochreiter, 2015).

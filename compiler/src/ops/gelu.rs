@@ -6,8 +6,8 @@ use super::{Attribute, AttributeKind, Attributes, Domain, Elementwise, Reverse, 
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::Real;
+use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
-use crate::kernel::expr::{Expr, Expressions};
 
 /// Gaussian error linear unit, `x·Φ(x)` with the normal distribution's `Φ`
 /// (D. Hendrycks, K. Gimpel, 2016); NaN at -∞, as in PyTorch.

@@ -6,8 +6,8 @@ use super::{
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::Real;
+use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
-use crate::kernel::expr::{Expr, Expressions};
 
 /// The loss of a distance and a target that says whether it should be small, for each element:
 /// `x` where the target is 1, `max(0, margin - x)` where it is -1. Only the target's sign counts.

@@ -6,8 +6,8 @@ use super::{
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::Real;
+use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
-use crate::kernel::expr::{Expr, Expressions};
 
 /// The error `d = x - target` of each element, squared where it is small: `d² / 2` where
 /// `|d| < delta`, else `delta · (|d| - delta / 2)`.

@@ -4,8 +4,8 @@ use super::{Attributes, Domain, Elementwise, Reverse, Signature, residual};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::Real;
+use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
-use crate::kernel::expr::{Expr, Expressions};
 
 /// The absolute error of each element, `|x - target|`; its gradient at 0 is 0, as in PyTorch.
 ///

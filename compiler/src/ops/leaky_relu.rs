@@ -6,8 +6,8 @@ use super::{
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::Real;
+use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
-use crate::kernel::expr::{Expr, Expressions};
 
 /// `x` where `x > 0`, else `negative_slope·x`, which is the side that 0 is on.
 ///

@@ -4,8 +4,8 @@ use super::{Attributes, Domain, Elementwise, Reverse, Signature};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::Real;
+use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
-use crate::kernel::expr::{Expr, Expressions};
 
 /// The larger of two values; NaN where one of them is. Where they are equal, each gets half
 /// of the gradient, where one is NaN, each gets all of it, as in PyTorch.

@@ -23,8 +23,8 @@ mod signature;
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
+use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
-use crate::kernel::expr::{Expr, Expressions};
 use crate::shape::{Argument, Facts, Type};
 
 pub use elementwise::Elementwise;

@@ -8,8 +8,8 @@ use super::{
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::Real;
+use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
-use crate::kernel::expr::{Expr, Expressions};
 
 /// The negative log likelihood of a count under a Poisson distribution, for each element:
 /// `eˣ - target · x` where `x` is the logarithm of its mean (`log_input`), else

@@ -11,8 +11,8 @@ use super::{Domain, Lowering, Operand, Operation, Reverse, Sample, positions};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
+use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
-use crate::kernel::expr::{Expr, Expressions};
 use crate::shape::{Argument, Facts, Shape, Type};
 
 /// Numbers drawn at random, uniform in [0, 1), as the [module](self) says.

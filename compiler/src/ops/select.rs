@@ -3,8 +3,8 @@
 use super::{Domain, Elementwise, Reverse};
 #[cfg(feature = "eval")]
 use crate::eval::Real;
+use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
-use crate::kernel::expr::{Expr, Expressions};
 
 /// One of two values: `a` where the condition is greater than 0, else `b`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]

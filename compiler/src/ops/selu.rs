@@ -4,8 +4,8 @@ use super::{Attributes, Domain, Elementwise, Reverse, Signature};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::Real;
+use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
-use crate::kernel::expr::{Expr, Expressions};
 
 /// Scaled exponential linear unit: `scale·x` where `x > 0`, else `scale·alpha·(eˣ - 1)`, with the
 /// two numbers that keep mean 0 and variance 1 (G. Klambauer, T. Unterthiner, A. Mayr,

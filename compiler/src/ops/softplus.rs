@@ -6,8 +6,8 @@ use super::{
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::Real;
+use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
-use crate::kernel::expr::{Expr, Expressions};
 
 /// `ln(1 + e^(beta·x)) / beta`, and `x` where `beta·x` is above `threshold`, in the form that does
 /// not overflow: `ln(1 + eˣ) = max(x, 0) + ln(1 + e^-|x|)`.

@@ -4,8 +4,8 @@ use super::{Attributes, Domain, Elementwise, Reverse, Signature};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::Real;
+use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
-use crate::kernel::expr::{Expr, Expressions};
 
 /// The perceptron's step: 1 where `x ≥ 0`, at 0 too, else 0; NaN stays NaN. Without gradient.
 ///

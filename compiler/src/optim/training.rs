@@ -4,8 +4,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Optimizer, Update, WrongNumber};
+use crate::declaration::{Init, Parameter};
 use crate::graph::{Graph, NodeId, Root};
-use crate::network::{Init, Parameter};
 use crate::ops;
 
 /// The setting by which the sums of gradients of some batches are multiplied to be their mean: the

@@ -1,8 +1,8 @@
 //! One parameter's update on its way into the graph.
 
 use super::LEARNING_RATE;
+use crate::declaration::{Init, Parameter};
 use crate::graph::{Graph, NodeId, Root};
-use crate::network::{Init, Parameter};
 use crate::ops;
 use crate::ops::setting::Setting;
 

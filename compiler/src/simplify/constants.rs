@@ -1,7 +1,7 @@
 //! Constants are computed at compile time.
 
+use crate::expr::{Expressions, Term};
 use crate::graph::{Graph, NodeId};
-use crate::kernel::expr::{Expressions, Term};
 use crate::ops::{Lowering, Op};
 use crate::shape::Shape;
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use bilro_compiler::network::{Init, wrong_count};
+use bilro_compiler::declaration::{Init, wrong_count};
 use bilro_compiler::ops::{Attribute, AttributeKind, AttributeValue, Attributes};
 use bilro_compiler::shape::Dim;
 use proc_macro2::{Delimiter, Group, Punct, Spacing, TokenStream, TokenTree};

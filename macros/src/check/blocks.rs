@@ -7,8 +7,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use bilro_compiler::declaration::{find_layer, wrong_count};
 use bilro_compiler::error::nearest;
-use bilro_compiler::network::{find_layer, wrong_count};
 use proc_macro2::{Ident, TokenStream};
 
 use super::recorder::{Operand, Value};

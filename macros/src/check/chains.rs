@@ -7,7 +7,7 @@ use super::values::{Callee, LONG, show};
 use super::{Checker, Meaning, Member, text};
 use crate::ast::{Element, Expr, Link, Named};
 use crate::error::{Mistake, Place};
-use bilro_compiler::network::find_layer;
+use bilro_compiler::declaration::find_layer;
 
 /// What an element of a chain stands for.
 #[derive(Clone, Copy)]

@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use bilro_compiler::network::find_layer;
+use bilro_compiler::declaration::find_layer;
 
 use super::chains::Target;
 use super::recorder::{Operand, Value};

@@ -1,4 +1,4 @@
-//! The syntax tree through the compiler's [`Builder`](bilro_compiler::network::Builder), which
+//! The syntax tree through the compiler's [`Builder`](bilro_compiler::declaration::Builder), which
 //! knows what is right. What is kept here: which name means what, and on which token each of the
 //! builder's mistakes belongs.
 //!
@@ -15,7 +15,7 @@ mod values;
 
 use std::collections::BTreeMap;
 
-use bilro_compiler::network::{LossReduction, Network as Declaration};
+use bilro_compiler::declaration::{LossReduction, Network as Declaration};
 use bilro_compiler::shape::{Shape, Type as CompilerType};
 use proc_macro2::{Ident, TokenStream};
 use syn::ext::IdentExt;

@@ -4,9 +4,11 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use bilro_compiler::declaration::{
+    Builder, ChoiceId, Init, LayerId, LossReduction, ModuleId, Network,
+};
 use bilro_compiler::error::{Mistake as CompilerMistake, Site};
 use bilro_compiler::graph::NodeId;
-use bilro_compiler::network::{Builder, ChoiceId, Init, LayerId, LossReduction, ModuleId, Network};
 use bilro_compiler::ops::Attributes;
 use bilro_compiler::shape::{Dim, Fact, Product, Type};
 use proc_macro2::Ident;

@@ -1,7 +1,7 @@
 //! Expressions that are values of the network.
 
+use bilro_compiler::declaration::{find_function, find_layer, wrong_count};
 use bilro_compiler::error::nearest;
-use bilro_compiler::network::{find_function, find_layer, wrong_count};
 use bilro_compiler::ops::{self, Attributes};
 use proc_macro2::{Ident, TokenStream};
 

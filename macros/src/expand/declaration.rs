@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use bilro_compiler::network::{Init, LossReduction};
+use bilro_compiler::declaration::{Init, LossReduction};
 use bilro_compiler::ops::{AttributeValue, Attributes};
 use bilro_compiler::shape::{DType, Dim, Product};
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
@@ -135,7 +135,7 @@ pub fn declaration(network: &Network, checked: &Checked, sizes: &Sizes<'_>) -> T
     };
     quote! {
         fn declaration() -> __bilro::std::result::Result<
-            __bilro::bilro::compiler::network::Network,
+            __bilro::bilro::compiler::declaration::Network,
             __bilro::bilro::compiler::error::Error,
         > {
             #body

@@ -1,7 +1,7 @@
 //! Machine code that is kept for later calls, as much as a limit allows: what has
 //! not been used for longest goes first.
 
-use bilro_compiler::network::Purpose;
+use bilro_compiler::declaration::Purpose;
 
 use super::Call;
 

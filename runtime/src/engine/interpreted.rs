@@ -1,8 +1,8 @@
 //! Purposes by the interpreter.
 
+use bilro_compiler::declaration::Network as Declaration;
 use bilro_compiler::eval::{Real, Value};
 use bilro_compiler::graph::Root;
-use bilro_compiler::network::Network as Declaration;
 use bilro_compiler::ops::Op;
 use ndarray::{ArrayD, ArrayViewD};
 

@@ -1,13 +1,13 @@
 //! Purposes by machine code: the one place of the runtime that calls it.
 
+use bilro_compiler::buffer::Layout;
 use bilro_compiler::codegen::module::Executable;
+use bilro_compiler::declaration::Network as Declaration;
 use bilro_compiler::error::Error as CompileError;
 use bilro_compiler::graph::Root;
-use bilro_compiler::network::Network as Declaration;
+use bilro_compiler::phases::Phase;
 use bilro_compiler::pipeline::lower_graph;
 use bilro_compiler::plan::{ParameterLayout, Place, Region};
-use bilro_compiler::schedule::Phase;
-use bilro_compiler::tensor::Layout;
 use ndarray::CowArray;
 
 use super::progress::Source;

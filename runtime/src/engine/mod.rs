@@ -20,8 +20,8 @@ mod progress;
 
 use std::sync::Arc;
 
+use bilro_compiler::declaration::{Network as Declaration, Parameter, Purpose};
 use bilro_compiler::graph::Graph;
-use bilro_compiler::network::{Network as Declaration, Parameter, Purpose};
 use bilro_compiler::optim::{Training, WrongNumber};
 use ndarray::{ArrayD, ArrayViewD};
 

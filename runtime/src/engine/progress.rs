@@ -1,7 +1,7 @@
 //! How far training has come: what the numbers follow from that change from
 //! step to step.
 
-use bilro_compiler::network::Purpose;
+use bilro_compiler::declaration::Purpose;
 use bilro_compiler::ops::setting::{RANDOM_BATCH, RANDOM_KEY};
 use bilro_compiler::optim::{ACCUMULATED, LEARNING_RATE};
 

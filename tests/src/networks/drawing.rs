@@ -9,8 +9,8 @@
 mod losses;
 mod steps;
 
+use bilro_compiler::declaration::{Builder, Init, LayerId, LossReduction};
 use bilro_compiler::graph::NodeId;
-use bilro_compiler::network::{Builder, Init, LayerId, LossReduction};
 use bilro_compiler::ops::{AttributeValue, Attributes};
 use bilro_compiler::shape::{Dim, Shape, Type};
 

@@ -7,8 +7,8 @@ use cranelift_codegen::ir::{InstBuilder, Value};
 use super::{Emitter, Held, LANES, Load, memory, vector};
 use crate::codegen::pointers::Pointer;
 use crate::error::Error;
-use crate::kernel::program::{Address, Instruction, Operands, Register};
-use crate::kernel::scalar::Scalar;
+use crate::expr::scalar::Scalar;
+use crate::program::{Address, Instruction, Operands, Register};
 
 impl Emitter<'_, '_> {
     pub(super) fn instruction(&mut self, instruction: &Instruction) -> Result<(), Error> {

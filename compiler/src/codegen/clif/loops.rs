@@ -9,7 +9,7 @@ use super::{Emitter, Held, vector};
 use crate::codegen::liveness;
 use crate::codegen::pointers::Pointer;
 use crate::error::Error;
-use crate::kernel::program::{Count, Loop, Register};
+use crate::program::{Count, Loop, Register};
 
 /// Up to so many pointers that move alike are moved one by one. More share an
 /// offset, which costs one addition for all and an index in each address.

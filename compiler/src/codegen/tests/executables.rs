@@ -2,10 +2,10 @@
 
 use super::{Writer, apply, at, elementwise, floats, isas, load, product, store};
 use crate::codegen::module::{Dump, Executable};
-use crate::kernel::program::{Count, Loop, Statement};
-use crate::kernel::scalar::Scalar;
+use crate::expr::scalar::Scalar;
+use crate::phases::Phase;
 use crate::plan::{Place, Region};
-use crate::schedule::Phase;
+use crate::program::{Count, Loop, Statement};
 
 /// Two parallel loops after each other, in shares of which some are empty.
 #[test]

@@ -1,10 +1,10 @@
 //! The functions against f64, and as machine code against the evaluator.
 
 use super::{check, elementwise, floats, isas};
-use crate::codegen::isa::Isa;
 use crate::codegen::module::Executable;
-use crate::kernel::expr::{Expr, Expressions};
+use crate::expr::{Expr, Expressions};
 use crate::plan::{Place, Region};
+use crate::target::Isa;
 
 /// The largest error of `f` in units in the last place of the exact result,
 /// over bit patterns from end to end of the floats.

@@ -4,9 +4,9 @@ use super::{
     Writer, apply, at, by, check, constant, elementwise, floats, isas, load, parallel, product,
     repeat, store,
 };
-use crate::codegen::isa::Isa;
-use crate::kernel::program::{Instruction, Statement};
-use crate::kernel::scalar::{Kind, Scalar};
+use crate::expr::scalar::{Kind, Scalar};
+use crate::program::{Instruction, Statement};
+use crate::target::Isa;
 
 #[test]
 fn every_operation_agrees_with_the_evaluator() {

@@ -1,8 +1,8 @@
 //! Random programs.
 
 use super::{Random, Writer, apply, at, by, check, constant, floats, isas, load, repeat, store};
-use crate::kernel::program::{Counter, Instruction, Register, Statement};
-use crate::kernel::scalar::{Kind, Scalar};
+use crate::expr::scalar::{Kind, Scalar};
+use crate::program::{Counter, Instruction, Register, Statement};
 
 /// Whole numbers in memory, and what they are below.
 const INDICES: usize = 250;

@@ -7,7 +7,7 @@ use super::Emitter;
 use super::assembler::{Memory, Operand};
 use crate::codegen::pointers::{Base, Pointer, Tensors};
 use crate::error::Error;
-use crate::kernel::program::{Address, Count, Counter, Instruction, Loop, Statement};
+use crate::program::{Address, Count, Counter, Instruction, Loop, Statement};
 
 /// Where an instruction finds an element.
 #[derive(Clone, Copy, Debug)]

@@ -7,8 +7,8 @@ use super::assembler::{Memory, Operand};
 use super::opcodes::{Op, Width};
 use super::registers::{Held, Load};
 use crate::error::Error;
-use crate::kernel::program::{Instruction, Register};
-use crate::kernel::scalar::Scalar;
+use crate::expr::scalar::Scalar;
+use crate::program::{Instruction, Register};
 
 /// What a register holds that is always the same.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -6,7 +6,7 @@ use super::Emitter;
 use super::assembler::{Label, Memory, Operand};
 use crate::codegen::liveness;
 use crate::error::Error;
-use crate::kernel::program::{Count, Loop, Statement};
+use crate::program::{Count, Loop, Statement};
 
 impl Emitter<'_> {
     /// A loop. The test is at its end; only a parallel one may run no time at

@@ -39,8 +39,8 @@ use self::registers::{ALL, Held, Owner};
 use super::liveness::{self, Lives};
 use super::pointers::{Pointer, Tensors};
 use crate::error::Error;
-use crate::kernel::program::{Instruction, Program, Register, Statement};
 use crate::plan::{Place, Region};
+use crate::program::{Instruction, Program, Register, Statement};
 
 /// A function's bytes; they may lie anywhere.
 pub(super) struct Function {

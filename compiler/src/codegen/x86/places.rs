@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::Emitter;
 use super::registers::{ALL, Held, Owner};
-use crate::kernel::program::Register;
+use crate::program::Register;
 
 /// Where registers were at some point: each with its machine register, or on
 /// the stack.

@@ -8,8 +8,8 @@ use super::Emitter;
 use super::addresses::Reach;
 use super::assembler::{Memory, Operand};
 use super::opcodes::{Op, Width};
-use crate::kernel::program::Register;
-use crate::kernel::scalar::Kind;
+use crate::expr::scalar::Kind;
+use crate::program::Register;
 
 /// Where a register of the program is.
 #[derive(Clone, Copy, Debug)]

@@ -2,8 +2,8 @@
 
 use super::super::views::base;
 use super::Emission;
-use crate::kernel::expr::Term;
-use crate::kernel::scalar::Kind;
+use crate::expr::Term;
+use crate::expr::scalar::Kind;
 use crate::kernel::{Access, AllFinite, Looked, Store};
 
 impl Emission<'_> {

@@ -1,6 +1,6 @@
 //! Axes that lie one after the other in all of a kernel's memory become one.
 
-use crate::kernel::expr::Term;
+use crate::expr::Term;
 use crate::kernel::{Access, Body, Kernel};
 
 impl Kernel {

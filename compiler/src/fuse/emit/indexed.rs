@@ -4,8 +4,8 @@
 use super::super::group::Level;
 use super::super::views::{base, real_sizes, real_strides, strides};
 use super::Emission;
+use crate::expr::scalar::Kind;
 use crate::graph::NodeId;
-use crate::kernel::scalar::Kind;
 use crate::kernel::{Access, Indexed, Scatter, Store};
 use crate::ops::Op;
 

@@ -1,9 +1,9 @@
 //! The kernel of a product: its axes and its factors.
 
 use super::Emission;
+use crate::expr::scalar::Kind;
 use crate::fuse::views::{base, strides};
 use crate::graph::{Graph, NodeId};
-use crate::kernel::scalar::Kind;
 use crate::kernel::{Access, Product};
 use crate::ops::Op;
 use crate::ops::contract::Contract;

@@ -2,10 +2,10 @@
 //! above all by Cranelift, and so there is a largest size. A network that is
 //! twice as long then has twice as many kernels, and compiles in twice the time.
 
+use crate::expr::scalar::Kind;
+use crate::expr::{Expr, Expressions, Term};
 use crate::fuse::views::base;
 use crate::graph::{Graph, NodeId};
-use crate::kernel::expr::{Expr, Expressions, Term};
-use crate::kernel::scalar::Kind;
 use crate::ops::Lowering;
 use crate::simplify::constant_value;
 

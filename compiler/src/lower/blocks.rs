@@ -16,8 +16,8 @@
 //! Sums over several axes are cut between whole runs of the inner axes.
 
 use super::writer::Writer;
-use crate::kernel::program::Register;
 use crate::ops::reduce::Reduction;
+use crate::program::Register;
 
 /// Terms of a chain of a plain sum.
 pub const LEAF: usize = 64;

@@ -15,12 +15,12 @@ mod tiling;
 mod turned;
 mod writer;
 
-use super::program::Program;
-use super::scalar::Kind;
-use super::{Access, Body, Kernel, Product};
-use crate::codegen::isa::Isa;
+use crate::buffer::{Home, Layout, Tensor};
+use crate::expr::scalar::Kind;
 use crate::fuse::Fused;
-use crate::tensor::{Home, Layout, Tensor};
+use crate::kernel::{Access, Body, Kernel, Product};
+use crate::program::Program;
+use crate::target::Isa;
 use tiling::Tiling;
 
 /// The program of a kernel.

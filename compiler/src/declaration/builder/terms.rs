@@ -8,9 +8,9 @@
 use std::collections::BTreeMap;
 
 use super::{Builder, LossReduction};
+use crate::declaration::{Measure, Term};
 use crate::error::Mistake;
 use crate::graph::{NodeId, Quantity, Root};
-use crate::network::{Measure, Term};
 use crate::ops::Op;
 use crate::shape::{Dim, Shape};
 
@@ -275,8 +275,8 @@ impl Builder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::declaration::{Init, Network, Purpose};
     use crate::error::Site;
-    use crate::network::{Init, Network, Purpose};
     use crate::ops::{AttributeValue, Attributes};
     use crate::optim::Training;
     use crate::optim::sgd::Sgd;

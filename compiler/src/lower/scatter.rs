@@ -10,11 +10,11 @@
 
 use super::blocks::{CHAIN, Cut, Span};
 use super::writer::{Point, Writer};
-use crate::codegen::isa::Isa;
-use crate::kernel::program::{Instruction, Program, Register};
-use crate::kernel::scalar::{Kind, Scalar};
+use crate::expr::scalar::{Kind, Scalar};
 use crate::kernel::{Access, Indexed, Kernel, Scatter};
 use crate::ops::reduce::Reduction;
+use crate::program::{Instruction, Program, Register};
+use crate::target::Isa;
 
 /// Columns of a block: two cache lines, which a processor fetches together.
 const BLOCK: usize = 32;

@@ -38,8 +38,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::program::{Address, Count, Counter, Instruction, Loop, Program, Register, Statement};
-use super::scalar::{Kind, Scalar};
+use super::{Address, Count, Counter, Instruction, Loop, Program, Register, Statement};
+use crate::expr::scalar::{Kind, Scalar};
 
 impl Program {
     /// Checks what can be known of the program alone; see the
@@ -304,7 +304,7 @@ impl Checker<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::program::Indexed;
+    use crate::program::Indexed;
 
     fn load(to: u32, steps: &[(u32, usize)], stride: usize, lanes: usize) -> Statement {
         let steps = steps.iter().map(|(c, step)| (Counter(*c), *step)).collect();

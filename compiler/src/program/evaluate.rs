@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::program::{Address, Count, Counter, Instruction, Program, Register, Statement};
+use super::{Address, Count, Counter, Instruction, Program, Register, Statement};
 
 /// What is in lanes that a load does not read: a NaN that no arithmetic makes,
 /// so that who uses it sees it in the result.

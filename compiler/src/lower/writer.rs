@@ -5,12 +5,12 @@ mod values;
 
 use rustc_hash::FxHashMap;
 
-use crate::codegen::isa::Isa;
-use crate::kernel::expr::{Expr, Term};
-use crate::kernel::program::*;
-use crate::kernel::scalar::{Kind, Scalar};
+use crate::expr::scalar::{Kind, Scalar};
+use crate::expr::{Expr, Term};
 use crate::kernel::{Access, Kernel, Store};
 use crate::ops::reduce::Reduction;
+use crate::program::*;
+use crate::target::Isa;
 
 /// Where on the kernel's axes a vector of elements begins, beyond what loops
 /// add, and how many of its lanes count.

@@ -4,9 +4,12 @@
 //! The same formula is never there twice, so that what two results share is
 //! computed once.
 
+mod functions;
+pub mod scalar;
+
 use rustc_hash::FxHashMap;
 
-use super::scalar::{Kind, Scalar};
+use scalar::{Kind, Scalar};
 
 /// Names a formula of one [`Expressions`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]

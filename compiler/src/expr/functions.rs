@@ -7,7 +7,7 @@
 //! them. Coefficients without a source are this project's own: least largest
 //! relative errors of the result, rounded from the lowest power upwards.
 
-use super::expr::{Expr, Expressions};
+use super::{Expr, Expressions};
 
 /// Added to a float below 2²² in size, it leaves the nearest whole number in
 /// the low bits.

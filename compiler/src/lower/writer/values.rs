@@ -1,8 +1,8 @@
 //! Formulas' values: where each is computed, and in which register it is then.
 
 use super::{Key, Point, Writer};
-use crate::kernel::expr::{Expr, Term};
-use crate::kernel::program::*;
+use crate::expr::{Expr, Term};
+use crate::program::*;
 
 impl<'a> Writer<'a> {
     /// Whether a formula depends on the axis that vectors run along.

@@ -1,9 +1,9 @@
 //! What a layer sees of the builder.
 
 use super::{Builder, LayerId};
+use crate::declaration::Init;
 use crate::error::Mistake;
 use crate::graph::{Graph, NodeId, Root};
-use crate::network::Init;
 use crate::ops::Op;
 use crate::ops::choose::Choice;
 use crate::shape::{Dim, Type};

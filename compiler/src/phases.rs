@@ -8,11 +8,11 @@
 //! has as many kernels as do not need each other's results, and a step that
 //! gains little is not shared at all.
 
+use crate::buffer::Home;
 use crate::fuse::Fused;
 use crate::kernel::Kernel;
-use crate::kernel::program::Program;
 use crate::plan::{Place, Region};
-use crate::tensor::Home;
+use crate::program::Program;
 
 /// Kernels between two meetings.
 ///

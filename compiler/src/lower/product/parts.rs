@@ -5,9 +5,9 @@
 //! so that no bit depends on which of the two is taken.
 
 use crate::kernel::Product;
-use crate::kernel::lower::blocks::{self, CHAIN};
-use crate::kernel::lower::tiling::Tiling;
-use crate::kernel::lower::writer::Writer;
+use crate::lower::blocks::{self, CHAIN};
+use crate::lower::tiling::Tiling;
+use crate::lower::writer::Writer;
 
 /// Terms that are added in one go: a chain of the sum, or a piece of one, or all.
 #[derive(Clone, Debug)]

@@ -2,11 +2,11 @@
 //! where all are finite, else NaN, and so it is in any order.
 
 use super::writer::{Point, Writer};
-use crate::codegen::isa::Isa;
-use crate::kernel::program::{Instruction, Program, Register};
-use crate::kernel::scalar::{Kind, Scalar};
+use crate::expr::scalar::{Kind, Scalar};
 use crate::kernel::{AllFinite, Kernel};
 use crate::ops::reduce::Reduction;
+use crate::program::{Instruction, Program, Register};
+use crate::target::Isa;
 
 /// Sums side by side: each waits for its last addition.
 const SUMS: usize = 4;

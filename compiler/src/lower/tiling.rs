@@ -12,8 +12,8 @@
 //! many terms it has ([`super::blocks`]).
 
 use super::blocks::{self, CHAIN};
-use crate::codegen::isa::Isa;
 use crate::kernel::{Kernel, Product};
+use crate::target::Isa;
 
 /// See the [module](self).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -3,10 +3,10 @@
 
 use super::blocks::{self, LEAF, Span};
 use super::writer::{Point, Writer};
-use crate::codegen::isa::Isa;
-use crate::kernel::program::{Program, Register};
 use crate::kernel::{Columns, Kernel};
 use crate::ops::reduce::Reduction;
+use crate::program::{Program, Register};
+use crate::target::Isa;
 
 /// Vectors side by side.
 const ABREAST: usize = 4;

@@ -3,12 +3,12 @@
 use super::blocks::{self, LEAF, Span};
 use super::writer::{Point, Writer};
 use super::{PARTIAL, turned};
-use crate::codegen::isa::Isa;
-use crate::kernel::expr::Expr;
-use crate::kernel::program::{Instruction, Program, Register};
-use crate::kernel::scalar::Kind;
+use crate::expr::Expr;
+use crate::expr::scalar::Kind;
 use crate::kernel::{Kernel, Rows, Store};
 use crate::ops::reduce::Reduction;
+use crate::program::{Instruction, Program, Register};
+use crate::target::Isa;
 
 /// Rows up to this length are written out instead of looped over: then what
 /// one stage has computed, the next finds in registers.

@@ -2,9 +2,9 @@
 //! declared order, the metric that comes by itself.
 
 use super::{Builder, LossReduction};
+use crate::declaration::{Declared, Layer, Network, Parameter};
 use crate::error::{Error, Mistake};
 use crate::graph::Root;
-use crate::network::{Declared, Layer, Network, Parameter};
 use crate::ops::{self, Op};
 
 impl Builder {

@@ -11,11 +11,11 @@ use parts::{Part, in_parts, parts};
 use super::blocks::{self, CHAIN, LEAF, Span};
 use super::tiling::{Tiling, is_uncut, rows_of_tile, split};
 use super::writer::{Point, Writer};
-use crate::codegen::isa::Isa;
-use crate::kernel::program::{Counter, Instruction, Program, Register};
-use crate::kernel::scalar::{Kind, Scalar};
+use crate::expr::scalar::{Kind, Scalar};
 use crate::kernel::{Access, Kernel, Product, Store};
 use crate::ops::reduce::Reduction;
+use crate::program::{Counter, Instruction, Program, Register};
+use crate::target::Isa;
 
 /// Tiles of equal size next to each other, of rows or of vectors of columns.
 #[derive(Clone, Copy, Debug)]

@@ -13,13 +13,13 @@ use super::super::{
     tiling::{Tiling, rows_of_tile},
 };
 use super::lower_by;
-use crate::codegen::isa::Isa;
+use crate::buffer::Layout;
 use crate::codegen::tests::{Random, isas, run};
-use crate::kernel::expr::{Expressions, Term};
-use crate::kernel::program::Program;
-use crate::kernel::scalar::Kind;
+use crate::expr::scalar::Kind;
+use crate::expr::{Expressions, Term};
 use crate::kernel::{Access, Body, Kernel, Product, Store};
-use crate::tensor::Layout;
+use crate::program::Program;
+use crate::target::Isa;
 
 /// What becomes of the sums.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

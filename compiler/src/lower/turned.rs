@@ -4,11 +4,11 @@
 
 use super::rows::write;
 use super::writer::{Point, Writer};
-use crate::codegen::isa::Isa;
-use crate::kernel::expr::{Expr, Term};
-use crate::kernel::program::{Instruction, Register};
-use crate::kernel::scalar::Kind;
+use crate::expr::scalar::Kind;
+use crate::expr::{Expr, Term};
 use crate::kernel::{Access, Kernel, Rows};
+use crate::program::{Instruction, Register};
+use crate::target::Isa;
 
 /// Whether a map has a matrix that is read by columns, and whole squares. With
 /// eight lanes, turning takes more exchanges between halves of registers than it

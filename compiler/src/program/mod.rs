@@ -10,9 +10,12 @@
 //! Lanes beyond those that a load names hold anything: whoever reduces them
 //! must [`Instruction::Keep`] the right ones first.
 
+pub mod evaluate;
+pub mod verify;
+
 use std::fmt;
 
-use super::scalar::{Kind, Scalar};
+use crate::expr::scalar::{Kind, Scalar};
 
 /// A kernel lowered for one instruction set: loops and vector instructions over
 /// virtual registers. The [module](self) has its rules.
