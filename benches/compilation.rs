@@ -3,15 +3,15 @@
 use std::time::Instant;
 
 use bilro::compiler::codegen::module::Executable;
-use bilro::compiler::declaration::{Network, Purpose};
+use bilro::compiler::declaration::{Declaration, Purpose};
 use bilro::compiler::error::Error;
 use bilro::compiler::fuse::fuse;
-use bilro::compiler::lower::{lower, reserve};
-use bilro::compiler::phases::schedule;
+use bilro::compiler::lower::{allocate_partial_sums, lower};
+use bilro::compiler::phases::assign_phases;
 use bilro::compiler::pipeline::lower_network;
 use bilro::compiler::plan::{ParameterLayout, plan};
-use bilro::compiler::simplify::{expand, simplify};
-use bilro::compiler::target::Isa;
+use bilro::compiler::simplify::{decompose, simplify};
+use bilro::compiler::target::Target;
 
 use crate::median;
 
@@ -20,12 +20,12 @@ use crate::median;
 ///
 /// # Errors
 /// Where the variable names none that this processor has.
-pub fn isa() -> Result<Isa, String> {
+pub fn isa() -> Result<Target, String> {
     let named = std::env::var("BILRO_ISA").unwrap_or_default();
     if named.is_empty() {
-        return Ok(Isa::best());
+        return Ok(Target::best());
     }
-    let available = Isa::all_available();
+    let available = Target::all_available();
     available.iter().copied().find(|isa| isa.name == named).ok_or_else(|| {
         let names: Vec<_> = available.iter().map(|isa| isa.name).collect();
         format!("BILRO_ISA is `{named}`, but this processor has {}", names.join(", "))
@@ -51,16 +51,16 @@ pub struct Compilation {
 /// # Errors
 /// As the compiler.
 pub fn compile(
-    declare: &dyn Fn() -> Result<Network, Error>,
+    declare: &dyn Fn() -> Result<Declaration, Error>,
     purpose: &Purpose<'_>,
     batch: usize,
-    isa: &Isa,
+    isa: &Target,
 ) -> Result<Compilation, Error> {
     let started = Instant::now();
     let lowered = lower_network(&declare()?, purpose, batch, isa, false)?;
     let executable = Executable::guarded(
         &lowered.programs,
-        &lowered.plan.places,
+        &lowered.plan.allocations,
         &lowered.plan.regions,
         lowered.guard(),
         false,
@@ -80,10 +80,10 @@ pub fn compile(
 /// # Errors
 /// As the compiler.
 pub fn compile_often(
-    declare: &dyn Fn() -> Result<Network, Error>,
+    declare: &dyn Fn() -> Result<Declaration, Error>,
     purpose: &Purpose<'_>,
     batch: usize,
-    isa: &Isa,
+    isa: &Target,
     least: usize,
     seconds: f64,
 ) -> Result<Compilation, Error> {
@@ -108,10 +108,10 @@ pub const PASSES: [&str; 7] = ["declare", "graph", "simplify", "fuse", "plan", "
 /// # Errors
 /// As the compiler.
 pub fn pass_seconds(
-    declare: &dyn Fn() -> Result<Network, Error>,
+    declare: &dyn Fn() -> Result<Declaration, Error>,
     purpose: &Purpose<'_>,
     batch: usize,
-    isa: &Isa,
+    isa: &Target,
 ) -> Result<[f64; PASSES.len()], Error> {
     let mut clock = Instant::now();
     let mut lap = || {
@@ -122,18 +122,18 @@ pub fn pass_seconds(
     let declared = lap();
     let graph = network.graph_for(purpose, batch);
     let with_gradient = lap();
-    let simple = simplify(&expand(&graph));
+    let simple = simplify(&decompose(&graph));
     let simplified = lap();
     let fused = fuse(&simple, false);
     let mut fused = fused.map_err(|message| Error::Internal { after: "fusion", message })?;
     let grouped = lap();
-    reserve(&mut fused, isa);
+    allocate_partial_sums(&mut fused, isa);
     let plan = plan(&fused, &ParameterLayout::new(&network.parameters));
     let planned = lap();
     let programs: Vec<_> = fused.kernels.iter().map(|k| lower(k, isa)).collect();
-    drop(schedule(&fused, &plan.places, &programs));
+    drop(assign_phases(&fused, &plan.allocations, &programs));
     let lowered = lap();
-    let executable = Executable::new(&programs, &plan.places, &plan.regions, false)?;
+    let executable = Executable::new(&programs, &plan.allocations, &plan.regions, false)?;
     let emitted = lap();
     drop(executable);
     Ok([declared, with_gradient, simplified, grouped, planned, lowered, emitted])

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use bilro::Sgd;
-use bilro::compiler::declaration::{Network as Declaration, Purpose};
+use bilro::compiler::declaration::{Declaration, Purpose};
 use bilro::compiler::error::Error;
 use bilro::compiler::optim::Training;
 use bilro::network::Network;

@@ -1,7 +1,7 @@
 //! The networks that are measured. The same ones, by the same names, are in
 //! `peers/` for other frameworks.
 
-use bilro::compiler::declaration::{Builder, LossReduction, Network as Declaration};
+use bilro::compiler::declaration::{Builder, Declaration, LossReduction};
 use bilro::compiler::error::{Error, Mistake};
 use bilro::compiler::ops::{AttributeValue, Attributes};
 use bilro::compiler::shape::{Shape, Type};

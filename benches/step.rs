@@ -8,7 +8,7 @@ use std::num::NonZero;
 use bilro::Sgd;
 use bilro::compiler::declaration::Purpose as CompilerPurpose;
 use bilro::compiler::optim::Training;
-use bilro::compiler::target::Isa;
+use bilro::compiler::target::Target;
 use bilro_benches::compilation::{Compilation, compile_often, isa};
 use bilro_benches::measure;
 use bilro_benches::networks::{Call, Case, LEARNING_RATE, Purpose};
@@ -102,7 +102,7 @@ fn main() -> Result<(), Failure> {
 }
 
 /// Answers cases until the standard input ends.
-fn serve(options: &Options, isa: &Isa) -> Result<(), Failure> {
+fn serve(options: &Options, isa: &Target) -> Result<(), Failure> {
     let cases = Case::all();
     let mut prepared: BTreeMap<String, Prepared<'_>> = BTreeMap::new();
     for id in std::io::stdin().lock().lines() {
@@ -125,13 +125,13 @@ struct Prepared<'a> {
     call: Call,
     operations: usize,
     compilation: Compilation,
-    isa: Isa,
+    isa: Target,
     threads: usize,
     seconds: f64,
 }
 
 impl<'a> Prepared<'a> {
-    fn new(case: &'a Case, options: &Options, isa: &Isa) -> Result<Prepared<'a>, Failure> {
+    fn new(case: &'a Case, options: &Options, isa: &Target) -> Result<Prepared<'a>, Failure> {
         let optimizer = Training::from(Sgd::new(LEARNING_RATE));
         let purpose = match case.purpose {
             Purpose::Step => CompilerPurpose::Step(&optimizer),

@@ -5,7 +5,7 @@
 use bilro_compiler::eval::Value;
 use bilro_compiler::graph::Root;
 use bilro_compiler::ops::{self, Domain, Op, Sample};
-use bilro_compiler::target::Isa;
+use bilro_compiler::target::Target;
 use bilro_tests::check::{self, Case};
 
 #[path = "conformance/neighbours.rs"]
@@ -43,7 +43,7 @@ fn every_operation_has_samples() {
 fn machine_code_agrees_with_the_interpreter() {
     for_all(|what, case, sample| {
         let expected = check::interpreted::<f64>(case);
-        let found = check::jitted(case, &check::lowered(case, &Isa::CLIF));
+        let found = check::jitted(case, &check::lowered(case, &Target::CLIF));
         for ((root, _), (found, expected)) in
             case.graph.roots().iter().zip(found.iter().zip(&expected))
         {
@@ -78,9 +78,9 @@ fn machine_code_is_what_the_evaluator_says_for_every_instruction_set() {
 /// for other widths give the same bits in the evaluator.
 #[test]
 fn every_width_gives_the_same_bits() {
-    let wide = |lanes| Isa { name: "evaluated", lanes, registers: 32 };
+    let wide = |lanes| Target { name: "evaluated", lanes, registers: 32 };
     for_all(|what, case, _| {
-        let reference = check::evaluated(case, &check::lowered(case, &Isa::CLIF));
+        let reference = check::evaluated(case, &check::lowered(case, &Target::CLIF));
         for lanes in [1, 2, 8, 16] {
             let found = check::evaluated(case, &check::lowered(case, &wide(lanes)));
             for (i, (a, b)) in found.iter().zip(&reference).enumerate() {

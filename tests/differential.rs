@@ -8,14 +8,14 @@
 use std::cell::Cell;
 
 use bilro::rng::Generator;
-use bilro_compiler::declaration::{Builder, LossReduction, Network, Purpose};
+use bilro_compiler::declaration::{Builder, Declaration, LossReduction, Purpose};
 use bilro_compiler::graph::Root;
 use bilro_compiler::ops::{Attributes, Op};
 use bilro_compiler::optim::Training;
 use bilro_compiler::optim::sgd::Sgd;
 use bilro_compiler::pipeline::lower_network;
 use bilro_compiler::shape::{Shape, Type};
-use bilro_compiler::target::Isa;
+use bilro_compiler::target::Target;
 use bilro_tests::chains::chains;
 use bilro_tests::check;
 use bilro_tests::networks::{LOSSES, Recipe, for_recipes, recipes};
@@ -126,7 +126,7 @@ fn compare(trial: &mut Trial) -> Result<f64, TestCaseError> {
             let allowed = f64::from(step) * (own + rate * allowed[i]);
             part = part.max(worst(&what, x, y, allowed)?);
         }
-        let kept = trial.network.kept(&purpose);
+        let kept = trial.network.variables(&purpose);
         let trained = sgd.trained(&trial.network.parameters);
         for (place, of) in (trial.network.parameters.len()..kept.len()).zip(trained) {
             let [x, y] = [&trial.jit, &trial.reference].map(|e| e.parameter(place).to_owned());
@@ -147,7 +147,7 @@ fn number(x: f32) -> ArrayD<f32> {
 /// made of: what gradients are added up from is of this order. And the order of
 /// what the loss itself is added up from: `√n` for a sum of `n` elements of
 /// order one with any sign.
-fn shares(network: &Network, batch: usize) -> (f64, f64) {
+fn shares(network: &Declaration, batch: usize) -> (f64, f64) {
     let g = network.graph().with_batch(batch);
     let loss = g.root(&Root::Loss).expect("a network has a loss");
     // A sum is written as reductions one after the other.
@@ -223,10 +223,10 @@ fn wide_networks_agree_with_the_interpreter_and_with_each_other() {
         let training = training(chain.seed, 0.01);
         let setting = |name: &str| training.optimizer().setting(name, 1).expect("its own");
         let step = Purpose::Step(&training);
-        let kept = trial.network.kept(&step);
+        let kept = trial.network.variables(&step);
         let (inputs, mut parameters) = (trial.inputs(), Trial::parameters(&trial.jit));
         parameters.extend(check::first_kept(&trial.network, &step));
-        let roots = |isa: &Isa| {
+        let roots = |isa: &Target| {
             let lowered = lower_network(&trial.network, &step, trial.batch, isa, true);
             let lowered = lowered.map_err(|error| TestCaseError::fail(error.to_string()))?;
             let roots = check::jitted_network(&lowered, &kept, &inputs, &parameters, setting);
@@ -267,7 +267,7 @@ fn machine_code_is_what_the_evaluator_says_on_every_width() {
             if matches!(purpose, Purpose::Accumulate { .. }) && training.accumulate() == 1 {
                 continue;
             }
-            let kept = network.kept(&purpose);
+            let kept = network.variables(&purpose);
             let mut parameters = own.clone();
             // As after a step, so that what is kept counts.
             let mut generator = Generator::new(recipe.seed);
@@ -275,13 +275,13 @@ fn machine_code_is_what_the_evaluator_says_on_every_width() {
                 first.mapv_inplace(|x| x + generator.uniform(0.0, 1.0));
                 parameters.push(first);
             }
-            let lower = |isa: &Isa| {
+            let lower = |isa: &Target| {
                 let lowered = lower_network(network, &purpose, trial.batch, isa, true);
                 lowered.map_err(|error| TestCaseError::fail(error.to_string()))
             };
             // Widths and shares go together: neither may be seen in the result.
             let evaluated = |lanes, shares| {
-                let isa = Isa { name: "evaluated", lanes, registers: 32 };
+                let isa = Target { name: "evaluated", lanes, registers: 32 };
                 let lowered = lower(&isa)?;
                 let roots =
                     check::evaluated_network(&lowered, &inputs, &parameters, setting, shares);
@@ -337,7 +337,7 @@ fn long_chains_of_functions_compile_at_once() {
     let compiles = |b: Builder, batch: usize| {
         let network = b.finish().unwrap();
         for purpose in [Purpose::Predict, Purpose::Gradients] {
-            let lowered = lower_network(&network, &purpose, batch, &Isa::CLIF, true).unwrap();
+            let lowered = lower_network(&network, &purpose, batch, &Target::CLIF, true).unwrap();
             assert!(!lowered.programs.is_empty());
         }
     };

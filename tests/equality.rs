@@ -16,12 +16,12 @@ use bilro::engine::Engine;
 use bilro::prelude::*;
 use bilro::rng::Generator;
 use bilro_compiler::codegen::module::Executable;
-use bilro_compiler::declaration::{Network as Declaration, Purpose};
+use bilro_compiler::declaration::{Declaration, Purpose};
 use bilro_compiler::ops::{Domain, Operand};
 use bilro_compiler::phases::Phase;
 use bilro_compiler::pipeline::{Lowered, lower_network};
 use bilro_compiler::plan::{ParameterLayout, Region};
-use bilro_compiler::target::Isa;
+use bilro_compiler::target::Target;
 use bilro_tests::check;
 use bilro_tests::networks::{Recipe, for_recipes, recipes};
 use bilro_tests::trainings::{TRAININGS, training};
@@ -101,7 +101,7 @@ impl Case {
     fn new(network: Declaration, batch: usize, seed: u64, place: u64) -> Case {
         let any_rate = training(place, 0.1);
         let purpose = Purpose::Step(&any_rate);
-        let layout = ParameterLayout::new(&network.kept(&purpose));
+        let layout = ParameterLayout::new(&network.variables(&purpose));
         let engine = Engine::new(network.clone(), Backend::Jit, seed, 1).unwrap();
         let own = (0..network.parameters.len()).map(|i| engine.parameter(i).to_owned());
         let values = own.chain(check::first_kept(&network, &purpose));
@@ -120,12 +120,13 @@ impl Case {
         Case { inputs: inputs.collect(), network, training: place, layout, batch, start }
     }
 
-    fn compile(&self, isa: &Isa) -> Compiled {
+    fn compile(&self, isa: &Target) -> Compiled {
         let any_rate = training(self.training, 0.1);
         let purpose = Purpose::Step(&any_rate);
         let lowered = lower_network(&self.network, &purpose, self.batch, isa, false).unwrap();
         let plan = &lowered.plan;
-        let executable = Executable::new(&lowered.programs, &plan.places, &plan.regions, false);
+        let executable =
+            Executable::new(&lowered.programs, &plan.allocations, &plan.regions, false);
         Compiled { executable: executable.unwrap(), lowered }
     }
 
@@ -140,7 +141,7 @@ impl Case {
         let mut settings: Vec<Vec<u32>> = (1..=steps as u64)
             .map(|step| {
                 let setting = |name: &&str| training.optimizer().setting(name, step);
-                let settings = lowered.fused.settings.iter();
+                let settings = lowered.fused.step_scalars.iter();
                 settings.map(|name| setting(name).expect("its own").to_bits()).collect()
             })
             .collect();
@@ -149,7 +150,7 @@ impl Case {
             let pointer = |region: &Region| match region {
                 Region::Arena => arena.as_mut_ptr().cast(),
                 Region::Parameters => parameters.as_mut_ptr().cast(),
-                Region::Settings => settings.as_mut_ptr().cast(),
+                Region::StepScalars => settings.as_mut_ptr().cast(),
                 Region::Numbers => numbers.as_mut_ptr().cast(),
                 Region::Input(i) => inputs[*i].as_mut_ptr().cast(),
             };
@@ -180,7 +181,7 @@ impl Case {
 
     /// Requires the same parameters everywhere; gives how many ways of training
     /// have been compared.
-    fn compare(&self, isas: &[Isa], steps: usize) -> Result<usize, String> {
+    fn compare(&self, isas: &[Target], steps: usize) -> Result<usize, String> {
         let mut expected: Option<(f32, Vec<f32>)> = None;
         let mut compared = 0;
         for isa in isas {
@@ -234,8 +235,8 @@ unsafe impl Sync for Table {}
 fn share(compiled: &Compiled, tables: &[Table], threads: usize) {
     let phases: Vec<Phase> = (0..compiled.lowered.programs.len())
         .map(|kernel| match compiled.lowered.programs[kernel].parallel {
-            0 => Phase { alone: vec![kernel], ..Phase::default() },
-            _ => Phase { shared: vec![kernel], ..Phase::default() },
+            0 => Phase { serial: vec![kernel], ..Phase::default() },
+            _ => Phase { parallel: vec![kernel], ..Phase::default() },
         })
         .collect();
     let meeting = Meeting { threads, arrived: AtomicUsize::new(0), opened: AtomicUsize::new(0) };
@@ -296,7 +297,7 @@ fn networks_of_examples_learn_the_same_everywhere() {
 }
 
 /// A network that starts from one seed, by one of the trainings.
-fn learns_the_same(isas: &[Isa], network: Declaration, batch: usize, training: u64) {
+fn learns_the_same(isas: &[Target], network: Declaration, batch: usize, training: u64) {
     let case = Case::new(network, batch, 7, training);
     let compared = case.compare(isas, STEPS).unwrap_or_else(|message| panic!("{message}"));
     assert_eq!(compared, isas.len() * THREADS.len(), "{} does not learn", case.network.name);

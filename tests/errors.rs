@@ -8,7 +8,7 @@ mod bound;
 use bilro::engine::Engine;
 use bilro::network::Feed;
 use bilro::{Backend, Error};
-use bilro_compiler::declaration::{Builder, LossReduction, Network, Purpose};
+use bilro_compiler::declaration::{Builder, Declaration, LossReduction, Purpose};
 use bilro_compiler::ops::{AttributeValue, Attributes};
 use bilro_compiler::optim::Training;
 use bilro_compiler::optim::sgd::Sgd;
@@ -19,7 +19,7 @@ const BACKENDS: [Backend; 3] = [Backend::Jit, Backend::Interpreter, Backend::Int
 const BATCH: usize = 6;
 
 /// Two inputs and a class: `x` of 5, `z` of 2 by 3, `t` below 4.
-fn network() -> Network {
+fn network() -> Declaration {
     let none = Attributes::new();
     let size = |n| Dim::Fixed(n);
     let mut b = Builder::new("Two");

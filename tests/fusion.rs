@@ -10,7 +10,7 @@ use bilro_compiler::codegen::module::Executable;
 use bilro_compiler::declaration::Purpose;
 use bilro_compiler::optim::{Clip, Training};
 use bilro_compiler::pipeline::{Lowered, lower_network};
-use bilro_compiler::target::Isa;
+use bilro_compiler::target::Target;
 use bilro_tests::trainings::{TRAININGS, training};
 
 network! {
@@ -38,7 +38,7 @@ fn step(batch: usize) -> Lowered {
 
 fn step_with(training: Training, batch: usize) -> Lowered {
     let network = Mnist::declaration().unwrap();
-    lower_network(&network, &Purpose::Step(&training), batch, &Isa::CLIF, true).unwrap()
+    lower_network(&network, &Purpose::Step(&training), batch, &Target::CLIF, true).unwrap()
 }
 
 /// What each kernel is, its axes, and how many tensors it writes.
@@ -79,7 +79,7 @@ fn a_step_has_these_kernels() {
 fn a_step_on_words_has_these_kernels() {
     let sgd = Training::from(Sgd::new(0.1));
     let network = Words::declaration().unwrap();
-    let lowered = lower_network(&network, &Purpose::Step(&sgd), 64, &Isa::CLIF, true).unwrap();
+    let lowered = lower_network(&network, &Purpose::Step(&sgd), 64, &Target::CLIF, true).unwrap();
     insta::assert_snapshot!(kernels(&lowered), @r"
     rows [512] of 48 writes 1
     columns [64, 48] over 8 writes 1
@@ -93,7 +93,7 @@ fn a_step_on_words_has_these_kernels() {
     product [] × 48 × 5 over [64] writes 2
     rows [] of 240000 writes 1
     ");
-    let largest = lowered.fused.tensors.iter().map(|tensor| tensor.layout.elements).max();
+    let largest = lowered.fused.buffers.iter().map(|tensor| tensor.layout.elements).max();
     assert_eq!(largest, Some(5_000 * 48));
 }
 
@@ -132,7 +132,9 @@ fn code_does_not_grow_with_the_batch() {
     let code = |batch| {
         let lowered = step(batch);
         let plan = &lowered.plan;
-        Executable::new(&lowered.programs, &plan.places, &plan.regions, false).unwrap().code_bytes()
+        Executable::new(&lowered.programs, &plan.allocations, &plan.regions, false)
+            .unwrap()
+            .code_bytes()
     };
     // A level more of blocked sums is one more loop around them, and what is left over
     // after it; with as many levels nothing grows.
@@ -145,20 +147,20 @@ fn code_does_not_grow_with_the_batch() {
 
 #[test]
 fn long_kernels_are_shared_and_meet_where_they_must() {
-    let phases = |batch, isa: &Isa| {
+    let phases = |batch, isa: &Target| {
         let sgd = Training::from(Sgd::new(0.1));
         let network = Mnist::declaration().unwrap();
         let lowered = lower_network(&network, &Purpose::Step(&sgd), batch, isa, true).unwrap();
         lowered.phases.iter().map(|p| p.to_string()).collect::<Vec<_>>().join("\n")
     };
     // The first product, the small kernels up to the guard, the updates.
-    insta::assert_snapshot!(phases(64, &Isa::AVX512), @r"
+    insta::assert_snapshot!(phases(64, &Target::AVX512), @r"
     shared 0
     alone 1 2 3 4 5 6 7 8 9
     shared 11 12, alone 10
     ");
     // Updates of different layers do not wait for each other.
-    insta::assert_snapshot!(phases(512, &Isa::AVX512), @r"
+    insta::assert_snapshot!(phases(512, &Target::AVX512), @r"
     shared 0
     shared 1
     alone 2
@@ -169,8 +171,8 @@ fn long_kernels_are_shared_and_meet_where_they_must() {
     shared 12 13 14
     ");
     // What a second thread would gain is less than it costs.
-    assert_eq!(phases(8, &Isa::AVX512), "");
-    assert_eq!(phases(1, &Isa::CLIF), "");
+    assert_eq!(phases(8, &Target::AVX512), "");
+    assert_eq!(phases(1, &Target::CLIF), "");
 }
 
 #[path = "fusion/sizes.rs"]

@@ -1,7 +1,7 @@
 //! Networks that must compile, and what they declare.
 #![deny(missing_docs, unsafe_code, warnings, clippy::all)]
 
-use bilro::compiler::declaration::{Builder, Init, Input, Network};
+use bilro::compiler::declaration::{Builder, Declaration, Init, Input};
 use bilro::compiler::shape::{DType, Dim, Type};
 use bilro::network::Feed;
 use bilro::rng::{Generator, init};
@@ -16,12 +16,12 @@ mod of_forms;
 mod of_names;
 
 /// Name and shape of every parameter, in order.
-fn parameters(network: &Network) -> Vec<String> {
+fn parameters(network: &Declaration) -> Vec<String> {
     network.parameters.iter().map(|p| format!("{} {}", p.name, p.shape)).collect()
 }
 
 /// Inputs, outputs and metrics.
-fn ends(network: &Network) -> String {
+fn ends(network: &Declaration) -> String {
     let ty = |ty: &Type| match &ty.dtype {
         DType::Real => ty.shape.to_string(),
         DType::Index { below } if ty.shape.dims.is_empty() => format!("class({below})"),
@@ -36,7 +36,7 @@ fn ends(network: &Network) -> String {
 }
 
 /// The forward graph, without the names of its nodes.
-fn operations(network: &Network) -> Vec<String> {
+fn operations(network: &Declaration) -> Vec<String> {
     let graph = network.graph();
     let operation = |id| {
         let operands: Vec<_> = graph.operands(id).iter().map(|x| x.index()).collect();
@@ -441,7 +441,7 @@ fn what_only_numbers_decide_is_an_error_of_the_declaration() {
         }
     }
     assert!(Padded::<8>::declaration().is_ok());
-    let message = |network: Result<Network, _>| match network {
+    let message = |network: Result<Declaration, _>| match network {
         Err(error) => bilro::compiler::error::Error::to_string(&error),
         Ok(_) => String::new(),
     };

@@ -103,12 +103,12 @@ fn code_is_freed_and_takes_few_mappings() {
         let lowered = &lowered[round % lowered.len()];
         let plan = &lowered.plan;
         let executable =
-            Executable::new(&lowered.programs, &plan.places, &plan.regions, false).unwrap();
+            Executable::new(&lowered.programs, &plan.allocations, &plan.regions, false).unwrap();
         assert_eq!(executable.kernels(), lowered.programs.len());
     });
     many_live(|round| {
         let lowered = &lowered[round % lowered.len()];
-        Executable::new(&lowered.programs, &lowered.plan.places, &lowered.plan.regions, false)
+        Executable::new(&lowered.programs, &lowered.plan.allocations, &lowered.plan.regions, false)
             .unwrap()
     });
     many_batch_sizes();

@@ -4,7 +4,7 @@
 use bilro::engine::{Engine, Results};
 use bilro::network::Feed;
 use bilro::{Backend, Error, Sgd};
-use bilro_compiler::declaration::{Builder, LossReduction, Network, Purpose};
+use bilro_compiler::declaration::{Builder, Declaration, LossReduction, Purpose};
 use bilro_compiler::ops::{AttributeValue, Attributes};
 use bilro_compiler::optim::Training;
 use bilro_compiler::shape::{Shape, Type};
@@ -14,7 +14,7 @@ use ndarray::{ArrayD, IxDyn};
 const BACKENDS: [Backend; 3] = [Backend::Jit, Backend::Interpreter, Backend::InterpreterF32];
 
 /// One layer between an input and an output `y`, and a loss `Σ y · up`.
-fn network(kind: &str, attributes: Attributes, sizes: &[usize]) -> Network {
+fn network(kind: &str, attributes: Attributes, sizes: &[usize]) -> Declaration {
     let mut b = Builder::new("One");
     let ty = || Type::real(Shape::batched(sizes.to_vec()));
     let x = b.input("x", ty()).unwrap();

@@ -8,7 +8,7 @@
 use bilro::engine::Engine;
 use bilro::network::Feed;
 use bilro::{Adadelta, Adagrad, Adam, AdamW, Backend, Lion, NAdam, RAdam, RMSprop, Sgd};
-use bilro_compiler::declaration::{Builder, Init, LossReduction, Network, Purpose};
+use bilro_compiler::declaration::{Builder, Declaration, Init, LossReduction, Purpose};
 use bilro_compiler::eval::Value;
 use bilro_compiler::graph::Root;
 use bilro_compiler::ops::Attributes;
@@ -80,7 +80,7 @@ fn optimizer(name: &str, arguments: &Map<String, Json>) -> Training {
 }
 
 /// A parameter `w` whose gradient is the input.
-fn network(size: usize) -> Network {
+fn network(size: usize) -> Declaration {
     let none = Attributes::new();
     let mut b = Builder::new("Given");
     let gradient = b.input("gradient", Type::real(Shape::batched([size]))).unwrap();
@@ -120,7 +120,7 @@ fn trajectories(
             let inputs = [Value::Real(gradient.clone())];
             let setting =
                 |name: &str| training.optimizer().setting(name, before as u64 + 1).unwrap();
-            let kept = network.kept(&purpose);
+            let kept = network.variables(&purpose);
             let roots = check::jitted_network(&lowered, &kept, &inputs, &values, setting);
             for ((root, _), root_values) in lowered.graph.roots().iter().zip(roots) {
                 if let Root::Assign(i) = root {
@@ -348,7 +348,7 @@ fn settings_stay_numbers() {
         let purpose = Purpose::Step(&training);
         let isa = check::isas()[0];
         let lowered = lower_network(&network, &purpose, 1, &isa, true).unwrap();
-        for name in &lowered.fused.settings {
+        for name in &lowered.fused.step_scalars {
             for step in [1, 2, 10, 1_000, 1_000_000, u64::from(u32::MAX) + 1] {
                 let value = training.optimizer().setting(name, step);
                 let value = value.unwrap_or_else(|| panic!("{name} of {training:?}"));

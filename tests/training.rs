@@ -10,7 +10,7 @@ use bilro::engine::Engine;
 use bilro::network::Feed;
 use bilro::rng::{Generator, init};
 use bilro::{Adam, Backend, Sgd};
-use bilro_compiler::declaration::{Builder, Init, LossReduction, Network, Purpose};
+use bilro_compiler::declaration::{Builder, Declaration, Init, LossReduction, Purpose};
 use bilro_compiler::ops::{AttributeValue, Attributes};
 use bilro_compiler::optim::Training;
 use bilro_compiler::shape::{Dim, Shape, Type};
@@ -89,7 +89,7 @@ impl Run {
         *self.sizes.last().expect("a network has layers")
     }
 
-    fn network(&self) -> Network {
+    fn network(&self) -> Declaration {
         let none = Attributes::new();
         let mut b = Builder::new("Run");
         let mut x = b.input("x", Type::real(Shape::batched([self.sizes[0]]))).unwrap();
@@ -190,7 +190,7 @@ fn train(golden: &Golden, run: &Run, backend: Backend, data: &Classification) ->
 }
 
 /// The generator as the initial weights leave it.
-fn after_weights(network: &Network, seed: u64) -> Generator {
+fn after_weights(network: &Declaration, seed: u64) -> Generator {
     let mut generator = Generator::new(seed);
     for parameter in &network.parameters {
         assert!(matches!(parameter.init, Init::Linear { .. }), "all layers are linear");

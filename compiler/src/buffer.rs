@@ -4,7 +4,7 @@ use crate::graph::NodeId;
 
 /// A value that has memory.
 #[derive(Clone, Debug)]
-pub struct Tensor {
+pub struct Buffer {
     /// What the user calls it, or what computes it.
     pub name: String,
     /// The node whose value it holds.
@@ -12,18 +12,18 @@ pub struct Tensor {
     /// How it lies in memory.
     pub layout: Layout,
     /// Whose memory it is.
-    pub home: Home,
+    pub storage: Storage,
 }
 
 /// Whose memory a tensor is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Home {
+pub enum Storage {
     /// The compiler's own, during one call.
     Arena,
     /// A parameter, by its place.
     Parameter(usize),
     /// A setting, by its place among the settings that the graph has.
-    Setting(usize),
+    StepScalar(usize),
     /// An input, by its place.
     Input(usize),
     /// Numbers that the network declares, by where they begin among all of them.
@@ -42,17 +42,17 @@ pub struct Layout {
     pub elements: usize,
     /// Elements of padding after each row of the axis whose elements lie next to
     /// each other; they may be read and overwritten.
-    pub slack: usize,
+    pub padding: usize,
 }
 
 /// Floats in a cache line, which is also the widest vector.
-const LINE: usize = 16;
+const CACHE_LINE: usize = 16;
 
 impl Layout {
     /// Without padding: inputs, and what is seen in another shape.
     pub fn dense(sizes: &[usize]) -> Layout {
         let elements = sizes.iter().product();
-        Layout { sizes: sizes.into(), strides: dense_strides(sizes), elements, slack: 0 }
+        Layout { sizes: sizes.into(), strides: dense_strides(sizes), elements, padding: 0 }
     }
 
     /// With rows padded to whole cache lines, short ones to a power of two; and
@@ -65,8 +65,8 @@ impl Layout {
             [] => {}
             [_] => {
                 let size = layout.elements;
-                layout.elements = size.next_multiple_of(LINE);
-                layout.slack = layout.elements - size;
+                layout.elements = size.next_multiple_of(CACHE_LINE);
+                layout.padding = layout.elements - size;
             }
             [first, .., last] => {
                 let inner: usize = sizes[first + 1..].iter().product();
@@ -74,9 +74,9 @@ impl Layout {
                 for axis in 0..=first {
                     layout.strides[axis] = stride;
                 }
-                layout.elements = (sizes[first] * stride).next_multiple_of(LINE);
+                layout.elements = (sizes[first] * stride).next_multiple_of(CACHE_LINE);
                 if real.len() == 2 {
-                    layout.slack = stride - sizes[last];
+                    layout.padding = stride - sizes[last];
                 }
             }
         }
@@ -108,8 +108,9 @@ impl Layout {
 }
 
 fn padded_row(n: usize) -> usize {
-    let stride = if n < LINE { n.next_power_of_two() } else { n.next_multiple_of(LINE) };
-    if stride.is_multiple_of(512) { stride + LINE } else { stride }
+    let stride =
+        if n < CACHE_LINE { n.next_power_of_two() } else { n.next_multiple_of(CACHE_LINE) };
+    if stride.is_multiple_of(512) { stride + CACHE_LINE } else { stride }
 }
 
 /// Strides of a row-major array without padding.
@@ -128,7 +129,7 @@ mod tests {
     #[test]
     fn rows_are_padded_and_single_columns_are_not() {
         assert_eq!(Layout::padded(&[64, 10]).strides, [16, 1]);
-        assert_eq!(Layout::padded(&[64, 10]).slack, 6);
+        assert_eq!(Layout::padded(&[64, 10]).padding, 6);
         assert_eq!(Layout::padded(&[64, 1]).strides, [1, 1]);
         assert_eq!(Layout::padded(&[5, 3]).strides, [4, 1]);
         assert_eq!(Layout::padded(&[5, 1024]).strides, [1040, 1]);
@@ -136,9 +137,9 @@ mod tests {
         assert_eq!(Layout::padded(&[33]).elements, 48);
         let turned = Layout::first_axis_last(&[10, 64]);
         assert_eq!((&turned.sizes[..], &turned.strides[..]), (&[10, 64][..], &[1, 16][..]));
-        assert_eq!((turned.slack, turned.contiguous()), (6, Some(10)));
+        assert_eq!((turned.padding, turned.contiguous()), (6, Some(10)));
         let turned = Layout::first_axis_last(&[5, 6, 7]);
         assert_eq!((&turned.strides[..], turned.elements), (&[1, 48, 5][..], 6 * 48));
-        assert_eq!((turned.slack, turned.contiguous()), (0, Some(5)));
+        assert_eq!((turned.padding, turned.contiguous()), (0, Some(5)));
     }
 }

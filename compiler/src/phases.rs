@@ -8,10 +8,10 @@
 //! has as many kernels as do not need each other's results, and a step that
 //! gains little is not shared at all.
 
-use crate::buffer::Home;
+use crate::buffer::Storage;
 use crate::fuse::Fused;
 use crate::kernel::Kernel;
-use crate::plan::{Place, Region};
+use crate::plan::{Allocation, Region};
 use crate::program::Program;
 
 /// Kernels between two meetings.
@@ -22,9 +22,9 @@ use crate::program::Program;
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Phase {
     /// Kernels that one thread runs, in this order.
-    pub alone: Vec<usize>,
+    pub serial: Vec<usize>,
     /// Kernels whose parallel iterations are split across threads.
-    pub shared: Vec<usize>,
+    pub parallel: Vec<usize>,
     /// Whether it comes after the guard of a step: then it is run only where the
     /// guard lets it.
     pub guarded: bool,
@@ -33,12 +33,12 @@ pub struct Phase {
 impl Phase {
     /// In how many shares so many threads run it.
     pub fn shares(&self, threads: usize) -> usize {
-        if self.shared.is_empty() { 1 } else { threads }
+        if self.parallel.is_empty() { 1 } else { threads }
     }
 }
 
 /// What a meeting costs, in nanoseconds.
-const MEETING: usize = 500;
+const BARRIER: usize = 500;
 
 /// What a step must gain by a second thread, in nanoseconds: waking a thread
 /// that sleeps takes about as long.
@@ -53,7 +53,7 @@ const FETCH: usize = 3;
 
 /// The phases of fused kernels, in order; none where threads would not help.
 /// Every kernel is in one phase once.
-pub fn schedule(fused: &Fused, places: &[Place], programs: &[Program]) -> Vec<Phase> {
+pub fn assign_phases(fused: &Fused, places: &[Allocation], programs: &[Program]) -> Vec<Phase> {
     let memory = Memory { fused, places };
     let written = memory.written();
     let moves = |t: &usize| memory.overlaps_any(*t, &written);
@@ -62,7 +62,7 @@ pub fn schedule(fused: &Fused, places: &[Place], programs: &[Program]) -> Vec<Ph
     let mut open = Phase::default();
     let guard = fused.guard().map(|guard| guard.kernel);
     for (i, (kernel, program)) in fused.kernels.iter().zip(programs).enumerate() {
-        let time = kernel.nanoseconds(program.lanes);
+        let time = kernel.estimated_ns(program.lanes);
         // Of two threads, each has half of the iterations, or one more, and
         // fetches half of what it touches.
         let most = program.parallel.div_ceil(2);
@@ -74,27 +74,27 @@ pub fn schedule(fused: &Fused, places: &[Place], programs: &[Program]) -> Vec<Ph
             .sum();
         let halved = time * most / program.parallel.max(1) + lines * FETCH / 2;
         let is_guard = guard == Some(i);
-        let shared = !is_guard && program.parallel > 1 && halved + 2 * MEETING < time;
+        let shared = !is_guard && program.parallel > 1 && halved + 2 * BARRIER < time;
         alone += time;
         together += if shared { halved } else { time };
 
         let meets = |others: &[usize]| others.iter().any(|other| memory.meet(*other, i));
         // Those that are not shared run one after the other anyway.
-        if meets(&open.shared) || (shared && meets(&open.alone)) {
+        if meets(&open.parallel) || (shared && meets(&open.serial)) {
             let guarded = open.guarded;
             phases.push(std::mem::replace(&mut open, Phase { guarded, ..Phase::default() }));
         }
         if shared {
-            open.shared.push(i)
+            open.parallel.push(i)
         } else {
-            open.alone.push(i)
+            open.serial.push(i)
         }
         if is_guard {
             phases.push(std::mem::replace(&mut open, Phase { guarded: true, ..Phase::default() }));
         }
     }
     phases.push(open);
-    together += phases.len() * MEETING;
+    together += phases.len() * BARRIER;
     postpone(&mut phases, &memory, programs, guard);
     if together + GAIN < alone { phases } else { Vec::new() }
 }
@@ -111,37 +111,37 @@ fn postpone(
     for i in 1..phases.len() {
         let (before, after) = phases.split_at_mut(i);
         let (from, into) = (&mut before[i - 1], &mut after[0]);
-        if into.shared.is_empty() {
+        if into.parallel.is_empty() {
             continue;
         }
-        for place in (0..from.alone.len()).rev() {
-            let kernel = from.alone[place];
-            let later = from.alone[place + 1..].iter().chain(&into.alone).chain(&into.shared);
+        for place in (0..from.serial.len()).rev() {
+            let kernel = from.serial[place];
+            let later = from.serial[place + 1..].iter().chain(&into.serial).chain(&into.parallel);
             if guard != Some(kernel)
                 && programs[kernel].parallel > 1
                 && !later.into_iter().any(|k| memory.meet(kernel, *k))
             {
-                from.alone.remove(place);
-                into.shared.push(kernel);
+                from.serial.remove(place);
+                into.parallel.push(kernel);
             }
         }
     }
     // Those of the phase itself as well.
-    for phase in phases.iter_mut().filter(|phase| !phase.shared.is_empty()) {
-        for place in (0..phase.alone.len()).rev() {
-            let kernel = phase.alone[place];
-            let mut others = phase.alone.iter().chain(&phase.shared).filter(|k| **k != kernel);
+    for phase in phases.iter_mut().filter(|phase| !phase.parallel.is_empty()) {
+        for place in (0..phase.serial.len()).rev() {
+            let kernel = phase.serial[place];
+            let mut others = phase.serial.iter().chain(&phase.parallel).filter(|k| **k != kernel);
             if guard != Some(kernel)
                 && programs[kernel].parallel > 1
                 && !others.any(|k| memory.meet(kernel, *k))
             {
-                phase.alone.remove(place);
-                phase.shared.push(kernel);
+                phase.serial.remove(place);
+                phase.parallel.push(kernel);
             }
         }
     }
-    phases.retain(|phase| !(phase.alone.is_empty() && phase.shared.is_empty()));
-    phases.iter_mut().for_each(|phase| phase.shared.sort_unstable());
+    phases.retain(|phase| !(phase.serial.is_empty() && phase.parallel.is_empty()));
+    phases.iter_mut().for_each(|phase| phase.parallel.sort_unstable());
 }
 
 /// A part of a region: its first element, and the one behind its last.
@@ -150,7 +150,7 @@ type Span = (Region, usize, usize);
 /// Which kernels meet in memory.
 struct Memory<'a> {
     fused: &'a Fused,
-    places: &'a [Place],
+    places: &'a [Allocation],
 }
 
 impl Memory<'_> {
@@ -194,14 +194,14 @@ impl Memory<'_> {
     }
 
     fn span(&self, tensor: usize) -> Span {
-        let Place { region, offset } = self.places[tensor];
-        (region, offset, offset + self.fused.tensors[tensor].layout.elements)
+        let Allocation { region, offset } = self.places[tensor];
+        (region, offset, offset + self.fused.buffers[tensor].layout.elements)
     }
 
     /// How many elements of a tensor a kernel touches at most: of a table whose
     /// rows it gathers, those rows.
     fn elements(&self, kernel: &Kernel, tensor: usize) -> usize {
-        let all = self.fused.tensors[tensor].layout.elements;
+        let all = self.fused.buffers[tensor].layout.elements;
         if kernel.gathers(tensor) { all.min(kernel.points()) } else { all }
     }
 
@@ -221,7 +221,7 @@ impl Memory<'_> {
 /// to, and no others.
 pub fn verify(
     fused: &Fused,
-    places: &[Place],
+    places: &[Allocation],
     programs: &[Program],
     phases: &[Phase],
 ) -> Result<(), String> {
@@ -232,8 +232,8 @@ pub fn verify(
     // that are not.
     let mut found = vec![None; fused.kernels.len()];
     for (i, phase) in phases.iter().enumerate() {
-        let shared = phase.shared.iter().map(|k| (*k, None));
-        let alone = phase.alone.iter().enumerate().map(|(place, k)| (*k, Some(place)));
+        let shared = phase.parallel.iter().map(|k| (*k, None));
+        let alone = phase.serial.iter().enumerate().map(|(place, k)| (*k, Some(place)));
         for (kernel, place) in shared.chain(alone) {
             if found[kernel].replace((i, place)).is_some() {
                 return Err(format!("{} runs twice", fused.kernels[kernel].name));
@@ -249,7 +249,7 @@ pub fn verify(
         if let Some(i) = (0..phases.len()).find(|i| phases[*i].guarded != guarded(*i)) {
             return Err(format!("phase {i} is not on its side of the guard"));
         }
-        let is_parameter = |t: &usize| matches!(fused.tensors[*t].home, Home::Parameter(_));
+        let is_parameter = |t: &usize| matches!(fused.buffers[*t].storage, Storage::Parameter(_));
         let overwrites = |k: usize| fused.kernels[k].writes().iter().any(is_parameter);
         let early = |k: &usize| found[*k].is_some_and(|(phase, _)| !guarded(phase));
         if let Some(k) = (0..fused.kernels.len()).find(|k| overwrites(*k) && early(k)) {
@@ -278,7 +278,7 @@ pub fn verify(
 impl std::fmt::Display for Phase {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut separator = "";
-        for (what, kernels) in [("shared", &self.shared), ("alone", &self.alone)] {
+        for (what, kernels) in [("shared", &self.parallel), ("alone", &self.serial)] {
             if !kernels.is_empty() {
                 write!(f, "{separator}{what}")?;
                 kernels.iter().try_for_each(|kernel| write!(f, " {kernel}"))?;

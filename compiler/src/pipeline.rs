@@ -1,16 +1,16 @@
 //! From a network to programs: every pass in its order.
 
 use crate::codegen::module::Guard;
-use crate::declaration::{Network, Purpose};
+use crate::declaration::{Declaration, Purpose};
 use crate::error::Error;
 use crate::fuse::{Fused, fuse};
 use crate::graph::Graph;
-use crate::lower::{lower, reserve};
+use crate::lower::{allocate_partial_sums, lower};
 use crate::phases::{self, Phase};
 use crate::plan::{self, ParameterLayout, Plan};
 use crate::program::Program;
-use crate::simplify::{expand, simplify};
-use crate::target::Isa;
+use crate::simplify::{decompose, simplify};
+use crate::target::Target;
 
 /// A network for one purpose and batch size, ready for an emitter.
 #[derive(Clone, Debug)]
@@ -32,27 +32,27 @@ impl Lowered {
     /// Where a step stops whose loss or gradients are not finite.
     pub fn guard(&self) -> Option<Guard> {
         let guard = self.fused.guard()?;
-        Some(Guard { program: guard.kernel, place: self.plan.places[guard.tensor] })
+        Some(Guard { program: guard.kernel, allocation: self.plan.allocations[guard.buffer] })
     }
 }
 
 /// Runs all passes; verifies after each in debug builds and where asked.
 pub fn lower_network(
-    network: &Network,
+    network: &Declaration,
     purpose: &Purpose<'_>,
     batch: usize,
-    isa: &Isa,
+    isa: &Target,
     verify: bool,
 ) -> Result<Lowered, Error> {
     let graph = network.graph_for(purpose, batch);
-    lower_graph(graph, &ParameterLayout::new(&network.kept(purpose)), isa, verify)
+    lower_graph(graph, &ParameterLayout::new(&network.variables(purpose)), isa, verify)
 }
 
 /// The same from a graph on: every pass, in order.
 pub fn lower_graph(
     graph: Graph,
     parameters: &ParameterLayout,
-    isa: &Isa,
+    isa: &Target,
     verify: bool,
 ) -> Result<Lowered, Error> {
     let verify = verify || cfg!(debug_assertions);
@@ -61,27 +61,27 @@ pub fn lower_graph(
         false => Ok(()),
     };
     check("differentiation", &|| graph.verify())?;
-    let expanded = expand(&graph);
+    let expanded = decompose(&graph);
     check("expansion", &|| expanded.verify())?;
     let simple = simplify(&expanded);
     check("simplification", &|| simple.verify())?;
     let fused = fuse(&simple, verify);
     let mut fused = fused.map_err(|message| Error::Internal { after: "fusion", message })?;
-    reserve(&mut fused, isa);
+    allocate_partial_sums(&mut fused, isa);
     // In every build: the parameters are the caller's.
     parameters.check(&fused).map_err(|message| Error::Internal { after: "fusion", message })?;
     let plan = plan::plan(&fused, parameters);
     check("planning", &|| plan::verify(&fused, &plan))?;
     let programs: Vec<Program> = fused.kernels.iter().map(|k| lower(k, isa)).collect();
     check("lowering", &|| programs.iter().try_for_each(|p| verify_program(p, &fused)))?;
-    let phases = phases::schedule(&fused, &plan.places, &programs);
-    check("scheduling", &|| phases::verify(&fused, &plan.places, &programs, &phases))?;
+    let phases = phases::assign_phases(&fused, &plan.allocations, &programs);
+    check("scheduling", &|| phases::verify(&fused, &plan.allocations, &programs, &phases))?;
     Ok(Lowered { graph, fused, plan, programs, phases })
 }
 
 fn verify_program(program: &Program, fused: &Fused) -> Result<(), String> {
     let sizes: Vec<usize> =
-        program.tensors.iter().map(|t| fused.tensors[*t].layout.elements).collect();
+        program.buffers.iter().map(|t| fused.buffers[*t].layout.elements).collect();
     let checked = program.verify().and_then(|()| program.verify_bounds(&sizes));
     checked.map_err(|message| format!("{}: {message}\n{program}", program.name))
 }

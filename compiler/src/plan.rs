@@ -5,7 +5,7 @@
 //! whose lifetimes do not meet share memory; every tensor begins on a cache
 //! line.
 
-use crate::buffer::{Home, Layout, Tensor};
+use crate::buffer::{Buffer, Layout, Storage};
 use crate::declaration::Parameter;
 use crate::fuse::Fused;
 
@@ -17,7 +17,7 @@ pub enum Region {
     /// All parameters.
     Parameters,
     /// Numbers that may change between calls, one float each.
-    Settings,
+    StepScalars,
     /// An input, by its place among the network's inputs; row-major without
     /// padding, and only read.
     Input(usize),
@@ -28,7 +28,7 @@ pub enum Region {
 
 /// Where a tensor lies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Place {
+pub struct Allocation {
     /// In which memory.
     pub region: Region,
     /// So many elements of 32 bits from its start.
@@ -39,7 +39,7 @@ pub struct Place {
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// For every tensor, by number.
-    pub places: Vec<Place>,
+    pub allocations: Vec<Allocation>,
     /// All regions that a call is given, in the order of their pointers.
     pub regions: Vec<Region>,
     /// Elements of the arena.
@@ -83,11 +83,11 @@ impl ParameterLayout {
     /// take them to.
     #[cfg(feature = "codegen")]
     pub(crate) fn check(&self, fused: &Fused) -> Result<(), String> {
-        let parameter = |tensor: &Tensor| match tensor.home {
-            Home::Parameter(p) => Some((p, tensor.layout.clone())),
+        let parameter = |tensor: &Buffer| match tensor.storage {
+            Storage::Parameter(p) => Some((p, tensor.layout.clone())),
             _ => None,
         };
-        fused.tensors.iter().filter_map(parameter).try_for_each(|(p, layout)| {
+        fused.buffers.iter().filter_map(parameter).try_for_each(|(p, layout)| {
             match self.parameters.get(p) {
                 Some((_, found)) if *found == layout => Ok(()),
                 Some((_, found)) => {
@@ -106,7 +106,7 @@ impl ParameterLayout {
 
 /// The first and last kernel that touch a tensor; roots are read after all.
 fn lifetimes(fused: &Fused) -> Vec<(usize, usize)> {
-    let mut lives = vec![(usize::MAX, 0); fused.tensors.len()];
+    let mut lives = vec![(usize::MAX, 0); fused.buffers.len()];
     for (time, kernel) in fused.kernels.iter().enumerate() {
         for tensor in kernel.reads().into_iter().chain(kernel.writes()) {
             let life = &mut lives[tensor];
@@ -125,19 +125,19 @@ pub fn plan(fused: &Fused, parameters: &ParameterLayout) -> Plan {
     // Memory in use, in order: offset, elements, last kernel.
     let mut used: Vec<(usize, usize, usize)> = Vec::new();
     let mut arena = 0;
-    let mut order: Vec<usize> = (0..fused.tensors.len()).collect();
+    let mut order: Vec<usize> = (0..fused.buffers.len()).collect();
     order.sort_by_key(|t| lives[*t].0);
-    let mut places = vec![Place { region: Region::Arena, offset: 0 }; fused.tensors.len()];
+    let mut places = vec![Allocation { region: Region::Arena, offset: 0 }; fused.buffers.len()];
     for tensor in order {
-        let Tensor { layout, home, .. } = &fused.tensors[tensor];
+        let Buffer { layout, storage: home, .. } = &fused.buffers[tensor];
         places[tensor] = match *home {
-            Home::Parameter(p) => {
-                Place { region: Region::Parameters, offset: parameters.parameters[p].0 }
+            Storage::Parameter(p) => {
+                Allocation { region: Region::Parameters, offset: parameters.parameters[p].0 }
             }
-            Home::Setting(offset) => Place { region: Region::Settings, offset },
-            Home::Input(i) => Place { region: Region::Input(i), offset: 0 },
-            Home::Numbers(offset) => Place { region: Region::Numbers, offset },
-            Home::Arena => {
+            Storage::StepScalar(offset) => Allocation { region: Region::StepScalars, offset },
+            Storage::Input(i) => Allocation { region: Region::Input(i), offset: 0 },
+            Storage::Numbers(offset) => Allocation { region: Region::Numbers, offset },
+            Storage::Arena => {
                 let (first, last) = lives[tensor];
                 used.retain(|(_, _, until)| *until >= first);
                 let elements = layout.elements.next_multiple_of(ALIGNMENT);
@@ -151,15 +151,15 @@ pub fn plan(fused: &Fused, parameters: &ParameterLayout) -> Plan {
                 }
                 used.insert(place, (offset, elements, last));
                 arena = arena.max(offset + elements);
-                Place { region: Region::Arena, offset }
+                Allocation { region: Region::Arena, offset }
             }
         };
     }
     let mut regions: Vec<Region> = places.iter().map(|p| p.region).collect();
-    regions.extend([Region::Arena, Region::Parameters, Region::Settings]);
+    regions.extend([Region::Arena, Region::Parameters, Region::StepScalars]);
     regions.sort_unstable();
     regions.dedup();
-    Plan { places, regions, arena }
+    Plan { allocations: places, regions, arena }
 }
 
 /// Checks that no tensor is read before it is written, or after what overwrote
@@ -167,11 +167,11 @@ pub fn plan(fused: &Fused, parameters: &ParameterLayout) -> Plan {
 /// before the guard, where there is one.
 pub fn verify(fused: &Fused, plan: &Plan) -> Result<(), String> {
     let lives = lifetimes(fused);
-    let mut written = vec![false; fused.tensors.len()];
-    let mut overwritten = vec![false; fused.tensors.len()];
+    let mut written = vec![false; fused.buffers.len()];
+    let mut overwritten = vec![false; fused.buffers.len()];
     for kernel in &fused.kernels {
         for t in kernel.reads() {
-            let tensor = &fused.tensors[t];
+            let tensor = &fused.buffers[t];
             let leaf = fused.graph.operands(tensor.node).is_empty();
             if !leaf && !written[t] {
                 return Err(format!("{} reads {} before it is written", kernel.name, tensor.name));
@@ -185,25 +185,25 @@ pub fn verify(fused: &Fused, plan: &Plan) -> Result<(), String> {
         }
         for t in kernel.writes() {
             written[t] = true;
-            for (other, tensor) in fused.tensors.iter().enumerate() {
-                let same = matches!(tensor.home, Home::Parameter(_))
-                    && tensor.home == fused.tensors[t].home;
+            for (other, tensor) in fused.buffers.iter().enumerate() {
+                let same = matches!(tensor.storage, Storage::Parameter(_))
+                    && tensor.storage == fused.buffers[t].storage;
                 overwritten[other] |= same && other != t;
             }
         }
     }
     if let Some(guard) = fused.guard() {
-        let is_parameter = |t: &usize| matches!(fused.tensors[*t].home, Home::Parameter(_));
+        let is_parameter = |t: &usize| matches!(fused.buffers[*t].storage, Storage::Parameter(_));
         let early = fused.kernels[..=guard.kernel].iter();
         if let Some(kernel) = early.into_iter().find(|k| k.writes().iter().any(is_parameter)) {
             return Err(format!("{} overwrites before the guard", kernel.name));
         }
     }
-    for (a, first) in fused.tensors.iter().enumerate() {
-        for (b, second) in fused.tensors.iter().enumerate().skip(a + 1) {
-            let both_arena = first.home == Home::Arena && second.home == Home::Arena;
+    for (a, first) in fused.buffers.iter().enumerate() {
+        for (b, second) in fused.buffers.iter().enumerate().skip(a + 1) {
+            let both_arena = first.storage == Storage::Arena && second.storage == Storage::Arena;
             let meet = lives[a].0 <= lives[b].1 && lives[b].0 <= lives[a].1;
-            let (x, y) = (plan.places[a].offset, plan.places[b].offset);
+            let (x, y) = (plan.allocations[a].offset, plan.allocations[b].offset);
             let overlap = x < y + second.layout.elements && y < x + first.layout.elements;
             if both_arena && meet && overlap {
                 return Err(format!("{} and {} share memory", first.name, second.name));
@@ -216,7 +216,7 @@ pub fn verify(fused: &Fused, plan: &Plan) -> Result<(), String> {
 impl std::fmt::Display for Plan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(f, "arena of {} bytes", 4 * self.arena)?;
-        for (i, place) in self.places.iter().enumerate() {
+        for (i, place) in self.allocations.iter().enumerate() {
             writeln!(f, "tensor {i}: {:?} + {}", place.region, place.offset)?;
         }
         Ok(())

@@ -239,9 +239,9 @@ pub struct Argument<'a> {
 #[derive(Clone, Debug)]
 pub struct Fact {
     /// One count.
-    pub left: Product,
+    pub left: SizeProduct,
     /// The other.
-    pub right: Product,
+    pub right: SizeProduct,
     /// What is wrong where they differ.
     pub mistake: Mistake,
 }
@@ -271,7 +271,7 @@ impl Facts {
         b: &[Dim],
         mistake: impl FnOnce() -> Mistake,
     ) -> Result<(), Mistake> {
-        let (mut left, mut right) = (Product::of(a), Product::of(b));
+        let (mut left, mut right) = (SizeProduct::of(a), SizeProduct::of(b));
         left.cancel(&mut right);
         if left == right {
             Ok(())
@@ -314,15 +314,15 @@ impl Facts {
 
 /// A product of sizes.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Product {
+pub struct SizeProduct {
     /// The product of the sizes that are numbers.
     pub number: usize,
     /// The others, sorted.
     pub symbols: Vec<Arc<str>>,
 }
 
-impl Product {
-    fn of(dims: &[Dim]) -> Product {
+impl SizeProduct {
+    fn of(dims: &[Dim]) -> SizeProduct {
         let mut number = 1usize;
         let mut symbols = Vec::new();
         for d in dims {
@@ -332,11 +332,11 @@ impl Product {
             }
         }
         symbols.sort();
-        Product { number, symbols }
+        SizeProduct { number, symbols }
     }
 
     /// Takes away the symbols that both have.
-    fn cancel(&mut self, other: &mut Product) {
+    fn cancel(&mut self, other: &mut SizeProduct) {
         self.symbols.retain(|s| {
             let found = other.symbols.iter().position(|o| o == s);
             if let Some(i) = found {
@@ -347,7 +347,7 @@ impl Product {
     }
 }
 
-impl fmt::Display for Product {
+impl fmt::Display for SizeProduct {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.symbols.is_empty() {
             return write!(f, "{}", self.number);

@@ -2,7 +2,7 @@
 
 /// An instruction set as programs see it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Isa {
+pub struct Target {
     /// Its name, as `BILRO_ISA` takes it.
     pub name: &'static str,
     /// 32-bit lanes of a vector register: a power of two, at most 16.
@@ -11,23 +11,23 @@ pub struct Isa {
     pub registers: usize,
 }
 
-impl Isa {
+impl Target {
     /// 128-bit vectors, which Cranelift has on every machine it supports.
     #[cfg(target_arch = "aarch64")]
-    pub const CLIF: Isa = Isa { name: "clif", lanes: 4, registers: 32 };
+    pub const CLIF: Target = Target { name: "clif", lanes: 4, registers: 32 };
 
     /// 128-bit vectors, which Cranelift has on every machine it supports.
     #[cfg(not(target_arch = "aarch64"))]
-    pub const CLIF: Isa = Isa { name: "clif", lanes: 4, registers: 16 };
+    pub const CLIF: Target = Target { name: "clif", lanes: 4, registers: 16 };
 
     /// 256-bit vectors: AVX2 and FMA.
-    pub const AVX2: Isa = Isa { name: "avx2", lanes: 8, registers: 16 };
+    pub const AVX2: Target = Target { name: "avx2", lanes: 8, registers: 16 };
 
     /// 512-bit vectors and masks: AVX-512 F and DQ.
-    pub const AVX512: Isa = Isa { name: "avx512", lanes: 16, registers: 32 };
+    pub const AVX512: Target = Target { name: "avx512", lanes: 16, registers: 32 };
 
     /// All of them, the widest last.
-    pub const ALL: [Isa; 3] = [Isa::CLIF, Isa::AVX2, Isa::AVX512];
+    pub const ALL: [Target; 3] = [Target::CLIF, Target::AVX2, Target::AVX512];
 
     /// Whether this processor has it.
     pub fn is_available(&self) -> bool {
@@ -42,12 +42,12 @@ impl Isa {
     }
 
     /// Those that this processor has, the widest last.
-    pub fn all_available() -> Vec<Isa> {
-        Isa::ALL.into_iter().filter(Isa::is_available).collect()
+    pub fn all_available() -> Vec<Target> {
+        Target::ALL.into_iter().filter(Target::is_available).collect()
     }
 
     /// The widest that this processor has.
-    pub fn best() -> Isa {
-        Isa::ALL.into_iter().rfind(Isa::is_available).unwrap_or(Isa::CLIF)
+    pub fn best() -> Target {
+        Target::ALL.into_iter().rfind(Target::is_available).unwrap_or(Target::CLIF)
     }
 }

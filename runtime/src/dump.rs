@@ -49,7 +49,7 @@ impl Dump {
                 }
                 "kernels" => {
                     let kernels = lines(&mut lowered.fused.kernels.iter().map(|k| k.to_string()));
-                    let tensors = lowered.fused.tensors.iter().enumerate();
+                    let tensors = lowered.fused.buffers.iter().enumerate();
                     let tensors = lines(
                         &mut tensors.map(|(i, t)| format!("tensor {i}: {} {:?}", t.name, t.layout)),
                     );
@@ -66,7 +66,7 @@ impl Dump {
                     let plan = &lowered.plan;
                     let (_, text) = Executable::with_dump(
                         &lowered.programs,
-                        &plan.places,
+                        &plan.allocations,
                         &plan.regions,
                         lowered.guard(),
                         false,

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bilro_compiler::declaration::{Declared, Network as Declaration, Purpose};
+use bilro_compiler::declaration::{Declaration, Declared, Purpose};
 use bilro_compiler::optim::{Optimizer, Training};
 use ndarray::{ArrayView, ArrayViewD, ArrayViewMutD, Dimension, RemoveAxis};
 

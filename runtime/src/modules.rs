@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use bilro_compiler::declaration::Network as Declaration;
+use bilro_compiler::declaration::Declaration;
 
 use crate::model::Model;
 

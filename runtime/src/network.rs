@@ -4,7 +4,7 @@
 //! For `pub struct Digits { .. }` the macro makes the type `Digits`, which
 //! implements [`Network`], and the module `digits` with the structs named here.
 
-use bilro_compiler::declaration::Network as Declaration;
+use bilro_compiler::declaration::Declaration;
 use bilro_compiler::error::Error as CompileError;
 use bilro_compiler::optim::{Optimizer, Training};
 use ndarray::{ArrayD, ArrayViewD, ArrayViewMutD};

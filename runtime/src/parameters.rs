@@ -2,7 +2,7 @@
 //! the interpreter share, views into it, and how it starts.
 
 use bilro_compiler::buffer::Layout;
-use bilro_compiler::declaration::{Init, Network as Declaration, Parameter};
+use bilro_compiler::declaration::{Declaration, Init, Parameter};
 use bilro_compiler::plan::ParameterLayout;
 use ndarray::{ArrayD, ArrayViewD, ArrayViewMutD, IxDyn, ShapeBuilder};
 

@@ -1,6 +1,6 @@
 //! What the code that `network!` writes calls. Not for users: it changes whenever the macro does.
 
-use bilro_compiler::declaration::{Builder, ChoiceId, LayerId, ModuleId, Network};
+use bilro_compiler::declaration::{Builder, ChoiceId, Declaration, LayerId, ModuleId};
 use bilro_compiler::error::{Error, Mistake};
 use bilro_compiler::graph::NodeId;
 use bilro_compiler::ops::{AttributeValue, Attributes};
@@ -169,13 +169,13 @@ impl Declaring {
     }
 
     /// The network.
-    pub fn finish(self) -> Result<Network, Error> {
+    pub fn finish(self) -> Result<Declaration, Error> {
         self.builder.finish()
     }
 }
 
 /// The declaration of a network with mistakes in it, which does not compile.
-pub fn mistaken(name: &str) -> Result<Network, Error> {
+pub fn mistaken(name: &str) -> Result<Declaration, Error> {
     Err(Error::Declaration { network: name.into(), mistake: Mistake::call("has mistakes") })
 }
 

@@ -1,6 +1,6 @@
 //! A network as a table.
 
-use bilro_compiler::declaration::Network as Declaration;
+use bilro_compiler::declaration::Declaration;
 
 /// Layers with their shapes, trained parameters and multiply-adds for one example.
 pub(crate) fn summary(network: &Declaration) -> String {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::path::PathBuf;
 
-use bilro_compiler::declaration::{Network as Declaration, Purpose};
+use bilro_compiler::declaration::{Declaration, Purpose};
 use bilro_compiler::optim::{Clip, Training};
 
 use crate::engine::{Results, wrong_number};

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
-use bilro_compiler::declaration::{Network as Declaration, Parameter};
+use bilro_compiler::declaration::{Declaration, Parameter};
 use ndarray::{ArrayD, ArrayViewD};
 
 use crate::error::{Error, Result, nearest};

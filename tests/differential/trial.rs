@@ -4,7 +4,7 @@
 use bilro::Backend;
 use bilro::engine::Engine;
 use bilro::network::Feed;
-use bilro_compiler::declaration::{Network, Purpose};
+use bilro_compiler::declaration::{Declaration, Purpose};
 use bilro_compiler::eval::Value;
 use bilro_compiler::graph::{Graph, NodeId, Root};
 use bilro_compiler::ops::reduce::Reduction;
@@ -19,7 +19,7 @@ const KINK: f64 = 1e-5;
 
 /// A network on every backend, with arrays for it.
 pub struct Trial {
-    pub network: Network,
+    pub network: Declaration,
     pub batch: usize,
     arrays: Vec<Array>,
     pub jit: Engine,
@@ -29,7 +29,7 @@ pub struct Trial {
 }
 
 impl Trial {
-    pub fn new(network: Network, batch: usize, seed: u64) -> Trial {
+    pub fn new(network: Declaration, batch: usize, seed: u64) -> Trial {
         let engine = |backend| Engine::new(network.clone(), backend, seed, 1).unwrap();
         Trial {
             batch,
@@ -169,7 +169,7 @@ pub struct Roots {
 /// Roundings along the longest path of a graph: one for each operation of
 /// numbers, two and a half for a function, one for each term of a sum.
 fn roundings(graph: &Graph) -> f64 {
-    let g = bilro_compiler::simplify::expand(graph);
+    let g = bilro_compiler::simplify::decompose(graph);
     let mut longest = vec![0f64; g.len()];
     for id in g.ids() {
         let x = g.operands(id);

@@ -10,7 +10,7 @@ use bilro::prelude::*;
 use bilro_compiler::error::Error as CompileError;
 use bilro_compiler::graph::{NodeId, Root};
 use bilro_compiler::ops;
-use bilro_compiler::ops::setting::{RANDOM_BATCH, Setting};
+use bilro_compiler::ops::setting::{RANDOM_BATCH, StepScalar};
 use bilro_compiler::optim::{Clip, Optimizer, Update, WrongNumber};
 
 use super::*;
@@ -211,14 +211,14 @@ fn an_update_that_reaches_for_what_is_not_its_own_is_refused() {
         (
             "nothing is left to choose",
             odd(|u| {
-                let by = ops::choose::Choice::Declared(0);
-                u.g.apply(ops::choose::Choose { by }, &[u.gradient, u.parameter])
+                let by = ops::choose::Selector::Declared(0);
+                u.g.apply(ops::choose::Switch { by }, &[u.gradient, u.parameter])
             }),
         ),
         (
             "for `known`",
             odd(|u| {
-                let _whole = u.g.apply(Setting::whole("known"), &[]);
+                let _whole = u.g.apply(StepScalar::whole("known"), &[]);
                 u.gradient
             }),
         ),
@@ -358,7 +358,7 @@ impl Network for Liar {
     type InputFeeds<'a> = Vec<Feed<'a>>;
     type Choices = Vec<usize>;
 
-    fn declaration() -> Result<super::Network, CompileError> {
+    fn declaration() -> Result<super::Declaration, CompileError> {
         // Another one with every call.
         static CALLS: AtomicUsize = AtomicUsize::new(0);
         let inputs = 2 + 50 * (CALLS.fetch_add(1, Ordering::Relaxed) % 2);

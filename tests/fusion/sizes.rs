@@ -2,7 +2,7 @@
 //! a network that is four times as long compiles in four times the time. Counted in
 //! instructions, which no other load of the machine changes.
 
-use bilro_compiler::declaration::{Builder, Init, LossReduction, Network, Purpose};
+use bilro_compiler::declaration::{Builder, Declaration, Init, LossReduction, Purpose};
 use bilro_compiler::graph::NodeId;
 use bilro_compiler::ops::{self, AttributeValue, Attributes};
 use bilro_compiler::optim::Training;
@@ -10,7 +10,7 @@ use bilro_compiler::optim::adam::Adam;
 use bilro_compiler::pipeline::lower_network;
 use bilro_compiler::program::Statement;
 use bilro_compiler::shape::{Dim, Shape, Type};
-use bilro_compiler::target::Isa;
+use bilro_compiler::target::Target;
 use bilro_tests::check;
 
 /// Features of every value: more than the rows that are written out.
@@ -101,7 +101,7 @@ struct Growing {
 }
 
 impl Growing {
-    fn network(grow: Grow, length: usize) -> Network {
+    fn network(grow: Grow, length: usize) -> Declaration {
         let mut b = Builder::new("Growing");
         let x = b.input("x", Type::real(Shape::batched([FEATURES]))).unwrap();
         b.differentiate(x).unwrap();
@@ -143,7 +143,7 @@ impl Growing {
 }
 
 /// Instructions of a step's kernels: of the largest, and of all.
-fn instructions(network: &Network, isa: &Isa) -> (usize, usize) {
+fn instructions(network: &Declaration, isa: &Target) -> (usize, usize) {
     fn count(body: &[Statement]) -> usize {
         let statement = |statement: &Statement| match statement {
             Statement::Loop(l) => count(&l.body),
@@ -163,7 +163,7 @@ fn kernels_have_a_largest_size_however_they_grow() {
     const TIMES: usize = 4;
     for (way, grow) in WAYS {
         let [short, long] = [SHORT, TIMES * SHORT].map(|n| Growing::network(grow, n));
-        for isa in [Isa::CLIF, Isa::AVX512] {
+        for isa in [Target::CLIF, Target::AVX512] {
             let (_, few) = instructions(&short, &isa);
             let (largest, many) = instructions(&long, &isa);
             println!("{way}, {}: {few} to {many}, at most {largest}", isa.name);
@@ -183,7 +183,7 @@ fn declared_numbers_make_no_kernel_larger() {
         let weighs = |sample: &&ops::Sample| sample.op.describe().contains("weight");
         let sample = samples.iter().find(weighs).unwrap();
         let case = check::case(sample, 2, 1);
-        let lowered = check::lowered(&case, &Isa::CLIF);
+        let lowered = check::lowered(&case, &Target::CLIF);
         let expected = check::interpreted::<f64>(&case);
         for (found, expected) in check::jitted(&case, &lowered).iter().zip(&expected) {
             check::assert_close("weights", found, expected, check::bound(2 * classes));

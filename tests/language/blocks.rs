@@ -1,7 +1,7 @@
 //! Repetition in chains, and blocks; parameters to write to.
 
 use super::{operations, parameters};
-use bilro::compiler::declaration::Network;
+use bilro::compiler::declaration::Declaration;
 use bilro::{Network as _, network};
 use ndarray::{Array1, Array2, ArrayD};
 
@@ -111,7 +111,7 @@ fn blocks_have_parameters_of_their_own_for_each_use() {
     assert_eq!(names[23], "narrow1.linear1.weight [8, 4]");
     assert_eq!(names[30], "narrow2.linear2.bias [8]");
     assert_eq!(names.len(), 31);
-    let sizes = |network: &Network| {
+    let sizes = |network: &Declaration| {
         network.parameters.iter().map(|p| p.shape.to_string()).collect::<Vec<_>>()
     };
     assert_eq!(sizes(&blocks), sizes(&by_hand));

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use bilro_compiler::declaration::{Builder, LossReduction, Network};
+use bilro_compiler::declaration::{Builder, Declaration, LossReduction};
 use bilro_compiler::ops::{AttributeValue, Attributes};
 use bilro_compiler::shape::{Dim, Shape, Type};
 use proptest::prelude::*;
@@ -67,7 +67,7 @@ impl Chain {
     ///
     /// # Panics
     /// Where the builder refuses a call: a bug, as all calls are valid.
-    pub fn build(&self) -> Network {
+    pub fn build(&self) -> Declaration {
         let mut b = Builder::new("Chain");
         let mut x = b.input("x", Type::real(Shape::batched([self.input]))).unwrap();
         for layer in &self.layers {

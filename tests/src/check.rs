@@ -1,16 +1,16 @@
 //! One way to run a graph by every backend, and to compare what they give.
 
 use bilro::rng::Generator;
-use bilro_compiler::buffer::{Home, Layout, Tensor};
+use bilro_compiler::buffer::{Buffer, Layout, Storage};
 use bilro_compiler::codegen::module::Executable;
-use bilro_compiler::declaration::{Init, Network, Parameter, Purpose};
+use bilro_compiler::declaration::{Declaration, Init, Parameter, Purpose};
 use bilro_compiler::eval::{Real, Value};
 use bilro_compiler::graph::{Graph, NodeId, Root};
 use bilro_compiler::ops::{Domain, Op, Operand, Sample, input::Input};
 use bilro_compiler::pipeline::{Lowered, lower_graph};
 use bilro_compiler::plan::{ParameterLayout, Region};
 use bilro_compiler::shape::DType;
-use bilro_compiler::target::Isa;
+use bilro_compiler::target::Target;
 use ndarray::ArrayD;
 
 /// A graph without parameters, and a value for each of its inputs.
@@ -100,8 +100,8 @@ pub fn interpreted<T: Real>(case: &Case) -> Vec<Vec<T>> {
 
 /// All instruction sets that can be tried here. A test must not pass because
 /// one of them was missing where it is expected: `BILRO_REQUIRE_ISA` names it.
-pub fn isas() -> Vec<Isa> {
-    let available = Isa::all_available();
+pub fn isas() -> Vec<Target> {
+    let available = Target::all_available();
     if let Ok(required) = std::env::var("BILRO_REQUIRE_ISA") {
         assert!(available.iter().any(|isa| isa.name == required), "no {required} here");
     }
@@ -110,7 +110,7 @@ pub fn isas() -> Vec<Isa> {
 }
 
 /// The case through all passes.
-pub fn lowered(case: &Case, isa: &Isa) -> Lowered {
+pub fn lowered(case: &Case, isa: &Target) -> Lowered {
     let none = ParameterLayout::new(&[]);
     match lower_graph(case.graph.clone(), &none, isa, true) {
         Ok(lowered) => lowered,
@@ -120,8 +120,8 @@ pub fn lowered(case: &Case, isa: &Isa) -> Lowered {
 
 /// The roots by the slow evaluator of programs.
 pub fn evaluated(case: &Case, lowered: &Lowered) -> Vec<Vec<f32>> {
-    evaluate(lowered, 1, |tensor| match tensor.home {
-        Home::Input(i) => Some(bits(&case.inputs[i])),
+    evaluate(lowered, 1, |tensor| match tensor.storage {
+        Storage::Input(i) => Some(bits(&case.inputs[i])),
         _ => None,
     })
 }
@@ -137,10 +137,10 @@ pub fn evaluated_network(
     setting: impl Fn(&str) -> f32,
     shares: usize,
 ) -> Vec<Vec<f32>> {
-    evaluate(lowered, shares, |tensor| match tensor.home {
-        Home::Input(i) => Some(bits(&inputs[i])),
-        Home::Setting(i) => Some(vec![setting(lowered.fused.settings[i]).to_bits()]),
-        Home::Parameter(i) => Some(padded(&parameters[i], &tensor.layout)),
+    evaluate(lowered, shares, |tensor| match tensor.storage {
+        Storage::Input(i) => Some(bits(&inputs[i])),
+        Storage::StepScalar(i) => Some(vec![setting(lowered.fused.step_scalars[i]).to_bits()]),
+        Storage::Parameter(i) => Some(padded(&parameters[i], &tensor.layout)),
         _ => None,
     })
 }
@@ -148,12 +148,12 @@ pub fn evaluated_network(
 fn evaluate(
     lowered: &Lowered,
     shares: usize,
-    given: impl Fn(&Tensor) -> Option<Vec<u32>>,
+    given: impl Fn(&Buffer) -> Option<Vec<u32>>,
 ) -> Vec<Vec<f32>> {
-    let tensors = lowered.fused.tensors.iter();
+    let tensors = lowered.fused.buffers.iter();
     let mut memory: Vec<Vec<u32>> = tensors
-        .map(|tensor| match tensor.home {
-            Home::Numbers(first) => {
+        .map(|tensor| match tensor.storage {
+            Storage::Numbers(first) => {
                 let numbers = &lowered.fused.numbers[first..first + tensor.layout.elements];
                 numbers.iter().map(|x| x.to_bits()).collect()
             }
@@ -162,17 +162,17 @@ fn evaluate(
         .collect();
     for program in &lowered.programs {
         let mut own: Vec<Vec<u32>> =
-            program.tensors.iter().map(|t| std::mem::take(&mut memory[*t])).collect();
+            program.buffers.iter().map(|t| std::mem::take(&mut memory[*t])).collect();
         let cut = |share: usize| share * program.parallel / shares;
         for share in (0..shares).rev() {
             program.evaluate(&mut own, cut(share)..cut(share + 1));
         }
-        for (t, contents) in program.tensors.iter().zip(own) {
+        for (t, contents) in program.buffers.iter().zip(own) {
             memory[*t] = contents;
         }
     }
     let roots = lowered.fused.roots.iter();
-    roots.map(|t| unpadded(&memory[*t], &lowered.fused.tensors[*t].layout)).collect()
+    roots.map(|t| unpadded(&memory[*t], &lowered.fused.buffers[*t].layout)).collect()
 }
 
 /// The roots by machine code.
@@ -193,8 +193,8 @@ pub fn jitted_network(
 }
 
 /// What training keeps beside a network's parameters, as it starts.
-pub fn first_kept(network: &Network, purpose: &Purpose<'_>) -> Vec<ArrayD<f32>> {
-    let kept = network.kept(purpose).split_off(network.parameters.len());
+pub fn first_kept(network: &Declaration, purpose: &Purpose<'_>) -> Vec<ArrayD<f32>> {
+    let kept = network.variables(purpose).split_off(network.parameters.len());
     let first = |kept: &Parameter| match kept.init {
         Init::Full(value) => ArrayD::from_elem(kept.shape.sizes(), value as f32),
         _ => unreachable!("nothing is drawn for an optimizer"),
@@ -210,7 +210,7 @@ fn run(
     setting: impl Fn(&str) -> f32,
 ) -> Vec<Vec<f32>> {
     let plan = &lowered.plan;
-    let executable = Executable::new(&lowered.programs, &plan.places, &plan.regions, true)
+    let executable = Executable::new(&lowered.programs, &plan.allocations, &plan.regions, true)
         .unwrap_or_else(|error| panic!("{error}"));
     // A margin of canaries behind what may be written: nobody may touch it.
     let mut arena = vec![CANARY; plan.arena + MARGIN];
@@ -219,7 +219,7 @@ fn run(
         updated[*start..*start + layout.elements].copy_from_slice(&padded(values, layout));
     }
     let mut inputs: Vec<Vec<u32>> = inputs.iter().map(bits).collect();
-    let settings = lowered.fused.settings.iter();
+    let settings = lowered.fused.step_scalars.iter();
     let mut settings: Vec<u32> = settings.map(|name| setting(name).to_bits()).collect();
     let mut numbers = lowered.fused.numbers.clone();
     let table: Vec<*mut u8> = plan
@@ -228,7 +228,7 @@ fn run(
         .map(|region| match region {
             Region::Arena => arena.as_mut_ptr().cast(),
             Region::Parameters => updated.as_mut_ptr().cast(),
-            Region::Settings => settings.as_mut_ptr().cast(),
+            Region::StepScalars => settings.as_mut_ptr().cast(),
             Region::Numbers => numbers.as_mut_ptr().cast(),
             Region::Input(i) => inputs[*i].as_mut_ptr().cast(),
         })
@@ -242,7 +242,7 @@ fn run(
     let roots = lowered.fused.roots.iter();
     roots
         .map(|t| {
-            let (place, layout) = (plan.places[*t], &lowered.fused.tensors[*t].layout);
+            let (place, layout) = (plan.allocations[*t], &lowered.fused.buffers[*t].layout);
             let memory = if place.region == Region::Parameters { &updated } else { &arena };
             unpadded(&memory[place.offset..], layout)
         })

@@ -7,7 +7,7 @@ use std::fmt;
 
 use bilro::network::Feed;
 use bilro::rng::Generator;
-use bilro_compiler::declaration::Network;
+use bilro_compiler::declaration::Declaration;
 use ndarray::{ArrayD, IxDyn};
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestError, TestRng, TestRunner};
@@ -101,7 +101,7 @@ pub fn for_recipes<R: fmt::Debug>(
 /// A network from a recipe, and how it was built.
 pub struct Drawn {
     /// The network.
-    pub network: Network,
+    pub network: Declaration,
     /// A line for each call.
     pub calls: Vec<String>,
 }
@@ -128,7 +128,7 @@ impl Recipe {
     }
 
     /// Arrays for the network's inputs and targets, in the engine's order.
-    pub fn arrays(&self, network: &Network) -> Vec<Array> {
+    pub fn arrays(&self, network: &Declaration) -> Vec<Array> {
         arrays(network, self.batch, self.seed)
     }
 }
@@ -141,7 +141,7 @@ impl fmt::Debug for Recipe {
 }
 
 /// Arrays for the network's inputs and targets, in the engine's order.
-pub fn arrays(network: &Network, batch: usize, seed: u64) -> Vec<Array> {
+pub fn arrays(network: &Declaration, batch: usize, seed: u64) -> Vec<Array> {
     let mut generator = Generator::new(seed + 1);
     let order = [false, true]
         .into_iter()

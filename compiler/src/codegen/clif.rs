@@ -25,10 +25,10 @@ use cranelift_frontend::FunctionBuilder;
 use rustc_hash::FxHashMap;
 
 use super::liveness;
-use super::pointers::{Base, Pointer, Tensors};
+use super::pointers::{Base, Buffers, Pointer};
 use crate::error::Error;
-use crate::expr::scalar::Kind;
-use crate::plan::{Place, Region};
+use crate::expr::scalar::LaneType;
+use crate::plan::{Allocation, Region};
 use crate::program::{Operands, Program, Register, Statement};
 
 /// Lanes of a register.
@@ -67,7 +67,7 @@ pub fn signature() -> Signature {
 /// `regions` is the order of the table; `constants` is the address of `pool`.
 pub fn emit(
     program: &Program,
-    places: &[Place],
+    places: &[Allocation],
     regions: &[Region],
     pool: &mut Pool,
     constants: GlobalValue,
@@ -78,7 +78,7 @@ pub fn emit(
         let message = format!("`{}` has {} lanes, not 4", program.name, program.lanes);
         return Err(Error::Codegen(message));
     }
-    let tensors = Tensors::new(&program.tensors, places, regions);
+    let tensors = Buffers::new(&program.buffers, places, regions);
     let entry = builder.create_block();
     builder.append_block_params_for_function_params(entry);
     builder.switch_to_block(entry);
@@ -105,7 +105,7 @@ pub fn emit(
     let constants = builder.ins().symbol_value(I64, constants);
     let mut emitter = Emitter {
         program,
-        tensors,
+        buffers: tensors,
         builder,
         pool,
         constants,
@@ -113,7 +113,7 @@ pub fn emit(
         last_reads: liveness::last_reads(program),
         next: 0,
         held: vec![Held::Nothing; program.registers.len()],
-        late: Vec::new(),
+        deferred: Vec::new(),
         pointers,
     };
     emitter.body(&program.body)?;
@@ -132,14 +132,14 @@ enum Held {
     /// These bits.
     Constant([u32; LANES]),
     /// What is still to be loaded.
-    Late(Load),
+    Deferred(Load),
     /// A value.
     Value(Value),
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Load {
-    kind: Kind,
+    kind: LaneType,
     pointer: Value,
     displacement: i32,
     stride: i32,
@@ -148,7 +148,7 @@ struct Load {
 
 struct Emitter<'a, 'b> {
     program: &'a Program,
-    tensors: Tensors<'a>,
+    buffers: Buffers<'a>,
     builder: FunctionBuilder<'b>,
     pool: &'a mut Pool,
     constants: Value,
@@ -158,7 +158,7 @@ struct Emitter<'a, 'b> {
     next: usize,
     held: Vec<Held>,
     /// The registers that are [`Held::Late`], and some that were.
-    late: Vec<Register>,
+    deferred: Vec<Register>,
     /// The pointers as they are in this iteration of the loops around.
     pointers: FxHashMap<Pointer, Value>,
 }
@@ -168,10 +168,10 @@ fn memory() -> MemFlagsData {
     MemFlagsData::new().with_notrap()
 }
 
-fn vector(kind: Kind) -> Type {
+fn vector(kind: LaneType) -> Type {
     match kind {
-        Kind::Float => F32X4,
-        Kind::Int | Kind::Mask => I32X4,
+        LaneType::Float => F32X4,
+        LaneType::Int | LaneType::Mask => I32X4,
     }
 }
 
@@ -201,7 +201,7 @@ impl Emitter<'_, '_> {
     fn read(&mut self, r: Register) -> Value {
         match self.held[r.0 as usize] {
             Held::Value(value) => value,
-            Held::Late(load) => {
+            Held::Deferred(load) => {
                 let value = self.load(load);
                 self.hold(r, Held::Value(value));
                 value
@@ -216,8 +216,8 @@ impl Emitter<'_, '_> {
 
     /// Loads what is still to be loaded.
     fn flush(&mut self) {
-        for r in std::mem::take(&mut self.late) {
-            if matches!(self.held[r.0 as usize], Held::Late(_)) {
+        for r in std::mem::take(&mut self.deferred) {
+            if matches!(self.held[r.0 as usize], Held::Deferred(_)) {
                 self.read(r);
             }
         }

@@ -7,7 +7,7 @@ use crate::program::{Count, Loop, Operands, Program, Register, Statement};
 
 /// What each instruction ends.
 #[derive(Default)]
-pub(super) struct Lives {
+pub(super) struct Liveness {
     /// The registers that it is the last to read.
     pub last_reads: Vec<Operands>,
     /// Whether nobody reads what it writes.
@@ -15,17 +15,17 @@ pub(super) struct Lives {
 }
 
 /// Where the lives of registers end.
-pub(super) fn lives(program: &Program) -> Lives {
+pub(super) fn liveness(program: &Program) -> Liveness {
     let count = count(&program.body);
     let mut lives =
-        Lives { last_reads: vec![Operands::default(); count], unread: vec![false; count] };
+        Liveness { last_reads: vec![Operands::default(); count], unread: vec![false; count] };
     walk(&program.body, count, &mut vec![false; program.registers.len()], &mut lives);
     lives
 }
 
 /// For each instruction, the registers that it is the last to read.
 pub(super) fn last_reads(program: &Program) -> Vec<Operands> {
-    lives(program).last_reads
+    liveness(program).last_reads
 }
 
 /// The registers that a loop's body, of a program, reads before it writes them and also
@@ -66,7 +66,7 @@ pub(super) fn count(body: &[Statement]) -> usize {
 /// Goes through `body` backwards. `live` says of each register whether it is
 /// needed after it, and comes to say whether it is needed before it; `end`
 /// numbers the first instruction after it. Gives the number of its first.
-fn walk(body: &[Statement], mut end: usize, live: &mut Vec<bool>, lives: &mut Lives) -> usize {
+fn walk(body: &[Statement], mut end: usize, live: &mut Vec<bool>, lives: &mut Liveness) -> usize {
     for statement in body.iter().rev() {
         match statement {
             Statement::Loop(Loop { count: iterations, body, .. }) => {

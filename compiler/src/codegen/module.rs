@@ -19,9 +19,9 @@ use super::clif::{self, Pool};
 use super::x86;
 use crate::error::Error;
 use crate::phases::Phase;
-use crate::plan::{Place, Region};
+use crate::plan::{Allocation, Region};
 use crate::program::Program;
-use crate::target::Isa;
+use crate::target::Target;
 use link::{FuncId, Linked, Linker};
 
 /// Declares types of functions in the calling convention of generated code.
@@ -38,7 +38,7 @@ functions! {
     /// `(table, begin, end)`: see [`clif`].
     type Kernel = fn(*const *mut u8, i64, i64);
     /// `(table)`: runs all kernels.
-    type Step = fn(*const *mut u8);
+    type StepFunction = fn(*const *mut u8);
 }
 
 /// Bytes of an element.
@@ -50,7 +50,7 @@ pub struct Guard {
     /// The program after which it is known.
     pub program: usize,
     /// Where a float lies: 0 where the step goes on.
-    pub place: Place,
+    pub allocation: Allocation,
 }
 
 /// Machine code of a list of programs, and of a function that runs all of them
@@ -66,7 +66,7 @@ pub struct Executable {
     /// them are private to it: no call is under way then, because calls borrow
     /// it, and none can follow.
     memory: Linked,
-    step: Step,
+    step_function: StepFunction,
     kernels: Vec<Kernel>,
     parallel: Vec<usize>,
     regions: usize,
@@ -105,7 +105,7 @@ impl Executable {
     /// processor must have AVX and FMA, and what the programs are for.
     pub fn new(
         programs: &[Program],
-        places: &[Place],
+        places: &[Allocation],
         regions: &[Region],
         verify: bool,
     ) -> Result<Executable, Error> {
@@ -119,7 +119,7 @@ impl Executable {
     /// As [`Self::new`].
     pub fn guarded(
         programs: &[Program],
-        places: &[Place],
+        places: &[Allocation],
         regions: &[Region],
         guard: Option<Guard>,
         verify: bool,
@@ -132,16 +132,16 @@ impl Executable {
     /// with a name that would do for a file.
     pub fn with_dump(
         programs: &[Program],
-        places: &[Place],
+        places: &[Allocation],
         regions: &[Region],
         guard: Option<Guard>,
         verify: bool,
         dump: Dump,
     ) -> Result<(Executable, Vec<(String, String)>), Error> {
         // Kernels of wide vectors leave it calls only.
-        let kernels = programs.iter().any(|p| p.lanes == Isa::CLIF.lanes);
+        let kernels = programs.iter().any(|p| p.lanes == Target::CLIF.lanes);
         let isa = native(kernels, verify || cfg!(debug_assertions), verify)?;
-        let stop = guard.map(|Guard { program, place }| {
+        let stop = guard.map(|Guard { program, allocation: place }| {
             let region = regions.iter().position(|region| *region == place.region);
             (program, region.unwrap_or(usize::MAX), BYTES * place.offset)
         });
@@ -162,10 +162,11 @@ impl Executable {
         };
         let kernels = functions.kernels.into_iter().map(kernel).collect();
         // SAFETY: as above, with the signature of `Step`.
-        let step = unsafe { mem::transmute::<*const u8, Step>(memory.function(functions.step)) };
+        let step =
+            unsafe { mem::transmute::<*const u8, StepFunction>(memory.function(functions.step)) };
         let executable = Executable {
             memory,
-            step,
+            step_function: step,
             kernels,
             parallel: programs.iter().map(|p| p.parallel).collect(),
             regions: regions.len(),
@@ -196,7 +197,7 @@ impl Executable {
     pub unsafe fn run(&self, table: &[*mut u8]) {
         assert_eq!(table.len(), self.regions, "one pointer for each region");
         // SAFETY: the caller's promise.
-        unsafe { (self.step)(table.as_ptr()) }
+        unsafe { (self.step_function)(table.as_ptr()) }
     }
 
     /// How many pointers a table has.
@@ -231,13 +232,13 @@ impl Executable {
             }
         }
         if share == 0 {
-            for kernel in &phase.alone {
+            for kernel in &phase.serial {
                 // SAFETY: the caller's promise; the range is all that the
                 // program has.
                 unsafe { self.kernels[*kernel](table.as_ptr(), 0, self.iterations(*kernel)) }
             }
         }
-        for kernel in &phase.shared {
+        for kernel in &phase.parallel {
             let all = self.parallel[*kernel];
             let (begin, end) = (share * all / shares, (share + 1) * all / shares);
             if begin < end {
@@ -317,7 +318,7 @@ impl Compiler {
     fn all(
         &mut self,
         programs: &[Program],
-        places: &[Place],
+        places: &[Allocation],
         regions: &[Region],
         stop: Option<(usize, usize, usize)>,
     ) -> Result<Functions, Error> {
@@ -325,7 +326,7 @@ impl Compiler {
         let mut kernels = Vec::new();
         for (i, program) in programs.iter().enumerate() {
             let name = format!("{i:02}_{}", program.name);
-            if program.lanes != Isa::CLIF.lanes {
+            if program.lanes != Target::CLIF.lanes {
                 kernels.push(self.wide(&name, program, places, regions)?);
                 continue;
             }
@@ -348,10 +349,10 @@ impl Compiler {
         &mut self,
         name: &str,
         program: &Program,
-        places: &[Place],
+        places: &[Allocation],
         regions: &[Region],
     ) -> Result<FuncId, Error> {
-        if !Isa::ALL.iter().any(|isa| isa.lanes == program.lanes && isa.is_available()) {
+        if !Target::ALL.iter().any(|isa| isa.lanes == program.lanes && isa.is_available()) {
             return Err(unsupported(program));
         }
         let function = x86::emit(program, places, regions, self.dump.asm)?;
@@ -369,7 +370,7 @@ impl Compiler {
         &mut self,
         _: &str,
         program: &Program,
-        _: &[Place],
+        _: &[Allocation],
         _: &[Region],
     ) -> Result<FuncId, Error> {
         Err(unsupported(program))

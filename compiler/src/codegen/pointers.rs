@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use crate::error::Error;
-use crate::plan::{Place, Region};
+use crate::plan::{Allocation, Region};
 use crate::program::{Address, Counter, Instruction, Statement};
 
 /// Displacements stay below this, so that they fit an instruction's 32 bits.
@@ -27,52 +27,52 @@ pub(super) enum Base {
 #[derive(Clone, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub(super) struct Pointer {
     pub base: Base,
-    pub steps: Vec<(Counter, i64)>,
+    pub strides: Vec<(Counter, i64)>,
 }
 
 impl Pointer {
     /// A position.
-    pub fn position(steps: &[(Counter, usize)]) -> Pointer {
-        Pointer { base: Base::Zero, steps: ordered(steps, 1) }
+    pub fn iota(steps: &[(Counter, usize)]) -> Pointer {
+        Pointer { base: Base::Zero, strides: ordered(steps, 1) }
     }
 
     /// How far an iteration of one loop moves it; 0 where not at all.
-    pub fn step(&self, counter: Counter) -> i64 {
-        self.steps.iter().find(|(c, _)| *c == counter).map_or(0, |(_, step)| *step)
+    pub fn stride(&self, counter: Counter) -> i64 {
+        self.strides.iter().find(|(c, _)| *c == counter).map_or(0, |(_, step)| *step)
     }
 
     /// The same at the start of one loop.
     pub fn outside(&self, counter: Counter) -> Pointer {
-        let steps = self.steps.iter().filter(|(c, _)| *c != counter).copied().collect();
-        Pointer { base: self.base, steps }
+        let steps = self.strides.iter().filter(|(c, _)| *c != counter).copied().collect();
+        Pointer { base: self.base, strides: steps }
     }
 }
 
 /// The tensors of one program.
-pub(super) struct Tensors<'a> {
-    tensors: &'a [usize],
-    places: &'a [Place],
+pub(super) struct Buffers<'a> {
+    buffers: &'a [usize],
+    allocations: &'a [Allocation],
     regions: &'a [Region],
 }
 
-impl<'a> Tensors<'a> {
+impl<'a> Buffers<'a> {
     /// Of a program's `tensors`; `places` by number of the tensor in the plan,
     /// `regions` in the order of the table that is passed to the code.
-    pub fn new(tensors: &'a [usize], places: &'a [Place], regions: &'a [Region]) -> Self {
-        Tensors { tensors, places, regions }
+    pub fn new(tensors: &'a [usize], places: &'a [Allocation], regions: &'a [Region]) -> Self {
+        Buffers { buffers: tensors, allocations: places, regions }
     }
 
     /// The pointer of an address without its index, and the bytes from there.
     pub fn pointer(&self, address: &Address) -> Result<(Pointer, i32), Error> {
         let (base, rest) = self.base(address)?;
-        Ok((Pointer { base, steps: ordered(&address.steps, 4) }, rest))
+        Ok((Pointer { base, strides: ordered(&address.strides, 4) }, rest))
     }
 
     /// What an address's pointer starts from, and the bytes from the pointer.
     pub fn base(&self, address: &Address) -> Result<(Base, i32), Error> {
-        let tensor = self.tensors[address.tensor];
+        let tensor = self.buffers[address.buffer];
         let place = self
-            .places
+            .allocations
             .get(tensor)
             .ok_or_else(|| Error::Codegen(format!("tensor {tensor} has no place")))?;
         let region = self
@@ -103,8 +103,8 @@ impl<'a> Tensors<'a> {
                         pointers.insert(self.pointer(&index.at)?.0);
                     }
                 }
-                Statement::Do(Instruction::Position { steps, .. }) if !steps.is_empty() => {
-                    pointers.insert(Pointer::position(steps));
+                Statement::Do(Instruction::Iota { strides: steps, .. }) if !steps.is_empty() => {
+                    pointers.insert(Pointer::iota(steps));
                 }
                 Statement::Do(_) => {}
             }
@@ -125,13 +125,13 @@ mod tests {
 
     #[test]
     fn displacements_stay_small_however_far_a_tensor_lies() {
-        let places = [Place { region: Region::Arena, offset: 1 << 29 }];
-        let tensors = Tensors::new(&[0], &places, &[Region::Settings, Region::Arena]);
+        let places = [Allocation { region: Region::Arena, offset: 1 << 29 }];
+        let tensors = Buffers::new(&[0], &places, &[Region::StepScalars, Region::Arena]);
         let steps = vec![(Counter(0), 5)];
-        let address = Address { tensor: 0, offset: 3, steps, index: None };
+        let address = Address { buffer: 0, offset: 3, strides: steps, index: None };
         let (pointer, displacement) = tensors.pointer(&address).unwrap();
         assert_eq!(pointer.base, Base::Region(1, 1 << 31));
-        assert_eq!((pointer.step(Counter(0)), displacement), (20, 12));
-        assert_eq!(pointer.outside(Counter(0)).steps, []);
+        assert_eq!((pointer.stride(Counter(0)), displacement), (20, 12));
+        assert_eq!(pointer.outside(Counter(0)).strides, []);
     }
 }

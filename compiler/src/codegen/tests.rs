@@ -7,13 +7,13 @@ mod programs;
 mod random;
 
 use super::module::Executable;
-use crate::expr::scalar::{Kind, Scalar};
+use crate::expr::scalar::{LaneType, Scalar};
 use crate::expr::{Expr, Expressions, Term};
-use crate::plan::{Place, Region};
+use crate::plan::{Allocation, Region};
 use crate::program::{
     Address, Count, Counter, Indexed, Instruction, Loop, Program, Register, Statement,
 };
-use crate::target::Isa;
+use crate::target::Target;
 
 /// Numbers that repeat with their seed (S. Vigna's splitmix64).
 pub(crate) struct Random(pub u64);
@@ -54,8 +54,8 @@ impl Random {
 
 /// All instruction sets that can be tried here. A test must not pass because
 /// one of them was missing where it is expected: `BILRO_REQUIRE_ISA` names it.
-pub(crate) fn isas() -> Vec<Isa> {
-    let available = Isa::all_available();
+pub(crate) fn isas() -> Vec<Target> {
+    let available = Target::all_available();
     if let Ok(required) = std::env::var("BILRO_REQUIRE_ISA") {
         assert!(available.iter().any(|isa| isa.name == required), "no {required} here");
     }
@@ -66,7 +66,7 @@ pub(crate) fn isas() -> Vec<Isa> {
 /// Writes programs.
 struct Writer {
     lanes: usize,
-    registers: Vec<Kind>,
+    registers: Vec<LaneType>,
     counters: u32,
 }
 
@@ -75,13 +75,13 @@ impl Writer {
         Writer { lanes, registers: Vec::new(), counters: 0 }
     }
 
-    fn register(&mut self, kind: Kind) -> Register {
+    fn register(&mut self, kind: LaneType) -> Register {
         self.registers.push(kind);
         Register(self.registers.len() as u32 - 1)
     }
 
     fn float(&mut self) -> Register {
-        self.register(Kind::Float)
+        self.register(LaneType::Float)
     }
 
     fn counter(&mut self) -> Counter {
@@ -92,7 +92,7 @@ impl Writer {
     fn finish(self, name: &str, tensors: usize, parallel: usize, body: Vec<Statement>) -> Program {
         let tensors = (0..tensors).collect();
         let Writer { lanes, registers, .. } = self;
-        Program { name: name.into(), lanes, tensors, registers, parallel, body }
+        Program { name: name.into(), lanes, buffers: tensors, registers, parallel, body }
     }
 
     /// The instructions of a formula, given the registers of its loads.
@@ -135,20 +135,20 @@ fn apply(to: Register, scalar: Scalar, operands: Vec<Register>) -> Statement {
 }
 
 fn at(tensor: usize, offset: usize, steps: &[(Counter, usize)]) -> Address {
-    Address { tensor, offset, steps: steps.to_vec(), index: None }
+    Address { buffer: tensor, offset, strides: steps.to_vec(), index: None }
 }
 
 /// An address, and so many elements more for each of a whole number in memory.
 fn by(address: Address, index: Address, step: usize, below: usize) -> Address {
-    Address { index: Some(Box::new(Indexed { at: index, step, below })), ..address }
+    Address { index: Some(Box::new(Indexed { at: index, stride: step, below })), ..address }
 }
 
 fn load(to: Register, from: Address, stride: usize, lanes: usize) -> Statement {
-    Statement::Do(Instruction::Load { to, from, stride, lanes })
+    Statement::Do(Instruction::Load { to, from, lane_stride: stride, lanes })
 }
 
 fn store(to: Address, from: Register, stride: usize, lanes: usize) -> Statement {
-    Statement::Do(Instruction::Store { to, from, stride, lanes })
+    Statement::Do(Instruction::Store { to, from, lane_stride: stride, lanes })
 }
 
 fn constant(to: Register, x: f32) -> Statement {
@@ -188,16 +188,16 @@ pub(crate) fn run(program: &Program, memory: &[Vec<u32>]) -> Vec<Vec<u32>> {
     }
     let mut regions = vec![Region::Parameters, Region::Arena];
     let mut filled = [0, 0];
-    let places: Vec<Place> = (0..memory.len())
+    let places: Vec<Allocation> = (0..memory.len())
         .map(|i| match i % 3 {
             2 => {
                 regions.push(Region::Input(i));
-                Place { region: Region::Input(i), offset: 0 }
+                Allocation { region: Region::Input(i), offset: 0 }
             }
             which => {
                 let offset = filled[which];
                 filled[which] += memory[i].len() + 5;
-                Place { region: regions[which], offset }
+                Allocation { region: regions[which], offset }
             }
         })
         .collect();
@@ -236,7 +236,7 @@ fn floats(n: usize, seed: u64) -> Vec<u32> {
 fn elementwise(width: usize, n: usize, f: impl FnOnce(&mut Expressions, Expr) -> Expr) -> Program {
     let mut w = Writer::new(width);
     let mut expressions = Expressions::default();
-    let x = expressions.push(Term::Load(0, Kind::Float));
+    let x = expressions.push(Term::Load(0, LaneType::Float));
     let root = f(&mut expressions, x);
     let (mut body, mut iterations) = (Vec::new(), 0);
     for (first, count, lanes) in [(0, n / width, width), (n / width * width, 1, n % width)] {

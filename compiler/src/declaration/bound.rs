@@ -5,7 +5,7 @@
 //! every call. Code has no bounds of its own. So every leaf and everything that is
 //! overwritten is compared with what there is, before a graph is compiled.
 
-use super::{Network, Parameter, Purpose};
+use super::{Declaration, Parameter, Purpose};
 use crate::error::{Error, Mistake};
 use crate::graph::{Graph, Root};
 use crate::ops::Op;
@@ -13,7 +13,7 @@ use crate::ops::setting::{RANDOM_BATCH, RANDOM_KEY};
 use crate::optim::{ACCUMULATED, LEARNING_RATE};
 use crate::shape::{DType, Dim};
 
-impl Network {
+impl Declaration {
     /// Requires that all sizes are numbers: the macro also builds networks in
     /// which they are not, only to check them.
     ///
@@ -103,7 +103,7 @@ impl Network {
                 Some(_) => Ok(()),
                 None => Err(format!("there is nothing kept in place {}", op.index)),
             },
-            Op::Setting(op) => {
+            Op::StepScalar(op) => {
                 let is_random = op.name == RANDOM_BATCH || RANDOM_KEY.contains(&op.name);
                 let is_update = matches!(purpose, Purpose::Update { .. });
                 let is_given = op.name == LEARNING_RATE
@@ -116,7 +116,7 @@ impl Network {
                     false => Err(format!("`Optimizer::setting` gives no value for `{}`", op.name)),
                 }
             }
-            Op::Choose(_) => Err("nothing is left to choose in an update".into()),
+            Op::Switch(_) => Err("nothing is left to choose in an update".into()),
             _ => Ok(()),
         }
     }

@@ -4,17 +4,17 @@ mod finish;
 mod scope;
 mod terms;
 
-use super::names::{ModuleId, Names, Place};
-use super::{ChoiceOf, Init, Input, Parameter};
+use super::names::{ModuleId, Names, Order};
+use super::{Choice, Init, Input, Parameter};
 use crate::error::{Mistake, nearest, unknown};
 use crate::graph::{Graph, NodeId, Root};
 use crate::layers::{self, AnyLayer};
-use crate::ops::choose::{Choice, Choose};
+use crate::ops::choose::{Selector, Switch};
 use crate::ops::{self, AttributeValue, Attributes, Number, Op};
 use crate::pytorch;
 use crate::shape::{Dim, Fact, Facts, Shape, Type};
 
-pub use scope::Scope;
+pub use scope::LayerScope;
 use terms::Summand;
 
 /// Builds a network call by call, in the language's own terms.
@@ -28,9 +28,9 @@ pub struct Builder {
     graph: Graph,
     inputs: Vec<Input>,
     /// With the places that they belong to.
-    parameters: Vec<(Place, Parameter)>,
+    parameters: Vec<(Order, Parameter)>,
     layers: Vec<DeclaredLayer>,
-    choices: Vec<ChoiceOf>,
+    choices: Vec<Choice>,
     facts: Facts,
     /// The value whose mean or sum is the loss, and its terms.
     loss: Option<(NodeId, Vec<Summand>)>,
@@ -67,7 +67,7 @@ struct DeclaredLayer {
     /// How messages call it: its name, or its kind where it has none.
     shown: String,
     /// Parameters that are made at its first use belong here.
-    place: Place,
+    order: Order,
     layer: AnyLayer,
     /// Its parameters, by their own names, once it has been used.
     parameters: Vec<(String, NodeId)>,
@@ -165,17 +165,17 @@ impl Builder {
             return Err(Mistake::call(format!("`{name}` needs two alternatives at least")));
         }
         let alternatives = alternatives.iter().map(|a| a.to_string()).collect();
-        self.choices.push(ChoiceOf { name: name.into(), alternatives });
+        self.choices.push(Choice { name: name.into(), alternatives });
         Ok(ChoiceId(self.choices.len() - 1))
     }
 
     /// The value that is chosen: one for each alternative, with the text that
     /// the user wrote for it.
     pub fn choose(&mut self, choice: ChoiceId, x: &[(NodeId, &str)]) -> Result<NodeId, Mistake> {
-        self.choose_by(Choice::Declared(choice.0), x)
+        self.choose_by(Selector::Declared(choice.0), x)
     }
 
-    fn choose_by(&mut self, by: Choice, x: &[(NodeId, &str)]) -> Result<NodeId, Mistake> {
+    fn choose_by(&mut self, by: Selector, x: &[(NodeId, &str)]) -> Result<NodeId, Mistake> {
         let batched = x.iter().any(|(x, _)| self.graph.shape(*x).batched);
         let (ids, names): (Vec<NodeId>, Vec<&str>) = x
             .iter()
@@ -184,7 +184,7 @@ impl Builder {
                 (self.graph.broadcast(*x, &shape), *name)
             })
             .unzip();
-        self.graph.call(Choose { by }.into(), &ids, &names, &mut self.facts)
+        self.graph.call(Switch { by }.into(), &ids, &names, &mut self.facts)
     }
 
     /// A parameter of its own.
@@ -197,13 +197,13 @@ impl Builder {
             return Err(Mistake::attribute("init", message));
         }
         init.check_numbers()?;
-        let (place, name) = (self.names.place(), self.names.full(name));
+        let (place, name) = (self.names.order(), self.names.full(name));
         self.new_parameter(place, &name, dims, init, true)
     }
 
     fn new_parameter(
         &mut self,
-        place: Place,
+        place: Order,
         name: &str,
         dims: Vec<Dim>,
         init: Init,
@@ -272,7 +272,7 @@ impl Builder {
         self.layers.push(DeclaredLayer {
             name: self.names.full(&chosen),
             shown: name.unwrap_or(kind).into(),
-            place: self.names.place(),
+            order: self.names.order(),
             layer,
             parameters: Vec::new(),
             used: None,
@@ -318,7 +318,7 @@ impl Builder {
         let input = self.graph.ty(x.0).clone();
         let before = self.graph.len();
         let any = self.layers[layer.0].layer.clone();
-        let y = any.apply(&mut Scope { builder: self, layer }, x)?;
+        let y = any.apply(&mut LayerScope { builder: self, layer }, x)?;
         let output = self.graph.shape(y).clone();
         let multiply_adds = (before..self.graph.len())
             .map(|i| multiply_adds(&self.graph, NodeId::new(i)))

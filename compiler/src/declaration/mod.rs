@@ -15,12 +15,12 @@ use crate::error::{Mistake, unknown};
 use crate::graph::{Graph, NodeId, Quantity, Root};
 use crate::ops::Op;
 use crate::ops::batch_mean::BatchMean;
-use crate::ops::choose::Choice;
+use crate::ops::choose::Selector;
 use crate::optim::Training;
 use crate::shape::{Dim, MOST_ELEMENTS, Shape, Type};
 
 pub use builder::{
-    Builder, ChoiceId, LayerId, LossReduction, Scope, find_function, find_layer, wrong_count,
+    Builder, ChoiceId, LayerId, LayerScope, LossReduction, find_function, find_layer, wrong_count,
 };
 pub use measure::{Measure, Term};
 pub use names::ModuleId;
@@ -31,9 +31,9 @@ pub use names::ModuleId;
 /// What it [has](Declared) can be read, but not changed: machine code relies on it,
 /// and what parts of a network say of each other stays true.
 #[derive(Clone, Debug)]
-pub struct Network(Declared);
+pub struct Declaration(Declared);
 
-impl std::ops::Deref for Network {
+impl std::ops::Deref for Declaration {
     type Target = Declared;
 
     fn deref(&self) -> &Declared {
@@ -54,7 +54,7 @@ pub struct Declared {
     /// Layers, in the order in which they were declared.
     pub layers: Vec<Layer>,
     /// What the user chooses with every call, in the order of declaration.
-    pub choices: Vec<ChoiceOf>,
+    pub choices: Vec<Choice>,
     /// How the loss, the first where there is one, and the metrics, in the order in which they were
     /// declared, follow from what batches give. Roots of their sums and weights come in this order.
     pub measures: Vec<Measure>,
@@ -77,7 +77,7 @@ pub struct Input {
 
 /// What the user chooses with every call: one of several functions.
 #[derive(Clone, Debug)]
-pub struct ChoiceOf {
+pub struct Choice {
     /// Its name.
     pub name: String,
     /// What there is to choose from; the first one unless told.
@@ -361,7 +361,7 @@ impl Purpose<'_> {
     }
 }
 
-impl Network {
+impl Declaration {
     /// The forward graph.
     pub fn graph(&self) -> &Graph {
         &self.graph
@@ -474,9 +474,9 @@ impl Network {
         let weighs = self.loss_measure().is_some_and(Measure::weighs);
         g.retain_roots(|root| purpose.wants(root, weighs));
         g.rebuild(|g, op, x| match op {
-            Op::Choose(choose) => match choose.by {
-                Choice::Training => x[usize::from(!purpose.trains())],
-                Choice::Declared(i) => x[choices.get(i).copied().unwrap_or(0)],
+            Op::Switch(choose) => match choose.by {
+                Selector::Training => x[usize::from(!purpose.trains())],
+                Selector::Declared(i) => x[choices.get(i).copied().unwrap_or(0)],
             },
             _ => g.apply(op.clone(), x),
         })
@@ -484,10 +484,10 @@ impl Network {
 
     /// What a purpose keeps from call to call: the network's parameters, and
     /// behind them what training keeps.
-    pub fn kept(&self, purpose: &Purpose<'_>) -> Vec<Parameter> {
+    pub fn variables(&self, purpose: &Purpose<'_>) -> Vec<Parameter> {
         let mut kept = self.parameters.clone();
         if let Some(training) = purpose.training() {
-            kept.extend(training.kept(&self.parameters));
+            kept.extend(training.state(&self.parameters));
         }
         kept
     }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Where something was declared: the places of the modules around it, then its
 /// own. In lexicographic order.
-pub(super) type Place = Vec<usize>;
+pub(super) type Order = Vec<usize>;
 
 /// Names a module of one builder.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,7 +20,7 @@ struct Module {
     name: String,
     /// Its full name and a dot.
     prefix: String,
-    place: Place,
+    order: Order,
 }
 
 /// See the [module](self).
@@ -48,9 +48,9 @@ impl Names {
     }
 
     /// The place of what is declared next.
-    pub fn place(&mut self) -> Place {
+    pub fn order(&mut self) -> Order {
         self.declared += 1;
-        let mut place = self.inside().map_or(Place::new(), |module| module.place.clone());
+        let mut place = self.inside().map_or(Order::new(), |module| module.order.clone());
         place.push(self.declared);
         place
     }
@@ -78,8 +78,8 @@ impl Names {
         let name = name.map_or_else(|| self.free(kind), String::from);
         self.take(&name);
         let prefix = format!("{}.", self.full(&name));
-        let place = self.place();
-        self.modules.push(Module { name, prefix, place });
+        let place = self.order();
+        self.modules.push(Module { name, prefix, order: place });
         ModuleId(self.modules.len() - 1)
     }
 
@@ -128,9 +128,9 @@ mod tests {
     fn what_is_in_a_module_belongs_where_the_module_was_declared() {
         let mut names = Names::default();
         let module = names.module(Some("first"), "Block");
-        let after = names.place();
+        let after = names.order();
         names.enter(module);
-        let (a, b) = (names.place(), names.place());
+        let (a, b) = (names.order(), names.order());
         assert!(a < b && b < after);
     }
 }

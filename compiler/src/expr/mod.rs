@@ -9,7 +9,7 @@ pub mod scalar;
 
 use rustc_hash::FxHashMap;
 
-use scalar::{Kind, Scalar};
+use scalar::{LaneType, Scalar};
 
 /// Names a formula of one [`Expressions`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -23,7 +23,7 @@ pub enum Term {
     /// A whole number.
     Int(i32),
     /// The element of one of the kernel's loads.
-    Load(usize, Kind),
+    Load(usize, LaneType),
     /// Where the element lies on the kernel's last axis.
     Position,
     /// The number of an element, as one of the kernel's `elements` counts.
@@ -71,10 +71,10 @@ impl Expressions {
     }
 
     /// What a formula gives.
-    pub fn kind(&self, e: Expr) -> Kind {
+    pub fn kind(&self, e: Expr) -> LaneType {
         match self.term(e) {
-            Term::Float(_) | Term::Reduced(_) => Kind::Float,
-            Term::Int(_) | Term::Position | Term::Element(_) => Kind::Int,
+            Term::Float(_) | Term::Reduced(_) => LaneType::Float,
+            Term::Int(_) | Term::Position | Term::Element(_) => LaneType::Int,
             Term::Load(_, kind) => *kind,
             Term::Apply(scalar, _) => scalar.result(),
         }
@@ -114,9 +114,9 @@ impl Expressions {
         let constants: Option<Vec<u32>> = x.iter().map(|x| self.constant(*x)).collect();
         if let Some(bits) = constants {
             match scalar.result() {
-                Kind::Float => return self.push(Term::Float(scalar.evaluate(&bits))),
-                Kind::Int => return self.push(Term::Int(scalar.evaluate(&bits) as i32)),
-                Kind::Mask => {}
+                LaneType::Float => return self.push(Term::Float(scalar.evaluate(&bits))),
+                LaneType::Int => return self.push(Term::Int(scalar.evaluate(&bits) as i32)),
+                LaneType::Mask => {}
             }
         }
         self.push(Term::Apply(scalar, x.to_vec()))

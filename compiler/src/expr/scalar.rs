@@ -3,7 +3,7 @@
 
 /// What a lane holds. All are 32 bits wide.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Kind {
+pub enum LaneType {
     /// A float.
     Float,
     /// A signed whole number, wrapping.
@@ -73,8 +73,8 @@ pub enum Scalar {
 
 impl Scalar {
     /// The kinds of its operands.
-    pub fn operands(self) -> &'static [Kind] {
-        use Kind::*;
+    pub fn operands(self) -> &'static [LaneType] {
+        use LaneType::*;
         match self {
             Scalar::Add | Scalar::Sub | Scalar::Mul | Scalar::Div | Scalar::Max | Scalar::Min => {
                 &[Float, Float]
@@ -99,13 +99,13 @@ impl Scalar {
     }
 
     /// The kind of its result.
-    pub fn result(self) -> Kind {
+    pub fn result(self) -> LaneType {
         match self {
             Scalar::Greater
             | Scalar::GreaterEqual
             | Scalar::Equal
             | Scalar::IntEqual
-            | Scalar::IntGreater => Kind::Mask,
+            | Scalar::IntGreater => LaneType::Mask,
             Scalar::IntAdd
             | Scalar::IntSub
             | Scalar::And
@@ -114,8 +114,8 @@ impl Scalar {
             | Scalar::ShiftLeft(_)
             | Scalar::ShiftRight(_)
             | Scalar::ShiftBitsRight(_)
-            | Scalar::ToBits => Kind::Int,
-            _ => Kind::Float,
+            | Scalar::ToBits => LaneType::Int,
+            _ => LaneType::Float,
         }
     }
 

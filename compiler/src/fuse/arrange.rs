@@ -32,7 +32,7 @@ pub(super) fn arrange(graph: &Graph) -> Graph {
             let index = with_memory(g, x[1]);
             g.apply(op.clone(), &[x[0], index])
         }
-        Op::Reshape(_) if !is_trivial_reshape(g, op, x[0]) && lies_anyhow(g, x[0]) => {
+        Op::Reshape(_) if !is_trivial_reshape(g, op, x[0]) && may_be_strided(g, x[0]) => {
             let dense = g.apply(Materialize::ROWS, &[x[0]]);
             g.apply(op.clone(), &[dense])
         }
@@ -75,8 +75,8 @@ pub(super) fn is_computed(g: &Graph, id: NodeId) -> bool {
 
 /// Whether a node may lie in memory otherwise than densely, whatever its users
 /// want: views, and parameters with padded rows.
-fn lies_anyhow(g: &Graph, id: NodeId) -> bool {
-    is_view(g, id) || matches!(g.op(id), Op::Parameter(_) | Op::Setting(_) | Op::Constant(_))
+fn may_be_strided(g: &Graph, id: NodeId) -> bool {
+    is_view(g, id) || matches!(g.op(id), Op::Parameter(_) | Op::StepScalar(_) | Op::Constant(_))
 }
 
 /// Whether a reshape only adds or takes away axes of size one.
@@ -97,7 +97,7 @@ fn arrange_product(g: &mut Graph, contract: &Contract, x: &[NodeId]) -> NodeId {
     let sizes = g.shape(b).sizes();
     let columns = free.iter().copied().rfind(|axis| sizes[*axis] > 1);
     let lies_well = has_memory(g, b) && columns.is_none_or(|axis| last_stride(g, b, axis) == 1);
-    if !lies_well && let Some(turned) = turn(g, &contract, a, b) {
+    if !lies_well && let Some(turned) = swap_operands(g, &contract, a, b) {
         return turned;
     }
     if !lies_well {
@@ -116,7 +116,7 @@ fn arrange_product(g: &mut Graph, contract: &Contract, x: &[NodeId]) -> NodeId {
 /// stays as it lies, row by row, and vectors run along the batch. `None` where
 /// that is impossible, or where the weight is so small, or the batch so large,
 /// that it is cheaper to transpose the weight.
-fn turn(g: &mut Graph, contract: &Contract, a: NodeId, b: NodeId) -> Option<NodeId> {
+fn swap_operands(g: &mut Graph, contract: &Contract, a: NodeId, b: NodeId) -> Option<NodeId> {
     let (examples, weight) = (g.shape(a), g.shape(b));
     let own = contract.free_a(examples.rank()).into_iter().map(|axis| examples.sizes()[axis]);
     let alone = own.product::<usize>() == 1 && contract.free_a(examples.rank()).is_empty();

@@ -65,7 +65,7 @@ impl Group {
 pub(super) fn group(g: &Graph) -> Vec<Group> {
     let mut grouping = Grouping::new(g);
     for id in grouping.visiting_order() {
-        grouping.place(id);
+        grouping.assign(id);
     }
     grouping.absorb_maps();
     grouping.absorb_column_sums();
@@ -223,7 +223,7 @@ impl<'g> Grouping<'g> {
 
     /// Whether a value is kept in memory whatever joins its group, because
     /// someone needs it who cannot join.
-    fn is_kept(&self, id: NodeId) -> bool {
+    fn is_materialized(&self, id: NodeId) -> bool {
         let Some(group) = self.group_of[id.index()] else { return true };
         let space = &self.group(group).space;
         self.uses[id.index()].iter().any(|u| match self.g.op(u.by).lower() {
@@ -268,7 +268,7 @@ impl<'g> Grouping<'g> {
             && self.can_absorb(value, scatter)
     }
 
-    fn place(&mut self, id: NodeId) {
+    fn assign(&mut self, id: NodeId) {
         let space = match self.g.op(id).lower() {
             Lowering::Contraction(_) => Space::Product(real_sizes(self.g, id)),
             Lowering::Scatter => {
@@ -336,8 +336,8 @@ impl<'g> Grouping<'g> {
             let space = self.group(group).space.clone();
             if !candidates.contains(&group)
                 && self.hands_over(&space, id, operand)
-                && !self.is_kept(value)
-                && !self.is_better_apart(id, &space)
+                && !self.is_materialized(value)
+                && !self.should_split(id, &space)
                 && self.fit(id, group, &space).is_some()
             {
                 candidates.push(group);
@@ -367,7 +367,7 @@ impl<'g> Grouping<'g> {
     /// Whether a node that has one element for each row takes long, and nobody
     /// needs it within the rows: there, every lane of a vector would compute the
     /// same, and in a kernel of its own each computes another row's.
-    fn is_better_apart(&mut self, id: NodeId, space: &Space) -> bool {
+    fn should_split(&mut self, id: NodeId, space: &Space) -> bool {
         let Space::Rows(sizes) = space else { return false };
         let rows: usize = sizes.split_last().map_or(1, |(_, outer)| outer.iter().product());
         rows >= MANY_ROWS

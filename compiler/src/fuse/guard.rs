@@ -302,7 +302,7 @@ fn is_bounded(op: &Op) -> bool {
             | Op::IsClass(_)
             | Op::Random(_)
             | Op::Parameter(_)
-            | Op::Setting(_)
+            | Op::StepScalar(_)
     )
 }
 

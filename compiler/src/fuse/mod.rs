@@ -16,13 +16,13 @@
 //!   given the answers with the group.
 
 mod arrange;
-mod emit;
+mod build;
 mod group;
 mod guard;
 mod order;
 mod views;
 
-use crate::buffer::Tensor;
+use crate::buffer::Buffer;
 use crate::graph::{Graph, Root};
 use crate::kernel::Kernel;
 
@@ -34,11 +34,11 @@ pub struct Fused {
     /// In order of execution.
     pub kernels: Vec<Kernel>,
     /// By number.
-    pub tensors: Vec<Tensor>,
+    pub buffers: Vec<Buffer>,
     /// For every root of the graph, its tensor.
     pub roots: Vec<usize>,
     /// The settings that the kernels read, in the order of their places.
-    pub settings: Vec<&'static str>,
+    pub step_scalars: Vec<&'static str>,
     /// The declared numbers that the kernels read, one row after the other.
     pub numbers: Vec<f32>,
 }
@@ -49,7 +49,7 @@ pub struct Guard {
     /// The kernel that computes it.
     pub kernel: usize,
     /// Its tensor, of one element: 0 where what is overwritten may be.
-    pub tensor: usize,
+    pub buffer: usize,
 }
 
 impl Fused {
@@ -59,7 +59,7 @@ impl Fused {
         let mut roots = self.graph.roots().iter().zip(&self.roots);
         let tensor = *roots.find(|((root, _), _)| *root == Root::Guard)?.1;
         let kernel = self.kernels.iter().position(|kernel| kernel.writes().contains(&tensor))?;
-        Some(Guard { kernel, tensor })
+        Some(Guard { kernel, buffer: tensor })
     }
 }
 
@@ -75,5 +75,5 @@ pub fn fuse(graph: &Graph, verify: bool) -> Result<Fused, String> {
         arranged.verify()?;
         group::verify(&arranged, &groups)?;
     }
-    Ok(emit::emit(arranged, groups))
+    Ok(build::build(arranged, groups))
 }

@@ -7,7 +7,7 @@
 
 mod print;
 
-use crate::expr::scalar::Kind;
+use crate::expr::scalar::LaneType;
 use crate::expr::{self, Expr, Expressions};
 use crate::graph::NodeId;
 use crate::ops::reduce::Reduction;
@@ -39,14 +39,14 @@ pub struct Kernel {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Access {
     /// The tensor's number.
-    pub tensor: usize,
+    pub buffer: usize,
     /// For each axis of the kernel, the elements from one step to the next.
-    pub steps: Vec<usize>,
+    pub strides: Vec<usize>,
     /// What it holds.
-    pub kind: Kind,
+    pub kind: LaneType,
     /// How many elements may be touched beyond the end of the last axis,
     /// wherever the other axes stand: padding.
-    pub slack: usize,
+    pub padding: usize,
     /// Which row of the tensor, where another tensor says that.
     pub index: Option<Box<Indexed>>,
 }
@@ -59,7 +59,7 @@ pub struct Indexed {
     /// vector.
     pub at: Access,
     /// Elements of the tensor from one row to the next.
-    pub step: usize,
+    pub row_stride: usize,
     /// How many rows there are: all whole numbers are below.
     pub below: usize,
 }
@@ -67,14 +67,14 @@ pub struct Indexed {
 impl Access {
     /// The axes along which it moves, its index included, as bits.
     pub fn moves(&self) -> u32 {
-        let own = self.steps.iter().enumerate();
+        let own = self.strides.iter().enumerate();
         let own = own.fold(0, |all, (i, step)| all | u32::from(*step > 0) << i);
         self.index.as_ref().map_or(own, |index| own | index.at.moves())
     }
 
     /// The tensors that it reads or writes: its own, and that of its index.
-    pub fn tensors(&self) -> impl Iterator<Item = usize> {
-        [Some(self.tensor), self.index.as_ref().map(|index| index.at.tensor)].into_iter().flatten()
+    pub fn buffers(&self) -> impl Iterator<Item = usize> {
+        [Some(self.buffer), self.index.as_ref().map(|index| index.at.buffer)].into_iter().flatten()
     }
 }
 
@@ -160,7 +160,7 @@ pub struct Product {
     pub stores: Vec<Store>,
     /// Where sums lie between their parts, if lowering makes them in parts: a
     /// tensor for each level of the sum above its chains, the innermost first.
-    pub partial: Vec<Access>,
+    pub partial_sums: Vec<Access>,
 }
 
 /// Clears a table, then adds to its rows: for each position a value for each
@@ -181,7 +181,7 @@ pub struct Scatter {
     pub store: Store,
     /// Tables like it for the sums of pieces, where there are more positions than
     /// one piece has: a tensor for each level below the table's own.
-    pub partial: Vec<Access>,
+    pub partial_sums: Vec<Access>,
 }
 
 /// The sum of all elements of some tensors, each times 0: 0 where all are finite,
@@ -189,14 +189,14 @@ pub struct Scatter {
 #[derive(Clone, Debug)]
 pub struct AllFinite {
     /// What is looked at.
-    pub looked: Vec<Looked>,
+    pub values: Vec<CheckedBuffer>,
     /// The one number.
     pub store: Store,
 }
 
 /// A tensor all of whose elements are looked at.
 #[derive(Clone, Debug)]
-pub struct Looked {
+pub struct CheckedBuffer {
     /// The sizes of its axes, of which the last has the smallest step. They are
     /// not those of other tensors.
     pub sizes: Vec<usize>,
@@ -207,7 +207,7 @@ pub struct Looked {
 impl AllFinite {
     /// How many elements are looked at.
     pub fn elements(&self) -> usize {
-        self.looked.iter().map(|looked| looked.sizes.iter().product::<usize>()).sum()
+        self.values.iter().map(|looked| looked.sizes.iter().product::<usize>()).sum()
     }
 }
 
@@ -255,7 +255,7 @@ impl Kernel {
 
     /// Roughly how long one thread takes with vectors of so many lanes, where
     /// memory is no limit.
-    pub fn nanoseconds(&self, lanes: usize) -> usize {
+    pub fn estimated_ns(&self, lanes: usize) -> usize {
         let points = self.points();
         match &self.body {
             // In a nanosecond two instructions: each needs the one before.
@@ -274,7 +274,7 @@ impl Kernel {
 
     /// Whether it reads rows of a tensor, by index, and nothing else of it.
     pub fn gathers(&self, tensor: usize) -> bool {
-        let by_index = |load: &&Access| load.tensor == tensor && load.index.is_some();
+        let by_index = |load: &&Access| load.buffer == tensor && load.index.is_some();
         let rows = self.loads.iter().filter(by_index).count();
         let all = self.reads().into_iter().filter(|t| *t == tensor).count();
         rows > 0 && rows == all && !self.writes().contains(&tensor)
@@ -291,21 +291,21 @@ impl Kernel {
         let factors = match &self.body {
             Body::Product(p) => vec![&p.a, &p.b],
             Body::Scatter(s) => vec![&s.index],
-            Body::AllFinite(all) => all.looked.iter().map(|looked| &looked.from).collect(),
+            Body::AllFinite(all) => all.values.iter().map(|looked| &looked.from).collect(),
             Body::Rows(_) | Body::Columns(_) => Vec::new(),
         };
-        self.loads.iter().chain(factors).flat_map(Access::tensors).collect()
+        self.loads.iter().chain(factors).flat_map(Access::buffers).collect()
     }
 
     /// All tensors that it writes, for itself or for others.
     pub fn writes(&self) -> Vec<usize> {
         let partial: &[Access] = match &self.body {
-            Body::Product(p) => &p.partial,
-            Body::Scatter(s) => &s.partial,
+            Body::Product(p) => &p.partial_sums,
+            Body::Scatter(s) => &s.partial_sums,
             Body::Rows(_) | Body::Columns(_) | Body::AllFinite(_) => &[],
         };
-        let partial = partial.iter().map(|partial| partial.tensor);
-        self.stores().iter().map(|s| s.to.tensor).chain(partial).collect()
+        let partial = partial.iter().map(|partial| partial.buffer);
+        self.stores().iter().map(|s| s.to.buffer).chain(partial).collect()
     }
 
     /// What it writes.

@@ -49,9 +49,9 @@ impl fmt::Display for Kernel {
                 writeln!(f, "  row = {}", s.index)?;
             }
             Body::AllFinite(all) => {
-                let (tensors, elements) = (all.looked.len(), all.elements());
+                let (tensors, elements) = (all.values.len(), all.elements());
                 writeln!(f, "  all finite: {elements} elements of {tensors} tensors")?;
-                for looked in &all.looked {
+                for looked in &all.values {
                     writeln!(f, "  all of {:?} of {}", looked.sizes, looked.from)?;
                 }
             }
@@ -66,10 +66,14 @@ impl fmt::Display for Kernel {
 
 impl fmt::Display for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "tensor {} by {:?}", self.tensor, self.steps)?;
+        write!(f, "tensor {} by {:?}", self.buffer, self.strides)?;
         match &self.index {
             Some(index) => {
-                write!(f, ", by {} for each below {} in {}", index.step, index.below, index.at)
+                write!(
+                    f,
+                    ", by {} for each below {} in {}",
+                    index.row_stride, index.below, index.at
+                )
             }
             None => Ok(()),
         }

@@ -1,7 +1,7 @@
 //! The layer [`BatchNorm1d`].
 
 use super::{Layer, printed};
-use crate::declaration::{Init, Scope};
+use crate::declaration::{Init, LayerScope};
 use crate::error::Mistake;
 use crate::graph::{Graph, NodeId};
 use crate::ops::batch_mean::{BatchMean, beside};
@@ -69,7 +69,7 @@ impl Layer for BatchNorm1d {
         })
     }
 
-    fn apply(&self, scope: &mut Scope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
+    fn apply(&self, scope: &mut LayerScope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
         let has = super::features(scope, x, 0, self.features.as_ref())?;
         let shape = scope.ty(x.0).shape.clone();
         if !shape.batched || !(1..=2).contains(&shape.rank()) {
@@ -90,8 +90,8 @@ impl Layer for BatchNorm1d {
             )),
             false => None,
         };
-        let running_mean = scope.buffer("running_mean", features.clone(), Init::Full(0.0))?;
-        let running_var = scope.buffer("running_var", features, Init::Full(1.0))?;
+        let running_mean = scope.untrained("running_mean", features.clone(), Init::Full(0.0))?;
+        let running_var = scope.untrained("running_var", features, Init::Full(1.0))?;
         // Where its input was inferred, a second use may differ from the first.
         let takes = scope.ty(running_mean).shape.dims[0].clone();
         let message =

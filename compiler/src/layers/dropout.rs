@@ -1,7 +1,7 @@
 //! The layer [`Dropout`].
 
 use super::{Layer, printed};
-use crate::declaration::Scope;
+use crate::declaration::LayerScope;
 use crate::error::Mistake;
 use crate::graph::NodeId;
 use crate::ops::{Attribute, AttributeKind, Attributes};
@@ -53,7 +53,7 @@ impl Layer for Dropout {
         }
     }
 
-    fn apply(&self, scope: &mut Scope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
+    fn apply(&self, scope: &mut LayerScope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
         let ty = scope.ty(x.0);
         if !ty.is_real() {
             let message = format!("`{}` takes reals, but `{}` holds {ty}", scope.shown(), x.1);

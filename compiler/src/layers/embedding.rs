@@ -1,7 +1,7 @@
 //! The layer [`Embedding`].
 
 use super::Layer;
-use crate::declaration::{Init, Scope};
+use crate::declaration::{Init, LayerScope};
 use crate::error::Mistake;
 use crate::graph::NodeId;
 use crate::ops::{Attribute, AttributeKind, Attributes, embedding};
@@ -56,14 +56,14 @@ impl Layer for Embedding {
         })
     }
 
-    fn apply(&self, scope: &mut Scope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
+    fn apply(&self, scope: &mut LayerScope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
         let ty = scope.ty(x.0).clone();
         let DType::Index { below } = &ty.dtype else {
             let message =
                 format!("`{}` takes whole numbers, but `{}` holds {ty}", scope.shown(), x.1);
             return Err(Mistake::operand(0, message));
         };
-        let wrong = |rows: &Dim, scope: &Scope<'_>| {
+        let wrong = |rows: &Dim, scope: &LayerScope<'_>| {
             Mistake::call(format!(
                 "`{}` has {rows} embeddings, but `{}` holds whole numbers below {below}",
                 scope.shown(),

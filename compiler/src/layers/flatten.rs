@@ -1,7 +1,7 @@
 //! The layer [`Flatten`].
 
 use super::Layer;
-use crate::declaration::Scope;
+use crate::declaration::LayerScope;
 use crate::error::Mistake;
 use crate::graph::NodeId;
 use crate::ops::{Attribute, Attributes, reshape};
@@ -41,7 +41,7 @@ impl Layer for Flatten {
         Ok(Flatten)
     }
 
-    fn apply(&self, scope: &mut Scope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
+    fn apply(&self, scope: &mut LayerScope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
         let shape = &scope.ty(x.0).shape;
         let mut rest = shape.dims.iter().filter(|d| **d != Dim::Fixed(1));
         let dim = match (rest.next(), rest.next()) {

@@ -1,7 +1,7 @@
 //! The layer [`Hardtanh`].
 
 use super::Layer;
-use crate::declaration::Scope;
+use crate::declaration::LayerScope;
 use crate::error::Mistake;
 use crate::graph::NodeId;
 use crate::ops::{Attribute, AttributeKind, Attributes, clamp, hardtanh};
@@ -46,7 +46,7 @@ impl Layer for Hardtanh {
         Ok(Hardtanh { function: hardtanh::Hardtanh { min, max } })
     }
 
-    fn apply(&self, scope: &mut Scope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
+    fn apply(&self, scope: &mut LayerScope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
         scope.call(self.function.clone(), &[x])
     }
 

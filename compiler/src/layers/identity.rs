@@ -1,7 +1,7 @@
 //! The layer [`Identity`].
 
 use super::Layer;
-use crate::declaration::Scope;
+use crate::declaration::LayerScope;
 use crate::error::Mistake;
 use crate::graph::NodeId;
 use crate::ops::{Attribute, Attributes};
@@ -38,7 +38,7 @@ impl Layer for Identity {
         Ok(Identity)
     }
 
-    fn apply(&self, _: &mut Scope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
+    fn apply(&self, _: &mut LayerScope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
         Ok(x.0)
     }
 

@@ -1,7 +1,7 @@
 //! The layer [`LayerNorm`].
 
 use super::{Layer, printed};
-use crate::declaration::{Init, Scope};
+use crate::declaration::{Init, LayerScope};
 use crate::error::Mistake;
 use crate::graph::NodeId;
 use crate::ops::standardize::Standardize;
@@ -60,7 +60,7 @@ impl Layer for LayerNorm {
         })
     }
 
-    fn apply(&self, scope: &mut Scope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
+    fn apply(&self, scope: &mut LayerScope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
         let features = super::features(scope, x, -1, self.features.as_ref())?;
         let eps = Number(self.eps as f32);
         if !self.affine {

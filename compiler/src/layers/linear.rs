@@ -1,7 +1,7 @@
 //! The layer [`Linear`].
 
 use super::{Layer, printed};
-use crate::declaration::{Init, Scope};
+use crate::declaration::{Init, LayerScope};
 use crate::error::Mistake;
 use crate::graph::NodeId;
 use crate::ops::{Attribute, AttributeKind, Attributes, add, matmul};
@@ -57,7 +57,7 @@ impl Layer for Linear {
         })
     }
 
-    fn apply(&self, scope: &mut Scope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
+    fn apply(&self, scope: &mut LayerScope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
         let ty = scope.ty(x.0).clone();
         if !ty.is_real() {
             let message = format!("`{}` takes reals, but `{}` holds {ty}", scope.shown(), x.1);
@@ -71,7 +71,7 @@ impl Layer for Linear {
         let takes = self.in_features.clone().unwrap_or_else(|| has.clone());
         let init = || Init::Linear { fan_in: takes.clone() };
         let dims = vec![takes.clone(), self.out_features.clone()];
-        let wrong = |takes: &Dim, scope: &Scope<'_>| {
+        let wrong = |takes: &Dim, scope: &LayerScope<'_>| {
             Mistake::call(format!(
                 "`{}` takes {takes} features, but `{}` has {has}",
                 scope.shown(),

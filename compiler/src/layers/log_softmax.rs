@@ -1,7 +1,7 @@
 //! The layer [`LogSoftmax`].
 
 use super::{Layer, attributes_of, printed};
-use crate::declaration::Scope;
+use crate::declaration::LayerScope;
 use crate::error::Mistake;
 use crate::graph::NodeId;
 use crate::ops::{Attribute, Attributes, Operation, log_softmax};
@@ -41,7 +41,7 @@ impl Layer for LogSoftmax {
         Ok(LogSoftmax { function: log_softmax::LogSoftmax::from_call(attributes)? })
     }
 
-    fn apply(&self, scope: &mut Scope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
+    fn apply(&self, scope: &mut LayerScope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
         scope.call(self.function.clone(), &[x])
     }
 

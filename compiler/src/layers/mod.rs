@@ -4,7 +4,7 @@
 
 mod printed;
 
-use crate::declaration::Scope;
+use crate::declaration::LayerScope;
 use crate::error::Mistake;
 use crate::graph::NodeId;
 use crate::ops::{Attribute, Attributes, Operation};
@@ -27,7 +27,7 @@ pub trait Layer: Clone + std::fmt::Debug {
     fn from_call(attributes: &Attributes) -> Result<Self, Mistake>;
 
     /// Its operations on a value.
-    fn apply(&self, scope: &mut Scope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake>;
+    fn apply(&self, scope: &mut LayerScope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake>;
 
     /// What it is on values of this type, as `Linear(784, 128)`.
     fn describe(&self, input: &Type) -> String;
@@ -108,7 +108,7 @@ macro_rules! layers {
 
         impl AnyLayer {
             /// See [`Layer::apply`].
-            pub fn apply(&self, scope: &mut Scope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
+            pub fn apply(&self, scope: &mut LayerScope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
                 match self {
                     $(AnyLayer::$Variant(layer) => layer.apply(scope, x),)*
                 }
@@ -154,7 +154,7 @@ layers! {
     hardtanh::Hardtanh,
     hardsigmoid::Hardsigmoid,
     logsigmoid::LogSigmoid,
-    step::Step,
+    step::Heaviside,
     identity::Identity,
     flatten::Flatten,
 }
@@ -162,7 +162,7 @@ layers! {
 /// The size of the axis of `x` that a layer's features lie on, `axis` counted
 /// from the end where negative; required to be `declared`, where it is.
 fn features(
-    scope: &mut Scope<'_>,
+    scope: &mut LayerScope<'_>,
     x: (NodeId, &str),
     axis: i64,
     declared: Option<&Dim>,

@@ -1,7 +1,7 @@
 //! The layer [`PReLU`].
 
 use super::Layer;
-use crate::declaration::{Init, Scope};
+use crate::declaration::{Init, LayerScope};
 use crate::error::Mistake;
 use crate::graph::NodeId;
 use crate::ops::{Attribute, AttributeKind, Attributes, prelu, reshape};
@@ -52,7 +52,7 @@ impl Layer for PReLU {
         })
     }
 
-    fn apply(&self, scope: &mut Scope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
+    fn apply(&self, scope: &mut LayerScope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
         let ty = scope.ty(x.0).clone();
         if !ty.is_real() {
             let message = format!("`{}` takes reals, but `{}` holds {ty}", scope.shown(), x.1);

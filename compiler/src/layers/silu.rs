@@ -1,7 +1,7 @@
 //! The layer [`SiLU`].
 
 use super::Layer;
-use crate::declaration::Scope;
+use crate::declaration::LayerScope;
 use crate::error::Mistake;
 use crate::graph::NodeId;
 use crate::ops::{Attribute, Attributes, silu};
@@ -38,7 +38,7 @@ impl Layer for SiLU {
         Ok(SiLU)
     }
 
-    fn apply(&self, scope: &mut Scope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
+    fn apply(&self, scope: &mut LayerScope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
         scope.call(silu::Silu, &[x])
     }
 

@@ -1,7 +1,7 @@
 //! The layer [`Softplus`].
 
 use super::{Layer, attributes_of};
-use crate::declaration::Scope;
+use crate::declaration::LayerScope;
 use crate::error::Mistake;
 use crate::graph::NodeId;
 use crate::ops::{Attribute, Attributes, Elementwise, softplus};
@@ -42,7 +42,7 @@ impl Layer for Softplus {
         Ok(Self { function: <softplus::Softplus as Elementwise>::from_call(attributes)? })
     }
 
-    fn apply(&self, scope: &mut Scope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
+    fn apply(&self, scope: &mut LayerScope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
         scope.call(self.function.clone(), &[x])
     }
 

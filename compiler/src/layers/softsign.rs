@@ -1,7 +1,7 @@
 //! The layer [`Softsign`].
 
 use super::Layer;
-use crate::declaration::Scope;
+use crate::declaration::LayerScope;
 use crate::error::Mistake;
 use crate::graph::NodeId;
 use crate::ops::{Attribute, Attributes, softsign};
@@ -38,7 +38,7 @@ impl Layer for Softsign {
         Ok(Softsign)
     }
 
-    fn apply(&self, scope: &mut Scope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
+    fn apply(&self, scope: &mut LayerScope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
         scope.call(softsign::Softsign, &[x])
     }
 

@@ -1,7 +1,7 @@
 //! The layer [`Step`].
 
 use super::Layer;
-use crate::declaration::Scope;
+use crate::declaration::LayerScope;
 use crate::error::Mistake;
 use crate::graph::NodeId;
 use crate::ops::{Attribute, Attributes, step};
@@ -28,18 +28,18 @@ use crate::shape::Type;
 /// # Ok::<(), bilro::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Step;
+pub struct Heaviside;
 
-impl Layer for Step {
+impl Layer for Heaviside {
     const NAME: &'static str = "Step";
     const ATTRIBUTES: &'static [Attribute] = &[];
 
-    fn from_call(_: &Attributes) -> Result<Step, Mistake> {
-        Ok(Step)
+    fn from_call(_: &Attributes) -> Result<Heaviside, Mistake> {
+        Ok(Heaviside)
     }
 
-    fn apply(&self, scope: &mut Scope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
-        scope.call(step::Step, &[x])
+    fn apply(&self, scope: &mut LayerScope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
+        scope.call(step::Heaviside, &[x])
     }
 
     fn describe(&self, _: &Type) -> String {

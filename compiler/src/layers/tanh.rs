@@ -1,7 +1,7 @@
 //! The layer [`Tanh`].
 
 use super::Layer;
-use crate::declaration::Scope;
+use crate::declaration::LayerScope;
 use crate::error::Mistake;
 use crate::graph::NodeId;
 use crate::ops::{Attribute, Attributes, tanh};
@@ -38,7 +38,7 @@ impl Layer for Tanh {
         Ok(Tanh)
     }
 
-    fn apply(&self, scope: &mut Scope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
+    fn apply(&self, scope: &mut LayerScope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
         scope.call(tanh::Tanh, &[x])
     }
 

@@ -2,11 +2,11 @@
 //! where all are finite, else NaN, and so it is in any order.
 
 use super::writer::{Point, Writer};
-use crate::expr::scalar::{Kind, Scalar};
+use crate::expr::scalar::{LaneType, Scalar};
 use crate::kernel::{AllFinite, Kernel};
 use crate::ops::reduce::Reduction;
 use crate::program::{Instruction, Program, Register};
-use crate::target::Isa;
+use crate::target::Target;
 
 /// Sums side by side: each waits for its last addition.
 const SUMS: usize = 4;
@@ -15,34 +15,34 @@ const SUMS: usize = 4;
 /// up lanes would take longer than that.
 const FEW: usize = 16;
 
-pub(super) fn lower(kernel: &Kernel, all: &AllFinite, isa: &Isa) -> Program {
+pub(super) fn lower(kernel: &Kernel, all: &AllFinite, isa: &Target) -> Program {
     match all.elements() {
         ..=FEW => one_by_one(kernel, all, isa),
         _ => in_vectors(kernel, all, isa),
     }
 }
 
-fn one_by_one(kernel: &Kernel, all: &AllFinite, isa: &Isa) -> Program {
+fn one_by_one(kernel: &Kernel, all: &AllFinite, isa: &Target) -> Program {
     // Vectors run along an axis behind all others, on which nothing moves.
-    let last = all.looked.iter().map(|looked| looked.sizes.len()).max().unwrap_or(0);
+    let last = all.values.iter().map(|looked| looked.sizes.len()).max().unwrap_or(0);
     let mut w = Writer::new(kernel, isa, last + 1, last, |_| 0);
     w.open_parallel(1, None);
     let zero = w.start(0f32.to_bits());
     let sums = all.elements().clamp(1, SUMS);
     let sums: Vec<Register> = (0..sums).map(|_| w.start(0f32.to_bits())).collect();
     let mut sum = sums.iter().cycle();
-    for looked in &all.looked {
+    for looked in &all.values {
         let missing = last - looked.sizes.len();
         let mut from = looked.from.clone();
-        from.steps.splice(..0, vec![0; missing]);
-        from.steps.push(0);
+        from.strides.splice(..0, vec![0; missing]);
+        from.strides.push(0);
         for element in 0..looked.sizes.iter().product() {
             let (mut offsets, mut rest) = (vec![0; last + 1], element);
             for (axis, size) in looked.sizes.iter().enumerate().rev() {
                 offsets[missing + axis] = rest % size;
                 rest /= size;
             }
-            let x = w.register(Kind::Float);
+            let x = w.register(LaneType::Float);
             let load = w.load(x, &from, &Point { offsets, lanes: isa.lanes });
             w.push(load);
             if let Some(to) = sum.next() {
@@ -58,36 +58,36 @@ fn one_by_one(kernel: &Kernel, all: &AllFinite, isa: &Isa) -> Program {
 fn finish(mut w: Writer<'_>, all: &AllFinite, sums: &[Register], last: usize) -> Program {
     sums[1..].iter().for_each(|sum| w.combine(Reduction::Sum, sums[0], *sum));
     let mut to = all.store.to.clone();
-    to.steps.splice(..0, vec![0; last]);
+    to.strides.splice(..0, vec![0; last]);
     w.put(&to, &Point { offsets: vec![0; last + 1], lanes: 1 }, sums[0]);
     w.close();
     w.finish()
 }
 
-fn in_vectors(kernel: &Kernel, all: &AllFinite, isa: &Isa) -> Program {
-    let axes = all.looked.iter().map(|looked| looked.sizes.len()).max().unwrap_or(1);
+fn in_vectors(kernel: &Kernel, all: &AllFinite, isa: &Target) -> Program {
+    let axes = all.values.iter().map(|looked| looked.sizes.len()).max().unwrap_or(1);
     let last = axes - 1;
     let mut w = Writer::new(kernel, isa, axes, last, |_| 0);
     w.open_parallel(1, None);
     let zero = w.start(0f32.to_bits());
     let sums: Vec<Register> = (0..SUMS).map(|_| w.start(0f32.to_bits())).collect();
-    for looked in &all.looked {
+    for looked in &all.values {
         // Its axes are the last of the kernel's.
         let missing = axes - looked.sizes.len();
         let mut from = looked.from.clone();
-        from.steps.splice(..0, vec![0; missing]);
+        from.strides.splice(..0, vec![0; missing]);
         let Some((row, outer)) = looked.sizes.split_last() else { continue };
         for (i, size) in outer.iter().enumerate() {
             w.open(*size, Some((missing + i, 1)));
         }
         let add = |w: &mut Writer<'_>, points: Vec<Point>| {
             for (i, point) in points.iter().enumerate() {
-                let mut x = w.register(Kind::Float);
+                let mut x = w.register(LaneType::Float);
                 let load = w.load(x, &from, point);
                 w.push(load);
                 if point.lanes < isa.lanes {
-                    let (to, bits) = (w.register(Kind::Float), 0f32.to_bits());
-                    w.push(Instruction::Keep { to, from: x, lanes: point.lanes, bits });
+                    let (to, bits) = (w.register(LaneType::Float), 0f32.to_bits());
+                    w.push(Instruction::Blend { to, from: x, lanes: point.lanes, bits });
                     x = to;
                 }
                 let to = sums[i % SUMS];
@@ -112,7 +112,7 @@ fn in_vectors(kernel: &Kernel, all: &AllFinite, isa: &Isa) -> Program {
     }
     let mut by = isa.lanes / 2;
     while by > 0 {
-        let rotated = w.register(Kind::Float);
+        let rotated = w.register(LaneType::Float);
         w.push(Instruction::Rotate { to: rotated, from: sums[0], by });
         w.combine(Reduction::Sum, sums[0], rotated);
         by /= 2;

@@ -6,12 +6,12 @@ use super::writer::{Point, Writer};
 use crate::kernel::{Columns, Kernel};
 use crate::ops::reduce::Reduction;
 use crate::program::{Program, Register};
-use crate::target::Isa;
+use crate::target::Target;
 
 /// Vectors side by side.
 const ABREAST: usize = 4;
 
-pub(super) fn lower(kernel: &Kernel, columns: &Columns, isa: &Isa) -> Program {
+pub(super) fn lower(kernel: &Kernel, columns: &Columns, isa: &Target) -> Program {
     let outer = &columns.outer;
     let vector_axis = outer.len() - 1;
     let axes = outer.len() + 1;

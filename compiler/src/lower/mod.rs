@@ -12,19 +12,19 @@ mod product;
 mod rows;
 mod scatter;
 mod tiling;
-mod turned;
+mod transpose;
 mod writer;
 
-use crate::buffer::{Home, Layout, Tensor};
-use crate::expr::scalar::Kind;
+use crate::buffer::{Buffer, Layout, Storage};
+use crate::expr::scalar::LaneType;
 use crate::fuse::Fused;
 use crate::kernel::{Access, Body, Kernel, Product};
 use crate::program::Program;
-use crate::target::Isa;
+use crate::target::Target;
 use tiling::Tiling;
 
 /// The program of a kernel.
-pub fn lower(kernel: &Kernel, isa: &Isa) -> Program {
+pub fn lower(kernel: &Kernel, isa: &Target) -> Program {
     match &kernel.body {
         Body::Rows(rows) => rows::lower(kernel, rows, isa),
         Body::Columns(columns) => columns::lower(kernel, columns, isa),
@@ -37,17 +37,17 @@ pub fn lower(kernel: &Kernel, isa: &Isa) -> Program {
 /// Gives memory to the sums that do not fit in registers, for lowering to an
 /// instruction set: between their parts, the sums of products that are made in
 /// parts, and tables for the pieces of a scatter's sums.
-pub fn reserve(fused: &mut Fused, isa: &Isa) {
+pub fn allocate_partial_sums(fused: &mut Fused, isa: &Target) {
     for kernel in &mut fused.kernels {
         let (layout, access, count) = match &kernel.body {
             Body::Product(product) => {
                 let tiling = Tiling::new(kernel, product, isa);
-                let (layout, access) = partial(product, kernel.sums_columns());
+                let (layout, access) = partial_sums_layout(product, kernel.sums_columns());
                 (layout, access, tiling.partial_sums(product))
             }
             Body::Scatter(scatter) => {
                 let to = &scatter.store.to;
-                let layout = fused.tensors[to.tensor].layout.clone();
+                let layout = fused.buffers[to.buffer].layout.clone();
                 (layout, to.clone(), scatter::partial_tables(scatter))
             }
             Body::Rows(_) | Body::Columns(_) | Body::AllFinite(_) => continue,
@@ -55,14 +55,14 @@ pub fn reserve(fused: &mut Fused, isa: &Isa) {
         let mut partial = Vec::new();
         for level in 1..=count {
             let name = format!("partial sums {level} of {}", kernel.name);
-            partial.push(Access { tensor: fused.tensors.len(), ..access.clone() });
+            partial.push(Access { buffer: fused.buffers.len(), ..access.clone() });
             let node = kernel.nodes[0];
             let layout = layout.clone();
-            fused.tensors.push(Tensor { name, node, layout, home: Home::Arena });
+            fused.buffers.push(Buffer { name, node, layout, storage: Storage::Arena });
         }
         match &mut kernel.body {
-            Body::Product(product) => product.partial = partial,
-            Body::Scatter(scatter) => scatter.partial = partial,
+            Body::Product(product) => product.partial_sums = partial,
+            Body::Scatter(scatter) => scatter.partial_sums = partial,
             Body::Rows(_) | Body::Columns(_) | Body::AllFinite(_) => {}
         }
     }
@@ -70,17 +70,23 @@ pub fn reserve(fused: &mut Fused, isa: &Isa) {
 
 /// How the sums of a product lie between their parts, in tensors of their own; for
 /// a tensor still to be named.
-fn partial(product: &Product, sums_columns: bool) -> (Layout, Access) {
+fn partial_sums_layout(product: &Product, sums_columns: bool) -> (Layout, Access) {
     // One more row for the sums of columns.
     let rows = product.rows + usize::from(sums_columns);
     let layout = Layout::padded(&[rows, product.columns]);
     let mut steps = vec![0; product.axes()];
     steps[product.rows_axis()] = layout.strides[0];
     steps[product.columns_axis()] = layout.strides[1];
-    let slack = if product.columns > 1 { layout.slack } else { 0 };
-    let access = Access { tensor: usize::MAX, steps, kind: Kind::Float, slack, index: None };
+    let slack = if product.columns > 1 { layout.padding } else { 0 };
+    let access = Access {
+        buffer: usize::MAX,
+        strides: steps,
+        kind: LaneType::Float,
+        padding: slack,
+        index: None,
+    };
     (layout, access)
 }
 
 /// Partial results of a reduction along a row, whatever the width of vectors.
-pub const PARTIAL: usize = 16;
+pub const PARTIAL_SUMS: usize = 16;

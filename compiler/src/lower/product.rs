@@ -2,20 +2,20 @@
 //! the sum runs; the epilogue stores it. How the whole is cut into tiles, and
 //! in which order they come, says the [`Tiling`].
 
-mod parts;
+mod k_blocks;
 #[cfg(test)]
 mod tests;
 
-use parts::{Part, in_parts, parts};
+use k_blocks::{KBlock, in_parts, k_blocks};
 
 use super::blocks::{self, CHAIN, LEAF, Span};
 use super::tiling::{Tiling, is_uncut, rows_of_tile, split};
 use super::writer::{Point, Writer};
-use crate::expr::scalar::{Kind, Scalar};
+use crate::expr::scalar::{LaneType, Scalar};
 use crate::kernel::{Access, Kernel, Product, Store};
 use crate::ops::reduce::Reduction;
 use crate::program::{Counter, Instruction, Program, Register};
-use crate::target::Isa;
+use crate::target::Target;
 
 /// Tiles of equal size next to each other, of rows or of vectors of columns.
 #[derive(Clone, Copy, Debug)]
@@ -48,12 +48,12 @@ impl Block {
     }
 }
 
-pub(super) fn lower(kernel: &Kernel, product: &Product, isa: &Isa) -> Program {
+pub(super) fn lower(kernel: &Kernel, product: &Product, isa: &Target) -> Program {
     lower_by(kernel, product, isa, Tiling::new(kernel, product, isa))
 }
 
 /// The same, cut as a tiling says.
-fn lower_by(kernel: &Kernel, product: &Product, isa: &Isa, tiling: Tiling) -> Program {
+fn lower_by(kernel: &Kernel, product: &Product, isa: &Target, tiling: Tiling) -> Program {
     let (rows_axis, columns_axis) = (product.rows_axis(), product.columns_axis());
     let on = move |number| match number {
         0 => 1 << rows_axis | 1 << columns_axis,
@@ -64,7 +64,7 @@ fn lower_by(kernel: &Kernel, product: &Product, isa: &Isa, tiling: Tiling) -> Pr
 
     let rows = row_blocks(kernel, product, isa, &tiling);
     let columns = column_blocks(kernel, product, isa, &tiling);
-    let parts = parts(product, &tiling);
+    let parts = k_blocks(product, &tiling);
     let summed_axis = product.axes() - 1;
     let row_elements = (rows_axis, 1);
     let column_elements = (columns_axis, isa.lanes);
@@ -93,7 +93,7 @@ fn lower_by(kernel: &Kernel, product: &Product, isa: &Isa, tiling: Tiling) -> Pr
                             first: (r.first + row.first, c.first + column.first),
                             rows: *row,
                             columns: *column,
-                            part,
+                            k_block: part,
                             rows_outside: tiling.rows_outside,
                             last_inside: n + 1 == inner.tiles.len(),
                         };
@@ -136,7 +136,7 @@ fn alone(tiles: Vec<Run>) -> Vec<Block> {
 
 /// Blocks of rows. The first tile is smaller where it also has the sums of
 /// columns.
-fn row_blocks(kernel: &Kernel, product: &Product, isa: &Isa, tiling: &Tiling) -> Vec<Block> {
+fn row_blocks(kernel: &Kernel, product: &Product, isa: &Target, tiling: &Tiling) -> Vec<Block> {
     let (n, tile) = (product.rows, tiling.rows);
     if !kernel.sums_columns() {
         return blocks(n, tile, tiling.row_blocks);
@@ -163,14 +163,14 @@ fn row_blocks(kernel: &Kernel, product: &Product, isa: &Isa, tiling: &Tiling) ->
 
 /// Blocks of vectors of columns. Where the last vector is not whole and padding
 /// does not make up for it, its tile and its block stand alone.
-fn column_blocks(kernel: &Kernel, product: &Product, isa: &Isa, tiling: &Tiling) -> Vec<Block> {
+fn column_blocks(kernel: &Kernel, product: &Product, isa: &Target, tiling: &Tiling) -> Vec<Block> {
     let axis = product.columns_axis();
     let vectors = product.columns.div_ceil(isa.lanes);
     let missing = vectors * isa.lanes - product.columns;
-    let padded = |access: &Access| access.steps[axis] == 0 || access.slack >= missing;
+    let padded = |access: &Access| access.strides[axis] == 0 || access.padding >= missing;
     let whole = missing == 0
         || (padded(&product.b)
-            && product.partial.iter().all(padded)
+            && product.partial_sums.iter().all(padded)
             && kernel.loads.iter().all(padded)
             && product.stores.iter().all(|s| padded(&s.to)));
     let mut all = blocks(vectors, tiling.vectors, tiling.column_blocks);
@@ -234,7 +234,7 @@ struct Tile<'a> {
     first: (usize, usize),
     rows: Run,
     columns: Run,
-    part: &'a Part,
+    k_block: &'a KBlock,
     rows_outside: bool,
     /// Whether it is of a block's last run of inside tiles.
     last_inside: bool,
@@ -278,7 +278,7 @@ impl Tile<'_> {
     /// What is written once a column, or for each row.
     fn stores(&self, once: bool) -> impl Iterator<Item = &Store> {
         let axis = self.product.rows_axis();
-        let for_rows = move |s: &Store| s.to.steps[axis] > 0 || self.product.rows == 1;
+        let for_rows = move |s: &Store| s.to.strides[axis] > 0 || self.product.rows == 1;
         self.product.stores.iter().filter(move |s| for_rows(s) != once)
     }
 
@@ -289,20 +289,20 @@ impl Tile<'_> {
         w: &mut Writer<'_>,
         mut sums: Vec<Vec<Register>>,
     ) -> Option<Vec<Vec<Register>>> {
-        if self.part.pauses {
+        if self.k_block.pauses {
             self.each_sum(w, &mut sums, |tile, w, row, vector, sum| {
-                tile.put_partial(w, tile.paused(), row, vector, *sum);
+                tile.spill_sums(w, tile.spilled_sums(), row, vector, *sum);
             });
             return None;
         }
-        for level in &self.part.levels {
-            let plane = &self.product.partial[level.plane];
+        for level in &self.k_block.levels {
+            let plane = &self.product.partial_sums[level.plane];
             self.each_sum(w, &mut sums, |tile, w, row, vector, sum| {
                 let all = tile.begin(w, plane, level.begins, row, vector);
                 w.combine(Reduction::Sum, all, *sum);
                 *sum = all;
                 if !level.ends {
-                    tile.put_partial(w, plane, row, vector, all);
+                    tile.spill_sums(w, plane, row, vector, all);
                 }
             });
             if !level.ends {
@@ -337,14 +337,14 @@ impl Tile<'_> {
         if at_zero {
             return w.start(0f32.to_bits());
         }
-        let at = self.partial_point(w, row, vector);
-        let to = w.register(Kind::Float);
+        let at = self.spilled_point(w, row, vector);
+        let to = w.register(LaneType::Float);
         let load = w.load(to, plane, &at);
         w.push(load);
         to
     }
 
-    fn put_partial(
+    fn spill_sums(
         &self,
         w: &mut Writer<'_>,
         plane: &Access,
@@ -352,17 +352,17 @@ impl Tile<'_> {
         vector: usize,
         sum: Register,
     ) {
-        let at = self.partial_point(w, row, vector);
+        let at = self.spilled_point(w, row, vector);
         w.put(plane, &at, sum);
     }
 
     /// Where chains lie between their parts.
-    fn paused(&self) -> &Access {
-        self.product.partial.last().expect("reserved for chains that are made in parts")
+    fn spilled_sums(&self) -> &Access {
+        self.product.partial_sums.last().expect("reserved for chains that are made in parts")
     }
 
     /// Where a row's sums lie between parts: those of columns after all rows.
-    fn partial_point(&self, w: &Writer<'_>, row: usize, vector: usize) -> Point {
+    fn spilled_point(&self, w: &Writer<'_>, row: usize, vector: usize) -> Point {
         let mut at = self.point(w, row, vector);
         if row == self.rows.size {
             at.offsets[self.product.rows_axis()] = self.product.rows;
@@ -373,14 +373,14 @@ impl Tile<'_> {
     /// Tells the cache what the epilogue will overwrite.
     fn prefetch(&self, w: &mut Writer<'_>) {
         let (rows_axis, columns_axis) = (self.product.rows_axis(), self.product.columns_axis());
-        let ends = !self.part.pauses && self.part.levels.iter().all(|level| level.ends);
+        let ends = !self.k_block.pauses && self.k_block.levels.iter().all(|level| level.ends);
         if !ends || self.product.rows * self.product.columns < PREFETCHED {
             return;
         }
         let kernel = w.kernel;
         let overwritten = |load: &&Access| {
-            let whole = load.steps[rows_axis] > 0 && load.steps[columns_axis] == 1;
-            whole && kernel.overwritten.contains(&load.tensor)
+            let whole = load.strides[rows_axis] > 0 && load.strides[columns_axis] == 1;
+            whole && kernel.overwritten.contains(&load.buffer)
         };
         for access in kernel.loads.iter().filter(overwritten) {
             for row in 0..self.rows.size {
@@ -400,7 +400,7 @@ impl Tile<'_> {
     fn ahead(&self, tile: Option<Counter>, terms: usize) -> Option<Ahead> {
         let product = self.product;
         let all = product.summed.last().copied().unwrap_or(1);
-        let step = product.b.steps[product.axes() - 1];
+        let step = product.b.strides[product.axes() - 1];
         let far = product.summed.len() == 1 && step > LINE && all * product.columns >= FAR;
         match product.rows > self.rows.size {
             _ if !far => None,
@@ -424,17 +424,17 @@ impl Tile<'_> {
         let mut chain = |w: &mut Writer<'_>, spans: &[Span], sums: &[Vec<Register>]| {
             self.chain(w, spans, sums, tile);
         };
-        if self.product.partial.is_empty() {
+        if self.product.partial_sums.is_empty() {
             let reductions = vec![Reduction::Sum; rows];
             return blocks::reduce(w, &spans, CHAIN, &reductions, vectors, &mut chain);
         }
         for span in &mut spans {
-            (span.first, span.count) = (self.part.first, self.part.terms);
+            (span.first, span.count) = (self.k_block.first, self.k_block.k);
         }
         let sums: Vec<Vec<Register>> = (0..rows)
             .map(|row| {
-                let sum = |vector| match self.part.resumes {
-                    true => self.begin(w, self.paused(), false, row, vector),
+                let sum = |vector| match self.k_block.resumes {
+                    true => self.begin(w, self.spilled_sums(), false, row, vector),
                     false => w.start(0f32.to_bits()),
                 };
                 (0..vectors).map(sum).collect()
@@ -455,7 +455,7 @@ impl Tile<'_> {
     ) {
         let (products, columns) = sums.split_at(self.rows.size);
         let terms = spans.iter().map(|span| span.count).product();
-        let chain = if self.product.partial.is_empty() { terms } else { self.part.chain };
+        let chain = if self.product.partial_sums.is_empty() { terms } else { self.k_block.chain };
         let ([span], true) = (spans, !columns.is_empty() && chain > LEAF) else {
             return self.terms(w, spans, sums, tile);
         };
@@ -547,7 +547,7 @@ impl Tile<'_> {
         for term in terms.first..terms.first + terms.count {
             let load = |w: &mut Writer<'_>, access: &Access, mut at: Point| {
                 place(&mut at, term);
-                let to = w.register(Kind::Float);
+                let to = w.register(LaneType::Float);
                 let load = w.load(to, access, &at);
                 w.push(load);
                 to

@@ -2,19 +2,19 @@
 
 use super::blocks::{self, LEAF, Span};
 use super::writer::{Point, Writer};
-use super::{PARTIAL, turned};
+use super::{PARTIAL_SUMS, transpose};
 use crate::expr::Expr;
-use crate::expr::scalar::Kind;
+use crate::expr::scalar::LaneType;
 use crate::kernel::{Kernel, Rows, Store};
 use crate::ops::reduce::Reduction;
 use crate::program::{Instruction, Program, Register};
-use crate::target::Isa;
+use crate::target::Target;
 
 /// Rows up to this length are written out instead of looped over: then what
 /// one stage has computed, the next finds in registers.
-const WRITTEN_OUT: usize = PARTIAL;
+const WRITTEN_OUT: usize = PARTIAL_SUMS;
 
-pub(super) fn lower(kernel: &Kernel, rows: &Rows, isa: &Isa) -> Program {
+pub(super) fn lower(kernel: &Kernel, rows: &Rows, isa: &Target) -> Program {
     let inner = rows.outer.len();
     // Reductions depend on all axes but the last.
     let mut w = Writer::new(kernel, isa, inner + 1, inner, |_| (1 << inner) - 1);
@@ -22,8 +22,8 @@ pub(super) fn lower(kernel: &Kernel, rows: &Rows, isa: &Isa) -> Program {
         long_map(&mut w, rows);
         return w.finish();
     }
-    if rows.stages.is_empty() && turned::applies(kernel, rows, isa) {
-        turned::lower(&mut w, rows);
+    if rows.stages.is_empty() && transpose::applies(kernel, rows, isa) {
+        transpose::lower(&mut w, rows);
         return w.finish();
     }
     match rows.outer.is_empty() {
@@ -70,7 +70,7 @@ pub(super) fn write(w: &mut Writer<'_>, stores: &[Store], points: &[Point]) {
 fn stores(w: &mut Writer<'_>, rows: &Rows) {
     let axis = rows.outer.len();
     let (row, full): (Vec<Store>, Vec<Store>) =
-        rows.stores.iter().cloned().partition(|s| s.to.steps[axis] == 0);
+        rows.stores.iter().cloned().partition(|s| s.to.strides[axis] == 0);
     write(w, &row, &w.points(axis + 1, 0, 1));
     if full.is_empty() {
         return;
@@ -91,7 +91,7 @@ fn stores(w: &mut Writer<'_>, rows: &Rows) {
 fn reduce(w: &mut Writer<'_>, rows: &Rows, stage: &[(Reduction, Expr)]) -> Vec<Register> {
     let axis = rows.outer.len();
     let lanes = w.isa.lanes;
-    let vectors = PARTIAL / lanes;
+    let vectors = PARTIAL_SUMS / lanes;
     let reductions: Vec<Reduction> = stage.iter().map(|(reduction, _)| *reduction).collect();
 
     // So many elements from an offset on, at most one for each partial result.
@@ -100,9 +100,9 @@ fn reduce(w: &mut Writer<'_>, rows: &Rows, stage: &[(Reduction, Expr)]) -> Vec<R
             for ((reduction, e), partial) in stage.iter().zip(partial) {
                 let mut value = w.value(*e, point);
                 if point.lanes < lanes {
-                    let kept = w.register(Kind::Float);
+                    let kept = w.register(LaneType::Float);
                     let bits = reduction.identity();
-                    w.push(Instruction::Keep { to: kept, from: value, lanes: point.lanes, bits });
+                    w.push(Instruction::Blend { to: kept, from: value, lanes: point.lanes, bits });
                     value = kept;
                 }
                 w.combine(*reduction, partial[slot], value);
@@ -111,19 +111,19 @@ fn reduce(w: &mut Writer<'_>, rows: &Rows, stage: &[(Reduction, Expr)]) -> Vec<R
     };
     // A row that is written out has no loop: its values are known afterwards.
     let looped = rows.inner > WRITTEN_OUT;
-    let whole = if looped { rows.inner / PARTIAL } else { 0 };
-    let span = Span { unit: PARTIAL, ..Span::all(axis, whole) };
+    let whole = if looped { rows.inner / PARTIAL_SUMS } else { 0 };
+    let span = Span { unit: PARTIAL_SUMS, ..Span::all(axis, whole) };
     let mut chain = |w: &mut Writer<'_>, spans: &[Span], partial: &[Vec<Register>]| {
         let Span { first, count, .. } = spans[0];
         if looped {
-            w.open(count, Some((axis, PARTIAL)));
-            accumulate(w, first * PARTIAL, PARTIAL, partial);
+            w.open(count, Some((axis, PARTIAL_SUMS)));
+            accumulate(w, first * PARTIAL_SUMS, PARTIAL_SUMS, partial);
             w.close();
         }
     };
     let partial = blocks::reduce(w, &[span], LEAF, &reductions, vectors, &mut chain);
     // What is left at the end of a row is one more term of some of the sums.
-    accumulate(w, whole * PARTIAL, rows.inner - whole * PARTIAL, &partial);
+    accumulate(w, whole * PARTIAL_SUMS, rows.inner - whole * PARTIAL_SUMS, &partial);
 
     let tree = |w: &mut Writer<'_>, (reduction, partial): (Reduction, &Vec<Register>)| {
         let mut half = vectors / 2;
@@ -135,7 +135,7 @@ fn reduce(w: &mut Writer<'_>, rows: &Rows, stage: &[(Reduction, Expr)]) -> Vec<R
         }
         let mut by = lanes / 2;
         while by > 0 {
-            let rotated = w.register(Kind::Float);
+            let rotated = w.register(LaneType::Float);
             w.push(Instruction::Rotate { to: rotated, from: partial[0], by });
             w.combine(reduction, partial[0], rotated);
             by /= 2;

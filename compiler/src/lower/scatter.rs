@@ -10,18 +10,18 @@
 
 use super::blocks::{CHAIN, Cut, Span};
 use super::writer::{Point, Writer};
-use crate::expr::scalar::{Kind, Scalar};
+use crate::expr::scalar::{LaneType, Scalar};
 use crate::kernel::{Access, Indexed, Kernel, Scatter};
 use crate::ops::reduce::Reduction;
 use crate::program::{Instruction, Program, Register};
-use crate::target::Isa;
+use crate::target::Target;
 
 /// Columns of a block: two cache lines, which a processor fetches together.
 const BLOCK: usize = 32;
 /// Positions of the smallest piece, for each row of the table.
 const POSITIONS: usize = 4;
 
-pub(super) fn lower(kernel: &Kernel, scatter: &Scatter, isa: &Isa) -> Program {
+pub(super) fn lower(kernel: &Kernel, scatter: &Scatter, isa: &Target) -> Program {
     let axis = scatter.columns_axis();
     let mut w = Writer::new(kernel, isa, axis + 1, axis, |_| 0);
     let whole = scatter.columns / BLOCK;
@@ -61,7 +61,8 @@ pub(super) fn partial_tables(scatter: &Scatter) -> usize {
 }
 
 fn block(w: &mut Writer<'_>, scatter: &Scatter, points: &[Point]) {
-    let tables: Vec<&Access> = [&scatter.store.to].into_iter().chain(&scatter.partial).collect();
+    let tables: Vec<&Access> =
+        [&scatter.store.to].into_iter().chain(&scatter.partial_sums).collect();
     fill(w, scatter, &tables, &spans(scatter), points);
 }
 
@@ -107,7 +108,7 @@ fn each_row(w: &mut Writer<'_>, scatter: &Scatter, write: impl FnOnce(&mut Write
 }
 
 fn loaded(w: &mut Writer<'_>, access: &Access, point: &Point) -> Register {
-    let to = w.register(Kind::Float);
+    let to = w.register(LaneType::Float);
     let load = w.load(to, access, point);
     w.push(load);
     to
@@ -116,8 +117,12 @@ fn loaded(w: &mut Writer<'_>, access: &Access, point: &Point) -> Register {
 /// Adds some positions, one after the other, to a table.
 fn add(w: &mut Writer<'_>, scatter: &Scatter, table: &Access, spans: &[Span], points: &[Point]) {
     let mut row = table.clone();
-    let step = std::mem::take(&mut row.steps[scatter.rows_axis()]);
-    row.index = Some(Box::new(Indexed { at: scatter.index.clone(), step, below: scatter.rows }));
+    let step = std::mem::take(&mut row.strides[scatter.rows_axis()]);
+    row.index = Some(Box::new(Indexed {
+        at: scatter.index.clone(),
+        row_stride: step,
+        below: scatter.rows,
+    }));
     for span in spans {
         w.open(span.count, Some((span.axis, 1)));
     }
@@ -125,7 +130,7 @@ fn add(w: &mut Writer<'_>, scatter: &Scatter, table: &Access, spans: &[Span], po
         let mut at = point.clone();
         spans.iter().for_each(|span| at.offsets[span.axis] = span.first);
         let value = w.value(scatter.store.value, &at);
-        let (before, sum) = (loaded(w, &row, &at), w.register(Kind::Float));
+        let (before, sum) = (loaded(w, &row, &at), w.register(LaneType::Float));
         let operands = [before, value].into();
         w.push(Instruction::Apply { to: sum, scalar: Scalar::Add, operands });
         w.put(&row, &at, sum);

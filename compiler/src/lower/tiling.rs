@@ -13,7 +13,7 @@
 
 use super::blocks::{self, CHAIN};
 use crate::kernel::{Kernel, Product};
-use crate::target::Isa;
+use crate::target::Target;
 
 /// See the [module](self).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,7 +27,7 @@ pub(super) struct Tiling {
     /// The same for columns.
     pub column_blocks: usize,
     /// Terms of a part of the sum: all, or at most those of a chain.
-    pub terms: usize,
+    pub k_block: usize,
     /// Whether rows are outside.
     pub rows_outside: bool,
 }
@@ -54,7 +54,7 @@ const LOAD: f64 = 0.15;
 const TILE: f64 = 20.0;
 const SUM: f64 = 1.0;
 /// Cycles for each sum that a part adds to in memory.
-const PART: f64 = 4.0;
+const K_BLOCK: f64 = 4.0;
 /// How much of the shorter of arithmetic and waiting for memory is not hidden
 /// behind the other.
 const OVERLAP: f64 = 0.15;
@@ -71,7 +71,7 @@ const APART: f64 = 0.1;
 const MOST_VECTORS: usize = 8;
 /// Lengths of parts to choose from: chains, and what they can be cut into so that
 /// plain sums beside them end with their pieces.
-const PARTS: [usize; 3] = [256, 512, 1024];
+const K_BLOCKS: [usize; 3] = [256, 512, 1024];
 /// Numbers of blocks to choose from.
 const BLOCKS: [usize; 7] = [1, 2, 4, 8, 16, 32, 64];
 
@@ -81,7 +81,7 @@ struct Problem {
     rows: usize,
     vectors: usize,
     /// Terms of the innermost sum.
-    terms: usize,
+    k: usize,
     lanes: usize,
     /// Whether it reads and overwrites as many elements as it has sums.
     in_place: bool,
@@ -98,11 +98,11 @@ struct Side {
 }
 
 impl Tiling {
-    pub fn new(kernel: &Kernel, product: &Product, isa: &Isa) -> Tiling {
+    pub fn new(kernel: &Kernel, product: &Product, isa: &Target) -> Tiling {
         let problem = Problem {
             rows: product.rows,
             vectors: product.columns.div_ceil(isa.lanes),
-            terms: product.summed.last().copied().unwrap_or(1),
+            k: product.summed.last().copied().unwrap_or(1),
             lanes: isa.lanes,
             in_place: !kernel.overwritten.is_empty(),
         };
@@ -120,25 +120,25 @@ impl Tiling {
     }
 
     /// Whether sums are made in parts, between which they lie in memory.
-    pub fn in_parts(&self, product: &Product) -> bool {
-        product.summed.last().is_some_and(|terms| self.terms < *terms)
+    pub fn cuts_k(&self, product: &Product) -> bool {
+        product.summed.last().is_some_and(|terms| self.k_block < *terms)
     }
 
     /// How many tensors the sums need that lie in memory between parts: one for each
     /// level above chains, and one for chains that are cut themselves.
     pub fn partial_sums(&self, product: &Product) -> usize {
-        if !self.in_parts(product) {
+        if !self.cuts_k(product) {
             return 0;
         }
         let all = product.summed[0];
         let levels = blocks::sizes(CHAIN).take_while(|size| *size < all).count();
-        levels + usize::from(self.terms < all.min(CHAIN))
+        levels + usize::from(self.k_block < all.min(CHAIN))
     }
 }
 
 /// Rows of a tile that is so many vectors wide: as many as leave registers for
 /// the vectors, a broadcast, `more` vectors, and with four lanes for moved sums.
-pub(super) fn rows_of_tile(isa: &Isa, vectors: usize, more: usize) -> usize {
+pub(super) fn rows_of_tile(isa: &Target, vectors: usize, more: usize) -> usize {
     let rows = match (isa.lanes, vectors) {
         (..=4, 1) => (isa.registers - 4 - more) / 2,
         // With five rows, ten sums, two vectors, a broadcast and what
@@ -153,7 +153,7 @@ pub(super) fn rows_of_tile(isa: &Isa, vectors: usize, more: usize) -> usize {
 impl Problem {
     /// Cycles of all tiles, if all that they read is near.
     fn tile_cycles(&self, t: &Tiling) -> f64 {
-        let parts = self.terms.div_ceil(t.terms);
+        let parts = self.k.div_ceil(t.k_block);
         let mut cycles = 0.0;
         for (r, down) in tiles(self.rows, t.rows, t.row_blocks) {
             for (v, across) in tiles(self.vectors, t.vectors, t.column_blocks) {
@@ -164,8 +164,8 @@ impl Problem {
                     .max((r * v + r + v + 1.0) / INSTRUCTIONS)
                     + TERM
                     + LOAD * (r + v);
-                let ends = TILE + SUM * r * v + (parts - 1) as f64 * (TILE + PART * r * v);
-                cycles += (down * across) as f64 * (self.terms as f64 * term + ends);
+                let ends = TILE + SUM * r * v + (parts - 1) as f64 * (TILE + K_BLOCK * r * v);
+                cycles += (down * across) as f64 * (self.k as f64 * term + ends);
             }
         }
         cycles
@@ -181,25 +181,30 @@ impl Problem {
     fn uncut(&self, rows: usize, vectors: usize, rows_outside: bool) -> Tiling {
         let tiles = (self.rows.div_ceil(rows), self.vectors.div_ceil(vectors));
         let (row_blocks, column_blocks) = if rows_outside { (tiles.0, 1) } else { (1, tiles.1) };
-        Tiling { rows, vectors, row_blocks, column_blocks, terms: self.terms, rows_outside }
+        Tiling { rows, vectors, row_blocks, column_blocks, k_block: self.k, rows_outside }
     }
 
     /// What there is to choose from, with the tile of `plain`.
     fn cuts(&self, plain: Tiling) -> Vec<Tiling> {
         let mut cuts = Vec::new();
-        let parts = PARTS.into_iter().filter(|terms| 2 * terms <= self.terms);
+        let parts = K_BLOCKS.into_iter().filter(|terms| 2 * terms <= self.k);
         let blocks =
             |tiles: usize| BLOCKS.into_iter().filter(move |blocks| *blocks == 1 || *blocks < tiles);
         let tiles = (self.rows.div_ceil(plain.rows), self.vectors.div_ceil(plain.vectors));
-        for terms in parts.chain([self.terms]) {
+        for terms in parts.chain([self.k]) {
             for rows_outside in [true, false] {
                 let (outside, inside) = if rows_outside { tiles } else { (tiles.1, tiles.0) };
                 for outer in blocks(outside).chain([outside]) {
                     for inner in blocks(inside) {
                         let (row_blocks, column_blocks) =
                             if rows_outside { (outer, inner) } else { (inner, outer) };
-                        let cut =
-                            Tiling { row_blocks, column_blocks, terms, rows_outside, ..plain };
+                        let cut = Tiling {
+                            row_blocks,
+                            column_blocks,
+                            k_block: terms,
+                            rows_outside,
+                            ..plain
+                        };
                         cuts.push(cut);
                     }
                 }
@@ -212,17 +217,17 @@ impl Problem {
     fn cycles(&self, t: &Tiling) -> f64 {
         const FLOAT: usize = size_of::<f32>();
         let columns = self.vectors * self.lanes;
-        let parts = self.terms.div_ceil(t.terms);
+        let parts = self.k.div_ceil(t.k_block);
         let compute = self.tile_cycles(t);
         let rows = Side {
-            bytes: self.rows * self.terms * FLOAT,
-            tile: t.rows * t.terms * FLOAT,
+            bytes: self.rows * self.k * FLOAT,
+            tile: t.rows * t.k_block * FLOAT,
             tiles: self.rows.div_ceil(t.rows),
             blocks: t.row_blocks,
         };
         let columns_side = Side {
-            bytes: columns * self.terms * FLOAT,
-            tile: t.vectors * self.lanes * t.terms * FLOAT,
+            bytes: columns * self.k * FLOAT,
+            tile: t.vectors * self.lanes * t.k_block * FLOAT,
             tiles: self.vectors.div_ceil(t.vectors),
             blocks: t.column_blocks,
         };
@@ -257,7 +262,7 @@ impl Problem {
         let (middle, far) = (middle / MIDDLE_RATE, far / FAR_RATE);
         let memory = middle + far;
         let all = compute.max(memory) + OVERLAP * compute.min(memory);
-        if self.rows * columns * self.terms < SHARED {
+        if self.rows * columns * self.k < SHARED {
             return all;
         }
         let apart = (outside.bytes / 2 + inside.bytes) as f64 / FAR_RATE;

@@ -5,12 +5,12 @@ mod values;
 
 use rustc_hash::FxHashMap;
 
-use crate::expr::scalar::{Kind, Scalar};
+use crate::expr::scalar::{LaneType, Scalar};
 use crate::expr::{Expr, Term};
 use crate::kernel::{Access, Kernel, Store};
 use crate::ops::reduce::Reduction;
 use crate::program::*;
-use crate::target::Isa;
+use crate::target::Target;
 
 /// Where on the kernel's axes a vector of elements begins, beyond what loops
 /// add, and how many of its lanes count.
@@ -22,35 +22,35 @@ pub(super) struct Point {
 
 pub(super) struct Writer<'a> {
     pub kernel: &'a Kernel,
-    pub isa: &'a Isa,
+    pub isa: &'a Target,
     /// The axis that vectors run along.
     vector_axis: usize,
     /// For each formula, the axes that it depends on, as bits.
     depends: Vec<u32>,
     /// For each formula, the leaves in it that are not there from the start:
     /// results of reductions, and loads of what the kernel overwrites.
-    awaits: Vec<Vec<Expr>>,
-    tensors: Vec<usize>,
-    registers: Vec<Kind>,
+    hoistable: Vec<Vec<Expr>>,
+    buffers: Vec<usize>,
+    registers: Vec<LaneType>,
     counters: u32,
     parallel: usize,
-    scopes: Vec<Scope>,
+    scopes: Vec<LoopScope>,
     /// For each axis, the loops that go along it, the outermost first.
-    loops: Vec<Vec<Along>>,
+    loops: Vec<Vec<LoopAxis>>,
     /// Offsets on some axes, zero on the others, by number.
-    places: FxHashMap<Vec<usize>, Place>,
+    offsets: FxHashMap<Vec<usize>, OffsetsId>,
     /// Room for one of them.
     masked: Vec<usize>,
     /// For each reduction, the axes that its result depends on, as bits.
     reduced_on: FxHashMap<usize, u32>,
     /// Results of reductions: for a place on the axes that they depend on, the
     /// register and the depth at which it is there.
-    reduced: FxHashMap<(usize, Place), (Register, usize)>,
+    reduced: FxHashMap<(usize, OffsetsId), (Register, usize)>,
 }
 
 /// A loop along an axis.
 #[derive(Clone, Copy)]
-struct Along {
+struct LoopAxis {
     /// None where there is nothing to repeat.
     counter: Option<Counter>,
     /// Elements of the axis for each iteration.
@@ -59,22 +59,22 @@ struct Along {
     depth: usize,
 }
 
-impl Along {
+impl LoopAxis {
     /// How far an iteration moves what has so many elements for each of the
     /// axis.
-    fn step(&self, step: usize) -> Option<(Counter, usize)> {
+    fn stride(&self, step: usize) -> Option<(Counter, usize)> {
         self.counter.map(|counter| (counter, self.elements * step))
     }
 }
 
 /// Names offsets, of which many formulas have the same.
-type Place = u32;
+type OffsetsId = u32;
 
 /// A formula at a place, in so many lanes.
-type Key = (Expr, Place, usize);
+type Key = (Expr, OffsetsId, usize);
 
 #[derive(Default)]
-struct Scope {
+struct LoopScope {
     body: Vec<Statement>,
     known: FxHashMap<Key, Register>,
     /// The loop that ends with the scope; none where there is nothing to repeat.
@@ -88,7 +88,7 @@ impl<'a> Writer<'a> {
     /// a reduction depends on, by its number.
     pub fn new(
         kernel: &'a Kernel,
-        isa: &'a Isa,
+        isa: &'a Target,
         axes: usize,
         vector_axis: usize,
         reduced_on: impl Fn(usize) -> u32,
@@ -99,7 +99,7 @@ impl<'a> Writer<'a> {
         for (e, term) in kernel.formulas.iter() {
             awaits.push(match term {
                 Term::Reduced(_) => vec![e],
-                Term::Load(i, _) if kernel.overwritten.contains(&kernel.loads[*i].tensor) => {
+                Term::Load(i, _) if kernel.overwritten.contains(&kernel.loads[*i].buffer) => {
                     vec![e]
                 }
                 Term::Apply(_, x) => {
@@ -128,14 +128,14 @@ impl<'a> Writer<'a> {
             isa,
             vector_axis,
             depends,
-            awaits,
-            tensors: Vec::new(),
+            hoistable: awaits,
+            buffers: Vec::new(),
             registers: Vec::new(),
             counters: 0,
             parallel: 0,
-            scopes: vec![Scope::default()],
+            scopes: vec![LoopScope::default()],
             loops: vec![Vec::new(); axes],
-            places: FxHashMap::default(),
+            offsets: FxHashMap::default(),
             masked: Vec::new(),
             reduced_on: results,
             reduced: FxHashMap::default(),
@@ -149,7 +149,7 @@ impl<'a> Writer<'a> {
         Program {
             name: self.kernel.name.clone(),
             lanes: self.isa.lanes,
-            tensors: self.tensors,
+            buffers: self.buffers,
             registers: self.registers,
             parallel: self.parallel,
             body: outermost.body,
@@ -187,10 +187,10 @@ impl<'a> Writer<'a> {
         });
         let counter = ends.map(|(counter, _)| counter);
         if let Some((axis, elements)) = along {
-            self.loops[axis].push(Along { counter, elements, depth: self.scopes.len() });
+            self.loops[axis].push(LoopAxis { counter, elements, depth: self.scopes.len() });
         }
         let axis = along.map(|(axis, _)| axis);
-        self.scopes.push(Scope { ends, axis, ..Scope::default() });
+        self.scopes.push(LoopScope { ends, axis, ..LoopScope::default() });
     }
 
     /// Closes the innermost loop.
@@ -217,12 +217,12 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn innermost(&mut self) -> &mut Scope {
+    fn innermost(&mut self) -> &mut LoopScope {
         self.scopes.last_mut().expect("there is always one")
     }
 
     /// A new register.
-    pub fn register(&mut self, kind: Kind) -> Register {
+    pub fn register(&mut self, kind: LaneType) -> Register {
         self.registers.push(kind);
         Register(self.registers.len() as u32 - 1)
     }
@@ -234,7 +234,7 @@ impl<'a> Writer<'a> {
 
     /// A register that starts with a float, written here.
     pub fn start(&mut self, bits: u32) -> Register {
-        let to = self.register(Kind::Float);
+        let to = self.register(LaneType::Float);
         self.push(Instruction::Constant { to, bits });
         to
     }
@@ -252,7 +252,8 @@ impl<'a> Writer<'a> {
             Reduction::Max => {
                 // NaN in either stays: where `to` is NaN it is kept, and the
                 // maximum gives its second operand where one is NaN.
-                let (number, largest) = (self.register(Kind::Mask), self.register(Kind::Float));
+                let (number, largest) =
+                    (self.register(LaneType::Mask), self.register(LaneType::Float));
                 let equal = [to, to].into();
                 self.push(Instruction::Apply {
                     to: number,
@@ -270,29 +271,29 @@ impl<'a> Writer<'a> {
     /// Says that a reduction's result is in a register from here on.
     pub fn set_reduced(&mut self, number: usize, point: &Point, register: Register) {
         let axes = self.reduced_on.get(&number).copied().unwrap_or(0);
-        let on = self.place(axes, &point.offsets);
+        let on = self.offsets_id(axes, &point.offsets);
         let depth = self.scopes.len() - 1;
         self.reduced.insert((number, on), (register, depth));
     }
 
     /// The place that offsets are on some axes.
-    fn place(&mut self, axes: u32, offsets: &[usize]) -> Place {
+    fn offsets_id(&mut self, axes: u32, offsets: &[usize]) -> OffsetsId {
         let offsets = offsets.iter().enumerate();
         self.masked.clear();
         self.masked.extend(offsets.map(|(i, o)| if axes >> i & 1 == 1 { *o } else { 0 }));
-        if let Some(known) = self.places.get(&self.masked) {
+        if let Some(known) = self.offsets.get(&self.masked) {
             return *known;
         }
-        let next = self.places.len() as Place;
-        self.places.insert(self.masked.clone(), next);
+        let next = self.offsets.len() as OffsetsId;
+        self.offsets.insert(self.masked.clone(), next);
         next
     }
 
     /// A load of an access at a point.
     pub fn load(&mut self, to: Register, access: &Access, point: &Point) -> Instruction {
-        let stride = access.steps.get(self.vector_axis).copied().unwrap_or(0);
+        let stride = access.strides.get(self.vector_axis).copied().unwrap_or(0);
         let lanes = if stride == 0 { self.isa.lanes } else { self.touched(access, point.lanes) };
-        Instruction::Load { to, from: self.address(access, point), stride, lanes }
+        Instruction::Load { to, from: self.address(access, point), lane_stride: stride, lanes }
     }
 
     /// A load of as many elements as there are lanes, along another axis than
@@ -304,14 +305,14 @@ impl<'a> Writer<'a> {
         point: &Point,
         axis: usize,
     ) -> Instruction {
-        let (stride, lanes) = (access.steps[axis], self.isa.lanes);
-        Instruction::Load { to, from: self.address(access, point), stride, lanes }
+        let (stride, lanes) = (access.strides[axis], self.isa.lanes);
+        Instruction::Load { to, from: self.address(access, point), lane_stride: stride, lanes }
     }
 
     /// Says that a formula's value at a point is in a register, as long as the
     /// innermost loop is open.
     pub fn set_value(&mut self, e: Expr, point: &Point, register: Register) {
-        let place = self.place(self.depends[e.0 as usize], &point.offsets);
+        let place = self.offsets_id(self.depends[e.0 as usize], &point.offsets);
         self.innermost().known.insert((e, place, point.lanes), register);
     }
 
@@ -319,7 +320,7 @@ impl<'a> Writer<'a> {
     pub fn put(&mut self, access: &Access, point: &Point, from: Register) {
         let to = self.address(access, point);
         let lanes = self.touched(access, point.lanes);
-        self.push(Instruction::Store { to, from, stride: 1, lanes });
+        self.push(Instruction::Store { to, from, lane_stride: 1, lanes });
     }
 
     /// The counter of the innermost loop, if something is repeated there.
@@ -342,7 +343,7 @@ impl<'a> Writer<'a> {
         more: Option<(Counter, usize)>,
     ) {
         let mut at = self.address(access, point);
-        at.steps.extend(more);
+        at.strides.extend(more);
         self.push(Instruction::Prefetch { at, near: false });
     }
 
@@ -350,12 +351,15 @@ impl<'a> Writer<'a> {
     pub fn store(&mut self, store: &Store, point: &Point) {
         let from = self.value(store.value, point);
         let to = self.address(&store.to, point);
-        let stride = store.to.steps.get(self.vector_axis).copied().unwrap_or(0);
+        let stride = store.to.strides.get(self.vector_axis).copied().unwrap_or(0);
         let instruction = match stride {
-            0 => Instruction::Store { to, from, stride: 1, lanes: 1 },
-            _ => {
-                Instruction::Store { to, from, stride, lanes: self.touched(&store.to, point.lanes) }
-            }
+            0 => Instruction::Store { to, from, lane_stride: 1, lanes: 1 },
+            _ => Instruction::Store {
+                to,
+                from,
+                lane_stride: stride,
+                lanes: self.touched(&store.to, point.lanes),
+            },
         };
         self.push(instruction);
     }
@@ -363,30 +367,30 @@ impl<'a> Writer<'a> {
     /// Whole vectors are touched where padding allows it.
     fn touched(&self, access: &Access, lanes: usize) -> usize {
         let missing = self.isa.lanes - lanes;
-        if missing <= access.slack { self.isa.lanes } else { lanes }
+        if missing <= access.padding { self.isa.lanes } else { lanes }
     }
 
     fn address(&mut self, access: &Access, point: &Point) -> Address {
-        let known = self.tensors.iter().position(|t| *t == access.tensor);
+        let known = self.buffers.iter().position(|t| *t == access.buffer);
         let tensor = known.unwrap_or_else(|| {
-            self.tensors.push(access.tensor);
-            self.tensors.len() - 1
+            self.buffers.push(access.buffer);
+            self.buffers.len() - 1
         });
-        let (offset, steps) = self.reach(&access.steps, point);
+        let (offset, steps) = self.reach(&access.strides, point);
         let index = access.index.as_ref().map(|index| {
             let at = self.address(&index.at, point);
-            Box::new(Indexed { at, step: index.step, below: index.below })
+            Box::new(Indexed { at, stride: index.row_stride, below: index.below })
         });
-        Address { tensor, offset, steps, index }
+        Address { buffer: tensor, offset, strides: steps, index }
     }
 
     /// Where a point is, by how far each axis moves: elements from the start,
     /// and more for every iteration of some loops.
     fn reach(&self, by: &[usize], point: &Point) -> (usize, Vec<(Counter, usize)>) {
         let axes = by.iter().enumerate().filter(|(_, step)| **step > 0);
-        let steps = axes
-            .clone()
-            .flat_map(|(axis, step)| self.loops[axis].iter().filter_map(|along| along.step(*step)));
+        let steps = axes.clone().flat_map(|(axis, step)| {
+            self.loops[axis].iter().filter_map(|along| along.stride(*step))
+        });
         (axes.map(|(axis, step)| point.offsets[axis] * step).sum(), steps.collect())
     }
 

@@ -14,21 +14,21 @@ use crate::shape::{Argument, DType, Facts, Type};
 ///
 /// [`Network::graph_for`]: crate::declaration::Network::graph_for
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Choose {
+pub struct Switch {
     /// Who chooses.
-    pub by: Choice,
+    pub by: Selector,
 }
 
 /// Who chooses.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Choice {
+pub enum Selector {
     /// The purpose: the first value to train, the second one otherwise.
     Training,
     /// The user, by the place among the network's choices.
     Declared(usize),
 }
 
-impl Operation for Choose {
+impl Operation for Switch {
     const NAME: &'static str = "choose";
 
     fn shape(&self, x: &[Argument<'_>], facts: &mut Facts) -> Result<Type, Mistake> {

@@ -249,12 +249,12 @@ operations! {
     // Leaves.
     input::Input,
     parameter::Parameter,
-    setting::Setting,
+    setting::StepScalar,
     constant::Constant,
     vector::Vector,
     positions::Positions,
     // One of several, before anything is compiled.
-    choose::Choose,
+    choose::Switch,
     // Arithmetic.
     add::Add,
     sub::Sub,
@@ -293,7 +293,7 @@ operations! {
     hardtanh::Hardtanh,
     hardsigmoid::Hardsigmoid,
     logsigmoid::LogSigmoid,
-    step::Step,
+    step::Heaviside,
     // Drawn.
     random::Random,
     // Comparisons, as 1.0 and 0.0.

@@ -6,7 +6,7 @@
 //! "Parallel random numbers: as easy as 1, 2, 3", 2011), of whose first word the
 //! upper 24 bits count.
 
-use super::setting::{RANDOM_BATCH, RANDOM_KEY, Setting};
+use super::setting::{RANDOM_BATCH, RANDOM_KEY, StepScalar};
 use super::{Domain, Lowering, Operand, Operation, Reverse, Sample, positions};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
@@ -36,7 +36,7 @@ impl Random {
     pub fn uniform(g: &mut Graph, stream: u32, shape: &Shape) -> NodeId {
         let places = g.apply(positions::Positions { shape: shape.clone() }, &[]);
         let words = [RANDOM_BATCH, RANDOM_KEY[0], RANDOM_KEY[1]].map(|name| {
-            let word = g.apply(Setting::whole(name), &[]);
+            let word = g.apply(StepScalar::whole(name), &[]);
             g.broadcast(word, shape)
         });
         g.apply(Random { stream }, &[places, words[0], words[1], words[2]])

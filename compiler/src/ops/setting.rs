@@ -15,26 +15,26 @@ pub const RANDOM_BATCH: &str = "random batch";
 /// A number that is given with every step and may change between steps without
 /// compiling again: the learning rate, the key of what is drawn at random.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Setting {
+pub struct StepScalar {
     /// What the user calls it.
     pub name: &'static str,
     /// Whether it is a whole number below 2³² rather than a real.
     pub is_whole: bool,
 }
 
-impl Setting {
+impl StepScalar {
     /// A real.
-    pub fn real(name: &'static str) -> Setting {
-        Setting { name, is_whole: false }
+    pub fn real(name: &'static str) -> StepScalar {
+        StepScalar { name, is_whole: false }
     }
 
     /// A whole number.
-    pub fn whole(name: &'static str) -> Setting {
-        Setting { name, is_whole: true }
+    pub fn whole(name: &'static str) -> StepScalar {
+        StepScalar { name, is_whole: true }
     }
 }
 
-impl Operation for Setting {
+impl Operation for StepScalar {
     const NAME: &'static str = "setting";
 
     fn shape(&self, _: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {

@@ -28,14 +28,14 @@ use crate::graph::{Graph, NodeId};
 /// # Ok::<(), bilro::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Step;
+pub struct Heaviside;
 
-impl Elementwise for Step {
+impl Elementwise for Heaviside {
     const NAME: &'static str = "step";
     const CALL: Option<Signature> = Some(Signature::of(&["x"]));
 
-    fn from_call(_: &Attributes) -> Result<Step, Mistake> {
-        Ok(Step)
+    fn from_call(_: &Attributes) -> Result<Heaviside, Mistake> {
+        Ok(Heaviside)
     }
 
     #[cfg(feature = "eval")]
@@ -58,8 +58,8 @@ impl Elementwise for Step {
         e.keep_nan(x[0], y)
     }
 
-    fn variants() -> Vec<Step> {
-        vec![Step]
+    fn variants() -> Vec<Heaviside> {
+        vec![Heaviside]
     }
 
     fn domains(&self) -> Vec<Domain> {

@@ -98,12 +98,12 @@ impl Optimizer for Adadelta {
     fn update(&self, u: &mut Update<'_>) -> NodeId {
         let gradient = u.decayed(self.weight_decay);
         let of_gradients = u.running_mean_square("mean square", gradient, self.rho);
-        let of_steps = u.kept("mean square of steps", 0.0);
+        let of_steps = u.state("mean square of steps", 0.0);
         let (above, below) = (u.plus(of_steps.value, self.eps), u.plus(of_gradients, self.eps));
         let (above, below) = (u.g.sqrt(above), u.g.sqrt(below));
         let ratio = u.g.div(above, below);
         let step = u.g.mul(ratio, gradient);
-        u.keep_mean_square(of_steps, step, self.rho);
+        u.assign_mean_square(of_steps, step, self.rho);
         let rate = u.learning_rate();
         let step = u.g.mul(step, rate);
         u.g.sub(u.parameter, step)

@@ -119,10 +119,10 @@ impl Optimizer for Adagrad {
 
     fn update(&self, u: &mut Update<'_>) -> NodeId {
         let gradient = u.decayed(self.weight_decay);
-        let sum = u.kept("sum of squares", self.initial_accumulator_value);
+        let sum = u.state("sum of squares", self.initial_accumulator_value);
         let square = u.g.square(gradient);
         let next = u.g.add(sum.value, square);
-        u.keep(sum, next);
+        u.assign(sum, next);
         let root = u.g.sqrt(next);
         let denominator = u.plus(root, self.eps);
         let rate = u.rate(DECAYED);

@@ -95,9 +95,9 @@ impl Optimizer for Adam {
         let mean = self.moments.first(u, gradient);
         let mut square = self.moments.second(u, gradient);
         if self.amsgrad {
-            let largest = u.kept("largest mean square", 0.0);
+            let largest = u.state("largest mean square", 0.0);
             square = u.g.maximum(largest.value, square);
-            u.keep(largest, square);
+            u.assign(largest, square);
         }
         let (root, eps) = (u.g.sqrt(square), u.setting(EPS));
         let denominator = u.g.add(root, eps);

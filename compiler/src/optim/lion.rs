@@ -89,7 +89,7 @@ impl Optimizer for Lion {
     }
 
     fn update(&self, u: &mut Update<'_>) -> NodeId {
-        let mean = u.kept("mean", 0.0);
+        let mean = u.state("mean", 0.0);
         let blend = u.blend(mean.value, u.gradient, self.betas.0);
         let zero = u.g.constant(0.0);
         let (above, below) = (u.g.greater(blend, zero), u.g.greater(zero, blend));
@@ -101,7 +101,7 @@ impl Optimizer for Lion {
                 u.g.add(sign, decay)
             }
         };
-        u.keep_mean(mean, u.gradient, self.betas.1);
+        u.assign_mean(mean, u.gradient, self.betas.1);
         let rate = u.learning_rate();
         let step = u.g.mul(direction, rate);
         u.g.sub(u.parameter, step)

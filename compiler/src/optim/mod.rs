@@ -22,10 +22,10 @@ mod update;
 
 use crate::graph::NodeId;
 #[cfg(doc)]
-use crate::ops::setting::Setting;
+use crate::ops::setting::StepScalar;
 
 pub use training::{ACCUMULATED, Clip, Training};
-pub use update::{Kept, Update};
+pub use update::{State, Update};
 
 /// How a parameter follows from its gradient.
 pub trait Optimizer: std::fmt::Debug + Send + Sync {

@@ -139,10 +139,10 @@ impl Optimizer for RMSprop {
         let denominator = u.plus(root, self.eps);
         let mut step = u.g.div(gradient, denominator);
         if self.momentum != 0.0 {
-            let velocity = u.kept("momentum", 0.0);
+            let velocity = u.state("momentum", 0.0);
             let before = u.g.scale(velocity.value, self.momentum);
             step = u.g.add(before, step);
-            u.keep(velocity, step);
+            u.assign(velocity, step);
         }
         let rate = u.learning_rate();
         let step = u.g.mul(step, rate);

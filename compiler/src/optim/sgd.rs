@@ -116,7 +116,7 @@ impl Optimizer for Sgd {
         let gradient = u.decayed(self.weight_decay);
         let mut direction = gradient;
         if self.momentum != 0.0 {
-            let velocity = u.kept("momentum", 0.0);
+            let velocity = u.state("momentum", 0.0);
             let before = u.g.scale(velocity.value, self.momentum);
             let mut share = gradient;
             if self.dampening != 0.0 {
@@ -124,7 +124,7 @@ impl Optimizer for Sgd {
                 share = u.g.mul(gradient, part);
             }
             let next = u.g.add(before, share);
-            u.keep(velocity, next);
+            u.assign(velocity, next);
             direction = next;
             if self.nesterov {
                 let ahead = u.g.scale(next, self.momentum);

@@ -140,7 +140,7 @@ impl Training {
 
     /// What is kept from step to step beside the network's parameters, in the
     /// order of its places, which come after theirs.
-    pub fn kept(&self, parameters: &[Parameter]) -> Vec<Parameter> {
+    pub fn state(&self, parameters: &[Parameter]) -> Vec<Parameter> {
         // What is kept depends on parameters' shapes only.
         let mut g = Graph::new(1);
         let trained = self.trained(parameters);
@@ -180,7 +180,7 @@ impl Training {
     /// `accumulate` says: by the mean of their gradients.
     pub(crate) fn update(&self, g: &mut Graph, parameters: &[Parameter], trained: &[NodeId]) {
         // The sums are of shares of `accumulate` batches.
-        let scale = g.apply(ops::setting::Setting::real(ACCUMULATED), &[]);
+        let scale = g.apply(ops::setting::StepScalar::real(ACCUMULATED), &[]);
         let sums = self.sum_leaves(g, parameters);
         let means = sums.into_iter().map(|sum| g.mul(sum, scale)).collect();
         self.updates(g, parameters, trained, means);
@@ -207,7 +207,7 @@ impl Training {
                 gradient,
                 rate: self.rate(place, declared).unwrap_or(0.0),
                 name: &declared.name,
-                kept: &mut kept,
+                state: &mut kept,
                 first,
             };
             let next = self.optimizer.update(&mut update);

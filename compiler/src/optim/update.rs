@@ -4,7 +4,7 @@ use super::LEARNING_RATE;
 use crate::declaration::{Init, Parameter};
 use crate::graph::{Graph, NodeId, Root};
 use crate::ops;
-use crate::ops::setting::Setting;
+use crate::ops::setting::StepScalar;
 
 /// What an optimizer builds a parameter's next value from.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub struct Update<'g> {
     /// The parameter's name.
     pub(super) name: &'g str,
     /// What is kept so far, of this and other parameters.
-    pub(super) kept: &'g mut Vec<Parameter>,
+    pub(super) state: &'g mut Vec<Parameter>,
     /// The place of the first that is kept, after all parameters.
     pub(super) first: usize,
 }
@@ -29,7 +29,7 @@ impl Update<'_> {
     /// A number that is given with every step; see
     /// [`Optimizer::setting`](super::Optimizer::setting).
     pub fn setting(&mut self, name: &'static str) -> NodeId {
-        self.g.apply(Setting::real(name), &[])
+        self.g.apply(StepScalar::real(name), &[])
     }
 
     /// A setting that is the learning rate times something, for this parameter.
@@ -60,33 +60,33 @@ impl Update<'_> {
     /// Keeps the running mean of `x`, of which `decay` stays with every step,
     /// from 0 on. Returns it with `x` in it.
     pub fn running_mean(&mut self, name: &str, x: NodeId, decay: f64) -> NodeId {
-        let mean = self.kept(name, 0.0);
-        self.keep_mean(mean, x, decay)
+        let mean = self.state(name, 0.0);
+        self.assign_mean(mean, x, decay)
     }
 
     /// The same where the mean before the step is needed too.
-    pub fn keep_mean(&mut self, mean: Kept, x: NodeId, decay: f64) -> NodeId {
+    pub fn assign_mean(&mut self, mean: State, x: NodeId, decay: f64) -> NodeId {
         let next = self.blend(mean.value, x, decay);
-        self.keep(mean, next);
+        self.assign(mean, next);
         next
     }
 
     /// Keeps the running mean of the squares of `x` in the same way.
     pub fn running_mean_square(&mut self, name: &str, x: NodeId, decay: f64) -> NodeId {
-        let mean = self.kept(name, 0.0);
-        self.keep_mean_square(mean, x, decay)
+        let mean = self.state(name, 0.0);
+        self.assign_mean_square(mean, x, decay)
     }
 
     /// The same where the mean before the step is needed too.
     ///
     /// The share is taken of `x` before it is squared, as PyTorch's `addcmul_` does: so a mean
     /// is finite where the square itself is not.
-    pub fn keep_mean_square(&mut self, mean: Kept, x: NodeId, decay: f64) -> NodeId {
+    pub fn assign_mean_square(&mut self, mean: State, x: NodeId, decay: f64) -> NodeId {
         let stays = self.g.scale(mean.value, decay as f32);
         let share = self.g.scale(x, (1.0 - decay) as f32);
         let comes = self.g.mul(share, x);
         let next = self.g.add(stays, comes);
-        self.keep(mean, next);
+        self.assign(mean, next);
         next
     }
 
@@ -102,26 +102,26 @@ impl Update<'_> {
 
     /// What is kept for every element of the parameter under a name, `start`
     /// before the first step. To be given its next value by [`Self::keep`].
-    pub fn kept(&mut self, name: &str, start: f32) -> Kept {
+    pub fn state(&mut self, name: &str, start: f32) -> State {
         let shape = self.g.shape(self.parameter).clone();
-        let index = self.first + self.kept.len();
+        let index = self.first + self.state.len();
         let value = self.g.apply(ops::parameter::Parameter { index, shape: shape.clone() }, &[]);
         let name = format!("{}/{name}", self.name);
         self.g.name(value, &name);
         let init = Init::Full(f64::from(start));
-        self.kept.push(Parameter { name, shape, init, is_trained: false });
-        Kept { index, value }
+        self.state.push(Parameter { name, shape, init, is_trained: false });
+        State { index, value }
     }
 
     /// The next value of what is kept.
-    pub fn keep(&mut self, kept: Kept, next: NodeId) {
+    pub fn assign(&mut self, kept: State, next: NodeId) {
         self.g.add_root(Root::Assign(kept.index), next);
     }
 }
 
 /// What is kept from step to step.
 #[derive(Clone, Copy, Debug)]
-pub struct Kept {
+pub struct State {
     index: usize,
     /// Its value before the step.
     pub value: NodeId,

@@ -62,12 +62,12 @@ impl Machine<'_> {
         let result = match instruction {
             Instruction::Constant { bits, .. } => vec![*bits; lanes],
             Instruction::Copy { from, .. } => self.read(*from).to_vec(),
-            Instruction::Load { from, stride, lanes: read, .. } => {
+            Instruction::Load { from, lane_stride: stride, lanes: read, .. } => {
                 let (tensor, first) = self.element(from);
                 let element = |i| self.memory[tensor][first + i * stride];
                 (0..lanes).map(|i| if i < *read { element(i) } else { UNREAD }).collect()
             }
-            Instruction::Store { to, from, stride, lanes: written } => {
+            Instruction::Store { to, from, lane_stride: stride, lanes: written } => {
                 let (tensor, first) = self.element(to);
                 for i in 0..*written {
                     self.memory[tensor][first + i * stride] = self.read(*from)[i];
@@ -75,7 +75,7 @@ impl Machine<'_> {
                 return;
             }
             Instruction::Prefetch { .. } => return,
-            Instruction::Position { offset, steps, stride, .. } => {
+            Instruction::Iota { offset, strides: steps, lane_stride: stride, .. } => {
                 let first = offset + self.sum(steps);
                 (0..lanes).map(|i| (first + i * stride) as u32).collect()
             }
@@ -85,7 +85,7 @@ impl Machine<'_> {
                     scalar.evaluate(&x)
                 })
                 .collect(),
-            Instruction::Keep { from, lanes: kept, bits, .. } => {
+            Instruction::Blend { from, lanes: kept, bits, .. } => {
                 let from = self.read(*from);
                 (0..lanes).map(|i| if i < *kept { from[i] } else { *bits }).collect()
             }
@@ -112,9 +112,9 @@ impl Machine<'_> {
             let (tensor, element) = self.element(&index.at);
             let found = self.memory[tensor][element] as usize;
             assert!(found < index.below, "an index of {found} in {address}");
-            found * index.step
+            found * index.stride
         });
-        (address.tensor, address.offset + self.sum(&address.steps) + more)
+        (address.buffer, address.offset + self.sum(&address.strides) + more)
     }
 
     fn sum(&self, steps: &[(Counter, usize)]) -> usize {

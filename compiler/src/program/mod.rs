@@ -15,7 +15,7 @@ pub mod verify;
 
 use std::fmt;
 
-use crate::expr::scalar::{Kind, Scalar};
+use crate::expr::scalar::{LaneType, Scalar};
 
 /// A kernel lowered for one instruction set: loops and vector instructions over
 /// virtual registers. The [module](self) has its rules.
@@ -26,9 +26,9 @@ pub struct Program {
     /// Lanes of every register.
     pub lanes: usize,
     /// The memory that it works on: for each, the tensor's number in the plan.
-    pub tensors: Vec<usize>,
+    pub buffers: Vec<usize>,
     /// The kind of each virtual register.
-    pub registers: Vec<Kind>,
+    pub registers: Vec<LaneType>,
     /// How many iterations may be split across threads.
     pub parallel: usize,
     /// What it does.
@@ -85,11 +85,11 @@ pub enum Count {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Address {
     /// A place in the program's `tensors`.
-    pub tensor: usize,
+    pub buffer: usize,
     /// Elements from the tensor's start.
     pub offset: usize,
     /// Elements for each iteration of the loops around; none is zero.
-    pub steps: Vec<(Counter, usize)>,
+    pub strides: Vec<(Counter, usize)>,
     /// More elements, by a whole number in memory.
     pub index: Option<Box<Indexed>>,
 }
@@ -101,7 +101,7 @@ pub struct Indexed {
     /// Where the whole number lies; that address has no index.
     pub at: Address,
     /// Elements for each.
-    pub step: usize,
+    pub stride: usize,
     /// What the whole number is below: whoever runs the program has seen to it.
     pub below: usize,
 }
@@ -131,7 +131,7 @@ pub enum Instruction {
         /// The first lane's element.
         from: Address,
         /// Elements from lane to lane.
-        stride: usize,
+        lane_stride: usize,
         /// How many lanes are read from memory: beyond, nothing is touched.
         lanes: usize,
     },
@@ -142,7 +142,7 @@ pub enum Instruction {
         /// Read.
         from: Register,
         /// Elements from lane to lane; at least 1.
-        stride: usize,
+        lane_stride: usize,
         /// How many lanes are written to memory: beyond, nothing is touched.
         lanes: usize,
     },
@@ -155,15 +155,15 @@ pub enum Instruction {
     },
     /// Whole numbers: lane `i` holds `offset + Σ counter · step + i · stride`,
     /// wrapping.
-    Position {
+    Iota {
         /// Written.
         to: Register,
         /// The first.
         offset: usize,
         /// More for every iteration of some loops.
-        steps: Vec<(Counter, usize)>,
+        strides: Vec<(Counter, usize)>,
         /// From lane to lane.
-        stride: usize,
+        lane_stride: usize,
     },
     /// An operation on each lane.
     Apply {
@@ -175,7 +175,7 @@ pub enum Instruction {
         operands: Operands,
     },
     /// The first lanes of a register, and the same bits in the others.
-    Keep {
+    Blend {
         /// Written.
         to: Register,
         /// Read.
@@ -214,9 +214,9 @@ impl Instruction {
             Instruction::Constant { to, .. }
             | Instruction::Copy { to, .. }
             | Instruction::Load { to, .. }
-            | Instruction::Position { to, .. }
+            | Instruction::Iota { to, .. }
             | Instruction::Apply { to, .. }
-            | Instruction::Keep { to, .. }
+            | Instruction::Blend { to, .. }
             | Instruction::Interleave { to, .. }
             | Instruction::Rotate { to, .. } => Some(*to),
             Instruction::Store { .. } | Instruction::Prefetch { .. } => None,
@@ -229,10 +229,10 @@ impl Instruction {
             Instruction::Constant { .. }
             | Instruction::Load { .. }
             | Instruction::Prefetch { .. }
-            | Instruction::Position { .. } => &[],
+            | Instruction::Iota { .. } => &[],
             Instruction::Copy { from, .. }
             | Instruction::Store { from, .. }
-            | Instruction::Keep { from, .. }
+            | Instruction::Blend { from, .. }
             | Instruction::Rotate { from, .. } => std::slice::from_ref(from),
             Instruction::Apply { operands, .. } => operands,
             Instruction::Interleave { from, .. } => from,
@@ -293,7 +293,7 @@ impl fmt::Debug for Operands {
 impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "program {} ({} lanes, {} parallel)", self.name, self.lanes, self.parallel)?;
-        for (i, tensor) in self.tensors.iter().enumerate() {
+        for (i, tensor) in self.buffers.iter().enumerate() {
             writeln!(f, "  t{i} = tensor {tensor}")?;
         }
         print(f, &self.body, 1)
@@ -326,25 +326,25 @@ impl fmt::Display for Instruction {
                 write!(f, "r{} = {:?} ({bits:#x})", to.0, f32::from_bits(*bits))
             }
             Instruction::Copy { to, from } => write!(f, "r{} = r{}", to.0, from.0),
-            Instruction::Load { to, from, stride, lanes } => {
+            Instruction::Load { to, from, lane_stride: stride, lanes } => {
                 write!(f, "r{} = load {from} × {lanes} by {stride}", to.0)
             }
-            Instruction::Store { to, from, stride, lanes } => {
+            Instruction::Store { to, from, lane_stride: stride, lanes } => {
                 write!(f, "store {to} × {lanes} by {stride} = r{}", from.0)
             }
             Instruction::Prefetch { at, near } => {
                 write!(f, "prefetch {at}{}", if *near { " near" } else { "" })
             }
-            Instruction::Position { to, offset, steps, stride } => {
+            Instruction::Iota { to, offset, strides: steps, lane_stride: stride } => {
                 write!(f, "r{} = position {offset}", to.0)?;
-                print_steps(f, steps)?;
+                print_strides(f, steps)?;
                 write!(f, " by {stride}")
             }
             Instruction::Apply { to, scalar, operands } => {
                 write!(f, "r{} = {scalar:?}", to.0)?;
                 operands.iter().try_for_each(|x| write!(f, " r{}", x.0))
             }
-            Instruction::Keep { to, from, lanes, bits } => {
+            Instruction::Blend { to, from, lanes, bits } => {
                 write!(f, "r{} = first {lanes} of r{}, then {bits:#x}", to.0, from.0)
             }
             Instruction::Interleave { to, from: [a, b], upper } => {
@@ -360,15 +360,15 @@ impl fmt::Display for Instruction {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "t{}[{}", self.tensor, self.offset)?;
-        print_steps(f, &self.steps)?;
-        if let Some(Indexed { at, step, below }) = self.index.as_deref() {
+        write!(f, "t{}[{}", self.buffer, self.offset)?;
+        print_strides(f, &self.strides)?;
+        if let Some(Indexed { at, stride: step, below }) = self.index.as_deref() {
             write!(f, " + {at}·{step} below {below}")?;
         }
         f.write_str("]")
     }
 }
 
-fn print_steps(f: &mut fmt::Formatter<'_>, steps: &[(Counter, usize)]) -> fmt::Result {
+fn print_strides(f: &mut fmt::Formatter<'_>, steps: &[(Counter, usize)]) -> fmt::Result {
     steps.iter().try_for_each(|(counter, step)| write!(f, " + i{}·{step}", counter.0))
 }

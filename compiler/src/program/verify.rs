@@ -39,7 +39,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::{Address, Count, Counter, Instruction, Loop, Program, Register, Statement};
-use crate::expr::scalar::{Kind, Scalar};
+use crate::expr::scalar::{LaneType, Scalar};
 
 impl Program {
     /// Checks what can be known of the program alone; see the
@@ -51,8 +51,8 @@ impl Program {
     /// Checks as well that every access lies within its tensor, given how many
     /// elements each of `self.tensors` has.
     pub fn verify_bounds(&self, sizes: &[usize]) -> Result<(), String> {
-        if sizes.len() != self.tensors.len() {
-            return Err(format!("{} sizes for {} tensors", sizes.len(), self.tensors.len()));
+        if sizes.len() != self.buffers.len() {
+            return Err(format!("{} sizes for {} tensors", sizes.len(), self.buffers.len()));
         }
         self.check(Some(sizes))
     }
@@ -168,33 +168,33 @@ impl Checker<'_> {
             Instruction::Copy { to, from } => {
                 self.is(*to, kind(from))?;
             }
-            Instruction::Load { to, from, stride, lanes: read } => {
+            Instruction::Load { to, from, lane_stride: stride, lanes: read } => {
                 self.is_number(*to)?;
                 if !(1..=lanes).contains(read) || (*stride == 0 && *read != lanes) {
                     return Err(format!("{read} of {lanes} lanes by {stride}"));
                 }
                 self.address(from, (read - 1) * stride)?;
             }
-            Instruction::Store { to, from, stride, lanes: written } => {
+            Instruction::Store { to, from, lane_stride: stride, lanes: written } => {
                 self.is_number(*from)?;
                 if !(1..=lanes).contains(written) || *stride == 0 {
                     return Err(format!("{written} of {lanes} lanes by {stride}"));
                 }
                 self.address(to, (written - 1) * stride)?;
-                let moves = to.index.iter().flat_map(|index| &index.at.steps);
+                let moves = to.index.iter().flat_map(|index| &index.at.strides);
                 if moves.into_iter().any(|(counter, _)| self.is_parallel(*counter)) {
                     return Err("which iterations meet depends on an index".into());
                 }
             }
             // It touches nothing, so that it may be beyond.
             Instruction::Prefetch { at, .. } => {
-                self.steps(&at.steps)?;
+                self.steps(&at.strides)?;
                 if at.index.is_some() {
                     return Err("a prefetch by an index".into());
                 }
             }
-            Instruction::Position { to, steps, .. } => {
-                self.is(*to, Kind::Int)?;
+            Instruction::Iota { to, strides: steps, .. } => {
+                self.is(*to, LaneType::Int)?;
                 self.steps(steps)?;
             }
             Instruction::Apply { to, scalar, operands } => {
@@ -213,7 +213,7 @@ impl Checker<'_> {
                     return Err("a shift by 32 bits or more".into());
                 }
             }
-            Instruction::Keep { to, from, lanes: kept, .. } => {
+            Instruction::Blend { to, from, lanes: kept, .. } => {
                 self.is_number(*from)?;
                 self.is(*to, kind(from))?;
                 if !(1..=lanes).contains(kept) {
@@ -243,7 +243,7 @@ impl Checker<'_> {
         self.shared == Some(counter)
     }
 
-    fn is(&self, r: Register, expected: Kind) -> Result<(), String> {
+    fn is(&self, r: Register, expected: LaneType) -> Result<(), String> {
         let found = self.program.registers[r.0 as usize];
         if found == expected {
             Ok(())
@@ -254,28 +254,28 @@ impl Checker<'_> {
 
     fn is_number(&self, r: Register) -> Result<(), String> {
         match self.program.registers[r.0 as usize] {
-            Kind::Float | Kind::Int => Ok(()),
-            Kind::Mask => Err(format!("r{} is Mask", r.0)),
+            LaneType::Float | LaneType::Int => Ok(()),
+            LaneType::Mask => Err(format!("r{} is Mask", r.0)),
         }
     }
 
     /// An address, of which lanes reach `more` elements beyond.
     fn address(&self, address: &Address, more: usize) -> Result<(), String> {
-        if address.tensor >= self.program.tensors.len() {
-            return Err(format!("there is no t{}", address.tensor));
+        if address.buffer >= self.program.buffers.len() {
+            return Err(format!("there is no t{}", address.buffer));
         }
-        let mut most = self.steps(&address.steps)?;
+        let mut most = self.steps(&address.strides)?;
         if let Some(index) = &address.index {
             if index.at.index.is_some() || index.below == 0 {
                 return Err(format!("an index below {} in {}", index.below, index.at));
             }
             self.address(&index.at, 0)?;
-            let last = index.step.checked_mul(index.below - 1);
+            let last = index.stride.checked_mul(index.below - 1);
             most = most.zip(last).and_then(|(a, b)| a.checked_add(b));
         }
         let Some(sizes) = self.sizes else { return Ok(()) };
         let last = most.and_then(|most| most.checked_add(address.offset)?.checked_add(more));
-        let size = sizes[address.tensor];
+        let size = sizes[address.buffer];
         match last {
             Some(last) if last < size => Ok(()),
             Some(last) => Err(format!("reaches element {last} of {size}")),
@@ -308,8 +308,8 @@ mod tests {
 
     fn load(to: u32, steps: &[(u32, usize)], stride: usize, lanes: usize) -> Statement {
         let steps = steps.iter().map(|(c, step)| (Counter(*c), *step)).collect();
-        let from = Address { tensor: 0, offset: 1, steps, index: None };
-        Statement::Do(Instruction::Load { to: Register(to), from, stride, lanes })
+        let from = Address { buffer: 0, offset: 1, strides: steps, index: None };
+        Statement::Do(Instruction::Load { to: Register(to), from, lane_stride: stride, lanes })
     }
 
     fn negate(to: u32, from: u32) -> Statement {
@@ -322,11 +322,11 @@ mod tests {
     }
 
     fn program(body: Vec<Statement>) -> Program {
-        use Kind::{Float, Int, Mask};
+        use LaneType::{Float, Int, Mask};
         Program {
             name: "test".into(),
             lanes: 4,
-            tensors: vec![0],
+            buffers: vec![0],
             registers: vec![Float, Float, Int, Mask],
             parallel: 3,
             body,
@@ -365,9 +365,9 @@ mod tests {
     /// there.
     fn by_index(steps: &[(u32, usize)], below: usize) -> Address {
         let steps = steps.iter().map(|(c, step)| (Counter(*c), *step)).collect();
-        let at = Address { tensor: 0, offset: 2, steps, index: None };
-        let index = Some(Box::new(Indexed { at, step: 10, below }));
-        Address { tensor: 0, offset: 1, steps: Vec::new(), index }
+        let at = Address { buffer: 0, offset: 2, strides: steps, index: None };
+        let index = Some(Box::new(Indexed { at, stride: 10, below }));
+        Address { buffer: 0, offset: 1, strides: Vec::new(), index }
     }
 
     #[test]
@@ -375,10 +375,11 @@ mod tests {
         let parallel = Count::Parallel { first: 0, count: 3 };
         let load = |from: &Address| {
             let from = from.clone();
-            Statement::Do(Instruction::Load { to: Register(0), from, stride: 1, lanes: 4 })
+            Statement::Do(Instruction::Load { to: Register(0), from, lane_stride: 1, lanes: 4 })
         };
-        let store =
-            |to| Statement::Do(Instruction::Store { to, from: Register(0), stride: 1, lanes: 4 });
+        let store = |to| {
+            Statement::Do(Instruction::Store { to, from: Register(0), lane_stride: 1, lanes: 4 })
+        };
         let own = by_index(&[], 3);
         let mut twice = own.clone();
         twice.index.as_mut().unwrap().at.index = own.index.clone();

@@ -22,15 +22,15 @@ type Rule = fn(&mut Graph, &Op, &[NodeId]) -> Option<NodeId>;
 const RULES: &[Rule] = &[constants::rewrite, algebra::rewrite, views::rewrite];
 
 /// The graph in primitive operations: none is [`Lowering::Composite`].
-pub fn expand(graph: &Graph) -> Graph {
-    let mut graph = graph.rebuild(expand_node);
+pub fn decompose(graph: &Graph) -> Graph {
+    let mut graph = graph.rebuild(decompose_node);
     while graph.ids().any(|id| matches!(graph.op(id).lower(), Lowering::Composite(_))) {
-        graph = graph.rebuild(expand_node);
+        graph = graph.rebuild(decompose_node);
     }
     graph
 }
 
-fn expand_node(g: &mut Graph, op: &Op, operands: &[NodeId]) -> NodeId {
+fn decompose_node(g: &mut Graph, op: &Op, operands: &[NodeId]) -> NodeId {
     match op.lower() {
         Lowering::Composite(expand) => expand(g, operands),
         _ => g.apply(op.clone(), operands),

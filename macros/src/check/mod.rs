@@ -15,7 +15,7 @@ mod values;
 
 use std::collections::BTreeMap;
 
-use bilro_compiler::declaration::{LossReduction, Network as Declaration};
+use bilro_compiler::declaration::{Declaration, LossReduction};
 use bilro_compiler::shape::{Shape, Type as CompilerType};
 use proc_macro2::{Ident, TokenStream};
 use syn::ext::IdentExt;

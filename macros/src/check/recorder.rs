@@ -5,12 +5,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bilro_compiler::declaration::{
-    Builder, ChoiceId, Init, LayerId, LossReduction, ModuleId, Network,
+    Builder, ChoiceId, Declaration, Init, LayerId, LossReduction, ModuleId,
 };
 use bilro_compiler::error::{Mistake as CompilerMistake, Site};
 use bilro_compiler::graph::NodeId;
 use bilro_compiler::ops::Attributes;
-use bilro_compiler::shape::{Dim, Fact, Product, Type};
+use bilro_compiler::shape::{Dim, Fact, SizeProduct, Type};
 use proc_macro2::Ident;
 
 use super::text;
@@ -123,14 +123,14 @@ pub struct Assertion {
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Condition {
     /// Two counts are equal.
-    Same(Product, Product),
+    Same(SizeProduct, SizeProduct),
     /// A size is at least 1.
     Positive(Arc<str>),
 }
 
 impl Condition {
     /// In one order, so that a condition is known again the other way round.
-    fn same(a: Product, b: Product) -> Condition {
+    fn same(a: SizeProduct, b: SizeProduct) -> Condition {
         match a.to_string() <= b.to_string() {
             true => Condition::Same(a, b),
             false => Condition::Same(b, a),
@@ -443,7 +443,7 @@ impl Recorder {
     }
 
     /// The network, if there was no mistake.
-    pub fn finish(self, name: Place) -> (Option<Network>, Recorded) {
+    pub fn finish(self, name: Place) -> (Option<Declaration>, Recorded) {
         let Recorder { builder, steps, assertions, mut mistakes, .. } = self;
         let mut network = None;
         if mistakes.is_empty() {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use bilro_compiler::declaration::{Init, LossReduction};
 use bilro_compiler::ops::{AttributeValue, Attributes};
-use bilro_compiler::shape::{DType, Dim, Product};
+use bilro_compiler::shape::{DType, Dim, SizeProduct};
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 
@@ -73,7 +73,7 @@ impl<'a> Sizes<'a> {
         }
     }
 
-    fn product(&self, product: &Product) -> TokenStream {
+    fn product(&self, product: &SizeProduct) -> TokenStream {
         let mut factors = product.symbols.iter().map(|s| self.symbol(s));
         let first = match product.number {
             1 => factors.next(),
@@ -135,7 +135,7 @@ pub fn declaration(network: &Network, checked: &Checked, sizes: &Sizes<'_>) -> T
     };
     quote! {
         fn declaration() -> __bilro::std::result::Result<
-            __bilro::bilro::compiler::declaration::Network,
+            __bilro::bilro::compiler::declaration::Declaration,
             __bilro::bilro::compiler::error::Error,
         > {
             #body

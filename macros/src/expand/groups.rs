@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use bilro_compiler::declaration::Network as Declaration;
+use bilro_compiler::declaration::Declaration;
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 

@@ -1,6 +1,6 @@
 //! What is given is checked before anything is done with it.
 
-use bilro_compiler::declaration::{Input, Network as Declaration};
+use bilro_compiler::declaration::{Declaration, Input};
 use bilro_compiler::shape::DType;
 use ndarray::Axis;
 

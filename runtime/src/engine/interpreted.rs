@@ -1,6 +1,6 @@
 //! Purposes by the interpreter.
 
-use bilro_compiler::declaration::Network as Declaration;
+use bilro_compiler::declaration::Declaration;
 use bilro_compiler::eval::{Real, Value};
 use bilro_compiler::graph::Root;
 use bilro_compiler::ops::Op;
@@ -47,7 +47,7 @@ fn run_in<T: Real>(
             None => unreachable!("whatever a purpose needs has been given"),
         },
         Op::Parameter(parameter) => real(parameters.view(parameter.index)),
-        Op::Setting(op) => {
+        Op::StepScalar(op) => {
             let bits = call.progress.setting(call.purpose, Source::of(op.name));
             match op.is_whole {
                 true => Value::index(&[], vec![bits]),

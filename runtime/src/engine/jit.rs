@@ -2,12 +2,12 @@
 
 use bilro_compiler::buffer::Layout;
 use bilro_compiler::codegen::module::Executable;
-use bilro_compiler::declaration::Network as Declaration;
+use bilro_compiler::declaration::Declaration;
 use bilro_compiler::error::Error as CompileError;
 use bilro_compiler::graph::Root;
 use bilro_compiler::phases::Phase;
 use bilro_compiler::pipeline::lower_graph;
-use bilro_compiler::plan::{ParameterLayout, Place, Region};
+use bilro_compiler::plan::{Allocation, ParameterLayout, Region};
 use ndarray::CowArray;
 
 use super::progress::Source;
@@ -39,7 +39,7 @@ pub(super) struct Compiled {
     /// What the code reads of the declaration's numbers.
     numbers: Vec<f32>,
     /// For every root that is read afterwards, where it lies.
-    roots: Vec<(Root, Place, Layout)>,
+    roots: Vec<(Root, Allocation, Layout)>,
 }
 
 /// Bytes that compiling takes, or more: where there is less, it is not begun.
@@ -60,7 +60,7 @@ impl Compiled {
         let lowered = lower_graph(call.graph(declaration)?, layout, &isa()?, false)?;
         let (plan, guard) = (&lowered.plan, lowered.guard());
         let executable =
-            Executable::guarded(&lowered.programs, &plan.places, &plan.regions, guard, false)
+            Executable::guarded(&lowered.programs, &plan.allocations, &plan.regions, guard, false)
                 .map_err(|error| match error {
                     CompileError::Memory { what, bytes } => Error::Memory { what, bytes },
                     error => error.into(),
@@ -74,8 +74,8 @@ impl Compiled {
         let roots = lowered.fused.graph.roots().iter().zip(&lowered.fused.roots);
         let read = roots.filter(|((root, _), _)| !matches!(root, Root::Assign(_)));
         let roots = read.map(|((root, _), tensor)| {
-            let layout = lowered.fused.tensors[*tensor].layout.clone();
-            (root.clone(), lowered.plan.places[*tensor], layout)
+            let layout = lowered.fused.buffers[*tensor].layout.clone();
+            (root.clone(), lowered.plan.allocations[*tensor], layout)
         });
         let roots: Vec<_> = roots.collect();
         let arrays = roots.iter().filter(|(root, ..)| is_array(root));
@@ -89,8 +89,8 @@ impl Compiled {
             phases: lowered.phases,
             pace: Pace::new(),
             arena: lowered.plan.arena,
-            values: vec![0; lowered.fused.settings.len()],
-            settings: lowered.fused.settings.iter().map(|name| Source::of(name)).collect(),
+            values: vec![0; lowered.fused.step_scalars.len()],
+            settings: lowered.fused.step_scalars.iter().map(|name| Source::of(name)).collect(),
             roots,
             numbers: lowered.fused.numbers,
             regions: lowered.plan.regions,
@@ -105,8 +105,8 @@ impl Compiled {
     /// How much memory it takes.
     pub fn bytes(&self) -> usize {
         let Compiled { phases, regions, settings, values, roots, .. } = self;
-        let phase = |phase: &Phase| 8 * (phase.alone.len() + phase.shared.len());
-        let root = |(_, _, layout): &(Root, Place, Layout)| 16 * layout.sizes.len();
+        let phase = |phase: &Phase| 8 * (phase.serial.len() + phase.parallel.len());
+        let root = |(_, _, layout): &(Root, Allocation, Layout)| 16 * layout.sizes.len();
         size_of::<Compiled>()
             + self.executable.memory_bytes()
             + size_of_val(&phases[..])
@@ -152,7 +152,7 @@ impl Compiled {
             *slot = match region {
                 Region::Arena => arena.as_mut_slice().as_mut_ptr().cast(),
                 Region::Parameters => parameters.as_mut_slice().as_mut_ptr().cast(),
-                Region::Settings => self.values.as_mut_ptr().cast(),
+                Region::StepScalars => self.values.as_mut_ptr().cast(),
                 Region::Numbers => self.numbers.as_mut_ptr().cast(),
                 Region::Input(i) => {
                     let feed = call.feeds.get(*i).expect("whatever a purpose needs is given");

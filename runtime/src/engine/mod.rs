@@ -20,7 +20,7 @@ mod progress;
 
 use std::sync::Arc;
 
-use bilro_compiler::declaration::{Network as Declaration, Parameter, Purpose};
+use bilro_compiler::declaration::{Declaration, Parameter, Purpose};
 use bilro_compiler::graph::Graph;
 use bilro_compiler::optim::{Training, WrongNumber};
 use ndarray::{ArrayD, ArrayViewD};
@@ -288,7 +288,7 @@ impl Engine {
         self.forget_steps();
         let declared = &self.declaration.parameters;
         training.check(declared.len()).map_err(wrong_number)?;
-        let state = training.kept(declared);
+        let state = training.state(declared);
         let what = || {
             let optimizer = training.optimizer().name();
             format!("the parameters of `{}` with the state of `{optimizer}`", self.declaration.name)

@@ -21,7 +21,7 @@ impl Emitter<'_, '_> {
                 };
                 self.hold(*to, value);
             }
-            Instruction::Load { to, from, stride, lanes } => {
+            Instruction::Load { to, from, lane_stride: stride, lanes } => {
                 let (pointer, displacement) = self.address(from)?;
                 let load = Load {
                     kind: self.program.registers[to.0 as usize],
@@ -30,10 +30,10 @@ impl Emitter<'_, '_> {
                     stride: stride_bytes(*stride)?,
                     lanes: *lanes,
                 };
-                self.hold(*to, Held::Late(load));
-                self.late.push(*to);
+                self.hold(*to, Held::Deferred(load));
+                self.deferred.push(*to);
             }
-            Instruction::Store { to, from, stride, lanes } => {
+            Instruction::Store { to, from, lane_stride: stride, lanes } => {
                 let value = self.read(*from);
                 // What is still to be loaded may be what this overwrites.
                 self.flush();
@@ -52,12 +52,12 @@ impl Emitter<'_, '_> {
             }
             // Cranelift has none.
             Instruction::Prefetch { .. } => {}
-            Instruction::Position { to, offset, steps, stride } => {
+            Instruction::Iota { to, offset, strides: steps, lane_stride: stride } => {
                 let lanes: [u32; LANES] = std::array::from_fn(|i| (offset + i * stride) as u32);
                 if steps.is_empty() {
                     self.hold(*to, Held::Constant(lanes));
                 } else {
-                    let position = self.pointers[&Pointer::position(steps)];
+                    let position = self.pointers[&Pointer::iota(steps)];
                     let position = self.builder.ins().ireduce(I32, position);
                     let position = self.builder.ins().splat(I32X4, position);
                     let lanes = self.constant(lanes, I32X4);
@@ -69,7 +69,7 @@ impl Emitter<'_, '_> {
                 let value = self.apply(*scalar, operands);
                 self.hold(*to, Held::Value(value));
             }
-            Instruction::Keep { to, from, lanes, bits } => {
+            Instruction::Blend { to, from, lanes, bits } => {
                 let value = self.read(*from);
                 let ty = vector(self.program.registers[from.0 as usize]);
                 let value = self.cast(value, I32X4);
@@ -115,13 +115,13 @@ impl Emitter<'_, '_> {
 
     /// A pointer, and the bytes from there to an address.
     fn address(&mut self, address: &Address) -> Result<(Value, i32), Error> {
-        let (pointer, displacement) = self.tensors.pointer(address)?;
+        let (pointer, displacement) = self.buffers.pointer(address)?;
         let pointer = self.pointers[&pointer];
         let Some(index) = &address.index else { return Ok((pointer, displacement)) };
-        let (at, from) = self.tensors.pointer(&index.at)?;
+        let (at, from) = self.buffers.pointer(&index.at)?;
         let found = self.builder.ins().load(I32, memory(), self.pointers[&at], from);
         let found = self.builder.ins().uextend(I64, found);
-        let step = self.builder.ins().iconst(I64, 4 * index.step as i64);
+        let step = self.builder.ins().iconst(I64, 4 * index.stride as i64);
         let bytes = self.builder.ins().imul(found, step);
         Ok((self.builder.ins().iadd(pointer, bytes), displacement))
     }

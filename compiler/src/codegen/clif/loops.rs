@@ -26,7 +26,7 @@ impl Emitter<'_, '_> {
             self.range = self.share(whole, first, count);
         }
         if l.count == Count::Fixed(1) {
-            for pointer in self.tensors.needed(&l.body)? {
+            for pointer in self.buffers.needed(&l.body)? {
                 let start = self.pointers[&pointer.outside(l.counter)];
                 self.pointers.insert(pointer, start);
             }
@@ -84,7 +84,7 @@ impl Emitter<'_, '_> {
 
         let mut again = Vec::new();
         for (moving, value) in inductions.moving.iter().zip(&inside) {
-            let step = self.builder.ins().iconst(I64, moving.step);
+            let step = self.builder.ins().iconst(I64, moving.stride);
             again.push(self.builder.ins().iadd(*value, step));
         }
         let (tested, limit) = (again[inductions.tested], inductions.limit);
@@ -121,27 +121,27 @@ impl Emitter<'_, '_> {
     /// Decides what a loop moves, and computes before it where that starts and
     /// where one of them ends.
     fn inductions(&mut self, l: &Loop) -> Result<Inductions, Error> {
-        let needed = self.tensors.needed(&l.body)?;
+        let needed = self.buffers.needed(&l.body)?;
         let mut steps: FxHashMap<i64, usize> = FxHashMap::default();
         for pointer in &needed {
-            *steps.entry(pointer.step(l.counter)).or_default() += 1;
+            *steps.entry(pointer.stride(l.counter)).or_default() += 1;
         }
         let mut moving: Vec<Moving> = Vec::new();
         let mut shared: FxHashMap<i64, usize> = FxHashMap::default();
         let mut pointers = Vec::new();
         for pointer in needed {
             let start = self.pointers[&pointer.outside(l.counter)];
-            let step = pointer.step(l.counter);
+            let step = pointer.stride(l.counter);
             let at = if step == 0 {
                 At::Fixed(start)
             } else if steps[&step] <= OWN_POINTERS {
                 let start = self.advanced(Some(start), step, l.count);
-                moving.push(Moving { start, step, shared: false });
+                moving.push(Moving { start, stride: step, shared: false });
                 At::Moving(moving.len() - 1)
             } else {
                 let i = *shared.entry(step).or_insert_with(|| {
                     let start = self.advanced(None, step, l.count);
-                    moving.push(Moving { start, step, shared: true });
+                    moving.push(Moving { start, stride: step, shared: true });
                     moving.len() - 1
                 });
                 At::Offset(start, i)
@@ -150,10 +150,10 @@ impl Emitter<'_, '_> {
         }
         if moving.is_empty() {
             let start = self.advanced(None, 1, l.count);
-            moving.push(Moving { start, step: 1, shared: true });
+            moving.push(Moving { start, stride: 1, shared: true });
         }
         let tested = moving.iter().position(|m| m.shared).unwrap_or(0);
-        let Moving { start, step, shared } = moving[tested];
+        let Moving { start, stride: step, shared } = moving[tested];
         let limit = match l.count {
             Count::Fixed(n) if shared => Limit::Number(n as i64 * step),
             Count::Fixed(n) => {
@@ -210,7 +210,7 @@ impl Emitter<'_, '_> {
 #[derive(Clone, Copy)]
 struct Moving {
     start: Value,
-    step: i64,
+    stride: i64,
     shared: bool,
 }
 

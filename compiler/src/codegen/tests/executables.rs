@@ -4,7 +4,7 @@ use super::{Writer, apply, at, elementwise, floats, isas, load, product, store};
 use crate::codegen::module::{Dump, Executable};
 use crate::expr::scalar::Scalar;
 use crate::phases::Phase;
-use crate::plan::{Place, Region};
+use crate::plan::{Allocation, Region};
 use crate::program::{Count, Loop, Statement};
 
 /// Two parallel loops after each other, in shares of which some are empty.
@@ -32,11 +32,12 @@ fn the_shares_of_all_threads_make_the_whole() {
         let mut expected = vec![floats(n, 1), floats(n, 2)];
         let mut found = expected.clone();
         program.evaluate(&mut expected, 0..13);
-        let places = [Region::Arena, Region::Parameters].map(|region| Place { region, offset: 0 });
+        let places =
+            [Region::Arena, Region::Parameters].map(|region| Allocation { region, offset: 0 });
         let regions = [Region::Arena, Region::Parameters];
         let executable = Executable::new(&[program], &places, &regions, true).unwrap();
         let table: Vec<*mut u8> = found.iter_mut().map(|x| x.as_mut_ptr().cast()).collect();
-        let phase = Phase { shared: vec![0], ..Phase::default() };
+        let phase = Phase { parallel: vec![0], ..Phase::default() };
         for share in (0..threads).rev() {
             // SAFETY: both are as long as the program's tensors, and nobody
             // else has them.
@@ -56,8 +57,8 @@ fn all_programs_run_in_order_and_dumps_have_a_text_of_each() {
         let one = e.float(1.0);
         e.sub(x, one)
     });
-    back.tensors = vec![1, 0];
-    let places = [0, 8].map(|offset| Place { region: Region::Arena, offset });
+    back.buffers = vec![1, 0];
+    let places = [0, 8].map(|offset| Allocation { region: Region::Arena, offset });
     let dump = Dump { clif: true, asm: true };
     let (executable, texts) =
         Executable::with_dump(&[double, back], &places, &[Region::Arena], None, true, dump)
@@ -79,7 +80,7 @@ fn all_programs_run_in_order_and_dumps_have_a_text_of_each() {
 
 #[test]
 fn what_is_not_supported_is_an_error() {
-    let places = [0, 8].map(|offset| Place { region: Region::Arena, offset });
+    let places = [0, 8].map(|offset| Allocation { region: Region::Arena, offset });
     let mut programs = [elementwise(4, 8, |e, x| e.add(x, x))];
     assert!(Executable::new(&programs, &places, &[], true).is_err());
     assert!(Executable::new(&programs, &places[..1], &[Region::Arena], true).is_err());
@@ -90,7 +91,7 @@ fn what_is_not_supported_is_an_error() {
 /// Code is written to, and freed in, the mapping in which other code is running.
 #[test]
 fn code_runs_while_other_code_comes_and_goes() {
-    let places = [0, 8].map(|offset| Place { region: Region::Arena, offset });
+    let places = [0, 8].map(|offset| Allocation { region: Region::Arena, offset });
     let compile = |number: f32| {
         let program = elementwise(4, 8, |e, x| {
             let number = e.float(number);
@@ -140,8 +141,8 @@ fn generated() -> usize {
 #[test]
 fn dropping_gives_the_memory_back() {
     let program = product(4, 12, 64, 24);
-    let places: Vec<Place> =
-        (0..3).map(|i| Place { region: Region::Arena, offset: 4096 * i }).collect();
+    let places: Vec<Allocation> =
+        (0..3).map(|i| Allocation { region: Region::Arena, offset: 4096 * i }).collect();
     for _ in 0..200 {
         let programs = std::array::from_fn::<_, 4, _>(|_| program.clone());
         drop(Executable::new(&programs, &places, &[Region::Arena], false).unwrap());

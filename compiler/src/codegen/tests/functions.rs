@@ -3,13 +3,13 @@
 use super::{check, elementwise, floats, isas};
 use crate::codegen::module::Executable;
 use crate::expr::{Expr, Expressions};
-use crate::plan::{Place, Region};
-use crate::target::Isa;
+use crate::plan::{Allocation, Region};
+use crate::target::Target;
 
 /// The largest error of `f` in units in the last place of the exact result,
 /// over bit patterns from end to end of the floats.
 fn largest_error(
-    isa: Isa,
+    isa: Target,
     f: impl FnOnce(&mut Expressions, Expr) -> Expr,
     exact: fn(f64) -> f64,
     counts: fn(f32, f64) -> bool,
@@ -70,7 +70,7 @@ fn largest_error(
     ];
     x.extend(special.iter().map(|x: &f32| x.to_bits()));
     let program = elementwise(isa.lanes, x.len(), f);
-    let places = [Region::Arena, Region::Parameters].map(|region| Place { region, offset: 0 });
+    let places = [Region::Arena, Region::Parameters].map(|region| Allocation { region, offset: 0 });
     let regions = [Region::Arena, Region::Parameters];
     let executable = Executable::new(&[program], &places, &regions, false).unwrap();
     let mut y = vec![0u32; x.len()];

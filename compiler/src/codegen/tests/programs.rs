@@ -4,9 +4,9 @@ use super::{
     Writer, apply, at, by, check, constant, elementwise, floats, isas, load, parallel, product,
     repeat, store,
 };
-use crate::expr::scalar::{Kind, Scalar};
+use crate::expr::scalar::{LaneType, Scalar};
 use crate::program::{Instruction, Statement};
-use crate::target::Isa;
+use crate::target::Target;
 
 #[test]
 fn every_operation_agrees_with_the_evaluator() {
@@ -27,19 +27,19 @@ fn every_operation_agrees_with_the_evaluator() {
         // Operands, masks from comparing with the next tensor's element.
         let mut operands = Vec::new();
         for (t, kind) in scalar.operands().iter().enumerate() {
-            let kind = if *kind == Kind::Mask { Kind::Float } else { *kind };
+            let kind = if *kind == LaneType::Mask { LaneType::Float } else { *kind };
             let r = w.register(kind);
             body.push(load(r, at(t, 0, &[(i, lanes)]), 1, lanes));
             operands.push(r);
         }
         if *scalar == Select {
-            let m = w.register(Kind::Mask);
+            let m = w.register(LaneType::Mask);
             body.push(apply(m, Greater, vec![operands[1], operands[0]]));
             operands[0] = m;
         }
         let mut to = w.register(scalar.result());
         body.push(apply(to, *scalar, operands));
-        if scalar.result() == Kind::Mask {
+        if scalar.result() == LaneType::Mask {
             let (yes, no, chosen) = (w.float(), w.float(), w.float());
             body.extend([constant(yes, 1.5), constant(no, 0.0)]);
             body.push(apply(chosen, Select, vec![to, yes, no]));
@@ -91,7 +91,7 @@ fn products_agree_whatever_their_shape() {
 /// Sum and greatest of each row, by rotations; lanes past the end are kept out.
 #[test]
 fn reductions_by_rotation_agree() {
-    let lengths = |isa: &Isa| [1, 3, 4, 6, 11, 16, 33, 47].map(|n| (isa.lanes, n));
+    let lengths = |isa: &Target| [1, 3, 4, 6, 11, 16, 33, 47].map(|n| (isa.lanes, n));
     for (lanes, n) in isas().iter().flat_map(lengths) {
         let rows = 5;
         let mut w = Writer::new(lanes);
@@ -110,7 +110,7 @@ fn reductions_by_rotation_agree() {
                 let (x, kept) = (w.float(), w.float());
                 body.push(load(x, at(0, n / lanes * lanes, &[(row, n)]), 1, n % lanes));
                 let bits = start.to_bits();
-                let keep = Instruction::Keep { to: kept, from: x, lanes: n % lanes, bits };
+                let keep = Instruction::Blend { to: kept, from: x, lanes: n % lanes, bits };
                 body.push(Statement::Do(keep));
                 body.push(apply(total, scalar, vec![total, kept]));
             }
@@ -139,13 +139,23 @@ fn shapes(width: usize) {
     let mut body = Vec::new();
     let mut kinds = Vec::new();
     for stride in [0, 1, 50] {
-        let to = w.register(Kind::Int);
+        let to = w.register(LaneType::Int);
         let steps = vec![(inner, 4), (outer, 100)];
-        body.push(Statement::Do(Instruction::Position { to, offset: 7, steps, stride }));
+        body.push(Statement::Do(Instruction::Iota {
+            to,
+            offset: 7,
+            strides: steps,
+            lane_stride: stride,
+        }));
         kinds.push(to);
-        let to = w.register(Kind::Int);
+        let to = w.register(LaneType::Int);
         let steps = vec![];
-        body.push(Statement::Do(Instruction::Position { to, offset: 9, steps, stride }));
+        body.push(Statement::Do(Instruction::Iota {
+            to,
+            offset: 9,
+            strides: steps,
+            lane_stride: stride,
+        }));
         kinds.push(to);
     }
     let x = w.float();
@@ -159,7 +169,7 @@ fn shapes(width: usize) {
     for lanes in 1..=width {
         for bits in [0, 0x7F80_0000] {
             let to = w.float();
-            body.push(Statement::Do(Instruction::Keep { to, from: x, lanes, bits }));
+            body.push(Statement::Do(Instruction::Blend { to, from: x, lanes, bits }));
             kinds.push(to);
         }
     }
@@ -245,7 +255,12 @@ fn rows_by_index_agree() {
         for (n, (stride, part)) in parts.into_iter().enumerate() {
             let (x, kept, sum) = (w.float(), w.float(), w.float());
             body.push(load(x, own(1, &[(i, 1), (j, 2)]), stride, part));
-            body.push(Statement::Do(Instruction::Keep { to: kept, from: x, lanes: part, bits: 0 }));
+            body.push(Statement::Do(Instruction::Blend {
+                to: kept,
+                from: x,
+                lanes: part,
+                bits: 0,
+            }));
             let last = others.last().copied().unwrap_or(first);
             body.push(apply(sum, Scalar::Add, vec![kept, last]));
             let to = at(2, n * lanes, &[(i, 2 * 5 * lanes), (j, 5 * lanes)]);

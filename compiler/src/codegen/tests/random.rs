@@ -1,7 +1,7 @@
 //! Random programs.
 
 use super::{Random, Writer, apply, at, by, check, constant, floats, isas, load, repeat, store};
-use crate::expr::scalar::{Kind, Scalar};
+use crate::expr::scalar::{LaneType, Scalar};
 use crate::program::{Counter, Instruction, Register, Statement};
 
 /// Whole numbers in memory, and what they are below.
@@ -19,7 +19,7 @@ fn random_programs_agree() {
             (0..6 + random.below(12 + 2 * lanes)).map(|_| w.float()).collect();
         let mut body: Vec<Statement> =
             floats_.iter().enumerate().map(|(i, r)| load(*r, at(0, i, &[]), 1, lanes)).collect();
-        let masks: Vec<Register> = (0..7).map(|_| w.register(Kind::Mask)).collect();
+        let masks: Vec<Register> = (0..7).map(|_| w.register(LaneType::Mask)).collect();
         for (i, mask) in masks.iter().enumerate() {
             body.push(apply(*mask, Scalar::Greater, vec![floats_[i % 5], floats_[i % 3 + 1]]));
         }
@@ -58,7 +58,7 @@ fn block(
             3 => body.push(apply(to, Scalar::Max, vec![a, b])),
             4 | 5 => body.push(apply(to, Scalar::MulAdd, vec![a, b, c])),
             6 => {
-                let mask = w.register(Kind::Mask);
+                let mask = w.register(LaneType::Mask);
                 body.push(apply(mask, Scalar::Greater, vec![a, b]));
                 body.push(apply(to, Scalar::Select, vec![mask, b, c]));
             }
@@ -92,7 +92,7 @@ fn block(
                 let kept = 1 + random.below(lanes);
                 let bits = [0, 0x3F80_0000][random.below(2)];
                 body.push(load(part, at(0, random.below(100), &steps), stride, kept));
-                let keep = Instruction::Keep { to, from: part, lanes: kept, bits };
+                let keep = Instruction::Blend { to, from: part, lanes: kept, bits };
                 body.push(Statement::Do(keep));
             }
             15 => body.push(Statement::Do(match random.below(2) {

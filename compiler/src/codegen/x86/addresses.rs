@@ -5,7 +5,7 @@ use rustc_hash::FxHashMap;
 
 use super::Emitter;
 use super::assembler::{Memory, Operand};
-use crate::codegen::pointers::{Base, Pointer, Tensors};
+use crate::codegen::pointers::{Base, Buffers, Pointer};
 use crate::error::Error;
 use crate::program::{Address, Count, Counter, Instruction, Loop, Statement};
 
@@ -28,7 +28,7 @@ pub(super) struct Indexed {
     /// Bytes from there to the whole number.
     pub displacement: i64,
     /// Bytes for each.
-    pub step: i64,
+    pub stride: i64,
 }
 
 impl Reach {
@@ -49,7 +49,7 @@ pub(super) enum Item {
 
 /// Where it lives.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Home {
+pub(super) enum Location {
     Register(Reg),
     Stack(i64),
 }
@@ -72,7 +72,7 @@ const REGISTERS: [Reg; 11] = [
 /// An item that has a register while an inner loop runs.
 pub(super) struct Borrowed {
     item: Item,
-    home: Home,
+    location: Location,
     /// Whose register it is, and where on the stack that one waits.
     from: Option<(Item, Reg, i64)>,
 }
@@ -85,20 +85,22 @@ impl Emitter<'_> {
         self.weigh(l, 1, &mut self.next.clone(), &mut weights);
         let mut items: Vec<(Item, u64)> = weights.into_iter().collect();
         items.sort_unstable_by_key(|(item, weight)| (u64::MAX - weight, *item));
-        self.homes.clear();
+        self.locations.clear();
         self.moving.clear();
         for (i, (item, _)) in items.into_iter().enumerate() {
             let home = match REGISTERS.get(i) {
-                Some(r) => Home::Register(*r),
-                None => Home::Stack(self.frame(8)),
+                Some(r) => Location::Register(*r),
+                None => Location::Stack(self.frame(8)),
             };
             if let Item::Pointer(pointer) = item {
                 self.moving.push(pointer);
             }
-            self.homes.insert(item, home);
+            self.locations.insert(item, home);
         }
         for r in REGISTERS {
-            if !self.used.contains(&r) && self.homes.values().any(|h| *h == Home::Register(r)) {
+            if !self.used.contains(&r)
+                && self.locations.values().any(|h| *h == Location::Register(r))
+            {
                 self.used.push(r);
             }
         }
@@ -126,7 +128,7 @@ impl Emitter<'_> {
     /// The pointers of a text, and for each instruction that has one, which,
     /// and the bytes from there.
     pub(super) fn addresses(
-        tensors: &Tensors<'_>,
+        tensors: &Buffers<'_>,
         text: &[&Instruction],
     ) -> Result<(Vec<Pointer>, Vec<Option<Reach>>), Error> {
         let mut known: FxHashMap<Pointer, usize> = FxHashMap::default();
@@ -143,12 +145,12 @@ impl Emitter<'_> {
         for instruction in text {
             let mut place = |address| -> Result<(usize, i64), Error> {
                 let (base, displacement) = tensors.base(address)?;
-                let found = last.get(&address.tensor);
-                let number = match found.filter(|l| l.0.steps == address.steps && l.1 == base) {
+                let found = last.get(&address.buffer);
+                let number = match found.filter(|l| l.0.strides == address.strides && l.1 == base) {
                     Some((_, _, number)) => *number,
                     None => number(tensors.pointer(address)?.0),
                 };
-                last.insert(address.tensor, (address, base, number));
+                last.insert(address.buffer, (address, base, number));
                 Ok((number, displacement.into()))
             };
             addresses.push(match instruction {
@@ -159,15 +161,15 @@ impl Emitter<'_> {
                     let index = match &address.index {
                         Some(index) => {
                             let (pointer, displacement) = place(&index.at)?;
-                            let step = 4 * index.step as i64;
-                            Some(Indexed { pointer, displacement, step })
+                            let step = 4 * index.stride as i64;
+                            Some(Indexed { pointer, displacement, stride: step })
                         }
                         None => None,
                     };
                     Some(Reach { pointer, displacement, index })
                 }
-                Instruction::Position { steps, .. } if !steps.is_empty() => {
-                    let pointer = number(Pointer::position(steps));
+                Instruction::Iota { strides: steps, .. } if !steps.is_empty() => {
+                    let pointer = number(Pointer::iota(steps));
                     Some(Reach { pointer, displacement: 0, index: None })
                 }
                 _ => None,
@@ -186,7 +188,7 @@ impl Emitter<'_> {
     pub(super) fn start_pointers(&mut self, counter: Counter, start: Option<i64>) {
         for pointer in self.moving.clone() {
             self.start_pointer(pointer);
-            let step = self.pointers[pointer].step(counter);
+            let step = self.pointers[pointer].stride(counter);
             if let Some(start) = start.filter(|_| step != 0) {
                 let start = Memory::at(Reg::RSP, start);
                 match i32::try_from(step) {
@@ -223,11 +225,11 @@ impl Emitter<'_> {
 
     /// Gives an item the value of a register.
     pub(super) fn set(&mut self, item: &Item, value: Reg) {
-        match self.homes[item] {
-            Home::Register(r) => {
+        match self.locations[item] {
+            Location::Register(r) => {
                 self.asm.ro(Code::Mov_r64_rm64, r, Operand::Register(value));
             }
-            Home::Stack(at) => {
+            Location::Stack(at) => {
                 self.asm.mr(Code::Mov_rm64_r64, Memory::at(Reg::RSP, at), value);
             }
         }
@@ -235,9 +237,9 @@ impl Emitter<'_> {
 
     /// The register with a pointer: `rax` if it has none of its own.
     pub(super) fn base(&mut self, pointer: usize) -> Reg {
-        match self.homes.get(&Item::Pointer(pointer)) {
-            Some(Home::Register(r)) => *r,
-            Some(Home::Stack(at)) => {
+        match self.locations.get(&Item::Pointer(pointer)) {
+            Some(Location::Register(r)) => *r,
+            Some(Location::Stack(at)) => {
                 let from = Memory::at(Reg::RSP, *at);
                 self.asm.ro(Code::Mov_r64_rm64, Reg::RAX, Operand::Memory(from));
                 Reg::RAX
@@ -259,19 +261,19 @@ impl Emitter<'_> {
         let at = Memory::at(self.base(index.pointer), index.displacement);
         // Loads of 32 bits clear the upper half.
         self.asm.ro(Code::Mov_r32_rm32, Reg::R11D, Operand::Memory(at));
-        match i32::try_from(index.step) {
+        match i32::try_from(index.stride) {
             Ok(step) => {
                 self.asm.rri(Code::Imul_r64_rm64_imm32, Reg::R11, Reg::R11, step);
             }
             Err(_) => {
-                self.asm.rl(Code::Mov_r64_imm64, Reg::RAX, index.step);
+                self.asm.rl(Code::Mov_r64_imm64, Reg::RAX, index.stride);
                 self.asm.ro(Code::Imul_r64_rm64, Reg::R11, Operand::Register(Reg::RAX));
             }
         }
         // Where it has no register, outside of all loops, its start needs `r11`.
-        let base = match self.homes.get(&Item::Pointer(reach.pointer)) {
-            Some(Home::Register(r)) => Operand::Register(*r),
-            Some(Home::Stack(at)) => Operand::Memory(Memory::at(Reg::RSP, *at)),
+        let base = match self.locations.get(&Item::Pointer(reach.pointer)) {
+            Some(Location::Register(r)) => Operand::Register(*r),
+            Some(Location::Stack(at)) => Operand::Memory(Memory::at(Reg::RSP, *at)),
             None => {
                 let index = self.frame(8);
                 self.asm.mr(Code::Mov_rm64_r64, Memory::at(Reg::RSP, index), Reg::R11);
@@ -288,20 +290,22 @@ impl Emitter<'_> {
 
     /// Moves an item.
     pub(super) fn advance(&mut self, item: &Item, by: i64) {
-        let home = self.homes[item];
+        let home = self.locations[item];
         if let Ok(by) = i32::try_from(by) {
             match home {
-                Home::Register(r) => self.asm.ri(Code::Add_rm64_imm32, r, by),
-                Home::Stack(at) => self.asm.mi(Code::Add_rm64_imm32, Memory::at(Reg::RSP, at), by),
+                Location::Register(r) => self.asm.ri(Code::Add_rm64_imm32, r, by),
+                Location::Stack(at) => {
+                    self.asm.mi(Code::Add_rm64_imm32, Memory::at(Reg::RSP, at), by)
+                }
             };
             return;
         }
         self.asm.rl(Code::Mov_r64_imm64, Reg::R11, by);
         match home {
-            Home::Register(r) => {
+            Location::Register(r) => {
                 self.asm.ro(Code::Add_r64_rm64, r, Operand::Register(Reg::R11));
             }
-            Home::Stack(at) => {
+            Location::Stack(at) => {
                 self.asm.mr(Code::Add_rm64_r64, Memory::at(Reg::RSP, at), Reg::R11);
             }
         }
@@ -310,7 +314,7 @@ impl Emitter<'_> {
     /// Moves the pointers that a loop moves by so many of its iterations.
     pub(super) fn advance_pointers(&mut self, counter: Counter, iterations: i64, but: &[Borrowed]) {
         for pointer in self.moving.clone() {
-            let step = self.pointers[pointer].step(counter);
+            let step = self.pointers[pointer].stride(counter);
             let item = Item::Pointer(pointer);
             if step != 0 && but.iter().all(|b| b.item != item) {
                 self.advance(&item, step * iterations);
@@ -327,21 +331,21 @@ impl Emitter<'_> {
         items.sort_unstable();
         let mut borrowed = Vec::new();
         for item in items {
-            let home = self.homes[item];
-            let Home::Stack(at) = home else { continue };
-            let taken = |r: Reg| self.homes.values().any(|h| *h == Home::Register(r));
+            let home = self.locations[item];
+            let Location::Stack(at) = home else { continue };
+            let taken = |r: Reg| self.locations.values().any(|h| *h == Location::Register(r));
             let from = match REGISTERS.into_iter().find(|r| !taken(*r)) {
                 Some(r) => (r, None),
                 None => {
-                    let mut others: Vec<(&Item, &Home)> = self
-                        .homes
+                    let mut others: Vec<(&Item, &Location)> = self
+                        .locations
                         .iter()
                         .filter(|(item, _)| !weights.contains_key(*item))
                         .collect();
                     others.sort_unstable_by_key(|(item, _)| **item);
                     let other = others.into_iter().find_map(|(item, home)| match home {
-                        Home::Register(r) => Some((*item, *r)),
-                        Home::Stack(_) => None,
+                        Location::Register(r) => Some((*item, *r)),
+                        Location::Stack(_) => None,
                     });
                     let Some((other, r)) = other else { break };
                     (r, Some(other))
@@ -351,7 +355,7 @@ impl Emitter<'_> {
             let from = other.map(|other| {
                 let at = self.frame(8);
                 self.asm.mr(Code::Mov_rm64_r64, Memory::at(Reg::RSP, at), r);
-                self.homes.insert(other, Home::Stack(at));
+                self.locations.insert(other, Location::Stack(at));
                 (other, r, at)
             });
             if matches!(item, Item::Pointer(_)) {
@@ -361,8 +365,8 @@ impl Emitter<'_> {
             if !self.used.contains(&r) {
                 self.used.push(r);
             }
-            self.homes.insert(*item, Home::Register(r));
-            borrowed.push(Borrowed { item: *item, home, from });
+            self.locations.insert(*item, Location::Register(r));
+            borrowed.push(Borrowed { item: *item, location: home, from });
         }
         borrowed
     }
@@ -370,23 +374,23 @@ impl Emitter<'_> {
     /// After that loop. What was borrowed still has on the stack what it had
     /// before the loop.
     pub(super) fn give_back(&mut self, borrowed: Vec<Borrowed>) {
-        for Borrowed { item, home, from } in borrowed {
-            self.homes.insert(item, home);
+        for Borrowed { item, location: home, from } in borrowed {
+            self.locations.insert(item, home);
             if let Some((other, r, at)) = from {
                 let stack = Operand::Memory(Memory::at(Reg::RSP, at));
                 self.asm.ro(Code::Mov_r64_rm64, r, stack);
-                self.homes.insert(other, Home::Register(r));
+                self.locations.insert(other, Location::Register(r));
             }
         }
     }
 
     /// Counts an iteration; the flags tell whether it was the last.
     pub(super) fn count_down(&mut self, counter: Counter) {
-        match self.homes[&Item::Counter(counter)] {
-            Home::Register(r) => {
+        match self.locations[&Item::Counter(counter)] {
+            Location::Register(r) => {
                 self.asm.one(Code::Dec_rm64, r);
             }
-            Home::Stack(at) => {
+            Location::Stack(at) => {
                 self.asm.m(Code::Dec_rm64, Memory::at(Reg::RSP, at));
             }
         }
@@ -396,11 +400,11 @@ impl Emitter<'_> {
     pub(super) fn start_counter(&mut self, counter: Counter, count: Count, parallel: i64) {
         let item = Item::Counter(counter);
         match count {
-            Count::Fixed(n) => match (i32::try_from(n), self.homes[&item]) {
-                (Ok(n), Home::Register(r)) => {
+            Count::Fixed(n) => match (i32::try_from(n), self.locations[&item]) {
+                (Ok(n), Location::Register(r)) => {
                     self.asm.ri(Code::Mov_rm64_imm32, r, n);
                 }
-                (Ok(n), Home::Stack(at)) => {
+                (Ok(n), Location::Stack(at)) => {
                     self.asm.mi(Code::Mov_rm64_imm32, Memory::at(Reg::RSP, at), n);
                 }
                 (Err(_), _) => {

@@ -24,14 +24,16 @@ impl Constant {
     pub fn of(instruction: &Instruction) -> Option<Constant> {
         match instruction {
             Instruction::Constant { bits, .. } => Some(Constant::Bits(*bits)),
-            Instruction::Position { offset, steps, stride, .. } if steps.is_empty() => {
-                Some(Constant::position(*offset, *stride))
+            Instruction::Iota { offset, strides: steps, lane_stride: stride, .. }
+                if steps.is_empty() =>
+            {
+                Some(Constant::iota(*offset, *stride))
             }
             _ => None,
         }
     }
 
-    fn position(offset: usize, stride: usize) -> Constant {
+    fn iota(offset: usize, stride: usize) -> Constant {
         match stride {
             0 => Constant::Bits(offset as u32),
             _ => Constant::From(offset as u32, stride as u32),
@@ -48,13 +50,13 @@ pub(super) fn first(lanes: usize) -> u16 {
 pub(super) fn mask_of(instruction: &Instruction, width: Width) -> Option<u16> {
     let all = width.lanes();
     match instruction {
-        Instruction::Load { stride: 1, lanes, .. }
-        | Instruction::Store { stride: 1, lanes, .. }
+        Instruction::Load { lane_stride: 1, lanes, .. }
+        | Instruction::Store { lane_stride: 1, lanes, .. }
             if width == Width::Zmm && *lanes > 1 && *lanes < all =>
         {
             Some(first(*lanes))
         }
-        Instruction::Keep { lanes, bits, .. } if width == Width::Zmm && *lanes < all => {
+        Instruction::Blend { lanes, bits, .. } if width == Width::Zmm && *lanes < all => {
             Some(if *bits == 0 { first(*lanes) } else { !first(*lanes) })
         }
         _ => None,
@@ -70,7 +72,7 @@ impl Emitter<'_> {
     pub(super) fn instruction(&mut self, instruction: &Instruction) -> Result<(), Error> {
         let written = instruction.written();
         let constant = written.is_some_and(|to| self.constants[to.0 as usize].is_some());
-        if constant || (written.is_some() && self.lives.unread[self.next]) {
+        if constant || (written.is_some() && self.liveness.unread[self.next]) {
             // Nobody needs it, or everybody has it.
             self.release_last();
             if let (Some(to), false) = (written, constant) {
@@ -84,15 +86,15 @@ impl Emitter<'_> {
                 self.load_constant(n, Constant::Bits(*bits));
             }
             Instruction::Copy { to, from } => self.copy(*to, *from),
-            Instruction::Load { to, stride, lanes, .. } => {
+            Instruction::Load { to, lane_stride: stride, lanes, .. } => {
                 let from = self.address()?;
                 let (stride, lanes) = (stride_bytes(*stride)?, *lanes);
                 self.release(*to);
-                let load = Load { from, stride, lanes };
-                self.held[to.0 as usize] = Held::Late(load);
-                self.late.push(*to);
+                let load = Load { from, lane_stride: stride, lanes };
+                self.held[to.0 as usize] = Held::Deferred(load);
+                self.deferred.push(*to);
             }
-            Instruction::Store { from, stride, lanes, .. } => {
+            Instruction::Store { from, lane_stride: stride, lanes, .. } => {
                 let from = self.read(*from);
                 // What is still to be loaded may be what this overwrites.
                 self.flush();
@@ -107,18 +109,18 @@ impl Emitter<'_> {
                 let code = if *near { Code::Prefetcht0_m8 } else { Code::Prefetcht1_m8 };
                 self.asm.m(code, at);
             }
-            Instruction::Position { to, offset, steps, stride } => {
+            Instruction::Iota { to, offset, strides: steps, lane_stride: stride } => {
                 let n = self.define(*to);
-                let constant = Constant::position(*offset, *stride);
+                let constant = Constant::iota(*offset, *stride);
                 if steps.is_empty() {
                     self.load_constant(n, constant);
                 } else {
                     let pointer = self.address()?.pointer;
-                    self.position(n, pointer, constant);
+                    self.iota(n, pointer, constant);
                 }
             }
             Instruction::Apply { to, scalar, operands } => self.apply(*to, *scalar, operands),
-            Instruction::Keep { to, from, lanes, bits } => self.keep(*to, *from, *lanes, *bits),
+            Instruction::Blend { to, from, lanes, bits } => self.blend(*to, *from, *lanes, *bits),
             Instruction::Interleave { to, from, upper } => self.interleave(*to, *from, *upper),
             Instruction::Rotate { to, from, by } => self.rotate(*to, *from, *by),
         }
@@ -195,7 +197,7 @@ impl Emitter<'_> {
             return;
         }
         let n = self.read(from);
-        let last = self.lives.last_reads[self.next].contains(&from);
+        let last = self.liveness.last_reads[self.next].contains(&from);
         self.release_last();
         if last {
             self.take(to, n);
@@ -208,7 +210,7 @@ impl Emitter<'_> {
         self.asm.rr(code, to_name, from);
     }
 
-    fn keep(&mut self, to: Register, from: Register, lanes: usize, bits: u32) {
+    fn blend(&mut self, to: Register, from: Register, lanes: usize, bits: u32) {
         if lanes == self.width.lanes() {
             return self.copy(to, from);
         }
@@ -418,7 +420,8 @@ impl Emitter<'_> {
     /// longer, as in products; else a factor that is not, or a copy.
     fn mul_add(&mut self, to: Register, x: &[Register]) {
         let goes = |this: &Self, r: Register| {
-            this.constants[r.0 as usize].is_none() && this.lives.last_reads[this.next].contains(&r)
+            this.constants[r.0 as usize].is_none()
+                && this.liveness.last_reads[this.next].contains(&r)
         };
         let (mut a, mut b, c) = (x[0], x[1], x[2]);
         let factor = |this: &Self, r: Register| goes(this, r) && this.in_register(r);

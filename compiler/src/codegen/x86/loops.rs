@@ -12,7 +12,7 @@ impl Emitter<'_> {
     /// A loop. The test is at its end; only a parallel one may run no time at
     /// all, and then is jumped over.
     pub(super) fn repeat(&mut self, l: &Loop) -> Result<(), Error> {
-        let outermost = self.homes.is_empty();
+        let outermost = self.locations.is_empty();
         if outermost {
             // Before pointers have homes that are empty yet.
             self.flush();
@@ -25,7 +25,7 @@ impl Emitter<'_> {
             self.body(&l.body)?;
             if outermost {
                 self.flush();
-                self.homes.clear();
+                self.locations.clear();
             }
             return Ok(());
         }
@@ -37,7 +37,7 @@ impl Emitter<'_> {
             written[r.0 as usize] = true;
         }
         self.prepare(range.clone(), &written);
-        let places = self.places();
+        let places = self.residency();
 
         let (start, many) = (self.frame(8), self.frame(8));
         let skip = self.asm.label();
@@ -69,7 +69,7 @@ impl Emitter<'_> {
         self.give_back(borrowed);
         self.asm.put(skip);
         if outermost {
-            self.homes.clear();
+            self.locations.clear();
         }
         Ok(())
     }

@@ -19,7 +19,7 @@ impl Emitter<'_> {
 
     /// Reads memory into a machine register.
     pub(super) fn load(&mut self, to: u8, load: &Load) {
-        let (stride, lanes) = (load.stride, load.lanes);
+        let (stride, lanes) = (load.lane_stride, load.lanes);
         let mask = (self.width == Width::Zmm && stride == 4 && lanes > 1)
             .then(|| first(lanes))
             .filter(|_| lanes < self.width.lanes())
@@ -75,7 +75,7 @@ impl Emitter<'_> {
         self.locked |= 1 << to;
         let apart = self.temporary();
         let element = self.memory(&load.from);
-        let from = self.apart(apart, element, load.stride);
+        let from = self.apart(apart, element, load.lane_stride);
         let name = self.name(to);
         match self.width {
             Width::Zmm => {
@@ -151,7 +151,7 @@ impl Emitter<'_> {
     }
 
     /// Where loops are, in whole numbers.
-    pub(super) fn position(&mut self, to: u8, pointer: usize, constant: Constant) {
+    pub(super) fn iota(&mut self, to: u8, pointer: usize, constant: Constant) {
         let base = self.base(pointer);
         // The lower half of the register.
         let low = Reg::EAX + (base as u32 - Reg::RAX as u32);

@@ -22,8 +22,8 @@ mod instructions;
 mod loops;
 mod memory;
 mod opcodes;
-mod places;
 mod registers;
+mod residency;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -31,15 +31,15 @@ use std::ops::Range;
 use iced_x86::{Code, Register as Reg};
 use rustc_hash::FxHashMap;
 
-use self::addresses::{Home, Item, Reach};
+use self::addresses::{Item, Location, Reach};
 use self::assembler::{Assembler, Memory, Operand};
 use self::instructions::{Constant, mask_of};
 use self::opcodes::Width;
-use self::registers::{ALL, Held, Owner};
-use super::liveness::{self, Lives};
-use super::pointers::{Pointer, Tensors};
+use self::registers::{ALL, Held, Occupant};
+use super::liveness::{self, Liveness};
+use super::pointers::{Buffers, Pointer};
 use crate::error::Error;
-use crate::plan::{Place, Region};
+use crate::plan::{Allocation, Region};
 use crate::program::{Instruction, Program, Register, Statement};
 
 /// A function's bytes; they may lie anywhere.
@@ -62,7 +62,7 @@ const FIXED_MASKS: usize = 3;
 /// number of the tensor in the plan; `regions` is the order of the table.
 pub(super) fn emit(
     program: &Program,
-    places: &[Place],
+    places: &[Allocation],
     regions: &[Region],
     text: bool,
 ) -> Result<Function, Error> {
@@ -74,7 +74,7 @@ pub(super) fn emit(
     let mut text = Vec::new();
     flatten(&program.body, &mut text);
     let registers = program.registers.len();
-    let tensors = Tensors::new(&program.tensors, places, regions);
+    let tensors = Buffers::new(&program.buffers, places, regions);
     let (pointers, addresses) = Emitter::addresses(&tensors, &text)?;
     let mut writes = vec![0usize; registers];
     for r in text.iter().filter_map(|i| i.written()) {
@@ -100,20 +100,20 @@ pub(super) fn emit(
         program,
         width,
         asm: Assembler::with_room(text.len()),
-        lives: liveness::lives(program),
+        liveness: liveness::liveness(program),
         reads: Reads::new(&text, registers),
         text,
         next: 0,
         around: Vec::new(),
         constants,
         held: vec![Held::Nothing; registers],
-        late: Vec::new(),
-        owners: [Owner::Nobody; ALL],
+        deferred: Vec::new(),
+        owners: [Occupant::Free; ALL],
         locked: 0,
         fixed_masks,
         slots: vec![None; registers],
         frame: 0,
-        homes: FxHashMap::default(),
+        locations: FxHashMap::default(),
         pointers,
         addresses,
         moving: Vec::new(),
@@ -173,7 +173,7 @@ struct Emitter<'a> {
     program: &'a Program,
     width: Width,
     asm: Assembler,
-    lives: Lives,
+    liveness: Liveness,
     /// All instructions, as they stand.
     text: Vec<&'a Instruction>,
     /// The number of the next instruction.
@@ -185,8 +185,8 @@ struct Emitter<'a> {
     constants: Vec<Option<Constant>>,
     held: Vec<Held>,
     /// The registers that are [`Held::Late`], and some that were.
-    late: Vec<Register>,
-    owners: [Owner; ALL],
+    deferred: Vec<Register>,
+    owners: [Occupant; ALL],
     /// The machine registers that this instruction needs, as bits.
     locked: u64,
     fixed_masks: Vec<u16>,
@@ -195,7 +195,7 @@ struct Emitter<'a> {
     /// Bytes of the stack.
     frame: i64,
     /// Where pointers and counters are; empty outside of all loops.
-    homes: FxHashMap<Item, Home>,
+    locations: FxHashMap<Item, Location>,
     /// All pointers of the program.
     pointers: Vec<Pointer>,
     /// For each instruction, where it finds its element.

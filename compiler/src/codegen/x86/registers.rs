@@ -8,7 +8,7 @@ use super::Emitter;
 use super::addresses::Reach;
 use super::assembler::{Memory, Operand};
 use super::opcodes::{Op, Width};
-use crate::expr::scalar::Kind;
+use crate::expr::scalar::LaneType;
 use crate::program::Register;
 
 /// Where a register of the program is.
@@ -17,7 +17,7 @@ pub(super) enum Held {
     /// Nowhere: nobody needs it.
     Nothing,
     /// Still to be loaded.
-    Late(Load),
+    Deferred(Load),
     /// In a machine register, on the stack, or both.
     Here {
         register: Option<u8>,
@@ -31,14 +31,14 @@ pub(super) enum Held {
 pub(super) struct Load {
     pub from: Reach,
     /// Bytes from lane to lane.
-    pub stride: i64,
+    pub lane_stride: i64,
     pub lanes: usize,
 }
 
 /// What a machine register is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Owner {
-    Nobody,
+pub(super) enum Occupant {
+    Free,
     Instruction,
     Register(Register),
 }
@@ -50,7 +50,7 @@ pub(super) const ALL: usize = MASKS as usize + 8;
 
 impl Emitter<'_> {
     pub(super) fn is_mask(&self, r: Register) -> bool {
-        self.width == Width::Zmm && self.program.registers[r.0 as usize] == Kind::Mask
+        self.width == Width::Zmm && self.program.registers[r.0 as usize] == LaneType::Mask
     }
 
     pub(super) fn class(&self, mask: bool) -> std::ops::Range<u8> {
@@ -93,7 +93,7 @@ impl Emitter<'_> {
         let mut class = self.class(mask);
         if let Some(free) = class
             .clone()
-            .find(|n| self.owners[*n as usize] == Owner::Nobody && self.locked >> n & 1 == 0)
+            .find(|n| self.owners[*n as usize] == Occupant::Free && self.locked >> n & 1 == 0)
         {
             return free;
         }
@@ -101,13 +101,13 @@ impl Emitter<'_> {
             .clone()
             .filter(|n| self.locked >> n & 1 == 0)
             .filter_map(|n| match self.owners[n as usize] {
-                Owner::Register(r) => Some((self.next_use(r), n, r)),
+                Occupant::Register(r) => Some((self.next_use(r), n, r)),
                 _ => None,
             })
             .max();
         match victim {
             Some((_, n, r)) => {
-                self.send_away(r);
+                self.spill(r);
                 n
             }
             None => {
@@ -120,12 +120,12 @@ impl Emitter<'_> {
     pub(super) fn has_empty(&self, mask: bool, at_least: usize) -> bool {
         let free = self
             .class(mask)
-            .filter(|n| self.owners[*n as usize] == Owner::Nobody && self.locked >> n & 1 == 0);
+            .filter(|n| self.owners[*n as usize] == Occupant::Free && self.locked >> n & 1 == 0);
         free.count() >= at_least
     }
 
     /// To the stack, if it is not there, and out of its machine register.
-    pub(super) fn send_away(&mut self, r: Register) {
+    pub(super) fn spill(&mut self, r: Register) {
         let Held::Here { register: Some(n), saved } = self.held[r.0 as usize] else { return };
         if !saved {
             let slot = self.slot(r);
@@ -133,17 +133,17 @@ impl Emitter<'_> {
             let code = if n >= MASKS { Code::VEX_Kmovw_m16_kr } else { Op::Store.code(self.width) };
             self.asm.mr(code, slot, name);
         }
-        self.owners[n as usize] = Owner::Nobody;
+        self.owners[n as usize] = Occupant::Free;
         self.held[r.0 as usize] = Held::Here { register: None, saved: true };
     }
 
     /// From the stack into a machine register.
-    pub(super) fn bring_back(&mut self, r: Register, n: u8) {
+    pub(super) fn reload(&mut self, r: Register, n: u8) {
         let slot = self.slot(r);
         let name = self.name(n);
         let code = if n >= MASKS { Code::VEX_Kmovw_kr_km16 } else { Op::Load.code(self.width) };
         self.asm.ro(code, name, Operand::Memory(slot));
-        self.owners[n as usize] = Owner::Register(r);
+        self.owners[n as usize] = Occupant::Register(r);
         self.held[r.0 as usize] = Held::Here { register: Some(n), saved: true };
     }
 
@@ -170,7 +170,7 @@ impl Emitter<'_> {
     /// Like [`Self::temporary`], of either kind.
     pub(super) fn temporary_of(&mut self, mask: bool) -> u8 {
         let n = self.empty(mask);
-        self.owners[n as usize] = Owner::Instruction;
+        self.owners[n as usize] = Occupant::Instruction;
         self.locked |= 1 << n;
         n
     }
@@ -186,13 +186,13 @@ impl Emitter<'_> {
                 Held::Here { register: Some(n), .. } => n,
                 Held::Here { register: None, .. } => {
                     let n = self.empty(self.is_mask(r));
-                    self.bring_back(r, n);
+                    self.reload(r, n);
                     n
                 }
-                Held::Late(load) => {
+                Held::Deferred(load) => {
                     let n = self.empty(false);
                     self.load(n, &load);
-                    self.owners[n as usize] = Owner::Register(r);
+                    self.owners[n as usize] = Occupant::Register(r);
                     self.held[r.0 as usize] = Held::Here { register: Some(n), saved: false };
                     n
                 }
@@ -213,8 +213,8 @@ impl Emitter<'_> {
         }
         if self.is_in_memory(r) {
             match self.held[r.0 as usize] {
-                Held::Late(load) => {
-                    let broadcast = load.stride == 0;
+                Held::Deferred(load) => {
+                    let broadcast = load.lane_stride == 0;
                     let at = self.memory(&load.from);
                     return Operand::Memory(Memory { broadcast, ..at });
                 }
@@ -233,11 +233,11 @@ impl Emitter<'_> {
         if self.constants[r.0 as usize].is_some() {
             return true;
         }
-        let last = self.lives.last_reads[self.next].contains(&r);
+        let last = self.liveness.last_reads[self.next].contains(&r);
         match &self.held[r.0 as usize] {
-            Held::Late(load) => {
-                let whole = load.lanes == self.width.lanes() && load.stride == 4;
-                last && (whole || (load.stride == 0 && self.width == Width::Zmm))
+            Held::Deferred(load) => {
+                let whole = load.lanes == self.width.lanes() && load.lane_stride == 4;
+                last && (whole || (load.lane_stride == 0 && self.width == Width::Zmm))
             }
             Held::Here { register: None, .. } => last || !self.has_empty(false, 2),
             _ => false,
@@ -250,14 +250,14 @@ impl Emitter<'_> {
 
     /// What this instruction is the last to read is needed no longer.
     pub(super) fn release_last(&mut self) {
-        for r in std::mem::take(&mut self.lives.last_reads[self.next]).iter() {
+        for r in std::mem::take(&mut self.liveness.last_reads[self.next]).iter() {
             self.release(*r);
         }
     }
 
     pub(super) fn release(&mut self, r: Register) {
         if let Held::Here { register: Some(n), .. } = self.held[r.0 as usize] {
-            self.owners[n as usize] = Owner::Nobody;
+            self.owners[n as usize] = Occupant::Free;
             self.locked &= !(1 << n);
         }
         self.held[r.0 as usize] = Held::Nothing;
@@ -277,9 +277,9 @@ impl Emitter<'_> {
     /// Makes a machine register, which nobody has, that of a register.
     pub(super) fn take(&mut self, to: Register, n: u8) {
         if let Held::Here { register: Some(old), .. } = self.held[to.0 as usize] {
-            self.owners[old as usize] = Owner::Nobody;
+            self.owners[old as usize] = Occupant::Free;
         }
-        self.owners[n as usize] = Owner::Register(to);
+        self.owners[n as usize] = Occupant::Register(to);
         self.held[to.0 as usize] = Held::Here { register: Some(n), saved: false };
     }
 
@@ -290,8 +290,8 @@ impl Emitter<'_> {
         // Whatever an instruction has is locked.
         while unlocked != 0 {
             let owner = &mut self.owners[unlocked.trailing_zeros() as usize];
-            if *owner == Owner::Instruction {
-                *owner = Owner::Nobody;
+            if *owner == Occupant::Instruction {
+                *owner = Occupant::Free;
             }
             unlocked &= unlocked - 1;
         }
@@ -300,8 +300,8 @@ impl Emitter<'_> {
     /// Loads what is still to be loaded.
     pub(super) fn flush(&mut self) {
         let locked = self.locked;
-        for r in std::mem::take(&mut self.late) {
-            if matches!(self.held[r.0 as usize], Held::Late(_)) {
+        for r in std::mem::take(&mut self.deferred) {
+            if matches!(self.held[r.0 as usize], Held::Deferred(_)) {
                 self.read(r);
                 self.unlock_but(locked);
             }

@@ -2,7 +2,7 @@
 //! declared order, the metric that comes by itself.
 
 use super::{Builder, LossReduction};
-use crate::declaration::{Declared, Layer, Network, Parameter};
+use crate::declaration::{Declaration, Declared, Layer, Parameter};
 use crate::error::{Error, Mistake};
 use crate::graph::Root;
 use crate::ops::{self, Op};
@@ -11,7 +11,7 @@ impl Builder {
     /// The network. Where the loss compares scores with a class and there is
     /// no metric for it, accuracy is one. A network without a loss only predicts,
     /// and so has outputs, and nothing that only a loss needs.
-    pub fn finish(mut self) -> Result<Network, Error> {
+    pub fn finish(mut self) -> Result<Declaration, Error> {
         let fail = |network: &str, message: &str| Error::Declaration {
             network: network.into(),
             mistake: Mistake::call(message),
@@ -45,7 +45,7 @@ impl Builder {
         });
         let parameters: Vec<Parameter> =
             order.iter().map(|i| self.parameters[*i].1.clone()).collect();
-        self.layers.sort_by(|a, b| a.place.cmp(&b.place));
+        self.layers.sort_by(|a, b| a.order.cmp(&b.order));
         let layers = self.layers.into_iter().filter_map(|l| {
             let (input, output, multiply_adds) = l.used?;
             let prefix = format!("{}.", l.name);
@@ -60,7 +60,7 @@ impl Builder {
                 multiply_adds,
             })
         });
-        Ok(Network(Declared {
+        Ok(Declaration(Declared {
             name: self.name,
             inputs: self.inputs,
             layers: layers.collect(),

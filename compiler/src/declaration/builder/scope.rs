@@ -5,16 +5,16 @@ use crate::declaration::Init;
 use crate::error::Mistake;
 use crate::graph::{Graph, NodeId, Root};
 use crate::ops::Op;
-use crate::ops::choose::Choice;
+use crate::ops::choose::Selector;
 use crate::shape::{Dim, Type};
 
 /// What a layer sees of the builder while it is used.
-pub struct Scope<'a> {
+pub struct LayerScope<'a> {
     pub(super) builder: &'a mut Builder,
     pub(super) layer: LayerId,
 }
 
-impl Scope<'_> {
+impl LayerScope<'_> {
     /// How messages call the layer.
     pub fn shown(&self) -> &str {
         &self.builder.layers[self.layer.0].shown
@@ -37,7 +37,7 @@ impl Scope<'_> {
 
     /// What the layer keeps without training it, as running statistics: made
     /// at the first use, shared later.
-    pub fn buffer(&mut self, name: &str, dims: Vec<Dim>, init: Init) -> Result<NodeId, Mistake> {
+    pub fn untrained(&mut self, name: &str, dims: Vec<Dim>, init: Init) -> Result<NodeId, Mistake> {
         self.own(name, dims, init, false)
     }
 
@@ -53,7 +53,7 @@ impl Scope<'_> {
             return Ok(*id);
         }
         let full = format!("{}.{name}", layer.name);
-        let place = layer.place.clone();
+        let place = layer.order.clone();
         let id = self.builder.new_parameter(place, &full, dims, init, is_trained)?;
         self.builder.layers[self.layer.0].parameters.push((name.into(), id));
         Ok(id)
@@ -78,7 +78,7 @@ impl Scope<'_> {
         training: (NodeId, &str),
         otherwise: (NodeId, &str),
     ) -> Result<NodeId, Mistake> {
-        self.builder.choose_by(Choice::Training, &[training, otherwise])
+        self.builder.choose_by(Selector::Training, &[training, otherwise])
     }
 
     /// A number that no other use of a layer of the network has, for what is

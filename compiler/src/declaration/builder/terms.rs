@@ -275,7 +275,7 @@ impl Builder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::declaration::{Init, Network, Purpose};
+    use crate::declaration::{Declaration, Init, Purpose};
     use crate::error::Site;
     use crate::ops::{AttributeValue, Attributes};
     use crate::optim::Training;
@@ -302,12 +302,12 @@ mod tests {
         b.call(name, &operands, &Attributes::new()).unwrap()
     }
 
-    fn finished(mut b: Builder, loss: NodeId, reduction: LossReduction) -> Network {
+    fn finished(mut b: Builder, loss: NodeId, reduction: LossReduction) -> Declaration {
         b.loss((loss, "loss"), reduction).unwrap();
         b.finish().unwrap()
     }
 
-    fn roots(network: &Network, purpose: &Purpose<'_>) -> String {
+    fn roots(network: &Declaration, purpose: &Purpose<'_>) -> String {
         let graph = network.graph_for(purpose, 2);
         let shown = graph.roots().iter().map(|(root, _)| root.to_string());
         shown.filter(|root| root.contains(" of term ")).collect::<Vec<_>>().join(", ")

@@ -2,7 +2,7 @@
 //! above all by Cranelift, and so there is a largest size. A network that is
 //! twice as long then has twice as many kernels, and compiles in twice the time.
 
-use crate::expr::scalar::Kind;
+use crate::expr::scalar::LaneType;
 use crate::expr::{Expr, Expressions, Term};
 use crate::fuse::views::base;
 use crate::graph::{Graph, NodeId};
@@ -51,7 +51,8 @@ impl Size {
         let terms = match op.lower() {
             Lowering::Elementwise(formula) => {
                 let mut e = Expressions::default();
-                let kind = |x: NodeId| if g.ty(x).is_real() { Kind::Float } else { Kind::Int };
+                let kind =
+                    |x: NodeId| if g.ty(x).is_real() { LaneType::Float } else { LaneType::Int };
                 let loads = operands.iter().enumerate();
                 let x: Vec<Expr> = loads.map(|(i, x)| e.push(Term::Load(i, kind(*x)))).collect();
                 formula(&mut e, &x);

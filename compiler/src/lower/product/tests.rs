@@ -9,17 +9,17 @@ use std::ops::Range;
 
 use super::super::{
     blocks::{CHAIN, FAN, LEAF},
-    partial,
+    partial_sums_layout,
     tiling::{Tiling, rows_of_tile},
 };
 use super::lower_by;
 use crate::buffer::Layout;
 use crate::codegen::tests::{Random, isas, run};
-use crate::expr::scalar::Kind;
+use crate::expr::scalar::LaneType;
 use crate::expr::{Expressions, Term};
 use crate::kernel::{Access, Body, Kernel, Product, Store};
 use crate::program::Program;
-use crate::target::Isa;
+use crate::target::Target;
 
 /// What becomes of the sums.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -162,8 +162,14 @@ impl Case<'_> {
 
     fn access(&self, tensor: usize, layout: &Layout, steps: Vec<usize>) -> Access {
         let along_columns = steps[1] == 1 && layout.contiguous() == Some(self.factors.columns);
-        let slack = if along_columns && self.is_free(tensor) { layout.slack } else { 0 };
-        Access { tensor, steps, kind: Kind::Float, slack, index: None }
+        let slack = if along_columns && self.is_free(tensor) { layout.padding } else { 0 };
+        Access {
+            buffer: tensor,
+            strides: steps,
+            kind: LaneType::Float,
+            padding: slack,
+            index: None,
+        }
     }
 
     /// The kernel with its sums in one go, and what is in its tensors but the
@@ -209,7 +215,7 @@ impl Case<'_> {
 
         let mut load = |formulas: &mut Expressions, access: Access| {
             loads.push(access);
-            formulas.push(Term::Load(loads.len() - 1, Kind::Float))
+            formulas.push(Term::Load(loads.len() - 1, LaneType::Float))
         };
         let sum = formulas.push(Term::Reduced(0));
         let whole = self.access(RESULT, &layout, steps.to_vec());
@@ -231,7 +237,7 @@ impl Case<'_> {
                 formulas.sub(old, x)
             }
             Epilogue::Turned => {
-                let mask = load(&mut formulas, Access { tensor: MASK, ..whole.clone() });
+                let mask = load(&mut formulas, Access { buffer: MASK, ..whole.clone() });
                 let zero = formulas.float(0.0);
                 let above = formulas.greater(mask, zero);
                 formulas.select(above, sum, zero)
@@ -278,11 +284,11 @@ impl Case<'_> {
             };
             let mut to = on_columns;
             if self.epilogue == Epilogue::Activation {
-                to.tensor = contents.len();
+                to.buffer = contents.len();
                 contents.push(Contents::new(&line, self.is_free(COLUMN)));
             }
             for (j, sum) in column_sums.iter().enumerate() {
-                contents[to.tensor].becomes(j * column_step, expected(lines[j], *sum, rate));
+                contents[to.buffer].becomes(j * column_step, expected(lines[j], *sum, rate));
             }
             stores.push(Store { to, value });
         }
@@ -296,11 +302,11 @@ impl Case<'_> {
             outer: Vec::new(),
             rows,
             columns,
-            a: Access { slack: 0, ..factor(A, &a_layout, [a_steps[0], 0], a_steps[1]) },
+            a: Access { padding: 0, ..factor(A, &a_layout, [a_steps[0], 0], a_steps[1]) },
             b: factor(B, &b_layout, [0, b_steps[1]], b_steps[0]),
             summed: summed.clone(),
             stores,
-            partial: Vec::new(),
+            partial_sums: Vec::new(),
         };
         let kernel = Kernel {
             name: "product".into(),
@@ -319,7 +325,7 @@ impl Case<'_> {
     /// last first.
     fn check(
         &self,
-        isa: &Isa,
+        isa: &Target,
         tiling: impl FnOnce(&Kernel, &Product) -> Tiling,
         shares: Option<usize>,
     ) {
@@ -327,8 +333,8 @@ impl Case<'_> {
         let Body::Product(mut product) = kernel.body.clone() else { unreachable!() };
         let tiling = tiling(&kernel, &product);
         for _ in 0..tiling.partial_sums(&product) {
-            let (layout, access) = partial(&product, self.sums_columns);
-            product.partial.push(Access { tensor: contents.len(), ..access });
+            let (layout, access) = partial_sums_layout(&product, self.sums_columns);
+            product.partial_sums.push(Access { buffer: contents.len(), ..access });
             contents.push(Contents {
                 before: vec![CANARY; layout.elements],
                 after: vec![None; layout.elements],
@@ -336,8 +342,8 @@ impl Case<'_> {
         }
         kernel.body = Body::Product(product.clone());
         let mut program = lower_by(&kernel, &product, isa, tiling);
-        let tensors = std::mem::take(&mut program.tensors);
-        program.tensors = (0..tensors.len()).collect();
+        let tensors = std::mem::take(&mut program.buffers);
+        program.buffers = (0..tensors.len()).collect();
         let before: Vec<Vec<u32>> = tensors.iter().map(|t| contents[*t].before.clone()).collect();
         let after = match shares {
             None => run(&program, &before),
@@ -389,7 +395,7 @@ fn evaluate(program: &Program, mut memory: Vec<Vec<u32>>, shares: usize) -> Vec<
 
 /// Any tiling that is allowed; in parts where that is asked for and the sum has more
 /// than one.
-fn any_tiling(random: &mut Random, factors: &Factors, isa: &Isa, in_parts: bool) -> Tiling {
+fn any_tiling(random: &mut Random, factors: &Factors, isa: &Target, in_parts: bool) -> Tiling {
     let mut up_to = |n: usize| 1 + random.below(n.max(1));
     let all = factors.columns.div_ceil(isa.lanes);
     let vectors = up_to(all.min(8));
@@ -401,7 +407,7 @@ fn any_tiling(random: &mut Random, factors: &Factors, isa: &Isa, in_parts: bool)
         vectors,
         row_blocks: up_to(factors.rows.div_ceil(rows)),
         column_blocks: up_to(all.div_ceil(vectors)),
-        terms: if in_parts { [LEAF, 256, CHAIN][up_to(3) - 1] } else { factors.terms }
+        k_block: if in_parts { [LEAF, 256, CHAIN][up_to(3) - 1] } else { factors.terms }
             .min(factors.terms),
         rows_outside: up_to(2) == 1,
     }
@@ -430,7 +436,7 @@ fn any_tiling_gives_the_same_bits() {
             if factors.rows * factors.columns * factors.terms < 20_000 {
                 let lanes = [1, 2, 4, 8, 16][random.below(5)];
                 let registers = [16, 32][random.below(2)];
-                let isa = Isa { name: "evaluated", lanes, registers };
+                let isa = Target { name: "evaluated", lanes, registers };
                 let in_parts = random.below(2) == 1;
                 let tiling = any_tiling(&mut random, &factors, &isa, in_parts);
                 case.check(&isa, |_, _| tiling, Some(1 + random.below(3)));
@@ -466,7 +472,7 @@ fn long_sums_in_parts_give_the_same_bits() {
 #[test]
 fn the_longest_sums_give_the_same_bits() {
     let (mut isas, mut random) = (isas(), Random(seed()));
-    isas.push(Isa { name: "evaluated", lanes: 2, registers: 16 });
+    isas.push(Target { name: "evaluated", lanes: 2, registers: 16 });
     for (rows, columns, terms) in [(3, 2, 65_536), (2, 3, 65_537), (2, 2, 200_003)] {
         let factors = Factors::new(rows, columns, terms);
         for isa in &isas {
@@ -502,7 +508,7 @@ fn large_products_give_the_same_bits() {
                     isa,
                     |kernel, product| {
                         let tiling = Tiling::new(kernel, product, isa);
-                        in_parts += usize::from(tiling.in_parts(product));
+                        in_parts += usize::from(tiling.cuts_k(product));
                         let tiles = product.rows.div_ceil(tiling.rows);
                         in_blocks += usize::from((2..tiles).contains(&tiling.row_blocks));
                         tiling

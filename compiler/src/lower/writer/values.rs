@@ -49,7 +49,7 @@ impl<'a> Writer<'a> {
     /// be found.
     fn known(&mut self, e: Expr, point: &Point) -> Result<Register, Key> {
         let axes = self.depends[e.0 as usize];
-        let place = self.place(axes, &point.offsets);
+        let place = self.offsets_id(axes, &point.offsets);
         if let Term::Reduced(number) = self.kernel.formulas.term(e) {
             return Ok(self.reduced[&(*number, place)].0);
         }
@@ -76,14 +76,19 @@ impl<'a> Writer<'a> {
             Term::Load(i, _) => self.load(to, &kernel.loads[*i], point),
             Term::Position => {
                 let axis = self.vector_axis;
-                let steps = self.loops[axis].iter().filter_map(|along| along.step(1)).collect();
-                Instruction::Position { to, offset: point.offsets[axis], steps, stride: 1 }
+                let steps = self.loops[axis].iter().filter_map(|along| along.stride(1)).collect();
+                Instruction::Iota {
+                    to,
+                    offset: point.offsets[axis],
+                    strides: steps,
+                    lane_stride: 1,
+                }
             }
             Term::Element(i) => {
                 let by = &kernel.elements[*i];
                 let (offset, steps) = self.reach(by, point);
                 let stride = by.get(self.vector_axis).copied().unwrap_or(0);
-                Instruction::Position { to, offset, steps, stride }
+                Instruction::Iota { to, offset, strides: steps, lane_stride: stride }
             }
             Term::Apply(scalar, _) => Instruction::Apply { to, scalar: *scalar, operands },
             Term::Reduced(_) => unreachable!("is known"),
@@ -105,11 +110,11 @@ impl<'a> Writer<'a> {
     /// The depth at which all is there that a formula needs.
     fn ready_depth(&mut self, e: Expr, point: &Point) -> usize {
         let mut depth = 0;
-        for i in 0..self.awaits[e.0 as usize].len() {
-            let leaf = self.awaits[e.0 as usize][i];
+        for i in 0..self.hoistable[e.0 as usize].len() {
+            let leaf = self.hoistable[e.0 as usize][i];
             depth = depth.max(match self.kernel.formulas.term(leaf) {
                 Term::Reduced(number) => {
-                    let on = self.place(self.depends[leaf.0 as usize], &point.offsets);
+                    let on = self.offsets_id(self.depends[leaf.0 as usize], &point.offsets);
                     self.reduced[&(*number, on)].1
                 }
                 // What the kernel overwrites is read by the thread that does

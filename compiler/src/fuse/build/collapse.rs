@@ -11,7 +11,7 @@ impl Kernel {
         all.extend(&mut self.elements);
         match &mut self.body {
             Body::Rows(rows) => {
-                all.extend(rows.stores.iter_mut().map(|s| &mut s.to.steps));
+                all.extend(rows.stores.iter_mut().map(|s| &mut s.to.strides));
                 let uses_position = self.formulas.iter().any(|(_, t)| *t == Term::Position);
                 if rows.stages.is_empty() && !uses_position {
                     while let Some(size) = rows.outer.last().copied() {
@@ -28,12 +28,12 @@ impl Kernel {
             }
             Body::Columns(_) | Body::AllFinite(_) => {}
             Body::Scatter(s) => {
-                all.extend([&mut s.index.steps, &mut s.store.to.steps]);
+                all.extend([&mut s.index.strides, &mut s.store.to.strides]);
                 collapse_outer(&mut all, &mut s.positions);
             }
             Body::Product(p) => {
-                all.extend(p.stores.iter_mut().map(|s| &mut s.to.steps));
-                all.extend([&mut p.a.steps, &mut p.b.steps]);
+                all.extend(p.stores.iter_mut().map(|s| &mut s.to.strides));
+                all.extend([&mut p.a.strides, &mut p.b.strides]);
                 while let Some(size) = p.outer.last().copied() {
                     let axis = p.outer.len() - 1;
                     if !merges(&all, axis, p.rows) {
@@ -49,11 +49,11 @@ impl Kernel {
                 let mut i = 0;
                 while i + 1 < p.summed.len() {
                     let adjacent = |f: &&mut Access| {
-                        f.steps[first + i] == f.steps[first + i + 1] * p.summed[i + 1]
+                        f.strides[first + i] == f.strides[first + i + 1] * p.summed[i + 1]
                     };
                     if factors.iter().all(adjacent) {
                         for f in &mut factors {
-                            f.steps.remove(first + i);
+                            f.strides.remove(first + i);
                         }
                         let size = p.summed.remove(i);
                         p.summed[i] *= size;
@@ -69,8 +69,8 @@ impl Kernel {
 /// The steps of accesses and of their indices.
 fn every(accesses: &mut [Access]) -> Vec<&mut Vec<usize>> {
     let steps = accesses.iter_mut().flat_map(|access| {
-        let index = access.index.as_mut().map(|index| &mut index.at.steps);
-        [Some(&mut access.steps), index]
+        let index = access.index.as_mut().map(|index| &mut index.at.strides);
+        [Some(&mut access.strides), index]
     });
     steps.flatten().collect()
 }

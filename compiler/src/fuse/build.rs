@@ -10,8 +10,8 @@ use rustc_hash::FxHashMap;
 use super::Fused;
 use super::group::{Group, Level, Space};
 use super::views::{base, real_strides, strides};
-use crate::buffer::{Home, Layout, Tensor, dense_strides};
-use crate::expr::scalar::Kind;
+use crate::buffer::{Buffer, Layout, Storage, dense_strides};
+use crate::expr::scalar::LaneType;
 use crate::expr::{Expr, Expressions, Term};
 use crate::graph::{Graph, NodeId, Root};
 use crate::kernel::{Access, Body, Columns, Kernel, Rows, Store};
@@ -20,27 +20,27 @@ use crate::ops::reduce::Reduction;
 use crate::ops::{Lowering, Op};
 use crate::simplify::constant_value;
 
-pub(super) fn emit(graph: Graph, groups: Vec<Group>) -> Fused {
-    let tensors = Tensors::new(&graph, &groups);
+pub(super) fn build(graph: Graph, groups: Vec<Group>) -> Fused {
+    let tensors = Buffers::new(&graph, &groups);
     let kernels =
-        groups.iter().map(|group| Emission::new(&graph, &tensors, group).kernel()).collect();
+        groups.iter().map(|group| KernelBuilder::new(&graph, &tensors, group).kernel()).collect();
     let roots = graph.roots().iter().map(|(_, id)| tensors.of[id]).collect();
-    let Tensors { list, settings, numbers, .. } = tensors;
-    Fused { kernels, tensors: list, roots, settings, numbers, graph }
+    let Buffers { list, settings, numbers, .. } = tensors;
+    Fused { kernels, buffers: list, roots, step_scalars: settings, numbers, graph }
 }
 
 /// Which nodes have memory.
-struct Tensors {
-    list: Vec<Tensor>,
+struct Buffers {
+    list: Vec<Buffer>,
     of: FxHashMap<NodeId, usize>,
     settings: Vec<&'static str>,
     numbers: Vec<f32>,
 }
 
-impl Tensors {
+impl Buffers {
     /// Leaves that are read, and computed nodes that are read outside of their
     /// group or are roots.
-    fn new(g: &Graph, groups: &[Group]) -> Tensors {
+    fn new(g: &Graph, groups: &[Group]) -> Buffers {
         let mut group_of = FxHashMap::default();
         for (i, group) in groups.iter().enumerate() {
             group_of.extend(group.nodes.iter().map(|n| (*n, i)));
@@ -72,7 +72,7 @@ impl Tensors {
         }
         wanted.sort_unstable();
         wanted.dedup();
-        let mut tensors = Tensors {
+        let mut tensors = Buffers {
             list: Vec::new(),
             of: FxHashMap::default(),
             settings: Vec::new(),
@@ -85,39 +85,39 @@ impl Tensors {
         let assigned: FxHashMap<NodeId, usize> = assigned.collect();
         for node in wanted {
             let home = match (g.op(node), assigned.get(&node)) {
-                (_, Some(parameter)) => Home::Parameter(*parameter),
-                (Op::Parameter(p), _) => Home::Parameter(p.index),
-                (Op::Input(input), _) => Home::Input(input.index),
-                (Op::Setting(setting), _) => {
+                (_, Some(parameter)) => Storage::Parameter(*parameter),
+                (Op::Parameter(p), _) => Storage::Parameter(p.index),
+                (Op::Input(input), _) => Storage::Input(input.index),
+                (Op::StepScalar(setting), _) => {
                     tensors.settings.push(setting.name);
-                    Home::Setting(tensors.settings.len() - 1)
+                    Storage::StepScalar(tensors.settings.len() - 1)
                 }
                 (Op::Vector(vector), _) => {
                     tensors.numbers.extend(vector.elements.iter().map(|x| x.0));
-                    Home::Numbers(tensors.numbers.len() - vector.elements.len())
+                    Storage::Numbers(tensors.numbers.len() - vector.elements.len())
                 }
-                _ => Home::Arena,
+                _ => Storage::Arena,
             };
             let sizes = g.sizes(node);
             let layout = match home {
-                Home::Input(_) | Home::Numbers(_) => Layout::dense(&sizes),
-                Home::Arena if dense.contains(&node) => Layout::dense(&sizes),
-                Home::Arena if *g.op(node) == Op::Materialize(Materialize::BATCH_LAST) => {
+                Storage::Input(_) | Storage::Numbers(_) => Layout::dense(&sizes),
+                Storage::Arena if dense.contains(&node) => Layout::dense(&sizes),
+                Storage::Arena if *g.op(node) == Op::Materialize(Materialize::BATCH_LAST) => {
                     Layout::first_axis_last(&sizes)
                 }
                 _ => Layout::padded(&sizes),
             };
             tensors.of.insert(node, tensors.list.len());
-            tensors.list.push(Tensor { name: g.label(node), node, layout, home });
+            tensors.list.push(Buffer { name: g.label(node), node, layout, storage: home });
         }
         tensors
     }
 }
 
 /// One group on its way to a kernel.
-struct Emission<'a> {
+struct KernelBuilder<'a> {
     g: &'a Graph,
-    tensors: &'a Tensors,
+    tensors: &'a Buffers,
     group: &'a Group,
     formulas: Expressions,
     loads: Vec<Access>,
@@ -131,9 +131,9 @@ struct Emission<'a> {
     axes: Vec<usize>,
 }
 
-impl<'a> Emission<'a> {
-    fn new(g: &'a Graph, tensors: &'a Tensors, group: &'a Group) -> Emission<'a> {
-        Emission {
+impl<'a> KernelBuilder<'a> {
+    fn new(g: &'a Graph, tensors: &'a Buffers, group: &'a Group) -> KernelBuilder<'a> {
+        KernelBuilder {
             g,
             tensors,
             group,
@@ -196,7 +196,7 @@ impl<'a> Emission<'a> {
         for node in &group.nodes {
             let value = self.value(*node);
             if let Some(tensor) = self.tensors.of.get(node) {
-                let to = self.access(*tensor, *node, self.level(*node), Kind::Float);
+                let to = self.access(*tensor, *node, self.level(*node), LaneType::Float);
                 stores.push(Store { to, value });
             }
         }
@@ -313,7 +313,7 @@ impl<'a> Emission<'a> {
         if matches!(self.g.op(value).lower(), Lowering::Positions) {
             return self.element(operand, value, level);
         }
-        let kind = if self.g.ty(operand).is_real() { Kind::Float } else { Kind::Int };
+        let kind = if self.g.ty(operand).is_real() { LaneType::Float } else { LaneType::Int };
         let access = self.access(self.tensors.of[&value], operand, level, kind);
         self.load(access)
     }
@@ -330,7 +330,7 @@ impl<'a> Emission<'a> {
 
     /// The number of an element, as `value` counts them.
     fn element(&mut self, operand: NodeId, value: NodeId, level: Level) -> Expr {
-        let steps = self.steps(operand, &dense_strides(&self.g.sizes(value)), level);
+        let steps = self.strides(operand, &dense_strides(&self.g.sizes(value)), level);
         let known = self.elements.iter().position(|e| *e == steps);
         let number = known.unwrap_or_else(|| {
             self.elements.push(steps);
@@ -340,17 +340,17 @@ impl<'a> Emission<'a> {
     }
 
     /// How the kernel reaches a node's elements in a tensor.
-    fn access(&self, tensor: usize, node: NodeId, level: Level, kind: Kind) -> Access {
+    fn access(&self, tensor: usize, node: NodeId, level: Level, kind: LaneType) -> Access {
         let layout = &self.tensors.list[tensor].layout;
-        let steps = self.steps(node, &layout.strides, level);
-        let mut access = Access { tensor, steps, kind, slack: 0, index: None };
-        access.slack = self.slack(&access, layout);
+        let steps = self.strides(node, &layout.strides, level);
+        let mut access = Access { buffer: tensor, strides: steps, kind, padding: 0, index: None };
+        access.padding = self.padding(&access, layout);
         access
     }
 
     /// How far each of the kernel's axes moves a node's elements, where its base
     /// has these strides.
-    fn steps(&self, node: NodeId, strides: &[usize], level: Level) -> Vec<usize> {
+    fn strides(&self, node: NodeId, strides: &[usize], level: Level) -> Vec<usize> {
         let steps = real_strides(self.g, node, strides)
             .expect("tensors lie so that their users reach them");
         self.placed(steps, level)
@@ -386,30 +386,30 @@ impl<'a> Emission<'a> {
     }
 
     /// Padding behind the kernel's last vector axis, where that is the tensor's.
-    fn slack(&self, access: &Access, layout: &Layout) -> usize {
+    fn padding(&self, access: &Access, layout: &Layout) -> usize {
         let (size, step) = match &self.group.space {
-            Space::Rows(sizes) => (sizes.last(), access.steps.last()),
+            Space::Rows(sizes) => (sizes.last(), access.strides.last()),
             Space::Columns(sizes, axis) => {
                 let outer = sizes.iter().enumerate().rfind(|(i, _)| i != axis).map(|(_, n)| n);
-                (outer, access.steps.len().checked_sub(2).and_then(|i| access.steps.get(i)))
+                (outer, access.strides.len().checked_sub(2).and_then(|i| access.strides.get(i)))
             }
             Space::Product(sizes) => {
                 let column = self.axes.last().and_then(|axis| sizes.get(*axis));
-                (column, access.steps.last())
+                (column, access.strides.last())
             }
-            Space::Scatter(_, columns) => (Some(columns), access.steps.last()),
+            Space::Scatter(_, columns) => (Some(columns), access.strides.last()),
             Space::Alone => return 0,
         };
-        if step == Some(&1) && size.copied() == layout.contiguous() { layout.slack } else { 0 }
+        if step == Some(&1) && size.copied() == layout.contiguous() { layout.padding } else { 0 }
     }
 }
 
 /// Tensors that are read, and whose memory is written under another number.
-fn overwritten(tensors: &[Tensor], loads: &[Access], body: &Body) -> Vec<usize> {
+fn overwritten(tensors: &[Buffer], loads: &[Access], body: &Body) -> Vec<usize> {
     let stores = body.stores();
     let shares_memory = |tensor: usize| {
-        let home = tensors[tensor].home;
-        home != Home::Arena && stores.iter().any(|s| tensors[s.to.tensor].home == home)
+        let home = tensors[tensor].storage;
+        home != Storage::Arena && stores.iter().any(|s| tensors[s.to.buffer].storage == home)
     };
-    loads.iter().map(|l| l.tensor).filter(|t| shares_memory(*t)).collect()
+    loads.iter().map(|l| l.buffer).filter(|t| shares_memory(*t)).collect()
 }

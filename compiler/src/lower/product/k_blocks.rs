@@ -11,11 +11,11 @@ use crate::lower::writer::Writer;
 
 /// Terms that are added in one go: a chain of the sum, or a piece of one, or all.
 #[derive(Clone, Debug)]
-pub(super) struct Part {
+pub(super) struct KBlock {
     /// The first term.
     pub first: usize,
     /// How many terms.
-    pub terms: usize,
+    pub k: usize,
     /// How many terms the chain has.
     pub chain: usize,
     /// Whether the chain continues from memory; else it begins at zero.
@@ -39,25 +39,25 @@ pub(super) struct Level {
 }
 
 /// Parts in the order in which they are made.
-pub(super) enum Parts {
-    One(Part),
+pub(super) enum KBlocks {
+    One(KBlock),
     /// The same again and again, so many terms further on each time.
     Repeated {
         count: usize,
         terms: usize,
-        body: Vec<Parts>,
+        body: Vec<KBlocks>,
     },
 }
 
 /// The parts of the sum; one where it stays whole.
-pub(super) fn parts(product: &Product, tiling: &Tiling) -> Vec<Parts> {
+pub(super) fn k_blocks(product: &Product, tiling: &Tiling) -> Vec<KBlocks> {
     let all = product.summed.iter().product();
-    match tiling.in_parts(product) {
-        true => parts_of(0, all, tiling.terms, &mut Vec::new()),
+    match tiling.cuts_k(product) {
+        true => k_blocks_of(0, all, tiling.k_block, &mut Vec::new()),
         false => {
             let (first, chain) = (0, all);
             let (resumes, pauses) = (false, false);
-            vec![Parts::One(Part { first, terms: all, chain, resumes, pauses, levels: Vec::new() })]
+            vec![KBlocks::One(KBlock { first, k: all, chain, resumes, pauses, levels: Vec::new() })]
         }
     }
 }
@@ -66,7 +66,7 @@ pub(super) fn parts(product: &Product, tiling: &Tiling) -> Vec<Parts> {
 /// `around`, the outermost first: the tree that [`blocks::reduce`] makes in
 /// registers. A sum of chains begins with a part of no terms, which clears it: so all
 /// chains but the last are one loop.
-fn parts_of(first: usize, terms: usize, most: usize, around: &mut Vec<Level>) -> Vec<Parts> {
+fn k_blocks_of(first: usize, terms: usize, most: usize, around: &mut Vec<Level>) -> Vec<KBlocks> {
     let mut parts = Vec::new();
     let Some(size) = blocks::piece(terms, CHAIN) else {
         let levels: Vec<Level> = around.iter().rev().copied().collect();
@@ -75,12 +75,14 @@ fn parts_of(first: usize, terms: usize, most: usize, around: &mut Vec<Level>) ->
             let own = if piece == last { terms - piece * most } else { most };
             let (resumes, pauses, levels) = (piece > 0, piece < last, levels.clone());
             let first = first + piece * most;
-            Parts::One(Part { first, terms: own, chain: terms, resumes, pauses, levels })
+            KBlocks::One(KBlock { first, k: own, chain: terms, resumes, pauses, levels })
         };
         parts.push(part(0));
         match last {
             0 | 1 => {}
-            _ => parts.push(Parts::Repeated { count: last - 1, terms: most, body: vec![part(1)] }),
+            _ => {
+                parts.push(KBlocks::Repeated { count: last - 1, terms: most, body: vec![part(1)] })
+            }
         }
         parts.extend((last > 0).then(|| part(last)));
         return parts;
@@ -91,15 +93,15 @@ fn parts_of(first: usize, terms: usize, most: usize, around: &mut Vec<Level>) ->
         ends: false,
     };
     let (resumes, pauses, levels) = (false, false, vec![Level { begins: true, ..level }]);
-    parts.push(Parts::One(Part { first, terms: 0, chain: 0, resumes, pauses, levels }));
+    parts.push(KBlocks::One(KBlock { first, k: 0, chain: 0, resumes, pauses, levels }));
     let last = terms.div_ceil(size) - 1;
     let mut piece = |first, terms, ends| {
         around.push(Level { ends, ..level });
-        let body = parts_of(first, terms, most, around);
+        let body = k_blocks_of(first, terms, most, around);
         around.pop();
         body
     };
-    parts.push(Parts::Repeated { count: last, terms: size, body: piece(first, size, false) });
+    parts.push(KBlocks::Repeated { count: last, terms: size, body: piece(first, size, false) });
     let done = last * size;
     parts.extend(piece(first + done, terms - done, true));
     parts
@@ -108,14 +110,14 @@ fn parts_of(first: usize, terms: usize, most: usize, around: &mut Vec<Level>) ->
 /// Writes parts in loops along the axis that is summed over.
 pub(super) fn in_parts(
     w: &mut Writer<'_>,
-    parts: &[Parts],
+    parts: &[KBlocks],
     axis: usize,
-    write: &mut dyn FnMut(&mut Writer<'_>, &Part),
+    write: &mut dyn FnMut(&mut Writer<'_>, &KBlock),
 ) {
     for parts in parts {
         match parts {
-            Parts::One(part) => write(w, part),
-            Parts::Repeated { count, terms, body } => {
+            KBlocks::One(part) => write(w, part),
+            KBlocks::Repeated { count, terms, body } => {
                 w.open(*count, Some((axis, *terms)));
                 in_parts(w, body, axis, write);
                 w.close();

@@ -3,13 +3,13 @@
 
 use super::super::group::Level;
 use super::super::views::{base, real_sizes, real_strides, strides};
-use super::Emission;
-use crate::expr::scalar::Kind;
+use super::KernelBuilder;
+use crate::expr::scalar::LaneType;
 use crate::graph::NodeId;
 use crate::kernel::{Access, Indexed, Scatter, Store};
 use crate::ops::Op;
 
-impl Emission<'_> {
+impl KernelBuilder<'_> {
     /// How the kernel reaches the rows of a table that a node gathers.
     pub(super) fn gathered(&self, node: NodeId) -> Access {
         let operands = self.g.operands(node);
@@ -26,16 +26,17 @@ impl Emission<'_> {
         steps.extend(column);
         at.extend(column.map(|_| 0));
         let at = Access {
-            tensor: rows,
-            steps: self.placed(at, level),
-            kind: Kind::Int,
-            slack: 0,
+            buffer: rows,
+            strides: self.placed(at, level),
+            kind: LaneType::Int,
+            padding: 0,
             index: None,
         };
-        let index = Some(Box::new(Indexed { at, step: strides[0], below: sizes[0] }));
+        let index = Some(Box::new(Indexed { at, row_stride: strides[0], below: sizes[0] }));
         let steps = self.placed(steps, level);
-        let mut access = Access { tensor, steps, kind: Kind::Float, slack: 0, index };
-        access.slack = self.slack(&access, layout);
+        let mut access =
+            Access { buffer: tensor, strides: steps, kind: LaneType::Float, padding: 0, index };
+        access.padding = self.padding(&access, layout);
         access
     }
 
@@ -59,14 +60,28 @@ impl Emission<'_> {
         let mut steps = self.index_strides(index);
         steps.extend([0, 0]);
         let tensor = self.tensors.of[&base(self.g, index)];
-        let index = Access { tensor, steps, kind: Kind::Int, slack: 0, index: None };
+        let index =
+            Access { buffer: tensor, strides: steps, kind: LaneType::Int, padding: 0, index: None };
         let mut steps = vec![0; positions.len()];
         steps.push(layout.strides[0]);
         steps.push(if sizes[1] > 1 { layout.strides[1] } else { 0 });
-        let mut to = Access { tensor: table, steps, kind: Kind::Float, slack: 0, index: None };
-        to.slack = self.slack(&to, layout);
+        let mut to = Access {
+            buffer: table,
+            strides: steps,
+            kind: LaneType::Float,
+            padding: 0,
+            index: None,
+        };
+        to.padding = self.padding(&to, layout);
         let value = self.operand(values, Level::Full);
         let store = Store { to, value };
-        Scatter { positions, rows: sizes[0], columns: sizes[1], index, store, partial: Vec::new() }
+        Scatter {
+            positions,
+            rows: sizes[0],
+            columns: sizes[1],
+            index,
+            store,
+            partial_sums: Vec::new(),
+        }
     }
 }

@@ -1,14 +1,14 @@
 //! The kernel of a product: its axes and its factors.
 
-use super::Emission;
-use crate::expr::scalar::Kind;
+use super::KernelBuilder;
+use crate::expr::scalar::LaneType;
 use crate::fuse::views::{base, strides};
 use crate::graph::{Graph, NodeId};
 use crate::kernel::{Access, Product};
 use crate::ops::Op;
 use crate::ops::contract::Contract;
 
-impl Emission<'_> {
+impl KernelBuilder<'_> {
     /// The group's product.
     pub(super) fn product(&mut self) -> Product {
         let node = (self.group.nodes.iter().copied())
@@ -32,14 +32,20 @@ impl Emission<'_> {
             |factor: &Factor, step: fn(&Axis) -> Option<usize>, s: fn(&Summed) -> usize| {
                 let own = self.axes.iter().map(|i| axes.get(*i).and_then(step).unwrap_or(0));
                 let steps = own.chain(summed.iter().map(s)).collect();
-                Access { tensor: factor.tensor, steps, kind: Kind::Float, slack: 0, index: None }
+                Access {
+                    buffer: factor.tensor,
+                    strides: steps,
+                    kind: LaneType::Float,
+                    padding: 0,
+                    index: None,
+                }
             };
         let first = access(&a, |axis| axis.a, |s| s.a);
         let mut second = access(&b, |axis| axis.b, |s| s.b);
         let layout = &self.tensors.list[b.tensor].layout;
-        let step = second.steps[self.axes.len() - 1];
+        let step = second.strides[self.axes.len() - 1];
         if step == 1 && layout.contiguous() == Some(size(columns)) {
-            second.slack = layout.slack;
+            second.padding = layout.padding;
         }
         Product {
             outer: around.iter().map(|i| axes[*i].size).collect(),
@@ -49,7 +55,7 @@ impl Emission<'_> {
             a: first,
             b: second,
             stores: self.stores(),
-            partial: Vec::new(),
+            partial_sums: Vec::new(),
         }
     }
 }
@@ -63,7 +69,7 @@ struct Factor {
 }
 
 impl Factor {
-    fn new(emission: &Emission<'_>, operand: NodeId) -> Factor {
+    fn new(emission: &KernelBuilder<'_>, operand: NodeId) -> Factor {
         let g = emission.g;
         let tensor = emission.tensors.of[&base(g, operand)];
         let layout = &emission.tensors.list[tensor].layout;

@@ -4,16 +4,16 @@
 use std::ops::Range;
 
 use super::Emitter;
-use super::registers::{ALL, Held, Owner};
+use super::registers::{ALL, Held, Occupant};
 use crate::program::Register;
 
 /// Where registers were at some point: each with its machine register, or on
 /// the stack.
-pub(super) type Places = Vec<(Register, Option<u8>, bool)>;
+pub(super) type Residency = Vec<(Register, Option<u8>, bool)>;
 
 impl Emitter<'_> {
     /// Where all registers are.
-    pub(super) fn places(&self) -> Places {
+    pub(super) fn residency(&self) -> Residency {
         let held = self.held.iter().enumerate();
         held.filter_map(|(r, held)| match held {
             Held::Here { register, saved } => Some((Register(r as u32), *register, *saved)),
@@ -36,7 +36,7 @@ impl Emitter<'_> {
             let free = self.class(mask).len().saturating_sub(1);
             let mut through: Vec<(usize, Register)> = Vec::new();
             for n in self.class(mask) {
-                if let Owner::Register(r) = self.owners[n as usize]
+                if let Occupant::Register(r) = self.owners[n as usize]
                     && !accessed[r.0 as usize]
                 {
                     through.push((self.next_use(r), r));
@@ -46,7 +46,7 @@ impl Emitter<'_> {
             while most + through.len() > free
                 && let Some((_, r)) = through.pop()
             {
-                self.send_away(r);
+                self.spill(r);
             }
             if most + through.len() <= free {
                 for (r, accessed) in accessed.iter().enumerate() {
@@ -57,7 +57,7 @@ impl Emitter<'_> {
                         && self.has_empty(mask, 1)
                     {
                         let n = self.empty(mask);
-                        self.bring_back(register, n);
+                        self.reload(register, n);
                     }
                 }
             }
@@ -82,13 +82,13 @@ impl Emitter<'_> {
         for at in range {
             if let Some(to) = self.text[at].written()
                 && counts(to.0 as usize)
-                && !self.lives.unread[at]
+                && !self.liveness.unread[at]
                 && !std::mem::replace(&mut live[to.0 as usize], true)
             {
                 now += 1;
             }
             most = most.max(now);
-            for r in self.lives.last_reads[at].iter() {
+            for r in self.liveness.last_reads[at].iter() {
                 if self.text[at].written() != Some(*r)
                     && std::mem::replace(&mut live[r.0 as usize], false)
                 {
@@ -100,7 +100,7 @@ impl Emitter<'_> {
     }
 
     /// At the end of a loop: everything back where it was at its start.
-    pub(super) fn restore(&mut self, places: &Places) {
+    pub(super) fn restore(&mut self, places: &Residency) {
         let mut at_start = vec![None; self.held.len()];
         let mut claimed = [false; ALL];
         for (r, register, _) in places {
@@ -110,21 +110,21 @@ impl Emitter<'_> {
             }
         }
         for (n, claimed) in claimed.into_iter().enumerate() {
-            let Owner::Register(r) = self.owners[n] else { continue };
+            let Occupant::Register(r) = self.owners[n] else { continue };
             let moves = match at_start[r.0 as usize] {
                 Some(Some(start)) => start as usize != n,
                 Some(None) => true,
                 None => claimed,
             };
             if moves {
-                self.send_away(r);
+                self.spill(r);
             }
         }
         for (r, register, was_saved) in places {
             if let (Held::Here { register: None, .. }, Some(n)) =
                 (&self.held[r.0 as usize], register)
             {
-                self.bring_back(*r, *n);
+                self.reload(*r, *n);
             }
             if let Held::Here { register: Some(_), saved } = &mut self.held[r.0 as usize] {
                 *saved &= *was_saved;

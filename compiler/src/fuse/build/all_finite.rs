@@ -1,12 +1,12 @@
 //! A kernel that looks at all elements of tensors.
 
 use super::super::views::base;
-use super::Emission;
+use super::KernelBuilder;
 use crate::expr::Term;
-use crate::expr::scalar::Kind;
-use crate::kernel::{Access, AllFinite, Looked, Store};
+use crate::expr::scalar::LaneType;
+use crate::kernel::{Access, AllFinite, CheckedBuffer, Store};
 
-impl Emission<'_> {
+impl KernelBuilder<'_> {
     /// All of the memory that a node's operands are views of, in whatever order
     /// it lies there.
     pub(super) fn all_finite(&mut self) -> AllFinite {
@@ -32,14 +32,26 @@ impl Emission<'_> {
                 .last()
                 .is_some_and(|(size, step)| *step == 1 && Some(*size) == layout.contiguous());
             let (sizes, steps) = axes.into_iter().unzip();
-            let slack = if row { layout.slack } else { 0 };
-            let from = Access { tensor, steps, kind: Kind::Float, slack, index: None };
-            Some(Looked { sizes, from })
+            let slack = if row { layout.padding } else { 0 };
+            let from = Access {
+                buffer: tensor,
+                strides: steps,
+                kind: LaneType::Float,
+                padding: slack,
+                index: None,
+            };
+            Some(CheckedBuffer { sizes, from })
         });
         let looked = looked.collect();
         let tensor = self.tensors.of[&node];
-        let to = Access { tensor, steps: vec![1], kind: Kind::Float, slack: 0, index: None };
+        let to = Access {
+            buffer: tensor,
+            strides: vec![1],
+            kind: LaneType::Float,
+            padding: 0,
+            index: None,
+        };
         let value = self.formulas.push(Term::Reduced(0));
-        AllFinite { looked, store: Store { to, value } }
+        AllFinite { values: looked, store: Store { to, value } }
     }
 }

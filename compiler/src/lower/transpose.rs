@@ -4,18 +4,18 @@
 
 use super::rows::write;
 use super::writer::{Point, Writer};
-use crate::expr::scalar::Kind;
+use crate::expr::scalar::LaneType;
 use crate::expr::{Expr, Term};
 use crate::kernel::{Access, Kernel, Rows};
 use crate::program::{Instruction, Register};
-use crate::target::Isa;
+use crate::target::Target;
 
 /// Whether a map has a matrix that is read by columns, and whole squares. With
 /// eight lanes, turning takes more exchanges between halves of registers than it
 /// saves: gathers measured faster.
-pub(super) fn applies(kernel: &Kernel, rows: &Rows, isa: &Isa) -> bool {
+pub(super) fn applies(kernel: &Kernel, rows: &Rows, isa: &Target) -> bool {
     let squares = rows.outer.last().is_some_and(|n| *n >= isa.lanes) && rows.inner >= isa.lanes;
-    let in_order = rows.stores.iter().all(|s| s.to.steps[rows.outer.len()] == 1);
+    let in_order = rows.stores.iter().all(|s| s.to.strides[rows.outer.len()] == 1);
     squares
         && in_order
         && ![1, 8].contains(&isa.lanes)
@@ -24,8 +24,8 @@ pub(super) fn applies(kernel: &Kernel, rows: &Rows, isa: &Isa) -> bool {
 
 fn by_columns(load: &Access, rows: &Rows) -> bool {
     let inner = rows.outer.len();
-    let in_place = load.kind == Kind::Float && load.index.is_none();
-    in_place && load.steps[inner] > 1 && load.steps[inner - 1] == 1
+    let in_place = load.kind == LaneType::Float && load.index.is_none();
+    in_place && load.strides[inner] > 1 && load.strides[inner - 1] == 1
 }
 
 pub(super) fn lower(w: &mut Writer<'_>, rows: &Rows) {
@@ -87,7 +87,7 @@ fn square(w: &mut Writer<'_>, rows: &Rows) {
         for column in 0..lanes {
             let mut at = vectors[0].clone();
             at.offsets[axis] = column;
-            let to = w.register(Kind::Float);
+            let to = w.register(LaneType::Float);
             let load = w.load_along(to, load, &at, axis - 1);
             w.push(load);
             columns.push(to);
@@ -99,7 +99,7 @@ fn square(w: &mut Writer<'_>, rows: &Rows) {
             let mut next = Vec::new();
             for i in 0..half {
                 for upper in [false, true] {
-                    let to = w.register(Kind::Float);
+                    let to = w.register(LaneType::Float);
                     let from = [columns[i], columns[i + half]];
                     w.push(Instruction::Interleave { to, from, upper });
                     next.push(to);
