@@ -154,7 +154,7 @@ layers! {
     hardtanh::Hardtanh,
     hardsigmoid::Hardsigmoid,
     logsigmoid::LogSigmoid,
-    step::Heaviside,
+    step::Step,
     identity::Identity,
     flatten::Flatten,
 }

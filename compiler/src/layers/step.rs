@@ -28,18 +28,18 @@ use crate::shape::Type;
 /// # Ok::<(), bilro::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Heaviside;
+pub struct Step;
 
-impl Layer for Heaviside {
+impl Layer for Step {
     const NAME: &'static str = "Step";
     const ATTRIBUTES: &'static [Attribute] = &[];
 
-    fn from_call(_: &Attributes) -> Result<Heaviside, Mistake> {
-        Ok(Heaviside)
+    fn from_call(_: &Attributes) -> Result<Step, Mistake> {
+        Ok(Step)
     }
 
     fn apply(&self, scope: &mut LayerScope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
-        scope.call(step::Heaviside, &[x])
+        scope.call(step::Step, &[x])
     }
 
     fn describe(&self, _: &Type) -> String {
