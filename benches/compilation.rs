@@ -11,7 +11,7 @@ use bilro::compiler::phases::assign_phases;
 use bilro::compiler::pipeline::lower_network;
 use bilro::compiler::plan::{ParameterLayout, plan};
 use bilro::compiler::simplify::{decompose, simplify};
-use bilro::compiler::target::Target;
+use bilro::compiler::target::{Target, host};
 
 use crate::median;
 
@@ -23,9 +23,9 @@ use crate::median;
 pub fn isa() -> Result<Target, String> {
     let named = std::env::var("BILRO_ISA").unwrap_or_default();
     if named.is_empty() {
-        return Ok(Target::best());
+        return Ok(host::best());
     }
-    let available = Target::all_available();
+    let available = host::targets();
     available.iter().copied().find(|isa| isa.name == named).ok_or_else(|| {
         let names: Vec<_> = available.iter().map(|isa| isa.name).collect();
         format!("BILRO_ISA is `{named}`, but this processor has {}", names.join(", "))

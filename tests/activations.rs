@@ -13,7 +13,7 @@ use bilro_compiler::eval::Value;
 use bilro_compiler::graph::{Graph, Root};
 use bilro_compiler::ops::{self, AttributeValue, Attributes, input::Input};
 use bilro_compiler::shape::{Dim, Shape, Type};
-use bilro_compiler::target::Target;
+use bilro_compiler::target::host;
 use bilro_tests::check::{self, Case};
 
 const NAN: f32 = f32::NAN;
@@ -56,7 +56,7 @@ fn check_all(function: &str, attributes: &Attributes, expected: &[(f32, f32, f32
     let case = Case { graph: g, inputs: vec![Value::real(&[1, expected.len()], values)] };
 
     let mut results = vec![("interpreter", check::interpreted::<f32>(&case))];
-    for isa in Target::all_available() {
+    for isa in host::targets() {
         results.push((isa.name, check::jitted(&case, &check::lowered(&case, &isa))));
     }
     for (backend, roots) in results {
@@ -504,7 +504,7 @@ fn deviations_of_any_size_are_what_they_are() {
         let sizes = &sizes[sizes.len() - batch..];
         let rows = sizes.iter().flat_map(|size| (0..5).map(move |i| size * i as f32 / 2.0));
         let case = Case { graph: g, inputs: vec![Value::real(&[batch, 5], rows.collect())] };
-        for isa in Target::all_available() {
+        for isa in host::targets() {
             let roots = check::jitted(&case, &check::lowered(&case, &isa));
             for (i, size) in sizes.iter().enumerate() {
                 let near = |found: f32, expected: f32, scale: f32| {

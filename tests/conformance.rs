@@ -5,7 +5,7 @@
 use bilro_compiler::eval::Value;
 use bilro_compiler::graph::Root;
 use bilro_compiler::ops::{self, Domain, Op, Sample};
-use bilro_compiler::target::Target;
+use bilro_compiler::target::{Target, host};
 use bilro_tests::check::{self, Case};
 
 #[path = "conformance/neighbours.rs"]
@@ -43,7 +43,7 @@ fn every_operation_has_samples() {
 fn machine_code_agrees_with_the_interpreter() {
     for_all(|what, case, sample| {
         let expected = check::interpreted::<f64>(case);
-        let found = check::jitted(case, &check::lowered(case, &Target::CLIF));
+        let found = check::jitted(case, &check::lowered(case, &host::baseline()));
         for ((root, _), (found, expected)) in
             case.graph.roots().iter().zip(found.iter().zip(&expected))
         {
@@ -80,7 +80,7 @@ fn machine_code_is_what_the_evaluator_says_for_every_instruction_set() {
 fn every_width_gives_the_same_bits() {
     let wide = |lanes| Target { name: "evaluated", lanes, registers: 32 };
     for_all(|what, case, _| {
-        let reference = check::evaluated(case, &check::lowered(case, &Target::CLIF));
+        let reference = check::evaluated(case, &check::lowered(case, &host::baseline()));
         for lanes in [1, 2, 8, 16] {
             let found = check::evaluated(case, &check::lowered(case, &wide(lanes)));
             for (i, (a, b)) in found.iter().zip(&reference).enumerate() {

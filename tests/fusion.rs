@@ -10,7 +10,7 @@ use bilro_compiler::codegen::module::Executable;
 use bilro_compiler::declaration::Purpose;
 use bilro_compiler::optim::{Clip, Training};
 use bilro_compiler::pipeline::{Lowered, lower_network};
-use bilro_compiler::target::Target;
+use bilro_compiler::target::{Target, host};
 use bilro_tests::trainings::{TRAININGS, training};
 
 network! {
@@ -38,7 +38,7 @@ fn step(batch: usize) -> Lowered {
 
 fn step_with(training: Training, batch: usize) -> Lowered {
     let network = Mnist::declaration().unwrap();
-    lower_network(&network, &Purpose::Step(&training), batch, &Target::CLIF, true).unwrap()
+    lower_network(&network, &Purpose::Step(&training), batch, &host::baseline(), true).unwrap()
 }
 
 /// What each kernel is, its axes, and how many tensors it writes.
@@ -79,7 +79,8 @@ fn a_step_has_these_kernels() {
 fn a_step_on_words_has_these_kernels() {
     let sgd = Training::from(Sgd::new(0.1));
     let network = Words::declaration().unwrap();
-    let lowered = lower_network(&network, &Purpose::Step(&sgd), 64, &Target::CLIF, true).unwrap();
+    let lowered =
+        lower_network(&network, &Purpose::Step(&sgd), 64, &host::baseline(), true).unwrap();
     insta::assert_snapshot!(kernels(&lowered), @r"
     rows [512] of 48 writes 1
     columns [64, 48] over 8 writes 1
@@ -172,7 +173,7 @@ fn long_kernels_are_shared_and_meet_where_they_must() {
     ");
     // What a second thread would gain is less than it costs.
     assert_eq!(phases(8, &Target::AVX512), "");
-    assert_eq!(phases(1, &Target::CLIF), "");
+    assert_eq!(phases(1, &host::baseline()), "");
 }
 
 #[path = "fusion/sizes.rs"]

@@ -13,7 +13,7 @@ use bilro_compiler::eval::Value;
 use bilro_compiler::graph::{Graph, NodeId, Root};
 use bilro_compiler::ops::{self, AttributeKind, AttributeValue, Attributes, input::Input};
 use bilro_compiler::shape::{Dim, Facts, Shape, Type};
-use bilro_compiler::target::Target;
+use bilro_compiler::target::host;
 use bilro_tests::check::{self, Case};
 use bilro_tests::goldens::{self, Tensor};
 use serde_json::Value as Json;
@@ -269,7 +269,7 @@ impl Golden {
     /// Every backend against the expected results.
     fn compare(&self, form: Form, between: Option<Exact>) -> Result<(), String> {
         let case = self.case(form, between).map_err(|mistake| mistake.message)?;
-        for isa in Target::all_available() {
+        for isa in host::targets() {
             let lowered = check::lowered(&case, &isa);
             let (jitted, evaluated) =
                 (check::jitted(&case, &lowered), check::evaluated(&case, &lowered));

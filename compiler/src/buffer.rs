@@ -1,6 +1,7 @@
 //! Tensors: values that have memory, and how they lie in it.
 
 use crate::graph::NodeId;
+use crate::target::CACHE_LINE;
 
 /// A value that has memory.
 #[derive(Clone, Debug)]
@@ -44,9 +45,6 @@ pub struct Layout {
     /// each other; they may be read and overwritten.
     pub padding: usize,
 }
-
-/// Floats in a cache line, which is also the widest vector.
-const CACHE_LINE: usize = 16;
 
 impl Layout {
     /// Without padding: inputs, and what is seen in another shape.

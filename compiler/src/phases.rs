@@ -13,6 +13,7 @@ use crate::fuse::Fused;
 use crate::kernel::Kernel;
 use crate::plan::{Allocation, Region};
 use crate::program::Program;
+use crate::target::CACHE_LINE;
 
 /// Kernels between two meetings.
 ///
@@ -44,9 +45,6 @@ const BARRIER: usize = 500;
 /// that sleeps takes about as long.
 const GAIN: usize = 10_000;
 
-/// Elements of a cache line.
-const LINE: usize = 16;
-
 /// What it takes a core to fetch a line that another has written, in
 /// nanoseconds, where it fetches many at once.
 const FETCH: usize = 3;
@@ -70,7 +68,7 @@ pub fn assign_phases(fused: &Fused, places: &[Allocation], programs: &[Program])
             .touched(kernel)
             .iter()
             .filter(|t| moves(t))
-            .map(|t| memory.elements(kernel, *t).div_ceil(LINE))
+            .map(|t| memory.elements(kernel, *t).div_ceil(CACHE_LINE))
             .sum();
         let halved = time * most / program.parallel.max(1) + lines * FETCH / 2;
         let is_guard = guard == Some(i);

@@ -8,6 +8,7 @@
 use crate::buffer::{Buffer, Layout, Storage};
 use crate::declaration::Parameter;
 use crate::fuse::Fused;
+use crate::target::CACHE_LINE;
 
 /// Memory that is given to a compiled network as one pointer.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -46,9 +47,6 @@ pub struct Plan {
     pub arena: usize,
 }
 
-/// Elements between possible starts of a tensor: a cache line.
-const ALIGNMENT: usize = 16;
-
 /// Where each parameter lies in the memory of all parameters, which every
 /// executable of a network shares; behind them, what an optimizer keeps.
 #[derive(Clone, Debug)]
@@ -73,7 +71,7 @@ impl ParameterLayout {
         parameters.extend(others.iter().map(|p| {
             let layout = Layout::padded(&p.shape.sizes());
             let start = elements;
-            elements += layout.elements.next_multiple_of(ALIGNMENT);
+            elements += layout.elements.next_multiple_of(CACHE_LINE);
             (start, layout)
         }));
         ParameterLayout { parameters, elements }
@@ -140,7 +138,7 @@ pub fn plan(fused: &Fused, parameters: &ParameterLayout) -> Plan {
             Storage::Arena => {
                 let (first, last) = lives[tensor];
                 used.retain(|(_, _, until)| *until >= first);
-                let elements = layout.elements.next_multiple_of(ALIGNMENT);
+                let elements = layout.elements.next_multiple_of(CACHE_LINE);
                 let (mut offset, mut place) = (0, 0);
                 for (start, size, _) in &used {
                     if offset + elements <= *start {

@@ -1,7 +1,7 @@
 //! How networks are run: which backend, how many threads; from code or from
 //! the environment.
 
-use bilro_compiler::target::Target;
+use bilro_compiler::target::{Target, host};
 
 use crate::error::{Error, Result, did_you_mean};
 
@@ -90,8 +90,8 @@ pub(crate) fn variable(name: &'static str) -> Result<Option<String>> {
 /// The instruction set to make code for: what `BILRO_ISA` names, or the widest
 /// that the processor has.
 pub(crate) fn isa() -> Result<Target> {
-    let Some(found) = variable("BILRO_ISA")? else { return Ok(Target::best()) };
-    let available = Target::all_available();
+    let Some(found) = variable("BILRO_ISA")? else { return Ok(host::best()) };
+    let available = host::targets();
     available.iter().copied().find(|isa| isa.name == found).ok_or_else(|| {
         let names: Vec<_> = available.iter().map(|isa| isa.name).collect();
         Error::Environment {

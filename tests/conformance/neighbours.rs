@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use bilro_compiler::graph::Root;
 use bilro_compiler::ops;
-use bilro_compiler::target::Target;
+use bilro_compiler::target::{Target, host};
 use bilro_tests::check;
 use bilro_tests::neighbours::{
     After, Before, Between, Coverage, Kind, between, is_elementwise, is_made,
@@ -56,7 +56,7 @@ fn try_all(part: usize, parts: usize) -> (Coverage, usize) {
                     let between = between(&sample, before, after, batch, seed);
                     let terms = sample.terms + TERMS;
                     compare(&what, &between, terms, &isas);
-                    let lowered = check::lowered(&between.evaluated, &Target::CLIF);
+                    let lowered = check::lowered(&between.evaluated, &host::baseline());
                     coverage.count(entry.name, &between, &lowered.fused);
                 }
             }

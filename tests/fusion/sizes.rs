@@ -10,7 +10,7 @@ use bilro_compiler::optim::adam::Adam;
 use bilro_compiler::pipeline::lower_network;
 use bilro_compiler::program::Statement;
 use bilro_compiler::shape::{Dim, Shape, Type};
-use bilro_compiler::target::Target;
+use bilro_compiler::target::{Target, host};
 use bilro_tests::check;
 
 /// Features of every value: more than the rows that are written out.
@@ -163,7 +163,7 @@ fn kernels_have_a_largest_size_however_they_grow() {
     const TIMES: usize = 4;
     for (way, grow) in WAYS {
         let [short, long] = [SHORT, TIMES * SHORT].map(|n| Growing::network(grow, n));
-        for isa in [Target::CLIF, Target::AVX512] {
+        for isa in [host::baseline(), Target::AVX512] {
             let (_, few) = instructions(&short, &isa);
             let (largest, many) = instructions(&long, &isa);
             println!("{way}, {}: {few} to {many}, at most {largest}", isa.name);
@@ -183,7 +183,7 @@ fn declared_numbers_make_no_kernel_larger() {
         let weighs = |sample: &&ops::Sample| sample.op.describe().contains("weight");
         let sample = samples.iter().find(weighs).unwrap();
         let case = check::case(sample, 2, 1);
-        let lowered = check::lowered(&case, &Target::CLIF);
+        let lowered = check::lowered(&case, &host::baseline());
         let expected = check::interpreted::<f64>(&case);
         for (found, expected) in check::jitted(&case, &lowered).iter().zip(&expected) {
             check::assert_close("weights", found, expected, check::bound(2 * classes));

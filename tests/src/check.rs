@@ -10,7 +10,7 @@ use bilro_compiler::ops::{Domain, Op, Operand, Sample, input::Input};
 use bilro_compiler::pipeline::{Lowered, lower_graph};
 use bilro_compiler::plan::{ParameterLayout, Region};
 use bilro_compiler::shape::DType;
-use bilro_compiler::target::Target;
+use bilro_compiler::target::{Target, host};
 use ndarray::ArrayD;
 
 /// A graph without parameters, and a value for each of its inputs.
@@ -101,7 +101,7 @@ pub fn interpreted<T: Real>(case: &Case) -> Vec<Vec<T>> {
 /// All instruction sets that can be tried here. A test must not pass because
 /// one of them was missing where it is expected: `BILRO_REQUIRE_ISA` names it.
 pub fn isas() -> Vec<Target> {
-    let available = Target::all_available();
+    let available = host::targets();
     if let Ok(required) = std::env::var("BILRO_REQUIRE_ISA") {
         assert!(available.iter().any(|isa| isa.name == required), "no {required} here");
     }

@@ -32,7 +32,7 @@ use crate::plan::{Allocation, Region};
 use crate::program::{Operands, Program, Register, Statement};
 
 /// Lanes of a register.
-const LANES: usize = 4;
+pub(super) const LANES: usize = 4;
 
 /// The constants of all functions of a module, four lanes each.
 #[derive(Default)]

@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::phases::Phase;
 use crate::plan::{Allocation, Region};
 use crate::program::Program;
-use crate::target::Target;
+use crate::target::host;
 use link::{FuncId, Linked, Linker};
 
 /// Declares types of functions in the calling convention of generated code.
@@ -139,7 +139,7 @@ impl Executable {
         dump: Dump,
     ) -> Result<(Executable, Vec<(String, String)>), Error> {
         // Kernels of wide vectors leave it calls only.
-        let kernels = programs.iter().any(|p| p.lanes == Target::CLIF.lanes);
+        let kernels = programs.iter().any(|p| p.lanes == clif::LANES);
         let isa = native(kernels, verify || cfg!(debug_assertions), verify)?;
         let stop = guard.map(|Guard { program, allocation: place }| {
             let region = regions.iter().position(|region| *region == place.region);
@@ -326,7 +326,7 @@ impl Compiler {
         let mut kernels = Vec::new();
         for (i, program) in programs.iter().enumerate() {
             let name = format!("{i:02}_{}", program.name);
-            if program.lanes != Target::CLIF.lanes {
+            if program.lanes != clif::LANES {
                 kernels.push(self.wide(&name, program, places, regions)?);
                 continue;
             }
@@ -352,7 +352,7 @@ impl Compiler {
         places: &[Allocation],
         regions: &[Region],
     ) -> Result<FuncId, Error> {
-        if !Target::ALL.iter().any(|isa| isa.lanes == program.lanes && isa.is_available()) {
+        if !host::targets().iter().any(|target| target.lanes == program.lanes) {
             return Err(unsupported(program));
         }
         let function = x86::emit(program, places, regions, self.dump.asm)?;

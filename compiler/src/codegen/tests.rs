@@ -13,7 +13,7 @@ use crate::plan::{Allocation, Region};
 use crate::program::{
     Address, Count, Counter, Indexed, Instruction, Loop, Program, Register, Statement,
 };
-use crate::target::Target;
+use crate::target::{Target, host};
 
 /// Numbers that repeat with their seed (S. Vigna's splitmix64).
 pub(crate) struct Random(pub u64);
@@ -55,7 +55,7 @@ impl Random {
 /// All instruction sets that can be tried here. A test must not pass because
 /// one of them was missing where it is expected: `BILRO_REQUIRE_ISA` names it.
 pub(crate) fn isas() -> Vec<Target> {
-    let available = Target::all_available();
+    let available = host::targets();
     if let Ok(required) = std::env::var("BILRO_REQUIRE_ISA") {
         assert!(available.iter().any(|isa| isa.name == required), "no {required} here");
     }

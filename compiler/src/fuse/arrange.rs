@@ -19,6 +19,7 @@ use crate::graph::{Graph, NodeId, Root};
 use crate::ops::contract::Contract;
 use crate::ops::materialize::Materialize;
 use crate::ops::{Lowering, Op};
+use crate::target::MOST_LANES;
 
 pub(super) fn arrange(graph: &Graph) -> Graph {
     let mut arranged = graph.rebuild(|g, op, x| match op {
@@ -134,8 +135,8 @@ fn swap_operands(g: &mut Graph, contract: &Contract, a: NodeId, b: NodeId) -> Op
     // In cycles: a multiply-add of a wide vector takes half of one, and what
     // does not lie in order takes one for each element. Turned, the result is
     // written so, and perhaps a mask is read so.
-    let turned = weights * batch.div_ceil(WIDE) / 2 + batch * (inputs + 2 * outputs);
-    let transposed = weights + weights * batch / (2 * WIDE);
+    let turned = weights * batch.div_ceil(MOST_LANES) / 2 + batch * (inputs + 2 * outputs);
+    let transposed = weights + weights * batch / (2 * MOST_LANES);
     if turned >= transposed {
         return None;
     }
@@ -146,9 +147,6 @@ fn swap_operands(g: &mut Graph, contract: &Contract, a: NodeId, b: NodeId) -> Op
     let a = if batch == 1 { a } else { g.apply(Materialize::BATCH_LAST, &[a]) };
     Some(g.apply(contract, &[b, a]))
 }
-
-/// Lanes of a wide vector.
-const WIDE: usize = 16;
 
 /// A value that has memory: itself, or a copy.
 fn with_memory(g: &mut Graph, x: NodeId) -> NodeId {

@@ -39,7 +39,7 @@ impl Layer for Step {
     }
 
     fn apply(&self, scope: &mut LayerScope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
-        scope.call(step::Step, &[x])
+        scope.call(step::Heaviside, &[x])
     }
 
     fn describe(&self, _: &Type) -> String {

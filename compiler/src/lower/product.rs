@@ -15,7 +15,7 @@ use crate::expr::scalar::{LaneType, Scalar};
 use crate::kernel::{Access, Kernel, Product, Store};
 use crate::ops::reduce::Reduction;
 use crate::program::{Counter, Instruction, Program, Register};
-use crate::target::Target;
+use crate::target::{CACHE_LINE, Emitter, Target};
 
 /// Tiles of equal size next to each other, of rows or of vectors of columns.
 #[derive(Clone, Copy, Debug)]
@@ -212,8 +212,6 @@ const PREFETCHED: usize = 16 << 10;
 const FAR: usize = 256 << 10;
 /// Terms from a fetch to the use of what it fetches.
 const AHEAD: usize = 16;
-/// Floats in a cache line.
-const LINE: usize = 16;
 
 /// What is fetched before it is needed.
 struct Ahead {
@@ -384,7 +382,7 @@ impl Tile<'_> {
         };
         for access in kernel.loads.iter().filter(overwritten) {
             for row in 0..self.rows.size {
-                for vector in (0..self.columns.size).step_by(LINE / w.isa.lanes) {
+                for vector in (0..self.columns.size).step_by(CACHE_LINE / w.isa.lanes) {
                     let at = self.point(w, row, vector);
                     w.prefetch(access, &at);
                 }
@@ -401,7 +399,7 @@ impl Tile<'_> {
         let product = self.product;
         let all = product.summed.last().copied().unwrap_or(1);
         let step = product.b.strides[product.axes() - 1];
-        let far = product.summed.len() == 1 && step > LINE && all * product.columns >= FAR;
+        let far = product.summed.len() == 1 && step > CACHE_LINE && all * product.columns >= FAR;
         match product.rows > self.rows.size {
             _ if !far => None,
             true if self.rows_outside || !self.last_inside => None,
@@ -559,13 +557,13 @@ impl Tile<'_> {
                 })
                 .collect();
             if let Some(ahead) = ahead {
-                for vector in (0..self.columns.size).step_by(LINE / w.isa.lanes) {
+                for vector in (0..self.columns.size).step_by(CACHE_LINE / w.isa.lanes) {
                     let mut at = self.point(w, 0, ahead.vectors + vector);
                     place(&mut at, term + ahead.terms);
                     w.prefetch_later(&self.product.b, &at, ahead.tile);
                 }
             }
-            let backwards = w.isa.lanes <= 4 && term % 2 == 1;
+            let backwards = w.isa.emitter == Emitter::Cranelift && term % 2 == 1;
             for row in in_order(self.rows.size, backwards) {
                 let at = self.point(w, row, 0);
                 let a = load(w, &self.product.a, at);

@@ -13,7 +13,7 @@
 
 use super::blocks::{self, CHAIN};
 use crate::kernel::{Kernel, Product};
-use crate::target::Target;
+use crate::target::{Emitter, Memory, Rates, Target};
 
 /// See the [module](self).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,19 +32,6 @@ pub(super) struct Tiling {
     pub rows_outside: bool,
 }
 
-/// Bytes that stay in the first cache while other data comes by.
-const NEAR: usize = 32 << 10;
-/// The same for the second.
-const MIDDLE: usize = 1 << 20;
-/// Bytes a cycle from the second cache, and from whatever is behind it.
-const MIDDLE_RATE: f64 = 64.0;
-const FAR_RATE: f64 = 8.0;
-/// Cycles from one multiply-add to the next of the same sum.
-const LATENCY: f64 = 4.0;
-/// Multiply-adds, loads, and instructions of any kind in a cycle.
-const MULTIPLY_ADDS: f64 = 2.0;
-const LOADS: f64 = 2.0;
-const INSTRUCTIONS: f64 = 6.0;
 /// Cycles that a term takes beyond its multiply-adds, and those for each load:
 /// few loads and many sums were measured faster than the reverse, also where
 /// multiply-adds alone should decide.
@@ -83,6 +70,8 @@ struct Problem {
     /// Terms of the innermost sum.
     k: usize,
     lanes: usize,
+    memory: Memory,
+    rates: Rates,
     /// Whether it reads and overwrites as many elements as it has sums.
     in_place: bool,
 }
@@ -104,9 +93,11 @@ impl Tiling {
             vectors: product.columns.div_ceil(isa.lanes),
             k: product.summed.last().copied().unwrap_or(1),
             lanes: isa.lanes,
+            memory: isa.memory,
+            rates: isa.rates,
             in_place: !kernel.overwritten.is_empty(),
         };
-        let most = if isa.lanes <= 4 { 2 } else { MOST_VECTORS };
+        let most = if isa.emitter == Emitter::Cranelift { 2 } else { MOST_VECTORS };
         let tiles = (1..=most.min(problem.vectors)).flat_map(|vectors| {
             let rows = rows_of_tile(isa, vectors, 0).min(problem.rows);
             [true, false].map(|rows_outside| problem.uncut(rows, vectors, rows_outside))
@@ -137,14 +128,14 @@ impl Tiling {
 }
 
 /// Rows of a tile that is so many vectors wide: as many as leave registers for
-/// the vectors, a broadcast, `more` vectors, and with four lanes for moved sums.
+/// the vectors, a broadcast, `more` vectors, and with Cranelift for sums that it moves.
 pub(super) fn rows_of_tile(isa: &Target, vectors: usize, more: usize) -> usize {
-    let rows = match (isa.lanes, vectors) {
-        (..=4, 1) => (isa.registers - 4 - more) / 2,
+    let rows = match (isa.emitter, vectors) {
+        (Emitter::Cranelift, 1) => (isa.registers - 4 - more) / 2,
         // With five rows, ten sums, two vectors, a broadcast and what
         // multiply-adds move fit in 16 registers. Five by eight columns
         // measured best of the tiles that fit.
-        (..=4, _) => (isa.registers - 6 - more) / vectors,
+        (Emitter::Cranelift, _) => (isa.registers - 6 - more) / vectors,
         _ => ((isa.registers - 2 - more) / vectors).saturating_sub(1),
     };
     rows.max(1)
@@ -154,14 +145,15 @@ impl Problem {
     /// Cycles of all tiles, if all that they read is near.
     fn tile_cycles(&self, t: &Tiling) -> f64 {
         let parts = self.k.div_ceil(t.k_block);
+        let rates = self.rates;
         let mut cycles = 0.0;
         for (r, down) in tiles(self.rows, t.rows, t.row_blocks) {
             for (v, across) in tiles(self.vectors, t.vectors, t.column_blocks) {
                 let (r, v) = (r as f64, v as f64);
-                let term = (r * v / MULTIPLY_ADDS)
-                    .max(LATENCY)
-                    .max((r + v) / LOADS)
-                    .max((r * v + r + v + 1.0) / INSTRUCTIONS)
+                let term = (r * v / f64::from(rates.multiply_adds))
+                    .max(f64::from(rates.latency))
+                    .max((r + v) / f64::from(rates.loads))
+                    .max((r * v + r + v + 1.0) / f64::from(rates.instructions))
                     + TERM
                     + LOAD * (r + v);
                 let ends = TILE + SUM * r * v + (parts - 1) as f64 * (TILE + K_BLOCK * r * v);
@@ -216,6 +208,8 @@ impl Problem {
     /// Estimated cycles of all of the product.
     fn cycles(&self, t: &Tiling) -> f64 {
         const FLOAT: usize = size_of::<f32>();
+        let Memory { first_cache, second_cache, second_rate, far_rate } = self.memory;
+        let (second_rate, far_rate) = (f64::from(second_rate), f64::from(far_rate));
         let columns = self.vectors * self.lanes;
         let parts = self.k.div_ceil(t.k_block);
         let compute = self.tile_cycles(t);
@@ -236,18 +230,18 @@ impl Problem {
         let (mut middle, mut far) = (0.0, 0.0);
         // So many bytes, which stayed where `reach` bytes came by since.
         let mut read = |bytes: usize, reach: usize| match reach {
-            _ if reach <= NEAR => {}
-            _ if reach <= MIDDLE => middle += bytes as f64,
+            _ if reach <= first_cache => {}
+            _ if reach <= second_cache => middle += bytes as f64,
             _ => far += bytes as f64,
         };
         // The outside factor: once for each block of the other, from as far as
         // all of it is; in a tile, again for every tile of the other.
-        read(outside.bytes, outside.bytes.max(NEAR + 1));
+        read(outside.bytes, outside.bytes.max(first_cache + 1));
         read(outside.bytes * (inside.blocks - 1), outside.bytes / outside.blocks);
         read(outside.bytes * (inside.tiles - 1), outside.tile);
         // The other: again for every tile of the outside one, from as far as
         // its block is; its blocks come once for each block of the outside one.
-        read(inside.bytes, inside.bytes.max(NEAR + 1));
+        read(inside.bytes, inside.bytes.max(first_cache + 1));
         read(inside.bytes * (outside.blocks - 1), inside.bytes);
         read(inside.bytes * (outside.tiles - 1), inside.bytes / inside.blocks / parts);
         if parts > 1 {
@@ -257,15 +251,15 @@ impl Problem {
         if self.in_place {
             // Along rows, memory comes by in order.
             let sums = 2 * self.rows * columns * FLOAT;
-            read(if t.rows_outside { sums } else { 2 * sums }, sums.max(NEAR + 1));
+            read(if t.rows_outside { sums } else { 2 * sums }, sums.max(first_cache + 1));
         }
-        let (middle, far) = (middle / MIDDLE_RATE, far / FAR_RATE);
+        let (middle, far) = (middle / second_rate, far / far_rate);
         let memory = middle + far;
         let all = compute.max(memory) + OVERLAP * compute.min(memory);
         if self.rows * columns * self.k < SHARED {
             return all;
         }
-        let apart = (outside.bytes / 2 + inside.bytes) as f64 / FAR_RATE;
+        let apart = (outside.bytes / 2 + inside.bytes) as f64 / far_rate;
         let worse = match outside.blocks {
             1 => ALONE,
             blocks => LEFT_OVER / blocks as f64,

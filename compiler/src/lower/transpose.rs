@@ -10,15 +10,14 @@ use crate::kernel::{Access, Kernel, Rows};
 use crate::program::{Instruction, Register};
 use crate::target::Target;
 
-/// Whether a map has a matrix that is read by columns, and whole squares. With
-/// eight lanes, turning takes more exchanges between halves of registers than it
-/// saves: gathers measured faster.
+/// Whether a map has a matrix that is read by columns, and whole squares, where
+/// the target transposes them fast.
 pub(super) fn applies(kernel: &Kernel, rows: &Rows, isa: &Target) -> bool {
     let squares = rows.outer.last().is_some_and(|n| *n >= isa.lanes) && rows.inner >= isa.lanes;
     let in_order = rows.stores.iter().all(|s| s.to.strides[rows.outer.len()] == 1);
     squares
         && in_order
-        && ![1, 8].contains(&isa.lanes)
+        && isa.has_fast_transpose
         && kernel.loads.iter().any(|load| by_columns(load, rows))
 }
 

@@ -1,0 +1,126 @@
+//! Targets: what lowering, tiling and emission must know of a processor, as data.
+//!
+//! A [`Target`] is an instruction set with its registers, caches and rates. It says nothing of
+//! the machine that compiles: a network can be lowered and verified for any target on any machine.
+//! What this machine has, [`host`] finds out.
+
+pub mod host;
+
+/// Elements of 32 bits in a cache line: rows of parameters are padded to whole lines, and buffers
+/// of the arena begin on one. The same on every target, so that parameters lie alike everywhere.
+pub const CACHE_LINE: usize = 16;
+
+/// Lanes of the widest vector of any target: padding reaches as far.
+pub const MOST_LANES: usize = 16;
+
+/// An instruction set with what the cost models know of a processor that has it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Target {
+    /// Its name, as `BILRO_ISA` takes it.
+    pub name: &'static str,
+    /// The processors that have it.
+    pub architecture: Architecture,
+    /// The emitter that makes its code.
+    pub emitter: Emitter,
+    /// 32-bit lanes of a vector register: a power of two, at most [`MOST_LANES`].
+    pub lanes: usize,
+    /// Number of vector registers.
+    pub registers: usize,
+    /// Whether a square of as many rows as there are lanes is transposed in registers in less
+    /// time than its elements are gathered.
+    pub has_fast_transpose: bool,
+    /// Caches and what is behind them.
+    pub memory: Memory,
+    /// How many instructions a core completes.
+    pub rates: Rates,
+}
+
+/// A family of processors.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Architecture {
+    /// x86-64 with AVX and FMA at least.
+    X86_64,
+    /// 64-bit Arm.
+    Aarch64,
+}
+
+/// What makes machine code of programs.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Emitter {
+    /// Cranelift, with vectors of 128 bits.
+    Cranelift,
+    /// The assembler for x86-64's wide vectors.
+    X86,
+}
+
+/// The caches of a core, as the cost model of products sees them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Memory {
+    /// Bytes that stay in the first cache while other data streams through it.
+    pub first_cache: usize,
+    /// The same of the second.
+    pub second_cache: usize,
+    /// Bytes a cycle from the second cache.
+    pub second_rate: u32,
+    /// Bytes a cycle from what is behind the second cache.
+    pub far_rate: u32,
+}
+
+/// Instructions in a cycle, and latencies in cycles.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Rates {
+    /// Vector multiply-adds in a cycle.
+    pub multiply_adds: u32,
+    /// Vector loads in a cycle.
+    pub loads: u32,
+    /// Instructions of any kind in a cycle.
+    pub instructions: u32,
+    /// Cycles from a multiply-add to the next one of the same sum.
+    pub latency: u32,
+}
+
+/// Measured on a core of 2024; see `benches/README.md`.
+const MEMORY: Memory =
+    Memory { first_cache: 32 << 10, second_cache: 1 << 20, second_rate: 64, far_rate: 8 };
+
+const RATES: Rates = Rates { multiply_adds: 2, loads: 2, instructions: 6, latency: 4 };
+
+impl Target {
+    /// x86-64 with 128-bit vectors.
+    pub const X86_64: Target = Target {
+        name: "clif",
+        architecture: Architecture::X86_64,
+        emitter: Emitter::Cranelift,
+        lanes: 4,
+        registers: 16,
+        has_fast_transpose: true,
+        memory: MEMORY,
+        rates: RATES,
+    };
+
+    /// x86-64 with 256-bit vectors: AVX2 and FMA. Transposing in registers takes more exchanges
+    /// between halves than it saves: gathers measured faster.
+    pub const AVX2: Target = Target {
+        name: "avx2",
+        emitter: Emitter::X86,
+        lanes: 8,
+        has_fast_transpose: false,
+        ..Target::X86_64
+    };
+
+    /// x86-64 with 512-bit vectors and masks: AVX-512 F and DQ.
+    pub const AVX512: Target = Target {
+        name: "avx512",
+        emitter: Emitter::X86,
+        lanes: 16,
+        registers: 32,
+        ..Target::X86_64
+    };
+
+    /// 64-bit Arm with 128-bit vectors.
+    pub const AARCH64: Target =
+        Target { architecture: Architecture::Aarch64, registers: 32, ..Target::X86_64 };
+
+    /// All targets, those of an architecture together, the widest last.
+    pub const ALL: [Target; 4] = [Target::AARCH64, Target::X86_64, Target::AVX2, Target::AVX512];
+}
