@@ -173,5 +173,4 @@ fn long_kernels_are_shared_and_meet_where_they_must() {
     assert_eq!(phases(1, &Isa::CLIF), "");
 }
 
-#[path = "fusion/sizes.rs"]
 mod sizes;
