@@ -1,4 +1,4 @@
-"""The networks of tests/interop.rs in PyTorch, for the files that both write.
+"""The networks of tests/library/interop.rs in PyTorch, for the files that both write.
 
     python interop.py FOLDER
 

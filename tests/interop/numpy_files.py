@@ -1,4 +1,4 @@
-"""Files of numpy for tests/interop.rs, which it reads, and the other way round.
+"""Files of numpy for tests/library/interop.rs, which it reads, and the other way round.
 
     python numpy_files.py FOLDER
 

@@ -8,7 +8,6 @@ use bilro_compiler::ops::{self, Domain, Op, Sample};
 use bilro_compiler::target::{Target, host};
 use bilro_tests::check::{self, Case};
 
-#[path = "conformance/neighbours.rs"]
 mod neighbours;
 
 const SIZES: [usize; 7] = [1, 3, 4, 5, 16, 17, 33];

@@ -50,7 +50,7 @@ fn plays() {
 
 pub fn start(part: &str) -> (Child, impl Iterator<Item = String>) {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "told::plays", "--nocapture"])
+        .args(["--exact", "fit::told::plays", "--nocapture"])
         .env(PART, part)
         .stdout(Stdio::piped())
         .spawn()
@@ -65,7 +65,8 @@ fn lines(part: &str) -> Vec<String> {
     let all: Vec<String> = lines.collect();
     assert!(child.wait().unwrap().success(), "{all:?}");
     // The test harness begins a line of its own.
-    let lines = all.iter().map(|line| line.strip_prefix("test told::plays ... ").unwrap_or(line));
+    let lines =
+        all.iter().map(|line| line.strip_prefix("test fit::told::plays ... ").unwrap_or(line));
     let is_ours = |line: &&str| {
         ["epoch", "stopped", "the param", "Early", "no epoch"].iter().any(|s| line.starts_with(s))
     };

@@ -9,12 +9,9 @@ use bilro::prelude::*;
 use bilro::schedule::{ReduceLROnPlateau, StepLR};
 use bilro::{Epoch, Error, History, Stop};
 
-#[path = "fit/counted.rs"]
 mod counted;
 #[cfg(unix)]
-#[path = "fit/interrupted.rs"]
 mod interrupted;
-#[path = "fit/told.rs"]
 mod told;
 
 network! {

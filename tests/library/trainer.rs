@@ -10,7 +10,6 @@ use bilro::rng::Generator;
 use bilro::{Error, Optimizer, TrainerBuilder};
 use bilro_compiler::declaration::Purpose;
 
-#[path = "trainer/guard.rs"]
 mod guard;
 
 network! {

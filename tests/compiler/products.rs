@@ -2,7 +2,6 @@
 //! that the weight is read as it lies and vectors run along the batch. Results
 //! are those of plain loops, bit for bit.
 
-#[path = "products/long_sums.rs"]
 mod long_sums;
 
 use bilro::rng::Generator;

@@ -1,7 +1,6 @@
 //! Weights in files and back, what is said of files that do not fit, and that
 //! nothing is half done. `interop.rs` does the same with PyTorch.
 
-#[path = "saving/other_heads.rs"]
 mod other_heads;
 
 use std::collections::HashMap;

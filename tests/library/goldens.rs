@@ -18,7 +18,6 @@ use bilro_tests::check::{self, Case};
 use bilro_tests::goldens::{self, Tensor};
 use serde_json::Value as Json;
 
-#[path = "goldens/exact.rs"]
 mod exact;
 
 use exact::Exact;

@@ -429,7 +429,7 @@ fn stages_are_dumped_where_asked() {
     let folder = std::env::temp_dir().join(format!("bilro-dump-{}", std::process::id()));
     let run = |dump: &str| {
         std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "gradients_change_nothing_and_are_those_of_the_step"])
+            .args(["--exact", "api::gradients_change_nothing_and_are_those_of_the_step"])
             .env("BILRO_DUMP", dump)
             .env("BILRO_DUMP_DIR", &folder)
             // What Cranelift gets and makes of it, all kernels included.

@@ -176,5 +176,4 @@ fn long_kernels_are_shared_and_meet_where_they_must() {
     assert_eq!(phases(1, &host::baseline()), "");
 }
 
-#[path = "fusion/sizes.rs"]
 mod sizes;

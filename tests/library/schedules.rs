@@ -269,7 +269,7 @@ fn following_a_schedule_compiles_once() {
     if std::env::var_os(INNER).is_none() {
         let folder = std::env::temp_dir().join(format!("bilro-schedules-{}", std::process::id()));
         let status = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "following_a_schedule_compiles_once"])
+            .args(["--exact", "schedules::following_a_schedule_compiles_once"])
             .env("BILRO_DUMP", "kernels")
             .env(FOLDER, &folder)
             .env(INNER, "1")

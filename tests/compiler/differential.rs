@@ -23,7 +23,6 @@ use bilro_tests::trainings::training;
 use ndarray::ArrayD;
 use proptest::prelude::*;
 
-#[path = "differential/trial.rs"]
 mod trial;
 
 use trial::Trial;

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use bilro_compiler::declaration::Init;
 use bilro_compiler::{layers, ops};
 
-const LANGUAGE: &str = include_str!("../docs/language.md");
+const LANGUAGE: &str = include_str!("../../docs/language.md");
 
 /// What is in backticks in the first column of every table with this heading.
 fn named(heading: &str) -> BTreeSet<String> {
@@ -62,7 +62,7 @@ fn initialisers_are_those_of_the_registry() {
     assert_same("initialisers", &named("initialiser"), &known);
 }
 
-const README: &str = include_str!("../README.md");
+const README: &str = include_str!("../../README.md");
 
 /// What is between these two, wherever they are.
 fn between<'t>(text: &'t str, start: &str, end: &str) -> Vec<&'t str> {
@@ -71,7 +71,7 @@ fn between<'t>(text: &'t str, start: &str, end: &str) -> Vec<&'t str> {
 
 #[test]
 fn features_are_those_of_the_library() {
-    let manifest = include_str!("../runtime/Cargo.toml");
+    let manifest = include_str!("../../runtime/Cargo.toml");
     let features = between(manifest, "[features]\n", "\n[dependencies]")[0];
     let known: BTreeSet<_> = features
         .lines()
@@ -83,7 +83,7 @@ fn features_are_those_of_the_library() {
     assert_eq!(named.map(String::from).collect::<BTreeSet<_>>(), known);
 
     // Those that a reader copies.
-    let copied: BTreeSet<_> = [README, include_str!("../runtime/src/lib.rs")]
+    let copied: BTreeSet<_> = [README, include_str!("../../runtime/src/lib.rs")]
         .into_iter()
         .flat_map(|text| between(text, "features = [", "]"))
         .flat_map(|list| list.split(", "))
@@ -94,11 +94,11 @@ fn features_are_those_of_the_library() {
 
 #[test]
 fn a_project_depends_on_what_is_there() {
-    let workspace = include_str!("../Cargo.toml");
+    let workspace = include_str!("../../Cargo.toml");
     let repository = between(workspace, "\nrepository = \"", "\"")[0];
     let edition = between(workspace, "\nedition = \"", "\"")[0];
     let bilro = between(workspace, "\nbilro = { path = \"", "\"")[0];
-    for text in [README, include_str!("../runtime/src/lib.rs")] {
+    for text in [README, include_str!("../../runtime/src/lib.rs")] {
         assert_eq!(between(text, "bilro = { git = \"", "\""), [repository]);
         assert_eq!(between(text, "# bilro = { path = \"../bilro/", "\""), [bilro]);
     }

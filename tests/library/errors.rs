@@ -2,7 +2,6 @@
 //! says what was expected and found, on every backend and for every purpose,
 //! and changes nothing.
 
-#[path = "errors/bound.rs"]
 mod bound;
 
 use bilro::engine::Engine;
