@@ -77,7 +77,7 @@ fn machine_code_is_what_the_evaluator_says_for_every_instruction_set() {
 /// for other widths give the same bits in the evaluator.
 #[test]
 fn every_width_gives_the_same_bits() {
-    let wide = |lanes| Target { name: "evaluated", lanes, registers: 32 };
+    let wide = |lanes| check::evaluated_target(lanes);
     for_all(|what, case, _| {
         let reference = check::evaluated(case, &check::lowered(case, &host::baseline()));
         for lanes in [1, 2, 8, 16] {

@@ -280,9 +280,7 @@ fn machine_code_is_what_the_evaluator_says_on_every_width() {
             };
             // Widths and shares go together: neither may be seen in the result.
             let evaluated = |lanes, shares| {
-                let like = if lanes > 4 { Target::AVX512 } else { Target::AARCH64 };
-                let has_fast_transpose = ![1, 8].contains(&lanes);
-                let isa = Target { name: "evaluated", lanes, has_fast_transpose, ..like };
+                let isa = check::evaluated_target(lanes);
                 let lowered = lower(&isa)?;
                 let roots =
                     check::evaluated_network(&lowered, &inputs, &parameters, setting, shares);

@@ -109,6 +109,13 @@ pub fn isas() -> Vec<Target> {
     available
 }
 
+/// A target with this many lanes for the evaluator of programs, which needs no processor.
+pub fn evaluated_target(lanes: usize) -> Target {
+    let like = if lanes > 4 { Target::AVX512 } else { Target::AARCH64 };
+    let has_fast_transpose = ![1, 8].contains(&lanes);
+    Target { name: "evaluated", lanes, has_fast_transpose, ..like }
+}
+
 /// The case through all passes.
 pub fn lowered(case: &Case, isa: &Target) -> Lowered {
     let none = ParameterLayout::new(&[]);
