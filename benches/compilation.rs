@@ -5,12 +5,7 @@ use std::time::Instant;
 use bilro::compiler::codegen::module::Executable;
 use bilro::compiler::declaration::{Declaration, Purpose};
 use bilro::compiler::error::Error;
-use bilro::compiler::fuse::fuse;
-use bilro::compiler::lower::{allocate_partial_sums, lower};
-use bilro::compiler::phases::assign_phases;
-use bilro::compiler::pipeline::lower_network;
-use bilro::compiler::plan::{ParameterLayout, plan};
-use bilro::compiler::simplify::{decompose, simplify};
+use bilro::compiler::pipeline::{Stage, lower_network};
 use bilro::compiler::target::{Target, host};
 
 use crate::median;
@@ -57,19 +52,13 @@ pub fn compile(
     isa: &Target,
 ) -> Result<Compilation, Error> {
     let started = Instant::now();
-    let lowered = lower_network(&declare()?, purpose, batch, isa, false)?;
-    let executable = Executable::guarded(
-        &lowered.programs,
-        &lowered.plan.allocations,
-        &lowered.plan.regions,
-        lowered.guard(),
-        false,
-    )?;
+    let artifact = lower_network(&declare()?, purpose, batch, isa, false, &mut ())?;
+    let executable = Executable::new(&artifact, false)?;
     Ok(Compilation {
         seconds: started.elapsed().as_secs_f64(),
         kernels: executable.kernels(),
         code_bytes: executable.code_bytes(),
-        arena_bytes: 4 * lowered.plan.arena,
+        arena_bytes: 4 * artifact.interface.arena,
     })
 }
 
@@ -97,13 +86,7 @@ pub fn compile_often(
     Ok(compilation)
 }
 
-/// The passes that [`pass_seconds`] tells apart.
-pub const PASSES: [&str; 7] = ["declare", "graph", "simplify", "fuse", "plan", "lower", "emit"];
-
-/// How long each of [`PASSES`] takes. The calls are those of
-/// `pipeline::lower_graph`, with a clock between them: whoever adds a pass
-/// there adds it here. (If it is forgotten, the sum falls behind
-/// [`Compilation::seconds`], which runs the real pipeline.)
+/// How long declaring, each pass of the compiler and emission take, in order.
 ///
 /// # Errors
 /// As the compiler.
@@ -112,29 +95,20 @@ pub fn pass_seconds(
     purpose: &Purpose<'_>,
     batch: usize,
     isa: &Target,
-) -> Result<[f64; PASSES.len()], Error> {
+) -> Result<Vec<(&'static str, f64)>, Error> {
     let mut clock = Instant::now();
-    let mut lap = || {
+    let mut passes = Vec::new();
+    let mut lap = |pass| {
         let now = Instant::now();
-        now.duration_since(std::mem::replace(&mut clock, now)).as_secs_f64()
+        let before = std::mem::replace(&mut clock, now);
+        passes.push((pass, now.duration_since(before).as_secs_f64()));
     };
-    let network = declare()?;
-    let declared = lap();
-    let graph = network.graph_for(purpose, batch);
-    let with_gradient = lap();
-    let simple = simplify(&decompose(&graph));
-    let simplified = lap();
-    let fused = fuse(&simple, false);
-    let mut fused = fused.map_err(|message| Error::Internal { after: "fusion", message })?;
-    let grouped = lap();
-    allocate_partial_sums(&mut fused, isa);
-    let plan = plan(&fused, &ParameterLayout::new(&network.parameters));
-    let planned = lap();
-    let programs: Vec<_> = fused.kernels.iter().map(|k| lower(k, isa)).collect();
-    drop(assign_phases(&fused, &plan.allocations, &programs));
-    let lowered = lap();
-    let executable = Executable::new(&programs, &plan.allocations, &plan.regions, false)?;
-    let emitted = lap();
+    let declaration = declare()?;
+    lap("declare");
+    let mut observer = |pass: &'static str, _: Stage<'_>| lap(pass);
+    let artifact = lower_network(&declaration, purpose, batch, isa, false, &mut observer)?;
+    let executable = Executable::new(&artifact, false)?;
+    lap("emit");
     drop(executable);
-    Ok([declared, with_gradient, simplified, grouped, planned, lowered, emitted])
+    Ok(passes)
 }

@@ -9,7 +9,7 @@ use bilro::compiler::declaration::{Declaration, Purpose};
 use bilro::compiler::error::Error;
 use bilro::compiler::optim::Training;
 use bilro::network::Network;
-use bilro_benches::compilation::{PASSES, compile, isa, pass_seconds};
+use bilro_benches::compilation::{compile, isa, pass_seconds};
 use bilro_benches::median;
 use bilro_benches::networks::{Mnist, chain};
 use clap::Parser;
@@ -73,7 +73,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if !options.json {
         println!("a training step for {}; milliseconds, medians", isa.name);
         print!("{:<14}{:>7}{:>9}{:>9}{:>11}", "network", "layers", "kernels", "total", "a layer");
-        PASSES.iter().for_each(|pass| print!("{pass:>10}"));
+        let first = &CASES[0];
+        for (pass, _) in pass_seconds(&first.declare, &step, first.batch, &isa)? {
+            print!("{pass:>10}");
+        }
         println!();
     }
     for case in CASES.iter().filter(|case| case.network.contains(&options.only)) {
@@ -81,16 +84,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         // has.
         let compilation = compile(&case.declare, &step, case.batch, &isa)?;
         let mut totals = Vec::new();
-        let mut passes: [Vec<f64>; PASSES.len()] = Default::default();
+        let mut passes: Vec<(&'static str, Vec<f64>)> = Vec::new();
         let started = Instant::now();
         while totals.len() < LEAST || started.elapsed().as_secs_f64() < options.seconds {
             totals.push(compile(&case.declare, &step, case.batch, &isa)?.seconds * 1e3);
             let seconds = pass_seconds(&case.declare, &step, case.batch, &isa)?;
-            passes.iter_mut().zip(seconds).for_each(|(times, s)| times.push(s * 1e3));
+            passes.resize_with(seconds.len(), Default::default);
+            for ((pass, times), (name, seconds)) in passes.iter_mut().zip(seconds) {
+                *pass = name;
+                times.push(seconds * 1e3);
+            }
         }
         let total = median(&mut totals);
         let a_layer = total / case.layers as f64;
-        let passes = passes.map(|mut times| median(&mut times));
+        let passes: Vec<(&'static str, f64)> =
+            passes.into_iter().map(|(pass, mut times)| (pass, median(&mut times))).collect();
         if options.json {
             let line = Line {
                 network: case.network,
@@ -102,13 +110,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 arena_bytes: compilation.arena_bytes,
                 total_ms: total,
                 ms_a_layer: a_layer,
-                passes_ms: PASSES.into_iter().zip(passes).collect(),
+                passes_ms: passes.into_iter().collect(),
             };
             println!("{}", serde_json::to_string(&line)?);
         } else {
             print!("{:<14}{:>7}{:>9}", case.network, case.layers, compilation.kernels);
             print!("{total:>9.2}{a_layer:>11.3}");
-            passes.iter().for_each(|ms| print!("{ms:>10.3}"));
+            passes.iter().for_each(|(_, ms)| print!("{ms:>10.3}"));
             println!();
         }
     }

@@ -11,7 +11,6 @@ use bilro::prelude::*;
 use bilro_compiler::codegen::module::Executable;
 use bilro_compiler::declaration::Purpose;
 use bilro_compiler::optim::Training;
-use bilro_compiler::pipeline::lower_network;
 use bilro_tests::check;
 use ndarray::array;
 
@@ -98,18 +97,15 @@ fn code_is_freed_and_takes_few_mappings() {
     let purpose = Purpose::Step(&sgd);
     let isas = check::isas();
     let lowered: Vec<_> =
-        isas.iter().map(|isa| lower_network(&network, &purpose, 1, isa, false).unwrap()).collect();
+        isas.iter().map(|isa| check::lower_network(&network, &purpose, 1, isa).unwrap()).collect();
     stays_flat("executables", WARM_UP, ROUNDS, |round| {
         let lowered = &lowered[round % lowered.len()];
-        let plan = &lowered.plan;
-        let executable =
-            Executable::new(&lowered.programs, &plan.allocations, &plan.regions, false).unwrap();
-        assert_eq!(executable.kernels(), lowered.programs.len());
+        let executable = Executable::new(&lowered.artifact, false).unwrap();
+        assert_eq!(executable.kernels(), lowered.artifact.programs.len());
     });
     many_live(|round| {
         let lowered = &lowered[round % lowered.len()];
-        Executable::new(&lowered.programs, &lowered.plan.allocations, &lowered.plan.regions, false)
-            .unwrap()
+        Executable::new(&lowered.artifact, false).unwrap()
     });
     many_batch_sizes();
     stays_flat("models", MODELS / 10, MODELS, |round| {

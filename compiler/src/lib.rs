@@ -22,6 +22,8 @@
 //! The interpreter of the runtime evaluates the graph of step 2 by [`eval`],
 //! and shares nothing with 3 to 8.
 
+#[cfg(feature = "codegen")]
+pub mod artifact;
 pub mod autodiff;
 pub mod buffer;
 #[cfg(feature = "codegen")]
@@ -39,6 +41,8 @@ pub mod layers;
 pub mod lower;
 pub mod ops;
 pub mod optim;
+#[cfg(feature = "codegen")]
+pub mod partial_sums;
 #[cfg(feature = "codegen")]
 pub mod phases;
 #[cfg(feature = "codegen")]

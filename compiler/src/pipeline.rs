@@ -1,82 +1,150 @@
-//! From a network to programs: every pass in its order.
+//! The list of passes: from a graph to an [`Artifact`]. It stands here once.
+//!
+//! Who wants to see what a pass has made (dumps, benches, tests) gives an [`Observer`].
 
-use crate::codegen::module::Guard;
+use crate::artifact::{Artifact, Guard, Interface, RootValue};
 use crate::declaration::{Declaration, Purpose};
 use crate::error::Error;
-use crate::fuse::{Fused, fuse};
+use crate::fuse::{self, Fused};
 use crate::graph::Graph;
-use crate::lower::{allocate_partial_sums, lower};
+use crate::kernel::Kernel;
+use crate::lower;
+use crate::partial_sums;
 use crate::phases::{self, Phase};
 use crate::plan::{self, ParameterLayout, Plan};
 use crate::program::Program;
 use crate::simplify::{decompose, simplify};
 use crate::target::Target;
 
-/// A network for one purpose and batch size, ready for an emitter.
-#[derive(Clone, Debug)]
-pub struct Lowered {
-    /// The graph as it was asked for: what the interpreter computes.
-    pub graph: Graph,
-    /// The kernels and their tensors.
-    pub fused: Fused,
-    /// Where tensors lie.
-    pub plan: Plan,
+/// What a pass has made.
+#[derive(Clone, Copy, Debug)]
+pub enum Stage<'a> {
+    /// A graph: as it was asked for, decomposed, simplified.
+    Graph(&'a Graph),
+    /// Kernels and their buffers.
+    Fused(&'a Fused),
+    /// Where buffers lie.
+    Plan(&'a Plan),
     /// The kernels' programs, in the same order.
-    pub programs: Vec<Program>,
-    /// What several threads do of them between their meetings; nothing where
-    /// one thread is better.
-    pub phases: Vec<Phase>,
+    Programs(&'a [Program]),
+    /// What threads share.
+    Phases(&'a [Phase]),
 }
 
-impl Lowered {
-    /// Where a step stops whose loss or gradients are not finite.
-    pub fn guard(&self) -> Option<Guard> {
-        let guard = self.fused.guard()?;
-        Some(Guard { program: guard.kernel, allocation: self.plan.allocations[guard.buffer] })
+/// Sees the result of every pass, in order. `()` sees nothing; a closure is an observer.
+pub trait Observer {
+    /// A pass has made this.
+    fn observe(&mut self, pass: &'static str, result: Stage<'_>);
+}
+
+impl Observer for () {
+    fn observe(&mut self, _: &'static str, _: Stage<'_>) {}
+}
+
+impl<F: FnMut(&'static str, Stage<'_>)> Observer for F {
+    fn observe(&mut self, pass: &'static str, result: Stage<'_>) {
+        self(pass, result);
     }
 }
 
-/// Runs all passes; verifies after each in debug builds and where asked.
+/// Lowers a network for one purpose and batch size; see [`lower_graph`].
+///
+/// # Errors
+/// As [`lower_graph`].
 pub fn lower_network(
-    network: &Declaration,
+    declaration: &Declaration,
     purpose: &Purpose<'_>,
     batch: usize,
-    isa: &Target,
+    target: &Target,
     verify: bool,
-) -> Result<Lowered, Error> {
-    let graph = network.graph_for(purpose, batch);
-    lower_graph(graph, &ParameterLayout::new(&network.variables(purpose)), isa, verify)
+    observer: &mut dyn Observer,
+) -> Result<Artifact, Error> {
+    let graph = declaration.graph_for(purpose, batch);
+    let parameters = ParameterLayout::new(&declaration.variables(purpose));
+    lower_graph(&graph, &parameters, target, verify, observer)
 }
 
-/// The same from a graph on: every pass, in order.
+/// Runs all passes on a graph, whose parameters and optimizer state lie as `parameters` says.
+/// Verifies after each in debug builds, and where `verify` says so.
+///
+/// # Errors
+/// [`Error::Internal`] where a pass breaks a rule of its own, with what it has broken.
 pub fn lower_graph(
-    graph: Graph,
+    graph: &Graph,
     parameters: &ParameterLayout,
-    isa: &Target,
+    target: &Target,
     verify: bool,
-) -> Result<Lowered, Error> {
+    observer: &mut dyn Observer,
+) -> Result<Artifact, Error> {
     let verify = verify || cfg!(debug_assertions);
+    let internal = |after| move |message| Error::Internal { after, message };
     let check = |after: &'static str, check: &dyn Fn() -> Result<(), String>| match verify {
-        true => check().map_err(|message| Error::Internal { after, message }),
+        true => check().map_err(internal(after)),
         false => Ok(()),
     };
+    observer.observe("graph", Stage::Graph(graph));
     check("differentiation", &|| graph.verify())?;
-    let expanded = decompose(&graph);
-    check("expansion", &|| expanded.verify())?;
-    let simple = simplify(&expanded);
+
+    let decomposed = decompose(graph);
+    observer.observe("decompose", Stage::Graph(&decomposed));
+    check("decomposition", &|| decomposed.verify())?;
+
+    let simple = simplify(&decomposed);
+    observer.observe("simplify", Stage::Graph(&simple));
     check("simplification", &|| simple.verify())?;
-    let fused = fuse(&simple, verify);
-    let mut fused = fused.map_err(|message| Error::Internal { after: "fusion", message })?;
-    allocate_partial_sums(&mut fused, isa);
+
+    let mut fused = fuse::fuse(&simple, verify).map_err(internal("fusion"))?;
+    partial_sums::allocate(&mut fused, target);
+    observer.observe("fuse", Stage::Fused(&fused));
     // In every build: the parameters are the caller's.
-    parameters.check(&fused).map_err(|message| Error::Internal { after: "fusion", message })?;
+    parameters.check(&fused).map_err(internal("fusion"))?;
+
     let plan = plan::plan(&fused, parameters);
+    observer.observe("plan", Stage::Plan(&plan));
     check("planning", &|| plan::verify(&fused, &plan))?;
-    let programs: Vec<Program> = fused.kernels.iter().map(|k| lower(k, isa)).collect();
+
+    let lower = |kernel: &Kernel| lower::lower(kernel, target);
+    let programs: Vec<Program> = fused.kernels.iter().map(lower).collect();
+    observer.observe("lower", Stage::Programs(&programs));
     check("lowering", &|| programs.iter().try_for_each(|p| verify_program(p, &fused)))?;
+
     let phases = phases::assign_phases(&fused, &plan.allocations, &programs);
-    check("scheduling", &|| phases::verify(&fused, &plan.allocations, &programs, &phases))?;
-    Ok(Lowered { graph, fused, plan, programs, phases })
+    observer.observe("phases", Stage::Phases(&phases));
+    check("assigning phases", &|| phases::verify(&fused, &plan.allocations, &programs, &phases))?;
+
+    Ok(artifact(fused, plan, parameters, target, programs, phases))
+}
+
+fn artifact(
+    fused: Fused,
+    plan: Plan,
+    parameters: &ParameterLayout,
+    target: &Target,
+    programs: Vec<Program>,
+    phases: Vec<Phase>,
+) -> Artifact {
+    let roots = fused.graph.roots().iter().zip(&fused.roots);
+    let root = |((root, _), buffer): (&(crate::graph::Root, _), &usize)| RootValue {
+        root: root.clone(),
+        buffer: *buffer,
+        allocation: plan.allocations[*buffer],
+        layout: fused.buffers[*buffer].layout.clone(),
+    };
+    let guard = fused
+        .guard()
+        .map(|guard| Guard { program: guard.kernel, allocation: plan.allocations[guard.buffer] });
+    let interface = Interface {
+        roots: roots.map(root).collect(),
+        guard,
+        regions: plan.regions,
+        arena: plan.arena,
+        parameters: parameters.clone(),
+        step_scalars: fused.step_scalars,
+        numbers: fused.numbers,
+        phases,
+    };
+    let Fused { buffers, .. } = fused;
+    Artifact { target: *target, programs, buffers, allocations: plan.allocations, interface }
 }
 
 fn verify_program(program: &Program, fused: &Fused) -> Result<(), String> {

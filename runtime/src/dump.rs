@@ -3,9 +3,10 @@
 
 use std::path::PathBuf;
 
+use bilro_compiler::artifact::Artifact;
 use bilro_compiler::codegen::module::{Dump as CodeDump, Executable};
 use bilro_compiler::graph::dot;
-use bilro_compiler::pipeline::Lowered;
+use bilro_compiler::pipeline::{Observer, Stage};
 
 use crate::error::{Error, Result, did_you_mean};
 use crate::settings::variable;
@@ -16,6 +17,14 @@ const STAGES: [&str; 6] = ["graph", "kernels", "programs", "clif", "asm", "dot"]
 pub(crate) struct Dump {
     stages: Vec<&'static str>,
     folder: PathBuf,
+}
+
+/// The texts of one compilation: an observer of its passes.
+pub(crate) struct Texts {
+    dump: Dump,
+    name: String,
+    /// The text of each stage so far.
+    texts: Vec<(&'static str, String)>,
 }
 
 /// What `BILRO_DUMP` asks for, if it is set.
@@ -38,45 +47,66 @@ pub(crate) fn requested() -> Result<Option<Dump>> {
 }
 
 impl Dump {
-    /// Writes the stages of one compilation.
-    pub fn write(&self, name: &str, lowered: &Lowered) -> Result<()> {
-        for stage in &self.stages {
-            let lines =
-                |items: &mut dyn Iterator<Item = String>| items.collect::<Vec<_>>().join("\n");
-            let text = match *stage {
-                "graph" => {
-                    format!("{}\n\nsimplified and arranged\n{}", lowered.graph, lowered.fused.graph)
+    /// The texts of a compilation, in files of this name.
+    pub fn of(self, name: String) -> Texts {
+        Texts { dump: self, name, texts: Vec::new() }
+    }
+}
+
+impl Observer for Texts {
+    fn observe(&mut self, pass: &'static str, result: Stage<'_>) {
+        match result {
+            Stage::Graph(graph) if pass == "graph" => self.add("graph", &format!("{graph}\n\n")),
+            Stage::Graph(_) => {}
+            Stage::Fused(fused) => {
+                self.add("graph", &format!("simplified and arranged\n{}", fused.graph));
+                self.add("dot", &dot(&fused.graph));
+                for kernel in &fused.kernels {
+                    self.add("kernels", &format!("{kernel}\n"));
                 }
-                "kernels" => {
-                    let kernels = lines(&mut lowered.fused.kernels.iter().map(|k| k.to_string()));
-                    let tensors = lowered.fused.buffers.iter().enumerate();
-                    let tensors = lines(
-                        &mut tensors.map(|(i, t)| format!("tensor {i}: {} {:?}", t.name, t.layout)),
-                    );
-                    format!("{kernels}\n{tensors}\n{}", lowered.plan)
+                for (i, buffer) in fused.buffers.iter().enumerate() {
+                    let text = format!("buffer {i}: {} {:?}\n", buffer.name, buffer.layout);
+                    self.add("kernels", &text);
                 }
-                "programs" => {
-                    let programs = lines(&mut lowered.programs.iter().map(|p| p.to_string()));
-                    let phases = lowered.phases.iter().map(|p| format!("phase: {p}"));
-                    format!("{programs}\n{}", lines(&mut phases.into_iter()))
+            }
+            Stage::Plan(plan) => self.add("kernels", &plan.to_string()),
+            Stage::Programs(programs) => {
+                programs.iter().for_each(|p| self.add("programs", &format!("{p}\n")));
+            }
+            Stage::Phases(phases) => {
+                phases.iter().for_each(|p| self.add("programs", &format!("phase: {p}\n")));
+            }
+        }
+    }
+}
+
+impl Texts {
+    /// Adds to the text of a stage, where that is asked for.
+    fn add(&mut self, stage: &'static str, text: &str) {
+        if !self.dump.stages.contains(&stage) {
+            return;
+        }
+        match self.texts.iter_mut().find(|(s, _)| *s == stage) {
+            Some((_, all)) => all.push_str(text),
+            None => self.texts.push((stage, text.into())),
+        }
+    }
+
+    /// Writes the files, those of machine code too.
+    pub fn finish(mut self, artifact: &Artifact) -> Result<()> {
+        for stage in ["clif", "asm"] {
+            if self.dump.stages.contains(&stage) {
+                let dump = CodeDump { clif: stage == "clif", asm: stage == "asm" };
+                let (_, texts) = Executable::with_dump(artifact, false, dump)?;
+                for (name, text) in texts {
+                    self.add(stage, &format!("; {name}\n{text}\n"));
                 }
-                "dot" => dot(&lowered.fused.graph),
-                code => {
-                    let dump = CodeDump { clif: code == "clif", asm: code == "asm" };
-                    let plan = &lowered.plan;
-                    let (_, text) = Executable::with_dump(
-                        &lowered.programs,
-                        &plan.allocations,
-                        &plan.regions,
-                        lowered.guard(),
-                        false,
-                        dump,
-                    )?;
-                    lines(&mut text.into_iter().map(|(name, text)| format!("; {name}\n{text}")))
-                }
-            };
-            let path = self.folder.join(format!("{name}.{stage}"));
-            std::fs::create_dir_all(&self.folder)
+            }
+        }
+        let Dump { folder, .. } = &self.dump;
+        for (stage, text) in &self.texts {
+            let path = folder.join(format!("{}.{stage}", self.name));
+            std::fs::create_dir_all(folder)
                 .and_then(|()| std::fs::write(&path, text))
                 .map_err(|e| Error::File { path, message: format!("cannot be written: {e}") })?;
         }

@@ -5,7 +5,7 @@
 use bilro_compiler::eval::Value;
 use bilro_compiler::graph::Root;
 use bilro_compiler::ops::{self, Domain, Op, Sample};
-use bilro_compiler::target::{Target, host};
+use bilro_compiler::target::host;
 use bilro_tests::check::{self, Case};
 
 mod neighbours;

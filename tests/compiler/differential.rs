@@ -13,7 +13,6 @@ use bilro_compiler::graph::Root;
 use bilro_compiler::ops::{Attributes, Op};
 use bilro_compiler::optim::Training;
 use bilro_compiler::optim::sgd::Sgd;
-use bilro_compiler::pipeline::lower_network;
 use bilro_compiler::shape::{Shape, Type};
 use bilro_compiler::target::{Target, host};
 use bilro_tests::chains::chains;
@@ -226,7 +225,7 @@ fn wide_networks_agree_with_the_interpreter_and_with_each_other() {
         let (inputs, mut parameters) = (trial.inputs(), Trial::parameters(&trial.jit));
         parameters.extend(check::first_kept(&trial.network, &step));
         let roots = |isa: &Target| {
-            let lowered = lower_network(&trial.network, &step, trial.batch, isa, true);
+            let lowered = check::lower_network(&trial.network, &step, trial.batch, isa);
             let lowered = lowered.map_err(|error| TestCaseError::fail(error.to_string()))?;
             let roots = check::jitted_network(&lowered, &kept, &inputs, &parameters, setting);
             Ok::<_, TestCaseError>(roots)
@@ -275,7 +274,7 @@ fn machine_code_is_what_the_evaluator_says_on_every_width() {
                 parameters.push(first);
             }
             let lower = |isa: &Target| {
-                let lowered = lower_network(network, &purpose, trial.batch, isa, true);
+                let lowered = check::lower_network(network, &purpose, trial.batch, isa);
                 lowered.map_err(|error| TestCaseError::fail(error.to_string()))
             };
             // Widths and shares go together: neither may be seen in the result.
@@ -337,8 +336,8 @@ fn long_chains_of_functions_compile_at_once() {
         let network = b.finish().unwrap();
         for purpose in [Purpose::Predict, Purpose::Gradients] {
             let lowered =
-                lower_network(&network, &purpose, batch, &host::baseline(), true).unwrap();
-            assert!(!lowered.programs.is_empty());
+                check::lower_network(&network, &purpose, batch, &host::baseline()).unwrap();
+            assert!(!lowered.artifact.programs.is_empty());
         }
     };
     let mut b = Builder::new("Rows");

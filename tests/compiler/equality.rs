@@ -15,12 +15,12 @@ use bilro::Backend;
 use bilro::engine::Engine;
 use bilro::prelude::*;
 use bilro::rng::Generator;
+use bilro_compiler::artifact::Pointers;
 use bilro_compiler::codegen::module::Executable;
 use bilro_compiler::declaration::{Declaration, Purpose};
 use bilro_compiler::ops::{Domain, Operand};
 use bilro_compiler::phases::Phase;
-use bilro_compiler::pipeline::{Lowered, lower_network};
-use bilro_compiler::plan::{ParameterLayout, Region};
+use bilro_compiler::plan::ParameterLayout;
 use bilro_compiler::target::Target;
 use bilro_tests::check;
 use bilro_tests::networks::{Recipe, for_recipes, recipes};
@@ -123,17 +123,15 @@ impl Case {
     fn compile(&self, isa: &Target) -> Compiled {
         let any_rate = training(self.training, 0.1);
         let purpose = Purpose::Step(&any_rate);
-        let lowered = lower_network(&self.network, &purpose, self.batch, isa, false).unwrap();
-        let plan = &lowered.plan;
-        let executable =
-            Executable::new(&lowered.programs, &plan.allocations, &plan.regions, false);
+        let lowered = check::lower_network(&self.network, &purpose, self.batch, isa).unwrap();
+        let executable = Executable::new(&lowered.artifact, false);
         Compiled { executable: executable.unwrap(), lowered }
     }
 
     /// The parameters after so many steps, and whatever is kept beside them.
     fn train(&self, compiled: &Compiled, rate: f32, steps: usize, threads: usize) -> Vec<f32> {
         let Compiled { lowered, executable } = compiled;
-        let mut arena = vec![0u32; lowered.plan.arena];
+        let mut arena = vec![0u32; lowered.artifact.interface.arena];
         let mut parameters = self.start.clone();
         let mut inputs = self.inputs.clone();
         let training = training(self.training, rate);
@@ -141,20 +139,17 @@ impl Case {
         let mut settings: Vec<Vec<u32>> = (1..=steps as u64)
             .map(|step| {
                 let setting = |name: &&str| training.optimizer().setting(name, step);
-                let settings = lowered.fused.step_scalars.iter();
+                let settings = lowered.artifact.interface.step_scalars.iter();
                 settings.map(|name| setting(name).expect("its own").to_bits()).collect()
             })
             .collect();
-        let mut numbers = lowered.fused.numbers.clone();
         let mut table = |settings: &mut Vec<u32>| -> Table {
-            let pointer = |region: &Region| match region {
-                Region::Arena => arena.as_mut_ptr().cast(),
-                Region::Parameters => parameters.as_mut_ptr().cast(),
-                Region::StepScalars => settings.as_mut_ptr().cast(),
-                Region::Numbers => numbers.as_mut_ptr().cast(),
-                Region::Input(i) => inputs[*i].as_mut_ptr().cast(),
+            let pointers = Pointers {
+                arena: arena.as_mut_ptr().cast(),
+                parameters: parameters.as_mut_ptr().cast(),
+                step_scalars: settings.as_mut_ptr().cast(),
             };
-            Table(lowered.plan.regions.iter().map(pointer).collect())
+            Table(check::table(&lowered.artifact, &pointers, &mut inputs))
         };
         let tables: Vec<Table> = settings.iter_mut().map(&mut table).collect();
         match threads {
@@ -221,7 +216,7 @@ impl Case {
 /// A step whose kernels all are shared.
 struct Compiled {
     executable: Executable,
-    lowered: Lowered,
+    lowered: check::Lowered,
 }
 
 /// Pointers that several threads use.
@@ -233,8 +228,8 @@ unsafe impl Sync for Table {}
 /// Runs a step by each table on so many threads, which share every kernel and
 /// meet after each.
 fn share(compiled: &Compiled, tables: &[Table], threads: usize) {
-    let phases: Vec<Phase> = (0..compiled.lowered.programs.len())
-        .map(|kernel| match compiled.lowered.programs[kernel].parallel {
+    let phases: Vec<Phase> = (0..compiled.lowered.artifact.programs.len())
+        .map(|kernel| match compiled.lowered.artifact.programs[kernel].parallel {
             0 => Phase { serial: vec![kernel], ..Phase::default() },
             _ => Phase { parallel: vec![kernel], ..Phase::default() },
         })
@@ -301,6 +296,58 @@ fn learns_the_same(isas: &[Target], network: Declaration, batch: usize, training
     let case = Case::new(network, batch, 7, training);
     let compared = case.compare(isas, STEPS).unwrap_or_else(|message| panic!("{message}"));
     assert_eq!(compared, isas.len() * THREADS.len(), "{} does not learn", case.network.name);
+}
+
+/// What the networks of this file become by training, as digests of all bits: on every machine, and
+/// from one version to the next. Where a change of bits is meant, `cargo insta accept` takes it.
+#[test]
+fn trained_parameters_have_the_bits_on_record() {
+    use networks::*;
+    let target = *check::isas().last().expect("every machine has one");
+    let digest = |declaration: Declaration, batch: usize, training: u64, steps: usize| {
+        let case = Case::new(declaration, batch, 7, training);
+        let compiled = case.compile(&target);
+        let rate = case.rate(&compiled, steps).expect("it learns");
+        let found = case.train(&compiled, rate, steps, 1);
+        let (name, count) = (&case.network.name, found.len());
+        format!(
+            "{name} b{batch} training {training} x{steps}: {count} floats, {:016x}",
+            fnv(&found)
+        )
+    };
+    let declarations = [
+        (Mnist::declaration(), 64),
+        (Digits::declaration(), 64),
+        (Digits::declaration(), 32),
+        (Tanh::declaration(), 32),
+        (Wide::declaration(), 10),
+        (Neuron::declaration(), 1),
+        (Perceptron::declaration(), 4),
+        (Words::declaration(), 37),
+    ];
+    let mut lines: Vec<String> =
+        declarations.into_iter().map(|(d, batch)| digest(d.unwrap(), batch, 0, STEPS)).collect();
+    let long = [
+        (Long::declaration(), 1500),
+        (Long::declaration(), 1025),
+        (Words::declaration(), 1500),
+        (Digits::declaration(), 4099),
+        (Neuron::declaration(), 70_001),
+    ];
+    lines.extend(long.into_iter().map(|(d, batch)| digest(d.unwrap(), batch, 0, 3)));
+    for training in 1..TRAININGS {
+        lines.push(digest(Digits::declaration().unwrap(), 32, training, STEPS));
+        lines.push(digest(Perceptron::declaration().unwrap(), 4, training, STEPS));
+    }
+    insta::assert_snapshot!(lines.join("\n"));
+}
+
+/// The 64-bit digest of Fowler, Noll and Vo (FNV-1a) of all bits.
+fn fnv(values: &[f32]) -> u64 {
+    let bytes = values.iter().flat_map(|x| x.to_bits().to_le_bytes());
+    bytes.fold(0xcbf2_9ce4_8422_2325, |digest, byte| {
+        (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 /// Sums of several levels everywhere: along rows, over the batch, in products, by

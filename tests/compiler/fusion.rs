@@ -9,8 +9,8 @@ use bilro::prelude::*;
 use bilro_compiler::codegen::module::Executable;
 use bilro_compiler::declaration::Purpose;
 use bilro_compiler::optim::{Clip, Training};
-use bilro_compiler::pipeline::{Lowered, lower_network};
 use bilro_compiler::target::{Target, host};
+use bilro_tests::check;
 use bilro_tests::trainings::{TRAININGS, training};
 
 network! {
@@ -32,17 +32,17 @@ network! {
     }
 }
 
-fn step(batch: usize) -> Lowered {
+fn step(batch: usize) -> check::Lowered {
     step_with(Sgd::new(0.1).into(), batch)
 }
 
-fn step_with(training: Training, batch: usize) -> Lowered {
+fn step_with(training: Training, batch: usize) -> check::Lowered {
     let network = Mnist::declaration().unwrap();
-    lower_network(&network, &Purpose::Step(&training), batch, &host::baseline(), true).unwrap()
+    check::lower_network(&network, &Purpose::Step(&training), batch, &host::baseline()).unwrap()
 }
 
 /// What each kernel is, its axes, and how many tensors it writes.
-fn kernels(lowered: &Lowered) -> String {
+fn kernels(lowered: &check::Lowered) -> String {
     let kernels = lowered.fused.kernels.iter().map(|kernel| {
         let text = kernel.to_string();
         let kinds = ["  rows", "  columns", "  product", "  scatter", "  all finite"];
@@ -80,7 +80,7 @@ fn a_step_on_words_has_these_kernels() {
     let sgd = Training::from(Sgd::new(0.1));
     let network = Words::declaration().unwrap();
     let lowered =
-        lower_network(&network, &Purpose::Step(&sgd), 64, &host::baseline(), true).unwrap();
+        check::lower_network(&network, &Purpose::Step(&sgd), 64, &host::baseline()).unwrap();
     insta::assert_snapshot!(kernels(&lowered), @r"
     rows [512] of 48 writes 1
     columns [64, 48] over 8 writes 1
@@ -94,7 +94,7 @@ fn a_step_on_words_has_these_kernels() {
     product [] × 48 × 5 over [64] writes 2
     rows [] of 240000 writes 1
     ");
-    let largest = lowered.fused.buffers.iter().map(|tensor| tensor.layout.elements).max();
+    let largest = lowered.artifact.buffers.iter().map(|tensor| tensor.layout.elements).max();
     assert_eq!(largest, Some(5_000 * 48));
 }
 
@@ -107,13 +107,16 @@ fn a_step_on_words_has_these_kernels() {
 fn a_step_with_adam_has_the_kernels_of_one_without() {
     let (plain, adam) = (step(64), step_with(Adam::new(0.001).into(), 64));
     assert_eq!(kernels(&adam), kernels(&plain).replace("writes 2", "writes 6"));
-    assert_eq!(adam.plan.arena, plain.plan.arena);
+    assert_eq!(adam.artifact.interface.arena, plain.artifact.interface.arena);
     let trainings = (0..TRAININGS).map(|place| (place, training(place, 0.1)));
     for (place, training) in trainings.filter(|(_, t)| !matches!(t.clip(), Some(Clip::Norm(_)))) {
         let name = format!("{training:?}");
         let lowered = step_with(training, 64);
         assert_eq!(lowered.fused.kernels.len(), plain.fused.kernels.len(), "{place} {name}");
-        assert_eq!(lowered.plan.arena, plain.plan.arena, "{place} {name}");
+        assert_eq!(
+            lowered.artifact.interface.arena, plain.artifact.interface.arena,
+            "{place} {name}"
+        );
     }
 }
 
@@ -121,7 +124,8 @@ fn a_step_with_adam_has_the_kernels_of_one_without() {
 /// not be there shows here too.
 #[test]
 fn a_step_needs_this_much_memory() {
-    let bytes = [64, 1].map(|batch| format!("batch {batch}: {}", 4 * step(batch).plan.arena));
+    let bytes =
+        [64, 1].map(|batch| format!("batch {batch}: {}", 4 * step(batch).artifact.interface.arena));
     insta::assert_snapshot!(bytes.join("\n"), @r"
     batch 64: 139776
     batch 1: 1856
@@ -132,10 +136,7 @@ fn a_step_needs_this_much_memory() {
 fn code_does_not_grow_with_the_batch() {
     let code = |batch| {
         let lowered = step(batch);
-        let plan = &lowered.plan;
-        Executable::new(&lowered.programs, &plan.allocations, &plan.regions, false)
-            .unwrap()
-            .code_bytes()
+        Executable::new(&lowered.artifact, false).unwrap().code_bytes()
     };
     // A level more of blocked sums is one more loop around them, and what is left over
     // after it; with as many levels nothing grows.
@@ -151,8 +152,15 @@ fn long_kernels_are_shared_and_meet_where_they_must() {
     let phases = |batch, isa: &Target| {
         let sgd = Training::from(Sgd::new(0.1));
         let network = Mnist::declaration().unwrap();
-        let lowered = lower_network(&network, &Purpose::Step(&sgd), batch, isa, true).unwrap();
-        lowered.phases.iter().map(|p| p.to_string()).collect::<Vec<_>>().join("\n")
+        let lowered = check::lower_network(&network, &Purpose::Step(&sgd), batch, isa).unwrap();
+        lowered
+            .artifact
+            .interface
+            .phases
+            .iter()
+            .map(|p| p.to_string())
+            .collect::<Vec<_>>()
+            .join("\n")
     };
     // The first product, the small kernels up to the guard, the updates.
     insta::assert_snapshot!(phases(64, &Target::AVX512), @r"

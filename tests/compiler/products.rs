@@ -13,9 +13,7 @@ use bilro_compiler::ops::input::Input;
 use bilro_compiler::ops::materialize::Materialize;
 use bilro_compiler::ops::relu::Relu;
 use bilro_compiler::ops::{Domain, Op, Operand};
-use bilro_compiler::pipeline::Lowered;
 use bilro_compiler::shape::{Shape, Type};
-use bilro_compiler::target::Target;
 use bilro_tests::check::{self, Case};
 
 /// A graph of batches with inputs of random numbers.
@@ -66,9 +64,9 @@ fn expected(examples: &[f32], weight: &[f32], terms: usize) -> Vec<f32> {
 }
 
 /// Tensors in which the batch is innermost, and copies of others.
-fn copies(lowered: &Lowered) -> (usize, usize) {
+fn copies(lowered: &check::Lowered) -> (usize, usize) {
     let graph = &lowered.fused.graph;
-    let ops = lowered.fused.buffers.iter().map(|tensor| graph.op(tensor.node));
+    let ops = lowered.artifact.buffers.iter().map(|tensor| graph.op(tensor.node));
     let all = ops.filter_map(|op| if let Op::Materialize(copy) = op { Some(copy) } else { None });
     let (last, rows): (Vec<_>, Vec<_>) = all.partition(|copy| **copy == Materialize::BATCH_LAST);
     (last.len(), rows.len())
@@ -155,7 +153,7 @@ fn every_width_gives_the_same_bits() {
         let y: Vec<f32> = y.into_iter().map(|y| y.max(0.0)).collect();
         let case = inputs.finish();
         for lanes in [1, 2, 8, 16] {
-            let isa = Target { name: "evaluated", lanes, registers: 32 };
+            let isa = check::evaluated_target(lanes);
             let lowered = check::lowered(&case, &isa);
             let found = check::evaluated(&case, &lowered);
             check::assert_same_bits(&format!("batch of {batch}, {lanes} lanes"), &found[0], &y);

@@ -13,7 +13,6 @@ use bilro_compiler::eval::Value;
 use bilro_compiler::graph::Root;
 use bilro_compiler::ops::Attributes;
 use bilro_compiler::optim::{Optimizer, Training};
-use bilro_compiler::pipeline::lower_network;
 use bilro_compiler::shape::{Dim, Shape, Type};
 use bilro_tests::{check, goldens};
 use ndarray::{Array1, ArrayD, Axis};
@@ -113,7 +112,7 @@ fn trajectories(
         all.push((format!("{backend:?}"), gradients.iter().map(step).collect()));
     }
     for isa in check::isas() {
-        let lowered = lower_network(&network, &purpose, 1, &isa, true).unwrap();
+        let lowered = check::lower_network(&network, &purpose, 1, &isa).unwrap();
         let mut values = vec![start.clone()];
         values.extend(check::first_kept(&network, &purpose));
         let step = |(before, gradient): (usize, &ArrayD<f32>)| {
@@ -347,8 +346,8 @@ fn settings_stay_numbers() {
         let network = network(3);
         let purpose = Purpose::Step(&training);
         let isa = check::isas()[0];
-        let lowered = lower_network(&network, &purpose, 1, &isa, true).unwrap();
-        for name in &lowered.fused.step_scalars {
+        let lowered = check::lower_network(&network, &purpose, 1, &isa).unwrap();
+        for name in &lowered.artifact.interface.step_scalars {
             for step in [1, 2, 10, 1_000, 1_000_000, u64::from(u32::MAX) + 1] {
                 let value = training.optimizer().setting(name, step);
                 let value = value.unwrap_or_else(|| panic!("{name} of {training:?}"));

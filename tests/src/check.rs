@@ -1,13 +1,18 @@
 //! One way to run a graph by every backend, and to compare what they give.
 
+use std::convert::Infallible;
+
 use bilro::rng::Generator;
+use bilro_compiler::artifact::{Artifact, Pointers};
 use bilro_compiler::buffer::{Buffer, Layout, Storage};
 use bilro_compiler::codegen::module::Executable;
 use bilro_compiler::declaration::{Declaration, Init, Parameter, Purpose};
+use bilro_compiler::error::Error as CompileError;
 use bilro_compiler::eval::{Real, Value};
+use bilro_compiler::fuse::Fused;
 use bilro_compiler::graph::{Graph, NodeId, Root};
 use bilro_compiler::ops::{Domain, Op, Operand, Sample, input::Input};
-use bilro_compiler::pipeline::{Lowered, lower_graph};
+use bilro_compiler::pipeline::{Stage, lower_graph};
 use bilro_compiler::plan::{ParameterLayout, Region};
 use bilro_compiler::shape::DType;
 use bilro_compiler::target::{Target, host};
@@ -116,10 +121,47 @@ pub fn evaluated_target(lanes: usize) -> Target {
     Target { name: "evaluated", lanes, has_fast_transpose, ..like }
 }
 
+/// A graph after all passes, with what fusion has made of it.
+#[derive(Clone, Debug)]
+pub struct Lowered {
+    /// The graph as it was asked for.
+    pub graph: Graph,
+    /// The kernels.
+    pub fused: Fused,
+    /// What an emitter takes.
+    pub artifact: Artifact,
+}
+
+/// A graph through all passes, verified after each.
+pub fn lower(
+    graph: &Graph,
+    parameters: &ParameterLayout,
+    target: &Target,
+) -> Result<Lowered, CompileError> {
+    let mut fused = None;
+    let mut observer = |_: &str, result: Stage<'_>| {
+        if let Stage::Fused(found) = result {
+            fused = Some(found.clone());
+        }
+    };
+    let artifact = lower_graph(graph, parameters, target, true, &mut observer)?;
+    Ok(Lowered { graph: graph.clone(), fused: fused.expect("fusion is a pass"), artifact })
+}
+
+/// A network through all passes, verified after each.
+pub fn lower_network(
+    declaration: &Declaration,
+    purpose: &Purpose<'_>,
+    batch: usize,
+    target: &Target,
+) -> Result<Lowered, CompileError> {
+    let parameters = ParameterLayout::new(&declaration.variables(purpose));
+    lower(&declaration.graph_for(purpose, batch), &parameters, target)
+}
+
 /// The case through all passes.
-pub fn lowered(case: &Case, isa: &Target) -> Lowered {
-    let none = ParameterLayout::new(&[]);
-    match lower_graph(case.graph.clone(), &none, isa, true) {
+pub fn lowered(case: &Case, target: &Target) -> Lowered {
+    match lower(&case.graph, &ParameterLayout::new(&[]), target) {
         Ok(lowered) => lowered,
         Err(error) => panic!("{error}\n{}", case.graph),
     }
@@ -146,7 +188,9 @@ pub fn evaluated_network(
 ) -> Vec<Vec<f32>> {
     evaluate(lowered, shares, |tensor| match tensor.storage {
         Storage::Input(i) => Some(bits(&inputs[i])),
-        Storage::StepScalar(i) => Some(vec![setting(lowered.fused.step_scalars[i]).to_bits()]),
+        Storage::StepScalar(i) => {
+            Some(vec![setting(lowered.artifact.interface.step_scalars[i]).to_bits()])
+        }
         Storage::Parameter(i) => Some(padded(&parameters[i], &tensor.layout)),
         _ => None,
     })
@@ -157,17 +201,18 @@ fn evaluate(
     shares: usize,
     given: impl Fn(&Buffer) -> Option<Vec<u32>>,
 ) -> Vec<Vec<f32>> {
-    let tensors = lowered.fused.buffers.iter();
+    let Artifact { programs, buffers, interface, .. } = &lowered.artifact;
+    let tensors = buffers.iter();
     let mut memory: Vec<Vec<u32>> = tensors
         .map(|tensor| match tensor.storage {
             Storage::Numbers(first) => {
-                let numbers = &lowered.fused.numbers[first..first + tensor.layout.elements];
+                let numbers = &interface.numbers[first..first + tensor.layout.elements];
                 numbers.iter().map(|x| x.to_bits()).collect()
             }
             _ => given(tensor).unwrap_or_else(|| vec![CANARY; tensor.layout.elements]),
         })
         .collect();
-    for program in &lowered.programs {
+    for program in programs {
         let mut own: Vec<Vec<u32>> =
             program.buffers.iter().map(|t| std::mem::take(&mut memory[*t])).collect();
         let cut = |share: usize| share * program.parallel / shares;
@@ -178,8 +223,7 @@ fn evaluate(
             memory[*t] = contents;
         }
     }
-    let roots = lowered.fused.roots.iter();
-    roots.map(|t| unpadded(&memory[*t], &lowered.fused.buffers[*t].layout)).collect()
+    interface.roots.iter().map(|root| unpadded(&memory[root.buffer], &root.layout)).collect()
 }
 
 /// The roots by machine code.
@@ -216,44 +260,46 @@ fn run(
     parameters: &[ArrayD<f32>],
     setting: impl Fn(&str) -> f32,
 ) -> Vec<Vec<f32>> {
-    let plan = &lowered.plan;
-    let executable = Executable::new(&lowered.programs, &plan.allocations, &plan.regions, true)
-        .unwrap_or_else(|error| panic!("{error}"));
+    let interface = &lowered.artifact.interface;
+    let executable =
+        Executable::new(&lowered.artifact, true).unwrap_or_else(|error| panic!("{error}"));
     // A margin of canaries behind what may be written: nobody may touch it.
-    let mut arena = vec![CANARY; plan.arena + MARGIN];
+    let mut arena = vec![CANARY; interface.arena + MARGIN];
     let mut updated = vec![CANARY; layout.elements + MARGIN];
     for ((start, layout), values) in layout.parameters.iter().zip(parameters) {
         updated[*start..*start + layout.elements].copy_from_slice(&padded(values, layout));
     }
     let mut inputs: Vec<Vec<u32>> = inputs.iter().map(bits).collect();
-    let settings = lowered.fused.step_scalars.iter();
-    let mut settings: Vec<u32> = settings.map(|name| setting(name).to_bits()).collect();
-    let mut numbers = lowered.fused.numbers.clone();
-    let table: Vec<*mut u8> = plan
-        .regions
-        .iter()
-        .map(|region| match region {
-            Region::Arena => arena.as_mut_ptr().cast(),
-            Region::Parameters => updated.as_mut_ptr().cast(),
-            Region::StepScalars => settings.as_mut_ptr().cast(),
-            Region::Numbers => numbers.as_mut_ptr().cast(),
-            Region::Input(i) => inputs[*i].as_mut_ptr().cast(),
-        })
-        .collect();
+    let scalars = interface.step_scalars.iter();
+    let mut scalars: Vec<u32> = scalars.map(|name| setting(name).to_bits()).collect();
+    let pointers = Pointers {
+        arena: arena.as_mut_ptr().cast(),
+        parameters: updated.as_mut_ptr().cast(),
+        step_scalars: scalars.as_mut_ptr().cast(),
+    };
+    let table = table(&lowered.artifact, &pointers, &mut inputs);
     // SAFETY: a pointer for each region, each with as many elements as the
     // plan says; nothing else uses the memory meanwhile.
     unsafe { executable.run(&table) };
-    for (memory, end) in [(&arena, plan.arena), (&updated, layout.elements)] {
+    for (memory, end) in [(&arena, interface.arena), (&updated, layout.elements)] {
         assert!(memory[end..].iter().all(|x| *x == CANARY), "written behind the end");
     }
-    let roots = lowered.fused.roots.iter();
+    let roots = interface.roots.iter();
     roots
-        .map(|t| {
-            let (place, layout) = (plan.allocations[*t], &lowered.fused.buffers[*t].layout);
-            let memory = if place.region == Region::Parameters { &updated } else { &arena };
-            unpadded(&memory[place.offset..], layout)
+        .map(|root| {
+            let is_parameter = root.allocation.region == Region::Parameters;
+            let memory = if is_parameter { &updated } else { &arena };
+            unpadded(&memory[root.allocation.offset..], &root.layout)
         })
         .collect()
+}
+
+/// The table of pointers of a call.
+pub fn table(artifact: &Artifact, pointers: &Pointers, inputs: &mut [Vec<u32>]) -> Vec<*mut u8> {
+    let mut table = vec![std::ptr::null_mut(); artifact.interface.regions.len()];
+    let input = |i: usize| Ok::<_, Infallible>(inputs[i].as_mut_ptr().cast());
+    let Ok(()) = artifact.interface.bind(&mut table, pointers, input);
+    table
 }
 
 const CANARY: u32 = 0x7FC0_0BAD;

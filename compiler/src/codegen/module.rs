@@ -17,6 +17,7 @@ use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use super::clif::{self, Pool};
 #[cfg(target_arch = "x86_64")]
 use super::x86;
+use crate::artifact::{Artifact, Guard, Interface};
 use crate::error::Error;
 use crate::phases::Phase;
 use crate::plan::{Allocation, Region};
@@ -43,15 +44,6 @@ functions! {
 
 /// Bytes of an element.
 const BYTES: usize = 4;
-
-/// Where a step stops, before it overwrites anything.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Guard {
-    /// The program after which it is known.
-    pub program: usize,
-    /// Where a float lies: 0 where the step goes on.
-    pub allocation: Allocation,
-}
 
 /// Machine code of a list of programs, and of a function that runs all of them
 /// in order.
@@ -91,59 +83,39 @@ impl std::fmt::Debug for Executable {
 }
 
 impl Executable {
-    /// Compiles verified programs, to be run in this order; each by the emitter
-    /// that has its number of lanes.
+    /// Compiles the verified programs of an artifact, to be run in their order; each by the
+    /// emitter that has its number of lanes.
     ///
-    /// `places` is by number of the tensor in the plan, `regions` the order of
-    /// the pointers that [`Self::run`] is given. `verify` has Cranelift check
-    /// what it gets, and what its register allocator makes of it; builds with
-    /// debug assertions always have the first.
+    /// `verify` has Cranelift check what it gets, and what its register allocator makes of it;
+    /// builds with debug assertions always have the first.
     ///
     /// # Errors
     ///
     /// [`Error::Codegen`] where the machine is not supported: on x86-64 the
     /// processor must have AVX and FMA, and what the programs are for.
-    pub fn new(
-        programs: &[Program],
-        places: &[Allocation],
-        regions: &[Region],
-        verify: bool,
-    ) -> Result<Executable, Error> {
-        Executable::guarded(programs, places, regions, None, verify)
+    pub fn new(artifact: &Artifact, verify: bool) -> Result<Executable, Error> {
+        Executable::with_dump(artifact, verify, Dump::default()).map(|(executable, _)| executable)
     }
 
-    /// The same of a step that stops after its guard, where that says so.
+    /// The same together with the texts that are asked for, each with a name that would do for a
+    /// file.
     ///
     /// # Errors
     ///
     /// As [`Self::new`].
-    pub fn guarded(
-        programs: &[Program],
-        places: &[Allocation],
-        regions: &[Region],
-        guard: Option<Guard>,
-        verify: bool,
-    ) -> Result<Executable, Error> {
-        let none = Dump::default();
-        Executable::with_dump(programs, places, regions, guard, verify, none).map(|(e, _)| e)
-    }
-
-    /// Like [`Self::guarded`], together with the texts that are asked for, each
-    /// with a name that would do for a file.
     pub fn with_dump(
-        programs: &[Program],
-        places: &[Allocation],
-        regions: &[Region],
-        guard: Option<Guard>,
+        artifact: &Artifact,
         verify: bool,
         dump: Dump,
     ) -> Result<(Executable, Vec<(String, String)>), Error> {
+        let Artifact { programs, allocations, interface, .. } = artifact;
+        let Interface { regions, guard, .. } = interface;
         // Kernels of wide vectors leave it calls only.
         let kernels = programs.iter().any(|p| p.lanes == clif::LANES);
         let isa = native(kernels, verify || cfg!(debug_assertions), verify)?;
-        let stop = guard.map(|Guard { program, allocation: place }| {
-            let region = regions.iter().position(|region| *region == place.region);
-            (program, region.unwrap_or(usize::MAX), BYTES * place.offset)
+        let stop = guard.map(|Guard { program, allocation }| {
+            let region = regions.iter().position(|region| *region == allocation.region);
+            (program, region.unwrap_or(usize::MAX), BYTES * allocation.offset)
         });
         if stop
             .is_some_and(|(program, region, _)| program >= programs.len() || region == usize::MAX)
@@ -151,7 +123,7 @@ impl Executable {
             return Err(Error::Codegen("the guard is in no program's memory".into()));
         }
         let mut compiler = Compiler::new(isa, dump);
-        let functions = compiler.all(programs, places, regions, stop)?;
+        let functions = compiler.all(programs, allocations, regions, stop)?;
         let Compiler { module, texts, code, .. } = compiler;
         let memory = module.link()?;
         let kernel = |id: FuncId| {

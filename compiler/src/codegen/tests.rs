@@ -177,6 +177,26 @@ pub(crate) fn check(program: &Program, memory: &[Vec<u32>]) -> Vec<Vec<u32>> {
     expected
 }
 
+/// Programs whose buffers lie in this memory, without an interface for arrays.
+pub(crate) fn artifact(
+    programs: Vec<Program>,
+    allocations: &[Allocation],
+    regions: &[Region],
+) -> Artifact {
+    let interface = Interface {
+        regions: regions.to_vec(),
+        arena: 0,
+        parameters: ParameterLayout::new(&[]),
+        step_scalars: Vec::new(),
+        numbers: Vec::new(),
+        roots: Vec::new(),
+        guard: None,
+        phases: Vec::new(),
+    };
+    let allocations = allocations.to_vec();
+    Artifact { target: host::baseline(), programs, buffers: Vec::new(), allocations, interface }
+}
+
 /// What is in the tensors after a program as machine code; nothing around them
 /// may have changed. They lie in turn in the arena, among the parameters and in
 /// an input of their own.
@@ -210,8 +230,8 @@ pub(crate) fn run(program: &Program, memory: &[Vec<u32>]) -> Vec<Vec<u32>> {
     }
     areas.iter_mut().for_each(|area| area.extend([AROUND; 8]));
 
-    let executable = Executable::new(std::slice::from_ref(program), &places, &regions, true)
-        .unwrap_or_else(|e| panic!("{e}\n{program}"));
+    let artifact = artifact(vec![program.clone()], &places, &regions);
+    let executable = Executable::new(&artifact, true).unwrap_or_else(|e| panic!("{e}\n{program}"));
     let table: Vec<*mut u8> = areas.iter_mut().map(|area| area.as_mut_ptr().cast()).collect();
     // SAFETY: the bounds are verified, the areas are as large as their tensors,
     // apart from one another, and nobody else has them.

@@ -1,6 +1,6 @@
-//! Kernels to programs: loops, vectors, registers.
+//! Lowering: kernels become programs of loops and vector instructions for a target.
 //!
-//! Takes a kernel and an [`Isa`]; produces a [`Program`] that computes every
+//! Takes a kernel and a [`Target`]; produces a [`Program`] that computes every
 //! element by the same sequence of roundings whatever the width: sums are added
 //! in blocks as [`blocks`] says, and reductions along a row are 16 partial results
 //! of that kind, combined by one tree.
@@ -15,9 +15,8 @@ mod tiling;
 mod transpose;
 mod writer;
 
-use crate::buffer::{Buffer, Layout, Storage};
+use crate::buffer::Layout;
 use crate::expr::scalar::LaneType;
-use crate::fuse::Fused;
 use crate::kernel::{Access, Body, Kernel, Product};
 use crate::program::Program;
 use crate::target::Target;
@@ -34,57 +33,46 @@ pub fn lower(kernel: &Kernel, isa: &Target) -> Program {
     }
 }
 
-/// Gives memory to the sums that do not fit in registers, for lowering to an
-/// instruction set: between their parts, the sums of products that are made in
-/// parts, and tables for the pieces of a scatter's sums.
-pub fn allocate_partial_sums(fused: &mut Fused, isa: &Target) {
-    for kernel in &mut fused.kernels {
-        let (layout, access, count) = match &kernel.body {
-            Body::Product(product) => {
-                let tiling = Tiling::new(kernel, product, isa);
-                let (layout, access) = partial_sums_layout(product, kernel.sums_columns());
-                (layout, access, tiling.partial_sums(product))
-            }
-            Body::Scatter(scatter) => {
-                let to = &scatter.store.to;
-                let layout = fused.buffers[to.buffer].layout.clone();
-                (layout, to.clone(), scatter::partial_tables(scatter))
-            }
-            Body::Rows(_) | Body::Columns(_) | Body::AllFinite(_) => continue,
-        };
-        let mut partial = Vec::new();
-        for level in 1..=count {
-            let name = format!("partial sums {level} of {}", kernel.name);
-            partial.push(Access { buffer: fused.buffers.len(), ..access.clone() });
-            let node = kernel.nodes[0];
-            let layout = layout.clone();
-            fused.buffers.push(Buffer { name, node, layout, storage: Storage::Arena });
+/// The memory that a kernel needs for sums that do not stay in registers.
+pub(crate) struct SpilledSums {
+    /// How they are reached: for a buffer that has no number yet.
+    pub access: Access,
+    /// How they lie; `None` where it is as in the buffer that `access` names.
+    pub layout: Option<Layout>,
+    /// How many such buffers there are, one for each level of the sum.
+    pub levels: usize,
+}
+
+/// What a kernel needs for sums that lie in memory for a while: sums of products between the
+/// blocks of k in which they are made, tables for the pieces of a scatter's sums. `None` for
+/// kernels without such sums.
+pub(crate) fn spilled_sums(kernel: &Kernel, target: &Target) -> Option<SpilledSums> {
+    match &kernel.body {
+        Body::Product(product) => {
+            let levels = Tiling::new(kernel, product, target).partial_sums(product);
+            let (layout, access) = partial_sums_layout(product, kernel.sums_columns());
+            Some(SpilledSums { access, layout: Some(layout), levels })
         }
-        match &mut kernel.body {
-            Body::Product(product) => product.partial_sums = partial,
-            Body::Scatter(scatter) => scatter.partial_sums = partial,
-            Body::Rows(_) | Body::Columns(_) | Body::AllFinite(_) => {}
+        Body::Scatter(scatter) => {
+            let levels = scatter::partial_tables(scatter);
+            Some(SpilledSums { access: scatter.store.to.clone(), layout: None, levels })
         }
+        Body::Rows(_) | Body::Columns(_) | Body::AllFinite(_) => None,
     }
 }
 
-/// How the sums of a product lie between their parts, in tensors of their own; for
-/// a tensor still to be named.
+/// How the sums of a product lie between blocks of k, in buffers of their own; for a buffer that
+/// has no number yet.
 fn partial_sums_layout(product: &Product, sums_columns: bool) -> (Layout, Access) {
     // One more row for the sums of columns.
     let rows = product.rows + usize::from(sums_columns);
     let layout = Layout::padded(&[rows, product.columns]);
-    let mut steps = vec![0; product.axes()];
-    steps[product.rows_axis()] = layout.strides[0];
-    steps[product.columns_axis()] = layout.strides[1];
-    let slack = if product.columns > 1 { layout.padding } else { 0 };
-    let access = Access {
-        buffer: usize::MAX,
-        strides: steps,
-        kind: LaneType::Float,
-        padding: slack,
-        index: None,
-    };
+    let mut strides = vec![0; product.axes()];
+    strides[product.rows_axis()] = layout.strides[0];
+    strides[product.columns_axis()] = layout.strides[1];
+    let padding = if product.columns > 1 { layout.padding } else { 0 };
+    let access =
+        Access { buffer: usize::MAX, strides, kind: LaneType::Float, padding, index: None };
     (layout, access)
 }
 

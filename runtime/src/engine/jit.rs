@@ -1,13 +1,12 @@
 //! Purposes by machine code: the one place of the runtime that calls it.
 
-use bilro_compiler::buffer::Layout;
+use bilro_compiler::artifact::{Interface, Pointers, RootValue};
 use bilro_compiler::codegen::module::Executable;
 use bilro_compiler::declaration::Declaration;
 use bilro_compiler::error::Error as CompileError;
 use bilro_compiler::graph::Root;
-use bilro_compiler::phases::Phase;
-use bilro_compiler::pipeline::lower_graph;
-use bilro_compiler::plan::{Allocation, ParameterLayout, Region};
+use bilro_compiler::pipeline::{Observer, Stage, lower_graph};
+use bilro_compiler::plan::{ParameterLayout, Region};
 use ndarray::CowArray;
 
 use super::progress::Source;
@@ -25,10 +24,9 @@ use crate::threads::{self, Pace};
 #[derive(Debug)]
 pub(super) struct Compiled {
     executable: Executable,
-    phases: Vec<Phase>,
     pace: Pace,
-    regions: Vec<Region>,
-    arena: usize,
+    /// Its roots are those that are read afterwards.
+    interface: Interface,
     /// Floats of the memory of parameters, and of what is kept behind them.
     parameters: usize,
     /// Floats of all arrays of a call's results.
@@ -36,10 +34,6 @@ pub(super) struct Compiled {
     settings: Vec<Source>,
     /// Their bits for a call, in the same order.
     values: Vec<u32>,
-    /// What the code reads of the declaration's numbers.
-    numbers: Vec<f32>,
-    /// For every root that is read afterwards, where it lies.
-    roots: Vec<(Root, Allocation, Layout)>,
 }
 
 /// Bytes that compiling takes, or more: where there is less, it is not begun.
@@ -57,65 +51,54 @@ impl Compiled {
     ) -> Result<Compiled> {
         let dump = dump::requested()?;
         memory::check::<u8>(|| format!("compiling `{}`", declaration.name), COMPILING)?;
-        let lowered = lower_graph(call.graph(declaration)?, layout, &isa()?, false)?;
-        let (plan, guard) = (&lowered.plan, lowered.guard());
-        let executable =
-            Executable::guarded(&lowered.programs, &plan.allocations, &plan.regions, guard, false)
-                .map_err(|error| match error {
-                    CompileError::Memory { what, bytes } => Error::Memory { what, bytes },
-                    error => error.into(),
-                })?;
+        let chosen: String = call.choices.iter().map(|c| format!("-{c}")).collect();
+        let (purpose, batch) = (call.purpose.name(), call.batch);
+        let name = || format!("{}-{purpose}-{batch}{chosen}", declaration.name);
+        let mut dump = dump.map(|dump| dump.of(name()));
+        let graph = call.graph(declaration)?;
+        let mut observer = |pass: &'static str, result: Stage<'_>| {
+            if let Some(dump) = &mut dump {
+                dump.observe(pass, result);
+            }
+        };
+        let artifact = lower_graph(&graph, layout, &isa()?, false, &mut observer)?;
+        let executable = Executable::new(&artifact, false).map_err(|error| match error {
+            CompileError::Memory { what, bytes } => Error::Memory { what, bytes },
+            error => error.into(),
+        })?;
         if let Some(dump) = dump {
-            let chosen: String = call.choices.iter().map(|c| format!("-{c}")).collect();
-            let (purpose, batch) = (call.purpose.name(), call.batch);
-            let name = format!("{}-{purpose}-{batch}{chosen}", declaration.name);
-            dump.write(&name, &lowered)?;
+            dump.finish(&artifact)?;
         }
-        let roots = lowered.fused.graph.roots().iter().zip(&lowered.fused.roots);
-        let read = roots.filter(|((root, _), _)| !matches!(root, Root::Assign(_)));
-        let roots = read.map(|((root, _), tensor)| {
-            let layout = lowered.fused.buffers[*tensor].layout.clone();
-            (root.clone(), lowered.plan.allocations[*tensor], layout)
-        });
-        let roots: Vec<_> = roots.collect();
-        let arrays = roots.iter().filter(|(root, ..)| is_array(root));
+        let mut interface = artifact.interface;
+        interface.roots.retain(|value| !matches!(value.root, Root::Assign(_)));
+        let arrays = interface.roots.iter().filter(|value| is_array(&value.root));
         Ok(Compiled {
-            results: arrays.map(|(.., layout)| memory::elements(&layout.sizes)).sum(),
+            results: arrays.map(|value| memory::elements(&value.layout.sizes)).sum(),
             parameters: match call.purpose.overwrites() {
                 true => layout.elements,
                 false => layout.start(declaration.parameters.len()),
             },
             executable,
-            phases: lowered.phases,
             pace: Pace::new(),
-            arena: lowered.plan.arena,
-            values: vec![0; lowered.fused.step_scalars.len()],
-            settings: lowered.fused.step_scalars.iter().map(|name| Source::of(name)).collect(),
-            roots,
-            numbers: lowered.fused.numbers,
-            regions: lowered.plan.regions,
+            values: vec![0; interface.step_scalars.len()],
+            settings: interface.step_scalars.iter().map(|name| Source::of(name)).collect(),
+            interface,
         })
     }
 
     /// Floats that it needs in the arena.
     pub fn arena(&self) -> usize {
-        self.arena
+        self.interface.arena
     }
 
     /// How much memory it takes.
     pub fn bytes(&self) -> usize {
-        let Compiled { phases, regions, settings, values, roots, .. } = self;
-        let phase = |phase: &Phase| 8 * (phase.serial.len() + phase.parallel.len());
-        let root = |(_, _, layout): &(Root, Allocation, Layout)| 16 * layout.sizes.len();
+        let Compiled { interface, settings, values, .. } = self;
         size_of::<Compiled>()
             + self.executable.memory_bytes()
-            + size_of_val(&phases[..])
-            + phases.iter().map(phase).sum::<usize>()
-            + size_of_val(&regions[..])
+            + interface.heap_bytes()
             + size_of_val(&settings[..])
             + size_of_val(&values[..])
-            + size_of_val(&roots[..])
-            + roots.iter().map(root).sum::<usize>()
     }
 
     /// Runs it on arrays that have been checked against the declaration. What adds
@@ -132,7 +115,10 @@ impl Compiled {
         threads: usize,
         sums: &mut Vec<f64>,
     ) -> Result<Results> {
-        assert!(arena.len() >= self.arena, "the engine's arena is as large as its largest user");
+        assert!(
+            arena.len() >= self.interface.arena,
+            "the engine's arena is as large as its largest user"
+        );
         assert!(parameters.len() >= self.parameters, "it was compiled for what the engine keeps");
         memory::check::<f32>(|| "the results".into(), self.results)?;
         for (value, setting) in self.values.iter_mut().zip(&self.settings) {
@@ -142,24 +128,22 @@ impl Compiled {
         // they are.
         let mut held: Vec<Held<'_>> = Vec::new();
         let (mut few, mut many) = ([std::ptr::null_mut(); FEW], Vec::new());
-        let table: &mut [*mut u8] = if self.regions.len() <= FEW {
-            &mut few[..self.regions.len()]
+        let regions = self.interface.regions.len();
+        let table: &mut [*mut u8] = if regions <= FEW {
+            &mut few[..regions]
         } else {
-            many.resize(self.regions.len(), std::ptr::null_mut());
+            many.resize(regions, std::ptr::null_mut());
             &mut many
         };
-        for (slot, region) in table.iter_mut().zip(&self.regions) {
-            *slot = match region {
-                Region::Arena => arena.as_mut_slice().as_mut_ptr().cast(),
-                Region::Parameters => parameters.as_mut_slice().as_mut_ptr().cast(),
-                Region::StepScalars => self.values.as_mut_ptr().cast(),
-                Region::Numbers => self.numbers.as_mut_ptr().cast(),
-                Region::Input(i) => {
-                    let feed = call.feeds.get(*i).expect("whatever a purpose needs is given");
-                    row_major(feed, &mut held)?
-                }
-            };
-        }
+        let pointers = Pointers {
+            arena: arena.as_mut_slice().as_mut_ptr().cast(),
+            parameters: parameters.as_mut_slice().as_mut_ptr().cast(),
+            step_scalars: self.values.as_mut_ptr().cast(),
+        };
+        self.interface.bind(table, &pointers, |i| {
+            let feed = call.feeds.get(i).expect("whatever a purpose needs is given");
+            row_major(feed, &mut held)
+        })?;
         // SAFETY: the table has a pointer for every region in the order that
         // the executable was made with. The arena has at least the planned
         // elements; the parameters' memory follows the ParameterLayout of the
@@ -175,16 +159,18 @@ impl Compiled {
         // their input's bound, as code that reaches rows by them relies on.
         // Arena and parameters are borrowed exclusively.
         // Phases and executable are of the same programs.
-        unsafe { threads::run(&self.executable, &self.phases, &mut self.pace, table, threads) };
+        unsafe {
+            threads::run(&self.executable, &self.interface.phases, &mut self.pace, table, threads)
+        };
         drop(held);
 
         let mut results = Results::new();
-        for (root, place, layout) in &self.roots {
-            let memory = match place.region {
+        for RootValue { root, allocation, layout, .. } in &self.interface.roots {
+            let memory = match allocation.region {
                 Region::Parameters => parameters.as_slice(),
                 _ => arena.as_slice(),
             };
-            let memory = &memory[place.offset..place.offset + layout.elements];
+            let memory = &memory[allocation.offset..allocation.offset + layout.elements];
             match root {
                 Root::Loss => results.loss = memory[0],
                 Root::Metric(_) => results.metrics.push(memory[0]),

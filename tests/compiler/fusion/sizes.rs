@@ -7,7 +7,6 @@ use bilro_compiler::graph::NodeId;
 use bilro_compiler::ops::{self, AttributeValue, Attributes};
 use bilro_compiler::optim::Training;
 use bilro_compiler::optim::adam::Adam;
-use bilro_compiler::pipeline::lower_network;
 use bilro_compiler::program::Statement;
 use bilro_compiler::shape::{Dim, Shape, Type};
 use bilro_compiler::target::{Target, host};
@@ -152,8 +151,8 @@ fn instructions(network: &Declaration, isa: &Target) -> (usize, usize) {
         body.iter().map(statement).sum()
     }
     let adam = Training::from(Adam::new(0.01));
-    let lowered = lower_network(network, &Purpose::Step(&adam), 40, isa, true).unwrap();
-    let counts = || lowered.programs.iter().map(|program| count(&program.body));
+    let lowered = check::lower_network(network, &Purpose::Step(&adam), 40, isa).unwrap();
+    let counts = || lowered.artifact.programs.iter().map(|program| count(&program.body));
     (counts().max().unwrap_or(0), counts().sum())
 }
 

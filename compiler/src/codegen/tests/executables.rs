@@ -1,6 +1,6 @@
 //! Executables: several programs, several threads, texts, errors, memory.
 
-use super::{Writer, apply, at, elementwise, floats, isas, load, product, store};
+use super::{Writer, apply, artifact, at, elementwise, floats, isas, load, product, store};
 use crate::codegen::module::{Dump, Executable};
 use crate::expr::scalar::Scalar;
 use crate::phases::Phase;
@@ -35,7 +35,8 @@ fn the_shares_of_all_threads_make_the_whole() {
         let places =
             [Region::Arena, Region::Parameters].map(|region| Allocation { region, offset: 0 });
         let regions = [Region::Arena, Region::Parameters];
-        let executable = Executable::new(&[program], &places, &regions, true).unwrap();
+        let executable =
+            Executable::new(&artifact(vec![program], &places, &regions), true).unwrap();
         let table: Vec<*mut u8> = found.iter_mut().map(|x| x.as_mut_ptr().cast()).collect();
         let phase = Phase { parallel: vec![0], ..Phase::default() };
         for share in (0..threads).rev() {
@@ -61,7 +62,7 @@ fn all_programs_run_in_order_and_dumps_have_a_text_of_each() {
     let places = [0, 8].map(|offset| Allocation { region: Region::Arena, offset });
     let dump = Dump { clif: true, asm: true };
     let (executable, texts) =
-        Executable::with_dump(&[double, back], &places, &[Region::Arena], None, true, dump)
+        Executable::with_dump(&artifact(vec![double, back], &places, &[Region::Arena]), true, dump)
             .unwrap();
     let names: Vec<&str> = texts.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names.len(), 6, "{names:?}");
@@ -82,10 +83,15 @@ fn all_programs_run_in_order_and_dumps_have_a_text_of_each() {
 fn what_is_not_supported_is_an_error() {
     let places = [0, 8].map(|offset| Allocation { region: Region::Arena, offset });
     let mut programs = [elementwise(4, 8, |e, x| e.add(x, x))];
-    assert!(Executable::new(&programs, &places, &[], true).is_err());
-    assert!(Executable::new(&programs, &places[..1], &[Region::Arena], true).is_err());
+    assert!(Executable::new(&artifact(programs.to_vec(), &places, &[]), true).is_err());
+    assert!(
+        Executable::new(&artifact(programs.to_vec(), &places[..1], &[Region::Arena]), true)
+            .is_err()
+    );
     programs[0].lanes = 2;
-    assert!(Executable::new(&programs, &places, &[Region::Arena], true).is_err());
+    assert!(
+        Executable::new(&artifact(programs.to_vec(), &places, &[Region::Arena]), true).is_err()
+    );
 }
 
 /// Code is written to, and freed in, the mapping in which other code is running.
@@ -97,7 +103,7 @@ fn code_runs_while_other_code_comes_and_goes() {
             let number = e.float(number);
             e.add(x, number)
         });
-        Executable::new(&[program], &places, &[Region::Arena], false).unwrap()
+        Executable::new(&artifact(vec![program], &places, &[Region::Arena]), false).unwrap()
     };
     let run = |executable: &Executable, number: f32| {
         let mut arena = [1.0f32; 16];
@@ -145,7 +151,10 @@ fn dropping_gives_the_memory_back() {
         (0..3).map(|i| Allocation { region: Region::Arena, offset: 4096 * i }).collect();
     for _ in 0..200 {
         let programs = std::array::from_fn::<_, 4, _>(|_| program.clone());
-        drop(Executable::new(&programs, &places, &[Region::Arena], false).unwrap());
+        drop(
+            Executable::new(&artifact(programs.to_vec(), &places, &[Region::Arena]), false)
+                .unwrap(),
+        );
     }
     // A leak would be 200 times five functions' pages, 4 MB; other tests run at
     // the same time and have a few.

@@ -72,7 +72,7 @@ fn largest_error(
     let program = elementwise(isa.lanes, x.len(), f);
     let places = [Region::Arena, Region::Parameters].map(|region| Allocation { region, offset: 0 });
     let regions = [Region::Arena, Region::Parameters];
-    let executable = Executable::new(&[program], &places, &regions, false).unwrap();
+    let executable = Executable::new(&artifact(vec![program], &places, &regions), false).unwrap();
     let mut y = vec![0u32; x.len()];
     let table = [x.as_mut_ptr().cast(), y.as_mut_ptr().cast()];
     // SAFETY: both are as long as the program's tensors and nobody else's.

@@ -1,0 +1,31 @@
+//! Allocates buffers for partial sums: those that do not stay in registers while a kernel runs.
+//!
+//! Takes fused kernels; adds a buffer of the arena to a kernel for each level of its sums that
+//! lowering will spill. Comes between fusion and planning, for which they are buffers as others.
+
+use crate::buffer::{Buffer, Storage};
+use crate::fuse::Fused;
+use crate::kernel::{Access, Body};
+use crate::lower::spilled_sums;
+use crate::target::Target;
+
+/// Allocates the partial sums of all kernels.
+pub fn allocate(fused: &mut Fused, target: &Target) {
+    for kernel in &mut fused.kernels {
+        let Some(spilled) = spilled_sums(kernel, target) else { continue };
+        let mut partial_sums = Vec::new();
+        for level in 1..=spilled.levels {
+            let name = format!("partial sums {level} of {}", kernel.name);
+            partial_sums.push(Access { buffer: fused.buffers.len(), ..spilled.access.clone() });
+            let like = || fused.buffers[spilled.access.buffer].layout.clone();
+            let layout = spilled.layout.clone().unwrap_or_else(like);
+            let node = kernel.nodes[0];
+            fused.buffers.push(Buffer { name, node, layout, storage: Storage::Arena });
+        }
+        match &mut kernel.body {
+            Body::Product(product) => product.partial_sums = partial_sums,
+            Body::Scatter(scatter) => scatter.partial_sums = partial_sums,
+            Body::Rows(_) | Body::Columns(_) | Body::AllFinite(_) => {}
+        }
+    }
+}
