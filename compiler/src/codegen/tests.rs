@@ -7,9 +7,10 @@ mod programs;
 mod random;
 
 use super::module::Executable;
+use crate::artifact::{Artifact, Interface};
 use crate::expr::scalar::{LaneType, Scalar};
 use crate::expr::{Expr, Expressions, Term};
-use crate::plan::{Allocation, Region};
+use crate::plan::{Allocation, ParameterLayout, Region};
 use crate::program::{
     Address, Count, Counter, Indexed, Instruction, Loop, Program, Register, Statement,
 };
@@ -54,12 +55,12 @@ impl Random {
 
 /// All instruction sets that can be tried here. A test must not pass because
 /// one of them was missing where it is expected: `BILRO_REQUIRE_ISA` names it.
-pub(crate) fn isas() -> Vec<Target> {
+pub(crate) fn targets() -> Vec<Target> {
     let available = host::targets();
     if let Ok(required) = std::env::var("BILRO_REQUIRE_ISA") {
-        assert!(available.iter().any(|isa| isa.name == required), "no {required} here");
+        assert!(available.iter().any(|target| target.name == required), "no {required} here");
     }
-    println!("for {:?}", available.iter().map(|isa| isa.name).collect::<Vec<_>>());
+    println!("for {:?}", available.iter().map(|target| target.name).collect::<Vec<_>>());
     available
 }
 

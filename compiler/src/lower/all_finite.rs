@@ -15,17 +15,17 @@ const SUMS: usize = 4;
 /// up lanes would take longer than that.
 const FEW: usize = 16;
 
-pub(super) fn lower(kernel: &Kernel, all: &AllFinite, isa: &Target) -> Program {
+pub(super) fn lower(kernel: &Kernel, all: &AllFinite, target: &Target) -> Program {
     match all.elements() {
-        ..=FEW => one_by_one(kernel, all, isa),
-        _ => in_vectors(kernel, all, isa),
+        ..=FEW => one_by_one(kernel, all, target),
+        _ => in_vectors(kernel, all, target),
     }
 }
 
-fn one_by_one(kernel: &Kernel, all: &AllFinite, isa: &Target) -> Program {
+fn one_by_one(kernel: &Kernel, all: &AllFinite, target: &Target) -> Program {
     // Vectors run along an axis behind all others, on which nothing moves.
     let last = all.values.iter().map(|looked| looked.sizes.len()).max().unwrap_or(0);
-    let mut w = Writer::new(kernel, isa, last + 1, last, |_| 0);
+    let mut w = Writer::new(kernel, target, last + 1, last, |_| 0);
     w.open_parallel(1, None);
     let zero = w.start(0f32.to_bits());
     let sums = all.elements().clamp(1, SUMS);
@@ -43,7 +43,7 @@ fn one_by_one(kernel: &Kernel, all: &AllFinite, isa: &Target) -> Program {
                 rest /= size;
             }
             let x = w.register(LaneType::Float);
-            let load = w.load(x, &from, &Point { offsets, lanes: isa.lanes });
+            let load = w.load(x, &from, &Point { offsets, lanes: target.lanes });
             w.push(load);
             if let Some(to) = sum.next() {
                 let operands = [x, zero, *to].into();
@@ -64,10 +64,10 @@ fn finish(mut w: Writer<'_>, all: &AllFinite, sums: &[Register], last: usize) ->
     w.finish()
 }
 
-fn in_vectors(kernel: &Kernel, all: &AllFinite, isa: &Target) -> Program {
+fn in_vectors(kernel: &Kernel, all: &AllFinite, target: &Target) -> Program {
     let axes = all.values.iter().map(|looked| looked.sizes.len()).max().unwrap_or(1);
     let last = axes - 1;
-    let mut w = Writer::new(kernel, isa, axes, last, |_| 0);
+    let mut w = Writer::new(kernel, target, axes, last, |_| 0);
     w.open_parallel(1, None);
     let zero = w.start(0f32.to_bits());
     let sums: Vec<Register> = (0..SUMS).map(|_| w.start(0f32.to_bits())).collect();
@@ -85,7 +85,7 @@ fn in_vectors(kernel: &Kernel, all: &AllFinite, isa: &Target) -> Program {
                 let mut x = w.register(LaneType::Float);
                 let load = w.load(x, &from, point);
                 w.push(load);
-                if point.lanes < isa.lanes {
+                if point.lanes < target.lanes {
                     let (to, bits) = (w.register(LaneType::Float), 0f32.to_bits());
                     w.push(Instruction::Blend { to, from: x, lanes: point.lanes, bits });
                     x = to;
@@ -95,7 +95,7 @@ fn in_vectors(kernel: &Kernel, all: &AllFinite, isa: &Target) -> Program {
                 w.push(Instruction::Apply { to, scalar: Scalar::MulAdd, operands });
             }
         };
-        let block = SUMS * isa.lanes;
+        let block = SUMS * target.lanes;
         let whole = row / block;
         if whole > 0 {
             w.open(whole, Some((last, block)));
@@ -110,7 +110,7 @@ fn in_vectors(kernel: &Kernel, all: &AllFinite, isa: &Target) -> Program {
     for sum in &sums[1..] {
         w.combine(Reduction::Sum, sums[0], *sum);
     }
-    let mut by = isa.lanes / 2;
+    let mut by = target.lanes / 2;
     while by > 0 {
         let rotated = w.register(LaneType::Float);
         w.push(Instruction::Rotate { to: rotated, from: sums[0], by });

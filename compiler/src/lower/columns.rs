@@ -11,16 +11,16 @@ use crate::target::Target;
 /// Vectors side by side.
 const ABREAST: usize = 4;
 
-pub(super) fn lower(kernel: &Kernel, columns: &Columns, isa: &Target) -> Program {
+pub(super) fn lower(kernel: &Kernel, columns: &Columns, target: &Target) -> Program {
     let outer = &columns.outer;
     let vector_axis = outer.len() - 1;
     let axes = outer.len() + 1;
-    let mut w = Writer::new(kernel, isa, axes, vector_axis, |_| (1 << outer.len()) - 1);
+    let mut w = Writer::new(kernel, target, axes, vector_axis, |_| (1 << outer.len()) - 1);
     let around = &outer[..vector_axis];
     w.open_outer(around);
 
     let n = outer[vector_axis];
-    let block = ABREAST * isa.lanes;
+    let block = ABREAST * target.lanes;
     let whole = n / block;
     let open = |w: &mut Writer<'_>, count, along| match around.is_empty() {
         true => w.open_parallel(count, along),

@@ -23,13 +23,13 @@ use crate::target::Target;
 use tiling::Tiling;
 
 /// The program of a kernel.
-pub fn lower(kernel: &Kernel, isa: &Target) -> Program {
+pub fn lower(kernel: &Kernel, target: &Target) -> Program {
     match &kernel.body {
-        Body::Rows(rows) => rows::lower(kernel, rows, isa),
-        Body::Columns(columns) => columns::lower(kernel, columns, isa),
-        Body::Product(product) => product::lower(kernel, product, isa),
-        Body::Scatter(scatter) => scatter::lower(kernel, scatter, isa),
-        Body::AllFinite(all) => all_finite::lower(kernel, all, isa),
+        Body::Rows(rows) => rows::lower(kernel, rows, target),
+        Body::Columns(columns) => columns::lower(kernel, columns, target),
+        Body::Product(product) => product::lower(kernel, product, target),
+        Body::Scatter(scatter) => scatter::lower(kernel, scatter, target),
+        Body::AllFinite(all) => all_finite::lower(kernel, all, target),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::expr::scalar::{LaneType, Scalar};
 use crate::kernel::{Access, Kernel, Product, Store};
 use crate::ops::reduce::Reduction;
 use crate::program::{Counter, Instruction, Program, Register};
-use crate::target::{CACHE_LINE, Emitter, Target};
+use crate::target::{CACHE_LINE, Target};
 
 /// Tiles of equal size next to each other, of rows or of vectors of columns.
 #[derive(Clone, Copy, Debug)]
@@ -48,26 +48,26 @@ impl Block {
     }
 }
 
-pub(super) fn lower(kernel: &Kernel, product: &Product, isa: &Target) -> Program {
-    lower_by(kernel, product, isa, Tiling::new(kernel, product, isa))
+pub(super) fn lower(kernel: &Kernel, product: &Product, target: &Target) -> Program {
+    lower_by(kernel, product, target, Tiling::new(kernel, product, target))
 }
 
 /// The same, cut as a tiling says.
-fn lower_by(kernel: &Kernel, product: &Product, isa: &Target, tiling: Tiling) -> Program {
+fn lower_by(kernel: &Kernel, product: &Product, target: &Target, tiling: Tiling) -> Program {
     let (rows_axis, columns_axis) = (product.rows_axis(), product.columns_axis());
     let on = move |number| match number {
         0 => 1 << rows_axis | 1 << columns_axis,
         _ => 1 << columns_axis,
     };
-    let mut w = Writer::new(kernel, isa, product.axes(), columns_axis, on);
+    let mut w = Writer::new(kernel, target, product.axes(), columns_axis, on);
     w.open_outer(&product.outer);
 
-    let rows = row_blocks(kernel, product, isa, &tiling);
-    let columns = column_blocks(kernel, product, isa, &tiling);
+    let rows = row_blocks(kernel, product, target, &tiling);
+    let columns = column_blocks(kernel, product, target, &tiling);
     let parts = k_blocks(product, &tiling);
     let summed_axis = product.axes() - 1;
     let row_elements = (rows_axis, 1);
-    let column_elements = (columns_axis, isa.lanes);
+    let column_elements = (columns_axis, target.lanes);
     let (outside, inside, o, i) = match tiling.rows_outside {
         true => (&rows, &columns, row_elements, column_elements),
         false => (&columns, &rows, column_elements, row_elements),
@@ -136,12 +136,12 @@ fn alone(tiles: Vec<Run>) -> Vec<Block> {
 
 /// Blocks of rows. The first tile is smaller where it also has the sums of
 /// columns.
-fn row_blocks(kernel: &Kernel, product: &Product, isa: &Target, tiling: &Tiling) -> Vec<Block> {
+fn row_blocks(kernel: &Kernel, product: &Product, target: &Target, tiling: &Tiling) -> Vec<Block> {
     let (n, tile) = (product.rows, tiling.rows);
     if !kernel.sums_columns() {
         return blocks(n, tile, tiling.row_blocks);
     }
-    let most = rows_of_tile(isa, tiling.vectors, tiling.vectors).min(tile);
+    let most = rows_of_tile(target, tiling.vectors, tiling.vectors).min(tile);
     let split_first = |n: usize| {
         let size = most.min(n);
         let first = Run { first: 0, size, count: 1, lanes: 0, sums_columns: true };
@@ -163,10 +163,15 @@ fn row_blocks(kernel: &Kernel, product: &Product, isa: &Target, tiling: &Tiling)
 
 /// Blocks of vectors of columns. Where the last vector is not whole and padding
 /// does not make up for it, its tile and its block stand alone.
-fn column_blocks(kernel: &Kernel, product: &Product, isa: &Target, tiling: &Tiling) -> Vec<Block> {
+fn column_blocks(
+    kernel: &Kernel,
+    product: &Product,
+    target: &Target,
+    tiling: &Tiling,
+) -> Vec<Block> {
     let axis = product.columns_axis();
-    let vectors = product.columns.div_ceil(isa.lanes);
-    let missing = vectors * isa.lanes - product.columns;
+    let vectors = product.columns.div_ceil(target.lanes);
+    let missing = vectors * target.lanes - product.columns;
     let padded = |access: &Access| access.strides[axis] == 0 || access.padding >= missing;
     let whole = missing == 0
         || (padded(&product.b)
@@ -175,7 +180,7 @@ fn column_blocks(kernel: &Kernel, product: &Product, isa: &Target, tiling: &Tili
             && product.stores.iter().all(|s| padded(&s.to)));
     let mut all = blocks(vectors, tiling.vectors, tiling.column_blocks);
     for tile in all.iter_mut().flat_map(|block| &mut block.tiles) {
-        tile.lanes = isa.lanes;
+        tile.lanes = target.lanes;
     }
     if !whole && let Some(mut last) = all.pop() {
         if last.count > 1 {
@@ -191,7 +196,7 @@ fn column_blocks(kernel: &Kernel, product: &Product, isa: &Target, tiling: &Tili
                 tile.count = 1;
                 last.tiles.push(before);
             }
-            last.tiles.push(Run { lanes: isa.lanes - missing, ..tile });
+            last.tiles.push(Run { lanes: target.lanes - missing, ..tile });
         }
         all.push(last);
     }
@@ -240,7 +245,7 @@ struct Tile<'a> {
 
 impl Tile<'_> {
     fn point(&self, w: &Writer<'_>, row: usize, vector: usize) -> Point {
-        let all = w.isa.lanes;
+        let all = w.target.lanes;
         let mut offsets = vec![0; self.product.axes()];
         offsets[self.product.rows_axis()] = self.first.0 + row;
         offsets[self.product.columns_axis()] = (self.first.1 + vector) * all;
@@ -382,7 +387,7 @@ impl Tile<'_> {
         };
         for access in kernel.loads.iter().filter(overwritten) {
             for row in 0..self.rows.size {
-                for vector in (0..self.columns.size).step_by(CACHE_LINE / w.isa.lanes) {
+                for vector in (0..self.columns.size).step_by(CACHE_LINE / w.target.lanes) {
                     let at = self.point(w, row, vector);
                     w.prefetch(access, &at);
                 }
@@ -557,13 +562,13 @@ impl Tile<'_> {
                 })
                 .collect();
             if let Some(ahead) = ahead {
-                for vector in (0..self.columns.size).step_by(CACHE_LINE / w.isa.lanes) {
+                for vector in (0..self.columns.size).step_by(CACHE_LINE / w.target.lanes) {
                     let mut at = self.point(w, 0, ahead.vectors + vector);
                     place(&mut at, term + ahead.terms);
                     w.prefetch_later(&self.product.b, &at, ahead.tile);
                 }
             }
-            let backwards = w.isa.emitter == Emitter::Cranelift && term % 2 == 1;
+            let backwards = w.target.sums_move && term % 2 == 1;
             for row in in_order(self.rows.size, backwards) {
                 let at = self.point(w, row, 0);
                 let a = load(w, &self.product.a, at);

@@ -14,15 +14,15 @@ use crate::target::Target;
 /// one stage has computed, the next finds in registers.
 const WRITTEN_OUT: usize = PARTIAL_SUMS;
 
-pub(super) fn lower(kernel: &Kernel, rows: &Rows, isa: &Target) -> Program {
+pub(super) fn lower(kernel: &Kernel, rows: &Rows, target: &Target) -> Program {
     let inner = rows.outer.len();
     // Reductions depend on all axes but the last.
-    let mut w = Writer::new(kernel, isa, inner + 1, inner, |_| (1 << inner) - 1);
+    let mut w = Writer::new(kernel, target, inner + 1, inner, |_| (1 << inner) - 1);
     if rows.outer.is_empty() && rows.stages.is_empty() && rows.inner > WRITTEN_OUT {
         long_map(&mut w, rows);
         return w.finish();
     }
-    if rows.stages.is_empty() && transpose::applies(kernel, rows, isa) {
+    if rows.stages.is_empty() && transpose::applies(kernel, rows, target) {
         transpose::lower(&mut w, rows);
         return w.finish();
     }
@@ -33,7 +33,7 @@ pub(super) fn lower(kernel: &Kernel, rows: &Rows, isa: &Target) -> Program {
     let mut number = 0;
     for stage in &rows.stages {
         let results = reduce(&mut w, rows, stage);
-        let row = Point { offsets: vec![0; inner + 1], lanes: isa.lanes };
+        let row = Point { offsets: vec![0; inner + 1], lanes: target.lanes };
         for result in results {
             w.set_reduced(number, &row, result);
             number += 1;
@@ -46,7 +46,7 @@ pub(super) fn lower(kernel: &Kernel, rows: &Rows, isa: &Target) -> Program {
 
 /// A map along one axis: its vectors are split across threads.
 fn long_map(w: &mut Writer<'_>, rows: &Rows) {
-    let lanes = w.isa.lanes;
+    let lanes = w.target.lanes;
     let whole = rows.inner / lanes;
     w.open_parallel(whole, Some((0, lanes)));
     write(w, &rows.stores, &w.points(1, 0, lanes));
@@ -75,7 +75,7 @@ fn stores(w: &mut Writer<'_>, rows: &Rows) {
     if full.is_empty() {
         return;
     }
-    let lanes = w.isa.lanes;
+    let lanes = w.target.lanes;
     if rows.inner <= WRITTEN_OUT {
         write(w, &full, &w.points(axis + 1, 0, rows.inner));
         return;
@@ -90,7 +90,7 @@ fn stores(w: &mut Writer<'_>, rows: &Rows) {
 /// The registers of a stage's results, in all lanes.
 fn reduce(w: &mut Writer<'_>, rows: &Rows, stage: &[(Reduction, Expr)]) -> Vec<Register> {
     let axis = rows.outer.len();
-    let lanes = w.isa.lanes;
+    let lanes = w.target.lanes;
     let vectors = PARTIAL_SUMS / lanes;
     let reductions: Vec<Reduction> = stage.iter().map(|(reduction, _)| *reduction).collect();
 

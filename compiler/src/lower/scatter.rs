@@ -21,9 +21,9 @@ const BLOCK: usize = 32;
 /// Positions of the smallest piece, for each row of the table.
 const POSITIONS: usize = 4;
 
-pub(super) fn lower(kernel: &Kernel, scatter: &Scatter, isa: &Target) -> Program {
+pub(super) fn lower(kernel: &Kernel, scatter: &Scatter, target: &Target) -> Program {
     let axis = scatter.columns_axis();
-    let mut w = Writer::new(kernel, isa, axis + 1, axis, |_| 0);
+    let mut w = Writer::new(kernel, target, axis + 1, axis, |_| 0);
     let whole = scatter.columns / BLOCK;
     if whole > 0 {
         w.open_parallel(whole, Some((axis, BLOCK)));

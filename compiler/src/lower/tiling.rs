@@ -13,7 +13,7 @@
 
 use super::blocks::{self, CHAIN};
 use crate::kernel::{Kernel, Product};
-use crate::target::{Emitter, Memory, Rates, Target};
+use crate::target::{Memory, Rates, Target};
 
 /// See the [module](self).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,8 +54,6 @@ const LEFT_OVER: f64 = 0.03;
 /// little, since one thread does not, but where all else is equal, threads
 /// should share out the larger factor.
 const APART: f64 = 0.1;
-/// Vectors of columns in a tile, at most.
-const MOST_VECTORS: usize = 8;
 /// Lengths of parts to choose from: chains, and what they can be cut into so that
 /// plain sums beside them end with their pieces.
 const K_BLOCKS: [usize; 3] = [256, 512, 1024];
@@ -87,19 +85,18 @@ struct Side {
 }
 
 impl Tiling {
-    pub fn new(kernel: &Kernel, product: &Product, isa: &Target) -> Tiling {
+    pub fn new(kernel: &Kernel, product: &Product, target: &Target) -> Tiling {
         let problem = Problem {
             rows: product.rows,
-            vectors: product.columns.div_ceil(isa.lanes),
+            vectors: product.columns.div_ceil(target.lanes),
             k: product.summed.last().copied().unwrap_or(1),
-            lanes: isa.lanes,
-            memory: isa.memory,
-            rates: isa.rates,
+            lanes: target.lanes,
+            memory: target.memory,
+            rates: target.rates,
             in_place: !kernel.overwritten.is_empty(),
         };
-        let most = if isa.emitter == Emitter::Cranelift { 2 } else { MOST_VECTORS };
-        let tiles = (1..=most.min(problem.vectors)).flat_map(|vectors| {
-            let rows = rows_of_tile(isa, vectors, 0).min(problem.rows);
+        let tiles = (1..=target.most_tile_vectors.min(problem.vectors)).flat_map(|vectors| {
+            let rows = rows_of_tile(target, vectors, 0).min(problem.rows);
             [true, false].map(|rows_outside| problem.uncut(rows, vectors, rows_outside))
         });
         let plain = problem.cheapest(tiles).expect("one vector fits any instruction set");
@@ -128,15 +125,15 @@ impl Tiling {
 }
 
 /// Rows of a tile that is so many vectors wide: as many as leave registers for
-/// the vectors, a broadcast, `more` vectors, and with Cranelift for sums that it moves.
-pub(super) fn rows_of_tile(isa: &Target, vectors: usize, more: usize) -> usize {
-    let rows = match (isa.emitter, vectors) {
-        (Emitter::Cranelift, 1) => (isa.registers - 4 - more) / 2,
+/// the vectors, a broadcast, `more` vectors, and for sums that move.
+pub(super) fn rows_of_tile(target: &Target, vectors: usize, more: usize) -> usize {
+    let rows = match (target.sums_move, vectors) {
+        (true, 1) => (target.registers - 4 - more) / 2,
         // With five rows, ten sums, two vectors, a broadcast and what
         // multiply-adds move fit in 16 registers. Five by eight columns
         // measured best of the tiles that fit.
-        (Emitter::Cranelift, _) => (isa.registers - 6 - more) / vectors,
-        _ => ((isa.registers - 2 - more) / vectors).saturating_sub(1),
+        (true, _) => (target.registers - 6 - more) / vectors,
+        (false, _) => ((target.registers - 2 - more) / vectors).saturating_sub(1),
     };
     rows.max(1)
 }

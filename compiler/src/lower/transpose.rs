@@ -12,12 +12,13 @@ use crate::target::Target;
 
 /// Whether a map has a matrix that is read by columns, and whole squares, where
 /// the target transposes them fast.
-pub(super) fn applies(kernel: &Kernel, rows: &Rows, isa: &Target) -> bool {
-    let squares = rows.outer.last().is_some_and(|n| *n >= isa.lanes) && rows.inner >= isa.lanes;
+pub(super) fn applies(kernel: &Kernel, rows: &Rows, target: &Target) -> bool {
+    let squares =
+        rows.outer.last().is_some_and(|n| *n >= target.lanes) && rows.inner >= target.lanes;
     let in_order = rows.stores.iter().all(|s| s.to.strides[rows.outer.len()] == 1);
     squares
         && in_order
-        && isa.has_fast_transpose
+        && target.has_fast_transpose
         && kernel.loads.iter().any(|load| by_columns(load, rows))
 }
 
@@ -28,7 +29,7 @@ fn by_columns(load: &Access, rows: &Rows) -> bool {
 }
 
 pub(super) fn lower(w: &mut Writer<'_>, rows: &Rows) {
-    let lanes = w.isa.lanes;
+    let lanes = w.target.lanes;
     let axis = rows.outer.len();
     let Some((last, around)) = rows.outer.split_last() else { return };
     w.open_outer(around);
@@ -68,7 +69,7 @@ fn at_row(points: &[Point], axis: usize, row: usize) -> Vec<Point> {
 
 /// As many rows as there are lanes, and a vector of each.
 fn square(w: &mut Writer<'_>, rows: &Rows) {
-    let lanes = w.isa.lanes;
+    let lanes = w.target.lanes;
     let axis = rows.outer.len();
     let kernel = w.kernel;
     let vectors = w.points(axis + 1, 0, lanes);

@@ -22,7 +22,7 @@ pub(super) struct Point {
 
 pub(super) struct Writer<'a> {
     pub kernel: &'a Kernel,
-    pub isa: &'a Target,
+    pub target: &'a Target,
     /// The axis that vectors run along.
     vector_axis: usize,
     /// For each formula, the axes that it depends on, as bits.
@@ -88,7 +88,7 @@ impl<'a> Writer<'a> {
     /// a reduction depends on, by its number.
     pub fn new(
         kernel: &'a Kernel,
-        isa: &'a Target,
+        target: &'a Target,
         axes: usize,
         vector_axis: usize,
         reduced_on: impl Fn(usize) -> u32,
@@ -125,7 +125,7 @@ impl<'a> Writer<'a> {
         }
         Writer {
             kernel,
-            isa,
+            target,
             vector_axis,
             depends,
             hoistable: awaits,
@@ -148,7 +148,7 @@ impl<'a> Writer<'a> {
         debug_assert!(self.scopes.is_empty(), "a loop is still open");
         Program {
             name: self.kernel.name.clone(),
-            lanes: self.isa.lanes,
+            lanes: self.target.lanes,
             buffers: self.buffers,
             registers: self.registers,
             parallel: self.parallel,
@@ -292,7 +292,7 @@ impl<'a> Writer<'a> {
     /// A load of an access at a point.
     pub fn load(&mut self, to: Register, access: &Access, point: &Point) -> Instruction {
         let stride = access.strides.get(self.vector_axis).copied().unwrap_or(0);
-        let lanes = if stride == 0 { self.isa.lanes } else { self.touched(access, point.lanes) };
+        let lanes = if stride == 0 { self.target.lanes } else { self.touched(access, point.lanes) };
         Instruction::Load { to, from: self.address(access, point), lane_stride: stride, lanes }
     }
 
@@ -305,7 +305,7 @@ impl<'a> Writer<'a> {
         point: &Point,
         axis: usize,
     ) -> Instruction {
-        let (stride, lanes) = (access.strides[axis], self.isa.lanes);
+        let (stride, lanes) = (access.strides[axis], self.target.lanes);
         Instruction::Load { to, from: self.address(access, point), lane_stride: stride, lanes }
     }
 
@@ -366,8 +366,8 @@ impl<'a> Writer<'a> {
 
     /// Whole vectors are touched where padding allows it.
     fn touched(&self, access: &Access, lanes: usize) -> usize {
-        let missing = self.isa.lanes - lanes;
-        if missing <= access.padding { self.isa.lanes } else { lanes }
+        let missing = self.target.lanes - lanes;
+        if missing <= access.padding { self.target.lanes } else { lanes }
     }
 
     fn address(&mut self, access: &Access, point: &Point) -> Address {
@@ -396,7 +396,7 @@ impl<'a> Writer<'a> {
 
     /// Vectors that cover `n` elements of the vector axis from `first` on.
     pub fn points(&self, axes: usize, first: usize, n: usize) -> Vec<Point> {
-        let lanes = self.isa.lanes;
+        let lanes = self.target.lanes;
         let point = |i: usize| {
             let mut offsets = vec![0; axes];
             offsets[self.vector_axis] = first + i;

@@ -20,12 +20,15 @@ pub struct Target {
     pub name: &'static str,
     /// The processors that have it.
     pub architecture: Architecture,
-    /// The emitter that makes its code.
-    pub emitter: Emitter,
     /// 32-bit lanes of a vector register: a power of two, at most [`MOST_LANES`].
     pub lanes: usize,
     /// Number of vector registers.
     pub registers: usize,
+    /// Most vectors of columns in a tile of a product.
+    pub most_tile_vectors: usize,
+    /// Whether a multiply-add leaves its sum in the register of a factor: then sums move between
+    /// registers, and a tile leaves some for them.
+    pub sums_move: bool,
     /// Whether a square of as many rows as there are lanes is transposed in registers in less
     /// time than its elements are gathered.
     pub has_fast_transpose: bool,
@@ -42,15 +45,6 @@ pub enum Architecture {
     X86_64,
     /// 64-bit Arm.
     Aarch64,
-}
-
-/// What makes machine code of programs.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Emitter {
-    /// Cranelift, with vectors of 128 bits.
-    Cranelift,
-    /// The assembler for x86-64's wide vectors.
-    X86,
 }
 
 /// The caches of a core, as the cost model of products sees them.
@@ -90,9 +84,10 @@ impl Target {
     pub const X86_64: Target = Target {
         name: "clif",
         architecture: Architecture::X86_64,
-        emitter: Emitter::Cranelift,
         lanes: 4,
         registers: 16,
+        most_tile_vectors: 2,
+        sums_move: true,
         has_fast_transpose: true,
         memory: MEMORY,
         rates: RATES,
@@ -102,8 +97,9 @@ impl Target {
     /// between halves than it saves: gathers measured faster.
     pub const AVX2: Target = Target {
         name: "avx2",
-        emitter: Emitter::X86,
         lanes: 8,
+        most_tile_vectors: 8,
+        sums_move: false,
         has_fast_transpose: false,
         ..Target::X86_64
     };
@@ -111,10 +107,10 @@ impl Target {
     /// x86-64 with 512-bit vectors and masks: AVX-512 F and DQ.
     pub const AVX512: Target = Target {
         name: "avx512",
-        emitter: Emitter::X86,
         lanes: 16,
         registers: 32,
-        ..Target::X86_64
+        has_fast_transpose: true,
+        ..Target::AVX2
     };
 
     /// 64-bit Arm with 128-bit vectors.

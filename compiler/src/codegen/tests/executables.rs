@@ -1,6 +1,6 @@
 //! Executables: several programs, several threads, texts, errors, memory.
 
-use super::{Writer, apply, artifact, at, elementwise, floats, isas, load, product, store};
+use super::{Writer, apply, artifact, at, elementwise, floats, load, product, store, targets};
 use crate::codegen::module::{Dump, Executable};
 use crate::expr::scalar::Scalar;
 use crate::phases::Phase;
@@ -10,8 +10,10 @@ use crate::program::{Count, Loop, Statement};
 /// Two parallel loops after each other, in shares of which some are empty.
 #[test]
 fn the_shares_of_all_threads_make_the_whole() {
-    for (isa, threads) in isas().into_iter().flat_map(|isa| [1, 2, 3, 7, 40].map(|n| (isa, n))) {
-        let lanes = isa.lanes;
+    for (target, threads) in
+        targets().into_iter().flat_map(|target| [1, 2, 3, 7, 40].map(|n| (target, n)))
+    {
+        let lanes = target.lanes;
         let mut w = Writer::new(lanes);
         let (x, sum) = (w.float(), w.float());
         let mut body = Vec::new();
@@ -47,7 +49,7 @@ fn the_shares_of_all_threads_make_the_whole() {
         let same = |(a, b): (&u32, &u32)| {
             a == b || (f32::from_bits(*a).is_nan() && f32::from_bits(*b).is_nan())
         };
-        assert!(expected[1].iter().zip(&found[1]).all(same), "{} {threads}", isa.name);
+        assert!(expected[1].iter().zip(&found[1]).all(same), "{} {threads}", target.name);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The functions against f64, and as machine code against the evaluator.
 
-use super::{check, elementwise, floats, isas};
+use super::{artifact, check, elementwise, floats, targets};
 use crate::codegen::module::Executable;
 use crate::expr::{Expr, Expressions};
 use crate::plan::{Allocation, Region};
@@ -9,7 +9,7 @@ use crate::target::Target;
 /// The largest error of `f` in units in the last place of the exact result,
 /// over bit patterns from end to end of the floats.
 fn largest_error(
-    isa: Target,
+    target: Target,
     f: impl FnOnce(&mut Expressions, Expr) -> Expr,
     exact: fn(f64) -> f64,
     counts: fn(f32, f64) -> bool,
@@ -69,7 +69,7 @@ fn largest_error(
         1_036_725.6,
     ];
     x.extend(special.iter().map(|x: &f32| x.to_bits()));
-    let program = elementwise(isa.lanes, x.len(), f);
+    let program = elementwise(target.lanes, x.len(), f);
     let places = [Region::Arena, Region::Parameters].map(|region| Allocation { region, offset: 0 });
     let regions = [Region::Arena, Region::Parameters];
     let executable = Executable::new(&artifact(vec![program], &places, &regions), false).unwrap();
@@ -120,19 +120,19 @@ fn functions_are_as_exact_as_they_say() {
     };
     let sin = |x: f64| if x.abs() > 1_048_576.0 { f64::NAN } else { x.sin() };
     let cos = |x: f64| if x.abs() > 1_048_576.0 { f64::NAN } else { x.cos() };
-    for isa in isas() {
+    for target in targets() {
         let errors = [
-            ("exp", 1.0, largest_error(isa, Expressions::exp, f64::exp, all)),
-            ("log", 1.0, largest_error(isa, Expressions::log, f64::ln, all)),
-            ("tanh", 1.5, largest_error(isa, Expressions::tanh, f64::tanh, all)),
-            ("sigmoid", 2.5, largest_error(isa, Expressions::sigmoid, sigmoid, all)),
-            ("expm1", 1.5, largest_error(isa, Expressions::expm1, f64::exp_m1, all)),
-            ("log1p", 2.5, largest_error(isa, log1p_within, log1p, all)),
-            ("softplus", 3.5, largest_error(isa, Expressions::softplus, softplus, all)),
-            ("mish", 4.5, largest_error(isa, Expressions::mish, mish, above)),
-            ("erf", 1.5, largest_error(isa, Expressions::erf, libm::erf, all)),
-            ("sin", 2.0, largest_error(isa, Expressions::sin, sin, all)),
-            ("cos", 2.0, largest_error(isa, Expressions::cos, cos, all)),
+            ("exp", 1.0, largest_error(target, Expressions::exp, f64::exp, all)),
+            ("log", 1.0, largest_error(target, Expressions::log, f64::ln, all)),
+            ("tanh", 1.5, largest_error(target, Expressions::tanh, f64::tanh, all)),
+            ("sigmoid", 2.5, largest_error(target, Expressions::sigmoid, sigmoid, all)),
+            ("expm1", 1.5, largest_error(target, Expressions::expm1, f64::exp_m1, all)),
+            ("log1p", 2.5, largest_error(target, log1p_within, log1p, all)),
+            ("softplus", 3.5, largest_error(target, Expressions::softplus, softplus, all)),
+            ("mish", 4.5, largest_error(target, Expressions::mish, mish, above)),
+            ("erf", 1.5, largest_error(target, Expressions::erf, libm::erf, all)),
+            ("sin", 2.0, largest_error(target, Expressions::sin, sin, all)),
+            ("cos", 2.0, largest_error(target, Expressions::cos, cos, all)),
         ];
         for (name, bound, (error, x)) in errors {
             println!("{name}: {error:.3} ulp at {x:?}");
@@ -158,9 +158,9 @@ const FUNCTIONS: [fn(&mut Expressions, Expr) -> Expr; 11] = [
 #[test]
 fn functions_agree_with_the_evaluator() {
     let bits = (0..4099u32).map(|i| i.wrapping_mul(0x000F_FEDC)).collect::<Vec<_>>();
-    for isa in isas() {
+    for target in targets() {
         for f in FUNCTIONS {
-            let program = elementwise(isa.lanes, 4099, f);
+            let program = elementwise(target.lanes, 4099, f);
             check(&program, &[floats(4099, 9), vec![0; 4099]]);
             check(&program, &[bits.clone(), vec![0; 4099]]);
         }

@@ -1,8 +1,8 @@
 //! Programs written for one thing each, on every width.
 
 use super::{
-    Writer, apply, at, by, check, constant, elementwise, floats, isas, load, parallel, product,
-    repeat, store,
+    Writer, apply, at, by, check, constant, elementwise, floats, load, parallel, product, repeat,
+    store, targets,
 };
 use crate::expr::scalar::{LaneType, Scalar};
 use crate::program::{Instruction, Statement};
@@ -20,7 +20,9 @@ fn every_operation_agrees_with_the_evaluator() {
     let n = 192;
     let (memory, results) = (3, 1);
     let scalars = float.iter().chain(&mask).chain(&int).chain(&int_mask).chain(&[Select, ToFloat]);
-    for (lanes, scalar) in isas().iter().flat_map(|isa| scalars.clone().map(|s| (isa.lanes, s))) {
+    for (lanes, scalar) in
+        targets().iter().flat_map(|target| scalars.clone().map(|s| (target.lanes, s)))
+    {
         let mut w = Writer::new(lanes);
         let i = w.counter();
         let mut body = Vec::new();
@@ -63,7 +65,8 @@ fn every_operation_agrees_with_the_evaluator() {
 
 #[test]
 fn loops_of_all_lengths_and_tails_agree() {
-    for (lanes, n) in isas().iter().flat_map(|isa| (1..=5 * isa.lanes + 1).map(|n| (isa.lanes, n)))
+    for (lanes, n) in
+        targets().iter().flat_map(|target| (1..=5 * target.lanes + 1).map(|n| (target.lanes, n)))
     {
         let program = elementwise(lanes, n, |e, x| {
             let (a, b) = (e.float(1.25), e.float(-0.5));
@@ -76,14 +79,14 @@ fn loops_of_all_lengths_and_tails_agree() {
 
 #[test]
 fn products_agree_whatever_their_shape() {
-    for isa in isas() {
+    for target in targets() {
         for (m, k, n) in
             [(1, 1, 1), (2, 3, 4), (3, 7, 8), (4, 5, 6), (7, 9, 16), (5, 1, 3), (6, 16, 24)]
         {
             // Wider than two vectors only in whole ones.
-            let n = if n > 8 { n / 4 * isa.lanes } else { n * isa.lanes / 4 };
+            let n = if n > 8 { n / 4 * target.lanes } else { n * target.lanes / 4 };
             let memory = [floats(m * k, 1), floats(k * n, 2), vec![0; m * n]];
-            check(&product(isa.lanes, m, k, n), &memory);
+            check(&product(target.lanes, m, k, n), &memory);
         }
     }
 }
@@ -91,8 +94,8 @@ fn products_agree_whatever_their_shape() {
 /// Sum and greatest of each row, by rotations; lanes past the end are kept out.
 #[test]
 fn reductions_by_rotation_agree() {
-    let lengths = |isa: &Target| [1, 3, 4, 6, 11, 16, 33, 47].map(|n| (isa.lanes, n));
-    for (lanes, n) in isas().iter().flat_map(lengths) {
+    let lengths = |target: &Target| [1, 3, 4, 6, 11, 16, 33, 47].map(|n| (target.lanes, n));
+    for (lanes, n) in targets().iter().flat_map(lengths) {
         let rows = 5;
         let mut w = Writer::new(lanes);
         let (row, i) = (w.counter(), w.counter());
@@ -130,7 +133,7 @@ fn reductions_by_rotation_agree() {
 
 #[test]
 fn positions_strides_rotations_and_parts_agree() {
-    isas().iter().for_each(|isa| shapes(isa.lanes));
+    targets().iter().for_each(|target| shapes(target.lanes));
 }
 
 fn shapes(width: usize) {
@@ -191,7 +194,7 @@ fn shapes(width: usize) {
 /// Loads are late: what is stored between must not be seen.
 #[test]
 fn a_load_sees_what_was_there_when_it_stood_in_the_text() {
-    for lanes in isas().iter().map(|isa| isa.lanes) {
+    for lanes in targets().iter().map(|target| target.lanes) {
         let mut w = Writer::new(lanes);
         let i = w.counter();
         let (a, b, sum) = (w.float(), w.float(), w.float());
@@ -210,7 +213,7 @@ fn a_load_sees_what_was_there_when_it_stood_in_the_text() {
 /// A load before a loop and a store in it go by the same pointer.
 #[test]
 fn a_load_before_a_loop_has_its_own_pointer() {
-    for lanes in isas().iter().map(|isa| isa.lanes) {
+    for lanes in targets().iter().map(|target| target.lanes) {
         let mut w = Writer::new(lanes);
         let (i, one) = (w.counter(), w.counter());
         let (a, sum) = (w.float(), w.float());
@@ -236,7 +239,9 @@ fn a_load_before_a_loop_has_its_own_pointer() {
 /// and before all loops.
 #[test]
 fn rows_by_index_agree() {
-    for (lanes, crowd) in isas().iter().flat_map(|isa| [0, 14].map(|crowd| (isa.lanes, crowd))) {
+    for (lanes, crowd) in
+        targets().iter().flat_map(|target| [0, 14].map(|crowd| (target.lanes, crowd)))
+    {
         let (positions, rows, row) = (5, 7, 3 * lanes + 2);
         let mut w = Writer::new(lanes);
         let (i, j) = (w.counter(), w.counter());
@@ -285,7 +290,9 @@ fn rows_by_index_agree() {
 /// is read is what was added before.
 #[test]
 fn rows_added_by_index_agree() {
-    for (lanes, scattered) in isas().iter().flat_map(|isa| [1, 2].map(|by| (isa.lanes, by))) {
+    for (lanes, scattered) in
+        targets().iter().flat_map(|target| [1, 2].map(|by| (target.lanes, by)))
+    {
         let (positions, rows, row) = (9, 4, 2 * lanes);
         let mut w = Writer::new(lanes);
         let (block, i) = (w.counter(), w.counter());

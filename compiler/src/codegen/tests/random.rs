@@ -1,6 +1,6 @@
 //! Random programs.
 
-use super::{Random, Writer, apply, at, by, check, constant, floats, isas, load, repeat, store};
+use super::{Random, Writer, apply, at, by, check, constant, floats, load, repeat, store, targets};
 use crate::expr::scalar::{LaneType, Scalar};
 use crate::program::{Counter, Instruction, Register, Statement};
 
@@ -12,7 +12,9 @@ const ROWS: usize = 9;
 /// some are carried and some are spilled.
 #[test]
 fn random_programs_agree() {
-    for (lanes, seed) in isas().iter().flat_map(|isa| (0..200).map(|seed| (isa.lanes, seed))) {
+    for (lanes, seed) in
+        targets().iter().flat_map(|target| (0..200).map(|seed| (target.lanes, seed)))
+    {
         let mut random = Random(seed);
         let mut w = Writer::new(lanes);
         let floats_: Vec<Register> =

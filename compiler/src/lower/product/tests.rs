@@ -14,7 +14,7 @@ use super::super::{
 };
 use super::lower_by;
 use crate::buffer::Layout;
-use crate::codegen::tests::{Random, isas, run};
+use crate::codegen::tests::{Random, run, targets};
 use crate::expr::scalar::LaneType;
 use crate::expr::{Expressions, Term};
 use crate::kernel::{Access, Body, Kernel, Product, Store};
@@ -325,7 +325,7 @@ impl Case<'_> {
     /// last first.
     fn check(
         &self,
-        isa: &Target,
+        target: &Target,
         tiling: impl FnOnce(&Kernel, &Product) -> Tiling,
         shares: Option<usize>,
     ) {
@@ -341,7 +341,7 @@ impl Case<'_> {
             });
         }
         kernel.body = Body::Product(product.clone());
-        let mut program = lower_by(&kernel, &product, isa, tiling);
+        let mut program = lower_by(&kernel, &product, target, tiling);
         let tensors = std::mem::take(&mut program.buffers);
         program.buffers = (0..tensors.len()).collect();
         let before: Vec<Vec<u32>> = tensors.iter().map(|t| contents[*t].before.clone()).collect();
@@ -357,8 +357,8 @@ impl Case<'_> {
                      {:?}, column sums {}, a turned {}, padding {:#x}: \
                      tensor {tensor} at {i} is {found:#x}, not {:#x}",
                     seed(),
-                    isa.name,
-                    isa.lanes,
+                    target.name,
+                    target.lanes,
                     self.factors.rows,
                     self.factors.columns,
                     self.factors.terms,
@@ -395,13 +395,14 @@ fn evaluate(program: &Program, mut memory: Vec<Vec<u32>>, shares: usize) -> Vec<
 
 /// Any tiling that is allowed; in parts where that is asked for and the sum has more
 /// than one.
-fn any_tiling(random: &mut Random, factors: &Factors, isa: &Target, in_parts: bool) -> Tiling {
+fn any_tiling(random: &mut Random, factors: &Factors, target: &Target, in_parts: bool) -> Tiling {
     let mut up_to = |n: usize| 1 + random.below(n.max(1));
-    let all = factors.columns.div_ceil(isa.lanes);
+    let all = factors.columns.div_ceil(target.lanes);
     let vectors = up_to(all.min(8));
-    let rows = up_to(rows_of_tile(isa, vectors, 0).min(factors.rows));
+    let rows = up_to(rows_of_tile(target, vectors, 0).min(factors.rows));
     // As many rows as fit are what is used most.
-    let rows = if up_to(2) == 1 { rows_of_tile(isa, vectors, 0).min(factors.rows) } else { rows };
+    let rows =
+        if up_to(2) == 1 { rows_of_tile(target, vectors, 0).min(factors.rows) } else { rows };
     Tiling {
         rows,
         vectors,
@@ -420,7 +421,7 @@ fn seed() -> u64 {
 /// Small ones, thoroughly: any tiling, any width.
 #[test]
 fn any_tiling_gives_the_same_bits() {
-    let (isas, mut random) = (isas(), Random(seed()));
+    let (targets, mut random) = (targets(), Random(seed()));
     let edges = [1, 2, 3, 4, 5, 8, 15, 16, 17, 31, 32, 33, 48, 63, 64, 65, 100, 120, 130, 257];
     for _ in 0..120 {
         let mut size = |below: usize| edges[random.below(below)];
@@ -428,18 +429,19 @@ fn any_tiling_gives_the_same_bits() {
         for _ in 0..3 {
             let epilogue = EPILOGUES[random.below(4)];
             let case = Case::new(&factors, epilogue, random.next());
-            for isa in &isas {
+            for target in &targets {
                 let in_parts = random.below(2) == 1;
-                let tiling = any_tiling(&mut random, &factors, isa, in_parts);
-                case.check(isa, |_, _| tiling, None);
+                let tiling = any_tiling(&mut random, &factors, target, in_parts);
+                case.check(target, |_, _| tiling, None);
             }
             if factors.rows * factors.columns * factors.terms < 20_000 {
                 let lanes = [1, 2, 4, 8, 16][random.below(5)];
                 let registers = [16, 32][random.below(2)];
-                let isa = Target { name: "evaluated", lanes, registers };
+                let like = if lanes > 4 { Target::AVX512 } else { Target::AARCH64 };
+                let target = Target { name: "evaluated", lanes, registers, ..like };
                 let in_parts = random.below(2) == 1;
-                let tiling = any_tiling(&mut random, &factors, &isa, in_parts);
-                case.check(&isa, |_, _| tiling, Some(1 + random.below(3)));
+                let tiling = any_tiling(&mut random, &factors, &target, in_parts);
+                case.check(&target, |_, _| tiling, Some(1 + random.below(3)));
             }
         }
     }
@@ -449,19 +451,19 @@ fn any_tiling_gives_the_same_bits() {
 /// last chains that are shorter.
 #[test]
 fn long_sums_in_parts_give_the_same_bits() {
-    let (isas, mut random) = (isas(), Random(seed()));
+    let (targets, mut random) = (targets(), Random(seed()));
     for terms in [512, 513, 1024, 1025, 2048, 3087] {
         for rows in [1, 3, 17, 33] {
             for columns in [1, 3, 17, 33, 120] {
                 let factors = Factors::new(rows, columns, terms);
-                for isa in &isas {
+                for target in &targets {
                     let epilogue = EPILOGUES[random.below(4)];
                     let case = Case::new(&factors, epilogue, random.next());
-                    case.check(isa, |k, p| Tiling::new(k, p, isa), None);
+                    case.check(target, |k, p| Tiling::new(k, p, target), None);
                     let case = Case::new(&factors, Epilogue::Update, random.next() | 1);
                     let in_parts = random.below(2) == 1;
-                    let tiling = any_tiling(&mut random, &factors, isa, in_parts);
-                    case.check(isa, |_, _| tiling, None);
+                    let tiling = any_tiling(&mut random, &factors, target, in_parts);
+                    case.check(target, |_, _| tiling, None);
                 }
             }
         }
@@ -471,16 +473,16 @@ fn long_sums_in_parts_give_the_same_bits() {
 /// Sums of chains of chains, in registers and in parts; and by the evaluator.
 #[test]
 fn the_longest_sums_give_the_same_bits() {
-    let (mut isas, mut random) = (isas(), Random(seed()));
-    isas.push(Target { name: "evaluated", lanes: 2, registers: 16 });
+    let (mut targets, mut random) = (targets(), Random(seed()));
+    targets.push(Target { name: "evaluated", lanes: 2, ..Target::X86_64 });
     for (rows, columns, terms) in [(3, 2, 65_536), (2, 3, 65_537), (2, 2, 200_003)] {
         let factors = Factors::new(rows, columns, terms);
-        for isa in &isas {
-            let shares = (isa.name == "evaluated").then_some(1);
+        for target in &targets {
+            let shares = (target.name == "evaluated").then_some(1);
             for in_parts in [true, false] {
                 let case = Case::new(&factors, Epilogue::Update, random.next() | 1);
-                let tiling = any_tiling(&mut random, &factors, isa, in_parts);
-                case.check(isa, |_, _| tiling, shares);
+                let tiling = any_tiling(&mut random, &factors, target, in_parts);
+                case.check(target, |_, _| tiling, shares);
             }
         }
     }
@@ -490,7 +492,7 @@ fn the_longest_sums_give_the_same_bits() {
 /// ahead are worth it.
 #[test]
 fn large_products_give_the_same_bits() {
-    let (isas, mut random) = (isas(), Random(seed()));
+    let (targets, mut random) = (targets(), Random(seed()));
     let (mut in_parts, mut in_blocks) = (0, 0);
     for (rows, columns, terms) in [
         (1, 700, 2030),
@@ -501,13 +503,13 @@ fn large_products_give_the_same_bits() {
         (1030, 523, 33),
     ] {
         let factors = Factors::new(rows, columns, terms);
-        for isa in &isas {
+        for target in &targets {
             for epilogue in EPILOGUES {
                 let case = Case::new(&factors, epilogue, random.next());
                 case.check(
-                    isa,
+                    target,
                     |kernel, product| {
-                        let tiling = Tiling::new(kernel, product, isa);
+                        let tiling = Tiling::new(kernel, product, target);
                         in_parts += usize::from(tiling.cuts_k(product));
                         let tiles = product.rows.div_ceil(tiling.rows);
                         in_blocks += usize::from((2..tiles).contains(&tiling.row_blocks));
@@ -515,8 +517,8 @@ fn large_products_give_the_same_bits() {
                     },
                     None,
                 );
-                let tiling = any_tiling(&mut random, &factors, isa, true);
-                case.check(isa, |_, _| tiling, None);
+                let tiling = any_tiling(&mut random, &factors, target, true);
+                case.check(target, |_, _| tiling, None);
             }
         }
     }

@@ -53,7 +53,7 @@ impl<'a> Writer<'a> {
         if let Term::Reduced(number) = self.kernel.formulas.term(e) {
             return Ok(self.reduced[&(*number, place)].0);
         }
-        let lanes = if self.varies(e) { point.lanes } else { self.isa.lanes };
+        let lanes = if self.varies(e) { point.lanes } else { self.target.lanes };
         let key = (e, place, lanes);
         self.scopes.iter().rev().find_map(|s| s.known.get(&key)).copied().ok_or(key)
     }
