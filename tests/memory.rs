@@ -1,7 +1,7 @@
 //! Memory: machine code is freed when it goes, takes few mappings and is kept up
 //! to a limit; and where there is too little memory, that is an error.
 //!
-//! A file of its own: other tests in the process would disturb the measurement.
+//! A program of its own: other tests in the process would disturb the measurement.
 
 #[cfg(target_os = "linux")]
 #[path = "memory/starved.rs"]
