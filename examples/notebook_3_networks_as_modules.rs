@@ -246,8 +246,8 @@ fn graph(report: &mut Report<'_>) -> Result<()> {
     ))?;
     report.say(
         "Read the last lines first: the bias's gradient is a sum over the examples, the\n\
-         weight's a product of what came in and what came back (Contract). Greater and\n\
-         Select are relu's part: where a hidden unit was off, nothing goes through.",
+         weight's a product of what came in and what came back (contract). compare and\n\
+         select are relu's part: where a hidden unit was off, nothing goes through.",
     )?;
     Ok(())
 }
@@ -257,9 +257,7 @@ fn way(graph: &Graph) -> String {
     let mut names = VecDeque::new();
     let mut at = graph.root(&Root::Loss);
     while let Some(id) = at {
-        let name: String =
-            graph.node(id).op.describe().chars().take_while(|c| c.is_alphanumeric()).collect();
-        names.push_front(name);
+        names.push_front(graph.op(id).name());
         at = graph.operands(id).first().copied();
     }
     Vec::from(names).join(" -> ")

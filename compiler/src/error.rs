@@ -49,6 +49,64 @@ impl Mistake {
     }
 }
 
+/// One broken rule.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Violation {
+    /// The node, kernel, tensor or instruction that breaks it.
+    pub at: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.at, self.message)
+    }
+}
+
+/// What a verifier has found: all rules that are broken, each with its place. As an
+/// error, at least one.
+#[derive(Clone, PartialEq, Eq, Default, Debug, thiserror::Error)]
+pub struct Violations(Vec<Violation>);
+
+impl Violations {
+    /// One more.
+    pub fn push(&mut self, at: impl fmt::Display, message: impl Into<String>) {
+        self.0.push(Violation { at: at.to_string(), message: message.into() });
+    }
+
+    /// Those of another verifier as well.
+    pub fn append(&mut self, found: Result<(), Violations>) {
+        if let Err(Violations(found)) = found {
+            self.0.extend(found);
+        }
+    }
+
+    /// An error where there are any.
+    pub fn into_result(self) -> Result<(), Violations> {
+        if self.0.is_empty() { Ok(()) } else { Err(self) }
+    }
+}
+
+impl std::ops::Deref for Violations {
+    type Target = [Violation];
+
+    fn deref(&self) -> &[Violation] {
+        &self.0
+    }
+}
+
+/// A line each.
+impl fmt::Display for Violations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, violation) in self.0.iter().enumerate() {
+            let separator = if i == 0 { "" } else { "\n" };
+            write!(f, "{separator}{violation}")?;
+        }
+        Ok(())
+    }
+}
+
 /// Why a network could not be compiled.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
@@ -62,12 +120,12 @@ pub enum Error {
         mistake: Mistake,
     },
     /// A pass of the compiler broke a rule of its own: a bug of bilro.
-    #[error("internal error of the compiler after {after}: {message}; please report it")]
+    #[error("internal error of the compiler after {after}; please report it\n{violations}")]
     Internal {
         /// The pass.
         after: &'static str,
-        /// The rule and the place.
-        message: String,
+        /// The rules, each with its place.
+        violations: Violations,
     },
     /// The graph of an update does not fit what a network keeps and is given: an
     /// optimizer's `update` must keep the same state for a parameter in every call,

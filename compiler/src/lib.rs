@@ -43,6 +43,8 @@ pub mod ops;
 pub mod optim;
 #[cfg(feature = "codegen")]
 pub mod partial_sums;
+#[cfg(all(test, feature = "codegen"))]
+mod pass_tests;
 #[cfg(feature = "codegen")]
 pub mod phases;
 #[cfg(feature = "codegen")]
@@ -53,3 +55,4 @@ mod pytorch;
 pub mod shape;
 pub mod simplify;
 pub mod target;
+mod text;

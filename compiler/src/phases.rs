@@ -9,6 +9,7 @@
 //! gains little is not shared at all.
 
 use crate::buffer::Storage;
+use crate::error::Violations;
 use crate::fuse::Fused;
 use crate::kernel::Kernel;
 use crate::plan::{Allocation, Region};
@@ -217,60 +218,69 @@ impl Memory<'_> {
 /// Checks that every kernel has its phase, none runs before what it needs, none
 /// beside what it meets in memory, and that phases come after the guard that have
 /// to, and no others.
+///
+/// # Errors
+/// All kernels and phases that break a rule.
 pub fn verify(
     fused: &Fused,
     places: &[Allocation],
     programs: &[Program],
     phases: &[Phase],
-) -> Result<(), String> {
+) -> Result<(), Violations> {
+    let mut found = Violations::default();
     if phases.is_empty() {
         return Ok(());
     }
-    // For each kernel: its phase, whether it is shared, its place among those
-    // that are not.
-    let mut found = vec![None; fused.kernels.len()];
+    let label = |k: usize| format!("kernel {k} ({})", fused.kernels[k].name);
+    // For each kernel: its phase, and its place among those that are not shared.
+    let mut runs = vec![None; fused.kernels.len()];
     for (i, phase) in phases.iter().enumerate() {
         let shared = phase.parallel.iter().map(|k| (*k, None));
         let alone = phase.serial.iter().enumerate().map(|(place, k)| (*k, Some(place)));
         for (kernel, place) in shared.chain(alone) {
-            if found[kernel].replace((i, place)).is_some() {
-                return Err(format!("{} runs twice", fused.kernels[kernel].name));
+            if kernel >= runs.len() {
+                found.push(format!("phase {i}"), format!("there is no kernel {kernel}"));
+                continue;
+            }
+            if runs[kernel].replace((i, place)).is_some() {
+                found.push(label(kernel), "runs twice");
             }
             if place.is_none() && programs[kernel].parallel == 0 {
-                return Err(format!("{} cannot be shared", fused.kernels[kernel].name));
+                found.push(label(kernel), "is shared, but has no parallel loop");
             }
         }
     }
+    for kernel in (0..runs.len()).filter(|k| runs[*k].is_none()) {
+        found.push(label(kernel), "never runs");
+    }
     if let Some(guard) = fused.guard() {
-        let place = found[guard.kernel].map(|(phase, _)| phase);
+        let place = runs[guard.kernel].map(|(phase, _)| phase);
         let guarded = |phase: usize| place.is_some_and(|place| place < phase);
-        if let Some(i) = (0..phases.len()).find(|i| phases[*i].guarded != guarded(*i)) {
-            return Err(format!("phase {i} is not on its side of the guard"));
+        for i in (0..phases.len()).filter(|i| phases[*i].guarded != guarded(*i)) {
+            let message = "is not on its side of the guard";
+            found.push(format!("phase {i} ({})", phases[i]), message);
         }
         let is_parameter = |t: &usize| matches!(fused.buffers[*t].storage, Storage::Parameter(_));
         let overwrites = |k: usize| fused.kernels[k].writes().iter().any(is_parameter);
-        let early = |k: &usize| found[*k].is_some_and(|(phase, _)| !guarded(phase));
-        if let Some(k) = (0..fused.kernels.len()).find(|k| overwrites(*k) && early(k)) {
-            return Err(format!("{} overwrites before the guard", fused.kernels[k].name));
+        let early = |k: &usize| runs[*k].is_some_and(|(phase, _)| !guarded(phase));
+        for k in (0..runs.len()).filter(|k| overwrites(*k) && early(k)) {
+            found.push(label(k), "overwrites before the guard");
         }
     }
     let memory = Memory { fused, places };
-    for (b, second) in found.iter().enumerate() {
-        let Some((phase_b, place_b)) = *second else {
-            return Err(format!("{} never runs", fused.kernels[b].name));
-        };
-        for (a, first) in found[..b].iter().enumerate() {
+    for (b, second) in runs.iter().enumerate() {
+        let Some((phase_b, place_b)) = *second else { continue };
+        for (a, first) in runs[..b].iter().enumerate() {
             let Some((phase_a, place_a)) = *first else { continue };
             let in_order = phase_a < phase_b
                 || (phase_a == phase_b
                     && matches!((place_a, place_b), (Some(x), Some(y)) if x < y));
             if !in_order && memory.meet(a, b) {
-                let names = [a, b].map(|k| &fused.kernels[k].name);
-                return Err(format!("{} and {} run at once", names[0], names[1]));
+                found.push(label(b), format!("does not wait for {}", label(a)));
             }
         }
     }
-    Ok(())
+    found.into_result()
 }
 
 impl std::fmt::Display for Phase {
@@ -284,5 +294,91 @@ impl std::fmt::Display for Phase {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Graph;
+    use crate::plan::ParameterLayout;
+    use crate::shape::Shape;
+
+    #[test]
+    fn all_broken_rules_are_found() {
+        let text = "graph for batches of 4
+%0 = input(0) : f32 batch×[16]
+%1 = parameter(0) : f32 [16, 16]
+%2 = contract(%0, %1, contracted = [(0, 0)])
+%3 = contract(%2, %1, contracted = [(0, 0)])
+%4 = contract(%3, %1, contracted = [(0, 0)])
+%5 = contract(%4, %1, contracted = [(0, 0)])
+output y = %5
+";
+        let graph: Graph = text.parse().unwrap();
+        let fused = crate::fuse::fuse(&graph, true).unwrap();
+        let weight = Shape::unbatched([16usize, 16]);
+        let parameters = ParameterLayout::new(&[]).followed_by_shapes(0, std::iter::once(&weight));
+        let places = crate::plan::plan(&fused, &parameters).allocations;
+        let lower = |kernel| crate::lower::lower(kernel, &crate::target::host::baseline());
+        let programs: Vec<Program> = fused.kernels.iter().map(lower).collect();
+        let phase = |alone: &[usize], shared: &[usize]| Phase {
+            serial: alone.into(),
+            parallel: shared.into(),
+            guarded: false,
+        };
+        let right = [phase(&[0, 1], &[]), phase(&[2], &[]), phase(&[], &[3])];
+        assert_eq!(verify(&fused, &places, &programs, &right), Ok(()));
+        let wrong = [phase(&[1, 0], &[]), phase(&[], &[2]), phase(&[0, 9], &[])];
+        let expected = [
+            "kernel 0 (product: contract %2): runs twice",
+            "phase 2: there is no kernel 9",
+            "kernel 3 (product: contract %5): never runs",
+            "kernel 1 (product: contract %3): does not wait for kernel 0 (product: contract %2)",
+            "kernel 2 (product: contract %4): does not wait for kernel 0 (product: contract %2)",
+        ];
+        let found = verify(&fused, &places, &programs, &wrong).unwrap_err();
+        assert_eq!(found.to_string(), expected.join("\n"));
+    }
+
+    #[test]
+    fn all_that_is_on_the_wrong_side_of_the_guard_is_found() {
+        let text = "graph for batches of 4
+%0 = input(0) : f32 batch×[16]
+%1 = parameter(0) : f32 [16]
+%2 = reduce(%0, sum, axis = batch)
+%3 = sub(%1, %2)
+%4 = reduce(%2, sum, axis = 0)
+%5 = reshape(%4) : f32 []
+%6 = all_finite(%5, direct = 1)
+loss = %5
+next parameter 0 = %3
+guard = %6
+";
+        let graph: Graph = text.parse().unwrap();
+        let fused = crate::fuse::fuse(&graph, true).unwrap();
+        let parameter = Shape::unbatched([16usize]);
+        let parameters =
+            ParameterLayout::new(&[]).followed_by_shapes(0, std::iter::once(&parameter));
+        let places = crate::plan::plan(&fused, &parameters).allocations;
+        let lower = |kernel| crate::lower::lower(kernel, &crate::target::host::baseline());
+        let programs: Vec<Program> = fused.kernels.iter().map(lower).collect();
+        let last = fused.kernels.len() - 1;
+        assert_eq!(fused.guard().unwrap().kernel, last - 1);
+        let phase = |alone: std::ops::Range<usize>, guarded| Phase {
+            serial: alone.collect(),
+            guarded,
+            ..Phase::default()
+        };
+        let right = [phase(0..last, false), phase(last..last + 1, true)];
+        assert_eq!(verify(&fused, &places, &programs, &right), Ok(()));
+        let wrong = [phase(0..1, true), phase(1..last + 1, true)];
+        let found = verify(&fused, &places, &programs, &wrong).unwrap_err().to_string();
+        let expected = [
+            "phase 0 (alone 0): is not on its side of the guard",
+            &format!("phase 1 ({}): is not on its side of the guard", wrong[1]),
+            &format!("kernel {last} ({}): overwrites before the guard", fused.kernels[last].name),
+        ];
+        assert_eq!(found, expected.join("\n"));
     }
 }

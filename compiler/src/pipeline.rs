@@ -4,7 +4,7 @@
 
 use crate::artifact::{Artifact, Guard, Interface, RootValue};
 use crate::declaration::{Declaration, Purpose};
-use crate::error::Error;
+use crate::error::{Error, Violations};
 use crate::fuse::{self, Fused};
 use crate::graph::Graph;
 use crate::kernel::Kernel;
@@ -77,8 +77,8 @@ pub fn lower_graph(
     observer: &mut dyn Observer,
 ) -> Result<Artifact, Error> {
     let verify = verify || cfg!(debug_assertions);
-    let internal = |after| move |message| Error::Internal { after, message };
-    let check = |after: &'static str, check: &dyn Fn() -> Result<(), String>| match verify {
+    let internal = |after| move |violations| Error::Internal { after, violations };
+    let check = |after: &'static str, check: &dyn Fn() -> Result<(), Violations>| match verify {
         true => check().map_err(internal(after)),
         false => Ok(()),
     };
@@ -106,7 +106,7 @@ pub fn lower_graph(
     let lower = |kernel: &Kernel| lower::lower(kernel, target);
     let programs: Vec<Program> = fused.kernels.iter().map(lower).collect();
     observer.observe("lower", Stage::Programs(&programs));
-    check("lowering", &|| programs.iter().try_for_each(|p| verify_program(p, &fused)))?;
+    check("lowering", &|| verify_programs(&programs, &fused))?;
 
     let phases = phases::assign_phases(&fused, &plan.allocations, &programs);
     observer.observe("phases", Stage::Phases(&phases));
@@ -147,9 +147,17 @@ fn artifact(
     Artifact { target: *target, programs, buffers, allocations: plan.allocations, interface }
 }
 
-fn verify_program(program: &Program, fused: &Fused) -> Result<(), String> {
-    let sizes: Vec<usize> =
-        program.buffers.iter().map(|t| fused.buffers[*t].layout.elements).collect();
-    let checked = program.verify().and_then(|()| program.verify_bounds(&sizes));
-    checked.map_err(|message| format!("{}: {message}\n{program}", program.name))
+fn verify_programs(programs: &[Program], fused: &Fused) -> Result<(), Violations> {
+    let mut found = Violations::default();
+    for program in programs {
+        let sizes: Vec<usize> =
+            program.buffers.iter().map(|t| fused.buffers[*t].layout.elements).collect();
+        let checked = program.verify_bounds(&sizes);
+        let is_broken = checked.is_err();
+        found.append(checked);
+        if is_broken {
+            found.push("in full", program.to_string());
+        }
+    }
+    found.into_result()
 }

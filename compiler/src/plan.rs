@@ -5,9 +5,15 @@
 //! whose lifetimes do not meet share memory; every tensor begins on a cache
 //! line.
 
+use std::collections::BTreeMap;
+
+use rustc_hash::FxHashMap;
+
 use crate::buffer::{Buffer, Layout, Storage};
 use crate::declaration::Parameter;
+use crate::error::Violations;
 use crate::fuse::Fused;
+use crate::shape::Shape;
 use crate::target::CACHE_LINE;
 
 /// Memory that is given to a compiled network as one pointer.
@@ -66,10 +72,19 @@ impl ParameterLayout {
     /// The first `keep` of its parameters where they are, and others behind
     /// them.
     pub fn followed_by(&self, keep: usize, others: &[Parameter]) -> ParameterLayout {
+        self.followed_by_shapes(keep, others.iter().map(|p| &p.shape))
+    }
+
+    /// The same, from the others' shapes alone.
+    pub(crate) fn followed_by_shapes<'a>(
+        &self,
+        keep: usize,
+        others: impl Iterator<Item = &'a Shape>,
+    ) -> ParameterLayout {
         let mut elements = self.start(keep);
         let mut parameters = self.parameters[..keep.min(self.parameters.len())].to_vec();
-        parameters.extend(others.iter().map(|p| {
-            let layout = Layout::padded(&p.shape.sizes());
+        parameters.extend(others.map(|shape| {
+            let layout = Layout::padded(&shape.sizes());
             let start = elements;
             elements += layout.elements.next_multiple_of(CACHE_LINE);
             (start, layout)
@@ -80,20 +95,21 @@ impl ParameterLayout {
     /// Requires that the parameters of kernels are there, and lie as kernels
     /// take them to.
     #[cfg(feature = "codegen")]
-    pub(crate) fn check(&self, fused: &Fused) -> Result<(), String> {
-        let parameter = |tensor: &Buffer| match tensor.storage {
-            Storage::Parameter(p) => Some((p, tensor.layout.clone())),
-            _ => None,
-        };
-        fused.buffers.iter().filter_map(parameter).try_for_each(|(p, layout)| {
-            match self.parameters.get(p) {
-                Some((_, found)) if *found == layout => Ok(()),
-                Some((_, found)) => {
-                    Err(format!("parameter {p} is {:?}, and not {:?}", found.sizes, layout.sizes))
+    pub(crate) fn check(&self, fused: &Fused) -> Result<(), Violations> {
+        let mut found = Violations::default();
+        for (t, tensor) in fused.buffers.iter().enumerate() {
+            let Storage::Parameter(p) = tensor.storage else { continue };
+            let layout = &tensor.layout;
+            let message = match self.parameters.get(p) {
+                Some((_, own)) if own == layout => continue,
+                Some((_, own)) => {
+                    format!("parameter {p} is {:?}, and not {:?}", own.sizes, layout.sizes)
                 }
-                None => Err(format!("there is no parameter {p}")),
-            }
-        })
+                None => format!("there is no parameter {p}"),
+            };
+            found.push(format!("tensor {t} ({})", tensor.name), message);
+        }
+        found.into_result()
     }
 
     /// Where a parameter begins, or what would follow the last.
@@ -163,52 +179,105 @@ pub fn plan(fused: &Fused, parameters: &ParameterLayout) -> Plan {
 /// Checks that no tensor is read before it is written, or after what overwrote
 /// it, that tensors whose lifetimes meet do not, and that no parameter is written
 /// before the guard, where there is one.
-pub fn verify(fused: &Fused, plan: &Plan) -> Result<(), String> {
-    let lives = lifetimes(fused);
+///
+/// # Errors
+/// All kernels and tensors that break a rule.
+pub fn verify(fused: &Fused, plan: &Plan) -> Result<(), Violations> {
+    let mut found = Violations::default();
+    verify_order(fused, &mut found);
+    verify_arena(fused, plan, &mut found);
+    found.into_result()
+}
+
+/// The order of what kernels read and write.
+fn verify_order(fused: &Fused, found: &mut Violations) {
+    let mut by_parameter: FxHashMap<usize, Vec<usize>> = FxHashMap::default();
+    for (t, tensor) in fused.buffers.iter().enumerate() {
+        if let Storage::Parameter(p) = tensor.storage {
+            by_parameter.entry(p).or_default().push(t);
+        }
+    }
+    let guard = fused.guard();
     let mut written = vec![false; fused.buffers.len()];
     let mut overwritten = vec![false; fused.buffers.len()];
-    for kernel in &fused.kernels {
-        for t in kernel.reads() {
-            let tensor = &fused.buffers[t];
-            let leaf = fused.graph.operands(tensor.node).is_empty();
+    for (k, kernel) in fused.kernels.iter().enumerate() {
+        let mut fail = |message: String| found.push(kernel_label(fused, k), message);
+        let mut reads = kernel.reads();
+        reads.sort_unstable();
+        reads.dedup();
+        for t in reads {
+            let label = || tensor_label(fused, t);
+            let leaf = fused.graph.operands(fused.buffers[t].node).is_empty();
             if !leaf && !written[t] {
-                return Err(format!("{} reads {} before it is written", kernel.name, tensor.name));
+                fail(format!("reads {} before it is written", label()));
             }
             if overwritten[t] {
-                return Err(format!(
-                    "{} reads {} after it is overwritten",
-                    kernel.name, tensor.name
-                ));
+                fail(format!("reads {} after it is overwritten", label()));
             }
         }
         for t in kernel.writes() {
             written[t] = true;
-            for (other, tensor) in fused.buffers.iter().enumerate() {
-                let same = matches!(tensor.storage, Storage::Parameter(_))
-                    && tensor.storage == fused.buffers[t].storage;
-                overwritten[other] |= same && other != t;
+            let Storage::Parameter(p) = fused.buffers[t].storage else { continue };
+            for other in by_parameter[&p].iter().filter(|other| **other != t) {
+                overwritten[*other] = true;
+            }
+            if guard.is_some_and(|guard| k <= guard.kernel) {
+                fail(format!("overwrites {} before the guard", tensor_label(fused, t)));
             }
         }
     }
-    if let Some(guard) = fused.guard() {
-        let is_parameter = |t: &usize| matches!(fused.buffers[*t].storage, Storage::Parameter(_));
-        let early = fused.kernels[..=guard.kernel].iter();
-        if let Some(kernel) = early.into_iter().find(|k| k.writes().iter().any(is_parameter)) {
-            return Err(format!("{} overwrites before the guard", kernel.name));
-        }
-    }
-    for (a, first) in fused.buffers.iter().enumerate() {
-        for (b, second) in fused.buffers.iter().enumerate().skip(a + 1) {
-            let both_arena = first.storage == Storage::Arena && second.storage == Storage::Arena;
-            let meet = lives[a].0 <= lives[b].1 && lives[b].0 <= lives[a].1;
-            let (x, y) = (plan.allocations[a].offset, plan.allocations[b].offset);
-            let overlap = x < y + second.layout.elements && y < x + first.layout.elements;
-            if both_arena && meet && overlap {
-                return Err(format!("{} and {} share memory", first.name, second.name));
+}
+
+/// The memory of the arena: a sweep through the kernels, with the tensors that live at
+/// each by their places.
+fn verify_arena(fused: &Fused, plan: &Plan, found: &mut Violations) {
+    let lives = lifetimes(fused);
+    let is_live =
+        |t: &usize| fused.buffers[*t].storage == Storage::Arena && lives[*t].0 <= lives[*t].1;
+    let mut begins: Vec<usize> = (0..fused.buffers.len()).filter(is_live).collect();
+    begins.sort_by_key(|t| lives[*t].0);
+    let mut ends = begins.clone();
+    ends.sort_by_key(|t| lives[*t].1);
+    let mut ends = ends.into_iter().peekable();
+    // By where they begin; none of them meets another.
+    let mut live: BTreeMap<usize, usize> = BTreeMap::new();
+    for t in begins {
+        while let Some(over) = ends.next_if(|over| lives[*over].1 < lives[t].0) {
+            let begin = plan.allocations[over].offset;
+            if live.get(&begin) == Some(&over) {
+                live.remove(&begin);
             }
         }
+        let (begin, end) = span(fused, plan, t);
+        if end > plan.arena {
+            let message = format!("ends at {end}, beyond the arena of {} elements", plan.arena);
+            found.push(tensor_label(fused, t), message);
+        }
+        let before = live.range(..end).rev();
+        let meets = before.take_while(|(_, other)| span(fused, plan, **other).1 > begin);
+        let meets: Vec<usize> = meets.map(|(_, other)| *other).collect();
+        for other in &meets {
+            let message = format!("shares memory with {}", tensor_label(fused, *other));
+            found.push(tensor_label(fused, t), message);
+        }
+        if meets.is_empty() {
+            live.insert(begin, t);
+        }
     }
-    Ok(())
+}
+
+/// The elements of a region that a tensor has: the first, and the one behind the last.
+fn span(fused: &Fused, plan: &Plan, tensor: usize) -> (usize, usize) {
+    let begin = plan.allocations[tensor].offset;
+    (begin, begin + fused.buffers[tensor].layout.elements)
+}
+
+fn kernel_label(fused: &Fused, kernel: usize) -> String {
+    format!("kernel {kernel} ({})", fused.kernels[kernel].name)
+}
+
+fn tensor_label(fused: &Fused, tensor: usize) -> String {
+    format!("tensor {tensor} ({})", fused.buffers[tensor].name)
 }
 
 impl std::fmt::Display for Plan {
@@ -218,5 +287,119 @@ impl std::fmt::Display for Plan {
             writeln!(f, "tensor {i}: {:?} + {}", place.region, place.offset)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fuse::fuse;
+    use crate::graph::Graph;
+
+    /// Four products one after the other, the last of which overwrites the weight.
+    const CHAIN: &str = "graph for batches of 4
+%0 = input(0) : f32 batch×[16]
+%1 = parameter(0) : f32 [16, 16]
+%2 = contract(%0, %1, contracted = [(0, 0)])
+%3 = contract(%2, %1, contracted = [(0, 0)])
+%4 = contract(%3, %1, contracted = [(0, 0)])
+%5 = contract(%3, %4, over_batch = true)
+output y = %4
+next parameter 0 = %5
+";
+
+    fn planned() -> (Fused, Plan) {
+        let graph: Graph = CHAIN.parse().unwrap();
+        let fused = fuse(&graph, true).unwrap();
+        let weight = Shape::unbatched([16usize, 16]);
+        let parameters = ParameterLayout::new(&[]).followed_by_shapes(0, std::iter::once(&weight));
+        let plan = plan(&fused, &parameters);
+        assert_eq!(verify(&fused, &plan), Ok(()));
+        (fused, plan)
+    }
+
+    #[test]
+    fn all_tensors_that_meet_are_found() {
+        let (fused, mut plan) = planned();
+        // All of the arena in one place, and beyond it: the first is gone when the third
+        // is written, and the last is written after all that were.
+        for place in plan.allocations.iter_mut().filter(|place| place.region == Region::Arena) {
+            place.offset = 32;
+        }
+        plan.arena = 64;
+        let expected = [
+            "tensor 2 (contract %2): ends at 96, beyond the arena of 64 elements",
+            "tensor 3 (contract %3): ends at 96, beyond the arena of 64 elements",
+            "tensor 3 (contract %3): shares memory with tensor 2 (contract %2)",
+            "tensor 4 (contract %4): ends at 96, beyond the arena of 64 elements",
+        ];
+        assert_eq!(verify(&fused, &plan).unwrap_err().to_string(), expected.join("\n"));
+    }
+
+    #[test]
+    fn all_kernels_in_a_wrong_order_are_found() {
+        let (mut fused, plan) = planned();
+        fused.kernels.reverse();
+        // Lifetimes follow from the order, too.
+        let found = verify(&fused, &plan).unwrap_err().to_string();
+        let expected = [
+            "kernel 0 (product: contract %5): reads tensor 3 (contract %3) before it is written",
+            "kernel 0 (product: contract %5): reads tensor 4 (contract %4) before it is written",
+            "kernel 1 (product: contract %4): reads tensor 1 (parameter %1) after it is overwritten",
+            "kernel 1 (product: contract %4): reads tensor 3 (contract %3) before it is written",
+            "kernel 2 (product: contract %3): reads tensor 1 (parameter %1) after it is overwritten",
+            "kernel 2 (product: contract %3): reads tensor 2 (contract %2) before it is written",
+            "kernel 3 (product: contract %2): reads tensor 1 (parameter %1) after it is overwritten",
+        ];
+        assert!(found.starts_with(&expected.join("\n")), "{found}");
+    }
+
+    /// Against all pairs, on places and lives that are drawn.
+    #[test]
+    fn the_sweep_finds_what_all_pairs_say() {
+        let (mut fused, mut plan) = planned();
+        let arena = fused.buffers.iter().position(|t| t.storage == Storage::Arena).unwrap();
+        let pattern = fused.buffers[arena].clone();
+        let kernel = fused.kernels[0].clone();
+        let mut state = 1u64;
+        let mut draw = |below: usize| {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 33) as usize % below
+        };
+        let mut found = [0, 0];
+        for count in (2..12).cycle().take(2000) {
+            // Each tensor is written by one kernel, and read by one after it.
+            fused.buffers = vec![pattern.clone(); count];
+            fused.roots.clear();
+            fused.kernels.clear();
+            plan.allocations.clear();
+            for t in 0..count {
+                fused.buffers[t].layout.elements = 1 + draw(20);
+                plan.allocations.push(Allocation { region: Region::Arena, offset: draw(60) });
+            }
+            let ends: Vec<usize> = (0..count).map(|t| t + draw(count)).collect();
+            for time in 0..2 * count {
+                let mut kernel = kernel.clone();
+                let access = kernel.stores()[0].to.clone();
+                let of = |tensor| crate::kernel::Access { buffer: tensor, ..access.clone() };
+                kernel.loads = (0..count).filter(|t| ends[*t] == time).map(of).collect();
+                let crate::kernel::Body::Product(product) = &mut kernel.body else { panic!() };
+                (product.a, product.b) = (of(time.min(count - 1)), of(time.min(count - 1)));
+                product.stores[0].to = of(time.min(count - 1));
+                fused.kernels.push(kernel);
+            }
+            let lives = lifetimes(&fused);
+            let meet = |a: usize, b: usize| {
+                let ((x, x_end), (y, y_end)) = (span(&fused, &plan, a), span(&fused, &plan, b));
+                lives[a].0 <= lives[b].1 && lives[b].0 <= lives[a].1 && x < y_end && y < x_end
+            };
+            let expected = (0..count).any(|a| (0..a).any(|b| meet(a, b)));
+            plan.arena = 100;
+            let mut violations = Violations::default();
+            verify_arena(&fused, &plan, &mut violations);
+            assert_eq!(!violations.is_empty(), expected, "{violations}");
+            found[usize::from(expected)] += 1;
+        }
+        assert!(found.iter().all(|count| *count > 100), "{found:?}");
     }
 }

@@ -9,7 +9,7 @@ use std::cell::Cell;
 
 use bilro::rng::Generator;
 use bilro_compiler::declaration::{Builder, Declaration, LossReduction, Purpose};
-use bilro_compiler::graph::Root;
+use bilro_compiler::graph::{Graph, Root};
 use bilro_compiler::ops::{Attributes, Op};
 use bilro_compiler::optim::Training;
 use bilro_compiler::optim::sgd::Sgd;
@@ -239,6 +239,27 @@ fn wide_networks_agree_with_the_interpreter_and_with_each_other() {
         tally.compare(&mut trial)
     });
     tally.conclude(4);
+}
+
+/// The graph of every purpose comes back from its text, as it is asked for and as it is arranged
+/// for kernels.
+#[test]
+fn graphs_come_back_from_their_text() {
+    for_recipes(100, recipes(20, 33, 9), |recipe| {
+        let network = recipe.build().network;
+        let training = training(recipe.seed, 0.01);
+        for purpose in [Purpose::Step(&training), Purpose::Gradients, Purpose::Predict] {
+            let lowered = lower_network(&network, &purpose, recipe.batch, &Target::CLIF, false);
+            let lowered = lowered.map_err(|error| TestCaseError::fail(error.to_string()))?;
+            for graph in [lowered.graph, lowered.fused.graph] {
+                let text = graph.to_string();
+                let read = text.parse::<Graph>();
+                let read = read.map_err(|error| TestCaseError::fail(format!("{error}\n{text}")))?;
+                prop_assert!(read == graph, "{text}\nis read as\n{read}");
+            }
+        }
+        Ok(())
+    });
 }
 
 /// Every purpose: all roots are the same bits by the machine code for every

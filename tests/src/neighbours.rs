@@ -420,7 +420,7 @@ fn meanings(g: &Graph) -> Vec<u64> {
     let mut meanings: Vec<u64> = Vec::new();
     for id in g.ids() {
         let mut hasher = DefaultHasher::new();
-        g.op(id).describe().hash(&mut hasher);
+        g.op(id).hash(&mut hasher);
         g.operands(id).iter().for_each(|x| meanings[x.index()].hash(&mut hasher));
         meanings.push(hasher.finish());
     }

@@ -63,7 +63,10 @@ impl Declaration {
         let training = purpose.training();
         let leaves = graph.ids().try_for_each(|id| self.check_leaf(graph.op(id), purpose, kept));
         // Without an optimizer, the compiler alone has built it.
-        let verified = leaves.and_then(|()| training.map_or(Ok(()), |_| graph.verify()));
+        let verified = leaves.and_then(|()| match training {
+            Some(_) => graph.verify().map_err(|violations| violations.to_string()),
+            None => Ok(()),
+        });
         let checked = verified.and_then(|()| {
             let shape = |(root, id): &(Root, _)| match root {
                 Root::Assign(i) => Some((*i, graph.shape(*id).clone())),

@@ -23,6 +23,7 @@ mod order;
 mod views;
 
 use crate::buffer::Buffer;
+use crate::error::Violations;
 use crate::graph::{Graph, Root};
 use crate::kernel::Kernel;
 
@@ -67,8 +68,8 @@ impl Fused {
 /// groups before kernels are made of them.
 ///
 /// # Errors
-/// Where a group is no kernel: a mistake of this module, in words.
-pub fn fuse(graph: &Graph, verify: bool) -> Result<Fused, String> {
+/// All nodes and groups of which no kernel can be made: mistakes of this module.
+pub fn fuse(graph: &Graph, verify: bool) -> Result<Fused, Violations> {
     let arranged = guard::guard(arrange::arrange(graph));
     let groups = group::group(&arranged);
     if verify {
@@ -76,4 +77,38 @@ pub fn fuse(graph: &Graph, verify: bool) -> Result<Fused, String> {
         group::verify(&arranged, &groups)?;
     }
     Ok(build::build(arranged, groups))
+}
+
+/// What is between a graph and its kernels, for tests of passes.
+#[cfg(test)]
+pub(crate) mod stages {
+    use std::fmt::Write;
+
+    use super::{Graph, Violations, arrange, group, guard};
+
+    pub(crate) fn arranged(graph: &Graph) -> Graph {
+        arrange::arrange(graph)
+    }
+
+    /// The guard of a graph that has been arranged.
+    pub(crate) fn guarded(arranged: Graph) -> Graph {
+        guard::guard(arranged)
+    }
+
+    /// The groups of a graph that has been arranged, with the level of each node.
+    pub(crate) fn groups(arranged: &Graph) -> Result<String, Violations> {
+        let groups = group::group(arranged);
+        group::verify(arranged, &groups)?;
+        let mut text = String::new();
+        for (i, group) in groups.iter().enumerate() {
+            let _ = writeln!(text, "group {i}: {:?}", group.space);
+            for id in &group.nodes {
+                let node = crate::graph::Computation(arranged, *id);
+                let level = group.level(*id);
+                let level = if level == Some(group::Level::Outer) { "  // outer" } else { "" };
+                let _ = writeln!(text, "  {node} : {:?}{level}", arranged.ty(*id));
+            }
+        }
+        Ok(text)
+    }
 }

@@ -10,6 +10,7 @@
 
 mod build;
 mod dot;
+mod parse;
 mod print;
 mod verify;
 
@@ -25,12 +26,14 @@ use crate::ops::Op;
 use crate::shape::{Argument, Facts, Shape, Type};
 
 pub use dot::dot;
+pub use parse::ParseError;
+pub(crate) use print::Computation;
 
 /// Names a node of one graph.
 pub type NodeId = NodeIndex<u32>;
 
 /// One computation.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Node {
     /// What it computes.
     pub op: Op,
@@ -83,6 +86,18 @@ pub struct Graph {
     batch: usize,
     roots: Vec<(Root, NodeId)>,
     known: FxHashMap<(Op, Vec<NodeId>), NodeId>,
+}
+
+/// Whether they have the same nodes by the same numbers, names included, the same
+/// roots and batch size.
+impl PartialEq for Graph {
+    fn eq(&self, other: &Graph) -> bool {
+        let same = |id| self.node(id) == other.node(id) && self.operands(id) == other.operands(id);
+        self.batch == other.batch
+            && self.roots == other.roots
+            && self.len() == other.len()
+            && self.ids().all(same)
+    }
 }
 
 impl Graph {
@@ -276,6 +291,10 @@ impl Graph {
     /// The type that an operation has on operands of this graph, which a
     /// mistake does not name: passes make none.
     fn infer(&self, op: &Op, operands: &[NodeId]) -> Result<Type, Mistake> {
+        if !op.takes(operands.len()) {
+            let (name, count) = (op.name(), operands.len());
+            return Err(Mistake::call(format!("`{name}` does not take {count} operands")));
+        }
         let arguments: Vec<_> =
             operands.iter().map(|x| Argument { name: "operand", ty: self.ty(*x) }).collect();
         // A bound graph has no symbols; one with symbols has had its facts

@@ -1,20 +1,17 @@
-//! A graph as text, a node a line: what `BILRO_DUMP=graph` writes.
+//! A graph as text, a node a line: what `BILRO_DUMP=graph` writes, and what
+//! [`parse`](super::parse) reads.
 
 use std::fmt;
 
-use super::{Graph, Quantity, Root};
+use super::{Graph, NodeId, Quantity, Root};
 
 impl fmt::Display for Graph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "graph for batches of {}", self.batch())?;
         for id in self.ids() {
-            let node = self.node(id);
-            let operands: Vec<_> =
-                self.operands(id).iter().map(|x| format!("%{}", x.index())).collect();
-            write!(f, "%{} = {}({})", id.index(), node.op.describe(), operands.join(", "))?;
-            write!(f, " : {:?}", node.ty)?;
-            match &node.name {
-                Some(name) => writeln!(f, "  // {name}")?,
+            write!(f, "{} : {:?}", Computation(self, id), self.ty(id))?;
+            match &self.node(id).name {
+                Some(name) => writeln!(f, "  // {}", Name(name))?,
                 None => writeln!(f)?,
             }
         }
@@ -25,12 +22,48 @@ impl fmt::Display for Graph {
     }
 }
 
+/// A node without its type and name: `%3 = matmul(%0, %2)`.
+pub(crate) struct Computation<'g>(pub &'g Graph, pub NodeId);
+
+impl fmt::Display for Computation<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Computation(graph, id) = *self;
+        write!(f, "%{} = {}", id.index(), graph.op(id).call_on(&graph.operands(id)))
+    }
+}
+
+/// A node's name: as it is if it fills its line and begins with no quote, else in
+/// quotes.
+struct Name<'a>(&'a str);
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.0;
+        let is_plain = !name.is_empty()
+            && name.trim() == name
+            && !name.starts_with('"')
+            && !name.chars().any(char::is_control);
+        if is_plain { f.write_str(name) } else { write!(f, "{name:?}") }
+    }
+}
+
+/// A root's name: as it is if it is a word, else in quotes.
+struct Word<'a>(&'a str);
+
+impl fmt::Display for Word<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = self.0;
+        let is_plain = !word.is_empty() && word.chars().all(|c| c.is_alphanumeric() || c == '_');
+        if is_plain { f.write_str(word) } else { write!(f, "{word:?}") }
+    }
+}
+
 impl fmt::Display for Root {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Root::Output(name) => write!(f, "output {name}"),
+            Root::Output(name) => write!(f, "output {}", Word(name)),
             Root::Loss => f.write_str("loss"),
-            Root::Metric(name) => write!(f, "metric {name}"),
+            Root::Metric(name) => write!(f, "metric {}", Word(name)),
             Root::Sum(quantity, term) => write!(f, "sum of term {term} of {quantity}"),
             Root::Weight(quantity, term) => write!(f, "weight of term {term} of {quantity}"),
             Root::Gradient(parameter) => write!(f, "gradient of parameter {parameter}"),

@@ -1,7 +1,8 @@
 //! The rules that every graph keeps; run after every pass in tests and debug
 //! builds.
 
-use super::{Graph, Root};
+use super::{Computation, Graph, Root};
+use crate::error::Violations;
 use crate::ops::Op;
 use crate::shape::{Dim, Shape};
 
@@ -9,37 +10,49 @@ impl Graph {
     /// Checks what the [module](super) guarantees, and that a compiled graph
     /// has no symbolic sizes, that the loss and metrics are single numbers and
     /// that gradients and what is
-    /// assigned fit their parameter or input. Says which node breaks what.
-    pub fn verify(&self) -> Result<(), String> {
+    /// assigned fit their parameter or input.
+    ///
+    /// # Errors
+    /// All nodes and roots that break a rule.
+    pub fn verify(&self) -> Result<(), Violations> {
+        let mut found = Violations::default();
         for id in self.ids() {
             let node = self.node(id);
-            let fail =
-                |what: String| Err(format!("node {} ({}): {what}", id.index(), self.label(id)));
+            let mut fail = |what: String| found.push(Computation(self, id), what);
             let operands = self.operands(id);
-            if let Some(late) = operands.iter().find(|x| **x >= id) {
-                return fail(format!("operand {} comes after it", late.index()));
+            for late in operands.iter().filter(|x| **x >= id) {
+                fail(format!("%{} comes after it", late.index()));
             }
             if node.ty.shape.dims.iter().any(|d| matches!(d, Dim::Symbol(_))) {
-                return fail(format!("has symbolic size {}", node.ty.shape));
+                fail(format!("has symbolic size {}", node.ty.shape));
             }
             if node.ty.shape.dims.contains(&Dim::Fixed(0)) {
-                return fail(format!("has an axis of size 0: {}", node.ty.shape));
+                fail(format!("has an axis of size 0: {}", node.ty.shape));
             }
             match self.infer(&node.op, &operands) {
                 Ok(ty) if ty == node.ty => {}
-                Ok(ty) => return fail(format!("is {}, but its operation gives {ty}", node.ty)),
-                Err(mistake) => return fail(mistake.message),
+                Ok(ty) => fail(format!("is {:?}, but its operation gives {ty:?}", node.ty)),
+                Err(mistake) => fail(mistake.message),
             }
-            if self.known.get(&(node.op.clone(), operands)) != Some(&id) {
-                return fail("is there twice".into());
+            match self.known.get(&(node.op.clone(), operands)) {
+                Some(known) if *known == id => {}
+                Some(known) => fail(format!("is there twice, as %{} too", known.index())),
+                None => fail("is not found again by its operation and operands".into()),
             }
         }
+        self.verify_roots(&mut found);
+        found.into_result()
+    }
+
+    fn verify_roots(&self, found: &mut Violations) {
         for (i, (root, id)) in self.roots.iter().enumerate() {
-            if id.index() >= self.len() {
-                return Err(format!("{root:?} is a node of another graph"));
-            }
+            let mut fail = |what: String| found.push(format!("{root} = %{}", id.index()), what);
             if self.roots[..i].iter().any(|(other, _)| other == root) {
-                return Err(format!("{root:?} is there twice"));
+                fail("is there twice".into());
+            }
+            if id.index() >= self.len() {
+                fail("is a node of another graph".into());
+                continue;
             }
             let shape = self.shape(*id);
             let is_number = matches!(
@@ -47,19 +60,58 @@ impl Graph {
                 Root::Loss | Root::Metric(_) | Root::Sum(..) | Root::Weight(..) | Root::Guard
             );
             if is_number && *shape != Shape::scalar() {
-                return Err(format!("{root:?} is not a single number but {shape}"));
+                fail(format!("is not a single number but {shape:?}"));
             }
-            let wrong = self.ids().any(|leaf| match (root, self.op(leaf)) {
+            let wrong = self.ids().find(|leaf| match (root, self.op(*leaf)) {
                 (Root::Assign(i) | Root::Gradient(i), Op::Parameter(op)) => {
                     op.index == *i && op.shape != *shape
                 }
                 (Root::InputGradient(i), Op::Input(op)) => op.index == *i && op.ty.shape != *shape,
                 _ => false,
             });
-            if wrong {
-                return Err(format!("{root:?} does not have the shape of its leaf: {shape}"));
+            if let Some(leaf) = wrong {
+                let expected = self.shape(leaf);
+                fail(format!("is {shape:?}, but its leaf %{} is {expected:?}", leaf.index()));
             }
         }
-        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::NodeId;
+    use crate::shape::Type;
+
+    #[test]
+    fn all_broken_rules_are_found() {
+        let text = "graph for batches of 2
+%0 = input(0) : f32 batch×[4]
+%1 = relu(%0) : f32 batch×[4]
+%2 = exp(%1) : f32 batch×[4]
+%3 = parameter(7) : f32 [3]
+%4 = exp(%0) : f32 batch×[4]
+loss = %2
+gradient of parameter 7 = %2
+output y = %2
+output y = %3
+";
+        let mut g: Graph = text.parse().unwrap();
+        g.nodes[NodeId::new(1)].ty = Type::real(Shape::batched([0usize]));
+        // The same as another, by its operand.
+        let edge = g.nodes.find_edge(NodeId::new(0), NodeId::new(4)).unwrap();
+        g.nodes.remove_edge(edge);
+        g.nodes.add_edge(NodeId::new(1), NodeId::new(4), 0);
+        let expected = [
+            "%1 = relu(%0): has an axis of size 0: [0]",
+            "%1 = relu(%0): is f32 batch×[0], but its operation gives f32 batch×[4]",
+            "%2 = exp(%1): is f32 batch×[4], but its operation gives f32 batch×[0]",
+            "%4 = exp(%1): is f32 batch×[4], but its operation gives f32 batch×[0]",
+            "%4 = exp(%1): is there twice, as %2 too",
+            "loss = %2: is not a single number but batch×[4]",
+            "gradient of parameter 7 = %2: is batch×[4], but its leaf %3 is [3]",
+            "output y = %3: is there twice",
+        ];
+        assert_eq!(g.verify().unwrap_err().to_string(), expected.join("\n"));
     }
 }

@@ -38,19 +38,10 @@ use crate::shape::{Argument, Facts, Type};
 /// assert_eq!(y, array![1.0]);
 /// # Ok::<(), bilro::Error>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Accuracy {
     /// The class that does not count.
     pub ignore_index: Option<u32>,
-}
-
-/// Without what is left out.
-impl std::fmt::Debug for Accuracy {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut shown = f.debug_struct("Accuracy");
-        self.counting().show(&mut shown);
-        shown.finish()
-    }
 }
 
 impl Accuracy {

@@ -20,6 +20,7 @@ pub struct AllFinite {
 
 impl Operation for AllFinite {
     const NAME: &'static str = "all_finite";
+    const OPERANDS: Option<usize> = None;
 
     fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
         match x.iter().all(|x| x.ty.is_real()) && self.direct <= x.len() {

@@ -37,6 +37,7 @@ pub fn beside(g: &mut Graph, x: NodeId, like: &Shape) -> NodeId {
 
 impl Operation for BatchMean {
     const NAME: &'static str = "batch_mean";
+    const OPERANDS: Option<usize> = Some(1);
 
     fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
         super::elementwise::require_real(Self::NAME, 0, x[0])?;

@@ -41,21 +41,10 @@ use crate::shape::{Argument, Facts, Shape, Type};
 /// assert!((y - array![[0.313262, 0.474077, 0.126928]]).iter().all(|error| error.abs() < 1e-5));
 /// # Ok::<(), bilro::Error>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct BinaryCrossEntropyWithLogits {
     /// One number, or one for each place on the last axis; `None` for 1.
     pub pos_weight: Option<Arc<[Number]>>,
-}
-
-/// Without what is left out.
-impl std::fmt::Debug for BinaryCrossEntropyWithLogits {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut shown = f.debug_struct("BinaryCrossEntropyWithLogits");
-        if let Some(weight) = &self.pos_weight {
-            shown.field("pos_weight", weight);
-        }
-        shown.finish()
-    }
 }
 
 impl BinaryCrossEntropyWithLogits {

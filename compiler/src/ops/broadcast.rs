@@ -17,6 +17,7 @@ pub struct Broadcast {
 
 impl Operation for Broadcast {
     const NAME: &'static str = "broadcast";
+    const OPERANDS: Option<usize> = Some(1);
 
     fn shape(&self, x: &[Argument<'_>], facts: &mut Facts) -> Result<Type, Mistake> {
         let from = &x[0].ty.shape;

@@ -30,6 +30,7 @@ pub enum Selector {
 
 impl Operation for Switch {
     const NAME: &'static str = "choose";
+    const OPERANDS: Option<usize> = None;
 
     fn shape(&self, x: &[Argument<'_>], facts: &mut Facts) -> Result<Type, Mistake> {
         let first = x[0];

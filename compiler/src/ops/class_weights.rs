@@ -95,16 +95,6 @@ impl Counting {
         Ok(Counting { weight, ignore_index: class(attributes, IGNORE_INDEX.name)? })
     }
 
-    /// Adds what is not left out to a printout.
-    pub(super) fn show(&self, shown: &mut std::fmt::DebugStruct<'_, '_>) {
-        if let Some(weight) = &self.weight {
-            shown.field(WEIGHT.name, weight);
-        }
-        if let Some(class) = &self.ignore_index {
-            shown.field(IGNORE_INDEX.name, class);
-        }
-    }
-
     /// Requires a weight for each class, and a class to ignore that is there.
     pub(super) fn check(&self, scores: Argument<'_>, facts: &mut Facts) -> Result<(), Mistake> {
         if let Some(weight) = &self.weight {

@@ -20,8 +20,11 @@ pub enum Comparison {
     Equal,
 }
 
+super::notation::words!(Comparison: Greater = "greater", Equal = "equal");
+
 impl Elementwise for Compare {
     const NAME: &'static str = "compare";
+    const OPERANDS: Option<usize> = Some(2);
 
     #[cfg(feature = "eval")]
     fn eval<T: Real>(&self, x: &[T]) -> T {

@@ -18,6 +18,8 @@ pub enum ComparePosition {
     Before,
 }
 
+super::notation::words!(ComparePosition: Equal = "equal", Before = "before");
+
 #[cfg(feature = "eval")]
 impl ComparePosition {
     fn holds(&self, position: usize, index: u32) -> bool {
@@ -30,6 +32,7 @@ impl ComparePosition {
 
 impl Operation for ComparePosition {
     const NAME: &'static str = "compare_position";
+    const OPERANDS: Option<usize> = Some(1);
 
     fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
         match x[0].ty {

@@ -42,6 +42,7 @@ impl Contract {
 
 impl Operation for Contract {
     const NAME: &'static str = "contract";
+    const OPERANDS: Option<usize> = Some(2);
 
     fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
         let [a, b] = [&x[0].ty.shape, &x[1].ty.shape];

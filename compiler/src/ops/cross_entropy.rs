@@ -47,24 +47,12 @@ use crate::shape::{Argument, Facts, Type};
 /// assert!((y - array![0.196734]).iter().all(|error| error.abs() < 1e-5));
 /// # Ok::<(), bilro::Error>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct CrossEntropy {
     /// What classes count for.
     pub counting: Counting,
     /// The share of the target that is spread over all classes, from 0 to 1.
     pub label_smoothing: Number,
-}
-
-/// Without what is left out.
-impl std::fmt::Debug for CrossEntropy {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut shown = f.debug_struct("CrossEntropy");
-        self.counting.show(&mut shown);
-        if self.smooths() {
-            shown.field("label_smoothing", &self.label_smoothing);
-        }
-        shown.finish()
-    }
 }
 
 impl CrossEntropy {

@@ -14,6 +14,8 @@ pub trait Elementwise: Clone + PartialEq + Eq + std::hash::Hash + std::fmt::Debu
     const NAME: &'static str;
     /// See [`Operation::CALL`].
     const CALL: Option<Signature> = None;
+    /// See [`Operation::OPERANDS`].
+    const OPERANDS: Option<usize> = super::operands(&Self::CALL);
     /// Whether operands are broadcast: losses refuse it, since there it hides
     /// mistakes.
     const BROADCASTS: bool = true;
@@ -46,6 +48,7 @@ where
 {
     const NAME: &'static str = E::NAME;
     const CALL: Option<Signature> = E::CALL;
+    const OPERANDS: Option<usize> = E::OPERANDS;
     const BROADCASTS: bool = E::BROADCASTS;
 
     fn from_call(attributes: &Attributes) -> Result<Self, Mistake> {

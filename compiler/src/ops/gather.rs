@@ -58,6 +58,7 @@ pub(super) fn operands(size: usize) -> impl Iterator<Item = (Operand, Operand, u
 
 impl Operation for Gather {
     const NAME: &'static str = "gather";
+    const OPERANDS: Option<usize> = Some(2);
 
     fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
         let [table, index] = [x[0].ty, x[1].ty];

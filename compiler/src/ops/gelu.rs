@@ -48,6 +48,8 @@ pub enum Approximate {
     Tanh,
 }
 
+super::notation::words!(Approximate: None = "none", Tanh = "tanh");
+
 /// The words of the language for [`Approximate`].
 const APPROXIMATE: &[&str] = &["none", "tanh"];
 

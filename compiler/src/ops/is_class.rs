@@ -16,6 +16,7 @@ pub struct IsClass {
 
 impl Operation for IsClass {
     const NAME: &'static str = "is_class";
+    const OPERANDS: Option<usize> = Some(1);
 
     fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
         match x[0].ty.is_real() {

@@ -26,6 +26,7 @@ impl Materialize {
 
 impl Operation for Materialize {
     const NAME: &'static str = "materialize";
+    const OPERANDS: Option<usize> = Some(1);
 
     fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
         Ok(x[0].ty.clone())

@@ -15,6 +15,7 @@ mod axis;
 mod class_weights;
 mod classes;
 mod elementwise;
+mod notation;
 mod residual;
 mod rows;
 mod samples;
@@ -26,6 +27,10 @@ use crate::eval::{Evaluation, Real, Value};
 use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Type};
+use crate::text::ParseError;
+use notation::notation;
+
+pub(crate) use notation::Call;
 
 pub use elementwise::Elementwise;
 pub use samples::{Domain, Operand, Sample};
@@ -38,6 +43,10 @@ pub trait Operation: Clone + PartialEq + Eq + std::hash::Hash + std::fmt::Debug 
 
     /// How it is called in the language; `None` if only the compiler makes it.
     const CALL: Option<Signature> = None;
+
+    /// How many operands it has: as many as its call, unless set. `None` for any number, at least
+    /// one.
+    const OPERANDS: Option<usize> = operands(&Self::CALL);
 
     /// Whether operands are broadcast to one shape before it sees them.
     const BROADCASTS: bool = false;
@@ -72,6 +81,15 @@ pub trait Operation: Clone + PartialEq + Eq + std::hash::Hash + std::fmt::Debug 
 
     /// Operands to try it on, with sizes around `size`.
     fn samples(size: usize) -> Vec<Sample>;
+}
+
+/// How many operands a call has; an operation that only the compiler makes has none, unless it
+/// says so.
+const fn operands(call: &Option<Signature>) -> Option<usize> {
+    Some(match call {
+        Some(call) => call.operands.len(),
+        None => 0,
+    })
 }
 
 /// A node whose gradient is known and is to be handed on to its operands.
@@ -157,11 +175,20 @@ pub struct Entry {
     pub from_call: fn(&Attributes) -> Result<Op, Mistake>,
     /// See [`Operation::samples`].
     pub samples: fn(usize) -> Vec<Sample>,
+    /// The operation from the attributes of its text.
+    pub(crate) read: fn(&mut Call<'_, '_>) -> Result<Op, ParseError>,
 }
 
 macro_rules! operations {
-    ($($module:ident :: $Variant:ident),* $(,)?) => {
+    ($(
+        $module:ident :: $Variant:ident
+        $({ $($fields:tt)* })? $(($($tuple:tt)*))? $([$($whole:tt)*])?
+    ),* $(,)?) => {
         $(pub mod $module;)*
+
+        $(notation!(
+            $module::$Variant $({ $($fields)* })? $(($($tuple)*))? $([$($whole)*])?
+        );)*
 
         /// Every operation there is.
         #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -182,6 +209,7 @@ macro_rules! operations {
             broadcasts: <$module::$Variant as Operation>::BROADCASTS,
             from_call: |a| <$module::$Variant as Operation>::from_call(a).map(Op::from),
             samples: <$module::$Variant as Operation>::samples,
+            read: |call| <$module::$Variant as notation::Notation>::read_all(call).map(Op::from),
         }),*];
 
         impl Op {
@@ -192,11 +220,19 @@ macro_rules! operations {
                 }
             }
 
-            /// Its name and attributes, for printouts.
-            pub fn describe(&self) -> String {
+            /// Its attributes, as its text has them.
+            fn write_attributes(&self, call: &mut notation::Writer) {
                 match self {
-                    $(Op::$Variant(op) => format!("{op:?}"),)*
+                    $(Op::$Variant(op) => notation::Notation::write_all(op, call),)*
                 }
+            }
+
+            /// See [`Operation::OPERANDS`].
+            pub fn takes(&self, operands: usize) -> bool {
+                let takes = match self {
+                    $(Op::$Variant(_) => <$module::$Variant as Operation>::OPERANDS,)*
+                };
+                takes.map_or(operands > 0, |takes| takes == operands)
             }
 
             /// See [`Operation::BROADCASTS`].
@@ -245,16 +281,17 @@ macro_rules! operations {
     };
 }
 
+// With the attributes that their text has; see `notation`.
 operations! {
     // Leaves.
-    input::Input,
-    parameter::Parameter,
-    setting::StepScalar,
-    constant::Constant,
-    vector::Vector,
-    positions::Positions,
+    input::Input { index: unnamed, ty: result },
+    parameter::Parameter { index: unnamed, shape: result },
+    setting::StepScalar { name: unnamed, is_whole },
+    constant::Constant(value),
+    vector::Vector { elements: unnamed },
+    positions::Positions { shape: result },
     // One of several, before anything is compiled.
-    choose::Switch,
+    choose::Switch { by },
     // Arithmetic.
     add::Add,
     sub::Sub,
@@ -272,81 +309,81 @@ operations! {
     sqrt::Sqrt,
     square::Square,
     abs::Abs,
-    pow::Pow,
+    pow::Pow { exponent },
     erf::Erf,
     sin::Sin,
     cos::Cos,
     expm1::Expm1,
     reciprocal::Reciprocal,
     rsqrt::Rsqrt,
-    clamp::Clamp,
+    clamp::Clamp { min, max },
     // Activations.
-    elu::Elu,
+    elu::Elu { alpha },
     selu::Selu,
-    gelu::Gelu,
+    gelu::Gelu { approximate },
     silu::Silu,
     mish::Mish,
-    softplus::Softplus,
+    softplus::Softplus { beta, threshold },
     softsign::Softsign,
-    leaky_relu::LeakyRelu,
+    leaky_relu::LeakyRelu { negative_slope },
     prelu::Prelu,
-    hardtanh::Hardtanh,
+    hardtanh::Hardtanh { min, max },
     hardsigmoid::Hardsigmoid,
     logsigmoid::LogSigmoid,
     step::Heaviside,
     // Drawn.
-    random::Random,
+    random::Random { stream },
     // Comparisons, as 1.0 and 0.0.
-    compare::Compare,
-    compare_position::ComparePosition,
-    is_class::IsClass,
+    compare::Compare(comparison),
+    compare_position::ComparePosition[comparison],
+    is_class::IsClass { class },
     select::Select,
     // The same elements, arranged otherwise.
-    broadcast::Broadcast,
-    reshape::Reshape,
-    transpose::Transpose,
-    materialize::Materialize,
+    broadcast::Broadcast { shape: result },
+    reshape::Reshape { dims: result },
+    transpose::Transpose { axes },
+    materialize::Materialize { batch_last },
     // Rows by index.
     embedding::Embedding,
     gather::Gather,
     scatter_add::ScatterAdd,
     // Over an axis.
-    reduce::Reduce,
-    sum::Sum,
-    mean::Mean,
-    amax::Amax,
-    amin::Amin,
-    var::Var,
-    std_dev::Std,
-    softmax::Softmax,
-    log_softmax::LogSoftmax,
-    logsumexp::LogSumExp,
-    standardize::Standardize,
-    layer_norm::LayerNorm,
-    batch_mean::BatchMean,
+    reduce::Reduce { reduction: unnamed, axis },
+    sum::Sum { axis },
+    mean::Mean { over },
+    amax::Amax { axis },
+    amin::Amin { axis },
+    var::Var { axis, unbiased },
+    std_dev::Std(var),
+    softmax::Softmax { axis },
+    log_softmax::LogSoftmax { axis },
+    logsumexp::LogSumExp { axis },
+    standardize::Standardize { eps },
+    layer_norm::LayerNorm { eps },
+    batch_mean::BatchMean { unbiased },
     // Whether a step may be kept.
-    all_finite::AllFinite,
+    all_finite::AllFinite { direct },
     // Products.
     matmul::MatMul,
-    contract::Contract,
+    contract::Contract { shared, contracted, over_batch },
     // Losses and metrics, per element or per example.
-    cross_entropy::CrossEntropy,
-    nll_loss::NllLoss,
+    cross_entropy::CrossEntropy { counting, label_smoothing = Number(0.0) },
+    nll_loss::NllLoss { counting },
     mse_loss::MseLoss,
     l1_loss::L1Loss,
-    smooth_l1_loss::SmoothL1Loss,
-    huber_loss::HuberLoss,
+    smooth_l1_loss::SmoothL1Loss { beta },
+    huber_loss::HuberLoss { delta },
     kl_div::KlDiv,
     hinge_loss::HingeLoss,
-    hinge_embedding_loss::HingeEmbeddingLoss,
-    multi_margin_loss::MultiMarginLoss,
-    cosine_embedding_loss::CosineEmbeddingLoss,
-    poisson_nll_loss::PoissonNllLoss,
-    gaussian_nll_loss::GaussianNllLoss,
+    hinge_embedding_loss::HingeEmbeddingLoss { margin },
+    multi_margin_loss::MultiMarginLoss { is_squared, margin },
+    cosine_embedding_loss::CosineEmbeddingLoss { margin },
+    poisson_nll_loss::PoissonNllLoss { log_input, full, eps },
+    gaussian_nll_loss::GaussianNllLoss { full, eps },
     binary_cross_entropy::BinaryCrossEntropy,
-    binary_cross_entropy_with_logits::BinaryCrossEntropyWithLogits,
-    accuracy::Accuracy,
-    top_k_accuracy::TopKAccuracy,
+    binary_cross_entropy_with_logits::BinaryCrossEntropyWithLogits { pos_weight },
+    accuracy::Accuracy { ignore_index },
+    top_k_accuracy::TopKAccuracy { k, ignore_index },
 }
 
 /// The operation of the language with this name, or with this other name.

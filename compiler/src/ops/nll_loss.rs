@@ -39,19 +39,10 @@ use crate::shape::{Argument, Facts, Type};
 /// assert!((y - array![0.196734]).iter().all(|error| error.abs() < 1e-5));
 /// # Ok::<(), bilro::Error>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct NllLoss {
     /// What targets count for.
     pub counting: Counting,
-}
-
-/// Without what is left out.
-impl std::fmt::Debug for NllLoss {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut shown = f.debug_struct("NllLoss");
-        self.counting.show(&mut shown);
-        shown.finish()
-    }
 }
 
 impl Operation for NllLoss {

@@ -45,6 +45,7 @@ impl Random {
 
 impl Operation for Random {
     const NAME: &'static str = "random";
+    const OPERANDS: Option<usize> = Some(4);
 
     fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
         match x.iter().any(|x| x.ty.is_real()) {

@@ -29,6 +29,8 @@ pub enum Reduction {
     Max,
 }
 
+super::notation::words!(Reduction: Sum = "sum", Max = "max");
+
 /// An axis, of the example or the batch's.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Axis {
@@ -54,6 +56,7 @@ impl Reduction {
 
 impl Operation for Reduce {
     const NAME: &'static str = "reduce";
+    const OPERANDS: Option<usize> = Some(1);
 
     fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
         let shape = &x[0].ty.shape;

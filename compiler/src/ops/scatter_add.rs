@@ -15,6 +15,7 @@ pub struct ScatterAdd;
 
 impl Operation for ScatterAdd {
     const NAME: &'static str = "scatter_add";
+    const OPERANDS: Option<usize> = Some(2);
 
     fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
         let [values, index] = [x[0].ty, x[1].ty];

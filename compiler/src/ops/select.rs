@@ -12,6 +12,7 @@ pub struct Select;
 
 impl Elementwise for Select {
     const NAME: &'static str = "select";
+    const OPERANDS: Option<usize> = Some(3);
 
     #[cfg(feature = "eval")]
     fn eval<T: Real>(&self, x: &[T]) -> T {

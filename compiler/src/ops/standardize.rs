@@ -43,6 +43,7 @@ impl Standardize {
 
 impl Operation for Standardize {
     const NAME: &'static str = "standardize";
+    const OPERANDS: Option<usize> = Some(1);
 
     fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
         super::elementwise::require_real(Self::NAME, 0, x[0])?;

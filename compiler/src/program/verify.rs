@@ -39,49 +39,62 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::{Address, Count, Counter, Instruction, Loop, Program, Register, Statement};
+use crate::error::Violations;
 use crate::expr::scalar::{LaneType, Scalar};
 
 impl Program {
     /// Checks what can be known of the program alone; see the
-    /// [module](super::verify). On a mistake, says which rule and where.
-    pub fn verify(&self) -> Result<(), String> {
+    /// [module](super::verify).
+    ///
+    /// # Errors
+    /// All loops and instructions that break a rule.
+    pub fn verify(&self) -> Result<(), Violations> {
         self.check(None)
     }
 
     /// Checks as well that every access lies within its tensor, given how many
     /// elements each of `self.tensors` has.
-    pub fn verify_bounds(&self, sizes: &[usize]) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// All loops and instructions that break a rule.
+    pub fn verify_bounds(&self, sizes: &[usize]) -> Result<(), Violations> {
         if sizes.len() != self.buffers.len() {
-            return Err(format!("{} sizes for {} tensors", sizes.len(), self.buffers.len()));
+            let mut found = Violations::default();
+            let message = format!("{} sizes for {} tensors", sizes.len(), self.buffers.len());
+            found.push(format!("program {}", self.name), message);
+            return found.into_result();
         }
         self.check(Some(sizes))
     }
 
-    fn check(&self, sizes: Option<&[usize]>) -> Result<(), String> {
-        if !(1..=16).contains(&self.lanes) || !self.lanes.is_power_of_two() {
-            return Err(format!("{}: {} lanes", self.name, self.lanes));
-        }
+    fn check(&self, sizes: Option<&[usize]>) -> Result<(), Violations> {
         let mut checker = Checker {
             program: self,
             sizes,
+            found: Violations::default(),
             counters: BTreeSet::new(),
             around: HashMap::new(),
             shared: None,
             written: BTreeSet::new(),
             parallel: 0,
         };
-        checker.body(&self.body).map_err(|message| format!("{}: {message}", self.name))?;
+        if !(1..=16).contains(&self.lanes) || !self.lanes.is_power_of_two() {
+            checker.fail("lanes", format!("{} of them", self.lanes));
+        }
+        checker.body(&self.body);
         if checker.parallel > 0 && checker.parallel != self.parallel {
             let (loops, all) = (checker.parallel, self.parallel);
-            return Err(format!("{}: {loops} parallel iterations of {all}", self.name));
+            checker.fail("loops", format!("{loops} parallel iterations of {all}"));
         }
-        Ok(())
+        checker.found.into_result()
     }
 }
 
 struct Checker<'a> {
     program: &'a Program,
     sizes: Option<&'a [usize]>,
+    /// Broken rules so far.
+    found: Violations,
     /// All counters so far.
     counters: BTreeSet<Counter>,
     /// The loops around, and their iterations.
@@ -94,210 +107,228 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    fn body(&mut self, body: &[Statement]) -> Result<(), String> {
-        for statement in body {
-            match statement {
-                Statement::Loop(l) => self.repeat(l)?,
-                Statement::Do(instruction) => self
-                    .instruction(instruction)
-                    .map_err(|message| format!("`{instruction}`: {message}"))?,
-            }
-        }
-        Ok(())
+    fn fail(&mut self, at: &str, message: String) {
+        self.found.push(format!("program {}: {at}", self.program.name), message);
     }
 
-    fn repeat(&mut self, l: &Loop) -> Result<(), String> {
-        let name = l.counter.0;
+    fn body(&mut self, body: &[Statement]) {
+        for statement in body {
+            match statement {
+                Statement::Loop(l) => self.repeat(l),
+                Statement::Do(instruction) => self.instruction(instruction),
+            }
+        }
+    }
+
+    fn repeat(&mut self, l: &Loop) {
+        let at = format!("the loop of i{}", l.counter.0);
         if !self.counters.insert(l.counter) {
-            return Err(format!("i{name} counts two loops"));
+            self.fail(&at, "its counter has another loop".into());
         }
         let iterations = match l.count {
-            Count::Fixed(0) => return Err(format!("the loop of i{name} has no iteration")),
-            Count::Fixed(n) => n,
-            Count::Parallel { .. } if !self.around.is_empty() => {
-                return Err(format!("the parallel loop of i{name} is inside another"));
+            Count::Fixed(n) => {
+                if n == 0 {
+                    self.fail(&at, "it has no iteration".into());
+                }
+                n
             }
             Count::Parallel { first, count } => {
-                if first != self.parallel || count == 0 {
-                    return Err(format!(
-                        "the parallel loop of i{name} does not begin where the last one ended"
-                    ));
+                if !self.around.is_empty() {
+                    self.fail(&at, "it is parallel and inside another".into());
+                } else if first != self.parallel || count == 0 {
+                    self.fail(&at, "it does not begin where the last parallel one ended".into());
                 }
                 self.parallel += count;
                 count
             }
         };
         let before = self.written.clone();
-        self.around.insert(l.counter, iterations);
+        // Of two loops with one counter, the inner one hides the outer.
+        let outer = self.around.insert(l.counter, iterations);
         let parallel = matches!(l.count, Count::Parallel { .. });
+        let shared = self.shared;
         if parallel {
             self.shared = Some(l.counter);
         }
-        self.body(&l.body)?;
-        self.around.remove(&l.counter);
+        self.body(&l.body);
+        match outer {
+            Some(outer) => self.around.insert(l.counter, outer),
+            None => self.around.remove(&l.counter),
+        };
         if parallel {
-            self.shared = None;
+            self.shared = shared;
             self.written = before;
         }
-        Ok(())
     }
 
-    fn instruction(&mut self, instruction: &Instruction) -> Result<(), String> {
+    fn instruction(&mut self, instruction: &Instruction) {
+        let mut broken = Vec::new();
+        self.rules(instruction, &mut broken);
+        if !broken.is_empty() {
+            let at = format!("`{instruction}`");
+            broken.into_iter().for_each(|message| self.fail(&at, message));
+        }
+        // Also where it is wrong: who reads what it writes does no other wrong.
+        self.written.extend(instruction.written());
+    }
+
+    /// The rules that an instruction breaks.
+    fn rules(&self, instruction: &Instruction, broken: &mut Vec<String>) {
         if self.program.parallel > 1
             && self.around.is_empty()
             && matches!(instruction, Instruction::Store { .. })
         {
-            return Err("every thread would store it".into());
+            broken.push("every thread would store it".into());
         }
-        for r in instruction.read().iter().copied().chain(instruction.written()) {
-            if r.0 as usize >= self.program.registers.len() {
-                return Err(format!("there is no r{}", r.0));
-            }
-        }
+        let registers = self.program.registers.len();
+        let all = instruction.read().iter().copied().chain(instruction.written());
+        let unknown: Vec<Register> = all.filter(|r| r.0 as usize >= registers).collect();
+        broken.extend(unknown.iter().map(|r| format!("there is no r{}", r.0)));
         for r in instruction.read() {
-            if !self.written.contains(r) {
-                return Err(format!("r{} may be read before it is written", r.0));
+            if !unknown.contains(r) && !self.written.contains(r) {
+                broken.push(format!("r{} may be read before it is written", r.0));
             }
+        }
+        if !unknown.is_empty() {
+            return;
         }
         let lanes = self.program.lanes;
         let kind = |r: &Register| self.program.registers[r.0 as usize];
         match instruction {
             Instruction::Constant { to, .. } => {
-                self.is_number(*to)?;
+                self.is_number(*to, broken);
             }
             Instruction::Copy { to, from } => {
-                self.is(*to, kind(from))?;
+                self.is(*to, kind(from), broken);
             }
             Instruction::Load { to, from, lane_stride: stride, lanes: read } => {
-                self.is_number(*to)?;
+                self.is_number(*to, broken);
                 if !(1..=lanes).contains(read) || (*stride == 0 && *read != lanes) {
-                    return Err(format!("{read} of {lanes} lanes by {stride}"));
+                    broken.push(format!("{read} of {lanes} lanes by {stride}"));
                 }
-                self.address(from, (read - 1) * stride)?;
+                self.address(from, read.saturating_sub(1).saturating_mul(*stride), broken);
             }
             Instruction::Store { to, from, lane_stride: stride, lanes: written } => {
-                self.is_number(*from)?;
+                self.is_number(*from, broken);
                 if !(1..=lanes).contains(written) || *stride == 0 {
-                    return Err(format!("{written} of {lanes} lanes by {stride}"));
+                    broken.push(format!("{written} of {lanes} lanes by {stride}"));
                 }
-                self.address(to, (written - 1) * stride)?;
+                self.address(to, written.saturating_sub(1).saturating_mul(*stride), broken);
                 let moves = to.index.iter().flat_map(|index| &index.at.strides);
                 if moves.into_iter().any(|(counter, _)| self.is_parallel(*counter)) {
-                    return Err("which iterations meet depends on an index".into());
+                    broken.push("which iterations meet depends on an index".into());
                 }
             }
             // It touches nothing, so that it may be beyond.
             Instruction::Prefetch { at, .. } => {
-                self.steps(&at.strides)?;
+                self.steps(&at.strides, broken);
                 if at.index.is_some() {
-                    return Err("a prefetch by an index".into());
+                    broken.push("a prefetch by an index".into());
                 }
             }
             Instruction::Iota { to, strides: steps, .. } => {
-                self.is(*to, LaneType::Int)?;
-                self.steps(steps)?;
+                self.is(*to, LaneType::Int, broken);
+                self.steps(steps, broken);
             }
             Instruction::Apply { to, scalar, operands } => {
                 if operands.len() != scalar.operands().len() {
                     let (found, expected) = (operands.len(), scalar.operands().len());
-                    return Err(format!("{found} operands instead of {expected}"));
+                    broken.push(format!("{found} operands instead of {expected}"));
                 }
                 for (r, kind) in operands.iter().zip(scalar.operands()) {
-                    self.is(*r, *kind)?;
+                    self.is(*r, *kind, broken);
                 }
-                self.is(*to, scalar.result())?;
+                self.is(*to, scalar.result(), broken);
                 if let Scalar::ShiftLeft(32..)
                 | Scalar::ShiftRight(32..)
                 | Scalar::ShiftBitsRight(32..) = scalar
                 {
-                    return Err("a shift by 32 bits or more".into());
+                    broken.push("a shift by 32 bits or more".into());
                 }
             }
             Instruction::Blend { to, from, lanes: kept, .. } => {
-                self.is_number(*from)?;
-                self.is(*to, kind(from))?;
+                self.is_number(*from, broken);
+                self.is(*to, kind(from), broken);
                 if !(1..=lanes).contains(kept) {
-                    return Err(format!("{kept} of {lanes} lanes"));
+                    broken.push(format!("{kept} of {lanes} lanes"));
                 }
             }
             Instruction::Interleave { to, from: [a, b], .. } => {
-                self.is_number(*a)?;
-                self.is(*b, kind(a))?;
-                self.is(*to, kind(a))?;
+                self.is_number(*a, broken);
+                self.is(*b, kind(a), broken);
+                self.is(*to, kind(a), broken);
                 if lanes < 2 {
-                    return Err("one lane has no halves".into());
+                    broken.push("one lane has no halves".into());
                 }
             }
             Instruction::Rotate { to, from, by } => {
-                self.is(*to, kind(from))?;
+                self.is(*to, kind(from), broken);
                 if *by >= lanes {
-                    return Err(format!("{by} of {lanes} lanes"));
+                    broken.push(format!("{by} of {lanes} lanes"));
                 }
             }
         }
-        self.written.extend(instruction.written());
-        Ok(())
     }
 
     fn is_parallel(&self, counter: Counter) -> bool {
         self.shared == Some(counter)
     }
 
-    fn is(&self, r: Register, expected: LaneType) -> Result<(), String> {
+    fn is(&self, r: Register, expected: LaneType, broken: &mut Vec<String>) {
         let found = self.program.registers[r.0 as usize];
-        if found == expected {
-            Ok(())
-        } else {
-            Err(format!("r{} is {found:?}, not {expected:?}", r.0))
+        if found != expected {
+            broken.push(format!("r{} is {found:?}, not {expected:?}", r.0));
         }
     }
 
-    fn is_number(&self, r: Register) -> Result<(), String> {
+    fn is_number(&self, r: Register, broken: &mut Vec<String>) {
         match self.program.registers[r.0 as usize] {
-            LaneType::Float | LaneType::Int => Ok(()),
-            LaneType::Mask => Err(format!("r{} is Mask", r.0)),
+            LaneType::Float | LaneType::Int => {}
+            LaneType::Mask => broken.push(format!("r{} is Mask", r.0)),
         }
     }
 
     /// An address, of which lanes reach `more` elements beyond.
-    fn address(&self, address: &Address, more: usize) -> Result<(), String> {
-        if address.buffer >= self.program.buffers.len() {
-            return Err(format!("there is no t{}", address.buffer));
-        }
-        let mut most = self.steps(&address.strides)?;
+    fn address(&self, address: &Address, more: usize, broken: &mut Vec<String>) {
+        let mut most = self.steps(&address.strides, broken);
         if let Some(index) = &address.index {
-            if index.at.index.is_some() || index.below == 0 {
-                return Err(format!("an index below {} in {}", index.below, index.at));
+            match index.at.index.is_some() || index.below == 0 {
+                true => broken.push(format!("an index below {} in {}", index.below, index.at)),
+                false => self.address(&index.at, 0, broken),
             }
-            self.address(&index.at, 0)?;
-            let last = index.stride.checked_mul(index.below - 1);
+            let last = index.stride.checked_mul(index.below.saturating_sub(1));
             most = most.zip(last).and_then(|(a, b)| a.checked_add(b));
         }
-        let Some(sizes) = self.sizes else { return Ok(()) };
+        if address.buffer >= self.program.buffers.len() {
+            broken.push(format!("there is no t{}", address.buffer));
+            return;
+        }
+        let Some(sizes) = self.sizes else { return };
         let last = most.and_then(|most| most.checked_add(address.offset)?.checked_add(more));
         let size = sizes[address.buffer];
         match last {
-            Some(last) if last < size => Ok(()),
-            Some(last) => Err(format!("reaches element {last} of {size}")),
-            None => Err("reaches beyond all memory".into()),
+            Some(last) if last < size => {}
+            Some(last) => broken.push(format!("reaches element {last} of {size}")),
+            None => broken.push("reaches beyond all memory".into()),
         }
     }
 
     /// The largest sum of some steps, if it can be represented.
-    fn steps(&self, steps: &[(Counter, usize)]) -> Result<Option<usize>, String> {
+    fn steps(&self, steps: &[(Counter, usize)], broken: &mut Vec<String>) -> Option<usize> {
         let mut most = Some(0usize);
         let mut seen = BTreeSet::new();
         for (counter, step) in steps {
             let Some(iterations) = self.around.get(counter) else {
-                return Err(format!("i{} counts no loop around", counter.0));
+                broken.push(format!("i{} counts no loop around", counter.0));
+                continue;
             };
             if *step == 0 || !seen.insert(*counter) {
-                return Err(format!("i{} steps by 0, or twice", counter.0));
+                broken.push(format!("i{} steps by 0, or twice", counter.0));
             }
             let last = step.checked_mul(iterations.saturating_sub(1));
             most = most.zip(last).and_then(|(a, b)| a.checked_add(b));
         }
-        Ok(most)
+        most
     }
 }
 
@@ -348,17 +379,39 @@ mod tests {
             (vec![repeat(0, Fixed(2), vec![load(0, &[(0, 1), (0, 1)], 1, 4)])], "or twice"),
             (vec![load(0, &[], 0, 3)], "3 of 4 lanes by 0"),
             (vec![load(0, &[], 1, 5)], "5 of 4 lanes"),
-            (vec![repeat(0, Fixed(0), vec![])], "no iteration"),
-            (vec![repeat(0, Fixed(1), vec![]), repeat(0, Fixed(1), vec![])], "counts two loops"),
+            (vec![repeat(0, Fixed(0), vec![])], "it has no iteration"),
+            (vec![repeat(0, Fixed(1), vec![]), repeat(0, Fixed(1), vec![])], "has another loop"),
             (vec![repeat(0, parallel, vec![]), repeat(1, parallel, vec![])], "does not begin"),
-            (vec![repeat(0, Fixed(2), vec![repeat(1, parallel, vec![])])], "inside another"),
+            (vec![repeat(0, Fixed(2), vec![repeat(1, parallel, vec![])])], "and inside another"),
         ];
         for (body, expected) in cases {
-            let message = program(body).verify().unwrap_err();
+            let message = program(body).verify().unwrap_err().to_string();
             assert!(message.contains(expected), "{message}");
         }
         let fine = vec![repeat(0, Fixed(2), vec![load(0, &[(0, 1)], 1, 4)]), negate(1, 0)];
         assert_eq!(program(fine).verify(), Ok(()));
+    }
+
+    #[test]
+    fn all_broken_rules_are_found() {
+        let body = vec![
+            load(9, &[], 1, 4),
+            repeat(0, Count::Fixed(0), vec![negate(0, 1), load(2, &[(7, 0)], 0, 3)]),
+            // What a wrong instruction has written can be read.
+            load(0, &[], 1, 5),
+            negate(1, 0),
+        ];
+        let found = program(body).verify_bounds(&[3]).unwrap_err();
+        let expected = [
+            "program test: `r9 = load t0[1] × 4 by 1`: there is no r9",
+            "program test: the loop of i0: it has no iteration",
+            "program test: `r0 = Neg r1`: r1 may be read before it is written",
+            "program test: `r2 = load t0[1 + i7·0] × 3 by 0`: 3 of 4 lanes by 0",
+            "program test: `r2 = load t0[1 + i7·0] × 3 by 0`: i7 counts no loop around",
+            "program test: `r0 = load t0[1] × 5 by 1`: 5 of 4 lanes by 1",
+            "program test: `r0 = load t0[1] × 5 by 1`: reaches element 5 of 3",
+        ];
+        assert_eq!(found.to_string(), expected.join("\n"));
     }
 
     /// An element of `t0`, ten elements further on for each of a whole number
@@ -395,7 +448,7 @@ mod tests {
             ),
         ];
         for (body, expected) in cases {
-            let message = program(body).verify().unwrap_err();
+            let message = program(body).verify().unwrap_err().to_string();
             assert!(message.contains(expected), "{message}");
         }
         // Within an iteration of the parallel loop it may move.
@@ -404,7 +457,7 @@ mod tests {
         // From 1, twice ten further on, four lanes: the last is 24.
         let within = program(vec![load(&own)]);
         assert_eq!(within.verify_bounds(&[25]), Ok(()));
-        let message = within.verify_bounds(&[24]).unwrap_err();
+        let message = within.verify_bounds(&[24]).unwrap_err().to_string();
         assert!(message.contains("reaches element 24 of 24"), "{message}");
     }
 
@@ -417,7 +470,7 @@ mod tests {
             vec![load(0, &[(0, 10)], 2, 3)],
         )];
         assert_eq!(program(body.clone()).verify_bounds(&[26]), Ok(()));
-        let message = program(body).verify_bounds(&[25]).unwrap_err();
+        let message = program(body).verify_bounds(&[25]).unwrap_err().to_string();
         assert!(message.contains("reaches element 25 of 25"), "{message}");
     }
 }

@@ -16,11 +16,16 @@
 use rustc_hash::FxHashMap;
 
 use super::{Group, Grouping, Level, Size, Space};
-use crate::graph::{Graph, NodeId};
+use crate::error::Violations;
+use crate::graph::{Computation, Graph, NodeId};
 use crate::ops::Lowering;
 
 /// Checks the rules of the [module](self).
-pub(in crate::fuse) fn verify(g: &Graph, groups: &[Group]) -> Result<(), String> {
+///
+/// # Errors
+/// All nodes and groups that break a rule.
+pub(in crate::fuse) fn verify(g: &Graph, groups: &[Group]) -> Result<(), Violations> {
+    let mut found = Violations::default();
     let mut grouping = Grouping::new(g);
     // Where a node is: its group, and its place there.
     let mut places: FxHashMap<NodeId, (usize, usize)> = FxHashMap::default();
@@ -28,44 +33,54 @@ pub(in crate::fuse) fn verify(g: &Graph, groups: &[Group]) -> Result<(), String>
         for (place, node) in group.nodes.iter().enumerate() {
             grouping.group_of[node.index()] = Some(i);
             if places.insert(*node, (i, place)).is_some() {
-                return Err(format!("%{} is in two groups", node.index()));
+                found.push(Computation(g, *node), "is in two groups");
             }
         }
     }
-    if let Some(lost) = g.ids().find(|id| grouping.computed[id.index()] != places.contains_key(id))
-    {
-        return Err(format!("%{} is not where it should be computed", lost.index()));
+    for id in g.ids() {
+        match (grouping.computed[id.index()], places.contains_key(&id)) {
+            (true, false) => found.push(Computation(g, id), "is in no group"),
+            (false, true) => found.push(Computation(g, id), "is in a group, but not computed"),
+            _ => {}
+        }
     }
-    let check = Check { grouping, places };
-    groups.iter().enumerate().try_for_each(|(i, group)| {
-        check.group(i, group).map_err(|message| format!("{message}, of {:?}", group.space))
-    })
+    let mut check = Check { grouping, places, found };
+    for (i, group) in groups.iter().enumerate() {
+        check.group(i, group);
+    }
+    check.found.into_result()
 }
 
 struct Check<'g> {
     grouping: Grouping<'g>,
     places: FxHashMap<NodeId, (usize, usize)>,
+    found: Violations,
 }
 
 impl Check<'_> {
-    fn group(&self, number: usize, group: &Group) -> Result<(), String> {
+    fn group(&mut self, number: usize, group: &Group) {
         let grouping = &self.grouping;
         let mut own = 0;
         let mut size = Size::default();
         for node in &group.nodes {
-            let name = || format!("%{} = {}", node.index(), grouping.g.op(*node).describe());
+            let mut fail = |message: String| {
+                let at = Computation(grouping.g, *node);
+                self.found.push(format!("{at}, of group {number}: {:?}", group.space), message);
+            };
             let inside = |x: NodeId| grouping.group_of[x.index()] == Some(number);
             let level = grouping.holds(&group.space, *node, inside);
             if level.is_none() || level != group.level(*node) {
-                return Err(format!("{} does not fit its group", name()));
+                fail("does not fit its group".into());
             }
             own += usize::from(matches!(
                 grouping.g.op(*node).lower(),
                 Lowering::Contraction(_) | Lowering::Scatter
             ));
             for before in grouping.before(*node) {
-                if self.places[&before] >= self.places[node] {
-                    return Err(format!("{} comes before %{}", name(), before.index()));
+                // One that is in no group has been found.
+                let place = self.places.get(&before);
+                if place.is_some_and(|place| *place >= self.places[node]) {
+                    fail(format!("comes before %{}", before.index()));
                 }
             }
             let inner = matches!(group.space, Space::Columns(..) | Space::Scatter(..));
@@ -73,19 +88,21 @@ impl Check<'_> {
             if inner && level == Some(Level::Full) && !is_scatter {
                 let leaves = grouping.uses[node.index()].iter().any(|u| !inside(u.by));
                 if leaves || grouping.is_root[node.index()] {
-                    return Err(format!("{} is needed outside of its group", name()));
+                    fail("is needed outside of its group".into());
                 }
             }
             size = size.with(&grouping.sizes[node.index()]);
         }
+        let mut fail = |message: String| {
+            self.found.push(format!("group {number}: {:?}", group.space), message);
+        };
         let wanted = matches!(group.space, Space::Product(_) | Space::Scatter(..));
         if own != usize::from(wanted) {
-            return Err(format!("there are {own} products and scatters"));
+            fail(format!("there are {own} products and scatters"));
         }
         if group.nodes.len() > 1 && size.with_stages(group.size.stages).is_too_large(&group.space) {
-            return Err(format!("{} nodes are too large a kernel", group.nodes.len()));
+            fail(format!("{} nodes are too large a kernel", group.nodes.len()));
         }
-        Ok(())
     }
 }
 
@@ -130,10 +147,10 @@ mod tests {
         let refused = |expected: &str, change: &dyn Fn(&mut Vec<Group>)| {
             let mut changed = groups.clone();
             change(&mut changed);
-            let message = verify(&g, &changed).unwrap_err();
+            let message = verify(&g, &changed).unwrap_err().to_string();
             assert!(message.contains(expected), "{message}");
         };
-        refused("not where it should be", &|groups| {
+        refused("is in no group", &|groups| {
             groups[product].nodes.pop();
         });
         refused("two groups", &|groups| {
@@ -159,6 +176,23 @@ mod tests {
         });
     }
 
+    #[test]
+    fn all_broken_rules_are_found() {
+        let g = graph();
+        let mut groups = group(&g);
+        let product = groups.iter().position(|x| matches!(x.space, Space::Product(_))).unwrap();
+        let columns = 1 - product;
+        groups[product].space = Space::Rows(vec![3, 5]);
+        groups[columns].nodes.remove(0);
+        let expected = [
+            "%4 = square(%0): is in no group",
+            "%2 = contract(%0, %1, contracted = [(0, 0)]), of group 0: Rows([3, 5]): does not fit its group",
+            "group 0: Rows([3, 5]): there are 1 products and scatters",
+        ];
+        assert_eq!((product, columns), (0, 1));
+        assert_eq!(verify(&g, &groups).unwrap_err().to_string(), expected.join("\n"));
+    }
+
     /// A group is not made larger than a kernel may be, and one that is is refused.
     #[test]
     fn kernels_have_a_largest_size() {
@@ -176,7 +210,7 @@ mod tests {
             all.nodes.extend(&other.nodes);
             all.members.extend(other.members.iter().map(|(node, member)| (*node, *member)));
         }
-        let message = verify(&g, &[all]).unwrap_err();
+        let message = verify(&g, &[all]).unwrap_err().to_string();
         assert!(message.contains("too large"), "{message}");
     }
 }

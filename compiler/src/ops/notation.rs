@@ -1,0 +1,494 @@
+//! How operations are written in a graph's text: `clamp(%3, min = 0.0, max = 1.0)`.
+//!
+//! An operation's line in the registry names its attributes, and the same line makes
+//! the code that writes them and the code that reads them. An attribute is
+//! `name = value`, or the value alone where there is no doubt, in the order of the line. Left
+//! out are `none`, `false` and empty lists, and what follows from the type of the
+//! result, as the shape of `broadcast`. Numbers are written with all their bits.
+
+use std::sync::Arc;
+
+use super::choose::Selector;
+use super::class_weights::Counting;
+use super::mean::Over;
+use super::reduce::Axis;
+use super::var::Var;
+use super::{Number, Op};
+use crate::graph::NodeId;
+use crate::shape::{Dim, Shape, Type};
+use crate::text::{ParseError, Reader};
+
+/// What an operation is in a text, but for its name and operands.
+pub(super) trait Notation: Sized {
+    /// Writes the attributes.
+    fn write_all(&self, call: &mut Writer);
+    /// Reads what [`Self::write_all`] has written.
+    fn read_all(call: &mut Call<'_, '_>) -> Result<Self, ParseError>;
+}
+
+/// An attribute's value.
+pub(super) trait Value: Sized + PartialEq {
+    fn write(&self, text: &mut String);
+    fn read(text: &mut Reader<'_>) -> Result<Self, ParseError>;
+    /// The value that is left out.
+    fn left_out() -> Option<Self> {
+        None
+    }
+}
+
+/// What stands for one or several attributes: a value, or a struct of several that
+/// operations share.
+pub(super) trait Field: Sized {
+    fn write_as(&self, name: Option<&str>, call: &mut Writer);
+    fn read_as(name: Option<&str>, call: &mut Call<'_, '_>) -> Result<Self, ParseError>;
+}
+
+/// What follows from the type of an operation's result.
+pub(super) trait OfResult {
+    fn of_result(ty: &Type) -> Self;
+}
+
+/// Writes the arguments of a call.
+#[derive(Default)]
+pub(super) struct Writer(String);
+
+impl Writer {
+    fn argument(&mut self, name: Option<&str>, write: impl FnOnce(&mut String)) {
+        if !self.0.is_empty() {
+            self.0.push_str(", ");
+        }
+        if let Some(name) = name {
+            self.0.push_str(name);
+            self.0.push_str(" = ");
+        }
+        write(&mut self.0);
+    }
+}
+
+/// Reads the attributes of a call; operands have been read.
+pub(crate) struct Call<'r, 't> {
+    pub text: &'r mut Reader<'t>,
+    /// Whether an argument has been read.
+    pub is_begun: bool,
+    /// The operation's name, for messages.
+    pub name: &'static str,
+    /// The type of the result, if the text has it.
+    pub result: Option<&'r Type>,
+}
+
+impl Call<'_, '_> {
+    /// What follows from the type that the text gives to the result.
+    pub(super) fn of_result<T: OfResult>(&mut self) -> Result<T, ParseError> {
+        match self.result {
+            Some(ty) => Ok(T::of_result(ty)),
+            None => {
+                let message = format!("`{}` needs the type of its result behind it", self.name);
+                Err(self.text.error(message))
+            }
+        }
+    }
+
+    /// A value; where it is not there, what stands for it.
+    pub(super) fn value<T: Value>(
+        &mut self,
+        name: Option<&str>,
+        left_out: Option<T>,
+    ) -> Result<T, ParseError> {
+        let mut ahead = *self.text;
+        let is_there = (!self.is_begun || ahead.eat(","))
+            && name.is_none_or(|name| ahead.eat_word(name) && ahead.eat("="));
+        if is_there {
+            ahead.skip_spaces();
+            *self.text = ahead;
+            self.is_begun = true;
+            return T::read(self.text);
+        }
+        left_out.ok_or_else(|| match name {
+            Some(name) => self.text.expected(&format!("`{name} = …`")),
+            None => self.text.expected("a value"),
+        })
+    }
+}
+
+impl<T: Value> Field for T {
+    fn write_as(&self, name: Option<&str>, call: &mut Writer) {
+        if T::left_out().as_ref() != Some(self) {
+            call.argument(name, |text| self.write(text));
+        }
+    }
+
+    fn read_as(name: Option<&str>, call: &mut Call<'_, '_>) -> Result<T, ParseError> {
+        call.value(name, T::left_out())
+    }
+}
+
+/// `notation!(module::Operation attributes)`: its [`Notation`], from the attributes in
+/// the registry:
+///
+/// - nothing, for an operation without any;
+/// - `{ a, b }`, the fields of a struct; `a: unnamed` is written without its name,
+///   `a: result` follows from the type of the result, `a = value` is left out where it
+///   has that value;
+/// - `(a)`, the fields of a tuple;
+/// - `[a]`, the operation itself.
+macro_rules! notation {
+    ($module:ident :: $Op:ident) => {
+        impl notation::Notation for $module::$Op {
+            fn write_all(&self, _: &mut notation::Writer) {}
+            fn read_all(_: &mut notation::Call<'_, '_>) -> Result<Self, ParseError> {
+                Ok($module::$Op)
+            }
+        }
+    };
+    ($module:ident :: $Op:ident {
+        $($field:ident $(: $how:ident)? $(= $default:expr)?),* $(,)?
+    }) => {
+        impl notation::Notation for $module::$Op {
+            fn write_all(&self, call: &mut notation::Writer) {
+                $(notation!(@write call, self.$field, $field $(: $how)? $(= $default)?);)*
+            }
+            fn read_all(call: &mut notation::Call<'_, '_>) -> Result<Self, ParseError> {
+                Ok($module::$Op {
+                    $($field: notation!(@read call, $field $(: $how)? $(= $default)?),)*
+                })
+            }
+        }
+    };
+    ($module:ident :: $Op:ident ($($field:ident),*)) => {
+        impl notation::Notation for $module::$Op {
+            fn write_all(&self, call: &mut notation::Writer) {
+                let $module::$Op($($field),*) = self;
+                $(notation::Field::write_as($field, None, call);)*
+            }
+            fn read_all(call: &mut notation::Call<'_, '_>) -> Result<Self, ParseError> {
+                $(let $field = notation::Field::read_as(None, call)?;)*
+                Ok($module::$Op($($field),*))
+            }
+        }
+    };
+    ($module:ident :: $Op:ident [$value:ident]) => {
+        impl notation::Notation for $module::$Op {
+            fn write_all(&self, call: &mut notation::Writer) {
+                notation::Field::write_as(self, None, call)
+            }
+            fn read_all(call: &mut notation::Call<'_, '_>) -> Result<Self, ParseError> {
+                notation::Field::read_as(None, call)
+            }
+        }
+    };
+    (@write $call:ident, $value:expr, $field:ident) => {
+        notation::Field::write_as(&$value, Some(stringify!($field)), $call)
+    };
+    (@write $call:ident, $value:expr, $field:ident : unnamed) => {
+        notation::Field::write_as(&$value, None, $call)
+    };
+    (@write $call:ident, $value:expr, $field:ident : result) => {
+        let _ = &$call;
+    };
+    (@write $call:ident, $value:expr, $field:ident = $default:expr) => {
+        if $value != $default {
+            notation::Field::write_as(&$value, Some(stringify!($field)), $call)
+        }
+    };
+    (@read $call:ident, $field:ident) => {
+        notation::Field::read_as(Some(stringify!($field)), $call)?
+    };
+    (@read $call:ident, $field:ident : unnamed) => { notation::Field::read_as(None, $call)? };
+    (@read $call:ident, $field:ident : result) => { $call.of_result()? };
+    (@read $call:ident, $field:ident = $default:expr) => {
+        $call.value(Some(stringify!($field)), Some($default))?
+    };
+}
+pub(super) use notation;
+
+/// `words!(Comparison: Greater = "greater", Equal = "equal")`: a [`Value`] that is one
+/// of some words.
+macro_rules! words {
+    ($Type:ty: $($Variant:ident = $word:literal),* $(,)?) => {
+        impl $crate::ops::notation::Value for $Type {
+            fn write(&self, text: &mut String) {
+                text.push_str(match self {
+                    $(<$Type>::$Variant => $word,)*
+                });
+            }
+
+            fn read(text: &mut $crate::text::Reader<'_>) -> Result<Self, $crate::text::ParseError> {
+                $(if text.eat_word($word) {
+                    return Ok(<$Type>::$Variant);
+                })*
+                Err(text.expected([$(concat!("`", $word, "`")),*].join(" or ").as_str()))
+            }
+        }
+    };
+}
+pub(super) use words;
+
+macro_rules! integers {
+    ($($Integer:ty),*) => {
+        $(impl Value for $Integer {
+            fn write(&self, text: &mut String) {
+                text.push_str(&self.to_string());
+            }
+
+            fn read(text: &mut Reader<'_>) -> Result<Self, ParseError> {
+                text.number("an integer")
+            }
+        })*
+    };
+}
+
+integers!(usize, u32, i64);
+
+impl Value for bool {
+    fn write(&self, text: &mut String) {
+        text.push_str(if *self { "true" } else { "false" });
+    }
+
+    fn read(text: &mut Reader<'_>) -> Result<bool, ParseError> {
+        match text.eat_word("true") {
+            true => Ok(true),
+            false if text.eat_word("false") => Ok(false),
+            false => Err(text.expected("`true` or `false`")),
+        }
+    }
+
+    fn left_out() -> Option<bool> {
+        Some(false)
+    }
+}
+
+/// The shortest decimal that is the float; of what is no number, the bits where they
+/// are not the usual ones: `NaN(0x7fc00001)`.
+impl Value for Number {
+    fn write(&self, text: &mut String) {
+        match self.0.is_nan() && self.0.to_bits() != f32::NAN.to_bits() {
+            true => text.push_str(&format!("NaN({:#010x})", self.0.to_bits())),
+            false => text.push_str(&format!("{:?}", self.0)),
+        }
+    }
+
+    fn read(text: &mut Reader<'_>) -> Result<Number, ParseError> {
+        if !text.eat_word("NaN") {
+            return text.number("a number").map(Number);
+        }
+        if !text.eat("(") {
+            return Ok(Number(f32::NAN));
+        }
+        let at = *text;
+        let digits = text.word().strip_prefix("0x").and_then(|x| u32::from_str_radix(x, 16).ok());
+        let nan = digits.map(f32::from_bits).filter(|x| x.is_nan());
+        let nan = nan.ok_or_else(|| at.expected("the bits of what is no number"))?;
+        text.expect(")")?;
+        Ok(Number(nan))
+    }
+}
+
+/// The name of a setting. One that is read lives as long as the program does.
+impl Value for &'static str {
+    fn write(&self, text: &mut String) {
+        text.push_str(&format!("{self:?}"));
+    }
+
+    fn read(text: &mut Reader<'_>) -> Result<&'static str, ParseError> {
+        text.string().map(|name| &*name.leak())
+    }
+}
+
+impl<T: Value> Value for Option<T> {
+    fn write(&self, text: &mut String) {
+        if let Some(value) = self {
+            value.write(text);
+        }
+    }
+
+    fn read(text: &mut Reader<'_>) -> Result<Option<T>, ParseError> {
+        T::read(text).map(Some)
+    }
+
+    fn left_out() -> Option<Option<T>> {
+        Some(None)
+    }
+}
+
+fn write_list<T: Value>(list: &[T], text: &mut String) {
+    text.push('[');
+    for (i, value) in list.iter().enumerate() {
+        if i > 0 {
+            text.push_str(", ");
+        }
+        value.write(text);
+    }
+    text.push(']');
+}
+
+impl<T: Value> Value for Vec<T> {
+    fn write(&self, text: &mut String) {
+        write_list(self, text);
+    }
+
+    fn read(text: &mut Reader<'_>) -> Result<Vec<T>, ParseError> {
+        text.expect("[")?;
+        let mut list = Vec::new();
+        while !text.eat("]") {
+            if !list.is_empty() {
+                text.expect(",")?;
+            }
+            text.skip_spaces();
+            list.push(T::read(text)?);
+        }
+        Ok(list)
+    }
+
+    fn left_out() -> Option<Vec<T>> {
+        Some(Vec::new())
+    }
+}
+
+impl<T: Value> Value for Arc<[T]> {
+    fn write(&self, text: &mut String) {
+        write_list(self, text);
+    }
+
+    fn read(text: &mut Reader<'_>) -> Result<Arc<[T]>, ParseError> {
+        <Vec<T> as Value>::read(text).map(Arc::from)
+    }
+}
+
+impl<A: Value, B: Value> Value for (A, B) {
+    fn write(&self, text: &mut String) {
+        text.push('(');
+        self.0.write(text);
+        text.push_str(", ");
+        self.1.write(text);
+        text.push(')');
+    }
+
+    fn read(text: &mut Reader<'_>) -> Result<(A, B), ParseError> {
+        text.expect("(")?;
+        let first = A::read(text)?;
+        text.expect(",")?;
+        text.skip_spaces();
+        let second = B::read(text)?;
+        text.expect(")")?;
+        Ok((first, second))
+    }
+}
+
+/// An axis of the example by its number, or `batch`.
+impl Value for Axis {
+    fn write(&self, text: &mut String) {
+        match self {
+            Axis::Batch => text.push_str("batch"),
+            Axis::Example(axis) => axis.write(text),
+        }
+    }
+
+    fn read(text: &mut Reader<'_>) -> Result<Axis, ParseError> {
+        match text.eat_word("batch") {
+            true => Ok(Axis::Batch),
+            false => text.number("an axis or `batch`").map(Axis::Example),
+        }
+    }
+}
+
+/// An axis of the example by its number, `example`, or `everything`.
+impl Value for Over {
+    fn write(&self, text: &mut String) {
+        match self {
+            Over::Example(Some(axis)) => axis.write(text),
+            Over::Example(None) => text.push_str("example"),
+            Over::Everything => text.push_str("everything"),
+        }
+    }
+
+    fn read(text: &mut Reader<'_>) -> Result<Over, ParseError> {
+        match text.eat_word("everything") {
+            true => Ok(Over::Everything),
+            false if text.eat_word("example") => Ok(Over::Example(None)),
+            false => {
+                let axis = text.number("an axis, `example` or `everything`");
+                axis.map(|axis| Over::Example(Some(axis)))
+            }
+        }
+    }
+}
+
+/// A declared choice by its number, or `training`.
+impl Value for Selector {
+    fn write(&self, text: &mut String) {
+        match self {
+            Selector::Training => text.push_str("training"),
+            Selector::Declared(choice) => choice.write(text),
+        }
+    }
+
+    fn read(text: &mut Reader<'_>) -> Result<Selector, ParseError> {
+        match text.eat_word("training") {
+            true => Ok(Selector::Training),
+            false => text.number("a choice's number or `training`").map(Selector::Declared),
+        }
+    }
+}
+
+impl Field for Counting {
+    fn write_as(&self, _: Option<&str>, call: &mut Writer) {
+        self.weight.write_as(Some("weight"), call);
+        self.ignore_index.write_as(Some("ignore_index"), call);
+    }
+
+    fn read_as(_: Option<&str>, call: &mut Call<'_, '_>) -> Result<Counting, ParseError> {
+        let weight = Field::read_as(Some("weight"), call)?;
+        Ok(Counting { weight, ignore_index: Field::read_as(Some("ignore_index"), call)? })
+    }
+}
+
+/// What `var` and `std` share.
+impl Field for Var {
+    fn write_as(&self, _: Option<&str>, call: &mut Writer) {
+        self.write_all(call);
+    }
+
+    fn read_as(_: Option<&str>, call: &mut Call<'_, '_>) -> Result<Var, ParseError> {
+        Var::read_all(call)
+    }
+}
+
+impl OfResult for Type {
+    fn of_result(ty: &Type) -> Type {
+        ty.clone()
+    }
+}
+
+impl OfResult for Shape {
+    fn of_result(ty: &Type) -> Shape {
+        ty.shape.clone()
+    }
+}
+
+impl OfResult for Vec<Dim> {
+    fn of_result(ty: &Type) -> Vec<Dim> {
+        ty.shape.dims.clone()
+    }
+}
+
+impl Op {
+    /// Its call on operands, as a graph's text has it: `clamp(%3, min = 0.0, max = 1.0)`.
+    pub(crate) fn call_on(&self, operands: &[NodeId]) -> String {
+        let mut call = Writer::default();
+        for operand in operands {
+            call.argument(None, |text| text.push_str(&format!("%{}", operand.index())));
+        }
+        self.write_attributes(&mut call);
+        format!("{}({})", self.name(), call.0)
+    }
+
+    /// Its name and attributes, for printouts: `clamp(min = 0.0, max = 1.0)`.
+    pub fn describe(&self) -> String {
+        let mut call = Writer::default();
+        self.write_attributes(&mut call);
+        match call.0.is_empty() {
+            true => self.name().into(),
+            false => format!("{}({})", self.name(), call.0),
+        }
+    }
+}
