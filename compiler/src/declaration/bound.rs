@@ -64,7 +64,7 @@ impl Declaration {
         let leaves = graph.ids().try_for_each(|id| self.check_leaf(graph.op(id), purpose, kept));
         // Without an optimizer, the compiler alone has built it.
         let verified = leaves.and_then(|()| match training {
-            Some(_) => graph.verify().map_err(|violations| violations.to_string()),
+            Some(_) => graph.verify().map_err(|found| found.to_string().replace('\n', "; ")),
             None => Ok(()),
         });
         let checked = verified.and_then(|()| {

@@ -71,7 +71,8 @@ impl Graph {
             });
             if let Some(leaf) = wrong {
                 let expected = self.shape(leaf);
-                fail(format!("is {shape:?}, but its leaf %{} is {expected:?}", leaf.index()));
+                let leaf = leaf.index();
+                fail(format!("is {shape:?}, not the shape of its leaf %{leaf}, {expected:?}"));
             }
         }
     }
@@ -109,7 +110,7 @@ output y = %3
             "%4 = exp(%1): is f32 batch×[4], but its operation gives f32 batch×[0]",
             "%4 = exp(%1): is there twice, as %2 too",
             "loss = %2: is not a single number but batch×[4]",
-            "gradient of parameter 7 = %2: is batch×[4], but its leaf %3 is [3]",
+            "gradient of parameter 7 = %2: is batch×[4], not the shape of its leaf %3, [3]",
             "output y = %3: is there twice",
         ];
         assert_eq!(g.verify().unwrap_err().to_string(), expected.join("\n"));
