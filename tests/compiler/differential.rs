@@ -249,7 +249,8 @@ fn graphs_come_back_from_their_text() {
         let network = recipe.build().network;
         let training = training(recipe.seed, 0.01);
         for purpose in [Purpose::Step(&training), Purpose::Gradients, Purpose::Predict] {
-            let lowered = lower_network(&network, &purpose, recipe.batch, &Target::CLIF, false);
+            let target = host::baseline();
+            let lowered = check::lower_network(&network, &purpose, recipe.batch, &target);
             let lowered = lowered.map_err(|error| TestCaseError::fail(error.to_string()))?;
             for graph in [lowered.graph, lowered.fused.graph] {
                 let text = graph.to_string();
