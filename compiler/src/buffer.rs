@@ -1,6 +1,5 @@
-//! Tensors: values that have memory, and how they lie in it.
+//! Buffers: memory that holds values, and how they lie in it.
 
-use crate::graph::NodeId;
 use crate::target::CACHE_LINE;
 
 /// A value that has memory.
@@ -8,8 +7,8 @@ use crate::target::CACHE_LINE;
 pub struct Buffer {
     /// What the user calls it, or what computes it.
     pub name: String,
-    /// The node whose value it holds.
-    pub node: NodeId,
+    /// Whether it has its value before any kernel runs.
+    pub is_given: bool,
     /// How it lies in memory.
     pub layout: Layout,
     /// Whose memory it is.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::graph::NodeId;
+use petgraph::graph::NodeIndex;
 
 /// Which part of a call is to blame.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -13,8 +13,9 @@ pub enum Site {
     Operand(usize),
     /// An attribute, by name.
     Attribute(String),
-    /// The call that made a value, which is an operand or what one is made from.
-    Value(NodeId),
+    /// The call that made a value, which is an operand or what one is made from; by its index in the
+    /// graph.
+    Value(NodeIndex<u32>),
 }
 
 /// A mistake in a network: `network!` shows it on the token at `site`.
@@ -39,7 +40,7 @@ impl Mistake {
     }
 
     /// On the call that made a value.
-    pub fn value(id: NodeId, message: impl Into<String>) -> Mistake {
+    pub fn value(id: NodeIndex<u32>, message: impl Into<String>) -> Mistake {
         Mistake { site: Site::Value(id), message: message.into() }
     }
 

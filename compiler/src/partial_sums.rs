@@ -19,8 +19,7 @@ pub fn allocate(fused: &mut Fused, target: &Target) {
             partial_sums.push(Access { buffer: fused.buffers.len(), ..spilled.access.clone() });
             let like = || fused.buffers[spilled.access.buffer].layout.clone();
             let layout = spilled.layout.clone().unwrap_or_else(like);
-            let node = kernel.nodes[0];
-            fused.buffers.push(Buffer { name, node, layout, storage: Storage::Arena });
+            fused.buffers.push(Buffer { name, is_given: false, layout, storage: Storage::Arena });
         }
         match &mut kernel.body {
             Body::Product(product) => product.partial_sums = partial_sums,

@@ -207,8 +207,7 @@ fn verify_order(fused: &Fused, found: &mut Violations) {
         reads.dedup();
         for t in reads {
             let label = || tensor_label(fused, t);
-            let leaf = fused.graph.operands(fused.buffers[t].node).is_empty();
-            if !leaf && !written[t] {
+            if !fused.buffers[t].is_given && !written[t] {
                 fail(format!("reads {} before it is written", label()));
             }
             if overwritten[t] {

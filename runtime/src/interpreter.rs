@@ -6,22 +6,25 @@
 
 use bilro_compiler::eval::{Evaluation, Real, Value};
 use bilro_compiler::graph::{Graph, NodeId};
-use bilro_compiler::ops::{Lowering, Op};
+use bilro_compiler::ops::Leaf;
 
 use crate::memory;
 
 /// The values of a graph's roots, in their order. `leaf` gives the values of
 /// inputs, parameters and settings.
-pub fn interpret<T: Real>(graph: &Graph, mut leaf: impl FnMut(&Op) -> Value<T>) -> Vec<Value<T>> {
+pub fn interpret<T: Real>(
+    graph: &Graph,
+    mut leaf: impl FnMut(Leaf<'_>) -> Value<T>,
+) -> Vec<Value<T>> {
     let needed = graph.needed();
     let mut values: Vec<Option<Value<T>>> = vec![None; graph.len()];
     // Values are let go after their last use.
     let mut uses = uses(graph, &needed);
     for id in graph.ids().filter(|id| needed[id.index()]) {
         let operands = graph.operands(id);
-        let value = match graph.op(id).lower() {
-            Lowering::Leaf => leaf(graph.op(id)),
-            _ => evaluate(graph, id, &operands, &values),
+        let value = match graph.op(id).leaf() {
+            Some(given) => leaf(given),
+            None => evaluate(graph, id, &operands, &values),
         };
         debug_assert_eq!(value.sizes(), graph.sizes(id), "{}", graph.label(id));
         values[id.index()] = Some(value);

@@ -4,7 +4,7 @@
 
 use bilro_compiler::eval::Value;
 use bilro_compiler::graph::Root;
-use bilro_compiler::ops::{self, Domain, Op, Sample};
+use bilro_compiler::ops::{self, Domain, Leaf, Sample};
 use bilro_compiler::target::host;
 use bilro_tests::check::{self, Case};
 
@@ -116,7 +116,7 @@ fn gradients_are_those_of_finite_differences() {
                 let at = |delta: f64| {
                     let values =
                         bilro::interpreter::interpret::<f64>(&case.graph, |leaf| match leaf {
-                            Op::Input(op) => match &case.inputs[op.index] {
+                            Leaf::Input(op) => match &case.inputs[op.index] {
                                 Value::Real(x) => {
                                     let mut x: Vec<f64> = x.iter().map(|x| f64::from(*x)).collect();
                                     if op.index == input {
@@ -126,7 +126,7 @@ fn gradients_are_those_of_finite_differences() {
                                 }
                                 Value::Index(x) => Value::Index(x.clone()),
                             },
-                            op => unreachable!("{}", op.name()),
+                            other => unreachable!("{other:?}"),
                         });
                     values[loss].reals()[0]
                 };

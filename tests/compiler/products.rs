@@ -66,7 +66,7 @@ fn expected(examples: &[f32], weight: &[f32], terms: usize) -> Vec<f32> {
 /// Tensors in which the batch is innermost, and copies of others.
 fn copies(lowered: &check::Lowered) -> (usize, usize) {
     let graph = &lowered.fused.graph;
-    let ops = lowered.artifact.buffers.iter().map(|tensor| graph.op(tensor.node));
+    let ops = lowered.fused.nodes.iter().flatten().map(|node| graph.op(*node));
     let all = ops.filter_map(|op| if let Op::Materialize(copy) = op { Some(copy) } else { None });
     let (last, rows): (Vec<_>, Vec<_>) = all.partition(|copy| **copy == Materialize::BATCH_LAST);
     (last.len(), rows.len())

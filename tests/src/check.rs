@@ -11,7 +11,7 @@ use bilro_compiler::error::Error as CompileError;
 use bilro_compiler::eval::{Real, Value};
 use bilro_compiler::fuse::Fused;
 use bilro_compiler::graph::{Graph, NodeId, Root};
-use bilro_compiler::ops::{Domain, Op, Operand, Sample, input::Input};
+use bilro_compiler::ops::{Domain, Leaf, Operand, Sample, input::Input};
 use bilro_compiler::pipeline::{Stage, lower_graph};
 use bilro_compiler::plan::{ParameterLayout, Region};
 use bilro_compiler::shape::DType;
@@ -94,11 +94,11 @@ pub fn case(sample: &Sample, batch: usize, seed: u64) -> Case {
 /// The roots by the interpreter.
 pub fn interpreted<T: Real>(case: &Case) -> Vec<Vec<T>> {
     let values = bilro::interpreter::interpret::<T>(&case.graph, |leaf| match leaf {
-        Op::Input(input) => match &case.inputs[input.index] {
+        Leaf::Input(input) => match &case.inputs[input.index] {
             Value::Real(x) => Value::real(x.shape(), x.iter().map(|x| T::of(*x)).collect()),
             Value::Index(x) => Value::Index(x.clone()),
         },
-        op => unreachable!("{} is not an input", op.name()),
+        other => unreachable!("{other:?} is not an input"),
     });
     values.iter().map(|v| v.reals().to_vec()).collect()
 }

@@ -431,7 +431,7 @@ fn meanings(g: &Graph) -> Vec<u64> {
 fn computed(g: &Graph) -> HashSet<u64> {
     let fused = fuse(&simplify(&decompose(g)), false).expect("nothing is verified");
     let meanings = meanings(&fused.graph);
-    fused.kernels.iter().flat_map(|k| &k.nodes).map(|node| meanings[node.index()]).collect()
+    fused.nodes.iter().flatten().map(|node| meanings[node.index()]).collect()
 }
 
 impl Coverage {
@@ -441,12 +441,12 @@ impl Coverage {
         let mut own = computed(&between.result);
         own.retain(|meaning| !operands.contains(meaning));
         let meanings = meanings(&fused.graph);
-        let means = |kernel: &Kernel, set: &HashSet<u64>| {
-            kernel.nodes.iter().any(|node| set.contains(&meanings[node.index()]))
+        let means = |kernel: usize, set: &HashSet<u64>| {
+            fused.nodes[kernel].iter().any(|node| set.contains(&meanings[node.index()]))
         };
-        let goes_on = |kernel: &Kernel| {
+        let goes_on = |kernel: usize| {
             let other = |m: &u64| !own.contains(m) && !operands.contains(m);
-            kernel.nodes.iter().any(|node| other(&meanings[node.index()]))
+            fused.nodes[kernel].iter().any(|node| other(&meanings[node.index()]))
         };
         let writer: HashMap<usize, usize> = (fused.kernels.iter().enumerate())
             .flat_map(|(i, kernel)| kernel.writes().into_iter().map(move |t| (t, i)))
@@ -456,21 +456,21 @@ impl Coverage {
             let reads = kernel.reads();
             let read = reads.iter().filter_map(|t| writer.get(t)).filter(|w| **w != i);
             let sources: BTreeSet<&usize> = read.collect();
-            if means(kernel, &own) {
+            if means(i, &own) {
                 inside.extend(kinds(kernel));
-                if means(kernel, &operands) {
+                if means(i, &operands) {
                     behind.extend(kinds(kernel));
                 }
-                if goes_on(kernel) {
+                if goes_on(i) {
                     before.extend(kinds(kernel));
                 }
-                for source in sources.iter().map(|i| &fused.kernels[**i]) {
-                    if means(source, &operands) {
-                        behind.extend(kinds(source));
+                for source in &sources {
+                    if means(**source, &operands) {
+                        behind.extend(kinds(&fused.kernels[**source]));
                     }
                 }
             }
-            if goes_on(kernel) && sources.iter().any(|i| means(&fused.kernels[**i], &own)) {
+            if goes_on(i) && sources.iter().any(|source| means(**source, &own)) {
                 before.extend(kinds(kernel));
             }
         }

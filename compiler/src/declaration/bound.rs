@@ -8,8 +8,8 @@
 use super::{Declaration, Parameter, Purpose};
 use crate::error::{Error, Mistake};
 use crate::graph::{Graph, Root};
-use crate::ops::Op;
 use crate::ops::setting::{RANDOM_BATCH, RANDOM_KEY};
+use crate::ops::{Leaf, Lowering, Op};
 use crate::optim::{ACCUMULATED, LEARNING_RATE};
 use crate::shape::{DType, Dim};
 
@@ -87,8 +87,8 @@ impl Declaration {
     }
 
     fn check_leaf(&self, op: &Op, purpose: &Purpose<'_>, kept: &[Parameter]) -> Result<(), String> {
-        match op {
-            Op::Input(op) => match self.inputs.get(op.index) {
+        match op.lower() {
+            Lowering::Leaf(Leaf::Input(op)) => match self.inputs.get(op.index) {
                 Some(input) if input.ty != op.ty => {
                     Err(format!("`{}` is {}, and not {}", input.name, input.ty, op.ty))
                 }
@@ -98,7 +98,7 @@ impl Declaration {
                 Some(_) => Ok(()),
                 None => Err(format!("there is no input {}", op.index)),
             },
-            Op::Parameter(op) => match kept.get(op.index) {
+            Lowering::Leaf(Leaf::Parameter(op)) => match kept.get(op.index) {
                 Some(parameter) if parameter.shape != op.shape || op.shape.batched => Err(format!(
                     "`{}` is {}, and not {}",
                     parameter.name, parameter.shape, op.shape
@@ -106,7 +106,7 @@ impl Declaration {
                 Some(_) => Ok(()),
                 None => Err(format!("there is nothing kept in place {}", op.index)),
             },
-            Op::StepScalar(op) => {
+            Lowering::Leaf(Leaf::Setting(op)) => {
                 let is_random = op.name == RANDOM_BATCH || RANDOM_KEY.contains(&op.name);
                 let is_update = matches!(purpose, Purpose::Update { .. });
                 let is_given = op.name == LEARNING_RATE
@@ -119,7 +119,7 @@ impl Declaration {
                     false => Err(format!("`Optimizer::setting` gives no value for `{}`", op.name)),
                 }
             }
-            Op::Switch(_) => Err("nothing is left to choose in an update".into()),
+            Lowering::Choice(_) => Err("nothing is left to choose in an update".into()),
             _ => Ok(()),
         }
     }

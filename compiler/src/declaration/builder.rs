@@ -10,7 +10,7 @@ use crate::error::{Mistake, nearest, unknown};
 use crate::graph::{Graph, NodeId, Root};
 use crate::layers::{self, AnyLayer};
 use crate::ops::choose::{Selector, Switch};
-use crate::ops::{self, AttributeValue, Attributes, Number, Op};
+use crate::ops::{self, AttributeValue, Attributes, Leaf, Number};
 use crate::pytorch;
 use crate::shape::{Dim, Fact, Facts, Shape, Type};
 
@@ -140,7 +140,7 @@ impl Builder {
     /// Asks for the gradient with respect to an input, besides those of the
     /// parameters.
     pub fn differentiate(&mut self, input: NodeId) -> Result<(), Mistake> {
-        let Op::Input(op) = self.graph.op(input) else {
+        let Some(Leaf::Input(op)) = self.graph.op(input).leaf() else {
             return Err(Mistake::call("only an input can ask for its gradient"));
         };
         let declared = &mut self.inputs[op.index];
@@ -359,7 +359,7 @@ impl Builder {
         seen[value.index()] = true;
         for id in self.graph.ids().rev().filter(|id| *id <= value) {
             if seen[id.index()] {
-                if let Op::Input(op) = self.graph.op(id)
+                if let Some(Leaf::Input(op)) = self.graph.op(id).leaf()
                     && self.inputs[op.index].is_target
                 {
                     return Some(&self.inputs[op.index].name);
@@ -463,11 +463,5 @@ fn check_sizes<'a>(sizes: impl IntoIterator<Item = &'a Dim>) -> Result<(), Mista
 
 /// Multiply-adds of one example, where sizes are numbers.
 pub(super) fn multiply_adds(graph: &Graph, id: NodeId) -> usize {
-    if !matches!(graph.op(id), Op::MatMul(_)) {
-        return 0;
-    }
-    let a = graph.shape(graph.operands(id)[0]);
-    let count =
-        |dims: &[Dim]| dims.iter().map(|d| d.fixed().unwrap_or(0)).fold(1, usize::saturating_mul);
-    count(&graph.shape(id).dims).saturating_mul(count(&a.dims[a.rank() - 1..]))
+    graph.op(id).multiply_adds(&graph.operand_types(id), graph.ty(id))
 }

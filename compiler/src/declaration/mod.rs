@@ -13,8 +13,7 @@ mod names;
 use crate::autodiff;
 use crate::error::{Mistake, unknown};
 use crate::graph::{Graph, NodeId, Quantity, Root};
-use crate::ops::Op;
-use crate::ops::batch_mean::BatchMean;
+use crate::ops::Lowering;
 use crate::ops::choose::Selector;
 use crate::optim::Training;
 use crate::shape::{Dim, MOST_ELEMENTS, Shape, Type};
@@ -473,11 +472,9 @@ impl Declaration {
         let mut g = self.graph.with_batch(batch);
         let weighs = self.loss_measure().is_some_and(Measure::weighs);
         g.retain_roots(|root| purpose.wants(root, weighs));
-        g.rebuild(|g, op, x| match op {
-            Op::Switch(choose) => match choose.by {
-                Selector::Training => x[usize::from(!purpose.trains())],
-                Selector::Declared(i) => x[choices.get(i).copied().unwrap_or(0)],
-            },
+        g.rebuild(|g, op, x| match op.lower() {
+            Lowering::Choice(Selector::Training) => x[usize::from(!purpose.trains())],
+            Lowering::Choice(Selector::Declared(i)) => x[choices.get(i).copied().unwrap_or(0)],
             _ => g.apply(op.clone(), x),
         })
     }
@@ -500,16 +497,12 @@ impl Declaration {
         places.iter().map(leaf).collect()
     }
 
-    /// The fewest examples that it can be trained on at once: two where the
-    /// variance of a feature over the batch is asked for.
+    /// The fewest examples that it can be trained on at once: what its operations ask for, as two
+    /// where the variance of a feature over the batch is asked for.
     pub fn least_batch(&self) -> usize {
-        let is_variance = |id| match self.graph.op(id) {
-            Op::BatchMean(mean) if mean.unbiased => {
-                BatchMean::terms(self.graph.shape(self.graph.operands(id)[0])) == 1
-            }
-            _ => false,
-        };
-        if self.graph.ids().any(is_variance) { 2 } else { 1 }
+        let g = &self.graph;
+        let least = g.ids().map(|id| g.op(id).least_batch(&g.operand_types(id)));
+        least.max().unwrap_or(1)
     }
 
     /// The most examples that it can be run on at once: with them, a value has

@@ -39,6 +39,8 @@ pub enum Term {
 pub struct Expressions {
     terms: Vec<Term>,
     known: FxHashMap<Term, Expr>,
+    /// What [`Expressions::position`] is, where that is known.
+    position: Option<i32>,
 }
 
 macro_rules! operations {
@@ -100,9 +102,20 @@ impl Expressions {
         self.push(Term::Int(x))
     }
 
-    /// Where the element lies on the kernel's last axis.
+    /// The index of the element on the last axis.
     pub fn position(&mut self) -> Expr {
-        self.push(Term::Position)
+        match self.position {
+            Some(position) => self.int(position),
+            None => self.push(Term::Position),
+        }
+    }
+
+    /// What `build` gives where all elements have this index on the last axis.
+    pub fn at_position<T>(&mut self, position: i32, build: impl FnOnce(&mut Self) -> T) -> T {
+        let outer = self.position.replace(position);
+        let built = build(self);
+        self.position = outer;
+        built
     }
 
     /// An operation. On constants alone it is carried out here.

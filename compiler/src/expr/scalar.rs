@@ -12,6 +12,15 @@ pub enum LaneType {
     Mask,
 }
 
+/// How the elements of a reduction are combined.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Reduction {
+    /// Their sum.
+    Sum,
+    /// The largest of them.
+    Max,
+}
+
 /// One operation on lanes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Scalar {

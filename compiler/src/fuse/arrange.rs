@@ -18,22 +18,26 @@ use crate::buffer::dense_strides;
 use crate::graph::{Graph, NodeId, Root};
 use crate::ops::contract::Contract;
 use crate::ops::materialize::Materialize;
-use crate::ops::{Lowering, Op};
+use crate::ops::reshape::Reshape;
+use crate::ops::{Leaf, Lowering, View};
+use crate::shape::Shape;
 use crate::target::MOST_LANES;
 
 pub(super) fn arrange(graph: &Graph) -> Graph {
-    let mut arranged = graph.rebuild(|g, op, x| match op {
-        Op::Contract(contract) => arrange_product(g, contract, x),
-        Op::Gather(_) => {
+    let mut arranged = graph.rebuild(|g, op, x| match op.lower() {
+        Lowering::Contraction(contract) => arrange_product(g, contract, x),
+        Lowering::Gather => {
             let operands = [x[0], x[1]].map(|x| with_memory(g, x));
             g.apply(op.clone(), &operands)
         }
         // Values are computed where they are added, or read.
-        Op::ScatterAdd(_) => {
+        Lowering::Scatter => {
             let index = with_memory(g, x[1]);
             g.apply(op.clone(), &[x[0], index])
         }
-        Op::Reshape(_) if !is_trivial_reshape(g, op, x[0]) && may_be_strided(g, x[0]) => {
+        Lowering::View(View::Reshape(reshape))
+            if !is_trivial(g, reshape, x[0]) && may_be_strided(g, x[0]) =>
+        {
             let dense = g.apply(Materialize::ROWS, &[x[0]]);
             g.apply(op.clone(), &[dense])
         }
@@ -66,24 +70,22 @@ pub(super) fn materialize_anew(g: &mut Graph, id: NodeId) -> NodeId {
 
 /// Whether a node is computed by a kernel.
 pub(super) fn is_computed(g: &Graph, id: NodeId) -> bool {
-    let lowering = g.op(id).lower();
-    let is_given = matches!(
-        lowering,
-        Lowering::Leaf | Lowering::Constant(_) | Lowering::Numbers(_) | Lowering::Positions
-    );
-    !is_view(g, id) && !is_given
+    !is_view(g, id) && !g.op(id).lower().is_source()
 }
 
 /// Whether a node may lie in memory otherwise than densely, whatever its users
 /// want: views, and parameters with padded rows.
 fn may_be_strided(g: &Graph, id: NodeId) -> bool {
-    is_view(g, id) || matches!(g.op(id), Op::Parameter(_) | Op::StepScalar(_) | Op::Constant(_))
+    is_view(g, id)
+        || matches!(
+            g.op(id).lower(),
+            Lowering::Leaf(Leaf::Parameter(_) | Leaf::Setting(_)) | Lowering::Constant(_)
+        )
 }
 
 /// Whether a reshape only adds or takes away axes of size one.
-fn is_trivial_reshape(g: &Graph, op: &Op, x: NodeId) -> bool {
-    let Op::Reshape(reshape) = op else { return false };
-    let shape = crate::shape::Shape { batched: g.shape(x).batched, dims: reshape.dims.clone() };
+fn is_trivial(g: &Graph, reshape: &Reshape, x: NodeId) -> bool {
+    let shape = Shape { batched: g.shape(x).batched, dims: reshape.dims.clone() };
     let to: Vec<usize> = shape.full_sizes(g.batch()).into_iter().filter(|n| *n > 1).collect();
     to == real_sizes(g, x)
 }
@@ -156,8 +158,7 @@ fn with_memory(g: &mut Graph, x: NodeId) -> NodeId {
 /// Whether strides reach a node's elements in the memory of its base.
 fn has_memory(g: &Graph, id: NodeId) -> bool {
     let base = base(g, id);
-    let nowhere = matches!(g.op(base).lower(), Lowering::Constant(_) | Lowering::Positions);
-    !nowhere && strides(g, id, &dense_strides(&g.sizes(base))).is_some()
+    !g.op(base).lower().is_immediate() && strides(g, id, &dense_strides(&g.sizes(base))).is_some()
 }
 
 fn last_stride(g: &Graph, id: NodeId, axis: usize) -> usize {

@@ -8,16 +8,15 @@ mod product;
 use rustc_hash::FxHashMap;
 
 use super::Fused;
+use super::formula;
 use super::group::{Group, Level, Space};
 use super::views::{base, real_strides, strides};
 use crate::buffer::{Buffer, Layout, Storage, dense_strides};
-use crate::expr::scalar::LaneType;
+use crate::expr::scalar::{LaneType, Reduction};
 use crate::expr::{Expr, Expressions, Term};
 use crate::graph::{Graph, NodeId, Root};
-use crate::kernel::{Access, Body, Columns, Kernel, Rows, Store};
-use crate::ops::materialize::Materialize;
-use crate::ops::reduce::Reduction;
-use crate::ops::{Lowering, Op};
+use crate::kernel::{Access, Body, Columns, Kernel, Rows, SpaceKind, Store};
+use crate::ops::{Leaf, Lowering, MemoryOrder};
 use crate::simplify::constant_value;
 
 pub(super) fn build(graph: Graph, groups: Vec<Group>) -> Fused {
@@ -26,7 +25,8 @@ pub(super) fn build(graph: Graph, groups: Vec<Group>) -> Fused {
         groups.iter().map(|group| KernelBuilder::new(&graph, &tensors, group).kernel()).collect();
     let roots = graph.roots().iter().map(|(_, id)| tensors.of[id]).collect();
     let Buffers { list, settings, numbers, .. } = tensors;
-    Fused { kernels, buffers: list, roots, step_scalars: settings, numbers, graph }
+    let nodes = groups.into_iter().map(|group| group.nodes).collect();
+    Fused { kernels, nodes, buffers: list, roots, step_scalars: settings, numbers, graph }
 }
 
 /// Which nodes have memory.
@@ -58,8 +58,8 @@ impl Buffers {
                         Lowering::Scatter => !g.ty(operand).is_real(),
                         _ => false,
                     };
-                    let nowhere = constant_value(g, value).is_some()
-                        || matches!(g.op(value).lower(), Lowering::Positions);
+                    let nowhere =
+                        constant_value(g, value).is_some() || g.op(value).lower().is_immediate();
                     if (!inside || factor) && !nowhere {
                         wanted.push(value);
                         let padded = Layout::padded(&g.sizes(value)).strides;
@@ -84,17 +84,18 @@ impl Buffers {
         });
         let assigned: FxHashMap<NodeId, usize> = assigned.collect();
         for node in wanted {
-            let home = match (g.op(node), assigned.get(&node)) {
+            let op = g.op(node);
+            let home = match (op.lower(), assigned.get(&node)) {
                 (_, Some(parameter)) => Storage::Parameter(*parameter),
-                (Op::Parameter(p), _) => Storage::Parameter(p.index),
-                (Op::Input(input), _) => Storage::Input(input.index),
-                (Op::StepScalar(setting), _) => {
+                (Lowering::Leaf(Leaf::Parameter(p)), _) => Storage::Parameter(p.index),
+                (Lowering::Leaf(Leaf::Input(input)), _) => Storage::Input(input.index),
+                (Lowering::Leaf(Leaf::Setting(setting)), _) => {
                     tensors.settings.push(setting.name);
                     Storage::StepScalar(tensors.settings.len() - 1)
                 }
-                (Op::Vector(vector), _) => {
-                    tensors.numbers.extend(vector.elements.iter().map(|x| x.0));
-                    Storage::Numbers(tensors.numbers.len() - vector.elements.len())
+                (Lowering::Numbers(numbers), _) => {
+                    tensors.numbers.extend(numbers.iter().map(|x| x.0));
+                    Storage::Numbers(tensors.numbers.len() - numbers.len())
                 }
                 _ => Storage::Arena,
             };
@@ -102,13 +103,14 @@ impl Buffers {
             let layout = match home {
                 Storage::Input(_) | Storage::Numbers(_) => Layout::dense(&sizes),
                 Storage::Arena if dense.contains(&node) => Layout::dense(&sizes),
-                Storage::Arena if *g.op(node) == Op::Materialize(Materialize::BATCH_LAST) => {
+                Storage::Arena if op.memory_order() == Some(MemoryOrder::BatchLast) => {
                     Layout::first_axis_last(&sizes)
                 }
                 _ => Layout::padded(&sizes),
             };
             tensors.of.insert(node, tensors.list.len());
-            tensors.list.push(Buffer { name: g.label(node), node, layout, storage: home });
+            let is_given = op.lower().is_source();
+            tensors.list.push(Buffer { name: g.label(node), is_given, layout, storage: home });
         }
         tensors
     }
@@ -154,11 +156,11 @@ impl<'a> KernelBuilder<'a> {
             Space::Columns(sizes, axis) => Body::Columns(self.columns(sizes, *axis)),
             Space::Product(_) => Body::Product(self.product()),
             Space::Scatter(..) => Body::Scatter(self.scatter()),
-            Space::Alone => Body::AllFinite(self.all_finite()),
+            Space::AllFinite => Body::AllFinite(self.all_finite()),
         };
+        debug_assert_eq!(body.kind(), group.space.kind());
         let mut kernel = Kernel {
             name: self.name(),
-            nodes: group.nodes.clone(),
             overwritten: overwritten(&self.tensors.list, &self.loads, &body),
             loads: self.loads,
             elements: self.elements,
@@ -207,13 +209,13 @@ impl<'a> KernelBuilder<'a> {
     fn name(&self) -> String {
         let stored = self.group.nodes.iter().filter(|n| self.tensors.of.contains_key(n));
         let labels: Vec<String> = stored.map(|n| self.g.label(*n)).collect();
-        let kind = match self.group.space {
-            Space::Rows(_) if self.reductions.is_empty() => "map",
-            Space::Rows(_) => "rows",
-            Space::Columns(..) => "columns",
-            Space::Product(_) => "product",
-            Space::Scatter(..) => "scatter",
-            Space::Alone => "all finite",
+        let kind = match self.group.space.kind() {
+            SpaceKind::Rows if self.reductions.is_empty() => "map",
+            SpaceKind::Rows => "rows",
+            SpaceKind::Columns => "columns",
+            SpaceKind::Product => "product",
+            SpaceKind::Scatter => "scatter",
+            SpaceKind::AllFinite => "all finite",
         };
         format!("{kind}: {}", labels.join(", "))
     }
@@ -265,10 +267,10 @@ impl<'a> KernelBuilder<'a> {
             Lowering::Elementwise(formula) => {
                 let level = self.level(node);
                 let x: Vec<Expr> = operands.iter().map(|x| self.operand(*x, level)).collect();
-                formula(&mut self.formulas, &x)
+                formula::apply(self.g, node, &formula, &mut self.formulas, &x)
             }
             // The one reduction that rides along with a product.
-            Lowering::Reduction(..) if matches!(self.group.space, Space::Product(_)) => {
+            Lowering::Reduction(..) if self.group.space.kind() == SpaceKind::Product => {
                 self.formulas.push(Term::Reduced(1))
             }
             Lowering::Reduction(reduction, _) => {
@@ -376,7 +378,7 @@ impl<'a> KernelBuilder<'a> {
                     self.axes.iter().map(|axis| steps.get(*axis).copied().unwrap_or(0)).collect();
             }
             // The table's rows are an axis before that of columns.
-            (Space::Scatter(..), Level::Outer) | (Space::Alone, _) => {
+            (Space::Scatter(..), Level::Outer) | (Space::AllFinite, _) => {
                 unreachable!("all values are full")
             }
             (Space::Scatter(_, 1), Level::Full) => steps.extend([0, 0]),
@@ -398,7 +400,7 @@ impl<'a> KernelBuilder<'a> {
                 (column, access.strides.last())
             }
             Space::Scatter(_, columns) => (Some(columns), access.strides.last()),
-            Space::Alone => return 0,
+            Space::AllFinite => return 0,
         };
         if step == Some(&1) && size.copied() == layout.contiguous() { layout.padding } else { 0 }
     }

@@ -16,10 +16,12 @@ mod verify;
 use rustc_hash::FxHashMap;
 
 use super::arrange::is_computed;
+use super::formula::outline;
 use super::order::Order;
 use super::views::{Relation, base, real_sizes, relation};
 use crate::graph::{Graph, NodeId, Root};
-use crate::ops::{Lowering, Op};
+use crate::kernel::SpaceKind;
+use crate::ops::{Leaf, Lowering};
 use fit::{Fit, Member};
 use size::Size;
 
@@ -45,7 +47,7 @@ pub(super) struct Group {
 
 impl Group {
     fn new(space: Space) -> Group {
-        let is_map = matches!(space, Space::Rows(_));
+        let is_map = space.kind() == SpaceKind::Rows;
         Group {
             space,
             nodes: Vec::new(),
@@ -103,6 +105,8 @@ struct Grouping<'g> {
     relations: FxHashMap<NodeId, Relation>,
     /// For each computed node, what it adds to its group.
     sizes: Vec<Size>,
+    /// For each node, whether its formula needs the element's position on the last axis.
+    is_indexed: Vec<bool>,
     /// Answers of [`Grouping::is_needed_within`], by space and node.
     needed_within: FxHashMap<Space, FxHashMap<NodeId, bool>>,
 }
@@ -130,15 +134,17 @@ impl<'g> Grouping<'g> {
         }
         let parameters = g
             .ids()
-            .filter_map(|id| match g.op(id) {
-                Op::Parameter(p) => Some((p.index, id)),
+            .filter_map(|id| match g.op(id).leaf() {
+                Some(Leaf::Parameter(p)) => Some((p.index, id)),
                 _ => None,
             })
             .collect();
-        let sizes = g.ids().map(|id| match computed[id.index()] {
-            true => Size::of(g, id, is_root[id.index()]),
-            false => Size::default(),
-        });
+        let (mut sizes, mut is_indexed) = (vec![Size::default(); g.len()], vec![false; g.len()]);
+        for id in g.ids().filter(|id| computed[id.index()]) {
+            let outline = outline(g, id);
+            sizes[id.index()] = Size::of(g, id, outline, is_root[id.index()]);
+            is_indexed[id.index()] = outline.is_some_and(|outline| outline.is_indexed);
+        }
         Grouping {
             g,
             uses,
@@ -150,7 +156,8 @@ impl<'g> Grouping<'g> {
             groups: Vec::new(),
             order: Order::default(),
             relations,
-            sizes: sizes.collect(),
+            sizes,
+            is_indexed,
             needed_within: FxHashMap::default(),
             computed,
             is_root,
@@ -207,6 +214,11 @@ impl<'g> Grouping<'g> {
         let read = roots.filter(|(root, _)| !matches!(root, Root::Assign(_) | Root::Guard));
         let read = read.map(|(_, id)| base(self.g, *id));
         read.filter(|id| self.computed[id.index()]).collect()
+    }
+
+    /// On which level of a space a node works; `None` if on neither.
+    fn level(&self, space: &Space, id: NodeId) -> Option<Level> {
+        space.level(self.g, id, self.is_indexed[id.index()])
     }
 
     fn relation(&self, operand: NodeId) -> Relation {
@@ -285,7 +297,7 @@ impl<'g> Grouping<'g> {
                 space
             }
             Lowering::Gather => Space::of_gather(self.g, id),
-            Lowering::AllFinite => Space::Alone,
+            Lowering::AllFinite(_) => Space::AllFinite,
             Lowering::Reduction(..) => {
                 let space = Space::of_reduction(self.g, id);
                 if let Some(group) = self.wanted_by_reduction(id, &space)
@@ -371,7 +383,7 @@ impl<'g> Grouping<'g> {
         let Space::Rows(sizes) = space else { return false };
         let rows: usize = sizes.split_last().map_or(1, |(_, outer)| outer.iter().product());
         rows >= MANY_ROWS
-            && space.level(self.g, id) == Some(Level::Outer)
+            && self.level(space, id) == Some(Level::Outer)
             && self.sizes[id.index()].terms >= MANY_STEPS
             && !self.is_needed_within(id, space)
     }
@@ -385,7 +397,7 @@ impl<'g> Grouping<'g> {
         while let Some(next) = begun.last().copied() {
             let follows = |u: &&Use| self.is_elementwise(u.by);
             let users = || self.uses[next.index()].iter().filter(follows).map(|u| u.by);
-            let level = |by: NodeId| space.level(self.g, by);
+            let level = |by: NodeId| self.level(space, by);
             let outer = || users().filter(|by| level(*by) == Some(Level::Outer));
             let needed = users().any(|by| level(by) == Some(Level::Full))
                 || outer().any(|by| known.get(&by) == Some(&true));

@@ -20,10 +20,11 @@ use rustc_hash::FxHashSet;
 
 use super::arrange::{is_computed, materialize_anew};
 use super::views::{Relation, base, real_sizes, relation};
+use crate::expr::scalar::Reduction;
 use crate::graph::{Graph, NodeId, Root};
 use crate::ops::all_finite::AllFinite;
-use crate::ops::reduce::{Axis, Reduction};
-use crate::ops::{Lowering, Op};
+use crate::ops::reduce::Axis;
+use crate::ops::{Leaf, Linearity, Lowering, Op, Shows};
 use crate::simplify::constant_value;
 
 /// So many units of a layer are never all less than zero, or all inactive, by
@@ -36,7 +37,7 @@ const MANY: usize = 1 << 15;
 
 pub(super) fn guard(mut g: Graph) -> Graph {
     let Some(guard) = g.root(&Root::Guard) else { return g };
-    let Op::AllFinite(AllFinite { direct }) = *g.op(guard) else { return g };
+    let Lowering::AllFinite(&AllFinite { direct }) = g.op(guard).lower() else { return g };
     let loss = g.root(&Root::Loss);
     let forward = ancestors(&g, loss.into_iter().collect());
     let mut search = Search { g: &g, forward, ..Search::new(&g) };
@@ -110,7 +111,7 @@ impl<'g> Search<'g> {
 
     /// Looks at a value, of which the operand of a node may be a view.
     fn take(&mut self, x: NodeId) {
-        let real_input = matches!(self.g.op(x), Op::Input(_)) && self.g.ty(x).is_real();
+        let real_input = is_input(self.g.op(x)) && self.g.ty(x).is_real();
         if (real_input || is_computed(self.g, x)) && !self.found.contains(&x) {
             self.found.push(x);
         }
@@ -154,10 +155,10 @@ impl<'g> Search<'g> {
     /// is not where one of them is not.
     fn is_linear(&self, x: NodeId) -> bool {
         let constant = |x: &NodeId| constant_value(self.g, base(self.g, *x)).is_some();
-        match self.g.op(x) {
-            Op::Add(_) | Op::Sub(_) | Op::Neg(_) | Op::Materialize(_) => true,
-            Op::Mul(_) => self.g.operands(x).iter().any(constant),
-            _ => false,
+        match self.g.op(x).linearity() {
+            Linearity::Sum(_) => true,
+            Linearity::Product => self.g.operands(x).iter().any(constant),
+            Linearity::Quotient | Linearity::Unknown => false,
         }
     }
 
@@ -179,7 +180,7 @@ impl<'g> Search<'g> {
                 // finite, by what saturates, and then 0 times it is NaN.
                 match g.op(x) {
                     op if is_bounded(op) || constant_value(g, x).is_some() => {}
-                    Op::Input(_) => found.push(x),
+                    op if is_input(op) => found.push(x),
                     _ => return None,
                 }
                 continue;
@@ -192,19 +193,13 @@ impl<'g> Search<'g> {
                 found.push(x);
                 continue;
             }
-            if !stays_finite(g.op(x)) {
+            let finiteness = g.op(x).finiteness();
+            if !finiteness.is_kept {
                 return None;
             }
-            let operands = g.operands(x);
-            let counted = match g.op(x) {
-                // What is compared, or chooses, is not in the result.
-                Op::Compare(_) | Op::ComparePosition(_) | Op::IsClass(_) => &[],
-                Op::Select(_) => &operands[1..],
-                _ => &operands[..],
-            };
-            for operand in counted {
-                let value = base(g, *operand);
-                match relation(g, *operand) {
+            for operand in g.operands(x).into_iter().skip(finiteness.deciding) {
+                let value = base(g, operand);
+                match relation(g, operand) {
                     Relation::Same => left.push(value),
                     _ if self.forward.contains(&value) => left.push(value),
                     _ => found.push(value),
@@ -219,7 +214,7 @@ impl<'g> Search<'g> {
     fn is_seen_later(&self, x: NodeId) -> bool {
         match self.forward.contains(&x) {
             // They are finite or NaN, and then so is the loss.
-            true if matches!(self.g.op(x), Op::Sigmoid(_) | Op::Tanh(_)) => true,
+            true if self.g.op(x).finiteness().is_bounded => true,
             true => self.reaches_factor(x),
             // Only its size can make it infinite.
             false => self.follows_from_factors(x) && self.reaches_factor(x),
@@ -233,15 +228,23 @@ impl<'g> Search<'g> {
         while let Some(x) = left.pop() {
             for user in g.users(x) {
                 let is_wide = || g.sizes(user).last().is_some_and(|n| *n >= WIDE);
-                let passes = match g.op(user) {
-                    Op::Add(_) | Op::Sub(_) | Op::Mul(_) | Op::Neg(_) => true,
-                    Op::Materialize(_) | Op::LeakyRelu(_) => true,
+                let passes = match g.op(user).lower() {
                     // With a weight: then a row has it in all of its elements.
-                    Op::Contract(_) => g.operands(user).iter().any(|x| !g.shape(*x).batched),
-                    Op::Relu(_) => is_wide(),
-                    // As what is chosen, not as what chooses.
-                    Op::Select(_) => g.operands(user)[0] != x && is_wide(),
-                    op => matches!(op.lower(), Lowering::View),
+                    Lowering::Contraction(_) => {
+                        g.operands(user).iter().any(|x| !g.shape(*x).batched)
+                    }
+                    Lowering::View(_) => true,
+                    Lowering::Elementwise(_) => {
+                        let finiteness = g.op(user).finiteness();
+                        // As what is chosen, not as what chooses.
+                        !g.operands(user)[..finiteness.deciding].contains(&x)
+                            && match finiteness.shows {
+                                Shows::Always => true,
+                                Shows::ByChance => is_wide(),
+                                Shows::Unknown => false,
+                            }
+                    }
+                    _ => false,
                 };
                 if passes && self.factors.contains(&user) {
                     return true;
@@ -266,7 +269,9 @@ impl<'g> Search<'g> {
             }
             match g.op(x).lower() {
                 Lowering::Contraction(_) => {}
-                Lowering::Elementwise(_) if stays_finite(g.op(x)) => left.extend(g.operands(x)),
+                Lowering::Elementwise(_) if g.op(x).finiteness().is_kept => {
+                    left.extend(g.operands(x));
+                }
                 _ => return false,
             }
         }
@@ -280,7 +285,7 @@ impl<'g> Search<'g> {
             for user in self.g.users(x) {
                 match self.g.op(user).lower() {
                     Lowering::Contraction(_) => return true,
-                    Lowering::View => left.push(user),
+                    Lowering::View(_) => left.push(user),
                     _ => {}
                 }
             }
@@ -289,45 +294,12 @@ impl<'g> Search<'g> {
     }
 }
 
+fn is_input(op: &Op) -> bool {
+    matches!(op.leaf(), Some(Leaf::Input(_)))
+}
+
 /// Whether a result is never infinite, so that it is NaN or finite; parameters and
 /// what is set are taken to be finite.
 fn is_bounded(op: &Op) -> bool {
-    matches!(
-        op,
-        Op::Sigmoid(_)
-            | Op::Tanh(_)
-            | Op::Erf(_)
-            | Op::Compare(_)
-            | Op::ComparePosition(_)
-            | Op::IsClass(_)
-            | Op::Random(_)
-            | Op::Parameter(_)
-            | Op::StepScalar(_)
-    )
-}
-
-/// Whether finite operands give a finite result, but for its size.
-fn stays_finite(op: &Op) -> bool {
-    matches!(
-        op,
-        Op::Add(_)
-            | Op::Sub(_)
-            | Op::Mul(_)
-            | Op::Neg(_)
-            | Op::Abs(_)
-            | Op::Square(_)
-            | Op::Maximum(_)
-            | Op::Minimum(_)
-            | Op::Select(_)
-            | Op::Compare(_)
-            | Op::ComparePosition(_)
-            | Op::IsClass(_)
-            | Op::Materialize(_)
-            | Op::Relu(_)
-            | Op::Sigmoid(_)
-            | Op::Tanh(_)
-            | Op::Erf(_)
-            | Op::Clamp(_)
-            | Op::Random(_)
-    )
+    op.finiteness().is_bounded || matches!(op.leaf(), Some(Leaf::Parameter(_) | Leaf::Setting(_)))
 }

@@ -17,14 +17,17 @@
 
 mod arrange;
 mod build;
+mod formula;
 mod group;
 mod guard;
 mod order;
+#[cfg(all(test, feature = "eval", feature = "codegen"))]
+mod tests;
 mod views;
 
 use crate::buffer::Buffer;
 use crate::error::Violations;
-use crate::graph::{Graph, Root};
+use crate::graph::{Graph, NodeId, Root};
 use crate::kernel::Kernel;
 
 /// Kernels in an order that respects every dependency, and their tensors.
@@ -34,6 +37,8 @@ pub struct Fused {
     pub graph: Graph,
     /// In order of execution.
     pub kernels: Vec<Kernel>,
+    /// For every kernel, the nodes of the graph that it computes.
+    pub nodes: Vec<Vec<NodeId>>,
     /// By number.
     pub buffers: Vec<Buffer>,
     /// For every root of the graph, its tensor.

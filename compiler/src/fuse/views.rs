@@ -3,12 +3,12 @@
 use crate::buffer::dense_strides;
 use crate::graph::{Graph, NodeId};
 use crate::ops::reduce::Axis;
-use crate::ops::{Lowering, Op};
+use crate::ops::{Lowering, View};
 
 /// Whether a node only says where elements of its operand are found.
 pub(super) fn is_view(g: &Graph, id: NodeId) -> bool {
     match g.op(id).lower() {
-        Lowering::View => true,
+        Lowering::View(_) => true,
         // The batch axis of one example goes without adding anything up.
         Lowering::Reduction(_, Axis::Batch) => g.batch() == 1,
         _ => false,
@@ -33,8 +33,8 @@ pub(super) fn strides(g: &Graph, id: NodeId, base_strides: &[usize]) -> Option<V
     let from = strides(g, x, base_strides)?;
     let (sizes, to) = (g.sizes(x), g.sizes(id));
     let (x_batched, y_batched) = (g.shape(x).batched, g.shape(id).batched);
-    Some(match g.op(id) {
-        Op::Broadcast(_) => {
+    Some(match g.op(id).lower() {
+        Lowering::View(View::Broadcast(_)) => {
             let mut strides = vec![0; to.len()];
             let own = sizes.len() - usize::from(x_batched);
             for i in 1..=own {
@@ -47,15 +47,15 @@ pub(super) fn strides(g: &Graph, id: NodeId, base_strides: &[usize]) -> Option<V
             }
             strides
         }
-        Op::Transpose(op) => {
+        Lowering::View(View::Transpose(op)) => {
             let offset = usize::from(y_batched);
             let batch = from[..offset].iter().copied();
             let axes = op.permutation_of(g.ty(x)).into_iter().map(|axis| from[axis + offset]);
             batch.chain(axes).collect()
         }
-        Op::Reduce(_) => from[1..].to_vec(),
-        Op::Reshape(_) => reshaped(&sizes, &from, &to)?,
-        op => unreachable!("{} is no view", op.name()),
+        Lowering::Reduction(..) => from[1..].to_vec(),
+        Lowering::View(View::Reshape(_)) => reshaped(&sizes, &from, &to)?,
+        _ => unreachable!("{} is no view", g.op(id).name()),
     })
 }
 

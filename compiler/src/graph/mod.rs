@@ -167,6 +167,11 @@ impl Graph {
         operands.into_iter().map(|(_, source)| source).collect()
     }
 
+    /// The types of a node's operands, in their places.
+    pub fn operand_types(&self, id: NodeId) -> Vec<&Type> {
+        self.operands(id).into_iter().map(|x| self.ty(x)).collect()
+    }
+
     /// The nodes that have this one as an operand, each once, in order.
     pub fn users(&self, id: NodeId) -> Vec<NodeId> {
         let mut users: Vec<_> = self.nodes.neighbors_directed(id, Direction::Outgoing).collect();
@@ -235,7 +240,7 @@ impl Graph {
         let ty = op.shape(&arguments, facts)?;
         ty.shape.check_count()?;
         // Losses do not broadcast, but a parameter may be compared with a batch.
-        let operands = if stretched.len() > 1 && matches_elementwise(&op) {
+        let operands = if stretched.len() > 1 && op.is_pointwise() {
             stretched.iter().map(|x| self.broadcast(*x, &ty.shape)).collect()
         } else {
             stretched
@@ -356,10 +361,4 @@ impl Graph {
         }
         needed
     }
-}
-
-/// Whether all operands must have the result's shape.
-fn matches_elementwise(op: &Op) -> bool {
-    matches!(op.lower(), crate::ops::Lowering::Elementwise(_))
-        || matches!(op, Op::BinaryCrossEntropyWithLogits(_))
 }

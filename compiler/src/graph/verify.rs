@@ -3,7 +3,7 @@
 
 use super::{Computation, Graph, Root};
 use crate::error::Violations;
-use crate::ops::Op;
+use crate::ops::Leaf;
 use crate::shape::{Dim, Shape};
 
 impl Graph {
@@ -62,11 +62,13 @@ impl Graph {
             if is_number && *shape != Shape::scalar() {
                 fail(format!("is not a single number but {shape:?}"));
             }
-            let wrong = self.ids().find(|leaf| match (root, self.op(*leaf)) {
-                (Root::Assign(i) | Root::Gradient(i), Op::Parameter(op)) => {
+            let wrong = self.ids().find(|leaf| match (root, self.op(*leaf).leaf()) {
+                (Root::Assign(i) | Root::Gradient(i), Some(Leaf::Parameter(op))) => {
                     op.index == *i && op.shape != *shape
                 }
-                (Root::InputGradient(i), Op::Input(op)) => op.index == *i && op.ty.shape != *shape,
+                (Root::InputGradient(i), Some(Leaf::Input(op))) => {
+                    op.index == *i && op.ty.shape != *shape
+                }
                 _ => false,
             });
             if let Some(leaf) = wrong {

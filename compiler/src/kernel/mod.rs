@@ -7,18 +7,14 @@
 
 mod print;
 
-use crate::expr::scalar::LaneType;
+use crate::expr::scalar::{LaneType, Reduction};
 use crate::expr::{self, Expr, Expressions};
-use crate::graph::NodeId;
-use crate::ops::reduce::Reduction;
 
 /// What is computed in one go: formulas at every point of one iteration space.
 #[derive(Clone, Debug)]
 pub struct Kernel {
     /// What it computes, for people.
     pub name: String,
-    /// The nodes of the graph that it computes.
-    pub nodes: Vec<NodeId>,
     /// What it loads, by the number in [`Term::Load`](crate::expr::Term::Load).
     pub loads: Vec<Access>,
     /// How it counts elements, by the number in [`Term::Element`]: for each axis,
@@ -87,7 +83,23 @@ pub struct Store {
     pub value: Expr,
 }
 
-/// What a kernel does.
+/// The kinds of iteration space: fusion forms a group of nodes for one of them, and the group's
+/// kernel has it in its [`Body`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum SpaceKind {
+    /// Elements in rows along the last axis, which reductions go along.
+    Rows,
+    /// Elements that are reduced over an axis that is not the last.
+    Columns,
+    /// Elements that are sums of products.
+    Product,
+    /// Rows that are added up where an index says.
+    Scatter,
+    /// Whole tensors, reduced to one number.
+    AllFinite,
+}
+
+/// What a kernel does: all that lowering needs to know of its [kind](SpaceKind) of space.
 #[derive(Clone, Debug)]
 pub enum Body {
     /// Row by row.
@@ -315,6 +327,17 @@ impl Kernel {
 }
 
 impl Body {
+    /// The kind of its iteration space.
+    pub fn kind(&self) -> SpaceKind {
+        match self {
+            Body::Rows(_) => SpaceKind::Rows,
+            Body::Columns(_) => SpaceKind::Columns,
+            Body::Product(_) => SpaceKind::Product,
+            Body::Scatter(_) => SpaceKind::Scatter,
+            Body::AllFinite(_) => SpaceKind::AllFinite,
+        }
+    }
+
     /// What it writes.
     pub fn stores(&self) -> &[Store] {
         match self {

@@ -5,7 +5,7 @@ use crate::declaration::{Init, LayerScope};
 use crate::error::Mistake;
 use crate::graph::{Graph, NodeId};
 use crate::ops::batch_mean::{BatchMean, beside};
-use crate::ops::{Attribute, AttributeKind, Attributes};
+use crate::ops::{Attribute, AttributeKind, Attributes, layer_norm};
 use crate::shape::{Dim, Shape, Type};
 
 /// Batch normalisation (S. Ioffe, C. Szegedy 2015) of features, `[features]` or
@@ -63,7 +63,7 @@ impl Layer for BatchNorm1d {
         }
         Ok(BatchNorm1d {
             features: attributes.size("num_features"),
-            eps: super::eps(attributes, 1e-5)?,
+            eps: layer_norm::eps(attributes, 1e-5)?,
             momentum,
             affine: attributes.flag("affine").unwrap_or(true),
         })

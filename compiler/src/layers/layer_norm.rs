@@ -55,7 +55,7 @@ impl Layer for LayerNorm {
     fn from_call(attributes: &Attributes) -> Result<LayerNorm, Mistake> {
         Ok(LayerNorm {
             features: attributes.size("normalized_shape"),
-            eps: super::eps(attributes, layer_norm::EPS)?,
+            eps: layer_norm::eps(attributes, layer_norm::EPS)?,
             affine: attributes.flag("elementwise_affine").unwrap_or(true),
         })
     }

@@ -186,16 +186,6 @@ fn features(
     Ok(takes)
 }
 
-/// What keeps the root of a variance from being 0: not negative, for that makes
-/// numbers NaN that have a small one.
-pub(crate) fn eps(attributes: &Attributes, default: f64) -> Result<f64, Mistake> {
-    let eps = attributes.number("eps").unwrap_or(default);
-    match eps >= 0.0 {
-        true => Ok(eps),
-        false => Err(Mistake::attribute("eps", format!("`eps` is at least 0, and not {eps}"))),
-    }
-}
-
 /// The layer of this name.
 pub fn find(name: &str) -> Option<&'static Entry> {
     ALL.iter().find(|e| e.name == name)

@@ -2,9 +2,8 @@
 //! where all are finite, else NaN, and so it is in any order.
 
 use super::writer::{Point, Writer};
-use crate::expr::scalar::{LaneType, Scalar};
+use crate::expr::scalar::{LaneType, Reduction, Scalar};
 use crate::kernel::{AllFinite, Kernel};
-use crate::ops::reduce::Reduction;
 use crate::program::{Instruction, Program, Register};
 use crate::target::Target;
 

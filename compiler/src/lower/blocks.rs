@@ -16,7 +16,7 @@
 //! Sums over several axes are cut between whole runs of the inner axes.
 
 use super::writer::Writer;
-use crate::ops::reduce::Reduction;
+use crate::expr::scalar::Reduction;
 use crate::program::Register;
 
 /// Terms of a chain of a plain sum.

@@ -3,8 +3,8 @@
 
 use super::blocks::{self, LEAF, Span};
 use super::writer::{Point, Writer};
+use crate::expr::scalar::Reduction;
 use crate::kernel::{Columns, Kernel};
-use crate::ops::reduce::Reduction;
 use crate::program::{Program, Register};
 use crate::target::Target;
 

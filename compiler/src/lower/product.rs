@@ -11,9 +11,8 @@ use k_blocks::{KBlock, in_parts, k_blocks};
 use super::blocks::{self, CHAIN, LEAF, Span};
 use super::tiling::{Tiling, is_uncut, rows_of_tile, split};
 use super::writer::{Point, Writer};
-use crate::expr::scalar::{LaneType, Scalar};
+use crate::expr::scalar::{LaneType, Reduction, Scalar};
 use crate::kernel::{Access, Kernel, Product, Store};
-use crate::ops::reduce::Reduction;
 use crate::program::{Counter, Instruction, Program, Register};
 use crate::target::{CACHE_LINE, Target};
 

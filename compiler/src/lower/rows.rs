@@ -4,9 +4,8 @@ use super::blocks::{self, LEAF, Span};
 use super::writer::{Point, Writer};
 use super::{PARTIAL_SUMS, transpose};
 use crate::expr::Expr;
-use crate::expr::scalar::LaneType;
+use crate::expr::scalar::{LaneType, Reduction};
 use crate::kernel::{Kernel, Rows, Store};
-use crate::ops::reduce::Reduction;
 use crate::program::{Instruction, Program, Register};
 use crate::target::Target;
 

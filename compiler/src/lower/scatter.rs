@@ -10,9 +10,8 @@
 
 use super::blocks::{CHAIN, Cut, Span};
 use super::writer::{Point, Writer};
-use crate::expr::scalar::{LaneType, Scalar};
+use crate::expr::scalar::{LaneType, Reduction, Scalar};
 use crate::kernel::{Access, Indexed, Kernel, Scatter};
-use crate::ops::reduce::Reduction;
 use crate::program::{Instruction, Program, Register};
 use crate::target::Target;
 

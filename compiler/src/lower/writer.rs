@@ -5,10 +5,9 @@ mod values;
 
 use rustc_hash::FxHashMap;
 
-use crate::expr::scalar::{LaneType, Scalar};
+use crate::expr::scalar::{LaneType, Reduction, Scalar};
 use crate::expr::{Expr, Term};
 use crate::kernel::{Access, Kernel, Store};
-use crate::ops::reduce::Reduction;
 use crate::program::*;
 use crate::target::Target;
 

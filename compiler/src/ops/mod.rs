@@ -9,22 +9,34 @@
 //! only the compiler makes leave out the call.
 //!
 //! Operations that work element by element implement [`Elementwise`] instead,
-//! and share everything but the formula.
+//! and share everything but the formula; leaves implement `LeafOperation`.
+//!
+//! What a pass must know of an operation is its [`Lowering`], or a fact of
+//! [`Operation`] with a default: outside of here, only the rewrites of
+//! [`simplify`](crate::simplify), which are about certain operations, name any.
 
-mod axis;
-mod class_weights;
-mod classes;
-mod elementwise;
+mod facts;
+mod lowering;
 mod notation;
-mod residual;
-mod rows;
-mod samples;
-mod signature;
+mod support {
+    //! What operations share.
+
+    use super::*;
+
+    pub(in crate::ops) mod axis;
+    pub(in crate::ops) mod class_weights;
+    pub(in crate::ops) mod classes;
+    pub(in crate::ops) mod elementwise;
+    pub(in crate::ops) mod leaf;
+    pub(in crate::ops) mod residual;
+    pub(in crate::ops) mod rows;
+    pub(in crate::ops) mod samples;
+    pub(in crate::ops) mod signature;
+}
 
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
-use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Type};
 use crate::text::ParseError;
@@ -32,9 +44,13 @@ use notation::notation;
 
 pub(crate) use notation::Call;
 
+use support::{axis, class_weights, classes, elementwise, leaf, residual, rows};
+
 pub use elementwise::Elementwise;
-pub use samples::{Domain, Operand, Sample};
-pub use signature::{Attribute, AttributeKind, AttributeValue, Attributes, Signature};
+pub use facts::{Finiteness, Linearity, MemoryOrder, Shows, Sign};
+pub use lowering::{Expansion, Formula, Leaf, Lowering, View};
+pub use support::samples::{Domain, Operand, Sample};
+pub use support::signature::{Attribute, AttributeKind, AttributeValue, Attributes, Signature};
 
 /// What an operation is made of.
 pub trait Operation: Clone + PartialEq + Eq + std::hash::Hash + std::fmt::Debug {
@@ -50,6 +66,14 @@ pub trait Operation: Clone + PartialEq + Eq + std::hash::Hash + std::fmt::Debug 
 
     /// Whether operands are broadcast to one shape before it sees them.
     const BROADCASTS: bool = false;
+
+    /// Whether each element of the result follows from the operands' elements in the same place: then
+    /// an operand that is the same for all examples is repeated for each.
+    const IS_POINTWISE: bool = false;
+
+    /// Whether it is a mean in which all elements count alike, whatever their
+    /// [weights](Self::weights) are.
+    const COUNTS_ALIKE: bool = false;
 
     /// The operation that a call with these attributes means. Attributes have
     /// been checked against [`Self::CALL`]; who has that has this.
@@ -73,6 +97,45 @@ pub trait Operation: Clone + PartialEq + Eq + std::hash::Hash + std::fmt::Debug 
     /// results' shape: the mean is then the sum of the results over the sum of these. `None`
     /// where each counts for 1.
     fn weights(&self, _: &mut Graph, _: &[NodeId]) -> Option<NodeId> {
+        None
+    }
+
+    /// Why [`Self::weights`] are not 1, for messages: the end of a sentence that begins with its
+    /// name.
+    fn weights_reason(&self) -> &'static str {
+        "weighs its results"
+    }
+
+    /// The metric that a network has without being asked, where this is its loss: an operation on the
+    /// same operands, of these types.
+    fn metric(&self, _: &[&Type]) -> Option<Op> {
+        None
+    }
+
+    /// The fewest examples that it can be trained on at once, for operands of these types.
+    fn least_batch(&self, _: &[&Type]) -> usize {
+        1
+    }
+
+    /// Multiply-adds that it takes for one example, by the types of operands and result. What is not a
+    /// product has none.
+    fn multiply_adds(&self, _: &[&Type], _: &Type) -> usize {
+        0
+    }
+
+    /// See [`Linearity`].
+    fn linearity(&self) -> Linearity {
+        Linearity::Unknown
+    }
+
+    /// See [`Finiteness`].
+    fn finiteness(&self) -> Finiteness {
+        Finiteness::UNKNOWN
+    }
+
+    /// In which order its elements must lie in memory of their own; `None` where they need none, or
+    /// where the compiler may choose.
+    fn memory_order(&self) -> Option<MemoryOrder> {
         None
     }
 
@@ -103,41 +166,6 @@ pub struct Reverse<'a> {
     /// For each operand, whether its gradient is asked for.
     pub wanted: &'a [bool],
 }
-
-/// How an operation is computed by machine code.
-pub enum Lowering<'a> {
-    /// It is given from outside: an input, a parameter, a setting.
-    Leaf,
-    /// A number.
-    Constant(f32),
-    /// Numbers that are known before anything runs, and lie in memory from then on.
-    Numbers(&'a [Number]),
-    /// A formula for each element, from the elements in the same place.
-    Elementwise(Formula<'a>),
-    /// The number of each element, counted row-major through the whole value,
-    /// the batch first.
-    Positions,
-    /// The same elements, found elsewhere.
-    View,
-    /// One axis reduced to size one.
-    Reduction(reduce::Reduction, reduce::Axis),
-    /// A sum of products.
-    Contraction(&'a contract::Contract),
-    /// Rows of the first operand, where the second says.
-    Gather,
-    /// Rows of the first operand added up, where the second says.
-    Scatter,
-    /// Whether all elements of all operands are finite.
-    AllFinite,
-    /// Other operations.
-    Composite(Expansion<'a>),
-}
-
-/// A formula on the operands' elements.
-pub type Formula<'a> = Box<dyn Fn(&mut Expressions, &[Expr]) -> Expr + 'a>;
-
-/// Other operations on the operands.
-pub type Expansion<'a> = Box<dyn Fn(&mut Graph, &[NodeId]) -> NodeId + 'a>;
 
 /// A float that compares and hashes by its bits, for operations' attributes.
 #[derive(Clone, Copy)]
@@ -180,57 +208,73 @@ pub struct Entry {
 }
 
 macro_rules! operations {
-    ($(
-        $module:ident :: $Variant:ident
-        $({ $($fields:tt)* })? $(($($tuple:tt)*))? $([$($whole:tt)*])?
-    ),* $(,)?) => {
-        $(pub mod $module;)*
+    ($($about:literal $room:ident {
+        $(
+            $(#[$when:meta])* $module:ident :: $Variant:ident
+            $({ $($fields:tt)* })? $(($($tuple:tt)*))? $([$($whole:tt)*])?
+        ),* $(,)?
+    })*) => {
+        $(
+            #[doc = $about]
+            pub mod $room {
+                // What operations name by `super` is the same in every room.
+                use super::*;
 
-        $(notation!(
+                $($(#[$when])* pub mod $module;)*
+            }
+
+            $($(#[$when])* pub use $room::$module;)*
+        )*
+
+        $($($(#[$when])* notation!(
             $module::$Variant $({ $($fields)* })? $(($($tuple)*))? $([$($whole)*])?
-        );)*
+        );)*)*
 
         /// Every operation there is.
         #[derive(Clone, PartialEq, Eq, Hash, Debug)]
         pub enum Op {
-            $(#[doc = concat!("See [`", stringify!($module), "`].")] $Variant($module::$Variant),)*
+            $($(
+                #[doc = concat!("See [`", stringify!($module), "`].")]
+                $(#[$when])*
+                $Variant($module::$Variant),
+            )*)*
         }
 
-        $(impl From<$module::$Variant> for Op {
+        $($($(#[$when])* impl From<$module::$Variant> for Op {
             fn from(op: $module::$Variant) -> Op {
                 Op::$Variant(op)
             }
-        })*
+        })*)*
 
         /// The registry, in its order.
-        pub const ALL: &[Entry] = &[$(Entry {
+        pub const ALL: &[Entry] = &[$($($(#[$when])* Entry {
             name: <$module::$Variant as Operation>::NAME,
             call: const { &<$module::$Variant as Operation>::CALL }.as_ref(),
             broadcasts: <$module::$Variant as Operation>::BROADCASTS,
             from_call: |a| <$module::$Variant as Operation>::from_call(a).map(Op::from),
             samples: <$module::$Variant as Operation>::samples,
             read: |call| <$module::$Variant as notation::Notation>::read_all(call).map(Op::from),
-        }),*];
+        },)*)*];
 
         impl Op {
             /// Its name.
             pub fn name(&self) -> &'static str {
                 match self {
-                    $(Op::$Variant(_) => <$module::$Variant as Operation>::NAME,)*
+                    $($($(#[$when])* Op::$Variant(_) => <$module::$Variant as Operation>::NAME,)*)*
                 }
             }
 
             /// Its attributes, as its text has them.
             fn write_attributes(&self, call: &mut notation::Writer) {
                 match self {
-                    $(Op::$Variant(op) => notation::Notation::write_all(op, call),)*
+                    $($($(#[$when])* Op::$Variant(op) => notation::Notation::write_all(op, call),)*)*
                 }
             }
 
             /// See [`Operation::OPERANDS`].
             pub fn takes(&self, operands: usize) -> bool {
                 let takes = match self {
-                    $(Op::$Variant(_) => <$module::$Variant as Operation>::OPERANDS,)*
+                    $($($(#[$when])* Op::$Variant(_) => <$module::$Variant as Operation>::OPERANDS,)*)*
                 };
                 takes.map_or(operands > 0, |takes| takes == operands)
             }
@@ -238,14 +282,28 @@ macro_rules! operations {
             /// See [`Operation::BROADCASTS`].
             pub fn broadcasts(&self) -> bool {
                 match self {
-                    $(Op::$Variant(_) => <$module::$Variant as Operation>::BROADCASTS,)*
+                    $($($(#[$when])* Op::$Variant(_) => <$module::$Variant as Operation>::BROADCASTS,)*)*
+                }
+            }
+
+            /// See [`Operation::IS_POINTWISE`].
+            pub fn is_pointwise(&self) -> bool {
+                match self {
+                    $($($(#[$when])* Op::$Variant(_) => <$module::$Variant as Operation>::IS_POINTWISE,)*)*
+                }
+            }
+
+            /// See [`Operation::COUNTS_ALIKE`].
+            pub fn counts_alike(&self) -> bool {
+                match self {
+                    $($($(#[$when])* Op::$Variant(_) => <$module::$Variant as Operation>::COUNTS_ALIKE,)*)*
                 }
             }
 
             /// See [`Operation::shape`].
             pub fn shape(&self, x: &[Argument<'_>], facts: &mut Facts) -> Result<Type, Mistake> {
                 match self {
-                    $(Op::$Variant(op) => Operation::shape(op, x, facts),)*
+                    $($($(#[$when])* Op::$Variant(op) => Operation::shape(op, x, facts),)*)*
                 }
             }
 
@@ -253,28 +311,77 @@ macro_rules! operations {
             #[cfg(feature = "eval")]
             pub fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
                 match self {
-                    $(Op::$Variant(op) => Operation::eval(op, x, at),)*
+                    $($($(#[$when])* Op::$Variant(op) => Operation::eval(op, x, at),)*)*
                 }
             }
 
             /// See [`Operation::gradient`].
             pub fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
                 match self {
-                    $(Op::$Variant(op) => Operation::gradient(op, g, at),)*
+                    $($($(#[$when])* Op::$Variant(op) => Operation::gradient(op, g, at),)*)*
                 }
             }
 
             /// See [`Operation::weights`].
             pub fn weights(&self, g: &mut Graph, x: &[NodeId]) -> Option<NodeId> {
                 match self {
-                    $(Op::$Variant(op) => Operation::weights(op, g, x),)*
+                    $($($(#[$when])* Op::$Variant(op) => Operation::weights(op, g, x),)*)*
+                }
+            }
+
+            /// See [`Operation::weights_reason`].
+            pub fn weights_reason(&self) -> &'static str {
+                match self {
+                    $($($(#[$when])* Op::$Variant(op) => Operation::weights_reason(op),)*)*
+                }
+            }
+
+            /// See [`Operation::metric`].
+            pub fn metric(&self, x: &[&Type]) -> Option<Op> {
+                match self {
+                    $($($(#[$when])* Op::$Variant(op) => Operation::metric(op, x),)*)*
+                }
+            }
+
+            /// See [`Operation::least_batch`].
+            pub fn least_batch(&self, x: &[&Type]) -> usize {
+                match self {
+                    $($($(#[$when])* Op::$Variant(op) => Operation::least_batch(op, x),)*)*
+                }
+            }
+
+            /// See [`Operation::multiply_adds`].
+            pub fn multiply_adds(&self, x: &[&Type], y: &Type) -> usize {
+                match self {
+                    $($($(#[$when])* Op::$Variant(op) => Operation::multiply_adds(op, x, y),)*)*
+                }
+            }
+
+            /// See [`Operation::linearity`].
+            pub fn linearity(&self) -> Linearity {
+                match self {
+                    $($($(#[$when])* Op::$Variant(op) => Operation::linearity(op),)*)*
+                }
+            }
+
+            /// See [`Operation::finiteness`].
+            pub fn finiteness(&self) -> Finiteness {
+                match self {
+                    $($($(#[$when])* Op::$Variant(op) => Operation::finiteness(op),)*)*
+                }
+            }
+
+            /// See [`Operation::memory_order`].
+            pub fn memory_order(&self) -> Option<MemoryOrder> {
+                match self {
+                    $($($(#[$when])* Op::$Variant(op) => Operation::memory_order(op),)*)*
                 }
             }
 
             /// See [`Operation::lower`].
             pub fn lower(&self) -> Lowering<'_> {
                 match self {
-                    $(Op::$Variant(op) => Operation::lower(op),)*
+                    $($($(#[$when])* Op::$Variant(op) => Operation::lower(op),)*)*
                 }
             }
         }
@@ -283,107 +390,124 @@ macro_rules! operations {
 
 // With the attributes that their text has; see `notation`.
 operations! {
-    // Leaves.
-    input::Input { index: unnamed, ty: result },
-    parameter::Parameter { index: unnamed, shape: result },
-    setting::StepScalar { name: unnamed, is_whole },
-    constant::Constant(value),
-    vector::Vector { elements: unnamed },
-    positions::Positions { shape: result },
-    // One of several, before anything is compiled.
-    choose::Switch { by },
-    // Arithmetic.
-    add::Add,
-    sub::Sub,
-    mul::Mul,
-    div::Div,
-    neg::Neg,
-    maximum::Maximum,
-    minimum::Minimum,
-    // Functions of one value.
-    relu::Relu,
-    sigmoid::Sigmoid,
-    tanh::Tanh,
-    exp::Exp,
-    log::Log,
-    sqrt::Sqrt,
-    square::Square,
-    abs::Abs,
-    pow::Pow { exponent },
-    erf::Erf,
-    sin::Sin,
-    cos::Cos,
-    expm1::Expm1,
-    reciprocal::Reciprocal,
-    rsqrt::Rsqrt,
-    clamp::Clamp { min, max },
-    // Activations.
-    elu::Elu { alpha },
-    selu::Selu,
-    gelu::Gelu { approximate },
-    silu::Silu,
-    mish::Mish,
-    softplus::Softplus { beta, threshold },
-    softsign::Softsign,
-    leaky_relu::LeakyRelu { negative_slope },
-    prelu::Prelu,
-    hardtanh::Hardtanh { min, max },
-    hardsigmoid::Hardsigmoid,
-    logsigmoid::LogSigmoid,
-    step::Heaviside,
-    // Drawn.
-    random::Random { stream },
-    // Comparisons, as 1.0 and 0.0.
-    compare::Compare(comparison),
-    compare_position::ComparePosition[comparison],
-    is_class::IsClass { class },
-    select::Select,
-    // The same elements, arranged otherwise.
-    broadcast::Broadcast { shape: result },
-    reshape::Reshape { dims: result },
-    transpose::Transpose { axes },
-    materialize::Materialize { batch_last },
-    // Rows by index.
-    embedding::Embedding,
-    gather::Gather,
-    scatter_add::ScatterAdd,
-    // Over an axis.
-    reduce::Reduce { reduction: unnamed, axis },
-    sum::Sum { axis },
-    mean::Mean { over },
-    amax::Amax { axis },
-    amin::Amin { axis },
-    var::Var { axis, unbiased },
-    std_dev::Std(var),
-    softmax::Softmax { axis },
-    log_softmax::LogSoftmax { axis },
-    logsumexp::LogSumExp { axis },
-    standardize::Standardize { eps },
-    layer_norm::LayerNorm { eps },
-    batch_mean::BatchMean { unbiased },
-    // Whether a step may be kept.
-    all_finite::AllFinite { direct },
-    // Products.
-    matmul::MatMul,
-    contract::Contract { shared, contracted, over_batch },
-    // Losses and metrics, per element or per example.
-    cross_entropy::CrossEntropy { counting, label_smoothing = Number(0.0) },
-    nll_loss::NllLoss { counting },
-    mse_loss::MseLoss,
-    l1_loss::L1Loss,
-    smooth_l1_loss::SmoothL1Loss { beta },
-    huber_loss::HuberLoss { delta },
-    kl_div::KlDiv,
-    hinge_loss::HingeLoss,
-    hinge_embedding_loss::HingeEmbeddingLoss { margin },
-    multi_margin_loss::MultiMarginLoss { is_squared, margin },
-    cosine_embedding_loss::CosineEmbeddingLoss { margin },
-    poisson_nll_loss::PoissonNllLoss { log_input, full, eps },
-    gaussian_nll_loss::GaussianNllLoss { full, eps },
-    binary_cross_entropy::BinaryCrossEntropy,
-    binary_cross_entropy_with_logits::BinaryCrossEntropyWithLogits { pos_weight },
-    accuracy::Accuracy { ignore_index },
-    top_k_accuracy::TopKAccuracy { k, ignore_index },
+    "Without operands: given from outside, or known before anything runs."
+    leaves {
+        input::Input { index: unnamed, ty: result },
+        parameter::Parameter { index: unnamed, shape: result },
+        setting::StepScalar { name: unnamed, is_whole },
+        constant::Constant(value),
+        vector::Vector { elements: unnamed },
+        positions::Positions { shape: result },
+    }
+    "Element by element: arithmetic, functions of one value, numbers drawn at random."
+    arithmetic {
+        add::Add,
+        sub::Sub,
+        mul::Mul,
+        div::Div,
+        neg::Neg,
+        maximum::Maximum,
+        minimum::Minimum,
+        exp::Exp,
+        log::Log,
+        sqrt::Sqrt,
+        square::Square,
+        abs::Abs,
+        pow::Pow { exponent },
+        erf::Erf,
+        sin::Sin,
+        cos::Cos,
+        expm1::Expm1,
+        reciprocal::Reciprocal,
+        rsqrt::Rsqrt,
+        clamp::Clamp { min, max },
+        random::Random { stream },
+        // For tests of passes.
+        #[cfg(test)]
+        ramp::Ramp,
+    }
+    "Element by element: what layers do to their features."
+    activations {
+        relu::Relu,
+        sigmoid::Sigmoid,
+        tanh::Tanh,
+        elu::Elu { alpha },
+        selu::Selu,
+        gelu::Gelu { approximate },
+        silu::Silu,
+        mish::Mish,
+        softplus::Softplus { beta, threshold },
+        softsign::Softsign,
+        leaky_relu::LeakyRelu { negative_slope },
+        prelu::Prelu,
+        hardtanh::Hardtanh { min, max },
+        hardsigmoid::Hardsigmoid,
+        logsigmoid::LogSigmoid,
+        step::Heaviside,
+    }
+    "Comparisons, as 1.0 and 0.0, and what chooses between values."
+    conditions {
+        choose::Switch { by },
+        compare::Compare(comparison),
+        compare_position::ComparePosition[comparison],
+        is_class::IsClass { class },
+        select::Select,
+    }
+    "The same elements, arranged otherwise."
+    views {
+        broadcast::Broadcast { shape: result },
+        reshape::Reshape { dims: result },
+        transpose::Transpose { axes },
+        materialize::Materialize { batch_last },
+    }
+    "Rows by index."
+    indexing {
+        embedding::Embedding,
+        gather::Gather,
+        scatter_add::ScatterAdd,
+    }
+    "Over an axis."
+    reductions {
+        reduce::Reduce { reduction: unnamed, axis },
+        sum::Sum { axis },
+        mean::Mean { over },
+        amax::Amax { axis },
+        amin::Amin { axis },
+        var::Var { axis, unbiased },
+        std_dev::Std(var),
+        logsumexp::LogSumExp { axis },
+        softmax::Softmax { axis },
+        log_softmax::LogSoftmax { axis },
+        standardize::Standardize { eps },
+        layer_norm::LayerNorm { eps },
+        batch_mean::BatchMean { unbiased },
+        all_finite::AllFinite { direct },
+    }
+    "Sums of products."
+    products {
+        matmul::MatMul,
+        contract::Contract { shared, contracted, over_batch },
+    }
+    "Losses and metrics, per element or per example."
+    losses {
+        cross_entropy::CrossEntropy { counting, label_smoothing = Number(0.0) },
+        nll_loss::NllLoss { counting },
+        mse_loss::MseLoss,
+        l1_loss::L1Loss,
+        smooth_l1_loss::SmoothL1Loss { beta },
+        huber_loss::HuberLoss { delta },
+        kl_div::KlDiv,
+        hinge_loss::HingeLoss,
+        hinge_embedding_loss::HingeEmbeddingLoss { margin },
+        multi_margin_loss::MultiMarginLoss { is_squared, margin },
+        cosine_embedding_loss::CosineEmbeddingLoss { margin },
+        poisson_nll_loss::PoissonNllLoss { log_input, full, eps },
+        gaussian_nll_loss::GaussianNllLoss { full, eps },
+        binary_cross_entropy::BinaryCrossEntropy,
+        binary_cross_entropy_with_logits::BinaryCrossEntropyWithLogits { pos_weight },
+        accuracy::Accuracy { ignore_index },
+        top_k_accuracy::TopKAccuracy { k, ignore_index },
+    }
 }
 
 /// The operation of the language with this name, or with this other name.
@@ -412,6 +536,40 @@ mod tests {
             let answer = (entry.from_call)(&Attributes::new());
             let is_internal = answer == Err(internal(entry.name));
             assert_eq!(is_internal, entry.call.is_none(), "{}", entry.name);
+        }
+    }
+
+    /// No pass has a list of operations: what it must know of them is in [`Lowering`] and
+    /// [`Operation`]. Rewrites are about operations by nature.
+    #[test]
+    fn operations_are_named_here_and_in_rewrites_alone() {
+        let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        // The assembler's instructions are called so too.
+        let others = ["ops", "simplify", "codegen"].map(|folder| source.join(folder));
+        let mut left = vec![source];
+        let mut files = 0;
+        while let Some(path) = left.pop() {
+            if path.is_dir() {
+                let inside = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
+                left.extend(inside.filter(|path| !others.contains(path)));
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            let words = text.split(|c: char| !(c.is_alphanumeric() || "_:".contains(c)));
+            let named = words.filter(|word| word.starts_with("Op::") || word.contains("::Op::"));
+            assert_eq!(named.collect::<Vec<_>>(), [""; 0], "in {}", path.display());
+            files += 1;
+        }
+        assert!(files > 50, "{files} files");
+    }
+
+    /// Whose formula goes element by element takes operands of its result's shape.
+    #[test]
+    fn elementwise_operations_are_pointwise() {
+        let samples = ALL.iter().flat_map(|entry| (entry.samples)(5));
+        for Sample { op, .. } in samples {
+            let is_elementwise = matches!(op.lower(), Lowering::Elementwise(_));
+            assert!(!is_elementwise || op.is_pointwise(), "{}", op.name());
         }
     }
 }

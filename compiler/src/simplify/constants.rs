@@ -2,7 +2,7 @@
 
 use crate::expr::{Expressions, Term};
 use crate::graph::{Graph, NodeId};
-use crate::ops::{Lowering, Op};
+use crate::ops::{Lowering, Op, View};
 use crate::shape::Shape;
 
 /// - `f(c)` → the number `f(c)`, in the very arithmetic of machine code
@@ -15,7 +15,7 @@ pub(super) fn rewrite(g: &mut Graph, op: &Op, operands: &[NodeId]) -> Option<Nod
         return Some(g.filled(first.0, &Shape::unbatched([others.len() + 1])));
     }
     let Lowering::Elementwise(formula) = op.lower() else { return None };
-    if matches!(op, Op::Materialize(_)) {
+    if op.memory_order().is_some() {
         return None;
     }
     let values: Option<Vec<f32>> = operands.iter().map(|x| value(g, *x)).collect();
@@ -29,9 +29,9 @@ pub(super) fn rewrite(g: &mut Graph, op: &Op, operands: &[NodeId]) -> Option<Nod
 
 /// The number that a node is everywhere.
 pub fn value(g: &Graph, id: NodeId) -> Option<f32> {
-    match g.op(id) {
-        Op::Constant(c) => Some(c.0.0),
-        Op::Broadcast(_) | Op::Reshape(_) => value(g, g.operands(id)[0]),
+    match g.op(id).lower() {
+        Lowering::Constant(value) => Some(value),
+        Lowering::View(View::Broadcast(_) | View::Reshape(_)) => value(g, g.operands(id)[0]),
         _ => None,
     }
 }

@@ -3,7 +3,7 @@
 use bilro_compiler::declaration::Declaration;
 use bilro_compiler::eval::{Real, Value};
 use bilro_compiler::graph::Root;
-use bilro_compiler::ops::Op;
+use bilro_compiler::ops::Leaf;
 use ndarray::{ArrayD, ArrayViewD};
 
 use super::progress::Source;
@@ -39,22 +39,21 @@ fn run_in<T: Real>(
     let what = || format!("the values of `{}` by the interpreter", declaration.name);
     memory::check::<T>(what, peak(&graph))?;
     let values = interpret::<T>(&graph, |leaf| match leaf {
-        Op::Input(input) => match call.feeds.get(input.index) {
+        Leaf::Input(input) => match call.feeds.get(input.index) {
             Some(Feed::Real(array)) => real(array.view()),
             Some(Feed::Index(array)) => {
                 Value::index(array.shape(), array.iter().copied().collect())
             }
             None => unreachable!("whatever a purpose needs has been given"),
         },
-        Op::Parameter(parameter) => real(parameters.view(parameter.index)),
-        Op::StepScalar(op) => {
+        Leaf::Parameter(parameter) => real(parameters.view(parameter.index)),
+        Leaf::Setting(op) => {
             let bits = call.progress.setting(call.purpose, Source::of(op.name));
             match op.is_whole {
                 true => Value::index(&[], vec![bits]),
                 false => Value::real(&[], vec![T::of(f32::from_bits(bits))]),
             }
         }
-        op => unreachable!("{} is no leaf", op.name()),
     });
     let mut results = Results::new();
     let mut next = Vec::new();

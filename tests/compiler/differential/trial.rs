@@ -8,7 +8,7 @@ use bilro_compiler::declaration::{Declaration, Purpose};
 use bilro_compiler::eval::Value;
 use bilro_compiler::graph::{Graph, NodeId, Root};
 use bilro_compiler::ops::reduce::Reduction;
-use bilro_compiler::ops::{Lowering, Op};
+use bilro_compiler::ops::{Leaf, Lowering, Op};
 use bilro_tests::networks::{Array, arrays};
 use ndarray::ArrayD;
 use proptest::prelude::*;
@@ -143,12 +143,12 @@ impl Trial {
         let wide = |x: &ArrayD<f32>| Value::Real(x.mapv(f64::from));
         self.history.iter().any(|parameters| {
             let values = bilro::interpreter::interpret::<f64>(&g, |leaf| match leaf {
-                Op::Input(op) => match &inputs[op.index] {
+                Leaf::Input(op) => match &inputs[op.index] {
                     Value::Real(x) => wide(x),
                     Value::Index(x) => Value::Index(x.clone()),
                 },
-                Op::Parameter(op) => wide(&parameters[op.index]),
-                op => unreachable!("{} is no leaf of a forward graph", op.name()),
+                Leaf::Parameter(op) => wide(&parameters[op.index]),
+                other => unreachable!("{other:?} is no leaf of a forward graph"),
             });
             values.chunks(2).any(|pair| {
                 let near = |(a, b): (&f64, &f64)| a != b && (a - b).abs() < KINK;
@@ -175,9 +175,13 @@ fn roundings(graph: &Graph) -> f64 {
         let x = g.operands(id);
         let count = |id: NodeId| g.sizes(id).iter().product::<usize>() as f64;
         let own = match (g.op(id), g.op(id).lower()) {
-            (_, Lowering::Leaf | Lowering::Numbers(_) | Lowering::Constant(_) | Lowering::View) => {
-                0.0
-            }
+            (
+                _,
+                Lowering::Leaf(_)
+                | Lowering::Numbers(_)
+                | Lowering::Constant(_)
+                | Lowering::View(_),
+            ) => 0.0,
             (Op::Reduce(op), _) if op.reduction == Reduction::Max => 0.0,
             (Op::Reduce(_), _) => count(x[0]) / count(id),
             // Each element of the two, and of the result, in so many products.

@@ -5,11 +5,11 @@ use super::{Builder, LossReduction};
 use crate::declaration::{Declaration, Declared, Layer, Parameter};
 use crate::error::{Error, Mistake};
 use crate::graph::Root;
-use crate::ops::{self, Op};
+use crate::ops::{self, Leaf};
 
 impl Builder {
-    /// The network. Where the loss compares scores with a class and there is
-    /// no metric for it, accuracy is one. A network without a loss only predicts,
+    /// The network. Where the loss has a metric of its own, as accuracy for scores and a class, and
+    /// none of that name is declared, it is one. A network without a loss only predicts,
     /// and so has outputs, and nothing that only a loss needs.
     pub fn finish(mut self) -> Result<Declaration, Error> {
         let fail = |network: &str, message: &str| Error::Declaration {
@@ -22,7 +22,7 @@ impl Builder {
         if let Some(fact) = self.facts.undecided.first() {
             return Err(fail(&self.name, &fact.mistake.message));
         }
-        self.add_accuracy();
+        self.add_metric_of_loss();
         let measures = self.add_sums();
         // Parameters of a layer are made at its first use, but belong where it
         // was declared; so does what is in a module.
@@ -32,8 +32,8 @@ impl Builder {
         for (to, from) in order.iter().enumerate() {
             place[*from] = to;
         }
-        let mut graph = self.graph.rebuild(|g, op, operands| match op {
-            Op::Parameter(p) => {
+        let mut graph = self.graph.rebuild(|g, op, operands| match op.leaf() {
+            Some(Leaf::Parameter(p)) => {
                 let (index, shape) = (place[p.index], p.shape.clone());
                 g.apply(ops::parameter::Parameter { index, shape }, &[])
             }
@@ -86,24 +86,17 @@ impl Builder {
         }
     }
 
-    fn add_accuracy(&mut self) {
-        let metric = Root::Metric("accuracy".into());
-        let elements = match &self.loss {
-            Some((elements, _)) if self.graph.root(&metric).is_none() => *elements,
-            _ => return,
-        };
-        let ignore_index = match self.graph.op(elements) {
-            Op::CrossEntropy(op) => op.counting.ignore_index,
-            Op::NllLoss(op) => op.counting.ignore_index,
-            _ => return,
-        };
-        let operands = self.graph.operands(elements);
-        if self.graph.ty(operands[1]).is_real() {
-            // Probabilities name no class.
+    /// The metric that comes with the loss, where it is the loss of an operation that has one.
+    fn add_metric_of_loss(&mut self) {
+        let Some((loss, _)) = &self.loss else { return };
+        let loss = *loss;
+        let Some(op) = self.graph.op(loss).metric(&self.graph.operand_types(loss)) else { return };
+        let name = op.name();
+        if self.graph.root(&Root::Metric(name.into())).is_some() {
             return;
         }
-        let hits = self.graph.apply(ops::accuracy::Accuracy { ignore_index }, &operands);
-        let summands = self.summands(hits, LossReduction::Mean, "metric");
-        self.add_metric("accuracy", summands.expect("what is one term has no other use"));
+        let metric = self.graph.apply(op, &self.graph.operands(loss));
+        let summands = self.summands(metric, LossReduction::Mean, "metric");
+        self.add_metric(name, summands.expect("what is one term has no other use"));
     }
 }

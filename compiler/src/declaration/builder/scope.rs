@@ -4,8 +4,8 @@ use super::{Builder, LayerId};
 use crate::declaration::Init;
 use crate::error::Mistake;
 use crate::graph::{Graph, NodeId, Root};
-use crate::ops::Op;
 use crate::ops::choose::Selector;
+use crate::ops::{Leaf, Op};
 use crate::shape::{Dim, Type};
 
 /// What a layer sees of the builder while it is used.
@@ -63,7 +63,7 @@ impl LayerScope<'_> {
     /// changes it once, by its first use.
     pub fn update(&mut self, buffer: NodeId, next: NodeId) {
         let graph = &mut self.builder.graph;
-        let Op::Parameter(op) = graph.op(buffer) else {
+        let Some(Leaf::Parameter(op)) = graph.op(buffer).leaf() else {
             unreachable!("buffers are made by `buffer`")
         };
         let root = Root::Assign(op.index);

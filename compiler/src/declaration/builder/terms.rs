@@ -11,7 +11,7 @@ use super::{Builder, LossReduction};
 use crate::declaration::{Measure, Term};
 use crate::error::Mistake;
 use crate::graph::{NodeId, Quantity, Root};
-use crate::ops::Op;
+use crate::ops::{Linearity, Lowering, Sign, View};
 use crate::shape::{Dim, Shape};
 
 /// A term of the loss or of a metric.
@@ -51,21 +51,23 @@ impl Builder {
                 continue;
             }
             let operands = self.graph.operands(x);
-            match self.graph.op(x) {
-                Op::Add(_) => {
-                    self.add_term(&mut left, operands[0], factor);
-                    self.add_term(&mut left, operands[1], factor);
+            if matches!(
+                self.graph.op(x).lower(),
+                Lowering::View(View::Broadcast(_) | View::Reshape(_) | View::Transpose(_))
+            ) {
+                // The same elements, each as often as the others.
+                self.add_term(&mut left, operands[0], factor);
+                continue;
+            }
+            match self.graph.op(x).linearity() {
+                Linearity::Sum(signs) => {
+                    let minus = signs.contains(&Sign::Minus).then(|| self.negated(factor));
+                    for (operand, sign) in operands.iter().zip(signs) {
+                        let by = if *sign == Sign::Minus { minus } else { factor };
+                        self.add_term(&mut left, *operand, by);
+                    }
                 }
-                Op::Sub(_) => {
-                    let negated = self.negated(factor);
-                    self.add_term(&mut left, operands[0], factor);
-                    self.add_term(&mut left, operands[1], Some(negated));
-                }
-                Op::Neg(_) => {
-                    let negated = self.negated(factor);
-                    self.add_term(&mut left, operands[0], Some(negated));
-                }
-                Op::Mul(_) => {
+                Linearity::Product => {
                     let is_first = weighing[operands[0].index()].is_some();
                     let (term, by) = match is_first {
                         true => (operands[0], operands[1]),
@@ -76,18 +78,14 @@ impl Builder {
                     let factor = factor.map_or(by, |factor| self.graph.mul(factor, by));
                     self.add_term(&mut left, term, Some(factor));
                 }
-                Op::Div(_) => {
+                Linearity::Quotient => {
                     let by = self.number_of(operands[1], &weighing);
                     let by = by.ok_or_else(|| self.misused(x, &weighing, what))?;
                     let factor = factor.unwrap_or_else(|| self.graph.constant(1.0));
                     let factor = self.graph.div(factor, by);
                     self.add_term(&mut left, operands[0], Some(factor));
                 }
-                // The same elements, each as often as the others.
-                Op::Broadcast(_) | Op::Reshape(_) | Op::Transpose(_) => {
-                    self.add_term(&mut left, operands[0], factor);
-                }
-                _ => return Err(self.misused(x, &weighing, what)),
+                Linearity::Unknown => return Err(self.misused(x, &weighing, what)),
             }
         }
         // In the order in which they were made.
@@ -145,7 +143,7 @@ impl Builder {
             return None;
         }
         let mut x = x;
-        while let Op::Broadcast(_) = self.graph.op(x) {
+        while let Lowering::View(View::Broadcast(_)) = self.graph.op(x).lower() {
             x = self.graph.operands(x)[0];
         }
         let shape = self.graph.shape(x);
@@ -162,11 +160,12 @@ impl Builder {
                 continue;
             };
             let operands = self.graph.operands(id);
-            if matches!(self.graph.op(id), Op::Mean(_)) {
+            if self.graph.op(id).counts_alike() {
                 let (name, why) = self.named(inside);
+                let mean = self.graph.op(id).name();
                 let message = format!(
-                    "{name} {why}, but `mean` counts all of them alike: add up by `sum`, or leave out \
-                     `mean` and say `loss` without `sum`, which takes the mean by weights"
+                    "{name} {why}, but `{mean}` counts all of them alike: add up by `sum`, or leave out \
+                     `{mean}` and say `loss` without `sum`, which takes the mean by weights"
                 );
                 return Err(Mistake::value(id, message));
             }
@@ -182,17 +181,20 @@ impl Builder {
         let weighs = |place: usize| {
             self.graph.operands(user).get(place).is_some_and(|x| weighing[x.index()].is_some())
         };
-        let found = match self.graph.op(user) {
-            Op::Mul(_) if weighs(0) && weighs(1) => "here it is multiplied by another such value",
-            Op::Mul(_) => "here it is multiplied by a value of many elements",
-            Op::Div(_) if weighs(1) => "here something is divided by it",
-            Op::Div(_) => "here it is divided by a value of many elements",
-            Op::Mean(_) => "`mean` counts all of them alike",
-            op => &format!("here it is inside of `{}`", op.name()),
+        let op = self.graph.op(user);
+        let found = match op.linearity() {
+            _ if op.counts_alike() => &format!("`{}` counts all of them alike", op.name()),
+            Linearity::Product if weighs(0) && weighs(1) => {
+                "here it is multiplied by another such value"
+            }
+            Linearity::Product => "here it is multiplied by a value of many elements",
+            Linearity::Quotient if weighs(1) => "here something is divided by it",
+            Linearity::Quotient => "here it is divided by a value of many elements",
+            _ => &format!("here it is inside of `{}`", op.name()),
         };
-        let instead = match (self.graph.op(user), what) {
-            (Op::Mean(_), _) => format!(": leave it out, `{what}` takes the mean itself"),
-            (_, "loss") => "; `loss sum` adds up elements as they are".into(),
+        let instead = match what {
+            _ if op.counts_alike() => format!(": leave it out, `{what}` takes the mean itself"),
+            "loss" => "; `loss sum` adds up elements as they are".into(),
             _ => String::new(),
         };
         Mistake::value(
@@ -208,16 +210,7 @@ impl Builder {
     /// A value with weights, and why it has them.
     fn named(&self, x: NodeId) -> (String, &'static str) {
         let op = self.graph.op(x);
-        let counting = match op {
-            Op::CrossEntropy(op) => Some(&op.counting),
-            Op::NllLoss(op) => Some(&op.counting),
-            _ => None,
-        };
-        let why = match counting {
-            Some(counting) if counting.weight.is_some() => "weighs its targets by `weight`",
-            _ => "leaves out the targets of class `ignore_index`",
-        };
-        (format!("`{}`", op.name()), why)
+        (format!("`{}`", op.name()), op.weights_reason())
     }
 
     /// The single number that terms are together.

@@ -7,7 +7,7 @@ use super::KernelBuilder;
 use crate::expr::scalar::LaneType;
 use crate::graph::NodeId;
 use crate::kernel::{Access, Indexed, Scatter, Store};
-use crate::ops::Op;
+use crate::ops::Lowering;
 
 impl KernelBuilder<'_> {
     /// How the kernel reaches the rows of a table that a node gathers.
@@ -49,7 +49,7 @@ impl KernelBuilder<'_> {
     /// The rows that a group adds up.
     pub(super) fn scatter(&mut self) -> Scatter {
         let node = (self.group.nodes.iter().copied())
-            .find(|n| matches!(self.g.op(*n), Op::ScatterAdd(_)))
+            .find(|n| matches!(self.g.op(*n).lower(), Lowering::Scatter))
             .expect("the group of a scatter has one");
         let operands = self.g.operands(node);
         let [values, index] = [operands[0], operands[1]];

@@ -5,19 +5,22 @@ use crate::expr::scalar::LaneType;
 use crate::fuse::views::{base, strides};
 use crate::graph::{Graph, NodeId};
 use crate::kernel::{Access, Product};
-use crate::ops::Op;
+use crate::ops::Lowering;
 use crate::ops::contract::Contract;
 
 impl KernelBuilder<'_> {
     /// The group's product.
     pub(super) fn product(&mut self) -> Product {
-        let node = (self.group.nodes.iter().copied())
-            .find(|n| matches!(self.g.op(*n), Op::Contract(_)))
+        let g = self.g;
+        let contraction = |node: &NodeId| match g.op(*node).lower() {
+            Lowering::Contraction(contract) => Some((*node, contract)),
+            _ => None,
+        };
+        let (node, contract) = (self.group.nodes.iter().find_map(contraction))
             .expect("the group of a product has one");
-        let Op::Contract(contract) = self.g.op(node).clone() else { unreachable!("just found") };
         let operands = self.g.operands(node);
         let [a, b] = [Factor::new(self, operands[0]), Factor::new(self, operands[1])];
-        let (axes, summed) = product_axes(self.g, node, &contract, &a, &b);
+        let (axes, summed) = product_axes(self.g, node, contract, &a, &b);
 
         let columns = axes.iter().rposition(|axis| axis.a.is_none());
         let rows = axes.iter().rposition(|axis| axis.b.is_none());

@@ -7,7 +7,7 @@
 use super::{Group, Grouping, Level, Size, Space};
 use crate::fuse::views::{Relation, base};
 use crate::graph::NodeId;
-use crate::ops::{Lowering, Op};
+use crate::ops::{Leaf, Lowering};
 
 /// Nodes that a group can take, with what it will know of them.
 pub(super) struct Fit {
@@ -49,7 +49,7 @@ impl Grouping<'_> {
         inside: impl Fn(NodeId) -> bool,
     ) -> Option<Level> {
         let level = match (self.g.op(id).lower(), space) {
-            (Lowering::Elementwise(_) | Lowering::Gather, _) => space.level(self.g, id)?,
+            (Lowering::Elementwise(_) | Lowering::Gather, _) => self.level(space, id)?,
             (Lowering::Reduction(..), Space::Rows(_) | Space::Columns(..)) => {
                 (Space::of_reduction(self.g, id) == *space).then_some(Level::Outer)?
             }
@@ -58,11 +58,11 @@ impl Grouping<'_> {
                 let value = self.g.operands(id)[0];
                 let mut users = self.uses[base(self.g, value).index()].iter().map(|u| u.by);
                 let rides = users.any(|by| inside(by) && self.sums_over_batch(by, value));
-                rides.then(|| space.level(self.g, id)).flatten()?
+                rides.then(|| self.level(space, id)).flatten()?
             }
-            (Lowering::Contraction(_), Space::Product(_)) => space.level(self.g, id)?,
+            (Lowering::Contraction(_), Space::Product(_)) => self.level(space, id)?,
             (Lowering::Scatter, Space::Scatter(..)) => Level::Full,
-            (Lowering::AllFinite, Space::Alone) => Level::Full,
+            (Lowering::AllFinite(_), Space::AllFinite) => Level::Full,
             _ => return None,
         };
         let handed_on =
@@ -79,13 +79,13 @@ impl Grouping<'_> {
         let value = base(self.g, through);
         let (by, of) = (self.g.op(user).lower(), self.g.op(value).lower());
         let relation = self.relation(through);
-        let (from, to) = (space.level(self.g, value), space.level(self.g, user));
+        let (from, to) = (self.level(space, value), self.level(space, user));
         match (by, of, space) {
             // Tables are read and written elsewhere than where who computes them
             // or goes on with them is, and factors as a whole; the guard has a kernel
             // of its own.
-            (Lowering::Gather | Lowering::Contraction(_) | Lowering::AllFinite, ..)
-            | (_, Lowering::Scatter | Lowering::AllFinite, _) => false,
+            (Lowering::Gather | Lowering::Contraction(_) | Lowering::AllFinite(_), ..)
+            | (_, Lowering::Scatter | Lowering::AllFinite(_), _) => false,
             (Lowering::Scatter, ..) => {
                 let values = self.g.operands(user)[0] == through;
                 values && relation == Relation::Same && from == Some(Level::Full)
@@ -113,7 +113,7 @@ impl Grouping<'_> {
             !inside(u.by)
                 || (self.is_elementwise(u.by)
                     && self.relation(u.through) == Relation::Same
-                    && space.level(self.g, u.by) == space.level(self.g, id))
+                    && self.level(space, u.by) == self.level(space, id))
         })
     }
 
@@ -175,8 +175,8 @@ impl Grouping<'_> {
     /// Who overwrites the parameters that a node reads.
     fn overwriters(&self, id: NodeId) -> impl Iterator<Item = NodeId> {
         let leaves = self.g.operands(id).into_iter().map(|x| base(self.g, x));
-        leaves.filter_map(|leaf| match self.g.op(leaf) {
-            Op::Parameter(p) => self.writers.get(&p.index).copied(),
+        leaves.filter_map(|leaf| match self.g.op(leaf).leaf() {
+            Some(Leaf::Parameter(p)) => self.writers.get(&p.index).copied(),
             _ => None,
         })
     }

@@ -2,9 +2,10 @@
 
 use super::super::views::{base, real_sizes};
 use super::{Fit, Grouping, Level, Space};
+use crate::expr::scalar::Reduction;
 use crate::graph::NodeId;
-use crate::ops::Op;
-use crate::ops::reduce::{Axis, Reduction};
+use crate::ops::Lowering;
+use crate::ops::reduce::Axis;
 
 impl Grouping<'_> {
     /// Whether the spaces of two groups agree, so that maps of the first can become
@@ -91,19 +92,23 @@ impl Grouping<'_> {
         if !matches!(&group.space, Space::Columns(sizes, 0) if sizes.len() == 2) {
             return None;
         }
-        let (sums, rest): (Vec<NodeId>, Vec<NodeId>) =
-            group.nodes.iter().partition(|n| matches!(self.g.op(**n), Op::Reduce(_)));
-        let [sum] = sums[..] else { return None };
-        let Op::Reduce(reduce) = self.g.op(sum) else { return None };
+        let is_reduction = |n: &&NodeId| matches!(self.g.op(**n).lower(), Lowering::Reduction(..));
+        let (reductions, rest): (Vec<NodeId>, Vec<NodeId>) =
+            group.nodes.iter().partition(is_reduction);
+        let [sum] = reductions[..] else { return None };
         let outer = rest.iter().all(|n| group.level(*n) == Some(Level::Outer));
-        let over_batch = reduce.axis == Axis::Batch && reduce.reduction == Reduction::Sum;
-        (outer && over_batch).then(|| self.g.operands(sum)[0])
+        match self.g.op(sum).lower() {
+            Lowering::Reduction(Reduction::Sum, Axis::Batch) if outer => {
+                Some(self.g.operands(sum)[0])
+            }
+            _ => None,
+        }
     }
 
     /// Whether a node is a product with two axes that sums over the batch, with
     /// a value for its second factor.
     pub(super) fn sums_over_batch(&self, node: NodeId, value: NodeId) -> bool {
-        let Op::Contract(contract) = self.g.op(node) else { return false };
+        let Lowering::Contraction(contract) = self.g.op(node).lower() else { return false };
         contract.over_batch
             && contract.shared.is_empty()
             && contract.contracted.is_empty()

@@ -2,11 +2,9 @@
 //! above all by Cranelift, and so there is a largest size. A network that is
 //! twice as long then has twice as many kernels, and compiles in twice the time.
 
-use crate::expr::scalar::LaneType;
-use crate::expr::{Expr, Expressions, Term};
+use crate::fuse::formula::Outline;
 use crate::fuse::views::base;
 use crate::graph::{Graph, NodeId};
-use crate::ops::Lowering;
 use crate::simplify::constant_value;
 
 use super::Space;
@@ -44,22 +42,10 @@ pub(super) struct Size {
 }
 
 impl Size {
-    /// Of a computed node.
-    pub fn of(g: &Graph, id: NodeId, is_root: bool) -> Size {
+    /// Of a computed node, where it is elementwise with the outline of its formula.
+    pub fn of(g: &Graph, id: NodeId, outline: Option<Outline>, is_root: bool) -> Size {
         let operands = g.operands(id);
-        let op = g.op(id);
-        let terms = match op.lower() {
-            Lowering::Elementwise(formula) => {
-                let mut e = Expressions::default();
-                let kind =
-                    |x: NodeId| if g.ty(x).is_real() { LaneType::Float } else { LaneType::Int };
-                let loads = operands.iter().enumerate();
-                let x: Vec<Expr> = loads.map(|(i, x)| e.push(Term::Load(i, kind(*x)))).collect();
-                formula(&mut e, &x);
-                e.len()
-            }
-            _ => 1 + operands.len(),
-        };
+        let terms = outline.map_or(1 + operands.len(), |outline| outline.terms);
         let is_leaf = |x: &&NodeId| {
             let value = base(g, **x);
             g.operands(value).is_empty() && constant_value(g, value).is_none()
@@ -90,7 +76,7 @@ impl Size {
             Space::Product(_) => IN_PRODUCT,
             Space::Scatter(..) => IN_SCATTER,
             // Nobody joins it.
-            Space::Alone => return false,
+            Space::AllFinite => return false,
         };
         self.terms * copies + self.tensors * POINTER > LARGEST
     }

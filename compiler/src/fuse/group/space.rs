@@ -1,12 +1,13 @@
-//! Where the nodes of a group have their elements.
+//! The iteration space of a group: where its nodes have their elements.
 
 use super::super::views::real_sizes;
 use crate::graph::{Graph, NodeId};
-use crate::ops::Op;
+use crate::kernel::SpaceKind;
+use crate::ops::Lowering;
 use crate::ops::reduce::Axis;
 
-/// Where the nodes of a group have their elements. Sizes leave out axes of
-/// size one.
+/// Where the nodes of a group have their elements: a [kind](SpaceKind) of iteration space with its
+/// sizes, which leave out axes of size one.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(in crate::fuse) enum Space {
     /// Elements of these sizes, or one for each row of the last axis.
@@ -20,7 +21,7 @@ pub(in crate::fuse) enum Space {
     /// rows of so many columns. Nobody joins the table that they are added to.
     Scatter(Vec<usize>, usize),
     /// Whatever one node looks at. Nobody joins it.
-    Alone,
+    AllFinite,
 }
 
 /// On which elements of its group's space a node works.
@@ -33,6 +34,17 @@ pub(in crate::fuse) enum Level {
 }
 
 impl Space {
+    /// Its kind: that of the group's kernel.
+    pub(in crate::fuse) fn kind(&self) -> SpaceKind {
+        match self {
+            Space::Rows(_) => SpaceKind::Rows,
+            Space::Columns(..) => SpaceKind::Columns,
+            Space::Product(_) => SpaceKind::Product,
+            Space::Scatter(..) => SpaceKind::Scatter,
+            Space::AllFinite => SpaceKind::AllFinite,
+        }
+    }
+
     /// The space of a gather: vectors run along the table's rows, so that an index is
     /// the same for all elements of a vector. Rows of one element are an axis, too.
     pub(super) fn of_gather(g: &Graph, id: NodeId) -> Space {
@@ -46,8 +58,10 @@ impl Space {
     /// The space of a reduction's group.
     pub(super) fn of_reduction(g: &Graph, id: NodeId) -> Space {
         let operand = g.operands(id)[0];
-        let Op::Reduce(reduce) = g.op(id) else { unreachable!("it is a reduction") };
-        let full = match reduce.axis {
+        let Lowering::Reduction(_, axis) = g.op(id).lower() else {
+            unreachable!("it is a reduction")
+        };
+        let full = match axis {
             Axis::Batch => 0,
             Axis::Example(axis) => axis + usize::from(g.shape(operand).batched),
         };
@@ -57,29 +71,34 @@ impl Space {
         if axis + 1 == real.len() { Space::Rows(real) } else { Space::Columns(real, axis) }
     }
 
-    /// On which level of the space a node works; `None` if on neither.
-    pub(in crate::fuse) fn level(&self, g: &Graph, id: NodeId) -> Option<Level> {
+    /// On which level of the space a node works, where `indexed` if its formula counts elements along
+    /// its last axis; `None` if on neither.
+    pub(super) fn level(&self, g: &Graph, id: NodeId, indexed: bool) -> Option<Level> {
         let sizes = real_sizes(g, id);
-        let position = matches!(g.op(id), Op::ComparePosition(_));
-        match self {
-            Space::Rows(full) if sizes == *full => Some(Level::Full),
+        let (level, is_last_axis) = match self {
+            Space::Rows(full) if sizes == *full => (Level::Full, true),
             Space::Rows(full) if full.split_last().is_some_and(|(_, outer)| outer == sizes) => {
-                // Positions are those on the space's last axis.
-                (!position).then_some(Level::Outer)
+                (Level::Outer, false)
             }
-            Space::Columns(full, _) if sizes == *full => Some(Level::Full),
+            // The axis that goes is never the last.
+            Space::Columns(full, _) if sizes == *full => (Level::Full, true),
             Space::Columns(full, axis) => {
                 let mut left = full.clone();
                 left.remove(*axis);
-                (sizes == left && !position).then_some(Level::Outer)
+                if sizes != left {
+                    return None;
+                }
+                (Level::Outer, false)
             }
-            Space::Scatter(full, _) if sizes == *full => Some(Level::Full),
-            Space::Product(full) if sizes == *full => (!position).then_some(Level::Full),
+            Space::Scatter(full, _) if sizes == *full => (Level::Full, true),
+            Space::Product(full) if sizes == *full => (Level::Full, false),
             // Sums over the product's own sum: one for each column.
-            Space::Product(full) if full.len() == 2 && sizes == full[1..] => {
-                (!position).then_some(Level::Outer)
+            Space::Product(full) if full.len() == 2 && sizes == full[1..] => (Level::Outer, false),
+            Space::Rows(_) | Space::Product(_) | Space::Scatter(..) | Space::AllFinite => {
+                return None;
             }
-            Space::Rows(_) | Space::Product(_) | Space::Scatter(..) | Space::Alone => None,
-        }
+        };
+        // What a kernel counts are elements along the last axis of its space.
+        (is_last_axis || !indexed).then_some(level)
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! 1. Every computed node is in one group, and comes there after its operands.
 //! 2. A node has its level in its group's space, and is of a kind that the
-//!    space's kernel computes. A product and a scatter have one of their own, and
-//!    nothing else makes groups of theirs.
+//!    space's kernel computes. A product, a scatter and the guard have a space of
+//!    their own, and nothing else makes groups of theirs.
 //! 3. What a node needs of its group is handed over in registers: the same
 //!    element, or the row's. Factors, tables and indices come from memory.
 //! 4. What is there for every element of a space of columns or of a scatter goes
@@ -15,10 +15,10 @@
 
 use rustc_hash::FxHashMap;
 
-use super::{Group, Grouping, Level, Size, Space};
+use super::{Group, Grouping, Level, Size};
 use crate::error::Violations;
 use crate::graph::{Computation, Graph, NodeId};
-use crate::ops::Lowering;
+use crate::kernel::SpaceKind;
 
 /// Checks the rules of the [module](self).
 ///
@@ -72,10 +72,8 @@ impl Check<'_> {
             if level.is_none() || level != group.level(*node) {
                 fail("does not fit its group".into());
             }
-            own += usize::from(matches!(
-                grouping.g.op(*node).lower(),
-                Lowering::Contraction(_) | Lowering::Scatter
-            ));
+            let own_space = grouping.g.op(*node).lower().own_space();
+            own += usize::from(own_space.is_some());
             for before in grouping.before(*node) {
                 // One that is in no group has been found.
                 let place = self.places.get(&before);
@@ -83,9 +81,9 @@ impl Check<'_> {
                     fail(format!("comes before %{}", before.index()));
                 }
             }
-            let inner = matches!(group.space, Space::Columns(..) | Space::Scatter(..));
-            let is_scatter = matches!(grouping.g.op(*node).lower(), Lowering::Scatter);
-            if inner && level == Some(Level::Full) && !is_scatter {
+            let kind = group.space.kind();
+            let inner = matches!(kind, SpaceKind::Columns | SpaceKind::Scatter);
+            if inner && level == Some(Level::Full) && own_space != Some(kind) {
                 let leaves = grouping.uses[node.index()].iter().any(|u| !inside(u.by));
                 if leaves || grouping.is_root[node.index()] {
                     fail("is needed outside of its group".into());
@@ -96,9 +94,10 @@ impl Check<'_> {
         let mut fail = |message: String| {
             self.found.push(format!("group {number}: {:?}", group.space), message);
         };
-        let wanted = matches!(group.space, Space::Product(_) | Space::Scatter(..));
+        let kind = group.space.kind();
+        let wanted = !matches!(kind, SpaceKind::Rows | SpaceKind::Columns);
         if own != usize::from(wanted) {
-            fail(format!("there are {own} products and scatters"));
+            fail(format!("there are {own} nodes with a space of their own"));
         }
         if group.nodes.len() > 1 && size.with_stages(group.size.stages).is_too_large(&group.space) {
             fail(format!("{} nodes are too large a kernel", group.nodes.len()));
@@ -108,12 +107,13 @@ impl Check<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::group;
+    use super::super::{Space, group};
     use super::*;
+    use crate::expr::scalar::Reduction;
     use crate::graph::Root;
     use crate::ops::contract::Contract;
     use crate::ops::input::Input;
-    use crate::ops::reduce::{Axis, Reduction};
+    use crate::ops::reduce::Axis;
     use crate::shape::{Shape, Type};
 
     fn input(g: &mut Graph, index: usize, shape: Shape) -> NodeId {
@@ -160,7 +160,7 @@ mod tests {
         refused("comes before", &|groups| groups[product].nodes.reverse());
         refused("does not fit", &|groups| groups[product].space = Space::Rows(vec![3, 5]));
         refused("does not fit", &|groups| groups[product].members.clear());
-        refused("0 products", &|groups| {
+        refused("has 0 nodes", &|groups| {
             let mut alone = Group::new(Space::Product(vec![3, 5]));
             alone.nodes.push(groups[product].nodes.pop().unwrap());
             let activation = alone.nodes[0];

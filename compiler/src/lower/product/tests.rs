@@ -310,7 +310,6 @@ impl Case<'_> {
         };
         let kernel = Kernel {
             name: "product".into(),
-            nodes: Vec::new(),
             loads,
             elements: Vec::new(),
             overwritten,

@@ -1,0 +1,69 @@
+//! The operation [`Add`].
+
+use super::{Attributes, Domain, Elementwise, Finiteness, Linearity, Reverse, Sign, Signature};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::Real;
+use crate::expr::{Expr, Expressions};
+use crate::graph::{Graph, NodeId};
+
+/// `a + b`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input a: [3];
+///         input b: [3];
+///         output y = a + b;
+///     }
+/// }
+///
+/// let a = array![[1.0, -2.0, 3.0]];
+/// let b = array![[0.5, 2.0, 4.0]];
+/// let y = Example::model().build()?.predict(example::Input { a: a.view(), b: b.view() })?.y;
+/// assert_eq!(y, array![[1.5, 0.0, 7.0]]);
+/// # Ok::<(), bilro::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Add;
+
+impl Elementwise for Add {
+    const NAME: &'static str = "add";
+    const CALL: Option<Signature> = Some(Signature::of(&["a", "b"]).operator());
+
+    fn from_call(_: &Attributes) -> Result<Add, Mistake> {
+        Ok(Add)
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[T]) -> T {
+        x[0] + x[1]
+    }
+
+    fn gradient(&self, _: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        vec![Some(at.dy), Some(at.dy)]
+    }
+
+    fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
+        e.add(x[0], x[1])
+    }
+
+    fn linearity(&self) -> Linearity {
+        Linearity::Sum(&[Sign::Plus, Sign::Plus])
+    }
+
+    fn finiteness(&self) -> Finiteness {
+        Finiteness::EXACT
+    }
+
+    fn variants() -> Vec<Add> {
+        vec![Add]
+    }
+
+    fn domains(&self) -> Vec<Domain> {
+        vec![Domain::Normal(1.0), Domain::Normal(1.0)]
+    }
+}

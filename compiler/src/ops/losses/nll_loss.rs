@@ -1,0 +1,114 @@
+//! The operation [`NllLoss`].
+
+use super::{
+    Attributes, Domain, Lowering, Op, Operation, Reverse, Sample, Signature,
+    class_weights::{self, Counting},
+    classes,
+};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::{Evaluation, Real, Value};
+use crate::graph::{Graph, NodeId};
+use crate::shape::{Argument, Facts, Type};
+
+/// The negative log likelihood of a class index, for each example: `-x[target]`, where `x` are
+/// logarithms of probabilities, as from `log_softmax`.
+///
+/// Classes lie on the last axis. With `weight`, the loss of each example is its class's weight
+/// times that, and with `ignore_index` it is 0 for that class; see
+/// the mean of such losses.
+///
+/// In the language: `nll_loss(log_probabilities, target, weight = none, ignore_index = none)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input scores: [3];
+///         input target: class(3);
+///         output y = nll_loss(log_softmax(scores), target);
+///     }
+/// }
+///
+/// let scores = array![[1.0, 3.0, 0.5]];
+/// let target = array![1];
+/// let mut model = Example::model().build()?;
+/// let y = model.predict(example::Input { scores: scores.view(), target: target.view() })?.y;
+/// assert!((y - array![0.196734]).iter().all(|error| error.abs() < 1e-5));
+/// # Ok::<(), bilro::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct NllLoss {
+    /// What targets count for.
+    pub counting: Counting,
+}
+
+impl Operation for NllLoss {
+    const NAME: &'static str = "nll_loss";
+    const CALL: Option<Signature> = Some(
+        Signature::of(&["log_probabilities", "target"])
+            .with(&[class_weights::WEIGHT, class_weights::IGNORE_INDEX]),
+    );
+
+    fn from_call(attributes: &Attributes) -> Result<NllLoss, Mistake> {
+        Ok(NllLoss { counting: Counting::from_call(attributes)? })
+    }
+
+    fn shape(&self, x: &[Argument<'_>], facts: &mut Facts) -> Result<Type, Mistake> {
+        let ty = classes::shape(Self::NAME, x[0], x[1], facts)?;
+        self.counting.check(x[0], facts)?;
+        Ok(ty)
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
+        classes::evaluate(x, at, |scores, target| {
+            self.counting.counted(target, -self.counting.weight_of::<T>(target) * scores[target])
+        })
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        let one_hot = classes::one_hot(g, at.x[1], at.x[0]);
+        let dy = self.counting.masked(g, at.x[1], at.dy);
+        let mut dy = classes::column(g, dy);
+        if let Some(weight) = self.counting.of_targets(g, at.x[0], at.x[1]) {
+            dy = g.mul(dy, weight);
+        }
+        let minus = g.neg(dy);
+        vec![Some(g.mul(one_hot, minus)), None]
+    }
+
+    fn weights(&self, g: &mut Graph, x: &[NodeId]) -> Option<NodeId> {
+        self.counting.weights(g, x[0], x[1])
+    }
+
+    fn weights_reason(&self) -> &'static str {
+        self.counting.reason()
+    }
+
+    fn metric(&self, x: &[&Type]) -> Option<Op> {
+        self.counting.accuracy(x[1])
+    }
+
+    fn lower(&self) -> Lowering<'_> {
+        Lowering::Composite(Box::new(|g, x| {
+            let picked = classes::pick(g, x[0], x[1]);
+            let mut loss = g.neg(picked);
+            if let Some(weight) = self.counting.of_targets(g, x[0], x[1]) {
+                loss = g.mul(loss, weight);
+            }
+            let shape = g.shape(x[1]).clone();
+            let loss = g.reshape(loss, &shape);
+            self.counting.masked(g, x[1], loss)
+        }))
+    }
+
+    fn samples(size: usize) -> Vec<Sample> {
+        Counting::variants(size)
+            .into_iter()
+            .flat_map(|counting| classes::samples(size, Domain::Normal(2.0), NllLoss { counting }))
+            .collect()
+    }
+}

@@ -1,0 +1,134 @@
+//! The operation [`Var`].
+
+use super::{
+    Attribute, AttributeKind, Attributes, Domain, Lowering, Op, Operation, Reverse, Sample,
+    Signature, axis,
+};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::{Evaluation, Real, Total, Value};
+use crate::graph::{Graph, NodeId};
+use crate::ops::mean::{Mean, Over};
+use crate::ops::reduce::Reduction;
+use crate::shape::{Argument, Facts, Type};
+
+/// The variance over one axis of the example, or over the whole example: the mean of the squared
+/// differences from the mean, where `unbiased` with one less to divide by than there are elements,
+/// as in PyTorch. Of one element, that is NaN.
+///
+/// In the language: `var(x, axis = all, unbiased = true)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         output y = var(x);
+///     }
+/// }
+///
+/// let x = array![[1.0, 2.0, 4.0]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert!((y - array![2.33333]).iter().all(|error| error.abs() < 1e-5));
+/// # Ok::<(), bilro::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Var {
+    /// The axis, from the end where negative; `None` for all of the example's.
+    pub axis: Option<i64>,
+    /// Whether it divides by one less than there are elements.
+    pub unbiased: bool,
+}
+
+/// How it and `std` are called.
+pub(in crate::ops) const ATTRIBUTES: &[Attribute] =
+    &[axis::OVER, Attribute { name: "unbiased", kind: AttributeKind::Flag, default: Some("true") }];
+
+impl Var {
+    /// What the sum of the squares is divided by.
+    pub(in crate::ops) fn count(&self, x: &Type) -> f32 {
+        (axis::count(self.axis, x) - usize::from(self.unbiased)) as f32
+    }
+
+    /// Each element's difference from the mean.
+    pub(in crate::ops) fn centred(&self, g: &mut Graph, x: NodeId) -> NodeId {
+        let kept = axis::kept(self.axis, g.ty(x));
+        let mean = g.apply(Mean { over: Over::Example(self.axis) }, &[x]);
+        let mean = g.reshape(mean, &kept);
+        g.sub(x, mean)
+    }
+
+    /// The gradient of the elements from the gradient of their variance.
+    pub(in crate::ops) fn backward(&self, g: &mut Graph, x: NodeId, dy: NodeId) -> NodeId {
+        let ty = g.ty(x).clone();
+        let dy = g.reshape(dy, &axis::kept(self.axis, &ty));
+        let centred = self.centred(g, x);
+        let share = g.constant(2.0 / self.count(&ty));
+        let share = g.mul(dy, share);
+        g.mul(centred, share)
+    }
+
+    /// Of plain numbers.
+    #[cfg(feature = "eval")]
+    pub(in crate::ops) fn of<T: Real>(&self, x: &mut dyn Iterator<Item = &T>) -> T {
+        let x: Vec<T> = x.copied().collect();
+        let mean = x.iter().copied().total() / T::of(x.len() as f32);
+        let squares = x.iter().map(|x| (*x - mean) * (*x - mean)).total();
+        squares / T::of((x.len() - usize::from(self.unbiased)) as f32)
+    }
+}
+
+impl Operation for Var {
+    const NAME: &'static str = "var";
+    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(ATTRIBUTES));
+
+    fn from_call(attributes: &Attributes) -> Result<Var, Mistake> {
+        let unbiased = attributes.flag("unbiased").unwrap_or(true);
+        Ok(Var { axis: attributes.axis("axis"), unbiased })
+    }
+
+    fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
+        axis::reduced(Self::NAME, self.axis, x[0])
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
+        axis::evaluate(self.axis, x[0], at, |lane| self.of(lane))
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        vec![Some(self.backward(g, at.x[0], at.dy))]
+    }
+
+    fn lower(&self) -> Lowering<'_> {
+        Lowering::Composite(Box::new(|g, x| {
+            let centred = self.centred(g, x[0]);
+            let squares = g.square(centred);
+            let sum = axis::expand(Reduction::Sum, self.axis, g, squares);
+            let count = g.constant(self.count(g.ty(x[0])));
+            g.div(sum, count)
+        }))
+    }
+
+    fn samples(size: usize) -> Vec<Sample> {
+        samples(size, |axis, unbiased| Var { axis, unbiased })
+    }
+}
+
+/// Samples of more than one element where one is not enough.
+pub(in crate::ops) fn samples<O: Into<Op>>(
+    size: usize,
+    op: impl Fn(Option<i64>, bool) -> O,
+) -> Vec<Sample> {
+    let mut samples = axis::samples(size, Domain::Normal(1.0), |axis| op(axis, false));
+    let unbiased = axis::samples(size, Domain::Normal(1.0), |axis| op(axis, true));
+    samples.extend(unbiased.into_iter().filter(|sample| match &sample.op {
+        Op::Var(Var { axis, .. }) | Op::Std(super::std_dev::Std(Var { axis, .. })) => {
+            axis::count(*axis, &sample.operands[0].ty) > 1
+        }
+        _ => true,
+    }));
+    samples
+}

@@ -1,0 +1,175 @@
+//! Operations that compute each element from the elements in the same place.
+
+use super::{
+    Attributes, Domain, Finiteness, Linearity, Lowering, Operand, Operation, Reverse, Sample,
+    Signature,
+};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::{Evaluation, Real, Value};
+use crate::expr::{Expr, Expressions};
+use crate::graph::{Graph, NodeId};
+use crate::shape::{Argument, Facts, Shape, Type};
+
+/// A formula for one element; shape, loops and samples are shared.
+pub trait Elementwise: Clone + PartialEq + Eq + std::hash::Hash + std::fmt::Debug {
+    /// See [`Operation::NAME`].
+    const NAME: &'static str;
+    /// See [`Operation::CALL`].
+    const CALL: Option<Signature> = None;
+    /// See [`Operation::OPERANDS`].
+    const OPERANDS: Option<usize> = super::operands(&Self::CALL);
+    /// Whether operands are broadcast: losses refuse it, since there it hides
+    /// mistakes.
+    const BROADCASTS: bool = true;
+
+    /// See [`Operation::from_call`].
+    fn from_call(_: &Attributes) -> Result<Self, Mistake> {
+        Err(super::internal(Self::NAME))
+    }
+
+    /// The formula, as the interpreter computes it.
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[T]) -> T;
+
+    /// See [`Operation::gradient`].
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>>;
+
+    /// The formula, as machine code computes it.
+    fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr;
+
+    /// See [`Operation::linearity`].
+    fn linearity(&self) -> Linearity {
+        Linearity::Unknown
+    }
+
+    /// See [`Operation::finiteness`].
+    fn finiteness(&self) -> Finiteness {
+        Finiteness::UNKNOWN
+    }
+
+    /// Operations with attributes worth trying.
+    fn variants() -> Vec<Self>;
+
+    /// Where each operand's numbers come from.
+    fn domains(&self) -> Vec<Domain>;
+}
+
+impl<E: Elementwise> Operation for E
+where
+    super::Op: From<E>,
+{
+    const NAME: &'static str = E::NAME;
+    const CALL: Option<Signature> = E::CALL;
+    const OPERANDS: Option<usize> = E::OPERANDS;
+    const BROADCASTS: bool = E::BROADCASTS;
+    const IS_POINTWISE: bool = true;
+
+    fn from_call(attributes: &Attributes) -> Result<Self, Mistake> {
+        E::from_call(attributes)
+    }
+
+    fn shape(&self, x: &[Argument<'_>], facts: &mut Facts) -> Result<Type, Mistake> {
+        shape(Self::NAME, x, facts)
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[&Value<T>], _: &Evaluation<'_>) -> Value<T> {
+        let columns: Vec<&[T]> = x.iter().map(|v| v.reals()).collect();
+        let mut row = vec![T::zero(); x.len()];
+        let elements = (0..columns[0].len())
+            .map(|i| {
+                for (r, column) in row.iter_mut().zip(&columns) {
+                    *r = column[i];
+                }
+                E::eval(self, &row)
+            })
+            .collect();
+        Value::real(x[0].sizes(), elements)
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        E::gradient(self, g, at)
+    }
+
+    fn linearity(&self) -> Linearity {
+        E::linearity(self)
+    }
+
+    fn finiteness(&self) -> Finiteness {
+        E::finiteness(self)
+    }
+
+    fn lower(&self) -> Lowering<'_> {
+        Lowering::Elementwise(Box::new(|e, x| self.expression(e, x)))
+    }
+
+    fn samples(size: usize) -> Vec<Sample> {
+        let shapes =
+            [Shape::batched([size]), Shape::unbatched([3, size]), Shape::batched([2usize, size])];
+        Self::variants()
+            .into_iter()
+            .zip(shapes.into_iter().cycle())
+            .map(|(op, shape)| {
+                let domains = op.domains();
+                let ty = Type::real(shape);
+                Sample::new(op, domains.into_iter().map(|d| Operand::new(ty.clone(), d)))
+            })
+            .collect()
+    }
+}
+
+/// The type of what is computed element by element from reals of one shape; it exists for each
+/// example where one of them does.
+pub(in crate::ops) fn shape(
+    name: &str,
+    x: &[Argument<'_>],
+    facts: &mut Facts,
+) -> Result<Type, Mistake> {
+    for (i, a) in x.iter().enumerate() {
+        require_real(name, i, *a)?;
+    }
+    let first = x[0];
+    let mut shape = first.ty.shape.clone();
+    for (i, other) in x.iter().enumerate().skip(1) {
+        same_shape(name, first, *other, i, facts)?;
+        shape.batched |= other.ty.shape.batched;
+    }
+    Ok(Type::real(shape))
+}
+
+/// Requires an operand of reals.
+pub(in crate::ops) fn require_real(name: &str, i: usize, x: Argument<'_>) -> Result<(), Mistake> {
+    if x.ty.is_real() {
+        return Ok(());
+    }
+    Err(Mistake::operand(i, format!("`{name}` takes reals, but `{}` holds {}", x.name, x.ty)))
+}
+
+/// Requires two operands of one shape. Operands that broadcast have been
+/// stretched before; those of losses have not.
+fn same_shape(
+    name: &str,
+    a: Argument<'_>,
+    b: Argument<'_>,
+    i: usize,
+    facts: &mut Facts,
+) -> Result<(), Mistake> {
+    let (s, t) = (&a.ty.shape, &b.ty.shape);
+    let mistake = || {
+        Mistake::operand(
+            i,
+            format!(
+                "`{name}` compares values of one shape, but `{}` is {s} and `{}` is {t}",
+                a.name, b.name
+            ),
+        )
+    };
+    if s.rank() != t.rank() {
+        return Err(mistake());
+    }
+    for (x, y) in s.dims.iter().zip(&t.dims) {
+        facts.same(x, y, mistake)?;
+    }
+    Ok(())
+}

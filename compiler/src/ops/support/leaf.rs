@@ -1,0 +1,82 @@
+//! Operations without operands.
+
+use super::{Lowering, Operation, Sample};
+#[cfg(feature = "eval")]
+use crate::eval::{Evaluation, Real, Value};
+use crate::shape::Type;
+
+/// An operation without operands: its type and what it is. [`leaf_operation`] makes an
+/// [`Operation`] of it, of which nothing has a gradient.
+pub(in crate::ops) trait LeafOperation: Operation {
+    /// See [`Operation::NAME`].
+    const NAME: &'static str;
+
+    /// The type of its value.
+    fn ty(&self) -> Type;
+
+    /// Its value, where it is not given from outside.
+    #[cfg(feature = "eval")]
+    fn value<T: Real>(&self, _: &Evaluation<'_>) -> Value<T> {
+        unreachable!("what is given from outside is not evaluated")
+    }
+
+    /// See [`Operation::lower`].
+    fn lowering(&self) -> Lowering<'_>;
+
+    /// What is worth trying: nothing where it is given from outside.
+    fn variants(_size: usize) -> Vec<Self> {
+        Vec::new()
+    }
+
+    /// See [`Operation::samples`].
+    fn all_samples(size: usize) -> Vec<Sample>
+    where
+        super::Op: From<Self>,
+    {
+        Self::variants(size).into_iter().map(|op| Sample::new(op, [])).collect()
+    }
+}
+
+/// Makes an [`Operation`] of a [`LeafOperation`].
+macro_rules! leaf_operation {
+    ($Leaf:ty) => {
+        impl $crate::ops::Operation for $Leaf {
+            const NAME: &'static str = <$Leaf as $crate::ops::leaf::LeafOperation>::NAME;
+
+            fn shape(
+                &self,
+                _: &[$crate::shape::Argument<'_>],
+                _: &mut $crate::shape::Facts,
+            ) -> Result<$crate::shape::Type, $crate::error::Mistake> {
+                Ok($crate::ops::leaf::LeafOperation::ty(self))
+            }
+
+            #[cfg(feature = "eval")]
+            fn eval<T: $crate::eval::Real>(
+                &self,
+                _: &[&$crate::eval::Value<T>],
+                at: &$crate::eval::Evaluation<'_>,
+            ) -> $crate::eval::Value<T> {
+                $crate::ops::leaf::LeafOperation::value(self, at)
+            }
+
+            fn gradient(
+                &self,
+                _: &mut $crate::graph::Graph,
+                _: &$crate::ops::Reverse<'_>,
+            ) -> Vec<Option<$crate::graph::NodeId>> {
+                Vec::new()
+            }
+
+            fn lower(&self) -> $crate::ops::Lowering<'_> {
+                $crate::ops::leaf::LeafOperation::lowering(self)
+            }
+
+            fn samples(size: usize) -> Vec<$crate::ops::Sample> {
+                <$Leaf as $crate::ops::leaf::LeafOperation>::all_samples(size)
+            }
+        }
+    };
+}
+
+pub(in crate::ops) use leaf_operation;
