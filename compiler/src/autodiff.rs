@@ -24,7 +24,7 @@ pub fn gradients(g: &mut Graph, loss: NodeId, leaves: &[NodeId]) -> Vec<NodeId> 
     gradient[loss.index()] = Some(g.filled(1.0, &shape));
     for id in (0..forward).rev().map(NodeId::new) {
         let Some(dy) = gradient[id.index()].filter(|_| depends[id.index()]) else { continue };
-        let x = g.operands(id);
+        let x = g.operands(id).to_vec();
         let wanted: Vec<bool> = x.iter().map(|x| depends[x.index()]).collect();
         if x.is_empty() {
             continue;

@@ -185,9 +185,35 @@ impl Type {
         Type { dtype: DType::Index { below: below.into() }, shape }
     }
 
+    /// One class of `count` for each example: an integer below it.
+    pub fn class(count: impl Into<Dim>) -> Type {
+        Type::index(count, Shape { batched: true, dims: Vec::new() })
+    }
+
     /// Whether its elements are reals.
     pub fn is_real(&self) -> bool {
         self.dtype == DType::Real
+    }
+}
+
+/// Reals of this shape for each example.
+impl<D: Into<Dim>, const N: usize> From<[D; N]> for Type {
+    fn from(sizes: [D; N]) -> Type {
+        Type::real(Shape::batched(sizes))
+    }
+}
+
+/// Reals of this shape for each example.
+impl From<&[usize]> for Type {
+    fn from(sizes: &[usize]) -> Type {
+        Type::real(Shape::batched(sizes.iter().copied()))
+    }
+}
+
+/// Reals of this shape for each example.
+impl From<Vec<usize>> for Type {
+    fn from(sizes: Vec<usize>) -> Type {
+        Type::real(Shape::batched(sizes))
     }
 }
 

@@ -40,6 +40,8 @@ pub enum StatementKind {
     Choice { name: Ident, alternatives: Vec<Named> },
     /// `let NAME = EXPR`
     Let { name: Ident, value: Expr },
+    /// `let ( NAME , NAME (, NAME)* ) = EXPR`, for a layer of several results
+    Several { names: Vec<Ident>, value: Expr },
     /// `output NAME = EXPR`
     Output { name: Ident, value: Expr },
     /// `loss ((sum | mean) :?)? EXPR`, where `:` is left out only before a name or a number, so that
@@ -54,9 +56,10 @@ pub enum StatementKind {
 }
 
 impl Statement {
-    /// The name that it declares.
-    pub fn declares(&self) -> Option<&Ident> {
-        match &self.kind {
+    /// The names that it declares.
+    pub fn declares(&self) -> &[Ident] {
+        let one = match &self.kind {
+            StatementKind::Several { names, .. } => return names,
             StatementKind::Input { name, .. }
             | StatementKind::Param { name, .. }
             | StatementKind::Layer { name, .. }
@@ -66,7 +69,8 @@ impl Statement {
             StatementKind::Block(block) => Some(&block.name),
             StatementKind::Broken { name, .. } => name.as_ref(),
             StatementKind::Loss { .. } | StatementKind::Metric { .. } => None,
-        }
+        };
+        one.map_or(&[], std::slice::from_ref)
     }
 
     /// Whether it declares something whose name could not be read, as `let mut y` does.

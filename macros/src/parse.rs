@@ -416,9 +416,15 @@ fn rest_of_statement(
             StatementKind::Choice { name, alternatives }
         }
         "let" => {
-            let name = cursor.name("a name")?;
-            cursor.punct('=', "as in `let y = relu(x);`")?;
-            StatementKind::Let { name, value: cursor.expr()? }
+            const FORM: &str = "as in `let y = relu(x);`";
+            if let Some(names) = several(cursor)? {
+                cursor.punct('=', FORM)?;
+                StatementKind::Several { names, value: cursor.expr()? }
+            } else {
+                let name = cursor.name("a name")?;
+                cursor.punct('=', FORM)?;
+                StatementKind::Let { name, value: cursor.expr()? }
+            }
         }
         "block" => StatementKind::Block(blocks::block(cursor, mistakes)?),
         "output" => {
@@ -433,6 +439,27 @@ fn rest_of_statement(
         true => Ok(kind),
         false => Err(cursor.expected_of_expression("`;`")),
     }
+}
+
+/// `(NAME, NAME (, NAME)*)`, if a parenthesis is next.
+fn several(cursor: &mut Cursor<'_>) -> Result<Option<Vec<Ident>>, Mistake> {
+    let Some(group) = cursor.group(Delimiter::Parenthesis) else { return Ok(None) };
+    let names = expressions::inside(group, |c| {
+        let mut names = vec![c.name("a name")?];
+        while !c.is_empty() {
+            c.punct(',', "as in `let (a, b) = both(x);`")?;
+            if !c.is_empty() {
+                names.push(c.name("a name")?);
+            }
+        }
+        Ok(names)
+    })?;
+    if names.len() < 2 {
+        let message = "one name stands without parentheses: `let y = relu(x);`";
+        return Err(Mistake::new(group.span_open(), message));
+    }
+    cursor.skip(1);
+    Ok(Some(names))
 }
 
 fn ty(cursor: &mut Cursor<'_>) -> Result<Type, Mistake> {

@@ -62,7 +62,7 @@ pub(crate) fn peak(graph: &Graph) -> usize {
     for id in graph.ids().filter(|id| needed[id.index()]) {
         held = held.saturating_add(elements(id));
         most = most.max(held);
-        for x in graph.operands(id) {
+        for &x in graph.operands(id) {
             uses[x.index()] -= 1;
             if uses[x.index()] == 0 {
                 held -= elements(x);

@@ -143,13 +143,19 @@ fn scratch(parameter: &Parameter) -> usize {
     }
 }
 
-/// A parameter's first values. A linear layer's and orthogonal ones are drawn in
-/// PyTorch's order, that of `[out, in]`, so that a seed gives PyTorch's numbers.
+/// A parameter's first values, drawn in the order of a file's axes, which is PyTorch's, so that a
+/// seed gives PyTorch's numbers; an orthogonal matrix in that of `[out, in]`.
 fn initial(parameter: &Parameter, generator: &mut Generator) -> ArrayD<f32> {
-    let sizes = parameter.shape.sizes();
+    let order = match parameter.init {
+        Init::Orthogonal => vec![1, 0],
+        _ => parameter.axes_from_file(),
+    };
+    let sizes = match parameter.init {
+        Init::Orthogonal => parameter.shape.sizes().into_iter().rev().collect(),
+        _ => parameter.file_sizes(),
+    };
     let mut values = vec![0.0; sizes.iter().product()];
-    let fan = |axis: usize| sizes.get(axis).copied().unwrap_or(1);
-    let (fan_in, fan_out) = (fan(0), fan(1));
+    let (fan_in, fan_out) = (parameter.fans.fan_in(), parameter.fans.fan_out());
     match &parameter.init {
         Init::Full(value) => values.fill(*value as f32),
         Init::Uniform(low, high) => init::uniform(generator, &mut values, *low, *high),
@@ -166,19 +172,11 @@ fn initial(parameter: &Parameter, generator: &mut Generator) -> ArrayD<f32> {
             init::orthogonal(generator, &mut values, fan_out, fan_in)
                 .expect("the builder has checked that it is a matrix");
         }
-        Init::Linear { fan_in: features } => {
-            let features = features.fixed().unwrap_or(fan_in);
-            match sizes.len() {
-                1 => init::linear_bias(generator, &mut values, features),
-                _ => init::linear_weight(generator, &mut values, features),
-            }
-        }
+        Init::Linear => match sizes.len() {
+            1 => init::linear_bias(generator, &mut values, fan_in),
+            _ => init::linear_weight(generator, &mut values, fan_in),
+        },
     }
-    let transposed = parameter.is_transposed() || parameter.init == Init::Orthogonal;
-    let mut shape = sizes;
-    if transposed {
-        shape.reverse();
-    }
-    let array = ArrayD::from_shape_vec(IxDyn(&shape), values).expect("as many as the sizes say");
-    if transposed { array.reversed_axes() } else { array }
+    let array = ArrayD::from_shape_vec(IxDyn(&sizes), values).expect("as many as the sizes say");
+    array.permuted_axes(order)
 }

@@ -1,227 +1,25 @@
 //! What the code that `network!` writes calls. Not for users: it changes whenever the macro does.
 
-use bilro_compiler::declaration::{Builder, ChoiceId, Declaration, LayerId, ModuleId};
+use bilro_compiler::declaration::Declaration;
 use bilro_compiler::error::{Error, Mistake};
-use bilro_compiler::graph::NodeId;
-use bilro_compiler::ops::{AttributeValue, Attributes};
-use bilro_compiler::shape::{Dim, Shape, Type};
 use ndarray::{Array, ArrayD, ArrayView, ArrayViewD, ArrayViewMut, ArrayViewMutD, Dimension};
 
 use crate::network::Feed;
 
-pub use bilro_compiler::declaration::{Init, LossReduction};
+pub use std::borrow::Cow;
+
+pub use bilro_compiler::declaration::statement::{Statement, replay};
+pub use bilro_compiler::ops::AttributeValue;
+pub use bilro_compiler::shape::Dim;
 pub use bilro_macros::declare;
 // Under names of its own, since a program may call something else so.
 pub use crate as bilro;
 pub use std;
 pub use std::primitive::{f32, u32, usize};
 
-/// A network that is being declared: the compiler's builder, with sizes that are numbers.
-pub struct Declaring {
-    name: &'static str,
-    builder: Builder,
-}
-
-type Operand<'a> = (NodeId, &'a str);
-
-fn dims(sizes: &[usize]) -> Vec<Dim> {
-    sizes.iter().copied().map(Dim::Fixed).collect()
-}
-
-fn attributes(given: &[(&str, AttributeValue)]) -> Attributes {
-    let mut attributes = Attributes::new();
-    given.iter().for_each(|(name, value)| attributes.set(name, value.clone()));
-    attributes
-}
-
-impl Declaring {
-    /// Nothing yet.
-    pub fn new(name: &'static str) -> Declaring {
-        Declaring { name, builder: Builder::new(name) }
-    }
-
-    fn checked<T>(&self, result: Result<T, Mistake>) -> Result<T, Error> {
-        result.map_err(|mistake| Error::Declaration { network: self.name.into(), mistake })
-    }
-
-    /// Keeps a name from layers and modules without one.
-    pub fn reserve(&mut self, name: &str) {
-        self.builder.reserve(name);
-    }
-
-    /// A module.
-    pub fn module(&mut self, name: Option<&str>, kind: &str) -> ModuleId {
-        self.builder.module(name, kind)
-    }
-
-    /// Goes into a module.
-    pub fn enter(&mut self, module: ModuleId) {
-        self.builder.enter(module);
-    }
-
-    /// Goes out of it.
-    pub fn leave(&mut self) {
-        self.builder.leave();
-    }
-
-    fn leaf(&mut self, name: &str, is_target: bool, ty: Type) -> Result<NodeId, Error> {
-        let node = match is_target {
-            true => self.builder.target(name, ty),
-            false => self.builder.input(name, ty),
-        };
-        self.checked(node)
-    }
-
-    /// An input or a target of reals.
-    pub fn real(&mut self, name: &str, is_target: bool, sizes: &[usize]) -> Result<NodeId, Error> {
-        self.leaf(name, is_target, Type::real(Shape::batched(dims(sizes))))
-    }
-
-    /// An input or a target of whole numbers.
-    pub fn index(
-        &mut self,
-        name: &str,
-        is_target: bool,
-        below: usize,
-        sizes: &[usize],
-    ) -> Result<NodeId, Error> {
-        self.leaf(name, is_target, Type::index(below, Shape::batched(dims(sizes))))
-    }
-
-    /// Asks for the gradient with respect to an input.
-    pub fn differentiate(&mut self, input: NodeId) -> Result<(), Error> {
-        let result = self.builder.differentiate(input);
-        self.checked(result)
-    }
-
-    /// Something to choose with every call.
-    pub fn choice(&mut self, name: &str, alternatives: &[&str]) -> Result<ChoiceId, Error> {
-        let choice = self.builder.choice(name, alternatives);
-        self.checked(choice)
-    }
-
-    /// What is chosen.
-    pub fn choose(&mut self, choice: ChoiceId, x: &[Operand<'_>]) -> Result<NodeId, Error> {
-        let node = self.builder.choose(choice, x);
-        self.checked(node)
-    }
-
-    /// A parameter of its own.
-    pub fn parameter(&mut self, name: &str, sizes: &[usize], init: Init) -> Result<NodeId, Error> {
-        let node = self.builder.parameter(name, dims(sizes), init);
-        self.checked(node)
-    }
-
-    /// A number.
-    pub fn number(&mut self, x: f64) -> NodeId {
-        self.builder.number(x)
-    }
-
-    /// A function or an operator.
-    pub fn call(
-        &mut self,
-        function: &str,
-        operands: &[Operand<'_>],
-        given: &[(&str, AttributeValue)],
-    ) -> Result<NodeId, Error> {
-        let node = self.builder.call(function, operands, &attributes(given));
-        self.checked(node)
-    }
-
-    /// A layer.
-    pub fn layer(
-        &mut self,
-        name: Option<&str>,
-        kind: &str,
-        given: &[(&str, AttributeValue)],
-    ) -> Result<LayerId, Error> {
-        let layer = self.builder.layer(name, kind, &attributes(given));
-        self.checked(layer)
-    }
-
-    /// A layer on a value.
-    pub fn apply(&mut self, layer: LayerId, x: Operand<'_>) -> Result<NodeId, Error> {
-        let node = self.builder.apply(layer, x);
-        self.checked(node)
-    }
-
-    /// Names a value.
-    pub fn bind(&mut self, name: &str, x: NodeId) {
-        self.builder.bind(name, x);
-    }
-
-    /// An output.
-    pub fn output(&mut self, name: &str, x: NodeId) -> Result<(), Error> {
-        let result = self.builder.output(name, x);
-        self.checked(result)
-    }
-
-    /// The loss.
-    pub fn loss(&mut self, x: Operand<'_>, reduction: LossReduction) -> Result<(), Error> {
-        let result = self.builder.loss(x, reduction);
-        self.checked(result)
-    }
-
-    /// A metric.
-    pub fn metric(&mut self, name: &str, x: Operand<'_>) -> Result<(), Error> {
-        let result = self.builder.metric(name, x);
-        self.checked(result)
-    }
-
-    /// The network.
-    pub fn finish(self) -> Result<Declaration, Error> {
-        self.builder.finish()
-    }
-}
-
 /// The declaration of a network with mistakes in it, which does not compile.
 pub fn mistaken(name: &str) -> Result<Declaration, Error> {
     Err(Error::Declaration { network: name.into(), mistake: Mistake::call("has mistakes") })
-}
-
-/// An axis as an attribute.
-pub fn axis(axis: i64) -> AttributeValue {
-    AttributeValue::Axis(axis)
-}
-
-/// Axes as an attribute.
-pub fn axes(axes: &[i64]) -> AttributeValue {
-    AttributeValue::Axes(axes.to_vec())
-}
-
-/// A word as an attribute.
-pub fn choice(word: &str) -> AttributeValue {
-    AttributeValue::Choice(word.into())
-}
-
-/// A whole number as an attribute.
-pub fn whole(n: usize) -> AttributeValue {
-    AttributeValue::Whole(n)
-}
-
-/// Numbers as an attribute.
-pub fn numbers(numbers: &[f64]) -> AttributeValue {
-    AttributeValue::Numbers(numbers.to_vec())
-}
-
-/// A number as an attribute.
-pub fn number(x: f64) -> AttributeValue {
-    AttributeValue::Number(x)
-}
-
-/// A flag as an attribute.
-pub fn flag(flag: bool) -> AttributeValue {
-    AttributeValue::Flag(flag)
-}
-
-/// A size as an attribute.
-pub fn size(size: usize) -> AttributeValue {
-    AttributeValue::Size(Dim::Fixed(size))
-}
-
-/// Sizes as an attribute.
-pub fn sizes(sizes: &[usize]) -> AttributeValue {
-    AttributeValue::Sizes(dims(sizes))
 }
 
 /// Reals for an input.

@@ -1,6 +1,7 @@
 //! A network as a table.
 
 use bilro_compiler::declaration::Declaration;
+use bilro_compiler::shape::Shape;
 
 /// Layers with their shapes, trained parameters and multiply-adds for one example.
 pub(crate) fn summary(network: &Declaration) -> String {
@@ -19,8 +20,8 @@ pub(crate) fn summary(network: &Declaration) -> String {
         rows.push([
             layer.name.clone(),
             layer.kind.clone(),
-            layer.input.to_string(),
-            layer.output.to_string(),
+            shapes(&layer.inputs),
+            shapes(&layer.outputs),
             grouped(layer.parameters.iter().map(count).sum()),
             grouped(layer.multiply_adds),
         ]);
@@ -52,6 +53,11 @@ pub(crate) fn summary(network: &Declaration) -> String {
         grouped(parameters),
         grouped(network.multiply_adds())
     )
+}
+
+/// `[3], [2]`
+fn shapes(shapes: &[Shape]) -> String {
+    shapes.iter().map(Shape::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// `109386` as `109,386`.

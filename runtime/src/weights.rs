@@ -143,7 +143,7 @@ impl<N> Model<N> {
     /// `[out, in]`. No copies: they are views.
     pub fn state_dict(&self) -> impl ExactSizeIterator<Item = (&str, ArrayViewD<'_, f32>)> {
         let parameters = self.engine.declaration.parameters.iter().enumerate();
-        parameters.map(|(i, p)| (p.name.as_str(), turned(p, self.engine.parameters.view(i))))
+        parameters.map(|(i, p)| (p.name.as_str(), in_file(p, self.engine.parameters.view(i))))
     }
 
     /// Writes the parameters to a file of the format
@@ -329,9 +329,9 @@ impl<N> Model<N> {
     }
 }
 
-/// A parameter as PyTorch has it, or back.
-fn turned<'a>(parameter: &Parameter, view: ArrayViewD<'a, f32>) -> ArrayViewD<'a, f32> {
-    if parameter.is_transposed() { view.reversed_axes() } else { view }
+/// A parameter as a file and PyTorch have it.
+fn in_file<'a>(parameter: &Parameter, view: ArrayViewD<'a, f32>) -> ArrayViewD<'a, f32> {
+    view.permuted_axes(parameter.file_axes.as_slice())
 }
 
 /// A value for each parameter of a network but for some layers, with its place,
@@ -371,20 +371,18 @@ fn read(
             continue;
         }
         let name = parameter.name.clone();
-        let mut expected = parameter.shape.sizes();
-        if parameter.is_transposed() {
-            expected.reverse();
-        }
+        let expected = parameter.file_sizes();
         let Some(tensor) = tensors.remove(&name) else {
             mismatch.missing.push((name, expected));
             continue;
         };
-        if tensor.shape() != expected {
+        let fits = tensor.shape() == expected;
+        if !fits {
             mismatch.shapes.push((name.clone(), expected, tensor.shape().to_vec()));
         }
         match tensors::floats(&tensor) {
-            Ok(array) if parameter.is_transposed() => arrays.push((place, array.reversed_axes())),
-            Ok(array) => arrays.push((place, array)),
+            Ok(_) if !fits => {}
+            Ok(array) => arrays.push((place, array.permuted_axes(parameter.axes_from_file()))),
             Err(found) => mismatch.types.push((name, found)),
         }
     }

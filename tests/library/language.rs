@@ -205,7 +205,7 @@ fn starts_that_cannot_be_are_mistakes() {
         ),
         (Init::TruncNormal { mean: f64::NAN, std: 1.0, low: -1.0, high: 1.0 }, vec![3], "finite"),
     ] {
-        let dims = shape.into_iter().map(Dim::Fixed).collect();
+        let dims = shape.into_iter().map(Dim::Fixed);
         let mistake = Builder::new("Started").parameter("w", dims, init).unwrap_err();
         assert!(mistake.message.contains(message), "{}", mistake.message);
     }

@@ -41,4 +41,21 @@ network! {
     }
 }
 
+network! {
+    struct Two {
+        input a: [3];
+        input b: [4];
+        layer both = Bilinear(3, 3, 2);
+        layer fc = Linear(2);
+        let one = both(a);
+        let third = both(a, a, a);
+        let wrong = both(a, b);
+        let named = both(a, x2 = a);
+        let chained = a -> Bilinear(3, 3, 2);
+        let (c, d) = fc(a);
+        let (e) = fc(a);
+        output y = c + d;
+    }
+}
+
 fn main() {}

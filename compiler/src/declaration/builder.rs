@@ -1,19 +1,24 @@
 //! The builder of networks: see [`Builder`].
 
 mod finish;
+mod layers;
+mod operand;
+mod roots;
 mod scope;
 mod terms;
 
 use super::names::{ModuleId, Names, Order};
-use super::{Choice, Init, Input, Parameter};
-use crate::error::{Mistake, nearest, unknown};
-use crate::graph::{Graph, NodeId, Root};
-use crate::layers::{self, AnyLayer};
+use super::{Choice, Declaration, Init, Input, Parameter};
+use crate::error::{Error, Mistake, nearest};
+use crate::graph::{Graph, NodeId};
 use crate::ops::choose::{Selector, Switch};
-use crate::ops::{self, AttributeValue, Attributes, Leaf, Number};
+use crate::ops::{self, Attributes, Leaf, Number};
 use crate::pytorch;
 use crate::shape::{Dim, Fact, Facts, Shape, Type};
 
+use layers::DeclaredLayer;
+pub use layers::{LayerId, find_layer};
+pub use operand::Operand;
 pub use scope::LayerScope;
 use terms::Summand;
 
@@ -22,6 +27,42 @@ use terms::Summand;
 /// Every call checks names, counts, attributes and shapes, and says what is
 /// wrong and which part of the call is to blame. A call that fails changes
 /// nothing.
+///
+/// Values may be given with the text that messages show for them, `(x, "x")`, or alone; then
+/// messages show what they are called. Sizes and attributes are plain numbers. This is a network
+/// with as many layers as a program has been told:
+///
+/// ```
+/// use bilro_compiler::declaration::{LossReduction, Network};
+/// use bilro_compiler::ops::Attributes;
+/// use bilro_compiler::shape::Type;
+///
+/// # fn main() -> Result<(), bilro_compiler::error::Error> {
+/// let widths = [128, 64];
+/// let network = Network::declare("Digits", |b| {
+///     let image = b.input("image", [64])?;
+///     let digit = b.target("digit", Type::class(10))?;
+///     let mut x = image;
+///     for width in widths {
+///         let linear = b.layer(None, "Linear", [("out_features", width)])?;
+///         let dropout = Attributes::new().with("p", 0.2);
+///         let dropout = b.layer(None, "Dropout", dropout)?;
+///         x = b.apply(linear, x)?;
+///         x = b.call("relu", &[x], ())?;
+///         x = b.apply(dropout, x)?;
+///     }
+///     let last = b.layer("last", "Linear", [("out_features", 10)])?;
+///     let logits = b.apply(last, x)?;
+///     b.output("logits", logits)?;
+///     let losses = b.call("cross_entropy", &[logits, digit], ())?;
+///     b.loss(losses, LossReduction::Mean)
+/// })?;
+/// let names: Vec<&str> = network.parameters.iter().map(|p| p.name.as_str()).collect();
+/// assert_eq!(names[..2], ["linear1.weight", "linear1.bias"]);
+/// assert_eq!(names[4..], ["last.weight", "last.bias"]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Builder {
     name: String,
@@ -41,10 +82,6 @@ pub struct Builder {
     names: Names,
 }
 
-/// Names a layer of one builder.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct LayerId(usize);
-
 /// Names a choice of one builder.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ChoiceId(usize);
@@ -60,18 +97,21 @@ pub enum LossReduction {
     Sum,
 }
 
-#[derive(Debug)]
-struct DeclaredLayer {
-    /// With those of the modules around it.
-    name: String,
-    /// How messages call it: its name, or its kind where it has none.
-    shown: String,
-    /// Parameters that are made at its first use belong here.
-    order: Order,
-    layer: AnyLayer,
-    /// Its parameters, by their own names, once it has been used.
-    parameters: Vec<(String, NodeId)>,
-    used: Option<(Type, Shape, usize)>,
+impl Declaration {
+    /// A network that is declared by the calls that `declare` makes. The [`Builder`] has an example.
+    ///
+    /// # Errors
+    /// A mistake of one of the calls, or what is missing in the end, with the network's name.
+    pub fn declare(
+        name: &str,
+        declare: impl FnOnce(&mut Builder) -> Result<(), Mistake>,
+    ) -> Result<Declaration, Error> {
+        let mut builder = Builder::new(name);
+        match declare(&mut builder) {
+            Ok(()) => builder.finish(),
+            Err(mistake) => Err(Error::Declaration { network: name.into(), mistake }),
+        }
+    }
 }
 
 impl Builder {
@@ -103,14 +143,15 @@ impl Builder {
         std::mem::take(&mut self.facts.undecided)
     }
 
-    /// An input: reals of a shape, or whole numbers below a bound.
-    pub fn input(&mut self, name: &str, ty: Type) -> Result<NodeId, Mistake> {
-        self.leaf(name, ty, false)
+    /// An input: reals of a shape, as `[28, 28]`, or integers below a bound, as
+    /// [`Type::class`](Type::class)`(10)`. Shapes are those of one example.
+    pub fn input(&mut self, name: &str, ty: impl Into<Type>) -> Result<NodeId, Mistake> {
+        self.leaf(name, ty.into(), false)
     }
 
     /// A target: an input that is given only for training and evaluating.
-    pub fn target(&mut self, name: &str, ty: Type) -> Result<NodeId, Mistake> {
-        self.leaf(name, ty, true)
+    pub fn target(&mut self, name: &str, ty: impl Into<Type>) -> Result<NodeId, Mistake> {
+        self.leaf(name, ty.into(), true)
     }
 
     fn leaf(&mut self, name: &str, ty: Type, is_target: bool) -> Result<NodeId, Mistake> {
@@ -140,6 +181,7 @@ impl Builder {
     /// Asks for the gradient with respect to an input, besides those of the
     /// parameters.
     pub fn differentiate(&mut self, input: NodeId) -> Result<(), Mistake> {
+        self.own(input)?;
         let Some(Leaf::Input(op)) = self.graph.op(input).leaf() else {
             return Err(Mistake::call("only an input can ask for its gradient"));
         };
@@ -169,10 +211,23 @@ impl Builder {
         Ok(ChoiceId(self.choices.len() - 1))
     }
 
-    /// The value that is chosen: one for each alternative, with the text that
-    /// the user wrote for it.
-    pub fn choose(&mut self, choice: ChoiceId, x: &[(NodeId, &str)]) -> Result<NodeId, Mistake> {
-        self.choose_by(Selector::Declared(choice.0), x)
+    /// The value that is chosen: one for each alternative.
+    pub fn choose<'a>(
+        &mut self,
+        choice: ChoiceId,
+        x: &[impl Into<Operand<'a>> + Copy],
+    ) -> Result<NodeId, Mistake> {
+        let count = match self.choices.get(choice.0) {
+            Some(choice) => choice.alternatives.len(),
+            None => return Err(Mistake::call("this choice is of another network")),
+        };
+        if x.len() != count {
+            let name = &self.choices[choice.0].name;
+            let message = format!("`{name}` has {count} alternatives, but {} are given", x.len());
+            return Err(Mistake::call(message));
+        }
+        let x = self.texts(x)?;
+        self.choose_by(Selector::Declared(choice.0), &operand::pairs(&x))
     }
 
     fn choose_by(&mut self, by: Selector, x: &[(NodeId, &str)]) -> Result<NodeId, Mistake> {
@@ -188,7 +243,13 @@ impl Builder {
     }
 
     /// A parameter of its own.
-    pub fn parameter(&mut self, name: &str, dims: Vec<Dim>, init: Init) -> Result<NodeId, Mistake> {
+    pub fn parameter(
+        &mut self,
+        name: &str,
+        dims: impl IntoIterator<Item = impl Into<Dim>>,
+        init: Init,
+    ) -> Result<NodeId, Mistake> {
+        let dims: Vec<Dim> = dims.into_iter().map(Into::into).collect();
         if init.needs_matrix() && dims.len() != 2 {
             let message = format!(
                 "this initialiser is for matrices `[in, out]`, but `{name}` has shape {}",
@@ -198,27 +259,20 @@ impl Builder {
         }
         init.check_numbers()?;
         let (place, name) = (self.names.order(), self.names.full(name));
-        self.new_parameter(place, &name, dims, init, true)
+        self.new_parameter(place, Parameter::new(name, Shape::unbatched(dims), init))
     }
 
-    fn new_parameter(
-        &mut self,
-        place: Order,
-        name: &str,
-        dims: Vec<Dim>,
-        init: Init,
-        is_trained: bool,
-    ) -> Result<NodeId, Mistake> {
-        check_sizes(&dims)?;
-        Shape::unbatched(dims.clone()).check_count()?;
-        if self.parameters.iter().any(|(_, p)| p.name == name) {
+    fn new_parameter(&mut self, place: Order, parameter: Parameter) -> Result<NodeId, Mistake> {
+        let Parameter { name, shape, .. } = &parameter;
+        check_sizes(&shape.dims)?;
+        shape.check_count()?;
+        if self.parameters.iter().any(|(_, p)| p.name == *name) {
             return Err(Mistake::call(format!("`{name}` is declared twice")));
         }
-        let shape = Shape::unbatched(dims);
         let index = self.parameters.len();
         let id = self.graph.apply(ops::parameter::Parameter { index, shape: shape.clone() }, &[]);
         self.graph.name(id, name);
-        self.parameters.push((place, Parameter { name: name.into(), shape, init, is_trained }));
+        self.parameters.push((place, parameter));
         Ok(id)
     }
 
@@ -227,9 +281,18 @@ impl Builder {
         self.graph.apply(ops::constant::Constant(Number(x as f32)), &[])
     }
 
-    /// A function or operator of the language on operands, each with the text
-    /// that the user wrote for it.
-    pub fn call(
+    /// A function or operator of the language on operands; `()` stands for no attributes.
+    pub fn call<'a>(
+        &mut self,
+        function: &str,
+        operands: &[impl Into<Operand<'a>> + Copy],
+        attributes: impl Into<Attributes>,
+    ) -> Result<NodeId, Mistake> {
+        let operands = self.texts(operands)?;
+        self.call_on(function, &operand::pairs(&operands), &attributes.into())
+    }
+
+    fn call_on(
         &mut self,
         function: &str,
         operands: &[(NodeId, &str)],
@@ -246,38 +309,10 @@ impl Builder {
                 &shown,
             )));
         }
-        attributes.check(function, form.attributes, &shown)?;
-        let op = (entry.from_call)(attributes)?;
+        let attributes = attributes.check(function, form.attributes, &shown)?;
+        let op = (entry.from_call)(&attributes)?;
         let (ids, names): (Vec<NodeId>, Vec<&str>) = operands.iter().copied().unzip();
         self.graph.call(op, &ids, &names, &mut self.facts)
-    }
-
-    /// A layer. Without a name it gets one from its kind: `linear1`.
-    pub fn layer(
-        &mut self,
-        name: Option<&str>,
-        kind: &str,
-        attributes: &Attributes,
-    ) -> Result<LayerId, Mistake> {
-        let entry = find_layer(kind)?;
-        attributes.check(kind, entry.attributes, &entry.show())?;
-        for (given, value) in attributes.iter() {
-            if let AttributeValue::Size(size) = value {
-                check_sizes([size]).map_err(|m| Mistake::attribute(given, m.message))?;
-            }
-        }
-        let layer = (entry.from_call)(attributes)?;
-        let chosen = name.map_or_else(|| self.names.free(kind), String::from);
-        self.names.take(&chosen);
-        self.layers.push(DeclaredLayer {
-            name: self.names.full(&chosen),
-            shown: name.unwrap_or(kind).into(),
-            order: self.names.order(),
-            layer,
-            parameters: Vec::new(),
-            used: None,
-        });
-        Ok(LayerId(self.layers.len() - 1))
     }
 
     /// Keeps a name from layers and modules that are declared without one.
@@ -307,113 +342,12 @@ impl Builder {
         self.names.leave();
     }
 
-    /// A layer's name, with those of the modules around it.
-    pub fn layer_name(&self, layer: LayerId) -> &str {
-        &self.layers[layer.0].name
-    }
-
-    /// A layer on a value with the text that the user wrote for it. Used again,
-    /// it has the same parameters.
-    pub fn apply(&mut self, layer: LayerId, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
-        let input = self.graph.ty(x.0).clone();
-        let before = self.graph.len();
-        let any = self.layers[layer.0].layer.clone();
-        let y = any.apply(&mut LayerScope { builder: self, layer }, x)?;
-        let output = self.graph.shape(y).clone();
-        let multiply_adds = (before..self.graph.len())
-            .map(|i| multiply_adds(&self.graph, NodeId::new(i)))
-            .fold(0, usize::saturating_add);
-        let name = format!("{}({})", self.layers[layer.0].name, x.1);
-        self.graph.name(y, &name);
-        let used = &mut self.layers[layer.0].used;
-        used.get_or_insert((input, output, multiply_adds));
-        Ok(y)
-    }
-
     /// Names a value.
-    pub fn bind(&mut self, name: &str, value: NodeId) {
+    pub fn bind(&mut self, name: &str, value: NodeId) -> Result<(), Mistake> {
+        self.own(value)?;
         let name = self.names.full(name);
         self.graph.name(value, &name);
-    }
-
-    /// What `predict` returns under a name.
-    pub fn output(&mut self, name: &str, value: NodeId) -> Result<(), Mistake> {
-        if let Some(target) = self.target_of(value) {
-            return Err(Mistake::operand(
-                0,
-                format!(
-                    "output `{name}` depends on target `{target}`, which is not there when predicting"
-                ),
-            ));
-        }
-        if !self.graph.ty(value).is_real() {
-            return Err(Mistake::operand(0, format!("output `{name}` holds whole numbers")));
-        }
-        self.graph.name(value, name);
-        self.graph.add_root(Root::Output(name.into()), value);
         Ok(())
-    }
-
-    fn target_of(&self, value: NodeId) -> Option<&str> {
-        let mut seen = vec![false; self.graph.len()];
-        seen[value.index()] = true;
-        for id in self.graph.ids().rev().filter(|id| *id <= value) {
-            if seen[id.index()] {
-                if let Some(Leaf::Input(op)) = self.graph.op(id).leaf()
-                    && self.inputs[op.index].is_target
-                {
-                    return Some(&self.inputs[op.index].name);
-                }
-                for x in self.graph.operands(id) {
-                    seen[x.index()] = true;
-                }
-            }
-        }
-        None
-    }
-
-    /// The loss: the mean or the sum of all elements of a value. A mean goes by the weights of targets
-    /// where an operation has them, and so that operation's results may only be terms of it, each
-    /// times a single number.
-    pub fn loss(&mut self, value: (NodeId, &str), reduction: LossReduction) -> Result<(), Mistake> {
-        if self.graph.root(&Root::Loss).is_some() {
-            return Err(Mistake::call("a network has one loss, and this is the second"));
-        }
-        let x = self.real(value, "a loss")?;
-        let summands = self.summands(x, reduction, "loss")?;
-        let loss = self.total(&summands);
-        self.loss = Some((x, summands));
-        self.graph.name(loss, "loss");
-        self.graph.add_root(Root::Loss, loss);
-        Ok(())
-    }
-
-    /// A metric: the mean of all elements of a value; of weights as in [`Builder::loss`].
-    pub fn metric(&mut self, name: &str, value: (NodeId, &str)) -> Result<(), Mistake> {
-        let root = Root::Metric(name.into());
-        if self.graph.root(&root).is_some() {
-            return Err(Mistake::call(format!("metric `{name}` is declared twice")));
-        }
-        let x = self.real(value, "a metric")?;
-        let summands = self.summands(x, LossReduction::Mean, "metric")?;
-        self.add_metric(name, summands);
-        Ok(())
-    }
-
-    fn add_metric(&mut self, name: &str, summands: Vec<Summand>) {
-        let mean = self.total(&summands);
-        self.metrics.push(summands);
-        self.graph.add_root(Root::Metric(name.into()), mean);
-    }
-
-    fn real(&self, (x, name): (NodeId, &str), what: &str) -> Result<NodeId, Mistake> {
-        match self.graph.ty(x).is_real() {
-            true => Ok(x),
-            false => Err(Mistake::operand(
-                0,
-                format!("{what} is made of reals, but `{name}` holds whole numbers"),
-            )),
-        }
     }
 }
 
@@ -423,25 +357,14 @@ pub fn find_function(name: &str) -> Result<&'static ops::Entry, Mistake> {
         let mut message = format!("there is no function `{name}`");
         if let Some(instead) = pytorch::function(name) {
             message += &format!(": {instead}");
-        } else if layers::find(name).is_some() {
+        } else if crate::layers::find(name).is_some() {
             message = format!(
                 "`{name}` is a layer: declare it with `layer name = {name}(...)`, or write `x -> {name}`"
             );
-        } else if let Some(near) = nearest(name, ops::names().chain(layers::names())) {
+        } else if let Some(near) = nearest(name, ops::names().chain(crate::layers::names())) {
             message += &format!("; did you mean `{near}`?");
         }
         Mistake::call(message)
-    })
-}
-
-/// The layer of this kind; otherwise what is wrong, with the nearest name or
-/// all there are.
-pub fn find_layer(name: &str) -> Result<&'static layers::Entry, Mistake> {
-    layers::find(name).ok_or_else(|| {
-        Mistake::call(match pytorch::layer(name) {
-            Some(instead) => format!("there is no layer `{name}`: {instead}"),
-            None => unknown("layer", name, layers::names()),
-        })
     })
 }
 

@@ -2,27 +2,30 @@
 //! outputs, loss and metrics as roots. One without a loss only predicts.
 //!
 //! [`Builder`] makes it, call by call. `network!` drives the same builder
-//! twice: while it expands, to find mistakes and put them on their token, and
-//! in the code that it writes, to make the network when the program runs.
+//! twice, by a list of [statements](statement): while it expands, to find mistakes and put them on
+//! their token, and in the code that it writes, to make the network when the program runs.
 
 mod bound;
 mod builder;
 mod measure;
 mod names;
+mod parameter;
+pub mod statement;
 
 use crate::autodiff;
-use crate::error::{Mistake, unknown};
 use crate::graph::{Graph, NodeId, Quantity, Root};
 use crate::ops::Lowering;
 use crate::ops::choose::Selector;
 use crate::optim::Training;
-use crate::shape::{Dim, MOST_ELEMENTS, Shape, Type};
+use crate::shape::{MOST_ELEMENTS, Shape, Type};
 
 pub use builder::{
-    Builder, ChoiceId, LayerId, LayerScope, LossReduction, find_function, find_layer, wrong_count,
+    Builder, ChoiceId, LayerId, LayerScope, LossReduction, Operand, find_function, find_layer,
+    wrong_count,
 };
 pub use measure::{Measure, Term};
 pub use names::ModuleId;
+pub use parameter::{Fans, Init, Parameter};
 
 /// A declared network: inputs, parameters, layers, and the forward graph with
 /// outputs, loss and metrics as roots. [`Builder`] makes it.
@@ -83,168 +86,6 @@ pub struct Choice {
     pub alternatives: Vec<String>,
 }
 
-/// A parameter.
-#[derive(Clone, Debug)]
-pub struct Parameter {
-    /// Its name, as `fc1.weight`.
-    pub name: String,
-    /// Its shape, weights of linear layers as `[in, out]`.
-    pub shape: Shape,
-    /// How it starts.
-    pub init: Init,
-    /// Whether an optimizer changes it. What is not trained may still change
-    /// with every step: running statistics do.
-    pub is_trained: bool,
-}
-
-impl Parameter {
-    /// Whether PyTorch has it, and a file of weights, as the transpose of what
-    /// it is here: the weight of a linear layer, `[out, in]` there.
-    pub fn is_transposed(&self) -> bool {
-        self.shape.rank() == 2 && matches!(self.init, Init::Linear { .. })
-    }
-}
-
-/// How a parameter starts. Fans are those of a matrix `[in, out]`; formulas are
-/// PyTorch's `torch.nn.init`.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Init {
-    /// One number everywhere.
-    Full(f64),
-    /// Uniform between two numbers.
-    Uniform(f64, f64),
-    /// Normal with a mean and a standard deviation.
-    Normal(f64, f64),
-    /// Uniform within √(6 / (fan in + fan out)).
-    XavierUniform,
-    /// Normal with standard deviation √(2 / (fan in + fan out)).
-    XavierNormal,
-    /// Uniform within √(6 / fan in).
-    KaimingUniform,
-    /// Normal with standard deviation √(2 / fan in).
-    KaimingNormal,
-    /// Normal with a mean and a standard deviation, but only values of `low` to `high`.
-    TruncNormal {
-        /// The mean of the whole normal distribution.
-        mean: f64,
-        /// Its standard deviation; above 0.
-        std: f64,
-        /// The smallest value.
-        low: f64,
-        /// The largest value; at least `low`.
-        high: f64,
-    },
-    /// Orthonormal columns, or rows if these are fewer; drawn in the order of
-    /// the transposed matrix, as PyTorch does for a linear layer.
-    Orthogonal,
-    /// A linear layer's own: uniform within 1 / √(fan in), for its weight and
-    /// its bias, drawn in the order of the transposed matrix, as PyTorch does.
-    Linear {
-        /// The number of inputs of the layer.
-        fan_in: Dim,
-    },
-}
-
-impl Init {
-    /// The initialisers of the language: name, arguments, and what they mean.
-    pub const ALL: &[(&str, &[&str])] = &[
-        ("zeros", &[]),
-        ("ones", &[]),
-        ("full", &["value"]),
-        ("uniform", &["low", "high"]),
-        ("normal", &["mean", "std"]),
-        ("xavier_uniform", &[]),
-        ("xavier_normal", &[]),
-        ("kaiming_uniform", &[]),
-        ("kaiming_normal", &[]),
-        ("trunc_normal", &["mean", "std", "low", "high"]),
-        ("orthogonal", &[]),
-    ];
-
-    /// The names of the arguments of the initialiser of this name; otherwise
-    /// what is wrong, with the nearest name or all there are.
-    pub fn arguments(name: &str) -> Result<&'static [&'static str], Mistake> {
-        let found = Init::ALL.iter().find(|(n, _)| *n == name);
-        found.map(|(_, arguments)| *arguments).ok_or_else(|| {
-            Mistake::call(unknown("initialiser", name, Init::ALL.iter().map(|(n, _)| *n)))
-        })
-    }
-
-    /// Whether it is made for matrices alone.
-    fn needs_matrix(&self) -> bool {
-        match self {
-            Init::XavierUniform
-            | Init::XavierNormal
-            | Init::KaimingUniform
-            | Init::KaimingNormal
-            | Init::Orthogonal => true,
-            Init::Full(_)
-            | Init::Uniform(..)
-            | Init::Normal(..)
-            | Init::TruncNormal { .. }
-            | Init::Linear { .. } => false,
-        }
-    }
-
-    /// Whether values can be drawn with these numbers.
-    fn check_numbers(&self) -> Result<(), Mistake> {
-        // As f32, since that is what values are drawn as.
-        let finite = |numbers: &[f64]| match numbers.iter().all(|x| (*x as f32).is_finite()) {
-            true => Ok(()),
-            false => Err("its numbers must be finite".to_owned()),
-        };
-        let ordered = |low: f64, high: f64| match low > high {
-            true => Err(format!("`low` must not be above `high`, but they are {low} and {high}")),
-            false => Ok(()),
-        };
-        let (name, checked) = match *self {
-            Init::Uniform(low, high) => {
-                ("uniform", finite(&[low, high]).and_then(|()| ordered(low, high)))
-            }
-            Init::Normal(mean, std) => {
-                let checked = finite(&[mean, std]).and_then(|()| match std < 0.0 {
-                    true => Err(format!("`std` must not be negative, but is {std}")),
-                    false => Ok(()),
-                });
-                ("normal", checked)
-            }
-            Init::TruncNormal { mean, std, low, high } => {
-                let checked =
-                    finite(&[mean, std, low, high]).and_then(|()| match std as f32 <= 0.0 {
-                        true => Err(format!("`std` must be above 0, but is {std}")),
-                        false => ordered(low, high),
-                    });
-                ("trunc_normal", checked)
-            }
-            _ => return Ok(()),
-        };
-        checked.map_err(|wrong| {
-            Mistake::attribute("init", format!("`{name}` cannot start a parameter: {wrong}"))
-        })
-    }
-
-    /// The initialiser of this name with these arguments, as many as
-    /// [`Init::ALL`] says.
-    pub fn from_call(name: &str, x: &[f64]) -> Option<Init> {
-        Some(match (name, x) {
-            ("zeros", []) => Init::Full(0.0),
-            ("ones", []) => Init::Full(1.0),
-            ("full", [value]) => Init::Full(*value),
-            ("uniform", [low, high]) => Init::Uniform(*low, *high),
-            ("normal", [mean, std]) => Init::Normal(*mean, *std),
-            ("xavier_uniform", []) => Init::XavierUniform,
-            ("xavier_normal", []) => Init::XavierNormal,
-            ("kaiming_uniform", []) => Init::KaimingUniform,
-            ("kaiming_normal", []) => Init::KaimingNormal,
-            ("trunc_normal", [mean, std, low, high]) => {
-                Init::TruncNormal { mean: *mean, std: *std, low: *low, high: *high }
-            }
-            ("orthogonal", []) => Init::Orthogonal,
-            _ => return None,
-        })
-    }
-}
-
 /// A layer that is used at least once.
 #[derive(Clone, Debug)]
 pub struct Layer {
@@ -257,10 +98,10 @@ pub struct Layer {
     pub module: String,
     /// The places of its parameters.
     pub parameters: Vec<usize>,
-    /// The shape of what it was first used on.
-    pub input: Shape,
-    /// The shape of what that gave.
-    pub output: Shape,
+    /// The shapes of what it was first used on.
+    pub inputs: Vec<Shape>,
+    /// The shapes of what that gave.
+    pub outputs: Vec<Shape>,
     /// Multiply-adds for one example, at its first use.
     pub multiply_adds: usize,
 }

@@ -50,7 +50,7 @@ impl Buffers {
         let mut dense: Vec<NodeId> = Vec::new();
         for (i, group) in groups.iter().enumerate() {
             for n in &group.nodes {
-                for operand in g.operands(*n) {
+                for &operand in g.operands(*n) {
                     let value = base(g, operand);
                     let inside = group_of.get(&value) == Some(&i);
                     let factor = match g.op(*n).lower() {

@@ -35,7 +35,7 @@ pub(super) fn outline(g: &Graph, id: NodeId) -> Option<Outline> {
     let mut e = Expressions::default();
     let kind = |x: NodeId| if g.ty(x).is_real() { LaneType::Float } else { LaneType::Int };
     let operands = g.operands(id).into_iter().enumerate();
-    let x: Vec<Expr> = operands.map(|(i, x)| e.push(Term::Load(i, kind(x)))).collect();
+    let x: Vec<Expr> = operands.map(|(i, x)| e.push(Term::Load(i, kind(*x)))).collect();
     apply(g, id, &formula, &mut e, &x);
     let is_indexed = e.iter().any(|(_, term)| *term == Term::Position);
     Some(Outline { terms: e.len(), is_indexed })

@@ -119,7 +119,7 @@ impl<'g> Grouping<'g> {
         let mut uses = vec![Vec::new(); g.len()];
         let mut relations = FxHashMap::default();
         for by in g.ids().filter(|id| computed[id.index()]) {
-            for through in g.operands(by) {
+            for &through in g.operands(by) {
                 uses[base(g, through).index()].push(Use { by, through });
                 relations.entry(through).or_insert_with(|| relation(g, through));
             }
@@ -200,7 +200,7 @@ impl<'g> Grouping<'g> {
 
     /// Computed nodes that must be computed before a node.
     fn before(&self, id: NodeId) -> Vec<NodeId> {
-        let operands = self.g.operands(id).into_iter().map(|x| base(self.g, x));
+        let operands = self.g.operands(id).iter().map(|x| base(self.g, *x));
         let operands = operands.filter(|x| self.computed[x.index()]);
         let readers = self.readers(id).iter().map(|u| u.by).filter(|by| *by != id);
         let guard = self.guard.filter(|_| self.assigns.contains_key(&id));
@@ -342,7 +342,7 @@ impl<'g> Grouping<'g> {
     /// merged with it are.
     fn joinable(&mut self, id: NodeId) -> Option<(usize, Fit)> {
         let mut candidates: Vec<usize> = Vec::new();
-        for operand in self.g.operands(id) {
+        for &operand in self.g.operands(id) {
             let value = base(self.g, operand);
             let Some(group) = self.group_of[value.index()] else { continue };
             let space = self.group(group).space.clone();

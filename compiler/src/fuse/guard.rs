@@ -41,7 +41,7 @@ pub(super) fn guard(mut g: Graph) -> Graph {
     let loss = g.root(&Root::Loss);
     let forward = ancestors(&g, loss.into_iter().collect());
     let mut search = Search { g: &g, forward, ..Search::new(&g) };
-    for (i, x) in g.operands(guard).into_iter().enumerate() {
+    for (i, &x) in g.operands(guard).iter().enumerate() {
         match i < direct {
             true => search.take(base(&g, x)),
             false => search.gradient(x),
@@ -197,7 +197,7 @@ impl<'g> Search<'g> {
             if !finiteness.is_kept {
                 return None;
             }
-            for operand in g.operands(x).into_iter().skip(finiteness.deciding) {
+            for operand in g.operands(x).iter().copied().skip(finiteness.deciding) {
                 let value = base(g, operand);
                 match relation(g, operand) {
                     Relation::Same => left.push(value),

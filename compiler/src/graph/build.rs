@@ -158,7 +158,7 @@ impl Graph {
     /// others, or not at all, the sum of the results over the sum of what they count for. A
     /// single number.
     pub fn mean_of_results(&mut self, x: NodeId) -> NodeId {
-        let (op, operands) = (self.op(x).clone(), self.operands(x));
+        let (op, operands) = (self.op(x).clone(), self.operands(x).to_vec());
         match op.weights(self, &operands) {
             Some(weights) => {
                 let (sum, total) = (self.sum_all(x), self.sum_all(weights));
@@ -172,7 +172,7 @@ impl Graph {
     /// its gradient is 0 in any case. There is nothing to learn from such a batch, and PyTorch's
     /// gradient, NaN where weights of classes are 0, would be the end of what has been learned.
     pub fn mean_to_learn(&mut self, x: NodeId) -> NodeId {
-        let (op, operands) = (self.op(x).clone(), self.operands(x));
+        let (op, operands) = (self.op(x).clone(), self.operands(x).to_vec());
         let Some(weights) = op.weights(self, &operands) else { return self.mean_all(x) };
         let (sum, total) = (self.sum_all(x), self.sum_all(weights));
         let (zero, one, nan) = (self.constant(0.0), self.constant(1.0), self.constant(f32::NAN));

@@ -1,5 +1,6 @@
-//! The graph of a network: nodes hold an operation, edges carry an operand's
-//! place. Forward values, gradients and optimizer updates live in one graph.
+//! The graph of a network: nodes hold an operation and its operands, and edges say the same
+//! the other way round, from a node to its users, for `petgraph`'s traversals. Forward values,
+//! gradients and optimizer updates live in one graph.
 //!
 //! Guarantees, checked by [`Graph::verify`]:
 //! - nodes are only appended, after their operands: the order of their numbers
@@ -18,7 +19,6 @@ use std::sync::Arc;
 
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
-use petgraph::visit::EdgeRef;
 use rustc_hash::FxHashMap;
 
 use crate::error::Mistake;
@@ -37,6 +37,8 @@ pub type NodeId = NodeIndex<u32>;
 pub struct Node {
     /// What it computes.
     pub op: Op,
+    /// On which nodes, in their places; shared with the key that finds this node again.
+    operands: Arc<[NodeId]>,
     /// Of which type.
     pub ty: Type,
     /// What the user called it, or the expression that it came from.
@@ -85,7 +87,7 @@ pub struct Graph {
     nodes: DiGraph<Node, u32>,
     batch: usize,
     roots: Vec<(Root, NodeId)>,
-    known: FxHashMap<(Op, Vec<NodeId>), NodeId>,
+    known: FxHashMap<(Op, Arc<[NodeId]>), NodeId>,
 }
 
 /// Whether they have the same nodes by the same numbers, names included, the same
@@ -157,19 +159,13 @@ impl Graph {
     }
 
     /// A node's operands, in their places.
-    pub fn operands(&self, id: NodeId) -> Vec<NodeId> {
-        let mut operands: Vec<_> = self
-            .nodes
-            .edges_directed(id, Direction::Incoming)
-            .map(|e| (*e.weight(), e.source()))
-            .collect();
-        operands.sort_unstable();
-        operands.into_iter().map(|(_, source)| source).collect()
+    pub fn operands(&self, id: NodeId) -> &[NodeId] {
+        &self.nodes[id].operands
     }
 
     /// The types of a node's operands, in their places.
     pub fn operand_types(&self, id: NodeId) -> Vec<&Type> {
-        self.operands(id).into_iter().map(|x| self.ty(x)).collect()
+        self.operands(id).iter().map(|x| self.ty(*x)).collect()
     }
 
     /// The nodes that have this one as an operand, each once, in order.
@@ -245,7 +241,7 @@ impl Graph {
         } else {
             stretched
         };
-        Ok(self.insert(op, operands, ty))
+        Ok(self.insert(op, operands.into(), ty))
     }
 
     fn stretch(
@@ -290,7 +286,7 @@ impl Graph {
                 panic!("a pass of the compiler built a wrong node on {x}: {mistake}")
             }
         };
-        self.insert(op, operands.to_vec(), ty)
+        self.insert(op, operands.into(), ty)
     }
 
     /// The type that an operation has on operands of this graph, which a
@@ -307,12 +303,13 @@ impl Graph {
         op.shape(&arguments, &mut Facts::default())
     }
 
-    fn insert(&mut self, op: Op, operands: Vec<NodeId>, ty: Type) -> NodeId {
+    fn insert(&mut self, op: Op, operands: Arc<[NodeId]>, ty: Type) -> NodeId {
         let key = (op, operands);
         if let Some(id) = self.known.get(&key) {
             return *id;
         }
-        let id = self.nodes.add_node(Node { op: key.0.clone(), ty, name: None });
+        let node = Node { op: key.0.clone(), operands: key.1.clone(), ty, name: None };
+        let id = self.nodes.add_node(node);
         for (place, operand) in key.1.iter().enumerate() {
             self.nodes.add_edge(*operand, id, place as u32);
         }
@@ -327,12 +324,11 @@ impl Graph {
         let mut graph = Graph::new(self.batch);
         let mut new = vec![None; self.len()];
         let needed = self.needed();
+        let mut operands = Vec::new();
         for id in self.ids().filter(|id| needed[id.index()]) {
-            let operands: Vec<NodeId> = self
-                .operands(id)
-                .into_iter()
-                .map(|x| new[x.index()].expect("operands come first"))
-                .collect();
+            operands.clear();
+            let images = self.operands(id).iter().map(|x| new[x.index()]);
+            operands.extend(images.map(|x| x.expect("operands come first")));
             let image = rewrite(&mut graph, self.op(id), &operands);
             debug_assert_eq!(graph.ty(image), self.ty(id), "{} changed its type", self.label(id));
             if let Some(name) = &self.node(id).name {

@@ -127,7 +127,7 @@ impl<'t> Parser<'t> {
             return Err(start.error("the batch has too many elements: at most 2³⁶".into()));
         }
         let next = self.graph.len();
-        let id = self.graph.insert(op, operands, ty);
+        let id = self.graph.insert(op, operands.into(), ty);
         if id.index() < next {
             let message = "a graph holds no computation twice, and this one is there";
             return Err(start.error(message.into()));

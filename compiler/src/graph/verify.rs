@@ -29,12 +29,12 @@ impl Graph {
             if node.ty.shape.dims.contains(&Dim::Fixed(0)) {
                 fail(format!("has an axis of size 0: {}", node.ty.shape));
             }
-            match self.infer(&node.op, &operands) {
+            match self.infer(&node.op, operands) {
                 Ok(ty) if ty == node.ty => {}
                 Ok(ty) => fail(format!("is {:?}, but its operation gives {ty:?}", node.ty)),
                 Err(mistake) => fail(mistake.message),
             }
-            match self.known.get(&(node.op.clone(), operands)) {
+            match self.known.get(&(node.op.clone(), operands.into())) {
                 Some(known) if *known == id => {}
                 Some(known) => fail(format!("is there twice, as %{} too", known.index())),
                 None => fail("is not found again by its operation and operands".into()),

@@ -1,6 +1,6 @@
 //! The layer [`BatchNorm1d`].
 
-use super::{Layer, printed};
+use super::{Axis, Layer, printed};
 use crate::declaration::{Init, LayerScope};
 use crate::error::Mistake;
 use crate::graph::{Graph, NodeId};
@@ -69,8 +69,12 @@ impl Layer for BatchNorm1d {
         })
     }
 
-    fn apply(&self, scope: &mut LayerScope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
-        let has = super::features(scope, x, 0, self.features.as_ref())?;
+    fn apply(
+        &self,
+        scope: &mut LayerScope<'_>,
+        [x]: [(NodeId, &str); 1],
+    ) -> Result<[NodeId; 1], Mistake> {
+        let takes = super::features(scope, x, Axis::First, self.features.as_ref(), "running_mean")?;
         let shape = scope.ty(x.0).shape.clone();
         if !shape.batched || !(1..=2).contains(&shape.rank()) {
             let message = format!(
@@ -81,7 +85,7 @@ impl Layer for BatchNorm1d {
             );
             return Err(Mistake::operand(0, message));
         }
-        let features = vec![has.clone()];
+        let features = vec![takes];
         // In PyTorch's order: parameters, then buffers.
         let affine = match self.affine {
             true => Some((
@@ -92,11 +96,6 @@ impl Layer for BatchNorm1d {
         };
         let running_mean = scope.untrained("running_mean", features.clone(), Init::Full(0.0))?;
         let running_var = scope.untrained("running_var", features, Init::Full(1.0))?;
-        // Where its input was inferred, a second use may differ from the first.
-        let takes = scope.ty(running_mean).shape.dims[0].clone();
-        let message =
-            format!("`{}` takes {takes} features, but `{}` has {has}", scope.shown(), x.1);
-        scope.same(&takes, &has, Mistake::call(message))?;
 
         let g = scope.graph();
         let mean = g.apply(BatchMean { unbiased: false }, &[x.0]);
@@ -114,16 +113,16 @@ impl Layer for BatchNorm1d {
         let otherwise = self.normalize(g, centered, running_var, &shape, affine);
         scope.update(running_mean, next_mean);
         scope.update(running_var, next_var);
-        scope.by_purpose((trained, x.1), (otherwise, x.1))
+        Ok([scope.by_purpose((trained, x.1), (otherwise, x.1))?])
     }
 
-    fn describe(&self, input: &Type) -> String {
+    fn describe(&self, [input]: &[Type; 1]) -> String {
         let features = input.shape.dims.first().map_or(String::new(), |d| d.to_string());
         let affine = if self.affine { "" } else { ", affine = false" };
         format!("BatchNorm1d({features}, eps = {}, momentum = {}{affine})", self.eps, self.momentum)
     }
 
-    fn module(&self, input: &Type) -> String {
+    fn module(&self, [input]: &[Type; 1]) -> String {
         let features = input.shape.dims.first().map_or(String::new(), |d| d.to_string());
         let (eps, momentum) = (printed::number(self.eps), printed::number(self.momentum));
         let affine = printed::flag(self.affine);

@@ -53,12 +53,12 @@ impl Layer for Dropout {
         }
     }
 
-    fn apply(&self, scope: &mut LayerScope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
-        let ty = scope.ty(x.0);
-        if !ty.is_real() {
-            let message = format!("`{}` takes reals, but `{}` holds {ty}", scope.shown(), x.1);
-            return Err(Mistake::operand(0, message));
-        }
+    fn apply(
+        &self,
+        scope: &mut LayerScope<'_>,
+        [x]: [(NodeId, &str); 1],
+    ) -> Result<[NodeId; 1], Mistake> {
+        super::real(scope, 0, x)?;
         let stream = scope.stream();
         let g = scope.graph();
         let shape = g.shape(x.0).clone();
@@ -68,14 +68,14 @@ impl Layer for Dropout {
         let is_dropped = g.greater(p, drawn);
         let factor = g.select(is_dropped, zero, kept);
         let y = g.mul(x.0, factor);
-        scope.by_purpose((y, x.1), x)
+        Ok([scope.by_purpose((y, x.1), x)?])
     }
 
-    fn describe(&self, _: &Type) -> String {
+    fn describe(&self, _: &[Type; 1]) -> String {
         format!("Dropout(p = {})", self.p)
     }
 
-    fn module(&self, _: &Type) -> String {
+    fn module(&self, _: &[Type; 1]) -> String {
         format!("Dropout(p={}, inplace=False)", printed::number(self.p))
     }
 }

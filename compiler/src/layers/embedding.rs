@@ -56,33 +56,31 @@ impl Layer for Embedding {
         })
     }
 
-    fn apply(&self, scope: &mut LayerScope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
+    fn apply(
+        &self,
+        scope: &mut LayerScope<'_>,
+        [x]: [(NodeId, &str); 1],
+    ) -> Result<[NodeId; 1], Mistake> {
         let ty = scope.ty(x.0).clone();
         let DType::Index { below } = &ty.dtype else {
             let message =
                 format!("`{}` takes whole numbers, but `{}` holds {ty}", scope.shown(), x.1);
             return Err(Mistake::operand(0, message));
         };
-        let wrong = |rows: &Dim, scope: &LayerScope<'_>| {
-            Mistake::call(format!(
-                "`{}` has {rows} embeddings, but `{}` holds whole numbers below {below}",
-                scope.shown(),
-                x.1
-            ))
-        };
-        let rows = self.num_embeddings.clone().unwrap_or_else(|| below.clone());
-        let mistake = wrong(&rows, scope);
+        let rows = self.num_embeddings.clone().or_else(|| super::inferred(scope, "weight"));
+        let rows = rows.unwrap_or_else(|| below.clone());
+        let mistake = Mistake::call(format!(
+            "`{}` has {rows} embeddings, but `{}` holds whole numbers below {below}",
+            scope.shown(),
+            x.1
+        ));
         scope.same(&rows, below, mistake)?;
         let dims = vec![rows, self.embedding_dim.clone()];
         let weight = scope.parameter("weight", dims, Init::Normal(0.0, 1.0))?;
-        // Where the bound was inferred, a second use may differ from the first.
-        let rows = scope.ty(weight).shape.dims[0].clone();
-        let mistake = wrong(&rows, scope);
-        scope.same(&rows, below, mistake)?;
-        scope.call(embedding::Embedding, &[x, (weight, "weight")])
+        Ok([scope.call(embedding::Embedding, &[x, (weight, "weight")])?])
     }
 
-    fn describe(&self, input: &Type) -> String {
+    fn describe(&self, [input]: &[Type; 1]) -> String {
         let rows = match (&self.num_embeddings, &input.dtype) {
             (Some(rows), _) | (None, DType::Index { below: rows }) => format!("{rows}, "),
             (None, DType::Real) => String::new(),

@@ -41,7 +41,11 @@ impl Layer for Flatten {
         Ok(Flatten)
     }
 
-    fn apply(&self, scope: &mut LayerScope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
+    fn apply(
+        &self,
+        scope: &mut LayerScope<'_>,
+        [x]: [(NodeId, &str); 1],
+    ) -> Result<[NodeId; 1], Mistake> {
         let shape = &scope.ty(x.0).shape;
         let mut rest = shape.dims.iter().filter(|d| **d != Dim::Fixed(1));
         let dim = match (rest.next(), rest.next()) {
@@ -62,14 +66,14 @@ impl Layer for Flatten {
                 })?
             }
         };
-        scope.call(reshape::Reshape { dims: vec![dim] }, &[x])
+        Ok([scope.call(reshape::Reshape { dims: vec![dim] }, &[x])?])
     }
 
-    fn describe(&self, _: &Type) -> String {
+    fn describe(&self, _: &[Type; 1]) -> String {
         Self::NAME.into()
     }
 
-    fn module(&self, _: &Type) -> String {
+    fn module(&self, _: &[Type; 1]) -> String {
         // PyTorch's axis 0 is the batch.
         "Flatten(start_dim=1, end_dim=-1)".into()
     }

@@ -46,11 +46,15 @@ impl Layer for Hardtanh {
         Ok(Hardtanh { function: hardtanh::Hardtanh { min, max } })
     }
 
-    fn apply(&self, scope: &mut LayerScope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
-        scope.call(self.function.clone(), &[x])
+    fn apply(
+        &self,
+        scope: &mut LayerScope<'_>,
+        [x]: [(NodeId, &str); 1],
+    ) -> Result<[NodeId; 1], Mistake> {
+        Ok([scope.call(self.function.clone(), &[x])?])
     }
 
-    fn describe(&self, _: &Type) -> String {
+    fn describe(&self, _: &[Type; 1]) -> String {
         let hardtanh::Hardtanh { min, max } = &self.function;
         format!("Hardtanh(min_val = {min:?}, max_val = {max:?})")
     }

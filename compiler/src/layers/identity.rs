@@ -38,11 +38,15 @@ impl Layer for Identity {
         Ok(Identity)
     }
 
-    fn apply(&self, _: &mut LayerScope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
-        Ok(x.0)
+    fn apply(
+        &self,
+        _: &mut LayerScope<'_>,
+        [x]: [(NodeId, &str); 1],
+    ) -> Result<[NodeId; 1], Mistake> {
+        Ok([x.0])
     }
 
-    fn describe(&self, _: &Type) -> String {
+    fn describe(&self, _: &[Type; 1]) -> String {
         Self::NAME.into()
     }
 }

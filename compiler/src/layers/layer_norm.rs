@@ -1,6 +1,6 @@
 //! The layer [`LayerNorm`].
 
-use super::{Layer, printed};
+use super::{Axis, Layer, printed};
 use crate::declaration::{Init, LayerScope};
 use crate::error::Mistake;
 use crate::graph::NodeId;
@@ -60,25 +60,29 @@ impl Layer for LayerNorm {
         })
     }
 
-    fn apply(&self, scope: &mut LayerScope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
-        let features = super::features(scope, x, -1, self.features.as_ref())?;
+    fn apply(
+        &self,
+        scope: &mut LayerScope<'_>,
+        [x]: [(NodeId, &str); 1],
+    ) -> Result<[NodeId; 1], Mistake> {
+        let features = super::features(scope, x, Axis::Last, self.features.as_ref(), "weight")?;
         let eps = Number(self.eps as f32);
         if !self.affine {
-            return scope.call(Standardize { eps }, &[x]);
+            return Ok([scope.call(Standardize { eps }, &[x])?]);
         }
         let weight = scope.parameter("weight", vec![features.clone()], Init::Full(1.0))?;
         let bias = scope.parameter("bias", vec![features], Init::Full(0.0))?;
         let op = layer_norm::LayerNorm { eps };
-        scope.call(op, &[x, (weight, "weight"), (bias, "bias")])
+        Ok([scope.call(op, &[x, (weight, "weight"), (bias, "bias")])?])
     }
 
-    fn describe(&self, input: &Type) -> String {
+    fn describe(&self, [input]: &[Type; 1]) -> String {
         let features = input.shape.dims.last().map_or(String::new(), |d| d.to_string());
         let affine = if self.affine { "" } else { ", elementwise_affine = false" };
         format!("LayerNorm({features}, eps = {}{affine})", self.eps)
     }
 
-    fn module(&self, input: &Type) -> String {
+    fn module(&self, [input]: &[Type; 1]) -> String {
         let features = input.shape.dims.last().map_or(String::new(), |d| d.to_string());
         let (eps, affine) = (printed::number(self.eps), printed::flag(self.affine));
         format!("LayerNorm(({features},), eps={eps}, elementwise_affine={affine}, bias={affine})")

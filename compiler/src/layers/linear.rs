@@ -1,11 +1,11 @@
 //! The layer [`Linear`].
 
-use super::{Layer, printed};
-use crate::declaration::{Init, LayerScope};
+use super::{Axis, Layer, printed};
+use crate::declaration::{Fans, Init, LayerScope, Parameter};
 use crate::error::Mistake;
 use crate::graph::NodeId;
 use crate::ops::{Attribute, AttributeKind, Attributes, add, matmul};
-use crate::shape::{Dim, Type};
+use crate::shape::{Dim, Shape, Type};
 
 /// `y = x·W + b` over the last axis; `W` is `[in, out]`, `b` is `[out]`.
 ///
@@ -57,49 +57,35 @@ impl Layer for Linear {
         })
     }
 
-    fn apply(&self, scope: &mut LayerScope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
-        let ty = scope.ty(x.0).clone();
-        if !ty.is_real() {
-            let message = format!("`{}` takes reals, but `{}` holds {ty}", scope.shown(), x.1);
-            return Err(Mistake::operand(0, message));
-        }
-        let Some(has) = ty.shape.dims.last() else {
-            let message =
-                format!("`{}` takes features, but `{}` is a single number", scope.shown(), x.1);
-            return Err(Mistake::operand(0, message));
+    fn apply(
+        &self,
+        scope: &mut LayerScope<'_>,
+        [x]: [(NodeId, &str); 1],
+    ) -> Result<[NodeId; 1], Mistake> {
+        let inputs = super::features(scope, x, Axis::Last, self.in_features.as_ref(), "weight")?;
+        let outputs = self.out_features.clone();
+        let fans = Fans { inputs: inputs.clone(), outputs: outputs.clone(), receptive: 1 };
+        let parameter = |name: &str, dims: Vec<Dim>| {
+            Parameter::new(name, Shape::unbatched(dims), Init::Linear).with_fans(fans.clone())
         };
-        let takes = self.in_features.clone().unwrap_or_else(|| has.clone());
-        let init = || Init::Linear { fan_in: takes.clone() };
-        let dims = vec![takes.clone(), self.out_features.clone()];
-        let wrong = |takes: &Dim, scope: &LayerScope<'_>| {
-            Mistake::call(format!(
-                "`{}` takes {takes} features, but `{}` has {has}",
-                scope.shown(),
-                x.1
-            ))
-        };
-        let mistake = wrong(&takes, scope);
-        scope.same(&takes, has, mistake)?;
-        let weight = scope.parameter("weight", dims, init())?;
-        // Where its input was inferred, a second use may differ from the first.
-        let takes = scope.ty(weight).shape.dims[0].clone();
-        let mistake = wrong(&takes, scope);
-        scope.same(&takes, has, mistake)?;
+        // PyTorch's is `[out, in]`.
+        let weight = parameter("weight", vec![inputs, outputs.clone()]).in_file(&[1, 0]);
+        let weight = scope.declare(weight)?;
         let y = scope.call(matmul::MatMul, &[x, (weight, "weight")])?;
         if !self.bias {
-            return Ok(y);
+            return Ok([y]);
         }
-        let bias = scope.parameter("bias", vec![self.out_features.clone()], init())?;
-        scope.call(add::Add, &[(y, "x·W"), (bias, "bias")])
+        let bias = scope.declare(parameter("bias", vec![outputs]))?;
+        Ok([scope.call(add::Add, &[(y, "x·W"), (bias, "bias")])?])
     }
 
-    fn describe(&self, input: &Type) -> String {
+    fn describe(&self, [input]: &[Type; 1]) -> String {
         let in_features = input.shape.dims.last().map_or(String::new(), |d| format!("{d}, "));
         let bias = if self.bias { "" } else { ", bias = false" };
         format!("Linear({in_features}{}{bias})", self.out_features)
     }
 
-    fn module(&self, input: &Type) -> String {
+    fn module(&self, [input]: &[Type; 1]) -> String {
         let has = input.shape.dims.last().map_or(String::new(), |d| d.to_string());
         let (out_features, bias) = (&self.out_features, printed::flag(self.bias));
         format!("Linear(in_features={has}, out_features={out_features}, bias={bias})")

@@ -52,12 +52,12 @@ impl Layer for PReLU {
         })
     }
 
-    fn apply(&self, scope: &mut LayerScope<'_>, x: (NodeId, &str)) -> Result<NodeId, Mistake> {
-        let ty = scope.ty(x.0).clone();
-        if !ty.is_real() {
-            let message = format!("`{}` takes reals, but `{}` holds {ty}", scope.shown(), x.1);
-            return Err(Mistake::operand(0, message));
-        }
+    fn apply(
+        &self,
+        scope: &mut LayerScope<'_>,
+        [x]: [(NodeId, &str); 1],
+    ) -> Result<[NodeId; 1], Mistake> {
+        let ty = super::real(scope, 0, x)?.clone();
         let slopes = &self.num_parameters;
         // As the slopes stretch along the axes behind the channels.
         let mut dims = Vec::new();
@@ -83,14 +83,14 @@ impl Layer for PReLU {
         }
         let weight = scope.parameter("weight", vec![slopes.clone()], Init::Full(self.init))?;
         let weight = scope.call(reshape::Reshape { dims }, &[(weight, "weight")])?;
-        scope.call(prelu::Prelu, &[x, (weight, "weight")])
+        Ok([scope.call(prelu::Prelu, &[x, (weight, "weight")])?])
     }
 
-    fn describe(&self, _: &Type) -> String {
+    fn describe(&self, _: &[Type; 1]) -> String {
         format!("PReLU(num_parameters = {}, init = {:?})", self.num_parameters, self.init)
     }
 
-    fn module(&self, _: &Type) -> String {
+    fn module(&self, _: &[Type; 1]) -> String {
         format!("PReLU(num_parameters={})", self.num_parameters)
     }
 }

@@ -249,11 +249,9 @@ impl Training {
 
     /// The sums of gradients: the first of what is kept.
     fn sums(&self, parameters: &[Parameter]) -> Vec<Parameter> {
-        let sum = |place: usize| Parameter {
-            name: format!("{}/gradient", parameters[place].name),
-            shape: parameters[place].shape.clone(),
-            init: Init::Full(0.0),
-            is_trained: false,
+        let sum = |place: usize| {
+            let name = format!("{}/gradient", parameters[place].name);
+            Parameter::untrained(name, parameters[place].shape.clone(), Init::Full(0.0))
         };
         self.trained(parameters).into_iter().map(sum).collect()
     }

@@ -109,7 +109,7 @@ impl Update<'_> {
         let name = format!("{}/{name}", self.name);
         self.g.name(value, &name);
         let init = Init::Full(f64::from(start));
-        self.state.push(Parameter { name, shape, init, is_trained: false });
+        self.state.push(Parameter::untrained(name, shape, init));
         State { index, value }
     }
 

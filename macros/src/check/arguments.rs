@@ -43,6 +43,106 @@ fn axis(x: &Expr) -> Option<i64> {
     }
 }
 
+/// Why an expression is no value of an attribute.
+enum Wrong {
+    /// It is something else.
+    Kind,
+    /// A mistake in it has been reported.
+    Told,
+}
+
+/// A type of an attribute's values, as they are written.
+trait Written: Sized {
+    /// Whether a value alone is a list of one.
+    const IS_LIST: bool = false;
+
+    fn read(checker: &mut Checker<'_>, x: &Expr) -> Result<Self, Wrong>;
+}
+
+impl Written for i64 {
+    fn read(_: &mut Checker<'_>, x: &Expr) -> Result<i64, Wrong> {
+        axis(x).ok_or(Wrong::Kind)
+    }
+}
+
+impl Written for usize {
+    fn read(_: &mut Checker<'_>, x: &Expr) -> Result<usize, Wrong> {
+        axis(x).and_then(|n| n.try_into().ok()).ok_or(Wrong::Kind)
+    }
+}
+
+impl Written for f64 {
+    const IS_LIST: bool = true;
+
+    fn read(_: &mut Checker<'_>, x: &Expr) -> Result<f64, Wrong> {
+        number(x).filter(|x| (*x as f32).is_finite()).ok_or(Wrong::Kind)
+    }
+}
+
+impl Written for bool {
+    fn read(_: &mut Checker<'_>, x: &Expr) -> Result<bool, Wrong> {
+        match x.inner().kind {
+            ExprKind::Flag(flag) => Ok(flag),
+            _ => Err(Wrong::Kind),
+        }
+    }
+}
+
+impl Written for String {
+    fn read(_: &mut Checker<'_>, x: &Expr) -> Result<String, Wrong> {
+        match &x.inner().kind {
+            ExprKind::Name(word) => Ok(text(word)),
+            _ => Err(Wrong::Kind),
+        }
+    }
+}
+
+impl Written for Dim {
+    fn read(checker: &mut Checker<'_>, x: &Expr) -> Result<Dim, Wrong> {
+        match x.inner().kind {
+            ExprKind::List(_) => Err(Wrong::Kind),
+            // It says for itself what is wrong with it.
+            _ => checker.size(x).ok_or(Wrong::Told),
+        }
+    }
+}
+
+impl<T: Written> Written for Vec<T> {
+    fn read(checker: &mut Checker<'_>, x: &Expr) -> Result<Vec<T>, Wrong> {
+        match &x.inner().kind {
+            ExprKind::List(list) => {
+                // All of it, so that each mistake is reported.
+                let read = list.elements.iter().map(|x| T::read(checker, x));
+                read.collect::<Vec<_>>().into_iter().collect()
+            }
+            _ if T::IS_LIST => Ok(vec![T::read(checker, x)?]),
+            _ => Err(Wrong::Kind),
+        }
+    }
+}
+
+macro_rules! reader {
+    ($(
+        $(#[$doc:meta])*
+        $Kind:ident $(($words:ty))?: $Value:ty, $getter:ident, $described:literal;
+    )*) => {
+        /// The value of this kind that an expression is.
+        fn read(
+            kind: AttributeKind,
+            checker: &mut Checker<'_>,
+            x: &Expr,
+        ) -> Result<AttributeValue, Wrong> {
+            match kind {
+                $(AttributeKind::$Kind { .. } => {
+                    <$Value as Written>::read(checker, x).map(AttributeValue::$Kind)
+                })*
+            }
+        }
+    };
+}
+
+bilro_compiler::attribute_kinds!(reader);
+
 /// The attributes of a call, with their places.
 pub type Placed = (Attributes, Vec<(String, Place)>);
 
@@ -92,37 +192,10 @@ impl Checker<'_> {
     }
 
     fn attribute(&mut self, attribute: &Attribute, x: &Expr) -> Option<AttributeValue> {
-        let value = match (attribute.kind, &x.inner().kind) {
-            (AttributeKind::Axis, _) => axis(x).map(AttributeValue::Axis),
-            (AttributeKind::Number, _) => {
-                number(x).filter(|x| (*x as f32).is_finite()).map(AttributeValue::Number)
-            }
-            (AttributeKind::Flag, ExprKind::Flag(flag)) => Some(AttributeValue::Flag(*flag)),
-            (AttributeKind::Axes, ExprKind::List(list)) => {
-                list.elements.iter().map(axis).collect::<Option<_>>().map(AttributeValue::Axes)
-            }
-            (AttributeKind::Choice(_), ExprKind::Name(word)) => {
-                Some(AttributeValue::Choice(text(word)))
-            }
-            (AttributeKind::Whole, _) => {
-                axis(x).and_then(|n| n.try_into().ok()).map(AttributeValue::Whole)
-            }
-            (AttributeKind::Numbers, kind) => {
-                let numbers: Option<Vec<f64>> = match kind {
-                    ExprKind::List(list) => list.elements.iter().map(number).collect(),
-                    _ => number(x).map(|x| vec![x]),
-                };
-                let fits = |x: &Vec<f64>| x.iter().all(|x| (*x as f32).is_finite());
-                numbers.filter(fits).map(AttributeValue::Numbers)
-            }
-            // Sizes say for themselves what is wrong with them.
-            (AttributeKind::Size, kind) if !matches!(kind, ExprKind::List(_)) => {
-                return self.size(x).map(AttributeValue::Size);
-            }
-            (AttributeKind::Sizes, ExprKind::List(list)) => {
-                return self.sizes(list).map(AttributeValue::Sizes);
-            }
-            _ => None,
+        let value = match read(attribute.kind, self, x) {
+            Ok(value) => Some(value),
+            Err(Wrong::Kind) => None,
+            Err(Wrong::Told) => return None,
         };
         if value.is_none() {
             let mut message = attribute.wrong_kind().message;
@@ -139,8 +212,8 @@ impl Checker<'_> {
         value
     }
 
-    /// How a parameter starts.
-    pub(super) fn initialiser(&mut self, x: &Expr) -> Option<Init> {
+    /// How a parameter starts: an initialiser and its numbers.
+    pub(super) fn initialiser(&mut self, x: &Expr) -> Option<(String, Vec<f64>)> {
         let (name, arguments): (_, &[Argument]) = match &x.inner().kind {
             ExprKind::Name(name) => (name, &[]),
             ExprKind::Call { receiver: None, function, arguments } => (function, arguments),
@@ -184,7 +257,7 @@ impl Checker<'_> {
         if self.recorder.mistakes.len() > before {
             return None;
         }
-        Init::from_call(&key, &numbers)
+        Some((key, numbers))
     }
 
     pub(super) fn sizes(&mut self, list: &List) -> Option<Vec<Dim>> {

@@ -7,11 +7,12 @@
 
 use std::collections::{HashMap, HashSet};
 
+use bilro_compiler::declaration::statement::Statement as Declaration;
 use bilro_compiler::declaration::{find_layer, wrong_count};
 use bilro_compiler::error::nearest;
 use proc_macro2::{Ident, TokenStream};
 
-use super::recorder::{Operand, Value};
+use super::recorder::{Blame, Operand, Value};
 use super::scope::{Inside, Scope};
 use super::{Checker, Meaning, Trained, text};
 use crate::ast::{Argument, Block, Expr, Named, Statement, StatementKind};
@@ -118,7 +119,7 @@ impl<'a> Checker<'a> {
     pub(super) fn outside(&self, key: &str) -> Option<String> {
         let own = text(&self.blocks.all[self.scope.inside?.block].block.name);
         let statements = &self.network.statements;
-        let statement = statements.iter().find(|s| s.declares().is_some_and(|n| text(n) == key))?;
+        let statement = statements.iter().find(|s| s.declares().iter().any(|n| text(n) == key))?;
         Some(match &statement.kind {
             StatementKind::Block(_) if key == own => format!("block `{key}` cannot use itself"),
             StatementKind::Block(_) => format!("`{key}` is used before it is declared"),
@@ -169,7 +170,13 @@ impl<'a> Checker<'a> {
     /// A use of a block, with the name that it has.
     pub(super) fn new_use(&mut self, name: Option<&str>, block: usize) -> (usize, String) {
         let kind = text(&self.blocks.all[block].block.name);
-        let (module, own) = self.recorder.module(name, &kind);
+        let statement = Declaration::Module {
+            name: name.map(|name| name.to_owned().into()),
+            kind: kind.into(),
+        };
+        let place = self.blocks.all[block].block.name.span();
+        let module = self.recorder.declare(statement, &Blame::on(place)).map_or(0, |m| m.start);
+        let own = self.recorder.module_name(module).to_owned();
         let path = self.path(&own);
         self.blocks.uses.push(Use { block, module, path, members: Vec::new(), entered: false });
         (self.blocks.uses.len() - 1, own)
@@ -279,7 +286,8 @@ impl<'a> Checker<'a> {
         scope.inside = Some(Inside { block, of, members: 0 });
         let outer = std::mem::replace(&mut self.scope, scope);
         let Use { module, entered, .. } = &mut self.blocks.uses[of];
-        self.recorder.enter(*module);
+        let at = Blame::on(self.network.name.span());
+        self.recorder.declare(Declaration::Enter { module: *module }, &at);
         if !std::mem::replace(entered, true) {
             self.reserve(statements);
         }
@@ -298,7 +306,7 @@ impl<'a> Checker<'a> {
             }
             self.unused_in(statements, is_right);
         }
-        self.recorder.leave();
+        self.recorder.declare(Declaration::Leave {}, &at);
         self.scope = outer;
         let mistakes = self.recorder.mistakes.split_off(before);
         self.blocks.found += mistakes.len();
@@ -375,7 +383,7 @@ fn is_block(meaning: Meaning) -> bool {
 /// How deep the expressions of a body are.
 fn depth(block: &Block) -> usize {
     let of = |statement: &Statement| match &statement.kind {
-        StatementKind::Let { value, .. } => value.depth,
+        StatementKind::Let { value, .. } | StatementKind::Several { value, .. } => value.depth,
         _ => 0,
     };
     let value = block.value.as_ref().map_or(0, |x: &Expr| x.depth);

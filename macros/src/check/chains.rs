@@ -8,6 +8,7 @@ use super::{Checker, Meaning, Member, text};
 use crate::ast::{Element, Expr, Link, Named};
 use crate::error::{Mistake, Place};
 use bilro_compiler::declaration::find_layer;
+use bilro_compiler::layers::form;
 
 /// What an element of a chain stands for.
 #[derive(Clone, Copy)]
@@ -100,6 +101,9 @@ impl Checker<'_> {
                     x.value = None;
                     break;
                 }
+                if let Some(value) = x.value {
+                    x.value = self.single(value, &x.text, x.place);
+                }
                 x = match &link.element {
                     Element::Group(links) => self.links(x, links, way),
                     Element::One(named) => {
@@ -129,8 +133,20 @@ impl Checker<'_> {
         let layer = match self.member(|checker| Member::Layer(checker.new_layer(None, link))) {
             Member::Layer(layer) => layer,
             _ => None,
-        };
-        self.recorder.apply(layer, x, link.name.span().into())
+        }?;
+        let (takes, _) = self.recorder.ends(layer);
+        if takes != 1 {
+            let kind = text(&link.name);
+            let own = kind.to_lowercase();
+            let call = form(&own, takes);
+            let message = format!(
+                "`{kind}` takes {takes} values: give it a name, `layer {own} = {kind}(...);`, and \
+                 call it as `{call}`"
+            );
+            self.mistake(Mistake::new(link.name.span(), message));
+            return None;
+        }
+        self.apply(layer, vec![x], link.name.span().into())
     }
 
     /// What an element of a chain stands for. A name that is not declared yet is none so far: it

@@ -5,9 +5,10 @@
 use std::collections::HashSet;
 
 use bilro_compiler::declaration::find_layer;
+use bilro_compiler::declaration::statement::Statement as Declaration;
 
 use super::chains::Target;
-use super::recorder::{Operand, Value};
+use super::recorder::{Blame, Operand, Value};
 use super::{Checker, ChoiceField, Meaning, text};
 use crate::ast::{Named, Statement};
 use crate::error::{Mistake, Place};
@@ -45,8 +46,10 @@ impl<'a> Checker<'a> {
         }
         let mut made = None;
         if self.is_new(name) && self.found() == found {
-            let names = alternatives.iter().map(|named| text(&named.name)).collect();
-            made = self.recorder.choice(name, names);
+            let names = alternatives.iter().map(|named| text(&named.name).into()).collect();
+            let statement = Declaration::Choice { name: text(name).into(), alternatives: names };
+            let choice = self.recorder.declare(statement, &Blame::on(name.span()));
+            made = choice.map(|choice| choice.start);
         }
         if made.is_some() {
             self.alternatives.push(Alternatives { name, all, is_wrong: false });
@@ -90,10 +93,12 @@ impl<'a> Checker<'a> {
                 true => self.link_to(target, x.clone(), named),
                 false => None,
             };
+            let value = value.and_then(|value| self.single(value, &text, call));
             chosen.push(Operand { value, text, place: x.place });
         }
         self.depth -= 1;
-        let value = self.recorder.choose(choice, chosen, call);
+        let value = Operand::all_given(&chosen)
+            .and_then(|x| self.recorder.value(Declaration::Choose { choice, x }, &Blame::on(call)));
         self.alternatives[choice].is_wrong |= self.found() > found;
         value
     }

@@ -15,8 +15,9 @@ mod values;
 
 use std::collections::BTreeMap;
 
-use bilro_compiler::declaration::{Declaration, LossReduction};
-use bilro_compiler::shape::{Shape, Type as CompilerType};
+use bilro_compiler::declaration::Declaration as DeclaredNetwork;
+use bilro_compiler::declaration::statement::Statement as Declaration;
+use bilro_compiler::shape::{DType, Shape, Type as CompilerType};
 use proc_macro2::{Ident, TokenStream};
 use syn::ext::IdentExt;
 
@@ -25,16 +26,17 @@ use crate::error::{Mistake, Place};
 use blocks::{Blocks, Member};
 use choices::Alternatives;
 use recorder::Value;
-pub use recorder::{Assertion, Condition, Step};
+pub use recorder::{Assertion, Condition};
 use recorder::{Blame, Recorder};
 use scope::Scope;
+use values::show;
 
 /// A network that has been checked.
 pub struct Checked {
     /// The network; `None` if there were mistakes.
-    pub declaration: Option<Declaration>,
-    /// The calls of the builder that made it.
-    pub steps: Vec<Step>,
+    pub declaration: Option<DeclaredNetwork>,
+    /// The statements that declare it.
+    pub statements: Vec<Declaration<'static>>,
     /// The Rust expression of every symbolic size.
     pub symbols: Symbols,
     /// What only the compiler of Rust can decide.
@@ -182,16 +184,18 @@ impl<'a> Checker<'a> {
             }
             StatementKind::Let { name, value } => {
                 let value = self.value(value);
-                if let (Some(value), true) = (value, self.is_new(name)) {
-                    self.recorder.bind(&text(name), value);
-                }
-                self.declare(name, Meaning::Value(value));
+                self.name(name, value);
             }
+            StatementKind::Several { names, value } => self.several(names, value),
             StatementKind::Output { name, value } => self.output(statement, name, value),
             StatementKind::Loss { sum, value } => {
-                let reduction = if *sum { LossReduction::Sum } else { LossReduction::Mean };
-                let x = self.operand(value);
-                self.recorder.loss(x, reduction, statement.keyword.span().into());
+                let operand = self.operand(value);
+                let operands = [operand.place];
+                let call = statement.keyword.span().into();
+                let blame = Blame { call, operands: &operands, attributes: &[] };
+                if let Some(x) = operand.given() {
+                    self.recorder.declare(Declaration::Loss { x, sum: *sum }, &blame);
+                }
             }
             StatementKind::Metric { name, value } => self.metric(name.as_ref(), value),
             StatementKind::Block(block) => self.block(block, &statement.docs),
@@ -200,6 +204,34 @@ impl<'a> Checker<'a> {
                     self.broken(statement, name);
                 }
             }
+        }
+    }
+
+    /// A name for a value.
+    fn name(&mut self, name: &Ident, value: Option<Value>) {
+        if let (Some(value), true) = (value, self.is_new(name)) {
+            let statement = Declaration::Bind { name: text(name).into(), x: value.number() };
+            self.recorder.declare(statement, &Blame::on(name.span()));
+        }
+        self.declare(name, Meaning::Value(value));
+    }
+
+    /// Names for what a layer of several results gives.
+    fn several(&mut self, names: &[Ident], x: &Expr) {
+        let mut values = self.values(x);
+        if let Some(found) = values.filter(|values| values.count != names.len()) {
+            let plural = if found.count == 1 { "" } else { "s" };
+            let message = format!(
+                "`{}` gives {} value{plural}, but there are {} names for it",
+                show(x),
+                found.count,
+                names.len()
+            );
+            self.mistake(Mistake::new(x.place, message));
+            values = None;
+        }
+        for (place, name) in names.iter().enumerate() {
+            self.name(name, values.map(|values| values.part(place)));
         }
     }
 
@@ -252,8 +284,15 @@ impl<'a> Checker<'a> {
         });
         let mut value = None;
         if self.is_new(name) {
-            if let Some(ty) = &ty {
-                value = self.recorder.input(name, ty, is_target);
+            if let Some(CompilerType { dtype, shape }) = &ty {
+                let below = match dtype {
+                    DType::Index { below } => Some(below.clone()),
+                    DType::Real => None,
+                };
+                let dims = shape.dims.clone().into();
+                let statement =
+                    Declaration::Input { name: text(name).into(), is_target, below, dims };
+                value = self.recorder.value(statement, &Blame::on(name.span()));
             }
             self.inputs.push(InputField {
                 field: Field {
@@ -271,7 +310,10 @@ impl<'a> Checker<'a> {
                 let message = "a target has no gradient: only an input can ask for one";
                 self.mistake(Mistake::new(place, message));
             }
-            (Some(value), Some(place)) => self.recorder.differentiate(value, place),
+            (Some(value), Some(place)) => {
+                let statement = Declaration::Differentiate { x: value.number() };
+                self.recorder.declare(statement, &Blame::on(place));
+            }
             _ => {}
         }
         self.declare(name, Meaning::Value(value));
@@ -308,7 +350,14 @@ impl<'a> Checker<'a> {
         });
         let attributes = [("init".to_string(), init.place)];
         let blame = Blame { call: name.span().into(), operands: &[], attributes: &attributes };
-        self.recorder.parameter(&text(name), sizes?, start?, &blame)
+        let (init, numbers) = start?;
+        let statement = Declaration::Parameter {
+            name: text(name).into(),
+            dims: sizes?.into(),
+            init: init.into(),
+            numbers: numbers.into(),
+        };
+        self.recorder.value(statement, &blame)
     }
 
     fn layer(&mut self, statement: &Statement, name: &Ident, layer: &Named) {
@@ -340,18 +389,20 @@ impl<'a> Checker<'a> {
     fn output(&mut self, statement: &Statement, name: &Ident, value: &Expr) {
         let x = self.operand(value);
         if self.is_new(name) {
-            if x.value.is_some() {
-                self.recorder.output(&text(name), &x);
+            if let Some(value) = x.value {
+                let statement = Declaration::Output { name: text(name).into(), x: value.number() };
+                self.recorder.declare(statement, &Blame::on(x.place));
             }
-            let array = x.value.map(|v| self.array_of(v));
+            let array = x.value.and_then(|v| self.array_of(v));
             self.outputs.push(Field { name: name.clone(), docs: statement.docs.clone(), array });
         }
         self.declare(name, Meaning::Value(x.value));
     }
 
-    fn array_of(&self, value: Value) -> ArrayType {
-        let ty = self.recorder.ty(value);
-        ArrayType { real: ty.is_real(), rank: ty.shape.rank() + usize::from(ty.shape.batched) }
+    fn array_of(&self, value: Value) -> Option<ArrayType> {
+        let ty = self.recorder.ty(value)?;
+        let rank = ty.shape.rank() + usize::from(ty.shape.batched);
+        Some(ArrayType { real: ty.is_real(), rank })
     }
 
     fn metric(&mut self, name: Option<&Ident>, value: &Expr) {
@@ -367,7 +418,11 @@ impl<'a> Checker<'a> {
                 return self.mistake(Mistake::new(value.place, message));
             }
         };
-        self.recorder.metric(name, x);
+        let operands = [x.place];
+        let blame = Blame { call: name.span().into(), operands: &operands, attributes: &[] };
+        if let Some(x) = x.given() {
+            self.recorder.declare(Declaration::Metric { name: text(name).into(), x }, &blame);
+        }
     }
 
     /// What a network must have.
@@ -414,7 +469,7 @@ impl<'a> Checker<'a> {
         *mistakes = recorded.mistakes;
         Checked {
             declaration,
-            steps: recorded.steps,
+            statements: recorded.statements,
             symbols,
             assertions: recorded.assertions,
             inputs,

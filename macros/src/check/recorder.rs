@@ -1,26 +1,26 @@
-//! Drives the builder, puts its mistakes on their tokens, and writes down every call that went
-//! well, so that the generated code can make the same ones.
+//! Declares statement by statement, puts the builder's mistakes on their tokens, and keeps every
+//! statement that went well, so that the generated code can declare the same network.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 
-use bilro_compiler::declaration::{
-    Builder, ChoiceId, Declaration, Init, LayerId, LossReduction, ModuleId,
-};
+use bilro_compiler::declaration::Declaration;
+use bilro_compiler::declaration::statement::{Given, List, Replay, Statement};
 use bilro_compiler::error::{Mistake as CompilerMistake, Site};
 use bilro_compiler::graph::NodeId;
-use bilro_compiler::ops::Attributes;
-use bilro_compiler::shape::{Dim, Fact, SizeProduct, Type};
-use proc_macro2::Ident;
+use bilro_compiler::ops::{AttributeValue, Attributes};
+use bilro_compiler::shape::{Fact, SizeProduct, Type};
 
-use super::text;
 use crate::error::{Mistake, Place};
 
-/// A value, and the variable that holds it in the generated code.
+/// A value, by its number; or what a layer of several results gives, by the number of the first.
 #[derive(Clone, Copy)]
 pub struct Value {
-    pub node: NodeId,
-    pub variable: usize,
+    first: usize,
+    /// How many there are.
+    pub count: usize,
 }
 
 /// A value as it is handed to a call.
@@ -33,82 +33,34 @@ pub struct Operand {
     pub place: Place,
 }
 
-/// A call of the builder. Values are variables.
-pub enum Step {
-    Reserve {
-        name: String,
-    },
-    Module {
-        module: usize,
-        name: Option<String>,
-        kind: String,
-    },
-    Enter {
-        module: usize,
-    },
-    Leave,
-    Input {
-        variable: usize,
-        name: String,
-        ty: Type,
-        is_target: bool,
-    },
-    Differentiate {
-        x: usize,
-    },
-    Choice {
-        choice: usize,
-        name: String,
-        alternatives: Vec<String>,
-    },
-    Choose {
-        variable: usize,
-        choice: usize,
-        operands: Vec<(usize, String)>,
-    },
-    Parameter {
-        variable: usize,
-        name: String,
-        dims: Vec<Dim>,
-        init: Init,
-    },
-    Number {
-        variable: usize,
-        value: f64,
-    },
-    Call {
-        variable: usize,
-        function: String,
-        operands: Vec<(usize, String)>,
-        attributes: Attributes,
-    },
-    Layer {
-        layer: usize,
-        name: Option<String>,
-        kind: String,
-        attributes: Attributes,
-    },
-    Apply {
-        variable: usize,
-        layer: usize,
-        x: (usize, String),
-    },
-    Bind {
-        name: String,
-        x: usize,
-    },
-    Output {
-        name: String,
-        x: usize,
-    },
-    Loss {
-        x: (usize, String),
-        reduction: LossReduction,
-    },
-    Metric {
-        name: String,
-        x: (usize, String),
-    },
+impl Operand {
+    /// As statements have it; `None` if a mistake hides it.
+    pub fn given(&self) -> Option<Given<'static>> {
+        Some((self.value?.first, Cow::Owned(self.text.clone())))
+    }
+
+    /// The same of several; `None` if a mistake hides one of them.
+    pub fn all_given(x: &[Operand]) -> Option<List<'static, Given<'static>>> {
+        x.iter().map(Operand::given).collect()
+    }
+}
+
+impl Value {
+    /// Its number, as statements have it.
+    pub fn number(self) -> usize {
+        self.first
+    }
+
+    /// One of several, by its place.
+    pub fn part(self, place: usize) -> Value {
+        Value { first: self.first + place, count: 1 }
+    }
+}
+
+/// Attributes as statements have them.
+pub fn listed(attributes: &Attributes) -> List<'static, (Cow<'static, str>, AttributeValue)> {
+    let owned = |(name, value): (&str, &AttributeValue)| (Cow::Owned(name.into()), value.clone());
+    attributes.iter().map(owned).collect()
 }
 
 /// What the compiler of Rust is to make sure of.
@@ -157,8 +109,9 @@ pub struct Blame<'a> {
 }
 
 impl Blame<'_> {
-    fn on(call: Place) -> Blame<'static> {
-        Blame { call, operands: &[], attributes: &[] }
+    /// Of a call that has one place.
+    pub fn on(call: impl Into<Place>) -> Blame<'static> {
+        Blame { call: call.into(), operands: &[], attributes: &[] }
     }
 
     fn place(&self, site: &Site) -> Place {
@@ -176,22 +129,18 @@ impl Blame<'_> {
 
 /// See the [module](self).
 pub struct Recorder {
-    builder: Builder,
-    layers: Vec<LayerId>,
-    choices: Vec<ChoiceId>,
-    modules: Vec<ModuleId>,
-    variables: usize,
+    replay: Replay,
     known: HashSet<Condition>,
     /// Where each value was called for, the last time.
     calls: HashMap<NodeId, Place>,
-    pub steps: Vec<Step>,
-    pub assertions: Vec<Assertion>,
+    statements: Vec<Statement<'static>>,
+    assertions: Vec<Assertion>,
     pub mistakes: Vec<Mistake>,
 }
 
 /// What a recorder leaves.
 pub struct Recorded {
-    pub steps: Vec<Step>,
+    pub statements: Vec<Statement<'static>>,
     pub assertions: Vec<Assertion>,
     pub mistakes: Vec<Mistake>,
 }
@@ -199,14 +148,10 @@ pub struct Recorded {
 impl Recorder {
     pub fn new(name: &str) -> Recorder {
         Recorder {
-            builder: Builder::new(name),
-            layers: Vec::new(),
-            choices: Vec::new(),
-            modules: Vec::new(),
-            variables: 0,
+            replay: Replay::new(name),
             known: HashSet::new(),
             calls: HashMap::new(),
-            steps: Vec::new(),
+            statements: Vec::new(),
             assertions: Vec::new(),
             mistakes: Vec::new(),
         }
@@ -229,16 +174,22 @@ impl Recorder {
         }
     }
 
-    /// The result of a call of the builder, with what it left undecided.
-    fn settle<T>(&mut self, result: Result<T, CompilerMistake>, blame: &Blame<'_>) -> Option<T> {
-        let facts = self.builder.take_facts();
-        match result {
-            Ok(value) => {
+    /// The numbers of what a statement makes, and what it leaves undecided; `None` for a mistake.
+    pub fn declare(
+        &mut self,
+        statement: Statement<'static>,
+        blame: &Blame<'_>,
+    ) -> Option<Range<usize>> {
+        let made = self.replay.declare(&statement);
+        let facts = self.replay.builder.take_facts();
+        match made {
+            Ok(made) => {
                 for Fact { left, right, mistake } in facts {
                     let place = blame.place(&mistake.site);
                     self.require(Condition::same(left, right), mistake.message, place);
                 }
-                Some(value)
+                self.statements.push(statement);
+                Some(made)
             }
             Err(mistake) => {
                 self.blame(mistake, blame);
@@ -247,211 +198,48 @@ impl Recorder {
         }
     }
 
-    fn variable(&mut self, node: NodeId) -> Value {
-        self.variables += 1;
-        Value { node, variable: self.variables - 1 }
-    }
-
-    pub fn ty(&self, value: Value) -> &Type {
-        self.builder.graph().ty(value.node)
-    }
-
-    pub fn reserve(&mut self, name: &str) {
-        self.builder.reserve(name);
-        self.steps.push(Step::Reserve { name: name.into() });
-    }
-
-    /// A module, with the name that it has.
-    pub fn module(&mut self, name: Option<&str>, kind: &str) -> (usize, String) {
-        let id = self.builder.module(name, kind);
-        let module = self.modules.len();
-        self.modules.push(id);
-        let (own, kind) = (name.map(Into::into), kind.into());
-        self.steps.push(Step::Module { module, name: own, kind });
-        (module, self.builder.module_name(id).into())
-    }
-
-    /// Goes into a module.
-    pub fn enter(&mut self, module: usize) {
-        self.builder.enter(self.modules[module]);
-        self.steps.push(Step::Enter { module });
-    }
-
-    /// Goes out of it.
-    pub fn leave(&mut self) {
-        self.builder.leave();
-        self.steps.push(Step::Leave);
-    }
-
-    pub fn input(&mut self, name: &Ident, ty: &Type, is_target: bool) -> Option<Value> {
-        let (name, blame) = (text(name), Blame::on(name.span().into()));
-        let node = match is_target {
-            true => self.builder.target(&name, ty.clone()),
-            false => self.builder.input(&name, ty.clone()),
-        };
-        let value = self.settle(node, &blame).map(|node| self.variable(node))?;
-        let variable = value.variable;
-        self.steps.push(Step::Input { variable, name, ty: ty.clone(), is_target });
-        Some(value)
-    }
-
-    /// Asks for the gradient with respect to an input.
-    pub fn differentiate(&mut self, x: Value, at: Place) {
-        let result = self.builder.differentiate(x.node);
-        if self.settle(result, &Blame::on(at)).is_some() {
-            self.steps.push(Step::Differentiate { x: x.variable });
+    /// The value that a statement makes.
+    pub fn value(&mut self, statement: Statement<'static>, blame: &Blame<'_>) -> Option<Value> {
+        let made = self.declare(statement, blame)?;
+        let (first, count) = (made.start, made.len());
+        for node in made.filter_map(|number| self.replay.value(number)) {
+            self.calls.insert(node, blame.call);
         }
+        Some(Value { first, count })
     }
 
-    /// A choice, by the names of its alternatives.
-    pub fn choice(&mut self, name: &Ident, alternatives: Vec<String>) -> Option<usize> {
-        let (name, blame) = (text(name), Blame::on(name.span().into()));
-        let names: Vec<&str> = alternatives.iter().map(String::as_str).collect();
-        let id = self.builder.choice(&name, &names);
-        let id = self.settle(id, &blame)?;
-        let choice = self.choices.len();
-        self.choices.push(id);
-        self.steps.push(Step::Choice { choice, name, alternatives });
-        Some(choice)
+    /// The type of a value.
+    pub fn ty(&self, value: Value) -> Option<&Type> {
+        self.replay.value(value.first).map(|node| self.replay.builder.graph().ty(node))
     }
 
-    /// What is chosen. Silent where an alternative is hidden.
-    pub fn choose(&mut self, choice: usize, x: Vec<Operand>, call: Place) -> Option<Value> {
-        let x: Vec<(Value, String)> =
-            x.into_iter().map(|x| Some((x.value?, x.text))).collect::<Option<_>>()?;
-        let nodes: Vec<(NodeId, &str)> =
-            x.iter().map(|(x, text)| (x.node, text.as_str())).collect();
-        let node = self.builder.choose(self.choices[choice], &nodes);
-        let value = self.settle(node, &Blame::on(call)).map(|node| self.variable(node))?;
-        self.calls.insert(value.node, call);
-        let operands = x.into_iter().map(|(x, text)| (x.variable, text)).collect();
-        self.steps.push(Step::Choose { variable: value.variable, choice, operands });
-        Some(value)
+    /// How many values a layer takes and gives.
+    pub fn ends(&self, layer: usize) -> (usize, usize) {
+        let builder = &self.replay.builder;
+        let ends = |layer| (builder.takes(layer), builder.gives(layer));
+        self.replay.layer(layer).map_or((1, 1), ends)
     }
 
-    pub fn parameter(
-        &mut self,
-        name: &str,
-        dims: Vec<Dim>,
-        init: Init,
-        blame: &Blame<'_>,
-    ) -> Option<Value> {
-        let node = self.builder.parameter(name, dims.clone(), init.clone());
-        let value = self.settle(node, blame).map(|node| self.variable(node))?;
-        let variable = value.variable;
-        self.steps.push(Step::Parameter { variable, name: name.into(), dims, init });
-        Some(value)
+    /// The name that a layer has, as in `residual1.fc`.
+    pub fn layer_name(&self, layer: usize) -> &str {
+        self.replay.layer(layer).map_or("", |layer| self.replay.builder.layer_name(layer))
     }
 
-    pub fn number(&mut self, x: f64) -> Value {
-        let node = self.builder.number(x);
-        let value = self.variable(node);
-        self.steps.push(Step::Number { variable: value.variable, value: x });
-        value
-    }
-
-    /// A function or an operator. Silent where an operand is hidden.
-    pub fn call(
-        &mut self,
-        function: &str,
-        operands: Vec<Operand>,
-        attributes: Attributes,
-        blame: &Blame<'_>,
-    ) -> Option<Value> {
-        let operands: Vec<(Value, String)> =
-            operands.into_iter().map(|x| Some((x.value?, x.text))).collect::<Option<_>>()?;
-        let nodes: Vec<(NodeId, &str)> =
-            operands.iter().map(|(x, text)| (x.node, text.as_str())).collect();
-        let node = self.builder.call(function, &nodes, &attributes);
-        let value = self.settle(node, blame).map(|node| self.variable(node))?;
-        self.calls.insert(value.node, blame.call);
-        self.steps.push(Step::Call {
-            variable: value.variable,
-            function: function.into(),
-            operands: operands.into_iter().map(|(x, text)| (x.variable, text)).collect(),
-            attributes,
-        });
-        Some(value)
-    }
-
-    /// A layer, with the name that it has, as in `residual1.fc`.
-    pub fn layer(
-        &mut self,
-        name: Option<&str>,
-        kind: &str,
-        attributes: Attributes,
-        blame: &Blame<'_>,
-    ) -> Option<(usize, String)> {
-        let id = self.builder.layer(name, kind, &attributes);
-        let id = self.settle(id, blame)?;
-        let layer = self.layers.len();
-        self.layers.push(id);
-        self.steps.push(Step::Layer {
-            layer,
-            name: name.map(Into::into),
-            kind: kind.into(),
-            attributes,
-        });
-        Some((layer, self.builder.layer_name(id).into()))
-    }
-
-    /// A layer on a value. Silent where either is hidden.
-    pub fn apply(&mut self, layer: Option<usize>, x: Operand, call: Place) -> Option<Value> {
-        let (layer, of) = (layer?, x.value?);
-        let node = self.builder.apply(self.layers[layer], (of.node, &x.text));
-        let operands = [x.place];
-        let blame = Blame { call, operands: &operands, attributes: &[] };
-        let value = self.settle(node, &blame).map(|node| self.variable(node))?;
-        self.calls.insert(value.node, call);
-        let x = (of.variable, x.text);
-        self.steps.push(Step::Apply { variable: value.variable, layer, x });
-        Some(value)
-    }
-
-    pub fn bind(&mut self, name: &str, x: Value) {
-        self.builder.bind(name, x.node);
-        self.steps.push(Step::Bind { name: name.into(), x: x.variable });
-    }
-
-    pub fn output(&mut self, name: &str, x: &Operand) {
-        let Some(value) = x.value else { return };
-        let result = self.builder.output(name, value.node);
-        if self.settle(result, &Blame::on(x.place)).is_some() {
-            self.steps.push(Step::Output { name: name.into(), x: value.variable });
-        }
-    }
-
-    pub fn loss(&mut self, x: Operand, reduction: LossReduction, call: Place) {
-        let Some(value) = x.value else { return };
-        let result = self.builder.loss((value.node, &x.text), reduction);
-        let operands = [x.place];
-        let blame = Blame { call, operands: &operands, attributes: &[] };
-        if self.settle(result, &blame).is_some() {
-            self.steps.push(Step::Loss { x: (value.variable, x.text), reduction });
-        }
-    }
-
-    pub fn metric(&mut self, name: &Ident, x: Operand) {
-        let Some(value) = x.value else { return };
-        let result = self.builder.metric(&text(name), (value.node, &x.text));
-        let operands = [x.place];
-        let call = name.span().into();
-        let blame = Blame { call, operands: &operands, attributes: &[] };
-        if self.settle(result, &blame).is_some() {
-            self.steps.push(Step::Metric { name: text(name), x: (value.variable, x.text) });
-        }
+    /// The name that a module has.
+    pub fn module_name(&self, module: usize) -> &str {
+        self.replay.module(module).map_or("", |module| self.replay.builder.module_name(module))
     }
 
     /// The network, if there was no mistake.
     pub fn finish(self, name: Place) -> (Option<Declaration>, Recorded) {
-        let Recorder { builder, steps, assertions, mut mistakes, .. } = self;
+        let Recorder { replay, statements, assertions, mut mistakes, .. } = self;
         let mut network = None;
         if mistakes.is_empty() {
-            match builder.finish() {
+            match replay.builder.finish() {
                 Ok(finished) => network = Some(finished),
                 Err(error) => mistakes.push(Mistake::new(name, error.to_string())),
             }
         }
-        (network, Recorded { steps, assertions, mistakes })
+        (network, Recorded { statements, assertions, mistakes })
     }
 }

@@ -2,12 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 
+use bilro_compiler::declaration::statement::Statement as Declaration;
 use bilro_compiler::layers;
 use proc_macro2::Ident;
 
+use super::recorder::Blame;
 use super::{Checker, Meaning, text};
 use crate::ast::{Statement, StatementKind};
-use crate::error::Mistake;
+use crate::error::{Mistake, Place};
 
 /// See the [module](self).
 pub(super) struct Scope {
@@ -39,7 +41,7 @@ impl Scope {
                 used.extend(mentioned.iter().map(text));
             }
         }
-        let declared = statements.iter().filter_map(Statement::declares).map(text).collect();
+        let declared = statements.iter().flat_map(Statement::declares).map(text).collect();
         Scope { names: HashMap::new(), declared, used, incomplete, inside: None }
     }
 }
@@ -90,9 +92,11 @@ impl Checker<'_> {
             _ => None,
         });
         let kinds: HashSet<String> = layers::names().map(str::to_lowercase).chain(blocks).collect();
-        for name in statements.iter().filter_map(Statement::declares).map(text) {
+        for name in statements.iter().flat_map(Statement::declares).map(text) {
             if kinds.iter().any(|kind| name.starts_with(kind)) {
-                self.recorder.reserve(&name);
+                let place = Place::from(self.network.name.span());
+                let name = name.into();
+                self.recorder.declare(Declaration::Reserve { name }, &Blame::on(place));
             }
         }
     }
@@ -128,20 +132,22 @@ impl Checker<'_> {
     pub(super) fn unused_in(&mut self, statements: &[Statement], is_right: bool) {
         let (mut seen, mut unused) = (HashSet::new(), Vec::new());
         for statement in statements {
-            let (name, is_value) = match &statement.kind {
-                StatementKind::Layer { name, .. }
-                | StatementKind::Param { name, .. }
-                | StatementKind::Choice { name, .. } => (name, false),
+            let is_value = match &statement.kind {
+                StatementKind::Layer { .. }
+                | StatementKind::Param { .. }
+                | StatementKind::Choice { .. } => false,
                 // What stands in it would count as used.
-                StatementKind::Let { name, .. } if is_right => (name, true),
+                StatementKind::Let { .. } | StatementKind::Several { .. } if is_right => true,
                 _ => continue,
             };
-            let key = text(name);
-            if is_value && key.starts_with('_') {
-                continue;
-            }
-            if seen.insert(key.clone()) && !self.scope.used.contains(&key) {
-                unused.push(Mistake::new(name.span(), format!("`{key}` is never used")));
+            for name in statement.declares() {
+                let key = text(name);
+                if is_value && key.starts_with('_') {
+                    continue;
+                }
+                if seen.insert(key.clone()) && !self.scope.used.contains(&key) {
+                    unused.push(Mistake::new(name.span(), format!("`{key}` is never used")));
+                }
             }
         }
         self.recorder.mistakes.extend(unused);

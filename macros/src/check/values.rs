@@ -1,12 +1,14 @@
 //! Expressions that are values of the network.
 
+use bilro_compiler::declaration::statement::Statement as Declaration;
 use bilro_compiler::declaration::{find_function, find_layer, wrong_count};
 use bilro_compiler::error::nearest;
+use bilro_compiler::layers::form;
 use bilro_compiler::ops::{self, Attributes};
 use proc_macro2::{Ident, TokenStream};
 
 use super::arguments::number;
-use super::recorder::{Blame, Operand, Value};
+use super::recorder::{Blame, Operand, Value, listed};
 use super::{Checker, Meaning, Trained, text};
 use crate::ast::{Argument, Expr, ExprKind, Named};
 use crate::error::{Mistake, Place};
@@ -50,17 +52,38 @@ impl Checker<'_> {
 
     /// The value of an expression; `None` if a mistake hides it.
     pub(super) fn value(&mut self, x: &Expr) -> Option<Value> {
+        let value = self.values(x)?;
+        self.single(value, &show(x), x.place)
+    }
+
+    /// The same where there may be several, as a layer gives them.
+    pub(super) fn values(&mut self, x: &Expr) -> Option<Value> {
         self.depth += 1;
         let value = self.kind_of_value(x);
         self.depth -= 1;
         value
     }
 
+    /// Requires what is one value.
+    pub(super) fn single(&mut self, value: Value, text: &str, at: Place) -> Option<Value> {
+        if value.count == 1 {
+            return Some(value);
+        }
+        let names: Vec<String> = (1..=value.count).map(|i| format!("y{i}")).collect();
+        let message = format!(
+            "`{text}` gives {} values, which get their names by `let ({}) = ...;`",
+            value.count,
+            names.join(", ")
+        );
+        self.mistake(Mistake::new(at, message));
+        None
+    }
+
     fn kind_of_value(&mut self, x: &Expr) -> Option<Value> {
         match &x.kind {
             ExprKind::Number { .. } => self.number(x),
             ExprKind::Name(name) => self.named(name),
-            ExprKind::Paren(x) => self.value(x),
+            ExprKind::Paren(x) => self.values(x),
             ExprKind::Neg(minus, operand) => {
                 if matches!(operand.inner().kind, ExprKind::Number { .. }) {
                     return self.number(x);
@@ -112,7 +135,9 @@ impl Checker<'_> {
 
     fn number(&mut self, x: &Expr) -> Option<Value> {
         match number(x).filter(|x| (*x as f32).is_finite()) {
-            Some(number) => Some(self.recorder.number(number)),
+            Some(number) => {
+                self.recorder.value(Declaration::Number { number }, &Blame::on(x.place))
+            }
             None => {
                 let message = format!("`{}` is not a 32-bit floating-point number", show(x));
                 self.mistake(Mistake::new(x.place, message));
@@ -124,7 +149,28 @@ impl Checker<'_> {
     fn operator(&mut self, function: &str, at: Place, operands: Vec<Operand>) -> Option<Value> {
         let places: Vec<Place> = operands.iter().map(|x| x.place).collect();
         let blame = Blame { call: at, operands: &places, attributes: &[] };
-        self.recorder.call(function, operands, Attributes::new(), &blame)
+        self.record_call(function, &operands, &Attributes::new(), &blame)
+    }
+
+    /// A function or an operator. Silent where an operand is hidden.
+    fn record_call(
+        &mut self,
+        function: &str,
+        operands: &[Operand],
+        attributes: &Attributes,
+        blame: &Blame<'_>,
+    ) -> Option<Value> {
+        let x = Operand::all_given(operands)?;
+        let (function, attributes) = (function.to_owned().into(), listed(attributes));
+        self.recorder.value(Declaration::Call { function, x, attributes }, blame)
+    }
+
+    /// A layer on values. Silent where one is hidden.
+    pub(super) fn apply(&mut self, layer: usize, x: Vec<Operand>, call: Place) -> Option<Value> {
+        let places: Vec<Place> = x.iter().map(|x| x.place).collect();
+        let blame = Blame { call, operands: &places, attributes: &[] };
+        let x = Operand::all_given(&x)?;
+        self.recorder.value(Declaration::Apply { layer, x }, &blame)
     }
 
     fn named(&mut self, name: &Ident) -> Option<Value> {
@@ -237,12 +283,13 @@ impl Checker<'_> {
     ) -> Option<Value> {
         match callee {
             Callee::Layer(layer) => {
-                let x = self.one_operand(receiver, name, arguments)?;
-                self.recorder.apply(layer, x, name.span().into())
+                let takes = layer.map_or(1, |layer| self.recorder.ends(layer).0);
+                let x = self.only_operands(receiver, name, arguments, takes)?;
+                self.apply(layer?, x, name.span().into())
             }
             Callee::Choice(choice) => {
-                let x = self.one_operand(receiver, name, arguments)?;
-                self.choose(choice, &x, name.span().into())
+                let x = self.only_operands(receiver, name, arguments, 1)?;
+                self.choose(choice, x.first()?, name.span().into())
             }
             Callee::Block(meaning) => {
                 let mut operands: Vec<Operand> = receiver.into_iter().collect();
@@ -269,28 +316,30 @@ impl Checker<'_> {
         }
     }
 
-    /// The operand of what takes a value and nothing else.
-    fn one_operand(
+    /// The operands of what takes so many values and nothing else.
+    fn only_operands(
         &mut self,
         receiver: Option<Operand>,
         name: &Ident,
         arguments: &[Argument],
-    ) -> Option<Operand> {
+        takes: usize,
+    ) -> Option<Vec<Operand>> {
         let mut operands: Vec<Operand> = receiver.into_iter().collect();
         operands.extend(arguments.iter().map(|a| self.operand(&a.value)));
         let key = text(name);
+        let form = form(&key, takes);
         if let Some(named) = arguments.iter().find_map(|a| a.name.as_ref()) {
-            let message = format!("`{key}` takes a value and nothing else: `{key}(x)`");
+            let what = if takes == 1 { "a value" } else { "values" };
+            let message = format!("`{key}` takes {what} and nothing else: `{form}`");
             self.mistake(Mistake::new(named.span(), message));
             return None;
         }
-        let given = operands.len();
-        let (Some(x), 1) = (operands.pop(), given) else {
-            let message = wrong_count(&key, 1, given, &format!("{key}(x)"));
+        if operands.len() != takes {
+            let message = wrong_count(&key, takes, operands.len(), &form);
             self.mistake(Mistake::new(name.span(), message));
             return None;
-        };
-        Some(x)
+        }
+        Some(operands)
     }
 
     fn function(
@@ -342,7 +391,7 @@ impl Checker<'_> {
             self.attributes(&key, call, form.attributes, &attributes, &shown)?;
         let operand_places: Vec<Place> = operands.iter().map(|x| x.place).collect();
         let blame = Blame { call, operands: &operand_places, attributes: &places };
-        self.recorder.call(&key, operands, attributes, &blame)
+        self.record_call(&key, &operands, &attributes, &blame)
     }
 
     /// A layer made from its kind and attributes.
@@ -374,8 +423,14 @@ impl Checker<'_> {
         let (attributes, places) =
             self.attributes(&kind, call, entry.attributes, &arguments, &entry.show())?;
         let blame = Blame { call, operands: &[], attributes: &places };
-        let (layer, path) = self.recorder.layer(name, &kind, attributes, &blame)?;
+        let statement = Declaration::Layer {
+            name: name.map(|name| name.to_owned().into()),
+            kind: kind.into(),
+            attributes: listed(&attributes),
+        };
+        let layer = self.recorder.declare(statement, &blame)?.start;
         if name.is_none() {
+            let path = self.recorder.layer_name(layer).to_owned();
             let own = path.rsplit('.').next().unwrap_or(&path);
             self.trained.push(Trained {
                 name: Ident::new(own, link.name.span()),

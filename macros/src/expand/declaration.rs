@@ -1,16 +1,15 @@
-//! The calls of the builder as Rust, and what Rust must make sure of.
+//! The statements that declare a network as Rust, and what Rust must make sure of.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
 
-use bilro_compiler::declaration::{Init, LossReduction};
-use bilro_compiler::ops::{AttributeValue, Attributes};
-use bilro_compiler::shape::{DType, Dim, SizeProduct};
-use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+use bilro_compiler::declaration::statement::Statement as Declaration;
+use bilro_compiler::ops::AttributeValue;
+use bilro_compiler::shape::{Dim, SizeProduct};
+use proc_macro2::{Delimiter, Group, Ident, Literal, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 
-use super::local;
 use crate::ast::Network;
-use crate::check::{Assertion, Checked, Condition, Step, Symbols, text};
+use crate::check::{Assertion, Checked, Condition, Symbols, text};
 use crate::parse::mentioned;
 
 /// The symbolic sizes as Rust: those that depend on the network's generics as they are written,
@@ -108,7 +107,7 @@ impl<'a> Sizes<'a> {
     }
 }
 
-/// The method that makes the network when the program runs, by the calls that were made here.
+/// The method that makes the network when the program runs, from the statements that declare it.
 pub fn declaration(network: &Network, checked: &Checked, sizes: &Sizes<'_>) -> TokenStream {
     let name = text(&network.name);
     let body = match checked.declaration {
@@ -121,15 +120,10 @@ pub fn declaration(network: &Network, checked: &Checked, sizes: &Sizes<'_>) -> T
                 block.set_span(a.place.end);
                 quote_spanned!(a.place.start=> const #block)
             });
-            let builder = local("network");
-            let read = checked.steps.iter().flat_map(read).collect();
-            let emit = Emit { builder: &builder, sizes, read };
-            let steps = checked.steps.iter().map(|step| emit.step(step));
+            let statements = checked.statements.iter().map(|statement| statement.code(sizes));
             quote! {
                 #(#forced)*
-                let mut #builder = __bilro::Declaring::new(#name);
-                #(#steps)*
-                __bilro::Declaring::finish(#builder)
+                __bilro::replay(#name, &[#(#statements),*])
             }
         }
     };
@@ -154,245 +148,146 @@ pub fn assertions(checked: &Checked, sizes: &Sizes<'_>) -> TokenStream {
     .collect()
 }
 
-/// The variables that a step reads.
-fn read(step: &Step) -> Vec<usize> {
-    match step {
-        Step::Reserve { .. }
-        | Step::Module { .. }
-        | Step::Enter { .. }
-        | Step::Leave
-        | Step::Input { .. }
-        | Step::Parameter { .. }
-        | Step::Number { .. }
-        | Step::Choice { .. }
-        | Step::Layer { .. } => Vec::new(),
-        Step::Call { operands, .. } | Step::Choose { operands, .. } => {
-            operands.iter().map(|(x, _)| *x).collect()
-        }
-        Step::Apply { x, .. } | Step::Loss { x, .. } | Step::Metric { x, .. } => vec![x.0],
-        Step::Bind { x, .. } | Step::Output { x, .. } | Step::Differentiate { x } => vec![*x],
-    }
+/// A part of a statement as a Rust expression.
+trait Code {
+    fn code(&self, sizes: &Sizes<'_>) -> TokenStream;
 }
 
-fn variable(index: usize) -> Ident {
-    local(&format!("value{index}"))
-}
-
-struct Emit<'a> {
-    builder: &'a Ident,
-    sizes: &'a Sizes<'a>,
-    read: HashSet<usize>,
-}
-
-impl Emit<'_> {
-    fn step(&self, step: &Step) -> TokenStream {
-        let builder = self.builder;
-        // By path: a trait of the user's may have methods of the same names.
-        let (on, to) = (quote!(__bilro::Declaring), quote!(&mut #builder));
-        match step {
-            Step::Reserve { name } => quote!(#on::reserve(#to, #name);),
-            Step::Module { module, name, kind } => {
-                let (module, name) = (module_variable(*module), optional(name.as_deref()));
-                quote!(let #module = #on::module(#to, #name, #kind);)
-            }
-            Step::Enter { module } => {
-                let module = module_variable(*module);
-                quote!(#on::enter(#to, #module);)
-            }
-            Step::Leave => quote!(#on::leave(#to);),
-            Step::Input { variable, name, ty, is_target } => {
-                let dims = self.sizes(&ty.shape.dims);
-                let call = match &ty.dtype {
-                    DType::Real => quote!(#on::real(#to, #name, #is_target, #dims)?),
-                    DType::Index { below } => {
-                        let below = self.sizes.size(below);
-                        quote!(#on::index(#to, #name, #is_target, #below, #dims)?)
-                    }
-                };
-                self.assign(*variable, call)
-            }
-            Step::Differentiate { x } => {
-                let x = self::variable(*x);
-                quote!(#on::differentiate(#to, #x)?;)
-            }
-            Step::Choice { choice, name, alternatives } => {
-                let choice = choice_variable(*choice);
-                quote!(let #choice = #on::choice(#to, #name, &[#(#alternatives),*])?;)
-            }
-            Step::Choose { variable, choice, operands } => {
-                let choice = choice_variable(*choice);
-                let operands = operands.iter().map(operand);
-                self.assign(*variable, quote!(#on::choose(#to, #choice, &[#(#operands),*])?))
-            }
-            Step::Parameter { variable, name, dims, init } => {
-                let (dims, init) = (self.sizes(dims), initialiser(init));
-                self.assign(*variable, quote!(#on::parameter(#to, #name, #dims, #init)?))
-            }
-            Step::Number { variable, value } => {
-                let number = float(*value);
-                self.assign(*variable, quote!(#on::number(#to, #number)))
-            }
-            Step::Call { variable, function, operands, attributes } => {
-                let operands = operands.iter().map(operand);
-                let attributes = self.attributes(attributes);
-                let call = quote!(#on::call(#to, #function, &[#(#operands),*], #attributes)?);
-                self.assign(*variable, call)
-            }
-            Step::Layer { layer, name, kind, attributes } => {
-                let layer = layer_variable(*layer);
-                let attributes = self.attributes(attributes);
-                let name = optional(name.as_deref());
-                quote!(let #layer = #on::layer(#to, #name, #kind, #attributes)?;)
-            }
-            Step::Apply { variable, layer, x } => {
-                let (layer, x) = (layer_variable(*layer), operand(x));
-                self.assign(*variable, quote!(#on::apply(#to, #layer, #x)?))
-            }
-            Step::Bind { name, x } => {
-                let x = self::variable(*x);
-                quote!(#on::bind(#to, #name, #x);)
-            }
-            Step::Output { name, x } => {
-                let x = self::variable(*x);
-                quote!(#on::output(#to, #name, #x)?;)
-            }
-            Step::Loss { x, reduction } => {
-                let x = operand(x);
-                let reduction = match reduction {
-                    LossReduction::Mean => quote!(Mean),
-                    LossReduction::Sum => quote!(Sum),
-                };
-                quote!(#on::loss(#to, #x, __bilro::LossReduction::#reduction)?;)
-            }
-            Step::Metric { name, x } => {
-                let x = operand(x);
-                quote!(#on::metric(#to, #name, #x)?;)
+macro_rules! statements {
+    ($($Variant:ident { $($field:ident),* })*) => {
+        impl Code for Declaration<'_> {
+            fn code(&self, sizes: &Sizes<'_>) -> TokenStream {
+                match self {
+                    $(Declaration::$Variant { $($field),* } => {
+                        let _ = sizes;
+                        $(let $field = $field.code(sizes);)*
+                        quote!(__bilro::Statement::$Variant { $($field: #$field),* })
+                    })*
+                }
             }
         }
-    }
+    };
+}
 
-    fn assign(&self, variable: usize, call: TokenStream) -> TokenStream {
-        if !self.read.contains(&variable) {
-            return quote!(#call;);
-        }
-        let variable = self::variable(variable);
-        quote!(let #variable = #call;)
-    }
+statements! {
+    Reserve { name }
+    Module { name, kind }
+    Enter { module }
+    Leave {}
+    Input { name, is_target, below, dims }
+    Differentiate { x }
+    Choice { name, alternatives }
+    Choose { choice, x }
+    Parameter { name, dims, init, numbers }
+    Number { number }
+    Call { function, x, attributes }
+    Layer { name, kind, attributes }
+    Apply { layer, x }
+    Bind { name, x }
+    Output { name, x }
+    Loss { x, sum }
+    Metric { name, x }
+}
 
-    fn sizes(&self, dims: &[Dim]) -> TokenStream {
-        let dims = dims.iter().map(|d| self.sizes.size(d));
-        quote!(&[#(#dims),*])
-    }
-
-    fn attributes(&self, attributes: &Attributes) -> TokenStream {
-        let attributes = attributes.iter().map(|(name, value)| {
-            let value = match value {
-                AttributeValue::Axis(axis) => {
-                    let axis = signed(*axis);
-                    quote!(axis(#axis))
-                }
-                AttributeValue::Number(x) => {
-                    let x = float(*x);
-                    quote!(number(#x))
-                }
-                AttributeValue::Flag(flag) => quote!(flag(#flag)),
-                AttributeValue::Size(size) => {
-                    let size = self.sizes.size(size);
-                    quote!(size(#size))
-                }
-                AttributeValue::Sizes(sizes) => {
-                    let sizes = self.sizes(sizes);
-                    quote!(sizes(#sizes))
-                }
-                AttributeValue::Axes(axes) => {
-                    let axes = axes.iter().map(|a| signed(*a));
-                    quote!(axes(&[#(#axes),*]))
-                }
-                AttributeValue::Choice(word) => quote!(choice(#word)),
-                AttributeValue::Whole(n) => quote!(whole(#n)),
-                AttributeValue::Numbers(numbers) => {
-                    let numbers = numbers.iter().map(|x| float(*x));
-                    quote!(numbers(&[#(#numbers),*]))
-                }
-            };
-            quote!((#name, __bilro::#value))
-        });
-        quote!(&[#(#attributes),*])
+impl Code for usize {
+    fn code(&self, _: &Sizes<'_>) -> TokenStream {
+        self.to_token_stream()
     }
 }
 
-fn choice_variable(index: usize) -> Ident {
-    local(&format!("choice{index}"))
-}
-
-fn layer_variable(index: usize) -> Ident {
-    let name = format_ident!("layer{index}");
-    local(&name.to_string())
-}
-
-fn module_variable(index: usize) -> Ident {
-    let name = format_ident!("module{index}");
-    local(&name.to_string())
-}
-
-fn optional(name: Option<&str>) -> TokenStream {
-    match name {
-        Some(name) => quote!(__bilro::std::option::Option::Some(#name)),
-        None => quote!(__bilro::std::option::Option::None),
+impl Code for bool {
+    fn code(&self, _: &Sizes<'_>) -> TokenStream {
+        self.to_token_stream()
     }
-}
-
-fn operand((x, text): &(usize, String)) -> TokenStream {
-    let x = variable(*x);
-    quote!((#x, #text))
 }
 
 /// A finite number, its sign apart, as Rust reads it.
-fn float(x: f64) -> TokenStream {
-    let size = x.abs();
-    match x.is_sign_negative() {
-        true => quote!(-#size),
-        false => quote!(#size),
+impl Code for f64 {
+    fn code(&self, _: &Sizes<'_>) -> TokenStream {
+        let size = self.abs();
+        match self.is_sign_negative() {
+            true => quote!(-#size),
+            false => quote!(#size),
+        }
     }
 }
 
-fn signed(x: i64) -> TokenStream {
-    let size = x.unsigned_abs();
-    let size = proc_macro2::Literal::u64_unsuffixed(size);
-    match x < 0 {
-        true => quote!(-#size),
-        false => quote!(#size),
+impl Code for i64 {
+    fn code(&self, _: &Sizes<'_>) -> TokenStream {
+        let size = Literal::u64_unsuffixed(self.unsigned_abs());
+        match *self < 0 {
+            true => quote!(-#size),
+            false => quote!(#size),
+        }
     }
 }
 
-fn initialiser(init: &Init) -> TokenStream {
-    let call = match init {
-        Init::Full(x) => {
-            let x = float(*x);
-            quote!(Full(#x))
+impl Code for String {
+    fn code(&self, _: &Sizes<'_>) -> TokenStream {
+        quote!(__bilro::std::string::String::from(#self))
+    }
+}
+
+impl Code for Dim {
+    fn code(&self, sizes: &Sizes<'_>) -> TokenStream {
+        let size = sizes.size(self);
+        quote!(__bilro::Dim::Fixed(#size))
+    }
+}
+
+impl Code for Cow<'_, str> {
+    fn code(&self, _: &Sizes<'_>) -> TokenStream {
+        let text = &**self;
+        quote!(__bilro::Cow::Borrowed(#text))
+    }
+}
+
+impl<T: Code + Clone> Code for Cow<'_, [T]> {
+    fn code(&self, sizes: &Sizes<'_>) -> TokenStream {
+        let elements = self.iter().map(|x| x.code(sizes));
+        quote!(__bilro::Cow::Borrowed(&[#(#elements),*]))
+    }
+}
+
+impl<T: Code> Code for Vec<T> {
+    fn code(&self, sizes: &Sizes<'_>) -> TokenStream {
+        let elements = self.iter().map(|x| x.code(sizes));
+        quote!(__bilro::std::vec::Vec::from([#(#elements),*]))
+    }
+}
+
+impl<T: Code> Code for Option<T> {
+    fn code(&self, sizes: &Sizes<'_>) -> TokenStream {
+        match self.as_ref().map(|x| x.code(sizes)) {
+            Some(x) => quote!(__bilro::std::option::Option::Some(#x)),
+            None => quote!(__bilro::std::option::Option::None),
         }
-        Init::Uniform(low, high) => {
-            let (low, high) = (float(*low), float(*high));
-            quote!(Uniform(#low, #high))
-        }
-        Init::Normal(mean, std) => {
-            let (mean, std) = (float(*mean), float(*std));
-            quote!(Normal(#mean, #std))
-        }
-        Init::XavierUniform => quote!(XavierUniform),
-        Init::XavierNormal => quote!(XavierNormal),
-        Init::KaimingUniform => quote!(KaimingUniform),
-        Init::KaimingNormal => quote!(KaimingNormal),
-        Init::TruncNormal { mean, std, low, high } => {
-            let (mean, std, low, high) = (float(*mean), float(*std), float(*low), float(*high));
-            quote!(TruncNormal { mean: #mean, std: #std, low: #low, high: #high })
-        }
-        Init::Orthogonal => quote!(Orthogonal),
-        Init::Linear { fan_in } => {
-            // Only layers start like this.
-            let fan_in = fan_in.fixed().unwrap_or(1);
-            quote!(Linear { fan_in: __bilro::bilro::compiler::shape::Dim::Fixed(#fan_in) })
+    }
+}
+
+impl<A: Code, B: Code> Code for (A, B) {
+    fn code(&self, sizes: &Sizes<'_>) -> TokenStream {
+        let (a, b) = (self.0.code(sizes), self.1.code(sizes));
+        quote!((#a, #b))
+    }
+}
+
+macro_rules! attributes {
+    ($(
+        $(#[$doc:meta])*
+        $Kind:ident $(($words:ty))?: $Value:ty, $getter:ident, $described:literal;
+    )*) => {
+        impl Code for AttributeValue {
+            fn code(&self, sizes: &Sizes<'_>) -> TokenStream {
+                match self {
+                    $(AttributeValue::$Kind(value) => {
+                        let value = value.code(sizes);
+                        quote!(__bilro::AttributeValue::$Kind(#value))
+                    })*
+                }
+            }
         }
     };
-    quote!(__bilro::Init::#call)
 }
+
+bilro_compiler::attribute_kinds!(attributes);

@@ -101,7 +101,7 @@ impl Trial {
         let mut pairs = Vec::new();
         g.retain_roots(|_| false);
         for id in g.ids().collect::<Vec<NodeId>>() {
-            let x = g.operands(id);
+            let x = g.operands(id).to_vec();
             let pair = match g.op(id) {
                 Op::Relu(_) | Op::Abs(_) => {
                     let zero = g.constant(0.0);

@@ -1,8 +1,9 @@
 //! Forms with one reading each: their values.
 
 use super::{operations, parameters};
-use bilro::{Network as _, network};
-use ndarray::{Array2, array};
+use bilro::rng::{Generator, init};
+use bilro::{Backend, Network as _, network};
+use ndarray::{Array2, Array3, array};
 
 network! {
     struct Total {
@@ -131,4 +132,105 @@ fn a_choice_may_be_called_as_one_of_its_alternatives() {
     assert_eq!(second.y, array![[-1.0, -0.5]]);
     assert!((first.z[[0, 1]] - 1.0 / (1.0 + (-0.5f32).exp())).abs() < 1e-6);
     assert_eq!(second.z, x);
+}
+
+/// `yₖ = Σᵢⱼ aᵢ · Wₖᵢⱼ · bⱼ + biasₖ`.
+#[test]
+fn a_layer_of_two_values_is_called_with_both() {
+    network! {
+        struct Pairs {
+            input a: [3];
+            input b: [2];
+            target t: [4];
+            layer both = Bilinear(3, 2, 4);
+            let y = both(a, b);
+            let same = a -> both(b);
+            output y1 = y;
+            output y2 = same;
+            output y3 = a.both(b);
+            loss mse_loss(y, t);
+        }
+    }
+    let declared = Pairs::declaration().unwrap();
+    assert_eq!(parameters(&declared), ["both.weight [4, 3, 2]", "both.bias [4]"]);
+    assert_eq!(declared.layers[0].inputs.len(), 2);
+    let a: Array2<f32> = array![[1.0, -2.0, 0.5], [0.25, 1.0, 3.0]];
+    let b: Array2<f32> = array![[2.0, -1.0], [0.5, 4.0]];
+    let model = Pairs::model().seed(3).build().unwrap();
+    let shown = "(both): Bilinear(in1_features=3, in2_features=2, out_features=4, bias=True)";
+    assert!(model.to_string().contains(shown), "{model}");
+    assert!(model.summary().contains("Bilinear(3, 2, 4)  [3], [2]  [4]"), "{}", model.summary());
+
+    // As PyTorch draws them: the weight, then the bias, both within 1/√in1.
+    let mut generator = Generator::new(3);
+    let bound = 1.0 / 3f64.sqrt();
+    let mut drawn = [vec![0.0; 24], vec![0.0; 4]];
+    drawn.iter_mut().for_each(|values| init::uniform(&mut generator, values, -bound, bound));
+    let (w, bias) = (model.params().both.weight, model.params().both.bias);
+    assert_eq!(w.iter().copied().collect::<Vec<f32>>(), drawn[0]);
+    assert_eq!(bias.to_vec(), drawn[1]);
+
+    let expected = Array2::from_shape_fn((2, 4), |(n, k)| {
+        let terms = (0..6).map(|ij| a[[n, ij / 2]] * w[[k, ij / 2, ij % 2]] * b[[n, ij % 2]]);
+        terms.sum::<f32>() + bias[k]
+    });
+    for backend in [Backend::Jit, Backend::Interpreter] {
+        let mut model = Pairs::model().seed(3).backend(backend).build().unwrap();
+        let y = model.predict(pairs::Input { a: a.view(), b: b.view() }).unwrap();
+        assert_eq!((&y.y1, &y.y1), (&y.y2, &y.y3));
+        assert!((&y.y1 - &expected).iter().all(|error| error.abs() < 1e-5), "{backend:?}");
+    }
+
+    // Gradients of both backends, by which it is trained.
+    let t = Array2::zeros((2, 4));
+    let batch = || pairs::Batch { a: a.view(), b: b.view(), t: t.view() };
+    let gradients = [Backend::Jit, Backend::Interpreter].map(|backend| {
+        let mut model = Pairs::model().seed(3).backend(backend).build().unwrap();
+        model.gradients(batch()).unwrap()
+    });
+    let of_weight = Array3::from_shape_fn((4, 3, 2), |(k, i, j)| {
+        let terms = (0..2).map(|n| expected[[n, k]] / 4.0 * a[[n, i]] * b[[n, j]]);
+        terms.sum::<f32>()
+    });
+    for gradients in &gradients {
+        let error = &gradients.both.weight - &of_weight;
+        assert!(error.iter().all(|error| error.abs() < 1e-5), "{error}");
+    }
+}
+
+/// The layer is there for this test alone, in builds with debug assertions.
+#[cfg(debug_assertions)]
+#[test]
+fn a_layer_of_several_results_names_each() {
+    network! {
+        struct Several<const N: usize> {
+            input a: [N];
+            input b: [3];
+            block halves(x, z) {
+                layer inner = SumAndDifference;
+                let (s, d) = x -> inner(z);
+                s * d
+            }
+            layer both = SumAndDifference();
+            let (sum, _difference) = both(a, b);
+            let (again, other) = both(sum, b);
+            output y = again;
+            output z = other;
+            output squares = halves(a, b);
+        }
+    }
+    let declared = Several::<3>::declaration().unwrap();
+    assert_eq!(parameters(&declared), ["both.weight [3]", "halves1.inner.weight [3]"]);
+    let (a, b) = (array![[1.0, 2.0, 3.0]], array![[0.5, 0.5, 0.5]]);
+    let mut model = Several::<3>::model().build().unwrap();
+    assert!(
+        model.summary().contains("SumAndDifference  [3], [3]  [3], [3]"),
+        "{}",
+        model.summary()
+    );
+    let y = model.predict(several::Input { a: a.view(), b: b.view() }).unwrap();
+    // The weight starts as 2.
+    assert_eq!(y.y, array![[7.0, 11.0, 15.0]]);
+    assert_eq!(y.z, array![[2.5, 4.5, 6.5]]);
+    assert_eq!(y.squares, array![[1.5, 7.5, 17.5]]);
 }

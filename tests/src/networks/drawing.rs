@@ -154,7 +154,7 @@ impl Drawing {
         };
         let shape = Shape::unbatched(dims.iter().copied());
         self.calls.push(format!("{name} = parameter {shape} {init:?}"));
-        let dims = dims.iter().copied().map(Dim::Fixed).collect();
+        let dims: Vec<Dim> = dims.iter().copied().map(Dim::Fixed).collect();
         let id = self.b.parameter(&name, dims, init).unwrap();
         let value = Drawable { id, name, shape, limit, low: f32::NEG_INFINITY };
         self.values.push(value.clone());

@@ -1,6 +1,7 @@
 //! From what a builder has been told to a network: what is missing, parameters and layers in
 //! declared order, the metric that comes by itself.
 
+use super::layers::FirstUse;
 use super::{Builder, LossReduction};
 use crate::declaration::{Declaration, Declared, Layer, Parameter};
 use crate::error::{Error, Mistake};
@@ -45,18 +46,18 @@ impl Builder {
         });
         let parameters: Vec<Parameter> =
             order.iter().map(|i| self.parameters[*i].1.clone()).collect();
-        self.layers.sort_by(|a, b| a.order.cmp(&b.order));
+        self.layers.sort_by(|a, b| a.place.cmp(&b.place));
         let layers = self.layers.into_iter().filter_map(|l| {
-            let (input, output, multiply_adds) = l.used?;
+            let FirstUse { inputs, outputs, multiply_adds } = l.used?;
             let prefix = format!("{}.", l.name);
             let own = parameters.iter().enumerate().filter(|(_, p)| p.name.starts_with(&prefix));
             Some(Layer {
-                kind: l.layer.describe(&input),
-                module: l.layer.module(&input),
+                kind: l.layer.describe(&inputs),
+                module: l.layer.module(&inputs),
                 parameters: own.map(|(i, _)| i).collect(),
                 name: l.name,
-                input: input.shape,
-                output,
+                inputs: inputs.into_iter().map(|ty| ty.shape).collect(),
+                outputs,
                 multiply_adds,
             })
         });
@@ -95,7 +96,8 @@ impl Builder {
         if self.graph.root(&Root::Metric(name.into())).is_some() {
             return;
         }
-        let metric = self.graph.apply(op, &self.graph.operands(loss));
+        let operands = self.graph.operands(loss).to_vec();
+        let metric = self.graph.apply(op, &operands);
         let summands = self.summands(metric, LossReduction::Mean, "metric");
         self.add_metric(name, summands.expect("what is one term has no other use"));
     }

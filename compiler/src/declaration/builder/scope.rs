@@ -1,12 +1,12 @@
 //! What a layer sees of the builder.
 
 use super::{Builder, LayerId};
-use crate::declaration::Init;
+use crate::declaration::{Init, Parameter};
 use crate::error::Mistake;
 use crate::graph::{Graph, NodeId, Root};
 use crate::ops::choose::Selector;
 use crate::ops::{Leaf, Op};
-use crate::shape::{Dim, Type};
+use crate::shape::{Dim, Shape, Type};
 
 /// What a layer sees of the builder while it is used.
 pub struct LayerScope<'a> {
@@ -32,31 +32,34 @@ impl LayerScope<'_> {
 
     /// A parameter of the layer: made at the first use, shared later.
     pub fn parameter(&mut self, name: &str, dims: Vec<Dim>, init: Init) -> Result<NodeId, Mistake> {
-        self.own(name, dims, init, true)
+        self.declare(Parameter::new(name, Shape::unbatched(dims), init))
     }
 
     /// What the layer keeps without training it, as running statistics: made
     /// at the first use, shared later.
     pub fn untrained(&mut self, name: &str, dims: Vec<Dim>, init: Init) -> Result<NodeId, Mistake> {
-        self.own(name, dims, init, false)
+        self.declare(Parameter::untrained(name, Shape::unbatched(dims), init))
     }
 
-    fn own(
-        &mut self,
-        name: &str,
-        dims: Vec<Dim>,
-        init: Init,
-        is_trained: bool,
-    ) -> Result<NodeId, Mistake> {
-        let layer = &self.builder.layers[self.layer.0];
-        if let Some((_, id)) = layer.parameters.iter().find(|(n, _)| n == name) {
-            return Ok(*id);
+    /// A parameter of the layer, by its own name, that states more than its shape: its order in a
+    /// file, its fans.
+    pub fn declare(&mut self, mut parameter: Parameter) -> Result<NodeId, Mistake> {
+        if let Some(id) = self.declared(&parameter.name) {
+            return Ok(id);
         }
-        let full = format!("{}.{name}", layer.name);
-        let place = layer.order.clone();
-        let id = self.builder.new_parameter(place, &full, dims, init, is_trained)?;
-        self.builder.layers[self.layer.0].parameters.push((name.into(), id));
+        let layer = &self.builder.layers[self.layer.0];
+        let place = layer.place.clone();
+        let full = format!("{}.{}", layer.name, parameter.name);
+        let name = std::mem::replace(&mut parameter.name, full);
+        let id = self.builder.new_parameter(place, parameter)?;
+        self.builder.layers[self.layer.0].parameters.push((name, id));
         Ok(id)
+    }
+
+    /// A parameter or buffer that an earlier use of the layer has declared.
+    pub fn declared(&self, name: &str) -> Option<NodeId> {
+        let layer = &self.builder.layers[self.layer.0];
+        layer.parameters.iter().find(|(n, _)| n == name).map(|(_, id)| *id)
     }
 
     /// What a buffer becomes with every step. A layer that is used twice

@@ -50,7 +50,7 @@ impl Builder {
                 summands.push(Summand { value: x, factor, weights, reduction });
                 continue;
             }
-            let operands = self.graph.operands(x);
+            let operands = self.graph.operands(x).to_vec();
             if matches!(
                 self.graph.op(x).lower(),
                 Lowering::View(View::Broadcast(_) | View::Reshape(_) | View::Transpose(_))
@@ -126,7 +126,7 @@ impl Builder {
 
     /// What the elements of a node weigh.
     fn weights(&mut self, x: NodeId) -> Option<NodeId> {
-        let (op, operands) = (self.graph.op(x).clone(), self.graph.operands(x));
+        let (op, operands) = (self.graph.op(x).clone(), self.graph.operands(x).to_vec());
         op.weights(&mut self.graph, &operands)
     }
 

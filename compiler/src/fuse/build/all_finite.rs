@@ -11,8 +11,8 @@ impl KernelBuilder<'_> {
     /// it lies there.
     pub(super) fn all_finite(&mut self) -> AllFinite {
         let node = self.group.nodes[0];
-        let looked = self.g.operands(node).into_iter().filter_map(|operand| {
-            let tensor = *self.tensors.of.get(&base(self.g, operand))?;
+        let looked = self.g.operands(node).iter().filter_map(|operand| {
+            let tensor = *self.tensors.of.get(&base(self.g, *operand))?;
             let layout = &self.tensors.list[tensor].layout;
             let axes = layout.sizes.iter().copied().zip(layout.strides.iter().copied());
             let mut axes: Vec<(usize, usize)> = axes.filter(|(size, _)| *size > 1).collect();

@@ -66,8 +66,8 @@ impl Grouping<'_> {
             _ => return None,
         };
         let handed_on =
-            self.g.operands(id).into_iter().all(|operand| {
-                !inside(base(self.g, operand)) || self.hands_over(space, id, operand)
+            self.g.operands(id).iter().all(|operand| {
+                !inside(base(self.g, *operand)) || self.hands_over(space, id, *operand)
             });
         let in_place = self.overwrites_in_place(id, space, |by| by == id || inside(by));
         (handed_on && in_place).then_some(level)
@@ -174,7 +174,7 @@ impl Grouping<'_> {
 
     /// Who overwrites the parameters that a node reads.
     fn overwriters(&self, id: NodeId) -> impl Iterator<Item = NodeId> {
-        let leaves = self.g.operands(id).into_iter().map(|x| base(self.g, x));
+        let leaves = self.g.operands(id).iter().map(|x| base(self.g, *x));
         leaves.filter_map(|leaf| match self.g.op(leaf).leaf() {
             Some(Leaf::Parameter(p)) => self.writers.get(&p.index).copied(),
             _ => None,
@@ -223,8 +223,8 @@ impl Grouping<'_> {
     /// How many reductions come one after the other up to a node, where `known`
     /// says it for those of its group.
     fn stage(&self, id: NodeId, known: impl Fn(NodeId) -> Option<usize>) -> usize {
-        let operands = self.g.operands(id).into_iter();
-        let before = operands.filter_map(|x| known(base(self.g, x))).max().unwrap_or(0);
+        let operands = self.g.operands(id).iter();
+        let before = operands.filter_map(|x| known(base(self.g, *x))).max().unwrap_or(0);
         before + usize::from(matches!(self.g.op(id).lower(), Lowering::Reduction(..)))
     }
 }

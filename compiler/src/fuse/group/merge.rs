@@ -56,7 +56,7 @@ impl Grouping<'_> {
             };
             let operands = group.nodes.iter().flat_map(|n| self.g.operands(*n));
             let target = operands.into_iter().find_map(|operand| {
-                let into = self.group_of[base(self.g, operand).index()]?;
+                let into = self.group_of[base(self.g, *operand).index()]?;
                 let fit = if into != from { self.can_merge(from, into)? } else { return None };
                 Some((into, fit))
             });

@@ -1,5 +1,6 @@
 //! How an operation or a layer is called in the language: its operands, its
-//! attributes, and what the two may be.
+//! attributes, and what the two may be. [`attribute_kinds`](crate::attribute_kinds) is the one
+//! list of the kinds of attributes.
 
 use crate::error::{Mistake, nearest};
 use crate::pytorch;
@@ -89,13 +90,12 @@ impl Attribute {
         Mistake::attribute(self.name, message)
     }
 
-    /// Checks that a value is of the attribute's kind, and a word one of those
-    /// that there are.
-    fn check(&self, value: &AttributeValue) -> Result<(), Mistake> {
+    /// A value as one of the attribute's kind, with a word that is one of those that there are.
+    fn fit(&self, value: &AttributeValue) -> Result<AttributeValue, Mistake> {
         match (self.kind, value) {
             (AttributeKind::Choice(words), AttributeValue::Choice(word)) => {
                 if words.contains(&word.as_str()) {
-                    return Ok(());
+                    return Ok(value.clone());
                 }
                 let near = nearest(word, words.iter().copied());
                 let near = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
@@ -103,112 +103,188 @@ impl Attribute {
                     format!("`{}` takes {}, not `{word}`{near}", self.name, self.kind.describe());
                 Err(Mistake::attribute(self.name, message))
             }
-            (kind, value) if kind == value.kind() => Ok(()),
-            _ => Err(self.wrong_kind()),
+            (kind, value) => value.clone().into_kind(kind).ok_or_else(|| self.wrong_kind()),
         }
     }
 }
 
-/// What an attribute may be.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum AttributeKind {
-    /// A whole number that may be negative: `-1`.
-    Axis,
-    /// A number: `0.5`.
-    Number,
-    /// `true` or `false`.
-    Flag,
-    /// A size: a literal or a constant expression.
-    Size,
-    /// Sizes in brackets: `[7, 16]`.
-    Sizes,
-    /// Axes in brackets: `[1, 0]`.
-    Axes,
-    /// One of these words: `tanh`.
-    Choice(&'static [&'static str]),
-    /// A whole number that is not negative: `3`.
-    Whole,
-    /// Numbers in brackets: `[0.2, 0.8]`. A number alone is a list of one.
-    Numbers,
+/// Hands the one list of the kinds of attributes to the macro `$then`: of each its name, the type of
+/// its values, the word for one, and how messages describe it. What goes through all kinds, here and in
+/// `network!`, is written by means of it.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! attribute_kinds {
+    ($then:ident) => {
+        $then! {
+            /// An integer that may be negative: `-1`.
+            Axis: i64, axis, "an axis, as `-1`";
+            /// A number: `0.5`.
+            Number: f64, number, "a number";
+            /// `true` or `false`.
+            Flag: bool, flag, "`true` or `false`";
+            /// A size: a literal or a constant expression.
+            Size: $crate::shape::Dim, size, "a size, as `128`";
+            /// Sizes in brackets: `[7, 16]`.
+            Sizes: ::std::vec::Vec<$crate::shape::Dim>, sizes, "sizes, as `[7, 16]`";
+            /// Axes in brackets: `[1, 0]`.
+            Axes: ::std::vec::Vec<i64>, axes, "axes, as `[1, 0]`";
+            /// One of these words: `tanh`.
+            Choice(&'static [&'static str]): ::std::string::String, choice, "a word";
+            /// An integer that is not negative: `3`.
+            Whole: usize, whole, "a whole number, as `3`";
+            /// Numbers in brackets: `[0.2, 0.8]`. A number alone is a list of one.
+            Numbers: ::std::vec::Vec<f64>, numbers, "numbers, as `[0.2, 0.8]`";
+        }
+    };
 }
 
-impl AttributeKind {
-    /// In words, for messages.
-    pub fn describe(self) -> String {
-        let words = match self {
-            AttributeKind::Axis => "an axis, as `-1`",
-            AttributeKind::Number => "a number",
-            AttributeKind::Flag => "`true` or `false`",
-            AttributeKind::Size => "a size, as `128`",
-            AttributeKind::Sizes => "sizes, as `[7, 16]`",
-            AttributeKind::Axes => "axes, as `[1, 0]`",
-            AttributeKind::Whole => "a whole number, as `3`",
-            AttributeKind::Numbers => "numbers, as `[0.2, 0.8]`",
-            AttributeKind::Choice(words) => {
-                let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
-                return words.join(" or ");
+macro_rules! define {
+    ($(
+        $(#[$doc:meta])*
+        $Kind:ident $(($words:ty))?: $Value:ty, $getter:ident, $described:literal;
+    )*) => {
+        /// What an attribute may be.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum AttributeKind {
+            $($(#[$doc])* $Kind $(($words))?,)*
+        }
+
+        impl AttributeKind {
+            /// In words, for messages.
+            pub fn describe(self) -> String {
+                if let AttributeKind::Choice(words) = self {
+                    let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
+                    return words.join(" or ");
+                }
+                match self {
+                    $(AttributeKind::$Kind { .. } => $described.into(),)*
+                }
             }
-        };
-        words.into()
-    }
+        }
+
+        /// An attribute's value.
+        #[derive(Clone, PartialEq, Debug)]
+        pub enum AttributeValue {
+            $(#[doc = concat!("See [`AttributeKind::", stringify!($Kind), "`].")] $Kind($Value),)*
+        }
+
+        impl AttributeValue {
+            /// Its kind. A word does not know among which it was chosen.
+            pub fn kind(&self) -> AttributeKind {
+                match self {
+                    $(AttributeValue::$Kind(_) => {
+                        AttributeKind::$Kind $((<$words>::default()))?
+                    })*
+                }
+            }
+        }
+
+        $(
+            impl From<$Value> for AttributeValue {
+                fn from(value: $Value) -> AttributeValue {
+                    AttributeValue::$Kind(value)
+                }
+            }
+        )*
+
+        impl Attributes {
+            $(
+                #[doc = concat!("Of [`AttributeKind::", stringify!($Kind), "`], if it was given.")]
+                pub fn $getter(&self, name: &str) -> Option<$Value> {
+                    match self.get(name)? {
+                        AttributeValue::$Kind(value) => Some(value.clone()),
+                        _ => None,
+                    }
+                }
+            )*
+        }
+    };
 }
 
-/// An attribute's value.
-#[derive(Clone, PartialEq, Debug)]
-pub enum AttributeValue {
-    /// See [`AttributeKind::Axis`].
-    Axis(i64),
-    /// See [`AttributeKind::Number`].
-    Number(f64),
-    /// See [`AttributeKind::Flag`].
-    Flag(bool),
-    /// See [`AttributeKind::Size`].
-    Size(Dim),
-    /// See [`AttributeKind::Sizes`].
-    Sizes(Vec<Dim>),
-    /// See [`AttributeKind::Axes`].
-    Axes(Vec<i64>),
-    /// See [`AttributeKind::Choice`].
-    Choice(String),
-    /// See [`AttributeKind::Whole`].
-    Whole(usize),
-    /// See [`AttributeKind::Numbers`].
-    Numbers(Vec<f64>),
-}
+attribute_kinds!(define);
 
 impl AttributeValue {
-    /// Its kind.
-    pub fn kind(&self) -> AttributeKind {
-        match self {
-            AttributeValue::Axis(_) => AttributeKind::Axis,
-            AttributeValue::Number(_) => AttributeKind::Number,
-            AttributeValue::Flag(_) => AttributeKind::Flag,
-            AttributeValue::Size(_) => AttributeKind::Size,
-            AttributeValue::Sizes(_) => AttributeKind::Sizes,
-            AttributeValue::Axes(_) => AttributeKind::Axes,
-            // A word does not know among which it was chosen.
-            AttributeValue::Choice(_) => AttributeKind::Choice(&[]),
-            AttributeValue::Whole(_) => AttributeKind::Whole,
-            AttributeValue::Numbers(_) => AttributeKind::Numbers,
-        }
+    /// The same as a value of another kind where it means the same: in Rust, `3` may be a size, an
+    /// axis or a number.
+    fn into_kind(self, kind: AttributeKind) -> Option<AttributeValue> {
+        use AttributeKind as Kind;
+        let integers = |integers: &[i64]| integers.iter().map(|n| *n as f64).collect::<Vec<_>>();
+        let size = |n: &i64| usize::try_from(*n).ok().map(Dim::Fixed);
+        let axis = |size: &Dim| size.fixed().and_then(|n| i64::try_from(n).ok());
+        Some(match (kind, self) {
+            (kind, value) if kind == value.kind() => value,
+            (Kind::Axis, AttributeValue::Whole(n)) => i64::try_from(n).ok()?.into(),
+            (Kind::Whole, AttributeValue::Axis(n)) => usize::try_from(n).ok()?.into(),
+            (Kind::Size, AttributeValue::Whole(n)) => Dim::Fixed(n).into(),
+            (Kind::Size, AttributeValue::Axis(n)) => size(&n)?.into(),
+            (Kind::Number, AttributeValue::Whole(n)) => (n as f64).into(),
+            (Kind::Number, AttributeValue::Axis(n)) => (n as f64).into(),
+            (Kind::Numbers, AttributeValue::Axes(list)) => integers(&list).into(),
+            (Kind::Numbers, AttributeValue::Axis(n)) => integers(&[n]).into(),
+            (Kind::Numbers, AttributeValue::Number(x)) => vec![x].into(),
+            (Kind::Sizes, AttributeValue::Axes(list)) => {
+                list.iter().map(size).collect::<Option<Vec<_>>>()?.into()
+            }
+            (Kind::Axes, AttributeValue::Sizes(list)) => {
+                list.iter().map(axis).collect::<Option<Vec<_>>>()?.into()
+            }
+            _ => return None,
+        })
+    }
+}
+
+impl From<i32> for AttributeValue {
+    fn from(n: i32) -> AttributeValue {
+        i64::from(n).into()
+    }
+}
+
+impl From<f32> for AttributeValue {
+    fn from(x: f32) -> AttributeValue {
+        f64::from(x).into()
+    }
+}
+
+impl From<&str> for AttributeValue {
+    fn from(word: &str) -> AttributeValue {
+        word.to_owned().into()
+    }
+}
+
+impl From<Vec<usize>> for AttributeValue {
+    fn from(sizes: Vec<usize>) -> AttributeValue {
+        sizes.into_iter().map(Dim::Fixed).collect::<Vec<_>>().into()
+    }
+}
+
+impl From<Vec<i32>> for AttributeValue {
+    fn from(axes: Vec<i32>) -> AttributeValue {
+        axes.into_iter().map(i64::from).collect::<Vec<_>>().into()
+    }
+}
+
+impl<T, const N: usize> From<[T; N]> for AttributeValue
+where
+    Vec<T>: Into<AttributeValue>,
+{
+    fn from(list: [T; N]) -> AttributeValue {
+        Vec::from(list).into()
     }
 }
 
 /// The attributes of one call, by name.
+///
+/// ```
+/// use bilro_compiler::ops::Attributes;
+///
+/// let given = Attributes::new().with("out_features", 10).with("bias", false);
+/// // The same values of one type, as a call takes them too.
+/// let sizes = Attributes::from([("in_features", 4), ("out_features", 10)]);
+/// assert_eq!(given.flag("bias"), Some(false));
+/// assert_eq!(sizes.iter().count(), 2);
+/// ```
 #[derive(Clone, Default, Debug)]
 pub struct Attributes(Vec<(String, AttributeValue)>);
-
-macro_rules! getter {
-    ($(#[$doc:meta])* $name:ident, $Variant:ident, $T:ty) => {
-        $(#[$doc])*
-        pub fn $name(&self, name: &str) -> Option<$T> {
-            match self.get(name)? {
-                AttributeValue::$Variant(value) => Some(value.clone()),
-                _ => None,
-            }
-        }
-    };
-}
 
 impl Attributes {
     /// No attributes.
@@ -216,13 +292,14 @@ impl Attributes {
         Attributes::default()
     }
 
-    /// Adds one.
-    pub fn set(&mut self, name: &str, value: AttributeValue) {
-        self.0.push((name.into(), value));
+    /// Adds one. An integer stands for a size, an axis or a number, whatever the call asks for, a
+    /// text for a word.
+    pub fn set(&mut self, name: &str, value: impl Into<AttributeValue>) {
+        self.0.push((name.into(), value.into()));
     }
 
-    /// With one more.
-    pub fn with(mut self, name: &str, value: AttributeValue) -> Attributes {
+    /// With one more, as [`Attributes::set`] adds it.
+    pub fn with(mut self, name: &str, value: impl Into<AttributeValue>) -> Attributes {
         self.set(name, value);
         self
     }
@@ -237,52 +314,84 @@ impl Attributes {
         self.0.iter().map(|(n, v)| (n.as_str(), v))
     }
 
-    getter!(
-        /// An axis, if it was given.
-        axis, Axis, i64);
-    getter!(
-        /// A number, if it was given.
-        number, Number, f64);
-    getter!(
-        /// A flag, if it was given.
-        flag, Flag, bool);
-    getter!(
-        /// A size, if it was given.
-        size, Size, Dim);
-    getter!(
-        /// Sizes, if they were given.
-        sizes, Sizes, Vec<Dim>);
-    getter!(
-        /// Axes, if they were given.
-        axes, Axes, Vec<i64>);
-    getter!(
-        /// A word, if it was given.
-        choice, Choice, String);
-    getter!(
-        /// A whole number, if it was given.
-        whole, Whole, usize);
-    getter!(
-        /// Numbers, if they were given.
-        numbers, Numbers, Vec<f64>);
-
-    /// Checks names, kinds and completeness against the form of the call.
+    /// The same as the form of the call has them, or what is wrong: a name that it does not have or
+    /// that is there twice, a value of another kind, a value that is missing.
     pub fn check(
         &self,
         name: &str,
         form: &'static [Attribute],
         shown: &str,
-    ) -> Result<(), Mistake> {
+    ) -> Result<Attributes, Mistake> {
+        let mut checked = Attributes::new();
         for (given, value) in self.iter() {
-            Attribute::find(name, given, form, shown)?.check(value)?;
+            let value = Attribute::find(name, given, form, shown)?.fit(value)?;
+            if checked.get(given).is_some() {
+                return Err(Mistake::attribute(given, format!("`{given}` is given twice")));
+            }
+            checked.set(given, value);
         }
         for attribute in form {
-            if attribute.default.is_none() && self.get(attribute.name).is_none() {
+            if attribute.default.is_none() && checked.get(attribute.name).is_none() {
                 return Err(Mistake::call(format!(
                     "`{name}` needs `{}`: it is called as `{shown}`",
                     attribute.name
                 )));
             }
         }
-        Ok(())
+        Ok(checked)
+    }
+}
+
+impl From<()> for Attributes {
+    fn from((): ()) -> Attributes {
+        Attributes::new()
+    }
+}
+
+impl From<&Attributes> for Attributes {
+    fn from(attributes: &Attributes) -> Attributes {
+        attributes.clone()
+    }
+}
+
+impl<V: Into<AttributeValue>, const N: usize> From<[(&str, V); N]> for Attributes {
+    fn from(given: [(&str, V); N]) -> Attributes {
+        given.into_iter().collect()
+    }
+}
+
+impl<'a, V: Into<AttributeValue>> FromIterator<(&'a str, V)> for Attributes {
+    fn from_iter<I: IntoIterator<Item = (&'a str, V)>>(given: I) -> Attributes {
+        let mut attributes = Attributes::new();
+        given.into_iter().for_each(|(name, value)| attributes.set(name, value));
+        attributes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_of_the_kind_that_is_asked_for_where_they_mean_the_same() {
+        let fits = |value: AttributeValue, kind| value.into_kind(kind);
+        let sizes = |sizes: &[usize]| sizes.iter().copied().map(Dim::Fixed).collect::<Vec<_>>();
+        assert_eq!(fits(3.into(), AttributeKind::Size), Some(Dim::Fixed(3).into()));
+        assert_eq!(fits(3usize.into(), AttributeKind::Axis), Some(3i64.into()));
+        assert_eq!(fits(3.into(), AttributeKind::Number), Some(3.0.into()));
+        assert_eq!(fits([1, 0].into(), AttributeKind::Sizes), Some(sizes(&[1, 0]).into()));
+        assert_eq!(fits([1usize, 0].into(), AttributeKind::Axes), Some(vec![1i64, 0].into()));
+        assert_eq!(fits(0.5.into(), AttributeKind::Numbers), Some(vec![0.5].into()));
+        assert_eq!(fits([1, 2].into(), AttributeKind::Numbers), Some(vec![1.0, 2.0].into()));
+        for (value, kind) in [
+            (AttributeValue::from(-1), AttributeKind::Size),
+            ((-1).into(), AttributeKind::Whole),
+            (0.5.into(), AttributeKind::Whole),
+            (true.into(), AttributeKind::Number),
+            ("tanh".into(), AttributeKind::Flag),
+            ([1.5].into(), AttributeKind::Sizes),
+        ] {
+            assert_eq!(fits(value.clone(), kind), None, "{value:?} is no {kind:?}");
+        }
     }
 }

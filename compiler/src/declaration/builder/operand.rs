@@ -1,0 +1,73 @@
+//! Values as they are handed to the builder's calls.
+
+use std::borrow::Cow;
+
+use super::Builder;
+use crate::error::Mistake;
+use crate::graph::NodeId;
+
+const FOREIGN: &str = "this value is of another network";
+
+/// A value as it is handed to a call: with the text that messages show for it, `(x, "x")`, or alone.
+#[derive(Clone, Copy, Debug)]
+pub struct Operand<'a> {
+    value: NodeId,
+    text: Option<&'a str>,
+}
+
+impl From<NodeId> for Operand<'_> {
+    fn from(value: NodeId) -> Self {
+        Operand { value, text: None }
+    }
+}
+
+impl<'a> From<(NodeId, &'a str)> for Operand<'a> {
+    fn from((value, text): (NodeId, &'a str)) -> Operand<'a> {
+        Operand { value, text: Some(text) }
+    }
+}
+
+impl<'a> From<(NodeId, &'a String)> for Operand<'a> {
+    fn from((value, text): (NodeId, &'a String)) -> Operand<'a> {
+        (value, text.as_str()).into()
+    }
+}
+
+/// A value with its text.
+pub(super) type Shown<'a> = (NodeId, Cow<'a, str>);
+
+/// Values with their texts, as operations take them.
+pub(super) fn pairs<'a>(x: &'a [Shown<'_>]) -> Vec<(NodeId, &'a str)> {
+    x.iter().map(|(x, text)| (*x, &**text)).collect()
+}
+
+impl Builder {
+    /// Requires a value to be of this network.
+    pub(super) fn own(&self, x: NodeId) -> Result<(), Mistake> {
+        match x.index() < self.graph.len() {
+            true => Ok(()),
+            false => Err(Mistake::call(FOREIGN)),
+        }
+    }
+
+    /// A value with its text, where it has none with what it is called.
+    pub(super) fn text<'a>(&self, x: Operand<'a>) -> Result<Shown<'a>, &'static str> {
+        match x.text {
+            _ if x.value.index() >= self.graph.len() => Err(FOREIGN),
+            Some(text) => Ok((x.value, text.into())),
+            None => Ok((x.value, self.graph.label(x.value).into())),
+        }
+    }
+
+    /// The same for all operands of a call.
+    pub(super) fn texts<'a>(
+        &self,
+        x: &[impl Into<Operand<'a>> + Copy],
+    ) -> Result<Vec<Shown<'a>>, Mistake> {
+        let shown = |(place, x): (usize, &_)| {
+            let x: Operand<'a> = Into::into(*x);
+            self.text(x).map_err(|message| Mistake::operand(place, message))
+        };
+        x.iter().enumerate().map(shown).collect()
+    }
+}

@@ -1,0 +1,218 @@
+//! A declaration as data: a list of [`Statement`]s, which a [`Replay`] makes calls of a [`Builder`].
+//!
+//! `network!` replays every statement while it expands, so that the builder finds mistakes, and
+//! writes those that were right into the program as one constant, which [`replay`] makes the network
+//! when the program runs. So the two make the same calls: a call that is added to the builder is a
+//! variant here and an arm of [`Replay::declare`].
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use super::{Builder, ChoiceId, Declaration, Init, LayerId, LossReduction, ModuleId};
+use crate::error::{Error, Mistake};
+use crate::graph::NodeId;
+use crate::ops::{AttributeValue, Attributes};
+use crate::shape::{Dim, Shape, Type};
+
+/// A text that a program has as a constant, or that was made while a macro expands.
+pub type Text<'a> = Cow<'a, str>;
+
+/// The same of a list.
+pub type List<'a, T> = Cow<'a, [T]>;
+
+/// A value by its number, with the text that messages show for it.
+pub type Given<'a> = (usize, Text<'a>);
+
+/// A call of a [`Builder`]. Values, layers, choices and modules are numbered, each kind for itself,
+/// from 0 in the order in which statements make them.
+///
+/// Fields are the arguments of the call, by their names.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "fields are the arguments of the calls, which document them")]
+pub enum Statement<'a> {
+    /// [`Builder::reserve`].
+    Reserve { name: Text<'a> },
+    /// [`Builder::module`]; makes a module.
+    Module { name: Option<Text<'a>>, kind: Text<'a> },
+    /// [`Builder::enter`].
+    Enter { module: usize },
+    /// [`Builder::leave`].
+    Leave {},
+    /// [`Builder::input`] or [`Builder::target`], of integers where there is a bound; makes a value.
+    Input { name: Text<'a>, is_target: bool, below: Option<Dim>, dims: List<'a, Dim> },
+    /// [`Builder::differentiate`].
+    Differentiate { x: usize },
+    /// [`Builder::choice`]; makes a choice.
+    Choice { name: Text<'a>, alternatives: List<'a, Text<'a>> },
+    /// [`Builder::choose`]; makes a value.
+    Choose { choice: usize, x: List<'a, Given<'a>> },
+    /// [`Builder::parameter`], with an initialiser of [`Init::ALL`] and its numbers; makes a value.
+    Parameter { name: Text<'a>, dims: List<'a, Dim>, init: Text<'a>, numbers: List<'a, f64> },
+    /// [`Builder::number`]; makes a value.
+    Number { number: f64 },
+    /// [`Builder::call`]; makes a value.
+    Call {
+        function: Text<'a>,
+        x: List<'a, Given<'a>>,
+        attributes: List<'a, (Text<'a>, AttributeValue)>,
+    },
+    /// [`Builder::layer`]; makes a layer.
+    Layer {
+        name: Option<Text<'a>>,
+        kind: Text<'a>,
+        attributes: List<'a, (Text<'a>, AttributeValue)>,
+    },
+    /// [`Builder::apply_to`]; makes as many values as the layer gives.
+    Apply { layer: usize, x: List<'a, Given<'a>> },
+    /// [`Builder::bind`].
+    Bind { name: Text<'a>, x: usize },
+    /// [`Builder::output`].
+    Output { name: Text<'a>, x: usize },
+    /// [`Builder::loss`], of the sum or of the mean.
+    Loss { x: Given<'a>, sum: bool },
+    /// [`Builder::metric`].
+    Metric { name: Text<'a>, x: Given<'a> },
+}
+
+/// The network that statements declare.
+///
+/// # Errors
+/// The mistake of the first that is wrong, or what is missing in the end.
+pub fn replay(name: &str, statements: &[Statement<'_>]) -> Result<Declaration, Error> {
+    let mut replay = Replay::new(name);
+    let all = statements.iter().try_for_each(|statement| replay.declare(statement).map(|_| ()));
+    match all {
+        Ok(()) => replay.builder.finish(),
+        Err(mistake) => Err(Error::Declaration { network: name.into(), mistake }),
+    }
+}
+
+/// Makes statements calls of a builder, one by one. A statement that is wrong changes nothing.
+#[derive(Debug)]
+pub struct Replay {
+    /// The builder that is called.
+    pub builder: Builder,
+    values: Vec<NodeId>,
+    layers: Vec<LayerId>,
+    choices: Vec<ChoiceId>,
+    modules: Vec<ModuleId>,
+}
+
+impl Replay {
+    /// Before the first statement of a network.
+    pub fn new(name: &str) -> Replay {
+        Replay {
+            builder: Builder::new(name),
+            values: Vec::new(),
+            layers: Vec::new(),
+            choices: Vec::new(),
+            modules: Vec::new(),
+        }
+    }
+
+    /// The node of a value.
+    pub fn value(&self, number: usize) -> Option<NodeId> {
+        self.values.get(number).copied()
+    }
+
+    /// A layer.
+    pub fn layer(&self, number: usize) -> Option<LayerId> {
+        self.layers.get(number).copied()
+    }
+
+    /// A module.
+    pub fn module(&self, number: usize) -> Option<ModuleId> {
+        self.modules.get(number).copied()
+    }
+
+    /// The numbers of what a statement makes: none for one that makes nothing, and several for a layer
+    /// of several results.
+    pub fn declare(&mut self, statement: &Statement<'_>) -> Result<Range<usize>, Mistake> {
+        let b = &mut self.builder;
+        let values = &self.values;
+        match statement {
+            Statement::Reserve { name } => b.reserve(name),
+            Statement::Module { name, kind } => {
+                let module = b.module(name.as_deref(), kind);
+                return Ok(numbered(&mut self.modules, [module]));
+            }
+            Statement::Enter { module } => b.enter(numbered_before(&self.modules, *module)?),
+            Statement::Leave {} => b.leave(),
+            Statement::Input { name, is_target, below, dims } => {
+                let shape = Shape::batched(dims.iter().cloned());
+                let ty = match below {
+                    Some(below) => Type::index(below.clone(), shape),
+                    None => Type::real(shape),
+                };
+                let value = if *is_target { b.target(name, ty)? } else { b.input(name, ty)? };
+                return Ok(numbered(&mut self.values, [value]));
+            }
+            Statement::Differentiate { x } => b.differentiate(numbered_before(values, *x)?)?,
+            Statement::Choice { name, alternatives } => {
+                let alternatives: Vec<&str> = alternatives.iter().map(|a| &**a).collect();
+                let choice = b.choice(name, &alternatives)?;
+                return Ok(numbered(&mut self.choices, [choice]));
+            }
+            Statement::Choose { choice, x } => {
+                let choice = numbered_before(&self.choices, *choice)?;
+                let value = b.choose(choice, &given(values, x)?)?;
+                return Ok(numbered(&mut self.values, [value]));
+            }
+            Statement::Parameter { name, dims, init, numbers } => {
+                let init = Init::from_call(init, numbers).ok_or_else(|| {
+                    Mistake::attribute("init", format!("there is no initialiser `{init}`"))
+                })?;
+                let value = b.parameter(name, dims.iter().cloned(), init)?;
+                return Ok(numbered(&mut self.values, [value]));
+            }
+            Statement::Number { number } => {
+                let value = b.number(*number);
+                return Ok(numbered(&mut self.values, [value]));
+            }
+            Statement::Call { function, x, attributes } => {
+                let value = b.call(function, &given(values, x)?, named(attributes))?;
+                return Ok(numbered(&mut self.values, [value]));
+            }
+            Statement::Layer { name, kind, attributes } => {
+                let layer = b.layer(name.as_deref(), kind, named(attributes))?;
+                return Ok(numbered(&mut self.layers, [layer]));
+            }
+            Statement::Apply { layer, x } => {
+                let layer = numbered_before(&self.layers, *layer)?;
+                let made = b.apply_to(layer, &given(values, x)?)?;
+                return Ok(numbered(&mut self.values, made));
+            }
+            Statement::Bind { name, x } => b.bind(name, numbered_before(values, *x)?)?,
+            Statement::Output { name, x } => b.output(name, numbered_before(values, *x)?)?,
+            Statement::Loss { x: (x, text), sum } => {
+                let reduction = if *sum { LossReduction::Sum } else { LossReduction::Mean };
+                b.loss((numbered_before(values, *x)?, &**text), reduction)?;
+            }
+            Statement::Metric { name, x: (x, text) } => {
+                b.metric(name, (numbered_before(values, *x)?, &**text))?;
+            }
+        }
+        Ok(0..0)
+    }
+}
+
+/// Appends what a statement has made; its numbers.
+fn numbered<T>(all: &mut Vec<T>, made: impl IntoIterator<Item = T>) -> Range<usize> {
+    let first = all.len();
+    all.extend(made);
+    first..all.len()
+}
+
+/// What an earlier statement has made.
+fn numbered_before<T: Copy>(all: &[T], number: usize) -> Result<T, Mistake> {
+    let unknown = || Mistake::call(format!("no statement before this one makes number {number}"));
+    all.get(number).copied().ok_or_else(unknown)
+}
+
+fn given<'a>(values: &[NodeId], x: &'a [Given<'_>]) -> Result<Vec<(NodeId, &'a str)>, Mistake> {
+    x.iter().map(|(x, text)| Ok((numbered_before(values, *x)?, &**text))).collect()
+}
+
+fn named(attributes: &[(Text<'_>, AttributeValue)]) -> Attributes {
+    attributes.iter().map(|(name, value)| (&**name, value.clone())).collect()
+}
