@@ -182,6 +182,12 @@ fn positions_next_to_maps_and_reductions() {
             let below = case.g.sub(x, largest);
             let last = case.ramp(below);
             case.outputs([ramp, of_sums, again, largest, last]);
+            // One element for each row, counted along an axis that is not that of the rows.
+            let left = case.g.shape(sum).sizes().into_iter().filter(|size| *size > 1);
+            let shape = Shape { batched: case.g.shape(sum).batched, ..Shape::unbatched(left) };
+            let alone = case.g.reshape(sum, &shape);
+            let alone = case.ramp(alone);
+            case.outputs([alone]);
             case.check(&format!("{dims:?} over {axis:?}"));
         }
         // The elements in other shapes and orders.
@@ -224,7 +230,10 @@ fn positions_next_to_products() {
         }
         case.outputs([ramp]);
         case.check(&format!("a product of {terms} × {columns}"));
-        assert!(!case.kinds().contains(&SpaceKind::Product), "a product's tiles count no elements");
+        assert!(
+            !case.kinds().contains(&SpaceKind::Product),
+            "what counts elements stays out of products"
+        );
     }
 }
 

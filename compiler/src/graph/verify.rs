@@ -40,11 +40,15 @@ impl Graph {
                 None => fail("is not found again by its operation and operands".into()),
             }
         }
+<<<<<<< ours
         self.verify_roots(&mut found);
         found.into_result()
     }
 
     fn verify_roots(&self, found: &mut Violations) {
+=======
+        let leaves: Vec<Leaf<'_>> = self.ids().filter_map(|id| self.op(id).leaf()).collect();
+>>>>>>> theirs
         for (i, (root, id)) in self.roots.iter().enumerate() {
             let mut fail = |what: String| found.push(format!("{root} = %{}", id.index()), what);
             if self.roots[..i].iter().any(|(other, _)| other == root) {
@@ -62,11 +66,16 @@ impl Graph {
             if is_number && *shape != Shape::scalar() {
                 fail(format!("is not a single number but {shape:?}"));
             }
+<<<<<<< ours
             let wrong = self.ids().find(|leaf| match (root, self.op(*leaf).leaf()) {
                 (Root::Assign(i) | Root::Gradient(i), Some(Leaf::Parameter(op))) => {
+=======
+            let wrong = leaves.iter().any(|leaf| match (root, leaf) {
+                (Root::Assign(i) | Root::Gradient(i), Leaf::Parameter(op)) => {
+>>>>>>> theirs
                     op.index == *i && op.shape != *shape
                 }
-                (Root::InputGradient(i), Some(Leaf::Input(op))) => {
+                (Root::InputGradient(i), Leaf::Input(op)) => {
                     op.index == *i && op.ty.shape != *shape
                 }
                 _ => false,

@@ -2,7 +2,12 @@
 
 use crate::expr::{Expressions, Term};
 use crate::graph::{Graph, NodeId};
+<<<<<<< ours
 use crate::ops::{Lowering, Op, View};
+=======
+use crate::kernel::expr::{Expressions, Term};
+use crate::ops::{Lowering, Op};
+>>>>>>> theirs
 use crate::shape::Shape;
 
 /// - `f(c)` → the number `f(c)`, in the very arithmetic of machine code
@@ -29,9 +34,9 @@ pub(super) fn rewrite(g: &mut Graph, op: &Op, operands: &[NodeId]) -> Option<Nod
 
 /// The number that a node is everywhere.
 pub fn value(g: &Graph, id: NodeId) -> Option<f32> {
-    match g.op(id).lower() {
-        Lowering::Constant(value) => Some(value),
-        Lowering::View(View::Broadcast(_) | View::Reshape(_)) => value(g, g.operands(id)[0]),
+    match g.op(id) {
+        Op::Constant(c) => Some(c.0.0),
+        Op::Broadcast(_) | Op::Reshape(_) => value(g, g.operands(id)[0]),
         _ => None,
     }
 }
