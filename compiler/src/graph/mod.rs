@@ -11,6 +11,7 @@
 
 mod build;
 mod dot;
+#[cfg(any(test, feature = "eval"))]
 mod parse;
 mod print;
 mod verify;
@@ -26,6 +27,7 @@ use crate::ops::Op;
 use crate::shape::{Argument, Facts, Shape, Type};
 
 pub use dot::dot;
+#[cfg(any(test, feature = "eval"))]
 pub use parse::ParseError;
 pub(crate) use print::Computation;
 

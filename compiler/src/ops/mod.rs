@@ -39,9 +39,11 @@ use crate::error::Mistake;
 use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Type};
+#[cfg(any(test, feature = "eval"))]
 use crate::text::ParseError;
 use notation::notation;
 
+#[cfg(any(test, feature = "eval"))]
 pub(crate) use notation::Call;
 
 use support::{axis, class_weights, classes, elementwise, leaf, residual, rows};
@@ -204,6 +206,7 @@ pub struct Entry {
     /// See [`Operation::samples`].
     pub samples: fn(usize) -> Vec<Sample>,
     /// The operation from the attributes of its text.
+    #[cfg(any(test, feature = "eval"))]
     pub(crate) read: fn(&mut Call<'_, '_>) -> Result<Op, ParseError>,
 }
 
@@ -253,6 +256,7 @@ macro_rules! operations {
             broadcasts: <$module::$Variant as Operation>::BROADCASTS,
             from_call: |a| <$module::$Variant as Operation>::from_call(a).map(Op::from),
             samples: <$module::$Variant as Operation>::samples,
+            #[cfg(any(test, feature = "eval"))]
             read: |call| <$module::$Variant as notation::Notation>::read_all(call).map(Op::from),
         },)*)*];
 

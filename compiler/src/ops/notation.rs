@@ -5,6 +5,8 @@
 //! `name = value`, or the value alone where there is no doubt, in the order of the line. Left
 //! out are `none`, `false` and empty lists, and what follows from the type of the
 //! result, as the shape of `broadcast`. Numbers are written with all their bits.
+//!
+//! Reading needs the feature `eval`: `network!`, which is built without it, only prints.
 
 use std::sync::Arc;
 
@@ -15,13 +17,16 @@ use super::reduce::Axis;
 use super::var::Var;
 use super::{Number, Op};
 use crate::graph::NodeId;
+#[cfg(any(test, feature = "eval"))]
 use crate::shape::{Dim, Shape, Type};
+#[cfg(any(test, feature = "eval"))]
 use crate::text::{ParseError, Reader};
 
 /// What an operation is in a text, but for its name and operands.
 pub(super) trait Notation: Sized {
     /// Writes the attributes.
     fn write_all(&self, call: &mut Writer);
+    #[cfg(any(test, feature = "eval"))]
     /// Reads what [`Self::write_all`] has written.
     fn read_all(call: &mut Call<'_, '_>) -> Result<Self, ParseError>;
 }
@@ -29,6 +34,7 @@ pub(super) trait Notation: Sized {
 /// An attribute's value.
 pub(super) trait Value: Sized + PartialEq {
     fn write(&self, text: &mut String);
+    #[cfg(any(test, feature = "eval"))]
     fn read(text: &mut Reader<'_>) -> Result<Self, ParseError>;
     /// The value that is left out.
     fn left_out() -> Option<Self> {
@@ -40,9 +46,11 @@ pub(super) trait Value: Sized + PartialEq {
 /// operations share.
 pub(super) trait Field: Sized {
     fn write_as(&self, name: Option<&str>, call: &mut Writer);
+    #[cfg(any(test, feature = "eval"))]
     fn read_as(name: Option<&str>, call: &mut Call<'_, '_>) -> Result<Self, ParseError>;
 }
 
+#[cfg(any(test, feature = "eval"))]
 /// What follows from the type of an operation's result.
 pub(super) trait OfResult {
     fn of_result(ty: &Type) -> Self;
@@ -65,6 +73,7 @@ impl Writer {
     }
 }
 
+#[cfg(any(test, feature = "eval"))]
 /// Reads the attributes of a call; operands have been read.
 pub(crate) struct Call<'r, 't> {
     pub text: &'r mut Reader<'t>,
@@ -76,6 +85,7 @@ pub(crate) struct Call<'r, 't> {
     pub result: Option<&'r Type>,
 }
 
+#[cfg(any(test, feature = "eval"))]
 impl Call<'_, '_> {
     /// What follows from the type that the text gives to the result.
     pub(super) fn of_result<T: OfResult>(&mut self) -> Result<T, ParseError> {
@@ -117,6 +127,7 @@ impl<T: Value> Field for T {
         }
     }
 
+    #[cfg(any(test, feature = "eval"))]
     fn read_as(name: Option<&str>, call: &mut Call<'_, '_>) -> Result<T, ParseError> {
         call.value(name, T::left_out())
     }
@@ -135,6 +146,7 @@ macro_rules! notation {
     ($module:ident :: $Op:ident) => {
         impl notation::Notation for $module::$Op {
             fn write_all(&self, _: &mut notation::Writer) {}
+            #[cfg(any(test, feature = "eval"))]
             fn read_all(_: &mut notation::Call<'_, '_>) -> Result<Self, ParseError> {
                 Ok($module::$Op)
             }
@@ -147,6 +159,7 @@ macro_rules! notation {
             fn write_all(&self, call: &mut notation::Writer) {
                 $(notation!(@write call, self.$field, $field $(: $how)? $(= $default)?);)*
             }
+            #[cfg(any(test, feature = "eval"))]
             fn read_all(call: &mut notation::Call<'_, '_>) -> Result<Self, ParseError> {
                 Ok($module::$Op {
                     $($field: notation!(@read call, $field $(: $how)? $(= $default)?),)*
@@ -160,6 +173,7 @@ macro_rules! notation {
                 let $module::$Op($($field),*) = self;
                 $(notation::Field::write_as($field, None, call);)*
             }
+            #[cfg(any(test, feature = "eval"))]
             fn read_all(call: &mut notation::Call<'_, '_>) -> Result<Self, ParseError> {
                 $(let $field = notation::Field::read_as(None, call)?;)*
                 Ok($module::$Op($($field),*))
@@ -171,6 +185,7 @@ macro_rules! notation {
             fn write_all(&self, call: &mut notation::Writer) {
                 notation::Field::write_as(self, None, call)
             }
+            #[cfg(any(test, feature = "eval"))]
             fn read_all(call: &mut notation::Call<'_, '_>) -> Result<Self, ParseError> {
                 notation::Field::read_as(None, call)
             }
@@ -212,6 +227,7 @@ macro_rules! words {
                 });
             }
 
+            #[cfg(any(test, feature = "eval"))]
             fn read(text: &mut $crate::text::Reader<'_>) -> Result<Self, $crate::text::ParseError> {
                 $(if text.eat_word($word) {
                     return Ok(<$Type>::$Variant);
@@ -230,6 +246,7 @@ macro_rules! integers {
                 text.push_str(&self.to_string());
             }
 
+            #[cfg(any(test, feature = "eval"))]
             fn read(text: &mut Reader<'_>) -> Result<Self, ParseError> {
                 text.number("an integer")
             }
@@ -244,6 +261,7 @@ impl Value for bool {
         text.push_str(if *self { "true" } else { "false" });
     }
 
+    #[cfg(any(test, feature = "eval"))]
     fn read(text: &mut Reader<'_>) -> Result<bool, ParseError> {
         match text.eat_word("true") {
             true => Ok(true),
@@ -267,6 +285,7 @@ impl Value for Number {
         }
     }
 
+    #[cfg(any(test, feature = "eval"))]
     fn read(text: &mut Reader<'_>) -> Result<Number, ParseError> {
         if !text.eat_word("NaN") {
             return text.number("a number").map(Number);
@@ -289,6 +308,7 @@ impl Value for &'static str {
         text.push_str(&format!("{self:?}"));
     }
 
+    #[cfg(any(test, feature = "eval"))]
     fn read(text: &mut Reader<'_>) -> Result<&'static str, ParseError> {
         text.string().map(|name| &*name.leak())
     }
@@ -301,6 +321,7 @@ impl<T: Value> Value for Option<T> {
         }
     }
 
+    #[cfg(any(test, feature = "eval"))]
     fn read(text: &mut Reader<'_>) -> Result<Option<T>, ParseError> {
         T::read(text).map(Some)
     }
@@ -326,6 +347,7 @@ impl<T: Value> Value for Vec<T> {
         write_list(self, text);
     }
 
+    #[cfg(any(test, feature = "eval"))]
     fn read(text: &mut Reader<'_>) -> Result<Vec<T>, ParseError> {
         text.expect("[")?;
         let mut list = Vec::new();
@@ -349,6 +371,7 @@ impl<T: Value> Value for Arc<[T]> {
         write_list(self, text);
     }
 
+    #[cfg(any(test, feature = "eval"))]
     fn read(text: &mut Reader<'_>) -> Result<Arc<[T]>, ParseError> {
         <Vec<T> as Value>::read(text).map(Arc::from)
     }
@@ -363,6 +386,7 @@ impl<A: Value, B: Value> Value for (A, B) {
         text.push(')');
     }
 
+    #[cfg(any(test, feature = "eval"))]
     fn read(text: &mut Reader<'_>) -> Result<(A, B), ParseError> {
         text.expect("(")?;
         let first = A::read(text)?;
@@ -383,6 +407,7 @@ impl Value for Axis {
         }
     }
 
+    #[cfg(any(test, feature = "eval"))]
     fn read(text: &mut Reader<'_>) -> Result<Axis, ParseError> {
         match text.eat_word("batch") {
             true => Ok(Axis::Batch),
@@ -401,6 +426,7 @@ impl Value for Over {
         }
     }
 
+    #[cfg(any(test, feature = "eval"))]
     fn read(text: &mut Reader<'_>) -> Result<Over, ParseError> {
         match text.eat_word("everything") {
             true => Ok(Over::Everything),
@@ -422,7 +448,12 @@ impl Value for Selector {
         }
     }
 
+<<<<<<< ours
     fn read(text: &mut Reader<'_>) -> Result<Selector, ParseError> {
+=======
+    #[cfg(any(test, feature = "eval"))]
+    fn read(text: &mut Reader<'_>) -> Result<Choice, ParseError> {
+>>>>>>> theirs
         match text.eat_word("training") {
             true => Ok(Selector::Training),
             false => text.number("a choice's number or `training`").map(Selector::Declared),
@@ -436,6 +467,7 @@ impl Field for Counting {
         self.ignore_index.write_as(Some("ignore_index"), call);
     }
 
+    #[cfg(any(test, feature = "eval"))]
     fn read_as(_: Option<&str>, call: &mut Call<'_, '_>) -> Result<Counting, ParseError> {
         let weight = Field::read_as(Some("weight"), call)?;
         Ok(Counting { weight, ignore_index: Field::read_as(Some("ignore_index"), call)? })
@@ -448,23 +480,27 @@ impl Field for Var {
         self.write_all(call);
     }
 
+    #[cfg(any(test, feature = "eval"))]
     fn read_as(_: Option<&str>, call: &mut Call<'_, '_>) -> Result<Var, ParseError> {
         Var::read_all(call)
     }
 }
 
+#[cfg(any(test, feature = "eval"))]
 impl OfResult for Type {
     fn of_result(ty: &Type) -> Type {
         ty.clone()
     }
 }
 
+#[cfg(any(test, feature = "eval"))]
 impl OfResult for Shape {
     fn of_result(ty: &Type) -> Shape {
         ty.shape.clone()
     }
 }
 
+#[cfg(any(test, feature = "eval"))]
 impl OfResult for Vec<Dim> {
     fn of_result(ty: &Type) -> Vec<Dim> {
         ty.shape.dims.clone()
