@@ -54,10 +54,6 @@ pub mod program;
 mod pytorch;
 pub mod shape;
 pub mod simplify;
-<<<<<<< ours
 pub mod target;
-=======
-pub mod tensor;
 #[cfg(any(test, feature = "eval"))]
->>>>>>> theirs
 mod text;

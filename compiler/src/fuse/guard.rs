@@ -197,22 +197,9 @@ impl<'g> Search<'g> {
             if !finiteness.is_kept {
                 return None;
             }
-<<<<<<< ours
             for operand in g.operands(x).iter().copied().skip(finiteness.deciding) {
                 let value = base(g, operand);
                 match relation(g, operand) {
-=======
-            let operands = g.operands(x);
-            let counted = match g.op(x) {
-                // What is compared, or chooses, is not in the result.
-                Op::Compare(_) | Op::ComparePosition(_) | Op::IsClass(_) => &[],
-                Op::Select(_) => &operands[1..],
-                _ => operands,
-            };
-            for operand in counted {
-                let value = base(g, *operand);
-                match relation(g, *operand) {
->>>>>>> theirs
                     Relation::Same => left.push(value),
                     _ if self.forward.contains(&value) => left.push(value),
                     _ => found.push(value),

@@ -1,7 +1,7 @@
 //! The rules that every graph keeps; run after every pass in tests and debug
 //! builds.
 
-use super::{Computation, Graph, Root};
+use super::{Computation, Graph, NodeId, Root};
 use crate::error::Violations;
 use crate::ops::Leaf;
 use crate::shape::{Dim, Shape};
@@ -40,15 +40,13 @@ impl Graph {
                 None => fail("is not found again by its operation and operands".into()),
             }
         }
-<<<<<<< ours
         self.verify_roots(&mut found);
         found.into_result()
     }
 
     fn verify_roots(&self, found: &mut Violations) {
-=======
-        let leaves: Vec<Leaf<'_>> = self.ids().filter_map(|id| self.op(id).leaf()).collect();
->>>>>>> theirs
+        let leaf = |id: NodeId| Some((id, self.op(id).leaf()?));
+        let leaves: Vec<(NodeId, Leaf<'_>)> = self.ids().filter_map(leaf).collect();
         for (i, (root, id)) in self.roots.iter().enumerate() {
             let mut fail = |what: String| found.push(format!("{root} = %{}", id.index()), what);
             if self.roots[..i].iter().any(|(other, _)| other == root) {
@@ -66,13 +64,8 @@ impl Graph {
             if is_number && *shape != Shape::scalar() {
                 fail(format!("is not a single number but {shape:?}"));
             }
-<<<<<<< ours
-            let wrong = self.ids().find(|leaf| match (root, self.op(*leaf).leaf()) {
-                (Root::Assign(i) | Root::Gradient(i), Some(Leaf::Parameter(op))) => {
-=======
-            let wrong = leaves.iter().any(|leaf| match (root, leaf) {
+            let wrong = leaves.iter().find(|(_, leaf)| match (root, leaf) {
                 (Root::Assign(i) | Root::Gradient(i), Leaf::Parameter(op)) => {
->>>>>>> theirs
                     op.index == *i && op.shape != *shape
                 }
                 (Root::InputGradient(i), Leaf::Input(op)) => {
@@ -80,8 +73,8 @@ impl Graph {
                 }
                 _ => false,
             });
-            if let Some(leaf) = wrong {
-                let expected = self.shape(leaf);
+            if let Some((leaf, _)) = wrong {
+                let expected = self.shape(*leaf);
                 let leaf = leaf.index();
                 fail(format!("is {shape:?}, not the shape of its leaf %{leaf}, {expected:?}"));
             }

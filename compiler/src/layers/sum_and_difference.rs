@@ -39,7 +39,6 @@ impl Layer<2, 2> for SumAndDifference {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::declaration::{Declaration, LossReduction};
     use crate::shape::Dim;
 

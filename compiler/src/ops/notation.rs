@@ -448,12 +448,8 @@ impl Value for Selector {
         }
     }
 
-<<<<<<< ours
-    fn read(text: &mut Reader<'_>) -> Result<Selector, ParseError> {
-=======
     #[cfg(any(test, feature = "eval"))]
-    fn read(text: &mut Reader<'_>) -> Result<Choice, ParseError> {
->>>>>>> theirs
+    fn read(text: &mut Reader<'_>) -> Result<Selector, ParseError> {
         match text.eat_word("training") {
             true => Ok(Selector::Training),
             false => text.number("a choice's number or `training`").map(Selector::Declared),

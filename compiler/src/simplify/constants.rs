@@ -2,12 +2,7 @@
 
 use crate::expr::{Expressions, Term};
 use crate::graph::{Graph, NodeId};
-<<<<<<< ours
-use crate::ops::{Lowering, Op, View};
-=======
-use crate::kernel::expr::{Expressions, Term};
 use crate::ops::{Lowering, Op};
->>>>>>> theirs
 use crate::shape::Shape;
 
 /// - `f(c)` → the number `f(c)`, in the very arithmetic of machine code

@@ -129,8 +129,7 @@ impl Growing {
     }
 
     fn parameter(&mut self, i: usize, dims: &[usize]) -> NodeId {
-        let dims = dims.iter().copied().map(Dim::Fixed).collect();
-        self.b.parameter(&format!("p{i}"), dims, Init::Uniform(-1.0, 1.0)).unwrap()
+        self.b.parameter(&format!("p{i}"), dims.iter().copied(), Init::Uniform(-1.0, 1.0)).unwrap()
     }
 
     fn linear(&mut self) {

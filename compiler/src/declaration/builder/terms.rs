@@ -280,7 +280,7 @@ mod tests {
         let mut b = Builder::new("N");
         let x = b.input("x", Type::real(Shape::batched([3usize]))).unwrap();
         let y = b.target("y", Type::index(3, Shape::batched([0usize; 0]))).unwrap();
-        let w = b.parameter("w", vec![3.into()], Init::Full(1.0)).unwrap();
+        let w = b.parameter("w", [3], Init::Full(1.0)).unwrap();
         let none = Attributes::new();
         let scores = b.call("mul", &[(x, "x"), (w, "w")], &none).unwrap();
         let operands = [(scores, "scores"), (y, "y")];
@@ -362,7 +362,7 @@ mod tests {
     #[test]
     fn a_sum_of_parameters_does_not_become_more_by_batches() {
         let mut b = Builder::new("N");
-        let w = b.parameter("w", vec![3.into()], Init::Full(1.0)).unwrap();
+        let w = b.parameter("w", [3], Init::Full(1.0)).unwrap();
         let network = finished(b, w, LossReduction::Sum);
         assert_eq!(network.loss_measure().unwrap().terms, [Term::Mean(Shape::scalar())]);
     }
