@@ -47,7 +47,7 @@ pub struct Compilation {
 /// As the compiler.
 pub fn compile(
     declare: &dyn Fn() -> Result<Declaration, Error>,
-    purpose: &Purpose<'_>,
+    purpose: &Purpose,
     batch: usize,
     isa: &Target,
 ) -> Result<Compilation, Error> {
@@ -70,7 +70,7 @@ pub fn compile(
 /// As the compiler.
 pub fn compile_often(
     declare: &dyn Fn() -> Result<Declaration, Error>,
-    purpose: &Purpose<'_>,
+    purpose: &Purpose,
     batch: usize,
     isa: &Target,
     least: usize,
@@ -92,7 +92,7 @@ pub fn compile_often(
 /// As the compiler.
 pub fn pass_seconds(
     declare: &dyn Fn() -> Result<Declaration, Error>,
-    purpose: &Purpose<'_>,
+    purpose: &Purpose,
     batch: usize,
     isa: &Target,
 ) -> Result<Vec<(&'static str, f64)>, Error> {

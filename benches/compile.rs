@@ -1,6 +1,8 @@
 //! How long compiling takes: chains of layers, to see how it grows with them,
 //! and a network of ordinary size. See `README.md`.
 
+use std::sync::Arc;
+
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -68,8 +70,8 @@ struct Line {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let options = Options::parse();
     let isa = isa()?;
-    let optimizer = Training::from(Sgd::new(0.01));
-    let step = Purpose::Step(&optimizer);
+    let optimizer = Arc::new(Training::from(Sgd::new(0.01)));
+    let step = Purpose::Step(optimizer.clone());
     if !options.json {
         println!("a training step for {}; milliseconds, medians", isa.name);
         print!("{:<14}{:>7}{:>9}{:>9}{:>11}", "network", "layers", "kernels", "total", "a layer");

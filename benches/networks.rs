@@ -125,7 +125,7 @@ impl Case {
                 declare: Mnist::declaration,
                 prepare: |batch, threads| {
                     let image = reals(batch, 784);
-                    let mut model = Mnist::model().threads(threads).build()?;
+                    let model = Mnist::model().threads(threads).build()?;
                     model.predict(mnist::Input { image: image.view() })?;
                     Ok(Box::new(move || {
                         let output = model.predict(mnist::Input { image: image.view() });

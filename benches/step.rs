@@ -1,6 +1,8 @@
 //! A whole training step (forward, backward, update) against the machine's
 //! limit; and forward alone. See `README.md`.
 
+use std::sync::Arc;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, Write};
 use std::num::NonZero;
@@ -132,9 +134,9 @@ struct Prepared<'a> {
 
 impl<'a> Prepared<'a> {
     fn new(case: &'a Case, options: &Options, isa: &Target) -> Result<Prepared<'a>, Failure> {
-        let optimizer = Training::from(Sgd::new(LEARNING_RATE));
+        let optimizer = Arc::new(Training::from(Sgd::new(LEARNING_RATE)));
         let purpose = match case.purpose {
-            Purpose::Step => CompilerPurpose::Step(&optimizer),
+            Purpose::Step => CompilerPurpose::Step(optimizer.clone()),
             Purpose::Forward => CompilerPurpose::Predict,
         };
         let threads = options.threads.get();

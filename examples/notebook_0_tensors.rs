@@ -177,7 +177,7 @@ fn variables(report: &mut Report<'_>) -> Done {
          `param x: [3]`, which the network keeps, or `input x: [3] grad`, which comes\n\
          with each call. The `loss` is what is differentiated.",
     )?;
-    let mut model = Ones::model().build()?;
+    let model = Ones::model().build()?;
     report.say(format!("A parameter of three ones: {}", model.params().x))?;
     assert_eq!(model.params().x, array![1.0, 1.0, 1.0]);
     for x in &model.params().x {
@@ -247,7 +247,7 @@ fn accumulation(report: &mut Report<'_>) -> Done {
     report.say(format!("The sum of two: {sum}"))?;
 
     let mut trainer = SumOfSquares::trainer(Sgd::new(0.1)).accumulate(2).build()?;
-    trainer.model().params_mut().x.assign(&array![3.0, 5.0]);
+    trainer.model_mut().params_mut().x.assign(&array![3.0, 5.0]);
     trainer.step(sum_of_squares::Batch::default())?;
     assert_eq!(trainer.model().params().x, array![3.0, 5.0]);
     trainer.step(sum_of_squares::Batch::default())?;
@@ -304,7 +304,7 @@ fn exercises(report: &mut Report<'_>) -> Done {
          there is one example, a row of two numbers.",
     )?;
     let x = array![[4.0, 5.0]];
-    let mut model = Logarithm::model().build()?;
+    let model = Logarithm::model().build()?;
     let result = model.predict(logarithm::Input { x: x.view() })?;
     report.say(format!("x = {x}, y = {:.4}", result.y))?;
     report.figure("f", result.f[0].into(), "2.9957")?;

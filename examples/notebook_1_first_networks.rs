@@ -220,7 +220,7 @@ fn declared(report: &mut Report<'_>, drawn: &Drawn) -> Done {
          shape [1, 5]. A network that is to be trained has a `loss` as well; this one\n\
          only predicts.",
     )?;
-    let mut model = model_of(drawn)?;
+    let model = model_of(drawn)?;
     let features = drawn.features.view().insert_axis(Axis(0));
     let result = model.predict(neuron::Input { features })?;
     for (name, y) in [

@@ -138,7 +138,7 @@ fn modules(report: &mut Report<'_>) -> Result<()> {
          backward is not written: bilro derives it. Printed, a network looks as PyTorch's\n\
          modules do.\n",
     )?;
-    let mut mlp = MyMLP::model().seed(WEIGHTS).build()?;
+    let mlp = MyMLP::model().seed(WEIGHTS).build()?;
     let net = Net::model().seed(WEIGHTS).build()?;
     report.say(format!("{mlp}\n{net}\n"))?;
     report.say(
@@ -186,7 +186,7 @@ fn parameters(report: &mut Report<'_>) -> Result<Model<Net>> {
 
 fn forward(
     report: &mut Report<'_>,
-    mut model: Model<Net>,
+    model: Model<Net>,
     generator: &mut Generator,
 ) -> Result<(Array2<f32>, Array2<f32>, Model<Net>)> {
     report.part("An input through the untrained network")?;
@@ -265,7 +265,7 @@ fn way(graph: &Graph) -> String {
 
 fn gradients(
     report: &mut Report<'_>,
-    mut model: Model<Net>,
+    model: Model<Net>,
     (image, wanted): (&Array2<f32>, &Array2<f32>),
 ) -> Result<(usize, Model<Net>)> {
     report.part("Gradients")?;
@@ -411,7 +411,7 @@ Net(
 
     #[test]
     fn functions_are_chosen_at_call() {
-        let mut mlp = MyMLP::model().seed(WEIGHTS).build().unwrap();
+        let mlp = MyMLP::model().seed(WEIGHTS).build().unwrap();
         let words = [7, 42, 99];
         for (nonlinearity, first) in [
             (my_mlp::Nonlinearity::Sigmoid, [0.3311, 0.3276, 0.3346]),

@@ -180,9 +180,9 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
         self.log_probabilities(report, &mut found)?;
         self.record(report)?;
         self.one_step(report, &mut found)?;
-        let mut model = self.training(report, &mut found)?;
-        self.test(&mut model, report, &mut found)?;
-        self.digits(&mut model, report)?;
+        let model = self.training(report, &mut found)?;
+        self.test(&model, report, &mut found)?;
+        self.digits(&model, report)?;
         Ok(found)
     }
 
@@ -214,7 +214,7 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
 
     fn scores(&self, report: &mut Report<'_>, found: &mut Findings) -> Outcome<()> {
         report.part("How wrong is the network?")?;
-        let mut model = self.model::<Scores<PIXELS>>()?;
+        let model = self.model::<Scores<PIXELS>>()?;
         report.say(model.summary())?;
         let Subject { one, many, .. } = self.subject;
         report.say(format!(
@@ -254,7 +254,7 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
              loss is then the negative log likelihood: minus the number of the true {one}.\n\
              From the same seed, both networks start with the same weights.\n",
         ))?;
-        let mut model = self.model::<Classifier<PIXELS>>()?;
+        let model = self.model::<Classifier<PIXELS>>()?;
         let batch = self.batch()?;
         let examples = classifier::Batch { image: batch.x(), digit: batch.y() };
         let loss = model.evaluate_batch(examples)?.loss() as f32;
@@ -383,7 +383,7 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
 
     fn test(
         &self,
-        model: &mut Model<Classifier<PIXELS>>,
+        model: &Model<Classifier<PIXELS>>,
         report: &mut Report<'_>,
         found: &mut Findings,
     ) -> Outcome<()> {
@@ -424,11 +424,7 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
         Ok(())
     }
 
-    fn digits(
-        &self,
-        model: &mut Model<Classifier<PIXELS>>,
-        report: &mut Report<'_>,
-    ) -> Outcome<()> {
+    fn digits(&self, model: &Model<Classifier<PIXELS>>, report: &mut Report<'_>) -> Outcome<()> {
         report.part(&format!("{} and its probabilities", self.subject.image))?;
         let output = model.predict(classifier::Input { image: self.test.x() })?;
         let probabilities = output.log_probabilities.exp();

@@ -7,6 +7,8 @@
 #[path = "memory/starved.rs"]
 mod starved;
 
+use std::sync::Arc;
+
 use bilro::prelude::*;
 use bilro_compiler::codegen::module::Executable;
 use bilro_compiler::declaration::Purpose;
@@ -93,8 +95,8 @@ fn mappings() -> usize {
 #[test]
 fn code_is_freed_and_takes_few_mappings() {
     let network = Neuron::declaration().unwrap();
-    let sgd = Training::from(Sgd::new(0.1));
-    let purpose = Purpose::Step(&sgd);
+    let sgd = Arc::new(Training::from(Sgd::new(0.1)));
+    let purpose = Purpose::Step(sgd.clone());
     let isas = check::isas();
     let lowered: Vec<_> =
         isas.iter().map(|isa| check::lower_network(&network, &purpose, 1, isa).unwrap()).collect();
@@ -154,8 +156,8 @@ fn many_batch_sizes() {
     let image = bilro::ndarray::Array2::from_shape_fn((BATCH_SIZES, 64), |(i, j)| {
         ((i * 31 + j * 17) % 101) as f32 / 101.0
     });
-    let mut model = Digits::model().threads(1).code_cache(CODE_CACHE).build().unwrap();
-    let mut predict = |rows: usize| {
+    let model = Digits::model().threads(1).code_cache(CODE_CACHE).build().unwrap();
+    let predict = |rows: usize| {
         let image = image.slice(bilro::ndarray::s![..rows, ..]);
         model.predict(digits::Input { image }).unwrap().logits
     };

@@ -53,7 +53,7 @@ impl<F: FnMut(&'static str, Stage<'_>)> Observer for F {
 /// As [`lower_graph`].
 pub fn lower_network(
     declaration: &Declaration,
-    purpose: &Purpose<'_>,
+    purpose: &Purpose,
     batch: usize,
     target: &Target,
     verify: bool,

@@ -27,7 +27,7 @@ pub fn several_classes(report: &mut Report<'_>) -> Result<()> {
          of each score, which is positive, and divides by the sum of all. Scores 2, 1\n\
          and 0 give 7.389, 2.718 and 1, whose sum is 11.107:",
     )?;
-    let mut model = Classes::model().build()?;
+    let model = Classes::model().build()?;
     let scores = array![[2.0, 1.0, 0.0]];
     let p = model.predict(classes::Input { scores: scores.view() })?.probability;
     report.by_hand("7.389 / 11.107", p[(0, 0)].into(), "0.6652")?;
@@ -139,7 +139,7 @@ pub fn maximum_likelihood(report: &mut Report<'_>) -> Result<[f64; 2]> {
          vector picks out. With the scores 2, 1, 0 from above, the error is -ln 0.6652\n\
          if it is a dog, and -ln 0.0900 if it is a bird:",
     )?;
-    let mut model = Classes::model().build()?;
+    let model = Classes::model().build()?;
     let scores = array![[2.0, 1.0, 0.0]];
     for (name, class, error) in [("a dog", 0, "0.4076"), ("a bird", 2, "2.4076")] {
         let class = array![class];

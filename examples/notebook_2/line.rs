@@ -164,7 +164,7 @@ pub fn step_and_sigmoid(report: &mut Report<'_>) -> Result<()> {
          1, far on the other nearly 0. On the line, where the score is 0, it is one half:\n\
          from there on the answer is 1. With e^-2 = 0.1353:",
     )?;
-    let mut model = Answers::model().build()?;
+    let model = Answers::model().build()?;
     let score = array![-2.0, 0.0, 2.0];
     let soft = model.predict(answers::Input { score: score.view() })?.soft;
     report.by_hand("sigmoid(-2) = 0.1353 / 1.1353", soft[0].into(), "0.1192")?;

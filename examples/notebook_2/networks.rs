@@ -83,10 +83,10 @@ pub fn bent_border(report: &mut Report<'_>) -> Result<[f64; 2]> {
 
     let mut trainer = Neuron::trainer(Sgd::new(1.0)).seed(SEED).build()?;
     trainer.fit(&marked, fit())?;
-    let mut line = trainer.into_model();
+    let line = trainer.into_model();
     let mut trainer = Layers::<8>::trainer(Sgd::new(1.0)).seed(SEED).build()?;
     trainer.fit(&marked, fit())?;
-    let mut network = trainer.into_model();
+    let network = trainer.into_model();
 
     let accuracies = [line.evaluate(&marked)?.accuracy(), network.evaluate(&marked)?.accuracy()];
     report.say(format!("  accuracy of the neuron  {:.3}", accuracies[0]))?;
@@ -166,7 +166,7 @@ pub fn early_stopping(report: &mut Report<'_>) -> Result<Training> {
     let (train_points, test_points) = points.split(0.7, SEED)?;
     let (train, test) = (marked(&train_points)?, marked(&test_points)?);
     let window = window()?;
-    let answers = |model: &mut Model<Deep<32>>| {
+    let answers = |model: &Model<Deep<32>>| {
         model.predict(deep::Input { x: window.view() }).map(|output| output.probability)
     };
     // Adam is gradient descent that finds a step of its own for each weight.

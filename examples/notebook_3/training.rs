@@ -71,11 +71,11 @@ pub(crate) fn training(
             report.say(format!("  epoch {epoch:>3}   loss {:.4}", sum / 10.0))?;
         }
     }
-    let mut model = trainer.into_model();
+    let model = trainer.into_model();
     let trained = Training {
         losses,
-        accuracy: accuracy(&mut model, data)?,
-        of_batches: accuracy_of_batches(&mut model, data)?,
+        accuracy: accuracy(&model, data)?,
+        of_batches: accuracy_of_batches(&model, data)?,
     };
 
     report.part("Accuracy, without gradients")?;
@@ -93,9 +93,9 @@ pub(crate) fn training(
          compares the one largest of a batch's hundred outputs with the one largest of\n\
          its hundred targets, ten comparisons in all. Counted so, this network has\n\
          {:.1}.",
-        accuracy(&mut Net::model().seed(WEIGHTS).build()?, data)?,
+        accuracy(&Net::model().seed(WEIGHTS).build()?, data)?,
         trained.accuracy,
-        accuracy(&mut model, &fresh)?,
+        accuracy(&model, &fresh)?,
         trained.of_batches,
     ))?;
 
@@ -184,21 +184,21 @@ fn with_gradients_piled_up(data: &Examples) -> Result<(Training, Ends)> {
         }
         losses.push(sum / 10.0);
     }
-    let accuracy = accuracy(&mut model, data)?;
-    let of_batches = accuracy_of_batches(&mut model, data)?;
+    let accuracy = accuracy(&model, data)?;
+    let of_batches = accuracy_of_batches(&model, data)?;
     let found = model.predict(net::Input { image: data.x() })?.found;
     Ok((Training { losses, accuracy, of_batches }, Ends::of(&found)))
 }
 
 /// The share of examples whose largest output is where the target's largest
 /// number is.
-fn accuracy(model: &mut Model<Net>, data: &Examples) -> Result<f64> {
+fn accuracy(model: &Model<Net>, data: &Examples) -> Result<f64> {
     let found = model.predict(net::Input { image: data.x() })?.found;
     Ok(metrics::accuracy(&found, &tensor::argmax(&data.y(), -1)?)?)
 }
 
 /// The notebook's way: the largest of all numbers of a batch.
-fn accuracy_of_batches(model: &mut Model<Net>, data: &Examples) -> Result<f64> {
+fn accuracy_of_batches(model: &Model<Net>, data: &Examples) -> Result<f64> {
     let mut same = 0;
     for batch in data.batches(10)? {
         let found = model.predict(net::Input { image: batch.x() })?.found.flatten().to_owned();

@@ -35,7 +35,7 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
             nodes(Purpose::Gradients),
         ))?;
 
-        let mut model = self.model::<Squares>()?;
+        let model = self.model::<Squares>()?;
         // One example of this shape.
         let x = Generator::new(self.options.seed).randn((1, 2, 2));
         let y = model.predict(squares::Input { x: x.view() })?.y;

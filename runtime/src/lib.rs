@@ -20,7 +20,7 @@
 //!     let (train, test) = data::digits()?.split(0.8, 7)?;
 //!     let mut trainer = Digits::trainer(Sgd::new(0.1)).seed(7).build()?;
 //!     trainer.fit(&train, Fit::epochs(10))?;
-//!     let mut model = trainer.into_model();
+//!     let model = trainer.into_model();
 //!     assert!(model.evaluate(&test)?.accuracy() > 0.8);
 //!     let scores = model.predict(digits::Input { image: test.x() })?.logits;
 //!     assert_eq!(scores.dim(), (359, 10));
@@ -59,8 +59,9 @@
 //! - [`rng`] is PyTorch's generator: a seed means the same in both.
 //! - [`Error`] is everything that can go wrong while networks are used. A `main` that returns
 //!   [`Result`] prints it as text, and `?` takes errors of files, numbers and arrays besides.
-//! - [`engine`] runs networks that are built at run time with [`compiler`]'s
-//!   builder instead of the macro; [`interpreter`] computes their graphs.
+//! - [`DynModel`] and [`DynTrainer`] do all this for networks that are declared at run time with
+//!   [`compiler`]'s builder instead of the macro, with arrays by name; [`engine`] is what runs a
+//!   network, [`interpreter`] computes its graph.
 //!
 //! Arrays go in and come out as [`ndarray`]'s, examples along the first axis.
 //! Code is compiled at first use, for each purpose and batch size, and kept up to
@@ -85,35 +86,22 @@
 //! - `plot`: pictures as SVG, PNG and text: the module `plot`.
 extern crate self as bilro;
 
-mod buffer;
 pub mod data;
 mod declare;
-mod dump;
-pub mod engine;
 mod error;
-mod fit;
-pub mod interpreter;
 pub mod io;
-mod measured;
 mod memory;
 pub mod metrics;
 mod model;
-mod modules;
-pub mod network;
-mod parameters;
 #[cfg(feature = "plot")]
 pub mod plot;
 #[doc(hidden)]
 pub mod private;
-mod progress;
 pub mod rng;
+mod run;
 pub mod schedule;
-mod settings;
-mod summary;
-pub mod tensor;
-mod threads;
-mod trainer;
-mod weights;
+pub mod statistics;
+mod train;
 
 pub use bilro_compiler as compiler;
 pub use bilro_compiler::optim::Optimizer;
@@ -121,14 +109,14 @@ pub use bilro_compiler::optim::{
     adadelta::Adadelta, adagrad::Adagrad, adam::Adam, adamw::AdamW, lion::Lion, nadam::NAdam,
     radam::RAdam, rmsprop::RMSprop, sgd::Sgd,
 };
-pub use error::{Error, Result};
-pub use fit::{Answer, Epoch, EpochReport, Fit, History, Stop, Validation};
-pub use model::{Evaluation, Gradients, Model, ModelBuilder};
+pub use error::{Error, Result, WeightsMismatch};
+pub use model::dynamic::{DynArrays, DynBatch, DynGradients, DynModel, DynTrainer, Dynamic};
+pub use model::network::{self, Classifier, FitsData, FromExamples, Learns, Network, Trainable};
+pub use model::{Evaluation, Gradients, Model, ModelBuilder, NoTrainer, Trainer, TrainerBuilder};
 pub use ndarray;
-pub use network::{Classifier, FromExamples, Network, Trainable};
-pub use settings::Backend;
-pub use trainer::{NoTrainer, Trainer, TrainerBuilder};
-pub use weights::WeightsMismatch;
+pub use run::{Backend, engine, interpreter};
+pub use statistics as tensor;
+pub use train::{CallbackResult, Epoch, EpochReport, Fit, History, Stop, Validation};
 
 /// What most programs need.
 pub mod prelude {
@@ -153,6 +141,9 @@ mod documents {
 
     #[doc = include_str!("../../docs/training.md")]
     struct Training;
+
+    #[doc = include_str!("../../docs/serving.md")]
+    struct Serving;
 
     #[doc = include_str!("../../docs/from-pytorch.md")]
     struct FromPytorch;

@@ -4,7 +4,7 @@ use bilro_compiler::declaration::Declaration;
 use bilro_compiler::error::{Error, Mistake};
 use ndarray::{Array, ArrayD, ArrayView, ArrayViewD, ArrayViewMut, ArrayViewMutD, Dimension};
 
-use crate::network::Feed;
+use crate::run::Feed;
 
 pub use std::borrow::Cow;
 

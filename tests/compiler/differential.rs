@@ -5,6 +5,8 @@
 //! `BILRO_SEED=n` tries other networks and `PROPTEST_CASES=n` another number of
 //! them. A network that fails is made smaller, and printed as it is built.
 
+use std::sync::Arc;
+
 use std::cell::Cell;
 
 use bilro::rng::Generator;
@@ -106,8 +108,8 @@ fn compare(trial: &mut Trial) -> Result<f64, TestCaseError> {
     // A gradient that happens to be small is not so after a step.
     let rate = LENGTH / norm.max(share * widest.sqrt()).max(LENGTH);
     // With momentum, what a gradient does adds up to twice its own step.
-    let sgd = Training::from(Sgd::new(0.5 * rate as f32).momentum(0.5));
-    let purpose = Purpose::Step(&sgd);
+    let sgd = Arc::new(Training::from(Sgd::new(0.5 * rate as f32).momentum(0.5)));
+    let purpose = Purpose::Step(sgd.clone());
     let rounding = trial.rounding(&purpose);
     for step in 1..=3 {
         let [found, expected] = trial.run(&purpose)?;
@@ -219,8 +221,8 @@ fn wide_networks_agree_with_the_interpreter_and_with_each_other() {
     for_recipes(20, chains(4), |chain| {
         let mut trial = Trial::new(chain.build(), chain.batch, chain.seed);
         let training = training(chain.seed, 0.01);
-        let setting = |name: &str| training.optimizer().setting(name, 1).expect("its own");
-        let step = Purpose::Step(&training);
+        let setting = |name: &str| training.optimizer().scalar(name, 1, 0.01).expect("its own");
+        let step = Purpose::Step(training.clone());
         let kept = trial.network.variables(&step);
         let (inputs, mut parameters) = (trial.inputs(), Trial::parameters(&trial.jit));
         parameters.extend(check::first_kept(&trial.network, &step));
@@ -248,7 +250,7 @@ fn graphs_come_back_from_their_text() {
     for_recipes(100, recipes(20, 33, 9), |recipe| {
         let network = recipe.build().network;
         let training = training(recipe.seed, 0.01);
-        for purpose in [Purpose::Step(&training), Purpose::Gradients, Purpose::Predict] {
+        for purpose in [Purpose::Step(training.clone()), Purpose::Gradients, Purpose::Predict] {
             let target = host::baseline();
             let lowered = check::lower_network(&network, &purpose, recipe.batch, &target);
             let lowered = lowered.map_err(|error| TestCaseError::fail(error.to_string()))?;
@@ -273,12 +275,12 @@ fn machine_code_is_what_the_evaluator_says_on_every_width() {
         let trial = Trial::new(recipe.build().network, recipe.batch, recipe.seed);
         let (inputs, own) = (trial.inputs(), Trial::parameters(&trial.jit));
         let training = training(recipe.seed, 0.01);
-        let setting = |name: &str| training.optimizer().setting(name, 2).expect("its own");
+        let setting = |name: &str| training.optimizer().scalar(name, 2, 0.01).expect("its own");
         let network = &trial.network;
         for purpose in [
-            Purpose::Step(&training),
-            Purpose::Accumulate { training: &training, first: true },
-            Purpose::Accumulate { training: &training, first: false },
+            Purpose::Step(training.clone()),
+            Purpose::Accumulate { training: training.clone(), first: true },
+            Purpose::Accumulate { training: training.clone(), first: false },
             Purpose::Gradients,
             Purpose::Evaluate,
             Purpose::Predict,

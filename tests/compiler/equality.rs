@@ -100,7 +100,7 @@ struct Case {
 impl Case {
     fn new(network: Declaration, batch: usize, seed: u64, place: u64) -> Case {
         let any_rate = training(place, 0.1);
-        let purpose = Purpose::Step(&any_rate);
+        let purpose = Purpose::Step(any_rate.clone());
         let layout = ParameterLayout::new(&network.variables(&purpose));
         let engine = Engine::new(network.clone(), Backend::Jit, seed, 1).unwrap();
         let own = (0..network.parameters.len()).map(|i| engine.parameter(i).to_owned());
@@ -122,7 +122,7 @@ impl Case {
 
     fn compile(&self, isa: &Target) -> Compiled {
         let any_rate = training(self.training, 0.1);
-        let purpose = Purpose::Step(&any_rate);
+        let purpose = Purpose::Step(any_rate.clone());
         let lowered = check::lower_network(&self.network, &purpose, self.batch, isa).unwrap();
         let executable = Executable::new(&lowered.artifact, false);
         Compiled { executable: executable.unwrap(), lowered }
@@ -138,7 +138,7 @@ impl Case {
         // What differs from step to step: a table for each.
         let mut settings: Vec<Vec<u32>> = (1..=steps as u64)
             .map(|step| {
-                let setting = |name: &&str| training.optimizer().setting(name, step);
+                let setting = |name: &&str| training.optimizer().scalar(name, step, rate);
                 let settings = lowered.artifact.interface.step_scalars.iter();
                 settings.map(|name| setting(name).expect("its own").to_bits()).collect()
             })

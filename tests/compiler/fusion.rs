@@ -4,6 +4,8 @@
 //! Where a change is meant, the message shows what is found, to be read and
 //! copied here; `cargo insta accept` copies it too.
 
+use std::sync::Arc;
+
 use bilro::Network;
 use bilro::prelude::*;
 use bilro_compiler::codegen::module::Executable;
@@ -33,12 +35,12 @@ network! {
 }
 
 fn step(batch: usize) -> check::Lowered {
-    step_with(Sgd::new(0.1).into(), batch)
+    step_with(Arc::new(Sgd::new(0.1).into()), batch)
 }
 
-fn step_with(training: Training, batch: usize) -> check::Lowered {
+fn step_with(training: Arc<Training>, batch: usize) -> check::Lowered {
     let network = Mnist::declaration().unwrap();
-    check::lower_network(&network, &Purpose::Step(&training), batch, &host::baseline()).unwrap()
+    check::lower_network(&network, &Purpose::Step(training), batch, &host::baseline()).unwrap()
 }
 
 /// What each kernel is, its axes, and how many tensors it writes.
@@ -77,10 +79,10 @@ fn a_step_has_these_kernels() {
 /// with zeros and ones would be.
 #[test]
 fn a_step_on_words_has_these_kernels() {
-    let sgd = Training::from(Sgd::new(0.1));
+    let sgd = Arc::new(Training::from(Sgd::new(0.1)));
     let network = Words::declaration().unwrap();
     let lowered =
-        check::lower_network(&network, &Purpose::Step(&sgd), 64, &host::baseline()).unwrap();
+        check::lower_network(&network, &Purpose::Step(sgd.clone()), 64, &host::baseline()).unwrap();
     insta::assert_snapshot!(kernels(&lowered), @r"
     rows [512] of 48 writes 1
     columns [64, 48] over 8 writes 1
@@ -105,7 +107,7 @@ fn a_step_on_words_has_these_kernels() {
 /// gradient of a weight is in it.
 #[test]
 fn a_step_with_adam_has_the_kernels_of_one_without() {
-    let (plain, adam) = (step(64), step_with(Adam::new(0.001).into(), 64));
+    let (plain, adam) = (step(64), step_with(Arc::new(Adam::new(0.001).into()), 64));
     assert_eq!(kernels(&adam), kernels(&plain).replace("writes 2", "writes 6"));
     assert_eq!(adam.artifact.interface.arena, plain.artifact.interface.arena);
     let trainings = (0..TRAININGS).map(|place| (place, training(place, 0.1)));
@@ -150,17 +152,12 @@ fn code_does_not_grow_with_the_batch() {
 #[test]
 fn long_kernels_are_shared_and_meet_where_they_must() {
     let phases = |batch, isa: &Target| {
-        let sgd = Training::from(Sgd::new(0.1));
+        let sgd = Arc::new(Training::from(Sgd::new(0.1)));
         let network = Mnist::declaration().unwrap();
-        let lowered = check::lower_network(&network, &Purpose::Step(&sgd), batch, isa).unwrap();
-        lowered
-            .artifact
-            .interface
-            .phases
-            .iter()
-            .map(|p| p.to_string())
-            .collect::<Vec<_>>()
-            .join("\n")
+        let purpose = Purpose::Step(sgd.clone());
+        let lowered = check::lower_network(&network, &purpose, batch, isa).unwrap();
+        let phases = lowered.artifact.interface.phases.iter();
+        phases.map(|p| p.to_string()).collect::<Vec<_>>().join("\n")
     };
     // The first product, the small kernels up to the guard, the updates.
     insta::assert_snapshot!(phases(64, &Target::AVX512), @r"

@@ -1,6 +1,11 @@
 //! The library as a user holds it: declared networks, trained, evaluated,
 //! looked into; and what is answered to what does not fit.
 
+#[path = "api/dynamic.rs"]
+mod dynamic;
+#[path = "api/shared.rs"]
+mod shared;
+
 use bilro::ndarray::{Array1, Array2, s};
 use bilro::prelude::*;
 use bilro::{Error, data};
@@ -67,7 +72,7 @@ fn digits_are_learned_and_the_history_tells() {
     assert_eq!(history.losses.len(), 12 * train.len().div_ceil(32));
     assert!(history.epochs[11].loss < history.epochs[0].loss / 4.0);
     let validation = history.epochs[11].validation.as_ref().unwrap();
-    let mut model = trainer.into_model();
+    let model = trainer.into_model();
     let evaluation = model.evaluate(&test).unwrap();
     assert_eq!(evaluation.metric("accuracy"), Some(evaluation.accuracy()));
     assert_eq!(validation.metrics, evaluation.metrics());
@@ -148,10 +153,10 @@ fn gradients_change_nothing_and_are_those_of_the_step() {
 #[test]
 fn means_go_by_what_targets_count_for() {
     for backend in [Backend::Jit, Backend::Interpreter, Backend::InterpreterF32] {
-        let mut trainer = Padded::trainer(Sgd::new(0.1)).backend(backend).build().unwrap();
+        let trainer = Padded::trainer(Sgd::new(0.1)).backend(backend).build().unwrap();
         let model = trainer.model();
         let x = Array2::zeros((4, 3));
-        let mut gradients = |y: [u32; 4]| {
+        let gradients = |y: [u32; 4]| {
             let y = Array1::from(y.to_vec());
             let gradients = model.gradients(padded::Batch { x: x.view(), y: y.view() }).unwrap();
             (gradients.loss, gradients.b.to_vec())
@@ -202,7 +207,7 @@ fn both_backends_serve_the_same_calls() {
 #[test]
 fn views_that_are_not_row_major_are_read_right() {
     let data = data::digits().unwrap().rows(0..40).unwrap();
-    let mut model = Digits::model().seed(3).build().unwrap();
+    let model = Digits::model().seed(3).build().unwrap();
     let transposed = data.x().t().as_standard_layout().into_owned();
     let reversed = data.x().slice(s![..;-1, ..]).as_standard_layout().into_owned();
     let expected = model.predict(digits::Input { image: data.x() }).unwrap().logits;
@@ -281,7 +286,7 @@ fn a_perceptron_from_scratch_learns_to_tell_sides_apart() {
     let first = step();
     let last = (0..300).map(|_| step()).last().unwrap();
     assert!(last < first / 5.0, "{first} {last}");
-    let mut model = trainer.into_model();
+    let model = trainer.into_model();
     assert_eq!(model.params().w.dim(), (2, 1));
     let p = model.predict(perceptron::Input { point: point.view() }).unwrap().p;
     assert!(p[[0, 0]] < 0.5 && p[[3, 0]] > 0.5);

@@ -163,7 +163,7 @@ fn a_table_is_printed_as_pytorch_does() {
 
 #[test]
 fn rows_are_those_of_the_table() {
-    let mut model = Both::model().seed(1).build().unwrap();
+    let model = Both::model().seed(1).build().unwrap();
     let (word, pair) = (indices(9, 11, 1), indices((9, 2, 3), 7, 2));
     let x = Array2::<f32>::zeros((9, 5));
     let input = both::Input { word: word.view(), x: x.view(), pair: pair.view() };
@@ -206,7 +206,7 @@ fn a_number_without_a_row_is_named_and_changes_nothing() {
         }
         assert_eq!(trainer.model().params().word.weight, before);
     }
-    let mut model = Both::model().build().unwrap();
+    let model = Both::model().build().unwrap();
     let (word, x) = (Array1::zeros(3), Array2::zeros((3, 5)));
     let mut pair = Array3::zeros((3, 2, 3));
     pair[[2, 0, 1]] = u32::MAX;

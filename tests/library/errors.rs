@@ -4,6 +4,8 @@
 
 mod bound;
 
+use std::sync::Arc;
+
 use bilro::engine::Engine;
 use bilro::network::Feed;
 use bilro::{Backend, Error};
@@ -75,15 +77,18 @@ fn bits(engine: &Engine) -> Vec<u32> {
 /// hands each error to `check`. `predicts` says whether `predict` sees the
 /// mistake: it takes no targets.
 fn refused(feeds: &[Feed<'_>], predicts: bool, check: impl Fn(&Error)) {
-    let sgd = Training::from(Sgd::new(0.1));
+    let sgd = Arc::new(Training::from(Sgd::new(0.1)));
     let good = Arrays::good();
     for backend in BACKENDS {
         let mut engine = Engine::new(network(), backend, 3, 1).unwrap();
         for round in 0..2 {
             let before = bits(&engine);
-            for purpose in
-                [Purpose::Predict, Purpose::Evaluate, Purpose::Gradients, Purpose::Step(&sgd)]
-            {
+            for purpose in [
+                Purpose::Predict,
+                Purpose::Evaluate,
+                Purpose::Gradients,
+                Purpose::Step(sgd.clone()),
+            ] {
                 let is_predict = matches!(purpose, Purpose::Predict);
                 if is_predict && !predicts {
                     continue;
@@ -96,7 +101,7 @@ fn refused(feeds: &[Feed<'_>], predicts: bool, check: impl Fn(&Error)) {
                 }
                 assert_eq!(bits(&engine), before, "{what}: parameters have changed");
             }
-            engine.run(&Purpose::Step(&sgd), &good.feeds()).unwrap();
+            engine.run(&Purpose::Step(sgd.clone()), &good.feeds()).unwrap();
             assert_ne!(bits(&engine), before, "{backend:?}: a good step changes parameters");
         }
     }
@@ -289,11 +294,11 @@ fn a_network_without_a_loss_only_predicts() {
     b.output("y", y).unwrap();
     let network = b.finish().unwrap();
     let x = reals(&[BATCH, 3]);
-    let sgd = Training::from(Sgd::new(0.1));
+    let sgd = Arc::new(Training::from(Sgd::new(0.1)));
     for backend in BACKENDS {
         let mut engine = Engine::new(network.clone(), backend, 3, 1).unwrap();
         let before = bits(&engine);
-        for purpose in [Purpose::Evaluate, Purpose::Gradients, Purpose::Step(&sgd)] {
+        for purpose in [Purpose::Evaluate, Purpose::Gradients, Purpose::Step(sgd.clone())] {
             let error = engine.run(&purpose, &[Feed::Real(x.view())]).unwrap_err();
             let Error::NoLoss { network } = &error else { panic!("{error:?}") };
             assert_eq!(network, "Neuron");

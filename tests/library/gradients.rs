@@ -43,7 +43,7 @@ network! {
 #[test]
 fn the_sum_of_squares() {
     for backend in BACKENDS {
-        let mut f = Squares::model().backend(backend).build().unwrap();
+        let f = Squares::model().backend(backend).build().unwrap();
         let x = array![[3.0, 5.0]];
         let gradients = f.gradients(squares::Batch { x: x.view() }).unwrap();
         assert_eq!((gradients.loss, &gradients.x), (34.0, &array![[6.0, 10.0]]));
@@ -60,7 +60,7 @@ fn the_sum_of_squares() {
 #[test]
 fn the_mean_logarithm() {
     for backend in BACKENDS {
-        let mut f = Logarithm::model().backend(backend).build().unwrap();
+        let f = Logarithm::model().backend(backend).build().unwrap();
         let x = array![[4.0, 5.0]];
         let gradients = f.gradients(logarithm::Batch { x: x.view() }).unwrap();
         assert!((gradients.loss - 2.995_732_3).abs() < 1e-6, "{}", gradients.loss);
@@ -71,7 +71,7 @@ fn the_mean_logarithm() {
 #[test]
 fn the_mean_of_squares() {
     for backend in BACKENDS {
-        let mut f = MeanOfSquares::model().backend(backend).build().unwrap();
+        let f = MeanOfSquares::model().backend(backend).build().unwrap();
         let x = array![[[0.3, -1.2], [2.5, 0.0]]];
         let gradients = f.gradients(mean_of_squares::Batch { x: x.view() }).unwrap();
         assert_eq!(gradients.x, x / 2.0);
@@ -118,7 +118,7 @@ network! {
 fn parameters_and_inputs_together() {
     let mut found = Vec::new();
     for backend in BACKENDS {
-        let mut f = Both::model().backend(backend).seed(1).build().unwrap();
+        let f = Both::model().backend(backend).seed(1).build().unwrap();
         let x = Array2::from_shape_fn((5, 3), |(i, j)| (i * 3 + j) as f32 / 10.0);
         let weight = Array2::from_shape_fn((5, 1), |(i, _)| 1.0 + i as f32);
         let z = Array1::from_shape_fn(5, |i| i as f32 / 4.0 - 0.5);
@@ -170,7 +170,7 @@ fn functions_are_chosen_with_every_call() {
     let x = Array2::from_shape_fn((6, 4), |(i, j)| ((i * 4 + j) as f32 * 0.7).sin() * 2.0);
     let y = Array1::from_iter((0..6).map(|i| i % 3));
     for backend in BACKENDS {
-        let mut model = Chosen::model().backend(backend).seed(3).build().unwrap();
+        let model = Chosen::model().backend(backend).seed(3).build().unwrap();
         let (hidden, out) = (model.params().hidden, model.params().out);
         let before = x.dot(&hidden.weight) + hidden.bias;
         let scores = |f: fn(f32) -> f32| before.mapv(f).dot(&out.weight) + out.bias;
@@ -221,7 +221,7 @@ network! {
 
 #[test]
 fn what_is_not_trained_has_no_gradient() {
-    let mut model = Normal::model().build().unwrap();
+    let model = Normal::model().build().unwrap();
     let x = Array2::from_shape_fn((6, 4), |(i, j)| (i * 4 + j) as f32);
     let y = Array2::zeros((6, 1));
     let gradients = model.gradients(normal::Batch { x: x.view(), y: y.view() }).unwrap();

@@ -72,7 +72,7 @@ const TOLERANCE: f32 = 1e-6;
 struct Side<N> {
     name: &'static str,
     model: Model<N>,
-    outputs: fn(&mut Model<N>, ArrayView2<'_, f32>) -> Array2<f32>,
+    outputs: fn(&Model<N>, ArrayView2<'_, f32>) -> Array2<f32>,
     x: Array2<f32>,
 }
 
@@ -80,7 +80,7 @@ impl<N: Network> Side<N> {
     fn new(
         name: &'static str,
         features: usize,
-        outputs: fn(&mut Model<N>, ArrayView2<'_, f32>) -> Array2<f32>,
+        outputs: fn(&Model<N>, ArrayView2<'_, f32>) -> Array2<f32>,
     ) -> Side<N> {
         // Between 0 and 1, as pixels are, and no two rows alike.
         let x = numbers(features, 256).mapv(|x| x / 255.0);
@@ -159,7 +159,7 @@ fn words() -> Side<Words> {
     let norm = model.params().batch_norm;
     assert!(norm.running_mean.iter().all(|mean| *mean != 0.0));
     assert!(norm.running_var.iter().all(|var| (var - 1.0).abs() > 1e-3));
-    let outputs = |model: &mut Model<Words>, x: ArrayView2<'_, f32>| {
+    let outputs = |model: &Model<Words>, x: ArrayView2<'_, f32>| {
         let indices = x.mapv(|word| word as u32);
         model.predict(words::Input { words: indices.view() }).unwrap().y
     };

@@ -1,6 +1,8 @@
 //! Layers that train otherwise than they predict: dropout and batch
 //! normalisation, by every backend.
 
+use std::sync::Arc;
+
 use bilro::engine::{Engine, Results};
 use bilro::network::Feed;
 use bilro::{Backend, Error, Sgd};
@@ -32,7 +34,7 @@ fn array(sizes: &[usize], values: &[f32]) -> ArrayD<f32> {
     ArrayD::from_shape_vec(IxDyn(sizes), values.to_vec()).unwrap()
 }
 
-fn run(engine: &mut Engine, purpose: &Purpose<'_>, x: &ArrayD<f32>, up: &ArrayD<f32>) -> Results {
+fn run(engine: &mut Engine, purpose: &Purpose, x: &ArrayD<f32>, up: &ArrayD<f32>) -> Results {
     let feeds = [Feed::Real(x.view()), Feed::Real(up.view())];
     let given = if matches!(purpose, Purpose::Predict) { 1 } else { 2 };
     engine.run(purpose, &feeds[..given]).unwrap()
@@ -138,8 +140,8 @@ fn batch_normalisation_is_pytorchs() {
             assert_close(&what("dx"), dx, case.dx);
             assert_close("no step, no change", engine.parameter(2).iter(), &[0.0; 3]);
 
-            let training = Training::from(Sgd::new(0.0));
-            run(&mut engine, &Purpose::Step(&training), &x, &up);
+            let training = Arc::new(Training::from(Sgd::new(0.0)));
+            run(&mut engine, &Purpose::Step(training.clone()), &x, &up);
             assert_close(&what("mean"), engine.parameter(2).iter(), &case.running_mean);
             assert_close(&what("variance"), engine.parameter(3).iter(), &case.running_var);
             let results = run(&mut engine, &Purpose::Predict, &x, &up);
@@ -155,8 +157,8 @@ fn one_example_has_no_variance() {
     let mut engine = Engine::new(network, Backend::Jit, 0, 1).unwrap();
     let x = array(&[1, 3], &[1.0, 2.0, 3.0]);
     let feeds = [Feed::Real(x.view()), Feed::Real(x.view())];
-    let training = Training::from(Sgd::new(0.1));
-    for purpose in [Purpose::Step(&training), Purpose::Gradients] {
+    let training = Arc::new(Training::from(Sgd::new(0.1)));
+    for purpose in [Purpose::Step(training.clone()), Purpose::Gradients] {
         let error = engine.run(&purpose, &feeds).unwrap_err();
         assert!(matches!(error, Error::SmallBatch { expected: 2, found: 1 }), "{error}");
     }
@@ -221,9 +223,9 @@ fn what_is_dropped_follows_from_seed_and_batch_alone() {
     let mut engine = dropout(0.3, Backend::Jit, 7, 1);
     assert_eq!(factors(&mut engine), expected);
     assert_eq!(factors(&mut engine), expected, "gradients alone are no step");
-    let training = Training::from(Sgd::new(0.1));
+    let training = Arc::new(Training::from(Sgd::new(0.1)));
     let ones = ArrayD::from_elem(IxDyn(&[EXAMPLES, FEATURES]), 1.0);
-    run(&mut engine, &Purpose::Step(&training), &ones, &ones);
+    run(&mut engine, &Purpose::Step(training.clone()), &ones, &ones);
     assert_ne!(factors(&mut engine), expected, "another batch");
 }
 

@@ -5,6 +5,8 @@
 //! The network's loss is `Σ w · g`, so its gradient is the input `g`. Machine
 //! code for every instruction set, and the interpreter in both precisions.
 
+use std::sync::Arc;
+
 use bilro::engine::Engine;
 use bilro::network::Feed;
 use bilro::{Adadelta, Adagrad, Adam, AdamW, Backend, Lion, NAdam, RAdam, RMSprop, Sgd};
@@ -24,7 +26,7 @@ use serde_json::{Map, Value as Json, json};
 const TOLERANCE: f64 = 1e-5;
 
 /// An optimizer with PyTorch's name and arguments. What it does not know fails.
-fn optimizer(name: &str, arguments: &Map<String, Json>) -> Training {
+fn optimizer(name: &str, arguments: &Map<String, Json>) -> Arc<Training> {
     let mut arguments = arguments.clone();
     let mut take = |name: &str| arguments.remove(name);
     let number = |x: Json| x.as_f64().unwrap_or_else(|| panic!("{x} is not a number"));
@@ -36,7 +38,7 @@ fn optimizer(name: &str, arguments: &Map<String, Json>) -> Training {
         ($optimizer:expr, $take:ident; $($method:ident: $kind:ident),*) => {{
             let mut optimizer = $optimizer;
             $(given!(@$kind optimizer, $take, $method);)*
-            Training::from(optimizer)
+            Arc::new(Training::from(optimizer))
         }};
         (@f32 $o:ident, $take:ident, $method:ident) => {
             if let Some(x) = $take(stringify!($method)).map(number) { $o = $o.$method(x as f32); }
@@ -92,7 +94,7 @@ fn network(size: usize) -> Declaration {
 
 /// The parameter after each step, for each way to compute it.
 fn trajectories(
-    training: &Training,
+    training: &Arc<Training>,
     start: &[f32],
     gradients: &[Vec<f32>],
 ) -> Vec<(String, Vec<ArrayD<f32>>)> {
@@ -100,7 +102,7 @@ fn trajectories(
     let start = Array1::from(start.to_vec()).into_dyn();
     let gradients = gradients.iter().map(|g| Array1::from(g.clone()).insert_axis(Axis(0)));
     let gradients: Vec<ArrayD<f32>> = gradients.map(|g| g.into_dyn()).collect();
-    let purpose = Purpose::Step(training);
+    let purpose = Purpose::Step(training.clone());
     let mut all = Vec::new();
     for backend in [Backend::Jit, Backend::Interpreter, Backend::InterpreterF32] {
         let mut engine = Engine::new(network.clone(), backend, 0, 1).unwrap();
@@ -117,8 +119,9 @@ fn trajectories(
         values.extend(check::first_kept(&network, &purpose));
         let step = |(before, gradient): (usize, &ArrayD<f32>)| {
             let inputs = [Value::Real(gradient.clone())];
-            let setting =
-                |name: &str| training.optimizer().setting(name, before as u64 + 1).unwrap();
+            let optimizer = training.optimizer();
+            let (step, rate) = (before as u64 + 1, optimizer.learning_rate());
+            let setting = |name: &str| optimizer.scalar(name, step, rate).unwrap();
             let kept = network.variables(&purpose);
             let roots = check::jitted_network(&lowered, &kept, &inputs, &values, setting);
             for ((root, _), root_values) in lowered.graph.roots().iter().zip(roots) {
@@ -324,7 +327,7 @@ fn lion_is_its_formula() {
             w.to_vec()
         };
         let expected: Vec<Vec<f64>> = gradients(12).iter().map(step).collect();
-        for (how, found) in trajectories(&lion.into(), &START, &gradients(12)) {
+        for (how, found) in trajectories(&Arc::new(lion.into()), &START, &gradients(12)) {
             compare(&format!("Lion, {how}"), &START, &found, &expected);
         }
     }
@@ -332,7 +335,7 @@ fn lion_is_its_formula() {
 
 #[test]
 fn lion_stays_where_nothing_pulls() {
-    for (how, found) in trajectories(&Lion::default().into(), &START, &[vec![0.0; 4]]) {
+    for (how, found) in trajectories(&Arc::new(Lion::default().into()), &START, &[vec![0.0; 4]]) {
         assert_eq!(found[0].as_slice().unwrap(), START, "{how}");
     }
 }
@@ -344,12 +347,12 @@ fn settings_stay_numbers() {
     for place in 0..bilro_tests::trainings::TRAININGS {
         let training = bilro_tests::trainings::training(place, 0.1);
         let network = network(3);
-        let purpose = Purpose::Step(&training);
+        let purpose = Purpose::Step(training.clone());
         let isa = check::isas()[0];
         let lowered = check::lower_network(&network, &purpose, 1, &isa).unwrap();
         for name in &lowered.artifact.interface.step_scalars {
             for step in [1, 2, 10, 1_000, 1_000_000, u64::from(u32::MAX) + 1] {
-                let value = training.optimizer().setting(name, step);
+                let value = training.optimizer().scalar(name, step, 0.1);
                 let value = value.unwrap_or_else(|| panic!("{name} of {training:?}"));
                 assert!(value.is_finite(), "{name} of {training:?} at {step}: {value}");
             }

@@ -105,7 +105,7 @@ fn code_that_is_compiled_already_sees_what_is_loaded() {
     let (_folder, path) = folder();
     let images = Array2::from_shape_fn((7, 5), |(i, j)| (i * 3 + j) as f32 / 10.0);
     let input = || digits::Input { image: images.view() };
-    let (mut saved, mut loaded) = (model(1), model(2));
+    let (saved, mut loaded) = (model(1), model(2));
     saved.save(&path).unwrap();
     let expected = saved.predict(input()).unwrap().scaled;
     assert_ne!(loaded.predict(input()).unwrap().scaled, expected);

@@ -341,7 +341,7 @@ fn code_that_has_gone_is_compiled_again_and_results_stay_the_same() {
         for examples in &examples {
             seen.push(trainer.step(examples.batch()).unwrap());
             if empties {
-                trainer.model().empty_cache();
+                trainer.model_mut().empty_cache();
             }
             let input = mlp::Input { x: examples.x.view() };
             seen.extend(trainer.model().predict(input).unwrap().out);
@@ -464,10 +464,10 @@ fn an_exchanged_model_has_accumulated_nothing() {
         let fresh = || Slope::model().backend(backend).build().unwrap();
         let mut trainer = builder().build().unwrap();
         trainer.step(batch()).unwrap();
-        *trainer.model() = fresh();
+        *trainer.model_mut() = fresh();
         assert_eq!(trainer.apply_accumulated().unwrap(), 0, "{backend:?}");
         trainer.step(batch()).unwrap();
-        *trainer.model() = fresh();
+        *trainer.model_mut() = fresh();
         for step in 1..=4 {
             trainer.step(batch()).unwrap();
             let expected = if step < 4 { 0.0 } else { 0.4 };
@@ -488,11 +488,8 @@ fn a_learning_rate_that_is_no_number_is_refused_whoever_gives_it() {
         fn learning_rate(&self) -> f32 {
             self.0
         }
-        fn set_learning_rate(&mut self, rate: f32) {
-            self.0 = rate;
-        }
-        fn setting(&self, _: &str, _: u64) -> Option<f32> {
-            Some(self.0)
+        fn scalar(&self, _: &str, _: u64, rate: f32) -> Option<f32> {
+            Some(rate)
         }
         fn check(&self) -> Result<(), bilro_compiler::optim::WrongNumber> {
             Ok(())

@@ -5,6 +5,8 @@
 //! What a run is stands in its name, as `64-128-64-10 relu, cross entropy, SGD
 //! 0.1`; runs of what bilro does not have yet are listed and skipped.
 
+use std::sync::Arc;
+
 use bilro::data::{Classification, ShuffledOrder, digits};
 use bilro::engine::Engine;
 use bilro::network::Feed;
@@ -45,7 +47,7 @@ struct Run {
     /// After the last layer, if anything is.
     last: Option<String>,
     loss: Loss,
-    training: Training,
+    training: Arc<Training>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -74,14 +76,14 @@ impl Run {
                 "MSE on one-hot" => Loss::MseOnOneHot,
                 _ => return None,
             },
-            training: match optimizer.split(' ').collect::<Vec<_>>()[..] {
+            training: Arc::new(match optimizer.split(' ').collect::<Vec<_>>()[..] {
                 ["SGD", rate] => Sgd::new(rate.parse().ok()?).into(),
                 ["SGD", rate, "momentum", momentum] => {
                     Sgd::new(rate.parse().ok()?).momentum(momentum.parse().ok()?).into()
                 }
                 ["Adam", rate] => Adam::new(rate.parse().ok()?).into(),
                 _ => return None,
-            },
+            }),
         })
     }
 
@@ -162,7 +164,7 @@ fn train(golden: &Golden, run: &Run, backend: Backend, data: &Classification) ->
     let mut engine = Engine::new(network, backend, golden.seed, 1).unwrap();
     let [first, end] = golden.train_rows;
     let train = data.rows(first..end).unwrap();
-    let purpose = Purpose::Step(&run.training);
+    let purpose = Purpose::Step(run.training.clone());
     let mut losses = Vec::new();
     for _ in 0..golden.epochs {
         let mut batches = train.batches(golden.batch_size).unwrap();

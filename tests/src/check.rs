@@ -151,7 +151,7 @@ pub fn lower(
 /// A network through all passes, verified after each.
 pub fn lower_network(
     declaration: &Declaration,
-    purpose: &Purpose<'_>,
+    purpose: &Purpose,
     batch: usize,
     target: &Target,
 ) -> Result<Lowered, CompileError> {
@@ -244,7 +244,7 @@ pub fn jitted_network(
 }
 
 /// What training keeps beside a network's parameters, as it starts.
-pub fn first_kept(network: &Declaration, purpose: &Purpose<'_>) -> Vec<ArrayD<f32>> {
+pub fn first_kept(network: &Declaration, purpose: &Purpose) -> Vec<ArrayD<f32>> {
     let kept = network.variables(purpose).split_off(network.parameters.len());
     let first = |kept: &Parameter| match kept.init {
         Init::Full(value) => ArrayD::from_elem(kept.shape.sizes(), value as f32),

@@ -1,6 +1,8 @@
 //! Every optimizer, with and without what it may have besides, and whatever a
 //! [`Training`] adds.
 
+use std::sync::Arc;
+
 use bilro::{Adadelta, Adagrad, Adam, AdamW, Lion, NAdam, RAdam, RMSprop, Sgd};
 use bilro_compiler::optim::{Clip, Training};
 
@@ -8,7 +10,11 @@ use bilro_compiler::optim::{Clip, Training};
 pub const TRAININGS: u64 = 16;
 
 /// One of them, with a learning rate; places go around.
-pub fn training(place: u64, rate: f32) -> Training {
+pub fn training(place: u64, rate: f32) -> Arc<Training> {
+    Arc::new(made(place, rate))
+}
+
+fn made(place: u64, rate: f32) -> Training {
     let clipped = |training: Training, clip| training.with_clip(clip);
     match place % TRAININGS {
         0 => Sgd::new(rate).into(),

@@ -11,7 +11,7 @@ network! {
 
 fn main() -> bilro::Result<()> {
     let x = bilro::ndarray::array![[1.0]];
-    let mut model = Neuron::model().build()?;
+    let model = Neuron::model().build()?;
     println!("{}", model.predict(neuron::Input { x: x.view() })?.p);
     model.gradients(neuron::Batch { x: x.view() })?;
     let mut trainer = Neuron::trainer(Sgd::new(0.1)).threads(1).build()?;

@@ -57,7 +57,7 @@ impl Declaration {
     pub fn check_graph(
         &self,
         graph: &Graph,
-        purpose: &Purpose<'_>,
+        purpose: &Purpose,
         kept: &[Parameter],
     ) -> Result<(), Error> {
         let training = purpose.training();
@@ -86,7 +86,7 @@ impl Declaration {
         })
     }
 
-    fn check_leaf(&self, op: &Op, purpose: &Purpose<'_>, kept: &[Parameter]) -> Result<(), String> {
+    fn check_leaf(&self, op: &Op, purpose: &Purpose, kept: &[Parameter]) -> Result<(), String> {
         match op.lower() {
             Lowering::Leaf(Leaf::Input(op)) => match self.inputs.get(op.index) {
                 Some(input) if input.ty != op.ty => {
@@ -108,15 +108,15 @@ impl Declaration {
             },
             Lowering::Leaf(Leaf::Setting(op)) => {
                 let is_random = op.name == RANDOM_BATCH || RANDOM_KEY.contains(&op.name);
-                let is_update = matches!(purpose, Purpose::Update { .. });
+                let is_update = matches!(purpose, Purpose::Update(_));
                 let is_given = op.name == LEARNING_RATE
                     || (op.name == ACCUMULATED && is_update)
-                    || purpose
-                        .training()
-                        .is_some_and(|t| t.optimizer().setting(op.name, 1).is_some());
+                    || purpose.training().is_some_and(|t| {
+                        t.optimizer().scalar(op.name, 1, t.optimizer().learning_rate()).is_some()
+                    });
                 match op.is_whole == is_random && (is_random || is_given) {
                     true => Ok(()),
-                    false => Err(format!("`Optimizer::setting` gives no value for `{}`", op.name)),
+                    false => Err(format!("`Optimizer::scalar` gives no value for `{}`", op.name)),
                 }
             }
             Lowering::Choice(_) => Err("nothing is left to choose in an update".into()),

@@ -12,6 +12,9 @@ mod names;
 mod parameter;
 pub mod statement;
 
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
 use crate::autodiff;
 use crate::graph::{Graph, NodeId, Quantity, Root};
 use crate::ops::Lowering;
@@ -106,9 +109,10 @@ pub struct Layer {
     pub multiply_adds: usize,
 }
 
-/// What machine code is made for.
-#[derive(Clone, Copy, Debug)]
-pub enum Purpose<'a> {
+/// What machine code is made for. Two purposes with a training are equal where they are of
+/// the [same](Training::id) one.
+#[derive(Clone, Debug)]
+pub enum Purpose {
     /// Outputs from inputs.
     Predict,
     /// Loss and metrics.
@@ -117,27 +121,53 @@ pub enum Purpose<'a> {
     /// inputs that ask for it.
     Gradients,
     /// Loss, and every parameter's next value in its place.
-    Step(&'a Training),
+    Step(Arc<Training>),
     /// Loss, and gradients added to those of batches before it, for a step
     /// that is made from several.
     Accumulate {
         /// For which steps.
-        training: &'a Training,
+        training: Arc<Training>,
         /// Whether there are no batches before it.
         first: bool,
     },
     /// A step from the gradients of fewer batches than it is made from
     /// otherwise, and from no batch besides: every parameter's next value in
-    /// its place. It needs no inputs.
-    Update {
-        /// For which steps.
-        training: &'a Training,
-        /// From how many batches; at least 1.
-        batches: usize,
-    },
+    /// its place. It needs no inputs; how many batches they are is a number of the call.
+    Update(Arc<Training>),
 }
 
-impl Purpose<'_> {
+impl PartialEq for Purpose {
+    #[inline]
+    fn eq(&self, other: &Purpose) -> bool {
+        // The same `Arc` most of the time: a small step would notice looking into it.
+        let is_same = |a: &Arc<Training>, b: &Arc<Training>| Arc::ptr_eq(a, b) || a.id() == b.id();
+        match (self, other) {
+            (Purpose::Predict, Purpose::Predict)
+            | (Purpose::Evaluate, Purpose::Evaluate)
+            | (Purpose::Gradients, Purpose::Gradients) => true,
+            (Purpose::Step(a), Purpose::Step(b)) | (Purpose::Update(a), Purpose::Update(b)) => {
+                is_same(a, b)
+            }
+            (
+                Purpose::Accumulate { training: a, first },
+                Purpose::Accumulate { training: b, first: other },
+            ) => first == other && is_same(a, b),
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Purpose {}
+
+impl Hash for Purpose {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        std::mem::discriminant(self).hash(state);
+        matches!(self, Purpose::Accumulate { first: true, .. }).hash(state);
+        self.training().map(|training| training.id()).hash(state);
+    }
+}
+
+impl Purpose {
     /// In a word, for dumps and messages.
     pub fn name(&self) -> &'static str {
         match self {
@@ -146,7 +176,7 @@ impl Purpose<'_> {
             Purpose::Gradients => "gradients",
             Purpose::Step(_) => "step",
             Purpose::Accumulate { .. } => "accumulate",
-            Purpose::Update { .. } => "update",
+            Purpose::Update(_) => "update",
         }
     }
 
@@ -158,16 +188,16 @@ impl Purpose<'_> {
             Purpose::Gradients
             | Purpose::Step(_)
             | Purpose::Accumulate { .. }
-            | Purpose::Update { .. } => true,
+            | Purpose::Update(_) => true,
         }
     }
 
     /// How the network is trained, where it is.
-    pub fn training(&self) -> Option<&Training> {
+    pub fn training(&self) -> Option<&Arc<Training>> {
         match self {
             Purpose::Step(training)
             | Purpose::Accumulate { training, .. }
-            | Purpose::Update { training, .. } => Some(training),
+            | Purpose::Update(training) => Some(training),
             Purpose::Predict | Purpose::Evaluate | Purpose::Gradients => None,
         }
     }
@@ -188,7 +218,7 @@ impl Purpose<'_> {
         let evaluates = matches!(self, Purpose::Evaluate);
         match root {
             Root::Output(_) => matches!(self, Purpose::Predict),
-            Root::Loss => !matches!(self, Purpose::Predict | Purpose::Update { .. }),
+            Root::Loss => !matches!(self, Purpose::Predict | Purpose::Update(_)),
             Root::Metric(_) => evaluates,
             Root::Sum(Quantity::Loss, _) | Root::Weight(Quantity::Loss, _) => {
                 evaluates || (weighs && self.trains_on_batch())
@@ -221,15 +251,15 @@ impl Declaration {
     /// The graph to compile or interpret for a purpose and a batch size:
     /// forward, and whatever gradients and updates the purpose asks for. Of
     /// every choice the first alternative; see [`Self::graph_of`].
-    pub fn graph_for(&self, purpose: &Purpose<'_>, batch: usize) -> Graph {
+    pub fn graph_for(&self, purpose: &Purpose, batch: usize) -> Graph {
         self.graph_of(purpose, batch, &[])
     }
 
     /// The same for some choices: the places of the alternatives, as far as it
     /// is not the first.
-    pub fn graph_of(&self, purpose: &Purpose<'_>, batch: usize, choices: &[usize]) -> Graph {
+    pub fn graph_of(&self, purpose: &Purpose, batch: usize, choices: &[usize]) -> Graph {
         let mut g = self.forward(purpose, batch, choices);
-        if let Purpose::Update { training, .. } = purpose {
+        if let Purpose::Update(training) = purpose {
             let trained = self.parameter_nodes(&mut g, &training.trained(&self.parameters));
             // Nothing is left over where every batch makes an update.
             if training.accumulate() == 1 {
@@ -242,7 +272,7 @@ impl Declaration {
             return g;
         };
         match purpose {
-            Purpose::Predict | Purpose::Evaluate | Purpose::Update { .. } => {}
+            Purpose::Predict | Purpose::Evaluate | Purpose::Update(_) => {}
             Purpose::Gradients => {
                 let places: Vec<usize> =
                     (0..self.parameters.len()).filter(|i| self.parameters[*i].is_trained).collect();
@@ -309,7 +339,7 @@ impl Declaration {
 
     /// The forward graph with what a purpose needs of it, and with what is
     /// chosen in the place of every choice.
-    fn forward(&self, purpose: &Purpose<'_>, batch: usize, choices: &[usize]) -> Graph {
+    fn forward(&self, purpose: &Purpose, batch: usize, choices: &[usize]) -> Graph {
         let mut g = self.graph.with_batch(batch);
         let weighs = self.loss_measure().is_some_and(Measure::weighs);
         g.retain_roots(|root| purpose.wants(root, weighs));
@@ -322,7 +352,7 @@ impl Declaration {
 
     /// What a purpose keeps from call to call: the network's parameters, and
     /// behind them what training keeps.
-    pub fn variables(&self, purpose: &Purpose<'_>) -> Vec<Parameter> {
+    pub fn variables(&self, purpose: &Purpose) -> Vec<Parameter> {
         let mut kept = self.parameters.clone();
         if let Some(training) = purpose.training() {
             kept.extend(training.state(&self.parameters));

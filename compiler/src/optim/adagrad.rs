@@ -1,7 +1,7 @@
 //! [`Adagrad`]: its numbers, and its update as nodes of the graph.
 
 use super::require_not_negative;
-use super::{LEARNING_RATE, Optimizer, Update, WrongNumber, learning_rate_of};
+use super::{LEARNING_RATE, Optimizer, Update, WrongNumber};
 use crate::graph::NodeId;
 
 /// Adagrad, whose steps get the smaller the more an element has moved: PyTorch's
@@ -93,8 +93,6 @@ impl Default for Adagrad {
 }
 
 impl Optimizer for Adagrad {
-    learning_rate_of!(learning_rate);
-
     fn name(&self) -> &'static str {
         "Adagrad"
     }
@@ -107,12 +105,16 @@ impl Optimizer for Adagrad {
         require_not_negative("eps", self.eps)
     }
 
-    fn setting(&self, name: &str, step: u64) -> Option<f32> {
+    fn learning_rate(&self) -> f32 {
+        self.learning_rate
+    }
+
+    fn scalar(&self, name: &str, step: u64, learning_rate: f32) -> Option<f32> {
         let before = step.saturating_sub(1) as f64;
         let decay = 1.0 + before * f64::from(self.lr_decay);
         match name {
-            DECAYED => Some((f64::from(self.learning_rate) / decay) as f32),
-            LEARNING_RATE => Some(self.learning_rate),
+            DECAYED => Some((f64::from(learning_rate) / decay) as f32),
+            LEARNING_RATE => Some(learning_rate),
             _ => None,
         }
     }

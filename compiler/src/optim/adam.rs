@@ -1,7 +1,7 @@
 //! [`Adam`]: its numbers, and its update as nodes of the graph.
 
 use super::moments::{Moments, moments_methods};
-use super::{Optimizer, Update, WrongNumber, learning_rate_of};
+use super::{Optimizer, Update, WrongNumber};
 use crate::graph::NodeId;
 
 /// Adam, which gives every element a pace of its own: PyTorch's `torch.optim.Adam`. AMSGrad where
@@ -71,8 +71,6 @@ impl Adam {
 }
 
 impl Optimizer for Adam {
-    learning_rate_of!(moments.learning_rate);
-
     fn name(&self) -> &'static str {
         "Adam"
     }
@@ -81,12 +79,16 @@ impl Optimizer for Adam {
         self.moments.check()
     }
 
-    fn setting(&self, name: &str, step: u64) -> Option<f32> {
+    fn learning_rate(&self) -> f32 {
+        self.moments.learning_rate
+    }
+
+    fn scalar(&self, name: &str, step: u64, learning_rate: f32) -> Option<f32> {
         let (first, second) = self.moments.corrections(step);
         match name {
-            STEP => Some((self.moments.rate() * second.sqrt() / first) as f32),
+            STEP => Some((f64::from(learning_rate) * second.sqrt() / first) as f32),
             EPS => Some((f64::from(self.moments.eps) * second.sqrt()) as f32),
-            _ => self.moments.setting(name),
+            _ => self.moments.scalar(name, learning_rate),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::adam::Adam;
 use super::moments::moments_methods;
-use super::{Optimizer, Update, WrongNumber, learning_rate_of};
+use super::{Optimizer, Update, WrongNumber};
 use crate::graph::NodeId;
 
 /// Adam with decoupled weight decay, which does not go through the running means: PyTorch's
@@ -69,8 +69,6 @@ impl AdamW {
 }
 
 impl Optimizer for AdamW {
-    learning_rate_of!(adam.moments.learning_rate);
-
     fn name(&self) -> &'static str {
         "AdamW"
     }
@@ -79,8 +77,12 @@ impl Optimizer for AdamW {
         self.adam.check()
     }
 
-    fn setting(&self, name: &str, step: u64) -> Option<f32> {
-        self.adam.setting(name, step)
+    fn learning_rate(&self) -> f32 {
+        self.adam.moments.learning_rate
+    }
+
+    fn scalar(&self, name: &str, step: u64, learning_rate: f32) -> Option<f32> {
+        self.adam.scalar(name, step, learning_rate)
     }
 
     fn update(&self, u: &mut Update<'_>) -> NodeId {

@@ -1,6 +1,6 @@
 //! [`Lion`]: its numbers, and its update as nodes of the graph.
 
-use super::{LEARNING_RATE, Optimizer, Update, WrongNumber, learning_rate_of};
+use super::{LEARNING_RATE, Optimizer, Update, WrongNumber};
 use super::{require_not_negative, require_share};
 use crate::graph::NodeId;
 
@@ -71,8 +71,6 @@ impl Default for Lion {
 }
 
 impl Optimizer for Lion {
-    learning_rate_of!(learning_rate);
-
     fn name(&self) -> &'static str {
         "Lion"
     }
@@ -84,8 +82,12 @@ impl Optimizer for Lion {
         require_not_negative("weight decay", self.weight_decay)
     }
 
-    fn setting(&self, name: &str, _: u64) -> Option<f32> {
-        (name == LEARNING_RATE).then_some(self.learning_rate)
+    fn learning_rate(&self) -> f32 {
+        self.learning_rate
+    }
+
+    fn scalar(&self, name: &str, _: u64, learning_rate: f32) -> Option<f32> {
+        (name == LEARNING_RATE).then_some(learning_rate)
     }
 
     fn update(&self, u: &mut Update<'_>) -> NodeId {

@@ -35,15 +35,12 @@ pub trait Optimizer: std::fmt::Debug + Send + Sync {
     /// What is wrong with its numbers, if something is.
     fn check(&self) -> Result<(), WrongNumber>;
 
-    /// The value, at step `step`, counted from 1, of one of the [`Setting`]s
-    /// that its updates read.
-    fn setting(&self, name: &str, step: u64) -> Option<f32>;
-
-    /// How far a step goes.
+    /// The learning rate that training starts with.
     fn learning_rate(&self) -> f32;
 
-    /// Changes how far a step goes.
-    fn set_learning_rate(&mut self, learning_rate: f32);
+    /// The value, at step `step`, counted from 1, and at the current learning
+    /// rate, of one of the [`Setting`]s that its updates read.
+    fn scalar(&self, name: &str, step: u64, learning_rate: f32) -> Option<f32>;
 
     /// The parameter's next value.
     fn update(&self, u: &mut Update<'_>) -> NodeId;
@@ -59,16 +56,12 @@ impl Optimizer for Box<dyn Optimizer> {
         (**self).check()
     }
 
-    fn setting(&self, name: &str, step: u64) -> Option<f32> {
-        (**self).setting(name, step)
-    }
-
     fn learning_rate(&self) -> f32 {
         (**self).learning_rate()
     }
 
-    fn set_learning_rate(&mut self, learning_rate: f32) {
-        (**self).set_learning_rate(learning_rate);
+    fn scalar(&self, name: &str, step: u64, learning_rate: f32) -> Option<f32> {
+        (**self).scalar(name, step, learning_rate)
     }
 
     fn update(&self, u: &mut Update<'_>) -> NodeId {
@@ -78,21 +71,6 @@ impl Optimizer for Box<dyn Optimizer> {
 
 /// The setting that all optimizers have.
 pub const LEARNING_RATE: &str = "learning rate";
-
-/// The methods of an [`Optimizer`] that read and set its learning rate, where it
-/// has it in this field.
-macro_rules! learning_rate_of {
-    ($($field:ident).+) => {
-        fn learning_rate(&self) -> f32 {
-            self.$($field).+
-        }
-
-        fn set_learning_rate(&mut self, learning_rate: f32) {
-            self.$($field).+ = learning_rate;
-        }
-    };
-}
-use learning_rate_of;
 
 /// A number of an optimizer that it cannot work with.
 #[derive(Clone, Copy, PartialEq, Debug)]

@@ -35,17 +35,13 @@ impl Moments {
         require_not_negative("weight decay", self.weight_decay)
     }
 
-    /// The settings of [`Self::decayed`].
-    pub fn setting(&self, name: &str) -> Option<f32> {
+    /// The settings of [`Self::decayed`], at a learning rate.
+    pub fn scalar(&self, name: &str, learning_rate: f32) -> Option<f32> {
         match name {
-            LEARNING_RATE => Some(self.learning_rate),
-            DECAY => Some((self.rate() * f64::from(self.weight_decay)) as f32),
+            LEARNING_RATE => Some(learning_rate),
+            DECAY => Some((f64::from(learning_rate) * f64::from(self.weight_decay)) as f32),
             _ => None,
         }
-    }
-
-    pub fn rate(&self) -> f64 {
-        f64::from(self.learning_rate)
     }
 
     /// `1 - β^step` for both: what the means, which start from 0, must be

@@ -1,7 +1,7 @@
 //! [`NAdam`]: its numbers, and its update as nodes of the graph.
 
 use super::moments::{Moments, moments_methods};
-use super::{Optimizer, Update, WrongNumber, learning_rate_of, require_not_negative};
+use super::{Optimizer, Update, WrongNumber, require_not_negative};
 use crate::graph::NodeId;
 
 /// Adam with Nesterov's momentum: PyTorch's `torch.optim.NAdam`.
@@ -102,8 +102,6 @@ impl NAdam {
 }
 
 impl Optimizer for NAdam {
-    learning_rate_of!(moments.learning_rate);
-
     fn name(&self) -> &'static str {
         "NAdam"
     }
@@ -113,14 +111,18 @@ impl Optimizer for NAdam {
         require_not_negative("momentum decay", self.momentum_decay as f32)
     }
 
-    fn setting(&self, name: &str, step: u64) -> Option<f32> {
+    fn learning_rate(&self) -> f32 {
+        self.moments.learning_rate
+    }
+
+    fn scalar(&self, name: &str, step: u64, learning_rate: f32) -> Option<f32> {
         let root = self.moments.corrections(step).1.sqrt();
-        let rate = self.moments.rate() * root;
+        let rate = f64::from(learning_rate) * root;
         let value = match name {
             OF_GRADIENT => rate * (1.0 - self.momentum(step)) / self.correction(step),
             OF_MEAN => rate * self.momentum(step + 1) / self.correction(step + 1),
             EPS => f64::from(self.moments.eps) * root,
-            _ => return self.moments.setting(name),
+            _ => return self.moments.scalar(name, learning_rate),
         };
         Some(value as f32)
     }

@@ -1,7 +1,7 @@
 //! [`RAdam`]: its numbers, and its update as nodes of the graph.
 
 use super::moments::{Moments, moments_methods};
-use super::{Optimizer, Update, WrongNumber, learning_rate_of};
+use super::{Optimizer, Update, WrongNumber};
 use crate::graph::NodeId;
 
 /// Rectified Adam: as long as there are too few gradients to know their mean square, a step follows
@@ -83,8 +83,6 @@ impl RAdam {
 }
 
 impl Optimizer for RAdam {
-    learning_rate_of!(moments.learning_rate);
-
     fn name(&self) -> &'static str {
         "RAdam"
     }
@@ -93,15 +91,19 @@ impl Optimizer for RAdam {
         self.moments.check()
     }
 
-    fn setting(&self, name: &str, step: u64) -> Option<f32> {
+    fn learning_rate(&self) -> f32 {
+        self.moments.learning_rate
+    }
+
+    fn scalar(&self, name: &str, step: u64, learning_rate: f32) -> Option<f32> {
         let rectification = self.rectification(step);
         match name {
             STEP => {
-                let rate = self.moments.rate() / self.moments.corrections(step).0;
+                let rate = f64::from(learning_rate) / self.moments.corrections(step).0;
                 Some((rate * rectification.unwrap_or(1.0)) as f32)
             }
             IS_RECTIFIED => Some(f32::from(rectification.is_some())),
-            _ => self.moments.setting(name),
+            _ => self.moments.scalar(name, learning_rate),
         }
     }
 

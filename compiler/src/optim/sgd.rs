@@ -1,6 +1,6 @@
 //! [`Sgd`]: its numbers, and its update as nodes of the graph.
 
-use super::{LEARNING_RATE, Optimizer, Update, WrongNumber, learning_rate_of};
+use super::{LEARNING_RATE, Optimizer, Update, WrongNumber};
 use super::{require_not_negative, require_share};
 use crate::graph::NodeId;
 
@@ -81,8 +81,6 @@ impl Sgd {
 }
 
 impl Optimizer for Sgd {
-    learning_rate_of!(learning_rate);
-
     fn name(&self) -> &'static str {
         "SGD"
     }
@@ -104,9 +102,13 @@ impl Optimizer for Sgd {
         }
     }
 
-    fn setting(&self, name: &str, step: u64) -> Option<f32> {
+    fn learning_rate(&self) -> f32 {
+        self.learning_rate
+    }
+
+    fn scalar(&self, name: &str, step: u64, learning_rate: f32) -> Option<f32> {
         match name {
-            LEARNING_RATE => Some(self.learning_rate),
+            LEARNING_RATE => Some(learning_rate),
             SHARE => Some(if step == 1 { 1.0 } else { 1.0 - self.dampening }),
             _ => None,
         }

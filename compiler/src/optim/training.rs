@@ -17,7 +17,8 @@ pub const ACCUMULATED: &str = "accumulated";
 ///
 /// Code for steps, and what is kept from step to step, belong to one training:
 /// so what they follow from is set before it is used, and each has an
-/// [identity](Training::id).
+/// [identity](Training::id). A training does not change: the current learning rate
+/// is a number of the call that makes a step.
 #[derive(Debug)]
 pub struct Training {
     id: u64,
@@ -83,11 +84,6 @@ impl Training {
     /// How a parameter follows from its gradient.
     pub fn optimizer(&self) -> &dyn Optimizer {
         &*self.optimizer
-    }
-
-    /// Changes how far a step goes.
-    pub fn set_learning_rate(&mut self, learning_rate: f32) {
-        self.optimizer.set_learning_rate(learning_rate);
     }
 
     /// How large gradients are made smaller.

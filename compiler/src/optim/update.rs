@@ -27,7 +27,7 @@ pub struct Update<'g> {
 
 impl Update<'_> {
     /// A number that is given with every step; see
-    /// [`Optimizer::setting`](super::Optimizer::setting).
+    /// [`Optimizer::scalar`](super::Optimizer::scalar).
     pub fn setting(&mut self, name: &'static str) -> NodeId {
         self.g.apply(StepScalar::real(name), &[])
     }

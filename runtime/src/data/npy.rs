@@ -34,9 +34,9 @@ where
 
 #[cfg(test)]
 mod tests {
-    use super::super::file::tests::Folder;
     use super::*;
     use crate::Error;
+    use crate::io::folder::Folder;
     use crate::io::write_npy;
     use ndarray::{Ix1, Ix2, array};
 

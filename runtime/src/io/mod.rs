@@ -20,6 +20,8 @@
 //! What a killed process has left half written, as `.bilro-….tmp`, goes when the
 //! next file is written to the same folder.
 
+#[cfg(test)]
+pub(crate) mod folder;
 #[cfg(feature = "npy")]
 mod npy;
 pub(crate) mod replace;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, View};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, FLOATS, Result};
 use crate::io::replace::replace;
 use crate::io::source::{self, Source};
 use crate::memory;
@@ -159,9 +159,6 @@ pub(crate) fn is_of_an_array(shape: &[usize]) -> bool {
     let product = sizes.try_fold(1usize, |product, size| product.checked_mul(*size));
     product.is_some_and(|product| isize::try_from(product).is_ok())
 }
-
-/// The types that [`floats`] reads.
-pub(crate) const FLOATS: &str = "F32, F64, F16 or BF16";
 
 /// A tensor's values; or, where they are of none of these types, of which.
 pub(crate) fn floats(tensor: &TensorView<'_>) -> Result<ArrayD<f32>, String> {

@@ -74,7 +74,7 @@ impl ConfusionMatrix {
         check_lengths("predictions", predictions.len(), targets.len())?;
         check_classes("targets", targets, classes)?;
         check_classes("predictions", predictions, classes)?;
-        let Some(mut counts) = crate::tensor::zeros::<u64, _>(Ix2(classes, classes)) else {
+        let Some(mut counts) = crate::statistics::zeros::<u64, _>(Ix2(classes, classes)) else {
             return Err(Error::Setting {
                 name: "number of classes".into(),
                 expected: "so small that there is memory for a count for each two".into(),

@@ -4,11 +4,11 @@ use ndarray::{Array1, ArrayRef, ArrayView1, Ix1, Ix2};
 
 use super::{check_classes, check_lengths};
 use crate::error::{Error, Result};
-use crate::tensor;
+use crate::statistics;
 
 /// The class with the largest score of each example, `[examples]`, from
 /// `scores`, `[examples, classes]`, by the rule of
-/// [`tensor::argmax`](crate::tensor::argmax): where several are the largest, the
+/// [`tensor::argmax`](crate::statistics::argmax): where several are the largest, the
 /// first, and NaN is larger than everything. A score that is NaN predicts
 /// nothing, and [`accuracy`] and
 /// [`ConfusionMatrix::of_scores`](super::ConfusionMatrix::of_scores) never count
@@ -21,7 +21,7 @@ use crate::tensor;
 pub fn predicted_classes(scores: &ArrayRef<f32, Ix2>) -> Result<Array1<u32>> {
     match scores.ncols() {
         0 => Err(Error::Empty { what: "a row of `scores`".into() }),
-        _ => tensor::argmax(scores, -1),
+        _ => statistics::argmax(scores, -1),
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Curves, Panels};
 use crate::error::Result;
-use crate::fit::History;
+use crate::train::History;
 
 impl History {
     /// Writes a picture of the losses and of every metric over the epochs.
@@ -35,7 +35,7 @@ impl History {
 /// A panel for the losses, and one for each metric.
 impl From<&History> for Panels<'static> {
     fn from(history: &History) -> Self {
-        let over = |value: &dyn Fn(&crate::fit::Epoch) -> Option<f64>| -> Vec<f64> {
+        let over = |value: &dyn Fn(&crate::train::Epoch) -> Option<f64>| -> Vec<f64> {
             history.epochs.iter().map(|e| value(e).unwrap_or(f64::NAN)).collect()
         };
         let mut losses = Curves::new("loss").series("training", &over(&|e| Some(e.loss)));

@@ -7,8 +7,8 @@ use unicode_width::UnicodeWidthStr;
 use super::output;
 use super::*;
 use crate::error::Error;
-use crate::fit::{Epoch, History, Validation};
 use crate::metrics;
+use crate::train::{Epoch, History, Validation};
 
 const NAN: f64 = f64::NAN;
 

@@ -61,7 +61,7 @@ impl Trial {
     }
 
     /// Loss, metrics and arrays by both backends.
-    pub fn run(&mut self, purpose: &Purpose<'_>) -> Result<[Roots; 2], TestCaseError> {
+    pub fn run(&mut self, purpose: &Purpose) -> Result<[Roots; 2], TestCaseError> {
         self.history.push(Trial::parameters(&self.reference));
         let count = match purpose {
             Purpose::Predict => self.inputs_only(),
@@ -83,7 +83,7 @@ impl Trial {
     }
 
     /// The error that roundings alone may make in values of order one.
-    pub fn rounding(&self, purpose: &Purpose<'_>) -> f64 {
+    pub fn rounding(&self, purpose: &Purpose) -> f64 {
         f64::from(f32::EPSILON) * roundings(&self.network.graph_for(purpose, self.batch))
     }
 

@@ -2,6 +2,8 @@
 //! a network that is four times as long compiles in four times the time. Counted in
 //! instructions, which no other load of the machine changes.
 
+use std::sync::Arc;
+
 use bilro_compiler::declaration::{Builder, Declaration, Init, LossReduction, Purpose};
 use bilro_compiler::graph::NodeId;
 use bilro_compiler::ops::{self, AttributeValue, Attributes};
@@ -149,8 +151,8 @@ fn instructions(network: &Declaration, isa: &Target) -> (usize, usize) {
         };
         body.iter().map(statement).sum()
     }
-    let adam = Training::from(Adam::new(0.01));
-    let lowered = check::lower_network(network, &Purpose::Step(&adam), 40, isa).unwrap();
+    let adam = Arc::new(Training::from(Adam::new(0.01)));
+    let lowered = check::lower_network(network, &Purpose::Step(adam.clone()), 40, isa).unwrap();
     let counts = || lowered.artifact.programs.iter().map(|program| count(&program.body));
     (counts().max().unwrap_or(0), counts().sum())
 }

@@ -308,13 +308,13 @@ network! {
 fn the_mean_gradient_of_a_bias_is_one() {
     for n in [1000, 10_000, 100_000, 1_000_000] {
         let x = Array2::zeros((n, 3));
-        let mut model = Bias::model().seed(1).build().unwrap();
+        let model = Bias::model().seed(1).build().unwrap();
         let gradients = model.gradients(bias::Batch { x: x.view() }).unwrap();
         for g in &gradients.b {
             assert!((f64::from(*g) - 1.0).abs() <= bound(n, LEAF), "of {n} examples: {g}");
         }
         let x = Array2::from_elem((n, 4), 0.1);
-        let mut model = Line::model().seed(1).build().unwrap();
+        let model = Line::model().seed(1).build().unwrap();
         let gradients = model.gradients(line::Batch { x: x.view() }).unwrap();
         for g in &gradients.linear1.bias {
             assert!((f64::from(*g) - 1.0).abs() <= bound(n, LEAF), "of {n} examples: {g}");
@@ -359,7 +359,7 @@ fn the_gradient_of_a_word_is_how_often_it_comes() {
     for n in [300, 30_000, 250_000] {
         let words = Array2::from_shape_fn((n, 4), |(i, j)| u32::from((i + j) % 50 == 0));
         let ones = words.iter().filter(|word| **word == 1).count();
-        let mut model = Words::model().seed(1).build().unwrap();
+        let model = Words::model().seed(1).build().unwrap();
         let gradients = model.gradients(words::Batch { word: words.view() }).unwrap();
         let table = &gradients.table.weight;
         for (row, count) in [(0, 4 * n - ones), (1, ones), (2, 0)] {
@@ -378,7 +378,7 @@ fn the_loss_of_millions_of_examples() {
     let n = 5_000_000;
     let x = Array2::from_elem((n, 1), 0.3f32);
     let y: Array2<f32> = Array2::zeros((n, 1));
-    let mut model = Squares::model().seed(1).build().unwrap();
+    let model = Squares::model().seed(1).build().unwrap();
     let gradients = model.gradients(squares::Batch { x: x.view(), y: y.view() }).unwrap();
     let expected = f64::from(0.3f32 * 0.3f32);
     let error = (f64::from(gradients.loss) / expected - 1.0).abs();

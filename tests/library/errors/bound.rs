@@ -2,6 +2,8 @@
 //! was made for, or is refused. Optimizers that are not what they were, trainings
 //! and models that are exchanged, networks that give other arrays than they declare.
 
+use std::sync::Arc;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bilro::ndarray::{Array2, ArrayView2, ArrayViewD, ArrayViewMutD};
@@ -33,7 +35,7 @@ impl<U: Fn(&mut Update<'_>) -> NodeId + Send + Sync> Optimizer for Odd<U> {
         Ok(())
     }
 
-    fn setting(&self, name: &str, _: u64) -> Option<f32> {
+    fn scalar(&self, name: &str, _: u64, _: f32) -> Option<f32> {
         (name == "known").then_some(0.5)
     }
 
@@ -41,16 +43,14 @@ impl<U: Fn(&mut Update<'_>) -> NodeId + Send + Sync> Optimizer for Odd<U> {
         0.1
     }
 
-    fn set_learning_rate(&mut self, _: f32) {}
-
     fn update(&self, u: &mut Update<'_>) -> NodeId {
         (self.0)(u)
     }
 }
 
 /// A training by such an optimizer.
-fn odd(update: impl Fn(&mut Update<'_>) -> NodeId + Send + Sync + 'static) -> Training {
-    Training::from(Odd(update))
+fn odd(update: impl Fn(&mut Update<'_>) -> NodeId + Send + Sync + 'static) -> Arc<Training> {
+    Arc::new(Training::from(Odd(update)))
 }
 
 /// The first examples of the arrays of a test.
@@ -70,16 +70,17 @@ fn first(arrays: &Arrays, examples: usize) -> Arrays {
 fn steps_of_two_trainings_are_not_mixed() {
     let good = Arrays::good();
     let small = first(&good, 2);
-    let [sgd, adam] = [Training::from(Sgd::new(0.1)), Training::from(Adam::new(0.1))];
-    let twice = Training::from(Sgd::new(0.1)).with_accumulate(2);
+    let [sgd, adam] =
+        [Arc::new(Training::from(Sgd::new(0.1))), Arc::new(Training::from(Adam::new(0.1)))];
+    let twice = Arc::new(Training::from(Sgd::new(0.1)).with_accumulate(2));
     for backend in BACKENDS {
         let mut engine = Engine::new(network(), backend, 3, 1).unwrap();
-        engine.run(&Purpose::Step(&sgd), &good.feeds()).unwrap();
+        engine.run(&Purpose::Step(sgd.clone()), &good.feeds()).unwrap();
         let before = bits(&engine);
         for purpose in [
-            Purpose::Step(&adam),
-            Purpose::Step(&twice),
-            Purpose::Accumulate { training: &twice, first: true },
+            Purpose::Step(adam.clone()),
+            Purpose::Step(twice.clone()),
+            Purpose::Accumulate { training: twice.clone(), first: true },
         ] {
             for arrays in [&good, &small] {
                 let error = engine.run(&purpose, &arrays.feeds()).unwrap_err();
@@ -89,10 +90,10 @@ fn steps_of_two_trainings_are_not_mixed() {
             }
         }
         // The first one goes on, with other batches as well.
-        engine.run(&Purpose::Step(&sgd), &small.feeds()).unwrap();
+        engine.run(&Purpose::Step(sgd.clone()), &small.feeds()).unwrap();
         engine.forget_steps();
-        engine.run(&Purpose::Step(&adam), &small.feeds()).unwrap();
-        engine.run(&Purpose::Step(&adam), &good.feeds()).unwrap();
+        engine.run(&Purpose::Step(adam.clone()), &small.feeds()).unwrap();
+        engine.run(&Purpose::Step(adam.clone()), &good.feeds()).unwrap();
     }
 }
 
@@ -104,13 +105,13 @@ fn a_first_step_that_fails_binds_nothing() {
         u.g.add_root(Root::Assign(1000), u.gradient);
         u.gradient
     });
-    let sgd = Training::from(Sgd::new(0.1));
+    let sgd = Arc::new(Training::from(Sgd::new(0.1)));
     for backend in BACKENDS {
         let mut engine = Engine::new(network(), backend, 3, 1).unwrap();
         let before = bits(&engine);
-        engine.run(&Purpose::Step(&wrong), &good.feeds()).unwrap_err();
+        engine.run(&Purpose::Step(wrong.clone()), &good.feeds()).unwrap_err();
         assert_eq!(bits(&engine), before);
-        engine.run(&Purpose::Step(&sgd), &good.feeds()).unwrap();
+        engine.run(&Purpose::Step(sgd.clone()), &good.feeds()).unwrap();
     }
 }
 
@@ -134,7 +135,7 @@ fn an_update_that_keeps_other_state_in_a_later_call_is_refused() {
                 u.g.add(u.parameter, step)
             });
             let mut engine = Engine::new(network(), backend, 3, 1).unwrap();
-            let purpose = Purpose::Step(&training);
+            let purpose = Purpose::Step(training.clone());
             engine.run(&purpose, &good.feeds()).unwrap();
             let before = bits(&engine);
             // Fewer are within what there is.
@@ -183,7 +184,7 @@ fn an_update_that_reaches_for_what_is_not_its_own_is_refused() {
         let x = u.setting(name);
         u.g.mul(u.gradient, x)
     };
-    let cases: Vec<(&str, Training)> = vec![
+    let cases: Vec<(&str, Arc<Training>)> = vec![
         ("no input 9", odd(move |u| input(u, 9, real(&[5])))),
         ("`x` is", odd(move |u| input(u, 0, real(&[5000])))),
         ("`t` is", odd(move |u| input(u, 2, real(&[])))),
@@ -227,7 +228,7 @@ fn an_update_that_reaches_for_what_is_not_its_own_is_refused() {
         for backend in BACKENDS {
             let mut engine = Engine::new(network(), backend, 3, 1).unwrap();
             let before = bits(&engine);
-            let error = engine.run(&Purpose::Step(training), &good.feeds()).unwrap_err();
+            let error = engine.run(&Purpose::Step(training.clone()), &good.feeds()).unwrap_err();
             let is_it = matches!(error, Error::Compile(CompileError::Misfit { .. }));
             assert!(is_it, "{backend:?}, {part}: {error:?}");
             assert_names(&error, &[part, "`Odd`"]);
@@ -236,7 +237,7 @@ fn an_update_that_reaches_for_what_is_not_its_own_is_refused() {
     }
     let known = odd(move |u| setting(u, "known"));
     let mut engine = Engine::new(network(), Backend::Jit, 3, 1).unwrap();
-    engine.run(&Purpose::Step(&known), &good.feeds()).unwrap();
+    engine.run(&Purpose::Step(known.clone()), &good.feeds()).unwrap();
 }
 
 #[test]
@@ -244,24 +245,24 @@ fn numbers_of_a_training_are_checked_by_the_engine_too() {
     let good = Arrays::good();
     let sgd = || Training::from(Sgd::new(0.1));
     let wrong = [
-        ("accumulate", sgd().with_accumulate(0)),
-        ("limit", sgd().with_clip(Clip::Norm(f32::NAN))),
-        ("limit", sgd().with_clip(Clip::Value(0.0))),
-        ("learning rate", sgd().with_rates(vec![Some(-1.0)])),
-        ("learning rates", sgd().with_rates(vec![None; 5])),
-        ("learning rate", Training::from(Sgd::new(f32::INFINITY))),
+        ("accumulate", Arc::new(sgd().with_accumulate(0))),
+        ("limit", Arc::new(sgd().with_clip(Clip::Norm(f32::NAN)))),
+        ("limit", Arc::new(sgd().with_clip(Clip::Value(0.0)))),
+        ("learning rate", Arc::new(sgd().with_rates(vec![Some(-1.0)]))),
+        ("learning rates", Arc::new(sgd().with_rates(vec![None; 5]))),
+        ("learning rate", Arc::new(Training::from(Sgd::new(f32::INFINITY)))),
     ];
     for backend in BACKENDS {
         for (part, training) in &wrong {
             let mut engine = Engine::new(network(), backend, 3, 1).unwrap();
-            let error = engine.run(&Purpose::Step(training), &good.feeds()).unwrap_err();
+            let error = engine.run(&Purpose::Step(training.clone()), &good.feeds()).unwrap_err();
             assert!(matches!(error, Error::Setting { .. }), "{error}");
             assert_names(&error, &[part]);
         }
         // Sums of gradients would lie where momentum does.
-        let momentum = Training::from(Sgd::new(0.1).momentum(0.9));
+        let momentum = Arc::new(Training::from(Sgd::new(0.1).momentum(0.9)));
         let mut engine = Engine::new(network(), backend, 3, 1).unwrap();
-        let purpose = Purpose::Accumulate { training: &momentum, first: true };
+        let purpose = Purpose::Accumulate { training: momentum.clone(), first: true };
         let error = engine.run(&purpose, &good.feeds()).unwrap_err();
         assert!(matches!(&error, Error::Setting { found, .. } if found == "1"), "{error}");
     }
@@ -328,7 +329,7 @@ fn models_that_are_exchanged_between_trainers_are_not_mixed() {
             Line::trainer(Adam::new(0.1)).backend(backend).accumulate(2).build().unwrap();
         sgd.step(rows(3)).unwrap();
         adam.step(rows(3)).unwrap();
-        std::mem::swap(sgd.model(), adam.model());
+        std::mem::swap(sgd.model_mut(), adam.model_mut());
         for rows in [rows(2), rows(3)] {
             for trainer in [&mut sgd, &mut adam] {
                 let error = trainer.step(rows).unwrap_err();
@@ -336,7 +337,7 @@ fn models_that_are_exchanged_between_trainers_are_not_mixed() {
             }
         }
         // A model that has not been trained begins anew.
-        *adam.model() = Line::model().backend(backend).build().unwrap();
+        *adam.model_mut() = Line::model().backend(backend).build().unwrap();
         adam.step(rows(2)).unwrap();
     }
 }

@@ -181,7 +181,7 @@ fn what_is_ignored_counts_in_no_batch() {
     assert_loss::<Padded>("padding", &data, expected);
     for data in orders(&data) {
         for backend in BACKENDS {
-            let mut model = Padded::model().backend(backend).build().unwrap();
+            let model = Padded::model().backend(backend).build().unwrap();
             let evaluation = model.evaluate(&data).unwrap();
             assert_eq!(evaluation.accuracy(), 256.0 / 257.0, "{backend:?}");
             // Of the one that is wrong, the target has the third score: the first of two equals
@@ -206,7 +206,7 @@ fn weights_of_classes_are_added_up_over_all_batches() {
     });
     for data in orders(&data) {
         for backend in BACKENDS {
-            let mut model = Weighted::model().backend(backend).build().unwrap();
+            let model = Weighted::model().backend(backend).build().unwrap();
             let evaluation = model.evaluate(&data).unwrap();
             assert_near("nll_loss", evaluation.metric("nll_loss").unwrap(), expected);
             assert_near("smoothing", evaluation.metric("smooth").unwrap(), smooth);
@@ -229,7 +229,7 @@ fn a_share_of_300_prints_as_it_is() {
         f32::from(u8::from((class as u32 == y[i]) != wrong(i)))
     });
     let data = Dataset::new(x, y).unwrap();
-    let mut model = Weighted::model().build().unwrap();
+    let model = Weighted::model().build().unwrap();
     assert_eq!(model.evaluate(&data).unwrap().accuracy().to_string(), "0.92");
 }
 
@@ -239,7 +239,7 @@ fn a_sum_is_that_of_all_examples() {
     let (x, y) = (data.x(), data.y().to_vec());
     let mean = by_weights(x, &y, &[1.0; 3], nll(&[1.0; 3]));
     assert_loss::<Summed>("sum", &data, 300.0 * mean);
-    let mut model = Summed::model().build().unwrap();
+    let model = Summed::model().build().unwrap();
     assert_near("mean", model.evaluate(&data).unwrap().metric("mean").unwrap(), mean);
     // And of what is trained on, where batches are left out.
     let mut trainer = Summed::trainer(Sgd::new(0.0)).build().unwrap();
@@ -282,7 +282,7 @@ fn every_term_has_its_own_mean() {
     assert_loss::<Several>("several", &data, expected);
 
     for backend in BACKENDS {
-        let mut model = Several::model().backend(backend).build().unwrap();
+        let model = Several::model().backend(backend).build().unwrap();
         let y_view = data.y();
         let gradients = model.gradients(several::Batch { x, y: y_view }).unwrap();
         assert_near("loss", f64::from(gradients.loss), expected);
@@ -503,7 +503,7 @@ fn ties_and_nan_have_one_rule() {
     for (name, k) in [("accuracy", 1), ("one", 1), ("two", 2), ("three", 3)] {
         let expected = without_nan * f64::from(k) / 3.0;
         for backend in BACKENDS {
-            let mut model = Ranks::model().backend(backend).build().unwrap();
+            let model = Ranks::model().backend(backend).build().unwrap();
             let data = Dataset::new(s.clone(), y.clone()).unwrap();
             let found = model.evaluate(&data).unwrap().metric(name).unwrap();
             assert_eq!(found, expected, "{name}, {backend:?}");

@@ -126,8 +126,8 @@ fn blocks_have_parameters_of_their_own_for_each_use() {
 
     // The same order of parameters, so the same numbers from one seed.
     let (x, y) = eights();
-    let mut one = Blocks::model().seed(3).build().unwrap();
-    let mut two = ByHand::model().seed(3).build().unwrap();
+    let one = Blocks::model().seed(3).build().unwrap();
+    let two = ByHand::model().seed(3).build().unwrap();
     let summary = one.summary();
     assert!(summary.contains("first.narrow1.linear2      Linear(4, 8)"), "{summary}");
     let input = blocks::Input { x: x.view() };

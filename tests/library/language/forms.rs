@@ -51,7 +51,7 @@ fn a_loss_is_the_mean_or_the_sum_of_all_elements_or_of_what_a_function_gives() {
     let (p, y) = (array![[1.0, 0.0], [0.0, 2.0]], array![[0.0, 1.0], [2.0, 0.0]]);
     macro_rules! loss {
         ($Network:ident, $module:ident) => {{
-            let mut model = $Network::model().build().unwrap();
+            let model = $Network::model().build().unwrap();
             model.gradients($module::Batch { p: p.view(), y: y.view() }).unwrap().loss
         }};
     }
@@ -120,9 +120,9 @@ fn a_choice_may_be_called_as_one_of_its_alternatives() {
             loss y;
         }
     }
-    let mut model = Named::model().seed(1).build().unwrap();
+    let model = Named::model().seed(1).build().unwrap();
     let x: Array2<f32> = array![[-1.0, 0.5]];
-    let mut predict =
+    let predict =
         |tanh, kind| model.predict(named::Input { x: x.view(), tanh, Sigmoid: kind }).unwrap();
     let first = predict(named::Tanh::Tanh, named::Sigmoid::Sigmoid);
     let second = predict(named::Tanh::Relu, named::Sigmoid::Identity);
@@ -175,7 +175,7 @@ fn a_layer_of_two_values_is_called_with_both() {
         terms.sum::<f32>() + bias[k]
     });
     for backend in [Backend::Jit, Backend::Interpreter] {
-        let mut model = Pairs::model().seed(3).backend(backend).build().unwrap();
+        let model = Pairs::model().seed(3).backend(backend).build().unwrap();
         let y = model.predict(pairs::Input { a: a.view(), b: b.view() }).unwrap();
         assert_eq!((&y.y1, &y.y1), (&y.y2, &y.y3));
         assert!((&y.y1 - &expected).iter().all(|error| error.abs() < 1e-5), "{backend:?}");
@@ -185,7 +185,7 @@ fn a_layer_of_two_values_is_called_with_both() {
     let t = Array2::zeros((2, 4));
     let batch = || pairs::Batch { a: a.view(), b: b.view(), t: t.view() };
     let gradients = [Backend::Jit, Backend::Interpreter].map(|backend| {
-        let mut model = Pairs::model().seed(3).backend(backend).build().unwrap();
+        let model = Pairs::model().seed(3).backend(backend).build().unwrap();
         model.gradients(batch()).unwrap()
     });
     let of_weight = Array3::from_shape_fn((4, 3, 2), |(k, i, j)| {
@@ -222,7 +222,7 @@ fn a_layer_of_several_results_names_each() {
     let declared = Several::<3>::declaration().unwrap();
     assert_eq!(parameters(&declared), ["both.weight [3]", "halves1.inner.weight [3]"]);
     let (a, b) = (array![[1.0, 2.0, 3.0]], array![[0.5, 0.5, 0.5]]);
-    let mut model = Several::<3>::model().build().unwrap();
+    let model = Several::<3>::model().build().unwrap();
     assert!(
         model.summary().contains("SumAndDifference  [3], [3]  [3], [3]"),
         "{}",

@@ -67,7 +67,7 @@ fn types_have_names_of_their_own() {
         }
     }
     let x = Array2::zeros((1, 4));
-    let mut model = Alike::model().build().unwrap();
+    let model = Alike::model().build().unwrap();
     let input = alike::Input {
         __x: x.view(),
         a: alike::A::Tanh,

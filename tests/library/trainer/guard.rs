@@ -156,13 +156,13 @@ fn gradients_that_are_not_finite_are_an_error_that_changes_nothing() {
         for accumulate in [1, 2] {
             let trainer = Root::trainer(Adam::new(0.1)).backend(backend).accumulate(accumulate);
             let mut trainer = trainer.build().unwrap();
-            trainer.model().params_mut().a.weight.fill(0.5);
-            trainer.model().params_mut().a.bias.fill(0.0);
+            trainer.model_mut().params_mut().a.weight.fill(0.5);
+            trainer.model_mut().params_mut().a.bias.fill(0.0);
             let good = (array![[1.0f32, 2.0]], array![[3.0f32]]);
             let good = root::Batch { x: good.0.view(), y: good.1.view() };
             trainer.step(good).unwrap();
-            trainer.model().params_mut().a.weight.fill(0.5);
-            trainer.model().params_mut().a.bias.fill(0.0);
+            trainer.model_mut().params_mut().a.weight.fill(0.5);
+            trainer.model_mut().params_mut().a.bias.fill(0.0);
             let before = bits(&mut trainer);
             // 0.5 - 0.5, of which the root has no slope.
             let bad = (array![[1.0f32, -1.0], [1.0, 1.0]], array![[3.0f32], [2.0]]);
@@ -373,7 +373,7 @@ fn norms_are_right_wherever_gradients_are() {
         ] {
             let trainer = Slope::trainer(Sgd::new(1.0)).backend(backend).clip_norm(limit);
             let mut trainer = trainer.build().unwrap();
-            trainer.model().params_mut().linear1.weight.fill(0.0);
+            trainer.model_mut().params_mut().linear1.weight.fill(0.0);
             let (input, y) =
                 (Array2::from_shape_vec((1, 2), x.to_vec()).unwrap(), array![[1.0f32]]);
             trainer.step(slope::Batch { x: input.view(), y: y.view() }).unwrap();

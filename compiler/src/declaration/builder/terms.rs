@@ -267,6 +267,8 @@ impl Builder {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::declaration::{Declaration, Init, Purpose};
     use crate::error::Site;
@@ -300,7 +302,7 @@ mod tests {
         b.finish().unwrap()
     }
 
-    fn roots(network: &Declaration, purpose: &Purpose<'_>) -> String {
+    fn roots(network: &Declaration, purpose: &Purpose) -> String {
         let graph = network.graph_for(purpose, 2);
         let shown = graph.roots().iter().map(|(root, _)| root.to_string());
         shown.filter(|root| root.contains(" of term ")).collect::<Vec<_>>().join(", ")
@@ -308,7 +310,7 @@ mod tests {
 
     #[test]
     fn only_losses_that_weigh_add_to_a_step() {
-        let sgd = Training::from(Sgd::new(0.1));
+        let sgd = Arc::new(Training::from(Sgd::new(0.1)));
         let (mut b, weighs, plain) = start();
         let sum = call(&mut b, "add", &[weighs, plain]);
         let network = finished(b, sum, LossReduction::Mean);
@@ -316,13 +318,13 @@ mod tests {
         assert_eq!(terms, &[Term::Weighted, Term::Mean(Shape::batched([0usize; 0]))]);
         let loss =
             "sum of term 0 of the loss, weight of term 0 of the loss, sum of term 1 of the loss";
-        assert_eq!(roots(&network, &Purpose::Step(&sgd)), loss);
+        assert_eq!(roots(&network, &Purpose::Step(sgd.clone())), loss);
         assert_eq!(roots(&network, &Purpose::Evaluate), loss);
         assert_eq!(roots(&network, &Purpose::Gradients), "");
 
         let (b, _, plain) = start();
         let network = finished(b, plain, LossReduction::Mean);
-        assert_eq!(roots(&network, &Purpose::Step(&sgd)), "");
+        assert_eq!(roots(&network, &Purpose::Step(sgd.clone())), "");
         let evaluated = "sum of term 0 of the loss, sum of term 0 of metric 0";
         assert_eq!(roots(&network, &Purpose::Evaluate), evaluated);
     }

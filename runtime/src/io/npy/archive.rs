@@ -232,7 +232,7 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::data::file::tests::Folder;
+    use crate::io::folder::Folder;
     use flate2::Crc;
     use flate2::write::DeflateEncoder;
     use std::io::Write;

@@ -1,7 +1,7 @@
 //! Files that numpy writes, and others.
 
 use super::*;
-use crate::data::file::tests::Folder;
+use crate::io::folder::Folder;
 use ndarray::{Array1, Array2, Array3, ArrayD, array};
 
 /// `numpy.save(path, numpy.asfortranarray([[1, 2, 3], [4, 5, 6]], dtype="f4"))`, numpy 2.4.

@@ -1,0 +1,253 @@
+//! Purposes by machine code: the one place of the runtime that calls it.
+
+use bilro_compiler::artifact::{Interface, Pointers, RootValue};
+use bilro_compiler::codegen::module::Executable;
+use bilro_compiler::declaration::Declaration;
+use bilro_compiler::error::Error as CompileError;
+use bilro_compiler::graph::Root;
+use bilro_compiler::pipeline::{Observer, Stage, lower_graph};
+use bilro_compiler::plan::{ParameterLayout, Region};
+use ndarray::CowArray;
+
+use super::code::New;
+use super::counters::Source;
+use super::{Call, Results};
+use crate::error::{Error, Result};
+use crate::memory::{self, AlignedMemory};
+use crate::run::parameters::strided;
+use crate::run::settings::isa;
+use crate::run::threads::{self, Pace};
+use crate::run::{Feed, dump};
+
+/// Machine code for a purpose and a batch size. It does not change: what a call changes is
+/// given to [`Compiled::run`].
+#[derive(Debug)]
+pub(super) struct Compiled {
+    executable: Executable,
+    /// Its roots are those that are read afterwards.
+    interface: Interface,
+    /// Whether it assigns to the memory of parameters.
+    overwrites: bool,
+    /// Floats of the memory of parameters, and of what is kept behind them.
+    parameters: usize,
+    /// Floats of all arrays of a call's results.
+    results: usize,
+    scalars: Vec<Source>,
+}
+
+/// Bytes that compiling takes, or more: where there is less, it is not begun.
+const COMPILING: usize = 8 << 20;
+
+/// More regions than this take their table from the heap.
+const FEW: usize = 16;
+
+impl Compiled {
+    /// For parameters that lie so.
+    pub fn new(
+        declaration: &Declaration,
+        layout: &ParameterLayout,
+        call: &Call<'_, '_>,
+    ) -> Result<New<Compiled>> {
+        let dump = dump::requested()?;
+        memory::check::<u8>(|| format!("compiling `{}`", declaration.name), COMPILING)?;
+        let chosen: String = call.choices.iter().map(|c| format!("-{c}")).collect();
+        let (purpose, batch) = (call.purpose.name(), call.batch);
+        let name = || format!("{}-{purpose}-{batch}{chosen}", declaration.name);
+        let mut dump = dump.map(|dump| dump.of(name()));
+        let graph = call.graph(declaration)?;
+        let mut observer = |pass: &'static str, result: Stage<'_>| {
+            if let Some(dump) = &mut dump {
+                dump.observe(pass, result);
+            }
+        };
+        let artifact = lower_graph(&graph, layout, &isa()?, false, &mut observer)?;
+        let executable = Executable::new(&artifact, false).map_err(|error| match error {
+            CompileError::Memory { what, bytes } => Error::Memory { what, bytes },
+            error => error.into(),
+        })?;
+        if let Some(dump) = dump {
+            dump.finish(&artifact)?;
+        }
+        let mut interface = artifact.interface;
+        let roots = interface.roots.len();
+        interface.roots.retain(|value| !matches!(value.root, Root::Assign(_)));
+        let arrays = interface.roots.iter().filter(|value| is_array(&value.root));
+        let code = Compiled {
+            overwrites: interface.roots.len() < roots,
+            results: arrays.map(|value| memory::elements(&value.layout.sizes)).sum(),
+            parameters: match call.purpose.overwrites() {
+                true => layout.elements,
+                false => layout.start(declaration.parameters.len()),
+            },
+            executable,
+            scalars: interface.step_scalars.iter().map(|name| Source::of(name)).collect(),
+            interface,
+        };
+        let (bytes, arena) = (code.bytes(), code.interface.arena);
+        Ok(New { code, bytes, arena })
+    }
+
+    /// How many scalars a call has.
+    pub fn scalars(&self) -> usize {
+        self.scalars.len()
+    }
+
+    /// How much memory it takes.
+    fn bytes(&self) -> usize {
+        size_of::<Compiled>()
+            + self.executable.memory_bytes()
+            + self.interface.heap_bytes()
+            + size_of_val(&self.scalars[..])
+    }
+
+    /// Runs it on arrays that have been checked against the declaration. Arena, scalars, pace and
+    /// sums are the call's own; what adds up over batches is added to `sums`.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] where there is not enough for results, or for an array
+    /// that does not lie row-major; then nothing has been done.
+    #[expect(clippy::too_many_arguments, reason = "what one call works with")]
+    pub fn run(
+        &self,
+        arena: &mut AlignedMemory,
+        scalars: &mut [u32],
+        pace: &mut Pace,
+        mut parameters: ParameterMemory<'_>,
+        call: &Call<'_, '_>,
+        threads: usize,
+        sums: &mut Vec<f64>,
+    ) -> Result<Results> {
+        assert!(
+            arena.len() >= self.interface.arena,
+            "the engine's arena is as large as its largest user"
+        );
+        let length = parameters.as_slice().len();
+        assert!(length >= self.parameters, "it was compiled for what the engine keeps");
+        let is_exclusive = matches!(parameters, ParameterMemory::Exclusive(_));
+        assert!(is_exclusive || !self.overwrites, "parameters that others read stay as they are");
+        assert!(scalars.len() >= self.scalars.len(), "a workspace has room for all scalars");
+        memory::check::<f32>(|| "the results".into(), self.results)?;
+        for (value, source) in scalars.iter_mut().zip(&self.scalars) {
+            *value = call.counters.scalar(call.purpose, call.numbers, *source);
+        }
+        // Arrays that do not lie row-major are copied so; others are read where
+        // they are.
+        let mut held: Vec<Held<'_>> = Vec::new();
+        let (mut few, mut many) = ([std::ptr::null_mut(); FEW], Vec::new());
+        let regions = self.interface.regions.len();
+        let table: &mut [*mut u8] = if regions <= FEW {
+            &mut few[..regions]
+        } else {
+            many.resize(regions, std::ptr::null_mut());
+            &mut many
+        };
+        let pointers = Pointers {
+            arena: arena.as_mut_slice().as_mut_ptr().cast(),
+            parameters: parameters.pointer().cast(),
+            step_scalars: scalars.as_mut_ptr().cast(),
+        };
+        self.interface.bind(table, &pointers, |i| {
+            let feed = call.feeds.get(i).expect("whatever a purpose needs is given");
+            row_major(feed, &mut held)
+        })?;
+        // SAFETY: the table has a pointer for every region in the order that
+        // the executable was made with. The arena has at least the planned
+        // elements; the parameters' memory follows the ParameterLayout of the
+        // plan: the declaration's part of it never moves, and code for steps is
+        // found by the identity of its training, with which the engine has laid
+        // out the rest. `lower_graph` has compared every parameter of the graph
+        // with that layout, and `check_graph` every input with the declaration,
+        // which cannot be changed. `scalars` has a number for each one read;
+        // numbers are those that the plan's places are among, and only read; every
+        // input has been checked to have the declared sizes for this batch size, lies
+        // row-major, is only read, and outlives the call (borrowed by `call`
+        // or owned by `held`). Indices have been checked to be below
+        // their input's bound, as code that reaches rows by them relies on.
+        // Arena and scalars are borrowed exclusively, and so are parameters where the
+        // code assigns to them; otherwise it only reads them.
+        // Phases and executable are of the same programs.
+        unsafe { threads::run(&self.executable, &self.interface.phases, pace, table, threads) };
+        drop(held);
+
+        let mut results = Results::new();
+        for RootValue { root, allocation, layout, .. } in &self.interface.roots {
+            let memory = match allocation.region {
+                Region::Parameters => parameters.as_slice(),
+                _ => arena.as_slice(),
+            };
+            let memory = &memory[allocation.offset..allocation.offset + layout.elements];
+            match root {
+                Root::Loss => results.loss = memory[0],
+                Root::Metric(_) => results.metrics.push(memory[0]),
+                Root::Sum(..) | Root::Weight(..) => sums.push(f64::from(memory[0])),
+                Root::Output(_) | Root::Gradient(_) | Root::InputGradient(_) => {
+                    results.arrays.push(strided(memory, layout).to_owned());
+                }
+                Root::Guard => results.kept = memory[0] == 0.0,
+                Root::Assign(_) => {}
+            }
+        }
+        Ok(results)
+    }
+}
+
+/// The memory of parameters, and of optimizer state behind them, as a call has it.
+pub(super) enum ParameterMemory<'p> {
+    /// Others may read it at the same time.
+    Shared(&'p AlignedMemory),
+    /// It may be overwritten.
+    Exclusive(&'p mut AlignedMemory),
+}
+
+impl ParameterMemory<'_> {
+    fn as_slice(&self) -> &[f32] {
+        match self {
+            ParameterMemory::Shared(memory) => memory.as_slice(),
+            ParameterMemory::Exclusive(memory) => memory.as_slice(),
+        }
+    }
+
+    /// Its start. It may be written through only where the memory is exclusive.
+    fn pointer(&mut self) -> *mut f32 {
+        match self {
+            ParameterMemory::Shared(memory) => memory.as_slice().as_ptr().cast_mut(),
+            ParameterMemory::Exclusive(memory) => memory.as_mut_slice().as_mut_ptr(),
+        }
+    }
+}
+
+/// Whether it is given as an array.
+fn is_array(root: &Root) -> bool {
+    matches!(root, Root::Output(_) | Root::Gradient(_) | Root::InputGradient(_))
+}
+
+/// A row-major copy that lives as long as a call.
+enum Held<'a> {
+    Real(CowArray<'a, f32, ndarray::IxDyn>),
+    Index(CowArray<'a, u32, ndarray::IxDyn>),
+}
+
+/// Where an array's elements lie row-major; generated code only reads there.
+fn row_major<'a>(feed: &'a Feed<'_>, held: &mut Vec<Held<'a>>) -> Result<*mut u8> {
+    let what = || "an array that does not lie row-major, as a copy that does,".to_string();
+    Ok(match feed {
+        Feed::Real(array) if array.is_standard_layout() => array.as_ptr().cast_mut().cast(),
+        Feed::Index(array) if array.is_standard_layout() => array.as_ptr().cast_mut().cast(),
+        Feed::Real(array) => {
+            memory::check::<f32>(what, array.len())?;
+            held.push(Held::Real(array.as_standard_layout()));
+            match held.last() {
+                Some(Held::Real(copy)) => copy.as_ptr().cast_mut().cast(),
+                _ => unreachable!("just pushed"),
+            }
+        }
+        Feed::Index(array) => {
+            memory::check::<u32>(what, array.len())?;
+            held.push(Held::Index(array.as_standard_layout()));
+            match held.last() {
+                Some(Held::Index(copy)) => copy.as_ptr().cast_mut().cast(),
+                _ => unreachable!("just pushed"),
+            }
+        }
+    })
+}

@@ -1,0 +1,347 @@
+//! Training over epochs: batches, shuffling, validation, and what is made of it.
+//!
+//! This file has the loop. What a [`Fit`] says is in `options`, what is told of
+//! it in `history`; `best` watches the loss, `callback` is what a program adds,
+//! `progress` prints, `interrupt` hears Ctrl-C.
+
+mod best;
+mod callback;
+mod history;
+#[cfg(feature = "ctrl-c")]
+mod interrupt;
+mod options;
+mod progress;
+
+use std::ops::ControlFlow;
+
+use bilro_compiler::declaration::{Declaration, Purpose};
+use ndarray::{Array, ArrayView, Axis, Dimension, RemoveAxis};
+
+pub use callback::{CallbackResult, EpochReport};
+pub use history::{Epoch, History, Stop, Validation};
+pub use options::Fit;
+
+use crate::data::{Dataset, ShuffledOrder};
+use crate::error::{Error, Result};
+use crate::io::replace;
+use crate::memory;
+use crate::model::measured::Measured;
+use crate::model::network::FitsData;
+use crate::model::{Model, Trainer};
+use crate::rng::Generator;
+use best::Best;
+use options::Per;
+use progress::Progress;
+
+impl<N> Trainer<N> {
+    /// Trains over the data for some epochs.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for no epochs, a batch size of 0 and other numbers
+    /// that make no sense; whatever [`Trainer::step`] returns; [`Error::Memory`]
+    /// where there is not enough for a batch, or for a copy of the parameters;
+    /// [`Error::NonFiniteLoss`] at the first step whose loss is infinite or not
+    /// a number, and [`Error::NonFiniteGradient`] where a gradient is so: that step
+    /// has changed nothing. It is none where no target of the batch counts, whose
+    /// mean is NaN and from which nothing is learned; [`Error::File`] where
+    /// [`Fit::save_best`] cannot write.
+    ///
+    /// Settings, all examples, those of the validation too, and the place of the
+    /// file are looked at before the first step: where one of them is wrong,
+    /// nothing has changed. An error names the row of the data set.
+    ///
+    /// After an error trainer and model are what the last step has made of
+    /// them, or the best epoch with [`Fit::restore_best`], and can be used on.
+    /// The history is lost; who wants it in any case collects it by a callback.
+    pub fn fit<A: Copy + Default, DX: RemoveAxis, B: Copy + Default, DY: RemoveAxis>(
+        &mut self,
+        data: &Dataset<A, DX, B, DY>,
+        fit: Fit<'_, A, DX, B, DY>,
+    ) -> Result<History>
+    where
+        N: FitsData<A, DX, B, DY>,
+    {
+        self.fit_with(data, fit, |_, _| ())
+    }
+
+    /// As [`Trainer::fit`], and calls `callback` after every epoch, with the
+    /// trainer, to look at the model or to change the learning rate, and with
+    /// what has happened. It may use whatever is around it, and answer nothing,
+    /// a [`ControlFlow`] to stop, or a [`Result`]: see [`CallbackResult`].
+    ///
+    /// ```
+    /// use std::ops::ControlFlow;
+    ///
+    /// use bilro::prelude::*;
+    ///
+    /// # network! {
+    /// #     struct Digits {
+    /// #         input image: [64];
+    /// #         target digit: class(10);
+    /// #         layer fc = Linear(10);
+    /// #         output logits = fc(image);
+    /// #         loss cross_entropy(logits, digit);
+    /// #     }
+    /// # }
+    /// # let data = data::digits()?.rows(..200)?;
+    /// # let mut trainer = Digits::trainer(Sgd::new(0.1)).build()?;
+    /// let mut biases = Vec::new();
+    /// let history = trainer.fit_with(&data, Fit::epochs(50), |trainer, epoch| {
+    ///     biases.push(trainer.model().params().fc.bias.to_owned());
+    ///     if epoch.loss < 0.5 {
+    ///         return Ok(ControlFlow::Break(()));
+    ///     }
+    ///     trainer.set_learning_rate(0.1 / epoch.number as f32)?;
+    ///     Ok(ControlFlow::Continue(()))
+    /// })?;
+    /// assert_eq!(biases.len(), history.epochs.len());
+    /// # Ok::<(), bilro::Error>(())
+    /// ```
+    ///
+    /// It is called when the epoch is evaluated, and the best parameters are
+    /// saved: what it changes in the model is trained on from there.
+    ///
+    /// # Errors
+    /// As [`Trainer::fit`], and those of the callback.
+    pub fn fit_with<A: Copy + Default, DX: RemoveAxis, B: Copy + Default, DY: RemoveAxis, R>(
+        &mut self,
+        data: &Dataset<A, DX, B, DY>,
+        mut fit: Fit<'_, A, DX, B, DY>,
+        mut callback: impl FnMut(&mut Trainer<N>, &EpochReport<'_>) -> R,
+    ) -> Result<History>
+    where
+        N: FitsData<A, DX, B, DY>,
+        R: CallbackResult,
+    {
+        fit.check(data.len())?;
+        self.check(data, &fit)?;
+        let mut run = Run {
+            interrupt: Interrupt::new(&fit)?,
+            best: Best::new(&fit),
+            progress: Progress::new(
+                fit.progress,
+                fit.epochs,
+                fit.report_every,
+                fit.warn_when_loss_rises,
+            ),
+            history: History::default(),
+        };
+        let ending =
+            run.epochs(self, data, &mut fit, |trainer, report| callback(trainer, report).control());
+        if let Err(Error::NonFiniteLoss { .. }) = ending {
+            // Or the next update would not be finite either.
+            self.discard_accumulated();
+        }
+        let is_restored = run.best.restore(&ending, self.model_mut());
+        run.history.stop = ending?;
+        run.progress.end(&run.history, run.best.waited(), is_restored);
+        Ok(run.history)
+    }
+
+    /// Whether what a whole training needs is there, before it begins: examples
+    /// that fit the network, and a place for the file.
+    fn check<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis>(
+        &self,
+        data: &Dataset<A, DX, B, DY>,
+        fit: &Fit<'_, A, DX, B, DY>,
+    ) -> Result<()>
+    where
+        N: FitsData<A, DX, B, DY>,
+    {
+        let model = self.model();
+        model.check(data)?;
+        let purpose = Purpose::Gradients;
+        for examples in fit.batch_sizes(data.len()) {
+            model.engine.check_batch(&purpose, examples)?;
+        }
+        if let Some(data) = fit.validation {
+            model.check(data).map_err(in_validation_data)?;
+        }
+        fit.save_best.as_deref().map_or(Ok(()), replace::check)
+    }
+}
+
+/// Loss and metrics of examples that have been checked before.
+fn evaluate_on<N, A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis>(
+    model: &Model<N>,
+    data: &Dataset<A, DX, B, DY>,
+) -> Result<Validation>
+where
+    N: FitsData<A, DX, B, DY>,
+{
+    let evaluation = model.evaluate_checked(data)?;
+    Ok(Validation { loss: evaluation.loss(), metrics: evaluation.metrics().to_vec() })
+}
+
+/// Says of a mistake in examples that it is in the validation data.
+fn in_validation_data(error: Error) -> Error {
+    Error::InData { data: "validation data", error: Box::new(error) }
+}
+
+/// What one call of `fit` has to itself.
+struct Run {
+    interrupt: Interrupt,
+    best: Best,
+    progress: Progress,
+    history: History,
+}
+
+impl Run {
+    /// All epochs, or as many as there is reason for.
+    fn epochs<N, A: Copy + Default, DX: RemoveAxis, B: Copy + Default, DY: RemoveAxis>(
+        &mut self,
+        trainer: &mut Trainer<N>,
+        data: &Dataset<A, DX, B, DY>,
+        fit: &mut Fit<'_, A, DX, B, DY>,
+        mut callback: impl FnMut(&mut Trainer<N>, &EpochReport<'_>) -> Result<ControlFlow<()>>,
+    ) -> Result<Stop>
+    where
+        N: FitsData<A, DX, B, DY>,
+    {
+        let Run { interrupt, best, progress, history } = self;
+        let mut generator = fit.seed.map(Generator::new);
+        let examples = data.len();
+        let left_out = if fit.drop_last { examples % fit.batch_size } else { 0 };
+        let in_epoch = examples - left_out;
+        // With what is shuffled into it.
+        memory::check::<u32>(|| "the order of examples".into(), 2 * examples)?;
+        let mut rows: Vec<u32> = (0..examples as u32).collect();
+        let mut x = room(&data.x(), fit.batch_size.min(examples))?;
+        let mut y = room(&data.y(), fit.batch_size.min(examples))?;
+        let declaration = trainer.model().engine.declaration.clone();
+        let Some(measure) = declaration.loss_measure().cloned() else {
+            return Err(Error::NoLoss { network: declaration.name.clone() });
+        };
+        for number in 1..=fit.epochs {
+            if fit.shuffle {
+                let generator = generator.as_mut();
+                let generator = generator.unwrap_or(&mut trainer.model_mut().engine.generator);
+                let mut order = ShuffledOrder::from_generator(generator.clone());
+                order.next_epoch_into(examples as u32, &mut rows);
+                *generator = order.into_generator();
+            }
+            progress.start(number, in_epoch);
+            let mut measured = Measured::new(&measure);
+            let watched = history.epochs.last().map(Epoch::watched);
+            fit.follow(trainer, Per::Epoch, number - 1, watched)?;
+            let mut learning_rate = trainer.learning_rate();
+            for rows in rows[..in_epoch].chunks(fit.batch_size) {
+                let mut x = x.slice_axis_mut(Axis(0), (..rows.len()).into());
+                let mut y = y.slice_axis_mut(Axis(0), (..rows.len()).into());
+                data.gather_into(rows, &mut x, &mut y)?;
+                // A batch without a target that counts says nothing of how it goes.
+                let last = history.losses.last().map(|loss| f64::from(*loss));
+                let last = last.filter(|loss| !loss.is_nan());
+                fit.follow(trainer, Per::Step, history.losses.len(), last)?;
+                learning_rate = trainer.learning_rate();
+                let loss = step(trainer, &declaration, x.view(), y.view())?;
+                history.losses.push(loss);
+                // Where nothing weighs anything the mean is NaN, but not the sum.
+                let sums = trainer.sums();
+                if !loss.is_finite() && (sums.is_empty() || sums.iter().any(|sum| !sum.is_finite()))
+                {
+                    // It was not kept, and is not counted.
+                    return Err(Error::NonFiniteLoss { step: trainer.steps() + 1, loss });
+                }
+                measured.add_step(loss, sums, rows.len());
+                progress.step(rows.len(), loss);
+                if interrupt.is_pressed() {
+                    trainer.apply_accumulated()?;
+                    return Ok(Stop::Interrupted);
+                }
+            }
+            // No batch is lost, nor counts in another epoch.
+            trainer.apply_accumulated()?;
+            let examples_per_second = progress.examples_per_second();
+            let loss = measured.value();
+            let epoch = Epoch {
+                number,
+                loss,
+                loss_rose: history.epochs.last().is_some_and(|before| loss > before.loss),
+                learning_rate,
+                examples_per_second,
+                train: fit
+                    .evaluate_train
+                    .then(|| evaluate_on(trainer.model(), data))
+                    .transpose()?,
+                validation: fit
+                    .validation
+                    .map(|data| evaluate_on(trainer.model(), data))
+                    .transpose()?,
+            };
+            let is_best = best.watch(&epoch, trainer.model())?;
+            history.best_epoch = best.epoch();
+            history.epochs.push(epoch);
+
+            let early = best.stop();
+            let epoch = &history.epochs[number - 1];
+            progress.finish(epoch, early.is_some() || number == fit.epochs);
+            let report = EpochReport { epoch, epochs: fit.epochs, is_best, history };
+            let control = callback(trainer, &report)?;
+            let stop = match control {
+                _ if early.is_some() => early,
+                ControlFlow::Break(()) => Some(Stop::Callback),
+                // After the last epoch there is nothing to interrupt.
+                _ if interrupt.is_pressed() && number < fit.epochs => Some(Stop::Interrupted),
+                ControlFlow::Continue(()) => None,
+            };
+            if let Some(stop) = stop {
+                progress.finish(&history.epochs[number - 1], true);
+                return Ok(stop);
+            }
+        }
+        Ok(Stop::Finished)
+    }
+}
+
+/// A step on some examples.
+fn step<N, A, DX: Dimension, B, DY: Dimension>(
+    trainer: &mut Trainer<N>,
+    declaration: &Declaration,
+    x: ArrayView<'_, A, DX>,
+    y: ArrayView<'_, B, DY>,
+) -> Result<f32>
+where
+    N: FitsData<A, DX, B, DY>,
+{
+    N::with_feeds(declaration, x, y, |feeds, choices| trainer.step_on(feeds, choices))
+}
+
+/// Whether somebody wants training to end.
+struct Interrupt {
+    #[cfg(feature = "ctrl-c")]
+    listener: Option<interrupt::Listener>,
+}
+
+impl Interrupt {
+    #[cfg(feature = "ctrl-c")]
+    fn new<A, DX: Dimension, B, DY: Dimension>(fit: &Fit<'_, A, DX, B, DY>) -> Result<Interrupt> {
+        let listener = fit.stop_on_ctrl_c.then(interrupt::Listener::new).transpose()?;
+        Ok(Interrupt { listener })
+    }
+
+    #[cfg(not(feature = "ctrl-c"))]
+    fn new<A, DX: Dimension, B, DY: Dimension>(_: &Fit<'_, A, DX, B, DY>) -> Result<Interrupt> {
+        Ok(Interrupt {})
+    }
+
+    #[cfg(feature = "ctrl-c")]
+    fn is_pressed(&self) -> bool {
+        self.listener.as_ref().is_some_and(interrupt::Listener::is_pressed)
+    }
+
+    #[cfg(not(feature = "ctrl-c"))]
+    fn is_pressed(&self) -> bool {
+        false
+    }
+}
+
+/// An array for so many examples like these.
+fn room<A: Copy + Default, D: Dimension>(
+    like: &ArrayView<'_, A, D>,
+    examples: usize,
+) -> Result<Array<A, D>> {
+    let mut shape = like.raw_dim();
+    shape[0] = examples;
+    memory::array(|| format!("a batch of {examples} examples"), shape)
+}
