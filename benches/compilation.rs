@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use bilro::compiler::codegen::module::Executable;
-use bilro::compiler::declaration::{Declaration, Purpose};
+use bilro::compiler::declaration::Declaration;
 use bilro::compiler::error::Error;
 use bilro::compiler::pipeline::{Stage, lower_network};
+use bilro::compiler::purpose::Purpose;
 use bilro::compiler::target::{Target, host};
 
 use crate::median;

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use bilro::Sgd;
-use bilro::compiler::declaration::{Declaration, Purpose};
+use bilro::compiler::declaration::Declaration;
 use bilro::compiler::error::Error;
 use bilro::compiler::optim::Training;
+use bilro::compiler::purpose::Purpose;
 use bilro::network::Network;
 use bilro_benches::compilation::{compile, isa, pass_seconds};
 use bilro_benches::median;

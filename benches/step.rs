@@ -8,8 +8,8 @@ use std::io::{BufRead, Write};
 use std::num::NonZero;
 
 use bilro::Sgd;
-use bilro::compiler::declaration::Purpose as CompilerPurpose;
 use bilro::compiler::optim::Training;
+use bilro::compiler::purpose::Purpose as CompilerPurpose;
 use bilro::compiler::target::Target;
 use bilro_benches::compilation::{Compilation, compile_often, isa};
 use bilro_benches::measure;

@@ -11,8 +11,8 @@ use std::collections::VecDeque;
 use std::error::Error;
 use std::process::ExitCode;
 
-use bilro::compiler::declaration::Purpose;
 use bilro::compiler::graph::{Graph, Root};
+use bilro::compiler::purpose::Purpose;
 use bilro::ndarray::{Array2, ArrayViewD, aview1};
 use bilro::prelude::*;
 use bilro::rng::Generator;

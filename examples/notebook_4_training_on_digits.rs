@@ -12,8 +12,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use bilro::compiler::declaration::Purpose;
 use bilro::compiler::graph::Root;
+use bilro::compiler::purpose::Purpose;
 use bilro::ndarray::{Array1, Array2, Array3, ArrayView1, Axis, Ix1, Ix2, array, s};
 use bilro::plot::{ConfusionMatrix, Curves, Images, Prediction};
 use bilro::prelude::*;

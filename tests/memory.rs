@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use bilro::prelude::*;
 use bilro_compiler::codegen::module::Executable;
-use bilro_compiler::declaration::Purpose;
 use bilro_compiler::optim::Training;
+use bilro_compiler::purpose::Purpose;
 use bilro_tests::check;
 use ndarray::array;
 

@@ -51,6 +51,7 @@ pub mod phases;
 pub mod pipeline;
 pub mod plan;
 pub mod program;
+pub mod purpose;
 mod pytorch;
 pub mod shape;
 pub mod simplify;

@@ -3,7 +3,7 @@
 //! Who wants to see what a pass has made (dumps, benches, tests) gives an [`Observer`].
 
 use crate::artifact::{Artifact, Guard, Interface, RootValue};
-use crate::declaration::{Declaration, Purpose};
+use crate::declaration::Declaration;
 use crate::error::{Error, Violations};
 use crate::fuse::{self, Fused};
 use crate::graph::Graph;
@@ -13,6 +13,7 @@ use crate::partial_sums;
 use crate::phases::{self, Phase};
 use crate::plan::{self, ParameterLayout, Plan};
 use crate::program::Program;
+use crate::purpose::Purpose;
 use crate::simplify::{decompose, simplify};
 use crate::target::Target;
 

@@ -10,11 +10,12 @@ use std::sync::Arc;
 use std::cell::Cell;
 
 use bilro::rng::Generator;
-use bilro_compiler::declaration::{Builder, Declaration, LossReduction, Purpose};
+use bilro_compiler::declaration::{Builder, Declaration, LossReduction};
 use bilro_compiler::graph::{Graph, Root};
 use bilro_compiler::ops::{Attributes, Op};
 use bilro_compiler::optim::Training;
 use bilro_compiler::optim::sgd::Sgd;
+use bilro_compiler::purpose::Purpose;
 use bilro_compiler::shape::{Shape, Type};
 use bilro_compiler::target::{Target, host};
 use bilro_tests::chains::chains;

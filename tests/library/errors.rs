@@ -9,10 +9,11 @@ use std::sync::Arc;
 use bilro::engine::Engine;
 use bilro::network::Feed;
 use bilro::{Backend, Error};
-use bilro_compiler::declaration::{Builder, Declaration, LossReduction, Purpose};
+use bilro_compiler::declaration::{Builder, Declaration, LossReduction};
 use bilro_compiler::ops::{AttributeValue, Attributes};
 use bilro_compiler::optim::Training;
 use bilro_compiler::optim::sgd::Sgd;
+use bilro_compiler::purpose::Purpose;
 use bilro_compiler::shape::{Dim, Shape, Type};
 use ndarray::{Array1, ArrayD, Dimension, IxDyn};
 

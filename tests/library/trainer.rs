@@ -8,7 +8,7 @@ use bilro::network::Feed;
 use bilro::prelude::*;
 use bilro::rng::Generator;
 use bilro::{Error, Optimizer, TrainerBuilder};
-use bilro_compiler::declaration::Purpose;
+use bilro_compiler::purpose::Purpose;
 
 mod guard;
 

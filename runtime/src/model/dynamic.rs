@@ -8,8 +8,9 @@ use std::fmt;
 use std::ops::{Deref, Index};
 use std::sync::Arc;
 
-use bilro_compiler::declaration::{Declaration, Purpose};
+use bilro_compiler::declaration::Declaration;
 use bilro_compiler::optim::{Optimizer, Training};
+use bilro_compiler::purpose::Purpose;
 use ndarray::{ArrayD, ArrayView, ArrayViewD, Dimension};
 
 use super::evaluation::Sums;

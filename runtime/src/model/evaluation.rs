@@ -3,7 +3,8 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use bilro_compiler::declaration::{Declaration, Purpose};
+use bilro_compiler::declaration::Declaration;
+use bilro_compiler::purpose::Purpose;
 
 use super::measured::Measured;
 use super::network::Classifier;

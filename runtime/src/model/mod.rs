@@ -18,8 +18,8 @@ mod weights;
 
 use std::marker::PhantomData;
 
-use bilro_compiler::declaration::Purpose;
 use bilro_compiler::optim::{Optimizer, Training};
+use bilro_compiler::purpose::Purpose;
 use ndarray::{ArrayViewD, ArrayViewMutD, RemoveAxis};
 
 use crate::data::Dataset;

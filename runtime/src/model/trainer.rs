@@ -5,8 +5,9 @@ use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bilro_compiler::declaration::{Declaration, Purpose};
+use bilro_compiler::declaration::Declaration;
 use bilro_compiler::optim::{Clip, Training};
+use bilro_compiler::purpose::Purpose;
 
 use super::network::Network;
 use super::weights::is_of;

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use bilro_compiler::declaration::{Declaration, Declared, Purpose};
+use bilro_compiler::declaration::{Declaration, Declared};
+use bilro_compiler::purpose::Purpose;
 use ndarray::ArrayViewD;
 
 use super::evaluation::Sums;

@@ -14,7 +14,8 @@ mod progress;
 
 use std::ops::ControlFlow;
 
-use bilro_compiler::declaration::{Declaration, Purpose};
+use bilro_compiler::declaration::Declaration;
+use bilro_compiler::purpose::Purpose;
 use ndarray::{Array, ArrayView, Axis, Dimension, RemoveAxis};
 
 pub use callback::{CallbackResult, EpochReport};

@@ -4,11 +4,12 @@
 use bilro::Backend;
 use bilro::engine::Engine;
 use bilro::network::Feed;
-use bilro_compiler::declaration::{Declaration, Purpose};
+use bilro_compiler::declaration::Declaration;
 use bilro_compiler::eval::Value;
 use bilro_compiler::graph::{Graph, NodeId, Root};
 use bilro_compiler::ops::reduce::Reduction;
 use bilro_compiler::ops::{Leaf, Lowering, Op};
+use bilro_compiler::purpose::Purpose;
 use bilro_tests::networks::{Array, arrays};
 use ndarray::ArrayD;
 use proptest::prelude::*;

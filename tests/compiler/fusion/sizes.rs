@@ -4,12 +4,13 @@
 
 use std::sync::Arc;
 
-use bilro_compiler::declaration::{Builder, Declaration, Init, LossReduction, Purpose};
+use bilro_compiler::declaration::{Builder, Declaration, Init, LossReduction};
 use bilro_compiler::graph::NodeId;
 use bilro_compiler::ops::{self, AttributeValue, Attributes};
 use bilro_compiler::optim::Training;
 use bilro_compiler::optim::adam::Adam;
 use bilro_compiler::program::Statement;
+use bilro_compiler::purpose::Purpose;
 use bilro_compiler::shape::{Dim, Shape, Type};
 use bilro_compiler::target::{Target, host};
 use bilro_tests::check;

@@ -270,11 +270,12 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::declaration::{Declaration, Init, Purpose};
+    use crate::declaration::{Declaration, Init};
     use crate::error::Site;
     use crate::ops::{AttributeValue, Attributes};
     use crate::optim::Training;
     use crate::optim::sgd::Sgd;
+    use crate::purpose::Purpose;
     use crate::shape::Type;
 
     /// Scores of three classes, with a loss that weighs targets and one that does not.

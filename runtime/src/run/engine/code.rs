@@ -12,7 +12,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use bilro_compiler::declaration::Purpose;
+use bilro_compiler::purpose::Purpose;
 
 use super::Call;
 use crate::error::Result;

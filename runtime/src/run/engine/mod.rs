@@ -24,9 +24,10 @@ mod workspace;
 
 use std::sync::Arc;
 
-use bilro_compiler::declaration::{Declaration, Parameter, Purpose};
+use bilro_compiler::declaration::{Declaration, Parameter};
 use bilro_compiler::graph::Graph;
 use bilro_compiler::optim::{Training, WrongNumber};
+use bilro_compiler::purpose::Purpose;
 use ndarray::{ArrayD, ArrayViewD};
 
 use crate::error::{Error, Result};

@@ -1,11 +1,12 @@
 //! Whether a graph fits the memory that its code will be given.
 //!
-//! Of a network that a [`Builder`](super::Builder) has made, only an optimizer adds
+//! Of a network that a [`Builder`](crate::declaration::Builder) has made, only an optimizer adds
 //! to the graph: a program's own may do anything there, and something else with
 //! every call. Code has no bounds of its own. So every leaf and everything that is
 //! overwritten is compared with what there is, before a graph is compiled.
 
-use super::{Declaration, Parameter, Purpose};
+use super::Purpose;
+use crate::declaration::{Declaration, Parameter};
 use crate::error::{Error, Mistake};
 use crate::graph::{Graph, Root};
 use crate::ops::setting::{RANDOM_BATCH, RANDOM_KEY};
@@ -42,8 +43,8 @@ impl Declaration {
         for parameter in &self.parameters {
             symbol(&parameter.name, parameter.shape.dims.iter().collect())?;
         }
-        for id in self.graph.ids() {
-            symbol(&self.graph.label(id), self.graph.shape(id).dims.iter().collect())?;
+        for id in self.graph().ids() {
+            symbol(&self.graph().label(id), self.graph().shape(id).dims.iter().collect())?;
         }
         Ok(())
     }
