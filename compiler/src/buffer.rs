@@ -22,7 +22,7 @@ pub enum Storage {
     Arena,
     /// A parameter, by its place.
     Parameter(usize),
-    /// A setting, by its place among the settings that the graph has.
+    /// A step scalar, by its index among those that the graph has.
     StepScalar(usize),
     /// An input, by its place.
     Input(usize),

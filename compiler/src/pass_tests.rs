@@ -163,7 +163,7 @@ fn kernels(fused: &Fused) -> String {
     }
     for (i, tensor) in fused.buffers.iter().enumerate() {
         let (sizes, strides) = (&tensor.layout.sizes, &tensor.layout.strides);
-        let _ = write!(text, "tensor {i}: {}, {sizes:?} by {strides:?}", tensor.name);
+        let _ = write!(text, "buffer {i}: {}, {sizes:?} by {strides:?}", tensor.name);
         let _ = match tensor.storage {
             Storage::Arena => writeln!(text),
             home => writeln!(text, " in {home:?}"),
@@ -192,7 +192,7 @@ fn memory(fused: &Fused, plan: &Plan) -> String {
             region => format!("{region:?}"),
         };
         let is_root = if fused.roots.contains(&i) { ", a root" } else { "" };
-        let _ = writeln!(text, "tensor {i}: {}, {region} {begin}..{end}{is_root}", tensor.name);
+        let _ = writeln!(text, "buffer {i}: {}, {region} {begin}..{end}{is_root}", tensor.name);
     }
     let _ = writeln!(text, "arena of {} elements", plan.arena);
     text

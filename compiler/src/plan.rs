@@ -107,7 +107,7 @@ impl ParameterLayout {
                 }
                 None => format!("there is no parameter {p}"),
             };
-            found.push(format!("tensor {t} ({})", tensor.name), message);
+            found.push(format!("buffer {t} ({})", tensor.name), message);
         }
         found.into_result()
     }
@@ -276,14 +276,14 @@ fn kernel_label(fused: &Fused, kernel: usize) -> String {
 }
 
 fn tensor_label(fused: &Fused, tensor: usize) -> String {
-    format!("tensor {tensor} ({})", fused.buffers[tensor].name)
+    format!("buffer {tensor} ({})", fused.buffers[tensor].name)
 }
 
 impl std::fmt::Display for Plan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(f, "arena of {} bytes", 4 * self.arena)?;
         for (i, place) in self.allocations.iter().enumerate() {
-            writeln!(f, "tensor {i}: {:?} + {}", place.region, place.offset)?;
+            writeln!(f, "buffer {i}: {:?} + {}", place.region, place.offset)?;
         }
         Ok(())
     }
@@ -327,10 +327,10 @@ next parameter 0 = %5
         }
         plan.arena = 64;
         let expected = [
-            "tensor 2 (contract %2): ends at 96, beyond the arena of 64 elements",
-            "tensor 3 (contract %3): ends at 96, beyond the arena of 64 elements",
-            "tensor 3 (contract %3): shares memory with tensor 2 (contract %2)",
-            "tensor 4 (contract %4): ends at 96, beyond the arena of 64 elements",
+            "buffer 2 (contract %2): ends at 96, beyond the arena of 64 elements",
+            "buffer 3 (contract %3): ends at 96, beyond the arena of 64 elements",
+            "buffer 3 (contract %3): shares memory with buffer 2 (contract %2)",
+            "buffer 4 (contract %4): ends at 96, beyond the arena of 64 elements",
         ];
         assert_eq!(verify(&fused, &plan).unwrap_err().to_string(), expected.join("\n"));
     }
@@ -342,13 +342,13 @@ next parameter 0 = %5
         // Lifetimes follow from the order, too.
         let found = verify(&fused, &plan).unwrap_err().to_string();
         let expected = [
-            "kernel 0 (product: contract %5): reads tensor 3 (contract %3) before it is written",
-            "kernel 0 (product: contract %5): reads tensor 4 (contract %4) before it is written",
-            "kernel 1 (product: contract %4): reads tensor 1 (parameter %1) after it is overwritten",
-            "kernel 1 (product: contract %4): reads tensor 3 (contract %3) before it is written",
-            "kernel 2 (product: contract %3): reads tensor 1 (parameter %1) after it is overwritten",
-            "kernel 2 (product: contract %3): reads tensor 2 (contract %2) before it is written",
-            "kernel 3 (product: contract %2): reads tensor 1 (parameter %1) after it is overwritten",
+            "kernel 0 (product: contract %5): reads buffer 3 (contract %3) before it is written",
+            "kernel 0 (product: contract %5): reads buffer 4 (contract %4) before it is written",
+            "kernel 1 (product: contract %4): reads buffer 1 (parameter %1) after it is overwritten",
+            "kernel 1 (product: contract %4): reads buffer 3 (contract %3) before it is written",
+            "kernel 2 (product: contract %3): reads buffer 1 (parameter %1) after it is overwritten",
+            "kernel 2 (product: contract %3): reads buffer 2 (contract %2) before it is written",
+            "kernel 3 (product: contract %2): reads buffer 1 (parameter %1) after it is overwritten",
         ];
         assert!(found.starts_with(&expected.join("\n")), "{found}");
     }

@@ -74,7 +74,7 @@ impl<'a> Buffers<'a> {
         let place = self
             .allocations
             .get(tensor)
-            .ok_or_else(|| Error::Codegen(format!("tensor {tensor} has no place")))?;
+            .ok_or_else(|| Error::Codegen(format!("buffer {tensor} has no place")))?;
         let region = self
             .regions
             .iter()

@@ -11,7 +11,7 @@ use super::names::{ModuleId, Names, Order};
 use super::{Choice, Declaration, Init, Input, Parameter};
 use crate::error::{Error, Mistake, nearest};
 use crate::graph::{Graph, NodeId};
-use crate::ops::choose::{Selector, Switch};
+use crate::ops::switch::{Selector, Switch};
 use crate::ops::{self, Attributes, Leaf, Number};
 use crate::pytorch;
 use crate::shape::{Dim, Fact, Facts, Shape, Type};

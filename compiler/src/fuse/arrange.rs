@@ -79,7 +79,7 @@ fn may_be_strided(g: &Graph, id: NodeId) -> bool {
     is_view(g, id)
         || matches!(
             g.op(id).lower(),
-            Lowering::Leaf(Leaf::Parameter(_) | Leaf::Setting(_)) | Lowering::Constant(_)
+            Lowering::Leaf(Leaf::Parameter(_) | Leaf::StepScalar(_)) | Lowering::Constant(_)
         )
 }
 

@@ -24,16 +24,16 @@ pub(super) fn build(graph: Graph, groups: Vec<Group>) -> Fused {
     let kernels =
         groups.iter().map(|group| KernelBuilder::new(&graph, &tensors, group).kernel()).collect();
     let roots = graph.roots().iter().map(|(_, id)| tensors.of[id]).collect();
-    let Buffers { list, settings, numbers, .. } = tensors;
+    let Buffers { list, step_scalars, numbers, .. } = tensors;
     let nodes = groups.into_iter().map(|group| group.nodes).collect();
-    Fused { kernels, nodes, buffers: list, roots, step_scalars: settings, numbers, graph }
+    Fused { kernels, nodes, buffers: list, roots, step_scalars: step_scalars, numbers, graph }
 }
 
 /// Which nodes have memory.
 struct Buffers {
     list: Vec<Buffer>,
     of: FxHashMap<NodeId, usize>,
-    settings: Vec<&'static str>,
+    step_scalars: Vec<&'static str>,
     numbers: Vec<f32>,
 }
 
@@ -75,7 +75,7 @@ impl Buffers {
         let mut tensors = Buffers {
             list: Vec::new(),
             of: FxHashMap::default(),
-            settings: Vec::new(),
+            step_scalars: Vec::new(),
             numbers: Vec::new(),
         };
         let assigned = g.roots().iter().filter_map(|(root, id)| match root {
@@ -89,9 +89,9 @@ impl Buffers {
                 (_, Some(parameter)) => Storage::Parameter(*parameter),
                 (Lowering::Leaf(Leaf::Parameter(p)), _) => Storage::Parameter(p.index),
                 (Lowering::Leaf(Leaf::Input(input)), _) => Storage::Input(input.index),
-                (Lowering::Leaf(Leaf::Setting(setting)), _) => {
-                    tensors.settings.push(setting.name);
-                    Storage::StepScalar(tensors.settings.len() - 1)
+                (Lowering::Leaf(Leaf::StepScalar(scalar)), _) => {
+                    tensors.step_scalars.push(scalar.name);
+                    Storage::StepScalar(tensors.step_scalars.len() - 1)
                 }
                 (Lowering::Numbers(numbers), _) => {
                     tensors.numbers.extend(numbers.iter().map(|x| x.0));
@@ -312,7 +312,7 @@ impl<'a> KernelBuilder<'a> {
         if self.group.level(value).is_some() {
             return self.value(value);
         }
-        if matches!(self.g.op(value).lower(), Lowering::Positions) {
+        if matches!(self.g.op(value).lower(), Lowering::Iota) {
             return self.element(operand, value, level);
         }
         let kind = if self.g.ty(operand).is_real() { LaneType::Float } else { LaneType::Int };

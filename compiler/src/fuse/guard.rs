@@ -301,5 +301,6 @@ fn is_input(op: &Op) -> bool {
 /// Whether a result is never infinite, so that it is NaN or finite; parameters and
 /// what is set are taken to be finite.
 fn is_bounded(op: &Op) -> bool {
-    op.finiteness().is_bounded || matches!(op.leaf(), Some(Leaf::Parameter(_) | Leaf::Setting(_)))
+    op.finiteness().is_bounded
+        || matches!(op.leaf(), Some(Leaf::Parameter(_) | Leaf::StepScalar(_)))
 }

@@ -104,9 +104,7 @@ output y = %3
         let mut g: Graph = text.parse().unwrap();
         g.nodes[NodeId::new(1)].ty = Type::real(Shape::batched([0usize]));
         // The same as another, by its operand.
-        let edge = g.nodes.find_edge(NodeId::new(0), NodeId::new(4)).unwrap();
-        g.nodes.remove_edge(edge);
-        g.nodes.add_edge(NodeId::new(1), NodeId::new(4), 0);
+        g.nodes[NodeId::new(4)].operands = [NodeId::new(1)].into();
         let expected = [
             "%1 = relu(%0): has an axis of size 0: [0]",
             "%1 = relu(%0): is f32 batch×[0], but its operation gives f32 batch×[4]",

@@ -66,7 +66,7 @@ impl fmt::Display for Kernel {
 
 impl fmt::Display for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "tensor {} by {:?}", self.buffer, self.strides)?;
+        write!(f, "buffer {} by {:?}", self.buffer, self.strides)?;
         match &self.index {
             Some(index) => {
                 write!(

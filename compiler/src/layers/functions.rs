@@ -460,5 +460,5 @@ functions! {
     /// assert_eq!(y, array![[0.0, 1.0, 1.0]]);
     /// # Ok::<(), bilro::Error>(())
     /// ```
-    Step: step::Heaviside;
+    Step: heaviside::Heaviside;
 }

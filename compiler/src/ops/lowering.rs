@@ -5,13 +5,13 @@
 
 use super::all_finite::AllFinite;
 use super::broadcast::Broadcast;
-use super::choose::Selector;
 use super::contract::Contract;
 use super::input::Input;
 use super::parameter::Parameter;
 use super::reduce::Axis;
 use super::reshape::Reshape;
-use super::setting::StepScalar;
+use super::step_scalar::StepScalar;
+use super::switch::Selector;
 use super::transpose::Transpose;
 use super::{Number, Op};
 use crate::expr::scalar::Reduction;
@@ -31,7 +31,7 @@ pub enum Lowering<'a> {
     Elementwise(Formula<'a>),
     /// The number of each element, counted row-major through the whole value,
     /// the batch first.
-    Positions,
+    Iota,
     /// The same elements, found elsewhere.
     View(View<'a>),
     /// One of the operands, chosen before anything is compiled.
@@ -58,7 +58,7 @@ pub enum Leaf<'a> {
     /// What stays from call to call.
     Parameter(&'a Parameter),
     /// A single number, with every step.
-    Setting(&'a StepScalar),
+    StepScalar(&'a StepScalar),
 }
 
 /// Where a view finds the elements of its operand.
@@ -84,13 +84,13 @@ impl Lowering<'_> {
     pub fn is_source(&self) -> bool {
         matches!(
             self,
-            Lowering::Leaf(_) | Lowering::Constant(_) | Lowering::Numbers(_) | Lowering::Positions
+            Lowering::Leaf(_) | Lowering::Constant(_) | Lowering::Numbers(_) | Lowering::Iota
         )
     }
 
     /// Whether it has no memory of its own: who uses its elements computes them.
     pub fn is_immediate(&self) -> bool {
-        matches!(self, Lowering::Constant(_) | Lowering::Positions)
+        matches!(self, Lowering::Constant(_) | Lowering::Iota)
     }
 
     /// The kind of iteration space that it has to itself: a kernel of that kind computes exactly

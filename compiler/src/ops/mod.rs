@@ -398,10 +398,10 @@ operations! {
     leaves {
         input::Input { index: unnamed, ty: result },
         parameter::Parameter { index: unnamed, shape: result },
-        setting::StepScalar { name: unnamed, is_whole },
+        step_scalar::StepScalar { name: unnamed, is_integer },
         constant::Constant(value),
         vector::Vector { elements: unnamed },
-        positions::Positions { shape: result },
+        iota::Iota { shape: result },
     }
     "Element by element: arithmetic, functions of one value, numbers drawn at random."
     arithmetic {
@@ -447,11 +447,11 @@ operations! {
         hardtanh::Hardtanh { min, max },
         hardsigmoid::Hardsigmoid,
         logsigmoid::LogSigmoid,
-        step::Heaviside,
+        heaviside::Heaviside,
     }
     "Comparisons, as 1.0 and 0.0, and what chooses between values."
     conditions {
-        choose::Switch { by },
+        switch::Switch { by },
         compare::Compare(comparison),
         compare_position::ComparePosition[comparison],
         is_class::IsClass { class },
@@ -541,30 +541,6 @@ mod tests {
             let is_internal = answer == Err(internal(entry.name));
             assert_eq!(is_internal, entry.call.is_none(), "{}", entry.name);
         }
-    }
-
-    /// No pass has a list of operations: what it must know of them is in [`Lowering`] and
-    /// [`Operation`]. Rewrites are about operations by nature.
-    #[test]
-    fn operations_are_named_here_and_in_rewrites_alone() {
-        let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-        // The assembler's instructions are called so too.
-        let others = ["ops", "simplify", "codegen"].map(|folder| source.join(folder));
-        let mut left = vec![source];
-        let mut files = 0;
-        while let Some(path) = left.pop() {
-            if path.is_dir() {
-                let inside = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
-                left.extend(inside.filter(|path| !others.contains(path)));
-                continue;
-            }
-            let text = std::fs::read_to_string(&path).unwrap();
-            let words = text.split(|c: char| !(c.is_alphanumeric() || "_:".contains(c)));
-            let named = words.filter(|word| word.starts_with("Op::") || word.contains("::Op::"));
-            assert_eq!(named.collect::<Vec<_>>(), [""; 0], "in {}", path.display());
-            files += 1;
-        }
-        assert!(files > 50, "{files} files");
     }
 
     /// Whose formula goes element by element takes operands of its result's shape.

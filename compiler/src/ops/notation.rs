@@ -10,10 +10,10 @@
 
 use std::sync::Arc;
 
-use super::choose::Selector;
 use super::class_weights::Counting;
 use super::mean::Over;
 use super::reduce::Axis;
+use super::switch::Selector;
 use super::var::Var;
 use super::{Number, Op};
 use crate::graph::NodeId;
@@ -302,7 +302,7 @@ impl Value for Number {
     }
 }
 
-/// The name of a setting. One that is read lives as long as the program does.
+/// The name of a step scalar. One that is read lives as long as the program does.
 impl Value for &'static str {
     fn write(&self, text: &mut String) {
         text.push_str(&format!("{self:?}"));

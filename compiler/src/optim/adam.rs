@@ -101,7 +101,7 @@ impl Optimizer for Adam {
             square = u.g.maximum(largest.value, square);
             u.assign(largest, square);
         }
-        let (root, eps) = (u.g.sqrt(square), u.setting(EPS));
+        let (root, eps) = (u.g.sqrt(square), u.scalar(EPS));
         let denominator = u.g.add(root, eps);
         let rate = u.rate(STEP);
         let numerator = u.g.mul(mean, rate);

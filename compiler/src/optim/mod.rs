@@ -4,7 +4,7 @@
 //! An optimizer says how one parameter follows from its gradient. What it keeps
 //! from step to step are variables that lie beside the parameters; numbers that
 //! change from step to step without compiling again, the learning rate first of
-//! all, are [`Setting`]s. [`Training`] is an optimizer with all that is not its
+//! all, are [`StepScalar`]s. [`Training`] is an optimizer with all that is not its
 //! own business: which parameters it trains, clipping, accumulation.
 
 pub mod adadelta;
@@ -22,7 +22,7 @@ mod update;
 
 use crate::graph::NodeId;
 #[cfg(doc)]
-use crate::ops::setting::StepScalar;
+use crate::ops::step_scalar::StepScalar;
 
 pub use training::{ACCUMULATED, Clip, Training};
 pub use update::{State, Update};
@@ -39,7 +39,7 @@ pub trait Optimizer: std::fmt::Debug + Send + Sync {
     fn learning_rate(&self) -> f32;
 
     /// The value, at step `step`, counted from 1, and at the current learning
-    /// rate, of one of the [`Setting`]s that its updates read.
+    /// rate, of one of the [`StepScalar`]s that its updates read.
     fn scalar(&self, name: &str, step: u64, learning_rate: f32) -> Option<f32>;
 
     /// The parameter's next value.
@@ -69,7 +69,7 @@ impl Optimizer for Box<dyn Optimizer> {
     }
 }
 
-/// The setting that all optimizers have.
+/// The step scalar that all optimizers have.
 pub const LEARNING_RATE: &str = "learning rate";
 
 /// A number of an optimizer that it cannot work with.

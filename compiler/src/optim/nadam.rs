@@ -131,7 +131,7 @@ impl Optimizer for NAdam {
         let (parameter, gradient) = self.moments.decayed(u);
         let mean = self.moments.first(u, gradient);
         let square = self.moments.second(u, gradient);
-        let (root, eps) = (u.g.sqrt(square), u.setting(EPS));
+        let (root, eps) = (u.g.sqrt(square), u.scalar(EPS));
         let denominator = u.g.add(root, eps);
         let (of_gradient, of_mean) = (u.rate(OF_GRADIENT), u.rate(OF_MEAN));
         let (a, b) = (u.g.mul(gradient, of_gradient), u.g.mul(mean, of_mean));

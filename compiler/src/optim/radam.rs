@@ -113,7 +113,7 @@ impl Optimizer for RAdam {
         let square = self.moments.second(u, gradient);
         let root = u.g.sqrt(square);
         let root = u.plus(root, self.moments.eps);
-        let (is_rectified, one) = (u.setting(IS_RECTIFIED), u.g.constant(1.0));
+        let (is_rectified, one) = (u.scalar(IS_RECTIFIED), u.g.constant(1.0));
         let denominator = u.g.select(is_rectified, root, one);
         let rate = u.rate(STEP);
         let numerator = u.g.mul(mean, rate);

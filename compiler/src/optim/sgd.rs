@@ -122,7 +122,7 @@ impl Optimizer for Sgd {
             let before = u.g.scale(velocity.value, self.momentum);
             let mut share = gradient;
             if self.dampening != 0.0 {
-                let part = u.setting(SHARE);
+                let part = u.scalar(SHARE);
                 share = u.g.mul(gradient, part);
             }
             let next = u.g.add(before, share);

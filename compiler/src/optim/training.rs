@@ -8,7 +8,7 @@ use crate::declaration::{Init, Parameter};
 use crate::graph::{Graph, NodeId, Root};
 use crate::ops;
 
-/// The setting by which the sums of gradients of some batches are multiplied to be their mean: the
+/// The step scalar by which the sums of gradients of some batches are multiplied to be their mean: the
 /// number of batches that an update is made from otherwise, divided by how many there are.
 pub const ACCUMULATED: &str = "accumulated";
 
@@ -176,7 +176,7 @@ impl Training {
     /// `accumulate` says: by the mean of their gradients.
     pub(crate) fn update(&self, g: &mut Graph, parameters: &[Parameter], trained: &[NodeId]) {
         // The sums are of shares of `accumulate` batches.
-        let scale = g.apply(ops::setting::StepScalar::real(ACCUMULATED), &[]);
+        let scale = g.apply(ops::step_scalar::StepScalar::real(ACCUMULATED), &[]);
         let sums = self.sum_leaves(g, parameters);
         let means = sums.into_iter().map(|sum| g.mul(sum, scale)).collect();
         self.updates(g, parameters, trained, means);

@@ -4,7 +4,7 @@ use super::LEARNING_RATE;
 use crate::declaration::{Init, Parameter};
 use crate::graph::{Graph, NodeId, Root};
 use crate::ops;
-use crate::ops::setting::StepScalar;
+use crate::ops::step_scalar::StepScalar;
 
 /// What an optimizer builds a parameter's next value from.
 #[derive(Debug)]
@@ -28,13 +28,13 @@ pub struct Update<'g> {
 impl Update<'_> {
     /// A number that is given with every step; see
     /// [`Optimizer::scalar`](super::Optimizer::scalar).
-    pub fn setting(&mut self, name: &'static str) -> NodeId {
+    pub fn scalar(&mut self, name: &'static str) -> NodeId {
         self.g.apply(StepScalar::real(name), &[])
     }
 
-    /// A setting that is the learning rate times something, for this parameter.
+    /// A scalar that is the learning rate times something, for this parameter.
     pub fn rate(&mut self, name: &'static str) -> NodeId {
-        let rate = self.setting(name);
+        let rate = self.scalar(name);
         self.g.scale(rate, self.rate)
     }
 

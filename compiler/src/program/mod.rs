@@ -294,7 +294,7 @@ impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "program {} ({} lanes, {} parallel)", self.name, self.lanes, self.parallel)?;
         for (i, tensor) in self.buffers.iter().enumerate() {
-            writeln!(f, "  t{i} = tensor {tensor}")?;
+            writeln!(f, "  b{i} = buffer {tensor}")?;
         }
         print(f, &self.body, 1)
     }
@@ -360,7 +360,7 @@ impl fmt::Display for Instruction {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "t{}[{}", self.buffer, self.offset)?;
+        write!(f, "b{}[{}", self.buffer, self.offset)?;
         print_strides(f, &self.strides)?;
         if let Some(Indexed { at, stride: step, below }) = self.index.as_deref() {
             write!(f, " + {at}·{step} below {below}")?;

@@ -9,7 +9,7 @@ use super::Purpose;
 use crate::declaration::{Declaration, Parameter};
 use crate::error::{Error, Mistake};
 use crate::graph::{Graph, Root};
-use crate::ops::setting::{RANDOM_BATCH, RANDOM_KEY};
+use crate::ops::step_scalar::{RANDOM_BATCH, RANDOM_KEY};
 use crate::ops::{Leaf, Lowering, Op};
 use crate::optim::{ACCUMULATED, LEARNING_RATE};
 use crate::shape::{DType, Dim};
@@ -107,7 +107,7 @@ impl Declaration {
                 Some(_) => Ok(()),
                 None => Err(format!("there is nothing kept in place {}", op.index)),
             },
-            Lowering::Leaf(Leaf::Setting(op)) => {
+            Lowering::Leaf(Leaf::StepScalar(op)) => {
                 let is_random = op.name == RANDOM_BATCH || RANDOM_KEY.contains(&op.name);
                 let is_update = matches!(purpose, Purpose::Update(_));
                 let is_given = op.name == LEARNING_RATE
@@ -115,7 +115,7 @@ impl Declaration {
                     || purpose.training().is_some_and(|t| {
                         t.optimizer().scalar(op.name, 1, t.optimizer().learning_rate()).is_some()
                     });
-                match op.is_whole == is_random && (is_random || is_given) {
+                match op.is_integer == is_random && (is_random || is_given) {
                     true => Ok(()),
                     false => Err(format!("`Optimizer::scalar` gives no value for `{}`", op.name)),
                 }

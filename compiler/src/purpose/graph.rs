@@ -5,7 +5,7 @@ use crate::autodiff;
 use crate::declaration::{Declaration, Measure, Parameter, Term};
 use crate::graph::{Graph, NodeId, Quantity, Root};
 use crate::ops::Lowering;
-use crate::ops::choose::Selector;
+use crate::ops::switch::Selector;
 
 impl Declaration {
     /// The graph to compile or interpret for a purpose and a batch size:

@@ -12,7 +12,7 @@ use bilro::prelude::*;
 use bilro_compiler::error::Error as CompileError;
 use bilro_compiler::graph::{NodeId, Root};
 use bilro_compiler::ops;
-use bilro_compiler::ops::setting::{RANDOM_BATCH, StepScalar};
+use bilro_compiler::ops::step_scalar::{RANDOM_BATCH, StepScalar};
 use bilro_compiler::optim::{Clip, Optimizer, Update, WrongNumber};
 
 use super::*;
@@ -181,7 +181,7 @@ fn an_update_that_reaches_for_what_is_not_its_own_is_refused() {
         u.g.add(u.parameter, sum)
     };
     let setting = |u: &mut Update<'_>, name| {
-        let x = u.setting(name);
+        let x = u.scalar(name);
         u.g.mul(u.gradient, x)
     };
     let cases: Vec<(&str, Arc<Training>)> = vec![
@@ -212,8 +212,8 @@ fn an_update_that_reaches_for_what_is_not_its_own_is_refused() {
         (
             "nothing is left to choose",
             odd(|u| {
-                let by = ops::choose::Selector::Declared(0);
-                u.g.apply(ops::choose::Switch { by }, &[u.gradient, u.parameter])
+                let by = ops::switch::Selector::Declared(0);
+                u.g.apply(ops::switch::Switch { by }, &[u.gradient, u.parameter])
             }),
         ),
         (

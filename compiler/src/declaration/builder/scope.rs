@@ -4,7 +4,7 @@ use super::{Builder, LayerId};
 use crate::declaration::{Init, Parameter};
 use crate::error::Mistake;
 use crate::graph::{Graph, NodeId, Root};
-use crate::ops::choose::Selector;
+use crate::ops::switch::Selector;
 use crate::ops::{Leaf, Op};
 use crate::shape::{Dim, Shape, Type};
 

@@ -160,7 +160,7 @@ mod tests {
         refused("comes before", &|groups| groups[product].nodes.reverse());
         refused("does not fit", &|groups| groups[product].space = Space::Rows(vec![3, 5]));
         refused("does not fit", &|groups| groups[product].members.clear());
-        refused("has 0 nodes", &|groups| {
+        refused("there are 0 nodes", &|groups| {
             let mut alone = Group::new(Space::Product(vec![3, 5]));
             alone.nodes.push(groups[product].nodes.pop().unwrap());
             let activation = alone.nodes[0];
@@ -187,7 +187,7 @@ mod tests {
         let expected = [
             "%4 = square(%0): is in no group",
             "%2 = contract(%0, %1, contracted = [(0, 0)]), of group 0: Rows([3, 5]): does not fit its group",
-            "group 0: Rows([3, 5]): there are 1 products and scatters",
+            "group 0: Rows([3, 5]): there are 1 nodes with a space of their own",
         ];
         assert_eq!((product, columns), (0, 1));
         assert_eq!(verify(&g, &groups).unwrap_err().to_string(), expected.join("\n"));

@@ -354,7 +354,7 @@ impl Case<'_> {
                     expected.is_none_or(|expected| expected == *found),
                     "BILRO_SEED={}: {} {} lanes, {shares:?} shares, {tiling:?}, {} rows, {} columns, {} terms, \
                      {:?}, column sums {}, a turned {}, padding {:#x}: \
-                     tensor {tensor} at {i} is {found:#x}, not {:#x}",
+                     buffer {tensor} at {i} is {found:#x}, not {:#x}",
                     seed(),
                     target.name,
                     target.lanes,

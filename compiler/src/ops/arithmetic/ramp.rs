@@ -14,6 +14,7 @@ pub struct Ramp;
 
 impl Operation for Ramp {
     const NAME: &'static str = "ramp";
+    const OPERANDS: Option<usize> = Some(1);
     const IS_POINTWISE: bool = true;
 
     fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {

@@ -6,8 +6,8 @@
 //! "Parallel random numbers: as easy as 1, 2, 3", 2011), of whose first word the
 //! upper 24 bits count.
 
-use super::setting::{RANDOM_BATCH, RANDOM_KEY, StepScalar};
-use super::{Domain, Finiteness, Lowering, Operand, Operation, Reverse, Sample, positions};
+use super::step_scalar::{RANDOM_BATCH, RANDOM_KEY, StepScalar};
+use super::{Domain, Finiteness, Lowering, Operand, Operation, Reverse, Sample, iota};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
@@ -34,7 +34,7 @@ const ROUNDS: usize = 13;
 impl Random {
     /// A number for each element of a shape.
     pub fn uniform(g: &mut Graph, stream: u32, shape: &Shape) -> NodeId {
-        let places = g.apply(positions::Positions { shape: shape.clone() }, &[]);
+        let places = g.apply(iota::Iota { shape: shape.clone() }, &[]);
         let words = [RANDOM_BATCH, RANDOM_KEY[0], RANDOM_KEY[1]].map(|name| {
             let word = g.apply(StepScalar::whole(name), &[]);
             g.broadcast(word, shape)

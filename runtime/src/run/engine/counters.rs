@@ -1,7 +1,7 @@
 //! Counts steps, and gives the scalars of a call that follow from the counts: the learning rate
 //! and whatever else changes from step to step without being compiled again.
 
-use bilro_compiler::ops::setting::{RANDOM_BATCH, RANDOM_KEY};
+use bilro_compiler::ops::step_scalar::{RANDOM_BATCH, RANDOM_KEY};
 use bilro_compiler::optim::{ACCUMULATED, LEARNING_RATE};
 use bilro_compiler::purpose::Purpose;
 

@@ -51,9 +51,9 @@ fn run_in<T: Real>(
             None => unreachable!("whatever a purpose needs has been given"),
         },
         Leaf::Parameter(parameter) => real(parameters.view(parameter.index)),
-        Leaf::Setting(op) => {
+        Leaf::StepScalar(op) => {
             let bits = call.counters.scalar(call.purpose, call.numbers, Source::of(op.name));
-            match op.is_whole {
+            match op.is_integer {
                 true => Value::index(&[], vec![bits]),
                 false => Value::real(&[], vec![T::of(f32::from_bits(bits))]),
             }

@@ -1,4 +1,4 @@
-//! The operation [`Positions`].
+//! The operation [`Iota`].
 
 use super::Lowering;
 use super::leaf::{LeafOperation, leaf_operation};
@@ -9,13 +9,13 @@ use crate::shape::{Shape, Type};
 /// The number of each element of a shape, counted row-major through the whole
 /// value, the batch first. Numbers wrap at 2³².
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Positions {
+pub struct Iota {
     /// Whose elements are counted.
     pub shape: Shape,
 }
 
-impl LeafOperation for Positions {
-    const NAME: &'static str = "positions";
+impl LeafOperation for Iota {
+    const NAME: &'static str = "iota";
 
     fn ty(&self) -> Type {
         Type::index(1usize << 32, self.shape.clone())
@@ -29,13 +29,13 @@ impl LeafOperation for Positions {
     }
 
     fn lowering(&self) -> Lowering<'_> {
-        Lowering::Positions
+        Lowering::Iota
     }
 
-    fn variants(_: usize) -> Vec<Positions> {
+    fn variants(_: usize) -> Vec<Iota> {
         // It is tried with what is drawn: the numbers themselves are no reals.
         Vec::new()
     }
 }
 
-leaf_operation!(Positions);
+leaf_operation!(Iota);

@@ -1,4 +1,4 @@
-//! The operation [`Setting`].
+//! The operation [`StepScalar`].
 
 use super::leaf::{LeafOperation, leaf_operation};
 use super::{Leaf, Lowering};
@@ -16,33 +16,33 @@ pub struct StepScalar {
     /// What the user calls it.
     pub name: &'static str,
     /// Whether it is a whole number below 2³² rather than a real.
-    pub is_whole: bool,
+    pub is_integer: bool,
 }
 
 impl StepScalar {
     /// A real.
     pub fn real(name: &'static str) -> StepScalar {
-        StepScalar { name, is_whole: false }
+        StepScalar { name, is_integer: false }
     }
 
     /// A whole number.
     pub fn whole(name: &'static str) -> StepScalar {
-        StepScalar { name, is_whole: true }
+        StepScalar { name, is_integer: true }
     }
 }
 
 impl LeafOperation for StepScalar {
-    const NAME: &'static str = "setting";
+    const NAME: &'static str = "step_scalar";
 
     fn ty(&self) -> Type {
-        match self.is_whole {
+        match self.is_integer {
             true => Type::index(1usize << 32, Shape::scalar()),
             false => Type::real(Shape::scalar()),
         }
     }
 
     fn lowering(&self) -> Lowering<'_> {
-        Lowering::Leaf(Leaf::Setting(self))
+        Lowering::Leaf(Leaf::StepScalar(self))
     }
 }
 

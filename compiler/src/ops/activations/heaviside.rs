@@ -1,4 +1,4 @@
-//! The operation [`Step`].
+//! The operation [`Heaviside`].
 
 use super::{Attributes, Domain, Elementwise, Reverse, Signature};
 use crate::error::Mistake;

@@ -1,4 +1,4 @@
-//! The operation [`Choose`].
+//! The operation [`Switch`].
 
 use super::{Lowering, Operation, Reverse, Sample};
 use crate::error::Mistake;
@@ -29,7 +29,7 @@ pub enum Selector {
 }
 
 impl Operation for Switch {
-    const NAME: &'static str = "choose";
+    const NAME: &'static str = "switch";
     const OPERANDS: Option<usize> = None;
 
     fn shape(&self, x: &[Argument<'_>], facts: &mut Facts) -> Result<Type, Mistake> {
