@@ -3,24 +3,26 @@
 //!
 //! A tour, in the order in which a network goes through:
 //!
-//! 1. [`network`]: a network is declared call by call; [`ops`] and [`layers`]
+//! 1. [`declaration`]: a network is declared call by call; [`ops`] and [`layers`]
 //!    are what can be called, [`shape`] says what fits. `network!` drives the
 //!    same builder while it expands, which is how mistakes get their token.
-//! 2. [`graph`]: the forward graph; [`autodiff`] adds its gradient as nodes,
+//! 2. [`purpose`]: the [`graph`] of what is asked for; [`autodiff`] adds the gradient as nodes,
 //!    [`optim`] the update of every parameter.
-//! 3. [`simplify`]: composite operations become primitive ones; rewrites.
-//! 4. [`fuse`](mod@fuse): nodes that go together become [`kernel`]s over [`tensor`]s.
-//! 5. [`plan`](mod@plan): where every tensor lies.
-//! 6. [`lower`](mod@lower): kernels become programs for an instruction set: loops
-//!    and vector instructions, as data.
-//! 7. [`schedule`](mod@schedule): what several threads share, and where they meet.
-//! 8. [`codegen`]: programs become machine code.
+//! 3. [`simplify`]: composite operations are decomposed into primitive ones; rewrites.
+//! 4. [`fuse`](mod@fuse): nodes that go together become [`kernel`]s over [`buffer`]s, with
+//!    formulas ([`expr`]) for each element.
+//! 5. [`plan`](mod@plan): memory planning, an offset for every buffer.
+//! 6. [`lower`](mod@lower): kernels become [`program`]s for a [`target`]: loops and vector
+//!    instructions, as data.
+//! 7. [`phases`]: which kernels threads share, and the barriers between them.
+//! 8. [`artifact`]: all of it, with the interface by which it is called.
+//! 9. [`codegen`]: programs become machine code.
 //!
-//! [`pipeline`] runs 2 to 7, and is the list of passes. After each, in debug
+//! [`pipeline`] runs 3 to 8, and is the list of passes. After each, in debug
 //! builds and where asked, a verifier checks what that stage guarantees.
 //!
 //! The interpreter of the runtime evaluates the graph of step 2 by [`eval`],
-//! and shares nothing with 3 to 8.
+//! and shares nothing with 3 to 9.
 
 #[cfg(feature = "codegen")]
 pub mod artifact;

@@ -20,5 +20,6 @@ pub mod optimizers;
 pub mod rng;
 pub mod saving;
 pub mod schedules;
+pub mod tidy;
 pub mod trainer;
 pub mod training;

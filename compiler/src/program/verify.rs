@@ -403,13 +403,13 @@ mod tests {
         ];
         let found = program(body).verify_bounds(&[3]).unwrap_err();
         let expected = [
-            "program test: `r9 = load t0[1] × 4 by 1`: there is no r9",
+            "program test: `r9 = load b0[1] × 4 by 1`: there is no r9",
             "program test: the loop of i0: it has no iteration",
             "program test: `r0 = Neg r1`: r1 may be read before it is written",
-            "program test: `r2 = load t0[1 + i7·0] × 3 by 0`: 3 of 4 lanes by 0",
-            "program test: `r2 = load t0[1 + i7·0] × 3 by 0`: i7 counts no loop around",
-            "program test: `r0 = load t0[1] × 5 by 1`: 5 of 4 lanes by 1",
-            "program test: `r0 = load t0[1] × 5 by 1`: reaches element 5 of 3",
+            "program test: `r2 = load b0[1 + i7·0] × 3 by 0`: 3 of 4 lanes by 0",
+            "program test: `r2 = load b0[1 + i7·0] × 3 by 0`: i7 counts no loop around",
+            "program test: `r0 = load b0[1] × 5 by 1`: 5 of 4 lanes by 1",
+            "program test: `r0 = load b0[1] × 5 by 1`: reaches element 5 of 3",
         ];
         assert_eq!(found.to_string(), expected.join("\n"));
     }
