@@ -230,7 +230,7 @@ fn build_chain(layers: usize) -> Result<Builder, Mistake> {
         }
     }
     b.output("y", x)?;
-    let error = b.call("mse_loss", &[(x, "y"), (target, "target")], &Attributes::new())?;
+    let error = b.call("mse_loss", &[(x, "y"), (target, "target")], Attributes::new())?;
     b.loss((error, "error"), LossReduction::Mean)?;
     Ok(b)
 }

@@ -7,9 +7,8 @@
 use std::io::Write;
 use std::time::Instant;
 
-use bilro::compiler::declaration::{Builder, Declaration, LossReduction};
-use bilro::compiler::ops::{AttributeValue, Attributes};
-use bilro::compiler::shape::{Shape, Type};
+use bilro::compiler::declaration::{Declaration, LossReduction};
+use bilro::compiler::shape::Type;
 use bilro::data::Classification;
 use bilro::prelude::{Adam, Fit, data};
 use bilro::{DynTrainer, Error};
@@ -45,7 +44,7 @@ struct Options {
 fn main() -> std::process::ExitCode {
     match run(&Options::parse(), &mut std::io::stdout()) {
         Ok(()) => std::process::ExitCode::SUCCESS,
-        // Nobody reads the table any more, as in `architectures | head`.
+        // The reader of the table is gone, as in `architectures | head`.
         Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
             std::process::ExitCode::SUCCESS
         }
@@ -58,25 +57,22 @@ fn main() -> std::process::ExitCode {
 
 /// A network of so many hidden layers.
 fn network(depth: usize, width: usize, activation: &str) -> Result<Declaration, Error> {
-    let none = Attributes::new();
-    let linear = |features: usize| {
-        Attributes::new().with("out_features", AttributeValue::Size(features.into()))
-    };
-    let mut b = Builder::new("Digits");
-    let image = b.input("image", Type::real(Shape::batched([64usize])))?;
-    let digit = b.target("digit", Type::index(10, Shape::batched([0usize; 0])))?;
-    let mut x = image;
-    for _ in 0..depth {
-        let layer = b.layer(None, "Linear", &linear(width))?;
-        x = b.apply(layer, (x, "x"))?;
-        x = b.call(activation, &[(x, "x")], &none)?;
-    }
-    let head = b.layer(Some("head"), "Linear", &linear(10))?;
-    let logits = b.apply(head, (x, "x"))?;
-    b.output("logits", logits)?;
-    let loss = b.call("cross_entropy", &[(logits, "logits"), (digit, "digit")], &none)?;
-    b.loss((loss, "loss"), LossReduction::Mean)?;
-    Ok(b.finish()?)
+    let declaration = Declaration::declare("Digits", |b| {
+        let image = b.input("image", [64])?;
+        let digit = b.target("digit", Type::class(10))?;
+        let mut x = image;
+        for _ in 0..depth {
+            let layer = b.layer(None, "Linear", [("out_features", width)])?;
+            x = b.apply(layer, x)?;
+            x = b.call(activation, &[x], ())?;
+        }
+        let head = b.layer("head", "Linear", [("out_features", 10)])?;
+        let logits = b.apply(head, x)?;
+        b.output("logits", logits)?;
+        let losses = b.call("cross_entropy", &[logits, digit], ())?;
+        b.loss(losses, LossReduction::Mean)
+    });
+    Ok(declaration?)
 }
 
 fn run(options: &Options, out: &mut impl Write) -> Result<(), Error> {

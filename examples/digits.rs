@@ -39,7 +39,7 @@ struct Options {
     /// What computes: `jit`, `interpreter` or `interpreter-f32`
     #[arg(long, default_value = "jit", value_parser = backend)]
     backend: Backend,
-    /// Threads; as many as the machine has unless told
+    /// Threads; as many as the machine has by default
     #[arg(long)]
     threads: Option<usize>,
 }

@@ -141,7 +141,7 @@ impl<'a> Report<'a> {
         let value: f64 = number.parse().expect("figures are numbers");
         let digits = number.split_once('.').map_or(0, |(_, digits)| digits.len());
         // Half a unit of the last digit, and what rounding to f32 takes away; what
-        // has no digits after the point is a whole number.
+        // has no digits after the point is an integer.
         let half = if digits == 0 { 0.0 } else { 0.5 * 10f64.powi(-(digits as i32)) };
         let tolerance = half + 2e-7 * value.abs();
         let figure = Figure { name: name.into(), ours, notebook: value, tolerance };

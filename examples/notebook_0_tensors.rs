@@ -278,7 +278,7 @@ fn exercises(report: &mut Report<'_>) -> Done {
     let reals = ArrayView2::<i32>::from(&whole).mapv(|x| x as f32);
     report.say(format!("as reals, for a network:\n{reals:.1}"))?;
     let back = reals.mapv(|x| x as i32);
-    report.say(format!("and as whole numbers again:\n{back}"))?;
+    report.say(format!("and as integers again:\n{back}"))?;
     assert_eq!(back, array![[1, 1, 2, 3], [5, 8, 13, 21]]);
 
     report.part("Exercise 4: operations on two arrays")?;

@@ -73,7 +73,7 @@ network! {
 struct Options {
     /// Folder with MNIST's four IDX files, gzipped or not, or torchvision's
     /// root; Fashion-MNIST's where its path says `fashion`; the library's own
-    /// digits of 8×8 pixels unless told
+    /// digits of 8×8 pixels by default
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Times over the training images
@@ -91,7 +91,7 @@ struct Options {
     /// Seed of the first weights, of the split and of the shuffling
     #[arg(long, default_value_t = 7)]
     seed: u64,
-    /// Threads; as many as the machine has unless told
+    /// Threads; as many as the machine has by default
     #[arg(long)]
     threads: Option<usize>,
 }

@@ -69,7 +69,7 @@ impl Real for f64 {
 pub enum Value<T> {
     /// Reals.
     Real(ArrayD<T>),
-    /// Whole numbers.
+    /// Integers.
     Index(ArrayD<u32>),
 }
 
@@ -79,7 +79,7 @@ impl<T: Real> Value<T> {
         Value::Real(array(sizes, elements))
     }
 
-    /// Whole numbers of these sizes.
+    /// Integers of these sizes.
     pub fn index(sizes: &[usize], elements: Vec<u32>) -> Value<T> {
         Value::Index(array(sizes, elements))
     }
@@ -95,7 +95,7 @@ impl<T: Real> Value<T> {
     /// Its array of reals.
     ///
     /// # Panics
-    /// If it holds whole numbers; types have been checked before.
+    /// If it holds integers; types have been checked before.
     pub fn array(&self) -> &ArrayD<T> {
         match self {
             Value::Real(a) => a,
@@ -108,7 +108,7 @@ impl<T: Real> Value<T> {
         self.array().as_slice().expect("values are row-major")
     }
 
-    /// Its whole numbers, row-major.
+    /// Its integers, row-major.
     ///
     /// # Panics
     /// If it holds reals; types have been checked before.

@@ -158,7 +158,7 @@ impl fmt::Display for Shape {
 pub enum DType {
     /// 32-bit floating point.
     Real,
-    /// Unsigned 32-bit whole numbers below a bound: class indices.
+    /// Unsigned 32-bit integers below a bound: class indices.
     Index {
         /// The first number that is too large.
         below: Dim,
@@ -180,7 +180,7 @@ impl Type {
         Type { dtype: DType::Real, shape }
     }
 
-    /// Whole numbers below `below` of this shape.
+    /// Integers below `below` of this shape.
     pub fn index(below: impl Into<Dim>, shape: Shape) -> Type {
         Type { dtype: DType::Index { below: below.into() }, shape }
     }
@@ -222,10 +222,10 @@ impl fmt::Display for Type {
         match &self.dtype {
             DType::Real => write!(f, "reals of shape {}", self.shape),
             DType::Index { below } if self.shape.rank() == 0 => {
-                write!(f, "whole numbers below {below}")
+                write!(f, "integers below {below}")
             }
             DType::Index { below } => {
-                write!(f, "whole numbers below {below} of shape {}", self.shape)
+                write!(f, "integers below {below} of shape {}", self.shape)
             }
         }
     }

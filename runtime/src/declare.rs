@@ -28,7 +28,7 @@
 ///
 /// | statement | meaning |
 /// | --- | --- |
-/// | `input NAME: TYPE;` | given for every use; `[28, 28]` reals, `index(100)` or `index(100)[16]` whole numbers below 100 |
+/// | `input NAME: TYPE;` | given for every use; `[28, 28]` reals, `index(100)` or `index(100)[16]` integers below 100 |
 /// | `input NAME: [..] grad;` | the same, and `gradients` gives the gradient with respect to it |
 /// | `target NAME: TYPE;` | given only for training and evaluating; `class(10)` or as an input |
 /// | `param NAME: [..] = INIT;` | trained; starts as `zeros`, `ones`, `full(x)`, `uniform(low, high)`, `normal(mean, std)`, `xavier_uniform`, `xavier_normal`, `kaiming_uniform`, `kaiming_normal`, `trunc_normal(mean, std, low, high)` or `orthogonal` |

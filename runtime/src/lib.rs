@@ -73,9 +73,9 @@
 //! | --- | --- |
 //! | `BILRO_BACKEND` | what computes, unless the program chooses: `jit`, `interpreter` or `interpreter-f32` |
 //! | `BILRO_THREADS` | how many threads compute, unless the program says |
-//! | `BILRO_ISA` | the instruction set to make code for, of those that the processor has; the widest unless told |
+//! | `BILRO_ISA` | the instruction set to make code for, of those that the processor has; the widest by default |
 //! | `BILRO_DUMP` | stages to write for each compilation, with commas: `graph`, `kernels`, `programs`, `clif`, `asm`, `dot` |
-//! | `BILRO_DUMP_DIR` | where to; `bilro-dump` unless told |
+//! | `BILRO_DUMP_DIR` | where to; `bilro-dump` by default |
 //!
 //! # Features
 //!

@@ -32,7 +32,7 @@
 //!
 //! Every picture has these, beside what is its own:
 //!
-//! - `size(width, height)`, in pixels; 800 by 500 unless told (640 by 560 for
+//! - `size(width, height)`, in pixels; 800 by 500 by default (640 by 560 for
 //!   [`ConfusionMatrix`], 1000 by 460 for [`Race`]).
 //! - `save(path)`, as `.svg` or `.png`, whichever the path ends in; the folder
 //!   is made if it is missing. `svg()` and `png()` give the contents instead.

@@ -27,7 +27,7 @@ pub fn real<'a, D: Dimension>(x: &'a ArrayView<'_, f32, D>) -> Feed<'a> {
     Feed::Real(x.view().into_dyn())
 }
 
-/// Whole numbers for an input.
+/// Integers for an input.
 pub fn index<'a, D: Dimension>(x: &'a ArrayView<'_, u32, D>) -> Feed<'a> {
     Feed::Index(x.view().into_dyn())
 }

@@ -5,7 +5,7 @@
 //! order. Numbers come one at a time, in slices, or as arrays: [`Generator::rand`],
 //! [`Generator::randn`]. [`init`] has the initialisers of its layers.
 //!
-//! Guaranteed: whole numbers and uniform reals are equal bit for bit; normal reals agree within
+//! Guaranteed: integers and uniform reals are equal bit for bit; normal reals agree within
 //! 1e-6, because PyTorch takes logarithms and sines from whatever library its build was linked
 //! with. The same calls give the same values at any vector width and number of threads: nothing
 //! here depends on either.
@@ -134,7 +134,7 @@ impl Generator {
         }
     }
 
-    /// A whole number in `low..high`, as an element of `torch.randint(low, high, ...)`.
+    /// An integer in `low..high`, as an element of `torch.randint(low, high, ...)`.
     ///
     /// # Errors
     ///

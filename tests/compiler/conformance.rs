@@ -31,7 +31,7 @@ fn for_all(mut f: impl FnMut(&str, &Case, &Sample)) {
 #[test]
 fn every_operation_has_samples() {
     for entry in ops::ALL {
-        let given = ["input", "parameter", "setting", "constant", "positions", "choose"];
+        let given = ["input", "parameter", "step_scalar", "constant", "iota", "switch"];
         let given = given.contains(&entry.name);
         assert_eq!((entry.samples)(3).is_empty(), given, "{}", entry.name);
     }

@@ -444,7 +444,7 @@ fn stages_are_dumped_where_asked() {
     };
     assert!(run("graph,kernels,programs,clif,asm,dot").status.success());
     for (stage, part) in [
-        ("graph", "CrossEntropy"),
+        ("graph", "cross_entropy("),
         ("kernels", "product [] × 1797 × 128 over [64]"),
         ("programs", "MulAdd"),
         ("clif", "fma"),

@@ -1,4 +1,4 @@
-//! Tables of rows that whole numbers name: declared, trained, predicted from,
+//! Tables of rows that integers name: declared, trained, predicted from,
 //! and what is answered to a number that has no row.
 
 use bilro::ndarray::{Array, Array1, Array2, Array3, Axis, ShapeBuilder};

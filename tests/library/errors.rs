@@ -142,7 +142,7 @@ fn an_alternative_that_is_not_there_is_refused() {
     let x = b.input("x", Type::real(Shape::batched([5]))).unwrap();
     let functions = ["relu", "tanh"];
     let choice = b.choice("activation", &functions).unwrap();
-    let values = functions.map(|f| (b.call(f, &[(x, "x")], &Attributes::new()).unwrap(), f));
+    let values = functions.map(|f| (b.call(f, &[(x, "x")], Attributes::new()).unwrap(), f));
     let y = b.choose(choice, &values).unwrap();
     b.output("y", y).unwrap();
     b.loss((y, "y"), LossReduction::Sum).unwrap();
@@ -182,7 +182,7 @@ fn arrays_that_are_no_batch_of_the_input() {
     refused(&[Feed::Index(whole.view()), z.clone(), t.clone()], true, |error| {
         let Error::Kind { name, .. } = error else { panic!("{error:?}") };
         assert_eq!(name, "x");
-        assert_names(error, &["`x`", "reals", "whole numbers"]);
+        assert_names(error, &["`x`", "reals", "integers"]);
     });
     refused(&[Feed::Real(good.x.view())], false, |error| {
         let Error::MissingInput { name } = error else { panic!("{error:?}") };

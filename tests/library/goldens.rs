@@ -250,7 +250,7 @@ impl Golden {
                     }
                     AttributeKind::Flag => AttributeValue::Flag(value.as_bool().expect("a flag")),
                     AttributeKind::Whole => {
-                        AttributeValue::Whole(value.as_u64().expect("a whole number") as usize)
+                        AttributeValue::Whole(value.as_u64().expect("an integer") as usize)
                     }
                     AttributeKind::Numbers => AttributeValue::Numbers(match value {
                         Json::Array(list) => {

@@ -117,7 +117,7 @@ impl<N: Network> Side<N> {
         let weights = |model: &Model<N>| -> Vec<(String, ArrayD<f32>)> {
             model.state_dict().map(|(name, w)| (name.to_string(), w.to_owned())).collect()
         };
-        // PyTorch's counters of batches, whole numbers, are in the first only.
+        // PyTorch's counters of batches, integers, are in the first only.
         self.model.load(file("torch.safetensors")).unwrap();
         let before = weights(&self.model);
         assert_eq!(
@@ -140,7 +140,7 @@ impl<N: Network> Side<N> {
     }
 }
 
-/// Whole numbers below `bound` for 33 examples.
+/// Integers below `bound` for 33 examples.
 fn numbers(features: usize, bound: usize) -> Array2<f32> {
     let number = |(i, j)| ((i * 131 + j * 17 + i * j) % bound) as f32;
     Array2::from_shape_fn((33, features), number)

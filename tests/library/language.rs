@@ -95,7 +95,7 @@ fn arrays_in_and_out() {
     let digit = Array1::from(vec![1, 2, 3]);
     let batch = digits::Batch::from_examples(image.view(), digit.view());
     let [Feed::Real(x), Feed::Index(y)] = Digits::batch_feeds(&batch) else {
-        panic!("reals, then whole numbers")
+        panic!("reals, then integers")
     };
     assert_eq!((x.shape(), y.shape()), (&[3, 784][..], &[3][..]));
     let input = digits::Input { image: batch.image };
@@ -408,12 +408,16 @@ fn weighted_losses() {
         ends(&network),
         "x: [4], y: class(3) -> logits: [3] | top_k_accuracy, spread, accuracy"
     );
-    let shown = operations(&network);
-    let has = |text: &str| assert!(shown.iter().any(|op| op.contains(text)), "{text}: {shown:#?}");
-    has("CrossEntropy { weight: [1.0, 0.5, 2.0], ignore_index: 0, label_smoothing: 0.1 }");
+    let shown = network.graph().to_string();
+    let has = |op: &str, attributes: &str| {
+        let mut lines = shown.lines();
+        let found = lines.any(|line| line.contains(op) && line.contains(attributes));
+        assert!(found, "{op} {attributes}: {shown}");
+    };
+    has("= cross_entropy(", ", weight = [1.0, 0.5, 2.0], ignore_index = 0, label_smoothing = 0.1)");
     // The accuracy ignores what the loss ignores, and both means go by what counts.
-    has("Accuracy { ignore_index: 0 }");
-    assert_eq!(shown.iter().filter(|op| op.starts_with("Div")).count(), 2);
+    has("= accuracy(", ", ignore_index = 0)");
+    assert_eq!(shown.matches("= div(").count(), 2);
 }
 
 #[test]

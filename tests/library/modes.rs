@@ -26,7 +26,7 @@ fn network(kind: &str, attributes: Attributes, sizes: &[usize]) -> Declaration {
     let layer = b.layer(Some("layer"), kind, &attributes).unwrap();
     let y = b.apply(layer, (x, "x")).unwrap();
     b.output("y", y).unwrap();
-    let weighted = b.call("mul", &[(y, "y"), (up, "up")], &Attributes::new()).unwrap();
+    let weighted = b.call("mul", &[(y, "y"), (up, "up")], Attributes::new()).unwrap();
     b.loss((weighted, "y * up"), LossReduction::Sum).unwrap();
     b.finish().unwrap()
 }
@@ -247,9 +247,9 @@ fn a_layer_used_twice_drops_otherwise() {
     let mut b = Builder::new("Twice");
     let x = b.input("x", Type::real(Shape::batched([FEATURES]))).unwrap();
     b.differentiate(x).unwrap();
-    let layer = b.layer(None, "Dropout", &Attributes::new()).unwrap();
+    let layer = b.layer(None, "Dropout", Attributes::new()).unwrap();
     let [y, z] = [(); 2].map(|()| b.apply(layer, (x, "x")).unwrap());
-    let both = b.call("mul", &[(y, "y"), (z, "z")], &Attributes::new()).unwrap();
+    let both = b.call("mul", &[(y, "y"), (z, "z")], Attributes::new()).unwrap();
     b.loss((both, "y * z"), LossReduction::Sum).unwrap();
     let mut engine = Engine::new(b.finish().unwrap(), Backend::Jit, 0, 1).unwrap();
     let ones = ArrayD::from_elem(IxDyn(&[EXAMPLES, FEATURES]), 1.0);

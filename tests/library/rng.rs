@@ -75,7 +75,7 @@ fn name(call: &str) -> &str {
     call.split('(').next().unwrap_or_default()
 }
 
-/// The whole numbers among the arguments of a call, in order.
+/// The integers among the arguments of a call, in order.
 fn numbers(call: &str) -> Vec<i64> {
     call[name(call).len()..]
         .split(|c: char| !c.is_ascii_digit() && c != '-')
@@ -135,7 +135,7 @@ fn whole(rows: Vec<u32>) -> Values {
     Values::Whole(rows.into_iter().map(i64::from).collect())
 }
 
-/// The first difference: whole numbers must be equal, reals within `TOLERANCE`.
+/// The first difference: integers must be equal, reals within `TOLERANCE`.
 fn compare(ours: &[Values], theirs: &[Tensor]) -> Result<(), String> {
     if ours.len() != theirs.len() {
         return Err(format!("{} tensors, PyTorch has {}", ours.len(), theirs.len()));

@@ -55,7 +55,6 @@ fn read(src: &Path, path: String, module: Vec<String>, found: &mut Vec<Source>) 
             declared.push(name.to_string());
         }
     }
-    // The registry of operations declares modules by a macro of its own: all files of a folder.
     let folder_of = |name: &str| match folder.is_empty() {
         true => name.to_string(),
         false => format!("{folder}/{name}"),
@@ -68,6 +67,7 @@ fn read(src: &Path, path: String, module: Vec<String>, found: &mut Vec<Source>) 
             if src.join(&file).exists() { file } else { format!("{}/mod.rs", folder_of(&name)) };
         read(src, path, inner, found);
     }
+    // Registries declare modules by macros of their own: all files of their folders.
     let registry = src.join(&folder);
     if !folder.is_empty() && registry.is_dir() {
         for entry in std::fs::read_dir(registry).unwrap() {
@@ -96,7 +96,10 @@ fn without_tests(stream: TokenStream) -> Vec<TokenTree> {
             _ => None,
         };
         match attribute.as_deref() {
-            Some("cfg(test)" | "test" | "cfg(doc)") => {
+            Some(cfg)
+                if ["cfg(test)", "test", "cfg(doc)"].contains(&cfg)
+                    || cfg.starts_with("cfg(all(test,") =>
+            {
                 // Its item ends with a semicolon or with braces.
                 for token in tokens.by_ref() {
                     match token {

@@ -103,7 +103,7 @@ impl Run {
         let target = b.target("target", target).unwrap();
         for (i, size) in self.sizes.iter().enumerate().skip(1) {
             let out = AttributeValue::Size(Dim::Fixed(*size));
-            let layer = b.layer(None, "Linear", &none.clone().with("out_features", out)).unwrap();
+            let layer = b.layer(None, "Linear", none.clone().with("out_features", out)).unwrap();
             x = b.apply(layer, (x, "x")).unwrap();
             let is_last = i + 1 == self.sizes.len();
             let activation = if is_last { self.last.as_deref() } else { Some(&*self.hidden) };
@@ -196,7 +196,7 @@ fn train(golden: &Golden, run: &Run, backend: Backend, data: &Classification) ->
 fn after_weights(network: &Declaration, seed: u64) -> Generator {
     let mut generator = Generator::new(seed);
     for parameter in &network.parameters {
-        assert!(matches!(parameter.init, Init::Linear { .. }), "all layers are linear");
+        assert!(matches!(parameter.init, Init::Linear), "all layers are linear");
         let mut drawn = vec![0.0; parameter.shape.sizes().iter().product()];
         init::linear_weight(&mut generator, &mut drawn, 1);
     }

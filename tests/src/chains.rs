@@ -76,7 +76,7 @@ impl Chain {
                 .with("bias", AttributeValue::Flag(layer.bias));
             let linear = b.layer(None, "Linear", &attributes).unwrap();
             x = b.apply(linear, (x, "x")).unwrap();
-            x = b.call(ACTIVATIONS[layer.activation], &[(x, "x")], &Attributes::new()).unwrap();
+            x = b.call(ACTIVATIONS[layer.activation], &[(x, "x")], Attributes::new()).unwrap();
         }
         b.output("y", x).unwrap();
         let width = self.layers.last().map_or(self.input, |layer| layer.width);
@@ -85,7 +85,7 @@ impl Chain {
             false => (Type::real(Shape::batched([width])), "mse_loss"),
         };
         let target = b.target("t", ty).unwrap();
-        let loss = b.call(loss, &[(x, "x"), (target, "t")], &Attributes::new()).unwrap();
+        let loss = b.call(loss, &[(x, "x"), (target, "t")], Attributes::new()).unwrap();
         b.loss((loss, "loss"), LossReduction::Mean).unwrap();
         b.finish().unwrap()
     }

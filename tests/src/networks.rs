@@ -169,7 +169,7 @@ pub fn arrays(network: &Declaration, batch: usize, seed: u64) -> Vec<Array> {
 pub enum Array {
     /// Reals.
     Real(ArrayD<f32>),
-    /// Whole numbers.
+    /// Integers.
     Index(ArrayD<u32>),
 }
 

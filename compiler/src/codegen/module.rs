@@ -157,7 +157,7 @@ impl Executable {
     ///
     /// - reaches as far as the programs' accesses to the region, which
     ///   `Program::verify_bounds` tells, and is aligned for `f32`;
-    /// - holds, where programs read an index, whole numbers below the bound that
+    /// - holds, where programs read an index, integers below the bound that
     ///   the address gives;
     /// - may be written, unless no program stores to the region;
     /// - nobody else writes during the call, nor reads where programs store;
@@ -422,7 +422,7 @@ struct Functions {
     step: FuncId,
 }
 
-/// A function of so many pointers or whole numbers.
+/// A function of so many pointers or integers.
 fn signature(parameters: usize) -> Signature {
     let mut signature = Signature::new(CallConv::SystemV);
     signature.params = vec![AbiParam::new(I64); parameters];

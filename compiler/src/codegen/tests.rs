@@ -139,7 +139,7 @@ fn at(tensor: usize, offset: usize, steps: &[(Counter, usize)]) -> Address {
     Address { buffer: tensor, offset, strides: steps.to_vec(), index: None }
 }
 
-/// An address, and so many elements more for each of a whole number in memory.
+/// An address, and so many elements more for each of an integer in memory.
 fn by(address: Address, index: Address, step: usize, below: usize) -> Address {
     Address { index: Some(Box::new(Indexed { at: index, stride: step, below })), ..address }
 }

@@ -33,13 +33,13 @@ use terms::Summand;
 /// with as many layers as a program has been told:
 ///
 /// ```
-/// use bilro_compiler::declaration::{LossReduction, Network};
+/// use bilro_compiler::declaration::{Declaration, LossReduction};
 /// use bilro_compiler::ops::Attributes;
 /// use bilro_compiler::shape::Type;
 ///
 /// # fn main() -> Result<(), bilro_compiler::error::Error> {
 /// let widths = [128, 64];
-/// let network = Network::declare("Digits", |b| {
+/// let network = Declaration::declare("Digits", |b| {
 ///     let image = b.input("image", [64])?;
 ///     let digit = b.target("digit", Type::class(10))?;
 ///     let mut x = image;
@@ -198,7 +198,7 @@ impl Builder {
     }
 
     /// Something that the user chooses with every call, the first alternative
-    /// unless told.
+    /// by default.
     pub fn choice(&mut self, name: &str, alternatives: &[&str]) -> Result<ChoiceId, Mistake> {
         if self.choices.iter().any(|c| c.name == name) {
             return Err(Mistake::call(format!("`{name}` is declared twice")));

@@ -77,7 +77,7 @@ pub struct Input {
 pub struct Choice {
     /// Its name.
     pub name: String,
-    /// What there is to choose from; the first one unless told.
+    /// What there is to choose from; the first one by default.
     pub alternatives: Vec<String>,
 }
 

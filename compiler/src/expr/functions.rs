@@ -9,7 +9,7 @@
 
 use super::{Expr, Expressions};
 
-/// Added to a float below 2²² in size, it leaves the nearest whole number in
+/// Added to a float below 2²² in size, it leaves the nearest integer in
 /// the low bits.
 const MAGIC: f32 = 12_582_912.0;
 

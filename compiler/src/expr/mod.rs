@@ -20,7 +20,7 @@ pub struct Expr(pub u32);
 pub enum Term {
     /// The float with these bits.
     Float(u32),
-    /// A whole number.
+    /// An integer.
     Int(i32),
     /// The element of one of the kernel's loads.
     Load(usize, LaneType),
@@ -97,7 +97,7 @@ impl Expressions {
         self.push(Term::Float(x.to_bits()))
     }
 
-    /// A whole number.
+    /// An integer.
     pub fn int(&mut self, x: i32) -> Expr {
         self.push(Term::Int(x))
     }
@@ -172,13 +172,13 @@ impl Expressions {
         equal(a, b) => Scalar::Equal;
         /// `mask ? a : b`
         select(mask, a, b) => Scalar::Select;
-        /// `a + b` on whole numbers.
+        /// `a + b` on integers.
         int_add(a, b) => Scalar::IntAdd;
-        /// `a - b` on whole numbers.
+        /// `a - b` on integers.
         int_sub(a, b) => Scalar::IntSub;
-        /// `a = b` on whole numbers.
+        /// `a = b` on integers.
         int_equal(a, b) => Scalar::IntEqual;
-        /// `a > b` on whole numbers.
+        /// `a > b` on integers.
         int_greater(a, b) => Scalar::IntGreater;
         /// `a & b`, bit by bit.
         and(a, b) => Scalar::And;

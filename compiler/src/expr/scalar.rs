@@ -6,7 +6,7 @@
 pub enum LaneType {
     /// A float.
     Float,
-    /// A signed whole number, wrapping.
+    /// A signed integer, wrapping.
     Int,
     /// True or false.
     Mask,
@@ -52,13 +52,13 @@ pub enum Scalar {
     Equal,
     /// `mask ? a : b`, on floats.
     Select,
-    /// `a + b` on whole numbers.
+    /// `a + b` on integers.
     IntAdd,
-    /// `a - b` on whole numbers.
+    /// `a - b` on integers.
     IntSub,
-    /// `a = b` on whole numbers.
+    /// `a = b` on integers.
     IntEqual,
-    /// `a > b` on whole numbers.
+    /// `a > b` on integers.
     IntGreater,
     /// `a & b`, bit by bit.
     And,

@@ -26,7 +26,7 @@ pub(super) fn build(graph: Graph, groups: Vec<Group>) -> Fused {
     let roots = graph.roots().iter().map(|(_, id)| tensors.of[id]).collect();
     let Buffers { list, step_scalars, numbers, .. } = tensors;
     let nodes = groups.into_iter().map(|group| group.nodes).collect();
-    Fused { kernels, nodes, buffers: list, roots, step_scalars: step_scalars, numbers, graph }
+    Fused { kernels, nodes, buffers: list, roots, step_scalars, numbers, graph }
 }
 
 /// Which nodes have memory.

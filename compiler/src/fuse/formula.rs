@@ -34,7 +34,7 @@ pub(super) fn outline(g: &Graph, id: NodeId) -> Option<Outline> {
     let Lowering::Elementwise(formula) = g.op(id).lower() else { return None };
     let mut e = Expressions::default();
     let kind = |x: NodeId| if g.ty(x).is_real() { LaneType::Float } else { LaneType::Int };
-    let operands = g.operands(id).into_iter().enumerate();
+    let operands = g.operands(id).iter().enumerate();
     let x: Vec<Expr> = operands.map(|(i, x)| e.push(Term::Load(i, kind(*x)))).collect();
     apply(g, id, &formula, &mut e, &x);
     let is_indexed = e.iter().any(|(_, term)| *term == Term::Position);

@@ -28,7 +28,7 @@ pub(crate) struct Computation<'g>(pub &'g Graph, pub NodeId);
 impl fmt::Display for Computation<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Computation(graph, id) = *self;
-        write!(f, "%{} = {}", id.index(), graph.op(id).call_on(&graph.operands(id)))
+        write!(f, "%{} = {}", id.index(), graph.op(id).call_on(graph.operands(id)))
     }
 }
 

@@ -47,16 +47,16 @@ pub struct Access {
     pub index: Option<Box<Indexed>>,
 }
 
-/// Which row of a tensor an [`Access`] reaches: a whole number read from
+/// Which row of a tensor an [`Access`] reaches: an integer read from
 /// another one.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Indexed {
-    /// The whole number; not indexed itself, and the same for all elements of a
+    /// The integer; not indexed itself, and the same for all elements of a
     /// vector.
     pub at: Access,
     /// Elements of the tensor from one row to the next.
     pub row_stride: usize,
-    /// How many rows there are: all whole numbers are below.
+    /// How many rows there are: all integers are below.
     pub below: usize,
 }
 

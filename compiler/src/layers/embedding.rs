@@ -7,7 +7,7 @@ use crate::graph::NodeId;
 use crate::ops::{Attribute, AttributeKind, Attributes, embedding};
 use crate::shape::{DType, Dim, Type};
 
-/// A row of numbers for each whole number below a bound: `y = weight[x]`, for
+/// A row of numbers for each integer below a bound: `y = weight[x]`, for
 /// words, categories, positions.
 ///
 /// The weight is `[num_embeddings, embedding_dim]` and starts normal with mean 0
@@ -63,14 +63,13 @@ impl Layer for Embedding {
     ) -> Result<[NodeId; 1], Mistake> {
         let ty = scope.ty(x.0).clone();
         let DType::Index { below } = &ty.dtype else {
-            let message =
-                format!("`{}` takes whole numbers, but `{}` holds {ty}", scope.shown(), x.1);
+            let message = format!("`{}` takes integers, but `{}` holds {ty}", scope.shown(), x.1);
             return Err(Mistake::operand(0, message));
         };
         let rows = self.num_embeddings.clone().or_else(|| super::inferred(scope, "weight"));
         let rows = rows.unwrap_or_else(|| below.clone());
         let mistake = Mistake::call(format!(
-            "`{}` has {rows} embeddings, but `{}` holds whole numbers below {below}",
+            "`{}` has {rows} embeddings, but `{}` holds integers below {below}",
             scope.shown(),
             x.1
         ));

@@ -176,7 +176,7 @@ functions! {
     /// ```
     Tanh: tanh::Tanh;
 
-    /// `eˣ / Σ eˣ` over an axis, the last unless told.
+    /// `eˣ / Σ eˣ` over an axis, the last by default.
     ///
     /// In the language: `Softmax(axis = -1)`.
     ///
@@ -198,7 +198,7 @@ functions! {
     /// ```
     Softmax: softmax::Softmax { axis }, printed |f| format!("Softmax(dim={})", printed::dim(f.axis));
 
-    /// `x - ln Σ eˣ` over an axis, the last unless told.
+    /// `x - ln Σ eˣ` over an axis, the last by default.
     ///
     /// In the language: `LogSoftmax(axis = -1)`.
     ///

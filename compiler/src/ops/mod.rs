@@ -92,7 +92,7 @@ pub trait Operation: Clone + PartialEq + Eq + std::hash::Hash + std::fmt::Debug 
     fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T>;
 
     /// The gradient with respect to each operand, `None` where it is zero or
-    /// the operand holds whole numbers.
+    /// the operand holds integers.
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>>;
 
     /// What each of its results counts for where `loss` or `metric` takes their mean, in the

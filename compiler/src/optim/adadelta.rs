@@ -51,19 +51,19 @@ impl Adadelta {
     }
 
     /// How much of the running means of squares stays with every step, from 0
-    /// to below 1; 0.9 unless told.
+    /// to below 1; 0.9 by default.
     pub fn rho(mut self, rho: f64) -> Adadelta {
         self.rho = rho;
         self
     }
 
-    /// What is added to the mean squares, 1e-6 unless told.
+    /// What is added to the mean squares, 1e-6 by default.
     pub fn eps(mut self, eps: f32) -> Adadelta {
         self.eps = eps;
         self
     }
 
-    /// Adds so many times the parameter to its gradient, 0 unless told.
+    /// Adds so many times the parameter to its gradient, 0 by default.
     pub fn weight_decay(mut self, weight_decay: f32) -> Adadelta {
         self.weight_decay = weight_decay;
         self

@@ -60,25 +60,25 @@ impl Adagrad {
         }
     }
 
-    /// How fast the learning rate goes down, 0 unless told.
+    /// How fast the learning rate goes down, 0 by default.
     pub fn lr_decay(mut self, lr_decay: f32) -> Adagrad {
         self.lr_decay = lr_decay;
         self
     }
 
-    /// Adds so many times the parameter to its gradient, 0 unless told.
+    /// Adds so many times the parameter to its gradient, 0 by default.
     pub fn weight_decay(mut self, weight_decay: f32) -> Adagrad {
         self.weight_decay = weight_decay;
         self
     }
 
-    /// What the sum of squares starts from, 0 unless told.
+    /// What the sum of squares starts from, 0 by default.
     pub fn initial_accumulator_value(mut self, value: f32) -> Adagrad {
         self.initial_accumulator_value = value;
         self
     }
 
-    /// What is added to the denominator, 1e-10 unless told.
+    /// What is added to the denominator, 1e-10 by default.
     pub fn eps(mut self, eps: f32) -> Adagrad {
         self.eps = eps;
         self

@@ -55,7 +55,7 @@ impl AdamW {
     }
 
     /// Makes the parameter smaller by the learning rate times so many times
-    /// itself, 0.01 unless told.
+    /// itself, 0.01 by default.
     pub fn weight_decay(mut self, weight_decay: f32) -> AdamW {
         self.adam.moments.weight_decay = weight_decay;
         self

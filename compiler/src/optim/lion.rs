@@ -49,14 +49,14 @@ impl Lion {
     }
 
     /// How much of the running mean of gradients goes into a step, and how much
-    /// of it stays, each from 0 to below 1; 0.9 and 0.99 unless told.
+    /// of it stays, each from 0 to below 1; 0.9 and 0.99 by default.
     pub fn betas(mut self, first: f64, second: f64) -> Lion {
         self.betas = (first, second);
         self
     }
 
     /// Makes the parameter smaller by the learning rate times so many times
-    /// itself, 0 unless told.
+    /// itself, 0 by default.
     pub fn weight_decay(mut self, weight_decay: f32) -> Lion {
         self.weight_decay = weight_decay;
         self

@@ -79,13 +79,13 @@ macro_rules! moments_methods {
         impl $optimizer {
             /// How much of the running means of the gradient and of its square
             /// stays with every step, each from 0 to below 1; 0.9 and 0.999
-            /// unless told.
+            /// by default.
             pub fn betas(mut self, first: f64, second: f64) -> $optimizer {
                 self.$($moments).+.betas = (first, second);
                 self
             }
 
-            /// What is added to the denominator, 1e-8 unless told.
+            /// What is added to the denominator, 1e-8 by default.
             pub fn eps(mut self, eps: f32) -> $optimizer {
                 self.$($moments).+.eps = eps;
                 self

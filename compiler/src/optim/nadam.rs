@@ -61,7 +61,7 @@ impl NAdam {
         NAdam { moments: Moments::new(learning_rate), momentum_decay: 0.004 }
     }
 
-    /// Adds so many times the parameter to its gradient, 0 unless told.
+    /// Adds so many times the parameter to its gradient, 0 by default.
     pub fn weight_decay(mut self, weight_decay: f32) -> NAdam {
         self.moments.weight_decay = weight_decay;
         self
@@ -75,7 +75,7 @@ impl NAdam {
     }
 
     /// How fast the momentum grows from half of the first beta to all of it,
-    /// 0.004 unless told.
+    /// 0.004 by default.
     pub fn momentum_decay(mut self, momentum_decay: f64) -> NAdam {
         self.momentum_decay = momentum_decay;
         self

@@ -62,26 +62,26 @@ impl RMSprop {
     }
 
     /// How much of the running means stays with every step, from 0 to below 1;
-    /// 0.99 unless told.
+    /// 0.99 by default.
     pub fn alpha(mut self, alpha: f64) -> RMSprop {
         self.alpha = alpha;
         self
     }
 
-    /// What is added to the denominator, 1e-8 unless told.
+    /// What is added to the denominator, 1e-8 by default.
     pub fn eps(mut self, eps: f32) -> RMSprop {
         self.eps = eps;
         self
     }
 
-    /// Adds so many times the parameter to its gradient, 0 unless told.
+    /// Adds so many times the parameter to its gradient, 0 by default.
     pub fn weight_decay(mut self, weight_decay: f32) -> RMSprop {
         self.weight_decay = weight_decay;
         self
     }
 
     /// How much of the last step goes into the next one, from 0 to below 1; 0
-    /// unless told.
+    /// by default.
     pub fn momentum(mut self, momentum: f32) -> RMSprop {
         self.momentum = momentum;
         self

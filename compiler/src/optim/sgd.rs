@@ -54,13 +54,13 @@ impl Sgd {
     }
 
     /// How much of the last step goes into the next one, from 0 to below 1; 0
-    /// unless told.
+    /// by default.
     pub fn momentum(mut self, momentum: f32) -> Sgd {
         self.momentum = momentum;
         self
     }
 
-    /// How much of a gradient does not go into the momentum, 0 unless told.
+    /// How much of a gradient does not go into the momentum, 0 by default.
     pub fn dampening(mut self, dampening: f32) -> Sgd {
         self.dampening = dampening;
         self
@@ -73,7 +73,7 @@ impl Sgd {
         self
     }
 
-    /// Adds so many times the parameter to its gradient, 0 unless told.
+    /// Adds so many times the parameter to its gradient, 0 by default.
     pub fn weight_decay(mut self, weight_decay: f32) -> Sgd {
         self.weight_decay = weight_decay;
         self

@@ -90,19 +90,19 @@ pub struct Address {
     pub offset: usize,
     /// Elements for each iteration of the loops around; none is zero.
     pub strides: Vec<(Counter, usize)>,
-    /// More elements, by a whole number in memory.
+    /// More elements, by an integer in memory.
     pub index: Option<Box<Indexed>>,
 }
 
 /// A part of an [`Address`] that is read from memory at each access: so many
-/// elements for each of a whole number.
+/// elements for each of an integer.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Indexed {
-    /// Where the whole number lies; that address has no index.
+    /// Where the integer lies; that address has no index.
     pub at: Address,
     /// Elements for each.
     pub stride: usize,
-    /// What the whole number is below: whoever runs the program has seen to it.
+    /// What the integer is below: whoever runs the program has seen to it.
     pub below: usize,
 }
 
@@ -153,7 +153,7 @@ pub enum Instruction {
         /// Whether into the nearest cache, or the one behind it.
         near: bool,
     },
-    /// Whole numbers: lane `i` holds `offset + Σ counter · step + i · stride`,
+    /// Integers: lane `i` holds `offset + Σ counter · step + i · stride`,
     /// wrapping.
     Iota {
         /// Written.

@@ -4,8 +4,8 @@
 //! 2. A register is one of the program's, and is written before it is read on
 //!    every path: a fixed loop runs at least once, a parallel one maybe not.
 //! 3. Operands and results are of the kinds that the operation says; a copy,
-//!    a store and what moves lanes keep the kind. Memory holds floats and whole
-//!    numbers, positions are whole numbers; masks stay in registers and are
+//!    a store and what moves lanes keep the kind. Memory holds floats and integers,
+//!    iotas are integers; masks stay in registers and are
 //!    neither kept, interleaved nor written as constants.
 //! 4. A tensor is one of the program's.
 //! 5. Each loop has a counter of its own, and at least one iteration.
@@ -414,7 +414,7 @@ mod tests {
         assert_eq!(found.to_string(), expected.join("\n"));
     }
 
-    /// An element of `t0`, ten elements further on for each of a whole number
+    /// An element of `t0`, ten elements further on for each of an integer
     /// there.
     fn by_index(steps: &[(u32, usize)], below: usize) -> Address {
         let steps = steps.iter().map(|(c, step)| (Counter(*c), *step)).collect();

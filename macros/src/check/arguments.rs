@@ -291,7 +291,7 @@ impl Checker<'_> {
 
 /// The number that a size is, or `None` if only Rust can tell.
 fn fold(x: &Expr) -> Result<Option<usize>, Mistake> {
-    const WHAT: &str = "a size is a whole number or a constant: `128`, `HIDDEN`, `2 * N`";
+    const WHAT: &str = "a size is an integer or a constant: `128`, `HIDDEN`, `2 * N`";
     match &x.kind {
         ExprKind::Number { literal, text } => match Lit::new(literal.clone()) {
             Lit::Int(int) => match int.base10_parse::<usize>() {

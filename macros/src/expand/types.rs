@@ -165,7 +165,7 @@ impl<'a> Types<'a> {
                     DType::Real => format!("Reals: {}.", shape_of_examples(&ty.shape)),
                     DType::Index { below } => {
                         let shape = shape_of_examples(&ty.shape);
-                        format!("Whole numbers below {below}: {shape}.")
+                        format!("Integers below {below}: {shape}.")
                     }
                 },
             };

@@ -96,7 +96,7 @@ impl Cursor<'_> {
     fn times(&mut self) -> Parsed<Times> {
         let Some(token) = self.peek() else { return Err(self.expected("how often, as `* 3`")) };
         let Some(literal) = whole_number(token) else {
-            let mut mistake = self.expected("how often, a whole number");
+            let mut mistake = self.expected("how often, an integer");
             mistake.message += ": after a link `*` repeats it, as in `x -> (Linear(8) -> ReLU) \
                                 * 3`, and Rust's constants are not known here; to multiply with \
                                 what a chain gives, put the chain in parentheses";
@@ -116,7 +116,7 @@ impl Cursor<'_> {
     }
 }
 
-/// A literal that is a whole number; `macro_rules!` may have put a group around it.
+/// A literal that is an integer; `macro_rules!` may have put a group around it.
 fn whole_number(token: &TokenTree) -> Option<syn::LitInt> {
     match token {
         TokenTree::Literal(literal) => match Lit::new(literal.clone()) {

@@ -170,7 +170,7 @@ fn after_a_link_a_star_repeats_and_before_it_multiplies() {
     let often = "after a link `*` repeats it, as in `x -> (Linear(8) -> ReLU) * 3`, and Rust's \
                  constants are not known here; to multiply with what a chain gives, put the chain \
                  in parentheses";
-    let found = |what: &str| format!("expected how often, a whole number, found {what}: {often}");
+    let found = |what: &str| format!("expected how often, an integer, found {what}: {often}");
     for (source, message) in [
         ("x -> f * N", found("`N`")),
         ("x -> f * 1.5", found("`1.5`")),

@@ -11,7 +11,7 @@ use std::iter::FusedIterator;
 
 /// The batches of one epoch, made by [`Dataset::batches`].
 ///
-/// In order and with a last batch that may have fewer examples, unless told otherwise.
+/// In order and with a last batch that may have fewer examples, by default.
 #[derive(Clone, Debug)]
 pub struct Batches<'a, A, DX: Dimension, B, DY: Dimension> {
     data: &'a Dataset<A, DX, B, DY>,

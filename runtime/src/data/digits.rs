@@ -64,7 +64,7 @@ fn parse(rows: impl Read) -> Result<Classification> {
                 Ok(label) if label < below => labels.push(u32::from(label)),
                 _ => {
                     return Err(damaged(format!(
-                        "line {line}, column {}: `{field}` is not a whole number below {below}",
+                        "line {line}, column {}: `{field}` is not an integer below {below}",
                         column + 1
                     )));
                 }

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<A, DX, B, DY> {
     /// Two data sets without a common example, which together are this one: the first has
-    /// `fraction` of the examples, rounded to the nearest whole number (a half away from zero).
+    /// `fraction` of the examples, rounded to the nearest integer (a half away from zero).
     ///
     /// The examples are shuffled first: the first part is
     /// `torch.randperm(len)[:first]` after `torch.manual_seed(seed)`, the second the rest of that
@@ -118,7 +118,7 @@ impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<A, DX, B, DY> {
 
 impl<A: Copy, DX: RemoveAxis> Dataset<A, DX, u32, Ix1> {
     /// As [`split`](Self::split), but for each class apart: of the examples of each, the first part
-    /// has `fraction`, rounded to the nearest whole number, at least one and not all. So both parts
+    /// has `fraction`, rounded to the nearest integer, at least one and not all. So both parts
     /// have the classes in the same proportions.
     ///
     /// # Errors

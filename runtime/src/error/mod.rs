@@ -140,7 +140,7 @@ pub enum Error {
         /// The shape of the values.
         found: Vec<usize>,
     },
-    /// Whole numbers were given for reals, or the other way round.
+    /// Integers were given for reals, or the other way round.
     #[error("`{name}` takes {expected}, but was given {found}")]
     Kind {
         /// The input.

@@ -55,7 +55,7 @@ impl Source for WithLimit {
 
 /// A file whose contents, decompressed, may have so many bytes, and no more.
 ///
-/// Unless told, they may have 32 times as many as the file, or 256 MiB where that
+/// By default, they may have 32 times as many as the file, or 256 MiB where that
 /// is more. Arrays take a few times the memory that their file's contents have,
 /// never a part of it that the contents do not give reason for.
 ///

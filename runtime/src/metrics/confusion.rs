@@ -110,7 +110,7 @@ impl ConfusionMatrix {
         Ok(confusion)
     }
 
-    /// Gives the classes names, in order, to be printed with; unless told, they
+    /// Gives the classes names, in order, to be printed with; by default, they
     /// are their numbers.
     ///
     /// # Errors

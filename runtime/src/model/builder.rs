@@ -38,29 +38,29 @@ impl<N> ModelBuilder<N> {
         }
     }
 
-    /// The seed of the parameters' first values, 0 unless told. The same seed
+    /// The seed of the parameters' first values, 0 by default. The same seed
     /// gives PyTorch's values.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// What computes the network; unless told, what `BILRO_BACKEND` says, or
+    /// What computes the network; by default, what `BILRO_BACKEND` says, or
     /// machine code.
     pub fn backend(mut self, backend: Backend) -> Self {
         self.backend = Some(backend);
         self
     }
 
-    /// How many threads compute; unless told, what `BILRO_THREADS` says, or
+    /// How many threads compute; by default, what `BILRO_THREADS` says, or
     /// as many as the machine has. Results do not depend on it.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = Some(threads);
         self
     }
 
-    /// How much machine code is kept for later calls, in bytes; 64 MiB unless
-    /// told. There is code for each purpose and batch size. Beyond so many bytes,
+    /// How much machine code is kept for later calls, in bytes; 64 MiB by
+    /// default. There is code for each purpose and batch size. Beyond so many bytes,
     /// what has not been used for longest goes, and is compiled again when it is
     /// needed; results are the same. The code that runs stays in any case.
     pub fn code_cache(mut self, bytes: usize) -> Self {

@@ -27,32 +27,29 @@ pub enum Dynamic {}
 /// A model of a network that is declared at run time, with everything that other models do:
 ///
 /// ```
-/// use bilro::compiler::declaration::{Builder, LossReduction, Network};
-/// use bilro::compiler::ops::{AttributeValue, Attributes};
-/// use bilro::compiler::shape::{Shape, Type};
+/// use bilro::compiler::declaration::{Declaration, LossReduction};
+/// use bilro::compiler::error::Error;
+/// use bilro::compiler::shape::Type;
 /// use bilro::prelude::{Adam, Fit, data};
 /// use bilro::{DynModel, DynTrainer};
 ///
 /// // As many layers as a program likes.
-/// fn network(widths: &[usize]) -> bilro::Result<Network> {
-///     let none = Attributes::new();
-///     let mut b = Builder::new("Digits");
-///     let image = b.input("image", Type::real(Shape::batched([64usize])))?;
-///     let digit = b.target("digit", Type::index(10, Shape::batched([0usize; 0])))?;
-///     let mut x = image;
-///     for width in widths {
-///         let attributes = Attributes::new().with("out_features", AttributeValue::Size((*width).into()));
-///         let layer = b.layer(None, "Linear", &attributes)?;
-///         x = b.apply(layer, (x, "x"))?;
-///         x = b.call("relu", &[(x, "x")], &none)?;
-///     }
-///     let attributes = Attributes::new().with("out_features", AttributeValue::Size(10.into()));
-///     let head = b.layer(Some("head"), "Linear", &attributes)?;
-///     let logits = b.apply(head, (x, "x"))?;
-///     b.output("logits", logits)?;
-///     let loss = b.call("cross_entropy", &[(logits, "logits"), (digit, "digit")], &none)?;
-///     b.loss((loss, "loss"), LossReduction::Mean)?;
-///     Ok(b.finish()?)
+/// fn network(widths: &[usize]) -> Result<Declaration, Error> {
+///     Declaration::declare("Digits", |b| {
+///         let image = b.input("image", [64])?;
+///         let digit = b.target("digit", Type::class(10))?;
+///         let mut x = image;
+///         for width in widths {
+///             let layer = b.layer(None, "Linear", [("out_features", *width)])?;
+///             x = b.apply(layer, x)?;
+///             x = b.call("relu", &[x], ())?;
+///         }
+///         let head = b.layer("head", "Linear", [("out_features", 10)])?;
+///         let logits = b.apply(head, x)?;
+///         b.output("logits", logits)?;
+///         let losses = b.call("cross_entropy", &[logits, digit], ())?;
+///         b.loss(losses, LossReduction::Mean)
+///     })
 /// }
 ///
 /// # fn main() -> bilro::Result<()> {

@@ -194,7 +194,7 @@ impl<N, M> TrainerBuilder<N, M> {
     }
 
     /// Makes an update from so many batches, by the mean of their gradients;
-    /// from each unless told. Batches that are left over at the end of an epoch
+    /// from each by default. Batches that are left over at the end of an epoch
     /// make one too in [`Trainer::fit`], and elsewhere by
     /// [`Trainer::apply_accumulated`].
     pub fn accumulate(mut self, batches: usize) -> Self {

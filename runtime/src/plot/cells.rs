@@ -110,7 +110,7 @@ impl Cells {
 
     fn stroke(&mut self, from: Coord, to: Coord, color: Rgb) {
         let strength = strength(color);
-        // Far outside, whole numbers do not reach; pictures clip their lines.
+        // Far outside, integers do not reach; pictures clip their lines.
         let limit = |v: i32| f64::from(v.clamp(-1 << 16, 1 << 16));
         let (x, y) = (limit(from.0), limit(from.1));
         let (dx, dy) = (limit(to.0) - x, limit(to.1) - y);

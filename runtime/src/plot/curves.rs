@@ -52,13 +52,13 @@ impl Curves {
         }
     }
 
-    /// What the horizontal axis counts; `epoch` unless told.
+    /// What the horizontal axis counts; `epoch` by default.
     pub fn x(mut self, name: impl Into<String>) -> Curves {
         self.x = name.into();
         self
     }
 
-    /// What the vertical axis measures, with its unit; nothing unless told.
+    /// What the vertical axis measures, with its unit; nothing by default.
     pub fn y(mut self, name: impl Into<String>) -> Curves {
         self.y = name.into();
         self
@@ -70,7 +70,7 @@ impl Curves {
         self
     }
 
-    /// The ends of the vertical axis; around all numbers unless told.
+    /// The ends of the vertical axis; around all numbers by default.
     pub fn range(mut self, low: f64, high: f64) -> Curves {
         self.range = Some((low, high));
         self

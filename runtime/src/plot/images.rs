@@ -85,8 +85,8 @@ impl Images {
         self
     }
 
-    /// How many images stand in a row; as many as make them largest unless
-    /// told.
+    /// How many images stand in a row; as many as make them largest by
+    /// default.
     pub fn columns(mut self, columns: usize) -> Images {
         self.columns = Some(columns.max(1));
         self

@@ -27,7 +27,7 @@ impl Look {
         Look { title: title.into(), size: (800, 500) }
     }
 
-    /// The same, of another size unless told.
+    /// The same, of another size by default.
     pub(super) fn of_shape(self, width: u32, height: u32) -> Look {
         Look { size: (width, height), ..self }
     }

@@ -38,7 +38,7 @@ impl<'p> Panels<'p> {
     }
 
     /// How many pictures stand in a row; up to three all, else as near to a
-    /// square as can be, unless told.
+    /// square as can be, by default.
     pub fn columns(mut self, columns: usize) -> Panels<'p> {
         self.columns = Some(columns.max(1));
         self

@@ -106,19 +106,19 @@ impl Plane {
         }
     }
 
-    /// What the axes measure; `x₁` and `x₂` unless told.
+    /// What the axes measure; `x₁` and `x₂` by default.
     pub fn axes(mut self, x: impl Into<String>, y: impl Into<String>) -> Plane {
         self.names = (x.into(), y.into());
         self
     }
 
-    /// The ends of the horizontal axis; around all points unless told.
+    /// The ends of the horizontal axis; around all points by default.
     pub fn x_range(mut self, low: f64, high: f64) -> Plane {
         self.ranges.0 = Some((low, high));
         self
     }
 
-    /// The ends of the vertical axis; around all points unless told.
+    /// The ends of the vertical axis; around all points by default.
     pub fn y_range(mut self, low: f64, high: f64) -> Plane {
         self.ranges.1 = Some((low, high));
         self

@@ -61,7 +61,7 @@ impl Prediction {
         }
     }
 
-    /// The names of the classes; their numbers, from 0, unless told.
+    /// The names of the classes; their numbers, from 0, by default.
     pub fn classes<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Prediction {
         self.classes = names.into_iter().map(Into::into).collect();
         self

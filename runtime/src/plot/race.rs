@@ -64,7 +64,7 @@ impl<'f> Race<'f> {
     }
 
     /// What the variables are, and the function's value; `x`, `y` and
-    /// `f(x, y)` unless told.
+    /// `f(x, y)` by default.
     pub fn axes(
         mut self,
         x: impl Into<String>,

@@ -8,7 +8,7 @@ pub(super) struct Scale {
     pub high: f64,
     /// Equal factors have equal lengths.
     pub log: bool,
-    /// Only whole numbers are written.
+    /// Only integers are written.
     pub whole: bool,
 }
 

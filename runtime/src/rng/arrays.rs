@@ -54,7 +54,7 @@ impl Generator {
         filled(shape, |values| self.fill_normal(values, mean, std))
     }
 
-    /// Whole numbers in `low..high`: `torch.randint(low, high, shape)`. One alone:
+    /// Integers in `low..high`: `torch.randint(low, high, shape)`. One alone:
     /// [`randint`](Self::randint).
     ///
     /// # Errors

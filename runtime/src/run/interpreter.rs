@@ -24,7 +24,7 @@ pub fn interpret<T: Real>(
         let operands = graph.operands(id);
         let value = match graph.op(id).leaf() {
             Some(given) => leaf(given),
-            None => evaluate(graph, id, &operands, &values),
+            None => evaluate(graph, id, operands, &values),
         };
         debug_assert_eq!(value.sizes(), graph.sizes(id), "{}", graph.label(id));
         values[id.index()] = Some(value);

@@ -31,7 +31,7 @@ impl CosineAnnealingLR {
         CosineAnnealingLR { t_max, eta_min: 0.0 }
     }
 
-    /// The learning rate at the end, 0 unless told.
+    /// The learning rate at the end, 0 by default.
     pub fn eta_min(mut self, eta_min: f32) -> CosineAnnealingLR {
         self.eta_min = eta_min;
         self

@@ -28,18 +28,18 @@ pub struct LinearLR {
 }
 
 impl LinearLR {
-    /// Over so many times; then it stays. (PyTorch takes 5 unless told.)
+    /// Over so many times; then it stays. (PyTorch takes 5 by default.)
     pub fn new(total_iters: usize) -> LinearLR {
         LinearLR { total_iters, start_factor: 1.0 / 3.0, end_factor: 1.0 }
     }
 
-    /// The share to begin with, 1/3 unless told.
+    /// The share to begin with, 1/3 by default.
     pub fn start_factor(mut self, start_factor: f64) -> LinearLR {
         self.start_factor = start_factor;
         self
     }
 
-    /// The share at the end, 1 unless told.
+    /// The share at the end, 1 by default.
     pub fn end_factor(mut self, end_factor: f64) -> LinearLR {
         self.end_factor = end_factor;
         self

@@ -31,7 +31,7 @@ impl MultiStepLR {
         MultiStepLR { milestones: milestones.to_vec(), gamma: 0.1 }
     }
 
-    /// The factor, 0.1 unless told.
+    /// The factor, 0.1 by default.
     pub fn gamma(mut self, gamma: f64) -> MultiStepLR {
         self.gamma = gamma;
         self

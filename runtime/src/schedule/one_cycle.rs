@@ -37,21 +37,21 @@ impl OneCycleLR {
         OneCycleLR { max_lr, total_steps, pct_start: 0.3, div_factor: 25.0, final_div_factor: 1e4 }
     }
 
-    /// The share of the steps that go up, from 0 to 1; 0.3 unless told.
+    /// The share of the steps that go up, from 0 to 1; 0.3 by default.
     pub fn pct_start(mut self, pct_start: f64) -> OneCycleLR {
         self.pct_start = pct_start;
         self
     }
 
     /// How many times smaller than the largest the first learning rate is, 25
-    /// unless told.
+    /// by default.
     pub fn div_factor(mut self, div_factor: f64) -> OneCycleLR {
         self.div_factor = div_factor;
         self
     }
 
-    /// How many times smaller than the first the last one is, 10,000 unless
-    /// told.
+    /// How many times smaller than the first the last one is, 10,000 by
+    /// default.
     pub fn final_div_factor(mut self, final_div_factor: f64) -> OneCycleLR {
         self.final_div_factor = final_div_factor;
         self

@@ -65,21 +65,21 @@ impl ReduceLROnPlateau {
         }
     }
 
-    /// What the learning rate is multiplied by, from 0 to below 1; 0.1 unless
-    /// told.
+    /// What the learning rate is multiplied by, from 0 to below 1; 0.1 by
+    /// default.
     pub fn factor(mut self, factor: f64) -> ReduceLROnPlateau {
         self.factor = factor;
         self
     }
 
-    /// How many losses without progress are accepted in a row, 10 unless told.
+    /// How many losses without progress are accepted in a row, 10 by default.
     pub fn patience(mut self, patience: usize) -> ReduceLROnPlateau {
         self.patience = patience;
         self
     }
 
     /// What is no progress yet, as a share of the best loss so far; 0.0001
-    /// unless told.
+    /// by default.
     pub fn threshold(mut self, threshold: f64) -> ReduceLROnPlateau {
         (self.threshold, self.threshold_is_absolute) = (threshold, false);
         self
@@ -92,19 +92,19 @@ impl ReduceLROnPlateau {
     }
 
     /// For how many losses after a reduction none counts as without progress,
-    /// 0 unless told.
+    /// 0 by default.
     pub fn cooldown(mut self, cooldown: usize) -> ReduceLROnPlateau {
         self.cooldown = cooldown;
         self
     }
 
-    /// The learning rate below which it does not go, 0 unless told.
+    /// The learning rate below which it does not go, 0 by default.
     pub fn min_lr(mut self, min_lr: f32) -> ReduceLROnPlateau {
         self.min_lr = min_lr;
         self
     }
 
-    /// A reduction by not more than this is left out, 1e-8 unless told.
+    /// A reduction by not more than this is left out, 1e-8 by default.
     pub fn eps(mut self, eps: f64) -> ReduceLROnPlateau {
         self.eps = eps;
         self

@@ -30,7 +30,7 @@ impl StepLR {
         StepLR { step_size, gamma: 0.1 }
     }
 
-    /// The factor, 0.1 unless told.
+    /// The factor, 0.1 by default.
     pub fn gamma(mut self, gamma: f64) -> StepLR {
         self.gamma = gamma;
         self

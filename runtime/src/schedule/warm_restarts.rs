@@ -36,14 +36,14 @@ impl CosineAnnealingWarmRestarts {
         CosineAnnealingWarmRestarts { t_0, t_mult: 1, eta_min: 0.0 }
     }
 
-    /// How many times longer than the one before each way down takes, 1 unless
-    /// told.
+    /// How many times longer than the one before each way down takes, 1 by
+    /// default.
     pub fn t_mult(mut self, t_mult: usize) -> CosineAnnealingWarmRestarts {
         self.t_mult = t_mult;
         self
     }
 
-    /// The learning rate that every way down leads to, 0 unless told.
+    /// The learning rate that every way down leads to, 0 by default.
     pub fn eta_min(mut self, eta_min: f32) -> CosineAnnealingWarmRestarts {
         self.eta_min = eta_min;
         self

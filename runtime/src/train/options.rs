@@ -82,7 +82,7 @@ impl<'v, A, DX: Dimension, B, DY: Dimension> Fit<'v, A, DX, B, DY> {
         }
     }
 
-    /// Examples in a batch, 32 unless told; the last of an epoch may have
+    /// Examples in a batch, 32 by default; the last of an epoch may have
     /// fewer.
     pub fn batch_size(mut self, batch_size: usize) -> Self {
         self.batch_size = batch_size;
@@ -104,7 +104,7 @@ impl<'v, A, DX: Dimension, B, DY: Dimension> Fit<'v, A, DX, B, DY> {
         self
     }
 
-    /// The seed of the orders. Unless told, the generator that drew the
+    /// The seed of the orders. By default, the generator that drew the
     /// parameters goes on, as in a PyTorch script with one `manual_seed`.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
@@ -112,7 +112,7 @@ impl<'v, A, DX: Dimension, B, DY: Dimension> Fit<'v, A, DX, B, DY> {
     }
 
     /// Makes the learning rate of every epoch, counted from 0, what a schedule
-    /// says; it stays as it is unless told. A schedule that goes by the loss, as
+    /// says; it stays as it is by default. A schedule that goes by the loss, as
     /// [`ReduceLROnPlateau`](crate::schedule::ReduceLROnPlateau), is told the one
     /// that is watched.
     pub fn schedule(mut self, schedule: impl Schedule + 'static) -> Self {
@@ -127,7 +127,7 @@ impl<'v, A, DX: Dimension, B, DY: Dimension> Fit<'v, A, DX, B, DY> {
         self
     }
 
-    /// Evaluates these examples after every epoch; none unless told. Their loss
+    /// Evaluates these examples after every epoch; none by default. Their loss
     /// is then the one that is watched: by
     /// [`early_stopping`](Self::early_stopping),
     /// [`restore_best`](Self::restore_best), [`save_best`](Self::save_best) and
@@ -150,7 +150,7 @@ impl<'v, A, DX: Dimension, B, DY: Dimension> Fit<'v, A, DX, B, DY> {
     /// Stops when the watched loss has not improved for so many epochs in a
     /// row, at least 1, and gives the model the parameters of its best epoch.
     /// NaN is no improvement; before the first epoch whose loss is a number there
-    /// is nothing to improve on, and no epoch counts. Unless told, all epochs are
+    /// is nothing to improve on, and no epoch counts. By default, all epochs are
     /// run.
     pub fn early_stopping(mut self, patience: usize) -> Self {
         self.patience = Some(patience);
@@ -159,7 +159,7 @@ impl<'v, A, DX: Dimension, B, DY: Dimension> Fit<'v, A, DX, B, DY> {
 
     /// By how much the watched loss must fall below the lowest so far for
     /// [`early_stopping`](Self::early_stopping) to count it as better; 0, by
-    /// any amount, unless told. Several epochs may do it together: what is
+    /// any amount, by default. Several epochs may do it together: what is
     /// compared with is the loss that was last counted as better. Which epoch
     /// is the best does not depend on it.
     pub fn min_improvement(mut self, min_improvement: f64) -> Self {
@@ -167,7 +167,7 @@ impl<'v, A, DX: Dimension, B, DY: Dimension> Fit<'v, A, DX, B, DY> {
         self
     }
 
-    /// Whether to end with the parameters of the best epoch. Unless told, they
+    /// Whether to end with the parameters of the best epoch. By default, they
     /// are restored where early stopping has stopped, and only there; `true`
     /// restores them however training ends: after all epochs, by a callback, an
     /// interruption or an error too; `false` never.
@@ -184,7 +184,7 @@ impl<'v, A, DX: Dimension, B, DY: Dimension> Fit<'v, A, DX, B, DY> {
     /// Writes the model to this file, as [`Model::save`](crate::Model::save)
     /// does, after every epoch whose watched loss is the lowest so far. A file
     /// that was there is replaced by the first epoch; by none whose loss is NaN.
-    /// Unless told, nothing is written.
+    /// By default, nothing is written.
     pub fn save_best(mut self, path: impl Into<PathBuf>) -> Self {
         self.save_best = Some(path.into());
         self
@@ -198,7 +198,7 @@ impl<'v, A, DX: Dimension, B, DY: Dimension> Fit<'v, A, DX, B, DY> {
     }
 
     /// Where progress is told, writes a line for every so many epochs only, and
-    /// for the last; 1 unless told. `report_every(epochs / 10)` gives ten.
+    /// for the last; 1 by default. `report_every(epochs / 10)` gives ten.
     pub fn report_every(mut self, epochs: usize) -> Self {
         self.report_every = epochs;
         self

@@ -123,7 +123,7 @@ impl Growing {
 
     fn call(&mut self, function: &str, x: &[NodeId]) -> NodeId {
         let x: Vec<_> = x.iter().map(|x| (*x, "x")).collect();
-        self.b.call(function, &x, &Attributes::new()).unwrap()
+        self.b.call(function, &x, Attributes::new()).unwrap()
     }
 
     fn scaled(&mut self, x: NodeId, i: usize) -> NodeId {

@@ -121,7 +121,7 @@ fn chosen() -> DynModel {
     let x = b.input("x", Type::real(Shape::batched([2usize]))).unwrap();
     let activation = b.choice("activation", &["tanh", "relu"]).unwrap();
     let [tanh, relu] =
-        ["tanh", "relu"].map(|name| b.call(name, &[(x, "x")], &Attributes::new()).unwrap());
+        ["tanh", "relu"].map(|name| b.call(name, &[(x, "x")], Attributes::new()).unwrap());
     let y = b.choose(activation, &[(tanh, "tanh"), (relu, "relu")]).unwrap();
     b.output("y", y).unwrap();
     DynModel::builder(b.finish().unwrap()).build().unwrap()

@@ -166,7 +166,7 @@ impl Heap {
     }
 }
 
-/// Ranges of whole numbers that do not touch one another.
+/// Ranges of integers that do not touch one another.
 #[derive(Default, Debug)]
 struct Ranges {
     /// Their lengths by their starts.

@@ -4,7 +4,7 @@ use super::{Random, Writer, apply, at, by, check, constant, floats, load, repeat
 use crate::expr::scalar::{LaneType, Scalar};
 use crate::program::{Counter, Instruction, Register, Statement};
 
-/// Whole numbers in memory, and what they are below.
+/// Integers in memory, and what they are below.
 const INDICES: usize = 250;
 const ROWS: usize = 9;
 

@@ -16,16 +16,16 @@ pub(super) struct Reach {
     pub pointer: usize,
     /// Bytes from there.
     pub displacement: i64,
-    /// More bytes, by a whole number in memory.
+    /// More bytes, by an integer in memory.
     pub index: Option<Indexed>,
 }
 
-/// So many bytes for each of a whole number in memory.
+/// So many bytes for each of an integer in memory.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Indexed {
     /// A place in the program's pointers.
     pub pointer: usize,
-    /// Bytes from there to the whole number.
+    /// Bytes from there to the integer.
     pub displacement: i64,
     /// Bytes for each.
     pub stride: i64,

@@ -15,7 +15,7 @@ use crate::program::{Instruction, Register};
 pub(super) enum Constant {
     /// In all lanes.
     Bits(u32),
-    /// Whole numbers from here on, and how far from lane to lane.
+    /// Integers from here on, and how far from lane to lane.
     From(u32, u32),
 }
 

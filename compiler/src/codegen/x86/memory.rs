@@ -150,7 +150,7 @@ impl Emitter<'_> {
         }
     }
 
-    /// Where loops are, in whole numbers.
+    /// Where loops are, in integers.
     pub(super) fn iota(&mut self, to: u8, pointer: usize, constant: Constant) {
         let base = self.base(pointer);
         // The lower half of the register.

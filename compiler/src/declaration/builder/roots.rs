@@ -23,7 +23,7 @@ impl Builder {
             ));
         }
         if !self.graph.ty(value).is_real() {
-            return Err(Mistake::operand(0, format!("output `{name}` holds whole numbers")));
+            return Err(Mistake::operand(0, format!("output `{name}` holds integers")));
         }
         self.graph.name(value, name);
         self.graph.add_root(root, value);
@@ -96,7 +96,7 @@ impl Builder {
             true => Ok(x),
             false => Err(Mistake::operand(
                 0,
-                format!("{what} is made of reals, but `{name}` holds whole numbers"),
+                format!("{what} is made of reals, but `{name}` holds integers"),
             )),
         }
     }

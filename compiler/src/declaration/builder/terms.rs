@@ -295,7 +295,7 @@ mod tests {
 
     fn call(b: &mut Builder, name: &str, x: &[NodeId]) -> NodeId {
         let operands: Vec<_> = x.iter().map(|x| (*x, "x")).collect();
-        b.call(name, &operands, &Attributes::new()).unwrap()
+        b.call(name, &operands, Attributes::new()).unwrap()
     }
 
     fn finished(mut b: Builder, loss: NodeId, reduction: LossReduction) -> Declaration {

@@ -12,7 +12,7 @@ use crate::graph::{Graph, NodeId};
 /// `x` to a constant power.
 ///
 /// Whole and half exponents up to 64 are products and square roots; others are `e^(c·ln x)`, whose
-/// relative error grows with `|c·ln x|`. Below 0 it is NaN, unless the exponent is a whole number.
+/// relative error grows with `|c·ln x|`. Below 0 it is NaN, unless the exponent is an integer.
 ///
 /// In the language: `pow(x, exponent)`.
 ///

@@ -18,7 +18,7 @@ use crate::shape::{Argument, Facts, Shape, Type};
 /// Numbers drawn at random, uniform in [0, 1), as the [module](self) says.
 ///
 /// Operands: the places of the elements, the number of the batch, and the key's
-/// two words; whole numbers.
+/// two words; integers.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Random {
     /// What differs between two values of one network.
@@ -50,7 +50,7 @@ impl Operation for Random {
 
     fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
         match x.iter().any(|x| x.ty.is_real()) {
-            true => Err(Mistake::call("what is drawn follows from whole numbers")),
+            true => Err(Mistake::call("what is drawn follows from integers")),
             false => Ok(Type::real(x[0].ty.shape.clone())),
         }
     }

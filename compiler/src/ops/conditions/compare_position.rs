@@ -7,7 +7,7 @@ use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, DType, Facts, Shape, Type};
 
-/// Compares whole numbers with where they lie on the last axis, as 1.0 where
+/// Compares integers with where they lie on the last axis, as 1.0 where
 /// it holds and 0.0 where not. On indices stretched along that axis, equality
 /// makes one-hot vectors. Without gradient.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -40,7 +40,7 @@ impl Operation for ComparePosition {
             Type { dtype: DType::Index { .. }, shape } if shape.rank() > 0 => {
                 Ok(Type::real(shape.clone()))
             }
-            _ => Err(Mistake::operand(0, "positions are compared with whole numbers on an axis")),
+            _ => Err(Mistake::operand(0, "positions are compared with integers on an axis")),
         }
     }
 

@@ -7,7 +7,7 @@ use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Shape, Type};
 
-/// Whether a whole number is a certain one, as 1.0 and 0.0. Without gradient.
+/// Whether an integer is a certain one, as 1.0 and 0.0. Without gradient.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct IsClass {
     /// The number.

@@ -9,10 +9,10 @@ use crate::shape::{Argument, DType, Facts, Type};
 
 /// One of several values of one type, by a choice that is made before anything
 /// is compiled: whether the network trains, or what the user has chosen for a
-/// call. Graphs for a purpose have none of it: [`Network::graph_for`] puts the
+/// call. Graphs for a purpose have none of it: [`Declaration::graph_for`] puts the
 /// chosen value in its place.
 ///
-/// [`Network::graph_for`]: crate::declaration::Network::graph_for
+/// [`Declaration::graph_for`]: crate::declaration::Declaration::graph_for
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Switch {
     /// Who chooses.

@@ -69,7 +69,7 @@ impl Operation for Embedding {
             Mistake::operand(
                 1,
                 format!(
-                    "`{}` holds whole numbers below {below}, but `{}` has {rows} rows",
+                    "`{}` holds integers below {below}, but `{}` has {rows} rows",
                     x[0].name, x[1].name
                 ),
             )

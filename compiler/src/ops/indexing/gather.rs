@@ -12,13 +12,13 @@ use crate::shape::{Argument, DType, Dim, Facts, Shape, Type};
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Gather;
 
-/// What whole numbers are below; a mistake where an operand holds reals.
+/// What integers are below; a mistake where an operand holds reals.
 pub(in crate::ops) fn bound<'a>(name: &str, i: usize, x: Argument<'a>) -> Result<&'a Dim, Mistake> {
     match &x.ty.dtype {
         DType::Index { below } => Ok(below),
         DType::Real => Err(Mistake::operand(
             i,
-            format!("`{name}` takes whole numbers, but `{}` holds {}", x.name, x.ty),
+            format!("`{name}` takes integers, but `{}` holds {}", x.name, x.ty),
         )),
     }
 }

@@ -4,7 +4,7 @@ use super::leaf::{LeafOperation, leaf_operation};
 use super::{Leaf, Lowering};
 use crate::shape::{Shape, Type};
 
-/// The key of everything that is drawn at random, in two whole numbers.
+/// The key of everything that is drawn at random, in two integers.
 pub const RANDOM_KEY: [&str; 2] = ["random key 0", "random key 1"];
 /// The number of the batch that is trained on, for what is drawn at random.
 pub const RANDOM_BATCH: &str = "random batch";
@@ -15,7 +15,7 @@ pub const RANDOM_BATCH: &str = "random batch";
 pub struct StepScalar {
     /// What the user calls it.
     pub name: &'static str,
-    /// Whether it is a whole number below 2³² rather than a real.
+    /// Whether it is an integer below 2³² rather than a real.
     pub is_integer: bool,
 }
 
@@ -25,7 +25,7 @@ impl StepScalar {
         StepScalar { name, is_integer: false }
     }
 
-    /// A whole number.
+    /// An integer.
     pub fn whole(name: &'static str) -> StepScalar {
         StepScalar { name, is_integer: true }
     }

@@ -81,6 +81,10 @@ impl Operation for Accuracy {
         self.counting().weights(g, x[0], x[1])
     }
 
+    fn weights_reason(&self) -> &'static str {
+        self.counting().reason()
+    }
+
     fn lower(&self) -> Lowering<'_> {
         Lowering::Composite(Box::new(|g, x| {
             let is_right = classes::within(g, x[0], x[1], 1);

@@ -8,11 +8,11 @@ use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Shape, Type, resolve_axis};
 
-/// Which axis a function reduces: all of the example's unless told.
+/// Which axis a function reduces: all of the example's by default.
 pub(in crate::ops) const OVER: Attribute =
     Attribute { name: "axis", kind: AttributeKind::Axis, default: Some("all") };
 
-/// Along which axis a function goes: the last unless told.
+/// Along which axis a function goes: the last by default.
 pub(in crate::ops) const ALONG: Attribute =
     Attribute { name: "axis", kind: AttributeKind::Axis, default: Some("-1") };
 

@@ -15,7 +15,7 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// An operation on reals and whole numbers.
+    /// An operation on reals and integers.
     pub fn new(op: impl Into<Op>, operands: impl IntoIterator<Item = Operand>) -> Sample {
         Sample { op: op.into(), operands: operands.into_iter().collect(), terms: 1 }
     }
@@ -60,6 +60,6 @@ pub enum Domain {
     Tied,
     /// 1 or -1.
     Sign,
-    /// Uniform whole numbers below the type's bound.
+    /// Uniform integers below the type's bound.
     Indices,
 }

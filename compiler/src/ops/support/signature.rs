@@ -131,7 +131,7 @@ macro_rules! attribute_kinds {
             /// One of these words: `tanh`.
             Choice(&'static [&'static str]): ::std::string::String, choice, "a word";
             /// An integer that is not negative: `3`.
-            Whole: usize, whole, "a whole number, as `3`";
+            Whole: usize, whole, "an integer, as `3`";
             /// Numbers in brackets: `[0.2, 0.8]`. A number alone is a list of one.
             Numbers: ::std::vec::Vec<f64>, numbers, "numbers, as `[0.2, 0.8]`";
         }

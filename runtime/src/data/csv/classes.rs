@@ -12,13 +12,13 @@ const EXACT: f64 = (1u64 << 53) as f64;
 
 /// The classes of the rows so far.
 pub(super) enum Classes {
-    /// All fields were whole numbers: they are the classes.
+    /// All fields were integers: they are the classes.
     Numbers(Vec<u32>),
     /// Rows have places in `names`, in the order in which these came first.
     Names { rows: Vec<u32>, names: HashMap<Name, u32> },
 }
 
-/// What makes a class where not all are whole numbers.
+/// What makes a class where not all are integers.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) enum Name {
     /// A number, however it is written, by its bits.
@@ -87,7 +87,7 @@ impl Classes {
             return super::rows::push(rows, class);
         }
         if let Classes::Numbers(rows) = self {
-            // The first that is no whole number: what were classes become names.
+            // The first that is no integer: what were classes become names.
             let numbers = std::mem::take(rows);
             *self = Classes::Names { rows: Vec::new(), names: HashMap::new() };
             for class in numbers {

@@ -27,7 +27,7 @@ mod tests;
 pub struct Csv {
     path: PathBuf,
     limit: Option<u64>,
-    /// Unless told, the first line is one.
+    /// By default, the first line is one.
     header: Option<bool>,
     separator: u8,
     targets: Vec<Column>,
@@ -64,12 +64,12 @@ impl From<usize> for Column {
     }
 }
 
-/// More names of classes than these are a mistake, unless told.
+/// More names of classes than these are a mistake, by default.
 const MAX_CLASSES: usize = 1 << 16;
 
 /// A CSV file as a data set: its columns are reals but for the [`target`](Csv::target).
 ///
-/// Unless told otherwise, the first line is a header, and fields are separated by commas. Space
+/// By default otherwise, the first line is a header, and fields are separated by commas. Space
 /// around a field does not count; fields may be quoted, as in RFC 4180.
 ///
 /// ```
@@ -100,8 +100,8 @@ pub fn csv(path: impl Source) -> Csv {
 }
 
 impl Csv {
-    /// Whether the first line has the names of the columns; it has unless told. A first line of
-    /// numbers alone is refused unless told, so that no example is lost.
+    /// Whether the first line has the names of the columns; it has by default. A first line of
+    /// numbers alone is refused by default, so that no example is lost.
     pub fn header(mut self, header: bool) -> Self {
         self.header = Some(header);
         self
@@ -138,7 +138,7 @@ impl Csv {
         self
     }
 
-    /// How many names [`classes`](Self::classes) may find in the target; 65,536 unless told.
+    /// How many names [`classes`](Self::classes) may find in the target; 65,536 by default.
     pub fn max_classes(mut self, most: usize) -> Self {
         self.max_classes = most;
         self
@@ -146,7 +146,7 @@ impl Csv {
 
     /// The table with the target as classes, and their names.
     ///
-    /// If all fields of the target are whole numbers from 0 on, written as `3` or as `3.0`, they
+    /// If all fields of the target are integers from 0 on, written as `3` or as `3.0`, they
     /// are the classes, and there are no names. Otherwise classes are numbered in the order of
     /// their names, numbers by value and before all others: the class with number `i` is called
     /// `names[i]`. So `-1` and `1` are the classes 0 and 1, called so.

@@ -33,7 +33,7 @@ mod sealed {
 /// A type that [`read_npy`](super::read_npy) gives: `f32`, `f64`, `u8` to `u64`, `i8` to `i64`,
 /// `usize`, `isize` and `bool`.
 pub trait NpyElement: Copy + sealed::Sealed {
-    /// Whether it takes reals, and whole numbers; all but `bool` take the latter.
+    /// Whether it takes reals, and integers; all but `bool` take the latter.
     #[doc(hidden)]
     const TAKES: (bool, bool);
     /// As Rust and as numpy call it.

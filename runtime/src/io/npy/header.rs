@@ -9,7 +9,7 @@ use std::io::Read;
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 
-/// The longest header: numpy itself reads none above 10,000 letters unless told.
+/// The longest header: numpy itself reads none above 10,000 letters by default.
 const MOST: usize = 1 << 16;
 
 /// The most axes; numpy has 64.
@@ -191,7 +191,7 @@ impl<'a> Dictionary<'a> {
             let end = self.0.find(|c: char| !c.is_ascii_digit()).unwrap_or(self.0.len());
             let (digits, rest) = self.0.split_at(end);
             let size = digits.parse().map_err(|_| match digits.is_empty() {
-                true => "`shape` has something else than whole numbers".to_string(),
+                true => "`shape` has something else than integers".to_string(),
                 false => format!("`shape` has {digits}, which is more than an array can have"),
             })?;
             // Python 2 wrote long ones so.

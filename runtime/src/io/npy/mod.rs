@@ -32,7 +32,7 @@ pub use element::NpyElement;
 /// Reads the array of a `.npy` file, as `numpy.save` writes it.
 ///
 /// Reals may be asked for as [`f32`] or [`f64`] whatever numbers the file has: `float64` is rounded
-/// to the nearest `f32`, whole numbers have to be exact. Whole numbers of any width may be asked
+/// to the nearest `f32`, integers have to be exact. Integers of any width may be asked
 /// for as those of any other where all of them fit: numpy's `int64` labels as `u32`.
 ///
 /// # Errors

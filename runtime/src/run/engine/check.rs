@@ -81,7 +81,7 @@ fn sizes<'a>(feed: &'a Feed<'_>) -> &'a [usize] {
 }
 
 fn check_kind(input: &Input, feed: &Feed<'_>) -> Result<()> {
-    let word = |is_real| if is_real { "reals" } else { "whole numbers" };
+    let word = |is_real| if is_real { "reals" } else { "integers" };
     let (takes, given) = (input.ty.is_real(), matches!(feed, Feed::Real(_)));
     if takes == given {
         return Ok(());

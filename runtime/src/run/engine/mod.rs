@@ -95,7 +95,7 @@ impl<'a, 'b> Feeds<'a, 'b> {
     }
 }
 
-/// Bytes of machine code that an engine keeps, unless told: that of some hundred
+/// Bytes of machine code that an engine keeps, by default: that of some hundred
 /// batch sizes of a network of a few layers.
 pub const CODE_CACHE: usize = 64 << 20;
 

@@ -252,7 +252,7 @@ impl Drawing {
         let mut id = self.b.input(&name, ty).unwrap();
         if dims.len() == 2 && step.n.is_multiple_of(2) {
             self.calls.push(format!("{name} = transpose({name})"));
-            id = self.b.call("transpose", &[(id, &name)], &Attributes::new()).unwrap();
+            id = self.b.call("transpose", &[(id, &name)], Attributes::new()).unwrap();
         }
         let shape = Shape::batched(dims);
         let index = Drawable { id, name, shape, limit: 0.0, low: 0.0 };
