@@ -157,7 +157,7 @@ struct Emitter<'a, 'b> {
     /// The number of the next instruction.
     next: usize,
     held: Vec<Held>,
-    /// The registers that are [`Held::Late`], and some that were.
+    /// The registers that are [`Held::Deferred`], and some that were.
     deferred: Vec<Register>,
     /// The pointers as they are in this iteration of the loops around.
     pointers: FxHashMap<Pointer, Value>,

@@ -1,10 +1,10 @@
-//! Programs to machine code. Nothing above this module knows how.
+//! Code generation: programs become machine code. Nothing above this module knows how.
 //!
-//! Takes programs and the places of their tensors; produces an
-//! [`Executable`](module::Executable) that runs them in order.
+//! Takes an [`Artifact`](crate::artifact::Artifact); produces an
+//! [`Executable`](module::Executable) that runs its programs in order.
 //!
-//! - [`isa`]: what programs are lowered for.
-//! - `pointers`, `liveness`: what an emitter wants to know of a program.
+//! - `pointers`: induction pointers, which loops move instead of multiplying.
+//! - `liveness`: live ranges of registers.
 //! - [`clif`]: a program as a function in Cranelift's language.
 //! - `x86`: a program as x86-64's wider instructions.
 //! - [`module`]: functions to memory that can be run; the only `unsafe` here.

@@ -38,7 +38,7 @@ impl std::ops::Deref for Declaration {
     }
 }
 
-/// What a [`Network`] has. Only a [`Builder`] makes one.
+/// What a [`Declaration`] has. Only a [`Builder`] makes one.
 #[derive(Clone, Debug)]
 pub struct Declared {
     /// Its name, as a Rust type's.

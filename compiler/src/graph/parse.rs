@@ -31,7 +31,7 @@ pub use crate::text::ParseError;
 impl FromStr for Graph {
     type Err = ParseError;
 
-    /// The graph of a text, as the [module](self) says.
+    /// The graph of a text, as [`Graph`] prints it.
     fn from_str(text: &str) -> Result<Graph, ParseError> {
         let mut text = Reader::new(text);
         skip_empty_lines(&mut text);

@@ -100,8 +100,8 @@ impl Update<'_> {
         self.g.add(self.gradient, decay)
     }
 
-    /// What is kept for every element of the parameter under a name, `start`
-    /// before the first step. To be given its next value by [`Self::keep`].
+    /// Optimizer state under a name, an element for each of the parameter's, `start`
+    /// before the first step. To be given its next value by [`Self::assign`].
     pub fn state(&mut self, name: &str, start: f32) -> State {
         let shape = self.g.shape(self.parameter).clone();
         let index = self.first + self.state.len();
@@ -113,13 +113,13 @@ impl Update<'_> {
         State { index, value }
     }
 
-    /// The next value of what is kept.
-    pub fn assign(&mut self, kept: State, next: NodeId) {
-        self.g.add_root(Root::Assign(kept.index), next);
+    /// Gives state its next value.
+    pub fn assign(&mut self, state: State, next: NodeId) {
+        self.g.add_root(Root::Assign(state.index), next);
     }
 }
 
-/// What is kept from step to step.
+/// Optimizer state of one parameter, kept from step to step.
 #[derive(Clone, Copy, Debug)]
 pub struct State {
     index: usize,

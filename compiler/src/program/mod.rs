@@ -3,12 +3,12 @@
 //! evaluator, and handed to any emitter.
 //!
 //! All elements are 32 bits wide. Every register has the program's number of
-//! lanes and one [`Kind`]; registers may be written more than once (accumulators
+//! lanes and one [`LaneType`]; registers may be written more than once (accumulators
 //! are). Loops count from zero in steps of one; addresses say how far an
 //! iteration moves them, so an emitter is free to keep pointers instead.
 //!
 //! Lanes beyond those that a load names hold anything: whoever reduces them
-//! must [`Instruction::Keep`] the right ones first.
+//! must [`Instruction::Blend`] the right ones first.
 
 pub mod evaluate;
 pub mod verify;

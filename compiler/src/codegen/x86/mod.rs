@@ -184,7 +184,7 @@ struct Emitter<'a> {
     /// The registers that are constants: they are never anywhere.
     constants: Vec<Option<Constant>>,
     held: Vec<Held>,
-    /// The registers that are [`Held::Late`], and some that were.
+    /// The registers that are [`Held::Deferred`], and some that were.
     deferred: Vec<Register>,
     owners: [Occupant; ALL],
     /// The machine registers that this instruction needs, as bits.
