@@ -91,6 +91,7 @@ impl Interface {
     ///
     /// # Panics
     /// Where the table has not one pointer for each region.
+    #[inline]
     pub fn bind<E>(
         &self,
         table: &mut [*mut u8],
