@@ -97,9 +97,11 @@ fn code_is_freed_and_takes_few_mappings() {
     let network = Neuron::declaration().unwrap();
     let sgd = Arc::new(Training::from(Sgd::new(0.1)));
     let purpose = Purpose::Step(sgd.clone());
-    let isas = check::isas();
-    let lowered: Vec<_> =
-        isas.iter().map(|isa| check::lower_network(&network, &purpose, 1, isa).unwrap()).collect();
+    let targets = check::targets();
+    let lowered: Vec<_> = targets
+        .iter()
+        .map(|target| check::lower_network(&network, &purpose, 1, target).unwrap())
+        .collect();
     stays_flat("executables", WARM_UP, ROUNDS, |round| {
         let lowered = &lowered[round % lowered.len()];
         let executable = Executable::new(&lowered.artifact, false).unwrap();

@@ -56,18 +56,22 @@ fn machine_code_agrees_with_the_interpreter() {
 
 #[test]
 fn machine_code_is_what_the_evaluator_says_for_every_instruction_set() {
-    let isas = check::isas();
+    let targets = check::targets();
     for_all(|what, case, _| {
         let mut first = None;
-        for isa in &isas {
-            let lowered = check::lowered(case, isa);
+        for target in &targets {
+            let lowered = check::lowered(case, target);
             let found = check::jitted(case, &lowered);
             let evaluated = check::evaluated(case, &lowered);
             let first = first.get_or_insert_with(|| found.clone());
             for (i, found) in found.iter().enumerate() {
-                let what = format!("{what}, root {i}, {}", isa.name);
+                let what = format!("{what}, root {i}, {}", target.name);
                 check::assert_same_bits(&what, found, &evaluated[i]);
-                check::assert_same_bits(&format!("{what} and {}", isas[0].name), found, &first[i]);
+                check::assert_same_bits(
+                    &format!("{what} and {}", targets[0].name),
+                    found,
+                    &first[i],
+                );
             }
         }
     });

@@ -217,7 +217,7 @@ fn machine_code_agrees_with_the_interpreter() {
 /// instruction set.
 #[test]
 fn wide_networks_agree_with_the_interpreter_and_with_each_other() {
-    let isas = check::isas();
+    let targets = check::targets();
     let tally = Tally::default();
     for_recipes(20, chains(4), |chain| {
         let mut trial = Trial::new(chain.build(), chain.batch, chain.seed);
@@ -227,16 +227,16 @@ fn wide_networks_agree_with_the_interpreter_and_with_each_other() {
         let kept = trial.network.variables(&step);
         let (inputs, mut parameters) = (trial.inputs(), Trial::parameters(&trial.jit));
         parameters.extend(check::first_kept(&trial.network, &step));
-        let roots = |isa: &Target| {
-            let lowered = check::lower_network(&trial.network, &step, trial.batch, isa);
+        let roots = |target: &Target| {
+            let lowered = check::lower_network(&trial.network, &step, trial.batch, target);
             let lowered = lowered.map_err(|error| TestCaseError::fail(error.to_string()))?;
             let roots = check::jitted_network(&lowered, &kept, &inputs, &parameters, setting);
             Ok::<_, TestCaseError>(roots)
         };
-        let expected = roots(&isas[0])?;
-        for isa in &isas[1..] {
-            for (i, (x, y)) in roots(isa)?.iter().zip(&expected).enumerate() {
-                check::assert_same_bits(&format!("{}, root {i}", isa.name), x, y);
+        let expected = roots(&targets[0])?;
+        for target in &targets[1..] {
+            for (i, (x, y)) in roots(target)?.iter().zip(&expected).enumerate() {
+                check::assert_same_bits(&format!("{}, root {i}", target.name), x, y);
             }
         }
         tally.compare(&mut trial)
@@ -271,7 +271,7 @@ fn graphs_come_back_from_their_text() {
 /// reductions depends neither on that width nor on how threads share the work.
 #[test]
 fn machine_code_is_what_the_evaluator_says_on_every_width() {
-    let isas = check::isas();
+    let targets = check::targets();
     for_recipes(120, recipes(37, 33, 9), |recipe| {
         let trial = Trial::new(recipe.build().network, recipe.batch, recipe.seed);
         let (inputs, own) = (trial.inputs(), Trial::parameters(&trial.jit));
@@ -298,19 +298,18 @@ fn machine_code_is_what_the_evaluator_says_on_every_width() {
                 first.mapv_inplace(|x| x + generator.uniform(0.0, 1.0));
                 parameters.push(first);
             }
-            let lower = |isa: &Target| {
-                let lowered = check::lower_network(network, &purpose, trial.batch, isa);
+            let lower = |target: &Target| {
+                let lowered = check::lower_network(network, &purpose, trial.batch, target);
                 lowered.map_err(|error| TestCaseError::fail(error.to_string()))
             };
-            // Widths and shares go together: neither may be seen in the result.
-            let evaluated = |lanes, shares| {
-                let isa = check::evaluated_target(lanes);
-                let lowered = lower(&isa)?;
+            // Targets and shares go together: neither may be seen in the result.
+            let evaluated = |target: &Target, shares| {
+                let lowered = lower(target)?;
                 let roots =
                     check::evaluated_network(&lowered, &inputs, &parameters, setting, shares);
                 Ok::<_, TestCaseError>((lowered.graph, roots))
             };
-            let (graph, expected) = evaluated(1, 1)?;
+            let (graph, expected) = evaluated(&check::evaluated_target(1), 1)?;
             let compare = |what: &str, found: &[Vec<f32>]| {
                 assert_eq!(found.len(), expected.len());
                 for ((root, _), (x, y)) in graph.roots().iter().zip(found.iter().zip(&expected)) {
@@ -319,14 +318,17 @@ fn machine_code_is_what_the_evaluator_says_on_every_width() {
                 }
             };
             if let Purpose::Step(_) = purpose {
-                for (lanes, shares) in [(4, 3), (8, 2), (16, 3)] {
-                    compare(&format!("evaluated with {lanes} lanes"), &evaluated(lanes, shares)?.1);
+                // Those of other machines too.
+                for (target, shares) in Target::ALL.iter().zip([3, 2, 3, 2]) {
+                    let Target { architecture, name, .. } = target;
+                    let what = format!("evaluated for {architecture:?}, {name}");
+                    compare(&what, &evaluated(target, shares)?.1);
                 }
             }
-            for isa in &isas {
-                let lowered = lower(isa)?;
+            for target in &targets {
+                let lowered = lower(target)?;
                 let roots = check::jitted_network(&lowered, &kept, &inputs, &parameters, setting);
-                compare(isa.name, &roots);
+                compare(target.name, &roots);
             }
         }
         Ok(())

@@ -121,10 +121,10 @@ impl Case {
         Case { inputs: inputs.collect(), network, training: place, layout, batch, start }
     }
 
-    fn compile(&self, isa: &Target) -> Compiled {
+    fn compile(&self, target: &Target) -> Compiled {
         let any_rate = training(self.training, 0.1);
         let purpose = Purpose::Step(any_rate.clone());
-        let lowered = check::lower_network(&self.network, &purpose, self.batch, isa).unwrap();
+        let lowered = check::lower_network(&self.network, &purpose, self.batch, target).unwrap();
         let executable = Executable::new(&lowered.artifact, false);
         Compiled { executable: executable.unwrap(), lowered }
     }
@@ -177,11 +177,11 @@ impl Case {
 
     /// Requires the same parameters everywhere; gives how many ways of training
     /// have been compared.
-    fn compare(&self, isas: &[Target], steps: usize) -> Result<usize, String> {
+    fn compare(&self, targets: &[Target], steps: usize) -> Result<usize, String> {
         let mut expected: Option<(f32, Vec<f32>)> = None;
         let mut compared = 0;
-        for isa in isas {
-            let compiled = self.compile(isa);
+        for target in targets {
+            let compiled = self.compile(target);
             let (rate, expected) = match &expected {
                 Some(known) => known,
                 None => {
@@ -201,10 +201,10 @@ impl Case {
                         self.network.name,
                         self.batch,
                         training(self.training, *rate),
-                        isa.name,
+                        target.name,
                         x.to_bits(),
                         y.to_bits(),
-                        isas[0].name,
+                        targets[0].name,
                     ));
                 }
                 compared += 1;
@@ -276,7 +276,7 @@ impl Meeting {
 #[test]
 fn networks_of_examples_learn_the_same_everywhere() {
     use networks::*;
-    let isas = check::isas();
+    let targets = check::targets();
     for (declaration, batch) in [
         (Mnist::declaration(), 64),
         (Digits::declaration(), 64),
@@ -288,15 +288,15 @@ fn networks_of_examples_learn_the_same_everywhere() {
         // Few words, so that many meet in a row.
         (Words::declaration(), 37),
     ] {
-        learns_the_same(&isas, declaration.unwrap(), batch, 0);
+        learns_the_same(&targets, declaration.unwrap(), batch, 0);
     }
 }
 
 /// A network that starts from one seed, by one of the trainings.
-fn learns_the_same(isas: &[Target], network: Declaration, batch: usize, training: u64) {
+fn learns_the_same(targets: &[Target], network: Declaration, batch: usize, training: u64) {
     let case = Case::new(network, batch, 7, training);
-    let compared = case.compare(isas, STEPS).unwrap_or_else(|message| panic!("{message}"));
-    assert_eq!(compared, isas.len() * THREADS.len(), "{} does not learn", case.network.name);
+    let compared = case.compare(targets, STEPS).unwrap_or_else(|message| panic!("{message}"));
+    assert_eq!(compared, targets.len() * THREADS.len(), "{} does not learn", case.network.name);
 }
 
 /// What the networks of this file become by training, as digests of all bits: on every machine, and
@@ -304,7 +304,7 @@ fn learns_the_same(isas: &[Target], network: Declaration, batch: usize, training
 #[test]
 fn trained_parameters_have_the_bits_on_record() {
     use networks::*;
-    let target = *check::isas().last().expect("every machine has one");
+    let target = *check::targets().last().expect("every machine has one");
     let digest = |declaration: Declaration, batch: usize, training: u64, steps: usize| {
         let case = Case::new(declaration, batch, 7, training);
         let compiled = case.compile(&target);
@@ -356,7 +356,7 @@ fn fnv(values: &[f32]) -> u64 {
 #[test]
 fn long_sums_are_the_same_everywhere() {
     use networks::*;
-    let isas = check::isas();
+    let targets = check::targets();
     for (declaration, batch) in [
         (Long::declaration(), 1500),
         (Long::declaration(), 1025),
@@ -365,8 +365,8 @@ fn long_sums_are_the_same_everywhere() {
         (Neuron::declaration(), 70_001),
     ] {
         let case = Case::new(declaration.unwrap(), batch, 7, 0);
-        let compared = case.compare(&isas, 3).unwrap_or_else(|message| panic!("{message}"));
-        assert_eq!(compared, isas.len() * THREADS.len(), "{} does not learn", case.network.name);
+        let compared = case.compare(&targets, 3).unwrap_or_else(|message| panic!("{message}"));
+        assert_eq!(compared, targets.len() * THREADS.len(), "{} does not learn", case.network.name);
     }
 }
 
@@ -374,23 +374,23 @@ fn long_sums_are_the_same_everywhere() {
 #[test]
 fn every_optimizer_learns_the_same_everywhere() {
     use networks::*;
-    let isas = check::isas();
+    let targets = check::targets();
     for training in 1..TRAININGS {
-        learns_the_same(&isas, Digits::declaration().unwrap(), 32, training);
-        learns_the_same(&isas, Perceptron::declaration().unwrap(), 4, training);
+        learns_the_same(&targets, Digits::declaration().unwrap(), 32, training);
+        learns_the_same(&targets, Perceptron::declaration().unwrap(), 4, training);
     }
 }
 
 #[test]
 fn random_networks_learn_the_same_everywhere() {
-    let isas = check::isas();
+    let targets = check::targets();
     let (tried, wild) = (Cell::new(0), Cell::new(0));
     let learns = |recipe: &Recipe| !recipe.build().network.parameters.is_empty();
     let recipes = recipes(70, 33, 9).prop_filter("it has parameters", learns);
     for_recipes(200, recipes, |recipe| {
         tried.set(tried.get() + 1);
         let case = Case::new(recipe.build().network, recipe.batch, recipe.seed, recipe.seed);
-        if case.compare(&isas, STEPS).map_err(TestCaseError::fail)? == 0 {
+        if case.compare(&targets, STEPS).map_err(TestCaseError::fail)? == 0 {
             wild.set(wild.get() + 1);
         }
         Ok(())

@@ -151,11 +151,11 @@ fn code_does_not_grow_with_the_batch() {
 
 #[test]
 fn long_kernels_are_shared_and_meet_where_they_must() {
-    let phases = |batch, isa: &Target| {
+    let phases = |batch, target: &Target| {
         let sgd = Arc::new(Training::from(Sgd::new(0.1)));
         let network = Mnist::declaration().unwrap();
         let purpose = Purpose::Step(sgd.clone());
-        let lowered = check::lower_network(&network, &purpose, batch, isa).unwrap();
+        let lowered = check::lower_network(&network, &purpose, batch, target).unwrap();
         let phases = lowered.artifact.interface.phases.iter();
         phases.map(|p| p.to_string()).collect::<Vec<_>>().join("\n")
     };

@@ -80,7 +80,7 @@ const BATCHES: [usize; 6] = [1, 3, 8, 16, 17, 33];
 /// The result as it is, under a mask, and added up: several kernels read it.
 #[test]
 fn factors_that_change_places_give_the_same_bits() {
-    let isas = check::isas();
+    let targets = check::targets();
     for ((terms, out), batch) in SIZES.into_iter().flat_map(|size| BATCHES.map(|b| (size, b))) {
         let mut inputs = Inputs::new(batch);
         let x = inputs.input(Shape::batched([terms]));
@@ -103,9 +103,9 @@ fn factors_that_change_places_give_the_same_bits() {
         let masked: Vec<f32> = masked.collect();
         let case = inputs.finish();
         let mut sums: Option<Vec<f32>> = None;
-        for isa in &isas {
-            let what = format!("batch of {batch}, {terms} to {out}, {}", isa.name);
-            let lowered = check::lowered(&case, isa);
+        for target in &targets {
+            let what = format!("batch of {batch}, {terms} to {out}, {}", target.name);
+            let lowered = check::lowered(&case, target);
             // One example lies in order either way.
             assert_eq!(copies(&lowered), (usize::from(batch > 1), 0), "{what}");
             let found = check::jitted(&case, &lowered);
@@ -130,9 +130,9 @@ fn examples_of_two_axes_that_change_places_give_the_same_bits() {
         inputs.g.add_root(Root::Output("y".into()), y);
         let y = expected(&inputs.reals(0), &inputs.reals(1), 7 * 40);
         let case = inputs.finish();
-        for isa in check::isas() {
-            let what = format!("batch of {batch}, {}", isa.name);
-            let lowered = check::lowered(&case, &isa);
+        for target in check::targets() {
+            let what = format!("batch of {batch}, {}", target.name);
+            let lowered = check::lowered(&case, &target);
             assert_eq!(copies(&lowered), (usize::from(batch > 1), 0), "{what}");
             check::assert_same_bits(&what, &check::jitted(&case, &lowered)[0], &y);
         }
@@ -153,8 +153,8 @@ fn every_width_gives_the_same_bits() {
         let y: Vec<f32> = y.into_iter().map(|y| y.max(0.0)).collect();
         let case = inputs.finish();
         for lanes in [1, 2, 8, 16] {
-            let isa = check::evaluated_target(lanes);
-            let lowered = check::lowered(&case, &isa);
+            let target = check::evaluated_target(lanes);
+            let lowered = check::lowered(&case, &target);
             let found = check::evaluated(&case, &lowered);
             check::assert_same_bits(&format!("batch of {batch}, {lanes} lanes"), &found[0], &y);
         }
@@ -166,7 +166,7 @@ fn every_width_gives_the_same_bits() {
 /// gradient.
 #[test]
 fn gradients_through_turned_weights_are_those_of_the_interpreter() {
-    let isas = check::isas();
+    let targets = check::targets();
     for batch in BATCHES {
         let mut inputs = Inputs::new(batch);
         let x = inputs.input(Shape::batched([70]));
@@ -194,13 +194,13 @@ fn gradients_through_turned_weights_are_those_of_the_interpreter() {
         let case = inputs.finish();
         let expected = check::interpreted::<f64>(&case);
         let mut same: Option<Vec<Vec<f32>>> = None;
-        for isa in &isas {
-            let lowered = check::lowered(&case, isa);
+        for target in &targets {
+            let lowered = check::lowered(&case, target);
             let found = check::jitted(&case, &lowered);
             assert_eq!(copies(&lowered).0 > 0, batch > 1, "batch of {batch}");
             let same = same.get_or_insert_with(|| found.clone());
             for (i, (root, _)) in case.graph.roots().iter().enumerate() {
-                let what = format!("batch of {batch}, {root}, {}", isa.name);
+                let what = format!("batch of {batch}, {root}, {}", target.name);
                 // The loss adds up a batch of 200 sums of 300 sums of 70 terms.
                 let terms = if *root == Root::Loss { 200 * batch } else { 0 } + 70 + 300 + 200;
                 check::assert_close(&what, &found[i], &expected[i], check::bound(terms));

@@ -56,8 +56,8 @@ fn check_all(function: &str, attributes: &Attributes, expected: &[(f32, f32, f32
     let case = Case { graph: g, inputs: vec![Value::real(&[1, expected.len()], values)] };
 
     let mut results = vec![("interpreter", check::interpreted::<f32>(&case))];
-    for isa in host::targets() {
-        results.push((isa.name, check::jitted(&case, &check::lowered(&case, &isa))));
+    for target in host::targets() {
+        results.push((target.name, check::jitted(&case, &check::lowered(&case, &target))));
     }
     for (backend, roots) in results {
         for (i, (x, y, dy)) in expected.iter().enumerate() {
@@ -504,12 +504,12 @@ fn deviations_of_any_size_are_what_they_are() {
         let sizes = &sizes[sizes.len() - batch..];
         let rows = sizes.iter().flat_map(|size| (0..5).map(move |i| size * i as f32 / 2.0));
         let case = Case { graph: g, inputs: vec![Value::real(&[batch, 5], rows.collect())] };
-        for isa in host::targets() {
-            let roots = check::jitted(&case, &check::lowered(&case, &isa));
+        for target in host::targets() {
+            let roots = check::jitted(&case, &check::lowered(&case, &target));
             for (i, size) in sizes.iter().enumerate() {
                 let near = |found: f32, expected: f32, scale: f32| {
                     let fits = (found - expected).abs() <= 1e-6 * scale;
-                    assert!(fits, "{} {size}: {found}, not {expected}", isa.name);
+                    assert!(fits, "{} {size}: {found}, not {expected}", target.name);
                 };
                 near(roots[0][i], size / 2.0 * root, *size);
                 for (j, slope) in roots[1][5 * i..5 * i + 5].iter().enumerate() {

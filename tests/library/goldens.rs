@@ -268,11 +268,11 @@ impl Golden {
     /// Every backend against the expected results.
     fn compare(&self, form: Form, between: Option<Exact>) -> Result<(), String> {
         let case = self.case(form, between).map_err(|mistake| mistake.message)?;
-        for isa in host::targets() {
-            let lowered = check::lowered(&case, &isa);
+        for target in host::targets() {
+            let lowered = check::lowered(&case, &target);
             let (jitted, evaluated) =
                 (check::jitted(&case, &lowered), check::evaluated(&case, &lowered));
-            self.compare_roots(isa.name, &widened(&jitted))?;
+            self.compare_roots(target.name, &widened(&jitted))?;
             self.compare_roots("evaluator", &widened(&evaluated))?;
         }
         self.compare_roots("interpreter", &check::interpreted::<f64>(&case))

@@ -114,8 +114,8 @@ fn trajectories(
         };
         all.push((format!("{backend:?}"), gradients.iter().map(step).collect()));
     }
-    for isa in check::isas() {
-        let lowered = check::lower_network(&network, &purpose, 1, &isa).unwrap();
+    for target in check::targets() {
+        let lowered = check::lower_network(&network, &purpose, 1, &target).unwrap();
         let mut values = vec![start.clone()];
         values.extend(check::first_kept(&network, &purpose));
         let step = |(before, gradient): (usize, &ArrayD<f32>)| {
@@ -133,7 +133,7 @@ fn trajectories(
             }
             values[0].clone()
         };
-        all.push((isa.name.into(), gradients.iter().enumerate().map(step).collect()));
+        all.push((target.name.into(), gradients.iter().enumerate().map(step).collect()));
     }
     all
 }
@@ -349,8 +349,8 @@ fn settings_stay_numbers() {
         let training = bilro_tests::trainings::training(place, 0.1);
         let network = network(3);
         let purpose = Purpose::Step(training.clone());
-        let isa = check::isas()[0];
-        let lowered = check::lower_network(&network, &purpose, 1, &isa).unwrap();
+        let target = check::targets()[0];
+        let lowered = check::lower_network(&network, &purpose, 1, &target).unwrap();
         for name in &lowered.artifact.interface.step_scalars {
             for step in [1, 2, 10, 1_000, 1_000_000, u64::from(u32::MAX) + 1] {
                 let value = training.optimizer().scalar(name, step, 0.1);

@@ -106,12 +106,12 @@ pub fn interpreted<T: Real>(case: &Case) -> Vec<Vec<T>> {
 
 /// All instruction sets that can be tried here. A test must not pass because
 /// one of them was missing where it is expected: `BILRO_REQUIRE_ISA` names it.
-pub fn isas() -> Vec<Target> {
+pub fn targets() -> Vec<Target> {
     let available = host::targets();
     if let Ok(required) = std::env::var("BILRO_REQUIRE_ISA") {
-        assert!(available.iter().any(|isa| isa.name == required), "no {required} here");
+        assert!(available.iter().any(|target| target.name == required), "no {required} here");
     }
-    println!("for {:?}", available.iter().map(|isa| isa.name).collect::<Vec<_>>());
+    println!("for {:?}", available.iter().map(|target| target.name).collect::<Vec<_>>());
     available
 }
 

@@ -89,11 +89,11 @@ pub(crate) fn variable(name: &'static str) -> Result<Option<String>> {
 
 /// The instruction set to make code for: what `BILRO_ISA` names, or the widest
 /// that the processor has.
-pub(crate) fn isa() -> Result<Target> {
+pub(crate) fn target() -> Result<Target> {
     let Some(found) = variable("BILRO_ISA")? else { return Ok(host::best()) };
     let available = host::targets();
-    available.iter().copied().find(|isa| isa.name == found).ok_or_else(|| {
-        let names: Vec<_> = available.iter().map(|isa| isa.name).collect();
+    available.iter().copied().find(|target| target.name == found).ok_or_else(|| {
+        let names: Vec<_> = available.iter().map(|target| target.name).collect();
         Error::Environment {
             variable: "BILRO_ISA",
             expected: format!("what this processor has: {}", listed(&names, &found)),

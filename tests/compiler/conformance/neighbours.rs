@@ -22,7 +22,7 @@ const MANY: usize = 6;
 const TERMS: usize = 64;
 
 fn try_all(part: usize, parts: usize) -> (Coverage, usize) {
-    let isas = check::isas();
+    let targets = check::targets();
     let mut coverage = Coverage::default();
     let (mut tried, mut own) = (0, 0);
     for entry in ops::ALL {
@@ -55,7 +55,7 @@ fn try_all(part: usize, parts: usize) -> (Coverage, usize) {
                     );
                     let between = between(&sample, before, after, batch, seed);
                     let terms = sample.terms + TERMS;
-                    compare(&what, &between, terms, &isas);
+                    compare(&what, &between, terms, &targets);
                     let lowered = check::lowered(&between.evaluated, &host::baseline());
                     coverage.count(entry.name, &between, &lowered.fused);
                 }
@@ -65,26 +65,26 @@ fn try_all(part: usize, parts: usize) -> (Coverage, usize) {
     (coverage, own)
 }
 
-fn compare(what: &str, between: &Between, terms: usize, isas: &[Target]) {
+fn compare(what: &str, between: &Between, terms: usize, targets: &[Target]) {
     for case in [&between.evaluated, &between.differentiated] {
         let expected = check::interpreted::<f64>(case);
         let mut first: Option<Vec<Vec<f32>>> = None;
-        for isa in isas {
-            let lowered = check::lowered(case, isa);
+        for target in targets {
+            let lowered = check::lowered(case, target);
             let found = check::jitted(case, &lowered);
             let first = match &first {
                 Some(first) => first,
                 None => {
                     let evaluated = check::evaluated(case, &lowered);
                     for (i, (root, _)) in case.graph.roots().iter().enumerate() {
-                        let what = format!("{what}, {root}, {}", isa.name);
+                        let what = format!("{what}, {root}, {}", target.name);
                         check::assert_same_bits(&what, &found[i], &evaluated[i]);
                     }
                     first.insert(found.clone())
                 }
             };
             for (i, (root, _)) in case.graph.roots().iter().enumerate() {
-                let what = format!("{what}, {root}, {}", isa.name);
+                let what = format!("{what}, {root}, {}", target.name);
                 check::assert_same_bits(&what, &found[i], &first[i]);
                 let all = if *root == Root::Loss { terms * 4 } else { terms };
                 check::assert_close(&what, &found[i], &expected[i], check::bound(all));

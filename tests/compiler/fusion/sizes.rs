@@ -144,7 +144,7 @@ impl Growing {
 }
 
 /// Instructions of a step's kernels: of the largest, and of all.
-fn instructions(network: &Declaration, isa: &Target) -> (usize, usize) {
+fn instructions(network: &Declaration, target: &Target) -> (usize, usize) {
     fn count(body: &[Statement]) -> usize {
         let statement = |statement: &Statement| match statement {
             Statement::Loop(l) => count(&l.body),
@@ -153,7 +153,7 @@ fn instructions(network: &Declaration, isa: &Target) -> (usize, usize) {
         body.iter().map(statement).sum()
     }
     let adam = Arc::new(Training::from(Adam::new(0.01)));
-    let lowered = check::lower_network(network, &Purpose::Step(adam.clone()), 40, isa).unwrap();
+    let lowered = check::lower_network(network, &Purpose::Step(adam.clone()), 40, target).unwrap();
     let counts = || lowered.artifact.programs.iter().map(|program| count(&program.body));
     (counts().max().unwrap_or(0), counts().sum())
 }
@@ -164,13 +164,13 @@ fn kernels_have_a_largest_size_however_they_grow() {
     const TIMES: usize = 4;
     for (way, grow) in WAYS {
         let [short, long] = [SHORT, TIMES * SHORT].map(|n| Growing::network(grow, n));
-        for isa in [host::baseline(), Target::AVX512] {
-            let (_, few) = instructions(&short, &isa);
-            let (largest, many) = instructions(&long, &isa);
-            println!("{way}, {}: {few} to {many}, at most {largest}", isa.name);
-            assert!(largest <= MOST, "{way}, {}: a kernel has {largest} instructions", isa.name);
+        for target in [host::baseline(), Target::AVX512] {
+            let (_, few) = instructions(&short, &target);
+            let (largest, many) = instructions(&long, &target);
+            println!("{way}, {}: {few} to {many}, at most {largest}", target.name);
+            assert!(largest <= MOST, "{way}, {}: a kernel has {largest} instructions", target.name);
             let grown = many <= (TIMES + 1) * few;
-            assert!(grown, "{way}, {}: {few} instructions become {many}", isa.name);
+            assert!(grown, "{way}, {}: {few} instructions become {many}", target.name);
         }
     }
 }

@@ -80,10 +80,10 @@ impl Sums {
         let Sums { what, g, inputs, expected, leaf } = self;
         let case = Case { graph: g, inputs };
         let mut first: Option<Vec<Vec<f32>>> = None;
-        for isa in check::isas() {
-            let found = check::jitted(&case, &check::lowered(&case, &isa));
+        for target in check::targets() {
+            let found = check::jitted(&case, &check::lowered(&case, &target));
             for (root, (found, expected)) in found.iter().zip(&expected).enumerate() {
-                let what = format!("{what} of {n} {terms:?}, root {root}, {}", isa.name);
+                let what = format!("{what} of {n} {terms:?}, root {root}, {}", target.name);
                 assert_eq!(found.len(), expected.len(), "{what}");
                 for (found, expected) in found.iter().zip(expected) {
                     let error = (f64::from(*found) / expected - 1.0).abs();

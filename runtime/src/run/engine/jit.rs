@@ -15,7 +15,7 @@ use super::{Call, Results};
 use crate::error::{Error, Result};
 use crate::memory::{self, AlignedMemory};
 use crate::run::parameters::strided;
-use crate::run::settings::isa;
+use crate::run::settings::target;
 use crate::run::threads::{self, Pace};
 use crate::run::{Feed, dump};
 
@@ -60,7 +60,7 @@ impl Compiled {
                 dump.observe(pass, result);
             }
         };
-        let artifact = lower_graph(&graph, layout, &isa()?, false, &mut observer)?;
+        let artifact = lower_graph(&graph, layout, &target()?, false, &mut observer)?;
         let executable = Executable::new(&artifact, false).map_err(|error| match error {
             CompileError::Memory { what, bytes } => Error::Memory { what, bytes },
             error => error.into(),

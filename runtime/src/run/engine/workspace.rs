@@ -130,16 +130,16 @@ impl Workspaces {
         Workspaces { slots: (0..slots()).map(|_| slot()).collect(), more: Mutex::new(Vec::new()) }
     }
 
-    /// This thread's workspace, where nobody else can have it.
+    /// A workspace where no other call can have one: always the same, without asking which thread
+    /// this is, of which a small step would notice.
     #[inline]
     pub fn own(&mut self) -> &mut Workspace {
-        let slot = thread_number() & (self.slots.len() - 1);
         // A call that panicked has left nothing half done but an arena, which holds nothing
         // between calls.
-        self.slots[slot].0.get_mut().unwrap_or_else(PoisonError::into_inner)
+        self.slots[0].0.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Calls a function with a workspace that nobody else has.
+    /// Calls a function with a workspace that no other call has.
     #[inline]
     pub fn with<R>(&self, call: impl FnOnce(&mut Workspace) -> R) -> R {
         let first = thread_number() & (self.slots.len() - 1);
