@@ -15,7 +15,7 @@ pub struct Buffer {
     pub storage: Storage,
 }
 
-/// Whose memory a tensor is.
+/// Whose memory a buffer is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Storage {
     /// The compiler's own, during one call.
@@ -30,7 +30,7 @@ pub enum Storage {
     Numbers(usize),
 }
 
-/// How a tensor lies in memory: row-major, the first of several axes perhaps
+/// How a buffer lies in memory: row-major, the first of several axes perhaps
 /// padded.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Layout {

@@ -155,16 +155,16 @@ fn differentiate(mut g: Graph) -> Graph {
     g
 }
 
-/// Kernels as `BILRO_DUMP=kernels` has them, and what their tensors are.
+/// Kernels as `BILRO_DUMP=kernels` has them, and what their buffers are.
 fn kernels(fused: &Fused) -> String {
     let mut text = String::new();
     for kernel in &fused.kernels {
         let _ = writeln!(text, "{kernel}");
     }
-    for (i, tensor) in fused.buffers.iter().enumerate() {
-        let (sizes, strides) = (&tensor.layout.sizes, &tensor.layout.strides);
-        let _ = write!(text, "buffer {i}: {}, {sizes:?} by {strides:?}", tensor.name);
-        let _ = match tensor.storage {
+    for (i, buffer) in fused.buffers.iter().enumerate() {
+        let (sizes, strides) = (&buffer.layout.sizes, &buffer.layout.strides);
+        let _ = write!(text, "buffer {i}: {}, {sizes:?} by {strides:?}", buffer.name);
+        let _ = match buffer.storage {
             Storage::Arena => writeln!(text),
             home => writeln!(text, " in {home:?}"),
         };
@@ -172,27 +172,27 @@ fn kernels(fused: &Fused) -> String {
     text
 }
 
-/// Which kernels touch which tensors, and where these lie, in elements.
+/// Which kernels touch which buffers, and where these lie, in elements.
 fn memory(fused: &Fused, plan: &Plan) -> String {
     let mut text = String::new();
     for (i, kernel) in fused.kernels.iter().enumerate() {
         let (mut reads, mut writes) = (kernel.reads(), kernel.writes());
-        for tensors in [&mut reads, &mut writes] {
-            tensors.sort_unstable();
-            tensors.dedup();
+        for buffers in [&mut reads, &mut writes] {
+            buffers.sort_unstable();
+            buffers.dedup();
         }
         let name = &kernel.name;
         let _ = writeln!(text, "kernel {i}: {name}, reads {reads:?}, writes {writes:?}");
     }
     text.push('\n');
-    for (i, (tensor, place)) in fused.buffers.iter().zip(&plan.allocations).enumerate() {
-        let (begin, end) = (place.offset, place.offset + tensor.layout.elements);
+    for (i, (buffer, place)) in fused.buffers.iter().zip(&plan.allocations).enumerate() {
+        let (begin, end) = (place.offset, place.offset + buffer.layout.elements);
         let region = match place.region {
             Region::Arena => "arena".to_string(),
             region => format!("{region:?}"),
         };
         let is_root = if fused.roots.contains(&i) { ", a root" } else { "" };
-        let _ = writeln!(text, "buffer {i}: {}, {region} {begin}..{end}{is_root}", tensor.name);
+        let _ = writeln!(text, "buffer {i}: {}, {region} {begin}..{end}{is_root}", buffer.name);
     }
     let _ = writeln!(text, "arena of {} elements", plan.arena);
     text

@@ -164,7 +164,7 @@ impl Memory<'_> {
             || overlap(&b.writes(), &a.reads())
     }
 
-    /// Whether two tensors have memory in common.
+    /// Whether two buffers have memory in common.
     fn overlap(&self, a: usize, b: usize) -> bool {
         let [(r, x, x_end), (s, y, y_end)] = [a, b].map(|t| self.span(t));
         r == s && x < y_end && y < x_end
@@ -185,33 +185,33 @@ impl Memory<'_> {
         spans
     }
 
-    /// Whether a tensor has memory in common with spans that are in order.
-    fn overlaps_any(&self, tensor: usize, spans: &[Span]) -> bool {
-        let (region, start, end) = self.span(tensor);
+    /// Whether a buffer has memory in common with spans that are in order.
+    fn overlaps_any(&self, buffer: usize, spans: &[Span]) -> bool {
+        let (region, start, end) = self.span(buffer);
         let next = spans.partition_point(|(r, _, until)| (*r, *until) <= (region, start));
         spans.get(next).is_some_and(|(r, from, _)| *r == region && *from < end)
     }
 
-    fn span(&self, tensor: usize) -> Span {
-        let Allocation { region, offset } = self.places[tensor];
-        (region, offset, offset + self.fused.buffers[tensor].layout.elements)
+    fn span(&self, buffer: usize) -> Span {
+        let Allocation { region, offset } = self.places[buffer];
+        (region, offset, offset + self.fused.buffers[buffer].layout.elements)
     }
 
-    /// How many elements of a tensor a kernel touches at most: of a table whose
+    /// How many elements of a buffer a kernel touches at most: of a table whose
     /// rows it gathers, those rows.
-    fn elements(&self, kernel: &Kernel, tensor: usize) -> usize {
-        let all = self.fused.buffers[tensor].layout.elements;
-        if kernel.gathers(tensor) { all.min(kernel.points()) } else { all }
+    fn elements(&self, kernel: &Kernel, buffer: usize) -> usize {
+        let all = self.fused.buffers[buffer].layout.elements;
+        if kernel.gathers(buffer) { all.min(kernel.points()) } else { all }
     }
 
-    /// The tensors that a kernel touches, of those in the same place one.
+    /// The buffers that a kernel touches, of those in the same place one.
     fn touched(&self, kernel: &Kernel) -> Vec<usize> {
-        let mut tensors = kernel.reads();
-        tensors.extend(kernel.writes());
+        let mut buffers = kernel.reads();
+        buffers.extend(kernel.writes());
         let place = |t: &usize| (self.places[*t].region, self.places[*t].offset);
-        tensors.sort_unstable_by_key(place);
-        tensors.dedup_by_key(|t| place(t));
-        tensors
+        buffers.sort_unstable_by_key(place);
+        buffers.dedup_by_key(|t| place(t));
+        buffers
     }
 }
 

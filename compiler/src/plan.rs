@@ -1,8 +1,8 @@
-//! Where every tensor lies: takes kernels in their order, produces the place of
-//! each tensor and the sizes of the memory that a call needs.
+//! Where every buffer lies: takes kernels in their order, produces the place of
+//! each buffer and the sizes of the memory that a call needs.
 //!
-//! All of the arena is laid out here, so that a call allocates nothing. Tensors
-//! whose lifetimes do not meet share memory; every tensor begins on a cache
+//! All of the arena is laid out here, so that a call allocates nothing. Buffers
+//! whose lifetimes do not meet share memory; every buffer begins on a cache
 //! line.
 
 use std::collections::BTreeMap;
@@ -33,7 +33,7 @@ pub enum Region {
     Numbers,
 }
 
-/// Where a tensor lies.
+/// Where a buffer lies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Allocation {
     /// In which memory.
@@ -42,10 +42,10 @@ pub struct Allocation {
     pub offset: usize,
 }
 
-/// The place of every tensor, and the sizes of the memory that a call needs.
+/// The place of every buffer, and the sizes of the memory that a call needs.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// For every tensor, by number.
+    /// For every buffer, by number.
     pub allocations: Vec<Allocation>,
     /// All regions that a call is given, in the order of their pointers.
     pub regions: Vec<Region>,
@@ -97,9 +97,9 @@ impl ParameterLayout {
     #[cfg(feature = "codegen")]
     pub(crate) fn check(&self, fused: &Fused) -> Result<(), Violations> {
         let mut found = Violations::default();
-        for (t, tensor) in fused.buffers.iter().enumerate() {
-            let Storage::Parameter(p) = tensor.storage else { continue };
-            let layout = &tensor.layout;
+        for (t, buffer) in fused.buffers.iter().enumerate() {
+            let Storage::Parameter(p) = buffer.storage else { continue };
+            let layout = &buffer.layout;
             let message = match self.parameters.get(p) {
                 Some((_, own)) if own == layout => continue,
                 Some((_, own)) => {
@@ -107,7 +107,7 @@ impl ParameterLayout {
                 }
                 None => format!("there is no parameter {p}"),
             };
-            found.push(format!("buffer {t} ({})", tensor.name), message);
+            found.push(format!("buffer {t} ({})", buffer.name), message);
         }
         found.into_result()
     }
@@ -118,12 +118,12 @@ impl ParameterLayout {
     }
 }
 
-/// The first and last kernel that touch a tensor; roots are read after all.
+/// The first and last kernel that touch a buffer; roots are read after all.
 fn lifetimes(fused: &Fused) -> Vec<(usize, usize)> {
     let mut lives = vec![(usize::MAX, 0); fused.buffers.len()];
     for (time, kernel) in fused.kernels.iter().enumerate() {
-        for tensor in kernel.reads().into_iter().chain(kernel.writes()) {
-            let life = &mut lives[tensor];
+        for buffer in kernel.reads().into_iter().chain(kernel.writes()) {
+            let life = &mut lives[buffer];
             *life = (life.0.min(time), life.1.max(time));
         }
     }
@@ -142,9 +142,9 @@ pub fn plan(fused: &Fused, parameters: &ParameterLayout) -> Plan {
     let mut order: Vec<usize> = (0..fused.buffers.len()).collect();
     order.sort_by_key(|t| lives[*t].0);
     let mut places = vec![Allocation { region: Region::Arena, offset: 0 }; fused.buffers.len()];
-    for tensor in order {
-        let Buffer { layout, storage: home, .. } = &fused.buffers[tensor];
-        places[tensor] = match *home {
+    for buffer in order {
+        let Buffer { layout, storage: home, .. } = &fused.buffers[buffer];
+        places[buffer] = match *home {
             Storage::Parameter(p) => {
                 Allocation { region: Region::Parameters, offset: parameters.parameters[p].0 }
             }
@@ -152,7 +152,7 @@ pub fn plan(fused: &Fused, parameters: &ParameterLayout) -> Plan {
             Storage::Input(i) => Allocation { region: Region::Input(i), offset: 0 },
             Storage::Numbers(offset) => Allocation { region: Region::Numbers, offset },
             Storage::Arena => {
-                let (first, last) = lives[tensor];
+                let (first, last) = lives[buffer];
                 used.retain(|(_, _, until)| *until >= first);
                 let elements = layout.elements.next_multiple_of(CACHE_LINE);
                 let (mut offset, mut place) = (0, 0);
@@ -176,12 +176,12 @@ pub fn plan(fused: &Fused, parameters: &ParameterLayout) -> Plan {
     Plan { allocations: places, regions, arena }
 }
 
-/// Checks that no tensor is read before it is written, or after what overwrote
-/// it, that tensors whose lifetimes meet do not, and that no parameter is written
+/// Checks that no buffer is read before it is written, or after what overwrote
+/// it, that buffers whose lifetimes meet do not, and that no parameter is written
 /// before the guard, where there is one.
 ///
 /// # Errors
-/// All kernels and tensors that break a rule.
+/// All kernels and buffers that break a rule.
 pub fn verify(fused: &Fused, plan: &Plan) -> Result<(), Violations> {
     let mut found = Violations::default();
     verify_order(fused, &mut found);
@@ -192,8 +192,8 @@ pub fn verify(fused: &Fused, plan: &Plan) -> Result<(), Violations> {
 /// The order of what kernels read and write.
 fn verify_order(fused: &Fused, found: &mut Violations) {
     let mut by_parameter: FxHashMap<usize, Vec<usize>> = FxHashMap::default();
-    for (t, tensor) in fused.buffers.iter().enumerate() {
-        if let Storage::Parameter(p) = tensor.storage {
+    for (t, buffer) in fused.buffers.iter().enumerate() {
+        if let Storage::Parameter(p) = buffer.storage {
             by_parameter.entry(p).or_default().push(t);
         }
     }
@@ -227,7 +227,7 @@ fn verify_order(fused: &Fused, found: &mut Violations) {
     }
 }
 
-/// The memory of the arena: a sweep through the kernels, with the tensors that live at
+/// The memory of the arena: a sweep through the kernels, with the buffers that live at
 /// each by their places.
 fn verify_arena(fused: &Fused, plan: &Plan, found: &mut Violations) {
     let lives = lifetimes(fused);
@@ -265,18 +265,18 @@ fn verify_arena(fused: &Fused, plan: &Plan, found: &mut Violations) {
     }
 }
 
-/// The elements of a region that a tensor has: the first, and the one behind the last.
-fn span(fused: &Fused, plan: &Plan, tensor: usize) -> (usize, usize) {
-    let begin = plan.allocations[tensor].offset;
-    (begin, begin + fused.buffers[tensor].layout.elements)
+/// The elements of a region that a buffer has: the first, and the one behind the last.
+fn span(fused: &Fused, plan: &Plan, buffer: usize) -> (usize, usize) {
+    let begin = plan.allocations[buffer].offset;
+    (begin, begin + fused.buffers[buffer].layout.elements)
 }
 
 fn kernel_label(fused: &Fused, kernel: usize) -> String {
     format!("kernel {kernel} ({})", fused.kernels[kernel].name)
 }
 
-fn tensor_label(fused: &Fused, tensor: usize) -> String {
-    format!("buffer {tensor} ({})", fused.buffers[tensor].name)
+fn tensor_label(fused: &Fused, buffer: usize) -> String {
+    format!("buffer {buffer} ({})", fused.buffers[buffer].name)
 }
 
 impl std::fmt::Display for Plan {
@@ -367,7 +367,7 @@ next parameter 0 = %5
         };
         let mut found = [0, 0];
         for count in (2..12).cycle().take(2000) {
-            // Each tensor is written by one kernel, and read by one after it.
+            // Each buffer is written by one kernel, and read by one after it.
             fused.buffers = vec![pattern.clone(); count];
             fused.roots.clear();
             fused.kernels.clear();
@@ -380,7 +380,7 @@ next parameter 0 = %5
             for time in 0..2 * count {
                 let mut kernel = kernel.clone();
                 let access = kernel.stores()[0].to.clone();
-                let of = |tensor| crate::kernel::Access { buffer: tensor, ..access.clone() };
+                let of = |buffer| crate::kernel::Access { buffer: buffer, ..access.clone() };
                 kernel.loads = (0..count).filter(|t| ends[*t] == time).map(of).collect();
                 let crate::kernel::Body::Product(product) = &mut kernel.body else { panic!() };
                 (product.a, product.b) = (of(time.min(count - 1)), of(time.min(count - 1)));

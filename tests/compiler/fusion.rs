@@ -43,7 +43,7 @@ fn step_with(training: Arc<Training>, batch: usize) -> check::Lowered {
     check::lower_network(&network, &Purpose::Step(training), batch, &host::baseline()).unwrap()
 }
 
-/// What each kernel is, its axes, and how many tensors it writes.
+/// What each kernel is, its axes, and how many buffers it writes.
 fn kernels(lowered: &check::Lowered) -> String {
     let kernels = lowered.fused.kernels.iter().map(|kernel| {
         let text = kernel.to_string();
@@ -68,7 +68,7 @@ fn a_step_has_these_kernels() {
     product [] × 64 × 64 over [10] writes 1
     rows [64] of 128 writes 1
     product [] × 64 × 128 over [64] writes 1
-    all finite: 17025 elements of 4 tensors writes 1
+    all finite: 17025 elements of 4 buffers writes 1
     product [] × 64 × 10 over [64] writes 2
     product [] × 128 × 64 over [64] writes 2
     product [] × 784 × 128 over [64] writes 2
@@ -92,11 +92,11 @@ fn a_step_on_words_has_these_kernels() {
     rows [5] of 48 writes 1
     product [] × 64 × 48 over [5] writes 1
     scatter [64, 8] to 5000 × 48 writes 1
-    all finite: 6465 elements of 4 tensors writes 1
+    all finite: 6465 elements of 4 buffers writes 1
     product [] × 48 × 5 over [64] writes 2
     rows [] of 240000 writes 1
     ");
-    let largest = lowered.artifact.buffers.iter().map(|tensor| tensor.layout.elements).max();
+    let largest = lowered.artifact.buffers.iter().map(|buffer| buffer.layout.elements).max();
     assert_eq!(largest, Some(5_000 * 48));
 }
 
@@ -122,7 +122,7 @@ fn a_step_with_adam_has_the_kernels_of_one_without() {
     }
 }
 
-/// Activations, gradients and outputs of a step, in bytes; a tensor that need
+/// Activations, gradients and outputs of a step, in bytes; a buffer that need
 /// not be there shows here too.
 #[test]
 fn a_step_needs_this_much_memory() {

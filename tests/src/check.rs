@@ -170,7 +170,7 @@ pub fn lowered(case: &Case, target: &Target) -> Lowered {
 
 /// The roots by the slow evaluator of programs.
 pub fn evaluated(case: &Case, lowered: &Lowered) -> Vec<Vec<f32>> {
-    evaluate(lowered, 1, |tensor| match tensor.storage {
+    evaluate(lowered, 1, |buffer| match buffer.storage {
         Storage::Input(i) => Some(bits(&case.inputs[i])),
         _ => None,
     })
@@ -187,12 +187,12 @@ pub fn evaluated_network(
     setting: impl Fn(&str) -> f32,
     shares: usize,
 ) -> Vec<Vec<f32>> {
-    evaluate(lowered, shares, |tensor| match tensor.storage {
+    evaluate(lowered, shares, |buffer| match buffer.storage {
         Storage::Input(i) => Some(bits(&inputs[i])),
         Storage::StepScalar(i) => {
             Some(vec![setting(lowered.artifact.interface.step_scalars[i]).to_bits()])
         }
-        Storage::Parameter(i) => Some(padded(&parameters[i], &tensor.layout)),
+        Storage::Parameter(i) => Some(padded(&parameters[i], &buffer.layout)),
         _ => None,
     })
 }
@@ -203,14 +203,14 @@ fn evaluate(
     given: impl Fn(&Buffer) -> Option<Vec<u32>>,
 ) -> Vec<Vec<f32>> {
     let Artifact { programs, buffers, interface, .. } = &lowered.artifact;
-    let tensors = buffers.iter();
-    let mut memory: Vec<Vec<u32>> = tensors
-        .map(|tensor| match tensor.storage {
+    let buffers = buffers.iter();
+    let mut memory: Vec<Vec<u32>> = buffers
+        .map(|buffer| match buffer.storage {
             Storage::Numbers(first) => {
-                let numbers = &interface.numbers[first..first + tensor.layout.elements];
+                let numbers = &interface.numbers[first..first + buffer.layout.elements];
                 numbers.iter().map(|x| x.to_bits()).collect()
             }
-            _ => given(tensor).unwrap_or_else(|| vec![CANARY; tensor.layout.elements]),
+            _ => given(buffer).unwrap_or_else(|| vec![CANARY; buffer.layout.elements]),
         })
         .collect();
     for program in programs {

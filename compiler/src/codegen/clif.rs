@@ -63,7 +63,7 @@ pub fn signature() -> Signature {
 }
 
 /// Writes a verified program of four lanes into an empty function with the
-/// right [`signature`]. `places` is by number of the tensor in the plan;
+/// right [`signature`]. `places` is by number of the buffer in the plan;
 /// `regions` is the order of the table; `constants` is the address of `pool`.
 pub fn emit(
     program: &Program,
@@ -78,7 +78,7 @@ pub fn emit(
         let message = format!("`{}` has {} lanes, not 4", program.name, program.lanes);
         return Err(Error::Codegen(message));
     }
-    let tensors = Buffers::new(&program.buffers, places, regions);
+    let buffers = Buffers::new(&program.buffers, places, regions);
     let entry = builder.create_block();
     builder.append_block_params_for_function_params(entry);
     builder.switch_to_block(entry);
@@ -87,7 +87,7 @@ pub fn emit(
     };
 
     let mut pointers = FxHashMap::default();
-    for pointer in tensors.needed(&program.body)? {
+    for pointer in buffers.needed(&program.body)? {
         let value = match pointer.base {
             Base::Zero => builder.ins().iconst(I64, 0),
             Base::Region(region, bytes) => {
@@ -105,7 +105,7 @@ pub fn emit(
     let constants = builder.ins().symbol_value(I64, constants);
     let mut emitter = Emitter {
         program,
-        buffers: tensors,
+        buffers: buffers,
         builder,
         pool,
         constants,

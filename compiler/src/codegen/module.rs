@@ -196,7 +196,7 @@ impl Executable {
         if phase.guarded
             && let Some((region, offset)) = self.guard
         {
-            // SAFETY: the guard lies in one of the tensors, which `table` has
+            // SAFETY: the guard lies in one of the buffers, which `table` has
             // memory for; its program was in a phase that is done, and nobody
             // writes there after.
             if unsafe { *table[region].add(offset).cast::<f32>() } != 0.0 {

@@ -48,7 +48,7 @@ impl Pointer {
     }
 }
 
-/// The tensors of one program.
+/// The buffers of one program.
 pub(super) struct Buffers<'a> {
     buffers: &'a [usize],
     allocations: &'a [Allocation],
@@ -56,10 +56,10 @@ pub(super) struct Buffers<'a> {
 }
 
 impl<'a> Buffers<'a> {
-    /// Of a program's `tensors`; `places` by number of the tensor in the plan,
+    /// Of a program's `buffers`; `places` by number of the buffer in the plan,
     /// `regions` in the order of the table that is passed to the code.
-    pub fn new(tensors: &'a [usize], places: &'a [Allocation], regions: &'a [Region]) -> Self {
-        Buffers { buffers: tensors, allocations: places, regions }
+    pub fn new(buffers: &'a [usize], places: &'a [Allocation], regions: &'a [Region]) -> Self {
+        Buffers { buffers: buffers, allocations: places, regions }
     }
 
     /// The pointer of an address without its index, and the bytes from there.
@@ -70,11 +70,11 @@ impl<'a> Buffers<'a> {
 
     /// What an address's pointer starts from, and the bytes from the pointer.
     pub fn base(&self, address: &Address) -> Result<(Base, i32), Error> {
-        let tensor = self.buffers[address.buffer];
+        let buffer = self.buffers[address.buffer];
         let place = self
             .allocations
-            .get(tensor)
-            .ok_or_else(|| Error::Codegen(format!("buffer {tensor} has no place")))?;
+            .get(buffer)
+            .ok_or_else(|| Error::Codegen(format!("buffer {buffer} has no place")))?;
         let region = self
             .regions
             .iter()
@@ -126,10 +126,10 @@ mod tests {
     #[test]
     fn displacements_stay_small_however_far_a_tensor_lies() {
         let places = [Allocation { region: Region::Arena, offset: 1 << 29 }];
-        let tensors = Buffers::new(&[0], &places, &[Region::StepScalars, Region::Arena]);
+        let buffers = Buffers::new(&[0], &places, &[Region::StepScalars, Region::Arena]);
         let steps = vec![(Counter(0), 5)];
         let address = Address { buffer: 0, offset: 3, strides: steps, index: None };
-        let (pointer, displacement) = tensors.pointer(&address).unwrap();
+        let (pointer, displacement) = buffers.pointer(&address).unwrap();
         assert_eq!(pointer.base, Base::Region(1, 1 << 31));
         assert_eq!((pointer.stride(Counter(0)), displacement), (20, 12));
         assert_eq!(pointer.outside(Counter(0)).strides, []);

@@ -90,10 +90,10 @@ impl Writer {
         Counter(self.counters - 1)
     }
 
-    fn finish(self, name: &str, tensors: usize, parallel: usize, body: Vec<Statement>) -> Program {
-        let tensors = (0..tensors).collect();
+    fn finish(self, name: &str, buffers: usize, parallel: usize, body: Vec<Statement>) -> Program {
+        let buffers = (0..buffers).collect();
         let Writer { lanes, registers, .. } = self;
-        Program { name: name.into(), lanes, buffers: tensors, registers, parallel, body }
+        Program { name: name.into(), lanes, buffers: buffers, registers, parallel, body }
     }
 
     /// The instructions of a formula, given the registers of its loads.
@@ -135,8 +135,8 @@ fn apply(to: Register, scalar: Scalar, operands: Vec<Register>) -> Statement {
     Statement::Do(Instruction::Apply { to, scalar, operands })
 }
 
-fn at(tensor: usize, offset: usize, steps: &[(Counter, usize)]) -> Address {
-    Address { buffer: tensor, offset, strides: steps.to_vec(), index: None }
+fn at(buffer: usize, offset: usize, steps: &[(Counter, usize)]) -> Address {
+    Address { buffer: buffer, offset, strides: steps.to_vec(), index: None }
 }
 
 /// An address, and so many elements more for each of an integer in memory.
@@ -198,7 +198,7 @@ pub(crate) fn artifact(
     Artifact { target: host::baseline(), programs, buffers: Vec::new(), allocations, interface }
 }
 
-/// What is in the tensors after a program as machine code; nothing around them
+/// What is in the buffers after a program as machine code; nothing around them
 /// may have changed. They lie in turn in the arena, among the parameters and in
 /// an input of their own.
 pub(crate) fn run(program: &Program, memory: &[Vec<u32>]) -> Vec<Vec<u32>> {
@@ -224,25 +224,25 @@ pub(crate) fn run(program: &Program, memory: &[Vec<u32>]) -> Vec<Vec<u32>> {
         .collect();
     let mut areas: Vec<Vec<u32>> = regions.iter().map(|_| Vec::new()).collect();
     let area = |region| regions.iter().position(|r| *r == region).unwrap();
-    for (place, tensor) in places.iter().zip(memory) {
+    for (place, buffer) in places.iter().zip(memory) {
         let area = &mut areas[area(place.region)];
         area.resize(place.offset, AROUND);
-        area.extend(tensor);
+        area.extend(buffer);
     }
     areas.iter_mut().for_each(|area| area.extend([AROUND; 8]));
 
     let artifact = artifact(vec![program.clone()], &places, &regions);
     let executable = Executable::new(&artifact, true).unwrap_or_else(|e| panic!("{e}\n{program}"));
     let table: Vec<*mut u8> = areas.iter_mut().map(|area| area.as_mut_ptr().cast()).collect();
-    // SAFETY: the bounds are verified, the areas are as large as their tensors,
+    // SAFETY: the bounds are verified, the areas are as large as their buffers,
     // apart from one another, and nobody else has them.
     unsafe { executable.run(&table) };
 
-    let found = places.iter().zip(memory).enumerate().map(|(i, (place, tensor))| {
+    let found = places.iter().zip(memory).enumerate().map(|(i, (place, buffer))| {
         let found = &areas[area(place.region)][place.offset..];
-        let behind = found[tensor.len()..].iter().take(5);
+        let behind = found[buffer.len()..].iter().take(5);
         assert!({ behind }.all(|x| *x == AROUND), "written behind t{i}\n{program}");
-        found[..tensor.len()].to_vec()
+        found[..buffer.len()].to_vec()
     });
     found.collect()
 }

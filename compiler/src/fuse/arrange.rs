@@ -5,7 +5,7 @@
 //! - the second factor of every product has its columns next to each other:
 //!   otherwise the factors change places, or it is copied, transposed,
 //!   whichever moves less;
-//! - every factor, every table and every index is a tensor or a view of one that
+//! - every factor, every table and every index is a buffer or a view of one that
 //!   strides reach;
 //! - whatever is seen in another shape that strides do not reach is an
 //!   elementwise node or an input, which lies densely;

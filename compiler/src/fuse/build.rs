@@ -1,4 +1,4 @@
-//! Groups of nodes become kernels over tensors.
+//! Groups of nodes become kernels over buffers.
 
 mod all_finite;
 mod collapse;
@@ -20,11 +20,11 @@ use crate::ops::{Leaf, Lowering, MemoryOrder};
 use crate::simplify::constant_value;
 
 pub(super) fn build(graph: Graph, groups: Vec<Group>) -> Fused {
-    let tensors = Buffers::new(&graph, &groups);
+    let buffers = Buffers::new(&graph, &groups);
     let kernels =
-        groups.iter().map(|group| KernelBuilder::new(&graph, &tensors, group).kernel()).collect();
-    let roots = graph.roots().iter().map(|(_, id)| tensors.of[id]).collect();
-    let Buffers { list, step_scalars, numbers, .. } = tensors;
+        groups.iter().map(|group| KernelBuilder::new(&graph, &buffers, group).kernel()).collect();
+    let roots = graph.roots().iter().map(|(_, id)| buffers.of[id]).collect();
+    let Buffers { list, step_scalars, numbers, .. } = buffers;
     let nodes = groups.into_iter().map(|group| group.nodes).collect();
     Fused { kernels, nodes, buffers: list, roots, step_scalars, numbers, graph }
 }
@@ -72,7 +72,7 @@ impl Buffers {
         }
         wanted.sort_unstable();
         wanted.dedup();
-        let mut tensors = Buffers {
+        let mut buffers = Buffers {
             list: Vec::new(),
             of: FxHashMap::default(),
             step_scalars: Vec::new(),
@@ -90,12 +90,12 @@ impl Buffers {
                 (Lowering::Leaf(Leaf::Parameter(p)), _) => Storage::Parameter(p.index),
                 (Lowering::Leaf(Leaf::Input(input)), _) => Storage::Input(input.index),
                 (Lowering::Leaf(Leaf::StepScalar(scalar)), _) => {
-                    tensors.step_scalars.push(scalar.name);
-                    Storage::StepScalar(tensors.step_scalars.len() - 1)
+                    buffers.step_scalars.push(scalar.name);
+                    Storage::StepScalar(buffers.step_scalars.len() - 1)
                 }
                 (Lowering::Numbers(numbers), _) => {
-                    tensors.numbers.extend(numbers.iter().map(|x| x.0));
-                    Storage::Numbers(tensors.numbers.len() - numbers.len())
+                    buffers.numbers.extend(numbers.iter().map(|x| x.0));
+                    Storage::Numbers(buffers.numbers.len() - numbers.len())
                 }
                 _ => Storage::Arena,
             };
@@ -108,18 +108,18 @@ impl Buffers {
                 }
                 _ => Layout::padded(&sizes),
             };
-            tensors.of.insert(node, tensors.list.len());
+            buffers.of.insert(node, buffers.list.len());
             let is_given = op.lower().is_source();
-            tensors.list.push(Buffer { name: g.label(node), is_given, layout, storage: home });
+            buffers.list.push(Buffer { name: g.label(node), is_given, layout, storage: home });
         }
-        tensors
+        buffers
     }
 }
 
 /// One group on its way to a kernel.
 struct KernelBuilder<'a> {
     g: &'a Graph,
-    tensors: &'a Buffers,
+    buffers: &'a Buffers,
     group: &'a Group,
     formulas: Expressions,
     loads: Vec<Access>,
@@ -134,10 +134,10 @@ struct KernelBuilder<'a> {
 }
 
 impl<'a> KernelBuilder<'a> {
-    fn new(g: &'a Graph, tensors: &'a Buffers, group: &'a Group) -> KernelBuilder<'a> {
+    fn new(g: &'a Graph, buffers: &'a Buffers, group: &'a Group) -> KernelBuilder<'a> {
         KernelBuilder {
             g,
-            tensors,
+            buffers,
             group,
             formulas: Expressions::default(),
             loads: Vec::new(),
@@ -161,7 +161,7 @@ impl<'a> KernelBuilder<'a> {
         debug_assert_eq!(body.kind(), group.space.kind());
         let mut kernel = Kernel {
             name: self.name(),
-            overwritten: overwritten(&self.tensors.list, &self.loads, &body),
+            overwritten: overwritten(&self.buffers.list, &self.loads, &body),
             loads: self.loads,
             elements: self.elements,
             formulas: self.formulas,
@@ -197,8 +197,8 @@ impl<'a> KernelBuilder<'a> {
         let mut stores = Vec::new();
         for node in &group.nodes {
             let value = self.value(*node);
-            if let Some(tensor) = self.tensors.of.get(node) {
-                let to = self.access(*tensor, *node, self.level(*node), LaneType::Float);
+            if let Some(buffer) = self.buffers.of.get(node) {
+                let to = self.access(*buffer, *node, self.level(*node), LaneType::Float);
                 stores.push(Store { to, value });
             }
         }
@@ -207,7 +207,7 @@ impl<'a> KernelBuilder<'a> {
 
     /// After its main node and what is written.
     fn name(&self) -> String {
-        let stored = self.group.nodes.iter().filter(|n| self.tensors.of.contains_key(n));
+        let stored = self.group.nodes.iter().filter(|n| self.buffers.of.contains_key(n));
         let labels: Vec<String> = stored.map(|n| self.g.label(*n)).collect();
         let kind = match self.group.space.kind() {
             SpaceKind::Rows if self.reductions.is_empty() => "map",
@@ -316,7 +316,7 @@ impl<'a> KernelBuilder<'a> {
             return self.element(operand, value, level);
         }
         let kind = if self.g.ty(operand).is_real() { LaneType::Float } else { LaneType::Int };
-        let access = self.access(self.tensors.of[&value], operand, level, kind);
+        let access = self.access(self.buffers.of[&value], operand, level, kind);
         self.load(access)
     }
 
@@ -341,11 +341,11 @@ impl<'a> KernelBuilder<'a> {
         self.formulas.push(Term::Element(number))
     }
 
-    /// How the kernel reaches a node's elements in a tensor.
-    fn access(&self, tensor: usize, node: NodeId, level: Level, kind: LaneType) -> Access {
-        let layout = &self.tensors.list[tensor].layout;
+    /// How the kernel reaches a node's elements in a buffer.
+    fn access(&self, buffer: usize, node: NodeId, level: Level, kind: LaneType) -> Access {
+        let layout = &self.buffers.list[buffer].layout;
         let steps = self.strides(node, &layout.strides, level);
-        let mut access = Access { buffer: tensor, strides: steps, kind, padding: 0, index: None };
+        let mut access = Access { buffer: buffer, strides: steps, kind, padding: 0, index: None };
         access.padding = self.padding(&access, layout);
         access
     }
@@ -354,7 +354,7 @@ impl<'a> KernelBuilder<'a> {
     /// has these strides.
     fn strides(&self, node: NodeId, strides: &[usize], level: Level) -> Vec<usize> {
         let steps = real_strides(self.g, node, strides)
-            .expect("tensors lie so that their users reach them");
+            .expect("buffers lie so that their users reach them");
         self.placed(steps, level)
     }
 
@@ -387,7 +387,7 @@ impl<'a> KernelBuilder<'a> {
         steps
     }
 
-    /// Padding behind the kernel's last vector axis, where that is the tensor's.
+    /// Padding behind the kernel's last vector axis, where that is the buffer's.
     fn padding(&self, access: &Access, layout: &Layout) -> usize {
         let (size, step) = match &self.group.space {
             Space::Rows(sizes) => (sizes.last(), access.strides.last()),
@@ -406,12 +406,12 @@ impl<'a> KernelBuilder<'a> {
     }
 }
 
-/// Tensors that are read, and whose memory is written under another number.
-fn overwritten(tensors: &[Buffer], loads: &[Access], body: &Body) -> Vec<usize> {
+/// Buffers that are read, and whose memory is written under another number.
+fn overwritten(buffers: &[Buffer], loads: &[Access], body: &Body) -> Vec<usize> {
     let stores = body.stores();
-    let shares_memory = |tensor: usize| {
-        let home = tensors[tensor].storage;
-        home != Storage::Arena && stores.iter().any(|s| tensors[s.to.buffer].storage == home)
+    let shares_memory = |buffer: usize| {
+        let home = buffers[buffer].storage;
+        home != Storage::Arena && stores.iter().any(|s| buffers[s.to.buffer].storage == home)
     };
     loads.iter().map(|l| l.buffer).filter(|t| shares_memory(*t)).collect()
 }

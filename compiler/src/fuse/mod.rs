@@ -1,8 +1,8 @@
-//! Fusion: a graph of primitive operations becomes kernels over tensors.
+//! Fusion: a graph of primitive operations becomes kernels over buffers.
 //!
 //! Every computed node joins one group; a group becomes one kernel, whose nodes
 //! hand values to each other in registers. Only what another kernel or a root
-//! needs gets a tensor.
+//! needs gets a buffer.
 //!
 //! - `arrange` gives memory to what needs it first;
 //! - `guard` chooses what tells before anything is overwritten whether a step may
@@ -30,7 +30,7 @@ use crate::error::Violations;
 use crate::graph::{Graph, NodeId, Root};
 use crate::kernel::Kernel;
 
-/// Kernels in an order that respects every dependency, and their tensors.
+/// Kernels in an order that respects every dependency, and their buffers.
 #[derive(Clone, Debug)]
 pub struct Fused {
     /// The graph as it was arranged: what node numbers refer to.
@@ -41,7 +41,7 @@ pub struct Fused {
     pub nodes: Vec<Vec<NodeId>>,
     /// By number.
     pub buffers: Vec<Buffer>,
-    /// For every root of the graph, its tensor.
+    /// For every root of the graph, its buffer.
     pub roots: Vec<usize>,
     /// The settings that the kernels read, in the order of their places.
     pub step_scalars: Vec<&'static str>,
@@ -54,7 +54,7 @@ pub struct Fused {
 pub struct Guard {
     /// The kernel that computes it.
     pub kernel: usize,
-    /// Its tensor, of one element: 0 where what is overwritten may be.
+    /// Its buffer, of one element: 0 where what is overwritten may be.
     pub buffer: usize,
 }
 
@@ -63,9 +63,9 @@ impl Fused {
     /// without.
     pub fn guard(&self) -> Option<Guard> {
         let mut roots = self.graph.roots().iter().zip(&self.roots);
-        let tensor = *roots.find(|((root, _), _)| *root == Root::Guard)?.1;
-        let kernel = self.kernels.iter().position(|kernel| kernel.writes().contains(&tensor))?;
-        Some(Guard { kernel, buffer: tensor })
+        let buffer = *roots.find(|((root, _), _)| *root == Root::Guard)?.1;
+        let kernel = self.kernels.iter().position(|kernel| kernel.writes().contains(&buffer))?;
+        Some(Guard { kernel, buffer: buffer })
     }
 }
 

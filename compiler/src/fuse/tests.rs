@@ -87,7 +87,7 @@ impl Case {
         let none = ParameterLayout::new(&[]);
         let lowered = lower_graph(&self.g, &none, isa, true, &mut ())
             .unwrap_or_else(|error| panic!("{error}\n{}", self.g));
-        let tensors = &lowered.buffers;
+        let buffers = &lowered.buffers;
         let content = |home: &Storage, elements: usize| match home {
             Storage::Input(i) => match &self.inputs[*i] {
                 Value::Real(x) => x.iter().map(|x| (*x as f32).to_bits()).collect(),
@@ -96,7 +96,7 @@ impl Case {
             _ => vec![f32::NAN.to_bits(); elements],
         };
         let mut memory: Vec<Vec<u32>> =
-            tensors.iter().map(|t| content(&t.storage, t.layout.elements)).collect();
+            buffers.iter().map(|t| content(&t.storage, t.layout.elements)).collect();
         for program in &lowered.programs {
             let mut own: Vec<Vec<u32>> =
                 program.buffers.iter().map(|t| std::mem::take(&mut memory[*t])).collect();

@@ -2,7 +2,7 @@
 //! that it does at a point of it are formulas over what it loads.
 //!
 //! [`fuse`](crate::fuse) makes kernels from the graph, [`lower`](mod@crate::lower) makes a
-//! [`Program`](crate::program::Program) from a kernel. A kernel knows tensors by
+//! [`Program`](crate::program::Program) from a kernel. A kernel knows buffers by
 //! number and how far each axis moves in them; it knows no vector width.
 
 mod print;
@@ -22,7 +22,7 @@ pub struct Kernel {
     ///
     /// [`Term::Element`]: crate::expr::Term::Element
     pub elements: Vec<Vec<usize>>,
-    /// Tensors among those it reads whose memory it overwrites: parameters that
+    /// Buffers among those it reads whose memory it overwrites: parameters that
     /// it updates.
     pub overwritten: Vec<usize>,
     /// All formulas.
@@ -31,10 +31,10 @@ pub struct Kernel {
     pub body: Body,
 }
 
-/// How a kernel reaches a tensor.
+/// How a kernel reaches a buffer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Access {
-    /// The tensor's number.
+    /// The buffer's number.
     pub buffer: usize,
     /// For each axis of the kernel, the elements from one step to the next.
     pub strides: Vec<usize>,
@@ -43,18 +43,18 @@ pub struct Access {
     /// How many elements may be touched beyond the end of the last axis,
     /// wherever the other axes stand: padding.
     pub padding: usize,
-    /// Which row of the tensor, where another tensor says that.
+    /// Which row of the buffer, where another buffer says that.
     pub index: Option<Box<Indexed>>,
 }
 
-/// Which row of a tensor an [`Access`] reaches: an integer read from
+/// Which row of a buffer an [`Access`] reaches: an integer read from
 /// another one.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Indexed {
     /// The integer; not indexed itself, and the same for all elements of a
     /// vector.
     pub at: Access,
-    /// Elements of the tensor from one row to the next.
+    /// Elements of the buffer from one row to the next.
     pub row_stride: usize,
     /// How many rows there are: all integers are below.
     pub below: usize,
@@ -68,7 +68,7 @@ impl Access {
         self.index.as_ref().map_or(own, |index| own | index.at.moves())
     }
 
-    /// The tensors that it reads or writes: its own, and that of its index.
+    /// The buffers that it reads or writes: its own, and that of its index.
     pub fn buffers(&self) -> impl Iterator<Item = usize> {
         [Some(self.buffer), self.index.as_ref().map(|index| index.at.buffer)].into_iter().flatten()
     }
@@ -95,7 +95,7 @@ pub enum SpaceKind {
     Product,
     /// Rows that are added up where an index says.
     Scatter,
-    /// Whole tensors, reduced to one number.
+    /// Whole buffers, reduced to one number.
     AllFinite,
 }
 
@@ -110,7 +110,7 @@ pub enum Body {
     Product(Product),
     /// Rows added up where an index says.
     Scatter(Scatter),
-    /// Whether tensors hold finite numbers alone.
+    /// Whether buffers hold finite numbers alone.
     AllFinite(AllFinite),
 }
 
@@ -171,7 +171,7 @@ pub struct Product {
     /// once a column.
     pub stores: Vec<Store>,
     /// Where sums lie between their parts, if lowering makes them in parts: a
-    /// tensor for each level of the sum above its chains, the innermost first.
+    /// buffer for each level of the sum above its chains, the innermost first.
     pub partial_sums: Vec<Access>,
 }
 
@@ -192,11 +192,11 @@ pub struct Scatter {
     /// The table, and what is added for each position and column.
     pub store: Store,
     /// Tables like it for the sums of pieces, where there are more positions than
-    /// one piece has: a tensor for each level below the table's own.
+    /// one piece has: a buffer for each level below the table's own.
     pub partial_sums: Vec<Access>,
 }
 
-/// The sum of all elements of some tensors, each times 0: 0 where all are finite,
+/// The sum of all elements of some buffers, each times 0: 0 where all are finite,
 /// else NaN, in whatever order.
 #[derive(Clone, Debug)]
 pub struct AllFinite {
@@ -206,11 +206,11 @@ pub struct AllFinite {
     pub store: Store,
 }
 
-/// A tensor all of whose elements are looked at.
+/// A buffer all of whose elements are looked at.
 #[derive(Clone, Debug)]
 pub struct CheckedBuffer {
     /// The sizes of its axes, of which the last has the smallest step. They are
-    /// not those of other tensors.
+    /// not those of other buffers.
     pub sizes: Vec<usize>,
     /// Where it lies.
     pub from: Access,
@@ -284,12 +284,12 @@ impl Kernel {
         }
     }
 
-    /// Whether it reads rows of a tensor, by index, and nothing else of it.
-    pub fn gathers(&self, tensor: usize) -> bool {
-        let by_index = |load: &&Access| load.buffer == tensor && load.index.is_some();
+    /// Whether it reads rows of a buffer, by index, and nothing else of it.
+    pub fn gathers(&self, buffer: usize) -> bool {
+        let by_index = |load: &&Access| load.buffer == buffer && load.index.is_some();
         let rows = self.loads.iter().filter(by_index).count();
-        let all = self.reads().into_iter().filter(|t| *t == tensor).count();
-        rows > 0 && rows == all && !self.writes().contains(&tensor)
+        let all = self.reads().into_iter().filter(|t| *t == buffer).count();
+        rows > 0 && rows == all && !self.writes().contains(&buffer)
     }
 
     /// Whether a product is asked for the sums of its second factor alone.
@@ -298,7 +298,7 @@ impl Kernel {
             && self.formulas.iter().any(|(_, term)| *term == expr::Term::Reduced(1))
     }
 
-    /// All tensors that it reads.
+    /// All buffers that it reads.
     pub fn reads(&self) -> Vec<usize> {
         let factors = match &self.body {
             Body::Product(p) => vec![&p.a, &p.b],
@@ -309,7 +309,7 @@ impl Kernel {
         self.loads.iter().chain(factors).flat_map(Access::buffers).collect()
     }
 
-    /// All tensors that it writes, for itself or for others.
+    /// All buffers that it writes, for itself or for others.
     pub fn writes(&self) -> Vec<usize> {
         let partial: &[Access] = match &self.body {
             Body::Product(p) => &p.partial_sums,

@@ -49,8 +49,8 @@ impl fmt::Display for Kernel {
                 writeln!(f, "  row = {}", s.index)?;
             }
             Body::AllFinite(all) => {
-                let (tensors, elements) = (all.values.len(), all.elements());
-                writeln!(f, "  all finite: {elements} elements of {tensors} tensors")?;
+                let (buffers, elements) = (all.values.len(), all.elements());
+                writeln!(f, "  all finite: {elements} elements of {buffers} buffers")?;
                 for looked in &all.values {
                     writeln!(f, "  all of {:?} of {}", looked.sizes, looked.from)?;
                 }

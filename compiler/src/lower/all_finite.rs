@@ -1,4 +1,4 @@
-//! All elements of some tensors, each multiplied by 0 and added up: the sum is 0
+//! All elements of some buffers, each multiplied by 0 and added up: the sum is 0
 //! where all are finite, else NaN, and so it is in any order.
 
 use super::writer::{Point, Writer};

@@ -112,7 +112,7 @@ impl Tiling {
         product.summed.last().is_some_and(|terms| self.k_block < *terms)
     }
 
-    /// How many tensors the sums need that lie in memory between parts: one for each
+    /// How many buffers the sums need that lie in memory between parts: one for each
     /// level above chains, and one for chains that are cut themselves.
     pub fn partial_sums(&self, product: &Product) -> usize {
         if !self.cuts_k(product) {

@@ -371,7 +371,7 @@ impl<'a> Writer<'a> {
 
     fn address(&mut self, access: &Access, point: &Point) -> Address {
         let known = self.buffers.iter().position(|t| *t == access.buffer);
-        let tensor = known.unwrap_or_else(|| {
+        let buffer = known.unwrap_or_else(|| {
             self.buffers.push(access.buffer);
             self.buffers.len() - 1
         });
@@ -380,7 +380,7 @@ impl<'a> Writer<'a> {
             let at = self.address(&index.at, point);
             Box::new(Indexed { at, stride: index.row_stride, below: index.below })
         });
-        Address { buffer: tensor, offset, strides: steps, index }
+        Address { buffer: buffer, offset, strides: steps, index }
     }
 
     /// Where a point is, by how far each axis moves: elements from the start,

@@ -11,13 +11,13 @@ use super::{Address, Count, Counter, Instruction, Program, Register, Statement};
 pub const UNREAD: u32 = 0x7FA0_DEAD;
 
 impl Program {
-    /// Runs the program. `memory` has the tensor at each place of `tensors`, as
+    /// Runs the program. `memory` has the buffer at each place of `buffers`, as
     /// bits; `range` are the iterations of the parallel loop.
     ///
     /// # Panics
     ///
     /// On a program that [`Self::verify`] would refuse, where an access lies
-    /// outside of its tensor, and where an index is not below its bound.
+    /// outside of its buffer, and where an index is not below its bound.
     pub fn evaluate(&self, memory: &mut [Vec<u32>], range: Range<usize>) {
         let registers = vec![vec![UNREAD; self.lanes]; self.registers.len()];
         let mut machine =
@@ -63,14 +63,14 @@ impl Machine<'_> {
             Instruction::Constant { bits, .. } => vec![*bits; lanes],
             Instruction::Copy { from, .. } => self.read(*from).to_vec(),
             Instruction::Load { from, lane_stride: stride, lanes: read, .. } => {
-                let (tensor, first) = self.element(from);
-                let element = |i| self.memory[tensor][first + i * stride];
+                let (buffer, first) = self.element(from);
+                let element = |i| self.memory[buffer][first + i * stride];
                 (0..lanes).map(|i| if i < *read { element(i) } else { UNREAD }).collect()
             }
             Instruction::Store { to, from, lane_stride: stride, lanes: written } => {
-                let (tensor, first) = self.element(to);
+                let (buffer, first) = self.element(to);
                 for i in 0..*written {
-                    self.memory[tensor][first + i * stride] = self.read(*from)[i];
+                    self.memory[buffer][first + i * stride] = self.read(*from)[i];
                 }
                 return;
             }
@@ -109,8 +109,8 @@ impl Machine<'_> {
 
     fn element(&self, address: &Address) -> (usize, usize) {
         let more = address.index.as_ref().map_or(0, |index| {
-            let (tensor, element) = self.element(&index.at);
-            let found = self.memory[tensor][element] as usize;
+            let (buffer, element) = self.element(&index.at);
+            let found = self.memory[buffer][element] as usize;
             assert!(found < index.below, "an index of {found} in {address}");
             found * index.stride
         });

@@ -25,7 +25,7 @@ pub struct Program {
     pub name: String,
     /// Lanes of every register.
     pub lanes: usize,
-    /// The memory that it works on: for each, the tensor's number in the plan.
+    /// The memory that it works on: for each, the buffer's number in the plan.
     pub buffers: Vec<usize>,
     /// The kind of each virtual register.
     pub registers: Vec<LaneType>,
@@ -80,13 +80,13 @@ pub enum Count {
     },
 }
 
-/// Where an element lies: in a tensor, so many elements from its start, and so
+/// Where an element lies: in a buffer, so many elements from its start, and so
 /// many more for every iteration of some loops.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Address {
-    /// A place in the program's `tensors`.
+    /// A place in the program's `buffers`.
     pub buffer: usize,
-    /// Elements from the tensor's start.
+    /// Elements from the buffer's start.
     pub offset: usize,
     /// Elements for each iteration of the loops around; none is zero.
     pub strides: Vec<(Counter, usize)>,
@@ -293,8 +293,8 @@ impl fmt::Debug for Operands {
 impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "program {} ({} lanes, {} parallel)", self.name, self.lanes, self.parallel)?;
-        for (i, tensor) in self.buffers.iter().enumerate() {
-            writeln!(f, "  b{i} = buffer {tensor}")?;
+        for (i, buffer) in self.buffers.iter().enumerate() {
+            writeln!(f, "  b{i} = buffer {buffer}")?;
         }
         print(f, &self.body, 1)
     }

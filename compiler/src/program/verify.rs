@@ -7,7 +7,7 @@
 //!    a store and what moves lanes keep the kind. Memory holds floats and integers,
 //!    iotas are integers; masks stay in registers and are
 //!    neither kept, interleaved nor written as constants.
-//! 4. A tensor is one of the program's.
+//! 4. A buffer is one of the program's.
 //! 5. Each loop has a counter of its own, and at least one iteration.
 //! 6. No loop is around a parallel one, and each begins where the one before it
 //!    ended; together, if there are any, they have all parallel iterations.
@@ -24,16 +24,16 @@
 //!     least 1; prefetches have no index. A store has none that moves with a
 //!     parallel loop: whether iterations meet would depend on memory.
 //!
-//! [`Program::verify_bounds`] checks, with the tensors' sizes:
+//! [`Program::verify_bounds`] checks, with the buffers' sizes:
 //!
-//! 12. Every access lies within its tensor, also in the last iterations, and
+//! 12. Every access lies within its buffer, also in the last iterations, and
 //!     with the largest index below its bound.
 //!
 //! Not checked: that indices in memory are below their bounds, which is up to
 //! whoever gives the memory; that no two iterations of the parallel loop write the same
 //! element, nor one of them what another reads; that registers which iterations
 //! of it take over from one another do not exist; that no lane is used which
-//! was never read (the evaluator shows it); that tensors which share memory are
+//! was never read (the evaluator shows it); that buffers which share memory are
 //! not confused by it; that positions stay below 2³².
 
 use std::collections::{BTreeSet, HashMap};
@@ -52,15 +52,15 @@ impl Program {
         self.check(None)
     }
 
-    /// Checks as well that every access lies within its tensor, given how many
-    /// elements each of `self.tensors` has.
+    /// Checks as well that every access lies within its buffer, given how many
+    /// elements each of `self.buffers` has.
     ///
     /// # Errors
     /// All loops and instructions that break a rule.
     pub fn verify_bounds(&self, sizes: &[usize]) -> Result<(), Violations> {
         if sizes.len() != self.buffers.len() {
             let mut found = Violations::default();
-            let message = format!("{} sizes for {} tensors", sizes.len(), self.buffers.len());
+            let message = format!("{} sizes for {} buffers", sizes.len(), self.buffers.len());
             found.push(format!("program {}", self.name), message);
             return found.into_result();
         }

@@ -42,7 +42,7 @@ fn the_shares_of_all_threads_make_the_whole() {
         let table: Vec<*mut u8> = found.iter_mut().map(|x| x.as_mut_ptr().cast()).collect();
         let phase = Phase { parallel: vec![0], ..Phase::default() };
         for share in (0..threads).rev() {
-            // SAFETY: both are as long as the program's tensors, and nobody
+            // SAFETY: both are as long as the program's buffers, and nobody
             // else has them.
             unsafe { executable.run_share(&phase, share, threads, &table) }
         }
@@ -73,7 +73,7 @@ fn all_programs_run_in_order_and_dumps_have_a_text_of_each() {
     assert!(executable.code_bytes() > 0);
 
     let mut arena = [3.0f32; 16];
-    // SAFETY: the arena has room for both tensors of eight.
+    // SAFETY: the arena has room for both buffers of eight.
     unsafe { executable.run(&[arena.as_mut_ptr().cast()]) };
     assert_eq!(arena, std::array::from_fn(|i| if i < 8 { 5.0 } else { 6.0 }));
     // SAFETY: as above.
@@ -109,7 +109,7 @@ fn code_runs_while_other_code_comes_and_goes() {
     };
     let run = |executable: &Executable, number: f32| {
         let mut arena = [1.0f32; 16];
-        // SAFETY: the arena has room for both tensors of eight.
+        // SAFETY: the arena has room for both buffers of eight.
         unsafe { executable.run(&[arena.as_mut_ptr().cast()]) };
         assert_eq!(arena[8..], [1.0 + number; 8]);
     };

@@ -75,7 +75,7 @@ fn largest_error(
     let executable = Executable::new(&artifact(vec![program], &places, &regions), false).unwrap();
     let mut y = vec![0u32; x.len()];
     let table = [x.as_mut_ptr().cast(), y.as_mut_ptr().cast()];
-    // SAFETY: both are as long as the program's tensors and nobody else's.
+    // SAFETY: both are as long as the program's buffers and nobody else's.
     unsafe { executable.run(&table) };
 
     let mut worst = (0.0, 0.0);

@@ -26,7 +26,7 @@ fn every_operation_agrees_with_the_evaluator() {
         let mut w = Writer::new(lanes);
         let i = w.counter();
         let mut body = Vec::new();
-        // Operands, masks from comparing with the next tensor's element.
+        // Operands, masks from comparing with the next buffer's element.
         let mut operands = Vec::new();
         for (t, kind) in scalar.operands().iter().enumerate() {
             let kind = if *kind == LaneType::Mask { LaneType::Float } else { *kind };
@@ -54,12 +54,12 @@ fn every_operation_agrees_with_the_evaluator() {
             n / lanes,
             vec![parallel(i, n / lanes, body)],
         );
-        let mut tensors: Vec<_> = (0..memory).map(|t| floats(n, t as u64)).collect();
+        let mut buffers: Vec<_> = (0..memory).map(|t| floats(n, t as u64)).collect();
         // Equal operands, too.
-        let (head, tail) = tensors.split_at_mut(1);
+        let (head, tail) = buffers.split_at_mut(1);
         tail[0][n - 24..].copy_from_slice(&head[0][n - 24..]);
-        tensors.push(vec![0; n]);
-        check(&program, &tensors);
+        buffers.push(vec![0; n]);
+        check(&program, &buffers);
     }
 }
 

@@ -128,7 +128,7 @@ impl Emitter<'_> {
     /// The pointers of a text, and for each instruction that has one, which,
     /// and the bytes from there.
     pub(super) fn addresses(
-        tensors: &Buffers<'_>,
+        buffers: &Buffers<'_>,
         text: &[&Instruction],
     ) -> Result<(Vec<Pointer>, Vec<Option<Reach>>), Error> {
         let mut known: FxHashMap<Pointer, usize> = FxHashMap::default();
@@ -140,15 +140,15 @@ impl Emitter<'_> {
                 pointers.len() - 1
             })
         };
-        // The pointers of the last addresses in each tensor: most have the same.
+        // The pointers of the last addresses in each buffer: most have the same.
         let mut last: FxHashMap<usize, (&Address, Base, usize)> = FxHashMap::default();
         for instruction in text {
             let mut place = |address| -> Result<(usize, i64), Error> {
-                let (base, displacement) = tensors.base(address)?;
+                let (base, displacement) = buffers.base(address)?;
                 let found = last.get(&address.buffer);
                 let number = match found.filter(|l| l.0.strides == address.strides && l.1 == base) {
                     Some((_, _, number)) => *number,
-                    None => number(tensors.pointer(address)?.0),
+                    None => number(buffers.pointer(address)?.0),
                 };
                 last.insert(address.buffer, (address, base, number));
                 Ok((number, displacement.into()))

@@ -59,7 +59,7 @@ pub(super) const ALIGNMENT: u64 = 64;
 const FIXED_MASKS: usize = 3;
 
 /// The machine code of a verified program of 8 or 16 lanes. `places` is by
-/// number of the tensor in the plan; `regions` is the order of the table.
+/// number of the buffer in the plan; `regions` is the order of the table.
 pub(super) fn emit(
     program: &Program,
     places: &[Allocation],
@@ -74,8 +74,8 @@ pub(super) fn emit(
     let mut text = Vec::new();
     flatten(&program.body, &mut text);
     let registers = program.registers.len();
-    let tensors = Buffers::new(&program.buffers, places, regions);
-    let (pointers, addresses) = Emitter::addresses(&tensors, &text)?;
+    let buffers = Buffers::new(&program.buffers, places, regions);
+    let (pointers, addresses) = Emitter::addresses(&buffers, &text)?;
     let mut writes = vec![0usize; registers];
     for r in text.iter().filter_map(|i| i.written()) {
         writes[r.0 as usize] += 1;

@@ -1,4 +1,4 @@
-//! A kernel that looks at all elements of tensors.
+//! A kernel that looks at all elements of buffers.
 
 use super::super::views::base;
 use super::KernelBuilder;
@@ -12,8 +12,8 @@ impl KernelBuilder<'_> {
     pub(super) fn all_finite(&mut self) -> AllFinite {
         let node = self.group.nodes[0];
         let looked = self.g.operands(node).iter().filter_map(|operand| {
-            let tensor = *self.tensors.of.get(&base(self.g, *operand))?;
-            let layout = &self.tensors.list[tensor].layout;
+            let buffer = *self.buffers.of.get(&base(self.g, *operand))?;
+            let layout = &self.buffers.list[buffer].layout;
             let axes = layout.sizes.iter().copied().zip(layout.strides.iter().copied());
             let mut axes: Vec<(usize, usize)> = axes.filter(|(size, _)| *size > 1).collect();
             axes.sort_by_key(|(_, step)| std::cmp::Reverse(*step));
@@ -34,7 +34,7 @@ impl KernelBuilder<'_> {
             let (sizes, steps) = axes.into_iter().unzip();
             let slack = if row { layout.padding } else { 0 };
             let from = Access {
-                buffer: tensor,
+                buffer: buffer,
                 strides: steps,
                 kind: LaneType::Float,
                 padding: slack,
@@ -43,9 +43,9 @@ impl KernelBuilder<'_> {
             Some(CheckedBuffer { sizes, from })
         });
         let looked = looked.collect();
-        let tensor = self.tensors.of[&node];
+        let buffer = self.buffers.of[&node];
         let to = Access {
-            buffer: tensor,
+            buffer: buffer,
             strides: vec![1],
             kind: LaneType::Float,
             padding: 0,

@@ -15,13 +15,13 @@ impl KernelBuilder<'_> {
         let operands = self.g.operands(node);
         let [table, index] = [operands[0], operands[1]];
         let level = self.level(node);
-        let tensor = self.tensors.of[&base(self.g, table)];
-        let layout = &self.tensors.list[tensor].layout;
+        let buffer = self.buffers.of[&base(self.g, table)];
+        let layout = &self.buffers.list[buffer].layout;
         let strides = strides(self.g, table, &layout.strides).expect("arranged for its strides");
         let sizes = self.g.sizes(table);
         let column = (sizes[1] > 1).then_some(strides[1]);
         // The index's axes, then that of columns.
-        let (rows, mut at) = (self.tensors.of[&base(self.g, index)], self.index_strides(index));
+        let (rows, mut at) = (self.buffers.of[&base(self.g, index)], self.index_strides(index));
         let mut steps = vec![0; at.len()];
         steps.extend(column);
         at.extend(column.map(|_| 0));
@@ -35,14 +35,14 @@ impl KernelBuilder<'_> {
         let index = Some(Box::new(Indexed { at, row_stride: strides[0], below: sizes[0] }));
         let steps = self.placed(steps, level);
         let mut access =
-            Access { buffer: tensor, strides: steps, kind: LaneType::Float, padding: 0, index };
+            Access { buffer: buffer, strides: steps, kind: LaneType::Float, padding: 0, index };
         access.padding = self.padding(&access, layout);
         access
     }
 
     /// An index's strides along its axes of a size above one.
     fn index_strides(&self, index: NodeId) -> Vec<usize> {
-        let layout = &self.tensors.list[self.tensors.of[&base(self.g, index)]].layout;
+        let layout = &self.buffers.list[self.buffers.of[&base(self.g, index)]].layout;
         real_strides(self.g, index, &layout.strides).expect("arranged so that strides reach it")
     }
 
@@ -53,15 +53,15 @@ impl KernelBuilder<'_> {
             .expect("the group of a scatter has one");
         let operands = self.g.operands(node);
         let [values, index] = [operands[0], operands[1]];
-        let (sizes, table) = (self.g.sizes(node), self.tensors.of[&node]);
-        let layout = &self.tensors.list[table].layout;
+        let (sizes, table) = (self.g.sizes(node), self.buffers.of[&node]);
+        let layout = &self.buffers.list[table].layout;
         let positions = real_sizes(self.g, index);
         // Axes: those of positions, the table's rows, columns.
         let mut steps = self.index_strides(index);
         steps.extend([0, 0]);
-        let tensor = self.tensors.of[&base(self.g, index)];
+        let buffer = self.buffers.of[&base(self.g, index)];
         let index =
-            Access { buffer: tensor, strides: steps, kind: LaneType::Int, padding: 0, index: None };
+            Access { buffer: buffer, strides: steps, kind: LaneType::Int, padding: 0, index: None };
         let mut steps = vec![0; positions.len()];
         steps.push(layout.strides[0]);
         steps.push(if sizes[1] > 1 { layout.strides[1] } else { 0 });

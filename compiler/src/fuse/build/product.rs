@@ -36,7 +36,7 @@ impl KernelBuilder<'_> {
                 let own = self.axes.iter().map(|i| axes.get(*i).and_then(step).unwrap_or(0));
                 let steps = own.chain(summed.iter().map(s)).collect();
                 Access {
-                    buffer: factor.tensor,
+                    buffer: factor.buffer,
                     strides: steps,
                     kind: LaneType::Float,
                     padding: 0,
@@ -45,7 +45,7 @@ impl KernelBuilder<'_> {
             };
         let first = access(&a, |axis| axis.a, |s| s.a);
         let mut second = access(&b, |axis| axis.b, |s| s.b);
-        let layout = &self.tensors.list[b.tensor].layout;
+        let layout = &self.buffers.list[b.buffer].layout;
         let step = second.strides[self.axes.len() - 1];
         if step == 1 && layout.contiguous() == Some(size(columns)) {
             second.padding = layout.padding;
@@ -63,9 +63,9 @@ impl KernelBuilder<'_> {
     }
 }
 
-/// A factor of a product: its tensor, and its strides there.
+/// A factor of a product: its buffer, and its strides there.
 struct Factor {
-    tensor: usize,
+    buffer: usize,
     batched: bool,
     strides: Vec<usize>,
     rank: usize,
@@ -74,12 +74,12 @@ struct Factor {
 impl Factor {
     fn new(emission: &KernelBuilder<'_>, operand: NodeId) -> Factor {
         let g = emission.g;
-        let tensor = emission.tensors.of[&base(g, operand)];
-        let layout = &emission.tensors.list[tensor].layout;
+        let buffer = emission.buffers.of[&base(g, operand)];
+        let layout = &emission.buffers.list[buffer].layout;
         let strides =
             strides(g, operand, &layout.strides).expect("arranged so that strides reach it");
         let shape = g.shape(operand);
-        Factor { tensor, batched: shape.batched, strides, rank: shape.rank() }
+        Factor { buffer, batched: shape.batched, strides, rank: shape.rank() }
     }
 
     fn stride(&self, axis: usize) -> usize {

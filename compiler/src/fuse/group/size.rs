@@ -14,7 +14,7 @@ use super::Space;
 /// an optimizer behind a product, has a tenth of it.
 const LARGEST: usize = 16_384;
 
-/// Instructions that a pointer into a tensor is worth: it takes a register, or
+/// Instructions that a pointer into a buffer is worth: it takes a register, or
 /// moves to the stack and back.
 const POINTER: usize = 32;
 
@@ -35,8 +35,8 @@ const IN_STORES: usize = 2;
 pub(super) struct Size {
     /// Steps of formulas.
     pub terms: usize,
-    /// Tensors that are read or written.
-    pub tensors: usize,
+    /// Buffers that are read or written.
+    pub buffers: usize,
     /// Reductions along rows that come one after the other.
     pub stages: usize,
 }
@@ -51,14 +51,14 @@ impl Size {
             g.operands(value).is_empty() && constant_value(g, value).is_none()
         };
         let leaves = operands.iter().filter(is_leaf).count();
-        Size { terms, tensors: leaves + usize::from(is_root), stages: 0 }
+        Size { terms, buffers: leaves + usize::from(is_root), stages: 0 }
     }
 
     /// Of two, side by side.
     pub fn with(&self, other: &Size) -> Size {
         Size {
             terms: self.terms + other.terms,
-            tensors: self.tensors + other.tensors,
+            buffers: self.buffers + other.buffers,
             stages: self.stages.max(other.stages),
         }
     }
@@ -78,6 +78,6 @@ impl Size {
             // Nobody joins it.
             Space::AllFinite => return false,
         };
-        self.terms * copies + self.tensors * POINTER > LARGEST
+        self.terms * copies + self.buffers * POINTER > LARGEST
     }
 }

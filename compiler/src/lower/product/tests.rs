@@ -102,11 +102,11 @@ struct Case<'a> {
     /// Whether rows of the first factor lie next to each other, as in the
     /// gradient of a weight.
     a_turned: bool,
-    /// For each tensor, as bits, whether its padding may be used.
+    /// For each buffer, as bits, whether its padding may be used.
     padding: u64,
 }
 
-/// The tensors, by number.
+/// The buffers, by number.
 const A: usize = 0;
 const B: usize = 1;
 const RESULT: usize = 2;
@@ -117,7 +117,7 @@ const RATE: usize = 5;
 /// In memory that nobody has written: a NaN.
 const CANARY: u32 = 0x7FC0_0BAD;
 
-/// A tensor's layout and what is in it, before and afterwards; `None` where
+/// A buffer's layout and what is in it, before and afterwards; `None` where
 /// anything may be.
 struct Contents {
     before: Vec<u32>,
@@ -156,15 +156,15 @@ impl Case<'_> {
         }
     }
 
-    fn is_free(&self, tensor: usize) -> bool {
-        self.padding >> tensor & 1 == 1
+    fn is_free(&self, buffer: usize) -> bool {
+        self.padding >> buffer & 1 == 1
     }
 
-    fn access(&self, tensor: usize, layout: &Layout, steps: Vec<usize>) -> Access {
+    fn access(&self, buffer: usize, layout: &Layout, steps: Vec<usize>) -> Access {
         let along_columns = steps[1] == 1 && layout.contiguous() == Some(self.factors.columns);
-        let slack = if along_columns && self.is_free(tensor) { layout.padding } else { 0 };
+        let slack = if along_columns && self.is_free(buffer) { layout.padding } else { 0 };
         Access {
-            buffer: tensor,
+            buffer: buffer,
             strides: steps,
             kind: LaneType::Float,
             padding: slack,
@@ -172,7 +172,7 @@ impl Case<'_> {
         }
     }
 
-    /// The kernel with its sums in one go, and what is in its tensors but the
+    /// The kernel with its sums in one go, and what is in its buffers but the
     /// one for parts.
     fn kernel(&self) -> (Kernel, Vec<Contents>) {
         let Factors { rows, columns, terms, a, b, sums, column_sums } = self.factors;
@@ -198,7 +198,7 @@ impl Case<'_> {
         let layouts = [&a_layout, &b_layout, &layout, &line, &layout, &single];
         let contents = layouts.into_iter().enumerate();
         let mut contents: Vec<Contents> =
-            contents.map(|(tensor, layout)| Contents::new(layout, self.is_free(tensor))).collect();
+            contents.map(|(buffer, layout)| Contents::new(layout, self.is_free(buffer))).collect();
         for i in 0..rows {
             for k in 0..terms {
                 contents[A].is(i * a_steps[0] + k * a_steps[1], a[i * terms + k]);
@@ -294,9 +294,9 @@ impl Case<'_> {
         }
 
         let summed = if terms > 1 { vec![terms] } else { Vec::new() };
-        let factor = |tensor, layout: &Layout, own: [usize; 2], along: usize| {
+        let factor = |buffer, layout: &Layout, own: [usize; 2], along: usize| {
             let steps = own.into_iter().chain(summed.iter().map(|_| along)).collect();
-            self.access(tensor, layout, steps)
+            self.access(buffer, layout, steps)
         };
         let product = Product {
             outer: Vec::new(),
@@ -341,20 +341,20 @@ impl Case<'_> {
         }
         kernel.body = Body::Product(product.clone());
         let mut program = lower_by(&kernel, &product, target, tiling);
-        let tensors = std::mem::take(&mut program.buffers);
-        program.buffers = (0..tensors.len()).collect();
-        let before: Vec<Vec<u32>> = tensors.iter().map(|t| contents[*t].before.clone()).collect();
+        let buffers = std::mem::take(&mut program.buffers);
+        program.buffers = (0..buffers.len()).collect();
+        let before: Vec<Vec<u32>> = buffers.iter().map(|t| contents[*t].before.clone()).collect();
         let after = match shares {
             None => run(&program, &before),
             Some(shares) => evaluate(&program, before, shares),
         };
-        for (tensor, after) in tensors.iter().zip(after) {
-            for (i, (found, expected)) in after.iter().zip(&contents[*tensor].after).enumerate() {
+        for (buffer, after) in buffers.iter().zip(after) {
+            for (i, (found, expected)) in after.iter().zip(&contents[*buffer].after).enumerate() {
                 assert!(
                     expected.is_none_or(|expected| expected == *found),
                     "BILRO_SEED={}: {} {} lanes, {shares:?} shares, {tiling:?}, {} rows, {} columns, {} terms, \
                      {:?}, column sums {}, a turned {}, padding {:#x}: \
-                     buffer {tensor} at {i} is {found:#x}, not {:#x}",
+                     buffer {buffer} at {i} is {found:#x}, not {:#x}",
                     seed(),
                     target.name,
                     target.lanes,
@@ -372,7 +372,7 @@ impl Case<'_> {
     }
 }
 
-/// A tensor with two axes, and the steps along both: none along an axis of one
+/// A buffer with two axes, and the steps along both: none along an axis of one
 /// element.
 fn matrix((first, second): (usize, usize)) -> (Layout, [usize; 2]) {
     let layout = Layout::padded(&[first, second]);
@@ -381,7 +381,7 @@ fn matrix((first, second): (usize, usize)) -> (Layout, [usize; 2]) {
     (layout, steps)
 }
 
-/// The tensors afterwards; programs run in shares as threads would run them.
+/// The buffers afterwards; programs run in shares as threads would run them.
 fn evaluate(program: &Program, mut memory: Vec<Vec<u32>>, shares: usize) -> Vec<Vec<u32>> {
     let sizes: Vec<usize> = memory.iter().map(Vec::len).collect();
     program.verify().and_then(|()| program.verify_bounds(&sizes)).unwrap();
