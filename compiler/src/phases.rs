@@ -52,8 +52,12 @@ const FETCH: usize = 3;
 
 /// The phases of fused kernels, in order; none where threads would not help.
 /// Every kernel is in one phase once.
-pub fn assign_phases(fused: &Fused, places: &[Allocation], programs: &[Program]) -> Vec<Phase> {
-    let memory = Memory { fused, places };
+pub fn assign_phases(
+    fused: &Fused,
+    allocations: &[Allocation],
+    programs: &[Program],
+) -> Vec<Phase> {
+    let memory = Memory { fused, allocations };
     let written = memory.written();
     let moves = |t: &usize| memory.overlaps_any(*t, &written);
     let (mut alone, mut together) = (0, 0);
@@ -113,28 +117,28 @@ fn postpone(
         if into.parallel.is_empty() {
             continue;
         }
-        for place in (0..from.serial.len()).rev() {
-            let kernel = from.serial[place];
-            let later = from.serial[place + 1..].iter().chain(&into.serial).chain(&into.parallel);
+        for index in (0..from.serial.len()).rev() {
+            let kernel = from.serial[index];
+            let later = from.serial[index + 1..].iter().chain(&into.serial).chain(&into.parallel);
             if guard != Some(kernel)
                 && programs[kernel].parallel > 1
                 && !later.into_iter().any(|k| memory.meet(kernel, *k))
             {
-                from.serial.remove(place);
+                from.serial.remove(index);
                 into.parallel.push(kernel);
             }
         }
     }
     // Those of the phase itself as well.
     for phase in phases.iter_mut().filter(|phase| !phase.parallel.is_empty()) {
-        for place in (0..phase.serial.len()).rev() {
-            let kernel = phase.serial[place];
+        for index in (0..phase.serial.len()).rev() {
+            let kernel = phase.serial[index];
             let mut others = phase.serial.iter().chain(&phase.parallel).filter(|k| **k != kernel);
             if guard != Some(kernel)
                 && programs[kernel].parallel > 1
                 && !others.any(|k| memory.meet(kernel, *k))
             {
-                phase.serial.remove(place);
+                phase.serial.remove(index);
                 phase.parallel.push(kernel);
             }
         }
@@ -149,7 +153,7 @@ type Span = (Region, usize, usize);
 /// Which kernels meet in memory.
 struct Memory<'a> {
     fused: &'a Fused,
-    places: &'a [Allocation],
+    allocations: &'a [Allocation],
 }
 
 impl Memory<'_> {
@@ -193,7 +197,7 @@ impl Memory<'_> {
     }
 
     fn span(&self, buffer: usize) -> Span {
-        let Allocation { region, offset } = self.places[buffer];
+        let Allocation { region, offset } = self.allocations[buffer];
         (region, offset, offset + self.fused.buffers[buffer].layout.elements)
     }
 
@@ -204,13 +208,13 @@ impl Memory<'_> {
         if kernel.gathers(buffer) { all.min(kernel.points()) } else { all }
     }
 
-    /// The buffers that a kernel touches, of those in the same place one.
+    /// The buffers that a kernel touches, of those in the same memory one.
     fn touched(&self, kernel: &Kernel) -> Vec<usize> {
         let mut buffers = kernel.reads();
         buffers.extend(kernel.writes());
-        let place = |t: &usize| (self.places[*t].region, self.places[*t].offset);
-        buffers.sort_unstable_by_key(place);
-        buffers.dedup_by_key(|t| place(t));
+        let allocation = |t: &usize| (self.allocations[*t].region, self.allocations[*t].offset);
+        buffers.sort_unstable_by_key(allocation);
+        buffers.dedup_by_key(|t| allocation(t));
         buffers
     }
 }
@@ -223,7 +227,7 @@ impl Memory<'_> {
 /// All kernels and phases that break a rule.
 pub fn verify(
     fused: &Fused,
-    places: &[Allocation],
+    allocations: &[Allocation],
     programs: &[Program],
     phases: &[Phase],
 ) -> Result<(), Violations> {
@@ -232,20 +236,20 @@ pub fn verify(
         return Ok(());
     }
     let label = |k: usize| format!("kernel {k} ({})", fused.kernels[k].name);
-    // For each kernel: its phase, and its place among those that are not shared.
+    // For each kernel: its phase, and its index among those that are not shared.
     let mut runs = vec![None; fused.kernels.len()];
     for (i, phase) in phases.iter().enumerate() {
         let shared = phase.parallel.iter().map(|k| (*k, None));
-        let alone = phase.serial.iter().enumerate().map(|(place, k)| (*k, Some(place)));
-        for (kernel, place) in shared.chain(alone) {
+        let alone = phase.serial.iter().enumerate().map(|(index, k)| (*k, Some(index)));
+        for (kernel, index) in shared.chain(alone) {
             if kernel >= runs.len() {
                 found.push(format!("phase {i}"), format!("there is no kernel {kernel}"));
                 continue;
             }
-            if runs[kernel].replace((i, place)).is_some() {
+            if runs[kernel].replace((i, index)).is_some() {
                 found.push(label(kernel), "runs twice");
             }
-            if place.is_none() && programs[kernel].parallel == 0 {
+            if index.is_none() && programs[kernel].parallel == 0 {
                 found.push(label(kernel), "is shared, but has no parallel loop");
             }
         }
@@ -254,8 +258,8 @@ pub fn verify(
         found.push(label(kernel), "never runs");
     }
     if let Some(guard) = fused.guard() {
-        let place = runs[guard.kernel].map(|(phase, _)| phase);
-        let guarded = |phase: usize| place.is_some_and(|place| place < phase);
+        let index = runs[guard.kernel].map(|(phase, _)| phase);
+        let guarded = |phase: usize| index.is_some_and(|index| index < phase);
         for i in (0..phases.len()).filter(|i| phases[*i].guarded != guarded(*i)) {
             let message = "is not on its side of the guard";
             found.push(format!("phase {i} ({})", phases[i]), message);
@@ -267,7 +271,7 @@ pub fn verify(
             found.push(label(k), "overwrites before the guard");
         }
     }
-    let memory = Memory { fused, places };
+    let memory = Memory { fused, allocations };
     for (b, second) in runs.iter().enumerate() {
         let Some((phase_b, place_b)) = *second else { continue };
         for (a, first) in runs[..b].iter().enumerate() {
@@ -319,7 +323,7 @@ output y = %5
         let fused = crate::fuse::fuse(&graph, true).unwrap();
         let weight = Shape::unbatched([16usize, 16]);
         let parameters = ParameterLayout::new(&[]).followed_by_shapes(0, std::iter::once(&weight));
-        let places = crate::plan::plan(&fused, &parameters).allocations;
+        let allocations = crate::plan::plan(&fused, &parameters).allocations;
         let lower = |kernel| crate::lower::lower(kernel, &crate::target::host::baseline());
         let programs: Vec<Program> = fused.kernels.iter().map(lower).collect();
         let phase = |alone: &[usize], shared: &[usize]| Phase {
@@ -328,7 +332,7 @@ output y = %5
             guarded: false,
         };
         let right = [phase(&[0, 1], &[]), phase(&[2], &[]), phase(&[], &[3])];
-        assert_eq!(verify(&fused, &places, &programs, &right), Ok(()));
+        assert_eq!(verify(&fused, &allocations, &programs, &right), Ok(()));
         let wrong = [phase(&[1, 0], &[]), phase(&[], &[2]), phase(&[0, 9], &[])];
         let expected = [
             "kernel 0 (product: contract %2): runs twice",
@@ -337,7 +341,7 @@ output y = %5
             "kernel 1 (product: contract %3): does not wait for kernel 0 (product: contract %2)",
             "kernel 2 (product: contract %4): does not wait for kernel 0 (product: contract %2)",
         ];
-        let found = verify(&fused, &places, &programs, &wrong).unwrap_err();
+        let found = verify(&fused, &allocations, &programs, &wrong).unwrap_err();
         assert_eq!(found.to_string(), expected.join("\n"));
     }
 
@@ -360,7 +364,7 @@ guard = %6
         let parameter = Shape::unbatched([16usize]);
         let parameters =
             ParameterLayout::new(&[]).followed_by_shapes(0, std::iter::once(&parameter));
-        let places = crate::plan::plan(&fused, &parameters).allocations;
+        let allocations = crate::plan::plan(&fused, &parameters).allocations;
         let lower = |kernel| crate::lower::lower(kernel, &crate::target::host::baseline());
         let programs: Vec<Program> = fused.kernels.iter().map(lower).collect();
         let last = fused.kernels.len() - 1;
@@ -371,9 +375,9 @@ guard = %6
             ..Phase::default()
         };
         let right = [phase(0..last, false), phase(last..last + 1, true)];
-        assert_eq!(verify(&fused, &places, &programs, &right), Ok(()));
+        assert_eq!(verify(&fused, &allocations, &programs, &right), Ok(()));
         let wrong = [phase(0..1, true), phase(1..last + 1, true)];
-        let found = verify(&fused, &places, &programs, &wrong).unwrap_err().to_string();
+        let found = verify(&fused, &allocations, &programs, &wrong).unwrap_err().to_string();
         let expected = [
             "phase 0 (alone 0): is not on its side of the guard",
             &format!("phase 1 ({}): is not on its side of the guard", wrong[1]),

@@ -1,4 +1,4 @@
-//! Where every buffer lies: takes kernels in their order, produces the place of
+//! Memory planning: takes kernels in their order, produces the allocation of
 //! each buffer and the sizes of the memory that a call needs.
 //!
 //! All of the arena is laid out here, so that a call allocates nothing. Buffers
@@ -25,7 +25,7 @@ pub enum Region {
     Parameters,
     /// Numbers that may change between calls, one float each.
     StepScalars,
-    /// An input, by its place among the network's inputs; row-major without
+    /// An input, by its index among the network's inputs; row-major without
     /// padding, and only read.
     Input(usize),
     /// Numbers that the network declares, as [`Fused::numbers`] has them, and only
@@ -42,7 +42,7 @@ pub struct Allocation {
     pub offset: usize,
 }
 
-/// The place of every buffer, and the sizes of the memory that a call needs.
+/// The allocation of every buffer, and the sizes of the memory that a call needs.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// For every buffer, by number.
@@ -113,8 +113,8 @@ impl ParameterLayout {
     }
 
     /// Where a parameter begins, or what would follow the last.
-    pub fn start(&self, place: usize) -> usize {
-        self.parameters.get(place).map_or(self.elements, |(start, _)| *start)
+    pub fn start(&self, index: usize) -> usize {
+        self.parameters.get(index).map_or(self.elements, |(start, _)| *start)
     }
 }
 
@@ -141,10 +141,11 @@ pub fn plan(fused: &Fused, parameters: &ParameterLayout) -> Plan {
     let mut arena = 0;
     let mut order: Vec<usize> = (0..fused.buffers.len()).collect();
     order.sort_by_key(|t| lives[*t].0);
-    let mut places = vec![Allocation { region: Region::Arena, offset: 0 }; fused.buffers.len()];
+    let mut allocations =
+        vec![Allocation { region: Region::Arena, offset: 0 }; fused.buffers.len()];
     for buffer in order {
         let Buffer { layout, storage: home, .. } = &fused.buffers[buffer];
-        places[buffer] = match *home {
+        allocations[buffer] = match *home {
             Storage::Parameter(p) => {
                 Allocation { region: Region::Parameters, offset: parameters.parameters[p].0 }
             }
@@ -155,25 +156,25 @@ pub fn plan(fused: &Fused, parameters: &ParameterLayout) -> Plan {
                 let (first, last) = lives[buffer];
                 used.retain(|(_, _, until)| *until >= first);
                 let elements = layout.elements.next_multiple_of(CACHE_LINE);
-                let (mut offset, mut place) = (0, 0);
+                let (mut offset, mut index) = (0, 0);
                 for (start, size, _) in &used {
                     if offset + elements <= *start {
                         break;
                     }
                     offset = start + size;
-                    place += 1;
+                    index += 1;
                 }
-                used.insert(place, (offset, elements, last));
+                used.insert(index, (offset, elements, last));
                 arena = arena.max(offset + elements);
                 Allocation { region: Region::Arena, offset }
             }
         };
     }
-    let mut regions: Vec<Region> = places.iter().map(|p| p.region).collect();
+    let mut regions: Vec<Region> = allocations.iter().map(|p| p.region).collect();
     regions.extend([Region::Arena, Region::Parameters, Region::StepScalars]);
     regions.sort_unstable();
     regions.dedup();
-    Plan { allocations: places, regions, arena }
+    Plan { allocations: allocations, regions, arena }
 }
 
 /// Checks that no buffer is read before it is written, or after what overwrote
@@ -228,7 +229,7 @@ fn verify_order(fused: &Fused, found: &mut Violations) {
 }
 
 /// The memory of the arena: a sweep through the kernels, with the buffers that live at
-/// each by their places.
+/// each by their allocations.
 fn verify_arena(fused: &Fused, plan: &Plan, found: &mut Violations) {
     let lives = lifetimes(fused);
     let is_live =
@@ -282,8 +283,8 @@ fn tensor_label(fused: &Fused, buffer: usize) -> String {
 impl std::fmt::Display for Plan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(f, "arena of {} bytes", 4 * self.arena)?;
-        for (i, place) in self.allocations.iter().enumerate() {
-            writeln!(f, "buffer {i}: {:?} + {}", place.region, place.offset)?;
+        for (i, allocation) in self.allocations.iter().enumerate() {
+            writeln!(f, "buffer {i}: {:?} + {}", allocation.region, allocation.offset)?;
         }
         Ok(())
     }
@@ -320,10 +321,12 @@ next parameter 0 = %5
     #[test]
     fn all_tensors_that_meet_are_found() {
         let (fused, mut plan) = planned();
-        // All of the arena in one place, and beyond it: the first is gone when the third
+        // All of the arena at one offset, and beyond it: the first is gone when the third
         // is written, and the last is written after all that were.
-        for place in plan.allocations.iter_mut().filter(|place| place.region == Region::Arena) {
-            place.offset = 32;
+        for allocation in
+            plan.allocations.iter_mut().filter(|allocation| allocation.region == Region::Arena)
+        {
+            allocation.offset = 32;
         }
         plan.arena = 64;
         let expected = [
@@ -353,7 +356,7 @@ next parameter 0 = %5
         assert!(found.starts_with(&expected.join("\n")), "{found}");
     }
 
-    /// Against all pairs, on places and lives that are drawn.
+    /// Against all pairs, on allocations and lives that are drawn.
     #[test]
     fn the_sweep_finds_what_all_pairs_say() {
         let (mut fused, mut plan) = planned();

@@ -63,11 +63,11 @@ pub fn signature() -> Signature {
 }
 
 /// Writes a verified program of four lanes into an empty function with the
-/// right [`signature`]. `places` is by number of the buffer in the plan;
+/// right [`signature`]. `allocations` is by number of the buffer in the plan;
 /// `regions` is the order of the table; `constants` is the address of `pool`.
 pub fn emit(
     program: &Program,
-    places: &[Allocation],
+    allocations: &[Allocation],
     regions: &[Region],
     pool: &mut Pool,
     constants: GlobalValue,
@@ -78,7 +78,7 @@ pub fn emit(
         let message = format!("`{}` has {} lanes, not 4", program.name, program.lanes);
         return Err(Error::Codegen(message));
     }
-    let buffers = Buffers::new(&program.buffers, places, regions);
+    let buffers = Buffers::new(&program.buffers, allocations, regions);
     let entry = builder.create_block();
     builder.append_block_params_for_function_params(entry);
     builder.switch_to_block(entry);

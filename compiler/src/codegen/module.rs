@@ -290,7 +290,7 @@ impl Compiler {
     fn all(
         &mut self,
         programs: &[Program],
-        places: &[Allocation],
+        allocations: &[Allocation],
         regions: &[Region],
         stop: Option<(usize, usize, usize)>,
     ) -> Result<Functions, Error> {
@@ -299,13 +299,13 @@ impl Compiler {
         for (i, program) in programs.iter().enumerate() {
             let name = format!("{i:02}_{}", program.name);
             if program.lanes != clif::LANES {
-                kernels.push(self.wide(&name, program, places, regions)?);
+                kernels.push(self.wide(&name, program, allocations, regions)?);
                 continue;
             }
             let id = self.begin(clif::signature());
             let address = self.module.declare_constants_in_func(&mut self.context.func);
             let builder = FunctionBuilder::new(&mut self.context.func, &mut self.builder);
-            clif::emit(program, places, regions, &mut self.pool, address, config, builder)?;
+            clif::emit(program, allocations, regions, &mut self.pool, address, config, builder)?;
             self.end(id, &name)?;
             kernels.push(id);
         }
@@ -321,13 +321,13 @@ impl Compiler {
         &mut self,
         name: &str,
         program: &Program,
-        places: &[Allocation],
+        allocations: &[Allocation],
         regions: &[Region],
     ) -> Result<FuncId, Error> {
         if !host::targets().iter().any(|target| target.lanes == program.lanes) {
             return Err(unsupported(program));
         }
-        let function = x86::emit(program, places, regions, self.dump.asm)?;
+        let function = x86::emit(program, allocations, regions, self.dump.asm)?;
         let id = self.module.declare_function(&clif::signature());
         self.module.define_function_bytes(id, x86::ALIGNMENT, function.bytes);
         self.code += function.code;

@@ -56,10 +56,10 @@ pub(super) struct Buffers<'a> {
 }
 
 impl<'a> Buffers<'a> {
-    /// Of a program's `buffers`; `places` by number of the buffer in the plan,
+    /// Of a program's `buffers`; `allocations` by number of the buffer in the plan,
     /// `regions` in the order of the table that is passed to the code.
-    pub fn new(buffers: &'a [usize], places: &'a [Allocation], regions: &'a [Region]) -> Self {
-        Buffers { buffers: buffers, allocations: places, regions }
+    pub fn new(buffers: &'a [usize], allocations: &'a [Allocation], regions: &'a [Region]) -> Self {
+        Buffers { buffers: buffers, allocations: allocations, regions }
     }
 
     /// The pointer of an address without its index, and the bytes from there.
@@ -125,8 +125,8 @@ mod tests {
 
     #[test]
     fn displacements_stay_small_however_far_a_tensor_lies() {
-        let places = [Allocation { region: Region::Arena, offset: 1 << 29 }];
-        let buffers = Buffers::new(&[0], &places, &[Region::StepScalars, Region::Arena]);
+        let allocations = [Allocation { region: Region::Arena, offset: 1 << 29 }];
+        let buffers = Buffers::new(&[0], &allocations, &[Region::StepScalars, Region::Arena]);
         let steps = vec![(Counter(0), 5)];
         let address = Address { buffer: 0, offset: 3, strides: steps, index: None };
         let (pointer, displacement) = buffers.pointer(&address).unwrap();

@@ -209,7 +209,7 @@ pub(crate) fn run(program: &Program, memory: &[Vec<u32>]) -> Vec<Vec<u32>> {
     }
     let mut regions = vec![Region::Parameters, Region::Arena];
     let mut filled = [0, 0];
-    let places: Vec<Allocation> = (0..memory.len())
+    let allocations: Vec<Allocation> = (0..memory.len())
         .map(|i| match i % 3 {
             2 => {
                 regions.push(Region::Input(i));
@@ -224,22 +224,22 @@ pub(crate) fn run(program: &Program, memory: &[Vec<u32>]) -> Vec<Vec<u32>> {
         .collect();
     let mut areas: Vec<Vec<u32>> = regions.iter().map(|_| Vec::new()).collect();
     let area = |region| regions.iter().position(|r| *r == region).unwrap();
-    for (place, buffer) in places.iter().zip(memory) {
-        let area = &mut areas[area(place.region)];
-        area.resize(place.offset, AROUND);
+    for (allocation, buffer) in allocations.iter().zip(memory) {
+        let area = &mut areas[area(allocation.region)];
+        area.resize(allocation.offset, AROUND);
         area.extend(buffer);
     }
     areas.iter_mut().for_each(|area| area.extend([AROUND; 8]));
 
-    let artifact = artifact(vec![program.clone()], &places, &regions);
+    let artifact = artifact(vec![program.clone()], &allocations, &regions);
     let executable = Executable::new(&artifact, true).unwrap_or_else(|e| panic!("{e}\n{program}"));
     let table: Vec<*mut u8> = areas.iter_mut().map(|area| area.as_mut_ptr().cast()).collect();
     // SAFETY: the bounds are verified, the areas are as large as their buffers,
     // apart from one another, and nobody else has them.
     unsafe { executable.run(&table) };
 
-    let found = places.iter().zip(memory).enumerate().map(|(i, (place, buffer))| {
-        let found = &areas[area(place.region)][place.offset..];
+    let found = allocations.iter().zip(memory).enumerate().map(|(i, (allocation, buffer))| {
+        let found = &areas[area(allocation.region)][allocation.offset..];
         let behind = found[buffer.len()..].iter().take(5);
         assert!({ behind }.all(|x| *x == AROUND), "written behind t{i}\n{program}");
         found[..buffer.len()].to_vec()

@@ -11,8 +11,8 @@
 //!   a product, an activation's derivative onto the product that follows it
 //!   backwards, an update onto the product that makes the gradient, all that
 //!   happens to a row in one kernel; `order` keeps what must run before what;
-//! - `emit` writes each group down as a kernel. What fits a kernel is asked and
-//!   answered in one place, `group::fit`, however a group grows; the emitter is
+//! - `build` writes each group down as a kernel. What fits a kernel is asked and
+//!   answered in one place, `group::fit`, however a group grows; the builder of kernels is
 //!   given the answers with the group.
 
 mod arrange;
@@ -43,7 +43,7 @@ pub struct Fused {
     pub buffers: Vec<Buffer>,
     /// For every root of the graph, its buffer.
     pub roots: Vec<usize>,
-    /// The settings that the kernels read, in the order of their places.
+    /// The step scalars that the kernels read, in the order of their indices.
     pub step_scalars: Vec<&'static str>,
     /// The declared numbers that the kernels read, one row after the other.
     pub numbers: Vec<f32>,

@@ -1,5 +1,5 @@
-//! Writes a program: opens and closes loops, and puts every formula where it
-//! is computed least often: as far out as what it depends on allows.
+//! Writes a program: opens and closes loops, and hoists loop-invariant formulas
+//! to the outermost loop that has all that they depend on.
 
 mod values;
 

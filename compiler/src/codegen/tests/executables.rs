@@ -34,11 +34,11 @@ fn the_shares_of_all_threads_make_the_whole() {
         let mut expected = vec![floats(n, 1), floats(n, 2)];
         let mut found = expected.clone();
         program.evaluate(&mut expected, 0..13);
-        let places =
+        let allocations =
             [Region::Arena, Region::Parameters].map(|region| Allocation { region, offset: 0 });
         let regions = [Region::Arena, Region::Parameters];
         let executable =
-            Executable::new(&artifact(vec![program], &places, &regions), true).unwrap();
+            Executable::new(&artifact(vec![program], &allocations, &regions), true).unwrap();
         let table: Vec<*mut u8> = found.iter_mut().map(|x| x.as_mut_ptr().cast()).collect();
         let phase = Phase { parallel: vec![0], ..Phase::default() };
         for share in (0..threads).rev() {
@@ -61,11 +61,14 @@ fn all_programs_run_in_order_and_dumps_have_a_text_of_each() {
         e.sub(x, one)
     });
     back.buffers = vec![1, 0];
-    let places = [0, 8].map(|offset| Allocation { region: Region::Arena, offset });
+    let allocations = [0, 8].map(|offset| Allocation { region: Region::Arena, offset });
     let dump = Dump { clif: true, asm: true };
-    let (executable, texts) =
-        Executable::with_dump(&artifact(vec![double, back], &places, &[Region::Arena]), true, dump)
-            .unwrap();
+    let (executable, texts) = Executable::with_dump(
+        &artifact(vec![double, back], &allocations, &[Region::Arena]),
+        true,
+        dump,
+    )
+    .unwrap();
     let names: Vec<&str> = texts.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names.len(), 6, "{names:?}");
     assert_eq!(names[0], "00_elementwise.clif");
@@ -83,29 +86,30 @@ fn all_programs_run_in_order_and_dumps_have_a_text_of_each() {
 
 #[test]
 fn what_is_not_supported_is_an_error() {
-    let places = [0, 8].map(|offset| Allocation { region: Region::Arena, offset });
+    let allocations = [0, 8].map(|offset| Allocation { region: Region::Arena, offset });
     let mut programs = [elementwise(4, 8, |e, x| e.add(x, x))];
-    assert!(Executable::new(&artifact(programs.to_vec(), &places, &[]), true).is_err());
+    assert!(Executable::new(&artifact(programs.to_vec(), &allocations, &[]), true).is_err());
     assert!(
-        Executable::new(&artifact(programs.to_vec(), &places[..1], &[Region::Arena]), true)
+        Executable::new(&artifact(programs.to_vec(), &allocations[..1], &[Region::Arena]), true)
             .is_err()
     );
     programs[0].lanes = 2;
     assert!(
-        Executable::new(&artifact(programs.to_vec(), &places, &[Region::Arena]), true).is_err()
+        Executable::new(&artifact(programs.to_vec(), &allocations, &[Region::Arena]), true)
+            .is_err()
     );
 }
 
 /// Code is written to, and freed in, the mapping in which other code is running.
 #[test]
 fn code_runs_while_other_code_comes_and_goes() {
-    let places = [0, 8].map(|offset| Allocation { region: Region::Arena, offset });
+    let allocations = [0, 8].map(|offset| Allocation { region: Region::Arena, offset });
     let compile = |number: f32| {
         let program = elementwise(4, 8, |e, x| {
             let number = e.float(number);
             e.add(x, number)
         });
-        Executable::new(&artifact(vec![program], &places, &[Region::Arena]), false).unwrap()
+        Executable::new(&artifact(vec![program], &allocations, &[Region::Arena]), false).unwrap()
     };
     let run = |executable: &Executable, number: f32| {
         let mut arena = [1.0f32; 16];
@@ -149,12 +153,12 @@ fn generated() -> usize {
 #[test]
 fn dropping_gives_the_memory_back() {
     let program = product(4, 12, 64, 24);
-    let places: Vec<Allocation> =
+    let allocations: Vec<Allocation> =
         (0..3).map(|i| Allocation { region: Region::Arena, offset: 4096 * i }).collect();
     for _ in 0..200 {
         let programs = std::array::from_fn::<_, 4, _>(|_| program.clone());
         drop(
-            Executable::new(&artifact(programs.to_vec(), &places, &[Region::Arena]), false)
+            Executable::new(&artifact(programs.to_vec(), &allocations, &[Region::Arena]), false)
                 .unwrap(),
         );
     }

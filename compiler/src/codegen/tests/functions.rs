@@ -6,7 +6,7 @@ use crate::expr::{Expr, Expressions};
 use crate::plan::{Allocation, Region};
 use crate::target::Target;
 
-/// The largest error of `f` in units in the last place of the exact result,
+/// The largest error of `f` in units in the last allocation of the exact result,
 /// over bit patterns from end to end of the floats.
 fn largest_error(
     target: Target,
@@ -70,9 +70,11 @@ fn largest_error(
     ];
     x.extend(special.iter().map(|x: &f32| x.to_bits()));
     let program = elementwise(target.lanes, x.len(), f);
-    let places = [Region::Arena, Region::Parameters].map(|region| Allocation { region, offset: 0 });
+    let allocations =
+        [Region::Arena, Region::Parameters].map(|region| Allocation { region, offset: 0 });
     let regions = [Region::Arena, Region::Parameters];
-    let executable = Executable::new(&artifact(vec![program], &places, &regions), false).unwrap();
+    let executable =
+        Executable::new(&artifact(vec![program], &allocations, &regions), false).unwrap();
     let mut y = vec![0u32; x.len()];
     let table = [x.as_mut_ptr().cast(), y.as_mut_ptr().cast()];
     // SAFETY: both are as long as the program's buffers and nobody else's.

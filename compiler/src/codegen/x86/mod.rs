@@ -5,8 +5,8 @@
 //! end)` by the System V convention. Instructions come out in the order of the
 //! program, which is good already. What this adds:
 //!
-//! - `registers`: who is in which vector or mask register, and who goes to the
-//!   stack. A loop begins and ends with everything in the same place.
+//! - `registers`: which vector or mask register holds which value, spills and
+//!   reloads. A loop begins and ends with the same residency.
 //! - `addresses`: one moving pointer for all elements that move alike; they and
 //!   the loops' counters are in the general registers, those of inner loops
 //!   first.
@@ -58,11 +58,11 @@ pub(super) const ALIGNMENT: u64 = 64;
 /// the four others are for the program's own.
 const FIXED_MASKS: usize = 3;
 
-/// The machine code of a verified program of 8 or 16 lanes. `places` is by
+/// The machine code of a verified program of 8 or 16 lanes. `allocations` is by
 /// number of the buffer in the plan; `regions` is the order of the table.
 pub(super) fn emit(
     program: &Program,
-    places: &[Allocation],
+    allocations: &[Allocation],
     regions: &[Region],
     text: bool,
 ) -> Result<Function, Error> {
@@ -74,7 +74,7 @@ pub(super) fn emit(
     let mut text = Vec::new();
     flatten(&program.body, &mut text);
     let registers = program.registers.len();
-    let buffers = Buffers::new(&program.buffers, places, regions);
+    let buffers = Buffers::new(&program.buffers, allocations, regions);
     let (pointers, addresses) = Emitter::addresses(&buffers, &text)?;
     let mut writes = vec![0usize; registers];
     for r in text.iter().filter_map(|i| i.written()) {
@@ -190,7 +190,7 @@ struct Emitter<'a> {
     /// The machine registers that this instruction needs, as bits.
     locked: u64,
     fixed_masks: Vec<u16>,
-    /// The registers' places on the stack.
+    /// The registers' allocations on the stack.
     slots: Vec<Option<i64>>,
     /// Bytes of the stack.
     frame: i64,

@@ -1,6 +1,5 @@
-//! Who is in which register. Instructions come in the order of the text; a
-//! value that has to go goes to the stack, and the one that goes is the one
-//! that is needed last.
+//! Register allocation in program order: spills the value whose next use is
+//! furthest (L. Belady 1966), and reloads it where it is used.
 
 use iced_x86::{Code, Register as Reg};
 

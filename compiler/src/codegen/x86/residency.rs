@@ -1,5 +1,5 @@
-//! Loops and registers: where everything is at a loop's start, and that it is
-//! there again at its end.
+//! Residency of registers in loops: which machine register or stack slot holds each
+//! value at a loop's start, restored at its end.
 
 use std::ops::Range;
 

@@ -1,5 +1,4 @@
-//! From what a builder has been told to a network: what is missing, parameters and layers in
-//! declared order, the metric that comes by itself.
+//! Finishes a declaration: completeness, order of parameters and layers, default metrics.
 
 use super::layers::FirstUse;
 use super::{Builder, LossReduction};

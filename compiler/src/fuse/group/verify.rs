@@ -27,24 +27,24 @@ use crate::kernel::SpaceKind;
 pub(in crate::fuse) fn verify(g: &Graph, groups: &[Group]) -> Result<(), Violations> {
     let mut found = Violations::default();
     let mut grouping = Grouping::new(g);
-    // Where a node is: its group, and its place there.
-    let mut places: FxHashMap<NodeId, (usize, usize)> = FxHashMap::default();
+    // Where a node is: its group, and its index there.
+    let mut indices: FxHashMap<NodeId, (usize, usize)> = FxHashMap::default();
     for (i, group) in groups.iter().enumerate() {
-        for (place, node) in group.nodes.iter().enumerate() {
+        for (index, node) in group.nodes.iter().enumerate() {
             grouping.group_of[node.index()] = Some(i);
-            if places.insert(*node, (i, place)).is_some() {
+            if indices.insert(*node, (i, index)).is_some() {
                 found.push(Computation(g, *node), "is in two groups");
             }
         }
     }
     for id in g.ids() {
-        match (grouping.computed[id.index()], places.contains_key(&id)) {
+        match (grouping.computed[id.index()], indices.contains_key(&id)) {
             (true, false) => found.push(Computation(g, id), "is in no group"),
             (false, true) => found.push(Computation(g, id), "is in a group, but not computed"),
             _ => {}
         }
     }
-    let mut check = Check { grouping, places, found };
+    let mut check = Check { grouping, indices, found };
     for (i, group) in groups.iter().enumerate() {
         check.group(i, group);
     }
@@ -53,7 +53,7 @@ pub(in crate::fuse) fn verify(g: &Graph, groups: &[Group]) -> Result<(), Violati
 
 struct Check<'g> {
     grouping: Grouping<'g>,
-    places: FxHashMap<NodeId, (usize, usize)>,
+    indices: FxHashMap<NodeId, (usize, usize)>,
     found: Violations,
 }
 
@@ -76,8 +76,8 @@ impl Check<'_> {
             own += usize::from(own_space.is_some());
             for before in grouping.before(*node) {
                 // One that is in no group has been found.
-                let place = self.places.get(&before);
-                if place.is_some_and(|place| *place >= self.places[node]) {
+                let index = self.indices.get(&before);
+                if index.is_some_and(|index| *index >= self.indices[node]) {
                     fail(format!("comes before %{}", before.index()));
                 }
             }
