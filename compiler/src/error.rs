@@ -1,4 +1,4 @@
-//! What is wrong with a network, and where.
+//! Errors: mistakes in a declaration with their site, violations that verifiers find.
 
 use std::fmt;
 

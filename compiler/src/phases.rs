@@ -1,3 +1,5 @@
+//! Phases: serial and parallel kernels between barriers of the threads.
+//!
 //! Which kernels of a step several threads share, and where the threads must
 //! have met: takes kernels in their order, produces phases.
 //!

@@ -1,3 +1,5 @@
+//! Names of PyTorch and numpy that the language has otherwise, for messages.
+//!
 //! What PyTorch and numpy have under other names than the language, or what it lacks: messages
 //! about unknown names say what to write instead.
 

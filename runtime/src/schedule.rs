@@ -1,3 +1,5 @@
+//! Learning-rate schedules.
+//!
 //! Learning rates that change as training goes: PyTorch's
 //! `torch.optim.lr_scheduler`, as functions of the time.
 //!

@@ -1,4 +1,4 @@
-//! What arrays of [`ndarray`] lack beside PyTorch's tensors.
+//! Statistics and other functions of arrays that ndarray lacks beside PyTorch's tensors.
 //!
 //! Takes arrays of f32 or f64 of any shape and memory order; gives numbers and new arrays with
 //! PyTorch's values: standard deviations divide by n - 1, the first of equal elements is the

@@ -1,4 +1,4 @@
-//! Which registers a program still needs.
+//! Liveness: live ranges of registers, last reads, values that loops carry.
 //!
 //! Takes a verified [`Program`]. Instructions are numbered as they stand in the
 //! text; an emitter that walks the text in order counts along.

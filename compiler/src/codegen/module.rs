@@ -1,3 +1,5 @@
+//! Executables: the functions of an artifact in memory that can be run.
+//!
 //! Functions to memory that can be run. All of the crate's `unsafe` is here, and
 //! in `heap`, which has the memory.
 

@@ -1,3 +1,5 @@
+//! Induction pointers: addresses without multiplications.
+//!
 //! Addresses without multiplications: which pointers a loop keeps, and how far
 //! they move.
 //!

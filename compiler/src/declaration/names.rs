@@ -1,3 +1,5 @@
+//! Names and declaration order of layers, modules and parameters.
+//!
 //! What the parts of a network are called, and in which order they were
 //! declared.
 //!

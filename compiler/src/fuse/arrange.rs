@@ -1,4 +1,4 @@
-//! Gives memory to what needs it before kernels are formed.
+//! Materialization and operand order before grouping: gives memory to values that need it.
 //!
 //! Takes a graph of primitive operations and returns one of the same values in
 //! which

@@ -1,4 +1,4 @@
-//! Groups of nodes become kernels over buffers.
+//! Building kernels: groups of nodes become kernels over buffers.
 
 mod all_finite;
 mod collapse;

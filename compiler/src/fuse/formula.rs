@@ -1,4 +1,4 @@
-//! The formulas of elementwise nodes, as kernels have them.
+//! Formulas of elementwise nodes, as kernels have them: size, use of positions.
 
 use crate::expr::scalar::LaneType;
 use crate::expr::{Expr, Expressions, Term};

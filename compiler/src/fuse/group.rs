@@ -1,4 +1,4 @@
-//! Which nodes are computed together.
+//! Grouping: which nodes of the graph one kernel computes (operator fusion).
 //!
 //! Nodes are visited operands first (and readers of a parameter before what
 //! overwrites it, and the guard before all that overwrites). A node joins the group of an operand where the two agree on

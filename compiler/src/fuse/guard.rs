@@ -1,4 +1,4 @@
-//! What is looked at before a step overwrites anything.
+//! The guard of a step: finite loss and gradients, known before anything is overwritten.
 //!
 //! Takes an arranged graph, in which [`Root::Guard`] asks whether the loss and
 //! the gradients are finite, and returns one in which it asks that of values

@@ -1,4 +1,4 @@
-//! What must run before what, while groups of nodes grow and become one.
+//! The partial order of groups: dependencies while groups grow and merge.
 //!
 //! Only who comes directly before whom is kept, and for each group a level,
 //! which is above the levels of all before it. A search for a way from one group to

@@ -1,3 +1,5 @@
+//! The verifier of graphs.
+//!
 //! The rules that every graph keeps; run after every pass in tests and debug
 //! builds.
 

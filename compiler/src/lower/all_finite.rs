@@ -1,3 +1,5 @@
+//! Lowering of the check for finite values.
+//!
 //! All elements of some buffers, each multiplied by 0 and added up: the sum is 0
 //! where all are finite, else NaN, and so it is in any order.
 

@@ -1,3 +1,5 @@
+//! Lowering of reductions over an axis that is not the last.
+//!
 //! Reductions over an axis that is not the last: each lane has a chain of its
 //! own, so several vectors go side by side to hide the latency.
 

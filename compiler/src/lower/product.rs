@@ -1,3 +1,5 @@
+//! Lowering of products (GEMM): register tiles, epilogues, remainders.
+//!
 //! Products: a tile of rows and vectors of columns stays in registers while
 //! the sum runs; the epilogue stores it. How the whole is cut into tiles, and
 //! in which order they come, says the [`Tiling`].

@@ -1,4 +1,4 @@
-//! Row kernels and maps.
+//! Lowering of row kernels: reductions along the last axis, and maps.
 
 use super::blocks::{self, LEAF, Span};
 use super::writer::{Point, Writer};

@@ -1,3 +1,5 @@
+//! Lowering of scatters.
+//!
 //! Rows added up where an index says: per block of columns, the block of the
 //! table is cleared, then positions come in order, each added to its row in
 //! memory. Which rows meet is not known before, so that threads share columns

@@ -1,3 +1,5 @@
+//! Tiling of products (GEMM): a choice by estimated cycles.
+//!
 //! How a product is cut for an instruction set: a choice by estimated cycles,
 //! made from its sizes alone.
 //!

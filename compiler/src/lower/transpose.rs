@@ -1,3 +1,5 @@
+//! Lowering of maps that read a matrix by columns: transposes in registers.
+//!
 //! Maps that read a matrix by columns: squares of as many rows as there are
 //! lanes are read along columns and turned in registers, instead of element by
 //! element.

@@ -1,3 +1,5 @@
+//! Training: an optimizer with clipping, accumulation, per-layer learning rates, freezing.
+//!
 //! An optimizer with all that is not its own business: which parameters it
 //! trains and how fast, clipping, and how many batches an update is made from.
 

@@ -1,4 +1,4 @@
-//! One parameter's update on its way into the graph.
+//! One parameter's update, as an optimizer builds it in the graph.
 
 use super::LEARNING_RATE;
 use crate::declaration::{Init, Parameter};

@@ -1,3 +1,5 @@
+//! The evaluator of programs: runs them lane by lane, as the reference of emitters.
+//!
 //! Runs a [`Program`] slowly, lane by lane: what it means, for those who doubt
 //! an emitter.
 

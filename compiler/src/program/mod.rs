@@ -1,3 +1,5 @@
+//! Programs: kernels lowered for a target.
+//!
 //! A kernel lowered for one instruction set: loops and vector instructions over
 //! virtual registers. Plain data: it can be printed, verified, run by a slow
 //! evaluator, and handed to any emitter.

@@ -1,3 +1,5 @@
+//! The verifier of programs.
+//!
 //! What must hold for every [`Program`]:
 //!
 //! 1. There are 1 to 16 lanes, a power of two.

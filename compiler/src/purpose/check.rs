@@ -1,4 +1,4 @@
-//! Whether a graph fits the memory that its code will be given.
+//! Checks that a graph fits the memory that its code will be given.
 //!
 //! Of a network that a [`Builder`](crate::declaration::Builder) has made, only an optimizer adds
 //! to the graph: a program's own may do anything there, and something else with

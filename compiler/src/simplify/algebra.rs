@@ -1,4 +1,4 @@
-//! Operations that do nothing, or that two others do together.
+//! Algebraic rewrites: identities, and pairs of operations that are one.
 
 use super::constants::value;
 use crate::graph::{Graph, NodeId};

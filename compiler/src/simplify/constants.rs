@@ -1,4 +1,4 @@
-//! Constants are computed at compile time.
+//! Constant folding.
 
 use crate::expr::{Expressions, Term};
 use crate::graph::{Graph, NodeId};

@@ -1,3 +1,5 @@
+//! Simplification: decomposition and rewrite rules.
+//!
 //! Rewrites of the graph that keep its values: composite operations become
 //! primitive ones, then every node is simplified by rules, a file a family.
 //!

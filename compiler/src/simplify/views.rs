@@ -1,4 +1,4 @@
-//! Views of views.
+//! Rewrites of views of views.
 
 use crate::graph::{Graph, NodeId};
 use crate::ops::Op;

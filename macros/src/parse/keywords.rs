@@ -1,4 +1,4 @@
-//! The word that a statement starts with, and what is said of one that starts otherwise.
+//! Keywords: the first word of a statement.
 
 use bilro_compiler::error::nearest;
 use bilro_compiler::layers;

@@ -1,3 +1,5 @@
+//! Atomic replacement of files.
+//!
 //! Writing a file so that whoever reads it finds the old one or the new one,
 //! never a part.
 //!

@@ -1,4 +1,4 @@
-//! Files that are read: where they are, and how much of them.
+//! Sources: files that are read, with limits.
 //!
 //! Takes a path, with a limit or without; gives the file's contents, of which
 //! there are never more than the limit says.

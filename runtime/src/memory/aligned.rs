@@ -1,3 +1,5 @@
+//! Aligned memory for generated code.
+//!
 //! Memory for generated code: floats that begin on a cache line and stay where
 //! they are.
 //!

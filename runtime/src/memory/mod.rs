@@ -1,4 +1,4 @@
-//! Whether there is memory for what is large, before any of it is taken.
+//! Checks of available memory, before any of what is large is taken.
 //!
 //! A program that asks for too much is ended by its allocator, and systems that
 //! promise more than they have end it later. So before much is asked for, so many

@@ -1,4 +1,4 @@
-//! How good predicted classes are, beyond what a network's own metrics say.
+//! Metrics of predicted classes: accuracies, confusion matrices.
 //!
 //! Takes scores, an example a row and a class a column, or classes that have
 //! been predicted already, and the targets. Arrays and views do alike: `&logits`,

@@ -1,4 +1,4 @@
-//! Says how a model is made: its seed, backend, threads, weights.
+//! The builder of models: seed, backend, threads, weights.
 
 use std::marker::PhantomData;
 use std::path::PathBuf;

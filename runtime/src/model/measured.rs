@@ -1,4 +1,4 @@
-//! The loss and the metrics of many examples, from what batches of them give.
+//! Aggregation of loss and metrics over batches.
 //!
 //! Takes of each batch the numbers that add up over batches, see
 //! [`Measure`]; adds them up in f64; gives the loss or the metric of all

@@ -1,4 +1,4 @@
-//! The interpreter: the second opinion.
+//! The interpreter: evaluates a graph node by node, as the reference of machine code.
 //!
 //! Walks the graph as it was asked for, before any rewrite, node by node, each
 //! by its operation's plain formula on ndarray. It shares no lowering with

@@ -1,3 +1,5 @@
+//! Configuration of runs: backend, threads, target; by code or by environment variables.
+//!
 //! How networks are run: which backend, how many threads; from code or from
 //! the environment.
 

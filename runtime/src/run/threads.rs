@@ -1,4 +1,4 @@
-//! The threads that share the kernels of a step: one pool for the process.
+//! The thread pool.
 //!
 //! A step is a list of phases, and a phase is a number of shares. All threads
 //! look at one word, which says what phase is open; a thread claims a share of

@@ -1,3 +1,5 @@
+//! Early stopping and the best epoch.
+//!
 //! Watches the loss of epochs: which one is the best, with which parameters,
 //! and when there is no more to hope for.
 

@@ -1,4 +1,4 @@
-//! What is called after an epoch, and what it answers.
+//! Callbacks after epochs.
 
 use std::ops::{ControlFlow, Deref};
 

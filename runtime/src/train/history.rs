@@ -1,4 +1,4 @@
-//! What happened while training: plain data.
+//! The history of training: plain data.
 
 /// What happened while training.
 #[derive(Clone, Debug, Default, PartialEq)]

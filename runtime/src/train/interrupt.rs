@@ -1,4 +1,4 @@
-//! Ctrl-C, for those who train.
+//! Ctrl-C during training.
 //!
 //! One handler serves the process. It knows who listens: a press of Ctrl-C is
 //! for all that have not heard one yet; where there is none, it ends the

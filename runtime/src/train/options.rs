@@ -1,3 +1,5 @@
+//! Options of `fit`.
+//!
 //! What a [`Fit`] says: how long and in what batches to train, what to watch,
 //! what to tell.
 

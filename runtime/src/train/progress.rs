@@ -1,3 +1,5 @@
+//! Progress of training: bars and lines.
+//!
 //! How far training is: a bar where there is a terminal, a line for an epoch
 //! when it is done, and one for an end before the last.
 

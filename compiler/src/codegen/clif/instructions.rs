@@ -1,4 +1,4 @@
-//! Instructions, one by one.
+//! Instruction selection for Cranelift: one instruction of a program at a time.
 
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::types::{F32X4, I8X16, I32, I32X4, I64};

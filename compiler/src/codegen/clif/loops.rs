@@ -1,4 +1,4 @@
-//! Loops, and the pointers that move with them.
+//! Loops for Cranelift: induction variables and the pointers that move with them.
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::I64;

@@ -1,3 +1,5 @@
+//! Linking: functions to one block of code, relocations to addresses.
+//!
 //! From functions to one block of code: where each lies, and the addresses that
 //! they have of each other.
 //!

@@ -1,4 +1,4 @@
-//! Pointers and counters: in general registers, or on the stack.
+//! Addressing: pointers and counters in general registers, or spilled to the stack.
 
 use iced_x86::{Code, Register as Reg};
 use rustc_hash::FxHashMap;

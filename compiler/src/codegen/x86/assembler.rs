@@ -1,3 +1,5 @@
+//! Assembler: a list of instructions, then bytes, with a pool of constants.
+//!
 //! A list of instructions, then bytes. The constants that instructions read lie
 //! right behind the code.
 

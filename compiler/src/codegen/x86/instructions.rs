@@ -1,4 +1,4 @@
-//! Instructions, one by one.
+//! Instruction selection for x86-64: one instruction of a program at a time.
 
 use iced_x86::{Code, Register as Reg};
 

@@ -1,4 +1,4 @@
-//! Loops.
+//! Loops for x86-64: counters, ranges of parallel loops, the state at their ends.
 
 use iced_x86::{Code, Register as Reg};
 

@@ -1,4 +1,4 @@
-//! Between memory and registers.
+//! Loads, stores and gathers for x86-64.
 
 use iced_x86::{Code, Register as Reg};
 

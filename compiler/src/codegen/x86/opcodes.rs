@@ -1,4 +1,4 @@
-//! Which instruction does what, for 256-bit and for 512-bit registers.
+//! Opcodes for 256-bit and for 512-bit registers.
 
 use iced_x86::{Code, Register as Reg};
 

@@ -1,4 +1,4 @@
-//! Layers of a builder: declared once, used as often as one likes.
+//! Layers of a builder: declared once, applied any number of times.
 
 use super::{Builder, LayerScope, Operand, check_sizes, multiply_adds, operand, wrong_count};
 use crate::declaration::names::Order;

@@ -1,4 +1,4 @@
-//! Values as they are handed to the builder's calls.
+//! Operands of the builder's calls: values with or without a text for messages.
 
 use std::borrow::Cow;
 

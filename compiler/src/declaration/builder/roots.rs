@@ -1,4 +1,4 @@
-//! What a network is computed for: outputs, the loss, metrics.
+//! Roots of a declaration: outputs, the loss, metrics.
 
 use super::terms::Summand;
 use super::{Builder, LossReduction, Operand};

@@ -1,4 +1,4 @@
-//! What a layer sees of the builder.
+//! The interface of the builder for layers: parameters, untrained state, operations.
 
 use super::{Builder, LayerId};
 use crate::declaration::{Init, Parameter};

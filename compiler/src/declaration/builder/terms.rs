@@ -1,4 +1,4 @@
-//! What a loss or a metric is the sum of.
+//! Terms of a loss or a metric: summands with weighted means of their own.
 //!
 //! Targets that have weights make a mean of their own, and the mean of a sum of values with different
 //! weights is none of any elements: it is the sum of the values' means, as in PyTorch, where each loss

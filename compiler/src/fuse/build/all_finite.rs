@@ -1,4 +1,4 @@
-//! A kernel that looks at all elements of buffers.
+//! Builds the kernel that checks all elements of buffers for finite values.
 
 use super::super::views::base;
 use super::KernelBuilder;

@@ -1,4 +1,4 @@
-//! Axes that lie one after the other in all of a kernel's memory become one.
+//! Collapses axes that are contiguous in all of a kernel's accesses into one.
 
 use crate::expr::Term;
 use crate::kernel::{Access, Body, Kernel};

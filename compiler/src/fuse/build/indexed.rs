@@ -1,3 +1,5 @@
+//! Builds gathers and scatters: accesses by index.
+//!
 //! What reaches rows by index: loads of gathered rows, and the kernel that adds
 //! rows up.
 

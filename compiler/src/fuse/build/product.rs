@@ -1,4 +1,4 @@
-//! The kernel of a product: its axes and its factors.
+//! Builds the kernel of a product (GEMM): its axes and its factors.
 
 use super::KernelBuilder;
 use crate::expr::scalar::LaneType;

@@ -1,4 +1,4 @@
-//! What a kernel can hold: the one place that says so.
+//! Whether a node or a group fits a kernel: the one place that says so.
 //!
 //! However a group grows, by a node that joins, by another group that becomes a
 //! part of it or by another space, it takes a [`Fit`], and only what is asked

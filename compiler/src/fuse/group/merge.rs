@@ -1,4 +1,4 @@
-//! Groups that become part of others.
+//! Merging of groups.
 
 use super::super::views::{base, real_sizes};
 use super::{Fit, Grouping, Level, Space};

@@ -1,3 +1,5 @@
+//! The size limit of kernels.
+//!
 //! How large a kernel becomes: compiling takes longer than in proportion to it,
 //! above all by Cranelift, and so there is a largest size. A network that is
 //! twice as long then has twice as many kernels, and compiles in twice the time.

@@ -1,3 +1,5 @@
+//! The verifier of groups.
+//!
 //! What must hold for the groups of a graph before kernels are made of them:
 //!
 //! 1. Every computed node is in one group, and comes there after its operands.

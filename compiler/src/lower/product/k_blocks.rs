@@ -1,4 +1,4 @@
-//! Long sums of products in parts, between which they lie in memory.
+//! Blocks of k: long sums of products whose partial sums lie in memory between blocks.
 //!
 //! Takes a product and its [`Tiling`]; gives the parts in the order in which they
 //! are made. They are the tree of chains that [`blocks::reduce`] makes in registers,

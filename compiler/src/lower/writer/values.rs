@@ -1,4 +1,4 @@
-//! Formulas' values: where each is computed, and in which register it is then.
+//! Values of formulas: where each is computed, and the register that holds it.
 
 use super::{Key, Point, Writer};
 use crate::expr::{Expr, Term};

@@ -1,4 +1,4 @@
-//! What is given is checked before anything is done with it.
+//! Checks of inputs: shapes, types, indices, batch size.
 
 use bilro_compiler::declaration::{Declaration, Input};
 use bilro_compiler::shape::DType;

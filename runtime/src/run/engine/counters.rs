@@ -1,3 +1,5 @@
+//! Step counters and step scalars.
+//!
 //! Counts steps, and gives the scalars of a call that follow from the counts: the learning rate
 //! and whatever else changes from step to step without being compiled again.
 

@@ -1,4 +1,4 @@
-//! Whether a step is faster on several threads: found by trying.
+//! Adaptive choice of serial or parallel steps, by measurement.
 //!
 //! What sharing costs depends on what else the machine does, and on how long
 //! the program takes from step to step: workers that sleep must be woken. So
