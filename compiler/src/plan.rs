@@ -174,7 +174,7 @@ pub fn plan(fused: &Fused, parameters: &ParameterLayout) -> Plan {
     regions.extend([Region::Arena, Region::Parameters, Region::StepScalars]);
     regions.sort_unstable();
     regions.dedup();
-    Plan { allocations: allocations, regions, arena }
+    Plan { allocations, regions, arena }
 }
 
 /// Checks that no buffer is read before it is written, or after what overwrote
@@ -383,7 +383,7 @@ next parameter 0 = %5
             for time in 0..2 * count {
                 let mut kernel = kernel.clone();
                 let access = kernel.stores()[0].to.clone();
-                let of = |buffer| crate::kernel::Access { buffer: buffer, ..access.clone() };
+                let of = |buffer| crate::kernel::Access { buffer, ..access.clone() };
                 kernel.loads = (0..count).filter(|t| ends[*t] == time).map(of).collect();
                 let crate::kernel::Body::Product(product) = &mut kernel.body else { panic!() };
                 (product.a, product.b) = (of(time.min(count - 1)), of(time.min(count - 1)));

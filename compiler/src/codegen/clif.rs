@@ -105,7 +105,7 @@ pub fn emit(
     let constants = builder.ins().symbol_value(I64, constants);
     let mut emitter = Emitter {
         program,
-        buffers: buffers,
+        buffers,
         builder,
         pool,
         constants,

@@ -61,7 +61,7 @@ impl<'a> Buffers<'a> {
     /// Of a program's `buffers`; `allocations` by number of the buffer in the plan,
     /// `regions` in the order of the table that is passed to the code.
     pub fn new(buffers: &'a [usize], allocations: &'a [Allocation], regions: &'a [Region]) -> Self {
-        Buffers { buffers: buffers, allocations: allocations, regions }
+        Buffers { buffers, allocations, regions }
     }
 
     /// The pointer of an address without its index, and the bytes from there.

@@ -93,7 +93,7 @@ impl Writer {
     fn finish(self, name: &str, buffers: usize, parallel: usize, body: Vec<Statement>) -> Program {
         let buffers = (0..buffers).collect();
         let Writer { lanes, registers, .. } = self;
-        Program { name: name.into(), lanes, buffers: buffers, registers, parallel, body }
+        Program { name: name.into(), lanes, buffers, registers, parallel, body }
     }
 
     /// The instructions of a formula, given the registers of its loads.
@@ -136,7 +136,7 @@ fn apply(to: Register, scalar: Scalar, operands: Vec<Register>) -> Statement {
 }
 
 fn at(buffer: usize, offset: usize, steps: &[(Counter, usize)]) -> Address {
-    Address { buffer: buffer, offset, strides: steps.to_vec(), index: None }
+    Address { buffer, offset, strides: steps.to_vec(), index: None }
 }
 
 /// An address, and so many elements more for each of an integer in memory.

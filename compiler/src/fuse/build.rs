@@ -345,7 +345,7 @@ impl<'a> KernelBuilder<'a> {
     fn access(&self, buffer: usize, node: NodeId, level: Level, kind: LaneType) -> Access {
         let layout = &self.buffers.list[buffer].layout;
         let steps = self.strides(node, &layout.strides, level);
-        let mut access = Access { buffer: buffer, strides: steps, kind, padding: 0, index: None };
+        let mut access = Access { buffer, strides: steps, kind, padding: 0, index: None };
         access.padding = self.padding(&access, layout);
         access
     }

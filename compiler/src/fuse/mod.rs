@@ -65,7 +65,7 @@ impl Fused {
         let mut roots = self.graph.roots().iter().zip(&self.roots);
         let buffer = *roots.find(|((root, _), _)| *root == Root::Guard)?.1;
         let kernel = self.kernels.iter().position(|kernel| kernel.writes().contains(&buffer))?;
-        Some(Guard { kernel, buffer: buffer })
+        Some(Guard { kernel, buffer })
     }
 }
 

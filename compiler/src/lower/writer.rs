@@ -380,7 +380,7 @@ impl<'a> Writer<'a> {
             let at = self.address(&index.at, point);
             Box::new(Indexed { at, stride: index.row_stride, below: index.below })
         });
-        Address { buffer: buffer, offset, strides: steps, index }
+        Address { buffer, offset, strides: steps, index }
     }
 
     /// Where a point is, by how far each axis moves: elements from the start,

@@ -34,7 +34,7 @@ impl KernelBuilder<'_> {
             let (sizes, steps) = axes.into_iter().unzip();
             let slack = if row { layout.padding } else { 0 };
             let from = Access {
-                buffer: buffer,
+                buffer,
                 strides: steps,
                 kind: LaneType::Float,
                 padding: slack,
@@ -44,13 +44,8 @@ impl KernelBuilder<'_> {
         });
         let looked = looked.collect();
         let buffer = self.buffers.of[&node];
-        let to = Access {
-            buffer: buffer,
-            strides: vec![1],
-            kind: LaneType::Float,
-            padding: 0,
-            index: None,
-        };
+        let to =
+            Access { buffer, strides: vec![1], kind: LaneType::Float, padding: 0, index: None };
         let value = self.formulas.push(Term::Reduced(0));
         AllFinite { values: looked, store: Store { to, value } }
     }

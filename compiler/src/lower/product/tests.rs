@@ -163,13 +163,7 @@ impl Case<'_> {
     fn access(&self, buffer: usize, layout: &Layout, steps: Vec<usize>) -> Access {
         let along_columns = steps[1] == 1 && layout.contiguous() == Some(self.factors.columns);
         let slack = if along_columns && self.is_free(buffer) { layout.padding } else { 0 };
-        Access {
-            buffer: buffer,
-            strides: steps,
-            kind: LaneType::Float,
-            padding: slack,
-            index: None,
-        }
+        Access { buffer, strides: steps, kind: LaneType::Float, padding: slack, index: None }
     }
 
     /// The kernel with its sums in one go, and what is in its buffers but the
