@@ -273,11 +273,10 @@ impl Meeting {
     }
 }
 
-#[test]
-fn networks_of_examples_learn_the_same_everywhere() {
+/// Networks of the README, the examples and the benchmarks, with a batch size.
+fn examples() -> Vec<(Declaration, usize)> {
     use networks::*;
-    let targets = check::targets();
-    for (declaration, batch) in [
+    let declared = [
         (Mnist::declaration(), 64),
         (Digits::declaration(), 64),
         (Digits::declaration(), 32),
@@ -287,8 +286,28 @@ fn networks_of_examples_learn_the_same_everywhere() {
         (Perceptron::declaration(), 4),
         // Few words, so that many meet in a row.
         (Words::declaration(), 37),
-    ] {
-        learns_the_same(&targets, declaration.unwrap(), batch, 0);
+    ];
+    declared.into_iter().map(|(declaration, batch)| (declaration.unwrap(), batch)).collect()
+}
+
+/// Networks with a batch size at which sums have several levels.
+fn long_sums() -> Vec<(Declaration, usize)> {
+    use networks::*;
+    let declared = [
+        (Long::declaration(), 1500),
+        (Long::declaration(), 1025),
+        (Words::declaration(), 1500),
+        (Digits::declaration(), 4099),
+        (Neuron::declaration(), 70_001),
+    ];
+    declared.into_iter().map(|(declaration, batch)| (declaration.unwrap(), batch)).collect()
+}
+
+#[test]
+fn networks_of_examples_learn_the_same_everywhere() {
+    let targets = check::targets();
+    for (declaration, batch) in examples() {
+        learns_the_same(&targets, declaration, batch, 0);
     }
 }
 
@@ -316,26 +335,9 @@ fn trained_parameters_have_the_bits_on_record() {
             fnv(&found)
         )
     };
-    let declarations = [
-        (Mnist::declaration(), 64),
-        (Digits::declaration(), 64),
-        (Digits::declaration(), 32),
-        (Tanh::declaration(), 32),
-        (Wide::declaration(), 10),
-        (Neuron::declaration(), 1),
-        (Perceptron::declaration(), 4),
-        (Words::declaration(), 37),
-    ];
     let mut lines: Vec<String> =
-        declarations.into_iter().map(|(d, batch)| digest(d.unwrap(), batch, 0, STEPS)).collect();
-    let long = [
-        (Long::declaration(), 1500),
-        (Long::declaration(), 1025),
-        (Words::declaration(), 1500),
-        (Digits::declaration(), 4099),
-        (Neuron::declaration(), 70_001),
-    ];
-    lines.extend(long.into_iter().map(|(d, batch)| digest(d.unwrap(), batch, 0, 3)));
+        examples().into_iter().map(|(d, batch)| digest(d, batch, 0, STEPS)).collect();
+    lines.extend(long_sums().into_iter().map(|(d, batch)| digest(d, batch, 0, 3)));
     for training in 1..TRAININGS {
         lines.push(digest(Digits::declaration().unwrap(), 32, training, STEPS));
         lines.push(digest(Perceptron::declaration().unwrap(), 4, training, STEPS));
@@ -355,16 +357,9 @@ fn fnv(values: &[f32]) -> u64 {
 /// index.
 #[test]
 fn long_sums_are_the_same_everywhere() {
-    use networks::*;
     let targets = check::targets();
-    for (declaration, batch) in [
-        (Long::declaration(), 1500),
-        (Long::declaration(), 1025),
-        (Words::declaration(), 1500),
-        (Digits::declaration(), 4099),
-        (Neuron::declaration(), 70_001),
-    ] {
-        let case = Case::new(declaration.unwrap(), batch, 7, 0);
+    for (declaration, batch) in long_sums() {
+        let case = Case::new(declaration, batch, 7, 0);
         let compared = case.compare(&targets, 3).unwrap_or_else(|message| panic!("{message}"));
         assert_eq!(compared, targets.len() * THREADS.len(), "{} does not learn", case.network.name);
     }

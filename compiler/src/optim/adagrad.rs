@@ -66,7 +66,7 @@ impl Adagrad {
         self
     }
 
-    /// Adds so many times the parameter to its gradient, 0 by default.
+    /// Weight decay: adds this multiple of the parameter to its gradient, 0 by default.
     pub fn weight_decay(mut self, weight_decay: f32) -> Adagrad {
         self.weight_decay = weight_decay;
         self

@@ -57,7 +57,7 @@ impl Adam {
         Adam { moments: Moments::new(learning_rate), amsgrad: false }
     }
 
-    /// Adds so many times the parameter to its gradient, 0 by default.
+    /// Weight decay: adds this multiple of the parameter to its gradient, 0 by default.
     pub fn weight_decay(mut self, weight_decay: f32) -> Adam {
         self.moments.weight_decay = weight_decay;
         self

@@ -61,7 +61,7 @@ impl NAdam {
         NAdam { moments: Moments::new(learning_rate), momentum_decay: 0.004 }
     }
 
-    /// Adds so many times the parameter to its gradient, 0 by default.
+    /// Weight decay: adds this multiple of the parameter to its gradient, 0 by default.
     pub fn weight_decay(mut self, weight_decay: f32) -> NAdam {
         self.moments.weight_decay = weight_decay;
         self

@@ -58,7 +58,7 @@ impl RAdam {
         RAdam { moments: Moments::new(learning_rate) }
     }
 
-    /// Adds so many times the parameter to its gradient, 0 by default.
+    /// Weight decay: adds this multiple of the parameter to its gradient, 0 by default.
     pub fn weight_decay(mut self, weight_decay: f32) -> RAdam {
         self.moments.weight_decay = weight_decay;
         self

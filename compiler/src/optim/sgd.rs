@@ -73,7 +73,7 @@ impl Sgd {
         self
     }
 
-    /// Adds so many times the parameter to its gradient, 0 by default.
+    /// Weight decay: adds this multiple of the parameter to its gradient, 0 by default.
     pub fn weight_decay(mut self, weight_decay: f32) -> Sgd {
         self.weight_decay = weight_decay;
         self

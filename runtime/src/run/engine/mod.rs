@@ -20,6 +20,7 @@ mod code;
 mod counters;
 mod interpreted;
 mod jit;
+mod values;
 mod workspace;
 
 use std::sync::Arc;
@@ -28,10 +29,9 @@ use bilro_compiler::declaration::{Declaration, Parameter};
 use bilro_compiler::graph::Graph;
 use bilro_compiler::optim::{Training, WrongNumber};
 use bilro_compiler::purpose::Purpose;
-use ndarray::{ArrayD, ArrayViewD};
+use ndarray::ArrayD;
 
 use crate::error::{Error, Result};
-use crate::memory;
 use crate::rng::Generator;
 use crate::run::parameters::Parameters;
 use crate::run::settings::Backend;
@@ -466,61 +466,6 @@ impl Engine {
     /// they are.
     pub(crate) fn check(&self, feeds: &[Feed<'_>]) -> Result<()> {
         check::batch(&self.declaration, Feeds { feeds, places: &self.in_batch }).map(|_| ())
-    }
-
-    /// A view of a parameter, by its place in the declaration.
-    ///
-    /// # Panics
-    /// Where no parameter has that place.
-    pub fn parameter(&self, i: usize) -> ArrayViewD<'_, f32> {
-        self.parameters.view(i)
-    }
-
-    /// Overwrites a parameter, by its place in the declaration.
-    ///
-    /// # Errors
-    /// [`Error::ParameterShape`] for values of another shape,
-    /// [`Error::UnknownParameter`] where no parameter has that place.
-    pub fn set_parameter(&mut self, i: usize, values: ArrayViewD<'_, f32>) -> Result<()> {
-        let parameters = &self.declaration.parameters;
-        let Some(parameter) = parameters.get(i) else {
-            return Err(Error::UnknownParameter {
-                name: i.to_string(),
-                known: parameters.iter().map(|p| p.name.clone()).collect(),
-            });
-        };
-        let expected = parameter.shape.sizes();
-        if values.shape() != expected {
-            let found = values.shape().to_vec();
-            return Err(Error::ParameterShape { name: parameter.name.clone(), expected, found });
-        }
-        self.parameters.set(i, values);
-        Ok(())
-    }
-
-    /// Copies all parameters of the declaration, without what an optimizer
-    /// keeps, for [`Engine::restore_parameters`].
-    ///
-    /// # Errors
-    /// [`Error::Memory`] where there is not enough for a copy.
-    pub(crate) fn copy_parameters_into(&self, copy: &mut Vec<f32>) -> Result<()> {
-        let parameters = self.parameters.first(self.declaration.parameters.len());
-        copy.clear();
-        if copy.capacity() < parameters.len() {
-            let what = || format!("a copy of the parameters of `{}`", self.declaration.name);
-            memory::check::<f32>(what, parameters.len())?;
-        }
-        copy.extend_from_slice(parameters);
-        Ok(())
-    }
-
-    /// Gives all parameters of the declaration the values that they had when
-    /// they were copied.
-    pub(crate) fn restore_parameters(&mut self, copy: &[f32]) {
-        let memory = self.parameters.first_mut(self.declaration.parameters.len());
-        // Where one is longer, it is by padding.
-        let len = memory.len().min(copy.len());
-        memory[..len].copy_from_slice(&copy[..len]);
     }
 
     /// The network as it was declared.
