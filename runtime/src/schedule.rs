@@ -92,7 +92,7 @@ pub trait Schedule: Debug + Send {
     /// Whether its numbers are such that it gives learning rates.
     ///
     /// # Errors
-    /// [`Error::Setting`] for the first that is not.
+    /// [`Error::InvalidArgument`] for the first that is not.
     fn check(&self) -> Result<()>;
 
     /// The learning rate at a time, counted from 0, where `base` is the
@@ -117,7 +117,7 @@ pub trait Schedule: Debug + Send {
 fn require(name: &str, fits: bool, expected: &str, found: impl Display) -> Result<()> {
     match fits {
         true => Ok(()),
-        false => Err(Error::Setting {
+        false => Err(Error::InvalidArgument {
             name: name.into(),
             expected: expected.into(),
             found: found.to_string(),

@@ -58,7 +58,7 @@ pub fn std<T: Real, D: Dimension>(x: &ArrayRef<T, D>) -> T {
 ///
 /// # Errors
 ///
-/// [`Error::Setting`] if there is no such axis.
+/// [`Error::InvalidArgument`] if there is no such axis.
 pub fn var_axis<T: Real, D: RemoveAxis>(
     x: &ArrayRef<T, D>,
     axis: isize,
@@ -71,7 +71,7 @@ pub fn var_axis<T: Real, D: RemoveAxis>(
 ///
 /// # Errors
 ///
-/// [`Error::Setting`] if there is no such axis.
+/// [`Error::InvalidArgument`] if there is no such axis.
 pub fn std_axis<T: Real, D: RemoveAxis>(
     x: &ArrayRef<T, D>,
     axis: isize,
@@ -86,7 +86,7 @@ pub fn std_axis<T: Real, D: RemoveAxis>(
 ///
 /// # Errors
 ///
-/// [`Error::Setting`] if there is no such axis, or it has no elements.
+/// [`Error::InvalidArgument`] if there is no such axis, or it has no elements.
 ///
 /// ```
 /// use bilro::tensor;
@@ -149,7 +149,7 @@ pub fn argmin<T: Real, D: RemoveAxis>(
 ///
 /// # Errors
 ///
-/// [`Error::Setting`] if there is no such axis.
+/// [`Error::InvalidArgument`] if there is no such axis.
 pub fn softmax<T: Real, D: Dimension>(x: &ArrayRef<T, D>, axis: isize) -> Result<Array<T, D>> {
     lanes(x, axis, |from, mut to| {
         let (top, sum) = exponentials(from);
@@ -162,7 +162,7 @@ pub fn softmax<T: Real, D: Dimension>(x: &ArrayRef<T, D>, axis: isize) -> Result
 ///
 /// # Errors
 ///
-/// [`Error::Setting`] if there is no such axis.
+/// [`Error::InvalidArgument`] if there is no such axis.
 pub fn log_softmax<T: Real, D: Dimension>(x: &ArrayRef<T, D>, axis: isize) -> Result<Array<T, D>> {
     lanes(x, axis, |from, mut to| {
         let (top, sum) = exponentials(from);
@@ -201,7 +201,7 @@ fn extreme<T: Real, D: RemoveAxis>(
     let along = axis_of(x, axis)?;
     let len = x.len_of(along);
     if len == 0 || u32::try_from(len).is_err() {
-        return Err(Error::Setting {
+        return Err(Error::InvalidArgument {
             name: format!("the size of axis {axis}"),
             expected: "at least 1 and below 2³²".into(),
             found: len.to_string(),
@@ -253,7 +253,7 @@ fn axis_of<T, D: Dimension>(x: &ArrayRef<T, D>, axis: isize) -> Result<Axis> {
         if axis < 0 { rank.checked_sub(axis.unsigned_abs()) } else { Some(axis as usize) };
     match from_first.filter(|&axis| axis < rank) {
         Some(axis) => Ok(Axis(axis)),
-        None => Err(Error::Setting {
+        None => Err(Error::InvalidArgument {
             name: "axis".into(),
             expected: match rank {
                 0 => "left out: the array has none".into(),
@@ -351,8 +351,11 @@ mod tests {
             let error = argmax(&x, axis).unwrap_err().to_string();
             assert_eq!(error, format!("axis must be from -2 to 1, but is {axis}"));
         }
-        assert!(matches!(softmax(&arr0(1.0), 0), Err(Error::Setting { .. })));
-        assert!(matches!(max(&Array2::<f32>::zeros((3, 0)), 1), Err(Error::Setting { .. })));
+        assert!(matches!(softmax(&arr0(1.0), 0), Err(Error::InvalidArgument { .. })));
+        assert!(matches!(
+            max(&Array2::<f32>::zeros((3, 0)), 1),
+            Err(Error::InvalidArgument { .. })
+        ));
         assert_eq!(argmax(&Array2::<f32>::zeros((0, 3)), 1).unwrap().len(), 0);
     }
 }

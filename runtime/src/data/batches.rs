@@ -26,7 +26,7 @@ pub struct Batches<'a, A, DX: Dimension, B, DY: Dimension> {
 impl<'a, A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Batches<'a, A, DX, B, DY> {
     pub(super) fn new(data: &'a Dataset<A, DX, B, DY>, batch_size: usize) -> Result<Self> {
         if batch_size == 0 {
-            return Err(Error::Setting {
+            return Err(Error::InvalidArgument {
                 name: "batch_size".into(),
                 expected: "at least 1".into(),
                 found: "0".into(),
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn no_batch_size_is_refused() {
-        assert!(matches!(numbered(3).batches(0), Err(Error::Setting { .. })));
+        assert!(matches!(numbered(3).batches(0), Err(Error::InvalidArgument { .. })));
     }
 
     #[test]

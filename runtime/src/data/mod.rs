@@ -121,7 +121,7 @@ impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<A, DX, B, DY> {
     /// # Errors
     ///
     /// [`Error::BatchSize`] if `x` and `y` have different numbers of examples, [`Error::Empty`] if
-    /// they have none, [`Error::Setting`] if one has no axis at all or there are too many
+    /// they have none, [`Error::InvalidArgument`] if one has no axis at all or there are too many
     /// examples to count in a `u32`.
     pub fn new(x: Array<A, DX>, y: Array<B, DY>) -> Result<Self> {
         let (x_len, y_len) = (examples("x", x.shape())?, examples("y", y.shape())?);
@@ -137,7 +137,7 @@ impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<A, DX, B, DY> {
             return Err(empty("the data set"));
         }
         if u32::try_from(x_len).is_err() {
-            return Err(Error::Setting {
+            return Err(Error::InvalidArgument {
                 name: "number of examples".into(),
                 expected: format!("at most {}", u32::MAX),
                 found: x_len.to_string(),
@@ -185,7 +185,7 @@ impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<A, DX, B, DY> {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] if the range is not within the data set, [`Error::Empty`] if it is
+    /// [`Error::InvalidArgument`] if the range is not within the data set, [`Error::Empty`] if it is
     /// empty.
     pub fn rows(&self, range: impl RangeBounds<usize>) -> Result<Self> {
         let len = self.len();
@@ -206,7 +206,7 @@ impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<A, DX, B, DY> {
                 }
                 self.copy_rows(start, end)
             }
-            _ => Err(Error::Setting {
+            _ => Err(Error::InvalidArgument {
                 name: "rows".into(),
                 expected: format!("a range within 0..{len}"),
                 found: format!("{:?} to {:?}", range.start_bound(), range.end_bound()),
@@ -219,7 +219,7 @@ impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<A, DX, B, DY> {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] if `batch_size` is 0.
+    /// [`Error::InvalidArgument`] if `batch_size` is 0.
     pub fn batches(&self, batch_size: usize) -> Result<Batches<'_, A, DX, B, DY>> {
         Batches::new(self, batch_size)
     }
@@ -277,7 +277,7 @@ impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<A, DX, B, DY> {
 
 /// The number of examples of an array of this shape.
 fn examples(name: &str, shape: &[usize]) -> Result<usize> {
-    shape.first().copied().ok_or_else(|| Error::Setting {
+    shape.first().copied().ok_or_else(|| Error::InvalidArgument {
         name: name.into(),
         expected: "an array with the examples along axis 0".into(),
         found: "an array without axes".into(),
@@ -379,9 +379,9 @@ mod tests {
         let none = Dataset::new(Array2::<f32>::zeros((0, 2)), Array1::<u32>::zeros(0));
         assert!(matches!(none, Err(Error::Empty { .. })));
         let no_axes = Dataset::new(Array::<f32, _>::zeros(IxDyn(&[])), Array1::<u32>::zeros(1));
-        assert!(matches!(no_axes, Err(Error::Setting { .. })));
+        assert!(matches!(no_axes, Err(Error::InvalidArgument { .. })));
         let many = Array2::<f32>::zeros((1 << 32, 0)); // takes no memory
-        assert!(matches!(Dataset::new(many.clone(), many), Err(Error::Setting { .. })));
+        assert!(matches!(Dataset::new(many.clone(), many), Err(Error::InvalidArgument { .. })));
     }
 
     #[test]
@@ -413,10 +413,10 @@ mod tests {
         assert_eq!(data.rows(1..=2).unwrap().y(), array![1, 2]);
         assert_eq!(data.rows(..).unwrap(), data);
         assert!(matches!(data.rows(2..2), Err(Error::Empty { .. })));
-        assert!(matches!(data.rows(2..6), Err(Error::Setting { .. })));
-        assert!(matches!(data.rows(..=usize::MAX), Err(Error::Setting { .. })));
+        assert!(matches!(data.rows(2..6), Err(Error::InvalidArgument { .. })));
+        assert!(matches!(data.rows(..=usize::MAX), Err(Error::InvalidArgument { .. })));
         let backwards = (Bound::Included(3), Bound::Excluded(2));
-        assert!(matches!(data.rows(backwards), Err(Error::Setting { .. })));
+        assert!(matches!(data.rows(backwards), Err(Error::InvalidArgument { .. })));
     }
 
     #[test]

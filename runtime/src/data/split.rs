@@ -20,7 +20,7 @@ impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<A, DX, B, DY> {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] if `fraction` is not between 0 and 1, both excluded; [`Error::Empty`]
+    /// [`Error::InvalidArgument`] if `fraction` is not between 0 and 1, both excluded; [`Error::Empty`]
     /// if a part would have no examples.
     pub fn split(&self, fraction: f64, seed: u64) -> Result<(Self, Self)> {
         let first = self.split_point(fraction)?;
@@ -50,7 +50,7 @@ impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<A, DX, B, DY> {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] if a fraction is not between 0 and 1, or they do not add up to 1;
+    /// [`Error::InvalidArgument`] if a fraction is not between 0 and 1, or they do not add up to 1;
     /// [`Error::Empty`] if a part would have no examples.
     ///
     /// ```
@@ -84,7 +84,7 @@ impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<A, DX, B, DY> {
         // As exactly as PyTorch asks for it: math.isclose(sum(lengths), 1).
         let is_one = (sum - 1.0).abs() <= 1e-9 * sum.abs().max(1.0);
         if !is_one || fractions.iter().any(|fraction| !(0.0..=1.0).contains(fraction)) {
-            return Err(Error::Setting {
+            return Err(Error::InvalidArgument {
                 name: "fractions".into(),
                 expected: "between 0 and 1, and 1 together".into(),
                 found: format!("{fractions:?}, {sum} together"),
@@ -123,7 +123,7 @@ impl<A: Copy, DX: RemoveAxis> Dataset<A, DX, u32, Ix1> {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] if `fraction` is not between 0 and 1, both excluded; [`Error::Empty`]
+    /// [`Error::InvalidArgument`] if `fraction` is not between 0 and 1, both excluded; [`Error::Empty`]
     /// if a class has one example alone, which cannot be in both parts.
     ///
     /// ```
@@ -162,7 +162,7 @@ fn check_fraction(fraction: f64) -> Result<()> {
     if fraction > 0.0 && fraction < 1.0 {
         return Ok(());
     }
-    Err(Error::Setting {
+    Err(Error::InvalidArgument {
         name: "fraction".into(),
         expected: "between 0 and 1, both excluded".into(),
         found: fraction.to_string(),
@@ -209,7 +209,10 @@ mod tests {
     fn impossible_splits_are_refused() {
         let data = numbered(10);
         for fraction in [0.0, 1.0, -0.1, 1.5, f64::NAN, f64::INFINITY] {
-            assert!(matches!(data.split(fraction, 0), Err(Error::Setting { .. })), "{fraction}");
+            assert!(
+                matches!(data.split(fraction, 0), Err(Error::InvalidArgument { .. })),
+                "{fraction}"
+            );
         }
         for fraction in [0.04, 0.96] {
             assert!(matches!(data.split(fraction, 0), Err(Error::Empty { .. })), "{fraction}");
@@ -233,9 +236,9 @@ mod tests {
         let data = numbered(10);
         for fractions in [[0.5, 0.4], [0.6, 0.5], [1.5, -0.5], [f64::NAN, 0.5]] {
             let result = data.random_split(fractions, 0);
-            assert!(matches!(result, Err(Error::Setting { .. })), "{fractions:?}");
+            assert!(matches!(result, Err(Error::InvalidArgument { .. })), "{fractions:?}");
         }
-        assert!(matches!(data.random_split([], 0), Err(Error::Setting { .. })));
+        assert!(matches!(data.random_split([], 0), Err(Error::InvalidArgument { .. })));
         let error = data.random_split([1.0, 0.0], 0).unwrap_err().to_string();
         assert!(error.starts_with("part 1 of the split"), "{error}");
         let three = numbered(2).random_split([0.4, 0.3, 0.3], 0).unwrap_err();
@@ -268,6 +271,6 @@ mod tests {
     fn impossible_stratified_splits_are_refused() {
         let error = numbered(2).split_stratified(0.5, 0).unwrap_err().to_string();
         assert!(error.contains("class 0"), "{error}");
-        assert!(matches!(numbered(4).split_stratified(1.0, 0), Err(Error::Setting { .. })));
+        assert!(matches!(numbered(4).split_stratified(1.0, 0), Err(Error::InvalidArgument { .. })));
     }
 }

@@ -114,12 +114,12 @@ impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<A, DX, B, DY> {
     /// # Errors
     ///
     /// [`Error::Shape`] if examples or what is to be learnt of them have different shapes,
-    /// [`Error::Setting`] if together they are too many, [`Error::Memory`] if there is not enough.
+    /// [`Error::InvalidArgument`] if together they are too many, [`Error::Memory`] if there is not enough.
     pub fn concat(&self, other: &Self) -> Result<Self> {
         check_shape("x", self.x.shape(), other.x.shape())?;
         check_shape("y", self.y.shape(), other.y.shape())?;
         self.check_memory(self.len().saturating_add(other.len()))?;
-        let too_large = |error: ndarray::ShapeError| Error::Setting {
+        let too_large = |error: ndarray::ShapeError| Error::InvalidArgument {
             name: "examples".into(),
             expected: "no more than fit into memory".into(),
             found: error.to_string(),
@@ -136,7 +136,7 @@ impl<DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<f32, DX, B, DY> {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] if `mean` is not finite, or `std` not finite and above 0.
+    /// [`Error::InvalidArgument`] if `mean` is not finite, or `std` not finite and above 0.
     ///
     /// ```
     /// let digits = bilro::data::digits()?.normalize(0.5, 0.5)?;
@@ -144,16 +144,16 @@ impl<DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<f32, DX, B, DY> {
     /// # Ok::<(), bilro::Error>(())
     /// ```
     pub fn normalize(mut self, mean: f32, std: f32) -> Result<Self> {
-        let setting = |name: &str, expected: &str, found: f32| Error::Setting {
+        let invalid = |name: &str, expected: &str, found: f32| Error::InvalidArgument {
             name: name.into(),
             expected: expected.into(),
             found: found.to_string(),
         };
         if !mean.is_finite() {
-            return Err(setting("mean", "finite", mean));
+            return Err(invalid("mean", "finite", mean));
         }
         if !(std.is_finite() && std > 0.0) {
-            return Err(setting("std", "finite and above 0", std));
+            return Err(invalid("std", "finite and above 0", std));
         }
         self.x.mapv_inplace(|x| (x - mean) / std);
         Ok(self)
@@ -385,7 +385,7 @@ mod tests {
         assert_eq!(data.clone().normalize(0.5, 0.5).unwrap().x(), array![[-1.0, -0.5], [0.0, 1.0]]);
         for (mean, std) in [(f32::NAN, 1.0), (0.0, 0.0), (0.0, -1.0), (0.0, f32::INFINITY)] {
             let result = data.clone().normalize(mean, std);
-            assert!(matches!(result, Err(Error::Setting { .. })), "{mean}, {std}");
+            assert!(matches!(result, Err(Error::InvalidArgument { .. })), "{mean}, {std}");
         }
     }
 

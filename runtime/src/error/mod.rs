@@ -194,10 +194,10 @@ pub enum Error {
         /// The network.
         network: String,
     },
-    /// A number that must lie in some range does not.
+    /// A number or an option is rejected: a hyperparameter, the size of a picture, an axis.
     #[error("{name} must be {expected}, but is {found}")]
-    Setting {
-        /// The setting, as the user writes it: `learning rate`, `batch_size`.
+    InvalidArgument {
+        /// The argument, as the user writes it: `learning rate`, `batch_size`.
         name: String,
         /// What would be accepted.
         expected: String,

@@ -64,7 +64,7 @@ impl ConfusionMatrix {
     /// # Errors
     /// [`Error::BatchSize`] for another number of predictions than targets,
     /// [`Error::Empty`] for none, [`Error::IndexOutOfRange`] for a class that is
-    /// not below `classes`, [`Error::Setting`] for more classes than there is
+    /// not below `classes`, [`Error::InvalidArgument`] for more classes than there is
     /// memory for.
     pub fn new(
         targets: &ArrayRef<u32, Ix1>,
@@ -75,7 +75,7 @@ impl ConfusionMatrix {
         check_classes("targets", targets, classes)?;
         check_classes("predictions", predictions, classes)?;
         let Some(mut counts) = crate::statistics::zeros::<u64, _>(Ix2(classes, classes)) else {
-            return Err(Error::Setting {
+            return Err(Error::InvalidArgument {
                 name: "number of classes".into(),
                 expected: "so small that there is memory for a count for each two".into(),
                 found: classes.to_string(),
@@ -114,12 +114,12 @@ impl ConfusionMatrix {
     /// are their numbers.
     ///
     /// # Errors
-    /// [`Error::Setting`] for more or fewer names than classes.
+    /// [`Error::InvalidArgument`] for more or fewer names than classes.
     pub fn named<T: Into<String>>(self, names: impl IntoIterator<Item = T>) -> Result<Self> {
         let names: Vec<String> = names.into_iter().map(Into::into).collect();
         match names.len() == self.classes() {
             true => Ok(ConfusionMatrix { names, ..self }),
-            false => Err(Error::Setting {
+            false => Err(Error::InvalidArgument {
                 name: "number of names".into(),
                 expected: format!("that of classes, {}", self.classes()),
                 found: names.len().to_string(),
@@ -159,7 +159,7 @@ impl ConfusionMatrix {
     /// was.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a class that there is not.
+    /// [`Error::InvalidArgument`] for a class that there is not.
     pub fn precision(&self, c: usize) -> Result<f64> {
         Ok(self.class(c)?.precision)
     }
@@ -168,7 +168,7 @@ impl ConfusionMatrix {
     /// are none.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a class that there is not.
+    /// [`Error::InvalidArgument`] for a class that there is not.
     pub fn recall(&self, c: usize) -> Result<f64> {
         Ok(self.class(c)?.recall)
     }
@@ -177,7 +177,7 @@ impl ConfusionMatrix {
     /// of the class and none was predicted to be.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a class that there is not.
+    /// [`Error::InvalidArgument`] for a class that there is not.
     pub fn f1(&self, c: usize) -> Result<f64> {
         Ok(self.class(c)?.f1)
     }
@@ -185,11 +185,11 @@ impl ConfusionMatrix {
     /// Precision, recall and F1 of class `c`.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a class that there is not.
+    /// [`Error::InvalidArgument`] for a class that there is not.
     pub fn class(&self, c: usize) -> Result<ClassScores> {
         match c < self.classes() {
             true => Ok(self.of_class(c)),
-            false => Err(Error::Setting {
+            false => Err(Error::InvalidArgument {
                 name: "class".into(),
                 expected: format!("below {}", self.classes()),
                 found: c.to_string(),
@@ -385,7 +385,7 @@ accuracy 0.4000
         );
         assert!(new(array![], array![]).is_err());
         let many = ConfusionMatrix::new(&array![0], &array![0], usize::MAX);
-        assert!(matches!(many, Err(Error::Setting { .. })));
+        assert!(matches!(many, Err(Error::InvalidArgument { .. })));
         let confusion = new(array![0, 1], array![0, 1]).unwrap();
         assert_eq!(
             confusion.precision(2).unwrap_err().to_string(),

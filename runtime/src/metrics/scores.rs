@@ -16,7 +16,7 @@ use crate::statistics;
 /// look for it.
 ///
 /// # Errors
-/// [`Error::Empty`] where there are no classes, [`Error::Setting`] for 2³² of
+/// [`Error::Empty`] where there are no classes, [`Error::InvalidArgument`] for 2³² of
 /// them or more.
 pub fn predicted_classes(scores: &ArrayRef<f32, Ix2>) -> Result<Array1<u32>> {
     match scores.ncols() {
@@ -46,7 +46,7 @@ pub fn accuracy(scores: &ArrayRef<f32, Ix2>, targets: &ArrayRef<u32, Ix1>) -> Re
 /// # Errors
 /// [`Error::BatchSize`] for another number of scores than targets,
 /// [`Error::Empty`] for no examples, [`Error::IndexOutOfRange`] for a target
-/// that has no score, [`Error::Setting`] for a `k` of 0 or above the number of
+/// that has no score, [`Error::InvalidArgument`] for a `k` of 0 or above the number of
 /// classes.
 pub fn top_k_accuracy(
     scores: &ArrayRef<f32, Ix2>,
@@ -55,7 +55,7 @@ pub fn top_k_accuracy(
 ) -> Result<f64> {
     check(scores, targets)?;
     if !(1..=scores.ncols()).contains(&k) {
-        return Err(Error::Setting {
+        return Err(Error::InvalidArgument {
             name: "k".into(),
             expected: format!("between 1 and the number of classes, {}", scores.ncols()),
             found: k.to_string(),

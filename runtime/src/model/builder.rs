@@ -79,7 +79,7 @@ impl<N> ModelBuilder<N> {
     ///
     /// # Errors
     /// [`Error::Compile`] where sizes that were constants do not fit,
-    /// [`Error::Setting`] for no threads, [`Error::Environment`] for a variable
+    /// [`Error::InvalidArgument`] for no threads, [`Error::Environment`] for a variable
     /// with a value that is not understood, [`Error::Memory`] for more parameters
     /// than there is memory for; and those of [`Model::load`], where weights are
     /// from a file.

@@ -345,7 +345,7 @@ where
         let targets = declaration.inputs.iter().filter(|input| input.is_target).count();
         let inputs = declaration.inputs.len() - targets;
         if (inputs, targets) != (1, 1) {
-            return Err(Error::Setting {
+            return Err(Error::InvalidArgument {
                 name: format!("what `{}` takes", declaration.name),
                 expected: "one input and one target for a data set; with others, `step` and \
                            `evaluate_batch` take the arrays by name"

@@ -130,7 +130,7 @@ pub trait FitsData<A, DX: Dimension, B, DY: Dimension> {
     /// Hands the examples on as the arrays of the network, in declared order, with its choices.
     ///
     /// # Errors
-    /// Those of the function; for a dynamic network [`Error::Setting`](crate::Error::Setting)
+    /// Those of the function; for a dynamic network [`Error::InvalidArgument`](crate::Error::InvalidArgument)
     /// where it has not one input and one target.
     #[doc(hidden)]
     fn with_feeds<R>(

@@ -97,7 +97,7 @@ impl<N> TrainerBuilder<N> {
     /// The trainer.
     ///
     /// # Errors
-    /// As [`ModelBuilder::build`]; [`Error::Setting`] for a learning rate, a
+    /// As [`ModelBuilder::build`]; [`Error::InvalidArgument`] for a learning rate, a
     /// limit or another number that is not one to train with;
     /// [`Error::UnknownParameter`] for a learning rate of what is not there; [`Error::NoLoss`].
     pub fn build(self) -> Result<Trainer<N>> {
@@ -111,7 +111,7 @@ impl<N> TrainerBuilder<N, Model<N>> {
     /// The trainer.
     ///
     /// # Errors
-    /// [`NoTrainer`], which has the model, with [`Error::Setting`] for a learning
+    /// [`NoTrainer`], which has the model, with [`Error::InvalidArgument`] for a learning
     /// rate, a limit or another number that is not one to train with, or
     /// [`Error::UnknownParameter`] for a learning rate of what is not there.
     pub fn build(self) -> Result<Trainer<N>, NoTrainer<N>> {
@@ -378,7 +378,7 @@ impl<N> Trainer<N> {
     /// compiled again.
     ///
     /// # Errors
-    /// [`Error::Setting`] where it is negative or not finite; then it stays as
+    /// [`Error::InvalidArgument`] where it is negative or not finite; then it stays as
     /// it was.
     pub fn set_learning_rate(&mut self, learning_rate: f32) -> Result<()> {
         self.change_learning_rate(learning_rate)?;
@@ -392,7 +392,7 @@ impl<N> Trainer<N> {
     /// [`Trainer::set_learning_rate`]. Nothing is compiled again.
     ///
     /// # Errors
-    /// [`Error::Setting`] where a number of the schedule is wrong; then the
+    /// [`Error::InvalidArgument`] where a number of the schedule is wrong; then the
     /// learning rate stays as it was.
     pub fn follow(&mut self, schedule: &(impl Schedule + ?Sized), time: usize) -> Result<()> {
         schedule.check()?;
@@ -432,7 +432,7 @@ fn check(
 ) -> Result<()> {
     match found.is_finite() && fits(found) {
         true => Ok(()),
-        false => Err(Error::Setting {
+        false => Err(Error::InvalidArgument {
             name: name(),
             expected: expected.into(),
             found: found.to_string(),

@@ -67,7 +67,7 @@ impl std::str::FromStr for Backend {
             "jit" => Ok(Backend::Jit),
             "interpreter" => Ok(Backend::Interpreter),
             "interpreter-f32" => Ok(Backend::InterpreterF32),
-            _ => Err(Error::Setting {
+            _ => Err(Error::InvalidArgument {
                 name: "backend".into(),
                 expected: listed(&NAMES, ""),
                 found: format!("`{s}`{}", did_you_mean(s, NAMES)),
@@ -110,7 +110,7 @@ pub(crate) fn threads(told: Option<usize>) -> Result<usize> {
     if let Some(threads) = told {
         return match threads {
             1..=MOST_THREADS => Ok(threads),
-            _ => Err(Error::Setting {
+            _ => Err(Error::InvalidArgument {
                 name: "threads".into(),
                 expected: format!("between 1 and {MOST_THREADS}"),
                 found: threads.to_string(),

@@ -38,7 +38,7 @@ impl<N> Trainer<N> {
     /// Trains over the data for some epochs.
     ///
     /// # Errors
-    /// [`Error::Setting`] for no epochs, a batch size of 0 and other numbers
+    /// [`Error::InvalidArgument`] for no epochs, a batch size of 0 and other numbers
     /// that make no sense; whatever [`Trainer::step`] returns; [`Error::Memory`]
     /// where there is not enough for a batch, or for a copy of the parameters;
     /// [`Error::NonFiniteLoss`] at the first step whose loss is infinite or not

@@ -267,7 +267,7 @@ impl<'v, A, DX: Dimension, B, DY: Dimension> Fit<'v, A, DX, B, DY> {
             ("report_every", self.report_every),
         ];
         let wrong = |name: &str, expected: String, found: String| {
-            Err(Error::Setting { name: name.into(), expected, found })
+            Err(Error::InvalidArgument { name: name.into(), expected, found })
         };
         for (name, found) in counts {
             if found == 0 {

@@ -156,7 +156,7 @@ impl Csv {
     /// [`Error::File`] with line and column if a field is missing, or is not a finite number where
     /// one is needed; if the file cannot be read as a table of rows with equally many fields, has
     /// no such column, two of one name, or more contents than its limit.
-    /// [`Error::Setting`] if there is not exactly one target, or no column besides it.
+    /// [`Error::InvalidArgument`] if there is not exactly one target, or no column besides it.
     /// [`Error::Empty`] if the file has no rows.
     pub fn classes(self) -> Result<(Classification, Vec<String>)> {
         if self.targets.len() != 1 {
@@ -260,7 +260,7 @@ impl Csv {
             Column::Number(number) => number.to_string(),
         });
         let found: Vec<String> = targets.collect();
-        Error::Setting {
+        Error::InvalidArgument {
             name: "target".into(),
             expected: expected.into(),
             found: if found.is_empty() { "not given".into() } else { found.join(", ") },

@@ -9,7 +9,7 @@ use crate::{Error, Result};
 ///
 /// # Errors
 ///
-/// [`Error::Setting`] if there are no centers or fewer points than centers, or `noise` is negative
+/// [`Error::InvalidArgument`] if there are no centers or fewer points than centers, or `noise` is negative
 /// or not finite.
 ///
 /// ```
@@ -19,7 +19,7 @@ use crate::{Error, Result};
 /// ```
 pub fn blobs(n: usize, centers: &[[f64; 2]], noise: f64, seed: u64) -> Result<Classification> {
     if centers.is_empty() {
-        return Err(Error::Setting {
+        return Err(Error::InvalidArgument {
             name: "centers".into(),
             expected: "at least one point".into(),
             found: "empty".into(),
@@ -27,7 +27,7 @@ pub fn blobs(n: usize, centers: &[[f64; 2]], noise: f64, seed: u64) -> Result<Cl
     }
     let is_point = |center: &[f64; 2]| center.iter().all(|x| (*x as f32).is_finite());
     if let Some(center) = centers.iter().find(|center| !is_point(center)) {
-        return Err(Error::Setting {
+        return Err(Error::InvalidArgument {
             name: "centers".into(),
             expected: "points with finite coordinates".into(),
             found: format!("{center:?}"),
@@ -45,7 +45,7 @@ mod tests {
     fn centers_that_are_nowhere_are_refused() {
         for center in [[f64::NAN, 0.0], [0.0, f64::INFINITY], [1e300, 0.0]] {
             let error = blobs(10, &[[0.0, 0.0], center], 0.5, 1).unwrap_err();
-            assert!(matches!(error, Error::Setting { .. }), "{error}");
+            assert!(matches!(error, Error::InvalidArgument { .. }), "{error}");
         }
         assert!(blobs(10, &[[0.0, 0.0]], 1e300, 1).is_err());
     }

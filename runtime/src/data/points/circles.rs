@@ -14,7 +14,7 @@ const INNER: f64 = 0.5;
 ///
 /// # Errors
 ///
-/// [`Error::Setting`](crate::Error::Setting) if `n` is below 2 or `noise` is negative or not
+/// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if `n` is below 2 or `noise` is negative or not
 /// finite.
 ///
 /// ```

@@ -33,7 +33,7 @@ fn points(
     place: impl Fn(usize, usize, usize) -> [f64; 2],
 ) -> Result<Classification> {
     if n < classes || u32::try_from(n).is_err() {
-        return Err(Error::Setting {
+        return Err(Error::InvalidArgument {
             name: "n".into(),
             expected: format!("at least one point for each of {classes} classes, at most 2³² - 1"),
             found: n.to_string(),
@@ -41,7 +41,7 @@ fn points(
     }
     // As f32, since that is what points are.
     if !((noise as f32).is_finite() && noise >= 0.0) {
-        return Err(Error::Setting {
+        return Err(Error::InvalidArgument {
             name: "noise".into(),
             expected: "a standard deviation, 0 or larger".into(),
             found: noise.to_string(),
@@ -135,7 +135,7 @@ pub(super) mod tests {
             blobs(10, &[], 0.1, 0),
             spiral(10, 0, 0.1, 0),
         ] {
-            assert!(matches!(result, Err(Error::Setting { .. })), "{result:?}");
+            assert!(matches!(result, Err(Error::InvalidArgument { .. })), "{result:?}");
         }
     }
 }

@@ -11,7 +11,7 @@ use std::f64::consts::PI;
 ///
 /// # Errors
 ///
-/// [`Error::Setting`](crate::Error::Setting) if `n` is below 2 or `noise` is negative or not
+/// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if `n` is below 2 or `noise` is negative or not
 /// finite.
 ///
 /// ```

@@ -13,7 +13,7 @@ const TURNS: f64 = 0.75;
 ///
 /// # Errors
 ///
-/// [`Error::Setting`] if there are no classes or fewer points than classes, or `noise` is negative
+/// [`Error::InvalidArgument`] if there are no classes or fewer points than classes, or `noise` is negative
 /// or not finite.
 ///
 /// ```
@@ -23,7 +23,7 @@ const TURNS: f64 = 0.75;
 /// ```
 pub fn spiral(n: usize, classes: usize, noise: f64, seed: u64) -> Result<Classification> {
     if classes == 0 {
-        return Err(Error::Setting {
+        return Err(Error::InvalidArgument {
             name: "classes".into(),
             expected: "at least 1".into(),
             found: "0".into(),

@@ -63,7 +63,7 @@ pub(super) fn choices(declaration: &Declaration, choices: &[usize]) -> Result<()
     for (choice, found) in declaration.choices.iter().zip(choices) {
         let alternatives = choice.alternatives.len();
         if *found >= alternatives {
-            return Err(Error::Setting {
+            return Err(Error::InvalidArgument {
                 name: format!("the place of `{}`'s alternative", choice.name),
                 expected: format!("below {alternatives}"),
                 found: found.to_string(),

@@ -210,7 +210,7 @@ impl Engine {
     /// [`Error::Shape`] and its neighbours for arrays that
     /// do not fit, [`Error::NoLoss`] where it should do more than predict without
     /// a loss, [`Error::OtherTraining`] for a step with another training than
-    /// those before, [`Error::Setting`] for a number of a training that is not one
+    /// those before, [`Error::InvalidArgument`] for a number of a training that is not one
     /// to train with, [`Error::Compile`] where an optimizer's update does not fit
     /// the network, or is not what it was before; [`Error::Memory`] where there is
     /// not enough. Then nothing has changed.
@@ -222,7 +222,7 @@ impl Engine {
     /// network; the first alternatives where there are none.
     ///
     /// # Errors
-    /// As [`Engine::run`]; [`Error::Setting`] for the place of an alternative
+    /// As [`Engine::run`]; [`Error::InvalidArgument`] for the place of an alternative
     /// that is not there.
     pub fn run_with(
         &mut self,
@@ -261,7 +261,7 @@ impl Engine {
     /// and each of its terms, the sum, and the weight where it has one.
     ///
     /// # Errors
-    /// As [`Engine::run_with`]; [`Error::Setting`] for a purpose that overwrites parameters.
+    /// As [`Engine::run_with`]; [`Error::InvalidArgument`] for a purpose that overwrites parameters.
     #[inline]
     pub fn run_shared(
         &self,
@@ -271,7 +271,7 @@ impl Engine {
         sums: &mut Vec<f64>,
     ) -> Result<Results> {
         if purpose.overwrites() {
-            return Err(Error::Setting {
+            return Err(Error::InvalidArgument {
                 name: "the purpose of a call that shares the engine".into(),
                 expected: "one that overwrites nothing".into(),
                 found: purpose.name().into(),
@@ -408,7 +408,7 @@ impl Engine {
         numbers: UpdateNumbers,
     ) -> Result<()> {
         if matches!(purpose, Purpose::Accumulate { .. }) && training.accumulate() < 2 {
-            return Err(Error::Setting {
+            return Err(Error::InvalidArgument {
                 name: "accumulate".into(),
                 expected: "at least 2 for gradients of several batches to be added".into(),
                 found: training.accumulate().to_string(),
@@ -417,7 +417,7 @@ impl Engine {
         if matches!(purpose, Purpose::Update(_))
             && !(1..=training.accumulate()).contains(&numbers.batches)
         {
-            return Err(Error::Setting {
+            return Err(Error::InvalidArgument {
                 name: "the number of batches of an update".into(),
                 expected: format!("from 1 to {}", training.accumulate()),
                 found: numbers.batches.to_string(),
@@ -453,7 +453,7 @@ impl Engine {
             return Err(Error::SmallBatch { expected: self.least_batch, found: examples });
         }
         if examples > self.most_batch {
-            return Err(Error::Setting {
+            return Err(Error::InvalidArgument {
                 name: "the number of examples in a batch".into(),
                 expected: format!("at most {} for this network", self.most_batch),
                 found: examples.to_string(),
@@ -528,7 +528,11 @@ fn what_arena(declaration: &Declaration, call: &Call<'_, '_>) -> String {
 /// A number of a training that is not one to train with.
 pub(crate) fn wrong_number(wrong: WrongNumber) -> Error {
     let WrongNumber { name, expected, found } = wrong;
-    Error::Setting { name: name.into(), expected: expected.into(), found: found.to_string() }
+    Error::InvalidArgument {
+        name: name.into(),
+        expected: expected.into(),
+        found: found.to_string(),
+    }
 }
 
 /// One call of the engine, checked.
