@@ -11,7 +11,7 @@ use super::Model;
 use crate::error::Error;
 use crate::error::Result;
 use crate::run::engine::{CODE_CACHE, Engine};
-use crate::run::{Backend, settings};
+use crate::run::{Backend, config};
 
 /// Says how a [`Model`] is made.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ impl<N> ModelBuilder<N> {
             Some(backend) => backend,
             None => Backend::from_environment()?.unwrap_or_default(),
         };
-        let threads = settings::threads(self.threads)?;
+        let threads = config::threads(self.threads)?;
         let mut engine = Engine::new(self.declaration?, backend, self.seed, threads)?;
         engine.set_code_cache(self.code_cache);
         let mut model = Model { engine, network: PhantomData };

@@ -9,7 +9,7 @@ use bilro_compiler::graph::dot;
 use bilro_compiler::pipeline::{Observer, Stage};
 
 use crate::error::{Error, Result, did_you_mean};
-use crate::run::settings::variable;
+use crate::run::config::environment_variable;
 
 const STAGES: [&str; 6] = ["graph", "kernels", "programs", "clif", "asm", "dot"];
 
@@ -29,7 +29,7 @@ pub(crate) struct Texts {
 
 /// What `BILRO_DUMP` asks for, if it is set.
 pub(crate) fn requested() -> Result<Option<Dump>> {
-    let Some(found) = variable("BILRO_DUMP")? else { return Ok(None) };
+    let Some(found) = environment_variable("BILRO_DUMP")? else { return Ok(None) };
     let stage = |name: &str| {
         STAGES.into_iter().find(|s| *s == name.trim()).ok_or_else(|| Error::Environment {
             variable: "BILRO_DUMP",
@@ -42,7 +42,8 @@ pub(crate) fn requested() -> Result<Option<Dump>> {
         })
     };
     let stages = found.split(',').map(stage).collect::<Result<_>>()?;
-    let folder = variable("BILRO_DUMP_DIR")?.unwrap_or_else(|| "bilro-dump".into()).into();
+    let folder =
+        environment_variable("BILRO_DUMP_DIR")?.unwrap_or_else(|| "bilro-dump".into()).into();
     Ok(Some(Dump { stages, folder }))
 }
 

@@ -4,13 +4,13 @@
 //! Takes a declaration of the compiler and arrays; gives the arrays, the loss and the metrics
 //! that a purpose asks for. Knows nothing of models, data sets or files.
 
+pub(crate) mod config;
 mod dump;
 pub mod engine;
 mod feed;
 pub mod interpreter;
 mod parameters;
-pub(crate) mod settings;
 mod threads;
 
+pub use config::Backend;
 pub use feed::Feed;
-pub use settings::Backend;

@@ -11,9 +11,9 @@ use super::{Call, Results};
 use crate::error::Result;
 use crate::memory;
 use crate::run::Feed;
+use crate::run::config::Precision;
 use crate::run::interpreter::{interpret, peak};
 use crate::run::parameters::Parameters;
-use crate::run::settings::Precision;
 
 /// A call's results, and the next values of what it overwrites, by their places; none where they
 /// are not to be kept.

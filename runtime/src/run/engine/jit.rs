@@ -14,8 +14,8 @@ use super::counters::Source;
 use super::{Call, Results};
 use crate::error::{Error, Result};
 use crate::memory::{self, AlignedMemory};
+use crate::run::config::target;
 use crate::run::parameters::strided;
-use crate::run::settings::target;
 use crate::run::threads::{self, Pace};
 use crate::run::{Feed, dump};
 

@@ -33,8 +33,8 @@ use ndarray::ArrayD;
 
 use crate::error::{Error, Result};
 use crate::rng::Generator;
+use crate::run::config::Backend;
 use crate::run::parameters::Parameters;
-use crate::run::settings::Backend;
 use code::CodeTable;
 use counters::StepCounters;
 use jit::ParameterMemory;
