@@ -233,13 +233,15 @@ impl Csv {
                         "a quoted field does not end on its line; is a closing quote missing?";
                     return Err(wrong(format!("{place}: {message}")));
                 }
-                match columns.kinds[column] {
-                    Kind::Feature => {
+                match columns.roles[column] {
+                    ColumnRole::Feature => {
                         let value = real(field, &place(column)).map_err(wrong)?;
                         push(&mut values, value).map_err(wrong)?;
                     }
-                    Kind::Target if field.is_empty() => return Err(wrong(empty(&place(column)))),
-                    Kind::Target | Kind::Dropped => {}
+                    ColumnRole::Target if field.is_empty() => {
+                        return Err(wrong(empty(&place(column))));
+                    }
+                    ColumnRole::Target | ColumnRole::Dropped => {}
                 }
             }
             for &column in &columns.targets {
@@ -268,18 +270,18 @@ impl Csv {
     }
 }
 
-/// What a column is read as.
+/// How a column is used.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum ColumnRole {
     Feature,
     Target,
     Dropped,
 }
 
-/// What the columns of a table are.
+/// The roles of a table's columns.
 struct Columns {
     /// Of each column.
-    kinds: Vec<Kind>,
+    roles: Vec<ColumnRole>,
     /// The numbers of the targets, in the order in which they were asked for.
     targets: Vec<usize>,
 }
@@ -288,22 +290,24 @@ impl Columns {
     /// Those of a table of so many columns.
     fn of(csv: &Csv, header: Option<&StringRecord>, count: usize) -> Result<Columns> {
         let wrong = |message: String| damaged(&csv.path, message);
-        let mut kinds = vec![Kind::Feature; count];
+        let mut roles = vec![ColumnRole::Feature; count];
         for column in &csv.dropped {
-            let place = number(column, header, &kinds).map_err(wrong)?;
-            kinds[place] = Kind::Dropped;
+            let place = number(column, header, &roles).map_err(wrong)?;
+            roles[place] = ColumnRole::Dropped;
         }
         let mut targets = Vec::new();
         for column in &csv.targets {
-            let place = number(column, header, &kinds).map_err(wrong)?;
-            match kinds[place] {
-                Kind::Target => return Err(csv.wrong_targets("each column once")),
-                Kind::Dropped => return Err(csv.wrong_targets("a column that is not dropped")),
-                Kind::Feature => kinds[place] = Kind::Target,
+            let place = number(column, header, &roles).map_err(wrong)?;
+            match roles[place] {
+                ColumnRole::Target => return Err(csv.wrong_targets("each column once")),
+                ColumnRole::Dropped => {
+                    return Err(csv.wrong_targets("a column that is not dropped"));
+                }
+                ColumnRole::Feature => roles[place] = ColumnRole::Target,
             }
             targets.push(place);
         }
-        if !kinds.contains(&Kind::Feature) {
+        if !roles.contains(&ColumnRole::Feature) {
             let expected = format!(
                 "fewer than the {count} columns of {}{}",
                 csv.path.display(),
@@ -311,25 +315,29 @@ impl Columns {
             );
             return Err(csv.wrong_targets(&expected));
         }
-        match header.and_then(|names| twice(names, &kinds)) {
+        match header.and_then(|names| twice(names, &roles)) {
             Some((name, first, second)) => Err(wrong(format!(
                 "two columns are called `{name}`, by numbers {first} and {second} (the first column \
                  being 0), so that what is to be learnt could stand among what it is learnt from; \
                  `.drop({first})` or `.drop({second})` leaves one out"
             ))),
-            None => Ok(Columns { kinds, targets }),
+            None => Ok(Columns { roles, targets }),
         }
     }
 }
 
 /// The number of a column in a table of which some columns are dropped already.
-fn number(column: &Column, header: Option<&StringRecord>, kinds: &[Kind]) -> Result<usize, String> {
+fn number(
+    column: &Column,
+    header: Option<&StringRecord>,
+    roles: &[ColumnRole],
+) -> Result<usize, String> {
     let name = match column {
-        Column::Number(number) if *number < kinds.len() => return Ok(*number),
+        Column::Number(number) if *number < roles.len() => return Ok(*number),
         Column::Number(number) => {
             return Err(format!(
                 "there is no column {number}: it has {}, and the first is 0",
-                kinds.len()
+                roles.len()
             ));
         }
         Column::Name(name) => name,
@@ -342,10 +350,10 @@ fn number(column: &Column, header: Option<&StringRecord>, kinds: &[Kind]) -> Res
     };
     let mut places = names.iter().enumerate().filter(|(_, n)| n == name).map(|(i, _)| i);
     let (kept, dropped): (Vec<_>, Vec<_>) =
-        places.by_ref().partition(|i| kinds.get(*i) != Some(&Kind::Dropped));
+        places.by_ref().partition(|i| roles.get(*i) != Some(&ColumnRole::Dropped));
     match kept.first().or(dropped.first()) {
         // Of two of one name, what is said of both is said later.
-        Some(place) if *place < kinds.len() => Ok(*place),
+        Some(place) if *place < roles.len() => Ok(*place),
         _ => {
             let all: Vec<String> = names.iter().map(|n| format!("`{n}`")).collect();
             Err(format!("there is no column `{name}`{}", there_are(nearest(name, names), &all)))
@@ -354,10 +362,10 @@ fn number(column: &Column, header: Option<&StringRecord>, kinds: &[Kind]) -> Res
 }
 
 /// Two columns of one name, of which neither is dropped. Without a name, no other is meant.
-fn twice<'a>(names: &'a StringRecord, kinds: &[Kind]) -> Option<(&'a str, usize, usize)> {
+fn twice<'a>(names: &'a StringRecord, roles: &[ColumnRole]) -> Option<(&'a str, usize, usize)> {
     let mut seen = HashMap::new();
     let named = names.iter().enumerate().filter(|(i, name)| {
-        !name.is_empty() && kinds.get(*i).is_some_and(|kind| *kind != Kind::Dropped)
+        !name.is_empty() && roles.get(*i).is_some_and(|role| *role != ColumnRole::Dropped)
     });
     for (place, name) in named {
         if let Some(first) = seen.insert(name, place) {

@@ -6,19 +6,19 @@
 
 use std::io::{ErrorKind, Read};
 
-/// What a kind of numbers is read by.
+/// The type of the elements in a file, apart from their size.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Truth,
+enum NpyType {
+    Bool,
     Signed,
     Unsigned,
-    Real,
+    Float,
 }
 
 /// How numbers lie in a file.
 #[derive(Clone)]
 pub(super) struct Elements {
-    kind: Kind,
+    ty: NpyType,
     is_big_endian: bool,
     /// Bytes of each.
     pub size: usize,
@@ -130,39 +130,39 @@ impl Elements {
             Some((order @ ("<" | ">" | "|" | "="), rest)) => (order, rest),
             _ => return Err(unknown()),
         };
-        let (kind, size) = match rest {
-            "b1" => (Kind::Truth, 1),
-            "i1" => (Kind::Signed, 1),
-            "i2" => (Kind::Signed, 2),
-            "i4" => (Kind::Signed, 4),
-            "i8" => (Kind::Signed, 8),
-            "u1" => (Kind::Unsigned, 1),
-            "u2" => (Kind::Unsigned, 2),
-            "u4" => (Kind::Unsigned, 4),
-            "u8" => (Kind::Unsigned, 8),
-            "f2" => (Kind::Real, 2),
-            "f4" => (Kind::Real, 4),
-            "f8" => (Kind::Real, 8),
+        let (ty, size) = match rest {
+            "b1" => (NpyType::Bool, 1),
+            "i1" => (NpyType::Signed, 1),
+            "i2" => (NpyType::Signed, 2),
+            "i4" => (NpyType::Signed, 4),
+            "i8" => (NpyType::Signed, 8),
+            "u1" => (NpyType::Unsigned, 1),
+            "u2" => (NpyType::Unsigned, 2),
+            "u4" => (NpyType::Unsigned, 4),
+            "u8" => (NpyType::Unsigned, 8),
+            "f2" => (NpyType::Float, 2),
+            "f4" => (NpyType::Float, 4),
+            "f8" => (NpyType::Float, 8),
             _ => return Err(unknown()),
         };
         let is_big_endian = order == ">" || order == "=" && cfg!(target_endian = "big");
-        Ok(Elements { kind, is_big_endian, size, descr: descr.into() })
+        Ok(Elements { ty, is_big_endian, size, descr: descr.into() })
     }
 
     /// Whether they may be asked for as an `A`, by their kind.
     pub fn check<A: NpyElement>(&self) -> Result<(), String> {
         let (reals, whole) = A::TAKES;
-        let takes = match self.kind {
-            Kind::Truth => true,
-            Kind::Signed | Kind::Unsigned => whole,
-            Kind::Real => reals,
+        let takes = match self.ty {
+            NpyType::Bool => true,
+            NpyType::Signed | NpyType::Unsigned => whole,
+            NpyType::Float => reals,
         };
         if takes {
             return Ok(());
         }
         let ((rust, numpy), descr) = (A::NAMES, &self.descr);
-        let other = match self.kind {
-            Kind::Real => "f32",
+        let other = match self.ty {
+            NpyType::Float => "f32",
             _ => "i64",
         };
         Err(format!(
@@ -197,8 +197,10 @@ impl Elements {
             })?;
             self.convert(bytes, &mut elements).map_err(|found| {
                 let place = place(elements.len());
-                match self.kind {
-                    Kind::Truth => format!("element {place:?} is {found}, neither True nor False"),
+                match self.ty {
+                    NpyType::Bool => {
+                        format!("element {place:?} is {found}, neither True nor False")
+                    }
                     _ => format!("element {place:?} is {found}, which no {} is", A::NAMES.0),
                 }
             })?;
@@ -231,23 +233,25 @@ impl Elements {
         let f32 = |x: f32| A::of_f32(x).ok_or(x as i128);
         let f64 = |x: f64| A::of_f64(x).ok_or(x as i128);
         let big = self.is_big_endian;
-        match (self.kind, self.size) {
-            (Kind::Truth, _) => each(bytes, big, to, |[x]: [u8; 1]| match x {
+        match (self.ty, self.size) {
+            (NpyType::Bool, _) => each(bytes, big, to, |[x]: [u8; 1]| match x {
                 0 | 1 => whole(x),
                 // What is no truth is not read as one.
                 x => Err(i128::from(x)),
             }),
-            (Kind::Signed, 1) => each(bytes, big, to, |x| whole(i8::from_le_bytes(x))),
-            (Kind::Signed, 2) => each(bytes, big, to, |x| whole(i16::from_le_bytes(x))),
-            (Kind::Signed, 4) => each(bytes, big, to, |x| whole(i32::from_le_bytes(x))),
-            (Kind::Signed, _) => each(bytes, big, to, |x| whole(i64::from_le_bytes(x))),
-            (Kind::Unsigned, 1) => each(bytes, big, to, |x| whole(u8::from_le_bytes(x))),
-            (Kind::Unsigned, 2) => each(bytes, big, to, |x| whole(u16::from_le_bytes(x))),
-            (Kind::Unsigned, 4) => each(bytes, big, to, |x| whole(u32::from_le_bytes(x))),
-            (Kind::Unsigned, _) => each(bytes, big, to, |x| whole(u64::from_le_bytes(x))),
-            (Kind::Real, 2) => each(bytes, big, to, |x| f32(half::f16::from_le_bytes(x).to_f32())),
-            (Kind::Real, 4) => each(bytes, big, to, |x| f32(f32::from_le_bytes(x))),
-            (Kind::Real, _) => each(bytes, big, to, |x| f64(f64::from_le_bytes(x))),
+            (NpyType::Signed, 1) => each(bytes, big, to, |x| whole(i8::from_le_bytes(x))),
+            (NpyType::Signed, 2) => each(bytes, big, to, |x| whole(i16::from_le_bytes(x))),
+            (NpyType::Signed, 4) => each(bytes, big, to, |x| whole(i32::from_le_bytes(x))),
+            (NpyType::Signed, _) => each(bytes, big, to, |x| whole(i64::from_le_bytes(x))),
+            (NpyType::Unsigned, 1) => each(bytes, big, to, |x| whole(u8::from_le_bytes(x))),
+            (NpyType::Unsigned, 2) => each(bytes, big, to, |x| whole(u16::from_le_bytes(x))),
+            (NpyType::Unsigned, 4) => each(bytes, big, to, |x| whole(u32::from_le_bytes(x))),
+            (NpyType::Unsigned, _) => each(bytes, big, to, |x| whole(u64::from_le_bytes(x))),
+            (NpyType::Float, 2) => {
+                each(bytes, big, to, |x| f32(half::f16::from_le_bytes(x).to_f32()))
+            }
+            (NpyType::Float, 4) => each(bytes, big, to, |x| f32(f32::from_le_bytes(x))),
+            (NpyType::Float, _) => each(bytes, big, to, |x| f64(f64::from_le_bytes(x))),
         }
     }
 }
