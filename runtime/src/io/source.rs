@@ -163,7 +163,7 @@ impl Contents {
         let mut bytes = Vec::new();
         if let Some(length) = self.length {
             self.limit.check(length)?;
-            if !memory::is_enough_for(length.into()) {
+            if !memory::is_available(length.into()) {
                 let message = format!("it has {}, and there is not so much memory", amount(length));
                 return Err(io::Error::new(io::ErrorKind::OutOfMemory, message));
             }

@@ -286,7 +286,7 @@ impl<N> Trainer<N> {
     pub(crate) fn step_on(&mut self, feeds: &[Feed<'_>], choices: &[usize]) -> Result<f32> {
         let Trainer { model, training, purposes, learning_rate, .. } = self;
         // What has been accumulated lies with the model: another one has nothing of it.
-        if !model.engine.is_of(training) {
+        if !model.engine.has_state_of(training) {
             self.pending = 0;
         }
         let is_last = self.pending + 1 == training.accumulate();
@@ -342,7 +342,7 @@ impl<N> Trainer<N> {
     /// [`Error::Compile`] where the update cannot be compiled; then nothing has
     /// changed.
     pub fn apply_accumulated(&mut self) -> Result<usize> {
-        if !self.model.engine.is_of(&self.training) {
+        if !self.model.engine.has_state_of(&self.training) {
             self.pending = 0;
         }
         if self.pending > 0 {
