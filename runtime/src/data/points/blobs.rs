@@ -1,11 +1,11 @@
-//! Round heaps of points.
+//! Normally distributed clusters of points.
 
 use super::points;
 use crate::data::Classification;
 use crate::{Error, Result};
 
-/// `n` points in the plane around `centers`, each center a class, at normally distributed distances
-/// with standard deviation `noise` along each axis: scikit-learn's `make_blobs`.
+/// `n` points in the plane around `centers`, one class per center, with normal noise of standard
+/// deviation `noise` along each axis: scikit-learn's `make_blobs`.
 ///
 /// # Errors
 ///
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn centers_that_are_nowhere_are_refused() {
+    fn centers_that_are_not_finite_are_refused() {
         for center in [[f64::NAN, 0.0], [0.0, f64::INFINITY], [1e300, 0.0]] {
             let error = blobs(10, &[[0.0, 0.0], center], 0.5, 1).unwrap_err();
             assert!(matches!(error, Error::InvalidArgument { .. }), "{error}");
@@ -59,9 +59,9 @@ mod tests {
             let (mut sum, mut count) = ([0.0; 2], 0.0);
             for (p, &y) in data.x().rows().into_iter().zip(data.y()) {
                 if y == class {
-                    let away = [f64::from(p[0]) - center[0], f64::from(p[1]) - center[1]];
-                    assert!(away.iter().all(|d| d.abs() < 3.0), "six standard deviations");
-                    sum = [sum[0] + away[0], sum[1] + away[1]];
+                    let offset = [f64::from(p[0]) - center[0], f64::from(p[1]) - center[1]];
+                    assert!(offset.iter().all(|d| d.abs() < 3.0), "six standard deviations");
+                    sum = [sum[0] + offset[0], sum[1] + offset[1]];
                     count += 1.0;
                 }
             }
