@@ -145,7 +145,7 @@ macro_rules! outputs {
             /// # Errors
             /// [`Error::Plot`](crate::Error::Plot) where there is nothing to
             /// draw or the data do not fit together,
-            /// [`Error::Setting`](crate::Error::Setting) for a size that no
+            /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) for a size that no
             /// picture has.
             pub fn svg(&self) -> $crate::Result<String> {
                 $crate::plot::output::svg(self)

@@ -138,10 +138,10 @@ impl Generator {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] if `high` is not above `low`.
+    /// [`Error::InvalidArgument`] if `high` is not above `low`.
     pub fn randint(&mut self, low: i64, high: i64) -> Result<i64> {
         if high <= low {
-            return Err(Error::Setting {
+            return Err(Error::InvalidArgument {
                 name: "high".into(),
                 expected: format!("above low, {low}"),
                 found: high.to_string(),
@@ -293,7 +293,7 @@ mod tests {
         let mut generator = Generator::new(1);
         let before = generator.clone();
         for (low, high) in [(0, 0), (1, 0), (i64::MAX, i64::MIN)] {
-            assert!(matches!(generator.randint(low, high), Err(Error::Setting { .. })));
+            assert!(matches!(generator.randint(low, high), Err(Error::InvalidArgument { .. })));
         }
         assert_eq!(generator, before);
     }

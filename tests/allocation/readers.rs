@@ -154,7 +154,7 @@ fn changed_files_are_read_or_refused_in_bounds() {
                 Err(
                     Error::File { .. }
                     | Error::Weights { .. }
-                    | Error::Setting { .. }
+                    | Error::InvalidArgument { .. }
                     | Error::Empty { .. },
                 ) => refused += 1,
                 Err(other) => panic!("{name} {round}: {other:?}"),

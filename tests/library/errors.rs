@@ -263,7 +263,7 @@ fn more_examples_than_there_can_be() {
         let mut engine = Engine::new(network(), backend, 3, 1).unwrap();
         let error = engine.run(&Purpose::Predict, &[Feed::Real(x.view()), Feed::Real(z.view())]);
         let error = error.map(|_| ()).unwrap_err();
-        assert!(matches!(error, Error::Setting { .. }), "{error}");
+        assert!(matches!(error, Error::InvalidArgument { .. }), "{error}");
         assert_names(&error, &["examples in a batch", &(1usize << 40).to_string()]);
         engine.run(&Purpose::Predict, &good.feeds()[..2]).unwrap();
     }

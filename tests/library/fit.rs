@@ -203,7 +203,7 @@ fn learning_rates_follow_a_schedule() {
     assert_eq!(rates(&history), [start, start, start / 2.0]);
 
     let wrong = Fit::epochs(1).schedule(StepLR::new(0));
-    assert!(matches!(trainer().fit(&data, wrong), Err(Error::Setting { .. })));
+    assert!(matches!(trainer().fit(&data, wrong), Err(Error::InvalidArgument { .. })));
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn errors_leave_what_was_reached() {
             trainer.set_learning_rate(if epoch.number == 3 { -1.0 } else { 0.1 })
         })
         .unwrap_err();
-    assert!(matches!(error, Error::Setting { .. }), "{error}");
+    assert!(matches!(error, Error::InvalidArgument { .. }), "{error}");
     assert_eq!((after.len(), trainer.steps()), (3, 12));
     assert_eq!(bits(trainer.model()), after[2]);
 

@@ -278,7 +278,7 @@ fn files_of_other_formats_are_told_by_name() {
     };
     for bytes in spoilt {
         let message = message(&bytes);
-        assert!(message.contains("is no safetensors file, or not all of one"), "{message}");
+        assert!(message.contains("is not a safetensors file, or incomplete"), "{message}");
     }
     for start in [&b"PK\x03\x04"[..], b"\x80\x02\x8a\x0a"] {
         let message = message(&[start, &[1; 100]].concat());
@@ -335,7 +335,7 @@ fn a_file_that_cannot_be_written_is_what_it_was() {
     let mut permissions = fs::metadata(&path).unwrap().permissions();
     permissions.set_readonly(true);
     fs::set_permissions(&path, permissions).unwrap();
-    refused(&path, "may only be read");
+    refused(&path, "is read-only");
     assert_eq!(fs::read(&path).unwrap(), b"mine");
     // And nothing is left over.
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);

@@ -250,7 +250,7 @@ fn what_is_wrong_is_said_and_changes_nothing() {
     let mut trainer = Digits::trainer(Sgd::new(0.1)).build().unwrap();
     for (schedule, part) in cases {
         match trainer.follow(&*schedule, 3) {
-            Err(error @ Error::Setting { .. }) => {
+            Err(error @ Error::InvalidArgument { .. }) => {
                 assert!(error.to_string().contains(part), "`{part}` is not in: {error}");
             }
             other => panic!("{schedule:?}: {other:?}"),

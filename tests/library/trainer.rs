@@ -234,7 +234,7 @@ fn optimizers_of_several_kinds_are_in_one_list() {
         assert_eq!(parameters(&mut boxed), parameters(&mut plain));
     }
     let wrong: Box<dyn Optimizer> = Box::new(Sgd::new(-1.0));
-    assert!(matches!(Mlp::trainer(wrong).build(), Err(Error::Setting { .. })));
+    assert!(matches!(Mlp::trainer(wrong).build(), Err(Error::InvalidArgument { .. })));
 }
 
 #[test]
@@ -311,7 +311,7 @@ fn a_model_that_gets_no_trainer_is_not_lost() {
         let (same, error) = refused.into_parts();
         match error {
             Error::UnknownParameter { .. } => assert_eq!(i, 3),
-            Error::Setting { .. } => assert_ne!(i, 3),
+            Error::InvalidArgument { .. } => assert_ne!(i, 3),
             other => panic!("{other}"),
         }
         model = same;
@@ -322,7 +322,7 @@ fn a_model_that_gets_no_trainer_is_not_lost() {
     let question_mark = || -> bilro::Result<Trainer<Mlp>> {
         Ok(Mlp::model().build()?.into_trainer(Sgd::new(-1.0)).build()?)
     };
-    assert!(matches!(question_mark(), Err(Error::Setting { .. })));
+    assert!(matches!(question_mark(), Err(Error::InvalidArgument { .. })));
 }
 
 /// With a cache that keeps nothing but what runs, every other call compiles again.
@@ -380,7 +380,9 @@ fn the_cache_of_code_has_a_limit() {
 
 fn message(builder: TrainerBuilder<Mlp>) -> String {
     match builder.build() {
-        Err(error @ (Error::Setting { .. } | Error::UnknownParameter { .. })) => error.to_string(),
+        Err(error @ (Error::InvalidArgument { .. } | Error::UnknownParameter { .. })) => {
+            error.to_string()
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -505,7 +507,7 @@ fn a_learning_rate_that_is_no_number_is_refused_whoever_gives_it() {
     }
     for rate in [f32::NAN, f32::INFINITY, -1.0] {
         let error = Slope::trainer(Own(rate)).build().unwrap_err();
-        assert!(matches!(error, bilro::Error::Setting { .. }), "{error}");
+        assert!(matches!(error, bilro::Error::InvalidArgument { .. }), "{error}");
     }
     Slope::trainer(Own(0.1)).build().unwrap();
 }

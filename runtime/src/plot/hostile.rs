@@ -189,12 +189,12 @@ fn sizes_that_no_picture_has_are_refused() {
         let picture = curves().size(width, height);
         let results = [picture.svg().map(drop), picture.png().map(drop)];
         for result in results {
-            assert!(matches!(result, Err(Error::Setting { .. })), "{width}×{height}");
+            assert!(matches!(result, Err(Error::InvalidArgument { .. })), "{width}×{height}");
         }
     }
     for (columns, rows) in [(0, 0), (0, 9), (9, 0), (usize::MAX, usize::MAX), (1 << 40, 1)] {
-        assert!(matches!(curves().to_text(columns, rows), Err(Error::Setting { .. })));
-        assert!(matches!(curves().to_ansi(columns, rows), Err(Error::Setting { .. })));
+        assert!(matches!(curves().to_text(columns, rows), Err(Error::InvalidArgument { .. })));
+        assert!(matches!(curves().to_ansi(columns, rows), Err(Error::InvalidArgument { .. })));
     }
     // Longest and thinnest: what there may be.
     curves().size(16_384, 1).png().unwrap();

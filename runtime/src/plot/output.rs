@@ -58,7 +58,7 @@ fn sized(name: &str, sides: [usize; 2], most: usize) -> Result<()> {
     if sides.iter().all(|side| (1..=most).contains(side)) {
         return Ok(());
     }
-    Err(Error::Setting {
+    Err(Error::InvalidArgument {
         name: name.into(),
         expected: format!("from 1×1 to {most}×{most}"),
         found: format!("{}×{}", sides[0], sides[1]),

@@ -63,10 +63,10 @@ const MOST_POINTS: usize = 1 << 24;
 /// and [`Plane::class_regions`] take.
 ///
 /// # Errors
-/// [`Error::Setting`](crate::Error::Setting) for no rows or no columns, for more
+/// [`Error::InvalidArgument`](crate::Error::InvalidArgument) for no rows or no columns, for more
 /// than 2²⁴ points, and for ranges whose ends are no finite `f32`.
 pub fn grid(x: (f64, f64), y: (f64, f64), rows: usize, columns: usize) -> Result<Array2<f32>> {
-    let setting = |name: &str, expected: String, found: String| Error::Setting {
+    let invalid = |name: &str, expected: String, found: String| Error::InvalidArgument {
         name: name.into(),
         expected,
         found,
@@ -74,12 +74,12 @@ pub fn grid(x: (f64, f64), y: (f64, f64), rows: usize, columns: usize) -> Result
     let points = rows.checked_mul(columns).filter(|n| (1..=MOST_POINTS).contains(n));
     let Some(points) = points else {
         let expected = format!("from 1×1 up, and {MOST_POINTS} points together at most");
-        return Err(setting("rows and columns", expected, format!("{rows}×{columns}")));
+        return Err(invalid("rows and columns", expected, format!("{rows}×{columns}")));
     };
     for (name, (low, high)) in [("range of x", x), ("range of y", y)] {
         if !((low as f32).is_finite() && (high as f32).is_finite()) {
             let found = format!("from {low} to {high}");
-            return Err(setting(name, "from and to finite numbers".into(), found));
+            return Err(invalid(name, "from and to finite numbers".into(), found));
         }
     }
     let along = |(low, high): (f64, f64), i: usize, count: usize| match count {

@@ -462,7 +462,7 @@ fn a_grid_that_cannot_be_is_refused() {
         assert!(message.ends_with(&format!("but is {rows}×{columns}")), "{message}");
     }
     for ends in [(f64::NAN, 1.0), (0.0, f64::INFINITY), (-1e39, 0.0)] {
-        assert!(matches!(grid(ends, wide, 2, 2), Err(Error::Setting { .. })));
-        assert!(matches!(grid(wide, ends, 2, 2), Err(Error::Setting { .. })));
+        assert!(matches!(grid(ends, wide, 2, 2), Err(Error::InvalidArgument { .. })));
+        assert!(matches!(grid(wide, ends, 2, 2), Err(Error::InvalidArgument { .. })));
     }
 }

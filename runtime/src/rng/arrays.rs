@@ -59,7 +59,7 @@ impl Generator {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`](crate::Error::Setting) if `high` is not above `low`.
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if `high` is not above `low`.
     pub fn randint_array<S: IntoDimension>(
         &mut self,
         low: i64,
@@ -116,6 +116,6 @@ mod tests {
         assert_eq!(generator.randint_array(0, 10, (2, 3)).unwrap(), array![[4, 9, 3], [0, 3, 9]]);
         assert_eq!(generator.randint_array(-5, 5, ()).unwrap(), arr0(2));
         assert_eq!(generator.randperm(5), array![3, 2, 1, 4, 0]);
-        assert!(matches!(generator.randint_array(1, 1, 0), Err(Error::Setting { .. })));
+        assert!(matches!(generator.randint_array(1, 1, 0), Err(Error::InvalidArgument { .. })));
     }
 }

@@ -256,7 +256,7 @@ fn numbers_of_a_training_are_checked_by_the_engine_too() {
         for (part, training) in &wrong {
             let mut engine = Engine::new(network(), backend, 3, 1).unwrap();
             let error = engine.run(&Purpose::Step(training.clone()), &good.feeds()).unwrap_err();
-            assert!(matches!(error, Error::Setting { .. }), "{error}");
+            assert!(matches!(error, Error::InvalidArgument { .. }), "{error}");
             assert_names(&error, &[part]);
         }
         // Sums of gradients would lie where momentum does.
@@ -264,7 +264,7 @@ fn numbers_of_a_training_are_checked_by_the_engine_too() {
         let mut engine = Engine::new(network(), backend, 3, 1).unwrap();
         let purpose = Purpose::Accumulate { training: momentum.clone(), first: true };
         let error = engine.run(&purpose, &good.feeds()).unwrap_err();
-        assert!(matches!(&error, Error::Setting { found, .. } if found == "1"), "{error}");
+        assert!(matches!(&error, Error::InvalidArgument { found, .. } if found == "1"), "{error}");
     }
 }
 

@@ -21,7 +21,7 @@ use crate::{Error, Result};
 ///
 /// # Errors
 ///
-/// [`Error::Setting`] if there are not `rows · columns` values.
+/// [`Error::InvalidArgument`] if there are not `rows · columns` values.
 pub fn orthogonal(
     generator: &mut Generator,
     values: &mut [f32],
@@ -29,7 +29,7 @@ pub fn orthogonal(
     columns: usize,
 ) -> Result<()> {
     if rows.checked_mul(columns) != Some(values.len()) {
-        return Err(Error::Setting {
+        return Err(Error::InvalidArgument {
             name: "the number of values".into(),
             expected: format!("that of a matrix of {rows}×{columns}"),
             found: values.len().to_string(),
@@ -242,6 +242,6 @@ mod tests {
             assert!(drawn(rows, columns).is_empty());
         }
         let five = orthogonal(&mut Generator::new(7), &mut [0.0; 5], 2, 3);
-        assert!(matches!(five, Err(Error::Setting { .. })));
+        assert!(matches!(five, Err(Error::InvalidArgument { .. })));
     }
 }

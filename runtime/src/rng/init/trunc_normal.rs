@@ -26,7 +26,7 @@ const ROUNDS: usize = 10_000;
 ///
 /// # Errors
 ///
-/// [`Error::Setting`] if a number is not finite, `std` is not above 0, or `low` is above `high`.
+/// [`Error::InvalidArgument`] if a number is not finite, `std` is not above 0, or `low` is above `high`.
 ///
 /// ```
 /// use bilro::rng::{Generator, init};
@@ -105,7 +105,7 @@ fn reject(
 }
 
 fn check(mean: f64, std: f64, low: f64, high: f64) -> Result<()> {
-    let setting = |name: &str, expected: &str, found: f64| Error::Setting {
+    let invalid = |name: &str, expected: &str, found: f64| Error::InvalidArgument {
         name: name.into(),
         expected: expected.into(),
         found: found.to_string(),
@@ -113,14 +113,14 @@ fn check(mean: f64, std: f64, low: f64, high: f64) -> Result<()> {
     // In f32 as well, since that is what is drawn with.
     for (name, x) in [("mean", mean), ("std", std), ("low", low), ("high", high)] {
         if !(x as f32).is_finite() {
-            return Err(setting(name, "finite", x));
+            return Err(invalid(name, "finite", x));
         }
     }
     if std as f32 <= 0.0 {
-        return Err(setting("std", "above 0", std));
+        return Err(invalid("std", "above 0", std));
     }
     if low > high {
-        return Err(setting("low", &format!("at most high, {high}"), low));
+        return Err(invalid("low", &format!("at most high, {high}"), low));
     }
     Ok(())
 }
@@ -212,7 +212,10 @@ mod tests {
             [0.0, 1.0, -1.0, 1e39],
         ] {
             let result = trunc_normal(&mut Generator::new(0), &mut [0.0], mean, std, low, high);
-            assert!(matches!(result, Err(Error::Setting { .. })), "{mean} {std} {low} {high}");
+            assert!(
+                matches!(result, Err(Error::InvalidArgument { .. })),
+                "{mean} {std} {low} {high}"
+            );
         }
     }
 }
