@@ -31,7 +31,7 @@ impl From<Span> for SourceSpan {
 pub struct Mistake {
     /// Its location.
     pub span: SourceSpan,
-    /// What was expected and what was found.
+    /// The expected and the found syntax, with a hint.
     pub message: String,
 }
 

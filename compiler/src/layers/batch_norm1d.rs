@@ -4,7 +4,7 @@ use super::{Axis, Layer, printed};
 use crate::declaration::{Init, LayerScope};
 use crate::error::Mistake;
 use crate::graph::{Graph, NodeId};
-use crate::ops::batch_mean::{BatchMean, beside};
+use crate::ops::batch_mean::{BatchMean, align};
 use crate::ops::{Attribute, AttributeKind, Attributes, layer_norm};
 use crate::shape::{Dim, Shape, Type};
 
@@ -99,7 +99,7 @@ impl Layer for BatchNorm1d {
 
         let g = scope.graph();
         let mean = g.apply(BatchMean { unbiased: false }, &[x.0]);
-        let own = beside(g, mean, &shape);
+        let own = align(g, mean, &shape);
         let centered = g.sub(x.0, own);
         let square = g.square(centered);
         let variance = g.apply(BatchMean { unbiased: false }, &[square]);
@@ -108,7 +108,7 @@ impl Layer for BatchNorm1d {
         let next_mean = self.moved(g, running_mean, mean);
         let next_var = self.moved(g, running_var, unbiased);
 
-        let known = beside(g, running_mean, &shape);
+        let known = align(g, running_mean, &shape);
         let centered = g.sub(x.0, known);
         let otherwise = self.normalize(g, centered, running_var, &shape, affine);
         scope.update(running_mean, next_mean);
@@ -146,10 +146,10 @@ impl BatchNorm1d {
         let variance = g.add(variance, eps);
         let deviation = g.sqrt(variance);
         let inverse = g.div(one, deviation);
-        let inverse = beside(g, inverse, shape);
+        let inverse = align(g, inverse, shape);
         let y = g.mul(centered, inverse);
         let Some((weight, bias)) = affine else { return y };
-        let (weight, bias) = (beside(g, weight, shape), beside(g, bias, shape));
+        let (weight, bias) = (align(g, weight, shape), align(g, bias, shape));
         let y = g.mul(y, weight);
         g.add(y, bias)
     }

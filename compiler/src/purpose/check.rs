@@ -120,7 +120,7 @@ impl Declaration {
                     false => Err(format!("`Optimizer::scalar` gives no value for `{}`", op.name)),
                 }
             }
-            Lowering::Choice(_) => Err("nothing is left to choose in an update".into()),
+            Lowering::Switch(_) => Err("nothing is left to choose in an update".into()),
             _ => Ok(()),
         }
     }

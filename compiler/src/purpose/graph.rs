@@ -104,8 +104,8 @@ impl Declaration {
         let weighs = self.loss_measure().is_some_and(Measure::weighs);
         g.retain_roots(|root| purpose.wants(root, weighs));
         g.rebuild(|g, op, x| match op.lower() {
-            Lowering::Choice(Selector::Training) => x[usize::from(!purpose.trains())],
-            Lowering::Choice(Selector::Declared(i)) => x[choices.get(i).copied().unwrap_or(0)],
+            Lowering::Switch(Selector::Training) => x[usize::from(!purpose.trains())],
+            Lowering::Switch(Selector::Declared(i)) => x[choices.get(i).copied().unwrap_or(0)],
             _ => g.apply(op.clone(), x),
         })
     }

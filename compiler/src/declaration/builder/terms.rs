@@ -160,7 +160,7 @@ impl Builder {
                 continue;
             };
             let operands = self.graph.operands(id);
-            if self.graph.op(id).counts_alike() {
+            if self.graph.op(id).ignores_weights() {
                 let (name, why) = self.named(inside);
                 let mean = self.graph.op(id).name();
                 let message = format!(
@@ -183,7 +183,7 @@ impl Builder {
         };
         let op = self.graph.op(user);
         let found = match op.linearity() {
-            _ if op.counts_alike() => &format!("`{}` counts all of them alike", op.name()),
+            _ if op.ignores_weights() => &format!("`{}` counts all of them alike", op.name()),
             Linearity::Product if weighs(0) && weighs(1) => {
                 "here it is multiplied by another such value"
             }
@@ -193,7 +193,7 @@ impl Builder {
             _ => &format!("here it is inside of `{}`", op.name()),
         };
         let instead = match what {
-            _ if op.counts_alike() => format!(": leave it out, `{what}` takes the mean itself"),
+            _ if op.ignores_weights() => format!(": leave it out, `{what}` takes the mean itself"),
             "loss" => "; `loss sum` adds up elements as they are".into(),
             _ => String::new(),
         };
@@ -287,7 +287,7 @@ mod tests {
         let none = Attributes::new();
         let scores = b.call("mul", &[(x, "x"), (w, "w")], &none).unwrap();
         let operands = [(scores, "scores"), (y, "y")];
-        let ignoring = Attributes::new().with("ignore_index", AttributeValue::Whole(0));
+        let ignoring = Attributes::new().with("ignore_index", AttributeValue::Integer(0));
         let weighs = b.call("cross_entropy", &operands, &ignoring).unwrap();
         let plain = b.call("cross_entropy", &operands, &none).unwrap();
         (b, weighs, plain)
