@@ -98,7 +98,7 @@ impl<'a> Checker<'a> {
             operands.push(Operand { value, text, span: x.span });
         }
         self.depth -= 1;
-        let value = Operand::all_given(&operands).and_then(|x| {
+        let value = Operand::value_refs(&operands).and_then(|x| {
             self.recorder.value(CompilerStatement::Choose { choice, x }, &CallSpans::at(call))
         });
         self.alternatives[choice].is_wrong |= self.mistake_count() > mistakes_before;

@@ -193,7 +193,7 @@ impl<'a> Checker<'a> {
                 let operands = [operand.span];
                 let call = statement.keyword.span().into();
                 let spans = CallSpans { call, operands: &operands, attributes: &[] };
-                if let Some(x) = operand.given() {
+                if let Some(x) = operand.value_ref() {
                     self.recorder.declare(CompilerStatement::Loss { x, sum: *sum }, &spans);
                 }
             }
@@ -421,7 +421,7 @@ impl<'a> Checker<'a> {
         };
         let operands = [x.span];
         let spans = CallSpans { call: name.span().into(), operands: &operands, attributes: &[] };
-        if let Some(x) = x.given() {
+        if let Some(x) = x.value_ref() {
             self.recorder.declare(CompilerStatement::Metric { name: text(name).into(), x }, &spans);
         }
     }

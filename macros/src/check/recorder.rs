@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bilro_compiler::declaration::Declaration;
-use bilro_compiler::declaration::statement::{Given, List, Replay, Statement};
+use bilro_compiler::declaration::statement::{List, Replay, Statement, ValueRef};
 use bilro_compiler::error::{Mistake as CompilerMistake, Site};
 use bilro_compiler::graph::NodeId;
 use bilro_compiler::ops::{AttributeValue, Attributes};
@@ -35,13 +35,13 @@ pub struct Operand {
 
 impl Operand {
     /// The operand of a compiler statement; `None` if a mistake hides it.
-    pub fn given(&self) -> Option<Given<'static>> {
+    pub fn value_ref(&self) -> Option<ValueRef<'static>> {
         Some((self.value?.first, Cow::Owned(self.text.clone())))
     }
 
-    /// [`Operand::given`] of all; `None` if a mistake hides one.
-    pub fn all_given(x: &[Operand]) -> Option<List<'static, Given<'static>>> {
-        x.iter().map(Operand::given).collect()
+    /// [`Operand::value_ref`] of all; `None` if a mistake hides one.
+    pub fn value_refs(x: &[Operand]) -> Option<List<'static, ValueRef<'static>>> {
+        x.iter().map(Operand::value_ref).collect()
     }
 }
 

@@ -165,7 +165,7 @@ impl Checker<'_> {
         attributes: &Attributes,
         spans: &CallSpans<'_>,
     ) -> Option<Value> {
-        let x = Operand::all_given(operands)?;
+        let x = Operand::value_refs(operands)?;
         let (function, attributes) = (function.to_owned().into(), listed(attributes));
         self.recorder.value(CompilerStatement::Call { function, x, attributes }, spans)
     }
@@ -179,7 +179,7 @@ impl Checker<'_> {
     ) -> Option<Value> {
         let operand_spans: Vec<SourceSpan> = x.iter().map(|x| x.span).collect();
         let spans = CallSpans { call, operands: &operand_spans, attributes: &[] };
-        let x = Operand::all_given(&x)?;
+        let x = Operand::value_refs(&x)?;
         self.recorder.value(CompilerStatement::Apply { layer, x }, &spans)
     }
 
