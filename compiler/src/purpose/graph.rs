@@ -53,7 +53,7 @@ impl Declaration {
                 let gradients = autodiff::gradients(&mut g, loss, &trained);
                 let clipped = match purpose {
                     Purpose::Accumulate { first, .. } => {
-                        training.add_up(&mut g, &self.parameters, &gradients, *first);
+                        training.accumulate_gradients(&mut g, &self.parameters, &gradients, *first);
                         None
                     }
                     _ => training.step(&mut g, &self.parameters, &trained, &gradients).1,

@@ -150,7 +150,7 @@ impl Builder {
         is_number.then(|| self.graph.reshape(x, &Shape::scalar()))
     }
 
-    /// Requires that no mean is taken source of a sum: it would include elements of weight 0.
+    /// Requires that no mean is taken inside of a sum: it would include elements of weight 0.
     fn check_sum(&self, x: NodeId, weighted: &[Option<NodeId>]) -> Result<(), Mistake> {
         let mut needed = vec![false; x.index() + 1];
         needed[x.index()] = true;
