@@ -30,7 +30,7 @@ pub fn gradients(g: &mut Graph, loss: NodeId, leaves: &[NodeId]) -> Vec<NodeId> 
             continue;
         }
         let op = g.op(id).clone();
-        let parts = op.gradient(g, &Reverse { x: &x, y: id, dy, wanted: &wanted });
+        let parts = op.gradient(g, &Reverse { x: &x, y: id, dy, requested: &wanted });
         for ((x, part), wanted) in x.into_iter().zip(parts).zip(wanted) {
             if let Some(part) = part.filter(|_| wanted) {
                 debug_assert_eq!(g.shape(part), g.shape(x), "the gradient of {}", op.name());

@@ -223,7 +223,7 @@ fn exponential_units_bend_as_those_of_pytorch() {
 fn smooth_units_neither_overflow_nor_hide_nan() {
     let ends = [(1000.0, 1000.0, 1.0), (-1000.0, 0.0, 0.0), (NAN, NAN, NAN), (-INF, NAN, NAN)];
     for approximate in ["none", "tanh"] {
-        let word = AttributeValue::Choice(approximate.into());
+        let word = AttributeValue::Keyword(approximate.into());
         let attributes = Attributes::new().with("approximate", word);
         check_with("gelu", &attributes, &[(0.0, 0.0, 0.5)]);
         check_with("gelu", &attributes, &ends);
@@ -305,7 +305,7 @@ fn refused(function: &str, attributes: Attributes) -> (Site, String) {
 #[test]
 fn attributes_that_mean_nothing_are_refused() {
     let word =
-        |word: &str| Attributes::new().with("approximate", AttributeValue::Choice(word.into()));
+        |word: &str| Attributes::new().with("approximate", AttributeValue::Keyword(word.into()));
     let at = |name: &str| Site::Attribute(name.into());
     assert_eq!(
         refused("gelu", word("tahn")),

@@ -197,7 +197,7 @@ impl Golden {
             "add_broadcast" => call(g, "add", x, &none)?,
             "mul_broadcast" => call(g, "mul", x, &none)?,
             "gelu_tanh" => {
-                let tanh = AttributeValue::Choice("tanh".into());
+                let tanh = AttributeValue::Keyword("tanh".into());
                 call(g, "gelu", x, &none.with("approximate", tanh))?
             }
             // What `loss` does, over the batch too.
@@ -249,8 +249,8 @@ impl Golden {
                         AttributeValue::Number(value.as_f64().expect("a number"))
                     }
                     AttributeKind::Flag => AttributeValue::Flag(value.as_bool().expect("a flag")),
-                    AttributeKind::Whole => {
-                        AttributeValue::Whole(value.as_u64().expect("an integer") as usize)
+                    AttributeKind::Integer => {
+                        AttributeValue::Integer(value.as_u64().expect("an integer") as usize)
                     }
                     AttributeKind::Numbers => AttributeValue::Numbers(match value {
                         Json::Array(list) => {

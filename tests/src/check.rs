@@ -42,7 +42,7 @@ pub fn values(operand: &Operand, batch: usize, generator: &mut Generator) -> Val
         Domain::Normal(std) => generator.fill_normal(&mut x, 0.0, f64::from(std)),
         Domain::Positive => generator.fill_uniform(&mut x, 0.25, 1.25),
         Domain::Probability => generator.fill_uniform(&mut x, 0.05, 0.95),
-        Domain::Apart => {
+        Domain::Separated => {
             // All different, none near zero, and none that another operand has.
             let shift = generator.uniform(1.0 / 64.0, 3.0 / 64.0);
             let order = generator.permutation(count as u32);

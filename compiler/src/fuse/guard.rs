@@ -24,7 +24,7 @@ use crate::expr::scalar::Reduction;
 use crate::graph::{Graph, NodeId, Root};
 use crate::ops::all_finite::AllFinite;
 use crate::ops::reduce::Axis;
-use crate::ops::{Leaf, Linearity, Lowering, Op, Shows};
+use crate::ops::{Leaf, Linearity, Lowering, Op, Propagation};
 use crate::simplify::constant_value;
 
 /// So many units of a layer are never all less than zero, or all inactive, by
@@ -194,10 +194,10 @@ impl<'g> Search<'g> {
                 continue;
             }
             let finiteness = g.op(x).finiteness();
-            if !finiteness.is_kept {
+            if !finiteness.preserves_finite {
                 return None;
             }
-            for operand in g.operands(x).iter().copied().skip(finiteness.deciding) {
+            for operand in g.operands(x).iter().copied().skip(finiteness.conditions) {
                 let value = base(g, operand);
                 match relation(g, operand) {
                     Relation::Same => left.push(value),
@@ -237,11 +237,11 @@ impl<'g> Search<'g> {
                     Lowering::Elementwise(_) => {
                         let finiteness = g.op(user).finiteness();
                         // As what is chosen, not as what chooses.
-                        !g.operands(user)[..finiteness.deciding].contains(&x)
-                            && match finiteness.shows {
-                                Shows::Always => true,
-                                Shows::ByChance => is_wide(),
-                                Shows::Unknown => false,
+                        !g.operands(user)[..finiteness.conditions].contains(&x)
+                            && match finiteness.propagation {
+                                Propagation::Always => true,
+                                Propagation::Sometimes => is_wide(),
+                                Propagation::Unknown => false,
                             }
                     }
                     _ => false,
@@ -269,7 +269,7 @@ impl<'g> Search<'g> {
             }
             match g.op(x).lower() {
                 Lowering::Contraction(_) => {}
-                Lowering::Elementwise(_) if g.op(x).finiteness().is_kept => {
+                Lowering::Elementwise(_) if g.op(x).finiteness().preserves_finite => {
                     left.extend(g.operands(x));
                 }
                 _ => return false,

@@ -106,7 +106,7 @@ impl<'t> Parser<'t> {
 
         let mut call = Call {
             text: &mut attributes,
-            is_begun: !operands.is_empty(),
+            has_arguments: !operands.is_empty(),
             name: entry.name,
             result: declared.as_ref(),
         };
@@ -370,7 +370,7 @@ mod tests {
         let i = g.apply(Input { index: 4, ty: index }, &[]);
         let p = g.apply(Parameter { index: 12, shape: Shape::unbatched([5]) }, &[]);
         let s = g.apply(StepScalar::real("a \"rate\"\n"), &[]);
-        let n = g.apply(StepScalar::whole("random batch"), &[]);
+        let n = g.apply(StepScalar::integer("random batch"), &[]);
         let positions = g.apply(Iota { shape: Shape::batched([5usize]) }, &[]);
         g.add_root(Root::Output("positions".into()), positions);
         let a = g.apply(Materialize::ROWS, &[p]);

@@ -1,10 +1,11 @@
-//! [`Lion`]: its numbers, and its update as nodes of the graph.
+//! The optimizer [`Lion`]: hyperparameters, and its update as nodes of the graph.
 
 use super::{LEARNING_RATE, Optimizer, Update, WrongNumber};
 use super::{require_not_negative, require_share};
 use crate::graph::NodeId;
 
-/// Lion, by which every element goes equally far, in the direction of a running mean's sign.
+/// Lion, with steps of equal size in the direction of the sign of a running mean (X. Chen et al.,
+/// 2023).
 ///
 /// ```text
 /// c = β1 · m + (1 - β1) · gradient
@@ -43,20 +44,20 @@ pub struct Lion {
 }
 
 impl Lion {
-    /// With a learning rate: how far every element goes in a step.
+    /// With a learning rate, the size of every element's step.
     pub fn new(learning_rate: f32) -> Lion {
         Lion { learning_rate, betas: (0.9, 0.99), weight_decay: 0.0 }
     }
 
-    /// How much of the running mean of gradients goes into a step, and how much
-    /// of it stays, each from 0 to below 1; 0.9 and 0.99 by default.
+    /// The share of the running mean of gradients in a step, and the decay of that mean, each at least 0
+    /// and below 1; default 0.9 and 0.99.
     pub fn betas(mut self, first: f64, second: f64) -> Lion {
         self.betas = (first, second);
         self
     }
 
-    /// Makes the parameter smaller by the learning rate times so many times
-    /// itself, 0 by default.
+    /// Decoupled weight decay: subtracts the learning rate times this multiple of the parameter; default
+    /// 0.
     pub fn weight_decay(mut self, weight_decay: f32) -> Lion {
         self.weight_decay = weight_decay;
         self

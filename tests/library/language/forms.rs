@@ -198,10 +198,9 @@ fn a_layer_of_two_values_is_called_with_both() {
     }
 }
 
-/// The layer is there for this test alone, in builds with debug assertions.
-#[cfg(debug_assertions)]
+/// `SumAndDifference` exists with the internal feature `__test-layers` only.
 #[test]
-fn a_layer_of_several_results_names_each() {
+fn a_layer_with_several_outputs_names_each() {
     network! {
         struct Several<const N: usize> {
             input a: [N];

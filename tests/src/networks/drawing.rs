@@ -279,8 +279,8 @@ fn show((name, value): (&str, &AttributeValue)) -> String {
             format!("{name} = [{}]", sizes.join(", "))
         }
         AttributeValue::Axes(x) => format!("{name} = {x:?}"),
-        AttributeValue::Choice(word) => format!("{name} = {word}"),
-        AttributeValue::Whole(x) => format!("{name} = {x}"),
+        AttributeValue::Keyword(word) => format!("{name} = {word}"),
+        AttributeValue::Integer(x) => format!("{name} = {x}"),
         AttributeValue::Numbers(x) => format!("{name} = {x:?}"),
     }
 }

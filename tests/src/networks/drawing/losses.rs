@@ -82,10 +82,10 @@ impl Drawing {
             8 | 12 => weight(none.clone()),
             9 | 17 => smoothing(weight(none.clone())),
             10 => smoothing(none.clone()),
-            11 if sums => weight(none.clone()).with("ignore_index", AttributeValue::Whole(0)),
+            11 if sums => weight(none.clone()).with("ignore_index", AttributeValue::Integer(0)),
             14 => {
                 let margin = none.clone().with("margin", AttributeValue::Number(0.5));
-                margin.with("p", AttributeValue::Whole(2))
+                margin.with("p", AttributeValue::Integer(2))
             }
             _ => none.clone(),
         };
