@@ -117,7 +117,7 @@ fn trajectories(
     for target in check::targets() {
         let lowered = check::lower_network(&network, &purpose, 1, &target).unwrap();
         let mut values = vec![start.clone()];
-        values.extend(check::first_kept(&network, &purpose));
+        values.extend(check::initial_state(&network, &purpose));
         let step = |(before, gradient): (usize, &ArrayD<f32>)| {
             let inputs = [Value::Real(gradient.clone())];
             let optimizer = training.optimizer();
