@@ -83,7 +83,7 @@ pub fn assign_phases(
         alone += time;
         together += if shared { halved } else { time };
 
-        let meets = |others: &[usize]| others.iter().any(|other| memory.meet(*other, i));
+        let meets = |others: &[usize]| others.iter().any(|other| memory.conflict(*other, i));
         // Those that are not shared run one after the other anyway.
         if meets(&open.parallel) || (shared && meets(&open.serial)) {
             let guarded = open.guarded;
@@ -124,7 +124,7 @@ fn postpone(
             let later = from.serial[index + 1..].iter().chain(&into.serial).chain(&into.parallel);
             if guard != Some(kernel)
                 && programs[kernel].parallel > 1
-                && !later.into_iter().any(|k| memory.meet(kernel, *k))
+                && !later.into_iter().any(|k| memory.conflict(kernel, *k))
             {
                 from.serial.remove(index);
                 into.parallel.push(kernel);
@@ -138,7 +138,7 @@ fn postpone(
             let mut others = phase.serial.iter().chain(&phase.parallel).filter(|k| **k != kernel);
             if guard != Some(kernel)
                 && programs[kernel].parallel > 1
-                && !others.any(|k| memory.meet(kernel, *k))
+                && !others.any(|k| memory.conflict(kernel, *k))
             {
                 phase.serial.remove(index);
                 phase.parallel.push(kernel);
@@ -160,7 +160,7 @@ struct Memory<'a> {
 
 impl Memory<'_> {
     /// Whether one of two kernels writes what the other reads or writes.
-    fn meet(&self, a: usize, b: usize) -> bool {
+    fn conflict(&self, a: usize, b: usize) -> bool {
         let [a, b] = [a, b].map(|k| &self.fused.kernels[k]);
         let overlap = |writes: &[usize], touches: &[usize]| {
             writes.iter().any(|w| touches.iter().any(|t| self.overlap(*w, *t)))
@@ -281,7 +281,7 @@ pub fn verify(
             let in_order = phase_a < phase_b
                 || (phase_a == phase_b
                     && matches!((place_a, place_b), (Some(x), Some(y)) if x < y));
-            if !in_order && memory.meet(a, b) {
+            if !in_order && memory.conflict(a, b) {
                 found.push(label(b), format!("does not wait for {}", label(a)));
             }
         }

@@ -207,7 +207,7 @@ fn verify_order(fused: &Fused, found: &mut Violations) {
         reads.sort_unstable();
         reads.dedup();
         for t in reads {
-            let label = || tensor_label(fused, t);
+            let label = || buffer_label(fused, t);
             if !fused.buffers[t].is_given && !written[t] {
                 fail(format!("reads {} before it is written", label()));
             }
@@ -222,7 +222,7 @@ fn verify_order(fused: &Fused, found: &mut Violations) {
                 overwritten[*other] = true;
             }
             if guard.is_some_and(|guard| k <= guard.kernel) {
-                fail(format!("overwrites {} before the guard", tensor_label(fused, t)));
+                fail(format!("overwrites {} before the guard", buffer_label(fused, t)));
             }
         }
     }
@@ -251,14 +251,14 @@ fn verify_arena(fused: &Fused, plan: &Plan, found: &mut Violations) {
         let (begin, end) = span(fused, plan, t);
         if end > plan.arena {
             let message = format!("ends at {end}, beyond the arena of {} elements", plan.arena);
-            found.push(tensor_label(fused, t), message);
+            found.push(buffer_label(fused, t), message);
         }
         let before = live.range(..end).rev();
         let meets = before.take_while(|(_, other)| span(fused, plan, **other).1 > begin);
         let meets: Vec<usize> = meets.map(|(_, other)| *other).collect();
         for other in &meets {
-            let message = format!("shares memory with {}", tensor_label(fused, *other));
-            found.push(tensor_label(fused, t), message);
+            let message = format!("shares memory with {}", buffer_label(fused, *other));
+            found.push(buffer_label(fused, t), message);
         }
         if meets.is_empty() {
             live.insert(begin, t);
@@ -276,7 +276,7 @@ fn kernel_label(fused: &Fused, kernel: usize) -> String {
     format!("kernel {kernel} ({})", fused.kernels[kernel].name)
 }
 
-fn tensor_label(fused: &Fused, buffer: usize) -> String {
+fn buffer_label(fused: &Fused, buffer: usize) -> String {
     format!("buffer {buffer} ({})", fused.buffers[buffer].name)
 }
 

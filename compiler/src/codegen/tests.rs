@@ -108,7 +108,7 @@ impl Writer {
         for (e, term) in expressions.iter() {
             let to = match term {
                 Term::Load(i, _) => loads[*i],
-                _ => self.register(expressions.kind(e)),
+                _ => self.register(expressions.lane_type(e)),
             };
             registers.push(to);
             match term {
@@ -123,7 +123,7 @@ impl Writer {
                     let operands = operands.iter().map(|x| registers[x.0 as usize]).collect();
                     body.push(apply(to, *scalar, operands));
                 }
-                Term::Position | Term::Element(_) | Term::Reduced(_) => unreachable!(),
+                Term::Position | Term::Iota(_) | Term::Reduced(_) => unreachable!(),
             }
         }
         registers[root.0 as usize]

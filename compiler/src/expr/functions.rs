@@ -26,7 +26,7 @@ impl Expressions {
 
     /// `n` and `p` of eˣ = 2ⁿ·(1 + p), for x between -104 and 89: `n` where a
     /// float has its exponent, and `p` of the size of ½ at most.
-    fn exp_parts(&mut self, x: Expr) -> (Expr, Expr) {
+    fn split_exp(&mut self, x: Expr) -> (Expr, Expr) {
         let (log2_e, magic) = (self.float(std::f32::consts::LOG2_E), self.float(MAGIC));
         let z = self.mul_add(x, log2_e, magic);
         let n = self.sub(z, magic);
@@ -66,7 +66,7 @@ impl Expressions {
         // The constant goes first, so that NaN survives.
         let clamped = self.min(high, x);
         let clamped = self.max(low, clamped);
-        let (exponent, rest) = self.exp_parts(clamped);
+        let (exponent, rest) = self.split_exp(clamped);
         let one = self.float(1.0);
         let p = self.add(rest, one);
         let (halved, mask) = (self.shift_right(exponent, 1), self.int(!0x7F_FFFF));
@@ -89,7 +89,7 @@ impl Expressions {
         // The constant goes first, so that NaN survives.
         let clamped = self.min(high, x);
         let clamped = self.max(low, clamped);
-        let (exponent, p) = self.exp_parts(clamped);
+        let (exponent, p) = self.split_exp(clamped);
         let half_power = self.power_of_two(exponent, -1);
         let half = self.float(0.5);
         let rest = self.sub(half_power, half);
@@ -260,7 +260,7 @@ impl Expressions {
         );
         let minus = self.neg(t);
         let q = self.mul_add(q, t, minus);
-        let (exponent, p) = self.exp_parts(q);
+        let (exponent, p) = self.split_exp(q);
         let power = self.power_of_two(exponent, 0);
         let rest = self.sub(one, power);
         let minus = self.neg(power);
@@ -276,7 +276,7 @@ impl Expressions {
     /// floats are 1/8 and more apart, NaN.
     pub fn sin(&mut self, x: Expr) -> Expr {
         let size = self.abs(x);
-        let y = self.quarter_turned(size, 0);
+        let y = self.shifted_sin(size, 0);
         let (bits, sign) = (self.to_bits(x), self.int(i32::MIN));
         let sign = self.and(bits, sign);
         self.flip(y, sign)
@@ -286,7 +286,7 @@ impl Expressions {
     /// floats are 1/8 and more apart, NaN.
     pub fn cos(&mut self, x: Expr) -> Expr {
         let size = self.abs(x);
-        self.quarter_turned(size, 1)
+        self.shifted_sin(size, 1)
     }
 
     /// sin(x + quarters·π/2) for x from 0 to 2²⁰, NaN above.
@@ -294,7 +294,7 @@ impl Expressions {
     /// The reduction is W. Cody's and W. Waite's: n·π/2 is taken off in three
     /// parts. The first is 24 bits long, and what is left is a multiple of its
     /// last bit below 2, so that the fused multiply-add is exact.
-    fn quarter_turned(&mut self, x: Expr, quarters: i32) -> Expr {
+    fn shifted_sin(&mut self, x: Expr, quarters: i32) -> Expr {
         const HIGHEST: f32 = 1_048_576.0;
         let (two_over_pi, magic) = (self.float(std::f32::consts::FRAC_2_PI), self.float(MAGIC));
         let z = self.mul_add(x, two_over_pi, magic);

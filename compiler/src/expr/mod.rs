@@ -27,7 +27,7 @@ pub enum Term {
     /// Where the element lies on the kernel's last axis.
     Position,
     /// The number of an element, as one of the kernel's `elements` counts.
-    Element(usize),
+    Iota(usize),
     /// The result of one of the kernel's reductions, or of its sum of products.
     Reduced(usize),
     /// An operation.
@@ -73,10 +73,10 @@ impl Expressions {
     }
 
     /// What a formula gives.
-    pub fn kind(&self, e: Expr) -> LaneType {
+    pub fn lane_type(&self, e: Expr) -> LaneType {
         match self.term(e) {
             Term::Float(_) | Term::Reduced(_) => LaneType::Float,
-            Term::Int(_) | Term::Position | Term::Element(_) => LaneType::Int,
+            Term::Int(_) | Term::Position | Term::Iota(_) => LaneType::Int,
             Term::Load(_, kind) => *kind,
             Term::Apply(scalar, _) => scalar.result(),
         }
@@ -121,7 +121,7 @@ impl Expressions {
     /// An operation. On constants alone it is carried out here.
     pub fn apply(&mut self, scalar: Scalar, x: &[Expr]) -> Expr {
         debug_assert!(
-            x.iter().map(|x| self.kind(*x)).eq(scalar.operands().iter().copied()),
+            x.iter().map(|x| self.lane_type(*x)).eq(scalar.operands().iter().copied()),
             "{scalar:?} on operands of other kinds"
         );
         let constants: Option<Vec<u32>> = x.iter().map(|x| self.constant(*x)).collect();

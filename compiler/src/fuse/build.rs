@@ -123,7 +123,7 @@ struct KernelBuilder<'a> {
     group: &'a Group,
     formulas: Expressions,
     loads: Vec<Access>,
-    elements: Vec<Vec<usize>>,
+    iotas: Vec<Vec<usize>>,
     known: FxHashMap<NodeId, Expr>,
     /// Reductions in the order of their numbers, with their stage.
     reductions: Vec<(usize, Reduction, Expr)>,
@@ -141,7 +141,7 @@ impl<'a> KernelBuilder<'a> {
             group,
             formulas: Expressions::default(),
             loads: Vec::new(),
-            elements: Vec::new(),
+            iotas: Vec::new(),
             known: FxHashMap::default(),
             reductions: Vec::new(),
             stages: Vec::new(),
@@ -163,7 +163,7 @@ impl<'a> KernelBuilder<'a> {
             name: self.name(),
             overwritten: overwritten(&self.buffers.list, &self.loads, &body),
             loads: self.loads,
-            elements: self.elements,
+            iotas: self.iotas,
             formulas: self.formulas,
             body,
         };
@@ -313,7 +313,7 @@ impl<'a> KernelBuilder<'a> {
             return self.value(value);
         }
         if matches!(self.g.op(value).lower(), Lowering::Iota) {
-            return self.element(operand, value, level);
+            return self.iota(operand, value, level);
         }
         let kind = if self.g.ty(operand).is_real() { LaneType::Float } else { LaneType::Int };
         let access = self.access(self.buffers.of[&value], operand, level, kind);
@@ -321,7 +321,7 @@ impl<'a> KernelBuilder<'a> {
     }
 
     fn load(&mut self, access: Access) -> Expr {
-        let kind = access.kind;
+        let kind = access.lane_type;
         let known = self.loads.iter().position(|l| *l == access);
         let number = known.unwrap_or_else(|| {
             self.loads.push(access);
@@ -331,21 +331,22 @@ impl<'a> KernelBuilder<'a> {
     }
 
     /// The number of an element, as `value` counts them.
-    fn element(&mut self, operand: NodeId, value: NodeId, level: Level) -> Expr {
+    fn iota(&mut self, operand: NodeId, value: NodeId, level: Level) -> Expr {
         let steps = self.strides(operand, &dense_strides(&self.g.sizes(value)), level);
-        let known = self.elements.iter().position(|e| *e == steps);
+        let known = self.iotas.iter().position(|e| *e == steps);
         let number = known.unwrap_or_else(|| {
-            self.elements.push(steps);
-            self.elements.len() - 1
+            self.iotas.push(steps);
+            self.iotas.len() - 1
         });
-        self.formulas.push(Term::Element(number))
+        self.formulas.push(Term::Iota(number))
     }
 
     /// How the kernel reaches a node's elements in a buffer.
     fn access(&self, buffer: usize, node: NodeId, level: Level, kind: LaneType) -> Access {
         let layout = &self.buffers.list[buffer].layout;
         let steps = self.strides(node, &layout.strides, level);
-        let mut access = Access { buffer, strides: steps, kind, padding: 0, index: None };
+        let mut access =
+            Access { buffer, strides: steps, lane_type: kind, padding: 0, index: None };
         access.padding = self.padding(&access, layout);
         access
     }
@@ -355,11 +356,11 @@ impl<'a> KernelBuilder<'a> {
     fn strides(&self, node: NodeId, strides: &[usize], level: Level) -> Vec<usize> {
         let steps = real_strides(self.g, node, strides)
             .expect("buffers lie so that their users reach them");
-        self.placed(steps, level)
+        self.on_kernel_axes(steps, level)
     }
 
     /// Steps along a node's axes of a size above one as steps along the kernel's.
-    fn placed(&self, mut steps: Vec<usize>, level: Level) -> Vec<usize> {
+    fn on_kernel_axes(&self, mut steps: Vec<usize>, level: Level) -> Vec<usize> {
         match (&self.group.space, level) {
             (Space::Rows(sizes), Level::Full) if sizes.is_empty() => steps.push(0),
             (Space::Rows(_) | Space::Columns(..), Level::Outer) => steps.push(0),

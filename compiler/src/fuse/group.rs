@@ -30,7 +30,7 @@ pub(super) use verify::verify;
 
 /// Rows from which on a kernel of their own pays, and steps of a formula.
 const MANY_ROWS: usize = 16;
-const MANY_STEPS: usize = 16;
+const MANY_TERMS: usize = 16;
 
 /// Nodes that become one kernel. Each comes with the level that it has in the
 /// space: without one, nothing becomes a part of a group.
@@ -77,9 +77,9 @@ pub(super) fn group(g: &Graph) -> Vec<Group> {
 /// One use of a value by a computed node.
 #[derive(Clone, Copy, Debug)]
 struct Use {
-    by: NodeId,
+    user: NodeId,
     /// The operand, of which the value is the base.
-    through: NodeId,
+    operand: NodeId,
 }
 
 struct Grouping<'g> {
@@ -120,7 +120,7 @@ impl<'g> Grouping<'g> {
         let mut relations = FxHashMap::default();
         for by in g.ids().filter(|id| computed[id.index()]) {
             for &through in g.operands(by) {
-                uses[base(g, through).index()].push(Use { by, through });
+                uses[base(g, through).index()].push(Use { user: by, operand: through });
                 relations.entry(through).or_insert_with(|| relation(g, through));
             }
         }
@@ -202,7 +202,7 @@ impl<'g> Grouping<'g> {
     fn before(&self, id: NodeId) -> Vec<NodeId> {
         let operands = self.g.operands(id).iter().map(|x| base(self.g, *x));
         let operands = operands.filter(|x| self.computed[x.index()]);
-        let readers = self.readers(id).iter().map(|u| u.by).filter(|by| *by != id);
+        let readers = self.readers(id).iter().map(|u| u.user).filter(|by| *by != id);
         let guard = self.guard.filter(|_| self.assigns.contains_key(&id));
         let roots = if self.guard == Some(id) { self.read_roots() } else { Vec::new() };
         operands.chain(readers).chain(guard).chain(roots).collect()
@@ -238,15 +238,15 @@ impl<'g> Grouping<'g> {
     fn is_materialized(&self, id: NodeId) -> bool {
         let Some(group) = self.group_of[id.index()] else { return true };
         let space = &self.group(group).space;
-        self.uses[id.index()].iter().any(|u| match self.g.op(u.by).lower() {
+        self.uses[id.index()].iter().any(|u| match self.g.op(u.user).lower() {
             Lowering::Contraction(_) => true,
-            Lowering::Scatter => !self.is_scattered_alone(id, u.by),
-            Lowering::Reduction(..) => match (space, Space::of_reduction(self.g, u.by)) {
+            Lowering::Scatter => !self.is_only_scattered(id, u.user),
+            Lowering::Reduction(..) => match (space, Space::of_reduction(self.g, u.user)) {
                 (Space::Rows(own), Space::Rows(sizes)) => *own != sizes,
-                (Space::Rows(_), Space::Columns(..)) => !self.can_absorb(id, u.by),
+                (Space::Rows(_), Space::Columns(..)) => !self.can_absorb(id, u.user),
                 _ => true,
             },
-            _ => !self.hands_over(space, u.by, u.through),
+            _ => !self.hands_over(space, u.user, u.operand),
         })
     }
 
@@ -255,7 +255,7 @@ impl<'g> Grouping<'g> {
     fn can_absorb(&self, value: NodeId, reduction: NodeId) -> bool {
         let Some(number) = self.group_of[value.index()] else { return false };
         let group = self.group(number);
-        let inside = |u: &Use| self.group_of[u.by.index()] == Some(number) || u.by == reduction;
+        let inside = |u: &Use| self.group_of[u.user.index()] == Some(number) || u.user == reduction;
         group.is_map
             && group.nodes.iter().all(|n| {
                 !self.is_root[n.index()]
@@ -265,7 +265,7 @@ impl<'g> Grouping<'g> {
     }
 
     /// Whether a scatter can compute the values that it adds itself.
-    fn is_scattered_alone(&self, value: NodeId, scatter: NodeId) -> bool {
+    fn is_only_scattered(&self, value: NodeId, scatter: NodeId) -> bool {
         let operands = self.g.operands(scatter);
         let [own, index] = [operands[0], operands[1]].map(|x| base(self.g, x));
         let group = self.group_of[value.index()];
@@ -289,7 +289,7 @@ impl<'g> Grouping<'g> {
                 let space = Space::Scatter(real_sizes(self.g, operand), columns);
                 let value = base(self.g, operand);
                 if let Some(group) = self.group_of[value.index()]
-                    && self.is_scattered_alone(value, id)
+                    && self.is_only_scattered(value, id)
                     && self.change(group, &space, id)
                 {
                     return;
@@ -300,7 +300,7 @@ impl<'g> Grouping<'g> {
             Lowering::AllFinite(_) => Space::AllFinite,
             Lowering::Reduction(..) => {
                 let space = Space::of_reduction(self.g, id);
-                if let Some(group) = self.wanted_by_reduction(id, &space)
+                if let Some(group) = self.group_for_reduction(id, &space)
                     && self.change(group, &space, id)
                 {
                     return;
@@ -322,7 +322,7 @@ impl<'g> Grouping<'g> {
     }
 
     /// The group that a reduction in a space would rather be a part of.
-    fn wanted_by_reduction(&self, id: NodeId, space: &Space) -> Option<usize> {
+    fn group_for_reduction(&self, id: NodeId, space: &Space) -> Option<usize> {
         let operand = self.g.operands(id)[0];
         let value = base(self.g, operand);
         let group = self.group_of[value.index()]?;
@@ -384,7 +384,7 @@ impl<'g> Grouping<'g> {
         let rows: usize = sizes.split_last().map_or(1, |(_, outer)| outer.iter().product());
         rows >= MANY_ROWS
             && self.level(space, id) == Some(Level::Outer)
-            && self.sizes[id.index()].terms >= MANY_STEPS
+            && self.sizes[id.index()].terms >= MANY_TERMS
             && !self.is_needed_within(id, space)
     }
 
@@ -395,8 +395,8 @@ impl<'g> Grouping<'g> {
         let mut known = self.needed_within.remove(space).unwrap_or_default();
         let mut begun = vec![id];
         while let Some(next) = begun.last().copied() {
-            let follows = |u: &&Use| self.is_elementwise(u.by);
-            let users = || self.uses[next.index()].iter().filter(follows).map(|u| u.by);
+            let follows = |u: &&Use| self.is_elementwise(u.user);
+            let users = || self.uses[next.index()].iter().filter(follows).map(|u| u.user);
             let level = |by: NodeId| self.level(space, by);
             let outer = || users().filter(|by| level(*by) == Some(Level::Outer));
             let needed = users().any(|by| level(by) == Some(Level::Full))
@@ -441,7 +441,7 @@ impl<'g> Grouping<'g> {
         let is_map = matches!(self.g.op(id).lower(), Lowering::Elementwise(_) | Lowering::Gather);
         let group = self.group_mut(group);
         group.nodes.push(id);
-        group.take(fit);
+        group.add(fit);
         group.is_map &= is_map;
     }
 

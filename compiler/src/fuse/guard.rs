@@ -43,16 +43,16 @@ pub(super) fn guard(mut g: Graph) -> Graph {
     let mut search = Search { g: &g, forward, ..Search::new(&g) };
     for (i, &x) in g.operands(guard).iter().enumerate() {
         match i < direct {
-            true => search.take(base(&g, x)),
+            true => search.check(base(&g, x)),
             false => search.gradient(x),
         }
     }
     let factors: Vec<NodeId> = search.factors.iter().copied().collect();
     for x in factors.into_iter().filter(|x| !search.is_seen_later(*x)).collect::<Vec<_>>() {
-        search.take(x);
+        search.check(x);
     }
-    let found = search.found;
-    let small: Vec<NodeId> = found.into_iter().map(|x| shrunk(&mut g, x)).collect();
+    let found = search.checked;
+    let small: Vec<NodeId> = found.into_iter().map(|x| reduced(&mut g, x)).collect();
     let guard = g.all_finite(&small, &[]);
 
     // What is assigned must not be there before: where the guard needs it, a copy
@@ -83,7 +83,7 @@ fn ancestors(g: &Graph, mut left: Vec<NodeId>) -> FxHashSet<NodeId> {
 }
 
 /// A value that is finite exactly where a value is, and small.
-fn shrunk(g: &mut Graph, x: NodeId) -> NodeId {
+fn reduced(g: &mut Graph, x: NodeId) -> NodeId {
     let elements: usize = g.sizes(x).iter().product();
     if elements <= MANY || !g.shape(x).batched || g.batch() == 1 {
         return x;
@@ -100,20 +100,20 @@ struct Search<'g> {
     /// Factors of products that make gradients.
     factors: BTreeSet<NodeId>,
     /// What is looked at.
-    found: Vec<NodeId>,
+    checked: Vec<NodeId>,
 }
 
 impl<'g> Search<'g> {
     fn new(g: &'g Graph) -> Search<'g> {
         let (forward, seen) = (FxHashSet::default(), FxHashSet::default());
-        Search { g, forward, seen, factors: BTreeSet::new(), found: Vec::new() }
+        Search { g, forward, seen, factors: BTreeSet::new(), checked: Vec::new() }
     }
 
     /// Looks at a value, of which the operand of a node may be a view.
-    fn take(&mut self, x: NodeId) {
+    fn check(&mut self, x: NodeId) {
         let real_input = is_input(self.g.op(x)) && self.g.ty(x).is_real();
-        if (real_input || is_computed(self.g, x)) && !self.found.contains(&x) {
-            self.found.push(x);
+        if (real_input || is_computed(self.g, x)) && !self.checked.contains(&x) {
+            self.checked.push(x);
         }
     }
 
@@ -139,14 +139,14 @@ impl<'g> Search<'g> {
                             let (factors, others): (Vec<NodeId>, Vec<NodeId>) =
                                 terms.into_iter().partition(|x| self.is_factor(*x));
                             self.factors.extend(factors);
-                            others.into_iter().for_each(|x| self.take(x));
+                            others.into_iter().for_each(|x| self.check(x));
                         }
-                        None => self.take(x),
+                        None => self.check(x),
                     }
                 }
                 Lowering::Elementwise(_) if self.is_linear(x) => left.extend(operands),
                 _ if self.forward.contains(&x) => {}
-                _ => self.take(x),
+                _ => self.check(x),
             }
         }
     }

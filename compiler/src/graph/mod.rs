@@ -229,7 +229,7 @@ impl Graph {
         names: &[&str],
         facts: &mut Facts,
     ) -> Result<NodeId, Mistake> {
-        let stretched = self.stretch(&op, operands, names, facts)?;
+        let stretched = self.broadcast_operands(&op, operands, names, facts)?;
         let arguments: Vec<_> = stretched
             .iter()
             .zip(names)
@@ -246,7 +246,7 @@ impl Graph {
         Ok(self.insert(op, operands.into(), ty))
     }
 
-    fn stretch(
+    fn broadcast_operands(
         &mut self,
         op: &Op,
         operands: &[NodeId],

@@ -313,7 +313,7 @@ mod tests {
         text.parse().unwrap_or_else(|error| panic!("{error}\n{text}"))
     }
 
-    fn comes_back(graph: &Graph) {
+    fn assert_round_trip(graph: &Graph) {
         let text = graph.to_string();
         assert!(read(&text) == *graph, "{text}");
     }
@@ -349,8 +349,8 @@ mod tests {
         for graph in samples() {
             for graph in [crate::simplify::decompose(&graph), graph] {
                 seen.extend(graph.ids().map(|id| graph.op(id).name()));
-                comes_back(&graph);
-                comes_back(&crate::simplify::simplify(&graph));
+                assert_round_trip(&graph);
+                assert_round_trip(&crate::simplify::simplify(&graph));
             }
         }
         let rest: Vec<&str> = crate::ops::ALL.iter().map(|entry| entry.name).collect();
@@ -401,7 +401,7 @@ mod tests {
         g.add_root(Root::InputGradient(4), p);
         g.add_root(Root::Assign(12), d);
         g.add_root(Root::Guard, e);
-        comes_back(&g);
+        assert_round_trip(&g);
     }
 
     #[test]
@@ -432,7 +432,7 @@ mod tests {
         });
         let elements: Vec<Number> = elements.collect();
         g.vector(elements);
-        comes_back(&g);
+        assert_round_trip(&g);
         assert!(g.to_string().contains("constant(-0.0)"), "{g}");
     }
 
@@ -543,7 +543,7 @@ mod tests {
                     read += 1;
                     // The verifier looks at whatever is read.
                     let _ = graph.verify();
-                    comes_back(&graph);
+                    assert_round_trip(&graph);
                 }
                 Err(_) => refused += 1,
             }

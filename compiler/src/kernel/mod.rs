@@ -21,7 +21,7 @@ pub struct Kernel {
     /// from one step to the next.
     ///
     /// [`Term::Element`]: crate::expr::Term::Element
-    pub elements: Vec<Vec<usize>>,
+    pub iotas: Vec<Vec<usize>>,
     /// Buffers among those it reads whose memory it overwrites: parameters that
     /// it updates.
     pub overwritten: Vec<usize>,
@@ -39,7 +39,7 @@ pub struct Access {
     /// For each axis of the kernel, the elements from one step to the next.
     pub strides: Vec<usize>,
     /// What it holds.
-    pub kind: LaneType,
+    pub lane_type: LaneType,
     /// How many elements may be touched beyond the end of the last axis,
     /// wherever the other axes stand: padding.
     pub padding: usize,
@@ -201,7 +201,7 @@ pub struct Scatter {
 #[derive(Clone, Debug)]
 pub struct AllFinite {
     /// What is looked at.
-    pub values: Vec<CheckedBuffer>,
+    pub buffers: Vec<CheckedBuffer>,
     /// The one number.
     pub store: Store,
 }
@@ -218,8 +218,8 @@ pub struct CheckedBuffer {
 
 impl AllFinite {
     /// How many elements are looked at.
-    pub fn elements(&self) -> usize {
-        self.values.iter().map(|looked| looked.sizes.iter().product::<usize>()).sum()
+    pub fn element_count(&self) -> usize {
+        self.buffers.iter().map(|looked| looked.sizes.iter().product::<usize>()).sum()
     }
 }
 
@@ -261,7 +261,7 @@ impl Kernel {
             Body::Columns(columns) => count(&columns.outer) * columns.reduced,
             Body::Product(p) => count(&p.outer) * p.rows * p.columns,
             Body::Scatter(s) => count(&s.positions) * s.columns,
-            Body::AllFinite(all) => all.elements(),
+            Body::AllFinite(all) => all.element_count(),
         }
     }
 
@@ -303,7 +303,7 @@ impl Kernel {
         let factors = match &self.body {
             Body::Product(p) => vec![&p.a, &p.b],
             Body::Scatter(s) => vec![&s.index],
-            Body::AllFinite(all) => all.values.iter().map(|looked| &looked.from).collect(),
+            Body::AllFinite(all) => all.buffers.iter().map(|looked| &looked.from).collect(),
             Body::Rows(_) | Body::Columns(_) => Vec::new(),
         };
         self.loads.iter().chain(factors).flat_map(Access::buffers).collect()

@@ -49,9 +49,9 @@ impl fmt::Display for Kernel {
                 writeln!(f, "  row = {}", s.index)?;
             }
             Body::AllFinite(all) => {
-                let (buffers, elements) = (all.values.len(), all.elements());
+                let (buffers, elements) = (all.buffers.len(), all.element_count());
                 writeln!(f, "  all finite: {elements} elements of {buffers} buffers")?;
-                for looked in &all.values {
+                for looked in &all.buffers {
                     writeln!(f, "  all of {:?} of {}", looked.sizes, looked.from)?;
                 }
             }
@@ -93,7 +93,7 @@ impl fmt::Display for Formula<'_> {
             Term::Int(n) => n.fmt(f),
             Term::Load(i, _) => write!(f, "x{i}"),
             Term::Position => f.write_str("position"),
-            Term::Element(i) => write!(f, "element{i}"),
+            Term::Iota(i) => write!(f, "element{i}"),
             Term::Reduced(i) => write!(f, "s{i}"),
             Term::Apply(..) if self.2 == 0 => f.write_str("…"),
             Term::Apply(scalar, x) => {

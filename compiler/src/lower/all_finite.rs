@@ -17,7 +17,7 @@ const SUMS: usize = 4;
 const FEW: usize = 16;
 
 pub(super) fn lower(kernel: &Kernel, all: &AllFinite, target: &Target) -> Program {
-    match all.elements() {
+    match all.element_count() {
         ..=FEW => one_by_one(kernel, all, target),
         _ => in_vectors(kernel, all, target),
     }
@@ -25,14 +25,14 @@ pub(super) fn lower(kernel: &Kernel, all: &AllFinite, target: &Target) -> Progra
 
 fn one_by_one(kernel: &Kernel, all: &AllFinite, target: &Target) -> Program {
     // Vectors run along an axis behind all others, on which nothing moves.
-    let last = all.values.iter().map(|looked| looked.sizes.len()).max().unwrap_or(0);
+    let last = all.buffers.iter().map(|looked| looked.sizes.len()).max().unwrap_or(0);
     let mut w = Writer::new(kernel, target, last + 1, last, |_| 0);
     w.open_parallel(1, None);
     let zero = w.start(0f32.to_bits());
-    let sums = all.elements().clamp(1, SUMS);
+    let sums = all.element_count().clamp(1, SUMS);
     let sums: Vec<Register> = (0..sums).map(|_| w.start(0f32.to_bits())).collect();
     let mut sum = sums.iter().cycle();
-    for looked in &all.values {
+    for looked in &all.buffers {
         let missing = last - looked.sizes.len();
         let mut from = looked.from.clone();
         from.strides.splice(..0, vec![0; missing]);
@@ -60,19 +60,19 @@ fn finish(mut w: Writer<'_>, all: &AllFinite, sums: &[Register], last: usize) ->
     sums[1..].iter().for_each(|sum| w.combine(Reduction::Sum, sums[0], *sum));
     let mut to = all.store.to.clone();
     to.strides.splice(..0, vec![0; last]);
-    w.put(&to, &Point { offsets: vec![0; last + 1], lanes: 1 }, sums[0]);
+    w.store_register(&to, &Point { offsets: vec![0; last + 1], lanes: 1 }, sums[0]);
     w.close();
     w.finish()
 }
 
 fn in_vectors(kernel: &Kernel, all: &AllFinite, target: &Target) -> Program {
-    let axes = all.values.iter().map(|looked| looked.sizes.len()).max().unwrap_or(1);
+    let axes = all.buffers.iter().map(|looked| looked.sizes.len()).max().unwrap_or(1);
     let last = axes - 1;
     let mut w = Writer::new(kernel, target, axes, last, |_| 0);
     w.open_parallel(1, None);
     let zero = w.start(0f32.to_bits());
     let sums: Vec<Register> = (0..SUMS).map(|_| w.start(0f32.to_bits())).collect();
-    for looked in &all.values {
+    for looked in &all.buffers {
         // Its axes are the last of the kernel's.
         let missing = axes - looked.sizes.len();
         let mut from = looked.from.clone();

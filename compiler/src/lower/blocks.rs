@@ -65,11 +65,11 @@ pub(super) struct Cut {
     /// Which of the axes is cut.
     axis: usize,
     /// Terms of the axis in a piece.
-    each: usize,
+    piece_len: usize,
     /// How many whole pieces.
-    pub whole: usize,
+    pub full_pieces: usize,
     /// Terms of the axis in what is left.
-    rest: usize,
+    remainder_len: usize,
 }
 
 impl Cut {
@@ -81,7 +81,12 @@ impl Cut {
         let below: usize = spans[axis + 1..].iter().map(|span| span.count).product();
         // Where the inner axes alone are longer than a piece, these are cut below.
         let each = (size / below).max(1);
-        Some(Cut { axis, each, whole: spans[axis].count / each, rest: spans[axis].count % each })
+        Some(Cut {
+            axis,
+            piece_len: each,
+            full_pieces: spans[axis].count / each,
+            remainder_len: spans[axis].count % each,
+        })
     }
 
     /// The whole pieces' axes, in a loop along the axis that is cut, and how it
@@ -89,18 +94,18 @@ impl Cut {
     pub fn piece(&self, spans: &[Span]) -> (Vec<Span>, (usize, usize)) {
         let mut spans = spans.to_vec();
         let cut = &mut spans[self.axis];
-        cut.count = self.each;
-        let along = (cut.axis, self.each * cut.unit);
+        cut.count = self.piece_len;
+        let along = (cut.axis, self.piece_len * cut.unit);
         (spans, along)
     }
 
     /// The axes of what is left after whole pieces, if anything is.
-    pub fn rest(&self, spans: &[Span]) -> Option<Vec<Span>> {
+    pub fn remainder(&self, spans: &[Span]) -> Option<Vec<Span>> {
         let mut spans = spans.to_vec();
         let cut = &mut spans[self.axis];
-        cut.first += self.whole * self.each;
-        cut.count = self.rest;
-        (self.rest > 0).then_some(spans)
+        cut.first += self.full_pieces * self.piece_len;
+        cut.count = self.remainder_len;
+        (self.remainder_len > 0).then_some(spans)
     }
 }
 
@@ -132,11 +137,11 @@ pub(super) fn reduce(
         }
     };
     let (piece, along) = cut.piece(spans);
-    w.open(cut.whole, Some(along));
+    w.open(cut.full_pieces, Some(along));
     let sums = reduce(w, &piece, leaf, reductions, vectors, chain);
     add(w, sums);
     w.close();
-    if let Some(rest) = cut.rest(spans) {
+    if let Some(rest) = cut.remainder(spans) {
         let sums = reduce(w, &rest, leaf, reductions, vectors, chain);
         add(w, sums);
     }

@@ -72,7 +72,7 @@ fn partial_sums_layout(product: &Product, sums_columns: bool) -> (Layout, Access
     strides[product.columns_axis()] = layout.strides[1];
     let padding = if product.columns > 1 { layout.padding } else { 0 };
     let access =
-        Access { buffer: usize::MAX, strides, kind: LaneType::Float, padding, index: None };
+        Access { buffer: usize::MAX, strides, lane_type: LaneType::Float, padding, index: None };
     (layout, access)
 }
 

@@ -8,7 +8,7 @@ mod k_blocks;
 #[cfg(test)]
 mod tests;
 
-use k_blocks::{KBlock, in_parts, k_blocks};
+use k_blocks::{KBlock, for_each_k_block, k_blocks};
 
 use super::blocks::{self, CHAIN, LEAF, Span};
 use super::tiling::{Tiling, is_uncut, rows_of_tile, split};
@@ -80,7 +80,7 @@ fn lower_by(kernel: &Kernel, product: &Product, target: &Target, tiling: Tiling)
         }
         for inner in inside {
             w.open(inner.count, Some((i.0, i.1 * inner.size)));
-            in_parts(&mut w, &parts, summed_axis, &mut |w, part| {
+            for_each_k_block(&mut w, &parts, summed_axis, &mut |w, part| {
                 for outer_tile in &outer.tiles {
                     w.open(outer_tile.count, Some((o.0, o.1 * outer_tile.size)));
                     for (n, inner_tile) in inner.tiles.iter().enumerate() {
@@ -123,14 +123,14 @@ fn equal_runs(n: usize, size: usize) -> Vec<Run> {
 /// An axis of `n` in so many blocks of tiles of at most `tile`.
 fn blocks(n: usize, tile: usize, blocks: usize) -> Vec<Block> {
     if is_uncut(n, tile, blocks) {
-        return alone(equal_runs(n, tile));
+        return block_per_tile(equal_runs(n, tile));
     }
     let runs = equal_runs(n, n.div_ceil(blocks)).into_iter();
     runs.map(|run| Block::of(run, equal_runs(run.size, tile))).collect()
 }
 
 /// A block for each tile.
-fn alone(tiles: Vec<Run>) -> Vec<Block> {
+fn block_per_tile(tiles: Vec<Run>) -> Vec<Block> {
     let block = |run: Run| Block::of(run, vec![Run { first: 0, count: 1, ..run }]);
     tiles.into_iter().map(block).collect()
 }
@@ -151,7 +151,7 @@ fn row_blocks(kernel: &Kernel, product: &Product, target: &Target, tiling: &Tili
         std::iter::once(first).chain(rest).collect::<Vec<Run>>()
     };
     if is_uncut(n, tile, tiling.row_blocks) {
-        return alone(split_first(n));
+        return block_per_tile(split_first(n));
     }
     let mut all = blocks(n, tile, tiling.row_blocks);
     let first = Block { count: 1, tiles: split_first(all[0].size), ..all[0].clone() };
@@ -357,7 +357,7 @@ impl Tile<'_> {
         sum: Register,
     ) {
         let at = self.spilled_point(w, row, vector);
-        w.put(plane, &at, sum);
+        w.store_register(plane, &at, sum);
     }
 
     /// Where chains lie between their parts.
@@ -502,13 +502,13 @@ impl Tile<'_> {
         let share = ahead.as_ref().map_or(0, |ahead| ahead.share.min(last.count));
         let first = Span { count: share, ..*last };
         let rest = Span { first: last.first + share, count: last.count - share, ..*last };
-        self.repeated(w, sums, around, first, ahead.as_ref());
-        self.repeated(w, sums, around, rest, None);
+        self.loop_over_terms(w, sums, around, first, ahead.as_ref());
+        self.loop_over_terms(w, sums, around, rest, None);
         w.close_outer(around.len());
     }
 
     /// Adds some terms of the innermost axis, in a loop.
-    fn repeated(
+    fn loop_over_terms(
         &self,
         w: &mut Writer<'_>,
         sums: &[Vec<Register>],
@@ -521,19 +521,19 @@ impl Tile<'_> {
         let whole = terms.count / unrolled;
         if whole > 0 {
             w.open(whole, Some((terms.axis, unrolled)));
-            self.written_out(w, sums, around, Span { count: unrolled, ..terms }, ahead);
+            self.unrolled_terms(w, sums, around, Span { count: unrolled, ..terms }, ahead);
             w.close();
         }
         let done = whole * unrolled;
         let rest = Span { first: terms.first + done, count: terms.count - done, ..terms };
-        self.written_out(w, sums, around, rest, ahead);
+        self.unrolled_terms(w, sums, around, rest, ahead);
     }
 
     /// Adds terms to all sums, each in ascending order. With four lanes every
     /// second term goes through the tile backwards: the multiply-add that
     /// Cranelift takes overwrites one of its factors, so that sums shift by a
     /// register each time, and this shifts them back without a move.
-    fn written_out(
+    fn unrolled_terms(
         &self,
         w: &mut Writer<'_>,
         sums: &[Vec<Register>],
@@ -570,10 +570,10 @@ impl Tile<'_> {
                 }
             }
             let backwards = w.target.sums_move && term % 2 == 1;
-            for row in in_order(self.rows.size, backwards) {
+            for row in indices(self.rows.size, backwards) {
                 let at = self.point(w, row, 0);
                 let a = load(w, &self.product.a, at);
-                for column in in_order(columns.len(), backwards) {
+                for column in indices(columns.len(), backwards) {
                     let to = sums[row][column];
                     let operands = [a, columns[column], to].into();
                     w.push(Instruction::Apply { to, scalar: Scalar::MulAdd, operands });
@@ -587,6 +587,6 @@ impl Tile<'_> {
     }
 }
 
-fn in_order(n: usize, backwards: bool) -> impl Iterator<Item = usize> {
+fn indices(n: usize, backwards: bool) -> impl Iterator<Item = usize> {
     (0..n).map(move |i| if backwards { n - 1 - i } else { i })
 }

@@ -76,16 +76,18 @@ fn fill(
     points: &[Point],
 ) {
     let zero = w.start(0f32.to_bits());
-    each_row(w, scatter, |w| points.iter().for_each(|point| w.put(tables[0], point, zero)));
+    each_row(w, scatter, |w| {
+        points.iter().for_each(|point| w.store_register(tables[0], point, zero))
+    });
     let Some(cut) = Cut::of(spans, leaf(scatter)) else {
         return add(w, scatter, tables[0], spans, points);
     };
     let (piece, along) = cut.piece(spans);
-    w.open(cut.whole, Some(along));
+    w.open(cut.full_pieces, Some(along));
     fill(w, scatter, &tables[1..], &piece, points);
     add_table(w, scatter, tables, points);
     w.close();
-    if let Some(rest) = cut.rest(spans) {
+    if let Some(rest) = cut.remainder(spans) {
         fill(w, scatter, &tables[1..], &rest, points);
         add_table(w, scatter, tables, points);
     }
@@ -97,7 +99,7 @@ fn add_table(w: &mut Writer<'_>, scatter: &Scatter, tables: &[&Access], points: 
         for point in points {
             let [sum, piece] = [tables[0], tables[1]].map(|table| loaded(w, table, point));
             w.combine(Reduction::Sum, sum, piece);
-            w.put(tables[0], point, sum);
+            w.store_register(tables[0], point, sum);
         }
     });
 }
@@ -134,7 +136,7 @@ fn add(w: &mut Writer<'_>, scatter: &Scatter, table: &Access, spans: &[Span], po
         let (before, sum) = (loaded(w, &row, &at), w.register(LaneType::Float));
         let operands = [before, value].into();
         w.push(Instruction::Apply { to: sum, scalar: Scalar::Add, operands });
-        w.put(&row, &at, sum);
+        w.store_register(&row, &at, sum);
     }
     w.close_outer(spans.len());
 }

@@ -26,7 +26,7 @@ pub(super) fn applies(kernel: &Kernel, rows: &Rows, target: &Target) -> bool {
 
 fn by_columns(load: &Access, rows: &Rows) -> bool {
     let inner = rows.outer.len();
-    let in_place = load.kind == LaneType::Float && load.index.is_none();
+    let in_place = load.lane_type == LaneType::Float && load.index.is_none();
     in_place && load.strides[inner] > 1 && load.strides[inner - 1] == 1
 }
 

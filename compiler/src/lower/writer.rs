@@ -28,7 +28,7 @@ pub(super) struct Writer<'a> {
     depends: Vec<u32>,
     /// For each formula, the leaves in it that are not there from the start:
     /// results of reductions, and loads of what the kernel overwrites.
-    hoistable: Vec<Vec<Expr>>,
+    late_leaves: Vec<Vec<Expr>>,
     buffers: Vec<usize>,
     registers: Vec<LaneType>,
     counters: u32,
@@ -117,7 +117,7 @@ impl<'a> Writer<'a> {
                 Term::Float(_) | Term::Int(_) => 0,
                 Term::Load(i, _) => kernel.loads[*i].moves(),
                 Term::Position => 1 << vector_axis,
-                Term::Element(i) => moves(&kernel.elements[*i]),
+                Term::Iota(i) => moves(&kernel.iotas[*i]),
                 Term::Reduced(number) => reduced_on(*number),
                 Term::Apply(_, x) => x.iter().fold(0, |all, x| all | depends[x.0 as usize]),
             });
@@ -127,7 +127,7 @@ impl<'a> Writer<'a> {
             target,
             vector_axis,
             depends,
-            hoistable: awaits,
+            late_leaves: awaits,
             buffers: Vec::new(),
             registers: Vec::new(),
             counters: 0,
@@ -316,7 +316,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Stores a register at a point.
-    pub fn put(&mut self, access: &Access, point: &Point, from: Register) {
+    pub fn store_register(&mut self, access: &Access, point: &Point, from: Register) {
         let to = self.address(access, point);
         let lanes = self.touched(access, point.lanes);
         self.push(Instruction::Store { to, from, lane_stride: 1, lanes });

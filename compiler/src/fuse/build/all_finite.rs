@@ -36,7 +36,7 @@ impl KernelBuilder<'_> {
             let from = Access {
                 buffer,
                 strides: steps,
-                kind: LaneType::Float,
+                lane_type: LaneType::Float,
                 padding: slack,
                 index: None,
             };
@@ -44,9 +44,14 @@ impl KernelBuilder<'_> {
         });
         let looked = looked.collect();
         let buffer = self.buffers.of[&node];
-        let to =
-            Access { buffer, strides: vec![1], kind: LaneType::Float, padding: 0, index: None };
+        let to = Access {
+            buffer,
+            strides: vec![1],
+            lane_type: LaneType::Float,
+            padding: 0,
+            index: None,
+        };
         let value = self.formulas.push(Term::Reduced(0));
-        AllFinite { values: looked, store: Store { to, value } }
+        AllFinite { buffers: looked, store: Store { to, value } }
     }
 }

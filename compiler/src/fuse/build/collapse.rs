@@ -8,7 +8,7 @@ impl Kernel {
     /// and fewer.
     pub(super) fn collapse(&mut self) {
         let mut all = every(&mut self.loads);
-        all.extend(&mut self.elements);
+        all.extend(&mut self.iotas);
         match &mut self.body {
             Body::Rows(rows) => {
                 all.extend(rows.stores.iter_mut().map(|s| &mut s.to.strides));

@@ -29,15 +29,15 @@ impl KernelBuilder<'_> {
         at.extend(column.map(|_| 0));
         let at = Access {
             buffer: rows,
-            strides: self.placed(at, level),
-            kind: LaneType::Int,
+            strides: self.on_kernel_axes(at, level),
+            lane_type: LaneType::Int,
             padding: 0,
             index: None,
         };
         let index = Some(Box::new(Indexed { at, row_stride: strides[0], below: sizes[0] }));
-        let steps = self.placed(steps, level);
+        let steps = self.on_kernel_axes(steps, level);
         let mut access =
-            Access { buffer, strides: steps, kind: LaneType::Float, padding: 0, index };
+            Access { buffer, strides: steps, lane_type: LaneType::Float, padding: 0, index };
         access.padding = self.padding(&access, layout);
         access
     }
@@ -62,14 +62,15 @@ impl KernelBuilder<'_> {
         let mut steps = self.index_strides(index);
         steps.extend([0, 0]);
         let buffer = self.buffers.of[&base(self.g, index)];
-        let index = Access { buffer, strides: steps, kind: LaneType::Int, padding: 0, index: None };
+        let index =
+            Access { buffer, strides: steps, lane_type: LaneType::Int, padding: 0, index: None };
         let mut steps = vec![0; positions.len()];
         steps.push(layout.strides[0]);
         steps.push(if sizes[1] > 1 { layout.strides[1] } else { 0 });
         let mut to = Access {
             buffer: table,
             strides: steps,
-            kind: LaneType::Float,
+            lane_type: LaneType::Float,
             padding: 0,
             index: None,
         };

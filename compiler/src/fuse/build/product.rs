@@ -38,7 +38,7 @@ impl KernelBuilder<'_> {
                 Access {
                     buffer: factor.buffer,
                     strides: steps,
-                    kind: LaneType::Float,
+                    lane_type: LaneType::Float,
                     padding: 0,
                     index: None,
                 }

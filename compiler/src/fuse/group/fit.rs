@@ -33,7 +33,7 @@ impl Fit {
 
 impl Group {
     /// Makes room for nodes that fit.
-    pub(super) fn take(&mut self, fit: Fit) {
+    pub(super) fn add(&mut self, fit: Fit) {
         self.members.extend(fit.members);
         self.size = fit.size;
     }
@@ -42,7 +42,7 @@ impl Group {
 impl Grouping<'_> {
     /// The level on which a space's kernel can compute a node, next to nodes that
     /// are `inside`; `None` where it cannot.
-    pub(super) fn holds(
+    pub(super) fn fitting_level(
         &self,
         space: &Space,
         id: NodeId,
@@ -56,7 +56,7 @@ impl Grouping<'_> {
             // The one that rides along.
             (Lowering::Reduction(..), Space::Product(_)) => {
                 let value = self.g.operands(id)[0];
-                let mut users = self.uses[base(self.g, value).index()].iter().map(|u| u.by);
+                let mut users = self.uses[base(self.g, value).index()].iter().map(|u| u.user);
                 let rides = users.any(|by| inside(by) && self.sums_over_batch(by, value));
                 rides.then(|| self.level(space, id)).flatten()?
             }
@@ -110,10 +110,10 @@ impl Grouping<'_> {
         inside: impl Fn(NodeId) -> bool,
     ) -> bool {
         self.readers(id).iter().all(|u| {
-            !inside(u.by)
-                || (self.is_elementwise(u.by)
-                    && self.relation(u.through) == Relation::Same
-                    && self.level(space, u.by) == self.level(space, id))
+            !inside(u.user)
+                || (self.is_elementwise(u.user)
+                    && self.relation(u.operand) == Relation::Same
+                    && self.level(space, u.user) == self.level(space, id))
         })
     }
 
@@ -126,7 +126,7 @@ impl Grouping<'_> {
         let ready = |x: NodeId| {
             inside(x) || self.group_of[x.index()].is_some_and(|h| !self.order.is_before(group, h))
         };
-        let level = self.holds(space, id, inside)?;
+        let level = self.fitting_level(space, id, inside)?;
         let stage = self.stage(id, |x| own.and_then(|own| Some(own.members.get(&x)?.stage)));
         let size = own.map_or_else(Size::default, |own| own.size);
         let size = size.with(&self.sizes[id.index()]).with_stages(stage);
@@ -152,11 +152,11 @@ impl Grouping<'_> {
         // Of the group that is there already, only who needs something of the
         // other, or overwrites what that reads, is asked again: groups grow by many
         // small ones.
-        let users = a.nodes.iter().flat_map(|n| &self.uses[n.index()]).map(|u| u.by);
+        let users = a.nodes.iter().flat_map(|n| &self.uses[n.index()]).map(|u| u.user);
         let users: Vec<NodeId> = users.filter(|by| of(*by, into)).collect();
         let writers = a.nodes.iter().flat_map(|n| self.overwriters(*n));
         let mut asked = writers.chain(users.iter().copied()).filter(|n| of(*n, into));
-        if !asked.all(|n| self.holds(&b.space, n, inside).is_some()) {
+        if !asked.all(|n| self.fitting_level(&b.space, n, inside).is_some()) {
             return None;
         }
         match users.is_empty() || size.stages == 0 {
@@ -209,7 +209,7 @@ impl Grouping<'_> {
         nodes.sort_unstable();
         let mut fit = Fit { members: Vec::new(), size };
         for id in nodes {
-            let level = self.holds(space, id, &inside)?;
+            let level = self.fitting_level(space, id, &inside)?;
             let stage = self.stage(id, |x| {
                 let found = fit.members.binary_search_by_key(&x, |(node, _)| *node);
                 found.ok().map(|place| fit.members[place].1.stage).or_else(|| known(x))

@@ -42,7 +42,7 @@ impl Grouping<'_> {
         // Both lists respect dependencies; by number, so does the union.
         target.nodes.extend(moved.nodes);
         target.nodes.sort_unstable();
-        target.take(fit);
+        target.add(fit);
         target.is_map &= moved.is_map;
         self.order.merge(from, into);
     }
@@ -71,7 +71,7 @@ impl Grouping<'_> {
     pub(super) fn absorb_column_sums(&mut self) {
         for from in 0..self.groups.len() {
             let Some(value) = self.column_sum(from) else { continue };
-            let products = self.uses[value.index()].iter().map(|u| u.by);
+            let products = self.uses[value.index()].iter().map(|u| u.user);
             let into = products
                 .filter(|product| self.sums_over_batch(*product, value))
                 .filter_map(|product| self.group_of[product.index()])

@@ -70,7 +70,7 @@ impl Check<'_> {
                 self.found.push(format!("{at}, of group {number}: {:?}", group.space), message);
             };
             let inside = |x: NodeId| grouping.group_of[x.index()] == Some(number);
-            let level = grouping.holds(&group.space, *node, inside);
+            let level = grouping.fitting_level(&group.space, *node, inside);
             if level.is_none() || level != group.level(*node) {
                 fail("does not fit its group".into());
             }
@@ -86,7 +86,7 @@ impl Check<'_> {
             let kind = group.space.kind();
             let inner = matches!(kind, SpaceKind::Columns | SpaceKind::Scatter);
             if inner && level == Some(Level::Full) && own_space != Some(kind) {
-                let leaves = grouping.uses[node.index()].iter().any(|u| !inside(u.by));
+                let leaves = grouping.uses[node.index()].iter().any(|u| !inside(u.user));
                 if leaves || grouping.is_root[node.index()] {
                     fail("is needed outside of its group".into());
                 }

@@ -108,7 +108,7 @@ fn k_blocks_of(first: usize, terms: usize, most: usize, around: &mut Vec<Level>)
 }
 
 /// Writes parts in loops along the axis that is summed over.
-pub(super) fn in_parts(
+pub(super) fn for_each_k_block(
     w: &mut Writer<'_>,
     parts: &[KBlocks],
     axis: usize,
@@ -119,7 +119,7 @@ pub(super) fn in_parts(
             KBlocks::One(part) => write(w, part),
             KBlocks::Repeated { count, terms, body } => {
                 w.open(*count, Some((axis, *terms)));
-                in_parts(w, body, axis, write);
+                for_each_k_block(w, body, axis, write);
                 w.close();
             }
         }

@@ -163,7 +163,7 @@ impl Case<'_> {
     fn access(&self, buffer: usize, layout: &Layout, steps: Vec<usize>) -> Access {
         let along_columns = steps[1] == 1 && layout.contiguous() == Some(self.factors.columns);
         let slack = if along_columns && self.is_free(buffer) { layout.padding } else { 0 };
-        Access { buffer, strides: steps, kind: LaneType::Float, padding: slack, index: None }
+        Access { buffer, strides: steps, lane_type: LaneType::Float, padding: slack, index: None }
     }
 
     /// The kernel with its sums in one go, and what is in its buffers but the
@@ -305,7 +305,7 @@ impl Case<'_> {
         let kernel = Kernel {
             name: "product".into(),
             loads,
-            elements: Vec::new(),
+            iotas: Vec::new(),
             overwritten,
             formulas,
             body: Body::Product(product),

@@ -20,7 +20,7 @@ impl<'a> Writer<'a> {
         loop {
             let mut found = match self.known(next, point) {
                 Ok(register) => register,
-                Err(key) => match self.parts(next).first() {
+                Err(key) => match self.operands(next).first() {
                     Some(part) => {
                         begun.push((next, key, Operands::default()));
                         next = *part;
@@ -33,7 +33,7 @@ impl<'a> Writer<'a> {
             loop {
                 let Some((whole, key, mut operands)) = begun.pop() else { return found };
                 operands.push(found);
-                match self.parts(whole).get(operands.len()) {
+                match self.operands(whole).get(operands.len()) {
                     Some(part) => {
                         begun.push((whole, key, operands));
                         next = *part;
@@ -59,7 +59,7 @@ impl<'a> Writer<'a> {
     }
 
     /// What an operation is applied to.
-    fn parts(&self, e: Expr) -> &'a [Expr] {
+    fn operands(&self, e: Expr) -> &'a [Expr] {
         match self.kernel.formulas.term(e) {
             Term::Apply(_, x) => x,
             _ => &[],
@@ -69,7 +69,7 @@ impl<'a> Writer<'a> {
     /// Computes a formula of which the parts are in registers.
     fn compute(&mut self, e: Expr, key: Key, operands: Operands, point: &Point) -> Register {
         let kernel = self.kernel;
-        let to = self.register(kernel.formulas.kind(e));
+        let to = self.register(kernel.formulas.lane_type(e));
         let instruction = match kernel.formulas.term(e) {
             Term::Float(bits) => Instruction::Constant { to, bits: *bits },
             Term::Int(n) => Instruction::Constant { to, bits: *n as u32 },
@@ -84,8 +84,8 @@ impl<'a> Writer<'a> {
                     lane_stride: 1,
                 }
             }
-            Term::Element(i) => {
-                let by = &kernel.elements[*i];
+            Term::Iota(i) => {
+                let by = &kernel.iotas[*i];
                 let (offset, steps) = self.reach(by, point);
                 let stride = by.get(self.vector_axis).copied().unwrap_or(0);
                 Instruction::Iota { to, offset, strides: steps, lane_stride: stride }
@@ -110,8 +110,8 @@ impl<'a> Writer<'a> {
     /// The depth at which all is there that a formula needs.
     fn ready_depth(&mut self, e: Expr, point: &Point) -> usize {
         let mut depth = 0;
-        for i in 0..self.hoistable[e.0 as usize].len() {
-            let leaf = self.hoistable[e.0 as usize][i];
+        for i in 0..self.late_leaves[e.0 as usize].len() {
+            let leaf = self.late_leaves[e.0 as usize][i];
             depth = depth.max(match self.kernel.formulas.term(leaf) {
                 Term::Reduced(number) => {
                     let on = self.offsets_id(self.depends[leaf.0 as usize], &point.offsets);
