@@ -1,9 +1,7 @@
-//! Names of PyTorch and numpy that the language has otherwise, for messages.
-//!
-//! What PyTorch and numpy have under other names than the language, or what it lacks: messages
-//! about unknown names say what to write instead.
+//! Names of PyTorch and numpy that the language lacks, or has under another name: messages
+//! about unknown names suggest what to write instead.
 
-/// What to write instead of a function. The texts go on from "there is no function `view`: ".
+/// What to write instead of a function. The texts continue "there is no function `view`: ".
 const FUNCTIONS: &[(&[&str], &str)] = &[
     (
         &[
@@ -83,7 +81,7 @@ const FUNCTIONS: &[(&[&str], &str)] = &[
     ),
 ];
 
-/// What to write instead of a layer. The texts go on from "there is no layer `LazyLinear`: ".
+/// What to write instead of a layer. The texts continue "there is no layer `LazyLinear`: ".
 const LAYERS: &[(&[&str], &str)] = &[
     (&["LazyLinear", "Dense"], "`Linear(64)` takes the size of its input from its first use"),
     (
@@ -132,7 +130,7 @@ const LAYERS: &[(&[&str], &str)] = &[
     ),
 ];
 
-/// What to write instead of a keyword argument. The texts go on from "`Softmax` has no `dim`: ".
+/// What to write instead of a keyword argument. The texts continue "`Softmax` has no `dim`: ".
 const ATTRIBUTES: &[(&[&str], &str)] = &[
     (
         &["dim", "dims"],
@@ -175,7 +173,7 @@ pub(crate) fn layer(name: &str) -> Option<&'static str> {
     find(LAYERS, name)
 }
 
-/// What to write instead of an argument with a name.
+/// What to write instead of a keyword argument.
 pub(crate) fn attribute(name: &str) -> Option<&'static str> {
     find(ATTRIBUTES, name)
 }
@@ -185,9 +183,9 @@ mod tests {
     use super::*;
     use crate::{layers, ops};
 
-    /// What there is has no entry, or else the entry would never be shown.
+    /// A name of the language has no entry: it would never be shown.
     #[test]
-    fn what_there_is_needs_no_other_name() {
+    fn names_of_the_language_have_no_entry() {
         let names = |table: &[(&'static [&'static str], &str)]| -> Vec<&str> {
             table.iter().flat_map(|(names, _)| names.iter().copied()).collect()
         };
