@@ -133,7 +133,7 @@ pub enum Error {
     /// and use nothing else.
     #[error(
         "the update of `{optimizer}` does not fit the network's memory: {message}; \
-             `Optimizer::update` must do the same in every call"
+             `Optimizer::update` must create the same state in every call"
     )]
     Misfit {
         /// The optimizer's name.
@@ -142,7 +142,7 @@ pub enum Error {
         message: String,
     },
     /// An allocation failed.
-    #[error("{what} would take {bytes} bytes, and there is not so much memory")]
+    #[error("{what} needs {bytes} bytes, and the system has not enough memory")]
     Memory {
         /// What the memory is for.
         what: String,

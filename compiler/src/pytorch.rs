@@ -37,16 +37,16 @@ const FUNCTIONS: &[(&[&str], &str)] = &[
     ),
     (
         &["cat", "concat", "concatenate", "stack", "hstack", "vstack"],
-        "values cannot be put side by side yet; a sum of products does the same for a layer after \
-         them: `Linear(8)` of each, added",
+        "concatenation is not supported yet; before a linear layer, add `Linear(8)` of each value \
+         instead",
     ),
     (
         &["chunk", "split", "narrow", "select", "index_select", "gather", "slice"],
-        "parts of a value cannot be taken yet: declare its parts as several inputs",
+        "slicing is not supported yet: declare several inputs instead",
     ),
     (
         &["argmax", "argmin", "topk", "sort"],
-        "`predict` gives the scores, and `bilro::tensor::argmax` their places",
+        "`predict` returns the scores, and `bilro::tensor::argmax` their indices",
     ),
     (
         &["item", "detach", "cpu", "cuda", "to", "float", "double", "numpy", "contiguous", "clone"],
@@ -54,30 +54,30 @@ const FUNCTIONS: &[(&[&str], &str)] = &[
     ),
     (
         &["backward", "zero_grad"],
-        "leave it out: `loss` says what is made small, and a step has the gradients",
+        "leave it out: `loss` declares the loss, and a step computes the gradients",
     ),
     (
         &["prod", "cumsum", "cumprod", "norm"],
-        "of sums there is `sum(x, axis = -1)`; `x.square().sum(axis = -1).sqrt()` is the norm",
+        "`sum(x, axis = -1)` is the sum, `x.square().sum(axis = -1).sqrt()` the norm",
     ),
     (&["ln"], "the natural logarithm is `log(x)`"),
-    (&["log2"], "`log(x) / 0.693147` is it"),
-    (&["log10"], "`log(x) / 2.302585` is it"),
-    (&["log1p"], "`log(1 + x)` is it"),
+    (&["log2"], "write `log(x) / 0.693147`"),
+    (&["log10"], "write `log(x) / 2.302585`"),
+    (&["log1p"], "write `log(1 + x)`"),
     (&["powf", "powi"], "`x.pow(2)` is a power"),
     (
         &["clip", "clamp_min", "clamp_max"],
         "`x.clamp(0, 1)` is between two numbers, `maximum(x, 0)` at least one",
     ),
-    (&["relu6"], "`x.clamp(0, 6)` is it"),
+    (&["relu6"], "write `x.clamp(0, 6)`"),
     (
         &["where", "where_", "heaviside", "sign", "gt", "lt", "ge", "le", "eq", "ne"],
         "`step(x)` is 1 from 0 on, else 0; products with it choose",
     ),
-    (&["one_hot"], "losses take classes as they are; `Dataset::one_hot` makes vectors of them"),
+    (&["one_hot"], "losses take class indices; `Dataset::one_hot` converts them to vectors"),
     (
         &["conv1d", "conv2d", "max_pool2d", "avg_pool2d", "lstm", "gru", "rnn", "attention"],
-        "convolutions, pooling, recurrent layers and attention are not there yet",
+        "convolutions, pooling, recurrent layers and attention are not supported yet",
     ),
 ];
 
@@ -88,12 +88,12 @@ const LAYERS: &[(&[&str], &str)] = &[
         &["BatchNorm2d", "BatchNorm3d", "LazyBatchNorm1d"],
         "`BatchNorm1d` is for features, `[features]` or `[features, length]`",
     ),
-    (&["ReLU6"], "`Hardtanh(0, 6)` is it"),
-    (&["Swish"], "`SiLU` is it"),
-    (&["Sequential"], "layers one after the other are a chain: `x -> Linear(64) -> ReLU`"),
+    (&["ReLU6"], "write `Hardtanh(0, 6)`"),
+    (&["Swish"], "it is called `SiLU`"),
+    (&["Sequential"], "layers in sequence are a chain: `x -> Linear(64) -> ReLU`"),
     (
         &["ModuleList", "ModuleDict"],
-        "`x -> (Linear(64) -> ReLU) * 3` has layers several times, and a `block` is a piece with a name",
+        "`x -> (Linear(64) -> ReLU) * 3` repeats layers, and a `block` is a named sequence of statements",
     ),
     (&["Unflatten"], "`x.reshape([7, 16])` gives another shape"),
     (&["Parameter"], "`param w: [2, 1] = zeros;` is a parameter"),
@@ -118,15 +118,15 @@ const LAYERS: &[(&[&str], &str)] = &[
             "AvgPool2d",
             "AdaptiveAvgPool2d",
         ],
-        "convolutions and pooling are not there yet",
+        "convolutions and pooling are not supported yet",
     ),
     (
         &["RNN", "LSTM", "GRU", "LSTMCell", "GRUCell", "RNNCell"],
-        "recurrent layers are not there yet",
+        "recurrent layers are not supported yet",
     ),
     (
         &["MultiheadAttention", "Transformer", "TransformerEncoderLayer", "TransformerEncoder"],
-        "attention is not there yet",
+        "attention is not supported yet",
     ),
 ];
 
@@ -136,7 +136,7 @@ const ATTRIBUTES: &[(&[&str], &str)] = &[
         &["dim", "dims"],
         "`axis` counts the axes of one example, without the batch: PyTorch's `dim = 1` of two axes is `axis = 0`, or `-1`",
     ),
-    (&["keepdim", "keepdims"], "the axis goes; `reshape` puts it back with size one"),
+    (&["keepdim", "keepdims"], "the axis is removed; `reshape` adds it back with size one"),
     (&["inplace"], "leave it out: no value is overwritten"),
     (&["device", "dtype"], "leave it out: reals are f32, on the processor"),
     (
@@ -151,7 +151,7 @@ const ATTRIBUTES: &[(&[&str], &str)] = &[
         &["padding_idx", "max_norm", "sparse", "scale_grad_by_freq"],
         "leave it out: every row is treated alike",
     ),
-    (&["track_running_stats"], "leave it out: running statistics are always kept"),
+    (&["track_running_stats"], "leave it out: running statistics are always tracked"),
     (&["correction", "ddof"], "`unbiased = false` divides by the number of elements"),
     (
         &["training"],

@@ -48,7 +48,7 @@ impl Block {
         let none = || Error::Memory { what: "machine code".into(), bytes: bytes as u64 };
         let len = bytes.max(1).next_multiple_of(region::page::size());
         let mut heap = HEAP.lock().unwrap_or_else(|e| e.into_inner());
-        let start = heap.take(len).map_err(|_| none())?;
+        let start = heap.allocate(len).map_err(|_| none())?;
         drop(heap);
         // From here on, an error frees the pages by dropping the block.
         let block = Block { start, len };
@@ -81,7 +81,7 @@ impl Block {
 
 impl Drop for Block {
     fn drop(&mut self) {
-        HEAP.lock().unwrap_or_else(|e| e.into_inner()).give_back(self.start, self.len);
+        HEAP.lock().unwrap_or_else(|e| e.into_inner()).free(self.start, self.len);
     }
 }
 
@@ -119,7 +119,7 @@ impl Chunk {
 
 impl Heap {
     /// Allocates `len` bytes, a multiple of the page size.
-    fn take(&mut self, len: usize) -> io::Result<usize> {
+    fn allocate(&mut self, len: usize) -> io::Result<usize> {
         for chunk in &mut self.chunks {
             if let Some(offset) = chunk.free.take(len) {
                 return Ok(chunk.start() + offset);
@@ -137,20 +137,20 @@ impl Heap {
         unsafe { region::protect(memory.as_mut_ptr(), size, Protection::READ_EXECUTE) }
             .map_err(io::Error::other)?;
         let mut chunk = Chunk { memory, free: Ranges::default() };
-        chunk.free.give(len, size - len);
+        chunk.free.add(len, size - len);
         let start = chunk.start();
         self.chunks.push(chunk);
         Ok(start)
     }
 
-    fn give_back(&mut self, start: usize, len: usize) {
+    fn free(&mut self, start: usize, len: usize) {
         let is_around = |chunk: &Chunk| {
             start.checked_sub(chunk.start()).is_some_and(|offset| offset < chunk.memory.len())
         };
         let Some(index) = self.chunks.iter().position(is_around) else { return };
         let chunk = &mut self.chunks[index];
         let offset = start - chunk.start();
-        chunk.free.give(offset, len);
+        chunk.free.add(offset, len);
         if chunk.free.covers(chunk.memory.len()) {
             self.chunks.swap_remove(index);
             return;
@@ -186,7 +186,7 @@ impl Ranges {
     }
 
     /// Adds integers that are in no range, and merges neighbours.
-    fn give(&mut self, mut start: usize, mut len: usize) {
+    fn add(&mut self, mut start: usize, mut len: usize) {
         if let Some((before, size)) =
             self.by_start.range(..start).next_back().map(|(s, l)| (*s, *l))
             && before + size == start
@@ -230,7 +230,7 @@ mod tests {
         const ALL: usize = 1000;
         let mut random = Random(3);
         let mut free = Ranges::default();
-        free.give(0, ALL);
+        free.add(0, ALL);
         let mut taken: Vec<(usize, usize)> = Vec::new();
         let mut failures = 0;
         for _ in 0..20_000 {
@@ -246,7 +246,7 @@ mod tests {
                 taken.push((start, len));
             } else if !taken.is_empty() {
                 let (start, len) = taken.swap_remove(random.below(taken.len()));
-                free.give(start, len);
+                free.add(start, len);
             }
             assert!(!free.covers(ALL) || taken.is_empty());
             let sum: usize = free.by_start.values().sum();
@@ -254,7 +254,7 @@ mod tests {
             assert_eq!(free.by_len.len(), free.by_start.len());
         }
         assert!(failures > 0, "an allocation must have failed");
-        taken.into_iter().for_each(|(start, len)| free.give(start, len));
+        taken.into_iter().for_each(|(start, len)| free.add(start, len));
         assert!(free.covers(ALL));
     }
 }

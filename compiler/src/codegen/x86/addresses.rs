@@ -106,7 +106,7 @@ impl Emitter<'_> {
         }
     }
 
-    /// Estimates the number of uses of the items of a loop, whose text begins at `at`.
+    /// Estimates the number of uses of the items of a loop, whose first instruction has the number `at`.
     fn weigh(&self, l: &Loop, times: u64, at: &mut usize, weights: &mut FxHashMap<Item, u64>) {
         let inside = times.saturating_mul(10);
         if l.count != Count::Fixed(1) {
@@ -125,14 +125,14 @@ impl Emitter<'_> {
         }
     }
 
-    /// The pointers of a text, and the address of each instruction that has one.
+    /// The pointers of some instructions, and the address of each instruction that has one.
     pub(super) fn addresses(
         buffers: &Buffers<'_>,
-        text: &[&Instruction],
+        instructions: &[&Instruction],
     ) -> Result<(Vec<Pointer>, Vec<Option<Reach>>), Error> {
         let mut known: FxHashMap<Pointer, usize> = FxHashMap::default();
         let mut pointers = Vec::new();
-        let mut addresses = Vec::with_capacity(text.len());
+        let mut addresses = Vec::with_capacity(instructions.len());
         let mut number = |pointer: Pointer| {
             *known.entry(pointer).or_insert_with_key(|pointer| {
                 pointers.push(pointer.clone());
@@ -141,7 +141,7 @@ impl Emitter<'_> {
         };
         // The last address in each buffer: most have the same pointer as the one before.
         let mut last: FxHashMap<usize, (&Address, Base, usize)> = FxHashMap::default();
-        for instruction in text {
+        for instruction in instructions {
             let mut resolve = |address| -> Result<(usize, i64), Error> {
                 let (base, displacement) = buffers.base(address)?;
                 let found = last.get(&address.buffer);
@@ -377,7 +377,7 @@ impl Emitter<'_> {
 
     /// After that loop: restores the locations. The stack slots of borrowed items still have
     /// their values from before the loop.
-    pub(super) fn give_back(&mut self, borrowed: Vec<Borrowed>) {
+    pub(super) fn return_borrowed(&mut self, borrowed: Vec<Borrowed>) {
         for Borrowed { item, location, from } in borrowed {
             self.locations.insert(item, location);
             if let Some((other, r, at)) = from {

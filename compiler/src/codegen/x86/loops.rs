@@ -33,7 +33,7 @@ impl Emitter<'_> {
         self.flush();
         let range = self.next..self.next + liveness::count(&l.body);
         let mut written = vec![false; self.held.len()];
-        for r in self.text[range.clone()].iter().filter_map(|i| i.written()) {
+        for r in self.instructions[range.clone()].iter().filter_map(|i| i.written()) {
             written[r.0 as usize] = true;
         }
         self.prepare(range.clone(), &written);
@@ -66,7 +66,7 @@ impl Emitter<'_> {
         if let (Count::Fixed(n), false) = (l.count, outermost) {
             self.advance_pointers(l.counter, -(n as i64), &borrowed);
         }
-        self.give_back(borrowed);
+        self.return_borrowed(borrowed);
         self.asm.place(skip);
         if outermost {
             self.locations.clear();

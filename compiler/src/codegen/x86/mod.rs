@@ -70,18 +70,18 @@ pub(super) fn emit(
         let message = format!("`{}` has {} lanes, not 8 or 16", program.name, program.lanes);
         return Err(Error::Codegen(message));
     };
-    let mut text = Vec::new();
-    flatten(&program.body, &mut text);
+    let mut instructions = Vec::new();
+    flatten(&program.body, &mut instructions);
     let registers = program.registers.len();
     let buffers = Buffers::new(&program.buffers, allocations, regions);
-    let (pointers, addresses) = Emitter::addresses(&buffers, &text)?;
+    let (pointers, addresses) = Emitter::addresses(&buffers, &instructions)?;
     let mut writes = vec![0usize; registers];
-    for r in text.iter().filter_map(|i| i.written()) {
+    for r in instructions.iter().filter_map(|i| i.written()) {
         writes[r.0 as usize] += 1;
     }
     let mut constants = vec![None; registers];
     let mut masks: BTreeMap<u16, usize> = BTreeMap::new();
-    for instruction in &text {
+    for instruction in &instructions {
         if let Some(to) = instruction.written()
             && writes[to.0 as usize] == 1
         {
@@ -98,10 +98,10 @@ pub(super) fn emit(
     let mut emitter = Emitter {
         program,
         width,
-        asm: Assembler::with_capacity(text.len()),
+        asm: Assembler::with_capacity(instructions.len()),
         liveness: liveness::liveness(program),
-        reads: Reads::new(&text, registers),
-        text,
+        reads: Reads::new(&instructions, registers),
+        instructions,
         next: 0,
         around: Vec::new(),
         constants,
@@ -125,11 +125,11 @@ pub(super) fn emit(
     emitter.finish(with_text)
 }
 
-fn flatten<'a>(body: &'a [Statement], text: &mut Vec<&'a Instruction>) {
+fn flatten<'a>(body: &'a [Statement], instructions: &mut Vec<&'a Instruction>) {
     for statement in body {
         match statement {
-            Statement::Loop(l) => flatten(&l.body, text),
-            Statement::Do(instruction) => text.push(instruction),
+            Statement::Loop(l) => flatten(&l.body, instructions),
+            Statement::Do(instruction) => instructions.push(instruction),
         }
     }
 }
@@ -142,9 +142,9 @@ struct Reads {
 }
 
 impl Reads {
-    fn new(text: &[&Instruction], registers: usize) -> Reads {
+    fn new(instructions: &[&Instruction], registers: usize) -> Reads {
         let mut starts = vec![0; registers + 1];
-        for r in text.iter().flat_map(|i| i.read()) {
+        for r in instructions.iter().flat_map(|i| i.read()) {
             starts[r.0 as usize + 1] += 1;
         }
         for r in 0..registers {
@@ -152,7 +152,7 @@ impl Reads {
         }
         let mut next = starts.clone();
         let mut all = vec![0; starts[registers] as usize];
-        for (at, instruction) in text.iter().enumerate() {
+        for (at, instruction) in instructions.iter().enumerate() {
             for r in instruction.read() {
                 let next = &mut next[r.0 as usize];
                 all[*next as usize] = at as u32;
@@ -174,10 +174,10 @@ struct Emitter<'a> {
     asm: Assembler,
     liveness: Liveness,
     /// All instructions, in program order.
-    text: Vec<&'a Instruction>,
+    instructions: Vec<&'a Instruction>,
     /// The number of the next instruction.
     next: usize,
-    /// The enclosing loops, as ranges of the text.
+    /// The enclosing loops, as ranges of instructions.
     around: Vec<Range<usize>>,
     reads: Reads,
     /// The registers that are constants: they are never allocated.

@@ -26,7 +26,7 @@ impl Emitter<'_> {
     /// the loop needs registers, and reloads values that it uses.
     pub(super) fn prepare(&mut self, range: Range<usize>, written: &[bool]) {
         let mut accessed = vec![false; self.held.len()];
-        for instruction in &self.text[range.clone()] {
+        for instruction in &self.instructions[range.clone()] {
             for r in instruction.read().iter().copied().chain(instruction.written()) {
                 accessed[r.0 as usize] = true;
             }
@@ -80,7 +80,7 @@ impl Emitter<'_> {
         let mut live_count = live.iter().filter(|live| **live).count();
         let mut largest = live_count;
         for at in range {
-            if let Some(to) = self.text[at].written()
+            if let Some(to) = self.instructions[at].written()
                 && counts(to.0 as usize)
                 && !self.liveness.unread[at]
                 && !std::mem::replace(&mut live[to.0 as usize], true)
@@ -89,7 +89,7 @@ impl Emitter<'_> {
             }
             largest = largest.max(live_count);
             for r in self.liveness.last_reads[at].iter() {
-                if self.text[at].written() != Some(*r)
+                if self.instructions[at].written() != Some(*r)
                     && std::mem::replace(&mut live[r.0 as usize], false)
                 {
                     live_count -= 1;
