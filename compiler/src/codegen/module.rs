@@ -121,7 +121,7 @@ impl Executable {
         if stop
             .is_some_and(|(program, region, _)| program >= programs.len() || region == usize::MAX)
         {
-            return Err(Error::Codegen("the guard is in no program's memory".into()));
+            return Err(Error::Codegen("the guard's program or region does not exist".into()));
         }
         let mut compiler = Compiler::new(isa, dump);
         let functions = compiler.all(programs, allocations, regions, stop)?;
@@ -189,7 +189,7 @@ impl Executable {
     ///
     /// # Panics
     ///
-    /// Where the table has not one pointer for each region, or there is no such
+    /// If the table does not have one pointer for each region, or there is no such
     /// program.
     pub unsafe fn run_share(&self, phase: &Phase, share: usize, shares: usize, table: &[*mut u8]) {
         assert_eq!(table.len(), self.regions, "one pointer for each region");
@@ -228,7 +228,7 @@ impl Executable {
     ///
     /// # Panics
     ///
-    /// Where the table has not one pointer for each region, or there is no such
+    /// If the table does not have one pointer for each region, or there is no such
     /// program.
     pub unsafe fn run_kernel(&self, kernel: usize, table: &[*mut u8]) {
         assert_eq!(table.len(), self.regions, "one pointer for each region");
@@ -484,5 +484,5 @@ fn detect(kernels: bool, verify: bool, check_registers: bool) -> Result<OwnedTar
 
 fn unsupported(program: &Program) -> Error {
     let Program { name, lanes, .. } = program;
-    Error::Codegen(format!("`{name}` has {lanes} lanes, which this processor has not"))
+    Error::Codegen(format!("`{name}` has {lanes} lanes, which this processor does not support"))
 }

@@ -243,7 +243,7 @@ impl Expressions {
         );
         let small = self.mul_add(p, x, x);
 
-        // Above 4 it is 1. The constant goes first, so that NaN survives.
+        // Above 4 it is 1. The constant is the first operand, so that NaN survives.
         let (one, four, size) = (self.float(1.0), self.float(4.0), self.abs(x));
         let t = self.min(four, size);
         let q = self.polynomial(

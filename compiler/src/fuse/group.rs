@@ -241,7 +241,7 @@ impl<'g> Grouping<'g> {
             Lowering::Contraction(_) => true,
             Lowering::Scatter => !self.is_only_scattered(id, u.user),
             Lowering::Reduction(..) => match (space, Space::of_reduction(self.g, u.user)) {
-                (Space::Rows(own), Space::Rows(sizes)) => *own != sizes,
+                (Space::Rows(group_sizes), Space::Rows(sizes)) => *group_sizes != sizes,
                 (Space::Rows(_), Space::Columns(..)) => !self.can_absorb(id, u.user),
                 _ => true,
             },
@@ -326,9 +326,9 @@ impl<'g> Grouping<'g> {
         let value = base(self.g, operand);
         let group = self.group_of[value.index()]?;
         let fits = match (&self.group(group).space, space) {
-            (Space::Rows(own), Space::Rows(sizes)) => own == sizes,
-            (Space::Rows(own), Space::Columns(sizes, _)) => {
-                own == sizes
+            (Space::Rows(group_sizes), Space::Rows(sizes)) => group_sizes == sizes,
+            (Space::Rows(group_sizes), Space::Columns(sizes, _)) => {
+                group_sizes == sizes
                     && self.relation(operand) == Relation::Same
                     && self.can_absorb(value, id)
             }

@@ -129,7 +129,7 @@ impl Case {
     /// The kinds of the kernels that use positions for the operation; on an axis of one element the
     /// position is a constant.
     fn kinds(&self) -> Vec<SpaceKind> {
-        let fused = fuse(&simplify(&decompose(&self.g)), true).expect("its own groups are right");
+        let fused = fuse(&simplify(&decompose(&self.g)), true).expect("valid groups");
         let g = &fused.graph;
         let counts = |n: &NodeId| {
             g.op(*n).name() == "ramp" && g.shape(*n).sizes().last().is_some_and(|size| *size > 1)
@@ -224,8 +224,8 @@ fn positions_next_to_products() {
         // The gradients of weight and bias in one product, and an update behind them.
         for (x, dx) in [x, w, b].into_iter().zip(autodiff::gradients(&mut case.g, loss, &[x, w, b]))
         {
-            let step = case.ramp(dx);
-            let next = case.g.sub(x, step);
+            let update = case.ramp(dx);
+            let next = case.g.sub(x, update);
             case.outputs([next]);
         }
         case.outputs([ramp]);

@@ -70,19 +70,19 @@ fn reshaped(sizes: &[usize], strides: &[usize], to: &[usize]) -> Option<Vec<usiz
     while axis > 0 {
         // The longest dense run that ends here.
         let end = axis;
-        let step = strides[end - 1];
+        let stride = strides[end - 1];
         let mut count = 1;
         loop {
             axis -= 1;
             count *= sizes[axis];
-            if axis == 0 || strides[axis - 1] != step * count {
+            if axis == 0 || strides[axis - 1] != stride * count {
                 break;
             }
         }
         let mut filled = 1;
         while left > 0 && (filled < count || to[left - 1] == 1) {
             left -= 1;
-            new[left] = filled * step;
+            new[left] = filled * stride;
             filled *= to[left];
         }
         if filled != count {

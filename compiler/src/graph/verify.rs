@@ -20,7 +20,7 @@ impl Graph {
             let mut fail = |message: String| found.push(Computation(self, id), message);
             let operands = self.operands(id);
             for late in operands.iter().filter(|x| **x >= id) {
-                fail(format!("%{} comes after it", late.index()));
+                fail(format!("its operand %{} comes after it", late.index()));
             }
             if node.ty.shape.dims.iter().any(|d| matches!(d, Dim::Symbol(_))) {
                 fail(format!("has symbolic size {}", node.ty.shape));

@@ -217,7 +217,7 @@ impl Checker<'_> {
                 self.address(to, written.saturating_sub(1).saturating_mul(*stride), broken);
                 let moves = to.index.iter().flat_map(|index| &index.at.strides);
                 if moves.into_iter().any(|(counter, _)| self.is_parallel(*counter)) {
-                    broken.push("which iterations meet depends on an index".into());
+                    broken.push("an index decides whether iterations overlap".into());
                 }
             }
             // It may be out of bounds: a prefetch does not fault.
@@ -320,11 +320,11 @@ impl Checker<'_> {
         let mut seen = BTreeSet::new();
         for (counter, stride) in strides {
             let Some(iterations) = self.around.get(counter) else {
-                broken.push(format!("i{} counts no loop around", counter.0));
+                broken.push(format!("i{} counts no enclosing loop", counter.0));
                 continue;
             };
             if *stride == 0 || !seen.insert(*counter) {
-                broken.push(format!("i{} steps by 0, or twice", counter.0));
+                broken.push(format!("i{} has stride 0, or appears twice", counter.0));
             }
             let last = stride.checked_mul(iterations.saturating_sub(1));
             most = most.zip(last).and_then(|(a, b)| a.checked_add(b));
@@ -338,10 +338,10 @@ mod tests {
     use super::*;
     use crate::program::Indexed;
 
-    fn load(to: u32, steps: &[(u32, usize)], stride: usize, lanes: usize) -> Statement {
-        let steps = steps.iter().map(|(c, step)| (Counter(*c), *step)).collect();
-        let from = Address { buffer: 0, offset: 1, strides: steps, index: None };
-        Statement::Do(Instruction::Load { to: Register(to), from, lane_stride: stride, lanes })
+    fn load(to: u32, strides: &[(u32, usize)], lane_stride: usize, lanes: usize) -> Statement {
+        let strides = strides.iter().map(|(c, stride)| (Counter(*c), *stride)).collect();
+        let from = Address { buffer: 0, offset: 1, strides, index: None };
+        Statement::Do(Instruction::Load { to: Register(to), from, lane_stride, lanes })
     }
 
     fn negate(to: u32, from: u32) -> Statement {
@@ -375,9 +375,9 @@ mod tests {
             (vec![load(2, &[], 1, 4), negate(0, 2)], "r2 is Int, not Float"),
             (vec![load(3, &[], 1, 4)], "r3 is Mask"),
             (vec![load(9, &[], 1, 4)], "there is no r9"),
-            (vec![load(0, &[(0, 1)], 1, 4)], "counts no loop around"),
-            (vec![repeat(0, Fixed(2), vec![load(0, &[(0, 0)], 1, 4)])], "steps by 0"),
-            (vec![repeat(0, Fixed(2), vec![load(0, &[(0, 1), (0, 1)], 1, 4)])], "or twice"),
+            (vec![load(0, &[(0, 1)], 1, 4)], "counts no enclosing loop"),
+            (vec![repeat(0, Fixed(2), vec![load(0, &[(0, 0)], 1, 4)])], "has stride 0"),
+            (vec![repeat(0, Fixed(2), vec![load(0, &[(0, 1), (0, 1)], 1, 4)])], "or appears twice"),
             (vec![load(0, &[], 0, 3)], "3 of 4 lanes by 0"),
             (vec![load(0, &[], 1, 5)], "5 of 4 lanes"),
             (vec![repeat(0, Fixed(0), vec![])], "it has no iteration"),
@@ -408,7 +408,7 @@ mod tests {
             "program test: the loop of i0: it has no iteration",
             "program test: `r0 = Neg r1`: r1 may be read before it is written",
             "program test: `r2 = load b0[1 + i7·0] × 3 by 0`: 3 of 4 lanes by 0",
-            "program test: `r2 = load b0[1 + i7·0] × 3 by 0`: i7 counts no loop around",
+            "program test: `r2 = load b0[1 + i7·0] × 3 by 0`: i7 counts no enclosing loop",
             "program test: `r0 = load b0[1] × 5 by 1`: 5 of 4 lanes by 1",
             "program test: `r0 = load b0[1] × 5 by 1`: reaches element 5 of 3",
         ];
@@ -416,9 +416,9 @@ mod tests {
     }
 
     /// An element of buffer 0, at ten times an integer in it.
-    fn by_index(steps: &[(u32, usize)], below: usize) -> Address {
-        let steps = steps.iter().map(|(c, step)| (Counter(*c), *step)).collect();
-        let at = Address { buffer: 0, offset: 2, strides: steps, index: None };
+    fn by_index(strides: &[(u32, usize)], below: usize) -> Address {
+        let strides = strides.iter().map(|(c, stride)| (Counter(*c), *stride)).collect();
+        let at = Address { buffer: 0, offset: 2, strides, index: None };
         let index = Some(Box::new(Indexed { at, stride: 10, below }));
         Address { buffer: 0, offset: 1, strides: Vec::new(), index }
     }
@@ -440,8 +440,8 @@ mod tests {
         let cases = [
             (vec![load(&nested)], "an index below 3"),
             (vec![load(&by_index(&[], 0))], "an index below 0"),
-            (vec![load(&by_index(&[(0, 1)], 3))], "counts no loop around"),
-            (vec![repeat(0, parallel, moving.clone())], "iterations meet"),
+            (vec![load(&by_index(&[(0, 1)], 3))], "counts no enclosing loop"),
+            (vec![repeat(0, parallel, moving.clone())], "iterations overlap"),
             (
                 vec![Statement::Do(Instruction::Prefetch { at: indexed.clone(), near: true })],
                 "a prefetch by an index",

@@ -224,5 +224,5 @@ fn stride_bytes(stride: usize) -> Result<i32, Error> {
     i32::try_from(4 * stride)
         .ok()
         .filter(|bytes| *bytes <= i32::MAX / 8)
-        .ok_or_else(|| Error::Codegen(format!("lanes are {stride} elements apart")))
+        .ok_or_else(|| Error::Codegen(format!("a lane stride of {stride} elements is too large")))
 }

@@ -85,8 +85,8 @@ impl Emitter<'_, '_> {
 
         let mut next_values = Vec::new();
         for (moving, value) in inductions.moving.iter().zip(&inside) {
-            let step = self.builder.ins().iconst(I64, moving.stride);
-            next_values.push(self.builder.ins().iadd(*value, step));
+            let stride = self.builder.ins().iconst(I64, moving.stride);
+            next_values.push(self.builder.ins().iadd(*value, stride));
         }
         let (tested, limit) = (next_values[inductions.tested], inductions.limit);
         for r in &carried {

@@ -45,25 +45,26 @@ impl Block {
         bytes: usize,
         fill: impl FnOnce(&mut [u8], usize) -> Result<(), Error>,
     ) -> Result<Block, Error> {
-        let none = || Error::Memory { what: "machine code".into(), bytes: bytes as u64 };
+        let no_memory = || Error::Memory { what: "machine code".into(), bytes: bytes as u64 };
         let len = bytes.max(1).next_multiple_of(region::page::size());
         let mut heap = HEAP.lock().unwrap_or_else(|e| e.into_inner());
-        let start = heap.allocate(len).map_err(|_| none())?;
+        let start = heap.allocate(len).map_err(|_| no_memory())?;
         drop(heap);
         // From here on, an error frees the pages by dropping the block.
         let block = Block { start, len };
         let pages = std::ptr::with_exposed_provenance_mut::<u8>(start);
         // SAFETY: the pages belong to this block alone, and no code in them is running:
         // the block has not been returned yet.
-        unsafe { region::protect(pages, len, Protection::READ_WRITE) }.map_err(|_| none())?;
+        unsafe { region::protect(pages, len, Protection::READ_WRITE) }.map_err(|_| no_memory())?;
         // SAFETY: the pages are mapped, readable and writable, initialised by
         // the system at least, and belong to this block alone while the
         // slice lives.
         let filled = fill(unsafe { std::slice::from_raw_parts_mut(pages, len) }, start);
-        synchronise(pages, len).map_err(|_| none())?;
+        synchronise(pages, len).map_err(|_| no_memory())?;
         // Even if `fill` has failed: all free pages have the same protection.
         // SAFETY: as for the protection before.
-        unsafe { region::protect(pages, len, Protection::READ_EXECUTE) }.map_err(|_| none())?;
+        unsafe { region::protect(pages, len, Protection::READ_EXECUTE) }
+            .map_err(|_| no_memory())?;
         filled.map(|()| block)
     }
 

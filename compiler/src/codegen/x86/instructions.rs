@@ -480,5 +480,5 @@ fn stride_bytes(stride: usize) -> Result<i64, Error> {
         .ok()
         .filter(|stride| *stride <= i64::from(i32::MAX) / 128)
         .map(|stride| 4 * stride)
-        .ok_or_else(|| Error::Codegen(format!("lanes are {stride} elements apart")))
+        .ok_or_else(|| Error::Codegen(format!("a lane stride of {stride} elements is too large")))
 }

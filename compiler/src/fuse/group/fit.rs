@@ -40,7 +40,7 @@ impl Group {
 
 impl Grouping<'_> {
     /// The level on which a space's kernel can compute a node, next to nodes that
-    /// are `inside`; `None` where it cannot.
+    /// are `inside`; `None` if it cannot.
     pub(super) fn fitting_level(
         &self,
         space: &Space,
