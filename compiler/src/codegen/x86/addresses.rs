@@ -106,7 +106,8 @@ impl Emitter<'_> {
         }
     }
 
-    /// Estimates the number of uses of the items of a loop, whose first instruction has the number `at`.
+    /// Estimates the number of uses of the items of a loop; `at` is the number of its first
+    /// instruction.
     fn weigh(&self, l: &Loop, times: u64, at: &mut usize, weights: &mut FxHashMap<Item, u64>) {
         let inside = times.saturating_mul(10);
         if l.count != Count::Fixed(1) {
