@@ -219,7 +219,7 @@ fn an_update_that_reaches_for_what_is_not_its_own_is_refused() {
         (
             "for `known`",
             odd(|u| {
-                let _whole = u.g.apply(StepScalar::whole("known"), &[]);
+                let _integer = u.g.apply(StepScalar::integer("known"), &[]);
                 u.gradient
             }),
         ),
