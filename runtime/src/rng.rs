@@ -1,8 +1,9 @@
 //! Random numbers: PyTorch's generator for the CPU, value for value.
 //!
 //! Takes a seed and returns the numbers of `torch.manual_seed(seed)` followed by the same calls, so
-//! that a network has PyTorch's initial weights and PyTorch's order of examples. Numbers are drawn one at a time, into slices, or as arrays: [`Generator::rand`],
-//! [`Generator::randn`]. [`init`] has the initialisers of its layers.
+//! that a network has PyTorch's initial weights and PyTorch's order of examples. Numbers are drawn
+//! one at a time, into slices, or as arrays: [`Generator::rand`], [`Generator::randn`]. [`init`]
+//! has the initialisers of its layers.
 //!
 //! Guaranteed: integers and uniform reals are equal bit for bit; normal reals agree within
 //! 1e-6, because PyTorch's logarithms and sines depend on the library that its build is linked
@@ -95,8 +96,8 @@ impl Generator {
     /// A real number in `low..high`, of 24 random bits.
     pub fn uniform(&mut self, low: f32, high: f32) -> f32 {
         let bits = self.random_u32() & ((1 << 24) - 1);
-        // Rounded once, as in PyTorch's kernels for CPUs with fused multiply-adds. As there, a value
-        // rounded to `high` becomes `low`.
+        // Rounded once, as in PyTorch's kernels for CPUs with fused multiply-adds. As there, a
+        // value rounded to `high` becomes `low`.
         let value = (bits as f32 * (1.0 / (1 << 24) as f32)).mul_add(high - low, low);
         if value == high { low } else { value }
     }
@@ -111,8 +112,8 @@ impl Generator {
     /// Fills `values` as `tensor.normal_(mean, std)` fills a contiguous tensor; `torch.randn` is
     /// mean 0, standard deviation 1.
     ///
-    /// PyTorch has two algorithms, which give different values: fewer than 16 are drawn one at a time
-    /// in double precision, 16 or more in blocks in single precision.
+    /// PyTorch has two algorithms, which give different values: fewer than 16 are drawn one at a
+    /// time in double precision, 16 or more in blocks in single precision.
     pub fn fill_normal(&mut self, values: &mut [f32], mean: f64, std: f64) {
         if values.len() < BLOCK {
             for value in values {
@@ -158,8 +159,8 @@ impl Generator {
         rows
     }
 
-    /// As [`permutation`](Self::permutation), replacing the contents of `rows`: it allocates only if
-    /// the capacity of `rows` is too small.
+    /// As [`permutation`](Self::permutation), replacing the contents of `rows`: it allocates only
+    /// if the capacity of `rows` is too small.
     pub fn permutation_into(&mut self, n: u32, rows: &mut Vec<u32>) {
         rows.clear();
         rows.extend(0..n);
@@ -248,8 +249,8 @@ mod tests {
         assert_eq!(last, Some(4_123_659_995));
     }
 
-    /// The values of `uniform_` after `torch.manual_seed(7)`, torch 2.15: rounded once, and never the
-    /// upper bound.
+    /// The values of `uniform_` after `torch.manual_seed(7)`, torch 2.15: rounded once, and never
+    /// the upper bound.
     #[test]
     #[expect(clippy::excessive_precision, reason = "as PyTorch prints them")]
     fn uniform_values_between_any_bounds_are_pytorchs() {

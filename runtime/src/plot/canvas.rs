@@ -55,19 +55,19 @@ impl Area {
     pub fn clip(&self, a: (f64, f64), b: (f64, f64)) -> Option<[(f64, f64); 2]> {
         let (dx, dy) = (b.0 - a.0, b.1 - a.1);
         let (mut from, mut to) = (0.0f64, 1.0f64);
-        for (step, room) in [
+        for (delta, distance) in [
             (-dx, a.0 - self.left),
             (dx, self.right - a.0),
             (-dy, a.1 - self.top),
             (dy, self.bottom - a.1),
         ] {
-            if step == 0.0 && room < 0.0 {
+            if delta == 0.0 && distance < 0.0 {
                 return None;
             }
-            if step < 0.0 {
-                from = from.max(room / step);
-            } else if step > 0.0 {
-                to = to.min(room / step);
+            if delta < 0.0 {
+                from = from.max(distance / delta);
+            } else if delta > 0.0 {
+                to = to.min(distance / delta);
             }
         }
         let at = |t: f64| (a.0 + t * dx, a.1 + t * dy);

@@ -54,8 +54,8 @@ impl Generator {
         filled(shape, |values| self.fill_normal(values, mean, std))
     }
 
-    /// Integers in `low..high`: `torch.randint(low, high, shape)`. See [`randint`](Self::randint) for
-    /// a single one.
+    /// Integers in `low..high`: `torch.randint(low, high, shape)`. See [`randint`](Self::randint)
+    /// for a single one.
     ///
     /// # Errors
     ///
@@ -111,7 +111,8 @@ mod tests {
 
     #[test]
     fn arrays_are_pytorchs() {
-        // torch.manual_seed(0); torch.randint(0, 10, (2, 3)); torch.randint(-5, 5, ()); torch.randperm(5)
+        // torch.manual_seed(0); torch.randint(0, 10, (2, 3)); torch.randint(-5, 5, ());
+        // torch.randperm(5)
         let mut generator = Generator::new(0);
         assert_eq!(generator.randint_array(0, 10, (2, 3)).unwrap(), array![[4, 9, 3], [0, 3, 9]]);
         assert_eq!(generator.randint_array(-5, 5, ()).unwrap(), arr0(2));

@@ -5,8 +5,8 @@
 //! first and transpose afterwards. A parameter without values draws no number.
 //!
 //! `fan_in` is the number of inputs that an output is a sum over (for a linear layer,
-//! `in_features`); `fan_out` the number of outputs that an input contributes to. Bounds and standard
-//! deviations are computed in f64, as PyTorch does in Python, and rounded once.
+//! `in_features`); `fan_out` the number of outputs that an input contributes to. Bounds and
+//! standard deviations are computed in f64, as PyTorch does in Python, and rounded once.
 
 use super::Generator;
 

@@ -64,8 +64,8 @@ fn orthonormalize(vectors: &mut [f64], len: usize, count: usize) {
     for k in 0..count {
         let (done, remaining) = vectors.split_at_mut((k + 1) * len);
         let mirror = &mut done[k * len + k..];
-        // The remainder of vector k is reflected to a multiple of the unit vector k, with the opposite
-        // sign, so that no digits cancel. The mirror, of length √2, replaces it in memory.
+        // The remainder of vector k is reflected to a multiple of the unit vector k, with the
+        // opposite sign, so that no digits cancel. The mirror, of length √2, replaces it in memory.
         let norm = dot(mirror, mirror).sqrt();
         signs.push(if mirror[0] < 0.0 { 1.0 } else { -1.0 });
         mirror[0] -= signs[k] * norm;

@@ -11,8 +11,8 @@ use crate::rng::ln;
 use crate::{Error, Result};
 use std::f64::consts::SQRT_2;
 
-/// The probability of the interval between the bounds from which on values are redrawn until they are
-/// within it.
+/// The probability of the interval between the bounds from which on values are redrawn until they
+/// are within it.
 const REDRAW_PROBABILITY: f64 = 0.3;
 /// The maximum number of redraws. The fraction of values outside is below 0.7 to the power of the
 /// number of redraws: more are needed only if no value of f32 between the bounds can be drawn.
@@ -27,7 +27,8 @@ const MAX_REDRAWS: usize = 10_000;
 ///
 /// # Errors
 ///
-/// [`Error::InvalidArgument`] if a number is not finite, `std` is not above 0, or `low` is above `high`.
+/// [`Error::InvalidArgument`] if a number is not finite, `std` is not above 0, or `low` is above
+/// `high`.
 ///
 /// ```
 /// use bilro::rng::{Generator, init};
