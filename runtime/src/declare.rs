@@ -36,14 +36,14 @@
 /// | `choice NAME = f \| g;` | a function picked per call; an enum, `Default` the first |
 /// | `let NAME = EXPR;` | a value |
 /// | `block NAME(x, ..) { .. }` | a repeated piece; each use has its own parameters, `layer first = NAME;` names one |
-/// | `output NAME = EXPR;` | what `predict` returns |
-/// | `loss EXPR;` | what training minimises: the mean of all elements, or with `loss sum: EXPR;` their sum |
-/// | `metric accuracy(scores, target);` | what `evaluate` reports, averaged; `metric NAME = EXPR;` for any expression |
+/// | `output NAME = EXPR;` | an array that `predict` returns |
+/// | `loss EXPR;` | the value that training minimises: the mean of all elements, or with `loss sum: EXPR;` their sum |
+/// | `metric accuracy(scores, target);` | a number that `evaluate` reports, averaged; `metric NAME = EXPR;` for any expression |
 ///
 /// Expressions are `+ - * /`, numbers, calls as `f(x)` or `x.f()`, and chains
-/// `x -> Layer(..) -> function`; `x -> (Layer(..) -> function) * 3` repeats. An operand of an operator
-/// and the start of a chain stand in parentheses where they could be read otherwise: `x + (x ->
-/// Layer(..))`. `loss sum(x)` calls the function `sum`.
+/// `x -> Layer(..) -> function`; `x -> (Layer(..) -> function) * 3` repeats. An operand of an
+/// operator and the start of a chain need parentheses if they are ambiguous:
+/// `x + (x -> Layer(..))`. `loss sum(x)` calls the function `sum`.
 /// Shapes are those of one example: the batch is never mentioned. Sizes are numbers, constants,
 /// constant generics of the struct, arithmetic of these, or any Rust in braces.
 ///

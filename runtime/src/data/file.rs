@@ -1,7 +1,7 @@
 //! Reading of plain and gzipped files.
 //!
-//! Takes a path; returns the file's bytes, decompressed if they are gzipped, and never more than its
-//! limit. Guaranteed: the format is detected by the first two bytes, not by the name.
+//! Takes a path; returns the file's bytes, decompressed if they are gzipped, and never more than
+//! its limit. Guaranteed: the format is detected by the first two bytes, not by the name.
 
 use crate::io::Source;
 use crate::io::source::{Contents, decompressed};

@@ -91,8 +91,8 @@ impl Idx {
 /// # Errors
 ///
 /// [`Error::File`](crate::Error::File) if the file cannot be read, has more contents than its limit
-/// ([`io::with_limit`](crate::io::with_limit) sets another), or is not a complete IDX file, with the
-/// offset of the error in the decompressed file.
+/// ([`io::with_limit`](crate::io::with_limit) sets another), or is not a complete IDX file, with
+/// the offset of the error in the decompressed file.
 ///
 /// ```
 /// use bilro::data::{self, Idx};

@@ -61,18 +61,17 @@ pub const FASHION_MNIST_CLASSES: [&str; CLASSES as usize] = [
 /// them in `/usr/share/datasets/fashion-mnist`. [`FASHION_MNIST_CLASSES`] has the names of its
 /// classes.
 ///
-/// Each of the two has in `x` the images, `[examples, pixels]`, pixels from 0 to 1, row after row from the
-/// top left, 784 of them for 28×28; in `y` their classes, `[examples]`, from 0 to 9.
+/// Each of the two has in `x` the images, `[examples, pixels]`, pixels from 0 to 1, row after row
+/// from the top left, 784 of them for 28×28; in `y` their classes, `[examples]`, from 0 to 9.
 ///
 /// A folder that has none of the files may be the root of torchvision's: they are searched in
-/// `MNIST/raw` within it, then in `FashionMNIST/raw`. [`mnist_folder`] returns the folder where they
-/// were found.
+/// `MNIST/raw` within it, then in `FashionMNIST/raw`. [`mnist_folder`] returns the folder where
+/// they were found.
 ///
-/// With a limit, as [`io::with_limit`](crate::io::with_limit) gives a path, the limit is that of
-/// each file.
+/// A limit set by [`io::with_limit`](crate::io::with_limit) applies to each file.
 ///
-/// Pixels of 0 to 255 become 0 to 1; for PyTorch's `Normalize(0.5, 0.5)` there is
-/// [`normalize`](Dataset::normalize).
+/// Pixels of 0 to 255 are scaled to 0 to 1; [`normalize`](Dataset::normalize) is PyTorch's
+/// `Normalize(0.5, 0.5)`.
 ///
 /// # Errors
 ///

@@ -10,7 +10,8 @@
 //! Sources of examples:
 //!
 //! - [`digits()`] is included in the library.
-//! - [`mnist()`] reads MNIST's files and others of the same form, [`idx()`] any array in their format.
+//! - [`mnist()`] reads MNIST's files and others of the same form, [`idx()`] any array in their
+//!   format.
 //! - [`csv()`] reads tables, and `npy`, with the feature of this name, NumPy's arrays.
 //! - [`blobs`], [`circles`], [`moons`] and [`spiral`] generate points in the plane.
 //!
@@ -70,11 +71,11 @@ pub struct Dataset<A, DX: Dimension, B, DY: Dimension> {
     y: Array<B, DY>,
 }
 
-/// Examples with a class each: `x` are reals, `[examples, features]`, and `y` classes, `[examples]`,
-/// counted from 0.
+/// Examples with a class each: `x` are reals, `[examples, features]`, and `y` classes,
+/// `[examples]`, counted from 0.
 ///
-/// Returned by [`digits()`], [`mnist()`], [`blobs`], [`moons`] and the like, and [`Csv::classes`]; for
-/// networks with `input x: [features]` and `target y: class(n)`. With examples of other
+/// Returned by [`digits()`], [`mnist()`], [`blobs`], [`moons`] and the like, and [`Csv::classes`];
+/// for networks with `input x: [features]` and `target y: class(n)`. With examples of other
 /// dimensions it is `Classification<Ix3>` (images, `[examples, rows, columns]`).
 ///
 /// ```
@@ -185,8 +186,8 @@ impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<A, DX, B, DY> {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`] if the range is not within the data set, [`Error::Empty`] if it is
-    /// empty.
+    /// [`Error::InvalidArgument`] if the range is not within the data set, [`Error::Empty`] if it
+    /// is empty.
     pub fn rows(&self, range: impl RangeBounds<usize>) -> Result<Self> {
         let len = self.len();
         let start = match range.start_bound() {
@@ -224,8 +225,8 @@ impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<A, DX, B, DY> {
         Batches::new(self, batch_size)
     }
 
-    /// Copies the examples at these indices to `x` and `y`, arrays or views, without allocating: for
-    /// training loops with their own buffers.
+    /// Copies the examples at these indices to `x` and `y`, arrays or views, without allocating:
+    /// for training loops with their own buffers.
     ///
     /// # Errors
     ///

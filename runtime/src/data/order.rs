@@ -112,9 +112,10 @@ mod tests {
         assert_eq!(order.next_epoch(40), continued.next_epoch(40));
     }
 
-    /// `DataLoader(range(5), shuffle=True, generator=torch.Generator().manual_seed(7))`, torch 2.15.
+    /// `DataLoader(range(5), shuffle=True, generator=torch.Generator().manual_seed(7))`, torch
+    /// 2.15.
     #[test]
-    fn a_loaders_own_generator_permutes_itself() {
+    fn a_generator_of_the_loader_draws_the_permutation_itself() {
         let mut order = ShuffledOrder::of_loader_generator(Generator::new(7));
         for expected in [[1, 3, 0, 4, 2], [3, 2, 4, 0, 1], [0, 4, 3, 2, 1]] {
             assert_eq!(order.next_epoch(5), expected);

@@ -19,8 +19,8 @@ impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<A, DX, B, DY> {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`] if `fraction` is not between 0 and 1, both excluded; [`Error::Empty`]
-    /// if a split would have no examples.
+    /// [`Error::InvalidArgument`] if `fraction` is not between 0 and 1, both excluded;
+    /// [`Error::Empty`] if a split would have no examples.
     pub fn split(&self, fraction: f64, seed: u64) -> Result<(Self, Self)> {
         let first = self.split_point(fraction)?;
         self.check_memory(self.len())?;
@@ -121,8 +121,8 @@ impl<A: Copy, DX: RemoveAxis> Dataset<A, DX, u32, Ix1> {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`] if `fraction` is not between 0 and 1, both excluded; [`Error::Empty`]
-    /// if a class has only one example, which cannot be in both splits.
+    /// [`Error::InvalidArgument`] if `fraction` is not between 0 and 1, both excluded;
+    /// [`Error::Empty`] if a class has only one example, which cannot be in both splits.
     ///
     /// ```
     /// let (train, test) = bilro::data::digits()?.split_stratified(0.8, 7)?;
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn impossible_splits_are_refused() {
+    fn invalid_fractions_are_refused() {
         let data = numbered(10);
         for fraction in [0.0, 1.0, -0.1, 1.5, f64::NAN, f64::INFINITY] {
             assert!(
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn impossible_random_splits_are_refused() {
+    fn invalid_fractions_of_random_splits_are_refused() {
         let data = numbered(10);
         for fractions in [[0.5, 0.4], [0.6, 0.5], [1.5, -0.5], [f64::NAN, 0.5]] {
             let result = data.random_split(fractions, 0);
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn impossible_stratified_splits_are_refused() {
+    fn invalid_stratified_splits_are_refused() {
         let error = numbered(2).split_stratified(0.5, 0).unwrap_err().to_string();
         assert!(error.contains("class 0"), "{error}");
         assert!(matches!(numbered(4).split_stratified(1.0, 0), Err(Error::InvalidArgument { .. })));

@@ -1,4 +1,5 @@
-//! Transformations of data sets: map, reshape, filter, concatenate, normalize, one-hot, standardize.
+//! Transformations of data sets: map, reshape, filter, concatenate, normalize, one-hot,
+//! standardize.
 //!
 //! Takes a data set and returns a new one. Guaranteed: changes of examples do not affect their
 //! targets, and vice versa; every example keeps its target.
@@ -164,8 +165,8 @@ impl<A: Copy, DX: RemoveAxis, DY: RemoveAxis> Dataset<A, DX, u32, DY>
 where
     DY::Larger: RemoveAxis,
 {
-    /// The same data set with a vector of reals for each class: 1 at its index, 0 elsewhere, along a
-    /// new last axis of size `classes`.
+    /// The same data set with a vector of reals for each class: 1 at its index, 0 elsewhere, along
+    /// a new last axis of size `classes`.
     ///
     /// # Errors
     ///
@@ -410,7 +411,8 @@ mod tests {
             Dataset::new(array![[1.0, 7.0], [3.0, 7.0], [8.0, 7.0]], array![0, 0, 0]).unwrap();
         let standardizer = Standardizer::fit(&train);
         assert_eq!(standardizer.mean(), array![4.0, 7.0]);
-        // √((9 + 1 + 16) / 3), as StandardScaler().fit(...).scale_ has it; and 1 for the constant feature.
+        // √((9 + 1 + 16) / 3), as StandardScaler().fit(...).scale_ has it; and 1 for the constant
+        // feature.
         assert!((standardizer.std()[0] - 2.943_920_3).abs() < 1e-6);
         assert_eq!(standardizer.std()[1], 1.0);
         let test = Dataset::new(array![[4.0, 8.0]], array![0]).unwrap();

@@ -1,5 +1,5 @@
-//! The error type of the library: messages with what was expected, what was found, and
-//! where.
+//! The error type of the library. Messages have the expected value, the one found, and the
+//! location.
 //!
 //! No mistake of a caller panics, and a call that returns an error has changed
 //! nothing.

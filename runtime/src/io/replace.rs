@@ -70,7 +70,7 @@ fn prepare(path: &Path) -> Result<Prepared> {
     let old = fs::metadata(&target).ok();
     // Renaming would also replace a device by a file.
     if old.as_ref().is_some_and(|old| !old.is_file()) {
-        return Err(refused("exists and is not a regular file".into()));
+        return Err(refused("exists and is not a file".into()));
     }
     if old.as_ref().is_some_and(|old| old.permissions().readonly()) {
         return Err(refused("exists and is read-only".into()));

@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn buffers_are_zero_aligned_and_hold_what_is_written() {
+    fn buffers_are_zeroed_aligned_and_writable() {
         let large = LARGE / size_of::<f32>();
         for len in [0, 1, 15, 16, 1000, large - 1, large, large + 1, 3 * large + 12_345] {
             let mut buffer = AlignedMemory::new(String::new, len).unwrap();

@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_of_equal_scores_counts_and_nan_never() {
+    fn the_first_of_equal_scores_counts_and_nan_is_wrong() {
         let scores = array![[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [f32::NAN, 1.0, 0.0]];
         assert_eq!(predicted_classes(&scores).unwrap(), array![0, 0, 0]);
         assert_eq!(accuracy(&scores, &array![0, 0, 1]).unwrap(), 2.0 / 3.0);

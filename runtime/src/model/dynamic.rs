@@ -2,7 +2,7 @@
 //!
 //! Takes a declaration, which the compiler's
 //! [`Builder`](bilro_compiler::declaration::Builder) makes, and arrays by their declared names. A
-//! wrong name, type or shape is an error that lists what is expected.
+//! wrong name, type or shape is an error that lists the expected ones.
 
 use std::fmt;
 use std::ops::{Deref, Index};

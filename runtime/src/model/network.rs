@@ -131,8 +131,9 @@ pub trait FitsData<A, DX: Dimension, B, DY: Dimension> {
     /// choices.
     ///
     /// # Errors
-    /// Those of the function; for a dynamic network [`Error::InvalidArgument`](crate::Error::InvalidArgument)
-    /// unless it has one input and one target.
+    /// Those of the function; for a dynamic network
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) unless it has one input and one
+    /// target.
     #[doc(hidden)]
     fn with_feeds<R>(
         declaration: &Declaration,

@@ -97,7 +97,10 @@ pub(crate) fn target() -> Result<Target> {
         let names: Vec<_> = available.iter().map(|target| target.name).collect();
         Error::Environment {
             variable: "BILRO_ISA",
-            expected: format!("what this processor has: {}", alternatives(&names, &found)),
+            expected: format!(
+                "an instruction set of this processor: {}",
+                alternatives(&names, &found)
+            ),
             found,
         }
     })

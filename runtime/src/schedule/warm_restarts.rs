@@ -9,9 +9,9 @@ use crate::error::Result;
 /// eta_min + (base - eta_min) · (1 + cos(π · since / length)) / 2
 /// ```
 ///
-/// where `since` is the time since the last restart and `length` the length of the period: `t_0`
-/// at first, multiplied by `t_mult` after each. `base` is the optimizer's learning rate. Defaults: `t_mult` 1, `eta_min` 0. Source: I. Loshchilov and F. Hutter
-/// 2017.
+/// where `since` is the time since the last restart and `length` the length of the period: `t_0` at
+/// first, multiplied by `t_mult` after each. `base` is the optimizer's learning rate. Defaults:
+/// `t_mult` 1, `eta_min` 0. Source: I. Loshchilov and F. Hutter 2017.
 ///
 /// ```
 /// use bilro::schedule::{CosineAnnealingWarmRestarts, Schedule};

@@ -85,9 +85,9 @@ const MAX_CLASSES: usize = 1 << 16;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// The contents, decompressed, are limited to 32 times the length of the file, or 256 MiB if that is
-/// more, and a line to a sixteenth of that; [`io::with_limit`](crate::io::with_limit) sets another
-/// limit.
+/// The contents, decompressed, are limited to 32 times the length of the file, or 256 MiB if that
+/// is more, and a line to a sixteenth of that; [`io::with_limit`](crate::io::with_limit) sets
+/// another limit.
 pub fn csv(path: impl Source) -> Csv {
     Csv {
         path: path.path().into(),
@@ -101,8 +101,8 @@ pub fn csv(path: impl Source) -> Csv {
 }
 
 impl Csv {
-    /// Whether the first line has the names of the columns; default `true`, except that a first line
-    /// with only numbers is refused unless this is set, so that no example is lost.
+    /// Whether the first line has the names of the columns; default `true`, except that a first
+    /// line with only numbers is refused unless this is set, so that no example is lost.
     pub fn header(mut self, header: bool) -> Self {
         self.header = Some(header);
         self
@@ -120,7 +120,7 @@ impl Csv {
         self
     }
 
-    /// A column that is ignored, by name or by number, counted from 0: names, dates, and others that
+    /// A column to ignore, by name or by number, counted from 0: names, dates, and others that
     /// are not numbers. Called again, it ignores one more.
     ///
     /// ```
@@ -140,8 +140,8 @@ impl Csv {
 
     /// The maximum number of names that [`classes`](Self::classes) accepts in the target; default
     /// 65,536.
-    pub fn max_classes(mut self, most: usize) -> Self {
-        self.max_classes = most;
+    pub fn max_classes(mut self, max_classes: usize) -> Self {
+        self.max_classes = max_classes;
         self
     }
 
@@ -178,7 +178,8 @@ impl Csv {
     ///
     /// # Errors
     ///
-    /// Those of [`classes`](Self::classes), except that any number of targets from 1 on is accepted.
+    /// Those of [`classes`](Self::classes), except that any number of targets from 1 on is
+    /// accepted.
     pub fn reals(self) -> Result<Regression> {
         if self.targets.is_empty() {
             return Err(self.wrong_targets("at least one column"));

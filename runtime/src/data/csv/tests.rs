@@ -103,7 +103,7 @@ fn fields_that_are_not_numbers_are_reported_with_line_column_and_advice() {
 }
 
 #[test]
-fn columns_that_are_dropped_may_hold_anything() {
+fn dropped_columns_may_have_any_contents() {
     let folder = Folder::new("csv-drop");
     let path = folder.write("file", "name,a,day,y\nBob,1,,0\n\"Eve, 2nd\",2,2026-11-27,1\n");
     let (data, names) = csv(&path).drop("name").drop(2).target("y").classes().unwrap();

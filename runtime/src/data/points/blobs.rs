@@ -9,8 +9,8 @@ use crate::{Error, Result};
 ///
 /// # Errors
 ///
-/// [`Error::InvalidArgument`] if there are no centers or fewer points than centers, or `noise` is negative
-/// or not finite.
+/// [`Error::InvalidArgument`] if there are no centers or fewer points than centers, or `noise` is
+/// negative or not finite.
 ///
 /// ```
 /// let blobs = bilro::data::blobs(100, &[[-2.0, 0.0], [2.0, 0.0]], 0.5, 7)?;

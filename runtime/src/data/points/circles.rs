@@ -14,8 +14,8 @@ const INNER: f64 = 0.5;
 ///
 /// # Errors
 ///
-/// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if `n` is below 2 or `noise` is negative or not
-/// finite.
+/// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if `n` is below 2 or `noise` is
+/// negative or not finite.
 ///
 /// ```
 /// let circles = bilro::data::circles(100, 0.05, 7)?;

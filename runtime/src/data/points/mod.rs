@@ -49,8 +49,8 @@ fn points(
     // Per point: two numbers of noise, two coordinates, a class, a row of the order.
     memory::check::<[f32; 6]>(|| format!("{n} points"), n)?;
     let mut generator = Generator::new(seed);
-    // The noise is drawn first: the first draw of a seed is the permutation of a split with the same
-    // seed, and if it were the order of the points too, the split would separate the classes.
+    // The noise is drawn first: the first draw of a seed is the permutation of a split with the
+    // same seed, and if it were the order of the points too, the split would separate the classes.
     let mut drawn = vec![0.0; 2 * n];
     generator.fill_normal(&mut drawn, 0.0, noise);
     let mut x = Array2::from_shape_simple_fn((n, 2), || 0.0);
@@ -123,7 +123,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn impossible_numbers_are_refused() {
+    fn invalid_arguments_are_refused() {
         for result in [
             moons(1, 0.1, 0),
             spiral(2, 3, 0.1, 0),

@@ -11,8 +11,8 @@ use std::f64::consts::PI;
 ///
 /// # Errors
 ///
-/// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if `n` is below 2 or `noise` is negative or not
-/// finite.
+/// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if `n` is below 2 or `noise` is
+/// negative or not finite.
 ///
 /// ```
 /// let moons = bilro::data::moons(100, 0.1, 7)?;

@@ -13,8 +13,8 @@ const TURNS: f64 = 0.75;
 ///
 /// # Errors
 ///
-/// [`Error::InvalidArgument`] if there are no classes or fewer points than classes, or `noise` is negative
-/// or not finite.
+/// [`Error::InvalidArgument`] if there are no classes or fewer points than classes, or `noise` is
+/// negative or not finite.
 ///
 /// ```
 /// let spiral = bilro::data::spiral(300, 3, 0.03, 7)?;

@@ -1,8 +1,8 @@
 //! Reading of zip archives, as NumPy writes them (PKWARE's APPNOTE 6.3.10, sections 4.3 and 4.5.3).
 //!
-//! Takes a file; returns the names of its entries, and a reader for each. Guaranteed: the end record
-//! is searched once, in the last 64 KiB, the directory is read once, and the memory taken is bounded
-//! by the length of the file.
+//! Takes a file; returns the names of its entries, and a reader for each. Guaranteed: the end
+//! record is searched once, in the last 64 KiB, the directory is read once, and the memory taken is
+//! bounded by the length of the file.
 
 use super::super::source::{Limit, Source};
 use flate2::CrcReader;

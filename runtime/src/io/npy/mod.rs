@@ -1,13 +1,13 @@
 //! NumPy's files: `.npy`, an array, and `.npz`, a zip archive of named arrays.
 //!
-//! Reads an array from a path, and writes one to it. Guaranteed: arrays are in row-major order after
-//! reading, whatever the file's order is; values are changed only by rounding; and the memory taken
-//! is bounded by the contents of the file.
+//! Reads an array from a path, and writes one to it. Guaranteed: arrays are in row-major order
+//! after reading, whatever the file's order is; values are changed only by rounding; and the memory
+//! taken is bounded by the contents of the file.
 //!
 //! Files are read by strict parsers of headers and archives, whose time is linear in the length of
-//! the file, and written by `ndarray-npy`. (The header parser of that crate takes four times as long
-//! for every two levels of brackets, and its archive reader a minute for a megabyte of repeated
-//! end records.)
+//! the file, and written by `ndarray-npy`. (The header parser of that crate takes four times as
+//! long for every two levels of brackets, and its archive reader a minute for a megabyte of
+//! repeated end records.)
 
 use super::replace::replace;
 use super::source::{self, Limit, Source};

@@ -259,7 +259,8 @@ impl Engine {
     /// computes, and each of its terms, the sum, and the weight if it has one.
     ///
     /// # Errors
-    /// As [`Engine::run_with`]; [`Error::InvalidArgument`] for a purpose that overwrites parameters.
+    /// As [`Engine::run_with`]; [`Error::InvalidArgument`] for a purpose that overwrites
+    /// parameters.
     #[inline]
     pub fn run_shared(
         &self,
