@@ -328,7 +328,7 @@ fn attributes_that_mean_nothing_are_refused() {
         .with("max", AttributeValue::Number(-1.0));
     assert_eq!(
         refused("clamp", limits),
-        (at("min"), "`clamp` goes from `min` to `max`, but 1 is above -1".into())
+        (at("min"), "`clamp` needs `min` to be at most `max`, but 1 > -1".into())
     );
     let beta = Attributes::new().with("beta", AttributeValue::Number(0.0));
     assert_eq!(

@@ -451,7 +451,7 @@ fn what_only_numbers_decide_is_an_error_of_the_declaration() {
     };
     assert_eq!(
         message(Padded::<5>::declaration()),
-        "network `Padded`: `ignore_index` is one of the 5 classes of `logits.log_softmax()`, \
-         0 to 4, and not 7"
+        "network `Padded`: `ignore_index` must be one of the 5 classes of `logits.log_softmax()`, \
+         0 to 4, but is 7"
     );
 }

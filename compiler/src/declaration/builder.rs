@@ -67,7 +67,7 @@ pub struct Builder {
     name: String,
     graph: Graph,
     inputs: Vec<Input>,
-    /// Each with its place in declaration order.
+    /// Each with its position in declaration order.
     parameters: Vec<(Order, Parameter)>,
     layers: Vec<DeclaredLayer>,
     choices: Vec<Choice>,

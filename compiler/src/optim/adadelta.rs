@@ -4,8 +4,8 @@ use super::{LEARNING_RATE, Optimizer, Update, WrongNumber};
 use super::{require_not_negative, require_share};
 use crate::graph::NodeId;
 
-/// Adadelta, with step sizes from running means of squared gradients and steps (M. Zeiler, 2012):
-/// PyTorch's `torch.optim.Adadelta`.
+/// Adadelta, with step sizes from running means of squared gradients and steps: PyTorch's
+/// `torch.optim.Adadelta`.
 ///
 /// ```text
 /// g = gradient + weight decay · w
@@ -15,8 +15,8 @@ use crate::graph::NodeId;
 /// w = w - learning rate · d
 /// ```
 ///
-/// Defaults: learning rate 1 (`Adadelta::default()`), ρ 0.9, eps 1e-6, weight decay 0. Of each
-/// parameter it keeps `v` and `u`, which start from 0.
+/// Defaults: learning rate 1 (`Adadelta::default()`), ρ 0.9, eps 1e-6, weight decay 0. The
+/// state of a parameter is `v` and `u`, initially 0.
 ///
 /// Source: M. Zeiler 2012.
 ///

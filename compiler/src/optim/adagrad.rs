@@ -4,8 +4,7 @@ use super::require_not_negative;
 use super::{LEARNING_RATE, Optimizer, Update, WrongNumber};
 use crate::graph::NodeId;
 
-/// Adagrad, with step sizes from the sum of all squared gradients (J. Duchi, E. Hazan, Y. Singer,
-/// 2011): PyTorch's `torch.optim.Adagrad`.
+/// Adagrad, with step sizes from the sum of all squared gradients: PyTorch's `torch.optim.Adagrad`.
 ///
 /// ```text
 /// g = gradient + weight decay · w
@@ -14,7 +13,7 @@ use crate::graph::NodeId;
 /// ```
 ///
 /// Defaults: learning rate 0.01 (`Adagrad::default()`), decay of the learning rate 0, weight decay
-/// 0, initial value 0, eps 1e-10. `t` counts steps from 1; of each parameter it keeps `s`.
+/// 0, initial value 0, eps 1e-10. `t` counts steps from 1; the state of a parameter is `s`.
 ///
 /// Source: J. Duchi, E. Hazan and Y. Singer 2011.
 ///

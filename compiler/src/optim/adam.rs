@@ -4,8 +4,7 @@ use super::moments::{Moments, moments_methods};
 use super::{Optimizer, Update, WrongNumber};
 use crate::graph::NodeId;
 
-/// Adam, with adaptive step sizes per element (D. Kingma, J. Ba, 2014), optionally AMSGrad: PyTorch's
-/// `torch.optim.Adam`.
+/// Adam, with adaptive step sizes per element, optionally AMSGrad: PyTorch's `torch.optim.Adam`.
 ///
 /// ```text
 /// g = gradient + weight decay · w
@@ -15,8 +14,8 @@ use crate::graph::NodeId;
 /// ```
 ///
 /// Defaults: learning rate 0.001 (`Adam::default()`), betas 0.9 and 0.999, eps 1e-8, weight decay
-/// 0, not AMSGrad. `t` counts steps from 1; of each parameter it keeps `m` and `v`, which start
-/// from 0. Weight decay that does not go through the means is [`AdamW`](super::adamw::AdamW)'s.
+/// 0, not AMSGrad. `t` counts steps from 1; the state of a parameter is `m` and `v`, initially 0. For
+/// decoupled weight decay, see [`AdamW`](super::adamw::AdamW).
 ///
 /// Sources: D. Kingma and J. Ba 2015; AMSGrad, S. Reddi, S. Kale and S. Kumar 2018.
 ///

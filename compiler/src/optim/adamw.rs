@@ -5,8 +5,8 @@ use super::moments::moments_methods;
 use super::{Optimizer, Update, WrongNumber};
 use crate::graph::NodeId;
 
-/// Adam with decoupled weight decay, applied to the parameter instead of its gradient (I. Loshchilov,
-/// F. Hutter, 2017): PyTorch's `torch.optim.AdamW`.
+/// Adam with decoupled weight decay, applied to the parameter instead of its gradient: PyTorch's
+/// `torch.optim.AdamW`.
 ///
 /// ```text
 /// g = gradient
@@ -17,8 +17,8 @@ use crate::graph::NodeId;
 /// ```
 ///
 /// Defaults: learning rate 0.001 (`AdamW::default()`), betas 0.9 and 0.999, eps 1e-8, weight decay
-/// 0.01, not AMSGrad. `t` counts steps from 1; of each parameter it keeps `m` and `v`, which start
-/// from 0.
+/// 0.01, not AMSGrad. `t` counts steps from 1; the state of a parameter is `m` and `v`, initially
+/// 0.
 ///
 /// Sources: I. Loshchilov and F. Hutter 2019; AMSGrad, S. Reddi, S. Kale and S. Kumar 2018.
 ///

@@ -4,8 +4,7 @@ use super::{LEARNING_RATE, Optimizer, Update, WrongNumber};
 use super::{require_not_negative, require_share};
 use crate::graph::NodeId;
 
-/// Lion, with steps of equal size in the direction of the sign of a running mean (X. Chen et al.,
-/// 2023).
+/// Lion, with steps of equal size in the direction of the sign of a running mean.
 ///
 /// ```text
 /// c = β1 · m + (1 - β1) · gradient
@@ -14,8 +13,8 @@ use crate::graph::NodeId;
 /// ```
 ///
 /// Defaults: learning rate 0.0001 (`Lion::default()`), a third to a tenth of Adam's; betas 0.9 and
-/// 0.99, weight decay 0. Of each parameter it keeps `m`, which starts from 0. PyTorch has none;
-/// these are the paper's.
+/// 0.99, weight decay 0. The state of a parameter is `m`, initially 0. PyTorch has no Lion; the
+/// defaults are those of the paper.
 ///
 /// Source: X. Chen and others 2023, "Symbolic Discovery of Optimization Algorithms".
 ///

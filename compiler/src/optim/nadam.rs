@@ -4,7 +4,7 @@ use super::moments::{Moments, moments_methods};
 use super::{Optimizer, Update, WrongNumber, require_not_negative};
 use crate::graph::NodeId;
 
-/// Adam with Nesterov momentum (T. Dozat, 2016): PyTorch's `torch.optim.NAdam`.
+/// Adam with Nesterov momentum: PyTorch's `torch.optim.NAdam`.
 ///
 /// ```text
 /// g = gradient + weight decay · w
@@ -17,8 +17,8 @@ use crate::graph::NodeId;
 /// ```
 ///
 /// Defaults: learning rate 0.002 (`NAdam::default()`), betas 0.9 and 0.999, eps 1e-8, weight decay
-/// 0, momentum decay 0.004. `t` counts steps from 1; of each parameter it keeps `m` and `v`, which
-/// start from 0.
+/// 0, momentum decay 0.004. `t` counts steps from 1; the state of a parameter is `m` and `v`,
+/// initially 0.
 ///
 /// Source: T. Dozat 2016.
 ///

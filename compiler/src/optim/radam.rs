@@ -4,7 +4,7 @@ use super::moments::{Moments, moments_methods};
 use super::{Optimizer, Update, WrongNumber};
 use crate::graph::NodeId;
 
-/// Rectified Adam (L. Liu et al., 2019): in the first steps, while the variance of the mean square is
+/// Rectified Adam: in the first steps, while the variance of the mean square is
 /// too large, steps use the mean only. PyTorch's `torch.optim.RAdam`.
 ///
 /// ```text
@@ -19,7 +19,7 @@ use crate::graph::NodeId;
 /// ```
 ///
 /// Defaults: learning rate 0.001 (`RAdam::default()`), betas 0.9 and 0.999, eps 1e-8, weight decay
-/// 0. `t` counts steps from 1; of each parameter it keeps `m` and `v`, which start from 0.
+/// 0. `t` counts steps from 1; the state of a parameter is `m` and `v`, initially 0.
 ///
 /// Source: L. Liu and others 2020.
 ///

@@ -4,8 +4,8 @@ use super::{LEARNING_RATE, Optimizer, Update, WrongNumber};
 use super::{require_not_negative, require_share};
 use crate::graph::NodeId;
 
-/// RMSprop, which divides gradients by the root of their running mean square (T. Tieleman, G. Hinton,
-/// 2012): PyTorch's `torch.optim.RMSprop`.
+/// RMSprop, which divides gradients by the root of their running mean square: PyTorch's
+/// `torch.optim.RMSprop`.
 ///
 /// ```text
 /// g = gradient + weight decay · w
@@ -16,8 +16,8 @@ use crate::graph::NodeId;
 /// ```
 ///
 /// Defaults: learning rate 0.01 (`RMSprop::default()`), α 0.99, eps 1e-8, weight decay 0, momentum
-/// 0, not centered. Of each parameter it keeps `v`, `a` if centered and `b` with momentum, which
-/// start from 0.
+/// 0, not centered. The state of a parameter is `v`, `a` if centered and `b` with momentum,
+/// initially 0.
 ///
 /// Sources: T. Hinton's lecture 2012; centered, A. Graves 2013.
 ///

@@ -13,8 +13,8 @@ use crate::graph::NodeId;
 /// w = w - learning rate · v                    Nesterov: g + momentum · v for v
 /// ```
 ///
-/// Defaults: momentum 0, dampening 0, weight decay 0, not Nesterov's; the learning rate must be
-/// given. Of each parameter it keeps `v`, and nothing without momentum.
+/// Defaults: momentum 0, dampening 0, weight decay 0, not Nesterov; the learning rate has no
+/// default. The state of a parameter is `v` with momentum, else none.
 ///
 /// Sources: H. Robbins and S. Monro 1951; momentum, B. Polyak 1964; Y. Nesterov 1983.
 ///

@@ -190,10 +190,10 @@ fn an_update_that_reaches_for_what_is_not_its_own_is_refused() {
         ("`t` is", odd(move |u| input(u, 2, real(&[])))),
         ("`t` is", odd(move |u| gather(u, 2))),
         ("`t` is", odd(move |u| gather(u, 10))),
-        ("kept in place 77", odd(move |u| parameter(u, 77, &[3]))),
-        ("is [5, 4], and not [500, 400]", odd(move |u| parameter(u, 0, &[500, 400]))),
+        ("no variable 77", odd(move |u| parameter(u, 77, &[3]))),
+        ("is [5, 4], not [500, 400]", odd(move |u| parameter(u, 0, &[500, 400]))),
         (
-            "no place 100",
+            "no variable 100",
             odd(|u| {
                 u.g.add_root(Root::Assign(1000 + u.parameter.index()), u.gradient);
                 u.gradient
@@ -210,7 +210,7 @@ fn an_update_that_reaches_for_what_is_not_its_own_is_refused() {
         ("for `unknown`", odd(move |u| setting(u, "unknown"))),
         ("for `random batch`", odd(move |u| setting(u, RANDOM_BATCH))),
         (
-            "nothing is left to choose",
+            "an update has no switches",
             odd(|u| {
                 let by = ops::switch::Selector::Declared(0);
                 u.g.apply(ops::switch::Switch { by }, &[u.gradient, u.parameter])
