@@ -116,8 +116,8 @@ pub(crate) fn training(
         "The steps grow, and the loss falls faster: {:.0} % of the outputs are now less\n\
          than 0.001 from 0 or 1, where the sigmoid is flat and the gradients are almost\n\
          0, so they stay there. Many targets are below 0 or above 1, out of a sigmoid's\n\
-         range: with outputs from 0 to 1 no loss is below {:.4}. But several outputs of 1\n\
-         have no largest one, which is the case in {:.0} % of the examples, and lowers\n\
+         range: with outputs from 0 to 1 no loss is below {:.4}. But several outputs of\n\
+         1 have no largest one, which is the case in {:.0} % of the examples, and lowers\n\
          the accuracy.\n",
         100.0 * ends.flat,
         least_loss(data),
