@@ -77,17 +77,17 @@ pub fn assign_phases(
             .sum();
         let halved = time * half / program.parallel.max(1) + lines * FETCH / 2;
         let is_guard = guard == Some(i);
-        let shared = !is_guard && program.parallel > 1 && halved + 2 * BARRIER < time;
+        let is_parallel = !is_guard && program.parallel > 1 && halved + 2 * BARRIER < time;
         one_thread += time;
-        two_threads += if shared { halved } else { time };
+        two_threads += if is_parallel { halved } else { time };
 
         let conflicts = |others: &[usize]| others.iter().any(|other| memory.conflict(*other, i));
         // Serial kernels run in order anyway.
-        if conflicts(&open.parallel) || (shared && conflicts(&open.serial)) {
+        if conflicts(&open.parallel) || (is_parallel && conflicts(&open.serial)) {
             let guarded = open.guarded;
             phases.push(std::mem::replace(&mut open, Phase { guarded, ..Phase::default() }));
         }
-        if shared {
+        if is_parallel {
             open.parallel.push(i)
         } else {
             open.serial.push(i)
@@ -250,7 +250,7 @@ pub fn verify(
                 found.push(label(kernel), "runs twice");
             }
             if index.is_none() && programs[kernel].parallel == 0 {
-                found.push(label(kernel), "is shared, but has no parallel loop");
+                found.push(label(kernel), "is parallel, but has no parallel loop");
             }
         }
     }
@@ -290,7 +290,7 @@ pub fn verify(
 impl std::fmt::Display for Phase {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut separator = "";
-        for (label, kernels) in [("shared", &self.parallel), ("alone", &self.serial)] {
+        for (label, kernels) in [("parallel", &self.parallel), ("serial", &self.serial)] {
             if !kernels.is_empty() {
                 write!(f, "{separator}{label}")?;
                 kernels.iter().try_for_each(|kernel| write!(f, " {kernel}"))?;
@@ -379,7 +379,7 @@ guard = %6
         let wrong = [phase(0..1, true), phase(1..last + 1, true)];
         let found = verify(&fused, &allocations, &programs, &wrong).unwrap_err().to_string();
         let expected = [
-            "phase 0 (alone 0): is not on its side of the guard",
+            "phase 0 (serial 0): is not on its side of the guard",
             &format!("phase 1 ({}): is not on its side of the guard", wrong[1]),
             &format!("kernel {last} ({}): overwrites before the guard", fused.kernels[last].name),
         ];
