@@ -302,7 +302,7 @@ fn indices_with_different_bounds_are_not_alternatives() {
     });
     let choice = b.choice("table", &["few", "many"]).unwrap();
     let mistake = b.choose(choice, &[(few, "few"), (many, "many")]).unwrap_err();
-    assert!(mistake.message.contains("`few` has numbers below 3 and `many` below 1000"));
+    assert!(mistake.message.contains("`few` has integers below 3 and `many` below 1000"));
     b.choose(choice, &[(few, "few"), (few, "few")]).unwrap();
 }
 
