@@ -206,6 +206,11 @@ impl Builder {
         if alternatives.len() < 2 {
             return Err(Mistake::call(format!("`{name}` needs two alternatives at least")));
         }
+        let mut before = alternatives.iter().enumerate();
+        if let Some((_, twice)) = before.find(|(i, name)| alternatives[..*i].contains(name)) {
+            let message = format!("`{name}` has the alternative `{twice}` twice");
+            return Err(Mistake::call(message));
+        }
         let alternatives = alternatives.iter().map(|a| a.to_string()).collect();
         self.choices.push(Choice { name: name.into(), alternatives });
         Ok(ChoiceId(self.choices.len() - 1))
@@ -227,7 +232,26 @@ impl Builder {
             return Err(Mistake::call(message));
         }
         let x = self.texts(x)?;
-        self.choose_by(Selector::Declared(choice.0), &operand::pairs(&x))
+        self.whole(|b| b.choose_by(Selector::Declared(choice.0), &operand::pairs(&x)))
+    }
+
+    /// Makes calls that change nothing where one of them fails: what those before it have made is
+    /// taken back.
+    fn whole<T>(
+        &mut self,
+        calls: impl FnOnce(&mut Builder) -> Result<T, Mistake>,
+    ) -> Result<T, Mistake> {
+        let (nodes, roots) = (self.graph.len(), self.graph.roots().len());
+        let (parameters, facts) = (self.parameters.len(), self.facts.undecided.len());
+        let streams = self.streams;
+        let made = calls(self);
+        if made.is_err() {
+            self.graph.truncate(nodes, roots);
+            self.parameters.truncate(parameters);
+            self.facts.undecided.truncate(facts);
+            self.streams = streams;
+        }
+        made
     }
 
     fn choose_by(&mut self, by: Selector, x: &[(NodeId, &str)]) -> Result<NodeId, Mistake> {
@@ -289,7 +313,8 @@ impl Builder {
         attributes: impl Into<Attributes>,
     ) -> Result<NodeId, Mistake> {
         let operands = self.texts(operands)?;
-        self.call_on(function, &operand::pairs(&operands), &attributes.into())
+        let attributes = attributes.into();
+        self.whole(|b| b.call_on(function, &operand::pairs(&operands), &attributes))
     }
 
     fn call_on(
@@ -326,15 +351,19 @@ impl Builder {
         self.names.module(name, kind)
     }
 
-    /// A module's name, without those of the modules around it.
+    /// A module's name, without those of the modules around it; empty where it is of another
+    /// network.
     pub fn module_name(&self, module: ModuleId) -> &str {
         self.names.of(module)
     }
 
     /// Goes into a module: until [`Builder::leave`], parameters, layers and
     /// values are named below it, `residual1.fc.weight`.
-    pub fn enter(&mut self, module: ModuleId) {
-        self.names.enter(module);
+    pub fn enter(&mut self, module: ModuleId) -> Result<(), Mistake> {
+        match self.names.enter(module) {
+            true => Ok(()),
+            false => Err(Mistake::call("this module is of another network")),
+        }
     }
 
     /// Goes out of the module that was entered last.

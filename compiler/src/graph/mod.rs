@@ -319,6 +319,17 @@ impl Graph {
         id
     }
 
+    /// Takes back what was added last: so many nodes and roots are left.
+    pub(crate) fn truncate(&mut self, nodes: usize, roots: usize) {
+        self.roots.truncate(roots);
+        while self.len() > nodes {
+            let last = NodeId::new(self.len() - 1);
+            if let Some(Node { op, operands, .. }) = self.nodes.remove_node(last) {
+                self.known.remove(&(op, operands));
+            }
+        }
+    }
+
     /// Builds a graph with the same roots by handing every node that they need
     /// to `rewrite`, operands first and already rewritten. What no root needs
     /// is left out.

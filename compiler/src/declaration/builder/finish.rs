@@ -19,6 +19,16 @@ impl Builder {
         if let Some(missing) = self.missing() {
             return Err(fail(&self.name, missing));
         }
+        let has_gradient =
+            |name: &str| self.inputs.iter().any(|i| i.has_gradient && i.name == name);
+        if let Some((_, both)) = self.parameters.iter().find(|(_, p)| has_gradient(&p.name)) {
+            let message = format!(
+                "`{}` is a parameter and an input whose gradient is asked for: gradients need names of \
+                 their own",
+                both.name
+            );
+            return Err(fail(&self.name, &message));
+        }
         if let Some(fact) = self.facts.undecided.first() {
             return Err(fail(&self.name, &fact.mistake.message));
         }
@@ -46,14 +56,20 @@ impl Builder {
         let parameters: Vec<Parameter> =
             order.iter().map(|i| self.parameters[*i].1.clone()).collect();
         self.layers.sort_by(|a, b| a.place.cmp(&b.place));
+        let before = &self.graph;
         let layers = self.layers.into_iter().filter_map(|l| {
             let FirstUse { inputs, outputs, multiply_adds } = l.used?;
-            let prefix = format!("{}.", l.name);
-            let own = parameters.iter().enumerate().filter(|(_, p)| p.name.starts_with(&prefix));
+            let index = |id| match before.op(id).leaf() {
+                Some(Leaf::Parameter(parameter)) => Some(place[parameter.index]),
+                _ => None,
+            };
+            let mut own: Vec<usize> =
+                l.parameters.iter().filter_map(|(_, id)| index(*id)).collect();
+            own.sort_unstable();
             Some(Layer {
                 kind: l.layer.describe(&inputs),
                 module: l.layer.module(&inputs),
-                parameters: own.map(|(i, _)| i).collect(),
+                parameters: own,
                 name: l.name,
                 inputs: inputs.into_iter().map(|ty| ty.shape).collect(),
                 outputs,

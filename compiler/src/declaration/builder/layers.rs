@@ -60,6 +60,12 @@ impl Builder {
             }
         }
         let layer = (entry.from_call)(&attributes)?;
+        if let Some(name) = name {
+            let full = self.names.full(name);
+            if self.layers.iter().any(|layer| layer.name == full) {
+                return Err(Mistake::call(format!("layer `{full}` is declared twice")));
+            }
+        }
         let chosen = name.map_or_else(|| self.names.free(kind), String::from);
         self.names.take(&chosen);
         self.layers.push(DeclaredLayer {
@@ -73,9 +79,9 @@ impl Builder {
         Ok(LayerId(self.layers.len() - 1))
     }
 
-    /// A layer's name, with those of the modules around it.
+    /// A layer's name, with those of the modules around it; empty where it is of another network.
     pub fn layer_name(&self, layer: LayerId) -> &str {
-        &self.layers[layer.0].name
+        self.layers.get(layer.0).map_or("", |layer| &layer.name)
     }
 
     /// How many values a layer takes.
@@ -111,7 +117,12 @@ impl Builder {
         x: &[impl Into<Operand<'a>> + Copy],
     ) -> Result<Vec<NodeId>, Mistake> {
         let x = self.texts(x)?;
-        self.apply_layer(layer, &operand::pairs(&x))
+        let parameters = self.layers.get(layer.0).map_or(0, |layer| layer.parameters.len());
+        self.whole(|b| b.apply_layer(layer, &operand::pairs(&x))).inspect_err(|_| {
+            if let Some(layer) = self.layers.get_mut(layer.0) {
+                layer.parameters.truncate(parameters);
+            }
+        })
     }
 
     fn apply_layer(
