@@ -296,3 +296,31 @@ fn a_layer_has_its_own_parameters() {
     assert_eq!(layers.iter().map(|l| &l.parameters[..]).collect::<Vec<_>>(), [[0, 1], [2, 3]]);
     assert_eq!(model.summary().matches(" 12 ").count(), 2, "{}", model.summary());
 }
+
+#[test]
+fn deep_networks_and_long_names_stay_small() {
+    let declaration = declared(|b| {
+        let mut x = b.input("x", [2])?;
+        for _ in 0..1000 {
+            let layer = b.layer(None, "ReLU", ())?;
+            x = b.apply(layer, x)?;
+        }
+        b.output("y", x)
+    });
+    let text = declaration.unwrap().graph().to_string();
+    assert!(text.len() < 200 * 1000, "{} bytes", text.len());
+
+    let long = "x".repeat(1 << 17);
+    let declaration = declared(|b| {
+        let x = b.input(&long, [2])?;
+        let layer = b.layer(&*long, "Linear", [("out_features", 2)])?;
+        let y = b.apply(layer, x)?;
+        b.output(&long, y)
+    });
+    let model = DynModel::builder(declaration.unwrap()).build().unwrap();
+    assert!(model.summary().contains(&long) && model.to_string().contains(&long));
+    let wrong = "y".repeat(1 << 17);
+    let x = array![[1.0f32, 2.0]];
+    let error = model.predict((wrong.as_str(), x.view())).unwrap_err().to_string();
+    assert!(error.contains(&long));
+}
