@@ -52,7 +52,15 @@ pub(super) fn guard(mut g: Graph) -> Graph {
         search.take(x);
     }
     let found = search.found;
-    let small: Vec<NodeId> = found.into_iter().map(|x| shrunk(&mut g, x)).collect();
+    // A loss that follows from nothing is in no memory: a copy is looked at.
+    let numbers = g.operands(guard)[..direct].iter().copied();
+    let is_wrong = |x: &NodeId| constant_value(&g, base(&g, *x)).is_some_and(|x| !x.is_finite());
+    let mut copied: Vec<NodeId> = numbers.filter(is_wrong).collect();
+    if found.is_empty() && copied.is_empty() {
+        copied.extend(g.operands(guard).first());
+    }
+    let mut small: Vec<NodeId> = found.into_iter().map(|x| shrunk(&mut g, x)).collect();
+    small.extend(copied.into_iter().map(|x| materialize_anew(&mut g, x)).collect::<Vec<_>>());
     let guard = g.all_finite(&small, &[]);
 
     // What is assigned must not be there before: where the guard needs it, a copy

@@ -324,3 +324,26 @@ fn deep_networks_and_long_names_stay_small() {
     let error = model.predict((wrong.as_str(), x.view())).unwrap_err().to_string();
     assert!(error.contains(&long));
 }
+
+/// A loss that follows from nothing can be trained on, if that is of use to anyone; one that is not
+/// finite is not.
+#[test]
+fn a_loss_that_is_a_number_makes_steps_that_change_nothing() {
+    for (number, steps) in [(1.5, 2), (f64::NAN, 0), (f64::INFINITY, 0)] {
+        for backend in [Backend::Jit, Backend::Interpreter] {
+            let declaration = declared(|b| {
+                b.parameter("w", [2], Init::Full(1.0))?;
+                let loss = b.number(number);
+                b.loss(loss, LossReduction::Mean)
+            });
+            let builder = DynTrainer::builder(declaration.unwrap(), Adam::new(0.1));
+            let mut trainer = builder.backend(backend).build().unwrap();
+            for _ in 0..2 {
+                let loss = trainer.step(DynBatch::new()).unwrap();
+                assert_eq!(loss.to_bits() | 1 << 31, (number as f32).to_bits() | 1 << 31);
+            }
+            assert_eq!(trainer.steps(), steps);
+            assert_eq!(trainer.model().parameter("w").unwrap(), array![1.0, 1.0].into_dyn());
+        }
+    }
+}
