@@ -88,11 +88,8 @@ impl Elementwise for Clamp {
 /// `x` within limits, NaN as it is.
 #[cfg(feature = "eval")]
 pub(in crate::ops) fn between<T: Real>(x: T, min: Number, max: Number) -> T {
-    match x {
-        x if x < T::of(min.0) => T::of(min.0),
-        x if x > T::of(max.0) => T::of(max.0),
-        x => x,
-    }
+    let x = if x < T::of(min.0) { T::of(min.0) } else { x };
+    if x > T::of(max.0) { T::of(max.0) } else { x }
 }
 
 /// The same for machine code.
