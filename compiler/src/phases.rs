@@ -14,7 +14,7 @@ use crate::buffer::Storage;
 use crate::error::Violations;
 use crate::fuse::Fused;
 use crate::kernel::Kernel;
-use crate::plan::{Allocation, Region};
+use crate::plan::{Allocation, Region, verify_places};
 use crate::program::Program;
 use crate::target::CACHE_LINE;
 
@@ -233,9 +233,15 @@ pub fn verify(
     programs: &[Program],
     phases: &[Phase],
 ) -> Result<(), Violations> {
-    let mut found = Violations::default();
     if phases.is_empty() {
         return Ok(());
+    }
+    verify_places(fused, allocations)?;
+    let mut found = Violations::default();
+    if programs.len() != fused.kernels.len() {
+        let message = format!("{} of them for {} kernels", programs.len(), fused.kernels.len());
+        found.push("programs", message);
+        return found.into_result();
     }
     let label = |k: usize| format!("kernel {k} ({})", fused.kernels[k].name);
     // For each kernel: its phase, and its index among those that are not shared.
@@ -345,6 +351,10 @@ output y = %5
         ];
         let found = verify(&fused, &allocations, &programs, &wrong).unwrap_err();
         assert_eq!(found.to_string(), expected.join("\n"));
+        let found = verify(&fused, &allocations, &programs[1..], &right).unwrap_err();
+        assert_eq!(found.to_string(), "programs: 3 of them for 4 kernels");
+        let found = verify(&fused, &allocations[1..], &programs, &right).unwrap_err();
+        assert!(found.to_string().contains("allocations for"), "{found}");
     }
 
     #[test]

@@ -140,7 +140,7 @@ impl Checker<'_> {
                 } else if first != self.parallel || count == 0 {
                     self.fail(&at, "it does not begin where the last parallel one ended".into());
                 }
-                self.parallel += count;
+                self.parallel = self.parallel.saturating_add(count);
                 count
             }
         };
@@ -370,6 +370,7 @@ mod tests {
     fn what_breaks_a_rule_is_refused() {
         use Count::Fixed;
         let parallel = Count::Parallel { first: 0, count: 3 };
+        let all = Count::Parallel { first: 3, count: usize::MAX };
         let cases = [
             (vec![negate(0, 1)], "before it is written"),
             (vec![repeat(0, parallel, vec![load(0, &[], 1, 4)]), negate(1, 0)], "before it is"),
@@ -385,6 +386,7 @@ mod tests {
             (vec![repeat(0, Fixed(1), vec![]), repeat(0, Fixed(1), vec![])], "has another loop"),
             (vec![repeat(0, parallel, vec![]), repeat(1, parallel, vec![])], "does not begin"),
             (vec![repeat(0, Fixed(2), vec![repeat(1, parallel, vec![])])], "and inside another"),
+            (vec![repeat(0, parallel, vec![]), repeat(1, all, vec![])], "parallel iterations of"),
         ];
         for (body, expected) in cases {
             let message = program(body).verify().unwrap_err().to_string();
