@@ -8,20 +8,23 @@
 //! An image is a list of 64 numbers from 0 to 1; the answer has a digit and the
 //! probabilities of all ten for each. What a caller has wrong is a 400 with an
 //! `error` that says what. Ctrl-C lets requests under way come to their end.
+//!
+//! What a caller claims takes no memory, and a slow one is not waited for: requests have a largest
+//! size and a time. Each has a connection of its own.
 
-use std::io::{Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bilro::ndarray::{Array2, Axis};
 use bilro::prelude::*;
 use bilro::{Error, tensor};
 use clap::Parser;
 use serde::{Deserialize, Serialize};
-use tiny_http::{Header, Method, Request, Response, Server};
 
 network! {
     /// Handwritten digits of 8×8 pixels: the example `digits`.
@@ -48,7 +51,7 @@ struct Options {
     /// Port to listen at; 0 for any that is free
     #[arg(long, default_value_t = 8000)]
     port: u16,
-    /// Threads that answer
+    /// Threads that answer, 1000 at most
     #[arg(long, default_value_t = 2)]
     threads: usize,
 }
@@ -65,11 +68,12 @@ fn main() -> std::process::ExitCode {
 
 fn run(options: &Options) -> bilro::Result<()> {
     let model = Arc::new(model(options)?);
-    let server = Server::http((options.address.as_str(), options.port)).map_err(Error::other)?;
+    let listener = TcpListener::bind((options.address.as_str(), options.port))?;
+    let (address, threads) = (listener.local_addr()?, options.threads.clamp(1, 1000));
     static STOP: AtomicBool = AtomicBool::new(false);
-    ctrlc::set_handler(|| STOP.store(true, Ordering::Relaxed)).map_err(Error::other)?;
-    let _ = writeln!(std::io::stdout(), "listening at http://{}", server.server_addr());
-    serve(&server, &model, options.threads, &STOP);
+    ctrlc::set_handler(move || stop(&STOP, address, threads)).map_err(Error::other)?;
+    let _ = writeln!(io::stdout(), "listening at http://{address}");
+    serve(&listener, &model, threads, &STOP);
     Ok(())
 }
 
@@ -89,21 +93,36 @@ fn model(options: &Options) -> bilro::Result<Model<Digits>> {
 }
 
 /// Answers requests on so many threads, until it is told to stop.
-fn serve(server: &Server, model: &Arc<Model<Digits>>, threads: usize, stop: &AtomicBool) {
-    const LOOK: Duration = Duration::from_millis(100);
+fn serve(listener: &TcpListener, model: &Arc<Model<Digits>>, threads: usize, stop: &AtomicBool) {
     thread::scope(|scope| {
-        for _ in 0..threads.max(1) {
+        for _ in 0..threads {
             let model = model.clone();
             scope.spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
-                    if let Ok(Some(request)) = server.recv_timeout(LOOK) {
+                    match listener.accept() {
                         // Who has gone away wants no answer.
-                        let _ = answer(&model, request);
+                        Ok((stream, _)) => drop(answer(&model, stream)),
+                        // Too many files are open, most often.
+                        Err(_) => thread::sleep(Duration::from_millis(10)),
                     }
                 }
             });
         }
     });
+}
+
+/// Tells the threads to stop: each that waits for a connection gets one.
+fn stop(stop: &AtomicBool, mut address: SocketAddr, threads: usize) {
+    stop.store(true, Ordering::Relaxed);
+    if address.ip().is_unspecified() {
+        address.set_ip(match address.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    for _ in 0..threads {
+        let _ = TcpStream::connect_timeout(&address, PATIENCE);
+    }
 }
 
 /// What is asked: images of 64 numbers.
@@ -120,32 +139,124 @@ struct Answer {
     probabilities: Vec<Vec<f32>>,
 }
 
-/// Bytes of a request at most, and images.
+/// Bytes of a request at most, of what comes before it, and images.
 const MOST_BYTES: usize = 1 << 20;
+const MOST_HEAD: usize = 16 << 10;
 const MOST_IMAGES: usize = 1000;
 
-fn answer(model: &Model<Digits>, mut request: Request) -> std::io::Result<()> {
-    let found = match (request.method(), request.url()) {
-        (Method::Post, "/predict") => {
-            let mut body = String::new();
-            let read = request.as_reader().take(MOST_BYTES as u64 + 1).read_to_string(&mut body);
-            match read {
-                Ok(_) if body.len() > MOST_BYTES => Err((413, "the request is too long".into())),
-                Ok(_) => predict(model, &body).map_err(|error| (400, error.to_string())),
-                Err(error) => Err((400, format!("the request cannot be read: {error}"))),
-            }
+/// How long a request may take to come, and its answer to be taken.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What is wrong with a request: the status, and what is said.
+type Wrong = (u16, String);
+
+struct Request {
+    method: String,
+    path: String,
+    body: String,
+}
+
+/// A connection, of which all that comes must come in time.
+struct Incoming {
+    stream: TcpStream,
+    until: Instant,
+}
+
+impl Read for Incoming {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(ErrorKind::TimedOut.into());
         }
-        (_, "/predict") => Err((405, "images come by POST".into())),
-        _ => Err((404, "there is only `POST /predict`".into())),
-    };
+        self.stream.set_read_timeout(Some(left))?;
+        self.stream.read(bytes)
+    }
+}
+
+/// Reads a request and answers it.
+fn answer(model: &Model<Digits>, stream: TcpStream) -> io::Result<()> {
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut incoming = Incoming { stream, until: Instant::now() + PATIENCE };
+    let found = request(&mut incoming)?.and_then(|Request { method, path, body }| {
+        match (method.as_str(), path.as_str()) {
+            ("POST", "/predict") => predict(model, &body).map_err(|error| (400, error.to_string())),
+            (_, "/predict") => Err((405, "images come by POST".into())),
+            _ => Err((404, "there is only `POST /predict`".into())),
+        }
+    });
+    let is_read = !matches!(found, Err((411 | 413 | 431, _)));
     let (status, text) = match found {
         Ok(answer) => (200, serde_json::to_string(&answer)?),
         Err((status, error)) => (status, serde_json::json!({ "error": error }).to_string()),
     };
-    let response = Response::from_string(text).with_status_code(status);
-    match Header::from_bytes("Content-Type", "application/json") {
-        Ok(header) => request.respond(response.with_header(header)),
-        Err(()) => request.respond(response),
+    let stream = &mut incoming.stream;
+    let length = text.len();
+    write!(
+        stream,
+        "HTTP/1.1 {status} {}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\
+         Connection: close\r\n\r\n{text}",
+        if status == 200 { "OK" } else { "Error" },
+    )?;
+    if !is_read {
+        // Who is still sending would not see the answer if the connection were closed now.
+        stream.shutdown(Shutdown::Write)?;
+        io::copy(&mut incoming.take(16 * MOST_BYTES as u64), &mut io::sink())?;
+    }
+    Ok(())
+}
+
+/// The request that comes, where it is one that can be answered.
+fn request(incoming: &mut Incoming) -> io::Result<Result<Request, Wrong>> {
+    let mut bytes = Vec::new();
+    let end = loop {
+        if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
+            break end;
+        }
+        if bytes.len() > MOST_HEAD {
+            return Ok(Err((431, "the head of the request is too long".into())));
+        }
+        more(incoming, &mut bytes)?;
+    };
+    let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+    let mut lines = head.split("\r\n");
+    let mut words = lines.next().unwrap_or_default().split(' ').map(String::from);
+    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let header = |name: &str| {
+        let mut fields = lines.clone().filter_map(|line| line.split_once(':'));
+        fields.find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    };
+    if header("Transfer-Encoding").is_some() {
+        return Ok(Err((411, "the request must say its `Content-Length`".into())));
+    }
+    let length = match header("Content-Length").map(str::parse::<u64>) {
+        None => 0,
+        Some(Ok(length)) => length,
+        Some(Err(error)) => return Ok(Err((400, format!("`Content-Length`: {error}")))),
+    };
+    if length > MOST_BYTES as u64 {
+        return Ok(Err((413, "the request is too long".into())));
+    }
+    if header("Expect").is_some() {
+        incoming.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+    }
+    let mut body = bytes.split_off(end + 4);
+    while (body.len() as u64) < length {
+        more(incoming, &mut body)?;
+    }
+    body.truncate(length as usize);
+    let body = String::from_utf8(body).map_err(|error| (400, error.to_string()));
+    Ok(body.map(|body| Request { method, path, body }))
+}
+
+/// Reads on; an error where there is no more.
+fn more(incoming: &mut Incoming, bytes: &mut Vec<u8>) -> io::Result<()> {
+    let mut next = [0; 8 << 10];
+    match incoming.read(&mut next)? {
+        0 => Err(ErrorKind::UnexpectedEof.into()),
+        count => {
+            bytes.extend_from_slice(&next[..count]);
+            Ok(())
+        }
     }
 }
 
@@ -156,6 +267,9 @@ fn predict(model: &Model<Digits>, body: &str) -> bilro::Result<Answer> {
     }
     if let Some((i, image)) = images.iter().enumerate().find(|(_, image)| image.len() != 64) {
         return Err(format!("image {i} has {} numbers, and not 64", image.len()).into());
+    }
+    if let Some(i) = images.iter().position(|image| image.iter().any(|x| !x.is_finite())) {
+        return Err(format!("image {i} has a number that is too large").into());
     }
     let image = Array2::from_shape_vec((images.len(), 64), images.concat())?;
     let logits = model.predict(digits::Input { image: image.view() })?.logits;
@@ -168,19 +282,20 @@ fn predict(model: &Model<Digits>, body: &str) -> bilro::Result<Answer> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpStream;
-
     use serde_json::Value;
 
     use super::*;
 
     /// The status and the JSON that come back.
-    fn ask(server: &Server, method: &str, path: &str, body: &str) -> (u16, Value) {
-        let address = server.server_addr().to_ip().unwrap();
+    fn ask(address: SocketAddr, method: &str, path: &str, body: &str) -> (u16, Value) {
         let mut stream = TcpStream::connect(address).unwrap();
         let length = body.len();
         let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
         write!(stream, "{head}Content-Length: {length}\r\n\r\n{body}").unwrap();
+        answered(stream)
+    }
+
+    fn answered(mut stream: TcpStream) -> (u16, Value) {
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
@@ -192,20 +307,21 @@ mod tests {
     fn digits_are_read_by_several_threads_and_mistakes_are_answered() {
         let options = Options::parse_from(["serve", "--port", "0"]);
         let model = Arc::new(model(&options).unwrap());
-        let server = Server::http(("127.0.0.1", 0)).unwrap();
-        let stop = AtomicBool::new(false);
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let is_over = AtomicBool::new(false);
         let data = data::digits().unwrap();
         thread::scope(|scope| {
-            scope.spawn(|| serve(&server, &model, 2, &stop));
+            scope.spawn(|| serve(&listener, &model, 2, &is_over));
             let asked: Vec<_> = (0..4)
                 .map(|part| {
-                    let (server, data) = (&server, &data);
+                    let data = &data;
                     scope.spawn(move || {
                         let rows = 10 * part..10 * (part + 1);
                         let images: Vec<Vec<f32>> =
                             rows.clone().map(|row| data.x().row(row).to_vec()).collect();
                         let body = serde_json::json!({ "images": images }).to_string();
-                        let (status, answer) = ask(server, "POST", "/predict", &body);
+                        let (status, answer) = ask(address, "POST", "/predict", &body);
                         assert_eq!(status, 200, "{answer}");
                         let digits: Vec<u32> =
                             serde_json::from_value(answer["digits"].clone()).unwrap();
@@ -218,20 +334,50 @@ mod tests {
                 .collect();
             let right: usize = asked.into_iter().map(|asked| asked.join().unwrap()).sum();
             let long = format!("{{\"images\": [[{}]]}}", "0,".repeat(MOST_BYTES / 2));
+            let infinite = format!("{{\"images\": [[{}1e39]]}}", "0,".repeat(63));
             let mistakes: Vec<_> = [
                 ("POST", "/predict", "{", 400, "EOF"),
                 ("POST", "/predict", r#"{"images": [[1, 2]]}"#, 400, "2 numbers, and not 64"),
                 ("POST", "/predict", r#"{"images": []}"#, 400, "no examples"),
                 ("POST", "/predict", r#"{"image": []}"#, 400, "unknown field `image`"),
+                ("POST", "/predict", &infinite, 400, "image 0 has a number that is too large"),
                 ("POST", "/predict", &long, 413, "too long"),
                 ("GET", "/predict", "", 405, "POST"),
                 ("GET", "/", "", 404, "POST /predict"),
             ]
             .map(|(method, path, body, status, part)| {
-                (ask(&server, method, path, body), status, part)
+                (ask(address, method, path, body), status, part)
             })
             .into();
-            stop.store(true, Ordering::Relaxed);
+            // What takes neither memory nor time: sizes that are only claimed, and who sends no more.
+            let wrong_heads = [
+                ("Content-Length: 1000000000000000000".to_string(), 413),
+                ("Content-Length: 1000000000000000000000000".to_string(), 400),
+                ("Content-Length: -1".to_string(), 400),
+                ("Transfer-Encoding: chunked".to_string(), 411),
+                (format!("Cookie: {}", "x".repeat(2 * MOST_HEAD)), 431),
+            ]
+            .map(|(head, status)| {
+                let mut stream = TcpStream::connect(address).unwrap();
+                write!(stream, "POST /predict HTTP/1.1\r\n{head}\r\n\r\n").unwrap();
+                stream.shutdown(Shutdown::Write).unwrap();
+                (head, answered(stream).0, status)
+            });
+            let slow: Vec<_> = (0..2)
+                .map(|_| {
+                    let mut stream = TcpStream::connect(address).unwrap();
+                    write!(stream, "POST /predict HTTP/1.1\r\nContent-Length: 5000\r\n\r\n{{")
+                        .unwrap();
+                    stream
+                })
+                .collect();
+            let after_slow = ask(address, "GET", "/", "").0;
+            drop(slow);
+            stop(&is_over, address, 2);
+            assert_eq!(after_slow, 404);
+            for (head, status, expected) in wrong_heads {
+                assert_eq!(status, expected, "{head}");
+            }
             assert!(right > 30, "{right} of 40");
             for ((status, answer), expected, part) in mistakes {
                 let error = answer["error"].as_str().unwrap_or_default();
