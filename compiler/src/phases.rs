@@ -12,7 +12,7 @@ use crate::buffer::Storage;
 use crate::error::Violations;
 use crate::fuse::Fused;
 use crate::kernel::Kernel;
-use crate::plan::{Allocation, Region};
+use crate::plan::{Allocation, Region, verify_allocations};
 use crate::program::Program;
 use crate::target::CACHE_LINE;
 
@@ -231,9 +231,15 @@ pub fn verify(
     programs: &[Program],
     phases: &[Phase],
 ) -> Result<(), Violations> {
-    let mut found = Violations::default();
     if phases.is_empty() {
         return Ok(());
+    }
+    verify_allocations(fused, allocations)?;
+    let mut found = Violations::default();
+    if programs.len() != fused.kernels.len() {
+        let message = format!("{} of them for {} kernels", programs.len(), fused.kernels.len());
+        found.push("programs", message);
+        return found.into_result();
     }
     let label = |k: usize| format!("kernel {k} ({})", fused.kernels[k].name);
     // For each kernel, its phase, and its index among the serial kernels.
@@ -343,6 +349,10 @@ output y = %5
         ];
         let found = verify(&fused, &allocations, &programs, &wrong).unwrap_err();
         assert_eq!(found.to_string(), expected.join("\n"));
+        let found = verify(&fused, &allocations, &programs[1..], &right).unwrap_err();
+        assert_eq!(found.to_string(), "programs: 3 of them for 4 kernels");
+        let found = verify(&fused, &allocations[1..], &programs, &right).unwrap_err();
+        assert!(found.to_string().contains("allocations for"), "{found}");
     }
 
     #[test]
