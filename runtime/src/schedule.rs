@@ -103,6 +103,22 @@ pub trait Schedule: Debug + Send {
     /// found at the end of a time.
     fn observe(&mut self, _time: usize, _loss: f64) {}
 
+    /// What later learning rates follow from beside the time, as numbers: what
+    /// [`observe`](Schedule::observe) has made of the losses so far. A [checkpoint](crate::Fit::checkpoints)
+    /// keeps it. Nothing by default: a schedule that says `observe` says this and
+    /// [`restore`](Schedule::restore) too, or begins anew where training is resumed.
+    fn state(&self) -> Vec<f64> {
+        Vec::new()
+    }
+
+    /// Takes over a [`state`](Schedule::state).
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for numbers that are no state of it; then it has not changed.
+    fn restore(&mut self, state: &[f64]) -> Result<()> {
+        require_state(state.is_empty(), "nothing", state)
+    }
+
     /// This schedule for so long, then another, whose time begins there
     /// (PyTorch's `SequentialLR`).
     fn then(self, time: usize, next: impl Schedule + 'static) -> SequentialLR
@@ -123,6 +139,16 @@ fn require(name: &str, fits: bool, expected: &str, found: impl Display) -> Resul
             found: found.to_string(),
         }),
     }
+}
+
+/// Requires numbers to be a state of a schedule.
+fn require_state(fits: bool, expected: &str, found: &[f64]) -> Result<()> {
+    require("the state of the schedule", fits, expected, format!("{found:?}"))
+}
+
+/// A number of a state that counts something.
+fn count(state: f64) -> Option<usize> {
+    (state >= 0.0 && state.fract() == 0.0 && state < (1u64 << 53) as f64).then_some(state as usize)
 }
 
 /// Requires a time that is not 0.

@@ -3,6 +3,7 @@
 //! Nothing that a user can cause panics, and nothing is changed by a call that
 //! returns an error.
 
+mod checkpoint;
 mod weights;
 
 use std::error::Error as StdError;
@@ -11,6 +12,7 @@ use std::{env, fmt, io, num, str, string};
 
 use ndarray::{ErrorKind, ShapeError};
 
+pub use checkpoint::{CheckpointMismatch, Difference};
 pub(crate) use weights::FLOATS;
 pub use weights::WeightsMismatch;
 
@@ -249,6 +251,24 @@ pub enum Error {
         path: PathBuf,
         /// Everything that does not fit.
         mismatch: Box<WeightsMismatch>,
+    },
+    /// A checkpoint is not what was written, or is none.
+    #[error("{} is no checkpoint, or damaged at byte {offset}: {message}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The first byte of what is wrong.
+        offset: u64,
+        /// What is wrong.
+        message: String,
+    },
+    /// A checkpoint does not fit the trainer, or the call of `fit`, that is to go on from it.
+    #[error("{} {mismatch}", path.display())]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// Everything that differs.
+        mismatch: Box<CheckpointMismatch>,
     },
     /// A picture could not be drawn.
     #[error("the picture `{picture}`: {message}")]

@@ -20,6 +20,7 @@
 //! What a killed process has left half written, as `.bilro-….tmp`, goes when the
 //! next file is written to the same folder.
 
+pub(crate) mod checkpoint;
 #[cfg(test)]
 pub(crate) mod folder;
 #[cfg(feature = "npy")]

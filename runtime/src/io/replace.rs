@@ -26,6 +26,9 @@ const MOST_LINKS: usize = 40;
 /// at the end. Folders that are missing are made. After an error, the file is
 /// what it was, and the folders that were missing are again.
 ///
+/// When it returns, the file and its name are on the disk: they are there after a crash of the
+/// system, too. Only where the name alone cannot be brought there, the file is the new one after an error.
+///
 /// A link stays, and what it points to is written, be it there already or not.
 /// Permissions stay; those of a new file are what the system gives new files.
 pub(crate) fn replace(
@@ -40,8 +43,8 @@ pub(crate) fn replace(
         drop(writer);
         new.as_file().sync_all()?;
         new.persist(&target).map_err(|e| e.error)?;
-        folders.keep();
-        io::Result::Ok(())
+        folders.keep()?;
+        sync(folder_of(&target))
     };
     written().map_err(|e| refused(path, format!("cannot be written: {}", plain(&e))))
 }
@@ -51,8 +54,7 @@ pub(crate) fn replace(
 pub(crate) fn check(path: &Path) -> Result<()> {
     let Prepared { target: _, new, folders } = prepare(path)?;
     drop(new);
-    folders.keep();
-    Ok(())
+    folders.keep().map_err(|e| refused(path, format!("cannot be written: {}", plain(&e))))
 }
 
 /// What is to become a file.
@@ -77,10 +79,7 @@ fn prepare(path: &Path) -> Result<Prepared> {
     if old.as_ref().is_some_and(|old| old.permissions().readonly()) {
         return Err(refused("is there already, and may only be read".into()));
     }
-    let folder = match target.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(&target);
     let folders = Made::folder(folder).map_err(|e| {
         let folder = folder.display();
         refused(format!("its folder `{folder}` cannot be made: {}", plain(&e)))
@@ -110,6 +109,36 @@ fn target(path: &Path) -> io::Result<PathBuf> {
         }
     }
     Err(io::Error::other(format!("more than {MOST_LINKS} links lead from it, one to the next")))
+}
+
+/// The folder that a file or a folder is in.
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// Makes the names in a folder survive a crash of the system: on Unix a file's are not on the disk
+/// where the file is.
+#[cfg(unix)]
+fn sync(folder: &Path) -> io::Result<()> {
+    // What may not be read can be written to all the same.
+    let Ok(folder) = File::open(folder) else { return Ok(()) };
+    match folder.sync_all() {
+        // Some file systems of networks cannot: there is no more to be done.
+        Err(e) if matches!(e.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
+            Ok(())
+        }
+        synced => synced,
+    }
+}
+
+/// Other systems write names and files in the order in which they change.
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "as on other systems")]
+fn sync(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 /// A new file in a folder, which is locked as long as it is open.
@@ -169,8 +198,9 @@ impl Made {
         Ok(made)
     }
 
-    fn keep(mut self) {
-        self.0.clear();
+    /// Lets them stay, after a crash of the system too.
+    fn keep(mut self) -> io::Result<()> {
+        std::mem::take(&mut self.0).iter().try_for_each(|made| sync(folder_of(made)))
     }
 }
 

@@ -22,6 +22,16 @@ impl Measured {
         Measured { measure: measure.clone(), terms: vec![[0.0; 2]; measure.terms.len()] }
     }
 
+    /// For each term its sum, and what it is divided by.
+    pub fn terms(&self) -> &[[f64; 2]] {
+        &self.terms
+    }
+
+    /// Goes on from other sums, as many as there are terms.
+    pub fn set_terms(&mut self, terms: &[[f64; 2]]) {
+        self.terms.copy_from_slice(terms);
+    }
+
     /// Adds a batch of so many examples, by its own numbers for this measure, the next of `sums`.
     pub fn add(&mut self, sums: &mut impl Iterator<Item = f64>, examples: usize) {
         for (term, [sum, weight]) in self.measure.terms.iter().zip(&mut self.terms) {

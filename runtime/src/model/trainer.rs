@@ -1,5 +1,7 @@
 //! Training, step by step.
 
+pub(crate) mod checkpoint;
+
 use std::fmt;
 use std::marker::PhantomData;
 use std::path::PathBuf;

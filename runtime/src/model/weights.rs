@@ -121,7 +121,8 @@ impl<N> Model<N> {
     /// is for others. Weights of linear layers are `[out, in]` in the file; all
     /// other parameters are what they are here. F64, F16 and BF16 become `f32`,
     /// rounded to the nearest. PyTorch's counters `num_batches_tracked` are
-    /// left out.
+    /// left out. Of a checkpoint, as [`Trainer::save_checkpoint`](crate::Trainer::save_checkpoint)
+    /// and [`Fit::checkpoints`](crate::Fit::checkpoints) write it, it reads the parameters.
     ///
     /// # Errors
     /// [`Error::File`] where the file cannot be read or is of another format,
@@ -208,8 +209,11 @@ impl<N> Model<N> {
     }
 }
 
+/// What the names of parameters begin with in a checkpoint.
+pub(crate) const PARAMETERS: &str = "model.";
+
 /// A parameter as a file and PyTorch have it.
-fn in_file<'a>(parameter: &Parameter, view: ArrayViewD<'a, f32>) -> ArrayViewD<'a, f32> {
+pub(crate) fn in_file<'a>(parameter: &Parameter, view: ArrayViewD<'a, f32>) -> ArrayViewD<'a, f32> {
     view.permuted_axes(parameter.file_axes.as_slice())
 }
 
@@ -225,8 +229,11 @@ fn read(
     let mut mismatch =
         WeightsMismatch { network: declaration.name.clone(), ..WeightsMismatch::default() };
     let mut tensors = BTreeMap::new();
+    // Of a checkpoint, the parameters alone.
+    let prefix = if file.is_checkpoint()? { PARAMETERS } else { "" };
     for (name, tensor) in file.tensors()? {
-        let name = rename(&name);
+        let Some(name) = name.strip_prefix(prefix) else { continue };
+        let name = rename(name);
         if tensors.insert(name.clone(), tensor).is_some() && !mismatch.repeated.contains(&name) {
             mismatch.repeated.push(name);
         }

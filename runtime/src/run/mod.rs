@@ -8,7 +8,7 @@ mod dump;
 pub mod engine;
 mod feed;
 pub mod interpreter;
-mod parameters;
+pub(crate) mod parameters;
 pub(crate) mod settings;
 mod threads;
 

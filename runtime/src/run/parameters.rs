@@ -38,6 +38,20 @@ impl Parameters {
         Ok(parameters)
     }
 
+    /// Zeros for parameters, and for others behind them.
+    ///
+    /// # Errors
+    /// [`Error::Memory`](crate::Error::Memory) where there is not enough: `what` says for what.
+    pub fn zeros(
+        what: impl Fn() -> String,
+        parameters: &[Parameter],
+        others: &[Parameter],
+    ) -> Result<Parameters> {
+        let layout = ParameterLayout::new(parameters).followed_by(parameters.len(), others);
+        memory::check::<f32>(&what, layout.elements)?;
+        Ok(Parameters { memory: AlignedMemory::new(what, layout.elements)?, layout })
+    }
+
     /// Where each of them lies.
     pub fn layout(&self) -> &ParameterLayout {
         &self.layout

@@ -1,6 +1,6 @@
 //! [`ReduceLROnPlateau`].
 
-use super::{Schedule, require, require_rate};
+use super::{Schedule, count, require, require_rate, require_state};
 use crate::error::Result;
 
 /// Smaller when there is no more progress: PyTorch's `ReduceLROnPlateau`. It goes by what
@@ -167,5 +167,24 @@ impl Schedule for ReduceLROnPlateau {
             self.cooling = self.cooldown;
             self.without_progress = 0;
         }
+    }
+
+    /// The best loss, where there is one, and three counts.
+    fn state(&self) -> Vec<f64> {
+        let counts = [self.without_progress, self.cooling, self.reductions];
+        counts.iter().map(|count| *count as f64).chain(self.best).collect()
+    }
+
+    fn restore(&mut self, state: &[f64]) -> Result<()> {
+        let expected = "three counts, and the best loss where there is one";
+        let (counts, best) = state.split_at(state.len().min(3));
+        let counts: Option<Vec<usize>> = counts.iter().map(|x| count(*x)).collect();
+        let Some([without_progress, cooling, reductions]) = counts.as_deref() else {
+            return require_state(false, expected, state);
+        };
+        require_state(best.len() < 2, expected, state)?;
+        (self.without_progress, self.cooling) = (*without_progress, *cooling);
+        (self.reductions, self.best) = (*reductions, best.first().copied());
+        Ok(())
     }
 }

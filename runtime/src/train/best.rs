@@ -15,9 +15,9 @@ use crate::model::Model;
 /// See the [module](self).
 pub(super) struct Best {
     /// Number and watched loss of the best epoch.
-    best: Option<(usize, f64)>,
+    pub best: Option<(usize, f64)>,
     /// Its parameters, where they may be wanted back.
-    parameters: Option<Vec<f32>>,
+    pub parameters: Option<Vec<f32>>,
     /// Whether they are wanted, if known already.
     restore: Option<bool>,
     path: Option<PathBuf>,
@@ -25,8 +25,8 @@ pub(super) struct Best {
     min_improvement: f64,
     /// The loss that last counted as better, for early stopping, and epochs
     /// since.
-    counted: f64,
-    waited: usize,
+    pub counted: f64,
+    pub waited: usize,
 }
 
 impl Best {
@@ -48,6 +48,11 @@ impl Best {
         self.best.map(|(number, _)| number)
     }
 
+    /// Whether the parameters of the best epoch may be wanted back.
+    pub fn wants_parameters(&self) -> bool {
+        self.restore.unwrap_or(self.patience.is_some())
+    }
+
     /// Epochs since the last that counted as better.
     pub fn waited(&self) -> usize {
         self.waited
@@ -59,7 +64,7 @@ impl Best {
         if !self.compare(epoch.number, epoch.watched()) {
             return Ok(false);
         }
-        if self.restore.unwrap_or(self.patience.is_some()) {
+        if self.wants_parameters() {
             model.engine.copy_parameters_into(self.parameters.get_or_insert_default())?;
         }
         if let Some(path) = &self.path {

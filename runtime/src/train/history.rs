@@ -1,5 +1,7 @@
 //! The history of training: plain data.
 
+use crate::model::Resumed;
+
 /// What happened while training.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
@@ -15,6 +17,9 @@ pub struct History {
     pub best_epoch: Option<usize>,
     /// Why training ended.
     pub stop: Stop,
+    /// The checkpoint from which this call of `fit` went on, if it did. What is before it in this
+    /// history has been read from it.
+    pub resumed: Option<Resumed>,
 }
 
 impl History {

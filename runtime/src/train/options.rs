@@ -19,6 +19,26 @@ pub(super) enum Per {
     Epoch,
 }
 
+/// How often [`Fit::checkpoints`] are written.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Every {
+    /// After so many epochs, at least 1.
+    Epochs(usize),
+    /// After so many steps of `fit`, at least 1.
+    Steps(usize),
+    /// After the first step that is done when so many minutes, above 0, have gone by.
+    Minutes(f64),
+}
+
+/// What training goes on from.
+#[derive(Clone, Debug)]
+pub(super) enum Resume {
+    No,
+    /// The newest in the folder of checkpoints.
+    Newest,
+    From(PathBuf),
+}
+
 /// How [`Trainer::fit`](crate::Trainer::fit) trains.
 ///
 /// ```
@@ -53,6 +73,10 @@ pub struct Fit<'v, A = f32, DX: Dimension = Ix2, B = u32, DY: Dimension = Ix1> {
     pub(super) min_improvement: f64,
     pub(super) restore_best: Option<bool>,
     pub(super) save_best: Option<PathBuf>,
+    pub(super) checkpoints: Option<PathBuf>,
+    pub(super) checkpoint_every: Every,
+    pub(super) keep_checkpoints: usize,
+    pub(super) resume: Resume,
     pub(super) progress: bool,
     pub(super) report_every: usize,
     pub(super) warn_when_loss_rises: bool,
@@ -76,6 +100,10 @@ impl<'v, A, DX: Dimension, B, DY: Dimension> Fit<'v, A, DX, B, DY> {
             min_improvement: 0.0,
             restore_best: None,
             save_best: None,
+            checkpoints: None,
+            checkpoint_every: Every::Epochs(1),
+            keep_checkpoints: 3,
+            resume: Resume::No,
             progress: false,
             report_every: 1,
             warn_when_loss_rises: true,
@@ -192,6 +220,89 @@ impl<'v, A, DX: Dimension, B, DY: Dimension> Fit<'v, A, DX, B, DY> {
         self
     }
 
+    /// Writes checkpoints to this folder, from which [`resume`](Self::resume) goes on as if training
+    /// had never ended, with the same bits: after every epoch unless
+    /// [`checkpoint_every`](Self::checkpoint_every) says otherwise, when training ends, and when Ctrl-C interrupts
+    /// it. The last 3 are kept, see [`keep_checkpoints`](Self::keep_checkpoints). By default, none is written.
+    ///
+    /// ```
+    /// use bilro::prelude::*;
+    ///
+    /// # network! {
+    /// #     struct Digits {
+    /// #         input image: [64];
+    /// #         target digit: class(10);
+    /// #         output logits = image -> Linear(10);
+    /// #         loss cross_entropy(logits, digit);
+    /// #     }
+    /// # }
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let folder = &directory.path().join("digits");
+    /// # /*
+    /// let folder = "runs/digits";
+    /// # */
+    /// let data = data::digits()?;
+    /// let mut trainer = Digits::trainer(Sgd::new(0.1).momentum(0.9)).seed(7).build()?;
+    /// // Run once or a hundred times, and killed in between: the result is the same.
+    /// let fit = Fit::epochs(4).checkpoints(folder).checkpoint_every(Every::Minutes(10.0)).resume(true);
+    /// let history = trainer.fit(&data, fit)?;
+    /// assert_eq!(history.epochs.len(), 4);
+    /// # Ok::<(), bilro::Error>(())
+    /// ```
+    ///
+    /// A checkpoint has the name `checkpoint-` and the number of steps that `fit` has made, and is a
+    /// file as [`Trainer::save_checkpoint`] writes it, with how far training is: the epoch and the
+    /// batch in it, the order of the examples, the schedule, early stopping and its best parameters,
+    /// the history. It is on the disk before an older one is removed; files of other names are never
+    /// removed. The folder is made where it is missing. Where it has checkpoints already that are newer than
+    /// what training goes on from, as those of another run, `fit` returns [`Error::Setting`] and has not trained.
+    ///
+    /// What a callback keeps outside of the trainer is the program's own to keep. An epoch whose
+    /// checkpoint was not written in time is run again, with its callback.
+    pub fn checkpoints(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.checkpoints = Some(folder.into());
+        self
+    }
+
+    /// How often [`checkpoints`](Self::checkpoints) are written; by default, `Every::Epochs(1)`. One that
+    /// falls on the last step of an epoch is written when the epoch has been evaluated and its
+    /// callback has returned.
+    pub fn checkpoint_every(mut self, every: Every) -> Self {
+        self.checkpoint_every = every;
+        self
+    }
+
+    /// How many [`checkpoints`](Self::checkpoints) are kept, the last ones; at least 1, 3 by default.
+    pub fn keep_checkpoints(mut self, count: usize) -> Self {
+        self.keep_checkpoints = count;
+        self
+    }
+
+    /// Whether to go on from the newest checkpoint in the folder of [`checkpoints`](Self::checkpoints),
+    /// where there is one; not by default. Trainer, data and options are made as before:
+    /// what would not lead to the same bits is [`Error::Checkpoint`](crate::Error::Checkpoint), with
+    /// all differences, and nothing has changed. Seeds of the model, number of threads, instruction set,
+    /// and what is told may be others, and so may `epochs`, to train for longer, and early stopping.
+    ///
+    /// A newest checkpoint that is damaged is left out, and training goes on from the one
+    /// before it, with the same bits in the end. [`History::resumed`](crate::History::resumed) and a line of
+    /// [`progress`](Self::progress) say so. Where there are checkpoints and none is whole, that is
+    /// [`Error::Damaged`](crate::Error::Damaged).
+    ///
+    /// The history is that of the whole training, and reports of epochs are as if it had never ended,
+    /// but for times. A training that is done is not run again: `fit` returns what it
+    /// returned then.
+    pub fn resume(mut self, resume: bool) -> Self {
+        self.resume = if resume { Resume::Newest } else { Resume::No };
+        self
+    }
+
+    /// As [`resume`](Self::resume), from one file, which must be there.
+    pub fn resume_from(mut self, path: impl Into<PathBuf>) -> Self {
+        self.resume = Resume::From(path.into());
+        self
+    }
+
     /// Whether to tell how it goes: a bar in a terminal, with the feature
     /// `progress`, and a line for every epoch. Not by default.
     pub fn progress(mut self, progress: bool) -> Self {
@@ -265,6 +376,11 @@ impl<'v, A, DX: Dimension, B, DY: Dimension> Fit<'v, A, DX, B, DY> {
             ("batch_size", self.batch_size),
             ("early_stopping", self.patience.unwrap_or(1)),
             ("report_every", self.report_every),
+            ("keep_checkpoints", self.keep_checkpoints),
+            ("checkpoint_every", match self.checkpoint_every {
+                Every::Epochs(n) | Every::Steps(n) => n,
+                Every::Minutes(_) => 1,
+            }),
         ];
         let wrong = |name: &str, expected: String, found: String| {
             Err(Error::Setting { name: name.into(), expected, found })
@@ -277,6 +393,16 @@ impl<'v, A, DX: Dimension, B, DY: Dimension> Fit<'v, A, DX, B, DY> {
         if !(self.min_improvement.is_finite() && self.min_improvement >= 0.0) {
             let expected = "a finite number that is not negative".into();
             return wrong("min_improvement", expected, self.min_improvement.to_string());
+        }
+        if let Every::Minutes(minutes) = self.checkpoint_every
+            && !(minutes.is_finite() && minutes > 0.0)
+        {
+            let expected = "a finite number of minutes above 0".into();
+            return wrong("checkpoint_every", expected, minutes.to_string());
+        }
+        if matches!(self.resume, Resume::Newest) && self.checkpoints.is_none() {
+            let expected = "said beside `checkpoints(folder)`, which says where they are".into();
+            return wrong("resume(true)", expected, "said alone".into());
         }
         if self.drop_last && self.batch_size > examples {
             let expected = format!(

@@ -7,6 +7,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use super::history::{Epoch, History, Stop};
+use crate::model::Resumed;
 
 /// Training on its way.
 pub(crate) struct Progress {
@@ -21,6 +22,8 @@ pub(crate) struct Progress {
     number: usize,
     examples: usize,
     done: usize,
+    /// Those of them that were done before training was resumed.
+    before: usize,
     started: Instant,
     trained: Option<Duration>,
     /// One for all epochs: it draws so many times in a second, however short
@@ -41,6 +44,7 @@ impl Progress {
             number: 0,
             examples: 0,
             done: 0,
+            before: 0,
             started: Instant::now(),
             trained: None,
             #[cfg(feature = "progress")]
@@ -50,7 +54,7 @@ impl Progress {
 
     /// An epoch begins, by its number counted from 1, over so many examples.
     pub fn start(&mut self, number: usize, examples: usize) {
-        (self.number, self.examples, self.done) = (number, examples, 0);
+        (self.number, self.examples, self.done, self.before) = (number, examples, 0, 0);
         (self.started, self.trained) = (Instant::now(), None);
         #[cfg(feature = "progress")]
         if let Some(bar) = &self.bar {
@@ -60,6 +64,26 @@ impl Progress {
             bar.set_prefix(format!("{number}/{}", self.epochs));
             bar.set_message("");
             bar.reset();
+        }
+    }
+
+    /// Training goes on from a checkpoint.
+    pub fn resume(&self, resumed: &Resumed) {
+        if self.tells {
+            for skipped in &resumed.skipped {
+                say(&format!("left out: {skipped}"));
+            }
+            say(&format!("resumed after step {} from {}", resumed.steps, resumed.path.display()));
+        }
+    }
+
+    /// Of the epoch that begins, so many examples are done already.
+    pub fn skip(&mut self, examples: usize) {
+        (self.done, self.before) = (examples, examples);
+        #[cfg(feature = "progress")]
+        if let Some(bar) = &self.bar {
+            bar.set_position(examples as u64);
+            bar.reset_eta();
         }
     }
 
@@ -78,7 +102,7 @@ impl Progress {
     /// Examples in a second, from the start to the first time it is asked.
     pub fn examples_per_second(&mut self) -> f64 {
         let trained = *self.trained.get_or_insert_with(|| self.started.elapsed());
-        self.done as f64 / trained.as_secs_f64().max(1e-9)
+        (self.done - self.before) as f64 / trained.as_secs_f64().max(1e-9)
     }
 
     /// The epoch is over, and perhaps all are. It is told at most once.

@@ -20,6 +20,7 @@ mod code;
 mod counters;
 mod interpreted;
 mod jit;
+mod state;
 mod values;
 mod workspace;
 
@@ -42,6 +43,7 @@ use workspace::Workspaces;
 
 pub use crate::run::Feed;
 pub(crate) use counters::UpdateNumbers;
+pub(crate) use state::EngineCounts;
 
 /// A network with its parameters and whatever has been compiled for it so far, by the places of
 /// its arrays. [`Model`](crate::Model) and [`Trainer`](crate::Trainer) are made of it, and so are

@@ -1,0 +1,85 @@
+//! All that an engine's later calls follow from, for checkpoints: parameters with optimizer state,
+//! counters, generator.
+
+use bilro_compiler::buffer::Layout;
+use bilro_compiler::declaration::Parameter;
+use bilro_compiler::optim::Training;
+use ndarray::ArrayViewD;
+
+use super::Engine;
+use crate::error::Result;
+use crate::rng::Generator;
+use crate::run::parameters::{Parameters, strided};
+
+/// See the [module](self); what of it has no shape of its own.
+#[derive(Clone, Debug)]
+pub(crate) struct EngineCounts {
+    /// What everything that is drawn at random in the network follows from.
+    pub key: [u32; 2],
+    /// Batches trained on.
+    pub batches: u64,
+    /// Updates made.
+    pub updates: u64,
+    /// What is drawn next outside of the network.
+    pub generator: Generator,
+}
+
+impl Engine {
+    pub(crate) fn counts(&self) -> EngineCounts {
+        let (key, batches, updates) = self.counters.get();
+        EngineCounts { key, batches, updates, generator: self.generator.clone() }
+    }
+
+    /// What a training keeps beside the parameters, if it has made a step: accumulated gradients and
+    /// optimizer state, with their values.
+    pub(crate) fn training_state(
+        &self,
+        training: &Training,
+    ) -> Option<impl Iterator<Item = (&Parameter, ArrayViewD<'_, f32>)>> {
+        let declared = self.declaration.parameters.len();
+        let state = self.kept.iter().enumerate().skip(declared);
+        self.is_of(training).then(|| state.map(|(i, p)| (p, self.parameters.view(i))))
+    }
+
+    /// Room for the parameters, with those of `state` behind them.
+    ///
+    /// # Errors
+    /// [`Error::Memory`](crate::Error::Memory) where there is not enough.
+    pub(crate) fn room(&self, state: &[Parameter]) -> Result<Parameters> {
+        let what = || format!("the parameters of a checkpoint of `{}`", self.declaration.name);
+        Parameters::zeros(what, &self.declaration.parameters, state)
+    }
+
+    /// Takes over parameters, made by [`Engine::room`], with what a training keeps behind them where
+    /// `training` says whose it is, and all counts.
+    pub(crate) fn restore(
+        &mut self,
+        parameters: Parameters,
+        training: Option<&Training>,
+        counts: EngineCounts,
+    ) {
+        // The code for steps of this training goes on to fit: its layout is the same.
+        if training.is_none_or(|training| !self.is_of(training)) {
+            self.forget_steps();
+        }
+        self.kept.truncate(self.declaration.parameters.len());
+        if let Some(training) = training {
+            self.kept.extend(training.state(&self.declaration.parameters));
+            self.bound = training.id();
+        }
+        self.has_stepped = training.is_some();
+        self.parameters = parameters;
+        self.counters.set(counts.key, counts.batches, counts.updates);
+        self.generator = counts.generator;
+    }
+
+    /// Views of a copy that [`Engine::copy_parameters_into`] has made.
+    pub(crate) fn copied<'c>(&self, copy: &'c [f32]) -> Vec<ArrayViewD<'c, f32>> {
+        let declared = self.declaration.parameters.len();
+        let layouts = &self.parameters.layout().parameters[..declared];
+        let view = |(start, layout): &(usize, Layout)| {
+            strided(&copy[*start..*start + layout.elements], layout)
+        };
+        layouts.iter().map(view).collect()
+    }
+}
