@@ -7,6 +7,7 @@
 // Public, so that `missing_docs` looks at what `network!` writes.
 pub mod activations;
 pub mod api;
+pub mod checkpoints;
 pub mod documents;
 pub mod embedding;
 pub mod errors;
