@@ -326,14 +326,16 @@ impl<'v, A, DX: Dimension, B, DY: Dimension> Fit<'v, A, DX, B, DY> {
         self
     }
 
-    /// Whether Ctrl-C ends training instead of the program; not by default. The
-    /// step that runs is finished, the model keeps what it has learned, and
+    /// Whether Ctrl-C, and on Unix the signal SIGTERM, end training instead of the program; not by
+    /// default. The step that runs is finished, a checkpoint is written where
+    /// [`checkpoints`](Self::checkpoints) are, the model keeps what it has learned, and
     /// [`History::stop`](crate::History::stop) is
     /// [`Stop::Interrupted`](crate::Stop::Interrupted). A second Ctrl-C, or one
-    /// while no `fit` listens, ends the program with code 130.
+    /// while no `fit` listens, ends the program with code 130; a second SIGTERM ends it as SIGTERM
+    /// does.
     ///
     /// The first `fit` that asks installs a handler for the whole process, by
-    /// the crate `ctrlc`, in the place of any that is there. Where the program
+    /// the crates `ctrlc` and `signal-hook`, in the place of any that is there. Where the program
     /// has set one with `ctrlc` itself, `fit` returns
     /// [`Error::CtrlC`](crate::Error::CtrlC) and has not trained; such a program
     /// stops training by a callback.

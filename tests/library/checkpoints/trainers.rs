@@ -62,7 +62,7 @@ fn others_read_the_parameters() {
     trainer.save_checkpoint(&path).unwrap();
     let tensors = bilro::io::load_tensors(&path);
     // It holds integers as well.
-    assert!(tensors.unwrap_err().to_string().contains("`generator` must hold"));
+    assert!(tensors.unwrap_err().to_string().contains(" must hold "));
     let bytes = fs::read(&path).unwrap();
     let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     for (name, values) in trainer.model().state_dict() {
@@ -72,11 +72,8 @@ fn others_read_the_parameters() {
         assert_eq!(tensor.data(), expected);
     }
     // State is laid out as what it belongs to.
-    let state = file.tensor("optimizer.fc1.weight/running mean").or_else(|_| {
-        let name = file.names().into_iter().find(|n| n.starts_with("optimizer.fc1.weight/"));
-        file.tensor(name.unwrap())
-    });
-    assert_eq!(state.unwrap().shape(), [12, 6]);
+    let state = file.names().into_iter().find(|n| n.starts_with("optimizer.fc1.weight/"));
+    assert_eq!(file.tensor(state.unwrap()).unwrap().shape(), [12, 6]);
 
     let mut model = Net::model().seed(2).build().unwrap();
     model.load(&path).unwrap();
