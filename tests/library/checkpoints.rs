@@ -306,7 +306,7 @@ fn checkpoints_of_another_run_are_left_alone() {
 
     let mut second = trainer();
     let (start, error) = (bits(second.model()), second.fit(&train, fit()).unwrap_err());
-    assert!(matches!(error, Error::Setting { .. }), "{error}");
+    assert!(matches!(error, Error::InvalidArgument { .. }), "{error}");
     assert!(error.to_string().contains("`resume(true)` goes on"), "{error}");
     // Nor can one that is older than others.
     let error = second.fit(&train, fit().resume_from(&before[1])).unwrap_err();
@@ -366,6 +366,6 @@ fn options_that_would_lead_elsewhere_are_all_listed() {
         (Fit::epochs(1).checkpoint_every(Every::Minutes(0.0)), "checkpoint_every"),
     ] {
         let error = trainer.fit(&train, fit).unwrap_err();
-        assert!(matches!(&error, Error::Setting { name: n, .. } if n == name), "{error}");
+        assert!(matches!(&error, Error::InvalidArgument { name: n, .. } if n == name), "{error}");
     }
 }

@@ -12,7 +12,7 @@
 //! | texts `fit.examples`, `fit.batch_size` … | options, and checksums of the examples, that must agree |
 //! | texts `fit.epoch`, `fit.batches` | the epoch that runs, and how many of its batches are done |
 //! | text `fit.callback_stopped` | whether the callback has ended training |
-//! | texts `fit.best_epoch`, `fit.waited` | early stopping |
+//! | texts `fit.best_epoch`, `fit.without_improvement` | early stopping |
 //! | `fit.best`, `best.fc1.weight` | two losses of early stopping; the parameters of the best epoch |
 //! | `fit.generator`, `fit.measured`, `fit.schedule` | orders, sums of the epoch's loss, the schedule's state |
 //! | `history.losses`, `history.epochs` | the history, an epoch a row: see [`Row`] |
@@ -121,9 +121,9 @@ impl Checkpoints {
         let schedule = fit.schedule.as_ref().map_or(Vec::new(), |(_, schedule)| schedule.state());
         draft.tensor("fit.schedule", Values::F64([schedule.len(), 1], schedule));
         draft.text("fit.best_epoch", best.epoch().unwrap_or(0));
-        draft.text("fit.waited", best.waited());
+        draft.text("fit.without_improvement", best.without_improvement);
         let best_loss = best.best.map_or(f64::NAN, |(_, loss)| loss);
-        draft.tensor("fit.best", Values::F64([1, 2], vec![best_loss, best.counted]));
+        draft.tensor("fit.best", Values::F64([1, 2], vec![best_loss, best.reference]));
         if let Some(copy) = &best.parameters {
             for (p, view) in engine.declaration.parameters.iter().zip(engine.copied(copy)) {
                 draft.tensor(format!("{BEST}{}", p.name), Values::F32(in_file(p, view)));
@@ -159,7 +159,7 @@ pub(super) struct Saved {
 impl Saved {
     /// Takes over all but what is public.
     pub fn restore<N>(self, trainer: &mut Trainer<N>, best: &mut Best) {
-        (best.best, best.counted, best.waited) = self.best;
+        (best.best, best.reference, best.without_improvement) = self.best;
         best.parameters = self.best_parameters;
         trainer.restore(self.trainer);
     }
@@ -233,7 +233,7 @@ fn checksum(feeds: &[Feed<'_>]) -> String {
 /// Reads the checkpoint that training is to go on from, if there is one.
 ///
 /// # Errors
-/// Those of [`Trainer::resume`]; [`Error::Checkpoint`] for other options, [`Error::Setting`] for a folder that has checkpoints
+/// Those of [`Trainer::resume`]; [`Error::Checkpoint`] for other options, [`Error::InvalidArgument`] for a folder that has checkpoints
 /// which would be newer than those to come.
 pub(super) fn find<N, A, DX: Dimension, B, DY: Dimension>(
     trainer: &Trainer<N>,
@@ -267,7 +267,7 @@ fn check_folder(folder: &Path, steps: Option<u64>, damaged: usize) -> Result<()>
         None => ("without checkpoints, where training does not go on from one", "`resume(true)` goes on"),
         Some(_) => ("without checkpoints newer than the one to resume from", "`resume(true)` goes on from the newest"),
     };
-    Err(Error::Setting {
+    Err(Error::InvalidArgument {
         name: "the folder of checkpoints".into(),
         expected: what.into(),
         found: format!("one with `{}`: {or}, and another folder is for another run", newest.display()),
@@ -343,7 +343,7 @@ fn read<N, A, DX: Dimension, B, DY: Dimension>(
     if Some(measured.len()) != declaration.loss_measure().map(|measure| measure.terms.len()) {
         return Err(file.damaged(Some("fit.measured"), "the loss has another number of terms"));
     }
-    let [loss, counted] = file.rows("fit.best", 2)?[..] else {
+    let [loss, reference] = file.rows("fit.best", 2)?[..] else {
         return Err(file.damaged(Some("fit.best"), "`fit.best` has two numbers"));
     };
     let best_parameters = match best_epoch > 0 && wanted {
@@ -371,7 +371,7 @@ fn read<N, A, DX: Dimension, B, DY: Dimension>(
             resumed: Some(resumed),
             ..History::default()
         },
-        best: ((best_epoch > 0).then_some((best_epoch, loss)), counted, file.count("fit.waited")?),
+        best: ((best_epoch > 0).then_some((best_epoch, loss)), reference, file.count("fit.without_improvement")?),
         best_parameters,
     };
     // The last that may fail. Where it does, its schedule goes with the call of `fit`.

@@ -1,35 +1,43 @@
-//! Ctrl-C during training, and on Unix SIGTERM.
+//! Ctrl-C during training, and SIGTERM on Unix.
 //!
-//! One handler of each serves the process. It knows who listens: a press of Ctrl-C, or a SIGTERM, is
-//! for all that have not heard one yet; where there is none, it ends the program, as it would
-//! without a handler.
+//! One handler each for the process, with a list of listeners. A press of Ctrl-C, or a SIGTERM, is
+//! delivered to all listeners that have not received one yet; if there is none, it
+//! ends the program, as without a handler.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+#[cfg(unix)]
+use signal_hook::consts::SIGTERM;
+
 use crate::error::{Error, Result};
 
-/// One who listens, until it is dropped.
+/// A listener, until it is dropped.
 pub(super) struct Listener {
-    /// Whether Ctrl-C has been pressed since, or SIGTERM been sent.
+    /// Whether a signal has been delivered to it.
     pressed: Arc<AtomicBool>,
     #[cfg(unix)]
-    terminated: signal_hook::SigId,
+    on_sigterm: signal_hook::SigId,
 }
 
-/// Everyone who listens, and whether the handlers are there.
+/// All listeners, and whether the handlers are installed.
 struct Listeners {
     installed: bool,
     all: Vec<Arc<AtomicBool>>,
-    /// Whether all have heard, so that the next SIGTERM ends the program. Its handler has no time to
-    /// look for itself.
-    unheard: Option<Arc<AtomicBool>>,
+    /// Whether the next SIGTERM ends the program: all listeners have received a signal. The handler of
+    /// SIGTERM may only read and write flags.
+    #[cfg(unix)]
+    ends: Option<Arc<AtomicBool>>,
 }
 
-static LISTENERS: Mutex<Listeners> =
-    Mutex::new(Listeners { installed: false, all: Vec::new(), unheard: None });
+static LISTENERS: Mutex<Listeners> = Mutex::new(Listeners {
+    installed: false,
+    all: Vec::new(),
+    #[cfg(unix)]
+    ends: None,
+});
 
-/// What it guards is right whenever it is let go.
+/// Ignores poisoning: the list is consistent whenever the lock is released.
 fn listeners() -> MutexGuard<'static, Listeners> {
     LISTENERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -43,11 +51,11 @@ fn refused(error: impl ToString) -> Error {
 }
 
 impl Listener {
-    /// Listens from now on.
+    /// A listener from now on.
     ///
     /// # Errors
-    /// [`Error::CtrlC`] where the program has set another handler with `ctrlc`,
-    /// or the system allows none.
+    /// [`Error::CtrlC`] if the program has set another handler with `ctrlc`, or the
+    /// system does not allow one.
     pub fn new() -> Result<Listener> {
         let mut listeners = listeners();
         if !listeners.installed {
@@ -55,13 +63,13 @@ impl Listener {
             listeners.installed = true;
         }
         #[cfg(unix)]
-        if listeners.unheard.is_none() {
-            listeners.unheard = Some(end_by_the_second()?);
+        if listeners.ends.is_none() {
+            listeners.ends = Some(handle_sigterm()?);
         }
         let pressed = Arc::new(AtomicBool::new(false));
         let listener = Listener {
             #[cfg(unix)]
-            terminated: signal_hook::flag::register(SIGTERM, pressed.clone()).map_err(refused)?,
+            on_sigterm: signal_hook::flag::register(SIGTERM, pressed.clone()).map_err(refused)?,
             pressed: pressed.clone(),
         };
         listeners.all.push(pressed);
@@ -69,9 +77,9 @@ impl Listener {
         Ok(listener)
     }
 
-    /// Whether Ctrl-C has been pressed, or SIGTERM been sent, since it listens.
+    /// Whether a signal has been delivered since the listener was made.
     pub fn is_pressed(&self) -> bool {
-        // It guards no other memory.
+        // Relaxed: the flag orders no other memory.
         self.pressed.load(Ordering::Relaxed)
     }
 }
@@ -80,43 +88,44 @@ impl Drop for Listener {
     fn drop(&mut self) {
         let mut listeners = listeners();
         #[cfg(unix)]
-        signal_hook::low_level::unregister(self.terminated);
+        signal_hook::low_level::unregister(self.on_sigterm);
         listeners.all.retain(|pressed| !Arc::ptr_eq(pressed, &self.pressed));
         listeners.update();
     }
 }
 
 impl Listeners {
-    /// Whether a SIGTERM is to end the program.
+    /// Updates the flag of the handler of SIGTERM.
     fn update(&self) {
-        if let Some(unheard) = &self.unheard {
-            let all_have_heard = self.all.iter().all(|pressed| pressed.load(Ordering::Relaxed));
-            unheard.store(all_have_heard, Ordering::Relaxed);
+        #[cfg(unix)]
+        if let Some(ends) = &self.ends {
+            let delivered = self.all.iter().all(|pressed| pressed.load(Ordering::Relaxed));
+            ends.store(delivered, Ordering::Relaxed);
         }
     }
 }
 
+/// Installs the handler of SIGTERM: if the flag is set, it ends the program by the signal, and
+/// otherwise sets the flag. Listeners register flags of their own after it.
 #[cfg(unix)]
-use signal_hook::consts::SIGTERM;
-
-/// A flag for SIGTERM to do what it does without a handler; the first SIGTERM that finds it `false` sets it.
-#[cfg(unix)]
-fn end_by_the_second() -> Result<Arc<AtomicBool>> {
-    let unheard = Arc::new(AtomicBool::new(true));
-    // They are run in this order.
-    signal_hook::flag::register_conditional_default(SIGTERM, unheard.clone()).map_err(refused)?;
-    signal_hook::flag::register(SIGTERM, unheard.clone()).map_err(refused)?;
-    Ok(unheard)
+fn handle_sigterm() -> Result<Arc<AtomicBool>> {
+    let ends = Arc::new(AtomicBool::new(true));
+    // The handler runs its actions in the order of registration.
+    signal_hook::flag::register_conditional_default(SIGTERM, ends.clone()).map_err(refused)?;
+    signal_hook::flag::register(SIGTERM, ends.clone()).map_err(refused)?;
+    Ok(ends)
 }
 
-/// On a thread that `ctrlc` keeps for it.
+/// The handler of Ctrl-C; runs on a thread of `ctrlc`.
 fn press() {
     let listeners = listeners();
-    let all = listeners.all.iter();
-    let heard = all.fold(false, |heard, pressed| heard | !pressed.swap(true, Ordering::Relaxed));
+    let delivered = listeners
+        .all
+        .iter()
+        .fold(false, |delivered, pressed| delivered | !pressed.swap(true, Ordering::Relaxed));
     listeners.update();
     drop(listeners);
-    if !heard {
+    if !delivered {
         std::process::exit(ENDED_BY_CTRL_C);
     }
 }

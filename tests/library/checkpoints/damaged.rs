@@ -101,7 +101,7 @@ fn files_with_right_checksums_and_wrong_contents_do_no_harm() {
         let fit = Fit::epochs(2).resume_from(&broken);
         match trainer.fit(&train, fit) {
             Ok(_) => read += 1,
-            Err(Error::Damaged { .. } | Error::Checkpoint { .. } | Error::File { .. } | Error::Setting { .. }) => {
+            Err(Error::Damaged { .. } | Error::Checkpoint { .. } | Error::File { .. } | Error::InvalidArgument { .. }) => {
                 refused += 1;
             }
             // Parameters that are not finite.

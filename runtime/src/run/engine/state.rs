@@ -37,8 +37,8 @@ impl Engine {
         training: &Training,
     ) -> Option<impl Iterator<Item = (&Parameter, ArrayViewD<'_, f32>)>> {
         let declared = self.declaration.parameters.len();
-        let state = self.kept.iter().enumerate().skip(declared);
-        self.is_of(training).then(|| state.map(|(i, p)| (p, self.parameters.view(i))))
+        let state = self.variables.iter().enumerate().skip(declared);
+        self.has_state_of(training).then(|| state.map(|(i, p)| (p, self.parameters.view(i))))
     }
 
     /// Room for the parameters, with those of `state` behind them.
@@ -59,13 +59,13 @@ impl Engine {
         counts: EngineCounts,
     ) {
         // The code for steps of this training goes on to fit: its layout is the same.
-        if training.is_none_or(|training| !self.is_of(training)) {
+        if training.is_none_or(|training| !self.has_state_of(training)) {
             self.forget_steps();
         }
-        self.kept.truncate(self.declaration.parameters.len());
+        self.variables.truncate(self.declaration.parameters.len());
         if let Some(training) = training {
-            self.kept.extend(training.state(&self.declaration.parameters));
-            self.bound = training.id();
+            self.variables.extend(training.state(&self.declaration.parameters));
+            self.training_id = training.id();
         }
         self.has_stepped = training.is_some();
         self.parameters = parameters;
