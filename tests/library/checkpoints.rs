@@ -37,13 +37,11 @@ fn noisy(examples: usize, seed: u64) -> Classification {
     Dataset::new(x, class).unwrap()
 }
 
-type Net3<'v> = Fit<'v>;
-
 /// A way to train: what makes the trainer, and what `fit` is told.
 struct Way {
     name: &'static str,
     trainer: fn() -> bilro::TrainerBuilder<Net>,
-    fit: for<'v> fn(usize, &'v Classification) -> Net3<'v>,
+    fit: for<'v> fn(usize, &'v Classification) -> Fit<'v>,
 }
 
 /// A schedule of a program's own that goes by the losses.
@@ -92,9 +90,9 @@ const WAYS: &[Way] = &[
                 .batch_size(16)
                 .seed(11)
                 .validate(test)
-                .early_stopping(2)
+                .early_stopping(4)
                 .min_improvement(0.3)
-                .schedule(LinearLR::new(2).then(2, ReduceLROnPlateau::new().patience(0).factor(0.5)))
+                .schedule(LinearLR::new(2).then(2, ReduceLROnPlateau::new().patience(0).threshold(0.5)))
         },
     },
     Way {

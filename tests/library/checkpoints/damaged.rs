@@ -12,6 +12,13 @@ fn small(folder: &Path) -> (PathBuf, impl Fn() -> Trainer<Net>) {
     (files(folder)[0].clone(), make)
 }
 
+/// Writes a file anew: some file systems bring one that is overwritten to the disk at once, which takes
+/// long.
+fn replace(path: &Path, bytes: &[u8]) {
+    let _ = fs::remove_file(path);
+    fs::write(path, bytes).unwrap();
+}
+
 #[test]
 fn every_changed_bit_and_every_missing_byte_is_found() {
     let folder = tempfile::tempdir().unwrap();
@@ -21,7 +28,7 @@ fn every_changed_bit_and_every_missing_byte_is_found() {
     let mut trainer = make();
     let before = bits(trainer.model());
     let mut refused = |bytes: &[u8], what: &dyn Fn() -> String| {
-        fs::write(&broken, bytes).unwrap();
+        replace(&broken, bytes);
         match trainer.resume(&broken) {
             Err(Error::Damaged { offset, .. }) => assert!(offset <= bytes.len() as u64, "{}", what()),
             other => panic!("{}: {other:?}", what()),
@@ -97,7 +104,7 @@ fn files_with_right_checksums_and_wrong_contents_do_no_harm() {
     let metadata = json["__metadata__"].as_object().unwrap();
     let (mut read, mut refused) = (0, 0);
     let mut try_it = |bytes: &[u8]| {
-        fs::write(&broken, bytes).unwrap();
+        replace(&broken, bytes);
         let fit = Fit::epochs(2).resume_from(&broken);
         match trainer.fit(&train, fit) {
             Ok(_) => read += 1,

@@ -20,12 +20,16 @@ fn steps_go_on_in_the_midst_of_accumulated_batches() {
     };
     for steps in 0..9 {
         let mut trainer = make(1);
-        (0..steps).for_each(|seed| drop(step(&mut trainer, seed)));
+        for seed in 0..steps {
+            step(&mut trainer, seed);
+        }
         trainer.follow(&StepLR::new(2), 3).unwrap();
         trainer.save_checkpoint(&path).unwrap();
         let mut resumed = make(2);
         // What it has done before does not count.
-        (0..3).for_each(|seed| drop(step(&mut resumed, seed)));
+        for seed in 0..3 {
+            step(&mut resumed, seed);
+        }
         let Resumed { path: from, steps: at, skipped, .. } = resumed.resume(&path).unwrap();
         assert_eq!((from, at, skipped), (path.clone(), steps as usize, Vec::new()));
         assert_eq!(resumed.learning_rate(), trainer.learning_rate());

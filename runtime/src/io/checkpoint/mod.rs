@@ -161,22 +161,24 @@ impl Part<'_> {
     fn values(&mut self, values: &Values<'_>) -> io::Result<()> {
         match values {
             Values::F32(view) => self.floats(view.view()),
-            Values::F32Vec(values) => self.chunks(values, f32::to_le_bytes),
-            Values::F64(_, values) => self.chunks(values, |x| x.to_le_bytes()),
-            Values::U32(values) => self.chunks(values, |x| x.to_le_bytes()),
+            Values::F32Vec(values) => self.numbers(values, f32::to_le_bytes),
+            Values::F64(_, values) => self.numbers(values, f64::to_le_bytes),
+            Values::U32(values) => self.numbers(values, u32::to_le_bytes),
         }
     }
 
-    fn chunks<T: Copy, const N: usize>(
+    fn numbers<T: bytemuck::NoUninit, const N: usize>(
         &mut self,
         values: &[T],
         bytes: impl Fn(T) -> [u8; N],
     ) -> io::Result<()> {
-        let mut buffer = Vec::new();
         for chunk in values.chunks(CHUNK) {
-            buffer.clear();
-            buffer.extend(chunk.iter().flat_map(|x| bytes(*x)));
-            self.write_all(&buffer)?;
+            if cfg!(target_endian = "little") {
+                self.write_all(bytemuck::cast_slice(chunk))?;
+            } else {
+                let bytes: Vec<u8> = chunk.iter().flat_map(|x| bytes(*x)).collect();
+                self.write_all(&bytes)?;
+            }
         }
         Ok(())
     }
@@ -184,7 +186,7 @@ impl Part<'_> {
     /// An array row by row, whatever its memory is like.
     fn floats(&mut self, view: ArrayViewD<'_, f32>) -> io::Result<()> {
         if let Some(values) = view.as_slice() {
-            return self.chunks(values, f32::to_le_bytes);
+            return self.numbers(values, f32::to_le_bytes);
         }
         // A view without axes is a slice.
         let rows = view.len_of(Axis(0));
@@ -198,7 +200,7 @@ impl Part<'_> {
             // at once, and all of a line of memory is read.
             block.view_mut().reversed_axes().assign(&rows.reversed_axes());
             let block = block.as_slice().expect("it is made row by row");
-            self.chunks(block, f32::to_le_bytes)?;
+            self.numbers(block, f32::to_le_bytes)?;
         }
         Ok(())
     }
