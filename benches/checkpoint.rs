@@ -37,9 +37,8 @@ fn main() -> bilro::Result<()> {
     let (x, class) = (Array2::from_elem((32, 1024), 0.1), Array1::from_elem(32, 3));
     trainer.step(wide::Batch { x: x.view(), class: class.view() })?;
     let parameters: usize = trainer.model().named_parameters().map(|(_, p)| p.len()).sum();
-    let step = milliseconds(|| {
-        trainer.step(wide::Batch { x: x.view(), class: class.view() }).map(drop)
-    })?;
+    let step =
+        milliseconds(|| trainer.step(wide::Batch { x: x.view(), class: class.view() }).map(drop))?;
     let write = milliseconds(|| trainer.save_checkpoint(&path))?;
     let megabytes = std::fs::metadata(&path)?.len() as f64 / 1e6;
     // The disk alone: the same bytes.

@@ -80,7 +80,7 @@
 //!
 //! # Features
 //!
-//! - `ctrl-c`: `Fit::stop_on_ctrl_c`: Ctrl-C ends training instead of the program.
+//! - `ctrl-c`: `Fit::stop_on_ctrl_c`: Ctrl-C, and SIGTERM on Unix, ends training instead of the program.
 //! - `progress`: a progress bar in a terminal, with [`Fit::progress`].
 //! - `npy`: arrays in numpy's files, in the module [`io`], and `data::npy`.
 //! - `plot`: pictures as SVG, PNG and text: the module `plot`.
@@ -112,7 +112,9 @@ pub use bilro_compiler::optim::{
 pub use error::{CheckpointMismatch, Difference, Error, Result, WeightsMismatch};
 pub use model::dynamic::{DynArrays, DynBatch, DynGradients, DynModel, DynTrainer, Dynamic};
 pub use model::network::{self, Classifier, FitsData, FromExamples, Learns, Network, Trainable};
-pub use model::{Evaluation, Gradients, Model, ModelBuilder, NoTrainer, Resumed, Trainer, TrainerBuilder};
+pub use model::{
+    Evaluation, Gradients, Model, ModelBuilder, NoTrainer, Resumed, Trainer, TrainerBuilder,
+};
 pub use ndarray;
 pub use run::{Backend, engine, interpreter};
 pub use statistics as tensor;
@@ -124,7 +126,8 @@ pub mod prelude {
     pub use crate::plot;
     pub use crate::{Adadelta, Adagrad, Adam, AdamW, Lion, NAdam, RAdam, RMSprop, Sgd};
     pub use crate::{
-        Backend, Epoch, Every, Fit, Model, Network, Stop, Trainable, Trainer, Validation, data, network,
+        Backend, Epoch, Every, Fit, Model, Network, Stop, Trainable, Trainer, Validation, data,
+        network,
     };
 }
 

@@ -144,7 +144,7 @@ fn require_state(fits: bool, expected: &str, found: &[f64]) -> Result<()> {
     require("the state of the schedule", fits, expected, format!("{found:?}"))
 }
 
-/// A number of a state that counts something.
+/// A counter in a state.
 fn count(state: f64) -> Option<usize> {
     (state >= 0.0 && state.fract() == 0.0 && state < (1u64 << 53) as f64).then_some(state as usize)
 }

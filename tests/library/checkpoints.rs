@@ -80,7 +80,9 @@ const WAYS: &[Way] = &[
     Way {
         name: "momentum, dropout, a schedule by step",
         trainer: || Net::trainer(Sgd::new(0.2).momentum(0.9)),
-        fit: |epochs, _| Fit::epochs(epochs).batch_size(16).schedule_by_step(CosineAnnealingLR::new(40)),
+        fit: |epochs, _| {
+            Fit::epochs(epochs).batch_size(16).schedule_by_step(CosineAnnealingLR::new(40))
+        },
     },
     Way {
         name: "AMSGrad, accumulated batches, an order of its own, early stopping, a plateau by epoch",
@@ -92,7 +94,9 @@ const WAYS: &[Way] = &[
                 .validate(test)
                 .early_stopping(4)
                 .min_improvement(0.3)
-                .schedule(LinearLR::new(2).then(2, ReduceLROnPlateau::new().patience(0).threshold(0.5)))
+                .schedule(
+                    LinearLR::new(2).then(2, ReduceLROnPlateau::new().patience(0).threshold(0.5)),
+                )
         },
     },
     Way {
@@ -184,7 +188,8 @@ fn run(way: &Way, seed: u64, threads: usize, options: impl Fn(Fit<'_>) -> Fit<'_
 
 /// The checkpoints of a folder, in order.
 fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
     files.sort();
     files
 }
@@ -224,7 +229,10 @@ fn ways_to_train_do_what_they_are_there_for() {
     let outcomes: Vec<Outcome> = WAYS.iter().map(|way| run(way, 5, 1, |fit| fit)).collect();
     assert!(matches!(outcomes[1].stop, Stop::Early { .. }), "{:?}", outcomes[1].stop);
     for (way, outcome) in WAYS.iter().zip(&outcomes) {
-        assert_ne!(outcome.learning_rate, (way.trainer)().build().unwrap().learning_rate().to_bits());
+        assert_ne!(
+            outcome.learning_rate,
+            (way.trainer)().build().unwrap().learning_rate().to_bits()
+        );
     }
 }
 
@@ -235,7 +243,8 @@ fn longer_training_goes_on_where_shorter_training_ended() {
     let folder = tempfile::tempdir().unwrap();
     for epochs in [2, 2, 3, EPOCHS, EPOCHS] {
         let mut trainer = (way.trainer)().seed(5).build().unwrap();
-        let fit = (way.fit)(epochs, &test).checkpoints(folder.path()).keep_checkpoints(2).resume(true);
+        let fit =
+            (way.fit)(epochs, &test).checkpoints(folder.path()).keep_checkpoints(2).resume(true);
         let history = trainer.fit(&train, fit).unwrap();
         assert_eq!(history.epochs.len(), epochs);
         if epochs == EPOCHS {
@@ -256,13 +265,20 @@ fn a_training_that_its_callback_has_ended_is_not_run_again() {
     let mut called = Vec::new();
     let mut fit = |until: usize| {
         let mut trainer = Net::trainer(Sgd::new(0.1)).seed(5).build().unwrap();
-        let fit = Fit::epochs(9).checkpoints(folder.path()).checkpoint_every(Every::Steps(3)).resume(true);
+        let fit = Fit::epochs(9)
+            .checkpoints(folder.path())
+            .checkpoint_every(Every::Steps(3))
+            .resume(true);
         let history = trainer.fit_with(&train, fit, |trainer, report| {
             called.push(report.number);
             // Rates of a callback's own are kept too.
             trainer.set_learning_rate(0.1 / report.number as f32)?;
             assert_eq!(report.history.epochs.len(), report.number);
-            Ok(if report.number == until { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+            Ok(if report.number == until {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            })
         });
         (outcome(&mut trainer, &history.as_ref().unwrap()), history.unwrap().stop)
     };
@@ -305,7 +321,7 @@ fn checkpoints_of_another_run_are_left_alone() {
     let mut second = trainer();
     let (start, error) = (bits(second.model()), second.fit(&train, fit()).unwrap_err());
     assert!(matches!(error, Error::InvalidArgument { .. }), "{error}");
-    assert!(error.to_string().contains("`resume(true)` goes on"), "{error}");
+    assert!(error.to_string().contains("`resume(true)` resumes"), "{error}");
     // Nor can one that is older than others.
     let error = second.fit(&train, fit().resume_from(&before[1])).unwrap_err();
     assert!(error.to_string().contains("newer than the one to resume from"), "{error}");
@@ -352,7 +368,10 @@ fn options_that_would_lead_elsewhere_are_all_listed() {
         "epochs",
     ];
     assert_eq!(what, expected);
-    assert!(error.to_string().contains("\n  batch_size: here 8, in the checkpoint 16\n"), "{error}");
+    assert!(
+        error.to_string().contains("\n  batch_size: here 8, in the checkpoint 16\n"),
+        "{error}"
+    );
     assert_eq!((bits(trainer.model()), trainer.learning_rate()), before);
     assert_eq!(trainer.steps(), 0);
 

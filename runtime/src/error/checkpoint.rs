@@ -1,8 +1,8 @@
-//! What of a checkpoint does not fit a trainer, or a call of `fit`.
+//! Differences between a checkpoint and the trainer, or call of `fit`, that resumes from it.
 
 use std::fmt;
 
-/// Everything in which a checkpoint differs from what is to go on from it.
+/// All differences between a checkpoint and what resumes from it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct CheckpointMismatch {
@@ -10,18 +10,18 @@ pub struct CheckpointMismatch {
     pub differences: Vec<Difference>,
 }
 
-/// One thing that is otherwise in a checkpoint.
+/// A difference between a checkpoint and what resumes from it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Difference {
-    /// What it is: `batch_size`, `the optimizer`, `` the parameter `fc1.weight` ``.
+    /// What differs: `batch_size`, `the optimizer`, `` the parameter `fc1.weight` ``.
     pub what: String,
-    /// How it is here.
+    /// The value in the program.
     pub here: String,
-    /// How it is in the checkpoint.
+    /// The value in the checkpoint.
     pub in_checkpoint: String,
 }
 
-/// The most lines that a message has; the field has all.
+/// The maximum number of differences in a message; the field has all.
 const MOST_LINES: usize = 20;
 
 impl fmt::Display for CheckpointMismatch {
@@ -34,9 +34,8 @@ impl fmt::Display for CheckpointMismatch {
             write!(f, "\n  and {more} more")?;
         }
         f.write_str(
-            "\ntraining goes on exactly only as it began: build the trainer and say the options of \
-             `fit` as before. `Trainer::resume` does not look at options of `fit`, and \
-             `Model::load` reads the parameters alone",
+            "\nbuild the trainer, and set the options of `fit`, as for the run that wrote it; \
+             `Trainer::resume` ignores options of `fit`, and `Model::load` reads the parameters only",
         )
     }
 }

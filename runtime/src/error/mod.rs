@@ -251,22 +251,22 @@ pub enum Error {
         /// All mismatches.
         mismatch: Box<WeightsMismatch>,
     },
-    /// A checkpoint is not what was written, or is none.
-    #[error("{} is no checkpoint, or damaged at byte {offset}: {message}", path.display())]
+    /// A file is not a checkpoint, or is damaged.
+    #[error("{} is not a checkpoint, or damaged at byte {offset}: {message}", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// The first byte of what is wrong.
+        /// The first byte of the part that is wrong.
         offset: u64,
         /// What is wrong.
         message: String,
     },
-    /// A checkpoint does not fit the trainer, or the call of `fit`, that is to go on from it.
+    /// A checkpoint does not fit the trainer, or the call of `fit`, that resumes from it.
     #[error("{} {mismatch}", path.display())]
     Checkpoint {
         /// The file.
         path: PathBuf,
-        /// Everything that differs.
+        /// All differences.
         mismatch: Box<CheckpointMismatch>,
     },
     /// A picture could not be drawn.

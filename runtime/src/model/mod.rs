@@ -31,8 +31,8 @@ use network::{FitsData, Learns};
 
 pub use builder::ModelBuilder;
 pub use evaluation::Evaluation;
-pub use trainer::checkpoint::Resumed;
 pub(crate) use trainer::checkpoint as trainer_checkpoint;
+pub use trainer::checkpoint::Resumed;
 pub use trainer::{NoTrainer, Trainer, TrainerBuilder};
 pub use typed::Gradients;
 

@@ -7,7 +7,7 @@ use super::{Generator, WORDS};
 pub(crate) const STATE_WORDS: usize = WORDS + 6;
 
 impl Generator {
-    /// All that the numbers to come follow from.
+    /// The whole state.
     pub(crate) fn to_words(&self) -> Vec<u32> {
         let halves = |x: u64| [x as u32, (x >> 32) as u32];
         let spare = self.spare_normal;
@@ -19,7 +19,7 @@ impl Generator {
         words
     }
 
-    /// The generator with this state, unless it is none.
+    /// The generator with this state; none if the words are not a state.
     pub(crate) fn from_words(words: &[u32]) -> Option<Generator> {
         let (state, rest) = words.split_first_chunk::<WORDS>()?;
         let [next, seed_low, seed_high, has_spare @ (0 | 1), spare_low, spare_high] = *rest else {

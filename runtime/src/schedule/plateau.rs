@@ -167,14 +167,14 @@ impl Schedule for ReduceLROnPlateau {
         }
     }
 
-    /// The best loss, where there is one, and three counts.
+    /// Three counters, and the best loss if there is one.
     fn state(&self) -> Vec<f64> {
         let counts = [self.without_progress, self.cooling, self.reductions];
         counts.iter().map(|count| *count as f64).chain(self.best).collect()
     }
 
     fn restore(&mut self, state: &[f64]) -> Result<()> {
-        let expected = "three counts, and the best loss where there is one";
+        let expected = "three counters, and the best loss if there is one";
         let (counts, best) = state.split_at(state.len().min(3));
         let counts: Option<Vec<usize>> = counts.iter().map(|x| count(*x)).collect();
         let Some([without_progress, cooling, reductions]) = counts.as_deref() else {

@@ -55,16 +55,15 @@ impl Schedule for SequentialLR {
         }
     }
 
-    /// How long the first one's state is, and both states.
+    /// The length of the first state, and both states.
     fn state(&self) -> Vec<f64> {
         let (first, next) = (self.first.state(), self.next.state());
         [&[first.len() as f64], &first[..], &next].concat()
     }
 
     fn restore(&mut self, state: &[f64]) -> Result<()> {
-        let parts = state.split_first().and_then(|(length, both)| {
-            both.split_at_checked(count(*length)?)
-        });
+        let parts =
+            state.split_first().and_then(|(length, both)| both.split_at_checked(count(*length)?));
         let Some((first, next)) = parts else {
             return require_state(false, "the states of two schedules", state);
         };

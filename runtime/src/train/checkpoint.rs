@@ -1,21 +1,20 @@
-//! Checkpoints of `fit`: when they are written, what they have beside the trainer's own, and how
-//! training goes on from one.
+//! Checkpoints of `fit`: when they are written, what they contain beside the trainer's state, and how
+//! training resumes from one.
 //!
-//! A checkpoint is written between two steps, or after an epoch. It says how many batches of the
-//! epoch are done and has the generator as it was before the epoch was shuffled, from which the
-//! order is drawn again; so whatever follows is what would have followed. A file is compared with the trainer
-//! and the options of `fit` as a whole before anything is changed. What it has beside
-//! what a trainer's file has (see `model::trainer::checkpoint`):
+//! A checkpoint is written between two steps or after an epoch. It has the number of batches done in the
+//! epoch, and the generator before the epoch was shuffled, from which the order is drawn again. A file
+//! is compared with the trainer and the options of `fit` as a whole before anything is changed. Its
+//! contents beside those of a trainer's file (`model/trainer/checkpoint.rs`):
 //!
-//! | name | what |
+//! | name | contents |
 //! | --- | --- |
-//! | texts `fit.examples`, `fit.batch_size` … | options, and checksums of the examples, that must agree |
-//! | texts `fit.epoch`, `fit.batches` | the epoch that runs, and how many of its batches are done |
-//! | text `fit.callback_stopped` | whether the callback has ended training |
+//! | texts `fit.examples`, `fit.batch_size` … | options and checksums of the examples, which must agree |
+//! | texts `fit.epoch`, `fit.batches` | the current epoch, and how many of its batches are done |
+//! | text `fit.callback_stopped` | whether the callback has stopped training |
 //! | texts `fit.best_epoch`, `fit.without_improvement` | early stopping |
-//! | `fit.best`, `best.fc1.weight` | two losses of early stopping; the parameters of the best epoch |
-//! | `fit.generator`, `fit.measured`, `fit.schedule` | orders, sums of the epoch's loss, the schedule's state |
-//! | `history.losses`, `history.epochs` | the history, an epoch a row: see [`Row`] |
+//! | `fit.best`, `best.fc1.weight` | losses of early stopping; the parameters of the best epoch |
+//! | `fit.generator`, `fit.measured`, `fit.schedule` | order of examples, sums of the epoch's loss, state of the schedule |
+//! | `history.losses`, `history.epochs` | the history; see [`Row`] |
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -37,38 +36,38 @@ use crate::model::{Resumed, Trainer};
 use crate::rng::Generator;
 use crate::run::Feed;
 
-/// What the names of the best epoch's parameters begin with.
+/// Prefix of the names of the best epoch's parameters.
 const BEST: &str = "best.";
 
-/// How far a training is, with what else it goes on from.
+/// The position of a training, and its state beside the trainer.
 pub(super) struct Position<'r> {
-    /// The epoch that runs, counted from 1.
+    /// The current epoch, counted from 1.
     pub epoch: usize,
     /// How many of its batches are done.
     pub batches: usize,
-    /// Before the epoch was shuffled.
+    /// The generator before the epoch was shuffled.
     pub generator: &'r Generator,
     /// The loss of the epoch so far.
     pub measured: &'r Measured,
     pub history: &'r History,
     pub best: &'r Best,
-    /// Whether the callback has ended training.
+    /// Whether the callback has stopped training.
     pub callback_stopped: bool,
 }
 
-/// Writes checkpoints of one training.
+/// Writes the checkpoints of a call of `fit`.
 pub(super) struct Checkpoints {
     folder: PathBuf,
     every: Every,
     keep: usize,
-    /// What must agree, as texts by key.
+    /// See [`options`].
     options: Vec<(&'static str, String)>,
-    /// When the last one was written, or training began.
+    /// When the last one was written, or training started.
     written: Instant,
 }
 
 impl Checkpoints {
-    /// Those that are asked for, if any are. What must agree is [`options`].
+    /// None unless [`Fit::checkpoints`] is set.
     pub fn new<A, DX: Dimension, B, DY: Dimension>(
         fit: &Fit<'_, A, DX, B, DY>,
         options: Vec<(&'static str, String)>,
@@ -78,7 +77,7 @@ impl Checkpoints {
         Some(Checkpoints { folder, every, keep, options, written: Instant::now() })
     }
 
-    /// Whether one is to be written after so many steps of the training.
+    /// Whether a checkpoint is due after this many steps of `fit`.
     pub fn is_due_after_step(&self, steps: usize) -> bool {
         match self.every {
             Every::Steps(n) => steps.is_multiple_of(n),
@@ -90,7 +89,7 @@ impl Checkpoints {
         }
     }
 
-    /// The same after an epoch.
+    /// Whether a checkpoint is due after an epoch.
     pub fn is_due_after_epoch(&self, epoch: usize, steps: usize) -> bool {
         match self.every {
             Every::Epochs(n) => epoch.is_multiple_of(n),
@@ -98,7 +97,7 @@ impl Checkpoints {
         }
     }
 
-    /// Writes one, and removes those that are too many when it is on the disk.
+    /// Writes a checkpoint, and removes old ones after it is on the disk.
     pub fn write<N, A, DX: Dimension, B, DY: Dimension>(
         &mut self,
         trainer: &Trainer<N>,
@@ -142,7 +141,7 @@ impl Checkpoints {
     }
 }
 
-/// Where a training goes on: what a checkpoint has beside the trainer.
+/// The contents of a checkpoint, checked.
 pub(super) struct Saved {
     pub resumed: Resumed,
     trainer: TrainerState,
@@ -157,7 +156,7 @@ pub(super) struct Saved {
 }
 
 impl Saved {
-    /// Takes over all but what is public.
+    /// Restores the trainer and the best epoch.
     pub fn restore<N>(self, trainer: &mut Trainer<N>, best: &mut Best) {
         (best.best, best.reference, best.without_improvement) = self.best;
         best.parameters = self.best_parameters;
@@ -165,7 +164,7 @@ impl Saved {
     }
 }
 
-/// The options that must agree where training goes on, and checksums of the examples.
+/// The options that must agree, and checksums of the examples, as texts by key; empty without checkpoints.
 pub(super) fn options<N, A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis>(
     declaration: &Declaration,
     data: &Dataset<A, DX, B, DY>,
@@ -181,11 +180,10 @@ where
         N::with_feeds(declaration, data.x(), data.y(), |feeds, _| Ok(checksum(feeds)))
     };
     let none = || "none".to_string();
-    let schedule = match fit.schedule {
-        None => none(),
-        Some((Per::Step, _)) => "by step".into(),
-        Some((Per::Epoch, _)) => "by epoch".into(),
-    };
+    let schedule = fit.schedule.as_ref().map_or_else(none, |(per, schedule)| match per {
+        Per::Step => format!("by step {schedule:?}"),
+        Per::Epoch => format!("by epoch {schedule:?}"),
+    });
     Ok(vec![
         ("fit.examples", data.len().to_string()),
         ("fit.data", sum(data)?),
@@ -198,7 +196,7 @@ where
     ])
 }
 
-/// What is said of an option that differs.
+/// The name of an option in messages.
 fn described(key: &str) -> &str {
     match key {
         "fit.examples" => "the number of examples",
@@ -209,32 +207,31 @@ fn described(key: &str) -> &str {
     }
 }
 
-/// A checksum of arrays.
+/// A checksum of the values of arrays.
 fn checksum(feeds: &[Feed<'_>]) -> String {
     let mut hasher = crc32fast::Hasher::new();
-    let mut buffer = Vec::new();
-    let mut add = |bytes: &mut dyn Iterator<Item = [u8; 4]>| loop {
-        buffer.clear();
-        buffer.extend(bytes.take(1 << 14).flatten());
-        hasher.update(&buffer);
-        if buffer.is_empty() {
-            return;
-        }
-    };
     for feed in feeds {
+        let contiguous = match feed {
+            Feed::Real(x) => x.as_slice().map(bytemuck::cast_slice),
+            Feed::Index(x) => x.as_slice().map(bytemuck::cast_slice),
+        };
+        if let (Some(bytes), true) = (contiguous, cfg!(target_endian = "little")) {
+            hasher.update(bytes);
+            continue;
+        }
         match feed {
-            Feed::Real(x) => add(&mut x.iter().map(|x| x.to_le_bytes())),
-            Feed::Index(x) => add(&mut x.iter().map(|x| x.to_le_bytes())),
+            Feed::Real(x) => x.iter().for_each(|x| hasher.update(&x.to_le_bytes())),
+            Feed::Index(x) => x.iter().for_each(|x| hasher.update(&x.to_le_bytes())),
         }
     }
     format!("{:08x}", hasher.finalize())
 }
 
-/// Reads the checkpoint that training is to go on from, if there is one.
+/// Reads the checkpoint to resume from, if there is one.
 ///
 /// # Errors
-/// Those of [`Trainer::resume`]; [`Error::Checkpoint`] for other options, [`Error::InvalidArgument`] for a folder that has checkpoints
-/// which would be newer than those to come.
+/// Those of [`Trainer::resume`]; [`Error::Checkpoint`] for other options;
+/// [`Error::InvalidArgument`] for a folder that has newer checkpoints.
 pub(super) fn find<N, A, DX: Dimension, B, DY: Dimension>(
     trainer: &Trainer<N>,
     fit: &mut Fit<'_, A, DX, B, DY>,
@@ -257,24 +254,28 @@ pub(super) fn find<N, A, DX: Dimension, B, DY: Dimension>(
     Ok(saved)
 }
 
-/// Requires that checkpoints of a training which goes on after so many steps, if it does, are the
-/// newest of their folder, but for damaged ones.
+/// Requires that a folder has no checkpoints after this many steps, or none at all without steps, except for
+/// damaged ones.
 fn check_folder(folder: &Path, steps: Option<u64>, damaged: usize) -> Result<()> {
     let newer = checkpoint::list(folder)?;
-    let newer: Vec<_> = newer.iter().filter(|(n, _)| steps.is_none_or(|steps| *n > steps)).collect();
+    let newer: Vec<_> =
+        newer.iter().filter(|(n, _)| steps.is_none_or(|steps| *n > steps)).collect();
     let Some((_, newest)) = newer.last().filter(|_| newer.len() > damaged) else { return Ok(()) };
     let (what, or) = match steps {
-        None => ("without checkpoints, where training does not go on from one", "`resume(true)` goes on"),
-        Some(_) => ("without checkpoints newer than the one to resume from", "`resume(true)` goes on from the newest"),
+        None => ("without checkpoints, unless training resumes from one", "`resume(true)` resumes"),
+        Some(_) => {
+            let expected = "without checkpoints newer than the one to resume from";
+            (expected, "`resume(true)` resumes from the newest")
+        }
     };
     Err(Error::InvalidArgument {
         name: "the folder of checkpoints".into(),
         expected: what.into(),
-        found: format!("one with `{}`: {or}, and another folder is for another run", newest.display()),
+        found: format!("one with `{}`: {or}; another run needs another folder", newest.display()),
     })
 }
 
-/// Reads a file, and requires that it fits.
+/// Reads a file and checks that it fits.
 fn read<N, A, DX: Dimension, B, DY: Dimension>(
     trainer: &Trainer<N>,
     fit: &mut Fit<'_, A, DX, B, DY>,
@@ -285,7 +286,7 @@ fn read<N, A, DX: Dimension, B, DY: Dimension>(
     if !file.has("fit.epoch") {
         return Err(Error::File {
             path: file.path().into(),
-            message: "was written by `Trainer::save_checkpoint`, and does not say how far `fit` was: \
+            message: "was written by `Trainer::save_checkpoint` and has no state of `fit`: \
                       `Trainer::resume` reads it"
                 .into(),
         });
@@ -298,7 +299,7 @@ fn read<N, A, DX: Dimension, B, DY: Dimension>(
     }
     let epoch: usize = file.count("fit.epoch")?;
     let batches: usize = file.count("fit.batches")?;
-    // After an epoch the next one has not begun, and need not be asked for.
+    // With 0 batches done, the epoch has not begun.
     let begun = if batches == 0 { epoch.saturating_sub(1) } else { epoch };
     if begun > fit.epochs {
         let (here, in_checkpoint) = (fit.epochs.to_string(), format!("at least {begun}"));
@@ -371,18 +372,22 @@ fn read<N, A, DX: Dimension, B, DY: Dimension>(
             resumed: Some(resumed),
             ..History::default()
         },
-        best: ((best_epoch > 0).then_some((best_epoch, loss)), reference, file.count("fit.without_improvement")?),
+        best: (
+            (best_epoch > 0).then_some((best_epoch, loss)),
+            reference,
+            file.count("fit.without_improvement")?,
+        ),
         best_parameters,
     };
-    // The last that may fail. Where it does, its schedule goes with the call of `fit`.
+    // The last step that may fail: the schedule belongs to this call of `fit`.
     if let Some((_, own)) = &mut fit.schedule {
         own.restore(&schedule)?;
     }
     Ok(saved)
 }
 
-/// An epoch as numbers: its number, loss, whether it rose, learning rate, examples per second; and
-/// for training and validation examples whether they were evaluated, their loss, and their metrics.
+/// The layout of an epoch as numbers: number, loss, whether it rose, learning rate, examples per second;
+/// for training and for validation examples: whether they were evaluated, loss, metrics.
 struct Row {
     metrics: Vec<String>,
 }
@@ -416,7 +421,7 @@ impl Row {
         row
     }
 
-    /// The epoch of this number, unless it is another's.
+    /// The epoch, if it has this number.
     fn read(&self, number: usize, row: &[f64]) -> Option<Epoch> {
         let (head, evaluated) = row.split_at(5);
         let (train, validation) = evaluated.split_at(2 + self.metrics.len());

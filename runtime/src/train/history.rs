@@ -17,8 +17,8 @@ pub struct History {
     pub best_epoch: Option<usize>,
     /// Why training ended.
     pub stop: Stop,
-    /// The checkpoint from which this call of `fit` went on, if it did. What is before it in this
-    /// history has been read from it.
+    /// The checkpoint that this call of `fit` resumed from, if any; the history before it was read
+    /// from the file.
     pub resumed: Option<Resumed>,
 }
 

@@ -49,10 +49,11 @@ impl<N> Trainer<N> {
     /// a number, and [`Error::NonFiniteGradient`] at the first such gradient: that
     /// step has changed nothing. A batch whose targets have total weight 0 is not an
     /// error: its mean is NaN, and its step is skipped. [`Error::File`] if
-    /// [`Fit::save_best`] cannot write.
+    /// [`Fit::save_best`] or [`Fit::checkpoints`] cannot write;
+    /// [`Error::Checkpoint`] and [`Error::Damaged`] for a checkpoint to resume from.
     ///
-    /// Options, all examples, also of the validation data, and the path of the
-    /// file are checked before the first step: if one of them is wrong, nothing has
+    /// Options, all examples, also of the validation data, the paths of
+    /// files, and a checkpoint to resume from are checked before the first step: if one of them is wrong, nothing has
     /// changed. An error has the row in the data set.
     ///
     /// After an error, trainer and model are in the state after the last step, or
@@ -230,16 +231,17 @@ impl Run {
             let stop = saved.callback_stopped.then_some(Stop::Callback);
             (first, saved_sums) = (saved.epoch, Some((batches, saved.measured.clone())));
             saved.restore(trainer, best);
-            // What the order of the epoch is drawn from again.
+            // The order of the epoch is drawn from it again.
             *shuffling(&mut own_generator, trainer) = generator;
-            if batches == 0 && let Some(stop) = best.stop().or(stop) {
+            if batches == 0
+                && let Some(stop) = best.stop().or(stop)
+            {
                 return Ok(stop);
             }
         }
         for number in first..=fit.epochs {
-            let before = checkpoints
-                .as_ref()
-                .map(|_| shuffling(&mut own_generator, trainer).clone());
+            let before =
+                checkpoints.as_ref().map(|_| shuffling(&mut own_generator, trainer).clone());
             if fit.shuffle {
                 let generator = shuffling(&mut own_generator, trainer);
                 let mut order = ShuffledOrder::from_generator(generator.clone());
@@ -361,7 +363,7 @@ impl Run {
     }
 }
 
-/// The generator that shuffles: that of `fit`, where it has one of its own, or the model's.
+/// The generator that shuffles: that of [`Fit::seed`], or else the model's.
 fn shuffling<'g, N>(
     own: &'g mut Option<Generator>,
     trainer: &'g mut Trainer<N>,

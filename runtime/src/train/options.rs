@@ -369,10 +369,13 @@ impl<'v, A, DX: Dimension, B, DY: Dimension> Fit<'v, A, DX, B, DY> {
             ("early_stopping", self.patience.unwrap_or(1)),
             ("report_every", self.report_every),
             ("keep_checkpoints", self.keep_checkpoints),
-            ("checkpoint_every", match self.checkpoint_every {
-                Every::Epochs(n) | Every::Steps(n) => n,
-                Every::Minutes(_) => 1,
-            }),
+            (
+                "checkpoint_every",
+                match self.checkpoint_every {
+                    Every::Epochs(n) | Every::Steps(n) => n,
+                    Every::Minutes(_) => 1,
+                },
+            ),
         ];
         let wrong = |name: &str, expected: String, found: String| {
             Err(Error::InvalidArgument { name: name.into(), expected, found })

@@ -7,7 +7,8 @@ use super::*;
 /// A small checkpoint of `fit`, and the trainer that reads it.
 fn small(folder: &Path) -> (PathBuf, impl Fn() -> Trainer<Net>) {
     let make = || Net::trainer(Sgd::new(0.1).momentum(0.9)).seed(1).threads(1).build().unwrap();
-    let fit = Fit::epochs(2).checkpoints(folder).checkpoint_every(Every::Steps(3)).keep_checkpoints(9);
+    let fit =
+        Fit::epochs(2).checkpoints(folder).checkpoint_every(Every::Steps(3)).keep_checkpoints(9);
     make().fit(&noisy(64, 1), fit).unwrap();
     (files(folder)[0].clone(), make)
 }
@@ -30,7 +31,9 @@ fn every_changed_bit_and_every_missing_byte_is_found() {
     let mut refused = |bytes: &[u8], what: &dyn Fn() -> String| {
         replace(&broken, bytes);
         match trainer.resume(&broken) {
-            Err(Error::Damaged { offset, .. }) => assert!(offset <= bytes.len() as u64, "{}", what()),
+            Err(Error::Damaged { offset, .. }) => {
+                assert!(offset <= bytes.len() as u64, "{}", what())
+            }
             other => panic!("{}: {other:?}", what()),
         }
     };
@@ -108,7 +111,12 @@ fn files_with_right_checksums_and_wrong_contents_do_no_harm() {
         let fit = Fit::epochs(2).resume_from(&broken);
         match trainer.fit(&train, fit) {
             Ok(_) => read += 1,
-            Err(Error::Damaged { .. } | Error::Checkpoint { .. } | Error::File { .. } | Error::InvalidArgument { .. }) => {
+            Err(
+                Error::Damaged { .. }
+                | Error::Checkpoint { .. }
+                | Error::File { .. }
+                | Error::InvalidArgument { .. },
+            ) => {
                 refused += 1;
             }
             // Parameters that are not finite.
@@ -121,7 +129,18 @@ fn files_with_right_checksums_and_wrong_contents_do_no_harm() {
         }
     };
     for key in metadata.keys() {
-        for value in ["", "0", "1", "7", "-1", "18446744073709551615", "9007199254740991", "1e9", "true", "NaN"] {
+        for value in [
+            "",
+            "0",
+            "1",
+            "7",
+            "-1",
+            "18446744073709551615",
+            "9007199254740991",
+            "1e9",
+            "true",
+            "NaN",
+        ] {
             let mut json = json.clone();
             json["__metadata__"][key] = value.into();
             let mut header = json.to_string().into_bytes();
@@ -155,7 +174,11 @@ fn a_damaged_newest_checkpoint_is_left_out_and_said() {
     let (train, folder) = (noisy(64, 1), tempfile::tempdir().unwrap());
     let make = || Net::trainer(Sgd::new(0.1).momentum(0.9)).seed(1).threads(1).build().unwrap();
     let fit = |folder: &Path| {
-        Fit::epochs(3).batch_size(16).checkpoints(folder).checkpoint_every(Every::Steps(1)).keep_checkpoints(4)
+        Fit::epochs(3)
+            .batch_size(16)
+            .checkpoints(folder)
+            .checkpoint_every(Every::Steps(1))
+            .keep_checkpoints(4)
     };
     let mut trainer = make();
     let whole = trainer.fit(&train, fit(folder.path())).unwrap();
@@ -171,7 +194,10 @@ fn a_damaged_newest_checkpoint_is_left_out_and_said() {
     let from = history.resumed.unwrap();
     assert_eq!((from.path.as_path(), from.steps), (all[1].as_path(), 10));
     assert_eq!(from.skipped.len(), 2);
-    assert!(from.skipped[0].starts_with(&format!("{} is no checkpoint, or damaged", all[3].display())));
+    assert!(
+        from.skipped[0]
+            .starts_with(&format!("{} is not a checkpoint, or damaged", all[3].display()))
+    );
     assert_eq!(history.losses, whole.losses);
     assert_eq!(bits(resumed.model()), expected);
     // They have been written again.
@@ -182,7 +208,7 @@ fn a_damaged_newest_checkpoint_is_left_out_and_said() {
     all.iter().for_each(|path| fs::write(path, b"nothing").unwrap());
     let error = make().fit(&train, fit(folder.path()).resume(true)).unwrap_err();
     assert!(matches!(error, Error::Damaged { .. }), "{error}");
-    assert!(error.to_string().contains("none of the 4 checkpoints of its folder is whole"), "{error}");
+    assert!(error.to_string().contains("all 4 checkpoints in its folder are damaged"), "{error}");
     all.iter().for_each(|path| fs::remove_file(path).unwrap());
     let history = make().fit(&train, fit(folder.path()).resume(true)).unwrap();
     assert_eq!((history.resumed, history.losses), (None, whole.losses));
@@ -200,7 +226,8 @@ fn a_newer_version_is_said_to_be_one() {
     fs::write(&path, signed(&newer).unwrap()).unwrap();
     let error = make().resume(&path).unwrap_err();
     assert!(matches!(error, Error::File { .. }), "{error}");
-    let expected = "is a checkpoint of version 2, and this program reads version 1: it was written by bilro ";
+    let expected =
+        "is a checkpoint of version 2, and this program reads version 1: it was written by bilro ";
     assert!(error.to_string().contains(expected), "{error}");
     // One bit of a file of this version is no newer version.
     fs::write(&path, &newer).unwrap();

@@ -126,11 +126,13 @@ fn training_goes_on_with_another_instruction_set_and_number_of_threads() {
         let (expected, files) = trained(way, folder.path());
         // In the midst of the third epoch.
         let middle = &files[12];
-        for (target, threads) in bilro_compiler::target::host::targets().into_iter().zip([1, 2, 1]) {
+        for (target, threads) in bilro_compiler::target::host::targets().into_iter().zip([1, 2, 1])
+        {
             let isa = target.name;
             let own = tempfile::tempdir().unwrap();
             fs::copy(middle, own.path().join(middle.file_name().unwrap())).unwrap();
-            let variables = [("BILRO_ISA", isa.to_string()), ("BILRO_THREADS", threads.to_string())];
+            let variables =
+                [("BILRO_ISA", isa.to_string()), ("BILRO_THREADS", threads.to_string())];
             let found = start(own.path(), number, EPOCHS, &variables).end();
             assert_eq!(found, digest(&expected), "{} by {isa}", way.name);
         }

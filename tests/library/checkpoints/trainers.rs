@@ -15,9 +15,8 @@ fn step(trainer: &mut Trainer<Net>, seed: u64) -> u32 {
 fn steps_go_on_in_the_midst_of_accumulated_batches() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("new").join("trainer.safetensors");
-    let make = |seed| {
-        Net::trainer(AdamW::new(0.1)).accumulate(4).seed(seed).threads(1).build().unwrap()
-    };
+    let make =
+        |seed| Net::trainer(AdamW::new(0.1)).accumulate(4).seed(seed).threads(1).build().unwrap();
     for steps in 0..9 {
         let mut trainer = make(1);
         for seed in 0..steps {
@@ -114,7 +113,8 @@ fn declared(name: &str, width: usize, weight: f64, dropout: f64) -> Declaration 
         let hidden = b.apply(dropped, hidden)?;
         let logits = b.apply(fc2, hidden)?;
         b.output("logits", logits)?;
-        let losses = b.call("cross_entropy", &[logits, class], [("weight", vec![1.0, weight, 0.5])])?;
+        let losses =
+            b.call("cross_entropy", &[logits, class], [("weight", vec![1.0, weight, 0.5])])?;
         b.loss(losses, LossReduction::Mean)
     })
     .unwrap()
@@ -143,14 +143,17 @@ fn dynamic_trainers_resume_too() {
     }
     let other = DynTrainer::builder(declared("Net", 12, 2.5, 0.3), Lion::new(0.01));
     let error = other.build().unwrap().resume(&path).unwrap_err().to_string();
-    assert!(error.contains("what the network computes"), "the weights of classes: {error}");
+    assert!(error.contains("the network's graph"), "the weights of classes: {error}");
     let other = DynTrainer::builder(declared("Net", 12, 2.0, 0.2), Lion::new(0.01));
     assert!(other.build().unwrap().resume(&path).is_err(), "dropout");
     let other = DynTrainer::builder(declared("Other", 13, 2.0, 0.3), Lion::new(0.01));
     let error = other.build().unwrap().resume(&path).unwrap_err();
     let Error::Checkpoint { mismatch, .. } = &error else { panic!("{error}") };
     let what: Vec<&str> = mismatch.differences.iter().map(|d| d.what.as_str()).collect();
-    assert!(what.contains(&"the network") && what.contains(&"the parameter `fc1.weight`"), "{error}");
+    assert!(
+        what.contains(&"the network") && what.contains(&"the parameter `fc1.weight`"),
+        "{error}"
+    );
     let shape = mismatch.differences.iter().find(|d| d.what.ends_with("`fc1.weight`")).unwrap();
     assert_eq!((shape.here.as_str(), shape.in_checkpoint.as_str()), ("[13, 6]", "[12, 6]"));
 }

@@ -162,7 +162,9 @@ fn sigterm_ends_training_and_then_the_program() {
 
     // A second one ends a training that does not come to its step's end, and one is enough where
     // nothing is trained.
-    for (part, begins) in [("does not come to an end", "first begins"), ("has trained", "first ends")] {
+    for (part, begins) in
+        [("does not come to an end", "first begins"), ("has trained", "first ends")]
+    {
         let (mut child, mut lines) = start(part);
         wait_for(&mut lines, begins);
         let status = loop {

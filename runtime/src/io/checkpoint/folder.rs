@@ -1,4 +1,4 @@
-//! Folders of checkpoints: their names, the newest that is whole, and which of them go.
+//! Folders of checkpoints: file names, the newest valid checkpoint, removal of old ones.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -7,24 +7,24 @@ use std::path::{Path, PathBuf};
 use super::Checkpoint;
 use crate::error::{Error, Result};
 
-/// What the name of a checkpoint in a folder begins and ends with; between them is its number.
+/// Prefix and suffix of file names; the number is between them.
 const NAME: (&str, &str) = ("checkpoint-", ".safetensors");
 
-/// The fewest digits of the number: names sort as numbers do, up to ten thousand million.
+/// The minimum number of digits: up to 10¹⁰, names sort as numbers do.
 const DIGITS: usize = 10;
 
-/// The name of a checkpoint by its number: the batches that had been trained on.
+/// The name of the checkpoint after this many steps of `fit`.
 pub(crate) fn file_name(number: u64) -> String {
     format!("{}{number:0DIGITS$}{}", NAME.0, NAME.1)
 }
 
-/// The number of a checkpoint of this name, and no other file's.
+/// The number in the name of a checkpoint; none for other files.
 fn number(name: &str) -> Option<u64> {
     let digits = name.strip_prefix(NAME.0)?.strip_suffix(NAME.1)?;
     digits.parse().ok().filter(|number| file_name(*number) == name)
 }
 
-/// The checkpoints of a folder, oldest first; none where the folder is not there.
+/// The checkpoints of a folder, oldest first; none if the folder does not exist.
 pub(crate) fn list(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
     let refused = |e| Error::File { path: folder.into(), message: format!("cannot be read: {e}") };
     let entries = match fs::read_dir(folder) {
@@ -42,12 +42,12 @@ pub(crate) fn list(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
     Ok(found)
 }
 
-/// The newest checkpoint of a folder that is whole, and the newer ones that are not: each with
-/// what is wrong with it, newest first. `None` where there are no checkpoints.
+/// The newest undamaged checkpoint of a folder, and the errors of newer, damaged ones, newest
+/// first. `None` if there are no checkpoints.
 ///
 /// # Errors
-/// [`Error::Damaged`] where there are some, and none is whole; [`Error::File`] where one cannot be
-/// read, which says nothing of whether it is whole, or is of another version.
+/// [`Error::Damaged`] if all are damaged; [`Error::File`] if one cannot be
+/// read or has another version, which does not mean that it is damaged.
 pub(crate) fn newest(folder: &Path) -> Result<Option<(Checkpoint, Vec<Error>)>> {
     let mut skipped = Vec::new();
     for (_, path) in list(folder)?.into_iter().rev() {
@@ -61,15 +61,15 @@ pub(crate) fn newest(folder: &Path) -> Result<Option<(Checkpoint, Vec<Error>)>> 
     match skipped.into_iter().next() {
         None => Ok(None),
         Some(Error::Damaged { path, offset, message }) if count > 1 => {
-            let message = format!("{message}; none of the {count} checkpoints of its folder is whole");
+            let message = format!("{message}; all {count} checkpoints in its folder are damaged");
             Err(Error::Damaged { path, offset, message })
         }
         Some(error) => Err(error),
     }
 }
 
-/// Removes all checkpoints of a folder up to a number but for the last `keep` of them. What cannot be
-/// looked at or removed stays: it is in nobody's way.
+/// Removes the checkpoints of a folder up to a number, except for the last `keep` of them. Files that
+/// cannot be removed remain: they do no harm.
 pub(crate) fn prune(folder: &Path, number: u64, keep: usize) {
     let mut up_to = list(folder).unwrap_or_default();
     up_to.retain(|(other, _)| *other <= number);
@@ -110,7 +110,8 @@ mod tests {
             fs::write(folder.path().join(name), "").unwrap();
         }
         prune(folder.path(), 3, 2);
-        let numbers = |folder| list(folder).unwrap().into_iter().map(|(n, _)| n).collect::<Vec<_>>();
+        let numbers =
+            |folder| list(folder).unwrap().into_iter().map(|(n, _)| n).collect::<Vec<_>>();
         assert_eq!(numbers(folder.path()), [2, 3, 9]);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 6);
         prune(folder.path(), 9, 1);

@@ -1,14 +1,14 @@
-//! Checkpoint files: safetensors files with a checksum of every part.
+//! The format of checkpoints: safetensors with a checksum of every part.
 //!
-//! A [`Draft`] takes texts and arrays by name and is written as a file; a [`Checkpoint`] is such a file,
-//! read and compared with its checksums as a whole before anything of it is used. What the names
-//! mean is known where they are given. The same texts and arrays give the same bytes.
+//! A [`Draft`] collects texts and arrays by name, and is written as a file. A [`Checkpoint`] is such a
+//! file, read as a whole and compared with its checksums before any of it is used. The modules that
+//! use it define the names. Equal texts and arrays give equal bytes.
 //!
-//! A file has the header of the format: its length in eight bytes, and JSON with the texts
-//! (`__metadata__`) and where each tensor lies; then the tensors. The text `bilro.checkpoint` is the
-//! version of what the names mean. The last tensor, `checksums`, has a CRC-32 (of the polynomial of gzip and PNG) for the
-//! header with its length, for each tensor in the order in which they lie, and for the checksums before:
-//! every byte of the file is in one of these parts. That stays so in all versions.
+//! A file is a safetensors file: the length of the header in eight bytes, the header in JSON with the texts
+//! (`__metadata__`) and the offsets of the tensors, then the tensors. The text `bilro.checkpoint` is the version
+//! of the format. The last tensor, `checksums`, has CRC-32s (as gzip and PNG): of
+//! the header with its length, of each tensor in the order of the file, and of the checksums before the
+//! last. Each byte of the file is in exactly one of these parts. This is so in all versions.
 
 mod folder;
 
@@ -27,29 +27,29 @@ use crate::io::source;
 
 pub(crate) use folder::{file_name, list, newest, prune};
 
-/// The version of what is written; files of other versions are refused.
+/// The version of the format; other versions are refused.
 const VERSION: u32 = 1;
 
-/// The text with the version, which every checkpoint has.
+/// The key of the version.
 pub(crate) const FORMAT: &str = "bilro.checkpoint";
 
-/// The tensor of checksums.
+/// The name of the tensor of checksums.
 const CHECKSUMS: &str = "checksums";
 
-/// Bytes of the length of the header.
+/// The size of the length of the header, in bytes.
 const LENGTH: usize = 8;
 
-/// More is counted by nobody, and any sum of a few of these is a number.
+/// Counters are below this, so that sums of a few do not overflow.
 const MOST_COUNTED: u64 = 1 << 53;
 
-/// Elements that are made bytes at once, or one row where that is more.
+/// Elements written at once; at least one row.
 const CHUNK: usize = 1 << 16;
 
-/// The numbers of a tensor.
+/// The values of a tensor.
 pub(crate) enum Values<'a> {
     F32(ArrayViewD<'a, f32>),
     F32Vec(Vec<f32>),
-    /// With their shape.
+    /// With the shape.
     F64([usize; 2], Vec<f64>),
     U32(Vec<u32>),
 }
@@ -73,7 +73,7 @@ impl Values<'_> {
     }
 }
 
-/// What is to become a checkpoint.
+/// The contents of a checkpoint to be written.
 #[derive(Default)]
 pub(crate) struct Draft<'a> {
     texts: BTreeMap<String, String>,
@@ -85,7 +85,7 @@ impl<'a> Draft<'a> {
         self.texts.insert(key.into(), value.to_string());
     }
 
-    /// Adds a tensor, of a name that is there once.
+    /// Adds a tensor; its name must be unique.
     pub fn tensor(&mut self, name: impl Into<String>, values: Values<'a>) {
         self.tensors.push((name.into(), values));
     }
@@ -123,7 +123,7 @@ impl<'a> Draft<'a> {
 
     /// Writes the file; see [`replace`].
     pub fn write(mut self, path: &Path) -> Result<()> {
-        // So that each begins at a multiple of its numbers' size.
+        // Larger elements first: each tensor is aligned to its elements.
         self.tensors.sort_by_key(|(_, values)| std::cmp::Reverse(values.dtype().1));
         replace(path, |file| {
             let mut part = Part { file, checksum: crc32fast::Hasher::new() };
@@ -153,7 +153,7 @@ impl Part<'_> {
         self.file.write_all(bytes)
     }
 
-    /// The checksum of the part, after which another one begins.
+    /// Ends the part: returns its checksum.
     fn end(&mut self) -> u32 {
         std::mem::take(&mut self.checksum).finalize()
     }
@@ -183,12 +183,12 @@ impl Part<'_> {
         Ok(())
     }
 
-    /// An array row by row, whatever its memory is like.
+    /// Writes an array row by row, for any strides.
     fn floats(&mut self, view: ArrayViewD<'_, f32>) -> io::Result<()> {
         if let Some(values) = view.as_slice() {
             return self.numbers(values, f32::to_le_bytes);
         }
-        // A view without axes is a slice.
+        // A view without axes is contiguous.
         let rows = view.len_of(Axis(0));
         let in_row = (view.len() / rows.max(1)).max(1);
         let at_once = (CHUNK / in_row).max(1);
@@ -196,17 +196,17 @@ impl Part<'_> {
             let end = rows.min(start + at_once);
             let rows = view.slice_axis(Axis(0), Slice::from(start..end));
             let mut block = ArrayD::zeros(rows.raw_dim());
-            // The weight of a linear layer lies transposed: few rows of the block are written to
-            // at once, and all of a line of memory is read.
+            // The weight of a linear layer is transposed in memory: this order reads it
+            // sequentially, and writes to the rows of a block that fits the cache.
             block.view_mut().reversed_axes().assign(&rows.reversed_axes());
-            let block = block.as_slice().expect("it is made row by row");
+            let block = block.as_slice().expect("a new array is contiguous");
             self.numbers(block, f32::to_le_bytes)?;
         }
         Ok(())
     }
 }
 
-/// A checkpoint that has been read, and agrees with its checksums.
+/// A checkpoint that has been read and agrees with its checksums.
 pub(crate) struct Checkpoint {
     path: PathBuf,
     bytes: Vec<u8>,
@@ -221,10 +221,11 @@ impl Checkpoint {
     /// Reads a file.
     ///
     /// # Errors
-    /// [`Error::File`] where it cannot be read, or is of a version that this one does not know;
-    /// [`Error::Damaged`] where it is not what was written.
+    /// [`Error::File`] if it cannot be read or has another version, [`Error::Damaged`] if it
+    /// is not a checkpoint or disagrees with its checksums.
     pub fn open(path: &Path) -> Result<Checkpoint> {
-        let refused = |e| Error::File { path: path.into(), message: format!("cannot be read: {e}") };
+        let refused =
+            |e| Error::File { path: path.into(), message: format!("cannot be read: {e}") };
         let bytes = source::plain(&path).and_then(source::Contents::all).map_err(refused)?;
         Checkpoint::of(path, bytes)
     }
@@ -245,8 +246,10 @@ impl Checkpoint {
         }
     }
 
-    /// Whether the bytes of a safetensors file are those of a checkpoint, and all as they were
-    /// written.
+    /// Whether a safetensors file is a checkpoint.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] if it is one and disagrees with its checksums.
     pub fn is_one(path: &Path, bytes: &[u8]) -> Result<bool> {
         let is_marked = SafeTensors::read_metadata(bytes).is_ok_and(|(_, header)| {
             header.metadata().as_ref().is_some_and(|texts| texts.contains_key(FORMAT))
@@ -261,7 +264,7 @@ impl Checkpoint {
         Error::File { path: self.path.clone(), message }
     }
 
-    /// An error about a tensor, or about the texts.
+    /// An error about the values of a tensor, or about the texts.
     pub fn damaged(&self, tensor: Option<&str>, message: impl Into<String>) -> Error {
         let info = tensor.and_then(|name| self.header.info(name));
         let offset = info.map_or(LENGTH, |info| self.start + info.data_offsets.0);
@@ -272,35 +275,36 @@ impl Checkpoint {
         &self.path
     }
 
-    /// Whether there is a text of this key.
+    /// Whether it has a text of this key.
     pub fn has(&self, key: &str) -> bool {
         self.header.metadata().as_ref().is_some_and(|texts| texts.contains_key(key))
     }
 
     pub fn text(&self, key: &str) -> Result<&str> {
         let text = self.header.metadata().as_ref().and_then(|texts| texts.get(key));
-        text.map(String::as_str).ok_or_else(|| self.damaged(None, format!("it does not say `{key}`")))
+        text.map(String::as_str)
+            .ok_or_else(|| self.damaged(None, format!("it does not say `{key}`")))
     }
 
     /// A text that is a number.
     pub fn number<T: FromStr>(&self, key: &str) -> Result<T> {
         let text = self.text(key)?;
-        text.parse().map_err(|_| self.not(key, "a number that fits"))
+        text.parse().map_err(|_| self.not(key, "an integer"))
     }
 
-    /// A text that is a number of things which have been counted one by one.
+    /// A text that is a counter.
     pub fn count<T: TryFrom<u64>>(&self, key: &str) -> Result<T> {
         let number = self.number(key).ok().filter(|number| *number < MOST_COUNTED);
         let count = number.and_then(|number| T::try_from(number).ok());
-        count.ok_or_else(|| self.not(key, "a number of things that have been counted"))
+        count.ok_or_else(|| self.not(key, "a counter"))
     }
 
-    /// A text that is one of two words.
+    /// A text that is `true` or `false`.
     pub fn flag(&self, key: &str) -> Result<bool> {
         self.number(key).map_err(|_| self.not(key, "`true` or `false`"))
     }
 
-    /// A text is not what it must be.
+    /// The error for a text with an unexpected value.
     fn not(&self, key: &str, expected: &str) -> Error {
         match self.text(key) {
             Ok(text) => self.damaged(None, format!("`{key}` must be {expected}, but is `{text}`")),
@@ -308,7 +312,7 @@ impl Checkpoint {
         }
     }
 
-    /// The tensors whose names begin so, without that, and their shapes.
+    /// Names and shapes of the tensors with this prefix, which is removed from the names.
     pub fn tensors<'f>(&'f self, prefix: &str) -> impl Iterator<Item = (&'f str, &'f [usize])> {
         self.names.iter().filter_map(move |name| {
             let shape = &self.header.info(name)?.shape;
@@ -316,7 +320,7 @@ impl Checkpoint {
         })
     }
 
-    /// The bytes of a tensor of some type, and its shape.
+    /// Shape and bytes of a tensor, which must have this type.
     fn tensor(&self, name: &str, dtype: Dtype) -> Result<(&[usize], &[u8])> {
         let Some(info) = self.header.info(name) else {
             return Err(self.damaged(None, format!("it has no tensor `{name}`")));
@@ -329,7 +333,7 @@ impl Checkpoint {
         Ok((&info.shape, &self.bytes[self.start + start..self.start + end]))
     }
 
-    /// The shape is `expected`, or it is an error that says so.
+    /// Requires a tensor to have this shape.
     fn require_shape(&self, name: &str, found: &[usize], expected: &[usize]) -> Result<()> {
         match found == expected {
             true => Ok(()),
@@ -340,7 +344,7 @@ impl Checkpoint {
         }
     }
 
-    /// An array of this shape.
+    /// The array of this name, which must have this shape.
     pub fn array(&self, name: &str, shape: &[usize]) -> Result<ArrayD<f32>> {
         let (found, bytes) = self.tensor(name, Dtype::F32)?;
         self.require_shape(name, found, shape)?;
@@ -348,7 +352,7 @@ impl Checkpoint {
         Ok(ArrayD::from_shape_vec(shape, values).expect("the format has as many as the sizes say"))
     }
 
-    /// Numbers of one axis.
+    /// A tensor with one axis.
     pub fn floats(&self, name: &str) -> Result<Vec<f32>> {
         let (found, bytes) = self.tensor(name, Dtype::F32)?;
         let values = numbers(bytes, f32::from_le_bytes);
@@ -356,14 +360,14 @@ impl Checkpoint {
         Ok(values)
     }
 
-    /// Rows of so many numbers.
+    /// A tensor with two axes, the second of this size.
     pub fn rows(&self, name: &str, in_row: usize) -> Result<Vec<f64>> {
         let (found, bytes) = self.tensor(name, Dtype::F64)?;
         self.require_shape(name, found, &[found.first().copied().unwrap_or(0), in_row])?;
         Ok(numbers(bytes, f64::from_le_bytes))
     }
 
-    /// So many words.
+    /// A tensor with one axis of this size.
     pub fn words(&self, name: &str, length: usize) -> Result<Vec<u32>> {
         let (found, bytes) = self.tensor(name, Dtype::U32)?;
         self.require_shape(name, found, &[length])?;
@@ -371,7 +375,7 @@ impl Checkpoint {
     }
 }
 
-/// Compares every part of a file with its checksum; returns its header, and where the tensors begin.
+/// Compares every part of a file with its checksum; returns the offset of the tensors, and the header.
 fn verified(path: &Path, bytes: &[u8]) -> Result<(usize, Metadata)> {
     let (length, header) = SafeTensors::read_metadata(bytes).map_err(|e| {
         let (offset, message) = malformed(&e, bytes);
@@ -379,9 +383,10 @@ fn verified(path: &Path, bytes: &[u8]) -> Result<(usize, Metadata)> {
     })?;
     let (tensors, names) = (LENGTH + length, header.offset_keys());
     let is_last = names.last().is_some_and(|name| name == CHECKSUMS);
-    let Some(info) = header.info(CHECKSUMS).filter(|info| {
-        is_last && info.dtype == Dtype::U32 && info.shape == [names.len() + 1]
-    }) else {
+    let Some(info) = header
+        .info(CHECKSUMS)
+        .filter(|info| is_last && info.dtype == Dtype::U32 && info.shape == [names.len() + 1])
+    else {
         let hint = match header.metadata().as_ref().is_some_and(|m| m.contains_key("network")) {
             true => " (`Model::load` reads files of parameters)",
             false => "",
@@ -421,7 +426,7 @@ fn damaged(path: &Path, offset: usize, message: String) -> Error {
     Error::Damaged { path: path.into(), offset: offset as u64, message }
 }
 
-/// Where and why a file is not of the format.
+/// Offset and message for a file that is not of the format.
 fn malformed(error: &SafeTensorError, bytes: &[u8]) -> (usize, String) {
     let length = bytes.first_chunk().map(|length| u64::from_le_bytes(*length));
     let end = bytes.len();

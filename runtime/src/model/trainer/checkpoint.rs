@@ -1,16 +1,16 @@
-//! A trainer in a file, to go on from exactly: parameters, what the optimizer keeps, accumulated
-//! gradients, counters, learning rate, generator.
+//! Checkpoints of a trainer: parameters, optimizer state, accumulated gradients, counters, learning
+//! rate, generator.
 //!
-//! A file is compared with the trainer as a whole before anything is changed. What it has:
+//! A file is compared with the trainer as a whole before anything is changed. Its contents:
 //!
-//! | name | what |
+//! | name | contents |
 //! | --- | --- |
-//! | text `network`, `declaration` | the network's name, and a checksum of what it computes |
-//! | texts `optimizer`, `clip`, `accumulate`, `rates` | what makes an update |
+//! | text `network`, `declaration` | the network's name, and a checksum of its graph |
+//! | texts `optimizer`, `clip`, `accumulate`, `rates` | the training |
 //! | texts `steps`, `pending`, `batches`, `updates`, `key` | counters |
-//! | text `state` | whether there is state of the optimizer |
+//! | text `state` | whether there is optimizer state |
 //! | `model.fc1.weight` | the parameters, as [`Model::save`] writes them |
-//! | `optimizer.fc1.weight/momentum` | optimizer state, and accumulated gradients, in the same layout |
+//! | `optimizer.fc1.weight/momentum` | optimizer state and accumulated gradients, in the same layout |
 //! | `learning_rate` | the learning rate, and the one that schedules start from |
 //! | `generator` | words of [`Generator::to_words`] |
 
@@ -28,27 +28,27 @@ use crate::rng::{Generator, STATE_WORDS};
 use crate::run::engine::EngineCounts;
 use crate::run::parameters::Parameters;
 
-/// What the names of optimizer state begin with in a checkpoint.
+/// Prefix of the names of optimizer state in a checkpoint.
 const STATE: &str = "optimizer.";
 
-/// From which checkpoint training goes on.
+/// The checkpoint that training resumed from.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Resumed {
     /// The file.
     pub path: PathBuf,
-    /// The [steps](Trainer::steps) that had been made when it was written.
+    /// The [steps](Trainer::steps) before it was written.
     pub steps: usize,
-    /// Newer checkpoints of its folder that are damaged, newest first: what is wrong with each. They
-    /// have been left out, and what was learned after `path` is learned again.
+    /// Errors of newer, damaged checkpoints of its folder, newest first: they were skipped, and
+    /// the steps after `path` are repeated.
     pub skipped: Vec<String>,
 }
 
 impl<N> Trainer<N> {
-    /// Writes all that training goes on from to a file: parameters, running statistics, what the
-    /// optimizer keeps, accumulated gradients, the number of steps, the learning rate, and the state
-    /// of all random numbers. [`Trainer::resume`] reads it, and training ends with the same bits as
-    /// if it had gone on.
+    /// Writes the whole state of the trainer to a file: parameters, running statistics, optimizer
+    /// state, accumulated gradients, the number of steps, the learning rate, and the state
+    /// of all random numbers. [`Trainer::resume`] restores it; the next steps give the same bits as
+    /// those of this trainer.
     ///
     /// ```
     /// use bilro::prelude::*;
@@ -80,7 +80,7 @@ impl<N> Trainer<N> {
     /// trainer.save_checkpoint(path)?;
     /// train(&mut trainer)?;
     ///
-    /// // Another day, in another process.
+    /// // Later, in another process.
     /// let mut resumed = Digits::trainer(Adam::new(0.01)).build()?;
     /// resumed.resume(path)?;
     /// assert_eq!(resumed.steps(), 8);
@@ -90,35 +90,37 @@ impl<N> Trainer<N> {
     /// # Ok::<(), bilro::Error>(())
     /// ```
     ///
-    /// The file is of the format [safetensors](https://huggingface.co/docs/safetensors): parameters
-    /// are under their names after `model.`, as [`Model::save`](crate::Model::save) writes them, and
-    /// [`Model::load`](crate::Model::load) reads them from it. Every part of it has a checksum. A file that is there is
-    /// replaced, as a whole or not at all, and is on the disk when the call returns.
+    /// The file has the format [safetensors](https://huggingface.co/docs/safetensors). Names of
+    /// parameters begin with `model.`; their values are as [`Model::save`](crate::Model::save)
+    /// writes them, and [`Model::load`](crate::Model::load) reads them. Every part of the file has a
+    /// checksum. An existing file is replaced, as a whole or not at all; on return, the file is on
+    /// the disk.
     ///
-    /// [`Fit::checkpoints`](crate::Fit::checkpoints) has `fit` write such files, with how far it
-    /// is.
+    /// [`Fit::checkpoints`](crate::Fit::checkpoints) writes such files during `fit`.
     ///
     /// # Errors
-    /// [`Error::File`] where the file cannot be written; then one that was there is there still.
+    /// [`Error::File`] if the file cannot be written; an existing file is then unchanged.
     pub fn save_checkpoint(&self, path: impl AsRef<Path>) -> Result<()> {
         let mut draft = Draft::default();
         self.draft(&mut draft);
         draft.write(path.as_ref())
     }
 
-    /// Goes on from a file of [`Trainer::save_checkpoint`] or [`Fit::checkpoints`](crate::Fit::checkpoints);
-    /// where the path is a folder, from the newest checkpoint in it that is whole. The trainer is
-    /// built as the one that wrote it; seed, instruction set, number of threads and backend may be others. Of a file that
-    /// `fit` has written, this takes the trainer alone: [`Fit::resume`](crate::Fit::resume) goes on in the epoch.
+    /// Restores the state from a file of [`Trainer::save_checkpoint`] or
+    /// [`Fit::checkpoints`](crate::Fit::checkpoints); if the path is a folder, from its newest
+    /// undamaged checkpoint. The trainer must be built like the one that wrote it: same network,
+    /// optimizer and options. Seed, instruction set, number of threads and backend may differ. The
+    /// previous state of the trainer is lost.
     ///
-    /// What the trainer had learned is let go. What a program keeps itself, such as batches
-    /// done and orders of examples in a loop of its own, is its own to keep.
+    /// From a file of `fit`, this restores the trainer only;
+    /// [`Fit::resume`](crate::Fit::resume) also restores the position in the epoch. A loop of your own keeps its
+    /// own position.
     ///
     /// # Errors
-    /// [`Error::File`] where the file cannot be read, is of another version, or a folder has no
-    /// checkpoint; [`Error::Damaged`] where it is not as it was written; [`Error::Checkpoint`], with
-    /// all differences, where it is of another network or optimizer; [`Error::Memory`] where there is
-    /// not enough. Then nothing has changed.
+    /// [`Error::File`] if the file cannot be read or has another version, or the folder has no
+    /// checkpoint; [`Error::Damaged`] if it is not a checkpoint or is damaged;
+    /// [`Error::Checkpoint`], with all differences, if it has another network, optimizer or options of the trainer;
+    /// [`Error::Memory`]. Then nothing has changed.
     pub fn resume(&mut self, path: impl AsRef<Path>) -> Result<Resumed> {
         let path = path.as_ref();
         let (file, skipped) = match path.is_dir() {
@@ -135,7 +137,7 @@ impl<N> Trainer<N> {
         Ok(resumed)
     }
 
-    /// Adds all of it to a file.
+    /// Adds the trainer's state to a draft.
     pub(crate) fn draft<'a>(&'a self, draft: &mut Draft<'a>) {
         let engine = &self.model.engine;
         let declaration = &engine.declaration;
@@ -147,7 +149,7 @@ impl<N> Trainer<N> {
         let state = engine.training_state(&self.training);
         let EngineCounts { key: [low, high], batches, updates, generator } = engine.counts();
         draft.text("steps", self.steps);
-        // What has been accumulated lies with the model: another one has nothing of it.
+        // Accumulated gradients belong to the model: a replaced one has none.
         draft.text("pending", if state.is_some() { self.pending } else { 0 });
         draft.text("batches", batches);
         draft.text("updates", updates);
@@ -165,7 +167,7 @@ impl<N> Trainer<N> {
         draft.tensor("generator", Values::U32(generator.to_words()));
     }
 
-    /// What must be the same where training goes on, as texts by key.
+    /// What must agree, as texts by key.
     fn identity(&self) -> [(&'static str, String); 6] {
         let declaration = &self.model.engine.declaration;
         let training = &self.training;
@@ -185,7 +187,7 @@ impl<N> Trainer<N> {
         ]
     }
 
-    /// In what a file differs from this trainer.
+    /// Differences between a file and this trainer.
     pub(crate) fn differences(&self, file: &Checkpoint) -> Result<Vec<Difference>> {
         let mut found = Vec::new();
         let declaration = &self.model.engine.declaration;
@@ -193,20 +195,20 @@ impl<N> Trainer<N> {
         compare_tensors(&mut found, file, PARAMETERS, "the parameter", parameters);
         let names = [
             "the network",
-            "what the network computes (a checksum of its declaration)",
+            "the network's graph (a checksum)",
             "the optimizer",
             "the limit of gradients",
             "accumulate",
             "learning rates of layers and parameters",
         ];
         for (what, (key, here)) in names.into_iter().zip(self.identity()) {
-            // Other parameters say already that it computes something else.
+            // Implied by other parameters.
             if key == "declaration" && !found.is_empty() {
                 continue;
             }
             compare(&mut found, what, here, file.text(key)?);
         }
-        // As long as that is the same, so is what is kept, or it was not bilro that wrote it.
+        // Implied by the rest, in a file that bilro wrote.
         if found.is_empty() && file.text("state")? == "true" {
             let state = self.training.state(&declaration.parameters);
             let sizes = |p: &Parameter| {
@@ -219,7 +221,7 @@ impl<N> Trainer<N> {
         Ok(found)
     }
 
-    /// What a file without differences has.
+    /// Reads the state from a file without differences.
     pub(crate) fn read(&self, file: &Checkpoint) -> Result<TrainerState> {
         let engine = &self.model.engine;
         let declaration = &engine.declaration;
@@ -259,7 +261,7 @@ impl<N> Trainer<N> {
         Ok(TrainerState { parameters, has_state, counts, rates, steps, pending })
     }
 
-    /// Takes it over.
+    /// Replaces the state.
     pub(crate) fn restore(&mut self, state: TrainerState) {
         let TrainerState { parameters, has_state, counts, rates, steps, pending } = state;
         let training = has_state.then_some(&*self.training);
@@ -269,7 +271,7 @@ impl<N> Trainer<N> {
     }
 }
 
-/// A trainer's state from a file, which fits it.
+/// A trainer's state, read from a file and checked.
 pub(crate) struct TrainerState {
     parameters: Parameters,
     has_state: bool,
@@ -287,7 +289,7 @@ impl Resumed {
     }
 }
 
-/// Where there are differences, the error that lists them.
+/// Requires that there are no differences.
 pub(crate) fn no_differences(file: &Checkpoint, differences: Vec<Difference>) -> Result<()> {
     if differences.is_empty() {
         return Ok(());
@@ -296,7 +298,7 @@ pub(crate) fn no_differences(file: &Checkpoint, differences: Vec<Difference>) ->
     Err(Error::Checkpoint { path: file.path().into(), mismatch })
 }
 
-/// Notes where two texts differ.
+/// Adds a difference if two texts differ.
 pub(crate) fn compare(
     found: &mut Vec<Difference>,
     what: &str,
@@ -311,7 +313,7 @@ pub(crate) fn compare(
     }
 }
 
-/// Notes where the tensors under a prefix are not these.
+/// Adds the differences between the tensors with a prefix and the expected ones.
 fn compare_tensors<'p>(
     found: &mut Vec<Difference>,
     file: &Checkpoint,
@@ -329,13 +331,13 @@ fn compare_tensors<'p>(
     }
 }
 
-/// A generator's state.
+/// The generator with the state of this name.
 pub(crate) fn generator(file: &Checkpoint, name: &str) -> Result<Generator> {
     let generator = Generator::from_words(&file.words(name, STATE_WORDS)?);
-    generator.ok_or_else(|| file.damaged(Some(name), "it is no state of a generator"))
+    generator.ok_or_else(|| file.damaged(Some(name), "it is not a state of a generator"))
 }
 
-/// Reads all parameters of a network, under their names after a prefix.
+/// Reads all parameters of a network; their names in the file have a prefix.
 pub(crate) fn read_parameters(
     file: &Checkpoint,
     prefix: &str,
@@ -346,7 +348,7 @@ pub(crate) fn read_parameters(
     all.try_for_each(|(i, p)| set(file, &format!("{prefix}{}", p.name), p, parameters, i))
 }
 
-/// Reads a parameter to its place. A file has it as `layout` says.
+/// Reads a parameter; `layout` has its axes in the file.
 fn set(
     file: &Checkpoint,
     name: &str,
@@ -359,8 +361,8 @@ fn set(
     Ok(())
 }
 
-/// The parameter that says how a file has optimizer state: the one that it belongs to, where it has
-/// its shape.
+/// The parameter with the file layout of optimizer state: the one it belongs to, if the shapes are
+/// equal.
 fn laid_out<'p>(declaration: &'p Declaration, state: &'p Parameter) -> &'p Parameter {
     let is_its = |p: &&Parameter| {
         let rest = state.name.strip_prefix(p.name.as_str());
@@ -369,8 +371,7 @@ fn laid_out<'p>(declaration: &'p Declaration, state: &'p Parameter) -> &'p Param
     declaration.parameters.iter().find(is_its).unwrap_or(state)
 }
 
-/// A checksum of what a network computes: its inputs, and its forward graph with outputs, loss and
-/// metrics.
+/// A checksum of a network: inputs, and the forward graph with outputs, loss and metrics.
 fn fingerprint(declaration: &Declaration) -> String {
     let text = format!("{:?}\n{}", declaration.inputs, declaration.graph());
     format!("{:08x}", crc32fast::hash(text.as_bytes()))

@@ -1,5 +1,4 @@
-//! All that an engine's later calls follow from, for checkpoints: parameters with optimizer state,
-//! counters, generator.
+//! The state of an engine, for checkpoints: parameters with optimizer state, counters, generator.
 
 use bilro_compiler::buffer::Layout;
 use bilro_compiler::declaration::Parameter;
@@ -11,16 +10,16 @@ use crate::error::Result;
 use crate::rng::Generator;
 use crate::run::parameters::{Parameters, strided};
 
-/// See the [module](self); what of it has no shape of its own.
+/// The state beside parameters and optimizer state.
 #[derive(Clone, Debug)]
 pub(crate) struct EngineCounts {
-    /// What everything that is drawn at random in the network follows from.
+    /// The key of all random numbers of steps.
     pub key: [u32; 2],
     /// Batches trained on.
     pub batches: u64,
     /// Updates made.
     pub updates: u64,
-    /// What is drawn next outside of the network.
+    /// The generator that drew the parameters.
     pub generator: Generator,
 }
 
@@ -30,8 +29,8 @@ impl Engine {
         EngineCounts { key, batches, updates, generator: self.generator.clone() }
     }
 
-    /// What a training keeps beside the parameters, if it has made a step: accumulated gradients and
-    /// optimizer state, with their values.
+    /// Accumulated gradients and optimizer state with their values, if they belong to this
+    /// training.
     pub(crate) fn training_state(
         &self,
         training: &Training,
@@ -41,24 +40,24 @@ impl Engine {
         self.has_state_of(training).then(|| state.map(|(i, p)| (p, self.parameters.view(i))))
     }
 
-    /// Room for the parameters, with those of `state` behind them.
+    /// Memory for the parameters, followed by `state`; all zero.
     ///
     /// # Errors
-    /// [`Error::Memory`](crate::Error::Memory) where there is not enough.
+    /// [`Error::Memory`](crate::Error::Memory).
     pub(crate) fn room(&self, state: &[Parameter]) -> Result<Parameters> {
         let what = || format!("the parameters of a checkpoint of `{}`", self.declaration.name);
         Parameters::zeros(what, &self.declaration.parameters, state)
     }
 
-    /// Takes over parameters, made by [`Engine::room`], with what a training keeps behind them where
-    /// `training` says whose it is, and all counts.
+    /// Replaces parameters, by memory from [`Engine::room`], and counts. With a training, its state
+    /// follows the parameters.
     pub(crate) fn restore(
         &mut self,
         parameters: Parameters,
         training: Option<&Training>,
         counts: EngineCounts,
     ) {
-        // The code for steps of this training goes on to fit: its layout is the same.
+        // Otherwise compiled steps remain valid: the layout is the same.
         if training.is_none_or(|training| !self.has_state_of(training)) {
             self.forget_steps();
         }
