@@ -93,7 +93,7 @@ const WAYS: &[Way] = &[
                 .seed(11)
                 .validate(test)
                 .early_stopping(4)
-                .min_improvement(0.3)
+                .min_improvement(1e9)
                 .schedule(
                     LinearLR::new(2).then(2, ReduceLROnPlateau::new().patience(0).threshold(0.5)),
                 )
