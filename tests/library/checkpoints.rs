@@ -280,7 +280,7 @@ fn a_training_that_its_callback_has_ended_is_not_run_again() {
                 ControlFlow::Continue(())
             })
         });
-        (outcome(&mut trainer, &history.as_ref().unwrap()), history.unwrap().stop)
+        (outcome(&mut trainer, history.as_ref().unwrap()), history.unwrap().stop)
     };
     let first = fit(4);
     assert_eq!(first.1, Stop::Callback);

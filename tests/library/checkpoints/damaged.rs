@@ -158,7 +158,8 @@ fn files_with_right_checksums_and_wrong_contents_do_no_harm() {
         for _ in 0..1 + random.random_u32() % 3 {
             let place = random.random_u32() as usize;
             // The header is smaller, and more can be wrong with it.
-            let place = place % if random.random_u32() % 2 == 0 { header } else { changed.len() };
+            let place =
+                place % if random.random_u32().is_multiple_of(2) { header } else { changed.len() };
             let byte = [random.random_u32() as u8, 0, 0xff, 0x7f, b'9', b'0'];
             changed[place] = byte[random.random_u32() as usize % 6];
         }
