@@ -4,7 +4,7 @@
 use bilro_compiler::buffer::Layout;
 use bilro_compiler::declaration::{Declaration, Init, Parameter};
 use bilro_compiler::plan::ParameterLayout;
-use ndarray::{ArrayD, ArrayViewD, ArrayViewMutD, IxDyn, ShapeBuilder};
+use ndarray::{ArrayD, ArrayViewD, ArrayViewMutD, Ix2, IxDyn, ShapeBuilder};
 
 use crate::error::Result;
 use crate::memory::{self, AlignedMemory};
@@ -130,7 +130,16 @@ impl Parameters {
     pub fn set(&mut self, i: usize, values: ArrayViewD<'_, f32>) {
         let (start, layout) = self.layout.parameters[i].clone();
         let memory = &mut self.memory.as_mut_slice()[start..start + layout.elements];
-        strided_mut(memory, &layout).assign(&values);
+        let mut parameter = strided_mut(memory, &layout);
+        // Matrices, most of all elements: ndarray is slower with a number of axes that it does not know.
+        let matrices = (
+            parameter.view_mut().into_dimensionality::<Ix2>(),
+            values.view().into_dimensionality::<Ix2>(),
+        );
+        match matrices {
+            (Ok(mut parameter), Ok(values)) => parameter.assign(&values),
+            _ => parameter.assign(&values),
+        }
     }
 
     /// Mutable views of all parameters, in declared order, which is that of the memory.

@@ -18,7 +18,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use ndarray::{ArrayD, ArrayViewD, Axis, Slice};
+use ndarray::{ArrayD, ArrayViewD, Axis, Ix2, Slice};
 use safetensors::tensor::{Dtype, Metadata, SafeTensorError, SafeTensors};
 
 use crate::error::{Error, Result};
@@ -192,15 +192,27 @@ impl Part<'_> {
         let rows = view.len_of(Axis(0));
         let in_row = (view.len() / rows.max(1)).max(1);
         let at_once = (CHUNK / in_row).max(1);
+        let mut block = Vec::new();
         for start in (0..rows).step_by(at_once) {
             let end = rows.min(start + at_once);
             let rows = view.slice_axis(Axis(0), Slice::from(start..end));
-            let mut block = ArrayD::zeros(rows.raw_dim());
-            // The weight of a linear layer is transposed in memory: this order reads it
-            // sequentially, and writes to the rows of a block that fits the cache.
-            block.view_mut().reversed_axes().assign(&rows.reversed_axes());
-            let block = block.as_slice().expect("a new array is contiguous");
-            self.numbers(block, f32::to_le_bytes)?;
+            match rows.view().into_dimensionality::<Ix2>() {
+                // The weight of a linear layer is transposed in memory: its columns are read
+                // sequentially, into the rows of a block that fits the cache.
+                Ok(rows) if rows.strides()[1] != 1 => {
+                    block.clear();
+                    block.resize(rows.len(), 0.0);
+                    for (i, column) in rows.columns().into_iter().enumerate() {
+                        let places = block[i..].iter_mut().step_by(in_row);
+                        places.zip(column).for_each(|(place, x)| *place = *x);
+                    }
+                }
+                _ => {
+                    block.clear();
+                    block.extend(&rows);
+                }
+            }
+            self.numbers(&block, f32::to_le_bytes)?;
         }
         Ok(())
     }

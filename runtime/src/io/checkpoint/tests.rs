@@ -77,6 +77,10 @@ fn arrays_of_any_strides_are_written_row_by_row() {
         assert_eq!(plain.into_dimensionality::<Ix2>().unwrap(), view);
         assert_eq!(transposed.into_dimensionality::<Ix2>().unwrap(), view.t());
     }
+    let cube = ArrayD::from_shape_fn(IxDyn(&[4, 5, 6]), |i| (i[0] * 100 + i[1] * 10 + i[2]) as f32);
+    let view = cube.view().permuted_axes(&[2, 0, 1][..]);
+    let (file, _) = written(|draft| draft.tensor("cube", Values::F32(view.view())));
+    assert_eq!(file.array("cube", &[6, 4, 5]).unwrap(), view);
 }
 
 #[test]
