@@ -201,7 +201,7 @@ fn an_update_that_uses_foreign_nodes_is_rejected() {
         ),
         ("shape of its leaf", odd(|u| u.g.filled(1.0, &Shape::unbatched([1000, 1000])))),
         (
-            "there twice",
+            "is a duplicate",
             odd(|u| {
                 u.g.add_root(Root::Assign(0), u.parameter);
                 u.parameter
