@@ -29,8 +29,8 @@ const EPSILON: f32 = 1e-12;
 ///     struct Example {
 ///         input a: [2];
 ///         input b: [2];
-///         input alike: [];
-///         output y = cosine_embedding_loss(a, b, alike);
+///         input similar: [];
+///         output y = cosine_embedding_loss(a, b, similar);
 ///     }
 /// }
 ///
@@ -38,7 +38,7 @@ const EPSILON: f32 = 1e-12;
 /// let b = array![[0.0, 2.0], [3.0, 0.0]];
 /// let similar = array![1.0, 1.0];
 /// let mut model = Example::model().build()?;
-/// let y = model.predict(example::Input { a: a.view(), b: b.view(), alike: alike.view() })?.y;
+/// let y = model.predict(example::Input { a: a.view(), b: b.view(), similar: similar.view() })?.y;
 /// assert!((y - array![1.0, 0.0]).iter().all(|error| error.abs() < 1e-5));
 /// # Ok::<(), bilro::Error>(())
 /// ```
