@@ -1,6 +1,7 @@
 //! Handwritten digits: declares a network, trains it, tests it.
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use bilro::prelude::*;
 use clap::Parser;
@@ -36,6 +37,9 @@ struct Options {
     /// Seed of the initial weights, of the split and of the shuffling
     #[arg(long, default_value_t = 7)]
     seed: u64,
+    /// Folder for checkpoints: killed and run again, it resumes from the newest one
+    #[arg(long, value_name = "FOLDER")]
+    checkpoints: Option<PathBuf>,
     /// Backend: `jit`, `interpreter` or `interpreter-f32`
     #[arg(long, default_value = "jit", value_parser = backend)]
     backend: Backend,
@@ -69,7 +73,10 @@ fn run(options: &Options) -> bilro::Result<()> {
     print(trainer.model().summary());
 
     let fit = Fit::epochs(options.epochs).batch_size(options.batch_size);
-    let fit = fit.validate(&test).progress(true).stop_on_ctrl_c(true);
+    let mut fit = fit.validate(&test).progress(true).stop_on_ctrl_c(true);
+    if let Some(folder) = &options.checkpoints {
+        fit = fit.checkpoints(folder).resume(true);
+    }
     trainer.fit(&train, fit)?;
 
     let evaluation = trainer.into_model().evaluate(&test)?;

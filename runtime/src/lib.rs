@@ -80,7 +80,7 @@
 //!
 //! # Features
 //!
-//! - `ctrl-c`: `Fit::stop_on_ctrl_c`: Ctrl-C ends training instead of the program.
+//! - `ctrl-c`: `Fit::stop_on_ctrl_c`: Ctrl-C, and SIGTERM on Unix, ends training instead of the program.
 //! - `progress`: a progress bar in a terminal, with [`Fit::progress`].
 //! - `npy`: arrays in numpy's files, in the module [`io`], and `data::npy`.
 //! - `plot`: pictures as SVG, PNG and text: the module `plot`.
@@ -109,14 +109,16 @@ pub use bilro_compiler::optim::{
     adadelta::Adadelta, adagrad::Adagrad, adam::Adam, adamw::AdamW, lion::Lion, nadam::NAdam,
     radam::RAdam, rmsprop::RMSprop, sgd::Sgd,
 };
-pub use error::{Error, Result, WeightsMismatch};
+pub use error::{CheckpointMismatch, Difference, Error, Result, WeightsMismatch};
 pub use model::dynamic::{DynArrays, DynBatch, DynGradients, DynModel, DynTrainer, Dynamic};
 pub use model::network::{self, Classifier, FitsData, FromExamples, Learns, Network, Trainable};
-pub use model::{Evaluation, Gradients, Model, ModelBuilder, NoTrainer, Trainer, TrainerBuilder};
+pub use model::{
+    Evaluation, Gradients, Model, ModelBuilder, NoTrainer, Resumed, Trainer, TrainerBuilder,
+};
 pub use ndarray;
 pub use run::{Backend, engine, interpreter};
 pub use statistics as tensor;
-pub use train::{CallbackResult, Epoch, EpochReport, Fit, History, Stop, Validation};
+pub use train::{CallbackResult, Epoch, EpochReport, Every, Fit, History, Stop, Validation};
 
 /// The items that most programs need.
 pub mod prelude {
@@ -124,7 +126,8 @@ pub mod prelude {
     pub use crate::plot;
     pub use crate::{Adadelta, Adagrad, Adam, AdamW, Lion, NAdam, RAdam, RMSprop, Sgd};
     pub use crate::{
-        Backend, Epoch, Fit, Model, Network, Stop, Trainable, Trainer, Validation, data, network,
+        Backend, Epoch, Every, Fit, Model, Network, Stop, Trainable, Trainer, Validation, data,
+        network,
     };
 }
 

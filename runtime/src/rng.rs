@@ -19,6 +19,9 @@ use std::fmt;
 
 mod arrays;
 pub mod init;
+mod state;
+
+pub(crate) use state::STATE_WORDS;
 
 /// Words of state of the Mersenne twister.
 const WORDS: usize = 624;

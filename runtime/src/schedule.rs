@@ -100,6 +100,23 @@ pub trait Schedule: Debug + Send {
     /// default.
     fn observe(&mut self, _time: usize, _loss: f64) {}
 
+    /// What the schedule has derived from observed losses, as numbers; empty by default.
+    /// [Checkpoints](crate::Fit::checkpoints) store it. A schedule that implements
+    /// [`observe`](Schedule::observe) implements this and [`restore`](Schedule::restore) too;
+    /// otherwise its state is lost if training is resumed.
+    fn state(&self) -> Vec<f64> {
+        Vec::new()
+    }
+
+    /// Restores a [`state`](Schedule::state).
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if the numbers are not a state of this schedule; then it is
+    /// unchanged.
+    fn restore(&mut self, state: &[f64]) -> Result<()> {
+        require_state(state.is_empty(), "empty", state)
+    }
+
     /// This schedule before `time`, then another one, whose time begins there
     /// (PyTorch's `SequentialLR`).
     fn then(self, time: usize, next: impl Schedule + 'static) -> SequentialLR
@@ -120,6 +137,16 @@ fn require(name: &str, fits: bool, expected: &str, found: impl Display) -> Resul
             found: found.to_string(),
         }),
     }
+}
+
+/// Requires numbers to be a state of a schedule.
+fn require_state(fits: bool, expected: &str, found: &[f64]) -> Result<()> {
+    require("the state of the schedule", fits, expected, format!("{found:?}"))
+}
+
+/// A counter in a state.
+fn count(state: f64) -> Option<usize> {
+    (state >= 0.0 && state.fract() == 0.0 && state < (1u64 << 53) as f64).then_some(state as usize)
 }
 
 /// Requires a time that is not 0.

@@ -85,6 +85,10 @@ fn mutate(bytes: &mut Vec<u8>, random: &mut Generator) {
 /// Reads a file and everything in it.
 type Reader = fn(&Path) -> bilro::Result<()>;
 
+fn read_checkpoint(path: &Path) -> bilro::Result<()> {
+    Digits::trainer(Adam::new(0.1)).build()?.resume(path).map(drop)
+}
+
 fn read_model(path: &Path) -> bilro::Result<()> {
     Digits::model().build()?.load(path)
 }
@@ -98,6 +102,7 @@ fn files() -> Vec<(&'static str, Vec<u8>, Reader)> {
     io::write_npz(path("npz"), &[("x", &a), ("y", &b)]).unwrap();
     io::save_tensors(path("tensors"), [("x", a.view()), ("größe", a.view())]).unwrap();
     Digits::model().build().unwrap().save(path("model")).unwrap();
+    Digits::trainer(Adam::new(0.1)).build().unwrap().save_checkpoint(path("checkpoint")).unwrap();
     let table = "a,b,kind\n1,2.5,cat\n-3,\"4\",dog\n5,6e3,cat\n";
     let images = idx(8, &[2, 2, 2], &[0, 1, 2, 3, 255, 254, 253, 252]);
     let floats: Reader = |p| io::read_npy::<f32, IxDyn>(p).map(drop);
@@ -126,6 +131,8 @@ fn files() -> Vec<(&'static str, Vec<u8>, Reader)> {
         ("csv, packed", gzip(table.as_bytes()), classes),
         ("tensors", saved(path("tensors")), |p| io::load_tensors(p).map(drop)),
         ("model", saved(path("model")), read_model),
+        ("checkpoint", saved(path("checkpoint")), read_checkpoint),
+        ("model of a checkpoint", saved(path("checkpoint")), read_model),
     ]
 }
 
@@ -154,6 +161,7 @@ fn changed_files_are_read_or_rejected_within_bounds() {
                 Err(
                     Error::File { .. }
                     | Error::Weights { .. }
+                    | Error::Damaged { .. }
                     | Error::InvalidArgument { .. }
                     | Error::Empty { .. },
                 ) => refused += 1,

@@ -7,6 +7,7 @@
 // Public, so that `missing_docs` checks the output of `network!`.
 pub mod activations;
 pub mod api;
+pub mod checkpoints;
 pub mod documents;
 pub mod embedding;
 pub mod errors;

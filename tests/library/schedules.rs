@@ -319,3 +319,45 @@ fn the_longest_cosine_barely_changes() {
     }
     assert!(schedule.learning_rate(0.5, usize::MAX - 1) < 1e-6);
 }
+
+#[test]
+fn schedules_go_on_from_their_state() {
+    let losses = [1.0, 0.9, 0.9, 0.95, 0.9, 0.9, 0.9, 0.5, 0.6, 0.6, 0.6, 0.6, 0.6, f64::NAN];
+    let make = || {
+        let plateau = || ReduceLROnPlateau::new().patience(1).cooldown(1).factor(0.5);
+        plateau().then(5, plateau())
+    };
+    let mut whole = make();
+    for (time, loss) in losses.into_iter().enumerate() {
+        let mut resumed = make();
+        // What it has observed before does not count.
+        (0..9).for_each(|time| resumed.observe(time, 0.1));
+        resumed.restore(&whole.state()).unwrap();
+        assert_eq!(resumed.state(), whole.state());
+        let mut alike = make();
+        alike.restore(&whole.state()).unwrap();
+        for (time, loss) in (time..).zip(&losses[time..]) {
+            resumed.observe(time, *loss);
+            alike.observe(time, *loss);
+            assert_eq!(resumed.learning_rate(1.0, time), alike.learning_rate(1.0, time));
+        }
+        whole.observe(time, loss);
+    }
+    let before = whole.state();
+    for wrong in [
+        &[][..],
+        &[-1.0],
+        &[0.5],
+        &[1e300],
+        &[f64::NAN],
+        &[4.0, 0.0, 0.0, 0.0],
+        &[3.0, 0.0, 0.0, 0.0],
+        &[3.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.5],
+        &[3.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0],
+    ] {
+        assert!(whole.restore(wrong).is_err(), "{wrong:?}");
+        assert_eq!(whole.state(), before);
+    }
+    assert!(StepLR::new(1).state().is_empty());
+    assert!(StepLR::new(1).restore(&[1.0]).is_err());
+}

@@ -4,6 +4,7 @@
 //! No mistake of a caller panics, and a call that returns an error has changed
 //! nothing.
 
+mod checkpoint;
 mod weights;
 
 use std::error::Error as StdError;
@@ -12,6 +13,7 @@ use std::{env, fmt, io, num, str, string};
 
 use ndarray::{ErrorKind, ShapeError};
 
+pub use checkpoint::{CheckpointMismatch, Difference};
 pub(crate) use weights::FLOATS;
 pub use weights::WeightsMismatch;
 
@@ -248,6 +250,24 @@ pub enum Error {
         path: PathBuf,
         /// All mismatches.
         mismatch: Box<WeightsMismatch>,
+    },
+    /// A file is not a checkpoint, or is damaged.
+    #[error("{} is not a checkpoint, or damaged at byte {offset}: {message}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The first byte of the part that is wrong.
+        offset: u64,
+        /// What is wrong.
+        message: String,
+    },
+    /// A checkpoint does not fit the trainer, or the call of `fit`, that resumes from it.
+    #[error("{} {mismatch}", path.display())]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// All differences.
+        mismatch: Box<CheckpointMismatch>,
     },
     /// A picture could not be drawn.
     #[error("the picture `{picture}`: {message}")]

@@ -20,6 +20,7 @@
 //! killed processes, `.bilro-….tmp`, are removed when the next file is written to
 //! the same folder.
 
+pub(crate) mod checkpoint;
 #[cfg(test)]
 pub(crate) mod folder;
 #[cfg(feature = "npy")]

@@ -24,6 +24,9 @@ const MAX_LINKS: usize = 40;
 /// Missing folders are created. After an error, the file is unchanged, and created
 /// folders are removed.
 ///
+/// On return, the file and its name are on the disk, and survive a crash of the system. If only
+/// the name cannot be synced, the file is replaced and an error is returned.
+///
 /// A symbolic link is followed: the file that it points to is written, whether it
 /// exists or not. Permissions are preserved; a new file has the system's default.
 pub(crate) fn replace(
@@ -38,8 +41,8 @@ pub(crate) fn replace(
         drop(writer);
         new.as_file().sync_all()?;
         new.persist(&target).map_err(|e| e.error)?;
-        folders.commit();
-        io::Result::Ok(())
+        folders.commit()?;
+        sync(folder_of(&target))
     };
     written().map_err(|e| file_error(path, format!("cannot be written: {}", plain(&e))))
 }
@@ -49,8 +52,8 @@ pub(crate) fn replace(
 pub(crate) fn check(path: &Path) -> Result<()> {
     let Prepared { target: _, new, folders } = prepare(path)?;
     drop(new);
-    folders.commit();
-    Ok(())
+    let error = |e| file_error(path, format!("cannot be written: {}", plain(&e)));
+    folders.commit().map_err(error)
 }
 
 /// A file to be written, before it is renamed.
@@ -75,10 +78,7 @@ fn prepare(path: &Path) -> Result<Prepared> {
     if old.as_ref().is_some_and(|old| old.permissions().readonly()) {
         return Err(refused("exists and is read-only".into()));
     }
-    let folder = match target.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(&target);
     let folders = CreatedFolders::create(folder).map_err(|e| {
         let folder = folder.display();
         refused(format!("its folder `{folder}` cannot be made: {}", plain(&e)))
@@ -108,6 +108,36 @@ fn target(path: &Path) -> io::Result<PathBuf> {
         }
     }
     Err(io::Error::other(format!("it is a chain of more than {MAX_LINKS} symbolic links")))
+}
+
+/// The folder that contains a file or a folder.
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// Syncs a folder: the names in it survive a crash of the system. On Unix, syncing a file does not
+/// sync its name.
+#[cfg(unix)]
+fn sync(folder: &Path) -> io::Result<()> {
+    // A folder may be writable and not readable; then it cannot be synced.
+    let Ok(folder) = File::open(folder) else { return Ok(()) };
+    match folder.sync_all() {
+        // Some network file systems do not support it.
+        Err(e) if matches!(e.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
+            Ok(())
+        }
+        synced => synced,
+    }
+}
+
+/// Other systems do not sync folders.
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "as on Unix")]
+fn sync(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 /// A new file in a folder, locked as long as it is open.
@@ -167,9 +197,9 @@ impl CreatedFolders {
         Ok(created)
     }
 
-    /// Keeps the folders.
-    fn commit(mut self) {
-        self.0.clear();
+    /// Keeps the folders, and syncs their names.
+    fn commit(mut self) -> io::Result<()> {
+        std::mem::take(&mut self.0).iter().try_for_each(|created| sync(folder_of(created)))
     }
 }
 

@@ -11,6 +11,7 @@ use ndarray::{ArrayD, ArrayViewD, IxDyn};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, View};
 
 use crate::error::{Error, FLOATS, Result};
+use crate::io::checkpoint::Checkpoint;
 use crate::io::replace::replace;
 use crate::io::source::{self, Source};
 use crate::memory;
@@ -137,6 +138,11 @@ impl File {
             ))),
             None => Ok(tensors),
         }
+    }
+
+    /// Whether it is a checkpoint, and all as it was written.
+    pub fn is_checkpoint(&self) -> Result<bool> {
+        Checkpoint::is_one(&self.path, &self.bytes)
     }
 
     /// All of its tensors.

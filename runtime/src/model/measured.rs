@@ -21,6 +21,16 @@ impl Measured {
         Measured { measure: measure.clone(), terms: vec![[0.0; 2]; measure.terms.len()] }
     }
 
+    /// The sum and the divisor of each term.
+    pub fn terms(&self) -> &[[f64; 2]] {
+        &self.terms
+    }
+
+    /// Continues from the sums of another one of the same measure.
+    pub fn set_terms(&mut self, terms: &[[f64; 2]]) {
+        self.terms.copy_from_slice(terms);
+    }
+
     /// Adds a batch: takes the numbers of this measure from `sums`.
     pub fn add(&mut self, sums: &mut impl Iterator<Item = f64>, examples: usize) {
         for (term, [sum, weight]) in self.measure.terms.iter().zip(&mut self.terms) {

@@ -14,7 +14,7 @@ pub mod network;
 mod summary;
 mod trainer;
 mod typed;
-mod weights;
+pub(crate) mod weights;
 
 use std::marker::PhantomData;
 
@@ -31,6 +31,8 @@ use network::{FitsData, Learns};
 
 pub use builder::ModelBuilder;
 pub use evaluation::Evaluation;
+pub(crate) use trainer::checkpoint as trainer_checkpoint;
+pub use trainer::checkpoint::Resumed;
 pub use trainer::{NoTrainer, Trainer, TrainerBuilder};
 pub use typed::Gradients;
 

@@ -1,5 +1,7 @@
 //! Trainers: a model with an optimizer; training step by step.
 
+pub(crate) mod checkpoint;
+
 use std::fmt;
 use std::marker::PhantomData;
 use std::path::PathBuf;

@@ -119,7 +119,8 @@ impl<N> Model<N> {
     /// is for other names. Weights of linear layers are `[out, in]` in the file; all
     /// other parameters have the same axes in both. F64, F16 and BF16 are converted to
     /// `f32`, rounded to nearest. PyTorch's counters `num_batches_tracked` are
-    /// skipped.
+    /// skipped. From a checkpoint, see
+    /// [`Trainer::save_checkpoint`](crate::Trainer::save_checkpoint), only the parameters are read.
     ///
     /// # Errors
     /// [`Error::File`] if the file cannot be read or has another format,
@@ -205,8 +206,11 @@ impl<N> Model<N> {
     }
 }
 
+/// Prefix of the names of parameters in a checkpoint.
+pub(crate) const PARAMETERS: &str = "model.";
+
 /// A parameter with the axes in the order of files and of PyTorch.
-fn in_file<'a>(parameter: &Parameter, view: ArrayViewD<'a, f32>) -> ArrayViewD<'a, f32> {
+pub(crate) fn in_file<'a>(parameter: &Parameter, view: ArrayViewD<'a, f32>) -> ArrayViewD<'a, f32> {
     view.permuted_axes(parameter.file_axes.as_slice())
 }
 
@@ -222,8 +226,11 @@ fn read(
     let mut mismatch =
         WeightsMismatch { network: declaration.name.clone(), ..WeightsMismatch::default() };
     let mut tensors = BTreeMap::new();
+    // Of a checkpoint, the parameters alone.
+    let prefix = if file.is_checkpoint()? { PARAMETERS } else { "" };
     for (name, tensor) in file.tensors()? {
-        let name = rename(&name);
+        let Some(name) = name.strip_prefix(prefix) else { continue };
+        let name = rename(name);
         if tensors.insert(name.clone(), tensor).is_some() && !mismatch.repeated.contains(&name) {
             mismatch.repeated.push(name);
         }

@@ -9,7 +9,7 @@ mod dump;
 pub mod engine;
 mod feed;
 pub mod interpreter;
-mod parameters;
+pub(crate) mod parameters;
 mod threads;
 
 pub use config::Backend;

@@ -4,7 +4,7 @@
 use bilro_compiler::buffer::Layout;
 use bilro_compiler::declaration::{Declaration, Init, Parameter};
 use bilro_compiler::plan::ParameterLayout;
-use ndarray::{ArrayD, ArrayViewD, ArrayViewMutD, IxDyn, ShapeBuilder};
+use ndarray::{ArrayD, ArrayViewD, ArrayViewMutD, Ix2, IxDyn, ShapeBuilder};
 
 use crate::error::Result;
 use crate::memory::{self, AlignedMemory};
@@ -36,6 +36,20 @@ impl Parameters {
             parameters.set(i, values.view());
         }
         Ok(parameters)
+    }
+
+    /// Parameters and, behind them, others; all zero.
+    ///
+    /// # Errors
+    /// [`Error::Memory`](crate::Error::Memory) if there is not enough; `what` describes the request.
+    pub fn zeros(
+        what: impl Fn() -> String,
+        parameters: &[Parameter],
+        others: &[Parameter],
+    ) -> Result<Parameters> {
+        let layout = ParameterLayout::new(parameters).followed_by(parameters.len(), others);
+        memory::check::<f32>(&what, layout.elements)?;
+        Ok(Parameters { memory: AlignedMemory::new(what, layout.elements)?, layout })
     }
 
     /// The layout of each parameter and its offset in the memory.
@@ -116,7 +130,16 @@ impl Parameters {
     pub fn set(&mut self, i: usize, values: ArrayViewD<'_, f32>) {
         let (start, layout) = self.layout.parameters[i].clone();
         let memory = &mut self.memory.as_mut_slice()[start..start + layout.elements];
-        strided_mut(memory, &layout).assign(&values);
+        let mut parameter = strided_mut(memory, &layout);
+        // Matrices, most of all elements: ndarray is slower with a number of axes that it does not know.
+        let matrices = (
+            parameter.view_mut().into_dimensionality::<Ix2>(),
+            values.view().into_dimensionality::<Ix2>(),
+        );
+        match matrices {
+            (Ok(mut parameter), Ok(values)) => parameter.assign(&values),
+            _ => parameter.assign(&values),
+        }
     }
 
     /// Mutable views of all parameters, in declared order, which is that of the memory.

@@ -1,6 +1,6 @@
 //! Reduction when the loss stops improving: [`ReduceLROnPlateau`].
 
-use super::{Schedule, require, require_rate};
+use super::{Schedule, count, require, require_rate, require_state};
 use crate::error::Result;
 
 /// Multiplied by a factor when there is no more progress: PyTorch's `ReduceLROnPlateau`. It depends
@@ -165,5 +165,24 @@ impl Schedule for ReduceLROnPlateau {
             self.cooling = self.cooldown;
             self.without_progress = 0;
         }
+    }
+
+    /// Three counters, and the best loss if there is one.
+    fn state(&self) -> Vec<f64> {
+        let counts = [self.without_progress, self.cooling, self.reductions];
+        counts.iter().map(|count| *count as f64).chain(self.best).collect()
+    }
+
+    fn restore(&mut self, state: &[f64]) -> Result<()> {
+        let expected = "three counters, and the best loss if there is one";
+        let (counts, best) = state.split_at(state.len().min(3));
+        let counts: Option<Vec<usize>> = counts.iter().map(|x| count(*x)).collect();
+        let Some([without_progress, cooling, reductions]) = counts.as_deref() else {
+            return require_state(false, expected, state);
+        };
+        require_state(best.len() < 2, expected, state)?;
+        (self.without_progress, self.cooling) = (*without_progress, *cooling);
+        (self.reductions, self.best) = (*reductions, best.first().copied());
+        Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Schedules one after the other: [`SequentialLR`].
 
-use super::Schedule;
+use super::{Schedule, count, require_state};
 use crate::error::Result;
 
 /// One schedule after the other, made by [`Schedule::then`]: PyTorch's `SequentialLR`.
@@ -53,5 +53,26 @@ impl Schedule for SequentialLR {
             None => self.first.observe(time, loss),
             Some(time) => self.next.observe(time, loss),
         }
+    }
+
+    /// The length of the first state, and both states.
+    fn state(&self) -> Vec<f64> {
+        let (first, next) = (self.first.state(), self.next.state());
+        [&[first.len() as f64], &first[..], &next].concat()
+    }
+
+    fn restore(&mut self, state: &[f64]) -> Result<()> {
+        let parts =
+            state.split_first().and_then(|(length, both)| both.split_at_checked(count(*length)?));
+        let Some((first, next)) = parts else {
+            return require_state(false, "the states of two schedules", state);
+        };
+        let before = self.first.state();
+        self.first.restore(first)?;
+        let restored = self.next.restore(next);
+        if restored.is_err() {
+            self.first.restore(&before)?;
+        }
+        restored
     }
 }

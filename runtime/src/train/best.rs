@@ -15,18 +15,18 @@ use crate::model::Model;
 /// See the [module](self).
 pub(super) struct Best {
     /// Number and monitored loss of the best epoch.
-    best: Option<(usize, f64)>,
+    pub best: Option<(usize, f64)>,
     /// Its parameters, if they may be restored.
-    parameters: Option<Vec<f32>>,
+    pub parameters: Option<Vec<f32>>,
     /// Whether to restore them; `None`: only after early stopping.
     restore: Option<bool>,
     path: Option<PathBuf>,
     patience: Option<usize>,
     min_improvement: f64,
     /// The loss that last counted as an improvement for early stopping.
-    reference: f64,
+    pub reference: f64,
     /// Epochs since then.
-    without_improvement: usize,
+    pub without_improvement: usize,
 }
 
 impl Best {
@@ -48,6 +48,11 @@ impl Best {
         self.best.map(|(number, _)| number)
     }
 
+    /// Whether the parameters of the best epoch may be restored.
+    pub fn keeps_parameters(&self) -> bool {
+        self.restore.unwrap_or(self.patience.is_some())
+    }
+
     /// Epochs since the last improvement.
     pub fn epochs_without_improvement(&self) -> usize {
         self.without_improvement
@@ -59,7 +64,7 @@ impl Best {
         if !self.compare(epoch.number, epoch.monitored_loss()) {
             return Ok(false);
         }
-        if self.restore.unwrap_or(self.patience.is_some()) {
+        if self.keeps_parameters() {
             model.engine.copy_parameters_into(self.parameters.get_or_insert_default())?;
         }
         if let Some(path) = &self.path {

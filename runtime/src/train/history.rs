@@ -1,5 +1,7 @@
 //! The history of training: losses, epochs, validation; plain data.
 
+use crate::model::Resumed;
+
 /// The record of a training: losses of steps, epochs, and why it ended.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
@@ -15,6 +17,9 @@ pub struct History {
     pub best_epoch: Option<usize>,
     /// Why training ended.
     pub stop: Stop,
+    /// The checkpoint that this call of `fit` resumed from, if any; the history before it was read
+    /// from the file.
+    pub resumed: Option<Resumed>,
 }
 
 impl History {

@@ -2,10 +2,12 @@
 //!
 //! This file has the loop. `options` has the options of a [`Fit`], `history` its
 //! results; `best` tracks the best epoch and stops early, `callback` has the
-//! interface of callbacks, `progress` prints, `interrupt` handles Ctrl-C.
+//! interface of callbacks, `progress` prints, `interrupt` handles Ctrl-C, `checkpoint`
+//! writes checkpoints and resumes from them.
 
 mod best;
 mod callback;
+mod checkpoint;
 mod history;
 #[cfg(feature = "ctrl-c")]
 mod interrupt;
@@ -20,10 +22,11 @@ use ndarray::{Array, ArrayView, Axis, Dimension, RemoveAxis};
 
 pub use callback::{CallbackResult, EpochReport};
 pub use history::{Epoch, History, Stop, Validation};
-pub use options::Fit;
+pub use options::{Every, Fit};
 
 use crate::data::{Dataset, ShuffledOrder};
 use crate::error::{Error, Result};
+use crate::io::checkpoint::file_name;
 use crate::io::replace;
 use crate::memory;
 use crate::model::measured::Measured;
@@ -31,6 +34,7 @@ use crate::model::network::FitsData;
 use crate::model::{Model, Trainer};
 use crate::rng::Generator;
 use best::Best;
+use checkpoint::{Checkpoints, Position};
 use options::Per;
 use progress::Progress;
 
@@ -45,10 +49,11 @@ impl<N> Trainer<N> {
     /// a number, and [`Error::NonFiniteGradient`] at the first such gradient: that
     /// step has changed nothing. A batch whose targets have total weight 0 is not an
     /// error: its mean is NaN, and its step is skipped. [`Error::File`] if
-    /// [`Fit::save_best`] cannot write.
+    /// [`Fit::save_best`] or [`Fit::checkpoints`] cannot write;
+    /// [`Error::Checkpoint`] and [`Error::Damaged`] for a checkpoint to resume from.
     ///
-    /// Options, all examples, also of the validation data, and the path of the
-    /// file are checked before the first step: if one of them is wrong, nothing has
+    /// Options, all examples, also of the validation data, the paths of
+    /// files, and a checkpoint to resume from are checked before the first step: if one of them is wrong, nothing has
     /// changed. An error has the row in the data set.
     ///
     /// After an error, trainer and model are in the state after the last step, or
@@ -158,7 +163,9 @@ impl<N> Trainer<N> {
         if let Some(data) = fit.validation {
             model.check(data).map_err(in_validation_data)?;
         }
-        fit.save_best.as_deref().map_or(Ok(()), replace::check)
+        let checkpoint = fit.checkpoints.as_ref().map(|folder| folder.join(file_name(0)));
+        let files = fit.save_best.as_deref().into_iter().chain(checkpoint.as_deref());
+        files.into_iter().try_for_each(replace::check)
     }
 }
 
@@ -200,7 +207,7 @@ impl Run {
         N: FitsData<A, DX, B, DY>,
     {
         let Run { interrupt, best, progress, history } = self;
-        let mut generator = fit.seed.map(Generator::new);
+        let mut own_generator = fit.seed.map(Generator::new);
         let examples = data.len();
         let left_out = if fit.drop_last { examples % fit.batch_size } else { 0 };
         let in_epoch = examples - left_out;
@@ -213,20 +220,47 @@ impl Run {
         let Some(measure) = declaration.loss_measure().cloned() else {
             return Err(Error::NoLoss { network: declaration.name.clone() });
         };
-        for number in 1..=fit.epochs {
+        let options = checkpoint::options::<N, _, _, _, _>(&declaration, data, fit)?;
+        let saved = checkpoint::find(trainer, fit, &options)?;
+        let mut checkpoints = Checkpoints::new(fit, options);
+        let (mut first, mut saved_sums) = (1, None);
+        if let Some(mut saved) = saved {
+            progress.resume(&saved.resumed);
+            *history = std::mem::take(&mut saved.history);
+            let (batches, generator) = (saved.batches, saved.generator.clone());
+            let stop = saved.callback_stopped.then_some(Stop::Callback);
+            (first, saved_sums) = (saved.epoch, Some((batches, saved.measured.clone())));
+            saved.restore(trainer, best);
+            // The order of the epoch is drawn from it again.
+            *shuffling(&mut own_generator, trainer) = generator;
+            if batches == 0
+                && let Some(stop) = best.stop().or(stop)
+            {
+                return Ok(stop);
+            }
+        }
+        for number in first..=fit.epochs {
+            let before =
+                checkpoints.as_ref().map(|_| shuffling(&mut own_generator, trainer).clone());
             if fit.shuffle {
-                let generator = generator.as_mut();
-                let generator = generator.unwrap_or(&mut trainer.model_mut().engine.generator);
+                let generator = shuffling(&mut own_generator, trainer);
                 let mut order = ShuffledOrder::from_generator(generator.clone());
                 order.next_epoch_into(examples as u32, &mut rows);
                 *generator = order.into_generator();
             }
             progress.start(number, in_epoch);
             let mut measured = Measured::new(&measure);
-            let last = history.epochs.last().map(Epoch::monitored_loss);
-            fit.follow(trainer, Per::Epoch, number - 1, last)?;
+            let (mut batches, sums) = saved_sums.take().unwrap_or_default();
+            let done = batches.saturating_mul(fit.batch_size).min(in_epoch);
+            if batches == 0 {
+                let last = history.epochs.last().map(Epoch::monitored_loss);
+                fit.follow(trainer, Per::Epoch, number - 1, last)?;
+            } else {
+                measured.set_terms(&sums);
+                progress.skip(done);
+            }
             let mut learning_rate = trainer.learning_rate();
-            for rows in rows[..in_epoch].chunks(fit.batch_size) {
+            for rows in rows[done..in_epoch].chunks(fit.batch_size) {
                 let mut x = x.slice_axis_mut(Axis(0), (..rows.len()).into());
                 let mut y = y.slice_axis_mut(Axis(0), (..rows.len()).into());
                 data.gather_into(rows, &mut x, &mut y)?;
@@ -246,7 +280,25 @@ impl Run {
                 }
                 measured.add_step(loss, sums, rows.len());
                 progress.step(rows.len(), loss);
-                if interrupt.is_pressed() {
+                batches += 1;
+                let is_pressed = interrupt.is_pressed();
+                if let (Some(checkpoints), Some(generator)) = (&mut checkpoints, &before) {
+                    let is_last = batches == in_epoch.div_ceil(fit.batch_size);
+                    let is_due = checkpoints.is_due_after_step(history.losses.len());
+                    if is_pressed || (is_due && !is_last) {
+                        let position = Position {
+                            epoch: number,
+                            batches,
+                            generator,
+                            measured: &measured,
+                            history,
+                            best,
+                            callback_stopped: false,
+                        };
+                        checkpoints.write(trainer, fit, &position)?;
+                    }
+                }
+                if is_pressed {
                     trainer.apply_accumulated()?;
                     return Ok(Stop::Interrupted);
                 }
@@ -286,6 +338,22 @@ impl Run {
                 _ if interrupt.is_pressed() && number < fit.epochs => Some(Stop::Interrupted),
                 ControlFlow::Continue(()) => None,
             };
+            if let Some(checkpoints) = &mut checkpoints
+                && (stop.is_some()
+                    || number == fit.epochs
+                    || checkpoints.is_due_after_epoch(number, history.losses.len()))
+            {
+                let position = Position {
+                    epoch: number + 1,
+                    batches: 0,
+                    generator: &shuffling(&mut own_generator, trainer).clone(),
+                    measured: &Measured::new(&measure),
+                    history,
+                    best,
+                    callback_stopped: stop == Some(Stop::Callback),
+                };
+                checkpoints.write(trainer, fit, &position)?;
+            }
             if let Some(stop) = stop {
                 progress.finish(&history.epochs[number - 1], true);
                 return Ok(stop);
@@ -293,6 +361,14 @@ impl Run {
         }
         Ok(Stop::Finished)
     }
+}
+
+/// The generator that shuffles: that of [`Fit::seed`], or else the model's.
+fn shuffling<'g, N>(
+    own: &'g mut Option<Generator>,
+    trainer: &'g mut Trainer<N>,
+) -> &'g mut Generator {
+    own.as_mut().unwrap_or(&mut trainer.model_mut().engine.generator)
 }
 
 /// A step on some examples.

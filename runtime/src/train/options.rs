@@ -16,6 +16,26 @@ pub(super) enum Per {
     Epoch,
 }
 
+/// How often [`Fit::checkpoints`] are written.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Every {
+    /// After this many epochs; at least 1.
+    Epochs(usize),
+    /// After this many steps of `fit`; at least 1.
+    Steps(usize),
+    /// After the first step at least this many minutes after the last checkpoint; above 0.
+    Minutes(f64),
+}
+
+/// What training resumes from.
+#[derive(Clone, Debug)]
+pub(super) enum Resume {
+    No,
+    /// The newest checkpoint in the folder of checkpoints.
+    Newest,
+    From(PathBuf),
+}
+
 /// Options of [`Trainer::fit`](crate::Trainer::fit).
 ///
 /// ```
@@ -50,6 +70,10 @@ pub struct Fit<'v, A = f32, DX: Dimension = Ix2, B = u32, DY: Dimension = Ix1> {
     pub(super) min_improvement: f64,
     pub(super) restore_best: Option<bool>,
     pub(super) save_best: Option<PathBuf>,
+    pub(super) checkpoints: Option<PathBuf>,
+    pub(super) checkpoint_every: Every,
+    pub(super) keep_checkpoints: usize,
+    pub(super) resume: Resume,
     pub(super) progress: bool,
     pub(super) report_every: usize,
     pub(super) warn_when_loss_rises: bool,
@@ -73,6 +97,10 @@ impl<'v, A, DX: Dimension, B, DY: Dimension> Fit<'v, A, DX, B, DY> {
             min_improvement: 0.0,
             restore_best: None,
             save_best: None,
+            checkpoints: None,
+            checkpoint_every: Every::Epochs(1),
+            keep_checkpoints: 3,
+            resume: Resume::No,
             progress: false,
             report_every: 1,
             warn_when_loss_rises: true,
@@ -185,6 +213,90 @@ impl<'v, A, DX: Dimension, B, DY: Dimension> Fit<'v, A, DX, B, DY> {
         self
     }
 
+    /// Writes checkpoints to this folder: files from which [`resume`](Self::resume) continues a
+    /// training that was killed, and ends with the same bits. One is written after
+    /// every epoch, unless [`checkpoint_every`](Self::checkpoint_every) is set, at the end of
+    /// training, and if Ctrl-C interrupts it. By default none is written.
+    ///
+    /// ```
+    /// use bilro::prelude::*;
+    ///
+    /// # network! {
+    /// #     struct Digits {
+    /// #         input image: [64];
+    /// #         target digit: class(10);
+    /// #         output logits = image -> Linear(10);
+    /// #         loss cross_entropy(logits, digit);
+    /// #     }
+    /// # }
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let folder = &directory.path().join("digits");
+    /// # /*
+    /// let folder = "runs/digits";
+    /// # */
+    /// let data = data::digits()?;
+    /// let mut trainer = Digits::trainer(Sgd::new(0.1).momentum(0.9)).seed(7).build()?;
+    /// // Killed and run again any number of times, the program ends with the same result.
+    /// let fit = Fit::epochs(4).checkpoints(folder).checkpoint_every(Every::Minutes(10.0)).resume(true);
+    /// let history = trainer.fit(&data, fit)?;
+    /// assert_eq!(history.epochs.len(), 4);
+    /// # Ok::<(), bilro::Error>(())
+    /// ```
+    ///
+    /// A file is named `checkpoint-<steps of fit>.safetensors`. It has the state of the trainer,
+    /// as [`Trainer::save_checkpoint`] writes it, and of `fit`: epoch and batch, order of the
+    /// examples, schedule, early stopping with the best parameters, history. The last 3 are kept, see
+    /// [`keep_checkpoints`](Self::keep_checkpoints): an older one is removed after the new one is on
+    /// the disk, and files with other names are never removed. A missing folder is created; each `fit` of a program
+    /// needs a folder of its own. If the folder has checkpoints newer than the one that training resumes from,
+    /// such as those of another run, `fit` returns
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) without training.
+    ///
+    /// Variables of a callback are not in a checkpoint. If training is killed between the end of an
+    /// epoch and its checkpoint, the callback is called for that epoch again.
+    pub fn checkpoints(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.checkpoints = Some(folder.into());
+        self
+    }
+
+    /// How often [`checkpoints`](Self::checkpoints) are written; default `Every::Epochs(1)`. After
+    /// the last step of an epoch, a checkpoint is written after evaluation and callback.
+    pub fn checkpoint_every(mut self, every: Every) -> Self {
+        self.checkpoint_every = every;
+        self
+    }
+
+    /// How many [`checkpoints`](Self::checkpoints) are kept, the newest ones; at least 1, default 3.
+    pub fn keep_checkpoints(mut self, count: usize) -> Self {
+        self.keep_checkpoints = count;
+        self
+    }
+
+    /// Whether to resume from the newest checkpoint in the folder of
+    /// [`checkpoints`](Self::checkpoints); default `false`. If the folder has none, training starts from
+    /// the beginning. Trainer, data and options must be those of the run that wrote it: otherwise
+    /// `fit` returns [`Error::Checkpoint`](crate::Error::Checkpoint) with all differences, and
+    /// nothing is changed. Only these may differ: the seed of the model, threads, instruction set, options
+    /// of progress and checkpoints, `epochs`, and options of early stopping.
+    ///
+    /// A damaged newest checkpoint is skipped, and training resumes from the one before it;
+    /// [`History::resumed`](crate::History::resumed) lists what was skipped, and with
+    /// [`progress`](Self::progress) a line reports it. If all are damaged, `fit`
+    /// returns [`Error::Damaged`](crate::Error::Damaged).
+    ///
+    /// History and epoch reports are those of the whole training, except for times. A finished
+    /// training is not run again: `fit` returns its history, and the model is as it was.
+    pub fn resume(mut self, resume: bool) -> Self {
+        self.resume = if resume { Resume::Newest } else { Resume::No };
+        self
+    }
+
+    /// Like [`resume`](Self::resume), from a file, which must exist.
+    pub fn resume_from(mut self, path: impl Into<PathBuf>) -> Self {
+        self.resume = Resume::From(path.into());
+        self
+    }
+
     /// Whether to print progress: a bar in a terminal, with the feature `progress`,
     /// and a line for every epoch. Default `false`.
     pub fn progress(mut self, progress: bool) -> Self {
@@ -207,14 +319,15 @@ impl<'v, A, DX: Dimension, B, DY: Dimension> Fit<'v, A, DX, B, DY> {
         self
     }
 
-    /// Whether Ctrl-C ends training instead of the program; default `false`. The
-    /// current step is finished, the model stays as trained so far, and
+    /// Whether Ctrl-C, and on Unix SIGTERM, ends training instead of the program; default `false`.
+    /// The current step is finished, a checkpoint is written if there are
+    /// [`checkpoints`](Self::checkpoints), the model stays as trained so far, and
     /// [`History::stop`](crate::History::stop) is
     /// [`Stop::Interrupted`](crate::Stop::Interrupted). A second Ctrl-C, or one
-    /// while no `fit` listens, ends the program with code 130.
+    /// while no `fit` listens, ends the program with code 130; a second SIGTERM ends it by that signal.
     ///
-    /// The first `fit` with this option installs a handler for the process, by
-    /// the crate `ctrlc`, replacing any other. If the program has set one with
+    /// The first `fit` with this option installs handlers for the process, by
+    /// the crates `ctrlc` and `signal-hook`, replacing any others. If the program has set one with
     /// `ctrlc` itself, `fit` returns [`Error::CtrlC`](crate::Error::CtrlC) without
     /// training; such a program stops training by a callback.
     #[cfg(feature = "ctrl-c")]
@@ -255,6 +368,14 @@ impl<'v, A, DX: Dimension, B, DY: Dimension> Fit<'v, A, DX, B, DY> {
             ("batch_size", self.batch_size),
             ("early_stopping", self.patience.unwrap_or(1)),
             ("report_every", self.report_every),
+            ("keep_checkpoints", self.keep_checkpoints),
+            (
+                "checkpoint_every",
+                match self.checkpoint_every {
+                    Every::Epochs(n) | Every::Steps(n) => n,
+                    Every::Minutes(_) => 1,
+                },
+            ),
         ];
         let wrong = |name: &str, expected: String, found: String| {
             Err(Error::InvalidArgument { name: name.into(), expected, found })
@@ -267,6 +388,16 @@ impl<'v, A, DX: Dimension, B, DY: Dimension> Fit<'v, A, DX, B, DY> {
         if !(self.min_improvement.is_finite() && self.min_improvement >= 0.0) {
             let expected = "a finite number that is not negative".into();
             return wrong("min_improvement", expected, self.min_improvement.to_string());
+        }
+        if let Every::Minutes(minutes) = self.checkpoint_every
+            && !(minutes.is_finite() && minutes > 0.0)
+        {
+            let expected = "a finite number of minutes above 0".into();
+            return wrong("checkpoint_every", expected, minutes.to_string());
+        }
+        if matches!(self.resume, Resume::Newest) && self.checkpoints.is_none() {
+            let expected = "said beside `checkpoints(folder)`, which says where they are".into();
+            return wrong("resume(true)", expected, "said alone".into());
         }
         if self.drop_last && self.batch_size > examples {
             let expected = format!(

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use super::history::{Epoch, History, Stop};
+use crate::model::Resumed;
 
 /// The progress of a training, and its output.
 pub(crate) struct Progress {
@@ -19,6 +20,8 @@ pub(crate) struct Progress {
     number: usize,
     examples: usize,
     done: usize,
+    /// Those of them that were done before training was resumed.
+    before: usize,
     started: Instant,
     trained: Option<Duration>,
     /// One bar for all epochs: it limits the redraws per second, however short epochs
@@ -39,6 +42,7 @@ impl Progress {
             number: 0,
             examples: 0,
             done: 0,
+            before: 0,
             started: Instant::now(),
             trained: None,
             #[cfg(feature = "progress")]
@@ -48,7 +52,7 @@ impl Progress {
 
     /// Begins an epoch, with its number counted from 1 and its number of examples.
     pub fn start(&mut self, number: usize, examples: usize) {
-        (self.number, self.examples, self.done) = (number, examples, 0);
+        (self.number, self.examples, self.done, self.before) = (number, examples, 0, 0);
         (self.started, self.trained) = (Instant::now(), None);
         #[cfg(feature = "progress")]
         if let Some(bar) = &self.bar {
@@ -58,6 +62,26 @@ impl Progress {
             bar.set_prefix(format!("{number}/{}", self.epochs));
             bar.set_message("");
             bar.reset();
+        }
+    }
+
+    /// Reports that training resumes from a checkpoint.
+    pub fn resume(&self, resumed: &Resumed) {
+        if self.is_enabled {
+            for skipped in &resumed.skipped {
+                print(&format!("skipped: {skipped}"));
+            }
+            print(&format!("resumed after step {} from {}", resumed.steps, resumed.path.display()));
+        }
+    }
+
+    /// Skips the first examples of the epoch: a checkpoint includes them.
+    pub fn skip(&mut self, examples: usize) {
+        (self.done, self.before) = (examples, examples);
+        #[cfg(feature = "progress")]
+        if let Some(bar) = &self.bar {
+            bar.set_position(examples as u64);
+            bar.reset_eta();
         }
     }
 
@@ -76,7 +100,7 @@ impl Progress {
     /// Examples per second, from the start to the first call.
     pub fn examples_per_second(&mut self) -> f64 {
         let trained = *self.trained.get_or_insert_with(|| self.started.elapsed());
-        self.done as f64 / trained.as_secs_f64().max(1e-9)
+        (self.done - self.before) as f64 / trained.as_secs_f64().max(1e-9)
     }
 
     /// Ends an epoch, and training if `is_last`. An epoch is reported at most once.

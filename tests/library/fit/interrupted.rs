@@ -73,7 +73,11 @@ pub fn run_scenario(scenario: &str) {
 }
 
 fn press_ctrl_c(child: &Child) {
-    let kill = format!("kill -INT {}", child.id());
+    send("INT", child);
+}
+
+fn send(signal: &str, child: &Child) {
+    let kill = format!("kill -{signal} {}", child.id());
     assert!(std::process::Command::new("sh").args(["-c", &kill]).status().unwrap().success());
 }
 
@@ -135,4 +139,42 @@ fn ctrl_c_ends_the_program_without_a_running_training() {
     wait_for(&mut lines, "first ends");
     press_ctrl_c(&child);
     assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+#[test]
+fn sigterm_ends_training_and_then_the_program() {
+    let (mut child, mut lines) = start("trains twice");
+    for (what, signal) in [("first", "TERM"), ("second", "INT")] {
+        wait_for(&mut lines, &format!("{what} begins"));
+        send(signal, &child);
+        wait_for(&mut lines, &format!("{what} ends: Interrupted"));
+    }
+    lines.for_each(drop);
+    assert!(child.wait().unwrap().success());
+
+    let (mut child, mut lines) = start("trains two at once");
+    assert_eq!(lines.by_ref().filter(|line| line.ends_with(" begins")).take(2).count(), 2);
+    send("TERM", &child);
+    let ended = lines.by_ref().filter(|line| line.ends_with(" ends: Interrupted")).take(2);
+    assert_eq!(ended.count(), 2);
+    lines.for_each(drop);
+    assert!(child.wait().unwrap().success());
+
+    // A second one ends a training that does not come to its step's end, and one is enough where
+    // nothing is trained.
+    for (part, begins) in
+        [("does not come to an end", "first begins"), ("has trained", "first ends")]
+    {
+        let (mut child, mut lines) = start(part);
+        wait_for(&mut lines, begins);
+        let status = loop {
+            send("TERM", &child);
+            std::thread::sleep(Duration::from_millis(50));
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+        };
+        const SIGTERM: i32 = 15;
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(SIGTERM), "{part}");
+    }
 }

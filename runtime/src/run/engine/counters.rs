@@ -40,6 +40,16 @@ impl StepCounters {
         StepCounters { key: [key as u32, (key >> 32) as u32], batches: 0, updates: 0 }
     }
 
+    /// The key, batches and updates.
+    pub fn get(&self) -> ([u32; 2], u64, u64) {
+        (self.key, self.batches, self.updates)
+    }
+
+    /// Replaces them, as from a checkpoint.
+    pub fn set(&mut self, key: [u32; 2], batches: u64, updates: u64) {
+        *self = StepCounters { key, batches, updates };
+    }
+
     /// Counts a call whose assignments were kept.
     pub fn advance(&mut self, purpose: &Purpose) {
         self.batches += u64::from(purpose.trains_on_batch());

@@ -19,6 +19,7 @@ mod code;
 mod counters;
 mod interpreted;
 mod jit;
+mod state;
 mod values;
 mod workspace;
 
@@ -41,6 +42,7 @@ use workspace::Workspaces;
 
 pub use crate::run::Feed;
 pub(crate) use counters::UpdateNumbers;
+pub(crate) use state::EngineCounts;
 
 /// A network with its parameters and the code compiled for it so far. Arrays are given by index.
 /// [`Model`](crate::Model) and [`Trainer`](crate::Trainer) are built on it, and so are
