@@ -19,7 +19,7 @@ fn named(heading: &str) -> BTreeSet<String> {
         for row in lines.by_ref().skip(1).take_while(|row| row.starts_with('|')) {
             let column = row.trim_start_matches('|').split(" | ").next().unwrap_or_default();
             for name in column.split('`').skip(1).step_by(2) {
-                assert!(named.insert(name.to_string()), "`{name}` is there twice");
+                assert!(named.insert(name.to_string()), "`{name}` appears twice");
             }
         }
     }

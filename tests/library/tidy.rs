@@ -59,7 +59,7 @@ fn sources(folder: &str) -> Vec<Source> {
                 [TokenTree::Punct(bang), ..] => ident == "include" && bang.as_char() == '!',
                 _ => false,
             };
-            assert!(!is_elsewhere, "{folder}/{}: a source that lies elsewhere", source.path);
+            assert!(!is_elsewhere, "{folder}/{}: a source in another folder", source.path);
         });
     }
     found
@@ -215,7 +215,7 @@ fn after_colons(tokens: &[TokenTree]) -> Option<&[TokenTree]> {
 const ALL: &str = "*";
 
 /// The names in the root of the crate with which a path goes on, or all paths in braces, where the
-/// root is so many modules up.
+/// root is this number of modules up.
 fn root_names(tokens: &[TokenTree], up: usize) -> Vec<String> {
     match tokens {
         [TokenTree::Ident(ident), rest @ ..] if ident == "super" || ident == "self" => {
@@ -322,7 +322,7 @@ fn check_order(folder: &str) {
         for (group, joined) in text.replace(" + ", "+").split_whitespace().enumerate() {
             for module in joined.split('+') {
                 let module = Box::leak(module.to_string().into_boxed_str());
-                assert!(rank.insert(module, (line, group)).is_none(), "{module} is there twice");
+                assert!(rank.insert(module, (line, group)).is_none(), "{module} appears twice");
             }
         }
     }

@@ -39,7 +39,7 @@ fn every_changed_bit_and_every_missing_byte_is_found() {
     };
     for place in 0..bytes.len() {
         let mut changed = bytes.clone();
-        changed[place] ^= 1 << (place % 8);
+        changed[offset] ^= 1 << (place % 8);
         refused(&changed, &|| format!("byte {place} changed"));
     }
     for length in (0..bytes.len()).step_by(7).chain(bytes.len() - 40..bytes.len()) {
@@ -89,7 +89,7 @@ fn signed(bytes: &[u8]) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// What somebody has made on purpose is read or refused, and never more than that.
+/// Files forged with valid checksums are read or rejected, without a panic.
 #[test]
 fn files_with_right_checksums_and_wrong_contents_do_no_harm() {
     let folder = tempfile::tempdir().unwrap();
@@ -156,12 +156,12 @@ fn files_with_right_checksums_and_wrong_contents_do_no_harm() {
     for _ in 0..2000 {
         let mut changed = bytes.clone();
         for _ in 0..1 + random.random_u32() % 3 {
-            let place = random.random_u32() as usize;
+            let offset = random.random_u32() as usize;
             // The header is smaller, and more can be wrong with it.
-            let place =
-                place % if random.random_u32().is_multiple_of(2) { header } else { changed.len() };
+            let offset =
+                offset % if random.random_u32().is_multiple_of(2) { header } else { changed.len() };
             let byte = [random.random_u32() as u8, 0, 0xff, 0x7f, b'9', b'0'];
-            changed[place] = byte[random.random_u32() as usize % 6];
+            changed[offset] = byte[random.random_u32() as usize % 6];
         }
         if let Some(changed) = signed(&changed) {
             try_it(&changed);
@@ -221,9 +221,9 @@ fn a_newer_version_is_said_to_be_one() {
     let (path, make) = small(folder.path());
     let bytes = fs::read(&path).unwrap();
     let text = b"\"bilro.checkpoint\":\"1\"";
-    let place = bytes.windows(text.len()).position(|w| w == text).unwrap() + text.len() - 2;
+    let offset = bytes.windows(text.len()).position(|w| w == text).unwrap() + text.len() - 2;
     let mut newer = bytes.clone();
-    newer[place] = b'2';
+    newer[offset] = b'2';
     fs::write(&path, signed(&newer).unwrap()).unwrap();
     let error = make().resume(&path).unwrap_err();
     assert!(matches!(error, Error::File { .. }), "{error}");

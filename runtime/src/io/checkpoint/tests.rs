@@ -41,7 +41,7 @@ fn texts_and_arrays_come_back() {
     let found: Vec<u32> = file.floats("floats").unwrap().iter().map(|x| x.to_bits()).collect();
     assert_eq!(found, bits);
     assert_eq!(file.rows("rows", 2).unwrap(), [0.1, -0.2, f64::MIN, 4.0]);
-    // Numbers are aligned for whoever maps the file.
+    // Numbers are aligned, so that the file can be mapped.
     let start = 8 + u64::from_le_bytes(*bytes.first_chunk().unwrap()) as usize;
     assert!(start.is_multiple_of(8));
     let rows = file.header.info("rows").unwrap();
