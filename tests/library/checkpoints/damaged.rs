@@ -37,17 +37,17 @@ fn every_changed_bit_and_every_missing_byte_is_found() {
             other => panic!("{}: {other:?}", what()),
         }
     };
-    for place in 0..bytes.len() {
+    for offset in 0..bytes.len() {
         let mut changed = bytes.clone();
-        changed[offset] ^= 1 << (place % 8);
-        refused(&changed, &|| format!("byte {place} changed"));
+        changed[offset] ^= 1 << (offset % 8);
+        refused(&changed, &|| format!("byte {offset} changed"));
     }
     for length in (0..bytes.len()).step_by(7).chain(bytes.len() - 40..bytes.len()) {
         refused(&bytes[..length], &|| format!("{length} bytes"));
     }
     refused(&[&bytes[..], &[0]].concat(), &|| "a byte more".into());
     assert_eq!((bits(trainer.model()), trainer.steps()), (before, 0));
-    // The place is told.
+    // The error has the offset.
     let mut changed = bytes.clone();
     let weight = bytes.len() - 200;
     changed[weight] ^= 1;
