@@ -101,6 +101,7 @@ pub mod rng;
 mod run;
 pub mod schedule;
 pub mod statistics;
+pub mod testing;
 mod train;
 
 pub use bilro_compiler as compiler;
@@ -109,7 +110,10 @@ pub use bilro_compiler::optim::{
     adadelta::Adadelta, adagrad::Adagrad, adam::Adam, adamw::AdamW, lion::Lion, nadam::NAdam,
     radam::RAdam, rmsprop::RMSprop, sgd::Sgd,
 };
-pub use error::{Error, Result, WeightsMismatch};
+pub use error::{
+    Anomaly, Check, Compared, Disagreement, Error, OperandRange, Origin, Result, Verification,
+    WeightsMismatch,
+};
 pub use model::dynamic::{DynArrays, DynBatch, DynGradients, DynModel, DynTrainer, Dynamic};
 pub use model::network::{self, Classifier, FitsData, FromExamples, Learns, Network, Trainable};
 pub use model::{Evaluation, Gradients, Model, ModelBuilder, NoTrainer, Trainer, TrainerBuilder};

@@ -23,3 +23,4 @@ pub mod schedules;
 pub mod tidy;
 pub mod trainer;
 pub mod training;
+pub mod verification;

@@ -3,6 +3,8 @@
 //! Nothing that a user can cause panics, and nothing is changed by a call that
 //! returns an error.
 
+mod anomaly;
+mod verification;
 mod weights;
 
 use std::error::Error as StdError;
@@ -12,6 +14,8 @@ use std::{env, fmt, io, num, str, string};
 use ndarray::{ErrorKind, ShapeError};
 
 pub(crate) use weights::FLOATS;
+pub use anomaly::{Anomaly, OperandRange, Origin};
+pub use verification::{Check, Compared, Disagreement, Verification};
 pub use weights::WeightsMismatch;
 
 /// What `bilro` functions return.
@@ -225,6 +229,20 @@ pub enum Error {
         step: usize,
         /// The loss, which is finite.
         loss: f32,
+    },
+    /// A result is not finite, and `detect_anomaly(true)` has asked where that came from. Nothing
+    /// has changed.
+    #[error("{report}")]
+    Anomaly {
+        /// The first value that is not finite, with its layer.
+        report: Box<Anomaly>,
+    },
+    /// Machine code and the interpreter disagree, or gradients and differences. Where it is an
+    /// error of a step, the step has changed nothing.
+    #[error("{report}")]
+    Verification {
+        /// What was compared, and the first layer that disagrees.
+        report: Box<Verification>,
     },
     /// There is no parameter of this name.
     #[error("{}", unknown_parameter(name, known))]

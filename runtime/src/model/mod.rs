@@ -14,6 +14,7 @@ pub mod network;
 mod summary;
 mod trainer;
 mod typed;
+mod verified;
 mod weights;
 
 use std::marker::PhantomData;
@@ -171,6 +172,11 @@ impl<N> Model<N> {
     /// The backend that serves this model.
     pub fn backend(&self) -> Backend {
         self.engine.backend()
+    }
+
+    /// See [`ModelBuilder::detect_anomaly`].
+    pub fn set_detect_anomaly(&mut self, detects: bool) {
+        self.engine.set_detect_anomaly(detects);
     }
 
     /// Lets go of all machine code, and of the memory that it works in; the next

@@ -14,7 +14,16 @@ use crate::memory;
 /// inputs, parameters and settings.
 pub fn interpret<T: Real>(
     graph: &Graph,
+    leaf: impl FnMut(Leaf<'_>) -> Value<T>,
+) -> Vec<Value<T>> {
+    interpret_with(graph, leaf, |_, _| {})
+}
+
+/// The same; `see` is shown every value that a root needs, in the order of the nodes.
+pub(crate) fn interpret_with<T: Real>(
+    graph: &Graph,
     mut leaf: impl FnMut(Leaf<'_>) -> Value<T>,
+    mut see: impl FnMut(NodeId, &Value<T>),
 ) -> Vec<Value<T>> {
     let needed = graph.needed();
     let mut values: Vec<Option<Value<T>>> = vec![None; graph.len()];
@@ -27,6 +36,7 @@ pub fn interpret<T: Real>(
             None => evaluate(graph, id, operands, &values),
         };
         debug_assert_eq!(value.sizes(), graph.sizes(id), "{}", graph.label(id));
+        see(id, &value);
         values[id.index()] = Some(value);
         for x in operands {
             uses[x.index()] -= 1;
@@ -80,8 +90,13 @@ fn evaluate<T: Real>(
     values: &[Option<Value<T>>],
 ) -> Value<T> {
     let value = |x: &NodeId| values[x.index()].as_ref().expect("operands come first");
-    let x: Vec<&Value<T>> = operands.iter().map(value).collect();
+    evaluate_on(graph, id, &operands.iter().map(value).collect::<Vec<_>>())
+}
+
+/// The value of a computed node on the values of its operands.
+pub(crate) fn evaluate_on<T: Real>(graph: &Graph, id: NodeId, x: &[&Value<T>]) -> Value<T> {
+    let operands = graph.operands(id);
     let types: Vec<_> = operands.iter().map(|x| graph.ty(*x)).collect();
     let at = Evaluation { ty: graph.ty(id), operands: &types, batch: graph.batch() };
-    graph.op(id).eval(&x, &at)
+    graph.op(id).eval(x, &at)
 }

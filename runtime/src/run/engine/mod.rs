@@ -15,12 +15,15 @@
 //! the network keeps before it is compiled, and the training whose state is kept
 //! with that of every step.
 
+mod anomaly;
 mod check;
 mod code;
 mod counters;
 mod interpreted;
 mod jit;
+mod provenance;
 mod values;
+mod verify;
 mod workspace;
 
 use std::sync::Arc;
@@ -31,7 +34,7 @@ use bilro_compiler::optim::{Training, WrongNumber};
 use bilro_compiler::purpose::Purpose;
 use ndarray::ArrayD;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Verification};
 use crate::rng::Generator;
 use crate::run::parameters::Parameters;
 use crate::run::settings::Backend;
@@ -42,6 +45,7 @@ use workspace::Workspaces;
 
 pub use crate::run::Feed;
 pub(crate) use counters::UpdateNumbers;
+pub(crate) use verify::Extent;
 
 /// A network with its parameters and whatever has been compiled for it so far, by the places of
 /// its arrays. [`Model`](crate::Model) and [`Trainer`](crate::Trainer) are made of it, and so are
@@ -74,6 +78,8 @@ pub struct Engine {
     workspaces: Workspaces,
     /// See [`Engine::sums`].
     sums: Vec<f64>,
+    /// See [`Engine::set_detect_anomaly`].
+    detects_anomalies: bool,
     /// For every input, its place among the feeds of a batch, and among those
     /// of a prediction.
     in_batch: Vec<Option<usize>>,
@@ -167,6 +173,7 @@ impl Engine {
             code: Arc::new(CodeTable::new(CODE_CACHE)),
             workspaces: Workspaces::new(),
             sums: Vec::new(),
+            detects_anomalies: false,
         })
     }
 
@@ -197,6 +204,7 @@ impl Engine {
             code: self.code.clone(),
             workspaces: Workspaces::new(),
             sums: Vec::new(),
+            detects_anomalies: self.detects_anomalies,
             in_batch: self.in_batch.clone(),
             in_input: self.in_input.clone(),
         })
@@ -295,6 +303,9 @@ impl Engine {
                 workspace.run(place, memory, &call, self.threads, sums)
             })?,
         };
+        if self.detects_anomalies && anomaly::is_anomalous(&results, false) {
+            return Err(anomaly::error(self, &call));
+        }
         results.examples = batch;
         Ok(results)
     }
@@ -349,8 +360,8 @@ impl Engine {
         let Engine { declaration, parameters, counters, kept, code, workspaces, sums, .. } = self;
         let is_predict = matches!(purpose, Purpose::Predict);
         let places = if is_predict { &self.in_input } else { &self.in_batch };
-        let (feeds, counters) = (Feeds { feeds, places }, *counters);
-        let call = &Call { purpose, batch, choices, counters, numbers, feeds, kept };
+        let (given, counters) = (Feeds { feeds, places }, *counters);
+        let call = &Call { purpose, batch, choices, counters, numbers, feeds: given, kept };
         sums.clear();
         let mut has_evicted = false;
         let results = match self.backend.interpreted() {
@@ -377,6 +388,9 @@ impl Engine {
             self.forget_steps();
         }
         let mut results = results?;
+        if self.detects_anomalies && anomaly::is_anomalous(&results, purpose.overwrites()) {
+            return Err(self.anomaly(purpose, batch, choices, feeds, numbers));
+        }
         self.has_stepped |= purpose.overwrites() && results.kept;
         // What is drawn at random for the next batch is then what was drawn for this one.
         if results.kept {
@@ -384,6 +398,55 @@ impl Engine {
         }
         results.examples = batch;
         Ok(results)
+    }
+
+    /// Where the values of a call came from that are not finite; it has changed nothing.
+    #[cold]
+    fn anomaly(
+        &mut self,
+        purpose: &Purpose,
+        batch: usize,
+        choices: &[usize],
+        feeds: &[Feed<'_>],
+        numbers: UpdateNumbers,
+    ) -> Error {
+        let error = anomaly::error(self, &self.call_for(purpose, batch, choices, feeds, numbers));
+        if !self.has_stepped {
+            self.forget_steps();
+        }
+        error
+    }
+
+    /// Whether a call whose results are not finite is evaluated once more by the interpreter, and
+    /// returns [`Error::Anomaly`] with the layer where that began; not unless set. A step's
+    /// results are finite where it is kept.
+    pub fn set_detect_anomaly(&mut self, detects: bool) {
+        self.detects_anomalies = detects;
+    }
+
+    /// Verifies a purpose that makes a step, before it is made; changes nothing.
+    ///
+    /// # Errors
+    /// As [`Engine::run_at`].
+    pub(crate) fn verify_step(
+        &mut self,
+        purpose: &Purpose,
+        feeds: &[Feed<'_>],
+        choices: &[usize],
+        learning_rate: f32,
+        extent: Extent,
+    ) -> Result<Verification> {
+        self.checked(purpose, feeds, choices)?;
+        let numbers = UpdateNumbers { learning_rate, batches: 1 };
+        if let Some(training) = purpose.training() {
+            self.bind(purpose, training, numbers)?;
+        }
+        let purposes = std::slice::from_ref(purpose);
+        let report = self.verify(purposes, feeds, choices, numbers, extent);
+        if !self.has_stepped && !report.as_ref().is_ok_and(Verification::is_ok) {
+            self.forget_steps();
+        }
+        report
     }
 
     /// What the last call gave that adds up over batches: for each measure of the

@@ -92,6 +92,11 @@ impl Workspace {
         code.run(arena, scalars, pace, parameters, call, threads, sums)
     }
 
+    /// The code in a place.
+    pub fn compiled(&mut self, place: usize) -> &Compiled {
+        self.known.get(place).0
+    }
+
     /// Drops code that has been evicted, and the arena where none is left.
     pub fn refresh(&mut self, table: &CodeTable<Compiled>) {
         self.known.refresh(table);

@@ -1,0 +1,87 @@
+//! Verification of random networks: no disagreement where there is no fault.
+//!
+//! `BILRO_SEED=n` and `PROPTEST_CASES=n` as in `differential`; `BILRO_ISA` for other instruction
+//! sets.
+
+use std::cell::{Cell, RefCell};
+
+use bilro::{DynBatch, DynModel, Verification};
+use bilro_tests::networks::{Array, LOSSES, Recipe, for_recipes, recipes};
+use proptest::prelude::*;
+
+/// What reports have said.
+#[derive(Default)]
+struct Tally {
+    networks: Cell<usize>,
+    elements: Cell<usize>,
+    undecided: Cell<usize>,
+    worst: RefCell<Vec<(f64, String)>>,
+}
+
+impl Tally {
+    fn add(&self, report: &Verification) {
+        self.networks.set(self.networks.get() + 1);
+        for check in &report.checks {
+            self.elements.set(self.elements.get() + check.elements());
+            self.undecided.set(self.undecided.get() + check.undecided());
+            if let Some(worst) = check.worst() {
+                let what = format!("{}: {}", check.name, worst.name);
+                self.worst.borrow_mut().push((worst.worst, what));
+            }
+        }
+    }
+
+    fn conclude(&self) {
+        let (networks, elements) = (self.networks.get(), self.elements.get());
+        let undecided = self.undecided.get();
+        let mut worst = self.worst.take();
+        worst.sort_by(|a, b| b.0.total_cmp(&a.0));
+        println!("{networks} networks, {elements} numbers, {undecided} undecided");
+        worst.iter().take(5).for_each(|(ratio, what)| println!("  {ratio:.3} {what}"));
+        // A report that leaves much open says nothing.
+        assert!(undecided * 20 < elements, "{undecided} of {elements} are undecided");
+    }
+}
+
+fn verify(recipe: &Recipe, threads: usize) -> bilro::Result<Verification> {
+    let network = recipe.build().network;
+    let arrays = recipe.arrays(&network);
+    let order = [false, true].into_iter().flat_map(|target| {
+        network.inputs.iter().filter(move |input| input.is_target == target)
+    });
+    let names: Vec<String> = order.map(|input| input.name.clone()).collect();
+    let model = DynModel::builder(network).seed(recipe.seed).threads(threads).build()?;
+    let mut batch = DynBatch::new();
+    for (name, array) in names.iter().zip(&arrays) {
+        batch = batch.with(name, Array::feed(array));
+    }
+    model.verify(batch)
+}
+
+#[test]
+fn random_networks_are_verified_without_false_alarms() {
+    let tally = Tally::default();
+    for_recipes(60, recipes(37, 33, 9), |recipe| {
+        let threads = 1 + recipe.seed as usize % 2;
+        let report = verify(&recipe, threads);
+        let report = report.map_err(|error| TestCaseError::fail(error.to_string()))?;
+        prop_assert!(report.is_ok(), "{report}");
+        tally.add(&report);
+        Ok(())
+    });
+    tally.conclude();
+}
+
+#[test]
+fn every_loss_with_its_options_is_verified_without_false_alarms() {
+    let tally = Tally::default();
+    for loss in 0..LOSSES {
+        for (classes, batch, sums) in [(0, 1, false), (1, 33, false), (6, 2, true)] {
+            let recipe = Recipe::linear(classes, batch, loss, sums);
+            let report = verify(&recipe, 1).unwrap();
+            assert!(report.is_ok(), "{report}\n{recipe:?}");
+            tally.add(&report);
+        }
+    }
+    tally.conclude();
+}
