@@ -52,6 +52,8 @@
 //!   [`Model::save`] writes them to a file, [`Model::load`] reads such a file,
 //!   or PyTorch's; [`io`] does so with any arrays. A model is printed as
 //!   PyTorch prints a module, and [`Model::summary`] is a table.
+//! - [`Model::verify`] compares compiled code with the interpreter, [`testing`] gradients with
+//!   differences; [`ModelBuilder::detect_anomaly`] says where a NaN began.
 //! - [`metrics`] has accuracies and confusion matrices of predictions.
 //! - [`data`] holds examples, reads or draws them, splits them, cuts them into batches: a
 //!   [`data::Classification`] has a class for each, a [`data::Regression`] reals.
@@ -148,6 +150,9 @@ mod documents {
 
     #[doc = include_str!("../../docs/serving.md")]
     struct Serving;
+
+    #[doc = include_str!("../../docs/verification.md")]
+    struct Verification;
 
     #[doc = include_str!("../../docs/from-pytorch.md")]
     struct FromPytorch;

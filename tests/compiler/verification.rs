@@ -6,6 +6,9 @@
 use std::cell::{Cell, RefCell};
 
 use bilro::{DynBatch, DynModel, Verification};
+use bilro_compiler::eval::bounded::Bounded;
+use bilro_compiler::ops;
+use bilro_tests::check;
 use bilro_tests::networks::{Array, LOSSES, Recipe, for_recipes, recipes};
 use proptest::prelude::*;
 
@@ -84,4 +87,55 @@ fn every_loss_with_its_options_is_verified_without_false_alarms() {
         }
     }
     tally.conclude();
+}
+
+/// Every operation with its gradients on its samples, on every instruction set: results are within
+/// the bounds of the graph that was compiled, and these bounds are of use.
+#[test]
+fn every_operation_is_within_its_bounds() {
+    let targets = check::targets();
+    let (mut elements, mut undecided) = (0usize, 0usize);
+    let mut worst: Vec<(f64, String)> = Vec::new();
+    for (size, batch) in [(1, 1), (5, 3), (17, 16)] {
+        for entry in ops::ALL {
+            for (i, sample) in (entry.samples)(size).iter().enumerate() {
+                let case = check::case(sample, batch, i as u64);
+                let expected = check::interpreted::<f64>(&case);
+                for target in &targets {
+                    let lowered = check::lowered(&case, target);
+                    let found = check::jitted(&case, &lowered);
+                    let graph = lowered.fused.graph.clone();
+                    let bounds =
+                        check::interpreted::<Bounded>(&check::Case { graph, ..case.clone() });
+                    let roots = case.graph.roots().iter().zip(found.iter().zip(&expected));
+                    for (((root, _), (found, expected)), bounds) in roots.zip(&bounds) {
+                        let what = || {
+                            format!("{} sample {i}, size {size}, {root}, {}", entry.name, target.name)
+                        };
+                        let mut largest = 0f64;
+                        for ((x, y), bound) in found.iter().zip(expected).zip(bounds) {
+                            let (x, y32) = (f64::from(*x), *y as f32);
+                            if !bound.error.is_finite() {
+                                undecided += 1;
+                                continue;
+                            }
+                            elements += 1;
+                            let is_same = x == f64::from(y32) || (x.is_nan() && y.is_nan());
+                            if is_same {
+                                continue;
+                            }
+                            let part = (x - y).abs() / (bound.error + y.abs() / 1e12);
+                            assert!(part <= 1.0, "{}: {x} and {y}, {bound:?}", what());
+                            largest = largest.max(part);
+                        }
+                        worst.push((largest, what()));
+                    }
+                }
+            }
+        }
+    }
+    worst.sort_by(|a, b| b.0.total_cmp(&a.0));
+    println!("{elements} numbers, {undecided} undecided");
+    worst.iter().take(8).for_each(|(part, what)| println!("  {part:.3} {what}"));
+    assert!(undecided * 20 < elements, "{undecided} of {elements}");
 }

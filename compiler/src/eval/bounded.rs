@@ -28,8 +28,12 @@ use ndarray::{Array2, ArrayView2};
 use super::Real;
 
 /// A value, and how far f32 may be from it; see the [module](self).
+pub type Bounded = Tracked<true>;
+
+/// A value with an error that operations pass on. Where it `ROUNDS`, they add what f32 rounds, too;
+/// otherwise what is computed with it tells how errors of what goes in reach the results.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounded {
+pub struct Tracked<const ROUNDS: bool> {
     /// In f64.
     pub value: f64,
     /// At least the distance of what f32 gives; infinite where nothing is known.
@@ -66,52 +70,55 @@ const fn halves(index: usize) -> f64 {
     2.0 * ULPS[index].1
 }
 
-impl Bounded {
+impl<const ROUNDS: bool> Tracked<ROUNDS> {
+    const UNIT: f64 = if ROUNDS { UNIT } else { 0.0 };
+    const TINY: f64 = if ROUNDS { TINY } else { 0.0 };
+
     /// A value that machine code has exactly.
-    pub fn exact(value: f64) -> Bounded {
-        Bounded { value, error: 0.0 }
+    pub fn exact(value: f64) -> Self {
+        Self { value, error: 0.0 }
     }
 
     /// A value with an error that has been made so far, and so many roundings of the result.
-    fn rounded(value: f64, made: f64, roundings: f64) -> Bounded {
+    fn rounded(value: f64, made: f64, roundings: f64) -> Self {
         if !value.is_finite() {
-            return Bounded { value, error: if made == 0.0 { 0.0 } else { f64::INFINITY } };
+            return Self { value, error: if made == 0.0 { 0.0 } else { f64::INFINITY } };
         }
         let size = value.abs() + made;
         let error = match size == 0.0 {
             true => 0.0,
-            false => made + roundings * UNIT * size + TINY,
+            false => made + roundings * Self::UNIT * size + Self::TINY,
         };
-        Bounded { value, error }.within_range()
+        Self { value, error }.within_range()
     }
 
     /// What is beyond the largest float is infinite; what may be is unknown.
-    fn within_range(self) -> Bounded {
-        let Bounded { value, error } = self;
+    fn within_range(self) -> Self {
+        let Self { value, error } = self;
         if value.abs() + error <= LARGEST {
             self
         } else if value.abs() - error > LARGEST * (1.0 + UNIT) {
-            Bounded::exact(f64::INFINITY.copysign(value))
+            Self::exact(f64::INFINITY.copysign(value))
         } else {
-            Bounded { value, error: f64::INFINITY }
+            Self { value, error: f64::INFINITY }
         }
     }
 
     /// A function that rises or falls everywhere, with so many halves of ulps.
-    fn monotone(self, f: impl Fn(f64) -> f64, halves: f64) -> Bounded {
+    fn monotone(self, f: impl Fn(f64) -> f64, halves: f64) -> Self {
         let value = f(self.value);
         if self.error == 0.0 {
-            return Bounded::rounded(value, 0.0, halves);
+            return Self::rounded(value, 0.0, halves);
         }
         let [low, high] = [f(self.value - self.error), f(self.value + self.error)];
         let made = (value - low).abs().max((high - value).abs());
         let is_known = !(value - low).is_nan() && !(high - value).is_nan();
-        Bounded::rounded(value, if is_known { made } else { f64::INFINITY }, halves)
+        Self::rounded(value, if is_known { made } else { f64::INFINITY }, halves)
     }
 
     /// Nothing is known of the error.
-    fn unknown(value: f64) -> Bounded {
-        Bounded { value, error: f64::INFINITY }
+    fn unknown(value: f64) -> Self {
+        Self { value, error: f64::INFINITY }
     }
 
     /// Whether it is infinite, and surely so.
@@ -120,7 +127,7 @@ impl Bounded {
     }
 
     /// How it compares with another, unless the errors leave that open.
-    fn order(self, other: Bounded) -> Option<Ordering> {
+    fn order(self, other: Self) -> Option<Ordering> {
         let Some(order) = self.value.partial_cmp(&other.value) else { return Some(Ordering::Less) };
         let errors = self.error + other.error;
         let is_open = errors > 0.0 && (self.value - other.value).abs() <= errors;
@@ -128,7 +135,7 @@ impl Bounded {
         (!is_open).then_some(order)
     }
 
-    fn compare(self, other: Bounded, holds: impl Fn(Ordering) -> bool) -> bool {
+    fn compare(self, other: Self, holds: impl Fn(Ordering) -> bool) -> bool {
         let natural = self.value.partial_cmp(&other.value);
         match (natural, self.order(other)) {
             (None, _) => false,
@@ -138,15 +145,15 @@ impl Bounded {
     }
 
     /// The error of adding up so many terms whose magnitudes have this sum.
-    fn summed(value: f64, made: f64, size: f64, roundings: f64) -> Bounded {
+    fn summed(value: f64, made: f64, size: f64, roundings: f64) -> Self {
         if !value.is_finite() {
-            return Bounded { value, error: if made == 0.0 { 0.0 } else { f64::INFINITY } };
+            return Self { value, error: if made == 0.0 { 0.0 } else { f64::INFINITY } };
         }
         // A sum on the way may overflow where the last one does not.
         if size > LARGEST {
-            return Bounded::unknown(value);
+            return Self::unknown(value);
         }
-        Bounded { value, error: made + roundings * UNIT * size }.within_range()
+        Self { value, error: made + roundings * Self::UNIT * size }.within_range()
     }
 }
 
@@ -186,7 +193,7 @@ fn decide(natural: bool) -> bool {
 }
 
 /// Whether any comparison of the last run was open.
-fn run(f: &impl Fn() -> Bounded, path: Vec<bool>) -> (Bounded, Vec<bool>) {
+fn run<T>(f: &impl Fn() -> T, path: Vec<bool>) -> (T, Vec<bool>) {
     BRANCHES.with_borrow_mut(|branches| *branches = Branches { is_active: true, path, next: 0 });
     let y = f();
     let path = BRANCHES.with_borrow_mut(|branches| {
@@ -196,25 +203,25 @@ fn run(f: &impl Fn() -> Bounded, path: Vec<bool>) -> (Bounded, Vec<bool>) {
     (y, path)
 }
 
-impl Real for Bounded {
-    fn of(x: f32) -> Bounded {
-        Bounded::exact(x.wide())
+impl<const ROUNDS: bool> Real for Tracked<ROUNDS> {
+    fn of(x: f32) -> Self {
+        Self::exact(x.wide())
     }
 
-    fn of_f64(x: f64) -> Bounded {
+    fn of_f64(x: f64) -> Self {
         let is_float = (x as f32).wide() == x || x.is_nan();
-        if is_float { Bounded::exact(x) } else { Bounded::rounded(x, 0.0, 1.0) }
+        if is_float { Self::exact(x) } else { Self::rounded(x, 0.0, 1.0) }
     }
 
     fn wide(self) -> f64 {
         self.value
     }
 
-    fn erf(self) -> Bounded {
+    fn erf(self) -> Self {
         self.monotone(libm::erf, halves(5))
     }
 
-    fn sum_of(terms: impl Iterator<Item = Bounded>, leaf: usize) -> Bounded {
+    fn sum_of(terms: impl Iterator<Item = Self>, leaf: usize) -> Self {
         let (mut n, mut value, mut made, mut size) = (0, 0.0, 0.0, 0.0);
         for term in terms {
             n += 1;
@@ -223,18 +230,18 @@ impl Real for Bounded {
             size += term.value.abs() + term.error;
         }
         match n {
-            0 | 1 => Bounded { value, error: made },
-            _ => Bounded::summed(value, made, size, roundings(n, leaf.max(CHAIN))),
+            0 | 1 => Self { value, error: made },
+            _ => Self::summed(value, made, size, roundings(n, leaf.max(CHAIN))),
         }
     }
 
-    fn largest_of(terms: impl Iterator<Item = Bounded>) -> Bounded {
+    fn largest_of(terms: impl Iterator<Item = Self>) -> Self {
         let (mut value, mut low, mut high) =
             (f64::NEG_INFINITY, f64::NEG_INFINITY, f64::NEG_INFINITY);
         for term in terms {
             if term.value.is_nan() || term.error == f64::INFINITY {
                 // What follows is compared with it.
-                return Bounded { value: f64::NAN, error: term.error };
+                return Self { value: f64::NAN, error: term.error };
             }
             value = value.max(term.value);
             low = low.max(term.value - term.error);
@@ -244,10 +251,10 @@ impl Real for Bounded {
             true => 0.0,
             false => (high - value).max(value - low),
         };
-        Bounded { value, error }
+        Self { value, error }
     }
 
-    fn product_of(a: &ArrayView2<'_, Bounded>, b: &ArrayView2<'_, Bounded>) -> Vec<Bounded> {
+    fn product_of(a: &ArrayView2<'_, Self>, b: &ArrayView2<'_, Self>) -> Vec<Self> {
         let n = a.ncols();
         let values = [a, b].map(|x| x.mapv(|x| x.value));
         let sizes = [a, b].map(|x| x.mapv(|x| x.value.abs() + x.error));
@@ -267,14 +274,14 @@ impl Real for Bounded {
         let elements = value.iter().zip(&made).zip(&size);
         elements
             .map(|((value, made), size)| {
-                let tiny = if *size == 0.0 { 0.0 } else { n as f64 * TINY };
+                let tiny = if *size == 0.0 { 0.0 } else { n as f64 * Self::TINY };
                 let made = if made.is_nan() { f64::INFINITY } else { *made };
-                Bounded::summed(*value, made, *size, roundings).widened(tiny)
+                Self::summed(*value, made, *size, roundings).widened(tiny)
             })
             .collect()
     }
 
-    fn all_branches(f: impl Fn() -> Bounded) -> Bounded {
+    fn all_branches(f: impl Fn() -> Self) -> Self {
         let (mut y, mut path) = run(&f, Vec::new());
         if path.is_empty() {
             return y;
@@ -296,14 +303,14 @@ impl Real for Bounded {
             let error = distance + other.error;
             y.error = if error.is_nan() { f64::INFINITY } else { y.error.max(error) };
         }
-        Bounded::unknown(y.value)
+        Self::unknown(y.value)
     }
 }
 
-impl Bounded {
-    fn widened(self, by: f64) -> Bounded {
+impl<const ROUNDS: bool> Tracked<ROUNDS> {
+    fn widened(self, by: f64) -> Self {
         match self.value.is_finite() {
-            true => Bounded { error: self.error + by, ..self },
+            true => Self { error: self.error + by, ..self },
             false => self,
         }
     }

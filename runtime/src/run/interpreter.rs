@@ -19,11 +19,12 @@ pub fn interpret<T: Real>(
     interpret_with(graph, leaf, |_, _| {})
 }
 
-/// The same; `see` is shown every value that a root needs, in the order of the nodes.
+/// The same; `see` is shown every value that a root needs, in the order of the nodes, and may change
+/// it.
 pub(crate) fn interpret_with<T: Real>(
     graph: &Graph,
     mut leaf: impl FnMut(Leaf<'_>) -> Value<T>,
-    mut see: impl FnMut(NodeId, &Value<T>),
+    mut see: impl FnMut(NodeId, &mut Value<T>),
 ) -> Vec<Value<T>> {
     let needed = graph.needed();
     let mut values: Vec<Option<Value<T>>> = vec![None; graph.len()];
@@ -31,12 +32,12 @@ pub(crate) fn interpret_with<T: Real>(
     let mut uses = uses(graph, &needed);
     for id in graph.ids().filter(|id| needed[id.index()]) {
         let operands = graph.operands(id);
-        let value = match graph.op(id).leaf() {
+        let mut value = match graph.op(id).leaf() {
             Some(given) => leaf(given),
             None => evaluate(graph, id, operands, &values),
         };
         debug_assert_eq!(value.sizes(), graph.sizes(id), "{}", graph.label(id));
-        see(id, &value);
+        see(id, &mut value);
         values[id.index()] = Some(value);
         for x in operands {
             uses[x.index()] -= 1;

@@ -1,4 +1,4 @@
-//! Arithmetic and functions of [`Bounded`], with the error that each adds.
+//! Arithmetic and functions of [`Tracked`], with the error that each adds.
 
 use std::cmp::Ordering;
 use std::num::FpCategory;
@@ -6,34 +6,34 @@ use std::ops::{Add, Div, Mul, Neg, Rem, Sub};
 
 use num_traits::{Float, Num, NumCast, One, ToPrimitive, Zero};
 
-use super::{Bounded, halves};
+use super::{Tracked, halves};
 use crate::eval::Real;
 
-impl Add for Bounded {
-    type Output = Bounded;
+impl<const ROUNDS: bool> Add for Tracked<ROUNDS> {
+    type Output = Self;
 
-    fn add(self, other: Bounded) -> Bounded {
+    fn add(self, other: Self) -> Self {
         let value = self.value + other.value;
         if self.is_surely_infinite() || other.is_surely_infinite() {
             let is_known = self.error.is_finite() && other.error.is_finite();
-            return Bounded { value, error: if is_known { 0.0 } else { f64::INFINITY } };
+            return Self { value, error: if is_known { 0.0 } else { f64::INFINITY } };
         }
-        Bounded::rounded(value, self.error + other.error, 1.0)
+        Self::rounded(value, self.error + other.error, 1.0)
     }
 }
 
-impl Sub for Bounded {
-    type Output = Bounded;
+impl<const ROUNDS: bool> Sub for Tracked<ROUNDS> {
+    type Output = Self;
 
-    fn sub(self, other: Bounded) -> Bounded {
+    fn sub(self, other: Self) -> Self {
         self + -other
     }
 }
 
-impl Mul for Bounded {
-    type Output = Bounded;
+impl<const ROUNDS: bool> Mul for Tracked<ROUNDS> {
+    type Output = Self;
 
-    fn mul(self, other: Bounded) -> Bounded {
+    fn mul(self, other: Self) -> Self {
         let value = self.value * other.value;
         let made = self.value.abs() * other.error
             + other.value.abs() * self.error
@@ -46,82 +46,82 @@ impl Mul for Bounded {
             false => made,
         };
         if has_infinite {
-            let is_sure = |x: Bounded| x.error == 0.0 || x.value.abs() > x.error;
+            let is_sure = |x: Self| x.error == 0.0 || x.value.abs() > x.error;
             let is_known = is_sure(self) && is_sure(other);
-            return Bounded { value, error: if is_known { 0.0 } else { f64::INFINITY } };
+            return Self { value, error: if is_known { 0.0 } else { f64::INFINITY } };
         }
-        Bounded::rounded(value, made, 1.0)
+        Self::rounded(value, made, 1.0)
     }
 }
 
-impl Div for Bounded {
-    type Output = Bounded;
+impl<const ROUNDS: bool> Div for Tracked<ROUNDS> {
+    type Output = Self;
 
-    fn div(self, other: Bounded) -> Bounded {
+    fn div(self, other: Self) -> Self {
         let value = self.value / other.value;
         if other.is_surely_infinite() {
             let error = if self.error.is_finite() { 0.0 } else { f64::INFINITY };
-            return Bounded { value, error };
+            return Self { value, error };
         }
         if self.error == 0.0 && other.error == 0.0 {
-            return Bounded::rounded(value, 0.0, 1.0);
+            return Self::rounded(value, 0.0, 1.0);
         }
         let (a, b) = (self.value.abs(), other.value.abs());
         if b <= other.error || !self.value.is_finite() {
-            return Bounded::unknown(value);
+            return Self::unknown(value);
         }
         let made = (a * other.error + b * self.error) / (b * (b - other.error));
-        Bounded::rounded(value, if made.is_nan() { f64::INFINITY } else { made }, 1.0)
+        Self::rounded(value, if made.is_nan() { f64::INFINITY } else { made }, 1.0)
     }
 }
 
-impl Rem for Bounded {
-    type Output = Bounded;
+impl<const ROUNDS: bool> Rem for Tracked<ROUNDS> {
+    type Output = Self;
 
-    fn rem(self, other: Bounded) -> Bounded {
-        Bounded::unknown(self.value % other.value)
+    fn rem(self, other: Self) -> Self {
+        Self::unknown(self.value % other.value)
     }
 }
 
-impl Neg for Bounded {
-    type Output = Bounded;
+impl<const ROUNDS: bool> Neg for Tracked<ROUNDS> {
+    type Output = Self;
 
-    fn neg(self) -> Bounded {
-        Bounded { value: -self.value, ..self }
+    fn neg(self) -> Self {
+        Self { value: -self.value, ..self }
     }
 }
 
-impl PartialEq for Bounded {
-    fn eq(&self, other: &Bounded) -> bool {
+impl<const ROUNDS: bool> PartialEq for Tracked<ROUNDS> {
+    fn eq(&self, other: &Self) -> bool {
         self.compare(*other, |order| order == Ordering::Equal)
     }
 }
 
-impl PartialOrd for Bounded {
-    fn partial_cmp(&self, other: &Bounded) -> Option<Ordering> {
+impl<const ROUNDS: bool> PartialOrd for Tracked<ROUNDS> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         self.value.partial_cmp(&other.value)
     }
 
-    fn lt(&self, other: &Bounded) -> bool {
+    fn lt(&self, other: &Self) -> bool {
         self.compare(*other, Ordering::is_lt)
     }
 
-    fn le(&self, other: &Bounded) -> bool {
+    fn le(&self, other: &Self) -> bool {
         self.compare(*other, Ordering::is_le)
     }
 
-    fn gt(&self, other: &Bounded) -> bool {
+    fn gt(&self, other: &Self) -> bool {
         self.compare(*other, Ordering::is_gt)
     }
 
-    fn ge(&self, other: &Bounded) -> bool {
+    fn ge(&self, other: &Self) -> bool {
         self.compare(*other, Ordering::is_ge)
     }
 }
 
-impl Zero for Bounded {
-    fn zero() -> Bounded {
-        Bounded::exact(0.0)
+impl<const ROUNDS: bool> Zero for Tracked<ROUNDS> {
+    fn zero() -> Self {
+        Self::exact(0.0)
     }
 
     fn is_zero(&self) -> bool {
@@ -129,21 +129,21 @@ impl Zero for Bounded {
     }
 }
 
-impl One for Bounded {
-    fn one() -> Bounded {
-        Bounded::exact(1.0)
+impl<const ROUNDS: bool> One for Tracked<ROUNDS> {
+    fn one() -> Self {
+        Self::exact(1.0)
     }
 }
 
-impl Num for Bounded {
+impl<const ROUNDS: bool> Num for Tracked<ROUNDS> {
     type FromStrRadixErr = num_traits::ParseFloatError;
 
-    fn from_str_radix(text: &str, radix: u32) -> Result<Bounded, Self::FromStrRadixErr> {
-        f64::from_str_radix(text, radix).map(Bounded::of_f64)
+    fn from_str_radix(text: &str, radix: u32) -> Result<Self, Self::FromStrRadixErr> {
+        f64::from_str_radix(text, radix).map(Self::of_f64)
     }
 }
 
-impl ToPrimitive for Bounded {
+impl<const ROUNDS: bool> ToPrimitive for Tracked<ROUNDS> {
     fn to_i64(&self) -> Option<i64> {
         self.value.to_i64()
     }
@@ -157,25 +157,25 @@ impl ToPrimitive for Bounded {
     }
 }
 
-impl NumCast for Bounded {
-    fn from<T: ToPrimitive>(x: T) -> Option<Bounded> {
-        x.to_f64().map(Bounded::of_f64)
+impl<const ROUNDS: bool> NumCast for Tracked<ROUNDS> {
+    fn from<T: ToPrimitive>(x: T) -> Option<Self> {
+        x.to_f64().map(Self::of_f64)
     }
 }
 
 /// Functions of which machine code has none: nothing is known of their errors.
 macro_rules! unknown {
     ($($name:ident),*) => {
-        $(fn $name(self) -> Bounded {
-            Bounded::unknown(self.value.$name())
+        $(fn $name(self) -> Self {
+            Self::unknown(self.value.$name())
         })*
     };
 }
 
 macro_rules! constants {
     ($($name:ident),*) => {
-        $(fn $name() -> Bounded {
-            Bounded::of(f32::$name())
+        $(fn $name() -> Self {
+            Self::of(f32::$name())
         })*
     };
 }
@@ -188,7 +188,7 @@ macro_rules! tells {
     };
 }
 
-impl Float for Bounded {
+impl<const ROUNDS: bool> Float for Tracked<ROUNDS> {
     constants!(
         nan,
         infinity,
@@ -226,27 +226,27 @@ impl Float for Bounded {
         self.value.classify()
     }
 
-    fn abs(self) -> Bounded {
-        Bounded { value: self.value.abs(), ..self }
+    fn abs(self) -> Self {
+        Self { value: self.value.abs(), ..self }
     }
 
-    fn mul_add(self, a: Bounded, b: Bounded) -> Bounded {
+    fn mul_add(self, a: Self, b: Self) -> Self {
         self * a + b
     }
 
-    fn recip(self) -> Bounded {
-        Bounded::one() / self
+    fn recip(self) -> Self {
+        Self::one() / self
     }
 
-    fn powi(self, n: i32) -> Bounded {
-        self.powf(Bounded::of(n as f32))
+    fn powi(self, n: i32) -> Self {
+        self.powf(Self::of(n as f32))
     }
 
-    fn powf(self, exponent: Bounded) -> Bounded {
+    fn powf(self, exponent: Self) -> Self {
         let (x, c) = (self.value, exponent.value);
         let value = x.powf(c);
         if c == 0.0 {
-            return Bounded::exact(value);
+            return Self::exact(value);
         }
         // By repeated squaring each factor counts, by e^(c·ln x) the error of the exponent.
         let exponential = 3.0 * (c * x.abs().ln()).abs();
@@ -261,68 +261,68 @@ impl Float for Bounded {
                 .map(|x| (x.powf(c) - value).abs())
                 .fold(0.0, |m, e| if e.is_nan() { f64::INFINITY } else { m.max(e) }),
         };
-        Bounded::rounded(value, made, roundings)
+        Self::rounded(value, made, roundings)
     }
 
-    fn sqrt(self) -> Bounded {
+    fn sqrt(self) -> Self {
         // Below zero only by an error: what is exact may be anything from zero on.
         self.monotone(f64::sqrt, 1.0)
     }
 
-    fn exp(self) -> Bounded {
+    fn exp(self) -> Self {
         self.monotone(f64::exp, halves(0))
     }
 
-    fn exp_m1(self) -> Bounded {
+    fn exp_m1(self) -> Self {
         self.monotone(f64::exp_m1, halves(1))
     }
 
-    fn ln(self) -> Bounded {
+    fn ln(self) -> Self {
         self.monotone(f64::ln, halves(2))
     }
 
-    fn ln_1p(self) -> Bounded {
+    fn ln_1p(self) -> Self {
         self.monotone(f64::ln_1p, halves(3))
     }
 
-    fn log(self, base: Bounded) -> Bounded {
+    fn log(self, base: Self) -> Self {
         self.ln() / base.ln()
     }
 
-    fn tanh(self) -> Bounded {
+    fn tanh(self) -> Self {
         self.monotone(f64::tanh, halves(4))
     }
 
-    fn sin(self) -> Bounded {
+    fn sin(self) -> Self {
         self.wave(f64::sin, halves(6))
     }
 
-    fn cos(self) -> Bounded {
+    fn cos(self) -> Self {
         self.wave(f64::cos, halves(7))
     }
 
-    fn sin_cos(self) -> (Bounded, Bounded) {
+    fn sin_cos(self) -> (Self, Self) {
         (self.sin(), self.cos())
     }
 
-    fn max(self, other: Bounded) -> Bounded {
-        Bounded::largest_of([self, other].into_iter())
+    fn max(self, other: Self) -> Self {
+        Self::largest_of([self, other].into_iter())
     }
 
-    fn min(self, other: Bounded) -> Bounded {
-        -Bounded::largest_of([-self, -other].into_iter())
+    fn min(self, other: Self) -> Self {
+        -Self::largest_of([-self, -other].into_iter())
     }
 
-    fn abs_sub(self, other: Bounded) -> Bounded {
-        (self - other).max(Bounded::zero())
+    fn abs_sub(self, other: Self) -> Self {
+        (self - other).max(Self::zero())
     }
 
-    fn hypot(self, other: Bounded) -> Bounded {
+    fn hypot(self, other: Self) -> Self {
         (self * self + other * other).sqrt()
     }
 
-    fn atan2(self, other: Bounded) -> Bounded {
-        Bounded::unknown(self.value.atan2(other.value))
+    fn atan2(self, other: Self) -> Self {
+        Self::unknown(self.value.atan2(other.value))
     }
 
     fn integer_decode(self) -> (u64, i16, i8) {
@@ -330,12 +330,12 @@ impl Float for Bounded {
     }
 }
 
-impl Bounded {
+impl<const ROUNDS: bool> Tracked<ROUNDS> {
     /// The sine or cosine, whose slope is 1 at most; NaN beyond 2²⁰.
-    fn wave(self, f: impl Fn(f64) -> f64, halves: f64) -> Bounded {
+    fn wave(self, f: impl Fn(f64) -> f64, halves: f64) -> Self {
         if self.value.abs() + self.error > 1_048_576.0 {
-            return Bounded::unknown(f(self.value));
+            return Self::unknown(f(self.value));
         }
-        Bounded::rounded(f(self.value), self.error.min(2.0), halves)
+        Self::rounded(f(self.value), self.error.min(2.0), halves)
     }
 }

@@ -16,13 +16,17 @@ use crate::memory;
 use crate::run::interpreter::{interpret, interpret_with, peak};
 
 /// Whether anything that a call returns is not finite. Of a step, whether it was not kept: there a
-/// loss may be NaN because one of its terms has no target that counts.
-pub(super) fn is_anomalous(results: &Results, overwrites: bool) -> bool {
+/// loss may be NaN because one of its terms has no target that counts. So may the means of a batch
+/// that is evaluated: there `sums` tell.
+pub(super) fn is_anomalous(results: &Results, sums: &[f64], overwrites: bool) -> bool {
     if overwrites {
         return !results.kept;
     }
-    let numbers = std::iter::once(&results.loss).chain(&results.metrics);
+    if !sums.is_empty() {
+        return sums.iter().any(|sum| !sum.is_finite());
+    }
     let is_wrong = |x: &f32| !x.is_finite();
+    let numbers = std::iter::once(&results.loss).chain(&results.metrics);
     numbers.into_iter().any(is_wrong) || results.arrays.iter().any(|a| a.iter().any(is_wrong))
 }
 

@@ -303,7 +303,7 @@ impl Engine {
                 workspace.run(place, memory, &call, self.threads, sums)
             })?,
         };
-        if self.detects_anomalies && anomaly::is_anomalous(&results, false) {
+        if self.detects_anomalies && anomaly::is_anomalous(&results, sums, false) {
             return Err(anomaly::error(self, &call));
         }
         results.examples = batch;
@@ -388,7 +388,7 @@ impl Engine {
             self.forget_steps();
         }
         let mut results = results?;
-        if self.detects_anomalies && anomaly::is_anomalous(&results, purpose.overwrites()) {
+        if self.detects_anomalies && anomaly::is_anomalous(&results, sums, purpose.overwrites()) {
             return Err(self.anomaly(purpose, batch, choices, feeds, numbers));
         }
         self.has_stepped |= purpose.overwrites() && results.kept;

@@ -15,10 +15,7 @@ const LONGEST: usize = 60;
 
 /// The label of a root.
 pub(super) fn root_label(declaration: &Declaration, root: &Root) -> String {
-    let parameter = |i: &usize| match declaration.parameters.get(*i) {
-        Some(parameter) => parameter.name.clone(),
-        None => format!("state {} of the optimizer", i - declaration.parameters.len()),
-    };
+    let parameter = |i: &usize| variable(declaration, *i);
     match root {
         Root::Output(name) => format!("output {name}"),
         Root::Loss => "the loss".into(),
@@ -35,6 +32,14 @@ pub(super) fn root_label(declaration: &Declaration, root: &Root) -> String {
     }
 }
 
+/// The name of a parameter, or of what an optimizer keeps behind them.
+fn variable(declaration: &Declaration, i: usize) -> String {
+    match declaration.parameters.get(i) {
+        Some(parameter) => parameter.name.clone(),
+        None => format!("state {} of the optimizer", i - declaration.parameters.len()),
+    }
+}
+
 /// The labels of all nodes of a graph as it is asked for.
 pub(super) fn labels(declaration: &Declaration, g: &Graph) -> Vec<String> {
     let mut labels: Vec<Option<String>> = vec![None; g.len()];
@@ -43,10 +48,7 @@ pub(super) fn labels(declaration: &Declaration, g: &Graph) -> Vec<String> {
         g.roots().iter().map(|(root, id)| (*id, root_label(declaration, root))).collect();
     for id in g.ids() {
         let leaf = match g.op(id).leaf() {
-            Some(Leaf::Parameter(op)) => {
-                Some(root_label(declaration, &Root::Assign(op.index)))
-                    .map(|label| label.replacen("next value of ", "", 1))
-            }
+            Some(Leaf::Parameter(op)) => Some(variable(declaration, op.index)),
             Some(Leaf::Input(op)) => declaration.inputs.get(op.index).map(|i| i.name.clone()),
             Some(Leaf::StepScalar(op)) => Some(op.name.to_string()),
             None => None,

@@ -18,15 +18,16 @@
 use std::collections::BTreeSet;
 
 use bilro_compiler::eval::Value;
+use bilro_compiler::eval::bounded::Tracked;
 use bilro_compiler::graph::{Graph, NodeId, Root};
-use bilro_compiler::ops::Leaf;
+use bilro_compiler::ops::{Leaf, Lowering};
 
 use super::{Extent, elements, index, leaf_value, provenance};
 use crate::error::{Check, Compared, Disagreement, Result};
 use crate::memory;
 use crate::rng::Generator;
 use crate::run::engine::{Call, Engine};
-use crate::run::interpreter::{evaluate_on, interpret};
+use crate::run::interpreter::{evaluate_on, interpret_with};
 
 /// The first step, relative to an element, or to the root of the mean square of all.
 const STEP: f64 = 1.0 / 1024.0;
@@ -45,7 +46,7 @@ pub(super) fn check(engine: &Engine, call: &Call<'_, '_>, extent: Extent) -> Res
     let what = || format!("the differences of `{}`", declaration.name);
     memory::check::<f64>(what, elements(&graph).saturating_mul(2))?;
     let mut check = Check::new("derivatives");
-    let values = interpret::<f64>(&graph, |leaf| leaf_value(&engine.parameters, call, leaf));
+    let values = gradients(engine, call, &graph);
     let mut loss = Loss::new(engine, call, &graph);
     let mut generator = Generator::new(extent.seed);
     for ((root, _), gradient) in graph.roots().iter().zip(&values) {
@@ -57,7 +58,8 @@ pub(super) fn check(engine: &Engine, call: &Call<'_, '_>, extent: Extent) -> Res
             continue;
         };
         let gradient = gradient.reals();
-        let size = (gradient.iter().map(|g| g * g).sum::<f64>() / gradient.len() as f64).sqrt();
+        let squares: f64 = gradient.iter().map(|g| g.value * g.value).sum();
+        let size = (squares / gradient.len() as f64).sqrt();
         let name = provenance::root_label(declaration, root);
         let mut compared = Compared { name: name.clone(), ..Compared::default() };
         let mut worst: Option<(usize, Slope)> = None;
@@ -69,7 +71,7 @@ pub(super) fn check(engine: &Engine, call: &Call<'_, '_>, extent: Extent) -> Res
                 compared.undecided += 1;
                 continue;
             };
-            let ratio = slope.ratio(gradient[element], extent.tolerance);
+            let ratio = slope.ratio(gradient[element].value, extent.tolerance);
             compared.elements += 1;
             wrong += usize::from(ratio > 1.0);
             if ratio > compared.worst {
@@ -83,7 +85,7 @@ pub(super) fn check(engine: &Engine, call: &Call<'_, '_>, extent: Extent) -> Res
                 layer: name,
                 row: index.first().copied().filter(|_| graph.shape(leaf).batched),
                 index,
-                found: gradient[element],
+                found: gradient[element].value,
                 expected: slope.value,
                 bound: extent.tolerance * slope.error,
                 wrong,
@@ -101,12 +103,31 @@ pub(super) fn check(engine: &Engine, call: &Call<'_, '_>, extent: Extent) -> Res
     Ok(check)
 }
 
+/// The roots in f64, with the error that constants of the graph bring into them: those of
+/// derivatives are rounded to f32, as `1 - 0.1` is.
+fn gradients(engine: &Engine, call: &Call<'_, '_>, graph: &Graph) -> Vec<Value<Gradient>> {
+    let leaf = |leaf: Leaf<'_>| leaf_value(&engine.parameters, call, leaf);
+    interpret_with::<Gradient>(graph, leaf, |id, value| {
+        if let (Lowering::Constant(_), Value::Real(array)) = (graph.op(id).lower(), value) {
+            // Numbers of few digits, as 0.5, are what they are.
+            let is_short = |x: f64| (x as f32).to_bits().trailing_zeros() >= 12;
+            array.mapv_inplace(|x| match is_short(x.value) {
+                true => x,
+                false => Gradient { error: f64::from(f32::EPSILON) * x.value.abs(), ..x },
+            });
+        }
+    })
+}
+
+/// An element of a gradient: its error is what rounded constants make of it.
+type Gradient = Tracked<false>;
+
 /// Elements of a tensor: half of them anywhere, half where there is a gradient.
-fn samples(gradient: &[f64], count: usize, generator: &mut Generator) -> Vec<usize> {
+fn samples(gradient: &[Gradient], count: usize, generator: &mut Generator) -> Vec<usize> {
     if gradient.len() <= count {
         return (0..gradient.len()).collect();
     }
-    let there: Vec<usize> = (0..gradient.len()).filter(|i| gradient[*i] != 0.0).collect();
+    let there: Vec<usize> = (0..gradient.len()).filter(|i| gradient[*i].value != 0.0).collect();
     let mut chosen = BTreeSet::new();
     let mut draw = |below: usize| (generator.random_u64() % below as u64) as usize;
     for _ in 0..4 * count {
@@ -221,21 +242,28 @@ impl<'g> Loss<'g> {
 
     /// The derivative by an element, where differences decide it. `gradient` is what is checked:
     /// where both agree within an error that is small, one step is enough.
-    fn slope(&mut self, leaf: NodeId, element: usize, gradient: f64, size: f64) -> Option<Slope> {
+    fn slope(
+        &mut self,
+        leaf: NodeId,
+        element: usize,
+        gradient: Gradient,
+        size: f64,
+    ) -> Option<Slope> {
         let Some(Value::Real(array)) = &self.values[leaf.index()] else { return None };
         let x = array.iter().nth(element).copied()?;
         let squares: f64 = array.iter().map(|x| x * x).sum();
         let usual = (squares / array.len() as f64).sqrt();
-        let mut h = STEP * x.abs().max(usual).max(1e-3);
+        let mut h = STEP * x.abs().max(usual).max(1e-2);
         let mut decided: Option<Slope> = None;
         for _ in 0..STEPS {
-            let found = self.differences(leaf, element, h);
-            let scale = found.value.abs().max(gradient.abs()).max(size);
+            let mut found = self.differences(leaf, element, h);
+            let scale = found.value.abs().max(gradient.value.abs()).max(size);
             h *= SMALLER;
+            found.error += gradient.error;
             if !found.error.is_finite() || found.error > DECIDES * scale {
                 continue;
             }
-            if found.ratio(gradient, 1.0) <= 1.0 {
+            if found.ratio(gradient.value, 1.0) <= 1.0 {
                 return Some(found);
             }
             // A gradient is wrong where two steps say the same.
