@@ -1,4 +1,4 @@
-//! Compiling a network: how long it takes, and what comes out.
+//! Compile time of a network, total and per pass; size of the code.
 
 use std::time::Instant;
 
@@ -11,11 +11,11 @@ use bilro::compiler::target::{Target, host};
 
 use crate::median;
 
-/// The instruction set that the engine makes code for: what `BILRO_ISA` names,
-/// or the widest that this processor has.
+/// The engine's instruction set: the one named by `BILRO_ISA`, or the widest
+/// of this processor.
 ///
 /// # Errors
-/// Where the variable names none that this processor has.
+/// If the variable names an instruction set that this processor lacks.
 pub fn isa() -> Result<Target, String> {
     let named = std::env::var("BILRO_ISA").unwrap_or_default();
     if named.is_empty() {
@@ -28,17 +28,17 @@ pub fn isa() -> Result<Target, String> {
     })
 }
 
-/// What becomes of a network.
+/// Compile time and sizes of a network.
 #[derive(Clone, Debug)]
 pub struct Compilation {
-    /// From nothing to something that can be run: declaring, lowering,
-    /// emitting. The parameters' first values are not in it.
+    /// Time of declaring, lowering and emitting, without the parameters'
+    /// initial values.
     pub seconds: f64,
     /// Kernels of the executable.
     pub kernels: usize,
     /// Bytes of machine code.
     pub code_bytes: usize,
-    /// Bytes of memory for what lives during one call.
+    /// Bytes of memory for the values of one call.
     pub arena_bytes: usize,
 }
 
@@ -63,9 +63,9 @@ pub fn compile(
     })
 }
 
-/// Compiles a network at least `least` times, and until `seconds` have gone;
+/// Compiles a network at least `minimum` times, and for at least `seconds`;
 /// the median of the times. The first compilation in a process is not counted:
-/// it also finds out what the processor has.
+/// it also detects the processor.
 ///
 /// # Errors
 /// As the compiler.
@@ -74,20 +74,20 @@ pub fn compile_often(
     purpose: &Purpose,
     batch: usize,
     isa: &Target,
-    least: usize,
+    minimum: usize,
     seconds: f64,
 ) -> Result<Compilation, Error> {
     let started = Instant::now();
     let mut compilation = compile(declare, purpose, batch, isa)?;
     let mut times = Vec::new();
-    while times.len() < least || started.elapsed().as_secs_f64() < seconds {
+    while times.len() < minimum || started.elapsed().as_secs_f64() < seconds {
         times.push(compile(declare, purpose, batch, isa)?.seconds);
     }
     compilation.seconds = median(&mut times);
     Ok(compilation)
 }
 
-/// How long declaring, each pass of the compiler and emission take, in order.
+/// Seconds of declaring, each compiler pass, and emission, in order.
 ///
 /// # Errors
 /// As the compiler.

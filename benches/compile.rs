@@ -1,5 +1,5 @@
-//! How long compiling takes: chains of layers, to see how it grows with them,
-//! and a network of ordinary size. See `README.md`.
+//! Compile times: a network of ordinary size, and chains of layers, for the
+//! growth with the number of layers. See `README.md`.
 
 use std::sync::Arc;
 
@@ -18,26 +18,26 @@ use bilro_benches::networks::{Mnist, chain};
 use clap::Parser;
 use serde::Serialize;
 
-/// Measures how long compiling takes, pass by pass.
+/// Measures compile times, pass by pass.
 #[derive(Parser)]
 struct Options {
     /// Seconds for each network; each is compiled five times at least
     #[arg(long, default_value_t = 2.0)]
     seconds: f64,
-    /// Only networks whose name has this in it
+    /// Only networks whose name contains this
     #[arg(long, value_name = "SUBSTRING", default_value = "")]
     only: String,
-    /// One line of JSON for each network instead of a table
+    /// One line of JSON per network instead of a table
     #[arg(long)]
     json: bool,
-    /// What `cargo bench` adds
+    /// Added by `cargo bench`
     #[arg(long, hide = true)]
     bench: bool,
 }
 
 struct Case {
     network: &'static str,
-    /// How many `Linear`s there are.
+    /// Number of `Linear` layers.
     layers: usize,
     batch: usize,
     declare: fn() -> Result<Declaration, Error>,
@@ -50,10 +50,10 @@ const CASES: [Case; 4] = [
     Case { network: "chain-200", layers: 200, batch: 32, declare: || chain(200) },
 ];
 
-/// Each network is compiled so often, however long that takes.
-const LEAST: usize = 5;
+/// Each network is compiled at least this number of times, regardless of time.
+const MINIMUM: usize = 5;
 
-/// What `--json` prints for a network.
+/// The line that `--json` prints for a network.
 #[derive(Serialize)]
 struct Line {
     network: &'static str,
@@ -64,7 +64,8 @@ struct Line {
     code_bytes: usize,
     arena_bytes: usize,
     total_ms: f64,
-    ms_a_layer: f64,
+    #[serde(rename = "ms_a_layer")]
+    ms_per_layer: f64,
     passes_ms: BTreeMap<&'static str, f64>,
 }
 
@@ -75,7 +76,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let step = Purpose::Step(optimizer.clone());
     if !options.json {
         println!("a training step for {}; milliseconds, medians", isa.name);
-        print!("{:<14}{:>7}{:>9}{:>9}{:>11}", "network", "layers", "kernels", "total", "a layer");
+        print!("{:<14}{:>7}{:>9}{:>9}{:>11}", "network", "layers", "kernels", "total", "per layer");
         let first = &CASES[0];
         for (pass, _) in pass_seconds(&first.declare, &step, first.batch, &isa)? {
             print!("{pass:>10}");
@@ -83,13 +84,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!();
     }
     for case in CASES.iter().filter(|case| case.network.contains(&options.only)) {
-        // The first compilation in a process also finds out what the processor
-        // has.
+        // The first compilation in a process also detects the processor.
         let compilation = compile(&case.declare, &step, case.batch, &isa)?;
         let mut totals = Vec::new();
         let mut passes: Vec<(&'static str, Vec<f64>)> = Vec::new();
         let started = Instant::now();
-        while totals.len() < LEAST || started.elapsed().as_secs_f64() < options.seconds {
+        while totals.len() < MINIMUM || started.elapsed().as_secs_f64() < options.seconds {
             totals.push(compile(&case.declare, &step, case.batch, &isa)?.seconds * 1e3);
             let seconds = pass_seconds(&case.declare, &step, case.batch, &isa)?;
             passes.resize_with(seconds.len(), Default::default);
@@ -99,7 +99,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
         }
         let total = median(&mut totals);
-        let a_layer = total / case.layers as f64;
+        let per_layer = total / case.layers as f64;
         let passes: Vec<(&'static str, f64)> =
             passes.into_iter().map(|(pass, mut times)| (pass, median(&mut times))).collect();
         if options.json {
@@ -112,13 +112,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 code_bytes: compilation.code_bytes,
                 arena_bytes: compilation.arena_bytes,
                 total_ms: total,
-                ms_a_layer: a_layer,
+                ms_per_layer: per_layer,
                 passes_ms: passes.into_iter().collect(),
             };
             println!("{}", serde_json::to_string(&line)?);
         } else {
             print!("{:<14}{:>7}{:>9}", case.network, case.layers, compilation.kernels);
-            print!("{total:>9.2}{a_layer:>11.3}");
+            print!("{total:>9.2}{per_layer:>11.3}");
             passes.iter().for_each(|(_, ms)| print!("{ms:>10.3}"));
             println!();
         }

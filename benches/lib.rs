@@ -1,5 +1,5 @@
-//! What the benches share: the networks, how time is measured, and the
-//! machine's limit. `README.md` says how they are used.
+//! Shared code of the benches: networks, timing, and the machine's peak rate.
+//! `README.md` describes their use.
 
 pub mod compilation;
 pub mod networks;
@@ -13,10 +13,10 @@ pub fn median(numbers: &mut [f64]) -> f64 {
     numbers[numbers.len() / 2]
 }
 
-/// Calls for about `seconds`, in groups that take some tenths of a millisecond
-/// each; adds to `times` what one call of each group took, in seconds.
+/// Calls for about `seconds`, in groups of some tenths of a millisecond; adds
+/// the seconds per call of each group to `times`.
 ///
-/// Some calls before are not counted: they wake threads and fill caches.
+/// The warm-up calls are not counted: they wake threads and fill caches.
 pub fn time_calls(seconds: f64, times: &mut Vec<f64>, mut call: impl FnMut()) {
     const GROUP: f64 = 3e-4;
     let warm_up = Instant::now();
@@ -38,66 +38,66 @@ pub fn time_calls(seconds: f64, times: &mut Vec<f64>, mut call: impl FnMut()) {
     }
 }
 
-/// What [`measure`] finds; medians.
+/// Medians of [`measure`].
 #[derive(Clone, Copy, Debug)]
 pub struct Measurement {
     /// One call.
     pub seconds: f64,
-    /// The machine's limit while the calls were made, if it is known: see
+    /// The machine's peak rate during the calls, if it is known: see
     /// [`peak_gflops`].
     pub peak_gflops: Option<f64>,
 }
 
-/// Times calls and the machine's limit, in turns, for about `seconds`.
+/// Times calls and the machine's peak rate alternately, for about `seconds`.
 ///
-/// Clocks change within seconds, and neighbours come and go: the limit is that
-/// of the same time, threads and vectors.
+/// Clocks and other load change within seconds: the peak is measured at the
+/// same time, with the same threads and vectors.
 pub fn measure(seconds: f64, lanes: usize, threads: usize, mut call: impl FnMut()) -> Measurement {
-    const TURNS: f64 = 10.0;
+    const ROUNDS: f64 = 10.0;
     const PEAK: f64 = 0.03;
     let (mut times, mut peaks) = (Vec::new(), Vec::new());
     let started = Instant::now();
-    let turns = (seconds / 0.1).ceil().clamp(3.0, TURNS);
-    let mut turn = 0.0;
-    while turn < 3.0 || started.elapsed().as_secs_f64() < seconds {
-        peaks.extend(peak_gflops(lanes, threads, PEAK.min(seconds / turns / 4.0)));
-        time_calls(seconds / turns * 0.75, &mut times, &mut call);
-        turn += 1.0;
+    let rounds = (seconds / 0.1).ceil().clamp(3.0, ROUNDS);
+    let mut round = 0.0;
+    while round < 3.0 || started.elapsed().as_secs_f64() < seconds {
+        peaks.extend(peak_gflops(lanes, threads, PEAK.min(seconds / rounds / 4.0)));
+        time_calls(seconds / rounds * 0.75, &mut times, &mut call);
+        round += 1.0;
     }
     let peak_gflops = (!peaks.is_empty()).then(|| median(&mut peaks));
     Measurement { seconds: median(&mut times), peak_gflops }
 }
 
-/// The machine's limit for multiply-adds on vectors of so many floats, in
-/// GFLOP/s of all threads together: each runs a loop that stays in registers,
-/// all at the same time, for about `seconds`. Unknown where the processor has
-/// no such vectors, and on machines other than x86-64.
+/// The machine's peak rate of multiply-adds on vectors of `lanes` floats, in
+/// GFLOP/s of all threads together: all run a loop in registers at the same
+/// time, for about `seconds`. Unknown if the processor lacks such vectors, and
+/// on machines other than x86-64.
 pub fn peak_gflops(lanes: usize, threads: usize, seconds: f64) -> Option<f64> {
     let spin = multiply_adds(lanes)?;
     let start = Barrier::new(threads);
     let one = || {
         start.wait();
         let mut times = Vec::new();
-        time_calls(seconds, &mut times, || spin(ROUNDS));
-        (ROUNDS * CHAINS * lanes * 2) as f64 / median(&mut times) / 1e9
+        time_calls(seconds, &mut times, || spin(ITERATIONS));
+        (ITERATIONS * CHAINS * lanes * 2) as f64 / median(&mut times) / 1e9
     };
     let all = std::thread::scope(|scope| {
         let others: Vec<_> = (1..threads).map(|_| scope.spawn(one)).collect();
-        let own = one();
-        others.into_iter().map(|t| t.join().expect("it cannot panic")).sum::<f64>() + own
+        let first = one();
+        others.into_iter().map(|t| t.join().expect("it cannot panic")).sum::<f64>() + first
     });
     Some(all)
 }
 
-/// Sums that go on at once where the limit is measured. The latency of a
-/// multiply-add is 4 or 5 cycles and there are two a cycle: 10 hide it, and 12
-/// leave room in 16 registers for the factor and the term.
+/// Independent sums of the peak's loop. A multiply-add has a latency of 4 or 5
+/// cycles, and two start per cycle: 10 sums hide it, and 12 leave room in 16
+/// registers for the factor and the term.
 const CHAINS: usize = 12;
 
 /// Multiply-adds of each sum in a call: some 20 µs.
-const ROUNDS: usize = 5_000;
+const ITERATIONS: usize = 5_000;
 
-/// A loop of multiply-adds on vectors of so many floats.
+/// A loop of multiply-adds on vectors of `lanes` floats.
 #[cfg(target_arch = "x86_64")]
 fn multiply_adds(lanes: usize) -> Option<fn(usize)> {
     use std::arch::x86_64::{
@@ -120,8 +120,8 @@ fn multiply_adds(lanes: usize) -> Option<fn(usize)> {
                 black_box(sums);
             }
             fn safe(rounds: usize) {
-                // SAFETY: this function is only given out where the processor
-                // has the feature.
+                // SAFETY: this function is only returned if the processor has
+                // the feature.
                 unsafe { spin(rounds) }
             }
             std::arch::is_x86_feature_detected!($feature).then_some(safe as fn(usize))

@@ -1,5 +1,5 @@
-//! The networks that are measured. The same ones, by the same names, are in
-//! `peers/` for other frameworks.
+//! The measured networks. `peers/` has the same ones, with the same names, for
+//! other frameworks.
 
 use bilro::compiler::declaration::{Builder, Declaration, LossReduction};
 use bilro::compiler::error::{Error, Mistake};
@@ -24,14 +24,14 @@ network! {
     /// 4096-120-10: a wide input, a squared error.
     pub struct Wide {
         input image: [4096];
-        target wanted: [10];
+        target expected: [10];
         output y = image -> Linear(120) -> ReLU -> Linear(10) -> Sigmoid;
-        loss mse_loss(y, wanted);
+        loss mse_loss(y, expected);
     }
 }
 
 network! {
-    /// 2-1: one neuron, to see what a step costs beside its arithmetic.
+    /// 2-1: one neuron, for the overhead of a step.
     pub struct Neuron {
         input point: [2];
         target label: [1];
@@ -41,7 +41,7 @@ network! {
 }
 
 network! {
-    /// 1024-4096-4096-10: parameters that no cache holds.
+    /// 1024-4096-4096-10: parameters larger than the caches.
     pub struct Large {
         input x: [1024];
         target class: class(10);
@@ -60,35 +60,35 @@ network! {
     }
 }
 
-/// What is measured: a network, a batch size, a purpose.
+/// A measurement: a network, a batch size, a purpose.
 #[derive(Clone, Copy)]
 pub struct Case {
     /// The network's name: its sizes.
     pub network: &'static str,
-    /// Examples at once.
+    /// Examples per call.
     pub batch: usize,
     /// Training or predicting.
     pub purpose: Purpose,
-    /// The network as the compiler takes it.
+    /// The compiler's declaration of the network.
     pub declare: fn() -> Result<Declaration, Error>,
-    /// From the batch size and the number of threads.
+    /// Prepares the timed call, from the batch size and the number of threads.
     prepare: fn(usize, usize) -> bilro::Result<Call>,
 }
 
-/// What is timed.
+/// The timed call.
 pub type Call = Box<dyn FnMut()>;
 
-/// What a network does in a case.
+/// The purpose of a case.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Purpose {
-    /// A whole training step: forward, backward, update.
+    /// A complete training step: forward, backward, update.
     Step,
     /// The outputs from the inputs.
     Forward,
 }
 
 impl Purpose {
-    /// In a word.
+    /// The purpose in a case's id.
     pub fn name(self) -> &'static str {
         match self {
             Purpose::Step => "step",
@@ -97,7 +97,7 @@ impl Purpose {
     }
 }
 
-/// How far a step goes.
+/// The learning rate of all steps.
 pub const LEARNING_RATE: f32 = 0.01;
 
 impl Case {
@@ -129,7 +129,7 @@ impl Case {
                     model.predict(mnist::Input { image: image.view() })?;
                     Ok(Box::new(move || {
                         let output = model.predict(mnist::Input { image: image.view() });
-                        output.expect("these arrays have been accepted before");
+                        output.expect("the same arrays were accepted before");
                     }))
                 },
             });
@@ -149,13 +149,13 @@ impl Case {
         cases
     }
 
-    /// A name that no other case has: `784-128-64-10/64/step`.
+    /// A unique name: `784-128-64-10/64/step`.
     pub fn id(&self) -> String {
         format!("{}/{}/{}", self.network, self.batch, self.purpose.name())
     }
 
-    /// What is timed: a call as a user makes it, `Trainer::step` or
-    /// `Model::predict`. It has been made once, so that all is compiled.
+    /// The timed call, a user's: `Trainer::step` or `Model::predict`. It has
+    /// been called once, so everything is compiled.
     ///
     /// # Errors
     /// As the call.
@@ -163,9 +163,9 @@ impl Case {
         (self.prepare)(self.batch, threads)
     }
 
-    /// Floating point operations of one call, two for each multiply-add of a
-    /// matrix product. A step has three products for each layer (forward, and
-    /// the gradients of weight and input), but two for the first, whose input
+    /// Floating-point operations of one call, two per multiply-add of a matrix
+    /// product. A step has three products per layer (forward, and the
+    /// gradients of weight and input), but two for the first, whose input
     /// needs no gradient.
     pub fn operations(&self, declaration: &Declaration) -> usize {
         let layers: usize = declaration.layers.iter().map(|l| l.multiply_adds).sum();
@@ -178,7 +178,7 @@ impl Case {
     }
 }
 
-/// Training steps on the same batch again and again.
+/// Training steps repeated on the same batch.
 fn trainer<N, B, D>(x: Array2<f32>, y: Array<B, D>, threads: usize) -> bilro::Result<Call>
 where
     N: Trainable,
@@ -190,7 +190,7 @@ where
     trainer.step(N::Batch::from_examples(x.view(), y.view()))?;
     Ok(Box::new(move || {
         let loss = trainer.step(N::Batch::from_examples(x.view(), y.view()));
-        loss.expect("these arrays have been accepted before");
+        loss.expect("the same arrays were accepted before");
     }))
 }
 
@@ -199,7 +199,7 @@ fn reals(batch: usize, size: usize) -> Array2<f32> {
     let mut generator = bilro::rng::Generator::new(1);
     let mut x = vec![0.0; batch * size];
     generator.fill_uniform(&mut x, 0.0, 1.0);
-    Array2::from_shape_vec((batch, size), x).expect("as many as the sizes say")
+    Array2::from_shape_vec((batch, size), x).expect("the length matches the sizes")
 }
 
 /// Classes below 10, always the same.
@@ -207,8 +207,8 @@ fn classes(batch: usize) -> Array1<u32> {
     reals(batch, 1).iter().map(|x| (x * 10.0) as u32).collect()
 }
 
-/// As many layers of `Linear(256)` and `ReLU`, one after the other, and a
-/// squared error.
+/// A chain of this number of `Linear(256)` and `ReLU` layers, with a squared
+/// error.
 ///
 /// # Errors
 /// None: the sizes fit.

@@ -1,5 +1,5 @@
-//! Predictions a second of several threads: with a model each, with one model
-//! that they share, and with one behind a mutex. See `README.md`.
+//! Predictions per second of several threads: with a model each, with one
+//! shared model, and with one behind a mutex. See `README.md`.
 
 use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,13 +14,13 @@ use bilro_benches::networks::{Digits, digits};
 use clap::Parser;
 use serde::Serialize;
 
-/// Measures how many predictions of 64-128-64-10 several threads make.
+/// Measures predictions per second of 64-128-64-10 with several threads.
 #[derive(Parser)]
 struct Options {
-    /// How many threads predict
+    /// Number of predicting threads
     #[arg(long, default_value = "8")]
     threads: NonZero<usize>,
-    /// Examples of a prediction
+    /// Examples per prediction
     #[arg(long, default_value = "1")]
     batch: NonZero<usize>,
     /// Seconds for each way
@@ -29,12 +29,12 @@ struct Options {
     /// One line of JSON instead of a table
     #[arg(long)]
     json: bool,
-    /// What `cargo bench` adds
+    /// Added by `cargo bench`
     #[arg(long, hide = true)]
     bench: bool,
 }
 
-/// Millions of predictions a second.
+/// Millions of predictions per second.
 #[derive(Serialize)]
 struct Line {
     network: &'static str,
@@ -43,12 +43,12 @@ struct Line {
     separate: f64,
     shared: f64,
     mutex: f64,
-    /// The median of the ratios of measurements that followed each other.
+    /// The median of the ratios of adjacent measurements.
     shared_to_separate: f64,
 }
 
-/// Measurements of each way, in turns.
-const TURNS: usize = 12;
+/// Rounds, each a measurement of every way.
+const ROUNDS: usize = 12;
 
 fn main() -> bilro::Result<()> {
     let options = Options::parse();
@@ -58,13 +58,13 @@ fn main() -> bilro::Result<()> {
         println!("{text}");
         return Ok(());
     }
-    println!("64-128-64-10, {} threads, {} example(s) a prediction", line.threads, line.batch);
+    println!("64-128-64-10, {} threads, {} example(s) per prediction", line.threads, line.batch);
     for (way, millions) in [
         ("a model for each thread", line.separate),
-        ("one model that is shared", line.shared),
+        ("one shared model", line.shared),
         ("one model behind a mutex", line.mutex),
     ] {
-        println!("{way:<26}{millions:>8.2} million predictions a second");
+        println!("{way:<26}{millions:>8.2} million predictions per second");
     }
     println!("shared to separate: {:.3}", line.shared_to_separate);
     Ok(())
@@ -79,10 +79,10 @@ fn measure(options: &Options) -> bilro::Result<Line> {
     let separate = (0..threads).map(|_| model()).collect::<bilro::Result<Vec<_>>>()?;
     let shared = Arc::new(model()?);
     let mutex = Mutex::new(model()?);
-    let seconds = Duration::from_secs_f64(options.seconds / TURNS as f64);
+    let seconds = Duration::from_secs_f64(options.seconds / ROUNDS as f64);
     let mut rates: [Vec<f64>; 3] = Default::default();
     let mut ratios = Vec::new();
-    for turn in 0..TURNS {
+    for round in 0..ROUNDS {
         let one = |way: usize| match way {
             0 => rate(threads, seconds, |i| drop(separate[i].predict(input()))),
             1 => rate(threads, seconds, |_| drop(shared.predict(input()))),
@@ -91,8 +91,8 @@ fn measure(options: &Options) -> bilro::Result<Line> {
                 drop(model.predict(input()));
             }),
         };
-        // What comes first has a machine that is less warm, or warmer.
-        let order = if turn % 2 == 0 { [0, 1, 2] } else { [1, 0, 2] };
+        // Alternate the order: clocks change during a round.
+        let order = if round % 2 == 0 { [0, 1, 2] } else { [1, 0, 2] };
         let mut found = [0.0; 3];
         for way in order {
             found[way] = one(way);
@@ -106,7 +106,7 @@ fn measure(options: &Options) -> bilro::Result<Line> {
     Ok(Line { network, threads, batch, separate, shared, mutex, shared_to_separate })
 }
 
-/// Calls a second of all threads together.
+/// Calls per second of all threads together.
 fn rate(threads: usize, seconds: Duration, call: impl Fn(usize) + Sync) -> f64 {
     let (start, end) = (Barrier::new(threads + 1), AtomicBool::new(false));
     thread::scope(|scope| {

@@ -1,5 +1,5 @@
-//! A whole training step (forward, backward, update) against the machine's
-//! limit; and forward alone. See `README.md`.
+//! Times of a complete training step (forward, backward, update) and of forward
+//! only, against the machine's peak. See `README.md`.
 
 use std::sync::Arc;
 
@@ -17,31 +17,31 @@ use bilro_benches::networks::{Call, Case, LEARNING_RATE, Purpose};
 use clap::Parser;
 use serde::Serialize;
 
-/// Measures how long training steps take, and forward alone.
+/// Measures times of training steps, and of forward only.
 #[derive(Parser)]
 struct Options {
-    /// How many threads compute
+    /// Number of computing threads
     #[arg(long, default_value = "1")]
     threads: NonZero<usize>,
-    /// Seconds for each case; or for each line, with --serve
+    /// Seconds per case, or per line with --serve
     #[arg(long, default_value_t = 2.0)]
     seconds: f64,
-    /// Only networks whose name has this in it
+    /// Only networks whose name contains this
     #[arg(long, value_name = "SUBSTRING", default_value = "")]
     only: String,
-    /// One line of JSON for each case instead of a table
+    /// One line of JSON per case instead of a table
     #[arg(long)]
     json: bool,
-    /// Read cases from the standard input, as `784-128-64-10/64/step`, and
-    /// answer each with a line of JSON; what is compiled is kept
+    /// Read cases such as `784-128-64-10/64/step` from standard input, and
+    /// answer each with a line of JSON; compiled code is reused
     #[arg(long)]
     serve: bool,
-    /// What `cargo bench` adds
+    /// Added by `cargo bench`
     #[arg(long, hide = true)]
     bench: bool,
 }
 
-/// What is found for a case.
+/// The measurement of a case.
 #[derive(Serialize)]
 struct Line {
     network: &'static str,
@@ -103,7 +103,7 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Answers cases until the standard input ends.
+/// Measures the cases of standard input, until it ends.
 fn serve(options: &Options, isa: &Target) -> Result<(), Failure> {
     let cases = Case::all();
     let mut prepared: BTreeMap<String, Prepared<'_>> = BTreeMap::new();
@@ -121,7 +121,7 @@ fn serve(options: &Options, isa: &Target) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A case that is ready to be measured, and what its compilation has told.
+/// A case ready to be measured, with its compilation.
 struct Prepared<'a> {
     case: &'a Case,
     call: Call,
@@ -152,18 +152,18 @@ impl<'a> Prepared<'a> {
     }
 
     fn measure(&mut self) -> Line {
-        let found = measure(self.seconds, self.isa.lanes, self.threads, &mut self.call);
-        let gflops = self.operations as f64 / found.seconds / 1e9;
+        let measurement = measure(self.seconds, self.isa.lanes, self.threads, &mut self.call);
+        let gflops = self.operations as f64 / measurement.seconds / 1e9;
         Line {
             network: self.case.network,
             batch: self.case.batch,
             purpose: self.case.purpose.name(),
             threads: self.threads,
             isa: self.isa.name,
-            step_us: rounded(found.seconds * 1e6),
+            step_us: rounded(measurement.seconds * 1e6),
             gflops: rounded(gflops),
-            percent_of_peak: found.peak_gflops.map(|peak| rounded(100.0 * gflops / peak)),
-            peak_gflops: found.peak_gflops.map(rounded),
+            percent_of_peak: measurement.peak_gflops.map(|peak| rounded(100.0 * gflops / peak)),
+            peak_gflops: measurement.peak_gflops.map(rounded),
             compile_ms: rounded(self.compilation.seconds * 1e3),
             arena_bytes: self.compilation.arena_bytes,
             kernels: self.compilation.kernels,
@@ -171,7 +171,7 @@ impl<'a> Prepared<'a> {
     }
 }
 
-/// To thousandths: more digits than that say nothing.
+/// Rounded to thousandths: further digits are noise.
 fn rounded(x: f64) -> f64 {
     (x * 1e3).round() / 1e3
 }

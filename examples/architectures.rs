@@ -1,8 +1,9 @@
-//! Networks of several depths and widths, built at run time: trains each on
-//! the digits, and compares them in a table.
+//! Networks of several depths and widths, built at run time, trained on the
+//! digits and compared in a table.
 //!
-//! `network!` declares one network; here a program makes as many as its command
-//! line asks for, by the compiler's builder, and a [`DynTrainer`] trains them.
+//! `network!` declares one network at compile time; this program declares the
+//! networks of its command line by the compiler's builder, and trains them by
+//! a [`DynTrainer`].
 
 use std::io::Write;
 use std::time::Instant;
@@ -18,25 +19,25 @@ use clap::Parser;
 /// pixels, and compares them.
 #[derive(Parser)]
 struct Options {
-    /// Numbers of hidden layers, with commas between them
+    /// Numbers of hidden layers, separated by commas
     #[arg(long, value_delimiter = ',', default_value = "0,1,2,3")]
     depths: Vec<usize>,
-    /// Numbers of features of a hidden layer, with commas between them
+    /// Features of a hidden layer, separated by commas
     #[arg(long, value_delimiter = ',', default_value = "16,64")]
     widths: Vec<usize>,
-    /// The function between layers
+    /// Activation function
     #[arg(long, default_value = "relu")]
     activation: String,
     /// Passes over the training digits
     #[arg(long, default_value_t = 10)]
     epochs: usize,
-    /// Digits in a step
+    /// Digits per step
     #[arg(long, default_value_t = 32)]
     batch_size: usize,
     /// Learning rate of Adam
     #[arg(long, default_value_t = 0.003, allow_negative_numbers = true)]
     lr: f32,
-    /// Seed of the first weights, of the split and of the shuffling
+    /// Seed of the initial weights, of the split and of the shuffling
     #[arg(long, default_value_t = 7)]
     seed: u64,
 }
@@ -55,7 +56,7 @@ fn main() -> std::process::ExitCode {
     }
 }
 
-/// A network of so many hidden layers.
+/// A network with `depth` hidden layers.
 fn network(depth: usize, width: usize, activation: &str) -> Result<Declaration, Error> {
     let declaration = Declaration::declare("Digits", |b| {
         let image = b.input("image", [64])?;
@@ -96,13 +97,13 @@ fn run(options: &Options, out: &mut impl Write) -> Result<(), Error> {
             }
         }
     }
-    if let Some((accuracy, which)) = best {
-        writeln!(out, "best: {which}, {:.1} % right", 100.0 * accuracy)?;
+    if let Some((accuracy, network)) = best {
+        writeln!(out, "best: {network}, {:.1} % right", 100.0 * accuracy)?;
     }
     Ok(())
 }
 
-/// What one network has come to.
+/// The results of one network.
 struct Row {
     parameters: usize,
     seconds: f64,
@@ -169,8 +170,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_wrongly_is_said() {
-        for (arguments, part) in [
+    fn invalid_arguments_are_reported() {
+        for (arguments, expected) in [
             (&["--activation", "rleu"][..], "did you mean `relu`?"),
             (&["--lr", "-1"], "learning rate"),
             (&["--epochs", "0"], "epochs"),
@@ -179,7 +180,7 @@ mod tests {
             (&["--help"], "compares them"),
         ] {
             let error = table(arguments).unwrap_err().to_string();
-            assert!(error.contains(part), "{arguments:?}: {error}");
+            assert!(error.contains(expected), "{arguments:?}: {error}");
         }
     }
 }

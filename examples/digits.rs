@@ -24,22 +24,22 @@ network! {
 /// Trains a network on handwritten digits of 8×8 pixels, and tests it.
 #[derive(Parser)]
 struct Options {
-    /// Times over the training digits
+    /// Passes over the training digits
     #[arg(long, default_value_t = 40)]
     epochs: usize,
-    /// Digits in a step
+    /// Digits per step
     #[arg(long, default_value_t = 32)]
     batch_size: usize,
-    /// Learning rate: how far a step goes
+    /// Learning rate
     #[arg(long, default_value_t = 0.1, allow_negative_numbers = true)]
     lr: f32,
-    /// Seed of the first weights, of the split and of the shuffling
+    /// Seed of the initial weights, of the split and of the shuffling
     #[arg(long, default_value_t = 7)]
     seed: u64,
-    /// What computes: `jit`, `interpreter` or `interpreter-f32`
+    /// Backend: `jit`, `interpreter` or `interpreter-f32`
     #[arg(long, default_value = "jit", value_parser = backend)]
     backend: Backend,
-    /// Threads; as many as the machine has by default
+    /// Number of threads; default: as many as the machine has
     #[arg(long)]
     threads: Option<usize>,
 }
@@ -66,19 +66,18 @@ fn run(options: &Options) -> bilro::Result<()> {
         builder = builder.threads(threads);
     }
     let mut trainer = builder.build()?;
-    say(trainer.model().summary());
+    print(trainer.model().summary());
 
     let fit = Fit::epochs(options.epochs).batch_size(options.batch_size);
     let fit = fit.validate(&test).progress(true).stop_on_ctrl_c(true);
     trainer.fit(&train, fit)?;
 
     let evaluation = trainer.into_model().evaluate(&test)?;
-    say(format!("test accuracy {:.4}", evaluation.accuracy()));
+    print(format!("test accuracy {:.4}", evaluation.accuracy()));
     Ok(())
 }
 
-/// Prints a line, and does not mind where nobody reads it any more, as in
-/// `digits | head`.
-fn say(line: String) {
+/// Prints a line, ignoring a closed pipe, as in `digits | head`.
+fn print(line: String) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }

@@ -1,5 +1,5 @@
-//! What the notebooks have in common: a report that tells what is done, and
-//! shows each of the notebook's figures beside ours.
+//! Shared code of the notebooks: a report with text, pictures, and each of the
+//! notebook's figures beside ours.
 
 use std::error::Error;
 use std::fmt::Display;
@@ -9,8 +9,8 @@ use std::process::ExitCode;
 
 use clap::Command;
 
-/// Runs a notebook that has no options: `--help` says what it is about, and
-/// anything else on the command line is an error. Then it is as [`show`].
+/// Runs a notebook without options by [`show`]: `--help` describes it, any
+/// other argument is an error.
 pub fn show_without_options(
     about: &'static str,
     notebook: impl FnOnce(&mut Report<'_>) -> Result<(), Box<dyn Error>>,
@@ -19,15 +19,15 @@ pub fn show_without_options(
     show(notebook)
 }
 
-/// A command line without options. Usage names the program as it was called.
+/// A command line without options. Usage shows the name of the called program.
 fn command(about: &'static str) -> Command {
     Command::new("notebook")
         .about(about)
-        .after_help("It takes no options. What it draws goes into target/notebooks.")
+        .after_help("It takes no options. Its pictures are in target/notebooks.")
 }
 
-/// Runs a notebook and writes its report to standard output. Who closes the
-/// pipe has read enough.
+/// Runs a notebook and writes its report to standard output. A closed pipe is
+/// not an error.
 pub fn show(notebook: impl FnOnce(&mut Report<'_>) -> Result<(), Box<dyn Error>>) -> ExitCode {
     let Err(error) = notebook(&mut Report::new(&mut io::stdout())) else {
         return ExitCode::SUCCESS;
@@ -41,12 +41,12 @@ pub fn show(notebook: impl FnOnce(&mut Report<'_>) -> Result<(), Box<dyn Error>>
     }
 }
 
-/// What a notebook writes, for a test, after requiring its figures to agree and
-/// so many of them to be there.
+/// A notebook's output, for a test, which requires that all of its `figures`
+/// agree.
 ///
 /// # Panics
-/// Where the notebook fails, or a figure differs or is missing.
-pub fn written(
+/// If the notebook fails, or a figure differs or is missing.
+pub fn output_of(
     notebook: impl FnOnce(&mut Report<'_>) -> Result<(), Box<dyn Error>>,
     figures: usize,
 ) -> String {
@@ -54,29 +54,28 @@ pub fn written(
     let mut report = Report::new(&mut out);
     notebook(&mut report).unwrap_or_else(|error| panic!("the notebook fails: {error}"));
     report.check(figures);
-    String::from_utf8(out).expect("reports are made of text")
+    String::from_utf8(out).expect("reports are UTF-8")
 }
 
 /// Columns of a terminal.
 const COLUMNS: usize = 80;
 
-/// Requires the lines that a notebook has written to fit a terminal of 80
-/// columns, but for those that may be as long as they are: rows of tables, and
-/// what is quoted.
+/// Requires the lines of a notebook's output to fit a terminal of 80 columns,
+/// except lines with these starts: rows of tables, and quotations.
 ///
 /// # Panics
-/// Where a line is longer, and where none is that may be.
-pub fn fits_a_terminal(text: &str, may_be_long: &[&str]) {
+/// If another line is longer, or an exception is not needed.
+pub fn assert_fits_terminal(text: &str, exceptions: &[&str]) {
     let long = || text.lines().filter(|line| line.chars().count() > COLUMNS);
-    let allowed = |line: &&str| may_be_long.iter().any(|start| line.starts_with(start));
+    let allowed = |line: &&str| exceptions.iter().any(|start| line.starts_with(start));
     let wrong: Vec<&str> = long().filter(|line| !allowed(line)).collect();
     assert!(wrong.is_empty(), "lines are longer than {COLUMNS} columns: {wrong:#?}");
-    for start in may_be_long {
+    for start in exceptions {
         assert!(long().any(|line| line.starts_with(start)), "no long line starts with `{start}`");
     }
 }
 
-/// A notebook's output: to a terminal, or kept for a test.
+/// A notebook's output, to a terminal or to a test.
 pub struct Report<'a> {
     out: &'a mut dyn Write,
     figures: Vec<Figure>,
@@ -86,11 +85,11 @@ pub struct Report<'a> {
 /// A number that the notebook prints, or that a reader can work out by hand.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Figure {
-    /// What it is.
+    /// The figure's name.
     pub name: String,
-    /// What bilro gives.
+    /// bilro's value.
     pub ours: f64,
-    /// What the notebook shows, or what is worked out.
+    /// The notebook's value, or the one worked out by hand.
     pub notebook: f64,
     /// Half a unit of the notebook's last digit.
     pub tolerance: f64,
@@ -110,26 +109,26 @@ impl<'a> Report<'a> {
         Report { out, figures: Vec::new(), folder }
     }
 
-    /// The start of a part.
-    pub fn part(&mut self, title: &str) -> io::Result<()> {
+    /// The heading of a section.
+    pub fn section(&mut self, title: &str) -> io::Result<()> {
         writeln!(self.out, "\n{title}\n{}", "-".repeat(title.chars().count()))
     }
 
-    /// Something to read.
-    pub fn say(&mut self, text: impl Display) -> io::Result<()> {
+    /// Explanations.
+    pub fn text(&mut self, text: impl Display) -> io::Result<()> {
         writeln!(self.out, "{text}")
     }
 
-    /// A figure of the notebook's, as it is written there, beside ours with as
-    /// many digits.
+    /// A figure of the notebook, as printed there, beside ours with the same
+    /// number of digits.
     ///
     /// # Panics
-    /// Where `notebook` is no number: a mistake in the example.
+    /// If `notebook` is not a number: a mistake in the example.
     pub fn figure(&mut self, name: &str, ours: f64, notebook: &str) -> io::Result<()> {
         self.compare(name, ours, "notebook", notebook)
     }
 
-    /// The same beside what a reader can work out with paper and pencil.
+    /// The same beside a value that a reader can work out with paper and pencil.
     ///
     /// # Panics
     /// As [`Report::figure`].
@@ -137,21 +136,21 @@ impl<'a> Report<'a> {
         self.compare(name, ours, "by hand", worked_out)
     }
 
-    fn compare(&mut self, name: &str, ours: f64, whose: &str, number: &str) -> io::Result<()> {
+    fn compare(&mut self, name: &str, ours: f64, source: &str, number: &str) -> io::Result<()> {
         let value: f64 = number.parse().expect("figures are numbers");
         let digits = number.split_once('.').map_or(0, |(_, digits)| digits.len());
-        // Half a unit of the last digit, and what rounding to f32 takes away; what
-        // has no digits after the point is an integer.
+        // Half a unit of the last digit, plus the rounding to f32; without digits
+        // after the point it is an integer.
         let half = if digits == 0 { 0.0 } else { 0.5 * 10f64.powi(-(digits as i32)) };
         let tolerance = half + 2e-7 * value.abs();
         let figure = Figure { name: name.into(), ours, notebook: value, tolerance };
         let verdict = if figure.agrees() { "" } else { "   differs" };
-        writeln!(self.out, "  {name:<44} {ours:>14.digits$}   {whose} {number}{verdict}")?;
+        writeln!(self.out, "  {name:<44} {ours:>14.digits$}   {source} {number}{verdict}")?;
         self.figures.push(figure);
         Ok(())
     }
 
-    /// Where to put a picture.
+    /// The path for a picture.
     pub fn picture(&mut self, name: &str) -> io::Result<PathBuf> {
         let path = self.folder.join(name);
         writeln!(self.out, "  picture: target/notebooks/{name}")?;
@@ -159,8 +158,7 @@ impl<'a> Report<'a> {
         Ok(path)
     }
 
-    /// Saves a picture under this name twice, as SVG and as PNG: `save` is called
-    /// with the path of each.
+    /// Saves a picture as SVG and as PNG: `save` is called with each path.
     pub fn draw(
         &mut self,
         name: &str,
@@ -178,10 +176,10 @@ impl<'a> Report<'a> {
         &self.figures
     }
 
-    /// Requires every figure to agree, and so many of them to be there.
+    /// Requires `count` figures, and all of them to agree.
     ///
     /// # Panics
-    /// Where one differs, or is missing.
+    /// If a figure differs or is missing.
     pub fn check(&self, count: usize) {
         let wrong: Vec<&Figure> = self.figures.iter().filter(|figure| !figure.agrees()).collect();
         assert!(wrong.is_empty(), "figures differ from the notebook's: {wrong:#?}");
@@ -191,11 +189,11 @@ impl<'a> Report<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{command, fits_a_terminal};
+    use super::{assert_fits_terminal, command};
     use clap::error::ErrorKind;
 
     #[test]
-    fn a_notebook_without_options_refuses_them_and_explains_itself() {
+    fn a_notebook_without_options_rejects_arguments_and_prints_help() {
         let parse = |arguments: &[&str]| command("About nothing").try_get_matches_from(arguments);
         assert!(parse(&["notebook_0_tensors"]).is_ok());
         for wrong in ["--bogus", "-x", "data"] {
@@ -209,12 +207,12 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_as_long_as_a_terminal_is_wide() {
+    fn lines_longer_than_a_terminal_need_an_exception() {
         // 80 characters, which are more bytes.
         let fits = "²".repeat(80);
         let long = format!("{fits}.");
-        let check = |text: &str, may_be_long: &[&str]| {
-            std::panic::catch_unwind(|| fits_a_terminal(text, may_be_long)).is_ok()
+        let check = |text: &str, exceptions: &[&str]| {
+            std::panic::catch_unwind(|| assert_fits_terminal(text, exceptions)).is_ok()
         };
         assert!(check(&format!("{fits}\n{fits}\n"), &[]));
         assert!(!check(&format!("{fits}\n{long}\n"), &[]));

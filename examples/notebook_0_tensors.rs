@@ -1,5 +1,5 @@
-//! Arrays and gradients, from the start: what a tensor is, what is computed with it, and how a
-//! gradient comes about. With the exercises solved.
+//! Arrays and gradients from the start: tensors, their operations, and how a gradient is computed.
+//! With the exercises solved.
 //!
 //! `cargo run --example notebook_0_tensors`
 
@@ -15,7 +15,7 @@ use bilro_examples::{Report, show_without_options};
 type Done = Result<(), Box<dyn Error>>;
 
 network! {
-    /// A variable of three ones, and what depends on it.
+    /// A variable of three ones, and their sum.
     struct Ones {
         param x: [3] = ones;
         loss sum(x);
@@ -23,7 +23,7 @@ network! {
 }
 
 network! {
-    /// f = Σ y with y = x², of two numbers that belong to the network.
+    /// f = Σ y with y = x², of two parameters.
     struct SumOfSquares {
         param x: [2] = ones;
         output y = x.pow(2);
@@ -33,7 +33,7 @@ network! {
 }
 
 network! {
-    /// The last exercise: f = 2 · mean(y) with y = ln x, of numbers that are given with each call.
+    /// The last exercise: f = 2 · mean(y) with y = ln x, of inputs.
     struct Logarithm {
         input x: [2] grad;
         output y = log(x);
@@ -43,13 +43,13 @@ network! {
 }
 
 fn main() -> ExitCode {
-    show_without_options("Arrays, their operations, and gradients, with what each is for", notebook)
+    show_without_options("Arrays, their operations, and gradients, with explanations", notebook)
 }
 
 fn notebook(report: &mut Report<'_>) -> Done {
     arrays(report)?;
     ones_and_random_numbers(report)?;
-    there_and_back(report)?;
+    conversions(report)?;
     arithmetic(report)?;
     variables(report)?;
     gradients(report)?;
@@ -58,134 +58,131 @@ fn notebook(report: &mut Report<'_>) -> Done {
 }
 
 fn arrays(report: &mut Report<'_>) -> Done {
-    report.part("Arrays and their shapes")?;
-    report.say(
+    report.section("Arrays and their shapes")?;
+    report.text(
         "A network turns numbers into numbers, and it takes many of them at a time: in\n\
          arrays, which this field calls tensors. An array has a shape. Two rows of three\n\
          numbers have the shape [2, 3]: rows come first, then columns.",
     )?;
     let x: Array2<f32> = array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]];
-    report.say(format!("{x}\nis an Array2<f32> of shape {:?}", x.shape()))?;
+    report.text(format!("{x}\nis an Array2<f32> of shape {:?}", x.shape()))?;
     report.figure("rows", x.nrows() as f64, "2")?;
     report.figure("columns", x.ncols() as f64, "3")?;
     report.figure("first number", x[[0, 0]].into(), "1.")?;
     report.figure("last number", x[[1, 2]].into(), "6.")?;
-    report.say(
-        "The type says what the numbers are, here floating point of 32 bits, which is\n\
-         what networks compute with, and how many axes there are. Both are known when the\n\
-         program is compiled; how long an axis is may depend on what the program reads.",
+    report.text(
+        "The type states the type of the numbers, here floating point of 32 bits, as in\n\
+         networks, and the number of axes. Both are known at compile time; the length of\n\
+         an axis may depend on the program's data.",
     )?;
     Ok(())
 }
 
 fn ones_and_random_numbers(report: &mut Report<'_>) -> Done {
-    report.part("New arrays: ones, and random numbers")?;
+    report.section("New arrays: ones, and random numbers")?;
     let ones = Array2::<f32>::ones((2, 3));
-    report
-        .say(format!("An array needs a shape and something to be filled with, as ones:\n{ones}"))?;
-    report.figure("every number", everywhere(&ones), "1.")?;
+    report.text(format!(
+        "An array needs a shape and something to be filled with, as ones:\n{ones}"
+    ))?;
+    report.figure("every number", common_value(&ones), "1.")?;
     let mut generator = Generator::new(7);
     let random = generator.rand((2, 3));
-    report.say(format!("or numbers drawn evenly from 0 to 1:\n{random:.4}"))?;
+    report.text(format!("or numbers drawn evenly from 0 to 1:\n{random:.4}"))?;
     assert!(random.iter().all(|x| (0.0..1.0).contains(x)));
     assert_eq!(random, Generator::new(7).rand((2, 3)), "the same seed, the same numbers");
-    assert_ne!(random, generator.rand((2, 3)), "drawing goes on");
-    report.say(
-        "They come from a generator, which begins at a seed. The same seed gives the same\n\
-         numbers on every machine, and those that PyTorch gives after torch.manual_seed.\n\
-         The notebook's own were drawn without a seed: nobody gets them again.",
+    assert_ne!(random, generator.rand((2, 3)), "the generator advances");
+    report.text(
+        "They come from a generator, which starts from a seed. The same seed gives the\n\
+         same numbers on every machine, and those of PyTorch after torch.manual_seed.\n\
+         The notebook's own were drawn without a seed, and cannot be reproduced.",
     )?;
     Ok(())
 }
 
-fn there_and_back(report: &mut Report<'_>) -> Done {
-    report.part("From ordinary data to arrays and back")?;
-    report.say(
-        "PyTorch's tensors have to be made from numpy's arrays and turned back. Here\n\
-         there is one kind of array, ndarray's, on both sides of a network. What is left\n\
-         to convert is Rust's own data: a Vec gives its memory to an array, and gets it\n\
-         back.",
+fn conversions(report: &mut Report<'_>) -> Done {
+    report.section("From ordinary data to arrays and back")?;
+    report.text(
+        "PyTorch's tensors have to be converted from and to numpy's arrays. Here there is\n\
+         one type of array, ndarray's, on both sides of a network. Only Rust's own data\n\
+         are converted: a Vec gives its memory to an array, and gets it back.",
     )?;
     let numbers = vec![0.31502705, 0.53426584, 0.87299971, 0.32804781];
     let memory = numbers.as_ptr();
     let wide = Array2::from_shape_vec((2, 2), numbers)?;
     assert_eq!(wide.as_ptr(), memory, "not a number was copied");
-    report.say(format!("{wide:.8}\nare of 64 bits; for a network they become numbers of 32:"))?;
+    report.text(format!("{wide:.8}\nare of 64 bits; for a network they become numbers of 32:"))?;
     let narrow = wide.mapv(|x| x as f32);
     let shown = ["0.3150", "0.5343", "0.8730", "0.3280"];
-    for ((place, x), shown) in narrow.indexed_iter().zip(shown) {
-        report.figure(&format!("{place:?}"), (*x).into(), shown)?;
+    for ((index, x), shown) in narrow.indexed_iter().zip(shown) {
+        report.figure(&format!("{index:?}"), (*x).into(), shown)?;
     }
     assert!((&narrow.mapv(f64::from) - &wide).iter().all(|d| d.abs() < 1e-7));
     let (numbers, _) = wide.into_raw_vec_and_offset();
     assert_eq!(numbers.as_ptr(), memory);
-    report.say(format!("and back in a Vec, in the same memory:\n{numbers:?}"))?;
+    report.text(format!("and back in a Vec, in the same memory:\n{numbers:?}"))?;
     Ok(())
 }
 
 fn arithmetic(report: &mut Report<'_>) -> Done {
-    report.part("Arithmetic")?;
+    report.section("Arithmetic")?;
     let a = Array2::<f32>::ones((3, 3));
-    report.say(format!(
+    report.text(format!(
         "The same nine ones in three rows\n{a}\nor in one: another shape, the same memory."
     ))?;
     let row = a.view().into_shape_with_order(9)?;
     assert_eq!(row.as_ptr(), a.as_ptr());
-    report.say(format!("{row}"))?;
+    report.text(format!("{row}"))?;
     report.figure("length of the row", row.len() as f64, "9")?;
-    report.say(
-        "The operators go element by element: each number meets the one in its place.\n\
-         With b = a:",
-    )?;
+    report
+        .text("The operators work element by element, on numbers at the same index. With b = a:")?;
     let b = a.clone();
-    let results = [&a + &b, &a - &b, &a * &b, &a / &b].map(|x| everywhere(&x));
+    let results = [&a + &b, &a - &b, &a * &b, &a / &b].map(|x| common_value(&x));
     for ((operator, result), shown) in "+-*/".chars().zip(results).zip(["2.", "0.", "1.", "1."]) {
         report.figure(&format!("a {operator} b, everywhere"), result, shown)?;
     }
     assert_eq!(results, [2.0, 0.0, 1.0, 1.0]);
-    report.say(
-        "(`&` lends an array to the operator; `a + b` without it would use both up. The\n\
-         product of matrices is another thing, a.dot(&b): it comes with the first\n\
-         network.)",
+    report.text(
+        "(`&` lends an array to the operator; `a + b` without it would consume both. The\n\
+         product of matrices is different, a.dot(&b): see the first network.)",
     )?;
 
     let x: Array1<f32> = array![1.0, 2.0, 3.0, 4.0, 5.0];
-    report.say(format!("\nMean and standard deviation of {x}:"))?;
+    report.text(format!("\nMean and standard deviation of {x}:"))?;
     report.figure("mean", tensor::mean(&x).into(), "3.0")?;
     report.figure("standard deviation", tensor::std(&x).into(), "1.5811388492584229")?;
     let squares = x.mapv(|x| (x - 3.0).powi(2)).sum();
     assert_eq!((squares / 4.0).sqrt(), tensor::std(&x));
-    report.say(format!(
+    report.text(format!(
         "The squared distances from the mean add up to {squares}. They are divided by 4, one\n\
-         less than there are numbers, because the mean was taken from the same numbers\n\
-         and lies nearer to them than the true one. Dividing by all 5 gives {:.4}, the\n\
-         deviation of the five themselves.",
+         less than the count, because the mean was computed from the same numbers and is\n\
+         nearer to them than the true one. Dividing by all 5 gives {:.4}, the deviation\n\
+         of the five themselves.",
         (squares / 5.0).sqrt()
     ))?;
     Ok(())
 }
 
 fn variables(report: &mut Report<'_>) -> Done {
-    report.part("Variables")?;
-    report.say(
+    report.section("Variables")?;
+    report.text(
         "Training asks one question over and over: which way does the result go if this\n\
          number is made a little larger? The answer for each number is its derivative,\n\
          and all of them together are the gradient. PyTorch watches a computation while\n\
          it runs, for those tensors that were made variables. With bilro, the computation\n\
-         is declared: `network!` reads it when the program is compiled, and derives the\n\
-         gradient from the formulas. What can be differentiated with respect to is\n\
-         `param x: [3]`, which the network keeps, or `input x: [3] grad`, which comes\n\
-         with each call. The `loss` is what is differentiated.",
+         is declared: `network!` reads it at compile time, and derives the gradient from\n\
+         the formulas. The variables are `param x: [3]`, stored in the network, or\n\
+         `input x: [3] grad`, passed to each call. The `loss` is differentiated with\n\
+         respect to them.",
     )?;
     let model = Ones::model().build()?;
-    report.say(format!("A parameter of three ones: {}", model.params().x))?;
+    report.text(format!("A parameter of three ones: {}", model.params().x))?;
     assert_eq!(model.params().x, array![1.0, 1.0, 1.0]);
     for x in &model.params().x {
         report.figure("x", (*x).into(), "1.")?;
     }
     let gradients = model.gradients(ones::Batch::default())?;
     assert_eq!((gradients.loss, &gradients.x), (3.0, &array![1.0, 1.0, 1.0]));
-    report.say(format!(
+    report.text(format!(
         "Their sum is {}, and the gradient of the sum {}: if one of the three\n\
          grows, the sum grows by as much.",
         gradients.loss, gradients.x
@@ -194,19 +191,19 @@ fn variables(report: &mut Report<'_>) -> Done {
 }
 
 fn gradients(report: &mut Report<'_>) -> Done {
-    report.part("A gradient, step by step")?;
-    report.say("f = Σ y, where y = x², at x = (3, 5).")?;
+    report.section("A gradient, step by step")?;
+    report.text("f = Σ y, where y = x², at x = (3, 5).")?;
     let mut model = SumOfSquares::model().build()?;
     model.params_mut().x.assign(&array![3.0, 5.0]);
     let result = model.predict(sum_of_squares::Input::default())?;
-    report.say("Forward, from x to f. First each number is squared:")?;
+    report.text("Forward, from x to f. First each number is squared:")?;
     assert_eq!(result.y, array![9.0, 25.0]);
     report.figure("y of 3", result.y[0].into(), "9")?;
     report.figure("y of 5", result.y[1].into(), "25")?;
-    report.say("then they are added up:")?;
+    report.text("then they are added up:")?;
     report.figure("f", result.f[()].into(), "34.0")?;
 
-    report.say(
+    report.text(
         "Backward, from f to x. f grows as fast as each y does, for it is their sum:\n\
          derivative 1. y = x² grows 2x times as fast as x. One after the other, that is\n\
          1 · 2x:",
@@ -219,7 +216,7 @@ fn gradients(report: &mut Report<'_>) -> Done {
     let f = |a: f64, b: f64| a * a + b * b;
     let slope = (f(3.001, 5.0) - f(2.999, 5.0)) / 0.002;
     assert!((slope - f64::from(gradients.x[0])).abs() < 1e-6);
-    report.say(format!(
+    report.text(format!(
         "It can be checked without any rule: from x = 2.999 to 3.001, f rises by {:.3},\n\
          which is {slope:.3} for each unit of x.",
         0.002 * slope
@@ -228,12 +225,11 @@ fn gradients(report: &mut Report<'_>) -> Done {
 }
 
 fn accumulation(report: &mut Report<'_>) -> Done {
-    report.part("Gradients that add up")?;
-    report.say(
-        "In PyTorch a variable keeps its gradient, and the next one is added to it until\n\
-         it is set to zero: forgotten, that is a common mistake. bilro's `gradients`\n\
-         returns new arrays each time. Asked twice, it gives the same twice, and who\n\
-         wants the sum adds up.",
+    report.section("Gradients that add up")?;
+    report.text(
+        "In PyTorch a variable stores its gradient, and the next one is added to it until\n\
+         it is set to zero, which is easily forgotten. bilro's `gradients` returns new\n\
+         arrays each time. Two calls return the same; for the sum, add them up.",
     )?;
     let mut model = SumOfSquares::model().build()?;
     model.params_mut().x.assign(&array![3.0, 5.0]);
@@ -244,7 +240,7 @@ fn accumulation(report: &mut Report<'_>) -> Done {
         sum += &gradients.x;
     }
     assert_eq!(sum, array![12.0, 20.0]);
-    report.say(format!("The sum of two: {sum}"))?;
+    report.text(format!("The sum of two: {sum}"))?;
 
     let mut trainer = SumOfSquares::trainer(Sgd::new(0.1)).accumulate(2).build()?;
     trainer.model_mut().params_mut().x.assign(&array![3.0, 5.0]);
@@ -253,52 +249,51 @@ fn accumulation(report: &mut Report<'_>) -> Done {
     trainer.step(sum_of_squares::Batch::default())?;
     let after = trainer.model().params().x.to_owned();
     assert!((&after - &array![2.4, 4.0]).iter().all(|d| d.abs() < 1e-6));
-    report.say(format!(
-        "It is of use where examples do not all fit into one step. A trainer that is told\n\
-         `accumulate(2)` changes nothing in its first step, and in the second goes\n\
-         against the mean of both gradients: with a learning rate of 0.1, x becomes\n\
-         {after:.1}."
+    report.text(format!(
+        "It is useful if the examples do not all fit into one step. With `accumulate(2)`,\n\
+         a trainer changes nothing in its first step, and in the second moves against\n\
+         the mean of both gradients: with a learning rate of 0.1, x becomes {after:.1}."
     ))?;
     Ok(())
 }
 
 fn exercises(report: &mut Report<'_>) -> Done {
-    report.part("Exercise 1: an array of given numbers")?;
+    report.section("Exercise 1: an array of given numbers")?;
     let given: Array2<f32> = array![[10.0, 100.0, 1000.0], [20.0, 200.0, 2000.0]];
-    report.say(&given)?;
+    report.text(&given)?;
     assert_eq!(given.dim(), (2, 3));
 
-    report.part("Exercise 2: ones of shape [5, 3]")?;
+    report.section("Exercise 2: ones of shape [5, 3]")?;
     let ones = Array2::<f32>::ones((5, 3));
-    report.say(format!("{ones}\nof shape {:?}", ones.shape()))?;
-    assert_eq!((ones.shape(), everywhere(&ones)), ([5, 3].as_slice(), 1.0));
+    report.text(format!("{ones}\nof shape {:?}", ones.shape()))?;
+    assert_eq!((ones.shape(), common_value(&ones)), ([5, 3].as_slice(), 1.0));
 
-    report.part("Exercise 3: there and back")?;
-    let whole = [[1, 1, 2, 3], [5, 8, 13, 21]];
-    let reals = ArrayView2::<i32>::from(&whole).mapv(|x| x as f32);
-    report.say(format!("as reals, for a network:\n{reals:.1}"))?;
+    report.section("Exercise 3: there and back")?;
+    let integers = [[1, 1, 2, 3], [5, 8, 13, 21]];
+    let reals = ArrayView2::<i32>::from(&integers).mapv(|x| x as f32);
+    report.text(format!("as reals, for a network:\n{reals:.1}"))?;
     let back = reals.mapv(|x| x as i32);
-    report.say(format!("and as integers again:\n{back}"))?;
+    report.text(format!("and as integers again:\n{back}"))?;
     assert_eq!(back, array![[1, 1, 2, 3], [5, 8, 13, 21]]);
 
-    report.part("Exercise 4: operations on two arrays")?;
+    report.section("Exercise 4: operations on two arrays")?;
     let a: Array2<f32> = array![[5.0, 8.0], [5.0, 4.0]];
     let b: Array2<f32> = array![[10.0, 16.0], [10.0, 8.0]];
-    report.say(format!("a =\n{a}\nb =\n{b}"))?;
-    report.say(format!("a + b =\n{}", &a + &b))?;
-    report.say(format!("b - a =\n{}", &b - &a))?;
-    report.say(format!("a * b =\n{}", &a * &b))?;
-    report.say(format!("b / a =\n{}", &b / &a))?;
-    report.say(format!("mean of a: {}", tensor::mean(&a)))?;
-    report.say(format!("standard deviation of b: {:.4}", tensor::std(&b)))?;
+    report.text(format!("a =\n{a}\nb =\n{b}"))?;
+    report.text(format!("a + b =\n{}", &a + &b))?;
+    report.text(format!("b - a =\n{}", &b - &a))?;
+    report.text(format!("a * b =\n{}", &a * &b))?;
+    report.text(format!("b / a =\n{}", &b / &a))?;
+    report.text(format!("mean of a: {}", tensor::mean(&a)))?;
+    report.text(format!("standard deviation of b: {:.4}", tensor::std(&b)))?;
     assert_eq!(&a + &b, array![[15.0, 24.0], [15.0, 12.0]]);
     assert_eq!(&b - &a, a, "b is twice a");
     assert_eq!(&a * &b, array![[50.0, 128.0], [50.0, 32.0]]);
-    assert_eq!(everywhere(&(&b / &a)), 2.0);
+    assert_eq!(common_value(&(&b / &a)), 2.0);
     assert_eq!((tensor::mean(&a), tensor::std(&b)), (5.5, 12f32.sqrt()));
 
-    report.part("Exercise 5: the gradient of a logarithm")?;
-    report.say(
+    report.section("Exercise 5: the gradient of a logarithm")?;
+    report.text(
         "y = ln x and f = 2 · mean(y), at x = (4, 5). This time x is an input, so the\n\
          point comes with the call. Inputs hold examples along their first axis; here\n\
          there is one example, a row of two numbers.",
@@ -306,12 +301,12 @@ fn exercises(report: &mut Report<'_>) -> Done {
     let x = array![[4.0, 5.0]];
     let model = Logarithm::model().build()?;
     let result = model.predict(logarithm::Input { x: x.view() })?;
-    report.say(format!("x = {x}, y = {:.4}", result.y))?;
+    report.text(format!("x = {x}, y = {:.4}", result.y))?;
     report.figure("f", result.f[0].into(), "2.9957")?;
     let gradients = model.gradients(logarithm::Batch { x: x.view() })?;
     report.figure("gradient at 4", gradients.x[[0, 0]].into(), "0.25")?;
     report.figure("gradient at 5", gradients.x[[0, 1]].into(), "0.20")?;
-    report.say(
+    report.text(
         "By hand: the mean of two gives each y one half, twice that is 1, and ln x grows\n\
          by 1/x: 1/4 and 1/5. f itself is ln 4 + ln 5 = ln 20.",
     )?;
@@ -319,8 +314,8 @@ fn exercises(report: &mut Report<'_>) -> Done {
     Ok(())
 }
 
-/// The number that all elements are; NaN where they differ.
-fn everywhere(x: &Array2<f32>) -> f64 {
+/// The value of all elements; NaN if they differ.
+fn common_value(x: &Array2<f32>) -> f64 {
     let first = x[[0, 0]];
     if x.iter().all(|x| *x == first) { first.into() } else { f64::NAN }
 }
@@ -328,17 +323,17 @@ fn everywhere(x: &Array2<f32>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bilro_examples::{fits_a_terminal, written};
+    use bilro_examples::{assert_fits_terminal, output_of};
 
     #[test]
     fn figures_are_the_notebooks_and_every_run_is_the_same() {
-        let text = written(notebook, 27);
-        assert_eq!(text, written(notebook, 27));
-        fits_a_terminal(&text, &["  standard deviation"]);
+        let text = output_of(notebook, 27);
+        assert_eq!(text, output_of(notebook, 27));
+        assert_fits_terminal(&text, &["  standard deviation"]);
     }
 
     #[test]
-    fn numbers_that_differ_are_no_number() {
-        assert!(everywhere(&array![[1.0, 1.0], [1.0, 2.0]]).is_nan());
+    fn differing_numbers_have_no_common_value() {
+        assert!(common_value(&array![[1.0, 1.0], [1.0, 2.0]]).is_nan());
     }
 }

@@ -1,6 +1,6 @@
-//! First networks: a neuron by a sum and by a product of matrices, shapes that do not fit and how
-//! to make them fit, two layers, and memory that is shared. Everything is computed twice: by hand
-//! with arrays, and by a network that is declared.
+//! First networks: a neuron by a sum and by a product of matrices, mismatched shapes and their
+//! repair, two layers, and shared memory. Everything is computed twice: by hand with arrays, and by
+//! a declared network.
 //!
 //! `cargo run --example notebook_1_first_networks`
 
@@ -15,7 +15,7 @@ use bilro_examples::{Report, show_without_options};
 type Done = Result<(), Box<dyn Error>>;
 
 network! {
-    /// One neuron, whose weights lie in a row as its features do: the same number three ways.
+    /// One neuron, with weights in a row like its features: the same number in three ways.
     struct Neuron {
         input features: [1, 5];
         param weights: [1, 5] = normal(0, 1);
@@ -39,22 +39,19 @@ network! {
     }
 }
 
-/// What the compiler prints where the row of weights is neither reshaped nor transposed.
-const COMPILER_SAYS: &str = "\
+/// The compiler's message if the row of weights is neither reshaped nor transposed.
+const COMPILER_ERROR: &str = "\
 error: cannot multiply `features` of shape [1, 5] by `weights` of shape [1, 5]: each row of the first has 5 elements, each column of the second 1
   |
 8 |         output y = sigmoid(features.matmul(weights));
   |                                     ^^^^^^";
 
-/// What ndarray says of it, while it ends the program.
-const NDARRAY_SAYS: &str =
+/// ndarray's message when it panics.
+const NDARRAY_PANIC: &str =
     "ndarray: inputs 1 × 5 and 1 × 5 are not compatible for matrix multiplication";
 
 fn main() -> ExitCode {
-    show_without_options(
-        "A neuron, shapes that fit, and two layers, with what each is for",
-        notebook,
-    )
+    show_without_options("A neuron, matching shapes, and two layers, with explanations", notebook)
 }
 
 fn notebook(report: &mut Report<'_>) -> Done {
@@ -69,7 +66,7 @@ fn notebook(report: &mut Report<'_>) -> Done {
     shared_parameters(report, &drawn)
 }
 
-/// What the neuron computes with, all drawn from the normal distribution.
+/// Features and parameters of the neuron, drawn from the normal distribution.
 struct Drawn {
     features: Array2<f32>,
     weights: Array2<f32>,
@@ -92,8 +89,8 @@ fn sigmoid(x: f32) -> f32 {
 }
 
 fn neuron(report: &mut Report<'_>, drawn: &Drawn) -> Done {
-    report.part("A neuron")?;
-    report.say(
+    report.section("A neuron")?;
+    report.text(
         "A neuron has inputs, called features, and a weight for each: how much it counts,\n\
          and in which direction. It multiplies each feature by its weight, adds\n\
          everything up, adds a bias, and sends the sum through an activation function:\n\n    \
@@ -103,7 +100,7 @@ fn neuron(report: &mut Report<'_>, drawn: &Drawn) -> Done {
     )?;
     assert_eq!(sigmoid(0.0), 0.5);
     assert!(sigmoid(10.0) > 0.9999 && sigmoid(-10.0) < 0.0001);
-    report.say(
+    report.text(
         "Nothing has been learned yet, so the numbers are drawn: normal, with mean 0 and\n\
          standard deviation 1, after seed 7. First the features, then as many weights,\n\
          then the bias. The five features are",
@@ -112,60 +109,59 @@ fn neuron(report: &mut Report<'_>, drawn: &Drawn) -> Done {
     for ((i, x), shown) in drawn.features.iter().enumerate().zip(shown) {
         report.figure(&format!("x{}", i + 1), (*x).into(), shown)?;
     }
-    report.say(format!("the weights {:.4},\nand the bias {:.4}.", drawn.weights, drawn.bias))?;
+    report.text(format!("the weights {:.4},\nand the bias {:.4}.", drawn.weights, drawn.bias))?;
     let sum = (&drawn.features * &drawn.weights).sum();
     let y = (sum + &drawn.bias).mapv(sigmoid);
-    report.say(format!("The products add up to {sum:.4}; with the bias, through the sigmoid:"))?;
+    report.text(format!("The products add up to {sum:.4}; with the bias, through the sigmoid:"))?;
     report.figure("output, by a sum", y[[0, 0]].into(), "0.1595")?;
     Ok(())
 }
 
 fn mismatch(report: &mut Report<'_>) -> Done {
-    report.part("Shapes that do not fit")?;
-    report.say(
+    report.section("Shapes that do not fit")?;
+    report.text(
         "To multiply and add up is what a product of matrices does: for each row of the\n\
          first and each column of the second, their elements are multiplied and added up.\n\
          So the first must have as many columns as the second has rows. Both of ours have\n\
-         shape [1, 5]: five columns meet one row. It is the mistake that is made most\n\
-         often with networks.\n\n\
-         `network!` knows all shapes when the program is compiled, and there it ends:\n",
+         shape [1, 5]: five columns meet one row. It is the most common mistake with\n\
+         networks.\n\n\
+         `network!` knows all shapes at compile time, and reports it:\n",
     )?;
-    report.say(COMPILER_SAYS)?;
-    report.say(format!(
-        "\nndarray's `dot` sees the sizes of its arrays only while the program runs. It\n\
-         panics:\n\n\
-         {NDARRAY_SAYS}\n\n\
-         Who multiplies arrays from outside asks for their `.dim()` before.",
+    report.text(COMPILER_ERROR)?;
+    report.text(format!(
+        "\nndarray's `dot` knows the sizes of its arrays only at run time, and panics:\n\n\
+         {NDARRAY_PANIC}\n\n\
+         So check `.dim()` before multiplying arrays of unknown sizes.",
     ))?;
     Ok(())
 }
 
 fn shapes(report: &mut Report<'_>, drawn: &Drawn) -> Done {
-    report.part("Other shapes for the same numbers")?;
+    report.section("Other shapes for the same numbers")?;
     let weights = &drawn.weights;
-    report.say(
+    report.text(
         "The weights should be five rows of one column. There are several ways, which\n\
-         differ in whether the numbers stay where they are:",
+         differ in whether they copy the numbers:",
     )?;
 
     let reshaped = weights.to_shape((5, 1))?;
     assert!(reshaped.is_view());
-    report.say(format!(
-        "- `to_shape` gives {:?} and looks at the same memory if it can: here it does.\n  \
+    report.text(format!(
+        "- `to_shape` returns {:?} and reads the same memory if it can: here it does.\n  \
          Otherwise it copies. It is PyTorch's `reshape`.",
         reshaped.dim()
     ))?;
 
     let view = weights.view().into_shape_with_order((5, 1))?;
     assert_eq!((view.dim(), view.as_ptr()), ((5, 1), weights.as_ptr()));
-    report.say(
-        "- `view().into_shape_with_order` never copies, and is an error where it would\n  \
+    report.text(
+        "- `view().into_shape_with_order` never copies, and returns an error if it would\n  \
          have to. It is PyTorch's `view`.",
     )?;
 
     let transposed = weights.t();
     assert_eq!((transposed.dim(), transposed.as_ptr()), ((5, 1), weights.as_ptr()));
-    report.say(
+    report.text(
         "- `t` exchanges rows and columns, and never copies: it reads the same memory in\n  \
          another order. It needs no sizes.",
     )?;
@@ -176,30 +172,30 @@ fn shapes(report: &mut Report<'_>, drawn: &Drawn) -> Done {
     assert_eq!(column.as_ptr(), memory);
     let refused = column.into_shape_with_order((2, 2)).map(|x| x.dim());
     let Err(refused) = refused else { return Err("five numbers do not fill [2, 2]".into()) };
-    report.say(format!(
+    report.text(format!(
         "- `into_shape_with_order` on the array itself changes its shape in place.\n  \
-         PyTorch's `resize_` does so too, and may drop numbers or let some in that\n  \
-         nobody has set. Here the shape has to have as many: five numbers as [2, 2] are\n  \
-         refused, \"{refused}\"."
+         PyTorch's `resize_` does so too, and may drop numbers or add uninitialised\n  \
+         ones. Here the number of elements must be the same: five numbers as [2, 2] are\n  \
+         an error, \"{refused}\"."
     ))?;
 
     let table = array![[1, 2, 3], [4, 5, 6]];
     assert!(table.to_shape(6)?.is_view());
-    let turned = table.t().to_shape(6)?.to_owned();
+    let by_columns = table.t().to_shape(6)?.to_owned();
     assert!(!table.t().to_shape(6)?.is_view());
     assert!(table.t().into_shape_with_order(6).is_err());
-    assert_eq!(turned, array![1, 4, 2, 5, 3, 6]);
-    report.say(format!(
-        "When does it have to copy? The rows of\n{table}\none after the other are how they lie in \
-         memory. Its columns one after the other,\n{turned}, are not: `to_shape` of its transpose \
-         copies, and\n`into_shape_with_order` refuses."
+    assert_eq!(by_columns, array![1, 4, 2, 5, 3, 6]);
+    report.text(format!(
+        "When does it have to copy? The rows of\n{table}\none after the other are the order in \
+         memory. Its columns one after the other,\n{by_columns}, are not: `to_shape` of its \
+         transpose copies, and\n`into_shape_with_order` returns an error."
     ))?;
     Ok(())
 }
 
 fn product(report: &mut Report<'_>, drawn: &Drawn) -> Done {
-    report.part("The neuron as a product of matrices")?;
-    report.say("[1, 5] times [5, 1] is [1, 1]: one number.")?;
+    report.section("The neuron as a product of matrices")?;
+    report.text("[1, 5] times [5, 1] is [1, 1]: one number.")?;
     let Drawn { features, weights, bias } = drawn;
     let y = (features.dot(&weights.to_shape((5, 1))?) + bias).mapv(sigmoid);
     assert_eq!(y.dim(), (1, 1));
@@ -207,18 +203,17 @@ fn product(report: &mut Report<'_>, drawn: &Drawn) -> Done {
     let view = weights.view().into_shape_with_order((5, 1))?;
     assert_eq!((features.dot(&view) + bias).mapv(sigmoid), y);
     assert_eq!((features.dot(&weights.t()) + bias).mapv(sigmoid), y);
-    report.say("The other two ways give the same, to the last bit.")?;
+    report.text("The other two ways give the same, to the last bit.")?;
     Ok(())
 }
 
 fn declared(report: &mut Report<'_>, drawn: &Drawn) -> Done {
-    report.part("The neuron as a network")?;
-    report.say(
-        "`network!` declares what is computed; the parameters are the model's own. They\n\
-         begin with numbers of the model's seed, and are set here to those that were\n\
-         drawn above. Features are given as examples along the first axis: one example of\n\
-         shape [1, 5]. A network that is to be trained has a `loss` as well; this one\n\
-         only predicts.",
+    report.section("The neuron as a network")?;
+    report.text(
+        "`network!` declares a computation; the model stores the parameters. They are\n\
+         initialised from the model's seed, and set here to those drawn above. Features\n\
+         are passed as examples along the first axis: one example of shape [1, 5]. A\n\
+         network for training has a `loss` as well; this one only predicts.",
     )?;
     let model = model_of(drawn)?;
     let features = drawn.features.view().insert_axis(Axis(0));
@@ -230,9 +225,9 @@ fn declared(report: &mut Report<'_>, drawn: &Drawn) -> Done {
     ] {
         report.figure(name, y[[0, 0, 0]].into(), "0.1595")?;
     }
-    report.say(
-        "In a network, views and orders of axes are the compiler's business: it chooses\n\
-         how to read the weights, and the three ways give one number.",
+    report.text(
+        "In a network, views and orders of axes are up to the compiler: it chooses how to\n\
+         read the weights, and the three ways give the same number.",
     )?;
     Ok(())
 }
@@ -246,8 +241,8 @@ fn model_of(drawn: &Drawn) -> bilro::Result<Model<Neuron>> {
 }
 
 fn layers(report: &mut Report<'_>) -> Done {
-    report.part("Two layers")?;
-    report.say(
+    report.section("Two layers")?;
+    report.text(
         "Neurons side by side are a layer: each has weights of its own, as a column of a\n\
          matrix. The outputs of a layer are the features of the next. Ours has three\n\
          features, the input layer; two hidden neurons; and one output:\n\n    \
@@ -264,7 +259,7 @@ fn layers(report: &mut Report<'_>) -> Done {
 
     let between = (features.dot(&w1) + &b1).mapv(sigmoid);
     let y = (between.dot(&w2) + &b2).mapv(sigmoid);
-    report.say(format!("The hidden layer gives {between:.4}, and the last one"))?;
+    report.text(format!("The hidden layer gives {between:.4}, and the last one"))?;
     report.figure("output of two layers, by hand", y[[0, 0]].into(), "0.3171")?;
 
     let mut model = TwoLayers::<2>::model().build()?;
@@ -273,8 +268,8 @@ fn layers(report: &mut Report<'_>) -> Done {
     parameters.w2.assign(&w2);
     parameters.b1.assign(&b1.row(0));
     parameters.b2.assign(&b2.row(0));
-    let found = model.predict(two_layers::Input { features: features.view() })?.y;
-    report.figure("output of two layers, as a network", found[[0, 0]].into(), "0.3171")?;
+    let y = model.predict(two_layers::Input { features: features.view() })?.y;
+    report.figure("output of two layers, as a network", y[[0, 0]].into(), "0.3171")?;
 
     let others = generator.randn((3, 3));
     let all = concatenate![Axis(0), features, others];
@@ -284,14 +279,14 @@ fn layers(report: &mut Report<'_>) -> Done {
         let alone = ((row.dot(&w1) + b1.row(0)).mapv(sigmoid).dot(&w2) + b2.row(0)).mapv(sigmoid);
         assert!((alone[0] - together).abs() < 1e-6);
     }
-    report.say(format!(
+    report.text(format!(
         "Rows below the first are further examples.\n\
          Four of them at once give four outputs,\n{:.4}.",
         together.column(0)
     ))?;
     let (two, ten) = (count::<2>()?, count::<10>()?);
     assert_eq!((two, ten), (3 * 2 + 2 + 2 + 1, 3 * 10 + 10 + 10 + 1));
-    report.say(format!(
+    report.text(format!(
         "How many neurons are hidden is for us to choose: a hyperparameter, unlike\n\
          weights and biases, which are parameters and learned. More neurons can follow\n\
          more complicated data. With two there are {two} parameters, with ten {ten}."
@@ -299,25 +294,25 @@ fn layers(report: &mut Report<'_>) -> Done {
     Ok(())
 }
 
-/// How many numbers are to be learned.
+/// Number of parameters.
 fn count<const HIDDEN: usize>() -> bilro::Result<usize> {
     let model = TwoLayers::<HIDDEN>::model().build()?;
     Ok(model.named_parameters().map(|(_, values)| values.len()).sum())
 }
 
 fn shared_arrays(report: &mut Report<'_>) -> Done {
-    report.part("Two names for the same numbers")?;
-    report.say(
-        "A tensor that is made from a numpy array shares its memory: what is done to one\n\
-         is done to the other. Here a Vec holds the numbers, and a view gives them the\n\
-         shape [4, 3].",
+    report.section("Two names for the same numbers")?;
+    report.text(
+        "A tensor that is made from a numpy array shares its memory: changes to one\n\
+         change the other. Here a Vec holds the numbers, and a view gives them the shape\n\
+         [4, 3].",
     )?;
     let mut numbers = vec![
         0.77972024, 0.92298773, 0.77081473, 0.63043875, 0.39674868, 0.07300527, 0.22249923,
         0.24156571, 0.79578098, 0.09626836, 0.45104908, 0.51498427,
     ];
     let mut view = ArrayViewMut2::<f64>::from_shape((4, 3), &mut numbers)?;
-    report.say(format!("{view:.8}\nThe view is doubled in place. Then the Vec holds"))?;
+    report.text(format!("{view:.8}\nThe view is doubled in place. Then the Vec holds"))?;
     view *= 2.0;
     let shown = "\
         1.55944048 1.84597547 1.54162946 1.26087751 0.79349736 0.14601054 \
@@ -325,20 +320,20 @@ fn shared_arrays(report: &mut Report<'_>) -> Done {
     for ((i, x), shown) in numbers.iter().enumerate().zip(shown.split(' ')) {
         report.figure(&format!("numbers[{i}]"), *x, shown)?;
     }
-    report.say(
+    report.text(
         "(The notebook doubles all digits, and shows eight; ours begin with the eight, so\n\
-         that the last one may differ by one.) Nobody can be taken by surprise: as long\n\
-         as the view may be written through, Rust lets nobody else look at the Vec.",
+         that the last one may differ by one.) There are no surprises: as long as the\n\
+         mutable view exists, Rust allows no other access to the Vec.",
     )?;
     Ok(())
 }
 
 fn shared_parameters(report: &mut Report<'_>, drawn: &Drawn) -> Done {
-    report.part("Memory shared with a model")?;
-    report.say(
-        "`params` and `params_mut` give views of the memory in which the compiled network\n\
-         finds its parameters. What is written there is in the next prediction; nothing\n\
-         is handed over.",
+    report.section("Memory shared with a model")?;
+    report.text(
+        "`params` and `params_mut` return views of the memory from which the compiled\n\
+         network reads its parameters. The next prediction uses written values, without\n\
+         a copy.",
     )?;
     let Drawn { features, weights, bias } = drawn;
     let mut model = model_of(drawn)?;
@@ -352,7 +347,7 @@ fn shared_parameters(report: &mut Report<'_>, drawn: &Drawn) -> Done {
     let doubled = model.predict(input())?.transposed[[0, 0, 0]];
     let by_hand = (features.dot(&(weights * 2.0).t()) + bias).mapv(sigmoid)[[0, 0]];
     assert!((doubled - by_hand).abs() < 1e-6, "seen from the network");
-    report.say(format!(
+    report.text(format!(
         "The weights, doubled in place: {:.4}\nThe output was {before:.4} and becomes \
          {doubled:.4}; by hand, {by_hand:.4}.",
         model.params().weights
@@ -362,9 +357,9 @@ fn shared_parameters(report: &mut Report<'_>, drawn: &Drawn) -> Done {
     model.params_mut().weights /= 2.0;
     assert_eq!((copy, model.params().weights), (weights * 2.0, weights.view()));
     assert_eq!(model.predict(input())?.transposed[[0, 0, 0]], before);
-    report.say(
-        "Halved again, the output is what it was. Who wants to keep what was there takes\n\
-         a copy, `params().weights.to_owned()`: that one has not changed with it.",
+    report.text(
+        "Halved again, the output is the previous one. To keep earlier values, copy them\n\
+         with `params().weights.to_owned()`: a copy does not change.",
     )?;
     Ok(())
 }
@@ -372,25 +367,25 @@ fn shared_parameters(report: &mut Report<'_>, drawn: &Drawn) -> Done {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bilro_examples::{fits_a_terminal, written};
+    use bilro_examples::{assert_fits_terminal, output_of};
     use std::panic::catch_unwind;
 
     #[test]
     fn figures_are_the_notebooks_and_every_run_is_the_same() {
-        let text = written(notebook, 24);
-        assert_eq!(text, written(notebook, 24));
-        fits_a_terminal(&text, &["error: cannot multiply", "  numbers["]);
+        let text = output_of(notebook, 24);
+        assert_eq!(text, output_of(notebook, 24));
+        assert_fits_terminal(&text, &["error: cannot multiply", "  numbers["]);
     }
 
     #[test]
-    fn errors_are_quoted_as_they_are() {
-        // The test `ui` compares this file with what the compiler prints.
+    fn quoted_errors_are_exact() {
+        // The test `ui` compares this file with the compiler's output.
         let printed = include_str!("../tests/ui/neuron.stderr").lines();
         let printed: Vec<&str> = printed.filter(|line| !line.contains("-->")).collect();
-        assert_eq!(COMPILER_SAYS.lines().collect::<Vec<_>>(), printed);
+        assert_eq!(COMPILER_ERROR.lines().collect::<Vec<_>>(), printed);
 
         let Drawn { features, weights, .. } = Drawn::new();
         let panic = catch_unwind(|| features.dot(&weights)).unwrap_err();
-        assert_eq!(panic.downcast_ref::<String>().map(String::as_str), Some(NDARRAY_SAYS));
+        assert_eq!(panic.downcast_ref::<String>().map(String::as_str), Some(NDARRAY_PANIC));
     }
 }

@@ -1,12 +1,12 @@
 //! Notebook 2: from the perceptron to early stopping.
 //!
 //! A neuron that draws a line; why its answer becomes a probability; softmax, one-hot vectors,
-//! likelihood and cross entropy; gradient descent; networks that bend the line; and when to stop
-//! training them. `cargo run --example notebook_2_gradient_descent` prints it all; the pictures
+//! likelihood and cross entropy; gradient descent; networks with a curved border; and when to stop
+//! training them. `cargo run --example notebook_2_gradient_descent` prints the text; the pictures
 //! are in `target/notebooks`, as SVG and PNG.
 //!
-//! The parts are in `notebook_2/`: `line`, `errors`, `descent` and `networks`, in this order.
-#![allow(clippy::approx_constant, reason = "`network!` takes numbers, not constants of Rust")]
+//! The sections are in `notebook_2/`: `line`, `errors`, `descent` and `networks`, in this order.
+#![allow(clippy::approx_constant, reason = "`network!` takes literals, not Rust constants")]
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -33,17 +33,17 @@ mod networks;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// Points in the plane, `[points, 2]`, and the class of each as a real, 0 or 1, `[points]`: reals
-/// are what an error is computed of.
-type Marked = Regression<Ix2, Ix1>;
+/// Points in the plane, `[points, 2]`, and the class of each as a real, 0 or 1, `[points]`, for
+/// losses of reals.
+type Labelled = Regression<Ix2, Ix1>;
 
 fn main() -> ExitCode {
-    show_without_options("From the perceptron to early stopping, with what each is for", |report| {
+    show_without_options("From the perceptron to early stopping, with explanations", |report| {
         notebook(report).map(|_| ())
     })
 }
 
-/// All parts, in the notebook's order.
+/// All sections, in the notebook's order.
 fn notebook(report: &mut Report<'_>) -> Result<Findings> {
     neuron(report)?;
     let mistakes = perceptron_trick(report)?;
@@ -61,25 +61,25 @@ fn notebook(report: &mut Report<'_>) -> Result<Findings> {
     Ok(findings)
 }
 
-/// What the text claims.
+/// The results that the text states.
 struct Findings {
     /// Points on the wrong side of the perceptron's line, at first and after each epoch.
     mistakes: Vec<usize>,
-    /// Of the two models.
+    /// Likelihoods of the two models.
     likelihoods: [f64; 2],
     descent: Descent,
-    /// On the moons, of a neuron and of a network.
+    /// Accuracies on the moons, of a neuron and of a network.
     accuracies: [f64; 2],
     training: Training,
 }
 
 fn summary(report: &mut Report<'_>, findings: &Findings) -> Result<()> {
-    report.part("In short")?;
+    report.section("In short")?;
     let Findings { mistakes, likelihoods, descent, accuracies, training } = findings;
     let [first, last] = [descent.losses.first(), descent.losses.last()].map(|x| x.copied());
-    let Training { train_errors, test_errors, best, given_up, kept, too_soon } = training;
+    let Training { train_errors, test_errors, best, stopped, restored, too_soon } = training;
     let epochs = train_errors.len();
-    report.say(format!(
+    report.text(format!(
         "  perceptron trick     {} mistakes at first, {} after {} epochs\n  \
          likelihood           {:.4} and {:.4}: the second model is better\n  \
          gradient descent     error from {:.3} to {:.3}, accuracy {:.2}\n  \
@@ -103,8 +103,8 @@ fn summary(report: &mut Report<'_>, findings: &Findings) -> Result<()> {
         train_errors[0],
         train_errors[epochs - 1],
         test_errors[epochs - 1],
-        given_up,
-        kept,
+        stopped,
+        restored,
         best,
         too_soon,
         DRAWS,
@@ -112,10 +112,10 @@ fn summary(report: &mut Report<'_>, findings: &Findings) -> Result<()> {
     Ok(())
 }
 
-/// The seed of weights and splits: the notebook's, though its generator is another one.
+/// The notebook's seed, of weights and splits; its generator is a different one.
 const SEED: u64 = 44;
 
-/// The ends of both axes where answers for the moons are drawn.
+/// The ranges of both axes in pictures of the moons.
 const WINDOW: [(f64, f64); 2] = [(-2.2, 3.2), (-1.7, 2.2)];
 
 /// The rows and columns of points in the window.
@@ -137,11 +137,11 @@ fn plane(title: &str, points: &Classification) -> Plane {
 }
 
 /// The same points with their classes as reals.
-fn marked(points: &Classification) -> Result<Marked> {
+fn labelled(points: &Classification) -> Result<Labelled> {
     Ok(points.clone().map_y(|y| y.mapv(|class| class as f32))?)
 }
 
-/// A step for each record, in their order.
+/// One step per record, in order.
 fn one_record_at_a_time<'v>(epochs: usize) -> Fit<'v, f32, Ix2, f32, Ix1> {
     Fit::epochs(epochs).batch_size(1).shuffle(false)
 }
@@ -160,17 +160,17 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use bilro_examples::fits_a_terminal;
+    use bilro_examples::assert_fits_terminal;
 
     #[test]
-    fn the_notebook_keeps_its_word() {
+    fn results_are_those_of_the_text() {
         let mut out = Vec::new();
         let mut report = Report::new(&mut out);
         let findings = notebook(&mut report).unwrap();
         report.check(45);
         let Findings { mistakes, likelihoods, descent, accuracies, training } = findings;
 
-        // The trick ends with a line that parts the classes, after one that did not.
+        // The trick ends with a line that separates the classes.
         assert!(mistakes[0] > 50 && mistakes.ends_with(&[0]), "{mistakes:?}");
         assert!(likelihoods[1] > likelihoods[0]);
 
@@ -183,14 +183,14 @@ mod tests {
         let [line, network] = accuracies;
         assert!(line < 0.9 && network > 0.98, "{accuracies:?}");
 
-        let Training { train_errors, test_errors, best, given_up, kept, too_soon } = training;
+        let Training { train_errors, test_errors, best, stopped, restored, too_soon } = training;
         let lowest = test_errors.iter().copied().fold(f64::INFINITY, f64::min);
         let last = test_errors.len();
         assert_eq!((train_errors.len(), test_errors[best - 1]), (last, lowest));
-        assert!(best < given_up && given_up < last, "{best}, {given_up}, {last}");
-        // The network that is kept is that of the best epoch.
-        assert_eq!(kept, lowest);
-        // Patience is no guarantee, but enough more often than not.
+        assert!(best < stopped && stopped < last, "{best}, {stopped}, {last}");
+        // The restored network is that of the best epoch.
+        assert_eq!(restored, lowest);
+        // Patience is sufficient in most draws, not in all.
         assert!(0 < too_soon && too_soon < DRAWS / 2, "{too_soon} of {DRAWS}");
         assert!(train_errors[last - 1] < 0.5 * train_errors[best - 1]);
         assert!(test_errors[last - 1] > 1.5 * lowest, "overfitting");
@@ -198,12 +198,12 @@ mod tests {
 
         let mut again = Vec::new();
         notebook(&mut Report::new(&mut again)).unwrap();
-        assert!(out == again, "it says the same each time");
+        assert!(out == again, "every run prints the same");
 
         let text = String::from_utf8(out).unwrap();
         assert_eq!(text.matches("warning: the loss rises").count(), descent.warnings[1]);
         assert_eq!(text.matches("Train loss").count(), 2 * 10);
-        fits_a_terminal(&text, &[]);
+        assert_fits_terminal(&text, &[]);
         let pictures: Vec<&str> =
             text.lines().filter_map(|line| line.trim().strip_prefix("picture: ")).collect();
         assert_eq!(pictures.len(), 2 * 8);

@@ -2,10 +2,10 @@
 //!
 //! The third notebook: the six steps of training, two networks printed as
 //! modules, a random input through an untrained network, a loss, its gradients,
-//! the delta rule by hand beside an optimizer, optimizers in a race, and a
-//! hundred epochs over random examples. The notebook has no seed, so that of its
-//! figures only sizes can be the same; values in the tests are PyTorch's for the
-//! seeds of this program.
+//! the delta rule by hand beside an optimizer, a race of optimizers, and a
+//! hundred epochs over random examples. The notebook has no seed, so only its
+//! sizes can be compared; values in the tests are PyTorch's for the seeds of
+//! this program.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -30,7 +30,7 @@ use training::{Training, examples, least_loss, training};
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 network! {
-    /// What one word of a hundred says about two classes.
+    /// Probabilities of two classes from one word of a hundred.
     pub struct MyMLP {
         input word: index(100);
         target class: class(2);
@@ -39,7 +39,7 @@ network! {
         layer hidden_layer = Linear(50, 20);
         layer out_layer = Linear(20, 2);
         layer dropout_hidden = Dropout(0.5);
-        /// What stands between the layers.
+        /// The activation between the layers.
         choice nonlinearity = sigmoid | tanh;
 
         let hidden = word -> emb_layer -> nonlinearity -> hidden_layer -> dropout_hidden;
@@ -50,55 +50,54 @@ network! {
 }
 
 network! {
-    /// Ten numbers of 0 to 1 for an image of 64×64 pixels.
+    /// Ten numbers from 0 to 1 for an image of 64×64 pixels.
     pub struct Net {
         input image: [4096];
-        target wanted: [10];
+        target expected: [10];
 
         layer in_layer = Linear(4096, 120);
         layer out_layer = Linear(120, 10);
 
         output found = sigmoid(out_layer(relu(in_layer(image))));
-        loss mse_loss(found, wanted);
+        loss mse_loss(found, expected);
     }
 }
 
-/// Seed of the first weights.
+/// Seed of the initial weights.
 const WEIGHTS: u64 = 3;
 /// Seed of the inputs and targets.
 const DATA: u64 = 4;
-/// How far a step goes.
+/// Learning rate of all steps.
 const LEARNING_RATE: f32 = 0.01;
 
 fn main() -> ExitCode {
-    show_without_options(
-        "Layers, losses and the optimizers' race, with what each is for",
-        |report| notebook(report).map(|_| ()),
-    )
+    show_without_options("Layers, losses and a race of optimizers, with explanations", |report| {
+        notebook(report).map(|_| ())
+    })
 }
 
-/// What the notebook finds out.
-#[cfg_attr(not(test), expect(dead_code, reason = "only tests look at it"))]
+/// The notebook's results.
+#[cfg_attr(not(test), expect(dead_code, reason = "only tests read it"))]
 struct Findings {
     /// The untrained network's output, and the loss.
     out: Array2<f32>,
     loss: f32,
     /// Hidden units without gradient.
     silent: usize,
-    /// Whether the delta rule by hand and a step of SGD give the same bits.
+    /// Whether the delta rule by hand and a step of SGD have the same bits.
     same_step: bool,
     /// Lowest losses on Beale's function and on the saddle.
     races: [Vec<f32>; 2],
-    /// Mean losses of the epochs, and accuracies afterwards, with gradients of
-    /// their own for each step, and with gradients that pile up.
+    /// Mean losses of the epochs, and accuracies afterwards, with fresh
+    /// gradients for each step, and with accumulating gradients.
     trained: Training,
     piled_up: Training,
-    /// No outputs of 0 to 1 have a smaller one.
+    /// The smallest loss of outputs from 0 to 1.
     least_loss: f64,
 }
 
 fn notebook(report: &mut Report<'_>) -> Result<Findings> {
-    report.say("Networks as modules")?;
+    report.text("Networks as modules")?;
     steps(report)?;
     modules(report)?;
     let model = parameters(report)?;
@@ -116,9 +115,9 @@ fn notebook(report: &mut Report<'_>) -> Result<Findings> {
 }
 
 fn steps(report: &mut Report<'_>) -> Result<()> {
-    report.part("Training in six steps")?;
-    report.say(
-        "Training a network takes the same six steps whatever the network is:\n\n  \
+    report.section("Training in six steps")?;
+    report.text(
+        "Training takes the same six steps for every network:\n\n  \
          1. declare a network that has parameters               network! { ... }\n  \
          2. go through the examples, batch by batch             data.batches(10)\n  \
          3. compute its outputs for a batch                     model.predict(...)\n  \
@@ -126,55 +125,55 @@ fn steps(report: &mut Report<'_>) -> Result<()> {
          5. compute the loss's gradient for every parameter     model.gradients(...)\n  \
          6. move the parameters a little against it             w = w - lr * gradient\n\n\
          `trainer.step` does steps 3 to 6 for one batch, and `trainer.fit` all of them\n\
-         for as many epochs as you say. Here every step is made by itself first.",
+         for any number of epochs. Here every step is made separately first.",
     )?;
     Ok(())
 }
 
 fn modules(report: &mut Report<'_>) -> Result<()> {
-    report.part("Two networks")?;
-    report.say(
-        "A declaration names layers, and says how values go through them. What goes\n\
-         backward is not written: bilro derives it. Printed, a network looks as PyTorch's\n\
-         modules do.\n",
+    report.section("Two networks")?;
+    report.text(
+        "A declaration names layers, and states how values pass through them. The\n\
+         backward pass is not written: bilro derives it. A network prints like PyTorch's\n\
+         modules.\n",
     )?;
     let mlp = MyMLP::model().seed(WEIGHTS).build()?;
     let net = Net::model().seed(WEIGHTS).build()?;
-    report.say(format!("{mlp}\n{net}\n"))?;
-    report.say(
-        "Functions such as relu have nothing to learn and are no layers. The summary has\n\
-         sizes, and what an example costs:\n",
+    report.text(format!("{mlp}\n{net}\n"))?;
+    report.text(
+        "Functions such as relu have no parameters and are not layers. The summary has\n\
+         sizes, and the cost of an example:\n",
     )?;
-    report.say(format!("{}\n{}", mlp.summary(), net.summary()))?;
-    report.say(
+    report.text(format!("{}\n{}", mlp.summary(), net.summary()))?;
+    report.text(
         "MyMLP takes the number of a word, looks up the word's row in a table, and ends\n\
-         in two probabilities. Which function bends the values between its layers is\n\
-         chosen with every call; the parameters stay the same.\n",
+         in two probabilities. The activation between its layers is selected per call;\n\
+         the parameters are the same.\n",
     )?;
     let words = [7, 42, 99];
     for nonlinearity in [my_mlp::Nonlinearity::Sigmoid, my_mlp::Nonlinearity::Tanh] {
         let input = my_mlp::Input { word: aview1(&words), nonlinearity };
-        let found = mlp.predict(input)?.probabilities;
-        report.say(format!("words {words:?} with {nonlinearity:?}:\n{found:.4}"))?;
+        let probabilities = mlp.predict(input)?.probabilities;
+        report.text(format!("words {words:?} with {nonlinearity:?}:\n{probabilities:.4}"))?;
     }
-    report.say(
-        "\nDropout leaves out half of the hidden values, other ones for every batch, while\n\
+    report.text(
+        "\nDropout drops half of the hidden values, different ones for every batch, while\n\
          the network trains, and none when it predicts. There is no mode to switch:\n\
-         `predict` and `evaluate` are never training, `gradients` and `step` always are.",
+         `predict` and `evaluate` never train, `gradients` and `step` always do.",
     )?;
     Ok(())
 }
 
 fn parameters(report: &mut Report<'_>) -> Result<Model<Net>> {
-    report.part("Parameters")?;
-    report.say(
-        "What training changes are the parameters: a weight and a bias for each Linear.\n\
-         They have names, and can be read and written. A weight is [in, out] here and\n\
+    report.section("Parameters")?;
+    report.text(
+        "Training changes the parameters: a weight and a bias for each Linear. They have\n\
+         names, and can be read and written. A weight is [in, out] here and\n\
          [out, in] in PyTorch, and in files; `state_dict` has PyTorch's form.\n",
     )?;
     let model = Net::model().seed(WEIGHTS).build()?;
     for (name, values) in model.named_parameters() {
-        report.say(format!("  {name:<18} {:?}", values.shape()))?;
+        report.text(format!("  {name:<18} {:?}", values.shape()))?;
     }
     let first = model.state_dict().next().map(|(_, values)| values.shape().to_vec());
     let first = first.unwrap_or_default();
@@ -189,17 +188,17 @@ fn forward(
     model: Model<Net>,
     generator: &mut Generator,
 ) -> Result<(Array2<f32>, Array2<f32>, Model<Net>)> {
-    report.part("An input through the untrained network")?;
-    report.say(
-        "An input has its examples along the first axis, even if there is but one. The\n\
+    report.section("An input through the untrained network")?;
+    report.text(
+        "An input has its examples along the first axis, even if there is only one. The\n\
          generator is PyTorch's: the same seed gives the same numbers.\n",
     )?;
     let image = generator.randn((1, 64 * 64));
     let found = model.predict(net::Input { image: image.view() })?.found;
-    let (largest, place) = tensor::max(&found, -1)?;
-    report.say(format!("output {found:.4}"))?;
-    report.say(format!("the largest is {:.4}, at place {}", largest[0], place[0]))?;
-    report.say(
+    let (largest, index) = tensor::max(&found, -1)?;
+    report.text(format!("output {found:.4}"))?;
+    report.text(format!("the largest is {:.4}, at index {}", largest[0], index[0]))?;
+    report.text(
         "\nThe last function is a sigmoid, so all are between 0 and 1; and since nothing\n\
          has been learned, all are near the middle, and which is the largest is chance.",
     )?;
@@ -211,54 +210,54 @@ fn cost(
     found: &Array2<f32>,
     generator: &mut Generator,
 ) -> Result<(Array2<f32>, f32)> {
-    report.part("The loss")?;
-    report.say(
-        "A loss is one number that says how wrong an output is: here the mean squared\n\
-         error against a target, which is as random as the input. A target has the\n\
-         output's shape; another one would be an error, and is never stretched.\n",
+    report.section("The loss")?;
+    report.text(
+        "A loss is one number for the error of an output: here the mean squared error\n\
+         against a target, which is as random as the input. A target must have the\n\
+         output's shape; another one is an error, and is never broadcast.\n",
     )?;
-    let wanted = generator.randn((1, 10));
-    report.say(format!("target {wanted:.4}\noutput {found:.4}"))?;
-    // What `loss mse_loss(found, wanted)` computes, once in ndarray.
-    let by_hand = tensor::mean(&(found - &wanted).mapv(|d| d * d));
-    report.say(format!("mean of the squared differences {by_hand:.4}"))?;
-    report.figure("target: examples", wanted.nrows() as f64, "1")?;
-    report.figure("target: numbers for each", wanted.ncols() as f64, "10")?;
-    report.say(
-        "\nThere are many losses, in docs/language.md, and a network may have one of its\n\
-         own: any expression is differentiated.",
+    let expected = generator.randn((1, 10));
+    report.text(format!("target {expected:.4}\noutput {found:.4}"))?;
+    // The value of `loss mse_loss(found, expected)`, by ndarray.
+    let by_hand = tensor::mean(&(found - &expected).mapv(|d| d * d));
+    report.text(format!("mean of the squared differences {by_hand:.4}"))?;
+    report.figure("target: examples", expected.nrows() as f64, "1")?;
+    report.figure("target: numbers for each", expected.ncols() as f64, "10")?;
+    report.text(
+        "\ndocs/language.md has many losses, and a network may have a custom one: any\n\
+         expression is differentiated.",
     )?;
-    Ok((wanted, by_hand))
+    Ok((expected, by_hand))
 }
 
 fn graph(report: &mut Report<'_>) -> Result<()> {
-    report.part("The graph, forward and backward")?;
+    report.section("The graph, forward and backward")?;
     let network = Net::declaration()?;
     let forward = network.graph_for(&Purpose::Evaluate, 1);
     let both = network.graph_for(&Purpose::Gradients, 1);
-    report.say(format!(
-        "From the loss back to the input, the way is\n\n  {}\n\n\
-         and the gradient takes the same way. It is derived once, before anything runs,\n\
-         as further nodes of the same graph; then all of it is compiled to one function.\n\
-         %n is a node, `loss` and `gradient` name results, and parameters count from 0.\n\
-         The forward part ends with the loss; what comes after it goes backward:\n\n{both}",
-        way(&forward)
+    report.text(format!(
+        "The operations from the input to the loss are\n\n  {}\n\n\
+         and the gradient passes them in reverse. It is derived once, before anything\n\
+         runs, as further nodes of the same graph; then all of it is compiled to one\n\
+         function. %n is a node, `loss` and `gradient` name results, and parameters count\n\
+         from 0. Forward ends with the loss; the lines after it are backward:\n\n{both}",
+        path_to_loss(&forward)
     ))?;
-    report.say(
+    report.text(
         "Read the last lines first: the bias's gradient is a sum over the examples, the\n\
-         weight's a product of what came in and what came back (contract). compare and\n\
-         select are relu's part: where a hidden unit was off, nothing goes through.",
+         weight's a product of the layer's input and its output's gradient (contract).\n\
+         compare and select are relu's gradient: 0 where a hidden unit was off.",
     )?;
     Ok(())
 }
 
 /// The operations from a network's first input to its loss, in order.
-fn way(graph: &Graph) -> String {
+fn path_to_loss(graph: &Graph) -> String {
     let mut names = VecDeque::new();
-    let mut at = graph.root(&Root::Loss);
-    while let Some(id) = at {
+    let mut node = graph.root(&Root::Loss);
+    while let Some(id) = node {
         names.push_front(graph.op(id).name());
-        at = graph.operands(id).first().copied();
+        node = graph.operands(id).first().copied();
     }
     Vec::from(names).join(" -> ")
 }
@@ -266,33 +265,32 @@ fn way(graph: &Graph) -> String {
 fn gradients(
     report: &mut Report<'_>,
     model: Model<Net>,
-    (image, wanted): (&Array2<f32>, &Array2<f32>),
+    (image, expected): (&Array2<f32>, &Array2<f32>),
 ) -> Result<(usize, Model<Net>)> {
-    report.part("Gradients")?;
-    report.say(
-        "In PyTorch a parameter has a place for its gradient, which is empty at first; a\n\
-         backward pass adds to it, and zero_grad clears it for the next. Here a model has\n\
-         no such place. `gradients` returns them, as arrays of the parameters' names and\n\
-         shapes, and leaves nothing behind: before the call there are none, and nothing\n\
-         is ever added to those of an earlier call. To add up several batches, ask for\n\
-         it: `.accumulate(n)` of a trainer.\n",
+    report.section("Gradients")?;
+    report.text(
+        "In PyTorch a parameter has an attribute for its gradient, which is empty at\n\
+         first; a backward pass adds to it, and zero_grad clears it for the next. A model\n\
+         of bilro stores no gradients. `gradients` returns them, as arrays with the\n\
+         parameters' names and shapes, and nothing is ever added to those of an earlier\n\
+         call. To add up several batches, call `.accumulate(n)` of a trainer.\n",
     )?;
-    let batch = || net::Batch { image: image.view(), wanted: wanted.view() };
+    let batch = || net::Batch { image: image.view(), expected: expected.view() };
     let gradients = model.gradients(batch())?;
     let again = model.gradients(batch())?;
     let bias = &gradients.in_layer.bias;
-    report.say(format!("loss {:.4}", gradients.loss))?;
-    report.say("gradient of in_layer.bias, the first 24 of 120:")?;
+    report.text(format!("loss {:.4}", gradients.loss))?;
+    report.text("gradient of in_layer.bias, the first 24 of 120:")?;
     for row in bias.as_slice().unwrap_or_default()[..24].chunks(8) {
         let row: Vec<String> = row.iter().map(|g| format!("{g:>9.2e}")).collect();
-        report.say(format!("  {}", row.join("")))?;
+        report.text(format!("  {}", row.join("")))?;
     }
     let silent = bias.iter().filter(|g| **g == 0.0).count();
-    report.say(format!(
+    report.text(format!(
         "\n{silent} of the 120 are 0: those hidden units were negative, relu made them 0, and\n\
          changing them a little changes nothing.\n\
-         the same call once more gives {} gradients",
-        if again.in_layer.bias == bias { "the same" } else { "other" }
+         a second call returns {} gradients",
+        if again.in_layer.bias == bias { "the same" } else { "different" }
     ))?;
     Ok((silent, model))
 }
@@ -300,16 +298,16 @@ fn gradients(
 fn delta_rule(
     report: &mut Report<'_>,
     mut model: Model<Net>,
-    (image, wanted): (&Array2<f32>, &Array2<f32>),
+    (image, expected): (&Array2<f32>, &Array2<f32>),
 ) -> Result<bool> {
-    report.part("The delta rule by hand, and the optimizer")?;
-    report.say(
-        "A gradient points to where the loss grows. So each parameter goes a little the\n\
+    report.section("The delta rule by hand, and the optimizer")?;
+    report.text(
+        "A gradient points to where the loss grows. So each parameter moves a little the\n\
          other way, by the learning rate times its gradient: w = w - lr * g. Once by\n\
-         hand, with views of the parameters to write through, and once by the optimizer\n\
-         SGD, from the same first weights.\n",
+         hand, with mutable views of the parameters, and once by the optimizer SGD, from\n\
+         the same initial weights.\n",
     )?;
-    let batch = || net::Batch { image: image.view(), wanted: wanted.view() };
+    let batch = || net::Batch { image: image.view(), expected: expected.view() };
     let gradients = model.gradients(batch())?;
     step_by_hand(&mut model, |name| gradients.get(name));
     let after = model.evaluate_batch(batch())?.loss();
@@ -322,7 +320,7 @@ fn delta_rule(
         largest = a.iter().zip(b).fold(largest, |d, (a, b)| d.max((a - b).abs()));
     }
     let same = model.named_parameters().eq(stepped.named_parameters());
-    report.say(format!(
+    report.text(format!(
         "loss before {before:.5}, after {after:.5}\n\
          largest difference between the two sets of parameters: {largest}"
     ))?;
@@ -347,10 +345,10 @@ mod tests {
     //! calls.
 
     use super::*;
-    use bilro_examples::fits_a_terminal;
+    use bilro_examples::assert_fits_terminal;
 
-    /// As the notebook prints them, but for Dropout's `inplace`, which newer
-    /// versions of PyTorch print.
+    /// The notebook's output, plus Dropout's `inplace`, which newer versions of
+    /// PyTorch print.
     const MODULES: &str = "\
 MyMLP(
   (emb_layer): Embedding(100, 50)
@@ -369,7 +367,7 @@ Net(
     }
 
     #[test]
-    fn the_notebook_finds_what_pytorch_finds() {
+    fn results_are_those_of_pytorch() {
         let mut text = Vec::new();
         let mut report = Report::new(&mut text);
         let found = notebook(&mut report).unwrap();
@@ -377,13 +375,13 @@ Net(
         let text = String::from_utf8(text).unwrap();
         assert!(text.contains(MODULES), "{text}");
         // Arrays.
-        fits_a_terminal(&text, &["output [[", "target [["]);
+        assert_fits_terminal(&text, &["output [[", "target [["]);
 
         let out = [0.5240, 0.4773, 0.5127, 0.6051, 0.4939, 0.5941, 0.4579, 0.6446, 0.5317, 0.4564];
         for (found, expected) in found.out.iter().zip(out) {
             close(f64::from(*found), expected, 6e-5);
         }
-        assert!(text.contains("the largest is 0.6446, at place 7"));
+        assert!(text.contains("the largest is 0.6446, at index 7"));
         close(f64::from(found.loss), 1.116_733_3, 1e-5);
         assert_eq!(found.silent, 120 - 61);
         assert!(found.same_step, "the delta rule is a step of SGD");
@@ -398,11 +396,11 @@ Net(
         close(found.trained.losses[0], 1.150_722_3, 1e-5);
         close(found.trained.losses[99], 0.579_996_1, 1e-4);
         assert!(found.trained.losses.windows(2).all(|pair| pair[1] < pair[0]));
-        assert_eq!((found.trained.accuracy, found.trained.of_batches), (0.84, 0.4));
+        assert_eq!((found.trained.accuracy, found.trained.batch_accuracy), (0.84, 0.4));
         assert!(text.contains("untrained network                  0.13"));
         close(found.piled_up.losses[0], 1.146_341_6, 1e-5);
         close(found.piled_up.losses[1], 0.964_384_7, 1e-4);
-        // From there on roundings grow with the steps.
+        // From here on rounding differences grow with the steps.
         close(found.least_loss, 0.495_150_4, 1e-6);
         let last = found.piled_up.losses[99];
         assert!(found.least_loss < last && last < found.trained.losses[99], "{last}");
@@ -410,7 +408,7 @@ Net(
     }
 
     #[test]
-    fn functions_are_chosen_at_call() {
+    fn choices_are_selected_per_call() {
         let mlp = MyMLP::model().seed(WEIGHTS).build().unwrap();
         let words = [7, 42, 99];
         for (nonlinearity, first) in [

@@ -1,9 +1,9 @@
 //! Training a network on handwritten digits, from the first loss to the last
-//! picture: losses of scores and of log-probabilities, what the gradient is made
-//! of, a step by hand, epochs, and what came of them.
+//! picture: losses of scores and of log-probabilities, the graph of a gradient,
+//! a step by hand, epochs, and the trained network.
 //!
-//! Takes MNIST's files where `--data` names a folder, or Fashion-MNIST's, else the
-//! 8×8 digits that come with the library. Gives a text, and pictures in
+//! Reads MNIST's or Fashion-MNIST's files from the folder of `--data`, else the
+//! library's 8×8 digits. Prints a text, and draws pictures in
 //! `target/notebooks`.
 
 use std::error::Error;
@@ -46,7 +46,7 @@ network! {
 }
 
 network! {
-    /// The same, with the logarithms of the probabilities at its end.
+    /// The same, with log-probabilities as outputs.
     struct Classifier<const PIXELS: usize> {
         input image: [PIXELS];
         target digit: class(10);
@@ -59,7 +59,7 @@ network! {
 }
 
 network! {
-    /// Something small to differentiate: z, the mean of y, the squares of x.
+    /// A small function to differentiate: z, the mean of y, the squares of x.
     struct Squares {
         input x: [2, 2] grad;
         output y = x.pow(2);
@@ -72,48 +72,48 @@ network! {
 #[derive(Parser)]
 struct Options {
     /// Folder with MNIST's four IDX files, gzipped or not, or torchvision's
-    /// root; Fashion-MNIST's where its path says `fashion`; the library's own
-    /// digits of 8×8 pixels by default
+    /// root; Fashion-MNIST's if its path contains `fashion`; default: the
+    /// library's digits of 8×8 pixels
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Times over the training images
+    /// Passes over the training images
     #[arg(long, default_value = "5")]
     epochs: NonZeroUsize,
-    /// Learning rate: how far a step goes
+    /// Learning rate
     #[arg(long, default_value_t = 0.01, allow_negative_numbers = true)]
     lr: f32,
-    /// How much of a step's direction the next one keeps
+    /// Momentum
     #[arg(long, default_value_t = 0.9, allow_negative_numbers = true)]
     momentum: f32,
-    /// Images in a step
+    /// Images per step
     #[arg(long, default_value = "64")]
     batch_size: NonZeroUsize,
-    /// Seed of the first weights, of the split and of the shuffling
+    /// Seed of the initial weights, of the split and of the shuffling
     #[arg(long, default_value_t = 7)]
     seed: u64,
-    /// Threads; as many as the machine has by default
+    /// Number of threads; default: as many as the machine has
     #[arg(long)]
     threads: Option<usize>,
 }
 
-/// What the text claims, for its test.
+/// The results that the text states, for its test.
 #[derive(Default)]
 struct Findings {
     /// Of one batch: the cross entropy of scores, and the negative log
     /// likelihood of log-probabilities.
     losses: [f32; 2],
-    /// How much the gradient differs when it is asked for again.
-    left_over: f32,
+    /// The largest difference between the gradients of two equal calls.
+    repeat_error: f32,
     /// The largest distance of `before - lr · gradient` from the weights after
     /// a step.
     step_error: f32,
     /// The training loss of every epoch.
     epochs: Vec<f64>,
-    /// The first of them by `Trainer::fit`.
+    /// The loss of the first epoch by `Trainer::fit`.
     fitted: f64,
     /// Seconds in steps, for every epoch.
     seconds: Vec<f64>,
-    /// The share of test images that are recognised.
+    /// The accuracy on the test images.
     accuracy: f64,
     /// The same from the confusion matrix.
     counted: f64,
@@ -127,24 +127,24 @@ fn main() -> ExitCode {
     show(|report| run(&options, report).map(drop))
 }
 
-/// Everything from the data on. The data are read before anything is said.
+/// The notebook. Reads the data before it prints anything.
 fn run(options: &Options, report: &mut Report<'_>) -> Outcome<Findings> {
     match &options.data {
         Some(folder) => {
             let folder = data::mnist_folder(folder)?;
-            let parts = data::mnist(&folder)?;
-            Lesson::<784>::new(options, Subject::of(&folder), parts)?.run(report)
+            let splits = data::mnist(&folder)?;
+            Lesson::<784>::new(options, Subject::of(&folder), splits)?.run(report)
         }
         None => {
-            let about = "The images are the digits that come with the library, for it needs no files;\n\
-                         `--data DIR` takes MNIST.";
-            let parts = data::digits()?.split(0.8, options.seed)?;
-            Lesson::<64>::new(options, Subject::digits(about.into()), parts)?.run(report)
+            let about = "The images are the digits that come with the library, which need no files;\n\
+                         `--data DIR` reads MNIST.";
+            let splits = data::digits()?.split(0.8, options.seed)?;
+            Lesson::<64>::new(options, Subject::digits(about.into()), splits)?.run(report)
         }
     }
 }
 
-/// The notebook on square images of so many pixels.
+/// The notebook on square images of `PIXELS` pixels.
 struct Lesson<'a, const PIXELS: usize> {
     options: &'a Options,
     subject: Subject,
@@ -172,7 +172,7 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
     }
 
     fn run(&self, report: &mut Report<'_>) -> Outcome<Findings> {
-        // Wrong settings are told before anything else.
+        // Invalid hyperparameters are reported first.
         self.trainer(self.optimizer())?;
         let mut found = Findings::default();
         self.images(report)?;
@@ -188,9 +188,9 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
 
     fn images(&self, report: &mut Report<'_>) -> Outcome<()> {
         let side = Self::SIDE;
-        report.part("The images")?;
-        report.say(&self.subject.about)?;
-        report.say(format!(
+        report.section("The images")?;
+        report.text(&self.subject.about)?;
+        report.text(format!(
             "{} are for training, {} for testing: {side}×{side} pixels each, as {PIXELS} numbers\n\
              from 0, paper, to 1, ink. (x - 0.5) / 0.5 makes that -1 to 1: a network learns\n\
              faster from numbers on both sides of zero.\n",
@@ -198,45 +198,45 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
             self.test.len(),
         ))?;
         let batch = self.batch()?;
-        report.say(format!(
+        report.text(format!(
             "They come in batches, in an order that is shuffled for every epoch.\n\
              The first batch is an array of {:?}, with {}\n\
              {} and so on. One of its images:\n",
             batch.x().shape(),
-            self.subject.many,
-            list(batch.y().iter().take(self.subject.some).map(|y| self.subject.name(*y))),
+            self.subject.plural,
+            list(batch.y().iter().take(self.subject.listed).map(|y| self.subject.name(*y))),
         ))?;
         let image = self.image(batch.x().row(batch.len() / 2))?;
         let picture = Images::new("").image("", image.view());
-        report.say(trimmed(picture.to_text(2 * side, side)?))?;
+        report.text(trimmed(picture.to_text(2 * side, side)?))?;
         Ok(())
     }
 
     fn scores(&self, report: &mut Report<'_>, found: &mut Findings) -> Outcome<()> {
-        report.part("How wrong is the network?")?;
+        report.section("How wrong is the network?")?;
         let model = self.model::<Scores<PIXELS>>()?;
-        report.say(model.summary())?;
-        let Subject { one, many, .. } = self.subject;
-        report.say(format!(
-            "To make a network better, we need a number for how bad it is: the loss. Where\n\
-             numbers are to be foretold, that is often the mean of their squared differences.\n\
-             Here it is a class, and the loss is the cross entropy. The network gives a score\n\
-             to each of the ten {many}. Softmax makes probabilities of them: the\n\
+        report.text(model.summary())?;
+        let Subject { singular, plural, .. } = self.subject;
+        report.text(format!(
+            "To make a network better, we need a number for its error: the loss. For\n\
+             predicted numbers, that is often the mean of their squared differences. Here a\n\
+             class is predicted, and the loss is the cross entropy. The network gives a score\n\
+             to each of the ten {plural}. Softmax makes probabilities of them: the\n\
              exponential of each, divided by the sum of all ten. The loss of an image is\n\
-             -ln p, where p is the probability of the {one} that it is: 0 if the network is\n\
+             -ln p, where p is the probability of the true {singular}: 0 if the network is\n\
              sure and right, large if it is sure and wrong. The loss of a batch is the mean.\n",
         ))?;
         let batch = self.batch()?;
         let examples = scores::Batch { image: batch.x(), digit: batch.y() };
         let loss = model.evaluate_batch(examples)?.loss() as f32;
-        report.say(format!("  cross entropy of the first batch      {loss:.4}"))?;
-        report.say(format!("  of 1/10 for every {one}, ln 10        {:.4}", 10f64.ln()))?;
+        report.text(format!("  cross entropy of the first batch      {loss:.4}"))?;
+        report.text(format!("  of 1/10 for every {singular}, ln 10        {:.4}", 10f64.ln()))?;
         found.losses[0] = loss;
 
         let scores = array![0f32, 120.0];
-        report.say(format!(
-            "\nThe loss wants scores, not probabilities: between those near 0 or near 1, floats\n\
-             see no difference. Of the scores 0 and 120, the first has\n\n  \
+        report.text(format!(
+            "\nThe loss takes scores, not probabilities, because floats cannot distinguish\n\
+             probabilities near 0 or near 1. Of the scores 0 and 120, the first has\n\n  \
              the logarithm of its softmax          {}\n  \
              the logarithm, computed at once       {}",
             tensor::softmax(&scores, 0)?[0].ln(),
@@ -246,12 +246,12 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
     }
 
     fn log_probabilities(&self, report: &mut Report<'_>, found: &mut Findings) -> Outcome<()> {
-        report.part("The same with logarithms of probabilities")?;
-        let Subject { one, many, .. } = self.subject;
-        report.say(format!(
+        report.section("The same with logarithms of probabilities")?;
+        let Subject { singular, plural, .. } = self.subject;
+        report.text(format!(
             "It is handier if the network ends with the logarithms of the probabilities: they\n\
              are good numbers for a loss, and their exponentials are the probabilities. The\n\
-             loss is then the negative log likelihood: minus the number of the true {one}.\n\
+             loss is then the negative log likelihood: minus the output of the true {singular}.\n\
              From the same seed, both networks start with the same weights.\n",
         ))?;
         let model = self.model::<Classifier<PIXELS>>()?;
@@ -259,14 +259,14 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
         let examples = classifier::Batch { image: batch.x(), digit: batch.y() };
         let loss = model.evaluate_batch(examples)?.loss() as f32;
         let difference = loss - found.losses[0];
-        report.say(format!("  negative log likelihood               {loss:.4}"))?;
+        report.text(format!("  negative log likelihood               {loss:.4}"))?;
         report.figure("cross entropy of scores less that", difference.into(), "0.0000")?;
         found.losses[1] = loss;
 
         let output = model.predict(classifier::Input { image: batch.x().slice(s![..1, ..]) })?;
         let probabilities = output.log_probabilities.exp();
-        report.say(format!(
-            "\nThe probabilities of the ten {many} for the first image, and their sum:\n\n  \
+        report.text(format!(
+            "\nThe probabilities of the ten {plural} for the first image, and their sum:\n\n  \
              {:.3}  {:.4}\n\nNothing is learnt yet: each is about 1/10.",
             probabilities.row(0),
             probabilities.sum(),
@@ -275,20 +275,19 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
     }
 
     fn one_step(&self, report: &mut Report<'_>, found: &mut Findings) -> Outcome<()> {
-        report.part("One step")?;
+        report.section("One step")?;
         let rate = self.options.lr;
-        report.say(
-            "For a network it goes the same way: forward to the loss, and back to the\n\
-             gradient of every weight. Before, there is no gradient: it is not kept with the\n\
-             weights, but comes from a call. So none is left over from the batch before that\n\
-             would have to be zeroed.\n",
+        report.text(
+            "For a network it is the same: forward to the loss, and back to the gradient of\n\
+             every weight. Gradients are not stored with the weights, but returned by a call.\n\
+             So there is none of the previous batch that would have to be zeroed.\n",
         )?;
         let mut trainer = self.trainer(Sgd::new(rate))?;
         let batch = self.batch()?;
         let examples = || classifier::Batch { image: batch.x(), digit: batch.y() };
         let first = trainer.model().gradients(examples())?.into_inner().fc1.weight;
         let gradient = trainer.model().gradients(examples())?.into_inner().fc1.weight;
-        found.left_over = largest_difference(&first, &gradient);
+        found.repeat_error = largest_difference(&first, &gradient);
 
         let before = trainer.model().params().fc1.weight.to_owned();
         trainer.step(examples())?;
@@ -300,9 +299,8 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
         let some = |weight: &Array2<f32>| {
             indented(format!("{:9.6}", weight.slice(s![middle..middle + 4, ..4]).t()))
         };
-        report.say(format!(
-            "Some weights of the first layer, those of four units for four pixels of the\n\
-             middle:\n\n\
+        report.text(format!(
+            "Some weights of the first layer, of four units for four pixels of the middle:\n\n\
              {}\n\n\
              their gradient for one batch:\n\n\
              {}\n\n\
@@ -313,7 +311,7 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
             some(&gradient),
             some(&after),
         ))?;
-        report.say(match found.step_error {
+        report.text(match found.step_error {
             0.0 => format!("All {} weights of the layer are that to the last bit.", after.len()),
             most => format!("The {} weights of the layer are that within {most:e}.", after.len()),
         })?;
@@ -327,15 +325,15 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
     ) -> Outcome<Model<Classifier<PIXELS>>> {
         let Options { lr, momentum, seed, .. } = *self.options;
         let size = self.options.batch_size.get();
-        report.part("Training")?;
-        report.say(format!(
+        report.section("Training")?;
+        report.text(format!(
             "An epoch goes over all training images once, batch by batch. For every batch,\n\
              `step` goes forward, back, and lets the optimizer change the weights: one native\n\
              function. The learning rate is {lr}, a batch has {size} images, and the momentum\n\
-             is {momentum}: so much of its direction a step has from the one before. The training\n\
-             loss is the mean over the steps, the network learning meanwhile; test loss and\n\
-             accuracy are those of the test images after the epoch. The seconds are those in\n\
-             `step`; the first ones compile it.\n",
+             is {momentum}, the weight of the previous step's direction. The training loss is the\n\
+             mean over the steps of the learning network; test loss and accuracy are those of\n\
+             the test images after the epoch. The seconds are the time in `step`, which\n\
+             compiles in the first epoch.\n",
         ))?;
         let mut trainer = self.trainer(self.optimizer())?;
         let mut order = data::ShuffledOrder::new(seed);
@@ -354,7 +352,7 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
             }
             let loss = sum / self.train.len() as f64;
             let test = trainer.model().evaluate(&self.test)?;
-            report.say(format!(
+            report.text(format!(
                 "  epoch {epoch:>2}  training loss {loss:.4}  test loss {:.4}  accuracy {:.4}  {:.3} s",
                 test.loss(),
                 test.accuracy(),
@@ -373,7 +371,7 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
         let mut once = self.trainer(self.optimizer())?;
         let fit = Fit::epochs(1).batch_size(size).seed(seed);
         found.fitted = once.fit(&self.train, fit)?.epochs[0].loss;
-        report.say(format!(
+        report.text(format!(
             "\n`trainer.fit(&train, Fit::epochs(n))` is this loop in a call. After its first\n\
              epoch, the loss is {:.4}.",
             found.fitted
@@ -387,34 +385,34 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
         report: &mut Report<'_>,
         found: &mut Findings,
     ) -> Outcome<()> {
-        report.part("What it has learnt")?;
+        report.section("What it has learnt")?;
         let evaluation = model.evaluate(&self.test)?;
         found.accuracy = evaluation.accuracy();
-        report.say(format!(
+        report.text(format!(
             "Of the {} test images, which it has not learnt from, it recognises {:.2} %.\n\
-             A row for each {}, a column for what it is taken for:\n",
+             A row for each {}, a column for each prediction:\n",
             self.test.len(),
             100.0 * found.accuracy,
-            self.subject.one,
+            self.subject.singular,
         ))?;
-        let mut taken = vec![];
+        let mut predicted = vec![];
         for batch in self.test.batches(256)? {
             let output = model.predict(classifier::Input { image: batch.x() })?;
-            taken.extend(tensor::argmax(&output.log_probabilities, -1)?);
+            predicted.extend(tensor::argmax(&output.log_probabilities, -1)?);
         }
-        let counts = metrics::ConfusionMatrix::new(&self.test.y(), &Array1::from(taken), 10)?;
+        let counts = metrics::ConfusionMatrix::new(&self.test.y(), &Array1::from(predicted), 10)?;
         found.counted = counts.accuracy();
         let counts = counts.named(self.subject.names)?;
         let confusion = ConfusionMatrix::new("Test images", &counts);
         // Ten columns of six, and the names of the rows with their numbers.
         let widest = self.subject.names.map(str::len).into_iter().max().unwrap_or(0);
         let columns = if widest > 1 { 60 + widest + 3 } else { 66 };
-        report.say(trimmed(confusion.to_text(columns, 13)?))?;
+        report.text(trimmed(confusion.to_text(columns, 13)?))?;
         report.draw("notebook_4_confusion", |path| confusion.save(path))?;
 
-        report.say(
-            "\nThe weights of the first layer, an image for each of its 128 units: ink where it\n\
-             is red makes the unit larger, ink where it is blue makes it smaller.",
+        report.text(
+            "\nThe weights of the first layer, an image for each of its 128 units: ink at red\n\
+             pixels makes the unit larger, ink at blue pixels makes it smaller.",
         )?;
         let weight = model.params().fc1.weight;
         let size = (Self::SIDE, Self::SIDE);
@@ -425,10 +423,10 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
     }
 
     fn digits(&self, model: &Model<Classifier<PIXELS>>, report: &mut Report<'_>) -> Outcome<()> {
-        report.part(&format!("{} and its probabilities", self.subject.image))?;
+        report.section(&format!("{} and its probabilities", self.subject.image))?;
         let output = model.predict(classifier::Input { image: self.test.x() })?;
         let probabilities = output.log_probabilities.exp();
-        let taken = tensor::argmax(&probabilities, -1)?;
+        let predicted = tensor::argmax(&probabilities, -1)?;
         let prediction = |title: String, i: usize| -> Outcome<Prediction> {
             let image = self.image(self.test.x().row(i))?;
             let probabilities = probabilities.row(i).to_vec();
@@ -436,33 +434,33 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
                 .classes(self.subject.names)
                 .truth(self.test.y()[i] as usize))
         };
-        let right = |i: &usize| taken[*i] == self.test.y()[*i];
+        let right = |i: &usize| predicted[*i] == self.test.y()[*i];
         let all = || 0..self.test.len();
         match all().find(right) {
-            None => report.say("It does not recognise a single one.\n")?,
+            None => report.text("It recognises none of them.\n")?,
             Some(i) => {
-                report.say("The first of the test images that it recognises:\n")?;
+                report.text("The first recognised test image:\n")?;
                 let picture = prediction(format!("Test image {i}"), i)?;
-                report.say(self.beside(&picture)?)?;
+                report.text(self.beside(&picture)?)?;
                 report.draw("notebook_4_digit", |path| picture.save(path))?;
             }
         }
-        let sure = |i: &usize| probabilities[(*i, taken[*i] as usize)];
-        match all().filter(|i| !right(i)).max_by(|a, b| sure(a).total_cmp(&sure(b))) {
-            None => report.say("\nIt makes not one mistake.")?,
+        let confidence = |i: &usize| probabilities[(*i, predicted[*i] as usize)];
+        match all().filter(|i| !right(i)).max_by(|a, b| confidence(a).total_cmp(&confidence(b))) {
+            None => report.text("\nIt makes no mistakes.")?,
             Some(i) => {
-                report.say("\nAnd of its mistakes the one that it is surest of:\n")?;
-                let name = self.subject.name(taken[i]);
+                report.text("\nAnd its mistake with the highest probability:\n")?;
+                let name = self.subject.name(predicted[i]);
                 let picture = prediction(format!("Test image {i}, taken for {name}"), i)?;
-                report.say(self.beside(&picture)?)?;
+                report.text(self.beside(&picture)?)?;
                 report.draw("notebook_4_mistake", |path| picture.save(path))?;
             }
         }
         Ok(())
     }
 
-    /// An image and its probabilities in characters, no wider than a terminal: a
-    /// pixel is two of them or, where there are many, half of one.
+    /// An image and its probabilities in characters, within a terminal's width: a
+    /// pixel is two of them or, in large images, half of one.
     fn beside(&self, picture: &Prediction) -> Outcome<String> {
         let rows = if Self::SIDE > 12 { Self::SIDE.div_ceil(2) } else { Self::SIDE };
         let columns = (2 * Self::SIDE + 50).min(80);
@@ -493,7 +491,7 @@ impl<const PIXELS: usize> Lesson<'_, PIXELS> {
         Ok(self.model()?.into_trainer(optimizer).build()?)
     }
 
-    /// Pixels in rows.
+    /// The pixels in rows and columns.
     fn image(&self, pixels: ArrayView1<'_, f32>) -> Outcome<Array2<f32>> {
         Ok(pixels.to_owned().into_shape_with_order((Self::SIDE, Self::SIDE))?)
     }

@@ -1,5 +1,5 @@
-//! The pictures of the README: two moons and what a network makes of the plane
-//! between them, and a digit beside the probabilities of its classes.
+//! The pictures of the README: two moons with a network's decision regions, and
+//! a digit beside the probabilities of its classes.
 //!
 //! The same seeds give the same files on every machine.
 
@@ -33,10 +33,10 @@ network! {
 /// Draws the pictures of the README.
 #[derive(Parser)]
 struct Options {
-    /// Where they go
+    /// Output folder
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/pictures"))]
     folder: PathBuf,
-    /// As PNG, not as SVG
+    /// Writes PNG instead of SVG
     #[arg(long)]
     png: bool,
 }
@@ -67,9 +67,9 @@ fn moons() -> bilro::Result<Plane> {
     let points = data::moons(240, 0.15, 7)?;
     let mut trainer = Moons::trainer(Adam::new(0.01)).seed(7).build()?;
     trainer.fit(&points, Fit::epochs(150).batch_size(40).seed(7))?;
-    let asked = grid(X, Y, ROWS, COLUMNS)?;
-    let scores = trainer.model().predict(moons::Input { point: asked.view() })?.scores;
-    // The probability of the second class, place by place.
+    let points_of_grid = grid(X, Y, ROWS, COLUMNS)?;
+    let scores = trainer.model().predict(moons::Input { point: points_of_grid.view() })?.scores;
+    // The probability of the second class at each point.
     let probabilities = tensor::softmax(&scores, -1)?;
     let upper = probabilities.column(1);
     let upper = bilro::ndarray::Array2::from_shape_fn((ROWS, COLUMNS), |(row, column)| {
@@ -79,7 +79,7 @@ fn moons() -> bilro::Result<Plane> {
     Ok(picture.examples(points.x(), points.y(), &["first", "second"]))
 }
 
-/// The digit of the test set that the network finds hardest and gets right.
+/// The correctly classified test digit with the lowest probability.
 fn digit() -> bilro::Result<Prediction> {
     let (train, test) = data::digits()?.split(0.8, 7)?;
     let mut trainer = Digits::trainer(Sgd::new(0.1)).seed(7).build()?;

@@ -1,13 +1,13 @@
-//! An HTTP server that reads handwritten digits: one model for all threads.
+//! An HTTP server that recognises handwritten digits: one model for all threads.
 //!
 //! ```sh
 //! cargo run --release --example serve -- --weights digits.safetensors --port 8000
 //! curl -d '{"images": [[0, 0, 0.3, ...]]}' http://localhost:8000/predict
 //! ```
 //!
-//! An image is a list of 64 numbers from 0 to 1; the answer has a digit and the
-//! probabilities of all ten for each. What a caller has wrong is a 400 with an
-//! `error` that says what. Ctrl-C lets requests under way come to their end.
+//! An image is a list of 64 numbers from 0 to 1; the response has the digit and
+//! the ten probabilities of each. An invalid request gets status 400 with an
+//! `error` message. Ctrl-C completes running requests.
 
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -36,19 +36,19 @@ network! {
     }
 }
 
-/// Serves a network that reads handwritten digits of 8×8 pixels, over HTTP.
+/// Serves a network for handwritten digits of 8×8 pixels, over HTTP.
 #[derive(Parser)]
 struct Options {
-    /// File of weights, as `Model::save` writes it; trains for a moment unless given
+    /// File of weights, written by `Model::save`; without it, a model is trained
     #[arg(long)]
     weights: Option<PathBuf>,
     /// Address to listen at
     #[arg(long, default_value = "127.0.0.1")]
     address: String,
-    /// Port to listen at; 0 for any that is free
+    /// Port to listen at; 0 for any free port
     #[arg(long, default_value_t = 8000)]
     port: u16,
-    /// Threads that answer
+    /// Threads that handle requests
     #[arg(long, default_value_t = 2)]
     threads: usize,
 }
@@ -73,9 +73,9 @@ fn run(options: &Options) -> bilro::Result<()> {
     Ok(())
 }
 
-/// The model that answers, with the code for one image compiled.
+/// The served model, with the code for one image compiled.
 fn model(options: &Options) -> bilro::Result<Model<Digits>> {
-    // Requests come on several threads: none needs more than one.
+    // Requests run on several threads, each on one.
     let model = match &options.weights {
         Some(path) => Digits::model().threads(1).weights(path).build()?,
         None => {
@@ -88,17 +88,17 @@ fn model(options: &Options) -> bilro::Result<Model<Digits>> {
     Ok(model)
 }
 
-/// Answers requests on so many threads, until it is told to stop.
+/// Handles requests on `threads` threads, until `stop` is set.
 fn serve(server: &Server, model: &Arc<Model<Digits>>, threads: usize, stop: &AtomicBool) {
-    const LOOK: Duration = Duration::from_millis(100);
+    const POLL: Duration = Duration::from_millis(100);
     thread::scope(|scope| {
         for _ in 0..threads.max(1) {
             let model = model.clone();
             scope.spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
-                    if let Ok(Some(request)) = server.recv_timeout(LOOK) {
-                        // Who has gone away wants no answer.
-                        let _ = answer(&model, request);
+                    if let Ok(Some(request)) = server.recv_timeout(POLL) {
+                        // An error means that the client has disconnected.
+                        let _ = respond(&model, request);
                     }
                 }
             });
@@ -106,40 +106,40 @@ fn serve(server: &Server, model: &Arc<Model<Digits>>, threads: usize, stop: &Ato
     });
 }
 
-/// What is asked: images of 64 numbers.
+/// The body of a request: images of 64 numbers.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Question {
+struct PredictRequest {
     images: Vec<Vec<f32>>,
 }
 
-/// For each image its digit, and the probabilities of all.
+/// The body of a response: for each image its digit, and all probabilities.
 #[derive(Serialize)]
-struct Answer {
+struct PredictResponse {
     digits: Vec<u32>,
     probabilities: Vec<Vec<f32>>,
 }
 
-/// Bytes of a request at most, and images.
-const MOST_BYTES: usize = 1 << 20;
-const MOST_IMAGES: usize = 1000;
+/// Limits of a request.
+const MAX_BYTES: usize = 1 << 20;
+const MAX_IMAGES: usize = 1000;
 
-fn answer(model: &Model<Digits>, mut request: Request) -> std::io::Result<()> {
-    let found = match (request.method(), request.url()) {
+fn respond(model: &Model<Digits>, mut request: Request) -> std::io::Result<()> {
+    let result = match (request.method(), request.url()) {
         (Method::Post, "/predict") => {
             let mut body = String::new();
-            let read = request.as_reader().take(MOST_BYTES as u64 + 1).read_to_string(&mut body);
+            let read = request.as_reader().take(MAX_BYTES as u64 + 1).read_to_string(&mut body);
             match read {
-                Ok(_) if body.len() > MOST_BYTES => Err((413, "the request is too long".into())),
+                Ok(_) if body.len() > MAX_BYTES => Err((413, "the request is too long".into())),
                 Ok(_) => predict(model, &body).map_err(|error| (400, error.to_string())),
                 Err(error) => Err((400, format!("the request cannot be read: {error}"))),
             }
         }
-        (_, "/predict") => Err((405, "images come by POST".into())),
+        (_, "/predict") => Err((405, "send images by POST".into())),
         _ => Err((404, "there is only `POST /predict`".into())),
     };
-    let (status, text) = match found {
-        Ok(answer) => (200, serde_json::to_string(&answer)?),
+    let (status, text) = match result {
+        Ok(response) => (200, serde_json::to_string(&response)?),
         Err((status, error)) => (status, serde_json::json!({ "error": error }).to_string()),
     };
     let response = Response::from_string(text).with_status_code(status);
@@ -149,18 +149,18 @@ fn answer(model: &Model<Digits>, mut request: Request) -> std::io::Result<()> {
     }
 }
 
-fn predict(model: &Model<Digits>, body: &str) -> bilro::Result<Answer> {
-    let Question { images } = serde_json::from_str(body).map_err(Error::other)?;
-    if images.len() > MOST_IMAGES {
-        return Err(format!("there are {} images; at most {MOST_IMAGES}", images.len()).into());
+fn predict(model: &Model<Digits>, body: &str) -> bilro::Result<PredictResponse> {
+    let PredictRequest { images } = serde_json::from_str(body).map_err(Error::other)?;
+    if images.len() > MAX_IMAGES {
+        return Err(format!("there are {} images; at most {MAX_IMAGES}", images.len()).into());
     }
     if let Some((i, image)) = images.iter().enumerate().find(|(_, image)| image.len() != 64) {
-        return Err(format!("image {i} has {} numbers, and not 64", image.len()).into());
+        return Err(format!("image {i} has {} numbers instead of 64", image.len()).into());
     }
     let image = Array2::from_shape_vec((images.len(), 64), images.concat())?;
     let logits = model.predict(digits::Input { image: image.view() })?.logits;
     let probabilities = tensor::softmax(&logits, 1)?;
-    Ok(Answer {
+    Ok(PredictResponse {
         digits: tensor::argmax(&logits, 1)?.iter().copied().collect(),
         probabilities: probabilities.axis_iter(Axis(0)).map(|row| row.to_vec()).collect(),
     })
@@ -174,8 +174,8 @@ mod tests {
 
     use super::*;
 
-    /// The status and the JSON that come back.
-    fn ask(server: &Server, method: &str, path: &str, body: &str) -> (u16, Value) {
+    /// The status and the JSON of a response.
+    fn send(server: &Server, method: &str, path: &str, body: &str) -> (u16, Value) {
         let address = server.server_addr().to_ip().unwrap();
         let mut stream = TcpStream::connect(address).unwrap();
         let length = body.len();
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn digits_are_read_by_several_threads_and_mistakes_are_answered() {
+    fn several_threads_serve_predictions_and_report_invalid_requests() {
         let options = Options::parse_from(["serve", "--port", "0"]);
         let model = Arc::new(model(&options).unwrap());
         let server = Server::http(("127.0.0.1", 0)).unwrap();
@@ -197,15 +197,15 @@ mod tests {
         let data = data::digits().unwrap();
         thread::scope(|scope| {
             scope.spawn(|| serve(&server, &model, 2, &stop));
-            let asked: Vec<_> = (0..4)
-                .map(|part| {
+            let clients: Vec<_> = (0..4)
+                .map(|client| {
                     let (server, data) = (&server, &data);
                     scope.spawn(move || {
-                        let rows = 10 * part..10 * (part + 1);
+                        let rows = 10 * client..10 * (client + 1);
                         let images: Vec<Vec<f32>> =
                             rows.clone().map(|row| data.x().row(row).to_vec()).collect();
                         let body = serde_json::json!({ "images": images }).to_string();
-                        let (status, answer) = ask(server, "POST", "/predict", &body);
+                        let (status, answer) = send(server, "POST", "/predict", &body);
                         assert_eq!(status, 200, "{answer}");
                         let digits: Vec<u32> =
                             serde_json::from_value(answer["digits"].clone()).unwrap();
@@ -216,32 +216,32 @@ mod tests {
                     })
                 })
                 .collect();
-            let right: usize = asked.into_iter().map(|asked| asked.join().unwrap()).sum();
-            let long = format!("{{\"images\": [[{}]]}}", "0,".repeat(MOST_BYTES / 2));
+            let right: usize = clients.into_iter().map(|client| client.join().unwrap()).sum();
+            let long = format!("{{\"images\": [[{}]]}}", "0,".repeat(MAX_BYTES / 2));
             let mistakes: Vec<_> = [
                 ("POST", "/predict", "{", 400, "EOF"),
-                ("POST", "/predict", r#"{"images": [[1, 2]]}"#, 400, "2 numbers, and not 64"),
+                ("POST", "/predict", r#"{"images": [[1, 2]]}"#, 400, "2 numbers instead of 64"),
                 ("POST", "/predict", r#"{"images": []}"#, 400, "no examples"),
                 ("POST", "/predict", r#"{"image": []}"#, 400, "unknown field `image`"),
                 ("POST", "/predict", &long, 413, "too long"),
                 ("GET", "/predict", "", 405, "POST"),
                 ("GET", "/", "", 404, "POST /predict"),
             ]
-            .map(|(method, path, body, status, part)| {
-                (ask(&server, method, path, body), status, part)
+            .map(|(method, path, body, status, message)| {
+                (send(&server, method, path, body), status, message)
             })
             .into();
             stop.store(true, Ordering::Relaxed);
             assert!(right > 30, "{right} of 40");
-            for ((status, answer), expected, part) in mistakes {
+            for ((status, answer), expected, message) in mistakes {
                 let error = answer["error"].as_str().unwrap_or_default();
-                assert!(status == expected && error.contains(part), "{status}: {answer}");
+                assert!(status == expected && error.contains(message), "{status}: {answer}");
             }
         });
     }
 
     #[test]
-    fn weights_that_are_not_there_are_named() {
+    fn a_missing_file_of_weights_is_named() {
         let options = Options::parse_from(["serve", "--weights", "no/such/file"]);
         let error = model(&options).unwrap_err().to_string();
         assert!(error.starts_with("no/such/file"), "{error}");

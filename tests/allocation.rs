@@ -1,5 +1,5 @@
-//! A step that has been compiled allocates nothing; what reads files allocates
-//! no more than these give reason for.
+//! A compiled step allocates nothing; reading a file allocates memory in
+//! proportion to its contents.
 
 #[path = "allocation/readers.rs"]
 mod readers;
@@ -21,7 +21,7 @@ network! {
 }
 
 network! {
-    /// With numbers that add up over batches.
+    /// With sums over batches.
     struct Weighted {
         input image: [64];
         target digit: class(10);
@@ -33,23 +33,23 @@ network! {
 struct Counting;
 
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-/// Bytes that are allocated now, and the most of them so far.
+/// Bytes that are allocated now, and their peak.
 static LIVE: AtomicUsize = AtomicUsize::new(0);
-static MOST: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
 
 /// One test at a time: allocations are counted over all threads.
-static ALONE: Mutex<()> = Mutex::new(());
+static EXCLUSIVE: Mutex<()> = Mutex::new(());
 
-fn alone() -> MutexGuard<'static, ()> {
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+fn exclusive() -> MutexGuard<'static, ()> {
+    EXCLUSIVE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-// SAFETY: hands everything on to the system's allocator.
+// SAFETY: forwards to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
         let live = LIVE.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-        MOST.fetch_max(live, Ordering::Relaxed);
+        PEAK.fetch_max(live, Ordering::Relaxed);
         // SAFETY: the caller's promise.
         unsafe { System.alloc(layout) }
     }
@@ -64,8 +64,8 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// The fewest allocations of several calls: those that others make meanwhile, as
-/// the harness that starts other tests, are not made in each.
+/// The minimum of several calls: allocations of other threads, as of the test
+/// harness, do not occur in each.
 fn fewest_allocations(mut steps: impl FnMut()) -> usize {
     let mut count = || {
         let before = ALLOCATIONS.load(Ordering::Relaxed);
@@ -77,7 +77,7 @@ fn fewest_allocations(mut steps: impl FnMut()) -> usize {
 
 #[test]
 fn a_step_allocates_nothing() {
-    let _alone = alone();
+    let _alone = exclusive();
     let data = data::digits().unwrap();
     let batch = || digits::Batch { image: data.x(), digit: data.y() };
     for threads in [1, 2] {
@@ -90,8 +90,8 @@ fn a_step_allocates_nothing() {
         });
         assert_eq!(allocations, 0, "{threads} threads");
     }
-    // All that training may do besides; in the same test, since allocations
-    // are counted over all threads.
+    // With all options of training; in the same test, since allocations are
+    // counted over all threads.
     let mut trainer = Digits::trainer(Adam::new(0.001).amsgrad())
         .clip_norm(1.0)
         .accumulate(3)
@@ -108,7 +108,7 @@ fn a_step_allocates_nothing() {
             trainer.step(batch()).unwrap();
         }
     });
-    assert_eq!(allocations, 0, "Adam with all that there is");
+    assert_eq!(allocations, 0, "Adam with all options");
 
     let batch = || weighted::Batch { image: data.x(), digit: data.y() };
     let mut trainer = Weighted::trainer(Sgd::new(0.1)).threads(2).build().unwrap();
@@ -118,5 +118,5 @@ fn a_step_allocates_nothing() {
             trainer.step(batch()).unwrap();
         }
     });
-    assert_eq!(allocations, 0, "a loss that weighs its targets");
+    assert_eq!(allocations, 0, "a weighted loss");
 }

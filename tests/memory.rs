@@ -1,7 +1,7 @@
-//! Memory: machine code is freed when it goes, takes few mappings and is kept up
-//! to a limit; and where there is too little memory, that is an error.
+//! Memory: machine code is freed, takes few mappings and is cached up to a limit;
+//! too little memory is an error.
 //!
-//! A program of its own: other tests in the process would disturb the measurement.
+//! A separate program: other tests in the process would disturb the measurement.
 
 #[cfg(target_os = "linux")]
 #[path = "memory/starved.rs"]
@@ -17,7 +17,7 @@ use bilro_tests::check;
 use ndarray::array;
 
 network! {
-    /// One neuron: the smallest code there is.
+    /// One neuron: the smallest code.
     struct Neuron {
         input point: [2];
         target label: [1];
@@ -27,7 +27,7 @@ network! {
 }
 
 network! {
-    /// Code that differs with the batch size.
+    /// Code that depends on the batch size.
     struct Digits {
         input image: [64];
         target digit: class(10);
@@ -36,20 +36,20 @@ network! {
     }
 }
 
-/// Executables one after the other, for all instruction sets, then [`LIVE`], and a
-/// quarter of those again: 100,000 altogether.
+/// Executables in sequence, for all instruction sets, then [`LIVE`] at the same
+/// time, and a quarter of those again: 100,000 altogether.
 const ROUNDS: usize = 50_000;
 
-/// Executables at the same time, and KiB for each: a page, and what is known of it.
-/// Linux gives a process 65,530 mappings, of which each took two or more once.
+/// Executables at the same time, and KiB for each: a page and its metadata. Linux
+/// allows 65,530 mappings per process; two per executable would exceed that.
 const LIVE: usize = 40_000;
 const LIVE_KIB: usize = 6;
 
-/// Mappings that the heap of code may add, as it doubles to as much as that.
+/// Mappings that the heap of code may add while it doubles to that size.
 const MAPPINGS: usize = 40;
 
 /// Batch sizes of one model, and KiB that they may take: the limit of the cache,
-/// and what the allocator keeps besides.
+/// plus the allocator's reserve.
 const BATCH_SIZES: usize = 2_000;
 const BATCH_SIZES_KIB: usize = 32 * 1024;
 const CODE_CACHE: usize = 16 << 20;
@@ -57,23 +57,22 @@ const CODE_CACHE: usize = 16 << 20;
 /// Models altogether, each with machine code for two purposes.
 const MODELS: usize = 500;
 
-/// What caches and the allocator may take until they have their size.
+/// Rounds until caches and the allocator reach their final size.
 const WARM_UP: usize = 500;
 
-/// How far the process may grow, in KiB. An executable has code and constants
-/// in at least a page each: if they stayed, that would be ten times as much.
+/// Allowed growth of the process, in KiB. An executable has code and constants in
+/// at least a page each: a leak would be ten times that.
 const GROWTH: usize = 4 * 1024;
 
-/// The process's memory, in KiB; none where nothing tells.
+/// The process's memory, in KiB; none if it is unknown.
 fn resident() -> Option<usize> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     line.trim().strip_suffix(" kB")?.trim().parse().ok()
 }
 
-/// Runs a round after the other, and requires memory to stay as it is after
-/// the warm-up.
-fn stays_flat(what: &str, warm_up: usize, rounds: usize, mut round: impl FnMut(usize)) {
+/// Runs all rounds, and requires memory not to grow after the warm-up.
+fn stays_flat(context: &str, warm_up: usize, rounds: usize, mut round: impl FnMut(usize)) {
     if resident().is_none() {
         println!("skipped: this system has no /proc/self/status");
         return;
@@ -82,16 +81,16 @@ fn stays_flat(what: &str, warm_up: usize, rounds: usize, mut round: impl FnMut(u
     let before = resident().unwrap_or(0);
     (warm_up..rounds).for_each(&mut round);
     let after = resident().unwrap_or(usize::MAX);
-    println!("{what}: {before} KiB after {warm_up} rounds, {after} KiB after {rounds}");
-    assert!(after <= before + GROWTH, "{what}: {before} KiB, {rounds} rounds later {after} KiB");
+    println!("{context}: {before} KiB after {warm_up} rounds, {after} KiB after {rounds}");
+    assert!(after <= before + GROWTH, "{context}: {before} KiB, {rounds} rounds later {after} KiB");
 }
 
-/// How many mappings the process has.
+/// Number of mappings of the process.
 fn mappings() -> usize {
     std::fs::read_to_string("/proc/self/maps").map_or(0, |maps| maps.lines().count())
 }
 
-/// One test, so that nothing else runs meanwhile.
+/// One test, so that nothing else runs at the same time.
 #[test]
 fn code_is_freed_and_takes_few_mappings() {
     let network = Neuron::declaration().unwrap();
@@ -120,27 +119,27 @@ fn code_is_freed_and_takes_few_mappings() {
     });
 }
 
-/// More executables at once than there can be mappings, and holes between them.
+/// More executables at once than mappings are allowed, and holes between them.
 fn many_live(compile: impl Fn(usize) -> Executable) {
     let (before, mapped) = (resident(), mappings());
     let mut live: Vec<Executable> = (0..LIVE).map(&compile).collect();
-    let few = |what: &str, found: usize| {
-        println!("{what}: {found} mappings, {mapped} before, {:?} KiB", resident());
-        assert!(found <= mapped + MAPPINGS, "{what}: {found} mappings, {mapped} before");
+    let assert_few_mappings = |context: &str, found: usize| {
+        println!("{context}: {found} mappings, {mapped} before, {:?} KiB", resident());
+        assert!(found <= mapped + MAPPINGS, "{context}: {found} mappings, {mapped} before");
     };
-    few("live", mappings());
+    assert_few_mappings("live", mappings());
     if let (Some(before), Some(after)) = (before, resident()) {
         assert!(after <= before + LIVE * LIVE_KIB, "{after} KiB, {before} KiB before");
     }
-    let mut place = 0;
+    let mut index = 0;
     live.retain(|_| {
-        place += 1;
-        place % 2 == 0
+        index += 1;
+        index % 2 == 0
     });
-    few("every other one", mappings());
+    assert_few_mappings("every other one", mappings());
     live.extend((0..LIVE / 4).map(&compile));
-    few("holes filled", mappings());
-    // In pages that had other code, and between code that stays.
+    assert_few_mappings("holes filled", mappings());
+    // In pages that had other code, and between live code.
     let mut trainer = Neuron::trainer(Sgd::new(0.1)).build().unwrap();
     let (point, label) = (array![[0.5f32, 1.0]], array![[1.0f32]]);
     let mut step = || {
@@ -149,11 +148,11 @@ fn many_live(compile: impl Fn(usize) -> Executable) {
     };
     assert!(step() > step());
     drop(live);
-    few("after all", mappings());
+    assert_few_mappings("after all", mappings());
 }
 
-/// The code for thousands of batch sizes stays within the limit, and gives the
-/// same bits again when it has gone.
+/// The code for thousands of batch sizes stays within the limit; recompiled code
+/// has the same bits.
 fn many_batch_sizes() {
     let image = bilro::ndarray::Array2::from_shape_fn((BATCH_SIZES, 64), |(i, j)| {
         ((i * 31 + j * 17) % 101) as f32 / 101.0
@@ -166,7 +165,7 @@ fn many_batch_sizes() {
     let first = predict(1);
     let before = resident();
     let mut sizes: Vec<usize> = (1..=BATCH_SIZES).collect();
-    // The arena is as large as it gets.
+    // The arena gets its final size first.
     sizes.reverse();
     for rows in sizes {
         assert_eq!(predict(rows).row(0), first.row(0), "{rows} rows");

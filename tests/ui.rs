@@ -1,9 +1,9 @@
-//! What users see of their mistakes: one message for each, on its token.
+//! Compile errors: one message per mistake, on its token.
 
 #[test]
 fn mistakes() {
     let cases = trybuild::TestCases::new();
-    // With one case that compiles, the others are built, which generic sizes need.
+    // Generic sizes are checked in builds only; a passing case makes trybuild build all cases.
     cases.pass("ui/right/*.rs");
     cases.compile_fail("ui/*.rs");
 }

@@ -1,5 +1,5 @@
-"""The networks that are measured, and how a peer is: the same as bilro's in
-../networks.rs, by the same names, and timed in the same way as in ../lib.rs."""
+"""The measured networks, and the loop of a peer process. Networks and names are
+those of ../networks.rs, timing is that of ../lib.rs."""
 
 import argparse
 import dataclasses
@@ -19,7 +19,7 @@ class Network:
     # After the last layer: "log_softmax", "sigmoid" or None.
     output: str | None
     # "nll" of log probabilities and "cross_entropy" of scores take a class,
-    # "mse" and "bce" as many numbers as the network has outputs.
+    # "mse" and "bce" a number per output of the network.
     loss: str
 
     @property
@@ -63,8 +63,8 @@ class Case:
 
 
 def time_calls(seconds, call):
-    """The median time of a call in seconds: of groups that take some tenths of
-    a millisecond each. Some calls before are not counted."""
+    """The median time of a call in seconds, over groups of some tenths of a
+    millisecond. The warm-up calls are not counted."""
     clock = time.perf_counter
     started = clock()
     calls = 0
@@ -83,19 +83,19 @@ def time_calls(seconds, call):
 
 
 def fastest(calls):
-    """The fastest of some ways to do the same."""
+    """The fastest of equivalent calls."""
     return min(calls, key=lambda call: time_calls(0.2, call))
 
 
 def serve(prepare):
-    """The life of a peer: reads cases from the standard input and answers each
-    with a line of JSON. `prepare(case, threads)` gives the call to time, which
-    has been made once, and the seconds that this first one took."""
+    """The loop of a peer: reads cases from standard input and answers each with
+    a line of JSON. `prepare(case, threads)` returns the call to time, which has
+    been called once, and the seconds of this first call."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--seconds", type=float, required=True)
     options = parser.parse_args()
-    # What libraries print goes elsewhere than the answers.
+    # Output of libraries must not mix with the answers.
     answers, sys.stdout = sys.stdout, sys.stderr
     prepared = {}
     for line in sys.stdin:
@@ -108,6 +108,6 @@ def serve(prepare):
                 "step_us": time_calls(options.seconds, call) * 1e6,
                 "compile_ms": None if first is None else first * 1e3,
             }
-        except Exception as error:  # a peer that cannot do a case says why
+        except Exception as error:  # reported to run.py
             answer = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer), file=answers, flush=True)

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Measures bilro, PyTorch (eager and compiled) and JAX side by side.
 
-Each framework is a process of its own for each number of threads. In every
-round each of them runs a slice of every case, one after the other, never two at
-the same time; figures are medians over the rounds. A slice during which other
-processes computed is run again (on Linux, where /proc tells): threads that wait
-for each other are many times slower while a neighbour has one of their cores.
+Each framework and number of threads is a separate process. In every round each
+of them runs a slice of every case, one process at a time; figures are medians
+over the rounds. A slice that other processes disturbed is repeated (on Linux,
+by /proc): threads that wait for each other are many times slower while another
+process has one of their cores.
 """
 
 import argparse
@@ -30,10 +30,10 @@ import cases
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 README = HERE.parent / "README.md"
-# The record in the README stands between these.
+# The record in the README is between these lines.
 BEGIN, END = "<!-- record: written by peers/run.py -->\n", "<!-- end of the record -->\n"
 
-# Each with its name in tables, the package it needs, and its program.
+# Name in tables, required package, and program of each.
 FRAMEWORKS = {
     "bilro": ("bilro", None, None),
     "pytorch": ("PyTorch", "torch", ["with_pytorch.py"]),
@@ -46,7 +46,7 @@ def main():
     options = parse_options()
     check_packages(options.frameworks)
     program = options.binary or build()
-    # Before it runs: what is committed meanwhile is not measured.
+    # Before the run: later commits are not measured.
     commit = output("git", "describe", "--always", "--dirty")
     results = run(options, program)
     if options.json:
@@ -83,7 +83,7 @@ def parse_options():
         type=numbers,
         default=[1],
         metavar="N,...",
-        help="numbers of threads, each a table of its own (default: 1)",
+        help="numbers of threads, a table for each (default: 1)",
     )
     parser.add_argument(
         "--rounds", type=int, default=15, metavar="N", help="slices of each case (default: 15)"
@@ -93,20 +93,20 @@ def parse_options():
         type=float,
         default=0.3,
         metavar="SECONDS",
-        help="how long a slice is (default: 0.3)",
+        help="length of a slice (default: 0.3)",
     )
     parser.add_argument(
         "--only",
         default="",
         metavar="SUBSTRING",
-        help="only cases with this in their name, as 784-128-64-10/64/step",
+        help="only cases whose name contains this, as 784-128-64-10/64/step",
     )
     parser.add_argument(
         "--frameworks",
         type=frameworks,
         default=list(FRAMEWORKS),
         metavar="NAME,...",
-        help=f"which (default: {','.join(FRAMEWORKS)})",
+        help=f"frameworks to measure (default: {','.join(FRAMEWORKS)})",
     )
     parser.add_argument(
         "--binary",
@@ -118,8 +118,8 @@ def parse_options():
         type=float,
         default=600,
         metavar="SECONDS",
-        help="how long, altogether, to wait for other processes to be quiet, and "
-        "to repeat what they disturbed (default: 600)",
+        help="total time to wait for other processes to be idle, and to repeat "
+        "disturbed slices (default: 600)",
     )
     form = parser.add_mutually_exclusive_group()
     form.add_argument(
@@ -131,13 +131,13 @@ def parse_options():
     )
     options = parser.parse_args()
     if options.rounds < 1 or options.slice <= 0:
-        parser.error("there must be a round at least, and slices longer than nothing")
+        parser.error("--rounds must be at least 1, and --slice above 0")
     if not chosen(options):
         parser.error(
-            f"no case has `{options.only}` in its name; there are {', '.join(cases.CASES)}"
+            f"no case has `{options.only}` in its name; the cases are {', '.join(cases.CASES)}"
         )
     if options.binary and not os.access(options.binary, os.X_OK):
-        parser.error(f"{options.binary} is no program; leave --binary out to have cargo build it")
+        parser.error(f"{options.binary} is not executable; without --binary, cargo builds it")
     return options
 
 
@@ -157,7 +157,7 @@ def check_packages(frameworks):
 
 
 def build():
-    """Builds bilro's bench; the path of the program."""
+    """Builds bilro's bench; returns the path of the program."""
     command = [
         "cargo",
         "bench",
@@ -186,19 +186,19 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
-class Neighbours:
-    """Sees to it that other processes leave a peer its cores, for as many
-    seconds of waiting and repeating as there is patience."""
+class OtherLoad:
+    """Repeats slices that other processes disturbed, and waits for idle cores,
+    for at most `patience` seconds."""
 
-    # Of one core's time: what a quiet system does now and then is below.
+    # Fraction of one core's time; an idle system is below.
     NOISE = 0.1
 
     def __init__(self):
         self.patience = 0.0
 
     def quietly(self, peer, work):
-        """The result of `work`, which a peer does, and whether others computed
-        on its cores at the same time."""
+        """The result of `work`, done by a peer, and whether other processes
+        used its cores at the same time."""
         while True:
             self.wait(peer.cores)
             started, before = time.monotonic(), others_seconds(peer.cores, peer.process)
@@ -211,7 +211,7 @@ class Neighbours:
             self.patience -= seconds
 
     def wait(self, cores):
-        """Until others have been quiet for a moment."""
+        """Waits until the cores have been idle for a moment."""
         moment = 0.1
         while self.patience > 0:
             before = others_seconds(cores)
@@ -222,9 +222,8 @@ class Neighbours:
 
 
 def others_seconds(cores, process=None):
-    """The seconds for which some cores have computed, or have been kept from it
-    by the hypervisor, without those of one process. Always zero where that is
-    not known."""
+    """The seconds for which some cores were busy, or were taken by the
+    hypervisor, without those of one process. Zero if that is unknown."""
     names = {f"cpu{core}" for core in cores}
     ticks = 0
     try:
@@ -253,7 +252,7 @@ class Peer:
         command += ["--threads", str(threads), "--seconds", str(seconds)]
         environment = dict(os.environ)
         environment["OMP_NUM_THREADS"] = environment["MKL_NUM_THREADS"] = str(threads)
-        # What has been compiled before would hide what compiling takes.
+        # Cached code would hide the compile time.
         environment["TORCHINDUCTOR_CACHE_DIR"] = str(pathlib.Path(scratch) / f"{name}-{threads}")
         environment["JAX_ENABLE_COMPILATION_CACHE"] = "false"
         environment["JAX_PLATFORMS"] = "cpu"
@@ -262,8 +261,8 @@ class Peer:
             environment["XLA_FLAGS"] = f"{environment.get('XLA_FLAGS', '')} {flag}".strip()
         self.name = name
         self.log = tempfile.TemporaryFile("w+", dir=scratch)
-        # As many cores as threads, the same ones for all: JAX starts as many
-        # threads as it may use cores.
+        # One core per thread, the same ones for all: JAX starts a thread per
+        # usable core.
         self.cores = last_cores(threads)
         self.process = subprocess.Popen(
             command,
@@ -301,7 +300,7 @@ class Peer:
 
 
 def last_cores(count):
-    """The last of the cores that may be used; none where that is not known."""
+    """The last of the usable cores; none if these are unknown."""
     if not hasattr(os, "sched_getaffinity"):
         return []
     return sorted(os.sched_getaffinity(0))[-count:]
@@ -313,10 +312,10 @@ def use_cores(cores):
 
 
 def run(options, program):
-    """For every (threads, case, framework) what `--json` prints."""
+    """The results that `--json` prints, by (threads, case, framework)."""
     results = {}
     failed = set()
-    neighbours = Neighbours()
+    other_load = OtherLoad()
     with tempfile.TemporaryDirectory() as scratch, contextlib.ExitStack() as stack:
         peers = []
         for threads in options.threads:
@@ -324,22 +323,22 @@ def run(options, program):
                 peer = Peer(name, threads, options.slice, program, scratch)
                 stack.callback(peer.stop)
                 peers.append((threads, peer))
-        # The first round compiles, and does not count.
+        # The first round compiles, and is not counted.
         for number in range(options.rounds + 1):
             say(f"round {number} of {options.rounds}" if number else "compiling")
-            # A share for each round; what one leaves is for the next.
+            # A share per round; the remainder carries over to the next.
             share = options.patience / options.rounds if number else 0.0
-            neighbours.patience = max(neighbours.patience, 0.0) + share
+            other_load.patience = max(other_load.patience, 0.0) + share
             for case in chosen(options):
                 for threads, peer in peers:
                     key = (threads, case, peer.name)
                     if key in failed:
                         continue
-                    if number == 0:  # whatever happens meanwhile
+                    if number == 0:  # other load does not matter
                         answer, disturbed = peer.ask(case), False
                     else:
                         work = functools.partial(peer.ask, case)
-                        answer, disturbed = neighbours.quietly(peer, work)
+                        answer, disturbed = other_load.quietly(peer, work)
                     if "error" in answer:
                         title = FRAMEWORKS[peer.name][0]
                         say(f"{title} leaves out {case} on {threads} thread(s): {answer['error']}")
@@ -361,8 +360,7 @@ def run(options, program):
 
 
 def summarize(result):
-    """Medians of the slices that nobody disturbed, or of all where these are
-    too few."""
+    """Medians of the undisturbed slices, or of all if these are too few."""
     slices = [s for s in result["slices"] if not s["disturbed"]]
     result["quiet"] = len(slices) >= min(3, len(result["slices"]))
     if not result["quiet"]:
@@ -390,17 +388,17 @@ def first_result(key, answer):
 
 
 def markdown(options, commit, results):
-    parts = [description(options, commit, results)]
+    sections = [description(options, commit, results)]
     for threads in options.threads:
         title = "One thread" if threads == 1 else f"{threads} threads"
-        parts.append(f"### {title}\n\n" + table(options, results, threads))
+        sections.append(f"### {title}\n\n" + table(options, results, threads))
     if any(name in options.frameworks for name in ("compile", "jax")):
-        parts.append("### Compiling\n\n" + compile_table(options, results))
-    return "\n".join(parts)
+        sections.append("### Compiling\n\n" + compile_table(options, results))
+    return "\n".join(sections)
 
 
 def table(options, results, threads):
-    """Microseconds of each framework, and how many times bilro's that is."""
+    """Microseconds of each framework, and the multiple of bilro's."""
     titles = [FRAMEWORKS[name][0] for name in options.frameworks]
     rows = [
         ["network", "batch", "", *titles, *(["of peak"] if "bilro" in options.frameworks else [])]
@@ -427,7 +425,7 @@ def table(options, results, threads):
 
 
 def compile_table(options, results):
-    """Milliseconds from a declaration to something that can be run."""
+    """Milliseconds from a declaration to executable code."""
     threads = options.threads[0]
     names = [name for name in options.frameworks if name != "pytorch"]
     rows = [["network", "batch", "", *(FRAMEWORKS[name][0] for name in names)]]
@@ -440,21 +438,21 @@ def compile_table(options, results):
 
 
 def digits(x):
-    """With three digits that say something."""
+    """With three significant digits."""
     if x >= 100:
         return f"{x:,.0f}"
     return f"{x:.1f}" if x >= 10 else f"{x:.2f}"
 
 
 def layout(rows, left):
-    """A table in Markdown with the first row as its head."""
+    """A Markdown table with the first row as header."""
     marks = [":--" if i in left else "--:" for i in range(len(rows[0]))]
     lines = [" | ".join(row) for row in (rows[0], marks, *rows[1:])]
     return "".join(f"| {line} |\n" for line in lines)
 
 
 def description(options, commit, results):
-    """Where and with what the figures were found."""
+    """Machine, versions and conditions of the figures."""
     slices = [s for r in results.values() for s in r["slices"]]
     disturbed = sum(s["disturbed"] for s in slices)
     noise = f"; {disturbed} of {len(slices)} were disturbed by other processes" if disturbed else ""
@@ -478,7 +476,7 @@ def description(options, commit, results):
 
 
 def output(*command):
-    """What a command prints, or nothing."""
+    """The output of a command, or an empty string."""
     try:
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()
     except OSError:
@@ -486,7 +484,7 @@ def output(*command):
 
 
 def machine():
-    """The processor, its cores and caches, where lscpu tells."""
+    """The processor, its cores and caches, by lscpu."""
     fields = {}
     for line in output("lscpu").splitlines():
         name, _, value = line.partition(":")

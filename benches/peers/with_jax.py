@@ -1,4 +1,4 @@
-"""JAX's side of run.py: a whole step under one `jit`, parameters donated."""
+"""JAX's side of run.py: a complete step under one `jit`, parameters donated."""
 
 import functools
 import time
@@ -9,14 +9,14 @@ import numpy as np
 
 import cases
 
-# Every call is waited for, so handing it to another thread only costs time
+# Every call is awaited, so dispatching it to another thread only costs time
 # (0.28 against 0.29 ms for 784-128-64-10 at 64, 0.36 against 0.41 on two
 # threads).
 jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 
 def scores(parameters, x):
-    """What the last layer gives, before the output's function."""
+    """The last layer's outputs, before the output function."""
     for i, (weight, bias) in enumerate(parameters):
         x = x @ weight + bias
         if i + 1 < len(parameters):
@@ -41,13 +41,13 @@ def loss(network, parameters, x, y):
         return -jnp.mean(jnp.take_along_axis(p, y[:, None], axis=-1))
     if network.loss == "mse":
         return jnp.mean((p - y) ** 2)
-    # As PyTorch and bilro, which bound the logarithms.
+    # PyTorch and bilro bound the logarithms too.
     log_p, log_rest = jnp.maximum(jnp.log(p), -100), jnp.maximum(jnp.log(1 - p), -100)
     return -jnp.mean(y * log_p + (1 - y) * log_rest)
 
 
 def prepare(case, _threads):
-    """JAX has taken the number of threads from the environment."""
+    """JAX reads the number of threads from the environment."""
     network = case.network
     random = np.random.default_rng(0)
 

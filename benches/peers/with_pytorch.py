@@ -8,12 +8,12 @@ import torch.nn.functional as F
 
 import cases
 
-# Taken from the arguments before cases.serve reads the others.
+# Removed from the arguments before cases.serve parses the others.
 COMPILE = "--compile" in sys.argv
 if COMPILE:
     sys.argv.remove("--compile")
 
-# The whole step as one compiled function was faster than a compiled model with
+# The complete step as one compiled function was faster than a compiled model with
 # a compiled or fused optimizer (0.36 against 0.65 ms for 784-128-64-10 at 64),
 # and calling it through C++ faster than through Python; max_autotune made no
 # difference.
@@ -71,7 +71,7 @@ def forward(model, x):
 
 
 def eager_step(model, loss_of, x, y):
-    """With the fastest of the optimizer's forms."""
+    """With the fastest form of the optimizer."""
 
     def step_with(**form):
         optimizer = torch.optim.SGD(model.parameters(), lr=cases.LEARNING_RATE, **form)

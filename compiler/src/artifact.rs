@@ -1,9 +1,9 @@
-//! Artifacts: all that lowering yields, complete in itself.
+//! Artifacts: the complete result of lowering.
 //!
-//! An [`Artifact`] is programs with the [`Interface`] by which they are called: the memory that a
-//! call gives, where results lie, which step scalars are read, what threads share. Machine code,
-//! the evaluator of programs, tests and benches work from it alone; it is data, for a target that
-//! need not be this machine's.
+//! An [`Artifact`] has the programs and the [`Interface`] for calling them: the memory that a
+//! call passes, the allocations of results, the step scalars, the phases of threads. Code
+//! generation, the evaluator of programs, tests and benches work from it alone; it is data, for
+//! any target, this machine's or another.
 
 use crate::buffer::{Buffer, Layout};
 use crate::graph::Root;
@@ -15,37 +15,37 @@ use crate::target::Target;
 /// A network for one purpose and batch size, ready for an emitter.
 #[derive(Clone, Debug)]
 pub struct Artifact {
-    /// What it was lowered for.
+    /// The target that it was lowered for.
     pub target: Target,
     /// The programs, in the order in which they run.
     pub programs: Vec<Program>,
-    /// The buffers, by the number by which programs name them.
+    /// The buffers, by the number that programs use.
     pub buffers: Vec<Buffer>,
-    /// For every buffer, where it lies.
+    /// The allocation of every buffer.
     pub allocations: Vec<Allocation>,
-    /// How the programs are called.
+    /// The calling interface of the programs.
     pub interface: Interface,
 }
 
-/// What a caller must know of an [`Artifact`]'s code: the memory that it gives to a call, and what
-/// it finds there afterwards.
+/// The calling interface of an [`Artifact`]'s code: the memory that a caller passes, and the
+/// results in it after a call.
 #[derive(Clone, Debug)]
 pub struct Interface {
-    /// The regions that a call is given, in the order of their pointers.
+    /// The regions that a call passes, in the order of their pointers.
     pub regions: Vec<Region>,
     /// Elements of the arena.
     pub arena: usize,
-    /// Where parameters and optimizer state lie in their region.
+    /// The layout of parameters and optimizer state in their region.
     pub parameters: ParameterLayout,
-    /// The scalars that each call gives, in the order in which they lie in their region.
+    /// The scalars that each call passes, in the order of their region.
     pub step_scalars: Vec<&'static str>,
     /// The contents of [`Region::Numbers`].
     pub numbers: Vec<f32>,
     /// The roots of the graph, in its order.
     pub roots: Vec<RootValue>,
-    /// Where a step stops whose loss or gradients are not finite.
+    /// The guard, at which a step stops if its loss or gradients are not finite.
     pub guard: Option<Guard>,
-    /// What several threads do of the programs between barriers; empty where one thread is faster.
+    /// The phases of several threads; empty if one thread is faster.
     pub phases: Vec<Phase>,
 }
 
@@ -56,41 +56,41 @@ pub struct RootValue {
     pub root: Root,
     /// The number of its buffer.
     pub buffer: usize,
-    /// Where it lies.
+    /// Its allocation.
     pub allocation: Allocation,
-    /// How it lies there.
+    /// Its layout.
     pub layout: Layout,
 }
 
-/// Where a step stops, before it overwrites anything.
+/// The guard: a step may stop there, before it overwrites anything.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Guard {
-    /// The program after which it is known.
+    /// The program that computes it.
     pub program: usize,
-    /// Where a float lies: 0 where the step goes on.
+    /// The allocation of its float: 0 if the step continues.
     pub allocation: Allocation,
 }
 
-/// The memory of a call, but for its inputs.
+/// The memory of a call, except for its inputs.
 #[derive(Clone, Copy, Debug)]
 pub struct Pointers {
     /// [`Interface::arena`] elements.
     pub arena: *mut u8,
-    /// As many elements as [`Interface::parameters`] says.
+    /// The elements of [`Interface::parameters`].
     pub parameters: *mut u8,
     /// An element for each of [`Interface::step_scalars`].
     pub step_scalars: *mut u8,
 }
 
 impl Interface {
-    /// Fills the table of pointers of a call: a pointer for each region. `input` gives those of
-    /// inputs, by number; only inputs that the code reads are asked for.
+    /// Fills the table of pointers of a call: a pointer for each region. `input` returns those of
+    /// inputs, by number; it is called only for inputs that the code reads.
     ///
     /// # Errors
     /// Those of `input`.
     ///
     /// # Panics
-    /// Where the table has not one pointer for each region.
+    /// If the table does not have one pointer for each region.
     #[inline]
     pub fn bind<E>(
         &self,
@@ -104,7 +104,7 @@ impl Interface {
                 Region::Arena => pointers.arena,
                 Region::Parameters => pointers.parameters,
                 Region::StepScalars => pointers.step_scalars,
-                // They are only read.
+                // Read-only.
                 Region::Numbers => self.numbers.as_ptr().cast_mut().cast(),
                 Region::Input(i) => input(*i)?,
             };
@@ -112,7 +112,7 @@ impl Interface {
         Ok(())
     }
 
-    /// Bytes of memory that it holds beside itself.
+    /// Bytes of its heap memory.
     pub fn heap_bytes(&self) -> usize {
         let Interface { regions, parameters, step_scalars, numbers, roots, phases, .. } = self;
         let phase = |phase: &Phase| 8 * (phase.serial.len() + phase.parallel.len());

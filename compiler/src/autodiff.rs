@@ -2,7 +2,7 @@
 //! gradient with respect to some leaves, and returns them. Nothing is recorded
 //! at run time.
 //!
-//! Only nodes on a way from those leaves to the loss are differentiated.
+//! Only nodes on a path from those leaves to the loss are differentiated.
 
 use crate::graph::{Graph, NodeId};
 use crate::ops::Reverse;
@@ -30,13 +30,13 @@ pub fn gradients(g: &mut Graph, loss: NodeId, leaves: &[NodeId]) -> Vec<NodeId> 
             continue;
         }
         let op = g.op(id).clone();
-        let parts = op.gradient(g, &Reverse { x: &x, y: id, dy, wanted: &wanted });
-        for ((x, part), wanted) in x.into_iter().zip(parts).zip(wanted) {
-            if let Some(part) = part.filter(|_| wanted) {
-                debug_assert_eq!(g.shape(part), g.shape(x), "the gradient of {}", op.name());
+        let contributions = op.gradient(g, &Reverse { x: &x, y: id, dy, requested: &wanted });
+        for ((x, contribution), wanted) in x.into_iter().zip(contributions).zip(wanted) {
+            if let Some(dx) = contribution.filter(|_| wanted) {
+                debug_assert_eq!(g.shape(dx), g.shape(x), "the gradient of {}", op.name());
                 let sum = match gradient[x.index()] {
-                    Some(so_far) => g.add(so_far, part),
-                    None => part,
+                    Some(sum) => g.add(sum, dx),
+                    None => dx,
                 };
                 gradient[x.index()] = Some(sum);
             }

@@ -1,60 +1,60 @@
-//! Buffers: memory that holds values, and how they lie in it.
+//! Buffers: memory that holds values, with its layout and storage.
 
 use crate::target::CACHE_LINE;
 
 /// A value that has memory.
 #[derive(Clone, Debug)]
 pub struct Buffer {
-    /// What the user calls it, or what computes it.
+    /// The user's name for the value, or the operation that computes it.
     pub name: String,
     /// Whether it has its value before any kernel runs.
     pub is_given: bool,
-    /// How it lies in memory.
+    /// Its sizes, strides and padding.
     pub layout: Layout,
-    /// Whose memory it is.
+    /// The owner of its memory.
     pub storage: Storage,
 }
 
-/// Whose memory a buffer is.
+/// The owner of a buffer's memory.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Storage {
-    /// The compiler's own, during one call.
+    /// The arena, during one call.
     Arena,
-    /// A parameter, by its place.
+    /// A parameter, by its index.
     Parameter(usize),
-    /// A step scalar, by its index among those that the graph has.
+    /// A step scalar, by its index among those of the graph.
     StepScalar(usize),
-    /// An input, by its place.
+    /// An input, by its index.
     Input(usize),
-    /// Numbers that the network declares, by where they begin among all of them.
+    /// Numbers that the network declares, by their offset among all of them.
     Numbers(usize),
 }
 
-/// How a buffer lies in memory: row-major, the first of several axes perhaps
-/// padded.
+/// The layout of a buffer in memory: row-major, with optional padding of the first of several
+/// axes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Layout {
     /// Sizes, the batch first where there is one.
     pub sizes: Vec<usize>,
-    /// Elements from one step on each axis to the next.
+    /// The stride of each axis, in elements.
     pub strides: Vec<usize>,
     /// Elements altogether, padding included.
     pub elements: usize,
-    /// Elements of padding after each row of the axis whose elements lie next to
-    /// each other; they may be read and overwritten.
+    /// Elements of padding after each row of the contiguous axis; they may be read and
+    /// overwritten.
     pub padding: usize,
 }
 
 impl Layout {
-    /// Without padding: inputs, and what is seen in another shape.
+    /// Without padding: for inputs, and for values that are read in another shape.
     pub fn dense(sizes: &[usize]) -> Layout {
         let elements = sizes.iter().product();
         Layout { sizes: sizes.into(), strides: dense_strides(sizes), elements, padding: 0 }
     }
 
     /// With rows padded to whole cache lines, short ones to a power of two; and
-    /// a line more where the stride would be a multiple of 2048 bytes, since
-    /// such rows fall on the same few lines of the cache.
+    /// by another line where the stride would be a multiple of 2048 bytes, since
+    /// such rows map to the same few sets of the cache.
     pub fn padded(sizes: &[usize]) -> Layout {
         let real: Vec<usize> = (0..sizes.len()).filter(|i| sizes[*i] > 1).collect();
         let mut layout = Layout::dense(sizes);
@@ -84,11 +84,11 @@ impl Layout {
 impl Layout {
     /// Like [`Self::padded`], but with the first axis innermost.
     pub fn first_axis_last(sizes: &[usize]) -> Layout {
-        let mut turned = sizes.to_vec();
-        if !turned.is_empty() {
-            turned.rotate_left(1);
+        let mut rotated = sizes.to_vec();
+        if !rotated.is_empty() {
+            rotated.rotate_left(1);
         }
-        let mut layout = Layout::padded(&turned);
+        let mut layout = Layout::padded(&rotated);
         if !sizes.is_empty() {
             layout.strides.rotate_right(1);
         }
@@ -96,8 +96,7 @@ impl Layout {
         layout
     }
 
-    /// The size of the axis whose elements lie next to each other, if there is
-    /// one with several.
+    /// The size of the contiguous axis, if there is one of several elements.
     pub fn contiguous(&self) -> Option<usize> {
         let axes = self.sizes.iter().zip(&self.strides);
         axes.filter(|(size, stride)| **size > 1 && **stride == 1).map(|(size, _)| *size).next()
@@ -132,11 +131,11 @@ mod tests {
         assert_eq!(Layout::padded(&[5, 1024]).strides, [1040, 1]);
         assert_eq!(Layout::padded(&[5, 6, 7]).strides, [48, 7, 1]);
         assert_eq!(Layout::padded(&[33]).elements, 48);
-        let turned = Layout::first_axis_last(&[10, 64]);
-        assert_eq!((&turned.sizes[..], &turned.strides[..]), (&[10, 64][..], &[1, 16][..]));
-        assert_eq!((turned.padding, turned.contiguous()), (6, Some(10)));
-        let turned = Layout::first_axis_last(&[5, 6, 7]);
-        assert_eq!((&turned.strides[..], turned.elements), (&[1, 48, 5][..], 6 * 48));
-        assert_eq!((turned.padding, turned.contiguous()), (0, Some(5)));
+        let layout = Layout::first_axis_last(&[10, 64]);
+        assert_eq!((&layout.sizes[..], &layout.strides[..]), (&[10, 64][..], &[1, 16][..]));
+        assert_eq!((layout.padding, layout.contiguous()), (6, Some(10)));
+        let layout = Layout::first_axis_last(&[5, 6, 7]);
+        assert_eq!((&layout.strides[..], layout.elements), (&[1, 48, 5][..], 6 * 48));
+        assert_eq!((layout.padding, layout.contiguous()), (0, Some(5)));
     }
 }

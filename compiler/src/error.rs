@@ -4,7 +4,7 @@ use std::fmt;
 
 use petgraph::graph::NodeIndex;
 
-/// Which part of a call is to blame.
+/// The part of a call that a mistake is in.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Site {
     /// The call itself: the function's or layer's name, the operator.
@@ -13,7 +13,7 @@ pub enum Site {
     Operand(usize),
     /// An attribute, by name.
     Attribute(String),
-    /// The call that made a value, which is an operand or what one is made from; by its index in the
+    /// The call that made a value from which an operand is computed, by its index in the
     /// graph.
     Value(NodeIndex<u32>),
 }
@@ -22,9 +22,9 @@ pub enum Site {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Mistake {
-    /// Where in the call it is.
+    /// The part of the call.
     pub site: Site,
-    /// What was expected and what was found, in plain words.
+    /// What was expected and what was found.
     pub message: String,
 }
 
@@ -53,7 +53,7 @@ impl Mistake {
 /// One broken rule.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Violation {
-    /// The node, kernel, tensor or instruction that breaks it.
+    /// The node, kernel, buffer or instruction that breaks it.
     pub at: String,
     /// What is wrong with it.
     pub message: String,
@@ -65,25 +65,25 @@ impl fmt::Display for Violation {
     }
 }
 
-/// What a verifier has found: all rules that are broken, each with its place. As an
+/// The violations that a verifier has found, each with its location. As an
 /// error, at least one.
 #[derive(Clone, PartialEq, Eq, Default, Debug, thiserror::Error)]
 pub struct Violations(Vec<Violation>);
 
 impl Violations {
-    /// One more.
+    /// Adds a violation.
     pub fn push(&mut self, at: impl fmt::Display, message: impl Into<String>) {
         self.0.push(Violation { at: at.to_string(), message: message.into() });
     }
 
-    /// Those of another verifier as well.
+    /// Adds the violations of another verifier.
     pub fn append(&mut self, found: Result<(), Violations>) {
         if let Err(Violations(found)) = found {
             self.0.extend(found);
         }
     }
 
-    /// An error where there are any.
+    /// An error if there are any.
     pub fn into_result(self) -> Result<(), Violations> {
         if self.0.is_empty() { Ok(()) } else { Err(self) }
     }
@@ -97,7 +97,7 @@ impl std::ops::Deref for Violations {
     }
 }
 
-/// A line each.
+/// A line for each violation.
 impl fmt::Display for Violations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, violation) in self.0.iter().enumerate() {
@@ -108,7 +108,7 @@ impl fmt::Display for Violations {
     }
 }
 
-/// Why a network could not be compiled.
+/// An error of compiling a network.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -120,20 +120,20 @@ pub enum Error {
         /// What is wrong with it.
         mistake: Mistake,
     },
-    /// A pass of the compiler broke a rule of its own: a bug of bilro.
+    /// A pass of the compiler violated a rule of its verifier: a bug of bilro.
     #[error("internal error of the compiler after {after}; please report it\n{violations}")]
     Internal {
         /// The pass.
         after: &'static str,
-        /// The rules, each with its place.
+        /// The violations, each with its location.
         violations: Violations,
     },
-    /// The graph of an update does not fit what a network keeps and is given: an
-    /// optimizer's `update` must keep the same state for a parameter in every call,
+    /// The graph of an update does not fit the network's parameters and optimizer state: an
+    /// optimizer's `update` must create the same state for a parameter in every call,
     /// and use nothing else.
     #[error(
         "the update of `{optimizer}` does not fit the network's memory: {message}; \
-             `Optimizer::update` must do the same in every call"
+             `Optimizer::update` must create the same state in every call"
     )]
     Misfit {
         /// The optimizer's name.
@@ -141,12 +141,12 @@ pub enum Error {
         /// What does not fit.
         message: String,
     },
-    /// There is not so much memory.
-    #[error("{what} would take {bytes} bytes, and there is not so much memory")]
+    /// An allocation failed.
+    #[error("{what} needs {bytes} bytes, and the system has not enough memory")]
     Memory {
-        /// For what.
+        /// What the memory is for.
         what: String,
-        /// How much it would be.
+        /// The size of the allocation.
         bytes: u64,
     },
     /// The code generator does not support this machine or refused the program.
@@ -154,14 +154,14 @@ pub enum Error {
     Codegen(String),
 }
 
-/// As `Display`, for `main`, `unwrap` and `expect` print errors by this.
+/// The same as `Display`, since `main`, `unwrap` and `expect` print errors by `Debug`.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
 }
 
-/// The nearest of some names, if one is near enough to be meant.
+/// The nearest of some names by edit distance, if one is near enough to be meant.
 pub fn nearest<'a>(name: &str, among: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = name.to_lowercase();
     among
@@ -174,14 +174,14 @@ pub fn nearest<'a>(name: &str, among: impl IntoIterator<Item = &'a str>) -> Opti
         .map(|(_, candidate)| candidate)
 }
 
-/// What is said of a name that there is not, `what` it would be and `all` that
-/// there are: the nearest, if one may be meant, otherwise all.
-pub fn unknown<'a>(what: &str, name: &str, all: impl Iterator<Item = &'a str> + Clone) -> String {
+/// The message for an unknown name of this `kind`: suggests the nearest of `all` names if one may
+/// be meant, otherwise lists all.
+pub fn unknown<'a>(kind: &str, name: &str, all: impl Iterator<Item = &'a str> + Clone) -> String {
     match nearest(name, all.clone()) {
-        Some(near) => format!("there is no {what} `{name}`; did you mean `{near}`?"),
+        Some(near) => format!("there is no {kind} `{name}`; did you mean `{near}`?"),
         None => {
             let all: Vec<_> = all.map(|name| format!("`{name}`")).collect();
-            format!("there is no {what} `{name}` (the {what}s are {})", all.join(", "))
+            format!("there is no {kind} `{name}` (the {kind}s are {})", all.join(", "))
         }
     }
 }
@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nearest_name_is_one_that_may_be_meant() {
+    fn the_nearest_name_is_suggested_if_it_is_near_enough() {
         let names = ["relu", "sigmoid", "softmax", "log_softmax"];
         assert_eq!(nearest("rleu", names), Some("relu"));
         assert_eq!(nearest("Softmx", names), Some("softmax"));
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn all_names_are_listed_where_none_is_near() {
+    fn all_names_are_listed_if_none_is_near() {
         let names = ["relu", "tanh"].into_iter();
         let near = unknown("function", "rleu", names.clone());
         assert_eq!(near, "there is no function `rleu`; did you mean `relu`?");

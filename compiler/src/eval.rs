@@ -1,5 +1,5 @@
-//! Values of the interpreter: plain arrays of f32 or f64, and what operations
-//! need to know to compute with them.
+//! Values of the interpreter: plain arrays of f32 or f64, and the context in which operations
+//! evaluate them.
 
 pub mod bounded;
 
@@ -7,10 +7,10 @@ use ndarray::{ArrayD, ArrayView2, IxDyn};
 
 use crate::shape::Type;
 
-/// The reals that the interpreter computes with: f32, f64, or values with a bound on their error,
-/// [`Bounded`](bounded::Bounded).
+/// The real type that the interpreter computes with: f32, f64, or values with a bound on their
+/// error, [`Bounded`](bounded::Bounded).
 pub trait Real: num_traits::Float + ndarray::LinalgScalar + std::fmt::Debug + Send + Sync {
-    /// From the compiler's own precision.
+    /// From the compiler's precision.
     fn of(x: f32) -> Self;
     /// From a number of the language.
     fn of_f64(x: f64) -> Self;
@@ -45,7 +45,7 @@ pub trait Real: num_traits::Float + ndarray::LinalgScalar + std::fmt::Debug + Se
     }
 }
 
-/// Sums as the interpreter adds them: in f64, rounded at the end, so that a long
+/// Sums in f64, rounded at the end, so that a long
 /// sum in f32 is as exact as a short one.
 pub trait Total<T: Real>: Iterator<Item = T> + Sized {
     /// The sum of all.
@@ -151,13 +151,13 @@ fn array<A>(sizes: &[usize], elements: Vec<A>) -> ArrayD<A> {
     ArrayD::from_shape_vec(IxDyn(sizes), elements).expect("as many elements as the sizes say")
 }
 
-/// Where an operation is evaluated.
+/// The context of an operation's evaluation.
 pub struct Evaluation<'a> {
     /// The type of the result.
     pub ty: &'a Type,
     /// The operands' types.
     pub operands: &'a [&'a Type],
-    /// How many examples a batched value holds.
+    /// The number of examples of a batched value.
     pub batch: usize,
 }
 
@@ -167,7 +167,7 @@ impl Evaluation<'_> {
         self.ty.shape.full_sizes(self.batch)
     }
 
-    /// The axis of the arrays that is axis `axis` of one example.
+    /// The array axis of axis `axis` of one example.
     pub fn array_axis(&self, operand: usize, axis: usize) -> usize {
         axis + usize::from(self.operands[operand].shape.batched)
     }

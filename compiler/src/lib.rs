@@ -1,25 +1,25 @@
-//! The compiler of bilro: graph in, machine code out. It knows no data set and
-//! no file.
+//! The compiler of bilro: graph in, machine code out. It has no access to data sets
+//! or files.
 //!
-//! A tour, in the order in which a network goes through:
+//! The pipeline, in order:
 //!
-//! 1. [`declaration`]: a network is declared call by call; [`ops`] and [`layers`]
-//!    are what can be called, [`shape`] says what fits. `network!` drives the
-//!    same builder while it expands, which is how mistakes get their token.
-//! 2. [`purpose`]: the [`graph`] of what is asked for; [`autodiff`] adds the gradient as nodes,
+//! 1. [`declaration`]: a network is declared call by call. [`ops`] and [`layers`]
+//!    define the callable functions, [`shape`] checks the shapes. `network!` drives the
+//!    same builder while it expands, so that mistakes point at a token.
+//! 2. [`purpose`]: the [`graph`] of the requested roots; [`autodiff`] adds the gradient as nodes,
 //!    [`optim`] the update of every parameter.
-//! 3. [`simplify`]: composite operations are decomposed into primitive ones; rewrites.
-//! 4. [`fuse`](mod@fuse): nodes that go together become [`kernel`]s over [`buffer`]s, with
+//! 3. [`simplify`]: decomposes composite operations into primitive ones; rewrites.
+//! 4. [`fuse`](mod@fuse): groups of nodes become [`kernel`]s over [`buffer`]s, with
 //!    formulas ([`expr`]) for each element.
 //! 5. [`plan`](mod@plan): memory planning, an offset for every buffer.
 //! 6. [`lower`](mod@lower): kernels become [`program`]s for a [`target`]: loops and vector
 //!    instructions, as data.
-//! 7. [`phases`]: which kernels threads share, and the barriers between them.
-//! 8. [`artifact`]: all of it, with the interface by which it is called.
+//! 7. [`phases`]: which kernels run on several threads, and the barriers between them.
+//! 8. [`artifact`]: the programs with the interface for calling them.
 //! 9. [`codegen`]: programs become machine code.
 //!
 //! [`pipeline`] runs 3 to 8, and is the list of passes. After each, in debug
-//! builds and where asked, a verifier checks what that stage guarantees.
+//! builds and on request, a verifier checks the guarantees of that pass.
 //!
 //! The interpreter of the runtime evaluates the graph of step 2 by [`eval`],
 //! and shares nothing with 3 to 9.

@@ -1,7 +1,8 @@
-//! Allocates buffers for partial sums: those that do not stay in registers while a kernel runs.
+//! Allocates buffers for partial sums that do not stay in registers while a kernel runs.
 //!
 //! Takes fused kernels; adds a buffer of the arena to a kernel for each level of its sums that
-//! lowering will spill. Comes between fusion and planning, for which they are buffers as others.
+//! lowering will spill. Runs between fusion and memory planning, so that they are planned like
+//! other buffers.
 
 use crate::buffer::{Buffer, Storage};
 use crate::fuse::Fused;
@@ -17,8 +18,8 @@ pub fn allocate(fused: &mut Fused, target: &Target) {
         for level in 1..=spilled.levels {
             let name = format!("partial sums {level} of {}", kernel.name);
             partial_sums.push(Access { buffer: fused.buffers.len(), ..spilled.access.clone() });
-            let like = || fused.buffers[spilled.access.buffer].layout.clone();
-            let layout = spilled.layout.clone().unwrap_or_else(like);
+            let same_layout = || fused.buffers[spilled.access.buffer].layout.clone();
+            let layout = spilled.layout.clone().unwrap_or_else(same_layout);
             fused.buffers.push(Buffer { name, is_given: false, layout, storage: Storage::Arena });
         }
         match &mut kernel.body {

@@ -1,8 +1,8 @@
-//! Tests of passes as text: each file of `compiler/tests/passes` names passes, has a
-//! graph, and what the passes make of it.
+//! Tests of passes as text: each file of `compiler/tests/passes` has the names of passes, a
+//! graph, and the expected result.
 //!
 //! ```text
-//! // What is shown.
+//! // The tested property.
 //! passes: decompose, simplify
 //!
 //! graph for batches of 2
@@ -10,12 +10,12 @@
 //!
 //! ----
 //!
-//! what the last pass gives
+//! the result of the last pass
 //! ```
 //!
 //! Graphs are verified before and after each pass, and so are groups, plans and phases.
-//! `BILRO_BLESS=1 cargo test -p bilro-compiler --lib pass_tests` writes what passes
-//! give into the files.
+//! `BILRO_BLESS=1 cargo test -p bilro-compiler --lib pass_tests` writes the results into the
+//! files.
 
 use std::fmt::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -37,14 +37,14 @@ use crate::target::Target;
 
 const BLESS: &str = "BILRO_BLESS=1 cargo test -p bilro-compiler --lib pass_tests";
 
-/// Between the graph and what is expected.
+/// The line between the graph and the expected result.
 const LINE: &str = "\n----\n\n";
 
-/// What phases are planned for, on any machine.
+/// The target of phases, on any machine.
 const ISA: Target = Target::AVX2;
 
 #[test]
-fn passes_give_what_their_files_say() {
+fn passes_return_the_expected_results() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/passes");
     let mut files = Vec::new();
     collect(&folder, &mut files);
@@ -75,7 +75,7 @@ fn passes_give_what_their_files_say() {
     }
     assert!(
         failures.is_empty(),
-        "{failures}\n`-` is expected, `+` is what passes give. If that is right, accept it by\n\n    {BLESS}\n"
+        "{failures}\n`-` is expected, `+` is found. If the change is right, accept it with\n\n    {BLESS}\n"
     );
 }
 
@@ -91,7 +91,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// What the passes of a file make of its graph.
+/// The result of a file's passes on its graph.
 fn run(given: &str) -> Result<String, String> {
     let mut lines = given.lines();
     let header = lines.by_ref().find(|line| !line.starts_with("//")).unwrap_or_default();
@@ -118,7 +118,7 @@ fn run(given: &str) -> Result<String, String> {
     Ok(graph.to_string())
 }
 
-/// What becomes of a graph after all that is done with graphs, as text.
+/// The result of a pass that does not return a graph, as text.
 fn lowered(pass: &str, graph: &Graph) -> Result<String, String> {
     if pass == "group" {
         return fuse::stages::groups(graph).map_err(|found| format!("{found}"));
@@ -155,7 +155,7 @@ fn differentiate(mut g: Graph) -> Graph {
     g
 }
 
-/// Kernels as `BILRO_DUMP=kernels` has them, and what their buffers are.
+/// Kernels in the format of `BILRO_DUMP=kernels`, and their buffers.
 fn kernels(fused: &Fused) -> String {
     let mut text = String::new();
     for kernel in &fused.kernels {
@@ -166,13 +166,13 @@ fn kernels(fused: &Fused) -> String {
         let _ = write!(text, "buffer {i}: {}, {sizes:?} by {strides:?}", buffer.name);
         let _ = match buffer.storage {
             Storage::Arena => writeln!(text),
-            home => writeln!(text, " in {home:?}"),
+            storage => writeln!(text, " in {storage:?}"),
         };
     }
     text
 }
 
-/// Which kernels touch which buffers, and where these lie, in elements.
+/// The buffers that kernels touch, and their allocations in elements.
 fn memory(fused: &Fused, plan: &Plan) -> String {
     let mut text = String::new();
     for (i, kernel) in fused.kernels.iter().enumerate() {
@@ -185,9 +185,9 @@ fn memory(fused: &Fused, plan: &Plan) -> String {
         let _ = writeln!(text, "kernel {i}: {name}, reads {reads:?}, writes {writes:?}");
     }
     text.push('\n');
-    for (i, (buffer, place)) in fused.buffers.iter().zip(&plan.allocations).enumerate() {
-        let (begin, end) = (place.offset, place.offset + buffer.layout.elements);
-        let region = match place.region {
+    for (i, (buffer, allocation)) in fused.buffers.iter().zip(&plan.allocations).enumerate() {
+        let (begin, end) = (allocation.offset, allocation.offset + buffer.layout.elements);
+        let region = match allocation.region {
             Region::Arena => "arena".to_string(),
             region => format!("{region:?}"),
         };
@@ -222,7 +222,7 @@ fn phases(fused: &Fused, plan: &Plan) -> Result<String, String> {
     Ok(text)
 }
 
-/// Where the parameters of a graph lie; numbers that it leaves out are single numbers.
+/// The layout of a graph's parameters; missing indices are scalars.
 fn parameters(graph: &Graph) -> ParameterLayout {
     let mut shapes = Vec::new();
     for id in graph.ids() {
@@ -234,10 +234,10 @@ fn parameters(graph: &Graph) -> ParameterLayout {
     ParameterLayout::new(&[]).followed_by_shapes(0, shapes.iter())
 }
 
-/// Lines of two texts: `-` for those of the first alone, `+` of the second alone.
+/// A line diff of two texts: `-` for lines of the first alone, `+` for lines of the second alone.
 fn difference(expected: &str, found: &str) -> String {
     let (a, b): (Vec<&str>, Vec<&str>) = (expected.lines().collect(), found.lines().collect());
-    // How many lines the two have in common, from each pair of lines on.
+    // The longest common subsequence of the lines after each pair of lines.
     let mut common = vec![vec![0; b.len() + 1]; a.len() + 1];
     for i in (0..a.len()).rev() {
         for j in (0..b.len()).rev() {
@@ -265,7 +265,7 @@ fn difference(expected: &str, found: &str) -> String {
 }
 
 #[test]
-fn a_difference_has_the_lines_of_both() {
+fn differences_have_the_lines_of_both() {
     assert_eq!(difference("a\nb\nc\n", "a\nx\nc\nd\n"), "  a\n- b\n+ x\n  c\n+ d\n");
     assert_eq!(difference("", "a\n"), "+ a\n");
 }

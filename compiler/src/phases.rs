@@ -1,14 +1,12 @@
-//! Phases: serial and parallel kernels between barriers of the threads.
+//! Phases: serial and parallel kernels between barriers of the threads. Takes kernels in
+//! execution order, decides which of them run in parallel, returns phases.
 //!
-//! Which kernels of a step several threads share, and where the threads must
-//! have met: takes kernels in their order, produces phases.
-//!
-//! Threads cost something. Each phase ends with a meeting, and what one core
-//! has written moves to the other that needs it, a cache line at a time: of a
-//! step on small batches that is as much work as computing. So a kernel is
-//! shared where what is estimated for two threads is less than for one, a phase
-//! has as many kernels as do not need each other's results, and a step that
-//! gains little is not shared at all.
+//! Threads have a cost. Each phase ends with a barrier, and values that one core
+//! has written move to the core that reads them, a cache line at a time: in a
+//! step on small batches that takes as long as computing. So a kernel is
+//! parallel if its estimated time on two threads is less than on one, a phase
+//! has as many kernels as are independent of each other, and a step that
+//! gains little runs on one thread.
 
 use crate::buffer::Storage;
 use crate::error::Violations;
@@ -18,42 +16,42 @@ use crate::plan::{Allocation, Region};
 use crate::program::Program;
 use crate::target::CACHE_LINE;
 
-/// Kernels between two meetings.
+/// Kernels between two barriers.
 ///
-/// Shared kernels need nothing of any other kernel in the phase, nor overwrite
-/// what another needs; what is not shared runs on one thread, in order. So
-/// threads are free to run their parts at any time between the meetings.
+/// Parallel kernels do not conflict in memory with any other kernel of the phase; serial ones
+/// run on one thread, in order. So threads may run their shares at any time between the
+/// barriers.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Phase {
     /// Kernels that one thread runs, in this order.
     pub serial: Vec<usize>,
     /// Kernels whose parallel iterations are split across threads.
     pub parallel: Vec<usize>,
-    /// Whether it comes after the guard of a step: then it is run only where the
-    /// guard lets it.
+    /// Whether it comes after the guard of a step: then it runs only if the
+    /// guard's value is 0.
     pub guarded: bool,
 }
 
 impl Phase {
-    /// In how many shares so many threads run it.
+    /// The number of shares in which this number of threads runs it.
     pub fn shares(&self, threads: usize) -> usize {
         if self.parallel.is_empty() { 1 } else { threads }
     }
 }
 
-/// What a meeting costs, in nanoseconds.
+/// The cost of a barrier, in nanoseconds.
 const BARRIER: usize = 500;
 
-/// What a step must gain by a second thread, in nanoseconds: waking a thread
-/// that sleeps takes about as long.
+/// The least gain of a step by a second thread, in nanoseconds: waking a sleeping
+/// thread takes about as long.
 const GAIN: usize = 10_000;
 
-/// What it takes a core to fetch a line that another has written, in
-/// nanoseconds, where it fetches many at once.
+/// The cost of fetching a cache line that another core has written, in
+/// nanoseconds, with many fetches in flight.
 const FETCH: usize = 3;
 
-/// The phases of fused kernels, in order; none where threads would not help.
-/// Every kernel is in one phase once.
+/// The phases of fused kernels, in order; none if one thread is faster.
+/// Every kernel is in exactly one phase.
 pub fn assign_phases(
     fused: &Fused,
     allocations: &[Allocation],
@@ -62,30 +60,30 @@ pub fn assign_phases(
     let memory = Memory { fused, allocations };
     let written = memory.written();
     let moves = |t: &usize| memory.overlaps_any(*t, &written);
-    let (mut alone, mut together) = (0, 0);
+    let (mut one_thread, mut two_threads) = (0, 0);
     let mut phases: Vec<Phase> = Vec::new();
     let mut open = Phase::default();
     let guard = fused.guard().map(|guard| guard.kernel);
     for (i, (kernel, program)) in fused.kernels.iter().zip(programs).enumerate() {
         let time = kernel.estimated_ns(program.lanes);
-        // Of two threads, each has half of the iterations, or one more, and
-        // fetches half of what it touches.
-        let most = program.parallel.div_ceil(2);
+        // Each of two threads runs half of the iterations, rounded up, and
+        // fetches half of the lines.
+        let half = program.parallel.div_ceil(2);
         let lines: usize = memory
             .touched(kernel)
             .iter()
             .filter(|t| moves(t))
             .map(|t| memory.elements(kernel, *t).div_ceil(CACHE_LINE))
             .sum();
-        let halved = time * most / program.parallel.max(1) + lines * FETCH / 2;
+        let halved = time * half / program.parallel.max(1) + lines * FETCH / 2;
         let is_guard = guard == Some(i);
         let shared = !is_guard && program.parallel > 1 && halved + 2 * BARRIER < time;
-        alone += time;
-        together += if shared { halved } else { time };
+        one_thread += time;
+        two_threads += if shared { halved } else { time };
 
-        let meets = |others: &[usize]| others.iter().any(|other| memory.meet(*other, i));
-        // Those that are not shared run one after the other anyway.
-        if meets(&open.parallel) || (shared && meets(&open.serial)) {
+        let conflicts = |others: &[usize]| others.iter().any(|other| memory.conflict(*other, i));
+        // Serial kernels run in order anyway.
+        if conflicts(&open.parallel) || (shared && conflicts(&open.serial)) {
             let guarded = open.guarded;
             phases.push(std::mem::replace(&mut open, Phase { guarded, ..Phase::default() }));
         }
@@ -99,13 +97,13 @@ pub fn assign_phases(
         }
     }
     phases.push(open);
-    together += phases.len() * BARRIER;
+    two_threads += phases.len() * BARRIER;
     postpone(&mut phases, &memory, programs, guard);
-    if together + GAIN < alone { phases } else { Vec::new() }
+    if two_threads + GAIN < one_thread { phases } else { Vec::new() }
 }
 
-/// Kernels that were to run alone, of which the others of their phase do not
-/// need anything, are shared in the next phase, where threads meet anyway: the
+/// Moves serial kernels that no later kernel of their phase depends on to the parallel kernels
+/// of the next phase, where threads synchronise anyway: the
 /// updates of small weights beside that of a large one.
 fn postpone(
     phases: &mut Vec<Phase>,
@@ -124,21 +122,21 @@ fn postpone(
             let later = from.serial[index + 1..].iter().chain(&into.serial).chain(&into.parallel);
             if guard != Some(kernel)
                 && programs[kernel].parallel > 1
-                && !later.into_iter().any(|k| memory.meet(kernel, *k))
+                && !later.into_iter().any(|k| memory.conflict(kernel, *k))
             {
                 from.serial.remove(index);
                 into.parallel.push(kernel);
             }
         }
     }
-    // Those of the phase itself as well.
+    // Independent serial kernels of a parallel phase as well.
     for phase in phases.iter_mut().filter(|phase| !phase.parallel.is_empty()) {
         for index in (0..phase.serial.len()).rev() {
             let kernel = phase.serial[index];
             let mut others = phase.serial.iter().chain(&phase.parallel).filter(|k| **k != kernel);
             if guard != Some(kernel)
                 && programs[kernel].parallel > 1
-                && !others.any(|k| memory.meet(kernel, *k))
+                && !others.any(|k| memory.conflict(kernel, *k))
             {
                 phase.serial.remove(index);
                 phase.parallel.push(kernel);
@@ -149,10 +147,10 @@ fn postpone(
     phases.iter_mut().for_each(|phase| phase.parallel.sort_unstable());
 }
 
-/// A part of a region: its first element, and the one behind its last.
+/// A range of elements of a region: the first, and the end.
 type Span = (Region, usize, usize);
 
-/// Which kernels meet in memory.
+/// The memory that kernels touch, to find conflicts.
 struct Memory<'a> {
     fused: &'a Fused,
     allocations: &'a [Allocation],
@@ -160,7 +158,7 @@ struct Memory<'a> {
 
 impl Memory<'_> {
     /// Whether one of two kernels writes what the other reads or writes.
-    fn meet(&self, a: usize, b: usize) -> bool {
+    fn conflict(&self, a: usize, b: usize) -> bool {
         let [a, b] = [a, b].map(|k| &self.fused.kernels[k]);
         let overlap = |writes: &[usize], touches: &[usize]| {
             writes.iter().any(|w| touches.iter().any(|t| self.overlap(*w, *t)))
@@ -170,28 +168,28 @@ impl Memory<'_> {
             || overlap(&b.writes(), &a.reads())
     }
 
-    /// Whether two buffers have memory in common.
+    /// Whether two buffers overlap in memory.
     fn overlap(&self, a: usize, b: usize) -> bool {
         let [(r, x, x_end), (s, y, y_end)] = [a, b].map(|t| self.span(t));
         r == s && x < y_end && y < x_end
     }
 
-    /// The memory that kernels write: spans in order, of which none meets the next.
+    /// The memory that kernels write: sorted, disjoint spans.
     fn written(&self) -> Vec<Span> {
         let mut spans: Vec<Span> =
             self.fused.kernels.iter().flat_map(Kernel::writes).map(|t| self.span(t)).collect();
         spans.sort_unstable();
         spans.dedup_by(|next, (region, _, end)| {
-            let meet = next.0 == *region && next.1 <= *end;
-            if meet {
+            let overlaps = next.0 == *region && next.1 <= *end;
+            if overlaps {
                 *end = next.2.max(*end);
             }
-            meet
+            overlaps
         });
         spans
     }
 
-    /// Whether a buffer has memory in common with spans that are in order.
+    /// Whether a buffer overlaps any of some sorted spans.
     fn overlaps_any(&self, buffer: usize, spans: &[Span]) -> bool {
         let (region, start, end) = self.span(buffer);
         let next = spans.partition_point(|(r, _, until)| (*r, *until) <= (region, start));
@@ -203,14 +201,14 @@ impl Memory<'_> {
         (region, offset, offset + self.fused.buffers[buffer].layout.elements)
     }
 
-    /// How many elements of a buffer a kernel touches at most: of a table whose
-    /// rows it gathers, those rows.
+    /// The most elements of a buffer that a kernel touches: of a table whose
+    /// rows it gathers, only those rows.
     fn elements(&self, kernel: &Kernel, buffer: usize) -> usize {
         let all = self.fused.buffers[buffer].layout.elements;
         if kernel.gathers(buffer) { all.min(kernel.points()) } else { all }
     }
 
-    /// The buffers that a kernel touches, of those in the same memory one.
+    /// The buffers that a kernel touches, one for each allocation.
     fn touched(&self, kernel: &Kernel) -> Vec<usize> {
         let mut buffers = kernel.reads();
         buffers.extend(kernel.writes());
@@ -221,12 +219,12 @@ impl Memory<'_> {
     }
 }
 
-/// Checks that every kernel has its phase, none runs before what it needs, none
-/// beside what it meets in memory, and that phases come after the guard that have
-/// to, and no others.
+/// Checks that every kernel is in one phase, that none runs before kernels that it depends on
+/// or in parallel with kernels that it conflicts with, and that exactly the phases after the
+/// guard are guarded.
 ///
 /// # Errors
-/// All kernels and phases that break a rule.
+/// The kernels and phases that break a rule.
 pub fn verify(
     fused: &Fused,
     allocations: &[Allocation],
@@ -238,12 +236,12 @@ pub fn verify(
         return Ok(());
     }
     let label = |k: usize| format!("kernel {k} ({})", fused.kernels[k].name);
-    // For each kernel: its phase, and its index among those that are not shared.
+    // For each kernel, its phase, and its index among the serial kernels.
     let mut runs = vec![None; fused.kernels.len()];
     for (i, phase) in phases.iter().enumerate() {
-        let shared = phase.parallel.iter().map(|k| (*k, None));
-        let alone = phase.serial.iter().enumerate().map(|(index, k)| (*k, Some(index)));
-        for (kernel, index) in shared.chain(alone) {
+        let parallel = phase.parallel.iter().map(|k| (*k, None));
+        let serial = phase.serial.iter().enumerate().map(|(index, k)| (*k, Some(index)));
+        for (kernel, index) in parallel.chain(serial) {
             if kernel >= runs.len() {
                 found.push(format!("phase {i}"), format!("there is no kernel {kernel}"));
                 continue;
@@ -275,13 +273,13 @@ pub fn verify(
     }
     let memory = Memory { fused, allocations };
     for (b, second) in runs.iter().enumerate() {
-        let Some((phase_b, place_b)) = *second else { continue };
+        let Some((phase_b, index_b)) = *second else { continue };
         for (a, first) in runs[..b].iter().enumerate() {
-            let Some((phase_a, place_a)) = *first else { continue };
+            let Some((phase_a, index_a)) = *first else { continue };
             let in_order = phase_a < phase_b
                 || (phase_a == phase_b
-                    && matches!((place_a, place_b), (Some(x), Some(y)) if x < y));
-            if !in_order && memory.meet(a, b) {
+                    && matches!((index_a, index_b), (Some(x), Some(y)) if x < y));
+            if !in_order && memory.conflict(a, b) {
                 found.push(label(b), format!("does not wait for {}", label(a)));
             }
         }
@@ -292,9 +290,9 @@ pub fn verify(
 impl std::fmt::Display for Phase {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut separator = "";
-        for (what, kernels) in [("shared", &self.parallel), ("alone", &self.serial)] {
+        for (label, kernels) in [("shared", &self.parallel), ("alone", &self.serial)] {
             if !kernels.is_empty() {
-                write!(f, "{separator}{what}")?;
+                write!(f, "{separator}{label}")?;
                 kernels.iter().try_for_each(|kernel| write!(f, " {kernel}"))?;
                 separator = ", ";
             }
@@ -311,7 +309,7 @@ mod tests {
     use crate::shape::Shape;
 
     #[test]
-    fn all_broken_rules_are_found() {
+    fn all_violations_are_reported() {
         let text = "graph for batches of 4
 %0 = input(0) : f32 batch×[16]
 %1 = parameter(0) : f32 [16, 16]
@@ -328,9 +326,9 @@ output y = %5
         let allocations = crate::plan::plan(&fused, &parameters).allocations;
         let lower = |kernel| crate::lower::lower(kernel, &crate::target::host::baseline());
         let programs: Vec<Program> = fused.kernels.iter().map(lower).collect();
-        let phase = |alone: &[usize], shared: &[usize]| Phase {
-            serial: alone.into(),
-            parallel: shared.into(),
+        let phase = |serial: &[usize], parallel: &[usize]| Phase {
+            serial: serial.into(),
+            parallel: parallel.into(),
             guarded: false,
         };
         let right = [phase(&[0, 1], &[]), phase(&[2], &[]), phase(&[], &[3])];
@@ -348,7 +346,7 @@ output y = %5
     }
 
     #[test]
-    fn all_that_is_on_the_wrong_side_of_the_guard_is_found() {
+    fn phases_on_the_wrong_side_of_the_guard_are_reported() {
         let text = "graph for batches of 4
 %0 = input(0) : f32 batch×[16]
 %1 = parameter(0) : f32 [16]
@@ -371,8 +369,8 @@ guard = %6
         let programs: Vec<Program> = fused.kernels.iter().map(lower).collect();
         let last = fused.kernels.len() - 1;
         assert_eq!(fused.guard().unwrap().kernel, last - 1);
-        let phase = |alone: std::ops::Range<usize>, guarded| Phase {
-            serial: alone.collect(),
+        let phase = |serial: std::ops::Range<usize>, guarded| Phase {
+            serial: serial.collect(),
             guarded,
             ..Phase::default()
         };

@@ -1,6 +1,6 @@
-//! The list of passes: from a graph to an [`Artifact`]. It stands here once.
+//! The list of passes: from a graph to an [`Artifact`].
 //!
-//! Who wants to see what a pass has made (dumps, benches, tests) gives an [`Observer`].
+//! An [`Observer`] sees the result of every pass, for dumps, benches and tests.
 
 use crate::artifact::{Artifact, Guard, Interface, RootValue};
 use crate::declaration::Declaration;
@@ -17,24 +17,24 @@ use crate::purpose::Purpose;
 use crate::simplify::{decompose, simplify};
 use crate::target::Target;
 
-/// What a pass has made.
+/// The result of a pass.
 #[derive(Clone, Copy, Debug)]
 pub enum Stage<'a> {
-    /// A graph: as it was asked for, decomposed, simplified.
+    /// A graph: as built, decomposed, or simplified.
     Graph(&'a Graph),
     /// Kernels and their buffers.
     Fused(&'a Fused),
-    /// Where buffers lie.
+    /// The memory plan.
     Plan(&'a Plan),
     /// The kernels' programs, in the same order.
     Programs(&'a [Program]),
-    /// What threads share.
+    /// The phases of threads.
     Phases(&'a [Phase]),
 }
 
 /// Sees the result of every pass, in order. `()` sees nothing; a closure is an observer.
 pub trait Observer {
-    /// A pass has made this.
+    /// Called after each pass, with its result.
     fn observe(&mut self, pass: &'static str, result: Stage<'_>);
 }
 
@@ -65,11 +65,11 @@ pub fn lower_network(
     lower_graph(&graph, &parameters, target, verify, observer)
 }
 
-/// Runs all passes on a graph, whose parameters and optimizer state lie as `parameters` says.
-/// Verifies after each in debug builds, and where `verify` says so.
+/// Runs all passes on a graph, whose parameters and optimizer state have the layout `parameters`.
+/// Verifies after each pass in debug builds, and if `verify` is set.
 ///
 /// # Errors
-/// [`Error::Internal`] where a pass breaks a rule of its own, with what it has broken.
+/// [`Error::Internal`] where a pass violates a rule of its verifier, with the violations.
 pub fn lower_graph(
     graph: &Graph,
     parameters: &ParameterLayout,
@@ -97,7 +97,7 @@ pub fn lower_graph(
     let mut fused = fuse::fuse(&simple, verify).map_err(internal("fusion"))?;
     partial_sums::allocate(&mut fused, target);
     observer.observe("fuse", Stage::Fused(&fused));
-    // In every build: the parameters are the caller's.
+    // In every build: the parameters come from the caller.
     parameters.check(&fused).map_err(internal("fusion"))?;
 
     let plan = plan::plan(&fused, parameters);

@@ -1,8 +1,8 @@
-//! Memory planning: takes kernels in their order, produces the allocation of
-//! each buffer and the sizes of the memory that a call needs.
+//! Memory planning: takes kernels in execution order, returns the allocation of
+//! each buffer and the size of the arena.
 //!
-//! All of the arena is laid out here, so that a call allocates nothing. Buffers
-//! whose lifetimes do not meet share memory; every buffer begins on a cache
+//! The arena is planned ahead, so that a call allocates nothing. Buffers
+//! with disjoint lifetimes share memory; every buffer begins on a cache
 //! line.
 
 use std::collections::BTreeMap;
@@ -16,29 +16,29 @@ use crate::fuse::Fused;
 use crate::shape::Shape;
 use crate::target::CACHE_LINE;
 
-/// Memory that is given to a compiled network as one pointer.
+/// Memory that is passed to a compiled network as one pointer.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub enum Region {
-    /// What lives during one call: activations, gradients, outputs, losses.
+    /// Values of one call: activations, gradients, outputs, losses.
     Arena,
     /// All parameters.
     Parameters,
     /// Numbers that may change between calls, one float each.
     StepScalars,
-    /// An input, by its index among the network's inputs; row-major without
-    /// padding, and only read.
+    /// An input, by its index among the network's inputs: row-major without
+    /// padding, read-only.
     Input(usize),
-    /// Numbers that the network declares, as [`Fused::numbers`] has them, and only
-    /// read.
+    /// Numbers that the network declares, in the order of [`Fused::numbers`];
+    /// read-only.
     Numbers,
 }
 
-/// Where a buffer lies.
+/// The location of a buffer in memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Allocation {
-    /// In which memory.
+    /// The region.
     pub region: Region,
-    /// So many elements of 32 bits from its start.
+    /// Elements of 32 bits from the region's start.
     pub offset: usize,
 }
 
@@ -47,42 +47,41 @@ pub struct Allocation {
 pub struct Plan {
     /// For every buffer, by number.
     pub allocations: Vec<Allocation>,
-    /// All regions that a call is given, in the order of their pointers.
+    /// All regions that a call passes, in the order of their pointers.
     pub regions: Vec<Region>,
     /// Elements of the arena.
     pub arena: usize,
 }
 
-/// Where each parameter lies in the memory of all parameters, which every
-/// executable of a network shares; behind them, what an optimizer keeps.
+/// The layout of all parameters in their region, which every
+/// executable of a network shares; optimizer state follows them.
 #[derive(Clone, Debug)]
 pub struct ParameterLayout {
-    /// For each parameter, its start and how it lies.
+    /// For each parameter, its offset and layout.
     pub parameters: Vec<(usize, Layout)>,
     /// Elements altogether.
     pub elements: usize,
 }
 
 impl ParameterLayout {
-    /// One after the other.
+    /// All parameters, in order.
     pub fn new(parameters: &[Parameter]) -> ParameterLayout {
         ParameterLayout { parameters: Vec::new(), elements: 0 }.followed_by(0, parameters)
     }
 
-    /// The first `keep` of its parameters where they are, and others behind
-    /// them.
-    pub fn followed_by(&self, keep: usize, others: &[Parameter]) -> ParameterLayout {
-        self.followed_by_shapes(keep, others.iter().map(|p| &p.shape))
+    /// The first `count` of its parameters, unchanged, followed by others.
+    pub fn followed_by(&self, count: usize, others: &[Parameter]) -> ParameterLayout {
+        self.followed_by_shapes(count, others.iter().map(|p| &p.shape))
     }
 
     /// The same, from the others' shapes alone.
     pub(crate) fn followed_by_shapes<'a>(
         &self,
-        keep: usize,
+        count: usize,
         others: impl Iterator<Item = &'a Shape>,
     ) -> ParameterLayout {
-        let mut elements = self.start(keep);
-        let mut parameters = self.parameters[..keep.min(self.parameters.len())].to_vec();
+        let mut elements = self.start(count);
+        let mut parameters = self.parameters[..count.min(self.parameters.len())].to_vec();
         parameters.extend(others.map(|shape| {
             let layout = Layout::padded(&shape.sizes());
             let start = elements;
@@ -92,8 +91,8 @@ impl ParameterLayout {
         ParameterLayout { parameters, elements }
     }
 
-    /// Requires that the parameters of kernels are there, and lie as kernels
-    /// take them to.
+    /// Requires that the kernels' parameters exist, with the layouts that the kernels
+    /// assume.
     #[cfg(feature = "codegen")]
     pub(crate) fn check(&self, fused: &Fused) -> Result<(), Violations> {
         let mut found = Violations::default();
@@ -101,9 +100,9 @@ impl ParameterLayout {
             let Storage::Parameter(p) = buffer.storage else { continue };
             let layout = &buffer.layout;
             let message = match self.parameters.get(p) {
-                Some((_, own)) if own == layout => continue,
-                Some((_, own)) => {
-                    format!("parameter {p} is {:?}, and not {:?}", own.sizes, layout.sizes)
+                Some((_, found)) if found == layout => continue,
+                Some((_, found)) => {
+                    format!("parameter {p} is {:?}, and not {:?}", found.sizes, layout.sizes)
                 }
                 None => format!("there is no parameter {p}"),
             };
@@ -112,13 +111,13 @@ impl ParameterLayout {
         found.into_result()
     }
 
-    /// Where a parameter begins, or what would follow the last.
+    /// The offset of a parameter; after the last, the end of all.
     pub fn start(&self, index: usize) -> usize {
         self.parameters.get(index).map_or(self.elements, |(start, _)| *start)
     }
 }
 
-/// The first and last kernel that touch a buffer; roots are read after all.
+/// For each buffer, the first and last kernel that touch it; roots live to the end.
 fn lifetimes(fused: &Fused) -> Vec<(usize, usize)> {
     let mut lives = vec![(usize::MAX, 0); fused.buffers.len()];
     for (time, kernel) in fused.kernels.iter().enumerate() {
@@ -144,8 +143,8 @@ pub fn plan(fused: &Fused, parameters: &ParameterLayout) -> Plan {
     let mut allocations =
         vec![Allocation { region: Region::Arena, offset: 0 }; fused.buffers.len()];
     for buffer in order {
-        let Buffer { layout, storage: home, .. } = &fused.buffers[buffer];
-        allocations[buffer] = match *home {
+        let Buffer { layout, storage, .. } = &fused.buffers[buffer];
+        allocations[buffer] = match *storage {
             Storage::Parameter(p) => {
                 Allocation { region: Region::Parameters, offset: parameters.parameters[p].0 }
             }
@@ -177,12 +176,12 @@ pub fn plan(fused: &Fused, parameters: &ParameterLayout) -> Plan {
     Plan { allocations, regions, arena }
 }
 
-/// Checks that no buffer is read before it is written, or after what overwrote
-/// it, that buffers whose lifetimes meet do not, and that no parameter is written
-/// before the guard, where there is one.
+/// Checks that no buffer is read before it is written or after it is
+/// overwritten, that buffers with overlapping lifetimes do not share memory, and that no
+/// parameter is written before the guard, if there is one.
 ///
 /// # Errors
-/// All kernels and buffers that break a rule.
+/// The kernels and buffers that break a rule.
 pub fn verify(fused: &Fused, plan: &Plan) -> Result<(), Violations> {
     let mut found = Violations::default();
     verify_order(fused, &mut found);
@@ -190,7 +189,7 @@ pub fn verify(fused: &Fused, plan: &Plan) -> Result<(), Violations> {
     found.into_result()
 }
 
-/// The order of what kernels read and write.
+/// Checks the order of reads and writes.
 fn verify_order(fused: &Fused, found: &mut Violations) {
     let mut by_parameter: FxHashMap<usize, Vec<usize>> = FxHashMap::default();
     for (t, buffer) in fused.buffers.iter().enumerate() {
@@ -207,7 +206,7 @@ fn verify_order(fused: &Fused, found: &mut Violations) {
         reads.sort_unstable();
         reads.dedup();
         for t in reads {
-            let label = || tensor_label(fused, t);
+            let label = || buffer_label(fused, t);
             if !fused.buffers[t].is_given && !written[t] {
                 fail(format!("reads {} before it is written", label()));
             }
@@ -222,14 +221,14 @@ fn verify_order(fused: &Fused, found: &mut Violations) {
                 overwritten[*other] = true;
             }
             if guard.is_some_and(|guard| k <= guard.kernel) {
-                fail(format!("overwrites {} before the guard", tensor_label(fused, t)));
+                fail(format!("overwrites {} before the guard", buffer_label(fused, t)));
             }
         }
     }
 }
 
-/// The memory of the arena: a sweep through the kernels, with the buffers that live at
-/// each by their allocations.
+/// Checks the arena: a sweep through the kernels, with the live buffers sorted by
+/// offset.
 fn verify_arena(fused: &Fused, plan: &Plan, found: &mut Violations) {
     let lives = lifetimes(fused);
     let is_live =
@@ -239,34 +238,34 @@ fn verify_arena(fused: &Fused, plan: &Plan, found: &mut Violations) {
     let mut ends = begins.clone();
     ends.sort_by_key(|t| lives[*t].1);
     let mut ends = ends.into_iter().peekable();
-    // By where they begin; none of them meets another.
+    // By offset; disjoint.
     let mut live: BTreeMap<usize, usize> = BTreeMap::new();
     for t in begins {
-        while let Some(over) = ends.next_if(|over| lives[*over].1 < lives[t].0) {
-            let begin = plan.allocations[over].offset;
-            if live.get(&begin) == Some(&over) {
+        while let Some(dead) = ends.next_if(|dead| lives[*dead].1 < lives[t].0) {
+            let begin = plan.allocations[dead].offset;
+            if live.get(&begin) == Some(&dead) {
                 live.remove(&begin);
             }
         }
         let (begin, end) = span(fused, plan, t);
         if end > plan.arena {
             let message = format!("ends at {end}, beyond the arena of {} elements", plan.arena);
-            found.push(tensor_label(fused, t), message);
+            found.push(buffer_label(fused, t), message);
         }
         let before = live.range(..end).rev();
-        let meets = before.take_while(|(_, other)| span(fused, plan, **other).1 > begin);
-        let meets: Vec<usize> = meets.map(|(_, other)| *other).collect();
-        for other in &meets {
-            let message = format!("shares memory with {}", tensor_label(fused, *other));
-            found.push(tensor_label(fused, t), message);
+        let overlapping = before.take_while(|(_, other)| span(fused, plan, **other).1 > begin);
+        let overlapping: Vec<usize> = overlapping.map(|(_, other)| *other).collect();
+        for other in &overlapping {
+            let message = format!("shares memory with {}", buffer_label(fused, *other));
+            found.push(buffer_label(fused, t), message);
         }
-        if meets.is_empty() {
+        if overlapping.is_empty() {
             live.insert(begin, t);
         }
     }
 }
 
-/// The elements of a region that a buffer has: the first, and the one behind the last.
+/// The range of elements of a buffer in its region.
 fn span(fused: &Fused, plan: &Plan, buffer: usize) -> (usize, usize) {
     let begin = plan.allocations[buffer].offset;
     (begin, begin + fused.buffers[buffer].layout.elements)
@@ -276,7 +275,7 @@ fn kernel_label(fused: &Fused, kernel: usize) -> String {
     format!("kernel {kernel} ({})", fused.kernels[kernel].name)
 }
 
-fn tensor_label(fused: &Fused, buffer: usize) -> String {
+fn buffer_label(fused: &Fused, buffer: usize) -> String {
     format!("buffer {buffer} ({})", fused.buffers[buffer].name)
 }
 
@@ -296,7 +295,7 @@ mod tests {
     use crate::fuse::fuse;
     use crate::graph::Graph;
 
-    /// Four products one after the other, the last of which overwrites the weight.
+    /// Four products in sequence, the last of which overwrites the weight.
     const CHAIN: &str = "graph for batches of 4
 %0 = input(0) : f32 batch×[16]
 %1 = parameter(0) : f32 [16, 16]
@@ -319,10 +318,10 @@ next parameter 0 = %5
     }
 
     #[test]
-    fn all_tensors_that_meet_are_found() {
+    fn all_overlapping_buffers_are_reported() {
         let (fused, mut plan) = planned();
-        // All of the arena at one offset, and beyond it: the first is gone when the third
-        // is written, and the last is written after all that were.
+        // All buffers of the arena at one offset, beyond its end: the first is dead when the third
+        // is written, and the last is written after the others.
         for allocation in
             plan.allocations.iter_mut().filter(|allocation| allocation.region == Region::Arena)
         {
@@ -339,10 +338,10 @@ next parameter 0 = %5
     }
 
     #[test]
-    fn all_kernels_in_a_wrong_order_are_found() {
+    fn all_kernels_in_a_wrong_order_are_reported() {
         let (mut fused, plan) = planned();
         fused.kernels.reverse();
-        // Lifetimes follow from the order, too.
+        // Lifetimes also follow from the order.
         let found = verify(&fused, &plan).unwrap_err().to_string();
         let expected = [
             "kernel 0 (product: contract %5): reads buffer 3 (contract %3) before it is written",
@@ -356,12 +355,12 @@ next parameter 0 = %5
         assert!(found.starts_with(&expected.join("\n")), "{found}");
     }
 
-    /// Against all pairs, on allocations and lives that are drawn.
+    /// The sweep against a test of all pairs, on random allocations and lifetimes.
     #[test]
-    fn the_sweep_finds_what_all_pairs_say() {
+    fn the_sweep_agrees_with_all_pairs() {
         let (mut fused, mut plan) = planned();
         let arena = fused.buffers.iter().position(|t| t.storage == Storage::Arena).unwrap();
-        let pattern = fused.buffers[arena].clone();
+        let template = fused.buffers[arena].clone();
         let kernel = fused.kernels[0].clone();
         let mut state = 1u64;
         let mut draw = |below: usize| {
@@ -371,7 +370,7 @@ next parameter 0 = %5
         let mut found = [0, 0];
         for count in (2..12).cycle().take(2000) {
             // Each buffer is written by one kernel, and read by one after it.
-            fused.buffers = vec![pattern.clone(); count];
+            fused.buffers = vec![template.clone(); count];
             fused.roots.clear();
             fused.kernels.clear();
             plan.allocations.clear();
@@ -391,11 +390,11 @@ next parameter 0 = %5
                 fused.kernels.push(kernel);
             }
             let lives = lifetimes(&fused);
-            let meet = |a: usize, b: usize| {
+            let overlap = |a: usize, b: usize| {
                 let ((x, x_end), (y, y_end)) = (span(&fused, &plan, a), span(&fused, &plan, b));
                 lives[a].0 <= lives[b].1 && lives[b].0 <= lives[a].1 && x < y_end && y < x_end
             };
-            let expected = (0..count).any(|a| (0..a).any(|b| meet(a, b)));
+            let expected = (0..count).any(|a| (0..a).any(|b| overlap(a, b)));
             plan.arena = 100;
             let mut violations = Violations::default();
             verify_arena(&fused, &plan, &mut violations);

@@ -1,9 +1,7 @@
-//! Names of PyTorch and numpy that the language has otherwise, for messages.
-//!
-//! What PyTorch and numpy have under other names than the language, or what it lacks: messages
-//! about unknown names say what to write instead.
+//! Names of PyTorch and numpy that the language lacks, or has under another name: messages
+//! about unknown names suggest what to write instead.
 
-/// What to write instead of a function. The texts go on from "there is no function `view`: ".
+/// What to write instead of a function. The texts continue "there is no function `view`: ".
 const FUNCTIONS: &[(&[&str], &str)] = &[
     (
         &[
@@ -39,16 +37,16 @@ const FUNCTIONS: &[(&[&str], &str)] = &[
     ),
     (
         &["cat", "concat", "concatenate", "stack", "hstack", "vstack"],
-        "values cannot be put side by side yet; a sum of products does the same for a layer after \
-         them: `Linear(8)` of each, added",
+        "concatenation is not supported yet; before a linear layer, add `Linear(8)` of each value \
+         instead",
     ),
     (
         &["chunk", "split", "narrow", "select", "index_select", "gather", "slice"],
-        "parts of a value cannot be taken yet: declare its parts as several inputs",
+        "slicing is not supported yet: declare several inputs instead",
     ),
     (
         &["argmax", "argmin", "topk", "sort"],
-        "`predict` gives the scores, and `bilro::tensor::argmax` their places",
+        "`predict` returns the scores, and `bilro::tensor::argmax` their indices",
     ),
     (
         &["item", "detach", "cpu", "cuda", "to", "float", "double", "numpy", "contiguous", "clone"],
@@ -56,46 +54,46 @@ const FUNCTIONS: &[(&[&str], &str)] = &[
     ),
     (
         &["backward", "zero_grad"],
-        "leave it out: `loss` says what is made small, and a step has the gradients",
+        "leave it out: `loss` declares the loss, and a step computes the gradients",
     ),
     (
         &["prod", "cumsum", "cumprod", "norm"],
-        "of sums there is `sum(x, axis = -1)`; `x.square().sum(axis = -1).sqrt()` is the norm",
+        "`sum(x, axis = -1)` is the sum, `x.square().sum(axis = -1).sqrt()` the norm",
     ),
     (&["ln"], "the natural logarithm is `log(x)`"),
-    (&["log2"], "`log(x) / 0.693147` is it"),
-    (&["log10"], "`log(x) / 2.302585` is it"),
-    (&["log1p"], "`log(1 + x)` is it"),
+    (&["log2"], "write `log(x) / 0.693147`"),
+    (&["log10"], "write `log(x) / 2.302585`"),
+    (&["log1p"], "write `log(1 + x)`"),
     (&["powf", "powi"], "`x.pow(2)` is a power"),
     (
         &["clip", "clamp_min", "clamp_max"],
         "`x.clamp(0, 1)` is between two numbers, `maximum(x, 0)` at least one",
     ),
-    (&["relu6"], "`x.clamp(0, 6)` is it"),
+    (&["relu6"], "write `x.clamp(0, 6)`"),
     (
         &["where", "where_", "heaviside", "sign", "gt", "lt", "ge", "le", "eq", "ne"],
         "`step(x)` is 1 from 0 on, else 0; products with it choose",
     ),
-    (&["one_hot"], "losses take classes as they are; `Dataset::one_hot` makes vectors of them"),
+    (&["one_hot"], "losses take class indices; `Dataset::one_hot` converts them to vectors"),
     (
         &["conv1d", "conv2d", "max_pool2d", "avg_pool2d", "lstm", "gru", "rnn", "attention"],
-        "convolutions, pooling, recurrent layers and attention are not there yet",
+        "convolutions, pooling, recurrent layers and attention are not supported yet",
     ),
 ];
 
-/// What to write instead of a layer. The texts go on from "there is no layer `LazyLinear`: ".
+/// What to write instead of a layer. The texts continue "there is no layer `LazyLinear`: ".
 const LAYERS: &[(&[&str], &str)] = &[
     (&["LazyLinear", "Dense"], "`Linear(64)` takes the size of its input from its first use"),
     (
         &["BatchNorm2d", "BatchNorm3d", "LazyBatchNorm1d"],
         "`BatchNorm1d` is for features, `[features]` or `[features, length]`",
     ),
-    (&["ReLU6"], "`Hardtanh(0, 6)` is it"),
-    (&["Swish"], "`SiLU` is it"),
-    (&["Sequential"], "layers one after the other are a chain: `x -> Linear(64) -> ReLU`"),
+    (&["ReLU6"], "write `Hardtanh(0, 6)`"),
+    (&["Swish"], "it is called `SiLU`"),
+    (&["Sequential"], "layers in sequence are a chain: `x -> Linear(64) -> ReLU`"),
     (
         &["ModuleList", "ModuleDict"],
-        "`x -> (Linear(64) -> ReLU) * 3` has layers several times, and a `block` is a piece with a name",
+        "`x -> (Linear(64) -> ReLU) * 3` repeats layers, and a `block` is a named sequence of statements",
     ),
     (&["Unflatten"], "`x.reshape([7, 16])` gives another shape"),
     (&["Parameter"], "`param w: [2, 1] = zeros;` is a parameter"),
@@ -120,25 +118,25 @@ const LAYERS: &[(&[&str], &str)] = &[
             "AvgPool2d",
             "AdaptiveAvgPool2d",
         ],
-        "convolutions and pooling are not there yet",
+        "convolutions and pooling are not supported yet",
     ),
     (
         &["RNN", "LSTM", "GRU", "LSTMCell", "GRUCell", "RNNCell"],
-        "recurrent layers are not there yet",
+        "recurrent layers are not supported yet",
     ),
     (
         &["MultiheadAttention", "Transformer", "TransformerEncoderLayer", "TransformerEncoder"],
-        "attention is not there yet",
+        "attention is not supported yet",
     ),
 ];
 
-/// What to write instead of a keyword argument. The texts go on from "`Softmax` has no `dim`: ".
+/// What to write instead of a keyword argument. The texts continue "`Softmax` has no `dim`: ".
 const ATTRIBUTES: &[(&[&str], &str)] = &[
     (
         &["dim", "dims"],
         "`axis` counts the axes of one example, without the batch: PyTorch's `dim = 1` of two axes is `axis = 0`, or `-1`",
     ),
-    (&["keepdim", "keepdims"], "the axis goes; `reshape` puts it back with size one"),
+    (&["keepdim", "keepdims"], "the axis is removed; `reshape` adds it back with size one"),
     (&["inplace"], "leave it out: no value is overwritten"),
     (&["device", "dtype"], "leave it out: reals are f32, on the processor"),
     (
@@ -153,7 +151,7 @@ const ATTRIBUTES: &[(&[&str], &str)] = &[
         &["padding_idx", "max_norm", "sparse", "scale_grad_by_freq"],
         "leave it out: every row is treated alike",
     ),
-    (&["track_running_stats"], "leave it out: running statistics are always kept"),
+    (&["track_running_stats"], "leave it out: running statistics are always tracked"),
     (&["correction", "ddof"], "`unbiased = false` divides by the number of elements"),
     (
         &["training"],
@@ -175,7 +173,7 @@ pub(crate) fn layer(name: &str) -> Option<&'static str> {
     find(LAYERS, name)
 }
 
-/// What to write instead of an argument with a name.
+/// What to write instead of a keyword argument.
 pub(crate) fn attribute(name: &str) -> Option<&'static str> {
     find(ATTRIBUTES, name)
 }
@@ -185,9 +183,9 @@ mod tests {
     use super::*;
     use crate::{layers, ops};
 
-    /// What there is has no entry, or else the entry would never be shown.
+    /// A name of the language has no entry: it would never be shown.
     #[test]
-    fn what_there_is_needs_no_other_name() {
+    fn names_of_the_language_have_no_entry() {
         let names = |table: &[(&'static [&'static str], &str)]| -> Vec<&str> {
             table.iter().flat_map(|(names, _)| names.iter().copied()).collect()
         };

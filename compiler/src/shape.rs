@@ -1,13 +1,13 @@
 //! Sizes, shapes and types of values.
 //!
-//! A shape is that of *one example*; whether a value has one of them for every
-//! example of the batch is a flag beside it. So axes count from the example's
-//! first, the batch axis is never named, and a parameter is simply a value
+//! A shape is that of *one example*; a flag states whether a value has one for every
+//! example of the batch. So axes are counted from the example's
+//! first, the batch axis has no number, and a parameter is simply a value
 //! that is not batched.
 //!
 //! The same functions run inside `network!`, where a size may be a constant
-//! whose value the macro cannot see ([`Dim::Symbol`]), and in the graph, where
-//! every size is a number. What cannot be decided yet is kept as a [`Fact`],
+//! whose value the macro cannot evaluate ([`Dim::Symbol`]), and in the graph, where
+//! every size is a number. Undecided comparisons become a [`Fact`],
 //! which the macro turns into a constant assertion.
 
 use std::fmt;
@@ -15,8 +15,8 @@ use std::sync::Arc;
 
 use crate::error::Mistake;
 
-/// The most elements that a value has, the examples of a batch together: 256 GiB of
-/// reals. More than that is a mistake, and this far nothing that counts
+/// The largest number of elements of a value, all examples of a batch included: 256 GiB of
+/// reals. A larger value is a mistake, and up to this size no count of
 /// elements, bytes or multiply-adds overflows.
 pub const MOST_ELEMENTS: usize = 1 << 36;
 
@@ -25,7 +25,7 @@ pub const MOST_ELEMENTS: usize = 1 << 36;
 pub enum Dim {
     /// A number.
     Fixed(usize),
-    /// A Rust expression of type `usize` whose value is not known here.
+    /// A Rust expression of type `usize` whose value is unknown to the macro.
     Symbol(Arc<str>),
 }
 
@@ -63,18 +63,18 @@ impl fmt::Display for Dim {
     }
 }
 
-/// The shape of a value: one example's dimensions, and whether there is one
-/// such example for every row of the batch.
+/// The shape of a value: one example's dimensions, and whether every example of the batch has
+/// its own.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct Shape {
-    /// One for every example of the batch.
+    /// Whether there is one for every example of the batch.
     pub batched: bool,
     /// The example's dimensions; none for a single number.
     pub dims: Vec<Dim>,
 }
 
 impl Shape {
-    /// A value that every example has.
+    /// A value with one element of this shape for every example.
     pub fn batched(dims: impl IntoIterator<Item = impl Into<Dim>>) -> Shape {
         Shape { batched: true, dims: dims.into_iter().map(Into::into).collect() }
     }
@@ -106,7 +106,7 @@ impl Shape {
             .collect()
     }
 
-    /// All sizes, the batch first where there is one.
+    /// All sizes, the batch first if it is batched.
     pub fn full_sizes(&self, batch: usize) -> Vec<usize> {
         let mut sizes = self.sizes();
         if self.batched {
@@ -153,14 +153,14 @@ impl fmt::Display for Shape {
     }
 }
 
-/// What the elements of a value are.
+/// The type of a value's elements.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum DType {
     /// 32-bit floating point.
     Real,
     /// Unsigned 32-bit integers below a bound: class indices.
     Index {
-        /// The first number that is too large.
+        /// The bound.
         below: Dim,
     },
 }
@@ -168,9 +168,9 @@ pub enum DType {
 /// Element type and shape of a value.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Type {
-    /// What its elements are.
+    /// The type of its elements.
     pub dtype: DType,
-    /// How many there are.
+    /// Its shape.
     pub shape: Shape,
 }
 
@@ -185,7 +185,7 @@ impl Type {
         Type { dtype: DType::Index { below: below.into() }, shape }
     }
 
-    /// One class of `count` for each example: an integer below it.
+    /// A class index for each example: an integer below `count`.
     pub fn class(count: impl Into<Dim>) -> Type {
         Type::index(count, Shape { batched: true, dims: Vec::new() })
     }
@@ -252,35 +252,35 @@ impl fmt::Debug for Dim {
     }
 }
 
-/// An operand as shape functions see it.
+/// An operand of a shape function.
 #[derive(Clone, Copy, Debug)]
 pub struct Argument<'a> {
-    /// How the user wrote it; for messages.
+    /// Its source text, for messages.
     pub name: &'a str,
     /// Its type.
     pub ty: &'a Type,
 }
 
-/// Two counts that must be equal but of which at least one is not yet a number.
+/// Two counts that must be equal, at least one of which has a symbol.
 #[derive(Clone, Debug)]
 pub struct Fact {
     /// One count.
     pub left: SizeProduct,
     /// The other.
     pub right: SizeProduct,
-    /// What is wrong where they differ.
+    /// The mistake if they differ.
     pub mistake: Mistake,
 }
 
-/// Collects what shape functions could not decide.
+/// Collects the comparisons that shape functions cannot decide.
 #[derive(Debug, Default)]
 pub struct Facts {
-    /// In the order in which they came up.
+    /// In the order of the checks.
     pub undecided: Vec<Fact>,
 }
 
 impl Facts {
-    /// Requires two sizes to be equal; `mistake` says what is wrong otherwise.
+    /// Requires two sizes to be equal; otherwise returns `mistake`.
     pub fn same(
         &mut self,
         a: &Dim,
@@ -310,8 +310,8 @@ impl Facts {
     }
 
     /// The shape that two shapes broadcast to, or `None` where they do not:
-    /// axes are matched from the last, and a size of one stretches. A symbol
-    /// is never taken to be one.
+    /// axes are matched from the last, and a size of one broadcasts. A symbol
+    /// is assumed not to be one.
     pub fn broadcast(
         &mut self,
         a: &Shape,
@@ -361,7 +361,7 @@ impl SizeProduct {
         SizeProduct { number, symbols }
     }
 
-    /// Takes away the symbols that both have.
+    /// Removes common symbols from both.
     fn cancel(&mut self, other: &mut SizeProduct) {
         self.symbols.retain(|s| {
             let found = other.symbols.iter().position(|o| o == s);
@@ -395,7 +395,7 @@ impl fmt::Display for SizeProduct {
     }
 }
 
-/// Reads an axis that may count from the end, as in `axis = -1`.
+/// Resolves an axis that may count from the end, as in `axis = -1`.
 pub fn resolve_axis(axis: i64, x: Argument<'_>) -> Result<usize, Mistake> {
     let rank = x.ty.shape.rank() as i64;
     let resolved = if axis < 0 { axis + rank } else { axis };

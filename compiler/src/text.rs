@@ -1,10 +1,10 @@
-//! Reading text: a cursor over a text, and errors with line and column. What
-//! [`Graph`](crate::graph::Graph)'s parser and the attributes of operations
-//! ([`notation`](crate::ops)) are read with.
+//! Reading text: a cursor over a text, and errors with line and column. Used by the parsers of
+//! [`Graph`](crate::graph::Graph) and of the attributes of operations
+//! ([`notation`](crate::ops)).
 
 use std::str::FromStr;
 
-/// Why a text is not what it is read as.
+/// A syntax error.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("line {line}, column {column}: {message}")]
 pub struct ParseError {
@@ -16,8 +16,8 @@ pub struct ParseError {
     pub message: String,
 }
 
-/// A cursor over a text. What is read moves it on; what is not there leaves it
-/// where it is.
+/// A cursor over a text. A successful read advances it; a failed one leaves it
+/// unchanged.
 #[derive(Clone, Copy)]
 pub(crate) struct Reader<'t> {
     text: &'t str,
@@ -39,19 +39,19 @@ impl<'t> Reader<'t> {
         self.rest().chars().next()
     }
 
-    /// The next character, passed.
+    /// Reads the next character.
     pub fn next(&mut self) -> Option<char> {
         let next = self.peek()?;
         self.offset += next.len_utf8();
         Some(next)
     }
 
-    /// Passes spaces, which may be none; a line's end is none of them.
+    /// Skips spaces and tabs, but not line ends.
     pub fn skip_spaces(&mut self) {
         self.take_while(|c| c == ' ' || c == '\t');
     }
 
-    /// The characters up to the first for which `belongs` does not hold.
+    /// Reads characters up to the first for which `belongs` is false.
     pub fn take_while(&mut self, belongs: impl Fn(char) -> bool) -> &'t str {
         let rest = self.rest();
         let end = rest.find(|c| !belongs(c)).unwrap_or(rest.len());
@@ -59,7 +59,7 @@ impl<'t> Reader<'t> {
         &rest[..end]
     }
 
-    /// Passes a token and spaces before it, if it is there.
+    /// Reads a token and spaces before it, if it is next.
     pub fn eat(&mut self, token: &str) -> bool {
         let mut ahead = *self;
         ahead.skip_spaces();
@@ -71,7 +71,7 @@ impl<'t> Reader<'t> {
         found
     }
 
-    /// Passes a token that must be there.
+    /// Reads a token, or fails.
     pub fn expect(&mut self, token: &str) -> Result<(), ParseError> {
         match self.eat(token) {
             true => Ok(()),
@@ -85,7 +85,7 @@ impl<'t> Reader<'t> {
         self.take_while(|c| c.is_alphanumeric() || c == '_')
     }
 
-    /// Passes a word, if it is the next one.
+    /// Reads a word, if it is next.
     pub fn eat_word(&mut self, word: &str) -> bool {
         let mut ahead = *self;
         let found = ahead.word() == word;
@@ -95,8 +95,8 @@ impl<'t> Reader<'t> {
         found
     }
 
-    /// A number of a type, of which `what` says what it is.
-    pub fn number<T: FromStr>(&mut self, what: &str) -> Result<T, ParseError> {
+    /// A number; `expected` describes it in the error.
+    pub fn number<T: FromStr>(&mut self, expected: &str) -> Result<T, ParseError> {
         let mut ahead = *self;
         ahead.skip_spaces();
         let digits =
@@ -106,7 +106,7 @@ impl<'t> Reader<'t> {
                 *self = ahead;
                 Ok(number)
             }
-            Err(_) => Err(self.expected(what)),
+            Err(_) => Err(self.expected(expected)),
         }
     }
 
@@ -145,15 +145,15 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// The rest of the line without spaces around it, and past the line.
+    /// Reads the rest of the line, trimmed, and the line end.
     pub fn rest_of_line(&mut self) -> &'t str {
         let line = self.take_while(|c| c != '\n');
         self.next();
         line.trim()
     }
 
-    /// An error here: what was expected. What was found follows.
-    pub fn expected(&self, what: &str) -> ParseError {
+    /// An error here: `expected`, and the word or character that was found.
+    pub fn expected(&self, expected: &str) -> ParseError {
         let mut ahead = *self;
         ahead.skip_spaces();
         let mut end = ahead;
@@ -165,13 +165,13 @@ impl<'t> Reader<'t> {
         let found = match found {
             "" => "the end of the text".into(),
             "\n" | "\r" => "the end of the line".into(),
-            // A word has no end.
+            // Words may be arbitrarily long.
             found => format!("`{}`", found.chars().take(40).collect::<String>()),
         };
-        ahead.error(format!("expected {what}, found {found}"))
+        ahead.error(format!("expected {expected}, found {found}"))
     }
 
-    /// An error here, in whole.
+    /// An error here, with a complete message.
     pub fn error(&self, message: String) -> ParseError {
         let before = &self.text[..self.offset];
         let line_start = before.rfind('\n').map_or(0, |i| i + 1);
@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_say_line_and_column() {
+    fn errors_have_line_and_column() {
         let mut reader = Reader::new("one\n  zwölf x");
         assert_eq!(reader.word(), "one");
         reader.rest_of_line();
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn strings_come_back_from_their_debug_format() {
+    fn strings_round_trip_through_their_debug_format() {
         for string in ["", "plain", "\"quoted\" \\ \n\t\r\0 'x'", "\u{7f}\u{200b}é×"] {
             assert_eq!(Reader::new(&format!("{string:?}")).string().as_deref(), Ok(string));
         }

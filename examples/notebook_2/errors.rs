@@ -1,4 +1,4 @@
-//! Parts 4 to 6: probabilities of several classes, and how well they fit what is the case.
+//! Sections 4 to 6: probabilities of several classes, likelihood and cross entropy.
 
 use bilro::data::Dataset;
 use bilro::ndarray::{Array1, Array2, array};
@@ -7,7 +7,7 @@ use bilro::prelude::*;
 use bilro::tensor;
 use bilro_examples::Report;
 
-use crate::{Result, marked, plane, save};
+use crate::{Result, labelled, plane, save};
 
 network! {
     /// Scores of three classes as probabilities.
@@ -20,8 +20,8 @@ network! {
 }
 
 pub fn several_classes(report: &mut Report<'_>) -> Result<()> {
-    report.part("4. Several classes")?;
-    report.say(
+    report.section("4. Several classes")?;
+    report.text(
         "For n classes there are n scores. They are to become n probabilities: positive,\n\
          adding up to 1, the larger the score the larger. Softmax takes e to the power\n\
          of each score, which is positive, and divides by the sum of all. Scores 2, 1\n\
@@ -34,26 +34,26 @@ pub fn several_classes(report: &mut Report<'_>) -> Result<()> {
     report.by_hand("2.718 / 11.107", p[(0, 1)].into(), "0.2447")?;
     report.by_hand("    1 / 11.107", p[(0, 2)].into(), "0.0900")?;
     let two = tensor::softmax(&array![2.0f32, 0.0], 0)?;
-    report.say("\nOf two classes with scores 2 and 0, the first has what sigmoid(2) was:")?;
+    report.text("\nOf two classes with scores 2 and 0, the first has what sigmoid(2) was:")?;
     report.by_hand("softmax(2, 0)", two[0].into(), "0.8808")?;
 
-    report.say(
+    report.text(
         "\n\
          Classes have no order: a cat is not twice a dog. So class number c becomes a\n\
-         vector with a place for each class, 1 in place c and 0 elsewhere. That is\n\
+         vector with an element for each class, 1 at index c and 0 elsewhere. That is\n\
          one-hot encoding. Dog, cat, bird, dog, which are 0, 1, 2, 0:",
     )?;
     let animals = Dataset::new(Array2::<f32>::zeros((4, 1)), array![0, 1, 2, 0])?.one_hot(3)?;
-    report.say(animals.y())?;
+    report.text(animals.y())?;
     Ok(())
 }
 
 network! {
-    /// A neuron that answers with the probability of class 1.
+    /// A neuron whose output is the probability of class 1.
     pub struct Neuron {
         input x: [2];
         target y: [];
-        // As many inputs, so much smaller: 1/√2.
+        // 1/√n for n = 2 inputs.
         param w: [2] = normal(0.0, 0.70710678);
         param b: [] = zeros;
 
@@ -74,8 +74,8 @@ pub fn neuron_of(w: [f32; 2], b: f32) -> Result<Model<Neuron>> {
 }
 
 pub fn maximum_likelihood(report: &mut Report<'_>) -> Result<[f64; 2]> {
-    report.part("5. Which of two models is better? Maximum likelihood")?;
-    report.say(
+    report.section("5. Which of two models is better? Maximum likelihood")?;
+    report.text(
         "A model gives every point a probability of the class that it really has. All of\n\
          them multiplied are the likelihood: how probable the model finds the classes as\n\
          they are. The better model is the one with the larger likelihood.\n\n\
@@ -89,14 +89,14 @@ pub fn maximum_likelihood(report: &mut Report<'_>) -> Result<[f64; 2]> {
         array![[2.0, 1.0], [-1.0, 2.0], [1.0, -1.0], [-2.0, -1.0]],
         array![1, 1, 0, 0],
     )?;
-    let marked = marked(&points)?;
+    let labelled = labelled(&points)?;
     let ln3 = 3f32.ln();
     let mut models = [neuron_of([ln3, 0.0], 0.0)?, neuron_of([0.0, ln3], 0.0)?];
     let mut likelihoods = [0.0; 2];
     for (model, likelihood) in models.iter_mut().zip(&mut likelihoods) {
-        let p = model.predict(neuron::Input { x: marked.x() })?.probability;
-        let own = |(&p, &y): (&f32, &f32)| f64::from(if y == 1.0 { p } else { 1.0 - p });
-        *likelihood = p.iter().zip(marked.y()).map(own).product();
+        let p = model.predict(neuron::Input { x: labelled.x() })?.probability;
+        let of_class = |(&p, &y): (&f32, &f32)| f64::from(if y == 1.0 { p } else { 1.0 - p });
+        *likelihood = p.iter().zip(labelled.y()).map(of_class).product();
     }
     report.by_hand("A: 0.9  * 0.25 * 0.25 * 0.9", likelihoods[0], "0.0506")?;
     report.by_hand("B: 0.75 * 0.9  * 0.75 * 0.75", likelihoods[1], "0.3797")?;
@@ -111,33 +111,33 @@ pub fn maximum_likelihood(report: &mut Report<'_>) -> Result<[f64; 2]> {
         .size(1000, 460);
     save(report, "notebook_2_two_models", &picture)?;
 
-    report.part("6. Cross entropy")?;
-    report.say("Many small factors make a product too small to be held. A thousand times 0.9:")?;
+    report.section("6. Cross entropy")?;
+    report.text("A product of many small factors underflows. A thousand times 0.9:")?;
     let factors = Array1::from_elem(1000, 0.9f32);
     report.by_hand("product of 1000 factors 0.9", factors.product().into(), "0")?;
     report.by_hand("sum of their -ln", f64::from(-factors.ln().sum()), "105.4")?;
-    report.say(
+    report.text(
         "\n\
-         So one takes logarithms, which make a sum of the product. Logarithms of what is\n\
-         below 1 are negative; minus signs make them errors, the smaller the better. The\n\
-         sum is the cross entropy: large where something happens that the model finds\n\
-         improbable. -ln 0.9 = 0.1054, -ln 0.75 = 0.2877 and -ln 0.25 = 1.3863, so:",
+         So one takes logarithms, which turn the product into a sum. Logarithms of\n\
+         numbers below 1 are negative; minus signs make them errors, the smaller the\n\
+         better. The sum is the cross entropy: large if something happens that the model\n\
+         finds improbable. -ln 0.9 = 0.1054, -ln 0.75 = 0.2877 and -ln 0.25 = 1.3863, so:",
     )?;
     let [a, b] = &mut models;
-    let count = marked.len() as f64;
-    let entropies = [a.evaluate(&marked)?.loss() * count, b.evaluate(&marked)?.loss() * count];
+    let count = labelled.len() as f64;
+    let entropies = [a.evaluate(&labelled)?.loss() * count, b.evaluate(&labelled)?.loss() * count];
     report.by_hand("A: 2 * 0.1054 + 2 * 1.3863", entropies[0], "2.9833")?;
     report.by_hand("B: 3 * 0.2877 + 0.1054", entropies[1], "0.9684")?;
     report.by_hand("A: e^-2.9833 is its likelihood", (-entropies[0]).exp(), "0.0506")?;
-    report.say(
+    report.text(
         "\n\
-         One formula does for both classes, without an if. With y for the class, 1 or 0,\n\
+         One formula covers both classes, without an if. With y for the class, 1 or 0,\n\
          and p for the probability of class 1, the error of a point is\n\n    \
          -y ln p - (1 - y) ln(1 - p)\n\n\
-         and the term that is not meant is 0. The error of all is the mean. For n\n\
-         classes it is -ln of the probability of the class that it is, which the one-hot\n\
-         vector picks out. With the scores 2, 1, 0 from above, the error is -ln 0.6652\n\
-         if it is a dog, and -ln 0.0900 if it is a bird:",
+         and the term of the other class is 0. The error of all points is the mean. For\n\
+         n classes it is -ln of the probability of the true class, which the one-hot\n\
+         vector selects. With the scores 2, 1, 0 from above, the error is -ln 0.6652 for\n\
+         a dog, and -ln 0.0900 for a bird:",
     )?;
     let model = Classes::model().build()?;
     let scores = array![[2.0, 1.0, 0.0]];

@@ -1,15 +1,14 @@
-//! Parts 1 to 3: a neuron, how it learns from its mistakes, and why it should learn from
-//! something smoother.
+//! Sections 1 to 3: a neuron, how it learns from its mistakes, and why it needs a smooth error.
 
 use bilro::ndarray::{Array1, array};
 use bilro::plot::Curves;
 use bilro::prelude::*;
 use bilro_examples::Report;
 
-use crate::{Result, marked, one_record_at_a_time, plane, save};
+use crate::{Result, labelled, one_record_at_a_time, plane, save};
 
 network! {
-    /// A neuron that answers 0 or 1.
+    /// A neuron whose output is 0 or 1.
     pub struct Perceptron {
         input x: [2];
         target y: [];
@@ -18,8 +17,8 @@ network! {
 
         let score = x.matmul(w) + b;
         output answer = step(score);
-        // A step is flat, so for the gradient `answer - y` is but a number: 0 where the answer is
-        // right, else 1 or -1. The gradient of the product is that number times `x`.
+        // The step has gradient 0, so `answer - y` is a constant for the gradient: 0 if the answer
+        // is right, else 1 or -1. The gradient of the product is this constant times `x`.
         loss (answer - y) * score;
         metric accuracy = 1 - abs(answer - y);
     }
@@ -35,8 +34,8 @@ fn perceptron(w: [f32; 2], b: f32) -> Result<Model<Perceptron>> {
 }
 
 pub fn neuron(report: &mut Report<'_>) -> Result<()> {
-    report.part("1. A neuron")?;
-    report.say(
+    report.section("1. A neuron")?;
+    report.text(
         "A perceptron multiplies each of its inputs by a weight, adds the products and a\n\
          bias up, and asks whether this score reaches 0. Yes is 1, no is 0: a step.\n\n    \
          x1 --w1--.\n    \
@@ -58,19 +57,19 @@ pub fn neuron(report: &mut Report<'_>) -> Result<()> {
     report.by_hand("score of (1, 2)", scores[(1, 0)].into(), "-1.7")?;
     report.by_hand("answer for (3, 1)", answers[0].into(), "1")?;
     report.by_hand("answer for (1, 2)", answers[1].into(), "0")?;
-    report.say(
+    report.text(
         "\n\
          Neurons of a brain gave the idea: dendrites bring signals in, the cell adds\n\
          them up, and the axon fires or does not.\n\n\
-         Where the score is 0 lies a line. A neuron with two inputs parts the plane by\n\
+         The points of score 0 are a line. A neuron with two inputs divides the plane by\n\
          it.",
     )?;
     Ok(())
 }
 
 pub fn perceptron_trick(report: &mut Report<'_>) -> Result<Vec<usize>> {
-    report.part("2. The perceptron trick")?;
-    report.say(
+    report.section("2. The perceptron trick")?;
+    report.text(
         "A line learns from the points on its wrong side. If a point should be 1 and the\n\
          answer is 0, its coordinates, times a small learning rate, are added to the\n\
          weights, and the learning rate itself to the bias. If it should be 0 and the\n\
@@ -89,29 +88,30 @@ pub fn perceptron_trick(report: &mut Report<'_>) -> Result<Vec<usize>> {
     report.by_hand("bias after the trick", params.b[()].into(), "-0.3")?;
 
     let points = data::blobs(100, &[[0.3, 0.7], [0.7, 0.3]], 0.08, 24)?;
-    let marked = marked(&points)?;
+    let labelled = labelled(&points)?;
     // A seed whose first line has the classes on the wrong sides.
     let mut trainer = Perceptron::trainer(Sgd::new(0.01)).seed(47).build()?;
     let mut picture = plane("the perceptron trick", &points);
     let mut mistakes = vec![];
     for _ in 0..100 {
         let model = trainer.model();
-        let wrong = 1.0 - model.evaluate(&marked)?.accuracy();
-        mistakes.push((wrong * marked.len() as f64).round() as usize);
+        let wrong = 1.0 - model.evaluate(&labelled)?.accuracy();
+        mistakes.push((wrong * labelled.len() as f64).round() as usize);
         let params = model.params();
         picture = picture.line([params.w[0], params.w[1]], params.b[()]);
         if mistakes.last() == Some(&0) {
             break;
         }
-        trainer.fit(&marked, one_record_at_a_time(1))?;
+        trainer.fit(&labelled, one_record_at_a_time(1))?;
     }
-    report.say(format!(
+    report.text(format!(
         "\n\
          Now 100 points of two classes, one after the other, with a learning rate of\n\
-         0.01. The weights start at random, the bias at 0. Once over all points is an\n\
+         0.01. The weights start at random, the bias at 0. A pass over all points is an\n\
          epoch. Points on the wrong side, at first and after each epoch:\n  \
          {mistakes:?}\n\
-         With none left nothing moves any more: any line that parts the classes will do."
+         With none left nothing moves any more: any line that separates the classes will\n\
+         do."
     ))?;
     save(report, "notebook_2_perceptron_trick", &picture)?;
     Ok(mistakes)
@@ -140,15 +140,14 @@ network! {
 }
 
 pub fn step_and_sigmoid(report: &mut Report<'_>) -> Result<()> {
-    report.part("3. From a step to a probability")?;
-    report.say(
-        "Learning goes downhill: one asks how the error changes if a weight changes a\n\
-         little. A number of mistakes gives no answer. Mostly it does not change at all,\n\
-         and then it jumps; its slope is 0 wherever it has one. An error to go down on\n\
-         must be continuous, with a slope everywhere. So the answer must be continuous,\n\
-         too.\n\n\
+    report.section("3. From a step to a probability")?;
+    report.text(
+        "Learning goes downhill: it needs the change of the error for a small change of a\n\
+         weight. The number of mistakes does not have it. Mostly it does not change at\n\
+         all, and then it jumps; its slope is 0 wherever it has one. The error must be\n\
+         continuous, with a slope everywhere. So the answer must be continuous, too.\n\n\
          Weights (1, -1) leave a point (1, 2) of class 1 on the wrong side. The slopes\n\
-         of the number of mistakes do not tell where to go:",
+         of the number of mistakes have no direction:",
     )?;
     let mut counting = Counting::model().build()?;
     counting.params_mut().w.assign(&array![1.0, -1.0]);
@@ -157,7 +156,7 @@ pub fn step_and_sigmoid(report: &mut Report<'_>) -> Result<()> {
     report.by_hand("mistakes", slopes.loss.into(), "1")?;
     report.by_hand("slope along weight 1", slopes.w[0].into(), "0")?;
     report.by_hand("slope along weight 2", slopes.w[1].into(), "0")?;
-    report.say(
+    report.text(
         "\n\
          The sigmoid, 1 / (1 + e^-score), is a step made smooth. It goes from 0 to 1 and\n\
          is read as the probability of class 1: far on one side of the line it is nearly\n\

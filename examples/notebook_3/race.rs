@@ -27,7 +27,7 @@ network! {
     }
 }
 
-/// The family of optimizers, each with a learning rate that suits it here.
+/// The optimizers of the race, each with a learning rate tuned for it.
 fn family(rates: [f32; 7]) -> [(&'static str, Box<dyn Optimizer>); 7] {
     let [sgd, momentum, nesterov, adagrad, adadelta, rmsprop, adam] = rates;
     [
@@ -41,7 +41,7 @@ fn family(rates: [f32; 7]) -> [(&'static str, Box<dyn Optimizer>); 7] {
     ]
 }
 
-/// Where each of the steps ends, the start included, and the loss there.
+/// The path of the parameters, including the start, and the loss at its end.
 fn descend<N>(optimizer: Box<dyn Optimizer>, steps: usize) -> Result<(Vec<[f32; 2]>, f32)>
 where
     N: Trainable,
@@ -50,9 +50,9 @@ where
     let mut trainer = N::trainer(optimizer).build()?;
     let mut path = Vec::with_capacity(steps + 1);
     for step in 0..=steps {
-        let place: Vec<f32> =
+        let point: Vec<f32> =
             trainer.model().named_parameters().flat_map(|(_, p)| p.into_iter().copied()).collect();
-        path.push([place[0], place[1]]);
+        path.push([point[0], point[1]]);
         if step < steps {
             trainer.step(N::Batch::default())?;
         }
@@ -61,7 +61,7 @@ where
     Ok((path, loss as f32))
 }
 
-/// Runs the family down a function, and tells where each has come.
+/// Runs all optimizers on a function, and prints the final point of each.
 fn race<'f, N>(
     report: &mut Report<'_>,
     mut picture: Race<'f>,
@@ -72,14 +72,14 @@ where
     N: Trainable,
     for<'a> N::Batch<'a>: Default,
 {
-    report.say(format!("{:<10}{:>8}{:>9}{:>9}{:>12}", "optimizer", "lr", "x", "y", "loss"))?;
+    report.text(format!("{:<10}{:>8}{:>9}{:>9}{:>12}", "optimizer", "lr", "x", "y", "loss"))?;
     let mut losses = Vec::new();
     for (name, optimizer) in family(rates) {
         let rate = optimizer.learning_rate();
         let (path, loss) = descend::<N>(optimizer, steps)?;
-        // Without a sign where it rounds to 0.
+        // No sign if it rounds to 0.
         let [x, y] = path[steps].map(|at| if at.abs() < 5e-4 { 0.0 } else { at });
-        report.say(format!("{name:<10}{rate:>8}{x:>9.3}{y:>9.3}{loss:>12.6}"))?;
+        report.text(format!("{name:<10}{rate:>8}{x:>9.3}{y:>9.3}{loss:>12.6}"))?;
         picture = picture.path(name, &path);
         losses.push(loss);
     }
@@ -88,13 +88,13 @@ where
 
 /// The race on both functions; the losses at the end.
 pub(crate) fn optimizers(report: &mut Report<'_>) -> Result<[Vec<f32>; 2]> {
-    report.part("Optimizers in a race")?;
-    report.say(
-        "The delta rule looks at this step's gradient alone. Others remember: momentum\n\
-         goes on where it was going, Nesterov's looks at the gradient ahead, and Adagrad,\n\
-         Adadelta, RMSprop and Adam give each parameter a step size of its own, shorter\n\
-         where gradients have been large. A network of two parameters and no inputs is a\n\
-         function in a plane, on which they can be watched.\n\n\
+    report.section("Optimizers in a race")?;
+    report.text(
+        "The delta rule uses only the current gradient. Others have state: momentum keeps\n\
+         its direction, Nesterov's uses the gradient ahead, and Adagrad, Adadelta,\n\
+         RMSprop and Adam give each parameter a step size of its own, smaller after large\n\
+         gradients. A network of two parameters and no inputs is a function in a plane,\n\
+         on which they can be watched.\n\n\
          Beale's function, from (1, 1.5); it is 0 at (3, 0.5). 200 steps:\n",
     )?;
     let height = |x: f64, y: f64| {
@@ -108,14 +108,13 @@ pub(crate) fn optimizers(report: &mut Report<'_>) -> Result<[Vec<f32>; 2]> {
     let (picture, beale) = race::<Beale>(report, picture, rates, 200)?;
     picture.save(report.picture("notebook_3_beale.svg")?)?;
     picture.save(report.picture("notebook_3_beale.png")?)?;
-    report.say(format!("\n{}", picture.to_text(80, 26)?))?;
+    report.text(format!("\n{}", picture.to_text(80, 26)?))?;
 
-    report.say(
-        "\nA saddle, from (1.5, 0.01): along x it goes down to the saddle's middle, where\n\
-         the gradient is almost 0; along y, at first hardly noticeable, down to the\n\
-         valleys. SGD and momentum go to the middle first. Those with a step size for\n\
-         each parameter take both ways at once, since small gradients make theirs large.\n\
-         150 steps:\n",
+    report.text(
+        "\nA saddle, from (1.5, 0.01): along x it falls to the saddle's middle, where the\n\
+         gradient is almost 0; along y, at first slowly, to the valleys. SGD and momentum\n\
+         move to the middle first. Those with a step size per parameter follow both\n\
+         directions at once, since small gradients make their steps large. 150 steps:\n",
     )?;
     let height = |x: f64, y: f64| x * x - y * y + 0.25 * y.powi(4);
     let picture = Race::new("Off a saddle", (-1.7, 1.7), (-0.9, 2.1), height);
@@ -124,8 +123,8 @@ pub(crate) fn optimizers(report: &mut Report<'_>) -> Result<[Vec<f32>; 2]> {
     let (picture, saddle) = race::<Saddle>(report, picture, rates, 150)?;
     picture.save(report.picture("notebook_3_saddle.svg")?)?;
     picture.save(report.picture("notebook_3_saddle.png")?)?;
-    report.say(
-        "\nWhich is the best depends on the function and on the learning rates, which are\n\
+    report.text(
+        "\nThe best optimizer depends on the function and on the learning rates, which are\n\
          chosen here so that all arrive: no race is proof.",
     )?;
     Ok([beale, saddle])

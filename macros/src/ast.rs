@@ -1,23 +1,23 @@
-//! The syntax tree of a network. Each part carries its place; the grammar stands on the part that
-//! it is read into.
+//! The abstract syntax tree of a `network!` item. Nodes carry their source spans; each node's
+//! documentation is its rule of the grammar.
 
 use std::fmt;
 
 use proc_macro2::{Ident, TokenStream};
 use syn::{Attribute, Generics, Token, Visibility};
 
-use crate::error::Place;
+use crate::error::SourceSpan;
 
 /// `ATTRIBUTE* VISIBILITY? struct NAME CONST_GENERICS? { (STATEMENT ; | BLOCK)* }`
-pub struct Network {
+pub struct ItemNetwork {
     pub attributes: Vec<Attribute>,
     pub visibility: Visibility,
-    /// `struct`, as it is written.
+    /// The token `struct`, for its span.
     pub keyword: Token![struct],
     pub name: Ident,
     pub generics: Generics,
     pub statements: Vec<Statement>,
-    /// A statement could not be read at all: a name that is missing may have been its.
+    /// A statement could not be parsed at all: it may have declared any name that is missing.
     pub incomplete: bool,
 }
 
@@ -28,10 +28,10 @@ pub struct Statement {
     pub kind: StatementKind,
 }
 
-/// What a statement says. Keywords are words of the language only where a statement starts.
+/// A statement by its keyword. Keywords are reserved at the start of a statement only.
 pub enum StatementKind {
-    /// `input NAME : TYPE grad?` or `target NAME : TYPE`; `grad` with its place
-    Input { name: Ident, ty: Type, is_target: bool, grad: Option<Place> },
+    /// `input NAME : TYPE grad?` or `target NAME : TYPE`; `grad` with its span
+    Input { name: Ident, ty: Type, is_target: bool, grad: Option<SourceSpan> },
     /// `param NAME : LIST = INITIALISER`, the initialiser a name or a call
     Param { name: Ident, dims: List, init: Expr },
     /// `layer NAME = KIND ARGUMENTS?`, the kind a layer's or a block's name
@@ -40,7 +40,7 @@ pub enum StatementKind {
     Choice { name: Ident, alternatives: Vec<Named> },
     /// `let NAME = EXPR`
     Let { name: Ident, value: Expr },
-    /// `let ( NAME , NAME (, NAME)* ) = EXPR`, for a layer of several results
+    /// `let ( NAME , NAME (, NAME)* ) = EXPR`, for a layer with several outputs
     Several { names: Vec<Ident>, value: Expr },
     /// `output NAME = EXPR`
     Output { name: Ident, value: Expr },
@@ -49,14 +49,15 @@ pub enum StatementKind {
     Loss { sum: bool, value: Expr },
     /// `metric NAME = EXPR` or `metric CALL`, which has the function's name
     Metric { name: Option<Ident>, value: Expr },
-    /// A piece of network that is used several times.
+    /// A reusable subnetwork.
     Block(Block),
-    /// Has a mistake in it; what it declares exists all the same, so that one message comes of it.
+    /// A statement with a mistake. Its name counts as declared, so that uses of it cause no
+    /// follow-on errors.
     Broken { name: Option<Ident>, mentioned: Vec<Ident> },
 }
 
 impl Statement {
-    /// The names that it declares.
+    /// The declared names.
     pub fn declares(&self) -> &[Ident] {
         let one = match &self.kind {
             StatementKind::Several { names, .. } => return names,
@@ -86,11 +87,11 @@ pub struct Block {
     pub name: Ident,
     pub parameters: Vec<Ident>,
     pub statements: Vec<Statement>,
-    /// What it gives; `None` if a mistake hides it.
+    /// The value of the block; `None` if a mistake hides it.
     pub value: Option<Expr>,
-    /// All words between its braces.
+    /// All identifiers between its braces.
     pub mentioned: Vec<Ident>,
-    /// As of a [`Network`].
+    /// See [`ItemNetwork::incomplete`].
     pub incomplete: bool,
 }
 
@@ -106,20 +107,20 @@ pub struct List {
     pub elements: Vec<Expr>,
 }
 
-/// An expression with its place.
+/// An expression with its source span.
 #[derive(Clone, Debug)]
 pub struct Expr {
     pub kind: ExprKind,
-    pub place: Place,
-    /// How deep the tree below it is: what walks the tree must not run out of stack.
+    pub span: SourceSpan,
+    /// Depth of the tree below it, bounded so that recursive walks cannot overflow the stack.
     pub depth: usize,
 }
 
-/// From the loosest to the tightest:
+/// Precedence, from the loosest to the tightest:
 ///
 /// ```text
 /// EXPR    = SUM | POSTFIX (-> LINK)+
-/// LINK    = (NAME ARGUMENTS? | ( LINK (-> LINK)* )) (* WHOLE_NUMBER)?
+/// LINK    = (NAME ARGUMENTS? | ( LINK (-> LINK)* )) (* INTEGER)?
 /// SUM     = PRODUCT ((+ | -) PRODUCT)*
 /// PRODUCT = UNARY ((* | /) UNARY)*
 /// UNARY   = - UNARY | POSTFIX
@@ -127,13 +128,13 @@ pub struct Expr {
 /// PRIMARY = NUMBER | true | false | NAME ARGUMENTS? | PATH | LIST | { RUST } | ( EXPR )
 /// ```
 ///
-/// Sizes, numbers and lists are expressions as well: what they may be depends on where they stand.
+/// Sizes, numbers and lists are expressions as well; the checker accepts them by context.
 ///
-/// After the first `->`, a `*` repeats the link that it follows. A chain is no operand but in
-/// parentheses, and so is no operation its start: either could be read in two ways.
+/// After the first `->`, a `*` repeats the link before it. A chain is an operand only in
+/// parentheses, and an operation starts a chain only in parentheses: both are ambiguous otherwise.
 #[derive(Clone, Debug)]
 pub enum ExprKind {
-    /// A number without a sign, as it was written.
+    /// A number without a sign, as written.
     Number {
         text: String,
         literal: proc_macro2::Literal,
@@ -150,8 +151,8 @@ pub enum ExprKind {
     },
     List(List),
     Paren(Box<Expr>),
-    Neg(Place, Box<Expr>),
-    Binary(Operator, Place, Box<Expr>, Box<Expr>),
+    Neg(SourceSpan, Box<Expr>),
+    Binary(Operator, SourceSpan, Box<Expr>, Box<Expr>),
     /// `f(x, ...)`, or `x.f(...)` with a receiver.
     Call {
         receiver: Option<Box<Expr>>,
@@ -175,7 +176,7 @@ pub enum Operator {
 }
 
 impl Operator {
-    /// As it is written.
+    /// Its symbol in the source.
     pub fn symbol(self) -> char {
         match self {
             Operator::Add => '+',
@@ -185,7 +186,7 @@ impl Operator {
         }
     }
 
-    /// The operation that it stands for.
+    /// Name of the operation.
     pub fn function(self) -> &'static str {
         match self {
             Operator::Add => "add",
@@ -196,14 +197,14 @@ impl Operator {
     }
 }
 
-/// An element of a chain, and how often it is there.
+/// An element of a chain, and the number of its repetitions.
 #[derive(Clone, Debug)]
 pub struct Link {
     pub element: Element,
     pub times: Option<Times>,
 }
 
-/// What a link is made of.
+/// The element of a link.
 #[derive(Clone, Debug)]
 pub enum Element {
     One(Named),
@@ -218,11 +219,11 @@ pub struct Named {
     pub arguments: Option<Vec<Argument>>,
 }
 
-/// How often a link is repeated: at least once.
+/// The number of repetitions of a link, at least 1.
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
     pub count: usize,
-    pub place: Place,
+    pub span: SourceSpan,
 }
 
 /// `(NAME =)? EXPR`; `ARGUMENTS` is `( (ARGUMENT ,)* )`.
@@ -233,7 +234,7 @@ pub struct Argument {
 }
 
 impl Expr {
-    /// Without the parentheses around it.
+    /// The expression without enclosing parentheses.
     pub fn inner(&self) -> &Expr {
         match &self.kind {
             ExprKind::Paren(x) => x.inner(),
@@ -242,7 +243,7 @@ impl Expr {
     }
 }
 
-/// As the user wrote it, with even spaces.
+/// The source text with normalized spaces.
 impl fmt::Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {

@@ -1,49 +1,49 @@
-//! Mistakes with their place in the source, collected so that all are shown at once.
+//! Diagnostics: mistakes with their source spans, collected so that all are reported at once.
 
 use proc_macro2::{Delimiter, Group, Literal, Punct, Spacing, Span, TokenStream, TokenTree};
 use quote::quote_spanned;
 
-/// A run of tokens. Spans cannot be joined on stable Rust, but rustc joins those of the first and
-/// the last token of what it is given.
+/// The source span of a sequence of tokens. Spans cannot be joined on stable Rust, but rustc joins
+/// the spans of the first and the last token of a `compile_error!`.
 #[derive(Clone, Copy, Debug)]
-pub struct Place {
+pub struct SourceSpan {
     /// Of the first token.
     pub start: Span,
     /// Of the last token.
     pub end: Span,
 }
 
-impl Place {
-    /// From the start of one to the end of another.
-    pub fn to(self, other: Place) -> Place {
-        Place { start: self.start, end: other.end }
+impl SourceSpan {
+    /// From the start of this span to the end of another.
+    pub fn to(self, other: SourceSpan) -> SourceSpan {
+        SourceSpan { start: self.start, end: other.end }
     }
 }
 
-impl From<Span> for Place {
-    fn from(span: Span) -> Place {
-        Place { start: span, end: span }
+impl From<Span> for SourceSpan {
+    fn from(span: Span) -> SourceSpan {
+        SourceSpan { start: span, end: span }
     }
 }
 
 /// One mistake.
 #[derive(Clone, Debug)]
 pub struct Mistake {
-    /// Where it is.
-    pub place: Place,
-    /// What was expected and what was found.
+    /// Its location.
+    pub span: SourceSpan,
+    /// The expected and the found syntax, with a hint.
     pub message: String,
 }
 
 impl Mistake {
-    /// At some tokens.
-    pub fn new(place: impl Into<Place>, message: impl Into<String>) -> Mistake {
-        Mistake { place: place.into(), message: message.into() }
+    /// A mistake at these tokens.
+    pub fn new(span: impl Into<SourceSpan>, message: impl Into<String>) -> Mistake {
+        Mistake { span: span.into(), message: message.into() }
     }
 
-    /// A call of `compile_error!` at its place.
+    /// A call of `compile_error!` at its span.
     pub fn to_tokens(&self) -> TokenStream {
-        let Place { start, end } = self.place;
+        let SourceSpan { start, end } = self.span;
         let mut message = Literal::string(&self.message);
         message.set_span(end);
         let mut group = Group::new(Delimiter::Brace, TokenTree::from(message).into());

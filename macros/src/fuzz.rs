@@ -1,11 +1,11 @@
-//! Whatever the tokens, the macro answers, and its answer is Rust.
+//! Fuzz tests: for any tokens the macro returns valid Rust, without a panic.
 //!
-//! Networks that are right are changed at random: tokens are left out, doubled, swapped, and
-//! replaced by other tokens of the language, at any depth.
+//! Mutates correct networks at random: removes, duplicates and swaps tokens and replaces them by
+//! other tokens of the language, at any depth.
 
 use proc_macro2::{Group, TokenStream, TokenTree};
 
-/// Every part of the language.
+/// Networks that use every feature of the language.
 const NETWORKS: &[&str] = &[
     "/// Digits.
      pub struct Digits {
@@ -64,7 +64,7 @@ const NETWORKS: &[&str] = &[
      }",
 ];
 
-/// Tokens that mean something, to put where they may not.
+/// Tokens of the language and of Rust, inserted at random.
 const WORDS: &str = "input target param layer let block choice output loss metric sum mean struct either twice | pub class index zeros \
     normal image digit fc1 hidden half residual first logits HIDDEN Linear ReLU relu matmul x y 0 1 784 1.5 -1 1e999 \
     99999999999999999999 'a' \"text\" true axis = : ; , . -> - + * / :: .. # ! [] () {} [784] \
@@ -87,7 +87,7 @@ fn tokens(source: &str) -> Vec<TokenTree> {
     source.parse::<TokenStream>().expect("balanced").into_iter().collect()
 }
 
-/// Changes one token, in the group that chance leads to.
+/// Mutates one token, in a random group.
 fn mutate(tokens: &mut Vec<TokenTree>, words: &[TokenTree], random: &mut Random) {
     let at = random.below(tokens.len());
     if let Some(TokenTree::Group(group)) = tokens.get(at)
@@ -117,26 +117,27 @@ fn mutate(tokens: &mut Vec<TokenTree>, words: &[TokenTree], random: &mut Random)
     }
 }
 
-fn answer(tokens: TokenStream) -> String {
+/// The expansion, which must be Rust.
+fn expansion(tokens: TokenStream) -> String {
     let shown = tokens.to_string();
-    let answer = crate::expand(&quote::quote!(::bilro), tokens);
-    let file = syn::parse2::<syn::File>(answer.clone());
+    let expansion = crate::expand(&quote::quote!(::bilro), tokens);
+    let file = syn::parse2::<syn::File>(expansion.clone());
     if let Err(error) = file {
-        panic!("{error} in the answer\n{answer}\nto\n{shown}");
+        panic!("{error} in the expansion\n{expansion}\nof\n{shown}");
     }
-    answer.to_string()
+    expansion.to_string()
 }
 
 #[test]
 fn right_networks_have_no_mistakes() {
     for network in NETWORKS {
-        let answer = answer(network.parse().expect("balanced"));
-        assert!(!answer.contains("compile_error"), "{answer}");
+        let expansion = expansion(network.parse().expect("balanced"));
+        assert!(!expansion.contains("compile_error"), "{expansion}");
     }
 }
 
 #[test]
-fn changed_networks_are_answered() {
+fn mutated_networks_expand_to_rust() {
     let words = tokens(WORDS);
     let mut wrong = 0;
     for seed in 0..6000 {
@@ -145,13 +146,13 @@ fn changed_networks_are_answered() {
         for _ in 0..1 + random.below(6) {
             mutate(&mut network, &words, &mut random);
         }
-        wrong += usize::from(answer(network.into_iter().collect()).contains("compile_error"));
+        wrong += usize::from(expansion(network.into_iter().collect()).contains("compile_error"));
     }
     assert!(wrong > 3000, "most changes are mistakes, but only {wrong} were found");
 }
 
 #[test]
-fn soups_of_tokens_are_answered() {
+fn random_tokens_expand_to_rust() {
     let words = tokens(WORDS);
     for seed in 0..2000 {
         let mut random = Random(seed);
@@ -161,7 +162,7 @@ fn soups_of_tokens_are_answered() {
             0 => body,
             _ => quote::quote!(struct Soup { #body }),
         };
-        answer(soup);
+        expansion(soup);
     }
 }
 
@@ -183,12 +184,12 @@ fn depth_is_a_mistake_not_a_crash() {
         nested("x -> (", ") * 2"),
         nested("x -> f -> (f -> ", ")"),
     ] {
-        let answer = answer(source.parse().expect("balanced"));
-        assert!(answer.contains("nested too deeply"), "{answer}");
+        let expansion = expansion(source.parse().expect("balanced"));
+        assert!(expansion.contains("nested too deeply"), "{expansion}");
     }
 }
 
-/// Blocks, each of which has the one before it in its body.
+/// Blocks, each of which uses the one before it.
 fn blocks(count: usize, body: impl Fn(&str) -> String) -> String {
     let mut source = "block f0(x) { relu(x) }".to_string();
     for i in 1..count {
@@ -199,20 +200,20 @@ fn blocks(count: usize, body: impl Fn(&str) -> String) -> String {
 
 #[test]
 fn blocks_in_blocks_are_bounded() {
-    let deep = answer(blocks(1000, |f| format!("{f}(x)")).parse().expect("balanced"));
+    let deep = expansion(blocks(1000, |f| format!("{f}(x)")).parse().expect("balanced"));
     assert!(deep.contains("nested too deeply"), "{deep}");
-    let wide = answer(blocks(40, |f| format!("x -> {f} -> {f}")).parse().expect("balanced"));
-    assert!(wide.contains("more than 4096 parts"), "{wide}");
+    let wide = expansion(blocks(40, |f| format!("x -> {f} -> {f}")).parse().expect("balanced"));
+    assert!(wide.contains("more than 4096 uses"), "{wide}");
     let body = "x -> (((relu * 1000) * 1000) * 1000) * 1000";
     let often = format!("struct Often {{ input x: [2]; loss {body}; }}");
-    let often = answer(often.parse().expect("balanced"));
+    let often = expansion(often.parse().expect("balanced"));
     assert_eq!(often.matches("compile_error").count(), 1, "{often}");
-    assert!(often.contains("more than 4096 parts"), "{often}");
+    assert!(often.contains("more than 4096 uses"), "{often}");
 }
 
 #[test]
-fn nothing_is_its_own() {
-    // Whether it has a mistake is not what is asked.
+fn recursive_names_expand_to_rust() {
+    // With or without mistakes.
     for body in [
         "choice tanh = tanh | relu; loss x -> tanh;",
         "choice gelu = gelu | silu; choice silu = gelu | silu; loss x -> silu;",
@@ -236,7 +237,7 @@ fn nothing_is_its_own() {
         "output y = y(y); loss y;",
         "metric relu = relu(x); loss x;",
     ] {
-        answer(format!("struct Own {{ input x: [2]; {body} }}").parse().expect("balanced"));
+        expansion(format!("struct Own {{ input x: [2]; {body} }}").parse().expect("balanced"));
     }
 }
 
@@ -247,7 +248,7 @@ fn choices_between_choices_are_bounded() {
         deep += &format!("choice c{i} = c{} | relu;", i - 1);
     }
     let deep = format!("struct Deep {{ input x: [2]; {deep} loss x -> c999; }}");
-    let deep = answer(deep.parse().expect("balanced"));
+    let deep = expansion(deep.parse().expect("balanced"));
     assert!(deep.contains("nested too deeply here: choices are between choices"), "{deep}");
 
     let mut wide = "choice a0 = relu | tanh; choice b0 = relu | tanh;".to_string();
@@ -257,7 +258,7 @@ fn choices_between_choices_are_bounded() {
             &format!("choice a{i} = a{before} | b{before}; choice b{i} = a{before} | b{before};");
     }
     let wide = format!("struct Wide {{ input x: [2]; {wide} loss x -> a59 -> b59; }}");
-    let wide = answer(wide.parse().expect("balanced"));
+    let wide = expansion(wide.parse().expect("balanced"));
     assert_eq!(wide.matches("compile_error").count(), 1, "{wide}");
-    assert!(wide.contains("more than 4096 parts"), "{wide}");
+    assert!(wide.contains("more than 4096 uses"), "{wide}");
 }

@@ -1,5 +1,5 @@
-//! The `network!` macro: tokens are parsed to a syntax tree, the tree is checked by the compiler's
-//! own builder, and what has been checked is expanded to Rust.
+//! The `network!` procedural macro: parses tokens to a syntax tree, checks the tree with the
+//! compiler's own builder, and expands the checked network to Rust.
 
 extern crate proc_macro;
 
@@ -12,8 +12,8 @@ mod parse;
 use proc_macro2::{TokenStream, TokenTree};
 use quote::quote;
 
-/// What `bilro::network!` hands its tokens to, with the library's own path before them in
-/// brackets: `[$crate]`, which means the library whatever a program calls it.
+/// The implementation of `bilro::network!`, which passes its tokens after the library's path in
+/// brackets: `[$crate]` resolves to the library even if a program renames the dependency.
 #[proc_macro]
 pub fn declare(tokens: proc_macro::TokenStream) -> proc_macro::TokenStream {
     let mut tokens = TokenStream::from(tokens).into_iter();

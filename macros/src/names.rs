@@ -1,5 +1,5 @@
-//! Whatever things are called: the name is refused where it stands, or what is made of it is Rust,
-//! with no two things of one name.
+//! Tests of names: a name in any position is either refused, or expands to valid Rust without
+//! duplicate items.
 
 use std::collections::HashSet;
 
@@ -8,8 +8,8 @@ use syn::Item;
 
 use crate::parse::is_reserved;
 
-/// Networks with a name to put for `@`, in every place that a name has.
-const PLACES: [&str; 13] = [
+/// Networks with `@` for a name, in every position where the language has names.
+const TEMPLATES: [&str; 13] = [
     "struct @ { input x: [2]; output y = x -> Linear(2); loss y; }",
     "struct Net<const @: usize> { input x: [@, 2 * @]; output y = x -> Linear(2); loss y; }",
     "struct Net { input @: [2] grad; output y = @ -> Linear(2); loss y; }",
@@ -28,7 +28,8 @@ const PLACES: [&str; 13] = [
     "struct Net { input x: [@]; output y = x -> Linear({ @ + 1 }); loss y; }",
 ];
 
-/// What names may be confused with: the language, Rust in all editions, what the expansion has.
+/// Names that may collide: words of the language, keywords of Rust in all editions, items of the
+/// expansion.
 const WORDS: &str = "abstract as async await auto become box break const continue crate do dyn else enum \
     extern false final fn for gen if impl in let loop macro macro_rules match mod move mut override \
     priv pub raw ref return safe self Self static struct super trait true try type typeof union unsafe \
@@ -53,14 +54,14 @@ fn words() -> Vec<String> {
     words
 }
 
-/// What is there twice, and which words of Rust are names.
+/// Finds duplicate items and names that are keywords of Rust.
 #[derive(Default)]
-struct Twice {
+struct Collisions {
     found: Vec<String>,
 }
 
-impl Twice {
-    fn look(&mut self, of: String, names: impl Iterator<Item = String>) {
+impl Collisions {
+    fn check(&mut self, of: String, names: impl Iterator<Item = String>) {
         let mut seen = HashSet::new();
         for name in names {
             if is_reserved(&name) {
@@ -80,7 +81,7 @@ impl Twice {
             Item::Mod(item) => Some(&item.ident),
             _ => None,
         });
-        self.look(of, names.map(ToString::to_string));
+        self.check(of, names.map(ToString::to_string));
         for item in items {
             match item {
                 Item::Mod(module) => {
@@ -91,15 +92,15 @@ impl Twice {
                 Item::Struct(item) => {
                     let of = format!("`struct {}`", item.ident);
                     let fields = item.fields.iter().filter_map(|field| field.ident.as_ref());
-                    self.look(of.clone(), fields.map(ToString::to_string));
+                    self.check(of.clone(), fields.map(ToString::to_string));
                     let types = item.generics.type_params().map(|ty| ty.ident.to_string());
-                    self.look(of.clone(), types.chain([item.ident.to_string()]));
+                    self.check(of.clone(), types.chain([item.ident.to_string()]));
                     let constants = item.generics.const_params().map(|c| c.ident.to_string());
-                    self.look(of, constants);
+                    self.check(of, constants);
                 }
                 Item::Enum(item) => {
                     let variants = item.variants.iter().map(|v| v.ident.to_string());
-                    self.look(format!("`enum {}`", item.ident), variants);
+                    self.check(format!("`enum {}`", item.ident), variants);
                 }
                 _ => {}
             }
@@ -108,53 +109,56 @@ impl Twice {
 }
 
 #[test]
-fn names_are_refused_or_kept_apart() {
+fn names_are_refused_or_made_unique() {
     let (mut right, mut wrong) = (0, 0);
     let sources = words().into_iter().flat_map(|word| {
-        // With a capital, a network's name: `Gen` makes the module `gen`.
+        // Capitalized, as the name of a network: `Gen` makes the module `gen`.
         let mut letters = word.chars();
         let first = letters.next().into_iter().flat_map(char::to_uppercase);
         let capital: String = first.chain(letters).collect();
-        PLACES
-            .map(|place| place.replace('@', &word))
+        TEMPLATES
+            .map(|template| template.replace('@', &word))
             .into_iter()
-            .chain([PLACES[0].replace('@', &capital)])
+            .chain([TEMPLATES[0].replace('@', &capital)])
     });
     for source in sources {
-        // Not a name at all.
+        // Not an identifier.
         let Ok(tokens) = source.parse() else { continue };
-        let answer = crate::expand(&quote!(::bilro), tokens);
-        let file = match syn::parse2::<syn::File>(answer.clone()) {
+        let expansion = crate::expand(&quote!(::bilro), tokens);
+        let file = match syn::parse2::<syn::File>(expansion.clone()) {
             Ok(file) => file,
-            Err(error) => panic!("{error} in the answer to\n{source}\n{answer}"),
+            Err(error) => panic!("{error} in the expansion of\n{source}\n{expansion}"),
         };
-        if answer.to_string().contains("compile_error") {
+        if expansion.to_string().contains("compile_error") {
             wrong += 1;
             continue;
         }
         right += 1;
-        let mut twice = Twice::default();
-        twice.items("the expansion".into(), &file.items);
-        assert!(twice.found.is_empty(), "{}: {:?}", source, twice.found);
+        let mut collisions = Collisions::default();
+        collisions.items("the expansion".into(), &file.items);
+        assert!(collisions.found.is_empty(), "{}: {:?}", source, collisions.found);
     }
     assert!(right > 2000 && wrong > 500, "{right} right, {wrong} wrong");
 }
 
-/// The messages about some names, in every place.
+/// The messages about some names, in every position.
 #[test]
-fn words_that_the_macro_or_rust_keeps_are_refused_in_plain_words() {
+fn messages_about_reserved_names_say_by_which_they_are_reserved() {
     for (word, message) in [
         ("gen", "found `gen`, which is a keyword of Rust: another name is needed, or `r#gen`"),
         ("try", "found `try`, which is a keyword of Rust: another name is needed, or `r#try`"),
-        ("__bilro_x", "`__bilro_x` starts as names do that the macro keeps for itself"),
+        (
+            "__bilro_x",
+            "`__bilro_x` is reserved for the macro, as all names that start with `__bilro`",
+        ),
     ] {
-        for place in PLACES {
-            let tokens = place.replace('@', word).parse().expect("balanced");
-            let answer = crate::expand(&quote!(::bilro), tokens).to_string();
-            assert!(answer.contains(message), "{place}\n{answer}");
+        for template in TEMPLATES {
+            let tokens = template.replace('@', word).parse().expect("balanced");
+            let expansion = crate::expand(&quote!(::bilro), tokens).to_string();
+            assert!(expansion.contains(message), "{template}\n{expansion}");
         }
     }
     let network = crate::expand(&quote!(::bilro), quote!(struct Network { input x: [2]; loss x; }));
-    let answer = network.to_token_stream().to_string();
-    assert!(answer.contains("`Network` is the trait of all networks"), "{answer}");
+    let expansion = network.to_token_stream().to_string();
+    assert!(expansion.contains("`Network` is the trait of all networks"), "{expansion}");
 }

@@ -1,5 +1,5 @@
-//! Tokens to the syntax tree. A statement with a mistake in it costs no other statement: reading
-//! goes on after the next semicolon, or where the next statement must have begun.
+//! The parser: tokens to the syntax tree. It recovers from errors by statement: after a mistake it
+//! continues behind the next semicolon, or where the next statement must have begun.
 
 mod blocks;
 mod chains;
@@ -19,9 +19,9 @@ use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
 use syn::{Attribute, GenericParam, Generics, Token, Visibility};
 
-use crate::ast::{Expr, List, Named, Network, Statement, StatementKind, Type};
-use crate::error::{Mistake, Place};
-use cursor::{Cursor, is_own, raw};
+use crate::ast::{Expr, ItemNetwork, List, Named, Statement, StatementKind, Type};
+use crate::error::{Mistake, SourceSpan};
+use cursor::{Cursor, is_internal, keyword_hint};
 pub use cursor::{is_reserved, mentioned};
 pub use expressions::DEEPEST;
 pub use habits::{is_prefix, without_prefix};
@@ -30,22 +30,22 @@ pub use habits::{is_prefix, without_prefix};
 const STATEMENTS: [&str; 10] =
     ["input", "target", "param", "layer", "choice", "let", "block", "output", "loss", "metric"];
 
-/// Those of them that may stand in a block.
-const OF_BLOCKS: [&str; 3] = ["param", "layer", "let"];
+/// The statements that are allowed in a block.
+const BLOCK_STATEMENTS: [&str; 3] = ["param", "layer", "let"];
 
-/// What a network looks like, for messages about its outside.
+/// The form of a network, for messages about its header.
 const FORM: &str = "a network is declared as `pub struct Name { input x: [2]; ... }`";
 
-/// The network in some tokens, and what is wrong with them; no network where not even its name
-/// can be read.
-pub fn parse(tokens: TokenStream, mistakes: &mut Vec<Mistake>) -> Option<Network> {
+/// Parses a network and collects its mistakes; `None` if not even its name can be parsed.
+pub fn parse(tokens: TokenStream, mistakes: &mut Vec<Mistake>) -> Option<ItemNetwork> {
     if tokens.is_empty() {
         mistakes.push(Mistake::new(Span::call_site(), FORM));
         return None;
     }
     let all: Vec<TokenTree> = tokens.clone().into_iter().collect();
-    for word in mentioned(&all).iter().rev().filter(|word| is_own(word)) {
-        let message = format!("`{word}` starts as names do that the macro keeps for itself");
+    for word in mentioned(&all).iter().rev().filter(|word| is_internal(word)) {
+        let message =
+            format!("`{word}` is reserved for the macro, as all names that start with `__bilro`");
         mistakes.push(Mistake::new(word.span(), message));
     }
     let header = match header.parse2(tokens) {
@@ -55,8 +55,8 @@ pub fn parse(tokens: TokenStream, mistakes: &mut Vec<Mistake>) -> Option<Network
             return None;
         }
     };
-    let Header { attributes, visibility, keyword, name, generics, body, rest } = header;
-    let mut network = Network {
+    let Header { attributes, visibility, keyword, name, generics, body, trailing } = header;
+    let mut network = ItemNetwork {
         attributes,
         visibility,
         keyword,
@@ -76,13 +76,14 @@ pub fn parse(tokens: TokenStream, mistakes: &mut Vec<Mistake>) -> Option<Network
             network.incomplete = body.incomplete;
         }
         None => {
-            let place = rest.clone().into_iter().next().map_or(network.name.span(), |t| t.span());
-            mistakes.push(Mistake::new(place, format!("expected `{{`: {FORM}")));
+            let span =
+                trailing.clone().into_iter().next().map_or(network.name.span(), |t| t.span());
+            mistakes.push(Mistake::new(span, format!("expected `{{`: {FORM}")));
             network.incomplete = true;
             return Some(network);
         }
     }
-    if let Some(more) = rest.into_iter().next() {
+    if let Some(more) = trailing.into_iter().next() {
         let message = match &more {
             TokenTree::Punct(mark) if mark.as_char() == ';' => {
                 "a network ends with its braces, without `;`"
@@ -106,12 +107,13 @@ struct Header {
     name: Ident,
     generics: syn::Result<Generics>,
     body: Option<Group>,
-    rest: TokenStream,
+    /// Tokens after the body, which must be empty.
+    trailing: TokenStream,
 }
 
 fn header(input: ParseStream<'_>) -> syn::Result<Header> {
     if input.peek(Token![#]) && input.peek2(Token![!]) {
-        let message = "attributes and comments of a network stand before its `struct`, as \
+        let message = "attributes and doc comments of a network go before its `struct`, as \
                        `#[...]` and `///`";
         return Err(input.error(message));
     }
@@ -132,7 +134,7 @@ fn header(input: ParseStream<'_>) -> syn::Result<Header> {
         false => input.parse()?,
     };
     is_a_name(&name)?;
-    // What follows a mistake in the generics is skipped up to the body.
+    // After a mistake in the generics, skip to the body.
     let generics = input.parse();
     let mut body = None;
     if generics.is_err() {
@@ -143,22 +145,24 @@ fn header(input: ParseStream<'_>) -> syn::Result<Header> {
     if input.peek(syn::token::Brace) {
         body = Some(input.parse()?);
     }
-    Ok(Header { attributes, visibility, keyword, name, generics, body, rest: input.parse()? })
+    Ok(Header { attributes, visibility, keyword, name, generics, body, trailing: input.parse()? })
 }
 
-/// Refuses a word that Rust keeps for itself.
+/// Refuses keywords of Rust.
 fn is_a_name(word: &Ident) -> syn::Result<()> {
     if !is_reserved(&word.to_string()) {
         return Ok(());
     }
-    let message =
-        format!("expected a name, found `{word}`, which is a keyword of Rust{}", raw(word));
+    let message = format!(
+        "expected a name, found `{word}`, which is a keyword of Rust{}",
+        keyword_hint(word)
+    );
     Err(syn::Error::new(word.span(), message))
 }
 
 /// Requires generics to be constants of type `usize`.
 fn const_generics(generics: Generics) -> syn::Result<Generics> {
-    let takes = "a network is generic over sizes: `<const N: usize>`";
+    let message = "a network is generic over sizes: `<const N: usize>`";
     let mut seen = HashSet::new();
     for parameter in &generics.params {
         match parameter {
@@ -169,14 +173,14 @@ fn const_generics(generics: Generics) -> syn::Result<Generics> {
                     return Err(syn::Error::new(c.ident.span(), message));
                 }
             }
-            GenericParam::Const(c) => return Err(syn::Error::new(c.ty.span(), takes)),
-            other => return Err(syn::Error::new(other.span(), takes)),
+            GenericParam::Const(c) => return Err(syn::Error::new(c.ty.span(), message)),
+            other => return Err(syn::Error::new(other.span(), message)),
         }
     }
     Ok(generics)
 }
 
-/// What statements are in.
+/// The context of a statement.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Within {
     Network,
@@ -184,28 +188,28 @@ enum Within {
 }
 
 impl Within {
-    /// The words that may start a statement.
+    /// The keywords of statements that are allowed here.
     fn keywords(self) -> &'static [&'static str] {
         match self {
             Within::Network => &STATEMENTS,
-            Within::Block => &OF_BLOCKS,
+            Within::Block => &BLOCK_STATEMENTS,
         }
     }
 
-    /// These words in a sentence.
+    /// The keywords, listed for messages.
     fn show(self) -> String {
         let all: Vec<_> = self.keywords().iter().map(|s| format!("`{s}`")).collect();
-        let place = if self == Within::Block { " of a block" } else { "" };
-        format!("the statements{place} are {}", all.join(", "))
+        let suffix = if self == Within::Block { " of a block" } else { "" };
+        format!("the statements{suffix} are {}", all.join(", "))
     }
 }
 
-/// What is in the braces of a network or a block.
+/// The contents of the braces of a network or a block.
 struct Body {
     statements: Vec<Statement>,
-    /// Of a block: the expression after its statements.
+    /// The expression after the statements of a block.
     value: Option<Expr>,
-    /// A statement could not be read at all.
+    /// A statement could not be parsed at all.
     incomplete: bool,
 }
 
@@ -214,21 +218,21 @@ fn read_body(group: &Group, within: Within, mistakes: &mut Vec<Mistake>) -> Body
     let mut body = Body { statements: Vec::new(), value: None, incomplete: false };
     let mut start = 0;
     while start < tokens.len() {
-        let rest = &tokens[start..];
-        let semicolon = rest.iter().position(|t| is_punct(t, ';')).unwrap_or(rest.len());
-        let next = next_statement(&rest[..semicolon]);
+        let remaining = &tokens[start..];
+        let semicolon = remaining.iter().position(|t| is_punct(t, ';')).unwrap_or(remaining.len());
+        let next = next_statement(&remaining[..semicolon]);
         let end = next.unwrap_or(semicolon);
-        let block = blocks::end(&rest[..end]);
+        let block = blocks::end(&remaining[..end]);
         let end = block.unwrap_or(end);
-        let own = &rest[..end];
-        // Where the end of the statement is blamed: its semicolon, else its last token.
-        let after = match (block.or(next), rest.get(semicolon)) {
+        let own = &remaining[..end];
+        // The span for mistakes at the end of the statement: its semicolon, else its last token.
+        let after = match (block.or(next), remaining.get(semicolon)) {
             (None, Some(semicolon)) => semicolon.span(),
             _ => own.last().map_or(group.span_close(), TokenTree::span),
         };
-        let is_last = next.is_none() && block.is_none() && semicolon + 1 >= rest.len();
+        let is_last = next.is_none() && block.is_none() && semicolon + 1 >= remaining.len();
         if within == Within::Block && is_last && !own.is_empty() && !starts_statement(own) {
-            body.value = blocks::value(group, own, rest.get(semicolon), mistakes);
+            body.value = blocks::value(group, own, remaining.get(semicolon), mistakes);
             body.incomplete |= body.value.is_none();
         } else if !own.is_empty() {
             let before = mistakes.len();
@@ -239,7 +243,7 @@ fn read_body(group: &Group, within: Within, mistakes: &mut Vec<Mistake>) -> Body
                 }
                 None => body.incomplete = true,
             }
-            let ended = block.is_some() || (next.is_none() && semicolon < rest.len());
+            let ended = block.is_some() || (next.is_none() && semicolon < remaining.len());
             if !ended && mistakes.len() == before {
                 mistakes.push(Mistake::new(after, "expected `;` after this"));
             }
@@ -252,7 +256,7 @@ fn read_body(group: &Group, within: Within, mistakes: &mut Vec<Mistake>) -> Body
     body
 }
 
-/// Whether these tokens are a statement rather than an expression: two words in a row.
+/// Whether these tokens are a statement rather than an expression: two identifiers in a row.
 fn starts_statement(tokens: &[TokenTree]) -> bool {
     match &tokens[skip_docs(tokens)..] {
         [TokenTree::Ident(_), TokenTree::Ident(_), ..] => true,
@@ -261,8 +265,8 @@ fn starts_statement(tokens: &[TokenTree]) -> bool {
     }
 }
 
-/// Where a statement begins inside what should be one statement: a keyword before a name. Two
-/// words in a row are nowhere in an expression.
+/// The index of a second statement inside what should be one statement: a keyword before a name.
+/// Two identifiers in a row are never part of an expression.
 fn next_statement(tokens: &[TokenTree]) -> Option<usize> {
     let start = skip_docs(tokens);
     let keyword = (start + 1..tokens.len().saturating_sub(1)).find(|&i| {
@@ -290,7 +294,7 @@ fn is_punct(token: &TokenTree, c: char) -> bool {
     matches!(token, TokenTree::Punct(p) if p.as_char() == c)
 }
 
-/// One statement; `None` if not even its keyword can be told.
+/// Parses one statement; `None` if not even its keyword is known.
 fn statement(
     tokens: &[TokenTree],
     end: Span,
@@ -299,9 +303,9 @@ fn statement(
 ) -> Option<Statement> {
     let (docs, tokens) = tokens.split_at(skip_docs(tokens));
     if let (Some(last), true) = (docs.last(), tokens.is_empty()) {
-        let message =
-            "a comment with three slashes is about the statement after it, and there is none";
-        mistakes.push(Mistake::new(Place::from(docs[0].span()).to(last.span().into()), message));
+        let message = "a doc comment (`///`) documents the statement after it, but there is none";
+        mistakes
+            .push(Mistake::new(SourceSpan::from(docs[0].span()).to(last.span().into()), message));
         return None;
     }
     let docs = doc_comments(docs, mistakes);
@@ -315,7 +319,7 @@ fn statement(
         }
     };
     let kind = match within.keywords().iter().any(|s| keyword == s) {
-        true => rest_of_statement(&keyword, &mut cursor, mistakes),
+        true => statement_kind(&keyword, &mut cursor, mistakes),
         false => Err(Mistake::new(
             keyword.span(),
             format!("`{keyword}` cannot be in a block ({})", within.show()),
@@ -324,11 +328,11 @@ fn statement(
     let kind = match kind {
         Ok(kind) => kind,
         Err(mistake) => {
-            // One message for a statement.
+            // At most one message per statement.
             if mistakes.len() == before {
                 mistakes.push(mistake);
             }
-            // Of `y = relu(x)`, where the keyword is forgotten, the name is first.
+            // In `y = relu(x)`, without its keyword, the name comes first.
             let at = usize::from(!tokens.get(1).is_some_and(|token| is_punct(token, '=')));
             let name = match tokens.get(at) {
                 Some(TokenTree::Ident(name)) if !is_reserved(&name.to_string()) => {
@@ -351,15 +355,15 @@ fn doc_comments(tokens: &[TokenTree], mistakes: &mut Vec<Mistake>) -> TokenStrea
         if is_doc {
             docs.extend(pair.iter().cloned());
         } else {
-            let place = Place::from(pair[0].span()).to(pair[1].span().into());
-            let message = "only doc comments may stand before a statement";
-            mistakes.push(Mistake::new(place, message));
+            let span = SourceSpan::from(pair[0].span()).to(pair[1].span().into());
+            let message = "only doc comments are allowed before a statement";
+            mistakes.push(Mistake::new(span, message));
         }
     }
     docs
 }
 
-fn rest_of_statement(
+fn statement_kind(
     keyword: &Ident,
     cursor: &mut Cursor<'_>,
     mistakes: &mut Vec<Mistake>,
@@ -384,7 +388,7 @@ fn rest_of_statement(
             cursor.punct(':', "as in `param w: [2, 1] = zeros;`")?;
             let dims = list(cursor, "sizes, as `[2, 1]`")?;
             cursor
-                .punct('=', "a parameter says how it starts, as in `param w: [2, 1] = zeros;`")?;
+                .punct('=', "a parameter needs an initialiser, as in `param w: [2, 1] = zeros;`")?;
             StatementKind::Param { name, dims, init: cursor.expr()? }
         }
         "layer" => {
@@ -417,7 +421,7 @@ fn rest_of_statement(
         }
         "let" => {
             const FORM: &str = "as in `let y = relu(x);`";
-            if let Some(names) = several(cursor)? {
+            if let Some(names) = tuple_of_names(cursor)? {
                 cursor.punct('=', FORM)?;
                 StatementKind::Several { names, value: cursor.expr()? }
             } else {
@@ -442,7 +446,7 @@ fn rest_of_statement(
 }
 
 /// `(NAME, NAME (, NAME)*)`, if a parenthesis is next.
-fn several(cursor: &mut Cursor<'_>) -> Result<Option<Vec<Ident>>, Mistake> {
+fn tuple_of_names(cursor: &mut Cursor<'_>) -> Result<Option<Vec<Ident>>, Mistake> {
     let Some(group) = cursor.group(Delimiter::Parenthesis) else { return Ok(None) };
     let names = expressions::inside(group, |c| {
         let mut names = vec![c.name("a name")?];
@@ -455,7 +459,7 @@ fn several(cursor: &mut Cursor<'_>) -> Result<Option<Vec<Ident>>, Mistake> {
         Ok(names)
     })?;
     if names.len() < 2 {
-        let message = "one name stands without parentheses: `let y = relu(x);`";
+        let message = "a single name has no parentheses: `let y = relu(x);`";
         return Err(Mistake::new(group.span_open(), message));
     }
     cursor.skip(1);
@@ -477,9 +481,11 @@ fn ty(cursor: &mut Cursor<'_>) -> Result<Type, Mistake> {
         return Err(mistake);
     }
     let below = match cursor.arguments()?.as_deref() {
-        Some([one]) if one.name.is_none() => one.value.clone(),
+        Some([below]) if below.name.is_none() => below.value.clone(),
         _ => {
-            let message = format!("`{word}` takes how many there are, as in `{word}(10)`");
+            let count =
+                if word == "class" { "the number of classes" } else { "the number of indices" };
+            let message = format!("`{word}` takes {count}, as in `{word}(10)`");
             return Err(Mistake::new(word.span(), message));
         }
     };
@@ -490,8 +496,8 @@ fn ty(cursor: &mut Cursor<'_>) -> Result<Type, Mistake> {
     Ok(Type::Index { below, dims })
 }
 
-fn list(cursor: &mut Cursor<'_>, what: &str) -> Result<List, Mistake> {
-    cursor.list()?.ok_or_else(|| cursor.expected(what))
+fn list(cursor: &mut Cursor<'_>, item: &str) -> Result<List, Mistake> {
+    cursor.list()?.ok_or_else(|| cursor.expected(item))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Neural networks declared in Rust, compiled to one native function.
 //!
-//! [`network!`] declares a network. What it declares implements [`Network`],
-//! which makes a [`Model`], to predict and evaluate with, or a [`Trainer`]:
+//! [`network!`] declares a network: a type that implements [`Network`], which
+//! makes a [`Model`], to predict and evaluate with, or a [`Trainer`]:
 //!
 //! ```
 //! use bilro::prelude::*;
@@ -38,52 +38,52 @@
 //! # bilro = { path = "../bilro/runtime", features = ["plot"] }
 //! ```
 //!
-//! The program above needs no [feature](#features), and no other dependency: [`ndarray`] comes along.
+//! The program above needs no [feature](#features), and no other dependency: [`ndarray`] is
+//! re-exported.
 //!
 //! # Where things are
 //!
 //! - [`network!`] has the statements and expressions of the language.
-//! - [`Trainer`] trains: [`Trainer::fit`] over epochs, as [`Fit`] says, or
-//!   [`Trainer::step`] batch by batch. [`Adam`], [`AdamW`], [`Sgd`] and their neighbours are the
-//!   optimizers. [`Trainer::fit_with`] calls back after every epoch; a [`History`] says what
-//!   happened.
-//! - [`schedule`] has learning rates that change as training goes.
-//! - [`Model`] predicts, evaluates, gives gradients and parameters.
+//! - [`Trainer`] trains: [`Trainer::fit`] over epochs, with options in [`Fit`], or
+//!   [`Trainer::step`] batch by batch. Optimizers are [`Sgd`], [`Adam`], [`AdamW`] and more.
+//!   [`Trainer::fit_with`] calls back after every epoch; a [`History`] records losses and
+//!   metrics.
+//! - [`schedule`] has learning-rate schedules.
+//! - [`Model`] predicts, evaluates, returns gradients and parameters.
 //!   [`Model::save`] writes them to a file, [`Model::load`] reads such a file,
-//!   or PyTorch's; [`io`] does so with any arrays. A model is printed as
+//!   or PyTorch's; [`io`] does the same for any arrays. A model is printed as
 //!   PyTorch prints a module, and [`Model::summary`] is a table.
 //! - [`Model::verify`] compares compiled code with the interpreter, [`testing`] gradients with
 //!   differences; [`ModelBuilder::detect_anomaly`] says where a NaN began.
 //! - [`metrics`] has accuracies and confusion matrices of predictions.
-//! - [`data`] holds examples, reads or draws them, splits them, cuts them into batches: a
+//! - [`data`] has data sets: reads or generates examples, splits them, cuts them into batches; a
 //!   [`data::Classification`] has a class for each, a [`data::Regression`] reals.
-//! - [`tensor`] has what arrays lack beside PyTorch's tensors: `std`, `argmax`, `softmax`.
-//! - [`rng`] is PyTorch's generator: a seed means the same in both.
-//! - [`Error`] is everything that can go wrong while networks are used. A `main` that returns
-//!   [`Result`] prints it as text, and `?` takes errors of files, numbers and arrays besides.
+//! - [`tensor`] has functions of PyTorch's tensors that ndarray lacks: `std`, `argmax`, `softmax`.
+//! - [`rng`] is PyTorch's generator: the same seed gives the same numbers.
+//! - [`Error`] is the error of all functions. A `main` that returns [`Result`] prints it as text,
+//!   and `?` also converts errors of files, numbers and arrays.
 //! - [`DynModel`] and [`DynTrainer`] do all this for networks that are declared at run time with
-//!   [`compiler`]'s builder instead of the macro, with arrays by name; [`engine`] is what runs a
-//!   network, [`interpreter`] computes its graph.
+//!   [`compiler`]'s builder instead of the macro, with arrays by name; [`engine`] runs networks,
+//!   [`interpreter`] evaluates graphs.
 //!
-//! Arrays go in and come out as [`ndarray`]'s, examples along the first axis.
-//! Code is compiled at first use, for each purpose and batch size, and kept up to
-//! a limit ([`ModelBuilder::code_cache`]).
+//! All arrays are [`ndarray`]'s, with examples along the first axis. Code is compiled
+//! at first use, for each purpose and batch size, and cached up to a limit
+//! ([`ModelBuilder::code_cache`]).
 //!
 //! # Environment
 //!
-//! | variable | what it says |
+//! | variable | meaning |
 //! | --- | --- |
-//! | `BILRO_BACKEND` | what computes, unless the program chooses: `jit`, `interpreter` or `interpreter-f32` |
-//! | `BILRO_THREADS` | how many threads compute, unless the program says |
-//! | `BILRO_ISA` | the instruction set to make code for, of those that the processor has; the widest by default |
-//! | `BILRO_DUMP` | stages to write for each compilation, with commas: `graph`, `kernels`, `programs`, `clif`, `asm`, `dot` |
-//! | `BILRO_DUMP_DIR` | where to; `bilro-dump` by default |
+//! | `BILRO_BACKEND` | the backend, unless set by the program: `jit`, `interpreter` or `interpreter-f32` |
+//! | `BILRO_THREADS` | the number of threads, unless set by the program |
+//! | `BILRO_ISA` | the instruction set to compile for, of those that the processor has; default the widest |
+//! | `BILRO_DUMP` | stages to write for each compilation, separated by commas: `graph`, `kernels`, `programs`, `clif`, `asm`, `dot` |
+//! | `BILRO_DUMP_DIR` | the folder to write them to; default `bilro-dump` |
 //!
 //! # Features
 //!
-//! - `ctrl-c`: `Fit::stop_on_ctrl_c`, by which Ctrl-C ends training and not the
-//!   program.
-//! - `progress`: a progress bar in a terminal, where [`Fit::progress`] asks.
+//! - `ctrl-c`: `Fit::stop_on_ctrl_c`: Ctrl-C ends training instead of the program.
+//! - `progress`: a progress bar in a terminal, with [`Fit::progress`].
 //! - `npy`: arrays in numpy's files, in the module [`io`], and `data::npy`.
 //! - `plot`: pictures as SVG, PNG and text: the module `plot`.
 extern crate self as bilro;
@@ -124,7 +124,7 @@ pub use run::{Backend, engine, interpreter};
 pub use statistics as tensor;
 pub use train::{CallbackResult, Epoch, EpochReport, Fit, History, Stop, Validation};
 
-/// What most programs need.
+/// The items that most programs need.
 pub mod prelude {
     #[cfg(feature = "plot")]
     pub use crate::plot;
@@ -137,7 +137,7 @@ pub mod prelude {
 /// The programs in the documents compile and run.
 #[cfg(doctest)]
 mod documents {
-    // It draws a picture.
+    // One of its programs draws a picture.
     #[cfg(feature = "plot")]
     #[doc = include_str!("../../README.md")]
     struct Readme;

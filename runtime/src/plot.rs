@@ -1,16 +1,15 @@
-//! Pictures of networks and of how they learn, as SVG, as PNG, and as text for
-//! a terminal.
+//! Plots of networks and of training, as SVG, as PNG, and as text for a terminal.
 //!
-//! Each picture takes plain data, and one piece of code draws it everywhere:
+//! Each picture takes plain data; the same code draws all formats:
 //!
 //! | picture | shows |
 //! | --- | --- |
-//! | [`Curves`] | losses and metrics over epochs or steps, and where training stopped |
+//! | [`Curves`] | losses and metrics over epochs or steps, and the end of training |
 //! | [`Prediction`] | an image beside the probabilities of its classes |
-//! | [`Plane`] | points of several classes, decision lines as they move, regions |
-//! | [`Race`] | optimizers on the contour lines of a function, and their losses |
-//! | [`ConfusionMatrix`] | which classes are taken for which |
-//! | [`Images`] | weights or digits, a small image each |
+//! | [`Plane`] | points of several classes, moving decision lines, decision regions |
+//! | [`Race`] | paths of optimizers on the contour lines of a function, and their losses |
+//! | [`ConfusionMatrix`] | counts of predicted classes for each true class |
+//! | [`Images`] | weights or digits, as small images |
 //! | [`Panels`] | pictures side by side |
 //!
 //! ```
@@ -30,21 +29,21 @@
 //! # Ok::<(), bilro::Error>(())
 //! ```
 //!
-//! Every picture has these, beside what is its own:
+//! Every picture has these methods:
 //!
-//! - `size(width, height)`, in pixels; 800 by 500 by default (640 by 560 for
+//! - `size(width, height)`, in pixels; default 800 by 500 (640 by 560 for
 //!   [`ConfusionMatrix`], 1000 by 460 for [`Race`]).
-//! - `save(path)`, as `.svg` or `.png`, whichever the path ends in; the folder
-//!   is made if it is missing. `svg()` and `png()` give the contents instead.
-//! - `to_text(columns, rows)`: exactly so many characters, without colours:
+//! - `save(path)`, as `.svg` or `.png`, by the extension of the path; a missing
+//!   folder is created. `svg()` and `png()` return the contents instead.
+//! - `to_text(columns, rows)`: rows of `columns` characters, without colours:
 //!   lines of braille dots, areas of blocks. `to_ansi` is the same in colour.
 //! - `draw(area)`, onto any backend of [`plotters`].
 //!
 //! The same data give the same bytes. NaN and infinite numbers leave gaps; a
 //! picture with nothing to draw is an [`Error::Plot`](crate::Error::Plot).
-//! Where a picture is too small for its lettering, names go first, then
-//! numbers; nothing is drawn over another thing. The colours are Okabe and
-//! Ito's, which colour-blind people can tell apart.
+//! If a picture is too small for its lettering, names are left out first, then
+//! numbers; nothing overlaps. The colours are Okabe and Ito's, which are
+//! distinguishable with colour blindness.
 
 mod axes;
 mod canvas;
@@ -79,15 +78,14 @@ pub use curves::Curves;
 pub use images::Images;
 pub use panels::Panels;
 pub use plane::{Plane, grid};
-/// The library that draws, for [`Curves::draw`] and its siblings.
+/// The drawing library, for [`Curves::draw`] and that of other pictures.
 pub use plotters;
 pub use prediction::Prediction;
 pub use race::Race;
 
-/// Everything that draws itself: what [`Panels`] puts side by side.
+/// Any picture: for [`Panels`], and for functions that take any of them.
 ///
-/// The pictures of this module have it, and no others. Its methods are theirs,
-/// for a function that takes any of them:
+/// Implemented by the pictures of this module only, with their methods:
 ///
 /// ```
 /// use bilro::plot::{Curves, Picture};
@@ -109,7 +107,7 @@ pub trait Picture: output::Paint {
         output::save(self, path)
     }
 
-    /// The picture in characters, as [`Curves::to_text`] gives it.
+    /// The picture in characters, as [`Curves::to_text`].
     ///
     /// # Errors
     /// As [`Curves::to_text`].
@@ -130,12 +128,12 @@ macro_rules! outputs {
                 self
             }
 
-            /// Writes a file, `.svg` or `.png`, and its folder where there is
-            /// none.
+            /// Writes a file, `.svg` or `.png`, and creates its folder if it is
+            /// missing.
             ///
             /// # Errors
-            /// [`Error::File`](crate::Error::File) for another ending, or where
-            /// the file cannot be written; what [`Self::svg`] returns.
+            /// [`Error::File`](crate::Error::File) for another extension, or if the
+            /// file cannot be written; those of [`Self::svg`].
             pub fn save(&self, path: impl AsRef<std::path::Path>) -> $crate::Result<()> {
                 $crate::plot::output::save(self, path.as_ref())
             }
@@ -143,9 +141,9 @@ macro_rules! outputs {
             /// The contents of an SVG file.
             ///
             /// # Errors
-            /// [`Error::Plot`](crate::Error::Plot) where there is nothing to
-            /// draw or the data do not fit together,
-            /// [`Error::Setting`](crate::Error::Setting) for a size that no
+            /// [`Error::Plot`](crate::Error::Plot) if there is nothing to draw or the
+            /// data are inconsistent,
+            /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) for a size that no
             /// picture has.
             pub fn svg(&self) -> $crate::Result<String> {
                 $crate::plot::output::svg(self)
@@ -159,8 +157,8 @@ macro_rules! outputs {
                 $crate::plot::output::png(self)
             }
 
-            /// The picture in characters, exactly so many in each of so many
-            /// rows, each up to 4,096; rows are separated by ends of lines.
+            /// The picture as `rows` lines of `columns` characters, each up to 4,096;
+            /// lines are separated by `\n`.
             ///
             /// # Errors
             /// As [`Self::svg`].
@@ -178,12 +176,11 @@ macro_rules! outputs {
             }
 
             /// Draws onto an area of any backend of
-            /// [`plotters`](crate::plot::plotters), whose size counts, not
-            /// this picture's.
+            /// [`plotters`](crate::plot::plotters), in the size of the area, not that
+            /// of the picture.
             ///
             /// # Errors
-            /// [`Error::Plot`](crate::Error::Plot), also for what the backend
-            /// says.
+            /// [`Error::Plot`](crate::Error::Plot), also for errors of the backend.
             pub fn draw<DB: plotters::prelude::DrawingBackend>(
                 &self,
                 area: &plotters::prelude::DrawingArea<DB, plotters::coord::Shift>,

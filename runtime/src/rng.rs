@@ -1,17 +1,16 @@
 //! Random numbers: PyTorch's generator for the CPU, value for value.
 //!
-//! Takes a seed and gives the numbers that `torch.manual_seed(seed)` followed by the same calls
-//! would give, so that a network starts from PyTorch's weights and meets its examples in PyTorch's
-//! order. Numbers come one at a time, in slices, or as arrays: [`Generator::rand`],
-//! [`Generator::randn`]. [`init`] has the initialisers of its layers.
+//! Takes a seed and returns the numbers of `torch.manual_seed(seed)` followed by the same calls, so
+//! that a network has PyTorch's initial weights and PyTorch's order of examples. Numbers are drawn
+//! one at a time, into slices, or as arrays: [`Generator::rand`], [`Generator::randn`]. [`init`]
+//! has the initialisers of its layers.
 //!
 //! Guaranteed: integers and uniform reals are equal bit for bit; normal reals agree within
-//! 1e-6, because PyTorch takes logarithms and sines from whatever library its build was linked
-//! with. The same calls give the same values at any vector width and number of threads: nothing
-//! here depends on either.
+//! 1e-6, because PyTorch's logarithms and sines depend on the library that its build is linked
+//! with. Values do not depend on vector width or number of threads.
 //!
 //! Source: PyTorch's `ATen/core/MT19937RNGEngine.h`, `DistributionsHelper.h`,
-//! `TransformationHelper.h` and `native/cpu/DistributionTemplates.h`, for what is computed; the
+//! `TransformationHelper.h` and `native/cpu/DistributionTemplates.h`, for the formulas; the
 //! Mersenne twister is M. Matsumoto and T. Nishimura, "Mersenne Twister", 1998.
 
 use crate::{Error, Result};
@@ -23,18 +22,18 @@ pub mod init;
 
 /// Words of state of the Mersenne twister.
 const WORDS: usize = 624;
-/// How far ahead of a word is the one that it is mixed with.
+/// The distance from a word to the one that it is mixed with.
 const AHEAD: usize = 397;
 /// Values that PyTorch's vectorised normal fill makes at a time: 8 radii and 8 angles.
 const BLOCK: usize = 16;
-/// Ranges from here on take 64 random bits, for which the skew of `%` is negligible.
+/// Ranges from this size on take 64 random bits, for which the bias of `%` is negligible.
 const WIDE_RANGE: u64 = 1 << 28;
-/// Permutations from here on take 64 random bits for each element, for the same reason.
+/// Permutations from this size on take 64 random bits per element, for the same reason.
 const LONG_PERMUTATION: u32 = u32::MAX / 20;
 
-/// A stream of random numbers, the one that `torch.manual_seed` starts.
+/// A random number generator, with the sequence of `torch.manual_seed`.
 ///
-/// A clone continues independently from where the original stands.
+/// A clone continues independently from the state of the original.
 ///
 /// ```
 /// use bilro::rng::Generator;
@@ -46,9 +45,9 @@ const LONG_PERMUTATION: u32 = u32::MAX / 20;
 pub struct Generator {
     seed: u64,
     state: [u32; WORDS],
-    /// The word of `state` that is next; `WORDS` when all are used.
+    /// The index of the next word of `state`; `WORDS` if all are used.
     next: usize,
-    /// Bits of the second of a pair of normal values, kept for the next call. PyTorch keeps it
+    /// Bits of the second of a pair of normal values, for the next call. As in PyTorch, it is saved
     /// across calls, so that `randn(1)` twice is `randn(2)`.
     spare_normal: Option<u64>,
 }
@@ -56,10 +55,10 @@ pub struct Generator {
 impl Generator {
     /// The generator after `torch.manual_seed(seed)`.
     ///
-    /// As in PyTorch, only the low 32 bits of `seed` make a difference.
+    /// As in PyTorch, only the low 32 bits of `seed` are used.
     pub fn new(seed: u64) -> Self {
         let mut state = [0; WORDS];
-        // The engine's words are 32 bits: the cut is PyTorch's.
+        // Truncated to 32 bits, as in PyTorch.
         let mut word = seed as u32;
         state[0] = word;
         for (i, slot) in (0u32..).zip(&mut state).skip(1) {
@@ -97,8 +96,8 @@ impl Generator {
     /// A real number in `low..high`, of 24 random bits.
     pub fn uniform(&mut self, low: f32, high: f32) -> f32 {
         let bits = self.random_u32() & ((1 << 24) - 1);
-        // Rounded once, as PyTorch's kernels for CPUs with fused multiply-adds are compiled; and
-        // what that makes equal to `high` is, as there, `low`.
+        // Rounded once, as in PyTorch's kernels for CPUs with fused multiply-adds. As there, a
+        // value rounded to `high` becomes `low`.
         let value = (bits as f32 * (1.0 / (1 << 24) as f32)).mul_add(high - low, low);
         if value == high { low } else { value }
     }
@@ -113,8 +112,8 @@ impl Generator {
     /// Fills `values` as `tensor.normal_(mean, std)` fills a contiguous tensor; `torch.randn` is
     /// mean 0, standard deviation 1.
     ///
-    /// PyTorch has two ways, which give different values: fewer than 16 are drawn one at a time
-    /// in double precision, 16 or more are made in blocks in single precision.
+    /// PyTorch has two algorithms, which give different values: fewer than 16 are drawn one at a
+    /// time in double precision, 16 or more in blocks in single precision.
     pub fn fill_normal(&mut self, values: &mut [f32], mean: f64, std: f64) {
         if values.len() < BLOCK {
             for value in values {
@@ -127,7 +126,7 @@ impl Generator {
         let mut blocks = values.chunks_exact_mut(BLOCK);
         blocks.by_ref().for_each(|block| normal_block(block, mean, std));
         if !blocks.into_remainder().is_empty() {
-            // The last 16 are drawn anew, over values that are finished already.
+            // The last 16 are drawn again, overwriting finished values.
             let last = values.len() - BLOCK;
             self.fill_uniform(&mut values[last..], 0.0, 1.0);
             normal_block(&mut values[last..], mean, std);
@@ -138,10 +137,10 @@ impl Generator {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] if `high` is not above `low`.
+    /// [`Error::InvalidArgument`] if `high` is not above `low`.
     pub fn randint(&mut self, low: i64, high: i64) -> Result<i64> {
         if high <= low {
-            return Err(Error::Setting {
+            return Err(Error::InvalidArgument {
                 name: "high".into(),
                 expected: format!("above low, {low}"),
                 found: high.to_string(),
@@ -160,8 +159,8 @@ impl Generator {
         rows
     }
 
-    /// As [`permutation`](Self::permutation), replacing what `rows` holds: it allocates only if
-    /// `rows` has too little capacity.
+    /// As [`permutation`](Self::permutation), replacing the contents of `rows`: it allocates only
+    /// if the capacity of `rows` is too small.
     pub fn permutation_into(&mut self, n: u32, rows: &mut Vec<u32>) {
         rows.clear();
         rows.extend(0..n);
@@ -179,7 +178,7 @@ impl Generator {
     }
 
     /// A normal value of mean 0 and standard deviation 1, by Box and Muller's method in double
-    /// precision. They come in pairs: every second call returns what the call before kept.
+    /// precision. They are drawn in pairs: every second call returns the saved second value.
     fn standard_normal(&mut self) -> f64 {
         if let Some(bits) = self.spare_normal.take() {
             return f64::from_bits(bits);
@@ -209,7 +208,7 @@ impl Generator {
 }
 
 impl fmt::Debug for Generator {
-    /// The seed and the place in the current words; the 624 words themselves help nobody.
+    /// The seed and the index of the next word, without the 624 words of state.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Generator")
             .field("seed", &self.seed)
@@ -218,14 +217,14 @@ impl fmt::Debug for Generator {
     }
 }
 
-/// Turns a block of 16 uniform values into normal ones: value `j` gives a radius, value `j + 8`
-/// an angle, and the pair becomes the two coordinates of the point that they describe.
+/// Converts a block of 16 uniform values to normal ones: value `j` gives a radius, value `j + 8` an
+/// angle, and the pair is replaced by the coordinates of that point.
 fn normal_block(block: &mut [f32], mean: f32, std: f32) {
     let (radii, angles) = block.split_at_mut(BLOCK / 2);
     for (a, b) in radii.iter_mut().zip(angles) {
-        // What PyTorch rounds to f32, an angle above all, is rounded here as well. The functions
-        // are computed in f64 and then rounded, which leaves the same f32 whatever the platform's
-        // library.
+        // Intermediate values that PyTorch rounds to f32, such as the angle, are rounded here too.
+        // The functions are computed in f64 and then rounded, which gives the same f32 with any
+        // platform's library.
         let radius = (-2.0 * ln(1.0 - *a)).sqrt();
         let theta = f64::from(2.0 * std::f32::consts::PI * *b);
         *a = radius * theta.cos() as f32 * std + mean;
@@ -233,7 +232,7 @@ fn normal_block(block: &mut [f32], mean: f32, std: f32) {
     }
 }
 
-/// The natural logarithm, correctly rounded but for ties too close for f64 to tell.
+/// The natural logarithm, correctly rounded except for ties too close for f64 to distinguish.
 fn ln(x: f32) -> f32 {
     f64::from(x).ln() as f32
 }
@@ -244,13 +243,13 @@ mod tests {
 
     #[test]
     fn the_twister_is_the_reference_one() {
-        // C++ demands of std::mt19937, default seed 5489, that its 10000th value be this one.
+        // C++ specifies this 10000th value of std::mt19937 with the default seed 5489.
         let mut generator = Generator::new(5489);
         let last = (0..10_000).map(|_| generator.random_u32()).last();
         assert_eq!(last, Some(4_123_659_995));
     }
 
-    /// After `torch.manual_seed(7)`, the values of `uniform_`, torch 2.15: rounded once, and never
+    /// The values of `uniform_` after `torch.manual_seed(7)`, torch 2.15: rounded once, and never
     /// the upper bound.
     #[test]
     #[expect(clippy::excessive_precision, reason = "as PyTorch prints them")]
@@ -267,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clone_continues_alike() {
+    fn a_clone_continues_the_same_sequence() {
         let mut a = Generator::new(3);
         a.fill_normal(&mut [0.0; 3], 0.0, 1.0); // leaves a spare value behind
         let mut b = a.clone();
@@ -289,17 +288,17 @@ mod tests {
     }
 
     #[test]
-    fn randint_of_nothing_is_an_error() {
+    fn randint_of_an_empty_range_is_an_error() {
         let mut generator = Generator::new(1);
         let before = generator.clone();
         for (low, high) in [(0, 0), (1, 0), (i64::MAX, i64::MIN)] {
-            assert!(matches!(generator.randint(low, high), Err(Error::Setting { .. })));
+            assert!(matches!(generator.randint(low, high), Err(Error::InvalidArgument { .. })));
         }
         assert_eq!(generator, before);
     }
 
     #[test]
-    fn permutations_of_little_or_nothing() {
+    fn permutations_of_fewer_than_two_draw_nothing() {
         let mut generator = Generator::new(0);
         assert!(generator.permutation(0).is_empty());
         assert_eq!(generator.permutation(1), [0]);
@@ -307,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_fill_draws_nothing() {
+    fn filling_empty_slices_draws_nothing() {
         let mut generator = Generator::new(0);
         generator.fill_normal(&mut [], 0.0, 1.0);
         generator.fill_uniform(&mut [], 0.0, 1.0);

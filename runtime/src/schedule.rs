@@ -1,14 +1,11 @@
-//! Learning-rate schedules.
+//! Learning-rate schedules: PyTorch's `torch.optim.lr_scheduler`, as functions of the
+//! time.
 //!
-//! Learning rates that change as training goes: PyTorch's
-//! `torch.optim.lr_scheduler`, as functions of the time.
-//!
-//! The time is counted from 0, in steps or in epochs: in whatever the loop
-//! counts that asks. A schedule answers with the learning rate for it, from
-//! that of the optimizer, and changes nothing by being asked; only
-//! [`ReduceLROnPlateau`] goes by the losses that it is told besides.
-//! [`Trainer::follow`](crate::Trainer::follow) sets the rate. Nothing is
-//! compiled again.
+//! The time is counted from 0, in steps or in epochs, whichever the calling loop
+//! counts. A schedule computes the learning rate for a time from that of the
+//! optimizer, without side effects; only [`ReduceLROnPlateau`] also depends on
+//! observed losses. [`Trainer::follow`](crate::Trainer::follow) sets the rate.
+//! Nothing is compiled again.
 //!
 //! ```
 //! use bilro::prelude::*;
@@ -26,7 +23,7 @@
 //! # fn main() -> bilro::Result<()> {
 //! let (train, test) = data::digits()?.split(0.8, 7)?;
 //! let mut trainer = Digits::trainer(Adam::new(0.01)).build()?;
-//! // Warm up over two epochs, then go down to nothing over eight.
+//! // Warm up over two epochs, then anneal to 0 over eight.
 //! let mut schedule = LinearLR::new(2).start_factor(0.1).then(2, CosineAnnealingLR::new(8));
 //! for epoch in 0..10 {
 //!     trainer.follow(&schedule, epoch)?;
@@ -65,9 +62,9 @@ pub use sequential::SequentialLR;
 pub use step::StepLR;
 pub use warm_restarts::CosineAnnealingWarmRestarts;
 
-/// A learning rate as a function of the time: what [`Fit::schedule`](crate::Fit) and
-/// [`Trainer::follow`](crate::Trainer::follow) take. [`schedule`](self) has those that there are;
-/// others say `check` and `learning_rate`:
+/// A learning rate as a function of the time, for [`Fit::schedule`](crate::Fit) and
+/// [`Trainer::follow`](crate::Trainer::follow). [`schedule`](self) has the built-in ones; others
+/// implement `check` and `learning_rate`:
 ///
 /// ```
 /// use bilro::schedule::Schedule;
@@ -89,21 +86,21 @@ pub use warm_restarts::CosineAnnealingWarmRestarts;
 /// assert_eq!(InverseRoot.learning_rate(0.1, 3), 0.05);
 /// ```
 pub trait Schedule: Debug + Send {
-    /// Whether its numbers are such that it gives learning rates.
+    /// Checks the schedule's numbers.
     ///
     /// # Errors
-    /// [`Error::Setting`] for the first that is not.
+    /// [`Error::InvalidArgument`] for the first one that is out of range.
     fn check(&self) -> Result<()>;
 
-    /// The learning rate at a time, counted from 0, where `base` is the
-    /// optimizer's own.
+    /// The learning rate at a time, counted from 0; `base` is the optimizer's learning
+    /// rate.
     fn learning_rate(&self, base: f32, time: usize) -> f32;
 
-    /// Takes note of a loss, or of another number that tells how it goes, as
-    /// found at the end of a time.
+    /// Observes a loss, or another measure of progress, at the end of a time; ignored by
+    /// default.
     fn observe(&mut self, _time: usize, _loss: f64) {}
 
-    /// This schedule for so long, then another, whose time begins there
+    /// This schedule before `time`, then another one, whose time begins there
     /// (PyTorch's `SequentialLR`).
     fn then(self, time: usize, next: impl Schedule + 'static) -> SequentialLR
     where
@@ -113,11 +110,11 @@ pub trait Schedule: Debug + Send {
     }
 }
 
-/// Requires of a schedule's number that it fits.
+/// Requires that a schedule's number is in range.
 fn require(name: &str, fits: bool, expected: &str, found: impl Display) -> Result<()> {
     match fits {
         true => Ok(()),
-        false => Err(Error::Setting {
+        false => Err(Error::InvalidArgument {
             name: name.into(),
             expected: expected.into(),
             found: found.to_string(),
@@ -130,13 +127,13 @@ fn require_time(name: &str, found: usize) -> Result<()> {
     require(name, found > 0, "at least 1", found)
 }
 
-/// Requires a learning rate or a factor of one.
+/// Requires a valid learning rate, or a factor of one.
 fn require_rate(name: &str, found: f64) -> Result<()> {
     let fits = found.is_finite() && found >= 0.0;
     require(name, fits, "a finite number that is not negative", found as f32)
 }
 
-/// Half a cosine from one number to another, at a part of the way.
-fn half_cosine(from: f64, to: f64, part: f64) -> f64 {
-    to + (from - to) * (1.0 + (std::f64::consts::PI * part).cos()) / 2.0
+/// Cosine interpolation between two numbers, at a fraction from 0 to 1.
+fn half_cosine(from: f64, to: f64, fraction: f64) -> f64 {
+    to + (from - to) * (1.0 + (std::f64::consts::PI * fraction).cos()) / 2.0
 }

@@ -1,12 +1,12 @@
-//! Statistics and other functions of arrays that ndarray lacks beside PyTorch's tensors.
+//! Statistics, argmax and softmax of arrays: functions of PyTorch's tensors that ndarray lacks.
 //!
-//! Takes arrays of f32 or f64 of any shape and memory order; gives numbers and new arrays with
-//! PyTorch's values: standard deviations divide by n - 1, the first of equal elements is the
-//! largest, and NaN is larger than everything. Guaranteed: sums are computed in f64, and nothing
+//! Takes arrays of f32 or f64 of any shape and memory order; returns numbers and new arrays with
+//! PyTorch's values: standard deviations divide by n - 1, of equal elements the first is the
+//! largest, and NaN is larger than all numbers. Guaranteed: sums are computed in f64, and nothing
 //! panics.
 //!
-//! These are functions, called as PyTorch's are, `tensor::std(&x)` for `torch.std(x)`: methods of
-//! these names, some with other arguments, an array has already. An `axis` counts from the first,
+//! These are functions, called as PyTorch's are, `tensor::std(&x)` for `torch.std(x)`, because
+//! arrays have methods of these names, some with other arguments. An `axis` counts from the first,
 //! 0, or from the last, -1.
 //!
 //! ```
@@ -54,11 +54,11 @@ pub fn std<T: Real, D: Dimension>(x: &ArrayRef<T, D>) -> T {
     T::of_f64(variance_of(x.iter()).sqrt())
 }
 
-/// The variance along an axis, which goes: `x.var(axis)`. See [`var`].
+/// The variance along an axis, which is removed: `x.var(axis)`. See [`var`].
 ///
 /// # Errors
 ///
-/// [`Error::Setting`] if there is no such axis.
+/// [`Error::InvalidArgument`] if there is no such axis.
 pub fn var_axis<T: Real, D: RemoveAxis>(
     x: &ArrayRef<T, D>,
     axis: isize,
@@ -67,11 +67,11 @@ pub fn var_axis<T: Real, D: RemoveAxis>(
     Ok(x.map_axis(axis, |lane| T::of_f64(variance_of(lane.iter()))))
 }
 
-/// The standard deviation along an axis, which goes: `x.std(axis)`. See [`std()`].
+/// The standard deviation along an axis, which is removed: `x.std(axis)`. See [`std()`].
 ///
 /// # Errors
 ///
-/// [`Error::Setting`] if there is no such axis.
+/// [`Error::InvalidArgument`] if there is no such axis.
 pub fn std_axis<T: Real, D: RemoveAxis>(
     x: &ArrayRef<T, D>,
     axis: isize,
@@ -80,13 +80,13 @@ pub fn std_axis<T: Real, D: RemoveAxis>(
     Ok(x.map_axis(axis, |lane| T::of_f64(variance_of(lane.iter()).sqrt())))
 }
 
-/// The largest elements along an axis, which goes, and where they are: `torch.max(x, axis)`.
+/// The largest elements along an axis, which is removed, and their indices: `torch.max(x, axis)`.
 ///
-/// Of equal elements it is the first; NaN is larger than everything.
+/// The first of equal elements; NaN is larger than all numbers.
 ///
 /// # Errors
 ///
-/// [`Error::Setting`] if there is no such axis, or it has no elements.
+/// [`Error::InvalidArgument`] if there is no such axis, or it has no elements.
 ///
 /// ```
 /// use bilro::tensor;
@@ -104,9 +104,9 @@ pub fn max<T: Real, D: RemoveAxis>(
     extreme(x, axis, |a, b| a > b)
 }
 
-/// The smallest elements along an axis, which goes, and where they are: `torch.min(x, axis)`.
+/// The smallest elements along an axis, which is removed, and their indices: `torch.min(x, axis)`.
 ///
-/// Of equal elements it is the first; NaN is smaller than everything.
+/// The first of equal elements; NaN is smaller than all numbers.
 ///
 /// # Errors
 ///
@@ -119,7 +119,8 @@ pub fn min<T: Real, D: RemoveAxis>(
     extreme(x, axis, |a, b| a < b)
 }
 
-/// Where the largest element is along an axis, which goes: `x.argmax(axis)`, the class of scores.
+/// The index of the largest element along an axis, which is removed: `x.argmax(axis)`, the class of
+/// scores.
 /// See [`max`].
 ///
 /// # Errors
@@ -132,7 +133,8 @@ pub fn argmax<T: Real, D: RemoveAxis>(
     max(x, axis).map(|(_, indices)| indices)
 }
 
-/// Where the smallest element is along an axis, which goes: `x.argmin(axis)`. See [`min`].
+/// The index of the smallest element along an axis, which is removed: `x.argmin(axis)`. See
+/// [`min`].
 ///
 /// # Errors
 ///
@@ -149,7 +151,7 @@ pub fn argmin<T: Real, D: RemoveAxis>(
 ///
 /// # Errors
 ///
-/// [`Error::Setting`] if there is no such axis.
+/// [`Error::InvalidArgument`] if there is no such axis.
 pub fn softmax<T: Real, D: Dimension>(x: &ArrayRef<T, D>, axis: isize) -> Result<Array<T, D>> {
     lanes(x, axis, |from, mut to| {
         let (top, sum) = exponentials(from);
@@ -157,12 +159,11 @@ pub fn softmax<T: Real, D: Dimension>(x: &ArrayRef<T, D>, axis: isize) -> Result
     })
 }
 
-/// The logarithm of [`softmax`], `torch.log_softmax(x, axis)`, also where that is too small for a
-/// number.
+/// The logarithm of [`softmax`], `torch.log_softmax(x, axis)`, also where the softmax underflows.
 ///
 /// # Errors
 ///
-/// [`Error::Setting`] if there is no such axis.
+/// [`Error::InvalidArgument`] if there is no such axis.
 pub fn log_softmax<T: Real, D: Dimension>(x: &ArrayRef<T, D>, axis: isize) -> Result<Array<T, D>> {
     lanes(x, axis, |from, mut to| {
         let (top, sum) = exponentials(from);
@@ -179,7 +180,7 @@ fn mean_of<'a, T: Real>(x: impl ExactSizeIterator<Item = &'a T>) -> f64 {
 fn variance_of<'a, T: Real>(x: impl ExactSizeIterator<Item = &'a T> + Clone) -> f64 {
     let mean = mean_of(x.clone());
     match x.len() {
-        // Nothing to divide by, and no elements would give -0.
+        // The divisor would not be positive, and the sum of no elements is -0.
         0 | 1 => f64::NAN,
         n => x.map(|x| (x.wide() - mean).powi(2)).sum::<f64>() / (n - 1) as f64,
     }
@@ -191,72 +192,73 @@ fn exponentials<T: Real>(x: ArrayView1<'_, T>) -> (f64, f64) {
     (top, x.iter().map(|x| (x.wide() - top).exp()).sum())
 }
 
-/// The elements along an axis for which `beats` every earlier one, and their indices.
+/// The extreme elements along an axis, of which `beats` is true against every earlier one, and
+/// their indices.
 #[expect(clippy::type_complexity, reason = "two arrays of one dimension")]
 fn extreme<T: Real, D: RemoveAxis>(
     x: &ArrayRef<T, D>,
     axis: isize,
     beats: impl Fn(T, T) -> bool,
 ) -> Result<(Array<T, D::Smaller>, Array<u32, D::Smaller>)> {
-    let along = axis_of(x, axis)?;
-    let len = x.len_of(along);
+    let reduced = axis_of(x, axis)?;
+    let len = x.len_of(reduced);
     if len == 0 || u32::try_from(len).is_err() {
-        return Err(Error::Setting {
+        return Err(Error::InvalidArgument {
             name: format!("the size of axis {axis}"),
             expected: "at least 1 and below 2³²".into(),
             found: len.to_string(),
         });
     }
     let better = |best: T, x: T| !best.is_nan() && (x.is_nan() || beats(x, best));
-    let values = x.map_axis(along, |lane| {
+    let values = x.map_axis(reduced, |lane| {
         let first = lane[0];
         lane.iter().fold(first, |best, &x| if better(best, x) { x } else { best })
     });
-    let indices = x.map_axis(along, |lane| {
+    let indices = x.map_axis(reduced, |lane| {
         let best = |best: usize, i: usize| if better(lane[best], lane[i]) { i } else { best };
         (1..len).fold(0, best) as u32
     });
     Ok((values, indices))
 }
 
-/// A new array of the same shape, each lane along `axis` made from that of `x`.
+/// A new array of the same shape; each lane along `axis` is computed from that of `x`.
 fn lanes<T: Real, D: Dimension>(
     x: &ArrayRef<T, D>,
     axis: isize,
-    mut make: impl FnMut(ArrayView1<'_, T>, ArrayViewMut1<'_, T>),
+    mut compute: impl FnMut(ArrayView1<'_, T>, ArrayViewMut1<'_, T>),
 ) -> Result<Array<T, D>> {
     let axis = axis_of(x, axis)?;
     let mut y = Array::zeros(x.raw_dim());
     for (from, to) in x.lanes(axis).into_iter().zip(y.lanes_mut(axis)) {
-        make(from, to);
+        compute(from, to);
     }
     Ok(y)
 }
 
-/// Zeros, unless there is no memory for so many.
+/// Zeros; `None` if there is not enough memory.
 pub(crate) fn zeros<T: Copy + Default, D: Dimension>(shape: D) -> Option<Array<T, D>> {
-    // As ndarray asks for it: where one size is 0, the others count all the same.
+    // As in ndarray: the sizes other than 0 must not overflow, even if one size is 0.
     let mut sizes = shape.slice().iter().filter(|size| **size > 0);
-    let largest = sizes.try_fold(1usize, |product, size| product.checked_mul(*size))?;
-    isize::try_from(largest).ok()?;
-    let count = if shape.slice().contains(&0) { 0 } else { largest };
+    let product = sizes.try_fold(1usize, |product, size| product.checked_mul(*size))?;
+    isize::try_from(product).ok()?;
+    let count = if shape.slice().contains(&0) { 0 } else { product };
     let mut elements = Vec::new();
     elements.try_reserve_exact(count).ok()?;
     elements.resize(count, T::default());
     Array::from_shape_vec(shape, elements).ok()
 }
 
-/// The axis that a number means.
+/// The axis of a number that counts from the first or, if negative, from the last.
 fn axis_of<T, D: Dimension>(x: &ArrayRef<T, D>, axis: isize) -> Result<Axis> {
     let rank = x.ndim();
     let from_first =
         if axis < 0 { rank.checked_sub(axis.unsigned_abs()) } else { Some(axis as usize) };
     match from_first.filter(|&axis| axis < rank) {
         Some(axis) => Ok(Axis(axis)),
-        None => Err(Error::Setting {
+        None => Err(Error::InvalidArgument {
             name: "axis".into(),
             expected: match rank {
-                0 => "left out: the array has none".into(),
+                0 => "left out, since the array has no axes".into(),
                 _ => format!("from -{rank} to {}", rank - 1),
             },
             found: axis.to_string(),
@@ -283,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn zeros_take_what_memory_there_is() {
+    fn zeros_are_none_without_enough_memory() {
         assert_eq!(zeros::<f32, _>(ndarray::Ix2(2, 3)).unwrap(), Array2::<f32>::zeros((2, 3)));
         assert_eq!(zeros::<f32, _>(ndarray::Ix2(0, 3)).unwrap().dim(), (0, 3));
         for (rows, columns) in [(usize::MAX, 2), (1 << 40, 1 << 20), (0, usize::MAX)] {
@@ -292,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn deviations_divide_by_one_less() {
+    fn deviations_divide_by_n_minus_1() {
         let x = array![1.0f32, 2.0, 3.0, 4.0, 5.0];
         assert_eq!((mean(&x), var(&x), std(&x)), (3.0, 2.5, 1.581_138_8));
         assert_eq!(std(&array![[10.0, 16.0], [10.0, 8.0]]), 3.464_101_615_137_754_6); // √12
@@ -300,13 +302,13 @@ mod tests {
         assert_close(&var_axis(&x, 1).unwrap(), &array![2.333_333_3, 149.333_33], 1e-7);
         assert_close(&std_axis(&x, 0).unwrap(), &array![4.949_747_6, 9.899_495, 19.798_99], 1e-7);
         assert_eq!(std_axis(&x.t(), -1).unwrap(), std_axis(&x, 0).unwrap());
-        // Of what lies far from zero, with f32's last bit: torch.tensor([1e4, 1e4 + 1]).var()
+        // Far from zero, exact to f32's last bit: torch.tensor([1e4, 1e4 + 1]).var()
         assert_eq!(var(&array![1e4f32, 1e4 + 1.0]), 0.5);
         assert_eq!(mean(&Array1::from_elem(1 << 20, 0.1f32)), 0.1);
     }
 
     #[test]
-    fn too_few_elements_have_no_deviation() {
+    fn deviations_of_fewer_than_two_elements_are_nan() {
         assert!(var(&arr0(3.0f32)).is_nan() && std(&array![1.0f64]).is_nan());
         assert!(mean(&Array1::<f32>::zeros(0)).is_nan() && var(&Array1::<f64>::zeros(0)).is_nan());
         assert!(var_axis(&Array2::<f32>::zeros((3, 1)), 1).unwrap().iter().all(|x| x.is_nan()));
@@ -345,14 +347,17 @@ mod tests {
     }
 
     #[test]
-    fn axes_that_are_not_there_are_refused() {
+    fn axes_out_of_range_are_refused() {
         let x = Array2::<f32>::zeros((2, 3));
         for axis in [2, -3, isize::MIN, isize::MAX] {
             let error = argmax(&x, axis).unwrap_err().to_string();
             assert_eq!(error, format!("axis must be from -2 to 1, but is {axis}"));
         }
-        assert!(matches!(softmax(&arr0(1.0), 0), Err(Error::Setting { .. })));
-        assert!(matches!(max(&Array2::<f32>::zeros((3, 0)), 1), Err(Error::Setting { .. })));
+        assert!(matches!(softmax(&arr0(1.0), 0), Err(Error::InvalidArgument { .. })));
+        assert!(matches!(
+            max(&Array2::<f32>::zeros((3, 0)), 1),
+            Err(Error::InvalidArgument { .. })
+        ));
         assert_eq!(argmax(&Array2::<f32>::zeros((0, 3)), 1).unwrap().len(), 0);
     }
 }

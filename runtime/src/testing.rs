@@ -81,7 +81,7 @@ impl Gradcheck {
 
     fn extent(self) -> Result<Extent> {
         let Gradcheck { samples, seed, tolerance } = self;
-        let wrong = |name: &str, expected: &str, found: String| Error::Setting {
+        let wrong = |name: &str, expected: &str, found: String| Error::InvalidArgument {
             name: name.into(),
             expected: expected.into(),
             found,
@@ -106,7 +106,7 @@ impl Gradcheck {
 /// one step: its masks are the same in all evaluations.
 ///
 /// # Errors
-/// As [`Model::gradients`]; [`Error::Setting`] for no samples, or a tolerance that is not a number
+/// As [`Model::gradients`]; [`Error::InvalidArgument`] for no samples, or a tolerance that is not a number
 /// above 0.
 pub fn gradcheck<N: Trainable>(
     model: &Model<N>,

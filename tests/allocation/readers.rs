@@ -1,6 +1,6 @@
-//! Files that nobody would write, read by everything that reads files: valid
-//! ones with a few bytes changed, and small ones that claim or expand to much.
-//! Each is read, or refused by a typed error, in little time and little memory.
+//! Malformed files for every reader: valid ones with a few bytes changed, and
+//! small ones that claim or expand to large sizes. Each is read, or rejected by a
+//! typed error, within bounds of time and memory.
 
 use std::fs;
 use std::io::Write;
@@ -15,13 +15,13 @@ use bilro::{Error, data, io};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::{Digits, LIVE, MOST, alone};
+use super::{Digits, LIVE, PEAK, exclusive};
 
 /// Mutations of each file.
 const ROUNDS: usize = 250;
 
-/// What reading a file of a few hundred bytes may take, whatever is in it: buffers
-/// of readers, of decompression, and a growing vector or two.
+/// Memory limit for reading any file of a few hundred bytes: buffers of readers,
+/// of decompression, and a growing vector or two.
 const SMALL: usize = 8 << 20;
 
 fn gzip(contents: &[u8]) -> Vec<u8> {
@@ -42,12 +42,12 @@ fn idx(kind: u8, sizes: &[u32], elements: &[u8]) -> Vec<u8> {
     [&[0, 0, kind, rank][..], &sizes, elements].concat()
 }
 
-/// What a call allocates at most beside what there is, and what it says.
-fn measured<T>(call: impl FnOnce() -> bilro::Result<T>) -> (usize, bilro::Result<()>) {
+/// The peak of a call's allocations, and its result.
+fn measure<T>(call: impl FnOnce() -> bilro::Result<T>) -> (usize, bilro::Result<()>) {
     let before = LIVE.load(Ordering::Relaxed);
-    MOST.store(before, Ordering::Relaxed);
+    PEAK.store(before, Ordering::Relaxed);
     let result = call().map(drop);
-    (MOST.load(Ordering::Relaxed) - before, result)
+    (PEAK.load(Ordering::Relaxed) - before, result)
 }
 
 /// Changes a file a little: bytes, lengths, numbers in text, pieces.
@@ -56,7 +56,7 @@ fn mutate(bytes: &mut Vec<u8>, random: &mut Generator) {
     for _ in 0..1 + below(4) {
         let at = below(bytes.len());
         let end = (at + 1 + below(16)).min(bytes.len());
-        let places: Vec<usize> = (0..bytes.len()).filter(|i| bytes[*i].is_ascii_digit()).collect();
+        let digits: Vec<usize> = (0..bytes.len()).filter(|i| bytes[*i].is_ascii_digit()).collect();
         match below(9) {
             0 => bytes.truncate(at),
             1 if at < bytes.len() => bytes[at] ^= 1 << below(8),
@@ -68,11 +68,11 @@ fn mutate(bytes: &mut Vec<u8>, random: &mut Generator) {
                 bytes.splice(at..at, piece);
             }
             6 => drop(bytes.drain(at..end)),
-            7 if !places.is_empty() => {
+            7 if !digits.is_empty() => {
                 let number =
                     ["18446744073709551615", "4294967296", "9223372036854775807", "-1", "0"];
-                let place = places[below(places.len())];
-                bytes.splice(place..=place, number[below(5)].bytes());
+                let digit = digits[below(digits.len())];
+                bytes.splice(digit..=digit, number[below(5)].bytes());
             }
             _ => {
                 let random: Vec<u8> = (0..below(20)).map(|_| below(256) as u8).collect();
@@ -82,14 +82,14 @@ fn mutate(bytes: &mut Vec<u8>, random: &mut Generator) {
     }
 }
 
-/// Reads a file, and all that is made of it; what is read well is small.
+/// Reads a file and everything in it.
 type Reader = fn(&Path) -> bilro::Result<()>;
 
 fn read_model(path: &Path) -> bilro::Result<()> {
     Digits::model().build()?.load(path)
 }
 
-/// A name, the file as it should be, and what reads it.
+/// A name, a valid file, and its reader.
 fn files() -> Vec<(&'static str, Vec<u8>, Reader)> {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
@@ -130,8 +130,8 @@ fn files() -> Vec<(&'static str, Vec<u8>, Reader)> {
 }
 
 #[test]
-fn changed_files_are_read_or_refused_in_bounds() {
-    let _alone = alone();
+fn changed_files_are_read_or_rejected_within_bounds() {
+    let _alone = exclusive();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
     let start = Instant::now();
@@ -145,16 +145,16 @@ fn changed_files_are_read_or_refused_in_bounds() {
             mutate(&mut bytes, &mut random);
             fs::write(&path, &bytes).unwrap();
             let began = Instant::now();
-            let (most, result) = measured(|| read(&path));
+            let (peak, result) = measure(|| read(&path));
             let most_bytes = SMALL + 16 * bytes.len();
-            assert!(most < most_bytes, "{name} {round}: {most} bytes: {result:?}");
+            assert!(peak < most_bytes, "{name} {round}: {peak} bytes: {result:?}");
             assert!(began.elapsed() < Duration::from_secs(3), "{name} {round}: {result:?}");
             match result {
                 Ok(()) => {}
                 Err(
                     Error::File { .. }
                     | Error::Weights { .. }
-                    | Error::Setting { .. }
+                    | Error::InvalidArgument { .. }
                     | Error::Empty { .. },
                 ) => refused += 1,
                 Err(other) => panic!("{name} {round}: {other:?}"),
@@ -166,8 +166,8 @@ fn changed_files_are_read_or_refused_in_bounds() {
 }
 
 #[test]
-fn changed_folders_of_mnist_are_read_or_refused_in_bounds() {
-    let _alone = alone();
+fn changed_folders_of_mnist_are_read_or_rejected_within_bounds() {
+    let _alone = exclusive();
     let folder = tempfile::tempdir().unwrap();
     let images = idx(8, &[3, 2, 2], &[7; 12]);
     let labels = idx(8, &[3], &[0, 9, 1]);
@@ -185,31 +185,31 @@ fn changed_folders_of_mnist_are_read_or_refused_in_bounds() {
         let (name, mut bytes) = files[round % 4].clone();
         mutate(&mut bytes, &mut random);
         put(&(name, bytes));
-        let (most, result) = measured(|| data::mnist(folder.path()));
-        assert!(most < SMALL, "{name} {round}: {most} bytes");
+        let (peak, result) = measure(|| data::mnist(folder.path()));
+        assert!(peak < SMALL, "{name} {round}: {peak} bytes");
         let is_typed = matches!(result, Ok(()) | Err(Error::File { .. } | Error::Empty { .. }));
         assert!(is_typed, "{name} {round}: {result:?}");
         put(&files[round % 4]);
     }
 }
 
-/// What a file expands to is refused before it is there, and what is read takes
-/// a few times the memory of its contents.
+/// Large contents of a compressed file are rejected before they are expanded, and
+/// reading takes a few times the memory of the contents.
 #[test]
-fn what_expands_is_bounded() {
-    let _alone = alone();
+fn decompression_is_bounded() {
+    let _alone = exclusive();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
     let put = |bytes: &[u8]| fs::write(&path, bytes).unwrap();
     let mega = 1 << 20;
-    let refused = |call: &dyn Fn() -> bilro::Result<()>, most: usize| {
-        let (found, result) = measured(call);
+    let refused = |call: &dyn Fn() -> bilro::Result<()>, peak: usize| {
+        let (found, result) = measure(call);
         let message = result.unwrap_err().to_string();
         assert!(message.contains("its contents have more than"), "{message}");
-        assert!(found < most, "{found} bytes: {message}");
+        assert!(found < peak, "{found} bytes: {message}");
     };
 
-    // 300 MB of zeros in some 1 MB, and their size is what the header says.
+    // 300 MB of zeros in some 1 MB, with their size in the header.
     let zeros = [idx(8, &[300_000_000], &[]), vec![0; 300_000_000]].concat();
     let packed = gzip(&zeros);
     drop(zeros);
@@ -218,7 +218,7 @@ fn what_expands_is_bounded() {
     refused(&|| data::idx(&path).map(drop), 2 * mega);
     refused(&|| data::idx(io::with_limit(&path, 16 << 20)).map(drop), 2 * mega);
 
-    // Rows of a few letters: what a limit of 8 MiB lets through takes a few times as much.
+    // Short rows: contents within a limit of 8 MiB take a few times that memory.
     for (row, classes) in [("1,a\n", true), ("1,2\n", true), ("1,2\n", false), ("1,0.5\n", true)] {
         let rows = 4 * mega / row.len();
         let table = format!("x,y\n{}", row.repeat(rows));
@@ -231,46 +231,46 @@ fn what_expands_is_bounded() {
                     false => csv.reals().map(drop),
                 }
             };
-            let (most, result) = measured(|| read(8 << 20));
+            let (peak, result) = measure(|| read(8 << 20));
             result.unwrap();
-            assert!(most < 6 * table.len(), "{row:?}: {most} bytes for {}", table.len());
+            assert!(peak < 6 * table.len(), "{row:?}: {peak} bytes for {}", table.len());
             refused(&|| read(mega as u64), 8 * mega);
         }
     }
-    // Names that are all different are not kept without end, nor are columns.
+    // The numbers of different names and of columns are limited.
     let names: String = (0..400_000).map(|i| format!("1,n{i}\n")).collect();
     put(&gzip(format!("x,y\n{names}").as_bytes()));
-    let (most, result) = measured(|| data::csv(&path).target("y").classes());
+    let (peak, result) = measure(|| data::csv(&path).target("y").classes());
     assert!(result.unwrap_err().to_string().contains("more than 65536 different values"));
-    assert!(most < 16 * mega, "{most} bytes");
+    assert!(peak < 16 * mega, "{peak} bytes");
     put(&gzip(&b"1,".repeat(20 * mega)));
-    let (most, result) = measured(|| data::csv(&path).target("y").classes());
+    let (peak, result) = measure(|| data::csv(&path).target("y").classes());
     assert!(result.unwrap_err().to_string().contains("is longer than 16777216 bytes"));
-    assert!(most < 400 * mega, "{most} bytes");
+    assert!(peak < 400 * mega, "{peak} bytes");
 }
 
-/// Archives whose directories claim much, or look like many.
+/// Archives whose directories claim many entries, or repeat.
 #[test]
 fn archives_are_bounded() {
-    let _alone = alone();
+    let _alone = exclusive();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
-    // The end of an archive, again and again: a million files, from offset 0 on.
+    // The repeated end of an archive: a million files, from offset 0.
     let mut end = b"PK\x05\x06\0\0\0\0".to_vec();
     end.extend([0xff, 0xff, 0xff, 0xff]);
     end.extend([0, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
     for count in [1, 1000, 50_000] {
         fs::write(&path, end.repeat(count)).unwrap();
         let began = Instant::now();
-        let (most, result) = measured(|| io::npz_names(&path));
+        let (peak, result) = measure(|| io::npz_names(&path));
         assert!(result.is_err());
-        assert!(most < SMALL + 400 * end.len() * count, "{count}: {most} bytes");
+        assert!(peak < SMALL + 400 * end.len() * count, "{count}: {peak} bytes");
         assert!(began.elapsed() < Duration::from_secs(5), "{count}: {:?}", began.elapsed());
     }
 }
 
 #[test]
-fn a_data_set_of_numpys_files_has_its_types() {
+fn a_data_set_of_numpy_files_has_its_types() {
     let folder = tempfile::tempdir().unwrap();
     let (x, y) = (folder.path().join("x.npy"), folder.path().join("y.npy"));
     let features: Vec<u8> = [0.1f64, 0.2, 0.3, 0.4].iter().flat_map(|x| x.to_le_bytes()).collect();

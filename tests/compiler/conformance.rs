@@ -19,9 +19,9 @@ fn for_all(mut f: impl FnMut(&str, &Case, &Sample)) {
             for (i, sample) in (entry.samples)(size).into_iter().enumerate() {
                 for batch in BATCHES {
                     let seed = (size * 1000 + i * 10 + batch) as u64;
-                    let what =
+                    let context =
                         format!("{:?} size {size} sample {i} batch {batch} seed {seed}", sample.op);
-                    f(&what, &check::case(&sample, batch, seed), &sample);
+                    f(&context, &check::case(&sample, batch, seed), &sample);
                 }
             }
         }
@@ -37,10 +37,10 @@ fn every_operation_has_samples() {
     }
 }
 
-/// By one instruction set: the others give the same bits.
+/// On one instruction set: the others have the same bits.
 #[test]
 fn machine_code_agrees_with_the_interpreter() {
-    for_all(|what, case, sample| {
+    for_all(|context, case, sample| {
         let expected = check::interpreted::<f64>(case);
         let found = check::jitted(case, &check::lowered(case, &host::baseline()));
         for ((root, _), (found, expected)) in
@@ -49,15 +49,20 @@ fn machine_code_agrees_with_the_interpreter() {
             // The loss adds up all elements of the result.
             let more = if *root == Root::Loss { expected_count(case) } else { 0 };
             let terms = sample.terms + more;
-            check::assert_close(&format!("{what}, {root}"), found, expected, check::bound(terms));
+            check::assert_close(
+                &format!("{context}, {root}"),
+                found,
+                expected,
+                check::bound(terms),
+            );
         }
     });
 }
 
 #[test]
-fn machine_code_is_what_the_evaluator_says_for_every_instruction_set() {
+fn machine_code_has_the_evaluators_bits_on_every_instruction_set() {
     let targets = check::targets();
-    for_all(|what, case, _| {
+    for_all(|context, case, _| {
         let mut first = None;
         for target in &targets {
             let lowered = check::lowered(case, target);
@@ -65,10 +70,10 @@ fn machine_code_is_what_the_evaluator_says_for_every_instruction_set() {
             let evaluated = check::evaluated(case, &lowered);
             let first = first.get_or_insert_with(|| found.clone());
             for (i, found) in found.iter().enumerate() {
-                let what = format!("{what}, root {i}, {}", target.name);
-                check::assert_same_bits(&what, found, &evaluated[i]);
+                let context = format!("{context}, root {i}, {}", target.name);
+                check::assert_same_bits(&context, found, &evaluated[i]);
                 check::assert_same_bits(
-                    &format!("{what} and {}", targets[0].name),
+                    &format!("{context} and {}", targets[0].name),
                     found,
                     &first[i],
                 );
@@ -77,17 +82,17 @@ fn machine_code_is_what_the_evaluator_says_for_every_instruction_set() {
     });
 }
 
-/// The order of reductions does not depend on the width of vectors: programs
-/// for other widths give the same bits in the evaluator.
+/// The order of reductions does not depend on the vector width: programs for
+/// other widths have the same bits in the evaluator.
 #[test]
-fn every_width_gives_the_same_bits() {
+fn every_vector_width_has_the_same_bits() {
     let wide = |lanes| check::evaluated_target(lanes);
-    for_all(|what, case, _| {
+    for_all(|context, case, _| {
         let reference = check::evaluated(case, &check::lowered(case, &host::baseline()));
         for lanes in [1, 2, 8, 16] {
             let found = check::evaluated(case, &check::lowered(case, &wide(lanes)));
             for (i, (a, b)) in found.iter().zip(&reference).enumerate() {
-                check::assert_same_bits(&format!("{what}, root {i}, {lanes} lanes"), a, b);
+                check::assert_same_bits(&format!("{context}, root {i}, {lanes} lanes"), a, b);
             }
         }
     });
@@ -101,8 +106,8 @@ fn expected_count(case: &Case) -> usize {
 #[test]
 fn gradients_are_those_of_finite_differences() {
     const STEP: f64 = 1e-5;
-    for_all(|what, case, sample| {
-        // A function of the order of its operands jumps where they are equal.
+    for_all(|context, case, sample| {
+        // Functions of the order of operands are discontinuous at equal ones.
         if sample.operands.iter().any(|operand| operand.domain == Domain::Tied) {
             return;
         }
@@ -110,7 +115,7 @@ fn gradients_are_those_of_finite_differences() {
         let loss = loss.expect("samples have a loss");
         let roots = check::interpreted::<f64>(case);
         let real = case.inputs.iter().enumerate().filter(|(_, x)| matches!(x, Value::Real(_)));
-        // The last input weighs the result.
+        // The last input is the weight of the result.
         for (gradient, (input, value)) in
             real.take_while(|(i, _)| i + 1 < case.inputs.len()).enumerate()
         {
@@ -138,7 +143,7 @@ fn gradients_are_those_of_finite_differences() {
                 let error = (slope - dx[element]).abs();
                 assert!(
                     error <= 1e-5 * (1.0 + slope.abs()),
-                    "{what}, operand {input}, element {element}: {} instead of {slope}",
+                    "{context}, operand {input}, element {element}: {} instead of {slope}",
                     dx[element]
                 );
             }

@@ -1,8 +1,7 @@
-//! Training gives the same parameters, and keeps the same beside them, bit for
-//! bit, on every instruction set and by any number of threads, with every
-//! optimizer.
+//! Training yields the same parameters and optimizer state, bit for bit, on every
+//! instruction set and any number of threads, with every optimizer.
 //!
-//! Real threads share every kernel here, small ones too: results must not
+//! Real threads share every kernel here, including small ones: results must not
 //! depend on which kernels are worth sharing.
 //!
 //! `BILRO_SEED=n` tries other random networks and `PROPTEST_CASES=n` another
@@ -28,10 +27,10 @@ use bilro_tests::networks::{Recipe, for_recipes, recipes};
 use bilro_tests::trainings::{TRAININGS, training};
 use proptest::prelude::*;
 
-/// How many threads share a step.
+/// Numbers of threads that share a step.
 const THREADS: [usize; 4] = [1, 2, 3, 7];
 
-/// After so many, what differs in the last place has spread everywhere.
+/// Enough for a difference in the last bit to spread everywhere.
 const STEPS: usize = 100;
 
 /// The README's networks, those of the examples and of the benchmarks.
@@ -84,28 +83,28 @@ mod networks {
     }
 }
 
-/// A network with what it is trained on, and how.
+/// A network with its data and training.
 struct Case {
     network: Declaration,
-    /// Which of [`training`]s.
+    /// Index of a [`training`].
     training: u64,
-    /// Of the parameters, and of what training keeps beside them.
+    /// Layout of the parameters and the optimizer state.
     layout: ParameterLayout,
     batch: usize,
-    /// Their memory as it starts.
+    /// Their initial memory.
     start: Vec<u32>,
-    /// By the places of the declaration.
+    /// In declaration order.
     inputs: Vec<Vec<u32>>,
 }
 
 impl Case {
-    fn new(network: Declaration, batch: usize, seed: u64, place: u64) -> Case {
-        let any_rate = training(place, 0.1);
+    fn new(network: Declaration, batch: usize, seed: u64, index: u64) -> Case {
+        let any_rate = training(index, 0.1);
         let purpose = Purpose::Step(any_rate.clone());
         let layout = ParameterLayout::new(&network.variables(&purpose));
         let engine = Engine::new(network.clone(), Backend::Jit, seed, 1).unwrap();
-        let own = (0..network.parameters.len()).map(|i| engine.parameter(i).to_owned());
-        let values = own.chain(check::first_kept(&network, &purpose));
+        let parameters = (0..network.parameters.len()).map(|i| engine.parameter(i).to_owned());
+        let values = parameters.chain(check::initial_state(&network, &purpose));
         let mut start = vec![0; layout.elements];
         for ((first, layout), values) in layout.parameters.iter().zip(values) {
             let values = check::padded(&values, layout);
@@ -118,7 +117,7 @@ impl Case {
             let operand = Operand::new(input.ty.clone(), domain);
             check::bits(&check::values(&operand, batch, &mut generator))
         });
-        Case { inputs: inputs.collect(), network, training: place, layout, batch, start }
+        Case { inputs: inputs.collect(), network, training: index, layout, batch, start }
     }
 
     fn compile(&self, target: &Target) -> Compiled {
@@ -129,34 +128,34 @@ impl Case {
         Compiled { executable: executable.unwrap(), lowered }
     }
 
-    /// The parameters after so many steps, and whatever is kept beside them.
+    /// The parameters and the optimizer state after `steps` steps.
     fn train(&self, compiled: &Compiled, rate: f32, steps: usize, threads: usize) -> Vec<f32> {
         let Compiled { lowered, executable } = compiled;
         let mut arena = vec![0u32; lowered.artifact.interface.arena];
         let mut parameters = self.start.clone();
         let mut inputs = self.inputs.clone();
         let training = training(self.training, rate);
-        // What differs from step to step: a table for each.
-        let mut settings: Vec<Vec<u32>> = (1..=steps as u64)
+        // Scalars vary from step to step: a table for each.
+        let mut scalars: Vec<Vec<u32>> = (1..=steps as u64)
             .map(|step| {
-                let setting = |name: &&str| training.optimizer().scalar(name, step, rate);
-                let settings = lowered.artifact.interface.step_scalars.iter();
-                settings.map(|name| setting(name).expect("its own").to_bits()).collect()
+                let scalar = |name: &&str| training.optimizer().scalar(name, step, rate);
+                let scalars = lowered.artifact.interface.step_scalars.iter();
+                scalars.map(|name| scalar(name).expect("its own").to_bits()).collect()
             })
             .collect();
-        let mut table = |settings: &mut Vec<u32>| -> Table {
+        let mut table = |scalars: &mut Vec<u32>| -> Table {
             let pointers = Pointers {
                 arena: arena.as_mut_ptr().cast(),
                 parameters: parameters.as_mut_ptr().cast(),
-                step_scalars: settings.as_mut_ptr().cast(),
+                step_scalars: scalars.as_mut_ptr().cast(),
             };
             Table(check::table(&lowered.artifact, &pointers, &mut inputs))
         };
-        let tables: Vec<Table> = settings.iter_mut().map(&mut table).collect();
+        let tables: Vec<Table> = scalars.iter_mut().map(&mut table).collect();
         match threads {
             1 => tables.iter().for_each(|table| {
-                // SAFETY: a pointer for each region, each with as many elements
-                // as the plan says; nothing else uses the memory meanwhile.
+                // SAFETY: a pointer for each region, each with the number of
+                // elements of the memory plan; nothing else uses the memory.
                 unsafe { executable.run(&table.0) }
             }),
             _ => share(compiled, &tables, threads),
@@ -165,8 +164,8 @@ impl Case {
         layouts.flat_map(|(first, layout)| check::unpadded(&parameters[*first..], layout)).collect()
     }
 
-    /// A learning rate with which all parameters stay numbers of a reasonable
-    /// size, if there is one.
+    /// A learning rate with which all parameters stay below 1,000, if there is
+    /// one.
     fn rate(&self, compiled: &Compiled, steps: usize) -> Option<f32> {
         let tame = |rate: &f32| {
             let parameters = self.train(compiled, *rate, steps, 1);
@@ -175,8 +174,8 @@ impl Case {
         [0.1, 0.01, 1e-3, 1e-5, 1e-7].into_iter().find(tame)
     }
 
-    /// Requires the same parameters everywhere; gives how many ways of training
-    /// have been compared.
+    /// Requires the same parameters everywhere; returns the number of compared
+    /// runs.
     fn compare(&self, targets: &[Target], steps: usize) -> Result<usize, String> {
         let mut expected: Option<(f32, Vec<f32>)> = None;
         let mut compared = 0;
@@ -196,7 +195,7 @@ impl Case {
                 if let Some((i, (x, y))) = pairs.find(|(_, (x, y))| x.to_bits() != y.to_bits()) {
                     return Err(format!(
                         "{} in batches of {} by {:?}, {} on {threads} threads: \
-                         number {i} of all that is kept is {x:?} ({:#x}) after {steps} steps, \
+                         variable {i} is {x:?} ({:#x}) after {steps} steps, \
                          and {y:?} ({:#x}) for {} on one thread",
                         self.network.name,
                         self.batch,
@@ -214,7 +213,7 @@ impl Case {
     }
 }
 
-/// A step whose kernels all are shared.
+/// A step whose kernels are all shared.
 struct Compiled {
     executable: Executable,
     lowered: check::Lowered,
@@ -226,8 +225,8 @@ struct Table(Vec<*mut u8>);
 // SAFETY: only `share` uses them, as `Executable::run_share` allows.
 unsafe impl Sync for Table {}
 
-/// Runs a step by each table on so many threads, which share every kernel and
-/// meet after each.
+/// Runs a step by each table on `threads` threads, which share every kernel, with
+/// a barrier after each.
 fn share(compiled: &Compiled, tables: &[Table], threads: usize) {
     let phases: Vec<Phase> = (0..compiled.lowered.artifact.programs.len())
         .map(|kernel| match compiled.lowered.artifact.programs[kernel].parallel {
@@ -235,33 +234,34 @@ fn share(compiled: &Compiled, tables: &[Table], threads: usize) {
             _ => Phase { parallel: vec![kernel], ..Phase::default() },
         })
         .collect();
-    let meeting = Meeting { threads, arrived: AtomicUsize::new(0), opened: AtomicUsize::new(0) };
-    let part = |thread: usize| {
+    let barrier =
+        YieldingBarrier { threads, arrived: AtomicUsize::new(0), opened: AtomicUsize::new(0) };
+    let run = |thread: usize| {
         for (table, phase) in tables.iter().flat_map(|t| phases.iter().map(move |p| (t, p))) {
-            // SAFETY: as in `train`; all threads have the same table, and a
-            // share of their own; they have met after the phase before.
+            // SAFETY: as in `train`; all threads have the same table, and
+            // separate shares; a barrier followed the previous phase.
             unsafe { compiled.executable.run_share(phase, thread, threads, &table.0) };
-            meeting.meet();
+            barrier.wait();
         }
     };
     std::thread::scope(|scope| {
         for thread in 1..threads {
-            scope.spawn(move || part(thread));
+            scope.spawn(move || run(thread));
         }
-        part(0);
+        run(0);
     });
 }
 
-/// Where threads wait for each other. There are more of them than cores: who
-/// waits gives way at once, which is faster than `std::sync::Barrier`.
-struct Meeting {
+/// A barrier for more threads than cores: a waiting thread yields at once, which
+/// is faster than `std::sync::Barrier`.
+struct YieldingBarrier {
     threads: usize,
     arrived: AtomicUsize,
     opened: AtomicUsize,
 }
 
-impl Meeting {
-    fn meet(&self) {
+impl YieldingBarrier {
+    fn wait(&self) {
         let before = self.opened.load(Ordering::Acquire);
         if self.arrived.fetch_add(1, Ordering::AcqRel) + 1 == self.threads {
             self.arrived.store(0, Ordering::Relaxed);
@@ -284,13 +284,13 @@ fn examples() -> Vec<(Declaration, usize)> {
         (Wide::declaration(), 10),
         (Neuron::declaration(), 1),
         (Perceptron::declaration(), 4),
-        // Few words, so that many meet in a row.
+        // Few words, so that many indices share a row.
         (Words::declaration(), 37),
     ];
     declared.into_iter().map(|(declaration, batch)| (declaration.unwrap(), batch)).collect()
 }
 
-/// Networks with a batch size at which sums have several levels.
+/// Networks with batch sizes whose sums have several levels.
 fn long_sums() -> Vec<(Declaration, usize)> {
     use networks::*;
     let declared = [
@@ -311,15 +311,15 @@ fn networks_of_examples_learn_the_same_everywhere() {
     }
 }
 
-/// A network that starts from one seed, by one of the trainings.
+/// Trains a network from one seed by one of the trainings, and compares.
 fn learns_the_same(targets: &[Target], network: Declaration, batch: usize, training: u64) {
     let case = Case::new(network, batch, 7, training);
     let compared = case.compare(targets, STEPS).unwrap_or_else(|message| panic!("{message}"));
     assert_eq!(compared, targets.len() * THREADS.len(), "{} does not learn", case.network.name);
 }
 
-/// What the networks of this file become by training, as digests of all bits: on every machine, and
-/// from one version to the next. Where a change of bits is meant, `cargo insta accept` takes it.
+/// Digests of all bits of the trained networks of this file, on every machine and from version to
+/// version. `cargo insta accept` accepts an intended change.
 #[test]
 fn trained_parameters_have_the_bits_on_record() {
     use networks::*;
@@ -353,8 +353,7 @@ fn fnv(values: &[f32]) -> u64 {
     })
 }
 
-/// Sums of several levels everywhere: along rows, over the batch, in products, by
-/// index.
+/// Sums of several levels: along rows, over the batch, in products, by index.
 #[test]
 fn long_sums_are_the_same_everywhere() {
     let targets = check::targets();
@@ -365,7 +364,7 @@ fn long_sums_are_the_same_everywhere() {
     }
 }
 
-/// With all that optimizers keep from step to step.
+/// Including the optimizer state.
 #[test]
 fn every_optimizer_learns_the_same_everywhere() {
     use networks::*;
@@ -391,6 +390,6 @@ fn random_networks_learn_the_same_everywhere() {
         Ok(())
     });
     let (tried, wild) = (tried.get(), wild.get());
-    println!("{tried} networks for {THREADS:?} threads; {wild} leave the numbers at any rate");
+    println!("{tried} networks for {THREADS:?} threads; {wild} diverge at any rate");
     assert!(wild * 20 <= tried, "{wild} of {tried}");
 }

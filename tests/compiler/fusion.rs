@@ -1,8 +1,8 @@
-//! What becomes of a network: how many kernels, what they hold, how large they
-//! are. A fusion that is lost fails here.
+//! Snapshots of fusion: kernels of a network, their contents and sizes. A lost
+//! fusion fails here.
 //!
-//! Where a change is meant, the message shows what is found, to be read and
-//! copied here; `cargo insta accept` copies it too.
+//! For an intended change, read the new snapshot in the message; `cargo insta
+//! accept` copies it here.
 
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ fn step_with(training: Arc<Training>, batch: usize) -> check::Lowered {
     check::lower_network(&network, &Purpose::Step(training), batch, &host::baseline()).unwrap()
 }
 
-/// What each kernel is, its axes, and how many buffers it writes.
+/// The kind, the axes and the number of written buffers of each kernel.
 fn kernels(lowered: &check::Lowered) -> String {
     let kernels = lowered.fused.kernels.iter().map(|kernel| {
         let text = kernel.to_string();
@@ -54,8 +54,8 @@ fn kernels(lowered: &check::Lowered) -> String {
     kernels.collect::<Vec<_>>().join("\n")
 }
 
-/// Before the first update, one small kernel tells whether loss and gradients are finite: the
-/// input, of which whatever is not finite reaches the first activation, it need not look at.
+/// Before the first update, one small kernel checks that loss and gradients are finite. It need not
+/// read the input, whose non-finite values reach the first activation.
 #[test]
 fn a_step_has_these_kernels() {
     insta::assert_snapshot!(kernels(&step(64)), @r"
@@ -75,8 +75,7 @@ fn a_step_has_these_kernels() {
     ");
 }
 
-/// Rows are gathered where they are used, and nothing is as large as a product
-/// with zeros and ones would be.
+/// Rows are gathered at their use, without one-hot matrices.
 #[test]
 fn a_step_on_words_has_these_kernels() {
     let sgd = Arc::new(Training::from(Sgd::new(0.1)));
@@ -100,30 +99,29 @@ fn a_step_on_words_has_these_kernels() {
     assert_eq!(largest, Some(5_000 * 48));
 }
 
-/// Adam goes onto the products that make the gradients: beside the weight and
-/// the bias they write the two means of each, and there are no kernels but
-/// those of plain descent. What is written beside parameters, and what they
-/// become, is all that reaches memory: the arena is as small as with SGD, so no
-/// gradient of a weight is in it.
+/// Adam is fused onto the products that compute the gradients: besides the weight
+/// and the bias they write the two means of each, with the kernels of plain
+/// descent. Only parameters and state reach memory: the arena is as small as with
+/// SGD, so it has no gradient of a weight.
 #[test]
-fn a_step_with_adam_has_the_kernels_of_one_without() {
+fn a_step_with_adam_has_the_kernels_of_sgd() {
     let (plain, adam) = (step(64), step_with(Arc::new(Adam::new(0.001).into()), 64));
     assert_eq!(kernels(&adam), kernels(&plain).replace("writes 2", "writes 6"));
     assert_eq!(adam.artifact.interface.arena, plain.artifact.interface.arena);
-    let trainings = (0..TRAININGS).map(|place| (place, training(place, 0.1)));
-    for (place, training) in trainings.filter(|(_, t)| !matches!(t.clip(), Some(Clip::Norm(_)))) {
+    let trainings = (0..TRAININGS).map(|index| (index, training(index, 0.1)));
+    for (index, training) in trainings.filter(|(_, t)| !matches!(t.clip(), Some(Clip::Norm(_)))) {
         let name = format!("{training:?}");
         let lowered = step_with(training, 64);
-        assert_eq!(lowered.fused.kernels.len(), plain.fused.kernels.len(), "{place} {name}");
+        assert_eq!(lowered.fused.kernels.len(), plain.fused.kernels.len(), "{index} {name}");
         assert_eq!(
             lowered.artifact.interface.arena, plain.artifact.interface.arena,
-            "{place} {name}"
+            "{index} {name}"
         );
     }
 }
 
-/// Activations, gradients and outputs of a step, in bytes; a buffer that need
-/// not be there shows here too.
+/// Activations, gradients and outputs of a step, in bytes; an unnecessary buffer
+/// fails here.
 #[test]
 fn a_step_needs_this_much_memory() {
     let bytes =
@@ -140,8 +138,8 @@ fn code_does_not_grow_with_the_batch() {
         let lowered = step(batch);
         Executable::new(&lowered.artifact, false).unwrap().code_bytes()
     };
-    // A level more of blocked sums is one more loop around them, and what is left over
-    // after it; with as many levels nothing grows.
+    // A further level of blocked sums adds a loop and its remainder; with the same
+    // number of levels nothing grows.
     let (small, large) = (code(64), code(64_000));
     assert!(large <= 2 * small, "{small} and {large} bytes");
     let (huge, more) = (code(640_000), code(1_000_000));
@@ -150,7 +148,7 @@ fn code_does_not_grow_with_the_batch() {
 }
 
 #[test]
-fn long_kernels_are_shared_and_meet_where_they_must() {
+fn long_kernels_are_shared_with_barriers_where_required() {
     let phases = |batch, target: &Target| {
         let sgd = Arc::new(Training::from(Sgd::new(0.1)));
         let network = Mnist::declaration().unwrap();
@@ -176,7 +174,7 @@ fn long_kernels_are_shared_and_meet_where_they_must() {
     alone 9 10 11
     shared 12 13 14
     ");
-    // What a second thread would gain is less than it costs.
+    // A second thread would cost more than it gains.
     assert_eq!(phases(8, &Target::AVX512), "");
     assert_eq!(phases(1, &host::baseline()), "");
 }

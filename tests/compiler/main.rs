@@ -1,7 +1,7 @@
-//! The compiler across its stages: one program with a module for each subject, since every program
-//! of tests takes seconds to link.
+//! Tests of the compiler across its stages: one program with a module per subject, since every test
+//! program takes seconds to link.
 
-// Public, so that `missing_docs` looks at what `network!` writes.
+// Public, so that `missing_docs` checks the output of `network!`.
 pub mod conformance;
 pub mod differential;
 pub mod equality;

@@ -1,5 +1,5 @@
-//! Examples times the transpose of a large weight: factors change places, so
-//! that the weight is read as it lies and vectors run along the batch. Results
+//! Examples times the transpose of a large weight: operands are swapped, so that
+//! the weight is read in memory order and vectors run along the batch. Results
 //! are those of plain loops, bit for bit.
 
 mod long_sums;
@@ -51,8 +51,8 @@ fn times_transpose(g: &mut Graph, examples: NodeId, weight: NodeId) -> NodeId {
     g.apply(Contract { shared: Vec::new(), contracted, over_batch: false }, &[examples, weight])
 }
 
-/// The same by plain loops: each element a chain of multiply-adds, or the sum of
-/// several.
+/// The same by plain loops: each element is a chain of multiply-adds, or the sum
+/// of several.
 fn expected(examples: &[f32], weight: &[f32], terms: usize) -> Vec<f32> {
     let chain = |x: &[f32], w: &[f32]| x.iter().zip(w).fold(0f32, |sum, (x, w)| x.mul_add(*w, sum));
     let element = |x: &[f32], w: &[f32]| match terms <= CHAIN {
@@ -63,7 +63,7 @@ fn expected(examples: &[f32], weight: &[f32], terms: usize) -> Vec<f32> {
     rows.flat_map(|x| weight.chunks(terms).map(move |w| element(x, w))).collect()
 }
 
-/// Tensors in which the batch is innermost, and copies of others.
+/// Numbers of copies with the batch innermost, and of other copies.
 fn copies(lowered: &check::Lowered) -> (usize, usize) {
     let graph = &lowered.fused.graph;
     let ops = lowered.fused.nodes.iter().flatten().map(|node| graph.op(*node));
@@ -72,54 +72,57 @@ fn copies(lowered: &check::Lowered) -> (usize, usize) {
     (last.len(), rows.len())
 }
 
-/// Sizes with which the cost model has factors change places for all of these
-/// batches; the last has long sums.
+/// Sizes for which the cost model swaps operands at all of these batches; the last
+/// has long sums.
 const SIZES: [(usize, usize); 3] = [(256, 150), (300, 257), (1030, 90)];
 const BATCHES: [usize; 6] = [1, 3, 8, 16, 17, 33];
 
-/// The result as it is, under a mask, and added up: several kernels read it.
+/// The result itself, masked, and added up: several kernels read it.
 #[test]
-fn factors_that_change_places_give_the_same_bits() {
+fn swapped_operands_have_the_same_bits() {
     let targets = check::targets();
     for ((terms, out), batch) in SIZES.into_iter().flat_map(|size| BATCHES.map(|b| (size, b))) {
         let mut inputs = Inputs::new(batch);
         let x = inputs.input(Shape::batched([terms]));
         let w = inputs.input(Shape::unbatched([out, terms]));
-        let kept = inputs.input(Shape::batched([out]));
+        let mask_input = inputs.input(Shape::batched([out]));
         let g = &mut inputs.g;
         let y = times_transpose(g, x, w);
         let zero = g.constant(0.0);
         let shape = g.shape(y).clone();
         let zero = g.broadcast(zero, &shape);
-        let mask = g.greater(kept, zero);
+        let mask = g.greater(mask_input, zero);
         let masked = g.select(mask, y, zero);
         let sum = g.sum_axis(masked, 0);
         for (name, root) in [("y", y), ("masked", masked), ("sum", sum)] {
             g.add_root(Root::Output(name.into()), root);
         }
         let y = expected(&inputs.reals(0), &inputs.reals(1), terms);
-        let kept = inputs.reals(2);
-        let masked = y.iter().zip(&kept).map(|(y, kept)| if *kept > 0.0 { *y } else { 0.0 });
+        let mask_input = inputs.reals(2);
+        let masked = y
+            .iter()
+            .zip(&mask_input)
+            .map(|(y, mask_input)| if *mask_input > 0.0 { *y } else { 0.0 });
         let masked: Vec<f32> = masked.collect();
         let case = inputs.finish();
         let mut sums: Option<Vec<f32>> = None;
         for target in &targets {
-            let what = format!("batch of {batch}, {terms} to {out}, {}", target.name);
+            let context = format!("batch of {batch}, {terms} to {out}, {}", target.name);
             let lowered = check::lowered(&case, target);
-            // One example lies in order either way.
-            assert_eq!(copies(&lowered), (usize::from(batch > 1), 0), "{what}");
+            // One example has the same order either way.
+            assert_eq!(copies(&lowered), (usize::from(batch > 1), 0), "{context}");
             let found = check::jitted(&case, &lowered);
-            check::assert_same_bits(&what, &found[0], &y);
-            check::assert_same_bits(&format!("{what}, masked"), &found[1], &masked);
+            check::assert_same_bits(&context, &found[0], &y);
+            check::assert_same_bits(&format!("{context}, masked"), &found[1], &masked);
             let sums = sums.get_or_insert_with(|| found[2].clone());
-            check::assert_same_bits(&format!("{what}, sums"), &found[2], sums);
+            check::assert_same_bits(&format!("{context}, sums"), &found[2], sums);
         }
     }
 }
 
 /// Examples of two axes: with the batch innermost, their layout has three.
 #[test]
-fn examples_of_two_axes_that_change_places_give_the_same_bits() {
+fn swapped_operands_of_two_axes_have_the_same_bits() {
     for batch in BATCHES {
         let mut inputs = Inputs::new(batch);
         let x = inputs.input(Shape::batched([7, 40]));
@@ -131,17 +134,17 @@ fn examples_of_two_axes_that_change_places_give_the_same_bits() {
         let y = expected(&inputs.reals(0), &inputs.reals(1), 7 * 40);
         let case = inputs.finish();
         for target in check::targets() {
-            let what = format!("batch of {batch}, {}", target.name);
+            let context = format!("batch of {batch}, {}", target.name);
             let lowered = check::lowered(&case, &target);
-            assert_eq!(copies(&lowered), (usize::from(batch > 1), 0), "{what}");
-            check::assert_same_bits(&what, &check::jitted(&case, &lowered)[0], &y);
+            assert_eq!(copies(&lowered), (usize::from(batch > 1), 0), "{context}");
+            check::assert_same_bits(&context, &check::jitted(&case, &lowered)[0], &y);
         }
     }
 }
 
-/// Programs for any width, in the evaluator: a weight that is just large enough.
+/// Programs for any width, in the evaluator, with a weight just large enough.
 #[test]
-fn every_width_gives_the_same_bits() {
+fn every_vector_width_has_the_same_bits() {
     for batch in [1, 8, 17] {
         let mut inputs = Inputs::new(batch);
         let x = inputs.input(Shape::batched([100]));
@@ -161,11 +164,10 @@ fn every_width_gives_the_same_bits() {
     }
 }
 
-/// The backward pass of two layers: the same gradient goes through a weight that
-/// is turned, under an activation's mask, and again into the weight's own
-/// gradient.
+/// The backward pass of two layers: the same gradient passes through a transposed
+/// weight, an activation's mask, and into the weight's own gradient.
 #[test]
-fn gradients_through_turned_weights_are_those_of_the_interpreter() {
+fn gradients_through_transposed_weights_are_those_of_the_interpreter() {
     let targets = check::targets();
     for batch in BATCHES {
         let mut inputs = Inputs::new(batch);
@@ -200,11 +202,11 @@ fn gradients_through_turned_weights_are_those_of_the_interpreter() {
             assert_eq!(copies(&lowered).0 > 0, batch > 1, "batch of {batch}");
             let same = same.get_or_insert_with(|| found.clone());
             for (i, (root, _)) in case.graph.roots().iter().enumerate() {
-                let what = format!("batch of {batch}, {root}, {}", target.name);
+                let context = format!("batch of {batch}, {root}, {}", target.name);
                 // The loss adds up a batch of 200 sums of 300 sums of 70 terms.
                 let terms = if *root == Root::Loss { 200 * batch } else { 0 } + 70 + 300 + 200;
-                check::assert_close(&what, &found[i], &expected[i], check::bound(terms));
-                check::assert_same_bits(&what, &found[i], &same[i]);
+                check::assert_close(&context, &found[i], &expected[i], check::bound(terms));
+                check::assert_same_bits(&context, &found[i], &same[i]);
             }
         }
     }

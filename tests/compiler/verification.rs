@@ -49,9 +49,9 @@ impl Tally {
 fn verify(recipe: &Recipe, threads: usize) -> bilro::Result<Verification> {
     let network = recipe.build().network;
     let arrays = recipe.arrays(&network);
-    let order = [false, true].into_iter().flat_map(|target| {
-        network.inputs.iter().filter(move |input| input.is_target == target)
-    });
+    let order = [false, true]
+        .into_iter()
+        .flat_map(|target| network.inputs.iter().filter(move |input| input.is_target == target));
     let names: Vec<String> = order.map(|input| input.name.clone()).collect();
     let model = DynModel::builder(network).seed(recipe.seed).threads(threads).build()?;
     let mut batch = DynBatch::new();
@@ -110,7 +110,10 @@ fn every_operation_is_within_its_bounds() {
                     let roots = case.graph.roots().iter().zip(found.iter().zip(&expected));
                     for (((root, _), (found, expected)), bounds) in roots.zip(&bounds) {
                         let what = || {
-                            format!("{} sample {i}, size {size}, {root}, {}", entry.name, target.name)
+                            format!(
+                                "{} sample {i}, size {size}, {root}, {}",
+                                entry.name, target.name
+                            )
                         };
                         let mut largest = 0f64;
                         for ((x, y), bound) in found.iter().zip(expected).zip(bounds) {

@@ -30,7 +30,7 @@ def t(x):
 
 
 def case(name, f, *inputs, grads=None, **attrs):
-    """`grads`: which inputs have a gradient; all reals if it is left out."""
+    """`grads`: the inputs with a gradient; default: all reals."""
     if grads is None:
         grads = [x.is_floating_point() for x in inputs]
     xs = [x.clone().requires_grad_(wanted) for x, wanted in zip(inputs, grads)]
@@ -73,7 +73,7 @@ for _ in range(2):
             torch_kw = {**kw, **({"weight": torch.tensor(kw["weight"])} if "weight" in kw else {})}
             q = R(*outer, n).softmax(-1)
             for red in REDUCTIONS:
-                # The mean is over examples and places, as of classes: PyTorch divides by the same.
+                # The mean is over examples and positions, as for classes: PyTorch divides by the same.
                 case("cross_entropy", lambda x, y: classes_last(F.cross_entropy)(x, y, reduction=red, **torch_kw), logits, q, reduction=red, **kw)
     S = (m, n)
     # Every example ignored: NaN, without gradient.
@@ -81,7 +81,7 @@ for _ in range(2):
     for kw in (dict(), dict(label_smoothing=0.1)):
         case("cross_entropy", lambda x, y: F.cross_entropy(x, y, ignore_index=n - 1, **kw), R(*S), every, reduction="mean", ignore_index=n - 1, **kw)
     case("nll_loss", lambda x, y: F.nll_loss(x, y, ignore_index=n - 1), R(*S), every, reduction="mean", ignore_index=n - 1)
-    # Every target of weight 0: NaN all over.
+    # Every target of weight 0: all NaN.
     none = [1.0] * (n - 1) + [0.0]
     case("cross_entropy", lambda x, y: F.cross_entropy(x, y, weight=torch.tensor(none)), R(*S), every, reduction="mean", weight=none)
 
@@ -130,7 +130,7 @@ for _ in range(2):
     case("std", lambda x: torch.std(x, 1), torch.ones(m, n), dim=1)
     case("amin", lambda x: torch.amin(x, 1), torch.randint(0, 3, (m, n), generator=g).float(), dim=1)
 
-# Where losses with a margin bend: there the gradient is 0.
+# At the kinks of losses with a margin, the gradient is 0.
 x = torch.tensor([[1.0, 0.25, 0.999, 1.001, 0.0]])
 away = -torch.ones_like(x)
 for margin in (1.0, 0.25, 0.0):
@@ -141,7 +141,7 @@ for sign in (-1.0, 1.0):
     case("cosine_embedding_loss", lambda a, b, y: F.cosine_embedding_loss(a, b, y, reduction="none"), a, b, torch.full((3,), sign),
          grads=[True, True, False], reduction="none")
 
-# The gradient of the larger and the smaller of two, where they are equal and where one is NaN.
+# The gradient of maximum and minimum for equal operands and for NaN.
 a = torch.tensor([[math.nan, 1.0, math.nan, 2.0, 3.0, 0.0]])
 b = torch.tensor([[1.0, math.nan, math.nan, 2.0, 1.0, 1.0]])
 for name, f in {"maximum": torch.maximum, "minimum": torch.minimum}.items():

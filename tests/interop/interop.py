@@ -43,8 +43,8 @@ class Digits(nn.Module):
 
 
 class Mixed(nn.Module):
-    """Square weights, of which a transpose would pass unseen by shape alone; a
-    layer without bias; a parameter of its own; layers named by a chain."""
+    """Square weights, whose transpose has the same shape; a layer without bias; a
+    parameter of its own; layers named by a chain."""
 
     def __init__(self):
         super().__init__()
@@ -71,7 +71,7 @@ class Net(nn.Module):
 
 
 class Words(nn.Module):
-    """A table, and statistics that run along; inputs are whole numbers."""
+    """A table, and running statistics; inputs are integers."""
 
     def __init__(self):
         super().__init__()
@@ -97,11 +97,11 @@ def main(folder):
         x = load_file(folder / f"{name}.inputs.safetensors")["x"]
 
         model = module().eval()
-        # Strict: a name too many or too few is an error.
+        # Strict: unexpected and missing names are errors.
         model.load_state_dict(load_file(folder / f"{name}.safetensors"))
         other = module()
         with torch.no_grad():
-            # What runs along in batch normalisation moves while training.
+            # Training changes the running statistics.
             for _ in range(3):
                 other(x)
         other.eval()
@@ -129,7 +129,7 @@ def main(folder):
         if name == "digits":
             sequential = nn.Sequential(other.fc1, nn.ReLU(), other.fc2, nn.ReLU(), other.fc3)
             save_file(sequential.state_dict(), folder / "sequential.safetensors")
-            # Saved by bilro under the names of a module with a body: strict again, and the same.
+            # Saved by bilro under the names of a module with a body: also strict, and equal.
             whole = nn.Module()
             whole.body = copy.deepcopy(sequential)
             whole.load_state_dict(load_file(folder / "body.safetensors"))

@@ -1,4 +1,4 @@
-"""Files of numpy for tests/library/interop.rs, which it reads, and the other way round.
+"""NumPy files for tests/library/interop.rs: writes files for it, and reads its files.
 
     python numpy_files.py FOLDER
 

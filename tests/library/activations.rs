@@ -1,5 +1,5 @@
-//! Activations where they bend, and for infinities and NaN, against what PyTorch's source says; and
-//! the layers of them, in a network.
+//! Activations at their kinks, at infinities and NaN, against the definitions of PyTorch's source;
+//! and their layers in a network.
 
 use std::f32::consts::{FRAC_2_SQRT_PI, LN_2};
 
@@ -19,7 +19,7 @@ use bilro_tests::check::{self, Case};
 const NAN: f32 = f32::NAN;
 const INF: f32 = f32::INFINITY;
 
-/// Requires `f(x)` to be `y` with slope `dy`, for each of `(x, y, dy)`, by every backend.
+/// Requires `f(x)` to be `y` with slope `dy`, for each of `(x, y, dy)`, on every backend.
 fn check(function: &str, attributes: &[(&str, f64)], expected: &[(f32, f32, f32)]) {
     check_within(function, attributes, expected, 1e-6);
 }
@@ -28,7 +28,7 @@ fn check_with(function: &str, attributes: &Attributes, expected: &[(f32, f32, f3
     check_all(function, attributes, expected, 1e-6);
 }
 
-/// The same within a relative error, for what is less exact.
+/// The same within a relative error, for less exact functions.
 fn check_within(
     function: &str,
     attributes: &[(&str, f64)],
@@ -75,12 +75,12 @@ fn check_all(function: &str, attributes: &Attributes, expected: &[(f32, f32, f32
     }
 }
 
-/// So many times the smallest float, 2⁻¹⁴⁹.
+/// A multiple of the smallest float, 2⁻¹⁴⁹.
 fn denormal(times: u32) -> f32 {
     f32::from_bits(times)
 }
 
-/// As PyTorch's: what eˣ is below the smallest normal float is no 0.
+/// As PyTorch's: eˣ below the smallest normal float is not 0.
 #[test]
 fn tails_of_exponentials_are_denormal() {
     // eˣ · 2¹⁴⁹, to the nearest.
@@ -171,7 +171,7 @@ fn linear_pieces_have_the_slopes_of_pytorch() {
         ],
     );
     check("leaky_relu", &[("negative_slope", -1.0)], &[(-2.0, 2.0, -1.0), (2.0, 2.0, 1.0)]);
-    // Without gradient.
+    // Without gradient at 0.
     check(
         "step",
         &[],
@@ -188,7 +188,7 @@ fn linear_pieces_have_the_slopes_of_pytorch() {
 }
 
 #[test]
-fn exponential_units_bend_as_those_of_pytorch() {
+fn exponential_units_have_the_slopes_of_pytorch() {
     check(
         "elu",
         &[],
@@ -202,7 +202,7 @@ fn exponential_units_bend_as_those_of_pytorch() {
             (-INF, -1.0, 0.0),
         ],
     );
-    // Slopes far below, where the result is at its limit.
+    // Slopes far below 0, near the limit of the result.
     check("elu", &[], &[(-9.0, -0.999_876_6, 1.234_098e-4), (-30.0, -1.0, 9.357_623e-14)]);
     check("elu", &[("alpha", 2.0)], &[(0.0, 0.0, 2.0), (1.0, 1.0, 1.0), (-INF, -2.0, 0.0)]);
     check("elu", &[("alpha", -2.0)], &[(0.0, 0.0, -2.0), (1.0, 1.0, 1.0), (-INF, 2.0, 0.0)]);
@@ -220,10 +220,10 @@ fn exponential_units_bend_as_those_of_pytorch() {
 }
 
 #[test]
-fn smooth_units_neither_overflow_nor_hide_nan() {
+fn smooth_units_neither_overflow_nor_lose_nan() {
     let ends = [(1000.0, 1000.0, 1.0), (-1000.0, 0.0, 0.0), (NAN, NAN, NAN), (-INF, NAN, NAN)];
     for approximate in ["none", "tanh"] {
-        let word = AttributeValue::Choice(approximate.into());
+        let word = AttributeValue::Keyword(approximate.into());
         let attributes = Attributes::new().with("approximate", word);
         check_with("gelu", &attributes, &[(0.0, 0.0, 0.5)]);
         check_with("gelu", &attributes, &ends);
@@ -245,7 +245,7 @@ fn smooth_units_neither_overflow_nor_hide_nan() {
             (-INF, 0.0, 0.0),
         ],
     );
-    // Above the threshold it is the line, which is not where the curve is yet.
+    // Above the threshold it is a line, which the curve has not reached yet.
     check(
         "softplus",
         &[("beta", 2.0), ("threshold", 1.0)],
@@ -264,12 +264,12 @@ fn smooth_units_neither_overflow_nor_hide_nan() {
         ],
     );
     check("softsign", &[], &[(0.0, 0.0, 1.0), (-3.0, -0.75, 0.0625), (1e30, 1.0, 0.0)]);
-    // The slope's limit, where PyTorch has NaN.
+    // The limit of the slope, which is NaN in PyTorch.
     check("softsign", &[], &[(NAN, NAN, NAN), (INF, NAN, 0.0)]);
 }
 
 #[test]
-fn functions_at_their_ends() {
+fn functions_at_the_ends_of_their_domains() {
     check("erf", &[], &[(0.0, 0.0, FRAC_2_SQRT_PI), (NAN, NAN, NAN), (INF, 1.0, 0.0)]);
     check(
         "erf",
@@ -294,8 +294,8 @@ fn powers_beyond_products_have_the_sign_of_products() {
     check_within("pow", &[("exponent", -65.0)], &below, 1e-5);
 }
 
-/// The builder's answer to a function with one attribute.
-fn refused(function: &str, attributes: Attributes) -> (Site, String) {
+/// The builder's error for a function with one attribute.
+fn rejected(function: &str, attributes: Attributes) -> (Site, String) {
     let mut b = Builder::new("Refused");
     let x = b.input("x", Type::real(Shape::batched([2]))).unwrap();
     let mistake = b.call(function, &[(x, "x")], &attributes).unwrap_err();
@@ -303,42 +303,42 @@ fn refused(function: &str, attributes: Attributes) -> (Site, String) {
 }
 
 #[test]
-fn attributes_that_mean_nothing_are_refused() {
+fn meaningless_attributes_are_rejected() {
     let word =
-        |word: &str| Attributes::new().with("approximate", AttributeValue::Choice(word.into()));
+        |word: &str| Attributes::new().with("approximate", AttributeValue::Keyword(word.into()));
     let at = |name: &str| Site::Attribute(name.into());
     assert_eq!(
-        refused("gelu", word("tahn")),
+        rejected("gelu", word("tahn")),
         (
             at("approximate"),
             "`approximate` takes `none` or `tanh`, not `tahn`; did you mean `tanh`?".into()
         )
     );
     assert_eq!(
-        refused("gelu", word("exactly")),
+        rejected("gelu", word("exactly")),
         (at("approximate"), "`approximate` takes `none` or `tanh`, not `exactly`".into())
     );
     let number = Attributes::new().with("approximate", AttributeValue::Number(1.0));
     assert_eq!(
-        refused("gelu", number),
+        rejected("gelu", number),
         (at("approximate"), "`approximate` takes `none` or `tanh`".into())
     );
     let limits = Attributes::new()
         .with("min", AttributeValue::Number(1.0))
         .with("max", AttributeValue::Number(-1.0));
     assert_eq!(
-        refused("clamp", limits),
-        (at("min"), "`clamp` goes from `min` to `max`, but 1 is above -1".into())
+        rejected("clamp", limits),
+        (at("min"), "`clamp` needs `min` to be at most `max`, but 1 > -1".into())
     );
     let beta = Attributes::new().with("beta", AttributeValue::Number(0.0));
     assert_eq!(
-        refused("softplus", beta),
+        rejected("softplus", beta),
         (at("beta"), "`softplus` divides by `beta`, which is 0".into())
     );
 }
 
 #[test]
-fn layers_say_what_does_not_fit() {
+fn mismatched_layers_are_reported() {
     let apply = |kind: &str, dims: Vec<Dim>, slopes: Option<usize>| {
         let mut b = Builder::new("Layers");
         let x = b.input("x", Type::real(Shape::batched(dims))).unwrap();
@@ -373,7 +373,7 @@ fn layers_say_what_does_not_fit() {
 }
 
 network! {
-    /// Every activation with something to choose, and every other one.
+    /// Every activation with options, and every other one.
     struct Layers {
         input x: [3, 2, 2];
         target t: [6];
@@ -484,11 +484,12 @@ fn layers_learn_the_same_on_every_backend() {
     }
 }
 
-/// Squares of such differences are infinite or 0, the root of their mean is not:
-/// PyTorch adds them up in f64. The values are 0, 1, 2, 3 and 4 times a size, of
-/// which the deviation is √2.5 times it, and the slope (i - 2) / (4·√2.5).
+/// Squares of such differences are infinite or 0, the root of their mean is
+/// not: PyTorch accumulates them in f64. The values are 0, 1, 2, 3 and 4 times
+/// a size, with a deviation of √2.5 times the size, and the slope (i - 2) /
+/// (4·√2.5).
 #[test]
-fn deviations_of_any_size_are_what_they_are() {
+fn deviations_of_any_size_are_exact() {
     let sizes = [1e-30f32, 1e-25, 1e-15, 1.0, 1e15, 1e17, 1e20, 1e37];
     let root = 2.5f32.sqrt();
     for batch in [1, sizes.len()] {

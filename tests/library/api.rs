@@ -1,5 +1,5 @@
-//! The library as a user holds it: declared networks, trained, evaluated,
-//! looked into; and what is answered to what does not fit.
+//! The library's interface: declared networks, trained, evaluated, inspected;
+//! and errors for mismatched arguments.
 
 #[path = "api/dynamic.rs"]
 mod dynamic;
@@ -37,7 +37,7 @@ network! {
 }
 
 network! {
-    /// A size of the user's choice.
+    /// A size chosen by the user.
     struct Mlp<const HIDDEN: usize> {
         input x: [3];
         target y: [2];
@@ -63,7 +63,7 @@ fn trainer(backend: Backend, threads: usize) -> Trainer<Digits> {
 }
 
 #[test]
-fn digits_are_learned_and_the_history_tells() {
+fn digits_are_learned_and_recorded_in_the_history() {
     let (train, test) = data::digits().unwrap().split(0.8, 7).unwrap();
     let mut trainer = trainer(Backend::Jit, 1);
     let fit = Fit::epochs(12).batch_size(32).validate(&test);
@@ -89,11 +89,11 @@ fn digits_are_learned_and_the_history_tells() {
 }
 
 #[test]
-fn any_number_of_threads_gives_the_same_bits() {
+fn any_number_of_threads_has_the_same_bits() {
     let data = data::digits().unwrap();
     let run = |threads| {
         let mut trainer = trainer(Backend::Jit, threads);
-        // Large enough that kernels are shared.
+        // Large enough for shared kernels.
         for batch in data.batches(700).unwrap() {
             for _ in 0..10 {
                 trainer.step(digits::Batch { image: batch.x(), digit: batch.y() }).unwrap();
@@ -110,9 +110,9 @@ fn any_number_of_threads_gives_the_same_bits() {
 }
 
 #[test]
-fn models_may_be_trained_on_many_threads_at_once() {
-    // Batches of which each is large enough that kernels are shared; long
-    // enough that both ways, shared and not, are tried.
+fn models_train_on_many_threads_at_once() {
+    // Batches large enough for shared kernels; enough steps to try both ways,
+    // shared and not.
     let data = data::digits().unwrap().rows(0..600).unwrap();
     let run = |threads| {
         let mut trainer = trainer(Backend::Jit, threads);
@@ -135,7 +135,7 @@ fn models_may_be_trained_on_many_threads_at_once() {
 }
 
 #[test]
-fn gradients_change_nothing_and_are_those_of_the_step() {
+fn gradients_change_nothing_and_equal_those_of_the_step() {
     let data = data::digits().unwrap();
     let batch = || digits::Batch { image: data.x(), digit: data.y() };
     let mut trainer = trainer(Backend::Jit, 1);
@@ -151,7 +151,7 @@ fn gradients_change_nothing_and_are_those_of_the_step() {
 }
 
 #[test]
-fn means_go_by_what_targets_count_for() {
+fn means_are_weighted_by_their_targets() {
     for backend in [Backend::Jit, Backend::Interpreter, Backend::InterpreterF32] {
         let trainer = Padded::trainer(Sgd::new(0.1)).backend(backend).build().unwrap();
         let model = trainer.model();
@@ -161,7 +161,7 @@ fn means_go_by_what_targets_count_for() {
             let gradients = model.gradients(padded::Batch { x: x.view(), y: y.view() }).unwrap();
             (gradients.loss, gradients.b.to_vec())
         };
-        // Each loss is ln 3 times a weight, which the mean takes out again.
+        // Each loss is ln 3 times a weight, which cancels in the mean.
         let (loss, gradient) = gradients([0, 2, 2, 1]);
         assert!((loss - 3f32.ln()).abs() < 1e-6, "{backend:?}: {loss}");
         // Σ w·(1/3 - hit) / Σ w
@@ -172,7 +172,7 @@ fn means_go_by_what_targets_count_for() {
         let (loss, gradient) = gradients([1; 4]);
         assert!(loss.is_nan() && gradient == [0.0; 3], "{backend:?}: {loss}, {gradient:?}");
 
-        // Of the three that count, the first is right.
+        // Of the three targets that count, the first is predicted correctly.
         let y = Array1::from(vec![0, 2, 2, 1]);
         let data = data::Dataset::new(x.clone(), y).unwrap();
         let evaluation = trainer.model().evaluate(&data).unwrap();
@@ -203,9 +203,9 @@ fn both_backends_serve_the_same_calls() {
     }
 }
 
-/// Arrays of any layout are taken.
+/// Arrays of any layout are accepted.
 #[test]
-fn views_that_are_not_row_major_are_read_right() {
+fn views_that_are_not_row_major_are_read_correctly() {
     let data = data::digits().unwrap().rows(0..40).unwrap();
     let model = Digits::model().seed(3).build().unwrap();
     let transposed = data.x().t().as_standard_layout().into_owned();
@@ -218,7 +218,7 @@ fn views_that_are_not_row_major_are_read_right() {
 }
 
 #[test]
-fn what_does_not_fit_is_named_and_changes_nothing() {
+fn mismatched_arrays_are_named_and_change_nothing() {
     for backend in [Backend::Jit, Backend::Interpreter] {
         let mut trainer = trainer(backend, 1);
         let before = trainer.model().params().fc3.bias.to_owned();
@@ -259,12 +259,12 @@ fn what_does_not_fit_is_named_and_changes_nothing() {
 }
 
 #[test]
-fn a_loss_that_is_not_finite_stops_a_fit() {
+fn a_non_finite_loss_ends_fit() {
     let data = data::digits().unwrap();
     let mut trainer = Digits::trainer(Sgd::new(1e30)).seed(1).build().unwrap();
     match trainer.fit(&data, Fit::epochs(1)).unwrap_err() {
         Error::NonFiniteLoss { step, loss } => {
-            // The step was not kept.
+            // The step was not made.
             assert_eq!(step, trainer.steps() + 1);
             assert!(!loss.is_finite());
         }
@@ -275,7 +275,7 @@ fn a_loss_that_is_not_finite_stops_a_fit() {
 }
 
 #[test]
-fn a_perceptron_from_scratch_learns_to_tell_sides_apart() {
+fn a_perceptron_from_scratch_learns_to_separate_classes() {
     let mut trainer = Perceptron::trainer(Sgd::new(0.5)).seed(2).build().unwrap();
     let point = ndarray::arr2(&[[0.0, 0.1], [0.2, 0.9], [0.9, 0.2], [1.0, 1.0f32]]);
     let label = ndarray::arr2(&[[0.0], [0.0], [1.0], [1.0f32]]);
@@ -345,7 +345,7 @@ fn the_summary_is_a_table() {
 }
 
 network! {
-    /// With statistics that no optimizer changes.
+    /// With running statistics, which optimizers do not change.
     struct Normalized {
         input x: [4];
         target y: class(3);
@@ -355,7 +355,7 @@ network! {
 }
 
 #[test]
-fn running_statistics_are_no_parameters_of_the_summary() {
+fn running_statistics_are_not_parameters_of_the_summary() {
     let summary = Normalized::model().build().unwrap().summary();
     // A weight and a bias for each of 4 features, 4·3 weights and 3 biases.
     assert!(summary.contains("\n23 parameters, "), "{summary}");
@@ -389,10 +389,9 @@ network! {
     }
 }
 
-/// As PyTorch 2.15 prints the same modules; for `Layers`, in the order in which
-/// they are declared here.
+/// As PyTorch 2.15 prints the same modules; `Layers` in declaration order.
 #[test]
-fn a_model_is_printed_as_pytorch_prints_a_module() {
+fn a_model_prints_as_a_module_of_pytorch() {
     let net = Net::model().build().unwrap();
     insta::assert_snapshot!(net, @r"
     Net(
@@ -412,10 +411,10 @@ fn a_model_is_printed_as_pytorch_prints_a_module() {
       (logsoftmax1): LogSoftmax(dim=-1)
     )
     ");
-    // Its one parameter is in no layer.
+    // Its only parameter is in no layer.
     assert_eq!(Perceptron::model().build().unwrap().to_string(), "Perceptron()");
 
-    // Parameters, and the first one's size as PyTorch has it.
+    // Number of parameters, and the first one's size in PyTorch.
     let parameters = net.named_parameters();
     assert_eq!(parameters.len(), 4);
     let (name, weight) = parameters.into_iter().next().unwrap();
@@ -434,16 +433,16 @@ fn stages_are_dumped_where_asked() {
     let folder = std::env::temp_dir().join(format!("bilro-dump-{}", std::process::id()));
     let run = |dump: &str| {
         std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "api::gradients_change_nothing_and_are_those_of_the_step"])
+            .args(["--exact", "api::gradients_change_nothing_and_equal_those_of_the_step"])
             .env("BILRO_DUMP", dump)
             .env("BILRO_DUMP_DIR", &folder)
-            // What Cranelift gets and makes of it, all kernels included.
+            // Cranelift's input and output, for all kernels.
             .env("BILRO_ISA", "clif")
             .output()
             .unwrap()
     };
     assert!(run("graph,kernels,programs,clif,asm,dot").status.success());
-    for (stage, part) in [
+    for (stage, thread) in [
         ("graph", "cross_entropy("),
         ("kernels", "product [] × 1797 × 128 over [64]"),
         ("programs", "MulAdd"),
@@ -453,7 +452,7 @@ fn stages_are_dumped_where_asked() {
     ] {
         let path = folder.join(format!("Digits-step-1797.{stage}"));
         let text = std::fs::read_to_string(&path).unwrap();
-        assert!(text.contains(part), "{stage}: {text}");
+        assert!(text.contains(thread), "{stage}: {text}");
     }
     std::fs::remove_dir_all(&folder).unwrap();
     let output = run("grahp");

@@ -1,5 +1,5 @@
-//! The tables of docs/language.md name what there is, with the arguments and
-//! defaults that there are: as the registries show it.
+//! The tables of docs/language.md match the registries: names, arguments and
+//! defaults.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use bilro_compiler::{layers, ops};
 
 const LANGUAGE: &str = include_str!("../../docs/language.md");
 
-/// What is in backticks in the first column of every table with this heading.
+/// The code spans in the first column of every table with this heading.
 fn named(heading: &str) -> BTreeSet<String> {
     let mut named = BTreeSet::new();
     let mut lines = LANGUAGE.lines();
@@ -26,11 +26,11 @@ fn named(heading: &str) -> BTreeSet<String> {
     named
 }
 
-fn assert_same(what: &str, documented: &BTreeSet<String>, known: &BTreeSet<String>) {
+fn assert_same(kind: &str, documented: &BTreeSet<String>, known: &BTreeSet<String>) {
     let missing: Vec<_> = known.difference(documented).collect();
     let unknown: Vec<_> = documented.difference(known).collect();
-    assert!(missing.is_empty(), "docs/language.md lacks these {what}: {missing:#?}");
-    assert!(unknown.is_empty(), "there are no such {what}: {unknown:#?}");
+    assert!(missing.is_empty(), "docs/language.md lacks these {kind}: {missing:#?}");
+    assert!(unknown.is_empty(), "there are no such {kind}: {unknown:#?}");
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn initialisers_are_those_of_the_registry() {
 
 const README: &str = include_str!("../../README.md");
 
-/// What is between these two, wherever they are.
+/// All texts between these two delimiters.
 fn between<'t>(text: &'t str, start: &str, end: &str) -> Vec<&'t str> {
     text.split(start).skip(1).filter_map(|rest| Some(rest.split_once(end)?.0)).collect()
 }
@@ -82,7 +82,7 @@ fn features_are_those_of_the_library() {
     let named = table.lines().filter_map(|row| Some(row.strip_prefix("| `")?.split_once('`')?.0));
     assert_eq!(named.map(String::from).collect::<BTreeSet<_>>(), known);
 
-    // Those that a reader copies.
+    // The features in lines for copying.
     let copied: BTreeSet<_> = [README, include_str!("../../runtime/src/lib.rs")]
         .into_iter()
         .flat_map(|text| between(text, "features = [", "]"))
@@ -93,7 +93,7 @@ fn features_are_those_of_the_library() {
 }
 
 #[test]
-fn a_project_depends_on_what_is_there() {
+fn the_example_project_has_the_right_dependencies() {
     let workspace = include_str!("../../Cargo.toml");
     let repository = between(workspace, "\nrepository = \"", "\"")[0];
     let edition = between(workspace, "\nedition = \"", "\"")[0];

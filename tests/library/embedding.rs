@@ -1,12 +1,12 @@
-//! Tables of rows that integers name: declared, trained, predicted from,
-//! and what is answered to a number that has no row.
+//! Embeddings: declared, trained, predicted from, and the error for an index
+//! without a row.
 
 use bilro::ndarray::{Array, Array1, Array2, Array3, Axis, ShapeBuilder};
 use bilro::prelude::*;
 use bilro::rng::Generator;
 
 network! {
-    /// Words in order, a class for each sentence.
+    /// Sequences of words, a class for each sentence.
     struct Sentences {
         input words: index(40)[6];
         target kind: class(3);
@@ -17,7 +17,7 @@ network! {
 }
 
 network! {
-    /// One word and one number for each example, another table of their own.
+    /// One word and one number for each example, with a separate table.
     struct Both {
         input word: index(11);
         input x: [5];
@@ -44,7 +44,7 @@ network! {
 }
 
 network! {
-    /// Words that are read and written by one table.
+    /// Words read and predicted by one shared table.
     struct Tied {
         input word: index(30);
         target next: class(30);
@@ -55,7 +55,7 @@ network! {
 }
 
 network! {
-    /// As many words as there are in a dictionary.
+    /// A dictionary of many words.
     struct Dictionary {
         input words: index(50_000)[4];
         target y: [64];
@@ -75,7 +75,7 @@ fn reals<S: ShapeBuilder>(shape: S, seed: u64) -> Array<f32, S::Dim> {
     Array::from_shape_simple_fn(shape, || generator.uniform(-1.0, 1.0))
 }
 
-/// Losses of a few steps on each backend, which must be alike, and learn.
+/// Losses of a few steps on each backend, which must agree, and decrease.
 fn agree(name: &str, train: impl Fn(Backend, usize) -> Vec<f64>) {
     let reference = train(Backend::Interpreter, 1);
     assert!(reference.last() < reference.first(), "{name} does not learn: {reference:?}");
@@ -89,7 +89,7 @@ fn agree(name: &str, train: impl Fn(Backend, usize) -> Vec<f64>) {
 }
 
 #[test]
-fn machine_code_and_interpreter_learn_alike() {
+fn machine_code_and_interpreter_learn_the_same() {
     for examples in [1, 7, 32] {
         let words = indices((examples, 6), 40, 1);
         let kind = indices(examples, 3, 2);
@@ -133,10 +133,10 @@ fn machine_code_and_interpreter_learn_alike() {
     }
 }
 
-/// The test `rng` compares the initialiser with PyTorch's; here, that the layer
-/// has it.
+/// The test `rng` compares the initialiser with PyTorch's; this one checks that
+/// the layer uses it.
 #[test]
-fn a_table_starts_as_pytorchs_does() {
+fn a_table_is_initialised_as_in_pytorch() {
     let model = Sentences::model().seed(3).build().unwrap();
     let weight = model.params().word.weight.to_owned();
     let mut expected = vec![0.0; 40 * 19];
@@ -153,9 +153,9 @@ fn a_table_starts_as_pytorchs_does() {
     ");
 }
 
-/// Also where the number of rows is the input's.
+/// Also if the number of rows is inferred.
 #[test]
-fn a_table_is_printed_as_pytorch_does() {
+fn a_table_prints_as_in_pytorch() {
     let model = Narrow::model().build().unwrap();
     assert_eq!(model.to_string(), "Narrow(\n  (score): Embedding(9, 1)\n)");
     assert!(model.summary().contains("Embedding(9, 1)"), "{}", model.summary());
@@ -182,14 +182,14 @@ fn rows_are_those_of_the_table() {
 }
 
 #[test]
-fn a_number_without_a_row_is_named_and_changes_nothing() {
+fn an_index_without_a_row_is_named_and_changes_nothing() {
     for backend in [Backend::Jit, Backend::Interpreter] {
         let mut trainer = Sentences::trainer(Sgd::new(0.3)).backend(backend).build().unwrap();
         let before = trainer.model().params().word.weight.to_owned();
         let kind = Array1::zeros(5);
-        for (place, row) in [([0, 0], 0), ([3, 5], 3), ([4, 1], 4)] {
+        for (index, row) in [([0, 0], 0), ([3, 5], 3), ([4, 1], 4)] {
             let mut words = Array2::zeros((5, 6));
-            words[place] = 40;
+            words[index] = 40;
             let batch = sentences::Batch { words: words.view(), kind: kind.view() };
             let message = format!(
                 "`words` has index 40 at row {row}, but its indices are below 40, since they count \
@@ -197,9 +197,9 @@ fn a_number_without_a_row_is_named_and_changes_nothing() {
                  `data.map_y(|y| y - 1)?`)"
             );
             assert_eq!(trainer.step(batch).unwrap_err().to_string(), message);
-            // Where rows do not lie one after the other.
-            let turned = words.t().as_standard_layout().into_owned();
-            let batch = sentences::Batch { words: turned.t(), kind: kind.view() };
+            // Rows that are not contiguous.
+            let strided = words.t().as_standard_layout().into_owned();
+            let batch = sentences::Batch { words: strided.t(), kind: kind.view() };
             assert_eq!(trainer.step(batch).unwrap_err().to_string(), message);
             let input = sentences::Input { words: words.view() };
             assert_eq!(trainer.model().predict(input).unwrap_err().to_string(), message);
@@ -217,7 +217,7 @@ fn a_number_without_a_row_is_named_and_changes_nothing() {
     );
 }
 
-/// Of a large table, a step changes the rows that were read, and no other.
+/// A step changes only the rows of a large table that it reads.
 #[test]
 fn large_tables_are_read_and_updated_by_row() {
     let words = indices((16, 4), 50_000, 1);

@@ -1,6 +1,5 @@
-//! What a user can do wrong with arrays: each mistake is a typed error that
-//! says what was expected and found, on every backend and for every purpose,
-//! and changes nothing.
+//! Mistakes in arrays: each is a typed error with the expected and the found,
+//! on every backend and for every purpose, and changes nothing.
 
 mod bound;
 
@@ -41,7 +40,7 @@ fn network() -> Declaration {
     b.finish().unwrap()
 }
 
-/// Arrays for the network; a test spoils one of them.
+/// Arrays for the network; tests invalidate one of them.
 #[derive(Clone)]
 struct Arrays {
     x: ArrayD<f32>,
@@ -74,10 +73,10 @@ fn bits(engine: &Engine) -> Vec<u32> {
         .collect()
 }
 
-/// Runs every purpose on every backend before and after it has run well, and
-/// hands each error to `check`. `predicts` says whether `predict` sees the
-/// mistake: it takes no targets.
-fn refused(feeds: &[Feed<'_>], predicts: bool, check: impl Fn(&Error)) {
+/// Runs every purpose on every backend before and after a valid run, and passes
+/// each error to `check`. `predicts` is whether `predict` detects the mistake:
+/// it takes no targets.
+fn rejected(feeds: &[Feed<'_>], predicts: bool, check: impl Fn(&Error)) {
     let sgd = Arc::new(Training::from(Sgd::new(0.1)));
     let good = Arrays::good();
     for backend in BACKENDS {
@@ -108,11 +107,11 @@ fn refused(feeds: &[Feed<'_>], predicts: bool, check: impl Fn(&Error)) {
     }
 }
 
-/// Requires the message to name all of `parts`.
-fn assert_names(error: &Error, parts: &[&str]) {
+/// Requires the message to contain all of `words`.
+fn assert_names(error: &Error, words: &[&str]) {
     let message = error.to_string();
-    for part in parts {
-        assert!(message.contains(part), "`{part}` is not in: {message}");
+    for word in words {
+        assert!(message.contains(word), "`{word}` is not in: {message}");
     }
 }
 
@@ -122,22 +121,22 @@ fn examples_of_another_shape() {
         (Arrays { x: reals(&[BATCH, 7]), ..Arrays::good() }, "x", &[5], &[7]),
         (Arrays { x: reals(&[BATCH]), ..Arrays::good() }, "x", &[5], &[]),
         (Arrays { x: reals(&[BATCH, 5, 1]), ..Arrays::good() }, "x", &[5], &[5, 1]),
-        // As many elements, but not as declared.
+        // The declared number of elements in another shape.
         (Arrays { z: reals(&[BATCH, 3, 2]), ..Arrays::good() }, "z", &[2, 3], &[3, 2]),
         (Arrays { z: reals(&[BATCH, 6]), ..Arrays::good() }, "z", &[2, 3], &[6]),
     ];
-    for (arrays, input, takes, given) in spoilt {
-        refused(&arrays.feeds(), true, |error| {
+    for (arrays, input, takes, actual) in spoilt {
+        rejected(&arrays.feeds(), true, |error| {
             let Error::Shape { name, expected, found } = error else { panic!("{error:?}") };
-            assert_eq!((name.as_str(), &expected[..], &found[..]), (input, takes, given));
+            assert_eq!((name.as_str(), &expected[..], &found[..]), (input, takes, actual));
             let name = format!("`{input}`");
-            assert_names(error, &[&name, &format!("{takes:?}"), &format!("{given:?}")]);
+            assert_names(error, &[&name, &format!("{takes:?}"), &format!("{actual:?}")]);
         });
     }
 }
 
 #[test]
-fn an_alternative_that_is_not_there_is_refused() {
+fn an_unknown_alternative_is_rejected() {
     let mut b = Builder::new("Chosen");
     let x = b.input("x", Type::real(Shape::batched([5]))).unwrap();
     let functions = ["relu", "tanh"];
@@ -150,7 +149,7 @@ fn an_alternative_that_is_not_there_is_refused() {
     let x = reals(&[BATCH, 5]);
     for backend in BACKENDS {
         let mut engine = Engine::new(network.clone(), backend, 3, 1).unwrap();
-        let mut run = |place| engine.run_with(&Purpose::Predict, &[Feed::Real(x.view())], &[place]);
+        let mut run = |index| engine.run_with(&Purpose::Predict, &[Feed::Real(x.view())], &[index]);
         assert_names(&run(2).unwrap_err(), &["`activation`", "below 2", "is 2"]);
         let found = &run(1).unwrap().arrays[0];
         assert!(found.iter().zip(&x).all(|(y, x)| (y - x.tanh()).abs() < 1e-6), "{backend:?}");
@@ -160,7 +159,7 @@ fn an_alternative_that_is_not_there_is_refused() {
 #[test]
 fn a_target_of_another_shape() {
     let t = ArrayD::zeros(IxDyn(&[BATCH, 1]));
-    refused(&Arrays { t, ..Arrays::good() }.feeds(), false, |error| {
+    rejected(&Arrays { t, ..Arrays::good() }.feeds(), false, |error| {
         let Error::Shape { name, expected, found } = error else { panic!("{error:?}") };
         assert_eq!((name.as_str(), &expected[..], &found[..]), ("t", &[][..], &[1][..]));
         assert_names(error, &["`t`", "[]", "[1]"]);
@@ -169,22 +168,22 @@ fn a_target_of_another_shape() {
 
 /// An array without a batch axis, and one of the other element type.
 #[test]
-fn arrays_that_are_no_batch_of_the_input() {
+fn arrays_that_are_not_a_batch_of_the_input() {
     let good = Arrays::good();
     let number = reals(&[]);
     let [_, z, t] = good.feeds();
-    refused(&[Feed::Real(number.view()), z.clone(), t.clone()], true, |error| {
+    rejected(&[Feed::Real(number.view()), z.clone(), t.clone()], true, |error| {
         let Error::Shape { name, .. } = error else { panic!("{error:?}") };
         assert_eq!(name, "x");
         assert_names(error, &["`x`", "[5]"]);
     });
-    let whole = ArrayD::<u32>::zeros(IxDyn(&[BATCH, 5]));
-    refused(&[Feed::Index(whole.view()), z.clone(), t.clone()], true, |error| {
+    let integers = ArrayD::<u32>::zeros(IxDyn(&[BATCH, 5]));
+    rejected(&[Feed::Index(integers.view()), z.clone(), t.clone()], true, |error| {
         let Error::Kind { name, .. } = error else { panic!("{error:?}") };
         assert_eq!(name, "x");
         assert_names(error, &["`x`", "reals", "integers"]);
     });
-    refused(&[Feed::Real(good.x.view())], false, |error| {
+    rejected(&[Feed::Real(good.x.view())], false, |error| {
         let Error::MissingInput { name } = error else { panic!("{error:?}") };
         assert_eq!(name, "z");
         assert_names(error, &["`z`"]);
@@ -200,7 +199,7 @@ fn inputs_with_different_numbers_of_examples() {
         (Arrays { t: ArrayD::zeros(IxDyn(&[1])), ..Arrays::good() }, "t", 1, false),
     ];
     for (arrays, input, examples, predicts) in spoilt {
-        refused(&arrays.feeds(), predicts, |error| {
+        rejected(&arrays.feeds(), predicts, |error| {
             let Error::BatchSize { name, found, other, expected } = error else {
                 panic!("{error:?}")
             };
@@ -213,26 +212,26 @@ fn inputs_with_different_numbers_of_examples() {
 }
 
 #[test]
-fn a_class_that_is_not_there() {
-    for (place, class) in [(0, 4), (BATCH - 2, 9), (BATCH - 1, u32::MAX)] {
+fn a_class_out_of_range() {
+    for (example, class) in [(0, 4), (BATCH - 2, 9), (BATCH - 1, u32::MAX)] {
         let mut arrays = Arrays::good();
-        arrays.t[place] = class;
-        refused(&arrays.feeds(), false, |error| {
+        arrays.t[example] = class;
+        rejected(&arrays.feeds(), false, |error| {
             let Error::IndexOutOfRange { name, row, index, below } = error else {
                 panic!("{error:?}")
             };
-            assert_eq!((name.as_str(), *row, *index, *below), ("t", place, class, 4));
-            assert_names(error, &["`t`", &format!("row {place}"), &class.to_string(), "4"]);
+            assert_eq!((name.as_str(), *row, *index, *below), ("t", example, class, 4));
+            assert_names(error, &["`t`", &format!("row {example}"), &class.to_string(), "4"]);
         });
     }
 }
 
 /// The first of several is named.
 #[test]
-fn several_classes_that_are_not_there() {
+fn several_classes_out_of_range() {
     let mut arrays = Arrays::good();
     (arrays.t[2], arrays.t[4]) = (7, 5);
-    refused(&arrays.feeds(), false, |error| {
+    rejected(&arrays.feeds(), false, |error| {
         let Error::IndexOutOfRange { row: 2, index: 7, .. } = error else { panic!("{error:?}") };
     });
 }
@@ -240,30 +239,30 @@ fn several_classes_that_are_not_there() {
 #[test]
 fn a_batch_without_examples() {
     let arrays = Arrays { x: reals(&[0, 5]), z: reals(&[0, 2, 3]), t: ArrayD::zeros(IxDyn(&[0])) };
-    refused(&arrays.feeds(), true, |error| {
+    rejected(&arrays.feeds(), true, |error| {
         let Error::Empty { what } = error else { panic!("{error:?}") };
         assert_eq!(what, "the batch");
         assert_names(error, &["the batch", "at least one"]);
     });
 }
 
-/// Views repeat one example as often as anyone likes, and take no memory.
+/// Broadcast views repeat one example any number of times, without memory.
 #[test]
-fn more_examples_than_there_can_be() {
+fn too_many_examples() {
     let good = Arrays::good();
-    let many = |sizes: &[usize]| {
+    let sizes_of = |sizes: &[usize]| {
         let mut all = vec![1usize << 40];
         all.extend(&sizes[1..]);
         IxDyn(&all)
     };
     let (x, z) = (reals(&[1, 5]), reals(&[1, 2, 3]));
-    let x = x.broadcast(many(x.shape())).unwrap();
-    let z = z.broadcast(many(z.shape())).unwrap();
+    let x = x.broadcast(sizes_of(x.shape())).unwrap();
+    let z = z.broadcast(sizes_of(z.shape())).unwrap();
     for backend in BACKENDS {
         let mut engine = Engine::new(network(), backend, 3, 1).unwrap();
         let error = engine.run(&Purpose::Predict, &[Feed::Real(x.view()), Feed::Real(z.view())]);
         let error = error.map(|_| ()).unwrap_err();
-        assert!(matches!(error, Error::Setting { .. }), "{error}");
+        assert!(matches!(error, Error::InvalidArgument { .. }), "{error}");
         assert_names(&error, &["examples in a batch", &(1usize << 40).to_string()]);
         engine.run(&Purpose::Predict, &good.feeds()[..2]).unwrap();
     }
@@ -316,7 +315,7 @@ fn a_network_without_a_loss_only_predicts() {
 }
 
 #[test]
-fn what_only_a_loss_needs_is_refused_without_one() {
+fn calls_that_need_a_loss_are_rejected_without_one() {
     let start = |target: bool| {
         let mut b = Builder::new("Wrong");
         let ty = Type::real(Shape::batched([3]));

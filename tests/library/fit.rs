@@ -1,4 +1,4 @@
-//! Training over epochs: what is watched, kept, told and called, and how it
+//! Training over epochs: monitoring, restoring, printing, callbacks, and how it
 //! ends.
 
 use std::ops::ControlFlow;
@@ -15,7 +15,7 @@ mod interrupted;
 mod told;
 
 network! {
-    /// Enough parameters to learn noise by heart.
+    /// Enough parameters to memorise noise.
     struct Net {
         input x: [8];
         target class: class(2);
@@ -29,8 +29,8 @@ network! {
 
 type Data = bilro::data::Classification;
 
-/// Examples in which only the sign of the first of eight numbers says anything,
-/// and of every fifth the label is wrong.
+/// Examples whose class is the sign of the first of eight numbers, with every
+/// fifth label wrong.
 fn noisy(examples: usize, seed: u64) -> Data {
     let mut generator = bilro::rng::Generator::new(seed);
     let x = Array2::from_shape_simple_fn((examples, 8), || {
@@ -56,7 +56,7 @@ fn lowest(history: &History) -> usize {
 }
 
 #[test]
-fn early_stopping_restores_the_best_epoch_bit_by_bit() {
+fn early_stopping_restores_the_best_epoch_bit_for_bit() {
     let (train, test) = (noisy(60, 1), noisy(100, 2));
     let mut trainer = trainer();
     let mut after = Vec::new();
@@ -69,18 +69,18 @@ fn early_stopping_restores_the_best_epoch_bit_by_bit() {
     assert_eq!(history.best().unwrap().number, best);
     assert_eq!(history.epochs.len(), best + 7);
     assert_eq!(history.losses.len(), trainer.steps());
-    // Running statistics are among the parameters, and all have moved on since.
+    // Running statistics are among the parameters, and all have changed since.
     assert!(trainer.model().named_parameters().any(|(name, _)| name == "norm.running_mean"));
     assert_eq!(bits(trainer.model()), after[best - 1]);
     assert_ne!(after[best - 1], after[best + 6]);
     let loss = history.best().unwrap().validation.as_ref().unwrap().loss;
     assert_eq!(trainer.model().evaluate(&test).unwrap().loss(), loss);
-    // And it can be trained on.
+    // Training can continue.
     trainer.fit(&train, Fit::epochs(1).batch_size(20)).unwrap();
 }
 
 #[test]
-fn the_best_epoch_is_restored_and_saved_as_told() {
+fn the_best_epoch_is_restored_and_saved_on_request() {
     let (train, test) = (noisy(60, 1), noisy(100, 2));
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("best.safetensors");
@@ -124,13 +124,13 @@ fn improvements_that_are_too_small_do_not_count() {
         let mut trainer = Net::trainer(Sgd::new(0.001)).seed(1).build().unwrap();
         trainer.fit(&train, fit.batch_size(60)).unwrap()
     };
-    // It falls in every epoch, by little; without validation the training loss
-    // is what is watched.
+    // The loss falls by little in every epoch; without validation the training
+    // loss is monitored.
     let all = run(Fit::epochs(12).early_stopping(2));
     assert!(all.epochs.windows(2).all(|pair| pair[1].loss < pair[0].loss));
     assert_eq!((all.stop, all.best_epoch), (Stop::Finished, Some(12)));
     let step = all.epochs[0].loss - all.epochs[1].loss;
-    // Three epochs together are enough where one is not.
+    // Three epochs together suffice where one does not.
     let some = run(Fit::epochs(12).early_stopping(4).min_improvement(2.5 * step));
     assert_eq!(some.stop, Stop::Finished);
     let none = run(Fit::epochs(12).early_stopping(2).min_improvement(2.5 * step));
@@ -139,7 +139,7 @@ fn improvements_that_are_too_small_do_not_count() {
 }
 
 #[test]
-fn callbacks_see_every_epoch_change_the_rate_and_stop() {
+fn callbacks_read_every_epoch_change_the_rate_and_stop() {
     let train = noisy(64, 1);
     let mut trainer = trainer();
     let mut weights = Vec::new();
@@ -165,7 +165,7 @@ fn callbacks_see_every_epoch_change_the_rate_and_stop() {
     assert!(weights.windows(2).all(|pair| pair[0] != pair[1]));
     assert_eq!(weights[5], trainer.model().params().fc2.weight);
 
-    // A callback that only looks changes nothing.
+    // A callback that only reads changes nothing.
     let (mut looked, mut alone) = (self::trainer(), self::trainer());
     let fit = || Fit::epochs(3).batch_size(16);
     looked
@@ -189,13 +189,13 @@ fn learning_rates_follow_a_schedule() {
     let history = one.fit(&data, fit).unwrap();
     assert_eq!(rates(&history), [start, start, start / 2.0, start / 2.0]);
 
-    // Four steps an epoch; what is recorded is the rate of its last step.
+    // Four steps per epoch; the recorded rate is that of the last step.
     let mut one = trainer();
     let fit = Fit::epochs(3).batch_size(10).schedule_by_step(StepLR::new(3).gamma(0.5));
     let history = one.fit(&data, fit).unwrap();
     assert_eq!(rates(&history), [start / 2.0, start / 4.0, start / 8.0]);
 
-    // After the first, what is watched does not get better by so much.
+    // After the first epoch, the monitored loss does not improve by that much.
     let mut one = trainer();
     let plateau = ReduceLROnPlateau::new().factor(0.5).patience(0).threshold(0.999);
     let fit = Fit::epochs(3).batch_size(10).validate(&data).schedule(plateau);
@@ -203,11 +203,11 @@ fn learning_rates_follow_a_schedule() {
     assert_eq!(rates(&history), [start, start, start / 2.0]);
 
     let wrong = Fit::epochs(1).schedule(StepLR::new(0));
-    assert!(matches!(trainer().fit(&data, wrong), Err(Error::Setting { .. })));
+    assert!(matches!(trainer().fit(&data, wrong), Err(Error::InvalidArgument { .. })));
 }
 
 #[test]
-fn errors_leave_what_was_reached() {
+fn errors_keep_the_state_after_the_last_step() {
     let train = noisy(64, 1);
     let mut trainer = trainer();
     let mut after = Vec::new();
@@ -217,12 +217,12 @@ fn errors_leave_what_was_reached() {
             trainer.set_learning_rate(if epoch.number == 3 { -1.0 } else { 0.1 })
         })
         .unwrap_err();
-    assert!(matches!(error, Error::Setting { .. }), "{error}");
+    assert!(matches!(error, Error::InvalidArgument { .. }), "{error}");
     assert_eq!((after.len(), trainer.steps()), (3, 12));
     assert_eq!(bits(trainer.model()), after[2]);
 
-    // One example alone has no variance: the last batch would be an error, and
-    // is one before the first.
+    // A single example has no variance: the last batch would be an error, which
+    // is reported before the first.
     let odd = noisy(33, 1);
     let before = bits(trainer.model());
     let error = trainer.fit(&odd, Fit::epochs(2).batch_size(16)).unwrap_err();
@@ -230,7 +230,7 @@ fn errors_leave_what_was_reached() {
     assert_eq!((trainer.steps(), bits(trainer.model())), (12, before));
     trainer.fit(&odd, Fit::epochs(2).batch_size(16).drop_last(true)).unwrap();
 
-    // With `restore_best` an error ends with the best epoch as well.
+    // With `restore_best` an error also restores the best epoch.
     after.clear();
     let fit = Fit::epochs(10).batch_size(16).restore_best(true);
     let error = trainer.fit_with(&train, fit, |trainer, epoch| {
@@ -242,7 +242,7 @@ fn errors_leave_what_was_reached() {
 }
 
 #[test]
-fn the_last_batch_is_left_out_as_told() {
+fn the_last_batch_is_dropped_on_request() {
     let data = noisy(50, 1);
     let mut trainer = trainer();
     let history = trainer.fit(&data, Fit::epochs(2).batch_size(16).drop_last(true)).unwrap();
@@ -260,7 +260,7 @@ fn the_last_batch_is_left_out_as_told() {
 }
 
 #[test]
-fn the_training_examples_are_evaluated_as_told() {
+fn the_training_examples_are_evaluated_on_request() {
     let (train, test) = (noisy(64, 1), noisy(40, 2));
     let mut trainer = trainer();
     let fit = Fit::epochs(4).batch_size(16).validate(&test).evaluate_train(true);
@@ -282,12 +282,12 @@ fn the_training_examples_are_evaluated_as_told() {
 }
 
 #[test]
-fn a_loss_that_rises_is_recorded() {
+fn a_rising_loss_is_recorded() {
     let train = noisy(60, 1);
     let mut trainer = trainer();
     let history = trainer
         .fit_with(&train, Fit::epochs(8).batch_size(60), |trainer, epoch| {
-            // Up the hill, once.
+            // A step uphill, once.
             trainer.set_learning_rate(if epoch.number == 4 { 50.0 } else { 0.05 })
         })
         .unwrap();
@@ -299,7 +299,7 @@ fn a_loss_that_rises_is_recorded() {
 }
 
 #[test]
-fn numbers_that_make_no_sense_are_refused() {
+fn invalid_numbers_are_rejected() {
     let data = noisy(60, 1);
     let mut trainer = trainer();
     let before = bits(trainer.model());
@@ -312,17 +312,17 @@ fn numbers_that_make_no_sense_are_refused() {
     let expected = "min_improvement must be a finite number that is not negative, but is";
     assert_eq!(error(fit().min_improvement(-1.0)), format!("{expected} -1"));
     assert_eq!(error(fit().min_improvement(f64::NAN)), format!("{expected} NaN"));
-    // A file is no folder, and none is made in its place.
+    // A file is not a folder, and is not replaced by one.
     let file = tempfile::NamedTempFile::new().unwrap();
     let message = error(fit().save_best(file.path().join("best.safetensors")));
     assert!(message.contains("cannot be made: "), "{message}");
     assert_eq!((trainer.steps(), bits(trainer.model())), (0, before));
 }
 
-/// What is wrong with the last example, or with those of the validation, is
-/// told before anything is learned from the first.
+/// Mistakes in the last example, or in the validation's, are reported before
+/// the first step.
 #[test]
-fn examples_that_do_not_fit_are_refused_before_the_first_step() {
+fn mismatched_examples_are_rejected_before_the_first_step() {
     let good = noisy(60, 1);
     let mut wrong_class = good.y().to_owned();
     wrong_class[47] = 2;
@@ -346,27 +346,27 @@ fn examples_that_do_not_fit_are_refused_before_the_first_step() {
         error(&good, fit().validate(&narrow)),
         "in the validation data: `x` takes examples of shape [8], but was given [7]"
     );
-    // One example is left for the last batch, which has no variance.
+    // The last batch has one example, which has no variance.
     let error = trainer.fit(&noisy(61, 1), fit()).unwrap_err();
     assert!(matches!(error, Error::SmallBatch { found: 1, .. }), "{error}");
     assert_eq!((trainer.steps(), bits(trainer.model())), (0, before));
     assert!(trainer.fit(&good, fit().validate(&good)).is_ok());
 }
 
-/// Whose callback panics finds the trainer between two steps.
+/// A callback that panics leaves the trainer between two steps.
 #[test]
-fn a_callback_that_panics_leaves_what_was_learned() {
+fn a_panic_in_a_callback_leaves_the_parameters() {
     let data = noisy(60, 1);
-    let (mut panics, mut whole) = (trainer(), trainer());
+    let (mut panics, mut full) = (trainer(), trainer());
     let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         panics.fit_with(&data, Fit::epochs(5), |_, epoch| assert!(epoch.number < 2, "enough"))
     }));
     assert!(caught.is_err());
-    whole.fit(&data, Fit::epochs(2)).unwrap();
-    assert_eq!(panics.steps(), whole.steps());
-    assert_eq!(bits(panics.model()), bits(whole.model()));
-    for trainer in [&mut panics, &mut whole] {
+    full.fit(&data, Fit::epochs(2)).unwrap();
+    assert_eq!(panics.steps(), full.steps());
+    assert_eq!(bits(panics.model()), bits(full.model()));
+    for trainer in [&mut panics, &mut full] {
         trainer.fit(&data, Fit::epochs(1)).unwrap();
     }
-    assert_eq!(bits(panics.model()), bits(whole.model()));
+    assert_eq!(bits(panics.model()), bits(full.model()));
 }

@@ -1,10 +1,10 @@
-//! Operations against PyTorch: results and gradients of every case in
-//! `ops.json` and `losses.json`, by machine code for every instruction set, by the evaluator of programs, and by the
-//! interpreter in f64.
+//! Operations against PyTorch: results and gradients of every case in `ops.json` and `losses.json`,
+//! in machine code on every instruction set, in the evaluator of programs, and in the interpreter
+//! in f64.
 //!
-//! A case is built as the language has it, by the function's name. Where the
-//! first axis may be the batch, it is built both without a batch and with it; and
-//! each with every kind of kernel before and behind the function (`goldens/exact.rs`).
+//! A case is built as a call of the language's function. If its first axis may be the batch, it is
+//! built both with and without a batch; and each with every kind of kernel before and after the
+//! function (`goldens/exact.rs`).
 
 use std::collections::BTreeMap;
 
@@ -22,13 +22,13 @@ mod exact;
 
 use exact::Exact;
 
-/// Operations whose inputs after the first are the same for all examples.
+/// Operations whose inputs after the first are shared by all examples.
 const WITH_WEIGHTS: &[&str] = &["matmul", "linear", "add_broadcast", "embedding", "layer_norm"];
 
-/// Attributes of a case that say something else than how to call the function.
+/// Attributes of a case that are not attributes of the function.
 const ABOUT: &[&str] = &["reduction", "of", "target", "extreme", "special", "batched"];
 
-/// Losses of the scores of classes, or of other rows: one value for each.
+/// Losses of rows, such as the scores of classes: one value for each.
 const OF_ROWS: &[&str] =
     &["cross_entropy", "nll_loss", "multi_margin_loss", "cosine_embedding_loss", "kl_div"];
 
@@ -46,7 +46,7 @@ struct Golden {
 /// How the tensors of a case become values.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Form {
-    /// As they are.
+    /// Without a batch.
     Whole,
     /// Their first axis is the batch.
     Batched,
@@ -75,12 +75,12 @@ fn compare_all(file: &str) {
                 failures.push(format!("{} {form:?}: {difference}", golden.describe()));
             }
             let exact = Exact::ALL.into_iter().filter(|exact| exact.serves(form == Form::Batched));
-            for between in exact.filter(|_| golden.is_finite()) {
-                let kind = format!("{between:?}");
+            for via in exact.filter(|_| golden.is_finite()) {
+                let kind = format!("{via:?}");
                 *beside.entry(&golden.op).or_default().entry(kind).or_default() += 1;
-                if let Err(difference) = golden.compare(form, Some(between)) {
-                    let what = golden.describe();
-                    failures.push(format!("{what} {form:?} between {between:?}: {difference}"));
+                if let Err(difference) = golden.compare(form, Some(via)) {
+                    let context = golden.describe();
+                    failures.push(format!("{context} {form:?} between {via:?}: {difference}"));
                 }
             }
         }
@@ -103,11 +103,11 @@ impl Golden {
         self.attrs.get(name).is_some_and(|x| x == &Json::Bool(true))
     }
 
-    /// Whether examples may go row by row: they may not where rows meet.
+    /// Whether examples may be separate rows: not if rows interact.
     fn allows(&self, form: Form) -> bool {
         let rows_meet = match self.op.as_str() {
             "transpose" | "reshape" => true,
-            // Attributes of extreme cases name an axis whatever the function is.
+            // Attributes of extreme cases name an axis for every function.
             _ => self.attrs.get("dim").is_some_and(|dim| dim == 0),
         };
         match form {
@@ -122,20 +122,20 @@ impl Golden {
         form == Form::Batched && !is_weight
     }
 
-    /// Whether there are numbers only: products with zeros keep those.
+    /// Whether all values are finite: products with zeros preserve only these.
     fn is_finite(&self) -> bool {
         let tensors = self.inputs.iter().chain([&self.output]).chain(&self.upstream);
         tensors.flat_map(Tensor::values).all(f64::is_finite)
     }
 
-    /// The case as a graph: the result is the first output, the gradients of
-    /// the inputs that have one the others.
-    fn case(&self, form: Form, between: Option<Exact>) -> Result<Case, Mistake> {
+    /// The case as a graph: the first output is the result, the others are the
+    /// gradients of inputs.
+    fn case(&self, form: Form, via: Option<Exact>) -> Result<Case, Mistake> {
         let batch = match form {
             Form::Whole => 1,
             Form::Batched => self.inputs[0].shape[0],
         };
-        let mut made = Case { graph: Graph::new(batch), inputs: Vec::new() };
+        let mut drawn = Case { graph: Graph::new(batch), inputs: Vec::new() };
         let mut x = Vec::new();
         for (i, tensor) in self.inputs.iter().enumerate() {
             let classes = match (self.op.as_str(), i) {
@@ -148,37 +148,37 @@ impl Golden {
                 }
                 _ => None,
             };
-            x.push(leaf(&mut made, tensor, self.is_batched(i, form), classes));
+            x.push(leaf(&mut drawn, tensor, self.is_batched(i, form), classes));
         }
         let target = self.attrs.get("target").map(|target| {
             let tensor: Tensor = serde_json::from_value(target.clone()).expect("a tensor");
-            leaf(&mut made, &tensor, form == Form::Batched, None)
+            leaf(&mut drawn, &tensor, form == Form::Batched, None)
         });
-        let operands: Vec<NodeId> = match between {
-            Some(exact) => x.iter().map(|x| exact.through(&mut made, *x)).collect(),
+        let operands: Vec<NodeId> = match via {
+            Some(exact) => x.iter().map(|x| exact.through(&mut drawn, *x)).collect(),
             None => x.clone(),
         };
-        let y = self.result(&mut made.graph, &operands, target, form)?;
-        let y = between.map_or(y, |exact| exact.next().through(&mut made, y));
-        made.graph.add_root(Root::Output("y".into()), y);
+        let y = self.result(&mut drawn.graph, &operands, target, form)?;
+        let y = via.map_or(y, |exact| exact.next().through(&mut drawn, y));
+        drawn.graph.add_root(Root::Output("y".into()), y);
         if let Some(upstream) = &self.upstream {
-            let batched = made.graph.shape(y).batched;
-            let upstream = leaf(&mut made, upstream, batched, None);
-            let g = &mut made.graph;
+            let batched = drawn.graph.shape(y).batched;
+            let upstream = leaf(&mut drawn, upstream, batched, None);
+            let g = &mut drawn.graph;
             let product = g.mul(y, upstream);
             let loss = g.sum_all(product);
-            let wanted: Vec<NodeId> =
+            let requested: Vec<NodeId> =
                 x.iter().zip(&self.grads).filter(|(_, dx)| dx.is_some()).map(|(x, _)| *x).collect();
-            let gradients = bilro_compiler::autodiff::gradients(g, loss, &wanted);
+            let gradients = bilro_compiler::autodiff::gradients(g, loss, &requested);
             for (i, dx) in gradients.into_iter().enumerate() {
                 g.add_root(Root::Output(format!("dx{i}")), dx);
             }
         }
-        Ok(made)
+        Ok(drawn)
     }
 
-    /// The function on its operands. Most have their name in the language;
-    /// what is said here is how the others are written in it.
+    /// The function on its operands. Most functions have the same name in the
+    /// language; the others are translated here.
     fn result(
         &self,
         g: &mut Graph,
@@ -197,10 +197,10 @@ impl Golden {
             "add_broadcast" => call(g, "add", x, &none)?,
             "mul_broadcast" => call(g, "mul", x, &none)?,
             "gelu_tanh" => {
-                let tanh = AttributeValue::Choice("tanh".into());
+                let tanh = AttributeValue::Keyword("tanh".into());
                 call(g, "gelu", x, &none.with("approximate", tanh))?
             }
-            // What `loss` does, over the batch too.
+            // The mean of `loss`, over the batch too.
             "sum_all" if form == Form::Batched => g.sum_all(x[0]),
             "mean_all" if form == Form::Batched => g.mean_all(x[0]),
             "sum_all" => call(g, "sum", x, &none)?,
@@ -227,7 +227,7 @@ impl Golden {
         })
     }
 
-    /// The attributes as the language has them.
+    /// The attributes in the language's form.
     fn attributes(&self, function: &str, form: Form) -> Attributes {
         let entry = ops::find(function).unwrap_or_else(|| panic!("there is no `{function}`"));
         let form_of_call = entry.call.expect("only operations with a call are found");
@@ -249,8 +249,8 @@ impl Golden {
                         AttributeValue::Number(value.as_f64().expect("a number"))
                     }
                     AttributeKind::Flag => AttributeValue::Flag(value.as_bool().expect("a flag")),
-                    AttributeKind::Whole => {
-                        AttributeValue::Whole(value.as_u64().expect("an integer") as usize)
+                    AttributeKind::Integer => {
+                        AttributeValue::Integer(value.as_u64().expect("an integer") as usize)
                     }
                     AttributeKind::Numbers => AttributeValue::Numbers(match value {
                         Json::Array(list) => {
@@ -265,9 +265,9 @@ impl Golden {
         attributes
     }
 
-    /// Every backend against the expected results.
-    fn compare(&self, form: Form, between: Option<Exact>) -> Result<(), String> {
-        let case = self.case(form, between).map_err(|mistake| mistake.message)?;
+    /// Compares every backend with the expected results.
+    fn compare(&self, form: Form, via: Option<Exact>) -> Result<(), String> {
+        let case = self.case(form, via).map_err(|mistake| mistake.message)?;
         for target in host::targets() {
             let lowered = check::lowered(&case, &target);
             let (jitted, evaluated) =
@@ -292,11 +292,10 @@ impl Golden {
         Ok(())
     }
 
-    /// The bound is relative to the element itself, or to the largest of the
-    /// terms that meet in it where that is larger: `unit` times the inputs
-    /// where they are added up. Rounding grows with the number of terms; there
-    /// are as many as an input has elements at most, and never more is allowed
-    /// than `WIDEST`.
+    /// The bound is relative to the element, or to the largest term of its sum
+    /// if that is larger: `unit` times the inputs if they are added up.
+    /// Rounding grows with the number of terms, at most the number of elements
+    /// of an input; the bound is at most that of `WIDEST`.
     fn compare_elements(&self, found: &[f64], expected: &Tensor, unit: f64) -> Result<(), String> {
         const WIDEST: f64 = 1e-5;
         const ADDS_UP: &[&str] = &[
@@ -313,7 +312,7 @@ impl Golden {
         let adds_up = ADDS_UP.contains(&self.op.as_str());
         let inputs = self.inputs.iter().map(|x| largest(&x.values())).fold(1.0, f64::max);
         let unit = match (self.flag("special"), adds_up) {
-            // Each of these is known exactly or nearly.
+            // Each of these is exact or nearly exact.
             (true, _) => 0.0,
             (false, true) => unit * inputs,
             (false, false) => unit,
@@ -338,9 +337,9 @@ impl Golden {
         Ok(())
     }
 
-    /// By how much the terms of a gradient are larger than what comes in: a layer
-    /// norm divides by the deviation of a row, which PyTorch's own values are
-    /// only as exact as.
+    /// Factor by which a gradient's terms exceed its input: a layer norm
+    /// divides by the deviation of a row, which limits the accuracy of
+    /// PyTorch's own values.
     fn gain(&self) -> f64 {
         if self.op != "layer_norm" {
             return 1.0;

@@ -1,5 +1,5 @@
-//! Differentiating any expression: with respect to parameters and to inputs,
-//! with and without layers; and functions that are chosen with every call.
+//! Gradients of any expression: with respect to parameters and inputs, with and
+//! without layers; and choices selected per call.
 
 use bilro::prelude::*;
 use bilro::{Backend, ndarray};
@@ -17,7 +17,7 @@ network! {
 }
 
 network! {
-    /// The same of parameters, with nothing given.
+    /// The same of parameters, without inputs.
     struct OwnSquares {
         param x: [2] = ones;
         loss sum(x.pow(2));
@@ -79,9 +79,9 @@ fn the_mean_of_squares() {
 }
 
 #[test]
-fn a_function_of_parameters_alone_is_minimised() {
+fn a_function_of_parameters_only_is_minimised() {
     network! {
-        /// H. Rosenbrock's valley, with its lowest point at (1, 1).
+        /// H. Rosenbrock's valley, with its minimum at (1, 1).
         struct Rosenbrock {
             param x: [] = full(-1.2);
             param y: [] = ones;
@@ -125,7 +125,7 @@ fn parameters_and_inputs_together() {
         let y = Array2::from_elem((5, 1), 0.25);
         let batch = both::Batch { x: x.view(), weight: weight.view(), z: z.view(), y: y.view() };
         let gradients = f.gradients(batch).unwrap();
-        // What the input's gradient is follows from the weight's and the other's.
+        // The input's gradient follows from the weight's and the other's.
         let out = f.predict(both::Input { x: x.view(), weight: weight.view(), z: z.view() });
         let slope = (out.unwrap().out - y) * 2.0;
         let w = f.params().fc.weight.to_owned();
@@ -149,11 +149,11 @@ fn parameters_and_inputs_together() {
 }
 
 network! {
-    /// Whichever function is asked for, with the same weights.
+    /// A choice with shared weights.
     struct Chosen {
         input x: [4];
         target y: class(3);
-        /// What stands between the layers.
+        /// The function between the layers.
         choice activation = sigmoid | tanh | leaky_relu(0.2);
         choice end = Identity | softmax;
         layer hidden = Linear(5);
@@ -165,7 +165,7 @@ network! {
 }
 
 #[test]
-fn functions_are_chosen_with_every_call() {
+fn choices_are_selected_per_call() {
     use chosen::{Activation, End};
     let x = Array2::from_shape_fn((6, 4), |(i, j)| ((i * 4 + j) as f32 * 0.7).sin() * 2.0);
     let y = Array1::from_iter((0..6).map(|i| i % 3));
@@ -194,7 +194,7 @@ fn functions_are_chosen_with_every_call() {
         });
         assert_ne!(losses[0], losses[1]);
     }
-    // A data set chooses the first.
+    // A data set uses the first alternative.
     let data = data::Dataset::new(x.clone(), y.clone()).unwrap();
     let mut trainer = Chosen::trainer(Sgd::new(0.1)).seed(3).build().unwrap();
     let loss = trainer.model().evaluate(&data).unwrap().loss();
@@ -204,12 +204,12 @@ fn functions_are_chosen_with_every_call() {
         activation: Activation::Sigmoid,
         end: End::Identity,
     };
-    // The evaluation's is the sum of a batch in f32, divided in f64.
+    // The evaluation's loss is the sum of a batch in f32, divided in f64.
     assert_eq!(trainer.step(batch).unwrap(), loss as f32);
 }
 
 network! {
-    /// What is kept without being trained.
+    /// An untrained running statistic.
     struct Normal {
         input x: [4];
         target y: [1];
@@ -220,7 +220,7 @@ network! {
 }
 
 #[test]
-fn what_is_not_trained_has_no_gradient() {
+fn untrained_parameters_have_no_gradient() {
     let model = Normal::model().build().unwrap();
     let x = Array2::from_shape_fn((6, 4), |(i, j)| (i * 4 + j) as f32);
     let y = Array2::zeros((6, 1));

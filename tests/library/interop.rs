@@ -1,11 +1,11 @@
-//! Files of weights between bilro and PyTorch, both ways: the same names, the
-//! same layout, the same outputs.
+//! Files of weights from bilro to PyTorch and back: the same names, layout and
+//! outputs.
 //!
-//! The other side is `interop/interop.py`, run by the Python that
-//! `BILRO_PYTHON` names, or `python3`, and for numpy's files
-//! `interop/numpy_files.py`. Where that has no torch or safetensors, or no numpy,
-//! the test says so and ends; with `BILRO_REQUIRE_PYTHON` set, it fails.
-//! `saving.rs` has what needs no PyTorch.
+//! PyTorch's side is `interop/interop.py`, run by the Python that
+//! `BILRO_PYTHON` names, or `python3`; for NumPy's files,
+//! `interop/numpy_files.py`. Without torch and safetensors, or numpy, the test
+//! prints that it is skipped; with `BILRO_REQUIRE_PYTHON` set, it fails.
+//! `saving.rs` has the tests without PyTorch.
 
 use std::path::Path;
 use std::process::Command;
@@ -49,7 +49,7 @@ network! {
 }
 
 network! {
-    /// With statistics that run along, which are kept without being trained.
+    /// With running statistics, which are saved but not trained.
     struct Words {
         input words: index(20)[4];
         target t: [3];
@@ -64,11 +64,11 @@ network! {
     }
 }
 
-/// Of the largest output.
+/// Relative to the largest output.
 const TOLERANCE: f32 = 1e-6;
 
-/// A network as both sides hold it: its name in the script, a model, and its
-/// outputs for some inputs.
+/// A network on both sides: its name in the script, a model, and its outputs
+/// for some inputs.
 struct Side<N> {
     name: &'static str,
     model: Model<N>,
@@ -82,7 +82,7 @@ impl<N: Network> Side<N> {
         features: usize,
         outputs: fn(&Model<N>, ArrayView2<'_, f32>) -> Array2<f32>,
     ) -> Side<N> {
-        // Between 0 and 1, as pixels are, and no two rows alike.
+        // Between 0 and 1, like pixels, with all rows different.
         let x = numbers(features, 256).mapv(|x| x / 255.0);
         Side { name, model: N::model().seed(5).build().unwrap(), outputs, x }
     }
@@ -93,8 +93,8 @@ impl<N: Network> Side<N> {
         io::save_tensors(inputs, [("x", self.x.view())]).unwrap();
     }
 
-    /// The largest difference from the script's outputs, of the largest output:
-    /// with the weights from here, and with those from there.
+    /// The largest difference from the script's outputs, relative to the
+    /// largest output: with bilro's weights, and with PyTorch's.
     fn difference(&self, folder: &Path, backend: Backend, precision: &str) -> f32 {
         let file = |end: &str| folder.join(format!("{}{end}.safetensors", self.name));
         let expected = io::load_tensors(file(".outputs")).unwrap();
@@ -104,20 +104,20 @@ impl<N: Network> Side<N> {
             (difference(&found, &expected[&format!("{whose}{precision}")]), found)
         });
         let [(ours, found), (theirs, _)] = outputs;
-        // One could not have passed as the other.
+        // The two sets of weights must differ.
         let other = difference(&found, &expected[&format!("theirs{precision}")]);
         assert!(other > 0.01, "{}: {other:e}", self.name);
-        // Not `max`, which would pass over a NaN.
+        // Not `max`, which ignores NaN.
         if ours > theirs || ours.is_nan() { ours } else { theirs }
     }
 
-    /// Compares what the script has written.
+    /// Compares with the script's files.
     fn compare(mut self, folder: &Path) {
         let file = |end: &str| folder.join(format!("{}.{end}", self.name));
         let weights = |model: &Model<N>| -> Vec<(String, ArrayD<f32>)> {
             model.state_dict().map(|(name, w)| (name.to_string(), w.to_owned())).collect()
         };
-        // PyTorch's counters of batches, integers, are in the first only.
+        // PyTorch's integer counters of batches are only in the first.
         self.model.load(file("torch.safetensors")).unwrap();
         let before = weights(&self.model);
         assert_eq!(
@@ -146,7 +146,7 @@ fn numbers(features: usize, bound: usize) -> Array2<f32> {
     Array2::from_shape_fn((33, features), number)
 }
 
-/// A trained one, whose running statistics are no longer 0 and 1.
+/// A trained model, whose running statistics are no longer 0 and 1.
 fn words() -> Side<Words> {
     let x = numbers(4, 20);
     let indices = x.mapv(|word| word as u32);
@@ -171,12 +171,12 @@ fn difference(found: &Array2<f32>, expected: &ArrayD<f32>) -> f32 {
     assert_eq!(found.dim(), expected.dim());
     let largest = expected.iter().fold(0.0f32, |m, x| m.max(x.abs()));
     let pairs = found.iter().zip(expected);
-    // Not `max`, which would pass over a NaN.
+    // Not `max`, which ignores NaN.
     let differences = pairs.map(|(a, b)| (a - b).abs() / largest);
     differences.fold(0.0, |m, d| if d > m || d.is_nan() { d } else { m })
 }
 
-/// The Python to ask, if it has the modules that the script needs.
+/// The Python interpreter, if it has the modules of the script.
 fn python(modules: &str) -> Option<String> {
     let python = std::env::var("BILRO_PYTHON").unwrap_or_else(|_| "python3".into());
     let found = Command::new(&python).args(["-c", &format!("import {modules}")]).output();
@@ -239,8 +239,8 @@ fn weights_go_to_pytorch_and_back() {
     check("digits", "f32", digits.difference(folder, Backend::Jit, ""));
     check("mixed", "f32", mixed.difference(folder, Backend::Jit, ""));
     check("words", "f32", words.difference(folder, Backend::Jit, ""));
-    // For the record alone: of sums over 4096 that each side adds up in an order
-    // of its own, rounding is more. In f64, above, it is not.
+    // Recorded only: the two sides add up 4096 terms in different orders, so
+    // rounding differs more. In f64, above, it does not.
     println!("net in f32: {:e}", net.difference(folder, Backend::Jit, ""));
     digits.compare(folder);
     mixed.compare(folder);

@@ -1,4 +1,4 @@
-//! Networks that must compile, and what they declare.
+//! Networks that compile, and their declarations.
 #![deny(missing_docs, unsafe_code, warnings, clippy::all)]
 
 use bilro::compiler::declaration::{Builder, Declaration, Init, Input};
@@ -119,7 +119,7 @@ fn arrays_in_and_out() {
 }
 
 #[test]
-fn a_chain_is_the_same_as_calls() {
+fn a_chain_equals_calls() {
     network! {
         struct Chain {
             input image: [784];
@@ -140,7 +140,7 @@ network! {
     pub(crate) struct Perceptron {
         input point: [2];
         target label: [1];
-        /// One weight for each coordinate.
+        /// One weight per coordinate.
         param w: [2, 1] = normal(0.0, std = 0.7);
         param b: [1] = zeros;
         output p = sigmoid(point.matmul(w) + b);
@@ -150,7 +150,7 @@ network! {
 }
 
 #[test]
-fn parameters_of_ones_own() {
+fn parameters_without_layers() {
     let network = Perceptron::declaration().unwrap();
     assert_eq!(ends(&network), "point: [2], label: [1] -> p: [1] | error");
     assert_eq!(parameters(&network), ["w [2, 1]", "b [1]"]);
@@ -161,7 +161,7 @@ fn parameters_of_ones_own() {
 }
 
 network! {
-    /// Starts that have conditions.
+    /// Initialisers with conditions.
     struct Started {
         input x: [3];
         param w: [3, 2] = orthogonal;
@@ -171,7 +171,7 @@ network! {
 }
 
 #[test]
-fn parameters_start_orthogonal_and_within_bounds() {
+fn parameters_are_initialised_orthogonal_and_truncated() {
     let network = Started::declaration().unwrap();
     let within = Init::TruncNormal { mean: 0.0, std: 0.5, low: -1.0, high: 1.0 };
     assert_eq!(
@@ -180,7 +180,7 @@ fn parameters_start_orthogonal_and_within_bounds() {
     );
     let model = Started::model().seed(7).build().unwrap();
     let parameters = model.params();
-    // PyTorch's of [2, 3], transposed, and then what follows in the stream.
+    // PyTorch's of [2, 3], transposed, and then the next numbers of the stream.
     let mut generator = Generator::new(7);
     let (mut w, mut v) = ([0.0; 6], [0.0; 8]);
     init::orthogonal(&mut generator, &mut w, 2, 3).unwrap();
@@ -190,7 +190,7 @@ fn parameters_start_orthogonal_and_within_bounds() {
 }
 
 #[test]
-fn starts_that_cannot_be_are_mistakes() {
+fn impossible_initialisers_are_mistakes() {
     for (init, shape, message) in [
         (Init::Orthogonal, vec![3], "for matrices"),
         (
@@ -250,7 +250,7 @@ fn sizes_of_every_kind() {
 }
 
 #[test]
-fn functions_and_methods_are_alike() {
+fn functions_and_methods_are_the_same() {
     network! {
         struct Functions {
             input x: [2, 3];
@@ -276,7 +276,7 @@ fn functions_and_methods_are_alike() {
 }
 
 #[test]
-fn layers_are_shared_and_ordered_as_declared() {
+fn layers_are_shared_and_in_declaration_order() {
     network! {
         struct Twins {
             target same: [2];
@@ -319,7 +319,7 @@ fn layers_are_shared_and_ordered_as_declared() {
 }
 
 #[test]
-fn whole_numbers_and_many_axes() {
+fn integers_and_many_axes() {
     network! {
         struct Words {
             input word: index(100)[16];
@@ -340,7 +340,7 @@ fn whole_numbers_and_many_axes() {
 }
 
 #[test]
-fn whole_numbers_name_rows() {
+fn integers_index_rows() {
     const WORDS: usize = 40;
     network! {
         struct Rows<const DIM: usize> {
@@ -415,7 +415,8 @@ fn weighted_losses() {
         assert!(found, "{op} {attributes}: {shown}");
     };
     has("= cross_entropy(", ", weight = [1.0, 0.5, 2.0], ignore_index = 0, label_smoothing = 0.1)");
-    // The accuracy ignores what the loss ignores, and both means go by what counts.
+    // The accuracy ignores the loss's ignored class, and both means are
+    // weighted.
     has("= accuracy(", ", ignore_index = 0)");
     assert_eq!(shown.matches("= div(").count(), 2);
 }
@@ -434,7 +435,7 @@ fn losses_of_probabilities_have_no_accuracy() {
 }
 
 #[test]
-fn what_only_numbers_decide_is_an_error_of_the_declaration() {
+fn mistakes_in_numbers_are_errors_of_the_declaration() {
     network! {
         struct Padded<const CLASSES: usize> {
             input x: [4];
@@ -451,7 +452,7 @@ fn what_only_numbers_decide_is_an_error_of_the_declaration() {
     };
     assert_eq!(
         message(Padded::<5>::declaration()),
-        "network `Padded`: `ignore_index` is one of the 5 classes of `logits.log_softmax()`, \
-         0 to 4, and not 7"
+        "network `Padded`: `ignore_index` must be one of the 5 classes of `logits.log_softmax()`, \
+         0 to 4, but is 7"
     );
 }

@@ -1,10 +1,10 @@
-//! The library as users hold it: one program with a module for each subject, since every program
-//! of tests takes seconds to link.
+//! Tests of the library through its public interface: one program with a module per subject, since
+//! every test program takes seconds to link.
 //!
-//! What needs a process of its own (a variable of the environment, a signal, standard output) starts
+//! A test that needs a process of its own (an environment variable, a signal, standard output) runs
 //! this program again with the name of one test.
 
-// Public, so that `missing_docs` looks at what `network!` writes.
+// Public, so that `missing_docs` checks the output of `network!`.
 pub mod activations;
 pub mod api;
 pub mod documents;

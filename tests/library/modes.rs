@@ -1,5 +1,5 @@
-//! Layers that train otherwise than they predict: dropout and batch
-//! normalisation, by every backend.
+//! Layers that differ between training and evaluation: dropout and batch
+//! normalisation, on every backend.
 
 use std::sync::Arc;
 
@@ -41,17 +41,17 @@ fn run(engine: &mut Engine, purpose: &Purpose, x: &ArrayD<f32>, up: &ArrayD<f32>
     engine.run(purpose, &feeds[..given]).unwrap()
 }
 
-fn assert_close<'a>(what: &str, found: impl IntoIterator<Item = &'a f32>, expected: &[f32]) {
+fn assert_close<'a>(context: &str, found: impl IntoIterator<Item = &'a f32>, expected: &[f32]) {
     let found: Vec<f32> = found.into_iter().copied().collect();
-    assert_eq!(found.len(), expected.len(), "{what}");
+    assert_eq!(found.len(), expected.len(), "{context}");
     for (x, y) in found.iter().zip(expected) {
         let fits = (x - y).abs() <= 2e-5 * (1.0 + y.abs());
-        assert!(fits, "{what}: {x} instead of {y}\n{found:?}\n{expected:?}");
+        assert!(fits, "{context}: {x} instead of {y}\n{found:?}\n{expected:?}");
     }
 }
 
-/// What PyTorch's `nn.BatchNorm1d(3, momentum=0.3)` gives with weight (1.5,
-/// -0.5, 2) and bias (0.1, 0.2, -0.3), computed once with torch 2.15.
+/// Results of PyTorch's `nn.BatchNorm1d(3, momentum=0.3)` with weight (1.5,
+/// -0.5, 2) and bias (0.1, 0.2, -0.3), computed with torch 2.15.
 struct Normalized {
     sizes: &'static [usize],
     x: &'static [f32],
@@ -61,7 +61,7 @@ struct Normalized {
     db: [f32; 3],
     running_mean: [f32; 3],
     running_var: [f32; 3],
-    /// What it gives afterwards for the same `x`, when it does not train.
+    /// Its output afterwards for the same `x`, in evaluation.
     otherwise: &'static [f32],
 }
 
@@ -132,21 +132,21 @@ fn batch_normalisation_is_pytorchs() {
             engine.set_parameter(0, array(&[3], &[1.5, -0.5, 2.0]).view()).unwrap();
             engine.set_parameter(1, array(&[3], &[0.1, 0.2, -0.3]).view()).unwrap();
             let (x, up) = (array(case.sizes, case.x), array(case.sizes, case.up));
-            let what = |name: &str| format!("{name} of {:?}, {backend:?}", case.sizes);
+            let context = |name: &str| format!("{name} of {:?}, {backend:?}", case.sizes);
 
             let results = run(&mut engine, &Purpose::Gradients, &x, &up);
             let [dw, db, dx] = &results.arrays[..] else { panic!("three gradients") };
-            assert_close(&what("dw"), dw, &case.dw);
-            assert_close(&what("db"), db, &case.db);
-            assert_close(&what("dx"), dx, case.dx);
+            assert_close(&context("dw"), dw, &case.dw);
+            assert_close(&context("db"), db, &case.db);
+            assert_close(&context("dx"), dx, case.dx);
             assert_close("no step, no change", engine.parameter(2).iter(), &[0.0; 3]);
 
             let training = Arc::new(Training::from(Sgd::new(0.0)));
             run(&mut engine, &Purpose::Step(training.clone()), &x, &up);
-            assert_close(&what("mean"), engine.parameter(2).iter(), &case.running_mean);
-            assert_close(&what("variance"), engine.parameter(3).iter(), &case.running_var);
+            assert_close(&context("mean"), engine.parameter(2).iter(), &case.running_mean);
+            assert_close(&context("variance"), engine.parameter(3).iter(), &case.running_var);
             let results = run(&mut engine, &Purpose::Predict, &x, &up);
-            assert_close(&what("y"), &results.arrays[0], case.otherwise);
+            assert_close(&context("y"), &results.arrays[0], case.otherwise);
             assert_close("as before", engine.parameter(2).iter(), &case.running_mean);
         }
     }
@@ -169,8 +169,8 @@ fn one_example_has_no_variance() {
 const EXAMPLES: usize = 64;
 const FEATURES: usize = 129;
 
-/// The factors that dropout has for a batch: `y` where `x` is 1, seen as the
-/// gradient of the input.
+/// The factors of dropout for a batch: `y` where `x` is 1, from the gradient of
+/// the input.
 fn factors(engine: &mut Engine) -> Vec<f32> {
     let ones = ArrayD::from_elem(IxDyn(&[EXAMPLES, FEATURES]), 1.0);
     let results = run(engine, &Purpose::Gradients, &ones, &ones);
@@ -186,7 +186,7 @@ fn dropout(p: f64, backend: Backend, seed: u64, threads: usize) -> Engine {
 }
 
 #[test]
-fn dropout_drops_as_many_as_it_says() {
+fn dropout_has_the_requested_rate() {
     for p in [0.0, 0.1, 0.5, 0.9, 1.0] {
         let mut engine = dropout(p, Backend::Jit, 1, 1);
         let factors = factors(&mut engine);
@@ -197,7 +197,7 @@ fn dropout_drops_as_many_as_it_says() {
         assert!((dropped - n * p).abs() <= allowed, "{dropped} of {n} with probability {p}");
         let kept = (1.0 / (1.0 - p)) as f32;
         assert!(factors.iter().all(|x| *x == 0.0 || *x == kept), "{p}");
-        // Neither rows nor columns are alike.
+        // Rows and columns differ.
         if p == 0.5 {
             for (i, row) in factors.chunks(FEATURES).enumerate() {
                 let dropped = row.iter().filter(|x| **x == 0.0).count() as f64;
@@ -213,7 +213,7 @@ fn dropout_drops_as_many_as_it_says() {
 }
 
 #[test]
-fn what_is_dropped_follows_from_seed_and_batch_alone() {
+fn dropout_depends_on_seed_and_batch_only() {
     let expected = factors(&mut dropout(0.3, Backend::Jit, 7, 1));
     for (backend, threads) in BACKENDS.into_iter().flat_map(|b| [(b, 1), (b, 2), (b, 3)]) {
         let found = factors(&mut dropout(0.3, backend, 7, threads));
@@ -231,7 +231,7 @@ fn what_is_dropped_follows_from_seed_and_batch_alone() {
 }
 
 #[test]
-fn nothing_is_dropped_unless_it_trains() {
+fn dropout_is_the_identity_in_evaluation() {
     for backend in BACKENDS {
         let mut engine = dropout(0.9, backend, 1, 1);
         let x = ArrayD::from_shape_fn(IxDyn(&[3, FEATURES]), |i| i[1] as f32);
@@ -243,7 +243,7 @@ fn nothing_is_dropped_unless_it_trains() {
 }
 
 #[test]
-fn a_layer_used_twice_drops_otherwise() {
+fn a_layer_used_twice_drops_different_elements() {
     let mut b = Builder::new("Twice");
     let x = b.input("x", Type::real(Shape::batched([FEATURES]))).unwrap();
     b.differentiate(x).unwrap();
@@ -254,7 +254,8 @@ fn a_layer_used_twice_drops_otherwise() {
     let mut engine = Engine::new(b.finish().unwrap(), Backend::Jit, 0, 1).unwrap();
     let ones = ArrayD::from_elem(IxDyn(&[EXAMPLES, FEATURES]), 1.0);
     let results = engine.run(&Purpose::Gradients, &[Feed::Real(ones.view())]).unwrap();
-    // Both kept: 4 each; with one mask for both, half of them would be.
+    // Elements that both uses retain have factor 4; with a shared mask these
+    // would be half.
     let kept = f64::from(results.loss) / 4.0 / (EXAMPLES * FEATURES) as f64;
     assert!((kept - 0.25).abs() < 0.03, "{kept}");
 }

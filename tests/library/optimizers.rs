@@ -1,9 +1,9 @@
 //! Optimizers against PyTorch: the parameter after every step of
-//! `optimizers.json`, and after steps with what those cases leave out; Lion,
-//! which PyTorch does not have, against a plain loop.
+//! `optimizers.json`, and with the arguments that its cases lack; Lion, which
+//! PyTorch lacks, against a plain loop.
 //!
 //! The network's loss is `Σ w · g`, so its gradient is the input `g`. Machine
-//! code for every instruction set, and the interpreter in both precisions.
+//! code on every instruction set, and the interpreter in both precisions.
 
 use std::sync::Arc;
 
@@ -21,20 +21,20 @@ use bilro_tests::{check, goldens};
 use ndarray::{Array1, ArrayD, Axis};
 use serde_json::{Map, Value as Json, json};
 
-/// How far an element may be from the expected one, relative to it. What has
-/// come near 0 still has the roundings of what it was: one of the largest value
-/// so far for every step.
+/// Bound of an element's relative error. An element near 0 has the rounding
+/// errors of its earlier values: one of the largest value so far for every
+/// step.
 const TOLERANCE: f64 = 1e-5;
 
-/// An optimizer with PyTorch's name and arguments. What it does not know fails.
+/// An optimizer with PyTorch's name and arguments. Unknown ones fail.
 fn optimizer(name: &str, arguments: &Map<String, Json>) -> Arc<Training> {
     let mut arguments = arguments.clone();
     let mut take = |name: &str| arguments.remove(name);
     let number = |x: Json| x.as_f64().unwrap_or_else(|| panic!("{x} is not a number"));
     let rate = take("lr").map(number).expect("every case has a learning rate") as f32;
     let set = |x: Option<Json>| x.is_some_and(|x| x.as_bool().expect("true or false"));
-    /// `optimizer.method(argument)` where the argument is given; a number, a
-    /// pair of numbers, or `true` for a method without any.
+    /// `optimizer.method(argument)` if the argument is given; a number, a pair
+    /// of numbers, or `true` for a method without any.
     macro_rules! given {
         ($optimizer:expr, $take:ident; $($method:ident: $kind:ident),*) => {{
             let mut optimizer = $optimizer;
@@ -93,7 +93,7 @@ fn network(size: usize) -> Declaration {
     b.finish().unwrap()
 }
 
-/// The parameter after each step, for each way to compute it.
+/// The parameter after each step, on each backend.
 fn trajectories(
     training: &Arc<Training>,
     start: &[f32],
@@ -117,14 +117,14 @@ fn trajectories(
     for target in check::targets() {
         let lowered = check::lower_network(&network, &purpose, 1, &target).unwrap();
         let mut values = vec![start.clone()];
-        values.extend(check::first_kept(&network, &purpose));
+        values.extend(check::initial_state(&network, &purpose));
         let step = |(before, gradient): (usize, &ArrayD<f32>)| {
             let inputs = [Value::Real(gradient.clone())];
             let optimizer = training.optimizer();
             let (step, rate) = (before as u64 + 1, optimizer.learning_rate());
             let setting = |name: &str| optimizer.scalar(name, step, rate).unwrap();
-            let kept = network.variables(&purpose);
-            let roots = check::jitted_network(&lowered, &kept, &inputs, &values, setting);
+            let variables = network.variables(&purpose);
+            let roots = check::jitted_network(&lowered, &variables, &inputs, &values, setting);
             for ((root, _), root_values) in lowered.graph.roots().iter().zip(roots) {
                 if let Root::Assign(i) = root {
                     let shape = values[*i].raw_dim();
@@ -138,23 +138,23 @@ fn trajectories(
     all
 }
 
-/// The largest error as a part of what is allowed; panics where it is more.
-fn compare(what: &str, start: &[f32], found: &[ArrayD<f32>], expected: &[Vec<f64>]) -> f64 {
+/// The largest error relative to its bound; panics if it is above 1.
+fn compare(context: &str, start: &[f32], found: &[ArrayD<f32>], expected: &[Vec<f64>]) -> f64 {
     let mut largest = start.iter().fold(0f64, |m, x| m.max(f64::from(x.abs())));
-    let mut part = 0f64;
-    assert_eq!(found.len(), expected.len(), "{what}");
+    let mut ratio = 0f64;
+    assert_eq!(found.len(), expected.len(), "{context}");
     for (step, (found, expected)) in (1..).zip(found.iter().zip(expected)) {
-        assert_eq!(found.len(), expected.len(), "{what}");
+        assert_eq!(found.len(), expected.len(), "{context}");
         largest = expected.iter().fold(largest, |m, x| m.max(x.abs()));
         for (i, (x, y)) in found.iter().zip(expected).enumerate() {
             let roundings = f64::from(step) * f64::from(f32::EPSILON) * largest;
             let error = (f64::from(*x) - y).abs() / (TOLERANCE * y.abs()).max(roundings);
             // Written so that NaN fails.
-            assert!(error <= 1.0, "{what}, step {step}, element {i}: {x} instead of {y}");
-            part = part.max(error);
+            assert!(error <= 1.0, "{context}, step {step}, element {i}: {x} instead of {y}");
+            ratio = ratio.max(error);
         }
     }
-    part
+    ratio
 }
 
 #[derive(serde::Deserialize)]
@@ -176,12 +176,12 @@ fn every_step_is_pytorchs() {
         let start = narrow(&case.start);
         let gradients: Vec<Vec<f32>> = case.grads.iter().map(narrow).collect();
         let expected: Vec<Vec<f64>> = case.after_each_step.iter().map(|x| x.values()).collect();
-        let mut part = 0f64;
+        let mut ratio = 0f64;
         for (how, found) in trajectories(&training, &start, &gradients) {
-            let what = format!("{} {:?}, {how}", case.optimizer, case.args);
-            part = part.max(compare(&what, &start, &found, &expected));
+            let context = format!("{} {:?}, {how}", case.optimizer, case.args);
+            ratio = ratio.max(compare(&context, &start, &found, &expected));
         }
-        println!("{} {:?}: {part:.2} of what is allowed", case.optimizer, case.args);
+        println!("{} {:?}: {ratio:.2} of what is allowed", case.optimizer, case.args);
     }
 }
 
@@ -197,8 +197,8 @@ fn gradients(steps: i32) -> Vec<Vec<f32>> {
     (1..=steps).map(|t| gradient(t).to_vec()).collect()
 }
 
-/// What `optimizers.json` has no cases of: the parameter of torch 2.15.0 after
-/// twelve steps.
+/// Arguments without cases in `optimizers.json`: the parameter of torch 2.15.0
+/// after twelve steps.
 #[test]
 fn every_argument_is_pytorchs() {
     let cases: Vec<(&str, Json, [f64; 4])> = vec![
@@ -266,14 +266,14 @@ fn every_argument_is_pytorchs() {
     for (name, arguments, last) in cases {
         let training = optimizer(name, arguments.as_object().unwrap());
         for (how, found) in trajectories(&training, &START, &gradients(12)) {
-            let what = format!("{name} {arguments}, {how}");
-            compare(&what, &START, &found[11..], &[last.to_vec()]);
+            let context = format!("{name} {arguments}, {how}");
+            compare(&context, &START, &found[11..], &[last.to_vec()]);
         }
     }
 }
 
-/// Gradients whose squares are no floats any more: the parameter of torch 2.15.0 after eight steps.
-/// Their shares in a mean are floats, or there is no step.
+/// Gradients whose squares overflow: the parameter of torch 2.15.0 after eight steps. Their
+/// contributions to a mean are finite, or there is no step.
 #[test]
 fn huge_gradients_are_pytorchs() {
     let gradient = |t: i32| {
@@ -335,18 +335,18 @@ fn lion_is_its_formula() {
 }
 
 #[test]
-fn lion_stays_where_nothing_pulls() {
+fn lion_does_not_move_without_gradient() {
     for (how, found) in trajectories(&Arc::new(Lion::default().into()), &START, &[vec![0.0; 4]]) {
         assert_eq!(found[0].as_slice().unwrap(), START, "{how}");
     }
 }
 
-/// A million steps are as good as the first: no setting runs away, and none
-/// takes longer for it.
+/// After a million steps every scalar is finite, and takes no longer to
+/// compute.
 #[test]
-fn settings_stay_numbers() {
-    for place in 0..bilro_tests::trainings::TRAININGS {
-        let training = bilro_tests::trainings::training(place, 0.1);
+fn step_scalars_stay_finite() {
+    for index in 0..bilro_tests::trainings::TRAININGS {
+        let training = bilro_tests::trainings::training(index, 0.1);
         let network = network(3);
         let purpose = Purpose::Step(training.clone());
         let target = check::targets()[0];

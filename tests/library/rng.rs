@@ -1,8 +1,8 @@
 //! Random numbers against PyTorch's.
 //!
-//! Reads `rng.json`, made by `goldens/make_goldens.py`, from `goldens` or from the folder that the
-//! environment variable `BILRO_GOLDENS` names, and replays every call in it. The text of a call is
-//! parsed, so a file with other seeds and sizes is compared as well.
+//! Reads `rng.json`, made by `goldens/make_goldens.py`, from `goldens` or from the folder of the
+//! environment variable `BILRO_GOLDENS`, and replays every call in it. Calls are parsed from their
+//! text, so a file with other seeds and sizes works as well.
 
 use bilro::data::ShuffledOrder;
 use bilro::rng::{Generator, init};
@@ -10,10 +10,10 @@ use bilro_tests::goldens::{self, Tensor};
 use serde::Deserialize;
 use std::collections::BTreeSet;
 
-/// How far a real number may be from PyTorch's.
+/// Bound of the difference between a real number and PyTorch's.
 const TOLERANCE: f64 = 1e-6;
 
-/// Of each of these there must be a case.
+/// Each of these must have a case.
 const KINDS: [&str; 11] = [
     "rand",
     "randn",
@@ -30,13 +30,13 @@ const KINDS: [&str; 11] = [
 
 #[derive(Deserialize)]
 struct Case {
-    /// `randn(1,3); randn(2)` or `Linear(5,3): weight, bias`: calls, then what is listed of each.
+    /// `randn(1,3); randn(2)` or `Linear(5,3): weight, bias`: calls, and the listed results.
     call: String,
     seed: u64,
     values: Vec<Tensor>,
 }
 
-/// What one tensor of ours holds.
+/// The contents of one of our tensors.
 #[derive(Debug)]
 enum Values {
     Whole(Vec<i64>),
@@ -44,7 +44,7 @@ enum Values {
 }
 
 #[test]
-fn every_call_gives_pytorchs_values() {
+fn every_call_has_pytorchs_values() {
     let mut found = BTreeSet::new();
     let mut failures = Vec::new();
     for case in &goldens::read::<Case>("rng.json") {
@@ -70,7 +70,7 @@ fn every_call_gives_pytorchs_values() {
     }
 }
 
-/// The function that a call calls.
+/// The name of a call's function.
 fn name(call: &str) -> &str {
     call.split('(').next().unwrap_or_default()
 }
@@ -83,7 +83,7 @@ fn numbers(call: &str) -> Vec<i64> {
         .collect()
 }
 
-/// The tensors of one call, made with ours.
+/// The tensors of one call, computed by bilro.
 fn replay(kind: &str, args: &[i64], generator: &mut Generator) -> Vec<Values> {
     let sizes: Vec<usize> = args.iter().map(|&n| usize::try_from(n).unwrap_or(0)).collect();
     let real = |len: usize, fill: &mut dyn FnMut(&mut [f32])| {
@@ -100,7 +100,7 @@ fn replay(kind: &str, args: &[i64], generator: &mut Generator) -> Vec<Values> {
             let draw = |_| generator.randint(low, high).unwrap();
             vec![Values::Whole((0..len).map(draw).collect())]
         }
-        ("randperm", &[n]) => vec![whole(generator.permutation(n.try_into().unwrap()))],
+        ("randperm", &[n]) => vec![integers(generator.permutation(n.try_into().unwrap()))],
         ("Linear", &[_, _]) => {
             let (fan_in, out) = (sizes[0], sizes[1]);
             vec![
@@ -109,7 +109,7 @@ fn replay(kind: &str, args: &[i64], generator: &mut Generator) -> Vec<Values> {
             ]
         }
         ("Embedding", _) => vec![real(all, &mut |v| init::embedding_weight(generator, v))],
-        // `empty(out, in)`, as a linear layer has it.
+        // `empty(out, in)`, the layout of a linear layer.
         (_, &[_, _]) if kind.starts_with("nn.init.") => {
             let (fan_out, fan_in) = (sizes[0], sizes[1]);
             vec![real(all, &mut |v| match kind {
@@ -123,7 +123,7 @@ fn replay(kind: &str, args: &[i64], generator: &mut Generator) -> Vec<Values> {
         ("DataLoader", &[n, _]) => {
             let mut order = ShuffledOrder::from_generator(generator.clone());
             let n = n.try_into().unwrap();
-            let epochs = vec![whole(order.next_epoch(n)), whole(order.next_epoch(n))];
+            let epochs = vec![integers(order.next_epoch(n)), integers(order.next_epoch(n))];
             *generator = order.into_generator();
             epochs
         }
@@ -131,7 +131,7 @@ fn replay(kind: &str, args: &[i64], generator: &mut Generator) -> Vec<Values> {
     }
 }
 
-fn whole(rows: Vec<u32>) -> Values {
+fn integers(rows: Vec<u32>) -> Values {
     Values::Whole(rows.into_iter().map(i64::from).collect())
 }
 

@@ -1,5 +1,5 @@
-//! Weights in files and back, what is said of files that do not fit, and that
-//! nothing is half done. `interop.rs` does the same with PyTorch.
+//! Weights in files: saving, loading, errors for mismatched files, and no
+//! partial changes. `interop.rs` does the same with PyTorch.
 
 mod other_heads;
 
@@ -25,7 +25,7 @@ network! {
     }
 }
 
-/// A folder, and a file in it that is not there yet.
+/// A folder, and the path of a new file in it.
 fn folder() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("digits.safetensors");
@@ -48,7 +48,7 @@ fn zeros<'a>(name: &'a str, shape: &'a [usize]) -> Raw<'a> {
     (name, Dtype::F32, shape, vec![0; 4 * shape.iter().product::<usize>()])
 }
 
-/// What fits [`Digits`].
+/// Tensors that match [`Digits`].
 fn fitting() -> Vec<Raw<'static>> {
     vec![
         zeros("fc1.weight", &[4, 5]),
@@ -58,7 +58,7 @@ fn fitting() -> Vec<Raw<'static>> {
     ]
 }
 
-/// Writes a file by the library alone.
+/// Writes a file by the safetensors crate only.
 fn write(path: &Path, tensors: &[Raw<'_>]) {
     let view = |(name, dtype, shape, bytes)| (name, TensorView::new(dtype, shape, bytes).unwrap());
     let views =
@@ -66,8 +66,8 @@ fn write(path: &Path, tensors: &[Raw<'_>]) {
     fs::write(path, safetensors::serialize(views.map(view), None).unwrap()).unwrap();
 }
 
-/// Loads what does not fit, and checks that nothing has changed.
-fn refused(path: &Path) -> WeightsMismatch {
+/// Loads a mismatched file, and checks that nothing has changed.
+fn rejected(path: &Path) -> WeightsMismatch {
     let mut model = model(1);
     let before = bits(&model);
     let error = model.load(path).unwrap_err();
@@ -82,10 +82,10 @@ fn refused(path: &Path) -> WeightsMismatch {
 }
 
 #[test]
-fn a_saved_model_is_loaded_bit_by_bit() {
+fn a_saved_model_is_loaded_bit_for_bit() {
     let (_folder, path) = folder();
     let mut saved = model(1);
-    // Numbers that a detour through text or f64 could change.
+    // Numbers that a conversion to text or f64 could change.
     let odd = array![f32::NAN, -0.0, f32::NEG_INFINITY, f32::MIN_POSITIVE / 2.0];
     saved.set_parameter("fc1.bias", odd.into_dyn().view()).unwrap();
     saved.save(&path).unwrap();
@@ -101,7 +101,7 @@ fn a_saved_model_is_loaded_bit_by_bit() {
 }
 
 #[test]
-fn code_that_is_compiled_already_sees_what_is_loaded() {
+fn compiled_code_uses_loaded_weights() {
     let (_folder, path) = folder();
     let images = Array2::from_shape_fn((7, 5), |(i, j)| (i * 3 + j) as f32 / 10.0);
     let input = || digits::Input { image: images.view() };
@@ -134,8 +134,8 @@ fn files_have_pytorchs_names_and_layout() {
     assert_eq!(shape, [4, 5]);
     let weight = model.params().fc1.weight;
     assert_eq!(weight.dim(), (5, 4));
-    for (place, value) in values.into_iter().enumerate() {
-        assert_eq!(value, weight[[place % 5, place / 5]]);
+    for (index, value) in values.into_iter().enumerate() {
+        assert_eq!(value, weight[[index % 5, index / 5]]);
     }
     let (shape, values) = found("scale");
     assert_eq!((shape, values), (vec![3, 2], model.params().scale.iter().copied().collect()));
@@ -145,10 +145,10 @@ fn files_have_pytorchs_names_and_layout() {
     let expected = [("bilro", "0.1.0"), ("format", "pt"), ("network", "Digits")];
     let expected = HashMap::from(expected.map(|(key, text)| (key.into(), text.into())));
     assert_eq!(header.metadata().as_ref(), Some(&expected));
-    // The numbers are aligned.
+    // The data are aligned.
     assert!(u64::from_le_bytes(bytes[..8].try_into().unwrap()).is_multiple_of(8));
 
-    // And the same model gives the same file.
+    // The same model writes the same file.
     for _ in 0..5 {
         model.save(&path).unwrap();
         assert_eq!(fs::read(&path).unwrap(), bytes);
@@ -156,7 +156,7 @@ fn files_have_pytorchs_names_and_layout() {
 }
 
 #[test]
-fn everything_that_does_not_fit_is_told_at_once() {
+fn all_mismatches_are_reported_at_once() {
     let (folder, path) = folder();
     let bytes = |n: usize| vec![0; n];
     write(
@@ -170,7 +170,7 @@ fn everything_that_does_not_fit_is_told_at_once() {
             zeros("fc3.bias", &[3]),
         ],
     );
-    let mismatch = refused(&path);
+    let mismatch = rejected(&path);
     assert_eq!(mismatch.shapes, [("fc1.weight".into(), vec![4, 5], vec![5, 4])]);
     let message = model(1).load(&path).unwrap_err().to_string();
     let message = message.replace(folder.path().to_str().unwrap(), "").replace('\\', "/");
@@ -187,37 +187,37 @@ fn everything_that_does_not_fit_is_told_at_once() {
 }
 
 #[test]
-fn one_thing_that_does_not_fit_is_enough() {
+fn one_mismatch_is_an_error() {
     let (_folder, path) = folder();
     write(&path, &fitting());
     model(1).load(&path).unwrap();
 
     write(&path, &fitting()[..3]);
-    assert_eq!(refused(&path).missing, [("scale".into(), vec![3, 2])]);
+    assert_eq!(rejected(&path).missing, [("scale".into(), vec![3, 2])]);
 
     let mut more = fitting();
     more.push(zeros("scale.momentum", &[2]));
     write(&path, &more);
-    assert_eq!(refused(&path).unexpected, [("scale.momentum".into(), vec![2])]);
+    assert_eq!(rejected(&path).unexpected, [("scale.momentum".into(), vec![2])]);
 
     for shape in [&[2, 3][..], &[6], &[3, 2, 1], &[]] {
         let mut other = fitting();
         other[3] = zeros("scale", shape);
         write(&path, &other);
-        assert_eq!(refused(&path).shapes, [("scale".into(), vec![3, 2], shape.to_vec())]);
+        assert_eq!(rejected(&path).shapes, [("scale".into(), vec![3, 2], shape.to_vec())]);
     }
 
     for (dtype, size) in [(Dtype::I32, 4), (Dtype::U8, 1), (Dtype::BOOL, 1), (Dtype::F8_E4M3, 1)] {
         let mut other = fitting();
         other[3] = ("scale", dtype, &[3, 2], vec![0; 6 * size]);
         write(&path, &other);
-        assert_eq!(refused(&path).types, [("scale".into(), dtype.to_string())]);
+        assert_eq!(rejected(&path).types, [("scale".into(), dtype.to_string())]);
     }
     assert!(Digits::model().weights(&path).build().is_err());
 }
 
 #[test]
-fn counters_of_batches_are_left_out() {
+fn counters_of_batches_are_ignored() {
     let (_folder, path) = folder();
     let mut more = fitting();
     more.push(("num_batches_tracked", Dtype::I64, &[], vec![0; 8]));
@@ -229,7 +229,7 @@ fn counters_of_batches_are_left_out() {
 
     more.push(("bn1.num_batches_tracked_too", Dtype::I64, &[], vec![0; 8]));
     write(&path, &more);
-    assert_eq!(refused(&path).unexpected, [("bn1.num_batches_tracked_too".into(), vec![])]);
+    assert_eq!(rejected(&path).unexpected, [("bn1.num_batches_tracked_too".into(), vec![])]);
 }
 
 #[test]
@@ -259,7 +259,7 @@ fn other_floating_point_numbers_become_f32() {
 }
 
 #[test]
-fn files_of_other_formats_are_told_by_name() {
+fn other_file_formats_are_named() {
     let (folder, path) = folder();
     model(1).save(&path).unwrap();
     let whole = fs::read(&path).unwrap();
@@ -278,7 +278,7 @@ fn files_of_other_formats_are_told_by_name() {
     };
     for bytes in spoilt {
         let message = message(&bytes);
-        assert!(message.contains("is no safetensors file, or not all of one"), "{message}");
+        assert!(message.contains("is not a safetensors file, or incomplete"), "{message}");
     }
     for start in [&b"PK\x03\x04"[..], b"\x80\x02\x8a\x0a"] {
         let message = message(&[start, &[1; 100]].concat());
@@ -291,7 +291,7 @@ fn files_of_other_formats_are_told_by_name() {
 }
 
 #[test]
-fn names_may_be_changed_while_loading() {
+fn names_may_be_renamed_on_loading() {
     let (_folder, path) = folder();
     let mut counted = fitting();
     counted[0].0 = "0.weight";
@@ -303,11 +303,11 @@ fn names_may_be_changed_while_loading() {
     loaded.load_renamed(&path, names()).unwrap();
     assert!(bits(&loaded).iter().all(|x| *x == 0));
 
-    // What is not renamed is not there.
-    let mismatch = refused(&path);
+    // A tensor that is not renamed is missing.
+    let mismatch = rejected(&path);
     assert_eq!((mismatch.missing.len(), mismatch.unexpected.len()), (3, 3));
 
-    // Two of one name: neither is right.
+    // Two tensors of one name are an error.
     counted.push(zeros("fc2.weight", &[3, 4]));
     write(&path, &counted);
     let before = bits(&loaded);
@@ -319,25 +319,25 @@ fn names_may_be_changed_while_loading() {
 }
 
 #[test]
-fn a_file_that_cannot_be_written_is_what_it_was() {
+fn a_failed_save_leaves_the_previous_file() {
     let (folder, path) = folder();
     let model = model(1);
-    let refused = |path: &Path, why: &str| {
+    let rejected = |path: &Path, why: &str| {
         let error = model.save(path).unwrap_err();
         assert!(matches!(&error, Error::File { path: of, .. } if of == path), "{error}");
         assert!(error.to_string().contains(why), "{error}");
     };
-    refused(folder.path(), "is not a file");
+    rejected(folder.path(), "is not a file");
     assert!(folder.path().is_dir());
 
     fs::write(&path, "mine").unwrap();
-    refused(&path.join("x.safetensors"), "cannot be made: ");
+    rejected(&path.join("x.safetensors"), "cannot be made: ");
     let mut permissions = fs::metadata(&path).unwrap().permissions();
     permissions.set_readonly(true);
     fs::set_permissions(&path, permissions).unwrap();
-    refused(&path, "may only be read");
+    rejected(&path, "is read-only");
     assert_eq!(fs::read(&path).unwrap(), b"mine");
-    // And nothing is left over.
+    // No temporary file remains.
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
@@ -358,19 +358,19 @@ fn any_arrays_are_saved_and_loaded() {
         assert_eq!(loaded[*name], x, "{name}");
     }
 
-    // Views that do not lie side by side in memory, of a rank of their own.
+    // Strided views of different ranks.
     let view = wide.slice(s![.., 1, ..;2]);
     io::save_tensors(&path, [("view", view.t()), ("again", view.t())]).unwrap();
     let loaded = io::load_tensors(&path).unwrap();
     assert_eq!(loaded["view"], view.t().into_dyn());
     assert_eq!(loaded["again"], loaded["view"]);
 
-    // In a folder that is not there yet.
+    // In a folder that does not exist yet.
     let made = path.with_file_name("new").join("folder").join("x.safetensors");
     io::save_tensors(&made, [("view", view.t())]).unwrap();
     assert_eq!(io::load_tensors(&made).unwrap()["view"], view.t().into_dyn());
 
-    // None at all.
+    // No arrays at all.
     io::save_tensors(&path, Vec::<(String, Array2<f32>)>::new()).unwrap();
     assert!(io::load_tensors(&path).unwrap().is_empty());
 

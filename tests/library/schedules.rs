@@ -1,5 +1,5 @@
-//! Schedules against those of torch 2.15.0, from a learning rate of 0.1; and
-//! that a trainer which follows one compiles nothing again.
+//! Schedules against those of torch 2.15.0, from a learning rate of 0.1; a
+//! trainer that follows one compiles nothing again.
 
 use bilro::prelude::*;
 use bilro::schedule::{
@@ -8,12 +8,12 @@ use bilro::schedule::{
 };
 use bilro::{Error, data};
 
-fn assert_rates(what: &str, found: &[f32], expected: &[f64]) {
-    assert_eq!(found.len(), expected.len(), "{what}");
+fn assert_rates(context: &str, found: &[f32], expected: &[f64]) {
+    assert_eq!(found.len(), expected.len(), "{context}");
     for (time, (x, y)) in found.iter().zip(expected).enumerate() {
-        // Rounded to f32; the cosine's own rounding shows where it ends near 0.
+        // Rounded to f32; the cosine's own rounding is visible near 0.
         let fits = (f64::from(*x) - y).abs() <= 1e-7 * y.abs() + 1e-9;
-        assert!(fits, "{what} at {time}: {x} instead of {y}");
+        assert!(fits, "{context} at {time}: {x} instead of {y}");
     }
 }
 
@@ -165,32 +165,32 @@ fn plateaus_are_pytorchs() {
         ),
     ];
     for (mut schedule, expected) in cases {
-        let what = format!("{schedule:?}");
+        let context = format!("{schedule:?}");
         schedule.check().unwrap();
         let rates = losses.iter().enumerate().map(|(time, loss)| {
             let rate = schedule.learning_rate(0.1, time);
             schedule.observe(time, *loss);
             rate
         });
-        assert_rates(&what, &rates.collect::<Vec<_>>(), &expected);
+        assert_rates(&context, &rates.collect::<Vec<_>>(), &expected);
     }
 }
 
 #[test]
-fn a_plateau_after_a_warm_up_hears_of_its_own_time_only() {
+fn a_plateau_after_a_warm_up_observes_its_own_time_only() {
     let plateau = ReduceLROnPlateau::new().patience(1).factor(0.5);
     let mut schedule = LinearLR::new(4).then(4, plateau);
     for time in 0..6 {
         schedule.observe(time, 1.0);
     }
-    // The first is the best, the second is accepted.
+    // The first loss is the best, the second is within the threshold.
     assert_eq!(schedule.learning_rate(0.1, 6), 0.1);
     schedule.observe(6, 1.0);
     assert_eq!(schedule.learning_rate(0.1, 7), 0.05);
 }
 
 #[test]
-fn a_loss_that_is_no_number_is_no_progress() {
+fn nan_is_no_improvement() {
     let mut schedule = ReduceLROnPlateau::new().patience(0);
     schedule.observe(0, f64::NAN);
     assert_eq!(schedule.learning_rate(0.1, 1), 0.01);
@@ -199,7 +199,7 @@ fn a_loss_that_is_no_number_is_no_progress() {
 }
 
 #[test]
-fn times_far_away_have_learning_rates() {
+fn distant_times_have_learning_rates() {
     let schedules: Vec<Box<dyn Schedule>> = vec![
         Box::new(StepLR::new(3)),
         Box::new(MultiStepLR::new(&[7, 3])),
@@ -231,7 +231,7 @@ network! {
 }
 
 #[test]
-fn what_is_wrong_is_said_and_changes_nothing() {
+fn invalid_options_are_reported_and_change_nothing() {
     let cases: Vec<(Box<dyn Schedule>, &str)> = vec![
         (Box::new(StepLR::new(0)), "step_size must be at least 1, but is 0"),
         (Box::new(MultiStepLR::new(&[1]).gamma(f64::NAN)), "gamma must be"),
@@ -248,10 +248,13 @@ fn what_is_wrong_is_said_and_changes_nothing() {
         (Box::new(LinearLR::new(2).then(2, StepLR::new(0))), "step_size"),
     ];
     let mut trainer = Digits::trainer(Sgd::new(0.1)).build().unwrap();
-    for (schedule, part) in cases {
+    for (schedule, expected_text) in cases {
         match trainer.follow(&*schedule, 3) {
-            Err(error @ Error::Setting { .. }) => {
-                assert!(error.to_string().contains(part), "`{part}` is not in: {error}");
+            Err(error @ Error::InvalidArgument { .. }) => {
+                assert!(
+                    error.to_string().contains(expected_text),
+                    "`{expected_text}` is not in: {error}"
+                );
             }
             other => panic!("{schedule:?}: {other:?}"),
         }
@@ -259,12 +262,12 @@ fn what_is_wrong_is_said_and_changes_nothing() {
     }
 }
 
-/// By the files that `BILRO_DUMP` writes: one for each compilation. The
-/// variable is read with each of them, so this asks a process of its own.
+/// Counts the files that `BILRO_DUMP` writes, one per compilation. The variable
+/// is read at each compilation, so this runs in a process of its own.
 #[test]
 fn following_a_schedule_compiles_once() {
     const FOLDER: &str = "BILRO_DUMP_DIR";
-    // Set for that process only.
+    // Set for this process only.
     const INNER: &str = "BILRO_TEST_OF_SCHEDULES";
     if std::env::var_os(INNER).is_none() {
         let folder = std::env::temp_dir().join(format!("bilro-schedules-{}", std::process::id()));
@@ -296,19 +299,20 @@ fn following_a_schedule_compiles_once() {
         // At the end of the cosine the learning rate is 0.
         assert_eq!(weight(&mut trainer) == before, time == 8, "at {time}");
     }
-    // Files have the name of what is compiled: removed, they would come again.
+    // Files are named after the compiled purpose: after removal, a compilation
+    // would write them again.
     let files = std::fs::read_dir(&folder).unwrap();
     files.for_each(|file| std::fs::remove_file(file.unwrap().path()).unwrap());
     trainer.follow(&schedule, 1).unwrap();
     trainer.step(batch()).unwrap();
     assert_eq!(count(), 0, "a step has been compiled again");
-    // What counts compilations sees one.
+    // The number of compilations is one.
     trainer.model().evaluate(&digits).unwrap();
     assert!(count() > 0);
 }
 
 #[test]
-fn the_longest_cosine_hardly_begins() {
+fn the_longest_cosine_barely_changes() {
     let schedule = CosineAnnealingLR::new(usize::MAX);
     for time in [0, 1000] {
         assert_eq!(schedule.learning_rate(0.5, time), 0.5);

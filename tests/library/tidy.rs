@@ -1,7 +1,7 @@
-//! The sources keep the invariants that ARCHITECTURE.md states: the order of modules, where other
-//! crates and processors are named, which files have `unsafe`, where operations are listed.
+//! Checks the sources for ARCHITECTURE.md's invariants: the order of modules, where other crates
+//! and processors are named, which files have `unsafe`, where operations are listed.
 //!
-//! The document's blocks are what is checked, so that neither goes without the other.
+//! The lists are read from the document, so that document and check agree.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -18,11 +18,11 @@ fn block(title: &str) -> Vec<&'static str> {
     lines.take_while(|line| *line != "```").filter(|line| !line.trim().is_empty()).collect()
 }
 
-/// A source file without comments, and without what is there for tests only.
+/// A source file without comments and without test items.
 struct Source {
-    /// From the folder `src` on, with slashes.
+    /// Path relative to the folder `src`, with slashes.
     path: String,
-    /// The modules around its items: `["fuse", "group"]` for `fuse/group.rs`.
+    /// The modules of its items: `["fuse", "group"]` for `fuse/group.rs`.
     module: Vec<String>,
     tokens: Vec<TokenTree>,
 }
@@ -67,7 +67,7 @@ fn read(src: &Path, path: String, module: Vec<String>, found: &mut Vec<Source>) 
             if src.join(&file).exists() { file } else { format!("{}/mod.rs", folder_of(&name)) };
         read(src, path, inner, found);
     }
-    // Registries declare modules by macros of their own: all files of their folders.
+    // Registries declare modules by their own macros: all files of their folders.
     let registry = src.join(&folder);
     if !folder.is_empty() && registry.is_dir() {
         for entry in std::fs::read_dir(registry).unwrap() {
@@ -84,7 +84,7 @@ fn read(src: &Path, path: String, module: Vec<String>, found: &mut Vec<Source>) 
     }
 }
 
-/// The tokens without items that are there for tests, or for documents, only.
+/// The tokens without items for tests or documents only.
 fn without_tests(stream: TokenStream) -> Vec<TokenTree> {
     let mut left = Vec::new();
     let mut tokens = stream.into_iter().peekable();
@@ -125,7 +125,7 @@ fn without_tests(stream: TokenStream) -> Vec<TokenTree> {
     left
 }
 
-/// Calls `f` with every identifier, and what follows it.
+/// Calls `f` with every identifier and the tokens after it.
 fn each_identifier(tokens: &[TokenTree], f: &mut dyn FnMut(&Ident, &[TokenTree])) {
     for (i, token) in tokens.iter().enumerate() {
         match token {
@@ -139,7 +139,7 @@ fn each_identifier(tokens: &[TokenTree], f: &mut dyn FnMut(&Ident, &[TokenTree])
     }
 }
 
-/// What follows `::`.
+/// The tokens after `::`.
 fn after_colons(tokens: &[TokenTree]) -> Option<&[TokenTree]> {
     match tokens {
         [TokenTree::Punct(a), TokenTree::Punct(b), rest @ ..]
@@ -171,14 +171,14 @@ fn dependencies(folder: &str) -> BTreeMap<String, BTreeMap<String, String>> {
         sources.iter().filter(|s| s.module.len() == 1).map(|s| s.module[0].clone()).collect();
     let mut all: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
     for source in sources.iter().filter(|source| !source.module.is_empty()) {
-        let own = &source.module[0];
-        let uses = all.entry(own.clone()).or_default();
+        let local = &source.module[0];
+        let uses = all.entry(local.clone()).or_default();
         each_identifier(&source.tokens, &mut |ident, rest| {
             let mut names = Vec::new();
             if ident == "crate" {
                 names = after_colons(rest).map(first_names).unwrap_or_default();
             } else if ident == "super" {
-                // As many as lead out of all modules around.
+                // More `super` than enclosing modules.
                 let (mut depth, mut rest) = (1, rest);
                 while let Some(next) = after_colons(rest) {
                     match next {
@@ -195,7 +195,7 @@ fn dependencies(folder: &str) -> BTreeMap<String, BTreeMap<String, String>> {
                 }
             }
             for name in names {
-                if name != *own && tops.contains(&name) {
+                if name != *local && tops.contains(&name) {
                     uses.insert(name, source.path.clone());
                 }
             }
@@ -204,8 +204,8 @@ fn dependencies(folder: &str) -> BTreeMap<String, BTreeMap<String, String>> {
     all
 }
 
-/// Compares a crate with its block: a line has modules that depend on lines above it only, and not
-/// on each other but for those that `+` joins.
+/// Compares a crate with its block: the modules of a line depend on lines above only, and not on
+/// each other unless joined by `+`.
 fn check_order(folder: &str) {
     let mut rank: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
     for (line, text) in block(&format!("order of {folder}")).into_iter().enumerate() {
@@ -224,8 +224,8 @@ fn check_order(folder: &str) {
     let mut wrong = Vec::new();
     for (module, uses) in &found {
         for (used, path) in uses {
-            let (own, other) = (rank[module.as_str()], rank[used.as_str()]);
-            if other.0 > own.0 || (other.0 == own.0 && other.1 != own.1) {
+            let (local, other) = (rank[module.as_str()], rank[used.as_str()]);
+            if other.0 > local.0 || (other.0 == local.0 && other.1 != local.1) {
                 wrong.push(format!("{path}: `{module}` uses `{used}`"));
             }
         }
@@ -243,7 +243,7 @@ fn modules_of_the_library_keep_their_order() {
     check_order("runtime/src");
 }
 
-/// Requires identifiers to be in some folders of the sources only.
+/// Requires identifiers to occur only in some folders of the sources.
 fn only_in(names: &[&str], folders: &[&str]) {
     let mut wrong = Vec::new();
     for folder in ["compiler/src", "runtime/src", "macros/src"] {
@@ -264,25 +264,25 @@ fn only_in(names: &[&str], folders: &[&str]) {
 }
 
 #[test]
-fn assemblers_are_named_in_codegen_only() {
+fn assemblers_are_named_only_in_codegen() {
     only_in(&["cranelift", "iced_x86", "wasmtime"], &["compiler/src/codegen/"]);
 }
 
 #[test]
-fn processors_are_asked_in_target_and_codegen_only() {
+fn processors_are_detected_only_in_target_and_codegen() {
     let names = ["is_x86_feature_detected", "is_aarch64_feature_detected", "target_arch"];
     only_in(&names, &["compiler/src/target/", "compiler/src/codegen/"]);
 }
 
 #[test]
-fn unsafe_is_in_the_files_on_the_list_only() {
+fn unsafe_is_only_in_the_listed_files() {
     let allowed: BTreeSet<String> =
         block("unsafe").into_iter().map(|line| line.trim().to_string()).collect();
     let mut found = BTreeSet::new();
     for folder in ["compiler/src", "runtime/src", "macros/src"] {
         for source in sources(folder) {
             each_identifier(&source.tokens, &mut |ident, _| {
-                // `mod` is declared with the lint, which has it in its name.
+                // `mod` declarations name the lint, which contains the word.
                 if ident == "unsafe" {
                     found.insert(format!("{folder}/{}", source.path));
                 }
@@ -293,7 +293,7 @@ fn unsafe_is_in_the_files_on_the_list_only() {
 }
 
 #[test]
-fn operations_are_listed_in_their_registry_only() {
+fn operations_are_listed_only_in_their_registry() {
     let allowed: BTreeSet<String> =
         block("names operations").into_iter().map(|line| line.trim().to_string()).collect();
     let mut wrong = Vec::new();

@@ -1,6 +1,6 @@
-//! What a trainer does besides its optimizer, against numbers computed by hand
-//! from the network's own gradients: clipping, accumulation, rates of layers;
-//! by machine code and by the interpreter.
+//! A trainer's options besides its optimizer, against numbers computed from the
+//! network's own gradients: clipping, accumulation, per-layer learning rates;
+//! in machine code and in the interpreter.
 
 use bilro::engine::Engine;
 use bilro::ndarray::{Array1, Array2, ArrayD, Axis, array, concatenate};
@@ -25,12 +25,12 @@ network! {
 
 const BACKENDS: [Backend; 3] = [Backend::Jit, Backend::Interpreter, Backend::InterpreterF32];
 
-/// The rounding of some operations on numbers of order one.
+/// The rounding of a few operations on numbers of order one.
 const ROUNDING: f32 = 1e-6;
 
 type Values = Vec<ArrayD<f32>>;
 
-/// What trains a model on.
+/// The builder for continued training of a model.
 type Again = TrainerBuilder<Mlp, Model<Mlp>>;
 
 struct Examples {
@@ -73,19 +73,19 @@ fn gradients(trainer: &mut Trainer<Mlp>, examples: &Examples) -> Values {
     ]
 }
 
-fn assert_near(what: &str, found: &Values, expected: &Values) {
+fn assert_near(context: &str, found: &Values, expected: &Values) {
     assert_eq!(found.len(), expected.len());
     for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
         for (x, y) in found.iter().zip(expected) {
-            assert!((x - y).abs() <= ROUNDING * y.abs().max(1.0), "{what}, {i}: {x} and {y}");
+            assert!((x - y).abs() <= ROUNDING * y.abs().max(1.0), "{context}, {i}: {x} and {y}");
         }
     }
 }
 
 /// Requires a step with a learning rate of 1/2 to change every parameter by
-/// half of what `change` makes of its gradient.
+/// half of `change` of its gradient.
 fn assert_step(
-    what: &str,
+    context: &str,
     trainer: &mut Trainer<Mlp>,
     examples: &Examples,
     change: impl Fn(&Values) -> Values,
@@ -94,7 +94,7 @@ fn assert_step(
     let changes = change(&gradients(trainer, examples));
     trainer.step(examples.batch()).unwrap();
     let expected = before.iter().zip(&changes).map(|(w, g)| w - &(g * 0.5)).collect();
-    assert_near(what, &parameters(trainer), &expected);
+    assert_near(context, &parameters(trainer), &expected);
 }
 
 #[test]
@@ -112,13 +112,13 @@ fn every_element_of_a_gradient_is_clipped_by_value() {
 }
 
 #[test]
-fn gradients_are_clipped_by_their_norm_together() {
+fn gradients_are_clipped_by_their_joint_norm() {
     let examples = Examples::new(7, 1);
     for backend in BACKENDS {
         for (limit, clips) in [(0.25, true), (1e3, false)] {
             let mut trainer = mlp(Sgd::new(0.5), backend).clip_norm(limit).build().unwrap();
-            let what = format!("{backend:?} at {limit}");
-            assert_step(&what, &mut trainer, &examples, |gradients| {
+            let context = format!("{backend:?} at {limit}");
+            assert_step(&context, &mut trainer, &examples, |gradients| {
                 let norm = gradients.iter().flatten().map(|x| x * x).sum::<f32>().sqrt();
                 assert_eq!(norm > limit, clips, "{norm}");
                 let factor = (limit / (norm + 1e-6)).min(1.0);
@@ -128,36 +128,43 @@ fn gradients_are_clipped_by_their_norm_together() {
     }
 }
 
-/// Batches of the same size, so that their means' mean is that of all.
+/// Batches of equal size, so that the mean of their means is the mean of all.
 #[test]
-fn accumulated_batches_are_one_step_on_all_of_them() {
-    let parts = [2, 3, 4].map(|seed| Examples::new(5, seed));
+fn accumulated_batches_equal_one_step_on_all_of_them() {
+    let messages = [2, 3, 4].map(|seed| Examples::new(5, seed));
     let views = |of: fn(&Examples) -> &Array2<f32>| {
-        concatenate(Axis(0), &parts.iter().map(|part| of(part).view()).collect::<Vec<_>>()).unwrap()
+        concatenate(
+            Axis(0),
+            &messages.iter().map(|message_part| of(message_part).view()).collect::<Vec<_>>(),
+        )
+        .unwrap()
     };
-    let all = Examples { x: views(|part| &part.x), y: views(|part| &part.y) };
+    let all = Examples {
+        x: views(|message_part| &message_part.x),
+        y: views(|message_part| &message_part.y),
+    };
     for backend in BACKENDS {
         let sgd = || Sgd::new(0.1).momentum(0.9);
-        // The norm is that of the mean, not of a batch's gradients.
+        // The norm of the mean, not of a batch's gradients.
         let mut one = mlp(sgd(), backend).clip_norm(0.3).build().unwrap();
         let mut several = mlp(sgd(), backend).clip_norm(0.3).accumulate(3).build().unwrap();
         for update in 0..4 {
             let before = parameters(&mut several);
-            for part in &parts {
+            for message_part in &messages {
                 assert_eq!(parameters(&mut several), before, "{backend:?}: an update too early");
-                several.step(part.batch()).unwrap();
+                several.step(message_part.batch()).unwrap();
             }
             assert_ne!(parameters(&mut several), before, "{backend:?}: no update");
             one.step(all.batch()).unwrap();
-            let what = format!("{backend:?}, update {update}");
-            assert_near(&what, &parameters(&mut several), &parameters(&mut one));
+            let context = format!("{backend:?}, update {update}");
+            assert_near(&context, &parameters(&mut several), &parameters(&mut one));
         }
         assert_eq!((one.steps(), several.steps()), (4, 12));
     }
 }
 
 #[test]
-fn layers_and_parameters_have_rates_of_their_own() {
+fn layers_and_parameters_have_separate_learning_rates() {
     let examples = Examples::new(7, 1);
     for backend in BACKENDS {
         let builder = mlp(Sgd::new(0.5), backend);
@@ -166,7 +173,7 @@ fn layers_and_parameters_have_rates_of_their_own() {
         assert_step(&format!("{backend:?}"), &mut trainer, &examples, |gradients| {
             gradients.iter().zip([0.25, 0.25, 1.0, 3.0]).map(|(g, rate)| g * rate).collect()
         });
-        // The last one that names a parameter counts.
+        // The last call for a parameter counts.
         let builder =
             mlp(Sgd::new(0.5), backend).freeze("fc1").scale_learning_rate("fc1.bias", 2.0);
         let mut trainer = builder.freeze("fc2.weight").build().unwrap();
@@ -176,9 +183,9 @@ fn layers_and_parameters_have_rates_of_their_own() {
     }
 }
 
-/// Nor are they decayed, nor moved by what has been kept.
+/// Without weight decay or momentum.
 #[test]
-fn what_is_frozen_keeps_its_bits() {
+fn frozen_parameters_do_not_change() {
     let examples = Examples::new(7, 1);
     for backend in BACKENDS {
         let builder = Mlp::trainer(AdamW::new(0.1).weight_decay(0.5)).seed(5).backend(backend);
@@ -193,10 +200,10 @@ fn what_is_frozen_keeps_its_bits() {
     }
 }
 
-/// Adam's step does not depend on how large gradients are, but on the rate of
-/// a layer: the first goes by it, up to eps.
+/// Adam's step depends not on the size of gradients but on a layer's learning
+/// rate: the first step equals it, up to eps.
 #[test]
-fn rates_scale_steps_and_decoupled_decay_of_adam() {
+fn learning_rates_scale_steps_and_decoupled_decay_of_adam() {
     let examples = Examples::new(7, 1);
     for backend in BACKENDS {
         let adam = AdamW::new(0.01).weight_decay(0.5).eps(0.0);
@@ -212,9 +219,9 @@ fn rates_scale_steps_and_decoupled_decay_of_adam() {
     }
 }
 
-/// Another optimizer begins with nothing kept.
+/// Each optimizer starts with new state.
 #[test]
-fn optimizers_of_several_kinds_are_in_one_list() {
+fn optimizers_of_several_kinds_fit_in_one_list() {
     let examples = Examples::new(5, 3);
     let kinds: [Box<dyn Optimizer>; 2] =
         [Box::new(Sgd::new(0.1).momentum(0.9)), Box::new(Adam::new(0.1))];
@@ -234,11 +241,11 @@ fn optimizers_of_several_kinds_are_in_one_list() {
         assert_eq!(parameters(&mut boxed), parameters(&mut plain));
     }
     let wrong: Box<dyn Optimizer> = Box::new(Sgd::new(-1.0));
-    assert!(matches!(Mlp::trainer(wrong).build(), Err(Error::Setting { .. })));
+    assert!(matches!(Mlp::trainer(wrong).build(), Err(Error::InvalidArgument { .. })));
 }
 
 #[test]
-fn a_new_trainer_of_a_model_starts_afresh() {
+fn a_new_trainer_of_a_model_starts_with_new_state() {
     let examples = Examples::new(7, 1);
     let mut first = Mlp::trainer(Adam::new(0.01)).seed(5).build().unwrap();
     first.step(examples.batch()).unwrap();
@@ -251,9 +258,9 @@ fn a_new_trainer_of_a_model_starts_afresh() {
     assert_near("the first step again", &parameters(&mut second), &expected.collect());
 }
 
-/// As the trainer of a new model of the same seed.
+/// Like the trainer of a new model of the same seed.
 #[test]
-fn a_model_is_trained_on_with_all_that_a_trainer_has() {
+fn an_existing_model_trains_with_all_options_of_a_trainer() {
     let examples = Examples::new(7, 1);
     for backend in BACKENDS {
         let adam = || AdamW::new(0.05).weight_decay(0.1);
@@ -283,7 +290,7 @@ fn a_model_is_trained_on_with_all_that_a_trainer_has() {
         let moved: Vec<bool> =
             parameters(&mut old).iter().zip(&start).map(|(now, before)| now != before).collect();
         assert_eq!(moved, [true, true, true, false], "{backend:?}");
-        // By value as well.
+        // Clipping by value as well.
         let clipped = old.into_model().into_trainer(Sgd::new(0.5)).clip_value(0.05).build();
         assert_step("by value", &mut clipped.unwrap(), &examples, |gradients| {
             gradients.iter().map(|g| g.mapv(|x| x.clamp(-0.05, 0.05))).collect()
@@ -292,7 +299,7 @@ fn a_model_is_trained_on_with_all_that_a_trainer_has() {
 }
 
 #[test]
-fn a_model_that_gets_no_trainer_is_not_lost() {
+fn a_failed_build_returns_the_model() {
     let examples = Examples::new(7, 1);
     let mut first = Mlp::trainer(Adam::new(0.01)).seed(5).build().unwrap();
     first.step(examples.batch()).unwrap();
@@ -311,24 +318,24 @@ fn a_model_that_gets_no_trainer_is_not_lost() {
         let (same, error) = refused.into_parts();
         match error {
             Error::UnknownParameter { .. } => assert_eq!(i, 3),
-            Error::Setting { .. } => assert_ne!(i, 3),
+            Error::InvalidArgument { .. } => assert_ne!(i, 3),
             other => panic!("{other}"),
         }
         model = same;
     }
     let mut second = model.into_trainer(Sgd::new(0.1)).build().unwrap();
     assert_eq!(parameters(&mut second), expected);
-    // Who does not want it back writes `?`.
+    // `?` drops it.
     let question_mark = || -> bilro::Result<Trainer<Mlp>> {
         Ok(Mlp::model().build()?.into_trainer(Sgd::new(-1.0)).build()?)
     };
-    assert!(matches!(question_mark(), Err(Error::Setting { .. })));
+    assert!(matches!(question_mark(), Err(Error::InvalidArgument { .. })));
 }
 
-/// With a cache that keeps nothing but what runs, every other call compiles again.
-/// What is kept beside the parameters is not the cache's.
+/// With a cache for running code only, every other call compiles again.
+/// Optimizer state is not part of the cache.
 #[test]
-fn code_that_has_gone_is_compiled_again_and_results_stay_the_same() {
+fn evicted_code_is_compiled_again_with_the_same_results() {
     let sizes = [5, 3, 5, 7, 3, 1, 5, 3];
     let examples = sizes.map(|n| Examples::new(n, n as u64));
     let train = |cache: Option<usize>, empties: bool| {
@@ -358,7 +365,7 @@ fn code_that_has_gone_is_compiled_again_and_results_stay_the_same() {
 }
 
 #[test]
-fn the_cache_of_code_has_a_limit() {
+fn the_code_cache_has_a_limit() {
     let mut engine = Engine::new(Mlp::declaration().unwrap(), Backend::Jit, 1, 1).unwrap();
     let run = |engine: &mut Engine, examples: usize| {
         let x = Examples::new(examples, 1).x.into_dyn();
@@ -380,13 +387,15 @@ fn the_cache_of_code_has_a_limit() {
 
 fn message(builder: TrainerBuilder<Mlp>) -> String {
     match builder.build() {
-        Err(error @ (Error::Setting { .. } | Error::UnknownParameter { .. })) => error.to_string(),
+        Err(error @ (Error::InvalidArgument { .. } | Error::UnknownParameter { .. })) => {
+            error.to_string()
+        }
         other => panic!("{other:?}"),
     }
 }
 
 #[test]
-fn wrong_numbers_and_unknown_names_are_said() {
+fn invalid_numbers_and_unknown_names_are_reported() {
     let sgd = || Mlp::trainer(Sgd::new(0.1));
     let cases = [
         (Mlp::trainer(Sgd::new(-1.0)), "learning rate must be"),
@@ -419,14 +428,14 @@ fn wrong_numbers_and_unknown_names_are_said() {
         (sgd().freeze("fc"), "there is no parameter `fc`"),
         (sgd().scale_learning_rate("fc1.gain", 1.0), "there is no parameter `fc1.gain`"),
     ];
-    for (builder, part) in cases {
+    for (builder, message_part) in cases {
         let message = message(builder);
-        assert!(message.contains(part), "`{part}` is not in: {message}");
+        assert!(message.contains(message_part), "`{message_part}` is not in: {message}");
     }
 }
 
 #[test]
-fn a_batch_that_does_not_fit_leaves_the_sum_of_gradients() {
+fn a_mismatched_batch_leaves_the_accumulated_gradients() {
     let examples = Examples::new(5, 1);
     let wrong = Array1::<f32>::zeros(12).into_shape_with_order((4, 3)).unwrap();
     for backend in BACKENDS {
@@ -454,9 +463,9 @@ network! {
     }
 }
 
-/// What has been accumulated lies with the model.
+/// Accumulated gradients belong to the model.
 #[test]
-fn an_exchanged_model_has_accumulated_nothing() {
+fn an_exchanged_model_has_no_accumulated_gradients() {
     let (x, y) = (array![[1.0]], array![[2.0]]);
     let batch = || slope::Batch { x: x.view(), y: y.view() };
     for backend in [Backend::Jit, Backend::Interpreter] {
@@ -476,9 +485,9 @@ fn an_exchanged_model_has_accumulated_nothing() {
     }
 }
 
-/// Of an optimizer that does not look at its own numbers.
+/// With an optimizer that does not check its own numbers.
 #[test]
-fn a_learning_rate_that_is_no_number_is_refused_whoever_gives_it() {
+fn a_non_finite_learning_rate_is_rejected_from_any_source() {
     #[derive(Debug)]
     struct Own(f32);
     impl Optimizer for Own {
@@ -505,7 +514,7 @@ fn a_learning_rate_that_is_no_number_is_refused_whoever_gives_it() {
     }
     for rate in [f32::NAN, f32::INFINITY, -1.0] {
         let error = Slope::trainer(Own(rate)).build().unwrap_err();
-        assert!(matches!(error, bilro::Error::Setting { .. }), "{error}");
+        assert!(matches!(error, bilro::Error::InvalidArgument { .. }), "{error}");
     }
     Slope::trainer(Own(0.1)).build().unwrap();
 }

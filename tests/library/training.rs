@@ -1,9 +1,10 @@
 //! Training against PyTorch: every loss of the runs in `training.json`, from
-//! weights of our own with the same seed, in the same order of examples, by
-//! machine code and by the interpreter.
+//! bilro's own weights with the same seed, in the same order of examples, in
+//! machine code and in the interpreter.
 //!
-//! What a run is stands in its name, as `64-128-64-10 relu, cross entropy, SGD
-//! 0.1`; runs of what bilro does not have yet are listed and skipped.
+//! A run is described by its name, as
+//! `64-128-64-10 relu, cross entropy, SGD 0.1`; unsupported runs are listed and
+//! skipped.
 
 use std::sync::Arc;
 
@@ -20,11 +21,11 @@ use bilro_compiler::shape::{Dim, Shape, Type};
 use bilro_tests::goldens;
 use ndarray::{Array2, ArrayD, Axis};
 
-/// How far a loss may be from PyTorch's, relative to it: both round every sum,
-/// and each step starts from what the steps before have made of that.
+/// Bound of a loss's relative difference from PyTorch's: both round every sum,
+/// and errors accumulate from step to step.
 const TOLERANCE: f64 = 1e-4;
 
-/// How many of the test examples may fall on the other side of a decision.
+/// Number of test examples whose prediction may differ.
 const UNDECIDED: f64 = 2.0;
 
 #[derive(Clone, serde::Deserialize)]
@@ -40,12 +41,12 @@ struct Golden {
     test_accuracy: f64,
 }
 
-/// What the name of a run says.
+/// A run parsed from its name.
 #[derive(Debug)]
 struct Run {
     sizes: Vec<usize>,
     hidden: String,
-    /// After the last layer, if anything is.
+    /// The function after the last layer, if any.
     last: Option<String>,
     loss: Loss,
     training: Arc<Training>,
@@ -59,7 +60,7 @@ enum Loss {
 }
 
 impl Run {
-    /// `None` for what bilro does not have yet.
+    /// `None` for unsupported runs.
     fn parse(name: &str) -> Option<Run> {
         let [network, loss, optimizer] = name.split(", ").collect::<Vec<_>>()[..] else {
             panic!("`{name}` is not a network, a loss and an optimizer")
@@ -151,7 +152,7 @@ impl Target {
     }
 }
 
-/// A run of ours.
+/// The results of our run.
 struct Trained {
     losses: Vec<f32>,
     accuracy: f64,
@@ -160,7 +161,7 @@ struct Trained {
 
 fn train(golden: &Golden, run: &Run, backend: Backend, data: &Classification) -> Trained {
     let network = run.network();
-    // The loader draws from the generator that has made the weights.
+    // The loader continues the generator of the weights.
     let mut order = ShuffledOrder::from_generator(after_weights(&network, golden.seed));
     let mut engine = Engine::new(network, backend, golden.seed, 1).unwrap();
     let [first, end] = golden.train_rows;
@@ -192,7 +193,7 @@ fn train(golden: &Golden, run: &Run, backend: Backend, data: &Classification) ->
     Trained { losses, accuracy, parameters }
 }
 
-/// The generator as the initial weights leave it.
+/// The generator after the initial weights.
 fn after_weights(network: &Declaration, seed: u64) -> Generator {
     let mut generator = Generator::new(seed);
     for parameter in &network.parameters {
@@ -203,7 +204,7 @@ fn after_weights(network: &Declaration, seed: u64) -> Generator {
     generator
 }
 
-/// The runs of what bilro has.
+/// The supported runs.
 fn runs() -> Vec<(Golden, Run)> {
     let goldens: Vec<Golden> = goldens::read("training.json");
     let mut runs = Vec::new();
@@ -251,21 +252,21 @@ fn every_loss_is_pytorchs(backend: Backend) {
 }
 
 #[test]
-fn every_loss_is_pytorchs_by_machine_code() {
+fn every_loss_is_pytorchs_in_machine_code() {
     every_loss_is_pytorchs(Backend::Jit);
 }
 
 #[test]
-fn every_loss_is_pytorchs_by_the_interpreter() {
+fn every_loss_is_pytorchs_in_the_interpreter() {
     every_loss_is_pytorchs(Backend::Interpreter);
 }
 
 #[test]
-fn a_seed_gives_the_same_bits_again() {
+fn a_seed_reproduces_the_same_bits() {
     let data = digits().unwrap();
     for backend in [Backend::Jit, Backend::InterpreterF32] {
         for (golden, run) in runs() {
-            // The interpreter is slow, and an epoch is as good as three.
+            // The interpreter is slow, and one epoch suffices.
             let golden = Golden { epochs: 1, ..golden };
             let [a, b] = [(); 2].map(|()| train(&golden, &run, backend, &data));
             let bits = |losses: &[f32]| losses.iter().map(|x| x.to_bits()).collect::<Vec<_>>();

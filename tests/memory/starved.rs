@@ -1,5 +1,5 @@
 //! Too little memory is an error with the number of bytes, and nothing else changes;
-//! in a process that may have only so much.
+//! in a process with a memory limit.
 
 use std::process::Command;
 
@@ -22,7 +22,7 @@ network! {
 }
 
 network! {
-    /// 3 GB: no machine is too small for it, but the child is.
+    /// 3 GB: within every machine's memory, above the child's limit.
     struct Large {
         input x: [30_000];
         output y = x -> Linear(25_000);
@@ -40,8 +40,8 @@ network! {
 }
 
 network! {
-    /// Its initialiser needs room to work in.
-    struct Turned {
+    /// Its initialiser needs temporary memory.
+    struct Orthogonal {
         input x: [2048];
         param w: [2048, 2048] = orthogonal;
         output y = x.matmul(w);
@@ -57,7 +57,7 @@ network! {
     }
 }
 
-/// Takes memory until about so much is left.
+/// Takes memory until about `bytes` are left.
 fn leave(bytes: usize) -> Vec<Vec<u8>> {
     let mut taken = Vec::with_capacity(64);
     let mut size = 1 << 30;
@@ -73,20 +73,20 @@ fn leave(bytes: usize) -> Vec<Vec<u8>> {
     taken
 }
 
-/// Requires an error with at least so many bytes.
-fn too_little<T>(what: &str, result: bilro::Result<T>, least: usize) {
+/// Requires an error with at least `least` bytes.
+fn too_little<T>(context: &str, result: bilro::Result<T>, least: usize) {
     match result {
         Err(error @ Error::Memory { bytes, .. }) => {
-            assert!(bytes >= least as u64, "{what}: {error}");
+            assert!(bytes >= least as u64, "{context}: {error}");
             assert!(error.to_string().contains(&format!("{bytes} bytes")), "{error}");
         }
-        Err(error) => panic!("{what}: {error}"),
-        Ok(_) => panic!("{what}: there was enough"),
+        Err(error) => panic!("{context}: {error}"),
+        Ok(_) => panic!("{context}: there was enough"),
     }
 }
 
-/// In a process of its own, which [`too_little_memory_is_an_error`] starts; nothing
-/// otherwise.
+/// Runs in the process that [`too_little_memory_is_an_error`] starts, and does
+/// nothing otherwise.
 #[test]
 fn starved() {
     if std::env::var_os("BILRO_STARVED").is_none() {
@@ -96,19 +96,19 @@ fn starved() {
     steps();
     batches();
     data_sets();
-    println!("starved, and well");
+    println!("starved: all errors reported");
 }
 
 fn networks() {
     too_little("160 GB", Huge::model().build(), 160_000_000_000);
     too_little("3 GB", Large::model().build(), 3_000_000_000);
     let taken = leave(40 * MIB);
-    // 16 MiB, the values before they lie in place, and vectors in f64.
-    too_little("orthogonal", Turned::model().build(), 64 * MIB);
+    // 16 MiB, the values before they are transposed, and vectors in f64.
+    too_little("orthogonal", Orthogonal::model().build(), 64 * MIB);
     drop(taken);
 }
 
-/// What training keeps, copies of parameters, and arrays of results.
+/// Optimizer state, copies of parameters, and arrays of results.
 fn steps() {
     let (x, y) = (Array2::<f32>::ones((1, 2)), Array2::<f32>::ones((1, 4_194_304)));
     let batch = || wide::Batch { x: x.view(), y: y.view() };
@@ -124,23 +124,23 @@ fn steps() {
     let taken = leave(24 * MIB);
     too_little("Adam's state", adam.step(batch()), 96 * MIB);
     too_little("gradients", sgd.model().gradients(batch()), 32 * MIB);
-    // 16 MiB for a batch are there, but a copy of the weights is not.
+    // 16 MiB for a batch are available, a copy of the weights is not.
     let fit = Fit::epochs(1).early_stopping(1);
     too_little("the best parameters", sgd.fit(&data, fit), 32 * MIB);
-    // What is compiled runs on.
+    // Compiled code still runs.
     sgd.step(batch()).unwrap();
     drop(taken);
     assert_eq!(weights(&mut adam), before, "an error changes nothing");
     adam.step(batch()).unwrap();
     assert_ne!(weights(&mut adam), before);
 
-    // Threads that cannot be had are done without.
+    // Without memory for threads, the step runs on one.
     let taken = leave(2 * MIB);
     sgd.step(batch()).unwrap();
     drop(taken);
 }
 
-/// A hundred million examples, whose inputs are all the same in memory.
+/// A hundred million examples, whose inputs share memory by broadcasting.
 fn batches() {
     const EXAMPLES: usize = 100_000_000;
     let (x, y) = (Array2::<f32>::ones((1, 4)), Array1::<u32>::zeros(EXAMPLES));
@@ -152,18 +152,18 @@ fn batches() {
         too_little("a batch", trainer.model().evaluate_batch(small::Batch { x, y }), EXAMPLES);
         too_little("a batch", trainer.model().predict(small::Input { x }), EXAMPLES);
         assert_eq!(trainer.model().params().linear1.weight, before);
-        let (few, labels) = (Array2::<f32>::ones((2, 4)), Array1::<u32>::zeros(2));
-        trainer.step(small::Batch { x: few.view(), y: labels.view() }).unwrap();
+        let (small, labels) = (Array2::<f32>::ones((2, 4)), Array1::<u32>::zeros(2));
+        trainer.step(small::Batch { x: small.view(), y: labels.view() }).unwrap();
     }
 }
 
 fn data_sets() {
     const EXAMPLES: usize = 8 << 20;
-    let made = || -> Dataset<f32, Ix2, u32, Ix1> {
+    let build = || -> Dataset<f32, Ix2, u32, Ix1> {
         Dataset::new(Array2::zeros((EXAMPLES, 4)), Array1::zeros(EXAMPLES)).unwrap()
     };
-    let data = made();
-    let turned = Array2::<f32>::zeros((4, EXAMPLES)).reversed_axes();
+    let data = build();
+    let orthogonal = Array2::<f32>::zeros((4, EXAMPLES)).reversed_axes();
     let labels = Array1::<u32>::zeros(EXAMPLES);
     let mut trainer = Small::trainer(Sgd::new(0.1)).build().unwrap();
     let taken = leave(48 * MIB);
@@ -175,9 +175,9 @@ fn data_sets() {
     too_little("random_split", data.random_split([0.9, 0.1], 1), least);
     too_little("split_stratified", data.split_stratified(0.9, 1), least);
     too_little("filter", data.filter(|_, _| true), 0);
-    too_little("columns", Dataset::new(turned, labels), least);
-    let whole = Fit::epochs(1).batch_size(EXAMPLES);
-    too_little("a batch of all", trainer.fit(&data, whole), least);
+    too_little("columns", Dataset::new(orthogonal, labels), least);
+    let full = Fit::epochs(1).batch_size(EXAMPLES);
+    too_little("a batch of all", trainer.fit(&data, full), least);
     // In place.
     let data = data.normalize(0.5, 0.5).unwrap();
     too_little("one_hot", data.one_hot(10), 300 * MIB);
@@ -196,5 +196,8 @@ fn too_little_memory_is_an_error() {
         .unwrap();
     let (out, err) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && out.contains("starved, and well"), "{out}\n{err}");
+    assert!(
+        output.status.success() && out.contains("starved: all errors reported"),
+        "{out}\n{err}"
+    );
 }

@@ -1,6 +1,6 @@
-//! Wide networks, where products are cut into blocks and parts and factors
-//! change places: layers one after the other, larger than those that
-//! [`networks`](crate::networks) draws, and nothing else.
+//! Wide networks, whose products are split into tiles and blocks of k and whose
+//! operands are swapped: chains of layers larger than those that
+//! [`networks`](crate::networks) draws.
 
 use std::fmt;
 
@@ -9,19 +9,19 @@ use bilro_compiler::ops::{AttributeValue, Attributes};
 use bilro_compiler::shape::{Dim, Shape, Type};
 use proptest::prelude::*;
 
-/// What a wide network is made from.
+/// The recipe of a wide network.
 #[derive(Clone)]
 pub struct Chain {
     /// Examples in a batch.
     pub batch: usize,
-    /// Of parameters and data.
+    /// Seed of parameters and data.
     pub seed: u64,
     /// Features of the input.
     pub input: usize,
-    /// In order.
+    /// The layers in order.
     pub layers: Vec<Layer>,
-    /// Whether the last values are scores of classes; else they are compared
-    /// with others.
+    /// Whether the last values are scores of classes, for cross entropy; else
+    /// the loss is the squared error.
     pub classes: bool,
 }
 
@@ -30,30 +30,29 @@ pub struct Chain {
 pub struct Layer {
     width: usize,
     bias: bool,
-    /// A place in `ACTIVATIONS`.
+    /// An index of `ACTIVATIONS`.
     activation: usize,
 }
 
 const ACTIVATIONS: [&str; 4] = ["relu", "tanh", "sigmoid", "neg"];
 
-/// Around widths of vectors, tiles and what one part of a sum may be.
+/// Around the widths of vectors and tiles, and the length of a block of k.
 const WIDTHS: [usize; 10] = [1, 10, 33, 64, 120, 257, 300, 512, 513, 600];
 
-/// Batches over which the gradient of a weight is a long sum; layers are narrow
-/// then.
+/// Batches with long sums in the gradients of weights, for narrow layers.
 const BATCHES: [usize; 3] = [513, 600, 1030];
 const NARROW: usize = 64;
 
-/// Chains of up to so many layers.
+/// Chains of up to `layers` layers.
 pub fn chains(layers: usize) -> impl Strategy<Value = Chain> {
-    let width = || (0..WIDTHS.len()).prop_map(|place| WIDTHS[place]);
+    let width = || (0..WIDTHS.len()).prop_map(|index| WIDTHS[index]);
     let layer = (width(), any::<bool>(), 0..ACTIVATIONS.len())
         .prop_map(|(width, bias, activation)| Layer { width, bias, activation });
     let layers = prop::collection::vec(layer, 2..=layers);
-    let large = (0..BATCHES.len()).prop_map(|place| BATCHES[place]);
+    let large = (0..BATCHES.len()).prop_map(|index| BATCHES[index]);
     let batch = prop_oneof![3 => 1..=40usize, 1 => Just(8usize), 1 => Just(16), 1 => large];
-    let parts = (batch, 0..1000u64, width(), layers, any::<bool>());
-    parts.prop_map(|(batch, seed, mut input, mut layers, classes)| {
+    let fields = (batch, 0..1000u64, width(), layers, any::<bool>());
+    fields.prop_map(|(batch, seed, mut input, mut layers, classes)| {
         if batch >= BATCHES[0] {
             input = input.min(NARROW);
             layers.iter_mut().for_each(|layer| layer.width = layer.width.min(NARROW));
@@ -66,7 +65,7 @@ impl Chain {
     /// The network.
     ///
     /// # Panics
-    /// Where the builder refuses a call: a bug, as all calls are valid.
+    /// If the builder rejects a call: a bug, as all calls are valid.
     pub fn build(&self) -> Declaration {
         let mut b = Builder::new("Chain");
         let mut x = b.input("x", Type::real(Shape::batched([self.input]))).unwrap();

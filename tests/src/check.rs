@@ -1,4 +1,4 @@
-//! One way to run a graph by every backend, and to compare what they give.
+//! Runs a graph on every backend, and compares the results.
 
 use std::convert::Infallible;
 
@@ -24,7 +24,7 @@ use ndarray::ArrayD;
 pub struct Case {
     /// The graph; every root is compared.
     pub graph: Graph,
-    /// By the inputs' places.
+    /// By the inputs' indices.
     pub inputs: Vec<Value<f32>>,
 }
 
@@ -42,19 +42,19 @@ pub fn values(operand: &Operand, batch: usize, generator: &mut Generator) -> Val
         Domain::Normal(std) => generator.fill_normal(&mut x, 0.0, f64::from(std)),
         Domain::Positive => generator.fill_uniform(&mut x, 0.25, 1.25),
         Domain::Probability => generator.fill_uniform(&mut x, 0.05, 0.95),
-        Domain::Apart => {
-            // All different, none near zero, and none that another operand has.
+        Domain::Separated => {
+            // All different, none near zero, and none equal to another operand's.
             let shift = generator.uniform(1.0 / 64.0, 3.0 / 64.0);
             let order = generator.permutation(count as u32);
-            for (x, place) in x.iter_mut().zip(order) {
-                *x = (place as f32 - (count / 2) as f32) / 16.0 + shift;
+            for (x, rank) in x.iter_mut().zip(order) {
+                *x = (rank as f32 - (count / 2) as f32) / 16.0 + shift;
             }
         }
         Domain::Tied => {
-            let few = [0.0, -0.0, 1.0, 1.0, -1.0, f32::INFINITY, f32::NEG_INFINITY];
-            x.fill_with(|| match generator.random_u32() as usize % (8 * few.len()) {
+            let ties = [0.0, -0.0, 1.0, 1.0, -1.0, f32::INFINITY, f32::NEG_INFINITY];
+            x.fill_with(|| match generator.random_u32() as usize % (8 * ties.len()) {
                 0 => f32::NAN,
-                n => few[n % few.len()],
+                n => ties[n % ties.len()],
             });
         }
         Domain::Sign => {
@@ -104,8 +104,8 @@ pub fn interpreted<T: Real>(case: &Case) -> Vec<Vec<T>> {
     values.iter().map(|v| v.reals().to_vec()).collect()
 }
 
-/// All instruction sets that can be tried here. A test must not pass because
-/// one of them was missing where it is expected: `BILRO_REQUIRE_ISA` names it.
+/// All instruction sets of this machine. `BILRO_REQUIRE_ISA` names one that
+/// must be among them, so that tests do not pass without it.
 pub fn targets() -> Vec<Target> {
     let available = host::targets();
     if let Ok(required) = std::env::var("BILRO_REQUIRE_ISA") {
@@ -115,21 +115,21 @@ pub fn targets() -> Vec<Target> {
     available
 }
 
-/// A target with this many lanes for the evaluator of programs, which needs no processor.
+/// A target with this number of lanes for the evaluator of programs, which needs no processor.
 pub fn evaluated_target(lanes: usize) -> Target {
     let like = if lanes > 4 { Target::AVX512 } else { Target::AARCH64 };
     let has_fast_transpose = ![1, 8].contains(&lanes);
     Target { name: "evaluated", lanes, has_fast_transpose, ..like }
 }
 
-/// A graph after all passes, with what fusion has made of it.
+/// A graph after all passes, with the result of fusion.
 #[derive(Clone, Debug)]
 pub struct Lowered {
-    /// The graph as it was asked for.
+    /// The requested graph.
     pub graph: Graph,
     /// The kernels.
     pub fused: Fused,
-    /// What an emitter takes.
+    /// The input of emitters.
     pub artifact: Artifact,
 }
 
@@ -176,21 +176,21 @@ pub fn evaluated(case: &Case, lowered: &Lowered) -> Vec<Vec<f32>> {
     })
 }
 
-/// A network's roots for one purpose by the slow evaluator of programs: the
-/// optimizer's settings and the parameters are given, with whatever training
-/// keeps behind them, and what each of them becomes is a root. Programs run in so many shares, as threads
-/// would run them, the last first.
+/// A network's roots for one purpose by the slow evaluator of programs. The
+/// optimizer's scalars, the parameters and the optimizer state after them are
+/// arguments; their new values are roots. Programs run in `shares` shares, like
+/// those of threads, the last first.
 pub fn evaluated_network(
     lowered: &Lowered,
     inputs: &[Value<f32>],
     parameters: &[ArrayD<f32>],
-    setting: impl Fn(&str) -> f32,
+    scalar: impl Fn(&str) -> f32,
     shares: usize,
 ) -> Vec<Vec<f32>> {
     evaluate(lowered, shares, |buffer| match buffer.storage {
         Storage::Input(i) => Some(bits(&inputs[i])),
         Storage::StepScalar(i) => {
-            Some(vec![setting(lowered.artifact.interface.step_scalars[i]).to_bits()])
+            Some(vec![scalar(lowered.artifact.interface.step_scalars[i]).to_bits()])
         }
         Storage::Parameter(i) => Some(padded(&parameters[i], &buffer.layout)),
         _ => None,
@@ -214,13 +214,13 @@ fn evaluate(
         })
         .collect();
     for program in programs {
-        let mut own: Vec<Vec<u32>> =
+        let mut memories: Vec<Vec<u32>> =
             program.buffers.iter().map(|t| std::mem::take(&mut memory[*t])).collect();
         let cut = |share: usize| share * program.parallel / shares;
         for share in (0..shares).rev() {
-            program.evaluate(&mut own, cut(share)..cut(share + 1));
+            program.evaluate(&mut memories, cut(share)..cut(share + 1));
         }
-        for (t, contents) in program.buffers.iter().zip(own) {
+        for (t, contents) in program.buffers.iter().zip(memories) {
             memory[*t] = contents;
         }
     }
@@ -236,22 +236,22 @@ pub fn jitted(case: &Case, lowered: &Lowered) -> Vec<Vec<f32>> {
 /// [`evaluated_network`].
 pub fn jitted_network(
     lowered: &Lowered,
-    kept: &[Parameter],
+    variable: &[Parameter],
     inputs: &[Value<f32>],
     parameters: &[ArrayD<f32>],
-    setting: impl Fn(&str) -> f32,
+    scalar: impl Fn(&str) -> f32,
 ) -> Vec<Vec<f32>> {
-    run(lowered, inputs, &ParameterLayout::new(kept), parameters, setting)
+    run(lowered, inputs, &ParameterLayout::new(variable), parameters, scalar)
 }
 
-/// What training keeps beside a network's parameters, as it starts.
-pub fn first_kept(network: &Declaration, purpose: &Purpose) -> Vec<ArrayD<f32>> {
-    let kept = network.variables(purpose).split_off(network.parameters.len());
-    let first = |kept: &Parameter| match kept.init {
-        Init::Full(value) => ArrayD::from_elem(kept.shape.sizes(), value as f32),
-        _ => unreachable!("nothing is drawn for an optimizer"),
+/// The initial optimizer state of a network.
+pub fn initial_state(network: &Declaration, purpose: &Purpose) -> Vec<ArrayD<f32>> {
+    let variable = network.variables(purpose).split_off(network.parameters.len());
+    let first = |variable: &Parameter| match variable.init {
+        Init::Full(value) => ArrayD::from_elem(variable.shape.sizes(), value as f32),
+        _ => unreachable!("optimizer state is not drawn"),
     };
-    kept.iter().map(first).collect()
+    variable.iter().map(first).collect()
 }
 
 fn run(
@@ -259,12 +259,12 @@ fn run(
     inputs: &[Value<f32>],
     layout: &ParameterLayout,
     parameters: &[ArrayD<f32>],
-    setting: impl Fn(&str) -> f32,
+    scalar: impl Fn(&str) -> f32,
 ) -> Vec<Vec<f32>> {
     let interface = &lowered.artifact.interface;
     let executable =
         Executable::new(&lowered.artifact, true).unwrap_or_else(|error| panic!("{error}"));
-    // A margin of canaries behind what may be written: nobody may touch it.
+    // A margin of canaries after the writable memory, which must not change.
     let mut arena = vec![CANARY; interface.arena + MARGIN];
     let mut updated = vec![CANARY; layout.elements + MARGIN];
     for ((start, layout), values) in layout.parameters.iter().zip(parameters) {
@@ -272,15 +272,15 @@ fn run(
     }
     let mut inputs: Vec<Vec<u32>> = inputs.iter().map(bits).collect();
     let scalars = interface.step_scalars.iter();
-    let mut scalars: Vec<u32> = scalars.map(|name| setting(name).to_bits()).collect();
+    let mut scalars: Vec<u32> = scalars.map(|name| scalar(name).to_bits()).collect();
     let pointers = Pointers {
         arena: arena.as_mut_ptr().cast(),
         parameters: updated.as_mut_ptr().cast(),
         step_scalars: scalars.as_mut_ptr().cast(),
     };
     let table = table(&lowered.artifact, &pointers, &mut inputs);
-    // SAFETY: a pointer for each region, each with as many elements as the
-    // plan says; nothing else uses the memory meanwhile.
+    // SAFETY: a pointer for each region, each with the number of elements of
+    // the memory plan; nothing else uses the memory during the call.
     unsafe { executable.run(&table) };
     for (memory, end) in [(&arena, interface.arena), (&updated, layout.elements)] {
         assert!(memory[end..].iter().all(|x| *x == CANARY), "written behind the end");
@@ -306,7 +306,7 @@ pub fn table(artifact: &Artifact, pointers: &Pointers, inputs: &mut [Vec<u32>]) 
 const CANARY: u32 = 0x7FC0_0BAD;
 const MARGIN: usize = 64;
 
-/// The elements as they lie in memory, dense and row-major.
+/// The elements in dense, row-major memory order.
 pub fn bits(value: &Value<f32>) -> Vec<u32> {
     match value {
         Value::Real(_) => value.reals().iter().map(|x| x.to_bits()).collect(),
@@ -314,39 +314,39 @@ pub fn bits(value: &Value<f32>) -> Vec<u32> {
     }
 }
 
-/// The elements out of memory that lies by a layout.
+/// The elements of an array in memory with a layout.
 pub fn unpadded(memory: &[u32], layout: &Layout) -> Vec<f32> {
     let count: usize = layout.sizes.iter().product();
-    (0..count).map(|i| f32::from_bits(memory[place(i, layout)])).collect()
+    (0..count).map(|i| f32::from_bits(memory[offset_of(i, layout)])).collect()
 }
 
-/// The elements as they lie in memory by a layout, and canaries between them.
+/// An array in memory with a layout, with canaries as padding.
 pub fn padded(array: &ArrayD<f32>, layout: &Layout) -> Vec<u32> {
     let mut memory = vec![CANARY; layout.elements];
     for (i, x) in array.iter().enumerate() {
-        memory[place(i, layout)] = x.to_bits();
+        memory[offset_of(i, layout)] = x.to_bits();
     }
     memory
 }
 
-/// Where element `i`, counted row-major, lies.
-fn place(i: usize, layout: &Layout) -> usize {
-    let (mut rest, mut at) = (i, 0);
+/// Offset in memory of element `i`, counted row-major.
+fn offset_of(i: usize, layout: &Layout) -> usize {
+    let (mut index, mut offset) = (i, 0);
     for (size, stride) in layout.sizes.iter().zip(&layout.strides).rev() {
-        at += rest % size * stride;
-        rest /= size;
+        offset += index % size * stride;
+        index /= size;
     }
-    at
+    offset
 }
 
-/// Requires two results to be the same bits; one NaN is as good as another.
-pub fn assert_same_bits(what: &str, a: &[f32], b: &[f32]) {
-    assert_eq!(a.len(), b.len(), "{what}");
+/// Requires two results to have the same bits; all NaN are equal.
+pub fn assert_same_bits(context: &str, a: &[f32], b: &[f32]) {
+    assert_eq!(a.len(), b.len(), "{context}");
     for (i, (x, y)) in a.iter().zip(b).enumerate() {
         let same = x.to_bits() == y.to_bits() || (x.is_nan() && y.is_nan());
         assert!(
             same,
-            "{what}, element {i}: {x:?} ({:#x}) and {y:?} ({:#x})",
+            "{context}, element {i}: {x:?} ({:#x}) and {y:?} ({:#x})",
             x.to_bits(),
             y.to_bits()
         );
@@ -358,14 +358,14 @@ pub fn assert_same_bits(what: &str, a: &[f32], b: &[f32]) {
 /// operation rounds by half an ulp, functions by up to 2.5, and a chain of `n`
 /// additions adds up to `n` roundings.
 pub fn bound(terms: usize) -> f64 {
-    let steps = 16.0 + terms as f64;
-    steps * f64::from(f32::EPSILON)
+    let roundings = 16.0 + terms as f64;
+    roundings * f64::from(f32::EPSILON)
 }
 
 /// Requires results to be within a relative error of the reference, measured
 /// against the largest reference value or one.
-pub fn assert_close(what: &str, found: &[f32], expected: &[f64], bound: f64) {
-    assert_eq!(found.len(), expected.len(), "{what}");
+pub fn assert_close(context: &str, found: &[f32], expected: &[f64], bound: f64) {
+    assert_eq!(found.len(), expected.len(), "{context}");
     let finite = expected.iter().filter(|x| x.is_finite());
     let scale = finite.fold(1f64, |m, x| m.max(x.abs()));
     for (i, (x, y)) in found.iter().zip(expected).enumerate() {
@@ -375,6 +375,6 @@ pub fn assert_close(what: &str, found: &[f32], expected: &[f64], bound: f64) {
             y if y.is_infinite() => x == *y,
             y => (x - y).abs() <= bound * scale,
         };
-        assert!(fits, "{what}, element {i}: {x} instead of {y}, more than {bound:e} of {scale}");
+        assert!(fits, "{context}, element {i}: {x} instead of {y}, more than {bound:e} of {scale}");
     }
 }

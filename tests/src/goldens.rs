@@ -1,5 +1,5 @@
-//! PyTorch's results: from `tests/goldens`, or the folder that `BILRO_GOLDENS`
-//! names, as far as that has them.
+//! PyTorch's results: from the folder that `BILRO_GOLDENS` names, or from
+//! `tests/goldens` for files that it lacks.
 
 use std::path::PathBuf;
 
@@ -9,20 +9,20 @@ use serde::de::DeserializeOwned;
 pub fn folder() -> PathBuf {
     match std::env::var_os("BILRO_GOLDENS") {
         Some(folder) => folder.into(),
-        None => own_folder(),
+        None => default_folder(),
     }
 }
 
-fn own_folder() -> PathBuf {
+fn default_folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("goldens")
 }
 
-/// Where a file is: what the folder does not have is the repository's own.
+/// The path of a file: the repository's own if the folder lacks it.
 pub fn file(name: &str) -> PathBuf {
     let folder = folder();
     let path = folder.join(name);
     match folder.is_dir() && !path.exists() {
-        true => own_folder().join(name),
+        true => default_folder().join(name),
         false => path,
     }
 }
@@ -40,7 +40,7 @@ pub fn read<T: DeserializeOwned>(name: &str) -> Vec<T> {
     file.cases
 }
 
-/// A tensor as the goldens have it; what is not finite is written out.
+/// A tensor of the goldens, with non-finite numbers as words.
 #[derive(Clone, Debug, serde::Deserialize)]
 pub struct Tensor {
     /// Sizes.
@@ -55,7 +55,7 @@ pub struct Tensor {
 pub enum Number {
     /// A number.
     Finite(f64),
-    /// What JSON cannot say.
+    /// A non-finite number, which JSON lacks.
     Named(String),
 }
 

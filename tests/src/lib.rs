@@ -1,5 +1,5 @@
-//! What the tests share: samples of every operation, machine code and
-//! interpreter side by side, random networks, and the golden values.
+//! Shared code of the tests: samples of every operation, comparison of machine
+//! code with the interpreter, random networks, and golden values.
 
 pub mod chains;
 pub mod check;

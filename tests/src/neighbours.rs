@@ -1,5 +1,6 @@
-//! Operations between others: behind and in front of every kind of kernel, with
-//! the values of an operation's samples, and which kernels it came to lie in.
+//! Operations in context: after a producer and before a consumer of every kernel
+//! kind, with the values of the operation's samples; counts of the kernels that
+//! contain, precede and follow it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
@@ -19,18 +20,18 @@ use bilro_compiler::simplify::{decompose, simplify};
 
 use crate::check::{Case, values};
 
-/// What makes an operation's operands.
+/// The producer of an operation's operands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Before {
-    /// Something for each element.
+pub enum Producer {
+    /// An element-wise function.
     Map,
     /// A product.
     Product,
     /// A product with a bias and an activation.
     Linear,
-    /// A product that another product needs too, so that it is kept.
-    Kept,
-    /// Rows, of which each element needs the sum.
+    /// A product that another product uses too, so it is materialized.
+    Materialized,
+    /// Rows, whose elements all use the row's sum.
     Rows,
     /// The sums of rows.
     Sums,
@@ -42,18 +43,18 @@ pub enum Before {
     Scatter,
 }
 
-/// What goes on with its result.
+/// The consumer of an operation's result.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum After {
-    /// The mean of its results, as a loss's is taken.
+pub enum Consumer {
+    /// The mean of its results, as in a loss.
     Mean,
-    /// Something for each element.
+    /// An element-wise function.
     Map,
-    /// A product, as its first factor.
+    /// A product, as its first operand.
     Product,
-    /// A product, as its second factor, of which sums are made beside it.
+    /// A product, as its second operand, whose sums are computed beside it.
     Factor,
-    /// Rows, of which each element needs the sum.
+    /// Rows, whose elements all use the row's sum.
     Rows,
     /// Sums over another axis than the last.
     Columns,
@@ -61,118 +62,124 @@ pub enum After {
     Gather,
     /// Its rows are added up by index.
     Scatter,
-    /// Many of them, and it is an output too.
+    /// Several of them, and the result is an output too.
     Several,
 }
 
-impl Before {
+impl Producer {
     /// All of them.
-    pub const ALL: [Before; 9] = [
-        Before::Map,
-        Before::Product,
-        Before::Linear,
-        Before::Kept,
-        Before::Rows,
-        Before::Sums,
-        Before::Columns,
-        Before::Gather,
-        Before::Scatter,
+    pub const ALL: [Producer; 9] = [
+        Producer::Map,
+        Producer::Product,
+        Producer::Linear,
+        Producer::Materialized,
+        Producer::Rows,
+        Producer::Sums,
+        Producer::Columns,
+        Producer::Gather,
+        Producer::Scatter,
     ];
 }
 
-impl After {
+impl Consumer {
     /// All of them.
-    pub const ALL: [After; 9] = [
-        After::Mean,
-        After::Map,
-        After::Product,
-        After::Factor,
-        After::Rows,
-        After::Columns,
-        After::Gather,
-        After::Scatter,
-        After::Several,
+    pub const ALL: [Consumer; 9] = [
+        Consumer::Mean,
+        Consumer::Map,
+        Consumer::Product,
+        Consumer::Factor,
+        Consumer::Rows,
+        Consumer::Columns,
+        Consumer::Gather,
+        Consumer::Scatter,
+        Consumer::Several,
     ];
 }
 
-/// An operation between others: what `evaluate` wants of it, and what gradients do.
-pub struct Between {
-    /// The loss alone.
+/// An operation with a producer and a consumer, for evaluation and for gradients.
+pub struct InContext {
+    /// The loss only.
     pub evaluated: Case,
-    /// The loss, the gradients with respect to all reals, and where several go on
-    /// with it the result.
+    /// The loss, the gradients with respect to all reals, and for several
+    /// consumers the result.
     pub differentiated: Case,
-    /// Its operands.
+    /// The graph of its operands.
     operands: Graph,
-    /// Its operands and its result.
+    /// The graph of its operands and its result.
     result: Graph,
 }
 
-struct Making {
+struct ContextBuilder {
     g: Graph,
     inputs: Vec<Value<f32>>,
     leaves: Vec<NodeId>,
     generator: Generator,
 }
 
-/// So much of what is made before is added to values of a domain that must not be
-/// left.
-const LITTLE: f32 = 1.0 / 1024.0;
+/// Factor of the producer's values that are added to operands of a restricted
+/// domain.
+const PERTURBATION: f32 = 1.0 / 1024.0;
 
-/// A sample with each of its operands made by something, the first by `before`,
-/// and with something behind it.
-pub fn between(sample: &Sample, before: Before, after: After, batch: usize, seed: u64) -> Between {
-    let mut making = Making {
+/// A sample with a producer for each operand, `producer` for the first, and with
+/// a consumer.
+pub fn in_context(
+    sample: &Sample,
+    producer: Producer,
+    consumer: Consumer,
+    batch: usize,
+    seed: u64,
+) -> InContext {
+    let mut builder = ContextBuilder {
         g: Graph::new(batch),
         inputs: Vec::new(),
         leaves: Vec::new(),
         generator: Generator::new(seed),
     };
-    let first = Before::ALL.iter().position(|b| *b == before).unwrap_or(0);
+    let first = Producer::ALL.iter().position(|b| *b == producer).unwrap_or(0);
     let mut x = Vec::new();
     for (i, operand) in sample.operands.iter().enumerate() {
-        let kind = Before::ALL[(first + 3 * i) % Before::ALL.len()];
-        x.push(making.operand(operand, kind));
+        let kind = Producer::ALL[(first + 3 * i) % Producer::ALL.len()];
+        x.push(builder.operand(operand, kind));
     }
     let with_roots = |g: &Graph, nodes: &[NodeId]| {
         let mut g = g.clone();
         nodes.iter().for_each(|id| g.add_root(Root::Output(format!("%{}", id.index())), *id));
         g
     };
-    let operands = with_roots(&making.g, &x);
-    let y = making.g.apply(sample.op.clone(), &x);
+    let operands = with_roots(&builder.g, &x);
+    let y = builder.g.apply(sample.op.clone(), &x);
     let mut all = x;
     all.push(y);
-    let result = with_roots(&making.g, &all);
+    let result = with_roots(&builder.g, &all);
 
-    let loss = match after {
-        After::Mean => making.g.mean_of_results(y),
+    let loss = match consumer {
+        Consumer::Mean => builder.g.mean_of_results(y),
         _ => {
-            let results = making.results(y, after);
-            making.weighted(&results)
+            let results = builder.consume(y, consumer);
+            builder.weighted(&results)
         }
     };
-    making.g.add_root(Root::Loss, loss);
-    let case = |g: Graph| Case { graph: g, inputs: making.inputs.clone() };
-    let evaluated = case(making.g.clone());
-    let mut g = making.g.clone();
-    if after == After::Several {
+    builder.g.add_root(Root::Loss, loss);
+    let case = |g: Graph| Case { graph: g, inputs: builder.inputs.clone() };
+    let evaluated = case(builder.g.clone());
+    let mut g = builder.g.clone();
+    if consumer == Consumer::Several {
         g.add_root(Root::Output("y".into()), y);
     }
     let real: Vec<NodeId> =
-        making.leaves.iter().copied().filter(|leaf| g.ty(*leaf).is_real()).collect();
+        builder.leaves.iter().copied().filter(|leaf| g.ty(*leaf).is_real()).collect();
     let gradients = bilro_compiler::autodiff::gradients(&mut g, loss, &real);
     for (i, dx) in gradients.into_iter().enumerate() {
         g.add_root(Root::Output(format!("dx{i}")), dx);
     }
-    Between { evaluated, differentiated: case(g), operands, result }
+    InContext { evaluated, differentiated: case(g), operands, result }
 }
 
 fn contract(contracted: &[(usize, usize)], over_batch: bool) -> Contract {
     Contract { shared: Vec::new(), contracted: contracted.to_vec(), over_batch }
 }
 
-impl Making {
+impl ContextBuilder {
     fn input(&mut self, operand: &Operand) -> NodeId {
         let index = self.inputs.len();
         self.inputs.push(values(operand, self.g.batch(), &mut self.generator));
@@ -193,14 +200,14 @@ impl Making {
         self.input(&Operand::new(ty, Domain::Indices))
     }
 
-    fn operand(&mut self, operand: &Operand, before: Before) -> NodeId {
+    fn operand(&mut self, operand: &Operand, producer: Producer) -> NodeId {
         match operand.domain {
             Domain::Indices | Domain::Sign => self.input(operand),
-            Domain::Normal(_) => self.made(before, &operand.ty.shape),
+            Domain::Normal(_) => self.produce(producer, &operand.ty.shape),
             _ => {
-                let (x, made) = (self.input(operand), self.made(before, &operand.ty.shape));
-                let little = self.g.scale(made, LITTLE);
-                self.g.add(x, little)
+                let (x, produce) = (self.input(operand), self.produce(producer, &operand.ty.shape));
+                let perturbation = self.g.scale(produce, PERTURBATION);
+                self.g.add(x, perturbation)
             }
         }
     }
@@ -217,21 +224,21 @@ impl Making {
     }
 
     /// A value of a shape.
-    fn made(&mut self, before: Before, shape: &Shape) -> NodeId {
+    fn produce(&mut self, producer: Producer, shape: &Shape) -> NodeId {
         let (batched, dims) = (shape.batched, shape.sizes());
         let rank = dims.len();
-        match (before, rank) {
-            (Before::Map, _) => {
+        match (producer, rank) {
+            (Producer::Map, _) => {
                 let x = self.real(batched, dims);
                 self.g.sigmoid(x)
             }
-            (Before::Product, _) => self.product(shape),
-            (Before::Linear, _) => {
+            (Producer::Product, _) => self.product(shape),
+            (Producer::Linear, _) => {
                 let (product, bias) = (self.product(shape), self.real(false, dims.last().copied()));
                 let sum = self.g.add(product, bias);
                 self.g.sigmoid(sum)
             }
-            (Before::Kept, _) => {
+            (Producer::Materialized, _) => {
                 let product = self.product(shape);
                 let axis = rank.max(1) - 1;
                 let column = match rank {
@@ -243,32 +250,32 @@ impl Making {
                 self.g.add_root(Root::Output(format!("kept {}", product.index())), other);
                 product
             }
-            (Before::Rows, 1..) => {
+            (Producer::Rows, 1..) => {
                 let x = self.real(batched, dims);
-                self.centred(x)
+                self.minus_mean(x)
             }
-            (Before::Sums | Before::Rows, _) | (Before::Columns, 0) => {
+            (Producer::Sums | Producer::Rows, _) | (Producer::Columns, 0) => {
                 let x = self.real(batched, dims.iter().copied().chain([5]));
                 let sum = self.g.sum_axis(x, rank);
                 self.g.reshape(sum, shape)
             }
-            (Before::Columns, _) if batched || self.g.batch() == 1 => {
+            (Producer::Columns, _) if batched || self.g.batch() == 1 => {
                 let x = self.real(batched, [5].into_iter().chain(dims.iter().copied()));
                 let sum = self.g.sum_axis(x, 0);
                 self.g.reshape(sum, shape)
             }
-            (Before::Columns, _) => {
+            (Producer::Columns, _) => {
                 let x = self.real(true, dims);
                 self.g.reduce(Reduction::Sum, Axis::Batch, x)
             }
-            (Before::Gather, _) => {
+            (Producer::Gather, _) => {
                 let (columns, outer) = dims.split_last().unwrap_or((&1, &[]));
                 let (table, index) =
                     (self.real(false, [4, *columns]), self.index(batched, outer, 4));
                 let rows = self.g.gather(table, index);
                 self.g.reshape(rows, shape)
             }
-            (Before::Scatter, _) => {
+            (Producer::Scatter, _) => {
                 let (columns, outer) = dims.split_last().unwrap_or((&1, &[]));
                 let rows: usize = outer.iter().product();
                 let (x, index) = (self.real(true, [*columns]), self.index(true, &[], rows));
@@ -283,20 +290,20 @@ impl Making {
         }
     }
 
-    /// Each row less a part of its sum.
-    fn centred(&mut self, x: NodeId) -> NodeId {
+    /// Each row minus a fraction of its sum.
+    fn minus_mean(&mut self, x: NodeId) -> NodeId {
         let shape = self.g.shape(x).clone();
         let sum = self.g.sum_axis(x, shape.rank() - 1);
-        let part = self.g.scale(sum, 0.125);
-        let part = self.g.broadcast(part, &shape);
-        self.g.sub(x, part)
+        let mean = self.g.scale(sum, 0.125);
+        let mean = self.g.broadcast(mean, &shape);
+        self.g.sub(x, mean)
     }
 
-    /// What follows from a value.
-    fn results(&mut self, y: NodeId, after: After) -> Vec<NodeId> {
+    /// The values that a consumer computes.
+    fn consume(&mut self, y: NodeId, consumer: Consumer) -> Vec<NodeId> {
         let shape = self.g.shape(y).clone();
         let (batched, dims) = (shape.batched, shape.sizes());
-        // A number is a row of one.
+        // A scalar becomes a row of one.
         let rows = match dims.is_empty() {
             true => self.g.reshape(y, &Shape { batched, dims: vec![1.into()] }),
             false => y,
@@ -304,54 +311,59 @@ impl Making {
         let dims = if dims.is_empty() { vec![1] } else { dims };
         let (columns, outer) = dims.split_last().expect("one axis at least");
         let last = outer.len();
-        match after {
-            After::Mean => vec![y],
-            After::Map => vec![self.g.sigmoid(y)],
-            After::Product => {
+        match consumer {
+            Consumer::Mean => vec![y],
+            Consumer::Map => vec![self.g.sigmoid(y)],
+            Consumer::Product => {
                 let w = self.real(false, [*columns, 4]);
                 vec![self.g.apply(contract(&[(last, 0)], false), &[rows, w])]
             }
-            After::Factor if batched => {
+            Consumer::Factor if batched => {
                 let a = self.real(true, [4]);
                 let product = self.g.apply(contract(&[], true), &[a, rows]);
                 vec![product, self.g.reduce(Reduction::Sum, Axis::Batch, rows)]
             }
-            After::Factor => {
+            Consumer::Factor => {
                 let a = self.real(true, [dims[0]]);
                 vec![self.g.apply(contract(&[(0, 0)], false), &[a, rows])]
             }
-            After::Rows => vec![self.centred(rows)],
-            After::Columns if batched => vec![self.g.reduce(Reduction::Sum, Axis::Batch, y)],
-            After::Columns => {
+            Consumer::Rows => vec![self.minus_mean(rows)],
+            Consumer::Columns if batched => vec![self.g.reduce(Reduction::Sum, Axis::Batch, y)],
+            Consumer::Columns => {
                 let shape = Shape::batched(dims.iter().copied());
-                let (x, stretched) = (self.real(true, dims), self.g.broadcast(rows, &shape));
-                let product = self.g.mul(stretched, x);
+                let (x, wide) = (self.real(true, dims), self.g.broadcast(rows, &shape));
+                let product = self.g.mul(wide, x);
                 vec![self.g.reduce(Reduction::Sum, Axis::Batch, product)]
             }
-            After::Gather => {
-                // A table is there once.
-                let once = match batched {
+            Consumer::Gather => {
+                // A table has no batch.
+                let summed = match batched {
                     true => self.g.reduce(Reduction::Sum, Axis::Batch, rows),
                     false => rows,
                 };
                 let count = outer.iter().product();
-                let table = self.g.reshape(once, &Shape::unbatched([count, *columns]));
+                let table = self.g.reshape(summed, &Shape::unbatched([count, *columns]));
                 let index = self.index(true, &[2], count);
                 vec![self.g.gather(table, index)]
             }
-            After::Scatter => {
+            Consumer::Scatter => {
                 let index = self.index(batched, outer, 3);
                 vec![self.g.scatter_add(rows, index)]
             }
-            After::Several => {
-                let kinds =
-                    [After::Map, After::Product, After::Rows, After::Columns, After::Scatter];
-                kinds.into_iter().flat_map(|after| self.results(y, after)).collect()
+            Consumer::Several => {
+                let consumers = [
+                    Consumer::Map,
+                    Consumer::Product,
+                    Consumer::Rows,
+                    Consumer::Columns,
+                    Consumer::Scatter,
+                ];
+                consumers.into_iter().flat_map(|consumer| self.consume(y, consumer)).collect()
             }
         }
     }
 
-    /// The sum of all elements, each with a weight of its own.
+    /// The weighted sum of all elements, with random weights.
     fn weighted(&mut self, results: &[NodeId]) -> NodeId {
         let mut loss = None;
         for y in results {
@@ -361,13 +373,13 @@ impl Making {
             let sum = self.g.sum_all(product);
             loss = Some(loss.map_or(sum, |loss| self.g.add(loss, sum)));
         }
-        loss.expect("something follows")
+        loss.expect("a consumer has a result")
     }
 }
 
-/// Kinds of kernels, as they are told apart here.
+/// Kinds of kernels.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Kind {
+pub enum KernelKind {
     /// Without reductions.
     Map,
     /// With reductions along rows.
@@ -378,44 +390,44 @@ pub enum Kind {
     Product,
     /// Rows that are added up by index.
     Scatter,
-    /// Values that are looked at, whether they are finite.
+    /// Checks that values are finite.
     AllFinite,
-    /// One of any kind that reads rows by index.
+    /// A kernel of any kind that reads rows by index.
     Gather,
 }
 
-fn kinds(kernel: &Kernel) -> Vec<Kind> {
+fn kernel_kinds(kernel: &Kernel) -> Vec<KernelKind> {
     let body = match &kernel.body {
-        Body::Rows(rows) if rows.stages.is_empty() => Kind::Map,
-        Body::Rows(_) => Kind::Rows,
-        Body::Columns(_) => Kind::Columns,
-        Body::Product(_) => Kind::Product,
-        Body::Scatter(_) => Kind::Scatter,
-        Body::AllFinite(_) => Kind::AllFinite,
+        Body::Rows(rows) if rows.stages.is_empty() => KernelKind::Map,
+        Body::Rows(_) => KernelKind::Rows,
+        Body::Columns(_) => KernelKind::Columns,
+        Body::Product(_) => KernelKind::Product,
+        Body::Scatter(_) => KernelKind::Scatter,
+        Body::AllFinite(_) => KernelKind::AllFinite,
     };
     let gathers = kernel.loads.iter().any(|load| load.index.is_some());
-    std::iter::once(body).chain(gathers.then_some(Kind::Gather)).collect()
+    std::iter::once(body).chain(gathers.then_some(KernelKind::Gather)).collect()
 }
 
-/// How often operations came to lie where.
+/// Counts of the kernels around operations.
 #[derive(Default)]
 pub struct Coverage {
-    operations: BTreeMap<&'static str, Places>,
+    operations: BTreeMap<&'static str, KernelCounts>,
 }
 
-/// How often one operation lay in a kernel of a kind, behind one of that kind and
-/// in front of one: in the same kernel, or the next.
+/// Counts, per kernel kind, of kernels that contain an operation, its consumers
+/// or its consumer; consumers and consumer in the same kernel or an adjacent one.
 #[derive(Default, Clone)]
-pub struct Places {
-    /// In it.
-    pub inside: BTreeMap<Kind, usize>,
-    /// Behind it.
-    pub behind: BTreeMap<Kind, usize>,
-    /// In front of it.
-    pub before: BTreeMap<Kind, usize>,
+pub struct KernelCounts {
+    /// Kernels with the operation.
+    pub inside: BTreeMap<KernelKind, usize>,
+    /// Kernels with its consumers.
+    pub producers: BTreeMap<KernelKind, usize>,
+    /// Kernels with its consumer.
+    pub consumers: BTreeMap<KernelKind, usize>,
 }
 
-/// A name for what each node computes.
+/// A hash of the formula of each node.
 fn meanings(g: &Graph) -> Vec<u64> {
     let mut meanings: Vec<u64> = Vec::new();
     for id in g.ids() {
@@ -427,103 +439,109 @@ fn meanings(g: &Graph) -> Vec<u64> {
     meanings
 }
 
-/// What the kernels of a graph compute, by what it means.
-fn computed(g: &Graph) -> HashSet<u64> {
+/// Hashes of the nodes that the kernels of a graph compute.
+fn computed_meanings(g: &Graph) -> HashSet<u64> {
     let fused = fuse(&simplify(&decompose(g)), false).expect("nothing is verified");
     let meanings = meanings(&fused.graph);
     fused.nodes.iter().flatten().map(|node| meanings[node.index()]).collect()
 }
 
 impl Coverage {
-    /// Counts where an operation's nodes lie.
-    pub fn count(&mut self, name: &'static str, between: &Between, fused: &Fused) {
-        let operands = computed(&between.operands);
-        let mut own = computed(&between.result);
+    /// Counts the kernels around an operation.
+    pub fn count(&mut self, name: &'static str, in_context: &InContext, fused: &Fused) {
+        let operands = computed_meanings(&in_context.operands);
+        let mut own = computed_meanings(&in_context.result);
         own.retain(|meaning| !operands.contains(meaning));
         let meanings = meanings(&fused.graph);
-        let means = |kernel: usize, set: &HashSet<u64>| {
+        let contains_any = |kernel: usize, set: &HashSet<u64>| {
             fused.nodes[kernel].iter().any(|node| set.contains(&meanings[node.index()]))
         };
-        let goes_on = |kernel: usize| {
+        let is_consumer = |kernel: usize| {
             let other = |m: &u64| !own.contains(m) && !operands.contains(m);
             fused.nodes[kernel].iter().any(|node| other(&meanings[node.index()]))
         };
         let writer: HashMap<usize, usize> = (fused.kernels.iter().enumerate())
             .flat_map(|(i, kernel)| kernel.writes().into_iter().map(move |t| (t, i)))
             .collect();
-        let [mut inside, mut behind, mut before] = [(); 3].map(|()| BTreeSet::new());
+        let [mut inside, mut producers, mut consumers] = [(); 3].map(|()| BTreeSet::new());
         for (i, kernel) in fused.kernels.iter().enumerate() {
             let reads = kernel.reads();
             let read = reads.iter().filter_map(|t| writer.get(t)).filter(|w| **w != i);
             let sources: BTreeSet<&usize> = read.collect();
-            if means(i, &own) {
-                inside.extend(kinds(kernel));
-                if means(i, &operands) {
-                    behind.extend(kinds(kernel));
+            if contains_any(i, &own) {
+                inside.extend(kernel_kinds(kernel));
+                if contains_any(i, &operands) {
+                    producers.extend(kernel_kinds(kernel));
                 }
-                if goes_on(i) {
-                    before.extend(kinds(kernel));
+                if is_consumer(i) {
+                    consumers.extend(kernel_kinds(kernel));
                 }
                 for source in &sources {
-                    if means(**source, &operands) {
-                        behind.extend(kinds(&fused.kernels[**source]));
+                    if contains_any(**source, &operands) {
+                        producers.extend(kernel_kinds(&fused.kernels[**source]));
                     }
                 }
             }
-            if goes_on(i) && sources.iter().any(|source| means(**source, &own)) {
-                before.extend(kinds(kernel));
+            if is_consumer(i) && sources.iter().any(|source| contains_any(**source, &own)) {
+                consumers.extend(kernel_kinds(kernel));
             }
         }
-        let places = self.operations.entry(name).or_default();
+        let entry = self.operations.entry(name).or_default();
         for (kinds, counts) in [
-            (inside, &mut places.inside),
-            (behind, &mut places.behind),
-            (before, &mut places.before),
+            (inside, &mut entry.inside),
+            (producers, &mut entry.producers),
+            (consumers, &mut entry.consumers),
         ] {
             kinds.into_iter().for_each(|kind| *counts.entry(kind).or_default() += 1);
         }
     }
 
-    /// Adds what has been counted elsewhere.
+    /// Adds the counts of another thread.
     pub fn add(&mut self, other: &Coverage) {
         for (name, found) in &other.operations {
-            let places = self.operations.entry(name).or_default();
+            let entry = self.operations.entry(name).or_default();
             for (counts, more) in [
-                (&mut places.inside, &found.inside),
-                (&mut places.behind, &found.behind),
-                (&mut places.before, &found.before),
+                (&mut entry.inside, &found.inside),
+                (&mut entry.producers, &found.producers),
+                (&mut entry.consumers, &found.consumers),
             ] {
                 more.iter().for_each(|(kind, n)| *counts.entry(*kind).or_default() += n);
             }
         }
     }
 
-    /// What has been counted of each operation.
-    pub fn operations(&self) -> &BTreeMap<&'static str, Places> {
+    /// The counts of each operation.
+    pub fn operations(&self) -> &BTreeMap<&'static str, KernelCounts> {
         &self.operations
     }
 }
 
 impl fmt::Display for Coverage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const KINDS: [Kind; 6] =
-            [Kind::Map, Kind::Rows, Kind::Columns, Kind::Product, Kind::Scatter, Kind::Gather];
+        const KINDS: [KernelKind; 6] = [
+            KernelKind::Map,
+            KernelKind::Rows,
+            KernelKind::Columns,
+            KernelKind::Product,
+            KernelKind::Scatter,
+            KernelKind::Gather,
+        ];
         let head = "map  rows   col  prod  scat  gath";
-        writeln!(f, "{:<34}in {head} | behind {head} | before {head}", "")?;
-        for (name, places) in &self.operations {
-            let row = |counts: &BTreeMap<Kind, usize>| {
+        writeln!(f, "{:<34}in {head} | producers {head} | before {head}", "")?;
+        for (name, entry) in &self.operations {
+            let row = |counts: &BTreeMap<KernelKind, usize>| {
                 let cell = |kind| format!("{:>6}", counts.get(kind).copied().unwrap_or(0));
                 KINDS.iter().map(cell).collect::<String>()
             };
-            let [a, b, c] = [&places.inside, &places.behind, &places.before].map(row);
+            let [a, b, c] = [&entry.inside, &entry.producers, &entry.consumers].map(row);
             writeln!(f, "{name:<33}{a} | {b:>40} | {c:>40}")?;
         }
         Ok(())
     }
 }
 
-/// Whether an operation takes reals that something else can make.
-pub fn is_made(sample: &Sample) -> bool {
+/// Whether an operation takes reals that a consumers can compute.
+pub fn takes_reals(sample: &Sample) -> bool {
     let given = [Domain::Indices, Domain::Sign];
     sample.operands.iter().any(|operand| !given.contains(&operand.domain))
 }

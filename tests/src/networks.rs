@@ -16,24 +16,24 @@ use drawing::{Drawing, INPUT, KINDS};
 
 pub use drawing::LOSSES;
 
-/// Around the vectors' widths, and where tiles end.
+/// Around the widths of vectors and tiles.
 const SIZES: [usize; 8] = [1, 3, 4, 5, 15, 16, 17, 33];
 
-/// Elements of one example that a value has at most.
+/// Maximum number of elements of one example's value.
 const LARGEST: usize = 600;
 
-/// What a network is made from.
+/// The recipe of a network.
 #[derive(Clone)]
 pub struct Recipe {
     /// Examples in a batch.
     pub batch: usize,
-    /// Of parameters and data.
+    /// Seed of parameters and data.
     pub seed: u64,
-    /// One or two inputs, each with one or two axes: places in `SIZES`.
+    /// One or two inputs, each with one or two axes: indices of `SIZES`.
     pub inputs: Vec<(usize, Option<usize>)>,
-    /// In order.
-    pub steps: Vec<Step>,
-    /// What is made of the last value.
+    /// The operations in order.
+    pub ops: Vec<DrawnOp>,
+    /// The loss of the last value.
     pub loss: u8,
     /// Whether the loss is a sum.
     pub sums: bool,
@@ -41,9 +41,9 @@ pub struct Recipe {
     pub outputs: Vec<u8>,
 }
 
-/// One step; what its numbers mean depends on its kind.
+/// A drawn operation; the meaning of its numbers depends on its kind.
 #[derive(Clone, Copy, Debug)]
-pub struct Step {
+pub struct DrawnOp {
     kind: u8,
     /// Its operand, counted from the latest value.
     x: u8,
@@ -54,30 +54,29 @@ pub struct Step {
 }
 
 /// Recipes with batches and sizes up to these numbers.
-pub fn recipes(batch: usize, size: usize, steps: usize) -> impl Strategy<Value = Recipe> {
+pub fn recipes(batch: usize, size: usize, ops: usize) -> impl Strategy<Value = Recipe> {
     let sizes = SIZES.iter().filter(|n| **n <= size).count();
     let batches = prop_oneof![Just(1), 1..=batch, Just(batch.min(16)), Just(batch.min(64))];
     let inputs = prop::collection::vec((0..sizes, prop::option::weighted(0.35, 0..sizes)), 1..=2);
     let operand = || prop_oneof![3 => Just(0u8), 2 => 0..8u8];
-    let step = (0..KINDS, operand(), operand(), 0..sizes as u8 * 4)
-        .prop_map(|(kind, x, y, n)| Step { kind, x, y, n });
-    let steps = prop::collection::vec(step, 0..=steps);
-    let rest = (0..LOSSES, any::<bool>(), prop::collection::vec(0..6u8, 0..=2));
-    let parts = (batches, 0..1000u64, inputs, steps, rest);
-    parts.prop_map(move |(batch, seed, inputs, mut steps, (loss, sums, outputs))| {
-        for step in &mut steps {
-            step.n %= sizes as u8;
+    let op = (0..KINDS, operand(), operand(), 0..sizes as u8 * 4)
+        .prop_map(|(kind, x, y, n)| DrawnOp { kind, x, y, n });
+    let ops = prop::collection::vec(op, 0..=ops);
+    let ending = (0..LOSSES, any::<bool>(), prop::collection::vec(0..6u8, 0..=2));
+    let fields = (batches, 0..1000u64, inputs, ops, ending);
+    fields.prop_map(move |(batch, seed, inputs, mut ops, (loss, sums, outputs))| {
+        for op in &mut ops {
+            op.n %= sizes as u8;
         }
-        Recipe { batch, seed, inputs, steps, loss, sums, outputs }
+        Recipe { batch, seed, inputs, ops, loss, sums, outputs }
     })
 }
 
-/// Tries a test on so many recipes: others with `BILRO_SEED=n`, and another
+/// Runs a test on `cases` recipes: other ones with `BILRO_SEED=n`, another
 /// number of them with `PROPTEST_CASES=n`.
 ///
 /// # Panics
-/// Where it fails for one: with the seed, and the smallest such recipe that is
-/// found.
+/// If the test fails: with the seed, and a minimal recipe.
 pub fn for_recipes<R: fmt::Debug>(
     cases: u32,
     recipes: impl Strategy<Value = R>,
@@ -98,7 +97,7 @@ pub fn for_recipes<R: fmt::Debug>(
     }
 }
 
-/// A network from a recipe, and how it was built.
+/// A network from a recipe, and the builder calls.
 pub struct Drawn {
     /// The network.
     pub network: Declaration,
@@ -107,22 +106,22 @@ pub struct Drawn {
 }
 
 impl Recipe {
-    /// A `Linear` layer with a loss behind it: to so many classes as a place in
-    /// the sizes says, from three features.
+    /// A `Linear` layer followed by a loss: from three features to
+    /// `SIZES[classes]`.
     pub fn linear(classes: u8, batch: usize, loss: u8, sums: bool) -> Recipe {
-        let linear = Step { kind: 0, x: 0, y: 0, n: classes };
+        let linear = DrawnOp { kind: 0, x: 0, y: 0, n: classes };
         let (seed, outputs) = (u64::from(loss), Vec::new());
-        Recipe { batch, seed, inputs: vec![(1, None)], steps: vec![linear], loss, sums, outputs }
+        Recipe { batch, seed, inputs: vec![(1, None)], ops: vec![linear], loss, sums, outputs }
     }
 
     /// The network.
     ///
     /// # Panics
-    /// Where the builder refuses a call: a bug, as all calls are valid.
+    /// If the builder rejects a call: a bug, as all calls are valid.
     pub fn build(&self) -> Drawn {
         let mut drawing = Drawing::new(self);
-        for step in &self.steps {
-            drawing.step(*step);
+        for op in &self.ops {
+            drawing.op(*op);
         }
         drawing.finish(self)
     }
@@ -174,7 +173,7 @@ pub enum Array {
 }
 
 impl Array {
-    /// The array as an engine takes it.
+    /// The array for an engine.
     pub fn feed(&self) -> Feed<'_> {
         match self {
             Array::Real(x) => Feed::Real(x.view()),
@@ -184,5 +183,5 @@ impl Array {
 }
 
 fn array<A>(sizes: &[usize], elements: Vec<A>) -> ArrayD<A> {
-    ArrayD::from_shape_vec(IxDyn(sizes), elements).expect("as many elements as the sizes say")
+    ArrayD::from_shape_vec(IxDyn(sizes), elements).expect("the length matches the sizes")
 }

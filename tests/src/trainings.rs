@@ -1,22 +1,22 @@
-//! Every optimizer, with and without what it may have besides, and whatever a
-//! [`Training`] adds.
+//! Every optimizer, with and without its options, and with the options of a
+//! [`Training`].
 
 use std::sync::Arc;
 
 use bilro::{Adadelta, Adagrad, Adam, AdamW, Lion, NAdam, RAdam, RMSprop, Sgd};
 use bilro_compiler::optim::{Clip, Training};
 
-/// How many [`training`]s there are.
+/// Number of [`training`]s.
 pub const TRAININGS: u64 = 16;
 
-/// One of them, with a learning rate; places go around.
-pub fn training(place: u64, rate: f32) -> Arc<Training> {
-    Arc::new(made(place, rate))
+/// A training by index, modulo [`TRAININGS`], with a learning rate.
+pub fn training(index: u64, rate: f32) -> Arc<Training> {
+    Arc::new(declared(index, rate))
 }
 
-fn made(place: u64, rate: f32) -> Training {
+fn declared(index: u64, rate: f32) -> Training {
     let clipped = |training: Training, clip| training.with_clip(clip);
-    match place % TRAININGS {
+    match index % TRAININGS {
         0 => Sgd::new(rate).into(),
         1 => Sgd::new(rate).momentum(0.9).dampening(0.1).weight_decay(0.01).into(),
         2 => Sgd::new(rate).momentum(0.9).nesterov().into(),

@@ -1,7 +1,7 @@
-//! Pieces of network that are used several times.
+//! Blocks: reusable pieces of network.
 use bilro::network;
 
-// In the body: told once, and with what was given if only some uses have it.
+// In the body: reported once, with the arguments of the first such use.
 network! {
     struct Bodies {
         input x: [8];
@@ -30,7 +30,7 @@ network! {
     }
 }
 
-// Shapes are those of each use.
+// Each use determines its shapes.
 network! {
     struct Shapes {
         input x: [8];

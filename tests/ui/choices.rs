@@ -1,4 +1,4 @@
-//! What cannot be chosen.
+//! Invalid alternatives of choices.
 use bilro::network;
 
 network! {

@@ -1,4 +1,4 @@
-//! Sizes that only Rust knows.
+//! Sizes that are Rust constants.
 use bilro::network;
 
 const HIDDEN: usize = 100;

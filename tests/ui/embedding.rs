@@ -1,4 +1,4 @@
-//! Rows that are not there.
+//! Embeddings with wrong sizes.
 use bilro::network;
 
 const WORDS: usize = 50;

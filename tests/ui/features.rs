@@ -1,4 +1,4 @@
-//! Layers and what they are given.
+//! Layers with mismatched inputs.
 use bilro::network;
 
 network! {

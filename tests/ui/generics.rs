@@ -1,4 +1,4 @@
-//! Sizes that only a use of the network decides.
+//! Sizes that are determined by a use of the network.
 use bilro::{Network, network};
 
 network! {

@@ -1,4 +1,4 @@
-//! What has no gradient to ask for.
+//! Gradients of inputs that have none.
 use bilro::{Network, network};
 
 network! {

@@ -1,4 +1,4 @@
-//! What is written elsewhere, in Python above all: each is answered with what is written here.
+//! Forms of other languages, above all Python: each message has the equivalent here.
 use bilro::network;
 
 network! {

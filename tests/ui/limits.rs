@@ -1,4 +1,4 @@
-//! Sizes and numbers beyond what there can be.
+//! Sizes and numbers beyond the limits.
 use bilro::network;
 
 network! {

@@ -1,4 +1,4 @@
-//! A network has one loss, or outputs and nothing that needs one.
+//! A network has one loss, or none and only outputs.
 use bilro::network;
 
 network! {

@@ -1,4 +1,4 @@
-//! Losses and metrics with attributes that do not fit.
+//! Losses and metrics with mismatched attributes.
 
 bilro::network! {
     struct Losses {

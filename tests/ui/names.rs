@@ -1,4 +1,4 @@
-//! What names mean.
+//! Names: duplicates, keywords and collisions.
 use bilro::network;
 
 network! {

@@ -1,4 +1,4 @@
-//! A neuron whose weights lie in a row, as its features do.
+//! A neuron with weights in a row, like its features.
 use bilro::network;
 
 network! {

@@ -1,4 +1,4 @@
-//! Layers that train otherwise than they predict, misused.
+//! Misuse of layers that differ between training and evaluation.
 use bilro::network;
 
 const FEATURES: usize = 4;

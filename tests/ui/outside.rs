@@ -1,4 +1,4 @@
-//! What is wrong around the statements, and statements of which not even the name can be read.
+//! Mistakes around the statements, and statements without a readable name.
 use bilro::network;
 
 network! {
@@ -20,7 +20,7 @@ network! {
     struct Sizes<const N: usize, const N: usize> { input x: [N]; loss x; }
 }
 
-// One message for each: not what follows from it.
+// One message for each, without follow-on errors.
 network! {
     struct Names {
         input x: [2];

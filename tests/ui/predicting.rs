@@ -1,4 +1,4 @@
-//! What has no loss only predicts.
+//! A network without a loss only predicts.
 use bilro::prelude::*;
 
 network! {

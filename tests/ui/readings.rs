@@ -1,4 +1,4 @@
-//! What can be read in two ways is refused with both.
+//! Ambiguous forms are errors that show both readings.
 use bilro::network;
 
 network! {

@@ -1,4 +1,4 @@
-//! Links that are repeated.
+//! Repeated links.
 use bilro::network;
 
 const TIMES: usize = 3;

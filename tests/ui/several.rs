@@ -1,4 +1,4 @@
-//! Several mistakes, several messages; and none where the network is used.
+//! Several mistakes, several messages; none at uses of the network.
 use bilro::{Classifier, FromExamples, Network, network};
 
 network! {

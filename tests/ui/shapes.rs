@@ -1,4 +1,4 @@
-//! Shapes that do not fit.
+//! Mismatched shapes.
 use bilro::network;
 
 network! {

@@ -1,4 +1,4 @@
-//! What cannot be read costs nothing but itself.
+//! A syntax error affects only its own statement.
 use bilro::network;
 
 network! {

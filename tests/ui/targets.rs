@@ -1,4 +1,4 @@
-//! Losses and what they compare, and targets where they are not known.
+//! Losses with mismatched targets, and targets in outputs.
 use bilro::network;
 
 network! {

@@ -1,4 +1,4 @@
-//! Names that there are not.
+//! Unknown names.
 use bilro::network;
 
 const SCALE: usize = 2;

@@ -1,4 +1,4 @@
-//! Inputs, outputs and parameters have their names in types.
+//! Inputs, outputs and parameters are named fields.
 use bilro::{Classifier, FromExamples, Network, network};
 
 network! {

@@ -1,4 +1,4 @@
-//! Losses with weights, used otherwise than as terms.
+//! Weighted losses that are used otherwise than as terms.
 
 bilro::network! {
     struct Rooted {

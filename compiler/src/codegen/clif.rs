@@ -1,16 +1,16 @@
-//! A program as a function in Cranelift's language, with 128-bit vectors.
+//! Emits a program as a function in Cranelift IR, with 128-bit vectors.
 //!
 //! The function is `(table: *const *mut u8, begin: i64, end: i64)`: the table
-//! has a pointer for each region, and the parallel loop goes from `begin` to
-//! `end`. It follows the System V convention everywhere, because Windows' own
-//! would have it save half of the vector registers.
+//! has a pointer for each region, and the parallel loop runs from `begin` to
+//! `end`. It uses the System V calling convention everywhere: with that of Windows it would have
+//! to save half of the vector registers.
 //!
-//! Instructions come out in the order in which the program has them: Cranelift
+//! Instructions are emitted in program order: Cranelift
 //! must not optimise, because it would move every sum of a product loop to the
-//! loop's end, away from the loads that should be part of it. So this module
-//! does what is to be done: pointers move instead of being multiplied, and what
-//! is read from memory is loaded right before its first use, where it becomes
-//! an operand. The constants are such operands as well: they lie in a
+//! loop's end, away from the loads that should be folded into it. So this module
+//! optimises itself: loops increment pointers instead of multiplying, and loads
+//! are deferred to their first use, where they become a memory
+//! operand. Constants are memory operands as well: they are in a
 //! [`Pool`] and take no registers.
 
 mod instructions;
@@ -42,7 +42,7 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// What is to lie at the pool's address, which is a multiple of 16.
+    /// The contents of the pool; its address must be a multiple of 16.
     pub fn bytes(&self) -> Vec<u8> {
         self.lanes.iter().flatten().flat_map(|lane| lane.to_ne_bytes()).collect()
     }
@@ -62,8 +62,8 @@ pub fn signature() -> Signature {
     signature
 }
 
-/// Writes a verified program of four lanes into an empty function with the
-/// right [`signature`]. `allocations` is by number of the buffer in the plan;
+/// Writes a verified program of four lanes into an empty function with this
+/// [`signature`]. `allocations` is indexed by the buffers' numbers in the plan;
 /// `regions` is the order of the table; `constants` is the address of `pool`.
 pub fn emit(
     program: &Program,
@@ -124,14 +124,14 @@ pub fn emit(
     Ok(())
 }
 
-/// What a register holds.
+/// The content of a virtual register.
 #[derive(Clone, Copy, Debug)]
 enum Held {
-    /// Nothing yet, or nothing that is needed.
+    /// Nothing, or a dead value.
     Nothing,
     /// These bits.
     Constant([u32; LANES]),
-    /// What is still to be loaded.
+    /// A load that has not been emitted yet.
     Deferred(Load),
     /// A value.
     Value(Value),
@@ -157,13 +157,13 @@ struct Emitter<'a, 'b> {
     /// The number of the next instruction.
     next: usize,
     held: Vec<Held>,
-    /// The registers that are [`Held::Deferred`], and some that were.
+    /// All registers that are [`Held::Deferred`], and some that no longer are.
     deferred: Vec<Register>,
-    /// The pointers as they are in this iteration of the loops around.
+    /// The pointers in the current iteration of the enclosing loops.
     pointers: FxHashMap<Pointer, Value>,
 }
 
-/// The memory is there, at any multiple of four bytes.
+/// Accesses do not trap; addresses are aligned to four bytes only.
 fn memory() -> MemFlagsData {
     MemFlagsData::new().with_notrap()
 }
@@ -206,7 +206,7 @@ impl Emitter<'_, '_> {
                 self.hold(r, Held::Value(value));
                 value
             }
-            // Another load each time: an operand in memory has one user.
+            // A new load for each use: a memory operand has one user.
             Held::Constant(lanes) => {
                 self.constant(lanes, vector(self.program.registers[r.0 as usize]))
             }
@@ -214,7 +214,7 @@ impl Emitter<'_, '_> {
         }
     }
 
-    /// Loads what is still to be loaded.
+    /// Emits all deferred loads.
     fn flush(&mut self) {
         for r in std::mem::take(&mut self.deferred) {
             if matches!(self.held[r.0 as usize], Held::Deferred(_)) {
@@ -256,7 +256,7 @@ impl Emitter<'_, '_> {
         if self.builder.func.dfg.value_type(value) == to {
             return value;
         }
-        // Which byte is which matters where the lanes' sizes differ.
+        // The byte order matters where the lanes' sizes differ.
         let order = MemFlagsData::new().with_endianness(Endianness::Little);
         self.builder.ins().bitcast(to, order, value)
     }

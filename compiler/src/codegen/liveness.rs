@@ -1,20 +1,20 @@
 //! Liveness: live ranges of registers, last reads, values that loops carry.
 //!
-//! Takes a verified [`Program`]. Instructions are numbered as they stand in the
-//! text; an emitter that walks the text in order counts along.
+//! Takes a verified [`Program`]. Instructions are numbered in program order; an emitter
+//! counts along.
 
 use crate::program::{Count, Loop, Operands, Program, Register, Statement};
 
-/// What each instruction ends.
+/// For each instruction, the live ranges that end there.
 #[derive(Default)]
 pub(super) struct Liveness {
-    /// The registers that it is the last to read.
+    /// The registers whose last read it is.
     pub last_reads: Vec<Operands>,
-    /// Whether nobody reads what it writes.
+    /// Whether its result is never read.
     pub unread: Vec<bool>,
 }
 
-/// Where the lives of registers end.
+/// The ends of live ranges.
 pub(super) fn liveness(program: &Program) -> Liveness {
     let count = count(&program.body);
     let mut lives =
@@ -23,19 +23,19 @@ pub(super) fn liveness(program: &Program) -> Liveness {
     lives
 }
 
-/// For each instruction, the registers that it is the last to read.
+/// For each instruction, the registers whose last read it is.
 pub(super) fn last_reads(program: &Program) -> Vec<Operands> {
     liveness(program).last_reads
 }
 
-/// The registers that a loop's body, of a program, reads before it writes them and also
-/// writes: what an iteration takes over from the one before.
+/// The registers that a loop carries from one iteration to the next: its body reads them before
+/// it writes them, and writes them.
 pub(super) fn carried(program: &Program, body: &[Statement]) -> Vec<Register> {
     let (written, exposed) = scan(program, body);
     where_set(written.into_iter().zip(exposed).map(|(written, exposed)| written && exposed))
 }
 
-/// The registers that are written somewhere in a part of a program.
+/// The registers that some statements of a program write.
 pub(super) fn written(program: &Program, body: &[Statement]) -> Vec<Register> {
     where_set(scan(program, body).0.into_iter())
 }
@@ -44,8 +44,8 @@ fn where_set(bits: impl Iterator<Item = bool>) -> Vec<Register> {
     bits.enumerate().filter(|(_, set)| *set).map(|(r, _)| Register(r as u32)).collect()
 }
 
-/// For each register, whether a part of a program writes it, and whether it
-/// reads it before that.
+/// For each register, whether some statements of a program write it, and whether they
+/// read it before that.
 fn scan(program: &Program, body: &[Statement]) -> (Vec<bool>, Vec<bool>) {
     let registers = program.registers.len();
     let (mut written, mut exposed) = (vec![false; registers], vec![false; registers]);
@@ -53,7 +53,7 @@ fn scan(program: &Program, body: &[Statement]) -> (Vec<bool>, Vec<bool>) {
     (written, exposed)
 }
 
-/// How many instructions there are in the text.
+/// The number of instructions in some statements.
 pub(super) fn count(body: &[Statement]) -> usize {
     body.iter()
         .map(|statement| match statement {
@@ -63,16 +63,16 @@ pub(super) fn count(body: &[Statement]) -> usize {
         .sum()
 }
 
-/// Goes through `body` backwards. `live` says of each register whether it is
-/// needed after it, and comes to say whether it is needed before it; `end`
-/// numbers the first instruction after it. Gives the number of its first.
+/// Walks `body` backwards. `live` is, for each register, whether it is
+/// live after `body`, and is updated to whether it is live before; `end`
+/// is the number of the first instruction after it. Returns the number of its first.
 fn walk(body: &[Statement], mut end: usize, live: &mut Vec<bool>, lives: &mut Liveness) -> usize {
     for statement in body.iter().rev() {
         match statement {
             Statement::Loop(Loop { count: iterations, body, .. }) => {
                 let parallel = matches!(iterations, Count::Parallel { .. });
                 let after = parallel.then(|| live.clone());
-                // What the body reads from before it is needed again after it.
+                // Registers that the body reads from before it are live at its end.
                 expose(body, &mut vec![false; live.len()], live);
                 end = walk(body, end, live, lives);
                 for (live, after) in live.iter_mut().zip(after.unwrap_or_default()) {
@@ -96,7 +96,7 @@ fn walk(body: &[Statement], mut end: usize, live: &mut Vec<bool>, lives: &mut Li
     end
 }
 
-/// Adds what `body` reads before it writes it.
+/// Adds the registers that `body` reads before it writes them.
 fn expose(body: &[Statement], written: &mut [bool], exposed: &mut [bool]) {
     for statement in body {
         match statement {

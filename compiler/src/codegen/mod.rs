@@ -1,13 +1,13 @@
-//! Code generation: programs become machine code. Nothing above this module knows how.
+//! Code generation: programs become machine code.
 //!
 //! Takes an [`Artifact`](crate::artifact::Artifact); produces an
 //! [`Executable`](module::Executable) that runs its programs in order.
 //!
-//! - `pointers`: induction pointers, which loops move instead of multiplying.
+//! - `pointers`: induction pointers, which loops increment instead of multiplying.
 //! - `liveness`: live ranges of registers.
-//! - [`clif`]: a program as a function in Cranelift's language.
-//! - `x86`: a program as x86-64's wider instructions.
-//! - [`module`]: functions to memory that can be run; the only `unsafe` here.
+//! - [`clif`]: emits a program as Cranelift IR.
+//! - `x86`: emits a program as x86-64 code with 256-bit or 512-bit vectors.
+//! - [`module`]: links functions into executable memory; the only `unsafe` code here.
 
 pub mod clif;
 mod liveness;

@@ -1,7 +1,6 @@
-//! Executables: the functions of an artifact in memory that can be run.
+//! Executables: the compiled functions of an artifact in executable memory.
 //!
-//! Functions to memory that can be run. All of the crate's `unsafe` is here, and
-//! in `heap`, which has the memory.
+//! All of the crate's `unsafe` code is here, and in `heap`, which manages the memory.
 
 mod heap;
 mod link;
@@ -47,32 +46,32 @@ functions! {
 /// Bytes of an element.
 const BYTES: usize = 4;
 
-/// Machine code of a list of programs, and of a function that runs all of them
+/// Machine code of a list of programs, and of a step function that runs all of them
 /// in order.
 ///
 /// ```text
 /// table ──> [ base of regions[0], base of regions[1], ... ]
 /// run(table) = for each program: kernel(table, 0, parallel);
-///              after the guard's, where what it has written is not 0: return
+///              after the guard's program: return if the guard is not 0
 /// ```
 pub struct Executable {
-    /// The functions' memory. It goes with the executable, and the pointers to
-    /// them are private to it: no call is under way then, because calls borrow
-    /// it, and none can follow.
+    /// The functions' memory, freed when the executable is dropped. The pointers to
+    /// the functions are private: no call is running at the drop, because calls borrow
+    /// the executable, and none can follow.
     memory: Linked,
     step_function: StepFunction,
     kernels: Vec<Kernel>,
     parallel: Vec<usize>,
     regions: usize,
-    /// In which region the guard's float lies, and how many bytes from its start.
+    /// The guard's float: its region, and its offset in bytes.
     guard: Option<(usize, usize)>,
     code: usize,
 }
 
-/// Which texts to make on the way.
+/// The texts to produce while compiling.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Dump {
-    /// Each function in Cranelift's language.
+    /// Each function in Cranelift IR.
     pub clif: bool,
     /// Each function's instructions.
     pub asm: bool,
@@ -85,21 +84,21 @@ impl std::fmt::Debug for Executable {
 }
 
 impl Executable {
-    /// Compiles the verified programs of an artifact, to be run in their order; each by the
-    /// emitter that has its number of lanes.
+    /// Compiles the verified programs of an artifact, which run in order; each with the
+    /// emitter for its number of lanes.
     ///
-    /// `verify` has Cranelift check what it gets, and what its register allocator makes of it;
-    /// builds with debug assertions always have the first.
+    /// `verify` runs Cranelift's verifier and the checker of its register allocator;
+    /// builds with debug assertions always run the first.
     ///
     /// # Errors
     ///
-    /// [`Error::Codegen`] where the machine is not supported: on x86-64 the
-    /// processor must have AVX and FMA, and what the programs are for.
+    /// [`Error::Codegen`] if the machine is not supported: on x86-64 the
+    /// processor must have AVX and FMA, and the programs' target.
     pub fn new(artifact: &Artifact, verify: bool) -> Result<Executable, Error> {
         Executable::with_dump(artifact, verify, Dump::default()).map(|(executable, _)| executable)
     }
 
-    /// The same together with the texts that are asked for, each with a name that would do for a
+    /// [`Self::new`], with the requested texts, each with a name that is suitable for a
     /// file.
     ///
     /// # Errors
@@ -112,7 +111,7 @@ impl Executable {
     ) -> Result<(Executable, Vec<(String, String)>), Error> {
         let Artifact { programs, allocations, interface, .. } = artifact;
         let Interface { regions, guard, .. } = interface;
-        // Kernels of wide vectors leave it calls only.
+        // With wide vectors, Cranelift compiles the step function only.
         let kernels = programs.iter().any(|p| p.lanes == clif::LANES);
         let isa = native(kernels, verify || cfg!(debug_assertions), verify)?;
         let stop = guard.map(|Guard { program, allocation }| {
@@ -122,7 +121,7 @@ impl Executable {
         if stop
             .is_some_and(|(program, region, _)| program >= programs.len() || region == usize::MAX)
         {
-            return Err(Error::Codegen("the guard is in no program's memory".into()));
+            return Err(Error::Codegen("the guard's program or region does not exist".into()));
         }
         let mut compiler = Compiler::new(isa, dump);
         let functions = compiler.all(programs, allocations, regions, stop)?;
@@ -130,7 +129,7 @@ impl Executable {
         let memory = module.link()?;
         let kernel = |id: FuncId| {
             // SAFETY: the function was compiled with `clif::signature`, which is
-            // `Kernel`'s, and lives as long as the memory, which the executable
+            // `Kernel`'s, and is valid as long as the memory, which the executable
             // owns.
             unsafe { mem::transmute::<*const u8, Kernel>(memory.function(id)) }
         };
@@ -154,61 +153,60 @@ impl Executable {
     ///
     /// # Safety
     ///
-    /// The programs keep the rules of `Program::verify`, and for each of the
-    /// regions that the executable was made with, in that order, `table` has a pointer to memory that
+    /// The programs follow the rules of `Program::verify`, and for each of the
+    /// executable's regions, in order, `table` has a pointer to memory that
     ///
-    /// - reaches as far as the programs' accesses to the region, which
-    ///   `Program::verify_bounds` tells, and is aligned for `f32`;
-    /// - holds, where programs read an index, integers below the bound that
-    ///   the address gives;
-    /// - may be written, unless no program stores to the region;
-    /// - nobody else writes during the call, nor reads where programs store;
+    /// - contains all elements that the programs access in the region, which
+    ///   `Program::verify_bounds` checks, and is aligned for `f32`;
+    /// - holds integers below the bound of the address wherever programs read an index;
+    /// - is writable, unless no program stores to the region;
+    /// - is not written by other code during the call, nor read where programs store;
     /// - does not overlap another region's.
     ///
     /// # Panics
     ///
-    /// Where the table has not one pointer for each region.
+    /// If the table does not have one pointer for each region.
     pub unsafe fn run(&self, table: &[*mut u8]) {
         assert_eq!(table.len(), self.regions, "one pointer for each region");
         // SAFETY: the caller's promise.
         unsafe { (self.step_function)(table.as_ptr()) }
     }
 
-    /// How many pointers a table has.
+    /// The number of pointers of a table.
     pub fn regions(&self) -> usize {
         self.regions
     }
 
-    /// Runs one of so many shares of a phase. The phase is done when all of its
-    /// shares are, whoever runs them, at the same time or not. A guarded one does
-    /// nothing where the guard has stopped the step.
+    /// Runs one of the `shares` shares of a phase. The phase is complete when all of its
+    /// shares are; they may run on any threads, concurrently or not. A guarded phase does
+    /// nothing if the guard has stopped the step.
     ///
     /// # Safety
     ///
-    /// As [`Self::run`], for all that run shares together, with the same table.
-    /// The phase is one of this executable's, those before it are done, each
-    /// share is run once, and what others have written is visible.
+    /// As [`Self::run`], for all threads that run shares, with the same table.
+    /// The phase is one of this executable's, the phases before it are complete, each
+    /// share is run once, and the writes of earlier phases are visible.
     ///
     /// # Panics
     ///
-    /// Where the table has not one pointer for each region, or there is no such
+    /// If the table does not have one pointer for each region, or there is no such
     /// program.
     pub unsafe fn run_share(&self, phase: &Phase, share: usize, shares: usize, table: &[*mut u8]) {
         assert_eq!(table.len(), self.regions, "one pointer for each region");
         if phase.guarded
             && let Some((region, offset)) = self.guard
         {
-            // SAFETY: the guard lies in one of the buffers, which `table` has
-            // memory for; its program was in a phase that is done, and nobody
-            // writes there after.
+            // SAFETY: the guard is in one of the buffers, which `table` has
+            // memory for; its program was in an earlier phase, and no later program
+            // writes there.
             if unsafe { *table[region].add(offset).cast::<f32>() } != 0.0 {
                 return;
             }
         }
         if share == 0 {
             for kernel in &phase.serial {
-                // SAFETY: the caller's promise; the range is all that the
-                // program has.
+                // SAFETY: the caller's promise; the range has all iterations of the
+                // program.
                 unsafe { self.kernels[*kernel](table.as_ptr(), 0, self.iterations(*kernel)) }
             }
         }
@@ -230,31 +228,31 @@ impl Executable {
     ///
     /// # Panics
     ///
-    /// Where the table has not one pointer for each region, or there is no such
+    /// If the table does not have one pointer for each region, or there is no such
     /// program.
     pub unsafe fn run_kernel(&self, kernel: usize, table: &[*mut u8]) {
         assert_eq!(table.len(), self.regions, "one pointer for each region");
-        // SAFETY: the caller's promise; the range is all that the program has.
+        // SAFETY: the caller's promise; the range has all iterations of the program.
         unsafe { self.kernels[kernel](table.as_ptr(), 0, self.iterations(kernel)) }
     }
 
-    /// The end of the range that is all of a program.
+    /// The end of the range of all iterations of a program.
     fn iterations(&self, kernel: usize) -> i64 {
         self.parallel[kernel].max(1) as i64
     }
 
-    /// How many programs there are.
+    /// The number of programs.
     pub fn kernels(&self) -> usize {
         self.kernels.len()
     }
 
-    /// The size of the machine code.
+    /// The size of the machine code, in bytes.
     pub fn code_bytes(&self) -> usize {
         self.code
     }
 
-    /// How much memory it takes: the machine code with its constants in whole
-    /// pages, and what is known of it.
+    /// Its memory in bytes: the machine code with its constants in whole
+    /// pages, and the data of this type.
     pub fn memory_bytes(&self) -> usize {
         let Executable { memory, kernels, parallel, .. } = self;
         size_of::<Executable>()
@@ -264,7 +262,7 @@ impl Executable {
     }
 }
 
-/// Everything that the functions of one module share while they are compiled.
+/// The state that the functions of a module share while they are compiled.
 struct Compiler {
     module: Linker,
     context: Context,
@@ -288,7 +286,7 @@ impl Compiler {
         }
     }
 
-    /// The functions of all programs, and those that call them.
+    /// Compiles the functions of all programs, and the step function.
     fn all(
         &mut self,
         programs: &[Program],
@@ -317,7 +315,7 @@ impl Compiler {
         Ok(Functions { kernels, step })
     }
 
-    /// The function of a program of more lanes than Cranelift has.
+    /// The function of a program of more lanes than Cranelift supports.
     #[cfg(target_arch = "x86_64")]
     fn wide(
         &mut self,
@@ -350,9 +348,9 @@ impl Compiler {
         Err(unsupported(program))
     }
 
-    /// The function that calls all kernels in order. It stops after a kernel, by
-    /// its number, where a float is not 0: in that region, so many bytes from its
-    /// start.
+    /// The step function, which calls all kernels in order. `stop` is the guard: the number of
+    /// the kernel after which it returns if a float is not 0, and the float's region and offset
+    /// in bytes.
     fn step(
         &mut self,
         programs: &[Program],
@@ -379,13 +377,13 @@ impl Compiler {
             let by = builder.ins().iconst(I64, offset as i64);
             let at = builder.ins().iadd(base, by);
             let bits = builder.ins().load(I32, memory, at, 0);
-            // Without its sign.
-            let size = builder.ins().iadd(bits, bits);
-            let (stopped, on) = (builder.create_block(), builder.create_block());
-            builder.ins().brif(size, stopped, &[], on, &[]);
+            // Shifts out the sign.
+            let magnitude = builder.ins().iadd(bits, bits);
+            let (stopped, next) = (builder.create_block(), builder.create_block());
+            builder.ins().brif(magnitude, stopped, &[], next, &[]);
             builder.switch_to_block(stopped);
             builder.ins().return_(&[]);
-            builder.switch_to_block(on);
+            builder.switch_to_block(next);
         }
         builder.ins().return_(&[]);
         builder.seal_all_blocks();
@@ -424,14 +422,14 @@ struct Functions {
     step: FuncId,
 }
 
-/// A function of so many pointers or integers.
+/// The signature of a function of pointers or integers.
 fn signature(parameters: usize) -> Signature {
     let mut signature = Signature::new(CallConv::SystemV);
     signature.params = vec![AbiParam::new(I64); parameters];
     signature
 }
 
-/// The values of a function's parameters, where its code begins.
+/// Creates the entry block of a function, and returns its parameters.
 fn parameters<const N: usize>(builder: &mut FunctionBuilder<'_>) -> [Value; N] {
     let entry = builder.create_block();
     builder.append_block_params_for_function_params(entry);
@@ -439,8 +437,8 @@ fn parameters<const N: usize>(builder: &mut FunctionBuilder<'_>) -> [Value; N] {
     std::array::from_fn(|i| builder.block_params(entry)[i])
 }
 
-/// This machine's instruction set. Finding out what the processor has takes
-/// longer than compiling a small kernel, so it is done once.
+/// This machine's instruction set, cached: detecting the processor's features takes
+/// longer than compiling a small kernel.
 fn native(kernels: bool, verify: bool, check_registers: bool) -> Result<OwnedTargetIsa, Error> {
     static KNOWN: [OnceLock<Result<OwnedTargetIsa, String>>; 8] = [const { OnceLock::new() }; 8];
     let bits = [kernels, verify, check_registers].map(usize::from);
@@ -450,8 +448,8 @@ fn native(kernels: bool, verify: bool, check_registers: bool) -> Result<OwnedTar
         .map_err(Error::Codegen)
 }
 
-/// `kernels` says whether it is to compile kernels, not calls alone: then it
-/// takes its time for registers.
+/// `kernels`: whether it compiles kernels, for which the slower register allocator pays, or only
+/// the step function.
 fn detect(kernels: bool, verify: bool, check_registers: bool) -> Result<OwnedTargetIsa, String> {
     let on = |yes: bool| if yes { "true" } else { "false" };
     let mut flags = settings::builder();
@@ -473,9 +471,9 @@ fn detect(kernels: bool, verify: bool, check_registers: bool) -> Result<OwnedTar
         .finish(settings::Flags::new(flags))
         .map_err(|e| e.to_string())?;
     if cfg!(target_arch = "x86_64") {
-        let has =
+        let has_feature =
             |name| isa.isa_flags().iter().any(|f| f.name == name && f.as_bool() == Some(true));
-        if !(has("has_avx") && has("has_fma")) {
+        if !(has_feature("has_avx") && has_feature("has_fma")) {
             return Err("this processor has no AVX or no FMA instructions, without which a sum \
                         of products would take a function call for every element"
                 .into());
@@ -486,5 +484,5 @@ fn detect(kernels: bool, verify: bool, check_registers: bool) -> Result<OwnedTar
 
 fn unsupported(program: &Program) -> Error {
     let Program { name, lanes, .. } = program;
-    Error::Codegen(format!("`{name}` has {lanes} lanes, which this processor has not"))
+    Error::Codegen(format!("`{name}` has {lanes} lanes, which this processor does not support"))
 }

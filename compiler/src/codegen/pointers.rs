@@ -1,10 +1,7 @@
-//! Induction pointers: addresses without multiplications.
+//! Induction pointers: addresses without multiplications (strength reduction).
 //!
-//! Addresses without multiplications: which pointers a loop keeps, and how far
-//! they move.
-//!
-//! An element's address is a pointer plus a number that is known now. Elements
-//! of one region whose addresses move alike share the pointer.
+//! An element's address is a pointer plus a constant displacement. Elements
+//! of one region whose addresses have the same strides share the pointer.
 
 use std::collections::BTreeSet;
 
@@ -15,17 +12,17 @@ use crate::program::{Address, Counter, Instruction, Statement};
 /// Displacements stay below this, so that they fit an instruction's 32 bits.
 const SPAN: i64 = 1 << 30;
 
-/// What a pointer starts from.
+/// The start of a pointer.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub(super) enum Base {
-    /// Zero: not a pointer but a position, which counts elements.
+    /// Zero: not a pointer but an iota, which counts elements.
     Zero,
-    /// So many bytes from the start of the region at this place in the table.
+    /// The region at an index of the table, and bytes from its start.
     Region(usize, i64),
 }
 
-/// A pointer: from where, and how far every iteration of some loops moves it,
-/// in bytes (positions: in elements).
+/// A pointer: its start, and its strides for some loops
+/// in bytes (of iotas: in elements).
 #[derive(Clone, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub(super) struct Pointer {
     pub base: Base,
@@ -33,20 +30,20 @@ pub(super) struct Pointer {
 }
 
 impl Pointer {
-    /// A position.
-    pub fn iota(steps: &[(Counter, usize)]) -> Pointer {
-        Pointer { base: Base::Zero, strides: ordered(steps, 1) }
+    /// An iota.
+    pub fn iota(strides: &[(Counter, usize)]) -> Pointer {
+        Pointer { base: Base::Zero, strides: ordered(strides, 1) }
     }
 
-    /// How far an iteration of one loop moves it; 0 where not at all.
+    /// Its stride for a loop; 0 if the loop does not move it.
     pub fn stride(&self, counter: Counter) -> i64 {
-        self.strides.iter().find(|(c, _)| *c == counter).map_or(0, |(_, step)| *step)
+        self.strides.iter().find(|(c, _)| *c == counter).map_or(0, |(_, stride)| *stride)
     }
 
-    /// The same at the start of one loop.
+    /// The pointer before a loop.
     pub fn outside(&self, counter: Counter) -> Pointer {
-        let steps = self.strides.iter().filter(|(c, _)| *c != counter).copied().collect();
-        Pointer { base: self.base, strides: steps }
+        let strides = self.strides.iter().filter(|(c, _)| *c != counter).copied().collect();
+        Pointer { base: self.base, strides }
     }
 }
 
@@ -58,37 +55,36 @@ pub(super) struct Buffers<'a> {
 }
 
 impl<'a> Buffers<'a> {
-    /// Of a program's `buffers`; `allocations` by number of the buffer in the plan,
-    /// `regions` in the order of the table that is passed to the code.
+    /// The buffers of a program; `allocations` is indexed by their numbers in the plan,
+    /// `regions` is the order of the table.
     pub fn new(buffers: &'a [usize], allocations: &'a [Allocation], regions: &'a [Region]) -> Self {
         Buffers { buffers, allocations, regions }
     }
 
-    /// The pointer of an address without its index, and the bytes from there.
+    /// The pointer of an address without its index, and the displacement in bytes.
     pub fn pointer(&self, address: &Address) -> Result<(Pointer, i32), Error> {
-        let (base, rest) = self.base(address)?;
-        Ok((Pointer { base, strides: ordered(&address.strides, 4) }, rest))
+        let (base, displacement) = self.base(address)?;
+        Ok((Pointer { base, strides: ordered(&address.strides, 4) }, displacement))
     }
 
-    /// What an address's pointer starts from, and the bytes from the pointer.
+    /// The base of an address's pointer, and the displacement in bytes.
     pub fn base(&self, address: &Address) -> Result<(Base, i32), Error> {
         let buffer = self.buffers[address.buffer];
-        let place = self
+        let allocation = self
             .allocations
             .get(buffer)
-            .ok_or_else(|| Error::Codegen(format!("buffer {buffer} has no place")))?;
-        let region = self
-            .regions
-            .iter()
-            .position(|r| *r == place.region)
-            .ok_or_else(|| Error::Codegen(format!("{:?} is not in the table", place.region)))?;
-        let bytes = 4 * (place.offset + address.offset) as i64;
-        let rest = bytes % SPAN;
-        Ok((Base::Region(region, bytes - rest), rest as i32))
+            .ok_or_else(|| Error::Codegen(format!("buffer {buffer} has no allocation")))?;
+        let region =
+            self.regions.iter().position(|r| *r == allocation.region).ok_or_else(|| {
+                Error::Codegen(format!("{:?} is not in the table", allocation.region))
+            })?;
+        let bytes = 4 * (allocation.offset + address.offset) as i64;
+        let displacement = bytes % SPAN;
+        Ok((Base::Region(region, bytes - displacement), displacement as i32))
     }
 
     /// The pointers that are needed at the start of `body`, those of inner
-    /// loops as they are before them.
+    /// loops with their values before the loop.
     pub fn needed(&self, body: &[Statement]) -> Result<BTreeSet<Pointer>, Error> {
         let mut pointers = BTreeSet::new();
         for statement in body {
@@ -99,14 +95,14 @@ impl<'a> Buffers<'a> {
                 }
                 Statement::Do(Instruction::Load { from: address, .. })
                 | Statement::Do(Instruction::Store { to: address, .. }) => {
-                    // Cranelift has no prefetch: those need no pointer.
+                    // Cranelift has no prefetch instruction, so prefetches need no pointer.
                     pointers.insert(self.pointer(address)?.0);
                     if let Some(index) = &address.index {
                         pointers.insert(self.pointer(&index.at)?.0);
                     }
                 }
-                Statement::Do(Instruction::Iota { strides: steps, .. }) if !steps.is_empty() => {
-                    pointers.insert(Pointer::iota(steps));
+                Statement::Do(Instruction::Iota { strides, .. }) if !strides.is_empty() => {
+                    pointers.insert(Pointer::iota(strides));
                 }
                 Statement::Do(_) => {}
             }
@@ -115,10 +111,11 @@ impl<'a> Buffers<'a> {
     }
 }
 
-fn ordered(steps: &[(Counter, usize)], unit: i64) -> Vec<(Counter, i64)> {
-    let mut steps: Vec<_> = steps.iter().map(|(c, step)| (*c, *step as i64 * unit)).collect();
-    steps.sort_unstable();
-    steps
+fn ordered(strides: &[(Counter, usize)], unit: i64) -> Vec<(Counter, i64)> {
+    let mut strides: Vec<_> =
+        strides.iter().map(|(c, stride)| (*c, *stride as i64 * unit)).collect();
+    strides.sort_unstable();
+    strides
 }
 
 #[cfg(test)]
@@ -126,11 +123,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn displacements_stay_small_however_far_a_tensor_lies() {
+    fn displacements_stay_small_at_any_offset() {
         let allocations = [Allocation { region: Region::Arena, offset: 1 << 29 }];
         let buffers = Buffers::new(&[0], &allocations, &[Region::StepScalars, Region::Arena]);
-        let steps = vec![(Counter(0), 5)];
-        let address = Address { buffer: 0, offset: 3, strides: steps, index: None };
+        let strides = vec![(Counter(0), 5)];
+        let address = Address { buffer: 0, offset: 3, strides, index: None };
         let (pointer, displacement) = buffers.pointer(&address).unwrap();
         assert_eq!(pointer.base, Base::Region(1, 1 << 31));
         assert_eq!((pointer.stride(Counter(0)), displacement), (20, 12));

@@ -1,5 +1,5 @@
-//! Machine code against the evaluator, bit for bit: here is what writes
-//! programs and compares; the tests stand along their subjects.
+//! Tests of machine code against the evaluator, bit for bit. This module has a writer of programs
+//! and the comparison; the submodules have the tests.
 
 mod executables;
 mod functions;
@@ -32,7 +32,7 @@ impl Random {
         (self.next() % n as u64) as usize
     }
 
-    /// Ordinary floats, and now and then one that is not.
+    /// Ordinary floats, and occasionally a special one.
     fn float(&mut self) -> u32 {
         const SPECIAL: [f32; 9] = [
             0.0,
@@ -53,8 +53,8 @@ impl Random {
     }
 }
 
-/// All instruction sets that can be tried here. A test must not pass because
-/// one of them was missing where it is expected: `BILRO_REQUIRE_ISA` names it.
+/// All targets of this machine. `BILRO_REQUIRE_ISA` names one that must be among them, so that
+/// tests do not pass because it is missing.
 pub(crate) fn targets() -> Vec<Target> {
     let available = host::targets();
     if let Ok(required) = std::env::var("BILRO_REQUIRE_ISA") {
@@ -108,7 +108,7 @@ impl Writer {
         for (e, term) in expressions.iter() {
             let to = match term {
                 Term::Load(i, _) => loads[*i],
-                _ => self.register(expressions.kind(e)),
+                _ => self.register(expressions.lane_type(e)),
             };
             registers.push(to);
             match term {
@@ -123,7 +123,7 @@ impl Writer {
                     let operands = operands.iter().map(|x| registers[x.0 as usize]).collect();
                     body.push(apply(to, *scalar, operands));
                 }
-                Term::Position | Term::Element(_) | Term::Reduced(_) => unreachable!(),
+                Term::Position | Term::Iota(_) | Term::Reduced(_) => unreachable!(),
             }
         }
         registers[root.0 as usize]
@@ -135,13 +135,13 @@ fn apply(to: Register, scalar: Scalar, operands: Vec<Register>) -> Statement {
     Statement::Do(Instruction::Apply { to, scalar, operands })
 }
 
-fn at(buffer: usize, offset: usize, steps: &[(Counter, usize)]) -> Address {
-    Address { buffer, offset, strides: steps.to_vec(), index: None }
+fn at(buffer: usize, offset: usize, strides: &[(Counter, usize)]) -> Address {
+    Address { buffer, offset, strides: strides.to_vec(), index: None }
 }
 
-/// An address, and so many elements more for each of an integer in memory.
-fn by(address: Address, index: Address, step: usize, below: usize) -> Address {
-    Address { index: Some(Box::new(Indexed { at: index, stride: step, below })), ..address }
+/// An address plus a stride times an integer in memory.
+fn by(address: Address, index: Address, stride: usize, below: usize) -> Address {
+    Address { index: Some(Box::new(Indexed { at: index, stride, below })), ..address }
 }
 
 fn load(to: Register, from: Address, stride: usize, lanes: usize) -> Statement {
@@ -172,13 +172,13 @@ pub(crate) fn check(program: &Program, memory: &[Vec<u32>]) -> Vec<Vec<u32>> {
     for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
         for (j, (f, e)) in found.iter().zip(expected).enumerate() {
             let same = e == f || (f32::from_bits(*e).is_nan() && f32::from_bits(*f).is_nan());
-            assert!(same, "t{i}[{j}]: {f:#x} instead of {e:#x}\n{program}");
+            assert!(same, "b{i}[{j}]: {f:#x} instead of {e:#x}\n{program}");
         }
     }
     expected
 }
 
-/// Programs whose buffers lie in this memory, without an interface for arrays.
+/// An artifact of programs with these allocations, without an interface for arrays.
 pub(crate) fn artifact(
     programs: Vec<Program>,
     allocations: &[Allocation],
@@ -198,8 +198,8 @@ pub(crate) fn artifact(
     Artifact { target: host::baseline(), programs, buffers: Vec::new(), allocations, interface }
 }
 
-/// What is in the buffers after a program as machine code; nothing around them
-/// may have changed. They lie in turn in the arena, among the parameters and in
+/// The contents of the buffers after running a program as machine code; requires that memory
+/// around them is unchanged. The buffers are alternately in the parameters, the arena, and
 /// an input of their own.
 pub(crate) fn run(program: &Program, memory: &[Vec<u32>]) -> Vec<Vec<u32>> {
     const AROUND: u32 = 0xABCD_EF01;
@@ -215,10 +215,10 @@ pub(crate) fn run(program: &Program, memory: &[Vec<u32>]) -> Vec<Vec<u32>> {
                 regions.push(Region::Input(i));
                 Allocation { region: Region::Input(i), offset: 0 }
             }
-            which => {
-                let offset = filled[which];
-                filled[which] += memory[i].len() + 5;
-                Allocation { region: regions[which], offset }
+            shared => {
+                let offset = filled[shared];
+                filled[shared] += memory[i].len() + 5;
+                Allocation { region: regions[shared], offset }
             }
         })
         .collect();
@@ -234,14 +234,14 @@ pub(crate) fn run(program: &Program, memory: &[Vec<u32>]) -> Vec<Vec<u32>> {
     let artifact = artifact(vec![program.clone()], &allocations, &regions);
     let executable = Executable::new(&artifact, true).unwrap_or_else(|e| panic!("{e}\n{program}"));
     let table: Vec<*mut u8> = areas.iter_mut().map(|area| area.as_mut_ptr().cast()).collect();
-    // SAFETY: the bounds are verified, the areas are as large as their buffers,
-    // apart from one another, and nobody else has them.
+    // SAFETY: the bounds are verified, and the areas are as large as their buffers,
+    // disjoint, and not used by other code.
     unsafe { executable.run(&table) };
 
     let found = allocations.iter().zip(memory).enumerate().map(|(i, (allocation, buffer))| {
         let found = &areas[area(allocation.region)][allocation.offset..];
         let behind = found[buffer.len()..].iter().take(5);
-        assert!({ behind }.all(|x| *x == AROUND), "written behind t{i}\n{program}");
+        assert!({ behind }.all(|x| *x == AROUND), "written behind b{i}\n{program}");
         found[..buffer.len()].to_vec()
     });
     found.collect()
@@ -252,7 +252,7 @@ fn floats(n: usize, seed: u64) -> Vec<u32> {
     (0..n).map(|_| random.float()).collect()
 }
 
-/// y = f(x) over `n` elements, split across threads a vector at a time, then a
+/// y = f(x) over `n` elements, with a parallel loop over vectors and a
 /// tail.
 fn elementwise(width: usize, n: usize, f: impl FnOnce(&mut Expressions, Expr) -> Expr) -> Program {
     let mut w = Writer::new(width);
@@ -265,11 +265,11 @@ fn elementwise(width: usize, n: usize, f: impl FnOnce(&mut Expressions, Expr) ->
             continue;
         }
         let counter = w.counter();
-        let steps: &[(Counter, usize)] = if lanes == width { &[(counter, width)] } else { &[] };
+        let strides: &[(Counter, usize)] = if lanes == width { &[(counter, width)] } else { &[] };
         let x = w.float();
-        let mut inner = vec![load(x, at(0, first, steps), 1, lanes)];
+        let mut inner = vec![load(x, at(0, first, strides), 1, lanes)];
         let y = w.lower(&expressions, root, &[x], &mut inner);
-        inner.push(store(at(1, first, steps), y, 1, lanes));
+        inner.push(store(at(1, first, strides), y, 1, lanes));
         let count = Count::Parallel { first: iterations, count };
         body.push(Statement::Loop(Loop { counter, count, body: inner }));
         iterations += if lanes == width { n / width } else { 1 };
@@ -283,7 +283,7 @@ fn product(width: usize, m: usize, k: usize, n: usize) -> Program {
     let mut body = Vec::new();
     for first_row in (0..m).step_by(3) {
         let rows = (m - first_row).min(3);
-        let (column, step) = (w.counter(), w.counter());
+        let (column, term) = (w.counter(), w.counter());
         let widths = [width.min(n), n.min(2 * width).saturating_sub(width)];
         let lanes: Vec<usize> = widths.into_iter().filter(|lanes| *lanes > 0).collect();
         let sums: Vec<Vec<Register>> =
@@ -292,16 +292,16 @@ fn product(width: usize, m: usize, k: usize, n: usize) -> Program {
         let mut inner = Vec::new();
         let b: Vec<Register> = lanes.iter().map(|_| w.float()).collect();
         for (j, lanes) in lanes.iter().enumerate() {
-            inner.push(load(b[j], at(1, width * j, &[(step, n), (column, 2 * width)]), 1, *lanes));
+            inner.push(load(b[j], at(1, width * j, &[(term, n), (column, 2 * width)]), 1, *lanes));
         }
         for (i, sums) in sums.iter().enumerate() {
             let a = w.float();
-            inner.push(load(a, at(0, (first_row + i) * k, &[(step, 1)]), 0, width));
+            inner.push(load(a, at(0, (first_row + i) * k, &[(term, 1)]), 0, width));
             for (sum, b) in sums.iter().zip(&b) {
                 inner.push(apply(*sum, Scalar::MulAdd, vec![a, *b, *sum]));
             }
         }
-        tile.push(repeat(step, k, inner));
+        tile.push(repeat(term, k, inner));
         for (i, sums) in sums.iter().enumerate() {
             for (j, sum) in sums.iter().enumerate() {
                 let to = at(2, (first_row + i) * n + width * j, &[(column, 2 * width)]);

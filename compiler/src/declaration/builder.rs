@@ -1,4 +1,4 @@
-//! The builder of networks: see [`Builder`].
+//! The builder of declarations: see [`Builder`].
 
 mod finish;
 mod layers;
@@ -24,13 +24,12 @@ use terms::Summand;
 
 /// Builds a network call by call, in the language's own terms.
 ///
-/// Every call checks names, counts, attributes and shapes, and says what is
-/// wrong and which part of the call is to blame. A call that fails changes
-/// nothing.
+/// Every call checks names, counts, attributes and shapes; its [`Mistake`] has a message and the site
+/// in the call. A call that fails changes nothing.
 ///
-/// Values may be given with the text that messages show for them, `(x, "x")`, or alone; then
-/// messages show what they are called. Sizes and attributes are plain numbers. This is a network
-/// with as many layers as a program has been told:
+/// Values may be passed with the text that messages show for them, `(x, "x")`, or alone; messages then
+/// show their names. Sizes and attributes are plain numbers. This network has a number of layers that
+/// is only known at run time:
 ///
 /// ```
 /// use bilro_compiler::declaration::{Declaration, LossReduction};
@@ -68,7 +67,7 @@ pub struct Builder {
     name: String,
     graph: Graph,
     inputs: Vec<Input>,
-    /// With the places that they belong to.
+    /// Each with its position in declaration order.
     parameters: Vec<(Order, Parameter)>,
     layers: Vec<DeclaredLayer>,
     choices: Vec<Choice>,
@@ -77,31 +76,30 @@ pub struct Builder {
     loss: Option<(NodeId, Vec<Summand>)>,
     /// The terms of each metric.
     metrics: Vec<Vec<Summand>>,
-    /// How many streams of numbers are drawn at random.
+    /// The number of random streams.
     streams: u32,
     names: Names,
 }
 
-/// Names a choice of one builder.
+/// Identifies a choice of a builder.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ChoiceId(usize);
 
-/// How the elements of a loss become one number.
+/// The reduction of a loss to one number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LossReduction {
-    /// Their mean over example and batch; of terms whose operation weighs them
-    /// ([`Operation::weights`](ops::Operation::weights)), each term's own mean by
-    /// its weights.
+    /// The mean over all elements and examples; for terms whose operation has
+    /// [weights](ops::Operation::weights), the weighted mean of each term.
     Mean,
-    /// Their sum over example and batch.
+    /// The sum over all elements and examples.
     Sum,
 }
 
 impl Declaration {
-    /// A network that is declared by the calls that `declare` makes. The [`Builder`] has an example.
+    /// Declares a network by the calls of the closure `declare`. The [`Builder`] has an example.
     ///
     /// # Errors
-    /// A mistake of one of the calls, or what is missing in the end, with the network's name.
+    /// A mistake of one of the calls, or a missing output or loss, with the network's name.
     pub fn declare(
         name: &str,
         declare: impl FnOnce(&mut Builder) -> Result<(), Mistake>,
@@ -115,11 +113,11 @@ impl Declaration {
 }
 
 impl Builder {
-    /// A network without anything.
+    /// An empty network.
     pub fn new(name: &str) -> Builder {
         Builder {
             name: name.into(),
-            // Until a network is compiled, its batch size stands for any.
+            // A placeholder: the batch size is set for each graph to compile.
             graph: Graph::new(1),
             inputs: Vec::new(),
             parameters: Vec::new(),
@@ -138,7 +136,7 @@ impl Builder {
         &self.graph
     }
 
-    /// Takes what symbolic sizes have left undecided since the last time.
+    /// Takes the facts about symbolic sizes that are undecided since the last call.
     pub fn take_facts(&mut self) -> Vec<Fact> {
         std::mem::take(&mut self.facts.undecided)
     }
@@ -149,7 +147,7 @@ impl Builder {
         self.leaf(name, ty.into(), false)
     }
 
-    /// A target: an input that is given only for training and evaluating.
+    /// A target: an input of training and evaluation only.
     pub fn target(&mut self, name: &str, ty: impl Into<Type>) -> Result<NodeId, Mistake> {
         self.leaf(name, ty.into(), true)
     }
@@ -163,7 +161,7 @@ impl Builder {
         ty.shape.check_count()?;
         if let Some(below) = bound.and_then(|b| b.fixed()).filter(|n| *n as u64 > 1 << 32) {
             let message = format!(
-                "`{name}` holds numbers below {below}, but they are u32: the bound is at most 4294967296"
+                "`{name}` holds numbers below {below}, but they are u32: the bound must be at most 4294967296"
             );
             return Err(Mistake::call(message));
         }
@@ -178,17 +176,16 @@ impl Builder {
         Ok(id)
     }
 
-    /// Asks for the gradient with respect to an input, besides those of the
-    /// parameters.
+    /// Requests the gradient with respect to an input, besides those of the parameters.
     pub fn differentiate(&mut self, input: NodeId) -> Result<(), Mistake> {
-        self.own(input)?;
+        self.check_owned(input)?;
         let Some(Leaf::Input(op)) = self.graph.op(input).leaf() else {
-            return Err(Mistake::call("only an input can ask for its gradient"));
+            return Err(Mistake::call("a gradient can be requested for an input only"));
         };
         let declared = &mut self.inputs[op.index];
         if !declared.ty.is_real() {
             let message = format!(
-                "`{}` holds {}, which have no gradient: only reals have",
+                "`{}` holds {}, which have no gradient: only reals do",
                 declared.name, declared.ty
             );
             return Err(Mistake::call(message));
@@ -197,21 +194,20 @@ impl Builder {
         Ok(())
     }
 
-    /// Something that the user chooses with every call, the first alternative
-    /// by default.
+    /// A choice that the user makes with every call; default the first alternative.
     pub fn choice(&mut self, name: &str, alternatives: &[&str]) -> Result<ChoiceId, Mistake> {
         if self.choices.iter().any(|c| c.name == name) {
             return Err(Mistake::call(format!("`{name}` is declared twice")));
         }
         if alternatives.len() < 2 {
-            return Err(Mistake::call(format!("`{name}` needs two alternatives at least")));
+            return Err(Mistake::call(format!("`{name}` needs at least two alternatives")));
         }
         let alternatives = alternatives.iter().map(|a| a.to_string()).collect();
         self.choices.push(Choice { name: name.into(), alternatives });
         Ok(ChoiceId(self.choices.len() - 1))
     }
 
-    /// The value that is chosen: one for each alternative.
+    /// The value of a choice, from one value per alternative.
     pub fn choose<'a>(
         &mut self,
         choice: ChoiceId,
@@ -219,7 +215,7 @@ impl Builder {
     ) -> Result<NodeId, Mistake> {
         let count = match self.choices.get(choice.0) {
             Some(choice) => choice.alternatives.len(),
-            None => return Err(Mistake::call("this choice is of another network")),
+            None => return Err(Mistake::call("this choice belongs to another network")),
         };
         if x.len() != count {
             let name = &self.choices[choice.0].name;
@@ -227,10 +223,10 @@ impl Builder {
             return Err(Mistake::call(message));
         }
         let x = self.texts(x)?;
-        self.choose_by(Selector::Declared(choice.0), &operand::pairs(&x))
+        self.switch(Selector::Declared(choice.0), &operand::pairs(&x))
     }
 
-    fn choose_by(&mut self, by: Selector, x: &[(NodeId, &str)]) -> Result<NodeId, Mistake> {
+    fn switch(&mut self, by: Selector, x: &[(NodeId, &str)]) -> Result<NodeId, Mistake> {
         let batched = x.iter().any(|(x, _)| self.graph.shape(*x).batched);
         let (ids, names): (Vec<NodeId>, Vec<&str>) = x
             .iter()
@@ -242,7 +238,7 @@ impl Builder {
         self.graph.call(Switch { by }.into(), &ids, &names, &mut self.facts)
     }
 
-    /// A parameter of its own.
+    /// A parameter that belongs to no layer.
     pub fn parameter(
         &mut self,
         name: &str,
@@ -258,11 +254,11 @@ impl Builder {
             return Err(Mistake::attribute("init", message));
         }
         init.check_numbers()?;
-        let (place, name) = (self.names.order(), self.names.full(name));
-        self.new_parameter(place, Parameter::new(name, Shape::unbatched(dims), init))
+        let (order, name) = (self.names.next_order(), self.names.full(name));
+        self.new_parameter(order, Parameter::new(name, Shape::unbatched(dims), init))
     }
 
-    fn new_parameter(&mut self, place: Order, parameter: Parameter) -> Result<NodeId, Mistake> {
+    fn new_parameter(&mut self, order: Order, parameter: Parameter) -> Result<NodeId, Mistake> {
         let Parameter { name, shape, .. } = &parameter;
         check_sizes(&shape.dims)?;
         shape.check_count()?;
@@ -272,16 +268,16 @@ impl Builder {
         let index = self.parameters.len();
         let id = self.graph.apply(ops::parameter::Parameter { index, shape: shape.clone() }, &[]);
         self.graph.name(id, name);
-        self.parameters.push((place, parameter));
+        self.parameters.push((order, parameter));
         Ok(id)
     }
 
-    /// A number.
+    /// A constant scalar.
     pub fn number(&mut self, x: f64) -> NodeId {
         self.graph.apply(ops::constant::Constant(Number(x as f32)), &[])
     }
 
-    /// A function or operator of the language on operands; `()` stands for no attributes.
+    /// Calls a function or operator of the language; pass `()` for no attributes.
     pub fn call<'a>(
         &mut self,
         function: &str,
@@ -315,43 +311,45 @@ impl Builder {
         self.graph.call(op, &ids, &names, &mut self.facts)
     }
 
-    /// Keeps a name from layers and modules that are declared without one.
+    /// Reserves a name, so that it is not generated for layers and modules without a name.
     pub fn reserve(&mut self, name: &str) {
-        self.names.take(name);
+        self.names.reserve(name);
     }
 
-    /// A module: a part of the network with names of its own. Without a name it
-    /// gets one from its kind.
+    /// Declares a module, a namespace of the network. Without a name, one is generated from its kind.
     pub fn module(&mut self, name: Option<&str>, kind: &str) -> ModuleId {
         self.names.module(name, kind)
     }
 
-    /// A module's name, without those of the modules around it.
+    /// A module's name, without those of the enclosing modules.
     pub fn module_name(&self, module: ModuleId) -> &str {
-        self.names.of(module)
+        self.names.name_of(module)
     }
 
-    /// Goes into a module: until [`Builder::leave`], parameters, layers and
-    /// values are named below it, `residual1.fc.weight`.
+    /// Enters a module: until [`Builder::leave`], names of parameters, layers and values are qualified
+    /// by it, `residual1.fc.weight`.
     pub fn enter(&mut self, module: ModuleId) {
         self.names.enter(module);
     }
 
-    /// Goes out of the module that was entered last.
+    /// Leaves the module that was entered last.
     pub fn leave(&mut self) {
         self.names.leave();
     }
 
     /// Names a value.
     pub fn bind(&mut self, name: &str, value: NodeId) -> Result<(), Mistake> {
-        self.own(value)?;
+        self.check_owned(value)?;
         let name = self.names.full(name);
         self.graph.name(value, &name);
         Ok(())
     }
 }
 
-/// The function of this name; otherwise what is wrong, with the nearest name.
+/// The function of this name.
+///
+/// # Errors
+/// For an unknown name, with a hint or the nearest name.
 pub fn find_function(name: &str) -> Result<&'static ops::Entry, Mistake> {
     ops::find(name).ok_or_else(|| {
         let mut message = format!("there is no function `{name}`");
@@ -368,7 +366,7 @@ pub fn find_function(name: &str) -> Result<&'static ops::Entry, Mistake> {
     })
 }
 
-/// A wrong number of operands, in words.
+/// The message for a wrong number of operands.
 pub fn wrong_count(name: &str, takes: usize, given: usize, shown: &str) -> String {
     let plural = if takes == 1 { "" } else { "s" };
     let was = if given == 1 { "was" } else { "were" };
@@ -384,7 +382,7 @@ fn check_sizes<'a>(sizes: impl IntoIterator<Item = &'a Dim>) -> Result<(), Mista
     }
 }
 
-/// Multiply-adds of one example, where sizes are numbers.
+/// Multiply-adds of a node for one example; symbolic sizes count as 0.
 pub(super) fn multiply_adds(graph: &Graph, id: NodeId) -> usize {
     graph.op(id).multiply_adds(&graph.operand_types(id), graph.ty(id))
 }

@@ -1,9 +1,9 @@
-//! A declared network: inputs, parameters, layers, and the forward graph with
-//! outputs, loss and metrics as roots. One without a loss only predicts.
+//! Declarations of networks: inputs, parameters, layers, and the forward graph with outputs, loss and
+//! metrics as roots. A network without a loss only predicts.
 //!
-//! [`Builder`] makes it, call by call. `network!` drives the same builder
-//! twice, by a list of [statements](statement): while it expands, to find mistakes and put them on
-//! their token, and in the code that it writes, to make the network when the program runs.
+//! A [`Builder`] builds it call by call. `network!` drives the same builder twice by a list of
+//! [statements](statement): during expansion, to report mistakes at their tokens, and in the generated
+//! code, to build the network at run time.
 
 mod builder;
 mod measure;
@@ -22,11 +22,10 @@ pub use measure::{Measure, Term};
 pub use names::ModuleId;
 pub use parameter::{Fans, Init, Parameter};
 
-/// A declared network: inputs, parameters, layers, and the forward graph with
-/// outputs, loss and metrics as roots. [`Builder`] makes it.
+/// A declared network: inputs, parameters, layers, and the forward graph with outputs, loss and
+/// metrics as roots. Built by a [`Builder`].
 ///
-/// What it [has](Declared) can be read, but not changed: machine code relies on it,
-/// and what parts of a network say of each other stays true.
+/// Its [fields](Declared) are read-only: machine code relies on their invariants.
 #[derive(Clone, Debug)]
 pub struct Declaration(Declared);
 
@@ -38,24 +37,23 @@ impl std::ops::Deref for Declaration {
     }
 }
 
-/// What a [`Declaration`] has. Only a [`Builder`] makes one.
+/// The fields of a [`Declaration`].
 #[derive(Clone, Debug)]
 pub struct Declared {
-    /// Its name, as a Rust type's.
+    /// Its name, in camel case as a Rust type.
     pub name: String,
-    /// Inputs and targets, in the order in which they were declared.
+    /// Inputs and targets, in declaration order.
     pub inputs: Vec<Input>,
-    /// Parameters, in the order in which they were declared: also the order in
-    /// which a seeded generator fills them.
+    /// Parameters, in declaration order, which is also the order of their initialisation.
     pub parameters: Vec<Parameter>,
-    /// Layers, in the order in which they were declared.
+    /// Layers that are used, in declaration order.
     pub layers: Vec<Layer>,
-    /// What the user chooses with every call, in the order of declaration.
+    /// Choices, in declaration order.
     pub choices: Vec<Choice>,
-    /// How the loss, the first where there is one, and the metrics, in the order in which they were
-    /// declared, follow from what batches give. Roots of their sums and weights come in this order.
+    /// Aggregation over batches of the loss, if any, then of the metrics in declaration order. Roots of
+    /// sums and weights are in this order.
     pub measures: Vec<Measure>,
-    /// The forward graph, whose batch size stands for any.
+    /// The forward graph, with a placeholder as batch size.
     graph: Graph,
 }
 
@@ -66,36 +64,35 @@ pub struct Input {
     pub name: String,
     /// Its type; batched.
     pub ty: Type,
-    /// Whether it is given only for training and evaluating.
+    /// Whether it is an input of training and evaluation only.
     pub is_target: bool,
-    /// Whether its gradient is asked for as well.
+    /// Whether its gradient is requested.
     pub has_gradient: bool,
 }
 
-/// What the user chooses with every call: one of several functions.
+/// A choice of one of several functions, made with every call.
 #[derive(Clone, Debug)]
 pub struct Choice {
     /// Its name.
     pub name: String,
-    /// What there is to choose from; the first one by default.
+    /// The alternatives; default the first.
     pub alternatives: Vec<String>,
 }
 
 /// A layer that is used at least once.
 #[derive(Clone, Debug)]
 pub struct Layer {
-    /// Its name, with those of the modules around it: `residual1.fc`.
+    /// Its qualified name: `residual1.fc`.
     pub name: String,
-    /// What it is, as `Linear(784, 128)`.
+    /// Its kind and attributes, as `Linear(784, 128)`.
     pub kind: String,
-    /// What it is as PyTorch prints it, as `Linear(in_features=784,
-    /// out_features=128, bias=True)`.
+    /// Its description in PyTorch's form, as `Linear(in_features=784, out_features=128, bias=True)`.
     pub module: String,
-    /// The places of its parameters.
+    /// The indices of its parameters.
     pub parameters: Vec<usize>,
-    /// The shapes of what it was first used on.
+    /// The input shapes of its first use.
     pub inputs: Vec<Shape>,
-    /// The shapes of what that gave.
+    /// The output shapes of its first use.
     pub outputs: Vec<Shape>,
     /// Multiply-adds for one example, at its first use.
     pub multiply_adds: usize,
@@ -107,27 +104,25 @@ impl Declaration {
         &self.graph
     }
 
-    /// Whether it has a loss. Without one all that it can do is predict: graphs
-    /// for other purposes have nothing to compute.
+    /// Whether it has a loss. Without one it only predicts.
     pub fn has_loss(&self) -> bool {
         self.graph.root(&Root::Loss).is_some()
     }
 
-    /// How the loss of many examples follows from that of batches; none without a loss.
+    /// The aggregation of the loss over batches; `None` without a loss.
     pub fn loss_measure(&self) -> Option<&Measure> {
         self.measures.iter().find(|measure| measure.quantity == Quantity::Loss)
     }
 
-    /// The fewest examples that it can be trained on at once: what its operations ask for, as two
-    /// where the variance of a feature over the batch is asked for.
+    /// The smallest batch that it can be trained on: the maximum over its operations, as 2 for the
+    /// variance of a feature over the batch.
     pub fn least_batch(&self) -> usize {
         let g = &self.graph;
         let least = g.ids().map(|id| g.op(id).least_batch(&g.operand_types(id)));
         least.max().unwrap_or(1)
     }
 
-    /// The most examples that it can be run on at once: with them, a value has
-    /// [`MOST_ELEMENTS`].
+    /// The largest batch that it can be run on, bounded by [`MOST_ELEMENTS`] of a value.
     pub fn most_batch(&self) -> usize {
         let shapes = self.graph.ids().map(|id| self.graph.shape(id));
         let largest = shapes.filter(|shape| shape.batched).map(|shape| shape.count(1)).max();
@@ -139,7 +134,7 @@ impl Declaration {
         self.graph.ids().map(|id| builder::multiply_adds(&self.graph, id)).sum()
     }
 
-    /// The names of the outputs, in order.
+    /// The names and shapes of the outputs, in order.
     pub fn outputs(&self) -> impl Iterator<Item = (&str, &Shape)> {
         self.graph.roots().iter().filter_map(|(root, id)| match root {
             Root::Output(name) => Some((name.as_str(), self.graph.shape(*id))),

@@ -1,26 +1,22 @@
 //! Names and declaration order of layers, modules and parameters.
 //!
-//! What the parts of a network are called, and in which order they were
-//! declared.
-//!
-//! A module is a part with names of its own, as PyTorch's are: what is declared
-//! while it is entered is named below it, `residual1.fc`, and belongs where the
-//! module was declared.
+//! A module is a namespace, as in PyTorch: names declared while it is entered are qualified by it,
+//! `residual1.fc`, and are ordered at the module's declaration.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Where something was declared: the places of the modules around it, then its
-/// own. In lexicographic order.
+/// The position of a declaration: those of the enclosing modules, then its own; compared
+/// lexicographically.
 pub(super) type Order = Vec<usize>;
 
-/// Names a module of one builder.
+/// Identifies a module of a builder.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ModuleId(usize);
 
 #[derive(Debug)]
 struct Module {
     name: String,
-    /// Its full name and a dot.
+    /// Its qualified name and a dot.
     prefix: String,
     order: Order,
 }
@@ -29,64 +25,64 @@ struct Module {
 #[derive(Debug, Default)]
 pub(super) struct Names {
     modules: Vec<Module>,
-    /// The modules that have been entered, the innermost last.
+    /// The modules that are entered, the innermost last.
     entered: Vec<ModuleId>,
-    /// Full names that nothing without a name may be given.
-    taken: BTreeSet<String>,
-    /// For each kind, by its full name, the number in the last name given.
+    /// Qualified names that must not be generated.
+    reserved: BTreeSet<String>,
+    /// For each kind, by its qualified name, the number in the last generated name.
     numbers: BTreeMap<String, usize>,
-    /// Counts declarations.
+    /// The number of declarations.
     declared: usize,
 }
 
 impl Names {
-    fn inside(&self) -> Option<&Module> {
+    fn current(&self) -> Option<&Module> {
         self.entered.last().map(|module| &self.modules[module.0])
     }
 
-    /// A name here with those of the modules around it.
+    /// The qualified name of a name in the current module.
     pub fn full(&self, name: &str) -> String {
-        format!("{}{name}", self.inside().map_or("", |module| &module.prefix))
+        format!("{}{name}", self.current().map_or("", |module| &module.prefix))
     }
 
-    /// The place of what is declared next.
-    pub fn order(&mut self) -> Order {
+    /// The position of the next declaration.
+    pub fn next_order(&mut self) -> Order {
         self.declared += 1;
-        let mut place = self.inside().map_or(Order::new(), |module| module.order.clone());
-        place.push(self.declared);
-        place
+        let mut order = self.current().map_or(Order::new(), |module| module.order.clone());
+        order.push(self.declared);
+        order
     }
 
-    /// Keeps a name here from what has none of its own.
-    pub fn take(&mut self, name: &str) {
+    /// Reserves a name in the current module, so that it is not generated.
+    pub fn reserve(&mut self, name: &str) {
         let full = self.full(name);
-        self.taken.insert(full);
+        self.reserved.insert(full);
     }
 
-    /// A name for something of a kind: `linear1` for a `Linear`.
-    pub fn free(&mut self, kind: &str) -> String {
+    /// Generates a name from a kind: `linear1` for a `Linear`.
+    pub fn generate(&mut self, kind: &str) -> String {
         let stem = kind.to_lowercase();
         let full = self.full(&stem);
         let mut number = self.numbers.get(&full).copied().unwrap_or(0) + 1;
-        while self.taken.contains(&format!("{full}{number}")) {
+        while self.reserved.contains(&format!("{full}{number}")) {
             number += 1;
         }
         self.numbers.insert(full, number);
         format!("{stem}{number}")
     }
 
-    /// A module; without a name it gets one from its kind.
+    /// Declares a module; without a name, one is generated from its kind.
     pub fn module(&mut self, name: Option<&str>, kind: &str) -> ModuleId {
-        let name = name.map_or_else(|| self.free(kind), String::from);
-        self.take(&name);
+        let name = name.map_or_else(|| self.generate(kind), String::from);
+        self.reserve(&name);
         let prefix = format!("{}.", self.full(&name));
-        let place = self.order();
-        self.modules.push(Module { name, prefix, order: place });
+        let order = self.next_order();
+        self.modules.push(Module { name, prefix, order });
         ModuleId(self.modules.len() - 1)
     }
 
-    /// A module's own name.
-    pub fn of(&self, module: ModuleId) -> &str {
+    /// The unqualified name of a module.
+    pub fn name_of(&self, module: ModuleId) -> &str {
         &self.modules[module.0].name
     }
 
@@ -104,35 +100,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_no_name_is_counted_in_its_module() {
+    fn generated_names_are_numbered_per_module() {
         let mut names = Names::default();
-        names.take("block1");
+        names.reserve("block1");
         let first = names.module(None, "Block");
-        assert_eq!(names.of(first), "block2");
+        assert_eq!(names.name_of(first), "block2");
         names.enter(first);
         let inner = names.module(Some("inner"), "Block");
         assert_eq!(
-            (names.free("Linear"), names.full("fc")),
+            (names.generate("Linear"), names.full("fc")),
             ("linear1".into(), "block2.fc".into())
         );
         names.enter(inner);
         assert_eq!(
-            (names.free("Linear"), names.full("w")),
+            (names.generate("Linear"), names.full("w")),
             ("linear1".into(), "block2.inner.w".into())
         );
         names.leave();
-        assert_eq!(names.free("Linear"), "linear2");
+        assert_eq!(names.generate("Linear"), "linear2");
         names.leave();
-        assert_eq!((names.free("Linear"), names.full("fc")), ("linear1".into(), "fc".into()));
+        assert_eq!((names.generate("Linear"), names.full("fc")), ("linear1".into(), "fc".into()));
     }
 
     #[test]
-    fn what_is_in_a_module_belongs_where_the_module_was_declared() {
+    fn declarations_in_a_module_are_ordered_at_the_module() {
         let mut names = Names::default();
         let module = names.module(Some("first"), "Block");
-        let after = names.order();
+        let after = names.next_order();
         names.enter(module);
-        let (a, b) = (names.order(), names.order());
+        let (a, b) = (names.next_order(), names.next_order());
         assert!(a < b && b < after);
     }
 }

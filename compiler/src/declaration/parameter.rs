@@ -1,42 +1,41 @@
-//! A parameter as it is declared: its shape, how it starts, and how a file of weights has it.
+//! Declared parameters: shape, initialiser, and axes in files of weights.
 
 use crate::error::{Mistake, unknown};
 use crate::shape::{Dim, Shape};
 
-/// A parameter.
+/// A declared parameter.
 #[derive(Clone, Debug)]
 pub struct Parameter {
     /// Its name, as `fc1.weight`.
     pub name: String,
     /// Its shape, weights of linear layers as `[in, out]`.
     pub shape: Shape,
-    /// How it starts.
+    /// Its initialiser.
     pub init: Init,
-    /// Whether an optimizer changes it. What is not trained may still change
-    /// with every step: running statistics do.
+    /// Whether an optimizer updates it. Untrained ones may still change with every step, as running
+    /// statistics.
     pub is_trained: bool,
-    /// Which of its axes each axis in a file of weights is, and in PyTorch: `[1, 0]` for the weight
-    /// of a linear layer, which is `[out, in]` there. First values are drawn in this order.
+    /// Its axis for each axis in a file of weights, as in PyTorch: `[1, 0]` for the weight of a linear
+    /// layer, which is `[out, in]` in files. Initial values are drawn in the order of the file.
     pub file_axes: Vec<usize>,
-    /// What initialisers count.
+    /// Its fans, for initialisers.
     pub fans: Fans,
 }
 
 impl Parameter {
-    /// A parameter that is trained, and that a file has as it is.
+    /// A trained parameter with the same order of axes in files.
     pub fn new(name: impl Into<String>, shape: Shape, init: Init) -> Parameter {
         let file_axes = (0..shape.rank()).collect();
         let fans = Fans::of(&shape);
         Parameter { name: name.into(), shape, init, is_trained: true, file_axes, fans }
     }
 
-    /// What is kept from step to step without an optimizer changing it: running statistics, an
-    /// optimizer's state.
+    /// Untrained state, persistent between steps: running statistics, optimizer state.
     pub fn untrained(name: impl Into<String>, shape: Shape, init: Init) -> Parameter {
         Parameter { is_trained: false, ..Parameter::new(name, shape, init) }
     }
 
-    /// With its axes in another order in a file: a permutation of them.
+    /// Sets the permutation of its axes in files.
     pub fn in_file(self, axes: &[usize]) -> Parameter {
         debug_assert!({
             let mut sorted = axes.to_vec();
@@ -46,79 +45,78 @@ impl Parameter {
         Parameter { file_axes: axes.to_vec(), ..self }
     }
 
-    /// With fans that do not follow from its shape.
+    /// Sets fans that do not follow from its shape.
     pub fn with_fans(self, fans: Fans) -> Parameter {
         Parameter { fans, ..self }
     }
 
-    /// The place in a file of each of its axes: the inverse of [`Parameter::file_axes`].
+    /// The axis in a file for each of its axes: the inverse of [`Parameter::file_axes`].
     pub fn axes_from_file(&self) -> Vec<usize> {
-        let mut places = vec![0; self.file_axes.len()];
-        self.file_axes.iter().enumerate().for_each(|(place, axis)| places[*axis] = place);
-        places
+        let mut inverse = vec![0; self.file_axes.len()];
+        self.file_axes.iter().enumerate().for_each(|(i, axis)| inverse[*axis] = i);
+        inverse
     }
 
-    /// Its sizes in a file.
+    /// Its sizes in the order of a file.
     ///
     /// # Panics
-    /// On a symbolic size, as [`Shape::sizes`].
+    /// For a symbolic size, as [`Shape::sizes`].
     pub fn file_sizes(&self) -> Vec<usize> {
         let sizes = self.shape.sizes();
         self.file_axes.iter().map(|axis| sizes[*axis]).collect()
     }
 }
 
-/// How many values meet in an element of a layer's results, and to how many one goes: PyTorch's
-/// fan in and fan out, each of which is a number of features times the receptive field.
+/// Fan in and fan out of a layer, as in PyTorch: the number of inputs or outputs times the size of the
+/// receptive field.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Fans {
-    /// The features that come in.
+    /// The number of input features.
     pub inputs: Dim,
-    /// The features that go out.
+    /// The number of output features.
     pub outputs: Dim,
-    /// The elements of a kernel, of a convolution's for instance 9 for one of 3 × 3; otherwise 1.
+    /// The size of the receptive field, as 9 for a convolution of 3 × 3; 1 for a linear layer.
     pub receptive: usize,
 }
 
 impl Fans {
-    /// Those of a matrix `[in, out]`; of a vector, its elements come in.
+    /// The fans of a matrix `[in, out]`; of a vector, its elements are inputs.
     fn of(shape: &Shape) -> Fans {
         let dim = |axis: usize| shape.dims.get(axis).cloned().unwrap_or(Dim::Fixed(1));
         Fans { inputs: dim(0), outputs: dim(1), receptive: 1 }
     }
 
-    /// The number of inputs times the receptive field; a size that is a symbol counts as 1.
+    /// The number of inputs times the receptive field; a symbolic size counts as 1.
     pub fn fan_in(&self) -> usize {
         self.inputs.fixed().unwrap_or(1).saturating_mul(self.receptive)
     }
 
-    /// The number of outputs times the receptive field; a size that is a symbol counts as 1.
+    /// The number of outputs times the receptive field; a symbolic size counts as 1.
     pub fn fan_out(&self) -> usize {
         self.outputs.fixed().unwrap_or(1).saturating_mul(self.receptive)
     }
 }
 
-/// How a parameter starts, by its [`Fans`] where there are fans in a formula; formulas are PyTorch's
-/// `torch.nn.init`.
+/// Initialisers of parameters, as PyTorch's `torch.nn.init`; fans are those of [`Fans`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Init {
-    /// One number everywhere.
+    /// A constant.
     Full(f64),
     /// Uniform between two numbers.
     Uniform(f64, f64),
     /// Normal with a mean and a standard deviation.
     Normal(f64, f64),
-    /// Uniform within √(6 / (fan in + fan out)).
+    /// Uniform between ±√(6 / (fan in + fan out)).
     XavierUniform,
     /// Normal with standard deviation √(2 / (fan in + fan out)).
     XavierNormal,
-    /// Uniform within √(6 / fan in).
+    /// Uniform between ±√(6 / fan in).
     KaimingUniform,
     /// Normal with standard deviation √(2 / fan in).
     KaimingNormal,
-    /// Normal with a mean and a standard deviation, but only values of `low` to `high`.
+    /// Normal with a mean and a standard deviation, truncated to `low` to `high`.
     TruncNormal {
-        /// The mean of the whole normal distribution.
+        /// The mean of the distribution before truncation.
         mean: f64,
         /// Its standard deviation; above 0.
         std: f64,
@@ -127,15 +125,15 @@ pub enum Init {
         /// The largest value; at least `low`.
         high: f64,
     },
-    /// Orthonormal columns, or rows if these are fewer; drawn in the order of
-    /// the transposed matrix, as PyTorch does for a linear layer.
+    /// Orthonormal columns, or rows if there are fewer rows; drawn in the order of the transposed
+    /// matrix, as PyTorch does for a linear layer.
     Orthogonal,
-    /// A linear layer's own: uniform within 1 / √(fan in), for its weight and its bias.
+    /// The default of linear layers: uniform between ±1 / √(fan in), for weight and bias.
     Linear,
 }
 
 impl Init {
-    /// The initialisers of the language: name, arguments, and what they mean.
+    /// The initialisers of the language: names and arguments.
     pub const ALL: &[(&str, &[&str])] = &[
         ("zeros", &[]),
         ("ones", &[]),
@@ -150,8 +148,10 @@ impl Init {
         ("orthogonal", &[]),
     ];
 
-    /// The names of the arguments of the initialiser of this name; otherwise
-    /// what is wrong, with the nearest name or all there are.
+    /// The names of an initialiser's arguments.
+    ///
+    /// # Errors
+    /// For an unknown name, with the nearest name or all names.
     pub fn arguments(name: &str) -> Result<&'static [&'static str], Mistake> {
         let found = Init::ALL.iter().find(|(n, _)| *n == name);
         found.map(|(_, arguments)| *arguments).ok_or_else(|| {
@@ -159,7 +159,7 @@ impl Init {
         })
     }
 
-    /// Whether it is made for matrices alone.
+    /// Whether it is for matrices only.
     pub(super) fn needs_matrix(&self) -> bool {
         match self {
             Init::XavierUniform
@@ -175,9 +175,9 @@ impl Init {
         }
     }
 
-    /// Whether values can be drawn with these numbers.
+    /// Checks its numbers.
     pub(super) fn check_numbers(&self) -> Result<(), Mistake> {
-        // As f32, since that is what values are drawn as.
+        // In the precision of drawn values, f32.
         let finite = |numbers: &[f64]| match numbers.iter().all(|x| (*x as f32).is_finite()) {
             true => Ok(()),
             false => Err("its numbers must be finite".to_owned()),
@@ -208,12 +208,11 @@ impl Init {
             _ => return Ok(()),
         };
         checked.map_err(|wrong| {
-            Mistake::attribute("init", format!("`{name}` cannot start a parameter: {wrong}"))
+            Mistake::attribute("init", format!("invalid initialiser `{name}`: {wrong}"))
         })
     }
 
-    /// The initialiser of this name with these arguments, as many as
-    /// [`Init::ALL`] says.
+    /// The initialiser of this name with these arguments; `None` if they are not as in [`Init::ALL`].
     pub fn from_call(name: &str, x: &[f64]) -> Option<Init> {
         Some(match (name, x) {
             ("zeros", []) => Init::Full(0.0),

@@ -1,9 +1,9 @@
-//! A declaration as data: a list of [`Statement`]s, which a [`Replay`] makes calls of a [`Builder`].
+//! Declarations as data: a list of [`Statement`]s, which [`Replay`] turns into calls of a [`Builder`].
 //!
-//! `network!` replays every statement while it expands, so that the builder finds mistakes, and
-//! writes those that were right into the program as one constant, which [`replay`] makes the network
-//! when the program runs. So the two make the same calls: a call that is added to the builder is a
-//! variant here and an arm of [`Replay::declare`].
+//! `network!` replays every statement during expansion, so that the builder reports mistakes, and writes
+//! the statements into the program as a constant, which [`replay`] builds the network from at run time.
+//! Both make the same calls: a new call of the builder needs a variant here and an arm of
+//! [`Replay::declare`].
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -14,83 +14,84 @@ use crate::graph::NodeId;
 use crate::ops::{AttributeValue, Attributes};
 use crate::shape::{Dim, Shape, Type};
 
-/// A text that a program has as a constant, or that was made while a macro expands.
+/// A string: a constant in a program, or owned during expansion.
 pub type Text<'a> = Cow<'a, str>;
 
-/// The same of a list.
+/// A list: a constant in a program, or owned during expansion.
 pub type List<'a, T> = Cow<'a, [T]>;
 
-/// A value by its number, with the text that messages show for it.
-pub type Given<'a> = (usize, Text<'a>);
+/// A reference to a value by its number, with its text for messages.
+pub type ValueRef<'a> = (usize, Text<'a>);
 
-/// A call of a [`Builder`]. Values, layers, choices and modules are numbered, each kind for itself,
-/// from 0 in the order in which statements make them.
+/// A call of a [`Builder`]. Values, layers, choices and modules are numbered separately, from 0 in the
+/// order in which statements create them.
 ///
-/// Fields are the arguments of the call, by their names.
+/// Fields are the arguments of the call, by name.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "fields are the arguments of the calls, which document them")]
 pub enum Statement<'a> {
     /// [`Builder::reserve`].
     Reserve { name: Text<'a> },
-    /// [`Builder::module`]; makes a module.
+    /// [`Builder::module`]; creates a module.
     Module { name: Option<Text<'a>>, kind: Text<'a> },
     /// [`Builder::enter`].
     Enter { module: usize },
     /// [`Builder::leave`].
     Leave {},
-    /// [`Builder::input`] or [`Builder::target`], of integers where there is a bound; makes a value.
+    /// [`Builder::input`] or [`Builder::target`], of integers if there is a bound; creates a value.
     Input { name: Text<'a>, is_target: bool, below: Option<Dim>, dims: List<'a, Dim> },
     /// [`Builder::differentiate`].
     Differentiate { x: usize },
-    /// [`Builder::choice`]; makes a choice.
+    /// [`Builder::choice`]; creates a choice.
     Choice { name: Text<'a>, alternatives: List<'a, Text<'a>> },
-    /// [`Builder::choose`]; makes a value.
-    Choose { choice: usize, x: List<'a, Given<'a>> },
-    /// [`Builder::parameter`], with an initialiser of [`Init::ALL`] and its numbers; makes a value.
+    /// [`Builder::choose`]; creates a value.
+    Choose { choice: usize, x: List<'a, ValueRef<'a>> },
+    /// [`Builder::parameter`], with an initialiser of [`Init::ALL`] and its numbers; creates a value.
     Parameter { name: Text<'a>, dims: List<'a, Dim>, init: Text<'a>, numbers: List<'a, f64> },
-    /// [`Builder::number`]; makes a value.
+    /// [`Builder::number`]; creates a value.
     Number { number: f64 },
-    /// [`Builder::call`]; makes a value.
+    /// [`Builder::call`]; creates a value.
     Call {
         function: Text<'a>,
-        x: List<'a, Given<'a>>,
+        x: List<'a, ValueRef<'a>>,
         attributes: List<'a, (Text<'a>, AttributeValue)>,
     },
-    /// [`Builder::layer`]; makes a layer.
+    /// [`Builder::layer`]; creates a layer.
     Layer {
         name: Option<Text<'a>>,
         kind: Text<'a>,
         attributes: List<'a, (Text<'a>, AttributeValue)>,
     },
-    /// [`Builder::apply_to`]; makes as many values as the layer gives.
-    Apply { layer: usize, x: List<'a, Given<'a>> },
+    /// [`Builder::apply_to`]; creates the outputs of the layer.
+    Apply { layer: usize, x: List<'a, ValueRef<'a>> },
     /// [`Builder::bind`].
     Bind { name: Text<'a>, x: usize },
     /// [`Builder::output`].
     Output { name: Text<'a>, x: usize },
     /// [`Builder::loss`], of the sum or of the mean.
-    Loss { x: Given<'a>, sum: bool },
+    Loss { x: ValueRef<'a>, sum: bool },
     /// [`Builder::metric`].
-    Metric { name: Text<'a>, x: Given<'a> },
+    Metric { name: Text<'a>, x: ValueRef<'a> },
 }
 
-/// The network that statements declare.
+/// Builds the network that statements declare.
 ///
 /// # Errors
-/// The mistake of the first that is wrong, or what is missing in the end.
+/// The first mistake of a statement, or a missing output or loss.
 pub fn replay(name: &str, statements: &[Statement<'_>]) -> Result<Declaration, Error> {
     let mut replay = Replay::new(name);
-    let all = statements.iter().try_for_each(|statement| replay.declare(statement).map(|_| ()));
-    match all {
+    let declared =
+        statements.iter().try_for_each(|statement| replay.declare(statement).map(|_| ()));
+    match declared {
         Ok(()) => replay.builder.finish(),
         Err(mistake) => Err(Error::Declaration { network: name.into(), mistake }),
     }
 }
 
-/// Makes statements calls of a builder, one by one. A statement that is wrong changes nothing.
+/// Replays statements as calls of a builder, one by one. A statement with a mistake changes nothing.
 #[derive(Debug)]
 pub struct Replay {
-    /// The builder that is called.
+    /// The builder.
     pub builder: Builder,
     values: Vec<NodeId>,
     layers: Vec<LayerId>,
@@ -99,7 +100,7 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// Before the first statement of a network.
+    /// A replay before the first statement.
     pub fn new(name: &str) -> Replay {
         Replay {
             builder: Builder::new(name),
@@ -110,23 +111,23 @@ impl Replay {
         }
     }
 
-    /// The node of a value.
+    /// The node of a value by its number.
     pub fn value(&self, number: usize) -> Option<NodeId> {
         self.values.get(number).copied()
     }
 
-    /// A layer.
+    /// A layer by its number.
     pub fn layer(&self, number: usize) -> Option<LayerId> {
         self.layers.get(number).copied()
     }
 
-    /// A module.
+    /// A module by its number.
     pub fn module(&self, number: usize) -> Option<ModuleId> {
         self.modules.get(number).copied()
     }
 
-    /// The numbers of what a statement makes: none for one that makes nothing, and several for a layer
-    /// of several results.
+    /// Declares a statement: the numbers of the values, layers, choices or modules that it creates, if
+    /// any; several for a layer with several outputs.
     pub fn declare(&mut self, statement: &Statement<'_>) -> Result<Range<usize>, Mistake> {
         let b = &mut self.builder;
         let values = &self.values;
@@ -155,7 +156,7 @@ impl Replay {
             }
             Statement::Choose { choice, x } => {
                 let choice = numbered_before(&self.choices, *choice)?;
-                let value = b.choose(choice, &given(values, x)?)?;
+                let value = b.choose(choice, &resolved(values, x)?)?;
                 return Ok(numbered(&mut self.values, [value]));
             }
             Statement::Parameter { name, dims, init, numbers } => {
@@ -170,7 +171,7 @@ impl Replay {
                 return Ok(numbered(&mut self.values, [value]));
             }
             Statement::Call { function, x, attributes } => {
-                let value = b.call(function, &given(values, x)?, named(attributes))?;
+                let value = b.call(function, &resolved(values, x)?, named(attributes))?;
                 return Ok(numbered(&mut self.values, [value]));
             }
             Statement::Layer { name, kind, attributes } => {
@@ -179,8 +180,8 @@ impl Replay {
             }
             Statement::Apply { layer, x } => {
                 let layer = numbered_before(&self.layers, *layer)?;
-                let made = b.apply_to(layer, &given(values, x)?)?;
-                return Ok(numbered(&mut self.values, made));
+                let outputs = b.apply_to(layer, &resolved(values, x)?)?;
+                return Ok(numbered(&mut self.values, outputs));
             }
             Statement::Bind { name, x } => b.bind(name, numbered_before(values, *x)?)?,
             Statement::Output { name, x } => b.output(name, numbered_before(values, *x)?)?,
@@ -196,20 +197,23 @@ impl Replay {
     }
 }
 
-/// Appends what a statement has made; its numbers.
-fn numbered<T>(all: &mut Vec<T>, made: impl IntoIterator<Item = T>) -> Range<usize> {
+/// Appends the results of a statement; their numbers.
+fn numbered<T>(all: &mut Vec<T>, created: impl IntoIterator<Item = T>) -> Range<usize> {
     let first = all.len();
-    all.extend(made);
+    all.extend(created);
     first..all.len()
 }
 
-/// What an earlier statement has made.
+/// The result of an earlier statement.
 fn numbered_before<T: Copy>(all: &[T], number: usize) -> Result<T, Mistake> {
-    let unknown = || Mistake::call(format!("no statement before this one makes number {number}"));
+    let unknown = || Mistake::call(format!("no statement before this one creates number {number}"));
     all.get(number).copied().ok_or_else(unknown)
 }
 
-fn given<'a>(values: &[NodeId], x: &'a [Given<'_>]) -> Result<Vec<(NodeId, &'a str)>, Mistake> {
+fn resolved<'a>(
+    values: &[NodeId],
+    x: &'a [ValueRef<'_>],
+) -> Result<Vec<(NodeId, &'a str)>, Mistake> {
     x.iter().map(|(x, text)| Ok((numbered_before(values, *x)?, &**text))).collect()
 }
 

@@ -10,8 +10,8 @@
 use super::{Expr, Expressions};
 use crate::faults::{self, Fault};
 
-/// Added to a float below 2²² in size, it leaves the nearest integer in
-/// the low bits.
+/// Rounds by addition: added to a float of magnitude below 2²², it leaves the nearest integer
+/// in the low bits.
 const MAGIC: f32 = 12_582_912.0;
 
 impl Expressions {
@@ -25,9 +25,9 @@ impl Expressions {
         sum
     }
 
-    /// `n` and `p` of eˣ = 2ⁿ·(1 + p), for x between -104 and 89: `n` where a
-    /// float has its exponent, and `p` of the size of ½ at most.
-    fn exp_parts(&mut self, x: Expr) -> (Expr, Expr) {
+    /// `n` and `p` of eˣ = 2ⁿ·(1 + p), for x between -104 and 89: `n` in the exponent bits of a
+    /// float, and `p` of magnitude ½ at most.
+    fn split_exp(&mut self, x: Expr) -> (Expr, Expr) {
         let (log2_e, magic) = (self.float(std::f32::consts::LOG2_E), self.float(MAGIC));
         let z = self.mul_add(x, log2_e, magic);
         let n = self.sub(z, magic);
@@ -45,7 +45,7 @@ impl Expressions {
         (self.shift_left(exponent, 23), p)
     }
 
-    /// 2ⁿ⁺ᵇʸ, given `n` where a float has its exponent.
+    /// 2ⁿ⁺ᵇʸ, given `n` in the exponent bits of a float.
     fn power_of_two(&mut self, exponent: Expr, by: i32) -> Expr {
         let bias = self.int((127 + by) << 23);
         let bits = self.int_add(exponent, bias);
@@ -57,20 +57,20 @@ impl Expressions {
     /// SLEEF's polynomial for `expf` (N. Shibata, F. Petrogalli, 2020) after a
     /// reduction by multiples of ln 2 in two parts. Rounding to the nearest
     /// multiple is an addition of 1.5·2²³, whose low bits are then the exponent.
-    /// It is made of two powers, each of which is a float: by the first nothing is
-    /// rounded, and by the second the result becomes 0, denormal or infinite where
-    /// it has to.
+    /// 2ⁿ is applied as two powers, each of which is a float: the first product is
+    /// exact, and the second makes the result 0, denormal or infinite where
+    /// it has to be.
     pub fn exp(&mut self, x: Expr) -> Expr {
-        // There it is less than half of the smallest float, or above the largest.
+        // Beyond these, the result is less than half of the smallest float, or above the largest.
         const LOWEST: f32 = -104.0;
         const HIGHEST: f32 = 89.0;
         let (low, high) = (self.float(LOWEST), self.float(HIGHEST));
-        // The constant goes first, so that NaN survives.
+        // The constant is the first operand, so that NaN survives.
         let clamped = self.min(high, x);
         let clamped = self.max(low, clamped);
-        let (exponent, rest) = self.exp_parts(clamped);
+        let (exponent, p) = self.split_exp(clamped);
         let one = self.float(1.0);
-        let p = self.add(rest, one);
+        let p = self.add(p, one);
         let (halved, mask) = (self.shift_right(exponent, 1), self.int(!0x7F_FFFF));
         let first = self.and(halved, mask);
         let second = self.int_sub(exponent, first);
@@ -81,26 +81,26 @@ impl Expressions {
 
     /// eˣ - 1, below 1.5 ulp, near 0 too.
     ///
-    /// 2ⁿ·p + (2ⁿ - 1) with the parts of [`Self::exp`]; all by half, since 2ⁿ is
+    /// 2ⁿ·p + (2ⁿ - 1) with `n` and `p` of [`Self::exp`]; computed as halves, since 2ⁿ is
     /// no float for the largest x.
     pub fn expm1(&mut self, x: Expr) -> Expr {
-        // e⁻¹⁸ is nothing beside 1.
+        // e⁻¹⁸ is negligible beside 1.
         const LOWEST: f32 = -18.0;
         const HIGHEST: f32 = 88.72283;
         let (low, high) = (self.float(LOWEST), self.float(HIGHEST));
-        // The constant goes first, so that NaN survives.
+        // The constant is the first operand, so that NaN survives.
         let clamped = self.min(high, x);
         let clamped = self.max(low, clamped);
-        let (exponent, p) = self.exp_parts(clamped);
+        let (exponent, p) = self.split_exp(clamped);
         let half_power = self.power_of_two(exponent, -1);
         let half = self.float(0.5);
-        let rest = self.sub(half_power, half);
-        let r = self.mul_add(half_power, p, rest);
+        let offset = self.sub(half_power, half);
+        let r = self.mul_add(half_power, p, offset);
         let r = self.add(r, r);
         let infinity = self.float(f32::INFINITY);
         let too_high = self.greater(x, high);
         let r = self.select(too_high, infinity, r);
-        // Where x² is nothing beside x; half of a denormal number may be none.
+        // Where x² is negligible beside x; half of a denormal number may not be a float.
         let (size, tiny) = (self.abs(x), self.float(2.980_232_2e-8));
         let is_tiny = self.greater(tiny, size);
         self.select(is_tiny, x, r)
@@ -172,10 +172,10 @@ impl Expressions {
     pub fn log1p(&mut self, x: Expr) -> Expr {
         let one = self.float(1.0);
         let w = self.add(x, one);
-        let rest = self.sub(w, one);
+        let rounded = self.sub(w, one);
         let log = self.log(w);
         let scaled = self.mul(log, x);
-        let corrected = self.div(scaled, rest);
+        let corrected = self.div(scaled, rounded);
         let vanishes = self.equal(w, one);
         self.select(vanishes, x, corrected)
     }
@@ -198,14 +198,14 @@ impl Expressions {
     ///
     /// max(x, 0) + ln(1 + e^-|x|), which does not overflow.
     pub fn softplus(&mut self, x: Expr) -> Expr {
-        // The constant goes first, so that NaN survives.
+        // The constant is the first operand, so that NaN survives.
         let zero = self.float(0.0);
         let positive = self.max(zero, x);
         let size = self.abs(x);
         let minus = self.neg(size);
         let e = self.exp(minus);
-        let rest = self.log1p(e);
-        self.add(positive, rest)
+        let correction = self.log1p(e);
+        self.add(positive, correction)
     }
 
     /// x·tanh(ln(1 + eˣ)), below 4.5 ulp where eˣ is not denormal, from -87.34 on,
@@ -214,7 +214,7 @@ impl Expressions {
     /// With n = eˣ·(eˣ + 2) that is x·n / (n + 2), where nothing cancels. Above
     /// 20, n / (n + 2) is 1.
     pub fn mish(&mut self, x: Expr) -> Expr {
-        // The constant goes first, so that NaN survives.
+        // The constant is the first operand, so that NaN survives.
         let (limit, two) = (self.float(20.0), self.float(2.0));
         let clamped = self.min(limit, x);
         let e = self.exp(clamped);
@@ -245,7 +245,7 @@ impl Expressions {
         );
         let small = self.mul_add(p, x, x);
 
-        // Above 4 it is 1. The constant goes first, so that NaN survives.
+        // Above 4 it is 1. The constant is the first operand, so that NaN survives.
         let (one, four, size) = (self.float(1.0), self.float(4.0), self.abs(x));
         let t = self.min(four, size);
         let q = self.polynomial(
@@ -262,11 +262,11 @@ impl Expressions {
         );
         let minus = self.neg(t);
         let q = self.mul_add(q, t, minus);
-        let (exponent, p) = self.exp_parts(q);
+        let (exponent, p) = self.split_exp(q);
         let power = self.power_of_two(exponent, 0);
-        let rest = self.sub(one, power);
+        let complement = self.sub(one, power);
         let minus = self.neg(power);
-        let large = self.mul_add(minus, p, rest);
+        let large = self.mul_add(minus, p, complement);
         let large = self.with_sign_of(x, large);
 
         let split = self.float(SPLIT);
@@ -278,7 +278,7 @@ impl Expressions {
     /// floats are 1/8 and more apart, NaN.
     pub fn sin(&mut self, x: Expr) -> Expr {
         let size = self.abs(x);
-        let y = self.quarter_turned(size, 0);
+        let y = self.shifted_sin(size, 0);
         let (bits, sign) = (self.to_bits(x), self.int(i32::MIN));
         let sign = self.and(bits, sign);
         self.flip(y, sign)
@@ -288,23 +288,23 @@ impl Expressions {
     /// floats are 1/8 and more apart, NaN.
     pub fn cos(&mut self, x: Expr) -> Expr {
         let size = self.abs(x);
-        self.quarter_turned(size, 1)
+        self.shifted_sin(size, 1)
     }
 
     /// sin(x + quarters·π/2) for x from 0 to 2²⁰, NaN above.
     ///
-    /// The reduction is W. Cody's and W. Waite's: n·π/2 is taken off in three
-    /// parts. The first is 24 bits long, and what is left is a multiple of its
+    /// The reduction is W. Cody's and W. Waite's: n·π/2 is subtracted in three
+    /// terms. The first is 24 bits long, and the difference is a multiple of its
     /// last bit below 2, so that the fused multiply-add is exact.
-    fn quarter_turned(&mut self, x: Expr, quarters: i32) -> Expr {
+    fn shifted_sin(&mut self, x: Expr, quarters: i32) -> Expr {
         const HIGHEST: f32 = 1_048_576.0;
         let (two_over_pi, magic) = (self.float(std::f32::consts::FRAC_2_PI), self.float(MAGIC));
         let z = self.mul_add(x, two_over_pi, magic);
         let n = self.sub(z, magic);
         let mut r = x;
-        for part in [-1.570_796_4, 4.371_139e-8, 1.715_124_5e-15] {
-            let part = self.float(part);
-            r = self.mul_add(n, part, r);
+        for term in [-1.570_796_4, 4.371_139e-8, 1.715_124_5e-15] {
+            let term = self.float(term);
+            r = self.mul_add(n, term, r);
         }
         let square = self.mul(r, r);
         let p = self.polynomial(square, &[-1.948_414_7e-4, 8.331_925e-3, -0.166_666_51]);
@@ -322,15 +322,15 @@ impl Expressions {
         let odd = self.and(quarter, first);
         let is_odd = self.int_equal(odd, first);
         let y = self.select(is_odd, cos, sin);
-        let turned = self.and(quarter, second);
-        let sign = self.shift_left(turned, 30);
+        let is_negated = self.and(quarter, second);
+        let sign = self.shift_left(is_negated, 30);
         let y = self.flip(y, sign);
         let (highest, nan) = (self.float(HIGHEST), self.float(f32::NAN));
         let too_high = self.greater(x, highest);
         self.select(too_high, nan, y)
     }
 
-    /// `x`, negated where the sign's bit is set; the others are not.
+    /// `x`, negated where `sign` is the sign bit; `sign` has no other bits.
     fn flip(&mut self, x: Expr, sign: Expr) -> Expr {
         let bits = self.to_bits(x);
         let bits = self.int_add(bits, sign);

@@ -1,7 +1,7 @@
-//! Formulas of kernels: what is computed for one element, as a graph of scalar
-//! operations over what the kernel loads.
+//! Formulas of kernels: the computation for one element, as a graph of scalar
+//! operations over the kernel's loads.
 //!
-//! The same formula is never there twice, so that what two results share is
+//! Equal formulas are one node (hash-consing), so that subexpressions that two results share are
 //! computed once.
 
 mod functions;
@@ -11,11 +11,11 @@ use rustc_hash::FxHashMap;
 
 use scalar::{LaneType, Scalar};
 
-/// Names a formula of one [`Expressions`].
+/// The number of a formula in its [`Expressions`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub struct Expr(pub u32);
 
-/// One step of a formula.
+/// The root of a formula: a leaf, or an operation on other formulas.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Term {
     /// The float with these bits.
@@ -24,22 +24,24 @@ pub enum Term {
     Int(i32),
     /// The element of one of the kernel's loads.
     Load(usize, LaneType),
-    /// Where the element lies on the kernel's last axis.
+    /// The index of the element on the kernel's vector axis. Operations use it before the
+    /// kernel's axes are known; [`Term::Iota`] counts by strides of a kernel.
     Position,
-    /// The number of an element, as one of the kernel's `elements` counts.
-    Element(usize),
+    /// The number of the element in a value: the sum of the kernel's indices times strides, by
+    /// its index in [`Kernel::iotas`](crate::kernel::Kernel::iotas).
+    Iota(usize),
     /// The result of one of the kernel's reductions, or of its sum of products.
     Reduced(usize),
     /// An operation.
     Apply(Scalar, Vec<Expr>),
 }
 
-/// The formulas of a kernel, none of them twice.
+/// The formulas of a kernel, each once.
 #[derive(Clone, Default, Debug)]
 pub struct Expressions {
     terms: Vec<Term>,
     known: FxHashMap<Term, Expr>,
-    /// What [`Expressions::position`] is, where that is known.
+    /// The constant that [`Expressions::position`] returns, where the position is known.
     position: Option<i32>,
 }
 
@@ -52,7 +54,7 @@ macro_rules! operations {
 }
 
 impl Expressions {
-    /// How many there are.
+    /// The number of formulas.
     pub fn len(&self) -> usize {
         self.terms.len()
     }
@@ -62,27 +64,27 @@ impl Expressions {
         self.terms.is_empty()
     }
 
-    /// A formula's last step.
+    /// A formula's root.
     pub fn term(&self, e: Expr) -> &Term {
         &self.terms[e.0 as usize]
     }
 
-    /// All formulas, parts before what they are part of.
+    /// All formulas, operands first.
     pub fn iter(&self) -> impl Iterator<Item = (Expr, &Term)> {
         self.terms.iter().enumerate().map(|(i, t)| (Expr(i as u32), t))
     }
 
-    /// What a formula gives.
-    pub fn kind(&self, e: Expr) -> LaneType {
+    /// The type of a formula's value.
+    pub fn lane_type(&self, e: Expr) -> LaneType {
         match self.term(e) {
             Term::Float(_) | Term::Reduced(_) => LaneType::Float,
-            Term::Int(_) | Term::Position | Term::Element(_) => LaneType::Int,
+            Term::Int(_) | Term::Position | Term::Iota(_) => LaneType::Int,
             Term::Load(_, kind) => *kind,
             Term::Apply(scalar, _) => scalar.result(),
         }
     }
 
-    /// Adds a step, or finds it.
+    /// Adds a formula, or returns the equal one.
     pub fn push(&mut self, term: Term) -> Expr {
         let next = Expr(self.terms.len() as u32);
         let e = *self.known.entry(term.clone()).or_insert(next);
@@ -110,7 +112,8 @@ impl Expressions {
         }
     }
 
-    /// What `build` gives where all elements have this index on the last axis.
+    /// Runs `build` with [`Expressions::position`] set to a constant: all elements have this
+    /// index on the last axis.
     pub fn at_position<T>(&mut self, position: i32, build: impl FnOnce(&mut Self) -> T) -> T {
         let outer = self.position.replace(position);
         let built = build(self);
@@ -118,11 +121,11 @@ impl Expressions {
         built
     }
 
-    /// An operation. On constants alone it is carried out here.
+    /// An operation, evaluated at once if all operands are constants.
     pub fn apply(&mut self, scalar: Scalar, x: &[Expr]) -> Expr {
         debug_assert!(
-            x.iter().map(|x| self.kind(*x)).eq(scalar.operands().iter().copied()),
-            "{scalar:?} on operands of other kinds"
+            x.iter().map(|x| self.lane_type(*x)).eq(scalar.operands().iter().copied()),
+            "{scalar:?} on operands of other types"
         );
         let constants: Option<Vec<u32>> = x.iter().map(|x| self.constant(*x)).collect();
         if let Some(bits) = constants {
@@ -204,12 +207,12 @@ impl Expressions {
         self.apply(Scalar::ShiftRight(by), &[a])
     }
 
-    /// `a >> by`, of the bits, with zeros coming in.
+    /// `a >> by`, unsigned: zeros are shifted in.
     pub fn shift_bits_right(&mut self, a: Expr, by: u8) -> Expr {
         self.apply(Scalar::ShiftBitsRight(by), &[a])
     }
 
-    /// The bits moved to the left, those that leave coming in at the right.
+    /// The bits rotated to the left.
     pub fn rotate_left(&mut self, a: Expr, by: u8) -> Expr {
         let (left, right) = (self.shift_left(a, by), self.shift_bits_right(a, 32 - by));
         self.or(left, right)
@@ -221,7 +224,7 @@ impl Expressions {
         self.select(mask, one, zero)
     }
 
-    /// The mask of an [`Self::indicator`], or of what is greater than zero.
+    /// The mask of an [`Self::indicator`]; of any other formula, whether it is greater than zero.
     pub fn is_set(&mut self, indicator: Expr) -> Expr {
         let (one, zero) = (self.float(1.0), self.float(0.0));
         match self.term(indicator) {

@@ -1,7 +1,7 @@
-//! The arithmetic of one lane: what every emitter must be able to do, and, for
-//! the slow evaluator, exactly what it means.
+//! Scalar operations: the arithmetic of one lane that every emitter must implement, with its
+//! exact semantics in [`Scalar::evaluate`].
 
-/// What a lane holds. All are 32 bits wide.
+/// The type of a lane. All are 32 bits wide.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum LaneType {
     /// A float.
@@ -70,7 +70,7 @@ pub enum Scalar {
     ShiftLeft(u8),
     /// `a >> n`, keeping the sign.
     ShiftRight(u8),
-    /// `a >> n`, of the bits, with zeros coming in.
+    /// `a >> n`, unsigned: zeros are shifted in.
     ShiftBitsRight(u8),
     /// The nearest float.
     ToFloat,
@@ -81,7 +81,7 @@ pub enum Scalar {
 }
 
 impl Scalar {
-    /// The kinds of its operands.
+    /// The types of its operands.
     pub fn operands(self) -> &'static [LaneType] {
         use LaneType::*;
         match self {
@@ -107,7 +107,7 @@ impl Scalar {
         }
     }
 
-    /// The kind of its result.
+    /// The type of its result.
     pub fn result(self) -> LaneType {
         match self {
             Scalar::Greater

@@ -1,15 +1,15 @@
-//! Materialization and operand order before grouping: gives memory to values that need it.
+//! Materialization and operand order before grouping: adds copies of values that must be in
+//! memory.
 //!
 //! Takes a graph of primitive operations and returns one of the same values in
 //! which
-//! - the second factor of every product has its columns next to each other:
-//!   otherwise the factors change places, or it is copied, transposed,
-//!   whichever moves less;
+//! - the second factor of every product has contiguous columns: otherwise the factors are
+//!   swapped, or it is transposed into a copy, whichever moves less data;
 //! - every factor, every table and every index is a buffer or a view of one that
 //!   strides reach;
-//! - whatever is seen in another shape that strides do not reach is an
-//!   elementwise node or an input, which lies densely;
-//! - every root is a node of its own that is computed.
+//! - the operand of a reshape that strides do not reach is an
+//!   elementwise node or an input, which is dense in memory;
+//! - every root is a computed node of its own.
 
 use std::collections::HashSet;
 
@@ -30,7 +30,7 @@ pub(super) fn arrange(graph: &Graph) -> Graph {
             let operands = [x[0], x[1]].map(|x| with_memory(g, x));
             g.apply(op.clone(), &operands)
         }
-        // Values are computed where they are added, or read.
+        // The values may be computed in the scatter's kernel.
         Lowering::Scatter => {
             let index = with_memory(g, x[1]);
             g.apply(op.clone(), &[x[0], index])
@@ -45,21 +45,21 @@ pub(super) fn arrange(graph: &Graph) -> Graph {
     });
     let roots = arranged.roots().to_vec();
     arranged.retain_roots(|_| false);
-    let mut taken = HashSet::new();
+    let mut used = HashSet::new();
     for (root, id) in roots {
         let assigns = matches!(root, Root::Assign(_));
-        let shared = assigns && !taken.insert(id);
+        let shared = assigns && !used.insert(id);
         let id = match !is_computed(&arranged, id) || shared {
             true => materialize_anew(&mut arranged, id),
             false => id,
         };
-        taken.insert(id);
+        used.insert(id);
         arranged.add_root(root, id);
     }
     arranged
 }
 
-/// Another copy of a value, even where there is one already.
+/// A new copy of a value, distinct from existing copies that are assigned.
 pub(super) fn materialize_anew(g: &mut Graph, id: NodeId) -> NodeId {
     let mut copy = g.apply(Materialize::ROWS, &[id]);
     while g.roots().iter().any(|(root, r)| matches!(root, Root::Assign(_)) && *r == copy) {
@@ -73,8 +73,8 @@ pub(super) fn is_computed(g: &Graph, id: NodeId) -> bool {
     !is_view(g, id) && !g.op(id).lower().is_source()
 }
 
-/// Whether a node may lie in memory otherwise than densely, whatever its users
-/// want: views, and parameters with padded rows.
+/// Whether a node may be strided in memory, independently of its users:
+/// views, and parameters with padded rows.
 fn may_be_strided(g: &Graph, id: NodeId) -> bool {
     is_view(g, id)
         || matches!(
@@ -83,7 +83,7 @@ fn may_be_strided(g: &Graph, id: NodeId) -> bool {
         )
 }
 
-/// Whether a reshape only adds or takes away axes of size one.
+/// Whether a reshape only adds or removes axes of size one.
 fn is_trivial(g: &Graph, reshape: &Reshape, x: NodeId) -> bool {
     let shape = Shape { batched: g.shape(x).batched, dims: reshape.dims.clone() };
     let to: Vec<usize> = shape.full_sizes(g.batch()).into_iter().filter(|n| *n > 1).collect();
@@ -94,20 +94,21 @@ fn arrange_product(g: &mut Graph, contract: &Contract, x: &[NodeId]) -> NodeId {
     let [mut a, mut b] = [x[0], x[1]];
     let mut contract = contract.clone();
     a = with_memory(g, a);
-    // Columns are the last of b's own axes.
+    // Columns are the last of b's free axes.
     let rank = g.shape(b).rank();
     let free = contract.free_b(rank);
     let sizes = g.shape(b).sizes();
     let columns = free.iter().copied().rfind(|axis| sizes[*axis] > 1);
-    let lies_well = has_memory(g, b) && columns.is_none_or(|axis| last_stride(g, b, axis) == 1);
-    if !lies_well && let Some(turned) = swap_operands(g, &contract, a, b) {
-        return turned;
+    let is_contiguous = has_memory(g, b) && columns.is_none_or(|axis| last_stride(g, b, axis) == 1);
+    if !is_contiguous && let Some(swapped) = swap_operands(g, &contract, a, b) {
+        return swapped;
     }
-    if !lies_well {
+    if !is_contiguous {
         let bound = contract.shared.iter().chain(&contract.contracted).map(|p| p.1);
         let order: Vec<usize> = bound.chain(free).collect();
         for pair in contract.shared.iter_mut().chain(&mut contract.contracted) {
-            pair.1 = order.iter().position(|axis| *axis == pair.1).expect("all axes are there");
+            pair.1 =
+                order.iter().position(|axis| *axis == pair.1).expect("all axes are in the order");
         }
         let transposed = g.permute(b, &order);
         b = g.apply(Materialize::ROWS, &[transposed]);
@@ -115,15 +116,15 @@ fn arrange_product(g: &mut Graph, contract: &Contract, x: &[NodeId]) -> NodeId {
     g.apply(contract, &[a, b])
 }
 
-/// The product of examples and a weight with its factors exchanged: the weight
-/// stays as it lies, row by row, and vectors run along the batch. `None` where
+/// The product of examples and a weight with its factors swapped: the weight
+/// keeps its layout, row by row, and vectors run along the batch. `None` where
 /// that is impossible, or where the weight is so small, or the batch so large,
 /// that it is cheaper to transpose the weight.
 fn swap_operands(g: &mut Graph, contract: &Contract, a: NodeId, b: NodeId) -> Option<NodeId> {
     let (examples, weight) = (g.shape(a), g.shape(b));
-    let own = contract.free_a(examples.rank()).into_iter().map(|axis| examples.sizes()[axis]);
-    let alone = own.product::<usize>() == 1 && contract.free_a(examples.rank()).is_empty();
-    if !examples.batched || weight.batched || !contract.shared.is_empty() || !alone {
+    let free = contract.free_a(examples.rank()).into_iter().map(|axis| examples.sizes()[axis]);
+    let is_vector = free.product::<usize>() == 1 && contract.free_a(examples.rank()).is_empty();
+    if !examples.batched || weight.batched || !contract.shared.is_empty() || !is_vector {
         return None;
     }
     if !has_memory(g, b) {
@@ -134,12 +135,12 @@ fn swap_operands(g: &mut Graph, contract: &Contract, a: NodeId, b: NodeId) -> Op
     let (weights, inputs) = (count(weight.sizes()), count(examples.sizes()));
     let terms: usize = contract.contracted.iter().map(|p| weight.sizes()[p.1]).product();
     let outputs = weights / terms.max(1);
-    // In cycles: a multiply-add of a wide vector takes half of one, and what
-    // does not lie in order takes one for each element. Turned, the result is
-    // written so, and perhaps a mask is read so.
-    let turned = weights * batch.div_ceil(MOST_LANES) / 2 + batch * (inputs + 2 * outputs);
+    // In cycles: a multiply-add of a wide vector takes half of one, and a strided access takes
+    // one for each element. Swapped, the result is stored by strides, and possibly a mask is
+    // loaded by strides.
+    let swapped = weights * batch.div_ceil(MOST_LANES) / 2 + batch * (inputs + 2 * outputs);
     let transposed = weights + weights * batch / (2 * MOST_LANES);
-    if turned >= transposed {
+    if swapped >= transposed {
         return None;
     }
     let contract = Contract {

@@ -29,7 +29,7 @@ pub(super) fn build(graph: Graph, groups: Vec<Group>) -> Fused {
     Fused { kernels, nodes, buffers: list, values, roots, step_scalars, numbers, graph }
 }
 
-/// Which nodes have memory.
+/// The buffers, and the nodes that have one.
 struct Buffers {
     list: Vec<Buffer>,
     /// Of each, the node.
@@ -40,15 +40,15 @@ struct Buffers {
 }
 
 impl Buffers {
-    /// Leaves that are read, and computed nodes that are read outside of their
-    /// group or are roots.
+    /// Buffers of the leaves that are read, and of the computed nodes that are read outside of
+    /// their group or are roots.
     fn new(g: &Graph, groups: &[Group]) -> Buffers {
         let mut group_of = FxHashMap::default();
         for (i, group) in groups.iter().enumerate() {
             group_of.extend(group.nodes.iter().map(|n| (*n, i)));
         }
-        let mut wanted: Vec<NodeId> = g.roots().iter().map(|(_, id)| *id).collect();
-        // Seen in another shape: must lie densely.
+        let mut needed: Vec<NodeId> = g.roots().iter().map(|(_, id)| *id).collect();
+        // Read in another shape that only dense strides reach.
         let mut dense: Vec<NodeId> = Vec::new();
         for (i, group) in groups.iter().enumerate() {
             for n in &group.nodes {
@@ -60,10 +60,10 @@ impl Buffers {
                         Lowering::Scatter => !g.ty(operand).is_real(),
                         _ => false,
                     };
-                    let nowhere =
+                    let is_immediate =
                         constant_value(g, value).is_some() || g.op(value).lower().is_immediate();
-                    if (!inside || factor) && !nowhere {
-                        wanted.push(value);
+                    if (!inside || factor) && !is_immediate {
+                        needed.push(value);
                         let padded = Layout::padded(&g.sizes(value)).strides;
                         if strides(g, operand, &padded).is_none() {
                             dense.push(value);
@@ -72,8 +72,8 @@ impl Buffers {
                 }
             }
         }
-        wanted.sort_unstable();
-        wanted.dedup();
+        needed.sort_unstable();
+        needed.dedup();
         let mut buffers = Buffers {
             list: Vec::new(),
             values: Vec::new(),
@@ -86,9 +86,9 @@ impl Buffers {
             _ => None,
         });
         let assigned: FxHashMap<NodeId, usize> = assigned.collect();
-        for node in wanted {
+        for node in needed {
             let op = g.op(node);
-            let home = match (op.lower(), assigned.get(&node)) {
+            let storage = match (op.lower(), assigned.get(&node)) {
                 (_, Some(parameter)) => Storage::Parameter(*parameter),
                 (Lowering::Leaf(Leaf::Parameter(p)), _) => Storage::Parameter(p.index),
                 (Lowering::Leaf(Leaf::Input(input)), _) => Storage::Input(input.index),
@@ -103,7 +103,7 @@ impl Buffers {
                 _ => Storage::Arena,
             };
             let sizes = g.sizes(node);
-            let layout = match home {
+            let layout = match storage {
                 Storage::Input(_) | Storage::Numbers(_) => Layout::dense(&sizes),
                 Storage::Arena if dense.contains(&node) => Layout::dense(&sizes),
                 Storage::Arena if op.memory_order() == Some(MemoryOrder::BatchLast) => {
@@ -114,26 +114,26 @@ impl Buffers {
             buffers.of.insert(node, buffers.list.len());
             buffers.values.push(node);
             let is_given = op.lower().is_source();
-            buffers.list.push(Buffer { name: g.label(node), is_given, layout, storage: home });
+            buffers.list.push(Buffer { name: g.label(node), is_given, layout, storage });
         }
         buffers
     }
 }
 
-/// One group on its way to a kernel.
+/// Builds the kernel of one group.
 struct KernelBuilder<'a> {
     g: &'a Graph,
     buffers: &'a Buffers,
     group: &'a Group,
     formulas: Expressions,
     loads: Vec<Access>,
-    elements: Vec<Vec<usize>>,
+    iotas: Vec<Vec<usize>>,
     known: FxHashMap<NodeId, Expr>,
     /// Reductions in the order of their numbers, with their stage.
     reductions: Vec<(usize, Reduction, Expr)>,
-    /// For each formula, the number of reduction stages before it.
+    /// For each formula, the number of reduction stages that it depends on.
     stages: Vec<usize>,
-    /// For a product, how the kernel's axes follow from those of its space.
+    /// For a product, the axis of its space for each of the kernel's axes.
     axes: Vec<usize>,
 }
 
@@ -145,7 +145,7 @@ impl<'a> KernelBuilder<'a> {
             group,
             formulas: Expressions::default(),
             loads: Vec::new(),
-            elements: Vec::new(),
+            iotas: Vec::new(),
             known: FxHashMap::default(),
             reductions: Vec::new(),
             stages: Vec::new(),
@@ -167,7 +167,7 @@ impl<'a> KernelBuilder<'a> {
             name: self.name(),
             overwritten: overwritten(&self.buffers.list, &self.loads, &body),
             loads: self.loads,
-            elements: self.elements,
+            iotas: self.iotas,
             formulas: self.formulas,
             body,
         };
@@ -195,7 +195,7 @@ impl<'a> KernelBuilder<'a> {
         Columns { outer, reduced, reductions, stores }
     }
 
-    /// The formulas of all nodes; what is kept of them is stored.
+    /// Builds the formulas of all nodes; those with a buffer are stored.
     fn stores(&mut self) -> Vec<Store> {
         let group = self.group;
         let mut stores = Vec::new();
@@ -209,7 +209,7 @@ impl<'a> KernelBuilder<'a> {
         stores
     }
 
-    /// After its main node and what is written.
+    /// The kind of the kernel and the nodes that it stores.
     fn name(&self) -> String {
         let stored = self.group.nodes.iter().filter(|n| self.buffers.of.contains_key(n));
         let labels: Vec<String> = stored.map(|n| self.g.label(*n)).collect();
@@ -224,7 +224,7 @@ impl<'a> KernelBuilder<'a> {
         format!("{kind}: {}", labels.join(", "))
     }
 
-    /// Reductions are numbered stage by stage, but were found in another order.
+    /// Renumbers reductions by stage; they were added in the order of the nodes.
     fn number_by_stage(&mut self, stores: &mut [Store], stages: &mut [Vec<(Reduction, Expr)>]) {
         let mut order: Vec<usize> = (0..self.reductions.len()).collect();
         order.sort_by_key(|i| self.reductions[*i].0);
@@ -257,7 +257,7 @@ impl<'a> KernelBuilder<'a> {
     }
 
     fn level(&self, node: NodeId) -> Level {
-        self.group.level(node).expect("a node of the group, which came with its level")
+        self.group.level(node).expect("a node of the group has a level")
     }
 
     /// The formula of one of the group's nodes.
@@ -273,7 +273,7 @@ impl<'a> KernelBuilder<'a> {
                 let x: Vec<Expr> = operands.iter().map(|x| self.operand(*x, level)).collect();
                 formula::apply(self.g, node, &formula, &mut self.formulas, &x)
             }
-            // The one reduction that rides along with a product.
+            // The column sums that are fused with a product.
             Lowering::Reduction(..) if self.group.space.kind() == SpaceKind::Product => {
                 self.formulas.push(Term::Reduced(1))
             }
@@ -294,9 +294,9 @@ impl<'a> KernelBuilder<'a> {
         e
     }
 
-    /// The number of reduction stages that must come before a formula.
+    /// The number of reduction stages that a formula depends on.
     fn stage(&mut self, e: Expr) -> usize {
-        // Parts come before what they are part of.
+        // Operands come first.
         for next in self.stages.len()..=e.0 as usize {
             let stage = match self.formulas.term(Expr(next as u32)) {
                 Term::Reduced(i) => self.reductions[*i].0 + 1,
@@ -317,83 +317,83 @@ impl<'a> KernelBuilder<'a> {
             return self.value(value);
         }
         if matches!(self.g.op(value).lower(), Lowering::Iota) {
-            return self.element(operand, value, level);
+            return self.iota(operand, value, level);
         }
-        let kind = if self.g.ty(operand).is_real() { LaneType::Float } else { LaneType::Int };
-        let access = self.access(self.buffers.of[&value], operand, level, kind);
+        let lane_type = if self.g.ty(operand).is_real() { LaneType::Float } else { LaneType::Int };
+        let access = self.access(self.buffers.of[&value], operand, level, lane_type);
         self.load(access)
     }
 
     fn load(&mut self, access: Access) -> Expr {
-        let kind = access.kind;
+        let lane_type = access.lane_type;
         let known = self.loads.iter().position(|l| *l == access);
         let number = known.unwrap_or_else(|| {
             self.loads.push(access);
             self.loads.len() - 1
         });
-        self.formulas.push(Term::Load(number, kind))
+        self.formulas.push(Term::Load(number, lane_type))
     }
 
-    /// The number of an element, as `value` counts them.
-    fn element(&mut self, operand: NodeId, value: NodeId, level: Level) -> Expr {
-        let steps = self.strides(operand, &dense_strides(&self.g.sizes(value)), level);
-        let known = self.elements.iter().position(|e| *e == steps);
+    /// The iota of an operand: its elements' numbers in `value`.
+    fn iota(&mut self, operand: NodeId, value: NodeId, level: Level) -> Expr {
+        let strides = self.strides(operand, &dense_strides(&self.g.sizes(value)), level);
+        let known = self.iotas.iter().position(|e| *e == strides);
         let number = known.unwrap_or_else(|| {
-            self.elements.push(steps);
-            self.elements.len() - 1
+            self.iotas.push(strides);
+            self.iotas.len() - 1
         });
-        self.formulas.push(Term::Element(number))
+        self.formulas.push(Term::Iota(number))
     }
 
-    /// How the kernel reaches a node's elements in a buffer.
-    fn access(&self, buffer: usize, node: NodeId, level: Level, kind: LaneType) -> Access {
+    /// The access to a node's elements in a buffer.
+    fn access(&self, buffer: usize, node: NodeId, level: Level, lane_type: LaneType) -> Access {
         let layout = &self.buffers.list[buffer].layout;
-        let steps = self.strides(node, &layout.strides, level);
-        let mut access = Access { buffer, strides: steps, kind, padding: 0, index: None };
+        let strides = self.strides(node, &layout.strides, level);
+        let mut access = Access { buffer, strides, lane_type, padding: 0, index: None };
         access.padding = self.padding(&access, layout);
         access
     }
 
-    /// How far each of the kernel's axes moves a node's elements, where its base
+    /// The strides of the kernel's axes in a node's elements, where its base
     /// has these strides.
     fn strides(&self, node: NodeId, strides: &[usize], level: Level) -> Vec<usize> {
-        let steps = real_strides(self.g, node, strides)
-            .expect("buffers lie so that their users reach them");
-        self.placed(steps, level)
+        let strides = real_strides(self.g, node, strides)
+            .expect("layouts are chosen so that strides reach their users");
+        self.on_kernel_axes(strides, level)
     }
 
-    /// Steps along a node's axes of a size above one as steps along the kernel's.
-    fn placed(&self, mut steps: Vec<usize>, level: Level) -> Vec<usize> {
+    /// Maps strides along a node's axes of a size above one to the kernel's axes.
+    fn on_kernel_axes(&self, mut strides: Vec<usize>, level: Level) -> Vec<usize> {
         match (&self.group.space, level) {
-            (Space::Rows(sizes), Level::Full) if sizes.is_empty() => steps.push(0),
-            (Space::Rows(_) | Space::Columns(..), Level::Outer) => steps.push(0),
+            (Space::Rows(sizes), Level::Full) if sizes.is_empty() => strides.push(0),
+            (Space::Rows(_) | Space::Columns(..), Level::Outer) => strides.push(0),
             (Space::Rows(_), Level::Full) => {}
             (Space::Columns(_, axis), Level::Full) => {
-                let step = steps.remove(*axis);
-                steps.push(step);
+                let stride = strides.remove(*axis);
+                strides.push(stride);
             }
             (Space::Product(sizes), Level::Outer) => {
-                let column = steps.first().copied().unwrap_or(0);
-                let step = |axis: &usize| if axis + 1 == sizes.len() { column } else { 0 };
-                steps = self.axes.iter().map(step).collect();
+                let column = strides.first().copied().unwrap_or(0);
+                let stride = |axis: &usize| if axis + 1 == sizes.len() { column } else { 0 };
+                strides = self.axes.iter().map(stride).collect();
             }
             (Space::Product(_), Level::Full) => {
-                steps =
-                    self.axes.iter().map(|axis| steps.get(*axis).copied().unwrap_or(0)).collect();
+                strides =
+                    self.axes.iter().map(|axis| strides.get(*axis).copied().unwrap_or(0)).collect();
             }
             // The table's rows are an axis before that of columns.
             (Space::Scatter(..), Level::Outer) | (Space::AllFinite, _) => {
                 unreachable!("all values are full")
             }
-            (Space::Scatter(_, 1), Level::Full) => steps.extend([0, 0]),
-            (Space::Scatter(..), Level::Full) => steps.insert(steps.len() - 1, 0),
+            (Space::Scatter(_, 1), Level::Full) => strides.extend([0, 0]),
+            (Space::Scatter(..), Level::Full) => strides.insert(strides.len() - 1, 0),
         }
-        steps
+        strides
     }
 
-    /// Padding behind the kernel's last vector axis, where that is the buffer's.
+    /// Padding after the kernel's vector axis, if that is the buffer's contiguous axis.
     fn padding(&self, access: &Access, layout: &Layout) -> usize {
-        let (size, step) = match &self.group.space {
+        let (size, stride) = match &self.group.space {
             Space::Rows(sizes) => (sizes.last(), access.strides.last()),
             Space::Columns(sizes, axis) => {
                 let outer = sizes.iter().enumerate().rfind(|(i, _)| i != axis).map(|(_, n)| n);
@@ -406,16 +406,16 @@ impl<'a> KernelBuilder<'a> {
             Space::Scatter(_, columns) => (Some(columns), access.strides.last()),
             Space::AllFinite => return 0,
         };
-        if step == Some(&1) && size.copied() == layout.contiguous() { layout.padding } else { 0 }
+        if stride == Some(&1) && size.copied() == layout.contiguous() { layout.padding } else { 0 }
     }
 }
 
-/// Buffers that are read, and whose memory is written under another number.
+/// Buffers that are read, and whose memory is overwritten through another buffer.
 fn overwritten(buffers: &[Buffer], loads: &[Access], body: &Body) -> Vec<usize> {
     let stores = body.stores();
     let shares_memory = |buffer: usize| {
-        let home = buffers[buffer].storage;
-        home != Storage::Arena && stores.iter().any(|s| buffers[s.to.buffer].storage == home)
+        let storage = buffers[buffer].storage;
+        storage != Storage::Arena && stores.iter().any(|s| buffers[s.to.buffer].storage == storage)
     };
     loads.iter().map(|l| l.buffer).filter(|t| shares_memory(*t)).collect()
 }

@@ -1,12 +1,12 @@
-//! Formulas of elementwise nodes, as kernels have them: size, use of positions.
+//! Formulas of elementwise nodes in kernels: size, use of positions.
 
 use crate::expr::scalar::LaneType;
 use crate::expr::{Expr, Expressions, Term};
 use crate::graph::{Graph, NodeId};
 use crate::ops::{Formula, Lowering};
 
-/// A node's formula on what its operands are in a kernel. Its position is that on the last axis of
-/// the example: on an axis of one element, and where there is none, it is the first.
+/// A node's formula on its operands' formulas in a kernel. Its position is the index on the last
+/// axis of the example: 0 on an axis of one element, and without axes.
 pub(super) fn apply(
     g: &Graph,
     id: NodeId,
@@ -20,12 +20,12 @@ pub(super) fn apply(
     }
 }
 
-/// What there is to know of an elementwise node's formula by itself.
+/// Properties of an elementwise node's formula that do not depend on a kernel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Outline {
-    /// How many terms it has, those of its operands included.
+    /// The number of its terms, those of its operands included.
     pub terms: usize,
-    /// Whether it needs to know the element's position on the last axis.
+    /// Whether it uses the element's position on the last axis.
     pub is_indexed: bool,
 }
 

@@ -1,10 +1,10 @@
 //! Grouping: which nodes of the graph one kernel computes (operator fusion).
 //!
-//! Nodes are visited operands first (and readers of a parameter before what
-//! overwrites it, and the guard before all that overwrites). A node joins the group of an operand where the two agree on
-//! the place of every element and no other group would have to run in between;
-//! otherwise it starts a group. What is kept in memory anyway, because a
-//! product or another shape needs it there, is read back rather than followed:
+//! Nodes are visited operands first (readers of a parameter before the node that
+//! overwrites it, the guard before all nodes that overwrite). A node joins the group of an
+//! operand if the two agree on the index of every element and no other group would have to run
+//! in between; otherwise it starts a group. Values that are materialized anyway, because a
+//! product or another shape needs them in memory, are loaded instead of fused with their users:
 //! so an activation's derivative is computed where it is used, not stored.
 
 mod fit;
@@ -28,12 +28,11 @@ use size::Size;
 pub(super) use space::{Level, Space};
 pub(super) use verify::verify;
 
-/// Rows from which on a kernel of their own pays, and steps of a formula.
+/// Rows, and terms of a formula, from which on a kernel of their own is faster.
 const MANY_ROWS: usize = 16;
-const MANY_STEPS: usize = 16;
+const MANY_TERMS: usize = 16;
 
-/// Nodes that become one kernel. Each comes with the level that it has in the
-/// space: without one, nothing becomes a part of a group.
+/// Nodes that become one kernel, each with its level in the space.
 #[derive(Clone, Debug)]
 pub(super) struct Group {
     pub space: Space,
@@ -57,7 +56,7 @@ impl Group {
         }
     }
 
-    /// On which level a node works; `None` where it is not of the group.
+    /// The level of a node; `None` if it is not in the group.
     pub fn level(&self, node: NodeId) -> Option<Level> {
         self.members.get(&node).map(|member| member.level)
     }
@@ -77,15 +76,15 @@ pub(super) fn group(g: &Graph) -> Vec<Group> {
 /// One use of a value by a computed node.
 #[derive(Clone, Copy, Debug)]
 struct Use {
-    by: NodeId,
-    /// The operand, of which the value is the base.
-    through: NodeId,
+    user: NodeId,
+    /// The operand, whose base is the value.
+    operand: NodeId,
 }
 
 struct Grouping<'g> {
     g: &'g Graph,
     computed: Vec<bool>,
-    /// For each node, who uses its elements, directly or through views.
+    /// For each node, the uses of its elements, directly or through views.
     uses: Vec<Vec<Use>>,
     /// For each node, whether it is a root.
     is_root: Vec<bool>,
@@ -93,21 +92,21 @@ struct Grouping<'g> {
     assigns: FxHashMap<NodeId, usize>,
     /// The node whose value overwrites a parameter.
     writers: FxHashMap<usize, NodeId>,
-    /// What must be known before any of these is overwritten.
+    /// The guard, which runs before any parameter is overwritten.
     guard: Option<NodeId>,
     /// The leaf of each parameter.
     parameters: FxHashMap<usize, NodeId>,
     group_of: Vec<Option<usize>>,
-    /// By number; none where it has become part of another.
+    /// By number; none if it was merged into another.
     groups: Vec<Option<Group>>,
-    /// Which must run before which.
+    /// The partial order of groups.
     order: Order,
     relations: FxHashMap<NodeId, Relation>,
-    /// For each computed node, what it adds to its group.
+    /// For each computed node, the size that it adds to its group.
     sizes: Vec<Size>,
-    /// For each node, whether its formula needs the element's position on the last axis.
+    /// For each node, whether its formula uses the element's position on the last axis.
     is_indexed: Vec<bool>,
-    /// Answers of [`Grouping::is_needed_within`], by space and node.
+    /// Results of [`Grouping::is_needed_within`], by space and node.
     needed_within: FxHashMap<Space, FxHashMap<NodeId, bool>>,
 }
 
@@ -120,7 +119,7 @@ impl<'g> Grouping<'g> {
         let mut relations = FxHashMap::default();
         for by in g.ids().filter(|id| computed[id.index()]) {
             for &through in g.operands(by) {
-                uses[base(g, through).index()].push(Use { by, through });
+                uses[base(g, through).index()].push(Use { user: by, operand: through });
                 relations.entry(through).or_insert_with(|| relation(g, through));
             }
         }
@@ -164,32 +163,32 @@ impl<'g> Grouping<'g> {
         }
     }
 
-    /// Those who read the parameter that a node's value overwrites.
+    /// The uses of the parameter that a node's value overwrites.
     fn readers(&self, id: NodeId) -> &[Use] {
         let leaf = self.assigns.get(&id).and_then(|p| self.parameters.get(p));
         leaf.map_or(&[], |leaf| &self.uses[leaf.index()])
     }
 
-    /// Computed nodes, each after its operands, and after all who read what it
-    /// overwrites and the guard; and the guard after all that a step gives.
+    /// Computed nodes, each after its operands, after all readers of the parameter that it
+    /// overwrites, and after the guard if it overwrites one; the guard after all results of a step.
     fn visiting_order(&self) -> Vec<NodeId> {
         let mut order = Vec::new();
-        let mut placed = vec![false; self.g.len()];
+        let mut visited = vec![false; self.g.len()];
         // Depth first, with an explicit stack: graphs may be deep.
         for id in self.g.ids().filter(|id| self.computed[id.index()]) {
             let mut stack = vec![(id, false)];
             while let Some((id, ready)) = stack.pop() {
-                if placed[id.index()] {
+                if visited[id.index()] {
                     continue;
                 }
                 if ready {
-                    placed[id.index()] = true;
+                    visited[id.index()] = true;
                     order.push(id);
                     continue;
                 }
                 stack.push((id, true));
                 for x in self.before(id).into_iter().rev() {
-                    if !placed[x.index()] {
+                    if !visited[x.index()] {
                         stack.push((x, false));
                     }
                 }
@@ -202,13 +201,13 @@ impl<'g> Grouping<'g> {
     fn before(&self, id: NodeId) -> Vec<NodeId> {
         let operands = self.g.operands(id).iter().map(|x| base(self.g, *x));
         let operands = operands.filter(|x| self.computed[x.index()]);
-        let readers = self.readers(id).iter().map(|u| u.by).filter(|by| *by != id);
+        let readers = self.readers(id).iter().map(|u| u.user).filter(|by| *by != id);
         let guard = self.guard.filter(|_| self.assigns.contains_key(&id));
         let roots = if self.guard == Some(id) { self.read_roots() } else { Vec::new() };
         operands.chain(readers).chain(guard).chain(roots).collect()
     }
 
-    /// What is read after a step, which must be there where it stops at the guard.
+    /// The roots that are read after a step, also if it stops at the guard.
     fn read_roots(&self) -> Vec<NodeId> {
         let roots = self.g.roots().iter();
         let read = roots.filter(|(root, _)| !matches!(root, Root::Assign(_) | Root::Guard));
@@ -216,7 +215,7 @@ impl<'g> Grouping<'g> {
         read.filter(|id| self.computed[id.index()]).collect()
     }
 
-    /// On which level of a space a node works; `None` if on neither.
+    /// The level of a node in a space; `None` if it has none.
     fn level(&self, space: &Space, id: NodeId) -> Option<Level> {
         space.level(self.g, id, self.is_indexed[id.index()])
     }
@@ -226,36 +225,36 @@ impl<'g> Grouping<'g> {
     }
 
     fn group(&self, id: usize) -> &Group {
-        self.groups[id].as_ref().expect("a group that nodes are in")
+        self.groups[id].as_ref().expect("a group that was not merged")
     }
 
     fn group_mut(&mut self, id: usize) -> &mut Group {
-        self.groups[id].as_mut().expect("a group that nodes are in")
+        self.groups[id].as_mut().expect("a group that was not merged")
     }
 
-    /// Whether a value is kept in memory whatever joins its group, because
-    /// someone needs it who cannot join.
+    /// Whether a value is materialized regardless of the nodes that join its group, because
+    /// one of its users cannot join.
     fn is_materialized(&self, id: NodeId) -> bool {
         let Some(group) = self.group_of[id.index()] else { return true };
         let space = &self.group(group).space;
-        self.uses[id.index()].iter().any(|u| match self.g.op(u.by).lower() {
+        self.uses[id.index()].iter().any(|u| match self.g.op(u.user).lower() {
             Lowering::Contraction(_) => true,
-            Lowering::Scatter => !self.is_scattered_alone(id, u.by),
-            Lowering::Reduction(..) => match (space, Space::of_reduction(self.g, u.by)) {
-                (Space::Rows(own), Space::Rows(sizes)) => *own != sizes,
-                (Space::Rows(_), Space::Columns(..)) => !self.can_absorb(id, u.by),
+            Lowering::Scatter => !self.is_only_scattered(id, u.user),
+            Lowering::Reduction(..) => match (space, Space::of_reduction(self.g, u.user)) {
+                (Space::Rows(group_sizes), Space::Rows(sizes)) => *group_sizes != sizes,
+                (Space::Rows(_), Space::Columns(..)) => !self.can_absorb(id, u.user),
                 _ => true,
             },
-            _ => !self.hands_over(space, u.by, u.through),
+            _ => !self.hands_over(space, u.user, u.operand),
         })
     }
 
-    /// Whether a reduction can compute a value itself: the value's group does
-    /// nothing else for anybody else.
+    /// Whether a reduction can compute a value itself: no other group or root uses
+    /// the value's group.
     fn can_absorb(&self, value: NodeId, reduction: NodeId) -> bool {
         let Some(number) = self.group_of[value.index()] else { return false };
         let group = self.group(number);
-        let inside = |u: &Use| self.group_of[u.by.index()] == Some(number) || u.by == reduction;
+        let inside = |u: &Use| self.group_of[u.user.index()] == Some(number) || u.user == reduction;
         group.is_map
             && group.nodes.iter().all(|n| {
                 !self.is_root[n.index()]
@@ -265,13 +264,13 @@ impl<'g> Grouping<'g> {
     }
 
     /// Whether a scatter can compute the values that it adds itself.
-    fn is_scattered_alone(&self, value: NodeId, scatter: NodeId) -> bool {
+    fn is_only_scattered(&self, value: NodeId, scatter: NodeId) -> bool {
         let operands = self.g.operands(scatter);
-        let [own, index] = [operands[0], operands[1]].map(|x| base(self.g, x));
+        let [values, index] = [operands[0], operands[1]].map(|x| base(self.g, x));
         let group = self.group_of[value.index()];
         let sizes = real_sizes(self.g, operands[0]);
-        // Rows of one element are no axis of a map.
-        own == value
+        // Maps have no axis for rows of one element.
+        values == value
             && self.g.sizes(operands[0]).last() != Some(&1)
             && !self.assigns.contains_key(&scatter)
             && self.relation(operands[0]) == Relation::Same
@@ -289,7 +288,7 @@ impl<'g> Grouping<'g> {
                 let space = Space::Scatter(real_sizes(self.g, operand), columns);
                 let value = base(self.g, operand);
                 if let Some(group) = self.group_of[value.index()]
-                    && self.is_scattered_alone(value, id)
+                    && self.is_only_scattered(value, id)
                     && self.change(group, &space, id)
                 {
                     return;
@@ -300,7 +299,7 @@ impl<'g> Grouping<'g> {
             Lowering::AllFinite(_) => Space::AllFinite,
             Lowering::Reduction(..) => {
                 let space = Space::of_reduction(self.g, id);
-                if let Some(group) = self.wanted_by_reduction(id, &space)
+                if let Some(group) = self.group_for_reduction(id, &space)
                     && self.change(group, &space, id)
                 {
                     return;
@@ -321,15 +320,15 @@ impl<'g> Grouping<'g> {
         self.join(id, group, fit);
     }
 
-    /// The group that a reduction in a space would rather be a part of.
-    fn wanted_by_reduction(&self, id: NodeId, space: &Space) -> Option<usize> {
+    /// The group that a reduction in a space joins if it fits: that of its operand.
+    fn group_for_reduction(&self, id: NodeId, space: &Space) -> Option<usize> {
         let operand = self.g.operands(id)[0];
         let value = base(self.g, operand);
         let group = self.group_of[value.index()]?;
         let fits = match (&self.group(group).space, space) {
-            (Space::Rows(own), Space::Rows(sizes)) => own == sizes,
-            (Space::Rows(own), Space::Columns(sizes, _)) => {
-                own == sizes
+            (Space::Rows(group_sizes), Space::Rows(sizes)) => group_sizes == sizes,
+            (Space::Rows(group_sizes), Space::Columns(sizes, _)) => {
+                group_sizes == sizes
                     && self.relation(operand) == Relation::Same
                     && self.can_absorb(value, id)
             }
@@ -338,8 +337,8 @@ impl<'g> Grouping<'g> {
         fits.then_some(group)
     }
 
-    /// The group that an elementwise node joins; operands' groups that can be
-    /// merged with it are.
+    /// The group that an elementwise node joins. Merges other operands' groups into it where
+    /// possible.
     fn joinable(&mut self, id: NodeId) -> Option<(usize, Fit)> {
         let mut candidates: Vec<usize> = Vec::new();
         for &operand in self.g.operands(id) {
@@ -355,48 +354,49 @@ impl<'g> Grouping<'g> {
                 candidates.push(group);
             }
         }
-        // Plain maps join others, not the other way round.
+        // Maps are merged into other groups, not the other way round.
         candidates.sort_by_key(|group| self.group(*group).is_map);
         let chosen = *candidates.first()?;
         for other in &candidates[1..] {
-            // What runs after the other would run after the node's own group.
-            let awaited = self.before(id).into_iter().any(|x| {
+            // A predecessor of the node that runs after the other group would run after the
+            // node's own group.
+            let blocked = self.before(id).into_iter().any(|x| {
                 let group = self.group_of[x.index()];
                 group.is_some_and(|h| h != chosen && self.order.is_before(*other, h))
             });
-            if !awaited
+            if !blocked
                 && let Some(fit) = self.can_merge(*other, chosen)
                 && !fit.with(&self.sizes[id.index()]).is_too_large(&self.group(chosen).space)
             {
                 self.merge(*other, chosen, fit);
             }
         }
-        // Merged or not: what is handed on inside, and what has to come before.
+        // Merges may have changed the values that are passed on inside, and the order.
         let fit = self.fit(id, chosen, &self.group(chosen).space)?;
         Some((chosen, fit))
     }
 
-    /// Whether a node that has one element for each row takes long, and nobody
-    /// needs it within the rows: there, every lane of a vector would compute the
-    /// same, and in a kernel of its own each computes another row's.
+    /// Whether a node with one element for each row is expensive and not
+    /// needed within the rows: in the rows' kernel, every lane of a vector would compute the
+    /// same, and in a kernel of its own each lane computes another row's element.
     fn should_split(&mut self, id: NodeId, space: &Space) -> bool {
         let Space::Rows(sizes) = space else { return false };
         let rows: usize = sizes.split_last().map_or(1, |(_, outer)| outer.iter().product());
         rows >= MANY_ROWS
             && self.level(space, id) == Some(Level::Outer)
-            && self.sizes[id.index()].terms >= MANY_STEPS
+            && self.sizes[id.index()].terms >= MANY_TERMS
             && !self.is_needed_within(id, space)
     }
 
-    /// Whether what follows from a node, one element for each row, is needed for
+    /// Whether a value that is computed from a node with one element for each row is needed for
     /// every element of the rows.
     fn is_needed_within(&mut self, id: NodeId, space: &Space) -> bool {
-        // Ways part and meet again, and many nodes ask: each answer is kept.
+        // Memoized, with an explicit stack: paths diverge and join again.
         let mut known = self.needed_within.remove(space).unwrap_or_default();
         let mut begun = vec![id];
         while let Some(next) = begun.last().copied() {
-            let follows = |u: &&Use| self.is_elementwise(u.by);
-            let users = || self.uses[next.index()].iter().filter(follows).map(|u| u.by);
+            let follows = |u: &&Use| self.is_elementwise(u.user);
+            let users = || self.uses[next.index()].iter().filter(follows).map(|u| u.user);
             let level = |by: NodeId| self.level(space, by);
             let outer = || users().filter(|by| level(*by) == Some(Level::Outer));
             let needed = users().any(|by| level(by) == Some(Level::Full))
@@ -415,7 +415,7 @@ impl<'g> Grouping<'g> {
         needed
     }
 
-    /// Makes a group one of another space with a node more, if all of them fit.
+    /// Changes the space of a group and adds a node, if all nodes fit.
     fn change(&mut self, group: usize, space: &Space, id: NodeId) -> bool {
         let same = self.group(group).space == *space;
         let fit =
@@ -430,7 +430,7 @@ impl<'g> Grouping<'g> {
         matches!(self.g.op(id).lower(), Lowering::Elementwise(_))
     }
 
-    /// Makes a node a part of a group that it fits.
+    /// Adds a node to a group that it fits.
     fn join(&mut self, id: NodeId, group: usize, fit: Fit) {
         for x in self.before(id) {
             if let Some(h) = self.group_of[x.index()].filter(|h| *h != group) {
@@ -441,7 +441,7 @@ impl<'g> Grouping<'g> {
         let is_map = matches!(self.g.op(id).lower(), Lowering::Elementwise(_) | Lowering::Gather);
         let group = self.group_mut(group);
         group.nodes.push(id);
-        group.take(fit);
+        group.add(fit);
         group.is_map &= is_map;
     }
 

@@ -1,18 +1,17 @@
 //! The guard of a step: finite loss and gradients, known before anything is overwritten.
 //!
-//! Takes an arranged graph, in which [`Root::Guard`] asks whether the loss and
-//! the gradients are finite, and returns one in which it asks that of values
-//! that are in memory anyway: to compute a gradient before the guard would part
-//! it from its update, which goes onto the product that makes it, and write and
-//! read every large weight once more. So instead of a product it looks at its
-//! two factors, and instead of a sum at its terms. That is the same but where a
-//! sum of finite terms is too large for a float.
+//! Takes an arranged graph, in which [`Root::Guard`] checks that the loss and
+//! the gradients are finite, and returns one in which it checks values
+//! that are in memory anyway: computing a gradient before the guard would separate
+//! it from its update, which is fused onto the product that computes it, and would write and
+//! read every large weight once more. So instead of a product it checks the product's
+//! two factors, and instead of a sum its terms. That is equivalent unless a
+//! sum of finite terms overflows.
 //!
-//! What depends on nothing but what the loss depends on, and is no factor of a
-//! product, is left to the loss. And of factors that follow from each other only
-//! the last is looked at, where whatever is not finite reaches it: a row of a
-//! product is not finite in any of its elements, if in a row of its first factor
-//! one is not.
+//! Values that depend only on values that the loss depends on, and are no factor of a
+//! product, are covered by the loss. Of factors that are computed from each other, only
+//! the last is checked, if values that are not finite propagate to it: if an element of a row
+//! of a product's first factor is not finite, no element of that row of the product is.
 
 use std::collections::BTreeSet;
 
@@ -24,16 +23,16 @@ use crate::expr::scalar::Reduction;
 use crate::graph::{Graph, NodeId, Root};
 use crate::ops::all_finite::AllFinite;
 use crate::ops::reduce::Axis;
-use crate::ops::{Leaf, Linearity, Lowering, Op, Shows};
+use crate::ops::{Leaf, Linearity, Lowering, Op, Propagation};
 use crate::simplify::constant_value;
 
-/// So many units of a layer are never all less than zero, or all inactive, by
-/// chance.
+/// A layer of at least this many units is assumed never to have all units negative, or all
+/// inactive, by chance.
 const WIDE: usize = 32;
 
-/// A batch of more elements is added up over its examples first, by a kernel
-/// that threads share; the guard itself runs on one.
-const MANY: usize = 1 << 15;
+/// A batch of more elements is first summed over its examples, by a kernel
+/// that threads share; the guard itself runs on one thread.
+const REDUCED_ELEMENTS: usize = 1 << 15;
 
 pub(super) fn guard(mut g: Graph) -> Graph {
     let Some(guard) = g.root(&Root::Guard) else { return g };
@@ -43,19 +42,19 @@ pub(super) fn guard(mut g: Graph) -> Graph {
     let mut search = Search { g: &g, forward, ..Search::new(&g) };
     for (i, &x) in g.operands(guard).iter().enumerate() {
         match i < direct {
-            true => search.take(base(&g, x)),
+            true => search.check(base(&g, x)),
             false => search.gradient(x),
         }
     }
     let factors: Vec<NodeId> = search.factors.iter().copied().collect();
     for x in factors.into_iter().filter(|x| !search.is_seen_later(*x)).collect::<Vec<_>>() {
-        search.take(x);
+        search.check(x);
     }
-    let found = search.found;
-    let small: Vec<NodeId> = found.into_iter().map(|x| shrunk(&mut g, x)).collect();
+    let found = search.checked;
+    let small: Vec<NodeId> = found.into_iter().map(|x| reduced(&mut g, x)).collect();
     let guard = g.all_finite(&small, &[]);
 
-    // What is assigned must not be there before: where the guard needs it, a copy
+    // An assigned value is computed after the guard: where the guard needs it, a copy
     // is assigned.
     let needed = ancestors(&g, vec![guard]);
     let roots = g.roots().to_vec();
@@ -71,21 +70,21 @@ pub(super) fn guard(mut g: Graph) -> Graph {
     g
 }
 
-/// Nodes and all that they are computed from.
-fn ancestors(g: &Graph, mut left: Vec<NodeId>) -> FxHashSet<NodeId> {
+/// Some nodes and all nodes that they are computed from.
+fn ancestors(g: &Graph, mut pending: Vec<NodeId>) -> FxHashSet<NodeId> {
     let mut found = FxHashSet::default();
-    while let Some(id) = left.pop() {
+    while let Some(id) = pending.pop() {
         if found.insert(id) {
-            left.extend(g.operands(id));
+            pending.extend(g.operands(id));
         }
     }
     found
 }
 
-/// A value that is finite exactly where a value is, and small.
-fn shrunk(g: &mut Graph, x: NodeId) -> NodeId {
+/// A value, reduced over the batch if it is large, that is finite if and only if the value is.
+fn reduced(g: &mut Graph, x: NodeId) -> NodeId {
     let elements: usize = g.sizes(x).iter().product();
-    if elements <= MANY || !g.shape(x).batched || g.batch() == 1 {
+    if elements <= REDUCED_ELEMENTS || !g.shape(x).batched || g.batch() == 1 {
         return x;
     }
     let zeros = g.scale(x, 0.0);
@@ -94,42 +93,42 @@ fn shrunk(g: &mut Graph, x: NodeId) -> NodeId {
 
 struct Search<'g> {
     g: &'g Graph,
-    /// What the loss is computed from.
+    /// The nodes that the loss is computed from.
     forward: FxHashSet<NodeId>,
     seen: FxHashSet<NodeId>,
-    /// Factors of products that make gradients.
+    /// Factors of products that compute gradients.
     factors: BTreeSet<NodeId>,
-    /// What is looked at.
-    found: Vec<NodeId>,
+    /// The values to check.
+    checked: Vec<NodeId>,
 }
 
 impl<'g> Search<'g> {
     fn new(g: &'g Graph) -> Search<'g> {
         let (forward, seen) = (FxHashSet::default(), FxHashSet::default());
-        Search { g, forward, seen, factors: BTreeSet::new(), found: Vec::new() }
+        Search { g, forward, seen, factors: BTreeSet::new(), checked: Vec::new() }
     }
 
-    /// Looks at a value, of which the operand of a node may be a view.
-    fn take(&mut self, x: NodeId) {
+    /// Adds a value to those to check, unless it needs no check.
+    fn check(&mut self, x: NodeId) {
         let real_input = is_input(self.g.op(x)) && self.g.ty(x).is_real();
-        if (real_input || is_computed(self.g, x)) && !self.found.contains(&x) {
-            self.found.push(x);
+        if (real_input || is_computed(self.g, x)) && !self.checked.contains(&x) {
+            self.checked.push(x);
         }
     }
 
-    /// Looks at what a gradient is computed from, which may go on with an
-    /// update in the same kernel.
+    /// Adds the values that a gradient is computed from; the gradient itself may be fused with
+    /// its update.
     fn gradient(&mut self, gradient: NodeId) {
         let g = self.g;
-        let mut left = vec![gradient];
-        while let Some(x) = left.pop() {
+        let mut pending = vec![gradient];
+        while let Some(x) = pending.pop() {
             let x = base(g, x);
             if !self.seen.insert(x) {
                 continue;
             }
             let operands = g.operands(x);
             match g.op(x).lower() {
-                // Both are in memory, whatever computes the product.
+                // Both are in memory in any case.
                 Lowering::Contraction(_) => {
                     self.factors.extend(operands.iter().map(|x| base(g, *x)));
                 }
@@ -139,20 +138,20 @@ impl<'g> Search<'g> {
                             let (factors, others): (Vec<NodeId>, Vec<NodeId>) =
                                 terms.into_iter().partition(|x| self.is_factor(*x));
                             self.factors.extend(factors);
-                            others.into_iter().for_each(|x| self.take(x));
+                            others.into_iter().for_each(|x| self.check(x));
                         }
-                        None => self.take(x),
+                        None => self.check(x),
                     }
                 }
-                Lowering::Elementwise(_) if self.is_linear(x) => left.extend(operands),
+                Lowering::Elementwise(_) if self.is_linear(x) => pending.extend(operands),
                 _ if self.forward.contains(&x) => {}
-                _ => self.take(x),
+                _ => self.check(x),
             }
         }
     }
 
-    /// Whether a result is finite where its operands are, but for its size, and
-    /// is not where one of them is not.
+    /// Whether a result is finite, unless it overflows, if and only if all its operands
+    /// are.
     fn is_linear(&self, x: NodeId) -> bool {
         let constant = |x: &NodeId| constant_value(self.g, base(self.g, *x)).is_some();
         match self.g.op(x).linearity() {
@@ -162,22 +161,22 @@ impl<'g> Search<'g> {
         }
     }
 
-    /// What is in memory of what a kernel adds up: values from which its terms
-    /// follow, element by element, so that they are finite where these are.
-    /// `None` where that cannot be said.
+    /// The values in memory from which the terms of a sum are computed, element by
+    /// element: the terms are finite where these values are.
+    /// `None` if that is not guaranteed.
     fn terms(&self, operand: NodeId) -> Option<Vec<NodeId>> {
         let g = self.g;
         let first = base(g, operand);
         let sizes = real_sizes(g, first);
-        let mut left = vec![first];
+        let mut pending = vec![first];
         let (mut seen, mut found) = (FxHashSet::default(), Vec::new());
-        while let Some(x) = left.pop() {
+        while let Some(x) = pending.pop() {
             if !seen.insert(x) {
                 continue;
             }
             if self.forward.contains(&x) {
-                // Where it is NaN, so is the loss. But it may be infinite and the loss
-                // finite, by what saturates, and then 0 times it is NaN.
+                // If it is NaN, so is the loss. But it may be infinite and the loss
+                // finite, if an operation saturates, and then 0 times it is NaN.
                 match g.op(x) {
                     op if is_bounded(op) || constant_value(g, x).is_some() => {}
                     op if is_input(op) => found.push(x),
@@ -194,14 +193,14 @@ impl<'g> Search<'g> {
                 continue;
             }
             let finiteness = g.op(x).finiteness();
-            if !finiteness.is_kept {
+            if !finiteness.preserves_finite {
                 return None;
             }
-            for operand in g.operands(x).iter().copied().skip(finiteness.deciding) {
+            for operand in g.operands(x).iter().copied().skip(finiteness.conditions) {
                 let value = base(g, operand);
                 match relation(g, operand) {
-                    Relation::Same => left.push(value),
-                    _ if self.forward.contains(&value) => left.push(value),
+                    Relation::Same => pending.push(value),
+                    _ if self.forward.contains(&value) => pending.push(value),
                     _ => found.push(value),
                 }
             }
@@ -209,39 +208,38 @@ impl<'g> Search<'g> {
         Some(found)
     }
 
-    /// Whether another factor that is looked at, or the loss, is not finite where
-    /// this one is not.
+    /// Whether another checked factor, or the loss, is not finite if this factor is not.
     fn is_seen_later(&self, x: NodeId) -> bool {
         match self.forward.contains(&x) {
-            // They are finite or NaN, and then so is the loss.
+            // Bounded values are finite or NaN, and then so is the loss.
             true if self.g.op(x).finiteness().is_bounded => true,
             true => self.reaches_factor(x),
-            // Only its size can make it infinite.
+            // It can become infinite only by overflow.
             false => self.follows_from_factors(x) && self.reaches_factor(x),
         }
     }
 
-    /// Whether a factor that comes after it is not finite where it is not.
+    /// Whether values that are not finite propagate to a later factor.
     fn reaches_factor(&self, x: NodeId) -> bool {
         let g = self.g;
-        let (mut left, mut seen) = (vec![x], FxHashSet::default());
-        while let Some(x) = left.pop() {
+        let (mut pending, mut seen) = (vec![x], FxHashSet::default());
+        while let Some(x) = pending.pop() {
             for user in g.users(x) {
                 let is_wide = || g.sizes(user).last().is_some_and(|n| *n >= WIDE);
                 let passes = match g.op(user).lower() {
-                    // With a weight: then a row has it in all of its elements.
+                    // With a weight, they propagate to all elements of the row.
                     Lowering::Contraction(_) => {
                         g.operands(user).iter().any(|x| !g.shape(*x).batched)
                     }
                     Lowering::View(_) => true,
                     Lowering::Elementwise(_) => {
                         let finiteness = g.op(user).finiteness();
-                        // As what is chosen, not as what chooses.
-                        !g.operands(user)[..finiteness.deciding].contains(&x)
-                            && match finiteness.shows {
-                                Shows::Always => true,
-                                Shows::ByChance => is_wide(),
-                                Shows::Unknown => false,
+                        // As a value that is selected, not as the condition.
+                        !g.operands(user)[..finiteness.conditions].contains(&x)
+                            && match finiteness.propagation {
+                                Propagation::Always => true,
+                                Propagation::Sometimes => is_wide(),
+                                Propagation::Unknown => false,
                             }
                     }
                     _ => false,
@@ -250,27 +248,27 @@ impl<'g> Search<'g> {
                     return true;
                 }
                 if passes && seen.insert(user) {
-                    left.push(user);
+                    pending.push(user);
                 }
             }
         }
         false
     }
 
-    /// Whether it is made of products and of what the loss is made of, so that
-    /// it is finite where their factors are, but for its size.
+    /// Whether it is computed from products and from values that the loss depends on, so that
+    /// it is finite where their factors are, unless it overflows.
     fn follows_from_factors(&self, x: NodeId) -> bool {
         let g = self.g;
-        let (mut left, mut seen) = (vec![x], FxHashSet::default());
-        while let Some(x) = left.pop() {
+        let (mut pending, mut seen) = (vec![x], FxHashSet::default());
+        while let Some(x) = pending.pop() {
             let x = base(g, x);
             if self.forward.contains(&x) || !is_computed(g, x) || !seen.insert(x) {
                 continue;
             }
             match g.op(x).lower() {
                 Lowering::Contraction(_) => {}
-                Lowering::Elementwise(_) if g.op(x).finiteness().is_kept => {
-                    left.extend(g.operands(x));
+                Lowering::Elementwise(_) if g.op(x).finiteness().preserves_finite => {
+                    pending.extend(g.operands(x));
                 }
                 _ => return false,
             }
@@ -278,14 +276,14 @@ impl<'g> Search<'g> {
         true
     }
 
-    /// Whether a product has a value for its factor: then it is in memory.
+    /// Whether a value is a factor of a product: then it is in memory.
     fn is_factor(&self, x: NodeId) -> bool {
-        let mut left = vec![x];
-        while let Some(x) = left.pop() {
+        let mut pending = vec![x];
+        while let Some(x) = pending.pop() {
             for user in self.g.users(x) {
                 match self.g.op(user).lower() {
                     Lowering::Contraction(_) => return true,
-                    Lowering::View(_) => left.push(user),
+                    Lowering::View(_) => pending.push(user),
                     _ => {}
                 }
             }
@@ -298,8 +296,8 @@ fn is_input(op: &Op) -> bool {
     matches!(op.leaf(), Some(Leaf::Input(_)))
 }
 
-/// Whether a result is never infinite, so that it is NaN or finite; parameters and
-/// what is set are taken to be finite.
+/// Whether a result is never infinite, only NaN or finite; parameters and
+/// step scalars are assumed to be finite.
 fn is_bounded(op: &Op) -> bool {
     op.finiteness().is_bounded
         || matches!(op.leaf(), Some(Leaf::Parameter(_) | Leaf::StepScalar(_)))

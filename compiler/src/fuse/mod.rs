@@ -1,19 +1,18 @@
 //! Fusion: a graph of primitive operations becomes kernels over buffers.
 //!
-//! Every computed node joins one group; a group becomes one kernel, whose nodes
-//! hand values to each other in registers. Only what another kernel or a root
-//! needs gets a buffer.
+//! Every computed node is in one group; a group becomes one kernel, whose nodes
+//! pass values to each other in registers. Only values that another kernel or a root
+//! needs get a buffer.
 //!
-//! - `arrange` gives memory to what needs it first;
-//! - `guard` chooses what tells before anything is overwritten whether a step may
-//!   be kept;
-//! - `group` decides which nodes go together: bias and activation onto
-//!   a product, an activation's derivative onto the product that follows it
-//!   backwards, an update onto the product that makes the gradient, all that
-//!   happens to a row in one kernel; `order` keeps what must run before what;
-//! - `build` writes each group down as a kernel. What fits a kernel is asked and
-//!   answered in one place, `group::fit`, however a group grows; the builder of kernels is
-//!   given the answers with the group.
+//! - `arrange` materializes values that must be in memory;
+//! - `guard` chooses the values that a step checks before it overwrites anything;
+//! - `group` decides which nodes are fused: bias and activation onto
+//!   a product, an activation's derivative onto the product that uses it in the
+//!   backward pass, an update onto the product that computes the gradient, all computations
+//!   on a row in one kernel; `order` is the partial order of groups;
+//! - `build` writes each group as a kernel. Whether a node fits a kernel is decided in one
+//!   place, `group::fit`, whether a group grows by a node or by a merge; the kernel builder
+//!   receives the levels with the group.
 
 mod arrange;
 mod build;
@@ -33,7 +32,7 @@ use crate::kernel::Kernel;
 /// Kernels in an order that respects every dependency, and their buffers.
 #[derive(Clone, Debug)]
 pub struct Fused {
-    /// The graph as it was arranged: what node numbers refer to.
+    /// The arranged graph, which node numbers refer to.
     pub graph: Graph,
     /// In order of execution.
     pub kernels: Vec<Kernel>,
@@ -47,22 +46,21 @@ pub struct Fused {
     pub roots: Vec<usize>,
     /// The step scalars that the kernels read, in the order of their indices.
     pub step_scalars: Vec<&'static str>,
-    /// The declared numbers that the kernels read, one row after the other.
+    /// The declared numbers that the kernels read, concatenated.
     pub numbers: Vec<f32>,
 }
 
-/// What a step must know before it overwrites anything.
+/// The check that a step makes before it overwrites anything.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Guard {
     /// The kernel that computes it.
     pub kernel: usize,
-    /// Its buffer, of one element: 0 where what is overwritten may be.
+    /// Its buffer, of one element: 0 if the step may overwrite parameters.
     pub buffer: usize,
 }
 
 impl Fused {
-    /// What the kernels that overwrite parameters come after, and must not run
-    /// without.
+    /// The guard, which runs before all kernels that overwrite parameters.
     pub fn guard(&self) -> Option<Guard> {
         let mut roots = self.graph.roots().iter().zip(&self.roots);
         let buffer = *roots.find(|((root, _), _)| *root == Root::Guard)?.1;
@@ -71,11 +69,11 @@ impl Fused {
     }
 }
 
-/// Fuses a simplified graph of primitive operations; where asked, checks the
-/// groups before kernels are made of them.
+/// Fuses a simplified graph of primitive operations; `verify` checks the
+/// groups before kernels are built from them.
 ///
 /// # Errors
-/// All nodes and groups of which no kernel can be made: mistakes of this module.
+/// The nodes and groups that break a rule of groups: bugs of this module.
 pub fn fuse(graph: &Graph, verify: bool) -> Result<Fused, Violations> {
     let arranged = guard::guard(arrange::arrange(graph));
     let groups = group::group(&arranged);
@@ -86,7 +84,7 @@ pub fn fuse(graph: &Graph, verify: bool) -> Result<Fused, Violations> {
     Ok(build::build(arranged, groups))
 }
 
-/// What is between a graph and its kernels, for tests of passes.
+/// The intermediate results between a graph and its kernels, for tests of passes.
 #[cfg(test)]
 pub(crate) mod stages {
     use std::fmt::Write;
@@ -97,12 +95,12 @@ pub(crate) mod stages {
         arrange::arrange(graph)
     }
 
-    /// The guard of a graph that has been arranged.
+    /// An arranged graph after the guard has been chosen.
     pub(crate) fn guarded(arranged: Graph) -> Graph {
         guard::guard(arranged)
     }
 
-    /// The groups of a graph that has been arranged, with the level of each node.
+    /// The groups of an arranged graph, with the level of each node.
     pub(crate) fn groups(arranged: &Graph) -> Result<String, Violations> {
         let groups = group::group(arranged);
         group::verify(arranged, &groups)?;

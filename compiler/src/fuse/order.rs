@@ -1,9 +1,9 @@
 //! The partial order of groups: dependencies while groups grow and merge.
 //!
-//! Only who comes directly before whom is kept, and for each group a level,
-//! which is above the levels of all before it. A search for a way from one group to
-//! another ends at levels that are too low or too high, and goes from both ends,
-//! so that in a network of many layers it stays within a few of them.
+//! Stores direct dependencies only, and for each group a level above the levels of all its
+//! predecessors. A search for a path from one group to
+//! another ends at levels that are too low or too high, and runs from both ends,
+//! so that in a network of many layers it visits only a few of them.
 
 use std::collections::{BTreeSet, BinaryHeap};
 
@@ -28,21 +28,21 @@ impl Order {
         self.groups.push(Links::default());
     }
 
-    /// From now on `first` runs before `then`.
+    /// Adds a dependency: `first` runs before `then`.
     ///
     /// # Panics
-    /// Where `then` runs before `first` already.
+    /// Where `then` must run before `first`.
     pub fn require(&mut self, first: usize, then: usize) {
         self.groups[first].after.insert(then);
         self.groups[then].before.insert(first);
         self.raise(then, self.groups[first].level + 1);
     }
 
-    /// Gives a group at least this level, and those after it higher ones.
+    /// Raises a group to at least this level, and its successors above it.
     fn raise(&mut self, group: usize, level: usize) {
         let mut left = vec![(group, level)];
         while let Some((group, level)) = left.pop() {
-            assert!(level < self.groups.len(), "groups are joined only where that makes no cycle");
+            assert!(level < self.groups.len(), "groups are merged only where that makes no cycle");
             let links = &mut self.groups[group];
             if links.level < level {
                 links.level = level;
@@ -64,9 +64,9 @@ impl Order {
         after.iter().any(|k| before.contains(k)) || self.reaches(after, before)
     }
 
-    /// Whether one of the first must run before one of the second. The search goes
-    /// from both ends, a step each in turn, and is over when one has no way on: in a
-    /// network of many layers, one of them mostly has few.
+    /// Whether one of the first must run before one of the second. The search alternates
+    /// between both ends, and stops when one is exhausted: in a
+    /// network of many layers, one of them usually has few groups.
     fn reaches(&self, mut first: Vec<usize>, mut then: Vec<usize>) -> bool {
         let level = |group: &usize| self.groups[*group].level;
         let (Some(low), Some(high)) = (first.iter().map(level).min(), then.iter().map(level).max())
@@ -100,8 +100,8 @@ impl Order {
         }
     }
 
-    /// Makes `from` a part of `into`: what had to run before or after either
-    /// has to run before or after both. Nothing may have to run between them.
+    /// Merges `from` into `into`: groups that had to run before or after either
+    /// have to run before or after both. Nothing may have to run between them.
     pub fn merge(&mut self, from: usize, into: usize) {
         let Links { level, before, after } = std::mem::take(&mut self.groups[from]);
         for group in before {
@@ -145,9 +145,9 @@ impl Order {
 mod tests {
     use super::*;
 
-    /// Random orders and merges against a table of who runs before whom.
+    /// Random orders and merges against a table of all dependencies.
     #[test]
-    fn orders_are_what_a_full_table_says() {
+    fn orders_agree_with_a_full_table() {
         let mut state = 1u32;
         let mut random = |below: usize| {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

@@ -1,5 +1,5 @@
-//! An operation that no pass has heard of, and that uses the positions of its elements, between
-//! nodes of every kind: what its kernels compute, against the operations' own `eval`.
+//! Fusion of a test operation that no pass knows and that uses the positions of its elements, next
+//! to nodes of every kind: the kernels' results against the operations' `eval`.
 
 use super::fuse;
 use crate::autodiff;
@@ -64,7 +64,7 @@ impl Case {
         }
     }
 
-    /// Every value by its operation's own formula; those of the roots.
+    /// The values of the roots, by `eval` of every operation.
     fn interpreted(&self) -> Vec<Vec<f64>> {
         let g = &self.g;
         let mut values: Vec<Value<f64>> = Vec::new();
@@ -88,7 +88,7 @@ impl Case {
         let lowered = lower_graph(&self.g, &none, isa, true, &mut ())
             .unwrap_or_else(|error| panic!("{error}\n{}", self.g));
         let buffers = &lowered.buffers;
-        let content = |home: &Storage, elements: usize| match home {
+        let content = |storage: &Storage, elements: usize| match storage {
             Storage::Input(i) => match &self.inputs[*i] {
                 Value::Real(x) => x.iter().map(|x| (*x as f32).to_bits()).collect(),
                 Value::Index(x) => x.iter().copied().collect(),
@@ -98,26 +98,26 @@ impl Case {
         let mut memory: Vec<Vec<u32>> =
             buffers.iter().map(|t| content(&t.storage, t.layout.elements)).collect();
         for program in &lowered.programs {
-            let mut own: Vec<Vec<u32>> =
+            let mut contents: Vec<Vec<u32>> =
                 program.buffers.iter().map(|t| std::mem::take(&mut memory[*t])).collect();
-            program.evaluate(&mut own, 0..program.parallel);
-            program.buffers.iter().zip(own).for_each(|(t, content)| memory[*t] = content);
+            program.evaluate(&mut contents, 0..program.parallel);
+            program.buffers.iter().zip(contents).for_each(|(t, content)| memory[*t] = content);
         }
         let roots = lowered.interface.roots.iter();
         roots.map(|root| row_major(&memory[root.buffer], &root.layout)).collect()
     }
 
-    /// Requires both to agree, on every instruction set.
-    fn check(&self, what: &str) {
+    /// Requires both to agree, for every target.
+    fn check(&self, label: &str) {
         let expected = self.interpreted();
         for isa in Target::ALL {
             for (found, expected) in self.compiled(&isa).iter().zip(&expected) {
-                // Far less than another position makes of an element.
+                // The tolerance is far below the effect of a wrong position.
                 let largest = expected.iter().fold(1.0, |most: f64, x| most.max(x.abs()));
                 for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
                     assert!(
                         (f64::from(*found) - expected).abs() <= 1e-5 * largest,
-                        "{what}, {}, element {i}: {found} and {expected}\n{}",
+                        "{label}, {}, element {i}: {found} and {expected}\n{}",
                         isa.name,
                         self.g
                     );
@@ -126,10 +126,10 @@ impl Case {
         }
     }
 
-    /// The kinds of the kernels that count elements for the operation: on an axis of one there is
-    /// nothing to count.
+    /// The kinds of the kernels that use positions for the operation; on an axis of one element the
+    /// position is a constant.
     fn kinds(&self) -> Vec<SpaceKind> {
-        let fused = fuse(&simplify(&decompose(&self.g)), true).expect("its own groups are right");
+        let fused = fuse(&simplify(&decompose(&self.g)), true).expect("valid groups");
         let g = &fused.graph;
         let counts = |n: &NodeId| {
             g.op(*n).name() == "ramp" && g.shape(*n).sizes().last().is_some_and(|size| *size > 1)
@@ -141,7 +141,7 @@ impl Case {
 }
 
 fn row_major(memory: &[u32], layout: &Layout) -> Vec<f32> {
-    let place = |mut i: usize| {
+    let offset = |mut i: usize| {
         let axes = layout.sizes.iter().zip(&layout.strides).rev();
         axes.fold(0, |at, (size, stride)| {
             let index = i % size;
@@ -149,10 +149,10 @@ fn row_major(memory: &[u32], layout: &Layout) -> Vec<f32> {
             at + index * stride
         })
     };
-    (0..layout.sizes.iter().product()).map(|i| f32::from_bits(memory[place(i)])).collect()
+    (0..layout.sizes.iter().product()).map(|i| f32::from_bits(memory[offset(i)])).collect()
 }
 
-/// The shapes of examples: with and without a last axis to count along, and with axes of one
+/// Shapes of examples: with and without a last axis of several elements, and with axes of one
 /// element around it.
 fn shapes() -> Vec<Vec<usize>> {
     let long = [[1, 19], [19, 1], [3, 19]].map(Vec::from);
@@ -170,24 +170,24 @@ fn positions_next_to_maps_and_reductions() {
     for dims in shapes() {
         let shape = Shape::batched(dims.clone());
         for axis in axes(dims.len()) {
-            // In front of a reduction, behind it, and with the reduced values for every element.
+            // Before a reduction, after it, and with the reduced values for every element.
             let mut case = Case::new(1);
             let x = case.real(shape.clone());
             let ramp = case.ramp(x);
             let sum = case.g.reduce(Reduction::Sum, axis, ramp);
             let of_sums = case.ramp(sum);
-            let whole = case.g.mul(ramp, of_sums);
-            let again = case.ramp(whole);
+            let product = case.g.mul(ramp, of_sums);
+            let again = case.ramp(product);
             let largest = case.g.reduce(Reduction::Max, axis, again);
             let below = case.g.sub(x, largest);
             let last = case.ramp(below);
             case.outputs([ramp, of_sums, again, largest, last]);
             // One element for each row, counted along an axis that is not that of the rows.
-            let left = case.g.shape(sum).sizes().into_iter().filter(|size| *size > 1);
-            let shape = Shape { batched: case.g.shape(sum).batched, ..Shape::unbatched(left) };
-            let alone = case.g.reshape(sum, &shape);
-            let alone = case.ramp(alone);
-            case.outputs([alone]);
+            let remaining = case.g.shape(sum).sizes().into_iter().filter(|size| *size > 1);
+            let shape = Shape { batched: case.g.shape(sum).batched, ..Shape::unbatched(remaining) };
+            let reshaped = case.g.reshape(sum, &shape);
+            let reshaped = case.ramp(reshaped);
+            case.outputs([reshaped]);
             case.check(&format!("{dims:?} over {axis:?}"));
         }
         // The elements in other shapes and orders.
@@ -196,13 +196,13 @@ fn positions_next_to_maps_and_reductions() {
         let ramp = case.ramp(x);
         let count = dims.iter().product::<usize>();
         let order: Vec<usize> = (0..dims.len()).rev().collect();
-        let turned = case.g.permute(ramp, &order);
-        let turned = case.ramp(turned);
+        let permuted = case.g.permute(ramp, &order);
+        let permuted = case.ramp(permuted);
         let flat = case.g.reshape(ramp, &Shape::batched([count]));
         let flat = case.ramp(flat);
         let column = case.g.reshape(flat, &Shape::batched([count, 1]));
         let column = case.ramp(column);
-        case.outputs([turned, flat, column]);
+        case.outputs([permuted, flat, column]);
         case.check(&format!("views of {dims:?}"));
     }
 }
@@ -224,15 +224,15 @@ fn positions_next_to_products() {
         // The gradients of weight and bias in one product, and an update behind them.
         for (x, dx) in [x, w, b].into_iter().zip(autodiff::gradients(&mut case.g, loss, &[x, w, b]))
         {
-            let step = case.ramp(dx);
-            let next = case.g.sub(x, step);
+            let update = case.ramp(dx);
+            let next = case.g.sub(x, update);
             case.outputs([next]);
         }
         case.outputs([ramp]);
         case.check(&format!("a product of {terms} × {columns}"));
         assert!(
             !case.kinds().contains(&SpaceKind::Product),
-            "what counts elements stays out of products"
+            "nodes that use positions are not fused with products"
         );
     }
 }
@@ -249,21 +249,21 @@ fn positions_next_to_rows_by_index() {
             let gathered = case.ramp(gathered);
             let scattered = case.g.scatter_add(gathered, index);
             let next = case.ramp(scattered);
-            let own = case.g.gather(table, index);
-            let own = case.ramp(own);
-            let axis = case.g.shape(own).rank() - 1;
-            let sums = case.g.sum_axis(own, axis);
+            let rows_of_table = case.g.gather(table, index);
+            let rows_of_table = case.ramp(rows_of_table);
+            let axis = case.g.shape(rows_of_table).rank() - 1;
+            let sums = case.g.sum_axis(rows_of_table, axis);
             let sums = case.ramp(sums);
-            let added = case.g.scatter_add(own, index);
+            let added = case.g.scatter_add(rows_of_table, index);
             case.outputs([next, sums, added]);
             case.check(&format!("rows {positions:?} of {rows} × {columns}"));
         }
     }
 }
 
-/// It is not kept right by being kept apart.
+/// The results are right although the operation is fused with its neighbours.
 #[test]
-fn positions_are_counted_in_the_kernels_of_their_neighbours() {
+fn nodes_that_use_positions_are_fused_with_their_neighbours() {
     let kinds = |build: fn(&mut Case)| {
         let mut case = Case::new(5);
         build(&mut case);

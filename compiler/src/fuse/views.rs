@@ -1,21 +1,21 @@
-//! Views: nodes that hold the elements of another node, found elsewhere.
+//! Views: nodes whose elements are those of another node, reached by strides.
 
 use crate::buffer::dense_strides;
 use crate::graph::{Graph, NodeId};
 use crate::ops::reduce::Axis;
 use crate::ops::{Lowering, View};
 
-/// Whether a node only says where elements of its operand are found.
+/// Whether a node has its operand's elements, without a computation.
 pub(super) fn is_view(g: &Graph, id: NodeId) -> bool {
     match g.op(id).lower() {
         Lowering::View(_) => true,
-        // The batch axis of one example goes without adding anything up.
+        // Reducing the batch axis of one example adds nothing up.
         Lowering::Reduction(_, Axis::Batch) => g.batch() == 1,
         _ => false,
     }
 }
 
-/// The node that has a view's elements.
+/// The node whose memory has a view's elements.
 pub(super) fn base(g: &Graph, mut id: NodeId) -> NodeId {
     while is_view(g, id) {
         id = g.operands(id)[0];
@@ -36,8 +36,8 @@ pub(super) fn strides(g: &Graph, id: NodeId, base_strides: &[usize]) -> Option<V
     Some(match g.op(id).lower() {
         Lowering::View(View::Broadcast(_)) => {
             let mut strides = vec![0; to.len()];
-            let own = sizes.len() - usize::from(x_batched);
-            for i in 1..=own {
+            let rank = sizes.len() - usize::from(x_batched);
+            for i in 1..=rank {
                 if sizes[sizes.len() - i] > 1 {
                     strides[to.len() - i] = from[sizes.len() - i];
                 }
@@ -60,7 +60,7 @@ pub(super) fn strides(g: &Graph, id: NodeId, base_strides: &[usize]) -> Option<V
 }
 
 /// Strides of the same elements in another shape, if there are any: runs of
-/// axes that lie densely in memory may be split anew.
+/// axes that are dense in memory may be split differently.
 fn reshaped(sizes: &[usize], strides: &[usize], to: &[usize]) -> Option<Vec<usize>> {
     let (sizes, strides): (Vec<usize>, Vec<usize>) =
         sizes.iter().zip(strides).filter(|(size, _)| **size > 1).map(|(a, b)| (*a, *b)).unzip();
@@ -70,19 +70,19 @@ fn reshaped(sizes: &[usize], strides: &[usize], to: &[usize]) -> Option<Vec<usiz
     while axis > 0 {
         // The longest dense run that ends here.
         let end = axis;
-        let step = strides[end - 1];
+        let stride = strides[end - 1];
         let mut count = 1;
         loop {
             axis -= 1;
             count *= sizes[axis];
-            if axis == 0 || strides[axis - 1] != step * count {
+            if axis == 0 || strides[axis - 1] != stride * count {
                 break;
             }
         }
         let mut filled = 1;
         while left > 0 && (filled < count || to[left - 1] == 1) {
             left -= 1;
-            new[left] = filled * step;
+            new[left] = filled * stride;
             filled *= to[left];
         }
         if filled != count {
@@ -100,14 +100,14 @@ pub(super) fn real_sizes(g: &Graph, id: NodeId) -> Vec<usize> {
 /// Strides of the axes of a size above one.
 pub(super) fn real_strides(g: &Graph, id: NodeId, base_strides: &[usize]) -> Option<Vec<usize>> {
     let strides = strides(g, id, base_strides)?;
-    let kept = g.sizes(id).into_iter().zip(strides).filter(|(size, _)| *size > 1);
-    Some(kept.map(|(_, stride)| stride).collect())
+    let real = g.sizes(id).into_iter().zip(strides).filter(|(size, _)| *size > 1);
+    Some(real.map(|(_, stride)| stride).collect())
 }
 
-/// How the elements of a node relate to those of its base, place by place.
+/// How the elements of a node relate to those of its base, by index.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Relation {
-    /// The same elements in the same places.
+    /// The same element at each index.
     Same,
     /// The base has one element for each row of the node's last axis.
     Row,
@@ -121,11 +121,11 @@ pub(super) fn relation(g: &Graph, id: NodeId) -> Relation {
     let sizes = real_sizes(g, base);
     let dense = dense_strides(&g.sizes(base));
     let Some(strides) = real_strides(g, id, &dense) else { return Relation::Other };
-    let (own, expected) = (real_sizes(g, id), dense_strides(&sizes));
-    if own == sizes && strides == expected {
+    let (real, expected) = (real_sizes(g, id), dense_strides(&sizes));
+    if real == sizes && strides == expected {
         return Relation::Same;
     }
-    match (own.split_last(), strides.split_last()) {
+    match (real.split_last(), strides.split_last()) {
         (Some((_, outer)), Some((0, outer_strides)))
             if outer == sizes && outer_strides == expected =>
         {
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn dense_runs_are_split_and_joined() {
-        // Only strides of axes above size one mean anything.
+        // Strides of axes of size one have no meaning.
         let reach = |sizes: &[usize], strides: &[usize], to: &[usize]| {
             let strides = reshaped(sizes, strides, to)?;
             let real = to.iter().zip(strides).filter(|(size, _)| **size > 1);

@@ -1,4 +1,5 @@
-//! Building nodes by name, for gradients, optimizers and rewrites.
+//! Functions that add nodes, a function for each operation: for gradients, optimizers and
+//! rewrites.
 
 use super::{Graph, NodeId};
 use crate::ops::compare::{Compare, Comparison};
@@ -15,7 +16,7 @@ macro_rules! unary {
 macro_rules! binary {
     ($($(#[$doc:meta])* $name:ident => $op:expr;)*) => {
         $($(#[$doc])*
-        /// The two are broadcast to one shape.
+        /// The operands are broadcast to a common shape.
         pub fn $name(&mut self, a: NodeId, b: NodeId) -> NodeId { self.pair($op, a, b) })*
     };
 }
@@ -26,7 +27,7 @@ impl Graph {
         self.apply(constant::Constant(Number(value)), &[])
     }
 
-    /// Numbers on an axis of their own.
+    /// Numbers on one axis.
     pub fn vector(&mut self, elements: impl Into<std::sync::Arc<[Number]>>) -> NodeId {
         self.apply(vector::Vector { elements: elements.into() }, &[])
     }
@@ -79,7 +80,7 @@ impl Graph {
         self.mul(x, factor)
     }
 
-    /// `a` where `condition` is greater than 0, else `b`; broadcast to one shape.
+    /// `a` where `condition` is greater than 0, else `b`; broadcast to a common shape.
     pub fn select(&mut self, condition: NodeId, a: NodeId, b: NodeId) -> NodeId {
         let shape = self.common(&[condition, a, b]);
         let operands = [condition, a, b].map(|x| self.broadcast(x, &shape));
@@ -102,7 +103,7 @@ impl Graph {
         })
     }
 
-    /// `x` stretched to a shape; `x` itself where it has that shape.
+    /// `x` broadcast to a shape; `x` itself if it has that shape.
     pub fn broadcast(&mut self, x: NodeId, shape: &Shape) -> NodeId {
         if self.shape(x) == shape {
             return x;
@@ -110,16 +111,16 @@ impl Graph {
         self.apply(broadcast::Broadcast { shape: shape.clone() }, &[x])
     }
 
-    /// The sum of `x` over whatever stretching `shape` to `x`'s shape repeats:
+    /// The sum of `x` over all axes along which a broadcast from `shape` repeats elements:
     /// the gradient of [`Graph::broadcast`].
     pub fn sum_to(&mut self, x: NodeId, shape: &Shape) -> NodeId {
         let mut x = x;
-        // The last axis first: rows are reduced where they lie in memory.
+        // The last axis first: rows are contiguous in memory.
         let extra = self.shape(x).rank() - shape.rank();
         for axis in (0..self.shape(x).rank()).rev() {
             let one = crate::shape::Dim::Fixed(1);
-            let stretched = axis < extra || shape.dims[axis - extra] == one;
-            if stretched && self.shape(x).dims[axis] != one {
+            let is_repeated = axis < extra || shape.dims[axis - extra] == one;
+            if is_repeated && self.shape(x).dims[axis] != one {
                 x = self.reduce(Reduction::Sum, Axis::Example(axis), x);
             }
         }
@@ -129,17 +130,17 @@ impl Graph {
         self.reshape(x, shape)
     }
 
-    /// One axis reduced, its size now one; the batch axis goes.
+    /// One axis reduced to size one; the batch axis is removed.
     pub fn reduce(&mut self, reduction: Reduction, axis: Axis, x: NodeId) -> NodeId {
         self.apply(Reduce { reduction, axis }, &[x])
     }
 
-    /// The sum over one axis of the example, kept with size one.
+    /// The sum over one axis of the example, which remains with size one.
     pub fn sum_axis(&mut self, x: NodeId, axis: usize) -> NodeId {
         self.reduce(Reduction::Sum, Axis::Example(axis), x)
     }
 
-    /// The largest over one axis of the example, kept with size one.
+    /// The maximum over one axis of the example, which remains with size one.
     pub fn max_axis(&mut self, x: NodeId, axis: usize) -> NodeId {
         self.reduce(Reduction::Max, Axis::Example(axis), x)
     }
@@ -154,8 +155,8 @@ impl Graph {
         self.apply(mean::Mean { over: mean::Over::Everything }, &[x])
     }
 
-    /// The mean of all results of `x`'s operation, over the batch too: where some count more than
-    /// others, or not at all, the sum of the results over the sum of what they count for. A
+    /// The weighted mean of all results of `x`'s operation, over the batch too: if the operation
+    /// has weights, the sum of the results over the sum of the weights. A
     /// single number.
     pub fn mean_of_results(&mut self, x: NodeId) -> NodeId {
         let (op, operands) = (self.op(x).clone(), self.operands(x).to_vec());
@@ -168,22 +169,22 @@ impl Graph {
         }
     }
 
-    /// The same for a loss that is trained on: where all results count for nothing, it is NaN, but
-    /// its gradient is 0 in any case. There is nothing to learn from such a batch, and PyTorch's
-    /// gradient, NaN where weights of classes are 0, would be the end of what has been learned.
+    /// [`Graph::mean_of_results`] for a training loss: if all weights are 0, it is NaN, but
+    /// its gradient is 0. There is nothing to learn from such a batch, and PyTorch's
+    /// gradient, NaN where class weights are 0, would destroy the parameters.
     pub fn mean_to_learn(&mut self, x: NodeId) -> NodeId {
         let (op, operands) = (self.op(x).clone(), self.operands(x).to_vec());
         let Some(weights) = op.weights(self, &operands) else { return self.mean_all(x) };
         let (sum, total) = (self.sum_all(x), self.sum_all(weights));
         let (zero, one, nan) = (self.constant(0.0), self.constant(1.0), self.constant(f32::NAN));
-        let is_nothing = self.equal(total, zero);
-        let sum = self.select(is_nothing, nan, sum);
-        let total = self.select(is_nothing, one, total);
+        let has_no_weight = self.equal(total, zero);
+        let sum = self.select(has_no_weight, nan, sum);
+        let total = self.select(has_no_weight, one, total);
         self.div(sum, total)
     }
 
-    /// 0 where all elements of some values are finite, and of the gradients of
-    /// parameters, else NaN.
+    /// 0 if all elements of some values and of the gradients of parameters are finite,
+    /// else NaN.
     pub fn all_finite(&mut self, direct: &[NodeId], gradients: &[NodeId]) -> NodeId {
         let op = all_finite::AllFinite { direct: direct.len() };
         self.apply(op, &[direct, gradients].concat())
@@ -203,7 +204,7 @@ impl Graph {
         self.apply(gather::Gather, &[table, index])
     }
 
-    /// A table of zeros to whose rows values are added where an index says.
+    /// A table of zeros, to whose rows values are added by index.
     pub fn scatter_add(&mut self, values: NodeId, index: NodeId) -> NodeId {
         self.apply(scatter_add::ScatterAdd, &[values, index])
     }

@@ -1,4 +1,4 @@
-//! A graph for Graphviz: what `BILRO_DUMP=dot` writes.
+//! A graph for Graphviz, for `BILRO_DUMP=dot`.
 
 use petgraph::dot::{Config, Dot};
 

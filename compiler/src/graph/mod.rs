@@ -1,13 +1,13 @@
-//! The graph of a network: nodes hold an operation and its operands, and edges say the same
-//! the other way round, from a node to its users, for `petgraph`'s traversals. Forward values,
-//! gradients and optimizer updates live in one graph.
+//! The graph of a network: nodes hold an operation and its operands; edges lead in the opposite
+//! direction, from a node to its users, for `petgraph`'s traversals. Forward values,
+//! gradients and optimizer updates are in one graph.
 //!
 //! Guarantees, checked by [`Graph::verify`]:
 //! - nodes are only appended, after their operands: the order of their numbers
 //!   is a topological order;
-//! - no computation is there twice: adding an operation on operands that it
-//!   already has gives the node that is there (common subexpressions);
-//! - every node has the type that its operation's shape function says.
+//! - no computation appears twice: adding an operation on operands that it
+//!   already has returns the existing node (common subexpression elimination);
+//! - every node has the type that its operation's shape function returns.
 
 mod build;
 mod dot;
@@ -31,26 +31,26 @@ pub use dot::dot;
 pub use parse::ParseError;
 pub(crate) use print::Computation;
 
-/// Names a node of one graph.
+/// The number of a node in its graph.
 pub type NodeId = NodeIndex<u32>;
 
 /// One computation.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Node {
-    /// What it computes.
+    /// Its operation.
     pub op: Op,
-    /// On which nodes, in their places; shared with the key that finds this node again.
+    /// Its operands, in order; shared with the node's key in the table of known computations.
     operands: Arc<[NodeId]>,
-    /// Of which type.
+    /// The type of its value.
     pub ty: Type,
-    /// What the user called it, or the expression that it came from.
+    /// The user's name for it, or the expression that it came from.
     pub name: Option<Arc<str>>,
 }
 
-/// What a node is computed for.
+/// A purpose for which a node is computed.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Root {
-    /// What the network returns under this name.
+    /// An output of the network, by name.
     Output(String),
     /// The loss, a single number.
     Loss,
@@ -59,31 +59,31 @@ pub enum Root {
     /// The sum of a batch's elements for one term of the loss or of a metric, times the term's factor:
     /// a single number that adds up over batches. See [`Measure`](crate::declaration::Measure).
     Sum(Quantity, usize),
-    /// What the targets of a batch weigh in the same term.
+    /// The weight of a batch's targets in the same term.
     Weight(Quantity, usize),
     /// The gradient of the loss with respect to a parameter.
     Gradient(usize),
-    /// The same with respect to an input.
+    /// The gradient of the loss with respect to an input.
     InputGradient(usize),
-    /// The next value of a parameter, or of what an optimizer keeps: it is
+    /// The next value of a parameter, or of optimizer state, which is
     /// overwritten.
     Assign(usize),
-    /// A single number, 0 where what is under [`Root::Assign`] may be kept. It is
-    /// known before anything is overwritten; otherwise nothing is.
+    /// A single number, 0 if the step may overwrite its variables ([`Root::Assign`]). It is
+    /// computed before anything is overwritten; if it is not 0, nothing is overwritten.
     Guard,
 }
 
-/// What is measured on examples.
+/// A quantity that is measured on examples.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Quantity {
     /// The loss.
     Loss,
-    /// A metric, by its place.
+    /// A metric, by its index.
     Metric(usize),
 }
 
 /// The graph of a network: forward values, gradients and updates, each node after
-/// its operands. The [module](self) says what it guarantees.
+/// its operands. See the [module](self) for its guarantees.
 #[derive(Clone, Debug)]
 pub struct Graph {
     nodes: DiGraph<Node, u32>,
@@ -92,8 +92,7 @@ pub struct Graph {
     known: FxHashMap<(Op, Arc<[NodeId]>), NodeId>,
 }
 
-/// Whether they have the same nodes by the same numbers, names included, the same
-/// roots and batch size.
+/// Equality of nodes by number, names included, of roots and of batch sizes.
 impl PartialEq for Graph {
     fn eq(&self, other: &Graph) -> bool {
         let same = |id| self.node(id) == other.node(id) && self.operands(id) == other.operands(id);
@@ -115,7 +114,7 @@ impl Graph {
         Graph { batch, ..self.clone() }
     }
 
-    /// How many examples a batched value holds.
+    /// The number of examples of a batched value.
     pub fn batch(&self) -> usize {
         self.batch
     }
@@ -160,12 +159,12 @@ impl Graph {
         self.shape(id).full_sizes(self.batch)
     }
 
-    /// A node's operands, in their places.
+    /// A node's operands, in order.
     pub fn operands(&self, id: NodeId) -> &[NodeId] {
         &self.nodes[id].operands
     }
 
-    /// The types of a node's operands, in their places.
+    /// The types of a node's operands, in order.
     pub fn operand_types(&self, id: NodeId) -> Vec<&Type> {
         self.operands(id).iter().map(|x| self.ty(*x)).collect()
     }
@@ -193,9 +192,9 @@ impl Graph {
         self.roots.push((root, id));
     }
 
-    /// Keeps the roots that `keep` accepts.
-    pub fn retain_roots(&mut self, keep: impl Fn(&Root) -> bool) {
-        self.roots.retain(|(root, _)| keep(root));
+    /// Removes the roots for which `predicate` is false.
+    pub fn retain_roots(&mut self, predicate: impl Fn(&Root) -> bool) {
+        self.roots.retain(|(root, _)| predicate(root));
     }
 
     /// Gives every root another name.
@@ -203,7 +202,7 @@ impl Graph {
         self.roots = self.roots.drain(..).map(|(root, id)| (rename(root), id)).collect();
     }
 
-    /// What the user calls a node, or its operation and number.
+    /// The user's name for a node, or its operation and number.
     pub fn label(&self, id: NodeId) -> String {
         match &self.node(id).name {
             Some(name) => name.to_string(),
@@ -220,8 +219,8 @@ impl Graph {
     }
 
     /// Adds an operation on operands that a user wrote as `names`. Operands
-    /// are broadcast first where the operation asks for it. What sizes leave
-    /// undecided goes into `facts`.
+    /// are broadcast first if the operation does that. Comparisons of sizes that are
+    /// undecided go into `facts`.
     pub fn call(
         &mut self,
         op: Op,
@@ -229,8 +228,8 @@ impl Graph {
         names: &[&str],
         facts: &mut Facts,
     ) -> Result<NodeId, Mistake> {
-        let stretched = self.stretch(&op, operands, names, facts)?;
-        let arguments: Vec<_> = stretched
+        let operands = self.broadcast_operands(&op, operands, names, facts)?;
+        let arguments: Vec<_> = operands
             .iter()
             .zip(names)
             .map(|(id, name)| Argument { name, ty: self.ty(*id) })
@@ -238,15 +237,15 @@ impl Graph {
         let ty = op.shape(&arguments, facts)?;
         ty.shape.check_count()?;
         // Losses do not broadcast, but a parameter may be compared with a batch.
-        let operands = if stretched.len() > 1 && op.is_pointwise() {
-            stretched.iter().map(|x| self.broadcast(*x, &ty.shape)).collect()
+        let operands = if operands.len() > 1 && op.is_pointwise() {
+            operands.iter().map(|x| self.broadcast(*x, &ty.shape)).collect()
         } else {
-            stretched
+            operands
         };
         Ok(self.insert(op, operands.into(), ty))
     }
 
-    fn stretch(
+    fn broadcast_operands(
         &mut self,
         op: &Op,
         operands: &[NodeId],
@@ -277,7 +276,7 @@ impl Graph {
     /// Adds an operation on operands that fit it: for passes of the compiler.
     ///
     /// # Panics
-    /// Where they do not fit: a bug in the pass.
+    /// If they do not fit: a bug in the pass.
     pub fn apply(&mut self, op: impl Into<Op>, operands: &[NodeId]) -> NodeId {
         let op = op.into();
         let ty = match self.infer(&op, operands) {
@@ -291,8 +290,8 @@ impl Graph {
         self.insert(op, operands.into(), ty)
     }
 
-    /// The type that an operation has on operands of this graph, which a
-    /// mistake does not name: passes make none.
+    /// The result type of an operation on operands of this graph. A mistake does not name the
+    /// operands: passes make no mistakes.
     fn infer(&self, op: &Op, operands: &[NodeId]) -> Result<Type, Mistake> {
         if !op.takes(operands.len()) {
             let (name, count) = (op.name(), operands.len());
@@ -300,8 +299,8 @@ impl Graph {
         }
         let arguments: Vec<_> =
             operands.iter().map(|x| Argument { name: "operand", ty: self.ty(*x) }).collect();
-        // A bound graph has no symbols; one with symbols has had its facts
-        // recorded when the call was made.
+        // Either sizes are numbers, or the facts were recorded when the call was
+        // made.
         op.shape(&arguments, &mut Facts::default())
     }
 
@@ -312,16 +311,15 @@ impl Graph {
         }
         let node = Node { op: key.0.clone(), operands: key.1.clone(), ty, name: None };
         let id = self.nodes.add_node(node);
-        for (place, operand) in key.1.iter().enumerate() {
-            self.nodes.add_edge(*operand, id, place as u32);
+        for (index, operand) in key.1.iter().enumerate() {
+            self.nodes.add_edge(*operand, id, index as u32);
         }
         self.known.insert(key, id);
         id
     }
 
-    /// Builds a graph with the same roots by handing every node that they need
-    /// to `rewrite`, operands first and already rewritten. What no root needs
-    /// is left out.
+    /// Builds a graph with the same roots by passing every node that they need
+    /// to `rewrite`, operands first and already rewritten. Dead nodes are dropped.
     pub fn rebuild(&self, mut rewrite: impl FnMut(&mut Graph, &Op, &[NodeId]) -> NodeId) -> Graph {
         let mut graph = Graph::new(self.batch);
         let mut new = vec![None; self.len()];

@@ -1,20 +1,20 @@
-//! A graph from its text: takes what [`print`](super::print) writes, gives a graph
+//! The parser of graphs: reads the text that [`print`](super::print) writes, and returns a graph
 //! that is equal to the printed one.
 //!
 //! ```text
-//! // A line of its own is a comment.
+//! // A comment has a line of its own.
 //! graph for batches of 32
 //! %0 = input(0) : f32 batch×[64]
 //! %1 = parameter(0) : f32 [64, 10]
-//! %2 = matmul(%0, %1) : f32 batch×[10]  // what the user calls it
+//! %2 = matmul(%0, %1) : f32 batch×[10]  // the user's name for it
 //! %3 = clamp(%2, min = 0.0, max = 1.0)
 //! output y = %3
 //! ```
 //!
-//! Written by hand, a text may leave out the type of a node, where its operation and
-//! operands say it, and numbers of nodes may have gaps. Each node comes after its
-//! operands, and no computation twice. Sizes are numbers. That the parsed graph keeps
-//! the rules for roots, [`Graph::verify`] says.
+//! The type of a node may be omitted if it follows from the operation and its
+//! operands, and numbers of nodes may have gaps. Each node comes after its
+//! operands, and no computation appears twice. Sizes are numbers. [`Graph::verify`] checks
+//! the rules for roots.
 
 use std::str::FromStr;
 
@@ -31,7 +31,7 @@ pub use crate::text::ParseError;
 impl FromStr for Graph {
     type Err = ParseError;
 
-    /// The graph of a text, as [`Graph`] prints it.
+    /// Parses a graph in the format in which [`Graph`] prints itself.
     fn from_str(text: &str) -> Result<Graph, ParseError> {
         let mut text = Reader::new(text);
         skip_empty_lines(&mut text);
@@ -54,7 +54,7 @@ impl FromStr for Graph {
     }
 }
 
-/// Passes empty lines and comments, and spaces before what follows.
+/// Skips empty lines, comments and leading spaces.
 fn skip_empty_lines(text: &mut Reader<'_>) {
     loop {
         text.take_while(char::is_whitespace);
@@ -87,14 +87,14 @@ impl<'t> Parser<'t> {
         self.text.expect("%")?;
         let number: usize = self.text.number("a node's number")?;
         if self.numbers.contains_key(&number) {
-            return Err(start.error(format!("%{number} is there already")));
+            return Err(start.error(format!("%{number} is already defined")));
         }
         self.text.expect("=")?;
         let entry = self.operation()?;
         self.text.expect("(")?;
         let operands = self.operands()?;
         let mut attributes = self.text;
-        // The type stands behind the call, and some operations are made of it.
+        // The type follows the call, and some operations are read from it.
         skip_arguments(&mut self.text)?;
         let at_type = self.text;
         let declared = match self.text.eat(":") {
@@ -106,7 +106,7 @@ impl<'t> Parser<'t> {
 
         let mut call = Call {
             text: &mut attributes,
-            is_begun: !operands.is_empty(),
+            has_arguments: !operands.is_empty(),
             name: entry.name,
             result: declared.as_ref(),
         };
@@ -129,7 +129,7 @@ impl<'t> Parser<'t> {
         let next = self.graph.len();
         let id = self.graph.insert(op, operands.into(), ty);
         if id.index() < next {
-            let message = "a graph holds no computation twice, and this one is there";
+            let message = "a graph has no computation twice, and this one is already defined";
             return Err(start.error(message.into()));
         }
         self.graph.nodes[id].name = name.map(Into::into);
@@ -167,7 +167,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// `%3`, a node that has been read.
+    /// `%3`: a node that is already defined.
     fn reference(&mut self) -> Result<NodeId, ParseError> {
         self.text.skip_spaces();
         let at = self.text;
@@ -258,7 +258,7 @@ fn word_or_string(text: &mut Reader<'_>) -> Result<String, ParseError> {
     }
 }
 
-/// Passes the arguments of a call and its `)`.
+/// Skips the arguments of a call and its `)`.
 fn skip_arguments(text: &mut Reader<'_>) -> Result<(), ParseError> {
     let mut depth = 1;
     while depth > 0 {
@@ -313,13 +313,12 @@ mod tests {
         text.parse().unwrap_or_else(|error| panic!("{error}\n{text}"))
     }
 
-    fn comes_back(graph: &Graph) {
+    fn assert_round_trip(graph: &Graph) {
         let text = graph.to_string();
         assert!(read(&text) == *graph, "{text}");
     }
 
-    /// Every operation on its samples, with its gradient, its parts and what is left of
-    /// them by the rules.
+    /// Graphs of every operation on its samples, with its gradient.
     fn samples() -> Vec<Graph> {
         let mut graphs = Vec::new();
         for sample in crate::ops::ALL.iter().flat_map(|entry| (entry.samples)(5)) {
@@ -344,23 +343,23 @@ mod tests {
     }
 
     #[test]
-    fn every_operation_comes_back() {
+    fn every_operation_round_trips() {
         let mut seen = std::collections::BTreeSet::new();
         for graph in samples() {
             for graph in [crate::simplify::decompose(&graph), graph] {
                 seen.extend(graph.ids().map(|id| graph.op(id).name()));
-                comes_back(&graph);
-                comes_back(&crate::simplify::simplify(&graph));
+                assert_round_trip(&graph);
+                assert_round_trip(&crate::simplify::simplify(&graph));
             }
         }
-        let rest: Vec<&str> = crate::ops::ALL.iter().map(|entry| entry.name).collect();
-        let rest: Vec<&str> = rest.into_iter().filter(|name| !seen.contains(name)).collect();
-        // They come in the next test, but for the one that tests alone have.
-        assert_eq!(rest, ["parameter", "step_scalar", "iota", "ramp", "switch"]);
+        let names = crate::ops::ALL.iter().map(|entry| entry.name);
+        let unseen: Vec<&str> = names.filter(|name| !seen.contains(name)).collect();
+        // The next test has these, except for `ramp`, which only tests have.
+        assert_eq!(unseen, ["parameter", "step_scalar", "iota", "ramp", "switch"]);
     }
 
     #[test]
-    fn leaves_roots_and_names_come_back() {
+    fn leaves_roots_and_names_round_trip() {
         use crate::ops::all_finite::AllFinite;
         use crate::ops::iota::Iota;
         use crate::ops::materialize::Materialize;
@@ -370,7 +369,7 @@ mod tests {
         let i = g.apply(Input { index: 4, ty: index }, &[]);
         let p = g.apply(Parameter { index: 12, shape: Shape::unbatched([5]) }, &[]);
         let s = g.apply(StepScalar::real("a \"rate\"\n"), &[]);
-        let n = g.apply(StepScalar::whole("random batch"), &[]);
+        let n = g.apply(StepScalar::integer("random batch"), &[]);
         let positions = g.apply(Iota { shape: Shape::batched([5usize]) }, &[]);
         g.add_root(Root::Output("positions".into()), positions);
         let a = g.apply(Materialize::ROWS, &[p]);
@@ -401,11 +400,11 @@ mod tests {
         g.add_root(Root::InputGradient(4), p);
         g.add_root(Root::Assign(12), d);
         g.add_root(Root::Guard, e);
-        comes_back(&g);
+        assert_round_trip(&g);
     }
 
     #[test]
-    fn numbers_come_back_with_all_their_bits() {
+    fn numbers_round_trip_with_all_their_bits() {
         let mut g = Graph::new(1);
         let quiet = f32::from_bits(0x7fc0_1234);
         for x in [
@@ -432,14 +431,14 @@ mod tests {
         });
         let elements: Vec<Number> = elements.collect();
         g.vector(elements);
-        comes_back(&g);
+        assert_round_trip(&g);
         assert!(g.to_string().contains("constant(-0.0)"), "{g}");
     }
 
     #[test]
-    fn a_text_by_hand_is_short() {
+    fn types_and_numbers_may_be_omitted() {
         let text = "
-            // What is checked.
+            // A comment.
             graph for batches of 2
 
             %10 = input(0) : f32 batch×[4]
@@ -456,7 +455,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_say_where_and_what_was_expected() {
+    fn errors_have_a_location_and_what_was_expected() {
         let cases = [
             ("", "line 1, column 1: expected `graph`, found the end of the text"),
             (
@@ -468,7 +467,7 @@ mod tests {
                 "line 3, column 6: there is no operation `rleu`; did you mean `relu`?",
             ),
             ("%1 = relu(%7)", "line 3, column 11: there is no %7 before this line"),
-            ("%0 = relu(%0)", "line 3, column 1: %0 is there already"),
+            ("%0 = relu(%0)", "line 3, column 1: %0 is already defined"),
             ("%1 = relu(%0", "line 3, column 13: expected `)`, found the end of the line"),
             ("%1 = relu(%0, %0)", "line 3, column 1: `relu` does not take 2 operands"),
             ("%1 = relu(%0, axis = 1)", "expected `)`, the end of `relu`, found `,`"),
@@ -479,7 +478,7 @@ mod tests {
             ("%1 = broadcast(%0)", "`broadcast` needs the type of its result behind it"),
             ("%1 = relu(%0) : f32 [4]", "the type is f32 [4], but `relu` gives f32 batch×[4]"),
             ("%1 = relu(%0) : i8", "expected a type, as `f32 batch×[64]` or `u32 below 10 [4]`"),
-            ("%1 = input(0) : f32 batch×[4]", "a graph holds no computation twice"),
+            ("%1 = input(0) : f32 batch×[4]", "a graph has no computation twice"),
             ("%1 = input(1) : f32 [99999999999]", "has too many elements"),
             ("%1 = input(1) : f32 batch×[68719476736]", "the batch has too many elements"),
             ("%1 = relu(%0) // \"open", "expected the string's closing `\"`"),
@@ -504,9 +503,9 @@ mod tests {
         assert!(wrong.is_empty(), "{wrong}");
     }
 
-    /// Texts with something changed are read, or answered by an error: never by a panic.
+    /// Mutated texts are parsed or rejected, without a panic.
     #[test]
-    fn no_text_makes_it_panic() {
+    fn mutated_texts_do_not_panic() {
         let mut state = 7u64;
         let mut draw = |below: usize| {
             state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
@@ -515,7 +514,7 @@ mod tests {
         let graphs = samples();
         let texts: Vec<Vec<char>> =
             graphs.iter().map(|graph| graph.to_string().chars().collect()).collect();
-        let (mut read, mut refused) = (0, 0);
+        let (mut read, mut rejected) = (0, 0);
         for _ in 0..20_000 {
             let mut text = texts[draw(texts.len())].clone();
             for _ in 0..=draw(2) {
@@ -531,7 +530,7 @@ mod tests {
                         drop(text.splice(at..end, piece));
                     }
                     _ => {
-                        // A line once more, or a line of another text.
+                        // A duplicated line, or a line of another text.
                         let line = other[from..].iter().take_while(|c| **c != '\n');
                         let line: Vec<char> = line.copied().collect();
                         drop(text.splice(at..at, line));
@@ -541,13 +540,13 @@ mod tests {
             match text.into_iter().collect::<String>().parse::<Graph>() {
                 Ok(graph) => {
                     read += 1;
-                    // The verifier looks at whatever is read.
+                    // The verifier must not panic on it.
                     let _ = graph.verify();
-                    comes_back(&graph);
+                    assert_round_trip(&graph);
                 }
-                Err(_) => refused += 1,
+                Err(_) => rejected += 1,
             }
         }
-        assert!(read > 500 && refused > 5000, "{read} read, {refused} refused");
+        assert!(read > 500 && rejected > 5000, "{read} read, {rejected} rejected");
     }
 }

@@ -1,5 +1,5 @@
-//! A graph as text, a node a line: what `BILRO_DUMP=graph` writes, and what
-//! [`parse`](super::parse) reads.
+//! A graph as text, one node a line, for `BILRO_DUMP=graph` and as the input of
+//! [`parse`](super::parse).
 
 use std::fmt;
 
@@ -32,8 +32,8 @@ impl fmt::Display for Computation<'_> {
     }
 }
 
-/// A node's name: as it is if it fills its line and begins with no quote, else in
-/// quotes.
+/// A node's name: in quotes if it is empty, has control characters or spaces around it, or begins
+/// with a quote.
 struct Name<'a>(&'a str);
 
 impl fmt::Display for Name<'_> {
@@ -47,7 +47,7 @@ impl fmt::Display for Name<'_> {
     }
 }
 
-/// A root's name: as it is if it is a word, else in quotes.
+/// A root's name: in quotes unless it is a word.
 struct Word<'a>(&'a str);
 
 impl fmt::Display for Word<'_> {
@@ -78,7 +78,7 @@ impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Quantity::Loss => f.write_str("the loss"),
-            Quantity::Metric(place) => write!(f, "metric {place}"),
+            Quantity::Metric(index) => write!(f, "metric {index}"),
         }
     }
 }

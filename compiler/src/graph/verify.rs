@@ -1,6 +1,4 @@
-//! The verifier of graphs.
-//!
-//! The rules that every graph keeps; run after every pass in tests and debug
+//! The verifier of graphs, which runs after every pass in tests and debug
 //! builds.
 
 use super::{Computation, Graph, NodeId, Root};
@@ -9,21 +7,20 @@ use crate::ops::Leaf;
 use crate::shape::{Dim, Shape};
 
 impl Graph {
-    /// Checks what the [module](super) guarantees, and that a compiled graph
-    /// has no symbolic sizes, that the loss and metrics are single numbers and
-    /// that gradients and what is
-    /// assigned fit their parameter or input.
+    /// Checks the guarantees of the [module](super), and that a compiled graph
+    /// has no symbolic sizes, that the loss and metrics are single numbers, and
+    /// that gradients and assigned values have the shape of their parameter or input.
     ///
     /// # Errors
-    /// All nodes and roots that break a rule.
+    /// The nodes and roots that break a rule.
     pub fn verify(&self) -> Result<(), Violations> {
         let mut found = Violations::default();
         for id in self.ids() {
             let node = self.node(id);
-            let mut fail = |what: String| found.push(Computation(self, id), what);
+            let mut fail = |message: String| found.push(Computation(self, id), message);
             let operands = self.operands(id);
             for late in operands.iter().filter(|x| **x >= id) {
-                fail(format!("%{} comes after it", late.index()));
+                fail(format!("its operand %{} comes after it", late.index()));
             }
             if node.ty.shape.dims.iter().any(|d| matches!(d, Dim::Symbol(_))) {
                 fail(format!("has symbolic size {}", node.ty.shape));
@@ -38,8 +35,8 @@ impl Graph {
             }
             match self.known.get(&(node.op.clone(), operands.into())) {
                 Some(known) if *known == id => {}
-                Some(known) => fail(format!("is there twice, as %{} too", known.index())),
-                None => fail("is not found again by its operation and operands".into()),
+                Some(known) => fail(format!("is a duplicate of %{}", known.index())),
+                None => fail("is missing in the table of known computations".into()),
             }
         }
         self.verify_roots(&mut found);
@@ -50,9 +47,10 @@ impl Graph {
         let leaf = |id: NodeId| Some((id, self.op(id).leaf()?));
         let leaves: Vec<(NodeId, Leaf<'_>)> = self.ids().filter_map(leaf).collect();
         for (i, (root, id)) in self.roots.iter().enumerate() {
-            let mut fail = |what: String| found.push(format!("{root} = %{}", id.index()), what);
+            let mut fail =
+                |message: String| found.push(format!("{root} = %{}", id.index()), message);
             if self.roots[..i].iter().any(|(other, _)| other == root) {
-                fail("is there twice".into());
+                fail("is a duplicate".into());
             }
             if id.index() >= self.len() {
                 fail("is a node of another graph".into());
@@ -91,7 +89,7 @@ mod tests {
     use crate::shape::Type;
 
     #[test]
-    fn all_broken_rules_are_found() {
+    fn all_violations_are_reported() {
         let text = "graph for batches of 2
 %0 = input(0) : f32 batch×[4]
 %1 = relu(%0) : f32 batch×[4]
@@ -105,17 +103,17 @@ output y = %3
 ";
         let mut g: Graph = text.parse().unwrap();
         g.nodes[NodeId::new(1)].ty = Type::real(Shape::batched([0usize]));
-        // The same as another, by its operand.
+        // Equal to another node after the change of its operand.
         g.nodes[NodeId::new(4)].operands = [NodeId::new(1)].into();
         let expected = [
             "%1 = relu(%0): has an axis of size 0: [0]",
             "%1 = relu(%0): is f32 batch×[0], but its operation gives f32 batch×[4]",
             "%2 = exp(%1): is f32 batch×[4], but its operation gives f32 batch×[0]",
             "%4 = exp(%1): is f32 batch×[4], but its operation gives f32 batch×[0]",
-            "%4 = exp(%1): is there twice, as %2 too",
+            "%4 = exp(%1): is a duplicate of %2",
             "loss = %2: is not a single number but batch×[4]",
             "gradient of parameter 7 = %2: is batch×[4], not the shape of its leaf %3, [3]",
-            "output y = %3: is there twice",
+            "output y = %3: is a duplicate",
         ];
         assert_eq!(g.verify().unwrap_err().to_string(), expected.join("\n"));
     }

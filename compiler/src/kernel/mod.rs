@@ -1,85 +1,83 @@
-//! Kernels: what is computed in one go. A kernel has one iteration space; all
-//! that it does at a point of it are formulas over what it loads.
+//! Kernels: formulas over loads at every point of one iteration space, reductions, stores.
 //!
 //! [`fuse`](crate::fuse) makes kernels from the graph, [`lower`](mod@crate::lower) makes a
-//! [`Program`](crate::program::Program) from a kernel. A kernel knows buffers by
-//! number and how far each axis moves in them; it knows no vector width.
+//! [`Program`](crate::program::Program) from a kernel. A kernel names buffers by
+//! number and has the strides of each axis in them; it does not depend on a vector width.
 
 mod print;
 
 use crate::expr::scalar::{LaneType, Reduction};
 use crate::expr::{self, Expr, Expressions};
 
-/// What is computed in one go: formulas at every point of one iteration space.
+/// The computation of one group of nodes: formulas at every point of one iteration space.
 #[derive(Clone, Debug)]
 pub struct Kernel {
-    /// What it computes, for people.
+    /// The nodes that it stores, for printouts and profiles.
     pub name: String,
-    /// What it loads, by the number in [`Term::Load`](crate::expr::Term::Load).
+    /// Its loads, by the number in [`Term::Load`](crate::expr::Term::Load).
     pub loads: Vec<Access>,
-    /// How it counts elements, by the number in [`Term::Element`]: for each axis,
-    /// from one step to the next.
+    /// Its element counts, by the number in [`Term::Iota`]: a stride for each axis.
     ///
-    /// [`Term::Element`]: crate::expr::Term::Element
-    pub elements: Vec<Vec<usize>>,
-    /// Buffers among those it reads whose memory it overwrites: parameters that
+    /// [`Term::Iota`]: crate::expr::Term::Iota
+    pub iotas: Vec<Vec<usize>>,
+    /// The buffers that it reads and whose memory it overwrites: parameters that
     /// it updates.
     pub overwritten: Vec<usize>,
     /// All formulas.
     pub formulas: Expressions,
-    /// What is done with them.
+    /// The iteration space, reductions and stores.
     pub body: Body,
 }
 
-/// How a kernel reaches a buffer.
+/// An access to a buffer: strides for each axis of the kernel.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Access {
     /// The buffer's number.
     pub buffer: usize,
-    /// For each axis of the kernel, the elements from one step to the next.
+    /// The stride of each axis of the kernel, in elements.
     pub strides: Vec<usize>,
-    /// What it holds.
-    pub kind: LaneType,
-    /// How many elements may be touched beyond the end of the last axis,
-    /// wherever the other axes stand: padding.
+    /// The type of its elements.
+    pub lane_type: LaneType,
+    /// Padding: the elements beyond the end of the last axis that may be read and
+    /// overwritten, at every index of the other axes.
     pub padding: usize,
-    /// Which row of the buffer, where another buffer says that.
+    /// The row of the buffer, where another buffer has its index.
     pub index: Option<Box<Indexed>>,
 }
 
-/// Which row of a buffer an [`Access`] reaches: an integer read from
-/// another one.
+/// The row of a buffer that an [`Access`] reaches: an integer read from
+/// another buffer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Indexed {
-    /// The integer; not indexed itself, and the same for all elements of a
+    /// The access to the integer: not indexed itself, and the same for all elements of a
     /// vector.
     pub at: Access,
     /// Elements of the buffer from one row to the next.
     pub row_stride: usize,
-    /// How many rows there are: all integers are below.
+    /// The number of rows: all integers are below it.
     pub below: usize,
 }
 
 impl Access {
     /// The axes along which it moves, its index included, as bits.
     pub fn moves(&self) -> u32 {
-        let own = self.strides.iter().enumerate();
-        let own = own.fold(0, |all, (i, step)| all | u32::from(*step > 0) << i);
-        self.index.as_ref().map_or(own, |index| own | index.at.moves())
+        let axes = self.strides.iter().enumerate();
+        let axes = axes.fold(0, |all, (i, stride)| all | u32::from(*stride > 0) << i);
+        self.index.as_ref().map_or(axes, |index| axes | index.at.moves())
     }
 
-    /// The buffers that it reads or writes: its own, and that of its index.
+    /// The buffers that it touches: the accessed one, and that of its index.
     pub fn buffers(&self) -> impl Iterator<Item = usize> {
         [Some(self.buffer), self.index.as_ref().map(|index| index.at.buffer)].into_iter().flatten()
     }
 }
 
-/// What is written where.
+/// A formula's value that is written to a buffer.
 #[derive(Clone, Debug)]
 pub struct Store {
-    /// Where.
+    /// The destination.
     pub to: Access,
-    /// What.
+    /// The formula.
     pub value: Expr,
 }
 
@@ -87,19 +85,19 @@ pub struct Store {
 /// kernel has it in its [`Body`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum SpaceKind {
-    /// Elements in rows along the last axis, which reductions go along.
+    /// Elements in rows along the last axis, which reductions run along.
     Rows,
     /// Elements that are reduced over an axis that is not the last.
     Columns,
     /// Elements that are sums of products.
     Product,
-    /// Rows that are added up where an index says.
+    /// Rows that are added to the rows of a table that an index names.
     Scatter,
-    /// Whole buffers, reduced to one number.
+    /// Entire buffers, reduced to one number.
     AllFinite,
 }
 
-/// What a kernel does: all that lowering needs to know of its [kind](SpaceKind) of space.
+/// The reductions and stores of a kernel, by the [kind](SpaceKind) of its iteration space.
 #[derive(Clone, Debug)]
 pub enum Body {
     /// Row by row.
@@ -108,17 +106,17 @@ pub enum Body {
     Columns(Columns),
     /// A sum of products.
     Product(Product),
-    /// Rows added up where an index says.
+    /// Rows added to the rows of a table that an index names.
     Scatter(Scatter),
-    /// Whether buffers hold finite numbers alone.
+    /// Whether all elements of buffers are finite.
     AllFinite(AllFinite),
 }
 
 /// For every row: reductions along the last axis, stage by stage, then stores.
 /// Without reductions it is a plain map. Axes: `outer`, then `inner`.
 ///
-/// A reduction adds 16 partial results, of the elements whose place is the same
-/// modulo 16, by a fixed tree; each is a blocked sum.
+/// A reduction combines 16 partial results by a fixed tree. Each is a blocked sum of the
+/// elements whose indices are equal modulo 16.
 #[derive(Clone, Debug)]
 pub struct Rows {
     /// Sizes of the axes before the last.
@@ -128,7 +126,7 @@ pub struct Rows {
     /// Reductions, grouped so that each needs only those of earlier groups:
     /// their number in [`Term::Reduced`](crate::expr::Term::Reduced) counts through.
     pub stages: Vec<Vec<(Reduction, Expr)>>,
-    /// What is written; with a step of 0 on the last axis, once a row.
+    /// The stores; with a stride of 0 on the last axis, once a row.
     pub stores: Vec<Store>,
 }
 
@@ -136,13 +134,13 @@ pub struct Rows {
 /// stores. Axes: `outer`, then the reduced one.
 #[derive(Clone, Debug)]
 pub struct Columns {
-    /// Sizes of the axes that stay; vectors run along the last.
+    /// Sizes of the axes that remain; vectors run along the last.
     pub outer: Vec<usize>,
-    /// Size of the axis that goes.
+    /// Size of the reduced axis.
     pub reduced: usize,
     /// Reductions, by their number in [`Term::Reduced`](crate::expr::Term::Reduced).
     pub reductions: Vec<(Reduction, Expr)>,
-    /// What is written for each point that stays.
+    /// The stores for each point of the remaining axes.
     pub stores: Vec<Store>,
 }
 
@@ -150,12 +148,12 @@ pub struct Columns {
 /// blocked sum of chains of fused multiply-adds; then stores. Axes: `outer`, rows,
 /// columns, then `summed`.
 ///
-/// Where a formula asks for reduction 1, that is the sum of the second factor
+/// Reduction 1, where a formula uses it, is the sum of the second factor
 /// alone, for every column, added as in [`Columns`]: the gradient of a bias beside
 /// that of its weight.
 #[derive(Clone, Debug)]
 pub struct Product {
-    /// Sizes of the axes around.
+    /// Sizes of the outer axes.
     pub outer: Vec<usize>,
     /// Number of rows.
     pub rows: usize,
@@ -165,19 +163,18 @@ pub struct Product {
     pub summed: Vec<usize>,
     /// The first factor, the same for all columns.
     pub a: Access,
-    /// The second factor, the same for all rows, next to each other along columns.
+    /// The second factor, the same for all rows, contiguous along columns.
     pub b: Access,
-    /// What is written for each row and column; with a step of 0 along rows,
+    /// The stores for each row and column; with a stride of 0 along rows,
     /// once a column.
     pub stores: Vec<Store>,
-    /// Where sums lie between their parts, if lowering makes them in parts: a
-    /// buffer for each level of the sum above its chains, the innermost first.
+    /// The partial sums between blocks of k, if lowering cuts k: a buffer for
+    /// each level of the sum above its chains, the innermost first.
     pub partial_sums: Vec<Access>,
 }
 
-/// Clears a table, then adds to its rows: for each position a value for each
-/// column to the row that the position's index names; a blocked sum over
-/// positions.
+/// Clears a table, then adds to its rows: each position has a value for each
+/// column, and an index that names the row. The sum over positions is blocked.
 /// Axes: `positions`, rows, columns.
 #[derive(Clone, Debug)]
 pub struct Scatter {
@@ -189,37 +186,36 @@ pub struct Scatter {
     pub columns: usize,
     /// The row of each position.
     pub index: Access,
-    /// The table, and what is added for each position and column.
+    /// The table, and the value for each position and column.
     pub store: Store,
-    /// Tables like it for the sums of pieces, where there are more positions than
-    /// one piece has: a buffer for each level below the table's own.
+    /// Tables of the same layout for partial sums, where the sum over positions has more
+    /// than one piece: a buffer for each level below the table's own.
     pub partial_sums: Vec<Access>,
 }
 
 /// The sum of all elements of some buffers, each times 0: 0 where all are finite,
-/// else NaN, in whatever order.
+/// else NaN. The order of the sum is not specified.
 #[derive(Clone, Debug)]
 pub struct AllFinite {
-    /// What is looked at.
-    pub values: Vec<CheckedBuffer>,
-    /// The one number.
+    /// The buffers.
+    pub buffers: Vec<CheckedBuffer>,
+    /// The store of the sum.
     pub store: Store,
 }
 
-/// A buffer all of whose elements are looked at.
+/// A buffer whose elements are all checked.
 #[derive(Clone, Debug)]
 pub struct CheckedBuffer {
-    /// The sizes of its axes, of which the last has the smallest step. They are
-    /// not those of other buffers.
+    /// The sizes of its own axes, of which the last has the smallest stride.
     pub sizes: Vec<usize>,
-    /// Where it lies.
+    /// The access along these axes.
     pub from: Access,
 }
 
 impl AllFinite {
-    /// How many elements are looked at.
-    pub fn elements(&self) -> usize {
-        self.values.iter().map(|looked| looked.sizes.iter().product::<usize>()).sum()
+    /// The number of elements of all buffers.
+    pub fn element_count(&self) -> usize {
+        self.buffers.iter().map(|checked| checked.sizes.iter().product::<usize>()).sum()
     }
 }
 
@@ -246,14 +242,14 @@ impl Product {
         self.outer.len() + 1
     }
 
-    /// How many axes there are.
+    /// The number of axes.
     pub fn axes(&self) -> usize {
         self.outer.len() + 2 + self.summed.len()
     }
 }
 
 impl Kernel {
-    /// How many points its iteration space has, but for what a product sums.
+    /// The number of points of its iteration space, without the axes that a product sums over.
     pub fn points(&self) -> usize {
         let count = |sizes: &[usize]| sizes.iter().product::<usize>();
         match &self.body {
@@ -261,22 +257,21 @@ impl Kernel {
             Body::Columns(columns) => count(&columns.outer) * columns.reduced,
             Body::Product(p) => count(&p.outer) * p.rows * p.columns,
             Body::Scatter(s) => count(&s.positions) * s.columns,
-            Body::AllFinite(all) => all.elements(),
+            Body::AllFinite(all) => all.element_count(),
         }
     }
 
-    /// Roughly how long one thread takes with vectors of so many lanes, where
-    /// memory is no limit.
+    /// Estimated time of one thread with vectors of `lanes` lanes, if memory is no limit.
     pub fn estimated_ns(&self, lanes: usize) -> usize {
         let points = self.points();
         match &self.body {
-            // In a nanosecond two instructions: each needs the one before.
+            // Two instructions in a nanosecond: each depends on the one before.
             Body::Rows(_) => points * self.formulas.len().max(1) / (2 * lanes),
-            // Formulas are mostly for what is stored, once.
+            // Most formulas belong to the stores, which run once.
             Body::Columns(columns) => points * columns.reductions.len() / (2 * lanes),
-            // Six: multiply-adds need not wait.
+            // Six: multiply-adds of different sums do not wait for each other.
             Body::Product(p) => points * p.summed.iter().product::<usize>() / (6 * lanes),
-            // Sums are in memory, at addresses that are computed each time.
+            // Sums are in memory, at addresses that are computed for each position.
             Body::Scatter(s) => {
                 (s.rows * s.columns + points * (self.formulas.len() + 4)) / (2 * lanes)
             }
@@ -284,7 +279,7 @@ impl Kernel {
         }
     }
 
-    /// Whether it reads rows of a buffer, by index, and nothing else of it.
+    /// Whether all its reads of a buffer are rows by index, and it does not write it.
     pub fn gathers(&self, buffer: usize) -> bool {
         let by_index = |load: &&Access| load.buffer == buffer && load.index.is_some();
         let rows = self.loads.iter().filter(by_index).count();
@@ -292,7 +287,7 @@ impl Kernel {
         rows > 0 && rows == all && !self.writes().contains(&buffer)
     }
 
-    /// Whether a product is asked for the sums of its second factor alone.
+    /// Whether it is a product that also sums its second factor alone (reduction 1).
     pub fn sums_columns(&self) -> bool {
         matches!(self.body, Body::Product(_))
             && self.formulas.iter().any(|(_, term)| *term == expr::Term::Reduced(1))
@@ -303,13 +298,13 @@ impl Kernel {
         let factors = match &self.body {
             Body::Product(p) => vec![&p.a, &p.b],
             Body::Scatter(s) => vec![&s.index],
-            Body::AllFinite(all) => all.values.iter().map(|looked| &looked.from).collect(),
+            Body::AllFinite(all) => all.buffers.iter().map(|checked| &checked.from).collect(),
             Body::Rows(_) | Body::Columns(_) => Vec::new(),
         };
         self.loads.iter().chain(factors).flat_map(Access::buffers).collect()
     }
 
-    /// All buffers that it writes, for itself or for others.
+    /// All buffers that it writes, those of its partial sums included.
     pub fn writes(&self) -> Vec<usize> {
         let partial: &[Access] = match &self.body {
             Body::Product(p) => &p.partial_sums,
@@ -320,7 +315,7 @@ impl Kernel {
         self.stores().iter().map(|s| s.to.buffer).chain(partial).collect()
     }
 
-    /// What it writes.
+    /// Its stores.
     pub fn stores(&self) -> &[Store] {
         self.body.stores()
     }
@@ -338,7 +333,7 @@ impl Body {
         }
     }
 
-    /// What it writes.
+    /// Its stores.
     pub fn stores(&self) -> &[Store] {
         match self {
             Body::Rows(rows) => &rows.stores,

@@ -1,4 +1,4 @@
-//! Kernels as text: what `BILRO_DUMP=kernels` writes.
+//! Kernels as text, for `BILRO_DUMP=kernels`.
 
 use std::fmt;
 
@@ -49,10 +49,10 @@ impl fmt::Display for Kernel {
                 writeln!(f, "  row = {}", s.index)?;
             }
             Body::AllFinite(all) => {
-                let (buffers, elements) = (all.values.len(), all.elements());
+                let (buffers, elements) = (all.buffers.len(), all.element_count());
                 writeln!(f, "  all finite: {elements} elements of {buffers} buffers")?;
-                for looked in &all.values {
-                    writeln!(f, "  all of {:?} of {}", looked.sizes, looked.from)?;
+                for checked in &all.buffers {
+                    writeln!(f, "  all of {:?} of {}", checked.sizes, checked.from)?;
                 }
             }
         }
@@ -80,7 +80,7 @@ impl fmt::Display for Access {
     }
 }
 
-/// A formula written out, down to some depth: polynomials would fill the page.
+/// A formula in prefix notation, down to some depth: polynomials would fill the page.
 struct Formula<'a>(&'a Expressions, Expr, usize);
 
 /// How deep formulas are written out.
@@ -93,7 +93,7 @@ impl fmt::Display for Formula<'_> {
             Term::Int(n) => n.fmt(f),
             Term::Load(i, _) => write!(f, "x{i}"),
             Term::Position => f.write_str("position"),
-            Term::Element(i) => write!(f, "element{i}"),
+            Term::Iota(i) => write!(f, "iota{i}"),
             Term::Reduced(i) => write!(f, "s{i}"),
             Term::Apply(..) if self.2 == 0 => f.write_str("…"),
             Term::Apply(scalar, x) => {

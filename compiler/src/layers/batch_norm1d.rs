@@ -4,18 +4,17 @@ use super::{Axis, Layer, printed};
 use crate::declaration::{Init, LayerScope};
 use crate::error::Mistake;
 use crate::graph::{Graph, NodeId};
-use crate::ops::batch_mean::{BatchMean, beside};
+use crate::ops::batch_mean::{BatchMean, align};
 use crate::ops::{Attribute, AttributeKind, Attributes, layer_norm};
 use crate::shape::{Dim, Shape, Type};
 
-/// Batch normalisation (S. Ioffe, C. Szegedy 2015) of features, `[features]` or
-/// `[features, length]` an example: `(x - mean) / √(variance + eps) · weight +
-/// bias`.
+/// Batch normalisation (S. Ioffe, C. Szegedy 2015) of features, `[features]` or `[features, length]`
+/// per example: `(x - mean) / √(variance + eps) · weight + bias`, as PyTorch's.
 ///
-/// While training, mean and variance are those of the batch, over examples and
-/// length; and with each batch the running ones move by `momentum` of the way
-/// to them, the variance's being the unbiased one. Otherwise the running ones
-/// are used. As PyTorch does it.
+/// In training, mean and variance are those of the batch, over examples and length, and each batch
+/// updates running statistics: `running = (1 - momentum) · running + momentum · batch`, with the
+/// unbiased variance. In inference, the running statistics are used. `weight` and `bias` are
+/// `[features]`, initially 1 and 0; without `affine` there are none.
 ///
 /// In the language: `BatchNorm1d(num_features = inferred, eps = 1e-5, momentum = 0.1, affine =
 /// true)`.
@@ -38,7 +37,7 @@ use crate::shape::{Dim, Shape, Type};
 /// ```
 #[derive(Clone, Debug)]
 pub struct BatchNorm1d {
-    /// `None`: whatever it is used on first.
+    /// `None` to infer it from the first use.
     features: Option<Dim>,
     eps: f64,
     momentum: f64,
@@ -58,7 +57,7 @@ impl Layer for BatchNorm1d {
     fn from_call(attributes: &Attributes) -> Result<BatchNorm1d, Mistake> {
         let momentum = attributes.number("momentum").unwrap_or(0.1);
         if !(0.0..=1.0).contains(&momentum) {
-            let message = format!("`momentum` is a share from 0 to 1, not {momentum}");
+            let message = format!("`momentum` must be from 0 to 1, but is {momentum}");
             return Err(Mistake::attribute("momentum", message));
         }
         Ok(BatchNorm1d {
@@ -74,18 +73,19 @@ impl Layer for BatchNorm1d {
         scope: &mut LayerScope<'_>,
         [x]: [(NodeId, &str); 1],
     ) -> Result<[NodeId; 1], Mistake> {
-        let takes = super::features(scope, x, Axis::First, self.features.as_ref(), "running_mean")?;
+        let features =
+            super::features(scope, x, Axis::First, self.features.as_ref(), "running_mean")?;
         let shape = scope.ty(x.0).shape.clone();
         if !shape.batched || !(1..=2).contains(&shape.rank()) {
             let message = format!(
-                "`{}` takes features, `[features]` or `[features, length]` an example, but `{}` is {}{shape}",
+                "`{}` takes features, `[features]` or `[features, length]` per example, but `{}` is {}{shape}",
                 scope.shown(),
                 x.1,
-                if shape.batched { "" } else { "the same for all examples: " },
+                if shape.batched { "" } else { "one value for all examples: " },
             );
             return Err(Mistake::operand(0, message));
         }
-        let features = vec![takes];
+        let features = vec![features];
         // In PyTorch's order: parameters, then buffers.
         let affine = match self.affine {
             true => Some((
@@ -99,21 +99,21 @@ impl Layer for BatchNorm1d {
 
         let g = scope.graph();
         let mean = g.apply(BatchMean { unbiased: false }, &[x.0]);
-        let own = beside(g, mean, &shape);
-        let centered = g.sub(x.0, own);
+        let mean_of_batch = align(g, mean, &shape);
+        let centered = g.sub(x.0, mean_of_batch);
         let square = g.square(centered);
         let variance = g.apply(BatchMean { unbiased: false }, &[square]);
         let unbiased = g.apply(BatchMean { unbiased: true }, &[square]);
-        let trained = self.normalize(g, centered, variance, &shape, affine);
-        let next_mean = self.moved(g, running_mean, mean);
-        let next_var = self.moved(g, running_var, unbiased);
+        let training = self.normalize(g, centered, variance, &shape, affine);
+        let next_mean = self.updated(g, running_mean, mean);
+        let next_var = self.updated(g, running_var, unbiased);
 
-        let known = beside(g, running_mean, &shape);
-        let centered = g.sub(x.0, known);
-        let otherwise = self.normalize(g, centered, running_var, &shape, affine);
+        let running = align(g, running_mean, &shape);
+        let centered = g.sub(x.0, running);
+        let inference = self.normalize(g, centered, running_var, &shape, affine);
         scope.update(running_mean, next_mean);
         scope.update(running_var, next_var);
-        Ok([scope.by_purpose((trained, x.1), (otherwise, x.1))?])
+        Ok([scope.by_purpose((training, x.1), (inference, x.1))?])
     }
 
     fn describe(&self, [input]: &[Type; 1]) -> String {
@@ -146,18 +146,18 @@ impl BatchNorm1d {
         let variance = g.add(variance, eps);
         let deviation = g.sqrt(variance);
         let inverse = g.div(one, deviation);
-        let inverse = beside(g, inverse, shape);
+        let inverse = align(g, inverse, shape);
         let y = g.mul(centered, inverse);
         let Some((weight, bias)) = affine else { return y };
-        let (weight, bias) = (beside(g, weight, shape), beside(g, bias, shape));
+        let (weight, bias) = (align(g, weight, shape), align(g, bias, shape));
         let y = g.mul(y, weight);
         g.add(y, bias)
     }
 
-    /// A running statistic on its way to the batch's.
-    fn moved(&self, g: &mut Graph, running: NodeId, of_batch: NodeId) -> NodeId {
-        let stays = g.scale(running, (1.0 - self.momentum) as f32);
-        let comes = g.scale(of_batch, self.momentum as f32);
-        g.add(stays, comes)
+    /// The next value of a running statistic.
+    fn updated(&self, g: &mut Graph, running: NodeId, of_batch: NodeId) -> NodeId {
+        let decayed = g.scale(running, (1.0 - self.momentum) as f32);
+        let share = g.scale(of_batch, self.momentum as f32);
+        g.add(decayed, share)
     }
 }

@@ -7,12 +7,13 @@ use crate::graph::NodeId;
 use crate::ops::{Attribute, AttributeKind, Attributes, add, matmul};
 use crate::shape::{Dim, Shape, Type};
 
-/// `yₖ = Σᵢⱼ x1ᵢ · Wₖᵢⱼ · x2ⱼ + bₖ` of two vectors an example; `W` is `[out, in1, in2]`, `b` is `[out]`.
+/// Bilinear layer `yₖ = Σᵢⱼ x1ᵢ · Wₖᵢⱼ · x2ⱼ + bₖ` of two vectors `[in1]` and `[in2]` per example; `W` is
+/// `[out, in1, in2]`, `b` and `y` are `[out]`.
 ///
-/// Both start uniform within `1/√in1`, as PyTorch's do.
+/// Both are initialised uniformly between `±1/√in1`, as PyTorch's.
 ///
 /// In the language: `Bilinear(in1_features, in2_features, out_features, bias = true)`; it takes two
-/// values, and so it has a name.
+/// values, so it is declared with a name.
 ///
 /// ```
 /// use bilro::ndarray::array;
@@ -77,7 +78,7 @@ impl Layer<2> for Bilinear {
         let dims = vec![out.clone(), in1.clone(), in2.clone()];
         let weight = scope.parameter("weight", dims, init())?;
 
-        // For each result a product of matrices, `[batch, in1]·[in1, in2]`; then a dot product.
+        // For each output a matrix product, `[batch, in1]·[in1, in2]`; then a dot product.
         let g = scope.graph();
         let dims = vec![out.clone(), Dim::Fixed(1), a_shape.dims[0].clone()];
         let a_stack = g.broadcast(a.0, &Shape { dims, ..a_shape });
@@ -111,23 +112,23 @@ impl Layer<2> for Bilinear {
 }
 
 impl Bilinear {
-    /// The shape of an operand, which must be a vector of so many features.
+    /// The shape of an operand, which must be a vector with this number of features.
     fn vector(
         &self,
         scope: &mut LayerScope<'_>,
-        place: usize,
+        index: usize,
         x: (NodeId, &str),
-        takes: &Dim,
+        expected: &Dim,
     ) -> Result<Shape, Mistake> {
-        let has = super::size_along(scope, place, x, Axis::Last)?;
-        super::matches_features(scope, x.1, takes, &has)?;
+        let size = super::size_along(scope, index, x, Axis::Last)?;
+        super::matches_features(scope, x.1, expected, &size)?;
         let shape = scope.ty(x.0).shape.clone();
         match shape.rank() {
             1 => Ok(shape),
             _ => {
                 let shown = scope.shown();
                 let message = format!("`{shown}` takes vectors, but `{}` has shape {shape}", x.1);
-                Err(Mistake::operand(place, message))
+                Err(Mistake::operand(index, message))
             }
         }
     }

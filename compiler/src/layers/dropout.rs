@@ -7,11 +7,11 @@ use crate::graph::NodeId;
 use crate::ops::{Attribute, AttributeKind, Attributes};
 use crate::shape::Type;
 
-/// Dropout (N. Srivastava et al. 2014): while training, each element is 0 with
-/// probability `p` and otherwise divided by `1 - p`; nothing otherwise.
+/// Dropout (N. Srivastava et al. 2014): in training, each element is set to 0 with probability `p`, else
+/// divided by `1 - p`; in inference, the identity.
 ///
-/// What is dropped follows from the seed, the number of the batch and the place
-/// of the element alone.
+/// Which elements are dropped depends only on the seed, the number of the batch and the index of the
+/// element.
 ///
 /// In the language: `Dropout(p = 0.5)`.
 ///
@@ -47,7 +47,7 @@ impl Layer for Dropout {
         match (0.0..=1.0).contains(&p) {
             true => Ok(Dropout { p }),
             false => {
-                let message = format!("`p` is a probability from 0 to 1, not {p}");
+                let message = format!("`p` must be a probability from 0 to 1, but is {p}");
                 Err(Mistake::attribute("p", message))
             }
         }
@@ -62,11 +62,11 @@ impl Layer for Dropout {
         let stream = scope.stream();
         let g = scope.graph();
         let shape = g.shape(x.0).clone();
-        let drawn = crate::ops::random::Random::uniform(g, stream, &shape);
+        let random = crate::ops::random::Random::uniform(g, stream, &shape);
         let (p, zero) = (g.constant(self.p as f32), g.constant(0.0));
-        let kept = g.constant(if self.p < 1.0 { (1.0 / (1.0 - self.p)) as f32 } else { 0.0 });
-        let is_dropped = g.greater(p, drawn);
-        let factor = g.select(is_dropped, zero, kept);
+        let scale = g.constant(if self.p < 1.0 { (1.0 / (1.0 - self.p)) as f32 } else { 0.0 });
+        let is_dropped = g.greater(p, random);
+        let factor = g.select(is_dropped, zero, scale);
         let y = g.mul(x.0, factor);
         Ok([scope.by_purpose((y, x.1), x)?])
     }

@@ -7,11 +7,11 @@ use crate::graph::NodeId;
 use crate::ops::{Attribute, AttributeKind, Attributes, embedding};
 use crate::shape::{DType, Dim, Type};
 
-/// A row of numbers for each integer below a bound: `y = weight[x]`, for
-/// words, categories, positions.
+/// Embedding `y = weight[x]` of integers below `num_embeddings`, as words, categories or positions: for
+/// integers of shape `[…]`, `y` is `[…, embedding_dim]`.
 ///
-/// The weight is `[num_embeddings, embedding_dim]` and starts normal with mean 0
-/// and standard deviation 1, as PyTorch's does, and with its numbers.
+/// The weight is `[num_embeddings, embedding_dim]`, initialised normally with mean 0 and standard
+/// deviation 1, with PyTorch's numbers for the same seed.
 ///
 /// In the language: `Embedding(num_embeddings = inferred, embedding_dim)`.
 ///
@@ -33,7 +33,7 @@ use crate::shape::{DType, Dim, Type};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Embedding {
-    /// `None`: the bound of whatever it is used on first.
+    /// `None` to infer it from the bound of the first use.
     num_embeddings: Option<Dim>,
     embedding_dim: Dim,
 }

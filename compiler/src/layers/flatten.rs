@@ -7,10 +7,9 @@ use crate::graph::NodeId;
 use crate::ops::{Attribute, Attributes, reshape};
 use crate::shape::{Dim, Type};
 
-/// All axes of an example as one, row by row.
+/// Flattens all axes of an example to one, in row-major order: `[a, b, c]` becomes `[a·b·c]`.
 ///
-/// The sizes must be numbers: the product of others has no name in the language. There, `reshape`
-/// says it.
+/// Sizes must be numbers, unless at most one is not 1; for products of symbolic sizes, use `reshape`.
 ///
 /// In the language: `Flatten()`, or `Flatten`.
 ///
@@ -47,8 +46,8 @@ impl Layer for Flatten {
         [x]: [(NodeId, &str); 1],
     ) -> Result<[NodeId; 1], Mistake> {
         let shape = &scope.ty(x.0).shape;
-        let mut rest = shape.dims.iter().filter(|d| **d != Dim::Fixed(1));
-        let dim = match (rest.next(), rest.next()) {
+        let mut factors = shape.dims.iter().filter(|d| **d != Dim::Fixed(1));
+        let dim = match (factors.next(), factors.next()) {
             (None, _) => Dim::Fixed(1),
             (Some(only), None) => only.clone(),
             _ => {

@@ -1,8 +1,8 @@
-//! Layers that are a function and nothing else: the table of them.
+//! Function layers: the table of layers without parameters that apply one operation.
 //!
-//! An entry is the layer's documentation, PyTorch's name, the operation, and of what the operation
-//! has the attributes that are shown, by their fields. Its arguments are those of the function, in
-//! their order. PyTorch prints it as it is shown, `ELU(alpha=1.0)`, or as the entry says.
+//! An entry has the layer's documentation, PyTorch's name, the operation, and the fields of the
+//! attributes in its description. Its arguments are those of the operation, in their order. Its form in
+//! PyTorch follows from the description, `ELU(alpha=1.0)`, unless the entry overrides it.
 
 use super::{Entry, Layer, entry, printed};
 use crate::declaration::LayerScope;
@@ -12,7 +12,7 @@ use crate::ops::gelu::Approximate;
 use crate::ops::{self, Attribute, Attributes, Number, Operation};
 use crate::shape::Type;
 
-/// The value of an attribute as a layer's description has it.
+/// The value of an attribute in a layer's description.
 trait Shown {
     fn shown(&self) -> String;
 }
@@ -103,14 +103,14 @@ macro_rules! functions {
             }
         )*
 
-        /// All of them.
+        /// All function layers.
         pub(super) const ALL: [Entry; [$(stringify!($Name)),*].len()] =
             [$(entry::<$Name, _, _>()),*];
     };
 }
 
 functions! {
-    /// `max(0, x)`, element by element.
+    /// Rectified linear unit `max(0, x)`, element by element.
     ///
     /// In the language: `ReLU()`, or `ReLU`.
     ///
@@ -132,7 +132,7 @@ functions! {
     /// ```
     ReLU: relu::Relu;
 
-    /// `1 / (1 + e⁻ˣ)`, element by element.
+    /// Logistic function `1 / (1 + e⁻ˣ)`, element by element.
     ///
     /// In the language: `Sigmoid()`, or `Sigmoid`.
     ///
@@ -154,7 +154,7 @@ functions! {
     /// ```
     Sigmoid: sigmoid::Sigmoid;
 
-    /// The hyperbolic tangent, element by element.
+    /// Hyperbolic tangent, element by element.
     ///
     /// In the language: `Tanh()`, or `Tanh`.
     ///
@@ -176,7 +176,7 @@ functions! {
     /// ```
     Tanh: tanh::Tanh;
 
-    /// `eˣ / Σ eˣ` over an axis, the last by default.
+    /// Softmax `eˣ / Σ eˣ` over an axis; default the last.
     ///
     /// In the language: `Softmax(axis = -1)`.
     ///
@@ -198,7 +198,7 @@ functions! {
     /// ```
     Softmax: softmax::Softmax { axis }, printed |f| format!("Softmax(dim={})", printed::dim(f.axis));
 
-    /// `x - ln Σ eˣ` over an axis, the last by default.
+    /// Logarithm of softmax, `x - ln Σ eˣ`, over an axis; default the last.
     ///
     /// In the language: `LogSoftmax(axis = -1)`.
     ///
@@ -220,7 +220,7 @@ functions! {
     /// ```
     LogSoftmax: log_softmax::LogSoftmax { axis }, printed |f| format!("LogSoftmax(dim={})", printed::dim(f.axis));
 
-    /// `x` above 0, else `alpha·(eˣ - 1)`, element by element.
+    /// Exponential linear unit: `x` for `x > 0`, else `alpha·(eˣ - 1)`, element by element.
     ///
     /// In the language: `ELU(alpha = 1.0)`.
     ///
@@ -242,7 +242,8 @@ functions! {
     /// ```
     ELU: elu::Elu { alpha };
 
-    /// `scale·x` above 0, else `scale·alpha·(eˣ - 1)`, element by element.
+    /// Scaled exponential linear unit: `scale·x` for `x > 0`, else `scale·alpha·(eˣ - 1)`, element by
+    /// element.
     ///
     /// In the language: `SELU()`, or `SELU`.
     ///
@@ -264,7 +265,8 @@ functions! {
     /// ```
     SELU: selu::Selu;
 
-    /// `x·Φ(x)` with the normal distribution's `Φ`, element by element.
+    /// Gaussian error linear unit `x·Φ(x)` with the cumulative normal distribution `Φ`, element by
+    /// element.
     ///
     /// In the language: `GELU(approximate = none)`.
     ///
@@ -286,7 +288,7 @@ functions! {
     /// ```
     GELU: gelu::Gelu { approximate }, printed |f| format!("GELU(approximate='{}')", f.approximate.word());
 
-    /// `x·sigmoid(x)`, element by element.
+    /// Sigmoid linear unit (swish) `x·sigmoid(x)`, element by element.
     ///
     /// In the language: `SiLU()`, or `SiLU`.
     ///
@@ -308,7 +310,7 @@ functions! {
     /// ```
     SiLU: silu::Silu;
 
-    /// `x·tanh(ln(1 + eˣ))`, element by element.
+    /// Mish `x·tanh(ln(1 + eˣ))`, element by element.
     ///
     /// In the language: `Mish()`, or `Mish`.
     ///
@@ -330,7 +332,7 @@ functions! {
     /// ```
     Mish: mish::Mish;
 
-    /// `ln(1 + e^(beta·x)) / beta`, and `x` where `beta·x` is above `threshold`, element by element.
+    /// Softplus `ln(1 + e^(beta·x)) / beta`, or `x` where `beta·x > threshold`, element by element.
     ///
     /// In the language: `Softplus(beta = 1.0, threshold = 20.0)`.
     ///
@@ -352,7 +354,7 @@ functions! {
     /// ```
     Softplus: softplus::Softplus { beta, threshold };
 
-    /// `x / (1 + |x|)`, element by element.
+    /// Softsign `x / (1 + |x|)`, element by element.
     ///
     /// In the language: `Softsign()`, or `Softsign`.
     ///
@@ -374,7 +376,7 @@ functions! {
     /// ```
     Softsign: softsign::Softsign;
 
-    /// `x` above 0, else `negative_slope·x`, element by element.
+    /// Leaky rectified linear unit: `x` for `x > 0`, else `negative_slope·x`, element by element.
     ///
     /// In the language: `LeakyReLU(negative_slope = 0.01)`.
     ///
@@ -396,7 +398,7 @@ functions! {
     /// ```
     LeakyReLU: leaky_relu::LeakyRelu { negative_slope };
 
-    /// `min(max(x + 3, 0), 6) / 6`, element by element.
+    /// Hard sigmoid `min(max(x + 3, 0), 6) / 6`, element by element.
     ///
     /// In the language: `Hardsigmoid()`, or `Hardsigmoid`.
     ///
@@ -418,7 +420,7 @@ functions! {
     /// ```
     Hardsigmoid: hardsigmoid::Hardsigmoid;
 
-    /// `ln(sigmoid(x))`, element by element.
+    /// Logarithm of the logistic function, `ln(sigmoid(x))`, element by element.
     ///
     /// In the language: `LogSigmoid()`, or `LogSigmoid`.
     ///
@@ -440,7 +442,7 @@ functions! {
     /// ```
     LogSigmoid: logsigmoid::LogSigmoid;
 
-    /// 1 where `x ≥ 0`, else 0, element by element and without gradient: the perceptron's.
+    /// Heaviside step of the perceptron: 1 for `x ≥ 0`, else 0, element by element; without gradient.
     ///
     /// In the language: `Step()`, or `Step`.
     ///

@@ -7,7 +7,7 @@ use crate::graph::NodeId;
 use crate::ops::{Attribute, AttributeKind, Attributes, clamp, hardtanh};
 use crate::shape::Type;
 
-/// `x` between two numbers, element by element.
+/// `x` clamped to `min_val` and `max_val`, element by element.
 ///
 /// In the language: `Hardtanh(min_val = -1.0, max_val = 1.0)`.
 ///

@@ -7,7 +7,7 @@ use crate::graph::NodeId;
 use crate::ops::{Attribute, Attributes};
 use crate::shape::Type;
 
-/// What it is given.
+/// The identity: returns its input.
 ///
 /// In the language: `Identity()`, or `Identity`.
 ///

@@ -9,8 +9,8 @@ use crate::ops::{Attribute, AttributeKind, Attributes, Number, layer_norm};
 use crate::shape::{Dim, Type};
 
 /// Layer normalisation over the last axis (J. Ba, J. Kiros, G. Hinton 2016):
-/// `(x - mean) / √(variance + eps) · weight + bias`, with `weight` and `bias`
-/// `[features]`, 1 and 0 at first.
+/// `(x - mean) / √(variance + eps) · weight + bias`, with `weight` and `bias` of shape `[features]`,
+/// initially 1 and 0.
 ///
 /// In the language: `LayerNorm(normalized_shape = inferred, eps = 1e-5, elementwise_affine =
 /// true)`.
@@ -33,7 +33,7 @@ use crate::shape::{Dim, Type};
 /// ```
 #[derive(Clone, Debug)]
 pub struct LayerNorm {
-    /// `None`: whatever it is used on first.
+    /// `None` to infer it from the first use.
     features: Option<Dim>,
     eps: f64,
     affine: bool,

@@ -7,9 +7,10 @@ use crate::graph::NodeId;
 use crate::ops::{Attribute, AttributeKind, Attributes, add, matmul};
 use crate::shape::{Dim, Shape, Type};
 
-/// `y = x·W + b` over the last axis; `W` is `[in, out]`, `b` is `[out]`.
+/// Linear layer `y = x·W + b` over the last axis: `x` is `[…, in]`, `W` is `[in, out]`, `b` is `[out]`,
+/// `y` is `[…, out]`.
 ///
-/// Both start uniform within `1/√in`, as PyTorch's do.
+/// Both are initialised uniformly between `±1/√in`, as PyTorch's.
 ///
 /// In the language: `Linear(in_features = inferred, out_features, bias = true)`.
 ///
@@ -31,7 +32,7 @@ use crate::shape::{Dim, Shape, Type};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Linear {
-    /// `None`: whatever it is used on first.
+    /// `None` to infer it from the first use.
     in_features: Option<Dim>,
     out_features: Dim,
     bias: bool,
@@ -68,7 +69,7 @@ impl Layer for Linear {
         let parameter = |name: &str, dims: Vec<Dim>| {
             Parameter::new(name, Shape::unbatched(dims), Init::Linear).with_fans(fans.clone())
         };
-        // PyTorch's is `[out, in]`.
+        // `[out, in]` in PyTorch.
         let weight = parameter("weight", vec![inputs, outputs.clone()]).in_file(&[1, 0]);
         let weight = scope.declare(weight)?;
         let y = scope.call(matmul::MatMul, &[x, (weight, "weight")])?;
@@ -86,8 +87,8 @@ impl Layer for Linear {
     }
 
     fn module(&self, [input]: &[Type; 1]) -> String {
-        let has = input.shape.dims.last().map_or(String::new(), |d| d.to_string());
+        let in_features = input.shape.dims.last().map_or(String::new(), |d| d.to_string());
         let (out_features, bias) = (&self.out_features, printed::flag(self.bias));
-        format!("Linear(in_features={has}, out_features={out_features}, bias={bias})")
+        format!("Linear(in_features={in_features}, out_features={out_features}, bias={bias})")
     }
 }

@@ -1,7 +1,7 @@
-//! Layers: parameters and the operations that they stand for, under a name.
+//! Layers: named parameters with the operations on them, and their registry.
 //!
-//! A layer is one file and one line of [`ALL`]; one that is a function and nothing else is one entry
-//! of the table in [`functions`].
+//! A layer is one file and one line of the registry; a layer without parameters that applies one
+//! operation is one entry of the table in [`functions`].
 
 pub mod batch_norm1d;
 pub mod bilinear;
@@ -15,7 +15,7 @@ pub mod layer_norm;
 pub mod linear;
 pub mod prelu;
 mod printed;
-#[cfg(debug_assertions)]
+#[cfg(any(test, feature = "__test-layers"))]
 mod sum_and_difference;
 
 use std::fmt;
@@ -27,7 +27,7 @@ use crate::graph::NodeId;
 use crate::ops::{Attribute, Attributes};
 use crate::shape::{Dim, Type};
 
-/// What a layer is made of; it takes so many values, and gives so many.
+/// The definition of a layer with `INPUTS` inputs and `OUTPUTS` outputs.
 pub trait Layer<const INPUTS: usize = 1, const OUTPUTS: usize = 1>:
     fmt::Debug + Send + Sync + Sized + 'static
 {
@@ -37,30 +37,27 @@ pub trait Layer<const INPUTS: usize = 1, const OUTPUTS: usize = 1>:
     /// Its attributes.
     const ATTRIBUTES: &'static [Attribute];
 
-    /// What arguments without a name mean, for each number of them that is
-    /// allowed.
+    /// The names of positional arguments, for each allowed number of them.
     const POSITIONAL: &'static [&'static [&'static str]] = &[&[]];
 
-    /// The layer that attributes mean; they have been checked against
-    /// [`Self::ATTRIBUTES`].
+    /// The layer of a call with these attributes, which are checked against [`Self::ATTRIBUTES`].
     fn from_call(attributes: &Attributes) -> Result<Self, Mistake>;
 
-    /// Its operations on values, each with the text that messages show for it.
+    /// Applies it to values, each with its text for messages.
     fn apply(
         &self,
         scope: &mut LayerScope<'_>,
         x: [(NodeId, &str); INPUTS],
     ) -> Result<[NodeId; OUTPUTS], Mistake>;
 
-    /// What it is on values of these types, as `Linear(784, 128)`.
+    /// Its description for inputs of these types, as `Linear(784, 128)`.
     fn describe(&self, inputs: &[Type; INPUTS]) -> String;
 
-    /// What PyTorch prints of it on values of these types, as
+    /// Its description in PyTorch's form for inputs of these types, as
     /// `Linear(in_features=784, out_features=128, bias=True)`.
     ///
-    /// Unless stated, [`Layer::describe`] as Python writes it: `ReLU()`,
-    /// `Pool(size=2, ceil=True)`. That is PyTorch's form only where
-    /// `describe` names every argument, and as PyTorch does.
+    /// Default: [`Layer::describe`] in Python's syntax, `ReLU()`, `Pool(size=2, ceil=True)`, which is
+    /// PyTorch's form if `describe` names all arguments as PyTorch does.
     fn module(&self, inputs: &[Type; INPUTS]) -> String {
         printed::call(&self.describe(inputs))
     }
@@ -75,16 +72,16 @@ pub struct Entry {
     pub attributes: &'static [Attribute],
     /// See [`Layer::POSITIONAL`].
     pub positional: &'static [&'static [&'static str]],
-    /// How many values it takes.
+    /// The number of inputs.
     pub inputs: usize,
-    /// How many values it gives.
+    /// The number of outputs.
     pub outputs: usize,
-    /// The layer that attributes mean.
+    /// See [`Layer::from_call`].
     pub from_call: fn(&Attributes) -> Result<AnyLayer, Mistake>,
 }
 
 impl Entry {
-    /// The layer as it is shown to a user: `Linear(in_features = inferred, out_features, bias = true)`.
+    /// Its signature in messages: `Linear(in_features = inferred, out_features, bias = true)`.
     pub fn show(&self) -> String {
         let attributes: Vec<_> = self
             .attributes
@@ -97,10 +94,10 @@ impl Entry {
         format!("{}({})", self.name, attributes.join(", "))
     }
 
-    /// The names of this many arguments without a name.
+    /// The names of this number of positional arguments.
     pub fn positional(&self, count: usize) -> Result<&'static [&'static str], Mistake> {
-        let takes = self.positional.iter().find(|names| names.len() == count);
-        takes.copied().ok_or_else(|| {
+        let names = self.positional.iter().find(|names| names.len() == count);
+        names.copied().ok_or_else(|| {
             let most = self.positional.iter().map(|names| names.len()).max().unwrap_or(0);
             let plural = if most == 1 { "" } else { "s" };
             let was = if count == 1 { "was" } else { "were" };
@@ -127,22 +124,22 @@ where
         outputs: OUTPUTS,
         from_call: |attributes| {
             let layer = L::from_call(attributes)?;
-            Ok(AnyLayer(Arc::new(Applicable::<L, INPUTS, OUTPUTS>(layer))))
+            Ok(AnyLayer(Arc::new(WithArity::<L, INPUTS, OUTPUTS>(layer))))
         },
     }
 }
 
 /// A layer of any kind.
 #[derive(Clone, Debug)]
-pub struct AnyLayer(Arc<dyn Any>);
+pub struct AnyLayer(Arc<dyn DynLayer>);
 
 impl AnyLayer {
-    /// How many values it takes.
+    /// The number of inputs.
     pub fn inputs(&self) -> usize {
         self.0.inputs()
     }
 
-    /// How many values it gives.
+    /// The number of outputs.
     pub fn outputs(&self) -> usize {
         self.0.outputs()
     }
@@ -150,7 +147,7 @@ impl AnyLayer {
     /// See [`Layer::apply`].
     ///
     /// # Errors
-    /// Also where it takes another number of values.
+    /// Also for a wrong number of inputs.
     pub fn apply(
         &self,
         scope: &mut LayerScope<'_>,
@@ -159,19 +156,19 @@ impl AnyLayer {
         self.0.apply(scope, x)
     }
 
-    /// See [`Layer::describe`]; nothing for another number of values than it takes.
+    /// See [`Layer::describe`]; empty for a wrong number of inputs.
     pub fn describe(&self, inputs: &[Type]) -> String {
         self.0.describe(inputs)
     }
 
-    /// See [`Layer::module`]; nothing for another number of values than it takes.
+    /// See [`Layer::module`]; empty for a wrong number of inputs.
     pub fn module(&self, inputs: &[Type]) -> String {
         self.0.module(inputs)
     }
 }
 
-/// [`Layer`] without its numbers of values in the type.
-trait Any: fmt::Debug + Send + Sync {
+/// The object-safe form of [`Layer`], without the numbers of inputs and outputs in the type.
+trait DynLayer: fmt::Debug + Send + Sync {
     fn inputs(&self) -> usize;
     fn outputs(&self) -> usize;
     fn apply(
@@ -183,10 +180,11 @@ trait Any: fmt::Debug + Send + Sync {
     fn module(&self, inputs: &[Type]) -> String;
 }
 
+/// A layer with its numbers of inputs and outputs.
 #[derive(Debug)]
-struct Applicable<L, const INPUTS: usize, const OUTPUTS: usize>(L);
+struct WithArity<L, const INPUTS: usize, const OUTPUTS: usize>(L);
 
-impl<L, const INPUTS: usize, const OUTPUTS: usize> Any for Applicable<L, INPUTS, OUTPUTS>
+impl<L, const INPUTS: usize, const OUTPUTS: usize> DynLayer for WithArity<L, INPUTS, OUTPUTS>
 where
     L: Layer<INPUTS, OUTPUTS>,
 {
@@ -221,7 +219,7 @@ where
     }
 }
 
-/// How a layer is called by its name: `fc(x)`, `both(x1, x2)`.
+/// The form of a layer's call in messages: `fc(x)`, `both(x1, x2)`.
 pub fn form(name: &str, inputs: usize) -> String {
     let inputs: Vec<String> = match inputs {
         1 => vec!["x".into()],
@@ -230,8 +228,8 @@ pub fn form(name: &str, inputs: usize) -> String {
     format!("{name}({})", inputs.join(", "))
 }
 
-/// Those with a file of their own.
-const OWN: [Entry; 10] = [
+/// The layers with a separate file.
+const FILES: [Entry; 10] = [
     entry::<linear::Linear, _, _>(),
     entry::<bilinear::Bilinear, _, _>(),
     entry::<embedding::Embedding, _, _>(),
@@ -244,20 +242,19 @@ const OWN: [Entry; 10] = [
     entry::<flatten::Flatten, _, _>(),
 ];
 
-/// Every layer there is: those with a file of their own, then the [`functions`].
+/// All layers: those with a separate file, then the [`functions`].
 pub const ALL: &[Entry] = &{
-    let mut all = [OWN[0]; OWN.len() + functions::ALL.len()];
+    let mut all = [FILES[0]; FILES.len() + functions::ALL.len()];
     let mut i = 0;
     while i < all.len() {
-        all[i] = if i < OWN.len() { OWN[i] } else { functions::ALL[i - OWN.len()] };
+        all[i] = if i < FILES.len() { FILES[i] } else { functions::ALL[i - FILES.len()] };
         i += 1;
     }
     all
 };
 
-/// How many features a layer takes: those on the last or the first axis of `x`, which must be as many
-/// as `declared`, or else as the first axis of the layer's `parameter` where an earlier use has
-/// inferred them.
+/// The number of features of a layer: the size of the last or first axis of `x`, which must equal
+/// `declared`, or the first axis of the layer's `parameter` if an earlier use has inferred it.
 fn features(
     scope: &mut LayerScope<'_>,
     x: (NodeId, &str),
@@ -265,21 +262,21 @@ fn features(
     declared: Option<&Dim>,
     parameter: &str,
 ) -> Result<Dim, Mistake> {
-    let has = size_along(scope, 0, x, axis)?;
-    let takes = declared.cloned().or_else(|| inferred(scope, parameter));
-    let takes = takes.unwrap_or_else(|| has.clone());
-    matches_features(scope, x.1, &takes, &has)?;
-    Ok(takes)
+    let size = size_along(scope, 0, x, axis)?;
+    let expected = declared.cloned().or_else(|| inferred(scope, parameter));
+    let expected = expected.unwrap_or_else(|| size.clone());
+    matches_features(scope, x.1, &expected, &size)?;
+    Ok(expected)
 }
 
-/// The size of the first or the last axis of `x`, the operand at `place`.
+/// The size of the first or last axis of `x`, the operand at `index`.
 fn size_along(
     scope: &LayerScope<'_>,
-    place: usize,
+    index: usize,
     x: (NodeId, &str),
     axis: Axis,
 ) -> Result<Dim, Mistake> {
-    let dims = &real(scope, place, x)?.shape.dims;
+    let dims = &real(scope, index, x)?.shape.dims;
     let size = match axis {
         Axis::First => dims.first(),
         Axis::Last => dims.last(),
@@ -287,39 +284,39 @@ fn size_along(
     size.cloned().ok_or_else(|| {
         let message =
             format!("`{}` takes features, but `{}` is a single number", scope.shown(), x.1);
-        Mistake::operand(place, message)
+        Mistake::operand(index, message)
     })
 }
 
-/// Requires the features of a value, shown as `text`, to be as many as the layer takes.
+/// Requires the number of features of a value, shown as `text`, to be `expected`.
 fn matches_features(
     scope: &mut LayerScope<'_>,
     text: &str,
-    takes: &Dim,
-    has: &Dim,
+    expected: &Dim,
+    found: &Dim,
 ) -> Result<(), Mistake> {
     let shown = scope.shown();
     let mistake =
-        Mistake::call(format!("`{shown}` takes {takes} features, but `{text}` has {has}"));
-    scope.same(takes, has, mistake)
+        Mistake::call(format!("`{shown}` takes {expected} features, but `{text}` has {found}"));
+    scope.same(expected, found, mistake)
 }
 
-/// Where features lie.
+/// The axis of features.
 #[derive(Clone, Copy)]
 enum Axis {
     First,
     Last,
 }
 
-/// The size of the first axis of a parameter, where an earlier use has declared it.
+/// The size of the first axis of a parameter that an earlier use has declared.
 fn inferred(scope: &LayerScope<'_>, parameter: &str) -> Option<Dim> {
     scope.declared(parameter).map(|id| scope.ty(id).shape.dims[0].clone())
 }
 
-/// The type of the operand at `place`, which must be real.
+/// The type of the operand at `index`, which must be real.
 fn real<'a>(
     scope: &'a LayerScope<'_>,
-    place: usize,
+    index: usize,
     x: (NodeId, &str),
 ) -> Result<&'a Type, Mistake> {
     let ty = scope.ty(x.0);
@@ -327,20 +324,20 @@ fn real<'a>(
         true => Ok(ty),
         false => {
             let message = format!("`{}` takes reals, but `{}` holds {ty}", scope.shown(), x.1);
-            Err(Mistake::operand(place, message))
+            Err(Mistake::operand(index, message))
         }
     }
 }
 
-/// Layers for tests of the language, which no list names.
-#[cfg(debug_assertions)]
-const UNLISTED: &[Entry] = &[entry::<sum_and_difference::SumAndDifference, _, _>()];
-#[cfg(not(debug_assertions))]
-const UNLISTED: &[Entry] = &[];
+/// Layers for tests, which are found by name but not listed.
+#[cfg(any(test, feature = "__test-layers"))]
+const TEST_LAYERS: &[Entry] = &[entry::<sum_and_difference::SumAndDifference, _, _>()];
+#[cfg(not(any(test, feature = "__test-layers")))]
+const TEST_LAYERS: &[Entry] = &[];
 
 /// The layer of this name.
 pub fn find(name: &str) -> Option<&'static Entry> {
-    ALL.iter().chain(UNLISTED).find(|e| e.name == name)
+    ALL.iter().chain(TEST_LAYERS).find(|e| e.name == name)
 }
 
 /// The names of all layers.

@@ -7,10 +7,11 @@ use crate::graph::NodeId;
 use crate::ops::{Attribute, AttributeKind, Attributes, prelu, reshape};
 use crate::shape::{Dim, Type};
 
-/// `x` above 0, else `weight·x`, with one slope or as many as `x` has channels.
+/// Parametric rectified linear unit: `x` for `x > 0`, else `weight·x`, with one learned slope or one per
+/// channel.
 ///
-/// `weight` is `[num_parameters]` and starts as `init`. Channels lie along the first axis of an
-/// example, as in PyTorch; where an example is a vector, they are its features.
+/// `weight` is `[num_parameters]`, initially `init`. Channels are the first axis of an example, as in
+/// PyTorch; for vectors, the features.
 ///
 /// In the language: `PReLU(num_parameters = 1, init = 0.25)`.
 ///
@@ -59,7 +60,7 @@ impl Layer for PReLU {
     ) -> Result<[NodeId; 1], Mistake> {
         let ty = super::real(scope, 0, x)?.clone();
         let slopes = &self.num_parameters;
-        // As the slopes stretch along the axes behind the channels.
+        // The shape that broadcasts the slopes along the axes after the channels.
         let mut dims = Vec::new();
         if *slopes != Dim::Fixed(1) {
             let Some(channels) = ty.shape.dims.first() else {

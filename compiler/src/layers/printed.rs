@@ -1,5 +1,5 @@
-//! How Python writes what Rust writes a little differently, for layers that
-//! are printed as PyTorch prints them: [`Layer::module`](super::Layer::module).
+//! Layers in PyTorch's printed form, for [`Layer::module`](super::Layer::module): calls, flags and
+//! numbers in Python's syntax.
 
 /// A call in the language's form, `Pool(size = 2, ceil = true)`, in Python's:
 /// `Pool(size=2, ceil=True)`; a name alone is a call without arguments.
@@ -20,7 +20,7 @@ pub(super) fn flag(value: bool) -> &'static str {
     if value { "True" } else { "False" }
 }
 
-/// A number as Python's `repr` has it: `1.0`, `1e-05`.
+/// A number as Python's `repr` prints it: `1.0`, `1e-05`.
 pub(super) fn number(x: f64) -> String {
     if x == 0.0 || (1e-4..1e16).contains(&x.abs()) {
         return format!("{x:?}");
@@ -34,8 +34,7 @@ pub(super) fn number(x: f64) -> String {
     format!("{digits}e{sign}{size:0>2}")
 }
 
-/// The number of PyTorch's axis for one of the language's: there, the batch is
-/// axis 0. Axes that count from the last are the same in both.
+/// PyTorch's number of an axis, where the batch is axis 0. Negative axes are the same.
 pub(super) fn dim(axis: i64) -> i64 {
     if axis < 0 { axis } else { axis + 1 }
 }
@@ -45,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn calls_are_written_as_python_writes_them() {
+    fn calls_are_printed_as_in_python() {
         for (ours, python) in [
             ("ReLU", "ReLU()"),
             ("Pool(2)", "Pool(2)"),
@@ -57,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_written_as_python_writes_them() {
+    fn numbers_are_printed_as_in_python() {
         for (x, python) in [
             (0.0, "0.0"),
             (1.0, "1.0"),

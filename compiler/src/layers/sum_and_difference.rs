@@ -7,8 +7,8 @@ use crate::graph::NodeId;
 use crate::ops::{Attribute, Attributes, add, mul, sub};
 use crate::shape::Type;
 
-/// `(a + b) · weight` and `a - b`, for tests of layers that take and give several values, from the
-/// builder to the summary. No list names it, and it is there with debug assertions alone.
+/// `(a + b) · weight` and `a - b`, for tests of layers with several inputs and outputs, from the builder
+/// to the summary. Not listed, and compiled for tests only (the feature `__test-layers`).
 #[derive(Clone, Debug)]
 pub struct SumAndDifference;
 
@@ -43,14 +43,14 @@ mod tests {
     use crate::shape::Dim;
 
     #[test]
-    fn several_values_go_in_and_come_out() {
+    fn layers_have_several_inputs_and_outputs() {
         let network = Declaration::declare("Several", |b| {
             let (a, c) = (b.input("a", [3])?, b.input("c", [3])?);
             let layer = b.layer("both", "SumAndDifference", ())?;
             assert_eq!((b.takes(layer), b.gives(layer)), (2, 2));
-            let made = b.apply_to(layer, &[a, c])?;
-            // The same parameters once more.
-            let again = b.apply_to(layer, &[made[0], made[1]])?;
+            let outputs = b.apply_to(layer, &[a, c])?;
+            // A second use with the same parameters.
+            let again = b.apply_to(layer, &[outputs[0], outputs[1]])?;
             b.output("sum", again[0])?;
             b.output("difference", again[1])?;
             b.loss(again[0], LossReduction::Mean)
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn the_numbers_of_values_are_checked() {
+    fn the_number_of_inputs_is_checked() {
         let mistake = |count: usize| {
             let result = Declaration::declare("Several", |b| {
                 let x = b.input("x", [3])?;

@@ -1,7 +1,7 @@
 //! Lowering of the check for finite values.
 //!
-//! All elements of some buffers, each multiplied by 0 and added up: the sum is 0
-//! where all are finite, else NaN, and so it is in any order.
+//! The sum of all elements of some buffers, each multiplied by 0: it is 0
+//! if all are finite, else NaN, in any order.
 
 use super::writer::{Point, Writer};
 use crate::expr::scalar::{LaneType, Reduction, Scalar};
@@ -9,39 +9,39 @@ use crate::kernel::{AllFinite, Kernel};
 use crate::program::{Instruction, Program, Register};
 use crate::target::Target;
 
-/// Sums side by side: each waits for its last addition.
+/// Independent sums, to hide the latency of additions.
 const SUMS: usize = 4;
 
-/// Up to so many elements are looked at one by one, in all lanes at once: adding
-/// up lanes would take longer than that.
-const FEW: usize = 16;
+/// Up to this number of elements, each is broadcast to all lanes: a reduction over lanes
+/// would take longer.
+const MOST_SCALARS: usize = 16;
 
 pub(super) fn lower(kernel: &Kernel, all: &AllFinite, target: &Target) -> Program {
-    match all.elements() {
-        ..=FEW => one_by_one(kernel, all, target),
-        _ => in_vectors(kernel, all, target),
+    match all.element_count() {
+        ..=MOST_SCALARS => broadcast_elements(kernel, all, target),
+        _ => vectorized(kernel, all, target),
     }
 }
 
-fn one_by_one(kernel: &Kernel, all: &AllFinite, target: &Target) -> Program {
-    // Vectors run along an axis behind all others, on which nothing moves.
-    let last = all.values.iter().map(|looked| looked.sizes.len()).max().unwrap_or(0);
+fn broadcast_elements(kernel: &Kernel, all: &AllFinite, target: &Target) -> Program {
+    // Vectors run along an additional last axis, on which all strides are 0.
+    let last = all.buffers.iter().map(|checked| checked.sizes.len()).max().unwrap_or(0);
     let mut w = Writer::new(kernel, target, last + 1, last, |_| 0);
     w.open_parallel(1, None);
     let zero = w.start(0f32.to_bits());
-    let sums = all.elements().clamp(1, SUMS);
+    let sums = all.element_count().clamp(1, SUMS);
     let sums: Vec<Register> = (0..sums).map(|_| w.start(0f32.to_bits())).collect();
     let mut sum = sums.iter().cycle();
-    for looked in &all.values {
-        let missing = last - looked.sizes.len();
-        let mut from = looked.from.clone();
+    for checked in &all.buffers {
+        let missing = last - checked.sizes.len();
+        let mut from = checked.from.clone();
         from.strides.splice(..0, vec![0; missing]);
         from.strides.push(0);
-        for element in 0..looked.sizes.iter().product() {
-            let (mut offsets, mut rest) = (vec![0; last + 1], element);
-            for (axis, size) in looked.sizes.iter().enumerate().rev() {
-                offsets[missing + axis] = rest % size;
-                rest /= size;
+        for element in 0..checked.sizes.iter().product() {
+            let (mut offsets, mut index) = (vec![0; last + 1], element);
+            for (axis, size) in checked.sizes.iter().enumerate().rev() {
+                offsets[missing + axis] = index % size;
+                index /= size;
             }
             let x = w.register(LaneType::Float);
             let load = w.load(x, &from, &Point { offsets, lanes: target.lanes });
@@ -55,29 +55,29 @@ fn one_by_one(kernel: &Kernel, all: &AllFinite, target: &Target) -> Program {
     finish(w, all, &sums, last)
 }
 
-/// Stores the first lane of all sums together.
+/// Adds up the sums, and stores the first lane.
 fn finish(mut w: Writer<'_>, all: &AllFinite, sums: &[Register], last: usize) -> Program {
     sums[1..].iter().for_each(|sum| w.combine(Reduction::Sum, sums[0], *sum));
     let mut to = all.store.to.clone();
     to.strides.splice(..0, vec![0; last]);
-    w.put(&to, &Point { offsets: vec![0; last + 1], lanes: 1 }, sums[0]);
+    w.store_register(&to, &Point { offsets: vec![0; last + 1], lanes: 1 }, sums[0]);
     w.close();
     w.finish()
 }
 
-fn in_vectors(kernel: &Kernel, all: &AllFinite, target: &Target) -> Program {
-    let axes = all.values.iter().map(|looked| looked.sizes.len()).max().unwrap_or(1);
+fn vectorized(kernel: &Kernel, all: &AllFinite, target: &Target) -> Program {
+    let axes = all.buffers.iter().map(|checked| checked.sizes.len()).max().unwrap_or(1);
     let last = axes - 1;
     let mut w = Writer::new(kernel, target, axes, last, |_| 0);
     w.open_parallel(1, None);
     let zero = w.start(0f32.to_bits());
     let sums: Vec<Register> = (0..SUMS).map(|_| w.start(0f32.to_bits())).collect();
-    for looked in &all.values {
+    for checked in &all.buffers {
         // Its axes are the last of the kernel's.
-        let missing = axes - looked.sizes.len();
-        let mut from = looked.from.clone();
+        let missing = axes - checked.sizes.len();
+        let mut from = checked.from.clone();
         from.strides.splice(..0, vec![0; missing]);
-        let Some((row, outer)) = looked.sizes.split_last() else { continue };
+        let Some((row, outer)) = checked.sizes.split_last() else { continue };
         for (i, size) in outer.iter().enumerate() {
             w.open(*size, Some((missing + i, 1)));
         }
@@ -97,15 +97,15 @@ fn in_vectors(kernel: &Kernel, all: &AllFinite, target: &Target) -> Program {
             }
         };
         let block = SUMS * target.lanes;
-        let whole = row / block;
-        if whole > 0 {
-            w.open(whole, Some((last, block)));
+        let full_blocks = row / block;
+        if full_blocks > 0 {
+            w.open(full_blocks, Some((last, block)));
             let points = w.points(axes, 0, block);
             add(&mut w, points);
             w.close();
         }
-        let rest = w.points(axes, whole * block, row % block);
-        add(&mut w, rest);
+        let remainder = w.points(axes, full_blocks * block, row % block);
+        add(&mut w, remainder);
         w.close_outer(outer.len());
     }
     for sum in &sums[1..] {

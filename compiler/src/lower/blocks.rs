@@ -1,8 +1,8 @@
 //! Blocked summation: the order in which sums are added, fixed by their sizes
 //! alone.
 //!
-//! A sum of many terms is a tree. At its leaves are *chains*: terms added one
-//! after the other in ascending order. Above them, sums of [`CHAIN`] terms are
+//! A sum of many terms is a tree. Its leaves are *chains*: terms added
+//! sequentially in ascending order. Above them, sums of [`CHAIN`] terms are
 //! added in chains of [`FAN`], those again in chains of [`FAN`], and so on; each
 //! chain starts from zero, and the last of a level may be shorter. So the
 //! rounding error of a sum of `n` terms grows with `log n`: it is at most
@@ -10,10 +10,10 @@
 //! (N. J. Higham, *The accuracy of floating point summation*, 1993, §3).
 //!
 //! The leaves of products are chains of up to [`CHAIN`] fused multiply-adds; those
-//! of plain sums are cut once more, in chains of up to [`LEAF`], which costs
+//! of plain sums are split once more, into chains of up to [`LEAF`], which costs
 //! nothing where there are no multiply-adds to wait for.
 //!
-//! Sums over several axes are cut between whole runs of the inner axes.
+//! Sums over several axes are split between complete runs of the inner axes.
 
 use super::writer::Writer;
 use crate::expr::scalar::Reduction;
@@ -25,17 +25,17 @@ pub const LEAF: usize = 64;
 /// chains where chains are shorter. Long enough that adding up chains costs a
 /// product less than 1 %.
 pub const CHAIN: usize = 1024;
-/// How many sums of one level make one of the next.
+/// The number of sums of one level that make one of the next.
 pub const FAN: usize = 64;
 
-/// The sizes at which sums are cut: of each, that of the next level is a multiple.
+/// The sizes of pieces, by level: each is a multiple of the one before.
 pub(super) fn sizes(leaf: usize) -> impl Iterator<Item = usize> {
     let above = std::iter::successors(Some(CHAIN.max(leaf)), |size| size.checked_mul(FAN));
     (leaf < CHAIN).then_some(leaf).into_iter().chain(above)
 }
 
-/// The size of the pieces in which a sum of `n` terms is cut; `None` where it is
-/// one chain.
+/// The size of the pieces into which a sum of `n` terms is split; `None` for a single
+/// chain.
 pub(super) fn piece(n: usize, leaf: usize) -> Option<usize> {
     sizes(leaf).take_while(|size| *size < n).last()
 }
@@ -47,29 +47,29 @@ pub(super) struct Span {
     pub axis: usize,
     /// Elements of the axis for each term.
     pub unit: usize,
-    /// The first term, beyond what loops add.
+    /// The first term, relative to the enclosing loops.
     pub first: usize,
-    /// How many terms.
+    /// The number of terms.
     pub count: usize,
 }
 
 impl Span {
-    /// All terms along an axis, an element each.
+    /// All terms along an axis, one element each.
     pub fn all(axis: usize, count: usize) -> Span {
         Span { axis, unit: 1, first: 0, count }
     }
 }
 
-/// A sum over some axes, the outermost first, as its next level cuts it.
+/// A split of a sum over some axes, the outermost first, into the pieces of its next level.
 pub(super) struct Cut {
-    /// Which of the axes is cut.
+    /// The axis that is split, as an index into the spans.
     axis: usize,
     /// Terms of the axis in a piece.
-    each: usize,
-    /// How many whole pieces.
-    pub whole: usize,
-    /// Terms of the axis in what is left.
-    rest: usize,
+    piece_len: usize,
+    /// The number of full pieces.
+    pub full_pieces: usize,
+    /// Terms of the axis after the full pieces.
+    remainder_len: usize,
 }
 
 impl Cut {
@@ -79,37 +79,41 @@ impl Cut {
         let size = piece(total, leaf)?;
         let axis = spans.iter().position(|span| span.count > 1)?;
         let below: usize = spans[axis + 1..].iter().map(|span| span.count).product();
-        // Where the inner axes alone are longer than a piece, these are cut below.
+        // Inner axes that are longer than a piece are split at the next level.
         let each = (size / below).max(1);
-        Some(Cut { axis, each, whole: spans[axis].count / each, rest: spans[axis].count % each })
+        Some(Cut {
+            axis,
+            piece_len: each,
+            full_pieces: spans[axis].count / each,
+            remainder_len: spans[axis].count % each,
+        })
     }
 
-    /// The whole pieces' axes, in a loop along the axis that is cut, and how it
-    /// moves.
+    /// The spans of a full piece, and the axis of the loop over pieces with its increment.
     pub fn piece(&self, spans: &[Span]) -> (Vec<Span>, (usize, usize)) {
         let mut spans = spans.to_vec();
         let cut = &mut spans[self.axis];
-        cut.count = self.each;
-        let along = (cut.axis, self.each * cut.unit);
+        cut.count = self.piece_len;
+        let along = (cut.axis, self.piece_len * cut.unit);
         (spans, along)
     }
 
-    /// The axes of what is left after whole pieces, if anything is.
-    pub fn rest(&self, spans: &[Span]) -> Option<Vec<Span>> {
+    /// The spans after the full pieces, if there are any terms left.
+    pub fn remainder(&self, spans: &[Span]) -> Option<Vec<Span>> {
         let mut spans = spans.to_vec();
         let cut = &mut spans[self.axis];
-        cut.first += self.whole * self.each;
-        cut.count = self.rest;
-        (self.rest > 0).then_some(spans)
+        cut.first += self.full_pieces * self.piece_len;
+        cut.count = self.remainder_len;
+        (self.remainder_len > 0).then_some(spans)
     }
 }
 
-/// Combines the terms along some axes with the registers that it is given, in
-/// ascending order: by reduction and vector.
+/// Combines the terms along some axes with the given registers, in
+/// ascending order; registers are indexed by reduction and vector.
 pub(super) type Chain<'c> = dyn FnMut(&mut Writer<'_>, &[Span], &[Vec<Register>]) + 'c;
 
-/// Writes reductions over some axes, the outermost first, each of several vectors.
-/// Returns the registers of the results, by reduction and vector.
+/// Writes reductions over some axes, the outermost first, of several vectors each.
+/// Returns the registers of the results, indexed by reduction and vector.
 pub(super) fn reduce(
     w: &mut Writer<'_>,
     spans: &[Span],
@@ -132,12 +136,12 @@ pub(super) fn reduce(
         }
     };
     let (piece, along) = cut.piece(spans);
-    w.open(cut.whole, Some(along));
+    w.open(cut.full_pieces, Some(along));
     let sums = reduce(w, &piece, leaf, reductions, vectors, chain);
     add(w, sums);
     w.close();
-    if let Some(rest) = cut.rest(spans) {
-        let sums = reduce(w, &rest, leaf, reductions, vectors, chain);
+    if let Some(remainder) = cut.remainder(spans) {
+        let sums = reduce(w, &remainder, leaf, reductions, vectors, chain);
         add(w, sums);
     }
     results

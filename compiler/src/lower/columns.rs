@@ -1,7 +1,7 @@
 //! Lowering of reductions over an axis that is not the last.
 //!
-//! Reductions over an axis that is not the last: each lane has a chain of its
-//! own, so several vectors go side by side to hide the latency.
+//! Each lane has a chain of its own, and several vectors are reduced side by side to
+//! hide the latency.
 
 use super::blocks::{self, LEAF, Span};
 use super::writer::{Point, Writer};
@@ -10,8 +10,8 @@ use crate::kernel::{Columns, Kernel};
 use crate::program::{Program, Register};
 use crate::target::Target;
 
-/// Vectors side by side.
-const ABREAST: usize = 4;
+/// Vectors that are reduced side by side.
+const VECTORS: usize = 4;
 
 pub(super) fn lower(kernel: &Kernel, columns: &Columns, target: &Target) -> Program {
     let outer = &columns.outer;
@@ -22,22 +22,22 @@ pub(super) fn lower(kernel: &Kernel, columns: &Columns, target: &Target) -> Prog
     w.open_outer(around);
 
     let n = outer[vector_axis];
-    let block = ABREAST * target.lanes;
-    let whole = n / block;
+    let block = VECTORS * target.lanes;
+    let full_blocks = n / block;
     let open = |w: &mut Writer<'_>, count, along| match around.is_empty() {
         true => w.open_parallel(count, along),
         false => w.open(count, along),
     };
-    if whole > 0 {
-        open(&mut w, whole, Some((vector_axis, block)));
+    if full_blocks > 0 {
+        open(&mut w, full_blocks, Some((vector_axis, block)));
         let points = w.points(axes, 0, block);
         reduce(&mut w, columns, &points);
         w.close();
     }
-    let rest = w.points(axes, whole * block, n % block);
-    if !rest.is_empty() {
+    let remainder = w.points(axes, full_blocks * block, n % block);
+    if !remainder.is_empty() {
         open(&mut w, 1, None);
-        reduce(&mut w, columns, &rest);
+        reduce(&mut w, columns, &remainder);
         w.close();
     }
     w.close_outer(around.len());

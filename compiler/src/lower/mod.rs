@@ -1,8 +1,8 @@
 //! Lowering: kernels become programs of loops and vector instructions for a target.
 //!
 //! Takes a kernel and a [`Target`]; produces a [`Program`] that computes every
-//! element by the same sequence of roundings whatever the width: sums are added
-//! in blocks as [`blocks`] says, and reductions along a row are 16 partial results
+//! element by the same sequence of roundings for any vector width: sums are blocked
+//! ([`blocks`]), and reductions along a row are 16 partial results
 //! of that kind, combined by one tree.
 
 mod all_finite;
@@ -35,17 +35,16 @@ pub fn lower(kernel: &Kernel, target: &Target) -> Program {
 
 /// The memory that a kernel needs for sums that do not stay in registers.
 pub(crate) struct SpilledSums {
-    /// How they are reached: for a buffer that has no number yet.
+    /// The access to each buffer, which has no number yet.
     pub access: Access,
-    /// How they lie; `None` where it is as in the buffer that `access` names.
+    /// The layout of each; `None` for that of the buffer that `access` names.
     pub layout: Option<Layout>,
-    /// How many such buffers there are, one for each level of the sum.
+    /// The number of such buffers, one for each level of the sum.
     pub levels: usize,
 }
 
-/// What a kernel needs for sums that lie in memory for a while: sums of products between the
-/// blocks of k in which they are made, tables for the pieces of a scatter's sums. `None` for
-/// kernels without such sums.
+/// The partial sums that a kernel keeps in memory: those of a product between blocks of k, and
+/// the tables for the pieces of a scatter's sums. `None` for other kinds of kernels.
 pub(crate) fn spilled_sums(kernel: &Kernel, target: &Target) -> Option<SpilledSums> {
     match &kernel.body {
         Body::Product(product) => {
@@ -61,8 +60,8 @@ pub(crate) fn spilled_sums(kernel: &Kernel, target: &Target) -> Option<SpilledSu
     }
 }
 
-/// How the sums of a product lie between blocks of k, in buffers of their own; for a buffer that
-/// has no number yet.
+/// The layout of a product's partial sums between blocks of k, and the access to a buffer of
+/// them, which has no number yet.
 fn partial_sums_layout(product: &Product, sums_columns: bool) -> (Layout, Access) {
     // One more row for the sums of columns.
     let rows = product.rows + usize::from(sums_columns);
@@ -72,9 +71,9 @@ fn partial_sums_layout(product: &Product, sums_columns: bool) -> (Layout, Access
     strides[product.columns_axis()] = layout.strides[1];
     let padding = if product.columns > 1 { layout.padding } else { 0 };
     let access =
-        Access { buffer: usize::MAX, strides, kind: LaneType::Float, padding, index: None };
+        Access { buffer: usize::MAX, strides, lane_type: LaneType::Float, padding, index: None };
     (layout, access)
 }
 
-/// Partial results of a reduction along a row, whatever the width of vectors.
+/// Partial results of a reduction along a row, for any width of vectors.
 pub const PARTIAL_SUMS: usize = 16;

@@ -1,14 +1,14 @@
 //! Lowering of products (GEMM): register tiles, epilogues, remainders.
 //!
-//! Products: a tile of rows and vectors of columns stays in registers while
-//! the sum runs; the epilogue stores it. How the whole is cut into tiles, and
-//! in which order they come, says the [`Tiling`].
+//! A tile of rows and vectors of columns stays in registers while
+//! the sum runs; the epilogue stores it. The [`Tiling`] defines the tiles, their blocks and
+//! their order.
 
 mod k_blocks;
 #[cfg(test)]
 mod tests;
 
-use k_blocks::{KBlock, in_parts, k_blocks};
+use k_blocks::{KBlock, for_each_k_block, k_blocks};
 
 use super::blocks::{self, CHAIN, LEAF, Span};
 use super::tiling::{Tiling, is_uncut, rows_of_tile, split};
@@ -19,22 +19,22 @@ use crate::kernel::{Access, Kernel, Product, Store};
 use crate::program::{Counter, Instruction, Program, Register};
 use crate::target::{CACHE_LINE, Target};
 
-/// Tiles of equal size next to each other, of rows or of vectors of columns.
+/// Adjacent tiles of equal size, of rows or of vectors of columns.
 #[derive(Clone, Copy, Debug)]
 struct Run {
-    /// Where they begin in their block.
+    /// The first row or vector in their block.
     first: usize,
-    /// How many rows or vectors each has.
+    /// The number of rows or vectors of each.
     size: usize,
-    /// How many tiles.
+    /// The number of tiles.
     count: usize,
     /// Of columns: lanes of the last vector.
     lanes: usize,
-    /// Of rows: whether the sums of columns are made in it as well.
+    /// Of rows: whether it computes the sums of columns as well.
     sums_columns: bool,
 }
 
-/// Blocks of equal size next to each other, and the tiles in each.
+/// Adjacent blocks of equal size, and the tiles in each.
 #[derive(Clone, Debug)]
 struct Block {
     first: usize,
@@ -44,7 +44,7 @@ struct Block {
 }
 
 impl Block {
-    /// Where a run is, with these tiles.
+    /// Blocks of the sizes of a run, with these tiles.
     fn of(Run { first, size, count, .. }: Run, tiles: Vec<Run>) -> Block {
         Block { first, size, count, tiles }
     }
@@ -54,19 +54,19 @@ pub(super) fn lower(kernel: &Kernel, product: &Product, target: &Target) -> Prog
     lower_by(kernel, product, target, Tiling::new(kernel, product, target))
 }
 
-/// The same, cut as a tiling says.
+/// [`lower`] by a given tiling.
 fn lower_by(kernel: &Kernel, product: &Product, target: &Target, tiling: Tiling) -> Program {
     let (rows_axis, columns_axis) = (product.rows_axis(), product.columns_axis());
-    let on = move |number| match number {
+    let reduced_on = move |number| match number {
         0 => 1 << rows_axis | 1 << columns_axis,
         _ => 1 << columns_axis,
     };
-    let mut w = Writer::new(kernel, target, product.axes(), columns_axis, on);
+    let mut w = Writer::new(kernel, target, product.axes(), columns_axis, reduced_on);
     w.open_outer(&product.outer);
 
     let rows = row_blocks(kernel, product, target, &tiling);
     let columns = column_blocks(kernel, product, target, &tiling);
-    let parts = k_blocks(product, &tiling);
+    let k_blocks = k_blocks(product, &tiling);
     let summed_axis = product.axes() - 1;
     let row_elements = (rows_axis, 1);
     let column_elements = (columns_axis, target.lanes);
@@ -81,7 +81,7 @@ fn lower_by(kernel: &Kernel, product: &Product, target: &Target, tiling: Tiling)
         }
         for inner in inside {
             w.open(inner.count, Some((i.0, i.1 * inner.size)));
-            in_parts(&mut w, &parts, summed_axis, &mut |w, part| {
+            for_each_k_block(&mut w, &k_blocks, summed_axis, &mut |w, k_block| {
                 for outer_tile in &outer.tiles {
                     w.open(outer_tile.count, Some((o.0, o.1 * outer_tile.size)));
                     for (n, inner_tile) in inner.tiles.iter().enumerate() {
@@ -95,7 +95,7 @@ fn lower_by(kernel: &Kernel, product: &Product, target: &Target, tiling: Tiling)
                             first: (r.first + row.first, c.first + column.first),
                             rows: *row,
                             columns: *column,
-                            k_block: part,
+                            k_block,
                             rows_outside: tiling.rows_outside,
                             last_inside: n + 1 == inner.tiles.len(),
                         };
@@ -113,7 +113,7 @@ fn lower_by(kernel: &Kernel, product: &Product, target: &Target, tiling: Tiling)
     w.finish()
 }
 
-/// `n` in runs of at most `size`, as equal as they can be.
+/// `n` in runs of tiles of at most `size`, as equal as possible.
 fn equal_runs(n: usize, size: usize) -> Vec<Run> {
     let [large, small] = split(n, size);
     let run = |first, (size, count)| Run { first, size, count, lanes: 0, sums_columns: false };
@@ -121,22 +121,22 @@ fn equal_runs(n: usize, size: usize) -> Vec<Run> {
     runs.into_iter().filter(|run| run.count > 0).collect()
 }
 
-/// An axis of `n` in so many blocks of tiles of at most `tile`.
+/// An axis of `n` in `blocks` blocks of tiles of at most `tile`.
 fn blocks(n: usize, tile: usize, blocks: usize) -> Vec<Block> {
     if is_uncut(n, tile, blocks) {
-        return alone(equal_runs(n, tile));
+        return block_per_tile(equal_runs(n, tile));
     }
     let runs = equal_runs(n, n.div_ceil(blocks)).into_iter();
     runs.map(|run| Block::of(run, equal_runs(run.size, tile))).collect()
 }
 
 /// A block for each tile.
-fn alone(tiles: Vec<Run>) -> Vec<Block> {
+fn block_per_tile(tiles: Vec<Run>) -> Vec<Block> {
     let block = |run: Run| Block::of(run, vec![Run { first: 0, count: 1, ..run }]);
     tiles.into_iter().map(block).collect()
 }
 
-/// Blocks of rows. The first tile is smaller where it also has the sums of
+/// Blocks of rows. The first tile is smaller if it also computes the sums of
 /// columns.
 fn row_blocks(kernel: &Kernel, product: &Product, target: &Target, tiling: &Tiling) -> Vec<Block> {
     let (n, tile) = (product.rows, tiling.rows);
@@ -147,12 +147,12 @@ fn row_blocks(kernel: &Kernel, product: &Product, target: &Target, tiling: &Tili
     let split_first = |n: usize| {
         let size = most.min(n);
         let first = Run { first: 0, size, count: 1, lanes: 0, sums_columns: true };
-        let rest = if n > size { equal_runs(n - size, tile) } else { Vec::new() };
-        let rest = rest.into_iter().map(|run| Run { first: run.first + size, ..run });
-        std::iter::once(first).chain(rest).collect::<Vec<Run>>()
+        let others = if n > size { equal_runs(n - size, tile) } else { Vec::new() };
+        let others = others.into_iter().map(|run| Run { first: run.first + size, ..run });
+        std::iter::once(first).chain(others).collect::<Vec<Run>>()
     };
     if is_uncut(n, tile, tiling.row_blocks) {
-        return alone(split_first(n));
+        return block_per_tile(split_first(n));
     }
     let mut all = blocks(n, tile, tiling.row_blocks);
     let first = Block { count: 1, tiles: split_first(all[0].size), ..all[0].clone() };
@@ -163,8 +163,8 @@ fn row_blocks(kernel: &Kernel, product: &Product, target: &Target, tiling: &Tili
     all
 }
 
-/// Blocks of vectors of columns. Where the last vector is not whole and padding
-/// does not make up for it, its tile and its block stand alone.
+/// Blocks of vectors of columns. Where the last vector is partial and not all accesses are
+/// padded, its tile and its block are separate.
 fn column_blocks(
     kernel: &Kernel,
     product: &Product,
@@ -175,7 +175,7 @@ fn column_blocks(
     let vectors = product.columns.div_ceil(target.lanes);
     let missing = vectors * target.lanes - product.columns;
     let padded = |access: &Access| access.strides[axis] == 0 || access.padding >= missing;
-    let whole = missing == 0
+    let is_full = missing == 0
         || (padded(&product.b)
             && product.partial_sums.iter().all(padded)
             && kernel.loads.iter().all(padded)
@@ -184,7 +184,7 @@ fn column_blocks(
     for tile in all.iter_mut().flat_map(|block| &mut block.tiles) {
         tile.lanes = target.lanes;
     }
-    if !whole && let Some(mut last) = all.pop() {
+    if !is_full && let Some(mut last) = all.pop() {
         if last.count > 1 {
             let before = Block { count: last.count - 1, ..last.clone() };
             last.first += before.count * last.size;
@@ -205,34 +205,32 @@ fn column_blocks(
     all
 }
 
-/// Terms of the sum that are written out in one iteration, in tiles of few sums
-/// and in others. With wide registers one, two and four measured the same but
+/// Terms of the sum that one iteration unrolls, in small tiles
+/// and in others. With wide registers one, two and four measured the same, except
 /// for single rows and long sums, where four were best.
 const UNROLLED: (usize, usize) = (4, 2);
-/// Few sums.
-const FEW_SUMS: usize = 12;
+/// Sums of a small tile, at most.
+const SMALL_TILE: usize = 12;
 
-/// Elements from which on what is overwritten is fetched before: what is small
-/// is near anyway.
+/// Elements from which on overwritten buffers are prefetched: small ones are in a cache anyway.
 const PREFETCHED: usize = 16 << 10;
-/// Elements of a factor from which on it comes from far away.
+/// Elements of a factor from which on it is assumed to be outside of the second cache.
 const FAR: usize = 256 << 10;
-/// Terms from a fetch to the use of what it fetches.
+/// Distance of a prefetch ahead of its use, in terms.
 const AHEAD: usize = 16;
 
-/// What is fetched before it is needed.
+/// Prefetching of the second factor.
 struct Ahead {
-    /// So many vectors of columns and terms further on.
+    /// Distance of the prefetch, in vectors of columns and terms.
     vectors: usize,
     terms: usize,
-    /// The terms in whose iterations it is fetched.
+    /// The number of terms during which a tile prefetches.
     share: usize,
-    /// The loop of the tiles that share it, and the elements from one's share to
-    /// the next.
+    /// The loop over the tiles that divide the prefetching, and its stride in elements.
     tile: Option<(Counter, usize)>,
 }
 
-/// One tile, in the loops that bring it everywhere.
+/// One tile, inside of the loops over tiles and blocks.
 struct Tile<'a> {
     product: &'a Product,
     /// The first row, and the first vector of columns.
@@ -241,7 +239,7 @@ struct Tile<'a> {
     columns: Run,
     k_block: &'a KBlock,
     rows_outside: bool,
-    /// Whether it is of a block's last run of inside tiles.
+    /// Whether it is in a block's last run of inner tiles.
     last_inside: bool,
 }
 
@@ -260,7 +258,7 @@ impl Tile<'_> {
 
     fn write(&self, w: &mut Writer<'_>) {
         self.prefetch(w);
-        // The sums of columns go along as one more row.
+        // The sums of columns are one more row of registers.
         let rows = self.rows.size;
         let more = usize::from(self.rows.sums_columns);
         let sums = self.sums(w, rows + more);
@@ -283,15 +281,15 @@ impl Tile<'_> {
         }
     }
 
-    /// What is written once a column, or for each row.
+    /// The stores that run once a column, or those for each row.
     fn stores(&self, once: bool) -> impl Iterator<Item = &Store> {
         let axis = self.product.rows_axis();
         let for_rows = move |s: &Store| s.to.strides[axis] > 0 || self.product.rows == 1;
         self.product.stores.iter().filter(move |s| for_rows(s) != once)
     }
 
-    /// Adds the part's sums to those that it is part of. Returns what is complete
-    /// with it, if the whole sum is; else the rest is in memory.
+    /// Adds the sums of a block of k to the sums that contain it. Returns the complete sums
+    /// after the last block; else the partial sums are in memory.
     fn add_to_levels(
         &self,
         w: &mut Writer<'_>,
@@ -333,7 +331,7 @@ impl Tile<'_> {
         }
     }
 
-    /// The register of a sum as it is before the part: zero, or from memory.
+    /// The register of a sum before the block of k: zero, or loaded from memory.
     fn begin(
         &self,
         w: &mut Writer<'_>,
@@ -361,15 +359,15 @@ impl Tile<'_> {
         sum: Register,
     ) {
         let at = self.spilled_point(w, row, vector);
-        w.put(plane, &at, sum);
+        w.store_register(plane, &at, sum);
     }
 
-    /// Where chains lie between their parts.
+    /// The partial sums of chains that are cut themselves.
     fn spilled_sums(&self) -> &Access {
-        self.product.partial_sums.last().expect("reserved for chains that are made in parts")
+        self.product.partial_sums.last().expect("allocated for chains that are cut")
     }
 
-    /// Where a row's sums lie between parts: those of columns after all rows.
+    /// The point of a row's partial sums in memory: those of columns are after all rows.
     fn spilled_point(&self, w: &Writer<'_>, row: usize, vector: usize) -> Point {
         let mut at = self.point(w, row, vector);
         if row == self.rows.size {
@@ -378,7 +376,7 @@ impl Tile<'_> {
         at
     }
 
-    /// Tells the cache what the epilogue will overwrite.
+    /// Prefetches the elements that the epilogue will overwrite.
     fn prefetch(&self, w: &mut Writer<'_>) {
         let (rows_axis, columns_axis) = (self.product.rows_axis(), self.product.columns_axis());
         let ends = !self.k_block.pauses && self.k_block.levels.iter().all(|level| level.ends);
@@ -387,8 +385,8 @@ impl Tile<'_> {
         }
         let kernel = w.kernel;
         let overwritten = |load: &&Access| {
-            let whole = load.strides[rows_axis] > 0 && load.strides[columns_axis] == 1;
-            whole && kernel.overwritten.contains(&load.buffer)
+            let is_matrix = load.strides[rows_axis] > 0 && load.strides[columns_axis] == 1;
+            is_matrix && kernel.overwritten.contains(&load.buffer)
         };
         for access in kernel.loads.iter().filter(overwritten) {
             for row in 0..self.rows.size {
@@ -400,30 +398,30 @@ impl Tile<'_> {
         }
     }
 
-    /// Where the second factor is fetched before it is needed: it comes from far
-    /// away, by steps that the processor does not foresee. While rows of one
-    /// panel go by, each tile of a run fetches its share of the next one, chain by
-    /// chain; where all rows are in one tile, terms are fetched some iterations
-    /// ahead. `tile` is the loop of the tiles in a run.
+    /// Prefetching of the second factor, where it is outside of the second cache and its
+    /// strides defeat the processor's prefetcher. While the rows of one
+    /// panel are processed, each tile of a run prefetches its share of the next panel, chain by
+    /// chain; where all rows are in one tile, terms are prefetched some iterations
+    /// ahead. `tile` is the loop over the tiles of a run.
     fn ahead(&self, tile: Option<Counter>, terms: usize) -> Option<Ahead> {
         let product = self.product;
         let all = product.summed.last().copied().unwrap_or(1);
-        let step = product.b.strides[product.axes() - 1];
-        let far = product.summed.len() == 1 && step > CACHE_LINE && all * product.columns >= FAR;
+        let stride = product.b.strides[product.axes() - 1];
+        let far = product.summed.len() == 1 && stride > CACHE_LINE && all * product.columns >= FAR;
         match product.rows > self.rows.size {
             _ if !far => None,
             true if self.rows_outside || !self.last_inside => None,
             true => {
                 let share = terms.div_ceil(self.rows.count).next_multiple_of(2);
                 let tile = tile.filter(|_| self.rows.count > 1);
-                let tile = tile.map(|tile| (tile, share * step));
+                let tile = tile.map(|tile| (tile, share * stride));
                 Some(Ahead { vectors: self.columns.size, terms: 0, share, tile })
             }
             false => Some(Ahead { vectors: 0, terms: AHEAD, share: terms, tile: None }),
         }
     }
 
-    /// The part's sums, for so many rows of registers.
+    /// The sums of the block of k, for `rows` rows of registers.
     fn sums(&self, w: &mut Writer<'_>, rows: usize) -> Vec<Vec<Register>> {
         let (tile, vectors) = (w.counter(), self.columns.size);
         let axis = self.product.columns_axis() + 1;
@@ -457,7 +455,7 @@ impl Tile<'_> {
         sums
     }
 
-    /// Adds the terms of a chain, or of a part of one, to all sums; to those of
+    /// Adds the terms of a chain, or of a piece of one, to all sums; to those of
     /// columns in the order of plain sums.
     fn chain(
         &self,
@@ -481,13 +479,13 @@ impl Tile<'_> {
                 w.combine(Reduction::Sum, *to, column);
             }
         };
-        let whole = span.count / LEAF;
-        if whole > 0 {
-            w.open(whole, Some((span.axis, LEAF)));
+        let leaves = span.count / LEAF;
+        if leaves > 0 {
+            w.open(leaves, Some((span.axis, LEAF)));
             leaf(w, Span { count: LEAF, ..*span });
             w.close();
         }
-        let done = whole * LEAF;
+        let done = leaves * LEAF;
         if done < span.count {
             leaf(w, Span { first: span.first + done, count: span.count - done, ..*span });
         }
@@ -510,14 +508,14 @@ impl Tile<'_> {
         let ahead = self.ahead(tile, last.count);
         let share = ahead.as_ref().map_or(0, |ahead| ahead.share.min(last.count));
         let first = Span { count: share, ..*last };
-        let rest = Span { first: last.first + share, count: last.count - share, ..*last };
-        self.repeated(w, sums, around, first, ahead.as_ref());
-        self.repeated(w, sums, around, rest, None);
+        let remainder = Span { first: last.first + share, count: last.count - share, ..*last };
+        self.loop_over_terms(w, sums, around, first, ahead.as_ref());
+        self.loop_over_terms(w, sums, around, remainder, None);
         w.close_outer(around.len());
     }
 
     /// Adds some terms of the innermost axis, in a loop.
-    fn repeated(
+    fn loop_over_terms(
         &self,
         w: &mut Writer<'_>,
         sums: &[Vec<Register>],
@@ -525,24 +523,24 @@ impl Tile<'_> {
         terms: Span,
         ahead: Option<&Ahead>,
     ) {
-        let few = sums.len() * sums[0].len() <= FEW_SUMS;
-        let unrolled = if few { UNROLLED.0 } else { UNROLLED.1 };
-        let whole = terms.count / unrolled;
-        if whole > 0 {
-            w.open(whole, Some((terms.axis, unrolled)));
-            self.written_out(w, sums, around, Span { count: unrolled, ..terms }, ahead);
+        let is_small = sums.len() * sums[0].len() <= SMALL_TILE;
+        let unrolled = if is_small { UNROLLED.0 } else { UNROLLED.1 };
+        let iterations = terms.count / unrolled;
+        if iterations > 0 {
+            w.open(iterations, Some((terms.axis, unrolled)));
+            self.unrolled_terms(w, sums, around, Span { count: unrolled, ..terms }, ahead);
             w.close();
         }
-        let done = whole * unrolled;
-        let rest = Span { first: terms.first + done, count: terms.count - done, ..terms };
-        self.written_out(w, sums, around, rest, ahead);
+        let done = iterations * unrolled;
+        let tail = Span { first: terms.first + done, count: terms.count - done, ..terms };
+        self.unrolled_terms(w, sums, around, tail, ahead);
     }
 
     /// Adds terms to all sums, each in ascending order. With four lanes every
-    /// second term goes through the tile backwards: the multiply-add that
-    /// Cranelift takes overwrites one of its factors, so that sums shift by a
+    /// second term runs through the tile backwards: the multiply-add that
+    /// Cranelift selects overwrites one of its factors, so that sums shift by a
     /// register each time, and this shifts them back without a move.
-    fn written_out(
+    fn unrolled_terms(
         &self,
         w: &mut Writer<'_>,
         sums: &[Vec<Register>],
@@ -551,7 +549,7 @@ impl Tile<'_> {
         ahead: Option<&Ahead>,
     ) {
         let axis = terms.axis;
-        let place = |at: &mut Point, term: usize| {
+        let set_term = |at: &mut Point, term: usize| {
             around.iter().for_each(|span| at.offsets[span.axis] = span.first);
             if let Some(offset) = at.offsets.get_mut(axis) {
                 *offset = term;
@@ -559,7 +557,7 @@ impl Tile<'_> {
         };
         for term in terms.first..terms.first + terms.count {
             let load = |w: &mut Writer<'_>, access: &Access, mut at: Point| {
-                place(&mut at, term);
+                set_term(&mut at, term);
                 let to = w.register(LaneType::Float);
                 let load = w.load(to, access, &at);
                 w.push(load);
@@ -574,15 +572,15 @@ impl Tile<'_> {
             if let Some(ahead) = ahead {
                 for vector in (0..self.columns.size).step_by(CACHE_LINE / w.target.lanes) {
                     let mut at = self.point(w, 0, ahead.vectors + vector);
-                    place(&mut at, term + ahead.terms);
+                    set_term(&mut at, term + ahead.terms);
                     w.prefetch_later(&self.product.b, &at, ahead.tile);
                 }
             }
             let backwards = w.target.sums_move && term % 2 == 1;
-            for row in in_order(self.rows.size, backwards) {
+            for row in indices(self.rows.size, backwards) {
                 let at = self.point(w, row, 0);
                 let a = load(w, &self.product.a, at);
-                for column in in_order(columns.len(), backwards) {
+                for column in indices(columns.len(), backwards) {
                     let to = sums[row][column];
                     let operands = [a, columns[column], to].into();
                     w.push(Instruction::Apply { to, scalar: Scalar::MulAdd, operands });
@@ -596,6 +594,6 @@ impl Tile<'_> {
     }
 }
 
-fn in_order(n: usize, backwards: bool) -> impl Iterator<Item = usize> {
+fn indices(n: usize, backwards: bool) -> impl Iterator<Item = usize> {
     (0..n).map(move |i| if backwards { n - 1 - i } else { i })
 }

@@ -9,15 +9,15 @@ use crate::kernel::{Kernel, Rows, Store};
 use crate::program::{Instruction, Program, Register};
 use crate::target::Target;
 
-/// Rows up to this length are written out instead of looped over: then what
-/// one stage has computed, the next finds in registers.
-const WRITTEN_OUT: usize = PARTIAL_SUMS;
+/// Rows up to this length are unrolled: then the values of one stage are still in registers
+/// in the next.
+const UNROLLED: usize = PARTIAL_SUMS;
 
 pub(super) fn lower(kernel: &Kernel, rows: &Rows, target: &Target) -> Program {
     let inner = rows.outer.len();
     // Reductions depend on all axes but the last.
     let mut w = Writer::new(kernel, target, inner + 1, inner, |_| (1 << inner) - 1);
-    if rows.outer.is_empty() && rows.stages.is_empty() && rows.inner > WRITTEN_OUT {
+    if rows.outer.is_empty() && rows.stages.is_empty() && rows.inner > UNROLLED {
         long_map(&mut w, rows);
         return w.finish();
     }
@@ -46,14 +46,14 @@ pub(super) fn lower(kernel: &Kernel, rows: &Rows, target: &Target) -> Program {
 /// A map along one axis: its vectors are split across threads.
 fn long_map(w: &mut Writer<'_>, rows: &Rows) {
     let lanes = w.target.lanes;
-    let whole = rows.inner / lanes;
-    w.open_parallel(whole, Some((0, lanes)));
+    let vectors = rows.inner / lanes;
+    w.open_parallel(vectors, Some((0, lanes)));
     write(w, &rows.stores, &w.points(1, 0, lanes));
     w.close();
-    let rest = rows.inner % lanes;
-    if rest > 0 {
+    let tail = rows.inner % lanes;
+    if tail > 0 {
         w.open_parallel(1, None);
-        write(w, &rows.stores, &w.points(1, whole * lanes, rest));
+        write(w, &rows.stores, &w.points(1, vectors * lanes, tail));
         w.close();
     }
 }
@@ -75,15 +75,15 @@ fn stores(w: &mut Writer<'_>, rows: &Rows) {
         return;
     }
     let lanes = w.target.lanes;
-    if rows.inner <= WRITTEN_OUT {
+    if rows.inner <= UNROLLED {
         write(w, &full, &w.points(axis + 1, 0, rows.inner));
         return;
     }
-    let whole = rows.inner / lanes;
-    w.open(whole, Some((axis, lanes)));
+    let vectors = rows.inner / lanes;
+    w.open(vectors, Some((axis, lanes)));
     write(w, &full, &w.points(axis + 1, 0, lanes));
     w.close();
-    write(w, &full, &w.points(axis + 1, whole * lanes, rows.inner % lanes));
+    write(w, &full, &w.points(axis + 1, vectors * lanes, rows.inner % lanes));
 }
 
 /// The registers of a stage's results, in all lanes.
@@ -93,25 +93,30 @@ fn reduce(w: &mut Writer<'_>, rows: &Rows, stage: &[(Reduction, Expr)]) -> Vec<R
     let vectors = PARTIAL_SUMS / lanes;
     let reductions: Vec<Reduction> = stage.iter().map(|(reduction, _)| *reduction).collect();
 
-    // So many elements from an offset on, at most one for each partial result.
+    // Combines `elements` elements from `first` on with the partial results, at most one each.
     let accumulate = |w: &mut Writer<'_>, first, elements, partial: &[Vec<Register>]| {
         for (slot, point) in w.points(axis + 1, first, elements).iter().enumerate() {
             for ((reduction, e), partial) in stage.iter().zip(partial) {
                 let mut value = w.value(*e, point);
                 if point.lanes < lanes {
-                    let kept = w.register(LaneType::Float);
+                    let blended = w.register(LaneType::Float);
                     let bits = reduction.identity();
-                    w.push(Instruction::Blend { to: kept, from: value, lanes: point.lanes, bits });
-                    value = kept;
+                    w.push(Instruction::Blend {
+                        to: blended,
+                        from: value,
+                        lanes: point.lanes,
+                        bits,
+                    });
+                    value = blended;
                 }
                 w.combine(*reduction, partial[slot], value);
             }
         }
     };
-    // A row that is written out has no loop: its values are known afterwards.
-    let looped = rows.inner > WRITTEN_OUT;
-    let whole = if looped { rows.inner / PARTIAL_SUMS } else { 0 };
-    let span = Span { unit: PARTIAL_SUMS, ..Span::all(axis, whole) };
+    // An unrolled row has no loop: its values stay known after the reduction.
+    let looped = rows.inner > UNROLLED;
+    let full_chunks = if looped { rows.inner / PARTIAL_SUMS } else { 0 };
+    let span = Span { unit: PARTIAL_SUMS, ..Span::all(axis, full_chunks) };
     let mut chain = |w: &mut Writer<'_>, spans: &[Span], partial: &[Vec<Register>]| {
         let Span { first, count, .. } = spans[0];
         if looped {
@@ -121,8 +126,8 @@ fn reduce(w: &mut Writer<'_>, rows: &Rows, stage: &[(Reduction, Expr)]) -> Vec<R
         }
     };
     let partial = blocks::reduce(w, &[span], LEAF, &reductions, vectors, &mut chain);
-    // What is left at the end of a row is one more term of some of the sums.
-    accumulate(w, whole * PARTIAL_SUMS, rows.inner - whole * PARTIAL_SUMS, &partial);
+    // The remainder of a row is one more term of some of the sums.
+    accumulate(w, full_chunks * PARTIAL_SUMS, rows.inner - full_chunks * PARTIAL_SUMS, &partial);
 
     let tree = |w: &mut Writer<'_>, (reduction, partial): (Reduction, &Vec<Register>)| {
         let mut half = vectors / 2;

@@ -1,14 +1,13 @@
-//! Lowering of scatters.
+//! Lowering of scatters (scatter-add): rows are added to the rows of a table by index.
 //!
-//! Rows added up where an index says: per block of columns, the block of the
-//! table is cleared, then positions come in order, each added to its row in
-//! memory. Which rows meet is not known before, so that threads share columns
-//! and never positions.
+//! For each block of columns, the table's block is cleared, then positions are processed in
+//! order, each added to its row in memory. Which positions have the same row is not known at
+//! compile time, so threads share columns and never positions.
 //!
-//! Each element is a blocked sum. Where there are many positions, a piece of them
-//! is added up in a table of its own, and that table then added to the one of the
+//! Each element is a blocked sum. With many positions, a piece of them
+//! is added up in a table of its own, and that table is then added to the one of the
 //! level above. A piece has several positions for each row of the table, so that
-//! adding up tables takes less time than adding up positions.
+//! adding tables takes less time than adding positions.
 
 use super::blocks::{CHAIN, Cut, Span};
 use super::writer::{Point, Writer};
@@ -25,23 +24,23 @@ const POSITIONS: usize = 4;
 pub(super) fn lower(kernel: &Kernel, scatter: &Scatter, target: &Target) -> Program {
     let axis = scatter.columns_axis();
     let mut w = Writer::new(kernel, target, axis + 1, axis, |_| 0);
-    let whole = scatter.columns / BLOCK;
-    if whole > 0 {
-        w.open_parallel(whole, Some((axis, BLOCK)));
+    let full_blocks = scatter.columns / BLOCK;
+    if full_blocks > 0 {
+        w.open_parallel(full_blocks, Some((axis, BLOCK)));
         let points = w.points(axis + 1, 0, BLOCK);
         block(&mut w, scatter, &points);
         w.close();
     }
-    let rest = w.points(axis + 1, whole * BLOCK, scatter.columns % BLOCK);
-    if !rest.is_empty() {
+    let remainder = w.points(axis + 1, full_blocks * BLOCK, scatter.columns % BLOCK);
+    if !remainder.is_empty() {
         w.open_parallel(1, None);
-        block(&mut w, scatter, &rest);
+        block(&mut w, scatter, &remainder);
         w.close();
     }
     w.finish()
 }
 
-/// Positions that are added up one after the other.
+/// The largest number of positions that are added sequentially.
 fn leaf(scatter: &Scatter) -> usize {
     CHAIN.max(POSITIONS * scatter.rows)
 }
@@ -50,7 +49,7 @@ fn spans(scatter: &Scatter) -> Vec<Span> {
     scatter.positions.iter().enumerate().map(|(axis, n)| Span::all(axis, *n)).collect()
 }
 
-/// How many tables the pieces of a scatter's sums need beside its own.
+/// The number of tables for the pieces of a scatter's sums, beside the result.
 pub(super) fn partial_tables(scatter: &Scatter) -> usize {
     let mut spans = spans(scatter);
     let mut tables = 0;
@@ -67,7 +66,7 @@ fn block(w: &mut Writer<'_>, scatter: &Scatter, points: &[Point]) {
     fill(w, scatter, &tables, &spans(scatter), points);
 }
 
-/// Adds up some positions in the first of the tables; the others are for pieces.
+/// Adds up some positions in the first of the tables; the others hold pieces.
 fn fill(
     w: &mut Writer<'_>,
     scatter: &Scatter,
@@ -76,17 +75,19 @@ fn fill(
     points: &[Point],
 ) {
     let zero = w.start(0f32.to_bits());
-    each_row(w, scatter, |w| points.iter().for_each(|point| w.put(tables[0], point, zero)));
+    each_row(w, scatter, |w| {
+        points.iter().for_each(|point| w.store_register(tables[0], point, zero))
+    });
     let Some(cut) = Cut::of(spans, leaf(scatter)) else {
         return add(w, scatter, tables[0], spans, points);
     };
     let (piece, along) = cut.piece(spans);
-    w.open(cut.whole, Some(along));
+    w.open(cut.full_pieces, Some(along));
     fill(w, scatter, &tables[1..], &piece, points);
     add_table(w, scatter, tables, points);
     w.close();
-    if let Some(rest) = cut.rest(spans) {
-        fill(w, scatter, &tables[1..], &rest, points);
+    if let Some(remainder) = cut.remainder(spans) {
+        fill(w, scatter, &tables[1..], &remainder, points);
         add_table(w, scatter, tables, points);
     }
 }
@@ -95,9 +96,10 @@ fn fill(
 fn add_table(w: &mut Writer<'_>, scatter: &Scatter, tables: &[&Access], points: &[Point]) {
     each_row(w, scatter, |w| {
         for point in points {
-            let [sum, piece] = [tables[0], tables[1]].map(|table| loaded(w, table, point));
+            let [sum, piece] =
+                [tables[0], tables[1]].map(|table| load_to_register(w, table, point));
             w.combine(Reduction::Sum, sum, piece);
-            w.put(tables[0], point, sum);
+            w.store_register(tables[0], point, sum);
         }
     });
 }
@@ -108,22 +110,19 @@ fn each_row(w: &mut Writer<'_>, scatter: &Scatter, write: impl FnOnce(&mut Write
     w.close();
 }
 
-fn loaded(w: &mut Writer<'_>, access: &Access, point: &Point) -> Register {
+fn load_to_register(w: &mut Writer<'_>, access: &Access, point: &Point) -> Register {
     let to = w.register(LaneType::Float);
     let load = w.load(to, access, point);
     w.push(load);
     to
 }
 
-/// Adds some positions, one after the other, to a table.
+/// Adds some positions sequentially to a table.
 fn add(w: &mut Writer<'_>, scatter: &Scatter, table: &Access, spans: &[Span], points: &[Point]) {
     let mut row = table.clone();
-    let step = std::mem::take(&mut row.strides[scatter.rows_axis()]);
-    row.index = Some(Box::new(Indexed {
-        at: scatter.index.clone(),
-        row_stride: step,
-        below: scatter.rows,
-    }));
+    let row_stride = std::mem::take(&mut row.strides[scatter.rows_axis()]);
+    row.index =
+        Some(Box::new(Indexed { at: scatter.index.clone(), row_stride, below: scatter.rows }));
     for span in spans {
         w.open(span.count, Some((span.axis, 1)));
     }
@@ -131,10 +130,10 @@ fn add(w: &mut Writer<'_>, scatter: &Scatter, table: &Access, spans: &[Span], po
         let mut at = point.clone();
         spans.iter().for_each(|span| at.offsets[span.axis] = span.first);
         let value = w.value(scatter.store.value, &at);
-        let (before, sum) = (loaded(w, &row, &at), w.register(LaneType::Float));
+        let (before, sum) = (load_to_register(w, &row, &at), w.register(LaneType::Float));
         let operands = [before, value].into();
         w.push(Instruction::Apply { to: sum, scalar: Scalar::Add, operands });
-        w.put(&row, &at, sum);
+        w.store_register(&row, &at, sum);
     }
     w.close_outer(spans.len());
 }

@@ -1,8 +1,7 @@
 //! Lowering of maps that read a matrix by columns: transposes in registers.
 //!
-//! Maps that read a matrix by columns: squares of as many rows as there are
-//! lanes are read along columns and turned in registers, instead of element by
-//! element.
+//! Squares of as many rows as there are lanes are loaded along columns and transposed in
+//! registers, instead of loaded element by element.
 
 use super::rows::write;
 use super::writer::{Point, Writer};
@@ -12,8 +11,8 @@ use crate::kernel::{Access, Kernel, Rows};
 use crate::program::{Instruction, Register};
 use crate::target::Target;
 
-/// Whether a map has a matrix that is read by columns, and whole squares, where
-/// the target transposes them fast.
+/// Whether a map reads a matrix by columns, has full squares, and the target transposes them
+/// fast.
 pub(super) fn applies(kernel: &Kernel, rows: &Rows, target: &Target) -> bool {
     let squares =
         rows.outer.last().is_some_and(|n| *n >= target.lanes) && rows.inner >= target.lanes;
@@ -26,8 +25,8 @@ pub(super) fn applies(kernel: &Kernel, rows: &Rows, target: &Target) -> bool {
 
 fn by_columns(load: &Access, rows: &Rows) -> bool {
     let inner = rows.outer.len();
-    let in_place = load.kind == LaneType::Float && load.index.is_none();
-    in_place && load.strides[inner] > 1 && load.strides[inner - 1] == 1
+    let is_plain = load.lane_type == LaneType::Float && load.index.is_none();
+    is_plain && load.strides[inner] > 1 && load.strides[inner - 1] == 1
 }
 
 pub(super) fn lower(w: &mut Writer<'_>, rows: &Rows) {
@@ -44,20 +43,20 @@ pub(super) fn lower(w: &mut Writer<'_>, rows: &Rows) {
     w.open(right, Some((axis, lanes)));
     square(w, rows);
     w.close();
-    // What is left of the rows, and then whole rows.
-    let rest = w.points(axis + 1, right * lanes, rows.inner % lanes);
+    // The columns right of the squares; then the rows below them.
+    let tail = w.points(axis + 1, right * lanes, rows.inner % lanes);
     for row in 0..lanes {
-        write(w, &rows.stores, &at_row(&rest, axis, row));
+        write(w, &rows.stores, &at_row(&tail, axis, row));
     }
     w.close();
     if last % lanes > 0 {
         open(w, last % lanes, (axis - 1, 1));
         let first = down * lanes;
         w.open(right, Some((axis, lanes)));
-        let whole = w.points(axis + 1, 0, lanes);
-        write(w, &rows.stores, &at_row(&whole, axis, first));
+        let vectors = w.points(axis + 1, 0, lanes);
+        write(w, &rows.stores, &at_row(&vectors, axis, first));
         w.close();
-        write(w, &rows.stores, &at_row(&rest, axis, first));
+        write(w, &rows.stores, &at_row(&tail, axis, first));
         w.close();
     }
     w.close_outer(around.len());
@@ -69,7 +68,7 @@ fn at_row(points: &[Point], axis: usize, row: usize) -> Vec<Point> {
     points
 }
 
-/// As many rows as there are lanes, and a vector of each.
+/// A square: as many rows as there are lanes, and a vector of each.
 fn square(w: &mut Writer<'_>, rows: &Rows) {
     let lanes = w.target.lanes;
     let axis = rows.outer.len();

@@ -1,5 +1,5 @@
 //! Writes a program: opens and closes loops, and hoists loop-invariant formulas
-//! to the outermost loop that has all that they depend on.
+//! to the outermost loop in which all their dependencies are available.
 
 mod values;
 
@@ -12,8 +12,8 @@ use crate::kernel::{Access, Kernel, Store};
 use crate::program::*;
 use crate::target::Target;
 
-/// Where on the kernel's axes a vector of elements begins, beyond what loops
-/// add, and how many of its lanes count.
+/// A vector of elements: its offsets on the kernel's axes, relative to the enclosing loops,
+/// and the number of its valid lanes.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Point {
     pub offsets: Vec<usize>,
@@ -27,31 +27,31 @@ pub(super) struct Writer<'a> {
     vector_axis: usize,
     /// For each formula, the axes that it depends on, as bits.
     depends: Vec<u32>,
-    /// For each formula, the leaves in it that are not there from the start:
-    /// results of reductions, and loads of what the kernel overwrites.
-    hoistable: Vec<Vec<Expr>>,
+    /// For each formula, its leaves that limit hoisting:
+    /// results of reductions, and loads of buffers that the kernel overwrites.
+    late_leaves: Vec<Vec<Expr>>,
     buffers: Vec<usize>,
     registers: Vec<LaneType>,
     counters: u32,
     parallel: usize,
     scopes: Vec<LoopScope>,
-    /// For each axis, the loops that go along it, the outermost first.
+    /// For each axis, the loops along it, the outermost first.
     loops: Vec<Vec<LoopAxis>>,
-    /// Offsets on some axes, zero on the others, by number.
+    /// Interned offsets: those on some axes, zero on the others.
     offsets: FxHashMap<Vec<usize>, OffsetsId>,
-    /// Room for one of them.
+    /// A buffer for the offsets of a lookup.
     masked: Vec<usize>,
     /// For each reduction, the axes that its result depends on, as bits.
     reduced_on: FxHashMap<usize, u32>,
-    /// Results of reductions: for a place on the axes that they depend on, the
-    /// register and the depth at which it is there.
+    /// Results of reductions: by the offsets on the axes that they depend on, the
+    /// register and the depth of the scope in which it is available.
     reduced: FxHashMap<(usize, OffsetsId), (Register, usize)>,
 }
 
 /// A loop along an axis.
 #[derive(Clone, Copy)]
 struct LoopAxis {
-    /// None where there is nothing to repeat.
+    /// None for a single iteration.
     counter: Option<Counter>,
     /// Elements of the axis for each iteration.
     elements: usize,
@@ -60,31 +60,30 @@ struct LoopAxis {
 }
 
 impl LoopAxis {
-    /// How far an iteration moves what has so many elements for each of the
-    /// axis.
-    fn stride(&self, step: usize) -> Option<(Counter, usize)> {
-        self.counter.map(|counter| (counter, self.elements * step))
+    /// The loop's stride in a buffer or iota, where the axis has this one.
+    fn stride(&self, axis_stride: usize) -> Option<(Counter, usize)> {
+        self.counter.map(|counter| (counter, self.elements * axis_stride))
     }
 }
 
-/// Names offsets, of which many formulas have the same.
+/// The number of interned offsets.
 type OffsetsId = u32;
 
-/// A formula at a place, in so many lanes.
+/// A formula's value: the formula, its offsets and its number of lanes.
 type Key = (Expr, OffsetsId, usize);
 
 #[derive(Default)]
 struct LoopScope {
     body: Vec<Statement>,
     known: FxHashMap<Key, Register>,
-    /// The loop that ends with the scope; none where there is nothing to repeat.
-    ends: Option<(Counter, Count)>,
-    /// The axis that it goes along.
+    /// The loop of the scope; none for a single iteration.
+    repeats: Option<(Counter, Count)>,
+    /// The axis that it runs along.
     axis: Option<usize>,
 }
 
 impl<'a> Writer<'a> {
-    /// A writer for a kernel with so many axes; `reduced_on` gives the axes that
+    /// A writer for a kernel of `axes` axes; `reduced_on` returns the axes that
     /// a reduction depends on, by its number.
     pub fn new(
         kernel: &'a Kernel,
@@ -94,17 +93,17 @@ impl<'a> Writer<'a> {
         reduced_on: impl Fn(usize) -> u32,
     ) -> Writer<'a> {
         let mut depends: Vec<u32> = Vec::new();
-        let mut awaits: Vec<Vec<Expr>> = Vec::new();
+        let mut late_leaves: Vec<Vec<Expr>> = Vec::new();
         let mut results = FxHashMap::default();
         for (e, term) in kernel.formulas.iter() {
-            awaits.push(match term {
+            late_leaves.push(match term {
                 Term::Reduced(_) => vec![e],
                 Term::Load(i, _) if kernel.overwritten.contains(&kernel.loads[*i].buffer) => {
                     vec![e]
                 }
                 Term::Apply(_, x) => {
                     let mut all: Vec<Expr> =
-                        x.iter().flat_map(|x| &awaits[x.0 as usize]).copied().collect();
+                        x.iter().flat_map(|x| &late_leaves[x.0 as usize]).copied().collect();
                     all.sort_unstable();
                     all.dedup();
                     all
@@ -118,7 +117,7 @@ impl<'a> Writer<'a> {
                 Term::Float(_) | Term::Int(_) => 0,
                 Term::Load(i, _) => kernel.loads[*i].moves(),
                 Term::Position => 1 << vector_axis,
-                Term::Element(i) => moves(&kernel.elements[*i]),
+                Term::Iota(i) => moves(&kernel.iotas[*i]),
                 Term::Reduced(number) => reduced_on(*number),
                 Term::Apply(_, x) => x.iter().fold(0, |all, x| all | depends[x.0 as usize]),
             });
@@ -128,7 +127,7 @@ impl<'a> Writer<'a> {
             target,
             vector_axis,
             depends,
-            hoistable: awaits,
+            late_leaves,
             buffers: Vec::new(),
             registers: Vec::new(),
             counters: 0,
@@ -156,8 +155,8 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Opens a loop; where it goes along an axis, an iteration is so many
-    /// elements of it. What happens once needs no loop.
+    /// Opens a loop, along an axis by a number of elements if `along` is set. A single
+    /// iteration needs no loop.
     pub fn open(&mut self, count: usize, along: Option<(usize, usize)>) {
         self.open_loop((count > 1).then_some(Count::Fixed(count)), along);
     }
@@ -170,7 +169,7 @@ impl<'a> Writer<'a> {
         self.open_loop(Some(Count::Parallel { first, count }), along);
     }
 
-    /// Opens the first loop of several in parallel, others in order.
+    /// Opens a loop for each of the outer axes, the first one parallel.
     pub fn open_outer(&mut self, sizes: &[usize]) {
         for (axis, size) in sizes.iter().enumerate() {
             match axis {
@@ -181,28 +180,28 @@ impl<'a> Writer<'a> {
     }
 
     fn open_loop(&mut self, count: Option<Count>, along: Option<(usize, usize)>) {
-        let ends = count.map(|count| {
+        let repeats = count.map(|count| {
             self.counters += 1;
             (Counter(self.counters - 1), count)
         });
-        let counter = ends.map(|(counter, _)| counter);
+        let counter = repeats.map(|(counter, _)| counter);
         if let Some((axis, elements)) = along {
             self.loops[axis].push(LoopAxis { counter, elements, depth: self.scopes.len() });
         }
         let axis = along.map(|(axis, _)| axis);
-        self.scopes.push(LoopScope { ends, axis, ..LoopScope::default() });
+        self.scopes.push(LoopScope { repeats, axis, ..LoopScope::default() });
     }
 
     /// Closes the innermost loop.
     pub fn close(&mut self) {
         let depth = self.scopes.len() - 1;
-        let scope = self.scopes.pop().expect("as many closed as opened");
+        let scope = self.scopes.pop().expect("a loop is open");
         if let Some(axis) = scope.axis {
             self.loops[axis].pop();
         }
         self.reduced.retain(|_, (_, at)| *at < depth);
         let outer = &mut self.innermost().body;
-        match scope.ends {
+        match scope.repeats {
             Some((counter, count)) => {
                 outer.push(Statement::Loop(Loop { counter, count, body: scope.body }));
             }
@@ -210,15 +209,15 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Closes so many loops.
-    pub fn close_outer(&mut self, loops: usize) {
-        for _ in 0..loops {
+    /// Closes some loops.
+    pub fn close_outer(&mut self, count: usize) {
+        for _ in 0..count {
             self.close();
         }
     }
 
     fn innermost(&mut self) -> &mut LoopScope {
-        self.scopes.last_mut().expect("there is always one")
+        self.scopes.last_mut().expect("there is an outermost scope")
     }
 
     /// A new register.
@@ -232,14 +231,14 @@ impl<'a> Writer<'a> {
         self.innermost().body.push(Statement::Do(instruction));
     }
 
-    /// A register that starts with a float, written here.
+    /// A new register, set to a float.
     pub fn start(&mut self, bits: u32) -> Register {
         let to = self.register(LaneType::Float);
         self.push(Instruction::Constant { to, bits });
         to
     }
 
-    /// `to` combined with another register.
+    /// Combines `to` with another register, in place.
     pub fn combine(&mut self, reduction: Reduction, to: Register, with: Register) {
         match reduction {
             Reduction::Sum => {
@@ -250,8 +249,8 @@ impl<'a> Writer<'a> {
                 });
             }
             Reduction::Max => {
-                // NaN in either stays: where `to` is NaN it is kept, and the
-                // maximum gives its second operand where one is NaN.
+                // NaN in either operand is preserved: `to` is selected where it is NaN, and the
+                // maximum is its second operand where one is NaN.
                 let (number, largest) =
                     (self.register(LaneType::Mask), self.register(LaneType::Float));
                 let equal = [to, to].into();
@@ -268,7 +267,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Says that a reduction's result is in a register from here on.
+    /// Records the register of a reduction's result, available in the innermost loop.
     pub fn set_reduced(&mut self, number: usize, point: &Point, register: Register) {
         let axes = self.reduced_on.get(&number).copied().unwrap_or(0);
         let on = self.offsets_id(axes, &point.offsets);
@@ -276,7 +275,7 @@ impl<'a> Writer<'a> {
         self.reduced.insert((number, on), (register, depth));
     }
 
-    /// The place that offsets are on some axes.
+    /// The number of the offsets on some axes.
     fn offsets_id(&mut self, axes: u32, offsets: &[usize]) -> OffsetsId {
         let offsets = offsets.iter().enumerate();
         self.masked.clear();
@@ -297,7 +296,7 @@ impl<'a> Writer<'a> {
     }
 
     /// A load of as many elements as there are lanes, along another axis than
-    /// that of vectors.
+    /// the vector axis.
     pub fn load_along(
         &mut self,
         to: Register,
@@ -309,33 +308,33 @@ impl<'a> Writer<'a> {
         Instruction::Load { to, from: self.address(access, point), lane_stride: stride, lanes }
     }
 
-    /// Says that a formula's value at a point is in a register, as long as the
-    /// innermost loop is open.
+    /// Records the register of a formula's value at a point, available until the
+    /// innermost loop is closed.
     pub fn set_value(&mut self, e: Expr, point: &Point, register: Register) {
-        let place = self.offsets_id(self.depends[e.0 as usize], &point.offsets);
-        self.innermost().known.insert((e, place, point.lanes), register);
+        let offsets = self.offsets_id(self.depends[e.0 as usize], &point.offsets);
+        self.innermost().known.insert((e, offsets, point.lanes), register);
     }
 
     /// Stores a register at a point.
-    pub fn put(&mut self, access: &Access, point: &Point, from: Register) {
+    pub fn store_register(&mut self, access: &Access, point: &Point, from: Register) {
         let to = self.address(access, point);
         let lanes = self.touched(access, point.lanes);
         self.push(Instruction::Store { to, from, lane_stride: 1, lanes });
     }
 
-    /// The counter of the innermost loop, if something is repeated there.
+    /// The counter of the innermost loop, if it has several iterations.
     pub fn counter(&self) -> Option<Counter> {
-        self.scopes.last().and_then(|scope| scope.ends).map(|(counter, _)| counter)
+        self.scopes.last().and_then(|scope| scope.repeats).map(|(counter, _)| counter)
     }
 
-    /// Says that what is at a point will be needed at once.
+    /// Prefetches the elements at a point into the first cache.
     pub fn prefetch(&mut self, access: &Access, point: &Point) {
         let at = self.address(access, point);
         self.push(Instruction::Prefetch { at, near: true });
     }
 
-    /// Says that what is at a point will be needed later; some elements further
-    /// on for every iteration of one more loop.
+    /// Prefetches the elements at a point into the second cache, with a stride for one more
+    /// loop.
     pub fn prefetch_later(
         &mut self,
         access: &Access,
@@ -364,7 +363,7 @@ impl<'a> Writer<'a> {
         self.push(instruction);
     }
 
-    /// Whole vectors are touched where padding allows it.
+    /// The lanes that are loaded or stored: all where padding allows it.
     fn touched(&self, access: &Access, lanes: usize) -> usize {
         let missing = self.target.lanes - lanes;
         if missing <= access.padding { self.target.lanes } else { lanes }
@@ -376,22 +375,21 @@ impl<'a> Writer<'a> {
             self.buffers.push(access.buffer);
             self.buffers.len() - 1
         });
-        let (offset, steps) = self.reach(&access.strides, point);
+        let (offset, strides) = self.reach(&access.strides, point);
         let index = access.index.as_ref().map(|index| {
             let at = self.address(&index.at, point);
             Box::new(Indexed { at, stride: index.row_stride, below: index.below })
         });
-        Address { buffer, offset, strides: steps, index }
+        Address { buffer, offset, strides, index }
     }
 
-    /// Where a point is, by how far each axis moves: elements from the start,
-    /// and more for every iteration of some loops.
-    fn reach(&self, by: &[usize], point: &Point) -> (usize, Vec<(Counter, usize)>) {
-        let axes = by.iter().enumerate().filter(|(_, step)| **step > 0);
-        let steps = axes.clone().flat_map(|(axis, step)| {
-            self.loops[axis].iter().filter_map(|along| along.stride(*step))
+    /// The offset of a point, and the stride of each loop, from the strides of the axes.
+    fn reach(&self, strides: &[usize], point: &Point) -> (usize, Vec<(Counter, usize)>) {
+        let axes = strides.iter().enumerate().filter(|(_, stride)| **stride > 0);
+        let loops = axes.clone().flat_map(|(axis, stride)| {
+            self.loops[axis].iter().filter_map(|along| along.stride(*stride))
         });
-        (axes.map(|(axis, step)| point.offsets[axis] * step).sum(), steps.collect())
+        (axes.map(|(axis, stride)| point.offsets[axis] * stride).sum(), loops.collect())
     }
 
     /// Vectors that cover `n` elements of the vector axis from `first` on.
@@ -407,13 +405,13 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// The axes that move something, as bits.
-fn moves(steps: &[usize]) -> u32 {
-    steps.iter().enumerate().fold(0, |all, (i, step)| all | u32::from(*step > 0) << i)
+/// The axes whose strides are not 0, as bits.
+fn moves(strides: &[usize]) -> u32 {
+    strides.iter().enumerate().fold(0, |all, (i, stride)| all | u32::from(*stride > 0) << i)
 }
 
 impl Reduction {
-    /// The bits of what changes nothing when combined.
+    /// The bits of the identity element.
     pub(super) fn identity(self) -> u32 {
         match self {
             Reduction::Sum => 0f32.to_bits(),

@@ -1,5 +1,5 @@
-//! What passes ask of an operation beside its lowering. Each fact is a method of
-//! [`Operation`](super::Operation) with a default that is always safe: passes then assume nothing.
+//! Properties of operations that passes query beside the lowering. Each is a method of
+//! [`Operation`](super::Operation) with a conservative default.
 
 /// How a result is linear in its operands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -10,7 +10,7 @@ pub enum Linearity {
     Product,
     /// The first operand divided by the second.
     Quotient,
-    /// Otherwise, or not at all.
+    /// Not known to be linear.
     Unknown,
 }
 
@@ -23,54 +23,59 @@ pub enum Sign {
     Minus,
 }
 
-/// What happens to infinities and NaN from operands to result, element by element. The guard of a
-/// step looks at as few values as possible; by this it knows at which.
+/// How infinities and NaN propagate from operands to result, element by element. The guard of a step
+/// uses it to check as few values as possible.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Finiteness {
-    /// The result is finite or NaN, whatever the operands are.
+    /// The result is finite or NaN for all operands.
     pub is_bounded: bool,
-    /// Finite operands give a finite result, but for a sum or product that is too large for a float.
-    pub is_kept: bool,
-    /// Whether an operand that is not finite shows in the result.
-    pub shows: Shows,
-    /// How many operands, the first ones, only decide: they are compared, or choose, and are not
-    /// themselves in the result.
-    pub deciding: usize,
+    /// Finite operands produce a finite result, except for overflow of a sum or product.
+    pub preserves_finite: bool,
+    /// Whether a non-finite operand makes the result non-finite.
+    pub propagation: Propagation,
+    /// The number of leading operands that are only conditions: compared or selecting, but not part of
+    /// the result.
+    pub conditions: usize,
 }
 
-/// Whether an operand that is not finite makes a result that is not.
+/// Whether a non-finite operand makes the result non-finite.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Shows {
+pub enum Propagation {
     /// In every element.
     Always,
-    /// In some elements, not in others, as if by chance: of many, in one.
-    ByChance,
-    /// Not for certain.
+    /// In some elements and not in others, depending on the data: in large values, in at least one.
+    Sometimes,
+    /// Not known.
     Unknown,
 }
 
 impl Finiteness {
-    /// Nothing is known.
-    pub const UNKNOWN: Finiteness =
-        Finiteness { is_bounded: false, is_kept: false, shows: Shows::Unknown, deciding: 0 };
-    /// Finite operands give a finite result.
-    pub const KEPT: Finiteness = Finiteness { is_kept: true, ..Finiteness::UNKNOWN };
-    /// The result is finite exactly where the operands are, but for its size.
-    pub const EXACT: Finiteness = Finiteness { shows: Shows::Always, ..Finiteness::KEPT };
+    /// No property is known.
+    pub const UNKNOWN: Finiteness = Finiteness {
+        is_bounded: false,
+        preserves_finite: false,
+        propagation: Propagation::Unknown,
+        conditions: 0,
+    };
+    /// Finite operands produce a finite result.
+    pub const PRESERVED: Finiteness = Finiteness { preserves_finite: true, ..Finiteness::UNKNOWN };
+    /// The result is finite exactly where the operands are, except for overflow.
+    pub const EXACT: Finiteness =
+        Finiteness { propagation: Propagation::Always, ..Finiteness::PRESERVED };
     /// The result is finite or NaN.
-    pub const BOUNDED: Finiteness = Finiteness { is_bounded: true, ..Finiteness::KEPT };
+    pub const BOUNDED: Finiteness = Finiteness { is_bounded: true, ..Finiteness::PRESERVED };
 
-    /// With this number of operands that only decide.
-    pub const fn deciding(self, operands: usize) -> Finiteness {
-        Finiteness { deciding: operands, ..self }
+    /// With this number of leading conditions.
+    pub const fn with_conditions(self, conditions: usize) -> Finiteness {
+        Finiteness { conditions, ..self }
     }
 }
 
-/// The order in which the elements of a value lie in memory.
+/// The order of the elements of a value in memory.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum MemoryOrder {
-    /// The batch first, then the axes of the example; the last axis is innermost.
+    /// The batch axis outermost, then the axes of the example, the last one innermost.
     RowMajor,
-    /// The examples of a batch next to each other, for each element.
+    /// The batch axis innermost.
     BatchLast,
 }

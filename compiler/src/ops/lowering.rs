@@ -1,7 +1,7 @@
-//! [`Lowering`]: what an operation is to the passes between the graph and machine code.
+//! [`Lowering`]: the kind of an operation, for the passes between the graph and machine code.
 //!
-//! Passes match on this alone, and on the facts that [`Operation`](super::Operation) has beside it:
-//! no pass has a list of operations. A new operation is one of these kinds, or it is composite.
+//! Passes match on it and on the properties of [`Operation`](super::Operation); no pass has a list of
+//! operations. A new operation is of one of these kinds or composite.
 
 use super::all_finite::AllFinite;
 use super::broadcast::Broadcast;
@@ -21,66 +21,65 @@ use crate::kernel::SpaceKind;
 
 /// How an operation is computed by machine code.
 pub enum Lowering<'a> {
-    /// It is given from outside.
+    /// An input of the graph.
     Leaf(Leaf<'a>),
-    /// A number.
+    /// A constant scalar.
     Constant(f32),
-    /// Numbers that are known before anything runs, and lie in memory from then on.
+    /// Constant numbers, stored in memory.
     Numbers(&'a [Number]),
-    /// A formula for each element, from the elements in the same place.
+    /// A formula for each element, from the operands' elements at the same index.
     Elementwise(Formula<'a>),
-    /// The number of each element, counted row-major through the whole value,
-    /// the batch first.
+    /// The row-major index of each element, over all axes with the batch outermost.
     Iota,
-    /// The same elements, found elsewhere.
+    /// The operand's elements in another arrangement.
     View(View<'a>),
-    /// One of the operands, chosen before anything is compiled.
-    Choice(Selector),
-    /// One axis reduced to size one.
+    /// One of the operands, selected before compilation.
+    Switch(Selector),
+    /// The reduction of one axis to size 1.
     Reduction(Reduction, Axis),
     /// A sum of products.
     Contraction(&'a Contract),
-    /// Rows of the first operand, where the second says.
+    /// Rows of the first operand, by the indices in the second.
     Gather,
-    /// Rows of the first operand added up, where the second says.
+    /// Sums of rows of the first operand, by the indices in the second.
     Scatter,
     /// Whether all elements of all operands are finite.
     AllFinite(&'a AllFinite),
-    /// Other operations.
+    /// A composition of other operations.
     Composite(Expansion<'a>),
 }
 
-/// What is given from outside.
+/// An input of the graph.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Leaf<'a> {
-    /// With every batch.
+    /// An input or target, passed with every batch.
     Input(&'a Input),
-    /// What stays from call to call.
+    /// A parameter or optimizer state, persistent between calls.
     Parameter(&'a Parameter),
-    /// A single number, with every step.
+    /// A scalar, passed with every step.
     StepScalar(&'a StepScalar),
 }
 
-/// Where a view finds the elements of its operand.
+/// How a view arranges the elements of its operand.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum View<'a> {
-    /// The same for all positions of axes of size one, and of axes in front.
+    /// Elements repeated along axes of size 1 and along new leading axes.
     Broadcast(&'a Broadcast),
-    /// Row-major, in another shape.
+    /// The same row-major order in another shape.
     Reshape(&'a Reshape),
-    /// The axes of the example in another order.
+    /// The axes of the example permuted.
     Transpose(&'a Transpose),
 }
 
-/// A formula on the operands' elements. In it, [`Expressions::position`] is the
-/// element's index on the last axis of the example, 0 where the example has no axes.
+/// A formula on the operands' elements. In it, [`Expressions::position`] is the element's index on
+/// the last axis of the example, 0 if the example has no axes.
 pub type Formula<'a> = Box<dyn Fn(&mut Expressions, &[Expr]) -> Expr + 'a>;
 
-/// Other operations on the operands.
+/// The operations of a composite, applied to its operands.
 pub type Expansion<'a> = Box<dyn Fn(&mut Graph, &[NodeId]) -> NodeId + 'a>;
 
 impl Lowering<'_> {
-    /// Whether it has its elements before any kernel runs, and nothing computes them.
+    /// Whether its elements exist before any kernel runs.
     pub fn is_source(&self) -> bool {
         matches!(
             self,
@@ -88,13 +87,13 @@ impl Lowering<'_> {
         )
     }
 
-    /// Whether it has no memory of its own: who uses its elements computes them.
+    /// Whether it has no buffer: kernels that use its elements compute them.
     pub fn is_immediate(&self) -> bool {
         matches!(self, Lowering::Constant(_) | Lowering::Iota)
     }
 
-    /// The kind of iteration space that it has to itself: a kernel of that kind computes exactly
-    /// one such operation. `None` for what is computed in rows and columns, next to others.
+    /// The kind of iteration space that is exclusive to it: a kernel of that kind computes exactly one
+    /// such operation. `None` for operations that are fused in rows and columns.
     pub fn own_space(&self) -> Option<SpaceKind> {
         match self {
             Lowering::Contraction(_) => Some(SpaceKind::Product),
@@ -106,7 +105,7 @@ impl Lowering<'_> {
 }
 
 impl Op {
-    /// The leaf that it is, where it is given from outside.
+    /// The leaf, if it is an input of the graph.
     pub fn leaf(&self) -> Option<Leaf<'_>> {
         match self.lower() {
             Lowering::Leaf(leaf) => Some(leaf),

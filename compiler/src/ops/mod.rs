@@ -1,25 +1,22 @@
-//! Operations: what a node of the graph computes.
+//! Operations of the graph's nodes, and their registry.
 //!
-//! An operation is one file, in a fixed order: its call in the language, its
-//! **shape**, its **eval** on plain arrays (the interpreter's, never the
-//! lowering, or the second opinion would repeat the first one's mistakes), its
-//! **gradient** as nodes, its **lowering**, and **samples** for the tests. A
-//! line in the registry below makes it a variant of [`Op`], findable by name
-//! and tested with [`ALL`]; a missing part does not compile. Operations that
-//! only the compiler makes leave out the call.
+//! An operation is one file, in a fixed order: its call in the language, its **shape**, its **eval**
+//! on arrays (for the interpreter, independent of the lowering, so that the two check each other),
+//! its **gradient** as nodes, its **lowering**, and **samples** for the tests. A line in the registry
+//! below makes it a variant of [`Op`], found by name and tested with [`ALL`]; an operation with a
+//! missing method does not compile. Operations that are internal to the compiler have no call.
 //!
-//! Operations that work element by element implement [`Elementwise`] instead,
-//! and share everything but the formula; leaves implement `LeafOperation`.
+//! Elementwise operations implement [`Elementwise`] instead, and share everything but the formula;
+//! leaves implement `LeafOperation`.
 //!
-//! What a pass must know of an operation is its [`Lowering`], or a fact of
-//! [`Operation`] with a default: outside of here, only the rewrites of
-//! [`simplify`](crate::simplify), which are about certain operations, name any.
+//! Passes query an operation's [`Lowering`] and the properties in [`Operation`]. Outside of this
+//! module, only the rewrites of [`simplify`](crate::simplify) name specific operations.
 
 mod facts;
 mod lowering;
 mod notation;
 mod support {
-    //! What operations share.
+    //! Code shared by operations.
 
     use super::*;
 
@@ -49,78 +46,72 @@ pub(crate) use notation::Call;
 use support::{axis, class_weights, classes, elementwise, leaf, residual, rows};
 
 pub use elementwise::Elementwise;
-pub use facts::{Finiteness, Linearity, MemoryOrder, Shows, Sign};
+pub use facts::{Finiteness, Linearity, MemoryOrder, Propagation, Sign};
 pub use lowering::{Expansion, Formula, Leaf, Lowering, View};
 pub use support::samples::{Domain, Operand, Sample};
 pub use support::signature::{Attribute, AttributeKind, AttributeValue, Attributes, Signature};
 
-/// What an operation is made of.
+/// The definition of an operation.
 pub trait Operation: Clone + PartialEq + Eq + std::hash::Hash + std::fmt::Debug {
     /// Its name, in the language and in every printout.
     const NAME: &'static str;
 
-    /// How it is called in the language; `None` if only the compiler makes it.
+    /// Its signature in the language; `None` if it is internal to the compiler.
     const CALL: Option<Signature> = None;
 
-    /// How many operands it has: as many as its call, unless set. `None` for any number, at least
-    /// one.
+    /// The number of operands; default that of its call. `None` for any number, at least one.
     const OPERANDS: Option<usize> = operands(&Self::CALL);
 
-    /// Whether operands are broadcast to one shape before it sees them.
+    /// Whether operands are broadcast to one shape before it is applied.
     const BROADCASTS: bool = false;
 
-    /// Whether each element of the result follows from the operands' elements in the same place: then
-    /// an operand that is the same for all examples is repeated for each.
+    /// Whether each element of the result depends only on the operands' elements at the same index: an
+    /// operand without a batch axis is then repeated for each example.
     const IS_POINTWISE: bool = false;
 
-    /// Whether it is a mean in which all elements count alike, whatever their
-    /// [weights](Self::weights) are.
-    const COUNTS_ALIKE: bool = false;
+    /// Whether it is a mean over all elements that ignores their [weights](Self::weights).
+    const IGNORES_WEIGHTS: bool = false;
 
-    /// The operation that a call with these attributes means. Attributes have
-    /// been checked against [`Self::CALL`]; who has that has this.
+    /// The operation of a call with these attributes, which are checked against [`Self::CALL`].
+    /// Operations with a call implement it.
     fn from_call(_: &Attributes) -> Result<Self, Mistake> {
         Err(internal(Self::NAME))
     }
 
-    /// The type of its result. Pure: used by the macro, by the graph's builder
-    /// and by the verifier.
+    /// The type of its result. Used by the macro, by the graph's builder and by the verifier.
     fn shape(&self, x: &[Argument<'_>], facts: &mut Facts) -> Result<Type, Mistake>;
 
-    /// Its value, by the plainest formula.
+    /// Its value for the interpreter, by the simplest formula.
     #[cfg(feature = "eval")]
     fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T>;
 
-    /// The gradient with respect to each operand, `None` where it is zero or
-    /// the operand holds integers.
+    /// The gradient with respect to each operand, `None` if it is zero or the operand holds integers.
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>>;
 
-    /// What each of its results counts for where `loss` or `metric` takes their mean, in the
-    /// results' shape: the mean is then the sum of the results over the sum of these. `None`
-    /// where each counts for 1.
+    /// The weight of each of its results in the mean of a `loss` or `metric`, in the results' shape: the
+    /// mean is the sum of the results over the sum of the weights. `None` for 1.
     fn weights(&self, _: &mut Graph, _: &[NodeId]) -> Option<NodeId> {
         None
     }
 
-    /// Why [`Self::weights`] are not 1, for messages: the end of a sentence that begins with its
-    /// name.
+    /// Why [`Self::weights`] are not 1, for messages: the predicate of a sentence about it.
     fn weights_reason(&self) -> &'static str {
-        "weighs its results"
+        "weights its results"
     }
 
-    /// The metric that a network has without being asked, where this is its loss: an operation on the
-    /// same operands, of these types.
+    /// The default metric of a network with this loss: an operation on the same operands, of these
+    /// types.
     fn metric(&self, _: &[&Type]) -> Option<Op> {
         None
     }
 
-    /// The fewest examples that it can be trained on at once, for operands of these types.
+    /// The smallest batch that it can be trained on, for operands of these types.
     fn least_batch(&self, _: &[&Type]) -> usize {
         1
     }
 
-    /// Multiply-adds that it takes for one example, by the types of operands and result. What is not a
-    /// product has none.
+    /// The number of multiply-adds for one example, by the types of operands and result: 0 if it is not
+    /// a product.
     fn multiply_adds(&self, _: &[&Type], _: &Type) -> usize {
         0
     }
@@ -135,21 +126,20 @@ pub trait Operation: Clone + PartialEq + Eq + std::hash::Hash + std::fmt::Debug 
         Finiteness::UNKNOWN
     }
 
-    /// In which order its elements must lie in memory of their own; `None` where they need none, or
-    /// where the compiler may choose.
+    /// The required order of its elements in a buffer; `None` if it needs no buffer or the compiler may
+    /// choose.
     fn memory_order(&self) -> Option<MemoryOrder> {
         None
     }
 
-    /// What it becomes on the way to machine code.
+    /// Its lowering; see [`Lowering`].
     fn lower(&self) -> Lowering<'_>;
 
-    /// Operands to try it on, with sizes around `size`.
+    /// Test cases with sizes around `size`.
     fn samples(size: usize) -> Vec<Sample>;
 }
 
-/// How many operands a call has; an operation that only the compiler makes has none, unless it
-/// says so.
+/// The number of operands of a call; 0 for an internal operation.
 const fn operands(call: &Option<Signature>) -> Option<usize> {
     Some(match call {
         Some(call) => call.operands.len(),
@@ -157,7 +147,8 @@ const fn operands(call: &Option<Signature>) -> Option<usize> {
     })
 }
 
-/// A node whose gradient is known and is to be handed on to its operands.
+/// A node in reverse-mode differentiation: its gradient is known, those of its operands are
+/// requested.
 pub struct Reverse<'a> {
     /// The operands.
     pub x: &'a [NodeId],
@@ -165,11 +156,11 @@ pub struct Reverse<'a> {
     pub y: NodeId,
     /// The gradient with respect to the result, of its shape.
     pub dy: NodeId,
-    /// For each operand, whether its gradient is asked for.
-    pub wanted: &'a [bool],
+    /// For each operand, whether its gradient is requested.
+    pub requested: &'a [bool],
 }
 
-/// A float that compares and hashes by its bits, for operations' attributes.
+/// A float with equality and hash by its bits, for attributes of operations.
 #[derive(Clone, Copy)]
 pub struct Number(pub f32);
 
@@ -201,11 +192,11 @@ pub struct Entry {
     pub call: Option<&'static Signature>,
     /// Whether its operands are broadcast to one shape.
     pub broadcasts: bool,
-    /// The operation that a call with attributes means.
+    /// See [`Operation::from_call`].
     pub from_call: fn(&Attributes) -> Result<Op, Mistake>,
     /// See [`Operation::samples`].
     pub samples: fn(usize) -> Vec<Sample>,
-    /// The operation from the attributes of its text.
+    /// Parses the operation's attributes.
     #[cfg(any(test, feature = "eval"))]
     pub(crate) read: fn(&mut Call<'_, '_>) -> Result<Op, ParseError>,
 }
@@ -214,13 +205,13 @@ macro_rules! operations {
     ($($about:literal $room:ident {
         $(
             $(#[$when:meta])* $module:ident :: $Variant:ident
-            $({ $($fields:tt)* })? $(($($tuple:tt)*))? $([$($whole:tt)*])?
+            $({ $($fields:tt)* })? $(($($tuple:tt)*))? $([$($value:tt)*])?
         ),* $(,)?
     })*) => {
         $(
             #[doc = $about]
             pub mod $room {
-                // What operations name by `super` is the same in every room.
+                // Makes `super` in the files of operations refer to the same names.
                 use super::*;
 
                 $($(#[$when])* pub mod $module;)*
@@ -230,10 +221,10 @@ macro_rules! operations {
         )*
 
         $($($(#[$when])* notation!(
-            $module::$Variant $({ $($fields)* })? $(($($tuple)*))? $([$($whole)*])?
+            $module::$Variant $({ $($fields)* })? $(($($tuple)*))? $([$($value)*])?
         );)*)*
 
-        /// Every operation there is.
+        /// All operations.
         #[derive(Clone, PartialEq, Eq, Hash, Debug)]
         pub enum Op {
             $($(
@@ -268,7 +259,7 @@ macro_rules! operations {
                 }
             }
 
-            /// Its attributes, as its text has them.
+            /// Writes its attributes to a graph's text.
             fn write_attributes(&self, call: &mut notation::Writer) {
                 match self {
                     $($($(#[$when])* Op::$Variant(op) => notation::Notation::write_all(op, call),)*)*
@@ -297,10 +288,10 @@ macro_rules! operations {
                 }
             }
 
-            /// See [`Operation::COUNTS_ALIKE`].
-            pub fn counts_alike(&self) -> bool {
+            /// See [`Operation::IGNORES_WEIGHTS`].
+            pub fn ignores_weights(&self) -> bool {
                 match self {
-                    $($($(#[$when])* Op::$Variant(_) => <$module::$Variant as Operation>::COUNTS_ALIKE,)*)*
+                    $($($(#[$when])* Op::$Variant(_) => <$module::$Variant as Operation>::IGNORES_WEIGHTS,)*)*
                 }
             }
 
@@ -392,9 +383,9 @@ macro_rules! operations {
     };
 }
 
-// With the attributes that their text has; see `notation`.
+// Each with its attributes in a graph's text; see `notation`.
 operations! {
-    "Without operands: given from outside, or known before anything runs."
+    "Operations without operands: inputs and constants."
     leaves {
         input::Input { index: unnamed, ty: result },
         parameter::Parameter { index: unnamed, shape: result },
@@ -403,7 +394,7 @@ operations! {
         vector::Vector { elements: unnamed },
         iota::Iota { shape: result },
     }
-    "Element by element: arithmetic, functions of one value, numbers drawn at random."
+    "Elementwise arithmetic, mathematical functions and random numbers."
     arithmetic {
         add::Add,
         sub::Sub,
@@ -430,7 +421,7 @@ operations! {
         #[cfg(test)]
         ramp::Ramp,
     }
-    "Element by element: what layers do to their features."
+    "Elementwise activation functions."
     activations {
         relu::Relu,
         sigmoid::Sigmoid,
@@ -449,7 +440,7 @@ operations! {
         logsigmoid::LogSigmoid,
         heaviside::Heaviside,
     }
-    "Comparisons, as 1.0 and 0.0, and what chooses between values."
+    "Comparisons, as 1.0 and 0.0, and selections."
     conditions {
         switch::Switch { by },
         compare::Compare(comparison),
@@ -457,20 +448,20 @@ operations! {
         is_class::IsClass { class },
         select::Select,
     }
-    "The same elements, arranged otherwise."
+    "Views: the same elements in another arrangement."
     views {
         broadcast::Broadcast { shape: result },
         reshape::Reshape { dims: result },
         transpose::Transpose { axes },
         materialize::Materialize { batch_last },
     }
-    "Rows by index."
+    "Gathering and scattering of rows by index."
     indexing {
         embedding::Embedding,
         gather::Gather,
         scatter_add::ScatterAdd,
     }
-    "Over an axis."
+    "Reductions and normalisations over an axis."
     reductions {
         reduce::Reduce { reduction: unnamed, axis },
         sum::Sum { axis },
@@ -487,15 +478,15 @@ operations! {
         batch_mean::BatchMean { unbiased },
         all_finite::AllFinite { direct },
     }
-    "Sums of products."
+    "Matrix products and contractions."
     products {
         matmul::MatMul,
         contract::Contract { shared, contracted, over_batch },
     }
     "Losses and metrics, per element or per example."
     losses {
-        cross_entropy::CrossEntropy { counting, label_smoothing = Number(0.0) },
-        nll_loss::NllLoss { counting },
+        cross_entropy::CrossEntropy { target_weights, label_smoothing = Number(0.0) },
+        nll_loss::NllLoss { target_weights },
         mse_loss::MseLoss,
         l1_loss::L1Loss,
         smooth_l1_loss::SmoothL1Loss { beta },
@@ -514,7 +505,7 @@ operations! {
     }
 }
 
-/// The operation of the language with this name, or with this other name.
+/// The operation of the language with this name or alias.
 pub fn find(name: &str) -> Option<&'static Entry> {
     ALL.iter().find(|e| e.call.is_some_and(|c| e.name == name || c.alias == Some(name)))
 }
@@ -524,7 +515,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     ALL.iter().filter(|e| e.call.is_some_and(|c| !c.operator)).map(|e| e.name)
 }
 
-/// The answer to a call of an operation that only the compiler makes.
+/// The mistake of a call of an internal operation.
 fn internal(name: &str) -> Mistake {
     Mistake::call(format!("`{name}` is not a function of the language"))
 }
@@ -533,17 +524,17 @@ fn internal(name: &str) -> Mistake {
 mod tests {
     use super::*;
 
-    /// Both have defaults, so that nothing else sees that one is missing.
+    /// `CALL` and `from_call` both have defaults, so that the compiler does not detect a missing one.
     #[test]
-    fn who_can_be_called_says_what_a_call_means() {
+    fn operations_with_a_call_implement_from_call() {
         for entry in ALL {
-            let answer = (entry.from_call)(&Attributes::new());
-            let is_internal = answer == Err(internal(entry.name));
+            let op = (entry.from_call)(&Attributes::new());
+            let is_internal = op == Err(internal(entry.name));
             assert_eq!(is_internal, entry.call.is_none(), "{}", entry.name);
         }
     }
 
-    /// Whose formula goes element by element takes operands of its result's shape.
+    /// Elementwise formulas need operands of the result's shape.
     #[test]
     fn elementwise_operations_are_pointwise() {
         let samples = ALL.iter().flat_map(|entry| (entry.samples)(5));

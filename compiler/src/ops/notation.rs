@@ -1,16 +1,15 @@
-//! How operations are written in a graph's text: `clamp(%3, min = 0.0, max = 1.0)`.
+//! Text format of operations in a graph, printer and parser: `clamp(%3, min = 0.0, max = 1.0)`.
 //!
-//! An operation's line in the registry names its attributes, and the same line makes
-//! the code that writes them and the code that reads them. An attribute is
-//! `name = value`, or the value alone where there is no doubt, in the order of the line. Left
-//! out are `none`, `false` and empty lists, and what follows from the type of the
-//! result, as the shape of `broadcast`. Numbers are written with all their bits.
+//! An operation's line in the registry lists its attributes, and generates both the printer and the
+//! parser. An attribute is `name = value`, or the value alone if it is unambiguous, in the order of
+//! the line. Omitted are `none`, `false` and empty lists, and attributes that follow from the type of
+//! the result, as the shape of `broadcast`. Numbers are written with all their bits.
 //!
-//! Reading needs the feature `eval`: `network!`, which is built without it, only prints.
+//! Parsing needs the feature `eval`: `network!`, which is built without it, only prints.
 
 use std::sync::Arc;
 
-use super::class_weights::Counting;
+use super::class_weights::TargetWeights;
 use super::mean::Over;
 use super::reduce::Axis;
 use super::switch::Selector;
@@ -22,12 +21,12 @@ use crate::shape::{Dim, Shape, Type};
 #[cfg(any(test, feature = "eval"))]
 use crate::text::{ParseError, Reader};
 
-/// What an operation is in a text, but for its name and operands.
+/// Printing and parsing of an operation's attributes.
 pub(super) trait Notation: Sized {
     /// Writes the attributes.
     fn write_all(&self, call: &mut Writer);
     #[cfg(any(test, feature = "eval"))]
-    /// Reads what [`Self::write_all`] has written.
+    /// Parses the output of [`Self::write_all`].
     fn read_all(call: &mut Call<'_, '_>) -> Result<Self, ParseError>;
 }
 
@@ -36,14 +35,13 @@ pub(super) trait Value: Sized + PartialEq {
     fn write(&self, text: &mut String);
     #[cfg(any(test, feature = "eval"))]
     fn read(text: &mut Reader<'_>) -> Result<Self, ParseError>;
-    /// The value that is left out.
-    fn left_out() -> Option<Self> {
+    /// The value that is omitted.
+    fn omitted() -> Option<Self> {
         None
     }
 }
 
-/// What stands for one or several attributes: a value, or a struct of several that
-/// operations share.
+/// A field for one or several attributes: a value, or a struct that operations share.
 pub(super) trait Field: Sized {
     fn write_as(&self, name: Option<&str>, call: &mut Writer);
     #[cfg(any(test, feature = "eval"))]
@@ -51,7 +49,7 @@ pub(super) trait Field: Sized {
 }
 
 #[cfg(any(test, feature = "eval"))]
-/// What follows from the type of an operation's result.
+/// An attribute that follows from the type of the result.
 pub(super) trait OfResult {
     fn of_result(ty: &Type) -> Self;
 }
@@ -74,46 +72,46 @@ impl Writer {
 }
 
 #[cfg(any(test, feature = "eval"))]
-/// Reads the attributes of a call; operands have been read.
+/// Parses the attributes of a call, after its operands.
 pub(crate) struct Call<'r, 't> {
     pub text: &'r mut Reader<'t>,
-    /// Whether an argument has been read.
-    pub is_begun: bool,
+    /// Whether an argument has been parsed.
+    pub has_arguments: bool,
     /// The operation's name, for messages.
     pub name: &'static str,
-    /// The type of the result, if the text has it.
+    /// The type of the result, if it is in the text.
     pub result: Option<&'r Type>,
 }
 
 #[cfg(any(test, feature = "eval"))]
 impl Call<'_, '_> {
-    /// What follows from the type that the text gives to the result.
+    /// An attribute that follows from the type of the result.
     pub(super) fn of_result<T: OfResult>(&mut self) -> Result<T, ParseError> {
         match self.result {
             Some(ty) => Ok(T::of_result(ty)),
             None => {
-                let message = format!("`{}` needs the type of its result behind it", self.name);
+                let message = format!("`{}` needs the type of its result after it", self.name);
                 Err(self.text.error(message))
             }
         }
     }
 
-    /// A value; where it is not there, what stands for it.
+    /// Parses a value, which defaults to `omitted`.
     pub(super) fn value<T: Value>(
         &mut self,
         name: Option<&str>,
-        left_out: Option<T>,
+        omitted: Option<T>,
     ) -> Result<T, ParseError> {
         let mut ahead = *self.text;
-        let is_there = (!self.is_begun || ahead.eat(","))
+        let is_present = (!self.has_arguments || ahead.eat(","))
             && name.is_none_or(|name| ahead.eat_word(name) && ahead.eat("="));
-        if is_there {
+        if is_present {
             ahead.skip_spaces();
             *self.text = ahead;
-            self.is_begun = true;
+            self.has_arguments = true;
             return T::read(self.text);
         }
-        left_out.ok_or_else(|| match name {
+        omitted.ok_or_else(|| match name {
             Some(name) => self.text.expected(&format!("`{name} = …`")),
             None => self.text.expected("a value"),
         })
@@ -122,14 +120,14 @@ impl Call<'_, '_> {
 
 impl<T: Value> Field for T {
     fn write_as(&self, name: Option<&str>, call: &mut Writer) {
-        if T::left_out().as_ref() != Some(self) {
+        if T::omitted().as_ref() != Some(self) {
             call.argument(name, |text| self.write(text));
         }
     }
 
     #[cfg(any(test, feature = "eval"))]
     fn read_as(name: Option<&str>, call: &mut Call<'_, '_>) -> Result<T, ParseError> {
-        call.value(name, T::left_out())
+        call.value(name, T::omitted())
     }
 }
 
@@ -138,8 +136,7 @@ impl<T: Value> Field for T {
 ///
 /// - nothing, for an operation without any;
 /// - `{ a, b }`, the fields of a struct; `a: unnamed` is written without its name,
-///   `a: result` follows from the type of the result, `a = value` is left out where it
-///   has that value;
+///   `a: result` follows from the type of the result, `a = value` is omitted if it has that value;
 /// - `(a)`, the fields of a tuple;
 /// - `[a]`, the operation itself.
 macro_rules! notation {
@@ -153,16 +150,16 @@ macro_rules! notation {
         }
     };
     ($module:ident :: $Op:ident {
-        $($field:ident $(: $how:ident)? $(= $default:expr)?),* $(,)?
+        $($field:ident $(: $mode:ident)? $(= $default:expr)?),* $(,)?
     }) => {
         impl notation::Notation for $module::$Op {
             fn write_all(&self, call: &mut notation::Writer) {
-                $(notation!(@write call, self.$field, $field $(: $how)? $(= $default)?);)*
+                $(notation!(@write call, self.$field, $field $(: $mode)? $(= $default)?);)*
             }
             #[cfg(any(test, feature = "eval"))]
             fn read_all(call: &mut notation::Call<'_, '_>) -> Result<Self, ParseError> {
                 Ok($module::$Op {
-                    $($field: notation!(@read call, $field $(: $how)? $(= $default)?),)*
+                    $($field: notation!(@read call, $field $(: $mode)? $(= $default)?),)*
                 })
             }
         }
@@ -216,8 +213,8 @@ macro_rules! notation {
 }
 pub(super) use notation;
 
-/// `words!(Comparison: Greater = "greater", Equal = "equal")`: a [`Value`] that is one
-/// of some words.
+/// `words!(Comparison: Greater = "greater", Equal = "equal")`: a [`Value`] that is one of
+/// several words.
 macro_rules! words {
     ($Type:ty: $($Variant:ident = $word:literal),* $(,)?) => {
         impl $crate::ops::notation::Value for $Type {
@@ -270,13 +267,13 @@ impl Value for bool {
         }
     }
 
-    fn left_out() -> Option<bool> {
+    fn omitted() -> Option<bool> {
         Some(false)
     }
 }
 
-/// The shortest decimal that is the float; of what is no number, the bits where they
-/// are not the usual ones: `NaN(0x7fc00001)`.
+/// The shortest decimal that parses to the float; of a NaN other than the canonical one, the bits:
+/// `NaN(0x7fc00001)`.
 impl Value for Number {
     fn write(&self, text: &mut String) {
         match self.0.is_nan() && self.0.to_bits() != f32::NAN.to_bits() {
@@ -293,16 +290,16 @@ impl Value for Number {
         if !text.eat("(") {
             return Ok(Number(f32::NAN));
         }
-        let at = *text;
+        let start = *text;
         let digits = text.word().strip_prefix("0x").and_then(|x| u32::from_str_radix(x, 16).ok());
         let nan = digits.map(f32::from_bits).filter(|x| x.is_nan());
-        let nan = nan.ok_or_else(|| at.expected("the bits of what is no number"))?;
+        let nan = nan.ok_or_else(|| start.expected("the bits of a NaN"))?;
         text.expect(")")?;
         Ok(Number(nan))
     }
 }
 
-/// The name of a step scalar. One that is read lives as long as the program does.
+/// The name of a step scalar. A parsed one is leaked.
 impl Value for &'static str {
     fn write(&self, text: &mut String) {
         text.push_str(&format!("{self:?}"));
@@ -326,7 +323,7 @@ impl<T: Value> Value for Option<T> {
         T::read(text).map(Some)
     }
 
-    fn left_out() -> Option<Option<T>> {
+    fn omitted() -> Option<Option<T>> {
         Some(None)
     }
 }
@@ -361,7 +358,7 @@ impl<T: Value> Value for Vec<T> {
         Ok(list)
     }
 
-    fn left_out() -> Option<Vec<T>> {
+    fn omitted() -> Option<Vec<T>> {
         Some(Vec::new())
     }
 }
@@ -457,20 +454,20 @@ impl Value for Selector {
     }
 }
 
-impl Field for Counting {
+impl Field for TargetWeights {
     fn write_as(&self, _: Option<&str>, call: &mut Writer) {
         self.weight.write_as(Some("weight"), call);
         self.ignore_index.write_as(Some("ignore_index"), call);
     }
 
     #[cfg(any(test, feature = "eval"))]
-    fn read_as(_: Option<&str>, call: &mut Call<'_, '_>) -> Result<Counting, ParseError> {
+    fn read_as(_: Option<&str>, call: &mut Call<'_, '_>) -> Result<TargetWeights, ParseError> {
         let weight = Field::read_as(Some("weight"), call)?;
-        Ok(Counting { weight, ignore_index: Field::read_as(Some("ignore_index"), call)? })
+        Ok(TargetWeights { weight, ignore_index: Field::read_as(Some("ignore_index"), call)? })
     }
 }
 
-/// What `var` and `std` share.
+/// The attributes of `var` and `std`.
 impl Field for Var {
     fn write_as(&self, _: Option<&str>, call: &mut Writer) {
         self.write_all(call);
@@ -504,7 +501,7 @@ impl OfResult for Vec<Dim> {
 }
 
 impl Op {
-    /// Its call on operands, as a graph's text has it: `clamp(%3, min = 0.0, max = 1.0)`.
+    /// Its call on operands in a graph's text: `clamp(%3, min = 0.0, max = 1.0)`.
     pub(crate) fn call_on(&self, operands: &[NodeId]) -> String {
         let mut call = Writer::default();
         for operand in operands {

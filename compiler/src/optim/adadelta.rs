@@ -1,10 +1,11 @@
-//! [`Adadelta`]: its numbers, and its update as nodes of the graph.
+//! The optimizer [`Adadelta`]: hyperparameters, and its update as nodes of the graph.
 
 use super::{LEARNING_RATE, Optimizer, Update, WrongNumber};
 use super::{require_not_negative, require_share};
 use crate::graph::NodeId;
 
-/// Adadelta, which finds the size of its steps from those before: PyTorch's `torch.optim.Adadelta`.
+/// Adadelta, with step sizes from running means of squared gradients and steps: PyTorch's
+/// `torch.optim.Adadelta`.
 ///
 /// ```text
 /// g = gradient + weight decay · w
@@ -14,8 +15,8 @@ use crate::graph::NodeId;
 /// w = w - learning rate · d
 /// ```
 ///
-/// Defaults: learning rate 1 (`Adadelta::default()`), ρ 0.9, eps 1e-6, weight decay 0. Of each
-/// parameter it keeps `v` and `u`, which start from 0.
+/// Defaults: learning rate 1 (`Adadelta::default()`), ρ 0.9, eps 1e-6, weight decay 0. The
+/// state of a parameter is `v` and `u`, initially 0.
 ///
 /// Source: M. Zeiler 2012.
 ///
@@ -45,25 +46,24 @@ pub struct Adadelta {
 }
 
 impl Adadelta {
-    /// With a learning rate: a factor of the steps that it finds itself.
+    /// With a learning rate, a factor of its steps.
     pub fn new(learning_rate: f32) -> Adadelta {
         Adadelta { learning_rate, rho: 0.9, eps: 1e-6, weight_decay: 0.0 }
     }
 
-    /// How much of the running means of squares stays with every step, from 0
-    /// to below 1; 0.9 by default.
+    /// The decay of the running means of squares, at least 0 and below 1; default 0.9.
     pub fn rho(mut self, rho: f64) -> Adadelta {
         self.rho = rho;
         self
     }
 
-    /// What is added to the mean squares, 1e-6 by default.
+    /// Added to the mean squares; default 1e-6.
     pub fn eps(mut self, eps: f32) -> Adadelta {
         self.eps = eps;
         self
     }
 
-    /// Weight decay: adds this multiple of the parameter to its gradient, 0 by default.
+    /// Weight decay as an L2 penalty: adds this multiple of the parameter to its gradient; default 0.
     pub fn weight_decay(mut self, weight_decay: f32) -> Adadelta {
         self.weight_decay = weight_decay;
         self

@@ -1,20 +1,19 @@
-//! [`Adagrad`]: its numbers, and its update as nodes of the graph.
+//! The optimizer [`Adagrad`]: hyperparameters, and its update as nodes of the graph.
 
 use super::require_not_negative;
 use super::{LEARNING_RATE, Optimizer, Update, WrongNumber};
 use crate::graph::NodeId;
 
-/// Adagrad, whose steps get the smaller the more an element has moved: PyTorch's
-/// `torch.optim.Adagrad`.
+/// Adagrad, with step sizes from the sum of all squared gradients: PyTorch's `torch.optim.Adagrad`.
 ///
 /// ```text
 /// g = gradient + weight decay · w
-/// s = s + g²                                   before the first step, the initial value
+/// s = s + g²                                   initial value before the first step
 /// w = w - learning rate / (1 + (t - 1) · decay of the learning rate) · g / (√s + eps)
 /// ```
 ///
 /// Defaults: learning rate 0.01 (`Adagrad::default()`), decay of the learning rate 0, weight decay
-/// 0, initial value 0, eps 1e-10. `t` counts steps from 1; of each parameter it keeps `s`.
+/// 0, initial value 0, eps 1e-10. `t` counts steps from 1; the state of a parameter is `s`.
 ///
 /// Source: J. Duchi, E. Hazan and Y. Singer 2011.
 ///
@@ -44,12 +43,11 @@ pub struct Adagrad {
     eps: f32,
 }
 
-/// What is left of the learning rate at a step.
+/// The decayed learning rate of a step.
 const DECAYED: &str = "learning rate, decayed";
 
 impl Adagrad {
-    /// With a learning rate, which is how far an element goes in the first
-    /// step.
+    /// With a learning rate, the size of an element's first step.
     pub fn new(learning_rate: f32) -> Adagrad {
         Adagrad {
             learning_rate,
@@ -60,25 +58,25 @@ impl Adagrad {
         }
     }
 
-    /// How fast the learning rate goes down, 0 by default.
+    /// The decay of the learning rate; default 0.
     pub fn lr_decay(mut self, lr_decay: f32) -> Adagrad {
         self.lr_decay = lr_decay;
         self
     }
 
-    /// Weight decay: adds this multiple of the parameter to its gradient, 0 by default.
+    /// Weight decay as an L2 penalty: adds this multiple of the parameter to its gradient; default 0.
     pub fn weight_decay(mut self, weight_decay: f32) -> Adagrad {
         self.weight_decay = weight_decay;
         self
     }
 
-    /// What the sum of squares starts from, 0 by default.
+    /// The initial value of the sum of squares; default 0.
     pub fn initial_accumulator_value(mut self, value: f32) -> Adagrad {
         self.initial_accumulator_value = value;
         self
     }
 
-    /// What is added to the denominator, 1e-10 by default.
+    /// Added to the denominator; default 1e-10.
     pub fn eps(mut self, eps: f32) -> Adagrad {
         self.eps = eps;
         self
@@ -110,8 +108,8 @@ impl Optimizer for Adagrad {
     }
 
     fn scalar(&self, name: &str, step: u64, learning_rate: f32) -> Option<f32> {
-        let before = step.saturating_sub(1) as f64;
-        let decay = 1.0 + before * f64::from(self.lr_decay);
+        let steps_before = step.saturating_sub(1) as f64;
+        let decay = 1.0 + steps_before * f64::from(self.lr_decay);
         match name {
             DECAYED => Some((f64::from(learning_rate) / decay) as f32),
             LEARNING_RATE => Some(learning_rate),

@@ -1,22 +1,21 @@
-//! [`Adam`]: its numbers, and its update as nodes of the graph.
+//! The optimizer [`Adam`]: hyperparameters, and its update as nodes of the graph.
 
 use super::moments::{Moments, moments_methods};
 use super::{Optimizer, Update, WrongNumber};
 use crate::graph::NodeId;
 
-/// Adam, which gives every element a pace of its own: PyTorch's `torch.optim.Adam`. AMSGrad where
-/// asked.
+/// Adam, with adaptive step sizes per element, optionally AMSGrad: PyTorch's `torch.optim.Adam`.
 ///
 /// ```text
 /// g = gradient + weight decay · w
 /// m = β1 · m + (1 - β1) · g
-/// v = β2 · v + (1 - β2) · g²                   AMSGrad's: below, the largest v so far for v
+/// v = β2 · v + (1 - β2) · g²                   AMSGrad: the largest v so far for v below
 /// w = w - learning rate · (m / (1 - β1^t)) / (√(v / (1 - β2^t)) + eps)
 /// ```
 ///
 /// Defaults: learning rate 0.001 (`Adam::default()`), betas 0.9 and 0.999, eps 1e-8, weight decay
-/// 0, not AMSGrad. `t` counts steps from 1; of each parameter it keeps `m` and `v`, which start
-/// from 0. Weight decay that does not go through the means is [`AdamW`](super::adamw::AdamW)'s.
+/// 0, not AMSGrad. `t` counts steps from 1; the state of a parameter is `m` and `v`, initially 0. For
+/// decoupled weight decay, see [`AdamW`](super::adamw::AdamW).
 ///
 /// Sources: D. Kingma and J. Ba 2015; AMSGrad, S. Reddi, S. Kale and S. Kumar 2018.
 ///
@@ -43,8 +42,8 @@ pub struct Adam {
     pub(super) amsgrad: bool,
 }
 
-/// `learning rate · √(1 - β2^t) / (1 - β1^t)`: both corrections, which saves one
-/// for every element; so eps has the same root.
+/// `learning rate · √(1 - β2^t) / (1 - β1^t)`: both bias corrections in one scalar; `eps` is scaled by
+/// the same root.
 const STEP: &str = "learning rate, corrected";
 /// `eps · √(1 - β2^t)`.
 const EPS: &str = "eps, corrected";
@@ -52,18 +51,18 @@ const EPS: &str = "eps, corrected";
 moments_methods!(Adam, moments, 0.001);
 
 impl Adam {
-    /// With a learning rate, which is about how far an element goes in a step.
+    /// With a learning rate, about the size of an element's step.
     pub fn new(learning_rate: f32) -> Adam {
         Adam { moments: Moments::new(learning_rate), amsgrad: false }
     }
 
-    /// Weight decay: adds this multiple of the parameter to its gradient, 0 by default.
+    /// Weight decay as an L2 penalty: adds this multiple of the parameter to its gradient; default 0.
     pub fn weight_decay(mut self, weight_decay: f32) -> Adam {
         self.moments.weight_decay = weight_decay;
         self
     }
 
-    /// Divides by the largest mean square so far instead of the present one.
+    /// AMSGrad: divides by the largest mean square so far instead of the current one.
     pub fn amsgrad(mut self) -> Adam {
         self.amsgrad = true;
         self

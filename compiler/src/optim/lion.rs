@@ -1,10 +1,10 @@
-//! [`Lion`]: its numbers, and its update as nodes of the graph.
+//! The optimizer [`Lion`]: hyperparameters, and its update as nodes of the graph.
 
 use super::{LEARNING_RATE, Optimizer, Update, WrongNumber};
 use super::{require_not_negative, require_share};
 use crate::graph::NodeId;
 
-/// Lion, by which every element goes equally far, in the direction of a running mean's sign.
+/// Lion, with steps of equal size in the direction of the sign of a running mean.
 ///
 /// ```text
 /// c = β1 · m + (1 - β1) · gradient
@@ -13,8 +13,8 @@ use crate::graph::NodeId;
 /// ```
 ///
 /// Defaults: learning rate 0.0001 (`Lion::default()`), a third to a tenth of Adam's; betas 0.9 and
-/// 0.99, weight decay 0. Of each parameter it keeps `m`, which starts from 0. PyTorch has none;
-/// these are the paper's.
+/// 0.99, weight decay 0. The state of a parameter is `m`, initially 0. PyTorch has no Lion; the
+/// defaults are those of the paper.
 ///
 /// Source: X. Chen and others 2023, "Symbolic Discovery of Optimization Algorithms".
 ///
@@ -43,20 +43,20 @@ pub struct Lion {
 }
 
 impl Lion {
-    /// With a learning rate: how far every element goes in a step.
+    /// With a learning rate, the size of every element's step.
     pub fn new(learning_rate: f32) -> Lion {
         Lion { learning_rate, betas: (0.9, 0.99), weight_decay: 0.0 }
     }
 
-    /// How much of the running mean of gradients goes into a step, and how much
-    /// of it stays, each from 0 to below 1; 0.9 and 0.99 by default.
+    /// The share of the running mean of gradients in a step, and the decay of that mean, each at least 0
+    /// and below 1; default 0.9 and 0.99.
     pub fn betas(mut self, first: f64, second: f64) -> Lion {
         self.betas = (first, second);
         self
     }
 
-    /// Makes the parameter smaller by the learning rate times so many times
-    /// itself, 0 by default.
+    /// Decoupled weight decay: subtracts the learning rate times this multiple of the parameter; default
+    /// 0.
     pub fn weight_decay(mut self, weight_decay: f32) -> Lion {
         self.weight_decay = weight_decay;
         self

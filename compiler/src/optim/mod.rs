@@ -1,11 +1,10 @@
-//! Optimizers, as nodes of the graph: whoever fuses and emits code sees an
-//! update as any other formula, and knows no optimizer by name.
+//! Optimizers, as nodes of the graph: passes compile an update as any other formula, and know no
+//! optimizer by name.
 //!
-//! An optimizer says how one parameter follows from its gradient. What it keeps
-//! from step to step are variables that lie beside the parameters; numbers that
-//! change from step to step without compiling again, the learning rate first of
-//! all, are [`StepScalar`]s. [`Training`] is an optimizer with all that is not its
-//! own business: which parameters it trains, clipping, accumulation.
+//! An optimizer defines the next value of one parameter from its gradient. Optimizer state is stored in
+//! variables after the parameters; numbers that change between steps without recompilation, as the
+//! learning rate, are [`StepScalar`]s. [`Training`] adds what is common to all optimizers: the selection
+//! of parameters, clipping, accumulation.
 
 pub mod adadelta;
 pub mod adagrad;
@@ -27,26 +26,26 @@ use crate::ops::step_scalar::StepScalar;
 pub use training::{ACCUMULATED, Clip, Training};
 pub use update::{State, Update};
 
-/// How a parameter follows from its gradient.
+/// An optimizer: the update of a parameter from its gradient.
 pub trait Optimizer: std::fmt::Debug + Send + Sync {
     /// Its name, PyTorch's.
     fn name(&self) -> &'static str;
 
-    /// What is wrong with its numbers, if something is.
+    /// Checks its hyperparameters.
     fn check(&self) -> Result<(), WrongNumber>;
 
-    /// The learning rate that training starts with.
+    /// The initial learning rate.
     fn learning_rate(&self) -> f32;
 
-    /// The value, at step `step`, counted from 1, and at the current learning
-    /// rate, of one of the [`StepScalar`]s that its updates read.
+    /// The value of a [`StepScalar`] of its updates, for the number of the step, from 1, and the current
+    /// learning rate; `None` for an unknown name.
     fn scalar(&self, name: &str, step: u64, learning_rate: f32) -> Option<f32>;
 
-    /// The parameter's next value.
+    /// Builds the parameter's next value.
     fn update(&self, u: &mut Update<'_>) -> NodeId;
 }
 
-/// So that optimizers of several kinds may be in one list.
+/// Allows lists of different optimizers.
 impl Optimizer for Box<dyn Optimizer> {
     fn name(&self) -> &'static str {
         (**self).name()
@@ -69,17 +68,17 @@ impl Optimizer for Box<dyn Optimizer> {
     }
 }
 
-/// The step scalar that all optimizers have.
+/// The name of the step scalar of the learning rate.
 pub const LEARNING_RATE: &str = "learning rate";
 
-/// A number of an optimizer that it cannot work with.
+/// An invalid hyperparameter.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct WrongNumber {
-    /// Which number.
+    /// Its name.
     pub name: &'static str,
-    /// What would be accepted.
+    /// The valid values.
     pub expected: &'static str,
-    /// What it is.
+    /// Its value.
     pub found: f32,
 }
 
@@ -91,7 +90,7 @@ fn require_not_negative(name: &'static str, found: f32) -> Result<(), WrongNumbe
     }
 }
 
-/// Requires a share: at least 0 and below 1.
+/// Requires a decay or share: at least 0 and below 1.
 fn require_share(name: &'static str, found: f32) -> Result<(), WrongNumber> {
     match (0.0..1.0).contains(&found) {
         true => Ok(()),

@@ -1,18 +1,17 @@
-//! What Adam and its relatives share: running means of the gradient and of its
-//! square, their bias corrections, and weight decay in both of its forms.
+//! Moments of the Adam family: running means of the gradient and of its square, their bias corrections,
+//! and both forms of weight decay.
 
 use super::{LEARNING_RATE, Update, WrongNumber, require_not_negative, require_share};
 use crate::graph::NodeId;
 
-/// The numbers, and how updates use them.
+/// The hyperparameters, and their use in updates.
 #[derive(Clone, Debug)]
 pub(super) struct Moments {
     pub learning_rate: f32,
     pub betas: (f64, f64),
     pub eps: f32,
     pub weight_decay: f32,
-    /// Whether weight decay makes the parameter smaller itself, instead of
-    /// being added to its gradient.
+    /// Whether weight decay is applied to the parameter instead of its gradient.
     pub is_decoupled: bool,
 }
 
@@ -28,14 +27,14 @@ impl Moments {
 
     pub fn check(&self) -> Result<(), WrongNumber> {
         require_not_negative(LEARNING_RATE, self.learning_rate)?;
-        // In the precision in which means are kept.
+        // In the precision of the running means, f32.
         require_share("beta1", self.betas.0 as f32)?;
         require_share("beta2", self.betas.1 as f32)?;
         require_not_negative("eps", self.eps)?;
         require_not_negative("weight decay", self.weight_decay)
     }
 
-    /// The settings of [`Self::decayed`], at a learning rate.
+    /// The step scalars of [`Self::decayed`].
     pub fn scalar(&self, name: &str, learning_rate: f32) -> Option<f32> {
         match name {
             LEARNING_RATE => Some(learning_rate),
@@ -44,8 +43,7 @@ impl Moments {
         }
     }
 
-    /// `1 - β^step` for both: what the means, which start from 0, must be
-    /// divided by to be means.
+    /// The bias corrections `1 - β^step` of both running means, which start from 0: their divisors.
     pub fn corrections(&self, step: u64) -> (f64, f64) {
         let correction = |beta: f64| 1.0 - beta.powf(step as f64);
         (correction(self.betas.0), correction(self.betas.1))
@@ -72,20 +70,18 @@ impl Moments {
     }
 }
 
-/// The methods that set what is in an optimizer's [`Moments`], and the
-/// learning rate of its `Default`.
+/// Generates the setters of an optimizer's [`Moments`], and its `Default`.
 macro_rules! moments_methods {
     ($optimizer:ident, $($moments:ident).+, $default:literal) => {
         impl $optimizer {
-            /// How much of the running means of the gradient and of its square
-            /// stays with every step, each from 0 to below 1; 0.9 and 0.999
-            /// by default.
+            /// The decays of the running means of the gradient and of its square, each at least 0 and
+            /// below 1; default 0.9 and 0.999.
             pub fn betas(mut self, first: f64, second: f64) -> $optimizer {
                 self.$($moments).+.betas = (first, second);
                 self
             }
 
-            /// What is added to the denominator, 1e-8 by default.
+            /// Added to the denominator; default 1e-8.
             pub fn eps(mut self, eps: f32) -> $optimizer {
                 self.$($moments).+.eps = eps;
                 self

@@ -1,10 +1,10 @@
-//! [`NAdam`]: its numbers, and its update as nodes of the graph.
+//! The optimizer [`NAdam`]: hyperparameters, and its update as nodes of the graph.
 
 use super::moments::{Moments, moments_methods};
 use super::{Optimizer, Update, WrongNumber, require_not_negative};
 use crate::graph::NodeId;
 
-/// Adam with Nesterov's momentum: PyTorch's `torch.optim.NAdam`.
+/// Adam with Nesterov momentum: PyTorch's `torch.optim.NAdam`.
 ///
 /// ```text
 /// g = gradient + weight decay · w
@@ -17,8 +17,8 @@ use crate::graph::NodeId;
 /// ```
 ///
 /// Defaults: learning rate 0.002 (`NAdam::default()`), betas 0.9 and 0.999, eps 1e-8, weight decay
-/// 0, momentum decay 0.004. `t` counts steps from 1; of each parameter it keeps `m` and `v`, which
-/// start from 0.
+/// 0, momentum decay 0.004. `t` counts steps from 1; the state of a parameter is `m` and `v`,
+/// initially 0.
 ///
 /// Source: T. Dozat 2016.
 ///
@@ -45,7 +45,7 @@ pub struct NAdam {
     momentum_decay: f64,
 }
 
-// All three times `√(1 - β2^t)`, so that no element has to be.
+// All three are scaled by `√(1 - β2^t)`, which saves a multiplication per element.
 /// `learning rate · (1 - μ(t)) / (1 - M(t))`.
 const OF_GRADIENT: &str = "learning rate of the gradient";
 /// `learning rate · μ(t+1) / (1 - M(t+1))`.
@@ -56,26 +56,24 @@ const EPS: &str = "eps, corrected";
 moments_methods!(NAdam, moments, 0.002);
 
 impl NAdam {
-    /// With a learning rate, which is about how far an element goes in a step.
+    /// With a learning rate, about the size of an element's step.
     pub fn new(learning_rate: f32) -> NAdam {
         NAdam { moments: Moments::new(learning_rate), momentum_decay: 0.004 }
     }
 
-    /// Weight decay: adds this multiple of the parameter to its gradient, 0 by default.
+    /// Weight decay as an L2 penalty: adds this multiple of the parameter to its gradient; default 0.
     pub fn weight_decay(mut self, weight_decay: f32) -> NAdam {
         self.moments.weight_decay = weight_decay;
         self
     }
 
-    /// Makes the parameter itself smaller by the learning rate times weight
-    /// decay, as AdamW does.
+    /// Decouples weight decay: applies it to the parameter instead of its gradient, as AdamW.
     pub fn decoupled_weight_decay(mut self) -> NAdam {
         self.moments.is_decoupled = true;
         self
     }
 
-    /// How fast the momentum grows from half of the first beta to all of it,
-    /// 0.004 by default.
+    /// The rate at which the momentum grows from half of the first beta to the full one; default 0.004.
     pub fn momentum_decay(mut self, momentum_decay: f64) -> NAdam {
         self.momentum_decay = momentum_decay;
         self
@@ -92,7 +90,7 @@ impl NAdam {
         let mut product = 1.0;
         for step in 1..=step {
             product *= self.momentum(step);
-            // What is left of it no longer changes the difference.
+            // Smaller products do not change the difference.
             if product < f64::EPSILON / 4.0 {
                 break;
             }

@@ -1,11 +1,11 @@
-//! [`RAdam`]: its numbers, and its update as nodes of the graph.
+//! The optimizer [`RAdam`]: hyperparameters, and its update as nodes of the graph.
 
 use super::moments::{Moments, moments_methods};
 use super::{Optimizer, Update, WrongNumber};
 use crate::graph::NodeId;
 
-/// Rectified Adam: as long as there are too few gradients to know their mean square, a step follows
-/// their mean alone. PyTorch's `torch.optim.RAdam`.
+/// Rectified Adam: in the first steps, while the variance of the mean square is
+/// too large, steps use the mean only. PyTorch's `torch.optim.RAdam`.
 ///
 /// ```text
 /// g = gradient + weight decay · w
@@ -19,7 +19,7 @@ use crate::graph::NodeId;
 /// ```
 ///
 /// Defaults: learning rate 0.001 (`RAdam::default()`), betas 0.9 and 0.999, eps 1e-8, weight decay
-/// 0. `t` counts steps from 1; of each parameter it keeps `m` and `v`, which start from 0.
+/// 0. `t` counts steps from 1; the state of a parameter is `m` and `v`, initially 0.
 ///
 /// Source: L. Liu and others 2020.
 ///
@@ -45,7 +45,7 @@ pub struct RAdam {
     moments: Moments,
 }
 
-/// All that stands beside the mean.
+/// The factor of the mean.
 const STEP: &str = "learning rate, rectified";
 /// 1 where ρ > 5, else 0.
 const IS_RECTIFIED: &str = "whether the mean square counts";
@@ -53,19 +53,18 @@ const IS_RECTIFIED: &str = "whether the mean square counts";
 moments_methods!(RAdam, moments, 0.001);
 
 impl RAdam {
-    /// With a learning rate, which is about how far an element goes in a step.
+    /// With a learning rate, about the size of an element's step.
     pub fn new(learning_rate: f32) -> RAdam {
         RAdam { moments: Moments::new(learning_rate) }
     }
 
-    /// Weight decay: adds this multiple of the parameter to its gradient, 0 by default.
+    /// Weight decay as an L2 penalty: adds this multiple of the parameter to its gradient; default 0.
     pub fn weight_decay(mut self, weight_decay: f32) -> RAdam {
         self.moments.weight_decay = weight_decay;
         self
     }
 
-    /// Makes the parameter itself smaller by the learning rate times weight
-    /// decay, as AdamW does.
+    /// Decouples weight decay: applies it to the parameter instead of its gradient, as AdamW.
     pub fn decoupled_weight_decay(mut self) -> RAdam {
         self.moments.is_decoupled = true;
         self
@@ -75,10 +74,11 @@ impl RAdam {
     fn rectification(&self, step: u64) -> Option<f64> {
         let beta = self.moments.betas.1;
         let correction = self.moments.corrections(step).1;
-        let end = 2.0 / (1.0 - beta) - 1.0;
-        let now = end - 2.0 * step as f64 * beta.powf(step as f64) / correction;
-        let square = (now - 4.0) * (now - 2.0) * end / ((end - 4.0) * (end - 2.0) * now);
-        (now > 5.0).then(|| (square * correction).sqrt())
+        let limit = 2.0 / (1.0 - beta) - 1.0;
+        let current = limit - 2.0 * step as f64 * beta.powf(step as f64) / correction;
+        let square =
+            (current - 4.0) * (current - 2.0) * limit / ((limit - 4.0) * (limit - 2.0) * current);
+        (current > 5.0).then(|| (square * correction).sqrt())
     }
 }
 

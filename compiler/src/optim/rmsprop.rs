@@ -1,4 +1,4 @@
-//! [`RMSprop`]: its numbers, and its update as nodes of the graph.
+//! The optimizer [`RMSprop`]: hyperparameters, and its update as nodes of the graph.
 
 use super::{LEARNING_RATE, Optimizer, Update, WrongNumber};
 use super::{require_not_negative, require_share};
@@ -10,14 +10,14 @@ use crate::graph::NodeId;
 /// ```text
 /// g = gradient + weight decay · w
 /// v = α · v + (1 - α) · g²
-/// a = α · a + (1 - α) · g                      centered; below, v - a² for v
+/// a = α · a + (1 - α) · g                      centered: v - a² for v below
 /// b = momentum · b + g / (√v + eps)
 /// w = w - learning rate · b
 /// ```
 ///
 /// Defaults: learning rate 0.01 (`RMSprop::default()`), α 0.99, eps 1e-8, weight decay 0, momentum
-/// 0, not centered. Of each parameter it keeps `v`, `a` if centered and `b` with momentum, which
-/// start from 0.
+/// 0, not centered. The state of a parameter is `v`, `a` if centered and `b` with momentum,
+/// initially 0.
 ///
 /// Sources: T. Hinton's lecture 2012; centered, A. Graves 2013.
 ///
@@ -49,7 +49,7 @@ pub struct RMSprop {
 }
 
 impl RMSprop {
-    /// With a learning rate: how far a step goes along gradients of about 1.
+    /// With a learning rate, the size of a step for a gradient equal to its root mean square.
     pub fn new(learning_rate: f32) -> RMSprop {
         RMSprop {
             learning_rate,
@@ -61,34 +61,31 @@ impl RMSprop {
         }
     }
 
-    /// How much of the running means stays with every step, from 0 to below 1;
-    /// 0.99 by default.
+    /// The decay of the running means, at least 0 and below 1; default 0.99.
     pub fn alpha(mut self, alpha: f64) -> RMSprop {
         self.alpha = alpha;
         self
     }
 
-    /// What is added to the denominator, 1e-8 by default.
+    /// Added to the denominator; default 1e-8.
     pub fn eps(mut self, eps: f32) -> RMSprop {
         self.eps = eps;
         self
     }
 
-    /// Weight decay: adds this multiple of the parameter to its gradient, 0 by default.
+    /// Weight decay as an L2 penalty: adds this multiple of the parameter to its gradient; default 0.
     pub fn weight_decay(mut self, weight_decay: f32) -> RMSprop {
         self.weight_decay = weight_decay;
         self
     }
 
-    /// How much of the last step goes into the next one, from 0 to below 1; 0
-    /// by default.
+    /// Momentum: the share of the previous step in the next one, at least 0 and below 1; default 0.
     pub fn momentum(mut self, momentum: f32) -> RMSprop {
         self.momentum = momentum;
         self
     }
 
-    /// Divides by the standard deviation of gradients instead of their root
-    /// mean square.
+    /// Divides by the standard deviation of gradients instead of their root mean square.
     pub fn centered(mut self) -> RMSprop {
         self.is_centered = true;
         self
@@ -129,11 +126,11 @@ impl Optimizer for RMSprop {
         if self.is_centered {
             let mean = u.running_mean("mean", gradient, self.alpha);
             let of_mean = u.g.square(mean);
-            // Where this is no float, nor is the mean square; their difference would be NaN.
+            // An infinite square implies an infinite mean square; their difference would be NaN.
             let largest = u.g.constant(f32::MAX);
             let of_mean = u.g.minimum(of_mean, largest);
             let variance = u.g.sub(square, of_mean);
-            // Rounding takes it below 0 where gradients hardly change.
+            // Rounding makes it negative for nearly constant gradients.
             let zero = u.g.constant(0.0);
             square = u.g.maximum(variance, zero);
         }
@@ -142,8 +139,8 @@ impl Optimizer for RMSprop {
         let mut step = u.g.div(gradient, denominator);
         if self.momentum != 0.0 {
             let velocity = u.state("momentum", 0.0);
-            let before = u.g.scale(velocity.value, self.momentum);
-            step = u.g.add(before, step);
+            let previous = u.g.scale(velocity.value, self.momentum);
+            step = u.g.add(previous, step);
             u.assign(velocity, step);
         }
         let rate = u.learning_rate();

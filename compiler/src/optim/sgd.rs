@@ -1,20 +1,20 @@
-//! [`Sgd`]: its numbers, and its update as nodes of the graph.
+//! The optimizer [`Sgd`]: hyperparameters, and its update as nodes of the graph.
 
 use super::{LEARNING_RATE, Optimizer, Update, WrongNumber};
 use super::{require_not_negative, require_share};
 use crate::graph::NodeId;
 
-/// Stochastic gradient descent, with momentum, Nesterov's too, where asked: PyTorch's
+/// Stochastic gradient descent, optionally with momentum or Nesterov momentum: PyTorch's
 /// `torch.optim.SGD`.
 ///
 /// ```text
 /// g = gradient + weight decay · w
 /// v = momentum · v + (1 - dampening) · g       at the first step v = g
-/// w = w - learning rate · v                    with Nesterov's: g + momentum · v for v
+/// w = w - learning rate · v                    Nesterov: g + momentum · v for v
 /// ```
 ///
-/// Defaults: momentum 0, dampening 0, weight decay 0, not Nesterov's; the learning rate must be
-/// given. Of each parameter it keeps `v`, and nothing without momentum.
+/// Defaults: momentum 0, dampening 0, weight decay 0, not Nesterov; the learning rate has no
+/// default. The state of a parameter is `v` with momentum, else none.
 ///
 /// Sources: H. Robbins and S. Monro 1951; momentum, B. Polyak 1964; Y. Nesterov 1983.
 ///
@@ -44,36 +44,34 @@ pub struct Sgd {
     weight_decay: f32,
 }
 
-/// How much of a gradient goes into the momentum: all of the first one.
+/// The share of the gradient in the momentum; 1 in the first step.
 const SHARE: &str = "1 - dampening";
 
 impl Sgd {
-    /// With a learning rate: how far a step goes along the negative gradient.
+    /// With a learning rate, the factor of the negative gradient.
     pub fn new(learning_rate: f32) -> Sgd {
         Sgd { learning_rate, momentum: 0.0, dampening: 0.0, nesterov: false, weight_decay: 0.0 }
     }
 
-    /// How much of the last step goes into the next one, from 0 to below 1; 0
-    /// by default.
+    /// Momentum: the share of the previous step in the next one, at least 0 and below 1; default 0.
     pub fn momentum(mut self, momentum: f32) -> Sgd {
         self.momentum = momentum;
         self
     }
 
-    /// How much of a gradient does not go into the momentum, 0 by default.
+    /// Dampening: 1 minus the share of the gradient in the momentum; default 0.
     pub fn dampening(mut self, dampening: f32) -> Sgd {
         self.dampening = dampening;
         self
     }
 
-    /// Nesterov's momentum: the gradient as it will be after the momentum's
-    /// step. Needs a momentum, and no dampening.
+    /// Nesterov momentum: looks ahead by the next momentum step. Needs a momentum and no dampening.
     pub fn nesterov(mut self) -> Sgd {
         self.nesterov = true;
         self
     }
 
-    /// Weight decay: adds this multiple of the parameter to its gradient, 0 by default.
+    /// Weight decay as an L2 penalty: adds this multiple of the parameter to its gradient; default 0.
     pub fn weight_decay(mut self, weight_decay: f32) -> Sgd {
         self.weight_decay = weight_decay;
         self
@@ -90,13 +88,13 @@ impl Optimizer for Sgd {
         require_share("momentum", self.momentum)?;
         require_not_negative("weight decay", self.weight_decay)?;
         require_share("dampening", self.dampening)?;
-        let wrong = |name, expected, found| Err(WrongNumber { name, expected, found });
+        let invalid = |name, expected, found| Err(WrongNumber { name, expected, found });
         match self.nesterov {
             true if self.momentum == 0.0 => {
-                wrong("momentum", "above 0 for Nesterov's momentum", self.momentum)
+                invalid("momentum", "above 0 for Nesterov's momentum", self.momentum)
             }
             true if self.dampening != 0.0 => {
-                wrong("dampening", "0 for Nesterov's momentum", self.dampening)
+                invalid("dampening", "0 for Nesterov's momentum", self.dampening)
             }
             _ => Ok(()),
         }
@@ -119,13 +117,13 @@ impl Optimizer for Sgd {
         let mut direction = gradient;
         if self.momentum != 0.0 {
             let velocity = u.state("momentum", 0.0);
-            let before = u.g.scale(velocity.value, self.momentum);
+            let previous = u.g.scale(velocity.value, self.momentum);
             let mut share = gradient;
             if self.dampening != 0.0 {
-                let part = u.scalar(SHARE);
-                share = u.g.mul(gradient, part);
+                let factor = u.scalar(SHARE);
+                share = u.g.mul(gradient, factor);
             }
-            let next = u.g.add(before, share);
+            let next = u.g.add(previous, share);
             u.assign(velocity, next);
             direction = next;
             if self.nesterov {

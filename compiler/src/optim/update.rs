@@ -1,4 +1,4 @@
-//! One parameter's update, as an optimizer builds it in the graph.
+//! Building blocks of the update of a parameter, for optimizers.
 
 use super::LEARNING_RATE;
 use crate::declaration::{Init, Parameter};
@@ -6,39 +6,39 @@ use crate::graph::{Graph, NodeId, Root};
 use crate::ops;
 use crate::ops::step_scalar::StepScalar;
 
-/// What an optimizer builds a parameter's next value from.
+/// The inputs and building blocks of a parameter's update.
 #[derive(Debug)]
 pub struct Update<'g> {
-    /// The graph that the nodes go to.
+    /// The graph that nodes are added to.
     pub g: &'g mut Graph,
-    /// The parameter as it is.
+    /// The current value of the parameter.
     pub parameter: NodeId,
-    /// The gradient of the loss with respect to it.
+    /// The gradient of the loss with respect to the parameter.
     pub gradient: NodeId,
     /// The parameter's learning rate, as a factor of the optimizer's.
     pub(super) rate: f32,
     /// The parameter's name.
     pub(super) name: &'g str,
-    /// What is kept so far, of this and other parameters.
+    /// The optimizer state so far, of all parameters.
     pub(super) state: &'g mut Vec<Parameter>,
-    /// The place of the first that is kept, after all parameters.
+    /// The index of the first variable of optimizer state, after all parameters.
     pub(super) first: usize,
 }
 
 impl Update<'_> {
-    /// A number that is given with every step; see
+    /// A step scalar; see
     /// [`Optimizer::scalar`](super::Optimizer::scalar).
     pub fn scalar(&mut self, name: &'static str) -> NodeId {
         self.g.apply(StepScalar::real(name), &[])
     }
 
-    /// A scalar that is the learning rate times something, for this parameter.
+    /// A step scalar that is a multiple of the learning rate, scaled for this parameter.
     pub fn rate(&mut self, name: &'static str) -> NodeId {
         let rate = self.scalar(name);
         self.g.scale(rate, self.rate)
     }
 
-    /// How far this parameter's step goes.
+    /// The learning rate of this parameter.
     pub fn learning_rate(&mut self) -> NodeId {
         self.rate(LEARNING_RATE)
     }
@@ -52,46 +52,45 @@ impl Update<'_> {
     /// `share · a + (1 - share) · b`
     pub fn blend(&mut self, a: NodeId, b: NodeId, share: f64) -> NodeId {
         let a = self.g.scale(a, share as f32);
-        // Near 1, one minus what has been rounded would be far off.
+        // `1 - share` in f64: after rounding a share near 1 to f32 it would be inaccurate.
         let b = self.g.scale(b, (1.0 - share) as f32);
         self.g.add(a, b)
     }
 
-    /// Keeps the running mean of `x`, of which `decay` stays with every step,
-    /// from 0 on. Returns it with `x` in it.
+    /// Declares and updates a running mean of `x`, initially 0, that decays by `decay`. Returns its next
+    /// value.
     pub fn running_mean(&mut self, name: &str, x: NodeId, decay: f64) -> NodeId {
         let mean = self.state(name, 0.0);
         self.assign_mean(mean, x, decay)
     }
 
-    /// The same where the mean before the step is needed too.
+    /// Updates a running mean declared by [`Self::state`]. Returns its next value.
     pub fn assign_mean(&mut self, mean: State, x: NodeId, decay: f64) -> NodeId {
         let next = self.blend(mean.value, x, decay);
         self.assign(mean, next);
         next
     }
 
-    /// Keeps the running mean of the squares of `x` in the same way.
+    /// Declares and updates a running mean of the squares of `x`. Returns its next value.
     pub fn running_mean_square(&mut self, name: &str, x: NodeId, decay: f64) -> NodeId {
         let mean = self.state(name, 0.0);
         self.assign_mean_square(mean, x, decay)
     }
 
-    /// The same where the mean before the step is needed too.
+    /// Updates a running mean of squares declared by [`Self::state`]. Returns its next value.
     ///
-    /// The share is taken of `x` before it is squared, as PyTorch's `addcmul_` does: so a mean
-    /// is finite where the square itself is not.
+    /// `x` is scaled before it is squared, as by PyTorch's `addcmul_`, so that the mean may be finite
+    /// although the square overflows.
     pub fn assign_mean_square(&mut self, mean: State, x: NodeId, decay: f64) -> NodeId {
-        let stays = self.g.scale(mean.value, decay as f32);
+        let decayed = self.g.scale(mean.value, decay as f32);
         let share = self.g.scale(x, (1.0 - decay) as f32);
-        let comes = self.g.mul(share, x);
-        let next = self.g.add(stays, comes);
+        let square = self.g.mul(share, x);
+        let next = self.g.add(decayed, square);
         self.assign(mean, next);
         next
     }
 
-    /// The gradient with so many times the parameter added: weight decay as a
-    /// term of the loss.
+    /// The gradient with weight decay as an L2 penalty: plus this multiple of the parameter.
     pub fn decayed(&mut self, weight_decay: f32) -> NodeId {
         if weight_decay == 0.0 {
             return self.gradient;
@@ -100,8 +99,8 @@ impl Update<'_> {
         self.g.add(self.gradient, decay)
     }
 
-    /// Optimizer state under a name, an element for each of the parameter's, `start`
-    /// before the first step. To be given its next value by [`Self::assign`].
+    /// Declares optimizer state of the parameter's shape, initially `start`. Set its next value by
+    /// [`Self::assign`].
     pub fn state(&mut self, name: &str, start: f32) -> State {
         let shape = self.g.shape(self.parameter).clone();
         let index = self.first + self.state.len();
@@ -113,13 +112,13 @@ impl Update<'_> {
         State { index, value }
     }
 
-    /// Gives state its next value.
+    /// Sets the next value of state.
     pub fn assign(&mut self, state: State, next: NodeId) {
         self.g.add_root(Root::Assign(state.index), next);
     }
 }
 
-/// Optimizer state of one parameter, kept from step to step.
+/// Optimizer state of one parameter, persistent between steps.
 #[derive(Clone, Copy, Debug)]
 pub struct State {
     index: usize,

@@ -1,25 +1,23 @@
-//! The evaluator of programs: runs them lane by lane, as the reference of emitters.
-//!
-//! Runs a [`Program`] slowly, lane by lane: what it means, for those who doubt
-//! an emitter.
+//! The evaluator of programs: runs a [`Program`] lane by lane, as the reference semantics that
+//! emitters are tested against.
 
 use std::collections::HashMap;
 use std::ops::Range;
 
 use super::{Address, Count, Counter, Instruction, Program, Register, Statement};
 
-/// What is in lanes that a load does not read: a NaN that no arithmetic makes,
-/// so that who uses it sees it in the result.
+/// The content of lanes that a load does not read: a NaN that no arithmetic produces,
+/// so that a use of such a lane shows in the result.
 pub const UNREAD: u32 = 0x7FA0_DEAD;
 
 impl Program {
-    /// Runs the program. `memory` has the buffer at each place of `buffers`, as
-    /// bits; `range` are the iterations of the parallel loop.
+    /// Runs the program. `memory` has the buffers in the order of `buffers`, as
+    /// bits; `range` are the iterations of the parallel loops.
     ///
     /// # Panics
     ///
-    /// On a program that [`Self::verify`] would refuse, where an access lies
-    /// outside of its buffer, and where an index is not below its bound.
+    /// On a program that [`Self::verify`] rejects, on an access outside of its
+    /// buffer, and on an index that is not below its bound.
     pub fn evaluate(&self, memory: &mut [Vec<u32>], range: Range<usize>) {
         let registers = vec![vec![UNREAD; self.lanes]; self.registers.len()];
         let mut machine =
@@ -77,8 +75,8 @@ impl Machine<'_> {
                 return;
             }
             Instruction::Prefetch { .. } => return,
-            Instruction::Iota { offset, strides: steps, lane_stride: stride, .. } => {
-                let first = offset + self.sum(steps);
+            Instruction::Iota { offset, strides, lane_stride: stride, .. } => {
+                let first = offset + self.sum(strides);
                 (0..lanes).map(|i| (first + i * stride) as u32).collect()
             }
             Instruction::Apply { scalar, operands, .. } => (0..lanes)
@@ -87,9 +85,9 @@ impl Machine<'_> {
                     scalar.evaluate(&x)
                 })
                 .collect(),
-            Instruction::Blend { from, lanes: kept, bits, .. } => {
+            Instruction::Blend { from, lanes: blended, bits, .. } => {
                 let from = self.read(*from);
-                (0..lanes).map(|i| if i < *kept { from[i] } else { *bits }).collect()
+                (0..lanes).map(|i| if i < *blended { from[i] } else { *bits }).collect()
             }
             Instruction::Interleave { from, upper, .. } => {
                 let first = if *upper { lanes / 2 } else { 0 };
@@ -110,16 +108,17 @@ impl Machine<'_> {
     }
 
     fn element(&self, address: &Address) -> (usize, usize) {
-        let more = address.index.as_ref().map_or(0, |index| {
+        let indexed = address.index.as_ref().map_or(0, |index| {
             let (buffer, element) = self.element(&index.at);
             let found = self.memory[buffer][element] as usize;
             assert!(found < index.below, "an index of {found} in {address}");
             found * index.stride
         });
-        (address.buffer, address.offset + self.sum(&address.strides) + more)
+        (address.buffer, address.offset + self.sum(&address.strides) + indexed)
     }
 
-    fn sum(&self, steps: &[(Counter, usize)]) -> usize {
-        steps.iter().map(|(counter, step)| self.counters[counter] * step).sum()
+    /// How far the loops have moved an address.
+    fn sum(&self, strides: &[(Counter, usize)]) -> usize {
+        strides.iter().map(|(counter, stride)| self.counters[counter] * stride).sum()
     }
 }

@@ -1,16 +1,14 @@
-//! Programs: kernels lowered for a target.
-//!
-//! A kernel lowered for one instruction set: loops and vector instructions over
-//! virtual registers. Plain data: it can be printed, verified, run by a slow
+//! Programs: kernels lowered for a target, as loops and vector instructions over
+//! virtual registers. Plain data: a program can be printed, verified, run by a slow
 //! evaluator, and handed to any emitter.
 //!
 //! All elements are 32 bits wide. Every register has the program's number of
 //! lanes and one [`LaneType`]; registers may be written more than once (accumulators
-//! are). Loops count from zero in steps of one; addresses say how far an
-//! iteration moves them, so an emitter is free to keep pointers instead.
+//! are). Loops count from zero in increments of one; addresses have a stride for each
+//! loop, so an emitter may use induction pointers instead of multiplications.
 //!
-//! Lanes beyond those that a load names hold anything: whoever reduces them
-//! must [`Instruction::Blend`] the right ones first.
+//! Lanes beyond those that a load names are undefined: before a reduction over lanes, an
+//! [`Instruction::Blend`] must set them.
 
 pub mod evaluate;
 pub mod verify;
@@ -23,17 +21,17 @@ use crate::expr::scalar::{LaneType, Scalar};
 /// virtual registers. The [module](self) has its rules.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Program {
-    /// Which kernel it is; for printouts and profiles.
+    /// The kernel's name, for printouts and profiles.
     pub name: String,
     /// Lanes of every register.
     pub lanes: usize,
-    /// The memory that it works on: for each, the buffer's number in the plan.
+    /// Its buffers, by their numbers in the plan.
     pub buffers: Vec<usize>,
-    /// The kind of each virtual register.
+    /// The type of each virtual register.
     pub registers: Vec<LaneType>,
-    /// How many iterations may be split across threads.
+    /// The number of iterations that may be split across threads.
     pub parallel: usize,
-    /// What it does.
+    /// Its statements.
     pub body: Vec<Statement>,
 }
 
@@ -54,57 +52,57 @@ pub enum Statement {
     Do(Instruction),
 }
 
-/// A loop: its counter goes through all numbers below `count`.
+/// A loop: its counter runs through all numbers below `count`.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Loop {
     /// The counter; each loop has its own.
     pub counter: Counter,
-    /// How many iterations.
+    /// The number of iterations.
     pub count: Count,
-    /// What is repeated.
+    /// The repeated statements.
     pub body: Vec<Statement>,
 }
 
-/// How many iterations a loop has.
+/// The number of iterations of a loop.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Count {
-    /// Always so many, at least one.
+    /// A constant, at least one.
     Fixed(usize),
-    /// Those of a program's `parallel` iterations that the caller asks for,
-    /// as far as they lie in `first..first + count`; the counter starts at zero
+    /// The caller's range of the program's `parallel` iterations,
+    /// as far as it is in `first..first + count`; the counter starts at zero
     /// for `first`. Such loops are outermost, and together they have every
     /// iteration once.
     Parallel {
-        /// The program's iteration that is this loop's first.
+        /// The program's iteration at which this loop starts.
         first: usize,
-        /// How many of them are this loop's; at least one.
+        /// The number of iterations of this loop; at least one.
         count: usize,
     },
 }
 
-/// Where an element lies: in a buffer, so many elements from its start, and so
-/// many more for every iteration of some loops.
+/// The address of an element: a buffer, an offset in elements, and a stride for each of some
+/// loops.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Address {
-    /// A place in the program's `buffers`.
+    /// An index into the program's `buffers`.
     pub buffer: usize,
     /// Elements from the buffer's start.
     pub offset: usize,
     /// Elements for each iteration of the loops around; none is zero.
     pub strides: Vec<(Counter, usize)>,
-    /// More elements, by an integer in memory.
+    /// A further offset, by an integer in memory.
     pub index: Option<Box<Indexed>>,
 }
 
-/// A part of an [`Address`] that is read from memory at each access: so many
-/// elements for each of an integer.
+/// The dynamic offset of an [`Address`]: a stride times an integer that is read from memory
+/// at each access.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Indexed {
-    /// Where the integer lies; that address has no index.
+    /// The address of the integer; it has no index itself.
     pub at: Address,
-    /// Elements for each.
+    /// Elements by which each increment of the integer moves.
     pub stride: usize,
-    /// What the integer is below: whoever runs the program has seen to it.
+    /// The bound that the integer is below: the caller guarantees it.
     pub below: usize,
 }
 
@@ -134,7 +132,7 @@ pub enum Instruction {
         from: Address,
         /// Elements from lane to lane.
         lane_stride: usize,
-        /// How many lanes are read from memory: beyond, nothing is touched.
+        /// The number of lanes that are read from memory; nothing beyond is touched.
         lanes: usize,
     },
     /// Element `i` from lane `i`.
@@ -145,26 +143,26 @@ pub enum Instruction {
         from: Register,
         /// Elements from lane to lane; at least 1.
         lane_stride: usize,
-        /// How many lanes are written to memory: beyond, nothing is touched.
+        /// The number of lanes that are written to memory; nothing beyond is touched.
         lanes: usize,
     },
-    /// Says that a cache line will be needed soon. Changes nothing.
+    /// Fetches a cache line that will be needed soon. Changes no value.
     Prefetch {
         /// An element in the line.
         at: Address,
-        /// Whether into the nearest cache, or the one behind it.
+        /// Whether into the first cache; else into the second.
         near: bool,
     },
-    /// Integers: lane `i` holds `offset + Σ counter · step + i · stride`,
+    /// Consecutive integers: lane `i` holds `offset + Σ counter · stride + i · lane_stride`,
     /// wrapping.
     Iota {
         /// Written.
         to: Register,
-        /// The first.
+        /// Lane 0 in the first iteration of all loops.
         offset: usize,
-        /// More for every iteration of some loops.
+        /// The increment for each iteration of some loops.
         strides: Vec<(Counter, usize)>,
-        /// From lane to lane.
+        /// The increment from lane to lane.
         lane_stride: usize,
     },
     /// An operation on each lane.
@@ -182,9 +180,9 @@ pub enum Instruction {
         to: Register,
         /// Read.
         from: Register,
-        /// How many lanes are kept.
+        /// The number of lanes taken from `from`.
         lanes: usize,
-        /// The others.
+        /// The bits of the others.
         bits: u32,
     },
     /// Lane `i` is lane `(i + by) mod lanes` of another register.
@@ -193,10 +191,10 @@ pub enum Instruction {
         to: Register,
         /// Read.
         from: Register,
-        /// How far.
+        /// The number of lanes.
         by: usize,
     },
-    /// Lanes of two registers in turn, from their lower or their upper halves:
+    /// Interleaves the lower or the upper halves of two registers:
     /// lane `2i` is the first one's lane `i` of that half, lane `2i + 1` the
     /// second one's. There are at least two lanes.
     Interleave {
@@ -204,7 +202,7 @@ pub enum Instruction {
         to: Register,
         /// Read.
         from: [Register; 2],
-        /// Whether from the upper halves.
+        /// Whether the upper halves.
         upper: bool,
     },
 }
@@ -242,8 +240,8 @@ impl Instruction {
     }
 }
 
-/// The operands of an operation, in the instruction itself: most instructions
-/// are operations, and memory for each would be a good part of lowering.
+/// The operands of an operation, stored inline: most instructions are operations, and an
+/// allocation for each would be a large share of the time of lowering.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct Operands {
     registers: [Register; MOST_OPERANDS],
@@ -254,8 +252,10 @@ pub struct Operands {
 const MOST_OPERANDS: usize = 3;
 
 impl Operands {
+    /// Appends an operand.
+    ///
     /// # Panics
-    /// Where there are as many as any operation has.
+    /// Where there are [`MOST_OPERANDS`] already.
     pub(crate) fn push(&mut self, register: Register) {
         self.registers[self.count] = register;
         self.count += 1;
@@ -264,7 +264,7 @@ impl Operands {
 
 impl FromIterator<Register> for Operands {
     /// # Panics
-    /// Where there are more than any operation has.
+    /// Where there are more than [`MOST_OPERANDS`].
     fn from_iter<I: IntoIterator<Item = Register>>(from: I) -> Operands {
         let mut operands = Operands::default();
         from.into_iter().for_each(|register| operands.push(register));
@@ -337,10 +337,10 @@ impl fmt::Display for Instruction {
             Instruction::Prefetch { at, near } => {
                 write!(f, "prefetch {at}{}", if *near { " near" } else { "" })
             }
-            Instruction::Iota { to, offset, strides: steps, lane_stride: stride } => {
-                write!(f, "r{} = position {offset}", to.0)?;
-                print_strides(f, steps)?;
-                write!(f, " by {stride}")
+            Instruction::Iota { to, offset, strides, lane_stride } => {
+                write!(f, "r{} = iota {offset}", to.0)?;
+                print_strides(f, strides)?;
+                write!(f, " by {lane_stride}")
             }
             Instruction::Apply { to, scalar, operands } => {
                 write!(f, "r{} = {scalar:?}", to.0)?;
@@ -364,13 +364,13 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "b{}[{}", self.buffer, self.offset)?;
         print_strides(f, &self.strides)?;
-        if let Some(Indexed { at, stride: step, below }) = self.index.as_deref() {
-            write!(f, " + {at}·{step} below {below}")?;
+        if let Some(Indexed { at, stride, below }) = self.index.as_deref() {
+            write!(f, " + {at}·{stride} below {below}")?;
         }
         f.write_str("]")
     }
 }
 
-fn print_strides(f: &mut fmt::Formatter<'_>, steps: &[(Counter, usize)]) -> fmt::Result {
-    steps.iter().try_for_each(|(counter, step)| write!(f, " + i{}·{step}", counter.0))
+fn print_strides(f: &mut fmt::Formatter<'_>, strides: &[(Counter, usize)]) -> fmt::Result {
+    strides.iter().try_for_each(|(counter, stride)| write!(f, " + i{}·{stride}", counter.0))
 }

@@ -1,42 +1,42 @@
 //! The verifier of programs.
 //!
-//! What must hold for every [`Program`]:
+//! The rules of every [`Program`]:
 //!
 //! 1. There are 1 to 16 lanes, a power of two.
 //! 2. A register is one of the program's, and is written before it is read on
-//!    every path: a fixed loop runs at least once, a parallel one maybe not.
-//! 3. Operands and results are of the kinds that the operation says; a copy,
-//!    a store and what moves lanes keep the kind. Memory holds floats and integers,
-//!    iotas are integers; masks stay in registers and are
-//!    neither kept, interleaved nor written as constants.
+//!    every path: a fixed loop runs at least once, a parallel one possibly never.
+//! 3. Operands and results have the types that the operation requires; copies,
+//!    stores, blends, rotations and interleaves preserve the type. Memory holds floats and
+//!    integers, iotas are integers; masks stay in registers and are
+//!    neither blended, interleaved nor written as constants.
 //! 4. A buffer is one of the program's.
 //! 5. Each loop has a counter of its own, and at least one iteration.
 //! 6. No loop is around a parallel one, and each begins where the one before it
 //!    ended; together, if there are any, they have all parallel iterations.
-//! 7. Addresses and positions count with loops around them, each once, by steps
+//! 7. Addresses and iotas name loops around them, each once, with strides
 //!    that are not zero.
-//! 8. Accesses have 1 to all lanes. A load's stride is 0 only with all lanes; a
+//! 8. Accesses have 1 to all lanes. A load's lane stride is 0 only with all lanes; a
 //!    store's is at least 1.
-//! 9. A kept part has 1 to all lanes; a rotation goes less than all the way;
-//!    shifts go less than 32 bits.
+//! 9. A blend takes 1 to all lanes; a rotation is by less than the number of lanes;
+//!    shifts are by less than 32 bits.
 //! 10. A program of several parallel iterations stores only inside of parallel
-//!     loops: each thread runs what is outside.
+//!     loops: every thread runs the code outside of them.
 //!
 //! 11. An index is read by an address that has none itself, and its bound is at
-//!     least 1; prefetches have no index. A store has none that moves with a
-//!     parallel loop: whether iterations meet would depend on memory.
+//!     least 1; prefetches have no index. A store has no index that moves with a
+//!     parallel loop: whether iterations overlap would depend on memory.
 //!
 //! [`Program::verify_bounds`] checks, with the buffers' sizes:
 //!
-//! 12. Every access lies within its buffer, also in the last iterations, and
+//! 12. Every access is within its buffer, also in the last iterations, and
 //!     with the largest index below its bound.
 //!
-//! Not checked: that indices in memory are below their bounds, which is up to
-//! whoever gives the memory; that no two iterations of the parallel loop write the same
-//! element, nor one of them what another reads; that registers which iterations
-//! of it take over from one another do not exist; that no lane is used which
-//! was never read (the evaluator shows it); that buffers which share memory are
-//! not confused by it; that positions stay below 2³².
+//! Not checked: that indices in memory are below their bounds (the caller's duty);
+//! that no two iterations of a parallel loop write the same
+//! element, and none writes what another reads; that parallel loops carry no
+//! registers from one iteration to the next; that no lane is used that
+//! was never read (the evaluator shows it); that buffers that share memory are
+//! used in a valid order; that iotas stay below 2³².
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -45,20 +45,19 @@ use crate::error::Violations;
 use crate::expr::scalar::{LaneType, Scalar};
 
 impl Program {
-    /// Checks what can be known of the program alone; see the
-    /// [module](super::verify).
+    /// Checks the rules 1 to 11 of the [module](super::verify), which need the program alone.
     ///
     /// # Errors
-    /// All loops and instructions that break a rule.
+    /// The loops and instructions that break a rule.
     pub fn verify(&self) -> Result<(), Violations> {
         self.check(None)
     }
 
-    /// Checks as well that every access lies within its buffer, given how many
-    /// elements each of `self.buffers` has.
+    /// Checks rule 12 as well: every access is within its buffer. `sizes` has the number of
+    /// elements of each of `self.buffers`.
     ///
     /// # Errors
-    /// All loops and instructions that break a rule.
+    /// The loops and instructions that break a rule.
     pub fn verify_bounds(&self, sizes: &[usize]) -> Result<(), Violations> {
         if sizes.len() != self.buffers.len() {
             let mut found = Violations::default();
@@ -95,13 +94,13 @@ impl Program {
 struct Checker<'a> {
     program: &'a Program,
     sizes: Option<&'a [usize]>,
-    /// Broken rules so far.
+    /// The violations so far.
     found: Violations,
-    /// All counters so far.
+    /// The counters of all loops so far.
     counters: BTreeSet<Counter>,
-    /// The loops around, and their iterations.
+    /// The enclosing loops, and their numbers of iterations.
     around: HashMap<Counter, usize>,
-    /// The parallel loop around, if there is one.
+    /// The enclosing parallel loop, if there is one.
     shared: Option<Counter>,
     written: BTreeSet<Register>,
     /// Iterations of the parallel loops so far.
@@ -170,7 +169,7 @@ impl Checker<'_> {
             let at = format!("`{instruction}`");
             broken.into_iter().for_each(|message| self.fail(&at, message));
         }
-        // Also where it is wrong: who reads what it writes does no other wrong.
+        // Also where it is wrong: reading what it writes is not another mistake.
         self.written.extend(instruction.written());
     }
 
@@ -218,19 +217,19 @@ impl Checker<'_> {
                 self.address(to, written.saturating_sub(1).saturating_mul(*stride), broken);
                 let moves = to.index.iter().flat_map(|index| &index.at.strides);
                 if moves.into_iter().any(|(counter, _)| self.is_parallel(*counter)) {
-                    broken.push("which iterations meet depends on an index".into());
+                    broken.push("an index decides whether iterations overlap".into());
                 }
             }
-            // It touches nothing, so that it may be beyond.
+            // It may be out of bounds: a prefetch does not fault.
             Instruction::Prefetch { at, .. } => {
-                self.steps(&at.strides, broken);
+                self.extent(&at.strides, broken);
                 if at.index.is_some() {
                     broken.push("a prefetch by an index".into());
                 }
             }
-            Instruction::Iota { to, strides: steps, .. } => {
+            Instruction::Iota { to, strides, .. } => {
                 self.is(*to, LaneType::Int, broken);
-                self.steps(steps, broken);
+                self.extent(strides, broken);
             }
             Instruction::Apply { to, scalar, operands } => {
                 if operands.len() != scalar.operands().len() {
@@ -248,11 +247,11 @@ impl Checker<'_> {
                     broken.push("a shift by 32 bits or more".into());
                 }
             }
-            Instruction::Blend { to, from, lanes: kept, .. } => {
+            Instruction::Blend { to, from, lanes: blended, .. } => {
                 self.is_number(*from, broken);
                 self.is(*to, kind(from), broken);
-                if !(1..=lanes).contains(kept) {
-                    broken.push(format!("{kept} of {lanes} lanes"));
+                if !(1..=lanes).contains(blended) {
+                    broken.push(format!("{blended} of {lanes} lanes"));
                 }
             }
             Instruction::Interleave { to, from: [a, b], .. } => {
@@ -290,9 +289,9 @@ impl Checker<'_> {
         }
     }
 
-    /// An address, of which lanes reach `more` elements beyond.
+    /// Checks an address whose lanes reach `more` elements beyond it.
     fn address(&self, address: &Address, more: usize, broken: &mut Vec<String>) {
-        let mut most = self.steps(&address.strides, broken);
+        let mut most = self.extent(&address.strides, broken);
         if let Some(index) = &address.index {
             match index.at.index.is_some() || index.below == 0 {
                 true => broken.push(format!("an index below {} in {}", index.below, index.at)),
@@ -302,7 +301,7 @@ impl Checker<'_> {
             most = most.zip(last).and_then(|(a, b)| a.checked_add(b));
         }
         if address.buffer >= self.program.buffers.len() {
-            broken.push(format!("there is no t{}", address.buffer));
+            broken.push(format!("there is no b{}", address.buffer));
             return;
         }
         let Some(sizes) = self.sizes else { return };
@@ -315,19 +314,19 @@ impl Checker<'_> {
         }
     }
 
-    /// The largest sum of some steps, if it can be represented.
-    fn steps(&self, steps: &[(Counter, usize)], broken: &mut Vec<String>) -> Option<usize> {
+    /// The largest offset by some strides, if it can be represented.
+    fn extent(&self, strides: &[(Counter, usize)], broken: &mut Vec<String>) -> Option<usize> {
         let mut most = Some(0usize);
         let mut seen = BTreeSet::new();
-        for (counter, step) in steps {
+        for (counter, stride) in strides {
             let Some(iterations) = self.around.get(counter) else {
-                broken.push(format!("i{} counts no loop around", counter.0));
+                broken.push(format!("i{} counts no enclosing loop", counter.0));
                 continue;
             };
-            if *step == 0 || !seen.insert(*counter) {
-                broken.push(format!("i{} steps by 0, or twice", counter.0));
+            if *stride == 0 || !seen.insert(*counter) {
+                broken.push(format!("i{} has stride 0, or appears twice", counter.0));
             }
-            let last = step.checked_mul(iterations.saturating_sub(1));
+            let last = stride.checked_mul(iterations.saturating_sub(1));
             most = most.zip(last).and_then(|(a, b)| a.checked_add(b));
         }
         most
@@ -339,10 +338,10 @@ mod tests {
     use super::*;
     use crate::program::Indexed;
 
-    fn load(to: u32, steps: &[(u32, usize)], stride: usize, lanes: usize) -> Statement {
-        let steps = steps.iter().map(|(c, step)| (Counter(*c), *step)).collect();
-        let from = Address { buffer: 0, offset: 1, strides: steps, index: None };
-        Statement::Do(Instruction::Load { to: Register(to), from, lane_stride: stride, lanes })
+    fn load(to: u32, strides: &[(u32, usize)], lane_stride: usize, lanes: usize) -> Statement {
+        let strides = strides.iter().map(|(c, stride)| (Counter(*c), *stride)).collect();
+        let from = Address { buffer: 0, offset: 1, strides, index: None };
+        Statement::Do(Instruction::Load { to: Register(to), from, lane_stride, lanes })
     }
 
     fn negate(to: u32, from: u32) -> Statement {
@@ -367,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn what_breaks_a_rule_is_refused() {
+    fn violations_are_rejected() {
         use Count::Fixed;
         let parallel = Count::Parallel { first: 0, count: 3 };
         let cases = [
@@ -376,9 +375,9 @@ mod tests {
             (vec![load(2, &[], 1, 4), negate(0, 2)], "r2 is Int, not Float"),
             (vec![load(3, &[], 1, 4)], "r3 is Mask"),
             (vec![load(9, &[], 1, 4)], "there is no r9"),
-            (vec![load(0, &[(0, 1)], 1, 4)], "counts no loop around"),
-            (vec![repeat(0, Fixed(2), vec![load(0, &[(0, 0)], 1, 4)])], "steps by 0"),
-            (vec![repeat(0, Fixed(2), vec![load(0, &[(0, 1), (0, 1)], 1, 4)])], "or twice"),
+            (vec![load(0, &[(0, 1)], 1, 4)], "counts no enclosing loop"),
+            (vec![repeat(0, Fixed(2), vec![load(0, &[(0, 0)], 1, 4)])], "has stride 0"),
+            (vec![repeat(0, Fixed(2), vec![load(0, &[(0, 1), (0, 1)], 1, 4)])], "or appears twice"),
             (vec![load(0, &[], 0, 3)], "3 of 4 lanes by 0"),
             (vec![load(0, &[], 1, 5)], "5 of 4 lanes"),
             (vec![repeat(0, Fixed(0), vec![])], "it has no iteration"),
@@ -395,11 +394,11 @@ mod tests {
     }
 
     #[test]
-    fn all_broken_rules_are_found() {
+    fn all_violations_are_reported() {
         let body = vec![
             load(9, &[], 1, 4),
             repeat(0, Count::Fixed(0), vec![negate(0, 1), load(2, &[(7, 0)], 0, 3)]),
-            // What a wrong instruction has written can be read.
+            // The result of a wrong instruction counts as written.
             load(0, &[], 1, 5),
             negate(1, 0),
         ];
@@ -409,24 +408,23 @@ mod tests {
             "program test: the loop of i0: it has no iteration",
             "program test: `r0 = Neg r1`: r1 may be read before it is written",
             "program test: `r2 = load b0[1 + i7·0] × 3 by 0`: 3 of 4 lanes by 0",
-            "program test: `r2 = load b0[1 + i7·0] × 3 by 0`: i7 counts no loop around",
+            "program test: `r2 = load b0[1 + i7·0] × 3 by 0`: i7 counts no enclosing loop",
             "program test: `r0 = load b0[1] × 5 by 1`: 5 of 4 lanes by 1",
             "program test: `r0 = load b0[1] × 5 by 1`: reaches element 5 of 3",
         ];
         assert_eq!(found.to_string(), expected.join("\n"));
     }
 
-    /// An element of `t0`, ten elements further on for each of an integer
-    /// there.
-    fn by_index(steps: &[(u32, usize)], below: usize) -> Address {
-        let steps = steps.iter().map(|(c, step)| (Counter(*c), *step)).collect();
-        let at = Address { buffer: 0, offset: 2, strides: steps, index: None };
+    /// An element of buffer 0, at ten times an integer in it.
+    fn by_index(strides: &[(u32, usize)], below: usize) -> Address {
+        let strides = strides.iter().map(|(c, stride)| (Counter(*c), *stride)).collect();
+        let at = Address { buffer: 0, offset: 2, strides, index: None };
         let index = Some(Box::new(Indexed { at, stride: 10, below }));
         Address { buffer: 0, offset: 1, strides: Vec::new(), index }
     }
 
     #[test]
-    fn an_index_keeps_its_rules() {
+    fn indices_follow_their_rules() {
         let parallel = Count::Parallel { first: 0, count: 3 };
         let load = |from: &Address| {
             let from = from.clone();
@@ -435,17 +433,17 @@ mod tests {
         let store = |to| {
             Statement::Do(Instruction::Store { to, from: Register(0), lane_stride: 1, lanes: 4 })
         };
-        let own = by_index(&[], 3);
-        let mut twice = own.clone();
-        twice.index.as_mut().unwrap().at.index = own.index.clone();
-        let moving = vec![load(&own), store(by_index(&[(0, 1)], 3))];
+        let indexed = by_index(&[], 3);
+        let mut nested = indexed.clone();
+        nested.index.as_mut().unwrap().at.index = indexed.index.clone();
+        let moving = vec![load(&indexed), store(by_index(&[(0, 1)], 3))];
         let cases = [
-            (vec![load(&twice)], "an index below 3"),
+            (vec![load(&nested)], "an index below 3"),
             (vec![load(&by_index(&[], 0))], "an index below 0"),
-            (vec![load(&by_index(&[(0, 1)], 3))], "counts no loop around"),
-            (vec![repeat(0, parallel, moving.clone())], "iterations meet"),
+            (vec![load(&by_index(&[(0, 1)], 3))], "counts no enclosing loop"),
+            (vec![repeat(0, parallel, moving.clone())], "iterations overlap"),
             (
-                vec![Statement::Do(Instruction::Prefetch { at: own.clone(), near: true })],
+                vec![Statement::Do(Instruction::Prefetch { at: indexed.clone(), near: true })],
                 "a prefetch by an index",
             ),
         ];
@@ -457,14 +455,14 @@ mod tests {
         let inside = vec![repeat(1, parallel, vec![repeat(0, Count::Fixed(3), moving)])];
         assert_eq!(program(inside).verify(), Ok(()));
         // From 1, twice ten further on, four lanes: the last is 24.
-        let within = program(vec![load(&own)]);
+        let within = program(vec![load(&indexed)]);
         assert_eq!(within.verify_bounds(&[25]), Ok(()));
         let message = within.verify_bounds(&[24]).unwrap_err().to_string();
         assert!(message.contains("reaches element 24 of 24"), "{message}");
     }
 
     #[test]
-    fn accesses_must_lie_within_their_tensor() {
+    fn accesses_must_be_within_their_buffer() {
         // From 1, by 10 in three iterations, three lanes by 2: the last is 25.
         let body = vec![repeat(
             0,

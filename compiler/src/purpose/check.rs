@@ -1,9 +1,8 @@
-//! Checks that a graph fits the memory that its code will be given.
+//! Checks that a graph fits the memory that its code will access.
 //!
-//! Of a network that a [`Builder`](crate::declaration::Builder) has made, only an optimizer adds
-//! to the graph: a program's own may do anything there, and something else with
-//! every call. Code has no bounds of its own. So every leaf and everything that is
-//! overwritten is compared with what there is, before a graph is compiled.
+//! Optimizers of users add arbitrary nodes to the graph of a network, and may add different ones with
+//! every call. Machine code has no bounds checks. So every leaf and every assignment is compared with
+//! inputs and variables before a graph is compiled.
 
 use super::Purpose;
 use crate::declaration::{Declaration, Parameter};
@@ -15,11 +14,10 @@ use crate::optim::{ACCUMULATED, LEARNING_RATE};
 use crate::shape::{DType, Dim};
 
 impl Declaration {
-    /// Requires that all sizes are numbers: the macro also builds networks in
-    /// which they are not, only to check them.
+    /// Requires that all sizes are numbers: during macro expansion they may be symbols.
     ///
     /// # Errors
-    /// [`Error::Declaration`] with the first that is not.
+    /// [`Error::Declaration`] with the first symbolic size.
     pub fn check_sizes(&self) -> Result<(), Error> {
         let symbol = |name: &str, dims: Vec<&Dim>| match dims
             .into_iter()
@@ -49,21 +47,21 @@ impl Declaration {
         Ok(())
     }
 
-    /// Requires a purpose's graph to be well formed, and to use the inputs of this
-    /// network, what is `kept` and settings that have a value, each as what it
-    /// is.
+    /// Requires the graph of a purpose to be well formed, and its inputs, variables and step scalars to
+    /// exist with the same types.
     ///
     /// # Errors
-    /// [`Error::Misfit`] where it does not.
+    /// [`Error::Misfit`] otherwise.
     pub fn check_graph(
         &self,
         graph: &Graph,
         purpose: &Purpose,
-        kept: &[Parameter],
+        variables: &[Parameter],
     ) -> Result<(), Error> {
         let training = purpose.training();
-        let leaves = graph.ids().try_for_each(|id| self.check_leaf(graph.op(id), purpose, kept));
-        // Without an optimizer, the compiler alone has built it.
+        let leaves =
+            graph.ids().try_for_each(|id| self.check_leaf(graph.op(id), purpose, variables));
+        // Graphs without an optimizer are built by the compiler only.
         let verified = leaves.and_then(|()| match training {
             Some(_) => graph.verify().map_err(|found| found.to_string().replace('\n', "; ")),
             None => Ok(()),
@@ -73,12 +71,14 @@ impl Declaration {
                 Root::Assign(i) => Some((*i, graph.shape(*id).clone())),
                 _ => None,
             };
-            graph.roots().iter().filter_map(shape).try_for_each(|(i, shape)| match kept.get(i) {
-                Some(parameter) if parameter.shape == shape => Ok(()),
-                Some(Parameter { name, shape: expected, .. }) => {
-                    Err(format!("`{name}` is {expected}, and its next value is {shape}"))
+            graph.roots().iter().filter_map(shape).try_for_each(|(i, shape)| {
+                match variables.get(i) {
+                    Some(parameter) if parameter.shape == shape => Ok(()),
+                    Some(Parameter { name, shape: expected, .. }) => {
+                        Err(format!("`{name}` is {expected}, but its next value is {shape}"))
+                    }
+                    None => Err(format!("there is no variable {i} to assign")),
                 }
-                None => Err(format!("there is no place {i} for a next value")),
             })
         });
         checked.map_err(|message| Error::Misfit {
@@ -87,11 +87,16 @@ impl Declaration {
         })
     }
 
-    fn check_leaf(&self, op: &Op, purpose: &Purpose, kept: &[Parameter]) -> Result<(), String> {
+    fn check_leaf(
+        &self,
+        op: &Op,
+        purpose: &Purpose,
+        variables: &[Parameter],
+    ) -> Result<(), String> {
         match op.lower() {
             Lowering::Leaf(Leaf::Input(op)) => match self.inputs.get(op.index) {
                 Some(input) if input.ty != op.ty => {
-                    Err(format!("`{}` is {}, and not {}", input.name, input.ty, op.ty))
+                    Err(format!("`{}` is {}, not {}", input.name, input.ty, op.ty))
                 }
                 Some(input) if input.is_target && matches!(purpose, Purpose::Predict) => {
                     Err(format!("a prediction has no target `{}`", input.name))
@@ -99,28 +104,27 @@ impl Declaration {
                 Some(_) => Ok(()),
                 None => Err(format!("there is no input {}", op.index)),
             },
-            Lowering::Leaf(Leaf::Parameter(op)) => match kept.get(op.index) {
-                Some(parameter) if parameter.shape != op.shape || op.shape.batched => Err(format!(
-                    "`{}` is {}, and not {}",
-                    parameter.name, parameter.shape, op.shape
-                )),
+            Lowering::Leaf(Leaf::Parameter(op)) => match variables.get(op.index) {
+                Some(parameter) if parameter.shape != op.shape || op.shape.batched => {
+                    Err(format!("`{}` is {}, not {}", parameter.name, parameter.shape, op.shape))
+                }
                 Some(_) => Ok(()),
-                None => Err(format!("there is nothing kept in place {}", op.index)),
+                None => Err(format!("there is no variable {}", op.index)),
             },
             Lowering::Leaf(Leaf::StepScalar(op)) => {
                 let is_random = op.name == RANDOM_BATCH || RANDOM_KEY.contains(&op.name);
                 let is_update = matches!(purpose, Purpose::Update(_));
-                let is_given = op.name == LEARNING_RATE
+                let is_defined = op.name == LEARNING_RATE
                     || (op.name == ACCUMULATED && is_update)
                     || purpose.training().is_some_and(|t| {
                         t.optimizer().scalar(op.name, 1, t.optimizer().learning_rate()).is_some()
                     });
-                match op.is_integer == is_random && (is_random || is_given) {
+                match op.is_integer == is_random && (is_random || is_defined) {
                     true => Ok(()),
-                    false => Err(format!("`Optimizer::scalar` gives no value for `{}`", op.name)),
+                    false => Err(format!("`Optimizer::scalar` returns no value for `{}`", op.name)),
                 }
             }
-            Lowering::Choice(_) => Err("nothing is left to choose in an update".into()),
+            Lowering::Switch(_) => Err("an update has no switches".into()),
             _ => Ok(()),
         }
     }

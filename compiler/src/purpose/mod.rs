@@ -1,8 +1,8 @@
-//! Purposes: what machine code is made for, and the graph of a network for each of them.
+//! Purposes of machine code, and the graph of a network for each purpose.
 //!
-//! Takes a [`Declaration`] with a batch size and what is chosen; gives its forward graph, with
-//! gradients and the optimizer's update as far as the purpose asks for them. `check` compares such
-//! a graph with the memory that its code will be given.
+//! Takes a [`Declaration`] with a batch size and the user's choices; returns its forward graph, with the
+//! gradients and the optimizer's update of the purpose. `check` compares such a graph with the memory
+//! that its code will access.
 
 mod check;
 mod graph;
@@ -15,37 +15,35 @@ use crate::declaration::{Declaration, Measure};
 use crate::graph::{Quantity, Root};
 use crate::optim::Training;
 
-/// What machine code is made for. Two purposes with a training are equal where they are of
-/// the [same](Training::id) one.
+/// The purpose of machine code. Purposes with a training are equal if their trainings have the same
+/// [identity](Training::id).
 #[derive(Clone, Debug)]
 pub enum Purpose {
-    /// Outputs from inputs.
+    /// Computes outputs from inputs.
     Predict,
-    /// Loss and metrics.
+    /// Computes loss and metrics.
     Evaluate,
-    /// Loss and the gradient of every parameter that is trained, and of the
-    /// inputs that ask for it.
+    /// Computes the loss and the gradients of all trained parameters and of the inputs with requested
+    /// gradients.
     Gradients,
-    /// Loss, and every parameter's next value in its place.
+    /// A training step: computes the loss and updates all parameters in place.
     Step(Arc<Training>),
-    /// Loss, and gradients added to those of batches before it, for a step
-    /// that is made from several.
+    /// Computes the loss and adds gradients to those of previous batches, for a step on several batches.
     Accumulate {
-        /// For which steps.
+        /// The training of the step.
         training: Arc<Training>,
-        /// Whether there are no batches before it.
+        /// Whether this is the first batch of the step.
         first: bool,
     },
-    /// A step from the gradients of fewer batches than it is made from
-    /// otherwise, and from no batch besides: every parameter's next value in
-    /// its place. It needs no inputs; how many batches they are is a number of the call.
+    /// Updates all parameters in place from accumulated gradients only, of fewer batches than usual.
+    /// Needs no inputs; the number of batches is an argument of the call.
     Update(Arc<Training>),
 }
 
 impl PartialEq for Purpose {
     #[inline]
     fn eq(&self, other: &Purpose) -> bool {
-        // The same `Arc` most of the time: a small step would notice looking into it.
+        // Usually the same `Arc`: the comparison of ids would cost a cache miss in small steps.
         let is_same = |a: &Arc<Training>, b: &Arc<Training>| Arc::ptr_eq(a, b) || a.id() == b.id();
         match (self, other) {
             (Purpose::Predict, Purpose::Predict)
@@ -74,7 +72,7 @@ impl Hash for Purpose {
 }
 
 impl Purpose {
-    /// In a word, for dumps and messages.
+    /// Its name in dumps and messages.
     pub fn name(&self) -> &'static str {
         match self {
             Purpose::Predict => "predict",
@@ -86,8 +84,7 @@ impl Purpose {
         }
     }
 
-    /// Whether the network trains: layers that differ, as dropout does, do then
-    /// what they do while training.
+    /// Whether layers are in training mode, as for dropout.
     pub fn trains(&self) -> bool {
         match self {
             Purpose::Predict | Purpose::Evaluate => false,
@@ -98,7 +95,7 @@ impl Purpose {
         }
     }
 
-    /// How the network is trained, where it is.
+    /// The training, for purposes that update parameters.
     pub fn training(&self) -> Option<&Arc<Training>> {
         match self {
             Purpose::Step(training)
@@ -108,26 +105,26 @@ impl Purpose {
         }
     }
 
-    /// Whether parameters, or what is kept beside them, are overwritten.
+    /// Whether it overwrites parameters or optimizer state.
     pub fn overwrites(&self) -> bool {
         self.training().is_some()
     }
 
-    /// Whether it trains on a batch, and keeps what follows from that.
+    /// Whether it trains on a batch and updates state from it.
     pub fn trains_on_batch(&self) -> bool {
         matches!(self, Purpose::Step(_) | Purpose::Accumulate { .. })
     }
 
-    /// Whether it needs what the forward graph has under a root; `weighs` says whether the loss
-    /// [does](Measure::weighs).
-    fn wants(&self, root: &Root, weighs: bool) -> bool {
+    /// Whether it needs a root of the forward graph; `is_weighted` is that of the loss, see
+    /// [`Measure::weighs`].
+    fn needs(&self, root: &Root, is_weighted: bool) -> bool {
         let evaluates = matches!(self, Purpose::Evaluate);
         match root {
             Root::Output(_) => matches!(self, Purpose::Predict),
             Root::Loss => !matches!(self, Purpose::Predict | Purpose::Update(_)),
             Root::Metric(_) => evaluates,
             Root::Sum(Quantity::Loss, _) | Root::Weight(Quantity::Loss, _) => {
-                evaluates || (weighs && self.trains_on_batch())
+                evaluates || (is_weighted && self.trains_on_batch())
             }
             Root::Sum(Quantity::Metric(_), _) | Root::Weight(Quantity::Metric(_), _) => evaluates,
             // Running statistics.

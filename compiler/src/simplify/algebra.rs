@@ -1,4 +1,4 @@
-//! Algebraic rewrites: identities, and pairs of operations that are one.
+//! Algebraic rewrites: identities, and pairs of operations that are equal to one.
 
 use super::constants::value;
 use crate::faults::{self, Fault};

@@ -5,9 +5,9 @@ use crate::graph::{Graph, NodeId};
 use crate::ops::{Lowering, Op};
 use crate::shape::Shape;
 
-/// - `f(c)` → the number `f(c)`, in the very arithmetic of machine code
+/// - `f(c)` → the number `f(c)`, with the arithmetic of machine code
 /// - `f(broadcast c)` → `broadcast f(c)`
-/// - numbers that are all the same `c` → `broadcast c`
+/// - a vector of equal numbers `c` → `broadcast c`
 pub(super) fn rewrite(g: &mut Graph, op: &Op, operands: &[NodeId]) -> Option<NodeId> {
     if let Lowering::Numbers([first, others @ ..]) = op.lower()
         && others.iter().all(|x| x == first)
@@ -27,7 +27,7 @@ pub(super) fn rewrite(g: &mut Graph, op: &Op, operands: &[NodeId]) -> Option<Nod
     Some(g.filled(f32::from_bits(bits), &shape))
 }
 
-/// The number that a node is everywhere.
+/// The number that all elements of a node are equal to, if it is a constant.
 pub fn value(g: &Graph, id: NodeId) -> Option<f32> {
     match g.op(id) {
         Op::Constant(c) => Some(c.0.0),

@@ -1,10 +1,10 @@
 //! Simplification: decomposition and rewrite rules.
 //!
-//! Rewrites of the graph that keep its values: composite operations become
-//! primitive ones, then every node is simplified by rules, a file a family.
+//! Value-preserving rewrites of the graph: composite operations become
+//! primitive ones, then rules simplify every node, with a file for each family of rules.
 //!
-//! Common subexpressions and dead nodes need no rule: the graph never holds a
-//! computation twice, and rebuilding it leaves out what no root needs.
+//! Common subexpressions and dead nodes need no rule: the graph merges equal
+//! computations, and rebuilding it drops nodes that no root needs.
 //!
 //! No rule changes the bits of a result other than the sign of a zero.
 
@@ -17,8 +17,8 @@ use crate::ops::{Lowering, Op};
 
 pub use constants::value as constant_value;
 
-/// One family's answer for an operation on simplified operands: what to use in
-/// its place, or nothing.
+/// A family of rules: for an operation on simplified operands, the node to use
+/// instead, or `None`.
 type Rule = fn(&mut Graph, &Op, &[NodeId]) -> Option<NodeId>;
 
 const RULES: &[Rule] = &[constants::rewrite, algebra::rewrite, views::rewrite];
@@ -39,7 +39,7 @@ fn decompose_node(g: &mut Graph, op: &Op, operands: &[NodeId]) -> NodeId {
     }
 }
 
-/// The graph with every rule applied wherever it holds.
+/// The graph with every rule applied wherever it matches.
 pub fn simplify(graph: &Graph) -> Graph {
     let (mut simple, mut changed) = pass(graph);
     while changed {
@@ -48,8 +48,8 @@ pub fn simplify(graph: &Graph) -> Graph {
     simple
 }
 
-/// The graph with each rule tried once on every node, and whether one held. If
-/// none did, no node is there that no root needs.
+/// The graph with each rule tried once on every node, and whether one matched. If
+/// none did, the graph has no dead nodes.
 fn pass(graph: &Graph) -> (Graph, bool) {
     let mut changed = false;
     let simple = graph.rebuild(|g, op, operands| {

@@ -3,10 +3,10 @@
 use crate::graph::{Graph, NodeId};
 use crate::ops::Op;
 
-/// - `broadcast (broadcast x)` → `broadcast x`, where that gives the same
-/// - `reshape (reshape x)` → `reshape x`, and → `x` where it has that shape
-/// - `transpose (transpose x)` → `x` where the two undo each other
-/// - `transpose x` that moves nothing → `x`
+/// - `broadcast (broadcast x)` → `broadcast x`
+/// - `reshape (reshape x)` → `reshape x`, or `x` if it has that shape
+/// - `transpose (transpose x)` → `x` if the two are inverse
+/// - `transpose x` by the identity → `x`
 pub(super) fn rewrite(g: &mut Graph, op: &Op, x: &[NodeId]) -> Option<NodeId> {
     let inner = |x: NodeId| g.operands(x)[0];
     match (op, x.first().map(|x| g.op(*x))?) {

@@ -5,7 +5,7 @@ use super::{Architecture, Target};
 /// Whether the processor of this machine has a target's instructions.
 pub fn has(target: &Target) -> bool {
     match (target.architecture, target.lanes) {
-        // Cranelift asks for more when it makes code: it says what is missing.
+        // Code generation checks for AVX and FMA, and reports if they are missing.
         (Architecture::X86_64, 4) => cfg!(target_arch = "x86_64"),
         #[cfg(target_arch = "x86_64")]
         (Architecture::X86_64, 8) => {
@@ -31,7 +31,7 @@ pub fn targets() -> Vec<Target> {
 
 /// The target with 128-bit vectors that every machine of this architecture has.
 pub const fn baseline() -> Target {
-    // On other architectures Cranelift says that it does not support them.
+    // On other architectures Cranelift reports that it does not support them.
     if cfg!(target_arch = "aarch64") { Target::AARCH64 } else { Target::X86_64 }
 }
 

@@ -1,24 +1,24 @@
-//! Targets: what lowering, tiling and emission must know of a processor, as data.
+//! Targets: the properties of a processor that lowering, tiling and emission use, as data.
 //!
-//! A [`Target`] is an instruction set with its registers, caches and rates. It says nothing of
-//! the machine that compiles: a network can be lowered and verified for any target on any machine.
-//! What this machine has, [`host`] finds out.
+//! A [`Target`] is an instruction set with its registers, caches and rates. It is independent of
+//! the compiling machine: a network can be lowered and verified for any target on any machine.
+//! [`host`] detects the targets of this machine.
 
 pub mod host;
 
 /// Elements of 32 bits in a cache line: rows of parameters are padded to whole lines, and buffers
-/// of the arena begin on one. The same on every target, so that parameters lie alike everywhere.
+/// of the arena begin on one. The same on every target, so that parameters have one layout.
 pub const CACHE_LINE: usize = 16;
 
-/// Lanes of the widest vector of any target: padding reaches as far.
+/// Lanes of the widest vector of any target.
 pub const MOST_LANES: usize = 16;
 
-/// An instruction set with what the cost models know of a processor that has it.
+/// An instruction set, with the parameters of the cost models for processors that have it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Target {
-    /// Its name, as `BILRO_ISA` takes it.
+    /// Its name, for `BILRO_ISA`.
     pub name: &'static str,
-    /// The processors that have it.
+    /// The family of processors that have it.
     pub architecture: Architecture,
     /// 32-bit lanes of a vector register: a power of two, at most [`MOST_LANES`].
     pub lanes: usize,
@@ -27,14 +27,14 @@ pub struct Target {
     /// Most vectors of columns in a tile of a product.
     pub most_tile_vectors: usize,
     /// Whether a multiply-add leaves its sum in the register of a factor: then sums move between
-    /// registers, and a tile leaves some for them.
+    /// registers, and a tile reserves some for that.
     pub sums_move: bool,
-    /// Whether a square of as many rows as there are lanes is transposed in registers in less
-    /// time than its elements are gathered.
+    /// Whether transposing a square of as many rows as there are lanes in registers is faster
+    /// than gathering its elements.
     pub has_fast_transpose: bool,
-    /// Caches and what is behind them.
+    /// Caches and memory.
     pub memory: Memory,
-    /// How many instructions a core completes.
+    /// Throughputs and latencies of instructions.
     pub rates: Rates,
 }
 
@@ -47,16 +47,16 @@ pub enum Architecture {
     Aarch64,
 }
 
-/// The caches of a core, as the cost model of products sees them.
+/// The memory hierarchy of a core, for the cost model of products.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Memory {
     /// Bytes that stay in the first cache while other data streams through it.
     pub first_cache: usize,
-    /// The same of the second.
+    /// Bytes that stay in the second cache while other data streams through it.
     pub second_cache: usize,
     /// Bytes a cycle from the second cache.
     pub second_rate: u32,
-    /// Bytes a cycle from what is behind the second cache.
+    /// Bytes a cycle from beyond the second cache.
     pub far_rate: u32,
 }
 

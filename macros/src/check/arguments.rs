@@ -1,5 +1,5 @@
-//! Arguments that are part of a call rather than values: numbers, flags, axes and sizes; and how
-//! parameters start.
+//! Checks attributes, the constant arguments of calls: numbers, flags, axes and sizes; and
+//! initialisers of parameters.
 
 use std::sync::Arc;
 
@@ -10,12 +10,12 @@ use proc_macro2::{Delimiter, Group, Punct, Spacing, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::Lit;
 
-use super::recorder::{Blame, Condition};
+use super::recorder::{CallSpans, Condition};
 use super::{Checker, text};
 use crate::ast::{Argument, Expr, ExprKind, List, Operator};
-use crate::error::{Mistake, Place};
+use crate::error::{Mistake, SourceSpan};
 
-/// The number that an expression is, if it is one: a literal that may have a sign.
+/// The value of a number: a literal that may have a sign.
 pub fn number(x: &Expr) -> Option<f64> {
     match &x.inner().kind {
         ExprKind::Number { literal, .. } => {
@@ -24,7 +24,7 @@ pub fn number(x: &Expr) -> Option<f64> {
                 Lit::Float(float) => float.base10_digits().parse().ok()?,
                 _ => return None,
             };
-            // Too small for an f32 is not the same as 0.
+            // A number that underflows to 0 as an f32 is refused.
             (number as f32 != 0.0 || number == 0.0).then_some(number)
         }
         ExprKind::Neg(_, x) => Some(-number(x)?),
@@ -43,80 +43,80 @@ fn axis(x: &Expr) -> Option<i64> {
     }
 }
 
-/// Why an expression is no value of an attribute.
-enum Wrong {
-    /// It is something else.
-    Kind,
-    /// A mistake in it has been reported.
-    Told,
+/// Why an expression is not a value of an attribute.
+enum Rejected {
+    /// It is of another kind.
+    WrongKind,
+    /// It has a mistake that is reported already.
+    Reported,
 }
 
-/// A type of an attribute's values, as they are written.
-trait Written: Sized {
-    /// Whether a value alone is a list of one.
+/// Types of attribute values that expressions are converted to.
+trait FromExpr: Sized {
+    /// Whether a single value is accepted as a list of one.
     const IS_LIST: bool = false;
 
-    fn read(checker: &mut Checker<'_>, x: &Expr) -> Result<Self, Wrong>;
+    fn read(checker: &mut Checker<'_>, x: &Expr) -> Result<Self, Rejected>;
 }
 
-impl Written for i64 {
-    fn read(_: &mut Checker<'_>, x: &Expr) -> Result<i64, Wrong> {
-        axis(x).ok_or(Wrong::Kind)
+impl FromExpr for i64 {
+    fn read(_: &mut Checker<'_>, x: &Expr) -> Result<i64, Rejected> {
+        axis(x).ok_or(Rejected::WrongKind)
     }
 }
 
-impl Written for usize {
-    fn read(_: &mut Checker<'_>, x: &Expr) -> Result<usize, Wrong> {
-        axis(x).and_then(|n| n.try_into().ok()).ok_or(Wrong::Kind)
+impl FromExpr for usize {
+    fn read(_: &mut Checker<'_>, x: &Expr) -> Result<usize, Rejected> {
+        axis(x).and_then(|n| n.try_into().ok()).ok_or(Rejected::WrongKind)
     }
 }
 
-impl Written for f64 {
+impl FromExpr for f64 {
     const IS_LIST: bool = true;
 
-    fn read(_: &mut Checker<'_>, x: &Expr) -> Result<f64, Wrong> {
-        number(x).filter(|x| (*x as f32).is_finite()).ok_or(Wrong::Kind)
+    fn read(_: &mut Checker<'_>, x: &Expr) -> Result<f64, Rejected> {
+        number(x).filter(|x| (*x as f32).is_finite()).ok_or(Rejected::WrongKind)
     }
 }
 
-impl Written for bool {
-    fn read(_: &mut Checker<'_>, x: &Expr) -> Result<bool, Wrong> {
+impl FromExpr for bool {
+    fn read(_: &mut Checker<'_>, x: &Expr) -> Result<bool, Rejected> {
         match x.inner().kind {
             ExprKind::Flag(flag) => Ok(flag),
-            _ => Err(Wrong::Kind),
+            _ => Err(Rejected::WrongKind),
         }
     }
 }
 
-impl Written for String {
-    fn read(_: &mut Checker<'_>, x: &Expr) -> Result<String, Wrong> {
+impl FromExpr for String {
+    fn read(_: &mut Checker<'_>, x: &Expr) -> Result<String, Rejected> {
         match &x.inner().kind {
             ExprKind::Name(word) => Ok(text(word)),
-            _ => Err(Wrong::Kind),
+            _ => Err(Rejected::WrongKind),
         }
     }
 }
 
-impl Written for Dim {
-    fn read(checker: &mut Checker<'_>, x: &Expr) -> Result<Dim, Wrong> {
+impl FromExpr for Dim {
+    fn read(checker: &mut Checker<'_>, x: &Expr) -> Result<Dim, Rejected> {
         match x.inner().kind {
-            ExprKind::List(_) => Err(Wrong::Kind),
-            // It says for itself what is wrong with it.
-            _ => checker.size(x).ok_or(Wrong::Told),
+            ExprKind::List(_) => Err(Rejected::WrongKind),
+            // `size` reports the mistake.
+            _ => checker.size(x).ok_or(Rejected::Reported),
         }
     }
 }
 
-impl<T: Written> Written for Vec<T> {
-    fn read(checker: &mut Checker<'_>, x: &Expr) -> Result<Vec<T>, Wrong> {
+impl<T: FromExpr> FromExpr for Vec<T> {
+    fn read(checker: &mut Checker<'_>, x: &Expr) -> Result<Vec<T>, Rejected> {
         match &x.inner().kind {
             ExprKind::List(list) => {
-                // All of it, so that each mistake is reported.
+                // All elements before collecting, so that each mistake is reported.
                 let read = list.elements.iter().map(|x| T::read(checker, x));
                 read.collect::<Vec<_>>().into_iter().collect()
             }
             _ if T::IS_LIST => Ok(vec![T::read(checker, x)?]),
-            _ => Err(Wrong::Kind),
+            _ => Err(Rejected::WrongKind),
         }
     }
 }
@@ -126,15 +126,15 @@ macro_rules! reader {
         $(#[$doc:meta])*
         $Kind:ident $(($words:ty))?: $Value:ty, $getter:ident, $described:literal;
     )*) => {
-        /// The value of this kind that an expression is.
+        /// Converts an expression to a value of this kind.
         fn read(
             kind: AttributeKind,
             checker: &mut Checker<'_>,
             x: &Expr,
-        ) -> Result<AttributeValue, Wrong> {
+        ) -> Result<AttributeValue, Rejected> {
             match kind {
                 $(AttributeKind::$Kind { .. } => {
-                    <$Value as Written>::read(checker, x).map(AttributeValue::$Kind)
+                    <$Value as FromExpr>::read(checker, x).map(AttributeValue::$Kind)
                 })*
             }
         }
@@ -143,59 +143,59 @@ macro_rules! reader {
 
 bilro_compiler::attribute_kinds!(reader);
 
-/// The attributes of a call, with their places.
-pub type Placed = (Attributes, Vec<(String, Place)>);
+/// The attributes of a call, with the span of each.
+pub type SpannedAttributes = (Attributes, Vec<(String, SourceSpan)>);
 
 impl Checker<'_> {
-    /// The attributes of a call; those without a name come with the one that their place gives
-    /// them. `None` if there is a mistake in them.
+    /// Checks the attributes of a call. `arguments` pairs each with the name that its position
+    /// implies, if it is written without one. `None` after a mistake.
     pub(super) fn attributes(
         &mut self,
         function: &str,
-        call: Place,
+        call: SourceSpan,
         form: &'static [Attribute],
         arguments: &[(&Argument, Option<&str>)],
         shown: &str,
-    ) -> Option<Placed> {
+    ) -> Option<SpannedAttributes> {
         let mut attributes = Attributes::new();
-        let mut places: Vec<(String, Place)> = Vec::new();
+        let mut spans: Vec<(String, SourceSpan)> = Vec::new();
         let before = self.recorder.mistakes.len();
         for (argument, implied) in arguments {
             let written = argument.name.as_ref();
             let Some(name) = implied.map(String::from).or(written.map(text)) else { continue };
-            let at = written.map_or(argument.value.place, |name| name.span().into());
-            if places.iter().any(|(n, _)| *n == name) {
-                self.mistake(Mistake::new(at, format!("`{name}` is given twice")));
+            let name_span = written.map_or(argument.value.span, |name| name.span().into());
+            if spans.iter().any(|(n, _)| *n == name) {
+                self.mistake(Mistake::new(name_span, format!("`{name}` is given twice")));
                 continue;
             }
             let attribute = match Attribute::find(function, &name, form, shown) {
                 Ok(attribute) => attribute,
                 Err(mistake) => {
-                    self.mistake(Mistake::new(at, mistake.message));
+                    self.mistake(Mistake::new(name_span, mistake.message));
                     continue;
                 }
             };
             if let Some(value) = self.attribute(attribute, &argument.value) {
                 attributes.set(&name, value);
             }
-            places.push((name, argument.value.place));
+            spans.push((name, argument.value.span));
         }
         if self.recorder.mistakes.len() > before {
             return None;
         }
         if let Err(mistake) = attributes.check(function, form, shown) {
-            let blame = Blame { call, operands: &[], attributes: &places };
-            self.recorder.blame(mistake, &blame);
+            let spans = CallSpans { call, operands: &[], attributes: &spans };
+            self.recorder.report(mistake, &spans);
             return None;
         }
-        Some((attributes, places))
+        Some((attributes, spans))
     }
 
     fn attribute(&mut self, attribute: &Attribute, x: &Expr) -> Option<AttributeValue> {
         let value = match read(attribute.kind, self, x) {
             Ok(value) => Some(value),
-            Err(Wrong::Kind) => None,
-            Err(Wrong::Told) => return None,
+            Err(Rejected::WrongKind) => None,
+            Err(Rejected::Reported) => return None,
         };
         if value.is_none() {
             let mut message = attribute.wrong_kind().message;
@@ -207,20 +207,20 @@ impl Checker<'_> {
                     _ => "",
                 };
             }
-            self.mistake(Mistake::new(x.place, message));
+            self.mistake(Mistake::new(x.span, message));
         }
         value
     }
 
-    /// How a parameter starts: an initialiser and its numbers.
+    /// Checks the initialiser of a parameter: its name and its numbers.
     pub(super) fn initialiser(&mut self, x: &Expr) -> Option<(String, Vec<f64>)> {
         let (name, arguments): (_, &[Argument]) = match &x.inner().kind {
             ExprKind::Name(name) => (name, &[]),
             ExprKind::Call { receiver: None, function, arguments } => (function, arguments),
             _ => {
-                let message = "a parameter starts as `zeros`, `full(0.5)`, `normal(0.0, 1.0)` \
-                               or another initialiser";
-                self.mistake(Mistake::new(x.place, message));
+                let message = "expected an initialiser, as `zeros`, `full(0.5)` or \
+                               `normal(0.0, 1.0)`";
+                self.mistake(Mistake::new(x.span, message));
                 return None;
             }
         };
@@ -250,7 +250,7 @@ impl Checker<'_> {
                 Some(number) => numbers.push(number),
                 None => {
                     let message = format!("`{takes}` takes a number");
-                    self.mistake(Mistake::new(argument.value.place, message));
+                    self.mistake(Mistake::new(argument.value.span, message));
                 }
             }
         }
@@ -265,20 +265,20 @@ impl Checker<'_> {
         sizes.into_iter().collect()
     }
 
-    /// A size: a number where it can be told, else a symbol.
+    /// Checks a size: a number if it is known here, else a symbol.
     pub(super) fn size(&mut self, x: &Expr) -> Option<Dim> {
         const AT_LEAST: &str = "a size must be at least 1";
         match fold(x) {
             Ok(Some(0)) => {
-                self.mistake(Mistake::new(x.place, AT_LEAST));
+                self.mistake(Mistake::new(x.span, AT_LEAST));
                 None
             }
             Ok(Some(n)) => Some(Dim::Fixed(n)),
             Ok(None) => {
                 let symbol: Arc<str> = show(x).into();
-                self.symbols.entry(symbol.to_string()).or_insert_with(|| whole(x.inner()));
+                self.symbols.entry(symbol.to_string()).or_insert_with(|| standalone(x.inner()));
                 let condition = Condition::Positive(symbol.clone());
-                self.recorder.require(condition, AT_LEAST.into(), x.place);
+                self.recorder.require(condition, AT_LEAST.into(), x.span);
                 Some(Dim::Symbol(symbol))
             }
             Err(mistake) => {
@@ -289,16 +289,16 @@ impl Checker<'_> {
     }
 }
 
-/// The number that a size is, or `None` if only Rust can tell.
+/// The value of a size by constant folding; `None` if only rustc can evaluate it.
 fn fold(x: &Expr) -> Result<Option<usize>, Mistake> {
     const WHAT: &str = "a size is an integer or a constant: `128`, `HIDDEN`, `2 * N`";
     match &x.kind {
         ExprKind::Number { literal, text } => match Lit::new(literal.clone()) {
             Lit::Int(int) => match int.base10_parse::<usize>() {
                 Ok(n) => Ok(Some(n)),
-                Err(_) => Err(Mistake::new(x.place, format!("`{text}` is too large for a size"))),
+                Err(_) => Err(Mistake::new(x.span, format!("`{text}` is too large for a size"))),
             },
-            _ => Err(Mistake::new(x.place, WHAT)),
+            _ => Err(Mistake::new(x.span, WHAT)),
         },
         ExprKind::Name(_) | ExprKind::Path(_) => Ok(None),
         ExprKind::Rust { tokens, .. } => match syn::parse2::<syn::Expr>(tokens.clone()) {
@@ -316,20 +316,20 @@ fn fold(x: &Expr) -> Result<Option<usize>, Mistake> {
             };
             match n {
                 Some(n) => Ok(Some(n)),
-                None => Err(Mistake::new(x.place, format!("`{x}` is not a size"))),
+                None => Err(Mistake::new(x.span, format!("`{x}` is not a size"))),
             }
         }
         ExprKind::Call { .. } => {
             let message = format!("{WHAT}; other Rust goes into braces: `{{ {x} }}`");
-            Err(Mistake::new(x.place, message))
+            Err(Mistake::new(x.span, message))
         }
         ExprKind::Flag(_) | ExprKind::List(_) | ExprKind::Neg(..) | ExprKind::Chain { .. } => {
-            Err(Mistake::new(x.place, WHAT))
+            Err(Mistake::new(x.span, WHAT))
         }
     }
 }
 
-/// A symbolic size as messages show it: without what encloses it.
+/// A symbolic size in messages, without enclosing braces or parentheses.
 fn show(x: &Expr) -> String {
     match &x.inner().kind {
         ExprKind::Rust { inner, .. } if !inner.to_string().contains(';') => inner.to_string(),
@@ -337,8 +337,8 @@ fn show(x: &Expr) -> String {
     }
 }
 
-/// A size as Rust, where nothing stands beside it.
-fn whole(x: &Expr) -> TokenStream {
+/// A size as a complete Rust expression.
+fn standalone(x: &Expr) -> TokenStream {
     match &x.kind {
         ExprKind::Rust { inner, .. } if syn::parse2::<syn::Expr>(inner.clone()).is_ok() => {
             inner.clone()
@@ -347,7 +347,7 @@ fn whole(x: &Expr) -> TokenStream {
     }
 }
 
-/// A size as Rust, as part of another.
+/// A size as an operand of a Rust expression.
 fn rust(x: &Expr) -> TokenStream {
     match &x.kind {
         ExprKind::Number { literal, .. } => literal.to_token_stream(),
@@ -355,9 +355,9 @@ fn rust(x: &Expr) -> TokenStream {
         ExprKind::Path(tokens) => tokens.clone(),
         ExprKind::Rust { tokens, .. } => tokens.clone(),
         ExprKind::Paren(x) => Group::new(Delimiter::Parenthesis, rust(x)).to_token_stream(),
-        ExprKind::Binary(operator, place, a, b) => {
+        ExprKind::Binary(operator, span, a, b) => {
             let mut mark = Punct::new(operator.symbol(), Spacing::Alone);
-            mark.set_span(place.start);
+            mark.set_span(span.start);
             let (a, b, mark) = (rust(a), rust(b), TokenTree::from(mark));
             quote!(#a #mark #b)
         }

@@ -1,62 +1,61 @@
-//! Blocks. The body of a block is looked at once for each time that it is used: what it declares
-//! is made for the first time in a module of its own, and is there again when a use with a name is
-//! used again.
+//! Instantiates blocks. The body of a block is checked at each call: the first call of a use
+//! creates its parameters and layers in a module of its own, and further calls of a named use share
+//! them.
 //!
-//! A mistake in a body that every use has is the body's, and told once; one that only some uses
-//! have is told with what the first of them was given.
+//! A mistake in the body that occurs in every use is reported once; one that only some uses have is
+//! reported with the operands of the first of them.
 
 use std::collections::{HashMap, HashSet};
 
-use bilro_compiler::declaration::statement::Statement as Declaration;
+use bilro_compiler::declaration::statement::Statement as CompilerStatement;
 use bilro_compiler::declaration::{find_layer, wrong_count};
 use bilro_compiler::error::nearest;
 use proc_macro2::{Ident, TokenStream};
 
-use super::recorder::{Blame, Operand, Value};
+use super::recorder::{CallSpans, Operand, Value};
 use super::scope::{Inside, Scope};
 use super::{Checker, Meaning, Trained, text};
 use crate::ast::{Argument, Block, Expr, Named, Statement, StatementKind};
-use crate::error::{Mistake, Place};
+use crate::error::{Mistake, SourceSpan};
 use crate::parse::DEEPEST;
 
-/// How many uses of blocks, alternatives and repetitions a network may have: they multiply.
-const MOST: usize = 4096;
+/// The limit on uses of blocks, alternatives and repetitions of a network, whose numbers multiply.
+const MOST_EXPANSIONS: usize = 4096;
 
 /// See the [module](self).
 #[derive(Default)]
 pub(super) struct Blocks<'a> {
-    all: Vec<Declared<'a>>,
-    /// What the bodies of other blocks see: blocks, and names that may be a block's.
-    seen: HashMap<String, Meaning>,
+    declared: Vec<DeclaredBlock<'a>>,
+    /// Names visible in the bodies of later blocks: blocks, and names that may be a block's.
+    visible: HashMap<String, Meaning>,
     uses: Vec<Use>,
-    /// How many uses, alternatives and repetitions there were.
-    work: usize,
-    /// How many mistakes were found in bodies.
-    found: usize,
+    /// The number of uses, alternatives and repetitions so far.
+    expansions: usize,
+    /// The number of mistakes in bodies.
+    mistakes: usize,
 }
 
-/// A block, and what came of its uses.
-struct Declared<'a> {
+/// A block, with the results of checking its uses.
+struct DeclaredBlock<'a> {
     block: &'a Block,
     docs: &'a TokenStream,
-    /// Something refers to it.
-    used: bool,
-    /// Its body was looked at.
-    seen: bool,
-    /// How often, with values that no mistake hides.
-    times: usize,
+    is_used: bool,
+    /// Whether its body was checked.
+    is_checked: bool,
+    /// The number of checks with known operands.
+    checks: usize,
     faults: Vec<Fault>,
 }
 
 /// A mistake in a body.
 struct Fault {
     mistake: Mistake,
-    /// How many before it say the same of other places.
-    before: usize,
-    /// How many times it was found, of those that count.
-    times: usize,
-    /// What was given when it was first.
-    given: String,
+    /// The number of mistakes before it in the body with the same message.
+    index: usize,
+    /// The number of checks with known operands that found it.
+    checks: usize,
+    /// The operands of the first use that has it.
+    operands: String,
 }
 
 /// A use of a block, with parameters of its own.
@@ -64,12 +63,12 @@ struct Use {
     block: usize,
     module: usize,
     path: String,
-    /// What its body makes, in order, as far as it has been made.
+    /// The members that its body has created so far, in order.
     members: Vec<Member>,
     entered: bool,
 }
 
-/// What a body makes; `None` where a mistake hides it.
+/// A parameter, layer or use that a body creates; `None` if a mistake hides it.
 #[derive(Clone, Copy)]
 pub(super) enum Member {
     Parameter(Option<Value>),
@@ -78,70 +77,76 @@ pub(super) enum Member {
 }
 
 impl Blocks<'_> {
-    /// A block that could not be read.
+    /// Declares a block that could not be parsed.
     pub fn broken(&mut self, name: &str) {
-        self.seen.insert(name.into(), Meaning::Unknown);
+        self.visible.insert(name.into(), Meaning::Unknown);
     }
 }
 
 impl<'a> Checker<'a> {
     pub(super) fn block(&mut self, block: &'a Block, docs: &'a TokenStream) {
-        let at = self.blocks.all.len();
-        let faults = Vec::new();
-        self.blocks.all.push(Declared { block, docs, used: false, seen: false, times: 0, faults });
+        let index = self.blocks.declared.len();
+        self.blocks.declared.push(DeclaredBlock {
+            block,
+            docs,
+            is_used: false,
+            is_checked: false,
+            checks: 0,
+            faults: Vec::new(),
+        });
         if self.is_new(&block.name) {
-            self.blocks.seen.insert(text(&block.name), Meaning::Block(at));
+            self.blocks.visible.insert(text(&block.name), Meaning::Block(index));
         }
-        self.declare(&block.name, Meaning::Block(at));
+        self.declare(&block.name, Meaning::Block(index));
     }
 
-    /// What a name that is not the body's own means in it.
+    /// The meaning, in the body of a block, of a name that is declared outside of it.
     pub(super) fn meaning_in_blocks(&self, key: &str) -> Option<Meaning> {
         self.scope.inside?;
-        self.blocks.seen.get(key).copied().filter(|meaning| self.is_seen(*meaning))
+        self.blocks.visible.get(key).copied().filter(|meaning| self.is_visible(*meaning))
     }
 
-    /// The blocks that a body sees.
-    pub(super) fn seen_blocks(&self) -> impl Iterator<Item = (&str, Meaning)> {
+    /// The blocks that are visible in the current body.
+    pub(super) fn visible_blocks(&self) -> impl Iterator<Item = (&str, Meaning)> {
         let in_body = self.scope.inside.is_some();
-        let seen = self.blocks.seen.iter().map(|(name, meaning)| (&**name, *meaning));
-        seen.filter(move |(_, meaning)| in_body && self.is_seen(*meaning))
+        let visible = self.blocks.visible.iter().map(|(name, meaning)| (&**name, *meaning));
+        visible.filter(move |(_, meaning)| in_body && self.is_visible(*meaning))
     }
 
-    fn is_seen(&self, meaning: Meaning) -> bool {
+    fn is_visible(&self, meaning: Meaning) -> bool {
         match (meaning, self.scope.inside) {
             (Meaning::Block(block), Some(inside)) => block < inside.block,
             _ => true,
         }
     }
 
-    /// What is wrong with a name that a body does not see, if the network declares it.
+    /// The message for a name that the network declares, but that is not visible in this body.
     pub(super) fn outside(&self, key: &str) -> Option<String> {
-        let own = text(&self.blocks.all[self.scope.inside?.block].block.name);
+        let block = text(&self.blocks.declared[self.scope.inside?.block].block.name);
         let statements = &self.network.statements;
         let statement = statements.iter().find(|s| s.declares().iter().any(|n| text(n) == key))?;
         Some(match &statement.kind {
-            StatementKind::Block(_) if key == own => format!("block `{key}` cannot use itself"),
+            StatementKind::Block(_) if key == block => format!("block `{key}` cannot use itself"),
             StatementKind::Block(_) => format!("`{key}` is used before it is declared"),
             _ => format!(
-                "`{key}` is declared outside of block `{own}`, which sees its parameters and its \
-                 own names only"
+                "`{key}` is declared outside of block `{block}`, whose body can use its parameters and \
+                 its own names only"
             ),
         })
     }
 
-    /// Notes that something refers to a block.
-    pub(super) fn refer(&mut self, block: usize) {
-        self.blocks.all[block].used = true;
+    /// Marks a block as used.
+    pub(super) fn mark_used(&mut self, block: usize) {
+        self.blocks.declared[block].is_used = true;
     }
 
-    /// The block that a layer is declared as: `None` if it is another kind of layer, nothing in it
-    /// if a mistake hides it.
+    /// The block of which a `layer` statement declares a use: `None` if it declares a layer,
+    /// `Some(None)` if a mistake hides the block.
     pub(super) fn block_of_layer(&mut self, layer: &Named) -> Option<Option<usize>> {
         let key = text(&layer.name);
         let message = match self.meaning(&key) {
             Some(Meaning::Block(block)) => {
-                self.refer(block);
+                self.mark_used(block);
                 if layer.arguments.as_deref().is_none_or(<[Argument]>::is_empty) {
                     return Some(Some(block));
                 }
@@ -157,7 +162,7 @@ impl<'a> Checker<'a> {
                 (None, Some(near)) => {
                     format!("there is no layer `{key}`; did you mean the block `{near}`?")
                 }
-                // It may be a block whose declaration could not be read.
+                // It may be a block whose declaration could not be parsed.
                 (None, None) if self.scope.incomplete => return Some(None),
                 (None, None) => return None,
             },
@@ -167,73 +172,75 @@ impl<'a> Checker<'a> {
         Some(None)
     }
 
-    /// A use of a block, with the name that it has.
+    /// Creates a use of a block; its index and its name.
     pub(super) fn new_use(&mut self, name: Option<&str>, block: usize) -> (usize, String) {
-        let kind = text(&self.blocks.all[block].block.name);
-        let statement = Declaration::Module {
+        let kind = text(&self.blocks.declared[block].block.name);
+        let statement = CompilerStatement::Module {
             name: name.map(|name| name.to_owned().into()),
             kind: kind.into(),
         };
-        let place = self.blocks.all[block].block.name.span();
-        let module = self.recorder.declare(statement, &Blame::on(place)).map_or(0, |m| m.start);
-        let own = self.recorder.module_name(module).to_owned();
-        let path = self.path(&own);
+        let span = self.blocks.declared[block].block.name.span();
+        let module = self.recorder.declare(statement, &CallSpans::at(span)).map_or(0, |m| m.start);
+        let name = self.recorder.module_name(module).to_owned();
+        let path = self.path(&name);
         self.blocks.uses.push(Use { block, module, path, members: Vec::new(), entered: false });
-        (self.blocks.uses.len() - 1, own)
+        (self.blocks.uses.len() - 1, name)
     }
 
-    /// A use of a block that has no name.
-    pub(super) fn unnamed_use(&mut self, block: usize, name: &Ident) -> Option<usize> {
+    /// Creates a use of a block without a declared name; `callee` has the span of the call.
+    pub(super) fn unnamed_use(&mut self, block: usize, callee: &Ident) -> Option<usize> {
         let made = self.member(|checker| {
-            let (of, own) = checker.new_use(None, block);
+            let (index, name) = checker.new_use(None, block);
             checker.trained.push(Trained {
-                path: checker.path(&own),
-                name: Ident::new(&own, name.span()),
-                docs: checker.blocks.all[block].docs.clone(),
+                path: checker.path(&name),
+                name: Ident::new(&name, callee.span()),
+                docs: checker.blocks.declared[block].docs.clone(),
                 array: None,
             });
-            Member::Use(Some(of))
+            Member::Use(Some(index))
         });
         match made {
-            Member::Use(of) => of,
+            Member::Use(index) => index,
             _ => None,
         }
     }
 
-    /// A name as it is in the whole network.
+    /// The qualified name in the network: `residual1.fc`.
     pub(super) fn path(&self, name: &str) -> String {
         match self.scope.inside {
-            Some(inside) => format!("{}.{name}", self.blocks.uses[inside.of].path),
+            Some(inside) => format!("{}.{name}", self.blocks.uses[inside.use_index].path),
             None => name.into(),
         }
     }
 
-    /// What a body makes next, or has made when the use was used before.
+    /// The next member of the current body: created by `make` in the first call of its use, shared
+    /// in further ones.
     pub(super) fn member(&mut self, make: impl FnOnce(&mut Self) -> Member) -> Member {
         let Some(inside) = &mut self.scope.inside else { return make(self) };
-        let (of, at) = (inside.of, inside.members);
-        inside.members += 1;
-        if let Some(member) = self.blocks.uses[of].members.get(at) {
+        let (use_index, index) = (inside.use_index, inside.next_member);
+        inside.next_member += 1;
+        if let Some(member) = self.blocks.uses[use_index].members.get(index) {
             return *member;
         }
         let member = make(self);
-        self.blocks.uses[of].members.push(member);
+        self.blocks.uses[use_index].members.push(member);
         member
     }
 
-    /// One more use, alternative or repetition; `false` where there are too many.
-    pub(super) fn one_more(&mut self, place: Place) -> bool {
-        self.blocks.work += 1;
-        if self.blocks.work == MOST + 1 {
+    /// Counts a use, an alternative or a repetition; `false` beyond the limit.
+    pub(super) fn count_expansion(&mut self, span: SourceSpan) -> bool {
+        self.blocks.expansions += 1;
+        if self.blocks.expansions == MOST_EXPANSIONS + 1 {
             let message = format!(
-                "blocks, choices and repetitions make more than {MOST} parts of this network"
+                "blocks, choices and repetitions of this network expand to more than \
+                 {MOST_EXPANSIONS} uses"
             );
-            self.mistake(Mistake::new(place, message));
+            self.mistake(Mistake::new(span, message));
         }
-        self.blocks.work <= MOST
+        self.blocks.expansions <= MOST_EXPANSIONS
     }
 
-    /// The value of a block for some operands.
+    /// Calls a block or a use of one.
     pub(super) fn call_block(
         &mut self,
         name: &Ident,
@@ -244,10 +251,10 @@ impl<'a> Checker<'a> {
         let key = text(name);
         let block = match meaning {
             Meaning::Block(block) => block,
-            Meaning::Use(of) => self.blocks.uses[of?].block,
+            Meaning::Use(index) => self.blocks.uses[index?].block,
             _ => return None,
         };
-        let declared: &'a Block = self.blocks.all[block].block;
+        let declared: &'a Block = self.blocks.declared[block].block;
         let takes: Vec<String> = declared.parameters.iter().map(text).collect();
         let shown = format!("{key}({})", takes.join(", "));
         if let Some(named) = named {
@@ -260,11 +267,11 @@ impl<'a> Checker<'a> {
             self.mistake(Mistake::new(name.span(), message));
             return None;
         }
-        let of = match meaning {
-            Meaning::Use(of) => of?,
+        let use_index = match meaning {
+            Meaning::Use(index) => index?,
             _ => self.unnamed_use(block, name)?,
         };
-        if !self.one_more(name.span().into()) {
+        if !self.count_expansion(name.span().into()) {
             return None;
         }
         if self.depth + depth(declared) > DEEPEST {
@@ -272,22 +279,24 @@ impl<'a> Checker<'a> {
             self.mistake(Mistake::new(name.span(), message));
             return None;
         }
-        self.body(block, of, operands)
+        self.body(block, use_index, operands)
     }
 
-    fn body(&mut self, block: usize, of: usize, operands: Vec<Operand>) -> Option<Value> {
-        let Block { statements, parameters, value, incomplete, .. } = self.blocks.all[block].block;
-        let given = parameters.iter().zip(&operands);
-        let given: Vec<String> =
-            given.map(|(name, x)| format!("`{}` is `{}`", text(name), x.text)).collect();
-        let counts = operands.iter().all(|x| x.value.is_some());
-        let (before, found) = (self.recorder.mistakes.len(), self.found());
+    /// Checks the body of a block for these operands; its value.
+    fn body(&mut self, block: usize, use_index: usize, operands: Vec<Operand>) -> Option<Value> {
+        let Block { statements, parameters, value, incomplete, .. } =
+            self.blocks.declared[block].block;
+        let described = parameters.iter().zip(&operands);
+        let described: Vec<String> =
+            described.map(|(name, x)| format!("`{}` is `{}`", text(name), x.text)).collect();
+        let are_known = operands.iter().all(|x| x.value.is_some());
+        let (before, count_before) = (self.recorder.mistakes.len(), self.mistake_count());
         let mut scope = Scope::new(statements, *incomplete || self.network.incomplete);
-        scope.inside = Some(Inside { block, of, members: 0 });
+        scope.inside = Some(Inside { block, use_index, next_member: 0 });
         let outer = std::mem::replace(&mut self.scope, scope);
-        let Use { module, entered, .. } = &mut self.blocks.uses[of];
-        let at = Blame::on(self.network.name.span());
-        self.recorder.declare(Declaration::Enter { module: *module }, &at);
+        let Use { module, entered, .. } = &mut self.blocks.uses[use_index];
+        let spans = CallSpans::at(self.network.name.span());
+        self.recorder.declare(CompilerStatement::Enter { module: *module }, &spans);
         if !std::mem::replace(entered, true) {
             self.reserve(statements);
         }
@@ -297,53 +306,54 @@ impl<'a> Checker<'a> {
         for statement in statements {
             self.statement(statement);
         }
-        let gives = value.is_some();
+        let has_value = value.is_some();
         let value = value.as_ref().and_then(|x| self.value(x));
         if !self.scope.incomplete {
-            let is_right = gives && self.found() == found;
+            let is_right = has_value && self.mistake_count() == count_before;
             if is_right {
                 self.unused_values(parameters);
             }
             self.unused_in(statements, is_right);
         }
-        self.recorder.declare(Declaration::Leave {}, &at);
+        self.recorder.declare(CompilerStatement::Leave {}, &spans);
         self.scope = outer;
         let mistakes = self.recorder.mistakes.split_off(before);
-        self.blocks.found += mistakes.len();
-        self.blocks.all[block].note(mistakes, &given.join(", "), counts);
+        self.blocks.mistakes += mistakes.len();
+        self.blocks.declared[block].record_check(mistakes, &described.join(", "), are_known);
         value
     }
 
-    /// How many mistakes there are, those in bodies as well.
-    pub(super) fn found(&self) -> usize {
-        self.recorder.mistakes.len() + self.blocks.found
+    /// The number of mistakes so far, in bodies as well.
+    pub(super) fn mistake_count(&self) -> usize {
+        self.recorder.mistakes.len() + self.blocks.mistakes
     }
 
-    /// Adds the mistakes in bodies to the others.
-    pub(super) fn blame_blocks(&mut self) {
-        for block in &mut self.blocks.all {
-            for Fault { mut mistake, times, given, .. } in block.faults.drain(..) {
-                if (1..block.times).contains(&times) && !given.is_empty() {
-                    mistake.message += &format!(" (where {given})");
+    /// Adds the mistakes in bodies to those of the network.
+    pub(super) fn report_body_mistakes(&mut self) {
+        for block in &mut self.blocks.declared {
+            for Fault { mut mistake, checks, operands, .. } in block.faults.drain(..) {
+                if (1..block.checks).contains(&checks) && !operands.is_empty() {
+                    mistake.message += &format!(" (where {operands})");
                 }
                 self.recorder.mistakes.push(mistake);
             }
         }
     }
 
-    /// Blocks that nothing uses. What may only follow from another mistake is not told.
+    /// Reports unused blocks, unless that may follow from another mistake.
     pub(super) fn unused_blocks(&mut self) {
-        let all = &self.blocks.all;
-        let unsure = |b: &&Declared<'_>| !b.seen || b.block.incomplete || !b.faults.is_empty();
-        let unsure: Vec<&Block> = all.iter().filter(unsure).map(|b| b.block).collect();
+        let declared = &self.blocks.declared;
+        let is_unsure =
+            |b: &&DeclaredBlock<'_>| !b.is_checked || b.block.incomplete || !b.faults.is_empty();
+        let unsure: Vec<&Block> = declared.iter().filter(is_unsure).map(|b| b.block).collect();
         let mut seen = HashSet::new();
         let mut mistakes = Vec::new();
-        for Declared { block, used, .. } in all {
+        for DeclaredBlock { block, is_used, .. } in declared {
             let key = text(&block.name);
             let mentions = |other: &&Block| {
                 !std::ptr::eq(*other, *block) && other.mentioned.iter().any(|n| text(n) == key)
             };
-            let is_used = *used || self.scope.used.contains(&key) || unsure.iter().any(mentions);
+            let is_used = *is_used || self.scope.used.contains(&key) || unsure.iter().any(mentions);
             if seen.insert(key.clone()) && !is_used {
                 let message = format!("block `{key}` is never used");
                 mistakes.push(Mistake::new(block.name.span(), message));
@@ -353,23 +363,23 @@ impl<'a> Checker<'a> {
     }
 }
 
-impl Declared<'_> {
-    /// Notes the mistakes that came of one use.
-    fn note(&mut self, mistakes: Vec<Mistake>, given: &str, counts: bool) {
-        let one = usize::from(counts);
-        self.seen = true;
-        self.times += one;
+impl DeclaredBlock<'_> {
+    /// Records the mistakes of one check, counted only if its operands are known.
+    fn record_check(&mut self, mistakes: Vec<Mistake>, operands: &str, are_known: bool) {
+        let increment = usize::from(are_known);
+        self.is_checked = true;
+        self.checks += increment;
         let mut same: HashMap<String, usize> = HashMap::new();
         for mistake in mistakes {
             let count = same.entry(mistake.message.clone()).or_default();
-            let before = *count;
+            let index = *count;
             *count += 1;
-            let known = |f: &&mut Fault| f.before == before && f.mistake.message == mistake.message;
-            match self.faults.iter_mut().find(known) {
-                Some(fault) => fault.times += one,
+            let is_same = |f: &&mut Fault| f.index == index && f.mistake.message == mistake.message;
+            match self.faults.iter_mut().find(is_same) {
+                Some(fault) => fault.checks += increment,
                 None => {
-                    let given = given.into();
-                    self.faults.push(Fault { mistake, before, times: one, given });
+                    let operands = operands.into();
+                    self.faults.push(Fault { mistake, index, checks: increment, operands });
                 }
             }
         }
@@ -380,12 +390,12 @@ fn is_block(meaning: Meaning) -> bool {
     matches!(meaning, Meaning::Block(_))
 }
 
-/// How deep the expressions of a body are.
+/// The largest depth of the expressions of a body.
 fn depth(block: &Block) -> usize {
-    let of = |statement: &Statement| match &statement.kind {
+    let depth_of = |statement: &Statement| match &statement.kind {
         StatementKind::Let { value, .. } | StatementKind::Several { value, .. } => value.depth,
         _ => 0,
     };
     let value = block.value.as_ref().map_or(0, |x: &Expr| x.depth);
-    block.statements.iter().map(of).max().unwrap_or(0).max(value)
+    block.statements.iter().map(depth_of).max().unwrap_or(0).max(value)
 }

@@ -1,4 +1,4 @@
-//! Chains: a value through layers, blocks and functions.
+//! Checks chains: applies layers, blocks and functions to a value, link by link.
 
 use proc_macro2::Ident;
 
@@ -6,29 +6,29 @@ use super::recorder::{Operand, Value};
 use super::values::{Callee, LONG, show};
 use super::{Checker, Meaning, Member, text};
 use crate::ast::{Element, Expr, Link, Named};
-use crate::error::{Mistake, Place};
+use crate::error::{Mistake, SourceSpan};
 use bilro_compiler::declaration::find_layer;
 use bilro_compiler::layers::form;
 
-/// What an element of a chain stands for.
+/// The meaning of an element of a chain.
 #[derive(Clone, Copy)]
-pub(super) enum Target {
-    /// A kind of layer: a new one.
-    Kind,
-    Called(Callee),
+pub(super) enum LinkTarget {
+    /// A kind of layer, of which the link creates a new one.
+    NewLayer,
+    Callee(Callee),
 }
 
-/// A chain as far as it has gone, repetitions written out.
-struct Way {
+/// The text of a chain up to the current link, with repetitions written out.
+struct ChainText {
     first: String,
-    /// All of it, as long as that is short.
+    /// The full text, until it exceeds [`LONG`].
     full: String,
     last: Option<String>,
-    start: Place,
+    start: SourceSpan,
 }
 
-impl Way {
-    fn go(&mut self, link: &Named) {
+impl ChainText {
+    fn push(&mut self, link: &Named) {
         let link = link.to_string();
         if self.full.chars().count() <= LONG {
             self.full += &format!(" -> {link}");
@@ -36,7 +36,7 @@ impl Way {
         self.last = Some(link);
     }
 
-    /// As messages show it.
+    /// The text in messages.
     fn show(&self) -> String {
         match &self.last {
             Some(last) if self.full.chars().count() > LONG => {
@@ -48,25 +48,30 @@ impl Way {
 }
 
 impl Checker<'_> {
-    /// What comes out at the end of a chain.
+    /// The value of a chain.
     pub(super) fn chain(&mut self, first: &Expr, links: &[Link]) -> Operand {
         let x = self.operand(first);
         let first_shown = show(first);
-        let mut way =
-            Way { full: first_shown.clone(), first: first_shown, last: None, start: first.place };
-        let found = self.found();
-        let mut y = self.links(x, links, &mut way);
-        if let (Some(mistake), true) = (self.two_readings(first, links), self.found() == found) {
+        let mut text_so_far = ChainText {
+            full: first_shown.clone(),
+            first: first_shown,
+            last: None,
+            start: first.span,
+        };
+        let mistakes_before = self.mistake_count();
+        let mut y = self.links(x, links, &mut text_so_far);
+        if let (Some(mistake), true) =
+            (self.ambiguous_repetition(first, links), self.mistake_count() == mistakes_before)
+        {
             self.mistake(mistake);
             y.value = None;
         }
         y
     }
 
-    /// What is wrong with `x -> Linear(1) -> Tanh * 2`: at the end of a chain, one reads a product
-    /// as well as a repetition. Blocks are there to be repeated, and in parentheses nothing else
-    /// can be meant.
-    fn two_readings(&self, first: &Expr, links: &[Link]) -> Option<Mistake> {
+    /// The mistake of `x -> Linear(1) -> Tanh * 2`: at the end of a chain, `*` may be meant as a
+    /// product or as a repetition. A block or a group in parentheses is not ambiguous.
+    fn ambiguous_repetition(&self, first: &Expr, links: &[Link]) -> Option<Mistake> {
         let Link { element: Element::One(named), times: Some(times) } = links.last()? else {
             return None;
         };
@@ -80,37 +85,37 @@ impl Checker<'_> {
         let count = times.count;
         let message = format!(
             "`{named} * {count}` at the end of a chain can be read in two ways: write `({named}) * \
-             {count}` to have it {count} times, or `({before} -> {named}) * {count}` for a product"
+             {count}` to repeat it {count} times, or `({before} -> {named}) * {count}` for a product"
         );
-        Some(Mistake::new(times.place, message))
+        Some(Mistake::new(times.span, message))
     }
 
-    fn links(&mut self, mut x: Operand, links: &[Link], way: &mut Way) -> Operand {
+    fn links(&mut self, mut x: Operand, links: &[Link], text_so_far: &mut ChainText) -> Operand {
         for link in links {
             let count = link.times.map_or(1, |times| times.count);
-            let found = self.found();
+            let mistakes_before = self.mistake_count();
             for i in 0..count {
-                // What is wrong once is wrong again.
-                if i > 0 && self.found() > found {
+                // Report the mistakes of a repetition once.
+                if i > 0 && self.mistake_count() > mistakes_before {
                     x.value = None;
                     break;
                 }
                 if let Some(times) = link.times.filter(|_| i > 0)
-                    && !self.one_more(times.place)
+                    && !self.count_expansion(times.span)
                 {
                     x.value = None;
                     break;
                 }
                 if let Some(value) = x.value {
-                    x.value = self.single(value, &x.text, x.place);
+                    x.value = self.single(value, &x.text, x.span);
                 }
                 x = match &link.element {
-                    Element::Group(links) => self.links(x, links, way),
+                    Element::Group(links) => self.links(x, links, text_so_far),
                     Element::One(named) => {
                         let value = self.link(x, named);
-                        way.go(named);
-                        let place = way.start.to(named.name.span().into());
-                        Operand { value, text: way.show(), place }
+                        text_so_far.push(named);
+                        let span = text_so_far.start.to(named.name.span().into());
+                        Operand { value, text: text_so_far.show(), span }
                     }
                 };
             }
@@ -118,15 +123,20 @@ impl Checker<'_> {
         x
     }
 
-    /// A value handed on to the next element of a chain.
+    /// Applies the next element of a chain.
     pub(super) fn link(&mut self, x: Operand, link: &Named) -> Option<Value> {
-        let target = self.target(&link.name);
+        let target = self.link_target(&link.name);
         self.link_to(target, x, link)
     }
 
-    /// A value handed on to an element of which it is known what it stands for.
-    pub(super) fn link_to(&mut self, target: Target, x: Operand, link: &Named) -> Option<Value> {
-        if let Target::Called(callee) = target {
+    /// Applies an element of a chain whose meaning is known.
+    pub(super) fn link_to(
+        &mut self,
+        target: LinkTarget,
+        x: Operand,
+        link: &Named,
+    ) -> Option<Value> {
+        if let LinkTarget::Callee(callee) = target {
             let arguments = link.arguments.as_deref().unwrap_or_default();
             return self.call_as(callee, Some(x), &link.name, arguments);
         }
@@ -134,13 +144,13 @@ impl Checker<'_> {
             Member::Layer(layer) => layer,
             _ => None,
         }?;
-        let (takes, _) = self.recorder.ends(layer);
+        let (takes, _) = self.recorder.arity(layer);
         if takes != 1 {
             let kind = text(&link.name);
-            let own = kind.to_lowercase();
-            let call = form(&own, takes);
+            let name = kind.to_lowercase();
+            let call = form(&name, takes);
             let message = format!(
-                "`{kind}` takes {takes} values: give it a name, `layer {own} = {kind}(...);`, and \
+                "`{kind}` takes {takes} values: give it a name, `layer {name} = {kind}(...);`, and \
                  call it as `{call}`"
             );
             self.mistake(Mistake::new(link.name.span(), message));
@@ -149,18 +159,18 @@ impl Checker<'_> {
         self.apply(layer, vec![x], link.name.span().into())
     }
 
-    /// What an element of a chain stands for. A name that is not declared yet is none so far: it
-    /// may be a function's or a kind's.
-    pub(super) fn target(&mut self, name: &Ident) -> Target {
+    /// The meaning of an element of a chain. A name that is declared only later does not count: it
+    /// may be a function or a kind of layer.
+    pub(super) fn link_target(&mut self, name: &Ident) -> LinkTarget {
         let key = text(name);
         let is_kind = key.starts_with(char::is_uppercase);
-        // A kind of layer that there is not may be a name that is not seen here.
+        // An unknown kind of layer may be a name that is not visible here.
         let is_hidden = || {
             find_layer(&key).is_err() && (self.is_declared(&key) || self.outside(&key).is_some())
         };
         match self.meaning(&key).is_some() || !is_kind || is_hidden() {
-            true => Target::Called(self.callee(name)),
-            false => Target::Kind,
+            true => LinkTarget::Callee(self.callee(name)),
+            false => LinkTarget::NewLayer,
         }
     }
 }

@@ -1,25 +1,25 @@
-//! Choices. What an alternative stands for is settled where the choice is declared, as every name
-//! is by what stands before it: of `choice tanh = tanh | relu;` the first is the function, and no
-//! choice can be among its own alternatives.
+//! Checks choices. The meaning of an alternative is resolved where the choice is declared, like any
+//! name, by the declarations before it: in `choice tanh = tanh | relu;` the first alternative is the
+//! function, and a choice cannot be its own alternative.
 
 use std::collections::HashSet;
 
 use bilro_compiler::declaration::find_layer;
-use bilro_compiler::declaration::statement::Statement as Declaration;
+use bilro_compiler::declaration::statement::Statement as CompilerStatement;
 
-use super::chains::Target;
-use super::recorder::{Blame, Operand, Value};
+use super::chains::LinkTarget;
+use super::recorder::{CallSpans, Operand, Value};
 use super::{Checker, ChoiceField, Meaning, text};
 use crate::ast::{Named, Statement};
-use crate::error::{Mistake, Place};
+use crate::error::{Mistake, SourceSpan};
 use crate::parse::DEEPEST;
 use proc_macro2::Ident;
 
-/// What a choice is between.
+/// The alternatives of a choice, resolved.
 pub(super) struct Alternatives<'a> {
     name: &'a Ident,
-    all: Vec<(&'a Named, Target)>,
-    /// A mistake has been found in a use of it: what is wrong once is wrong again.
+    all: Vec<(&'a Named, LinkTarget)>,
+    /// Whether a use of it had a mistake, so that further uses report no more.
     is_wrong: bool,
 }
 
@@ -30,25 +30,26 @@ impl<'a> Checker<'a> {
         name: &'a Ident,
         alternatives: &'a [Named],
     ) {
-        let found = self.found();
-        let all: Vec<(&Named, Target)> =
+        let mistakes_before = self.mistake_count();
+        let all: Vec<(&Named, LinkTarget)> =
             alternatives.iter().map(|named| (named, self.alternative(named))).collect();
         // As the variants of an enum, `sigmoid` and `Sigmoid` are the same.
         let mut seen = HashSet::new();
         let variant = |named: &Named| text(&named.name).replace('_', "").to_lowercase();
         if let Some(named) = alternatives.iter().find(|named| !seen.insert(variant(named))) {
-            let mut message = format!("`{}` can be chosen already", text(&named.name));
+            let mut message = format!("`{}` is an alternative already", text(&named.name));
             if named.arguments.is_some() {
-                message += ": alternatives have different names, which layers get by \
+                message += ": alternatives need different names: name a layer by \
                             `layer other = LeakyReLU(0.2);`";
             }
             self.mistake(Mistake::new(named.name.span(), message));
         }
         let mut made = None;
-        if self.is_new(name) && self.found() == found {
+        if self.is_new(name) && self.mistake_count() == mistakes_before {
             let names = alternatives.iter().map(|named| text(&named.name).into()).collect();
-            let statement = Declaration::Choice { name: text(name).into(), alternatives: names };
-            let choice = self.recorder.declare(statement, &Blame::on(name.span()));
+            let statement =
+                CompilerStatement::Choice { name: text(name).into(), alternatives: names };
+            let choice = self.recorder.declare(statement, &CallSpans::at(name.span()));
             made = choice.map(|choice| choice.start);
         }
         if made.is_some() {
@@ -62,17 +63,17 @@ impl<'a> Checker<'a> {
         self.declare(name, Meaning::Choice(made));
     }
 
-    /// What an alternative is: a function, a layer, a block or another choice.
-    fn alternative(&mut self, named: &Named) -> Target {
-        let target = self.target(&named.name);
-        if let (Target::Kind, Err(mistake)) = (target, find_layer(&text(&named.name))) {
+    /// Resolves an alternative: a function, a layer, a block or another choice.
+    fn alternative(&mut self, named: &Named) -> LinkTarget {
+        let target = self.link_target(&named.name);
+        if let (LinkTarget::NewLayer, Err(mistake)) = (target, find_layer(&text(&named.name))) {
             self.mistake(Mistake::new(named.name.span(), mistake.message));
         }
         target
     }
 
-    /// What each alternative of a choice makes of a value.
-    pub(super) fn choose(&mut self, choice: usize, x: &Operand, call: Place) -> Option<Value> {
+    /// Applies a choice: each of its alternatives, and a switch between their values.
+    pub(super) fn choose(&mut self, choice: usize, x: &Operand, call: SourceSpan) -> Option<Value> {
         if self.alternatives[choice].is_wrong {
             return None;
         }
@@ -83,23 +84,24 @@ impl<'a> Checker<'a> {
             self.mistake(Mistake::new(call, message));
             return None;
         }
-        let found = self.found();
+        let mistakes_before = self.mistake_count();
         let all = self.alternatives[choice].all.clone();
-        let mut chosen = Vec::new();
+        let mut operands = Vec::new();
         self.depth += 1;
         for (named, target) in all {
             let text = format!("{named}({})", x.text);
-            let value = match self.one_more(call) {
+            let value = match self.count_expansion(call) {
                 true => self.link_to(target, x.clone(), named),
                 false => None,
             };
             let value = value.and_then(|value| self.single(value, &text, call));
-            chosen.push(Operand { value, text, place: x.place });
+            operands.push(Operand { value, text, span: x.span });
         }
         self.depth -= 1;
-        let value = Operand::all_given(&chosen)
-            .and_then(|x| self.recorder.value(Declaration::Choose { choice, x }, &Blame::on(call)));
-        self.alternatives[choice].is_wrong |= self.found() > found;
+        let value = Operand::value_refs(&operands).and_then(|x| {
+            self.recorder.value(CompilerStatement::Choose { choice, x }, &CallSpans::at(call))
+        });
+        self.alternatives[choice].is_wrong |= self.mistake_count() > mistakes_before;
         value
     }
 }

@@ -1,9 +1,9 @@
-//! The syntax tree through the compiler's [`Builder`](bilro_compiler::declaration::Builder), which
-//! knows what is right. What is kept here: which name means what, and on which token each of the
-//! builder's mistakes belongs.
+//! Checks the syntax tree: resolves names, and declares the network with the compiler's
+//! [`Builder`](bilro_compiler::declaration::Builder), which checks shapes and arguments. The checker
+//! maps each of the builder's mistakes to a span.
 //!
-//! An expression with a mistake in it has no value, and whatever depends on it says nothing more:
-//! one mistake, one message.
+//! An expression with a mistake has no value, and expressions that depend on it are not reported: no
+//! follow-on errors.
 
 mod arguments;
 mod blocks;
@@ -15,39 +15,39 @@ mod values;
 
 use std::collections::BTreeMap;
 
-use bilro_compiler::declaration::Declaration as DeclaredNetwork;
-use bilro_compiler::declaration::statement::Statement as Declaration;
+use bilro_compiler::declaration::Declaration;
+use bilro_compiler::declaration::statement::Statement as CompilerStatement;
 use bilro_compiler::shape::{DType, Shape, Type as CompilerType};
 use proc_macro2::{Ident, TokenStream};
 use syn::ext::IdentExt;
 
-use crate::ast::{Expr, ExprKind, List, Named, Network, Statement, StatementKind, Type};
-use crate::error::{Mistake, Place};
+use crate::ast::{Expr, ExprKind, ItemNetwork, List, Named, Statement, StatementKind, Type};
+use crate::error::{Mistake, SourceSpan};
 use blocks::{Blocks, Member};
 use choices::Alternatives;
 use recorder::Value;
 pub use recorder::{Assertion, Condition};
-use recorder::{Blame, Recorder};
+use recorder::{CallSpans, Recorder};
 use scope::Scope;
 use values::show;
 
-/// A network that has been checked.
+/// The result of checking a network.
 pub struct Checked {
     /// The network; `None` if there were mistakes.
-    pub declaration: Option<DeclaredNetwork>,
+    pub declaration: Option<Declaration>,
     /// The statements that declare it.
-    pub statements: Vec<Declaration<'static>>,
+    pub statements: Vec<CompilerStatement<'static>>,
     /// The Rust expression of every symbolic size.
     pub symbols: Symbols,
-    /// What only the compiler of Rust can decide.
+    /// Conditions on sizes that only rustc can evaluate.
     pub assertions: Vec<Assertion>,
     /// Inputs and targets, in declared order.
     pub inputs: Vec<InputField>,
     /// Outputs, in declared order.
     pub outputs: Vec<Field>,
-    /// What is chosen with every call, in declared order.
+    /// Choices, in declared order.
     pub choices: Vec<ChoiceField>,
-    /// Parameters, layers and uses of blocks, those without a name of their own as well.
+    /// Parameters, layers and uses of blocks, also those without a declared name.
     pub trained: Vec<Trained>,
 }
 
@@ -62,7 +62,7 @@ pub struct Field {
     pub array: Option<ArrayType>,
 }
 
-/// What is chosen with every call.
+/// A choice, made with every call.
 pub struct ChoiceField {
     pub name: Ident,
     pub docs: TokenStream,
@@ -74,53 +74,53 @@ pub struct ChoiceField {
 pub struct InputField {
     pub field: Field,
     pub is_target: bool,
-    /// Whether its gradient is asked for.
+    /// Whether its gradient is requested.
     pub grad: bool,
     pub ty: Option<CompilerType>,
 }
 
-/// The type of an array, as far as Rust sees it.
+/// The Rust type of an array: element type and rank.
 #[derive(Clone, Copy)]
 pub struct ArrayType {
     pub real: bool,
-    /// With the batch axis, where there is one.
+    /// The number of axes, with the batch axis if it has one.
     pub rank: usize,
 }
 
-/// A parameter of its own, a layer or a use of a block.
+/// A declared parameter, a layer or a use of a block: a field of the parameter structs.
 pub struct Trained {
-    /// The name with those of the uses of blocks that it is in: `residual1.fc`.
+    /// The qualified name, with the enclosing uses of blocks: `residual1.fc`.
     pub path: String,
-    /// The name that it has in the generated structs.
+    /// The name of its field in the generated structs.
     pub name: Ident,
     pub docs: TokenStream,
-    /// Of a parameter.
+    /// The type, of a parameter.
     pub array: Option<ArrayType>,
 }
 
-/// What a name means.
+/// The meaning of a name.
 #[derive(Clone, Copy)]
 enum Meaning {
     Value(Option<Value>),
-    /// A layer, by its place in the recorder's; `None` if a mistake hides it.
+    /// A layer, by its index in the recorder; `None` if a mistake hides it.
     Layer(Option<usize>),
-    /// One of several functions, by its place; `None` if a mistake hides it.
+    /// A choice, by its index; `None` if a mistake hides it.
     Choice(Option<usize>),
-    /// A block, by its place.
+    /// A block, by its index.
     Block(usize),
-    /// A use of a block under a name, by its place; `None` if a mistake hides it.
+    /// A named use of a block, by its index; `None` if a mistake hides it.
     Use(Option<usize>),
-    /// Declared in a statement that could not be read.
+    /// Declared in a statement that could not be parsed.
     Unknown,
 }
 
-/// A name as text, without the `r#` that it may need in Rust.
+/// A name as text, without the prefix `r#`.
 pub fn text(name: &Ident) -> String {
     name.unraw().to_string()
 }
 
-/// Checks a network. What is wrong is added to the mistakes of reading it.
-pub fn check(network: &Network, mistakes: &mut Vec<Mistake>) -> Checked {
+/// Checks a network. Adds its mistakes to those of parsing.
+pub fn check(network: &ItemNetwork, mistakes: &mut Vec<Mistake>) -> Checked {
     let mut checker = Checker::new(network);
     checker.recorder.mistakes.append(mistakes);
     for statement in &network.statements {
@@ -128,29 +128,29 @@ pub fn check(network: &Network, mistakes: &mut Vec<Mistake>) -> Checked {
     }
     checker.unused();
     checker.missing();
-    checker.blame_blocks();
+    checker.report_body_mistakes();
     checker.finish(mistakes)
 }
 
 struct Checker<'a> {
-    network: &'a Network,
+    network: &'a ItemNetwork,
     recorder: Recorder,
-    /// Of the network, or of the block whose body is looked at.
+    /// The scope of the network, or of the body being checked.
     scope: Scope,
     blocks: Blocks<'a>,
     symbols: Symbols,
     inputs: Vec<InputField>,
     outputs: Vec<Field>,
     choices: Vec<ChoiceField>,
-    /// What each choice is between, by the recorder's places.
+    /// The alternatives of each choice, by the recorder's indices.
     alternatives: Vec<Alternatives<'a>>,
     trained: Vec<Trained>,
-    /// How many expressions are around the one that is looked at.
+    /// The number of expressions around the current one.
     depth: usize,
 }
 
 impl<'a> Checker<'a> {
-    fn new(network: &'a Network) -> Checker<'a> {
+    fn new(network: &'a ItemNetwork) -> Checker<'a> {
         let mut checker = Checker {
             network,
             recorder: Recorder::new(&text(&network.name)),
@@ -190,11 +190,11 @@ impl<'a> Checker<'a> {
             StatementKind::Output { name, value } => self.output(statement, name, value),
             StatementKind::Loss { sum, value } => {
                 let operand = self.operand(value);
-                let operands = [operand.place];
+                let operands = [operand.span];
                 let call = statement.keyword.span().into();
-                let blame = Blame { call, operands: &operands, attributes: &[] };
-                if let Some(x) = operand.given() {
-                    self.recorder.declare(Declaration::Loss { x, sum: *sum }, &blame);
+                let spans = CallSpans { call, operands: &operands, attributes: &[] };
+                if let Some(x) = operand.value_ref() {
+                    self.recorder.declare(CompilerStatement::Loss { x, sum: *sum }, &spans);
                 }
             }
             StatementKind::Metric { name, value } => self.metric(name.as_ref(), value),
@@ -207,37 +207,37 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// A name for a value.
+    /// Binds a name to a value.
     fn name(&mut self, name: &Ident, value: Option<Value>) {
         if let (Some(value), true) = (value, self.is_new(name)) {
-            let statement = Declaration::Bind { name: text(name).into(), x: value.number() };
-            self.recorder.declare(statement, &Blame::on(name.span()));
+            let statement = CompilerStatement::Bind { name: text(name).into(), x: value.number() };
+            self.recorder.declare(statement, &CallSpans::at(name.span()));
         }
         self.declare(name, Meaning::Value(value));
     }
 
-    /// Names for what a layer of several results gives.
+    /// Binds names to the outputs of a layer with several.
     fn several(&mut self, names: &[Ident], x: &Expr) {
         let mut values = self.values(x);
-        if let Some(found) = values.filter(|values| values.count != names.len()) {
-            let plural = if found.count == 1 { "" } else { "s" };
+        if let Some(returned) = values.filter(|values| values.count != names.len()) {
+            let plural = if returned.count == 1 { "" } else { "s" };
             let message = format!(
-                "`{}` gives {} value{plural}, but there are {} names for it",
+                "`{}` returns {} value{plural}, but there are {} names",
                 show(x),
-                found.count,
+                returned.count,
                 names.len()
             );
-            self.mistake(Mistake::new(x.place, message));
+            self.mistake(Mistake::new(x.span, message));
             values = None;
         }
-        for (place, name) in names.iter().enumerate() {
-            self.name(name, values.map(|values| values.part(place)));
+        for (i, name) in names.iter().enumerate() {
+            self.name(name, values.map(|values| values.nth(i)));
         }
     }
 
-    /// What a statement that could not be read declares exists, whatever it is.
+    /// Declares the name of a statement that could not be parsed, with an unknown meaning.
     fn broken(&mut self, statement: &Statement, name: &Ident) {
-        // One message for a statement: not that its name is there already as well.
+        // One message per statement: not a second one about a duplicate name.
         if !self.is_new(name) {
             return;
         }
@@ -267,7 +267,7 @@ impl<'a> Checker<'a> {
         name: &Ident,
         ty: &Type,
         is_target: bool,
-        grad: Option<Place>,
+        grad: Option<SourceSpan>,
     ) {
         let (below, dims) = match ty {
             Type::Real(dims) => (None, dims),
@@ -291,8 +291,8 @@ impl<'a> Checker<'a> {
                 };
                 let dims = shape.dims.clone().into();
                 let statement =
-                    Declaration::Input { name: text(name).into(), is_target, below, dims };
-                value = self.recorder.value(statement, &Blame::on(name.span()));
+                    CompilerStatement::Input { name: text(name).into(), is_target, below, dims };
+                value = self.recorder.value(statement, &CallSpans::at(name.span()));
             }
             self.inputs.push(InputField {
                 field: Field {
@@ -306,13 +306,13 @@ impl<'a> Checker<'a> {
             });
         }
         match (value, grad) {
-            (_, Some(place)) if is_target => {
-                let message = "a target has no gradient: only an input can ask for one";
-                self.mistake(Mistake::new(place, message));
+            (_, Some(span)) if is_target => {
+                let message = "a target has no gradient: only an input can have `grad`";
+                self.mistake(Mistake::new(span, message));
             }
-            (Some(value), Some(place)) => {
-                let statement = Declaration::Differentiate { x: value.number() };
-                self.recorder.declare(statement, &Blame::on(place));
+            (Some(value), Some(span)) => {
+                let statement = CompilerStatement::Differentiate { x: value.number() };
+                self.recorder.declare(statement, &CallSpans::at(span));
             }
             _ => {}
         }
@@ -338,7 +338,7 @@ impl<'a> Checker<'a> {
         init: &Expr,
     ) -> Option<Value> {
         let sizes = self.sizes(dims);
-        let start = self.initialiser(init);
+        let initialiser = self.initialiser(init);
         if !self.is_new(name) {
             return None;
         }
@@ -348,39 +348,39 @@ impl<'a> Checker<'a> {
             docs: docs.clone(),
             array: Some(ArrayType { real: true, rank: dims.elements.len() }),
         });
-        let attributes = [("init".to_string(), init.place)];
-        let blame = Blame { call: name.span().into(), operands: &[], attributes: &attributes };
-        let (init, numbers) = start?;
-        let statement = Declaration::Parameter {
+        let attributes = [("init".to_string(), init.span)];
+        let spans = CallSpans { call: name.span().into(), operands: &[], attributes: &attributes };
+        let (init, numbers) = initialiser?;
+        let statement = CompilerStatement::Parameter {
             name: text(name).into(),
             dims: sizes?.into(),
             init: init.into(),
             numbers: numbers.into(),
         };
-        self.recorder.value(statement, &blame)
+        self.recorder.value(statement, &spans)
     }
 
     fn layer(&mut self, statement: &Statement, name: &Ident, layer: &Named) {
         let made = self.member(|checker| {
             let is_new = checker.is_new(name);
-            let own = text(name);
+            let declared = text(name);
             if is_new {
                 checker.trained.push(Trained {
-                    path: checker.path(&own),
+                    path: checker.path(&declared),
                     name: name.clone(),
                     docs: statement.docs.clone(),
                     array: None,
                 });
             }
-            let own = is_new.then_some(own.as_str());
+            let unique = is_new.then_some(declared.as_str());
             match checker.block_of_layer(layer) {
-                Some(block) => Member::Use(block.map(|block| checker.new_use(own, block).0)),
-                None => Member::Layer(checker.new_layer(own, layer)),
+                Some(block) => Member::Use(block.map(|block| checker.new_use(unique, block).0)),
+                None => Member::Layer(checker.new_layer(unique, layer)),
             }
         });
         let meaning = match made {
             Member::Layer(layer) => Meaning::Layer(layer),
-            Member::Use(of) => Meaning::Use(of),
+            Member::Use(index) => Meaning::Use(index),
             Member::Parameter(_) => Meaning::Unknown,
         };
         self.declare(name, meaning);
@@ -390,8 +390,9 @@ impl<'a> Checker<'a> {
         let x = self.operand(value);
         if self.is_new(name) {
             if let Some(value) = x.value {
-                let statement = Declaration::Output { name: text(name).into(), x: value.number() };
-                self.recorder.declare(statement, &Blame::on(x.place));
+                let statement =
+                    CompilerStatement::Output { name: text(name).into(), x: value.number() };
+                self.recorder.declare(statement, &CallSpans::at(x.span));
             }
             let array = x.value.and_then(|v| self.array_of(v));
             self.outputs.push(Field { name: name.clone(), docs: statement.docs.clone(), array });
@@ -406,26 +407,26 @@ impl<'a> Checker<'a> {
     }
 
     fn metric(&mut self, name: Option<&Ident>, value: &Expr) {
-        let found = self.found();
+        let mistakes_before = self.mistake_count();
         let x = self.operand(value);
         let name = match (name, &value.inner().kind) {
             (Some(name), _) => name,
             (None, ExprKind::Call { function, .. }) => function,
-            // What has a mistake in it may have been meant as a call.
-            (None, _) if self.found() > found => return,
+            // An expression with a mistake may have been meant as a call.
+            (None, _) if self.mistake_count() > mistakes_before => return,
             (None, _) => {
-                let message = "a metric has a name: `metric name = ...;`";
-                return self.mistake(Mistake::new(value.place, message));
+                let message = "a metric needs a name: `metric name = ...;`";
+                return self.mistake(Mistake::new(value.span, message));
             }
         };
-        let operands = [x.place];
-        let blame = Blame { call: name.span().into(), operands: &operands, attributes: &[] };
-        if let Some(x) = x.given() {
-            self.recorder.declare(Declaration::Metric { name: text(name).into(), x }, &blame);
+        let operands = [x.span];
+        let spans = CallSpans { call: name.span().into(), operands: &operands, attributes: &[] };
+        if let Some(x) = x.value_ref() {
+            self.recorder.declare(CompilerStatement::Metric { name: text(name).into(), x }, &spans);
         }
     }
 
-    /// What a network must have.
+    /// Reports a missing output or loss.
     fn missing(&mut self) {
         if self.network.incomplete {
             return;
@@ -437,11 +438,11 @@ impl<'a> Checker<'a> {
             return;
         }
         let message = if has("target") || has("metric") || self.inputs.iter().any(|i| i.grad) {
-            format!("`{name}` has no loss: add `loss {};` or any expression", self.a_loss())
+            format!("`{name}` has no loss: add `loss {};` or any expression", self.example_loss())
         } else if !has("output") {
             format!(
-                "`{name}` has neither an output nor a loss: say what it predicts, `output y = ...;`, \
-                 or what training makes small, `loss ...;`"
+                "`{name}` has neither an output nor a loss: declare what it predicts, `output y = ...;`, \
+                 or what training minimises, `loss ...;`"
             )
         } else {
             return;
@@ -449,8 +450,8 @@ impl<'a> Checker<'a> {
         self.mistake(Mistake::new(network.name.span(), message));
     }
 
-    /// A loss that this network may have, in its own names where it has them.
-    fn a_loss(&self) -> String {
+    /// An example of a loss for this network, with its own names.
+    fn example_loss(&self) -> String {
         let output = self.outputs.first().map_or("output".into(), |o| text(&o.name));
         let target = self.inputs.iter().find(|i| i.is_target);
         match target {

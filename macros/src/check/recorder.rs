@@ -1,5 +1,5 @@
-//! Declares statement by statement, puts the builder's mistakes on their tokens, and keeps every
-//! statement that went well, so that the generated code can declare the same network.
+//! Declares the network statement by statement with the compiler's builder, maps the builder's
+//! mistakes to source spans, and records the statements for the generated code to replay.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -7,68 +7,68 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bilro_compiler::declaration::Declaration;
-use bilro_compiler::declaration::statement::{Given, List, Replay, Statement};
+use bilro_compiler::declaration::statement::{List, Replay, Statement, ValueRef};
 use bilro_compiler::error::{Mistake as CompilerMistake, Site};
 use bilro_compiler::graph::NodeId;
 use bilro_compiler::ops::{AttributeValue, Attributes};
 use bilro_compiler::shape::{Fact, SizeProduct, Type};
 
-use crate::error::{Mistake, Place};
+use crate::error::{Mistake, SourceSpan};
 
-/// A value, by its number; or what a layer of several results gives, by the number of the first.
+/// A value by its number; or the outputs of a layer with several, by the number of the first.
 #[derive(Clone, Copy)]
 pub struct Value {
     first: usize,
-    /// How many there are.
+    /// The number of values.
     pub count: usize,
 }
 
-/// A value as it is handed to a call.
+/// An operand of a call.
 #[derive(Clone)]
 pub struct Operand {
     /// `None` if a mistake hides it.
     pub value: Option<Value>,
-    /// As the user wrote it.
+    /// Its source text.
     pub text: String,
-    pub place: Place,
+    pub span: SourceSpan,
 }
 
 impl Operand {
-    /// As statements have it; `None` if a mistake hides it.
-    pub fn given(&self) -> Option<Given<'static>> {
+    /// The operand of a compiler statement; `None` if a mistake hides it.
+    pub fn value_ref(&self) -> Option<ValueRef<'static>> {
         Some((self.value?.first, Cow::Owned(self.text.clone())))
     }
 
-    /// The same of several; `None` if a mistake hides one of them.
-    pub fn all_given(x: &[Operand]) -> Option<List<'static, Given<'static>>> {
-        x.iter().map(Operand::given).collect()
+    /// [`Operand::value_ref`] of all; `None` if a mistake hides one.
+    pub fn value_refs(x: &[Operand]) -> Option<List<'static, ValueRef<'static>>> {
+        x.iter().map(Operand::value_ref).collect()
     }
 }
 
 impl Value {
-    /// Its number, as statements have it.
+    /// Its number in compiler statements.
     pub fn number(self) -> usize {
         self.first
     }
 
-    /// One of several, by its place.
-    pub fn part(self, place: usize) -> Value {
-        Value { first: self.first + place, count: 1 }
+    /// One of several values, by its index.
+    pub fn nth(self, index: usize) -> Value {
+        Value { first: self.first + index, count: 1 }
     }
 }
 
-/// Attributes as statements have them.
+/// Attributes as a list for compiler statements.
 pub fn listed(attributes: &Attributes) -> List<'static, (Cow<'static, str>, AttributeValue)> {
     let owned = |(name, value): (&str, &AttributeValue)| (Cow::Owned(name.into()), value.clone());
     attributes.iter().map(owned).collect()
 }
 
-/// What the compiler of Rust is to make sure of.
+/// A condition that the generated code asserts at compile time.
 pub struct Assertion {
     pub condition: Condition,
-    /// What is wrong otherwise.
+    /// The message if it fails.
     pub message: String,
-    pub place: Place,
+    pub span: SourceSpan,
 }
 
 /// A condition on constants.
@@ -81,7 +81,7 @@ pub enum Condition {
 }
 
 impl Condition {
-    /// In one order, so that a condition is known again the other way round.
+    /// Equality with its sides in a canonical order, so that duplicates are recognised.
     fn same(a: SizeProduct, b: SizeProduct) -> Condition {
         match a.to_string() <= b.to_string() {
             true => Condition::Same(a, b),
@@ -89,7 +89,7 @@ impl Condition {
         }
     }
 
-    /// The symbols that it is about.
+    /// The symbols in it.
     pub fn symbols(&self) -> Vec<&str> {
         let mut symbols: Vec<&str> = match self {
             Condition::Same(a, b) => a.symbols.iter().chain(&b.symbols).map(|s| &**s).collect(),
@@ -101,27 +101,27 @@ impl Condition {
     }
 }
 
-/// Where the parts of a call are.
-pub struct Blame<'a> {
-    pub call: Place,
-    pub operands: &'a [Place],
-    pub attributes: &'a [(String, Place)],
+/// The source spans of a call, its operands and its attributes.
+pub struct CallSpans<'a> {
+    pub call: SourceSpan,
+    pub operands: &'a [SourceSpan],
+    pub attributes: &'a [(String, SourceSpan)],
 }
 
-impl Blame<'_> {
-    /// Of a call that has one place.
-    pub fn on(call: impl Into<Place>) -> Blame<'static> {
-        Blame { call: call.into(), operands: &[], attributes: &[] }
+impl CallSpans<'_> {
+    /// A call with a single span.
+    pub fn at(call: impl Into<SourceSpan>) -> CallSpans<'static> {
+        CallSpans { call: call.into(), operands: &[], attributes: &[] }
     }
 
-    fn place(&self, site: &Site) -> Place {
+    fn span(&self, site: &Site) -> SourceSpan {
         match site {
             Site::Call => self.call,
             Site::Value(_) => self.operands.first().copied().unwrap_or(self.call),
             Site::Operand(i) => self.operands.get(*i).copied().unwrap_or(self.call),
             Site::Attribute(name) => {
                 let attribute = self.attributes.iter().find(|(n, _)| n == name);
-                attribute.map_or(self.call, |(_, place)| *place)
+                attribute.map_or(self.call, |(_, span)| *span)
             }
         }
     }
@@ -130,15 +130,15 @@ impl Blame<'_> {
 /// See the [module](self).
 pub struct Recorder {
     replay: Replay,
-    known: HashSet<Condition>,
-    /// Where each value was called for, the last time.
-    calls: HashMap<NodeId, Place>,
+    asserted: HashSet<Condition>,
+    /// The span of the last call that returned each value.
+    calls: HashMap<NodeId, SourceSpan>,
     statements: Vec<Statement<'static>>,
     assertions: Vec<Assertion>,
     pub mistakes: Vec<Mistake>,
 }
 
-/// What a recorder leaves.
+/// The statements, assertions and mistakes of a recorder.
 pub struct Recorded {
     pub statements: Vec<Statement<'static>>,
     pub assertions: Vec<Assertion>,
@@ -149,7 +149,7 @@ impl Recorder {
     pub fn new(name: &str) -> Recorder {
         Recorder {
             replay: Replay::new(name),
-            known: HashSet::new(),
+            asserted: HashSet::new(),
             calls: HashMap::new(),
             statements: Vec::new(),
             assertions: Vec::new(),
@@ -157,53 +157,54 @@ impl Recorder {
         }
     }
 
-    /// Adds a mistake of the builder's.
-    pub fn blame(&mut self, mistake: CompilerMistake, blame: &Blame<'_>) {
-        let place = match &mistake.site {
+    /// Reports a mistake of the builder.
+    pub fn report(&mut self, mistake: CompilerMistake, spans: &CallSpans<'_>) {
+        let span = match &mistake.site {
             Site::Value(id) => self.calls.get(id).copied(),
             _ => None,
         };
-        let place = place.unwrap_or_else(|| blame.place(&mistake.site));
-        self.mistakes.push(Mistake::new(place, mistake.message));
+        let span = span.unwrap_or_else(|| spans.span(&mistake.site));
+        self.mistakes.push(Mistake::new(span, mistake.message));
     }
 
-    /// Makes sure of a condition, once.
-    pub fn require(&mut self, condition: Condition, message: String, place: Place) {
-        if self.known.insert(condition.clone()) {
-            self.assertions.push(Assertion { condition, message, place });
+    /// Asserts a condition, once.
+    pub fn require(&mut self, condition: Condition, message: String, span: SourceSpan) {
+        if self.asserted.insert(condition.clone()) {
+            self.assertions.push(Assertion { condition, message, span });
         }
     }
 
-    /// The numbers of what a statement makes, and what it leaves undecided; `None` for a mistake.
+    /// Declares a statement: the numbers of the values, layers or modules that it creates; `None`
+    /// after a mistake. Undecided facts about sizes become assertions.
     pub fn declare(
         &mut self,
         statement: Statement<'static>,
-        blame: &Blame<'_>,
+        spans: &CallSpans<'_>,
     ) -> Option<Range<usize>> {
-        let made = self.replay.declare(&statement);
+        let created = self.replay.declare(&statement);
         let facts = self.replay.builder.take_facts();
-        match made {
-            Ok(made) => {
+        match created {
+            Ok(created) => {
                 for Fact { left, right, mistake } in facts {
-                    let place = blame.place(&mistake.site);
-                    self.require(Condition::same(left, right), mistake.message, place);
+                    let span = spans.span(&mistake.site);
+                    self.require(Condition::same(left, right), mistake.message, span);
                 }
                 self.statements.push(statement);
-                Some(made)
+                Some(created)
             }
             Err(mistake) => {
-                self.blame(mistake, blame);
+                self.report(mistake, spans);
                 None
             }
         }
     }
 
-    /// The value that a statement makes.
-    pub fn value(&mut self, statement: Statement<'static>, blame: &Blame<'_>) -> Option<Value> {
-        let made = self.declare(statement, blame)?;
-        let (first, count) = (made.start, made.len());
-        for node in made.filter_map(|number| self.replay.value(number)) {
-            self.calls.insert(node, blame.call);
+    /// Declares a statement that creates a value.
+    pub fn value(&mut self, statement: Statement<'static>, spans: &CallSpans<'_>) -> Option<Value> {
+        let created = self.declare(statement, spans)?;
+        let (first, count) = (created.start, created.len());
+        for node in created.filter_map(|number| self.replay.value(number)) {
+            self.calls.insert(node, spans.call);
         }
         Some(Value { first, count })
     }
@@ -213,25 +214,25 @@ impl Recorder {
         self.replay.value(value.first).map(|node| self.replay.builder.graph().ty(node))
     }
 
-    /// How many values a layer takes and gives.
-    pub fn ends(&self, layer: usize) -> (usize, usize) {
+    /// The numbers of inputs and outputs of a layer.
+    pub fn arity(&self, layer: usize) -> (usize, usize) {
         let builder = &self.replay.builder;
-        let ends = |layer| (builder.takes(layer), builder.gives(layer));
-        self.replay.layer(layer).map_or((1, 1), ends)
+        let arity = |layer| (builder.takes(layer), builder.gives(layer));
+        self.replay.layer(layer).map_or((1, 1), arity)
     }
 
-    /// The name that a layer has, as in `residual1.fc`.
+    /// The qualified name of a layer, as `residual1.fc`.
     pub fn layer_name(&self, layer: usize) -> &str {
         self.replay.layer(layer).map_or("", |layer| self.replay.builder.layer_name(layer))
     }
 
-    /// The name that a module has.
+    /// The name of a module.
     pub fn module_name(&self, module: usize) -> &str {
         self.replay.module(module).map_or("", |module| self.replay.builder.module_name(module))
     }
 
     /// The network, if there was no mistake.
-    pub fn finish(self, name: Place) -> (Option<Declaration>, Recorded) {
+    pub fn finish(self, name: SourceSpan) -> (Option<Declaration>, Recorded) {
         let Recorder { replay, statements, assertions, mut mistakes, .. } = self;
         let mut network = None;
         if mistakes.is_empty() {

@@ -1,15 +1,15 @@
-//! Which names there are: in the network, or in the body of a block.
+//! Scopes: the names of the network, or of the body of a block.
 
 use std::collections::{HashMap, HashSet};
 
-use bilro_compiler::declaration::statement::Statement as Declaration;
+use bilro_compiler::declaration::statement::Statement as CompilerStatement;
 use bilro_compiler::layers;
 use proc_macro2::Ident;
 
-use super::recorder::Blame;
+use super::recorder::CallSpans;
 use super::{Checker, Meaning, text};
 use crate::ast::{Statement, StatementKind};
-use crate::error::{Mistake, Place};
+use crate::error::{Mistake, SourceSpan};
 
 /// See the [module](self).
 pub(super) struct Scope {
@@ -17,23 +17,22 @@ pub(super) struct Scope {
     /// Every name that some statement declares.
     pub declared: HashSet<String>,
     pub used: HashSet<String>,
-    /// A statement could not be read at all: a name that is missing may have been its.
+    /// A statement could not be parsed at all: it may have declared any name that is missing.
     pub incomplete: bool,
-    /// In the body of a block: which one, for which of the uses, and how many of the use's members
-    /// have been met.
+    /// The block being checked, if this is the scope of a body.
     pub inside: Option<Inside>,
 }
 
-/// See [`Scope::inside`].
+/// The body of a block: which block, for which use, and the index of the use's next member.
 #[derive(Clone, Copy)]
 pub(super) struct Inside {
     pub block: usize,
-    pub of: usize,
-    pub members: usize,
+    pub use_index: usize,
+    pub next_member: usize,
 }
 
 impl Scope {
-    /// Before the first of some statements.
+    /// The scope before the first of these statements.
     pub fn new(statements: &[Statement], incomplete: bool) -> Scope {
         let mut used = HashSet::new();
         for statement in statements {
@@ -47,7 +46,7 @@ impl Scope {
 }
 
 impl Checker<'_> {
-    /// Says what a name means; a second meaning is a mistake.
+    /// Declares a name; a second declaration is a mistake.
     pub(super) fn declare(&mut self, name: &Ident, meaning: Meaning) {
         let key = text(name);
         if self.is_new(name) {
@@ -61,22 +60,22 @@ impl Checker<'_> {
         !self.scope.names.contains_key(&text(name))
     }
 
-    /// What a name means here.
+    /// The meaning of a name in this scope.
     pub(super) fn meaning(&self, key: &str) -> Option<Meaning> {
         self.scope.names.get(key).copied().or_else(|| self.meaning_in_blocks(key))
     }
 
-    /// Whether a name is declared in this scope, or is a block's that can be seen here.
+    /// Whether a name is declared in this scope, or is a block that is visible here.
     pub(super) fn is_declared(&self, key: &str) -> bool {
         self.scope.declared.contains(key) || self.meaning(key).is_some()
     }
 
-    /// The names whose meaning is as wanted, in order.
-    pub(super) fn names(&self, wanted: impl Fn(Meaning) -> bool) -> Vec<&str> {
-        let own = self.scope.names.iter().map(|(name, meaning)| (&**name, *meaning));
-        let mut names: Vec<&str> = own
-            .chain(self.seen_blocks())
-            .filter(|(_, meaning)| wanted(*meaning))
+    /// The names with a matching meaning, sorted.
+    pub(super) fn names(&self, matches: impl Fn(Meaning) -> bool) -> Vec<&str> {
+        let local = self.scope.names.iter().map(|(name, meaning)| (&**name, *meaning));
+        let mut names: Vec<&str> = local
+            .chain(self.visible_blocks())
+            .filter(|(_, meaning)| matches(*meaning))
             .map(|(name, _)| name)
             .collect();
         names.sort_unstable();
@@ -84,8 +83,8 @@ impl Checker<'_> {
         names
     }
 
-    /// Keeps the names that statements declare from layers and uses of blocks without one, which
-    /// are called `linear1` and so on.
+    /// Reserves the names that statements declare, so that layers and uses of blocks without a name
+    /// are not given one of them, as `linear1`.
     pub(super) fn reserve(&mut self, statements: &[Statement]) {
         let blocks = self.network.statements.iter().filter_map(|s| match &s.kind {
             StatementKind::Block(block) => Some(text(&block.name).to_lowercase()),
@@ -94,27 +93,27 @@ impl Checker<'_> {
         let kinds: HashSet<String> = layers::names().map(str::to_lowercase).chain(blocks).collect();
         for name in statements.iter().flat_map(Statement::declares).map(text) {
             if kinds.iter().any(|kind| name.starts_with(kind)) {
-                let place = Place::from(self.network.name.span());
+                let span = SourceSpan::from(self.network.name.span());
                 let name = name.into();
-                self.recorder.declare(Declaration::Reserve { name }, &Blame::on(place));
+                self.recorder.declare(CompilerStatement::Reserve { name }, &CallSpans::at(span));
             }
         }
     }
 
-    /// Layers and parameters that nothing uses would be trained for nothing; values are forgotten,
-    /// or else their names start with `_`, as in Rust.
+    /// Reports unused names. Unused layers and parameters would be trained in vain; unused values
+    /// are probably forgotten, unless their names start with `_`, as in Rust.
     pub(super) fn unused(&mut self) {
         if self.scope.incomplete {
             return;
         }
         let network = self.network;
-        let gives = |s: &Statement| s.keyword == "output" || s.keyword == "loss";
-        let is_right = self.found() == 0 && network.statements.iter().any(gives);
+        let is_root = |s: &Statement| s.keyword == "output" || s.keyword == "loss";
+        let is_right = self.mistake_count() == 0 && network.statements.iter().any(is_root);
         self.unused_in(&network.statements, is_right);
         self.unused_blocks();
     }
 
-    /// The same for what a block is given.
+    /// Reports unused parameters of a block.
     pub(super) fn unused_values(&mut self, names: &[Ident]) {
         let is_unused = |name: &&Ident| {
             let key = text(name);
@@ -127,8 +126,8 @@ impl Checker<'_> {
         }
     }
 
-    /// The same for the statements of one scope, but for blocks. Values without a use may follow from
-    /// other mistakes, and are told only where all else is right.
+    /// Reports unused names of the statements of one scope, except blocks. Unused values may follow
+    /// from other mistakes, and are reported only if there are none.
     pub(super) fn unused_in(&mut self, statements: &[Statement], is_right: bool) {
         let (mut seen, mut unused) = (HashSet::new(), Vec::new());
         for statement in statements {
@@ -136,7 +135,7 @@ impl Checker<'_> {
                 StatementKind::Layer { .. }
                 | StatementKind::Param { .. }
                 | StatementKind::Choice { .. } => false,
-                // What stands in it would count as used.
+                // The names that it mentions would count as used.
                 StatementKind::Let { .. } | StatementKind::Several { .. } if is_right => true,
                 _ => continue,
             };

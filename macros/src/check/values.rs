@@ -1,6 +1,6 @@
-//! Expressions that are values of the network.
+//! Checks expressions that are values of the network, and resolves names and calls.
 
-use bilro_compiler::declaration::statement::Statement as Declaration;
+use bilro_compiler::declaration::statement::Statement as CompilerStatement;
 use bilro_compiler::declaration::{find_function, find_layer, wrong_count};
 use bilro_compiler::error::nearest;
 use bilro_compiler::layers::form;
@@ -8,16 +8,16 @@ use bilro_compiler::ops::{self, Attributes};
 use proc_macro2::{Ident, TokenStream};
 
 use super::arguments::number;
-use super::recorder::{Blame, Operand, Value, listed};
+use super::recorder::{CallSpans, Operand, Value, listed};
 use super::{Checker, Meaning, Trained, text};
 use crate::ast::{Argument, Expr, ExprKind, Named};
-use crate::error::{Mistake, Place};
+use crate::error::{Mistake, SourceSpan};
 use crate::parse::{is_prefix, without_prefix};
 
-/// Longer texts are shortened in messages.
+/// Messages shorten texts that are longer than this.
 pub(super) const LONG: usize = 60;
 
-/// An expression as messages show it.
+/// The text of an expression in messages.
 pub(super) fn show(x: &Expr) -> String {
     let x = x.inner();
     let full = x.to_string();
@@ -33,7 +33,7 @@ pub(super) fn show(x: &Expr) -> String {
     }
 }
 
-/// What a name that is called stands for.
+/// The meaning of a name that is called.
 #[derive(Clone, Copy)]
 pub(super) enum Callee {
     Layer(Option<usize>),
@@ -47,39 +47,39 @@ pub(super) enum Callee {
 
 impl Checker<'_> {
     pub(super) fn operand(&mut self, x: &Expr) -> Operand {
-        Operand { value: self.value(x), text: show(x), place: x.place }
+        Operand { value: self.value(x), text: show(x), span: x.span }
     }
 
     /// The value of an expression; `None` if a mistake hides it.
     pub(super) fn value(&mut self, x: &Expr) -> Option<Value> {
         let value = self.values(x)?;
-        self.single(value, &show(x), x.place)
+        self.single(value, &show(x), x.span)
     }
 
-    /// The same where there may be several, as a layer gives them.
+    /// The values of an expression, which may be several outputs of a layer.
     pub(super) fn values(&mut self, x: &Expr) -> Option<Value> {
         self.depth += 1;
-        let value = self.kind_of_value(x);
+        let value = self.value_by_kind(x);
         self.depth -= 1;
         value
     }
 
-    /// Requires what is one value.
-    pub(super) fn single(&mut self, value: Value, text: &str, at: Place) -> Option<Value> {
+    /// Requires a single value.
+    pub(super) fn single(&mut self, value: Value, text: &str, span: SourceSpan) -> Option<Value> {
         if value.count == 1 {
             return Some(value);
         }
         let names: Vec<String> = (1..=value.count).map(|i| format!("y{i}")).collect();
         let message = format!(
-            "`{text}` gives {} values, which get their names by `let ({}) = ...;`",
+            "`{text}` returns {} values: name them by `let ({}) = ...;`",
             value.count,
             names.join(", ")
         );
-        self.mistake(Mistake::new(at, message));
+        self.mistake(Mistake::new(span, message));
         None
     }
 
-    fn kind_of_value(&mut self, x: &Expr) -> Option<Value> {
+    fn value_by_kind(&mut self, x: &Expr) -> Option<Value> {
         match &x.kind {
             ExprKind::Number { .. } => self.number(x),
             ExprKind::Name(name) => self.named(name),
@@ -91,9 +91,9 @@ impl Checker<'_> {
                 let operand = self.operand(operand);
                 self.operator("neg", *minus, vec![operand])
             }
-            ExprKind::Binary(operator, place, a, b) => {
+            ExprKind::Binary(operator, span, a, b) => {
                 let operands = vec![self.operand(a), self.operand(b)];
-                self.operator(operator.function(), *place, operands)
+                self.operator(operator.function(), *span, operands)
             }
             ExprKind::Call { receiver: Some(before), function, .. }
                 if let Some(mistake) = self.prefixed(before, function) =>
@@ -116,61 +116,71 @@ impl Checker<'_> {
                         show(x)
                     ),
                 };
-                self.mistake(Mistake::new(x.place, message));
+                self.mistake(Mistake::new(x.span, message));
                 None
             }
         }
     }
 
-    /// The answer to `F.relu(x)`, unless there is something called `F`.
+    /// The mistake of `F.relu(x)`, unless `F` is declared.
     fn prefixed(&self, before: &Expr, function: &Ident) -> Option<Mistake> {
         let ExprKind::Name(name) = &before.kind else { return None };
         let key = text(name);
         if !is_prefix(&key) || self.is_declared(&key) {
             return None;
         }
-        let place = Place::from(name.span()).to(function.span().into());
-        Some(without_prefix(place, &format!("{key}.{function}"), &text(function)))
+        let span = SourceSpan::from(name.span()).to(function.span().into());
+        Some(without_prefix(span, &format!("{key}.{function}"), &text(function)))
     }
 
     fn number(&mut self, x: &Expr) -> Option<Value> {
         match number(x).filter(|x| (*x as f32).is_finite()) {
             Some(number) => {
-                self.recorder.value(Declaration::Number { number }, &Blame::on(x.place))
+                self.recorder.value(CompilerStatement::Number { number }, &CallSpans::at(x.span))
             }
             None => {
                 let message = format!("`{}` is not a 32-bit floating-point number", show(x));
-                self.mistake(Mistake::new(x.place, message));
+                self.mistake(Mistake::new(x.span, message));
                 None
             }
         }
     }
 
-    fn operator(&mut self, function: &str, at: Place, operands: Vec<Operand>) -> Option<Value> {
-        let places: Vec<Place> = operands.iter().map(|x| x.place).collect();
-        let blame = Blame { call: at, operands: &places, attributes: &[] };
-        self.record_call(function, &operands, &Attributes::new(), &blame)
+    fn operator(
+        &mut self,
+        function: &str,
+        call: SourceSpan,
+        operands: Vec<Operand>,
+    ) -> Option<Value> {
+        let operand_spans: Vec<SourceSpan> = operands.iter().map(|x| x.span).collect();
+        let spans = CallSpans { call, operands: &operand_spans, attributes: &[] };
+        self.record_call(function, &operands, &Attributes::new(), &spans)
     }
 
-    /// A function or an operator. Silent where an operand is hidden.
+    /// Calls a function or an operator. Silent if a mistake hides an operand.
     fn record_call(
         &mut self,
         function: &str,
         operands: &[Operand],
         attributes: &Attributes,
-        blame: &Blame<'_>,
+        spans: &CallSpans<'_>,
     ) -> Option<Value> {
-        let x = Operand::all_given(operands)?;
+        let x = Operand::value_refs(operands)?;
         let (function, attributes) = (function.to_owned().into(), listed(attributes));
-        self.recorder.value(Declaration::Call { function, x, attributes }, blame)
+        self.recorder.value(CompilerStatement::Call { function, x, attributes }, spans)
     }
 
-    /// A layer on values. Silent where one is hidden.
-    pub(super) fn apply(&mut self, layer: usize, x: Vec<Operand>, call: Place) -> Option<Value> {
-        let places: Vec<Place> = x.iter().map(|x| x.place).collect();
-        let blame = Blame { call, operands: &places, attributes: &[] };
-        let x = Operand::all_given(&x)?;
-        self.recorder.value(Declaration::Apply { layer, x }, &blame)
+    /// Applies a layer. Silent if a mistake hides an operand.
+    pub(super) fn apply(
+        &mut self,
+        layer: usize,
+        x: Vec<Operand>,
+        call: SourceSpan,
+    ) -> Option<Value> {
+        let operand_spans: Vec<SourceSpan> = x.iter().map(|x| x.span).collect();
+        let spans = CallSpans { call, operands: &operand_spans, attributes: &[] };
+        let x = Operand::value_refs(&x)?;
+        self.recorder.value(CompilerStatement::Apply { layer, x }, &spans)
     }
 
     fn named(&mut self, name: &Ident) -> Option<Value> {
@@ -182,7 +192,7 @@ impl Checker<'_> {
             Some(Meaning::Layer(_)) => format!("`{key}` is a layer: use it as `{key}(x)`"),
             Some(Meaning::Choice(_)) => format!("`{key}` is a choice: use it as `{key}(x)`"),
             Some(Meaning::Block(block)) => {
-                self.refer(block);
+                self.mark_used(block);
                 format!("`{key}` is a block: use it as `{key}(x)`")
             }
             Some(Meaning::Use(_)) => format!("`{key}` is a use of a block: use it as `{key}(x)`"),
@@ -220,11 +230,12 @@ impl Checker<'_> {
         None
     }
 
-    /// What a name stands for where it is called; a mistake if it cannot be.
+    /// The meaning of a name that is called; a mistake if it cannot be called.
     pub(super) fn callee(&mut self, name: &Ident) -> Callee {
         let key = text(name);
         let (meaning, function) = (self.meaning(&key), find_function(&key));
-        // A function is no use of what has the same name, as in `choice tanh = tanh | relu;`.
+        // A call of a function does not use a declaration of the same name, as in
+        // `choice tanh = tanh | relu;`.
         if !matches!((meaning, &function), (None | Some(Meaning::Value(_)), Ok(_))) {
             self.scope.used.insert(key.clone());
         }
@@ -232,10 +243,10 @@ impl Checker<'_> {
             (Some(Meaning::Layer(layer)), _) => return Callee::Layer(layer),
             (Some(Meaning::Choice(Some(choice))), _) => return Callee::Choice(choice),
             (Some(Meaning::Block(block)), _) => {
-                self.refer(block);
+                self.mark_used(block);
                 return Callee::Block(Meaning::Block(block));
             }
-            (Some(Meaning::Use(Some(of))), _) => return Callee::Block(Meaning::Use(Some(of))),
+            (Some(Meaning::Use(Some(i))), _) => return Callee::Block(Meaning::Use(Some(i))),
             (Some(Meaning::Unknown | Meaning::Use(None) | Meaning::Choice(None)), _) => {
                 return Callee::Hidden;
             }
@@ -253,7 +264,7 @@ impl Checker<'_> {
                     (None, Some(near)) => {
                         format!("there is no layer or function `{key}`; did you mean `{near}`?")
                     }
-                    // It may be a layer whose declaration could not be read.
+                    // It may be a layer whose declaration could not be parsed.
                     (None, None) if self.scope.incomplete => return Callee::Hidden,
                     (None, None) => mistake.message,
                 }
@@ -273,7 +284,7 @@ impl Checker<'_> {
         self.call_as(callee, receiver, name, arguments)
     }
 
-    /// A call of a name, of which it is known what it stands for.
+    /// Calls a name whose meaning is known.
     pub(super) fn call_as(
         &mut self,
         callee: Callee,
@@ -283,7 +294,7 @@ impl Checker<'_> {
     ) -> Option<Value> {
         match callee {
             Callee::Layer(layer) => {
-                let takes = layer.map_or(1, |layer| self.recorder.ends(layer).0);
+                let takes = layer.map_or(1, |layer| self.recorder.arity(layer).0);
                 let x = self.only_operands(receiver, name, arguments, takes)?;
                 self.apply(layer?, x, name.span().into())
             }
@@ -299,7 +310,7 @@ impl Checker<'_> {
             }
             Callee::Function => self.function(receiver, name, arguments),
             Callee::Hidden => {
-                // What cannot be a value may have been meant as something else.
+                // Check arguments that can only be values; others may be attributes.
                 for x in arguments.iter().filter(|a| a.name.is_none()).map(|a| &a.value) {
                     match x.inner().kind {
                         ExprKind::List(_)
@@ -316,7 +327,7 @@ impl Checker<'_> {
         }
     }
 
-    /// The operands of what takes so many values and nothing else.
+    /// The operands of a callee that takes `takes` values and no attributes.
     fn only_operands(
         &mut self,
         receiver: Option<Operand>,
@@ -329,8 +340,8 @@ impl Checker<'_> {
         let key = text(name);
         let form = form(&key, takes);
         if let Some(named) = arguments.iter().find_map(|a| a.name.as_ref()) {
-            let what = if takes == 1 { "a value" } else { "values" };
-            let message = format!("`{key}` takes {what} and nothing else: `{form}`");
+            let values = if takes == 1 { "a value" } else { "values" };
+            let message = format!("`{key}` takes {values} and no attributes: `{form}`");
             self.mistake(Mistake::new(named.span(), message));
             return None;
         }
@@ -354,10 +365,11 @@ impl Checker<'_> {
         let shown = form.show(&key);
         let (unnamed, named): (Vec<&Argument>, Vec<&Argument>) =
             arguments.iter().partition(|a| a.name.is_none());
-        let first = usize::from(receiver.is_some());
-        let given = first + unnamed.len();
+        let receivers = usize::from(receiver.is_some());
+        let given = receivers + unnamed.len();
         let takes = form.operands.len();
-        let (values, rest) = unnamed.split_at(takes.saturating_sub(first).min(unnamed.len()));
+        let (values, positional) =
+            unnamed.split_at(takes.saturating_sub(receivers).min(unnamed.len()));
         let mut operands: Vec<Operand> = receiver.into_iter().collect();
         operands.extend(values.iter().map(|a| self.operand(&a.value)));
         if let Some(operand) = named
@@ -369,35 +381,35 @@ impl Checker<'_> {
             self.mistake(Mistake::new(operand.span(), message));
             return None;
         }
-        if given < takes || rest.len() > form.attributes.len() {
+        if given < takes || positional.len() > form.attributes.len() {
             let most = takes + if given < takes { 0 } else { form.attributes.len() };
             let mut message = wrong_count(&key, most, given, &shown);
             if entry.name == "maximum" || entry.name == "minimum" {
-                let of = &entry.name[..3];
-                message += &format!("; over an axis it is `a{of}(x, axis = -1)`");
+                let name = &entry.name[..3];
+                message += &format!("; over an axis it is `a{name}(x, axis = -1)`");
             }
             self.mistake(Mistake::new(name.span(), message));
             return None;
         }
         let names = form.attributes.iter().map(|a| a.name);
-        let attributes: Vec<(&Argument, Option<&str>)> = rest
+        let attributes: Vec<(&Argument, Option<&str>)> = positional
             .iter()
             .copied()
             .zip(names.map(Some))
             .chain(named.iter().map(|a| (*a, None)))
             .collect();
         let call = name.span().into();
-        let (attributes, places) =
+        let (attributes, attribute_spans) =
             self.attributes(&key, call, form.attributes, &attributes, &shown)?;
-        let operand_places: Vec<Place> = operands.iter().map(|x| x.place).collect();
-        let blame = Blame { call, operands: &operand_places, attributes: &places };
-        self.record_call(&key, &operands, &attributes, &blame)
+        let operand_spans: Vec<SourceSpan> = operands.iter().map(|x| x.span).collect();
+        let spans = CallSpans { call, operands: &operand_spans, attributes: &attribute_spans };
+        self.record_call(&key, &operands, &attributes, &spans)
     }
 
-    /// A layer made from its kind and attributes.
+    /// Creates a layer from its kind and attributes.
     pub(super) fn new_layer(&mut self, name: Option<&str>, link: &Named) -> Option<usize> {
         let kind = text(&link.name);
-        let call = Place::from(link.name.span());
+        let call = SourceSpan::from(link.name.span());
         let entry = match find_layer(&kind) {
             Ok(entry) => entry,
             Err(mistake) => {
@@ -420,20 +432,20 @@ impl Checker<'_> {
             .zip(positional.iter().copied().map(Some))
             .chain(named.into_iter().map(|a| (a, None)))
             .collect();
-        let (attributes, places) =
+        let (attributes, attribute_spans) =
             self.attributes(&kind, call, entry.attributes, &arguments, &entry.show())?;
-        let blame = Blame { call, operands: &[], attributes: &places };
-        let statement = Declaration::Layer {
+        let spans = CallSpans { call, operands: &[], attributes: &attribute_spans };
+        let statement = CompilerStatement::Layer {
             name: name.map(|name| name.to_owned().into()),
             kind: kind.into(),
             attributes: listed(&attributes),
         };
-        let layer = self.recorder.declare(statement, &blame)?.start;
+        let layer = self.recorder.declare(statement, &spans)?.start;
         if name.is_none() {
             let path = self.recorder.layer_name(layer).to_owned();
-            let own = path.rsplit('.').next().unwrap_or(&path);
+            let local = path.rsplit('.').next().unwrap_or(&path);
             self.trained.push(Trained {
-                name: Ident::new(own, link.name.span()),
+                name: Ident::new(local, link.name.span()),
                 path,
                 docs: TokenStream::new(),
                 array: None,

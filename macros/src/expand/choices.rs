@@ -1,38 +1,37 @@
-//! What is chosen with every call: an enum for each choice, and a field for it beside the inputs.
+//! Expands choices: an enum for each choice, and a field of it beside the inputs.
 
 use std::collections::HashSet;
 
 use proc_macro2::{Delimiter, Group, Ident, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 
-use super::groups::{camel, free};
+use super::groups::{camel, unique};
 use super::types::docs;
 use crate::check::{ChoiceField, text};
 
-/// The enums' names, in order: `b_c` and `bC` are two choices, and so are their types.
+/// The names of the enums, in order, made unique: `b_c` and `bC` are two choices.
 pub fn names(choices: &[ChoiceField]) -> Vec<Ident> {
     let mut taken = HashSet::new();
-    let names = choices.iter().map(|choice| free(camel(&text(&choice.name)), &mut taken));
+    let names = choices.iter().map(|choice| unique(camel(&text(&choice.name)), &mut taken));
     names.map(|name| format_ident!("{name}")).collect()
 }
 
-/// The enum, the first alternative its default.
+/// The definition of the enum; its default is the first alternative.
 pub fn definition(choice: &ChoiceField, name: &Ident) -> TokenStream {
-    let own = text(&choice.name);
-    let about = format!("What there is to choose from as `{own}`.");
+    let about = format!("The alternatives of the choice `{}`.", text(&choice.name));
     let docs = docs(&choice.docs, &about);
     let mut taken = HashSet::new();
     let variants = choice.alternatives.iter().enumerate().map(|(i, function)| {
         let about = format!("`{}`", text(function));
-        let variant = format_ident!("{}", free(camel(&text(function)), &mut taken));
+        let variant = format_ident!("{}", unique(camel(&text(function)), &mut taken));
         let default = (i == 0).then(|| quote!(#[default]));
         quote!(#[doc = #about] #default #variant,)
     });
-    // Where rustc shows it: on the choice's name.
-    let at = choice.name.span();
+    // rustc reports it on the name of the choice.
+    let span = choice.name.span();
     let mut body = Group::new(Delimiter::Brace, quote!(#(#variants)*));
-    body.set_span(at);
-    let item = quote_spanned!(at=> pub enum #name #body);
+    body.set_span(span);
+    let item = quote_spanned!(span=> pub enum #name #body);
     quote! {
         #docs
         #[derive(
@@ -48,9 +47,9 @@ pub fn definition(choice: &ChoiceField, name: &Ident) -> TokenStream {
     }
 }
 
-/// The field.
+/// The field of the inputs.
 pub fn field(choice: &ChoiceField, ty: &Ident) -> TokenStream {
-    let own = &choice.name;
-    let about = format!("Which of the functions `{}` is.", text(own));
-    quote!(#[doc = #about] pub #own: #ty,)
+    let name = &choice.name;
+    let about = format!("The alternative of the choice `{}`.", text(name));
+    quote!(#[doc = #about] pub #name: #ty,)
 }

@@ -1,19 +1,19 @@
-//! The statements that declare a network as Rust, and what Rust must make sure of.
+//! Expands the statements that declare a network, and the assertions about sizes.
 
 use std::borrow::Cow;
 
-use bilro_compiler::declaration::statement::Statement as Declaration;
+use bilro_compiler::declaration::statement::Statement as CompilerStatement;
 use bilro_compiler::ops::AttributeValue;
 use bilro_compiler::shape::{Dim, SizeProduct};
 use proc_macro2::{Delimiter, Group, Ident, Literal, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 
-use crate::ast::Network;
+use crate::ast::ItemNetwork;
 use crate::check::{Assertion, Checked, Condition, Symbols, text};
 use crate::parse::mentioned;
 
-/// The symbolic sizes as Rust: those that depend on the network's generics as they are written,
-/// the others as constants, so that Rust complains once of one that is wrong.
+/// The symbolic sizes as Rust: expressions if they depend on the network's generics, else
+/// constants, so that rustc reports an invalid one once.
 pub struct Sizes<'a> {
     all: Vec<Size<'a>>,
 }
@@ -26,7 +26,7 @@ struct Size<'a> {
 }
 
 impl<'a> Sizes<'a> {
-    pub fn new(network: &Network, symbols: &'a Symbols) -> Sizes<'a> {
+    pub fn new(network: &ItemNetwork, symbols: &'a Symbols) -> Sizes<'a> {
         let generics: Vec<&Ident> = network.generics.const_params().map(|c| &c.ident).collect();
         let size = |(i, (symbol, written)): (usize, (&'a String, &'a TokenStream))| {
             let tokens: Vec<TokenTree> = written.clone().into_iter().collect();
@@ -37,8 +37,8 @@ impl<'a> Sizes<'a> {
         Sizes { all: symbols.iter().enumerate().map(size).collect() }
     }
 
-    /// Where the first of them is.
-    pub fn place(&self) -> Option<Span> {
+    /// The span of the first size.
+    pub fn first_span(&self) -> Option<Span> {
         self.all.iter().find_map(|size| Some(size.written.clone().into_iter().next()?.span()))
     }
 
@@ -53,8 +53,8 @@ impl<'a> Sizes<'a> {
 
     fn is_generic(&self, assertion: &Assertion) -> bool {
         let symbols = assertion.condition.symbols();
-        let mut own = self.all.iter().filter(|s| symbols.contains(&s.symbol));
-        own.any(|size| size.constant.is_none())
+        let mut sizes = self.all.iter().filter(|s| symbols.contains(&s.symbol));
+        sizes.any(|size| size.constant.is_none())
     }
 
     fn symbol(&self, symbol: &str) -> TokenStream {
@@ -82,10 +82,10 @@ impl<'a> Sizes<'a> {
         factors.fold(first, |product, factor| quote!(#product * #factor))
     }
 
-    /// `if` the condition fails, a panic with the message and the values of the symbols, at the
-    /// place of the mistake.
+    /// An `if` that panics with the message and the values of the symbols if the condition fails,
+    /// at the span of the mistake.
     fn assertion(&self, assertion: &Assertion) -> TokenStream {
-        let Assertion { condition, message, place } = assertion;
+        let Assertion { condition, message, span } = assertion;
         let fails = match condition {
             Condition::Same(a, b) => {
                 let (a, b) = (self.product(a), self.product(b));
@@ -100,29 +100,29 @@ impl<'a> Sizes<'a> {
             let size = self.symbol(symbol);
             quote!((#symbol, #size))
         });
-        let call = quote_spanned!(place.start=> __bilro_misfit);
+        let call = quote_spanned!(span.start=> __bilro_misfit);
         let mut arguments = Group::new(Delimiter::Parenthesis, quote!(#message, &[#(#values),*]));
-        arguments.set_span(place.end);
+        arguments.set_span(span.end);
         quote!(if #fails { #call #arguments })
     }
 }
 
-/// The method that makes the network when the program runs, from the statements that declare it.
-pub fn declaration(network: &Network, checked: &Checked, sizes: &Sizes<'_>) -> TokenStream {
+/// The method that builds the declaration at run time by replaying the statements.
+pub fn declaration(network: &ItemNetwork, checked: &Checked, sizes: &Sizes<'_>) -> TokenStream {
     let name = text(&network.name);
     let body = match checked.declaration {
         None => quote!(__bilro::mistaken(#name)),
         Some(_) => {
-            let forced = checked.assertions.iter().filter(|a| sizes.is_generic(a));
-            // On the tokens that they are about, as all that rustc shows of them.
-            let forced = forced.map(|a| {
+            let generic = checked.assertions.iter().filter(|a| sizes.is_generic(a));
+            // Spans of the tokens in question: rustc shows nothing else of them.
+            let generic = generic.map(|a| {
                 let mut block = Group::new(Delimiter::Brace, sizes.assertion(a));
-                block.set_span(a.place.end);
-                quote_spanned!(a.place.start=> const #block)
+                block.set_span(a.span.end);
+                quote_spanned!(a.span.start=> const #block)
             });
             let statements = checked.statements.iter().map(|statement| statement.code(sizes));
             quote! {
-                #(#forced)*
+                #(#generic)*
                 __bilro::replay(#name, &[#(#statements),*])
             }
         }
@@ -137,28 +137,29 @@ pub fn declaration(network: &Network, checked: &Checked, sizes: &Sizes<'_>) -> T
     }
 }
 
-/// Assertions about constants that do not depend on the network's generics. Those that do are in
-/// [`declaration`], since only a use of the network decides them.
+/// Assertions about constants that do not depend on the network's generics. The others are in
+/// [`declaration`], since they are evaluated for each instance of the network.
 pub fn assertions(checked: &Checked, sizes: &Sizes<'_>) -> TokenStream {
-    let free = checked.assertions.iter().filter(|a| !sizes.is_generic(a));
-    free.map(|a| {
-        let assertion = sizes.assertion(a);
-        quote!(const _: () = #assertion;)
-    })
-    .collect()
+    let constant = checked.assertions.iter().filter(|a| !sizes.is_generic(a));
+    constant
+        .map(|a| {
+            let assertion = sizes.assertion(a);
+            quote!(const _: () = #assertion;)
+        })
+        .collect()
 }
 
-/// A part of a statement as a Rust expression.
+/// Conversion of statements and their fields to Rust expressions.
 trait Code {
     fn code(&self, sizes: &Sizes<'_>) -> TokenStream;
 }
 
 macro_rules! statements {
     ($($Variant:ident { $($field:ident),* })*) => {
-        impl Code for Declaration<'_> {
+        impl Code for CompilerStatement<'_> {
             fn code(&self, sizes: &Sizes<'_>) -> TokenStream {
                 match self {
-                    $(Declaration::$Variant { $($field),* } => {
+                    $(CompilerStatement::$Variant { $($field),* } => {
                         let _ = sizes;
                         $(let $field = $field.code(sizes);)*
                         quote!(__bilro::Statement::$Variant { $($field: #$field),* })
@@ -201,7 +202,7 @@ impl Code for bool {
     }
 }
 
-/// A finite number, its sign apart, as Rust reads it.
+/// A finite number as a sign and a literal.
 impl Code for f64 {
     fn code(&self, _: &Sizes<'_>) -> TokenStream {
         let size = self.abs();

@@ -1,7 +1,7 @@
-//! The fields of `Parameters` and `Gradients`: a tree, as the dots in the parameters' names say.
+//! Expands the fields of `Parameters` and `Gradients`: a tree by the dots in the parameters' names.
 //!
 //! Every layer and every use of a block has a struct, generic over the types of its fields, so that
-//! the same one holds views and arrays.
+//! the same struct holds views and arrays.
 
 use std::collections::HashSet;
 
@@ -13,39 +13,41 @@ use super::types::{Ownership, array, array_or_unknown, docs};
 use crate::check::{ArrayType, Trained, text};
 use crate::parse::is_reserved;
 
-/// Names of structs that layers must not take.
-const TAKEN: [&str; 7] =
+/// Names of structs that layers cannot have.
+const RESERVED: [&str; 7] =
     ["Batch", "Input", "Output", "Parameters", "ParametersMut", "Gradients", "Unknown"];
 
-/// A field.
+/// A field of the tree.
 pub struct Group {
     pub name: Ident,
     pub docs: TokenStream,
     pub kind: GroupKind,
-    /// What is known where there is no documentation.
+    /// The documentation if the user has written none.
     pub about: String,
-    /// The whole name: `residual1.fc`.
+    /// The qualified name: `residual1.fc`.
     path: String,
 }
 
 pub enum GroupKind {
-    /// A parameter, with its number of axes, and whether it is trained.
-    One { rank: usize, is_trained: bool },
-    /// What a layer or a use of a block has, in a struct of this name.
+    /// A parameter.
+    Parameter { rank: usize, is_trained: bool },
+    /// A layer or a use of a block, as a struct of this name.
     Struct { name: Ident, fields: Vec<Group> },
     /// Hidden by a mistake.
     Unknown,
 }
 
-/// In the order of the compiler's parameters, which come layer by layer. The names in `taken` are
-/// those of other types.
+/// The fields of a correct network, in the order of the compiler's parameters, which are sorted by
+/// layer. `taken` has the names of other types.
 pub fn known(declaration: &Declaration, trained: &[Trained], taken: HashSet<String>) -> Vec<Group> {
     let mut tree = Tree { declaration, trained, taken };
     let mut groups = Vec::new();
     for parameter in &declaration.parameters {
         let about = format!("`{}`", parameter.shape);
-        let kind =
-            || GroupKind::One { rank: parameter.shape.rank(), is_trained: parameter.is_trained };
+        let kind = || GroupKind::Parameter {
+            rank: parameter.shape.rank(),
+            is_trained: parameter.is_trained,
+        };
         tree.insert(&mut groups, &parameter.name, 0, kind, about);
     }
     groups
@@ -58,7 +60,7 @@ struct Tree<'a> {
 }
 
 impl Tree<'_> {
-    /// Puts a parameter below the groups that its name says from `start` on.
+    /// Inserts a parameter below the groups in its name from `start` on.
     fn insert(
         &mut self,
         groups: &mut Vec<Group>,
@@ -74,9 +76,9 @@ impl Tree<'_> {
         let path = &name[..dot];
         if groups.last().is_none_or(|group| group.path != path) {
             let layer = self.declaration.layers.iter().find(|l| l.name == path);
-            let about =
-                layer.map_or(format!("What `{path}` has."), |layer| format!("`{}`", layer.kind));
-            let name = format_ident!("{}", free(camel(path), &mut self.taken));
+            let about = layer
+                .map_or(format!("Parameters of `{path}`."), |layer| format!("`{}`", layer.kind));
+            let name = format_ident!("{}", unique(camel(path), &mut self.taken));
             let kind = GroupKind::Struct { name, fields: Vec::new() };
             groups.push(self.group(path, kind, about));
         }
@@ -86,25 +88,25 @@ impl Tree<'_> {
     }
 
     fn group(&self, path: &str, kind: GroupKind, about: String) -> Group {
-        let (path, own) = (path.to_string(), path.rsplit('.').next().unwrap_or(path));
+        let (path, local) = (path.to_string(), path.rsplit('.').next().unwrap_or(path));
         match self.trained.iter().find(|t| t.path == path) {
             Some(Trained { name, docs, .. }) => {
                 Group { name: name.clone(), docs: docs.clone(), kind, about, path }
             }
-            // A layer's parameter.
+            // A parameter of a layer.
             None => {
                 let docs = TokenStream::new();
-                Group { name: format_ident!("{own}"), docs, kind, about, path }
+                Group { name: format_ident!("{local}"), docs, kind, about, path }
             }
         }
     }
 }
 
-/// What is known of a network with mistakes.
+/// The fields of a network with mistakes, as far as they are known.
 pub fn unknown(trained: &[Trained]) -> Vec<Group> {
     let group = |t: &Trained| {
         let kind = match t.array {
-            Some(array) => GroupKind::One { rank: array.rank, is_trained: true },
+            Some(array) => GroupKind::Parameter { rank: array.rank, is_trained: true },
             None => GroupKind::Unknown,
         };
         let (about, path) = (text(&t.name), t.path.clone());
@@ -114,12 +116,16 @@ pub fn unknown(trained: &[Trained]) -> Vec<Group> {
 }
 
 impl Group {
-    /// Its type.
+    /// The type of the field.
     pub fn ty(&self, ownership: Ownership) -> TokenStream {
         match &self.kind {
-            // What is not trained has no gradient.
-            GroupKind::One { is_trained: false, .. } if ownership == Ownership::Owned => quote!(()),
-            GroupKind::One { rank, .. } => array(ArrayType { real: true, rank: *rank }, ownership),
+            // State that is not trained has no gradient.
+            GroupKind::Parameter { is_trained: false, .. } if ownership == Ownership::Owned => {
+                quote!(())
+            }
+            GroupKind::Parameter { rank, .. } => {
+                array(ArrayType { real: true, rank: *rank }, ownership)
+            }
             GroupKind::Struct { name, fields } => {
                 let types = fields.iter().map(|field| field.ty(ownership));
                 quote!(#name<#(#types),*>)
@@ -128,49 +134,49 @@ impl Group {
         }
     }
 
-    /// The field with what is next in each of its places.
+    /// The field's initializer, which takes `next` for each parameter.
     pub fn filled(&self, module: &Ident, ownership: Ownership, next: &TokenStream) -> TokenStream {
-        let own = &self.name;
+        let field = &self.name;
         match &self.kind {
             GroupKind::Struct { name, fields } => {
                 let fields = fields.iter().map(|field| field.filled(module, ownership, next));
-                quote!(#own: #module::#name { #(#fields),* })
+                quote!(#field: #module::#name { #(#fields),* })
             }
-            GroupKind::One { is_trained: false, .. } if ownership == Ownership::Owned => {
-                quote!(#own: ())
+            GroupKind::Parameter { is_trained: false, .. } if ownership == Ownership::Owned => {
+                quote!(#field: ())
             }
-            _ => quote!(#own: #next),
+            _ => quote!(#field: #next),
         }
     }
 
-    /// The places of its gradients, in the order in which [`Group::filled`] takes them.
-    pub fn gradients(&self, of: &TokenStream) -> Vec<TokenStream> {
-        let own = &self.name;
-        let place = quote!(#of.#own);
+    /// The field expressions of its gradients in `parent`, in the order of [`Group::filled`].
+    pub fn gradients(&self, parent: &TokenStream) -> Vec<TokenStream> {
+        let name = &self.name;
+        let access = quote!(#parent.#name);
         match &self.kind {
             GroupKind::Struct { fields, .. } => {
-                fields.iter().flat_map(|field| field.gradients(&place)).collect()
+                fields.iter().flat_map(|field| field.gradients(&access)).collect()
             }
-            GroupKind::One { is_trained: false, .. } | GroupKind::Unknown => Vec::new(),
-            GroupKind::One { is_trained: true, .. } => vec![place],
+            GroupKind::Parameter { is_trained: false, .. } | GroupKind::Unknown => Vec::new(),
+            GroupKind::Parameter { is_trained: true, .. } => vec![access],
         }
     }
 
-    /// The definitions of its struct and of those in it.
+    /// The definitions of its struct and of nested ones.
     pub fn structs(&self) -> TokenStream {
         let GroupKind::Struct { name, fields } = &self.kind else { return TokenStream::new() };
-        let about = format!("What belongs to the parameters of `{}`.", self.path);
+        let about = format!("Values for the parameters of `{}`.", self.path);
         let mut taken = HashSet::from([name.to_string()]);
         let types = fields
             .iter()
-            .map(|field| format_ident!("{}", free(camel(&text(&field.name)), &mut taken)));
+            .map(|field| format_ident!("{}", unique(camel(&text(&field.name)), &mut taken)));
         let types: Vec<Ident> = types.collect();
-        let own = fields.iter().zip(&types).map(|(field, ty)| {
+        let definitions = fields.iter().zip(&types).map(|(field, ty)| {
             let about = format!("For its `{}`.", text(&field.name));
             let (docs, name) = (docs(&field.docs, &about), &field.name);
             quote!(#docs pub #name: #ty,)
         });
-        let inner = fields.iter().map(Group::structs);
+        let nested = fields.iter().map(Group::structs);
         quote! {
             #[doc = #about]
             #[derive(
@@ -178,14 +184,14 @@ impl Group {
                 __bilro::std::marker::Copy,
                 __bilro::std::fmt::Debug,
             )]
-            pub struct #name<#(#types),*> { #(#own)* }
-            #(#inner)*
+            pub struct #name<#(#types),*> { #(#definitions)* }
+            #(#nested)*
         }
     }
 }
 
-/// A name that is not taken, with `_` at its end where it is; it is from then on.
-pub(super) fn free(mut name: String, taken: &mut HashSet<String>) -> String {
+/// Makes a name unique by appending `_`, and adds it to `taken`.
+pub(super) fn unique(mut name: String, taken: &mut HashSet<String>) -> String {
     while !taken.insert(name.clone()) {
         name.push('_');
     }
@@ -200,12 +206,12 @@ pub(super) fn camel(name: &str) -> String {
         camel.extend(letters.next().into_iter().flat_map(char::to_uppercase));
         camel.extend(letters);
     }
-    let is_free = !is_reserved(&camel) && !TAKEN.contains(&&*camel);
+    let is_free = !is_reserved(&camel) && !RESERVED.contains(&&*camel);
     match syn::parse_str::<Ident>(&camel) {
         Ok(_) if is_free => camel,
         // `Self`, `Batch`
         _ if syn::parse_str::<Ident>(&format!("{camel}Layer")).is_ok() => format!("{camel}Layer"),
-        // Of `_1` the digit is left, and of `__` nothing.
+        // `_1` becomes a digit, and `__` the empty name.
         _ => format!("Layer{camel}"),
     }
 }

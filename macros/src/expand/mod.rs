@@ -1,13 +1,12 @@
-//! A checked network as Rust: the struct, the module of its types, and what makes the two a
-//! network of the runtime.
+//! Expands a checked network to Rust: the struct, the module of its types, and the implementation
+//! of the runtime's traits.
 //!
-//! Nothing that the user has can be mistaken for what is meant here: paths start at the library's
-//! own root, as `__bilro`, methods are called by path, and names that start like that one are
-//! refused.
+//! The expansion is hygienic: paths start at the library's root, as `__bilro`, methods are called by
+//! path, and user names with that prefix are refused.
 //!
-//! Of a network with mistakes as much is made as is known, so that code that uses it has no errors
-//! of its own. What is not known has the type `Unknown`: one with an error in it, about which
-//! rustc says nothing more.
+//! A network with mistakes expands to as much as is known, so that code that uses it has no
+//! follow-on errors. Unknown fields have the type `Unknown`, which contains the error: rustc reports
+//! it once.
 
 mod choices;
 mod declaration;
@@ -18,16 +17,16 @@ use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::Attribute;
 
-use crate::ast::Network;
+use crate::ast::ItemNetwork;
 use crate::check::{Checked, text};
 use crate::error::Mistake;
 use crate::parse::is_reserved;
 use declaration::Sizes;
 
-/// The code for a network, and its mistakes. `root` is the path of the library.
+/// Expands a network and its mistakes. `root` is the path of the library.
 pub fn expand(
     root: &TokenStream,
-    network: &Network,
+    network: &ItemNetwork,
     checked: &Checked,
     mistakes: &[Mistake],
 ) -> TokenStream {
@@ -35,32 +34,33 @@ pub fn expand(
     let types = types::Types::new(network, checked, &module);
     let errors: Vec<TokenStream> = mistakes.iter().map(Mistake::to_tokens).collect();
     let (unknown, errors) = match errors.split_first() {
-        // The first error is told where the unknown type has it.
+        // The first error is inside the unknown type, so that rustc reports it there.
         Some((first, rest)) if types.has_unknown() => (Some(first), rest),
         _ => (None, &errors[..]),
     };
     let unknown = unknown.map(|error| {
         quote! {
-            /// What a mistake hides.
+            /// A type that a mistake hides.
             pub type Unknown<'a> = [&'a (); #error];
         }
     });
 
-    let Network { attributes, visibility, keyword, name, generics, .. } = network;
+    let ItemNetwork { attributes, visibility, keyword, name, generics, .. } = network;
     let (impl_generics, ..) = generics.split_for_impl();
-    // In braces, or else a type or a module of this name would be meant.
+    // In braces, since a bare name could resolve to a type or a module.
     let arguments = generics.const_params().map(|c| &c.ident);
     let type_generics = quote!(<#({ #arguments }),*>);
     let conditions: Vec<_> = attributes.iter().filter(|a| a.path().is_ident("cfg")).collect();
-    let own = derived(attributes);
+    let user_derives = derived(attributes);
     let derives = [("Clone", "clone"), ("Copy", "marker"), ("Debug", "fmt")];
-    let derives = derives.into_iter().filter(|(name, _)| !own.iter().any(|o| o == name));
+    let derives =
+        derives.into_iter().filter(|(name, _)| !user_derives.iter().any(|own| own == name));
     let derives = derives.map(|(name, module)| {
         let (name, module) = (format_ident!("{name}"), format_ident!("{module}"));
         quote!(#root::private::std::#module::#name)
     });
-    let doc = format!("What `{}` takes and gives.", text(name));
-    // With the places of the user's tokens, since rustc shows a part of what they begin and end.
+    let doc = format!("Types of the inputs, outputs and parameters of `{}`.", text(name));
+    // With spans of the user's tokens: rustc shows code from the first span to the last.
     let semicolon = quote_spanned!(name.span()=> ;);
     let implement = |of: TokenStream, body| {
         implementation(name, &quote!(#impl_generics), &of, &quote!(#name #type_generics), body)
@@ -83,8 +83,8 @@ pub fn expand(
         body.set_span(name.span());
         quote_spanned!(name.span()=> mod #module #body)
     };
-    // Of a size that is no constant, rustc points at both the size and this.
-    let underscore = Ident::new("_", sizes.place().unwrap_or_else(Span::call_site));
+    // If a size is not a constant, rustc points at both the size and this.
+    let underscore = Ident::new("_", sizes.first_span().unwrap_or_else(Span::call_site));
     let network = implement(quote!(__bilro::bilro::Network), quote!(#methods #declaration));
     quote! {
         #(#attributes)*
@@ -93,18 +93,18 @@ pub fn expand(
 
         #(#conditions)*
         #[doc = #doc]
-        #[allow(dead_code, reason = "who trains a network need not read all of it")]
+        #[allow(dead_code, reason = "programs need not use every field")]
         #visibility #types_module
 
         #(#conditions)*
         #[allow(
             clippy::approx_constant,
             clippy::excessive_precision,
-            reason = "the network's numbers are what they are written as"
+            reason = "literals are copied from the network"
         )]
         const #underscore: () = {
             use #root::private as __bilro;
-            #[allow(unused_imports, reason = "few networks have sizes that only Rust knows")]
+            #[allow(unused_imports, reason = "used by networks with symbolic sizes only")]
             use __bilro::misfit as __bilro_misfit;
 
             #constants
@@ -120,7 +120,7 @@ pub fn expand(
     }
 }
 
-/// A trait of a type, where rustc shows it: on the network's name.
+/// An implementation of a trait; rustc reports it on the network's name.
 fn implementation(
     name: &Ident,
     generics: &TokenStream,
@@ -137,7 +137,7 @@ fn implementation(
 fn derived(attributes: &[Attribute]) -> Vec<Ident> {
     let mut traits = Vec::new();
     for attribute in attributes.iter().filter(|a| a.path().is_ident("derive")) {
-        // What is wrong with it, rustc says.
+        // rustc reports mistakes in it.
         let _ = attribute.parse_nested_meta(|meta| {
             traits.extend(meta.path.segments.last().map(|s| s.ident.clone()));
             Ok(())
@@ -146,7 +146,7 @@ fn derived(attributes: &[Attribute]) -> Vec<Ident> {
     traits
 }
 
-/// `DigitNet` as `digit_net`; with `_` at its end where that means something else already.
+/// `DigitNet` as `digit_net`; with `_` appended if that name is taken.
 fn module_name(name: &Ident) -> Ident {
     let written: Vec<char> = text(name).chars().collect();
     let mut snake = String::new();
@@ -165,13 +165,12 @@ fn module_name(name: &Ident) -> Ident {
     format_ident!("{snake}{}", if is_taken { "_" } else { "" }, span = name.span())
 }
 
-/// Names that a module of the same name would hide: crates, primitive types, and what one imports
+/// Names that a module of the same name would shadow: crates, primitive types, and common imports
 /// from the library.
 const KNOWN: &str = "alloc bilro bool char core data f128 f16 f32 f64 i128 i16 i32 i64 i8 isize network \
                      plot proc_macro std str test u128 u16 u32 u64 u8 usize";
 
-/// A local variable. No constant of the user's can be mistaken for it: in a pattern, that would be
-/// the constant.
+/// A local variable, named so that no constant of the user's can shadow it in a pattern.
 fn local(name: &str) -> Ident {
     Ident::new(&format!("__bilro_{name}"), Span::mixed_site())
 }

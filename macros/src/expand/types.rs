@@ -1,4 +1,5 @@
-//! The structs of a network's module, and how they meet the arrays of the engine.
+//! Expands the structs of a network's module, and the conversions between them and the arrays of
+//! the engine.
 
 use bilro_compiler::shape::{DType, Shape};
 use proc_macro2::{Ident, Literal, TokenStream};
@@ -7,7 +8,7 @@ use quote::{format_ident, quote};
 use super::choices;
 use super::groups::{self, Group, GroupKind};
 use super::{implementation, local};
-use crate::ast::Network;
+use crate::ast::ItemNetwork;
 use crate::check::{ArrayType, Checked, ChoiceField, Field, InputField, text};
 
 /// The largest number of axes that has a type of its own in ndarray.
@@ -15,7 +16,7 @@ const MOST_AXES: usize = 6;
 
 /// See the [module](self).
 pub struct Types<'a> {
-    network: &'a Network,
+    network: &'a ItemNetwork,
     checked: &'a Checked,
     module: &'a Ident,
     groups: Vec<Group>,
@@ -61,23 +62,23 @@ pub(super) fn array_or_unknown(ty: Option<ArrayType>, ownership: Ownership) -> T
     }
 }
 
-/// The user's documentation, or else what is known.
-pub(super) fn docs(written: &TokenStream, known: &str) -> TokenStream {
+/// The user's documentation, or a default.
+pub(super) fn docs(written: &TokenStream, default: &str) -> TokenStream {
     match written.is_empty() {
-        true => quote!(#[doc = #known]),
+        true => quote!(#[doc = #default]),
         false => written.clone(),
     }
 }
 
 fn shape_of_examples(shape: &Shape) -> String {
     match shape.dims.is_empty() {
-        true => "one number an example".into(),
-        false => format!("`{shape}` an example"),
+        true => "one number per example".into(),
+        false => format!("`{shape}` per example"),
     }
 }
 
 impl<'a> Types<'a> {
-    pub fn new(network: &'a Network, checked: &'a Checked, module: &'a Ident) -> Types<'a> {
+    pub fn new(network: &'a ItemNetwork, checked: &'a Checked, module: &'a Ident) -> Types<'a> {
         let choices = choices::names(&checked.choices);
         let taken = choices.iter().map(Ident::to_string).collect();
         let groups = match &checked.declaration {
@@ -131,7 +132,7 @@ impl<'a> Types<'a> {
         let parameters_mut = self.group_struct("ParametersMut", &about, Ownership::ViewMut);
         let about = format!(
             "Gradients of the loss of `{name}` with respect to its parameters, and to the inputs \
-             that ask for theirs."
+             with `grad`."
         );
         let gradients = self.group_struct("Gradients", &about, Ownership::Owned);
         quote! {
@@ -153,7 +154,7 @@ impl<'a> Types<'a> {
         inputs: impl Iterator<Item = &'a InputField> + Clone,
     ) -> TokenStream {
         let name = format_ident!("{name}");
-        // Views of more axes hold them in memory of their own.
+        // Views with more axes store their shape on the heap.
         let is_copy = inputs.clone().all(|i| i.field.array.is_some_and(|a| a.rank <= MOST_AXES));
         let copy = is_copy.then(|| quote!(__bilro::std::marker::Copy,));
         let fields = inputs.clone().map(|input| {
@@ -172,23 +173,23 @@ impl<'a> Types<'a> {
             let docs = docs(written, &known);
             quote!(#docs pub #name: #ty,)
         });
-        let chosen = self.choices().map(|(choice, ty)| choices::field(choice, ty));
+        let choices = self.choices().map(|(choice, ty)| choices::field(choice, ty));
         let count = inputs.clone().count() + self.checked.choices.len();
         let empty = self.without_fields(inputs.clone().count());
-        // Without anything to give, it need not be written out.
+        // A struct without inputs and choices has a default.
         let default = (count == 0).then(|| quote!(__bilro::std::default::Default,));
         quote! {
             #[doc = #about]
             #[derive(__bilro::std::clone::Clone, #copy #default __bilro::std::fmt::Debug)]
-            pub struct #name<'a> { #(#fields)* #(#chosen)* #empty }
+            pub struct #name<'a> { #(#fields)* #(#choices)* #empty }
         }
     }
 
-    /// A field for the lifetime of a struct without others.
+    /// A field that uses the lifetime, for a struct without other fields.
     fn without_fields(&self, fields: usize) -> Option<TokenStream> {
         (fields == 0).then(|| {
             quote! {
-                /// There is nothing to it.
+                /// Uses the lifetime: there are no other fields.
                 pub nothing: __bilro::std::marker::PhantomData<&'a ()>,
             }
         })
@@ -211,7 +212,7 @@ impl<'a> Types<'a> {
             quote!(#docs pub #name: #ty,)
         });
         let about = format!(
-            "What `{}` predicts: arrays with the examples along the first axis.",
+            "The outputs of `{}`, with the examples along the first axis.",
             text(&self.network.name)
         );
         quote! {
@@ -241,7 +242,7 @@ impl<'a> Types<'a> {
             }
             Ownership::Owned => (None, None),
         };
-        // Two views to write through cannot be of one array.
+        // Mutable views cannot be cloned.
         let clone =
             (!matches!(ownership, Ownership::ViewMut)).then(|| quote!(__bilro::std::clone::Clone,));
         quote! {
@@ -251,7 +252,7 @@ impl<'a> Types<'a> {
         }
     }
 
-    /// The associated types and the methods of the runtime's trait but one.
+    /// The associated types and the methods of the trait `Network`, except `declaration`.
     pub fn methods(&self) -> TokenStream {
         let module = self.module;
         let (inputs, batch) = (self.inputs().count(), self.batch().count());
@@ -294,13 +295,13 @@ impl<'a> Types<'a> {
             let feeds = self.inputs().map(|i| feed(&input, i));
             input_feeds = quote!([#(#feeds),*]);
             let chosen = |from: &Ident| {
-                let places = self.checked.choices.iter().map(|choice| {
+                let indices = self.checked.choices.iter().map(|choice| {
                     let name = &choice.name;
                     quote!(#from.#name as __bilro::usize)
                 });
-                // Where there is nothing to choose, nothing is read.
+                // Without choices the argument is unused.
                 let unread = (choices == 0).then(|| quote!(let _ = #from;));
-                quote!(#unread [#(#places),*])
+                quote!(#unread [#(#indices),*])
             };
             (batch_choices, input_choices) = (chosen(&batch), chosen(&input));
             let next = quote!(__bilro::next_array(&mut #arrays));
@@ -314,15 +315,15 @@ impl<'a> Types<'a> {
             }));
             gradients = taken(&arrays, quote!(#module::Gradients), fields);
             let gradient = quote!(#of);
-            let mut places: Vec<TokenStream> =
+            let mut leaves: Vec<TokenStream> =
                 self.groups.iter().flat_map(|group| group.gradients(&gradient)).collect();
-            places.extend(self.differentiated().map(|input| {
+            leaves.extend(self.differentiated().map(|input| {
                 let name = &input.field.name;
                 quote!(#of.#name)
             }));
-            let unread = places.is_empty().then(|| quote!(let _ = #of;));
+            let unread = leaves.is_empty().then(|| quote!(let _ = #of;));
             gradient_views =
-                quote!(#unread __bilro::std::vec![#(__bilro::gradient_view(&#places)),*]);
+                quote!(#unread __bilro::std::vec![#(__bilro::gradient_view(&#leaves)),*]);
             parameters = self.viewed(&views, "Parameters", "next_view");
             parameters_mut = self.viewed(&views, "ParametersMut", "next_view_mut");
         }
@@ -377,7 +378,7 @@ impl<'a> Types<'a> {
         }
     }
 
-    /// A struct of views, taken from them one by one.
+    /// A struct whose fields take the views one by one.
     fn viewed(&self, views: &Ident, name: &str, next: &str) -> TokenStream {
         let (module, name, next) = (self.module, format_ident!("{name}"), format_ident!("{next}"));
         let next = quote!(__bilro::#next(&mut #views));
@@ -400,17 +401,18 @@ impl<'a> Types<'a> {
         self.checked.choices.iter().zip(&self.choices)
     }
 
-    /// The inputs that ask for their gradient.
+    /// The inputs with `grad`.
     fn differentiated(&self) -> impl Iterator<Item = &'a InputField> {
         self.inputs().filter(|input| input.grad)
     }
 
-    /// Whether it has a loss; with mistakes in it, it is not the place to say no.
+    /// Whether it has a loss; `true` for a network with mistakes, to avoid follow-on errors.
     pub fn is_trainable(&self) -> bool {
         self.checked.declaration.as_ref().is_none_or(|declaration| declaration.has_loss())
     }
 
-    /// Whether it reports an accuracy; with mistakes in it, it is not the place to say no.
+    /// Whether it has the metric `accuracy`; `true` for a network with mistakes, to avoid follow-on
+    /// errors.
     pub fn is_classifier(&self) -> bool {
         match &self.checked.declaration {
             Some(declaration) => declaration.metrics().any(|name| name == "accuracy"),
@@ -418,7 +420,8 @@ impl<'a> Types<'a> {
         }
     }
 
-    /// Batches from a data set, for one input and one target; with mistakes, from anything.
+    /// `FromExamples` for a network with one input and one target; for a network with mistakes,
+    /// from any types.
     pub fn examples(&self) -> Option<TokenStream> {
         let module = self.module;
         if self.is_stub() {

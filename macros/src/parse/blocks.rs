@@ -1,4 +1,4 @@
-//! `block NAME(x, ...) { statements; expression }`.
+//! Parses blocks: `block NAME(x, ...) { statements; expression }`.
 
 use proc_macro2::{Delimiter, Group, TokenTree};
 
@@ -10,8 +10,8 @@ use crate::error::Mistake;
 
 const FORM: &str = "a block is declared as `block residual(x) { ... }`";
 
-/// Where a block ends if that is what these tokens start with: at its braces. Nothing else has a
-/// parenthesis and braces after two words.
+/// The end of the block that these tokens start with: the index after its braces. Nothing else has
+/// a parenthesis and braces after two identifiers.
 pub(super) fn end(tokens: &[TokenTree]) -> Option<usize> {
     let start = skip_docs(tokens);
     let [TokenTree::Ident(keyword), TokenTree::Ident(_), more @ ..] = &tokens[start..] else {
@@ -26,10 +26,10 @@ pub(super) fn end(tokens: &[TokenTree]) -> Option<usize> {
     (keyword == "block" || (called && braces == 1)).then_some(start + 2 + braces + 1)
 }
 
-/// What comes after the keyword. Mistakes between the braces cost nothing else.
+/// Parses a block after its keyword. Mistakes between the braces do not affect the rest.
 pub(super) fn block(cursor: &mut Cursor<'_>, mistakes: &mut Vec<Mistake>) -> Parsed<Block> {
-    let expected = |cursor: &Cursor<'_>, what: &str| {
-        let mut mistake = cursor.expected(what);
+    let expected = |cursor: &Cursor<'_>, item: &str| {
+        let mut mistake = cursor.expected(item);
         mistake.message += &format!(": {FORM}");
         mistake
     };
@@ -44,7 +44,8 @@ pub(super) fn block(cursor: &mut Cursor<'_>, mistakes: &mut Vec<Mistake>) -> Par
             if !c.take_punct(',') && !c.is_empty() {
                 let mut mistake = c.expected("`,` or `)`");
                 if c.is_punct(':') {
-                    mistake.message += ": what a block takes has the shape that each use gives it";
+                    mistake.message +=
+                        ": parameters of a block have no types: shapes come from each use";
                 }
                 return Err(mistake);
             }
@@ -57,7 +58,7 @@ pub(super) fn block(cursor: &mut Cursor<'_>, mistakes: &mut Vec<Mistake>) -> Par
     let Body { statements, value, incomplete } = read_body(group, Within::Block, mistakes);
     if value.is_none() && mistakes.len() == before {
         let message =
-            format!("`{name}` gives nothing: its value is its last expression, without `;`");
+            format!("`{name}` has no value: the value is its last expression, without `;`");
         mistakes.push(Mistake::new(group.span_close(), message));
     }
     cursor.skip(1);
@@ -66,7 +67,7 @@ pub(super) fn block(cursor: &mut Cursor<'_>, mistakes: &mut Vec<Mistake>) -> Par
     Ok(Block { name, parameters, statements, value, mentioned, incomplete })
 }
 
-/// The expression that a block ends with.
+/// Parses the expression at the end of a block.
 pub(super) fn value(
     body: &Group,
     tokens: &[TokenTree],
@@ -78,7 +79,7 @@ pub(super) fn value(
         (Some(_), _) => Err(cursor.expected_of_expression("an operator or `}`")),
         (None, Some(semicolon)) if is_punct(semicolon, ';') => Err(Mistake::new(
             semicolon.span(),
-            "what a block gives is its last expression, without `;`",
+            "the value of a block is its last expression, without `;`",
         )),
         (None, _) => Ok(value),
     });

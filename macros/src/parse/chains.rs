@@ -1,4 +1,4 @@
-//! What a chain's value goes through: links, groups of links, and how often.
+//! Parses the links of a chain: layers, groups of links, and repetitions.
 
 use proc_macro2::{Delimiter, Group, TokenTree};
 use syn::Lit;
@@ -6,22 +6,22 @@ use syn::Lit;
 use super::cursor::Cursor;
 use super::expressions::{DEEPEST, Parsed, deepest, inside, too_deep};
 use crate::ast::{Element, Link, Named, Times};
-use crate::error::{Mistake, Place};
+use crate::error::{Mistake, SourceSpan};
 
-/// How often a link can be repeated: more is a slip of the finger.
-const MOST: usize = 1000;
+/// The largest number of repetitions of a link; more is taken for a typo.
+const MOST_REPETITIONS: usize = 1000;
 
 /// Links in a row.
 pub(super) struct Links {
     pub all: Vec<Link>,
-    /// Of the last one.
-    pub place: Place,
+    /// The span of the last link.
+    pub span: SourceSpan,
     pub depth: usize,
 }
 
 impl Cursor<'_> {
-    /// Whether an operator is next, or a method.
-    pub(super) fn goes_on(&self) -> bool {
+    /// Whether an operator or a method follows.
+    pub(super) fn continues(&self) -> bool {
         ['+', '-', '*', '/', '.'].iter().any(|op| self.is_punct(*op))
     }
 
@@ -35,7 +35,7 @@ impl Cursor<'_> {
                 None => next,
                 Some(mut links) => {
                     links.all.extend(next.all);
-                    Links { depth: links.depth.max(next.depth), place: next.place, ..links }
+                    Links { depth: links.depth.max(next.depth), span: next.span, ..links }
                 }
             });
         }
@@ -43,36 +43,36 @@ impl Cursor<'_> {
     }
 
     fn link(&mut self, outer: usize) -> Parsed<Links> {
-        let (element, mut place, depth) = match self.group(Delimiter::Parenthesis) {
+        let (element, mut span, depth) = match self.group(Delimiter::Parenthesis) {
             Some(group) => {
                 let links = self.group_of_links(group, outer + 1)?;
-                let place = Place { start: group.span_open(), end: group.span_close() };
-                (Element::Group(links.all), place, links.depth + 1)
+                let span = SourceSpan { start: group.span_open(), end: group.span_close() };
+                (Element::Group(links.all), span, links.depth + 1)
             }
             None => {
                 if let Some(mistake) = self.dotted(false) {
                     return Err(mistake);
                 }
                 let name = self.name("a layer or a function")?;
-                let mut place = Place::from(name.span());
+                let mut span = SourceSpan::from(name.span());
                 if let Some(group) = self.group(Delimiter::Parenthesis) {
-                    place = place.to(group.span_close().into());
+                    span = span.to(group.span_close().into());
                 }
                 let arguments = self.nested_arguments(outer + 1)?;
                 let depth = deepest(arguments.as_deref().unwrap_or_default());
-                (Element::One(Named { name, arguments }), place, depth)
+                (Element::One(Named { name, arguments }), span, depth)
             }
         };
         if depth >= DEEPEST {
-            return Err(too_deep(place));
+            return Err(too_deep(span));
         }
         let mut times = None;
         if self.take_punct('*') {
-            let read = self.times()?;
-            place = place.to(read.place);
-            times = Some(read);
+            let repetitions = self.times()?;
+            span = span.to(repetitions.span);
+            times = Some(repetitions);
         }
-        Ok(Links { all: vec![Link { element, times }], place, depth })
+        Ok(Links { all: vec![Link { element, times }], span, depth })
     }
 
     fn group_of_links(&mut self, group: &Group, outer: usize) -> Parsed<Links> {
@@ -94,30 +94,36 @@ impl Cursor<'_> {
 
     /// The number after a link's `*`.
     fn times(&mut self) -> Parsed<Times> {
-        let Some(token) = self.peek() else { return Err(self.expected("how often, as `* 3`")) };
-        let Some(literal) = whole_number(token) else {
-            let mut mistake = self.expected("how often, an integer");
+        let Some(token) = self.peek() else {
+            return Err(self.expected("a number of repetitions, as `* 3`"));
+        };
+        let Some(literal) = integer(token) else {
+            let mut mistake = self.expected("a number of repetitions, an integer");
             mistake.message += ": after a link `*` repeats it, as in `x -> (Linear(8) -> ReLU) \
-                                * 3`, and Rust's constants are not known here; to multiply with \
-                                what a chain gives, put the chain in parentheses";
+                                * 3`, and Rust's constants are not known here; to multiply \
+                                the value of a chain, put the chain in parentheses";
             return Err(mistake);
         };
-        let place = Place::from(literal.span());
+        let span = SourceSpan::from(literal.span());
         let count = match literal.base10_parse::<usize>() {
-            Ok(0) => return Err(Mistake::new(place, "a link is there at least once, not 0 times")),
-            Ok(count) if count <= MOST => count,
+            Ok(0) => {
+                return Err(Mistake::new(span, "a link is repeated at least once, not 0 times"));
+            }
+            Ok(count) if count <= MOST_REPETITIONS => count,
             _ => {
-                let message = format!("a link is there at most {MOST} times, not {literal} times");
-                return Err(Mistake::new(place, message));
+                let message = format!(
+                    "a link is repeated at most {MOST_REPETITIONS} times, not {literal} times"
+                );
+                return Err(Mistake::new(span, message));
             }
         };
         self.skip(1);
-        Ok(Times { count, place })
+        Ok(Times { count, span })
     }
 }
 
-/// A literal that is an integer; `macro_rules!` may have put a group around it.
-fn whole_number(token: &TokenTree) -> Option<syn::LitInt> {
+/// An integer literal; `macro_rules!` may have put a group around it.
+fn integer(token: &TokenTree) -> Option<syn::LitInt> {
     match token {
         TokenTree::Literal(literal) => match Lit::new(literal.clone()) {
             Lit::Int(int) => Some(int),
@@ -127,7 +133,7 @@ fn whole_number(token: &TokenTree) -> Option<syn::LitInt> {
             let mut tokens = group.stream().into_iter();
             let (first, more) = (tokens.next()?, tokens.next());
             match (first, more) {
-                (TokenTree::Literal(literal), None) => whole_number(&literal.into()),
+                (TokenTree::Literal(literal), None) => integer(&literal.into()),
                 _ => None,
             }
         }

@@ -1,28 +1,28 @@
-//! Walks over tokens. Says what it expected and what it found, on the token that it found.
+//! A cursor over tokens. Its mistakes name the expected and the found token, at the found one.
 
 use proc_macro2::{Delimiter, Group, Ident, Spacing, Span, TokenTree};
 use syn::ext::IdentExt;
 
 use super::habits;
-use crate::error::{Mistake, Place};
+use crate::error::{Mistake, SourceSpan};
 
-/// A place in some tokens.
+/// A position in a sequence of tokens.
 #[derive(Clone)]
 pub struct Cursor<'a> {
     tokens: &'a [TokenTree],
-    /// Where the end of the tokens is shown.
+    /// The span for mistakes at the end of the tokens.
     end: Span,
-    /// How the end of the tokens is called.
+    /// The name of the end in messages.
     end_name: &'static str,
 }
 
-/// Words that Rust keeps for itself, in any of its editions, which cannot be names.
+/// Whether a word is a keyword of Rust in any edition, which cannot be a name.
 pub fn is_reserved(word: &str) -> bool {
     !word.starts_with("r#") && (word == "gen" || syn::parse_str::<Ident>(word).is_err())
 }
 
-/// What a keyword can be written as instead, for messages.
-pub fn raw(word: &Ident) -> String {
+/// The hint for a keyword where a name is expected.
+pub fn keyword_hint(word: &Ident) -> String {
     let text = word.to_string();
     match text.as_str() {
         "self" | "Self" | "super" | "crate" => String::new(),
@@ -31,19 +31,19 @@ pub fn raw(word: &Ident) -> String {
     }
 }
 
-/// Whether a name starts as those do that the expansion has beside the user's.
-pub fn is_own(word: &Ident) -> bool {
+/// Whether a name has the prefix that is reserved for names of the expansion.
+pub fn is_internal(word: &Ident) -> bool {
     let text = word.unraw().to_string();
     text.starts_with("__bilro") || text.starts_with("__BILRO")
 }
 
 impl<'a> Cursor<'a> {
-    /// Over a statement that ends at `end`.
+    /// A cursor over a statement that ends at `end`.
     pub fn new(tokens: &'a [TokenTree], end: Span) -> Cursor<'a> {
         Cursor { tokens, end, end_name: "`;`" }
     }
 
-    /// Over the inside of a group.
+    /// A cursor over the contents of a group.
     pub fn inside(group: &Group, tokens: &'a [TokenTree]) -> Cursor<'a> {
         let end_name = match group.delimiter() {
             Delimiter::Parenthesis => "`)`",
@@ -54,7 +54,7 @@ impl<'a> Cursor<'a> {
         Cursor { tokens, end: group.span_close(), end_name }
     }
 
-    /// Whether nothing is left.
+    /// Whether it is at the end.
     pub fn is_empty(&self) -> bool {
         self.tokens.is_empty()
     }
@@ -69,31 +69,31 @@ impl<'a> Cursor<'a> {
         self.tokens.get(1)
     }
 
-    /// Where the token after the next one is.
-    pub fn second_place(&self) -> Place {
+    /// The span of the token after the next one.
+    pub fn second_span(&self) -> SourceSpan {
         self.peek_second().map_or(self.end, TokenTree::span).into()
     }
 
-    /// Goes past some tokens.
+    /// Skips `count` tokens.
     pub fn skip(&mut self, count: usize) {
         self.tokens = &self.tokens[count.min(self.tokens.len())..];
     }
 
     /// A mistake at the next token: something else was expected.
-    pub fn expected(&self, what: &str) -> Mistake {
+    pub fn expected(&self, item: &str) -> Mistake {
         match self.peek() {
             Some(token) => {
                 let (span, found) = show(token);
-                Mistake::new(span, format!("expected {what}, found {found}"))
+                Mistake::new(span, format!("expected {item}, found {found}"))
             }
-            None => Mistake::new(self.end, format!("expected {what}, found {}", self.end_name)),
+            None => Mistake::new(self.end, format!("expected {item}, found {}", self.end_name)),
         }
     }
 
-    /// The same where an expression or its end was expected: with what to write instead of what
-    /// other languages have there.
-    pub fn expected_of_expression(&self, what: &str) -> Mistake {
-        let mut mistake = self.expected(what);
+    /// [`Cursor::expected`] in an expression or at its end, with a hint for syntax of other
+    /// languages.
+    pub fn expected_of_expression(&self, item: &str) -> Mistake {
+        let mut mistake = self.expected(item);
         let instead = self.peek().and_then(|token| habits::instead(token, self.peek_second()));
         if let Some(instead) = instead {
             mistake.message += &format!(": {instead}");
@@ -112,8 +112,8 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// This word, if it is next; where it is.
-    pub fn take_word(&mut self, word: &str) -> Option<Place> {
+    /// Takes this word if it is next, and returns its span.
+    pub fn take_word(&mut self, word: &str) -> Option<SourceSpan> {
         match self.peek()? {
             TokenTree::Ident(found) if found == word => {
                 self.skip(1);
@@ -123,24 +123,24 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// A name: a word that Rust does not keep for itself.
-    pub fn name(&mut self, what: &str) -> Result<Ident, Mistake> {
+    /// A name: an identifier that is no keyword of Rust.
+    pub fn name(&mut self, item: &str) -> Result<Ident, Mistake> {
         let here = self.clone();
         match self.word() {
-            Some(word) if word == "_" => Err(here.expected(what)),
+            Some(word) if word == "_" => Err(here.expected(item)),
             Some(word) if is_reserved(&word.to_string()) => Err(Mistake::new(
                 word.span(),
                 format!(
-                    "expected {what}, found `{word}`, which is a keyword of Rust{}",
-                    raw(&word)
+                    "expected {item}, found `{word}`, which is a keyword of Rust{}",
+                    keyword_hint(&word)
                 ),
             )),
             Some(word) => Ok(word),
-            None => Err(here.expected(what)),
+            None => Err(here.expected(item)),
         }
     }
 
-    /// A name with this mark after it, if they are next. The name alone is not taken.
+    /// Takes a name and this mark, if both are next.
     pub fn name_before(&mut self, mark: char) -> Option<Ident> {
         let before = self.clone();
         let name = self.name("");
@@ -171,11 +171,11 @@ impl<'a> Cursor<'a> {
 
     /// Takes a mark if it is next.
     pub fn take_punct(&mut self, mark: char) -> bool {
-        let there = self.is_punct(mark);
-        if there {
+        let found = self.is_punct(mark);
+        if found {
             self.skip(1);
         }
-        there
+        found
     }
 
     /// Requires a mark.
@@ -204,7 +204,7 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Where a token is shown and what it is called: a group by how it opens.
+/// The span and the name of a token in messages: of a group, its opening delimiter.
 fn show(token: &TokenTree) -> (Span, String) {
     match token {
         TokenTree::Group(group) => match group.delimiter() {
@@ -220,14 +220,14 @@ fn show(token: &TokenTree) -> (Span, String) {
     }
 }
 
-/// All words in some tokens.
+/// All identifiers in some tokens, in groups as well.
 pub fn mentioned(tokens: &[TokenTree]) -> Vec<Ident> {
     let mut words = Vec::new();
-    let mut left: Vec<TokenTree> = tokens.to_vec();
-    while let Some(token) = left.pop() {
+    let mut stack: Vec<TokenTree> = tokens.to_vec();
+    while let Some(token) = stack.pop() {
         match token {
             TokenTree::Ident(word) => words.push(word),
-            TokenTree::Group(group) => left.extend(group.stream()),
+            TokenTree::Group(group) => stack.extend(group.stream()),
             _ => {}
         }
     }

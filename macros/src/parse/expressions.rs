@@ -1,4 +1,4 @@
-//! Expressions, arguments and lists.
+//! Parses expressions, arguments and lists by recursive descent.
 
 use proc_macro2::{Delimiter, Group, Literal, TokenStream, TokenTree};
 use syn::Lit;
@@ -6,33 +6,33 @@ use syn::Lit;
 use super::cursor::Cursor;
 use super::habits::instead_of_field;
 use crate::ast::{Argument, Expr, ExprKind, Link, List, Operator};
-use crate::error::{Mistake, Place};
+use crate::error::{Mistake, SourceSpan};
 
-/// How deep expressions may be. A network that needs more is written with `let`.
+/// The largest depth of an expression. Deeper ones are split with `let`.
 pub const DEEPEST: usize = 128;
 
 pub(super) type Parsed<T> = Result<T, Mistake>;
 
 impl Expr {
-    fn new(kind: ExprKind, place: Place, below: usize) -> Parsed<Expr> {
+    fn new(kind: ExprKind, span: SourceSpan, below: usize) -> Parsed<Expr> {
         match below < DEEPEST {
-            true => Ok(Expr { kind, place, depth: below + 1 }),
-            false => Err(too_deep(place)),
+            true => Ok(Expr { kind, span, depth: below + 1 }),
+            false => Err(too_deep(span)),
         }
     }
 }
 
-pub(super) fn too_deep(place: Place) -> Mistake {
-    Mistake::new(place, "this expression is nested too deeply: name parts of it with `let`")
+pub(super) fn too_deep(span: SourceSpan) -> Mistake {
+    Mistake::new(span, "this expression is nested too deeply: name subexpressions with `let`")
 }
 
-/// The answer to `0.5f64`, whose type would mean nothing.
+/// The mistake of a literal with a type suffix, as `0.5f64`.
 fn suffix(literal: &Literal, suffix: &str) -> Mistake {
     let written = literal.to_string();
     let number = written.strip_suffix(suffix).unwrap_or(&written).trim_end_matches('_');
     let message = format!(
-        "`{written}` ends with a type: write `{number}`, which is an f32 where values are, and a \
-         usize where sizes are"
+        "`{written}` has a type suffix: write `{number}`, which is an f32 as a value and a usize as \
+         a size"
     );
     Mistake::new(literal.span(), message)
 }
@@ -41,19 +41,19 @@ pub(super) fn deepest(arguments: &[Argument]) -> usize {
     arguments.iter().map(|a| a.value.depth).max().unwrap_or(0)
 }
 
-/// What is wrong with an operator before `->`: one reads `x + x -> Linear(8)` either way.
-fn two_readings(first: &Expr, link: &Link) -> Option<String> {
-    let (whole, part) = match &first.kind {
+/// The message for an operator before `->`: `x + x -> Linear(8)` is ambiguous.
+fn ambiguous_operator(first: &Expr, link: &Link) -> Option<String> {
+    let (all, last) = match &first.kind {
         ExprKind::Binary(operator, _, a, b) => {
             (format!("({first}) -> {link}"), format!("{a} {} ({b} -> {link})", operator.symbol()))
         }
         ExprKind::Neg(_, x) => (format!("({first}) -> {link}"), format!("-({x} -> {link})")),
         _ => return None,
     };
-    Some(format!("`{first} -> {link}` can be read in two ways: write `{whole}` or `{part}`"))
+    Some(format!("`{first} -> {link}` can be read in two ways: write `{all}` or `{last}`"))
 }
 
-/// What is inside a group, read to its end.
+/// Parses the contents of a group.
 pub(super) fn inside<T>(
     group: &Group,
     read: impl FnOnce(&mut Cursor<'_>) -> Parsed<T>,
@@ -73,19 +73,19 @@ impl Cursor<'_> {
         if !self.is_pair('-', '>') {
             return Ok(first);
         }
-        let arrow = self.peek().map_or(first.place.end, TokenTree::span);
+        let arrow = self.peek().map_or(first.span.end, TokenTree::span);
         let links = self.links(outer)?;
-        if let Some(message) = two_readings(&first, &links.all[0]) {
+        if let Some(message) = ambiguous_operator(&first, &links.all[0]) {
             return Err(Mistake::new(arrow, message));
         }
-        let place = first.place.to(links.place);
+        let span = first.span.to(links.span);
         let depth = first.depth.max(links.depth);
-        if self.goes_on() {
+        if self.continues() {
             let mut mistake = self.expected("`->` or the end");
-            mistake.message += ": put a chain in parentheses to go on with it";
+            mistake.message += ": put the chain in parentheses to use its value";
             return Err(mistake);
         }
-        Expr::new(ExprKind::Chain { first: Box::new(first), links: links.all }, place, depth)
+        Expr::new(ExprKind::Chain { first: Box::new(first), links: links.all }, span, depth)
     }
 
     fn sum(&mut self, outer: usize) -> Parsed<Expr> {
@@ -110,16 +110,16 @@ impl Cursor<'_> {
                 let message =
                     format!("there is no operator `**`: powers are `x.pow(2)`, here of `{left}`");
                 return Err(Mistake::new(
-                    Place::from(mark.span()).to(self.second_place()),
+                    SourceSpan::from(mark.span()).to(self.second_span()),
                     message,
                 ));
             }
             self.skip(1);
             let right = operand(self)?;
-            let (place, depth) = (left.place.to(right.place), left.depth.max(right.depth));
+            let (span, depth) = (left.span.to(right.span), left.depth.max(right.depth));
             let kind =
                 ExprKind::Binary(*operator, mark.span().into(), Box::new(left), Box::new(right));
-            left = Expr::new(kind, place, depth)?;
+            left = Expr::new(kind, span, depth)?;
         }
         Ok(left)
     }
@@ -129,14 +129,14 @@ impl Cursor<'_> {
         else {
             return self.postfix(outer);
         };
-        let minus = Place::from(mark.span());
+        let minus = SourceSpan::from(mark.span());
         if outer >= DEEPEST {
             return Err(too_deep(minus));
         }
         self.skip(1);
         let x = self.unary(outer + 1)?;
-        let (place, depth) = (minus.to(x.place), x.depth);
-        Expr::new(ExprKind::Neg(minus, Box::new(x)), place, depth)
+        let (span, depth) = (minus.to(x.span), x.depth);
+        Expr::new(ExprKind::Neg(minus, Box::new(x)), span, depth)
     }
 
     fn postfix(&mut self, outer: usize) -> Parsed<Expr> {
@@ -154,11 +154,11 @@ impl Cursor<'_> {
                     mistake.message += &format!(": a function is called as `x.{function}()`");
                     return Err(mistake);
                 };
-                let place = x.place.to(group.span_close().into());
+                let span = x.span.to(group.span_close().into());
                 let arguments = self.nested_arguments(outer + 1)?.unwrap_or_default();
                 let depth = x.depth.max(deepest(&arguments));
                 let receiver = Some(Box::new(x));
-                x = Expr::new(ExprKind::Call { receiver, function, arguments }, place, depth)?;
+                x = Expr::new(ExprKind::Call { receiver, function, arguments }, span, depth)?;
             } else if matches!(x.kind, ExprKind::Call { .. })
                 && self.group(Delimiter::Parenthesis).is_some()
             {
@@ -223,20 +223,20 @@ impl Cursor<'_> {
             return Err(self.expected_of_expression("an expression"));
         }
         let name = self.name("an expression")?;
-        let place = Place::from(name.span());
+        let span = SourceSpan::from(name.span());
         let Some(group) = self.group(Delimiter::Parenthesis) else {
-            return Expr::new(ExprKind::Name(name), place, 0);
+            return Expr::new(ExprKind::Name(name), span, 0);
         };
-        let place = place.to(group.span_close().into());
+        let span = span.to(group.span_close().into());
         let arguments = self.nested_arguments(outer + 1)?.unwrap_or_default();
         let depth = deepest(&arguments);
-        Expr::new(ExprKind::Call { receiver: None, function: name, arguments }, place, depth)
+        Expr::new(ExprKind::Call { receiver: None, function: name, arguments }, span, depth)
     }
 
     /// `::? WORD (:: WORD)*`
     fn path(&mut self) -> Parsed<Expr> {
         let Some(first) = self.peek() else { return Err(self.expected("a path")) };
-        let mut place = Place::from(first.span());
+        let mut span = SourceSpan::from(first.span());
         let mut tokens = TokenStream::new();
         if !self.is_pair(':', ':') {
             tokens.extend(self.peek().cloned());
@@ -250,52 +250,52 @@ impl Cursor<'_> {
                 mistake.message += ": other Rust for a size goes into braces";
                 return Err(mistake);
             };
-            place = place.to(word.span().into());
+            span = span.to(word.span().into());
             tokens.extend([TokenTree::from(word)]);
         }
-        Expr::new(ExprKind::Path(tokens), place, 0)
+        Expr::new(ExprKind::Path(tokens), span, 0)
     }
 
     fn grouped(&mut self, group: &Group, outer: usize) -> Parsed<Expr> {
-        let place = Place { start: group.span_open(), end: group.span_close() };
+        let span = SourceSpan { start: group.span_open(), end: group.span_close() };
         let opaque = || ExprKind::Rust {
             inner: group.stream(),
             tokens: TokenTree::from(group.clone()).into(),
         };
-        let read = |what| {
+        let read = |item| {
             inside(group, |c| {
                 let x = c.chain(outer + 1)?;
-                if c.is_empty() { Ok(x) } else { Err(c.expected_of_expression(what)) }
+                if c.is_empty() { Ok(x) } else { Err(c.expected_of_expression(item)) }
             })
         };
         let x = match group.delimiter() {
             Delimiter::Parenthesis => {
                 let x = read("`)`")?;
                 let depth = x.depth;
-                Expr::new(ExprKind::Paren(Box::new(x)), place, depth)?
+                Expr::new(ExprKind::Paren(Box::new(x)), span, depth)?
             }
             Delimiter::Bracket => {
                 let list = self.list_in(group, outer + 1)?;
                 let depth = list.elements.iter().map(|x| x.depth).max().unwrap_or(0);
-                Expr::new(ExprKind::List(list), place, depth)?
+                Expr::new(ExprKind::List(list), span, depth)?
             }
-            Delimiter::Brace => Expr::new(opaque(), place, 0)?,
-            // What `macro_rules!` puts around a fragment; it may be Rust that is not of the
-            // language, as `1 << 4`.
+            Delimiter::Brace => Expr::new(opaque(), span, 0)?,
+            // The invisible group that `macro_rules!` puts around a fragment; it may be Rust outside
+            // of the language, as `1 << 4`.
             Delimiter::None => match read("the end") {
                 Ok(x) if !matches!(x.kind, ExprKind::Binary(..) | ExprKind::Chain { .. }) => x,
                 Ok(x) => {
                     let depth = x.depth;
-                    Expr::new(ExprKind::Paren(Box::new(x)), place, depth)?
+                    Expr::new(ExprKind::Paren(Box::new(x)), span, depth)?
                 }
-                Err(_) => Expr::new(opaque(), place, 0)?,
+                Err(_) => Expr::new(opaque(), span, 0)?,
             },
         };
         self.skip(1);
         Ok(x)
     }
 
-    /// Arguments, if a parenthesis is next.
+    /// Parses arguments, if a parenthesis is next.
     pub fn arguments(&mut self) -> Parsed<Option<Vec<Argument>>> {
         self.nested_arguments(1)
     }
@@ -306,7 +306,7 @@ impl Cursor<'_> {
             c.separated("`,` or `)`", |c| {
                 let name = c.name_before('=');
                 if let Some(name) = name.as_ref().filter(|name| *name == "reduction") {
-                    let message = "there is no `reduction`: functions give a value for each \
+                    let message = "there is no `reduction`: functions return a value for each \
                                    element or example, of which `loss ...;` takes the mean and \
                                    `loss sum: ...;` the sum";
                     return Err(Mistake::new(name.span(), message));
@@ -318,7 +318,7 @@ impl Cursor<'_> {
         Ok(Some(arguments))
     }
 
-    /// A list, if a bracket is next.
+    /// Parses a list, if a bracket is next.
     pub fn list(&mut self) -> Parsed<Option<List>> {
         let Some(group) = self.group(Delimiter::Bracket) else { return Ok(None) };
         let list = self.list_in(group, 1)?;
@@ -333,14 +333,14 @@ impl Cursor<'_> {
 
     fn separated<T>(
         &mut self,
-        what: &str,
+        item: &str,
         mut read: impl FnMut(&mut Self) -> Parsed<T>,
     ) -> Parsed<Vec<T>> {
         let mut elements = Vec::new();
         while !self.is_empty() {
             elements.push(read(self)?);
             if !self.take_punct(',') && !self.is_empty() {
-                return Err(self.expected_of_expression(what));
+                return Err(self.expected_of_expression(item));
             }
         }
         Ok(elements)

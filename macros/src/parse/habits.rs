@@ -1,20 +1,20 @@
-//! What people write who come from Python, or from Rust's own expressions: what to write instead.
+//! Hints for syntax from Python or from Rust's own expressions: what to write instead.
 
 use proc_macro2::{Delimiter, Ident, Spacing, TokenTree};
 
 use super::cursor::{Cursor, is_reserved};
-use crate::error::{Mistake, Place};
+use crate::error::{Mistake, SourceSpan};
 
-/// Names that PyTorch's functions and layers are called by.
+/// Prefixes of functions and layers in Python programs.
 const PREFIXES: [&str; 12] =
     ["self", "nn", "F", "torch", "functional", "np", "numpy", "tf", "keras", "jax", "jnp", "optim"];
 
-/// Whether this is such a name.
+/// Whether this name is such a prefix.
 pub fn is_prefix(name: &str) -> bool {
     PREFIXES.contains(&name)
 }
 
-/// What to write instead of what starts with this token, where it is not expected.
+/// The hint for an unexpected token in an expression: what to write instead.
 pub(super) fn instead(token: &TokenTree, next: Option<&TokenTree>) -> Option<String> {
     let mark = |token: Option<&TokenTree>| match token {
         Some(TokenTree::Punct(mark)) => Some(mark.as_char()),
@@ -34,14 +34,14 @@ pub(super) fn instead(token: &TokenTree, next: Option<&TokenTree>) -> Option<Str
                     "there is no logic: `step(x)` is 0 or 1, and products, `maximum` and \
                      `1 - x` of these are and, or, not"
                 }
-                ('?', _) => "nothing fails here",
+                ('?', _) => "operations cannot fail",
                 _ => return None,
             }
             .into()
         }
         TokenTree::Group(group) if group.delimiter() == Delimiter::Bracket => {
-            "values are not indexed: parts that are used apart are several inputs, as \
-             `input a: [2]; input b: [3];`, and `sum(x, axis = 0)` and the like go over an axis"
+            "values are not indexed: declare what is used separately as several inputs, \
+             `input a: [2]; input b: [3];`; `sum(x, axis = 0)` and the like reduce an axis"
                 .into()
         }
         TokenTree::Literal(literal) if literal.to_string().starts_with(['"', '\'']) => {
@@ -49,13 +49,13 @@ pub(super) fn instead(token: &TokenTree, next: Option<&TokenTree>) -> Option<Str
             let word = text.trim_matches(['"', '\'']);
             match syn::parse_str::<Ident>(word) {
                 Ok(word) => format!("words are written without quotes, as `{word}`"),
-                Err(_) => "there are no texts".into(),
+                Err(_) => "there are no strings".into(),
             }
         }
         TokenTree::Ident(word) => match word.to_string().as_str() {
             "if" | "else" | "match" => {
-                "there are no branches: products with `step(x)` choose element by element, a \
-                 `choice` with every call"
+                "there are no branches: products with `step(x)` select per element, a `choice` \
+                 selects per call"
             }
             "for" | "in" | "while" | "loop" => {
                 "there are no loops: `x -> (Linear(8) -> ReLU) * 3` repeats"
@@ -64,9 +64,9 @@ pub(super) fn instead(token: &TokenTree, next: Option<&TokenTree>) -> Option<Str
                 "there is no logic: `step(x)` is 0 or 1, and products, `maximum` and `1 - x` of \
                  these are and, or, not"
             }
-            "where" => "`step(x)` is 1 from 0 on, else 0; products with it choose",
+            "where" => "`step(x)` is 1 where `x` is at least 0, else 0; products with it select",
             "as" => "reals are f32, and nothing is converted",
-            "lambda" => "`block f(x) { ... }` is a piece with a name",
+            "lambda" => "write a function as `block f(x) { ... }`",
             _ => return None,
         }
         .into(),
@@ -74,41 +74,41 @@ pub(super) fn instead(token: &TokenTree, next: Option<&TokenTree>) -> Option<Str
     })
 }
 
-/// What to write instead of a statement that starts with this word.
+/// The hint for a statement that starts with this word.
 pub(super) fn instead_of_statement(word: &str) -> Option<&'static str> {
     Some(match word {
         "return" | "yield" => {
-            "`output y = ...;` is what a network predicts, and what a block gives is its last \
-             expression"
+            "a network predicts its outputs, `output y = ...;`, and the value of a block is its \
+             last expression"
         }
-        "def" | "fn" | "lambda" => "`block f(x) { ... }` is a piece with a name",
+        "def" | "fn" | "lambda" => "write a function as `block f(x) { ... }`",
         "class" | "struct" | "enum" | "impl" | "trait" | "mod" => {
-            "each network has a `network!` of its own"
+            "write each network in a `network!` of its own"
         }
         "import" | "from" | "use" | "const" | "static" | "type" => {
-            "what is Rust's stands outside of `network!`; sizes may name its constants"
+            "Rust items go outside of `network!`; sizes may name constants"
         }
         "for" | "while" | "loop" => {
             "there are no loops: `x -> (Linear(8) -> ReLU) * 3` repeats, and a `block` is used \
              several times"
         }
         "if" | "else" | "match" | "elif" => {
-            "there are no branches: products with `step(x)` choose element by element, a `choice` \
-             with every call"
+            "there are no branches: products with `step(x)` select per element, a `choice` selects \
+             per call"
         }
         "var" | "val" | "auto" => "a value is declared by `let`",
         "print" | "println" | "assert" | "pass" | "with" => {
-            "a network says what is computed, not what is done: leave it out"
+            "a network declares values and runs no statements: leave it out"
         }
         _ => return None,
     })
 }
 
-/// What to write instead of `x.word` without arguments.
+/// The hint for `x.word` without arguments.
 pub(super) fn instead_of_field(word: &str, shown: &str) -> Option<String> {
     Some(match word {
         "weight" | "bias" | "running_mean" | "running_var" => format!(
-            "a layer keeps its parameters to itself: declare one that is used elsewhere as \
+            "parameters of a layer are private: declare one that is used elsewhere as \
              `param {word}: [2, 1] = xavier_uniform;`, and write `{word}` for `{shown}.{word}`"
         ),
         "shape" | "ndim" | "size" => {
@@ -116,11 +116,13 @@ pub(super) fn instead_of_field(word: &str, shown: &str) -> Option<String> {
                 .into()
         }
         "T" | "mT" | "H" | "mH" => {
-            format!("`{shown}.transpose([1, 0])` puts the axes of an example into another order")
+            format!("`{shown}.transpose([1, 0])` permutes the axes of an example")
         }
-        "grad" => "`model.gradients(batch)` gives gradients; for that of an input, declare it as \
+        "grad" => {
+            "`model.gradients(batch)` returns gradients; for that of an input, declare it as \
                    `input x: [2] grad;`"
-            .into(),
+                .into()
+        }
         "data" | "device" | "dtype" | "requires_grad" => {
             "leave it out: values are reals, and the graph has only what is computed".into()
         }
@@ -129,38 +131,38 @@ pub(super) fn instead_of_field(word: &str, shown: &str) -> Option<String> {
 }
 
 impl Cursor<'_> {
-    /// Whether a word is next that starts an expression elsewhere: `if`, or `not` before a name.
+    /// Whether the next word starts an expression in other languages: `if`, or `not` before a name.
     pub(super) fn is_habit(&self) -> bool {
         let Some(token @ TokenTree::Ident(word)) = self.peek() else { return false };
         let before_name = word == "not" && matches!(self.peek_second(), Some(TokenTree::Ident(_)));
         before_name || is_reserved(&word.to_string()) && instead(token, None).is_some()
     }
 
-    /// A name as `nn.Linear` or `self.fc1`, if that is next: what is written without the first
-    /// parts. Where only several dots tell, `torch.nn` and the like, `deep` says so.
+    /// The mistake of a prefixed name, `nn.Linear` or `self.fc1`, if one is next. With `deep`, a
+    /// prefix needs at least two dots, as in `torch.nn.Linear`: `F.relu` may be a method call.
     pub(super) fn dotted(&self, deep: bool) -> Option<Mistake> {
         let mut cursor = self.clone();
         let first = cursor.word().filter(|word| is_prefix(&word.to_string()))?;
-        let mut parts = vec![first.clone()];
+        let mut segments = vec![first.clone()];
         while cursor.is_punct('.') {
             cursor.skip(1);
-            parts.push(cursor.word()?);
+            segments.push(cursor.word()?);
         }
-        let last = parts.last().filter(|_| parts.len() > 1)?;
-        if deep && parts.len() == 2 && first != "self" {
+        let last = segments.last().filter(|_| segments.len() > 1)?;
+        if deep && segments.len() == 2 && first != "self" {
             return None;
         }
-        let shown: Vec<String> = parts.iter().map(Ident::to_string).collect();
-        let place = Place::from(first.span()).to(last.span().into());
-        Some(without_prefix(place, &shown.join("."), &last.to_string()))
+        let shown: Vec<String> = segments.iter().map(Ident::to_string).collect();
+        let span = SourceSpan::from(first.span()).to(last.span().into());
+        Some(without_prefix(span, &shown.join("."), &last.to_string()))
     }
 }
 
-/// The answer to `nn.Linear`: names stand alone.
-pub fn without_prefix(place: Place, written: &str, name: &str) -> Mistake {
-    let mut message = format!("names stand alone: write `{name}` for `{written}`");
+/// The mistake of `nn.Linear`: names have no prefix.
+pub fn without_prefix(span: SourceSpan, written: &str, name: &str) -> Mistake {
+    let mut message = format!("names have no prefix: write `{name}` for `{written}`");
     if name.starts_with(char::is_uppercase) {
         message += &format!(", as in `x -> {name}(...)` or `layer name = {name}(...);`");
     }
-    Mistake::new(place, message)
+    Mistake::new(span, message)
 }

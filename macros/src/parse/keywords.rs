@@ -1,4 +1,4 @@
-//! Keywords: the first word of a statement.
+//! Parses the keyword of a statement, its first word.
 
 use bilro_compiler::error::nearest;
 use bilro_compiler::layers;
@@ -8,7 +8,7 @@ use super::cursor::Cursor;
 use super::{STATEMENTS, Within, habits, is_punct};
 use crate::error::Mistake;
 
-/// The keyword. A misspelt one is a mistake, and then taken for the nearest.
+/// Parses the keyword. A misspelt one is reported and replaced by the nearest.
 pub(super) fn keyword(
     cursor: &mut Cursor<'_>,
     within: Within,
@@ -27,7 +27,7 @@ pub(super) fn keyword(
         let message = format!("there is no statement `{written}`: {instead}");
         return Err(Mistake::new(word.span(), message));
     }
-    // A name and `=`: the rest is read as what is forgotten says.
+    // A name and `=`: parse the statement as if it had the missing keyword.
     if cursor.is_punct('=') && !cursor.is_pair('=', '=') && within.keywords().contains(&"let") {
         let is_layer = assigns_a_layer(cursor);
         let keyword = if is_layer { "layer" } else { "let" };
@@ -56,7 +56,7 @@ pub(super) fn keyword(
     Ok(near.map(|near| Ident::new(near, word.span())))
 }
 
-/// Whether a kind of layer stands after `=`.
+/// Whether a kind of layer follows `=`.
 fn assigns_a_layer(cursor: &Cursor<'_>) -> bool {
     let mut cursor = cursor.clone();
     cursor.skip(1);

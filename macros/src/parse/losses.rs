@@ -1,14 +1,14 @@
-//! What a loss becomes of its elements: `loss x;`, `loss sum: x;`; and metrics.
+//! Parses losses with their reduction, `loss x;` and `loss sum: x;`, and metrics.
 
 use proc_macro2::{Delimiter, Group, Ident, TokenTree};
 
 use super::cursor::Cursor;
 use super::expressions::Parsed;
 use crate::ast::{ExprKind, StatementKind};
-use crate::error::{Mistake, Place};
+use crate::error::{Mistake, SourceSpan};
 
 impl Cursor<'_> {
-    /// What comes after `loss`.
+    /// Parses a loss after its keyword.
     pub(super) fn loss(&mut self) -> Parsed<StatementKind> {
         if self.is_punct('=') || self.is_punct(':') {
             let mut mistake = self.expected("an expression");
@@ -24,7 +24,7 @@ impl Cursor<'_> {
         let is_path = self.is_pair(':', ':');
         let is_word = match self.peek() {
             Some(TokenTree::Ident(_) | TokenTree::Literal(_)) => true,
-            // What `macro_rules!` puts around a fragment.
+            // The invisible group that `macro_rules!` puts around a fragment.
             Some(TokenTree::Group(group)) => group.delimiter() == Delimiter::None,
             _ => !is_path && self.take_punct(':'),
         };
@@ -43,7 +43,9 @@ impl Cursor<'_> {
         }
         *self = start;
         let value = self.expr()?;
-        if let Some(group) = after.group(Delimiter::Parenthesis).filter(|g| are_apart(&word, g)) {
+        if let Some(group) =
+            after.group(Delimiter::Parenthesis).filter(|g| have_space_between(&word, g))
+        {
             let reduced = { after }.expr()?;
             let message = format!(
                 "`loss {word} {reduced}` can be read in two ways: write `loss {word}: {reduced};` for \
@@ -51,27 +53,30 @@ impl Cursor<'_> {
                  for the function `{word}`"
             );
             return Err(Mistake::new(
-                Place::from(word.span()).to(group.span_close().into()),
+                SourceSpan::from(word.span()).to(group.span_close().into()),
                 message,
             ));
         }
         Ok(StatementKind::Loss { sum: false, value })
     }
 
-    /// What comes after `metric`.
+    /// Parses a metric after its keyword.
     pub(super) fn metric(&mut self) -> Parsed<StatementKind> {
         let name = self.name_before('=');
         let start = self.clone();
         let value = self.expr()?;
-        // `metric error (p - y).abs();`, where `=` is forgotten.
+        // `metric error (p - y).abs();`, with `=` missing.
         let mut after = start;
         if let (None, ExprKind::Call { receiver: Some(_), .. }) = (&name, &value.kind)
             && let Some(word) = after.word()
-            && after.group(Delimiter::Parenthesis).is_some_and(|group| are_apart(&word, group))
+            && after
+                .group(Delimiter::Parenthesis)
+                .is_some_and(|group| have_space_between(&word, group))
         {
-            let rest = after.expr()?;
+            let value_after_name = after.expr()?;
             let message = format!(
-                "`metric {word} {rest}` can be read in two ways: write `metric {word} = {rest};` for \
+                "`metric {word} {value_after_name}` can be read in two ways: write \
+                 `metric {word} = {value_after_name};` for \
                  a metric of this name, or `metric {word} = {value};` for the function `{word}`"
             );
             return Err(Mistake::new(word.span(), message));
@@ -80,8 +85,8 @@ impl Cursor<'_> {
     }
 }
 
-/// Whether there is space between a word and a parenthesis, as far as can be told.
-fn are_apart(word: &Ident, group: &Group) -> bool {
+/// Whether there is space between a word and a parenthesis; `false` if spans have no positions.
+fn have_space_between(word: &Ident, group: &Group) -> bool {
     if !proc_macro::is_available() {
         return false;
     }

@@ -1,14 +1,14 @@
 use super::*;
 use crate::ast::ExprKind;
 
-/// The network of some source and the messages of its mistakes.
-fn read(source: &str) -> (Option<Network>, Vec<String>) {
+/// Parses a network: the network and the messages of its mistakes.
+fn read(source: &str) -> (Option<ItemNetwork>, Vec<String>) {
     let mut mistakes = Vec::new();
     let network = parse(source.parse().expect("balanced"), &mut mistakes);
     (network, mistakes.into_iter().map(|m| m.message).collect())
 }
 
-/// The loss of a network with only that, as it is shown, and how it is grouped.
+/// Parses a loss: its text, and its text with all parentheses.
 fn loss(source: &str) -> (String, String) {
     let (network, mistakes) = read(&format!("struct N {{ loss {source}; }}"));
     assert_eq!(mistakes, [""; 0], "{source}");
@@ -66,14 +66,14 @@ fn sum_before_a_name_is_a_word_and_before_a_parenthesis_a_function() {
     assert_eq!(loss("sum * 2").0, "sum * 2");
 }
 
-/// What is read in two ways by people is read in none by the macro.
+/// Ambiguous forms are refused, with both readings in the message.
 #[test]
 fn forms_with_two_readings_are_refused_with_both() {
     assert_eq!(loss("sum: (p - y).square()").0, "sum of (p - y).square()");
     assert_eq!(loss("sum: -x + y").1, "((-x) + y)");
     assert_eq!(loss("mean: (p - y).square()").0, "(p - y).square()");
     assert_eq!(loss("mean x").0, "x");
-    // No space is known here between the word and the parenthesis.
+    // Spans have no positions in tests: no space between the word and the parenthesis is known.
     assert_eq!(loss("sum(p - y).square()").1, "sum().square");
     for (body, both) in [
         ("loss sum -x;", ["`loss sum: -x;`", "`loss (sum -x);`"]),
@@ -90,7 +90,7 @@ fn forms_with_two_readings_are_refused_with_both() {
 }
 
 #[test]
-fn a_mistake_costs_no_other_statement() {
+fn a_mistake_does_not_affect_other_statements() {
     let source = "struct N { let a = ; output b = relu(x); let = 3; loss b; }";
     let (network, mistakes) = read(source);
     assert_eq!(mistakes, ["expected an expression, found `;`", "expected a name, found `=`"]);
@@ -98,7 +98,7 @@ fn a_mistake_costs_no_other_statement() {
 }
 
 #[test]
-fn missing_semicolons_are_told_before_the_next_statement() {
+fn missing_semicolons_are_reported_before_the_next_statement() {
     let one = ["expected `;` after this"];
     assert_eq!(mistakes("let a = relu(x) output b = a; loss b;"), one);
     assert_eq!(mistakes("let a = relu(x)\n /// The output.\n output b = a; loss b;"), one);
@@ -106,7 +106,7 @@ fn missing_semicolons_are_told_before_the_next_statement() {
 }
 
 #[test]
-fn what_is_misspelt_is_read_as_the_nearest() {
+fn misspelt_keywords_are_replaced_by_the_nearest() {
     let (network, mistakes) = read("struct N { ouput y = x; }");
     assert!(mistakes[0].contains("no statement `ouput`; did you mean `output`?"), "{mistakes:?}");
     let network = network.expect("a network");
@@ -114,7 +114,7 @@ fn what_is_misspelt_is_read_as_the_nearest() {
 }
 
 #[test]
-fn garbage_is_told_where_it_starts() {
+fn unexpected_tokens_are_reported_where_they_start() {
     let all = "`input`, `target`, `param`, `layer`, `choice`, `let`, `block`, `output`, `loss`, \
                `metric`";
     for (body, message) in [
@@ -123,7 +123,7 @@ fn garbage_is_told_where_it_starts() {
             "input x: 784;",
             "expected a type: `[784]`, `class(10)` or `index(100)[16]`, found `784`".into(),
         ),
-        ("input x: class;", "`class` takes how many there are, as in `class(10)`".into()),
+        ("input x: class;", "`class` takes the number of classes, as in `class(10)`".into()),
         ("let x = f(a b);", "expected `,` or `)`, found `b`".into()),
         ("let x = (a;);", "expected `)`, found `;`".into()),
         ("let x = a b;", "expected `;`, found `b`".into()),
@@ -144,12 +144,12 @@ fn garbage_is_told_where_it_starts() {
         ),
         (
             "let x = ((a -> relu) + 1) -> relu + 2;",
-            "expected `->` or the end, found `+`: put a chain in parentheses to go on with it"
+            "expected `->` or the end, found `+`: put the chain in parentheses to use its value"
                 .into(),
         ),
         ("= 3;", format!("expected a statement (the statements are {all}), found `=`")),
         ("stage f(x);", format!("there is no statement `stage` (the statements are {all})")),
-        ("#[cfg(a)] let x = y;", "only doc comments may stand before a statement".into()),
+        ("#[cfg(a)] let x = y;", "only doc comments are allowed before a statement".into()),
     ] {
         assert_eq!(mistakes(body), [message], "{body}");
     }
@@ -168,25 +168,26 @@ fn after_a_link_a_star_repeats_and_before_it_multiplies() {
         assert_eq!(loss(source).1, shown);
     }
     let often = "after a link `*` repeats it, as in `x -> (Linear(8) -> ReLU) * 3`, and Rust's \
-                 constants are not known here; to multiply with what a chain gives, put the chain \
-                 in parentheses";
-    let found = |what: &str| format!("expected how often, an integer, found {what}: {often}");
+                 constants are not known here; to multiply the value of a chain, put the chain in \
+                 parentheses";
+    let found =
+        |item: &str| format!("expected a number of repetitions, an integer, found {item}: {often}");
     for (source, message) in [
         ("x -> f * N", found("`N`")),
         ("x -> f * 1.5", found("`1.5`")),
         ("x -> f * -2", found("`-`")),
         ("x -> f * (2)", found("`(`")),
         ("x -> f * { 2 }", found("`{`")),
-        ("x -> f *", "expected how often, as `* 3`, found `;`".into()),
-        ("x -> f * 0", "a link is there at least once, not 0 times".into()),
-        ("x -> f * 1001", "a link is there at most 1000 times, not 1001 times".into()),
+        ("x -> f *", "expected a number of repetitions, as `* 3`, found `;`".into()),
+        ("x -> f * 0", "a link is repeated at least once, not 0 times".into()),
+        ("x -> f * 1001", "a link is repeated at most 1000 times, not 1001 times".into()),
         (
             "x -> f * 99999999999999999999",
-            "a link is there at most 1000 times, not 99999999999999999999 times".into(),
+            "a link is repeated at most 1000 times, not 99999999999999999999 times".into(),
         ),
         (
             "x -> f * 2 * 3",
-            "expected `->` or the end, found `*`: put a chain in parentheses to go on with it"
+            "expected `->` or the end, found `*`: put the chain in parentheses to use its value"
                 .into(),
         ),
         ("x -> ()", "expected a layer or a function, found `)`".into()),
@@ -215,7 +216,7 @@ fn blocks_end_at_their_braces() {
 }
 
 #[test]
-fn mistakes_in_blocks_are_told_where_they_are() {
+fn mistakes_in_blocks_are_reported_at_their_tokens() {
     let all = "(the statements of a block are `param`, `layer`, `let`)";
     let form = "a block is declared as `block residual(x) { ... }`";
     for (body, message) in [
@@ -226,21 +227,21 @@ fn mistakes_in_blocks_are_told_where_they_are() {
         ("block f(x y) { x }", "expected `,` or `)`, found `y`".into()),
         (
             "block f(x: [3]) { x }",
-            "expected `,` or `)`, found `:`: what a block takes has the shape that each use gives \
-             it"
+            "expected `,` or `)`, found `:`: parameters of a block have no types: shapes come from each \
+             use"
             .into(),
         ),
         (
             "block f(x) { }",
-            "`f` gives nothing: its value is its last expression, without `;`".into(),
+            "`f` has no value: the value is its last expression, without `;`".into(),
         ),
         (
             "block f(x) { let y = x; }",
-            "`f` gives nothing: its value is its last expression, without `;`".into(),
+            "`f` has no value: the value is its last expression, without `;`".into(),
         ),
         (
             "block f(x) { relu(x); }",
-            "what a block gives is its last expression, without `;`".into(),
+            "the value of a block is its last expression, without `;`".into(),
         ),
         ("block f(x) { x y }", format!("there is no statement `x` {all}")),
         ("block f(x) { relu(x) + }", "expected an expression, found `}`".into()),
@@ -273,13 +274,13 @@ fn the_outside_must_be_a_struct() {
         ["expected a name, found `type`, which is a keyword of Rust: another name is needed, or \
              `r#type`"]
     );
-    assert!(read("#![allow(x)] struct N {}").1[0].contains("stand before its `struct`"));
+    assert!(read("#![allow(x)] struct N {}").1[0].contains("go before its `struct`"));
     assert_eq!(read("struct N<const A: usize, const A: usize> {}").1, ["`A` is declared twice"]);
 }
 
 #[test]
-fn a_comment_at_the_end_is_about_nothing() {
-    let message = "a comment with three slashes is about the statement after it, and there is none";
+fn a_doc_comment_at_the_end_is_a_mistake() {
+    let message = "a doc comment (`///`) documents the statement after it, but there is none";
     assert_eq!(mistakes("loss x; /// Nothing.\n"), [message]);
     assert_eq!(mistakes("loss x; /// Nothing.\n /// At all.\n"), [message]);
 }

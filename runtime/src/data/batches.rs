@@ -1,8 +1,8 @@
-//! One epoch of a data set in batches.
+//! Batches: an iterator over one epoch of a data set.
 //!
-//! Takes a data set and a batch size; gives [`Batch`]es that cover every example once, in order or
+//! Takes a data set and a batch size; yields [`Batch`]es that cover every example once, in order or
 //! shuffled. Guaranteed: batches in order borrow the data set, shuffled ones are copies, and the
-//! iterator knows how many are left.
+//! iterator has an exact length.
 
 use super::{Dataset, ShuffledOrder, gather, rows_of};
 use crate::{Error, Result};
@@ -11,22 +11,22 @@ use std::iter::FusedIterator;
 
 /// The batches of one epoch, made by [`Dataset::batches`].
 ///
-/// In order and with a last batch that may have fewer examples, by default.
+/// By default in order, with a last batch that may have fewer examples.
 #[derive(Clone, Debug)]
 pub struct Batches<'a, A, DX: Dimension, B, DY: Dimension> {
     data: &'a Dataset<A, DX, B, DY>,
     batch_size: usize,
     drop_last: bool,
-    /// The order of the examples, unless it is their own.
+    /// The order of the examples; `None`: that of the data set.
     order: Option<Vec<u32>>,
-    /// How many examples are done with.
+    /// The number of examples in the batches so far.
     done: usize,
 }
 
 impl<'a, A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Batches<'a, A, DX, B, DY> {
     pub(super) fn new(data: &'a Dataset<A, DX, B, DY>, batch_size: usize) -> Result<Self> {
         if batch_size == 0 {
-            return Err(Error::Setting {
+            return Err(Error::InvalidArgument {
                 name: "batch_size".into(),
                 expected: "at least 1".into(),
                 found: "0".into(),
@@ -36,17 +36,17 @@ impl<'a, A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Batches<'a, A, DX, B,
     }
 
     /// In the order of PyTorch's `DataLoader(..., shuffle=True)`, first epoch after
-    /// `torch.manual_seed(seed)`. From the beginning, if batches have been taken already.
+    /// `torch.manual_seed(seed)`. Starts from the beginning, even after some batches.
     ///
-    /// The same seed gives the same order: [`shuffle_with`](Self::shuffle_with) is for several
+    /// The same seed gives the same order: use [`shuffle_with`](Self::shuffle_with) for several
     /// epochs.
     #[must_use]
     pub fn shuffle(self, seed: u64) -> Self {
         self.shuffle_with(&mut ShuffledOrder::new(seed))
     }
 
-    /// In the next order of `order`, so that each epoch has another one. From the beginning, if
-    /// batches have been taken already.
+    /// In the next order of `order`, so that each epoch has another one. Starts from the beginning,
+    /// even after some batches.
     #[must_use]
     pub fn shuffle_with(mut self, order: &mut ShuffledOrder) -> Self {
         // A data set has at most u32::MAX examples.
@@ -55,8 +55,8 @@ impl<'a, A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Batches<'a, A, DX, B,
         self
     }
 
-    /// Whether to leave out the last batch if it has fewer than `batch_size` examples; not left
-    /// out by default.
+    /// Whether to leave out the last batch if it has fewer than `batch_size` examples; default
+    /// `false`.
     #[must_use]
     pub fn drop_last(mut self, drop_last: bool) -> Self {
         self.drop_last = drop_last;
@@ -85,9 +85,12 @@ impl<'a, A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Iterator for Batches<
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.data.len() - self.done;
-        let batches =
-            if self.drop_last { left / self.batch_size } else { left.div_ceil(self.batch_size) };
+        let remaining = self.data.len() - self.done;
+        let batches = if self.drop_last {
+            remaining / self.batch_size
+        } else {
+            remaining.div_ceil(self.batch_size)
+        };
         (batches, Some(batches))
     }
 }
@@ -99,7 +102,7 @@ impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> ExactSizeIterator
 
 impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> FusedIterator for Batches<'_, A, DX, B, DY> {}
 
-/// Some examples of a data set, at least one: borrowed if they are a run of it, else copied.
+/// A batch of at least one example of a data set: borrowed if contiguous, otherwise copied.
 #[derive(Clone, Debug)]
 pub struct Batch<'a, A, DX: Dimension, B, DY: Dimension> {
     x: CowArray<'a, A, DX>,
@@ -112,7 +115,7 @@ impl<A, DX: RemoveAxis, B, DY: RemoveAxis> Batch<'_, A, DX, B, DY> {
         self.x.view()
     }
 
-    /// What is to be learnt of them, `[examples, ...]`, in row-major order.
+    /// Their targets, `[examples, ...]`, in row-major order.
     pub fn y(&self) -> ArrayView<'_, B, DY> {
         self.y.view()
     }
@@ -136,7 +139,7 @@ mod tests {
         Dataset::new(x, Array1::from_iter(0..n as u32)).unwrap()
     }
 
-    /// The labels of all batches, after making sure that they came with their examples.
+    /// The labels of all batches, checked to match their examples.
     fn labels(batches: Batches<f32, Ix2, u32, Ix1>) -> Vec<u32> {
         let mut labels = Vec::new();
         for batch in batches {
@@ -165,8 +168,8 @@ mod tests {
     }
 
     #[test]
-    fn no_batch_size_is_refused() {
-        assert!(matches!(numbered(3).batches(0), Err(Error::Setting { .. })));
+    fn a_batch_size_of_0_is_refused() {
+        assert!(matches!(numbered(3).batches(0), Err(Error::InvalidArgument { .. })));
     }
 
     #[test]
@@ -189,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn the_seed_decides_the_order() {
+    fn the_seed_determines_the_order() {
         let data = numbered(50);
         let order = |seed| labels(data.batches(8).unwrap().shuffle(seed));
         assert_eq!(order(1), order(1));

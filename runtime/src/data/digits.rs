@@ -1,11 +1,11 @@
-//! The handwritten digits that come with the library.
+//! The data set of handwritten digits that is included in the library.
 //!
-//! Takes nothing: the file is part of the program, 53 kB of it. Produces 1,797 images of 8×8
-//! pixels with their digits, in the order of the file.
+//! The file is embedded in the program and takes 53 kB. Returns 1,797 images of 8×8 pixels with
+//! their digits, in the order of the file.
 //!
-//! Source: the test part of "Optical Recognition of Handwritten Digits" by E. Alpaydin and
+//! Source: the test split of "Optical Recognition of Handwritten Digits" by E. Alpaydin and
 //! C. Kaynak, UCI Machine Learning Repository, 1998, <https://doi.org/10.24432/C50P49>, licensed
-//! CC BY 4.0. It is the data set that scikit-learn's `load_digits` gives.
+//! CC BY 4.0. It is the data set of scikit-learn's `load_digits`.
 
 use super::{Classification, Dataset};
 use crate::{Error, Result};
@@ -20,12 +20,12 @@ const FILE: &[u8] = include_bytes!("../../data/digits.csv.gz");
 /// The file's name within the sources, for messages.
 const PATH: &str = "data/digits.csv.gz";
 const PIXELS: usize = 64;
-/// The value of a pixel that is all ink.
+/// The value of a pixel that is full of ink.
 const INK: u8 = 16;
 const CLASSES: u8 = 10;
 
 /// 1,797 handwritten digits of 8×8 pixels: E. Alpaydin and C. Kaynak, Optical Recognition of
-/// Handwritten Digits (test part), UCI Machine Learning Repository, 1998, CC BY 4.0.
+/// Handwritten Digits (test split), UCI Machine Learning Repository, 1998, CC BY 4.0.
 ///
 /// `x` has the images, `[1797, 64]`: 64 numbers from 0 (paper) to 1 (ink), row after row from the
 /// top left; the original's 0 to 16 are divided by 16. `y` has the digits, `[1797]`, from 0 to 9.
@@ -90,7 +90,7 @@ mod tests {
         assert!(digits.x().iter().all(|pixel| (0.0..=1.0).contains(pixel)));
         let mut count = [0; 10];
         digits.y().iter().for_each(|&digit| count[digit as usize] += 1);
-        // The counts that the repository gives for this part.
+        // The counts documented by the repository for this split.
         assert_eq!(count, [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]);
         // The first image is a 0 with a first row of 0 0 5 13 9 1 0 0.
         let first: Vec<f32> = digits.x().row(0).iter().take(8).map(|pixel| pixel * 16.0).collect();
@@ -98,10 +98,10 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_reported_with_its_place() {
+    fn damage_is_reported_with_line_and_column() {
         let good = format!("{}7\n", "16,".repeat(64));
         assert_eq!(parse(good.as_bytes()).unwrap().len(), 1);
-        for (bad, place) in [
+        for (bad, location) in [
             (good.replacen("16", "17", 1), "line 1, column 1: `17`"),
             (good.replace(",7", ",10"), "line 1, column 65: `10`"),
             (format!("{good}{}", good.replacen("16", "x", 2)), "line 2, column 1: `x`"),
@@ -109,7 +109,7 @@ mod tests {
             (format!("{good}1,2\n"), "line: 2"),
         ] {
             let message = parse(bad.as_bytes()).unwrap_err().to_string();
-            assert!(message.contains(place), "{message}");
+            assert!(message.contains(location), "{message}");
         }
         assert!(matches!(parse(GzDecoder::new(&FILE[..1000])), Err(Error::File { .. })));
         assert!(matches!(parse(&b""[..]), Err(Error::Empty { .. })));

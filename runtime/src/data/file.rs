@@ -1,8 +1,7 @@
-//! Files that may be compressed.
+//! Reading of plain and gzipped files.
 //!
-//! Takes a path; gives the file's bytes in order, decompressed if they are gzip's, and never more
-//! than its limit. Guaranteed: what a file is called makes no difference, its first two bytes
-//! decide.
+//! Takes a path; returns the file's bytes, decompressed if they are gzipped, and never more than
+//! its limit. Guaranteed: the format is detected by the first two bytes, not by the name.
 
 use crate::io::Source;
 use crate::io::source::{Contents, decompressed};
@@ -10,12 +9,12 @@ use crate::{Error, Result};
 use std::fmt::Display;
 use std::path::Path;
 
-/// Opens a file to be read from its beginning.
+/// Opens a file for reading from its beginning.
 pub(super) fn open(source: &impl Source) -> Result<Contents> {
     decompressed(source).map_err(|error| damaged(source.path(), error))
 }
 
-/// What is wrong with a file.
+/// An error in a file.
 pub(super) fn damaged(path: &Path, message: impl Display) -> Error {
     Error::File { path: path.into(), message: message.to_string() }
 }
@@ -42,19 +41,19 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_first_bytes_decide_not_the_name() {
+    fn the_format_is_detected_by_the_first_bytes() {
         let folder = Folder::new("open");
         assert_eq!(read(&folder.write("plain.gz", "plain")), "plain");
         assert_eq!(read(&folder.write("packed", gzip(b"packed"))), "packed");
         assert_eq!(read(&folder.write("short", "x")), "x");
         assert_eq!(read(&folder.write("empty", "")), "");
-        // Two gzip files one after the other are one.
+        // Concatenated gzip files are one file.
         let two = [gzip(b"one "), gzip(b"two")].concat();
         assert_eq!(read(&folder.write("two", two)), "one two");
     }
 
     #[test]
-    fn what_is_not_there_is_named() {
+    fn missing_files_are_named() {
         let error = open(&"no/such/file").err().unwrap();
         assert!(error.to_string().starts_with("no/such/file: "), "{error}");
     }

@@ -1,12 +1,12 @@
 //! Arrays in IDX files, the format of MNIST.
 //!
-//! Takes a file, gzipped or not; gives the array that it holds, with the type and the shape that it
-//! says. Guaranteed: a file that is too short, too long, or no IDX file is an error that says at
-//! which byte; and no more memory is taken than the file has bytes for, and its limit lets it have,
-//! whatever it claims.
+//! Takes a file, gzipped or not; returns its array, with the type and the shape of its header.
+//! Guaranteed: a file that is too short, too long, or not an IDX file is an error with the offset;
+//! and the memory taken is bounded by the file's length and by its limit, whatever its header
+//! claims.
 //!
 //! The format: two bytes of zero, a byte for the type, a byte for the number of axes; then the size
-//! of each axis in four bytes, then the elements row by row; all numbers with the high byte first.
+//! of each axis in four bytes, then the elements row by row; all numbers are big-endian.
 //! (Y. LeCun and others, <http://yann.lecun.com/exdb/mnist/>.)
 
 use super::file::{damaged, open};
@@ -16,7 +16,7 @@ use crate::{Result, memory};
 use ndarray::{ArrayD, IxDyn};
 use std::io::Read;
 
-/// The array of an IDX file; its type is the file's.
+/// The array of an IDX file, with the type of its elements.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Idx {
@@ -47,7 +47,7 @@ impl Idx {
         }
     }
 
-    /// The elements' type, as Rust calls it.
+    /// The name of the elements' type in Rust.
     pub fn kind(&self) -> &'static str {
         match self {
             Idx::U8(_) => "u8",
@@ -59,18 +59,18 @@ impl Idx {
         }
     }
 
-    /// The elements as reals, those of 32 and 64 bits rounded to the nearest.
+    /// The elements as reals; those of 32 and 64 bits are rounded to nearest.
     ///
     /// # Errors
     ///
-    /// [`Error::Memory`](crate::Error::Memory) where there is not enough for them.
+    /// [`Error::Memory`](crate::Error::Memory) if there is not enough for them.
     pub fn into_reals(self) -> Result<ArrayD<f32>> {
         let elements = match &self {
             Idx::U8(x) => x.len(),
             Idx::I8(x) => x.len(),
             Idx::I16(x) => x.len(),
             Idx::I32(x) => x.len(),
-            // In their place.
+            // Not copied.
             Idx::F32(_) => 0,
             Idx::F64(x) => x.len(),
         };
@@ -91,7 +91,8 @@ impl Idx {
 /// # Errors
 ///
 /// [`Error::File`](crate::Error::File) if the file cannot be read, has more contents than its limit
-/// ([`io::with_limit`](crate::io::with_limit) gives another), or is no whole IDX file, with the offset of the byte at which that shows; offsets are those of the decompressed file.
+/// ([`io::with_limit`](crate::io::with_limit) sets another), or is not a complete IDX file, with
+/// the offset of the error in the decompressed file.
 ///
 /// ```
 /// use bilro::data::{self, Idx};
@@ -109,7 +110,7 @@ pub fn idx(path: impl Source) -> Result<Idx> {
     parse(contents, Some(limit)).map_err(|message| damaged(path.path(), message))
 }
 
-/// Reads a decompressed file, or says what is wrong with it.
+/// Parses a decompressed file; an error is a message with its offset.
 fn parse(mut file: impl Read, limit: Option<Limit>) -> Result<Idx, String> {
     let [zero, zero2, kind, rank] = word(&mut file, 0, "the magic number")?;
     if [zero, zero2] != [0, 0] {
@@ -136,7 +137,7 @@ fn parse(mut file: impl Read, limit: Option<Limit>) -> Result<Idx, String> {
         sizes.push(u32::from_be_bytes(size) as usize);
         offset += 4;
     }
-    // An array also has to have fewer than `isize::MAX` elements if its empty axes are left out.
+    // As ndarray requires, the product of the sizes other than 0 must be below `isize::MAX`.
     let mut elements = sizes.iter().filter(|&&size| size > 0);
     let bytes = elements.try_fold(width, |n: usize, &size| n.checked_mul(size));
     let Some(bytes) = bytes.filter(|&bytes| isize::try_from(bytes).is_ok()) else {
@@ -168,7 +169,7 @@ fn word(file: &mut impl Read, offset: usize, what: &str) -> Result<[u8; 4], Stri
         .map_err(|_| format!("offset {end}: {what} takes 4 bytes, but the file ends after {found}"))
 }
 
-/// The rest of the file, from `offset` on, which has to be `bytes` long.
+/// The remainder of the file, from `offset` on, which must be `bytes` long.
 fn elements_of(
     mut file: impl Read,
     offset: usize,
@@ -186,12 +187,12 @@ fn elements_of(
             data.len()
         ));
     }
-    // Reading to the end also lets gzip compare its checksum.
+    // Reading to the end also checks gzip's checksum.
     let more = file.take(1).read_to_end(&mut Vec::new());
     match more.map_err(|error| format!("offset {end}: {error}"))? {
         0 => Ok(data),
         _ => Err(format!(
-            "offset {end}: an array of shape {sizes:?} ends here, but the file goes on"
+            "offset {end}: an array of shape {sizes:?} ends here, but the file continues"
         )),
     }
 }
@@ -203,8 +204,7 @@ fn numbers<const N: usize, T>(data: &[u8], number: fn([u8; N]) -> T) -> Vec<T> {
 }
 
 fn array<T>(sizes: Vec<usize>, data: Vec<T>) -> ArrayD<T> {
-    ArrayD::from_shape_vec(IxDyn(&sizes), data)
-        .expect("as many elements as the sizes say were read")
+    ArrayD::from_shape_vec(IxDyn(&sizes), data).expect("the product of the sizes has been read")
 }
 
 #[cfg(test)]
@@ -222,7 +222,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn every_type_is_read_with_its_high_byte_first() {
+    fn every_type_is_read_big_endian() {
         let read =
             |kind, sizes: &[u32], data: &[u8]| parse(&file(kind, sizes, data)[..], None).unwrap();
         assert_eq!(read(0x08, &[2, 2], &[0, 1, 254, 255]), {
@@ -242,7 +242,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn gzip_makes_no_difference() {
+    fn gzipped_files_are_read_too() {
         let folder = Folder::new("idx");
         let bytes = file(0x08, &[2, 3], &[1, 2, 3, 4, 5, 6]);
         let plain = idx(folder.write("plain", &bytes)).unwrap();
@@ -270,10 +270,10 @@ pub(super) mod tests {
                 &good[..15],
                 "offset 15: the elements of an array of shape [2, 3] take 6 bytes, but the file ends after 3",
             ),
-            (&longer, "offset 18: an array of shape [2, 3] ends here, but the file goes on"),
+            (&longer, "offset 18: an array of shape [2, 3] ends here, but the file continues"),
             (&file(0x0e, &[u32::MAX; 3], &[]), "does not fit into memory"),
             (&file(0x08, &[u32::MAX, u32::MAX, 0, 8], &[]), "does not fit into memory"),
-            // Claims four gigabytes and has none: found out without asking for them.
+            // Claims four gigabytes and has none: an error without allocating them.
             (&file(0x08, &[u32::MAX], &[]), "take 4294967295 bytes, but the file ends after 0"),
         ] {
             let error = parse(bad, None).unwrap_err();

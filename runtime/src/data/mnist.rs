@@ -1,10 +1,10 @@
-//! MNIST, and what is stored as MNIST is.
+//! MNIST, Fashion-MNIST and other data sets in the same files.
 //!
-//! Takes a folder with the four files of the data set, or one into which torchvision has put them;
-//! gives the two parts, and for Fashion-MNIST the names of the classes. Guaranteed: every image has
-//! its label, and labels are below 10.
+//! Takes a folder with the four files of the data set, or one in torchvision's layout; returns the
+//! training and the test set, and for Fashion-MNIST the names of the classes. Guaranteed: every
+//! image has its label, and labels are below 10.
 //!
-//! The data sets do not come with the library. MNIST is Y. LeCun, C. Cortes and C. Burges, "The
+//! The data sets are not included in the library. MNIST is Y. LeCun, C. Cortes and C. Burges, "The
 //! MNIST database of handwritten digits", 1998; Fashion-MNIST, with clothes instead of digits, H.
 //! Xiao, K. Rasul and R. Vollgraf, "Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine
 //! Learning Algorithms", arXiv:1708.07747, 2017.
@@ -17,14 +17,14 @@ use ndarray::{Array1, Array2, ArrayD};
 use std::path::{Path, PathBuf};
 
 const CLASSES: u8 = 10;
-/// What the files begin with, training and test.
-const PARTS: [&str; 2] = ["train", "t10k"];
-/// Where torchvision's `MNIST(root)` and `FashionMNIST(root)` put the files, from `root`.
+/// The prefixes of the file names, training and test.
+const SPLITS: [&str; 2] = ["train", "t10k"];
+/// The folders of torchvision's `MNIST(root)` and `FashionMNIST(root)`, relative to `root`.
 const TORCHVISION: [&str; 2] = ["MNIST/raw", "FashionMNIST/raw"];
-/// The value of a pixel that is all ink.
+/// The value of a pixel that is full of ink.
 const INK: f32 = 255.0;
 
-/// The names of Fashion-MNIST's ten classes, as its labels number them from 0.
+/// The names of Fashion-MNIST's ten classes, in the order of its labels.
 ///
 /// Source: the table "Labels" in <https://github.com/zalandoresearch/fashion-mnist>, by the data
 /// set's authors; torchvision's `FashionMNIST.classes` are the same.
@@ -57,22 +57,21 @@ pub const FASHION_MNIST_CLASSES: [&str; CLASSES as usize] = [
 /// `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte`, gzipped or
 /// not, with `.gz` at the end of their names or without.
 ///
-/// Fashion-MNIST and others have the same files: Debian's package `dataset-fashion-mnist` puts
-/// them into `/usr/share/datasets/fashion-mnist`. [`FASHION_MNIST_CLASSES`] says what its classes
-/// are called.
+/// Fashion-MNIST and others have the same files: Debian's package `dataset-fashion-mnist` installs
+/// them in `/usr/share/datasets/fashion-mnist`. [`FASHION_MNIST_CLASSES`] has the names of its
+/// classes.
 ///
-/// Each part has in `x` the images, `[examples, pixels]`, pixels from 0 to 1, row after row from the
-/// top left, 784 of them for 28×28; in `y` their classes, `[examples]`, from 0 to 9.
+/// Each of the two has in `x` the images, `[examples, pixels]`, pixels from 0 to 1, row after row
+/// from the top left, 784 of them for 28×28; in `y` their classes, `[examples]`, from 0 to 9.
 ///
-/// A folder that has none of the files may be one into which torchvision has put them: they are
-/// looked for in `MNIST/raw` within it, then in `FashionMNIST/raw`. [`mnist_folder`] says where
+/// A folder that has none of the files may be the root of torchvision's: they are searched in
+/// `MNIST/raw` within it, then in `FashionMNIST/raw`. [`mnist_folder`] returns the folder where
 /// they were found.
 ///
-/// With a limit, as [`io::with_limit`](crate::io::with_limit) gives a path, the limit is that of
-/// each file.
+/// A limit set by [`io::with_limit`](crate::io::with_limit) applies to each file.
 ///
-/// Pixels of 0 to 255 become 0 to 1; for PyTorch's `Normalize(0.5, 0.5)` there is
-/// [`normalize`](Dataset::normalize).
+/// Pixels of 0 to 255 are scaled to 0 to 1; [`normalize`](Dataset::normalize) is PyTorch's
+/// `Normalize(0.5, 0.5)`.
 ///
 /// # Errors
 ///
@@ -90,13 +89,13 @@ pub const FASHION_MNIST_CLASSES: [&str; CLASSES as usize] = [
 /// ```
 pub fn mnist(folder: impl Source) -> Result<(Classification, Classification)> {
     let (limit, folder) = (folder.limit(), mnist_folder(folder.path())?);
-    let [train, test] = PARTS;
-    Ok((part(&folder, train, limit)?, part(&folder, test, limit)?))
+    let [train, test] = SPLITS;
+    Ok((read_split(&folder, train, limit)?, read_split(&folder, test, limit)?))
 }
 
 /// The folder that [`mnist`] reads the files from: `folder` itself if it has one of the four, else
-/// `MNIST/raw` or `FashionMNIST/raw` within it, the first that has one. Which of the two data sets
-/// the files hold only their folder tells.
+/// `MNIST/raw` or `FashionMNIST/raw` within it, the first that has one. Only the folder tells the
+/// two data sets apart: the files have the same names.
 ///
 /// # Errors
 ///
@@ -115,35 +114,35 @@ pub fn mnist_folder(folder: impl AsRef<Path>) -> Result<PathBuf> {
     if !folder.is_dir() {
         return Err(damaged(folder, "there is no such folder"));
     }
-    let names = || PARTS.iter().flat_map(|part| [images_of(part), labels_of(part)]);
+    let names = || SPLITS.iter().flat_map(|split| [images_of(split), labels_of(split)]);
     let has_one = |folder: &PathBuf| names().any(|name| find(folder, &name).is_some());
-    let [mnist, fashion] = TORCHVISION.map(|place| folder.join(place));
-    let looked = [folder.to_path_buf(), mnist, fashion];
-    looked.iter().find(|folder| has_one(folder)).cloned().ok_or_else(|| {
+    let [mnist, fashion] = TORCHVISION.map(|subfolder| folder.join(subfolder));
+    let searched = [folder.to_path_buf(), mnist, fashion];
+    searched.iter().find(|folder| has_one(folder)).cloned().ok_or_else(|| {
         damaged(
             folder,
             format!(
-                "none of {} is there, with `.gz` at the end or without; looked in {}",
+                "none of {} found, with or without `.gz` at the end; searched in {}",
                 names().collect::<Vec<_>>().join(", "),
-                looked.each_ref().map(|folder| folder.display().to_string()).join(", ")
+                searched.each_ref().map(|folder| folder.display().to_string()).join(", ")
             ),
         )
     })
 }
 
-fn images_of(part: &str) -> String {
-    format!("{part}-images-idx3-ubyte")
+fn images_of(split: &str) -> String {
+    format!("{split}-images-idx3-ubyte")
 }
 
-fn labels_of(part: &str) -> String {
-    format!("{part}-labels-idx1-ubyte")
+fn labels_of(split: &str) -> String {
+    format!("{split}-labels-idx1-ubyte")
 }
 
-/// The images and labels of one part.
-fn part(folder: &Path, part: &str, limit: Option<u64>) -> Result<Classification> {
-    let path = required(folder, &images_of(part))?;
+/// The images and labels of one split.
+fn read_split(folder: &Path, split: &str, limit: Option<u64>) -> Result<Classification> {
+    let path = required(folder, &images_of(split))?;
     let images = bytes(&path, limit, 3, "images, rows and columns")?;
-    let path = required(folder, &labels_of(part))?;
+    let path = required(folder, &labels_of(split))?;
     let labels = bytes(&path, limit, 1, "labels")?;
     if images.shape()[0] != labels.len() {
         return Err(damaged(
@@ -155,8 +154,8 @@ fn part(folder: &Path, part: &str, limit: Option<u64>) -> Result<Classification>
             ),
         ));
     }
-    if let Some(place) = labels.iter().position(|&label| label >= CLASSES) {
-        let (offset, label) = (8 + place, labels[place]);
+    if let Some(index) = labels.iter().position(|&label| label >= CLASSES) {
+        let (offset, label) = (8 + index, labels[index]);
         return Err(damaged(
             &path,
             format!("offset {offset}: a label is below {CLASSES}, but this is {label}"),
@@ -169,7 +168,7 @@ fn part(folder: &Path, part: &str, limit: Option<u64>) -> Result<Classification>
     Dataset::new(x, y)
 }
 
-/// The file of this name, or of this name and `.gz`, if there is one.
+/// The file of this name, or of this name with `.gz`, if there is one.
 fn find(folder: &Path, name: &str) -> Option<PathBuf> {
     [name.to_string(), format!("{name}.gz")]
         .map(|name| folder.join(name))
@@ -177,7 +176,7 @@ fn find(folder: &Path, name: &str) -> Option<PathBuf> {
         .find(|path| path.exists())
 }
 
-/// The same, which has to be there.
+/// The same, or an error if there is none.
 fn required(folder: &Path, name: &str) -> Result<PathBuf> {
     find(folder, name).ok_or_else(|| {
         damaged(&folder.join(name), "there is no such file, nor one with `.gz` at its end")
@@ -225,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn both_parts_are_read() {
+    fn training_and_test_set_are_read() {
         let (train, test) = mnist(small("mnist").path()).unwrap();
         assert_eq!(train.x(), array![[0.0, 1.0], [0.2, 0.4], [0.0, 0.0]]);
         assert_eq!(train.y(), array![9, 0, 1]);
@@ -269,18 +268,18 @@ mod tests {
         assert_eq!(error, format!("{}: there is no such folder", missing.display()));
     }
 
-    /// As [`small`], with files where torchvision puts them. The labels of `place` are `label`.
-    fn torchvision(folder: &Folder, place: &str, label: u8) {
-        std::fs::create_dir_all(folder.path().join(place)).unwrap();
-        for part in PARTS {
+    /// Files in one of torchvision's folders; all labels are `label`.
+    fn torchvision(folder: &Folder, subfolder: &str, label: u8) {
+        std::fs::create_dir_all(folder.path().join(subfolder)).unwrap();
+        for split in SPLITS {
             let images = file(8, &[1, 1, 2], &[0, 255]);
-            folder.write(&format!("{place}/{}", images_of(part)), images);
-            folder.write(&format!("{place}/{}", labels_of(part)), file(8, &[1], &[label]));
+            folder.write(&format!("{subfolder}/{}", images_of(split)), images);
+            folder.write(&format!("{subfolder}/{}", labels_of(split)), file(8, &[1], &[label]));
         }
     }
 
     #[test]
-    fn files_are_found_where_torchvision_puts_them() {
+    fn files_are_found_in_torchvisions_folders() {
         let folder = Folder::new("mnist-torchvision");
         let found = || {
             let (train, test) = mnist(folder.path()).unwrap();
@@ -294,7 +293,7 @@ mod tests {
         assert_eq!(found(), (folder.path().join("MNIST/raw"), 1));
         torchvision(&folder, ".", 0);
         assert_eq!(found(), (folder.path().to_path_buf(), 0));
-        // One file is enough to stay there: what is missing is an error, no other data set.
+        // One file selects its folder: missing ones are an error, not searched elsewhere.
         for name in [TRAIN[0], TRAIN[1], TEST[0]] {
             std::fs::remove_file(folder.path().join(name)).unwrap();
         }
@@ -304,15 +303,15 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_without_files_says_where_they_were_looked_for() {
+    fn a_folder_without_files_lists_the_searched_folders() {
         let folder = Folder::new("mnist-empty");
         folder.write("train-images.idx3-ubyte", "another name");
         let path = folder.path().display();
         assert_eq!(
             mnist(folder.path()).unwrap_err().to_string(),
             format!(
-                "{path}: none of {}, {}, {}, {} is there, with `.gz` at the end or without; \
-                 looked in {path}, {path}/MNIST/raw, {path}/FashionMNIST/raw",
+                "{path}: none of {}, {}, {}, {} found, with or without `.gz` at the end; \
+                 searched in {path}, {path}/MNIST/raw, {path}/FashionMNIST/raw",
                 TRAIN[0], TRAIN[1], TEST[0], TEST[1]
             )
         );

@@ -1,23 +1,24 @@
 //! Data sets: examples in memory, split, shuffled and cut into batches.
 //!
-//! A [`Dataset`] takes two arrays with the examples along axis 0, and gives them back whole
-//! ([`x`](Dataset::x), [`y`](Dataset::y)), divided ([`split`](Dataset::split),
+//! A [`Dataset`] has two arrays with the examples along axis 0, and returns them complete
+//! ([`x`](Dataset::x), [`y`](Dataset::y)), split ([`split`](Dataset::split),
 //! [`random_split`](Dataset::random_split), [`split_stratified`](Dataset::split_stratified)), with
-//! other elements ([`map_x`](Dataset::map_x), [`normalize`](Dataset::normalize),
+//! transformed elements ([`map_x`](Dataset::map_x), [`normalize`](Dataset::normalize),
 //! [`one_hot`](Dataset::one_hot), [`Standardizer`]) or in [`batches`](Dataset::batches).
-//! [`ShuffledOrder`] says in which order shuffled epochs visit them: PyTorch's.
+//! [`ShuffledOrder`] has the order of shuffled epochs: PyTorch's.
 //!
-//! Where examples come from:
+//! Sources of examples:
 //!
-//! - [`digits()`] comes with the library.
-//! - [`mnist()`] reads MNIST's files and what is stored alike, [`idx()`] any array in their format.
-//! - [`csv()`] reads tables, and `npy`, with the feature of this name, numpy's arrays.
-//! - [`blobs`], [`circles`], [`moons`] and [`spiral`] draw points in the plane.
+//! - [`digits()`] is included in the library.
+//! - [`mnist()`] reads MNIST's files and others of the same form, [`idx()`] any array in their
+//!   format.
+//! - [`csv()`] reads tables, and `npy`, with the feature of this name, NumPy's arrays.
+//! - [`blobs`], [`circles`], [`moons`] and [`spiral`] generate points in the plane.
 //!
-//! Most of them are a [`Classification`] or a [`Regression`]: a function that takes one names it so.
+//! Most of them are a [`Classification`] or a [`Regression`]: types for functions that take one.
 //!
 //! Guaranteed: a data set has at least one example, as many labels as examples, and both arrays in
-//! row-major order, so that an example is one contiguous run. Batches in order borrow; only
+//! row-major order, so that an example is contiguous. Batches in order borrow; only
 //! shuffled ones copy.
 
 use crate::{Error, Result, memory};
@@ -48,11 +49,11 @@ pub use order::ShuffledOrder;
 pub use points::{blobs, circles, moons, spiral};
 pub use transform::Standardizer;
 
-/// Examples `x` and what is to be learnt of them, `y`; both have the examples along axis 0.
+/// Examples `x` and their targets `y`; both have the examples along axis 0.
 ///
 /// `A` and `B` are the element types, `f32` or, for indices and classes, `u32`; `DX` and `DY` the
-/// dimensions of the arrays, the axis of the examples included. Where all four are the usual ones, a
-/// data set is a [`Classification`] or a [`Regression`], and need not be written with them.
+/// dimensions of the arrays, the axis of the examples included. [`Classification`] and
+/// [`Regression`] are aliases for the usual ones.
 ///
 /// ```
 /// use bilro::data::Dataset;
@@ -70,21 +71,21 @@ pub struct Dataset<A, DX: Dimension, B, DY: Dimension> {
     y: Array<B, DY>,
 }
 
-/// Examples with a class each: `x` are reals, `[examples, features]`, and `y` classes, `[examples]`,
-/// counted from 0.
+/// Examples with a class each: `x` are reals, `[examples, features]`, and `y` classes,
+/// `[examples]`, counted from 0.
 ///
-/// What [`digits()`], [`mnist()`], [`blobs`] and its neighbours, and [`Csv::classes`] give, and what a
-/// network takes with `input x: [features]` and `target y: class(n)`. With examples of other
+/// Returned by [`digits()`], [`mnist()`], [`blobs`], [`moons`] and the like, and [`Csv::classes`];
+/// for networks with `input x: [features]` and `target y: class(n)`. With examples of other
 /// dimensions it is `Classification<Ix3>` (images, `[examples, rows, columns]`).
 ///
 /// ```
 /// use bilro::data::{self, Classification};
 ///
-/// fn share_of_first(data: &Classification) -> f32 {
+/// fn fraction_of_class_0(data: &Classification) -> f32 {
 ///     data.y().iter().filter(|class| **class == 0).count() as f32 / data.len() as f32
 /// }
 ///
-/// assert_eq!(share_of_first(&data::moons(200, 0.1, 7)?), 0.5);
+/// assert_eq!(fraction_of_class_0(&data::moons(200, 0.1, 7)?), 0.5);
 /// # Ok::<(), bilro::Error>(())
 /// ```
 pub type Classification<DX = Ix2> = Dataset<f32, DX, u32, Ix1>;
@@ -92,9 +93,9 @@ pub type Classification<DX = Ix2> = Dataset<f32, DX, u32, Ix1>;
 /// Examples with reals to predict: `x` are reals, `[examples, features]`, and `y` too,
 /// `[examples, targets]`.
 ///
-/// What [`Csv::reals`] gives, and what a network takes with `input x: [features]` and
-/// `target y: [targets]`. `Regression<Ix2, Ix1>` has one number for each example, `[examples]`, for
-/// `target y: []`; [`Dataset::map_y`] makes one of the other.
+/// Returned by [`Csv::reals`]; for networks with `input x: [features]` and `target y: [targets]`.
+/// `Regression<Ix2, Ix1>` has one number for each example, `[examples]`, for `target y: []`;
+/// [`Dataset::map_y`] converts one to the other.
 ///
 /// ```
 /// use bilro::data::Regression;
@@ -116,12 +117,12 @@ pub type Regression<DX = Ix2, DY = Ix2> = Dataset<f32, DX, f32, DY>;
 impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<A, DX, B, DY> {
     /// A data set of the examples `x`, `[examples, ...]`, with `y`, `[examples, ...]`.
     ///
-    /// Arrays in row-major order are kept as they are, others are copied.
+    /// Arrays in row-major order are moved, others are copied.
     ///
     /// # Errors
     ///
     /// [`Error::BatchSize`] if `x` and `y` have different numbers of examples, [`Error::Empty`] if
-    /// they have none, [`Error::Setting`] if one has no axis at all or there are too many
+    /// they have none, [`Error::InvalidArgument`] if one has no axis at all or there are too many
     /// examples to count in a `u32`.
     pub fn new(x: Array<A, DX>, y: Array<B, DY>) -> Result<Self> {
         let (x_len, y_len) = (examples("x", x.shape())?, examples("y", y.shape())?);
@@ -137,7 +138,7 @@ impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<A, DX, B, DY> {
             return Err(empty("the data set"));
         }
         if u32::try_from(x_len).is_err() {
-            return Err(Error::Setting {
+            return Err(Error::InvalidArgument {
                 name: "number of examples".into(),
                 expected: format!("at most {}", u32::MAX),
                 found: x_len.to_string(),
@@ -157,17 +158,17 @@ impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<A, DX, B, DY> {
         self.x.view()
     }
 
-    /// What is to be learnt of all examples, `[examples, ...]`.
+    /// The targets of all examples, `[examples, ...]`.
     pub fn y(&self) -> ArrayView<'_, B, DY> {
         self.y.view()
     }
 
-    /// The arrays themselves, without a copy.
+    /// The arrays, without a copy.
     pub fn into_arrays(self) -> (Array<A, DX>, Array<B, DY>) {
         (self.x, self.y)
     }
 
-    /// A copy of the examples with these numbers, in this order; one may come more than once.
+    /// A copy of the examples at these indices, in this order; an index may be repeated.
     ///
     /// # Errors
     ///
@@ -185,8 +186,8 @@ impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<A, DX, B, DY> {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] if the range is not within the data set, [`Error::Empty`] if it is
-    /// empty.
+    /// [`Error::InvalidArgument`] if the range is not within the data set, [`Error::Empty`] if it
+    /// is empty.
     pub fn rows(&self, range: impl RangeBounds<usize>) -> Result<Self> {
         let len = self.len();
         let start = match range.start_bound() {
@@ -206,7 +207,7 @@ impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<A, DX, B, DY> {
                 }
                 self.copy_rows(start, end)
             }
-            _ => Err(Error::Setting {
+            _ => Err(Error::InvalidArgument {
                 name: "rows".into(),
                 expected: format!("a range within 0..{len}"),
                 found: format!("{:?} to {:?}", range.start_bound(), range.end_bound()),
@@ -219,13 +220,13 @@ impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<A, DX, B, DY> {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] if `batch_size` is 0.
+    /// [`Error::InvalidArgument`] if `batch_size` is 0.
     pub fn batches(&self, batch_size: usize) -> Result<Batches<'_, A, DX, B, DY>> {
         Batches::new(self, batch_size)
     }
 
-    /// Copies the examples with these numbers to `x` and `y`, allocating nothing: what a training
-    /// loop does with buffers of its own. Both take arrays and views.
+    /// Copies the examples at these indices to `x` and `y`, arrays or views, without allocating:
+    /// for training loops with their own buffers.
     ///
     /// # Errors
     ///
@@ -265,8 +266,8 @@ impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<A, DX, B, DY> {
         })
     }
 
-    /// Requires that there is memory for a copy of so many examples, and for a
-    /// list of their places.
+    /// Requires that there is memory for a copy of a number of examples, and for a
+    /// list of their indices.
     fn check_memory(&self, examples: usize) -> Result<()> {
         let example = size_of::<A>() * (self.x.len() / self.len())
             + size_of::<B>() * (self.y.len() / self.len())
@@ -277,7 +278,7 @@ impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<A, DX, B, DY> {
 
 /// The number of examples of an array of this shape.
 fn examples(name: &str, shape: &[usize]) -> Result<usize> {
-    shape.first().copied().ok_or_else(|| Error::Setting {
+    shape.first().copied().ok_or_else(|| Error::InvalidArgument {
         name: name.into(),
         expected: "an array with the examples along axis 0".into(),
         found: "an array without axes".into(),
@@ -296,13 +297,13 @@ fn row_major<A: Copy, D: Dimension>(name: &str, array: Array<A, D>) -> Result<Ar
     Ok(array.as_standard_layout().into_owned())
 }
 
-/// Whether `to` has room for `rows` examples of the shape that those in `from` have.
+/// Requires that `to` has `rows` examples of the same shape as those in `from`.
 fn check_room(name: &str, from: &[usize], to: &[usize], rows: usize) -> Result<()> {
-    let room = examples(name, to)?;
-    if room != rows {
+    let found = examples(name, to)?;
+    if found != rows {
         return Err(Error::BatchSize {
             name: name.into(),
-            found: room,
+            found,
             other: "rows".into(),
             expected: rows,
         });
@@ -317,7 +318,7 @@ fn check_room(name: &str, from: &[usize], to: &[usize], rows: usize) -> Result<(
     Ok(())
 }
 
-/// The examples `start..end` of an array that has them.
+/// The examples `start..end` of an array, which must exist.
 fn rows_of<A, D: Dimension>(array: &Array<A, D>, start: usize, end: usize) -> ArrayView<'_, A, D> {
     array.slice_axis(Axis(0), Slice::from(start..end))
 }
@@ -328,7 +329,7 @@ fn gather<A: Copy, D: RemoveAxis>(from: &Array<A, D>, rows: &[u32]) -> Array<A, 
     from.select(Axis(0), &rows)
 }
 
-/// Copies the examples `rows` of `from`, which must exist, to `to`, which must have room for them.
+/// Copies the examples `rows` of `from`, which must exist, to `to`, which must have as many.
 fn copy_rows_into<A: Copy, D: RemoveAxis>(
     from: &Array<A, D>,
     rows: &[u32],
@@ -354,7 +355,7 @@ mod tests {
     use super::*;
     use ndarray::{Array1, Array2, IxDyn, array, s};
 
-    /// Example `i` is `[2i, 2i + 1]`, its label `i`: a label says which example it came with.
+    /// Example `i` is `[2i, 2i + 1]`, its label `i`, so that a label identifies its example.
     pub fn numbered(n: usize) -> Classification {
         let x = Array2::from_shape_fn((n, 2), |(i, j)| (2 * i + j) as f32);
         Dataset::new(x, Array1::from_iter(0..n as u32)).unwrap()
@@ -379,9 +380,9 @@ mod tests {
         let none = Dataset::new(Array2::<f32>::zeros((0, 2)), Array1::<u32>::zeros(0));
         assert!(matches!(none, Err(Error::Empty { .. })));
         let no_axes = Dataset::new(Array::<f32, _>::zeros(IxDyn(&[])), Array1::<u32>::zeros(1));
-        assert!(matches!(no_axes, Err(Error::Setting { .. })));
+        assert!(matches!(no_axes, Err(Error::InvalidArgument { .. })));
         let many = Array2::<f32>::zeros((1 << 32, 0)); // takes no memory
-        assert!(matches!(Dataset::new(many.clone(), many), Err(Error::Setting { .. })));
+        assert!(matches!(Dataset::new(many.clone(), many), Err(Error::InvalidArgument { .. })));
     }
 
     #[test]
@@ -413,10 +414,10 @@ mod tests {
         assert_eq!(data.rows(1..=2).unwrap().y(), array![1, 2]);
         assert_eq!(data.rows(..).unwrap(), data);
         assert!(matches!(data.rows(2..2), Err(Error::Empty { .. })));
-        assert!(matches!(data.rows(2..6), Err(Error::Setting { .. })));
-        assert!(matches!(data.rows(..=usize::MAX), Err(Error::Setting { .. })));
+        assert!(matches!(data.rows(2..6), Err(Error::InvalidArgument { .. })));
+        assert!(matches!(data.rows(..=usize::MAX), Err(Error::InvalidArgument { .. })));
         let backwards = (Bound::Included(3), Bound::Excluded(2));
-        assert!(matches!(data.rows(backwards), Err(Error::Setting { .. })));
+        assert!(matches!(data.rows(backwards), Err(Error::InvalidArgument { .. })));
     }
 
     #[test]
@@ -427,7 +428,7 @@ mod tests {
         assert_eq!(y, array![3, 1]);
         assert_rows_match(x.view(), y.view());
 
-        // The columns of a wider buffer: rows that are not one run.
+        // The columns of a wider buffer: rows that are not contiguous.
         let (mut x, mut y) = (Array2::zeros((3, 4)), Array1::zeros(3));
         let rows = &[4, 0];
         data.gather_into(rows, &mut x.slice_mut(s![..2, 1..3]), &mut y.slice_mut(s![..2])).unwrap();

@@ -1,15 +1,15 @@
-//! Data sets in numpy's files.
+//! Data sets in NumPy's files.
 //!
-//! Takes two `.npy` files with the examples along axis 0; gives them as a data set.
+//! Takes two `.npy` files with the examples along axis 0; returns a data set.
 
 use super::Dataset;
 use crate::Result;
 use crate::io::{NpyElement, Source, read_npy};
 use ndarray::RemoveAxis;
 
-/// A data set of the examples in one `.npy` file, `[examples, ...]`, and what is to be learnt of
-/// them in another, `[examples, ...]`. Types and numbers of axes are those of the result: commonly
-/// `f32`, and `u32` for classes, as which numpy's `float64` and `int64` are read: see [`read_npy`].
+/// A data set from the examples in one `.npy` file, `[examples, ...]`, and their targets in
+/// another, `[examples, ...]`. Types and numbers of axes are those of the result: commonly `f32`,
+/// and `u32` for classes, to which NumPy's `float64` and `int64` are converted: see [`read_npy`].
 ///
 /// # Errors
 ///

@@ -1,19 +1,19 @@
 //! The order of shuffled epochs: that of PyTorch's `DataLoader(..., shuffle=True)`.
 //!
-//! Takes a seed, or a generator that has been used already, and the number of examples; gives a
-//! permutation of them for each epoch. Guaranteed: the same generator gives the same orders, equal
-//! to those of a `DataLoader` without workers of its own that draws from the same generator. It
-//! draws in another way if the generator is an argument of its own, `generator=`, than if it is
-//! PyTorch's global one: both are here.
+//! Takes a seed, or a generator in any state, and the number of examples; returns a permutation of
+//! them for each epoch. Guaranteed: the same generator gives the same orders, equal to those of a
+//! `DataLoader` without worker processes that draws from the same generator. A `DataLoader` draws
+//! differently from a generator passed as `generator=` than from PyTorch's global one: both are
+//! here.
 
 use crate::rng::Generator;
 
-/// Draws the order of one epoch after the other.
+/// The shuffled orders of successive epochs.
 ///
 /// At the start of each epoch a `DataLoader` draws two 63-bit numbers from PyTorch's global
 /// generator: a seed for worker processes, which is not used here, and the seed of another
-/// generator, which permutes the examples. A generator that is handed to it as `generator=` gives
-/// the first of these numbers and then permutes the examples itself.
+/// generator, which permutes the examples. A generator passed as `generator=` draws the first of
+/// these numbers and then permutes the examples itself.
 /// (`_BaseDataLoaderIter.__init__` in `torch/utils/data/dataloader.py`, `RandomSampler.__iter__` in
 /// `torch/utils/data/sampler.py`.)
 ///
@@ -28,8 +28,8 @@ use crate::rng::Generator;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShuffledOrder {
     generator: Generator,
-    /// Whether the generator is the loader's own.
-    is_own: bool,
+    /// Whether the generator is the loader's, passed as `generator=`, not the global one.
+    is_of_loader: bool,
 }
 
 impl ShuffledOrder {
@@ -38,14 +38,14 @@ impl ShuffledOrder {
         Self::from_generator(Generator::new(seed))
     }
 
-    /// The orders that follow what `generator` was used for before: in a PyTorch script, commonly
+    /// The orders drawn from `generator` in its current state: in a PyTorch script, commonly after
     /// the initial weights.
     pub fn from_generator(generator: Generator) -> Self {
-        Self { generator, is_own: false }
+        Self { generator, is_of_loader: false }
     }
 
-    /// The orders of `DataLoader(..., shuffle=True, generator=generator)`: others than those that
-    /// the same seed gives the global generator.
+    /// The orders of `DataLoader(..., shuffle=True, generator=generator)`: different from those of
+    /// the global generator with the same seed.
     ///
     /// ```
     /// use bilro::data::ShuffledOrder;
@@ -56,10 +56,10 @@ impl ShuffledOrder {
     /// assert_eq!(order.next_epoch(5), [1, 3, 0, 4, 2]);
     /// ```
     pub fn of_loader_generator(generator: Generator) -> Self {
-        Self { generator, is_own: true }
+        Self { generator, is_of_loader: true }
     }
 
-    /// The generator, for what is to be drawn after the epochs so far.
+    /// The generator, to draw further numbers after the epochs so far.
     pub fn into_generator(self) -> Generator {
         self.generator
     }
@@ -71,13 +71,13 @@ impl ShuffledOrder {
         rows
     }
 
-    /// As [`next_epoch`](Self::next_epoch), replacing what `rows` holds: it allocates only if
-    /// `rows` has too little capacity.
+    /// As [`next_epoch`](Self::next_epoch), replacing the contents of `rows`: it allocates only if
+    /// the capacity of `rows` is too small.
     pub fn next_epoch_into(&mut self, len: u32, rows: &mut Vec<u32>) {
         let _for_workers = self.generator.random_u64();
-        if self.is_own {
+        if self.is_of_loader {
             let mut first = self.generator.clone();
-            // The sampler permutes twice: for the epoch, and for a rest of it that is empty.
+            // The sampler permutes twice: for the epoch, and for an empty remainder.
             self.generator.permutation_into(len, rows);
             self.generator.permutation_into(len, rows);
             first.permutation_into(len, rows);
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_row_comes_once_in_every_epoch() {
+    fn every_epoch_has_every_row_once() {
         let mut order = ShuffledOrder::new(3);
         for _ in 0..3 {
             let mut rows = order.next_epoch(50);
@@ -112,9 +112,10 @@ mod tests {
         assert_eq!(order.next_epoch(40), continued.next_epoch(40));
     }
 
-    /// `DataLoader(range(5), shuffle=True, generator=torch.Generator().manual_seed(7))`, torch 2.15.
+    /// `DataLoader(range(5), shuffle=True, generator=torch.Generator().manual_seed(7))`, torch
+    /// 2.15.
     #[test]
-    fn a_loaders_own_generator_permutes_itself() {
+    fn a_generator_of_the_loader_draws_the_permutation_itself() {
         let mut order = ShuffledOrder::of_loader_generator(Generator::new(7));
         for expected in [[1, 3, 0, 4, 2], [3, 2, 4, 0, 1], [0, 4, 3, 2, 1]] {
             assert_eq!(order.next_epoch(5), expected);

@@ -1,19 +1,20 @@
-//! Other data sets from one: other elements, other shapes, fewer or more examples.
+//! Transformations of data sets: map, reshape, filter, concatenate, normalize, one-hot,
+//! standardize.
 //!
-//! Takes a data set and gives a new one. Guaranteed: what happens to examples does not touch what
-//! is to be learnt of them, and the other way round; each keeps its partner.
+//! Takes a data set and returns a new one. Guaranteed: changes of examples do not affect their
+//! targets, and vice versa; every example keeps its target.
 
 use super::Dataset;
 use crate::{Error, Result, memory};
 use ndarray::{Array, ArrayView, Axis, Dimension, IntoDimension, RemoveAxis, concatenate};
 
 impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<A, DX, B, DY> {
-    /// The same with `x` as `change` makes it; the type and the shape of an example may become
-    /// others.
+    /// The same data set with `x` transformed by `change`; the type and the shape of an example may
+    /// change.
     ///
     /// # Errors
     ///
-    /// [`Error::BatchSize`] if `change` gives another number of examples, and the other errors of
+    /// [`Error::BatchSize`] if `change` returns another number of examples, and the other errors of
     /// [`new`](Self::new).
     ///
     /// ```
@@ -31,7 +32,7 @@ impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<A, DX, B, DY> {
         Dataset::new(x, self.y)
     }
 
-    /// The same with `y` as `change` makes it; the type and the shape may become others.
+    /// The same data set with `y` transformed by `change`; the type and the shape may change.
     ///
     /// # Errors
     ///
@@ -56,7 +57,7 @@ impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<A, DX, B, DY> {
         Dataset::new(self.x, y)
     }
 
-    /// The same with examples of another shape: the same elements, row by row.
+    /// The same data set with examples of another shape and the same elements, in row-major order.
     ///
     /// # Errors
     ///
@@ -76,19 +77,19 @@ impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<A, DX, B, DY> {
         <E::Dim as Dimension>::Larger: RemoveAxis,
     {
         let example = shape.into_dimension();
-        let mut whole = <E::Dim as Dimension>::Larger::zeros(example.ndim() + 1);
-        whole[0] = self.len();
-        whole.slice_mut()[1..].copy_from_slice(example.slice());
-        let from = self.x.shape()[1..].to_vec();
-        let x = self.x.into_shape_with_order(whole).map_err(|_| Error::Shape {
+        let mut full = <E::Dim as Dimension>::Larger::zeros(example.ndim() + 1);
+        full[0] = self.len();
+        full.slice_mut()[1..].copy_from_slice(example.slice());
+        let expected = self.x.shape()[1..].to_vec();
+        let x = self.x.into_shape_with_order(full).map_err(|_| Error::Shape {
             name: "x".into(),
-            expected: from,
+            expected,
             found: example.slice().to_vec(),
         })?;
         Ok(Dataset { x, y: self.y })
     }
 
-    /// The examples of which `keep` says so, in their order.
+    /// The examples for which `keep` returns `true`, in their order.
     ///
     /// # Errors
     ///
@@ -105,21 +106,21 @@ impl<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<A, DX, B, DY> {
         mut keep: impl FnMut(ArrayView<'_, A, DX::Smaller>, ArrayView<'_, B, DY::Smaller>) -> bool,
     ) -> Result<Self> {
         let examples = self.x.axis_iter(Axis(0)).zip(self.y.axis_iter(Axis(0)));
-        let kept = (0..).zip(examples).filter_map(|(i, (x, y))| keep(x, y).then_some(i));
-        self.select(&kept.collect::<Vec<u32>>())
+        let rows = (0..).zip(examples).filter_map(|(i, (x, y))| keep(x, y).then_some(i));
+        self.select(&rows.collect::<Vec<u32>>())
     }
 
     /// The examples of this data set, then those of `other`.
     ///
     /// # Errors
     ///
-    /// [`Error::Shape`] if examples or what is to be learnt of them have different shapes,
-    /// [`Error::Setting`] if together they are too many, [`Error::Memory`] if there is not enough.
+    /// [`Error::Shape`] if examples or targets have different shapes, [`Error::InvalidArgument`] if
+    /// there are too many examples together, [`Error::Memory`] if there is not enough.
     pub fn concat(&self, other: &Self) -> Result<Self> {
         check_shape("x", self.x.shape(), other.x.shape())?;
         check_shape("y", self.y.shape(), other.y.shape())?;
         self.check_memory(self.len().saturating_add(other.len()))?;
-        let too_large = |error: ndarray::ShapeError| Error::Setting {
+        let too_large = |error: ndarray::ShapeError| Error::InvalidArgument {
             name: "examples".into(),
             expected: "no more than fit into memory".into(),
             found: error.to_string(),
@@ -136,7 +137,7 @@ impl<DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<f32, DX, B, DY> {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] if `mean` is not finite, or `std` not finite and above 0.
+    /// [`Error::InvalidArgument`] if `mean` is not finite, or `std` not finite and above 0.
     ///
     /// ```
     /// let digits = bilro::data::digits()?.normalize(0.5, 0.5)?;
@@ -144,16 +145,16 @@ impl<DX: RemoveAxis, B: Copy, DY: RemoveAxis> Dataset<f32, DX, B, DY> {
     /// # Ok::<(), bilro::Error>(())
     /// ```
     pub fn normalize(mut self, mean: f32, std: f32) -> Result<Self> {
-        let setting = |name: &str, expected: &str, found: f32| Error::Setting {
+        let invalid = |name: &str, expected: &str, found: f32| Error::InvalidArgument {
             name: name.into(),
             expected: expected.into(),
             found: found.to_string(),
         };
         if !mean.is_finite() {
-            return Err(setting("mean", "finite", mean));
+            return Err(invalid("mean", "finite", mean));
         }
         if !(std.is_finite() && std > 0.0) {
-            return Err(setting("std", "finite and above 0", std));
+            return Err(invalid("std", "finite and above 0", std));
         }
         self.x.mapv_inplace(|x| (x - mean) / std);
         Ok(self)
@@ -164,8 +165,8 @@ impl<A: Copy, DX: RemoveAxis, DY: RemoveAxis> Dataset<A, DX, u32, DY>
 where
     DY::Larger: RemoveAxis,
 {
-    /// The same with a vector of reals for each class: 1 in its place, 0 in the others, along a new
-    /// last axis of size `classes`.
+    /// The same data set with a vector of reals for each class: 1 at its index, 0 elsewhere, along
+    /// a new last axis of size `classes`.
     ///
     /// # Errors
     ///
@@ -179,12 +180,12 @@ where
     /// ```
     pub fn one_hot(self, classes: usize) -> Result<Dataset<A, DX, f32, DY::Larger>> {
         let row = self.y.len() / self.len();
-        if let Some(place) = self.y.iter().position(|&class| class as usize >= classes) {
-            // Reaching here, `y` has elements, so that a row of it has.
-            let class = self.y.iter().nth(place).copied().unwrap_or_default();
+        if let Some(index) = self.y.iter().position(|&class| class as usize >= classes) {
+            // `y` has elements, so that `row` is not 0.
+            let class = self.y.iter().nth(index).copied().unwrap_or_default();
             return Err(Error::IndexOutOfRange {
                 name: "y".into(),
-                row: place / row,
+                row: index / row,
                 index: class,
                 below: classes,
             });
@@ -200,10 +201,11 @@ where
     }
 }
 
-/// Makes features comparable: what its training set says of each is subtracted and divided by.
+/// Standardizes features: subtracts the mean of the training set and divides by its standard
+/// deviation.
 ///
-/// Made from the set that is learnt from and applied to all: to measure the test set as well would
-/// let the network see it.
+/// Fitted on the training set and applied to all sets: statistics of the test set would leak
+/// information about it into training.
 ///
 /// ```
 /// use bilro::data::{self, Standardizer};
@@ -221,11 +223,10 @@ pub struct Standardizer<D: Dimension> {
 }
 
 impl<D: Dimension> Standardizer<D> {
-    /// Measures the mean and the standard deviation of each feature over the examples.
+    /// Computes the mean and the standard deviation of each feature over the examples.
     ///
-    /// The standard deviation is that of the examples themselves: its square is divided by their
-    /// number, as in scikit-learn's `StandardScaler`. Where it is 0, 1 is taken instead: a feature
-    /// that is always the same becomes 0.
+    /// The variance is divided by the number of examples, as in scikit-learn's `StandardScaler`. A
+    /// standard deviation of 0 is replaced by 1: a constant feature becomes 0.
     pub fn fit<DX, B, DY>(train: &Dataset<f32, DX, B, DY>) -> Self
     where
         DX: RemoveAxis<Smaller = D>,
@@ -234,7 +235,7 @@ impl<D: Dimension> Standardizer<D> {
     {
         let shape = train.x.raw_dim().remove_axis(Axis(0));
         let n = train.len() as f64;
-        // Twice through the data in f64: first for the mean, then for distances to it.
+        // Two passes in f64: first for the mean, then for the squared distances.
         let mut mean = Array::<f64, D>::zeros(shape.clone());
         for x in train.x.axis_iter(Axis(0)) {
             mean.zip_mut_with(&x, |sum, &x| *sum += f64::from(x));
@@ -259,7 +260,7 @@ impl<D: Dimension> Standardizer<D> {
         self.mean.view()
     }
 
-    /// The standard deviation of each feature, or 1 where it is 0.
+    /// The standard deviation of each feature, or 1 if it is 0.
     pub fn std(&self) -> ArrayView<'_, f32, D> {
         self.std.view()
     }
@@ -268,7 +269,7 @@ impl<D: Dimension> Standardizer<D> {
     ///
     /// # Errors
     ///
-    /// [`Error::Shape`] if examples have another shape than those of the set that was measured.
+    /// [`Error::Shape`] if examples have another shape than those of the training set.
     pub fn apply<DX, B, DY>(
         &self,
         mut data: Dataset<f32, DX, B, DY>,
@@ -295,7 +296,7 @@ impl<D: Dimension> Standardizer<D> {
     }
 }
 
-/// Whether an array of this shape still has as many examples.
+/// Requires that a transformed array has the same number of examples.
 fn check_count(name: &str, shape: &[usize], expected: usize) -> Result<()> {
     let found = super::examples(name, shape)?;
     if found == expected {
@@ -309,7 +310,7 @@ fn check_count(name: &str, shape: &[usize], expected: usize) -> Result<()> {
     })
 }
 
-/// Whether the examples of two arrays have one shape.
+/// Requires that the examples of two arrays have the same shape.
 fn check_shape(name: &str, expected: &[usize], found: &[usize]) -> Result<()> {
     let (expected, found) = (expected[1..].to_vec(), found[1..].to_vec());
     if expected == found {
@@ -334,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn maps_change_type_and_shape_but_not_the_number() {
+    fn maps_change_type_and_shape_but_not_the_number_of_examples() {
         let data = numbered(3).map_x(|x| x.mapv(|x| x as u32).slice_move(s![.., 1])).unwrap();
         assert_eq!((data.x(), data.y()), (array![1, 3, 5].view(), array![0, 1, 2].view()));
         let data = numbered(2).map_y(|y| y.mapv(|y| y as f32 / 2.0).insert_axis(Axis(1))).unwrap();
@@ -361,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn filter_keeps_partners() {
+    fn filter_keeps_targets_with_their_examples() {
         let odd = numbered(7).filter(|_, y| y[()] % 2 == 1).unwrap();
         assert_eq!(odd.y(), array![1, 3, 5]);
         assert_rows_match(odd.x(), odd.y());
@@ -385,7 +386,7 @@ mod tests {
         assert_eq!(data.clone().normalize(0.5, 0.5).unwrap().x(), array![[-1.0, -0.5], [0.0, 1.0]]);
         for (mean, std) in [(f32::NAN, 1.0), (0.0, 0.0), (0.0, -1.0), (0.0, f32::INFINITY)] {
             let result = data.clone().normalize(mean, std);
-            assert!(matches!(result, Err(Error::Setting { .. })), "{mean}, {std}");
+            assert!(matches!(result, Err(Error::InvalidArgument { .. })), "{mean}, {std}");
         }
     }
 
@@ -410,7 +411,8 @@ mod tests {
             Dataset::new(array![[1.0, 7.0], [3.0, 7.0], [8.0, 7.0]], array![0, 0, 0]).unwrap();
         let standardizer = Standardizer::fit(&train);
         assert_eq!(standardizer.mean(), array![4.0, 7.0]);
-        // √((9 + 1 + 16) / 3), as StandardScaler().fit(...).scale_ has it; and 1 for what is constant.
+        // √((9 + 1 + 16) / 3), as StandardScaler().fit(...).scale_ has it; and 1 for the constant
+        // feature.
         assert!((standardizer.std()[0] - 2.943_920_3).abs() < 1e-6);
         assert_eq!(standardizer.std()[1], 1.0);
         let test = Dataset::new(array![[4.0, 8.0]], array![0]).unwrap();
@@ -420,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn standardizing_far_from_zero_keeps_its_digits() {
+    fn standardizing_is_exact_far_from_zero() {
         let x = Array2::from_shape_fn((1000, 1), |(i, _)| 10_000.0 + (i % 2) as f32);
         let data = Dataset::new(x, ndarray::Array1::<u32>::zeros(1000)).unwrap();
         let standardizer = Standardizer::fit(&data);

@@ -1,7 +1,8 @@
-//! The one error of the library: what was expected, what was found, and where.
+//! The error type of the library. Messages have the expected value, the one found, and the
+//! location.
 //!
-//! Nothing that a user can cause panics, and nothing is changed by a call that
-//! returns an error.
+//! No mistake of a caller panics, and a call that returns an error has changed
+//! nothing.
 
 mod anomaly;
 mod verification;
@@ -13,27 +14,27 @@ use std::{env, fmt, io, num, str, string};
 
 use ndarray::{ErrorKind, ShapeError};
 
-pub(crate) use weights::FLOATS;
 pub use anomaly::{Anomaly, OperandRange, Origin};
 pub use verification::{Check, Compared, Disagreement, Verification};
+pub(crate) use weights::FLOATS;
 pub use weights::WeightsMismatch;
 
-/// What `bilro` functions return.
+/// The result type of `bilro`'s functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Everything that can go wrong while bilro is used.
+/// All errors of bilro.
 ///
 /// `{error}` and `{error:?}` print the same text, so that a `main` that returns
-/// [`Result`], `unwrap` and `expect` show it as it is meant to be read. Errors
-/// of bilro's own say everything in it and have no
+/// [`Result`], `unwrap` and `expect` show the readable message. bilro's own errors
+/// have all information in the text and no
 /// [`source`](std::error::Error::source); those of a program, in
 /// [`Error::Other`] and [`Error::Io`], keep theirs, which `{error:?}` prints
-/// below, a line each.
+/// below, one per line.
 ///
-/// In a function that returns [`Result`], `?` takes other errors that small
-/// programs meet as well: those of [`std::io`], of numbers and text that cannot
-/// be parsed, of ndarray's shapes, of the compiler's builder, `Box<dyn Error>`, and plain texts. For all
-/// others there is [`Error::other`].
+/// In a function that returns [`Result`], `?` also converts other common errors:
+/// of [`std::io`], of parsing numbers and text, of ndarray's shapes, of the
+/// compiler's builder, `Box<dyn Error>`, and plain strings. [`Error::other`]
+/// converts all others.
 ///
 /// ```
 /// fn learning_rate(path: &str) -> bilro::Result<f32> {
@@ -62,40 +63,40 @@ pub enum Error {
     BatchSize {
         /// The input that differs.
         name: String,
-        /// How many examples it has.
+        /// Its number of examples.
         found: usize,
-        /// The input it is compared with.
+        /// The input that it is compared with.
         other: String,
-        /// How many examples that one has.
+        /// That input's number of examples.
         expected: usize,
     },
     /// A batch has too few examples to train on.
     #[error(
         "a batch of {found} is too small: the variance of features over a batch needs at least {expected} examples; \
-         leave out the last batch of an epoch where it is so small (`drop_last`)"
+         `drop_last` leaves out a smaller last batch of an epoch"
     )]
     SmallBatch {
-        /// How many are needed.
+        /// The minimum number.
         expected: usize,
-        /// How many there are.
+        /// The number of examples found.
         found: usize,
     },
-    /// A network that only predicts should be trained or evaluated.
+    /// A network without a loss, which can only predict, is trained or evaluated.
     #[error("`{network}` has no loss: it predicts, but cannot be trained or evaluated")]
     NoLoss {
         /// The network.
         network: String,
     },
-    /// An input that is needed has not been given.
+    /// A required input has not been given.
     #[error("`{name}` is needed, but was not given")]
     MissingInput {
         /// The input or target.
         name: String,
     },
-    /// A dynamic network, or what it gives, has nothing of this name.
+    /// A dynamic network, its outputs or its gradients have no item of this name.
     #[error("there is no {what} `{name}`{}", there_are(nearest(name, known.iter().map(String::as_str)), known))]
     UnknownName {
-        /// What was looked for: `input or target`, `choice`, `alternative`, `array`.
+        /// The kind of item: `input or target`, `choice`, `alternative`, `array`.
         what: &'static str,
         /// The name that was given.
         name: String,
@@ -114,12 +115,12 @@ pub enum Error {
         /// The target.
         name: String,
     },
-    /// Examples are wrong, and not those of the data set that is trained on.
+    /// An error in examples of another data set than the one trained on.
     #[error("in the {data}: {error}")]
     InData {
-        /// Which data set: `validation data`.
+        /// The data set: `validation data`.
         data: &'static str,
-        /// What is wrong with it.
+        /// The error in it.
         error: Box<Error>,
     },
     /// An input's shape, the batch axis left out, is not the declared one.
@@ -149,9 +150,9 @@ pub enum Error {
     Kind {
         /// The input.
         name: String,
-        /// What it takes.
+        /// The type that it takes.
         expected: &'static str,
-        /// What was given.
+        /// The type that was given.
         found: &'static str,
     },
     /// An index is not below its bound.
@@ -169,43 +170,41 @@ pub enum Error {
         /// The first index that is too large.
         below: usize,
     },
-    /// No examples where at least one is needed.
+    /// There are no examples; at least one is needed.
     #[error("{what} has no examples; at least one is needed")]
     Empty {
-        /// What is empty: a batch, a data set, one side of a split.
+        /// The empty item: a batch, a data set, one side of a split.
         what: String,
     },
-    /// There is not so much memory. Nothing has been taken, and nothing has
+    /// There is not enough memory. Nothing has been allocated, and nothing has
     /// changed.
     #[error(
-        "{what} would take {bytes} bytes, and there is not so much memory: \
-         smaller layers or batches take less"
+        "{what} would take {bytes} bytes, more memory than there is: \
+         use smaller layers or batches"
     )]
     Memory {
-        /// What it would be for.
+        /// The use of the memory.
         what: String,
-        /// How many bytes.
+        /// The number of bytes.
         bytes: u64,
     },
-    /// A network that has made steps with one training is asked for a step with
-    /// another one.
+    /// A step with another training than the network's earlier steps.
     #[error(
-        "the steps of `{network}` so far were made with another training, whose state it keeps: \
-         `Engine::forget_steps` lets go of that, and `Model::into_trainer` makes a trainer that \
-         begins anew"
+        "`{network}` has the optimizer state of another training: `Engine::forget_steps` drops it, \
+         and `Model::into_trainer` makes a trainer with new state"
     )]
     OtherTraining {
         /// The network.
         network: String,
     },
-    /// A number that must lie in some range does not.
+    /// A number or an option is rejected: a hyperparameter, the size of a picture, an axis.
     #[error("{name} must be {expected}, but is {found}")]
-    Setting {
-        /// The setting, as the user writes it: `learning rate`, `batch_size`.
+    InvalidArgument {
+        /// The argument, as the user writes it: `learning rate`, `batch_size`.
         name: String,
-        /// What would be accepted.
+        /// The accepted values.
         expected: String,
-        /// What was given.
+        /// The value that was given.
         found: String,
     },
     /// The loss became infinite or not a number. The step has changed nothing.
@@ -221,8 +220,8 @@ pub enum Error {
     /// A gradient is infinite or not a number, though the loss is neither. The step
     /// has changed nothing.
     #[error(
-        "the loss is {loss} at step {step}, but not all of its gradients are finite: look for what has no \
-         slope where it is evaluated, as `sqrt` at 0, or for infinite numbers in the data"
+        "the loss is {loss} at step {step}, but not all of its gradients are finite: look for a function \
+         without a finite derivative, as `sqrt` at 0, or for infinite numbers in the data"
     )]
     NonFiniteGradient {
         /// The step, counted from 1.
@@ -257,31 +256,31 @@ pub enum Error {
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong, with its line or offset.
+        /// The problem, with its line or offset.
         message: String,
     },
-    /// A file of weights does not fit the network.
+    /// A file of weights does not match the network.
     #[error("{} {mismatch}", path.display())]
     Weights {
         /// The file.
         path: PathBuf,
-        /// Everything that does not fit.
+        /// All mismatches.
         mismatch: Box<WeightsMismatch>,
     },
     /// A picture could not be drawn.
     #[error("the picture `{picture}`: {message}")]
     Plot {
-        /// Its title, or its kind where it has none.
+        /// Its title, or its kind if it has none.
         picture: String,
-        /// What is wrong with its data.
+        /// The problem with its data.
         message: String,
     },
-    /// Ctrl-C cannot be made to end training.
+    /// The handler for Ctrl-C cannot be installed.
     #[cfg(feature = "ctrl-c")]
     #[error("Ctrl-C cannot be made to end training: {message}")]
     CtrlC {
-        /// What `ctrlc` says: most often, that the program has a handler of its
-        /// own.
+        /// The message of `ctrlc`: usually, that the program has its own
+        /// handler.
         message: String,
     },
     /// An environment variable has a value that is not understood.
@@ -289,29 +288,29 @@ pub enum Error {
     Environment {
         /// The variable's name.
         variable: &'static str,
-        /// What would be accepted.
+        /// The accepted values.
         expected: String,
         /// Its value.
         found: String,
     },
-    /// Input or output failed in the program that uses bilro: what `?` makes of
-    /// a [`std::io::Error`]. bilro's own functions return [`Error::File`], which
-    /// says which file.
+    /// Input or output failed in the program that uses bilro: `?` converts a
+    /// [`std::io::Error`] to this. bilro's own functions return [`Error::File`],
+    /// which has the path.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// An array cannot have the shape that the program gave it: what `?` makes
-    /// of ndarray's error.
+    /// An array cannot have the shape that the program gave it: `?` converts
+    /// ndarray's error to this.
     #[error("an array cannot have this shape: {}", shape_error(.0))]
     Array(ShapeError),
-    /// Another error of the program that uses bilro: what `?` makes of errors
-    /// that are not bilro's, and what [`Error::other`] makes of any.
+    /// Another error of the program that uses bilro: `?` converts errors that are not
+    /// bilro's to this, and [`Error::other`] converts any.
     #[error(transparent)]
     Other(Box<dyn StdError + Send + Sync>),
 }
 
 impl Error {
-    /// An error of the program, or a text, as an error of bilro: for functions
-    /// and callbacks that return [`Result`].
+    /// Converts an error of the program, or a string, to an error of bilro: for
+    /// functions and callbacks that return [`Result`].
     ///
     /// ```
     /// # fn run() -> bilro::Result<()> {
@@ -325,8 +324,8 @@ impl Error {
     }
 }
 
-/// As `Display`, for `main`, `unwrap` and `expect` print errors by this; and
-/// the causes of an error that has some.
+/// As `Display`, because `main`, `unwrap` and `expect` print errors by `Debug`; then
+/// the sources of the error.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)?;
@@ -339,7 +338,7 @@ impl fmt::Debug for Error {
     }
 }
 
-/// What ndarray found, in words that say what of an array they are about.
+/// ndarray's error, as a message about the array.
 fn shape_error(error: &ShapeError) -> String {
     match error.kind() {
         ErrorKind::IncompatibleShape => {
@@ -348,8 +347,8 @@ fn shape_error(error: &ShapeError) -> String {
         ErrorKind::OutOfBounds => "there are not enough elements".into(),
         _ => {
             let text = error.to_string();
-            // The names of its types are before them.
-            text.split_once(": ").map_or(text.as_str(), |(_, words)| words).into()
+            // ndarray's message begins with the name of its type.
+            text.split_once(": ").map_or(text.as_str(), |(_, message)| message).into()
         }
     }
 }
@@ -360,16 +359,15 @@ impl From<ShapeError> for Error {
     }
 }
 
-/// An error of bilro in a box is that error again.
+/// An error of bilro in a box is unwrapped.
 impl From<Box<dyn StdError + Send + Sync>> for Error {
     fn from(error: Box<dyn StdError + Send + Sync>) -> Error {
         error.downcast::<Error>().map_or_else(Error::Other, |error| *error)
     }
 }
 
-/// An error of bilro in a box is that error again. Any other need not be one
-/// that may go from thread to thread, so its text is taken, with those of its
-/// sources.
+/// An error of bilro in a box is unwrapped. Any other may not be `Send`, so that only
+/// its text is taken, with those of its sources.
 impl From<Box<dyn StdError>> for Error {
     fn from(error: Box<dyn StdError>) -> Error {
         let error = match error.downcast::<Error>() {
@@ -379,10 +377,10 @@ impl From<Box<dyn StdError>> for Error {
         let mut text = error.to_string();
         let mut source = error.source();
         while let Some(error) = source {
-            let words = error.to_string();
-            // Many errors say their sources' words themselves.
-            if !text.contains(&words) {
-                text = format!("{text}: {words}");
+            let message = error.to_string();
+            // Many errors contain their sources' messages.
+            if !text.contains(&message) {
+                text = format!("{text}: {message}");
             }
             source = error.source();
         }
@@ -409,8 +407,8 @@ other!(
     fmt::Error
 );
 
-/// What is said where the largest index is the number of classes: then they are
-/// most often counted from 1. (`rows` are those of a selection, which no map shifts.)
+/// A hint if an index equals the number of classes: then they are probably counted from 1.
+/// (Not for `rows`, the indices of a selection, which no map shifts.)
 fn from_one(name: &str, index: u32, below: usize) -> &'static str {
     match index as usize == below && name != "rows" {
         true => {
@@ -421,22 +419,21 @@ fn from_one(name: &str, index: u32, below: usize) -> &'static str {
     }
 }
 
-/// What is said of a parameter that there is not: the one that may be meant, and
-/// those there are.
+/// The message for an unknown parameter, with the nearest name and all names.
 fn unknown_parameter(name: &str, known: &[String]) -> String {
-    // A layer's name stands for all of its parameters.
+    // The name of a layer is accepted for all of its parameters.
     let layers = known.iter().filter_map(|name| name.rsplit_once('.')).map(|(layer, _)| layer);
     let near = nearest(name, known.iter().map(String::as_str).chain(layers));
     format!("there is no parameter `{name}`{}", there_are(near, known))
 }
 
-/// The nearest of some names, if one may be meant. Of one letter, any other is
-/// as near.
+/// The nearest of some names, if one is similar. None for a name of one letter, which is
+/// equally near to any other.
 pub(crate) fn nearest<'a>(name: &str, among: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     bilro_compiler::error::nearest(name, among).filter(|_| name.chars().nth(1).is_some())
 }
 
-/// What there is instead of something, of which one may be meant.
+/// The end of a message: the nearest name, if any, and the existing names.
 pub(crate) fn there_are<S: AsRef<str>>(near: Option<&str>, names: &[S]) -> String {
     let names = some_of(names);
     match near {
@@ -445,18 +442,18 @@ pub(crate) fn there_are<S: AsRef<str>>(near: Option<&str>, names: &[S]) -> Strin
     }
 }
 
-/// Names for a message, the first of them where they are many.
+/// Names for a message, cut off after the first 20.
 fn some_of<S: AsRef<str>>(names: &[S]) -> String {
-    const MOST: usize = 20;
-    let shown: Vec<&str> = names.iter().take(MOST).map(AsRef::as_ref).collect();
-    let more = match names.len().checked_sub(MOST) {
+    const MAX_SHOWN: usize = 20;
+    let shown: Vec<&str> = names.iter().take(MAX_SHOWN).map(AsRef::as_ref).collect();
+    let more = match names.len().checked_sub(MAX_SHOWN) {
         None | Some(0) => String::new(),
         Some(more) => format!(" and {more} more"),
     };
     format!("{}{more}", shown.join(", "))
 }
 
-/// `; did you mean ...?`, where one of some names may be meant.
+/// `; did you mean ...?`, if one of the names is similar.
 pub(crate) fn did_you_mean<'a>(name: &str, among: impl IntoIterator<Item = &'a str>) -> String {
     nearest(name, among).map_or(String::new(), |near| format!("; did you mean `{near}`?"))
 }
@@ -476,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn what_main_and_unwrap_print_is_the_text_for_readers() {
+    fn main_and_unwrap_print_the_readable_message() {
         let text = "digits.safetensors does not fit `Digits`, so nothing was loaded\n  \
                     missing: `fc1.weight` [8, 64]; is it the file's `fc.weight`?\n  \
                     not in the network: `fc.weight` [8, 64]\n\
@@ -497,7 +494,7 @@ mod tests {
         assert_eq!(format!("{:?}", Error::from(codegen)), "code generation: no AVX");
     }
 
-    fn passed<E>(error: E) -> Error
+    fn converted<E>(error: E) -> Error
     where
         Error: From<E>,
     {
@@ -509,30 +506,30 @@ mod tests {
     }
 
     #[test]
-    fn question_marks_take_what_small_programs_meet() {
+    fn question_marks_convert_common_errors() {
         let missing = std::fs::read("no/such/file").unwrap_err();
         let text = missing.to_string();
-        let error = passed(missing);
+        let error = converted(missing);
         assert!(matches!(&error, Error::Io(e) if e.kind() == io::ErrorKind::NotFound));
         assert_eq!(error.to_string(), text);
 
         let shape = ndarray::Array2::from_shape_vec((2, 3), vec![0.0; 5]).unwrap_err();
         let kind = shape.kind();
-        let error = passed(shape);
+        let error = converted(shape);
         assert!(matches!(&error, Error::Array(e) if e.kind() == kind));
         let text = "an array cannot have this shape: there are not enough elements";
         assert_eq!(error.to_string(), text);
         let layout = ShapeError::from_kind(ErrorKind::Overflow);
         let text = "an array cannot have this shape: arithmetic overflow";
-        assert_eq!(passed(layout).to_string(), text);
+        assert_eq!(converted(layout).to_string(), text);
 
         for (error, text) in [
-            (passed("x".parse::<f32>().unwrap_err()), "invalid float literal"),
-            (passed("x".parse::<usize>().unwrap_err()), "invalid digit found in string"),
-            (passed("a text"), "a text"),
-            (passed(String::from("a text")), "a text"),
-            (passed(Box::<dyn StdError>::from("a text")), "a text"),
-            (passed(Box::<dyn StdError + Send + Sync>::from("a text")), "a text"),
+            (converted("x".parse::<f32>().unwrap_err()), "invalid float literal"),
+            (converted("x".parse::<usize>().unwrap_err()), "invalid digit found in string"),
+            (converted("a text"), "a text"),
+            (converted(String::from("a text")), "a text"),
+            (converted(Box::<dyn StdError>::from("a text")), "a text"),
+            (converted(Box::<dyn StdError + Send + Sync>::from("a text")), "a text"),
             (Error::other("a text"), "a text"),
             (Error::other(fmt::Error), &fmt::Error.to_string()),
         ] {
@@ -542,39 +539,39 @@ mod tests {
     }
 
     #[test]
-    fn an_error_in_a_box_is_that_error_again() {
+    fn an_error_of_bilro_in_a_box_is_unwrapped() {
         let empty = || Error::Empty { what: "the batch".into() };
-        let there = |error| matches!(error, Error::Empty { .. });
-        assert!(there(passed(Box::<dyn StdError>::from(empty()))));
-        assert!(there(passed(Box::<dyn StdError + Send + Sync>::from(empty()))));
-        assert!(there(Error::other(empty())));
+        let is_empty = |error| matches!(error, Error::Empty { .. });
+        assert!(is_empty(converted(Box::<dyn StdError>::from(empty()))));
+        assert!(is_empty(converted(Box::<dyn StdError + Send + Sync>::from(empty()))));
+        assert!(is_empty(Error::other(empty())));
     }
 
-    /// An error that has its source beside its text, not in it.
+    /// An error whose text does not contain its source's.
     #[derive(Debug, thiserror::Error)]
     #[error("the settings cannot be read")]
     struct Outer(#[source] num::ParseIntError);
 
     #[test]
-    fn chains_say_everything_once() {
+    fn chains_print_every_message_once() {
         let outer = || Outer("x".parse::<usize>().unwrap_err());
         let inner = outer().0.to_string();
         let error = Error::from(Box::<dyn StdError>::from(outer()));
         assert_eq!(error.to_string(), format!("the settings cannot be read: {inner}"));
-        // Of one that may go from thread to thread, the chain is kept.
-        for error in [Error::other(outer()), passed(io::Error::other(outer()))] {
+        // The chain of an error that is `Send` is preserved.
+        for error in [Error::other(outer()), converted(io::Error::other(outer()))] {
             assert_eq!(error.to_string(), "the settings cannot be read");
             assert_eq!(error.source().unwrap().to_string(), inner);
             assert_eq!(format!("{error:?}"), format!("{error}\ncaused by: {inner}"));
         }
-        // No chain repeats what the text has.
-        for error in [weights(), passed(io::Error::other("full")), Error::from("a text")] {
+        // No source repeats the text.
+        for error in [weights(), converted(io::Error::other("full")), Error::from("a text")] {
             assert!(error.source().is_none(), "{error}");
         }
     }
 
     #[test]
-    fn errors_go_from_thread_to_thread() {
+    fn errors_are_send_and_sync() {
         fn check<E: StdError + Send + Sync + 'static>() {}
         check::<Error>();
         check::<bilro_compiler::error::Error>();

@@ -1,4 +1,4 @@
-//! What of a file of weights does not fit a network.
+//! Mismatches between a file of weights and a network, with advice.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,7 +8,7 @@ use super::nearest;
 /// The types of floating point numbers that files hold.
 pub(crate) const FLOATS: &str = "F32, F64, F16 or BF16";
 
-/// What of a file of weights does not fit a network. Shapes are those of the
+/// Mismatches between a file of weights and a network. Shapes are those of the
 /// file, in which weights of linear layers are `[out, in]`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
@@ -17,14 +17,14 @@ pub struct WeightsMismatch {
     pub network: String,
     /// Parameters that are not in the file: name and shape.
     pub missing: Vec<(String, Vec<usize>)>,
-    /// Tensors of the file that are no parameters: name and shape.
+    /// Tensors of the file that are not parameters: name and shape.
     pub unexpected: Vec<(String, Vec<usize>)>,
     /// Tensors of another shape: name, the parameter's shape, the file's.
     pub shapes: Vec<(String, Vec<usize>, Vec<usize>)>,
-    /// Tensors that do not hold floating point numbers: name, and what they
-    /// hold, as `I64`.
+    /// Tensors that do not hold floating point numbers: name, and type, as
+    /// `I64`.
     pub types: Vec<(String, String)>,
-    /// Names that renaming has given to several tensors.
+    /// Names that `rename` returned for several tensors.
     pub repeated: Vec<String>,
 }
 
@@ -39,17 +39,17 @@ impl WeightsMismatch {
     }
 }
 
-/// The most lines of one kind that a message has; the fields have all.
-const MOST_LINES: usize = 20;
+/// The maximum number of lines of one kind in a message; the fields have all.
+const MAX_LINES: usize = 20;
 
 impl fmt::Display for WeightsMismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "does not fit `{}`, so nothing was loaded", self.network)?;
         let mut lines = |count: usize, line: &dyn Fn(usize) -> String| {
-            for i in 0..count.min(MOST_LINES) {
+            for i in 0..count.min(MAX_LINES) {
                 write!(f, "\n  {}", line(i))?;
             }
-            match count.checked_sub(MOST_LINES) {
+            match count.checked_sub(MAX_LINES) {
                 None | Some(0) => Ok(()),
                 Some(more) => write!(f, "\n  and {more} more of this kind"),
             }
@@ -67,11 +67,11 @@ impl fmt::Display for WeightsMismatch {
         })?;
         lines(self.shapes.len(), &|i| {
             let (name, expected, found) = &self.shapes[i];
-            let turned = match found.len() == 2 && found.iter().rev().eq(expected) {
+            let transposed = match found.len() == 2 && found.iter().rev().eq(expected) {
                 true => " (files have weights of linear layers as [out, in])",
                 false => "",
             };
-            format!("of another shape: `{name}` must be {expected:?}, but is {found:?}{turned}")
+            format!("of another shape: `{name}` must be {expected:?}, but is {found:?}{transposed}")
         })?;
         lines(self.types.len(), &|i| {
             let ((name, found), floats) = (&self.types[i], FLOATS);
@@ -85,34 +85,34 @@ impl fmt::Display for WeightsMismatch {
 }
 
 impl WeightsMismatch {
-    /// What to do about it: rename what has the shape of something that is
-    /// missing, and do without the rest.
+    /// The advice: rename unexpected tensors that have the shape of a missing parameter,
+    /// and exclude all other mismatches.
     fn advice(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut extra: Vec<_> = self.unexpected.iter().collect();
         let mut renamed = false;
-        let mut left = BTreeSet::new();
+        let mut excluded = BTreeSet::new();
         for (name, shape) in &self.missing {
             match extra.iter().position(|(_, found)| found == shape) {
-                Some(place) => {
-                    extra.swap_remove(place);
+                Some(index) => {
+                    extra.swap_remove(index);
                     renamed = true;
                 }
-                None => drop(left.insert(layer(name))),
+                None => drop(excluded.insert(layer(name))),
             }
         }
         if renamed {
             write!(f, "\n`load_renamed` loads a file in which parameters have other names")?;
         }
-        left.extend(extra.into_iter().map(|(name, _)| layer(name)));
-        left.extend(self.shapes.iter().map(|(name, ..)| layer(name)));
-        left.extend(self.types.iter().map(|(name, _)| layer(name)));
-        if left.is_empty() {
+        excluded.extend(extra.into_iter().map(|(name, _)| layer(name)));
+        excluded.extend(self.shapes.iter().map(|(name, ..)| layer(name)));
+        excluded.extend(self.types.iter().map(|(name, _)| layer(name)));
+        if excluded.is_empty() {
             return Ok(());
         }
         let (call, rename) =
             if renamed { ("load_renamed_except", "rename, ") } else { ("load_except", "") };
-        let names: Vec<_> = left.iter().take(MOST_LINES).map(|n| format!("{n:?}")).collect();
-        let more = if left.len() > MOST_LINES { ", ..." } else { "" };
+        let names: Vec<_> = excluded.iter().take(MAX_LINES).map(|n| format!("{n:?}")).collect();
+        let more = if excluded.len() > MAX_LINES { ", ..." } else { "" };
         write!(
             f,
             "\n`{call}(path, {rename}&[{}{more}])` loads all the others, and leaves these layers of \
@@ -123,7 +123,7 @@ impl WeightsMismatch {
     }
 }
 
-/// The layer of a parameter: what is before the last dot.
+/// The layer of a parameter: its name up to the last dot.
 fn layer(name: &str) -> &str {
     name.rsplit_once('.').map_or(name, |(layer, _)| layer)
 }

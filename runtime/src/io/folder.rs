@@ -1,8 +1,8 @@
-//! Folders for tests of files.
+//! Temporary folders for tests.
 
 use std::path::{Path, PathBuf};
 
-/// A folder for one test, which goes with it.
+/// A folder for one test, removed when it is dropped.
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {
@@ -17,7 +17,7 @@ impl Folder {
         &self.0
     }
 
-    /// Writes a file and gives its path.
+    /// Writes a file and returns its path.
     pub fn write(&self, name: &str, contents: impl AsRef<[u8]>) -> PathBuf {
         let path = self.0.join(name);
         std::fs::write(&path, contents).unwrap();
@@ -27,7 +27,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What stays behind in a temporary folder does no harm.
+        // Left-over files in a temporary folder do no harm.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }

@@ -1,24 +1,24 @@
-//! Arrays in files.
+//! Files of arrays: safetensors, and NumPy's `.npy` and `.npz`.
 //!
 //! [`save_tensors`] and [`load_tensors`] write and read any arrays, by name, in
 //! the format [safetensors](https://huggingface.co/docs/safetensors), which
-//! PyTorch, JAX and NumPy read and write as well. The weights of a network have
-//! calls of their own, [`Model::save`](crate::Model::save) and
-//! [`Model::load`](crate::Model::load), which use the same files.
+//! PyTorch, JAX and NumPy also read and write. The weights of a network have
+//! their own methods, [`Model::save`](crate::Model::save) and
+//! [`Model::load`](crate::Model::load), which use the same format.
 //!
-//! With the feature `npy`, arrays of any type go to and from NumPy's own files,
-//! `.npy` and `.npz`; an error names the file, and for an archive the array in
-//! it.
+//! With the feature `npy`, arrays of any type are written to and read from NumPy's
+//! own files, `.npy` and `.npz`; an error names the file, and for an archive the
+//! array in it.
 //!
-//! What is read has a limit, so that no file takes more time and memory than its
-//! length gives reason for: its contents, decompressed, may have 32 times as many
-//! bytes as the file, or 256 MiB where that is more. [`with_limit`] is for others.
+//! Reading has a limit, so that time and memory are bounded by the length of the
+//! file: the contents, decompressed, may have 32 times as many bytes as the file, or
+//! 256 MiB if that is more. [`with_limit`] sets another limit.
 //!
-//! A file is replaced as a whole or not at all: it is written under another
-//! name beside the old one, and takes its place when it is complete. Folders
-//! that are missing are made. A link stays, and what it points to is written.
-//! What a killed process has left half written, as `.bilro-….tmp`, goes when the
-//! next file is written to the same folder.
+//! Files are replaced atomically: a file is written under another name in the same
+//! folder, and renamed when it is complete. Missing folders are created. Symbolic
+//! links are followed: the file that they point to is written. Unfinished files of
+//! killed processes, `.bilro-….tmp`, are removed when the next file is written to
+//! the same folder.
 
 #[cfg(test)]
 pub(crate) mod folder;
@@ -41,8 +41,7 @@ pub use ndarray_npy::WritableElement;
 pub use npy::{NpyElement, NpzArray, npz_names, read_npy, read_npz, write_npy, write_npz};
 pub use source::{Source, WithLimit, with_limit};
 
-/// Writes arrays under names: as F32, row by row, whatever their memory is
-/// like.
+/// Writes arrays by name, as F32 in row-major order.
 ///
 /// ```
 /// use bilro::io;
@@ -63,8 +62,8 @@ pub use source::{Source, WithLimit, with_limit};
 /// ```
 ///
 /// # Errors
-/// [`Error::File`](crate::Error::File) where it cannot be written, or where two
-/// arrays have one name; then a file that was there is there still.
+/// [`Error::File`](crate::Error::File) if the file cannot be written, or two arrays
+/// have the same name; then an existing file is unchanged.
 pub fn save_tensors<N, S, D>(
     path: impl AsRef<Path>,
     tensors: impl IntoIterator<Item = (N, ArrayBase<S, D>)>,
@@ -79,20 +78,20 @@ where
     tensors::write(path.as_ref(), views.collect(), &[])
 }
 
-/// All arrays of a file, by name. F64, F16 and BF16 become `f32`, rounded to
-/// the nearest.
+/// All arrays of a file, by name. F64, F16 and BF16 are converted to `f32`, rounded to
+/// nearest.
 ///
 /// # Errors
-/// [`Error::File`](crate::Error::File) where the file cannot be read, is no
-/// safetensors file, or holds something else than floating point numbers.
+/// [`Error::File`](crate::Error::File) if the file cannot be read, is not a
+/// safetensors file, or does not hold floating point numbers.
 pub fn load_tensors(path: impl Source) -> Result<BTreeMap<String, ArrayD<f32>>> {
     tensors::File::open(&path)?.all()
 }
 
-/// For [`Model::load_renamed`](crate::Model::load_renamed): other names for
-/// layers, as pairs of a name in the file and one in the network; for
-/// [`Model::save_renamed`](crate::Model::save_renamed) the other way round. What
-/// is in no pair keeps its name.
+/// Renames layers. For [`Model::load_renamed`](crate::Model::load_renamed), pairs of a
+/// name in the file and one in the network; for
+/// [`Model::save_renamed`](crate::Model::save_renamed), the other way round. Other
+/// names are unchanged.
 ///
 /// ```
 /// let rename = bilro::io::rename_layers([("0", "fc1"), ("2", "fc2")]);
@@ -108,8 +107,8 @@ where
         pairs.into_iter().map(|(from, to)| (from.into(), to.into())).collect();
     move |name| {
         let renamed = pairs.iter().find_map(|(from, to)| {
-            let rest = name.strip_prefix(from.as_str())?;
-            (rest.is_empty() || rest.starts_with('.')).then(|| format!("{to}{rest}"))
+            let suffix = name.strip_prefix(from.as_str())?;
+            (suffix.is_empty() || suffix.starts_with('.')).then(|| format!("{to}{suffix}"))
         });
         renamed.unwrap_or_else(|| name.to_string())
     }

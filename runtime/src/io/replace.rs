@@ -1,12 +1,10 @@
-//! Atomic replacement of files.
-//!
-//! Writing a file so that whoever reads it finds the old one or the new one,
-//! never a part.
+//! Atomic replacement of files: readers see the old contents or the new ones, never a
+//! mixture.
 //!
 //! While it is written, a file has another name in the same folder and is
-//! locked. A lock ends with its process, however that ends: what a killed
-//! process has left behind has no lock, and goes when the next file is written
-//! to the folder.
+//! locked. A lock ends with its process, however that ends: a file left behind by a
+//! killed process has no lock, and is removed when the next file is written to the
+//! folder.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -16,18 +14,18 @@ use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
 
-/// What the name of a file begins and ends with while it is written.
+/// Prefix and suffix of the name of a file while it is written.
 const UNFINISHED: (&str, &str) = (".bilro-", ".tmp");
 
-/// Links to links: more of them are a circle, as for the system.
-const MOST_LINKS: usize = 40;
+/// The maximum length of a chain of links, as in the system: a longer one is a cycle.
+const MAX_LINKS: usize = 40;
 
-/// Writes a file: under another name in the same folder, which becomes its name
-/// at the end. Folders that are missing are made. After an error, the file is
-/// what it was, and the folders that were missing are again.
+/// Writes a file: under another name in the same folder, which is renamed at the end.
+/// Missing folders are created. After an error, the file is unchanged, and created
+/// folders are removed.
 ///
-/// A link stays, and what it points to is written, be it there already or not.
-/// Permissions stay; those of a new file are what the system gives new files.
+/// A symbolic link is followed: the file that it points to is written, whether it
+/// exists or not. Permissions are preserved; a new file has the system's default.
 pub(crate) fn replace(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
@@ -40,48 +38,48 @@ pub(crate) fn replace(
         drop(writer);
         new.as_file().sync_all()?;
         new.persist(&target).map_err(|e| e.error)?;
-        folders.keep();
+        folders.commit();
         io::Result::Ok(())
     };
-    written().map_err(|e| refused(path, format!("cannot be written: {}", plain(&e))))
+    written().map_err(|e| file_error(path, format!("cannot be written: {}", plain(&e))))
 }
 
-/// Whether a file can be written there, as far as that can be known before. A
-/// folder that was missing is there then.
+/// Checks that a file can be written, as far as possible in advance. Creates missing
+/// folders.
 pub(crate) fn check(path: &Path) -> Result<()> {
     let Prepared { target: _, new, folders } = prepare(path)?;
     drop(new);
-    folders.keep();
+    folders.commit();
     Ok(())
 }
 
-/// What is to become a file.
+/// A file to be written, before it is renamed.
 struct Prepared {
     target: PathBuf,
-    /// Goes where it is dropped. Before the folders: they go when they are empty.
+    /// Removed when dropped. Dropped before `folders`, which are removed if empty.
     new: NamedTempFile,
-    folders: Made,
+    folders: CreatedFolders,
 }
 
 fn prepare(path: &Path) -> Result<Prepared> {
-    let refused = |message: String| refused(path, message);
+    let refused = |message: String| file_error(path, message);
     if path.as_os_str().is_empty() {
         return Err(refused("cannot be written: the path is empty".into()));
     }
     let target = target(path).map_err(|e| refused(format!("cannot be written: {}", plain(&e))))?;
     let old = fs::metadata(&target).ok();
-    // Renaming would put a file in the place of a device, too.
+    // Renaming would also replace a device by a file.
     if old.as_ref().is_some_and(|old| !old.is_file()) {
-        return Err(refused("is not a file, so none is written in its place".into()));
+        return Err(refused("exists and is not a file".into()));
     }
     if old.as_ref().is_some_and(|old| old.permissions().readonly()) {
-        return Err(refused("is there already, and may only be read".into()));
+        return Err(refused("exists and is read-only".into()));
     }
     let folder = match target.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
     };
-    let folders = Made::folder(folder).map_err(|e| {
+    let folders = CreatedFolders::create(folder).map_err(|e| {
         let folder = folder.display();
         refused(format!("its folder `{folder}` cannot be made: {}", plain(&e)))
     })?;
@@ -99,49 +97,49 @@ fn prepare(path: &Path) -> Result<Prepared> {
     }
 }
 
-/// The file that a path means: where it is a link, what that points to.
+/// The file of a path, with symbolic links followed.
 fn target(path: &Path) -> io::Result<PathBuf> {
     let mut target = path.to_path_buf();
-    for _ in 0..MOST_LINKS {
+    for _ in 0..MAX_LINKS {
         match fs::read_link(&target) {
-            // From the folder of the link, unless it begins at the root.
+            // Relative to the folder of the link, unless it is absolute.
             Ok(next) => target = target.parent().unwrap_or(Path::new("")).join(next),
             Err(_) => return Ok(target),
         }
     }
-    Err(io::Error::other(format!("more than {MOST_LINKS} links lead from it, one to the next")))
+    Err(io::Error::other(format!("it is a chain of more than {MAX_LINKS} symbolic links")))
 }
 
-/// A new file in a folder, which is locked as long as it is open.
+/// A new file in a folder, locked as long as it is open.
 fn unfinished(folder: &Path) -> io::Result<NamedTempFile> {
     let mut new = tempfile::Builder::new();
     new.prefix(UNFINISHED.0).suffix(UNFINISHED.1).rand_bytes(12);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        // Of which the system takes away what the user's mask says.
+        // The system applies the user's umask.
         new.permissions(fs::Permissions::from_mode(0o666));
     }
     loop {
         let new = new.tempfile_in(folder)?;
-        // Where a system has no locks, nothing is ever taken for stale.
+        // If the system has no locks, no file is ever taken to be stale.
         let is_locked = new.as_file().lock().is_ok();
-        // Between the two, another process may have taken it for stale.
+        // Between creation and locking, another process may have removed it as stale.
         if !is_locked || fs::symlink_metadata(new.path()).is_ok() {
             return Ok(new);
         }
     }
 }
 
-/// Removes what processes have left behind that no longer run.
+/// Removes unfinished files of processes that no longer run.
 fn remove_stale(folder: &Path) {
-    // What cannot be looked at or removed is left to the next: it is in nobody's way.
+    // Errors are ignored: files that cannot be removed now are left for the next write.
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();
         let is_unfinished =
             name.to_str().is_some_and(|n| n.starts_with(UNFINISHED.0) && n.ends_with(UNFINISHED.1));
-        // A link is none of them, and opening a pipe would wait for its other end.
+        // Links are not unfinished files, and opening a pipe would wait for its other end.
         if !is_unfinished || !entry.file_type().is_ok_and(|kind| kind.is_file()) {
             continue;
         }
@@ -154,44 +152,45 @@ fn remove_stale(folder: &Path) {
     }
 }
 
-/// Folders that were missing, outermost first. They go again where they are
-/// dropped, unless they are kept.
-struct Made(Vec<PathBuf>);
+/// Created folders, outermost first. They are removed when this is dropped without
+/// [`CreatedFolders::commit`].
+struct CreatedFolders(Vec<PathBuf>);
 
-impl Made {
-    /// Makes a folder, and those around it.
-    fn folder(folder: &Path) -> io::Result<Made> {
+impl CreatedFolders {
+    /// Creates a folder and its missing parents.
+    fn create(folder: &Path) -> io::Result<CreatedFolders> {
         let missing = folder.ancestors().take_while(|f| *f != Path::new("") && !f.exists());
         let mut missing: Vec<PathBuf> = missing.map(Into::into).collect();
         missing.reverse();
-        let made = Made(missing);
+        let created = CreatedFolders(missing);
         fs::create_dir_all(folder)?;
-        Ok(made)
+        Ok(created)
     }
 
-    fn keep(mut self) {
+    /// Keeps the folders.
+    fn commit(mut self) {
         self.0.clear();
     }
 }
 
-impl Drop for Made {
+impl Drop for CreatedFolders {
     fn drop(&mut self) {
         for folder in self.0.iter().rev() {
-            // Not where something is in it by now.
+            // Fails if the folder is not empty any more, which is right.
             let _ = fs::remove_dir(folder);
         }
     }
 }
 
-fn refused(path: &Path, message: String) -> Error {
+fn file_error(path: &Path, message: String) -> Error {
     Error::File { path: path.into(), message }
 }
 
-/// What is wrong, without the name that the file has while it is written.
+/// The message of an error, without the temporary name of the file.
 fn plain(error: &io::Error) -> String {
     let message = error.to_string();
     match message.split_once(" at path ") {
-        Some((what, _)) if error.get_ref().is_some() => what.into(),
+        Some((cause, _)) if error.get_ref().is_some() => cause.into(),
         _ => message,
     }
 }
@@ -228,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_folders_are_made_and_go_after_an_error() {
+    fn missing_folders_are_created_and_removed_after_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let missing = folder.path().join("a").join("b");
         let path = missing.join("file");
@@ -247,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_can_be_written_is_told_by_the_users_names() {
+    fn errors_have_the_users_path_not_the_temporary_name() {
         let folder = tempfile::tempdir().unwrap();
         let refused = |path: &Path| replace(path, |_| Ok(())).unwrap_err().to_string();
         assert_eq!(refused(Path::new("")), ": cannot be written: the path is empty");
@@ -255,14 +254,14 @@ mod tests {
         assert!(!message.contains(".bilro-"), "{message}");
     }
 
-    /// The name of an unfinished file, and no lock: so it is with what a killed
-    /// process leaves.
+    /// A file with the name of an unfinished one and without a lock, as left by a killed
+    /// process.
     fn left_behind(folder: &Path, name: &str) {
         fs::write(folder.join(name), [0; 1000]).unwrap();
     }
 
     #[test]
-    fn what_killed_processes_leave_goes_and_what_runs_stays() {
+    fn unfinished_files_are_removed_unless_they_are_locked() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         left_behind(folder.path(), ".bilro-AbCdEf.tmp");
@@ -282,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn many_write_one_file_at_once() {
+    fn threads_write_one_file_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new").join("file");
         std::thread::scope(|scope| {
@@ -303,7 +302,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn links_and_permissions_stay_and_devices_are_left_alone() {
+    fn links_and_permissions_are_preserved_and_devices_refused() {
         use std::os::unix::fs::{PermissionsExt, symlink};
 
         let folder = tempfile::tempdir().unwrap();
@@ -326,12 +325,12 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn links_to_what_is_not_there_yet_stay_too() {
+    fn links_to_missing_files_are_preserved() {
         use std::os::unix::fs::symlink;
 
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
-        // Over a second link, from the folder of the link, which is made.
+        // Over a second link, relative to the folder of the link, with a missing folder.
         symlink("second", at("first")).unwrap();
         symlink("new/file", at("second")).unwrap();
         replace(&at("first"), |file| file.write_all(b"new")).unwrap();
@@ -342,7 +341,7 @@ mod tests {
 
         symlink("circle", at("circle")).unwrap();
         let message = replace(&at("circle"), |_| Ok(())).unwrap_err().to_string();
-        assert!(message.ends_with("more than 40 links lead from it, one to the next"), "{message}");
+        assert!(message.ends_with("it is a chain of more than 40 symbolic links"), "{message}");
         assert!(fs::symlink_metadata(at("circle")).unwrap().is_symlink());
     }
 }

@@ -1,7 +1,7 @@
-//! Sources: files that are read, with limits.
+//! Sources: files to read, with limits on their contents.
 //!
-//! Takes a path, with a limit or without; gives the file's contents, of which
-//! there are never more than the limit says.
+//! Takes a path, with a limit or without; returns the file's contents, never more
+//! than the limit.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -11,10 +11,9 @@ use flate2::bufread::MultiGzDecoder;
 
 use crate::memory;
 
-/// A file that is read: a path, or a path with a limit of its own, made by
-/// [`with_limit`].
+/// A file to read: a path, or a path with a limit, made by [`with_limit`].
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no path of a file",
+    message = "`{Self}` is not a path of a file",
     note = "a path is a `&str`, a `String`, a `&Path` or a `PathBuf`; \
             `bilro::io::with_limit(path, bytes)` is one with a limit"
 )]
@@ -22,7 +21,7 @@ pub trait Source {
     /// The file.
     fn path(&self) -> &Path;
 
-    /// How many bytes its contents, decompressed, may have, where that is told.
+    /// The limit on its contents, decompressed, in bytes, if it is set.
     fn limit(&self) -> Option<u64>;
 }
 
@@ -53,11 +52,11 @@ impl Source for WithLimit {
     }
 }
 
-/// A file whose contents, decompressed, may have so many bytes, and no more.
+/// A file with a limit on its contents, decompressed, in bytes.
 ///
-/// By default, they may have 32 times as many as the file, or 256 MiB where that
-/// is more. Arrays take a few times the memory that their file's contents have,
-/// never a part of it that the contents do not give reason for.
+/// The default is 32 times the length of the file, or 256 MiB if that is more. Arrays
+/// take at most a few times the memory of their file's contents, whatever a header
+/// claims.
 ///
 /// ```no_run
 /// use bilro::{data, io};
@@ -70,59 +69,60 @@ pub fn with_limit(path: impl AsRef<Path>, bytes: u64) -> WithLimit {
     WithLimit { path: path.as_ref().into(), bytes }
 }
 
-/// Compression of text and of images stays far below it, DEFLATE ends at 1032.
+/// The default limit in lengths of the file. Compression of text and of images is far below it;
+/// the maximum of DEFLATE is 1032.
 const EXPANSION: u64 = 32;
 
-/// What any file's contents may have.
-const LEAST: u64 = 256 << 20;
+/// The minimum of the default limit.
+const MIN_LIMIT: u64 = 256 << 20;
 
-/// What is read of a file.
+/// The contents of a file, for reading up to a limit.
 pub(crate) struct Contents {
     reader: Box<dyn Read>,
-    /// How many bytes there are, where that is known before they are read.
+    /// The number of bytes, if known before reading.
     length: Option<u64>,
     limit: Limit,
-    /// How many bytes of the limit are left.
-    left: u64,
+    /// The number of bytes left until the limit.
+    remaining: u64,
 }
 
-/// How many bytes there may be, and whether the caller has said so.
+/// A limit in bytes, and whether the caller has set it.
 #[derive(Clone, Copy)]
 pub(crate) struct Limit {
     pub bytes: u64,
-    is_told: bool,
+    is_explicit: bool,
 }
 
 impl Limit {
     pub fn of(source: &impl Source, file: &File) -> io::Result<Limit> {
         let metadata = file.metadata()?;
-        // What is no file, as a pipe, has no length.
+        // Pipes and devices have no length.
         let length = if metadata.is_file() { metadata.len() } else { 0 };
         Ok(Limit {
-            bytes: source.limit().unwrap_or(length.saturating_mul(EXPANSION).max(LEAST)),
-            is_told: source.limit().is_some(),
+            bytes: source.limit().unwrap_or(length.saturating_mul(EXPANSION).max(MIN_LIMIT)),
+            is_explicit: source.limit().is_some(),
         })
     }
 
-    /// What is said where there are more.
+    /// The error for contents beyond the limit.
     pub fn error(self) -> io::Error {
         let bytes = amount(self.bytes);
-        io::Error::other(match self.is_told {
+        io::Error::other(match self.is_explicit {
             true => format!("its contents have more than {bytes}, the limit that was given"),
             false => format!(
                 "its contents have more than {bytes}, the limit for a file of its length; \
-                 `io::with_limit(path, bytes)` instead of its path is one with another limit"
+                 `io::with_limit(path, bytes)` instead of its path sets another limit"
             ),
         })
     }
 
-    /// Refuses more bytes than there may be.
+    /// Requires a number of bytes within the limit.
     pub fn check(self, bytes: u64) -> io::Result<()> {
         if bytes > self.bytes { Err(self.error()) } else { Ok(()) }
     }
 }
 
-/// A number of bytes in words.
+/// A number of bytes for a message.
 fn amount(bytes: u64) -> String {
     match bytes {
         0 => "0 bytes".into(),
@@ -132,49 +132,49 @@ fn amount(bytes: u64) -> String {
     }
 }
 
-/// What every gzip file begins with (RFC 1952, section 2.3.1).
+/// The first bytes of gzip files (RFC 1952, section 2.3.1).
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// Opens a file to be read from its beginning, as it is.
+/// Opens a file for reading from its beginning, without decompression.
 pub(crate) fn plain(source: &impl Source) -> io::Result<Contents> {
     let file = File::open(source.path())?;
     let limit = Limit::of(source, &file)?;
     let metadata = file.metadata()?;
     let length = metadata.is_file().then_some(metadata.len());
-    Ok(Contents { reader: Box::new(BufReader::new(file)), length, limit, left: limit.bytes })
+    Ok(Contents { reader: Box::new(BufReader::new(file)), length, limit, remaining: limit.bytes })
 }
 
-/// Opens a file to be read from its beginning, decompressed if its first bytes
-/// are gzip's.
+/// Opens a file for reading from its beginning, decompressed if its first bytes are
+/// gzip's.
 pub(crate) fn decompressed(source: &impl Source) -> io::Result<Contents> {
     let file = File::open(source.path())?;
     let limit = Limit::of(source, &file)?;
     let mut file = BufReader::new(file);
-    // A file on a disk gives its first two bytes at once, if it has them.
+    // For a file on a disk, the first read returns at least two bytes, if it has them.
     let is_gzip = file.fill_buf()?.starts_with(&GZIP);
     let reader: Box<dyn Read> =
         if is_gzip { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
-    Ok(Contents { reader, length: None, limit, left: limit.bytes })
+    Ok(Contents { reader, length: None, limit, remaining: limit.bytes })
 }
 
 impl Contents {
-    /// All of it.
+    /// Reads all contents.
     pub fn all(mut self) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         if let Some(length) = self.length {
             self.limit.check(length)?;
-            if !memory::is_enough_for(length.into()) {
-                let message = format!("it has {}, and there is not so much memory", amount(length));
+            if !memory::is_available(length.into()) {
+                let message = format!("it has {}, more than there is memory", amount(length));
                 return Err(io::Error::new(io::ErrorKind::OutOfMemory, message));
             }
-            // What follows finds out whether it is still there.
+            // Failure is found again by the read below.
             let _ = bytes.try_reserve_exact(usize::try_from(length).unwrap_or(usize::MAX));
         }
         self.read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 
-    /// How long a plain file is, where that is known.
+    /// The length of a plain file, if known.
     #[cfg(feature = "npy")]
     pub fn length(&self) -> Option<u64> {
         self.length
@@ -187,11 +187,12 @@ impl Contents {
 
 impl Read for Contents {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        // One byte more than there may be is enough to know.
-        let most = usize::try_from(self.left).unwrap_or(usize::MAX).saturating_add(1);
-        let room = buffer.len().min(most);
-        let read = self.reader.read(&mut buffer[..room])?;
-        self.left = self.left.checked_sub(read as u64).ok_or_else(|| self.limit.error())?;
+        // One byte beyond the limit is enough for the error.
+        let max = usize::try_from(self.remaining).unwrap_or(usize::MAX).saturating_add(1);
+        let size = buffer.len().min(max);
+        let read = self.reader.read(&mut buffer[..size])?;
+        self.remaining =
+            self.remaining.checked_sub(read as u64).ok_or_else(|| self.limit.error())?;
         Ok(read)
     }
 }
@@ -202,7 +203,7 @@ mod tests {
     use crate::data::file::tests::{Folder, gzip};
 
     #[test]
-    fn contents_end_at_the_limit_and_not_before() {
+    fn contents_are_limited_exactly() {
         let folder = Folder::new("limit");
         for path in [folder.write("plain", "12345"), folder.write("packed", gzip(b"12345"))] {
             let all = |bytes| decompressed(&with_limit(&path, bytes)).and_then(Contents::all);
@@ -218,16 +219,16 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn what_has_no_end_is_read_up_to_the_limit() {
+    fn endless_files_are_read_up_to_the_limit() {
         let endless = with_limit("/dev/zero", 1 << 20);
         let message = plain(&endless).and_then(Contents::all).unwrap_err().to_string();
         assert!(message.contains("1 MiB"), "{message}");
-        let untold = plain(&"/dev/zero").unwrap().limit().error().to_string();
-        assert!(untold.contains("256 MiB") && untold.contains("io::with_limit("), "{untold}");
+        let default = plain(&"/dev/zero").unwrap().limit().error().to_string();
+        assert!(default.contains("256 MiB") && default.contains("io::with_limit("), "{default}");
     }
 
     #[test]
-    fn a_long_file_may_have_more() {
+    fn the_default_limit_grows_with_the_file() {
         let folder = Folder::new("limit-long");
         let path = folder.path().join("file");
         File::create(&path).unwrap().set_len(1 << 30).unwrap();
@@ -235,16 +236,16 @@ mod tests {
         assert_eq!(amount(32 << 30), "32 GiB");
     }
 
-    /// A file may be as long as it says and take no room on its disk.
+    /// A sparse file takes no space on its disk.
     #[test]
     fn a_file_longer_than_memory_is_not_read() {
         let folder = Folder::new("limit-sparse");
         let path = folder.path().join("file");
-        // Some systems have no files that long.
+        // Not all file systems allow files of this length.
         if File::create(&path).unwrap().set_len(1 << 43).is_err() {
             return;
         }
         let message = plain(&path).and_then(Contents::all).unwrap_err().to_string();
-        assert_eq!(message, "it has 8192 GiB, and there is not so much memory");
+        assert_eq!(message, "it has 8192 GiB, more than there is memory");
     }
 }

@@ -1,7 +1,7 @@
-//! The format safetensors: a header in JSON, then the numbers.
+//! The safetensors format: a header in JSON, then the numbers.
 //!
-//! Takes names with views, or a path; gives a file, or arrays. The same names
-//! and values give the same bytes.
+//! Writes named views to a file, and reads a file to named arrays. The same names and
+//! values give the same bytes.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +15,7 @@ use crate::io::replace::replace;
 use crate::io::source::{self, Source};
 use crate::memory;
 
-/// An array as the format takes it.
+/// An array with the `View` of the safetensors library.
 struct Tensor<'a>(ArrayViewD<'a, f32>);
 
 impl View for Tensor<'_> {
@@ -36,7 +36,7 @@ impl View for Tensor<'_> {
     }
 }
 
-/// Writes a file of these tensors, and a text under each key of `metadata`.
+/// Writes a file with these tensors and metadata.
 pub(crate) fn write(
     path: &Path,
     tensors: Vec<(&str, ArrayViewD<'_, f32>)>,
@@ -49,10 +49,10 @@ pub(crate) fn write(
             return Err(refused(format!("a tensor cannot be named `{METADATA}`")));
         }
         if !names.insert(name) {
-            return Err(refused(format!("is not written: two tensors are named `{name}`")));
+            return Err(refused(format!("cannot be written: two tensors are named `{name}`")));
         }
     }
-    // The library copies each tensor, and makes the whole file of the copies.
+    // The library copies each tensor, and then all copies into one buffer.
     let elements = tensors.iter().map(|(_, view)| view.len()).sum::<usize>();
     memory::check::<f32>(|| format!("writing {}", path.display()), 2 * elements)?;
     let tensors = tensors.into_iter().map(|(name, view)| (name, Tensor(view)));
@@ -68,18 +68,17 @@ pub(crate) fn write(
     })
 }
 
-/// The key of the header that is no tensor's.
+/// The key of the header that is not a tensor's.
 const METADATA: &str = "__metadata__";
 
-/// The header of an encoded file, and what follows it.
+/// The header of an encoded file, and the numbers after it.
 fn split(encoded: &[u8]) -> Option<(&str, &[u8])> {
-    let (length, rest) = encoded.split_first_chunk()?;
-    let (header, numbers) = rest.split_at_checked(u64::from_le_bytes(*length).try_into().ok()?)?;
+    let (length, body) = encoded.split_first_chunk()?;
+    let (header, numbers) = body.split_at_checked(u64::from_le_bytes(*length).try_into().ok()?)?;
     Some((std::str::from_utf8(header).ok()?, numbers))
 }
 
-/// A header with metadata, in the order of their keys. The library would write
-/// them in another order each time.
+/// A header with metadata, sorted by key: the library would write it in a random order.
 fn with_metadata(header: &str, metadata: &[(&str, &str)]) -> String {
     if metadata.is_empty() {
         return header.to_string();
@@ -90,7 +89,7 @@ fn with_metadata(header: &str, metadata: &[(&str, &str)]) -> String {
     let tensors = header.trim_end().trim_start_matches('{');
     let comma = if tensors == "}" { "" } else { "," };
     let mut header = format!("{{\"{METADATA}\":{metadata}{comma}{tensors}");
-    // The numbers behind it are aligned to eight bytes.
+    // The numbers after it are aligned to eight bytes.
     while !header.len().is_multiple_of(8) {
         header.push(' ');
     }
@@ -120,20 +119,20 @@ impl File {
     /// Its tensors by name, each as a view of its bytes.
     pub fn tensors(&self) -> Result<BTreeMap<String, TensorView<'_>>> {
         let tensors = SafeTensors::deserialize(&self.bytes).map_err(|e| {
-            // What `torch.save` writes is a zip archive, or was a pickle.
+            // `torch.save` writes a zip archive; older versions wrote a pickle.
             let pickled =
                 self.bytes.starts_with(b"PK\x03\x04") || self.bytes.starts_with(b"\x80\x02");
             self.refused(match pickled {
-                true => "is of `torch.save`: write it with \
+                true => "was written by `torch.save`: write it with \
                          `safetensors.torch.save_file(model.state_dict(), path)` instead"
                     .into(),
-                false => format!("is no safetensors file, or not all of one: {e}"),
+                false => format!("is not a safetensors file, or incomplete: {e}"),
             })
         })?;
         let tensors: BTreeMap<_, _> = tensors.tensors().into_iter().collect();
-        match tensors.iter().find(|(_, tensor)| !is_of_an_array(tensor.shape())) {
+        match tensors.iter().find(|(_, tensor)| !is_valid_shape(tensor.shape())) {
             Some((name, tensor)) => Err(self.refused(format!(
-                "`{name}` has shape {:?}, which is more than an array can have",
+                "`{name}` has shape {:?}, which is too large for an array",
                 tensor.shape()
             ))),
             None => Ok(tensors),
@@ -152,15 +151,15 @@ impl File {
     }
 }
 
-/// Whether an array can have this shape: of its sizes, those that are 0 left
-/// out, the product must be small enough for a pointer to go from end to end.
-pub(crate) fn is_of_an_array(shape: &[usize]) -> bool {
+/// Whether an array can have this shape: as ndarray requires, the product of the sizes
+/// other than 0 must not overflow `isize`.
+pub(crate) fn is_valid_shape(shape: &[usize]) -> bool {
     let mut sizes = shape.iter().filter(|size| **size > 0);
     let product = sizes.try_fold(1usize, |product, size| product.checked_mul(*size));
     product.is_some_and(|product| isize::try_from(product).is_ok())
 }
 
-/// A tensor's values; or, where they are of none of these types, of which.
+/// A tensor's values; or an error with its type, if it is not a floating point type.
 pub(crate) fn floats(tensor: &TensorView<'_>) -> Result<ArrayD<f32>, String> {
     let bytes = tensor.data();
     let values: Vec<f32> = match tensor.dtype() {
@@ -171,7 +170,7 @@ pub(crate) fn floats(tensor: &TensorView<'_>) -> Result<ArrayD<f32>, String> {
         other => return Err(other.to_string()),
     };
     let array = ArrayD::from_shape_vec(IxDyn(tensor.shape()), values);
-    Ok(array.expect("the format has as many numbers as the sizes say"))
+    Ok(array.expect("the library has checked the number of values"))
 }
 
 fn numbers<const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> f32) -> Vec<f32> {
@@ -183,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn metadata_goes_before_tensors_and_keeps_the_alignment() {
+    fn metadata_is_before_tensors_and_keeps_the_alignment() {
         let two = [("network", "A \"b\""), ("format", "pt")];
         let header = with_metadata("{\"x\":{}} ", &two);
         assert_eq!(

@@ -1,14 +1,11 @@
-//! Aligned memory for generated code.
+//! Aligned memory for generated code: floats that begin on a cache line and do not
+//! move.
 //!
-//! Memory for generated code: floats that begin on a cache line and stay where
-//! they are.
-//!
-//! What is large comes straight from the system, with the wish for huge pages.
-//! Generated code goes through a weight by a few columns at a time, so that each
-//! of its rows may be on a page of its own, and more pages come by than the
-//! processor remembers the places of: with pages of 4 KiB, a step of
-//! 1024-4096-4096-10 on 256 examples took some 3 % longer (a Xeon with AVX-512).
-//! Most Linux systems give huge pages to those who ask, and to nobody else.
+//! Large buffers are mapped from the system, with a request for huge pages.
+//! Generated code reads a weight by a few columns at a time, so that each row may be
+//! on another page, and more pages are touched than the TLB holds: with pages of
+//! 4 KiB, a step of 1024-4096-4096-10 on 256 examples took some 3 % longer (a Xeon
+//! with AVX-512). Most Linux systems give huge pages only on request (`madvise`).
 
 use memmap2::MmapMut;
 
@@ -17,9 +14,9 @@ use crate::memory;
 
 /// Bytes of a cache line, and of the widest vector.
 const LINE: usize = 64;
-/// Bytes from which on a buffer is large.
+/// The size in bytes from which a buffer is large.
 const LARGE: usize = 4 << 20;
-/// Bytes of a huge page of x86-64, and of aarch64 with small pages of 4 KiB.
+/// Bytes of a huge page of x86-64, and of aarch64 with base pages of 4 KiB.
 const HUGE_PAGE: usize = 2 << 20;
 
 /// Floats, the first of them on a cache line.
@@ -58,10 +55,10 @@ impl AlignedMemory {
         AlignedMemory { memory: Memory::Small(Vec::new()), start: 0, len: 0 }
     }
 
-    /// So many zeros.
+    /// `len` zeros.
     ///
     /// # Errors
-    /// [`Error::Memory`] where there is no memory for them: `what` says for what.
+    /// [`Error::Memory`], with the description `what`, if there is not enough memory.
     pub fn new(what: impl FnOnce() -> String, len: usize) -> Result<AlignedMemory> {
         let bytes = len.saturating_mul(size_of::<f32>());
         let buffer = match bytes >= LARGE {
@@ -74,27 +71,27 @@ impl AlignedMemory {
     }
 
     fn small(len: usize) -> Option<AlignedMemory> {
-        let all = len + LINE / size_of::<f32>();
+        let padded = len + LINE / size_of::<f32>();
         let mut floats = Vec::new();
-        floats.try_reserve_exact(all).ok()?;
-        floats.resize(all, 0.0);
+        floats.try_reserve_exact(padded).ok()?;
+        floats.resize(padded, 0.0);
         Some(AlignedMemory::aligned(Memory::Small(floats), LINE, len))
     }
 
-    /// `None` where the system gives no such memory.
+    /// `None` if the system cannot map that much.
     fn large(len: usize) -> Option<AlignedMemory> {
-        // Only whole huge pages can be huge: the first begins at the start, and
-        // the last is not cut short.
+        // Only aligned, complete pages can be huge: the first begins at the start of
+        // the buffer, and the last is not cut off.
         let bytes = len.checked_mul(size_of::<f32>())?.checked_next_multiple_of(HUGE_PAGE)?;
         let bytes = bytes.checked_add(HUGE_PAGE)?;
         let pages = MmapMut::map_anon(bytes).ok()?;
-        // Where the system has none, others do.
+        // If the system has no huge pages, small ones do.
         #[cfg(target_os = "linux")]
         let _ = pages.advise(memmap2::Advice::HugePage);
         Some(AlignedMemory::aligned(Memory::Large(pages), HUGE_PAGE, len))
     }
 
-    /// A buffer in memory that has so many bytes to spare.
+    /// A buffer at an aligned start within memory that has `alignment` bytes to spare.
     fn aligned(memory: Memory, alignment: usize, len: usize) -> AlignedMemory {
         let spare = alignment / size_of::<f32>();
         let start = memory.as_slice().as_ptr().align_offset(alignment).min(spare);
@@ -105,7 +102,7 @@ impl AlignedMemory {
         self.len
     }
 
-    /// Lets go of all but the first floats, without any memory.
+    /// Shortens the buffer, without a new allocation.
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
     }
@@ -124,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn buffers_are_zero_aligned_and_hold_what_is_written() {
+    fn buffers_are_zeroed_aligned_and_writable() {
         let large = LARGE / size_of::<f32>();
         for len in [0, 1, 15, 16, 1000, large - 1, large, large + 1, 3 * large + 12_345] {
             let mut buffer = AlignedMemory::new(String::new, len).unwrap();
@@ -142,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_there_is_is_an_error() {
+    fn more_than_the_machine_has_is_an_error() {
         for len in [1 << 48, usize::MAX / 4, usize::MAX] {
             let error = AlignedMemory::new(|| "all".into(), len).unwrap_err();
             assert!(error.to_string().starts_with("all would take "), "{error}");

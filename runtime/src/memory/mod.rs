@@ -1,10 +1,9 @@
-//! Checks of available memory, before any of what is large is taken.
+//! Checks of available memory before large allocations.
 //!
-//! A program that asks for too much is ended by its allocator, and systems that
-//! promise more than they have end it later. So before much is asked for, so many
-//! bytes are compared with all memory that there is, mapped for a moment and given
-//! back: a request that could only fail is an error, [`Error::Memory`], and nothing
-//! has changed.
+//! A program that requests too much is aborted by its allocator, or later by a system
+//! that overcommits. So before a large allocation, its size is compared with the total
+//! memory, and mapped for a moment: a request that could only fail is an error,
+//! [`Error::Memory`], and nothing has changed.
 
 mod aligned;
 
@@ -17,42 +16,42 @@ use crate::error::{Error, Result};
 
 pub(crate) use aligned::AlignedMemory;
 
-/// Something with cache lines of its own. Processors fetch them in pairs.
+/// A value on cache lines of its own, against false sharing. Processors fetch them in pairs.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct CacheLine<T>(pub T);
 
-/// Bytes from which on a request is large. What is smaller is less than what a
-/// program has by the way, and than what mapping it would cost.
+/// The size in bytes from which a request is checked. Smaller ones are within the noise of a
+/// program's memory, and not worth the cost of mapping.
 const LARGE: usize = 1 << 20;
 
-/// Requires that there is memory for so many elements.
+/// Requires that there is memory for a number of elements; `what` describes them in the error.
 pub(crate) fn check<T>(what: impl FnOnce() -> String, elements: usize) -> Result<()> {
     let bytes = elements as u128 * size_of::<T>() as u128;
-    if is_enough_for(bytes) {
+    if is_available(bytes) {
         return Ok(());
     }
     Err(Error::Memory { what: what(), bytes: u64::try_from(bytes).unwrap_or(u64::MAX) })
 }
 
-/// Whether there is memory for so many bytes.
-pub(crate) fn is_enough_for(bytes: u128) -> bool {
-    bytes < LARGE as u128 || is_there(bytes)
+/// Whether `bytes` bytes of memory are available.
+pub(crate) fn is_available(bytes: u128) -> bool {
+    bytes < LARGE as u128 || can_map(bytes)
 }
 
 #[cold]
-fn is_there(bytes: u128) -> bool {
-    let within = all().is_none_or(|all| bytes <= u128::from(all));
+fn can_map(bytes: u128) -> bool {
+    let within = total().is_none_or(|total| bytes <= u128::from(total));
     let mapped = || usize::try_from(bytes).is_ok_and(|bytes| MmapMut::map_anon(bytes).is_ok());
     within && mapped()
 }
 
-/// An array of zeros, or what else is a type's default.
+/// An array of a type's default value, after a check of the memory.
 pub(crate) fn array<T: Clone + Default, D: Dimension>(
     what: impl FnOnce() -> String,
     shape: D,
 ) -> Result<Array<T, D>> {
-    // Where one size is 0, the others must be countable all the same.
+    // If one size is 0, the product of the others must not overflow all the same.
     let sizes = shape.slice();
     let counted = sizes.iter().fold(1, |n: usize, size| n.saturating_mul((*size).max(1)));
     check::<T>(
@@ -62,16 +61,16 @@ pub(crate) fn array<T: Clone + Default, D: Dimension>(
     Ok(Array::default(shape))
 }
 
-/// How many elements an array has; as many as can be counted, if there are more.
+/// The number of elements of an array, saturating.
 pub(crate) fn elements(sizes: &[usize]) -> usize {
     sizes.iter().fold(1, |product, size| product.saturating_mul(*size))
 }
 
-/// Bytes of memory that the process may have at most: those of the machine with
-/// what it swaps to, or of the group of processes that it is in.
-fn all() -> Option<u64> {
-    static ALL: OnceLock<Option<u64>> = OnceLock::new();
-    *ALL.get_or_init(|| {
+/// The total memory available to the process in bytes: that of the machine with its swap, or
+/// the limit of the process's control group.
+fn total() -> Option<u64> {
+    static TOTAL: OnceLock<Option<u64>> = OnceLock::new();
+    *TOTAL.get_or_init(|| {
         let read = |path| std::fs::read_to_string(path).ok();
         let machine = read("/proc/meminfo").and_then(|text| of_machine(&text));
         let groups = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
@@ -80,7 +79,7 @@ fn all() -> Option<u64> {
     })
 }
 
-/// What Linux says in `/proc/meminfo`.
+/// The memory of the machine with its swap, from Linux's `/proc/meminfo`.
 fn of_machine(text: &str) -> Option<u64> {
     let field = |name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(name))?;
@@ -109,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_of_the_machine_is_with_what_it_swaps_to() {
+    fn memory_of_the_machine_includes_swap() {
         let text = "MemTotal:       2048 kB\nMemFree: 5 kB\nSwapTotal:      1024 kB\n";
         assert_eq!(of_machine(text), Some(3 << 20));
         assert_eq!(of_machine("MemTotal:  1 kB"), Some(1024));

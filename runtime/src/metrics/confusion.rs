@@ -1,4 +1,4 @@
-//! Confusion matrices.
+//! Confusion matrices, precision, recall and F1.
 
 use std::fmt;
 
@@ -7,11 +7,11 @@ use ndarray::{Array1, Array2, ArrayRef, ArrayView1, ArrayView2, Ix1, Ix2};
 use super::{check_classes, check_lengths, predicted_classes, scores};
 use crate::error::{Error, Result};
 
-/// How many examples of each class were predicted to be of each.
+/// The number of examples for each pair of target class and predicted class.
 ///
 /// Its numbers are those of scikit-learn's `classification_report` with
-/// `labels=range(classes)` and `zero_division=0`: a precision, recall or F1 for
-/// which there are no examples is 0, and counts as 0 in averages.
+/// `labels=range(classes)` and `zero_division=0`: a precision, recall or F1 without
+/// examples is 0, and counts as 0 in averages.
 ///
 /// ```
 /// use bilro::metrics::ConfusionMatrix;
@@ -39,33 +39,33 @@ use crate::error::{Error, Result};
 pub struct ConfusionMatrix {
     /// A row for each target, a column for each prediction.
     counts: Array2<u64>,
-    /// For each target, those without a prediction.
+    /// For each target, the number of examples without a prediction.
     unpredicted: Array1<u64>,
     names: Vec<String>,
 }
 
-/// How well one class is recognised, or several on average.
+/// Precision, recall and F1 of one class, or an average over classes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ClassScores {
-    /// Of those that were predicted to be of the class, the share that is.
+    /// The fraction of examples predicted as the class that are of the class.
     pub precision: f64,
-    /// Of those that are of the class, the share that was predicted to be.
+    /// The fraction of examples of the class that are predicted as it.
     pub recall: f64,
     /// The harmonic mean of the two.
     pub f1: f64,
-    /// How many are of the class; of an average, all.
+    /// The number of examples of the class; of an average, of all classes.
     pub examples: u64,
 }
 
 impl ConfusionMatrix {
-    /// From the classes that examples have and those that were predicted, both
-    /// `[examples]`, of so many classes in all.
+    /// From target classes and predicted classes, both `[examples]`, and the number of
+    /// classes.
     ///
     /// # Errors
     /// [`Error::BatchSize`] for another number of predictions than targets,
     /// [`Error::Empty`] for none, [`Error::IndexOutOfRange`] for a class that is
-    /// not below `classes`, [`Error::Setting`] for more classes than there is
-    /// memory for.
+    /// not below `classes`, [`Error::InvalidArgument`] if there is not enough memory for
+    /// this number of classes.
     pub fn new(
         targets: &ArrayRef<u32, Ix1>,
         predictions: &ArrayRef<u32, Ix1>,
@@ -75,9 +75,9 @@ impl ConfusionMatrix {
         check_classes("targets", targets, classes)?;
         check_classes("predictions", predictions, classes)?;
         let Some(mut counts) = crate::statistics::zeros::<u64, _>(Ix2(classes, classes)) else {
-            return Err(Error::Setting {
+            return Err(Error::InvalidArgument {
                 name: "number of classes".into(),
-                expected: "so small that there is memory for a count for each two".into(),
+                expected: "small enough for a matrix of counts to fit into memory".into(),
                 found: classes.to_string(),
             });
         };
@@ -88,10 +88,9 @@ impl ConfusionMatrix {
         Ok(ConfusionMatrix { counts, unpredicted: Array1::zeros(classes), names })
     }
 
-    /// From scores, `[examples, classes]`, of which the largest of an example is
-    /// what it is predicted to be, see [`predicted_classes`]; and the classes
-    /// that examples have, `[examples]`. An example with a score that is NaN is
-    /// predicted to be of no class, see [`ConfusionMatrix::unpredicted`].
+    /// From scores, `[examples, classes]`, of which the largest is the prediction, see
+    /// [`predicted_classes`]; and target classes, `[examples]`. An example with a
+    /// NaN score has no prediction, see [`ConfusionMatrix::unpredicted`].
     ///
     /// # Errors
     /// As [`ConfusionMatrix::new`].
@@ -103,25 +102,26 @@ impl ConfusionMatrix {
         let predictions = predicted_classes(scores)?;
         let mut confusion = ConfusionMatrix::new(targets, &predictions, scores.ncols())?;
         let examples = scores.outer_iter().zip(targets).zip(&predictions);
-        for ((_, target), prediction) in examples.filter(|((row, _), _)| !scores::predicts(*row)) {
+        for ((_, target), prediction) in
+            examples.filter(|((row, _), _)| !scores::has_prediction(*row))
+        {
             confusion.counts[[*target as usize, *prediction as usize]] -= 1;
             confusion.unpredicted[*target as usize] += 1;
         }
         Ok(confusion)
     }
 
-    /// Gives the classes names, in order, to be printed with; by default, they
-    /// are their numbers.
+    /// Sets the names of the classes, in order, for printing; default their numbers.
     ///
     /// # Errors
-    /// [`Error::Setting`] for more or fewer names than classes.
+    /// [`Error::InvalidArgument`] if the number of names is not that of classes.
     pub fn named<T: Into<String>>(self, names: impl IntoIterator<Item = T>) -> Result<Self> {
         let names: Vec<String> = names.into_iter().map(Into::into).collect();
         match names.len() == self.classes() {
             true => Ok(ConfusionMatrix { names, ..self }),
-            false => Err(Error::Setting {
+            false => Err(Error::InvalidArgument {
                 name: "number of names".into(),
-                expected: format!("that of classes, {}", self.classes()),
+                expected: format!("the number of classes, {}", self.classes()),
                 found: names.len().to_string(),
             }),
         }
@@ -137,47 +137,46 @@ impl ConfusionMatrix {
         self.names.len()
     }
 
-    /// How many examples of a class, the row, were predicted to be of another
-    /// or the same, the column: `counts()[[target, predicted]]`.
+    /// The number of examples for each target class, the row, and predicted class, the
+    /// column: `counts()[[target, predicted]]`.
     pub fn counts(&self) -> ArrayView2<'_, u64> {
         self.counts.view()
     }
 
-    /// How many examples of each class have no prediction, because one of their
-    /// scores is NaN. They are examples of their class that were not recognised:
-    /// accuracy, recall and F1 are lower by them.
+    /// The number of examples of each class without a prediction, because one of their
+    /// scores is NaN. They count as wrong, and lower accuracy, recall and F1.
     pub fn unpredicted(&self) -> ArrayView1<'_, u64> {
         self.unpredicted.view()
     }
 
-    /// The share of examples that were predicted to be of their class.
+    /// The fraction of correct predictions.
     pub fn accuracy(&self) -> f64 {
         ratio(self.counts.diag().sum(), self.counts.sum() + self.unpredicted.sum())
     }
 
-    /// Of those predicted to be of class `c`, the share that is; 0 where none
-    /// was.
+    /// The fraction of examples predicted as class `c` that are of it; 0 if there are
+    /// none.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a class that there is not.
+    /// [`Error::InvalidArgument`] for a class out of range.
     pub fn precision(&self, c: usize) -> Result<f64> {
         Ok(self.class(c)?.precision)
     }
 
-    /// Of those of class `c`, the share that was predicted to be; 0 where there
-    /// are none.
+    /// The fraction of examples of class `c` that are predicted as it; 0 if there are
+    /// none.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a class that there is not.
+    /// [`Error::InvalidArgument`] for a class out of range.
     pub fn recall(&self, c: usize) -> Result<f64> {
         Ok(self.class(c)?.recall)
     }
 
-    /// The harmonic mean of precision and recall of class `c`; 0 where none is
-    /// of the class and none was predicted to be.
+    /// The harmonic mean of precision and recall of class `c`; 0 if no example is of the
+    /// class or predicted as it.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a class that there is not.
+    /// [`Error::InvalidArgument`] for a class out of range.
     pub fn f1(&self, c: usize) -> Result<f64> {
         Ok(self.class(c)?.f1)
     }
@@ -185,11 +184,11 @@ impl ConfusionMatrix {
     /// Precision, recall and F1 of class `c`.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a class that there is not.
+    /// [`Error::InvalidArgument`] for a class out of range.
     pub fn class(&self, c: usize) -> Result<ClassScores> {
         match c < self.classes() {
             true => Ok(self.of_class(c)),
-            false => Err(Error::Setting {
+            false => Err(Error::InvalidArgument {
                 name: "class".into(),
                 expected: format!("below {}", self.classes()),
                 found: c.to_string(),
@@ -197,25 +196,25 @@ impl ConfusionMatrix {
         }
     }
 
-    /// The means of all classes' numbers, each class counted alike.
+    /// The means over all classes, with equal weights.
     pub fn macro_average(&self) -> ClassScores {
         self.average(|_| 1.0)
     }
 
-    /// The means of all classes' numbers, each class counted by its examples.
+    /// The means over all classes, weighted by their numbers of examples.
     pub fn weighted_average(&self) -> ClassScores {
         self.average(|class| class.examples as f64)
     }
 
-    /// For a class that there is.
+    /// The scores of a class that is in range.
     fn of_class(&self, c: usize) -> ClassScores {
-        let right = self.counts[[c, c]];
+        let correct = self.counts[[c, c]];
         let examples = self.counts.row(c).sum() + self.unpredicted[c];
         let predicted = self.counts.column(c).sum();
         ClassScores {
-            precision: ratio(right, predicted),
-            recall: ratio(right, examples),
-            f1: ratio(2 * right, examples + predicted),
+            precision: ratio(correct, predicted),
+            recall: ratio(correct, examples),
+            f1: ratio(2 * correct, examples + predicted),
             examples,
         }
     }
@@ -231,7 +230,7 @@ impl ConfusionMatrix {
             sum.examples += class.examples;
             weights += weight;
         }
-        // There is an example, so there is a class, and one that weighs.
+        // There is at least one example, so that the sum of weights is not 0.
         ClassScores {
             precision: sum.precision / weights,
             recall: sum.recall / weights,
@@ -241,13 +240,13 @@ impl ConfusionMatrix {
     }
 }
 
-/// 0 of none.
-fn ratio(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+/// A ratio, or 0 if the denominator is 0.
+fn ratio(numerator: u64, denominator: u64) -> f64 {
+    if denominator == 0 { 0.0 } else { numerator as f64 / denominator as f64 }
 }
 
-/// A row for each class with its counts and numbers, and the averages. There is a column `none` where
-/// an example has no prediction.
+/// A row for each class with its counts and scores, and the averages; with a column `none` if an
+/// example has no prediction.
 impl fmt::Display for ConfusionMatrix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let has_none = self.unpredicted.iter().any(|n| *n > 0);
@@ -336,9 +335,9 @@ mod tests {
         assert_eq!(confusion, ConfusionMatrix::new(&targets, &array![1, 0, 2], 3).unwrap());
     }
 
-    /// As scikit-learn counts predictions that are none of `labels`.
+    /// As scikit-learn counts predictions that are not in `labels`.
     #[test]
-    fn what_has_no_prediction_is_never_right() {
+    fn examples_without_a_prediction_count_as_wrong() {
         let nan = f32::NAN;
         let scores = array![[nan, 0.9], [0.3, 0.3], [nan, nan], [0.1, nan], [0.0, 1.0f32]];
         let targets = array![0, 0, 0, 1, 1];
@@ -365,7 +364,7 @@ accuracy 0.4000
     }
 
     #[test]
-    fn what_does_not_fit_is_named() {
+    fn errors_name_the_argument() {
         let new = |targets: Array1<u32>, predictions: Array1<u32>| {
             ConfusionMatrix::new(&targets, &predictions, 2).map_err(|e| e.to_string())
         };
@@ -385,7 +384,7 @@ accuracy 0.4000
         );
         assert!(new(array![], array![]).is_err());
         let many = ConfusionMatrix::new(&array![0], &array![0], usize::MAX);
-        assert!(matches!(many, Err(Error::Setting { .. })));
+        assert!(matches!(many, Err(Error::InvalidArgument { .. })));
         let confusion = new(array![0, 1], array![0, 1]).unwrap();
         assert_eq!(
             confusion.precision(2).unwrap_err().to_string(),
@@ -393,7 +392,7 @@ accuracy 0.4000
         );
         assert_eq!(
             confusion.named(["cat"]).unwrap_err().to_string(),
-            "number of names must be that of classes, 2, but is 1"
+            "number of names must be the number of classes, 2, but is 1"
         );
     }
 }

@@ -1,7 +1,7 @@
 //! Metrics of predicted classes: accuracies, confusion matrices.
 //!
-//! Takes scores, an example a row and a class a column, or classes that have
-//! been predicted already, and the targets. Arrays and views do alike: `&logits`,
+//! Takes scores, one row per example and one column per class, or predicted
+//! classes, and the targets. Arrays and views are both accepted: `&logits`,
 //! `&test.y()`. Definitions are scikit-learn's.
 //!
 //! ```
@@ -29,7 +29,7 @@ use ndarray::{ArrayRef, Ix1};
 
 use crate::error::{Error, Result};
 
-/// Requires as many of these as there are targets, and at least one.
+/// Requires equal numbers of examples, and at least one.
 fn check_lengths(name: &str, found: usize, targets: usize) -> Result<()> {
     if found != targets {
         return Err(Error::BatchSize {

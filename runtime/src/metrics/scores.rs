@@ -1,4 +1,4 @@
-//! Classes by their scores: which is predicted, and how often that is right.
+//! Accuracy, top-k accuracy and predicted classes from scores.
 
 use ndarray::{Array1, ArrayRef, ArrayView1, Ix1, Ix2};
 
@@ -8,15 +8,14 @@ use crate::statistics;
 
 /// The class with the largest score of each example, `[examples]`, from
 /// `scores`, `[examples, classes]`, by the rule of
-/// [`tensor::argmax`](crate::statistics::argmax): where several are the largest, the
-/// first, and NaN is larger than everything. A score that is NaN predicts
-/// nothing, and [`accuracy`] and
-/// [`ConfusionMatrix::of_scores`](super::ConfusionMatrix::of_scores) never count
-/// such an example as right; who compares these classes with targets has to
-/// look for it.
+/// [`tensor::argmax`](crate::statistics::argmax): the first of equal scores, and NaN
+/// is larger than all numbers. An example with a NaN score has no valid
+/// prediction: [`accuracy`] and
+/// [`ConfusionMatrix::of_scores`](super::ConfusionMatrix::of_scores) never count it
+/// as correct; code that compares these classes with targets must check for NaN.
 ///
 /// # Errors
-/// [`Error::Empty`] where there are no classes, [`Error::Setting`] for 2³² of
+/// [`Error::Empty`] if there are no classes, [`Error::InvalidArgument`] for 2³² of
 /// them or more.
 pub fn predicted_classes(scores: &ArrayRef<f32, Ix2>) -> Result<Array1<u32>> {
     match scores.ncols() {
@@ -25,28 +24,28 @@ pub fn predicted_classes(scores: &ArrayRef<f32, Ix2>) -> Result<Array1<u32>> {
     }
 }
 
-/// The share of examples whose largest score is the target's, from 0 to 1: what
-/// `metric accuracy(scores, target)` of a network reports. `scores` is
-/// `[examples, classes]`, `targets` `[examples]`. Where several scores are the
-/// largest, the first counts; an example with a score that is NaN is wrong.
+/// The fraction of examples whose largest score is the target's, from 0 to 1, as
+/// reported by a network's `metric accuracy(scores, target)`. `scores` is
+/// `[examples, classes]`, `targets` `[examples]`. The first of equal scores counts
+/// as the largest; an example with a NaN score counts as wrong.
 ///
 /// # Errors
 /// As [`top_k_accuracy`].
 pub fn accuracy(scores: &ArrayRef<f32, Ix2>, targets: &ArrayRef<u32, Ix1>) -> Result<f64> {
     check(scores, targets)?;
-    Ok(share_within(scores, targets, 1))
+    Ok(fraction_within(scores, targets, 1))
 }
 
-/// The share of examples whose target has one of the `k` largest scores, from 0
+/// The fraction of examples whose target has one of the `k` largest scores, from 0
 /// to 1. `scores` is `[examples, classes]`, `targets` `[examples]`. Of equal
 /// scores the first class's counts as larger, so that `k = 1` is [`accuracy`]
-/// (scikit-learn's `top_k_accuracy_score` takes the last); an example with a
-/// score that is NaN is wrong.
+/// (scikit-learn's `top_k_accuracy_score` prefers the last); an example with a
+/// NaN score counts as wrong.
 ///
 /// # Errors
 /// [`Error::BatchSize`] for another number of scores than targets,
 /// [`Error::Empty`] for no examples, [`Error::IndexOutOfRange`] for a target
-/// that has no score, [`Error::Setting`] for a `k` of 0 or above the number of
+/// that has no score, [`Error::InvalidArgument`] for a `k` of 0 or above the number of
 /// classes.
 pub fn top_k_accuracy(
     scores: &ArrayRef<f32, Ix2>,
@@ -55,13 +54,13 @@ pub fn top_k_accuracy(
 ) -> Result<f64> {
     check(scores, targets)?;
     if !(1..=scores.ncols()).contains(&k) {
-        return Err(Error::Setting {
+        return Err(Error::InvalidArgument {
             name: "k".into(),
             expected: format!("between 1 and the number of classes, {}", scores.ncols()),
             found: k.to_string(),
         });
     }
-    Ok(share_within(scores, targets, k))
+    Ok(fraction_within(scores, targets, k))
 }
 
 /// Requires a score for each target.
@@ -70,26 +69,26 @@ pub(super) fn check(scores: &ArrayRef<f32, Ix2>, targets: &ArrayRef<u32, Ix1>) -
     check_classes("targets", targets, scores.ncols())
 }
 
-fn share_within(scores: &ArrayRef<f32, Ix2>, targets: &ArrayRef<u32, Ix1>, k: usize) -> f64 {
+fn fraction_within(scores: &ArrayRef<f32, Ix2>, targets: &ArrayRef<u32, Ix1>, k: usize) -> f64 {
     let rows = scores.outer_iter().zip(targets);
     let hits = rows.filter(|(row, target)| is_within(*row, **target as usize, k)).count();
     hits as f64 / targets.len() as f64
 }
 
-/// Whether the target is among the first `k` classes by their scores: the rule
-/// of a network's own accuracies too. A larger score comes first, and of equal
-/// scores the first class's; with a score that is NaN none is right.
+/// Whether the target is among the top `k` classes by score, as in a network's accuracy
+/// metrics. Of equal scores the first class's is the larger one; with a NaN score, the
+/// result is `false`.
 fn is_within(row: ArrayView1<'_, f32>, target: usize, k: usize) -> bool {
     let score = row[target];
     let before = row
         .iter()
         .enumerate()
         .filter(|(class, other)| **other > score || (**other == score && *class < target));
-    predicts(row) && before.count() < k
+    has_prediction(row) && before.count() < k
 }
 
-/// Whether scores predict anything: none is NaN.
-pub(super) fn predicts(row: ArrayView1<'_, f32>) -> bool {
+/// Whether scores have a valid prediction: none is NaN.
+pub(super) fn has_prediction(row: ArrayView1<'_, f32>) -> bool {
     !row.iter().any(|score| score.is_nan())
 }
 
@@ -101,7 +100,7 @@ mod tests {
     /// The 0.75 is that of scikit-learn 1.9.1, `top_k_accuracy_score`; for the
     /// other `k`, by counting.
     #[test]
-    fn targets_are_sought_among_the_largest_scores() {
+    fn targets_are_counted_among_the_largest_scores() {
         let scores = array![[0.5, 0.2, 0.2], [0.3, 0.4, 0.2], [0.2, 0.4, 0.3], [0.7, 0.2, 0.1f32]];
         let targets = array![0, 1, 2, 2];
         assert_eq!(top_k_accuracy(&scores, &targets, 2).unwrap(), 0.75);
@@ -112,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_of_equal_scores_counts_and_nan_never() {
+    fn the_first_of_equal_scores_counts_and_nan_is_wrong() {
         let scores = array![[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [f32::NAN, 1.0, 0.0]];
         assert_eq!(predicted_classes(&scores).unwrap(), array![0, 0, 0]);
         assert_eq!(accuracy(&scores, &array![0, 0, 1]).unwrap(), 2.0 / 3.0);
@@ -125,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_named() {
+    fn errors_name_the_argument() {
         let scores = array![[0.5, 0.5f32], [0.1, 0.2]];
         let error =
             |targets: &Array1<u32>, k| top_k_accuracy(&scores, targets, k).unwrap_err().to_string();

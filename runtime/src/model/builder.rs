@@ -11,9 +11,9 @@ use super::Model;
 use crate::error::Error;
 use crate::error::Result;
 use crate::run::engine::{CODE_CACHE, Engine};
-use crate::run::{Backend, settings};
+use crate::run::{Backend, config};
 
-/// Says how a [`Model`] is made.
+/// A builder for a [`Model`].
 #[derive(Debug)]
 pub struct ModelBuilder<N> {
     declaration: Result<Declaration, CompileError>,
@@ -40,31 +40,31 @@ impl<N> ModelBuilder<N> {
         }
     }
 
-    /// The seed of the parameters' first values, 0 by default. The same seed
+    /// The seed of the parameters' initial values; default 0. The same seed
     /// gives PyTorch's values.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// What computes the network; by default, what `BILRO_BACKEND` says, or
-    /// machine code.
+    /// The backend that computes the network; default `BILRO_BACKEND`, or machine
+    /// code.
     pub fn backend(mut self, backend: Backend) -> Self {
         self.backend = Some(backend);
         self
     }
 
-    /// How many threads compute; by default, what `BILRO_THREADS` says, or
-    /// as many as the machine has. Results do not depend on it.
+    /// The number of threads that compute; default `BILRO_THREADS`, or the number
+    /// of processors. Results do not depend on it.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = Some(threads);
         self
     }
 
-    /// How much machine code is kept for later calls, in bytes; 64 MiB by
-    /// default. There is code for each purpose and batch size. Beyond so many bytes,
-    /// what has not been used for longest goes, and is compiled again when it is
-    /// needed; results are the same. The code that runs stays in any case.
+    /// The limit on cached machine code, in bytes; default 64 MiB. There is code for
+    /// each purpose and batch size. Beyond the limit, the least recently used code
+    /// is evicted, and compiled again when it is needed; results are the same. The
+    /// code in use is never evicted.
     pub fn code_cache(mut self, bytes: usize) -> Self {
         self.code_cache = bytes;
         self
@@ -98,8 +98,8 @@ impl<N> ModelBuilder<N> {
         self
     }
 
-    /// A file from which the parameters are read, instead of the seed's values:
-    /// see [`Model::load`].
+    /// A file to read the parameters from, instead of drawing them: see
+    /// [`Model::load`].
     pub fn weights(mut self, path: impl Into<PathBuf>) -> Self {
         self.weights = Some(path.into());
         self
@@ -108,17 +108,17 @@ impl<N> ModelBuilder<N> {
     /// The model.
     ///
     /// # Errors
-    /// [`Error::Compile`] where sizes that were constants do not fit,
-    /// [`Error::Setting`] for no threads, [`Error::Environment`] for a variable
+    /// [`Error::Compile`] if constant sizes do not fit,
+    /// [`Error::InvalidArgument`] for no threads, [`Error::Environment`] for a variable
     /// with a value that is not understood, [`Error::Memory`] for more parameters
-    /// than there is memory for; and those of [`Model::load`], where weights are
-    /// from a file.
+    /// than there is memory for; and those of [`Model::load`], if weights are
+    /// read from a file.
     pub fn build(self) -> Result<Model<N>> {
         let backend = match self.backend {
             Some(backend) => backend,
             None => Backend::from_environment()?.unwrap_or_default(),
         };
-        let threads = settings::threads(self.threads)?;
+        let threads = config::threads(self.threads)?;
         let mut engine = Engine::new(self.declaration?, backend, self.seed, threads)?;
         engine.set_code_cache(self.code_cache);
         engine.set_detect_anomaly(self.detects_anomalies);

@@ -1,8 +1,8 @@
 //! Models of networks that are declared at run time: arrays by name.
 //!
 //! Takes a declaration, which the compiler's
-//! [`Builder`](bilro_compiler::declaration::Builder) makes, and arrays under the names that it gives
-//! them. Whatever a name, a type or a shape has wrong is an error that says what there is.
+//! [`Builder`](bilro_compiler::declaration::Builder) makes, and arrays by their declared names. A
+//! wrong name, type or shape is an error that lists the expected ones.
 
 use std::fmt;
 use std::ops::{Deref, Index};
@@ -20,11 +20,12 @@ use super::{Evaluation, Model, ModelBuilder};
 use crate::error::{Error, Result};
 use crate::run::Feed;
 
-/// In the place of a network's type: one that is declared at run time. See [`DynModel`].
+/// The type parameter of a network that is declared at run time, instead of a network's type. See
+/// [`DynModel`].
 #[derive(Clone, Copy, Debug)]
 pub enum Dynamic {}
 
-/// A model of a network that is declared at run time, with everything that other models do:
+/// A model of a network that is declared at run time; it does everything that other models do:
 ///
 /// ```
 /// use bilro::compiler::declaration::{Declaration, LossReduction};
@@ -33,7 +34,7 @@ pub enum Dynamic {}
 /// use bilro::prelude::{Adam, Fit, data};
 /// use bilro::{DynModel, DynTrainer};
 ///
-/// // As many layers as a program likes.
+/// // The number of layers is chosen at run time.
 /// fn network(widths: &[usize]) -> Result<Declaration, Error> {
 ///     Declaration::declare("Digits", |b| {
 ///         let image = b.input("image", [64])?;
@@ -68,7 +69,7 @@ pub type DynModel = Model<Dynamic>;
 /// A [`DynModel`] and the optimizer that trains it.
 pub type DynTrainer = Trainer<Dynamic>;
 
-/// Arrays for a dynamic network's inputs and targets, by name, and what is chosen.
+/// Arrays for a dynamic network's inputs and targets, by name, and chosen alternatives.
 ///
 /// ```
 /// use bilro::DynBatch;
@@ -76,7 +77,7 @@ pub type DynTrainer = Trainer<Dynamic>;
 ///
 /// let (x, y) = (array![[1.0f32, 2.0]], array![3u32]);
 /// let batch = DynBatch::new().with("x", x.view()).with("y", y.view()).choose("activation", "tanh");
-/// // One array, and several without anything chosen, are batches too.
+/// // One array, or several without choices, convert to batches.
 /// let one = DynBatch::from(("x", x.view()));
 /// let two = DynBatch::from([("x", x.view().into()), ("y", y.view().into())]);
 /// # let _ = (batch, one, two);
@@ -94,20 +95,24 @@ impl<'a> DynBatch<'a> {
     }
 
     /// With the array of an input or a target, examples along the first axis: of `f32`, or of
-    /// `u32` where it takes classes or indices.
+    /// `u32` for classes and indices.
     pub fn with(mut self, name: &'a str, array: impl Into<Feed<'a>>) -> DynBatch<'a> {
         self.arrays.push((name, array.into()));
         self
     }
 
-    /// With one of a choice's alternatives; the first one unless chosen.
+    /// With one of a choice's alternatives; default the first one.
     pub fn choose(mut self, choice: &'a str, alternative: &'a str) -> DynBatch<'a> {
         self.choices.push((choice, alternative));
         self
     }
 
-    /// The arrays in declared order, targets last, and the places of what is chosen.
-    pub(crate) fn resolve(&self, declaration: &Declaration, predicts: bool) -> Result<Resolved<'a>> {
+    /// The arrays in declared order, targets last, and the indices of the chosen alternatives.
+    pub(crate) fn resolve(
+        &self,
+        declaration: &Declaration,
+        predicts: bool,
+    ) -> Result<Resolved<'a>> {
         let inputs = || declaration.inputs.iter().filter(|input| !input.is_target || !predicts);
         let names = || inputs().map(|input| input.name.clone()).collect();
         for (i, (name, _)) in self.arrays.iter().enumerate() {
@@ -131,17 +136,17 @@ impl<'a> DynBatch<'a> {
         let mut choices = vec![0; declaration.choices.len()];
         for (i, (name, chosen)) in self.choices.iter().enumerate() {
             let all = &declaration.choices;
-            let Some(place) = all.iter().position(|choice| choice.name == *name) else {
+            let Some(index) = all.iter().position(|choice| choice.name == *name) else {
                 return Err(unknown("choice", name, all.iter().map(|c| c.name.clone()).collect()));
             };
             if self.choices[..i].iter().any(|(other, _)| other == name) {
                 return Err(Error::RepeatedName { name: (*name).into() });
             }
-            let alternatives = &all[place].alternatives;
+            let alternatives = &all[index].alternatives;
             let Some(alternative) = alternatives.iter().position(|name| name == chosen) else {
                 return Err(unknown("alternative", chosen, alternatives.clone()));
             };
-            choices[place] = alternative;
+            choices[index] = alternative;
         }
         Ok((feeds, choices))
     }
@@ -171,7 +176,7 @@ impl<'a> From<&[(&'a str, Feed<'a>)]> for DynBatch<'a> {
     }
 }
 
-/// Arrays of their own by name: a dynamic network's outputs, or gradients.
+/// Owned arrays by name: a dynamic network's outputs, or gradients.
 #[derive(Clone, Debug)]
 pub struct DynArrays {
     names: Arc<[String]>,
@@ -186,11 +191,11 @@ impl DynArrays {
     /// The array of this name.
     ///
     /// # Errors
-    /// [`Error::UnknownName`], which says what names there are.
+    /// [`Error::UnknownName`], which lists the names.
     pub fn get(&self, name: &str) -> Result<ArrayViewD<'_, f32>> {
-        let place = self.names.iter().position(|n| n == name);
-        let place = place.ok_or_else(|| unknown("array", name, self.names.to_vec()))?;
-        Ok(self.arrays[place].view())
+        let index = self.names.iter().position(|n| n == name);
+        let index = index.ok_or_else(|| unknown("array", name, self.names.to_vec()))?;
+        Ok(self.arrays[index].view())
     }
 
     /// All of them with their names, in declared order.
@@ -205,13 +210,13 @@ impl DynArrays {
 }
 
 /// # Panics
-/// Where there is no such name, as a map does; [`DynArrays::get`] returns an error.
+/// If there is no such name, as a map does; [`DynArrays::get`] returns an error.
 impl Index<&str> for DynArrays {
     type Output = ArrayD<f32>;
 
     fn index(&self, name: &str) -> &ArrayD<f32> {
         match self.names.iter().position(|n| n == name) {
-            Some(place) => &self.arrays[place],
+            Some(index) => &self.arrays[index],
             None => panic!("{}", unknown("array", name, self.names.to_vec())),
         }
     }
@@ -231,8 +236,8 @@ impl fmt::Debug for DynGradients {
     }
 }
 
-/// Those of the parameters that are trained, in declared order, and then those of the inputs
-/// that ask for theirs.
+/// Gradients of the trained parameters, then of the inputs declared with `grad`, each in declared
+/// order.
 impl Deref for DynGradients {
     type Target = DynArrays;
 
@@ -244,7 +249,7 @@ impl Deref for DynGradients {
 impl Learns for Dynamic {}
 
 impl DynModel {
-    /// Says how a model of a network is made.
+    /// A builder for a model of a network.
     pub fn builder(declaration: Declaration) -> ModelBuilder<Dynamic> {
         ModelBuilder::new(Ok(declaration))
     }
@@ -311,7 +316,7 @@ impl DynModel {
 }
 
 impl DynTrainer {
-    /// Says how a model of a network is made and trained.
+    /// A builder for a trainer of a network.
     pub fn builder(
         declaration: Declaration,
         optimizer: impl Optimizer + 'static,
@@ -319,9 +324,8 @@ impl DynTrainer {
         TrainerBuilder::of(DynModel::builder(declaration), Training::from(optimizer))
     }
 
-    /// One step on one batch: forward, backward, update. Returns the loss before the update. What
-    /// other trainers' [`step`](Trainer::step) says of losses and gradients that are not finite
-    /// holds here too.
+    /// One step on one batch: forward, backward, update. Returns the loss before the update. Losses
+    /// and gradients that are not finite are handled as by other trainers' [`step`](Trainer::step).
     ///
     /// # Errors
     /// Those of [`DynModel::gradients`], and of other trainers' steps.
@@ -345,11 +349,12 @@ where
         let targets = declaration.inputs.iter().filter(|input| input.is_target).count();
         let inputs = declaration.inputs.len() - targets;
         if (inputs, targets) != (1, 1) {
-            return Err(Error::Setting {
-                name: format!("what `{}` takes", declaration.name),
-                expected: "one input and one target for a data set; with others, `step` and \
+            return Err(Error::InvalidArgument {
+                name: format!("the inputs of `{}`", declaration.name),
+                expected:
+                    "one input and one target for a data set; for other networks, `step` and \
                            `evaluate_batch` take the arrays by name"
-                    .into(),
+                        .into(),
                 found: format!("{inputs} inputs and {targets} targets"),
             });
         }

@@ -1,4 +1,4 @@
-//! Loss and metrics over examples, however many batches they are evaluated in.
+//! Evaluation: loss and metrics over examples, independent of the batch size.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use crate::run::engine::Engine;
 
 /// Loss and metrics over some examples.
 ///
-/// They are those of all examples together, however many batches they were
-/// evaluated in: means are sums over all of them, in f64, divided by what all
-/// of them count for. A target that does not count, as one of the class
-/// `ignore_index`, counts nowhere; where none counts, the mean is NaN.
+/// They do not depend on the batches that the examples were evaluated in: means
+/// are sums over all examples, in f64, divided by the sum of all weights. A target
+/// without weight, as one of the class `ignore_index`, does not count in any of them;
+/// if none counts, the mean is NaN.
 #[derive(Clone, Debug)]
 pub struct Evaluation<N> {
     loss: f64,
@@ -25,11 +25,11 @@ pub struct Evaluation<N> {
     network: PhantomData<fn() -> N>,
 }
 
-/// What has been added up over batches.
+/// Sums over batches of all measures.
 pub(super) struct Sums {
     declaration: Arc<Declaration>,
     measured: Vec<Measured>,
-    /// Those of the last batch.
+    /// The sums of the last batch.
     batch: Vec<f64>,
 }
 
@@ -40,7 +40,7 @@ impl Sums {
         Sums { declaration, measured, batch: Vec::new() }
     }
 
-    /// Evaluates a batch, and adds it.
+    /// Evaluates a batch, and adds its sums.
     pub fn evaluate(
         &mut self,
         engine: &Engine,
@@ -55,7 +55,7 @@ impl Sums {
 
     pub fn finish<N>(self) -> Evaluation<N> {
         let mut values = self.measured.iter().map(Measured::value);
-        // The loss is the first; what has none cannot be evaluated.
+        // The loss comes first; a network without one cannot be evaluated.
         let loss = values.next().unwrap_or(f64::NAN);
         let names = self.declaration.metrics().map(String::from);
         Evaluation { loss, metrics: names.zip(values).collect(), network: PhantomData }
@@ -63,9 +63,9 @@ impl Sums {
 }
 
 impl<N> Evaluation<N> {
-    /// The loss of all examples: the mean over them, of each term by the
-    /// weights of its targets where classes have weights or one is ignored.
-    /// Where the network says `loss sum`, the sum over all examples.
+    /// The loss of all examples: the mean over them, for each term weighted by its
+    /// targets if classes have weights or one is ignored. For a network with
+    /// `loss sum`, the sum over all examples.
     pub fn loss(&self) -> f64 {
         self.loss
     }
@@ -80,7 +80,7 @@ impl<N> Evaluation<N> {
         &self.metrics
     }
 
-    /// The share of the targets that count whose score is the largest, from 0 to 1.
+    /// The fraction of counted targets whose class has the largest score, from 0 to 1.
     pub fn accuracy(&self) -> f64
     where
         N: Classifier,

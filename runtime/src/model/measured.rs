@@ -1,28 +1,27 @@
 //! Aggregation of loss and metrics over batches.
 //!
-//! Takes of each batch the numbers that add up over batches, see
-//! [`Measure`]; adds them up in f64; gives the loss or the metric of all
-//! examples. Guaranteed: to rounding, that depends neither on the sizes of the
-//! batches nor on the order of the examples. A mean over nothing that counts is
-//! NaN.
+//! Takes the sums and weights of each batch, see [`Measure`]; adds them up in
+//! f64; returns the loss or the metric of all examples. Guaranteed: up to
+//! rounding, it depends neither on the sizes of the batches nor on the order of
+//! the examples. A mean with total weight 0 is NaN.
 
 use bilro_compiler::declaration::{Measure, Term};
 
-/// What has been added up for a loss or a metric.
+/// The sums of a loss or a metric over batches.
 #[derive(Clone, Debug)]
 pub(crate) struct Measured {
     measure: Measure,
-    /// For each term its sum, and what it is divided by.
+    /// For each term its sum and its weight, the divisor.
     terms: Vec<[f64; 2]>,
 }
 
 impl Measured {
-    /// Nothing yet.
+    /// Sums of 0.
     pub fn new(measure: &Measure) -> Measured {
         Measured { measure: measure.clone(), terms: vec![[0.0; 2]; measure.terms.len()] }
     }
 
-    /// Adds a batch of so many examples, by its own numbers for this measure, the next of `sums`.
+    /// Adds a batch: takes the numbers of this measure from `sums`.
     pub fn add(&mut self, sums: &mut impl Iterator<Item = f64>, examples: usize) {
         for (term, [sum, weight]) in self.measure.terms.iter().zip(&mut self.terms) {
             let mut next = || sums.next().expect("a purpose that evaluates gives every sum");
@@ -32,22 +31,22 @@ impl Measured {
                     *weight += next();
                 }
                 Term::Mean(shape) => {
-                    // What is the same for each example is there once in a batch.
-                    let times = if shape.batched { 1 } else { examples };
-                    *sum += next() * times as f64;
-                    *weight += (shape.count(examples) * times) as f64;
+                    // An unbatched value appears once in a batch, and counts for each example.
+                    let repeats = if shape.batched { 1 } else { examples };
+                    *sum += next() * repeats as f64;
+                    *weight += (shape.count(examples) * repeats) as f64;
                 }
                 Term::Total => *sum += next(),
             }
         }
     }
 
-    /// Adds a batch that was trained on, by its loss, and by its numbers where the loss gives any.
+    /// Adds a training batch: by its sums if the loss is weighted, otherwise by its loss.
     pub fn add_step(&mut self, loss: f32, sums: &[f64], examples: usize) {
         if self.measure.weighs() {
             return self.add(&mut sums.iter().copied(), examples);
         }
-        // Otherwise there is one term, and the loss is its mean or its sum.
+        // An unweighted loss is the mean or the sum of one term.
         for (term, [sum, weight]) in self.measure.terms.iter().zip(&mut self.terms) {
             match term {
                 Term::Weighted | Term::Mean(_) => {
@@ -97,13 +96,13 @@ mod tests {
 
     /// A penalty on parameters is one number for a batch, whatever its size.
     #[test]
-    fn what_does_not_depend_on_examples_is_a_mean_over_them() {
+    fn an_unbatched_term_counts_once_per_example() {
         let once = Term::Mean(Shape::unbatched([2usize]));
         assert_eq!(of(vec![once], &[(&[6.0], 3), (&[2.0], 1)]), 2.5);
     }
 
     #[test]
-    fn a_batch_that_weighs_nothing_counts_for_nothing() {
+    fn a_batch_of_weight_0_does_not_count() {
         assert_eq!(of(vec![Term::Weighted], &[(&[0.0, 0.0], 9), (&[6.0, 3.0], 1)]), 2.0);
         assert!(of(vec![Term::Weighted], &[(&[0.0, 0.0], 9)]).is_nan());
     }

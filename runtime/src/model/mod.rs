@@ -1,9 +1,9 @@
-//! A network with its parameters: predict, evaluate, gradients, parameters, files.
+//! Models: a network with its parameters; predict, evaluate, gradients, files.
 //!
-//! [`Model`] is one type for all networks. What does not depend on how arrays are given is written
-//! once, for any of them: here, in `weights` and `modules`. `typed` has what a network of
-//! `network!` adds, which packs and unpacks the fields of its types; `dynamic` has the same for a
-//! network that is declared at run time, with arrays by name. `trainer` trains them step by step.
+//! [`Model`] is one type for all networks. Methods that do not depend on how arrays are passed are
+//! here, in `weights` and in `modules`. `typed` has the methods for networks of `network!`, which
+//! pack and unpack the fields of their types; `dynamic` has those for networks that are declared at
+//! run time, with arrays by name. `trainer` trains them step by step.
 
 mod builder;
 pub mod dynamic;
@@ -42,9 +42,9 @@ pub use typed::Gradients;
 ///
 /// Predicting, evaluating and gradients take `&self`: an `Arc<Model<N>>` serves any number of
 /// threads. The first call for a batch size compiles the code for it; all threads share that
-/// code, and each works in memory of its own. What changes parameters takes `&mut self`.
+/// code, and each call has its own working memory. Methods that change parameters take `&mut self`.
 ///
-/// A clone has parameters of its own and shares compiled code. It has no optimizer state, and draws
+/// A clone has its own parameters and shares compiled code. It has no optimizer state, and draws
 /// the same random numbers as the model would.
 #[derive(Debug)]
 pub struct Model<N> {
@@ -52,12 +52,12 @@ pub struct Model<N> {
     network: PhantomData<fn() -> N>,
 }
 
-/// Examples that are evaluated at once.
+/// The batch size of evaluations.
 const EVALUATION_BATCH: usize = 256;
 
 impl<N> Clone for Model<N> {
     /// # Panics
-    /// Where there is not enough memory for the parameters; [`Model::try_clone`] returns an error.
+    /// If there is not enough memory for the parameters; [`Model::try_clone`] returns an error.
     fn clone(&self) -> Model<N> {
         self.try_clone().unwrap_or_else(|error| panic!("{error}"))
     }
@@ -68,7 +68,7 @@ impl<N> Model<N> {
         Model { engine, network: PhantomData }
     }
 
-    /// As `clone`, where there may not be enough memory for the parameters.
+    /// As `clone`, with an error if there is not enough memory for the parameters.
     ///
     /// # Errors
     /// [`Error::Memory`].
@@ -82,7 +82,7 @@ impl<N> Model<N> {
         self.engine.run_shared(purpose, feeds, choices, &mut Vec::new())
     }
 
-    /// Loss and metrics over a data set, as if it were one batch: see
+    /// Loss and metrics over a data set, equal to those of one batch: see
     /// [`Evaluation`].
     ///
     /// # Errors
@@ -95,12 +95,12 @@ impl<N> Model<N> {
     where
         N: Learns + FitsData<A, DX, B, DY>,
     {
-        // Here, so that an error names the row of the data set and not of a batch.
+        // Checked here, so that errors have the row in the data set, not in a batch.
         self.check(data)?;
         self.evaluate_checked(data)
     }
 
-    /// The same of data that [`Model::check`] has accepted.
+    /// The same for data that [`Model::check`] has accepted.
     pub(crate) fn evaluate_checked<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis>(
         &self,
         data: &Dataset<A, DX, B, DY>,
@@ -130,15 +130,15 @@ impl<N> Model<N> {
         N::with_feeds(declaration, data.x(), data.y(), |feeds, _| self.engine.check(feeds))
     }
 
-    /// The parameters' names and values, in declared order, by name as in
-    /// `fc1.weight`; running statistics are among them. Weights of linear layers are `[in, out]`: `weight.t()` is
-    /// PyTorch's `[out, in]`, and [`Model::state_dict`] has all of them so.
+    /// The parameters' names, as `fc1.weight`, and values, in declared order, including
+    /// running statistics. Weights of linear layers are `[in, out]`: `weight.t()` is
+    /// PyTorch's `[out, in]`, the layout of [`Model::state_dict`].
     pub fn named_parameters(&self) -> impl ExactSizeIterator<Item = (&str, ArrayViewD<'_, f32>)> {
         let parameters = self.engine.declaration.parameters.iter().enumerate();
         parameters.map(|(i, p)| (p.name.as_str(), self.engine.parameters.view(i)))
     }
 
-    /// The same to write through: the next prediction or step has what is written.
+    /// The same as mutable views: the next prediction or step uses the written values.
     pub fn named_parameters_mut(
         &mut self,
     ) -> impl ExactSizeIterator<Item = (&str, ArrayViewMutD<'_, f32>)> {
@@ -162,9 +162,9 @@ impl<N> Model<N> {
         self.engine.set_parameter(i, values)
     }
 
-    /// A table of layers, shapes, parameters and multiply-adds. Parameters are
-    /// those that are trained: running statistics do not count. For PyTorch's
-    /// form, print the model itself: `println!("{model}")`.
+    /// A table of layers, shapes, numbers of trained parameters and multiply-adds.
+    /// Running statistics do not count. For PyTorch's form, print the model itself:
+    /// `println!("{model}")`.
     pub fn summary(&self) -> String {
         summary::summary(&self.engine.declaration)
     }
@@ -179,14 +179,13 @@ impl<N> Model<N> {
         self.engine.set_detect_anomaly(detects);
     }
 
-    /// Lets go of all machine code, and of the memory that it works in; the next
-    /// call compiles what it needs. Parameters stay, and so does what a trainer
-    /// keeps.
+    /// Drops all machine code and its working memory; the next call compiles its code
+    /// again. Parameters and optimizer state stay.
     pub fn empty_cache(&mut self) {
         self.engine.empty_cache();
     }
 
-    /// Trains this model on, with all that can be said of a trainer:
+    /// A builder for a trainer that continues to train this model:
     ///
     /// ```
     /// use bilro::prelude::*;
@@ -203,7 +202,7 @@ impl<N> Model<N> {
     ///
     /// let model = Line::model().build()?;
     /// let trainer = model.into_trainer(Sgd::new(0.1)).freeze("linear1.bias").clip_norm(1.0).build()?;
-    /// // Where it fails, the model is in the error.
+    /// // After a failure, the model is in the error.
     /// let failed = trainer.into_model().into_trainer(Sgd::new(-1.0)).build().unwrap_err();
     /// let (model, error) = failed.into_parts();
     /// assert!(error.to_string().contains("-1"));

@@ -1,4 +1,4 @@
-//! A network as PyTorch prints a module.
+//! `Display` of models: the layers as PyTorch prints a module.
 
 use std::fmt;
 
@@ -53,30 +53,30 @@ fn modules(network: &Declaration) -> String {
     group(&network.name, &top, 0)
 }
 
-/// A layer, or layers that have the first part of their names in common.
+/// A layer, or layers that share the first component of their names.
 enum Module<'a> {
     Layer { name: &'a str, module: &'a str },
     Group { name: &'a str, members: Vec<Module<'a>> },
 }
 
 fn insert<'a>(members: &mut Vec<Module<'a>>, name: &'a str, module: &'a str) {
-    let Some((first, rest)) = name.split_once('.') else {
+    let Some((first, suffix)) = name.split_once('.') else {
         return members.push(Module::Layer { name, module });
     };
     for member in members.iter_mut() {
         match member {
             Module::Group { name, members } if *name == first => {
-                return insert(members, rest, module);
+                return insert(members, suffix, module);
             }
             _ => {}
         }
     }
     let mut inner = Vec::new();
-    insert(&mut inner, rest, module);
+    insert(&mut inner, suffix, module);
     members.push(Module::Group { name: first, members: inner });
 }
 
-/// A module of others, the way `torch.nn.Module.__repr__` writes it.
+/// A module with members, as `torch.nn.Module.__repr__` prints it.
 fn group(kind: &str, members: &[Module<'_>], depth: usize) -> String {
     if members.is_empty() {
         return format!("{kind}()");
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_with_dots_are_modules_in_modules() {
+    fn names_with_dots_are_nested_modules() {
         let mut top = Vec::new();
         for name in ["first", "residual1.fc1", "residual1.inner.fc", "residual1.fc2", "last"] {
             insert(&mut top, name, "ReLU()");

@@ -1,5 +1,5 @@
-//! What `network!` writes: types for a network's inputs, outputs, parameters
-//! and gradients, and how they meet the arrays of the engine.
+//! Traits that `network!` implements: types for a network's inputs, outputs, parameters
+//! and gradients, and their conversion to and from the arrays of the engine.
 //!
 //! For `pub struct Digits { .. }` the macro makes the type `Digits`, which
 //! implements [`Network`], and the module `digits` with the structs named here.
@@ -18,12 +18,12 @@ pub use crate::run::Feed;
 /// A network declared by `network!`.
 #[diagnostic::on_unimplemented(message = "`{Self}` is not a network declared by `network!`")]
 pub trait Network: Sized + 'static {
-    /// Says how a model is made, with parameters of its own.
+    /// A builder for a model, with its own parameters.
     fn model() -> ModelBuilder<Self> {
         ModelBuilder::new(Self::declaration())
     }
 
-    /// Says how a model is made and trained.
+    /// A builder for a trainer, with a model of its own.
     fn trainer(optimizer: impl Optimizer + 'static) -> TrainerBuilder<Self>
     where
         Self: Trainable,
@@ -35,11 +35,11 @@ pub trait Network: Sized + 'static {
     type Batch<'a>;
     /// Inputs of some examples: `digits::Input`.
     type Input<'a>;
-    /// Outputs, in arrays of their own: `digits::Output`.
+    /// Outputs, in owned arrays: `digits::Output`.
     type Output;
     /// Views of all parameters, by layer: `digits::Parameters`.
     type Parameters<'a>;
-    /// Views of all parameters to write through: `digits::ParametersMut`.
+    /// Mutable views of all parameters: `digits::ParametersMut`.
     type ParametersMut<'a>;
     /// Gradients of all parameters, by layer: `digits::Gradients`.
     type Gradients;
@@ -49,27 +49,27 @@ pub trait Network: Sized + 'static {
     /// An array of [`Feed`]s, one for each input.
     type InputFeeds<'a>: AsRef<[Feed<'a>]>;
 
-    /// An array of places, one for each choice.
+    /// An array of indices of alternatives, one for each choice.
     type Choices: AsRef<[usize]>;
 
-    /// The network as the compiler takes it.
+    /// The declaration of the network, for the compiler.
     fn declaration() -> Result<Declaration, CompileError>;
     /// Inputs, then targets, each in declared order.
     fn batch_feeds<'a>(batch: &'a Self::Batch<'_>) -> Self::BatchFeeds<'a>;
     /// Inputs in declared order.
     fn input_feeds<'a>(input: &'a Self::Input<'_>) -> Self::InputFeeds<'a>;
-    /// For each choice, the place of what is chosen.
+    /// For each choice, the index of the chosen alternative.
     fn batch_choices(batch: &Self::Batch<'_>) -> Self::Choices;
-    /// The same of inputs without targets.
+    /// The same for inputs without targets.
     fn input_choices(input: &Self::Input<'_>) -> Self::Choices;
     /// Outputs from arrays in declared order.
     fn output(arrays: Vec<ArrayD<f32>>) -> Self::Output;
     /// Parameters from views in the compiler's order.
     fn parameters<'a>(views: Vec<ArrayViewD<'a, f32>>) -> Self::Parameters<'a>;
-    /// The same to write through.
+    /// The same from mutable views.
     fn parameters_mut<'a>(views: Vec<ArrayViewMutD<'a, f32>>) -> Self::ParametersMut<'a>;
-    /// Gradients from arrays, those of parameters that are trained and then those of inputs that
-    /// ask, each in the compiler's order.
+    /// Gradients from arrays: of the trained parameters, then of the inputs declared with `grad`,
+    /// each in the compiler's order.
     fn gradients(arrays: Vec<ArrayD<f32>>) -> Self::Gradients;
     /// The same as views, in the same order.
     fn gradient_views(gradients: &Self::Gradients) -> Vec<ArrayViewD<'_, f32>>;
@@ -84,8 +84,8 @@ pub trait Network: Sized + 'static {
 )]
 pub trait Trainable: Network {}
 
-/// Networks that are trained and evaluated: those with a loss, and dynamic ones, of which it is found
-/// out when they are.
+/// Networks that are trained and evaluated: those with a loss, and dynamic ones, for which the loss
+/// is checked at run time.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no loss: it predicts, but cannot be trained or evaluated",
     note = "declare one in `network!`, with the `target` that it needs: \
@@ -97,7 +97,7 @@ pub trait Learns {}
 impl<N: Trainable> Learns for N {}
 
 /// Networks with a metric named `accuracy`: those whose loss compares scores
-/// with a class, and those that say `metric accuracy(scores, target);`.
+/// with a class, and those that declare `metric accuracy(scores, target);`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not report an accuracy",
     note = "declare it in `network!`: `metric accuracy(output, target);`"
@@ -127,11 +127,13 @@ pub trait FromExamples<X, Y> {
 /// Networks that can be trained and evaluated on a data set with these elements and axes: those
 /// whose batches are [`FromExamples`], and dynamic ones with one input and one target.
 pub trait FitsData<A, DX: Dimension, B, DY: Dimension> {
-    /// Hands the examples on as the arrays of the network, in declared order, with its choices.
+    /// Calls a function with the examples as the network's arrays, in declared order, and its
+    /// choices.
     ///
     /// # Errors
-    /// Those of the function; for a dynamic network [`Error::Setting`](crate::Error::Setting)
-    /// where it has not one input and one target.
+    /// Those of the function; for a dynamic network
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) unless it has one input and one
+    /// target.
     #[doc(hidden)]
     fn with_feeds<R>(
         declaration: &Declaration,

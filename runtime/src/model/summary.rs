@@ -1,4 +1,4 @@
-//! A network as a table.
+//! The summary of a network: a table of layers, shapes and numbers of parameters.
 
 use bilro_compiler::declaration::Declaration;
 use bilro_compiler::shape::Shape;
@@ -7,7 +7,7 @@ use bilro_compiler::shape::Shape;
 pub(crate) fn summary(network: &Declaration) -> String {
     let mut rows =
         vec![["layer", "kind", "input", "output", "parameters", "multiply-adds"].map(String::from)];
-    // What is not trained, as running statistics, is no parameter in PyTorch's counts either.
+    // Only trained parameters count, not running statistics: as in PyTorch.
     let count = |i: &usize| match &network.parameters[*i] {
         parameter if parameter.is_trained => parameter.shape.count(1),
         _ => 0,
@@ -36,7 +36,7 @@ pub(crate) fn summary(network: &Declaration) -> String {
     let mut text = format!("{}\n", network.name);
     for (i, row) in rows.iter().enumerate() {
         let cells = row.iter().zip(&widths).enumerate().map(|(c, (cell, width))| match c {
-            // Numbers end in one column.
+            // Numbers are right-aligned.
             4.. => format!("{cell:>width$}"),
             _ => format!("{cell:<width$}"),
         });

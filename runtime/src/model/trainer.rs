@@ -1,4 +1,4 @@
-//! Training, step by step.
+//! Trainers: a model with an optimizer; training step by step.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -10,7 +10,7 @@ use bilro_compiler::optim::{Clip, Training};
 use bilro_compiler::purpose::Purpose;
 
 use super::network::Network;
-use super::weights::is_of;
+use super::weights::is_in;
 use super::{Model, ModelBuilder};
 use crate::error::{Error, Result};
 use crate::run::engine::{Extent, Results, UpdateNumbers, wrong_number};
@@ -33,11 +33,11 @@ pub struct Trainer<N> {
     verify_every: usize,
 }
 
-/// The purposes of a training: a step does not make them anew.
+/// The purposes of a training, made once for all steps.
 #[derive(Debug)]
 struct Purposes {
     step: Purpose,
-    /// Of the first batch of several, and of those that follow.
+    /// For the first of several accumulated batches, and for the following ones.
     accumulate: [Purpose; 2],
     update: Purpose,
 }
@@ -53,14 +53,14 @@ impl Purposes {
     }
 }
 
-/// Says how a [`Trainer`] is made: of a new model, as [`Network::trainer`] begins,
-/// or of one that is there, as [`Model::into_trainer`] does.
+/// A builder for a [`Trainer`]: of a new model, from [`Network::trainer`], or of an
+/// existing one, from [`Model::into_trainer`].
 #[derive(Debug)]
 pub struct TrainerBuilder<N, M = ModelBuilder<N>> {
     model: M,
     training: Training,
-    /// Learning rates of layers and parameters, as factors; the last one that
-    /// names a parameter counts.
+    /// Learning-rate factors by layer or parameter, `None` where frozen; for each
+    /// parameter, the last one applies.
     rates: Vec<(String, Option<f32>)>,
     verify_every: usize,
     /// Unless set, what the model does.
@@ -102,12 +102,12 @@ impl<N> TrainerBuilder<N> {
     /// The trainer.
     ///
     /// # Errors
-    /// As [`ModelBuilder::build`]; [`Error::Setting`] for a learning rate, a
-    /// limit or another number that is not one to train with;
-    /// [`Error::UnknownParameter`] for a learning rate of what is not there; [`Error::NoLoss`].
+    /// As [`ModelBuilder::build`]; [`Error::InvalidArgument`] for a learning rate, a
+    /// limit or another number out of range; [`Error::UnknownParameter`] for a
+    /// learning rate of an unknown layer or parameter; [`Error::NoLoss`].
     pub fn build(self) -> Result<Trainer<N>> {
         let model = self.model.build()?;
-        let training = settle(&model.engine.declaration, self.training, &self.rates)?;
+        let training = finish_training(&model.engine.declaration, self.training, &self.rates)?;
         Ok(Trainer::new(model, training).with(self.verify_every, self.detects_anomalies))
     }
 }
@@ -116,34 +116,32 @@ impl<N> TrainerBuilder<N, Model<N>> {
     /// The trainer.
     ///
     /// # Errors
-    /// [`NoTrainer`], which has the model, with [`Error::Setting`] for a learning
-    /// rate, a limit or another number that is not one to train with, or
-    /// [`Error::UnknownParameter`] for a learning rate of what is not there.
+    /// [`NoTrainer`], which has the model, with [`Error::InvalidArgument`] for a learning
+    /// rate, a limit or another number out of range, or [`Error::UnknownParameter`]
+    /// for a learning rate of an unknown layer or parameter.
     pub fn build(self) -> Result<Trainer<N>, NoTrainer<N>> {
         let TrainerBuilder { model, training, rates, verify_every, detects_anomalies, .. } = self;
-        match settle(&model.engine.declaration, training, &rates) {
-            Ok(training) => {
-                Ok(Trainer::new(model, training).with(verify_every, detects_anomalies))
-            }
+        match finish_training(&model.engine.declaration, training, &rates) {
+            Ok(training) => Ok(Trainer::new(model, training).with(verify_every, detects_anomalies)),
             Err(error) => Err(NoTrainer { error, model: Box::new(model) }),
         }
     }
 }
 
-/// Why a model has not become a trainer, and the model as it was. Becomes an
-/// [`Error`] by `?`.
+/// The error of [`Model::into_trainer`], with the unchanged model. `?` converts it to an
+/// [`Error`].
 pub struct NoTrainer<N> {
     error: Error,
     model: Box<Model<N>>,
 }
 
 impl<N> NoTrainer<N> {
-    /// Why.
+    /// The error.
     pub fn error(&self) -> &Error {
         &self.error
     }
 
-    /// The model, and why.
+    /// The model and the error.
     pub fn into_parts(self) -> (Model<N>, Error) {
         (*self.model, self.error)
     }
@@ -181,27 +179,27 @@ impl<N, M> TrainerBuilder<N, M> {
         }
     }
 
-    /// Gives a layer, or a parameter as `fc1.bias`, a learning rate of its own:
-    /// so many times the optimizer's, which may change as it goes.
+    /// Gives a layer, or a parameter as `fc1.bias`, its own learning rate: `factor`
+    /// times the optimizer's current one.
     pub fn scale_learning_rate(mut self, name: &str, factor: f32) -> Self {
         self.rates.push((name.into(), Some(factor)));
         self
     }
 
-    /// Leaves a layer, or a parameter as `fc1.bias`, as it is.
+    /// Excludes a layer, or a parameter as `fc1.bias`, from training.
     pub fn freeze(mut self, name: &str) -> Self {
         self.rates.push((name.into(), None));
         self
     }
 
-    /// Clips every element of every gradient into `-limit..=limit`.
+    /// Clips every element of every gradient to `-limit..=limit`.
     pub fn clip_value(mut self, limit: f32) -> Self {
         self.training = self.training.with_clip(Clip::Value(limit));
         self
     }
 
-    /// Where the Euclidean norm of all gradients together is above `limit`,
-    /// makes all of them smaller by one factor, so that it is `limit`.
+    /// If the Euclidean norm of all gradients together is above `limit`, scales all
+    /// of them by one factor, so that the norm is `limit`.
     pub fn clip_norm(mut self, limit: f32) -> Self {
         self.training = self.training.with_clip(Clip::Norm(limit));
         self
@@ -242,19 +240,18 @@ impl<N, M> TrainerBuilder<N, M> {
         self
     }
 
-    /// Makes an update from so many batches, by the mean of their gradients;
-    /// from each by default. Batches that are left over at the end of an epoch
-    /// make one too in [`Trainer::fit`], and elsewhere by
-    /// [`Trainer::apply_accumulated`].
+    /// Makes one update from `batches` batches, by the mean of their gradients;
+    /// default 1. At the end of an epoch [`Trainer::fit`] makes an update from the
+    /// remaining batches; in a loop of your own, [`Trainer::apply_accumulated`]
+    /// does.
     pub fn accumulate(mut self, batches: usize) -> Self {
         self.training = self.training.with_accumulate(batches);
         self
     }
 }
 
-/// A training with rates for the parameters of a network, of which the numbers are
-/// right.
-fn settle(
+/// Completes a training with the rates of a network's parameters, and checks its numbers.
+fn finish_training(
     declaration: &Declaration,
     training: Training,
     rates: &[(String, Option<f32>)],
@@ -268,8 +265,8 @@ fn settle(
             let name = || format!("the factor of `{name}`'s learning rate");
             check(name, *factor, |x| x >= 0.0, "a finite number that is not negative")?;
         }
-        for place in named(declaration, name)? {
-            all[place] = *rate;
+        for i in named(declaration, name)? {
+            all[i] = *rate;
         }
     }
     let training = training.with_rates(all);
@@ -277,12 +274,12 @@ fn settle(
     Ok(training)
 }
 
-/// The parameters of a layer, or the one parameter, of this name.
+/// The indices of a layer's parameters, or of the one parameter, of this name.
 fn named(declaration: &Declaration, name: &str) -> Result<Vec<usize>> {
     let all = declaration.parameters.iter().enumerate();
-    let places: Vec<usize> = all.filter(|(_, p)| is_of(&p.name, name)).map(|(i, _)| i).collect();
-    match places.is_empty() {
-        false => Ok(places),
+    let indices: Vec<usize> = all.filter(|(_, p)| is_in(&p.name, name)).map(|(i, _)| i).collect();
+    match indices.is_empty() {
+        false => Ok(indices),
         true => Err(Error::UnknownParameter {
             name: name.into(),
             known: declaration.parameters.iter().map(|p| p.name.clone()).collect(),
@@ -292,25 +289,24 @@ fn named(declaration: &Declaration, name: &str) -> Result<Vec<usize>> {
 
 impl<N: Network> Trainer<N> {
     /// One step on one batch: forward, backward, update. Returns the loss
-    /// before the update. Where gradients of several batches are accumulated, the
-    /// update comes with the last of them.
+    /// before the update. If gradients of several batches are accumulated, the
+    /// update is made with the last of them.
     ///
-    /// A loss that is infinite or not a number is returned as it is, and the step is
-    /// not kept: parameters, running statistics, what the optimizer and dropout
-    /// keep, accumulated gradients, and [`Trainer::steps`] are what they were
-    /// before. So it is where the loss is a mean by weights and no target of the batch
-    /// counts, of which the mean is NaN. Where only one of several terms has no target
-    /// that counts, the loss is NaN too, but the step is kept: the other terms teach,
-    /// and this one's gradient is 0; [`Trainer::steps`] tells. Nor is a step kept of which the loss is
-    /// finite and a gradient is not, which is an error. The next step can be made with
-    /// another batch.
+    /// A loss that is infinite or not a number is returned, and the step is rejected:
+    /// parameters, running statistics, optimizer state, random numbers of dropout,
+    /// accumulated gradients, and [`Trainer::steps`] are unchanged. This includes a
+    /// weighted mean with total weight 0 in the batch, which is NaN. If only one of
+    /// several terms has total weight 0, the loss is NaN too, but the step is made from
+    /// the other terms, with a gradient of 0 for this one; [`Trainer::steps`] shows
+    /// whether a step was made. A step with a finite loss but a gradient that is not
+    /// finite is rejected with an error. The next step can be made with another batch.
     ///
     /// # Errors
     /// [`Error::Shape`], [`Error::BatchSize`], [`Error::Empty`],
     /// [`Error::IndexOutOfRange`] for arrays that do not fit, [`Error::Memory`]
-    /// where there is not enough, [`Error::OtherTraining`] where the model has
-    /// been exchanged for one that another trainer has trained;
-    /// [`Error::NonFiniteGradient`] where the loss is finite, but not all gradients
+    /// if there is not enough, [`Error::OtherTraining`] if the model has been
+    /// replaced by one that another trainer has trained;
+    /// [`Error::NonFiniteGradient`] if the loss is finite, but not all gradients
     /// are. Then nothing has changed.
     #[inline]
     pub fn step(&mut self, batch: N::Batch<'_>) -> Result<f32> {
@@ -320,7 +316,7 @@ impl<N: Network> Trainer<N> {
 }
 
 impl<N> Trainer<N> {
-    /// With a training that [`settle`] has checked.
+    /// With a training that [`finish_training`] has checked.
     fn new(mut model: Model<N>, training: Training) -> Trainer<N> {
         model.engine.forget_steps();
         let learning_rate = training.optimizer().learning_rate();
@@ -351,8 +347,8 @@ impl<N> Trainer<N> {
     #[inline]
     pub(crate) fn step_on(&mut self, feeds: &[Feed<'_>], choices: &[usize]) -> Result<f32> {
         let Trainer { model, training, purposes, learning_rate, .. } = self;
-        // What has been accumulated lies with the model: another one has nothing of it.
-        if !model.engine.is_of(training) {
+        // Accumulated gradients are stored with the model: a new one has none.
+        if !model.engine.has_state_of(training) {
             self.pending = 0;
         }
         let is_last = self.pending + 1 == training.accumulate();
@@ -380,13 +376,11 @@ impl<N> Trainer<N> {
         Ok(loss)
     }
 
-    /// Makes the update from the batches that have been accumulated since the
-    /// last one, where they are fewer than
-    /// [`accumulate`](TrainerBuilder::accumulate) says: by the mean of their
-    /// gradients, as PyTorch does where `optimizer.step()` is called before. For
-    /// the end of an epoch of your own; [`Trainer::fit`] does it itself. Returns
-    /// from how many batches it was made; where there are none, 0, and nothing
-    /// changes.
+    /// Makes the update from the batches accumulated since the last one, if they are
+    /// fewer than [`accumulate`](TrainerBuilder::accumulate): by the mean of their
+    /// gradients, as PyTorch when `optimizer.step()` is called early. For the end
+    /// of an epoch in a loop of your own; [`Trainer::fit`] calls it itself. Returns
+    /// the number of batches of the update; without any, 0, and nothing changes.
     ///
     /// ```
     /// use bilro::ndarray::array;
@@ -414,10 +408,9 @@ impl<N> Trainer<N> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Compile`] where the update cannot be compiled; then nothing has
-    /// changed.
+    /// [`Error::Compile`] if the update cannot be compiled; then nothing has changed.
     pub fn apply_accumulated(&mut self) -> Result<usize> {
-        if !self.model.engine.is_of(&self.training) {
+        if !self.model.engine.has_state_of(&self.training) {
             self.pending = 0;
         }
         if self.pending > 0 {
@@ -428,47 +421,47 @@ impl<N> Trainer<N> {
         Ok(std::mem::take(&mut self.pending))
     }
 
-    /// Forgets the gradients that have been accumulated since the last update.
+    /// Discards the gradients accumulated since the last update.
     pub(crate) fn discard_accumulated(&mut self) {
         self.pending = 0;
     }
 
-    /// What the last step gave that adds up over batches: numbers of the loss
-    /// where it weighs targets, else nothing.
+    /// The last step's numbers that add up over batches: sums and weights of the loss
+    /// if it is weighted, otherwise empty.
     pub(crate) fn sums(&self) -> &[f64] {
         self.model.engine.sums()
     }
 
-    /// How many steps have been made and kept.
+    /// The number of steps made, rejected ones not counted.
     pub fn steps(&self) -> usize {
         self.steps
     }
 
-    /// How far a step goes.
+    /// The current learning rate.
     pub fn learning_rate(&self) -> f32 {
         self.learning_rate
     }
 
-    /// Changes how far a step goes, and what schedules start from; nothing is
-    /// compiled again.
+    /// Sets the learning rate, which schedules also start from; nothing is compiled
+    /// again.
     ///
     /// # Errors
-    /// [`Error::Setting`] where it is negative or not finite; then it stays as
-    /// it was.
+    /// [`Error::InvalidArgument`] if it is negative or not finite; then it is
+    /// unchanged.
     pub fn set_learning_rate(&mut self, learning_rate: f32) -> Result<()> {
         self.change_learning_rate(learning_rate)?;
         self.base_rate = learning_rate;
         Ok(())
     }
 
-    /// Makes the learning rate what a schedule says for a time, counted from 0
-    /// in what the caller counts, steps or epochs. The schedule starts from the
-    /// optimizer's learning rate, or the one of the last
-    /// [`Trainer::set_learning_rate`]. Nothing is compiled again.
+    /// Sets the learning rate to a schedule's value for a time, counted from 0 in the
+    /// caller's unit, steps or epochs. The schedule starts from the optimizer's
+    /// learning rate, or the one of the last [`Trainer::set_learning_rate`].
+    /// Nothing is compiled again.
     ///
     /// # Errors
-    /// [`Error::Setting`] where a number of the schedule is wrong; then the
-    /// learning rate stays as it was.
+    /// [`Error::InvalidArgument`] if a number of the schedule is out of range; then the
+    /// learning rate is unchanged.
     pub fn follow(&mut self, schedule: &(impl Schedule + ?Sized), time: usize) -> Result<()> {
         schedule.check()?;
         self.change_learning_rate(schedule.learning_rate(self.base_rate, time))
@@ -491,17 +484,17 @@ impl<N> Trainer<N> {
         self.model.set_detect_anomaly(detects);
     }
 
-    /// The model, to look at or to predict with.
+    /// The model, to inspect or to predict with.
     pub fn model(&self) -> &Model<N> {
         &self.model
     }
 
-    /// The model, to change its parameters or to exchange it for another one.
+    /// The model, to change its parameters or to replace it by another one.
     pub fn model_mut(&mut self) -> &mut Model<N> {
         &mut self.model
     }
 
-    /// The model, when training is done; what the optimizer kept is let go.
+    /// The model, after training; the optimizer state is dropped.
     pub fn into_model(mut self) -> Model<N> {
         self.model.engine.forget_steps();
         self.model
@@ -526,7 +519,7 @@ fn check(
 ) -> Result<()> {
     match found.is_finite() && fits(found) {
         true => Ok(()),
-        false => Err(Error::Setting {
+        false => Err(Error::InvalidArgument {
             name: name(),
             expected: expected.into(),
             found: found.to_string(),

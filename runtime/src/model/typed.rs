@@ -1,4 +1,4 @@
-//! What a network that `network!` declares adds to a model: arrays as the fields of its own types.
+//! Methods of models of `network!`: arrays as fields of the network's own types.
 
 use std::sync::Arc;
 
@@ -70,8 +70,8 @@ impl<N: Network> Model<N> {
         N::parameters(parameters.map(|i| self.engine.parameters.view(i)).collect())
     }
 
-    /// The same views, to write through: the next prediction or step has what is
-    /// written. The shapes stay as they are.
+    /// The same views, mutable: the next prediction or step uses the written values. Shapes
+    /// cannot change.
     ///
     /// ```
     /// use bilro::{Network, network};
@@ -116,8 +116,8 @@ impl<N: Network> std::ops::Deref for Gradients<N> {
 }
 
 impl<N: Network> Gradients<N> {
-    /// All gradients with their names, as `fc1.weight`: those of the parameters that are
-    /// trained, in declared order, and then those of the inputs that ask for theirs.
+    /// All gradients with their names, as `fc1.weight`: of the trained parameters, then of the
+    /// inputs declared with `grad`, each in declared order.
     ///
     /// ```
     /// use bilro::ndarray::array;
@@ -137,7 +137,7 @@ impl<N: Network> Gradients<N> {
     /// let (x, y) = (array![[1.0], [2.0]], array![[2.0], [4.0]]);
     /// let batch = line::Batch { x: x.view(), y: y.view() };
     /// let gradients = model.gradients(batch)?;
-    /// // What the optimizer `Sgd::new(0.1)` does.
+    /// // The update of the optimizer `Sgd::new(0.1)`.
     /// for (name, mut values) in model.named_parameters_mut() {
     ///     if let Some(gradient) = gradients.get(name) {
     ///         values.scaled_add(-0.1, &gradient);
@@ -155,12 +155,12 @@ impl<N: Network> Gradients<N> {
         named.into_iter()
     }
 
-    /// The gradient of this name; none of what is not trained.
+    /// The gradient of this name; `None` if it is not a trained parameter or an input with `grad`.
     pub fn get(&self, name: &str) -> Option<ArrayViewD<'_, f32>> {
         self.named().find(|(n, _)| *n == name).map(|(_, gradient)| gradient)
     }
 
-    /// The gradients alone.
+    /// The gradients without the loss.
     pub fn into_inner(self) -> N::Gradients {
         self.gradients
     }

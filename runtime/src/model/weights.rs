@@ -1,9 +1,8 @@
-//! The weights of a network in a file, under PyTorch's names and in its layout.
+//! Saving and loading weights: safetensors files with PyTorch's names and layout.
 //!
-//! Takes a declaration with its parameters, and a file of the format
-//! safetensors. A file is compared with the declaration as a whole before
-//! anything is changed: what does not fit is one error, [`WeightsMismatch`],
-//! that lists everything.
+//! Takes a declaration with its parameters, and a file. The entire file is
+//! compared with the declaration before any parameter is changed: all mismatches
+//! are listed in one error, [`WeightsMismatch`].
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -27,12 +26,12 @@ impl<N> Model<N> {
 
     /// Writes the parameters to a file of the format
     /// [safetensors](https://huggingface.co/docs/safetensors), under PyTorch's
-    /// names and in its layout, as F32. A PyTorch module whose parts have the
+    /// names and in its layout, as F32. A PyTorch module whose submodules have the
     /// same names loads it with
     /// `model.load_state_dict(safetensors.torch.load_file(path))`.
     ///
-    /// A file that is there is replaced, as a whole or not at all; folders that
-    /// are missing are made. The same parameters give the same bytes.
+    /// An existing file is replaced atomically; missing folders are created. The
+    /// same parameters give the same bytes.
     ///
     /// ```
     /// use bilro::prelude::*;
@@ -58,7 +57,7 @@ impl<N> Model<N> {
     /// let mut model = Digits::model().seed(7).build()?;
     /// model.save(path)?;
     ///
-    /// // Into a model that is there, or into a new one.
+    /// // Into an existing model, or into a new one.
     /// model.load(path)?;
     /// let same = Digits::model().weights(path).build()?;
     /// assert_eq!(same.params().fc1.weight, model.params().fc1.weight);
@@ -66,15 +65,15 @@ impl<N> Model<N> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::File`] where the file cannot be written; then one that was
-    /// there is there still.
+    /// [`Error::File`] if the file cannot be written; then an existing one is
+    /// unchanged.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         self.write(path.as_ref(), self.state_dict().collect())
     }
 
-    /// As [`Model::save`], under other names: `rename` gives, for each name of
-    /// this network, the one in the file. It is what PyTorch's `nn.Sequential`
-    /// needs, which counts its modules, those without parameters as well:
+    /// As [`Model::save`], with other names: `rename` maps each name of this
+    /// network to the one in the file. Needed for PyTorch's `nn.Sequential`, which
+    /// numbers all its modules, including those without parameters:
     ///
     /// ```
     /// use bilro::{io, prelude::*};
@@ -87,7 +86,7 @@ impl<N> Model<N> {
     /// ```
     ///
     /// # Errors
-    /// As [`Model::save`]; [`Error::File`] where two parameters get one name.
+    /// As [`Model::save`]; [`Error::File`] if two parameters get the same name.
     pub fn save_renamed(
         &self,
         path: impl AsRef<Path>,
@@ -103,14 +102,13 @@ impl<N> Model<N> {
         let metadata = [
             ("bilro", env!("CARGO_PKG_VERSION")),
             ("network", network),
-            // Loaders made for PyTorch ask for it.
+            // Expected by PyTorch's loaders.
             ("format", "pt"),
         ];
         tensors::write(path, tensors, &metadata)
     }
 
-    /// Reads the parameters from a file that [`Model::save`] has written, or
-    /// PyTorch:
+    /// Reads the parameters from a file written by [`Model::save`] or by PyTorch:
     ///
     /// ```python
     /// safetensors.torch.save_file(model.state_dict(), "digits.safetensors")
@@ -118,26 +116,25 @@ impl<N> Model<N> {
     ///
     /// Names must agree: `fc1.weight` is the weight of `layer fc1`, and those
     /// of a chain are `linear1`, `linear2` and so on. [`Model::load_renamed`]
-    /// is for others. Weights of linear layers are `[out, in]` in the file; all
-    /// other parameters are what they are here. F64, F16 and BF16 become `f32`,
-    /// rounded to the nearest. PyTorch's counters `num_batches_tracked` are
-    /// left out.
+    /// is for other names. Weights of linear layers are `[out, in]` in the file; all
+    /// other parameters have the same axes in both. F64, F16 and BF16 are converted to
+    /// `f32`, rounded to nearest. PyTorch's counters `num_batches_tracked` are
+    /// skipped.
     ///
     /// # Errors
-    /// [`Error::File`] where the file cannot be read or is of another format,
-    /// [`Error::Weights`] with everything that is missing, that the network
-    /// does not have, or that has another shape or type. After an error all
-    /// parameters are what they were.
+    /// [`Error::File`] if the file cannot be read or has another format,
+    /// [`Error::Weights`] with all parameters that are missing, unexpected, or of
+    /// another shape or type. After an error all parameters are unchanged.
     pub fn load(&mut self, path: impl Source) -> Result<()> {
         self.load_renamed(path, str::to_string)
     }
 
-    /// As [`Model::load`], from a file with other names: `rename` gives, for
-    /// each name of the file, the one of this network.
+    /// As [`Model::load`], from a file with other names: `rename` maps each name of
+    /// the file to the one of this network.
     ///
-    /// PyTorch's `nn.Sequential` counts its modules, those without parameters
-    /// as well. For `Linear, ReLU, Linear`, of which the weights are `0.weight`
-    /// and `2.weight`:
+    /// PyTorch's `nn.Sequential` numbers all its modules, including those without
+    /// parameters. For `Linear, ReLU, Linear`, whose weights are `0.weight` and
+    /// `2.weight`:
     ///
     /// ```
     /// use bilro::{io, prelude::*};
@@ -147,8 +144,8 @@ impl<N> Model<N> {
     /// # }
     /// ```
     ///
-    /// [`io::rename_layers`](crate::io::rename_layers) renames whole layers; a
-    /// closure may do anything:
+    /// [`io::rename_layers`](crate::io::rename_layers) renames layers with all their
+    /// parameters; a closure may compute any names:
     ///
     /// ```
     /// use bilro::prelude::*;
@@ -159,8 +156,8 @@ impl<N> Model<N> {
     /// ```
     ///
     /// # Errors
-    /// As [`Model::load`]; names in [`Error::Weights`] are those that `rename`
-    /// has given.
+    /// As [`Model::load`]; names in [`Error::Weights`] are those returned by
+    /// `rename`.
     pub fn load_renamed(
         &mut self,
         path: impl Source,
@@ -169,10 +166,10 @@ impl<N> Model<N> {
         self.load_renamed_except(path, rename, &[])
     }
 
-    /// As [`Model::load`], but for some layers, which keep their values: for a
+    /// As [`Model::load`], except for some layers, which keep their values: for a
     /// network with another head than the one in the file. A name is that of a
     /// layer, `fc3`, or of a parameter, `fc3.bias`, in this network or in the
-    /// file; what of it is in the file is not read.
+    /// file; its tensors in the file are not read.
     ///
     /// ```
     /// use bilro::prelude::*;
@@ -189,8 +186,8 @@ impl<N> Model<N> {
         self.load_renamed_except(path, str::to_string, except)
     }
 
-    /// [`Model::load_renamed`] and [`Model::load_except`] in one; names of
-    /// `except` are those that `rename` has given.
+    /// [`Model::load_renamed`] and [`Model::load_except`] in one; names in
+    /// `except` are those returned by `rename`.
     ///
     /// # Errors
     /// As [`Model::load_renamed`] and [`Model::load_except`].
@@ -208,13 +205,13 @@ impl<N> Model<N> {
     }
 }
 
-/// A parameter as a file and PyTorch have it.
+/// A parameter with the axes in the order of files and of PyTorch.
 fn in_file<'a>(parameter: &Parameter, view: ArrayViewD<'a, f32>) -> ArrayViewD<'a, f32> {
     view.permuted_axes(parameter.file_axes.as_slice())
 }
 
-/// A value for each parameter of a network but for some layers, with its place,
-/// or everything that is in the way.
+/// The index and the value of each parameter of a network, except for some layers; or an error
+/// with all mismatches.
 fn read(
     declaration: &Declaration,
     source: &impl Source,
@@ -234,19 +231,19 @@ fn read(
     for name in except {
         let parameters = declaration.parameters.iter().map(|p| p.name.as_str());
         let mut all = parameters.chain(tensors.keys().map(String::as_str));
-        if !all.any(|full| is_of(full, name)) {
+        if !all.any(|full| is_in(full, name)) {
             return Err(Error::UnknownParameter {
                 name: (*name).into(),
                 known: declaration.parameters.iter().map(|p| p.name.clone()).collect(),
             });
         }
     }
-    let is_left_out = |full: &str| except.iter().any(|name| is_of(full, name));
-    tensors.retain(|name, _| !is_left_out(name));
-    mismatch.repeated.retain(|name| !is_left_out(name));
+    let is_excluded = |full: &str| except.iter().any(|name| is_in(full, name));
+    tensors.retain(|name, _| !is_excluded(name));
+    mismatch.repeated.retain(|name| !is_excluded(name));
     let mut arrays = Vec::new();
-    for (place, parameter) in declaration.parameters.iter().enumerate() {
-        if is_left_out(&parameter.name) {
+    for (index, parameter) in declaration.parameters.iter().enumerate() {
+        if is_excluded(&parameter.name) {
             continue;
         }
         let name = parameter.name.clone();
@@ -261,7 +258,7 @@ fn read(
         }
         match tensors::floats(&tensor) {
             Ok(_) if !fits => {}
-            Ok(array) => arrays.push((place, array.permuted_axes(parameter.axes_from_file()))),
+            Ok(array) => arrays.push((index, array.permuted_axes(parameter.axes_from_file()))),
             Err(found) => mismatch.types.push((name, found)),
         }
     }
@@ -274,13 +271,13 @@ fn read(
     }
 }
 
-/// Whether a parameter is the one of this name, or of the layer of this name.
-pub(crate) fn is_of(parameter: &str, name: &str) -> bool {
-    parameter.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+/// Whether a parameter has this name, or is in the layer of this name.
+pub(crate) fn is_in(parameter: &str, name: &str) -> bool {
+    parameter.strip_prefix(name).is_some_and(|suffix| suffix.is_empty() || suffix.starts_with('.'))
 }
 
-/// What PyTorch's batch normalisation keeps beside its weights, of which
-/// nothing depends here.
+/// Whether a tensor is the batch counter of PyTorch's batch normalisation, which is not used
+/// here.
 fn counts_batches(name: &str) -> bool {
     name.rsplit('.').next() == Some("num_batches_tracked")
 }

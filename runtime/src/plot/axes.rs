@@ -1,18 +1,18 @@
-//! Axes with numbers and names, none over another and none cut off: what has
-//! no room is left out, names first.
+//! Axes with numbers and names, which never overlap and are not cut off: those that do
+//! not fit are left out, names first.
 
 use super::canvas::{Align, Area, Canvas};
 use super::colors::{AXIS, Color, GREY, GRID};
 use super::scale::Scale;
 
-/// One axis, as a picture wants it.
+/// The name and the scale of an axis.
 pub(super) struct Axis<'t> {
-    /// What it measures, with its unit.
+    /// The quantity, with its unit.
     pub name: &'t str,
     pub scale: Scale,
 }
 
-/// How the place between the axes looks.
+/// The style of the area between the axes.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Style {
     /// Horizontal lines at the numbers, to read heights.
@@ -21,22 +21,22 @@ pub(super) enum Style {
     Frame,
 }
 
-/// Axes that have been drawn.
+/// Drawn axes.
 pub(super) struct Axes {
-    /// Between the axes.
+    /// The area between the axes.
     pub plot: Area,
-    /// The middle of the line above, where the vertical axis' name stands, and
-    /// where that ends.
+    /// The middle of the line above, which has the name of the vertical axis, and the right
+    /// end of the name.
     pub above: Option<(f64, f64)>,
     x: Scale,
     y: Scale,
-    /// Where the ends of the scales are.
+    /// The area from end to end of the scales.
     ends: Area,
 }
 
 impl Axes {
-    /// Draws axes into an area. `above` keeps the line above free even if the
-    /// vertical axis has no name.
+    /// Draws axes into an area. `above` reserves the line above even if the vertical axis has
+    /// no name.
     pub fn draw(
         canvas: &Canvas<'_>,
         area: Area,
@@ -70,8 +70,9 @@ impl Axes {
         if x_line {
             plot.bottom -= em;
         }
-        let most = plot.height() / em / if canvas.coarse { 3.0 } else { 2.6 };
-        let mut y_ticks = if numbers { y.scale.ticks((most as usize).clamp(2, 8)) } else { vec![] };
+        let max_ticks = plot.height() / em / if canvas.coarse { 3.0 } else { 2.6 };
+        let mut y_ticks =
+            if numbers { y.scale.ticks((max_ticks as usize).clamp(2, 8)) } else { vec![] };
         let widest = y_ticks.iter().map(|t| canvas.width(&t.1, 1.0)).fold(0.0, f64::max);
         let tick = if canvas.coarse { 0.0 } else { 0.3 * em };
         if !y_ticks.is_empty() {
@@ -87,7 +88,7 @@ impl Axes {
         }
         let mut ends = plot;
         if canvas.coarse {
-            // The last pixel, not the first beyond.
+            // The last pixel, not the first one outside.
             (ends.right, ends.bottom) = (ends.right - 1.0, ends.bottom - 1.0);
         }
         let mut axes = Axes { plot, above: None, x: x.scale, y: y.scale, ends };
@@ -136,19 +137,19 @@ impl Axes {
         axes
     }
 
-    /// Numbers for the horizontal axis with the middles of their texts, as
-    /// many as stand side by side.
+    /// Numbers for the horizontal axis with the centers of their texts, as many as fit side
+    /// by side.
     fn x_ticks(&self, canvas: &Canvas<'_>, area: Area) -> Vec<(f64, f64, String)> {
-        let apart = canvas.space(1.0);
-        for most in (1..=10).rev() {
+        let gap = canvas.space(1.0);
+        for max in (1..=10).rev() {
             let mut end = f64::NEG_INFINITY;
             let mut fits = true;
             let mut ticks = vec![];
-            for (value, text) in self.x.ticks(most) {
+            for (value, text) in self.x.ticks(max) {
                 let Some(x) = self.x(value) else { continue };
                 let half = canvas.width(&text, 1.0) / 2.0;
                 let center = x.min(area.right - half).max(area.left + half);
-                fits &= center - half >= end + apart;
+                fits &= center - half >= end + gap;
                 end = center + half;
                 ticks.push((value, center, text));
             }
@@ -159,7 +160,7 @@ impl Axes {
         vec![]
     }
 
-    /// Axes as letters of boxes.
+    /// Draws the axes of a text, with box-drawing characters.
     fn lines_of_cells(
         &self,
         canvas: &Canvas<'_>,
@@ -172,8 +173,8 @@ impl Axes {
         let column = |x: f64| (x / 2.0).floor();
         let left = column(plot.left) - 1.0;
         let sign = |text: &str, (column, row): (f64, f64)| {
-            let place = (2.0 * column, canvas.em * (row + 0.5));
-            canvas.text(text, place, Align::Left, AXIS, 1.0);
+            let position = (2.0 * column, canvas.em * (row + 0.5));
+            canvas.text(text, position, Align::Left, AXIS, 1.0);
         };
         if !y_ticks.is_empty() {
             for at in row(plot.top) as i64..row(plot.bottom) as i64 {
@@ -197,30 +198,28 @@ impl Axes {
         }
     }
 
-    /// The place of a number on the horizontal axis.
+    /// The horizontal position of a number.
     pub fn x(&self, value: f64) -> Option<f64> {
-        let place = self.x.place(value)?;
-        Some(self.ends.left + place * self.ends.width())
+        Some(self.ends.left + self.x.position(value)? * self.ends.width())
     }
 
-    /// The place of a number on the vertical axis.
+    /// The vertical position of a number.
     pub fn y(&self, value: f64) -> Option<f64> {
-        let place = self.y.place(value)?;
-        Some(self.ends.bottom - place * self.ends.height())
+        Some(self.ends.bottom - self.y.position(value)? * self.ends.height())
     }
 
-    /// The place of a point; none where it has none.
+    /// The position of a point, if its coordinates are on the scales.
     pub fn at(&self, (x, y): (f64, f64)) -> Option<(f64, f64)> {
         Some((self.x(x)?, self.y(y)?))
     }
 
-    /// Whether a place is between the axes.
-    pub fn shows(&self, place: (f64, f64)) -> bool {
-        self.ends.contains(place)
+    /// Whether a position is between the axes.
+    pub fn shows(&self, position: (f64, f64)) -> bool {
+        self.ends.contains(position)
     }
 
-    /// A line through points, with a gap wherever one has no place, as far as
-    /// it is between the axes. Points that have no line are dots.
+    /// A line through points, clipped to the axes, with a gap at each point without a
+    /// position. Isolated points are dots.
     pub fn line(
         &self,
         canvas: &Canvas<'_>,
@@ -230,10 +229,10 @@ impl Axes {
         dashes: &[f64],
     ) {
         let mut run: Vec<(f64, f64)> = vec![];
-        let places = points.into_iter().map(|p| self.at(p));
-        for place in places.chain([None]) {
-            match place {
-                Some(place) => run.push(place),
+        let positions = points.into_iter().map(|p| self.at(p));
+        for position in positions.chain([None]) {
+            match position {
+                Some(position) => run.push(position),
                 None => {
                     self.run(canvas, &thinned(&run, canvas.px(0.5)), color, width, dashes);
                     run.clear();
@@ -250,11 +249,11 @@ impl Axes {
         width: f64,
         dashes: &[f64],
     ) {
-        if let [place] = run {
-            if self.shows(*place) {
+        if let [position] = run {
+            if self.shows(*position) {
                 match canvas.coarse {
-                    true => canvas.fill_dot(*place, color),
-                    false => canvas.mark(0, *place, color, width),
+                    true => canvas.fill_dot(*position, color),
+                    false => canvas.mark(0, *position, color, width),
                 }
             }
             return;
@@ -279,18 +278,18 @@ impl Axes {
     }
 }
 
-/// Of many points in one column of pixels, the first, the lowest, the highest
-/// and the last: a line through them looks the same.
+/// Reduces many points in one column of pixels to the first, the lowest, the highest and
+/// the last: the line has the same appearance.
 fn thinned(run: &[(f64, f64)], column: f64) -> Vec<(f64, f64)> {
-    let mut kept = vec![];
-    let mut rest = run;
-    while let Some(first) = rest.first() {
+    let mut thinned = vec![];
+    let mut remaining = run;
+    while let Some(first) = remaining.first() {
         let same = |p: &&(f64, f64)| (p.0 / column).floor() == (first.0 / column).floor();
-        let count = rest.iter().take_while(same).count();
-        let (group, after) = rest.split_at(count);
-        rest = after;
+        let count = remaining.iter().take_while(same).count();
+        let (group, tail) = remaining.split_at(count);
+        remaining = tail;
         if count <= 4 {
-            kept.extend(group);
+            thinned.extend(group);
             continue;
         }
         let by_height = |a: &usize, b: &usize| group[*a].1.total_cmp(&group[*b].1);
@@ -298,7 +297,7 @@ fn thinned(run: &[(f64, f64)], column: f64) -> Vec<(f64, f64)> {
         let mut ends = vec![0, low.unwrap_or(0), high.unwrap_or(0), count - 1];
         ends.sort_unstable();
         ends.dedup();
-        kept.extend(ends.into_iter().map(|i| group[i]));
+        thinned.extend(ends.into_iter().map(|i| group[i]));
     }
-    kept
+    thinned
 }

@@ -1,10 +1,10 @@
-//! A backend of plotters that draws into the cells of a terminal.
+//! A backend of plotters for the cells of a terminal, with braille dots and blocks.
 //!
 //! A cell is two pixels wide and four high, the dots of a braille character,
-//! and holds three layers: letters, lines as dots, and filled areas. Of a cell
-//! that has several, text shows the first. Light lines (grids, what is long
-//! past) are a dot in the middle of the cell, or nothing; filled areas are
-//! blocks where they have straight edges within the cell, and shades else.
+//! and has three layers: letters, lines as dots, and filled areas. Text shows the
+//! first layer that a cell has. Light lines (grids, old decision lines) are a dot in
+//! the middle of the cell, or invisible; filled areas are blocks if they have straight
+//! edges within the cell, and shades otherwise.
 
 use std::convert::Infallible;
 
@@ -23,8 +23,8 @@ type Rgb = [u8; 3];
 
 const PAPER: Rgb = [255; 3];
 
-/// The second column of a letter that is two wide.
-const TAKEN: char = '\0';
+/// The second column of a letter of width two.
+const CONTINUED: char = '\0';
 
 #[derive(Clone, Copy, Default)]
 struct Cell {
@@ -32,7 +32,7 @@ struct Cell {
     /// A bit for each pixel, row after row.
     dots: u8,
     dots_color: Rgb,
-    /// A light line goes through.
+    /// The colour of a light line through the cell.
     faint: Option<Rgb>,
 }
 
@@ -41,11 +41,11 @@ pub(super) struct Cells {
     columns: usize,
     rows: usize,
     cells: Vec<Cell>,
-    /// What is filled, pixel by pixel.
+    /// The colours of filled areas, by pixel.
     fill: Vec<Rgb>,
 }
 
-/// How a line shows.
+/// The visibility of a line.
 enum Strength {
     Strong,
     Faint,
@@ -71,7 +71,7 @@ fn strength(color: Rgb) -> Strength {
     }
 }
 
-/// The colours of a letter and of its background, where they are not the terminal's.
+/// The colours of a letter and of its background; `None`: those of the terminal.
 type Colors = (Option<Rgb>, Option<Rgb>);
 
 impl Cells {
@@ -122,7 +122,7 @@ impl Cells {
         }
     }
 
-    /// Fills one pixel, and hides what was drawn there.
+    /// Fills one pixel, and hides earlier lines there.
     fn paint(&mut self, (x, y): Coord, color: Rgb) {
         let Some((cell, bit)) = self.at((x, y)) else { return };
         self.fill[y as usize * self.columns * CELL.0 as usize + x as usize] = color;
@@ -139,7 +139,7 @@ impl Cells {
         })
     }
 
-    /// The rows, each as wide as asked, separated by ends of lines.
+    /// The rows, separated by `\n`.
     pub fn text(&self) -> String {
         let mut rows = Vec::with_capacity(self.rows);
         for row in 0..self.rows {
@@ -149,8 +149,7 @@ impl Cells {
         rows.join("\n")
     }
 
-    /// The same with colours, by the escape sequences of terminals that know
-    /// 24 bits of them.
+    /// The same with colours, by escape sequences for 24-bit colours.
     pub fn ansi(&self) -> String {
         let mut text = String::new();
         for row in 0..self.rows {
@@ -181,7 +180,7 @@ impl Cells {
     fn plain(&self, column: usize, row: usize) -> Option<char> {
         let cell = &self.cells[row * self.columns + column];
         match cell.letter {
-            Some((TAKEN, _)) => return None,
+            Some((CONTINUED, _)) => return None,
             Some((letter, _)) => return Some(letter),
             None => {}
         }
@@ -195,17 +194,16 @@ impl Cells {
         })
     }
 
-    /// A letter with the colours of itself and of its background, where they
-    /// are not those of the terminal.
+    /// A letter with its colours.
     fn colored(&self, column: usize, row: usize) -> Option<(char, Colors)> {
         let cell = &self.cells[row * self.columns + column];
         let fill = self.filled(column, row);
         let (upper, lower) = (mean(&fill[..4]), mean(&fill[4..]));
         let ground = Some(mean(&fill)).filter(|c| *c != PAPER);
-        // Ink is the terminal's own, whatever that is, unless it stands on a fill.
+        // Ink has the terminal's default colour, unless it is on a filled area.
         let ink = |color: Rgb| Some(color).filter(|c| ground.is_some() || darkness(*c) < 0.7);
         Some(match cell.letter {
-            Some((TAKEN, _)) => return None,
+            Some((CONTINUED, _)) => return None,
             Some((letter, color)) => (letter, (ink(color), ground)),
             None if cell.dots != 0 => (braille(cell.dots), (ink(cell.dots_color), ground)),
             None => match (cell.faint, upper == PAPER, lower == PAPER) {
@@ -222,8 +220,8 @@ impl Cells {
 }
 
 fn mean(pixels: &[Rgb]) -> Rgb {
-    let part = |c: usize| pixels.iter().map(|p| usize::from(p[c])).sum::<usize>() / pixels.len();
-    [part(0) as u8, part(1) as u8, part(2) as u8]
+    let channel = |c: usize| pixels.iter().map(|p| usize::from(p[c])).sum::<usize>() / pixels.len();
+    [channel(0) as u8, channel(1) as u8, channel(2) as u8]
 }
 
 /// The braille character with these dots.
@@ -234,7 +232,7 @@ fn braille(dots: u8) -> char {
     char::from_u32(0x2800 + bits).unwrap_or(' ')
 }
 
-/// The block or shade that looks most like these pixels.
+/// The block or shade that is most similar to these pixels.
 fn blocks(pixels: [Rgb; 8]) -> char {
     const QUADRANTS: [char; 16] =
         [' ', '▘', '▝', '▀', '▖', '▌', '▞', '▛', '▗', '▚', '▐', '▜', '▄', '▙', '▟', '█'];
@@ -242,7 +240,7 @@ fn blocks(pixels: [Rgb; 8]) -> char {
     let dark = pixels.map(darkness);
     let quadrants = [[0, 2], [1, 3], [4, 6], [5, 7]].map(|q| q.map(|i| dark[i]));
     let all = |range: std::ops::Range<f64>| dark.iter().filter(|d| range.contains(d)).count();
-    // Full or empty everywhere, and both somewhere: an edge.
+    // All pixels are full or empty, and there are both: an edge.
     let (full, empty) = (all(0.45..2.0), all(-1.0..0.13));
     if full + empty == 8 && full > 0 && empty > 0 {
         let filled = |q: [f64; 2]| q[0] + q[1] >= 0.45;
@@ -305,7 +303,7 @@ impl DrawingBackend for Cells {
                 self.paint((x, y), rgb(style.color()));
             }
         }
-        // Letters go where their whole cell is filled.
+        // Letters are removed if their entire cell is filled.
         for row in (top + 3).div_euclid(4).max(0)..bottom.div_euclid(4).min(self.rows as i32) {
             let columns = (left + 1).div_euclid(2).max(0)..right.div_euclid(2);
             for column in columns.start..columns.end.min(self.columns as i32) {
@@ -332,18 +330,18 @@ impl DrawingBackend for Cells {
             let fits = column >= 0 && column + wide <= self.columns as i32;
             if wide > 0 && fits && (0..self.rows as i32).contains(&row) {
                 let at = row as usize * self.columns + column as usize;
-                // Half of a wide letter is none.
-                if self.cells[at].letter.is_some_and(|(c, _)| c == TAKEN) {
+                // A wide letter that is half overwritten is removed.
+                if self.cells[at].letter.is_some_and(|(c, _)| c == CONTINUED) {
                     self.cells[at - 1].letter = Some((' ', PAPER));
                 }
                 let end = at + wide as usize;
                 let next = self.cells.get_mut(end).filter(|_| column + wide < self.columns as i32);
-                if let Some(next) = next.filter(|n| n.letter.is_some_and(|(c, _)| c == TAKEN)) {
+                if let Some(next) = next.filter(|n| n.letter.is_some_and(|(c, _)| c == CONTINUED)) {
                     next.letter = Some((' ', PAPER));
                 }
                 self.cells[at].letter = Some((letter, rgb(style.color())));
-                for taken in &mut self.cells[at + 1..end] {
-                    taken.letter = Some((TAKEN, PAPER));
+                for continued in &mut self.cells[at + 1..end] {
+                    continued.letter = Some((CONTINUED, PAPER));
                 }
             }
             column += wide;

@@ -1,4 +1,4 @@
-//! Colours: few, sober, and apart for colour-blind people too.
+//! Colours, distinguishable with colour blindness.
 
 pub(super) use plotters::style::RGBColor as Color;
 
@@ -12,11 +12,11 @@ pub(super) const GREY: Color = Color(0x59, 0x59, 0x59);
 pub(super) const AXIS: Color = Color(0x8c, 0x8c, 0x8c);
 /// Lines behind the data.
 pub(super) const GRID: Color = Color(0xe6, 0xe6, 0xe6);
-/// Bars of what is not the likeliest.
+/// Bars of classes other than the most likely one.
 pub(super) const PALE: Color = Color(0xb4, 0xc3, 0xd0);
 
 /// Okabe and Ito's colours (<https://jfly.uni-koeln.de/color/>), without the
-/// yellow, which paper swallows; blue and vermilion first.
+/// yellow, which is hardly visible on white; blue and vermilion first.
 const SERIES: [Color; 7] = [
     Color(0x00, 0x72, 0xb2),
     Color(0xd5, 0x5e, 0x00),
@@ -27,21 +27,22 @@ const SERIES: [Color; 7] = [
     Color(0x56, 0xb4, 0xe9),
 ];
 
-/// The colour of a series or class, counted from 0; they come again.
+/// The colour of a series or class, counted from 0; colours repeat.
 pub(super) fn series(index: usize) -> Color {
     SERIES[index % SERIES.len()]
 }
 
-/// How often the colours have come before this one: lines are dashed then.
+/// The number of repetitions of the colours before this index: repeated ones have dashed
+/// lines.
 pub(super) fn round(index: usize) -> usize {
     index / SERIES.len()
 }
 
-/// From `a` at 0 to `b` at 1.
+/// Linear interpolation from `a` at 0 to `b` at 1.
 pub(super) fn mix(a: Color, b: Color, t: f64) -> Color {
     let t = if t.is_nan() { 0.0 } else { t.clamp(0.0, 1.0) };
-    let part = |a: u8, b: u8| (f64::from(a) + t * (f64::from(b) - f64::from(a))).round() as u8;
-    Color(part(a.0, b.0), part(a.1, b.1), part(a.2, b.2))
+    let channel = |a: u8, b: u8| (f64::from(a) + t * (f64::from(b) - f64::from(a))).round() as u8;
+    Color(channel(a.0, b.0), channel(a.1, b.1), channel(a.2, b.2))
 }
 
 /// Ink on paper: 0 is paper, 1 black.
@@ -70,7 +71,7 @@ pub(super) fn diverging(t: f64) -> Color {
     }
 }
 
-/// Whether letters on this colour are white.
+/// Whether letters on this colour should be white.
 pub(super) fn is_dark(color: Color) -> bool {
     let Color(r, g, b) = color;
     0.2126 * f64::from(r) + 0.7152 * f64::from(g) + 0.0722 * f64::from(b) < 140.0

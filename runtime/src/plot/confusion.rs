@@ -1,4 +1,4 @@
-//! Which classes are taken for which.
+//! Pictures of confusion matrices.
 
 use ndarray::Array2;
 
@@ -10,9 +10,8 @@ use super::outputs;
 use crate::error::Result;
 use crate::metrics;
 
-/// How often examples of each class (rows) were taken for each (columns),
-/// shaded by the part of the row's examples; those without a prediction are in
-/// no column.
+/// The counts of predicted classes (columns) for each true class (rows), shaded by the
+/// fraction of the row's examples; examples without a prediction are in no column.
 ///
 /// ```
 /// use bilro::{metrics, plot};
@@ -29,7 +28,7 @@ use crate::metrics;
 pub struct ConfusionMatrix {
     look: Look,
     counts: Array2<u64>,
-    /// Of each target; with those that have no prediction.
+    /// The number of examples of each true class, including those without a prediction.
     examples: Vec<u64>,
     classes: Vec<String>,
 }
@@ -79,8 +78,8 @@ impl Paint for ConfusionMatrix {
             |names: &[String]| names.iter().map(|n| canvas.width(n, 1.0)).fold(0.0, f64::max);
         let space = canvas.space(0.5);
         let cell = |left: f64| (area.right - left) / count as f64;
-        // Names that have no room over columns: numbers there, and before the
-        // names of the rows.
+        // If the names do not fit over the columns, these have numbers, and the rows have
+        // numbers before their names.
         let guess = widths(&rows).min(0.4 * area.width());
         if !self.classes.is_empty() && widths(&columns) + space > cell(area.left + guess + space) {
             columns = (0..count).map(|c| c.to_string()).collect();
@@ -100,7 +99,7 @@ impl Paint for ConfusionMatrix {
             area.top += line + canvas.gap(0.1);
         }
         let (mut width, mut height) = (cell(left), (area.bottom - area.top) / count as f64);
-        // Not much wider than high; whole cells, whole pixels.
+        // Not much wider than high; a multiple of cells or pixels.
         let (w, h) = if canvas.coarse { (2.0, em) } else { (canvas.pixel(), canvas.pixel()) };
         height = height.min(if canvas.coarse { 3.0 * em } else { width });
         width = width.min(if canvas.coarse { height * 2.0 + 12.0 } else { 1.9 * height });
@@ -118,11 +117,11 @@ impl Paint for ConfusionMatrix {
         if lettered {
             let names_at = top - line / 2.0 - canvas.gap(0.1);
             if axes {
-                let place = (left + count as f64 * width / 2.0, names_at - line);
-                canvas.text("predicted", place, Align::Center, GREY, 1.0);
+                let position = (left + count as f64 * width / 2.0, names_at - line);
+                canvas.text("predicted", position, Align::Center, GREY, 1.0);
                 canvas.text("true", (left - space, names_at), Align::Right, GREY, 1.0);
             }
-            // Every so many, where not all have room.
+            // Every n-th name, if not all fit.
             let every = ((widths(&columns) + space / 2.0) / width).ceil().max(1.0) as usize;
             for (i, name) in columns.iter().enumerate().step_by(every) {
                 canvas.text(name, (middle(left, width, i), names_at), Align::Center, INK, 1.0);

@@ -1,4 +1,4 @@
-//! Lines of equal height on a grid, by marching squares
+//! Contour lines on a grid, by marching squares
 //! (<https://en.wikipedia.org/wiki/Marching_squares>).
 
 use std::collections::BTreeMap;
@@ -9,12 +9,12 @@ use ndarray::ArrayView2;
 /// and whether the second is below it instead of right of it.
 type Edge = (usize, usize, bool);
 
-/// Lines on which the values are `level`, as (column, row) with fractions.
-/// Squares with a corner that is not finite have none.
+/// Contour lines at `level`, as points (column, row) with fractions. Squares with a corner
+/// that is not finite have none.
 pub(super) fn contours(values: ArrayView2<'_, f64>, level: f64) -> Vec<Vec<(f64, f64)>> {
     let (rows, columns) = values.dim();
-    // Each crossed edge with the crossed edges that a line joins it with: one
-    // in each of the two squares beside it, at most.
+    // For each crossed edge, the crossed edges that it is joined with: at most one in
+    // each of the two adjacent squares.
     let mut joined: BTreeMap<Edge, Vec<Edge>> = BTreeMap::new();
     for r in 0..rows.saturating_sub(1) {
         for c in 0..columns.saturating_sub(1) {
@@ -28,7 +28,7 @@ pub(super) fn contours(values: ArrayView2<'_, f64>, level: f64) -> Vec<Vec<(f64,
             let center = corners.iter().map(|v| v / 4.0).sum::<f64>() >= level;
             let pairs: &[(usize, usize)] = match crossed[..] {
                 [a, b] => &[(a, b)],
-                // A saddle: the middle says which corners belong together.
+                // A saddle: the center decides which corners are connected.
                 [_, _, _, _] if center == above[0] => &[(0, 1), (2, 3)],
                 [_, _, _, _] => &[(3, 0), (1, 2)],
                 _ => &[],
@@ -39,7 +39,7 @@ pub(super) fn contours(values: ArrayView2<'_, f64>, level: f64) -> Vec<Vec<(f64,
             }
         }
     }
-    let place = |(r, c, down): Edge| {
+    let crossing = |(r, c, down): Edge| {
         let (a, b) = (values[(r, c)], if down { values[(r + 1, c)] } else { values[(r, c + 1)] });
         let t = ((level - a) / (b - a)).clamp(0.0, 1.0);
         let (r, c) = (r as f64, c as f64);
@@ -50,7 +50,7 @@ pub(super) fn contours(values: ArrayView2<'_, f64>, level: f64) -> Vec<Vec<(f64,
     let all: Vec<Edge> = joined.keys().copied().collect();
     let mut lines = vec![];
     for start in ends.into_iter().chain(all) {
-        let mut line = vec![place(start)];
+        let mut line = vec![crossing(start)];
         let mut at = start;
         while let Some(next) = joined.get_mut(&at).and_then(Vec::pop) {
             if let Some(back) = joined.get_mut(&next)
@@ -58,7 +58,7 @@ pub(super) fn contours(values: ArrayView2<'_, f64>, level: f64) -> Vec<Vec<(f64,
             {
                 back.swap_remove(i);
             }
-            line.push(place(next));
+            line.push(crossing(next));
             at = next;
         }
         if line.len() > 1 {

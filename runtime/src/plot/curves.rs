@@ -1,4 +1,4 @@
-//! Numbers over epochs or steps.
+//! Curves: losses and metrics over epochs or steps.
 
 use super::axes::{Axes, Axis, Style};
 use super::canvas::{Align, Area, Canvas};
@@ -39,7 +39,7 @@ struct Series {
 outputs!(Curves);
 
 impl Curves {
-    /// No curves yet, over epochs.
+    /// A picture without curves, over epochs.
     pub fn new(title: impl Into<String>) -> Curves {
         Curves {
             look: Look::new(title),
@@ -52,37 +52,37 @@ impl Curves {
         }
     }
 
-    /// What the horizontal axis counts; `epoch` by default.
+    /// The name of the horizontal axis; default `epoch`.
     pub fn x(mut self, name: impl Into<String>) -> Curves {
         self.x = name.into();
         self
     }
 
-    /// What the vertical axis measures, with its unit; nothing by default.
+    /// The name of the vertical axis, with its unit; default empty.
     pub fn y(mut self, name: impl Into<String>) -> Curves {
         self.y = name.into();
         self
     }
 
-    /// A logarithmic vertical axis, on which numbers from 0 down are gaps.
+    /// A logarithmic vertical axis; numbers that are not positive are gaps.
     pub fn log(mut self) -> Curves {
         self.log = true;
         self
     }
 
-    /// The ends of the vertical axis; around all numbers by default.
+    /// The ends of the vertical axis; by default around all numbers.
     pub fn range(mut self, low: f64, high: f64) -> Curves {
         self.range = Some((low, high));
         self
     }
 
-    /// One more curve: a number for each epoch or step, counted from 1.
+    /// Adds a curve: a number for each epoch or step, counted from 1.
     pub fn series<T: Copy + Into<f64>>(self, name: impl Into<String>, values: &[T]) -> Curves {
         let points = values.iter().enumerate().map(|(i, v)| ((i + 1) as f64, (*v).into()));
         self.with(name.into(), points.collect())
     }
 
-    /// One more curve, through these points, each after the one before.
+    /// Adds a curve through these points, in this order.
     pub fn points(self, name: impl Into<String>, points: &[(f64, f64)]) -> Curves {
         self.with(name.into(), points.to_vec())
     }
@@ -92,8 +92,7 @@ impl Curves {
         self
     }
 
-    /// Marks an epoch or step: where training stopped, or where it should
-    /// have.
+    /// Marks an epoch or step: the end of training, or the best time for it.
     pub fn stop_at(mut self, x: f64) -> Curves {
         self.stop = Some(x).filter(|x| x.is_finite());
         self
@@ -114,10 +113,10 @@ impl Curves {
                 format!("there is nothing to draw: no curve has a {kind} number; give `series`");
             return Err(self.look.error(message));
         };
-        let whole = points().map(|p| p.0).chain(self.stop).all(|x| x.fract() == 0.0);
-        let x = if whole { x.whole() } else { x };
+        let integers = points().map(|p| p.0).chain(self.stop).all(|x| x.fract() == 0.0);
+        let x = if integers { x.integers() } else { x };
         let y = match self.range {
-            None => y.with_room(0.05),
+            None => y.with_margin(0.05),
             Some((low, high)) => {
                 let positive = !self.log || low > 0.0;
                 if !(low < high && low.is_finite() && high.is_finite() && positive) {
@@ -133,7 +132,7 @@ impl Curves {
     }
 }
 
-/// Patterns of lines whose colour has been there before, in pixels.
+/// Dash patterns of lines with a repeated colour, in pixels.
 const DASHES: [&[f64]; 3] = [&[], &[7.0, 4.0], &[2.0, 3.0]];
 
 /// Colour and pattern of a curve.
@@ -144,11 +143,11 @@ pub(super) fn stroke(index: usize) -> (Color, &'static [f64]) {
 /// The entry of a curve in the legend.
 pub(super) fn entry(index: usize, name: &str) -> Entry<'_> {
     let (color, dashes) = stroke(index);
-    // The first curve needs no sign where the others have theirs.
+    // The first curve is distinguished by having no sign.
     Entry { name, sample: Sample::Line { color, dashes, sign: index.checked_sub(1) } }
 }
 
-/// Draws a curve, with its signs where lines have no colours.
+/// Draws a curve, with its signs in text without colours.
 pub(super) fn curve(
     canvas: &Canvas<'_>,
     axes: &Axes,
@@ -158,12 +157,12 @@ pub(super) fn curve(
     let (color, dashes) = stroke(index);
     axes.line(canvas, points.clone(), color, 2.0, dashes);
     let (true, Some(sign)) = (canvas.coarse, index.checked_sub(1)) else { return };
-    // Every twelve columns, curves in turn.
+    // Every twelve columns, at different columns for each curve.
     let mut next = axes.plot.left + 2.0 * ((4 * index) % 12) as f64;
-    for place in points.into_iter().filter_map(|p| axes.at(p)).filter(|p| axes.shows(*p)) {
-        if place.0 >= next {
-            canvas.mark(sign, place, color, 0.0);
-            next = place.0 + 24.0;
+    for position in points.into_iter().filter_map(|p| axes.at(p)).filter(|p| axes.shows(*p)) {
+        if position.0 >= next {
+            canvas.mark(sign, position, color, 0.0);
+            next = position.0 + 24.0;
         }
     }
 }
@@ -192,14 +191,14 @@ impl Paint for Curves {
         };
         for (i, series) in self.series.iter().enumerate() {
             let at_stop = series.points.iter().filter(|p| p.0 == at).filter_map(|p| axes.at(*p));
-            for place in at_stop.filter(|p| axes.shows(*p)) {
+            for position in at_stop.filter(|p| axes.shows(*p)) {
                 match canvas.coarse {
-                    true => canvas.text("●", place, Align::Left, stroke(i).0, 1.0),
-                    false => canvas.mark(0, place, stroke(i).0, 4.5),
+                    true => canvas.text("●", position, Align::Left, stroke(i).0, 1.0),
+                    false => canvas.mark(0, position, stroke(i).0, 4.5),
                 }
             }
         }
-        // In the line above, beside the axis' name: nothing else is there.
+        // In the line above, beside the name of the axis.
         if let Some((middle, from)) = axes.above {
             let text = format!(
                 "stop at {}",

@@ -1,9 +1,8 @@
-//! The letters of the pictures: how wide they are, and their outlines.
+//! The font of the pictures: widths and outlines of letters.
 //!
-//! They come with the library, as text that needs no parser of fonts, so that
-//! no system library and no installed font is asked for them.
-//! `data/letters.py` writes that text and says what is in it;
-//! `data/README.md` has its source and licence.
+//! It is included in the library as text, so that no font parser, system library or
+//! installed font is needed. `data/letters.py` writes that text and describes its
+//! format; `data/README.md` has its source and licence.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -12,32 +11,31 @@ use std::sync::LazyLock;
 use flate2::read::GzDecoder;
 use tiny_skia::{Path, PathBuilder};
 
-/// What SVG files name as font family: whoever looks at one may have only one
-/// of the others.
+/// The font families in SVG files: a viewer may have only one of the later ones.
 pub(super) const FAMILY: &str = "DejaVu Sans, Verdana, sans-serif";
 
 static TEXT: LazyLock<String> = LazyLock::new(|| {
     let mut text = String::new();
     let file = include_bytes!("../../data/DejaVuSans.letters.gz");
-    // A damaged file gives no font, which is what `font` returns then.
+    // With a damaged file `font` returns `None`.
     let _ = GzDecoder::new(&file[..]).read_to_string(&mut text);
     text
 });
 
 static FONT: LazyLock<Option<Font>> = LazyLock::new(|| Font::read(&TEXT));
 
-/// The font of the pictures; none where the file within the library is damaged.
+/// The font of the pictures; `None` if the file within the library is damaged.
 pub(super) fn font() -> Option<&'static Font> {
     FONT.as_ref()
 }
 
-/// Letters, their lengths in the font's units.
+/// Letters, with lengths in the font's units.
 pub(super) struct Font {
     units_per_em: f32,
-    /// From the highest letters down to the lowest.
+    /// The height of a line, from the ascent to the descent.
     line: f32,
     letters: HashMap<char, Letter>,
-    /// What stands for letters that are not there.
+    /// The replacement for missing letters.
     missing: Letter,
 }
 
@@ -54,8 +52,8 @@ impl Font {
         let mut head = lines.next()?.split(' ').map(|n| n.parse::<f32>().ok());
         let (units_per_em, ascent, descent) = (head.next()??, head.next()??, head.next()??);
         let letter = |line: &'static str| {
-            let (code, rest) = line.split_once(' ')?;
-            let (advance, outline) = rest.split_once(' ').unwrap_or((rest, ""));
+            let (code, letter) = line.split_once(' ')?;
+            let (advance, outline) = letter.split_once(' ').unwrap_or((letter, ""));
             Some((code, Letter { advance: advance.parse().ok()?, outline }))
         };
         let (_, missing) = letter(lines.next()?)?;
@@ -71,22 +69,21 @@ impl Font {
         self.letters.get(&c).copied().unwrap_or(self.missing)
     }
 
-    /// How wide a text is that is so high from the top of its highest letters
-    /// to the bottom of its lowest.
+    /// The width of a text with a height of the line of `line`.
     pub fn width_in_line(&self, text: &str, line: f32) -> f32 {
         let scale = line / self.line;
         text.chars().map(|c| scale * self.letter(c).advance).sum()
     }
 
-    /// How wide a text is, and its outlines, standing on 0 from 0 on, y going
-    /// down.
+    /// The width of a text, and its outlines, with the baseline at 0, from 0 on, y
+    /// pointing down.
     pub fn outline(&self, text: &str, em: f32) -> (f32, Option<Path>) {
         let scale = em / self.units_per_em;
         let mut builder = PathBuilder::new();
         let mut x = 0.0;
         for c in text.chars() {
             let letter = self.letter(c);
-            // That every outline can be read, a test has seen.
+            // A test checks that every outline can be parsed.
             let _ = add(&mut builder, letter.outline, |p| (x + scale * p.0, -scale * p.1));
             x += scale * letter.advance;
         }
@@ -94,17 +91,17 @@ impl Font {
     }
 }
 
-/// Adds the contours of a letter; none if they cannot be read.
+/// Adds the contours of a letter; `None` if they cannot be parsed.
 fn add(
     builder: &mut PathBuilder,
     outline: &str,
-    place: impl Fn((f32, f32)) -> (f32, f32),
+    transform: impl Fn((f32, f32)) -> (f32, f32),
 ) -> Option<()> {
     let mut last = (0.0, 0.0);
     let mut open = false;
-    let mut rest = outline;
-    while let Some(command) = rest.chars().next() {
-        let (_, after) = rest.split_at(command.len_utf8());
+    let mut remaining = outline;
+    while let Some(command) = remaining.chars().next() {
+        let (_, after) = remaining.split_at(command.len_utf8());
         let end = after.find(['m', 'l', 'q']).unwrap_or(after.len());
         let mut numbers = after[..end].split(' ').map(|n| n.parse::<f32>().ok());
         let mut point = || Some((last.0 + numbers.next()??, last.1 + numbers.next()??));
@@ -115,23 +112,23 @@ fn add(
                     builder.close();
                 }
                 open = true;
-                let (x, y) = place(last);
+                let (x, y) = transform(last);
                 builder.move_to(x, y);
             }
             'l' => {
                 last = point()?;
-                let (x, y) = place(last);
+                let (x, y) = transform(last);
                 builder.line_to(x, y);
             }
             'q' => {
-                let control = place(point()?);
+                let control = transform(point()?);
                 last = point()?;
-                let (x, y) = place(last);
+                let (x, y) = transform(last);
                 builder.quad_to(control.0, control.1, x, y);
             }
             _ => return None,
         }
-        rest = &after[end..];
+        remaining = &after[end..];
     }
     if open {
         builder.close();
@@ -144,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn has_the_characters_that_pictures_write() {
+    fn the_font_has_the_characters_of_pictures() {
         let font = font().unwrap();
         for c in "Aaéñßωж09.,:−-–…%±×·²→✓≡".chars() {
             assert!(font.letters.contains_key(&c), "{c}");
@@ -152,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn every_outline_can_be_read_and_has_its_place() {
+    fn every_outline_can_be_parsed_and_is_within_the_line() {
         let font = font().unwrap();
         let all = font.letters.values().chain([&font.missing]);
         for letter in all {
@@ -167,8 +164,8 @@ mod tests {
         assert_eq!(font.letters.len(), 1040);
     }
 
-    /// The advance of a letter and the box around it, in the font's units, as
-    /// its tables `hmtx` and `glyf` have them.
+    /// The advance and the bounds of letters, in the font's units, from its tables `hmtx` and
+    /// `glyf`.
     #[test]
     fn letters_are_those_of_the_font() {
         for (c, advance, bounds) in [
@@ -188,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_font_is_none() {
+    fn malformed_fonts_are_none() {
         for text in ["", "2048", "2048 1 0\n", "2048 1 0\n- x", "2048 1 0\n- 1\nzz 4", "a 1 0\n- 1"]
         {
             assert!(Font::read(text).is_none(), "{text}");

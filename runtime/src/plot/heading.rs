@@ -1,39 +1,39 @@
-//! What stands above a picture: its title, and what its colours mean.
+//! Headings of pictures: title and legend.
 
 use super::canvas::{Align, Area, Canvas};
 use super::colors::{Color, GREY, INK};
 
-/// What stands for a series in the legend.
+/// The sample of a series or a class in the legend.
 #[derive(Clone, Copy)]
 pub(super) enum Sample {
-    /// A line; `sign` is the mark it has where lines have no colours.
+    /// A line; `sign` is its mark in text without colours.
     Line { color: Color, dashes: &'static [f64], sign: Option<usize> },
     /// A mark of this class.
     Mark { class: usize, color: Color },
 }
 
-/// A line of the legend.
+/// An entry of the legend.
 pub(super) struct Entry<'t> {
     pub name: &'t str,
     pub sample: Sample,
 }
 
-/// How much larger titles are than other letters.
+/// The size of titles, relative to other text.
 const TITLE: f64 = 1.2;
 
-/// Draws title and legend at the top of an area, and gives what is left of it.
+/// Draws title and legend at the top of an area, and returns the remaining area.
 pub(super) fn heading(canvas: &Canvas<'_>, area: Area, title: &str, entries: &[Entry<'_>]) -> Area {
     legend(canvas, headline(canvas, area, title), entries)
 }
 
-/// Draws a title, over several lines where it is long.
+/// Draws a title, on several lines if it is long.
 pub(super) fn headline(canvas: &Canvas<'_>, mut area: Area, title: &str) -> Area {
     let line = if canvas.coarse { canvas.em } else { 1.35 * TITLE * canvas.em };
-    let most = ((area.height() / line / 5.0) as usize).min(3);
-    if title.is_empty() || most == 0 {
+    let max_lines = ((area.height() / line / 5.0) as usize).min(3);
+    if title.is_empty() || max_lines == 0 {
         return area;
     }
-    for text in wrapped(canvas, title, area.width(), most) {
+    for text in wrapped(canvas, title, area.width(), max_lines) {
         canvas.text(&text, (area.left, area.top + line / 2.0), Align::Left, INK, TITLE);
         area.top += line;
     }
@@ -41,11 +41,11 @@ pub(super) fn headline(canvas: &Canvas<'_>, mut area: Area, title: &str) -> Area
     area
 }
 
-/// A text in at most so many lines.
-fn wrapped(canvas: &Canvas<'_>, text: &str, width: f64, most: usize) -> Vec<String> {
+/// A text wrapped into at most `max_lines` lines.
+fn wrapped(canvas: &Canvas<'_>, text: &str, width: f64, max_lines: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
-        let full = lines.len() == most;
+        let full = lines.len() == max_lines;
         let Some(line) = lines.last_mut() else { break };
         let longer = if line.is_empty() { word.into() } else { format!("{line} {word}") };
         if line.is_empty() || full || canvas.width(&longer, TITLE) <= width {
@@ -57,24 +57,24 @@ fn wrapped(canvas: &Canvas<'_>, text: &str, width: f64, most: usize) -> Vec<Stri
     lines.iter().map(|line| canvas.shortened(line, width, TITLE)).collect()
 }
 
-/// Draws a legend, as many entries side by side as fit. Where there are more
-/// than a quarter of the height has room for, the rest is counted.
+/// Draws a legend, with entries side by side, in at most a quarter of the height. Entries
+/// that do not fit are counted (`… 3 more`).
 fn legend(canvas: &Canvas<'_>, mut area: Area, entries: &[Entry<'_>]) -> Area {
     let line = canvas.line_height();
     let rows = (area.height() / line / 4.0) as usize;
     if entries.is_empty() || rows == 0 {
         return area;
     }
-    let apart = canvas.space(1.5);
+    let gap = canvas.space(1.5);
     let (mut x, mut row) = (area.left, 0);
     for (i, entry) in entries.iter().enumerate() {
-        let room = sample_width(canvas, entry.sample);
-        let name = canvas.shortened(entry.name, area.width() - room, 1.0);
-        let width = room + canvas.width(&name, 1.0);
+        let indent = sample_width(canvas, entry.sample);
+        let name = canvas.shortened(entry.name, area.width() - indent, 1.0);
+        let width = indent + canvas.width(&name, 1.0);
         let more = format!("… {} more", entries.len() - i);
         let last = i + 1 == entries.len();
         let reserved = match row + 1 == rows && !last {
-            true => apart + canvas.width(&more, 1.0),
+            true => gap + canvas.width(&more, 1.0),
             false => 0.0,
         };
         if x > area.left && x + width + reserved > area.right {
@@ -90,8 +90,8 @@ fn legend(canvas: &Canvas<'_>, mut area: Area, entries: &[Entry<'_>]) -> Area {
         }
         let middle = area.top + (row as f64 + 0.5) * line;
         sample(canvas, entry.sample, (x, middle));
-        canvas.text(&name, (x + room, middle), Align::Left, INK, 1.0);
-        x += width + apart;
+        canvas.text(&name, (x + indent, middle), Align::Left, INK, 1.0);
+        x += width + gap;
     }
     area.top += (row + 1) as f64 * line + canvas.gap(0.35);
     area

@@ -1,4 +1,4 @@
-//! What `fit` returns, as a picture.
+//! Pictures of a training's history.
 
 use std::path::Path;
 
@@ -10,8 +10,7 @@ impl History {
     /// Writes a picture of the losses and of every metric over the epochs.
     ///
     /// # Errors
-    /// As [`Curves::save`]; [`Error::Plot`](crate::Error::Plot) where there has
-    /// been no epoch.
+    /// As [`Curves::save`]; [`Error::Plot`](crate::Error::Plot) if there is no epoch.
     pub fn plot(&self, path: impl AsRef<Path>) -> Result<()> {
         let panels = Panels::from(self);
         let width = 800 * self.metrics().len().clamp(0, 2) as u32 / 2 + 800;
@@ -35,17 +34,17 @@ impl History {
 /// A panel for the losses, and one for each metric.
 impl From<&History> for Panels<'static> {
     fn from(history: &History) -> Self {
-        let over = |value: &dyn Fn(&crate::train::Epoch) -> Option<f64>| -> Vec<f64> {
+        let over_epochs = |value: &dyn Fn(&crate::train::Epoch) -> Option<f64>| -> Vec<f64> {
             history.epochs.iter().map(|e| value(e).unwrap_or(f64::NAN)).collect()
         };
-        let mut losses = Curves::new("loss").series("training", &over(&|e| Some(e.loss)));
+        let mut losses = Curves::new("loss").series("training", &over_epochs(&|e| Some(e.loss)));
         if history.epochs.iter().any(|e| e.validation.is_some()) {
-            let validation = over(&|e| Some(e.validation.as_ref()?.loss));
+            let validation = over_epochs(&|e| Some(e.validation.as_ref()?.loss));
             losses = losses.series("validation", &validation);
         }
         let mut panels = Panels::new("").panel(losses);
         for name in history.metrics() {
-            let values = over(&|e| {
+            let values = over_epochs(&|e| {
                 let metrics = &e.validation.as_ref()?.metrics;
                 Some(metrics.iter().find(|m| m.0 == name)?.1)
             });

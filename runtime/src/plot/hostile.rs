@@ -1,4 +1,4 @@
-//! Data that nobody draws: pictures of them are pictures or typed errors.
+//! Tests with random extreme data: the result is a picture or a typed error.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use super::*;
 use crate::Error;
 use crate::rng::Generator;
 
-/// Numbers at the ends of what there is.
+/// Extreme values of f64, and usual ones.
 const NUMBERS: [f64; 16] = [
     0.0,
     -0.0,
@@ -28,7 +28,7 @@ const NUMBERS: [f64; 16] = [
     3.4e38,
 ];
 
-/// Some of them, and others.
+/// A generator of extreme data and pictures.
 struct Draw(Generator);
 
 impl Draw {
@@ -183,20 +183,20 @@ fn any_data_are_a_picture_or_a_typed_error() {
 }
 
 #[test]
-fn sizes_that_no_picture_has_are_refused() {
+fn invalid_sizes_are_refused() {
     let curves = || Curves::new("loss").series("train", &[0.5, 0.25]);
     for (width, height) in [(0, 0), (0, 100), (100, 0), (u32::MAX, u32::MAX), (16_385, 1)] {
         let picture = curves().size(width, height);
         let results = [picture.svg().map(drop), picture.png().map(drop)];
         for result in results {
-            assert!(matches!(result, Err(Error::Setting { .. })), "{width}×{height}");
+            assert!(matches!(result, Err(Error::InvalidArgument { .. })), "{width}×{height}");
         }
     }
     for (columns, rows) in [(0, 0), (0, 9), (9, 0), (usize::MAX, usize::MAX), (1 << 40, 1)] {
-        assert!(matches!(curves().to_text(columns, rows), Err(Error::Setting { .. })));
-        assert!(matches!(curves().to_ansi(columns, rows), Err(Error::Setting { .. })));
+        assert!(matches!(curves().to_text(columns, rows), Err(Error::InvalidArgument { .. })));
+        assert!(matches!(curves().to_ansi(columns, rows), Err(Error::InvalidArgument { .. })));
     }
-    // Longest and thinnest: what there may be.
+    // The maximum sizes are accepted.
     curves().size(16_384, 1).png().unwrap();
     curves().to_text(4_096, 1).unwrap();
     let nothing: ArrayView2<'_, f32> = ArrayView2::from_shape((0, 0), &[]).unwrap();

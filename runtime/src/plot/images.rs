@@ -1,4 +1,4 @@
-//! Small images, side by side: weights, digits.
+//! Grids of small images: weights, digits.
 
 use ndarray::{Array2, ArrayView2};
 
@@ -10,7 +10,7 @@ use super::outputs;
 use super::scale::{range, short};
 use crate::error::Result;
 
-/// A grid of small images of one channel, on one scale of colours.
+/// A grid of small images of one channel, with a common colour scale.
 ///
 /// ```
 /// use bilro::ndarray::Array2;
@@ -34,8 +34,7 @@ pub struct Images {
 outputs!(Images);
 
 impl Images {
-    /// No images yet; paper where values are lowest, black where they are
-    /// highest.
+    /// A grid without images; the lowest values are drawn as paper, the highest as black.
     pub fn new(title: impl Into<String>) -> Images {
         Images {
             look: Look::new(title),
@@ -65,7 +64,7 @@ impl Images {
         }
         for column in weight.columns() {
             let pixels = column.iter().map(|v| f64::from(*v)).collect();
-            // The sizes agree, as was just asked.
+            // Never an error: the size has been checked.
             if let Ok(image) = Array2::from_shape_vec(size, pixels) {
                 images.images.push((String::new(), image));
             }
@@ -73,36 +72,37 @@ impl Images {
         images
     }
 
-    /// One more image, rows by columns, with a caption, which may be empty.
+    /// Adds an image, rows by columns, with a caption, which may be empty.
     pub fn image(mut self, caption: impl Into<String>, pixels: ArrayView2<'_, f32>) -> Images {
         self.images.push((caption.into(), pixels.mapv(f64::from)));
         self
     }
 
-    /// Blue below 0, red above, paper at 0, as strong on both sides.
+    /// Diverging colours: blue below 0, red above, paper at 0, with the same scale on both
+    /// sides.
     pub fn diverging(mut self) -> Images {
         self.diverging = true;
         self
     }
 
-    /// How many images stand in a row; as many as make them largest by
-    /// default.
+    /// The number of images in a row; by default, the number that makes the images
+    /// largest.
     pub fn columns(mut self, columns: usize) -> Images {
         self.columns = Some(columns.max(1));
         self
     }
 
-    /// Columns and the side of a pixel that make the images largest.
+    /// The number of columns, and the side of a pixel, that make the images largest.
     fn arrangement(&self, canvas: &Canvas<'_>, area: Area, caption: f64) -> (usize, f64) {
         let count = self.images.len();
         let (height, width) = self.largest();
-        let apart = apart(canvas);
+        let gap = gap(canvas);
         let side = |columns: usize| {
             let rows = count.div_ceil(columns) as f64;
             let columns = columns as f64;
-            let room = (area.width() - (columns - 1.0) * apart.0) / columns / width as f64;
-            let high = (area.height() - (rows - 1.0) * apart.1) / rows - caption;
-            snapped(canvas, room.min(high / height as f64))
+            let by_width = (area.width() - (columns - 1.0) * gap.0) / columns / width as f64;
+            let image_height = (area.height() - (rows - 1.0) * gap.1) / rows - caption;
+            snapped(canvas, by_width.min(image_height / height as f64))
         };
         let choices = match self.columns {
             Some(columns) => columns.min(count)..=columns.min(count),
@@ -125,13 +125,13 @@ impl Images {
     }
 }
 
-/// Between images.
-fn apart(canvas: &Canvas<'_>) -> (f64, f64) {
+/// Horizontal and vertical distance between images.
+fn gap(canvas: &Canvas<'_>) -> (f64, f64) {
     if canvas.coarse { (2.0, canvas.em) } else { (canvas.space(0.5), canvas.gap(0.5)) }
 }
 
-/// A length for the sides of an image's pixels that gives all of them the same
-/// number of the backend's.
+/// The side of an image's pixels, rounded down so that all have the same size on the
+/// backend.
 pub(super) fn snapped(canvas: &Canvas<'_>, side: f64) -> f64 {
     let unit = match canvas.coarse {
         true if side >= 4.0 => 4.0,
@@ -142,7 +142,7 @@ pub(super) fn snapped(canvas: &Canvas<'_>, side: f64) -> f64 {
     };
     match side >= unit {
         true => (side / unit).floor() * unit,
-        // Smaller than what there is: some are not seen.
+        // Smaller than the backend's pixels: some are not visible.
         false => side.max(0.0),
     }
 }
@@ -163,8 +163,7 @@ pub(super) fn image(
             if c + 1 < columns && color(row[c + 1]) == here {
                 continue;
             }
-            // A little too far, under the next: no paper shines through where
-            // they meet.
+            // Slightly overlapping, so that no background shows between neighbours.
             let overlap =
                 |last: bool| if last || canvas.coarse { 0.0 } else { side.min(canvas.pixel()) };
             let area = Area {
@@ -179,20 +178,20 @@ pub(super) fn image(
     }
 }
 
-/// Signs for strengths below 0, where there are no colours; above, shades.
-const BELOW: [&str; 5] = [" ", "-", "=", "≡", "≡"];
+/// Signs for values below 0, by strength, in text; values above 0 are shades.
+const NEGATIVE: [&str; 5] = [" ", "-", "=", "≡", "≡"];
 
-/// Writes the signs of what is below 0 over an image in cells.
-fn signs(canvas: &Canvas<'_>, pixels: &Array2<f64>, at: (f64, f64), side: f64, most: f64) {
+/// Writes the signs of values below 0 over an image in cells.
+fn signs(canvas: &Canvas<'_>, pixels: &Array2<f64>, at: (f64, f64), side: f64, max: f64) {
     if !canvas.coarse || side < 4.0 {
         return;
     }
     for ((r, c), value) in pixels.indexed_iter().filter(|p| *p.1 < 0.0) {
-        let strength = ((-value / most * 5.0) as usize).min(4);
+        let strength = ((-value / max * 5.0) as usize).min(4);
         for y in 0..(side / 4.0) as usize {
-            let place = (at.0 + c as f64 * side, at.1 + r as f64 * side + 4.0 * y as f64 + 2.0);
-            let text = BELOW[strength].repeat((side / 2.0) as usize);
-            canvas.text(&text, place, Align::Left, INK, 1.0);
+            let position = (at.0 + c as f64 * side, at.1 + r as f64 * side + 4.0 * y as f64 + 2.0);
+            let text = NEGATIVE[strength].repeat((side / 2.0) as usize);
+            canvas.text(&text, position, Align::Left, INK, 1.0);
         }
     }
 }
@@ -210,10 +209,10 @@ impl Paint for Images {
             let message = "there is nothing to draw: no image has a finite value; give `image`";
             return Err(self.look.error(message));
         };
-        let most = low.abs().max(high.abs()).max(f64::MIN_POSITIVE);
+        let max = low.abs().max(high.abs()).max(f64::MIN_POSITIVE);
         let color = |value: f64| match (value.is_finite(), self.diverging) {
             (false, _) => colors::PAPER,
-            (true, true) => colors::diverging(value / most),
+            (true, true) => colors::diverging(value / max),
             (true, false) if low == high => colors::grey(0.5),
             (true, false) => colors::grey((value / 2.0 - low / 2.0) / (high / 2.0 - low / 2.0)),
         };
@@ -231,21 +230,21 @@ impl Paint for Images {
         let (columns, side) = self.arrangement(canvas, area, caption);
         let (height, width) = self.largest();
         let (width, height) = (width as f64 * side, height as f64 * side + caption);
-        let apart = apart(canvas);
+        let gap = gap(canvas);
         if explained {
-            let ends = if self.diverging { (-most, most) } else { (low, high) };
+            let ends = if self.diverging { (-max, max) } else { (low, high) };
             let rows = self.images.len().div_ceil(columns) as f64;
-            let top = area.top + rows * (height + apart.1) - apart.1;
+            let top = area.top + rows * (height + gap.1) - gap.1;
             let top = canvas.aligned((0.0, top)).1 + canvas.gap(0.3);
             self.bar(canvas, Area { top, ..area }, ends, color);
         }
         for (i, (name, pixels)) in self.images.iter().enumerate() {
-            let left = area.left + (i % columns) as f64 * (width + apart.0);
-            let top = area.top + (i / columns) as f64 * (height + apart.1);
+            let left = area.left + (i % columns) as f64 * (width + gap.0);
+            let top = area.top + (i / columns) as f64 * (height + gap.1);
             let (left, top) = canvas.aligned((left, top));
             image(canvas, pixels, (left, top), side, color);
             if self.diverging {
-                signs(canvas, pixels, (left, top), side, most);
+                signs(canvas, pixels, (left, top), side, max);
             }
             let frame = Area {
                 left,
@@ -258,8 +257,8 @@ impl Paint for Images {
             }
             if captions {
                 let text = canvas.shortened(name, width, 1.0);
-                let place = (frame.middle().0, top + height - caption / 2.0);
-                canvas.text(&text, place, Align::Center, GREY, 1.0);
+                let position = (frame.middle().0, top + height - caption / 2.0);
+                canvas.text(&text, position, Align::Center, GREY, 1.0);
             }
         }
         Ok(())
@@ -267,7 +266,7 @@ impl Paint for Images {
 }
 
 impl Images {
-    /// What the colours mean, at the top of an area.
+    /// Draws the colour scale at the top of an area.
     fn bar(
         &self,
         canvas: &Canvas<'_>,
@@ -287,21 +286,21 @@ impl Images {
             canvas.text(&last, (right, middle), Align::Left, GREY, 1.0);
             return;
         }
-        let (steps, width) = (41, 10.0 * canvas.em);
-        let room = (area.width() - (left - area.left) - canvas.width(&last, 1.0)) * 0.9;
+        let (colors, width) = (41, 10.0 * canvas.em);
+        let available = (area.width() - (left - area.left) - canvas.width(&last, 1.0)) * 0.9;
         let pixel = canvas.pixel();
-        let step = (width.min(room) / f64::from(steps) / pixel).round().max(1.0) * pixel;
+        let step = (width.min(available) / f64::from(colors) / pixel).round().max(1.0) * pixel;
         let left = canvas.aligned((left, middle)).0;
         let half = 0.4 * canvas.em;
-        for i in 0..steps {
-            let t = f64::from(i) / f64::from(steps - 1);
+        for i in 0..colors {
+            let t = f64::from(i) / f64::from(colors - 1);
             let from = left + f64::from(i) * step;
-            let overlap = if i + 1 < steps { pixel } else { 0.0 };
+            let overlap = if i + 1 < colors { pixel } else { 0.0 };
             let (top, bottom) = (middle - half, middle + half);
-            let part = Area { left: from, top, right: from + step + overlap, bottom };
-            canvas.fill(part, color(low + t * (high - low)));
+            let cell = Area { left: from, top, right: from + step + overlap, bottom };
+            canvas.fill(cell, color(low + t * (high - low)));
         }
-        let right = left + f64::from(steps) * step;
+        let right = left + f64::from(colors) * step;
         let frame = Area { left, top: middle - half, right, bottom: middle + half };
         canvas.outline(frame, AXIS, 1.0);
         canvas.text(&last, (right + canvas.space(0.5), middle), Align::Left, GREY, 1.0);

@@ -1,9 +1,9 @@
-//! Text on any backend of plotters, by the letters of [`font`].
+//! Text on any backend of plotters, with the letters of [`font`].
 //!
-//! plotters' own texts ask for the size and the dots of letters at a font
-//! library. Here the style says both by itself: the backends of this module
-//! and SVG take what they need of it, and a backend that knows nothing of
-//! letters has them drawn dot by dot.
+//! plotters' own text styles get the size and the dots of letters from a font
+//! library. This style computes both itself: the backends of this module and SVG
+//! use its size, and on a backend without text of its own the letters are drawn dot by
+//! dot.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -21,14 +21,14 @@ use super::canvas::Align;
 use super::colors::Color;
 use super::font::{FAMILY, font};
 
-/// plotters divides the size of a text by this to get the size of its em.
+/// The ratio of plotters' size of a text to its em.
 const PLOTTERS_SIZE_OF_EM: f64 = 1.24;
 
-/// From the middle of a text down to the line that its letters stand on, in
-/// ems; SVG's half of an `ex` is about as much.
+/// The distance from the middle of a text down to its baseline, in ems; about SVG's half
+/// of an `ex`.
 const MIDDLE_TO_BASE: f32 = 0.27;
 
-/// A text that stands around the middle of its height.
+/// The style of a text that is vertically centered.
 pub(super) struct Style {
     pub em: f64,
     pub to: Align,
@@ -40,8 +40,8 @@ pub(super) fn em_of<S: BackendTextStyle>(style: &S) -> f32 {
     (style.size() / PLOTTERS_SIZE_OF_EM) as f32
 }
 
-/// From the place of a text down to the line that its letters stand on.
-pub(super) fn down_to_base<S: BackendTextStyle>(style: &S) -> f32 {
+/// The distance from the position of a text down to its baseline.
+pub(super) fn baseline_offset<S: BackendTextStyle>(style: &S) -> f32 {
     let ems = match style.anchor().v_pos {
         VPos::Top => 0.76,
         VPos::Center => MIDDLE_TO_BASE,
@@ -74,15 +74,15 @@ impl BackendTextStyle for Style {
         FontFamily::Name(FAMILY)
     }
 
-    /// A little wider than the text is, by 1.24 to 1.164: whoever looks at an
-    /// SVG may have another font, with wider letters.
+    /// Slightly wider than the text, by 1.24 to 1.164: the viewer of an SVG may use another
+    /// font, with wider letters.
     fn layout_box(&self, text: &str) -> Result<((i32, i32), (i32, i32)), Infallible> {
         let width = font().map_or(0.0, |font| font.width_in_line(text, self.size() as f32));
         Ok(((0, 0), (width as i32, self.em as i32)))
     }
 
-    /// The letters' dots, `at` being the upper left corner of the layout box:
-    /// what backends without letters of their own draw.
+    /// The dots of the letters, with `at` the upper left corner of the layout box, for
+    /// backends without text of their own.
     fn draw<E, F: FnMut(i32, i32, BackendColor) -> Result<(), E>>(
         &self,
         text: &str,
@@ -130,7 +130,7 @@ impl BackendTextStyle for Style {
 pub(super) struct Lettering<'a> {
     pub text: &'a str,
     pub style: Style,
-    /// Its place on the backend.
+    /// Its position on the backend.
     pub at: (i32, i32),
 }
 
@@ -138,7 +138,7 @@ impl<'a> PointCollection<'a, (i32, i32)> for &'a Lettering<'a> {
     type Point = (i32, i32);
     type IntoIter = Empty<(i32, i32)>;
 
-    /// None: plotters moves points into its area, and a text with them.
+    /// Empty: plotters would move the points into its area, and the text with them.
     fn point_iter(self) -> Self::IntoIter {
         std::iter::empty()
     }
@@ -159,7 +159,7 @@ impl<DB: DrawingBackend> Drawable<DB> for Lettering<'_> {
 pub(super) struct Measure<'a> {
     pub text: &'a str,
     pub style: Style,
-    /// How wide the backend says it is.
+    /// The width that the backend computes.
     pub width: Cell<u32>,
 }
 
@@ -197,7 +197,7 @@ mod tests {
     use super::super::raster::{FINENESS, Raster};
     use super::*;
 
-    /// A backend that knows nothing but dots: how dark each is.
+    /// A backend with only dots: the darkness of each.
     struct Dots {
         width: u32,
         height: u32,
@@ -239,7 +239,7 @@ mod tests {
         }
     }
 
-    /// The box around what is dark, and how much of it there is.
+    /// The bounds of dark dots, and the sum of darkness.
     fn extent(width: u32, dark: &[f64]) -> ([f64; 4], f64) {
         let mut area = [f64::MAX, f64::MAX, 0.0, 0.0];
         for (i, _) in dark.iter().enumerate().filter(|(_, dark)| **dark > 0.3) {
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn backends_without_letters_have_the_same_letters() {
+    fn backends_without_text_draw_the_same_letters() {
         let (width, height, em) = (300, 60, 20.0);
         for to in [Align::Left, Align::Center, Align::Right] {
             let dots = Rc::new(RefCell::new(Dots::new(width, height)));
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_stay_in_the_part_of_the_backend_that_they_are_drawn_in() {
+    fn texts_are_drawn_in_their_area_of_the_backend() {
         let dots = Rc::new(RefCell::new(Dots::new(200, 100)));
         let (_, right) = DrawingArea::from(&dots).split_horizontally(120);
         let canvas = Canvas::fine(&right, 1.0);

@@ -1,4 +1,4 @@
-//! Pictures as files and as text.
+//! Output of pictures: SVG, PNG, text, files.
 
 use std::cell::RefCell;
 use std::path::Path;
@@ -15,7 +15,7 @@ use super::raster::{FINENESS, Raster};
 use crate::error::{Error, Result};
 use crate::io::replace::replace;
 
-/// What every picture has.
+/// The title and the size of a picture.
 #[derive(Clone, Debug)]
 pub struct Look {
     pub(super) title: String,
@@ -27,40 +27,41 @@ impl Look {
         Look { title: title.into(), size: (800, 500) }
     }
 
-    /// The same, of another size by default.
+    /// The same with another default size.
     pub(super) fn of_shape(self, width: u32, height: u32) -> Look {
         Look { size: (width, height), ..self }
     }
 
-    /// The mistake of a picture.
+    /// An error in the data of a picture.
     pub(super) fn error(&self, message: impl Into<String>) -> Error {
         let picture = if self.title.is_empty() { "without title" } else { &self.title };
         Error::Plot { picture: picture.into(), message: message.into() }
     }
 }
 
-/// What draws itself.
+/// Drawing of a picture onto a canvas.
 pub trait Paint {
     /// Title and size.
     fn look(&self) -> &Look;
 
-    /// Draws everything, title included.
+    /// Draws the picture, including its title.
     fn paint(&self, canvas: &Canvas<'_>, area: Area) -> Result<()>;
 }
 
-/// The largest side of a picture, in pixels.
-const LARGEST: u32 = 16_384;
+/// The maximum side of a picture, in pixels.
+const MAX_PIXELS: u32 = 16_384;
 
-/// The most columns and rows of a text.
-const MOST_CELLS: usize = 4_096;
+/// The maximum number of columns and of rows of a text.
+const MAX_CELLS: usize = 4_096;
 
-fn sized(name: &str, sides: [usize; 2], most: usize) -> Result<()> {
-    if sides.iter().all(|side| (1..=most).contains(side)) {
+/// Requires sides from 1 to `max`.
+fn check_size(name: &str, sides: [usize; 2], max: usize) -> Result<()> {
+    if sides.iter().all(|side| (1..=max).contains(side)) {
         return Ok(());
     }
-    Err(Error::Setting {
+    Err(Error::InvalidArgument {
         name: name.into(),
-        expected: format!("from 1×1 to {most}×{most}"),
+        expected: format!("from 1×1 to {max}×{max}"),
         found: format!("{}×{}", sides[0], sides[1]),
     })
 }
@@ -76,30 +77,30 @@ pub(super) fn draw<P: Paint + ?Sized, DB: DrawingBackend>(
     }
     area.fill(&PAPER).map_err(|e| failed(e.to_string()))?;
     let canvas = Canvas::fine(area, f64::from(fineness));
-    picture.paint(&canvas, canvas.whole())?;
+    picture.paint(&canvas, canvas.area())?;
     canvas.finish().map_err(failed)?;
     area.present().map_err(|e| failed(e.to_string()))
 }
 
 pub(super) fn svg<P: Paint + ?Sized>(picture: &P) -> Result<String> {
     let (width, height) = picture.look().size;
-    sized("size", [width as usize, height as usize], LARGEST as usize)?;
+    check_size("size", [width as usize, height as usize], MAX_PIXELS as usize)?;
     let mut text = String::new();
     let (fine_width, fine_height) = (width * FINENESS, height * FINENESS);
     let backend = SVGBackend::with_string(&mut text, (fine_width, fine_height));
     draw(picture, &backend.into_drawing_area(), FINENESS)?;
-    // plotters knows whole pixels only: the picture is drawn on a finer grid
-    // (which stays the view box) and shown at the size that was asked for.
+    // plotters has integer coordinates: the picture is drawn on a finer grid (which
+    // stays the view box) and shown at the requested size.
     let fine = format!("width=\"{fine_width}\" height=\"{fine_height}\"");
     let text = text.replacen(&fine, &format!("width=\"{width}\" height=\"{height}\""), 1);
-    // What it says of every shape and SVG means anyway is a third of an image of small squares. In
-    // lettering there are no such quotes: they are escaped.
+    // plotters writes SVG's default attributes for every shape, a third of the size of an image of
+    // small squares. In text they cannot occur, because quotes are escaped.
     Ok(text.replace(" opacity=\"1\"", "").replace(" stroke=\"none\"", ""))
 }
 
 pub(super) fn png<P: Paint + ?Sized>(picture: &P) -> Result<Vec<u8>> {
     let (width, height) = picture.look().size;
-    sized("size", [width as usize, height as usize], LARGEST as usize)?;
+    check_size("size", [width as usize, height as usize], MAX_PIXELS as usize)?;
     let failed = |message: &str| picture.look().error(message);
     let pixels =
         Raster::new(width, height).ok_or_else(|| failed("there is no memory for its pixels"))?;
@@ -114,12 +115,12 @@ fn cells<P: Paint + ?Sized, T>(
     rows: usize,
     read: impl Fn(&Cells) -> T,
 ) -> Result<T> {
-    sized("columns and rows", [columns, rows], MOST_CELLS)?;
+    check_size("columns and rows", [columns, rows], MAX_CELLS)?;
     let failed = |message: String| picture.look().error(message);
     let cells = Rc::new(RefCell::new(Cells::new(columns, rows)));
     let area = DrawingArea::from(&cells);
     let canvas = Canvas::cells(&area);
-    picture.paint(&canvas, canvas.whole())?;
+    picture.paint(&canvas, canvas.area())?;
     canvas.finish().map_err(failed)?;
     Ok(read(&cells.borrow()))
 }

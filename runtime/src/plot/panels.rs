@@ -1,4 +1,4 @@
-//! Pictures side by side.
+//! Panels: several pictures side by side.
 
 use super::canvas::{Area, Canvas};
 use super::heading::headline;
@@ -26,19 +26,19 @@ pub struct Panels<'p> {
 outputs!(Panels<'p>);
 
 impl<'p> Panels<'p> {
-    /// No pictures yet, with a title over all of them, which may be empty.
+    /// Panels without pictures, with a title over all of them, which may be empty.
     pub fn new(title: impl Into<String>) -> Panels<'p> {
         Panels { look: Look::new(title), columns: None, panels: vec![] }
     }
 
-    /// One more picture. Its size does not count: all have the same.
+    /// Adds a picture. Its size is ignored: all panels have the same size.
     pub fn panel(mut self, picture: impl Picture + 'p) -> Panels<'p> {
         self.panels.push(Box::new(picture));
         self
     }
 
-    /// How many pictures stand in a row; up to three all, else as near to a
-    /// square as can be, by default.
+    /// The number of pictures in a row; default all of up to three, else as close to a
+    /// square as possible.
     pub fn columns(mut self, columns: usize) -> Panels<'p> {
         self.columns = Some(columns.max(1));
         self
@@ -62,19 +62,19 @@ impl Paint for Panels<'_> {
         });
         let columns = columns.min(count);
         let rows = count.div_ceil(columns);
-        let apart = (canvas.space(1.5), if canvas.coarse { 0.0 } else { canvas.gap(0.8) });
+        let gap = (canvas.space(1.5), if canvas.coarse { 0.0 } else { canvas.gap(0.8) });
         let (column, row) = if canvas.coarse { (2.0, canvas.em) } else { (1.0, 1.0) };
-        let side = |whole: f64, apart: f64, parts: usize, unit: f64| {
-            ((whole - apart * (parts - 1) as f64) / parts as f64 / unit).floor() * unit
+        let side = |total: f64, gap: f64, count: usize, unit: f64| {
+            ((total - gap * (count - 1) as f64) / count as f64 / unit).floor() * unit
         };
-        let width = side(area.width(), apart.0, columns, column);
-        let height = side(area.height(), apart.1, rows, row);
+        let width = side(area.width(), gap.0, columns, column);
+        let height = side(area.height(), gap.1, rows, row);
         if width < canvas.em || height < canvas.em {
             return Ok(());
         }
         for (i, panel) in self.panels.iter().enumerate() {
-            let left = area.left + (i % columns) as f64 * (width + apart.0);
-            let top = area.top + (i / columns) as f64 * (height + apart.1);
+            let left = area.left + (i % columns) as f64 * (width + gap.0);
+            let top = area.top + (i / columns) as f64 * (height + gap.1);
             let area = Area { left, top, right: left + width, bottom: top + height };
             panel.paint(canvas, area)?;
         }

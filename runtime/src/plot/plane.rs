@@ -1,4 +1,4 @@
-//! Points in the plane, and how a network parts them.
+//! Points in the plane, with decision lines and regions.
 
 use ndarray::{Array2, ArrayView1, ArrayView2};
 
@@ -12,8 +12,8 @@ use super::outputs;
 use super::scale::{Scale, range};
 use crate::error::{Error, Result};
 
-/// Points of several classes, with decision lines, the last one strong and
-/// those before it the fainter the older they are, and decision regions.
+/// Points of several classes, with decision regions and decision lines: the last line is
+/// strong, earlier ones are fainter the older they are.
 ///
 /// ```
 /// use bilro::plot::Plane;
@@ -38,12 +38,12 @@ pub struct Plane {
     mistake: Option<String>,
 }
 
-/// The ends of an axis, where they have been told.
+/// The ends of an axis, if they are set.
 type Range = Option<(f64, f64)>;
 
 #[derive(Clone, Debug)]
 struct Regions {
-    /// Rows go up from the low end of `y`.
+    /// The first row is at the low end of `y`.
     values: Array2<f64>,
     /// Whether values are classes, not probabilities of class 1.
     classes: bool,
@@ -53,47 +53,47 @@ struct Regions {
 
 outputs!(Plane);
 
-/// The most points of a [`grid`]: more than there are pixels to show them.
-const MOST_POINTS: usize = 1 << 24;
+/// The maximum number of points of a [`grid`]: more than there are pixels.
+const MAX_POINTS: usize = 1 << 24;
 
-/// Points at which to ask a network for regions: `[rows · columns, 2]`, row
-/// after row, the lowest first, from end to end of both ranges.
+/// Points at which to evaluate a network for regions: `[rows · columns, 2]`, row by row,
+/// the lowest first, from end to end of both ranges.
 ///
-/// What comes out for them, as `[rows, columns]`, is what [`Plane::regions`]
-/// and [`Plane::class_regions`] take.
+/// The results for them, reshaped to `[rows, columns]`, are the arguments of
+/// [`Plane::regions`] and [`Plane::class_regions`].
 ///
 /// # Errors
-/// [`Error::Setting`](crate::Error::Setting) for no rows or no columns, for more
-/// than 2²⁴ points, and for ranges whose ends are no finite `f32`.
+/// [`Error::InvalidArgument`](crate::Error::InvalidArgument) for no rows or no columns, for more
+/// than 2²⁴ points, and for ranges whose ends are not finite in `f32`.
 pub fn grid(x: (f64, f64), y: (f64, f64), rows: usize, columns: usize) -> Result<Array2<f32>> {
-    let setting = |name: &str, expected: String, found: String| Error::Setting {
+    let invalid = |name: &str, expected: String, found: String| Error::InvalidArgument {
         name: name.into(),
         expected,
         found,
     };
-    let points = rows.checked_mul(columns).filter(|n| (1..=MOST_POINTS).contains(n));
+    let points = rows.checked_mul(columns).filter(|n| (1..=MAX_POINTS).contains(n));
     let Some(points) = points else {
-        let expected = format!("from 1×1 up, and {MOST_POINTS} points together at most");
-        return Err(setting("rows and columns", expected, format!("{rows}×{columns}")));
+        let expected = format!("at least 1×1, and at most {MAX_POINTS} points together");
+        return Err(invalid("rows and columns", expected, format!("{rows}×{columns}")));
     };
     for (name, (low, high)) in [("range of x", x), ("range of y", y)] {
         if !((low as f32).is_finite() && (high as f32).is_finite()) {
             let found = format!("from {low} to {high}");
-            return Err(setting(name, "from and to finite numbers".into(), found));
+            return Err(invalid(name, "from and to finite numbers".into(), found));
         }
     }
-    let along = |(low, high): (f64, f64), i: usize, count: usize| match count {
+    let coordinate = |(low, high): (f64, f64), i: usize, count: usize| match count {
         0 | 1 => ((low + high) / 2.0) as f32,
         _ => (low + (high - low) * (i as f64 / (count - 1) as f64)) as f32,
     };
     Ok(Array2::from_shape_fn((points, 2), |(i, axis)| match axis {
-        0 => along(x, i % columns, columns),
-        _ => along(y, i / columns, rows),
+        0 => coordinate(x, i % columns, columns),
+        _ => coordinate(y, i / columns, rows),
     }))
 }
 
 impl Plane {
-    /// No points yet.
+    /// A picture without points.
     pub fn new(title: impl Into<String>) -> Plane {
         Plane {
             look: Look::new(title),
@@ -106,25 +106,25 @@ impl Plane {
         }
     }
 
-    /// What the axes measure; `x₁` and `x₂` by default.
+    /// The names of the axes; default `x₁` and `x₂`.
     pub fn axes(mut self, x: impl Into<String>, y: impl Into<String>) -> Plane {
         self.names = (x.into(), y.into());
         self
     }
 
-    /// The ends of the horizontal axis; around all points by default.
+    /// The ends of the horizontal axis; by default around all points.
     pub fn x_range(mut self, low: f64, high: f64) -> Plane {
         self.ranges.0 = Some((low, high));
         self
     }
 
-    /// The ends of the vertical axis; around all points by default.
+    /// The ends of the vertical axis; by default around all points.
     pub fn y_range(mut self, low: f64, high: f64) -> Plane {
         self.ranges.1 = Some((low, high));
         self
     }
 
-    /// One more class with its points.
+    /// Adds a class with its points.
     pub fn points<T: Copy + Into<f64>>(
         mut self,
         class: impl Into<String>,
@@ -135,8 +135,8 @@ impl Plane {
         self
     }
 
-    /// Examples, `[count, 2]`, with the class of each, which has its name in
-    /// `classes`.
+    /// Adds examples, `[count, 2]`, with the class of each, an index of `classes`, which has
+    /// the names.
     pub fn examples(
         mut self,
         points: ArrayView2<'_, f32>,
@@ -157,15 +157,14 @@ impl Plane {
             return self;
         }
         for (class, name) in classes.iter().enumerate() {
-            let own = points.rows().into_iter().zip(of).filter(|p| *p.1 as usize == class);
-            let own: Vec<[f32; 2]> = own.map(|(p, _)| [p[0], p[1]]).collect();
-            self = self.points(*name, &own);
+            let members = points.rows().into_iter().zip(of).filter(|p| *p.1 as usize == class);
+            let members: Vec<[f32; 2]> = members.map(|(p, _)| [p[0], p[1]]).collect();
+            self = self.points(*name, &members);
         }
         self
     }
 
-    /// One more decision line, where w₁ · x + w₂ · y + bias = 0: call this
-    /// once for each moment, oldest first.
+    /// Adds a decision line, where w₁ · x + w₂ · y + bias = 0; oldest lines first.
     pub fn line<T: Copy + Into<f64>>(mut self, weight: [T; 2], bias: T) -> Plane {
         self.lines.push((weight.map(Into::into), bias.into()));
         self
@@ -214,8 +213,8 @@ impl Plane {
             (Some((low, high)), _) => Ok(Scale::new(low, high)),
             (None, Some((low, high))) => {
                 let scale = Scale::new(low, high);
-                let room = 0.07 * (scale.high - scale.low);
-                Ok(Scale::new(scale.low - room, scale.high + room))
+                let margin = 0.07 * (scale.high - scale.low);
+                Ok(Scale::new(scale.low - margin, scale.high + margin))
             }
             (None, None) if self.lines.is_empty() => Err(self
                 .look
@@ -236,24 +235,24 @@ impl Regions {
         if rows < 2 || columns < 2 {
             return;
         }
-        // The places of values along an axis, and the ends of their cells,
-        // which are half as long at the border.
+        // The coordinates of values; cells extend half-way to their neighbours, and end at
+        // the border.
         let x = |c: f64| self.x.0 + (self.x.1 - self.x.0) * c / (columns - 1) as f64;
         let y = |r: f64| self.y.0 + (self.y.1 - self.y.0) * r / (rows - 1) as f64;
         let color = |value: f64| match (value.is_finite(), self.classes) {
             (false, _) => PAPER,
             (true, true) => tint(value as usize),
-            // In few steps: files stay small, and steps are no borders.
+            // Quantized to 16 levels: small files, without visible borders.
             (true, false) => {
                 colors::mix(tint(0), tint(1), (value.clamp(0.0, 1.0) * 16.0).round() / 16.0)
             }
         };
         let plot = axes.plot;
-        let place = |r: f64, c: f64| {
+        let position = |r: f64, c: f64| {
             let r = r.clamp(0.0, (rows - 1) as f64);
             let c = c.clamp(0.0, (columns - 1) as f64);
             let (px, py) = axes.at((x(c), y(r)))?;
-            // Edges on whole pixels are sharp.
+            // Rounded to pixels, so that edges are sharp.
             let unit = if canvas.coarse { 1.0 } else { canvas.pixel() };
             let (px, py) = ((px / unit).round() * unit, (py / unit).round() * unit);
             Some((px.clamp(plot.left, plot.right), py.clamp(plot.top, plot.bottom)))
@@ -268,11 +267,13 @@ impl Regions {
                 let (low, high) = (r as f64 - 0.5, r as f64 + 0.5);
                 let (left, right) = (from as f64 - 0.5, c as f64 + 0.5);
                 from = c + 1;
-                let (Some(a), Some(b)) = (place(high, left), place(low, right)) else { continue };
-                // Under its neighbours a little: no paper between them.
-                let under = if canvas.coarse { 0.0 } else { canvas.pixel() };
-                let right = (b.0 + under).min(plot.right);
-                let top = (a.1 - under).max(plot.top);
+                let (Some(a), Some(b)) = (position(high, left), position(low, right)) else {
+                    continue;
+                };
+                // Slightly overlapping, so that no background shows between neighbours.
+                let overlap = if canvas.coarse { 0.0 } else { canvas.pixel() };
+                let right = (b.0 + overlap).min(plot.right);
+                let top = (a.1 - overlap).max(plot.top);
                 canvas.fill(Area { left: a.0, top, right, bottom: b.1 }, here);
             }
         }
@@ -286,9 +287,9 @@ impl Regions {
             border(self.values.view());
             return;
         }
-        let most = self.values.iter().copied().fold(0.0, f64::max) as usize;
-        for class in 0..most.min(64) {
-            // Up to this class, or beyond: each border once.
+        let last = self.values.iter().copied().fold(0.0, f64::max) as usize;
+        for class in 0..last.min(64) {
+            // The border between classes up to this one and later ones: each border once.
             border(self.values.mapv(|v| f64::from(u8::from(v > class as f64))).view());
         }
     }
@@ -296,7 +297,7 @@ impl Regions {
 
 /// The ends of a decision line within these ranges.
 fn ends(([a, b], bias): ([f64; 2], f64), x: Scale, y: Scale) -> Option<[(f64, f64); 2]> {
-    // Along the axis on which the line is flatter.
+    // Solved along the axis on which the line is flatter.
     let steep = a.abs() * (x.high - x.low) > b.abs() * (y.high - y.low);
     let line = match steep {
         true => [y.low, y.high].map(|y| (-(b * y + bias) / a, y)),
@@ -336,7 +337,7 @@ impl Paint for Plane {
         if let Some(regions) = &self.regions {
             regions.paint(canvas, &axes);
         }
-        // In cells, all would be one grey.
+        // In text, only four lines: all older ones would have the same grey.
         let every = if canvas.coarse { lines.len().div_ceil(4).max(1) } else { 1 };
         for (i, line) in lines.iter().enumerate() {
             if (lines.len() - 1 - i) % every != 0 {
@@ -350,8 +351,8 @@ impl Paint for Plane {
             axes.line(canvas, *line, color, width, &[]);
         }
         for (i, (_, points)) in self.classes.iter().enumerate() {
-            for place in points.iter().filter_map(|p| axes.at(*p)).filter(|p| axes.shows(*p)) {
-                canvas.mark(i, place, colors::series(i), 4.2);
+            for position in points.iter().filter_map(|p| axes.at(*p)).filter(|p| axes.shows(*p)) {
+                canvas.mark(i, position, colors::series(i), 4.2);
             }
         }
         Ok(())

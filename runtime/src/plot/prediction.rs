@@ -1,4 +1,4 @@
-//! An image, and what a network takes it for.
+//! Predictions: an image beside the probabilities of its classes.
 
 use ndarray::{Array2, ArrayView2};
 
@@ -11,7 +11,7 @@ use super::outputs;
 use super::scale::{Scale, range};
 use crate::error::Result;
 
-/// An image beside the probabilities of its classes, the likeliest
+/// An image beside the probabilities of its classes, with the most likely one
 /// highlighted.
 ///
 /// ```
@@ -38,14 +38,14 @@ pub struct Prediction {
 
 outputs!(Prediction);
 
-/// Where the axis ends: a probability of 1 has room for its number. It ends
-/// later where a number and its mark need that, but not after the second.
+/// The end of the axis, which leaves space for the number of a probability of 1.
 const END: f64 = 1.1;
-const LAST_END: f64 = 1.3;
+/// The maximum end of the axis, if a number and its mark need more space.
+const MAX_END: f64 = 1.3;
 
 impl Prediction {
-    /// An image, rows by columns, on which high values are ink, and a
-    /// probability for each class, from 0 to 1.
+    /// An image, rows by columns, with high values drawn as ink, and the probability of each
+    /// class, from 0 to 1.
     pub fn new<T: Copy + Into<f64>>(
         title: impl Into<String>,
         image: ArrayView2<'_, f32>,
@@ -61,19 +61,19 @@ impl Prediction {
         }
     }
 
-    /// The names of the classes; their numbers, from 0, by default.
+    /// The names of the classes; default their numbers, from 0.
     pub fn classes<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Prediction {
         self.classes = names.into_iter().map(Into::into).collect();
         self
     }
 
-    /// The class that the image has, to be marked.
+    /// Marks the true class of the image.
     pub fn truth(mut self, class: usize) -> Prediction {
         self.truth = Some(class);
         self
     }
 
-    /// High values are light, as in photographs, not ink.
+    /// Draws high values as light, as in photographs, not as ink.
     pub fn light(mut self) -> Prediction {
         self.light = true;
         self
@@ -108,14 +108,14 @@ impl Prediction {
         Ok(())
     }
 
-    /// What stands beside the bar of a class: its probability, and a mark where
-    /// it is the truth.
+    /// The label beside the bar of a class: its probability, and a mark if it is the true
+    /// class.
     fn label(&self, class: usize) -> String {
         let mark = if self.truth == Some(class) { " ✓" } else { "" };
         format!("{:.2}{mark}", self.probabilities[class].clamp(0.0, 1.0))
     }
 
-    /// Draws the image at the left, and gives what is left of the area.
+    /// Draws the image at the left, and returns the remaining area.
     fn image(&self, canvas: &Canvas<'_>, area: Area) -> Area {
         let (rows, columns) = self.image.dim();
         let Some((low, high)) = range(self.image.iter().copied()) else { return area };
@@ -139,15 +139,15 @@ impl Prediction {
         Area { left: frame.right + canvas.space(1.5), ..area }
     }
 
-    /// The classes to show, where not all have room: the likeliest.
-    fn shown(&self, most: usize) -> Vec<usize> {
+    /// The classes to show: the most likely ones, if not all fit.
+    fn shown(&self, max: usize) -> Vec<usize> {
         let mut classes: Vec<usize> = (0..self.probabilities.len()).collect();
         let rank = |class: &usize| match self.probabilities[*class] {
             p if p.is_finite() => p,
             _ => f64::NEG_INFINITY,
         };
         classes.sort_by(|a, b| rank(b).total_cmp(&rank(a)));
-        classes.truncate(most);
+        classes.truncate(max);
         classes.sort_unstable();
         classes
     }
@@ -172,8 +172,8 @@ impl Paint for Prediction {
             (true, false) => line,
             _ => 0.0,
         };
-        let most = ((area.height() / rows) as usize).max(1);
-        let classes = self.shown(most);
+        let max_classes = ((area.height() / rows) as usize).max(1);
+        let classes = self.shown(max_classes);
         let height = area.height() / classes.len() as f64;
         let height =
             if canvas.coarse { (height / em).floor().max(1.0) * em } else { height.min(4.0 * em) };
@@ -181,13 +181,13 @@ impl Paint for Prediction {
         if !canvas.coarse {
             area.bottom = below_bars;
         }
-        // In text the bars' rows are whole; what they leave over is still the image's.
+        // In text the bars have full rows; the image may use the remaining ones.
         let area = Area { bottom: below_bars, ..self.image(canvas, area) };
 
         let names: Vec<String> = classes.iter().map(|c| self.name(*c)).collect();
         let lettered = numbers || area.width() > 6.0 * em;
-        let room = 0.35 * area.width();
-        let names = names.iter().map(|n| canvas.shortened(n, room, 1.0));
+        let max_width = 0.35 * area.width();
+        let names = names.iter().map(|n| canvas.shortened(n, max_width, 1.0));
         let names: Vec<String> = if lettered { names.collect() } else { vec![] };
         let widest = names.iter().map(|n| canvas.width(n, 1.0)).fold(0.0, f64::max);
         let left = area.left + widest + if canvas.coarse { 2.0 } else { 0.5 * em };
@@ -198,25 +198,26 @@ impl Paint for Prediction {
             let label = beside + canvas.width(&self.label(*class), 1.0);
             self.probabilities[*class].clamp(0.0, 1.0) / (1.0 - label / bars.width())
         });
-        // A hair more than needed: what fits must not fail by rounding.
+        // Slightly more than needed, so that rounding does not make a label too long.
         let end = ends.map(|end| 1.001 * end).fold(END, f64::max);
-        let end = if end <= LAST_END { end } else { END };
+        let end = if end <= MAX_END { end } else { END };
         let x = |value: f64| left + value / end * bars.width();
 
         if numbers {
-            for most in (2..=6).rev() {
-                let ticks = scale.ticks(most);
+            for max_ticks in (2..=6).rev() {
+                let ticks = scale.ticks(max_ticks);
                 let widest = ticks.iter().map(|t| canvas.width(&t.1, 1.0)).fold(0.0, f64::max);
                 let step = bars.width() / end * ticks.get(1).map_or(END, |t| t.0);
-                if step < widest + canvas.space(0.8) && most > 2 {
+                if step < widest + canvas.space(0.8) && max_ticks > 2 {
                     continue;
                 }
                 for (value, text) in ticks {
-                    let place =
+                    let position =
                         (x(value), bars.bottom + if canvas.coarse { em / 2.0 } else { 0.7 * line });
-                    canvas.text(&text, place, Align::Center, GREY, 1.0);
+                    canvas.text(&text, position, Align::Center, GREY, 1.0);
                     if !canvas.coarse {
-                        canvas.line(&[(place.0, bars.top), (place.0, bars.bottom)], GRID, 1.0, &[]);
+                        let (x, _) = position;
+                        canvas.line(&[(x, bars.top), (x, bars.bottom)], GRID, 1.0, &[]);
                     }
                 }
                 break;
@@ -226,21 +227,21 @@ impl Paint for Prediction {
             let all = self.probabilities.len();
             let name = match classes.len() == all {
                 true => "probability".into(),
-                false => format!("probability, the likeliest {} of {all}", classes.len()),
+                false => format!("probability, the {} most likely of {all}", classes.len()),
             };
             let below = bars.bottom + if canvas.coarse { 1.5 * em } else { 1.9 * line };
             let name = canvas.shortened(&name, bars.width(), 1.0);
-            let place = (bars.middle().0, below.min(bottom - line / 2.0));
-            canvas.text(&name, place, Align::Center, GREY, 1.0);
+            let position = (bars.middle().0, below.min(bottom - line / 2.0));
+            canvas.text(&name, position, Align::Center, GREY, 1.0);
         }
-        let likeliest = self.shown(1).first().copied();
+        let most_likely = self.shown(1).first().copied();
         for (i, class) in classes.iter().enumerate() {
             let top = bars.top + i as f64 * height;
             let middle = if canvas.coarse { top + em / 2.0 } else { top + height / 2.0 };
-            let best = likeliest == Some(*class);
+            let best = most_likely == Some(*class);
             if let Some(name) = names.get(i) {
-                let place = (left - if canvas.coarse { 2.0 } else { 0.4 * em }, middle);
-                canvas.text(name, place, Align::Right, if best { INK } else { GREY }, 1.0);
+                let position = (left - if canvas.coarse { 2.0 } else { 0.4 * em }, middle);
+                canvas.text(name, position, Align::Right, if best { INK } else { GREY }, 1.0);
             }
             let p = self.probabilities[*class];
             if !p.is_finite() {
@@ -254,12 +255,12 @@ impl Paint for Prediction {
             canvas.fill(bar, if best { colors::series(0) } else { PALE });
             let truth = self.truth == Some(*class);
             let text = self.label(*class);
-            let place = bar.right.max(left) + beside;
-            let fits = place + canvas.width(&text, 1.0) <= area.right + 0.01;
+            let label_left = bar.right.max(left) + beside;
+            let fits = label_left + canvas.width(&text, 1.0) <= area.right + 0.01;
             if lettered && fits {
                 canvas.text(
                     &text,
-                    (place, middle),
+                    (label_left, middle),
                     Align::Left,
                     if best || truth { INK } else { GREY },
                     1.0,

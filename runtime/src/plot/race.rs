@@ -1,4 +1,4 @@
-//! Optimizers against each other.
+//! Races: paths of optimizers on the contours of a function.
 
 use ndarray::Array2;
 
@@ -42,10 +42,10 @@ pub struct Race<'f> {
 outputs!(Race<'f>);
 
 /// Rows and columns of the grid on which the function is computed.
-const FINE: usize = 241;
+const GRID: usize = 241;
 
 impl<'f> Race<'f> {
-    /// A function, shown over these ranges, and no paths yet.
+    /// A function over these ranges, without paths.
     pub fn new(
         title: impl Into<String>,
         x: (f64, f64),
@@ -63,8 +63,8 @@ impl<'f> Race<'f> {
         }
     }
 
-    /// What the variables are, and the function's value; `x`, `y` and
-    /// `f(x, y)` by default.
+    /// The names of the variables and of the function's value; default `x`, `y` and
+    /// `f(x, y)`.
     pub fn axes(
         mut self,
         x: impl Into<String>,
@@ -75,7 +75,7 @@ impl<'f> Race<'f> {
         self
     }
 
-    /// One more optimizer: where it starts, and where each of its steps ends.
+    /// Adds an optimizer: its starting point, and the point after each step.
     pub fn path<T: Copy + Into<f64>>(
         mut self,
         name: impl Into<String>,
@@ -86,7 +86,7 @@ impl<'f> Race<'f> {
         self
     }
 
-    /// Where the function is lowest, to be marked.
+    /// Marks the minimum of the function.
     pub fn minimum(mut self, x: f64, y: f64) -> Race<'f> {
         self.minimum = Some((x, y));
         self
@@ -98,9 +98,9 @@ impl<'f> Race<'f> {
             (Axis { name: &self.names.0, scale: x }, Axis { name: &self.names.1, scale: y });
         let axes = Axes::draw(canvas, area, &x, &y, Style::Frame, false);
         let levels = levels(values, if canvas.coarse { 3 } else { 14 });
-        let along = |(low, high): (f64, f64), i: f64| low + (high - low) * i / (FINE - 1) as f64;
+        let along = |(low, high): (f64, f64), i: f64| low + (high - low) * i / (GRID - 1) as f64;
         for (i, level) in levels.iter().enumerate() {
-            // Darker further down, where the paths go.
+            // Darker towards the minimum, where the paths lead.
             let t = i as f64 / levels.len() as f64;
             let color = colors::mix(Color(0xa0, 0xa8, 0xb0), Color(0xdc, 0xde, 0xe0), t);
             let color = if canvas.coarse { Color(0xb0, 0xb0, 0xb0) } else { color };
@@ -111,51 +111,51 @@ impl<'f> Race<'f> {
         }
         for (i, (_, points)) in self.paths.iter().enumerate() {
             curve(canvas, &axes, i, points.iter().copied());
-            let place = |p: &(f64, f64)| axes.at(*p).filter(|p| axes.shows(*p));
+            let position = |p: &(f64, f64)| axes.at(*p).filter(|p| axes.shows(*p));
             if points.len() <= 60 && !canvas.coarse {
-                for place in points.iter().filter_map(place) {
-                    canvas.mark(0, place, stroke(i).0, 1.8);
+                for position in points.iter().filter_map(position) {
+                    canvas.mark(0, position, stroke(i).0, 1.8);
                 }
             }
         }
         for (i, (_, points)) in self.paths.iter().enumerate() {
-            let place = |p: &(f64, f64)| axes.at(*p).filter(|p| axes.shows(*p));
-            if let Some(start) = points.first().and_then(place) {
+            let position = |p: &(f64, f64)| axes.at(*p).filter(|p| axes.shows(*p));
+            if let Some(start) = points.first().and_then(position) {
                 match canvas.coarse {
                     true => canvas.text("●", start, Align::Left, INK, 1.0),
                     false => canvas.mark(0, start, INK, 4.0),
                 }
             }
-            if let (Some(end), false) = (points.last().and_then(place), canvas.coarse) {
-                // Those that end in the same place all show.
+            if let (Some(end), false) = (points.last().and_then(position), canvas.coarse) {
+                // Marks shrink from path to path, so that marks at the same point are all visible.
                 let above = (self.paths.len() - 1 - i).min(6) as f64;
                 canvas.mark(i, end, stroke(i).0, 4.2 + 1.2 * above);
             }
         }
-        let Some(place) = self.minimum.and_then(|m| axes.at(m)).filter(|p| axes.shows(*p)) else {
+        let Some(minimum) = self.minimum.and_then(|m| axes.at(m)).filter(|p| axes.shows(*p)) else {
             return;
         };
         if canvas.coarse {
-            canvas.text("×", place, Align::Left, INK, 1.0);
+            canvas.text("×", minimum, Align::Left, INK, 1.0);
             return;
         }
         let r = canvas.px(5.0);
         for (dx, dy) in [(r, r), (r, -r)] {
-            let cross = [(place.0 - dx, place.1 - dy), (place.0 + dx, place.1 + dy)];
+            let cross = [(minimum.0 - dx, minimum.1 - dy), (minimum.0 + dx, minimum.1 + dy)];
             canvas.line(&cross, INK, 1.8, &[]);
         }
     }
 }
 
-/// So many heights, closer together where the function is low, as deep valleys
-/// need.
+/// `count` levels for contour lines, denser where the function is low, to show deep
+/// valleys.
 fn levels(values: &Array2<f64>, count: usize) -> Vec<f64> {
     let mut sorted: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
     sorted.sort_by(f64::total_cmp);
     let Some(last) = sorted.len().checked_sub(1) else { return vec![] };
-    let part = |i: usize| ((i + 1) as f64 / (count + 1) as f64).powf(1.6);
+    let quantile = |i: usize| ((i + 1) as f64 / (count + 1) as f64).powf(1.6);
     let mut levels: Vec<f64> =
-        (0..count).map(|i| sorted[(part(i) * last as f64) as usize]).collect();
+        (0..count).map(|i| sorted[(quantile(i) * last as f64) as usize]).collect();
     levels.dedup();
     levels
 }
@@ -174,8 +174,8 @@ impl Paint for Race<'_> {
             }
         }
         let along =
-            |(low, high): (f64, f64), i: usize| low + (high - low) * i as f64 / (FINE - 1) as f64;
-        let values = Array2::from_shape_fn((FINE, FINE), |(r, c)| {
+            |(low, high): (f64, f64), i: usize| low + (high - low) * i as f64 / (GRID - 1) as f64;
+        let values = Array2::from_shape_fn((GRID, GRID), |(r, c)| {
             (self.function)(along(self.x, c), along(self.y, r))
         });
         let losses: Vec<Vec<(f64, f64)>> = self
@@ -195,12 +195,12 @@ impl Paint for Race<'_> {
         let entries: Vec<_> =
             self.paths.iter().enumerate().map(|(i, path)| entry(i, &path.0)).collect();
         let area = heading(canvas, area, &self.look.title, &entries);
-        let apart = canvas.space(1.5);
+        let gap = canvas.space(1.5);
         let beside = area.width() > 1.1 * area.height();
         let (map, curves) = if beside {
-            let width = canvas.aligned((0.56 * (area.width() - apart), 0.0)).0;
+            let width = canvas.aligned((0.56 * (area.width() - gap), 0.0)).0;
             let map = Area { right: area.left + width, ..area };
-            (map, Area { left: map.right + apart, ..area })
+            (map, Area { left: map.right + gap, ..area })
         } else {
             let height = canvas.aligned((0.0, 0.56 * area.height())).1;
             let map = Area { bottom: area.top + height, ..area };
@@ -209,11 +209,11 @@ impl Paint for Race<'_> {
         self.map(canvas, map, &values);
 
         let steps = losses.iter().map(Vec::len).max().unwrap_or(1).max(2) - 1;
-        // Falling over more than two powers of ten, or blowing up.
+        // Logarithmic if the values cover more than two powers of ten.
         let log = low > 0.0 && high / low > 100.0;
         let y = if log { Scale::around_log(all()) } else { Scale::around(all()) };
-        let y = y.unwrap_or(Scale::new(low, high)).with_room(0.04);
-        let x = Axis { name: "step", scale: Scale::new(0.0, steps as f64).whole() };
+        let y = y.unwrap_or(Scale::new(low, high)).with_margin(0.04);
+        let x = Axis { name: "step", scale: Scale::new(0.0, steps as f64).integers() };
         let axes = Axes::draw(
             canvas,
             curves,

@@ -1,8 +1,8 @@
-//! A backend of plotters that draws pixels, with smooth edges.
+//! A backend of plotters that draws anti-aliased pixels by tiny-skia, for PNG.
 //!
-//! What plotters draws by itself has whole coordinates and no joints between
-//! the parts of a thick line. Here a picture is drawn on a finer grid,
-//! [`FINENESS`] to a pixel, as are SVG files, by tiny-skia.
+//! plotters' own bitmaps have integer coordinates and no joints between the segments of
+//! a thick line. Here a picture is drawn on a finer grid, [`FINENESS`] to a pixel, as
+//! SVG files are.
 
 use std::convert::Infallible;
 
@@ -15,9 +15,9 @@ use tiny_skia::{
 };
 
 use super::font::font;
-use super::lettering::{down_to_base, em_of};
+use super::lettering::{baseline_offset, em_of};
 
-/// Coordinates to a pixel, along each axis.
+/// Coordinates per pixel, along each axis.
 pub(super) const FINENESS: u32 = 4;
 
 type Result<T = (), E = DrawingErrorKind<Infallible>> = std::result::Result<T, E>;
@@ -29,13 +29,12 @@ pub(super) struct Raster {
 }
 
 impl Raster {
-    /// Transparent pixels; none where there is no memory for so many, or one
-    /// side is 0.
+    /// Transparent pixels; `None` if there is not enough memory, or one side is 0.
     pub fn new(width: u32, height: u32) -> Option<Raster> {
         Some(Raster { pixels: Pixmap::new(width, height)? })
     }
 
-    /// The file.
+    /// The contents of a PNG file.
     pub fn png(&self) -> std::result::Result<Vec<u8>, String> {
         self.pixels.encode_png().map_err(|e| e.to_string())
     }
@@ -168,9 +167,9 @@ impl DrawingBackend for Raster {
             HPos::Center => -width / 2.0,
             HPos::Right => -width,
         };
-        let (x, y) = (pos.0 as f32 + left, pos.1 as f32 + down_to_base(style));
-        let place = Transform::from_translate(x, y);
-        self.fill(outline.and_then(|path| path.transform(place)), style.color());
+        let (x, y) = (pos.0 as f32 + left, pos.1 as f32 + baseline_offset(style));
+        let translation = Transform::from_translate(x, y);
+        self.fill(outline.and_then(|path| path.transform(translation)), style.color());
         Ok(())
     }
 
@@ -180,7 +179,7 @@ impl DrawingBackend for Raster {
     }
 }
 
-/// How wide a text is, and its outlines, standing on 0 from 0 on.
+/// The width of a text, and its outlines, with the baseline at 0, from 0 on.
 fn outline(text: &str, em: f32) -> (f32, Option<Path>) {
     font().map_or((0.0, None), |font| font.outline(text, em))
 }

@@ -1,29 +1,27 @@
-//! Numbers to places: ranges, linear and logarithmic, and the round numbers
-//! written beside them.
+//! Scales of axes: linear and logarithmic ranges, and tick marks at round numbers.
 
 /// A range of numbers along an axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Scale {
     pub low: f64,
     pub high: f64,
-    /// Equal factors have equal lengths.
+    /// Whether the scale is logarithmic.
     pub log: bool,
-    /// Only integers are written.
-    pub whole: bool,
+    /// Whether ticks are only at integers.
+    pub integers: bool,
 }
 
 impl Scale {
-    /// From one number to another. Where they are the same, a range around
-    /// them.
+    /// From one number to another; if they are equal, a range around them.
     pub fn new(low: f64, high: f64) -> Scale {
         let (low, high) = match low < high {
             true => (low, high),
             false => {
-                let room = if low == 0.0 { 1.0 } else { 0.1 * low.abs() };
-                (low - room, high + room)
+                let margin = if low == 0.0 { 1.0 } else { 0.1 * low.abs() };
+                (low - margin, high + margin)
             }
         };
-        Scale { low, high, log: false, whole: false }
+        Scale { low, high, log: false, integers: false }
     }
 
     /// Around all finite numbers.
@@ -36,51 +34,53 @@ impl Scale {
     pub fn around_log(values: impl IntoIterator<Item = f64>) -> Option<Scale> {
         let (low, high) = range(values.into_iter().filter(|v| *v > 0.0))?;
         let (low, high) = if low < high { (low, high) } else { (low / 2.0, high * 2.0) };
-        Some(Scale { low, high, log: true, whole: false }.limited())
+        Some(Scale { low, high, log: true, integers: false }.limited())
     }
 
-    /// With this part of the range more on both sides, and from 0 on where the
-    /// range comes near it.
-    pub fn with_room(self, part: f64) -> Scale {
+    /// With a margin on both sides, as a fraction of the range; starting at 0 if the range
+    /// is near it.
+    pub fn with_margin(self, fraction: f64) -> Scale {
         if self.log {
-            let factor = (self.high / self.low).powf(part);
+            let factor = (self.high / self.low).powf(fraction);
             return Scale { low: self.low / factor, high: self.high * factor, ..self }.limited();
         }
-        let room = part * (self.high - self.low);
+        let margin = fraction * (self.high - self.low);
         let low = match self.low >= 0.0 && self.low < 0.3 * self.high {
             true => 0.0,
-            false => self.low - room,
+            false => self.low - margin,
         };
-        Scale { low, high: self.high + room, ..self }
+        Scale { low, high: self.high + margin, ..self }
     }
 
-    /// Within the numbers that have a logarithm and are finite.
+    /// Limited to finite positive numbers, which have a logarithm.
     fn limited(self) -> Scale {
         let low = self.low.clamp(f64::MIN_POSITIVE, f64::MAX / 2.0);
         Scale { low, high: self.high.clamp(1.001 * low, f64::MAX), ..self }
     }
 
-    pub fn whole(self) -> Scale {
-        Scale { whole: true, ..self }
+    /// With ticks only at integers.
+    pub fn integers(self) -> Scale {
+        Scale { integers: true, ..self }
     }
 
-    /// 0 at the low end, 1 at the high one; none for what has no place.
-    pub fn place(&self, value: f64) -> Option<f64> {
-        let place = match self.log {
+    /// The position of a number: 0 at the low end, 1 at the high one; none if it is not
+    /// finite, or not positive on a logarithmic scale.
+    pub fn position(&self, value: f64) -> Option<f64> {
+        let position = match self.log {
             true if value <= 0.0 => return None,
             true => (value.ln() - self.low.ln()) / (self.high.ln() - self.low.ln()),
-            // Halves: ranges may be wider than the largest number.
+            // Halved, because the width of the range may overflow.
             false => (value / 2.0 - self.low / 2.0) / (self.high / 2.0 - self.low / 2.0),
         };
-        place.is_finite().then_some(place)
+        position.is_finite().then_some(position)
     }
 
-    /// At most so many round numbers within the range, with their texts, and
-    /// at least two where there is room for them.
-    pub fn ticks(&self, most: usize) -> Vec<(f64, String)> {
-        let most = most.max(1);
+    /// At most `max` round numbers within the range, with their texts; at least two if
+    /// `max` allows.
+    pub fn ticks(&self, max: usize) -> Vec<(f64, String)> {
+        let max = max.max(1);
         if self.log {
-            let ticks = self.log_ticks(most);
+            let ticks = self.log_ticks(max);
             if ticks.len() > 1 {
                 return ticks;
             }
@@ -90,22 +90,22 @@ impl Scale {
             return vec![];
         }
         // 1, 2, 5, 10, 20, 50, ... times a power of ten.
-        // The smallest numbers have no logarithm once divided.
-        let mut exponent = ((span / most as f64).log10().floor() as i32).max(-323) - 1;
+        // The smallest numbers become 0 when divided, and have no finite logarithm.
+        let mut exponent = ((span / max as f64).log10().floor() as i32).max(-323) - 1;
         loop {
             for factor in [1.0, 2.0, 5.0] {
                 let step = factor * 10f64.powi(exponent);
-                if !(step > 0.0 && step.is_finite()) || self.whole && step < 1.0 {
+                if !(step > 0.0 && step.is_finite()) || self.integers && step < 1.0 {
                     continue;
                 }
                 let first = (self.low / step - 1e-9).ceil();
                 let last = (self.high / step + 1e-9).floor();
                 let count = last - first + 1.0;
-                if count > most as f64 {
+                if count > max as f64 {
                     continue;
                 }
                 let numbers = (0..count.max(0.0) as usize).map(|i| (first + i as f64) * step);
-                return numbers.map(|v| (v, self.written(v, step))).collect();
+                return numbers.map(|v| (v, self.formatted(v, step))).collect();
             }
             exponent += 1;
             if exponent > 310 {
@@ -114,8 +114,8 @@ impl Scale {
         }
     }
 
-    /// Powers of ten, with 2 and 5 between them where there is room.
-    fn log_ticks(&self, most: usize) -> Vec<(f64, String)> {
+    /// Powers of ten, with 2 and 5 between them if they fit.
+    fn log_ticks(&self, max: usize) -> Vec<(f64, String)> {
         let (low, high) = (self.low.log10().floor() as i32, self.high.log10().ceil() as i32);
         let within = |v: &f64| (self.low * 0.999..=self.high * 1.001).contains(v);
         let numbers = |factors: &[f64], every: usize| -> Vec<f64> {
@@ -125,15 +125,15 @@ impl Scale {
         };
         let mut ticks = numbers(&[1.0, 2.0, 5.0], 1);
         let mut every = 1;
-        while ticks.len() > most && every < 700 {
+        while ticks.len() > max && every < 700 {
             ticks = numbers(&[1.0], every);
             every += 1;
         }
         ticks.into_iter().map(|v| (v, short(v))).collect()
     }
 
-    /// A number with as many digits as steps of this size need.
-    fn written(&self, value: f64, step: f64) -> String {
+    /// A number with the digits needed for this distance of ticks.
+    fn formatted(&self, value: f64, step: f64) -> String {
         let largest = self.low.abs().max(self.high.abs());
         if value == 0.0 || value.abs() < step / 2.0 {
             return "0".into();
@@ -147,10 +147,10 @@ impl Scale {
     }
 }
 
-/// A number in few letters: `0.001`, `20`, `1e6`.
+/// A number in short form: `0.001`, `20`, `1e6`.
 pub(super) fn short(value: f64) -> String {
     if value == 0.0 || (1e-3..1e5).contains(&value.abs()) {
-        // Three digits that count.
+        // Three significant digits.
         let decimals = match value {
             0.0 => 0,
             v => (2.0 - v.abs().log10().floor()).max(0.0) as usize,
@@ -184,16 +184,16 @@ pub(super) fn range(values: impl IntoIterator<Item = f64>) -> Option<(f64, f64)>
 mod tests {
     use super::*;
 
-    fn texts(scale: Scale, most: usize) -> String {
-        let texts: Vec<_> = scale.ticks(most).into_iter().map(|t| t.1).collect();
+    fn texts(scale: Scale, max: usize) -> String {
+        let texts: Vec<_> = scale.ticks(max).into_iter().map(|t| t.1).collect();
         texts.join(" ")
     }
 
     #[test]
     fn ticks_are_round_numbers_within_the_range() {
         assert_eq!(texts(Scale::new(0.0, 2.4), 6), "0.0 0.5 1.0 1.5 2.0".replace("0.0", "0"));
-        assert_eq!(texts(Scale::new(1.0, 40.0).whole(), 9), "5 10 15 20 25 30 35 40");
-        assert_eq!(texts(Scale::new(1.0, 2.0).whole(), 9), "1 2");
+        assert_eq!(texts(Scale::new(1.0, 40.0).integers(), 9), "5 10 15 20 25 30 35 40");
+        assert_eq!(texts(Scale::new(1.0, 2.0).integers(), 9), "1 2");
         assert_eq!(texts(Scale::new(-1.0, 1.0), 5), "-1.0 -0.5 0 0.5 1.0");
         assert_eq!(texts(Scale::new(0.0, 3e9), 4), "0 1e9 2e9 3e9");
         assert_eq!(texts(Scale::new(0.0, 2e-7), 3), "0 1e-7 2e-7");
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn extreme_ranges_end() {
+    fn extreme_ranges_terminate() {
         for (low, high) in [
             (f64::MIN, f64::MAX),
             (0.0, 5e-324),
@@ -213,7 +213,7 @@ mod tests {
         ] {
             let scale = Scale::new(low, high);
             assert!(scale.ticks(7).len() <= 7, "{low} {high}");
-            assert!(scale.place(low).is_none_or(|p| p.abs() < 1e-6));
+            assert!(scale.position(low).is_none_or(|p| p.abs() < 1e-6));
             if let Some(log) = Scale::around_log([low, high]) {
                 assert!(log.ticks(7).len() <= 7, "{low} {high}");
             }
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn short_numbers() {
+    fn numbers_in_short_form() {
         let texts = [0.0, 1.0, 0.25, -3.24159, 1234.5, 1e5, 2.5e-7].map(short);
         assert_eq!(texts, ["0", "1", "0.25", "-3.24", "1234", "1e5", "2.5e-7"]);
     }

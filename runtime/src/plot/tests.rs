@@ -1,4 +1,4 @@
-//! Every picture in every form.
+//! Tests of every picture in every format.
 
 use ndarray::{Array1, Array2, array};
 use tiny_skia::Pixmap;
@@ -84,7 +84,7 @@ fn panels() -> Panels<'static> {
     Panels::new("Side by side").panel(curves()).panel(confusion()).panel(images()).panel(race())
 }
 
-/// A picture with what its SVG says, and what its text says.
+/// A picture with the words in its SVG, and in its text.
 type Case = (Box<dyn Picture>, &'static [&'static str], &'static [&'static str]);
 
 /// All pictures.
@@ -141,12 +141,12 @@ fn assert_text(text: &str, columns: usize, rows: usize) {
 
 /// `text` without its escape sequences.
 fn without_colors(text: &str) -> String {
-    let mut parts = text.split("\x1b[");
-    let first = parts.next().unwrap().to_string();
-    parts.fold(first, |text, part| text + part.split_once('m').unwrap().1)
+    let mut chunks = text.split("\x1b[");
+    let first = chunks.next().unwrap().to_string();
+    chunks.fold(first, |text, chunk| text + chunk.split_once('m').unwrap().1)
 }
 
-/// All forms of a picture, with the right sizes.
+/// Draws all formats of a picture, and checks their sizes.
 fn assert_draws(picture: &dyn Picture) {
     let (width, height) = picture.look().size;
     let svg = output::svg(picture).unwrap();
@@ -165,7 +165,7 @@ fn assert_draws(picture: &dyn Picture) {
 }
 
 #[test]
-fn in_text_an_image_has_the_rows_that_bars_leave_over() {
+fn in_text_an_image_uses_the_rows_below_the_bars() {
     let image = Array2::from_shape_fn((28, 28), |(_, column)| column as f32);
     let picture = Prediction::new("Darker to the right", image.view(), &[0.1; 10]);
     let text = picture.to_text(80, 17).unwrap();
@@ -175,7 +175,7 @@ fn in_text_an_image_has_the_rows_that_bars_leave_over() {
 }
 
 #[test]
-fn a_sure_class_has_its_number_and_mark_beside_its_bar() {
+fn a_probability_of_1_has_its_number_and_mark_beside_its_bar() {
     let picture = prediction_of(&[0.0, 1.0]).truth(1);
     for (columns, rows) in [(64, 14), (100, 30), (140, 40)] {
         let text = picture.to_text(columns, rows).unwrap();
@@ -189,7 +189,7 @@ fn a_sure_class_has_its_number_and_mark_beside_its_bar() {
 }
 
 #[test]
-fn pictures_say_what_they_show() {
+fn pictures_have_their_titles_names_and_numbers() {
     for (picture, in_svg, in_text) in all() {
         assert_draws(&*picture);
         let svg = output::svg(&*picture).unwrap();
@@ -205,7 +205,7 @@ fn pictures_say_what_they_show() {
 }
 
 #[test]
-fn what_svg_means_anyway_is_left_out_of_shapes_but_not_of_letters() {
+fn default_attributes_are_removed_from_shapes_but_not_from_text() {
     let title = "a opacity=\"1\" stroke=\"none\"";
     let svg = Curves::new(title).series("train", &[2.0, 1.0]).svg().unwrap();
     assert!(svg.contains("a opacity=&quot;1&quot; stroke=&quot;none&quot;"), "{svg}");
@@ -213,7 +213,7 @@ fn what_svg_means_anyway_is_left_out_of_shapes_but_not_of_letters() {
 }
 
 #[test]
-fn pixels_are_drawn_and_letters_too() {
+fn pngs_have_shapes_and_letters() {
     for (picture, ..) in all() {
         let count = |png: Vec<u8>| {
             let pixels = Pixmap::decode_png(&png).unwrap();
@@ -221,7 +221,7 @@ fn pixels_are_drawn_and_letters_too() {
         };
         assert!(count(output::png(&*picture).unwrap()) > 300, "{}", picture.look().title);
     }
-    // The same curve with a title has the title's pixels more.
+    // The same curve with a title has additional dark pixels at the top.
     let titled = |title: &str| {
         let pixels = Curves::new(title).series("", &[1.0, 2.0]).png().unwrap();
         let pixels = Pixmap::decode_png(&pixels).unwrap();
@@ -233,7 +233,7 @@ fn pixels_are_drawn_and_letters_too() {
 }
 
 #[test]
-fn nothing_is_drawn_outside() {
+fn nothing_is_drawn_at_the_border() {
     for (picture, ..) in all() {
         let pixels = Pixmap::decode_png(&output::png(&*picture).unwrap()).unwrap();
         let (width, height) = (pixels.width(), pixels.height());
@@ -311,7 +311,7 @@ fn tiny_and_broken_data_draw() {
 fn gaps_are_gaps() {
     let lines = |values: &[f64]| {
         let svg = Curves::new("").series("a", values).svg().unwrap();
-        // Blue, and the sample in the legend is one.
+        // Blue lines, except the sample in the legend.
         svg.lines().filter(|l| l.contains("polyline") && l.contains("#0072B2")).count() - 1
     };
     assert_eq!(lines(&[1.0, 2.0, 3.0, 4.0]), 1);
@@ -323,7 +323,7 @@ fn message<T>(result: crate::Result<T>) -> String {
 }
 
 #[test]
-fn mistakes_are_errors_that_say_what_to_do() {
+fn errors_say_what_to_do() {
     let none: [f64; 0] = [];
     assert!(matches!(Curves::new("a").svg(), Err(Error::Plot { .. })));
     for (found, expected) in [
@@ -378,7 +378,7 @@ fn mistakes_are_errors_that_say_what_to_do() {
 }
 
 #[test]
-fn files_go_where_they_should() {
+fn files_are_written_to_their_paths() {
     let folder = std::env::temp_dir().join(format!("bilro-plot-{}", std::process::id()));
     let inner = folder.join("made").join("when missing");
     for name in ["a.svg", "b.PNG"] {
@@ -390,7 +390,7 @@ fn files_go_where_they_should() {
     let gif = message(curves().save("a.gif"));
     assert_eq!(gif, "a.gif: `.gif` is not known; a picture's file ends in `.svg` or `.png`");
     assert_eq!(message(curves().save("a")), "a: a picture's file ends in `.svg` or `.png`");
-    // A file is no folder.
+    // A file is not a folder.
     let wrong = inner.join("a.svg").join("c.svg");
     assert!(matches!(curves().save(&wrong), Err(Error::File { path, .. }) if path == wrong));
     std::fs::remove_dir_all(folder).unwrap();
@@ -430,7 +430,7 @@ fn other_backends_draw_too() {
 }
 
 #[test]
-fn what_takes_any_picture_gets_the_same() {
+fn any_picture_has_the_same_output_as_a_trait_object() {
     let pictures: [(&dyn Picture, String); 2] = [
         (&curves(), curves().to_text(50, 14).unwrap()),
         (&plane(), plane().to_text(50, 14).unwrap()),
@@ -446,7 +446,7 @@ fn what_takes_any_picture_gets_the_same() {
 }
 
 #[test]
-fn a_grid_goes_row_by_row_from_end_to_end() {
+fn a_grid_is_row_by_row_from_end_to_end() {
     let points = grid((-1.0, 1.0), (0.0, 0.1), 2, 3).unwrap();
     let expected =
         array![[-1.0, 0.0], [0.0, 0.0], [1.0, 0.0], [-1.0, 0.1], [0.0, 0.1], [1.0, 0.1f32]];
@@ -455,14 +455,14 @@ fn a_grid_goes_row_by_row_from_end_to_end() {
 }
 
 #[test]
-fn a_grid_that_cannot_be_is_refused() {
+fn invalid_grids_are_refused() {
     let wide = (0.0, 1.0);
     for (rows, columns) in [(usize::MAX, 2), (2, usize::MAX), (0, 3), (3, 0), (1 << 20, 1 << 20)] {
         let message = grid(wide, wide, rows, columns).unwrap_err().to_string();
         assert!(message.ends_with(&format!("but is {rows}×{columns}")), "{message}");
     }
     for ends in [(f64::NAN, 1.0), (0.0, f64::INFINITY), (-1e39, 0.0)] {
-        assert!(matches!(grid(ends, wide, 2, 2), Err(Error::Setting { .. })));
-        assert!(matches!(grid(wide, ends, 2, 2), Err(Error::Setting { .. })));
+        assert!(matches!(grid(ends, wide, 2, 2), Err(Error::InvalidArgument { .. })));
+        assert!(matches!(grid(wide, ends, 2, 2), Err(Error::InvalidArgument { .. })));
     }
 }

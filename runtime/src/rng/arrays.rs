@@ -1,8 +1,8 @@
-//! Random arrays, as PyTorch's functions make tensors.
+//! Random arrays: PyTorch's `rand`, `randn`, `randint`, `randperm`, `uniform` and `normal`.
 //!
-//! Takes a shape, as `5`, `(2, 3)` or `[2, 3, 4]`; gives a new array in row-major order. Guaranteed:
-//! the values are those of a new contiguous tensor of this shape, drawn at the same place of the
-//! stream.
+//! Takes a shape, as `5`, `(2, 3)` or `[2, 3, 4]`; returns a new array in row-major order.
+//! Guaranteed: the values are those of a new contiguous tensor of this shape, drawn from the same
+//! state of the generator.
 
 use super::Generator;
 use crate::Result;
@@ -54,19 +54,19 @@ impl Generator {
         filled(shape, |values| self.fill_normal(values, mean, std))
     }
 
-    /// Integers in `low..high`: `torch.randint(low, high, shape)`. One alone:
-    /// [`randint`](Self::randint).
+    /// Integers in `low..high`: `torch.randint(low, high, shape)`. See [`randint`](Self::randint)
+    /// for a single one.
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`](crate::Error::Setting) if `high` is not above `low`.
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if `high` is not above `low`.
     pub fn randint_array<S: IntoDimension>(
         &mut self,
         low: i64,
         high: i64,
         shape: S,
     ) -> Result<Array<i64, S::Dim>> {
-        // Asked of a clone: an array without elements draws nothing, but its bounds may be wrong.
+        // Checks the bounds with a clone, because an empty array draws nothing.
         self.clone().randint(low, high)?;
         let mut values = Array::zeros(shape);
         for value in &mut values {
@@ -76,13 +76,13 @@ impl Generator {
     }
 
     /// The numbers `0..n` in random order: `torch.randperm(n)`, as an array.
-    /// [`permutation`](Self::permutation) gives a vector.
+    /// [`permutation`](Self::permutation) returns a vector.
     pub fn randperm(&mut self, n: u32) -> Array1<u32> {
         Array1::from_vec(self.permutation(n))
     }
 }
 
-/// A new array, filled through its memory.
+/// A new array, filled as a slice.
 fn filled<S: IntoDimension>(shape: S, fill: impl FnOnce(&mut [f32])) -> Array<f32, S::Dim> {
     let mut values = Array::zeros(shape.into_dimension());
     fill(values.as_slice_mut().expect("a new array is row-major"));
@@ -96,7 +96,7 @@ mod tests {
     use ndarray::{arr0, array};
 
     #[test]
-    fn one_stream_goes_through_all_calls() {
+    fn all_calls_draw_from_one_sequence() {
         let (mut a, mut b) = (Generator::new(5), Generator::new(5));
         let mut expected = [0.0; 24];
         b.fill_uniform(&mut expected, 0.0, 1.0);
@@ -111,11 +111,12 @@ mod tests {
 
     #[test]
     fn arrays_are_pytorchs() {
-        // torch.manual_seed(0); torch.randint(0, 10, (2, 3)); torch.randint(-5, 5, ()); torch.randperm(5)
+        // torch.manual_seed(0); torch.randint(0, 10, (2, 3)); torch.randint(-5, 5, ());
+        // torch.randperm(5)
         let mut generator = Generator::new(0);
         assert_eq!(generator.randint_array(0, 10, (2, 3)).unwrap(), array![[4, 9, 3], [0, 3, 9]]);
         assert_eq!(generator.randint_array(-5, 5, ()).unwrap(), arr0(2));
         assert_eq!(generator.randperm(5), array![3, 2, 1, 4, 0]);
-        assert!(matches!(generator.randint_array(1, 1, 0), Err(Error::Setting { .. })));
+        assert!(matches!(generator.randint_array(1, 1, 0), Err(Error::InvalidArgument { .. })));
     }
 }

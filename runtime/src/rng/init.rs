@@ -1,12 +1,12 @@
-//! Initialisers: `torch.nn.init`, and what PyTorch's layers do with it.
+//! Initialisers: `torch.nn.init`, and the defaults of PyTorch's layers.
 //!
 //! Each takes the values of one parameter and fills them all, in the order of PyTorch's row-major
-//! layout: the weight of a linear layer is `[out_features, in_features]`. Who stores a parameter
-//! otherwise fills first and transposes after. A parameter without values draws no number.
+//! layout: the weight of a linear layer is `[out_features, in_features]`. For another layout, fill
+//! first and transpose afterwards. A parameter without values draws no number.
 //!
-//! `fan_in` is the number of inputs that one output is a sum over (for a linear layer,
-//! `in_features`); `fan_out` the number of outputs that one input goes to. Bounds and standard
-//! deviations are computed in f64, as PyTorch does in Python, and rounded once.
+//! `fan_in` is the number of inputs that an output is a sum over (for a linear layer,
+//! `in_features`); `fan_out` the number of outputs that an input contributes to. Bounds and
+//! standard deviations are computed in f64, as PyTorch does in Python, and rounded once.
 
 use super::Generator;
 
@@ -62,7 +62,7 @@ pub fn xavier_normal(generator: &mut Generator, values: &mut [f32], fan_in: usiz
     normal(generator, values, 0.0, xavier_std(fan_in, fan_out));
 }
 
-/// `nn.init.kaiming_uniform_` with its defaults, meant for what a relu follows: uniform in
+/// `nn.init.kaiming_uniform_` with its defaults, for layers followed by a relu: uniform in
 /// ±√(6 / `fan_in`).
 ///
 /// K. He and others, "Delving deep into rectifiers", 2015.
@@ -70,13 +70,13 @@ pub fn kaiming_uniform(generator: &mut Generator, values: &mut [f32], fan_in: us
     kaiming_uniform_with_slope(generator, values, fan_in, 0.0);
 }
 
-/// `nn.init.kaiming_normal_` with its defaults, meant for what a relu follows: normal with
+/// `nn.init.kaiming_normal_` with its defaults, for layers followed by a relu: normal with
 /// standard deviation √(2 / `fan_in`).
 pub fn kaiming_normal(generator: &mut Generator, values: &mut [f32], fan_in: usize) {
     normal(generator, values, 0.0, kaiming_std(fan_in, 0.0));
 }
 
-/// `kaiming_uniform_(a = slope)`, `slope` being that of a leaky relu below zero.
+/// `kaiming_uniform_(a = slope)`, with the slope of a leaky relu below zero.
 fn kaiming_uniform_with_slope(
     generator: &mut Generator,
     values: &mut [f32],

@@ -1,5 +1,5 @@
-//! `BILRO_DUMP=graph,kernels,programs,clif,asm,dot`: one file a stage for every
-//! compilation, into `bilro-dump`, or the folder that `BILRO_DUMP_DIR` names.
+//! Dumps of compilations: `BILRO_DUMP=graph,kernels,programs,clif,asm,dot` writes one file per
+//! stage and compilation into `bilro-dump`, or the folder that `BILRO_DUMP_DIR` names.
 
 use std::path::PathBuf;
 
@@ -9,11 +9,11 @@ use bilro_compiler::graph::dot;
 use bilro_compiler::pipeline::{Observer, Stage};
 
 use crate::error::{Error, Result, did_you_mean};
-use crate::run::settings::variable;
+use crate::run::config::environment_variable;
 
 const STAGES: [&str; 6] = ["graph", "kernels", "programs", "clif", "asm", "dot"];
 
-/// The stages that are asked for.
+/// The requested stages.
 pub(crate) struct Dump {
     stages: Vec<&'static str>,
     folder: PathBuf,
@@ -27,9 +27,9 @@ pub(crate) struct Texts {
     texts: Vec<(&'static str, String)>,
 }
 
-/// What `BILRO_DUMP` asks for, if it is set.
+/// The stages that `BILRO_DUMP` requests, if it is set.
 pub(crate) fn requested() -> Result<Option<Dump>> {
-    let Some(found) = variable("BILRO_DUMP")? else { return Ok(None) };
+    let Some(found) = environment_variable("BILRO_DUMP")? else { return Ok(None) };
     let stage = |name: &str| {
         STAGES.into_iter().find(|s| *s == name.trim()).ok_or_else(|| Error::Environment {
             variable: "BILRO_DUMP",
@@ -42,7 +42,8 @@ pub(crate) fn requested() -> Result<Option<Dump>> {
         })
     };
     let stages = found.split(',').map(stage).collect::<Result<_>>()?;
-    let folder = variable("BILRO_DUMP_DIR")?.unwrap_or_else(|| "bilro-dump".into()).into();
+    let folder =
+        environment_variable("BILRO_DUMP_DIR")?.unwrap_or_else(|| "bilro-dump".into()).into();
     Ok(Some(Dump { stages, folder }))
 }
 
@@ -81,7 +82,7 @@ impl Observer for Texts {
 }
 
 impl Texts {
-    /// Adds to the text of a stage, where that is asked for.
+    /// Appends to the text of a stage, if it is requested.
     fn add(&mut self, stage: &'static str, text: &str) {
         if !self.dump.stages.contains(&stage) {
             return;
@@ -92,7 +93,7 @@ impl Texts {
         }
     }
 
-    /// Writes the files, those of machine code too.
+    /// Writes the files, with those of machine code.
     pub fn finish(mut self, artifact: &Artifact) -> Result<()> {
         for stage in ["clif", "asm"] {
             if self.dump.stages.contains(&stage) {

@@ -1,8 +1,8 @@
-//! The arrays that are given to a network.
+//! Feeds: the arrays passed to a network.
 
 use ndarray::{ArrayView, ArrayViewD, Dimension};
 
-/// The array given for an input or a target, examples along the first axis.
+/// The array for an input or a target, examples along the first axis.
 #[derive(Clone, Debug)]
 pub enum Feed<'a> {
     /// Reals.

@@ -1,8 +1,8 @@
 //! The interpreter: evaluates a graph node by node, as the reference of machine code.
 //!
-//! Walks the graph as it was asked for, before any rewrite, node by node, each
-//! by its operation's plain formula on ndarray. It shares no lowering with
-//! machine code, and computes in f64 or f32.
+//! Walks the original graph, before any rewrite, and evaluates each node by its
+//! operation's formula on ndarray. It shares no lowering with machine code, and
+//! computes in f64 or f32.
 
 use bilro_compiler::eval::{Evaluation, Real, Value};
 use bilro_compiler::graph::{Graph, NodeId};
@@ -10,12 +10,9 @@ use bilro_compiler::ops::Leaf;
 
 use crate::memory;
 
-/// The values of a graph's roots, in their order. `leaf` gives the values of
-/// inputs, parameters and settings.
-pub fn interpret<T: Real>(
-    graph: &Graph,
-    leaf: impl FnMut(Leaf<'_>) -> Value<T>,
-) -> Vec<Value<T>> {
+/// The values of a graph's roots, in their order. `leaf` returns the values of
+/// inputs, parameters and step scalars.
+pub fn interpret<T: Real>(graph: &Graph, leaf: impl FnMut(Leaf<'_>) -> Value<T>) -> Vec<Value<T>> {
     interpret_with(graph, leaf, |_, _| {})
 }
 
@@ -28,7 +25,7 @@ pub(crate) fn interpret_with<T: Real>(
 ) -> Vec<Value<T>> {
     let needed = graph.needed();
     let mut values: Vec<Option<Value<T>>> = vec![None; graph.len()];
-    // Values are let go after their last use.
+    // Values are dropped after their last use.
     let mut uses = uses(graph, &needed);
     for id in graph.ids().filter(|id| needed[id.index()]) {
         let operands = graph.operands(id);
@@ -46,11 +43,11 @@ pub(crate) fn interpret_with<T: Real>(
             }
         }
     }
-    let value = |id: NodeId| values[id.index()].clone().expect("roots are kept");
+    let value = |id: NodeId| values[id.index()].clone().expect("roots are live to the end");
     graph.roots().iter().map(|(_, id)| value(*id)).collect()
 }
 
-/// How often each value is used, roots once more.
+/// The number of uses of each value; being a root counts as one.
 fn uses(graph: &Graph, needed: &[bool]) -> Vec<usize> {
     let mut uses = vec![0; graph.len()];
     for id in graph.ids().filter(|id| needed[id.index()]) {
@@ -64,24 +61,24 @@ fn uses(graph: &Graph, needed: &[bool]) -> Vec<usize> {
     uses
 }
 
-/// The most elements that [`interpret`] holds at once.
+/// The maximum number of elements that [`interpret`] holds at once.
 pub(crate) fn peak(graph: &Graph) -> usize {
     let needed = graph.needed();
     let mut uses = uses(graph, &needed);
     let elements = |id: NodeId| memory::elements(&graph.sizes(id));
-    let (mut held, mut most) = (0usize, 0);
+    let (mut live, mut max) = (0usize, 0);
     for id in graph.ids().filter(|id| needed[id.index()]) {
-        held = held.saturating_add(elements(id));
-        most = most.max(held);
+        live = live.saturating_add(elements(id));
+        max = max.max(live);
         for &x in graph.operands(id) {
             uses[x.index()] -= 1;
             if uses[x.index()] == 0 {
-                held -= elements(x);
+                live -= elements(x);
             }
         }
     }
     // Roots are copied.
-    graph.roots().iter().fold(held, |sum, (_, id)| sum.saturating_add(elements(*id))).max(most)
+    graph.roots().iter().fold(live, |sum, (_, id)| sum.saturating_add(elements(*id))).max(max)
 }
 
 fn evaluate<T: Real>(

@@ -1,16 +1,16 @@
 //! How a declared network runs: the engine, which checks arrays and runs machine code or the
 //! interpreter on them.
 //!
-//! Takes a declaration of the compiler and arrays; gives the arrays, the loss and the metrics
-//! that a purpose asks for. Knows nothing of models, data sets or files.
+//! Takes a declaration of the compiler and arrays; returns the arrays, the loss and the metrics
+//! that a purpose computes. Depends on no model, data set or file.
 
+pub(crate) mod config;
 mod dump;
 pub mod engine;
 mod feed;
 pub mod interpreter;
 mod parameters;
-pub(crate) mod settings;
 mod threads;
 
+pub use config::Backend;
 pub use feed::Feed;
-pub use settings::Backend;

@@ -1,5 +1,5 @@
 //! The parameters of a network: one block of memory that every executable and
-//! the interpreter share, views into it, and how it starts.
+//! the interpreter share, views into it, and its initialisation.
 
 use bilro_compiler::buffer::Layout;
 use bilro_compiler::declaration::{Declaration, Init, Parameter};
@@ -18,12 +18,12 @@ pub(crate) struct Parameters {
 }
 
 impl Parameters {
-    /// As each parameter's initialiser says, from one generator, in the order
-    /// in which they were declared: PyTorch's order, and so its values.
+    /// Initialised parameters. All are drawn from one generator in declared order: PyTorch's
+    /// order, and so its values.
     ///
     /// # Errors
-    /// [`Error::Memory`](crate::Error::Memory) where there is not enough for them,
-    /// before any is taken.
+    /// [`Error::Memory`](crate::Error::Memory) if there is not enough for all of them;
+    /// then none has been allocated.
     pub fn new(declaration: &Declaration, generator: &mut Generator) -> Result<Parameters> {
         let layout = ParameterLayout::new(&declaration.parameters);
         let what = || format!("the parameters of `{}`", declaration.name);
@@ -38,70 +38,70 @@ impl Parameters {
         Ok(parameters)
     }
 
-    /// Where each of them lies.
+    /// The layout of each parameter and its offset in the memory.
     pub fn layout(&self) -> &ParameterLayout {
         &self.layout
     }
 
-    /// Keeps the first `keep` parameters, and appends others, each of which has
-    /// one number everywhere.
+    /// Retains the first `count` parameters, and appends others, each filled with one
+    /// number.
     ///
     /// # Errors
-    /// [`Error::Memory`](crate::Error::Memory) where there is not enough: `what`
-    /// says for what. Then nothing has changed.
+    /// [`Error::Memory`](crate::Error::Memory), with the description `what`, if there is
+    /// not enough. Then nothing has changed.
     pub fn append(
         &mut self,
         what: impl FnOnce() -> String,
         others: &[Parameter],
-        keep: usize,
+        count: usize,
     ) -> Result<()> {
-        let all = self.layout.followed_by(keep, others);
+        let all = self.layout.followed_by(count, others);
         let mut memory = AlignedMemory::new(what, all.elements)?;
-        let kept = self.layout.start(keep).min(self.memory.len());
-        memory.as_mut_slice()[..kept].copy_from_slice(&self.memory.as_slice()[..kept]);
+        let retained = self.layout.start(count).min(self.memory.len());
+        memory.as_mut_slice()[..retained].copy_from_slice(&self.memory.as_slice()[..retained]);
         *self = Parameters { layout: all, memory };
         for (i, other) in others.iter().enumerate() {
             let Init::Full(value) = other.init else { continue };
-            let (start, layout) = &self.layout.parameters[keep + i];
+            let (start, layout) = &self.layout.parameters[count + i];
             let memory = &mut self.memory.as_mut_slice()[*start..*start + layout.elements];
             strided_mut(memory, layout).fill(value as f32);
         }
         Ok(())
     }
 
-    /// A copy of the first `keep` parameters.
+    /// A copy of the first `count` parameters.
     ///
     /// # Errors
-    /// [`Error::Memory`](crate::Error::Memory) where there is not enough for it: `what` says for
-    /// what.
-    pub fn try_clone(&self, what: impl Fn() -> String, keep: usize) -> Result<Parameters> {
-        let layout = self.layout.followed_by(keep, &[]);
+    /// [`Error::Memory`](crate::Error::Memory), with the description `what`, if there is not
+    /// enough.
+    pub fn try_clone(&self, what: impl Fn() -> String, count: usize) -> Result<Parameters> {
+        let layout = self.layout.followed_by(count, &[]);
         memory::check::<f32>(&what, layout.elements)?;
         let mut memory = AlignedMemory::new(what, layout.elements)?;
         memory.as_mut_slice().copy_from_slice(&self.memory.as_slice()[..layout.elements]);
         Ok(Parameters { layout, memory })
     }
 
-    /// Lets go of all but the first `keep` parameters.
-    pub fn truncate(&mut self, keep: usize) {
-        if keep >= self.layout.parameters.len() {
+    /// Drops all but the first `count` parameters.
+    pub fn truncate(&mut self, count: usize) {
+        if count >= self.layout.parameters.len() {
             return;
         }
-        if self.append(String::new, &[], keep).is_err() {
-            // Without memory to move them to, they stay where they are.
-            self.layout = self.layout.followed_by(keep, &[]);
+        if self.append(String::new, &[], count).is_err() {
+            // Without memory for a copy, the parameters stay in the larger allocation.
+            self.layout = self.layout.followed_by(count, &[]);
             self.memory.truncate(self.layout.elements);
         }
     }
 
-    /// The memory of the first `keep` parameters.
-    pub fn first(&self, keep: usize) -> &[f32] {
-        &self.memory.as_slice()[..self.layout.start(keep)]
+    /// The memory of the first `count` parameters.
+    pub fn first(&self, count: usize) -> &[f32] {
+        &self.memory.as_slice()[..self.layout.start(count)]
     }
 
-    /// The same, to be overwritten.
-    pub fn first_mut(&mut self, keep: usize) -> &mut [f32] {
-        let end = self.layout.start(keep);
+    /// The same, mutable.
+    pub fn first_mut(&mut self, count: usize) -> &mut [f32] {
+        let end = self.layout.start(count);
         &mut self.memory.as_mut_slice()[..end]
     }
 
@@ -119,16 +119,16 @@ impl Parameters {
         strided_mut(memory, &layout).assign(&values);
     }
 
-    /// Views of all parameters to write through, in their order, which is that of the memory.
+    /// Mutable views of all parameters, in declared order, which is that of the memory.
     pub fn views_mut(&mut self) -> Vec<ArrayViewMutD<'_, f32>> {
-        let mut rest = self.memory.as_mut_slice();
-        let mut passed = 0;
+        let mut remainder = self.memory.as_mut_slice();
+        let mut offset = 0;
         let view = |(start, layout): &(usize, Layout)| {
-            let (_, from_start) = std::mem::take(&mut rest).split_at_mut(start - passed);
-            let (own, more) = from_start.split_at_mut(layout.elements);
-            rest = more;
-            passed = start + layout.elements;
-            strided_mut(own, layout)
+            let (_, from_start) = std::mem::take(&mut remainder).split_at_mut(start - offset);
+            let (elements, tail) = from_start.split_at_mut(layout.elements);
+            remainder = tail;
+            offset = start + layout.elements;
+            strided_mut(elements, layout)
         };
         self.layout.parameters.iter().map(view).collect()
     }
@@ -137,17 +137,17 @@ impl Parameters {
 /// A tensor in memory as an array.
 pub(crate) fn strided<'a>(memory: &'a [f32], layout: &Layout) -> ArrayViewD<'a, f32> {
     let shape = IxDyn(&layout.sizes).strides(IxDyn(&layout.strides));
-    ArrayViewD::from_shape(shape, memory).expect("a layout lies within its elements")
+    ArrayViewD::from_shape(shape, memory).expect("a layout is within its elements")
 }
 
-/// A tensor in memory as an array to write to.
+/// A tensor in memory as a mutable array.
 fn strided_mut<'a>(memory: &'a mut [f32], layout: &Layout) -> ArrayViewMutD<'a, f32> {
     let shape = IxDyn(&layout.sizes).strides(IxDyn(&layout.strides));
-    ArrayViewMutD::from_shape(shape, memory).expect("a layout lies within its elements")
+    ArrayViewMutD::from_shape(shape, memory).expect("a layout is within its elements")
 }
 
-/// Floats that are needed to draw a parameter's first values, besides its own: the
-/// values before they lie in place, and the vectors in f64 of an orthogonal matrix.
+/// Floats of temporary memory to draw a parameter's initial values: the values in the file's
+/// order, and the f64 vectors of an orthogonal matrix.
 fn scratch(parameter: &Parameter) -> usize {
     let values = memory::elements(&parameter.shape.sizes());
     match parameter.init {
@@ -156,8 +156,8 @@ fn scratch(parameter: &Parameter) -> usize {
     }
 }
 
-/// A parameter's first values, drawn in the order of a file's axes, which is PyTorch's, so that a
-/// seed gives PyTorch's numbers; an orthogonal matrix in that of `[out, in]`.
+/// A parameter's initial values, drawn in the order of a file's axes, which is PyTorch's, so that
+/// a seed gives PyTorch's numbers; an orthogonal matrix is drawn as `[out, in]`.
 fn initial(parameter: &Parameter, generator: &mut Generator) -> ArrayD<f32> {
     let order = match parameter.init {
         Init::Orthogonal => vec![1, 0],
@@ -190,6 +190,6 @@ fn initial(parameter: &Parameter, generator: &mut Generator) -> ArrayD<f32> {
             _ => init::linear_weight(generator, &mut values, fan_in),
         },
     }
-    let array = ArrayD::from_shape_vec(IxDyn(&sizes), values).expect("as many as the sizes say");
+    let array = ArrayD::from_shape_vec(IxDyn(&sizes), values).expect("the product of the sizes");
     array.permuted_axes(order)
 }

@@ -1,18 +1,18 @@
-//! The thread pool.
+//! The thread pool: work sharing by phases, with atomic claims of shares.
 //!
 //! A step is a list of phases, and a phase is a number of shares. All threads
-//! look at one word, which says what phase is open; a thread claims a share of
-//! it, its own first, runs it, and whoever finishes the last one opens the next
-//! phase. So nobody waits for a thread that has not come: what it leaves, others
-//! do, and a step on a busy machine takes at worst about as long as on one
-//! thread. Which thread runs a share changes no result.
+//! read one word that has the open phase; a thread claims a share of it, the one
+//! of its own number first, and runs it. The thread that finishes the last share
+//! opens the next phase. So no thread waits for one that has not started: the
+//! other threads run its share, and a step on a busy machine takes at worst about
+//! as long as on one thread. Results do not depend on which thread runs a share.
 //!
-//! Threads that find nothing to do look again and again for some microseconds,
-//! then they sleep, until a phase is opened that has a share for them.
+//! Idle threads spin for some microseconds, then they sleep until a phase is
+//! opened that has a share for them.
 //!
-//! The pool serves one step at a time. Who finds it busy, because another
-//! thread of the program is training too, runs its step alone; and so does who
-//! has found that to be faster ([`Pace`]).
+//! The pool serves one step at a time. A caller that finds it busy, because
+//! another thread of the program is training too, runs its step alone; so does
+//! one for which that has been measured to be faster ([`Pace`]).
 
 mod pace;
 #[cfg(test)]
@@ -33,19 +33,19 @@ use crate::memory::CacheLine;
 
 pub(crate) use pace::Pace;
 
-/// So many threads take part at most.
-const MOST: usize = 64;
+/// The maximum number of threads in a step.
+const MAX_THREADS: usize = 64;
 
-/// How long a thread looks for something to do before it sleeps.
-const PATIENCE: Duration = Duration::from_micros(50);
+/// How long an idle thread spins before it sleeps.
+const SPIN_TIME: Duration = Duration::from_micros(50);
 
 static POOL: Pool = Pool::new();
 
-/// Runs an executable on up to so many threads, this one among them, where that
-/// is faster.
+/// Runs an executable on up to `threads` threads, the calling one included, if that
+/// is faster than on one.
 ///
 /// # Safety
-/// As [`Executable::run`]; the memory may be used from other threads until it
+/// As [`Executable::run`]; other threads may access the memory until this
 /// returns. The phases are the executable's.
 pub(crate) unsafe fn run(
     executable: &Executable,
@@ -55,26 +55,26 @@ pub(crate) unsafe fn run(
     threads: usize,
 ) {
     if threads < 2 || phases.is_empty() {
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         return unsafe { executable.run(table) };
     }
     let started = Instant::now();
     if !pace.shares() || !POOL.run(&Kernels { executable, phases, table }, threads) {
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         unsafe { executable.run(table) }
     }
-    pace.took(started.elapsed().as_secs_f64());
+    pace.record(started.elapsed().as_secs_f64());
 }
 
-/// What a step does.
+/// The work of a step.
 trait Work: Sync {
-    /// How many phases there are, one after the other.
+    /// The number of phases, which run one after the other.
     fn phases(&self) -> usize;
-    /// Into how many shares a phase is split for so many threads: at least one,
-    /// at most as many as threads.
+    /// The number of shares that a phase is split into for a number of threads: at
+    /// least one, at most one per thread.
     fn shares(&self, phase: usize, threads: usize) -> usize;
-    /// Runs a share of a phase. Each is run once, when all phases before are
-    /// done; what those have written can be seen.
+    /// Runs a share of a phase. Each share runs once, after all earlier phases, whose
+    /// writes are visible.
     fn run(&self, phase: usize, share: usize, shares: usize);
 }
 
@@ -84,8 +84,8 @@ struct Kernels<'a> {
     table: &'a [*mut u8],
 }
 
-// SAFETY: the pointers are used as `run` of this module is allowed to, from
-// other threads too; the rest is `Sync`.
+// SAFETY: the caller of `run` in this module allows other threads to use the
+// pointers; all other fields are `Sync`.
 unsafe impl Sync for Kernels<'_> {}
 
 impl Work for Kernels<'_> {
@@ -98,26 +98,26 @@ impl Work for Kernels<'_> {
     }
 
     fn run(&self, phase: usize, share: usize, shares: usize) {
-        // SAFETY: what `run` of this module is promised; the pool runs each
-        // share once, and keeps phases in order.
+        // SAFETY: guaranteed by the caller of `run` in this module; the pool runs each
+        // share once, and phases in order.
         unsafe { self.executable.run_share(&self.phases[phase], share, shares, self.table) }
     }
 }
 
-/// A step under way; lives on its caller's stack.
+/// A running step; stored on its caller's stack.
 struct Step<'a> {
     work: &'a dyn Work,
     threads: usize,
     /// The number of its first phase.
     first: u64,
     failed: AtomicBool,
-    /// What the first panic had to say.
+    /// The payload of the first panic.
     panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
 impl Step<'_> {
-    /// Runs a share. After a panic nothing is run any more, but all shares are
-    /// finished as before.
+    /// Runs a share. After a panic, shares are no longer run, but still counted as
+    /// finished.
     fn run(&self, phase: u64, share: usize, shares: usize) {
         if self.failed.load(Ordering::Relaxed) {
             return;
@@ -130,7 +130,7 @@ impl Step<'_> {
         }
     }
 
-    /// What is open when so many phases of the step are done.
+    /// The open word after a number of finished phases of the step.
     fn after(&self, phases: usize) -> Open {
         let end = phases == self.work.phases();
         let shares = if end { 0 } else { self.work.shares(phases, self.threads) };
@@ -139,14 +139,14 @@ impl Step<'_> {
     }
 }
 
-/// What there is to do now, in one word.
+/// The open phase, packed into one word.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Open {
-    /// The phase's number; phases of all steps are counted.
+    /// The phase's number, counted over all steps.
     phase: u64,
-    /// Threads that take part in the step: the caller and the first workers.
+    /// Threads of the step: the caller and the first workers.
     threads: usize,
-    /// Shares of the phase; none between steps.
+    /// Shares of the phase; 0 between steps.
     shares: usize,
 }
 
@@ -161,60 +161,60 @@ impl Open {
     }
 }
 
-/// A thread's place in the pool; the first is the caller's.
-struct Seat {
-    /// The last phase of which the share with the seat's number was claimed.
+/// A thread's slot in the pool; the first is the caller's.
+struct Slot {
+    /// The last phase of which the share with the slot's number was claimed.
     claimed: AtomicU64,
     lock: Mutex<()>,
-    bell: Condvar,
+    wake: Condvar,
 }
 
 struct Pool {
-    /// How many workers there are. Whoever has the lock may run a step.
+    /// The number of workers. The thread that holds the lock may run a step.
     workers: Mutex<usize>,
-    /// An [`Open`]. Only who has finished a phase's last share changes it, and
-    /// between steps who has the lock.
+    /// An [`Open`]. Written only by the thread that has finished a phase's last share,
+    /// and between steps by the one that holds the lock.
     open: CacheLine<AtomicU64>,
-    /// How many shares of the open phase are finished.
+    /// The number of finished shares of the open phase.
     finished: CacheLine<AtomicUsize>,
-    /// The step that is under way. To be used by who has claimed a share only:
-    /// the step is there until all are finished.
+    /// The running step. Valid only for a thread that has claimed a share: the step
+    /// lives until all shares are finished.
     step: CacheLine<AtomicPtr<Step<'static>>>,
-    /// Who sleeps, or is about to; a bit a seat.
+    /// The threads that sleep or are about to: one bit per slot.
     asleep: CacheLine<AtomicU64>,
-    seats: [CacheLine<Seat>; MOST],
+    slots: [CacheLine<Slot>; MAX_THREADS],
 }
 
 impl Pool {
     const fn new() -> Pool {
-        let open = 1 << 16; // Phase 1, which no seat has claimed; no share yet.
+        let open = 1 << 16; // Phase 1, which no slot has claimed; no share yet.
         Pool {
             workers: Mutex::new(0),
             open: CacheLine(AtomicU64::new(open)),
             finished: CacheLine(AtomicUsize::new(0)),
             step: CacheLine(AtomicPtr::new(null_mut())),
             asleep: CacheLine(AtomicU64::new(0)),
-            seats: [const {
+            slots: [const {
                 let claimed = AtomicU64::new(0);
-                CacheLine(Seat { claimed, lock: Mutex::new(()), bell: Condvar::new() })
-            }; MOST],
+                CacheLine(Slot { claimed, lock: Mutex::new(()), wake: Condvar::new() })
+            }; MAX_THREADS],
         }
     }
 
-    /// Runs all phases on up to so many threads, this one among them. If the
-    /// pool is busy, or there is no second thread to be had, it does nothing and
-    /// says so.
+    /// Runs all phases on up to `threads` threads, the calling one included. If the
+    /// pool is busy, or no second thread can be started, it does nothing and returns
+    /// `false`.
     ///
     /// # Panics
-    /// When `work` does, on whatever thread, as soon as no thread uses it.
+    /// If `work` panics on any thread, as soon as no thread uses it.
     fn run(&'static self, work: &dyn Work, threads: usize) -> bool {
         let mut workers = match self.workers.try_lock() {
             Ok(workers) => workers,
-            // A panic of `work`; the pool itself is as it should be.
+            // By a panic of `work`; the pool's state is consistent.
             Err(TryLockError::Poisoned(workers)) => workers.into_inner(),
             Err(TryLockError::WouldBlock) => return false,
         };
-        let threads = threads.min(MOST);
+        let threads = threads.min(MAX_THREADS);
         self.grow(&mut workers, threads - 1);
         let threads = threads.min(*workers + 1);
         if threads < 2 || work.phases() == 0 {
@@ -232,107 +232,107 @@ impl Pool {
             self.help(0, open);
             open = self.wait(0, open, &mut None);
         }
-        // All shares are finished: nobody uses the step any more.
+        // All shares are finished: no thread uses the step any more.
         if let Some(panic) = step.panic.into_inner().unwrap_or_else(|e| e.into_inner()) {
             resume_unwind(panic);
         }
         true
     }
 
-    /// Starts threads until there are so many, or no more can be had.
-    fn grow(&'static self, workers: &mut usize, wanted: usize) {
-        while *workers < wanted {
-            let seat = *workers + 1;
-            let builder = thread::Builder::new().name(format!("bilro-{seat}"));
+    /// Starts threads until `requested` workers are running, or no more can be started.
+    fn grow(&'static self, workers: &mut usize, requested: usize) {
+        while *workers < requested {
+            let slot = *workers + 1;
+            let builder = thread::Builder::new().name(format!("bilro-{slot}"));
             let started = Arc::new(Barrier::new(2));
-            let here = started.clone();
-            let life = move || {
-                here.wait();
-                drop(here);
-                self.serve(seat);
+            let barrier = started.clone();
+            let worker = move || {
+                barrier.wait();
+                drop(barrier);
+                self.serve(slot);
             };
-            if builder.spawn(life).is_err() {
+            if builder.spawn(worker).is_err() {
                 return;
             }
-            // What a thread allocates when it starts, it has then: no later
-            // step has to do with it.
+            // A thread allocates when it starts: waiting for that here keeps later
+            // steps free of allocations.
             started.wait();
-            *workers = seat;
+            *workers = slot;
         }
     }
 
-    /// A worker's life.
-    fn serve(&self, seat: usize) {
+    /// The loop of a worker.
+    fn serve(&self, slot: usize) {
         let mut idle = None;
         let mut open = Open::unpack(self.open.0.load(Ordering::Acquire));
         loop {
-            if seat < open.threads && self.help(seat, open) {
+            if slot < open.threads && self.help(slot, open) {
                 idle = None;
             }
-            open = self.wait(seat, open, &mut idle);
+            open = self.wait(slot, open, &mut idle);
         }
     }
 
-    /// Runs what is left of a phase, the seat's own share first; says whether
+    /// Runs the unclaimed shares of a phase, the slot's own share first; returns whether
     /// there was any.
-    fn help(&self, seat: usize, open: Open) -> bool {
+    fn help(&self, slot: usize, open: Open) -> bool {
         let Open { phase, shares, .. } = open;
         let mut helped = false;
-        for share in (seat..seat + shares).map(|share| share % shares) {
+        for share in (slot..slot + shares).map(|share| share % shares) {
             if !self.claim(phase, share) {
                 continue;
             }
             // SAFETY: a share of the phase has been claimed and is not finished,
-            // so that the phase's step is under way, and is there. It was stored
-            // before the phase was opened, which `open` has told.
+            // so that the phase's step is running, and alive. It was stored before
+            // the phase was opened, and reading `open` synchronizes with that.
             let step = unsafe { &*self.step.0.load(Ordering::Relaxed) };
             step.run(phase, share, shares);
             helped = true;
             if self.finished.0.fetch_add(1, Ordering::AcqRel) + 1 == shares {
                 self.finished.0.store(0, Ordering::Relaxed);
-                // The step may end with this.
+                // After this the step may have ended.
                 self.open(step.after((phase + 1 - step.first) as usize));
             }
         }
         helped
     }
 
-    /// Claims a share of a phase that is open, or was: then all have been
-    /// claimed, and nobody can claim them again.
+    /// Claims a share of a phase that is or was open. If it is no longer open, all its
+    /// shares have been claimed, and the claim fails.
     fn claim(&self, phase: u64, share: usize) -> bool {
-        let claimed = &self.seats[share].0.claimed;
+        let claimed = &self.slots[share].0.claimed;
         let last = claimed.load(Ordering::Relaxed);
         let (success, failure) = (Ordering::Relaxed, Ordering::Relaxed);
         last < phase && claimed.compare_exchange(last, phase, success, failure).is_ok()
     }
 
-    /// Opens a phase, or none.
+    /// Opens a phase, or ends the step, and wakes the threads concerned.
     fn open(&self, open: Open) {
-        // Stored before it is asked who sleeps: see `sleep`.
+        // Stored before `asleep` is read: see `sleep`.
         self.open.0.store(open.pack(), Ordering::SeqCst);
         let concerned: u64 = match open.shares {
-            // The caller.
+            // The caller waits for the end of the step.
             0 => 1,
-            // Whoever opens it will run it.
+            // The thread that opens the phase runs it.
             1 => return,
-            _ => u64::MAX >> (MOST - open.threads),
+            _ => u64::MAX >> (MAX_THREADS - open.threads),
         };
         let mut asleep = self.asleep.0.load(Ordering::SeqCst) & concerned;
         while asleep != 0 {
-            let seat = asleep.trailing_zeros();
+            let slot = asleep.trailing_zeros();
             asleep &= asleep - 1;
-            // Not to be woken twice.
-            self.asleep.0.fetch_and(!(1 << seat), Ordering::SeqCst);
-            let CacheLine(Seat { lock, bell, .. }) = &self.seats[seat as usize];
-            // Then it waits, or has not looked yet.
+            // So that no other thread wakes it too.
+            self.asleep.0.fetch_and(!(1 << slot), Ordering::SeqCst);
+            let CacheLine(Slot { lock, wake, .. }) = &self.slots[slot as usize];
+            // With the lock free, the thread waits, or has not read `open` yet.
             drop(lock.lock().unwrap_or_else(|e| e.into_inner()));
-            bell.notify_one();
+            wake.notify_one();
         }
     }
 
-    /// Returns what is open, when it is something else than before. Without
-    /// anything to do since `idle` it sleeps if need be.
-    fn wait(&self, seat: usize, before: Open, idle: &mut Option<Instant>) -> Open {
+    /// Waits until the open word differs from `before`, and returns it. Spins first, and
+    /// sleeps if there has been nothing to do since `idle` for too long.
+    fn wait(&self, slot: usize, before: Open, idle: &mut Option<Instant>) -> Open {
         let before = before.pack();
         for spins in 1u32.. {
             let open = self.open.0.load(Ordering::Acquire);
@@ -340,29 +340,29 @@ impl Pool {
                 return Open::unpack(open);
             }
             std::hint::spin_loop();
-            // Telling the time takes longer than looking.
-            if spins % 16 == 0 && idle.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
+            // Reading the clock takes longer than reading the word.
+            if spins % 16 == 0 && idle.get_or_insert_with(Instant::now).elapsed() > SPIN_TIME {
                 break;
             }
         }
-        self.sleep(seat, before)
+        self.sleep(slot, before)
     }
 
-    fn sleep(&self, seat: usize, before: u64) -> Open {
-        let CacheLine(Seat { lock, bell, .. }) = &self.seats[seat];
+    fn sleep(&self, slot: usize, before: u64) -> Open {
+        let CacheLine(Slot { lock, wake, .. }) = &self.slots[slot];
         let mut guard = lock.lock().unwrap_or_else(|e| e.into_inner());
         let open = loop {
-            // Either this is seen by whoever opens something else, or it is
-            // seen here what they have opened. In the first case they notify
-            // under the lock, which is free only while this waits.
-            self.asleep.0.fetch_or(1 << seat, Ordering::SeqCst);
+            // Either the thread that opens another phase sees this bit, or this
+            // thread sees the phase. In the first case it notifies after taking
+            // the lock, which is free only while this thread waits.
+            self.asleep.0.fetch_or(1 << slot, Ordering::SeqCst);
             let open = self.open.0.load(Ordering::SeqCst);
             if open != before {
                 break open;
             }
-            guard = bell.wait(guard).unwrap_or_else(|e| e.into_inner());
+            guard = wake.wait(guard).unwrap_or_else(|e| e.into_inner());
         };
-        self.asleep.0.fetch_and(!(1 << seat), Ordering::SeqCst);
+        self.asleep.0.fetch_and(!(1 << slot), Ordering::SeqCst);
         Open::unpack(open)
     }
 }

@@ -1,9 +1,9 @@
-//! [`CosineAnnealingLR`].
+//! Cosine annealing: [`CosineAnnealingLR`].
 
 use super::{Schedule, half_cosine, require_rate, require_time};
 use crate::error::Result;
 
-/// Half a cosine down, and up again if training goes on: PyTorch's `CosineAnnealingLR`.
+/// Half a cosine down, and up again if training continues: PyTorch's `CosineAnnealingLR`.
 ///
 /// ```text
 /// eta_min + (base - eta_min) · (1 + cos(π · time / t_max)) / 2
@@ -26,12 +26,12 @@ pub struct CosineAnnealingLR {
 }
 
 impl CosineAnnealingLR {
-    /// Down within so many times.
+    /// Down to `eta_min` at time `t_max`.
     pub fn new(t_max: usize) -> CosineAnnealingLR {
         CosineAnnealingLR { t_max, eta_min: 0.0 }
     }
 
-    /// The learning rate at the end, 0 by default.
+    /// The learning rate at the end; default 0.
     pub fn eta_min(mut self, eta_min: f32) -> CosineAnnealingLR {
         self.eta_min = eta_min;
         self
@@ -46,8 +46,8 @@ impl Schedule for CosineAnnealingLR {
 
     fn learning_rate(&self, base: f32, time: usize) -> f32 {
         let t_max = self.t_max.max(1);
-        // Of a large angle the cosine is less exact.
-        let part = (time % t_max.saturating_mul(2)) as f64 / t_max as f64;
-        half_cosine(f64::from(base), f64::from(self.eta_min), part) as f32
+        // Reduced to one period: the cosine of a large angle is less exact.
+        let fraction = (time % t_max.saturating_mul(2)) as f64 / t_max as f64;
+        half_cosine(f64::from(base), f64::from(self.eta_min), fraction) as f32
     }
 }

@@ -1,9 +1,9 @@
-//! [`ExponentialLR`].
+//! Exponential decay: [`ExponentialLR`].
 
 use super::{Schedule, require_rate};
 use crate::error::Result;
 
-/// Smaller by the same factor every time: PyTorch's `ExponentialLR`.
+/// Multiplied by a factor every time: PyTorch's `ExponentialLR`.
 ///
 /// ```text
 /// base · gamma^time

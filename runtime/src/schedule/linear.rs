@@ -1,10 +1,9 @@
-//! [`LinearLR`].
+//! Linear warm-up: [`LinearLR`].
 
 use super::{Schedule, require_rate, require_time};
 use crate::error::Result;
 
-/// From one share of the learning rate to another along a line, to warm up: PyTorch's
-/// `LinearLR`.
+/// Linear from one fraction of the learning rate to another, for warm-up: PyTorch's `LinearLR`.
 ///
 /// ```text
 /// base · (start_factor + (end_factor - start_factor) · min(time, total_iters) / total_iters)
@@ -28,18 +27,18 @@ pub struct LinearLR {
 }
 
 impl LinearLR {
-    /// Over so many times; then it stays. (PyTorch takes 5 by default.)
+    /// Over `total_iters` times, then constant. (PyTorch's default is 5.)
     pub fn new(total_iters: usize) -> LinearLR {
         LinearLR { total_iters, start_factor: 1.0 / 3.0, end_factor: 1.0 }
     }
 
-    /// The share to begin with, 1/3 by default.
+    /// The factor at the start; default 1/3.
     pub fn start_factor(mut self, start_factor: f64) -> LinearLR {
         self.start_factor = start_factor;
         self
     }
 
-    /// The share at the end, 1 by default.
+    /// The factor at the end; default 1.
     pub fn end_factor(mut self, end_factor: f64) -> LinearLR {
         self.end_factor = end_factor;
         self
@@ -55,8 +54,8 @@ impl Schedule for LinearLR {
 
     fn learning_rate(&self, base: f32, time: usize) -> f32 {
         let total = self.total_iters.max(1);
-        let part = time.min(total) as f64 / total as f64;
-        let factor = self.start_factor + (self.end_factor - self.start_factor) * part;
+        let fraction = time.min(total) as f64 / total as f64;
+        let factor = self.start_factor + (self.end_factor - self.start_factor) * fraction;
         (f64::from(base) * factor) as f32
     }
 }

@@ -1,12 +1,12 @@
-//! [`MultiStepLR`].
+//! Decay at milestones: [`MultiStepLR`].
 
 use super::{Schedule, require_rate};
 use crate::error::Result;
 
-/// Smaller at given times: PyTorch's `MultiStepLR`.
+/// Multiplied by a factor at given times: PyTorch's `MultiStepLR`.
 ///
 /// ```text
-/// base · gamma^n              where n milestones have come
+/// base · gamma^n              where n milestones are at or before time
 /// ```
 ///
 /// `base` is the optimizer's learning rate. Default: `gamma` 0.1.
@@ -26,12 +26,12 @@ pub struct MultiStepLR {
 }
 
 impl MultiStepLR {
-    /// From each of these times on, in any order.
+    /// With these milestones, in any order.
     pub fn new(milestones: &[usize]) -> MultiStepLR {
         MultiStepLR { milestones: milestones.to_vec(), gamma: 0.1 }
     }
 
-    /// The factor, 0.1 by default.
+    /// The factor; default 0.1.
     pub fn gamma(mut self, gamma: f64) -> MultiStepLR {
         self.gamma = gamma;
         self

@@ -1,16 +1,16 @@
-//! [`OneCycleLR`].
+//! The one-cycle policy: [`OneCycleLR`].
 
 use super::{Schedule, half_cosine, require, require_rate, require_time};
 use crate::error::Result;
 
-/// Up and then down, once, counted in steps rather than epochs: PyTorch's `OneCycleLR`.
+/// Once up and then down, counted in steps, not epochs: PyTorch's `OneCycleLR`.
 ///
 /// ```text
 /// up, to step top = pct_start · total_steps - 1:     half a cosine, max_lr / div_factor to max_lr
 /// down, to step total_steps - 1:                     half a cosine, max_lr to max_lr / div_factor / final_div_factor
 /// ```
 ///
-/// The optimizer's own learning rate does not count, and momentum stays as it is. Defaults:
+/// The optimizer's learning rate is not used, and momentum is not changed. Defaults:
 /// `pct_start` 0.3, `div_factor` 25, `final_div_factor` 10,000. Source: L. Smith and N. Topin
 /// 2019.
 ///
@@ -32,26 +32,24 @@ pub struct OneCycleLR {
 }
 
 impl OneCycleLR {
-    /// With the largest learning rate, over so many steps; after them it stays.
+    /// With the maximum learning rate, over `total_steps` steps; constant after them.
     pub fn new(max_lr: f32, total_steps: usize) -> OneCycleLR {
         OneCycleLR { max_lr, total_steps, pct_start: 0.3, div_factor: 25.0, final_div_factor: 1e4 }
     }
 
-    /// The share of the steps that go up, from 0 to 1; 0.3 by default.
+    /// The fraction of the steps that go up, from 0 to 1; default 0.3.
     pub fn pct_start(mut self, pct_start: f64) -> OneCycleLR {
         self.pct_start = pct_start;
         self
     }
 
-    /// How many times smaller than the largest the first learning rate is, 25
-    /// by default.
+    /// The maximum learning rate divided by the first one; default 25.
     pub fn div_factor(mut self, div_factor: f64) -> OneCycleLR {
         self.div_factor = div_factor;
         self
     }
 
-    /// How many times smaller than the first the last one is, 10,000 by
-    /// default.
+    /// The first learning rate divided by the last one; default 10,000.
     pub fn final_div_factor(mut self, final_div_factor: f64) -> OneCycleLR {
         self.final_div_factor = final_div_factor;
         self
@@ -64,8 +62,8 @@ impl Schedule for OneCycleLR {
             |name, x: f64| require(name, x.is_finite() && x > 0.0, "a finite number above 0", x);
         require_rate("max_lr", f64::from(self.max_lr))?;
         require_time("total_steps", self.total_steps)?;
-        let share = (0.0..=1.0).contains(&self.pct_start);
-        require("pct_start", share, "between 0 and 1", self.pct_start)?;
+        let fits = (0.0..=1.0).contains(&self.pct_start);
+        require("pct_start", fits, "between 0 and 1", self.pct_start)?;
         above_0("div_factor", self.div_factor)?;
         above_0("final_div_factor", self.final_div_factor)
     }

@@ -1,17 +1,17 @@
-//! [`ReduceLROnPlateau`].
+//! Reduction when the loss stops improving: [`ReduceLROnPlateau`].
 
 use super::{Schedule, require, require_rate};
 use crate::error::Result;
 
-/// Smaller when there is no more progress: PyTorch's `ReduceLROnPlateau`. It goes by what
-/// [`observe`](Schedule::observe) is told, not by the time.
+/// Multiplied by a factor when there is no more progress: PyTorch's `ReduceLROnPlateau`. It depends
+/// on the losses passed to [`observe`](Schedule::observe), not on the time.
 ///
 /// ```text
-/// rate = max(rate · factor, min_lr)    whenever more than `patience` losses in a row were no progress
+/// rate = max(rate · factor, min_lr)    after more than `patience` losses in a row without progress
 /// ```
 ///
 /// Progress is a loss below `best · (1 - threshold)`, or below `best - threshold` with an
-/// absolute threshold. [`Fit`](crate::Fit) tells it the loss of every epoch. Defaults:
+/// absolute threshold. [`Fit`](crate::Fit) passes the loss of every epoch. Defaults:
 /// `factor` 0.1, `patience` 10, `threshold` 1e-4, `cooldown` 0, `min_lr` 0, `eps` 1e-8.
 ///
 /// ```
@@ -47,7 +47,7 @@ impl Default for ReduceLROnPlateau {
 }
 
 impl ReduceLROnPlateau {
-    /// By a factor of 0.1 when more than ten losses in a row were no progress.
+    /// Reduces by a factor of 0.1 after more than ten losses in a row without progress.
     pub fn new() -> ReduceLROnPlateau {
         ReduceLROnPlateau {
             factor: 0.1,
@@ -65,21 +65,20 @@ impl ReduceLROnPlateau {
         }
     }
 
-    /// What the learning rate is multiplied by, from 0 to below 1; 0.1 by
-    /// default.
+    /// The factor for the learning rate, at least 0 and below 1; default 0.1.
     pub fn factor(mut self, factor: f64) -> ReduceLROnPlateau {
         self.factor = factor;
         self
     }
 
-    /// How many losses without progress are accepted in a row, 10 by default.
+    /// The number of losses in a row without progress that are accepted; default 10.
     pub fn patience(mut self, patience: usize) -> ReduceLROnPlateau {
         self.patience = patience;
         self
     }
 
-    /// What is no progress yet, as a share of the best loss so far; 0.0001
-    /// by default.
+    /// The minimum improvement that counts as progress, relative to the best loss so far;
+    /// default 0.0001.
     pub fn threshold(mut self, threshold: f64) -> ReduceLROnPlateau {
         (self.threshold, self.threshold_is_absolute) = (threshold, false);
         self
@@ -91,27 +90,26 @@ impl ReduceLROnPlateau {
         self
     }
 
-    /// For how many losses after a reduction none counts as without progress,
-    /// 0 by default.
+    /// The number of losses after a reduction that do not count as without progress;
+    /// default 0.
     pub fn cooldown(mut self, cooldown: usize) -> ReduceLROnPlateau {
         self.cooldown = cooldown;
         self
     }
 
-    /// The learning rate below which it does not go, 0 by default.
+    /// The minimum learning rate; default 0.
     pub fn min_lr(mut self, min_lr: f32) -> ReduceLROnPlateau {
         self.min_lr = min_lr;
         self
     }
 
-    /// A reduction by not more than this is left out, 1e-8 by default.
+    /// Reductions by at most this much are skipped; default 1e-8.
     pub fn eps(mut self, eps: f64) -> ReduceLROnPlateau {
         self.eps = eps;
         self
     }
 
-    /// What is observed is better the larger it is, as an accuracy (PyTorch's
-    /// `mode="max"`).
+    /// Larger observed values are better, as for an accuracy (PyTorch's `mode="max"`).
     pub fn larger_is_better(mut self) -> ReduceLROnPlateau {
         self.larger_is_better = true;
         self
@@ -131,8 +129,8 @@ impl ReduceLROnPlateau {
 
 impl Schedule for ReduceLROnPlateau {
     fn check(&self) -> Result<()> {
-        let share = (0.0..1.0).contains(&self.factor);
-        require("factor", share, "at least 0 and below 1", self.factor)?;
+        let fits = (0.0..1.0).contains(&self.factor);
+        require("factor", fits, "at least 0 and below 1", self.factor)?;
         require_rate("threshold", self.threshold)?;
         require_rate("min_lr", f64::from(self.min_lr))?;
         require_rate("eps", self.eps)
@@ -142,7 +140,7 @@ impl Schedule for ReduceLROnPlateau {
         let mut rate = f64::from(base);
         for _ in 0..self.reductions {
             let next = (rate * self.factor).max(f64::from(self.min_lr));
-            // Nor will any other.
+            // All further reductions are skipped too.
             if rate - next <= self.eps {
                 break;
             }

@@ -1,9 +1,9 @@
-//! [`SequentialLR`].
+//! Schedules one after the other: [`SequentialLR`].
 
 use super::Schedule;
 use crate::error::Result;
 
-/// One schedule after the other, as [`Schedule::then`] makes it: PyTorch's `SequentialLR`.
+/// One schedule after the other, made by [`Schedule::then`]: PyTorch's `SequentialLR`.
 ///
 /// ```text
 /// first(base, time)                    before the milestone

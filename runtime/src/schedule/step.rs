@@ -1,9 +1,9 @@
-//! [`StepLR`].
+//! Decay at regular intervals: [`StepLR`].
 
 use super::{Schedule, require_rate, require_time};
 use crate::error::Result;
 
-/// Smaller every so often: PyTorch's `StepLR`.
+/// Multiplied by a factor at regular intervals: PyTorch's `StepLR`.
 ///
 /// ```text
 /// base · gamma^⌊time / step_size⌋
@@ -25,12 +25,12 @@ pub struct StepLR {
 }
 
 impl StepLR {
-    /// After every so many times.
+    /// With an interval of `step_size`.
     pub fn new(step_size: usize) -> StepLR {
         StepLR { step_size, gamma: 0.1 }
     }
 
-    /// The factor, 0.1 by default.
+    /// The factor; default 0.1.
     pub fn gamma(mut self, gamma: f64) -> StepLR {
         self.gamma = gamma;
         self

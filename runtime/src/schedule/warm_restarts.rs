@@ -1,18 +1,17 @@
-//! [`CosineAnnealingWarmRestarts`].
+//! Cosine annealing with warm restarts: [`CosineAnnealingWarmRestarts`].
 
 use super::{Schedule, half_cosine, require_rate, require_time};
 use crate::error::Result;
 
-/// Half a cosine down, again and again: PyTorch's `CosineAnnealingWarmRestarts`.
+/// Half a cosine down, repeatedly: PyTorch's `CosineAnnealingWarmRestarts`.
 ///
 /// ```text
 /// eta_min + (base - eta_min) · (1 + cos(π · since / length)) / 2
 /// ```
 ///
-/// where `since` is the time since the last restart and `length` how long it is to the next
-/// one: `t_0` at first, and `t_mult` times as long after each. `base` is the optimizer's
-/// learning rate. Defaults: `t_mult` 1, `eta_min` 0. Source: I. Loshchilov and F. Hutter
-/// 2017.
+/// where `since` is the time since the last restart and `length` the length of the period: `t_0` at
+/// first, multiplied by `t_mult` after each. `base` is the optimizer's learning rate. Defaults:
+/// `t_mult` 1, `eta_min` 0. Source: I. Loshchilov and F. Hutter 2017.
 ///
 /// ```
 /// use bilro::schedule::{CosineAnnealingWarmRestarts, Schedule};
@@ -31,19 +30,18 @@ pub struct CosineAnnealingWarmRestarts {
 }
 
 impl CosineAnnealingWarmRestarts {
-    /// The first way down within so many times.
+    /// With a first period of `t_0`.
     pub fn new(t_0: usize) -> CosineAnnealingWarmRestarts {
         CosineAnnealingWarmRestarts { t_0, t_mult: 1, eta_min: 0.0 }
     }
 
-    /// How many times longer than the one before each way down takes, 1 by
-    /// default.
+    /// The factor from one period to the next; default 1.
     pub fn t_mult(mut self, t_mult: usize) -> CosineAnnealingWarmRestarts {
         self.t_mult = t_mult;
         self
     }
 
-    /// The learning rate that every way down leads to, 0 by default.
+    /// The learning rate at the end of every period; default 0.
     pub fn eta_min(mut self, eta_min: f32) -> CosineAnnealingWarmRestarts {
         self.eta_min = eta_min;
         self
@@ -61,7 +59,7 @@ impl Schedule for CosineAnnealingWarmRestarts {
         let (mut length, mut since) = (self.t_0.max(1), time);
         match self.t_mult {
             0 | 1 => since %= length,
-            // So long as to overflow is longer than any time.
+            // A saturated length is longer than any time.
             factor => {
                 while since >= length {
                     since -= length;
@@ -69,7 +67,7 @@ impl Schedule for CosineAnnealingWarmRestarts {
                 }
             }
         }
-        let part = since as f64 / length as f64;
-        half_cosine(f64::from(base), f64::from(self.eta_min), part) as f32
+        let fraction = since as f64 / length as f64;
+        half_cosine(f64::from(base), f64::from(self.eta_min), fraction) as f32
     }
 }

@@ -1,7 +1,7 @@
-//! Early stopping and the best epoch.
+//! Early stopping, and the parameters of the best epoch.
 //!
-//! Watches the loss of epochs: which one is the best, with which parameters,
-//! and when there is no more to hope for.
+//! Monitors the loss of epochs: tracks the best one, copies or saves its
+//! parameters, and stops after a number of epochs without an improvement.
 
 use std::path::PathBuf;
 
@@ -14,19 +14,19 @@ use crate::model::Model;
 
 /// See the [module](self).
 pub(super) struct Best {
-    /// Number and watched loss of the best epoch.
+    /// Number and monitored loss of the best epoch.
     best: Option<(usize, f64)>,
-    /// Its parameters, where they may be wanted back.
+    /// Its parameters, if they may be restored.
     parameters: Option<Vec<f32>>,
-    /// Whether they are wanted, if known already.
+    /// Whether to restore them; `None`: only after early stopping.
     restore: Option<bool>,
     path: Option<PathBuf>,
     patience: Option<usize>,
     min_improvement: f64,
-    /// The loss that last counted as better, for early stopping, and epochs
-    /// since.
-    counted: f64,
-    waited: usize,
+    /// The loss that last counted as an improvement for early stopping.
+    reference: f64,
+    /// Epochs since then.
+    without_improvement: usize,
 }
 
 impl Best {
@@ -38,8 +38,8 @@ impl Best {
             path: fit.save_best.clone(),
             patience: fit.patience,
             min_improvement: fit.min_improvement,
-            counted: f64::NAN,
-            waited: 0,
+            reference: f64::NAN,
+            without_improvement: 0,
         }
     }
 
@@ -48,15 +48,15 @@ impl Best {
         self.best.map(|(number, _)| number)
     }
 
-    /// Epochs since the last that counted as better.
-    pub fn waited(&self) -> usize {
-        self.waited
+    /// Epochs since the last improvement.
+    pub fn epochs_without_improvement(&self) -> usize {
+        self.without_improvement
     }
 
-    /// An epoch is over and the model is what it has become. Whether it is the
-    /// best so far; then its parameters are kept and saved.
-    pub fn watch<N>(&mut self, epoch: &Epoch, model: &Model<N>) -> Result<bool> {
-        if !self.compare(epoch.number, epoch.watched()) {
+    /// Compares a completed epoch, whose parameters are the model's. Returns whether it is
+    /// the best so far; then its parameters are copied and saved.
+    pub fn observe<N>(&mut self, epoch: &Epoch, model: &Model<N>) -> Result<bool> {
+        if !self.compare(epoch.number, epoch.monitored_loss()) {
             return Ok(false);
         }
         if self.restore.unwrap_or(self.patience.is_some()) {
@@ -68,18 +68,17 @@ impl Best {
         Ok(true)
     }
 
-    /// Whether the loss of this epoch is the lowest so far. NaN is none: it is
-    /// never the best, and before the first number there is nothing to be better
-    /// than.
+    /// Whether the loss of this epoch is the lowest so far. NaN never is, and epochs before
+    /// the first number do not count for early stopping.
     fn compare(&mut self, number: usize, loss: f64) -> bool {
         let is_first = self.best.is_none();
         if is_first && loss.is_nan() {
             return false;
         }
-        if is_first || loss < self.counted - self.min_improvement {
-            (self.counted, self.waited) = (loss, 0);
+        if is_first || loss < self.reference - self.min_improvement {
+            (self.reference, self.without_improvement) = (loss, 0);
         } else {
-            self.waited += 1;
+            self.without_improvement += 1;
         }
         let is_best = self.best.is_none_or(|(_, best)| loss < best);
         if is_best {
@@ -88,18 +87,18 @@ impl Best {
         is_best
     }
 
-    /// Whether it has not become better for too long.
+    /// Early stopping, if the patience is exhausted.
     pub fn stop(&self) -> Option<Stop> {
         let best_epoch = self.epoch()?;
-        (self.waited >= self.patience?).then_some(Stop::Early { best_epoch })
+        (self.without_improvement >= self.patience?).then_some(Stop::Early { best_epoch })
     }
 
-    /// Gives the model its best parameters, if they are wanted where training
-    /// ends so; whether it has been done.
+    /// Restores the best parameters, if that is requested for this ending; returns whether it
+    /// has been done.
     pub fn restore<N>(&self, ending: &Result<Stop>, model: &mut Model<N>) -> bool {
-        let wanted = self.restore.unwrap_or(matches!(ending, Ok(Stop::Early { .. })));
+        let requested = self.restore.unwrap_or(matches!(ending, Ok(Stop::Early { .. })));
         match &self.parameters {
-            Some(parameters) if wanted => {
+            Some(parameters) if requested => {
                 model.engine.restore_parameters(parameters);
                 true
             }
@@ -113,8 +112,8 @@ mod tests {
     use super::*;
     use ndarray::{Ix1, Ix2};
 
-    /// Which epochs are the best so far, and when it stops.
-    fn watched(
+    /// The epochs that are the best so far, and the one after which training stops.
+    fn monitor(
         losses: &[f64],
         patience: usize,
         min_improvement: f64,
@@ -136,26 +135,26 @@ mod tests {
     }
 
     #[test]
-    fn it_stops_after_so_many_epochs_without_a_lower_loss() {
-        assert_eq!(watched(&[3.0, 2.0, 2.0, 1.0, 1.0, 2.0], 2, 0.0), (vec![1, 2, 4], Some(6)));
-        assert_eq!(watched(&[3.0, 2.0, 2.0, 1.0, 1.0, 2.0], 3, 0.0), (vec![1, 2, 4], None));
-        assert_eq!(watched(&[1.0, 1.0], 1, 0.0), (vec![1], Some(2)));
-        assert_eq!(watched(&[1.0, 0.5, 0.25], 1, 0.0), (vec![1, 2, 3], None));
+    fn training_stops_when_the_patience_is_exhausted() {
+        assert_eq!(monitor(&[3.0, 2.0, 2.0, 1.0, 1.0, 2.0], 2, 0.0), (vec![1, 2, 4], Some(6)));
+        assert_eq!(monitor(&[3.0, 2.0, 2.0, 1.0, 1.0, 2.0], 3, 0.0), (vec![1, 2, 4], None));
+        assert_eq!(monitor(&[1.0, 1.0], 1, 0.0), (vec![1], Some(2)));
+        assert_eq!(monitor(&[1.0, 0.5, 0.25], 1, 0.0), (vec![1, 2, 3], None));
     }
 
     #[test]
-    fn small_improvements_are_the_best_but_do_not_count() {
-        // Together they do: 7 is more than 2 below 10.
-        assert_eq!(watched(&[10.0, 9.0, 8.0, 7.0, 6.0], 3, 2.0), (vec![1, 2, 3, 4, 5], None));
-        assert_eq!(watched(&[10.0, 9.0, 8.0, 7.0, 6.0], 2, 2.0), (vec![1, 2, 3], Some(3)));
+    fn improvements_below_the_minimum_are_the_best_but_do_not_count() {
+        // Together they count: 7 is more than 2 below 10.
+        assert_eq!(monitor(&[10.0, 9.0, 8.0, 7.0, 6.0], 3, 2.0), (vec![1, 2, 3, 4, 5], None));
+        assert_eq!(monitor(&[10.0, 9.0, 8.0, 7.0, 6.0], 2, 2.0), (vec![1, 2, 3], Some(3)));
     }
 
     #[test]
-    fn what_is_no_number_is_never_better() {
+    fn nan_is_never_an_improvement() {
         let (nan, infinite) = (f64::NAN, f64::INFINITY);
-        assert_eq!(watched(&[nan, nan, nan], 2, 0.0), (vec![], None));
-        assert_eq!(watched(&[nan, nan, 3.0, 1.0], 1, 0.0), (vec![3, 4], None));
-        assert_eq!(watched(&[nan, infinite, 1.0, nan, 2.0], 2, 0.5), (vec![2, 3], Some(5)));
-        assert_eq!(watched(&[infinite, infinite, 1.0], 2, 0.0), (vec![1, 3], None));
+        assert_eq!(monitor(&[nan, nan, nan], 2, 0.0), (vec![], None));
+        assert_eq!(monitor(&[nan, nan, 3.0, 1.0], 1, 0.0), (vec![3, 4], None));
+        assert_eq!(monitor(&[nan, infinite, 1.0, nan, 2.0], 2, 0.5), (vec![2, 3], Some(5)));
+        assert_eq!(monitor(&[infinite, infinite, 1.0], 2, 0.0), (vec![1, 3], None));
     }
 }

@@ -5,18 +5,18 @@ use std::ops::{ControlFlow, Deref};
 use super::history::{Epoch, History};
 use crate::error::{Error, Result};
 
-/// What a callback of [`Trainer::fit_with`](crate::Trainer::fit_with) is told
-/// after an epoch. It has the fields of the [`Epoch`] too: `report.loss`.
+/// The report that a callback of [`Trainer::fit_with`](crate::Trainer::fit_with)
+/// gets after an epoch. It has the fields of the [`Epoch`] too: `report.loss`.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct EpochReport<'h> {
-    /// The epoch that is over.
+    /// The completed epoch.
     pub epoch: &'h Epoch,
-    /// How many epochs there are to be.
+    /// The total number of epochs.
     pub epochs: usize,
-    /// Whether its watched loss is the lowest so far.
+    /// Whether its monitored loss is the lowest so far.
     pub is_best: bool,
-    /// All that happened so far, this epoch included.
+    /// The history so far, including this epoch.
     pub history: &'h History,
 }
 
@@ -28,15 +28,15 @@ impl Deref for EpochReport<'_> {
     }
 }
 
-/// What a callback may answer: nothing, to go on; a [`ControlFlow`], to go on or
-/// to stop with [`Stop::Callback`](crate::Stop::Callback); or a [`Result`] with
-/// one of them, of which an error ends `fit` and is returned by it.
+/// A callback's return type: nothing, to continue; a [`ControlFlow`], to continue or
+/// to stop with [`Stop::Callback`](crate::Stop::Callback); or a [`Result`] of one
+/// of them, whose error ends `fit` and is returned by it.
 #[diagnostic::on_unimplemented(
-    message = "a callback of `fit_with` cannot answer `{Self}`",
+    message = "a callback of `fit_with` cannot return `{Self}`",
     note = "it may return nothing, `ControlFlow<()>`, or a `bilro::Result` with one of them"
 )]
 pub trait CallbackResult {
-    /// Whether training goes on.
+    /// Whether training continues.
     ///
     /// # Errors
     /// The callback's own.

@@ -1,65 +1,66 @@
-//! The history of training: plain data.
+//! The history of training: losses, epochs, validation; plain data.
 
-/// What happened while training.
+/// The record of a training: losses of steps, epochs, and why it ended.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
-    /// The loss of every step, before its update: NaN where none of its targets
-    /// counts. Those of an epoch that was interrupted are the last.
+    /// The loss of every step, before its update: NaN if its targets have total weight 0.
+    /// Steps of an interrupted epoch come last.
     pub losses: Vec<f32>,
-    /// Every epoch that came to its end.
+    /// All completed epochs.
     pub epochs: Vec<Epoch>,
-    /// The [number](Epoch::number) of the epoch with the lowest watched loss:
-    /// the validation's, or that of training where nothing is validated. Of
-    /// several that are equal, the first. `None` where no epoch came to its
-    /// end, or that loss is NaN in all of them.
+    /// The [number](Epoch::number) of the epoch with the lowest monitored loss:
+    /// the validation's, or that of training without validation data. The first of
+    /// equal ones. `None` if no epoch was completed, or that loss is NaN in all of
+    /// them.
     pub best_epoch: Option<usize>,
     /// Why training ended.
     pub stop: Stop,
 }
 
 impl History {
-    /// The epoch with the lowest watched loss, see
+    /// The epoch with the lowest monitored loss, see
     /// [`best_epoch`](History::best_epoch).
     pub fn best(&self) -> Option<&Epoch> {
         self.epochs.iter().find(|epoch| Some(epoch.number) == self.best_epoch)
     }
 }
 
-/// What happened in one epoch.
+/// The record of one epoch.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Epoch {
     /// Its number, counted from 1.
     pub number: usize,
-    /// The loss over the epoch's examples, each as it was before its step: the
-    /// mean, of each term by the weights of its targets where they have some;
-    /// where the network says `loss sum`, the sum. NaN where no target counts.
+    /// The loss over the epoch's examples, of each batch before its update: the
+    /// mean, for each term weighted by its targets if they have weights; for a
+    /// network with `loss sum`, the sum. NaN if the total weight is 0.
     pub loss: f64,
     /// Whether `loss` is above that of the epoch before.
     pub loss_rose: bool,
     /// The learning rate of its last step.
     pub learning_rate: f32,
-    /// Examples trained on in a second, all evaluations left out.
+    /// Examples trained on per second, evaluations not included.
     pub examples_per_second: f64,
-    /// How the training examples fare after the epoch, where
-    /// [`Fit::evaluate_train`](crate::Fit::evaluate_train) asks.
+    /// Loss and metrics of the training examples after the epoch, with
+    /// [`Fit::evaluate_train`](crate::Fit::evaluate_train).
     pub train: Option<Validation>,
-    /// After the epoch, where examples to validate on were given.
+    /// Loss and metrics of the validation data after the epoch, with
+    /// [`Fit::validate`](crate::Fit::validate).
     pub validation: Option<Validation>,
 }
 
 impl Epoch {
     /// The loss by which epochs are compared.
-    pub(super) fn watched(&self) -> f64 {
+    pub(super) fn monitored_loss(&self) -> f64 {
         self.validation.as_ref().map_or(self.loss, |validation| validation.loss)
     }
 }
 
-/// How the examples to validate on fare.
+/// Loss and metrics of an evaluation.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Validation {
-    /// Their loss.
+    /// The loss.
     pub loss: f64,
-    /// Their metrics, in declared order.
+    /// The metrics, in declared order.
     pub metrics: Vec<(String, f64)>,
 }
 
@@ -76,14 +77,14 @@ pub enum Stop {
     /// All epochs have been run.
     #[default]
     Finished,
-    /// The watched loss had not improved for as many epochs as
-    /// [`Fit::early_stopping`](crate::Fit::early_stopping) says.
+    /// The monitored loss had not improved for the patience of
+    /// [`Fit::early_stopping`](crate::Fit::early_stopping).
     Early {
         /// The number of the epoch with the lowest loss, counted from 1.
         best_epoch: usize,
     },
     /// By Ctrl-C, see `Fit::stop_on_ctrl_c` (feature `ctrl-c`).
     Interrupted,
-    /// The callback said so.
+    /// The callback returned `ControlFlow::Break`.
     Callback,
 }

@@ -1,21 +1,21 @@
 //! Ctrl-C during training.
 //!
-//! One handler serves the process. It knows who listens: a press of Ctrl-C is
-//! for all that have not heard one yet; where there is none, it ends the
-//! program, as it would without a handler.
+//! One handler for the process, with a list of listeners. A press of Ctrl-C is
+//! delivered to all listeners that have not received one yet; if there is none, it
+//! ends the program, as without a handler.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Result};
 
-/// One who listens, until it is dropped.
+/// A listener for Ctrl-C, until it is dropped.
 pub(super) struct Listener {
-    /// Whether Ctrl-C has been pressed since.
+    /// Whether Ctrl-C has been pressed since it was made.
     pressed: Arc<AtomicBool>,
 }
 
-/// Everyone who listens, and whether the handler is there.
+/// All listeners, and whether the handler is installed.
 struct Listeners {
     installed: bool,
     all: Vec<Arc<AtomicBool>>,
@@ -23,21 +23,21 @@ struct Listeners {
 
 static LISTENERS: Mutex<Listeners> = Mutex::new(Listeners { installed: false, all: Vec::new() });
 
-/// What it guards is right whenever it is let go.
+/// Ignores poisoning: the list is consistent whenever the lock is released.
 fn listeners() -> MutexGuard<'static, Listeners> {
     LISTENERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What a shell reports of a program that Ctrl-C has ended: 128 and the number
+/// The exit code that shells report for a program ended by Ctrl-C: 128 plus the number
 /// of the signal.
 const ENDED_BY_CTRL_C: i32 = 130;
 
 impl Listener {
-    /// Listens from now on.
+    /// A listener from now on.
     ///
     /// # Errors
-    /// [`Error::CtrlC`] where the program has set another handler with `ctrlc`,
-    /// or the system allows none.
+    /// [`Error::CtrlC`] if the program has set another handler with `ctrlc`, or the
+    /// system does not allow one.
     pub fn new() -> Result<Listener> {
         let mut listeners = listeners();
         if !listeners.installed {
@@ -49,9 +49,9 @@ impl Listener {
         Ok(Listener { pressed })
     }
 
-    /// Whether Ctrl-C has been pressed since it listens.
+    /// Whether Ctrl-C has been pressed since the listener was made.
     pub fn is_pressed(&self) -> bool {
-        // It guards no other memory.
+        // Relaxed: the flag orders no other memory.
         self.pressed.load(Ordering::Relaxed)
     }
 }
@@ -62,13 +62,13 @@ impl Drop for Listener {
     }
 }
 
-/// On a thread that `ctrlc` keeps for it.
+/// The handler; runs on a thread of `ctrlc`.
 fn press() {
-    let heard = listeners()
+    let delivered = listeners()
         .all
         .iter()
-        .fold(false, |heard, pressed| heard | !pressed.swap(true, Ordering::Relaxed));
-    if !heard {
+        .fold(false, |delivered, pressed| delivered | !pressed.swap(true, Ordering::Relaxed));
+    if !delivered {
         std::process::exit(ENDED_BY_CTRL_C);
     }
 }

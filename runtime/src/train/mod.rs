@@ -1,8 +1,8 @@
-//! Training over epochs: batches, shuffling, validation, and what is made of it.
+//! `fit`: the training loop over epochs, with batches, shuffling, validation and callbacks.
 //!
-//! This file has the loop. What a [`Fit`] says is in `options`, what is told of
-//! it in `history`; `best` watches the loss, `callback` is what a program adds,
-//! `progress` prints, `interrupt` hears Ctrl-C.
+//! This file has the loop. `options` has the options of a [`Fit`], `history` its
+//! results; `best` tracks the best epoch and stops early, `callback` has the
+//! interface of callbacks, `progress` prints, `interrupt` handles Ctrl-C.
 
 mod best;
 mod callback;
@@ -38,22 +38,22 @@ impl<N> Trainer<N> {
     /// Trains over the data for some epochs.
     ///
     /// # Errors
-    /// [`Error::Setting`] for no epochs, a batch size of 0 and other numbers
-    /// that make no sense; whatever [`Trainer::step`] returns; [`Error::Memory`]
-    /// where there is not enough for a batch, or for a copy of the parameters;
+    /// [`Error::InvalidArgument`] for no epochs, a batch size of 0 and other numbers
+    /// out of range; all errors of [`Trainer::step`]; [`Error::Memory`]
+    /// if there is not enough for a batch, or for a copy of the parameters;
     /// [`Error::NonFiniteLoss`] at the first step whose loss is infinite or not
-    /// a number, and [`Error::NonFiniteGradient`] where a gradient is so: that step
-    /// has changed nothing. It is none where no target of the batch counts, whose
-    /// mean is NaN and from which nothing is learned; [`Error::File`] where
+    /// a number, and [`Error::NonFiniteGradient`] at the first such gradient: that
+    /// step has changed nothing. A batch whose targets have total weight 0 is not an
+    /// error: its mean is NaN, and its step is skipped. [`Error::File`] if
     /// [`Fit::save_best`] cannot write.
     ///
-    /// Settings, all examples, those of the validation too, and the place of the
-    /// file are looked at before the first step: where one of them is wrong,
-    /// nothing has changed. An error names the row of the data set.
+    /// Options, all examples, also of the validation data, and the path of the
+    /// file are checked before the first step: if one of them is wrong, nothing has
+    /// changed. An error has the row in the data set.
     ///
-    /// After an error trainer and model are what the last step has made of
-    /// them, or the best epoch with [`Fit::restore_best`], and can be used on.
-    /// The history is lost; who wants it in any case collects it by a callback.
+    /// After an error, trainer and model are in the state after the last step, or
+    /// of the best epoch with [`Fit::restore_best`], and stay usable. The history
+    /// is lost; a callback can record it.
     pub fn fit<A: Copy + Default, DX: RemoveAxis, B: Copy + Default, DY: RemoveAxis>(
         &mut self,
         data: &Dataset<A, DX, B, DY>,
@@ -66,9 +66,9 @@ impl<N> Trainer<N> {
     }
 
     /// As [`Trainer::fit`], and calls `callback` after every epoch, with the
-    /// trainer, to look at the model or to change the learning rate, and with
-    /// what has happened. It may use whatever is around it, and answer nothing,
-    /// a [`ControlFlow`] to stop, or a [`Result`]: see [`CallbackResult`].
+    /// trainer, to inspect the model or to change the learning rate, and with a
+    /// report. It may capture variables, and return nothing, a [`ControlFlow`] to
+    /// stop, or a [`Result`]: see [`CallbackResult`].
     ///
     /// ```
     /// use std::ops::ControlFlow;
@@ -99,8 +99,8 @@ impl<N> Trainer<N> {
     /// # Ok::<(), bilro::Error>(())
     /// ```
     ///
-    /// It is called when the epoch is evaluated, and the best parameters are
-    /// saved: what it changes in the model is trained on from there.
+    /// It is called after the epoch has been evaluated and the best parameters have been
+    /// saved: training continues from the callback's changes to the model.
     ///
     /// # Errors
     /// As [`Trainer::fit`], and those of the callback.
@@ -130,17 +130,17 @@ impl<N> Trainer<N> {
         let ending =
             run.epochs(self, data, &mut fit, |trainer, report| callback(trainer, report).control());
         if let Err(Error::NonFiniteLoss { .. }) = ending {
-            // Or the next update would not be finite either.
+            // Otherwise the next update would not be finite either.
             self.discard_accumulated();
         }
         let is_restored = run.best.restore(&ending, self.model_mut());
         run.history.stop = ending?;
-        run.progress.end(&run.history, run.best.waited(), is_restored);
+        run.progress.end(&run.history, run.best.epochs_without_improvement(), is_restored);
         Ok(run.history)
     }
 
-    /// Whether what a whole training needs is there, before it begins: examples
-    /// that fit the network, and a place for the file.
+    /// Checks everything before training begins: that all examples fit the network, and that
+    /// the file can be written.
     fn check<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis>(
         &self,
         data: &Dataset<A, DX, B, DY>,
@@ -162,7 +162,7 @@ impl<N> Trainer<N> {
     }
 }
 
-/// Loss and metrics of examples that have been checked before.
+/// Loss and metrics of examples that have been checked.
 fn evaluate_on<N, A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis>(
     model: &Model<N>,
     data: &Dataset<A, DX, B, DY>,
@@ -174,12 +174,12 @@ where
     Ok(Validation { loss: evaluation.loss(), metrics: evaluation.metrics().to_vec() })
 }
 
-/// Says of a mistake in examples that it is in the validation data.
+/// Adds to an error in examples that it is in the validation data.
 fn in_validation_data(error: Error) -> Error {
     Error::InData { data: "validation data", error: Box::new(error) }
 }
 
-/// What one call of `fit` has to itself.
+/// The state of one call of `fit`.
 struct Run {
     interrupt: Interrupt,
     best: Best,
@@ -188,7 +188,7 @@ struct Run {
 }
 
 impl Run {
-    /// All epochs, or as many as there is reason for.
+    /// Runs the epochs, until the last or an earlier stop.
     fn epochs<N, A: Copy + Default, DX: RemoveAxis, B: Copy + Default, DY: RemoveAxis>(
         &mut self,
         trainer: &mut Trainer<N>,
@@ -204,11 +204,11 @@ impl Run {
         let examples = data.len();
         let left_out = if fit.drop_last { examples % fit.batch_size } else { 0 };
         let in_epoch = examples - left_out;
-        // With what is shuffled into it.
+        // The order, and a second one for shuffling.
         memory::check::<u32>(|| "the order of examples".into(), 2 * examples)?;
         let mut rows: Vec<u32> = (0..examples as u32).collect();
-        let mut x = room(&data.x(), fit.batch_size.min(examples))?;
-        let mut y = room(&data.y(), fit.batch_size.min(examples))?;
+        let mut x = batch_buffer(&data.x(), fit.batch_size.min(examples))?;
+        let mut y = batch_buffer(&data.y(), fit.batch_size.min(examples))?;
         let declaration = trainer.model().engine.declaration.clone();
         let Some(measure) = declaration.loss_measure().cloned() else {
             return Err(Error::NoLoss { network: declaration.name.clone() });
@@ -223,25 +223,25 @@ impl Run {
             }
             progress.start(number, in_epoch);
             let mut measured = Measured::new(&measure);
-            let watched = history.epochs.last().map(Epoch::watched);
-            fit.follow(trainer, Per::Epoch, number - 1, watched)?;
+            let last = history.epochs.last().map(Epoch::monitored_loss);
+            fit.follow(trainer, Per::Epoch, number - 1, last)?;
             let mut learning_rate = trainer.learning_rate();
             for rows in rows[..in_epoch].chunks(fit.batch_size) {
                 let mut x = x.slice_axis_mut(Axis(0), (..rows.len()).into());
                 let mut y = y.slice_axis_mut(Axis(0), (..rows.len()).into());
                 data.gather_into(rows, &mut x, &mut y)?;
-                // A batch without a target that counts says nothing of how it goes.
+                // The loss of a batch of total weight 0 is NaN, and no measure of progress.
                 let last = history.losses.last().map(|loss| f64::from(*loss));
                 let last = last.filter(|loss| !loss.is_nan());
                 fit.follow(trainer, Per::Step, history.losses.len(), last)?;
                 learning_rate = trainer.learning_rate();
                 let loss = step(trainer, &declaration, x.view(), y.view())?;
                 history.losses.push(loss);
-                // Where nothing weighs anything the mean is NaN, but not the sum.
+                // With total weight 0 the mean is NaN, but the sums are finite.
                 let sums = trainer.sums();
                 if !loss.is_finite() && (sums.is_empty() || sums.iter().any(|sum| !sum.is_finite()))
                 {
-                    // It was not kept, and is not counted.
+                    // The step was rejected, and is not counted.
                     return Err(Error::NonFiniteLoss { step: trainer.steps() + 1, loss });
                 }
                 measured.add_step(loss, sums, rows.len());
@@ -251,7 +251,7 @@ impl Run {
                     return Ok(Stop::Interrupted);
                 }
             }
-            // No batch is lost, nor counts in another epoch.
+            // Each epoch's batches are applied in that epoch.
             trainer.apply_accumulated()?;
             let examples_per_second = progress.examples_per_second();
             let loss = measured.value();
@@ -270,17 +270,17 @@ impl Run {
                     .map(|data| evaluate_on(trainer.model(), data))
                     .transpose()?,
             };
-            let is_best = best.watch(&epoch, trainer.model())?;
+            let is_best = best.observe(&epoch, trainer.model())?;
             history.best_epoch = best.epoch();
             history.epochs.push(epoch);
 
-            let early = best.stop();
+            let early_stop = best.stop();
             let epoch = &history.epochs[number - 1];
-            progress.finish(epoch, early.is_some() || number == fit.epochs);
+            progress.finish(epoch, early_stop.is_some() || number == fit.epochs);
             let report = EpochReport { epoch, epochs: fit.epochs, is_best, history };
             let control = callback(trainer, &report)?;
             let stop = match control {
-                _ if early.is_some() => early,
+                _ if early_stop.is_some() => early_stop,
                 ControlFlow::Break(()) => Some(Stop::Callback),
                 // After the last epoch there is nothing to interrupt.
                 _ if interrupt.is_pressed() && number < fit.epochs => Some(Stop::Interrupted),
@@ -308,7 +308,7 @@ where
     N::with_feeds(declaration, x, y, |feeds, choices| trainer.step_on(feeds, choices))
 }
 
-/// Whether somebody wants training to end.
+/// Whether Ctrl-C has been pressed to end training.
 struct Interrupt {
     #[cfg(feature = "ctrl-c")]
     listener: Option<interrupt::Listener>,
@@ -337,8 +337,8 @@ impl Interrupt {
     }
 }
 
-/// An array for so many examples like these.
-fn room<A: Copy + Default, D: Dimension>(
+/// An array for `examples` examples of the same shape as those of `like`.
+fn batch_buffer<A: Copy + Default, D: Dimension>(
     like: &ArrayView<'_, A, D>,
     examples: usize,
 ) -> Result<Array<A, D>> {

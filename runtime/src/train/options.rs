@@ -1,7 +1,4 @@
-//! Options of `fit`.
-//!
-//! What a [`Fit`] says: how long and in what batches to train, what to watch,
-//! what to tell.
+//! Options of `fit`: epochs, batches, schedules, validation, early stopping, progress.
 
 use std::path::PathBuf;
 
@@ -19,7 +16,7 @@ pub(super) enum Per {
     Epoch,
 }
 
-/// How [`Trainer::fit`](crate::Trainer::fit) trains.
+/// Options of [`Trainer::fit`](crate::Trainer::fit).
 ///
 /// ```
 /// use bilro::prelude::*;
@@ -61,7 +58,7 @@ pub struct Fit<'v, A = f32, DX: Dimension = Ix2, B = u32, DY: Dimension = Ix1> {
 }
 
 impl<'v, A, DX: Dimension, B, DY: Dimension> Fit<'v, A, DX, B, DY> {
-    /// So many times over the data, in shuffled batches of 32, without telling.
+    /// A number of passes over the data, in shuffled batches of 32, without output.
     pub fn epochs(epochs: usize) -> Self {
         Fit {
             epochs,
@@ -84,156 +81,150 @@ impl<'v, A, DX: Dimension, B, DY: Dimension> Fit<'v, A, DX, B, DY> {
         }
     }
 
-    /// Examples in a batch, 32 by default; the last of an epoch may have
-    /// fewer.
+    /// Examples in a batch; default 32. The last batch of an epoch may have fewer.
     pub fn batch_size(mut self, batch_size: usize) -> Self {
         self.batch_size = batch_size;
         self
     }
 
-    /// Whether to leave out the last batch of an epoch where it has fewer
-    /// examples than the others; not left out by default. Where epochs are
-    /// shuffled, it is other examples every time.
+    /// Whether to leave out the last batch of an epoch if it has fewer examples than
+    /// the others; default `false`. If epochs are shuffled, other examples are left
+    /// out each time.
     pub fn drop_last(mut self, drop_last: bool) -> Self {
         self.drop_last = drop_last;
         self
     }
 
-    /// Whether every epoch goes through the examples in an order of its own,
-    /// the default, or always in theirs.
+    /// Whether every epoch has a new random order of the examples, the default, or
+    /// that of the data set.
     pub fn shuffle(mut self, shuffle: bool) -> Self {
         self.shuffle = shuffle;
         self
     }
 
-    /// The seed of the orders. By default, the generator that drew the
-    /// parameters goes on, as in a PyTorch script with one `manual_seed`.
+    /// The seed of the orders. By default, they continue the random numbers of the
+    /// parameters, as in a PyTorch script with one `manual_seed`.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// Makes the learning rate of every epoch, counted from 0, what a schedule
-    /// says; it stays as it is by default. A schedule that goes by the loss, as
-    /// [`ReduceLROnPlateau`](crate::schedule::ReduceLROnPlateau), is told the one
-    /// that is watched.
+    /// A schedule for the learning rate of every epoch, counted from 0; constant by
+    /// default. A schedule that depends on the loss, as
+    /// [`ReduceLROnPlateau`](crate::schedule::ReduceLROnPlateau), observes the
+    /// monitored loss, see [`validate`](Self::validate).
     pub fn schedule(mut self, schedule: impl Schedule + 'static) -> Self {
         self.schedule = Some((Per::Epoch, Box::new(schedule)));
         self
     }
 
-    /// The same for every step, counted from 0; a schedule that goes by the loss
-    /// is told that of every step.
+    /// The same for every step, counted from 0; a schedule that depends on the loss
+    /// observes that of every step.
     pub fn schedule_by_step(mut self, schedule: impl Schedule + 'static) -> Self {
         self.schedule = Some((Per::Step, Box::new(schedule)));
         self
     }
 
     /// Evaluates these examples after every epoch; none by default. Their loss
-    /// is then the one that is watched: by
-    /// [`early_stopping`](Self::early_stopping),
+    /// is the monitored one, used by [`early_stopping`](Self::early_stopping),
     /// [`restore_best`](Self::restore_best), [`save_best`](Self::save_best) and
-    /// [`History::best_epoch`](crate::History::best_epoch). Where nothing is
-    /// validated, it is the training loss, [`Epoch::loss`](crate::Epoch::loss).
+    /// [`History::best_epoch`](crate::History::best_epoch). Without validation
+    /// data it is the training loss, [`Epoch::loss`](crate::Epoch::loss).
     pub fn validate(mut self, data: &'v Dataset<A, DX, B, DY>) -> Self {
         self.validation = Some(data);
         self
     }
 
-    /// Whether to evaluate the training examples as well after every epoch, as
-    /// the model then is: loss and metrics, to compare with those of the
-    /// validation. Not by default, because it takes time, and the training loss
-    /// is known without it: as the mean over the epoch, while the model changed.
+    /// Whether to evaluate the training examples too after every epoch: loss and
+    /// metrics of the current model, to compare with those of the validation.
+    /// Default `false`, because it takes time, and the training loss is known
+    /// without it, as the mean over the epoch, while the model changed.
     pub fn evaluate_train(mut self, evaluate_train: bool) -> Self {
         self.evaluate_train = evaluate_train;
         self
     }
 
-    /// Stops when the watched loss has not improved for so many epochs in a
-    /// row, at least 1, and gives the model the parameters of its best epoch.
-    /// NaN is no improvement; before the first epoch whose loss is a number there
-    /// is nothing to improve on, and no epoch counts. By default, all epochs are
-    /// run.
+    /// Stops after `patience` epochs in a row, at least 1, without an improvement of
+    /// the monitored loss, and restores the parameters of the best epoch. NaN is no
+    /// improvement; epochs before the first loss that is a number do not count. By
+    /// default, all epochs are run.
     pub fn early_stopping(mut self, patience: usize) -> Self {
         self.patience = Some(patience);
         self
     }
 
-    /// By how much the watched loss must fall below the lowest so far for
-    /// [`early_stopping`](Self::early_stopping) to count it as better; 0, by
-    /// any amount, by default. Several epochs may do it together: what is
-    /// compared with is the loss that was last counted as better. Which epoch
-    /// is the best does not depend on it.
+    /// The minimum decrease of the monitored loss that
+    /// [`early_stopping`](Self::early_stopping) counts as an improvement; default
+    /// 0, any decrease. Small decreases add up over epochs: a loss is compared with
+    /// the last one that counted as an improvement. The best epoch does not depend on
+    /// this.
     pub fn min_improvement(mut self, min_improvement: f64) -> Self {
         self.min_improvement = min_improvement;
         self
     }
 
     /// Whether to end with the parameters of the best epoch. By default, they
-    /// are restored where early stopping has stopped, and only there; `true`
-    /// restores them however training ends: after all epochs, by a callback, an
-    /// interruption or an error too; `false` never.
+    /// are restored only after early stopping; `true` restores them however
+    /// training ends, also after all epochs, by a callback, an interruption or an
+    /// error; `false` never.
     ///
-    /// Restored is the model: parameters and whatever else a file of it holds,
-    /// as running statistics, bit by bit. What the optimizer keeps for itself,
-    /// such as momentum, the learning rate and the number of steps stay as they
-    /// are at the end.
+    /// The model is restored bit by bit: parameters and running statistics.
+    /// Optimizer state such as momentum, the learning rate and the number of steps
+    /// stay as they are at the end.
     pub fn restore_best(mut self, restore_best: bool) -> Self {
         self.restore_best = Some(restore_best);
         self
     }
 
     /// Writes the model to this file, as [`Model::save`](crate::Model::save)
-    /// does, after every epoch whose watched loss is the lowest so far. A file
-    /// that was there is replaced by the first epoch; by none whose loss is NaN.
+    /// does, after every epoch whose monitored loss is the lowest so far, never
+    /// after one whose loss is NaN. The first such epoch replaces an existing file.
     /// By default, nothing is written.
     pub fn save_best(mut self, path: impl Into<PathBuf>) -> Self {
         self.save_best = Some(path.into());
         self
     }
 
-    /// Whether to tell how it goes: a bar in a terminal, with the feature
-    /// `progress`, and a line for every epoch. Not by default.
+    /// Whether to print progress: a bar in a terminal, with the feature `progress`,
+    /// and a line for every epoch. Default `false`.
     pub fn progress(mut self, progress: bool) -> Self {
         self.progress = progress;
         self
     }
 
-    /// Where progress is told, writes a line for every so many epochs only, and
-    /// for the last; 1 by default. `report_every(epochs / 10)` gives ten.
+    /// Prints progress only every `epochs` epochs, and for the last; default 1.
+    /// `report_every(epochs / 10)` prints ten lines.
     pub fn report_every(mut self, epochs: usize) -> Self {
         self.report_every = epochs;
         self
     }
 
-    /// Where progress is told, whether a line says so when its training loss is
-    /// above that of the line before; it does by default.
-    /// [`Epoch::loss_rose`](crate::Epoch::loss_rose) records it for every epoch
-    /// in any case.
+    /// Whether a progress line notes that its training loss is above that of the line
+    /// before; default `true`. [`Epoch::loss_rose`](crate::Epoch::loss_rose)
+    /// records it for every epoch in any case.
     pub fn warn_when_loss_rises(mut self, warn: bool) -> Self {
         self.warn_when_loss_rises = warn;
         self
     }
 
-    /// Whether Ctrl-C ends training instead of the program; not by default. The
-    /// step that runs is finished, the model keeps what it has learned, and
+    /// Whether Ctrl-C ends training instead of the program; default `false`. The
+    /// current step is finished, the model stays as trained so far, and
     /// [`History::stop`](crate::History::stop) is
     /// [`Stop::Interrupted`](crate::Stop::Interrupted). A second Ctrl-C, or one
     /// while no `fit` listens, ends the program with code 130.
     ///
-    /// The first `fit` that asks installs a handler for the whole process, by
-    /// the crate `ctrlc`, in the place of any that is there. Where the program
-    /// has set one with `ctrlc` itself, `fit` returns
-    /// [`Error::CtrlC`](crate::Error::CtrlC) and has not trained; such a program
-    /// stops training by a callback.
+    /// The first `fit` with this option installs a handler for the process, by
+    /// the crate `ctrlc`, replacing any other. If the program has set one with
+    /// `ctrlc` itself, `fit` returns [`Error::CtrlC`](crate::Error::CtrlC) without
+    /// training; such a program stops training by a callback.
     #[cfg(feature = "ctrl-c")]
     pub fn stop_on_ctrl_c(mut self, stop: bool) -> Self {
         self.stop_on_ctrl_c = stop;
         self
     }
 
-    /// Tells the schedule how a time went, and has the trainer follow it to the
-    /// next, where it changes so often.
+    /// Passes the last loss to the schedule and sets the learning rate for a time, if the
+    /// schedule is per step or per epoch as `per`.
     pub(super) fn follow<N>(
         &mut self,
         trainer: &mut Trainer<N>,
@@ -241,7 +232,7 @@ impl<'v, A, DX: Dimension, B, DY: Dimension> Fit<'v, A, DX, B, DY> {
         time: usize,
         last_loss: Option<f64>,
     ) -> Result<()> {
-        let Some((_, schedule)) = self.schedule.as_mut().filter(|(own, _)| *own == per) else {
+        let Some((_, schedule)) = self.schedule.as_mut().filter(|(unit, _)| *unit == per) else {
             return Ok(());
         };
         if let (Some(loss), Some(last)) = (last_loss, time.checked_sub(1)) {
@@ -250,15 +241,14 @@ impl<'v, A, DX: Dimension, B, DY: Dimension> Fit<'v, A, DX, B, DY> {
         trainer.follow(&**schedule, time)
     }
 
-    /// The sizes of the batches of an epoch over so many examples: that of all
-    /// but the last, and the last one's.
+    /// The sizes of batches in an epoch: of full batches, and of a smaller last one.
     pub(super) fn batch_sizes(&self, examples: usize) -> impl Iterator<Item = usize> {
-        let whole = Some(self.batch_size).filter(|size| *size <= examples);
-        let rest = Some(examples % self.batch_size).filter(|rest| *rest > 0 && !self.drop_last);
-        whole.into_iter().chain(rest)
+        let full = Some(self.batch_size).filter(|size| *size <= examples);
+        let last = Some(examples % self.batch_size).filter(|size| *size > 0 && !self.drop_last);
+        full.into_iter().chain(last)
     }
 
-    /// Whether these settings can be trained with, on so many examples.
+    /// Checks the options, for a number of training examples.
     pub(super) fn check(&self, examples: usize) -> Result<()> {
         let counts = [
             ("epochs", self.epochs),
@@ -267,7 +257,7 @@ impl<'v, A, DX: Dimension, B, DY: Dimension> Fit<'v, A, DX, B, DY> {
             ("report_every", self.report_every),
         ];
         let wrong = |name: &str, expected: String, found: String| {
-            Err(Error::Setting { name: name.into(), expected, found })
+            Err(Error::InvalidArgument { name: name.into(), expected, found })
         };
         for (name, found) in counts {
             if found == 0 {

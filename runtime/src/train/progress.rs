@@ -1,61 +1,59 @@
-//! Progress of training: bars and lines.
-//!
-//! How far training is: a bar where there is a terminal, a line for an epoch
-//! when it is done, and one for an end before the last.
+//! Progress of training: a bar in a terminal, a line for each epoch, and one for an
+//! early end.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
 
 use super::history::{Epoch, History, Stop};
 
-/// Training on its way.
+/// The progress of a training, and its output.
 pub(crate) struct Progress {
-    tells: bool,
+    is_enabled: bool,
     epochs: usize,
     /// Epochs from one line to the next.
     report_every: usize,
     warns: bool,
     /// Number and loss of the epoch of the last line.
-    told: Option<(usize, f64)>,
-    // Of the epoch that runs:
+    reported: Option<(usize, f64)>,
+    // Of the current epoch:
     number: usize,
     examples: usize,
     done: usize,
     started: Instant,
     trained: Option<Duration>,
-    /// One for all epochs: it draws so many times in a second, however short
-    /// they are.
+    /// One bar for all epochs: it limits the redraws per second, however short epochs
+    /// are.
     #[cfg(feature = "progress")]
     bar: Option<indicatif::ProgressBar>,
 }
 
 impl Progress {
-    /// For so many epochs.
-    pub fn new(tells: bool, epochs: usize, report_every: usize, warns: bool) -> Progress {
+    /// For a number of epochs.
+    pub fn new(is_enabled: bool, epochs: usize, report_every: usize, warns: bool) -> Progress {
         Progress {
-            tells,
+            is_enabled,
             epochs,
             report_every,
             warns,
-            told: None,
+            reported: None,
             number: 0,
             examples: 0,
             done: 0,
             started: Instant::now(),
             trained: None,
             #[cfg(feature = "progress")]
-            bar: bar(tells),
+            bar: bar(is_enabled),
         }
     }
 
-    /// An epoch begins, by its number counted from 1, over so many examples.
+    /// Begins an epoch, with its number counted from 1 and its number of examples.
     pub fn start(&mut self, number: usize, examples: usize) {
         (self.number, self.examples, self.done) = (number, examples, 0);
         (self.started, self.trained) = (Instant::now(), None);
         #[cfg(feature = "progress")]
         if let Some(bar) = &self.bar {
-            // While it is hidden, until `reset`: or it would be seen with what
-            // it said of another epoch.
+            // The bar is hidden until `reset`: otherwise it would be drawn with the
+            // values of the previous epoch.
             bar.set_length(examples as u64);
             bar.set_prefix(format!("{number}/{}", self.epochs));
             bar.set_message("");
@@ -63,7 +61,7 @@ impl Progress {
         }
     }
 
-    /// So many more examples, with this loss.
+    /// Adds a step's examples and its loss.
     pub fn step(&mut self, examples: usize, loss: f32) {
         self.done += examples;
         #[cfg(feature = "progress")]
@@ -75,34 +73,36 @@ impl Progress {
         let _ = loss;
     }
 
-    /// Examples in a second, from the start to the first time it is asked.
+    /// Examples per second, from the start to the first call.
     pub fn examples_per_second(&mut self) -> f64 {
         let trained = *self.trained.get_or_insert_with(|| self.started.elapsed());
         self.done as f64 / trained.as_secs_f64().max(1e-9)
     }
 
-    /// The epoch is over, and perhaps all are. It is told at most once.
+    /// Ends an epoch, and training if `is_last`. An epoch is reported at most once.
     pub fn finish(&mut self, epoch: &Epoch, is_last: bool) {
         self.clear();
         let is_due = is_last || epoch.number.is_multiple_of(self.report_every);
-        let is_told = self.told.is_some_and(|(number, _)| number == epoch.number);
-        if self.tells && is_due && !is_told {
-            say(&self.line(epoch));
-            self.told = Some((epoch.number, epoch.loss));
+        let is_reported = self.reported.is_some_and(|(number, _)| number == epoch.number);
+        if self.is_enabled && is_due && !is_reported {
+            print(&self.line(epoch));
+            self.reported = Some((epoch.number, epoch.loss));
         }
     }
 
-    /// Training is over, after so many epochs without a better loss.
-    pub fn end(&mut self, history: &History, waited: usize, is_restored: bool) {
+    /// Ends training, after a number of epochs without an improvement.
+    pub fn end(&mut self, history: &History, without_improvement: usize, is_restored: bool) {
         self.clear();
-        if !self.tells {
+        if !self.is_enabled {
             return;
         }
         let mut line = match history.stop {
             Stop::Finished | Stop::Callback => String::new(),
             Stop::Early { .. } => {
-                let epochs =
-                    if waited == 1 { "1 epoch".into() } else { format!("{waited} epochs") };
+                let epochs = match without_improvement {
+                    1 => "1 epoch".into(),
+                    n => format!("{n} epochs"),
+                };
                 format!("stopped early: no better loss for {epochs}")
             }
             Stop::Interrupted if self.done < self.examples => format!(
@@ -116,15 +116,15 @@ impl Progress {
             line += &format!("{before}the parameters are those of epoch {best}");
         }
         if history.best_epoch.is_none() && !history.epochs.is_empty() {
-            let watched = match history.epochs.iter().any(|epoch| epoch.validation.is_some()) {
+            let monitored = match history.epochs.iter().any(|epoch| epoch.validation.is_some()) {
                 true => "the validation loss",
                 false => "the loss",
             };
             let before = if line.is_empty() { "" } else { "; " };
-            line += &format!("{before}no epoch is the best: {watched} is NaN in all of them");
+            line += &format!("{before}no epoch is the best: {monitored} is NaN in all of them");
         }
         if !line.is_empty() {
-            say(&line);
+            print(&line);
         }
     }
 
@@ -142,7 +142,7 @@ impl Progress {
                 line += &format!("  {name} {value:.4}");
             }
         }
-        if let Some((number, loss)) = self.told
+        if let Some((number, loss)) = self.reported
             && self.warns
             && epoch.loss > loss
         {
@@ -151,7 +151,7 @@ impl Progress {
         line
     }
 
-    /// Takes the bar away, until the next epoch.
+    /// Hides the bar, until the next epoch.
     fn clear(&mut self) {
         #[cfg(feature = "progress")]
         if let Some(bar) = &self.bar
@@ -162,24 +162,24 @@ impl Progress {
     }
 }
 
-/// An error leaves no half of a bar behind.
+/// Hides the bar after an error too.
 impl Drop for Progress {
     fn drop(&mut self) {
         self.clear();
     }
 }
 
-/// Whoever closes the pipe wants no more lines, and the training to go on.
-fn say(line: &str) {
+/// Prints a line; a closed pipe does not stop training.
+fn print(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-/// A bar, where standard output and standard error are a terminal.
+/// A bar, if standard output and standard error are terminals.
 #[cfg(feature = "progress")]
-fn bar(tells: bool) -> Option<indicatif::ProgressBar> {
+fn bar(is_enabled: bool) -> Option<indicatif::ProgressBar> {
     use std::io::IsTerminal;
 
-    if !tells || !std::io::stdout().is_terminal() || !std::io::stderr().is_terminal() {
+    if !is_enabled || !std::io::stdout().is_terminal() || !std::io::stderr().is_terminal() {
         return None;
     }
     let bar = indicatif::ProgressBar::new(0);

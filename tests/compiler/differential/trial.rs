@@ -1,5 +1,5 @@
-//! A network on machine code and on the interpreter, and what of a difference
-//! between the two is rounding.
+//! A network on machine code and on the interpreter, with bounds of the rounding
+//! differences between the two.
 
 use bilro::Backend;
 use bilro::engine::Engine;
@@ -42,15 +42,15 @@ impl Trial {
         }
     }
 
-    /// How many of the arrays are inputs; targets follow.
+    /// Number of inputs among the arrays; targets follow.
     fn inputs_only(&self) -> usize {
         self.network.inputs.iter().filter(|input| !input.is_target).count()
     }
 
-    /// The arrays by the places of the declaration.
+    /// The arrays in declaration order.
     pub fn inputs(&self) -> Vec<Value<f32>> {
         let (mut inputs, mut targets) = (0, self.inputs_only());
-        let place = |input: &bilro_compiler::declaration::Input| {
+        let value_of = |input: &bilro_compiler::declaration::Input| {
             let next = if input.is_target { &mut targets } else { &mut inputs };
             *next += 1;
             match &self.arrays[*next - 1] {
@@ -58,7 +58,7 @@ impl Trial {
                 Array::Index(x) => Value::Index(x.clone()),
             }
         };
-        self.network.inputs.iter().map(place).collect()
+        self.network.inputs.iter().map(value_of).collect()
     }
 
     /// Loss, metrics and arrays by both backends.
@@ -83,7 +83,7 @@ impl Trial {
         parameters.map(|i| engine.parameter(i).to_owned()).collect()
     }
 
-    /// The error that roundings alone may make in values of order one.
+    /// The rounding error of values of order one.
     pub fn rounding(&self, purpose: &Purpose) -> f64 {
         f64::from(f32::EPSILON) * roundings(&self.network.graph_for(purpose, self.batch))
     }
@@ -94,9 +94,9 @@ impl Trial {
         g.ids().map(|id| g.sizes(id).iter().product()).max().unwrap_or(1)
     }
 
-    /// Whether an argument of a function with a kink has been so near to it that
-    /// rounding decides on which side it falls; where `ranks`, the order of the
-    /// largest scores is a kink of the accuracy.
+    /// Whether an argument of a function with a kink is so near to it that
+    /// rounding decides its side; with `ranks`, the order of the largest scores
+    /// is a kink of the accuracy.
     pub fn is_near_a_kink(&self, ranks: bool) -> bool {
         let mut g = self.network.graph().with_batch(self.batch);
         let mut pairs = Vec::new();
@@ -112,7 +112,7 @@ impl Trial {
                 // The gap between the largest and the others; zero only for
                 // the largest itself.
                 Op::Amax(op) => {
-                    let kept = match op.axis {
+                    let shape = match op.axis {
                         Some(axis) => {
                             let axis = axis.rem_euclid(g.shape(x[0]).rank() as i64) as usize;
                             g.shape(x[0]).with(axis, 1)
@@ -122,7 +122,7 @@ impl Trial {
                             (0..rank).fold(g.shape(x[0]).clone(), |s, axis| s.with(axis, 1))
                         }
                     };
-                    let y = g.reshape(id, &kept);
+                    let y = g.reshape(id, &shape);
                     let shape = g.shape(x[0]).clone();
                     (x[0], g.broadcast(y, &shape))
                 }
@@ -159,7 +159,7 @@ impl Trial {
     }
 }
 
-/// What a purpose gives.
+/// The results of a purpose.
 pub struct Roots {
     /// The loss and metrics.
     pub numbers: Vec<f32>,
@@ -175,7 +175,7 @@ fn roundings(graph: &Graph) -> f64 {
     for id in g.ids() {
         let x = g.operands(id);
         let count = |id: NodeId| g.sizes(id).iter().product::<usize>() as f64;
-        let own = match (g.op(id), g.op(id).lower()) {
+        let roundings = match (g.op(id), g.op(id).lower()) {
             (
                 _,
                 Lowering::Leaf(_)
@@ -185,12 +185,12 @@ fn roundings(graph: &Graph) -> f64 {
             ) => 0.0,
             (Op::Reduce(op), _) if op.reduction == Reduction::Max => 0.0,
             (Op::Reduce(_), _) => count(x[0]) / count(id),
-            // Each element of the two, and of the result, in so many products.
+            // The number of terms of each element's sum.
             (Op::Contract(_), _) => (count(x[0]) * count(x[1]) / count(id)).sqrt(),
             _ => 2.5,
         };
         let before = x.iter().map(|x| longest[x.index()]).fold(0.0, f64::max);
-        longest[id.index()] = before + own;
+        longest[id.index()] = before + roundings;
     }
     g.roots().iter().map(|(_, id)| longest[id.index()]).fold(1.0, f64::max)
 }

@@ -1,6 +1,6 @@
-//! How large kernels become: there is a largest size, however a group grows, so that
-//! a network that is four times as long compiles in four times the time. Counted in
-//! instructions, which no other load of the machine changes.
+//! Sizes of kernels: bounded for every kind of growth, so that a network of four
+//! times the length compiles in four times the time. Counted in instructions,
+//! independent of the machine's load.
 
 use std::sync::Arc;
 
@@ -15,23 +15,23 @@ use bilro_compiler::shape::{Dim, Shape, Type};
 use bilro_compiler::target::{Target, host};
 use bilro_tests::check;
 
-/// Features of every value: more than the rows that are written out.
+/// Features of every value: more than in unrolled rows.
 const FEATURES: usize = 20;
 
-/// Instructions that a kernel has at most. Each of Cranelift's takes some
-/// microseconds, more where there are more.
+/// Maximum number of instructions of a kernel. Cranelift takes some microseconds
+/// for each, more in larger functions.
 const MOST: usize = 30_000;
 
-/// Ways in which a kernel grows.
+/// Kinds of growth of a kernel.
 const WAYS: [(&str, Grow); 11] = [
-    ("functions one after the other", |n| {
+    ("a chain of functions", |n| {
         n.chain(|n, x, _| n.call("tanh", &[x]));
     }),
-    ("functions behind a product", |n| {
+    ("functions after a product", |n| {
         n.linear();
         n.chain(|n, x, _| n.call("tanh", &[x]));
     }),
-    ("cheap functions behind a product", |n| {
+    ("cheap functions after a product", |n| {
         n.linear();
         n.chain(|n, x, i| n.call(["relu", "square"][i % 2], &[x]));
     }),
@@ -41,7 +41,7 @@ const WAYS: [(&str, Grow); 11] = [
             n.call("add", &[x, y])
         });
     }),
-    ("rows one after the other", |n| {
+    ("a chain of rows", |n| {
         n.chain(|n, x, _| n.call("softmax", &[x]));
     }),
     ("rows side by side", |n| {
@@ -115,9 +115,9 @@ impl Growing {
         b.finish().unwrap()
     }
 
-    fn chain(&mut self, step: impl Fn(&mut Growing, NodeId, usize) -> NodeId) {
+    fn chain(&mut self, link: impl Fn(&mut Growing, NodeId, usize) -> NodeId) {
         for i in 0..self.length {
-            self.x = step(self, self.x, i);
+            self.x = link(self, self.x, i);
         }
     }
 
@@ -143,7 +143,7 @@ impl Growing {
     }
 }
 
-/// Instructions of a step's kernels: of the largest, and of all.
+/// Numbers of instructions of a step: of the largest kernel, and of all.
 fn instructions(network: &Declaration, target: &Target) -> (usize, usize) {
     fn count(body: &[Statement]) -> usize {
         let statement = |statement: &Statement| match statement {
@@ -159,25 +159,25 @@ fn instructions(network: &Declaration, target: &Target) -> (usize, usize) {
 }
 
 #[test]
-fn kernels_have_a_largest_size_however_they_grow() {
+fn kernel_sizes_are_bounded() {
     const SHORT: usize = 100;
     const TIMES: usize = 4;
     for (way, grow) in WAYS {
         let [short, long] = [SHORT, TIMES * SHORT].map(|n| Growing::network(grow, n));
         for target in [host::baseline(), Target::AVX512] {
-            let (_, few) = instructions(&short, &target);
-            let (largest, many) = instructions(&long, &target);
-            println!("{way}, {}: {few} to {many}, at most {largest}", target.name);
+            let (_, small) = instructions(&short, &target);
+            let (largest, large) = instructions(&long, &target);
+            println!("{way}, {}: {small} to {large}, at most {largest}", target.name);
             assert!(largest <= MOST, "{way}, {}: a kernel has {largest} instructions", target.name);
-            let grown = many <= (TIMES + 1) * few;
-            assert!(grown, "{way}, {}: {few} instructions become {many}", target.name);
+            let is_linear = large <= (TIMES + 1) * small;
+            assert!(is_linear, "{way}, {}: {small} instructions become {large}", target.name);
         }
     }
 }
 
-/// Ten thousand class weights are read from memory: they make no kernel larger.
+/// Ten thousand class weights are read from memory, and do not enlarge a kernel.
 #[test]
-fn declared_numbers_make_no_kernel_larger() {
+fn declared_numbers_do_not_enlarge_kernels() {
     let cross_entropy = ops::find("cross_entropy").unwrap();
     let sizes = [100, 10_000].map(|classes| {
         let samples = (cross_entropy.samples)(classes);

@@ -17,17 +17,17 @@ use ndarray::Array2;
 /// Half a unit in the last place of one.
 const ROUNDING: f64 = f32::EPSILON as f64 / 2.0;
 
-/// The relative error that a sum of `n` positive terms may have: a chain of `leaf`
-/// additions, and for each level above it one of `FAN`. What is computed around
-/// the sum rounds a few times more.
+/// Bound of the relative error of a sum of `n` positive terms: a chain of `leaf`
+/// additions, and one of `FAN` for each level above it, plus a few roundings
+/// around the sum.
 fn bound(n: usize, leaf: usize) -> f64 {
     let chains = n.div_ceil(leaf) as f64;
     let levels = chains.log(FAN as f64).ceil().max(0.0) + 1.0;
     (leaf.min(n) as f64 + levels * FAN as f64 + 16.0) * ROUNDING
 }
 
-/// What terms are: one number, which is rounded the same way again and again, or
-/// any.
+/// The terms: one number, whose roundings all have the same direction, or random
+/// ones.
 #[derive(Clone, Copy, Debug)]
 enum Terms {
     Tenths,
@@ -47,9 +47,9 @@ impl Terms {
     }
 }
 
-/// A graph of batches, the values of its inputs, and what its roots are in f64.
+/// A graph of batches, the values of its inputs, and the expected roots in f64.
 struct Sums {
-    what: &'static str,
+    context: &'static str,
     g: Graph,
     inputs: Vec<Value<f32>>,
     expected: Vec<Vec<f64>>,
@@ -57,8 +57,8 @@ struct Sums {
 }
 
 impl Sums {
-    fn new(what: &'static str, batch: usize, leaf: usize) -> Sums {
-        Sums { what, g: Graph::new(batch), inputs: Vec::new(), expected: Vec::new(), leaf }
+    fn new(context: &'static str, batch: usize, leaf: usize) -> Sums {
+        Sums { context, g: Graph::new(batch), inputs: Vec::new(), expected: Vec::new(), leaf }
     }
 
     fn input(&mut self, shape: Shape, terms: Terms) -> (NodeId, Vec<f64>) {
@@ -77,29 +77,32 @@ impl Sums {
     }
 
     fn check(self, n: usize, terms: Terms) {
-        let Sums { what, g, inputs, expected, leaf } = self;
+        let Sums { context, g, inputs, expected, leaf } = self;
         let case = Case { graph: g, inputs };
         let mut first: Option<Vec<Vec<f32>>> = None;
         for target in check::targets() {
             let found = check::jitted(&case, &check::lowered(&case, &target));
             for (root, (found, expected)) in found.iter().zip(&expected).enumerate() {
-                let what = format!("{what} of {n} {terms:?}, root {root}, {}", target.name);
-                assert_eq!(found.len(), expected.len(), "{what}");
+                let context = format!("{context} of {n} {terms:?}, root {root}, {}", target.name);
+                assert_eq!(found.len(), expected.len(), "{context}");
                 for (found, expected) in found.iter().zip(expected) {
                     let error = (f64::from(*found) / expected - 1.0).abs();
                     let bound = bound(n, leaf);
-                    assert!(error <= bound, "{what}: off by {error:e}, more than {bound:e}");
+                    assert!(error <= bound, "{context}: off by {error:e}, more than {bound:e}");
                 }
             }
             let first = first.get_or_insert_with(|| found.clone());
             for (found, first) in found.iter().zip(first) {
-                check::assert_same_bits(what, found, first);
+                check::assert_same_bits(context, found, first);
             }
         }
         let interpreted = check::interpreted::<f32>(&case);
         for (found, expected) in interpreted.iter().flatten().zip(expected.iter().flatten()) {
             let error = (f64::from(*found) / expected - 1.0).abs();
-            assert!(error <= 4.0 * ROUNDING, "{what} of {n} by the interpreter in f32: {error:e}");
+            assert!(
+                error <= 4.0 * ROUNDING,
+                "{context} of {n} by the interpreter in f32: {error:e}"
+            );
         }
     }
 }
@@ -114,7 +117,7 @@ fn column_sums(x: &[f64], columns: usize) -> Vec<f64> {
 }
 
 fn sizes(most: usize) -> impl Iterator<Item = usize> {
-    // Also a little more and less than whole blocks, of one term or of sixteen.
+    // Also slightly more and less than full blocks, of one term or of sixteen.
     [
         1000, 1024, 1025, 2033, 2047, 4097, 10_000, 16_383, 65_525, 65_535, 65_537, 100_000,
         1_000_000, 1_048_575, 10_000_000,
@@ -157,7 +160,7 @@ fn sums_over_the_batch() {
 }
 
 /// The gradients of a weight and its bias: the second is the sum of the columns of
-/// the first's second factor, in one kernel with it.
+/// the first's second operand, in the same kernel.
 #[test]
 fn products_over_the_batch_and_sums_beside_them() {
     for (n, terms) in sizes(1_000_000).flat_map(|n| BOTH.map(|terms| (n, terms))) {
@@ -200,7 +203,7 @@ fn products_along_rows() {
     }
 }
 
-/// Products whose sum runs over two axes that are not one, and products example by
+/// Products whose sum runs over two separate axes, and products example by
 /// example.
 #[test]
 fn products_over_several_axes() {
@@ -226,11 +229,11 @@ fn products_over_several_axes() {
         let y = sums.g.apply(contract, &[a, b]);
         let mut expected = Vec::new();
         for (a, b) in a_values.chunks(2 * n).zip(b_values.chunks(3 * n)) {
-            let mut own = vec![0.0; 6];
+            let mut sums = vec![0.0; 6];
             for (a, b) in a.chunks(2).zip(b.chunks(3)) {
-                own.iter_mut().enumerate().for_each(|(at, sum)| *sum += a[at / 3] * b[at % 3]);
+                sums.iter_mut().enumerate().for_each(|(at, sum)| *sum += a[at / 3] * b[at % 3]);
             }
-            expected.extend(own);
+            expected.extend(sums);
         }
         sums.root(y, expected);
         sums.check(n, terms);
@@ -256,7 +259,7 @@ fn rows_added_by_index() {
             let ty = Type::index(3, Shape::batched([words]));
             let index = sums.g.apply(Input { index: 1, ty }, &[]);
             let table = sums.g.scatter_add(x, index);
-            // The first row is empty: beside it, a quotient with nothing says nothing.
+            // The first row is 0: add 1 for a relative error.
             let one = sums.g.constant(1.0);
             let table = sums.g.add(table, one);
             sums.root(table, expected.iter().map(|sum| sum + 1.0).collect());
@@ -266,7 +269,7 @@ fn rows_added_by_index() {
 }
 
 network! {
-    /// A bias alone, whose mean gradient is exactly one.
+    /// Only a bias, whose mean gradient is exactly one.
     struct Bias {
         input x: [3];
         param b: [3] = zeros;
@@ -295,7 +298,7 @@ network! {
 }
 
 network! {
-    /// Words whose vectors' mean gradient is how often they come.
+    /// Words whose vectors' mean gradient is their frequency.
     struct Words {
         input word: index(3)[4];
         layer table = Embedding(3, 2);
@@ -326,8 +329,8 @@ fn the_mean_gradient_of_a_bias_is_one() {
     }
 }
 
-/// Uniform numbers around 1000, half a unit wide to either side: what is lost of
-/// the mean comes back squared in the variance.
+/// Uniform numbers from 999.5 to 1000.5: the error of the mean is squared in the
+/// variance.
 #[test]
 fn statistics_of_half_a_million_examples() {
     for n in [1000, 31_623, 500_000] {
@@ -343,7 +346,7 @@ fn statistics_of_half_a_million_examples() {
         trainer.step(normed::Batch { x: x.view() }).unwrap();
         let parameters = trainer.model().params();
         for found in parameters.norm.running_var {
-            // A tenth of the batch's, nine of the one that was there.
+            // A tenth of the batch's, nine tenths of the initial one.
             let found = (f64::from(*found) - 0.9) / 0.1;
             assert!((found - variance).abs() <= 1e-4, "{n}: {found} instead of {variance}");
         }
@@ -355,7 +358,7 @@ fn statistics_of_half_a_million_examples() {
 }
 
 #[test]
-fn the_gradient_of_a_word_is_how_often_it_comes() {
+fn the_gradient_of_a_word_is_its_frequency() {
     for n in [300, 30_000, 250_000] {
         let words = Array2::from_shape_fn((n, 4), |(i, j)| u32::from((i + j) % 50 == 0));
         let ones = words.iter().filter(|word| **word == 1).count();

@@ -1,4 +1,4 @@
-//! Networks that are declared at run time do what declared types do, to the bit.
+//! Networks declared at run time behave like declared types, bit for bit.
 
 use bilro::compiler::declaration::{Builder, Declaration, LossReduction};
 use bilro::compiler::ops::{AttributeValue, Attributes};
@@ -11,7 +11,7 @@ use bilro::{DynBatch, DynModel, DynTrainer, Error, data};
 
 use super::{Digits, digits};
 
-/// [`Digits`], call by call.
+/// [`Digits`], built by calls.
 fn declaration() -> Declaration {
     let none = Attributes::new();
     let mut b = Builder::new("Digits");
@@ -41,7 +41,7 @@ fn parameters<N>(model: &Model<N>) -> Vec<Vec<u32>> {
 }
 
 #[test]
-fn a_dynamic_network_trains_as_a_declared_one_does() {
+fn a_dynamic_network_trains_like_a_declared_one() {
     let (train, test) = data::digits().unwrap().rows(..500).unwrap().split(0.8, 7).unwrap();
     macro_rules! trained {
         ($builder:expr) => {{
@@ -89,7 +89,7 @@ fn a_dynamic_network_trains_as_a_declared_one_does() {
     assert_eq!(dynamic.to_string(), typed.to_string());
     assert!(dynamic.state_dict().eq(typed.state_dict()));
 
-    // Step by step, and trained on.
+    // Step by step, and continued training.
     let mut typed = typed.into_trainer(Sgd::new(0.1)).build().unwrap();
     let mut dynamic = dynamic.into_trainer(Sgd::new(0.1)).build().unwrap();
     for _ in 0..3 {
@@ -99,7 +99,7 @@ fn a_dynamic_network_trains_as_a_declared_one_does() {
 }
 
 #[test]
-fn files_go_from_one_to_the_other() {
+fn files_are_interchangeable() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("digits.safetensors");
     let typed = Digits::model().seed(5).build().unwrap();
@@ -115,8 +115,8 @@ fn files_go_from_one_to_the_other() {
     assert!(error.contains("did you mean `fc3.bias`?"), "{error}");
 }
 
-/// `y = tanh(x)` or `y = relu(x)`, by the call.
-fn chosen() -> DynModel {
+/// `y = tanh(x)` or `y = relu(x)`, selected per call.
+fn model_with_a_choice() -> DynModel {
     let mut b = Builder::new("Chosen");
     let x = b.input("x", Type::real(Shape::batched([2usize]))).unwrap();
     let activation = b.choice("activation", &["tanh", "relu"]).unwrap();
@@ -128,15 +128,15 @@ fn chosen() -> DynModel {
 }
 
 #[test]
-fn choices_are_made_by_name() {
-    let (model, x) = (chosen(), array![[-1.0f32, 2.0]]);
+fn choices_are_selected_by_name() {
+    let (model, x) = (model_with_a_choice(), array![[-1.0f32, 2.0]]);
     let y = |batch: DynBatch<'_>| model.predict(batch).unwrap()["y"].clone();
     let batch = || DynBatch::new().with("x", x.view());
     let tanh = y(batch());
     assert!((tanh[[0, 0]] + 0.761_594_2).abs() < 1e-6, "{tanh}");
     assert_eq!(y(batch().choose("activation", "tanh")), tanh);
     assert_eq!(y(batch().choose("activation", "relu")), array![[0.0, 2.0]].into_dyn());
-    for (batch, parts) in [
+    for (batch, words) in [
         (batch().choose("activation", "rleu"), ["alternative", "did you mean `relu`?"]),
         (batch().choose("activatoin", "relu"), ["choice", "did you mean `activation`?"]),
         (
@@ -145,7 +145,7 @@ fn choices_are_made_by_name() {
         ),
     ] {
         let error = model.predict(batch).unwrap_err().to_string();
-        assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+        assert!(words.iter().all(|word| error.contains(word)), "{error}");
     }
 }
 
@@ -154,13 +154,13 @@ fn given<'a>(image: impl Into<Feed<'a>>, digit: impl Into<Feed<'a>>) -> DynBatch
 }
 
 #[test]
-fn mistakes_are_errors_with_names() {
+fn errors_name_their_arrays() {
     let model = DynModel::builder(declaration()).build().unwrap();
     let (x, y) = (Array2::<f32>::zeros((3, 64)), Array1::<u32>::zeros(3));
     let batch = || DynBatch::new().with("image", x.view()).with("digit", y.view());
     model.evaluate_batch(batch()).unwrap();
     let (flat, wide) = (Array1::<f32>::zeros(64), Array2::<f32>::zeros((3, 65)));
-    let (few, large) = (Array1::<u32>::zeros(2), Array1::<u32>::from_elem(3, 10));
+    let (small, large) = (Array1::<u32>::zeros(2), Array1::<u32>::from_elem(3, 10));
     let cases: Vec<(DynBatch<'_>, &[&str])> = vec![
         (DynBatch::new().with("image", x.view()), &["`digit`", "not given"]),
         (DynBatch::new(), &["`image`", "not given"]),
@@ -170,15 +170,15 @@ fn mistakes_are_errors_with_names() {
         (given(x.view(), x.view()), &["`digit`", "reals"]),
         (given(flat.view(), y.view()), &["`image`", "[64]", "[]"]),
         (given(wide.view(), y.view()), &["`image`", "[64]", "[65]"]),
-        (given(x.view(), few.view()), &["2", "3", "examples"]),
+        (given(x.view(), small.view()), &["2", "3", "examples"]),
         (given(x.view(), large.view()), &["`digit`", "index 10", "below 10"]),
     ];
-    for (batch, parts) in cases {
+    for (batch, words) in cases {
         for error in
             [model.evaluate_batch(batch.clone()).unwrap_err(), model.gradients(batch).unwrap_err()]
         {
             let error = error.to_string();
-            assert!(parts.iter().all(|part| error.contains(part)), "{parts:?}: {error}");
+            assert!(words.iter().all(|word| error.contains(word)), "{words:?}: {error}");
         }
     }
     let error = model.predict(batch()).unwrap_err();
@@ -187,10 +187,10 @@ fn mistakes_are_errors_with_names() {
     let error = output.get("logit").unwrap_err().to_string();
     assert!(error.contains("did you mean `logits`?"), "{error}");
 
-    // What only predicts is not trained, and a data set has one input.
-    let error = chosen().into_trainer(Sgd::new(0.1)).build().unwrap_err();
+    // A network without a loss cannot train, and a data set has one input.
+    let error = model_with_a_choice().into_trainer(Sgd::new(0.1)).build().unwrap_err();
     assert!(matches!(error.error(), Error::NoLoss { network } if network == "Chosen"));
     let data = data::digits().unwrap();
-    let error = chosen().evaluate(&data).unwrap_err().to_string();
+    let error = model_with_a_choice().evaluate(&data).unwrap_err().to_string();
     assert!(error.contains("1 inputs and 0 targets"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! One model that many threads use, and models that are cloned.
+//! One model shared by many threads, and clones of models.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use bilro_compiler::optim::{Update, WrongNumber};
 use super::{Digits, digits, trainer};
 
 network! {
-    /// What is drawn at random is different in every step.
+    /// Dropout differs in every step.
     struct Random {
         input x: [8];
         target y: [2];
@@ -35,7 +35,7 @@ fn models_and_trainers_may_be_sent_and_shared() {
     check::<DynTrainer>();
 }
 
-/// Whatever the threads ask for at the same time, however little code is kept.
+/// For any simultaneous calls, and any size of the code cache.
 #[test]
 fn one_model_serves_many_threads_with_the_same_bits() {
     let data = data::digits().unwrap().rows(..60).unwrap();
@@ -79,7 +79,7 @@ fn one_model_serves_many_threads_with_the_same_bits() {
 }
 
 #[test]
-fn a_clone_has_parameters_training_and_random_numbers_of_its_own() {
+fn a_clone_has_separate_parameters_training_and_random_numbers() {
     let x = Array2::from_shape_fn((4, 8), |(i, j)| (i * 8 + j) as f32 / 32.0);
     let y = Array2::from_shape_fn((4, 2), |(i, j)| (i + j) as f32);
     let batch = || random::Batch { x: x.view(), y: y.view() };
@@ -92,7 +92,7 @@ fn a_clone_has_parameters_training_and_random_numbers_of_its_own() {
         let weight = |model: &Model<Random>| bits(&model.params().linear1.weight.to_owned());
         let before = weight(&copy);
         assert_eq!(before, weight(first.model()));
-        // It draws what the model draws.
+        // The clone draws the same numbers as the model.
         let draws = |model: &Model<Random>| model.gradients(batch()).unwrap().loss.to_bits();
         let drawn = draws(&copy);
         assert_eq!(drawn, draws(first.model()));
@@ -100,7 +100,7 @@ fn a_clone_has_parameters_training_and_random_numbers_of_its_own() {
         assert_ne!(weight(first.model()), before);
         assert_ne!(draws(first.model()), drawn);
         assert_eq!((weight(&copy), draws(&copy)), (before.clone(), drawn));
-        // Two trainers of clones begin alike, whatever the model's own optimizer keeps.
+        // Trainers of two clones start alike, regardless of the model's own optimizer state.
         let run = |model: Model<Random>| {
             let mut trainer = model.into_trainer(Adam::new(0.01)).build().unwrap();
             for _ in 0..5 {
@@ -112,7 +112,7 @@ fn a_clone_has_parameters_training_and_random_numbers_of_its_own() {
         assert_eq!(run(copy.clone()), after);
         assert_ne!(after, before);
         assert_eq!(weight(&copy), before);
-        // The model goes on as if there had been no clone.
+        // The model continues as if there were no clone.
         let mut again = Random::trainer(Adam::new(0.01)).seed(1).backend(backend).build().unwrap();
         for _ in 0..8 {
             again.step(batch()).unwrap();
@@ -124,9 +124,9 @@ fn a_clone_has_parameters_training_and_random_numbers_of_its_own() {
     }
 }
 
-/// A clone that takes the place of a trainer's model has nothing of its optimizer's.
+/// A clone that replaces a trainer's model has no optimizer state.
 #[test]
-fn a_clone_in_the_place_of_a_trainers_model_begins_anew() {
+fn a_clone_that_replaces_a_trainers_model_starts_anew() {
     let data = data::digits().unwrap().rows(..32).unwrap();
     let batch = || digits::Batch { image: data.x(), digit: data.y() };
     let mut trainer = Digits::trainer(Sgd::new(0.1).momentum(0.9)).accumulate(2).build().unwrap();
@@ -145,7 +145,7 @@ fn a_clone_in_the_place_of_a_trainers_model_begins_anew() {
 }
 
 #[test]
-fn code_goes_with_the_last_that_uses_it() {
+fn code_is_freed_with_its_last_user() {
     let data = data::digits().unwrap().rows(..10).unwrap();
     let input = || digits::Input { image: data.x() };
     let mut model = Digits::model().seed(1).build().unwrap();
@@ -157,7 +157,7 @@ fn code_goes_with_the_last_that_uses_it() {
     assert_eq!(bits(&model.predict(input()).unwrap().logits), expected);
 }
 
-/// An optimizer that panics when its update is made.
+/// An optimizer that panics in its update.
 #[derive(Debug)]
 struct Panicking;
 

@@ -1,6 +1,6 @@
-//! Whatever a program does through public items: code runs with the memory that it
-//! was made for, or is refused. Optimizers that are not what they were, trainings
-//! and models that are exchanged, networks that give other arrays than they declare.
+//! Misuse through public items: code runs only with the memory that it was compiled for. Optimizers
+//! that change, exchanged trainings and models, networks whose arrays differ from their
+//! declarations.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use bilro_compiler::optim::{Clip, Optimizer, Update, WrongNumber};
 
 use super::*;
 
-/// An optimizer of which a test says what each update does.
+/// An optimizer whose update is defined by the test.
 struct Odd<U>(U);
 
 impl<U> std::fmt::Debug for Odd<U> {
@@ -64,8 +64,8 @@ fn first(arrays: &Arrays, examples: usize) -> Arrays {
     }
 }
 
-/// What is kept beside the parameters is laid out for one training. Code of another
-/// one, for a batch size that comes later, would write over the end of it.
+/// Optimizer state is laid out for one training. Code of another one, compiled
+/// for a later batch size, would write past its end.
 #[test]
 fn steps_of_two_trainings_are_not_mixed() {
     let good = Arrays::good();
@@ -89,7 +89,7 @@ fn steps_of_two_trainings_are_not_mixed() {
                 assert_eq!(bits(&engine), before, "{backend:?}");
             }
         }
-        // The first one goes on, with other batches as well.
+        // The first one continues, with other batches as well.
         engine.run(&Purpose::Step(sgd.clone()), &small.feeds()).unwrap();
         engine.forget_steps();
         engine.run(&Purpose::Step(adam.clone()), &small.feeds()).unwrap();
@@ -97,7 +97,7 @@ fn steps_of_two_trainings_are_not_mixed() {
     }
 }
 
-/// A training that has not made a step does not keep others from making one.
+/// A training that has not made a step does not prevent another's.
 #[test]
 fn a_first_step_that_fails_binds_nothing() {
     let good = Arrays::good();
@@ -115,20 +115,20 @@ fn a_first_step_that_fails_binds_nothing() {
     }
 }
 
-/// One call of `update` more, and it keeps more, or something else under the same
-/// places.
+/// A later call of `update` declares more state, or different state at the same
+/// indices.
 #[test]
-fn an_update_that_keeps_other_state_in_a_later_call_is_refused() {
+fn an_update_with_different_state_in_a_later_call_is_rejected() {
     let good = Arrays::good();
     let small = first(&good, 2);
     for backend in BACKENDS {
-        // The network has 4 parameters, and each step is asked twice at first: for
-        // what it keeps, and for its code.
-        for (calls, kept) in [(4, 1), (8, 0), (8, 2), (8, 40)] {
+        // The network has 4 parameters, and each step calls `update` twice at
+        // first: for its state, and for its code.
+        for (calls, states) in [(4, 1), (8, 0), (8, 2), (8, 40)] {
             let count = AtomicUsize::new(0);
             let training = odd(move |u| {
                 let call = count.fetch_add(1, Ordering::Relaxed);
-                for i in 0..if call < calls { 1 } else { kept } {
+                for i in 0..if call < calls { 1 } else { states } {
                     u.running_mean(&format!("mean {i}"), u.gradient, 0.9);
                 }
                 let step = u.g.scale(u.gradient, -0.1);
@@ -138,17 +138,17 @@ fn an_update_that_keeps_other_state_in_a_later_call_is_refused() {
             let purpose = Purpose::Step(training.clone());
             engine.run(&purpose, &good.feeds()).unwrap();
             let before = bits(&engine);
-            // Fewer are within what there is.
-            match (engine.run(&purpose, &small.feeds()), kept) {
+            // Less state fits the existing memory.
+            match (engine.run(&purpose, &small.feeds()), states) {
                 (Ok(_), 0 | 1) => {}
                 (Err(Error::Compile(CompileError::Misfit { optimizer, .. })), _) => {
                     assert_eq!(optimizer, "Odd");
                     assert_eq!(bits(&engine), before);
                 }
-                (other, _) => panic!("{backend:?}, {kept} kept: {other:?}"),
+                (other, _) => panic!("{backend:?}, {states} kept: {other:?}"),
             }
             if let Backend::Jit = backend {
-                // The code that is there is used on.
+                // The compiled code stays usable.
                 engine.run(&purpose, &good.feeds()).unwrap();
             }
         }
@@ -156,7 +156,7 @@ fn an_update_that_keeps_other_state_in_a_later_call_is_refused() {
 }
 
 #[test]
-fn an_update_that_reaches_for_what_is_not_its_own_is_refused() {
+fn an_update_that_uses_foreign_nodes_is_rejected() {
     let good = Arrays::good();
     let real = |sizes: &[usize]| Type::real(Shape::batched(sizes.to_vec()));
     let input = move |u: &mut Update<'_>, index: usize, ty: Type| {
@@ -170,8 +170,8 @@ fn an_update_that_reaches_for_what_is_not_its_own_is_refused() {
         let sum = u.g.sum_all(x);
         u.g.add(u.parameter, sum)
     };
-    // Rows of a table of 10, by a class that is said to be below 10 and is below 4;
-    // and by one of a table of 2.
+    // Rows of a table of 10, by a class declared below 10 that is below 4; and
+    // by one of a table of 2.
     let gather = |u: &mut Update<'_>, rows: usize| {
         let ty = Type::index(rows, Shape::batched([0usize; 0]));
         let index = u.g.apply(ops::input::Input { index: 2, ty }, &[]);
@@ -190,10 +190,10 @@ fn an_update_that_reaches_for_what_is_not_its_own_is_refused() {
         ("`t` is", odd(move |u| input(u, 2, real(&[])))),
         ("`t` is", odd(move |u| gather(u, 2))),
         ("`t` is", odd(move |u| gather(u, 10))),
-        ("kept in place 77", odd(move |u| parameter(u, 77, &[3]))),
-        ("is [5, 4], and not [500, 400]", odd(move |u| parameter(u, 0, &[500, 400]))),
+        ("no variable 77", odd(move |u| parameter(u, 77, &[3]))),
+        ("is [5, 4], not [500, 400]", odd(move |u| parameter(u, 0, &[500, 400]))),
         (
-            "no place 100",
+            "no variable 100",
             odd(|u| {
                 u.g.add_root(Root::Assign(1000 + u.parameter.index()), u.gradient);
                 u.gradient
@@ -210,7 +210,7 @@ fn an_update_that_reaches_for_what_is_not_its_own_is_refused() {
         ("for `unknown`", odd(move |u| setting(u, "unknown"))),
         ("for `random batch`", odd(move |u| setting(u, RANDOM_BATCH))),
         (
-            "nothing is left to choose",
+            "an update has no switches",
             odd(|u| {
                 let by = ops::switch::Selector::Declared(0);
                 u.g.apply(ops::switch::Switch { by }, &[u.gradient, u.parameter])
@@ -219,20 +219,20 @@ fn an_update_that_reaches_for_what_is_not_its_own_is_refused() {
         (
             "for `known`",
             odd(|u| {
-                let _whole = u.g.apply(StepScalar::whole("known"), &[]);
+                let _integer = u.g.apply(StepScalar::integer("known"), &[]);
                 u.gradient
             }),
         ),
     ];
-    for (part, training) in &cases {
+    for (expected, training) in &cases {
         for backend in BACKENDS {
             let mut engine = Engine::new(network(), backend, 3, 1).unwrap();
             let before = bits(&engine);
             let error = engine.run(&Purpose::Step(training.clone()), &good.feeds()).unwrap_err();
             let is_it = matches!(error, Error::Compile(CompileError::Misfit { .. }));
-            assert!(is_it, "{backend:?}, {part}: {error:?}");
-            assert_names(&error, &[part, "`Odd`"]);
-            assert_eq!(bits(&engine), before, "{part}");
+            assert!(is_it, "{backend:?}, {expected}: {error:?}");
+            assert_names(&error, &[expected, "`Odd`"]);
+            assert_eq!(bits(&engine), before, "{expected}");
         }
     }
     let known = odd(move |u| setting(u, "known"));
@@ -253,24 +253,24 @@ fn numbers_of_a_training_are_checked_by_the_engine_too() {
         ("learning rate", Arc::new(Training::from(Sgd::new(f32::INFINITY)))),
     ];
     for backend in BACKENDS {
-        for (part, training) in &wrong {
+        for (expected, training) in &wrong {
             let mut engine = Engine::new(network(), backend, 3, 1).unwrap();
             let error = engine.run(&Purpose::Step(training.clone()), &good.feeds()).unwrap_err();
-            assert!(matches!(error, Error::Setting { .. }), "{error}");
-            assert_names(&error, &[part]);
+            assert!(matches!(error, Error::InvalidArgument { .. }), "{error}");
+            assert_names(&error, &[expected]);
         }
-        // Sums of gradients would lie where momentum does.
+        // Accumulated gradients would overlap momentum.
         let momentum = Arc::new(Training::from(Sgd::new(0.1).momentum(0.9)));
         let mut engine = Engine::new(network(), backend, 3, 1).unwrap();
         let purpose = Purpose::Accumulate { training: momentum.clone(), first: true };
         let error = engine.run(&purpose, &good.feeds()).unwrap_err();
-        assert!(matches!(&error, Error::Setting { found, .. } if found == "1"), "{error}");
+        assert!(matches!(&error, Error::InvalidArgument { found, .. } if found == "1"), "{error}");
     }
 }
 
-/// The macro builds such networks, to check them: they have no memory.
+/// The macro builds such networks, to check them: they have no memory layout.
 #[test]
-fn a_network_whose_sizes_are_not_numbers_is_refused() {
+fn a_network_whose_sizes_are_not_numbers_is_rejected() {
     let symbol = || Dim::symbol("N");
     let networks: [fn(&mut Builder, Dim) -> NodeId; 3] = [
         |b, n| b.input("x", Type::real(Shape::batched([n]))).unwrap(),
@@ -292,10 +292,10 @@ fn a_network_whose_sizes_are_not_numbers_is_refused() {
     }
 }
 
-/// What is chosen would be below the first one's bound, and reach rows of a table
-/// that has only so many.
+/// A selected index below the first bound could exceed the rows of another
+/// alternative's table.
 #[test]
-fn numbers_below_other_bounds_are_no_alternatives() {
+fn indices_with_different_bounds_are_not_alternatives() {
     let mut b = Builder::new("Chosen");
     let [few, many] = [("few", 3), ("many", 1000)].map(|(name, below)| {
         b.input(name, Type::index(below, Shape::batched([0usize; 0]))).unwrap()
@@ -315,9 +315,9 @@ network! {
     }
 }
 
-/// `Trainer::model` lends the model, which a program may exchange.
+/// `Trainer::model_mut` lends the model, which a program may exchange.
 #[test]
-fn models_that_are_exchanged_between_trainers_are_not_mixed() {
+fn models_exchanged_between_trainers_are_not_mixed() {
     let (x, y) = (Array2::<f32>::ones((3, 2)), Array2::<f32>::zeros((3, 1)));
     let rows = |n: usize| {
         let rows = bilro::ndarray::s![..n, ..];
@@ -336,13 +336,13 @@ fn models_that_are_exchanged_between_trainers_are_not_mixed() {
                 assert!(matches!(error, Error::OtherTraining { .. }), "{backend:?}: {error}");
             }
         }
-        // A model that has not been trained begins anew.
+        // An untrained model starts anew.
         *adam.model_mut() = Line::model().backend(backend).build().unwrap();
         adam.step(rows(2)).unwrap();
     }
 }
 
-/// A network by hand: it declares what [`network`] is, and gives what it likes.
+/// A hand-written network: it declares [`network`], and returns other arrays.
 struct Liar;
 
 #[derive(Clone, Copy)]
@@ -360,7 +360,7 @@ impl Network for Liar {
     type Choices = Vec<usize>;
 
     fn declaration() -> Result<super::Declaration, CompileError> {
-        // Another one with every call.
+        // A different one with every call.
         static CALLS: AtomicUsize = AtomicUsize::new(0);
         let inputs = 2 + 50 * (CALLS.fetch_add(1, Ordering::Relaxed) % 2);
         let none = Attributes::new();
@@ -422,7 +422,7 @@ impl<'a> FromExamples<ArrayView2<'a, f32>, ArrayView2<'a, f32>> for Given<'a> {
 }
 
 #[test]
-fn a_network_that_lies_is_refused() {
+fn a_network_that_contradicts_its_declaration_is_rejected() {
     let [short, long, wide] = [(3, 2), (4, 1), (4, 52)].map(Array2::<f32>::zeros);
     let (short, long, wide) = (short.view(), long.view(), wide.view());
     let data =

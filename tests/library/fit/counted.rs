@@ -1,6 +1,6 @@
-//! Targets that count differently, or not at all: the loss and the metrics of many batches are those
-//! of one that has all of them, whatever the batches' sizes and the rows' order. Right values are
-//! PyTorch's definitions, computed here in f64.
+//! Weighted and ignored targets: loss and metrics over many batches equal those of one batch with
+//! all examples, for any batch size and order of rows. Expected values are PyTorch's definitions,
+//! computed here in f64.
 
 use bilro::ndarray::{ArrayView1, ArrayView2, Axis, array};
 use bilro::{metrics, tensor};
@@ -9,11 +9,11 @@ use super::*;
 
 const BACKENDS: [Backend; 3] = [Backend::Jit, Backend::Interpreter, Backend::InterpreterF32];
 
-/// Three times what 300 roundings of half an ulp add up to where they are independent, `√300 · 2⁻²⁴`.
+/// Three times the sum of 300 independent roundings of half an ulp, `√300 · 2⁻²⁴`.
 const ROUNDING: f64 = 3e-6;
 
 network! {
-    /// Of three classes, the first is padding.
+    /// Three classes, of which the first is padding.
     struct Padded {
         input x: [3];
         target y: class(3);
@@ -26,7 +26,7 @@ network! {
 }
 
 network! {
-    /// The second of two classes counts ten times.
+    /// Two classes, of which the second counts ten times.
     struct Weighted {
         input x: [2];
         target y: class(2);
@@ -39,7 +39,7 @@ network! {
 }
 
 network! {
-    /// Everything is added up.
+    /// A sum over all examples.
     struct Summed {
         input x: [3];
         target y: class(3);
@@ -51,7 +51,7 @@ network! {
 }
 
 network! {
-    /// A class for each of four places, some of which are padding.
+    /// A class for each of four words, some of which are padding.
     struct Places {
         input x: [4, 3];
         target y: class(3)[4];
@@ -62,7 +62,7 @@ network! {
 }
 
 network! {
-    /// Two losses, one by weights and one without padding, a penalty, and a factor that is learned.
+    /// Two losses, one weighted and one ignoring padding, a penalty, and a trained factor.
     struct Several {
         input x: [3];
         target y: class(3);
@@ -87,15 +87,15 @@ fn drawn(examples: usize, classes: usize, seed: u64) -> Rows {
     Dataset::new(Array2::from_shape_vec((examples, classes), x).unwrap(), y).unwrap()
 }
 
-/// The logarithms of the probabilities of classes.
+/// The log-probabilities of classes.
 fn log_softmax(scores: &[f32]) -> Vec<f64> {
     let scores: Vec<f64> = scores.iter().map(|x| f64::from(*x)).collect();
     let log = scores.iter().map(|x| x.exp()).sum::<f64>().ln();
     scores.iter().map(|x| x - log).collect()
 }
 
-/// PyTorch's mean by weights: `Σ w[y] · f(log p, y) / Σ w[y]`.
-fn by_weights(
+/// PyTorch's weighted mean: `Σ w[y] · f(log p, y) / Σ w[y]`.
+fn weighted_mean(
     x: ArrayView2<'_, f32>,
     y: &[u32],
     weight: &[f64],
@@ -115,12 +115,12 @@ fn nll(weight: &[f64]) -> impl Fn(&[f64], usize) -> f64 + use<'_> {
     |log_p, y| -weight[y] * log_p[y]
 }
 
-fn assert_near(what: &str, found: f64, expected: f64) {
+fn assert_near(context: &str, found: f64, expected: f64) {
     let allowed = ROUNDING * expected.abs().max(1.0);
-    assert!((found - expected).abs() <= allowed, "{what}: {found} instead of {expected}");
+    assert!((found - expected).abs() <= allowed, "{context}: {found} instead of {expected}");
 }
 
-/// The examples in orders that put other ones together.
+/// The examples in orders that batch them differently.
 fn orders(data: &Rows) -> [Rows; 3] {
     let n = data.len();
     let sorted = {
@@ -133,31 +133,32 @@ fn orders(data: &Rows) -> [Rows; 3] {
     })
 }
 
-/// The loss over the data: evaluated, and of epochs in batches of several sizes, in which nothing is
-/// learned.
-fn assert_loss<N>(what: &str, data: &Rows, expected: f64)
+/// The loss over the data: of an evaluation, and of epochs with learning rate 0 in batches of
+/// several sizes.
+fn assert_loss<N>(context: &str, data: &Rows, expected: f64)
 where
     N: bilro::Trainable,
     for<'a> N::Batch<'a>: bilro::FromExamples<ArrayView2<'a, f32>, ArrayView1<'a, u32>>,
 {
     for (order, data) in orders(data).iter().enumerate() {
         for backend in BACKENDS {
-            let what = format!("{what}, order {order}, {backend:?}");
+            let context = format!("{context}, order {order}, {backend:?}");
             let mut trainer = N::trainer(Sgd::new(0.0)).backend(backend).build().unwrap();
-            assert_near(&what, trainer.model().evaluate(data).unwrap().loss(), expected);
+            assert_near(&context, trainer.model().evaluate(data).unwrap().loss(), expected);
             for batch_size in [1, 7, 100, data.len()] {
                 let fit = Fit::epochs(1).batch_size(batch_size).validate(data);
                 let epoch = &trainer.fit(data, fit.evaluate_train(true)).unwrap().epochs[0];
-                let what = format!("{what}, batches of {batch_size}");
-                assert_near(&what, epoch.loss, expected);
-                assert_near(&what, epoch.train.as_ref().unwrap().loss, expected);
-                assert_near(&what, epoch.validation.as_ref().unwrap().loss, expected);
+                let context = format!("{context}, batches of {batch_size}");
+                assert_near(&context, epoch.loss, expected);
+                assert_near(&context, epoch.train.as_ref().unwrap().loss, expected);
+                assert_near(&context, epoch.validation.as_ref().unwrap().loss, expected);
             }
         }
     }
 }
 
-/// 512 rows in two batches of an evaluation: of the first, one target counts, and is wrong.
+/// 512 rows in two batches of an evaluation: in the first, one target counts, and is predicted
+/// wrongly.
 fn one_of_257() -> Rows {
     let y = Array1::from_shape_fn(512, |i| match i {
         0 => 1,
@@ -173,19 +174,19 @@ fn one_of_257() -> Rows {
 }
 
 #[test]
-fn what_is_ignored_counts_in_no_batch() {
+fn ignored_targets_count_in_no_batch() {
     let data = one_of_257();
     let weight = [0.0, 1.0, 1.0];
     let y = data.y().to_vec();
-    let expected = by_weights(data.x(), &y, &weight, nll(&weight));
+    let expected = weighted_mean(data.x(), &y, &weight, nll(&weight));
     assert_loss::<Padded>("padding", &data, expected);
     for data in orders(&data) {
         for backend in BACKENDS {
             let model = Padded::model().backend(backend).build().unwrap();
             let evaluation = model.evaluate(&data).unwrap();
             assert_eq!(evaluation.accuracy(), 256.0 / 257.0, "{backend:?}");
-            // Of the one that is wrong, the target has the third score: the first of two equals
-            // counts as larger.
+            // The wrong one's target has the third score: of equal scores the first counts as
+            // larger.
             assert_eq!(evaluation.metric("top_k_accuracy"), Some(256.0 / 257.0), "{backend:?}");
             assert_eq!(evaluation.metric("wrong"), Some(1.0 - 256.0 / 257.0), "{backend:?}");
         }
@@ -193,14 +194,14 @@ fn what_is_ignored_counts_in_no_batch() {
 }
 
 #[test]
-fn weights_of_classes_are_added_up_over_all_batches() {
+fn class_weights_are_accumulated_over_all_batches() {
     let data = drawn(300, 2, 5);
     let (x, y) = (data.x(), data.y().to_vec());
     let weight = [1.0, 10.0];
-    let expected = by_weights(x, &y, &weight, nll(&weight));
+    let expected = weighted_mean(x, &y, &weight, nll(&weight));
     assert_loss::<Weighted>("weights", &data, expected);
-    // PyTorch divides what is smoothed by the weights of the targets too.
-    let smooth = by_weights(x, &y, &weight, |log_p, y| {
+    // PyTorch divides the smoothing by the weights of the targets too.
+    let smooth = weighted_mean(x, &y, &weight, |log_p, y| {
         let all: f64 = log_p.iter().zip(weight).map(|(log_p, w)| -w * log_p).sum();
         0.8 * -weight[y] * log_p[y] + 0.2 / 2.0 * all
     });
@@ -210,7 +211,7 @@ fn weights_of_classes_are_added_up_over_all_batches() {
             let evaluation = model.evaluate(&data).unwrap();
             assert_near("nll_loss", evaluation.metric("nll_loss").unwrap(), expected);
             assert_near("smoothing", evaluation.metric("smooth").unwrap(), smooth);
-            // A count over a count: exactly what it is, and as it is printed.
+            // A count divided by a count: exact, also in print.
             let largest = |row: &[f32]| u32::from(row[1] > row[0]);
             let rows = data.x();
             let hits = rows.outer_iter().zip(data.y());
@@ -234,14 +235,14 @@ fn a_share_of_300_prints_as_it_is() {
 }
 
 #[test]
-fn a_sum_is_that_of_all_examples() {
+fn a_loss_sum_is_over_all_examples() {
     let data = drawn(300, 3, 6);
     let (x, y) = (data.x(), data.y().to_vec());
-    let mean = by_weights(x, &y, &[1.0; 3], nll(&[1.0; 3]));
+    let mean = weighted_mean(x, &y, &[1.0; 3], nll(&[1.0; 3]));
     assert_loss::<Summed>("sum", &data, 300.0 * mean);
     let model = Summed::model().build().unwrap();
     assert_near("mean", model.evaluate(&data).unwrap().metric("mean").unwrap(), mean);
-    // And of what is trained on, where batches are left out.
+    // Also in training, without the dropped batches.
     let mut trainer = Summed::trainer(Sgd::new(0.0)).build().unwrap();
     let fit = Fit::epochs(1).batch_size(128).drop_last(true).shuffle(false);
     let history = trainer.fit(&data, fit).unwrap();
@@ -250,12 +251,12 @@ fn a_sum_is_that_of_all_examples() {
 }
 
 #[test]
-fn every_place_counts_by_its_own_class() {
+fn every_word_counts_by_its_own_class() {
     let flat = drawn(4 * 90, 3, 7);
-    let y = Array2::from_shape_fn((90, 4), |(i, place)| flat.y()[4 * i + place]);
+    let y = Array2::from_shape_fn((90, 4), |(i, index)| flat.y()[4 * i + index]);
     let x = flat.x().to_owned().into_shape_with_order((90, 4, 3)).unwrap();
     let weight = [0.0, 1.0, 1.0];
-    let expected = by_weights(flat.x(), &flat.y().to_vec(), &weight, nll(&weight));
+    let expected = weighted_mean(flat.x(), &flat.y().to_vec(), &weight, nll(&weight));
     let data = Dataset::new(x, y).unwrap();
     for backend in BACKENDS {
         let mut trainer = Places::trainer(Sgd::new(0.0)).backend(backend).build().unwrap();
@@ -268,15 +269,15 @@ fn every_place_counts_by_its_own_class() {
     }
 }
 
-/// What PyTorch makes of it: each loss has been reduced before they are added.
+/// As in PyTorch: each loss is reduced before they are added.
 #[test]
 fn every_term_has_its_own_mean() {
     let data = drawn(300, 3, 8);
     let (x, y) = (data.x(), data.y().to_vec());
     let doubled = x.mapv(|x| 2.0 * x);
     let (weights, padding) = ([1.0, 2.0, 4.0], [0.0, 1.0, 1.0]);
-    let weighted = by_weights(x, &y, &weights, nll(&weights));
-    let padded = by_weights(doubled.view(), &y, &padding, nll(&padding));
+    let weighted = weighted_mean(x, &y, &weights, nll(&weights));
+    let padded = weighted_mean(doubled.view(), &y, &padding, nll(&padding));
     let factor = (-0.5f64).exp();
     let expected = weighted * factor + 0.5 + 0.125 * padded + 0.3;
     assert_loss::<Several>("several", &data, expected);
@@ -319,7 +320,7 @@ fn every_term_has_its_own_mean() {
 }
 
 #[test]
-fn a_batch_in_which_nothing_counts_teaches_nothing_and_stops_nothing() {
+fn a_batch_without_targets_that_count_is_skipped() {
     let x = drawn(96, 3, 9).x().to_owned();
     let y = Array1::from_shape_fn(96, |i| if i < 32 { 0 } else { 1 + i as u32 % 2 });
     let data = Dataset::new(x, y).unwrap();
@@ -336,18 +337,18 @@ fn a_batch_in_which_nothing_counts_teaches_nothing_and_stops_nothing() {
         assert_eq!(history.best_epoch, Some(2));
         assert_eq!(with.model().params().b, without.model().params().b, "{backend:?}");
         assert_ne!(with.model().params().b, array![0.0, 0.0, 0.0]);
-        // Where something is no number, it is no matter of what counts.
+        // NaN elsewhere is an error even without targets that count.
         let mut x = data.x().to_owned();
         x[[40, 1]] = f32::NAN;
         let broken = Dataset::new(x, data.y().to_owned()).unwrap();
         let error = new().fit(&broken, fit()).unwrap_err();
-        // The first batch, of which nothing counts, has made no step.
+        // The first batch, without targets that count, made no step.
         assert!(matches!(error, Error::NonFiniteLoss { step: 1, .. }), "{error}");
     }
 }
 
 network! {
-    /// Two losses of one target, of which one may have nothing that counts.
+    /// Two losses of one target, of which one may have no target that counts.
     struct Half {
         input x: [2];
         target y: class(2);
@@ -358,13 +359,13 @@ network! {
     }
 }
 
-/// By weights that are 0, PyTorch's gradient would be NaN.
+/// With weights of 0, PyTorch's gradient would be NaN.
 #[test]
-fn weights_of_zero_leave_the_other_terms() {
+fn zero_weights_leave_the_other_terms() {
     let data = drawn(40, 2, 10);
     let data = Dataset::new(data.x().to_owned(), Array1::zeros(40)).unwrap();
     let ones = [1.0; 2];
-    let other = by_weights(data.x(), &[0; 40], &ones, nll(&ones));
+    let other = weighted_mean(data.x(), &[0; 40], &ones, nll(&ones));
     for backend in BACKENDS {
         let mut trainer = Half::trainer(Sgd::new(0.1)).backend(backend).build().unwrap();
         let gradients = trainer.model().gradients(half::Batch { x: data.x(), y: data.y() });
@@ -379,7 +380,7 @@ fn weights_of_zero_leave_the_other_terms() {
             f64::from(trainer.model().params().c[0]),
             -0.1 * f64::from(gradients.c[0]),
         );
-        // With the target that counts, it has a mean again.
+        // With a target that counts, the mean exists again.
         let mut y = data.y().to_owned();
         y[39] = 1;
         let one = Dataset::new(data.x().to_owned(), y).unwrap();
@@ -390,7 +391,7 @@ fn weights_of_zero_leave_the_other_terms() {
 }
 
 #[test]
-fn a_validation_in_which_nothing_counts_has_no_best_epoch() {
+fn a_validation_without_targets_that_count_has_no_best_epoch() {
     let train = drawn(60, 3, 11);
     let nothing = Dataset::new(train.x().to_owned(), Array1::zeros(60)).unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -415,7 +416,7 @@ fn a_validation_in_which_nothing_counts_has_no_best_epoch() {
 
 /// `Sgd` with momentum on the mean gradient of each group of batches.
 #[test]
-fn the_last_batches_of_an_epoch_make_an_update_too() {
+fn the_remaining_batches_of_an_epoch_make_an_update_too() {
     let data = drawn(47, 3, 12);
     let batches = [0..10, 10..20, 20..30, 30..40, 40..47];
     for backend in BACKENDS {
@@ -448,17 +449,17 @@ fn the_last_batches_of_an_epoch_make_an_update_too() {
             let found = trainer.model().params().b.to_owned();
             assert_eq!(by_hand.model().params().b, found);
             for (found, expected) in found.iter().zip(model.params().b) {
-                let what = format!("{backend:?}, from {accumulate}");
-                assert_near(&what, f64::from(*found), f64::from(*expected));
+                let context = format!("{backend:?}, from {accumulate}");
+                assert_near(&context, f64::from(*found), f64::from(*expected));
             }
             assert_eq!((trainer.steps(), by_hand.steps()), (15, 15));
         }
     }
 }
 
-/// A sum of gradients that is no number would be in the next update.
+/// A non-finite sum of gradients would reach the next update.
 #[test]
-fn what_was_accumulated_before_an_error_is_forgotten() {
+fn gradients_accumulated_before_an_error_are_dropped() {
     let good = drawn(40, 3, 13);
     let mut x = good.x().to_owned();
     x[[15, 1]] = f32::NAN;
@@ -475,7 +476,7 @@ fn what_was_accumulated_before_an_error_is_forgotten() {
 }
 
 network! {
-    /// Every accuracy that there is, of scores as they are given.
+    /// Every accuracy, of the scores themselves.
     struct Ranks {
         input s: [3];
         target y: class(3);
@@ -493,12 +494,12 @@ fn ties_and_nan_have_one_rule() {
     let (nan, infinite) = (f32::NAN, f32::INFINITY);
     let values = [0.0, -0.0, 1.0, -1.0, infinite, -infinite, nan];
     let count = values.len();
-    // Each row of three of these, with each target.
+    // Every row of three of these, with each target.
     let rows = 3 * count.pow(3);
-    let place = |i: usize, column: usize| i / 3 / count.pow(column as u32) % count;
-    let s = Array2::from_shape_fn((rows, 3), |(i, column)| values[place(i, column)]);
+    let index = |i: usize, column: usize| i / 3 / count.pow(column as u32) % count;
+    let s = Array2::from_shape_fn((rows, 3), |(i, column)| values[index(i, column)]);
     let y = Array1::from_shape_fn(rows, |i| i as u32 % 3);
-    // Of all rows without NaN each target is the first once in three, whatever is equal.
+    // Of all rows without NaN each target is the first in a third, regardless of ties.
     let without_nan = (count - 1).pow(3) as f64 / count.pow(3) as f64;
     for (name, k) in [("accuracy", 1), ("one", 1), ("two", 2), ("three", 3)] {
         let expected = without_nan * f64::from(k) / 3.0;
@@ -507,7 +508,7 @@ fn ties_and_nan_have_one_rule() {
             let data = Dataset::new(s.clone(), y.clone()).unwrap();
             let found = model.evaluate(&data).unwrap().metric(name).unwrap();
             assert_eq!(found, expected, "{name}, {backend:?}");
-            // And row by row, of what the runtime counts.
+            // Row by row, against the runtime's count.
             for i in (0..rows).step_by(7) {
                 let data = data.rows(i..i + 1).unwrap();
                 let found = model.evaluate(&data).unwrap().metric(name).unwrap();
@@ -521,14 +522,14 @@ fn ties_and_nan_have_one_rule() {
     assert_eq!(confusion.accuracy(), metrics::accuracy(&s, &y).unwrap());
     let classes = metrics::predicted_classes(&s).unwrap();
     assert_eq!(classes, tensor::argmax(&s, -1).unwrap());
-    // Where all are numbers, the predicted class is the one that is right.
+    // If all are numbers, the predicted class is the correct one.
     for ((row, y), class) in s.outer_iter().zip(&y).zip(&classes) {
         let row = row.insert_axis(Axis(0));
         let is_right = metrics::accuracy(&row, &Array1::from_elem(1, *y)).unwrap() == 1.0;
         let is_number = row.iter().all(|x| !x.is_nan());
         assert_eq!(is_right, is_number && class == y, "{row} for {y}");
     }
-    // Equal scores of every class, or none at all, predict as much as one class.
+    // All scores equal, or all NaN, predict one class.
     let equal = Array2::from_elem((3, 3), 7.0);
     assert_eq!(metrics::accuracy(&equal, &array![0, 1, 2]).unwrap(), 1.0 / 3.0);
 }

@@ -1,4 +1,4 @@
-//! Ctrl-C, pressed while a program trains: see [`told`](super::told).
+//! Ctrl-C during training: see [`told`](super::told).
 
 use std::process::Child;
 use std::time::Duration;
@@ -6,13 +6,13 @@ use std::time::Duration;
 use super::told::start;
 use super::*;
 
-/// Far more than any test has time for.
+/// More epochs than any test has time for.
 const MANY: usize = 1_000_000_000;
 
-/// Trains until it is interrupted, and says when it begins.
-fn train(what: &str) {
+/// Trains until it is interrupted, and prints when it starts.
+fn train(name: &str) {
     let train = noisy(64, 1);
-    // Four batches an epoch, of which three and one make an update.
+    // Four batches per epoch; three and one make an update.
     let sgd = Sgd::new(0.5).momentum(0.9);
     let mut trainer = Net::trainer(sgd).seed(1).threads(1).accumulate(3).build().unwrap();
     let mut best = Vec::new();
@@ -23,7 +23,7 @@ fn train(what: &str) {
                 best = bits(trainer.model());
             }
             if epoch.number == 1 {
-                println!("\n{what} begins");
+                println!("\n{name} begins");
             }
         })
         .unwrap();
@@ -31,11 +31,11 @@ fn train(what: &str) {
     assert!((4 * history.epochs.len()..4 * history.epochs.len() + 5).contains(&trainer.steps()));
     assert_eq!(bits(trainer.model()), best);
     assert_eq!(trainer.apply_accumulated().unwrap(), 0, "a batch is left over");
-    println!("\n{what} ends: {:?}", history.stop);
+    println!("\n{name} ends: {:?}", history.stop);
 }
 
-pub fn plays(part: &str) {
-    match part {
+pub fn run_scenario(scenario: &str) {
+    match scenario {
         "trains twice" => {
             train("first");
             train("second");
@@ -68,7 +68,7 @@ pub fn plays(part: &str) {
             println!("\nfirst ends");
             std::thread::sleep(Duration::from_secs(600));
         }
-        part => panic!("{part}"),
+        scenario => panic!("{scenario}"),
     }
 }
 
@@ -82,19 +82,19 @@ fn wait_for(lines: &mut impl Iterator<Item = String>, line: &str) {
 }
 
 #[test]
-fn ctrl_c_ends_the_training_that_runs() {
+fn ctrl_c_ends_the_running_training() {
     let (mut child, mut lines) = start("trains twice");
-    for what in ["first", "second"] {
-        wait_for(&mut lines, &format!("{what} begins"));
+    for name in ["first", "second"] {
+        wait_for(&mut lines, &format!("{name} begins"));
         press_ctrl_c(&child);
-        wait_for(&mut lines, &format!("{what} ends: Interrupted"));
+        wait_for(&mut lines, &format!("{name} ends: Interrupted"));
     }
     assert!(lines.count() > 0);
     assert!(child.wait().unwrap().success());
 }
 
 #[test]
-fn ctrl_c_ends_all_trainings_that_run() {
+fn ctrl_c_ends_all_running_trainings() {
     let (mut child, mut lines) = start("trains two at once");
     let begun = lines.by_ref().filter(|line| line.ends_with(" begins")).take(2);
     assert_eq!(begun.count(), 2);
@@ -109,7 +109,7 @@ fn ctrl_c_ends_all_trainings_that_run() {
 fn a_second_ctrl_c_ends_the_program() {
     let (mut child, mut lines) = start("does not come to an end");
     wait_for(&mut lines, "first begins");
-    // Two that come too soon after each other are one.
+    // Two in quick succession count as one.
     let status = loop {
         press_ctrl_c(&child);
         std::thread::sleep(Duration::from_millis(100));
@@ -130,7 +130,7 @@ fn a_program_has_one_handler() {
 }
 
 #[test]
-fn ctrl_c_ends_the_program_where_nothing_is_trained() {
+fn ctrl_c_ends_the_program_without_a_running_training() {
     let (mut child, mut lines) = start("has trained");
     wait_for(&mut lines, "first ends");
     press_ctrl_c(&child);

@@ -1,25 +1,25 @@
-//! What is told goes to standard output: these tests run themselves as a program,
-//! and play the part that a variable names.
+//! Progress lines on standard output: these tests run themselves as a program,
+//! in the scenario named by a variable.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use super::*;
 
-const PART: &str = "BILRO_TEST_PART";
+const SCENARIO: &str = "BILRO_TEST_SCENARIO";
 
-/// The actor.
+/// Runs one scenario.
 #[test]
-fn plays() {
-    let Ok(part) = std::env::var(PART) else { return };
+fn run_scenario() {
+    let Ok(scenario) = std::env::var(SCENARIO) else { return };
     let train = noisy(64, 1);
     let mut trainer = trainer();
     let fit = Fit::epochs(10).batch_size(16).progress(true);
-    // Up the hill, once.
+    // A step uphill, once.
     let wander = |trainer: &mut Trainer<Net>, epoch: &bilro::EpochReport<'_>| {
         trainer.set_learning_rate(if epoch.number == 4 { 50.0 } else { 0.05 })
     };
-    match part.as_str() {
+    match scenario.as_str() {
         "wanders" => drop(trainer.fit_with(&train, fit.report_every(3), wander).unwrap()),
         "wanders unwarned" => {
             let fit = fit.report_every(3).warn_when_loss_rises(false);
@@ -42,16 +42,16 @@ fn plays() {
             trainer.fit_with(&train, fit.report_every(3), stop).unwrap();
         }
         #[cfg(unix)]
-        part => interrupted::plays(part),
+        scenario => interrupted::run_scenario(scenario),
         #[cfg(not(unix))]
-        part => panic!("{part}"),
+        scenario => panic!("{scenario}"),
     }
 }
 
-pub fn start(part: &str) -> (Child, impl Iterator<Item = String>) {
+pub fn start(scenario: &str) -> (Child, impl Iterator<Item = String>) {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "fit::told::plays", "--nocapture"])
-        .env(PART, part)
+        .args(["--exact", "fit::told::run_scenario", "--nocapture"])
+        .env(SCENARIO, scenario)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -59,14 +59,15 @@ pub fn start(part: &str) -> (Child, impl Iterator<Item = String>) {
     (child, lines.lines().map(Result::unwrap))
 }
 
-/// The lines that begin with an epoch or say more of it, without speeds.
-fn lines(part: &str) -> Vec<String> {
-    let (mut child, lines) = start(part);
+/// The lines of epochs and notes, without speeds.
+fn lines(scenario: &str) -> Vec<String> {
+    let (mut child, lines) = start(scenario);
     let all: Vec<String> = lines.collect();
     assert!(child.wait().unwrap().success(), "{all:?}");
-    // The test harness begins a line of its own.
-    let lines =
-        all.iter().map(|line| line.strip_prefix("test fit::told::plays ... ").unwrap_or(line));
+    // The test harness starts a line of its own.
+    let lines = all
+        .iter()
+        .map(|line| line.strip_prefix("test fit::told::run_scenario ... ").unwrap_or(line));
     let is_ours = |line: &&str| {
         ["epoch", "stopped", "the param", "Early", "no epoch"].iter().any(|s| line.starts_with(s))
     };
@@ -81,7 +82,7 @@ fn lines(part: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_so_many_epochs_have_a_line_and_what_rises_is_told() {
+fn every_nth_epoch_has_a_line_and_rises_are_marked() {
     let plain = ["epoch  3/10", "epoch  6/10", "epoch  9/10", "epoch 10/10"];
     let warned = lines("wanders");
     for (line, plain) in warned.iter().zip(plain) {
@@ -93,7 +94,7 @@ fn every_so_many_epochs_have_a_line_and_what_rises_is_told() {
 }
 
 #[test]
-fn an_end_before_the_last_is_told() {
+fn an_early_end_is_printed() {
     let expected = [
         "epoch  3/10",
         "stopped early: no better loss for 2 epochs; the parameters are those of epoch 3",
@@ -103,9 +104,9 @@ fn an_end_before_the_last_is_told() {
     assert_eq!(lines("is stopped"), ["epoch  3/10", "epoch  4/10"]);
 }
 
-/// Scores that are NaN are wrong, and a loss that is NaN is never the best.
+/// NaN scores are wrong, and a NaN loss is never the best.
 #[test]
-fn a_validation_that_is_no_number_is_told() {
+fn a_validation_loss_of_nan_is_printed() {
     let expected = [
         "epoch 10/10  validation loss NaN  accuracy 0.0000",
         "no epoch is the best: the validation loss is NaN in all of them",

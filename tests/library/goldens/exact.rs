@@ -1,5 +1,5 @@
-//! What leaves every number as it is, to the bit, by a kernel of each kind: so that
-//! PyTorch's values hold behind and in front of it too.
+//! Identities, to the bit, by a kernel of each kind: so PyTorch's values hold
+//! before and after them too.
 
 use bilro_compiler::eval::Value;
 use bilro_compiler::graph::NodeId;
@@ -8,16 +8,16 @@ use bilro_compiler::ops::input::Input;
 use bilro_compiler::shape::{Shape, Type};
 use bilro_tests::check::Case;
 
-/// See the [module](self). Of a value that none of these fits, nothing is made.
+/// See the [module](self). Values that do not fit are unchanged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Exact {
-    /// Times ones on the diagonal and zeros elsewhere.
+    /// Times the identity matrix.
     Product,
-    /// Less zero times the sum of the row.
+    /// Minus zero times the sum of the row.
     Rows,
     /// Added to zeros along another axis.
     Columns,
-    /// The rows of a table in their order.
+    /// The rows of a table in order.
     Gather,
     /// Each row added to one of a table.
     Scatter,
@@ -28,18 +28,18 @@ impl Exact {
     pub const ALL: [Exact; 5] =
         [Exact::Product, Exact::Rows, Exact::Columns, Exact::Gather, Exact::Scatter];
 
-    /// Whether it is for values that are there for each example: tables are not.
+    /// Whether it applies to values with a batch: tables have none.
     pub fn serves(self, batched: bool) -> bool {
         !batched || !matches!(self, Exact::Gather | Exact::Scatter)
     }
 
-    /// Another one, for what follows.
+    /// The next one, for a following value.
     pub fn next(self) -> Exact {
-        let place = Exact::ALL.iter().position(|exact| *exact == self).unwrap_or(0);
-        Exact::ALL[(place + 2) % Exact::ALL.len()]
+        let index = Exact::ALL.iter().position(|exact| *exact == self).unwrap_or(0);
+        Exact::ALL[(index + 2) % Exact::ALL.len()]
     }
 
-    /// A value by way of its kernel.
+    /// A value passed through its kernel.
     pub fn through(self, case: &mut Case, x: NodeId) -> NodeId {
         let shape = case.graph.shape(x).clone();
         let (batched, dims) = (shape.batched, shape.sizes());

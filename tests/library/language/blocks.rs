@@ -1,11 +1,11 @@
-//! Repetition in chains, and blocks; parameters to write to.
+//! Repetition in chains, and blocks; writing to parameters.
 
 use super::{operations, parameters};
 use bilro::compiler::declaration::Declaration;
 use bilro::{Network as _, network};
 use ndarray::{Array1, Array2, ArrayD};
 
-/// Parameters that all differ, and arrays for one step of a network with inputs `[8]`.
+/// Distinct parameters, and arrays for one step of a network with inputs `[8]`.
 fn eights() -> (Array2<f32>, Array1<u32>) {
     let x = Array2::from_shape_fn((5, 8), |(i, j)| ((i * 8 + j) as f32 * 0.7).sin());
     (x, Array1::from(vec![0, 2, 1, 1, 0]))
@@ -50,7 +50,7 @@ network! {
 
         /// Half as wide, and back.
         block narrow(x) { x -> Linear(4) -> ReLU -> Linear(8) }
-        /// Its input and some more.
+        /// Its input plus a correction.
         block residual(x, scale) {
             layer fc = Linear(8);
             param gain: [8] = ones;
@@ -58,7 +58,7 @@ network! {
             x + inner * gain * scale
         }
         layer first = residual;
-        /// Comes before what is in `first`, though that is used later.
+        /// Declared before the contents of `first`, though used later.
         layer head = Linear(8, 3);
         let start = x -> residual(0.5) -> first(2) -> first(2);
         output logits = residual(start, start) -> narrow * 2 -> head;
@@ -144,15 +144,15 @@ fn blocks_have_parameters_of_their_own_for_each_use() {
 }
 
 #[test]
-fn names_in_blocks_keep_out_of_each_others_way() {
+fn names_in_blocks_do_not_collide() {
     /// Wide.
     const WIDE: usize = 6;
     network! {
         struct Inside<const N: usize> {
             input x: [WIDE];
             target y: class(N);
-            // A block with the name of a layer, one with the name of its own layer, and a number
-            // that is taken.
+            // A block with the name of a layer, one with the name of its own layer, and a used
+            // number.
             block linear(layer) { layer -> Linear(WIDE) -> Linear(N) }
             block Fc(x) {
                 layer fc = Linear(WIDE, bias = false);
@@ -204,7 +204,7 @@ fn names_in_blocks_keep_out_of_each_others_way() {
 }
 
 #[test]
-fn what_is_written_through_views_is_seen() {
+fn writes_through_views_are_visible() {
     let (x, _) = eights();
     let mut model = Blocks::model().seed(3).build().unwrap();
     let before: Vec<ArrayD<f32>> = model.named_parameters().map(|(_, p)| p.to_owned()).collect();
@@ -213,7 +213,7 @@ fn what_is_written_through_views_is_seen() {
 
     let mut views = model.params_mut();
     views.head.weight *= 2.0;
-    // Two at once.
+    // Two at the same time.
     let (fc, gain) = (&mut views.residual1.fc, &mut views.first.gain);
     fc.bias[3] = 0.25;
     gain.fill(1.0);
@@ -229,7 +229,7 @@ fn what_is_written_through_views_is_seen() {
         }
     }
 
-    // Every view is of its own parameter.
+    // Every view is of a different parameter.
     let mut views = model.params_mut();
     views.narrow2.linear2.bias.fill(7.0);
     views.first.fc.weight.fill(8.0);

@@ -1,4 +1,4 @@
-//! Forms with one reading each: their values.
+//! Values of forms with a single meaning.
 
 use super::{operations, parameters};
 use bilro::rng::{Generator, init};
@@ -47,7 +47,7 @@ network! {
 
 /// Differences of 1, -1 and -2, 2: their squares are 1, 1, 4, 4.
 #[test]
-fn a_loss_is_the_mean_or_the_sum_of_all_elements_or_of_what_a_function_gives() {
+fn a_loss_is_the_mean_or_the_sum_of_all_elements_or_of_a_functions_values() {
     let (p, y) = (array![[1.0, 0.0], [0.0, 2.0]], array![[0.0, 1.0], [2.0, 0.0]]);
     macro_rules! loss {
         ($Network:ident, $module:ident) => {{
@@ -75,9 +75,10 @@ macro_rules! summed {
 }
 summed!(Handed, (p - y).square());
 
-/// What `macro_rules!` was given as an expression is one, whatever it starts with.
+/// An expression fragment of `macro_rules!` is one expression, whatever its
+/// first token.
 #[test]
-fn a_fragment_is_summed_as_a_whole() {
+fn a_fragment_is_summed_as_one_expression() {
     let [handed, total] = [Handed::declaration().unwrap(), Total::declaration().unwrap()];
     assert_eq!(operations(&handed), operations(&total));
 }
@@ -106,13 +107,13 @@ fn an_operand_of_a_chain_is_in_parentheses() {
 /// The first alternative is the function, which has the choice's own name.
 #[test]
 #[allow(non_snake_case, reason = "that is what is tested")]
-fn a_choice_may_be_called_as_one_of_its_alternatives() {
+fn a_choice_may_have_the_name_of_an_alternative() {
     network! {
         struct Named {
             input x: [2];
             choice tanh = tanh | relu;
             choice Sigmoid = Sigmoid | Identity;
-            // Declared later, so not what the first is between.
+            // Declared later, so not an alternative of the first choice.
             layer relu = Linear(2);
             output y = tanh(x) - 1.0;
             output z = x -> Sigmoid;
@@ -161,7 +162,7 @@ fn a_layer_of_two_values_is_called_with_both() {
     assert!(model.to_string().contains(shown), "{model}");
     assert!(model.summary().contains("Bilinear(3, 2, 4)  [3], [2]  [4]"), "{}", model.summary());
 
-    // As PyTorch draws them: the weight, then the bias, both within 1/√in1.
+    // Initialised as in PyTorch: the weight, then the bias, both within 1/√in1.
     let mut generator = Generator::new(3);
     let bound = 1.0 / 3f64.sqrt();
     let mut drawn = [vec![0.0; 24], vec![0.0; 4]];
@@ -181,7 +182,7 @@ fn a_layer_of_two_values_is_called_with_both() {
         assert!((&y.y1 - &expected).iter().all(|error| error.abs() < 1e-5), "{backend:?}");
     }
 
-    // Gradients of both backends, by which it is trained.
+    // Gradients of both backends, and a training step.
     let t = Array2::zeros((2, 4));
     let batch = || pairs::Batch { a: a.view(), b: b.view(), t: t.view() };
     let gradients = [Backend::Jit, Backend::Interpreter].map(|backend| {
@@ -198,10 +199,9 @@ fn a_layer_of_two_values_is_called_with_both() {
     }
 }
 
-/// The layer is there for this test alone, in builds with debug assertions.
-#[cfg(debug_assertions)]
+/// `SumAndDifference` exists with the internal feature `__test-layers` only.
 #[test]
-fn a_layer_of_several_results_names_each() {
+fn a_layer_with_several_outputs_names_each() {
     network! {
         struct Several<const N: usize> {
             input a: [N];
@@ -229,7 +229,7 @@ fn a_layer_of_several_results_names_each() {
         model.summary()
     );
     let y = model.predict(several::Input { a: a.view(), b: b.view() }).unwrap();
-    // The weight starts as 2.
+    // The weight is initialised to 2.
     assert_eq!(y.y, array![[7.0, 11.0, 15.0]]);
     assert_eq!(y.z, array![[2.5, 4.5, 6.5]]);
     assert_eq!(y.squares, array![[1.5, 7.5, 17.5]]);

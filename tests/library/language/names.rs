@@ -1,11 +1,11 @@
-//! Names: of values in the graph, and those that may be mistaken for one another.
+//! Names of values in the graph, and names that could collide.
 
 use super::{Digits, ends, is_classifier, parameters};
 use bilro::{Network as _, network};
 use ndarray::{Array2, ArrayD};
 
 #[test]
-fn names_keep_out_of_each_others_way() {
+fn names_do_not_collide() {
     network! {
         struct Named {
             input r#type: [2];
@@ -47,10 +47,10 @@ fn names_of_values_are_in_the_graph() {
     );
 }
 
-/// Names that are the same in the form that types have, or nothing in it.
+/// Names that are equal, or empty, in the form of type names.
 #[test]
 #[allow(non_snake_case, reason = "that is what is tested")]
-fn types_have_names_of_their_own() {
+fn types_have_distinct_names() {
     network! {
         struct Alike {
             input __x: [4];

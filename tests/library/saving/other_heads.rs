@@ -1,4 +1,4 @@
-//! Files of networks that are like this one, but for a layer or for the names.
+//! Files of networks that differ in one layer or in names.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use bilro::prelude::*;
 use bilro::{Error, io};
 use safetensors::tensor::{Dtype, SafeTensors};
 
-use super::{Digits, Raw, bits, fitting, folder, model, refused, write, zeros};
+use super::{Digits, Raw, bits, fitting, folder, model, rejected, write, zeros};
 
 network! {
     /// As `nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))`.
@@ -19,7 +19,7 @@ network! {
     }
 }
 
-/// The head has 7 classes there; in another file it is called otherwise, too.
+/// A head with 7 classes; in another file it has a different name, too.
 fn another_head(name: &'static str) -> Vec<Raw<'static>> {
     let mut tensors = fitting();
     tensors[2] = zeros(name, &[7, 4]);
@@ -34,7 +34,7 @@ fn advice(tensors: &[Raw<'_>]) -> String {
 }
 
 #[test]
-fn all_but_some_layers_are_loaded() {
+fn all_except_some_layers_are_loaded() {
     let (_folder, path) = folder();
     for (head, except) in [
         ("fc2.weight", &["fc2"][..]),
@@ -51,7 +51,7 @@ fn all_but_some_layers_are_loaded() {
         let is_left = except.contains(&"scale");
         assert_eq!(loaded.params().scale == fresh.params().scale, is_left, "{except:?}");
     }
-    // What is left out need not be in the file, nor be of any type.
+    // Excluded layers may be missing in the file, or of any type.
     write(&path, &fitting()[..3]);
     model(1).load_except(&path, &["scale"]).unwrap();
     let mut other = fitting();
@@ -61,12 +61,12 @@ fn all_but_some_layers_are_loaded() {
 }
 
 #[test]
-fn what_is_left_out_must_be_somewhere_and_the_rest_must_fit() {
+fn excluded_layers_must_exist_and_the_others_must_match() {
     let (_folder, path) = folder();
     write(&path, &another_head("head.weight"));
     let mut loaded = model(1);
     let before = bits(&loaded);
-    // A part of a name is no name.
+    // A prefix of a name is not a name.
     for name in ["fc3", "fc", "fc2.weigh", ""] {
         let error = loaded.load_except(&path, &["fc2", name]).unwrap_err();
         assert!(
@@ -82,7 +82,7 @@ fn what_is_left_out_must_be_somewhere_and_the_rest_must_fit() {
 }
 
 #[test]
-fn the_message_says_which_layers_to_leave_out() {
+fn the_message_names_the_layers_to_exclude() {
     let rest = "loads all the others, and leaves these layers of `Digits` as they are: \
                 as for a network with another head";
     assert_eq!(
@@ -93,7 +93,7 @@ fn the_message_says_which_layers_to_leave_out() {
         advice(&another_head("head.weight")),
         format!("`load_except(path, &[\"fc2\", \"head\"])` {rest}")
     );
-    // Names alone: nothing has to be left out.
+    // Only names differ: no layer needs to be excluded.
     let mut renamed = fitting();
     renamed[2].0 = "head.weight";
     let other_names = "`load_renamed` loads a file in which parameters have other names";
@@ -113,21 +113,21 @@ fn the_message_says_which_layers_to_leave_out() {
     assert_eq!(loaded.params().fc2.weight, model(1).params().fc2.weight);
 }
 
-/// Of a file with thousands of tensors the message has the first.
+/// For a file with thousands of tensors the message lists the first.
 #[test]
-fn a_message_has_an_end() {
+fn a_message_is_bounded() {
     let (_folder, path) = folder();
     let names: Vec<String> = (0..5000).map(|i| format!("layer{i:04}.weight")).collect();
     let tensors: Vec<_> = names.iter().map(|name| zeros(name, &[1])).collect();
     write(&path, &tensors);
-    assert_eq!(refused(&path).unexpected.len(), 5000);
+    assert_eq!(rejected(&path).unexpected.len(), 5000);
     let message = model(1).load(&path).unwrap_err().to_string();
     assert!(message.contains("`layer0019.weight` [1]\n  and 4980 more of this kind"), "{message}");
     assert!(message.lines().count() < 40 && message.len() < 4000, "{message}");
 }
 
 #[test]
-fn names_may_be_changed_while_saving() {
+fn names_may_be_renamed_on_saving() {
     let (folder, path) = folder();
     let saved = Chain::model().seed(3).build().unwrap();
     let names = [("linear1", "body.0"), ("linear2", "body.2")];
@@ -157,9 +157,9 @@ fn names_may_be_changed_while_saving() {
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
-/// Of no bytes, but of a shape that no array has.
+/// Without bytes, but with a shape that overflows.
 #[test]
-fn shapes_that_no_array_has_are_refused() {
+fn impossible_shapes_are_rejected() {
     let (_folder, path) = folder();
     for shape in
         ["[0,18446744073709551615]", "[9223372036854775808,0]", "[0,4294967296,4294967296]"]
@@ -172,13 +172,13 @@ fn shapes_that_no_array_has_are_refused() {
         for result in [io::load_tensors(&path).map(drop), loaded] {
             let message = result.unwrap_err().to_string();
             assert!(message.contains("`linear1.bias` has shape ["), "{message}");
-            assert!(message.ends_with("which is more than an array can have"), "{message}");
+            assert!(message.ends_with("which is too large for an array"), "{message}");
         }
     }
 }
 
 #[test]
-fn a_model_is_saved_into_a_folder_that_is_made() {
+fn saving_creates_missing_folders() {
     let (folder, _) = folder();
     let path = folder.path().join("runs").join("1").join("digits.safetensors");
     model(1).save(&path).unwrap();

@@ -1,5 +1,5 @@
-//! Steps that are not kept: what has a loss or a gradient that is not finite
-//! changes nothing, and training goes on as if it had not been.
+//! Rejected steps: a step with a non-finite loss or gradient changes nothing,
+//! and training continues as if it had not happened.
 
 use bilro::ndarray::{Array1, Array2, array};
 use bilro::prelude::*;
@@ -9,7 +9,7 @@ use bilro::{Adadelta, Adagrad, Error, Lion, NAdam, Optimizer, RAdam, RMSprop, Tr
 use super::BACKENDS;
 
 network! {
-    /// Whatever a step may change: a table, running statistics, what dropout draws.
+    /// All state that a step may change: a table, running statistics, dropout.
     struct Everything {
         input x: [6];
         input words: index(9)[2];
@@ -22,7 +22,7 @@ network! {
 }
 
 network! {
-    /// Its loss is finite where its slope is not: where `a` is 0.
+    /// A finite loss with an infinite slope: where `a` is 0.
     struct Root {
         input x: [2];
         target y: [1];
@@ -33,7 +33,7 @@ network! {
 }
 
 network! {
-    /// Its loss is finite where an input is not.
+    /// A finite loss with a non-finite input.
     struct Saturated {
         input x: [2];
         target y: [1];
@@ -107,10 +107,10 @@ fn every_optimizer() -> Vec<Box<dyn Optimizer>> {
     ]
 }
 
-/// A trainer that meets a batch with NaN now and then ends with the bits of one
-/// that does not: parameters, running statistics, what the optimizer keeps, its
-/// count of updates, accumulated gradients and what dropout draws are the same.
-fn skips(make: impl Fn() -> TrainerBuilder<Everything>, what: &str) {
+/// A trainer with occasional NaN batches ends with the same bits as one without
+/// them: parameters, running statistics, optimizer state and count of updates,
+/// accumulated gradients and dropout.
+fn skips(make: impl Fn() -> TrainerBuilder<Everything>, context: &str) {
     let (mut clean, mut other) = (make().build().unwrap(), make().build().unwrap());
     for seed in 0..7 {
         let good = Examples::new(seed);
@@ -123,11 +123,11 @@ fn skips(make: impl Fn() -> TrainerBuilder<Everything>, what: &str) {
             }
             let (before, steps) = (bits(&mut other), other.steps());
             let loss = other.step(bad.batch()).unwrap();
-            assert!(!loss.is_finite(), "{what}: {loss}");
-            assert_eq!((bits(&mut other), other.steps()), (before, steps), "{what}");
+            assert!(!loss.is_finite(), "{context}: {loss}");
+            assert_eq!((bits(&mut other), other.steps()), (before, steps), "{context}");
         }
         assert!(other.step(good.batch()).unwrap().is_finite());
-        assert_eq!(bits(&mut other), bits(&mut clean), "{what} after step {seed}");
+        assert_eq!(bits(&mut other), bits(&mut clean), "{context} after step {seed}");
         assert_eq!(other.steps(), clean.steps());
     }
 }
@@ -151,7 +151,7 @@ fn a_step_with_nan_changes_nothing() {
 }
 
 #[test]
-fn gradients_that_are_not_finite_are_an_error_that_changes_nothing() {
+fn non_finite_gradients_are_an_error_that_changes_nothing() {
     for backend in BACKENDS {
         for accumulate in [1, 2] {
             let trainer = Root::trainer(Adam::new(0.1)).backend(backend).accumulate(accumulate);
@@ -164,7 +164,7 @@ fn gradients_that_are_not_finite_are_an_error_that_changes_nothing() {
             trainer.model_mut().params_mut().a.weight.fill(0.5);
             trainer.model_mut().params_mut().a.bias.fill(0.0);
             let before = bits(&mut trainer);
-            // 0.5 - 0.5, of which the root has no slope.
+            // The root of 0.5 - 0.5 has no finite slope.
             let bad = (array![[1.0f32, -1.0], [1.0, 1.0]], array![[3.0f32], [2.0]]);
             let bad = root::Batch { x: bad.0.view(), y: bad.1.view() };
             match trainer.step(bad).unwrap_err() {
@@ -177,10 +177,9 @@ fn gradients_that_are_not_finite_are_an_error_that_changes_nothing() {
     }
 }
 
-/// Sigmoid of infinity is 1, and has the slope 0; but 0 times infinity is no
-/// gradient.
+/// The sigmoid of infinity is 1, with slope 0; but 0 times infinity is NaN.
 #[test]
-fn infinite_inputs_are_found_behind_activations_that_saturate() {
+fn infinite_inputs_are_detected_behind_saturating_activations() {
     for backend in BACKENDS {
         let mut trainer = Saturated::trainer(Sgd::new(0.1)).backend(backend).build().unwrap();
         let before = bits(&mut trainer);
@@ -191,8 +190,8 @@ fn infinite_inputs_are_found_behind_activations_that_saturate() {
     }
 }
 
-/// Parameters that act element by element: their gradients are sums of products with the
-/// inputs, and 0 times an infinite one is NaN.
+/// Element-wise parameters: their gradients are sums of products with the inputs, and 0 times an
+/// infinite input is NaN.
 mod elementwise {
     use bilro::prelude::*;
 
@@ -268,7 +267,7 @@ mod elementwise {
 }
 
 #[test]
-fn infinite_inputs_are_found_beside_parameters_of_single_elements() {
+fn infinite_inputs_are_detected_beside_element_wise_parameters() {
     macro_rules! check {
         ($($Name:ident($module:ident),)*) => {$(
             for (backend, rows) in BACKENDS.into_iter().flat_map(|b| [1, 2, 5, 64].map(|n| (b, n))) {
@@ -280,7 +279,7 @@ fn infinite_inputs_are_found_beside_parameters_of_single_elements() {
                 for wrong in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
                     x[[rows - 1, 1]] = wrong;
                     let before = bits(&mut trainer);
-                    let kept = match trainer.step($module::Batch { x: x.view() }) {
+                    let variables = match trainer.step($module::Batch { x: x.view() }) {
                         Ok(loss) => loss.is_finite(),
                         Err(error) => {
                             let is_it = matches!(error, Error::NonFiniteGradient { .. });
@@ -289,12 +288,12 @@ fn infinite_inputs_are_found_beside_parameters_of_single_elements() {
                         }
                     };
                     let name = stringify!($Name);
-                    let what = format!("{name}, {backend:?}, {rows} rows, {wrong}");
+                    let context = format!("{name}, {backend:?}, {rows} rows, {wrong}");
                     let parameters = trainer.model().named_parameters();
                     let finite =
                         parameters.into_iter().all(|(_, values)| values.iter().all(|x| x.is_finite()));
-                    assert!(finite, "{what}");
-                    assert!(kept || bits(&mut trainer) == before, "{what}");
+                    assert!(finite, "{context}");
+                    assert!(variables || bits(&mut trainer) == before, "{context}");
                 }
             }
         )*};
@@ -305,9 +304,10 @@ fn infinite_inputs_are_found_beside_parameters_of_single_elements() {
     }
 }
 
-/// Large enough for two threads to share the step: they stop at the same place.
+/// Large enough for two threads to share the step: they stop at the same
+/// kernel.
 #[test]
-fn threads_stop_where_one_does() {
+fn threads_stop_at_the_same_kernel() {
     let mut x = Array2::from_shape_fn((512, 300), |(i, j)| ((i * 7 + j * 3) % 11) as f32 / 10.0);
     let class = Array1::from_shape_fn(512, |i| (i % 10) as u32);
     let mut ends = Vec::new();
@@ -317,11 +317,11 @@ fn threads_stop_where_one_does() {
             let loss = trainer.step(wide::Batch { x: x.view(), class: class.view() }).unwrap();
             assert!(loss.is_finite(), "step {step}: {loss}");
             let before = bits(&mut trainer);
-            for (place, wrong) in [((511, 299), f32::NAN), ((0, 0), f32::INFINITY)] {
-                let right = std::mem::replace(&mut x[place], wrong);
+            for (index, wrong) in [((511, 299), f32::NAN), ((0, 0), f32::INFINITY)] {
+                let right = std::mem::replace(&mut x[index], wrong);
                 let loss = trainer.step(wide::Batch { x: x.view(), class: class.view() }).unwrap();
                 assert!(!loss.is_finite(), "{loss}");
-                x[place] = right;
+                x[index] = right;
             }
             assert_eq!(bits(&mut trainer), before, "{threads} threads");
         }
@@ -331,10 +331,10 @@ fn threads_stop_where_one_does() {
     assert_eq!(ends[0], ends[1]);
 }
 
-/// The step that has the error leaves the parameters of the one before; counted
-/// from 1, as steps are.
+/// The failing step leaves the parameters of the previous one; steps count from
+/// 1.
 #[test]
-fn fit_ends_with_the_parameters_of_the_last_step_that_was_kept() {
+fn fit_ends_with_the_parameters_of_the_last_valid_step() {
     let x = Array2::from_shape_fn((12, 2), |(i, j)| if i == 9 { f32::NAN } else { (i + j) as f32 });
     let data = bilro::data::Dataset::new(x, Array2::<f32>::ones((12, 1))).unwrap();
     let make = || Saturated::trainer(Adam::new(0.01)).seed(4).build().unwrap();
@@ -347,7 +347,7 @@ fn fit_ends_with_the_parameters_of_the_last_step_that_was_kept() {
     assert_eq!(trainer.steps(), 3);
     let mut twin = make();
     twin.fit(&data.rows(..9).unwrap(), fit()).unwrap();
-    // Of two epochs the first three steps.
+    // The first three steps of two epochs.
     let mut twin_of_three = make();
     let one = Fit::epochs(1).batch_size(3).shuffle(false);
     twin_of_three.fit(&data.rows(..9).unwrap(), one).unwrap();
@@ -355,10 +355,10 @@ fn fit_ends_with_the_parameters_of_the_last_step_that_was_kept() {
     assert_ne!(bits(&mut trainer), bits(&mut twin));
 }
 
-/// Squares of such gradients are infinite or 0; the norm is neither, or is
+/// Squares of such gradients overflow or underflow; the norm does not, or is
 /// larger than any float. Expected values are computed in f64.
 #[test]
-fn norms_are_right_wherever_gradients_are() {
+fn norms_are_exact_for_gradients_of_any_size() {
     let limit = 0.5f32;
     for backend in BACKENDS {
         for x in [
@@ -377,14 +377,14 @@ fn norms_are_right_wherever_gradients_are() {
             let (input, y) =
                 (Array2::from_shape_vec((1, 2), x.to_vec()).unwrap(), array![[1.0f32]]);
             trainer.step(slope::Batch { x: input.view(), y: y.view() }).unwrap();
-            // The loss falls with the slope x.
+            // The loss falls with slope x.
             let norm = x.map(f64::from).map(|x| x * x).iter().sum::<f64>().sqrt();
             let factor = (f64::from(limit) / (norm + 1e-6)).min(1.0);
             let weight = trainer.model().params().linear1.weight.to_owned();
             for (found, x) in weight.iter().zip(x) {
                 let expected = factor * f64::from(x);
                 let error = (f64::from(*found) - expected).abs();
-                // The factor of the largest ones is denormal.
+                // The factor of the largest gradients is denormal.
                 let bound = if norm > 1e37 { 1e-5 } else { 1e-6 } * expected.abs() + 1e-44;
                 assert!(error <= bound, "{backend:?} {x}: {found}, not {expected}");
             }
@@ -392,7 +392,7 @@ fn norms_are_right_wherever_gradients_are() {
     }
 }
 
-/// Gradients that are infinite have no norm to be clipped by.
+/// Infinite gradients have no norm to be clipped by.
 #[test]
 fn clipping_does_not_hide_infinite_gradients() {
     for clip in [0, 1] {

@@ -1,29 +1,28 @@
-//! A recipe becomes a network: values and calls here, what a step is in
-//! `steps`.
+//! Builds a network from a recipe: values and calls; `ops` has the operations.
 //!
-//! Values are kept of order one, and arguments of `log`, `sqrt` and `/` away
-//! from zero, by estimating what each value can be; so errors stay comparable
-//! with rounding. Every recipe is a network: a step that does not fit its
-//! operand is skipped, so that shrinking can take steps out.
+//! Values are of order one, and arguments of `log`, `sqrt` and `/` away from
+//! zero, by estimated bounds of each value; so errors are comparable with
+//! rounding. Every recipe is a network: an operation that does not fit its
+//! operand is skipped, so that shrinking can remove operations.
 
 mod losses;
-mod steps;
+mod ops;
 
 use bilro_compiler::declaration::{Builder, Init, LayerId, LossReduction};
 use bilro_compiler::graph::NodeId;
 use bilro_compiler::ops::{AttributeValue, Attributes};
 use bilro_compiler::shape::{Dim, Shape, Type};
 
-use super::{Drawn, LARGEST, Recipe, SIZES, Step};
+use super::{Drawn, DrawnOp, LARGEST, Recipe, SIZES};
 
 pub use losses::LOSSES;
-pub(super) use steps::KINDS;
+pub(super) use ops::KINDS;
 
 /// Inputs are uniform up to this.
 pub(super) const INPUT: f32 = 1.5;
 /// Values that are larger are scaled down.
 const LIMIT: f32 = 3.0;
-/// What `log`, `sqrt` and `/` take is at least this.
+/// Lower bound of arguments of `log`, `sqrt` and `/`.
 const POSITIVE: f32 = 0.2;
 
 /// A value while a network is drawn.
@@ -34,7 +33,7 @@ struct Drawable {
     shape: Shape,
     /// The largest magnitude expected.
     limit: f32,
-    /// What it is never below, whatever the parameters are.
+    /// A lower bound for any parameters.
     low: f32,
 }
 
@@ -58,7 +57,7 @@ pub(super) struct Drawing {
     parameters: usize,
 }
 
-/// Ways in which parameters start, and the one that makes them all alike.
+/// Number of initialisers, and the one whose elements are all equal.
 const INITS: u8 = 3;
 const ALIKE: u8 = 2;
 
@@ -69,7 +68,7 @@ impl Drawing {
             Drawing { b, calls: Vec::new(), values: Vec::new(), layers: Vec::new(), parameters: 0 };
         for (i, (first, second)) in recipe.inputs.iter().enumerate() {
             let dims: Vec<usize> = [Some(*first), *second].into_iter().flatten().collect();
-            let mut dims: Vec<usize> = dims.into_iter().map(|place| SIZES[place]).collect();
+            let mut dims: Vec<usize> = dims.into_iter().map(|index| SIZES[index]).collect();
             if dims.iter().product::<usize>() > LARGEST {
                 dims.pop();
             }
@@ -81,7 +80,7 @@ impl Drawing {
         drawing
     }
 
-    /// The value so many places before the latest.
+    /// The value `back` positions before the latest.
     fn value(&self, back: u8) -> Drawable {
         self.values[self.values.len() - 1 - back as usize % self.values.len()].clone()
     }
@@ -96,7 +95,7 @@ impl Drawing {
         value
     }
 
-    /// A call of a function, and its result scaled down where it is large.
+    /// A call of a function, with its result scaled down if it is large.
     fn call(
         &mut self,
         function: &str,
@@ -137,13 +136,13 @@ impl Drawing {
         self.call_as_is("mul", &[&x, &number], Attributes::new(), x.limit * factor, x.low * factor)
     }
 
-    /// A number, which is not a value to be chosen later.
+    /// A number, which later operations cannot select.
     fn number(&mut self, x: f32) -> Drawable {
         let id = self.b.number(f64::from(x));
         Drawable { id, name: x.to_string(), shape: Shape::scalar(), limit: x.abs(), low: x }
     }
 
-    /// A parameter, which may be chosen later.
+    /// A parameter, which later operations may select.
     fn parameter(&mut self, dims: &[usize], limit: f32, n: u8) -> Drawable {
         let name = format!("p{}", self.parameters);
         self.parameters += 1;
@@ -161,7 +160,7 @@ impl Drawing {
         value
     }
 
-    /// The value, or something of it that stays above `POSITIVE`.
+    /// The value, or a function of it that is above `POSITIVE`.
     fn positive(&mut self, x: Drawable, n: u8) -> Drawable {
         if x.low >= POSITIVE {
             return x;
@@ -185,15 +184,15 @@ impl Drawing {
         }
     }
 
-    /// A second operand that broadcasts with `x`: a value that does, a number,
-    /// or a new parameter: a row, a column, a single number, all of it.
-    fn partner(&mut self, x: &Drawable, step: Step) -> Drawable {
-        let other = self.value(step.y);
-        if step.y > 0 && self.broadcasts(x, &other) {
+    /// A second operand that broadcasts with `x`: a matching value, a number, or
+    /// a new parameter: a row, a column, a single number, or the full shape.
+    fn partner(&mut self, x: &Drawable, op: DrawnOp) -> Drawable {
+        let other = self.value(op.y);
+        if op.y > 0 && self.broadcasts(x, &other) {
             return other;
         }
         let dims = x.dims();
-        let shape: Vec<usize> = match (step.n % 6, &dims[..]) {
+        let shape: Vec<usize> = match (op.n % 6, &dims[..]) {
             (0, _) => return self.number(0.75),
             (1, [.., last]) => vec![*last],
             (2, [first, _]) => vec![*first, 1],
@@ -201,18 +200,18 @@ impl Drawing {
             (4, _) => vec![1],
             _ => dims,
         };
-        self.parameter(&shape, 1.0, step.y)
+        self.parameter(&shape, 1.0, op.y)
     }
 
     fn broadcasts(&self, x: &Drawable, y: &Drawable) -> bool {
         let (a, b) = (x.dims(), y.dims());
         let fits = a.iter().rev().zip(b.iter().rev()).all(|(a, b)| a == b || *a == 1 || *b == 1);
-        let stretched = |a: &[usize], b: &[usize]| {
+        let broadcast_len = |a: &[usize], b: &[usize]| {
             let rank = a.len().max(b.len());
             let at = |s: &[usize], i: usize| (i + s.len()).checked_sub(rank).map_or(1, |i| s[i]);
             (0..rank).map(|i| at(a, i).max(at(b, i))).product::<usize>()
         };
-        fits && stretched(&a, &b) <= LARGEST
+        fits && broadcast_len(&a, &b) <= LARGEST
     }
 
     fn linear(&mut self, x: &Drawable, out: usize, bias: bool) -> Drawable {
@@ -233,8 +232,8 @@ impl Drawing {
     fn apply(&mut self, layer: usize, x: &Drawable) -> Drawable {
         let (layer, name, ..) = self.layers[layer].clone();
         let id = self.b.apply(layer, x.operand()).unwrap();
-        // Weights are within 1/√in: a sum of so many terms has a standard
-        // deviation of a third of the values'; the largest is some of these.
+        // Weights are within 1/√in: the sum's standard deviation is a third of
+        // the values'; the largest is a few of these.
         let value = self.push(id, format!("{name}({})", x.name), x.limit + 1.0, f32::NEG_INFINITY);
         self.settle(value)
     }
@@ -279,8 +278,8 @@ fn show((name, value): (&str, &AttributeValue)) -> String {
             format!("{name} = [{}]", sizes.join(", "))
         }
         AttributeValue::Axes(x) => format!("{name} = {x:?}"),
-        AttributeValue::Choice(word) => format!("{name} = {word}"),
-        AttributeValue::Whole(x) => format!("{name} = {x}"),
+        AttributeValue::Keyword(word) => format!("{name} = {word}"),
+        AttributeValue::Integer(x) => format!("{name} = {x}"),
         AttributeValue::Numbers(x) => format!("{name} = {x:?}"),
     }
 }

@@ -1,4 +1,4 @@
-//! Sizes that fit, by constants and generics.
+//! Matching sizes by constants and generics.
 #![deny(warnings, missing_docs, unsafe_code)]
 use bilro::{Network, network};
 

@@ -1,4 +1,4 @@
-//! Names that hide what the macro means, or that it has itself, and the library under another name.
+//! Names that shadow the macro's own names, and the library under another name.
 #![deny(warnings)]
 #![allow(
     dead_code,
@@ -10,11 +10,11 @@
 )]
 
 extern crate bilro as nn;
-// Neither is the library.
+// The library neither.
 extern crate std as bilro;
 
 mod types {
-    //! Types, traits, methods, macros and constants that are called as others are.
+    //! Types, traits, methods, macros and constants with common names.
     use nn::network;
 
     mod alloc {}
@@ -113,13 +113,13 @@ mod types {
 }
 
 mod own {
-    //! Names that the macro has itself, in every place.
+    //! The macro's own names, in every position.
     use nn::network;
 
     const SIZE: usize = 2;
 
     network! {
-        /// Generic over what else could be meant by these names.
+        /// Generic over the other meanings of these names.
         pub struct Generic<
             const value0: usize,
             const Batch: usize,
@@ -190,19 +190,19 @@ mod own {
         }
     }
 
-    // The modules of these would be words of Rust, types or crates.
+    // The modules of these would be Rust keywords, types or crates.
     network! { struct Gen { input x: [2]; loss x; } }
     network! { struct F32 { input x: [2]; loss x; } }
     network! { struct Std { input x: [2]; loss x; } }
     network! { struct Match { input x: [2]; loss x; } }
 
-    /// What they are called.
+    /// Their names.
     pub fn modules(x: nn::ndarray::ArrayView2<'_, f32>) {
         let _ = (gen_::Batch { x }, f32_::Batch { x }, std_::Batch { x }, match_::Batch { x });
     }
 }
 
-/// What another library would hand on.
+/// A re-export by another library.
 mod handed_on {
     pub use nn::network as declare;
 }

@@ -35,7 +35,7 @@ impl Emitter<'_, '_> {
             }
             Instruction::Store { to, from, lane_stride: stride, lanes } => {
                 let value = self.read(*from);
-                // What is still to be loaded may be what this overwrites.
+                // The store may overwrite elements of deferred loads.
                 self.flush();
                 let (pointer, displacement) = self.address(to)?;
                 if *lanes == LANES && *stride == 1 {
@@ -50,18 +50,19 @@ impl Emitter<'_, '_> {
                     }
                 }
             }
-            // Cranelift has none.
+            // Cranelift has no prefetch instruction.
             Instruction::Prefetch { .. } => {}
-            Instruction::Iota { to, offset, strides: steps, lane_stride: stride } => {
-                let lanes: [u32; LANES] = std::array::from_fn(|i| (offset + i * stride) as u32);
-                if steps.is_empty() {
+            Instruction::Iota { to, offset, strides, lane_stride } => {
+                let lanes: [u32; LANES] =
+                    std::array::from_fn(|i| (offset + i * lane_stride) as u32);
+                if strides.is_empty() {
                     self.hold(*to, Held::Constant(lanes));
                 } else {
-                    let position = self.pointers[&Pointer::iota(steps)];
-                    let position = self.builder.ins().ireduce(I32, position);
-                    let position = self.builder.ins().splat(I32X4, position);
+                    let count = self.pointers[&Pointer::iota(strides)];
+                    let count = self.builder.ins().ireduce(I32, count);
+                    let count = self.builder.ins().splat(I32X4, count);
                     let lanes = self.constant(lanes, I32X4);
-                    let value = self.builder.ins().iadd(position, lanes);
+                    let value = self.builder.ins().iadd(count, lanes);
                     self.hold(*to, Held::Value(value));
                 }
             }
@@ -77,9 +78,9 @@ impl Emitter<'_, '_> {
                 let mask = self.constant(mask, I32X4);
                 let mut value = self.builder.ins().band(value, mask);
                 if *bits != 0 && *lanes < LANES {
-                    let rest = std::array::from_fn(|i| if i < *lanes { 0 } else { *bits });
-                    let rest = self.constant(rest, I32X4);
-                    value = self.builder.ins().bor(value, rest);
+                    let filler = std::array::from_fn(|i| if i < *lanes { 0 } else { *bits });
+                    let filler = self.constant(filler, I32X4);
+                    value = self.builder.ins().bor(value, filler);
                 }
                 let value = self.cast(value, ty);
                 self.hold(*to, Held::Value(value));
@@ -90,7 +91,7 @@ impl Emitter<'_, '_> {
                     let value = self.read(r);
                     self.cast(value, I8X16)
                 });
-                // These two become one instruction each.
+                // Cranelift selects one instruction for each of these two shuffles.
                 let first: u8 = if *upper { 8 } else { 0 };
                 let bytes: Vec<u8> =
                     (0..16).map(|i| first + i / 8 * 4 + i % 4 + (i / 4 % 2) * 16).collect();
@@ -113,7 +114,7 @@ impl Emitter<'_, '_> {
         Ok(())
     }
 
-    /// A pointer, and the bytes from there to an address.
+    /// The pointer of an address, and its displacement in bytes.
     fn address(&mut self, address: &Address) -> Result<(Value, i32), Error> {
         let (pointer, displacement) = self.buffers.pointer(address)?;
         let pointer = self.pointers[&pointer];
@@ -121,8 +122,8 @@ impl Emitter<'_, '_> {
         let (at, from) = self.buffers.pointer(&index.at)?;
         let found = self.builder.ins().load(I32, memory(), self.pointers[&at], from);
         let found = self.builder.ins().uextend(I64, found);
-        let step = self.builder.ins().iconst(I64, 4 * index.stride as i64);
-        let bytes = self.builder.ins().imul(found, step);
+        let stride = self.builder.ins().iconst(I64, 4 * index.stride as i64);
+        let bytes = self.builder.ins().imul(found, stride);
         Ok((self.builder.ins().iadd(pointer, bytes), displacement))
     }
 
@@ -134,7 +135,7 @@ impl Emitter<'_, '_> {
             Scalar::Sub => self.builder.ins().fsub(x[0], x[1]),
             Scalar::Mul => self.builder.ins().fmul(x[0], x[1]),
             Scalar::Div => self.builder.ins().fdiv(x[0], x[1]),
-            // These two shapes, and no others, become `maxps` and `minps`.
+            // Cranelift selects `maxps` and `minps` for these two patterns only.
             Scalar::Max => {
                 let mask = self.builder.ins().fcmp(FloatCC::LessThan, x[1], x[0]);
                 let mask = self.cast(mask, F32X4);
@@ -194,8 +195,8 @@ impl Emitter<'_, '_> {
         }
     }
 
-    /// Operands that may be exchanged, in the better order: what comes from
-    /// memory second; first, for a sum of products, what is needed no longer,
+    /// Commutative operands in the better order: a memory operand
+    /// second; for a multiply-add, a factor that is read for the last time first,
     /// because x86's instruction overwrites it.
     fn ordered(&self, scalar: Scalar, operands: &[Register]) -> Operands {
         let exchange = match scalar {
@@ -218,10 +219,10 @@ impl Emitter<'_, '_> {
     }
 }
 
-/// All lanes must be within reach of one pointer.
+/// A lane stride in bytes, so small that all lanes are within reach of one displacement.
 fn stride_bytes(stride: usize) -> Result<i32, Error> {
     i32::try_from(4 * stride)
         .ok()
         .filter(|bytes| *bytes <= i32::MAX / 8)
-        .ok_or_else(|| Error::Codegen(format!("lanes are {stride} elements apart")))
+        .ok_or_else(|| Error::Codegen(format!("a lane stride of {stride} elements is too large")))
 }

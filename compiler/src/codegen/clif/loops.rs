@@ -11,19 +11,19 @@ use crate::codegen::pointers::Pointer;
 use crate::error::Error;
 use crate::program::{Count, Loop, Register};
 
-/// Up to so many pointers that move alike are moved one by one. More share an
+/// Up to this number of pointers with equal strides are incremented separately. More share an
 /// offset, which costs one addition for all and an index in each address.
 const OWN_POINTERS: usize = 2;
 
 impl Emitter<'_, '_> {
-    /// A loop. The test is at its end; only a parallel one may run no time at
-    /// all, and then is tested before.
+    /// Emits a loop. The test is at its end; only a parallel loop may have no iteration,
+    /// and is also tested before it.
     pub(super) fn repeat(&mut self, l: &Loop) -> Result<(), Error> {
         self.flush();
-        let whole = self.range;
+        let outer_range = self.range;
         let parallel = matches!(l.count, Count::Parallel { .. });
         if let Count::Parallel { first, count } = l.count {
-            self.range = self.share(whole, first, count);
+            self.range = self.share(outer_range, first, count);
         }
         if l.count == Count::Fixed(1) {
             for pointer in self.buffers.needed(&l.body)? {
@@ -42,23 +42,24 @@ impl Emitter<'_, '_> {
             let value = self.read(*r);
             initial.push(value);
         }
-        // A parallel loop may be skipped: what it changes meets what was before.
-        let mut kept = Vec::new();
+        // A parallel loop may be skipped: registers that it writes are merged with their values
+        // before it.
+        let mut merged = Vec::new();
         if parallel {
             for r in liveness::written(self.program, &l.body) {
                 if !matches!(self.held[r.0 as usize], Held::Nothing) {
-                    kept.push((r, self.read(r)));
+                    merged.push((r, self.read(r)));
                 }
             }
         }
 
         let body = self.builder.create_block();
         let exit = self.builder.create_block();
-        let skip: Vec<Value> = kept.iter().map(|(_, value)| *value).collect();
+        let skip: Vec<Value> = merged.iter().map(|(_, value)| *value).collect();
         if parallel {
             let (begin, end) = self.range;
-            let some = self.builder.ins().icmp(IntCC::SignedLessThan, begin, end);
-            self.builder.ins().brif(some, body, &args(&initial), exit, &args(&skip));
+            let is_entered = self.builder.ins().icmp(IntCC::SignedLessThan, begin, end);
+            self.builder.ins().brif(is_entered, body, &args(&initial), exit, &args(&skip));
         } else {
             self.builder.ins().jump(body, &args(&initial));
         }
@@ -82,66 +83,66 @@ impl Emitter<'_, '_> {
         self.body(&l.body)?;
         self.flush();
 
-        let mut again = Vec::new();
+        let mut next_values = Vec::new();
         for (moving, value) in inductions.moving.iter().zip(&inside) {
-            let step = self.builder.ins().iconst(I64, moving.stride);
-            again.push(self.builder.ins().iadd(*value, step));
+            let stride = self.builder.ins().iconst(I64, moving.stride);
+            next_values.push(self.builder.ins().iadd(*value, stride));
         }
-        let (tested, limit) = (again[inductions.tested], inductions.limit);
+        let (tested, limit) = (next_values[inductions.tested], inductions.limit);
         for r in &carried {
             let value = self.read(*r);
-            again.push(value);
+            next_values.push(value);
         }
-        let last: Vec<Value> = kept.iter().map(|(r, _)| self.read(*r)).collect();
+        let last: Vec<Value> = merged.iter().map(|(r, _)| self.read(*r)).collect();
         let limit = match limit {
             Limit::Value(value) => value,
             Limit::Number(n) => self.builder.ins().iconst(I64, n),
         };
-        let more = self.builder.ins().icmp(IntCC::NotEqual, tested, limit);
-        self.builder.ins().brif(more, body, &args(&again), exit, &args(&last));
+        let is_running = self.builder.ins().icmp(IntCC::NotEqual, tested, limit);
+        self.builder.ins().brif(is_running, body, &args(&next_values), exit, &args(&last));
         self.builder.switch_to_block(exit);
         self.pointers = outer;
-        self.range = whole;
+        self.range = outer_range;
         if parallel {
-            self.after_parallel(l, &kept, exit);
+            self.after_parallel(l, &merged, exit);
         }
         Ok(())
     }
 
-    fn after_parallel(&mut self, l: &Loop, kept: &[(Register, Value)], exit: Block) {
+    fn after_parallel(&mut self, l: &Loop, merged: &[(Register, Value)], exit: Block) {
         for r in liveness::written(self.program, &l.body) {
             self.held[r.0 as usize] = Held::Nothing;
         }
-        for (r, _) in kept {
+        for (r, _) in merged {
             let ty = vector(self.program.registers[r.0 as usize]);
             self.held[r.0 as usize] = Held::Value(self.builder.append_block_param(exit, ty));
         }
     }
 
-    /// Decides what a loop moves, and computes before it where that starts and
-    /// where one of them ends.
+    /// Chooses the induction variables of a loop, and emits their start values and
+    /// the limit of the tested one, before the loop.
     fn inductions(&mut self, l: &Loop) -> Result<Inductions, Error> {
         let needed = self.buffers.needed(&l.body)?;
-        let mut steps: FxHashMap<i64, usize> = FxHashMap::default();
+        let mut counts: FxHashMap<i64, usize> = FxHashMap::default();
         for pointer in &needed {
-            *steps.entry(pointer.stride(l.counter)).or_default() += 1;
+            *counts.entry(pointer.stride(l.counter)).or_default() += 1;
         }
         let mut moving: Vec<Moving> = Vec::new();
         let mut shared: FxHashMap<i64, usize> = FxHashMap::default();
         let mut pointers = Vec::new();
         for pointer in needed {
             let start = self.pointers[&pointer.outside(l.counter)];
-            let step = pointer.stride(l.counter);
-            let at = if step == 0 {
+            let stride = pointer.stride(l.counter);
+            let at = if stride == 0 {
                 At::Fixed(start)
-            } else if steps[&step] <= OWN_POINTERS {
-                let start = self.advanced(Some(start), step, l.count);
-                moving.push(Moving { start, stride: step, shared: false });
+            } else if counts[&stride] <= OWN_POINTERS {
+                let start = self.advanced(Some(start), stride, l.count);
+                moving.push(Moving { start, stride, shared: false });
                 At::Moving(moving.len() - 1)
             } else {
-                let i = *shared.entry(step).or_insert_with(|| {
-                    let start = self.advanced(None, step, l.count);
-                    moving.push(Moving { start, stride: step, shared: true });
+                let i = *shared.entry(stride).or_insert_with(|| {
+                    let start = self.advanced(None, stride, l.count);
+                    moving.push(Moving { start, stride, shared: true });
                     moving.len() - 1
                 });
                 At::Offset(start, i)
@@ -153,26 +154,26 @@ impl Emitter<'_, '_> {
             moving.push(Moving { start, stride: 1, shared: true });
         }
         let tested = moving.iter().position(|m| m.shared).unwrap_or(0);
-        let Moving { start, stride: step, shared } = moving[tested];
+        let Moving { start, stride, shared } = moving[tested];
         let limit = match l.count {
-            Count::Fixed(n) if shared => Limit::Number(n as i64 * step),
+            Count::Fixed(n) if shared => Limit::Number(n as i64 * stride),
             Count::Fixed(n) => {
-                let bytes = self.builder.ins().iconst(I64, n as i64 * step);
+                let bytes = self.builder.ins().iconst(I64, n as i64 * stride);
                 Limit::Value(self.builder.ins().iadd(start, bytes))
             }
             Count::Parallel { .. } => {
                 let (begin, end) = self.range;
                 let iterations = self.builder.ins().isub(end, begin);
-                let step = self.builder.ins().iconst(I64, step);
-                let bytes = self.builder.ins().imul(iterations, step);
+                let stride = self.builder.ins().iconst(I64, stride);
+                let bytes = self.builder.ins().imul(iterations, stride);
                 Limit::Value(self.builder.ins().iadd(start, bytes))
             }
         };
         Ok(Inductions { moving, pointers, tested, limit })
     }
 
-    /// What of a range of the program's parallel iterations is a loop's, counted
-    /// from the loop's first.
+    /// The intersection of a range of the program's parallel iterations with a loop, relative
+    /// to the loop's first iteration.
     fn share(
         &mut self,
         (begin, end): (Value, Value),
@@ -192,21 +193,21 @@ impl Emitter<'_, '_> {
         (begin, end)
     }
 
-    /// `start`, or zero, as it is in a loop's first iteration.
-    fn advanced(&mut self, start: Option<Value>, step: i64, count: Count) -> Value {
+    /// `start`, or zero, advanced to the first iteration of the caller's range.
+    fn advanced(&mut self, start: Option<Value>, stride: i64, count: Count) -> Value {
         match (start, count) {
             (Some(start), Count::Fixed(_)) => start,
             (None, Count::Fixed(_)) => self.builder.ins().iconst(I64, 0),
             (start, Count::Parallel { .. }) => {
-                let step = self.builder.ins().iconst(I64, step);
-                let offset = self.builder.ins().imul(self.range.0, step);
+                let stride = self.builder.ins().iconst(I64, stride);
+                let offset = self.builder.ins().imul(self.range.0, stride);
                 start.map_or(offset, |start| self.builder.ins().iadd(start, offset))
             }
         }
     }
 }
 
-/// What a loop moves: a pointer, or an offset that pointers share.
+/// An induction variable: a pointer, or an offset that pointers share.
 #[derive(Clone, Copy)]
 struct Moving {
     start: Value,
@@ -214,13 +215,13 @@ struct Moving {
     shared: bool,
 }
 
-/// Where a loop's body finds a pointer.
+/// The value of a pointer in a loop's body.
 enum At {
-    /// It does not move.
+    /// Loop-invariant.
     Fixed(Value),
-    /// It is moved itself.
+    /// An induction variable of its own.
     Moving(usize),
-    /// So far from where it is before the loop.
+    /// Its value before the loop plus a shared offset.
     Offset(Value, usize),
 }
 
@@ -232,7 +233,7 @@ enum Limit {
 struct Inductions {
     moving: Vec<Moving>,
     pointers: Vec<(Pointer, At)>,
-    /// Which of `moving` tells when the loop ends, and its value then.
+    /// The index of the induction variable in `moving` that is compared with `limit`.
     tested: usize,
     limit: Limit,
 }

@@ -1,15 +1,15 @@
 //! Memory for machine code: one heap for the process, in few large mappings.
 //!
-//! Systems limit how many mappings a process has (Linux: 65,530), and a mapping
-//! of its own for each function would come to that limit long before memory is
-//! full. So whole pages of large mappings are given out, and taken back when an
+//! Systems limit the number of mappings of a process (Linux: 65,530), and with a mapping
+//! for each function a process would reach that limit long before memory is
+//! full. So blocks are whole pages of large mappings, freed when an
 //! executable is dropped; a mapping without any code is returned to the system.
 //!
-//! No page can be written and executed at once. A block's pages can be written
-//! while it is filled, and executed from then on, also when they are free: so
-//! neighbours have the same protection, and the system joins them to one area.
-//! No two blocks have a page in common, so that filling one never takes the
-//! right to execute from code that is running.
+//! No page is writable and executable at once. A block's pages are writable
+//! while it is filled, and executable from then on, also when they are free: so
+//! neighbours have the same protection, and the system merges them into one area.
+//! No two blocks share a page, so that filling one never makes running
+//! code non-executable.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -22,48 +22,49 @@ use crate::error::Error;
 
 static HEAP: Mutex<Heap> = Mutex::new(Heap { chunks: Vec::new() });
 
-/// The smallest and the largest mapping, in bytes; in between, the heap doubles.
+/// The smallest and the largest mapping, in bytes; in between, each new mapping doubles the heap.
 const SMALLEST: usize = 256 << 10;
 const LARGEST: usize = 64 << 20;
 
-/// The code of one executable; its memory is free again when it is dropped.
+/// The code of one executable; its memory is freed when it is dropped.
 #[derive(Debug)]
 pub(super) struct Block {
-    /// The address of the first byte, which begins a page.
+    /// The address of the first byte, at the start of a page.
     start: usize,
-    /// Bytes; whole pages.
+    /// Bytes, a multiple of the page size.
     len: usize,
 }
 
 impl Block {
-    /// Memory that `fill` writes code to, given its address, and that can be
-    /// executed then.
+    /// Allocates memory, writes code to it by `fill`, which gets its address, and makes it
+    /// executable.
     ///
     /// # Errors
-    /// [`Error::Memory`] where the system gives none; what `fill` returns.
+    /// [`Error::Memory`] if the system has no memory; the errors of `fill`.
     pub fn new(
         bytes: usize,
         fill: impl FnOnce(&mut [u8], usize) -> Result<(), Error>,
     ) -> Result<Block, Error> {
-        let none = || Error::Memory { what: "machine code".into(), bytes: bytes as u64 };
+        let no_memory = || Error::Memory { what: "machine code".into(), bytes: bytes as u64 };
         let len = bytes.max(1).next_multiple_of(region::page::size());
         let mut heap = HEAP.lock().unwrap_or_else(|e| e.into_inner());
-        let start = heap.take(len).map_err(|_| none())?;
+        let start = heap.allocate(len).map_err(|_| no_memory())?;
         drop(heap);
-        // From here on, a mistake gives the pages back like a drop.
+        // From here on, an error frees the pages by dropping the block.
         let block = Block { start, len };
         let pages = std::ptr::with_exposed_provenance_mut::<u8>(start);
-        // SAFETY: the pages are this block's alone, and nobody executes them:
-        // the block has not been handed out yet.
-        unsafe { region::protect(pages, len, Protection::READ_WRITE) }.map_err(|_| none())?;
-        // SAFETY: the pages are mapped, can be read and written, have been
-        // written by the system at least, and are this block's alone until the
-        // slice is gone.
+        // SAFETY: the pages belong to this block alone, and no code in them is running:
+        // the block has not been returned yet.
+        unsafe { region::protect(pages, len, Protection::READ_WRITE) }.map_err(|_| no_memory())?;
+        // SAFETY: the pages are mapped, readable and writable, initialised by
+        // the system at least, and belong to this block alone while the
+        // slice lives.
         let filled = fill(unsafe { std::slice::from_raw_parts_mut(pages, len) }, start);
-        synchronise(pages, len).map_err(|_| none())?;
-        // Even where `fill` has failed: free pages are alike.
+        synchronise(pages, len).map_err(|_| no_memory())?;
+        // Even if `fill` has failed: all free pages have the same protection.
         // SAFETY: as for the protection before.
-        unsafe { region::protect(pages, len, Protection::READ_EXECUTE) }.map_err(|_| none())?;
+        unsafe { region::protect(pages, len, Protection::READ_EXECUTE) }
+            .map_err(|_| no_memory())?;
         filled.map(|()| block)
     }
 
@@ -73,7 +74,7 @@ impl Block {
         std::ptr::with_exposed_provenance(self.start + offset)
     }
 
-    /// How much memory it is.
+    /// Its size in bytes.
     pub fn len(&self) -> usize {
         self.len
     }
@@ -81,11 +82,11 @@ impl Block {
 
 impl Drop for Block {
     fn drop(&mut self) {
-        HEAP.lock().unwrap_or_else(|e| e.into_inner()).give_back(self.start, self.len);
+        HEAP.lock().unwrap_or_else(|e| e.into_inner()).free(self.start, self.len);
     }
 }
 
-/// Makes processors that keep instructions apart from data see new code.
+/// Synchronises the instruction cache with new code, on processors where it is not coherent.
 #[cfg(target_arch = "aarch64")]
 fn synchronise(pages: *mut u8, len: usize) -> io::Result<()> {
     use wasmtime_internal_jit_icache_coherence::{clear_cache, pipeline_flush_mt};
@@ -95,7 +96,7 @@ fn synchronise(pages: *mut u8, len: usize) -> io::Result<()> {
     pipeline_flush_mt().map_err(|_| refused())
 }
 
-/// On other processors, stores are seen by whoever executes them.
+/// On other processors, the instruction cache is coherent.
 #[cfg(not(target_arch = "aarch64"))]
 fn synchronise(_: *mut u8, _: usize) -> io::Result<()> {
     Ok(())
@@ -105,7 +106,7 @@ struct Heap {
     chunks: Vec<Chunk>,
 }
 
-/// A mapping, and which of its bytes are free.
+/// A mapping, and its free ranges.
 struct Chunk {
     memory: MmapRaw,
     free: Ranges,
@@ -118,47 +119,47 @@ impl Chunk {
 }
 
 impl Heap {
-    /// So many bytes, whole pages.
-    fn take(&mut self, len: usize) -> io::Result<usize> {
+    /// Allocates `len` bytes, a multiple of the page size.
+    fn allocate(&mut self, len: usize) -> io::Result<usize> {
         for chunk in &mut self.chunks {
             if let Some(offset) = chunk.free.take(len) {
                 return Ok(chunk.start() + offset);
             }
         }
         let all: usize = self.chunks.iter().map(|chunk| chunk.memory.len()).sum();
-        // Where so much more is not to be had, what is needed may be.
+        // If the system has no memory for a large mapping, it may have enough for the block.
         let size = len.max(all.clamp(SMALLEST, LARGEST)).next_multiple_of(region::page::size());
         let (size, memory) = match MmapMut::map_anon(size) {
             Ok(memory) => (size, memory),
             Err(_) => (len, MmapMut::map_anon(len)?),
         };
         let memory = MmapRaw::from(memory);
-        // SAFETY: the mapping is new: nobody knows it.
+        // SAFETY: the mapping is new, and not in use.
         unsafe { region::protect(memory.as_mut_ptr(), size, Protection::READ_EXECUTE) }
             .map_err(io::Error::other)?;
         let mut chunk = Chunk { memory, free: Ranges::default() };
-        chunk.free.give(len, size - len);
+        chunk.free.add(len, size - len);
         let start = chunk.start();
         self.chunks.push(chunk);
         Ok(start)
     }
 
-    fn give_back(&mut self, start: usize, len: usize) {
+    fn free(&mut self, start: usize, len: usize) {
         let is_around = |chunk: &Chunk| {
             start.checked_sub(chunk.start()).is_some_and(|offset| offset < chunk.memory.len())
         };
-        let Some(place) = self.chunks.iter().position(is_around) else { return };
-        let chunk = &mut self.chunks[place];
+        let Some(index) = self.chunks.iter().position(is_around) else { return };
+        let chunk = &mut self.chunks[index];
         let offset = start - chunk.start();
-        chunk.free.give(offset, len);
-        if chunk.free.has(chunk.memory.len()) {
-            self.chunks.swap_remove(place);
+        chunk.free.add(offset, len);
+        if chunk.free.covers(chunk.memory.len()) {
+            self.chunks.swap_remove(index);
             return;
         }
-        // The pages themselves go back to the system. Where it does not want
-        // them they are kept for the next code.
+        // Returns the pages' memory to the system. If that fails, they stay
+        // allocated for the next code.
         #[cfg(unix)]
-        // SAFETY: the pages are free: nobody reads what they hold.
+        // SAFETY: the pages are free: their contents are not used.
         let _ = unsafe {
             let advice = memmap2::UncheckedAdvice::DontNeed;
             chunk.memory.unchecked_advise_range(advice, offset, len)
@@ -166,7 +167,7 @@ impl Heap {
     }
 }
 
-/// Ranges of integers that do not touch one another.
+/// Disjoint ranges of integers that are not adjacent.
 #[derive(Default, Debug)]
 struct Ranges {
     /// Their lengths by their starts.
@@ -176,7 +177,8 @@ struct Ranges {
 }
 
 impl Ranges {
-    /// The start of so many numbers, from the shortest range that has them.
+    /// Removes `len` integers from the shortest range that is long enough, and returns the
+    /// first.
     fn take(&mut self, len: usize) -> Option<usize> {
         let (found, start) = *self.by_len.range((len, 0)..).next()?;
         self.remove(start, found);
@@ -184,8 +186,8 @@ impl Ranges {
         Some(start)
     }
 
-    /// Adds numbers that are in no range, and joins neighbours.
-    fn give(&mut self, mut start: usize, mut len: usize) {
+    /// Adds integers that are in no range, and merges neighbours.
+    fn add(&mut self, mut start: usize, mut len: usize) {
         if let Some((before, size)) =
             self.by_start.range(..start).next_back().map(|(s, l)| (*s, *l))
             && before + size == start
@@ -200,8 +202,8 @@ impl Ranges {
         self.insert(start, len);
     }
 
-    /// Whether it is one range of all numbers below this one.
-    fn has(&self, all: usize) -> bool {
+    /// Whether it is the single range of all integers below `all`.
+    fn covers(&self, all: usize) -> bool {
         self.by_start.get(&0) == Some(&all)
     }
 
@@ -223,37 +225,37 @@ mod tests {
     use super::*;
     use crate::codegen::tests::Random;
 
-    /// Against a list of what is taken.
+    /// Random calls against a list of the allocated ranges.
     #[test]
-    fn ranges_are_given_once_and_joined_when_they_come_back() {
+    fn ranges_are_disjoint_and_merge_when_freed() {
         const ALL: usize = 1000;
         let mut random = Random(3);
         let mut free = Ranges::default();
-        free.give(0, ALL);
+        free.add(0, ALL);
         let mut taken: Vec<(usize, usize)> = Vec::new();
-        let mut full = 0;
+        let mut failures = 0;
         for _ in 0..20_000 {
             if random.below(2) == 0 {
                 let len = 1 + random.below(40);
                 let Some(start) = free.take(len) else {
-                    full += 1;
+                    failures += 1;
                     continue;
                 };
                 assert!(start + len <= ALL);
-                let meets = |(s, l): &(usize, usize)| start < s + l && *s < start + len;
-                assert!(!taken.iter().any(meets));
+                let overlaps = |(s, l): &(usize, usize)| start < s + l && *s < start + len;
+                assert!(!taken.iter().any(overlaps));
                 taken.push((start, len));
             } else if !taken.is_empty() {
                 let (start, len) = taken.swap_remove(random.below(taken.len()));
-                free.give(start, len);
+                free.add(start, len);
             }
-            assert!(!free.has(ALL) || taken.is_empty());
+            assert!(!free.covers(ALL) || taken.is_empty());
             let sum: usize = free.by_start.values().sum();
             assert_eq!(sum + taken.iter().map(|(_, len)| len).sum::<usize>(), ALL);
             assert_eq!(free.by_len.len(), free.by_start.len());
         }
-        assert!(full > 0, "it was never full");
-        taken.into_iter().for_each(|(start, len)| free.give(start, len));
-        assert!(free.has(ALL));
+        assert!(failures > 0, "an allocation must have failed");
+        taken.into_iter().for_each(|(start, len)| free.add(start, len));
+        assert!(free.covers(ALL));
     }
 }

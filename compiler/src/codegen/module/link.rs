@@ -1,11 +1,8 @@
-//! Linking: functions to one block of code, relocations to addresses.
+//! Linking: places functions in one block of code, and resolves relocations.
 //!
-//! From functions to one block of code: where each lies, and the addresses that
-//! they have of each other.
-//!
-//! Everything of an executable lies together: functions one after the other, and
-//! the constants behind them. Functions name each other by full addresses, which
-//! are written when the block's place is known.
+//! An executable is contiguous: all functions, followed by
+//! the constants. Functions refer to each other by absolute addresses, which
+//! are written when the block's address is known.
 
 use cranelift_codegen::binemit::Reloc;
 use cranelift_codegen::control::ControlPlane;
@@ -20,7 +17,7 @@ use cranelift_codegen::{Context, FinalizedRelocTarget};
 use super::heap::Block;
 use crate::error::Error;
 
-/// A function, by its place among those that were declared.
+/// A function, by its index among the declared ones.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct FuncId(u32);
 
@@ -30,13 +27,13 @@ impl FuncId {
     }
 }
 
-/// What a name stands for: functions by their places, and the constants.
+/// The namespaces of names: functions by their indices, and the constants.
 const FUNCTIONS: u32 = 0;
 const CONSTANTS: u32 = 1;
 
-/// Starts of functions are multiples of so many bytes at least.
+/// The least alignment of functions, in bytes.
 const LEAST_ALIGNMENT: u64 = 16;
-/// A cache line.
+/// The alignment of constants: a cache line.
 const CONSTANTS_ALIGNMENT: u64 = 64;
 
 /// Functions that are being compiled, and their constants.
@@ -57,16 +54,16 @@ struct Defined {
     addresses: Vec<Address>,
 }
 
-/// An address that is to be written into a function.
+/// A relocation: an absolute address in a function's code.
 struct Address {
-    /// Where in its bytes.
+    /// The offset in the function's bytes.
     at: usize,
-    /// Of what.
+    /// The target.
     name: UserExternalName,
     addend: i64,
 }
 
-/// Code in its place.
+/// Linked code.
 #[derive(Debug)]
 pub(super) struct Linked {
     block: Block,
@@ -79,14 +76,14 @@ impl Linked {
         self.block.address(self.starts[id.0 as usize])
     }
 
-    /// How much memory it has.
+    /// Its memory in bytes.
     pub fn memory(&self) -> usize {
         self.block.len() + size_of_val(&self.starts[..])
     }
 }
 
 impl Linker {
-    /// Nothing yet.
+    /// A linker without functions.
     pub fn new(isa: OwnedTargetIsa) -> Linker {
         Linker { isa, declared: Vec::new(), constants: Vec::new() }
     }
@@ -95,13 +92,13 @@ impl Linker {
         self.isa.frontend_config()
     }
 
-    /// A function that is to be defined.
+    /// Declares a function, to be defined later.
     pub fn declare_function(&mut self, signature: &Signature) -> FuncId {
         self.declared.push(Declared { signature: signature.clone(), defined: None });
         FuncId(self.declared.len() as u32 - 1)
     }
 
-    /// Names a function in another one.
+    /// Imports a function into another one.
     pub fn declare_func_in_func(&self, id: FuncId, func: &mut Function) -> FuncRef {
         let signature = func.import_signature(self.declared[id.0 as usize].signature.clone());
         let name = UserExternalName { namespace: FUNCTIONS, index: id.0 };
@@ -109,7 +106,7 @@ impl Linker {
         func.import_function(ExtFuncData { name, signature, colocated: false, patchable: false })
     }
 
-    /// Names the constants in a function.
+    /// Imports the address of the constants into a function.
     pub fn declare_constants_in_func(&self, func: &mut Function) -> GlobalValue {
         let name = UserExternalName { namespace: CONSTANTS, index: 0 };
         let name = ExternalName::user(func.declare_imported_user_function(name));
@@ -122,7 +119,7 @@ impl Linker {
         })
     }
 
-    /// Compiles a function. It stays in `context` with all that is known of it.
+    /// Compiles a function. `context` keeps the function and the compiled code.
     pub fn define_function(&mut self, id: FuncId, context: &mut Context) -> Result<(), Error> {
         context
             .compile(&*self.isa, &mut ControlPlane::default())
@@ -147,24 +144,24 @@ impl Linker {
         Ok(())
     }
 
-    /// Defines a function that is machine code already, and names nothing.
+    /// Defines a function by its machine code, which has no relocations.
     pub fn define_function_bytes(&mut self, id: FuncId, alignment: u64, bytes: Vec<u8>) {
         let defined = Defined { bytes, alignment, addresses: Vec::new() };
         self.declared[id.0 as usize].defined = Some(defined);
     }
 
-    /// Defines what lies at the constants' address.
+    /// Defines the constants.
     pub fn define_constants(&mut self, bytes: Vec<u8>) {
         self.constants = bytes;
     }
 
-    /// Puts everything in its place.
+    /// Links all functions into executable memory.
     ///
     /// # Errors
-    /// [`Error::Memory`] where there is none for it.
+    /// [`Error::Memory`] if the system has no memory.
     pub fn link(self) -> Result<Linked, Error> {
         let mut end = 0;
-        let mut place = |bytes: &[u8], alignment: u64| {
+        let mut allocate = |bytes: &[u8], alignment: u64| {
             let start = usize::next_multiple_of(end, alignment.max(LEAST_ALIGNMENT) as usize);
             end = start + bytes.len();
             start
@@ -174,10 +171,10 @@ impl Linker {
         for declared in self.declared {
             let undefined = || Error::Codegen("a function was declared, but not defined".into());
             let defined = declared.defined.ok_or_else(undefined)?;
-            starts.push(place(&defined.bytes, defined.alignment));
+            starts.push(allocate(&defined.bytes, defined.alignment));
             functions.push(defined);
         }
-        let constants = place(&self.constants, CONSTANTS_ALIGNMENT);
+        let constants = allocate(&self.constants, CONSTANTS_ALIGNMENT);
         let block = Block::new(end, |memory, base| {
             for (function, start) in functions.iter().zip(&starts) {
                 let code = &mut memory[*start..*start + function.bytes.len()];

@@ -7,9 +7,9 @@ use crate::phases::Phase;
 use crate::plan::{Allocation, Region};
 use crate::program::{Count, Loop, Statement};
 
-/// Two parallel loops after each other, in shares of which some are empty.
+/// Two parallel loops, in shares of which some are empty.
 #[test]
-fn the_shares_of_all_threads_make_the_whole() {
+fn all_shares_together_run_every_iteration() {
     for (target, threads) in
         targets().into_iter().flat_map(|target| [1, 2, 3, 7, 40].map(|n| (target, n)))
     {
@@ -19,17 +19,17 @@ fn the_shares_of_all_threads_make_the_whole() {
         let mut body = Vec::new();
         for (first, count) in [(0, 5), (5, 8)] {
             let counter = w.counter();
-            let steps = [(counter, lanes)];
+            let strides = [(counter, lanes)];
             let inner = vec![
-                load(x, at(0, lanes * first, &steps), 1, lanes),
-                load(sum, at(1, lanes * first, &steps), 1, lanes),
+                load(x, at(0, lanes * first, &strides), 1, lanes),
+                load(sum, at(1, lanes * first, &strides), 1, lanes),
                 apply(sum, Scalar::Add, vec![x, sum]),
-                store(at(1, lanes * first, &steps), sum, 1, lanes),
+                store(at(1, lanes * first, &strides), sum, 1, lanes),
             ];
             let count = Count::Parallel { first, count };
             body.push(Statement::Loop(Loop { counter, count, body: inner }));
         }
-        let program = w.finish("parts", 2, 13, body);
+        let program = w.finish("shares", 2, 13, body);
         let n = 13 * lanes;
         let mut expected = vec![floats(n, 1), floats(n, 2)];
         let mut found = expected.clone();
@@ -42,8 +42,8 @@ fn the_shares_of_all_threads_make_the_whole() {
         let table: Vec<*mut u8> = found.iter_mut().map(|x| x.as_mut_ptr().cast()).collect();
         let phase = Phase { parallel: vec![0], ..Phase::default() };
         for share in (0..threads).rev() {
-            // SAFETY: both are as long as the program's buffers, and nobody
-            // else has them.
+            // SAFETY: both are as long as the program's buffers, and not used by
+            // other code.
             unsafe { executable.run_share(&phase, share, threads, &table) }
         }
         let same = |(a, b): (&u32, &u32)| {
@@ -54,7 +54,7 @@ fn the_shares_of_all_threads_make_the_whole() {
 }
 
 #[test]
-fn all_programs_run_in_order_and_dumps_have_a_text_of_each() {
+fn all_programs_run_in_order_and_dumps_have_all_texts() {
     let double = elementwise(4, 8, |e, x| e.add(x, x));
     let mut back = elementwise(4, 8, |e, x| {
         let one = e.float(1.0);
@@ -85,7 +85,7 @@ fn all_programs_run_in_order_and_dumps_have_a_text_of_each() {
 }
 
 #[test]
-fn what_is_not_supported_is_an_error() {
+fn unsupported_artifacts_are_errors() {
     let allocations = [0, 8].map(|offset| Allocation { region: Region::Arena, offset });
     let mut programs = [elementwise(4, 8, |e, x| e.add(x, x))];
     assert!(Executable::new(&artifact(programs.to_vec(), &allocations, &[]), true).is_err());
@@ -100,9 +100,9 @@ fn what_is_not_supported_is_an_error() {
     );
 }
 
-/// Code is written to, and freed in, the mapping in which other code is running.
+/// Code is allocated and freed in a mapping in which other code is running.
 #[test]
-fn code_runs_while_other_code_comes_and_goes() {
+fn code_runs_while_other_code_is_allocated_and_freed() {
     let allocations = [0, 8].map(|offset| Allocation { region: Region::Arena, offset });
     let compile = |number: f32| {
         let program = elementwise(4, 8, |e, x| {
@@ -134,7 +134,7 @@ fn code_runs_while_other_code_comes_and_goes() {
     });
 }
 
-/// How much memory of the process is code that belongs to no file.
+/// Bytes of executable memory of the process that belong to no file.
 #[cfg(target_os = "linux")]
 fn generated() -> usize {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
@@ -151,7 +151,7 @@ fn generated() -> usize {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn dropping_gives_the_memory_back() {
+fn dropping_frees_the_memory() {
     let program = product(4, 12, 64, 24);
     let allocations: Vec<Allocation> =
         (0..3).map(|i| Allocation { region: Region::Arena, offset: 4096 * i }).collect();

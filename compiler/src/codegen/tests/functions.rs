@@ -1,4 +1,5 @@
-//! The functions against f64, and as machine code against the evaluator.
+//! Tests of the transcendental functions: errors against f64, machine code against the
+//! evaluator.
 
 use super::{artifact, check, elementwise, floats, targets};
 use crate::codegen::module::Executable;
@@ -6,8 +7,8 @@ use crate::expr::{Expr, Expressions};
 use crate::plan::{Allocation, Region};
 use crate::target::Target;
 
-/// The largest error of `f` in units in the last allocation of the exact result,
-/// over bit patterns from end to end of the floats.
+/// The largest error of `f` in units in the last place of the exact result,
+/// over bit patterns in the entire range of floats.
 fn largest_error(
     target: Target,
     f: impl FnOnce(&mut Expressions, Expr) -> Expr,
@@ -51,7 +52,7 @@ fn largest_error(
         10.0,
         -10.0,
         2.0,
-        // Where expm1 and erf are cut, and the last of sin's range.
+        // The splits of expm1 and erf, and the end of sin's range.
         2.980_232_2e-8,
         -17.5,
         0.925,
@@ -77,7 +78,7 @@ fn largest_error(
         Executable::new(&artifact(vec![program], &allocations, &regions), false).unwrap();
     let mut y = vec![0u32; x.len()];
     let table = [x.as_mut_ptr().cast(), y.as_mut_ptr().cast()];
-    // SAFETY: both are as long as the program's buffers and nobody else's.
+    // SAFETY: both are as long as the program's buffers, and not used by other code.
     unsafe { executable.run(&table) };
 
     let mut worst = (0.0, 0.0);
@@ -104,9 +105,9 @@ fn largest_error(
 }
 
 #[test]
-fn functions_are_as_exact_as_they_say() {
+fn functions_are_as_exact_as_documented() {
     let all = |_: f32, _: f64| true;
-    // What it is meant for: from 0 to 1.
+    // Its domain: from 0 to 1.
     let log1p_within = |e: &mut Expressions, x: Expr| {
         let (one, size) = (e.float(1.0), e.abs(x));
         let x = e.min(one, size);

@@ -1,4 +1,4 @@
-//! Programs written for one thing each, on every width.
+//! Programs that each test one feature, on every width.
 
 use super::{
     Writer, apply, at, by, check, constant, elementwise, floats, load, parallel, product, repeat,
@@ -91,7 +91,7 @@ fn products_agree_whatever_their_shape() {
     }
 }
 
-/// Sum and greatest of each row, by rotations; lanes past the end are kept out.
+/// Sum and maximum of each row, by rotations; lanes past the end are masked.
 #[test]
 fn reductions_by_rotation_agree() {
     let lengths = |target: &Target| [1, 3, 4, 6, 11, 16, 33, 47].map(|n| (target.lanes, n));
@@ -106,23 +106,23 @@ fn reductions_by_rotation_agree() {
             if n >= lanes {
                 let i = if out == 1 { i } else { w.counter() };
                 let x = w.float();
-                let part = load(x, at(0, 0, &[(row, n), (i, lanes)]), 1, lanes);
-                body.push(repeat(i, n / lanes, vec![part, apply(total, scalar, vec![x, total])]));
+                let load = load(x, at(0, 0, &[(row, n), (i, lanes)]), 1, lanes);
+                body.push(repeat(i, n / lanes, vec![load, apply(total, scalar, vec![x, total])]));
             }
             if n % lanes > 0 {
-                let (x, kept) = (w.float(), w.float());
+                let (x, blended) = (w.float(), w.float());
                 body.push(load(x, at(0, n / lanes * lanes, &[(row, n)]), 1, n % lanes));
                 let bits = start.to_bits();
-                let keep = Instruction::Blend { to: kept, from: x, lanes: n % lanes, bits };
-                body.push(Statement::Do(keep));
-                body.push(apply(total, scalar, vec![total, kept]));
+                let blend = Instruction::Blend { to: blended, from: x, lanes: n % lanes, bits };
+                body.push(Statement::Do(blend));
+                body.push(apply(total, scalar, vec![total, blended]));
             }
             let halves = std::iter::successors(Some(lanes / 2), |by| Some(by / 2));
             for by in halves.take_while(|by| *by > 0) {
-                let turned = w.float();
-                let rotate = Instruction::Rotate { to: turned, from: total, by };
+                let rotated = w.float();
+                let rotate = Instruction::Rotate { to: rotated, from: total, by };
                 body.push(Statement::Do(rotate));
-                body.push(apply(total, scalar, vec![total, turned]));
+                body.push(apply(total, scalar, vec![total, rotated]));
             }
             body.push(store(at(out, 0, &[(row, 1)]), total, 1, 1));
         }
@@ -132,68 +132,58 @@ fn reductions_by_rotation_agree() {
 }
 
 #[test]
-fn positions_strides_rotations_and_parts_agree() {
-    targets().iter().for_each(|target| shapes(target.lanes));
+fn iotas_strides_rotations_and_blends_agree() {
+    targets().iter().for_each(|target| check_lanes(target.lanes));
 }
 
-fn shapes(width: usize) {
+fn check_lanes(width: usize) {
     let mut w = Writer::new(width);
     let (outer, inner) = (w.counter(), w.counter());
     let mut body = Vec::new();
-    let mut kinds = Vec::new();
+    let mut results = Vec::new();
     for stride in [0, 1, 50] {
         let to = w.register(LaneType::Int);
-        let steps = vec![(inner, 4), (outer, 100)];
-        body.push(Statement::Do(Instruction::Iota {
-            to,
-            offset: 7,
-            strides: steps,
-            lane_stride: stride,
-        }));
-        kinds.push(to);
+        let strides = vec![(inner, 4), (outer, 100)];
+        body.push(Statement::Do(Instruction::Iota { to, offset: 7, strides, lane_stride: stride }));
+        results.push(to);
         let to = w.register(LaneType::Int);
-        let steps = vec![];
-        body.push(Statement::Do(Instruction::Iota {
-            to,
-            offset: 9,
-            strides: steps,
-            lane_stride: stride,
-        }));
-        kinds.push(to);
+        let strides = vec![];
+        body.push(Statement::Do(Instruction::Iota { to, offset: 9, strides, lane_stride: stride }));
+        results.push(to);
     }
     let x = w.float();
     body.push(load(x, at(0, 1, &[(outer, 12), (inner, 1)]), 3, width));
-    kinds.push(x);
+    results.push(x);
     for by in 0..width {
         let to = w.float();
         body.push(Statement::Do(Instruction::Rotate { to, from: x, by }));
-        kinds.push(to);
+        results.push(to);
     }
     for lanes in 1..=width {
         for bits in [0, 0x7F80_0000] {
             let to = w.float();
             body.push(Statement::Do(Instruction::Blend { to, from: x, lanes, bits }));
-            kinds.push(to);
+            results.push(to);
         }
     }
     let copy = w.float();
     body.push(Statement::Do(Instruction::Copy { to: copy, from: x }));
-    kinds.push(copy);
-    let block = width * kinds.len();
-    for (i, r) in kinds.iter().enumerate() {
+    results.push(copy);
+    let block = width * results.len();
+    for (i, r) in results.iter().enumerate() {
         // Every third scattered: lane by lane into the block's transpose.
         let lanes = 1 + i % width;
         body.push(store(at(1, width * i, &[(outer, 3 * block), (inner, block)]), *r, 1, lanes));
         let to = at(2, i, &[(outer, 3 * block), (inner, block)]);
-        body.push(store(to, *r, kinds.len(), lanes));
+        body.push(store(to, *r, results.len(), lanes));
     }
-    let program = w.finish("shapes", 3, 2, vec![parallel(outer, 2, vec![repeat(inner, 3, body)])]);
+    let program = w.finish("lanes", 3, 2, vec![parallel(outer, 2, vec![repeat(inner, 3, body)])]);
     check(&program, &[floats(16 + 3 * width, 3), vec![0; 6 * block], vec![0; 6 * block]]);
 }
 
-/// Loads are late: what is stored between must not be seen.
+/// Deferred loads must not see later stores.
 #[test]
-fn a_load_sees_what_was_there_when_it_stood_in_the_text() {
+fn loads_do_not_see_later_stores() {
     for lanes in targets().iter().map(|target| target.lanes) {
         let mut w = Writer::new(lanes);
         let i = w.counter();
@@ -210,7 +200,7 @@ fn a_load_sees_what_was_there_when_it_stood_in_the_text() {
     }
 }
 
-/// A load before a loop and a store in it go by the same pointer.
+/// A load before a loop and a store in it share their pointer.
 #[test]
 fn a_load_before_a_loop_has_its_own_pointer() {
     for lanes in targets().iter().map(|target| target.lanes) {
@@ -234,40 +224,41 @@ fn a_load_before_a_loop_has_its_own_pointer() {
     }
 }
 
-/// Rows of a table by numbers in memory: read whole, in part, by one element
-/// and by elements that lie apart, with pointers in registers and on the stack,
+/// Rows of a table by an index in memory: loads of full and partial vectors, of one element
+/// and of strided elements, with pointers in registers and on the stack,
 /// and before all loops.
 #[test]
 fn rows_by_index_agree() {
-    for (lanes, crowd) in
-        targets().iter().flat_map(|target| [0, 14].map(|crowd| (target.lanes, crowd)))
+    for (lanes, extra_pointers) in targets()
+        .iter()
+        .flat_map(|target| [0, 14].map(|extra_pointers| (target.lanes, extra_pointers)))
     {
         let (positions, rows, row) = (5, 7, 3 * lanes + 2);
         let mut w = Writer::new(lanes);
         let (i, j) = (w.counter(), w.counter());
-        let index = |offset, steps: &[_]| at(1, offset, steps);
-        let own = |offset, steps: &[_]| by(at(0, offset, &[]), index(3, steps), row, rows);
+        let index = |offset, strides: &[_]| at(1, offset, strides);
+        let indexed = |offset, strides: &[_]| by(at(0, offset, &[]), index(3, strides), row, rows);
         let first = w.float();
-        let before = load(first, own(1, &[]), 1, lanes);
+        let before = load(first, indexed(1, &[]), 1, lanes);
         let mut body = Vec::new();
-        // Everything moves otherwise, so that there are more pointers than
+        // Different strides, so that there are more pointers than
         // registers.
-        let others: Vec<_> = (0..crowd).map(|_| w.float()).collect();
+        let others: Vec<_> = (0..extra_pointers).map(|_| w.float()).collect();
         for (n, other) in others.iter().enumerate() {
             body.push(load(*other, at(3, 0, &[(i, n + 1), (j, 1)]), 1, lanes));
         }
-        let parts = [(1, lanes), (1, lanes - 1), (0, lanes), (3, lanes), (3, 2)];
-        for (n, (stride, part)) in parts.into_iter().enumerate() {
-            let (x, kept, sum) = (w.float(), w.float(), w.float());
-            body.push(load(x, own(1, &[(i, 1), (j, 2)]), stride, part));
+        let accesses = [(1, lanes), (1, lanes - 1), (0, lanes), (3, lanes), (3, 2)];
+        for (n, (stride, count)) in accesses.into_iter().enumerate() {
+            let (x, blended, sum) = (w.float(), w.float(), w.float());
+            body.push(load(x, indexed(1, &[(i, 1), (j, 2)]), stride, count));
             body.push(Statement::Do(Instruction::Blend {
-                to: kept,
+                to: blended,
                 from: x,
-                lanes: part,
+                lanes: count,
                 bits: 0,
             }));
             let last = others.last().copied().unwrap_or(first);
-            body.push(apply(sum, Scalar::Add, vec![kept, last]));
+            body.push(apply(sum, Scalar::Add, vec![blended, last]));
             let to = at(2, n * lanes, &[(i, 2 * 5 * lanes), (j, 5 * lanes)]);
             body.push(store(to, sum, 1, lanes));
         }
@@ -282,12 +273,15 @@ fn rows_by_index_agree() {
         let table = floats(rows * row + 2, 3);
         let indices = [9, 9, 9, 6, 0, 3, 3, 1, 6, 5, 2];
         let result = vec![0; positions * 2 * 5 * lanes];
-        check(&program, &[table, indices.to_vec(), result, floats(crowd * 5 + 2 * lanes, 4)]);
+        check(
+            &program,
+            &[table, indices.to_vec(), result, floats(extra_pointers * 5 + 2 * lanes, 4)],
+        );
     }
 }
 
-/// Rows that are added to where an index says, some of them several times: what
-/// is read is what was added before.
+/// Rows that are added to by index, some of them several times: loads see earlier
+/// stores.
 #[test]
 fn rows_added_by_index_agree() {
     for (lanes, scattered) in
@@ -296,14 +290,14 @@ fn rows_added_by_index_agree() {
         let (positions, rows, row) = (9, 4, 2 * lanes);
         let mut w = Writer::new(lanes);
         let (block, i) = (w.counter(), w.counter());
-        let part = lanes - lanes / 3;
+        let count = lanes - lanes / 3;
         let to = by(at(0, 0, &[(block, 1)]), at(1, 0, &[(i, 1)]), row, rows);
         let (x, y, sum) = (w.float(), w.float(), w.float());
         let body = vec![
-            load(x, at(2, 0, &[(i, lanes)]), 1, part),
-            load(y, to.clone(), scattered, part),
+            load(x, at(2, 0, &[(i, lanes)]), 1, count),
+            load(y, to.clone(), scattered, count),
             apply(sum, Scalar::Add, vec![y, x]),
-            store(to, sum, scattered, part),
+            store(to, sum, scattered, count),
         ];
         let body = vec![parallel(block, 1, vec![repeat(i, positions, body)])];
         let program = w.finish("rows added by index", 3, 1, body);
@@ -312,10 +306,10 @@ fn rows_added_by_index_agree() {
     }
 }
 
-/// An index that is too large is seen by the evaluator.
+/// The evaluator detects an index that is too large.
 #[test]
 #[should_panic(expected = "an index of 4")]
-fn the_evaluator_does_not_follow_an_index_beyond_its_bound() {
+fn the_evaluator_rejects_an_index_beyond_its_bound() {
     let mut w = Writer::new(4);
     let x = w.float();
     let body =

@@ -4,11 +4,11 @@ use super::{Random, Writer, apply, at, by, check, constant, floats, load, repeat
 use crate::expr::scalar::{LaneType, Scalar};
 use crate::program::{Counter, Instruction, Register, Statement};
 
-/// Integers in memory, and what they are below.
+/// The number of integers in memory, and their bound.
 const INDICES: usize = 250;
 const ROWS: usize = 9;
 
-/// Straight code and loops of random instructions, over many registers, so that
+/// Straight-line code and loops of random instructions, over many registers, so that
 /// some are carried and some are spilled.
 #[test]
 fn random_programs_agree() {
@@ -51,7 +51,7 @@ fn block(
         let to = registers[random.below(registers.len())];
         let mut any = || registers[random.below(registers.len())];
         let (a, b, c) = (any(), any(), any());
-        let steps: Vec<(Counter, usize)> =
+        let strides: Vec<(Counter, usize)> =
             around.iter().map(|counter| (*counter, 1 + random.below(12))).collect();
         match random.below(19) {
             0 => body.push(constant(to, random.below(9) as f32 - 4.0)),
@@ -65,10 +65,10 @@ fn block(
                 body.push(apply(to, Scalar::Select, vec![mask, b, c]));
             }
             7 => body.push(Statement::Do(Instruction::Copy { to, from: a })),
-            8 => body.push(load(to, at(0, random.below(100), &steps), 1, lanes)),
-            9 => body.push(load(to, at(0, random.below(100), &steps), 0, lanes)),
+            8 => body.push(load(to, at(0, random.below(100), &strides), 1, lanes)),
+            9 => body.push(load(to, at(0, random.below(100), &strides), 0, lanes)),
             10 => body.push(store(
-                at(1, 800 + random.below(50), &steps),
+                at(1, 800 + random.below(50), &strides),
                 a,
                 1,
                 1 + random.below(lanes),
@@ -90,25 +90,26 @@ fn block(
                 body.push(apply(to, Scalar::Select, vec![mask, b, c]));
             }
             14 => {
-                let (part, stride) = (w.float(), 1 + random.below(2) * random.below(5));
-                let kept = 1 + random.below(lanes);
+                let (x, stride) = (w.float(), 1 + random.below(2) * random.below(5));
+                let count = 1 + random.below(lanes);
                 let bits = [0, 0x3F80_0000][random.below(2)];
-                body.push(load(part, at(0, random.below(100), &steps), stride, kept));
-                let keep = Instruction::Blend { to, from: part, lanes: kept, bits };
-                body.push(Statement::Do(keep));
+                body.push(load(x, at(0, random.below(100), &strides), stride, count));
+                let blend = Instruction::Blend { to, from: x, lanes: count, bits };
+                body.push(Statement::Do(blend));
             }
             15 => body.push(Statement::Do(match random.below(2) {
                 0 => Instruction::Rotate { to, from: a, by: random.below(lanes) },
                 _ => Instruction::Interleave { to, from: [a, b], upper: random.below(2) == 1 },
             })),
             16 => {
-                let index = at(2, random.below(100), &steps);
-                let from = by(at(0, random.below(100), &steps), index, 1 + random.below(20), ROWS);
+                let index = at(2, random.below(100), &strides);
+                let from =
+                    by(at(0, random.below(100), &strides), index, 1 + random.below(20), ROWS);
                 body.push(load(to, from, random.below(2), lanes));
             }
             17 => {
-                let index = at(2, random.below(100), &steps);
-                let to = by(at(1, 800 + random.below(50), &steps), index, random.below(9), ROWS);
+                let index = at(2, random.below(100), &strides);
+                let to = by(at(1, 800 + random.below(50), &strides), index, random.below(9), ROWS);
                 body.push(store(to, a, 1, 1 + random.below(lanes)));
             }
             _ if depth < 3 => {

@@ -9,52 +9,52 @@ use crate::codegen::pointers::{Base, Buffers, Pointer};
 use crate::error::Error;
 use crate::program::{Address, Count, Counter, Instruction, Loop, Statement};
 
-/// Where an instruction finds an element.
+/// The address of an element.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reach {
-    /// A place in the program's pointers.
+    /// An index into the program's pointers.
     pub pointer: usize,
-    /// Bytes from there.
+    /// Bytes from the pointer.
     pub displacement: i64,
-    /// More bytes, by an integer in memory.
+    /// A further offset, by an integer in memory.
     pub index: Option<Indexed>,
 }
 
-/// So many bytes for each of an integer in memory.
+/// A stride times an integer in memory.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Indexed {
-    /// A place in the program's pointers.
+    /// An index into the program's pointers.
     pub pointer: usize,
-    /// Bytes from there to the integer.
+    /// Bytes from the pointer to the integer.
     pub displacement: i64,
-    /// Bytes for each.
+    /// The stride in bytes.
     pub stride: i64,
 }
 
 impl Reach {
-    /// The places of its pointers.
+    /// The indices of its pointers.
     fn pointers(&self) -> impl Iterator<Item = usize> {
         [Some(self.pointer), self.index.map(|index| index.pointer)].into_iter().flatten()
     }
 }
 
-/// What has a home.
+/// A value with a location: a pointer or a counter.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub(super) enum Item {
-    /// A place in the program's pointers.
+    /// An index into the program's pointers.
     Pointer(usize),
-    /// Iterations of a loop that are still to come.
+    /// The remaining iterations of a loop.
     Counter(Counter),
 }
 
-/// Where it lives.
+/// The location of an item: a register or a stack slot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Location {
     Register(Reg),
     Stack(i64),
 }
 
-/// The registers for it; the last five are the caller's.
+/// The registers for items; the last five are callee-saved.
 const REGISTERS: [Reg; 11] = [
     Reg::RCX,
     Reg::RDX,
@@ -73,12 +73,12 @@ const REGISTERS: [Reg; 11] = [
 pub(super) struct Borrowed {
     item: Item,
     location: Location,
-    /// Whose register it is, and where on the stack that one waits.
+    /// The item that the register was taken from, the register, and that item's stack slot.
     from: Option<(Item, Reg, i64)>,
 }
 
 impl Emitter<'_> {
-    /// Gives homes to all items of an outermost loop, those of inner loops
+    /// Assigns locations to all items of an outermost loop; those of inner loops get registers
     /// first.
     pub(super) fn settle(&mut self, l: &Loop) {
         let mut weights = FxHashMap::default();
@@ -88,14 +88,14 @@ impl Emitter<'_> {
         self.locations.clear();
         self.moving.clear();
         for (i, (item, _)) in items.into_iter().enumerate() {
-            let home = match REGISTERS.get(i) {
+            let location = match REGISTERS.get(i) {
                 Some(r) => Location::Register(*r),
                 None => Location::Stack(self.frame(8)),
             };
             if let Item::Pointer(pointer) = item {
                 self.moving.push(pointer);
             }
-            self.locations.insert(item, home);
+            self.locations.insert(item, location);
         }
         for r in REGISTERS {
             if !self.used.contains(&r)
@@ -106,7 +106,8 @@ impl Emitter<'_> {
         }
     }
 
-    /// How often the items of a loop, whose text begins at `at`, are needed.
+    /// Estimates the number of uses of the items of a loop; `at` is the number of its first
+    /// instruction.
     fn weigh(&self, l: &Loop, times: u64, at: &mut usize, weights: &mut FxHashMap<Item, u64>) {
         let inside = times.saturating_mul(10);
         if l.count != Count::Fixed(1) {
@@ -125,25 +126,24 @@ impl Emitter<'_> {
         }
     }
 
-    /// The pointers of a text, and for each instruction that has one, which,
-    /// and the bytes from there.
+    /// The pointers of some instructions, and the address of each instruction that has one.
     pub(super) fn addresses(
         buffers: &Buffers<'_>,
-        text: &[&Instruction],
+        instructions: &[&Instruction],
     ) -> Result<(Vec<Pointer>, Vec<Option<Reach>>), Error> {
         let mut known: FxHashMap<Pointer, usize> = FxHashMap::default();
         let mut pointers = Vec::new();
-        let mut addresses = Vec::with_capacity(text.len());
+        let mut addresses = Vec::with_capacity(instructions.len());
         let mut number = |pointer: Pointer| {
             *known.entry(pointer).or_insert_with_key(|pointer| {
                 pointers.push(pointer.clone());
                 pointers.len() - 1
             })
         };
-        // The pointers of the last addresses in each buffer: most have the same.
+        // The last address in each buffer: most have the same pointer as the one before.
         let mut last: FxHashMap<usize, (&Address, Base, usize)> = FxHashMap::default();
-        for instruction in text {
-            let mut place = |address| -> Result<(usize, i64), Error> {
+        for instruction in instructions {
+            let mut resolve = |address| -> Result<(usize, i64), Error> {
                 let (base, displacement) = buffers.base(address)?;
                 let found = last.get(&address.buffer);
                 let number = match found.filter(|l| l.0.strides == address.strides && l.1 == base) {
@@ -157,19 +157,19 @@ impl Emitter<'_> {
                 Instruction::Load { from: address, .. }
                 | Instruction::Store { to: address, .. }
                 | Instruction::Prefetch { at: address, .. } => {
-                    let (pointer, displacement) = place(address)?;
+                    let (pointer, displacement) = resolve(address)?;
                     let index = match &address.index {
                         Some(index) => {
-                            let (pointer, displacement) = place(&index.at)?;
-                            let step = 4 * index.stride as i64;
-                            Some(Indexed { pointer, displacement, stride: step })
+                            let (pointer, displacement) = resolve(&index.at)?;
+                            let stride = 4 * index.stride as i64;
+                            Some(Indexed { pointer, displacement, stride })
                         }
                         None => None,
                     };
                     Some(Reach { pointer, displacement, index })
                 }
-                Instruction::Iota { strides: steps, .. } if !steps.is_empty() => {
-                    let pointer = number(Pointer::iota(steps));
+                Instruction::Iota { strides, .. } if !strides.is_empty() => {
+                    let pointer = number(Pointer::iota(strides));
                     Some(Reach { pointer, displacement: 0, index: None })
                 }
                 _ => None,
@@ -178,25 +178,25 @@ impl Emitter<'_> {
         Ok((pointers, addresses))
     }
 
-    /// Where the next instruction finds its element.
+    /// The address of the next instruction's element.
     pub(super) fn address(&self) -> Result<Reach, Error> {
         self.addresses[self.next].ok_or_else(|| Error::Codegen("no address".into()))
     }
 
-    /// The pointers' values in the first iteration of an outermost loop;
-    /// `start` is where on the stack that one's number is, if not zero.
+    /// Sets the pointers to their values in the first iteration of an outermost loop;
+    /// `start` is the stack slot with the number of that iteration, if not zero.
     pub(super) fn start_pointers(&mut self, counter: Counter, start: Option<i64>) {
         for pointer in self.moving.clone() {
             self.start_pointer(pointer);
-            let step = self.pointers[pointer].stride(counter);
-            if let Some(start) = start.filter(|_| step != 0) {
+            let stride = self.pointers[pointer].stride(counter);
+            if let Some(start) = start.filter(|_| stride != 0) {
                 let start = Memory::at(Reg::RSP, start);
-                match i32::try_from(step) {
-                    Ok(step) => {
-                        self.asm.rmi(Code::Imul_r64_rm64_imm32, Reg::R11, start, step);
+                match i32::try_from(stride) {
+                    Ok(stride) => {
+                        self.asm.rmi(Code::Imul_r64_rm64_imm32, Reg::R11, start, stride);
                     }
                     Err(_) => {
-                        self.asm.rl(Code::Mov_r64_imm64, Reg::R11, step);
+                        self.asm.rl(Code::Mov_r64_imm64, Reg::R11, stride);
                         self.asm.ro(Code::Imul_r64_rm64, Reg::R11, Operand::Memory(start));
                     }
                 }
@@ -206,7 +206,7 @@ impl Emitter<'_> {
         }
     }
 
-    /// A pointer as it is where all counters are zero, in `rax`.
+    /// Loads a pointer's value at zero counters into `rax`.
     fn start_pointer(&mut self, pointer: usize) {
         match self.pointers[pointer].base {
             Base::Zero => {
@@ -223,7 +223,7 @@ impl Emitter<'_> {
         }
     }
 
-    /// Gives an item the value of a register.
+    /// Sets an item to the value of a register.
     pub(super) fn set(&mut self, item: &Item, value: Reg) {
         match self.locations[item] {
             Location::Register(r) => {
@@ -235,7 +235,7 @@ impl Emitter<'_> {
         }
     }
 
-    /// The register with a pointer: `rax` if it has none of its own.
+    /// The register with a pointer: loaded into `rax` if it has none.
     pub(super) fn base(&mut self, pointer: usize) -> Reg {
         match self.locations.get(&Item::Pointer(pointer)) {
             Some(Location::Register(r)) => *r,
@@ -252,25 +252,25 @@ impl Emitter<'_> {
         }
     }
 
-    /// Where an element lies, as an operand that stands for the moment: the base
-    /// may be `rax`.
+    /// A memory operand for an element, valid until the next use of `rax`, which may be its
+    /// base.
     pub(super) fn memory(&mut self, reach: &Reach) -> Memory {
         let Some(index) = reach.index else {
             return Memory::at(self.base(reach.pointer), reach.displacement);
         };
         let at = Memory::at(self.base(index.pointer), index.displacement);
-        // Loads of 32 bits clear the upper half.
+        // A 32-bit load clears the upper half.
         self.asm.ro(Code::Mov_r32_rm32, Reg::R11D, Operand::Memory(at));
         match i32::try_from(index.stride) {
-            Ok(step) => {
-                self.asm.rri(Code::Imul_r64_rm64_imm32, Reg::R11, Reg::R11, step);
+            Ok(stride) => {
+                self.asm.rri(Code::Imul_r64_rm64_imm32, Reg::R11, Reg::R11, stride);
             }
             Err(_) => {
                 self.asm.rl(Code::Mov_r64_imm64, Reg::RAX, index.stride);
                 self.asm.ro(Code::Imul_r64_rm64, Reg::R11, Operand::Register(Reg::RAX));
             }
         }
-        // Where it has no register, outside of all loops, its start needs `r11`.
+        // Outside of all loops it has no register, and computing its start overwrites `r11`.
         let base = match self.locations.get(&Item::Pointer(reach.pointer)) {
             Some(Location::Register(r)) => Operand::Register(*r),
             Some(Location::Stack(at)) => Operand::Memory(Memory::at(Reg::RSP, *at)),
@@ -288,11 +288,11 @@ impl Emitter<'_> {
         Memory::at(Reg::RAX, reach.displacement)
     }
 
-    /// Moves an item.
+    /// Increments an item.
     pub(super) fn advance(&mut self, item: &Item, by: i64) {
-        let home = self.locations[item];
+        let location = self.locations[item];
         if let Ok(by) = i32::try_from(by) {
-            match home {
+            match location {
                 Location::Register(r) => self.asm.ri(Code::Add_rm64_imm32, r, by),
                 Location::Stack(at) => {
                     self.asm.mi(Code::Add_rm64_imm32, Memory::at(Reg::RSP, at), by)
@@ -301,7 +301,7 @@ impl Emitter<'_> {
             return;
         }
         self.asm.rl(Code::Mov_r64_imm64, Reg::R11, by);
-        match home {
+        match location {
             Location::Register(r) => {
                 self.asm.ro(Code::Add_r64_rm64, r, Operand::Register(Reg::R11));
             }
@@ -311,19 +311,24 @@ impl Emitter<'_> {
         }
     }
 
-    /// Moves the pointers that a loop moves by so many of its iterations.
-    pub(super) fn advance_pointers(&mut self, counter: Counter, iterations: i64, but: &[Borrowed]) {
+    /// Advances the pointers of a loop by some of its iterations, except those in `excluded`.
+    pub(super) fn advance_pointers(
+        &mut self,
+        counter: Counter,
+        iterations: i64,
+        excluded: &[Borrowed],
+    ) {
         for pointer in self.moving.clone() {
-            let step = self.pointers[pointer].stride(counter);
+            let stride = self.pointers[pointer].stride(counter);
             let item = Item::Pointer(pointer);
-            if step != 0 && but.iter().all(|b| b.item != item) {
-                self.advance(&item, step * iterations);
+            if stride != 0 && excluded.iter().all(|b| b.item != item) {
+                self.advance(&item, stride * iterations);
             }
         }
     }
 
-    /// Before a loop that has no other in it: a register for everything that
-    /// it needs, as far as there are some that it does not.
+    /// Before an innermost loop: moves its items to registers, as far as there are registers
+    /// that it does not use.
     pub(super) fn borrow(&mut self, l: &Loop) -> Vec<Borrowed> {
         let mut weights = FxHashMap::default();
         self.weigh(l, 1, &mut self.next.clone(), &mut weights);
@@ -331,8 +336,8 @@ impl Emitter<'_> {
         items.sort_unstable();
         let mut borrowed = Vec::new();
         for item in items {
-            let home = self.locations[item];
-            let Location::Stack(at) = home else { continue };
+            let location = self.locations[item];
+            let Location::Stack(at) = location else { continue };
             let taken = |r: Reg| self.locations.values().any(|h| *h == Location::Register(r));
             let from = match REGISTERS.into_iter().find(|r| !taken(*r)) {
                 Some(r) => (r, None),
@@ -343,7 +348,7 @@ impl Emitter<'_> {
                         .filter(|(item, _)| !weights.contains_key(*item))
                         .collect();
                     others.sort_unstable_by_key(|(item, _)| **item);
-                    let other = others.into_iter().find_map(|(item, home)| match home {
+                    let other = others.into_iter().find_map(|(item, location)| match location {
                         Location::Register(r) => Some((*item, *r)),
                         Location::Stack(_) => None,
                     });
@@ -366,16 +371,16 @@ impl Emitter<'_> {
                 self.used.push(r);
             }
             self.locations.insert(*item, Location::Register(r));
-            borrowed.push(Borrowed { item: *item, location: home, from });
+            borrowed.push(Borrowed { item: *item, location, from });
         }
         borrowed
     }
 
-    /// After that loop. What was borrowed still has on the stack what it had
-    /// before the loop.
-    pub(super) fn give_back(&mut self, borrowed: Vec<Borrowed>) {
-        for Borrowed { item, location: home, from } in borrowed {
-            self.locations.insert(item, home);
+    /// After that loop: restores the locations. The stack slots of borrowed items still have
+    /// their values from before the loop.
+    pub(super) fn return_borrowed(&mut self, borrowed: Vec<Borrowed>) {
+        for Borrowed { item, location, from } in borrowed {
+            self.locations.insert(item, location);
             if let Some((other, r, at)) = from {
                 let stack = Operand::Memory(Memory::at(Reg::RSP, at));
                 self.asm.ro(Code::Mov_r64_rm64, r, stack);
@@ -384,7 +389,7 @@ impl Emitter<'_> {
         }
     }
 
-    /// Counts an iteration; the flags tell whether it was the last.
+    /// Decrements a counter; sets the flags for the test of the loop's end.
     pub(super) fn count_down(&mut self, counter: Counter) {
         match self.locations[&Item::Counter(counter)] {
             Location::Register(r) => {
@@ -396,7 +401,7 @@ impl Emitter<'_> {
         }
     }
 
-    /// How many iterations are to come.
+    /// Sets a counter to the number of iterations.
     pub(super) fn start_counter(&mut self, counter: Counter, count: Count, parallel: i64) {
         let item = Item::Counter(counter);
         match count {

@@ -1,23 +1,21 @@
-//! Assembler: a list of instructions, then bytes, with a pool of constants.
-//!
-//! A list of instructions, then bytes. The constants that instructions read lie
-//! right behind the code.
+//! Assembler: encodes a list of instructions, followed by a pool of the constants that they
+//! read.
 
 use iced_x86::{Code, Encoder, Instruction, MemoryOperand, OpKind, Register as Reg};
 use rustc_hash::FxHashMap;
 
 use crate::error::Error;
 
-/// Where an instruction reads or writes memory.
+/// A memory operand.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Memory {
-    /// [`Reg::RIP`] for constants; then the displacement is the pool's.
+    /// [`Reg::RIP`] for constants; then the displacement is an offset in the pool.
     pub base: Reg,
     pub displacement: i64,
-    /// For gathers and scatters: the vector of bytes that are added, one for
+    /// For gathers and scatters: the vector of byte offsets, one for
     /// each lane.
     pub lanes: Option<Reg>,
-    /// One element for all lanes.
+    /// Whether one element is broadcast to all lanes.
     pub broadcast: bool,
 }
 
@@ -45,7 +43,7 @@ pub(super) enum Operand {
     Memory(Memory),
 }
 
-/// A place in the code that can be jumped to.
+/// A jump target in the code.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Label(usize);
 
@@ -63,7 +61,7 @@ pub(super) struct Assembler {
     labels: usize,
     pool: Vec<u32>,
     known: FxHashMap<Vec<u32>, i64>,
-    /// The first mistake: operands that are not the instruction's.
+    /// The first mistake: operands that the instruction does not take.
     mistake: Option<String>,
     last: Instruction,
 }
@@ -78,8 +76,8 @@ macro_rules! with {
 }
 
 impl Assembler {
-    /// With room for a text of so many instructions of a program.
-    pub fn with_room(instructions: usize) -> Assembler {
+    /// With capacity for the code of a program of this number of instructions.
+    pub fn with_capacity(instructions: usize) -> Assembler {
         Assembler { items: Vec::with_capacity(instructions + 64), ..Assembler::default() }
     }
 
@@ -176,14 +174,14 @@ impl Assembler {
         }
     }
 
-    /// A label that is nowhere yet.
+    /// A new label, to be placed later.
     pub fn label(&mut self) -> Label {
         self.labels += 1;
         Label(self.labels - 1)
     }
 
-    /// Puts a label here.
-    pub fn put(&mut self, label: Label) {
+    /// Places a label here.
+    pub fn place(&mut self, label: Label) {
         self.items.push(Item::Label(label));
     }
 
@@ -192,7 +190,7 @@ impl Assembler {
         self.items.push(Item::Jump(code, to));
     }
 
-    /// These constants, as many as an operand has; aligned to their size.
+    /// An operand in the pool with these constants, aligned to its size.
     pub fn constant(&mut self, lanes: &[u32]) -> Memory {
         if let Some(known) = self.known.get(lanes) {
             return Memory::at(Reg::RIP, *known);
@@ -204,15 +202,15 @@ impl Assembler {
         Memory::at(Reg::RIP, offset)
     }
 
-    /// The bytes of a function: what stands before the list, the list, what
-    /// stands after, the constants. With the size of the code alone.
+    /// The bytes of a function: prologue, list, epilogue, constants; and the size of the code
+    /// alone.
     pub fn assemble(
         mut self,
         before: Assembler,
         after: Assembler,
     ) -> Result<(Vec<u8>, usize), Error> {
-        for part in [&before, &self, &after] {
-            if let Some(mistake) = &part.mistake {
+        for list in [&before, &self, &after] {
+            if let Some(mistake) = &list.mistake {
                 return Err(Error::Codegen(mistake.clone()));
             }
         }
@@ -220,7 +218,7 @@ impl Assembler {
         let mut encoder =
             Encoder::try_with_capacity(64, BYTES_OF_AN_INSTRUCTION * items).map_err(refused)?;
         let mut labels = vec![None; self.labels];
-        // Distances to fill in: where, the end of the instruction, to what.
+        // Relative distances to fill in: offset, end of the instruction, target.
         let (mut jumps, mut constants) = (Vec::new(), Vec::new());
         let mut at = 0u64;
         let items = before.items.into_iter().chain(self.items.drain(..)).chain(after.items);
@@ -241,8 +239,8 @@ impl Assembler {
                     let start = at;
                     at += encoder.encode(&instruction, at).map_err(refused)? as u64;
                     if constant {
-                        let place = encoder.get_constant_offsets().displacement_offset();
-                        constants.push((start as usize + place, at, offset));
+                        let field = encoder.get_constant_offsets().displacement_offset();
+                        constants.push((start as usize + field, at, offset));
                     }
                 }
             }
@@ -253,17 +251,16 @@ impl Assembler {
         let pool = bytes.len() as i64;
         for (end, label) in jumps {
             let to = labels[label.0].ok_or_else(|| Error::Codegen("a jump to nowhere".into()))?;
-            let place = end as usize - 4;
-            write(&mut bytes, place, to as i64 - end as i64)?;
+            write(&mut bytes, end as usize - 4, to as i64 - end as i64)?;
         }
-        for (place, end, offset) in constants {
-            write(&mut bytes, place, pool + offset as i64 - end as i64)?;
+        for (field, end, offset) in constants {
+            write(&mut bytes, field, pool + offset as i64 - end as i64)?;
         }
         bytes.extend(self.pool.iter().flat_map(|lane| lane.to_le_bytes()));
         Ok((bytes, code))
     }
 
-    /// The instructions, by their encodings' names; for printouts.
+    /// The instructions by the names of their encodings, for printouts.
     pub fn text(&self) -> String {
         let mut text = String::new();
         for item in &self.items {
@@ -290,13 +287,14 @@ impl Assembler {
     }
 }
 
-/// Hardly any instruction has more.
+/// The typical size of a long instruction, for the capacity of the buffer.
 const BYTES_OF_AN_INSTRUCTION: usize = 10;
 
-fn write(bytes: &mut [u8], place: usize, distance: i64) -> Result<(), Error> {
+/// Writes a 32-bit distance.
+fn write(bytes: &mut [u8], offset: usize, distance: i64) -> Result<(), Error> {
     let distance = i32::try_from(distance)
         .map_err(|_| Error::Codegen("a function of more than 2 GiB".into()))?;
-    bytes[place..place + 4].copy_from_slice(&distance.to_le_bytes());
+    bytes[offset..offset + 4].copy_from_slice(&distance.to_le_bytes());
     Ok(())
 }
 

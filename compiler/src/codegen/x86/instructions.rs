@@ -10,24 +10,22 @@ use crate::error::Error;
 use crate::expr::scalar::Scalar;
 use crate::program::{Instruction, Register};
 
-/// What a register holds that is always the same.
+/// The value of a register that is constant in the entire program.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Constant {
-    /// In all lanes.
+    /// The same bits in all lanes.
     Bits(u32),
-    /// Integers from here on, and how far from lane to lane.
+    /// Integers: that of lane 0, and the increment from lane to lane.
     From(u32, u32),
 }
 
 impl Constant {
-    /// What an instruction writes, if it is a constant.
+    /// The result of an instruction, if it is a constant.
     pub fn of(instruction: &Instruction) -> Option<Constant> {
         match instruction {
             Instruction::Constant { bits, .. } => Some(Constant::Bits(*bits)),
-            Instruction::Iota { offset, strides: steps, lane_stride: stride, .. }
-                if steps.is_empty() =>
-            {
-                Some(Constant::iota(*offset, *stride))
+            Instruction::Iota { offset, strides, lane_stride, .. } if strides.is_empty() => {
+                Some(Constant::iota(*offset, *lane_stride))
             }
             _ => None,
         }
@@ -41,7 +39,7 @@ impl Constant {
     }
 }
 
-/// The first lanes.
+/// The mask of the first lanes.
 pub(super) fn first(lanes: usize) -> u16 {
     ((1u32 << lanes) - 1) as u16
 }
@@ -73,7 +71,7 @@ impl Emitter<'_> {
         let written = instruction.written();
         let constant = written.is_some_and(|to| self.constants[to.0 as usize].is_some());
         if constant || (written.is_some() && self.liveness.unread[self.next]) {
-            // Nobody needs it, or everybody has it.
+            // Its result is dead, or a constant that each use loads.
             self.release_last();
             if let (Some(to), false) = (written, constant) {
                 self.release(to);
@@ -96,7 +94,7 @@ impl Emitter<'_> {
             }
             Instruction::Store { from, lane_stride: stride, lanes, .. } => {
                 let from = self.read(*from);
-                // What is still to be loaded may be what this overwrites.
+                // The store may overwrite elements of deferred loads.
                 self.flush();
                 let to = self.address()?;
                 let to = self.memory(&to);
@@ -109,10 +107,10 @@ impl Emitter<'_> {
                 let code = if *near { Code::Prefetcht0_m8 } else { Code::Prefetcht1_m8 };
                 self.asm.m(code, at);
             }
-            Instruction::Iota { to, offset, strides: steps, lane_stride: stride } => {
+            Instruction::Iota { to, offset, strides, lane_stride } => {
                 let n = self.define(*to);
-                let constant = Constant::iota(*offset, *stride);
-                if steps.is_empty() {
+                let constant = Constant::iota(*offset, *lane_stride);
+                if strides.is_empty() {
                     self.load_constant(n, constant);
                 } else {
                     let pointer = self.address()?.pointer;
@@ -124,7 +122,7 @@ impl Emitter<'_> {
             Instruction::Interleave { to, from, upper } => self.interleave(*to, *from, *upper),
             Instruction::Rotate { to, from, by } => self.rotate(*to, *from, *by),
         }
-        self.unlock_but(0);
+        self.unlock_except(0);
         Ok(())
     }
 
@@ -142,9 +140,9 @@ impl Emitter<'_> {
     pub(super) fn constant_operand(&mut self, constant: Constant) -> Memory {
         match constant {
             Constant::Bits(bits) => self.all_lanes(bits),
-            Constant::From(first, step) => {
+            Constant::From(first, increment) => {
                 let lanes = self.width.lanes() as u32;
-                let lanes = (0..lanes).map(|i| first.wrapping_add(i.wrapping_mul(step)));
+                let lanes = (0..lanes).map(|i| first.wrapping_add(i.wrapping_mul(increment)));
                 let lanes: Vec<u32> = lanes.collect();
                 self.asm.constant(&lanes)
             }
@@ -178,7 +176,7 @@ impl Emitter<'_> {
         self.fresh_mask(bits)
     }
 
-    /// The same in a register that may be changed.
+    /// A mask register with these bits that the instruction may overwrite.
     pub(super) fn fresh_mask(&mut self, bits: u16) -> Reg {
         let n = self.temporary_mask();
         self.asm.ri(Code::Mov_r32_imm32, Reg::R11D, i32::from(bits));
@@ -200,7 +198,7 @@ impl Emitter<'_> {
         let last = self.liveness.last_reads[self.next].contains(&from);
         self.release_last();
         if last {
-            self.take(to, n);
+            self.assign(to, n);
             return;
         }
         let to = self.define(to);
@@ -218,14 +216,14 @@ impl Emitter<'_> {
         match self.width {
             Width::Zmm => {
                 let mask = self.mask(if bits == 0 { first(lanes) } else { !first(lanes) });
-                let rest = (bits != 0).then(|| self.all_lanes(bits));
+                let filler = (bits != 0).then(|| self.all_lanes(bits));
                 self.release_last();
                 let to = self.define(to);
                 let (to, from) = (self.name(to), self.name(from));
-                match rest {
-                    Some(rest) => {
+                match filler {
+                    Some(filler) => {
                         let code = Code::EVEX_Vblendmps_zmm_k1z_zmm_zmmm512b32;
-                        self.asm.rro(code, to, from, Operand::Memory(rest)).set_op_mask(mask);
+                        self.asm.rro(code, to, from, Operand::Memory(filler)).set_op_mask(mask);
                     }
                     None => {
                         let instruction = self.asm.rr(Op::Move.code(self.width), to, from);
@@ -235,12 +233,12 @@ impl Emitter<'_> {
                 }
             }
             Width::Ymm => {
-                let rest = Operand::Memory(self.all_lanes(bits));
+                let filler = Operand::Memory(self.all_lanes(bits));
                 self.release_last();
                 let to = self.define(to);
                 let (to, from) = (self.name(to), self.name(from));
-                let which = i32::from(!first(lanes) & 0xFF);
-                self.asm.rroi(Code::VEX_Vblendps_ymm_ymm_ymmm256_imm8, to, from, rest, which);
+                let lane_mask = i32::from(!first(lanes) & 0xFF);
+                self.asm.rroi(Code::VEX_Vblendps_ymm_ymm_ymmm256_imm8, to, from, filler, lane_mask);
             }
         }
     }
@@ -293,17 +291,17 @@ impl Emitter<'_> {
                 let lanes: [u32; 16] =
                     std::array::from_fn(|i| first + i as u32 / 2 + i as u32 % 2 * 16);
                 let lanes = self.asm.constant(&lanes);
-                // The vector of places is overwritten by the result.
+                // The result overwrites the vector of lane indices.
                 let n = self.temporary();
                 self.two(Op::Load, n, Operand::Memory(lanes));
                 let name = self.name(n);
                 let code = Code::EVEX_Vpermi2ps_zmm_k1z_zmm_zmmm512b32;
                 self.asm.rro(code, name, a, Operand::Register(b));
                 self.release_last();
-                self.take(to, n);
+                self.assign(to, n);
             }
             Width::Ymm => {
-                // Within halves of the registers, then halves against each other.
+                // Interleaves within 128-bit halves, then combines the halves.
                 let (low, high) = (self.temporary(), self.temporary());
                 let (low, high) = (self.name(low), self.name(high));
                 let b = Operand::Register(b);
@@ -325,7 +323,7 @@ impl Emitter<'_> {
             Scalar::Sub => self.binary(to, Op::Sub, x, false),
             Scalar::Mul => self.binary(to, Op::Mul, x, true),
             Scalar::Div => self.binary(to, Op::Div, x, false),
-            // Both take the second operand where they do not take the first.
+            // x86 also returns the second operand if one is NaN.
             Scalar::Max => self.binary(to, Op::Max, x, false),
             Scalar::Min => self.binary(to, Op::Min, x, false),
             Scalar::IntAdd => self.binary(to, Op::IntAdd, x, true),
@@ -351,28 +349,28 @@ impl Emitter<'_> {
         }
     }
 
-    /// Two operands, the second maybe from memory; in the other order, if they
-    /// may be exchanged and that is better.
-    fn operands(&mut self, x: &[Register], exchange: bool) -> (u8, Operand) {
-        let better = exchange && self.is_in_memory(x[0]) && !self.is_in_memory(x[1]);
-        let (a, b) = if better { (x[1], x[0]) } else { (x[0], x[1]) };
+    /// Two operands, the second possibly in memory; swapped if they
+    /// are commutative and only the first is in memory.
+    fn operands(&mut self, x: &[Register], is_commutative: bool) -> (u8, Operand) {
+        let swap = is_commutative && self.is_in_memory(x[0]) && !self.is_in_memory(x[1]);
+        let (a, b) = if swap { (x[1], x[0]) } else { (x[0], x[1]) };
         let a = self.read(a);
         (a, self.operand(b))
     }
 
-    fn binary(&mut self, to: Register, op: Op, x: &[Register], exchange: bool) {
-        let (a, b) = self.operands(x, exchange);
+    fn binary(&mut self, to: Register, op: Op, x: &[Register], is_commutative: bool) {
+        let (a, b) = self.operands(x, is_commutative);
         self.release_last();
         let to = self.define(to);
         self.three(op, to, a, b);
     }
 
-    fn compare(&mut self, to: Register, how: i32, x: &[Register], exchange: bool) {
-        let (a, b) = self.operands(x, exchange);
+    fn compare(&mut self, to: Register, predicate: i32, x: &[Register], is_commutative: bool) {
+        let (a, b) = self.operands(x, is_commutative);
         self.release_last();
         let to = self.define(to);
         let (to, a) = (self.name(to), self.name(a));
-        self.asm.rroi(Op::Compare.code(self.width), to, a, b, how);
+        self.asm.rroi(Op::Compare.code(self.width), to, a, b, predicate);
     }
 
     fn unary(&mut self, to: Register, op: Op, x: Register) {
@@ -416,16 +414,16 @@ impl Emitter<'_> {
         }
     }
 
-    /// One of the operands is overwritten: the sum so far if that is needed no
-    /// longer, as in products; else a factor that is not, or a copy.
+    /// Overwrites one of the operands: the addend if it is dead afterwards,
+    /// as in products; else a factor that is, or a copy of the addend.
     fn mul_add(&mut self, to: Register, x: &[Register]) {
-        let goes = |this: &Self, r: Register| {
+        let is_last_read = |this: &Self, r: Register| {
             this.constants[r.0 as usize].is_none()
                 && this.liveness.last_reads[this.next].contains(&r)
         };
         let (mut a, mut b, c) = (x[0], x[1], x[2]);
-        let factor = |this: &Self, r: Register| goes(this, r) && this.in_register(r);
-        if !goes(self, c) && (factor(self, a) || factor(self, b)) {
+        let factor = |this: &Self, r: Register| is_last_read(this, r) && this.in_register(r);
+        if !is_last_read(self, c) && (factor(self, a) || factor(self, b)) {
             if !factor(self, a) {
                 std::mem::swap(&mut a, &mut b);
             }
@@ -437,23 +435,23 @@ impl Emitter<'_> {
             let second = self.read(second);
             let third = self.operand(third);
             self.release_last();
-            self.take(to, n);
+            self.assign(to, n);
             self.three(op, n, second, third);
             return;
         }
         if self.is_in_memory(a) && !self.is_in_memory(b) {
             std::mem::swap(&mut a, &mut b);
         }
-        if goes(self, c) {
+        if is_last_read(self, c) {
             let n = self.read(c);
             let first = self.read(a);
             let second = self.operand(b);
             self.release_last();
-            self.take(to, n);
+            self.assign(to, n);
             self.three(Op::MulAdd231, n, first, second);
             return;
         }
-        // A copy, made where nobody looks yet.
+        // Into a copy of the addend.
         let sum = self.temporary();
         match self.constants[c.0 as usize] {
             Some(constant) => self.load_constant(sum, constant),
@@ -466,21 +464,21 @@ impl Emitter<'_> {
         let first = self.read(a);
         let second = self.operand(b);
         self.release_last();
-        self.take(to, sum);
+        self.assign(to, sum);
         self.three(Op::MulAdd231, sum, first, second);
     }
 
-    /// A mask register for the rest of this instruction.
+    /// A scratch mask register until the end of the current instruction.
     fn temporary_mask(&mut self) -> u8 {
         self.temporary_of(true)
     }
 }
 
-/// All lanes must be within reach of one pointer.
+/// A lane stride in bytes, so small that all lanes are within reach of one displacement.
 fn stride_bytes(stride: usize) -> Result<i64, Error> {
     i64::try_from(stride)
         .ok()
         .filter(|stride| *stride <= i64::from(i32::MAX) / 128)
         .map(|stride| 4 * stride)
-        .ok_or_else(|| Error::Codegen(format!("lanes are {stride} elements apart")))
+        .ok_or_else(|| Error::Codegen(format!("a lane stride of {stride} elements is too large")))
 }

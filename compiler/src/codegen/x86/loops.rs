@@ -1,4 +1,4 @@
-//! Loops for x86-64: counters, ranges of parallel loops, the state at their ends.
+//! Loops for x86-64: counters, ranges of parallel loops, residency at their ends.
 
 use iced_x86::{Code, Register as Reg};
 
@@ -9,12 +9,12 @@ use crate::error::Error;
 use crate::program::{Count, Loop, Statement};
 
 impl Emitter<'_> {
-    /// A loop. The test is at its end; only a parallel one may run no time at
-    /// all, and then is jumped over.
+    /// Emits a loop. The test is at its end; only a parallel loop may have no iteration,
+    /// and is then skipped.
     pub(super) fn repeat(&mut self, l: &Loop) -> Result<(), Error> {
         let outermost = self.locations.is_empty();
         if outermost {
-            // Before pointers have homes that are empty yet.
+            // Before pointers have locations, which are not initialised yet.
             self.flush();
             self.settle(l);
         }
@@ -33,17 +33,17 @@ impl Emitter<'_> {
         self.flush();
         let range = self.next..self.next + liveness::count(&l.body);
         let mut written = vec![false; self.held.len()];
-        for r in self.text[range.clone()].iter().filter_map(|i| i.written()) {
+        for r in self.instructions[range.clone()].iter().filter_map(|i| i.written()) {
             written[r.0 as usize] = true;
         }
         self.prepare(range.clone(), &written);
-        let places = self.residency();
+        let residency = self.residency();
 
-        let (start, many) = (self.frame(8), self.frame(8));
+        let (start, iterations) = (self.frame(8), self.frame(8));
         let skip = self.asm.label();
         match l.count {
             Count::Parallel { first, count } => {
-                self.share(first, count, start, many, skip);
+                self.share(first, count, start, iterations, skip);
                 self.start_pointers(l.counter, Some(start));
             }
             Count::Fixed(_) if outermost => self.start_pointers(l.counter, None),
@@ -51,32 +51,32 @@ impl Emitter<'_> {
         }
         let inner = |s: &Statement| matches!(s, Statement::Loop(_));
         let borrowed = if l.body.iter().any(inner) { Vec::new() } else { self.borrow(l) };
-        self.start_counter(l.counter, l.count, many);
+        self.start_counter(l.counter, l.count, iterations);
 
         let again = self.asm.label();
-        self.asm.put(again);
+        self.asm.place(again);
         self.around.push(range);
         self.body(&l.body)?;
         self.flush();
         self.around.pop();
-        self.restore(&places);
+        self.restore(&residency);
         self.advance_pointers(l.counter, 1, &[]);
         self.count_down(l.counter);
         self.asm.jump(Code::Jne_rel32_64, again);
         if let (Count::Fixed(n), false) = (l.count, outermost) {
             self.advance_pointers(l.counter, -(n as i64), &borrowed);
         }
-        self.give_back(borrowed);
-        self.asm.put(skip);
+        self.return_borrowed(borrowed);
+        self.asm.place(skip);
         if outermost {
             self.locations.clear();
         }
         Ok(())
     }
 
-    /// What of the caller's range is a loop's, from its first iteration, and
-    /// how many; jumps where that is none.
-    fn share(&mut self, first: usize, count: usize, start: i64, many: i64, skip: Label) {
+    /// Intersects the caller's range with a loop: stores the first iteration, relative to the
+    /// loop's, and the number of iterations; jumps to `skip` if there are none.
+    fn share(&mut self, first: usize, count: usize, start: i64, iterations: i64, skip: Label) {
         let all = first == 0 && count == self.program.parallel;
         let (begin, end) = self.range;
         let low = Operand::Register(Reg::RCX);
@@ -85,7 +85,7 @@ impl Emitter<'_> {
             self.asm.rl(Code::Mov_r64_imm64, Reg::RCX, first as i64);
             self.asm.rl(Code::Mov_r64_imm64, Reg::R11, (first + count) as i64);
         }
-        for (from, to) in [(begin, start), (end, many)] {
+        for (from, to) in [(begin, start), (end, iterations)] {
             let from = Operand::Memory(Memory::at(Reg::RSP, from));
             self.asm.ro(Code::Mov_r64_rm64, Reg::RAX, from);
             if !all {
@@ -95,13 +95,13 @@ impl Emitter<'_> {
                 self.asm.ro(Code::Cmovg_r64_rm64, Reg::RAX, high);
                 self.asm.ro(Code::Sub_r64_rm64, Reg::RAX, low);
             }
-            if to == many {
+            if to == iterations {
                 let start = Operand::Memory(Memory::at(Reg::RSP, start));
                 self.asm.ro(Code::Sub_r64_rm64, Reg::RAX, start);
             }
             self.asm.mr(Code::Mov_rm64_r64, Memory::at(Reg::RSP, to), Reg::RAX);
         }
-        // The flags are the last subtraction's.
+        // The flags are those of the last subtraction.
         self.asm.jump(Code::Jle_rel32_64, skip);
     }
 }

@@ -8,12 +8,12 @@ use super::instructions::{Constant, first};
 use super::opcodes::{Op, Width};
 use super::registers::Load;
 
-/// Lanes up to which elements that lie apart are read or written one by one.
-const FEW: usize = 4;
+/// Lanes up to which strided elements are loaded or stored one by one.
+const MOST_SCALARS: usize = 4;
 
 impl Emitter<'_> {
-    /// The lower lanes of a register.
-    fn four(&self, n: u8) -> Reg {
+    /// The lower four lanes of a register.
+    fn xmm(&self, n: u8) -> Reg {
         Reg::XMM0 + u32::from(n)
     }
 
@@ -27,10 +27,10 @@ impl Emitter<'_> {
                 self.locked |= 1 << to;
                 self.mask(bits)
             });
-        if stride != 0 && stride != 4 && lanes > FEW {
+        if stride != 0 && stride != 4 && lanes > MOST_SCALARS {
             return self.gather(to, load);
         }
-        let spare =
+        let temporary =
             (stride == 4 && self.width == Width::Ymm && lanes < 8 && ![1, 4].contains(&lanes))
                 .then(|| {
                     self.locked |= 1 << to;
@@ -46,7 +46,7 @@ impl Emitter<'_> {
         if stride == 0 {
             self.two(Op::Broadcast, to, from);
         } else if lanes == 1 {
-            self.asm.ro(Op::LoadOne.code(self.width), self.four(to), from);
+            self.asm.ro(Op::LoadOne.code(self.width), self.xmm(to), from);
         } else if stride == 4 && lanes == self.width.lanes() {
             self.two(Op::Load, to, from);
         } else if let Some(mask) = mask {
@@ -54,32 +54,32 @@ impl Emitter<'_> {
             instruction.set_op_mask(mask);
             instruction.set_zeroing_masking(true);
         } else if stride == 4 && lanes == 4 {
-            self.asm.ro(Code::VEX_Vmovups_xmm_xmmm128, self.four(to), from);
-        } else if let (4, Some(spare)) = (stride, spare) {
-            let spare = self.vector_mask(spare, lanes);
-            self.asm.rro(Code::VEX_Vmaskmovps_ymm_ymm_m256, name, spare, from);
+            self.asm.ro(Code::VEX_Vmovups_xmm_xmmm128, self.xmm(to), from);
+        } else if let (4, Some(temporary)) = (stride, temporary) {
+            let temporary = self.vector_mask(temporary, lanes);
+            self.asm.rro(Code::VEX_Vmaskmovps_ymm_ymm_m256, name, temporary, from);
         } else {
             // A few lanes, one by one.
-            let part = self.four(to);
-            self.asm.ro(Op::LoadOne.code(self.width), part, from);
+            let xmm = self.xmm(to);
+            self.asm.ro(Op::LoadOne.code(self.width), xmm, from);
             for lane in 1..lanes {
                 let from = Operand::Memory(at(lane));
                 let code = Op::InsertOne.code(self.width);
-                self.asm.rroi(code, part, part, from, (lane << 4) as i32);
+                self.asm.rroi(code, xmm, xmm, from, (lane << 4) as i32);
             }
         }
     }
 
-    /// Reads elements that lie apart.
+    /// Loads strided elements by a gather instruction.
     fn gather(&mut self, to: u8, load: &Load) {
         self.locked |= 1 << to;
-        let apart = self.temporary();
+        let offsets = self.temporary();
         let element = self.memory(&load.from);
-        let from = self.apart(apart, element, load.lane_stride);
+        let from = self.strided(offsets, element, load.lane_stride);
         let name = self.name(to);
         match self.width {
             Width::Zmm => {
-                // It clears its mask as it goes.
+                // The instruction clears its mask.
                 let mask = self.fresh_mask(first(load.lanes));
                 let code = Code::EVEX_Vgatherdps_zmm_k1_vm32z;
                 self.asm.ro(code, name, Operand::Memory(from)).set_op_mask(mask);
@@ -93,8 +93,8 @@ impl Emitter<'_> {
         }
     }
 
-    /// Elements that lie apart, as an operand; their distances go to a register.
-    fn apart(&mut self, to: u8, first: Memory, stride: i64) -> Memory {
+    /// A memory operand for strided elements; `to` is set to the vector of their offsets.
+    fn strided(&mut self, to: u8, first: Memory, stride: i64) -> Memory {
         let all = self.width.lanes() as u32;
         let bytes: Vec<u32> = (0..all).map(|lane| lane.wrapping_mul(stride as u32)).collect();
         let bytes = self.asm.constant(&bytes);
@@ -102,7 +102,7 @@ impl Emitter<'_> {
         Memory { lanes: Some(self.name(to)), ..first }
     }
 
-    /// A vector that is a mask of the first lanes.
+    /// Sets a vector register to a mask of the first lanes.
     fn vector_mask(&mut self, to: u8, lanes: usize) -> Reg {
         let mask: [u32; 8] = std::array::from_fn(|i| if i < lanes { !0 } else { 0 });
         let mask = self.asm.constant(&mask);
@@ -116,41 +116,41 @@ impl Emitter<'_> {
         let all = self.width.lanes();
         let at = |lane: usize| Memory::at(to.base, to.displacement + lane as i64 * stride);
         if lanes == 1 {
-            self.asm.mr(Op::StoreOne.code(self.width), to, self.four(from));
+            self.asm.mr(Op::StoreOne.code(self.width), to, self.xmm(from));
         } else if stride == 4 && lanes == all {
             self.asm.mr(Op::Store.code(self.width), to, name);
         } else if stride == 4 && self.width == Width::Zmm {
             let mask = self.mask(first(lanes));
             self.asm.mr(Op::Store.code(self.width), to, name).set_op_mask(mask);
         } else if stride == 4 && lanes == 4 {
-            self.asm.mr(Code::VEX_Vmovups_xmmm128_xmm, to, self.four(from));
+            self.asm.mr(Code::VEX_Vmovups_xmmm128_xmm, to, self.xmm(from));
         } else if stride == 4 {
             let spare = self.temporary();
             let mask = self.vector_mask(spare, lanes);
             self.asm.mrr(Code::VEX_Vmaskmovps_m256_ymm_ymm, to, mask, name);
-        } else if self.width == Width::Zmm && lanes > FEW {
-            let distances = self.temporary();
-            let to = self.apart(distances, to, stride);
+        } else if self.width == Width::Zmm && lanes > MOST_SCALARS {
+            let offsets = self.temporary();
+            let to = self.strided(offsets, to, stride);
             let mask = self.fresh_mask(first(lanes));
             self.asm.mr(Code::EVEX_Vscatterdps_vm32z_k1_zmm, to, name).set_op_mask(mask);
         } else {
-            let spare = (lanes > 4).then(|| self.temporary());
+            let temporary = (lanes > 4).then(|| self.temporary());
             for first in (0..lanes).step_by(4) {
-                let part = self.four(if first == 0 { from } else { spare.unwrap_or(from) });
+                let xmm = self.xmm(if first == 0 { from } else { temporary.unwrap_or(from) });
                 if first > 0 {
-                    let place = (first / 4) as i32;
-                    self.asm.rri(Op::ExtractFour.code(self.width), part, name, place);
+                    let quarter = (first / 4) as i32;
+                    self.asm.rri(Op::ExtractFour.code(self.width), xmm, name, quarter);
                 }
-                self.asm.mr(Op::StoreOne.code(self.width), at(first), part);
+                self.asm.mr(Op::StoreOne.code(self.width), at(first), xmm);
                 for lane in first + 1..lanes.min(first + 4) {
                     let code = Op::ExtractOne.code(self.width);
-                    self.asm.mri(code, at(lane), part, (lane - first) as i32);
+                    self.asm.mri(code, at(lane), xmm, (lane - first) as i32);
                 }
             }
         }
     }
 
-    /// Where loops are, in integers.
+    /// Emits an iota: a counter's value in all lanes plus a constant vector.
     pub(super) fn iota(&mut self, to: u8, pointer: usize, constant: Constant) {
         let base = self.base(pointer);
         // The lower half of the register.
@@ -161,7 +161,7 @@ impl Emitter<'_> {
                 self.asm.rr(Code::EVEX_Vpbroadcastd_zmm_k1z_r32, name, low);
             }
             Width::Ymm => {
-                let four = self.four(to);
+                let four = self.xmm(to);
                 self.asm.rr(Code::VEX_Vmovd_xmm_rm32, four, low);
                 self.asm.rr(Code::VEX_Vpbroadcastd_ymm_xmmm32, name, four);
             }

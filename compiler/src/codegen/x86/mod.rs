@@ -1,20 +1,20 @@
-//! A program as x86-64 machine code, with 256-bit (AVX2 and FMA) or 512-bit
+//! Emits a program as x86-64 machine code, with 256-bit (AVX2 and FMA) or 512-bit
 //! vectors (AVX-512 F and DQ).
 //!
-//! The function is the one that [`clif`](super::clif) makes: `(table, begin,
-//! end)` by the System V convention. Instructions come out in the order of the
-//! program, which is good already. What this adds:
+//! The function has the signature of [`clif`](super::clif): `(table, begin,
+//! end)` by the System V convention. Instructions are emitted in program order, without
+//! scheduling. The modules:
 //!
-//! - `registers`: which vector or mask register holds which value, spills and
+//! - `registers`: allocation of vector and mask registers, spills and
 //!   reloads. A loop begins and ends with the same residency.
-//! - `addresses`: one moving pointer for all elements that move alike; they and
+//! - `addresses`: one induction pointer for all elements with the same strides; pointers and
 //!   the loops' counters are in the general registers, those of inner loops
 //!   first.
-//! - `instructions`: loads wait for their first use, where they become the
-//!   instruction's operand. Constants are operands always.
-//! - `assembler`: bytes; the constants lie behind the code.
+//! - `instructions`: instruction selection. Loads are deferred to their first use, where they
+//!   become a memory operand. Constants are always memory operands.
+//! - `assembler`: encoding; the constants follow the code.
 //!
-//! `rdi` stays the table, `rax` and `r11` are for moments.
+//! `rdi` holds the table; `rax` and `r11` are scratch registers.
 
 mod addresses;
 mod assembler;
@@ -42,47 +42,46 @@ use crate::error::Error;
 use crate::plan::{Allocation, Region};
 use crate::program::{Instruction, Program, Register, Statement};
 
-/// A function's bytes; they may lie anywhere.
+/// A function's position-independent bytes.
 pub(super) struct Function {
     pub bytes: Vec<u8>,
-    /// How many of them are code; constants follow.
+    /// The number of bytes of code; constants follow.
     pub code: usize,
-    /// The code as text, if that was asked for.
+    /// The code as text, if requested.
     pub text: Option<String>,
 }
 
-/// What the bytes must be aligned to.
+/// The alignment of the bytes.
 pub(super) const ALIGNMENT: u64 = 64;
 
-/// Masks that keep a register through the whole program, the most used ones;
-/// the four others are for the program's own.
+/// The number of constant masks with a fixed register, the most used ones;
+/// the four other mask registers are allocated.
 const FIXED_MASKS: usize = 3;
 
-/// The machine code of a verified program of 8 or 16 lanes. `allocations` is by
-/// number of the buffer in the plan; `regions` is the order of the table.
+/// The machine code of a verified program of 8 or 16 lanes. `allocations` is indexed by the
+/// buffers' numbers in the plan; `regions` is the order of the table.
 pub(super) fn emit(
     program: &Program,
     allocations: &[Allocation],
     regions: &[Region],
-    text: bool,
+    with_text: bool,
 ) -> Result<Function, Error> {
-    let printed = text;
     let Some(width) = Width::of(program.lanes) else {
         let message = format!("`{}` has {} lanes, not 8 or 16", program.name, program.lanes);
         return Err(Error::Codegen(message));
     };
-    let mut text = Vec::new();
-    flatten(&program.body, &mut text);
+    let mut instructions = Vec::new();
+    flatten(&program.body, &mut instructions);
     let registers = program.registers.len();
     let buffers = Buffers::new(&program.buffers, allocations, regions);
-    let (pointers, addresses) = Emitter::addresses(&buffers, &text)?;
+    let (pointers, addresses) = Emitter::addresses(&buffers, &instructions)?;
     let mut writes = vec![0usize; registers];
-    for r in text.iter().filter_map(|i| i.written()) {
+    for r in instructions.iter().filter_map(|i| i.written()) {
         writes[r.0 as usize] += 1;
     }
     let mut constants = vec![None; registers];
     let mut masks: BTreeMap<u16, usize> = BTreeMap::new();
-    for instruction in &text {
+    for instruction in &instructions {
         if let Some(to) = instruction.written()
             && writes[to.0 as usize] == 1
         {
@@ -99,10 +98,10 @@ pub(super) fn emit(
     let mut emitter = Emitter {
         program,
         width,
-        asm: Assembler::with_room(text.len()),
+        asm: Assembler::with_capacity(instructions.len()),
         liveness: liveness::liveness(program),
-        reads: Reads::new(&text, registers),
-        text,
+        reads: Reads::new(&instructions, registers),
+        instructions,
         next: 0,
         around: Vec::new(),
         constants,
@@ -123,14 +122,14 @@ pub(super) fn emit(
     };
     emitter.range = (emitter.frame(8), emitter.frame(8));
     emitter.body(&program.body)?;
-    emitter.finish(printed)
+    emitter.finish(with_text)
 }
 
-fn flatten<'a>(body: &'a [Statement], text: &mut Vec<&'a Instruction>) {
+fn flatten<'a>(body: &'a [Statement], instructions: &mut Vec<&'a Instruction>) {
     for statement in body {
         match statement {
-            Statement::Loop(l) => flatten(&l.body, text),
-            Statement::Do(instruction) => text.push(instruction),
+            Statement::Loop(l) => flatten(&l.body, instructions),
+            Statement::Do(instruction) => instructions.push(instruction),
         }
     }
 }
@@ -138,14 +137,14 @@ fn flatten<'a>(body: &'a [Statement], text: &mut Vec<&'a Instruction>) {
 /// For each register, the numbers of the instructions that read it.
 struct Reads {
     all: Vec<u32>,
-    /// Where among them each register's begin; and their end.
+    /// For each register, the start of its numbers in `all`; and the end of the last.
     starts: Vec<u32>,
 }
 
 impl Reads {
-    fn new(text: &[&Instruction], registers: usize) -> Reads {
+    fn new(instructions: &[&Instruction], registers: usize) -> Reads {
         let mut starts = vec![0; registers + 1];
-        for r in text.iter().flat_map(|i| i.read()) {
+        for r in instructions.iter().flat_map(|i| i.read()) {
             starts[r.0 as usize + 1] += 1;
         }
         for r in 0..registers {
@@ -153,7 +152,7 @@ impl Reads {
         }
         let mut next = starts.clone();
         let mut all = vec![0; starts[registers] as usize];
-        for (at, instruction) in text.iter().enumerate() {
+        for (at, instruction) in instructions.iter().enumerate() {
             for r in instruction.read() {
                 let next = &mut next[r.0 as usize];
                 all[*next as usize] = at as u32;
@@ -174,39 +173,39 @@ struct Emitter<'a> {
     width: Width,
     asm: Assembler,
     liveness: Liveness,
-    /// All instructions, as they stand.
-    text: Vec<&'a Instruction>,
+    /// All instructions, in program order.
+    instructions: Vec<&'a Instruction>,
     /// The number of the next instruction.
     next: usize,
-    /// The loops around, as parts of the text.
+    /// The enclosing loops, as ranges of instructions.
     around: Vec<Range<usize>>,
     reads: Reads,
-    /// The registers that are constants: they are never anywhere.
+    /// The registers that are constants: they are never allocated.
     constants: Vec<Option<Constant>>,
     held: Vec<Held>,
-    /// The registers that are [`Held::Deferred`], and some that were.
+    /// All registers that are [`Held::Deferred`], and some that no longer are.
     deferred: Vec<Register>,
     owners: [Occupant; ALL],
-    /// The machine registers that this instruction needs, as bits.
+    /// The machine registers that the current instruction uses, as bits.
     locked: u64,
     fixed_masks: Vec<u16>,
-    /// The registers' allocations on the stack.
+    /// The registers' stack slots.
     slots: Vec<Option<i64>>,
-    /// Bytes of the stack.
+    /// The size of the stack frame in bytes.
     frame: i64,
-    /// Where pointers and counters are; empty outside of all loops.
+    /// The locations of pointers and counters; empty outside of all loops.
     locations: FxHashMap<Item, Location>,
     /// All pointers of the program.
     pointers: Vec<Pointer>,
-    /// For each instruction, where it finds its element.
+    /// For each instruction, the address of its element.
     addresses: Vec<Option<Reach>>,
-    /// The pointers that have homes.
+    /// The pointers that have locations.
     moving: Vec<usize>,
-    /// General registers that are written anywhere.
+    /// The general registers that the function writes.
     used: Vec<Reg>,
-    /// Where on the stack the caller's range is.
+    /// The stack slots of the caller's range.
     range: (i64, i64),
-    /// A mistake in here.
+    /// The first internal error.
     mistake: Option<&'static str>,
 }
 
@@ -224,8 +223,8 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    /// What comes before and after, and then the bytes.
-    fn finish(self, printed: bool) -> Result<Function, Error> {
+    /// Adds the prologue and epilogue, and encodes the function.
+    fn finish(self, with_text: bool) -> Result<Function, Error> {
         if let Some(mistake) = self.mistake {
             return Err(Error::Codegen(format!("`{}`: {mistake}", self.program.name)));
         }
@@ -233,33 +232,33 @@ impl Emitter<'_> {
             .into_iter()
             .filter(|r| self.used.contains(r))
             .collect();
-        let mut before = Assembler::default();
-        before.one(Code::Push_r64, Reg::RBP);
-        before.ro(Code::Mov_r64_rm64, Reg::RBP, Operand::Register(Reg::RSP));
+        let mut prologue = Assembler::default();
+        prologue.one(Code::Push_r64, Reg::RBP);
+        prologue.ro(Code::Mov_r64_rm64, Reg::RBP, Operand::Register(Reg::RSP));
         for r in &saved {
-            before.one(Code::Push_r64, *r);
+            prologue.one(Code::Push_r64, *r);
         }
         let frame = i32::try_from((self.frame + 63) / 64 * 64)
             .map_err(|_| Error::Codegen("more than 2 GiB of stack".into()))?;
-        before.ri(Code::Sub_rm64_imm32, Reg::RSP, frame);
-        before.ri(Code::And_rm64_imm8, Reg::RSP, -64);
-        before.mr(Code::Mov_rm64_r64, Memory::at(Reg::RSP, self.range.0), Reg::RSI);
-        before.mr(Code::Mov_rm64_r64, Memory::at(Reg::RSP, self.range.1), Reg::RDX);
+        prologue.ri(Code::Sub_rm64_imm32, Reg::RSP, frame);
+        prologue.ri(Code::And_rm64_imm8, Reg::RSP, -64);
+        prologue.mr(Code::Mov_rm64_r64, Memory::at(Reg::RSP, self.range.0), Reg::RSI);
+        prologue.mr(Code::Mov_rm64_r64, Memory::at(Reg::RSP, self.range.1), Reg::RDX);
         for (i, mask) in self.fixed_masks.iter().enumerate() {
-            before.ri(Code::Mov_r32_imm32, Reg::EAX, i32::from(*mask));
-            before.rr(Code::VEX_Kmovw_kr_r32, Reg::K7 - i as u32, Reg::EAX);
+            prologue.ri(Code::Mov_r32_imm32, Reg::EAX, i32::from(*mask));
+            prologue.rr(Code::VEX_Kmovw_kr_r32, Reg::K7 - i as u32, Reg::EAX);
         }
-        let mut after = Assembler::default();
-        let down = Memory::at(Reg::RBP, -8 * saved.len() as i64);
-        after.ro(Code::Lea_r64_m, Reg::RSP, Operand::Memory(down));
+        let mut epilogue = Assembler::default();
+        let saved_registers = Memory::at(Reg::RBP, -8 * saved.len() as i64);
+        epilogue.ro(Code::Lea_r64_m, Reg::RSP, Operand::Memory(saved_registers));
         for r in saved.iter().rev() {
-            after.one(Code::Pop_r64, *r);
+            epilogue.one(Code::Pop_r64, *r);
         }
-        after.one(Code::Pop_r64, Reg::RBP);
-        after.none(Code::VEX_Vzeroupper);
-        after.none(Code::Retnq);
-        let text = printed.then(|| before.text() + &self.asm.text() + &after.text());
-        let (bytes, code) = self.asm.assemble(before, after)?;
+        epilogue.one(Code::Pop_r64, Reg::RBP);
+        epilogue.none(Code::VEX_Vzeroupper);
+        epilogue.none(Code::Retnq);
+        let text = with_text.then(|| prologue.text() + &self.asm.text() + &epilogue.text());
+        let (bytes, code) = self.asm.assemble(prologue, epilogue)?;
         Ok(Function { bytes, code, text })
     }
 }

@@ -12,7 +12,7 @@ pub(super) enum Width {
 }
 
 impl Width {
-    /// Of so many lanes, if there is one.
+    /// The width with this number of lanes, if there is one.
     pub fn of(lanes: usize) -> Option<Width> {
         match lanes {
             8 => Some(Width::Ymm),
@@ -28,7 +28,7 @@ impl Width {
         }
     }
 
-    /// How many vector registers there are.
+    /// The number of vector registers.
     pub fn registers(self) -> u8 {
         match self {
             Width::Ymm => 16,
@@ -48,7 +48,7 @@ impl Width {
 
 macro_rules! operations {
     ($($Op:ident: $ymm:ident, $zmm:ident;)*) => {
-        /// What there is in both widths.
+        /// Operations that both widths have.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         pub(super) enum Op { $($Op),* }
 

@@ -10,22 +10,22 @@ use super::opcodes::{Op, Width};
 use crate::expr::scalar::LaneType;
 use crate::program::Register;
 
-/// Where a register of the program is.
+/// The location of a virtual register's value.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Held {
-    /// Nowhere: nobody needs it.
+    /// Nowhere: it is dead.
     Nothing,
-    /// Still to be loaded.
+    /// In memory: its load has not been emitted yet.
     Deferred(Load),
     /// In a machine register, on the stack, or both.
     Here {
         register: Option<u8>,
-        /// Whether the stack has it.
+        /// Whether its stack slot has the value.
         saved: bool,
     },
 }
 
-/// A load that has not happened yet.
+/// A deferred load.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Load {
     pub from: Reach,
@@ -34,7 +34,7 @@ pub(super) struct Load {
     pub lanes: usize,
 }
 
-/// What a machine register is for.
+/// The owner of a machine register.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Occupant {
     Free,
@@ -42,9 +42,9 @@ pub(super) enum Occupant {
     Register(Register),
 }
 
-/// Machine registers are numbered through: vectors, then masks. k0 cannot mask.
+/// The number of the first mask register: vectors are numbered before masks. k0 cannot mask.
 pub(super) const MASKS: u8 = 32;
-/// All of them.
+/// The number of machine registers.
 pub(super) const ALL: usize = MASKS as usize + 8;
 
 impl Emitter<'_> {
@@ -66,7 +66,7 @@ impl Emitter<'_> {
         }
     }
 
-    /// The stack's place for a register.
+    /// A register's stack slot.
     fn slot(&mut self, r: Register) -> Memory {
         let at = match self.slots[r.0 as usize] {
             Some(at) => at,
@@ -80,14 +80,14 @@ impl Emitter<'_> {
         Memory::at(Reg::RSP, at)
     }
 
-    /// New room on the stack, aligned to its size.
+    /// A new stack slot, aligned to its size.
     pub(super) fn frame(&mut self, size: i64) -> i64 {
         let at = (self.frame + size - 1) / size * size;
         self.frame = at + size;
         at
     }
 
-    /// A machine register that nobody has, after sending someone away.
+    /// A free machine register; spills a value if there is none.
     pub(super) fn empty(&mut self, mask: bool) -> u8 {
         let mut class = self.class(mask);
         if let Some(free) = class
@@ -123,7 +123,8 @@ impl Emitter<'_> {
         free.count() >= at_least
     }
 
-    /// To the stack, if it is not there, and out of its machine register.
+    /// Spills a register: stores it in its slot, unless it is saved, and frees its machine
+    /// register.
     pub(super) fn spill(&mut self, r: Register) {
         let Held::Here { register: Some(n), saved } = self.held[r.0 as usize] else { return };
         if !saved {
@@ -136,7 +137,7 @@ impl Emitter<'_> {
         self.held[r.0 as usize] = Held::Here { register: None, saved: true };
     }
 
-    /// From the stack into a machine register.
+    /// Loads a register from its slot into a machine register.
     pub(super) fn reload(&mut self, r: Register, n: u8) {
         let slot = self.slot(r);
         let name = self.name(n);
@@ -146,8 +147,8 @@ impl Emitter<'_> {
         self.held[r.0 as usize] = Held::Here { register: Some(n), saved: true };
     }
 
-    /// Where in the text a register is read next; what an iteration of the
-    /// innermost loop reads before this point, the next one reads again.
+    /// The number of the next instruction that reads a register. A register that the
+    /// innermost loop reads only before this point is read again in the next iteration.
     pub(super) fn next_use(&self, r: Register) -> usize {
         let reads = self.reads.of(r);
         let next = reads.partition_point(|at| (*at as usize) < self.next);
@@ -161,12 +162,12 @@ impl Emitter<'_> {
         }
     }
 
-    /// A machine register for the rest of this instruction.
+    /// A scratch vector register until the end of the current instruction.
     pub(super) fn temporary(&mut self) -> u8 {
         self.temporary_of(false)
     }
 
-    /// Like [`Self::temporary`], of either kind.
+    /// Like [`Self::temporary`], a vector or mask register.
     pub(super) fn temporary_of(&mut self, mask: bool) -> u8 {
         let n = self.empty(mask);
         self.owners[n as usize] = Occupant::Instruction;
@@ -174,7 +175,7 @@ impl Emitter<'_> {
         n
     }
 
-    /// The machine register in which a register is, now at the latest.
+    /// The machine register of a register; loads it if it is not in one.
     pub(super) fn read(&mut self, r: Register) -> u8 {
         let n = if let Some(constant) = self.constants[r.0 as usize] {
             let n = self.temporary();
@@ -205,7 +206,7 @@ impl Emitter<'_> {
         n
     }
 
-    /// A vector as a last operand: from memory, where it is there anyway.
+    /// A vector as a last operand: a memory operand if the value is in memory.
     pub(super) fn operand(&mut self, r: Register) -> Operand {
         if let Some(constant) = self.constants[r.0 as usize] {
             return Operand::Memory(self.constant_operand(constant));
@@ -235,8 +236,8 @@ impl Emitter<'_> {
         let last = self.liveness.last_reads[self.next].contains(&r);
         match &self.held[r.0 as usize] {
             Held::Deferred(load) => {
-                let whole = load.lanes == self.width.lanes() && load.lane_stride == 4;
-                last && (whole || (load.lane_stride == 0 && self.width == Width::Zmm))
+                let is_full = load.lanes == self.width.lanes() && load.lane_stride == 4;
+                last && (is_full || (load.lane_stride == 0 && self.width == Width::Zmm))
             }
             Held::Here { register: None, .. } => last || !self.has_empty(false, 2),
             _ => false,
@@ -247,7 +248,7 @@ impl Emitter<'_> {
         matches!(self.held[r.0 as usize], Held::Here { register: Some(_), .. })
     }
 
-    /// What this instruction is the last to read is needed no longer.
+    /// Frees the registers that the current instruction reads for the last time.
     pub(super) fn release_last(&mut self) {
         for r in std::mem::take(&mut self.liveness.last_reads[self.next]).iter() {
             self.release(*r);
@@ -262,19 +263,19 @@ impl Emitter<'_> {
         self.held[r.0 as usize] = Held::Nothing;
     }
 
-    /// The machine register that a register is to be written to.
+    /// The machine register for writing a register.
     pub(super) fn define(&mut self, to: Register) -> u8 {
         let n = match self.held[to.0 as usize] {
             Held::Here { register: Some(n), .. } => n,
             _ => self.empty(self.is_mask(to)),
         };
-        self.take(to, n);
+        self.assign(to, n);
         self.locked |= 1 << n;
         n
     }
 
-    /// Makes a machine register, which nobody has, that of a register.
-    pub(super) fn take(&mut self, to: Register, n: u8) {
+    /// Assigns a free machine register to a register.
+    pub(super) fn assign(&mut self, to: Register, n: u8) {
         if let Held::Here { register: Some(old), .. } = self.held[to.0 as usize] {
             self.owners[old as usize] = Occupant::Free;
         }
@@ -282,11 +283,11 @@ impl Emitter<'_> {
         self.held[to.0 as usize] = Held::Here { register: Some(n), saved: false };
     }
 
-    /// After an instruction, or a part of it that leaves these locked.
-    pub(super) fn unlock_but(&mut self, locked: u64) {
+    /// Unlocks all machine registers except these, and frees scratch registers among them.
+    pub(super) fn unlock_except(&mut self, locked: u64) {
         let mut unlocked = self.locked & !locked;
         self.locked = locked;
-        // Whatever an instruction has is locked.
+        // Scratch registers are always locked.
         while unlocked != 0 {
             let owner = &mut self.owners[unlocked.trailing_zeros() as usize];
             if *owner == Occupant::Instruction {
@@ -296,13 +297,13 @@ impl Emitter<'_> {
         }
     }
 
-    /// Loads what is still to be loaded.
+    /// Emits all deferred loads.
     pub(super) fn flush(&mut self) {
         let locked = self.locked;
         for r in std::mem::take(&mut self.deferred) {
             if matches!(self.held[r.0 as usize], Held::Deferred(_)) {
                 self.read(r);
-                self.unlock_but(locked);
+                self.unlock_except(locked);
             }
         }
     }

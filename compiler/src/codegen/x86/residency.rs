@@ -7,12 +7,12 @@ use super::Emitter;
 use super::registers::{ALL, Held, Occupant};
 use crate::program::Register;
 
-/// Where registers were at some point: each with its machine register, or on
-/// the stack.
+/// The locations of registers at some point: each register with its machine register, if it has
+/// one, and whether its stack slot has the value.
 pub(super) type Residency = Vec<(Register, Option<u8>, bool)>;
 
 impl Emitter<'_> {
-    /// Where all registers are.
+    /// The current locations of all registers.
     pub(super) fn residency(&self) -> Residency {
         let held = self.held.iter().enumerate();
         held.filter_map(|(r, held)| match held {
@@ -22,17 +22,17 @@ impl Emitter<'_> {
         .collect()
     }
 
-    /// Before a loop: makes room for what it needs by sending away what only
-    /// stands through it, and brings what it reads.
+    /// Before a loop: spills values that are live through the loop but not used in it, as far as
+    /// the loop needs registers, and reloads values that it uses.
     pub(super) fn prepare(&mut self, range: Range<usize>, written: &[bool]) {
         let mut accessed = vec![false; self.held.len()];
-        for instruction in &self.text[range.clone()] {
+        for instruction in &self.instructions[range.clone()] {
             for r in instruction.read().iter().copied().chain(instruction.written()) {
                 accessed[r.0 as usize] = true;
             }
         }
         for mask in [false, true] {
-            let most = self.most_at_once(range.clone(), &accessed, mask);
+            let pressure = self.register_pressure(range.clone(), &accessed, mask);
             let free = self.class(mask).len().saturating_sub(1);
             let mut through: Vec<(usize, Register)> = Vec::new();
             for n in self.class(mask) {
@@ -43,12 +43,12 @@ impl Emitter<'_> {
                 }
             }
             through.sort_unstable();
-            while most + through.len() > free
+            while pressure + through.len() > free
                 && let Some((_, r)) = through.pop()
             {
                 self.spill(r);
             }
-            if most + through.len() <= free {
+            if pressure + through.len() <= free {
                 for (r, accessed) in accessed.iter().enumerate() {
                     let register = Register(r as u32);
                     if *accessed
@@ -69,41 +69,41 @@ impl Emitter<'_> {
         }
     }
 
-    /// How many of a loop's registers are needed at the same time.
-    fn most_at_once(&self, range: Range<usize>, accessed: &[bool], mask: bool) -> usize {
+    /// The largest number of a loop's registers that are live at the same time.
+    fn register_pressure(&self, range: Range<usize>, accessed: &[bool], mask: bool) -> usize {
         let counts = |r: usize| {
             accessed[r] && self.constants[r].is_none() && self.is_mask(Register(r as u32)) == mask
         };
         let mut live: Vec<bool> = (0..self.held.len())
             .map(|r| counts(r) && !matches!(self.held[r], Held::Nothing))
             .collect();
-        let mut now = live.iter().filter(|live| **live).count();
-        let mut most = now;
+        let mut live_count = live.iter().filter(|live| **live).count();
+        let mut largest = live_count;
         for at in range {
-            if let Some(to) = self.text[at].written()
+            if let Some(to) = self.instructions[at].written()
                 && counts(to.0 as usize)
                 && !self.liveness.unread[at]
                 && !std::mem::replace(&mut live[to.0 as usize], true)
             {
-                now += 1;
+                live_count += 1;
             }
-            most = most.max(now);
+            largest = largest.max(live_count);
             for r in self.liveness.last_reads[at].iter() {
-                if self.text[at].written() != Some(*r)
+                if self.instructions[at].written() != Some(*r)
                     && std::mem::replace(&mut live[r.0 as usize], false)
                 {
-                    now -= 1;
+                    live_count -= 1;
                 }
             }
         }
-        most
+        largest
     }
 
-    /// At the end of a loop: everything back where it was at its start.
-    pub(super) fn restore(&mut self, places: &Residency) {
+    /// At the end of a loop: moves all values back to their locations at its start.
+    pub(super) fn restore(&mut self, residency: &Residency) {
         let mut at_start = vec![None; self.held.len()];
         let mut claimed = [false; ALL];
-        for (r, register, _) in places {
+        for (r, register, _) in residency {
             at_start[r.0 as usize] = Some(*register);
             if let Some(n) = register {
                 claimed[*n as usize] = true;
@@ -120,7 +120,7 @@ impl Emitter<'_> {
                 self.spill(r);
             }
         }
-        for (r, register, was_saved) in places {
+        for (r, register, was_saved) in residency {
             if let (Held::Here { register: None, .. }, Some(n)) =
                 (&self.held[r.0 as usize], register)
             {

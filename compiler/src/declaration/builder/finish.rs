@@ -8,9 +8,12 @@ use crate::graph::Root;
 use crate::ops::{self, Leaf};
 
 impl Builder {
-    /// The network. Where the loss has a metric of its own, as accuracy for scores and a class, and
-    /// none of that name is declared, it is one. A network without a loss only predicts,
-    /// and so has outputs, and nothing that only a loss needs.
+    /// Finishes the network. Adds the default metric of the loss, as accuracy for scores and a class,
+    /// unless a metric of that name is declared.
+    ///
+    /// # Errors
+    /// For a network without outputs and loss, with targets, metrics or input gradients but without a
+    /// loss, or with undecided sizes.
     pub fn finish(mut self) -> Result<Declaration, Error> {
         let fail = |network: &str, message: &str| Error::Declaration {
             network: network.into(),
@@ -22,38 +25,39 @@ impl Builder {
         if let Some(fact) = self.facts.undecided.first() {
             return Err(fail(&self.name, &fact.mistake.message));
         }
-        self.add_metric_of_loss();
+        self.add_default_metric();
         let measures = self.add_sums();
-        // Parameters of a layer are made at its first use, but belong where it
-        // was declared; so does what is in a module.
+        // Parameters of a layer are created at its first use, but ordered by the declaration of the layer
+        // and of its modules.
         let mut order: Vec<usize> = (0..self.parameters.len()).collect();
         order.sort_by_key(|i| &self.parameters[*i].0);
-        let mut place = vec![0; order.len()];
+        let mut new_index = vec![0; order.len()];
         for (to, from) in order.iter().enumerate() {
-            place[*from] = to;
+            new_index[*from] = to;
         }
         let mut graph = self.graph.rebuild(|g, op, operands| match op.leaf() {
             Some(Leaf::Parameter(p)) => {
-                let (index, shape) = (place[p.index], p.shape.clone());
+                let (index, shape) = (new_index[p.index], p.shape.clone());
                 g.apply(ops::parameter::Parameter { index, shape }, &[])
             }
             _ => g.apply(op.clone(), operands),
         });
         graph.rename_roots(|root| match root {
-            Root::Assign(i) => Root::Assign(place[i]),
+            Root::Assign(i) => Root::Assign(new_index[i]),
             other => other,
         });
         let parameters: Vec<Parameter> =
             order.iter().map(|i| self.parameters[*i].1.clone()).collect();
-        self.layers.sort_by(|a, b| a.place.cmp(&b.place));
+        self.layers.sort_by(|a, b| a.order.cmp(&b.order));
         let layers = self.layers.into_iter().filter_map(|l| {
-            let FirstUse { inputs, outputs, multiply_adds } = l.used?;
+            let FirstUse { inputs, outputs, multiply_adds } = l.first_use?;
             let prefix = format!("{}.", l.name);
-            let own = parameters.iter().enumerate().filter(|(_, p)| p.name.starts_with(&prefix));
+            let of_layer =
+                parameters.iter().enumerate().filter(|(_, p)| p.name.starts_with(&prefix));
             Some(Layer {
                 kind: l.layer.describe(&inputs),
                 module: l.layer.module(&inputs),
-                parameters: own.map(|(i, _)| i).collect(),
+                parameters: of_layer.map(|(i, _)| i).collect(),
                 name: l.name,
                 inputs: inputs.into_iter().map(|ty| ty.shape).collect(),
                 outputs,
@@ -71,9 +75,9 @@ impl Builder {
         }))
     }
 
-    /// What it has too little of to be a network.
+    /// The message for a missing output or loss.
     fn missing(&self) -> Option<&'static str> {
-        let has = |wanted: fn(&Root) -> bool| self.graph.roots().iter().any(|(r, _)| wanted(r));
+        let has = |is: fn(&Root) -> bool| self.graph.roots().iter().any(|(root, _)| is(root));
         if has(|root| matches!(root, Root::Loss)) {
             return None;
         }
@@ -86,8 +90,8 @@ impl Builder {
         }
     }
 
-    /// The metric that comes with the loss, where it is the loss of an operation that has one.
-    fn add_metric_of_loss(&mut self) {
+    /// Adds the default metric of the loss, if its operation has one.
+    fn add_default_metric(&mut self) {
         let Some((loss, _)) = &self.loss else { return };
         let loss = *loss;
         let Some(op) = self.graph.op(loss).metric(&self.graph.operand_types(loss)) else { return };
@@ -98,6 +102,6 @@ impl Builder {
         let operands = self.graph.operands(loss).to_vec();
         let metric = self.graph.apply(op, &operands);
         let summands = self.summands(metric, LossReduction::Mean, "metric");
-        self.add_metric(name, summands.expect("what is one term has no other use"));
+        self.add_metric(name, summands.expect("a single term has no other use"));
     }
 }

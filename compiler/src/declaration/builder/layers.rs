@@ -9,25 +9,25 @@ use crate::ops::{AttributeValue, Attributes};
 use crate::pytorch;
 use crate::shape::{Shape, Type};
 
-/// Names a layer of one builder.
+/// Identifies a layer of a builder.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LayerId(pub(super) usize);
 
 #[derive(Debug)]
 pub(super) struct DeclaredLayer {
-    /// With those of the modules around it.
+    /// Its qualified name.
     pub name: String,
-    /// How messages call it: its name, or its kind where it has none.
+    /// Its name in messages: its declared name, or its kind.
     pub shown: String,
-    /// Parameters that are made at its first use belong here.
-    pub place: Order,
+    /// Its position in declaration order, also for its parameters.
+    pub order: Order,
     pub layer: AnyLayer,
-    /// Its parameters, by their own names, once it has been used.
+    /// Its parameters by unqualified names, once it is used.
     pub parameters: Vec<(String, NodeId)>,
-    pub used: Option<FirstUse>,
+    pub first_use: Option<FirstUse>,
 }
 
-/// What a layer was first used on, and what came of it.
+/// The first use of a layer: types of its inputs, shapes of its outputs, and its cost.
 #[derive(Debug)]
 pub(super) struct FirstUse {
     pub inputs: Vec<Type>,
@@ -36,7 +36,7 @@ pub(super) struct FirstUse {
 }
 
 impl Builder {
-    /// A layer. Without a name it gets one from its kind: `linear1`.
+    /// Declares a layer. Without a name, one is generated from its kind: `linear1`.
     pub fn layer<'a>(
         &mut self,
         name: impl Into<Option<&'a str>>,
@@ -60,35 +60,35 @@ impl Builder {
             }
         }
         let layer = (entry.from_call)(&attributes)?;
-        let chosen = name.map_or_else(|| self.names.free(kind), String::from);
-        self.names.take(&chosen);
+        let local = name.map_or_else(|| self.names.generate(kind), String::from);
+        self.names.reserve(&local);
         self.layers.push(DeclaredLayer {
-            name: self.names.full(&chosen),
+            name: self.names.full(&local),
             shown: name.unwrap_or(kind).into(),
-            place: self.names.order(),
+            order: self.names.next_order(),
             layer,
             parameters: Vec::new(),
-            used: None,
+            first_use: None,
         });
         Ok(LayerId(self.layers.len() - 1))
     }
 
-    /// A layer's name, with those of the modules around it.
+    /// The qualified name of a layer.
     pub fn layer_name(&self, layer: LayerId) -> &str {
         &self.layers[layer.0].name
     }
 
-    /// How many values a layer takes.
+    /// The number of inputs of a layer.
     pub fn takes(&self, layer: LayerId) -> usize {
         self.layers.get(layer.0).map_or(0, |layer| layer.layer.inputs())
     }
 
-    /// How many values a layer gives.
+    /// The number of outputs of a layer.
     pub fn gives(&self, layer: LayerId) -> usize {
         self.layers.get(layer.0).map_or(0, |layer| layer.layer.outputs())
     }
 
-    /// A layer of one result on a value. Used again, it has the same parameters.
+    /// Applies a layer with one input and one output. Further uses share its parameters.
     pub fn apply<'a>(
         &mut self,
         layer: LayerId,
@@ -98,13 +98,12 @@ impl Builder {
             [y] => Ok(y),
             ref all => {
                 let shown = &self.layers[layer.0].shown;
-                Err(Mistake::call(format!("`{shown}` gives {} values, not one", all.len())))
+                Err(Mistake::call(format!("`{shown}` returns {} values, not one", all.len())))
             }
         }
     }
 
-    /// A layer on as many values as it takes; as many as it gives. Used again, it has the same
-    /// parameters.
+    /// Applies a layer to its inputs; its outputs. Further uses share its parameters.
     pub fn apply_to<'a>(
         &mut self,
         layer: LayerId,
@@ -120,7 +119,7 @@ impl Builder {
         x: &[(NodeId, &str)],
     ) -> Result<Vec<NodeId>, Mistake> {
         let Some(declared) = self.layers.get(layer.0) else {
-            return Err(Mistake::call("this layer is of another network"));
+            return Err(Mistake::call("this layer belongs to another network"));
         };
         let takes = declared.layer.inputs();
         if x.len() != takes {
@@ -129,28 +128,30 @@ impl Builder {
         }
         let inputs = x.iter().map(|(x, _)| self.graph.ty(*x).clone()).collect();
         let before = self.graph.len();
-        let any = declared.layer.clone();
-        let made = any.apply(&mut LayerScope { builder: self, layer }, x)?;
+        let applied = declared.layer.clone();
+        let outputs = applied.apply(&mut LayerScope { builder: self, layer }, x)?;
         let multiply_adds = (before..self.graph.len())
             .map(|i| multiply_adds(&self.graph, NodeId::new(i)))
             .fold(0, usize::saturating_add);
         let texts: Vec<&str> = x.iter().map(|(_, text)| *text).collect();
         let name = format!("{}({})", self.layers[layer.0].name, texts.join(", "));
-        for (place, y) in made.iter().enumerate() {
-            match made.len() {
+        for (i, y) in outputs.iter().enumerate() {
+            match outputs.len() {
                 1 => self.graph.name(*y, &name),
-                _ => self.graph.name(*y, &format!("{name}.{place}")),
+                _ => self.graph.name(*y, &format!("{name}.{i}")),
             }
         }
-        let outputs = made.iter().map(|y| self.graph.shape(*y).clone()).collect();
-        let used = &mut self.layers[layer.0].used;
-        used.get_or_insert(FirstUse { inputs, outputs, multiply_adds });
-        Ok(made)
+        let shapes = outputs.iter().map(|y| self.graph.shape(*y).clone()).collect();
+        let first_use = &mut self.layers[layer.0].first_use;
+        first_use.get_or_insert(FirstUse { inputs, outputs: shapes, multiply_adds });
+        Ok(outputs)
     }
 }
 
-/// The layer of this kind; otherwise what is wrong, with the nearest name or
-/// all there are.
+/// The layer of this kind.
+///
+/// # Errors
+/// For an unknown kind, with a hint, the nearest name or all names.
 pub fn find_layer(name: &str) -> Result<&'static layers::Entry, Mistake> {
     layers::find(name).ok_or_else(|| {
         Mistake::call(match pytorch::layer(name) {

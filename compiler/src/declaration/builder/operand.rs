@@ -1,4 +1,4 @@
-//! Operands of the builder's calls: values with or without a text for messages.
+//! Operands of the builder's calls: values with an optional text for messages.
 
 use std::borrow::Cow;
 
@@ -6,9 +6,9 @@ use super::Builder;
 use crate::error::Mistake;
 use crate::graph::NodeId;
 
-const FOREIGN: &str = "this value is of another network";
+const FOREIGN: &str = "this value belongs to another network";
 
-/// A value as it is handed to a call: with the text that messages show for it, `(x, "x")`, or alone.
+/// An operand of a call: a value with its text for messages, `(x, "x")`, or alone.
 #[derive(Clone, Copy, Debug)]
 pub struct Operand<'a> {
     value: NodeId,
@@ -36,21 +36,21 @@ impl<'a> From<(NodeId, &'a String)> for Operand<'a> {
 /// A value with its text.
 pub(super) type Shown<'a> = (NodeId, Cow<'a, str>);
 
-/// Values with their texts, as operations take them.
+/// Values with borrowed texts.
 pub(super) fn pairs<'a>(x: &'a [Shown<'_>]) -> Vec<(NodeId, &'a str)> {
     x.iter().map(|(x, text)| (*x, &**text)).collect()
 }
 
 impl Builder {
-    /// Requires a value to be of this network.
-    pub(super) fn own(&self, x: NodeId) -> Result<(), Mistake> {
+    /// Requires a value of this network.
+    pub(super) fn check_owned(&self, x: NodeId) -> Result<(), Mistake> {
         match x.index() < self.graph.len() {
             true => Ok(()),
             false => Err(Mistake::call(FOREIGN)),
         }
     }
 
-    /// A value with its text, where it has none with what it is called.
+    /// A value with its text, default its label in the graph.
     pub(super) fn text<'a>(&self, x: Operand<'a>) -> Result<Shown<'a>, &'static str> {
         match x.text {
             _ if x.value.index() >= self.graph.len() => Err(FOREIGN),
@@ -59,14 +59,14 @@ impl Builder {
         }
     }
 
-    /// The same for all operands of a call.
+    /// [`Self::text`] for all operands of a call.
     pub(super) fn texts<'a>(
         &self,
         x: &[impl Into<Operand<'a>> + Copy],
     ) -> Result<Vec<Shown<'a>>, Mistake> {
-        let shown = |(place, x): (usize, &_)| {
+        let shown = |(i, x): (usize, &_)| {
             let x: Operand<'a> = Into::into(*x);
-            self.text(x).map_err(|message| Mistake::operand(place, message))
+            self.text(x).map_err(|message| Mistake::operand(i, message))
         };
         x.iter().enumerate().map(shown).collect()
     }

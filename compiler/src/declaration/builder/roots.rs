@@ -7,9 +7,9 @@ use crate::graph::{NodeId, Root};
 use crate::ops::Leaf;
 
 impl Builder {
-    /// What `predict` returns under a name.
+    /// Declares an output: a value that `predict` returns under this name.
     pub fn output(&mut self, name: &str, value: NodeId) -> Result<(), Mistake> {
-        self.own(value)?;
+        self.check_owned(value)?;
         let root = Root::Output(name.into());
         if self.graph.root(&root).is_some() {
             return Err(Mistake::call(format!("output `{name}` is declared twice")));
@@ -18,7 +18,7 @@ impl Builder {
             return Err(Mistake::operand(
                 0,
                 format!(
-                    "output `{name}` depends on target `{target}`, which is not there when predicting"
+                    "output `{name}` depends on target `{target}`, which predictions do not have"
                 ),
             ));
         }
@@ -31,33 +31,33 @@ impl Builder {
     }
 
     fn target_of(&self, value: NodeId) -> Option<&str> {
-        let mut seen = vec![false; self.graph.len()];
-        seen[value.index()] = true;
+        let mut is_needed = vec![false; self.graph.len()];
+        is_needed[value.index()] = true;
         for id in self.graph.ids().rev().filter(|id| *id <= value) {
-            if seen[id.index()] {
+            if is_needed[id.index()] {
                 if let Some(Leaf::Input(op)) = self.graph.op(id).leaf()
                     && self.inputs[op.index].is_target
                 {
                     return Some(&self.inputs[op.index].name);
                 }
                 for x in self.graph.operands(id) {
-                    seen[x.index()] = true;
+                    is_needed[x.index()] = true;
                 }
             }
         }
         None
     }
 
-    /// The loss: the mean or the sum of all elements of a value. A mean goes by the weights of targets
-    /// where an operation has them, and so that operation's results may only be terms of it, each
-    /// times a single number.
+    /// Declares the loss: the mean or the sum of all elements of a value. The mean is weighted if an
+    /// operation has weights of targets; results of such an operation may only be terms of the loss,
+    /// each times a single number.
     pub fn loss<'a>(
         &mut self,
         value: impl Into<Operand<'a>> + Copy,
         reduction: LossReduction,
     ) -> Result<(), Mistake> {
         if self.graph.root(&Root::Loss).is_some() {
-            return Err(Mistake::call("a network has one loss, and this is the second"));
+            return Err(Mistake::call("a network has one loss, but this is the second"));
         }
         let x = self.real(value.into(), "a loss")?;
         let summands = self.summands(x, reduction, "loss")?;
@@ -68,7 +68,7 @@ impl Builder {
         Ok(())
     }
 
-    /// A metric: the mean of all elements of a value; of weights as in [`Builder::loss`].
+    /// Declares a metric: the mean of all elements of a value, weighted as in [`Builder::loss`].
     pub fn metric<'a>(
         &mut self,
         name: &str,
@@ -90,13 +90,13 @@ impl Builder {
         self.graph.add_root(Root::Metric(name.into()), mean);
     }
 
-    fn real(&self, x: Operand<'_>, what: &str) -> Result<NodeId, Mistake> {
+    fn real(&self, x: Operand<'_>, quantity: &str) -> Result<NodeId, Mistake> {
         let (x, name) = self.text(x).map_err(|message| Mistake::operand(0, message))?;
         match self.graph.ty(x).is_real() {
             true => Ok(x),
             false => Err(Mistake::operand(
                 0,
-                format!("{what} is made of reals, but `{name}` holds integers"),
+                format!("{quantity} takes reals, but `{name}` holds integers"),
             )),
         }
     }

@@ -8,14 +8,14 @@ use crate::ops::switch::Selector;
 use crate::ops::{Leaf, Op};
 use crate::shape::{Dim, Shape, Type};
 
-/// What a layer sees of the builder while it is used.
+/// The builder's interface for a layer that is applied.
 pub struct LayerScope<'a> {
     pub(super) builder: &'a mut Builder,
     pub(super) layer: LayerId,
 }
 
 impl LayerScope<'_> {
-    /// How messages call the layer.
+    /// The layer's name in messages.
     pub fn shown(&self) -> &str {
         &self.builder.layers[self.layer.0].shown
     }
@@ -30,28 +30,27 @@ impl LayerScope<'_> {
         self.builder.facts.same(a, b, || mistake)
     }
 
-    /// A parameter of the layer: made at the first use, shared later.
+    /// A parameter of the layer: created at its first use, shared by further ones.
     pub fn parameter(&mut self, name: &str, dims: Vec<Dim>, init: Init) -> Result<NodeId, Mistake> {
         self.declare(Parameter::new(name, Shape::unbatched(dims), init))
     }
 
-    /// What the layer keeps without training it, as running statistics: made
-    /// at the first use, shared later.
+    /// Untrained state of the layer, as running statistics: created at its first use, shared by further
+    /// ones.
     pub fn untrained(&mut self, name: &str, dims: Vec<Dim>, init: Init) -> Result<NodeId, Mistake> {
         self.declare(Parameter::untrained(name, Shape::unbatched(dims), init))
     }
 
-    /// A parameter of the layer, by its own name, that states more than its shape: its order in a
-    /// file, its fans.
+    /// A parameter of the layer, by its unqualified name, with file axes or fans.
     pub fn declare(&mut self, mut parameter: Parameter) -> Result<NodeId, Mistake> {
         if let Some(id) = self.declared(&parameter.name) {
             return Ok(id);
         }
         let layer = &self.builder.layers[self.layer.0];
-        let place = layer.place.clone();
+        let order = layer.order.clone();
         let full = format!("{}.{}", layer.name, parameter.name);
         let name = std::mem::replace(&mut parameter.name, full);
-        let id = self.builder.new_parameter(place, parameter)?;
+        let id = self.builder.new_parameter(order, parameter)?;
         self.builder.layers[self.layer.0].parameters.push((name, id));
         Ok(id)
     }
@@ -62,12 +61,11 @@ impl LayerScope<'_> {
         layer.parameters.iter().find(|(n, _)| n == name).map(|(_, id)| *id)
     }
 
-    /// What a buffer becomes with every step. A layer that is used twice
-    /// changes it once, by its first use.
+    /// Sets the next value of a buffer, assigned with every step. Only the first use of a layer assigns.
     pub fn update(&mut self, buffer: NodeId, next: NodeId) {
         let graph = &mut self.builder.graph;
         let Some(Leaf::Parameter(op)) = graph.op(buffer).leaf() else {
-            unreachable!("buffers are made by `buffer`")
+            unreachable!("buffers are declared by `untrained`")
         };
         let root = Root::Assign(op.index);
         if graph.root(&root).is_none() {
@@ -75,28 +73,27 @@ impl LayerScope<'_> {
         }
     }
 
-    /// One of two values: while training, and otherwise.
+    /// One of two values: for training or for inference.
     pub fn by_purpose(
         &mut self,
         training: (NodeId, &str),
-        otherwise: (NodeId, &str),
+        inference: (NodeId, &str),
     ) -> Result<NodeId, Mistake> {
-        self.builder.choose_by(Selector::Training, &[training, otherwise])
+        self.builder.switch(Selector::Training, &[training, inference])
     }
 
-    /// A number that no other use of a layer of the network has, for what is
-    /// drawn at random.
+    /// A random stream that no other use of a layer has.
     pub fn stream(&mut self) -> u32 {
         self.builder.streams += 1;
         self.builder.streams
     }
 
-    /// The graph, for operations on values that are known to fit.
+    /// The graph, for operations whose operands are known to be valid.
     pub fn graph(&mut self) -> &mut Graph {
         &mut self.builder.graph
     }
 
-    /// An operation on operands, each with its text.
+    /// Applies an operation to operands, each with its text.
     pub fn call(
         &mut self,
         op: impl Into<Op>,

@@ -201,25 +201,8 @@ impl<const ROUNDS: bool> Float for Tracked<ROUNDS> {
     );
     tells!(is_nan, is_infinite, is_finite, is_normal, is_sign_positive, is_sign_negative);
     unknown!(
-        floor,
-        ceil,
-        round,
-        trunc,
-        fract,
-        signum,
-        exp2,
-        log2,
-        log10,
-        cbrt,
-        tan,
-        asin,
-        acos,
-        atan,
-        sinh,
-        cosh,
-        asinh,
-        acosh,
-        atanh
+        floor, ceil, round, trunc, fract, signum, exp2, log2, log10, cbrt, tan, asin, acos, atan,
+        sinh, cosh, asinh, acosh, atanh
     );
 
     fn classify(self) -> FpCategory {

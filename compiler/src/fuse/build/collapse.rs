@@ -4,11 +4,11 @@ use crate::expr::Term;
 use crate::kernel::{Access, Body, Kernel};
 
 impl Kernel {
-    /// Makes one axis of two wherever all accesses allow it: loops get longer
-    /// and fewer.
+    /// Merges two axes into one wherever all accesses allow it: fewer and longer
+    /// loops.
     pub(super) fn collapse(&mut self) {
-        let mut all = every(&mut self.loads);
-        all.extend(&mut self.elements);
+        let mut all = all_strides(&mut self.loads);
+        all.extend(&mut self.iotas);
         match &mut self.body {
             Body::Rows(rows) => {
                 all.extend(rows.stores.iter_mut().map(|s| &mut s.to.strides));
@@ -16,10 +16,10 @@ impl Kernel {
                 if rows.stages.is_empty() && !uses_position {
                     while let Some(size) = rows.outer.last().copied() {
                         let axis = rows.outer.len() - 1;
-                        if !merges(&all, axis, rows.inner) {
+                        if !are_contiguous(&all, axis, rows.inner) {
                             break;
                         }
-                        merge(&mut all, axis);
+                        remove_axis(&mut all, axis);
                         rows.outer.pop();
                         rows.inner *= size;
                     }
@@ -36,10 +36,10 @@ impl Kernel {
                 all.extend([&mut p.a.strides, &mut p.b.strides]);
                 while let Some(size) = p.outer.last().copied() {
                     let axis = p.outer.len() - 1;
-                    if !merges(&all, axis, p.rows) {
+                    if !are_contiguous(&all, axis, p.rows) {
                         break;
                     }
-                    merge(&mut all, axis);
+                    remove_axis(&mut all, axis);
                     p.outer.pop();
                     p.rows *= size;
                 }
@@ -66,30 +66,30 @@ impl Kernel {
     }
 }
 
-/// The steps of accesses and of their indices.
-fn every(accesses: &mut [Access]) -> Vec<&mut Vec<usize>> {
-    let steps = accesses.iter_mut().flat_map(|access| {
+/// The strides of accesses and of their indices.
+fn all_strides(accesses: &mut [Access]) -> Vec<&mut Vec<usize>> {
+    let strides = accesses.iter_mut().flat_map(|access| {
         let index = access.index.as_mut().map(|index| &mut index.at.strides);
         [Some(&mut access.strides), index]
     });
-    steps.flatten().collect()
+    strides.flatten().collect()
 }
 
-/// Whether axis `axis` continues the next one, of size `size`, for all steps.
-fn merges(all: &[&mut Vec<usize>], axis: usize, size: usize) -> bool {
-    all.iter().all(|steps| steps[axis] == steps[axis + 1] * size)
+/// Whether `axis` is contiguous with the next axis, of size `size`, in all accesses.
+fn are_contiguous(all: &[&mut Vec<usize>], axis: usize, size: usize) -> bool {
+    all.iter().all(|strides| strides[axis] == strides[axis + 1] * size)
 }
 
-fn merge(all: &mut [&mut Vec<usize>], axis: usize) {
-    for steps in all {
-        steps.remove(axis);
+fn remove_axis(all: &mut [&mut Vec<usize>], axis: usize) {
+    for strides in all {
+        strides.remove(axis);
     }
 }
 
 fn collapse_outer(all: &mut [&mut Vec<usize>], outer: &mut Vec<usize>) {
     for axis in (0..outer.len().saturating_sub(1)).rev() {
-        if merges(all, axis, outer[axis + 1]) {
-            merge(all, axis);
+        if are_contiguous(all, axis, outer[axis + 1]) {
+            remove_axis(all, axis);
             let size = outer.remove(axis);
             outer[axis] *= size;
         }

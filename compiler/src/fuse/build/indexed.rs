@@ -1,7 +1,4 @@
-//! Builds gathers and scatters: accesses by index.
-//!
-//! What reaches rows by index: loads of gathered rows, and the kernel that adds
-//! rows up.
+//! Builds accesses by index: loads of gathered rows, and the kernel of a scatter.
 
 use super::super::group::Level;
 use super::super::views::{base, real_sizes, real_strides, strides};
@@ -12,7 +9,7 @@ use crate::kernel::{Access, Indexed, Scatter, Store};
 use crate::ops::Lowering;
 
 impl KernelBuilder<'_> {
-    /// How the kernel reaches the rows of a table that a node gathers.
+    /// The access to the rows of a table that a node gathers.
     pub(super) fn gathered(&self, node: NodeId) -> Access {
         let operands = self.g.operands(node);
         let [table, index] = [operands[0], operands[1]];
@@ -24,20 +21,25 @@ impl KernelBuilder<'_> {
         let column = (sizes[1] > 1).then_some(strides[1]);
         // The index's axes, then that of columns.
         let (rows, mut at) = (self.buffers.of[&base(self.g, index)], self.index_strides(index));
-        let mut steps = vec![0; at.len()];
-        steps.extend(column);
+        let mut strides_of_table = vec![0; at.len()];
+        strides_of_table.extend(column);
         at.extend(column.map(|_| 0));
         let at = Access {
             buffer: rows,
-            strides: self.placed(at, level),
-            kind: LaneType::Int,
+            strides: self.on_kernel_axes(at, level),
+            lane_type: LaneType::Int,
             padding: 0,
             index: None,
         };
         let index = Some(Box::new(Indexed { at, row_stride: strides[0], below: sizes[0] }));
-        let steps = self.placed(steps, level);
-        let mut access =
-            Access { buffer, strides: steps, kind: LaneType::Float, padding: 0, index };
+        let strides_of_table = self.on_kernel_axes(strides_of_table, level);
+        let mut access = Access {
+            buffer,
+            strides: strides_of_table,
+            lane_type: LaneType::Float,
+            padding: 0,
+            index,
+        };
         access.padding = self.padding(&access, layout);
         access
     }
@@ -48,7 +50,7 @@ impl KernelBuilder<'_> {
         real_strides(self.g, index, &layout.strides).expect("arranged so that strides reach it")
     }
 
-    /// The rows that a group adds up.
+    /// The group's scatter.
     pub(super) fn scatter(&mut self) -> Scatter {
         let node = (self.group.nodes.iter().copied())
             .find(|n| matches!(self.g.op(*n).lower(), Lowering::Scatter))
@@ -59,20 +61,15 @@ impl KernelBuilder<'_> {
         let layout = &self.buffers.list[table].layout;
         let positions = real_sizes(self.g, index);
         // Axes: those of positions, the table's rows, columns.
-        let mut steps = self.index_strides(index);
-        steps.extend([0, 0]);
+        let mut strides = self.index_strides(index);
+        strides.extend([0, 0]);
         let buffer = self.buffers.of[&base(self.g, index)];
-        let index = Access { buffer, strides: steps, kind: LaneType::Int, padding: 0, index: None };
-        let mut steps = vec![0; positions.len()];
-        steps.push(layout.strides[0]);
-        steps.push(if sizes[1] > 1 { layout.strides[1] } else { 0 });
-        let mut to = Access {
-            buffer: table,
-            strides: steps,
-            kind: LaneType::Float,
-            padding: 0,
-            index: None,
-        };
+        let index = Access { buffer, strides, lane_type: LaneType::Int, padding: 0, index: None };
+        let mut strides = vec![0; positions.len()];
+        strides.push(layout.strides[0]);
+        strides.push(if sizes[1] > 1 { layout.strides[1] } else { 0 });
+        let mut to =
+            Access { buffer: table, strides, lane_type: LaneType::Float, padding: 0, index: None };
         to.padding = self.padding(&to, layout);
         let value = self.operand(values, Level::Full);
         let store = Store { to, value };

@@ -1,4 +1,4 @@
-//! Builds the kernel of a product (GEMM): its axes and its factors.
+//! Builds the kernel of a product (GEMM): axes and factors.
 
 use super::KernelBuilder;
 use crate::expr::scalar::LaneType;
@@ -24,21 +24,21 @@ impl KernelBuilder<'_> {
 
         let columns = axes.iter().rposition(|axis| axis.a.is_none());
         let rows = axes.iter().rposition(|axis| axis.b.is_none());
-        let around: Vec<usize> =
+        let outer: Vec<usize> =
             (0..axes.len()).filter(|i| Some(*i) != columns && Some(*i) != rows).collect();
         let missing = usize::MAX;
-        self.axes = around.clone();
+        self.axes = outer.clone();
         self.axes.extend([rows.unwrap_or(missing), columns.unwrap_or(missing)]);
 
         let size = |axis: Option<usize>| axis.map_or(1, |i| axes[i].size);
         let access =
-            |factor: &Factor, step: fn(&Axis) -> Option<usize>, s: fn(&Summed) -> usize| {
-                let own = self.axes.iter().map(|i| axes.get(*i).and_then(step).unwrap_or(0));
-                let steps = own.chain(summed.iter().map(s)).collect();
+            |factor: &Factor, stride: fn(&Axis) -> Option<usize>, s: fn(&Summed) -> usize| {
+                let strides = self.axes.iter().map(|i| axes.get(*i).and_then(stride).unwrap_or(0));
+                let strides = strides.chain(summed.iter().map(s)).collect();
                 Access {
                     buffer: factor.buffer,
-                    strides: steps,
-                    kind: LaneType::Float,
+                    strides,
+                    lane_type: LaneType::Float,
                     padding: 0,
                     index: None,
                 }
@@ -46,12 +46,12 @@ impl KernelBuilder<'_> {
         let first = access(&a, |axis| axis.a, |s| s.a);
         let mut second = access(&b, |axis| axis.b, |s| s.b);
         let layout = &self.buffers.list[b.buffer].layout;
-        let step = second.strides[self.axes.len() - 1];
-        if step == 1 && layout.contiguous() == Some(size(columns)) {
+        let stride = second.strides[self.axes.len() - 1];
+        if stride == 1 && layout.contiguous() == Some(size(columns)) {
             second.padding = layout.padding;
         }
         Product {
-            outer: around.iter().map(|i| axes[*i].size).collect(),
+            outer: outer.iter().map(|i| axes[*i].size).collect(),
             rows: size(rows),
             columns: size(columns),
             summed: summed.iter().map(|s| s.size).collect(),
@@ -72,10 +72,10 @@ struct Factor {
 }
 
 impl Factor {
-    fn new(emission: &KernelBuilder<'_>, operand: NodeId) -> Factor {
-        let g = emission.g;
-        let buffer = emission.buffers.of[&base(g, operand)];
-        let layout = &emission.buffers.list[buffer].layout;
+    fn new(builder: &KernelBuilder<'_>, operand: NodeId) -> Factor {
+        let g = builder.g;
+        let buffer = builder.buffers.of[&base(g, operand)];
+        let layout = &builder.buffers.list[buffer].layout;
         let strides =
             strides(g, operand, &layout.strides).expect("arranged so that strides reach it");
         let shape = g.shape(operand);
@@ -87,7 +87,7 @@ impl Factor {
     }
 }
 
-/// An axis of a product's result, and the factors' steps along it.
+/// An axis of a product's result, and the factors' strides along it.
 struct Axis {
     size: usize,
     a: Option<usize>,

@@ -8,27 +8,27 @@ use crate::ops::Lowering;
 use crate::ops::reduce::Axis;
 
 impl Grouping<'_> {
-    /// Whether the spaces of two groups agree, so that maps of the first can become
-    /// a part of the second, or all of it where both go by the same rows.
+    /// Whether the spaces of two groups agree, so that maps of the first can be merged into
+    /// the second, or all of it if both have the same rows.
     fn agree(&self, from: usize, into: usize) -> bool {
         let (a, b) = (self.group(from), self.group(into));
         let spaces = match (&a.space, &b.space) {
             (Space::Rows(x), Space::Rows(y)) => x == y,
             (Space::Rows(x), Space::Product(y)) => x == y && a.is_map,
             (Space::Rows(x), Space::Columns(y, axis)) => {
-                let mut left = y.clone();
-                left.remove(*axis);
-                *x == left && a.is_map
+                let mut remaining = y.clone();
+                remaining.remove(*axis);
+                *x == remaining && a.is_map
             }
             _ => false,
         };
-        // Maps that have one element for each row mean another axis there.
+        // Maps with one element for each row would be on another axis there.
         let one_level = matches!(b.space, Space::Rows(_))
             || a.nodes.iter().all(|n| a.level(*n) == Some(Level::Full));
         spaces && one_level
     }
 
-    /// A group as a part of another, where their spaces agree and all fits.
+    /// Whether a group can be merged into another: their spaces agree and all nodes fit.
     pub(super) fn can_merge(&self, from: usize, into: usize) -> Option<Fit> {
         if self.agree(from, into) { self.fit_groups(from, into) } else { None }
     }
@@ -42,13 +42,13 @@ impl Grouping<'_> {
         // Both lists respect dependencies; by number, so does the union.
         target.nodes.extend(moved.nodes);
         target.nodes.sort_unstable();
-        target.take(fit);
+        target.add(fit);
         target.is_map &= moved.is_map;
         self.order.merge(from, into);
     }
 
-    /// Maps that are left on their own join the group that computes one of
-    /// their operands, which saves reading it back.
+    /// Merges remaining maps into the group that computes one of
+    /// their operands, which saves loading it.
     pub(super) fn absorb_maps(&mut self) {
         for from in 0..self.groups.len() {
             let Some(group) = self.groups[from].as_ref().filter(|group| group.is_map) else {
@@ -66,12 +66,12 @@ impl Grouping<'_> {
         }
     }
 
-    /// The sum of a product's second factor over the batch, the gradient of a
-    /// bias, rides along with the product, the gradient of the weight.
+    /// Fuses the sum of a product's second factor over the batch (the gradient of a
+    /// bias) with the product (the gradient of the weight).
     pub(super) fn absorb_column_sums(&mut self) {
         for from in 0..self.groups.len() {
             let Some(value) = self.column_sum(from) else { continue };
-            let products = self.uses[value.index()].iter().map(|u| u.by);
+            let products = self.uses[value.index()].iter().map(|u| u.user);
             let into = products
                 .filter(|product| self.sums_over_batch(*product, value))
                 .filter_map(|product| self.group_of[product.index()])
@@ -85,18 +85,18 @@ impl Grouping<'_> {
         }
     }
 
-    /// The value that a group sums over the batch, if it does nothing else but
-    /// go on with the sums.
+    /// The value that a group sums over the batch, if all its other nodes are
+    /// computed from the sums.
     fn column_sum(&self, group: usize) -> Option<NodeId> {
         let group = self.groups[group].as_ref()?;
         if !matches!(&group.space, Space::Columns(sizes, 0) if sizes.len() == 2) {
             return None;
         }
         let is_reduction = |n: &&NodeId| matches!(self.g.op(**n).lower(), Lowering::Reduction(..));
-        let (reductions, rest): (Vec<NodeId>, Vec<NodeId>) =
+        let (reductions, others): (Vec<NodeId>, Vec<NodeId>) =
             group.nodes.iter().partition(is_reduction);
         let [sum] = reductions[..] else { return None };
-        let outer = rest.iter().all(|n| group.level(*n) == Some(Level::Outer));
+        let outer = others.iter().all(|n| group.level(*n) == Some(Level::Outer));
         match self.g.op(sum).lower() {
             Lowering::Reduction(Reduction::Sum, Axis::Batch) if outer => {
                 Some(self.g.operands(sum)[0])

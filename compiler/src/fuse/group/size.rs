@@ -1,8 +1,8 @@
 //! The size limit of kernels.
 //!
-//! How large a kernel becomes: compiling takes longer than in proportion to it,
-//! above all by Cranelift, and so there is a largest size. A network that is
-//! twice as long then has twice as many kernels, and compiles in twice the time.
+//! The time of compiling grows faster than the size of a kernel, above all in Cranelift; so
+//! sizes are limited. A network that is
+//! twice as deep then has twice as many kernels, and compiles in twice the time.
 
 use crate::fuse::formula::Outline;
 use crate::fuse::views::base;
@@ -11,40 +11,40 @@ use crate::simplify::constant_value;
 
 use super::Space;
 
-/// Instructions of a kernel, by a rough estimate, beyond which nothing joins it.
-/// Cranelift takes some 100 ms for as many. A cross entropy with its gradient, or
+/// The largest kernel, in estimated instructions.
+/// Cranelift takes some 100 ms for it. A cross entropy with its gradient, or
 /// an optimizer behind a product, has a tenth of it.
 const LARGEST: usize = 16_384;
 
-/// Instructions that a pointer into a buffer is worth: it takes a register, or
-/// moves to the stack and back.
+/// Instructions that a pointer into a buffer counts as: it takes a register, or
+/// is spilled and reloaded.
 const POINTER: usize = 32;
 
-/// How often lowering writes the formulas of a product's epilogue: for all vectors
+/// Copies of the formulas of a product's epilogue: for all vectors
 /// of a tile, and again for the tiles at the ends.
 const IN_PRODUCT: usize = 32;
-/// The same where vectors go side by side, and once more for what is left.
+/// Copies where several vectors are processed side by side, remainders included.
 const IN_COLUMNS: usize = 8;
 const IN_SCATTER: usize = 16;
-/// The same for the values of a reduction along rows, which are computed again
-/// for each that comes after another.
+/// Copies of the values of a reduction along rows, which are recomputed
+/// in each later stage.
 const IN_REDUCTION: usize = 8;
-/// The same for what is stored of rows: a whole vector and what is left.
+/// Copies of the stores of rows: a full vector and the remainder.
 const IN_STORES: usize = 2;
 
-/// What lowering will write down, for a node or a group.
+/// The estimated size of lowered code, for a node or a group.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Size {
-    /// Steps of formulas.
+    /// Terms of formulas.
     pub terms: usize,
     /// Buffers that are read or written.
     pub buffers: usize,
-    /// Reductions along rows that come one after the other.
+    /// Reduction stages: reductions along rows that depend on each other.
     pub stages: usize,
 }
 
 impl Size {
-    /// Of a computed node, where it is elementwise with the outline of its formula.
+    /// The size of a computed node; an elementwise one has an outline.
     pub fn of(g: &Graph, id: NodeId, outline: Option<Outline>, is_root: bool) -> Size {
         let operands = g.operands(id);
         let terms = outline.map_or(1 + operands.len(), |outline| outline.terms);
@@ -56,7 +56,7 @@ impl Size {
         Size { terms, buffers: leaves + usize::from(is_root), stages: 0 }
     }
 
-    /// Of two, side by side.
+    /// The sum of two sizes.
     pub fn with(&self, other: &Size) -> Size {
         Size {
             terms: self.terms + other.terms,
@@ -65,19 +65,19 @@ impl Size {
         }
     }
 
-    /// With at least so many stages.
+    /// The size with at least `stages` stages.
     pub fn with_stages(self, stages: usize) -> Size {
         Size { stages: self.stages.max(stages), ..self }
     }
 
-    /// Whether it is more than a kernel of this kind may be.
+    /// Whether it exceeds the limit for a kernel of this space.
     pub fn is_too_large(&self, space: &Space) -> bool {
         let copies = match space {
             Space::Rows(_) => IN_STORES + IN_REDUCTION * self.stages,
             Space::Columns(..) => IN_COLUMNS,
             Space::Product(_) => IN_PRODUCT,
             Space::Scatter(..) => IN_SCATTER,
-            // Nobody joins it.
+            // No other node joins it.
             Space::AllFinite => return false,
         };
         self.terms * copies + self.buffers * POINTER > LARGEST

@@ -1,4 +1,4 @@
-//! The iteration space of a group: where its nodes have their elements.
+//! The iteration space of a group, and the level of a node in it.
 
 use super::super::views::real_sizes;
 use crate::graph::{Graph, NodeId};
@@ -6,30 +6,30 @@ use crate::kernel::SpaceKind;
 use crate::ops::Lowering;
 use crate::ops::reduce::Axis;
 
-/// Where the nodes of a group have their elements: a [kind](SpaceKind) of iteration space with its
-/// sizes, which leave out axes of size one.
+/// The iteration space of a group: a [kind](SpaceKind) with its
+/// sizes, without axes of size one.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(in crate::fuse) enum Space {
     /// Elements of these sizes, or one for each row of the last axis.
     Rows(Vec<usize>),
-    /// Elements of these sizes are reduced over an axis; after that, one for
-    /// each point of the others.
+    /// Elements of these sizes, reduced over an axis, and one element for
+    /// each point of the other axes.
     Columns(Vec<usize>, usize),
     /// Elements of a product of these sizes.
     Product(Vec<usize>),
-    /// Rows that are added up where an index says: elements of these sizes, in
-    /// rows of so many columns. Nobody joins the table that they are added to.
+    /// The values that a scatter adds by index: elements of these sizes, in
+    /// rows of this number of columns. No node joins on the table that they are added to.
     Scatter(Vec<usize>, usize),
-    /// Whatever one node looks at. Nobody joins it.
+    /// The buffers that one node checks. No other node joins it.
     AllFinite,
 }
 
-/// On which elements of its group's space a node works.
+/// The elements of its group's space for which a node is computed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::fuse) enum Level {
-    /// On every one.
+    /// Every element.
     Full,
-    /// On one for each row, or for each point that is left of a reduction.
+    /// One for each row, or for each point that remains after a reduction.
     Outer,
 }
 
@@ -71,21 +71,21 @@ impl Space {
         if axis + 1 == real.len() { Space::Rows(real) } else { Space::Columns(real, axis) }
     }
 
-    /// On which level of the space a node works, where `indexed` if its formula counts elements along
-    /// its last axis; `None` if on neither.
-    pub(super) fn level(&self, g: &Graph, id: NodeId, indexed: bool) -> Option<Level> {
+    /// The level of a node in the space; `None` if it has none. `is_indexed`: its formula uses
+    /// the position on its last axis.
+    pub(super) fn level(&self, g: &Graph, id: NodeId, is_indexed: bool) -> Option<Level> {
         let sizes = real_sizes(g, id);
         let (level, is_last_axis) = match self {
             Space::Rows(full) if sizes == *full => (Level::Full, true),
             Space::Rows(full) if full.split_last().is_some_and(|(_, outer)| outer == sizes) => {
                 (Level::Outer, false)
             }
-            // The axis that goes is never the last.
+            // The reduced axis is never the last.
             Space::Columns(full, _) if sizes == *full => (Level::Full, true),
             Space::Columns(full, axis) => {
-                let mut left = full.clone();
-                left.remove(*axis);
-                if sizes != left {
+                let mut remaining = full.clone();
+                remaining.remove(*axis);
+                if sizes != remaining {
                     return None;
                 }
                 (Level::Outer, false)
@@ -98,7 +98,7 @@ impl Space {
                 return None;
             }
         };
-        // What a kernel counts are elements along the last axis of its space.
-        (is_last_axis || !indexed).then_some(level)
+        // A kernel's positions are along the last axis of its space.
+        (is_last_axis || !is_indexed).then_some(level)
     }
 }

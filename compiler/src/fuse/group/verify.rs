@@ -1,18 +1,18 @@
 //! The verifier of groups.
 //!
-//! What must hold for the groups of a graph before kernels are made of them:
+//! The rules of the groups of a graph, before kernels are built from them:
 //!
-//! 1. Every computed node is in one group, and comes there after its operands.
+//! 1. Every computed node is in one group, after its operands.
 //! 2. A node has its level in its group's space, and is of a kind that the
 //!    space's kernel computes. A product, a scatter and the guard have a space of
-//!    their own, and nothing else makes groups of theirs.
-//! 3. What a node needs of its group is handed over in registers: the same
-//!    element, or the row's. Factors, tables and indices come from memory.
-//! 4. What is there for every element of a space of columns or of a scatter goes
-//!    no further than its group: their kernels store what is left of it.
-//! 5. What overwrites a parameter comes after all who read it; those in the same
-//!    group read each element where it is overwritten.
-//! 6. A group comes after those that it needs.
+//!    their own, and no other node creates groups with such a space.
+//! 3. A node gets operands of its own group in registers: the same
+//!    element, or the row's. Factors, tables and indices are loaded from memory.
+//! 4. Values of every element of a space of columns or of a scatter are not used
+//!    outside of their group: their kernels store only reduced values.
+//! 5. A node that overwrites a parameter comes after all nodes that read it; those in the same
+//!    group read each element at the index at which it is overwritten.
+//! 6. A group comes after the groups that it depends on.
 //! 7. A kernel of several nodes is not too large.
 
 use rustc_hash::FxHashMap;
@@ -25,11 +25,11 @@ use crate::kernel::SpaceKind;
 /// Checks the rules of the [module](self).
 ///
 /// # Errors
-/// All nodes and groups that break a rule.
+/// The nodes and groups that break a rule.
 pub(in crate::fuse) fn verify(g: &Graph, groups: &[Group]) -> Result<(), Violations> {
     let mut found = Violations::default();
     let mut grouping = Grouping::new(g);
-    // Where a node is: its group, and its index there.
+    // For each node, its group, and its index there.
     let mut indices: FxHashMap<NodeId, (usize, usize)> = FxHashMap::default();
     for (i, group) in groups.iter().enumerate() {
         for (index, node) in group.nodes.iter().enumerate() {
@@ -62,7 +62,7 @@ struct Check<'g> {
 impl Check<'_> {
     fn group(&mut self, number: usize, group: &Group) {
         let grouping = &self.grouping;
-        let mut own = 0;
+        let mut own_spaces = 0;
         let mut size = Size::default();
         for node in &group.nodes {
             let mut fail = |message: String| {
@@ -70,14 +70,14 @@ impl Check<'_> {
                 self.found.push(format!("{at}, of group {number}: {:?}", group.space), message);
             };
             let inside = |x: NodeId| grouping.group_of[x.index()] == Some(number);
-            let level = grouping.holds(&group.space, *node, inside);
+            let level = grouping.fitting_level(&group.space, *node, inside);
             if level.is_none() || level != group.level(*node) {
                 fail("does not fit its group".into());
             }
             let own_space = grouping.g.op(*node).lower().own_space();
-            own += usize::from(own_space.is_some());
+            own_spaces += usize::from(own_space.is_some());
             for before in grouping.before(*node) {
-                // One that is in no group has been found.
+                // A node that is in no group has been reported.
                 let index = self.indices.get(&before);
                 if index.is_some_and(|index| *index >= self.indices[node]) {
                     fail(format!("comes before %{}", before.index()));
@@ -86,8 +86,8 @@ impl Check<'_> {
             let kind = group.space.kind();
             let inner = matches!(kind, SpaceKind::Columns | SpaceKind::Scatter);
             if inner && level == Some(Level::Full) && own_space != Some(kind) {
-                let leaves = grouping.uses[node.index()].iter().any(|u| !inside(u.by));
-                if leaves || grouping.is_root[node.index()] {
+                let escapes = grouping.uses[node.index()].iter().any(|u| !inside(u.user));
+                if escapes || grouping.is_root[node.index()] {
                     fail("is needed outside of its group".into());
                 }
             }
@@ -97,9 +97,9 @@ impl Check<'_> {
             self.found.push(format!("group {number}: {:?}", group.space), message);
         };
         let kind = group.space.kind();
-        let wanted = !matches!(kind, SpaceKind::Rows | SpaceKind::Columns);
-        if own != usize::from(wanted) {
-            fail(format!("there are {own} nodes with a space of their own"));
+        let expected = !matches!(kind, SpaceKind::Rows | SpaceKind::Columns);
+        if own_spaces != usize::from(expected) {
+            fail(format!("there are {own_spaces} nodes with a space of their own"));
         }
         if group.nodes.len() > 1 && size.with_stages(group.size.stages).is_too_large(&group.space) {
             fail(format!("{} nodes are too large a kernel", group.nodes.len()));
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_breaks_a_rule_is_refused() {
+    fn violations_are_rejected() {
         let g = graph();
         let groups = group(&g);
         assert_eq!(verify(&g, &groups), Ok(()));
@@ -146,40 +146,40 @@ mod tests {
         let of = |kind: fn(&Space) -> bool| groups.iter().position(|x| kind(&x.space)).unwrap();
         let product = of(|space| matches!(space, Space::Product(_)));
         let columns = of(|space| matches!(space, Space::Columns(..)));
-        let refused = |expected: &str, change: &dyn Fn(&mut Vec<Group>)| {
+        let assert_rejected = |expected: &str, change: &dyn Fn(&mut Vec<Group>)| {
             let mut changed = groups.clone();
             change(&mut changed);
             let message = verify(&g, &changed).unwrap_err().to_string();
             assert!(message.contains(expected), "{message}");
         };
-        refused("is in no group", &|groups| {
+        assert_rejected("is in no group", &|groups| {
             groups[product].nodes.pop();
         });
-        refused("two groups", &|groups| {
+        assert_rejected("two groups", &|groups| {
             let node = groups[product].nodes[1];
             groups[columns].nodes.push(node);
         });
-        refused("comes before", &|groups| groups[product].nodes.reverse());
-        refused("does not fit", &|groups| groups[product].space = Space::Rows(vec![3, 5]));
-        refused("does not fit", &|groups| groups[product].members.clear());
-        refused("there are 0 nodes", &|groups| {
-            let mut alone = Group::new(Space::Product(vec![3, 5]));
-            alone.nodes.push(groups[product].nodes.pop().unwrap());
-            let activation = alone.nodes[0];
-            alone.members.insert(activation, groups[product].members[&activation]);
-            groups.push(alone);
+        assert_rejected("comes before", &|groups| groups[product].nodes.reverse());
+        assert_rejected("does not fit", &|groups| groups[product].space = Space::Rows(vec![3, 5]));
+        assert_rejected("does not fit", &|groups| groups[product].members.clear());
+        assert_rejected("there are 0 nodes", &|groups| {
+            let mut separate = Group::new(Space::Product(vec![3, 5]));
+            separate.nodes.push(groups[product].nodes.pop().unwrap());
+            let activation = separate.nodes[0];
+            separate.members.insert(activation, groups[product].members[&activation]);
+            groups.push(separate);
         });
-        refused("needed outside", &|groups| {
+        assert_rejected("needed outside", &|groups| {
             let sum = groups[columns].nodes.pop().unwrap();
-            let mut alone = Group::new(groups[columns].space.clone());
-            alone.nodes.push(sum);
-            alone.members.insert(sum, groups[columns].members[&sum]);
-            groups.push(alone);
+            let mut separate = Group::new(groups[columns].space.clone());
+            separate.nodes.push(sum);
+            separate.members.insert(sum, groups[columns].members[&sum]);
+            groups.push(separate);
         });
     }
 
     #[test]
-    fn all_broken_rules_are_found() {
+    fn all_violations_are_reported() {
         let g = graph();
         let mut groups = group(&g);
         let product = groups.iter().position(|x| matches!(x.space, Space::Product(_))).unwrap();
@@ -195,9 +195,9 @@ mod tests {
         assert_eq!(verify(&g, &groups).unwrap_err().to_string(), expected.join("\n"));
     }
 
-    /// A group is not made larger than a kernel may be, and one that is is refused.
+    /// Groups stay below the size limit, and a larger one is rejected.
     #[test]
-    fn kernels_have_a_largest_size() {
+    fn kernels_have_a_size_limit() {
         let mut g = Graph::new(3);
         let mut x = input(&mut g, 0, Shape::batched([20]));
         for _ in 0..2_000 {

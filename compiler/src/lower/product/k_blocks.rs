@@ -1,47 +1,47 @@
-//! Blocks of k: long sums of products whose partial sums lie in memory between blocks.
+//! Blocks of k: long sums of products whose partial sums are in memory between blocks.
 //!
-//! Takes a product and its [`Tiling`]; gives the parts in the order in which they
-//! are made. They are the tree of chains that [`blocks::reduce`] makes in registers,
-//! so that no bit depends on which of the two is taken.
+//! Takes a product and its [`Tiling`]; returns the blocks in execution order. They form the
+//! tree of chains that [`blocks::reduce`] writes in registers, so that no bit depends on
+//! the choice.
 
 use crate::kernel::Product;
 use crate::lower::blocks::{self, CHAIN};
 use crate::lower::tiling::Tiling;
 use crate::lower::writer::Writer;
 
-/// Terms that are added in one go: a chain of the sum, or a piece of one, or all.
+/// Terms that are added without a pause: a chain of the sum, a piece of one, or all.
 #[derive(Clone, Debug)]
 pub(super) struct KBlock {
     /// The first term.
     pub first: usize,
-    /// How many terms.
+    /// The number of terms.
     pub k: usize,
-    /// How many terms the chain has.
+    /// The number of terms of the chain.
     pub chain: usize,
     /// Whether the chain continues from memory; else it begins at zero.
     pub resumes: bool,
-    /// Whether the chain goes on in a later part, from memory.
+    /// Whether the chain continues in a later block, from memory.
     pub pauses: bool,
-    /// The sums that the chain is part of, the innermost first; none where it is
-    /// the whole sum.
+    /// The sums that contain the chain, the innermost first; none if the chain is
+    /// the entire sum.
     pub levels: Vec<Level>,
 }
 
-/// Where a part stands in a sum of parts.
+/// The position of a block in a sum of blocks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Level {
-    /// Which of the product's `partial` holds the sum between parts.
+    /// The index of the buffer that holds the sum between blocks, in `partial_sums`.
     pub plane: usize,
-    /// Whether the sum begins with it, from zero: with a part of no terms.
+    /// Whether the sum begins with it, from zero: with a block of no terms.
     pub begins: bool,
     /// Whether the sum ends with it, and is added to the next one.
     pub ends: bool,
 }
 
-/// Parts in the order in which they are made.
+/// Blocks in execution order.
 pub(super) enum KBlocks {
     One(KBlock),
-    /// The same again and again, so many terms further on each time.
+    /// A loop over blocks; each iteration advances by `terms` terms.
     Repeated {
         count: usize,
         terms: usize,
@@ -49,7 +49,7 @@ pub(super) enum KBlocks {
     },
 }
 
-/// The parts of the sum; one where it stays whole.
+/// The blocks of the sum; one where k is not cut.
 pub(super) fn k_blocks(product: &Product, tiling: &Tiling) -> Vec<KBlocks> {
     let all = product.summed.iter().product();
     match tiling.cuts_k(product) {
@@ -62,30 +62,32 @@ pub(super) fn k_blocks(product: &Product, tiling: &Tiling) -> Vec<KBlocks> {
     }
 }
 
-/// The parts of some terms, at most `most` in each, which belong to the sums
-/// `around`, the outermost first: the tree that [`blocks::reduce`] makes in
-/// registers. A sum of chains begins with a part of no terms, which clears it: so all
+/// The blocks of some terms, at most `most` in each, which belong to the sums
+/// `around`, the outermost first: the tree that [`blocks::reduce`] writes in
+/// registers. A sum of chains begins with a block of no terms, which clears it: so all
 /// chains but the last are one loop.
 fn k_blocks_of(first: usize, terms: usize, most: usize, around: &mut Vec<Level>) -> Vec<KBlocks> {
-    let mut parts = Vec::new();
+    let mut blocks_of_k = Vec::new();
     let Some(size) = blocks::piece(terms, CHAIN) else {
         let levels: Vec<Level> = around.iter().rev().copied().collect();
         let last = terms.div_ceil(most) - 1;
-        let part = |piece: usize| {
-            let own = if piece == last { terms - piece * most } else { most };
+        let block = |piece: usize| {
+            let k = if piece == last { terms - piece * most } else { most };
             let (resumes, pauses, levels) = (piece > 0, piece < last, levels.clone());
             let first = first + piece * most;
-            KBlocks::One(KBlock { first, k: own, chain: terms, resumes, pauses, levels })
+            KBlocks::One(KBlock { first, k, chain: terms, resumes, pauses, levels })
         };
-        parts.push(part(0));
+        blocks_of_k.push(block(0));
         match last {
             0 | 1 => {}
-            _ => {
-                parts.push(KBlocks::Repeated { count: last - 1, terms: most, body: vec![part(1)] })
-            }
+            _ => blocks_of_k.push(KBlocks::Repeated {
+                count: last - 1,
+                terms: most,
+                body: vec![block(1)],
+            }),
         }
-        parts.extend((last > 0).then(|| part(last)));
-        return parts;
+        blocks_of_k.extend((last > 0).then(|| block(last)));
+        return blocks_of_k;
     };
     let level = Level {
         plane: blocks::sizes(CHAIN).take_while(|s| *s < size).count(),
@@ -93,7 +95,7 @@ fn k_blocks_of(first: usize, terms: usize, most: usize, around: &mut Vec<Level>)
         ends: false,
     };
     let (resumes, pauses, levels) = (false, false, vec![Level { begins: true, ..level }]);
-    parts.push(KBlocks::One(KBlock { first, k: 0, chain: 0, resumes, pauses, levels }));
+    blocks_of_k.push(KBlocks::One(KBlock { first, k: 0, chain: 0, resumes, pauses, levels }));
     let last = terms.div_ceil(size) - 1;
     let mut piece = |first, terms, ends| {
         around.push(Level { ends, ..level });
@@ -101,25 +103,29 @@ fn k_blocks_of(first: usize, terms: usize, most: usize, around: &mut Vec<Level>)
         around.pop();
         body
     };
-    parts.push(KBlocks::Repeated { count: last, terms: size, body: piece(first, size, false) });
+    blocks_of_k.push(KBlocks::Repeated {
+        count: last,
+        terms: size,
+        body: piece(first, size, false),
+    });
     let done = last * size;
-    parts.extend(piece(first + done, terms - done, true));
-    parts
+    blocks_of_k.extend(piece(first + done, terms - done, true));
+    blocks_of_k
 }
 
-/// Writes parts in loops along the axis that is summed over.
-pub(super) fn in_parts(
+/// Writes blocks, in loops along the axis that is summed over.
+pub(super) fn for_each_k_block(
     w: &mut Writer<'_>,
-    parts: &[KBlocks],
+    blocks: &[KBlocks],
     axis: usize,
     write: &mut dyn FnMut(&mut Writer<'_>, &KBlock),
 ) {
-    for parts in parts {
-        match parts {
-            KBlocks::One(part) => write(w, part),
+    for block in blocks {
+        match block {
+            KBlocks::One(block) => write(w, block),
             KBlocks::Repeated { count, terms, body } => {
                 w.open(*count, Some((axis, *terms)));
-                in_parts(w, body, axis, write);
+                for_each_k_block(w, body, axis, write);
                 w.close();
             }
         }

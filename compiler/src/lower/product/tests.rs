@@ -1,9 +1,9 @@
-//! Products cut in every way, against plain loops, bit for bit: as machine code
-//! for every instruction set, and where that is fast enough by the evaluator.
+//! Tests of products with arbitrary tilings against plain loops, bit for bit: as machine code
+//! for every target, and for small products by the evaluator.
 //!
-//! What the cost model would choose depends on sizes, and few of its choices
-//! come up in networks that are small enough for a test. So tilings are forced
-//! here. `BILRO_SEED=n` tries others.
+//! The choices of the cost model depend on sizes, and only a small part of them
+//! occurs in networks that are small enough for a test. So tilings are forced
+//! here. `BILRO_SEED=n` sets the seed.
 
 use std::ops::Range;
 
@@ -21,24 +21,24 @@ use crate::kernel::{Access, Body, Kernel, Product, Store};
 use crate::program::Program;
 use crate::target::Target;
 
-/// What becomes of the sums.
+/// The epilogue: how the sums are stored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Epilogue {
-    /// They are stored.
+    /// The sums.
     Plain,
-    /// The larger of zero and a sum with what is added to its column.
+    /// The larger of zero and a sum plus its column's bias.
     Activation,
-    /// They are taken from a parameter, in its place.
+    /// A parameter minus the sums, in place.
     Update,
-    /// Zero where a mask is not above zero; mask and result have rows next to
-    /// each other, as where factors have changed places.
-    Turned,
+    /// Zero where a mask is not above zero; mask and result have contiguous rows,
+    /// as where factors were swapped.
+    Swapped,
 }
 
 const EPILOGUES: [Epilogue; 4] =
-    [Epilogue::Plain, Epilogue::Activation, Epilogue::Update, Epilogue::Turned];
+    [Epilogue::Plain, Epilogue::Activation, Epilogue::Update, Epilogue::Swapped];
 
-/// Two factors, and what plain loops make of them.
+/// Two factors, and their products by plain loops.
 struct Factors {
     rows: usize,
     columns: usize,
@@ -67,8 +67,8 @@ impl Factors {
     }
 }
 
-/// So many sums over some terms, which `add` adds one by one: each piece of the
-/// largest size that is below their number from zero, and then the pieces.
+/// `sums` blocked sums over some terms, which `add` adds one by one: pieces of the
+/// largest size below the number of terms start from zero, and are then added up.
 fn blocked(
     terms: Range<usize>,
     sizes: &[usize],
@@ -88,8 +88,8 @@ fn blocked(
     all
 }
 
-/// Between -1 and 1, with all bits that a float has there: what is added in
-/// another order is another number.
+/// Numbers between -1 and 1 with all mantissa bits: sums in different orders
+/// differ.
 fn numbers(random: &mut Random, n: usize) -> Vec<f32> {
     (0..n).map(|_| (random.next() >> 40) as f32 / (1 << 23) as f32 - 1.0).collect()
 }
@@ -99,9 +99,9 @@ struct Case<'a> {
     factors: &'a Factors,
     epilogue: Epilogue,
     sums_columns: bool,
-    /// Whether rows of the first factor lie next to each other, as in the
+    /// Whether the first factor is transposed, as in the
     /// gradient of a weight.
-    a_turned: bool,
+    a_transposed: bool,
     /// For each buffer, as bits, whether its padding may be used.
     padding: u64,
 }
@@ -114,11 +114,11 @@ const COLUMN: usize = 3;
 const MASK: usize = 4;
 const RATE: usize = 5;
 
-/// In memory that nobody has written: a NaN.
+/// The content of memory that was not written: a NaN.
 const CANARY: u32 = 0x7FC0_0BAD;
 
-/// A buffer's layout and what is in it, before and afterwards; `None` where
-/// anything may be.
+/// The contents of a buffer, before and after the kernel; `None` for elements that may be
+/// anything.
 struct Contents {
     before: Vec<u32>,
     after: Vec<Option<u32>>,
@@ -146,12 +146,12 @@ impl Case<'_> {
         Case {
             factors,
             epilogue,
-            // Of single rows or columns they are kernels of their own.
+            // For single rows or columns, these sums are separate kernels.
             sums_columns: choice & 1 == 1
                 && factors.rows > 1
                 && factors.columns > 1
-                && epilogue != Epilogue::Turned,
-            a_turned: choice & 2 == 2,
+                && epilogue != Epilogue::Swapped,
+            a_transposed: choice & 2 == 2,
             padding: if choice & 4 == 4 { !0 } else { choice >> 3 },
         }
     }
@@ -160,14 +160,13 @@ impl Case<'_> {
         self.padding >> buffer & 1 == 1
     }
 
-    fn access(&self, buffer: usize, layout: &Layout, steps: Vec<usize>) -> Access {
-        let along_columns = steps[1] == 1 && layout.contiguous() == Some(self.factors.columns);
-        let slack = if along_columns && self.is_free(buffer) { layout.padding } else { 0 };
-        Access { buffer, strides: steps, kind: LaneType::Float, padding: slack, index: None }
+    fn access(&self, buffer: usize, layout: &Layout, strides: Vec<usize>) -> Access {
+        let along_columns = strides[1] == 1 && layout.contiguous() == Some(self.factors.columns);
+        let padding = if along_columns && self.is_free(buffer) { layout.padding } else { 0 };
+        Access { buffer, strides, lane_type: LaneType::Float, padding, index: None }
     }
 
-    /// The kernel with its sums in one go, and what is in its buffers but the
-    /// one for parts.
+    /// The kernel without partial sums, and the contents of its buffers.
     fn kernel(&self) -> (Kernel, Vec<Contents>) {
         let Factors { rows, columns, terms, a, b, sums, column_sums } = self.factors;
         let (rows, columns, terms) = (*rows, *columns, *terms);
@@ -175,19 +174,19 @@ impl Case<'_> {
         let mut formulas = Expressions::default();
         let (mut loads, mut stores, mut overwritten) = (Vec::new(), Vec::new(), Vec::new());
 
-        let (mut a_layout, mut a_steps) = matrix((rows, terms));
-        if self.a_turned {
-            (a_layout, a_steps) = matrix((terms, rows));
-            a_steps.reverse();
+        let (mut a_layout, mut a_strides) = matrix((rows, terms));
+        if self.a_transposed {
+            (a_layout, a_strides) = matrix((terms, rows));
+            a_strides.reverse();
         }
-        let (b_layout, b_steps) = matrix((terms, columns));
-        let (mut layout, mut steps) = matrix((rows, columns));
-        if self.epilogue == Epilogue::Turned {
-            (layout, steps) = matrix((columns, rows));
-            steps.reverse();
+        let (b_layout, b_strides) = matrix((terms, columns));
+        let (mut layout, mut strides) = matrix((rows, columns));
+        if self.epilogue == Epilogue::Swapped {
+            (layout, strides) = matrix((columns, rows));
+            strides.reverse();
         }
         let line = Layout::padded(&[columns]);
-        let column_step = usize::from(columns > 1);
+        let column_stride = usize::from(columns > 1);
         let single = Layout::padded(&[]);
         let layouts = [&a_layout, &b_layout, &layout, &line, &layout, &single];
         let contents = layouts.into_iter().enumerate();
@@ -195,12 +194,12 @@ impl Case<'_> {
             contents.map(|(buffer, layout)| Contents::new(layout, self.is_free(buffer))).collect();
         for i in 0..rows {
             for k in 0..terms {
-                contents[A].is(i * a_steps[0] + k * a_steps[1], a[i * terms + k]);
+                contents[A].is(i * a_strides[0] + k * a_strides[1], a[i * terms + k]);
             }
         }
         for k in 0..terms {
             for j in 0..columns {
-                contents[B].is(k * b_steps[0] + j * b_steps[1], b[k * columns + j]);
+                contents[B].is(k * b_strides[0] + j * b_strides[1], b[k * columns + j]);
             }
         }
         let (rate, lines, others) =
@@ -212,8 +211,8 @@ impl Case<'_> {
             formulas.push(Term::Load(loads.len() - 1, LaneType::Float))
         };
         let sum = formulas.push(Term::Reduced(0));
-        let whole = self.access(RESULT, &layout, steps.to_vec());
-        let on_columns = self.access(COLUMN, &line, vec![0, column_step]);
+        let matrix = self.access(RESULT, &layout, strides.to_vec());
+        let on_columns = self.access(COLUMN, &line, vec![0, column_stride]);
         let on_rate = self.access(RATE, &single, vec![0, 0]);
         let value = match self.epilogue {
             Epilogue::Plain => sum,
@@ -225,27 +224,27 @@ impl Case<'_> {
             }
             Epilogue::Update => {
                 overwritten.push(RESULT);
-                let old = load(&mut formulas, whole.clone());
+                let old = load(&mut formulas, matrix.clone());
                 let rate = load(&mut formulas, on_rate.clone());
                 let x = formulas.mul(sum, rate);
                 formulas.sub(old, x)
             }
-            Epilogue::Turned => {
-                let mask = load(&mut formulas, Access { buffer: MASK, ..whole.clone() });
+            Epilogue::Swapped => {
+                let mask = load(&mut formulas, Access { buffer: MASK, ..matrix.clone() });
                 let zero = formulas.float(0.0);
                 let above = formulas.greater(mask, zero);
                 formulas.select(above, sum, zero)
             }
         };
-        stores.push(Store { to: whole, value });
-        for (place, sum) in sums.iter().enumerate() {
-            let (i, j) = (place / columns, place % columns);
-            let (at, other) = (i * steps[0] + j * steps[1], others[place]);
+        stores.push(Store { to: matrix, value });
+        for (index, sum) in sums.iter().enumerate() {
+            let (i, j) = (index / columns, index % columns);
+            let (at, other) = (i * strides[0] + j * strides[1], others[index]);
             let value = match self.epilogue {
                 Epilogue::Plain => *sum,
                 Epilogue::Activation => (sum + lines[j]).max(0.0),
                 Epilogue::Update => other - sum * rate,
-                Epilogue::Turned => {
+                Epilogue::Swapped => {
                     if other > 0.0 {
                         *sum
                     } else {
@@ -261,11 +260,11 @@ impl Case<'_> {
         }
 
         for (j, x) in lines.iter().enumerate() {
-            contents[COLUMN].is(j * column_step, *x);
+            contents[COLUMN].is(j * column_stride, *x);
         }
         if self.sums_columns {
             let sum = formulas.push(Term::Reduced(1));
-            // With an activation, its column is read by all rows.
+            // With an activation, all rows read the column.
             let (value, expected): (_, fn(f32, f32, f32) -> f32) = match self.epilogue {
                 Epilogue::Update => {
                     overwritten.push(COLUMN);
@@ -282,22 +281,22 @@ impl Case<'_> {
                 contents.push(Contents::new(&line, self.is_free(COLUMN)));
             }
             for (j, sum) in column_sums.iter().enumerate() {
-                contents[to.buffer].becomes(j * column_step, expected(lines[j], *sum, rate));
+                contents[to.buffer].becomes(j * column_stride, expected(lines[j], *sum, rate));
             }
             stores.push(Store { to, value });
         }
 
         let summed = if terms > 1 { vec![terms] } else { Vec::new() };
-        let factor = |buffer, layout: &Layout, own: [usize; 2], along: usize| {
-            let steps = own.into_iter().chain(summed.iter().map(|_| along)).collect();
-            self.access(buffer, layout, steps)
+        let factor = |buffer, layout: &Layout, outer: [usize; 2], along: usize| {
+            let strides = outer.into_iter().chain(summed.iter().map(|_| along)).collect();
+            self.access(buffer, layout, strides)
         };
         let product = Product {
             outer: Vec::new(),
             rows,
             columns,
-            a: Access { padding: 0, ..factor(A, &a_layout, [a_steps[0], 0], a_steps[1]) },
-            b: factor(B, &b_layout, [0, b_steps[1]], b_steps[0]),
+            a: Access { padding: 0, ..factor(A, &a_layout, [a_strides[0], 0], a_strides[1]) },
+            b: factor(B, &b_layout, [0, b_strides[1]], b_strides[0]),
             summed: summed.clone(),
             stores,
             partial_sums: Vec::new(),
@@ -305,7 +304,7 @@ impl Case<'_> {
         let kernel = Kernel {
             name: "product".into(),
             loads,
-            elements: Vec::new(),
+            iotas: Vec::new(),
             overwritten,
             formulas,
             body: Body::Product(product),
@@ -314,7 +313,7 @@ impl Case<'_> {
     }
 
     /// Lowers it by a tiling, runs it, and compares all memory: as machine code
-    /// where `shares` is `None`, else by the evaluator in so many shares, the
+    /// if `shares` is `None`, else by the evaluator in this number of shares, the
     /// last first.
     fn check(
         &self,
@@ -347,7 +346,7 @@ impl Case<'_> {
                 assert!(
                     expected.is_none_or(|expected| expected == *found),
                     "BILRO_SEED={}: {} {} lanes, {shares:?} shares, {tiling:?}, {} rows, {} columns, {} terms, \
-                     {:?}, column sums {}, a turned {}, padding {:#x}: \
+                     {:?}, column sums {}, a transposed {}, padding {:#x}: \
                      buffer {buffer} at {i} is {found:#x}, not {:#x}",
                     seed(),
                     target.name,
@@ -357,7 +356,7 @@ impl Case<'_> {
                     self.factors.terms,
                     self.epilogue,
                     self.sums_columns,
-                    self.a_turned,
+                    self.a_transposed,
                     self.padding & 0x3F,
                     expected.unwrap_or_default(),
                 );
@@ -366,16 +365,16 @@ impl Case<'_> {
     }
 }
 
-/// A buffer with two axes, and the steps along both: none along an axis of one
+/// The layout of a matrix, and the strides of both axes: 0 for an axis of one
 /// element.
 fn matrix((first, second): (usize, usize)) -> (Layout, [usize; 2]) {
     let layout = Layout::padded(&[first, second]);
-    let step = |axis: usize, size| if size > 1 { layout.strides[axis] } else { 0 };
-    let steps = [step(0, first), step(1, second)];
-    (layout, steps)
+    let stride = |axis: usize, size| if size > 1 { layout.strides[axis] } else { 0 };
+    let strides = [stride(0, first), stride(1, second)];
+    (layout, strides)
 }
 
-/// The buffers afterwards; programs run in shares as threads would run them.
+/// The buffers after the program, which the evaluator runs in shares, like threads.
 fn evaluate(program: &Program, mut memory: Vec<Vec<u32>>, shares: usize) -> Vec<Vec<u32>> {
     let sizes: Vec<usize> = memory.iter().map(Vec::len).collect();
     program.verify().and_then(|()| program.verify_bounds(&sizes)).unwrap();
@@ -386,14 +385,13 @@ fn evaluate(program: &Program, mut memory: Vec<Vec<u32>>, shares: usize) -> Vec<
     memory
 }
 
-/// Any tiling that is allowed; in parts where that is asked for and the sum has more
-/// than one.
-fn any_tiling(random: &mut Random, factors: &Factors, target: &Target, in_parts: bool) -> Tiling {
+/// A random valid tiling; with blocks of k if `cuts_k` is set and the sum is long enough.
+fn any_tiling(random: &mut Random, factors: &Factors, target: &Target, cuts_k: bool) -> Tiling {
     let mut up_to = |n: usize| 1 + random.below(n.max(1));
     let all = factors.columns.div_ceil(target.lanes);
     let vectors = up_to(all.min(8));
     let rows = up_to(rows_of_tile(target, vectors, 0).min(factors.rows));
-    // As many rows as fit are what is used most.
+    // Half of the cases have the largest number of rows, the most frequent one.
     let rows =
         if up_to(2) == 1 { rows_of_tile(target, vectors, 0).min(factors.rows) } else { rows };
     Tiling {
@@ -401,7 +399,7 @@ fn any_tiling(random: &mut Random, factors: &Factors, target: &Target, in_parts:
         vectors,
         row_blocks: up_to(factors.rows.div_ceil(rows)),
         column_blocks: up_to(all.div_ceil(vectors)),
-        k_block: if in_parts { [LEAF, 256, CHAIN][up_to(3) - 1] } else { factors.terms }
+        k_block: if cuts_k { [LEAF, 256, CHAIN][up_to(3) - 1] } else { factors.terms }
             .min(factors.terms),
         rows_outside: up_to(2) == 1,
     }
@@ -411,7 +409,7 @@ fn seed() -> u64 {
     std::env::var("BILRO_SEED").map_or(1, |seed| seed.parse().expect("a number"))
 }
 
-/// Small ones, thoroughly: any tiling, any width.
+/// Many small products, with any tiling and any width.
 #[test]
 fn any_tiling_gives_the_same_bits() {
     let (targets, mut random) = (targets(), Random(seed()));
@@ -423,8 +421,8 @@ fn any_tiling_gives_the_same_bits() {
             let epilogue = EPILOGUES[random.below(4)];
             let case = Case::new(&factors, epilogue, random.next());
             for target in &targets {
-                let in_parts = random.below(2) == 1;
-                let tiling = any_tiling(&mut random, &factors, target, in_parts);
+                let cuts_k = random.below(2) == 1;
+                let tiling = any_tiling(&mut random, &factors, target, cuts_k);
                 case.check(target, |_, _| tiling, None);
             }
             if factors.rows * factors.columns * factors.terms < 20_000 {
@@ -432,18 +430,18 @@ fn any_tiling_gives_the_same_bits() {
                 let registers = [16, 32][random.below(2)];
                 let like = if lanes > 4 { Target::AVX512 } else { Target::AARCH64 };
                 let target = Target { name: "evaluated", lanes, registers, ..like };
-                let in_parts = random.below(2) == 1;
-                let tiling = any_tiling(&mut random, &factors, &target, in_parts);
+                let cuts_k = random.below(2) == 1;
+                let tiling = any_tiling(&mut random, &factors, &target, cuts_k);
                 case.check(&target, |_, _| tiling, Some(1 + random.below(3)));
             }
         }
     }
 }
 
-/// Sums of more than one chain, in registers and in parts: two chains exactly, and
+/// Sums of more than one chain, in registers and in blocks of k: exactly two chains, and
 /// last chains that are shorter.
 #[test]
-fn long_sums_in_parts_give_the_same_bits() {
+fn long_sums_give_the_same_bits() {
     let (targets, mut random) = (targets(), Random(seed()));
     for terms in [512, 513, 1024, 1025, 2048, 3087] {
         for rows in [1, 3, 17, 33] {
@@ -454,8 +452,8 @@ fn long_sums_in_parts_give_the_same_bits() {
                     let case = Case::new(&factors, epilogue, random.next());
                     case.check(target, |k, p| Tiling::new(k, p, target), None);
                     let case = Case::new(&factors, Epilogue::Update, random.next() | 1);
-                    let in_parts = random.below(2) == 1;
-                    let tiling = any_tiling(&mut random, &factors, target, in_parts);
+                    let cuts_k = random.below(2) == 1;
+                    let tiling = any_tiling(&mut random, &factors, target, cuts_k);
                     case.check(target, |_, _| tiling, None);
                 }
             }
@@ -463,7 +461,7 @@ fn long_sums_in_parts_give_the_same_bits() {
     }
 }
 
-/// Sums of chains of chains, in registers and in parts; and by the evaluator.
+/// Sums of chains of chains, in registers and in blocks of k; and by the evaluator.
 #[test]
 fn the_longest_sums_give_the_same_bits() {
     let (mut targets, mut random) = (targets(), Random(seed()));
@@ -472,21 +470,20 @@ fn the_longest_sums_give_the_same_bits() {
         let factors = Factors::new(rows, columns, terms);
         for target in &targets {
             let shares = (target.name == "evaluated").then_some(1);
-            for in_parts in [true, false] {
+            for cuts_k in [true, false] {
                 let case = Case::new(&factors, Epilogue::Update, random.next() | 1);
-                let tiling = any_tiling(&mut random, &factors, target, in_parts);
+                let tiling = any_tiling(&mut random, &factors, target, cuts_k);
                 case.check(target, |_, _| tiling, shares);
             }
         }
     }
 }
 
-/// As the cost model says, with so much memory that blocks, parts and fetching
-/// ahead are worth it.
+/// The choices of the cost model for products so large that it chooses blocks and prefetching.
 #[test]
 fn large_products_give_the_same_bits() {
     let (targets, mut random) = (targets(), Random(seed()));
-    let (mut in_parts, mut in_blocks) = (0, 0);
+    let (mut cuts_k, mut in_blocks) = (0, 0);
     for (rows, columns, terms) in [
         (1, 700, 2030),
         (5, 300, 4100),
@@ -503,7 +500,7 @@ fn large_products_give_the_same_bits() {
                     target,
                     |kernel, product| {
                         let tiling = Tiling::new(kernel, product, target);
-                        in_parts += usize::from(tiling.cuts_k(product));
+                        cuts_k += usize::from(tiling.cuts_k(product));
                         let tiles = product.rows.div_ceil(tiling.rows);
                         in_blocks += usize::from((2..tiles).contains(&tiling.row_blocks));
                         tiling
@@ -515,6 +512,8 @@ fn large_products_give_the_same_bits() {
             }
         }
     }
-    println!("as the cost model says: {in_parts} in parts, {in_blocks} in blocks of rows");
-    assert!(in_parts > 0, "no sum that is made in parts");
+    println!(
+        "chosen by the cost model: {cuts_k} with blocks of k, {in_blocks} with blocks of rows"
+    );
+    assert!(cuts_k > 0, "no product with blocks of k");
 }

@@ -1,97 +1,92 @@
-//! Values of formulas: where each is computed, and the register that holds it.
+//! Values of formulas: the loop in which each is computed (hoisting), and the register that
+//! holds it.
 
 use super::{Key, Point, Writer};
 use crate::expr::{Expr, Term};
 use crate::program::*;
 
 impl<'a> Writer<'a> {
-    /// Whether a formula depends on the axis that vectors run along.
+    /// Whether a formula depends on the vector axis.
     pub fn varies(&self, e: Expr) -> bool {
         self.depends[e.0 as usize] >> self.vector_axis & 1 == 1
     }
 
     /// The register of a formula's value at a point.
     ///
-    /// What has been begun is on a stack of its own: formulas are as deep as a
-    /// network is long, the thread's stack is not.
+    /// Uses an explicit stack instead of recursion: formulas can be as deep as a
+    /// network is long.
     pub fn value(&mut self, e: Expr, point: &Point) -> Register {
         let mut begun: Vec<(Expr, Key, Operands)> = Vec::new();
         let mut next = e;
         loop {
             let mut found = match self.known(next, point) {
                 Ok(register) => register,
-                Err(key) => match self.parts(next).first() {
-                    Some(part) => {
+                Err(key) => match self.operands(next).first() {
+                    Some(operand) => {
                         begun.push((next, key, Operands::default()));
-                        next = *part;
+                        next = *operand;
                         continue;
                     }
                     None => self.compute(next, key, Operands::default(), point),
                 },
             };
-            // With it, what it is a part of may be complete.
+            // Then its user may be complete.
             loop {
-                let Some((whole, key, mut operands)) = begun.pop() else { return found };
+                let Some((user, key, mut operands)) = begun.pop() else { return found };
                 operands.push(found);
-                match self.parts(whole).get(operands.len()) {
-                    Some(part) => {
-                        begun.push((whole, key, operands));
-                        next = *part;
+                match self.operands(user).get(operands.len()) {
+                    Some(operand) => {
+                        begun.push((user, key, operands));
+                        next = *operand;
                         break;
                     }
-                    None => found = self.compute(whole, key, operands, point),
+                    None => found = self.compute(user, key, operands, point),
                 }
             }
         }
     }
 
-    /// The register of what has been computed, or the key under which that will
-    /// be found.
+    /// The register of a value that has been computed, or the key under which to record it.
     fn known(&mut self, e: Expr, point: &Point) -> Result<Register, Key> {
         let axes = self.depends[e.0 as usize];
-        let place = self.offsets_id(axes, &point.offsets);
+        let offsets = self.offsets_id(axes, &point.offsets);
         if let Term::Reduced(number) = self.kernel.formulas.term(e) {
-            return Ok(self.reduced[&(*number, place)].0);
+            return Ok(self.reduced[&(*number, offsets)].0);
         }
         let lanes = if self.varies(e) { point.lanes } else { self.target.lanes };
-        let key = (e, place, lanes);
+        let key = (e, offsets, lanes);
         self.scopes.iter().rev().find_map(|s| s.known.get(&key)).copied().ok_or(key)
     }
 
-    /// What an operation is applied to.
-    fn parts(&self, e: Expr) -> &'a [Expr] {
+    /// A formula's operands.
+    fn operands(&self, e: Expr) -> &'a [Expr] {
         match self.kernel.formulas.term(e) {
             Term::Apply(_, x) => x,
             _ => &[],
         }
     }
 
-    /// Computes a formula of which the parts are in registers.
+    /// Computes a formula whose operands are in registers.
     fn compute(&mut self, e: Expr, key: Key, operands: Operands, point: &Point) -> Register {
         let kernel = self.kernel;
-        let to = self.register(kernel.formulas.kind(e));
+        let to = self.register(kernel.formulas.lane_type(e));
         let instruction = match kernel.formulas.term(e) {
             Term::Float(bits) => Instruction::Constant { to, bits: *bits },
             Term::Int(n) => Instruction::Constant { to, bits: *n as u32 },
             Term::Load(i, _) => self.load(to, &kernel.loads[*i], point),
             Term::Position => {
                 let axis = self.vector_axis;
-                let steps = self.loops[axis].iter().filter_map(|along| along.stride(1)).collect();
-                Instruction::Iota {
-                    to,
-                    offset: point.offsets[axis],
-                    strides: steps,
-                    lane_stride: 1,
-                }
+                let strides = self.loops[axis].iter().filter_map(|along| along.stride(1)).collect();
+                Instruction::Iota { to, offset: point.offsets[axis], strides, lane_stride: 1 }
             }
-            Term::Element(i) => {
-                let by = &kernel.elements[*i];
-                let (offset, steps) = self.reach(by, point);
-                let stride = by.get(self.vector_axis).copied().unwrap_or(0);
-                Instruction::Iota { to, offset, strides: steps, lane_stride: stride }
+            Term::Iota(i) => {
+                let iota = &kernel.iotas[*i];
+                let (offset, strides) = self.reach(iota, point);
+                let lane_stride = iota.get(self.vector_axis).copied().unwrap_or(0);
+                Instruction::Iota { to, offset, strides, lane_stride }
             }
             Term::Apply(scalar, _) => Instruction::Apply { to, scalar: *scalar, operands },
-            Term::Reduced(_) => unreachable!("is known"),
+            Term::Reduced(_) => unreachable!("a reduction's result is recorded before it is used"),
         };
         let depth = self.depth(e, point);
         self.scopes[depth].body.push(Statement::Do(instruction));
@@ -107,18 +102,18 @@ impl<'a> Writer<'a> {
         loops.max(self.ready_depth(e, point))
     }
 
-    /// The depth at which all is there that a formula needs.
+    /// The depth from which on all late leaves of a formula are available.
     fn ready_depth(&mut self, e: Expr, point: &Point) -> usize {
         let mut depth = 0;
-        for i in 0..self.hoistable[e.0 as usize].len() {
-            let leaf = self.hoistable[e.0 as usize][i];
+        for i in 0..self.late_leaves[e.0 as usize].len() {
+            let leaf = self.late_leaves[e.0 as usize][i];
             depth = depth.max(match self.kernel.formulas.term(leaf) {
                 Term::Reduced(number) => {
                     let on = self.offsets_id(self.depends[leaf.0 as usize], &point.offsets);
                     self.reduced[&(*number, on)].1
                 }
-                // What the kernel overwrites is read by the thread that does
-                // so, inside of its share of the loop.
+                // Overwritten elements are read by the thread that overwrites
+                // them, inside of its share of the parallel loop.
                 _ => 1.min(self.scopes.len() - 1),
             });
         }

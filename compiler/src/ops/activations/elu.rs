@@ -12,7 +12,7 @@ use crate::graph::{Graph, NodeId};
 /// Exponential linear unit: `x` where `x > 0`, else `alpha·(eˣ - 1)`
 /// (D.-A. Clevert, T. Unterthiner, S. Hochreiter, 2015).
 ///
-/// At 0 the gradient is `alpha`, as in PyTorch.
+/// The gradient at 0 is `alpha`, as in PyTorch.
 ///
 /// In the language: `elu(x, alpha = 1.0)`.
 ///
@@ -34,7 +34,7 @@ use crate::graph::{Graph, NodeId};
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Elu {
-    /// The negative of the limit at -∞.
+    /// The negative of the limit at -∞; default 1.
     pub alpha: Number,
 }
 
@@ -58,7 +58,7 @@ impl Elementwise for Elu {
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
         let (zero, alpha) = (g.constant(0.0), g.constant(self.alpha.0));
-        // Not `y + alpha`, of which nothing is left where `y` is near to `-alpha`.
+        // `y + alpha` would cancel where `y` is close to `-alpha`.
         let e = g.exp(at.x[0]);
         let slope = g.mul(e, alpha);
         let positive = g.greater(at.x[0], zero);
@@ -79,6 +79,6 @@ impl Elementwise for Elu {
     }
 
     fn domains(&self) -> Vec<Domain> {
-        vec![Domain::Apart]
+        vec![Domain::Separated]
     }
 }

@@ -9,11 +9,12 @@ use crate::eval::Real;
 use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
 
-/// Gaussian error linear unit, `x·Φ(x)` with the normal distribution's `Φ`
+/// Gaussian error linear unit, `x·Φ(x)` with the cumulative normal distribution `Φ`
 /// (D. Hendrycks, K. Gimpel, 2016); NaN at -∞, as in PyTorch.
 ///
-/// `Φ(x)` is `(1 + erf(x/√2)) / 2`, or nearly `(1 + tanh(√(2/π)·(x + 0.044715·x³))) / 2`. Far below
-/// 0 the first is as exact as the difference from 1 is.
+/// `Φ(x)` is `(1 + erf(x/√2)) / 2`, or with `approximate = tanh` approximately
+/// `(1 + tanh(√(2/π)·(x + 0.044715·x³))) / 2`. Far below 0, the former loses relative accuracy by
+/// cancellation.
 ///
 /// In the language: `gelu(x, approximate = none)`.
 ///
@@ -35,11 +36,11 @@ use crate::graph::{Graph, NodeId};
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Gelu {
-    /// How `Φ` is computed.
+    /// The formula of `Φ`; default the error function.
     pub approximate: Approximate,
 }
 
-/// How the normal distribution is computed.
+/// The formula of the normal distribution.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Approximate {
     /// By the error function.
@@ -50,19 +51,19 @@ pub enum Approximate {
 
 super::notation::words!(Approximate: None = "none", Tanh = "tanh");
 
-/// The words of the language for [`Approximate`].
-const APPROXIMATE: &[&str] = &["none", "tanh"];
+/// The keywords of [`Approximate`].
+const KEYWORDS: &[&str] = &["none", "tanh"];
 
 impl Approximate {
-    /// What the attribute `approximate` of a call means.
+    /// The value of the attribute `approximate` of a call.
     pub fn from_call(attributes: &Attributes) -> Approximate {
-        match attributes.choice("approximate").as_deref() {
+        match attributes.keyword("approximate").as_deref() {
             Some("tanh") => Approximate::Tanh,
             _ => Approximate::None,
         }
     }
 
-    /// Its word in the language.
+    /// Its keyword in the language.
     pub fn word(self) -> &'static str {
         match self {
             Approximate::None => "none",
@@ -73,14 +74,14 @@ impl Approximate {
 
 /// √(2/π)
 const FACTOR: f64 = FRAC_2_SQRT_PI * FRAC_1_SQRT_2;
-/// The share of the cube in the argument of the hyperbolic tangent.
+/// The coefficient of the cube in the argument of the hyperbolic tangent.
 const CUBIC: f64 = 0.044715;
 
 impl Elementwise for Gelu {
     const NAME: &'static str = "gelu";
     const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[Attribute {
         name: "approximate",
-        kind: AttributeKind::Choice(APPROXIMATE),
+        kind: AttributeKind::Keyword(KEYWORDS),
         default: Some("none"),
     }]));
 
@@ -111,8 +112,8 @@ impl Elementwise for Gelu {
                 let power = g.scale(square, -0.5);
                 let density = g.exp(power);
                 let density = g.scale(density, (0.5 * FACTOR) as f32);
-                let rest = g.mul(at.x[0], density);
-                g.add(share, rest)
+                let density_term = g.mul(at.x[0], density);
+                g.add(share, density_term)
             }
             // s + x·s·(1 - s)·v' with s = sigmoid(v), v = 2·√(2/π)·(x + 0.044715·x³), and x·s the
             // result.
@@ -124,10 +125,10 @@ impl Elementwise for Gelu {
                 let sigmoid = g.sigmoid(v);
                 let steepness = g.scale(cubic, 3.0);
                 let steepness = g.add(steepness, linear);
-                let rest = g.sub(one, sigmoid);
-                let rest = g.mul(at.y, rest);
-                let rest = g.mul(rest, steepness);
-                g.add(sigmoid, rest)
+                let complement = g.sub(one, sigmoid);
+                let product = g.mul(at.y, complement);
+                let product = g.mul(product, steepness);
+                g.add(sigmoid, product)
             }
         };
         vec![Some(g.mul(at.dy, slope))]
@@ -144,7 +145,7 @@ impl Elementwise for Gelu {
                 let half = e.mul(x[0], half);
                 e.mul(half, twice)
             }
-            // (1 + tanh u) / 2 = 1 / (1 + e^-2u), where nothing cancels.
+            // (1 + tanh u) / 2 = 1 / (1 + e^-2u), without cancellation.
             Approximate::Tanh => {
                 let linear = e.float(-2.0 * FACTOR as f32);
                 let cubic = e.float((-2.0 * FACTOR * CUBIC) as f32);

@@ -7,9 +7,9 @@ use crate::eval::Real;
 use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
 
-/// `min(max(x + 3, 0), 6) / 6`; NaN stays NaN.
+/// Hard sigmoid, `min(max(x + 3, 0), 6) / 6`; NaN stays NaN.
 ///
-/// The gradient is 1/6 between -3 and 3 without the ends, else 0, with NaN too, as in PyTorch.
+/// The gradient is 1/6 for `-3 < x < 3`, else 0, also for NaN, as in PyTorch.
 ///
 /// In the language: `hardsigmoid(x)`.
 ///
@@ -59,7 +59,7 @@ impl Elementwise for Hardsigmoid {
     }
 
     fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
-        // The constants go first, so that NaN survives.
+        // Constants are the first operands, so that NaN propagates.
         let (zero, three, six) = (e.float(0.0), e.float(3.0), e.float(6.0));
         let sixth = e.float(1.0 / 6.0);
         let y = e.add(x[0], three);
@@ -73,6 +73,6 @@ impl Elementwise for Hardsigmoid {
     }
 
     fn domains(&self) -> Vec<Domain> {
-        vec![Domain::Apart]
+        vec![Domain::Separated]
     }
 }

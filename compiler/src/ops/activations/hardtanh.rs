@@ -10,10 +10,10 @@ use crate::eval::Real;
 use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
 
-/// `x` between two numbers, `min(max(x, min), max)`; NaN stays NaN.
+/// `x` clamped to `min` and `max`: `min(max(x, min), max)`; NaN stays NaN.
 ///
-/// The gradient goes through between `min` and `max` without the ends, and with NaN, as in
-/// PyTorch. [`clamp`] is the same but for NaN.
+/// The gradient is 1 for `min < x < max` and for NaN, else 0, as in PyTorch. [`clamp`] differs only
+/// in the gradient for NaN.
 ///
 /// In the language: `hardtanh(x, min = -1.0, max = 1.0)`.
 ///
@@ -35,9 +35,9 @@ use crate::graph::{Graph, NodeId};
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Hardtanh {
-    /// The least result.
+    /// The lower bound; default -1.
     pub min: Number,
-    /// The largest result.
+    /// The upper bound; default 1.
     pub max: Number,
 }
 
@@ -77,6 +77,6 @@ impl Elementwise for Hardtanh {
     }
 
     fn domains(&self) -> Vec<Domain> {
-        vec![Domain::Apart]
+        vec![Domain::Separated]
     }
 }

@@ -7,7 +7,7 @@ use crate::eval::Real;
 use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
 
-/// The perceptron's step: 1 where `x ≥ 0`, at 0 too, else 0; NaN stays NaN. Without gradient.
+/// Heaviside step of the perceptron: 1 for `x ≥ 0`, else 0; NaN stays NaN. Without gradient.
 ///
 /// In the language: `step(x)`.
 ///
@@ -53,8 +53,8 @@ impl Elementwise for Heaviside {
 
     fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
         let zero = e.float(0.0);
-        let reached = e.greater_equal(x[0], zero);
-        let y = e.indicator(reached);
+        let is_active = e.greater_equal(x[0], zero);
+        let y = e.indicator(is_active);
         e.keep_nan(x[0], y)
     }
 
@@ -63,6 +63,6 @@ impl Elementwise for Heaviside {
     }
 
     fn domains(&self) -> Vec<Domain> {
-        vec![Domain::Apart]
+        vec![Domain::Separated]
     }
 }

@@ -1,8 +1,8 @@
 //! The operation [`LeakyRelu`].
 
 use super::{
-    Attribute, AttributeKind, Attributes, Domain, Elementwise, Finiteness, Number, Reverse, Shows,
-    Signature,
+    Attribute, AttributeKind, Attributes, Domain, Elementwise, Finiteness, Number, Propagation,
+    Reverse, Signature,
 };
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
@@ -10,7 +10,8 @@ use crate::eval::Real;
 use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
 
-/// `x` where `x > 0`, else `negative_slope·x`, which is the side that 0 is on.
+/// Leaky rectified linear unit: `x` for `x > 0`, else `negative_slope·x`. The gradient at 0 is
+/// `negative_slope`.
 ///
 /// In the language: `leaky_relu(x, negative_slope = 0.01)`.
 ///
@@ -32,7 +33,7 @@ use crate::graph::{Graph, NodeId};
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct LeakyRelu {
-    /// The slope below 0.
+    /// The slope for `x ≤ 0`; default 0.01.
     pub negative_slope: Number,
 }
 
@@ -56,7 +57,7 @@ impl Elementwise for LeakyRelu {
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
-        // From the result, where its sign says which part it is of.
+        // From the result, if its sign determines the branch, so that the operand need not be saved.
         let sign = if self.negative_slope.0 >= 0.0 { at.y } else { at.x[0] };
         let zero = g.constant(0.0);
         let positive = g.greater(sign, zero);
@@ -72,7 +73,7 @@ impl Elementwise for LeakyRelu {
     }
 
     fn finiteness(&self) -> Finiteness {
-        Finiteness { shows: Shows::Always, ..Finiteness::UNKNOWN }
+        Finiteness { propagation: Propagation::Always, ..Finiteness::UNKNOWN }
     }
 
     fn variants() -> Vec<LeakyRelu> {
@@ -80,6 +81,6 @@ impl Elementwise for LeakyRelu {
     }
 
     fn domains(&self) -> Vec<Domain> {
-        vec![Domain::Apart]
+        vec![Domain::Separated]
     }
 }

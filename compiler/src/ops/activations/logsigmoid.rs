@@ -7,7 +7,7 @@ use crate::eval::Real;
 use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
 
-/// `ln(sigmoid(x))`, which is `-softplus(-x)` and does not overflow.
+/// Logarithm of the logistic function, `ln(sigmoid(x))`, computed without overflow as `-softplus(-x)`.
 ///
 /// In the language: `logsigmoid(x)`.
 ///

@@ -7,7 +7,7 @@ use crate::eval::Real;
 use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
 
-/// `x·tanh(ln(1 + eˣ))` (D. Misra, 2019); NaN at -∞, as in PyTorch.
+/// Mish, `x·tanh(ln(1 + eˣ))` (D. Misra, 2019); NaN at -∞, as in PyTorch.
 ///
 /// In the language: `mish(x)`.
 ///
@@ -44,8 +44,8 @@ impl Elementwise for Mish {
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
-        // With n = eˣ·(eˣ + 2) it is x·n / (n + 2), whose slope is
-        // n / (n + 2) + x·4·eˣ·(eˣ + 1) / (n + 2)². Above 20 that is 1.
+        // With n = eˣ·(eˣ + 2) it is x·n / (n + 2), whose derivative is
+        // n / (n + 2) + x·4·eˣ·(eˣ + 1) / (n + 2)²: 1 for x > 20.
         let (limit, one, two) = (g.constant(20.0), g.constant(1.0), g.constant(2.0));
         let x = g.minimum(at.x[0], limit);
         let e = g.exp(x);
@@ -54,12 +54,12 @@ impl Elementwise for Mish {
         let denominator = g.add(n, two);
         let share = g.div(n, denominator);
         let sum = g.add(e, one);
-        let rest = g.div(sum, denominator);
+        let product = g.div(sum, denominator);
         let other = g.div(e, denominator);
-        let rest = g.mul(rest, other);
-        let rest = g.mul(x, rest);
-        let rest = g.scale(rest, 4.0);
-        let slope = g.add(share, rest);
+        let product = g.mul(product, other);
+        let product = g.mul(x, product);
+        let product = g.scale(product, 4.0);
+        let slope = g.add(share, product);
         vec![Some(g.mul(at.dy, slope))]
     }
 

@@ -7,8 +7,8 @@ use crate::eval::Real;
 use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
 
-/// `x` where `x > 0`, else `weight·x`, which is the side that 0 is on, with a slope that is learned
-/// (K. He, X. Zhang, S. Ren, J. Sun, 2015).
+/// Parametric rectified linear unit with a learned slope: `x` for `x > 0`, else `weight·x`
+/// (K. He, X. Zhang, S. Ren, J. Sun, 2015). The gradient at 0 is `weight`.
 ///
 /// In the language: `prelu(x, weight)`.
 ///
@@ -51,11 +51,11 @@ impl Elementwise for Prelu {
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
         let zero = g.constant(0.0);
         let positive = g.greater(at.x[0], zero);
-        let dx = at.wanted[0].then(|| {
+        let dx = at.requested[0].then(|| {
             let below = g.mul(at.dy, at.x[1]);
             g.select(positive, at.dy, below)
         });
-        let dweight = at.wanted[1].then(|| {
+        let dweight = at.requested[1].then(|| {
             let below = g.mul(at.dy, at.x[0]);
             g.select(positive, zero, below)
         });
@@ -74,6 +74,6 @@ impl Elementwise for Prelu {
     }
 
     fn domains(&self) -> Vec<Domain> {
-        vec![Domain::Apart, Domain::Normal(1.0)]
+        vec![Domain::Separated, Domain::Normal(1.0)]
     }
 }

@@ -1,6 +1,6 @@
 //! The operation [`Relu`].
 
-use super::{Attributes, Domain, Elementwise, Finiteness, Reverse, Shows, Signature};
+use super::{Attributes, Domain, Elementwise, Finiteness, Propagation, Reverse, Signature};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::Real;
@@ -44,7 +44,7 @@ impl Elementwise for Relu {
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
-        // From the result, so that the argument need not be kept. NaN passes the gradient on, as
+        // From the result, so that the operand need not be saved. NaN propagates the gradient, as
         // in PyTorch.
         let zero = g.constant(0.0);
         let inactive = g.equal(at.y, zero);
@@ -52,13 +52,13 @@ impl Elementwise for Relu {
     }
 
     fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
-        // The constant goes first, so that NaN survives.
+        // The constant is the first operand, so that NaN propagates.
         let zero = e.float(0.0);
         e.max(zero, x[0])
     }
 
     fn finiteness(&self) -> Finiteness {
-        Finiteness { shows: Shows::ByChance, ..Finiteness::KEPT }
+        Finiteness { propagation: Propagation::Sometimes, ..Finiteness::PRESERVED }
     }
 
     fn variants() -> Vec<Relu> {
@@ -66,6 +66,6 @@ impl Elementwise for Relu {
     }
 
     fn domains(&self) -> Vec<Domain> {
-        vec![Domain::Apart]
+        vec![Domain::Separated]
     }
 }

@@ -7,11 +7,11 @@ use crate::eval::Real;
 use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
 
-/// Scaled exponential linear unit: `scale·x` where `x > 0`, else `scale·alpha·(eˣ - 1)`, with the
-/// two numbers that keep mean 0 and variance 1 (G. Klambauer, T. Unterthiner, A. Mayr,
+/// Scaled exponential linear unit: `scale·x` for `x > 0`, else `scale·alpha·(eˣ - 1)`, with
+/// constants that preserve mean 0 and variance 1 (G. Klambauer, T. Unterthiner, A. Mayr,
 /// S. Hochreiter, 2017).
 ///
-/// At 0 the gradient is `scale·alpha`, as in PyTorch.
+/// The gradient at 0 is `scale·alpha`, as in PyTorch.
 ///
 /// In the language: `selu(x)`.
 ///
@@ -53,7 +53,7 @@ impl Elementwise for Selu {
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
-        // Not from the result, of which nothing is left where it is near to its limit.
+        // Not from the result, which cancels close to its limit.
         let (zero, scale) = (g.constant(0.0), g.constant(SCALE as f32));
         let lowest = g.constant((SCALE * ALPHA) as f32);
         let positive = g.greater(at.x[0], zero);
@@ -78,6 +78,6 @@ impl Elementwise for Selu {
     }
 
     fn domains(&self) -> Vec<Domain> {
-        vec![Domain::Apart]
+        vec![Domain::Separated]
     }
 }

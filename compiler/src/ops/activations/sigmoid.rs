@@ -40,7 +40,7 @@ impl Elementwise for Sigmoid {
 
     #[cfg(feature = "eval")]
     fn eval<T: Real>(&self, x: &[T]) -> T {
-        // Below 0 as eˣ / (1 + eˣ): e⁻ˣ may be too large where this is not 0.
+        // For x < 0 as eˣ / (1 + eˣ): e⁻ˣ may overflow where the result is not 0.
         let e = (-x[0].abs()).exp();
         let share = if x[0] > T::zero() { T::one() } else { e };
         share / (T::one() + e)
@@ -48,8 +48,8 @@ impl Elementwise for Sigmoid {
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
         let one = g.constant(1.0);
-        let rest = g.sub(one, at.y);
-        let slope = g.mul(at.y, rest);
+        let complement = g.sub(one, at.y);
+        let slope = g.mul(at.y, complement);
         vec![Some(g.mul(at.dy, slope))]
     }
 

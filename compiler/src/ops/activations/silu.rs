@@ -49,14 +49,14 @@ impl Elementwise for Silu {
         // s + x·s·(1 - s) with s = sigmoid(x) and x·s the result.
         let one = g.constant(1.0);
         let sigmoid = g.sigmoid(at.x[0]);
-        let rest = g.sub(one, sigmoid);
-        let rest = g.mul(at.y, rest);
-        let slope = g.add(sigmoid, rest);
+        let complement = g.sub(one, sigmoid);
+        let product = g.mul(at.y, complement);
+        let slope = g.add(sigmoid, product);
         vec![Some(g.mul(at.dy, slope))]
     }
 
     fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
-        // Below 0 as x·eˣ / (1 + eˣ): e⁻ˣ may be too large where this is not 0.
+        // For x < 0 as x·eˣ / (1 + eˣ): e⁻ˣ may overflow where the result is not 0.
         let (zero, one) = (e.float(0.0), e.float(1.0));
         let size = e.abs(x[0]);
         let minus = e.neg(size);

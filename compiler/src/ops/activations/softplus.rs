@@ -9,8 +9,8 @@ use crate::eval::Real;
 use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
 
-/// `ln(1 + e^(beta·x)) / beta`, and `x` where `beta·x` is above `threshold`, in the form that does
-/// not overflow: `ln(1 + eˣ) = max(x, 0) + ln(1 + e^-|x|)`.
+/// Softplus, `ln(1 + e^(beta·x)) / beta`, or `x` where `beta·x > threshold`. Computed without overflow
+/// by `ln(1 + eˣ) = max(x, 0) + ln(1 + e^-|x|)`.
 ///
 /// In the language: `softplus(x, beta = 1.0, threshold = 20.0)`.
 ///
@@ -32,9 +32,9 @@ use crate::graph::{Graph, NodeId};
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Softplus {
-    /// How sharply it bends; not 0.
+    /// The sharpness of the kink; not 0, default 1.
     pub beta: Number,
-    /// From where on it is `x`.
+    /// The value of `beta·x` above which it is `x`; default 20.
     pub threshold: Number,
 }
 
@@ -92,7 +92,7 @@ impl Elementwise for Softplus {
     }
 }
 
-/// `ln(1 + eˣ)`.
+/// `ln(1 + eˣ)` without overflow.
 #[cfg(feature = "eval")]
 pub(in crate::ops) fn stable<T: Real>(x: T) -> T {
     let positive = if x < T::zero() { T::zero() } else { x };

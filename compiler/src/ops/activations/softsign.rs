@@ -7,7 +7,7 @@ use crate::eval::Real;
 use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
 
-/// `x / (1 + |x|)`; NaN at ±∞, as in PyTorch.
+/// Softsign, `x / (1 + |x|)`; NaN at ±∞, as in PyTorch.
 ///
 /// In the language: `softsign(x)`.
 ///
@@ -63,6 +63,6 @@ impl Elementwise for Softsign {
     }
 
     fn domains(&self) -> Vec<Domain> {
-        vec![Domain::Apart]
+        vec![Domain::Separated]
     }
 }

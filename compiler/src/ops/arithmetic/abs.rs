@@ -7,7 +7,7 @@ use crate::eval::Real;
 use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
 
-/// `|x|`; its gradient at 0 is 0, as in PyTorch.
+/// Absolute value `|x|`; the gradient at 0 is 0, as in PyTorch.
 ///
 /// In the language: `abs(x)`.
 ///
@@ -56,7 +56,7 @@ impl Elementwise for Abs {
     }
 
     fn finiteness(&self) -> Finiteness {
-        Finiteness::KEPT
+        Finiteness::PRESERVED
     }
 
     fn variants() -> Vec<Abs> {
@@ -64,6 +64,6 @@ impl Elementwise for Abs {
     }
 
     fn domains(&self) -> Vec<Domain> {
-        vec![Domain::Apart]
+        vec![Domain::Separated]
     }
 }

@@ -7,7 +7,7 @@ use crate::eval::Real;
 use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
 
-/// `a + b`.
+/// Sum `a + b`, element by element; operands are broadcast.
 ///
 /// ```
 /// use bilro::ndarray::array;

@@ -10,10 +10,10 @@ use crate::eval::Real;
 use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
 
-/// `x` between two numbers, `min(max(x, min), max)`; NaN stays NaN.
+/// `x` clamped to `min` and `max`: `min(max(x, min), max)`; NaN stays NaN.
 ///
-/// The gradient goes through between `min` and `max`, the ends not included, as in PyTorch since
-/// 2.15; with NaN it is 0. With [`hardtanh`](super::hardtanh) NaN lets it through.
+/// The gradient is 1 for `min < x < max`, else 0, as in PyTorch since 2.15; for NaN it is 0, unlike
+/// that of [`hardtanh`](super::hardtanh).
 ///
 /// In the language: `clamp(x, min, max)`.
 ///
@@ -35,9 +35,9 @@ use crate::graph::{Graph, NodeId};
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Clamp {
-    /// The least result.
+    /// The lower bound.
     pub min: Number,
-    /// The largest result.
+    /// The upper bound.
     pub max: Number,
 }
 
@@ -71,7 +71,7 @@ impl Elementwise for Clamp {
     }
 
     fn finiteness(&self) -> Finiteness {
-        Finiteness::KEPT
+        Finiteness::PRESERVED
     }
 
     fn variants() -> Vec<Clamp> {
@@ -81,11 +81,11 @@ impl Elementwise for Clamp {
     }
 
     fn domains(&self) -> Vec<Domain> {
-        vec![Domain::Apart]
+        vec![Domain::Separated]
     }
 }
 
-/// `x` within limits, NaN as it is.
+/// Clamps `x`; NaN stays NaN.
 #[cfg(feature = "eval")]
 pub(in crate::ops) fn between<T: Real>(x: T, min: Number, max: Number) -> T {
     match x {
@@ -95,21 +95,20 @@ pub(in crate::ops) fn between<T: Real>(x: T, min: Number, max: Number) -> T {
     }
 }
 
-/// The same for machine code.
+/// [`between`] for machine code.
 pub(in crate::ops) fn expression_between(
     e: &mut Expressions,
     x: Expr,
     min: Number,
     max: Number,
 ) -> Expr {
-    // The constants go first, so that NaN survives.
+    // Constants are the first operands, so that NaN propagates.
     let (min, max) = (e.float(min.0), e.float(max.0));
     let y = e.max(min, x);
     e.min(max, y)
 }
 
-/// The least and the largest result that a call gives, each by the name of its attribute and its
-/// default.
+/// The bounds in the attributes of a call, from the names and defaults of the two attributes.
 pub(crate) fn limits(
     attributes: &Attributes,
     function: &str,
@@ -120,7 +119,7 @@ pub(crate) fn limits(
     if least > largest {
         let (min, max) = (min.0, max.0);
         let message =
-            format!("`{function}` goes from `{min}` to `{max}`, but {least} is above {largest}");
+            format!("`{function}` needs `{min}` to be at most `{max}`, but {least} > {largest}");
         return Err(Mistake::attribute(min, message));
     }
     Ok((Number(least), Number(largest)))

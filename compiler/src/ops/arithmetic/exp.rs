@@ -7,7 +7,7 @@ use crate::eval::Real;
 use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
 
-/// `eˣ`.
+/// Exponential function `eˣ`.
 ///
 /// In the language: `exp(x)`.
 ///

@@ -7,7 +7,7 @@ use crate::eval::Real;
 use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
 
-/// `eˣ - 1`, exact near 0 too.
+/// `eˣ - 1`, accurate near 0.
 ///
 /// In the language: `expm1(x)`.
 ///

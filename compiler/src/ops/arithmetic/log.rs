@@ -7,7 +7,7 @@ use crate::eval::Real;
 use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
 
-/// The natural logarithm; -∞ at 0, NaN below.
+/// Natural logarithm `ln x`; -∞ at 0, NaN below.
 ///
 /// In the language: `log(x)`.
 ///

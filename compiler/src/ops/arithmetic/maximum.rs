@@ -7,8 +7,8 @@ use crate::eval::Real;
 use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
 
-/// The larger of two values; NaN where one of them is. Where they are equal, each gets half
-/// of the gradient, where one is NaN, each gets all of it, as in PyTorch.
+/// The larger of two values; NaN if one of them is NaN. If they are equal, each receives half of the
+/// gradient; if one is NaN, each receives all of it, as in PyTorch.
 ///
 /// In the language: `maximum(a, b)`.
 ///
@@ -48,8 +48,8 @@ impl Elementwise for Maximum {
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
         let [a, b] = [at.x[0], at.x[1]];
-        let lose = [g.greater(b, a), g.greater(a, b)];
-        gradients(g, at, lose)
+        let excluded = [g.greater(b, a), g.greater(a, b)];
+        gradients(g, at, excluded)
     }
 
     fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
@@ -58,7 +58,7 @@ impl Elementwise for Maximum {
     }
 
     fn finiteness(&self) -> Finiteness {
-        Finiteness::KEPT
+        Finiteness::PRESERVED
     }
 
     fn variants() -> Vec<Maximum> {
@@ -66,24 +66,25 @@ impl Elementwise for Maximum {
     }
 
     fn domains(&self) -> Vec<Domain> {
-        vec![Domain::Apart, Domain::Apart]
+        vec![Domain::Separated, Domain::Separated]
     }
 }
 
-/// The gradients of the larger or the smaller of two values, from where each is not the one: the
-/// other way round, NaN would stop them, which PyTorch passes on.
+/// The gradients of the maximum or minimum of two values, from indicators that an operand is not the
+/// result. Indicators that it is the result would be 0 for NaN, for which PyTorch propagates the
+/// gradient.
 pub(in crate::ops) fn gradients(
     g: &mut Graph,
     at: &Reverse<'_>,
-    lose: [NodeId; 2],
+    excluded: [NodeId; 2],
 ) -> Vec<Option<NodeId>> {
     let ties = g.equal(at.x[0], at.x[1]);
     let half = g.scale(ties, 0.5);
     let one = g.constant(1.0);
-    let most = g.sub(one, half);
-    let gradient = |lost| {
-        let share = g.sub(most, lost);
+    let share_of_ties = g.sub(one, half);
+    let gradient = |excluded| {
+        let share = g.sub(share_of_ties, excluded);
         Some(g.mul(at.dy, share))
     };
-    lose.map(gradient).to_vec()
+    excluded.map(gradient).to_vec()
 }

@@ -7,8 +7,8 @@ use crate::eval::Real;
 use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
 
-/// The smaller of two values; NaN where one of them is. Where they are equal, each gets half
-/// of the gradient, where one is NaN, each gets all of it, as in PyTorch.
+/// The smaller of two values; NaN if one of them is NaN. If they are equal, each receives half of the
+/// gradient; if one is NaN, each receives all of it, as in PyTorch.
 ///
 /// In the language: `minimum(a, b)`.
 ///
@@ -48,8 +48,8 @@ impl Elementwise for Minimum {
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
         let [a, b] = [at.x[0], at.x[1]];
-        let lose = [g.greater(a, b), g.greater(b, a)];
-        maximum::gradients(g, at, lose)
+        let excluded = [g.greater(a, b), g.greater(b, a)];
+        maximum::gradients(g, at, excluded)
     }
 
     fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
@@ -58,7 +58,7 @@ impl Elementwise for Minimum {
     }
 
     fn finiteness(&self) -> Finiteness {
-        Finiteness::KEPT
+        Finiteness::PRESERVED
     }
 
     fn variants() -> Vec<Minimum> {
@@ -66,6 +66,6 @@ impl Elementwise for Minimum {
     }
 
     fn domains(&self) -> Vec<Domain> {
-        vec![Domain::Apart, Domain::Apart]
+        vec![Domain::Separated, Domain::Separated]
     }
 }

@@ -7,7 +7,7 @@ use crate::eval::Real;
 use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
 
-/// `-x`.
+/// Negation `-x`.
 ///
 /// ```
 /// use bilro::ndarray::array;

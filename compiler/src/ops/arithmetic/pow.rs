@@ -9,10 +9,11 @@ use crate::eval::Real;
 use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
 
-/// `x` to a constant power.
+/// Power `xᶜ` with a constant exponent `c`.
 ///
-/// Whole and half exponents up to 64 are products and square roots; others are `e^(c·ln x)`, whose
-/// relative error grows with `|c·ln x|`. Below 0 it is NaN, unless the exponent is an integer.
+/// For integer and half-integer exponents up to 64 it is computed by products and square roots; for
+/// others as `e^(c·ln x)`, whose relative error grows with `|c·ln x|`. For `x < 0` it is NaN, unless
+/// the exponent is an integer.
 ///
 /// In the language: `pow(x, exponent)`.
 ///
@@ -61,7 +62,7 @@ impl Elementwise for Pow {
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
         if self.exponent.0 == 0.0 {
-            // Not 0 · x⁻¹, which is NaN at 0.
+            // 0 · x⁻¹ would be NaN at 0.
             return vec![None];
         }
         let lower = Pow { exponent: Number(self.exponent.0 - 1.0) };
@@ -72,30 +73,30 @@ impl Elementwise for Pow {
 
     fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
         let c = self.exponent.0;
-        let (whole, is_half) = (c.trunc(), c.fract().abs() == 0.5);
-        if c.fract() == 0.0 && whole.abs() > LARGEST {
-            // The sign is that of an even or odd number of factors.
+        let (integer, is_half) = (c.trunc(), c.fract().abs() == 0.5);
+        if c.fract() == 0.0 && integer.abs() > LARGEST {
+            // The sign depends on the parity of the exponent.
             let size = e.abs(x[0]);
             let power = exponential(e, c, size);
-            if whole % 2.0 == 0.0 {
+            if integer % 2.0 == 0.0 {
                 return power;
             }
             let (zero, minus) = (e.float(0.0), e.neg(power));
             let is_negative = e.greater(zero, x[0]);
             return e.select(is_negative, minus, power);
         }
-        if whole.abs() > LARGEST || (c.fract() != 0.0 && !is_half) {
+        if integer.abs() > LARGEST || (c.fract() != 0.0 && !is_half) {
             return exponential(e, c, x[0]);
         }
         let mut power = is_half.then(|| e.sqrt(x[0]));
         let mut square = x[0];
-        let mut left = whole.abs() as u32;
-        while left > 0 {
-            if left & 1 == 1 {
+        let mut bits = integer.abs() as u32;
+        while bits > 0 {
+            if bits & 1 == 1 {
                 power = Some(power.map_or(square, |p| e.mul(p, square)));
             }
-            left >>= 1;
-            if left > 0 {
+            bits >>= 1;
+            if bits > 0 {
                 square = e.mul(square, square);
             }
         }

@@ -1,5 +1,4 @@
-//! The operation [`Ramp`], of the compiler's tests alone: one that uses positions and that no pass
-//! has heard of.
+//! The operation [`Ramp`], for tests only: it uses positions, and no pass has a special case for it.
 
 use super::{Lowering, Operation, Reverse, Sample};
 use crate::error::Mistake;

@@ -1,10 +1,9 @@
-//! Numbers drawn at random, uniform in [0, 1), from a counter: each follows from
-//! a key, the number of the batch, a stream and the place of the element alone,
-//! so that it is the same for any width of vectors and any number of threads.
+//! Counter-based random numbers, uniform in [0, 1): each depends only on a key, the number of the
+//! batch, a stream and the index of the element, so that it is the same for any vector width and any
+//! number of threads.
 //!
 //! Threefry-2x32 with 13 rounds (J. Salmon, M. Moraes, R. Dror, D. Shaw,
-//! "Parallel random numbers: as easy as 1, 2, 3", 2011), of whose first word the
-//! upper 24 bits count.
+//! "Parallel random numbers: as easy as 1, 2, 3", 2011); the upper 24 bits of its first word are used.
 
 use super::step_scalar::{RANDOM_BATCH, RANDOM_KEY, StepScalar};
 use super::{Domain, Finiteness, Lowering, Operand, Operation, Reverse, Sample, iota};
@@ -15,31 +14,31 @@ use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Shape, Type};
 
-/// Numbers drawn at random, uniform in [0, 1), as the [module](self) says.
+/// Random numbers, uniform in [0, 1); see the [module](self).
 ///
-/// Operands: the places of the elements, the number of the batch, and the key's
-/// two words; integers.
+/// Operands: the indices of the elements, the number of the batch, and the two words of the key; all
+/// integers.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Random {
-    /// What differs between two values of one network.
+    /// The stream, different for each random value of a network.
     pub stream: u32,
 }
 
-/// The rotations of Threefry-2x32, round by round, again from the ninth on.
+/// The rotations of Threefry-2x32 by round, with a period of 8.
 const ROTATIONS: [u8; 8] = [13, 15, 26, 6, 17, 29, 16, 24];
-/// What the third word of the key is made with.
+/// The constant in the third word of the key.
 const PARITY: u32 = 0x1BD1_1BDA;
 const ROUNDS: usize = 13;
 
 impl Random {
-    /// A number for each element of a shape.
+    /// A random number for each element of a shape.
     pub fn uniform(g: &mut Graph, stream: u32, shape: &Shape) -> NodeId {
-        let places = g.apply(iota::Iota { shape: shape.clone() }, &[]);
+        let indices = g.apply(iota::Iota { shape: shape.clone() }, &[]);
         let words = [RANDOM_BATCH, RANDOM_KEY[0], RANDOM_KEY[1]].map(|name| {
-            let word = g.apply(StepScalar::whole(name), &[]);
+            let word = g.apply(StepScalar::integer(name), &[]);
             g.broadcast(word, shape)
         });
-        g.apply(Random { stream }, &[places, words[0], words[1], words[2]])
+        g.apply(Random { stream }, &[indices, words[0], words[1], words[2]])
     }
 }
 
@@ -50,20 +49,20 @@ impl Operation for Random {
 
     fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
         match x.iter().any(|x| x.ty.is_real()) {
-            true => Err(Mistake::call("what is drawn follows from integers")),
+            true => Err(Mistake::call("`random` takes integers")),
             false => Ok(Type::real(x[0].ty.shape.clone())),
         }
     }
 
     #[cfg(feature = "eval")]
     fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
-        let [places, batches, low, high] = [0, 1, 2, 3].map(|i| x[i].indices());
+        let [indices, batches, low, high] = [0, 1, 2, 3].map(|i| x[i].indices());
         let draw = |i: usize| {
             let key = [low[i] ^ self.stream, high[i]];
-            let [word, _] = threefry::<ROUNDS>(key, [places[i], batches[i]]);
+            let [word, _] = threefry::<ROUNDS>(key, [indices[i], batches[i]]);
             T::of((word >> 8) as f32 / (1 << 24) as f32)
         };
-        Value::real(&at.sizes(), (0..places.len()).map(draw).collect())
+        Value::real(&at.sizes(), (0..indices.len()).map(draw).collect())
     }
 
     fn gradient(&self, _: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
@@ -102,10 +101,10 @@ impl Random {
             b = e.rotate_left(b, ROTATIONS[round % ROTATIONS.len()]);
             b = e.xor(a, b);
             if round % 4 == 3 {
-                let turn = round / 4 + 1;
-                a = e.int_add(a, key[turn % 3]);
-                let number = e.int(turn as i32);
-                b = e.int_add(b, key[(turn + 1) % 3]);
+                let injection = round / 4 + 1;
+                a = e.int_add(a, key[injection % 3]);
+                let number = e.int(injection as i32);
+                b = e.int_add(b, key[(injection + 1) % 3]);
                 b = e.int_add(b, number);
             }
         }
@@ -116,7 +115,7 @@ impl Random {
     }
 }
 
-/// Two words from a key and a counter.
+/// Threefry-2x32: two words from a key and a counter.
 #[cfg(feature = "eval")]
 fn threefry<const ROUNDS: usize>(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
     let key = [key[0], key[1], key[0] ^ key[1] ^ PARITY];
@@ -125,9 +124,9 @@ fn threefry<const ROUNDS: usize>(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
         a = a.wrapping_add(b);
         b = a ^ b.rotate_left(u32::from(ROTATIONS[round % 8]));
         if round % 4 == 3 {
-            let turn = round / 4 + 1;
-            a = a.wrapping_add(key[turn % 3]);
-            b = b.wrapping_add(key[(turn + 1) % 3]).wrapping_add(turn as u32);
+            let injection = round / 4 + 1;
+            a = a.wrapping_add(key[injection % 3]);
+            b = b.wrapping_add(key[(injection + 1) % 3]).wrapping_add(injection as u32);
         }
     }
     [a, b]
@@ -137,9 +136,9 @@ fn threefry<const ROUNDS: usize>(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
 mod tests {
     use super::threefry;
 
-    /// The known answers of the authors' Random123.
+    /// Known-answer tests of the authors' Random123.
     #[test]
-    fn words_are_those_of_the_authors() {
+    fn threefry_matches_random123() {
         assert_eq!(threefry::<13>([0, 0], [0, 0]), [0x9d1c_5ec6, 0x8bd5_0731]);
         assert_eq!(threefry::<13>([!0, !0], [!0, !0]), [0xfd36_d048, 0x2d17_272c]);
         assert_eq!(

@@ -7,7 +7,7 @@ use crate::eval::Real;
 use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
 
-/// `1 / x`; infinite at 0.
+/// Reciprocal `1 / x`; infinite at 0.
 ///
 /// In the language: `reciprocal(x)`.
 ///

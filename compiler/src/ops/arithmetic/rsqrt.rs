@@ -7,7 +7,7 @@ use crate::eval::Real;
 use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
 
-/// `1 / √x`; infinite at 0, NaN below.
+/// Reciprocal square root `1 / √x`; infinite at 0, NaN below.
 ///
 /// In the language: `rsqrt(x)`.
 ///

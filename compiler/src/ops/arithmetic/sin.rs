@@ -7,8 +7,8 @@ use crate::eval::Real;
 use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
 
-/// The sine of an angle in radians. Machine code knows it up to 2²⁰ in size: beyond, where
-/// neighbouring floats are 1/8 and more apart, it is NaN.
+/// The sine of an angle in radians. Machine code supports `|x|` up to 2²⁰; beyond, where neighbouring
+/// floats differ by 1/8 or more, the result is NaN.
 ///
 /// In the language: `sin(x)`.
 ///

@@ -7,7 +7,7 @@ use crate::eval::Real;
 use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
 
-/// The square root; NaN below 0.
+/// Square root `√x`; NaN below 0.
 ///
 /// In the language: `sqrt(x)`.
 ///

@@ -7,7 +7,7 @@ use crate::eval::Real;
 use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
 
-/// `x²`.
+/// Square `x²`.
 ///
 /// In the language: `square(x)`.
 ///
@@ -53,7 +53,7 @@ impl Elementwise for Square {
     }
 
     fn finiteness(&self) -> Finiteness {
-        Finiteness::KEPT
+        Finiteness::PRESERVED
     }
 
     fn variants() -> Vec<Square> {

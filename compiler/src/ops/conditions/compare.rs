@@ -6,12 +6,11 @@ use crate::eval::Real;
 use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
 
-/// Comparisons of two values, as 1.0 where they hold and 0.0 where not or with NaN. They
-/// have no gradient.
+/// Comparison of two values: 1.0 where it holds, else 0.0, also for NaN. Without gradient.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Compare(pub Comparison);
 
-/// Which comparison.
+/// The kind of a comparison.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Comparison {
     /// `a > b`
@@ -48,7 +47,7 @@ impl Elementwise for Compare {
     }
 
     fn finiteness(&self) -> Finiteness {
-        Finiteness::BOUNDED.deciding(2)
+        Finiteness::BOUNDED.with_conditions(2)
     }
 
     fn variants() -> Vec<Compare> {
@@ -56,6 +55,6 @@ impl Elementwise for Compare {
     }
 
     fn domains(&self) -> Vec<Domain> {
-        vec![Domain::Apart, Domain::Apart]
+        vec![Domain::Separated, Domain::Separated]
     }
 }

@@ -7,14 +7,13 @@ use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, DType, Facts, Shape, Type};
 
-/// Compares integers with where they lie on the last axis, as 1.0 where
-/// it holds and 0.0 where not. On indices stretched along that axis, equality
-/// makes one-hot vectors. Without gradient.
+/// Compares integers with their index on the last axis: 1.0 where it holds, else 0.0. On indices
+/// broadcast along that axis, equality yields one-hot vectors. Without gradient.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum ComparePosition {
-    /// The position is the number.
+    /// The position equals the integer.
     Equal,
-    /// The position comes before the number.
+    /// The position is less than the integer.
     Before,
 }
 
@@ -60,7 +59,7 @@ impl Operation for ComparePosition {
     }
 
     fn finiteness(&self) -> Finiteness {
-        Finiteness::BOUNDED.deciding(1)
+        Finiteness::BOUNDED.with_conditions(1)
     }
 
     fn lower(&self) -> Lowering<'_> {

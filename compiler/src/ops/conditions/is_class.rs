@@ -7,10 +7,10 @@ use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Shape, Type};
 
-/// Whether an integer is a certain one, as 1.0 and 0.0. Without gradient.
+/// 1.0 where an integer equals a class, else 0.0. Without gradient.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct IsClass {
-    /// The number.
+    /// The class.
     pub class: u32,
 }
 
@@ -21,7 +21,7 @@ impl Operation for IsClass {
 
     fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
         match x[0].ty.is_real() {
-            true => Err(Mistake::operand(0, "reals are no classes")),
+            true => Err(Mistake::operand(0, "expected class indices, found reals")),
             false => Ok(Type::real(x[0].ty.shape.clone())),
         }
     }
@@ -37,12 +37,12 @@ impl Operation for IsClass {
     }
 
     fn finiteness(&self) -> Finiteness {
-        Finiteness::BOUNDED.deciding(1)
+        Finiteness::BOUNDED.with_conditions(1)
     }
 
     fn lower(&self) -> Lowering<'_> {
         Lowering::Elementwise(Box::new(|e, x| {
-            // Bit by bit the same number.
+            // The comparison is bitwise, so the cast is exact.
             let class = e.int(self.class as i32);
             let mask = e.int_equal(x[0], class);
             e.indicator(mask)

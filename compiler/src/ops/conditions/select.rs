@@ -1,12 +1,12 @@
 //! The operation [`Select`].
 
-use super::{Domain, Elementwise, Finiteness, Reverse, Shows};
+use super::{Domain, Elementwise, Finiteness, Propagation, Reverse};
 #[cfg(feature = "eval")]
 use crate::eval::Real;
 use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
 
-/// One of two values: `a` where the condition is greater than 0, else `b`.
+/// Selects per element: `a` where the condition is greater than 0, else `b`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Select;
 
@@ -32,7 +32,8 @@ impl Elementwise for Select {
     }
 
     fn finiteness(&self) -> Finiteness {
-        Finiteness { shows: Shows::ByChance, ..Finiteness::KEPT }.deciding(1)
+        Finiteness { propagation: Propagation::Sometimes, ..Finiteness::PRESERVED }
+            .with_conditions(1)
     }
 
     fn variants() -> Vec<Select> {
@@ -40,6 +41,6 @@ impl Elementwise for Select {
     }
 
     fn domains(&self) -> Vec<Domain> {
-        vec![Domain::Apart, Domain::Normal(1.0), Domain::Normal(1.0)]
+        vec![Domain::Separated, Domain::Normal(1.0), Domain::Normal(1.0)]
     }
 }

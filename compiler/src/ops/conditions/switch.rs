@@ -7,24 +7,23 @@ use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, DType, Facts, Type};
 
-/// One of several values of one type, by a choice that is made before anything
-/// is compiled: whether the network trains, or what the user has chosen for a
-/// call. Graphs for a purpose have none of it: [`Declaration::graph_for`] puts the
-/// chosen value in its place.
+/// One of several values of one type, selected before compilation: by training or inference, or by
+/// the user's choice for a call. [`Declaration::graph_for`] replaces switches by the selected values,
+/// so that graphs for a purpose contain none.
 ///
 /// [`Declaration::graph_for`]: crate::declaration::Declaration::graph_for
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Switch {
-    /// Who chooses.
+    /// What selects.
     pub by: Selector,
 }
 
-/// Who chooses.
+/// What selects the value of a switch.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Selector {
-    /// The purpose: the first value to train, the second one otherwise.
+    /// The purpose: the first value for training, else the second.
     Training,
-    /// The user, by the place among the network's choices.
+    /// A declared choice, by its index in the network.
     Declared(usize),
 }
 
@@ -38,7 +37,7 @@ impl Operation for Switch {
         for (i, other) in x.iter().enumerate().skip(1) {
             let mistake = || {
                 let message = format!(
-                    "what is chosen from is of one shape, but `{}` has {} and `{}` has {}",
+                    "alternatives must have one shape, but `{}` has {} and `{}` has {}",
                     first.name, first.ty, other.name, other.ty
                 );
                 Mistake::operand(i, message)
@@ -50,14 +49,14 @@ impl Operation for Switch {
             for (a, b) in a.iter().zip(b) {
                 facts.same(a, b, mistake)?;
             }
-            // Whoever reaches rows by them relies on it.
+            // Gathers by these indices rely on the bound.
             if let (DType::Index { below: a }, DType::Index { below: b }) =
                 (&first.ty.dtype, &other.ty.dtype)
             {
                 let mistake = || {
                     let message = format!(
-                        "what is chosen from has one bound, but `{}` has numbers below {a} and \
-                         `{}` below {b}",
+                        "alternatives must have one bound, but `{}` has integers below {a} and `{}` \
+                         below {b}",
                         first.name, other.name
                     );
                     Mistake::operand(i, message)
@@ -71,15 +70,15 @@ impl Operation for Switch {
 
     #[cfg(feature = "eval")]
     fn eval<T: Real>(&self, _: &[&Value<T>], _: &Evaluation<'_>) -> Value<T> {
-        unreachable!("what is chosen stands in its place")
+        unreachable!("graphs for a purpose have no switches")
     }
 
     fn gradient(&self, _: &mut Graph, _: &Reverse<'_>) -> Vec<Option<NodeId>> {
-        unreachable!("what is chosen stands in its place")
+        unreachable!("graphs for a purpose have no switches")
     }
 
     fn lower(&self) -> Lowering<'_> {
-        Lowering::Choice(self.by)
+        Lowering::Switch(self.by)
     }
 
     fn samples(_: usize) -> Vec<Sample> {

@@ -7,11 +7,11 @@ use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Shape, Type};
 
-/// The row of a table for each index: `[16]` indices below 100, of a table of
-/// `[100, 8]`, give `[16, 8]`.
+/// The row of a table for each index: indices of shape `[16]` below 100 and a table of shape
+/// `[100, 8]` yield `[16, 8]`.
 ///
-/// The gradient adds up, for each row of the table, what came to it; no matrix
-/// of zeros and ones is made.
+/// The gradient of a row is the sum of the gradients at its indices, by scatter-add, without one-hot
+/// matrices.
 ///
 /// In the language: `embedding(index, table)`.
 ///
@@ -60,7 +60,7 @@ impl Operation for Embedding {
             return Err(Mistake::operand(
                 1,
                 format!(
-                    "`embedding` takes one table for all examples, but `{}` has one for each",
+                    "`embedding` takes one table for all examples, but `{}` has one per example",
                     x[1].name
                 ),
             ));
@@ -85,7 +85,7 @@ impl Operation for Embedding {
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
-        let table = at.wanted[1].then(|| g.scatter_add(at.dy, at.x[0]));
+        let table = at.requested[1].then(|| g.scatter_add(at.dy, at.x[0]));
         vec![None, table]
     }
 

@@ -7,12 +7,12 @@ use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, DType, Dim, Facts, Shape, Type};
 
-/// Rows of a table, by index: the primitive operation of `embedding`. The
-/// result has the index's axes, then the row's.
+/// Rows of a table by index: the primitive operation of `embedding`. The result has the axes of the
+/// index, then that of the row.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Gather;
 
-/// What integers are below; a mistake where an operand holds reals.
+/// The exclusive upper bound of integers; a mistake for reals.
 pub(in crate::ops) fn bound<'a>(name: &str, i: usize, x: Argument<'a>) -> Result<&'a Dim, Mistake> {
     match &x.ty.dtype {
         DType::Index { below } => Ok(below),
@@ -23,7 +23,7 @@ pub(in crate::ops) fn bound<'a>(name: &str, i: usize, x: Argument<'a>) -> Result
     }
 }
 
-/// The rows of a table that an index names.
+/// The rows of a table by index, for the interpreter.
 #[cfg(feature = "eval")]
 pub(in crate::ops) fn rows<T: Real>(
     table: &Value<T>,
@@ -35,8 +35,7 @@ pub(in crate::ops) fn rows<T: Real>(
     Value::real(&at.sizes(), index.indices().iter().flat_map(row).copied().collect())
 }
 
-/// Tables with sizes around `size`, indices into them, and how many values may
-/// meet in a row.
+/// Tables with sizes around `size`, indices into them, and a bound on the number of equal indices.
 pub(in crate::ops) fn operands(size: usize) -> impl Iterator<Item = (Operand, Operand, usize)> {
     let operands = move |rows: usize, columns: usize, index: Shape| {
         let table = Type::real(Shape::unbatched([rows, columns]));
@@ -46,7 +45,7 @@ pub(in crate::ops) fn operands(size: usize) -> impl Iterator<Item = (Operand, Op
     };
     let none = [0usize; 0];
     [
-        // Few rows, so that indices are repeated.
+        // Few rows, so that indices repeat.
         operands(3, size, Shape::batched(none)),
         operands(size, 5, Shape::batched([3])),
         operands(7, size, Shape::batched([2, 5])),
@@ -83,7 +82,7 @@ impl Operation for Gather {
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
-        vec![at.wanted[0].then(|| g.scatter_add(at.dy, at.x[1])), None]
+        vec![at.requested[0].then(|| g.scatter_add(at.dy, at.x[1])), None]
     }
 
     fn lower(&self) -> Lowering<'_> {

@@ -7,9 +7,8 @@ use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Shape, Type};
 
-/// Values added up where an index says: a table of zeros with as many rows as
-/// the index has a bound, to which each value, a row for each index, is added
-/// at its place; a blocked sum over places. The gradient of `gather`.
+/// Sums of rows by index, the gradient of `gather`: a table with as many rows as the bound of the
+/// index, where each row is the blocked sum of the operand's rows with that index.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct ScatterAdd;
 
@@ -51,7 +50,7 @@ impl Operation for ScatterAdd {
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
-        vec![at.wanted[0].then(|| g.gather(at.dy, at.x[1])), None]
+        vec![at.requested[0].then(|| g.gather(at.dy, at.x[1])), None]
     }
 
     fn lower(&self) -> Lowering<'_> {

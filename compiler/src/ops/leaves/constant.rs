@@ -6,7 +6,7 @@ use super::{Lowering, Number};
 use crate::eval::{Evaluation, Real, Value};
 use crate::shape::{Shape, Type};
 
-/// A number.
+/// A constant scalar.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Constant(pub Number);
 

@@ -4,10 +4,10 @@ use super::leaf::{LeafOperation, leaf_operation};
 use super::{Leaf, Lowering};
 use crate::shape::Type;
 
-/// An input of the network: given with every batch.
+/// An input or target of the network, passed with every batch.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Input {
-    /// Its place among the network's inputs and targets.
+    /// Its index among the network's inputs and targets.
     pub index: usize,
     /// Its type.
     pub ty: Type,

@@ -6,11 +6,10 @@ use super::leaf::{LeafOperation, leaf_operation};
 use crate::eval::{Evaluation, Real, Value};
 use crate::shape::{Shape, Type};
 
-/// The number of each element of a shape, counted row-major through the whole
-/// value, the batch first. Numbers wrap at 2³².
+/// The row-major index of each element, over all axes with the batch outermost. Indices wrap at 2³².
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Iota {
-    /// Whose elements are counted.
+    /// The shape of the result.
     pub shape: Shape,
 }
 
@@ -33,7 +32,7 @@ impl LeafOperation for Iota {
     }
 
     fn variants(_: usize) -> Vec<Iota> {
-        // It is tried with what is drawn: the numbers themselves are no reals.
+        // Tested by `random`: integers are not compared as reals.
         Vec::new()
     }
 }

@@ -4,11 +4,11 @@ use super::leaf::{LeafOperation, leaf_operation};
 use super::{Leaf, Lowering};
 use crate::shape::{Shape, Type};
 
-/// What is kept from call to call: a parameter of the network, and behind the
-/// parameters what an optimizer keeps.
+/// A variable, persistent between calls: a parameter of the network, or optimizer state, whose
+/// indices follow those of the parameters.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Parameter {
-    /// Its place among the network's parameters, or behind them.
+    /// Its index among the parameters and the optimizer state.
     pub index: usize,
     /// Its shape.
     pub shape: Shape,

@@ -4,29 +4,29 @@ use super::leaf::{LeafOperation, leaf_operation};
 use super::{Leaf, Lowering};
 use crate::shape::{Shape, Type};
 
-/// The key of everything that is drawn at random, in two integers.
+/// The key of the random generator, as two integers.
 pub const RANDOM_KEY: [&str; 2] = ["random key 0", "random key 1"];
-/// The number of the batch that is trained on, for what is drawn at random.
+/// The number of the training batch, for the random generator.
 pub const RANDOM_BATCH: &str = "random batch";
 
-/// A number that is given with every step and may change between steps without
-/// compiling again: the learning rate, the key of what is drawn at random.
+/// A scalar that is passed with every step and may change between steps without recompilation: the
+/// learning rate, the key of the random generator.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct StepScalar {
-    /// What the user calls it.
+    /// Its name.
     pub name: &'static str,
     /// Whether it is an integer below 2³² rather than a real.
     pub is_integer: bool,
 }
 
 impl StepScalar {
-    /// A real.
+    /// A real step scalar.
     pub fn real(name: &'static str) -> StepScalar {
         StepScalar { name, is_integer: false }
     }
 
-    /// An integer.
-    pub fn whole(name: &'static str) -> StepScalar {
+    /// An integer step scalar.
+    pub fn integer(name: &'static str) -> StepScalar {
         StepScalar { name, is_integer: true }
     }
 }

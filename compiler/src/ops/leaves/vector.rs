@@ -8,9 +8,9 @@ use super::{Lowering, Number};
 use crate::eval::{Evaluation, Real, Value};
 use crate::shape::{Shape, Type};
 
-/// A row of numbers that the declaration gives, as the weights of classes.
+/// A constant vector, as class weights.
 ///
-/// It lies in memory beside the code, however many numbers there are, and is read from there.
+/// It is stored in memory beside the code and loaded from there, at any length.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Vector {
     /// The numbers, at least one.

@@ -2,7 +2,7 @@
 
 use super::{
     Attributes, Domain, Lowering, Operation, Reverse, Sample, Signature,
-    class_weights::{self, Counting},
+    class_weights::{self, TargetWeights},
     classes,
 };
 use crate::error::Mistake;
@@ -11,11 +11,11 @@ use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Type};
 
-/// Whether the largest score is the target's, for each example: 1 or 0. Where several are the
-/// largest, the first counts; an example with a score that is NaN is wrong. Without gradient.
+/// 1 for each example whose target has the largest score, else 0. Of equal scores the one with the
+/// lower class index ranks first; an example with a NaN score is incorrect. Without gradient.
 ///
-/// Classes lie on the last axis. Targets of the class `ignore_index` are 0 and do not count in
-/// the mean.
+/// Classes are on the last axis. Targets of the class `ignore_index` are 0 and excluded from the
+/// mean.
 ///
 /// In the language: `accuracy(scores, target, ignore_index = none)`.
 ///
@@ -40,13 +40,13 @@ use crate::shape::{Argument, Facts, Type};
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Accuracy {
-    /// The class that does not count.
+    /// The ignored class; default none.
     pub ignore_index: Option<u32>,
 }
 
 impl Accuracy {
-    fn counting(&self) -> Counting {
-        Counting { weight: None, ignore_index: self.ignore_index }
+    fn target_weights(&self) -> TargetWeights {
+        TargetWeights { weight: None, ignore_index: self.ignore_index }
     }
 }
 
@@ -61,15 +61,16 @@ impl Operation for Accuracy {
 
     fn shape(&self, x: &[Argument<'_>], facts: &mut Facts) -> Result<Type, Mistake> {
         let ty = classes::shape(Self::NAME, x[0], x[1], facts)?;
-        self.counting().check(x[0], facts)?;
+        self.target_weights().check(x[0], facts)?;
         Ok(ty)
     }
 
     #[cfg(feature = "eval")]
     fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
         classes::evaluate(x, at, |scores, target| {
-            let is_right = classes::is_within(scores, target, 1);
-            self.counting().counted(target, if is_right { T::one() } else { T::zero() })
+            let is_correct = classes::is_in_top_k(scores, target, 1);
+            self.target_weights()
+                .masked_value(target, if is_correct { T::one() } else { T::zero() })
         })
     }
 
@@ -78,17 +79,17 @@ impl Operation for Accuracy {
     }
 
     fn weights(&self, g: &mut Graph, x: &[NodeId]) -> Option<NodeId> {
-        self.counting().weights(g, x[0], x[1])
+        self.target_weights().weights(g, x[0], x[1])
     }
 
     fn weights_reason(&self) -> &'static str {
-        self.counting().reason()
+        self.target_weights().reason()
     }
 
     fn lower(&self) -> Lowering<'_> {
         Lowering::Composite(Box::new(|g, x| {
-            let is_right = classes::within(g, x[0], x[1], 1);
-            self.counting().masked(g, x[1], is_right)
+            let is_correct = classes::in_top_k(g, x[0], x[1], 1);
+            self.target_weights().masked(g, x[1], is_correct)
         }))
     }
 
@@ -96,7 +97,7 @@ impl Operation for Accuracy {
         [None, Some((size / 2) as u32)]
             .into_iter()
             .flat_map(|ignore_index| {
-                let domains = [Domain::Apart, Domain::Tied];
+                let domains = [Domain::Separated, Domain::Tied];
                 domains.map(|domain| classes::samples(size, domain, Accuracy { ignore_index }))
             })
             .flatten()

@@ -7,8 +7,8 @@ use crate::eval::Real;
 use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
 
-/// The cross entropy of a probability and a target between 0 and 1, for each element:
-/// `-(t·ln p + (1 - t)·ln(1 - p))`, the logarithms cut off at -100, as in PyTorch.
+/// The binary cross entropy of a probability and a target between 0 and 1, for each element:
+/// `-(t·ln p + (1 - t)·ln(1 - p))`, with logarithms clamped to at least -100, as in PyTorch.
 ///
 /// In the language: `binary_cross_entropy(probability, target)`.
 ///
@@ -52,7 +52,7 @@ impl Elementwise for BinaryCrossEntropy {
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
-        // PyTorch's: (p - t) / max(p·(1 - p), 1e-12).
+        // As PyTorch: (p - t) / max(p·(1 - p), 1e-12).
         let one = g.constant(1.0);
         let [p, t] = [at.x[0], at.x[1]];
         let q = g.sub(one, p);
@@ -62,7 +62,7 @@ impl Elementwise for BinaryCrossEntropy {
         let difference = g.sub(p, t);
         let slope = g.div(difference, variance);
         let dp = g.mul(at.dy, slope);
-        let dt = at.wanted[1].then(|| {
+        let dt = at.requested[1].then(|| {
             let cut = g.constant(-100.0);
             let [log_p, log_q] = [p, q].map(|x| {
                 let log = g.log(x);
@@ -80,12 +80,12 @@ impl Elementwise for BinaryCrossEntropy {
         let q = e.sub(one, p);
         let [log_p, log_q] = [p, q].map(|x| {
             let log = e.log(x);
-            // The constant goes first, so that NaN survives.
+            // The constant is the first operand, so that NaN propagates.
             e.max(cut, log)
         });
-        let rest = e.sub(one, t);
+        let complement = e.sub(one, t);
         let a = e.mul(t, log_p);
-        let b = e.mul(rest, log_q);
+        let b = e.mul(complement, log_q);
         let sum = e.add(a, b);
         e.neg(sum)
     }

@@ -13,12 +13,11 @@ use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Shape, Type};
 
-/// The cross entropy of `sigmoid(x)` and a target between 0 and 1, for each element, in the form
-/// that does not overflow: `max(x, 0) - x·t + ln(1 + e^-|x|)`.
+/// The binary cross entropy of `sigmoid(x)` and a target between 0 and 1, for each element, computed
+/// without overflow as `max(x, 0) - x·t + ln(1 + e^-|x|)`.
 ///
-/// With `pos_weight`, `w`, the target's part counts so many times, as in PyTorch:
-/// `(1 - t)·x + (1 + (w - 1)·t) · ln(1 + e^-x)`. It is one number, or one for each place on the last
-/// axis.
+/// `pos_weight`, `w`, is a factor of the term of the target, as in PyTorch:
+/// `(1 - t)·x + (1 + (w - 1)·t) · ln(1 + e^-x)`. It is one number, or one per index on the last axis.
 ///
 /// In the language: `binary_cross_entropy_with_logits(logits, target, pos_weight = 1.0)`.
 ///
@@ -43,30 +42,30 @@ use crate::shape::{Argument, Facts, Shape, Type};
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct BinaryCrossEntropyWithLogits {
-    /// One number, or one for each place on the last axis; `None` for 1.
+    /// One number, or one per index on the last axis; `None` for 1.
     pub pos_weight: Option<Arc<[Number]>>,
 }
 
 impl BinaryCrossEntropyWithLogits {
     const PLAIN: BinaryCrossEntropyWithLogits = BinaryCrossEntropyWithLogits { pos_weight: None };
 
-    /// `w - 1`, a number or one for each place on the last axis.
-    fn more(g: &mut Graph, weight: &Arc<[Number]>) -> NodeId {
-        let more: Arc<[Number]> = weight.iter().map(|w| Number(w.0 - 1.0)).collect();
-        match &more[..] {
+    /// `w - 1`: one number, or one per index on the last axis.
+    fn excess_weight(g: &mut Graph, weight: &Arc<[Number]>) -> NodeId {
+        let excess: Arc<[Number]> = weight.iter().map(|w| Number(w.0 - 1.0)).collect();
+        match &excess[..] {
             [one] => g.constant(one.0),
-            _ => g.vector(more),
+            _ => g.vector(excess),
         }
     }
 
-    /// What the logarithm counts for, `1 + (w - 1)·t`.
+    /// The factor of the logarithm, `1 + (w - 1)·t`.
     fn factor(g: &mut Graph, weight: &Arc<[Number]>, target: NodeId) -> NodeId {
-        let (one, more) = (g.constant(1.0), Self::more(g, weight));
-        let product = g.mul(more, target);
+        let (one, excess) = (g.constant(1.0), Self::excess_weight(g, weight));
+        let product = g.mul(excess, target);
         g.add(one, product)
     }
 
-    /// `ln(1 + e^-x)`, which is the loss of target 1.
+    /// `ln(1 + e^-x)`, the loss for target 1.
     fn softplus(g: &mut Graph, x: NodeId) -> NodeId {
         let shape = g.shape(x).clone();
         let one = g.filled(1.0, &shape);
@@ -82,8 +81,8 @@ impl BinaryCrossEntropyWithLogits {
         let size = e.abs(x);
         let minus = e.neg(size);
         let exp = e.exp(minus);
-        let rest = e.log1p(exp);
-        e.add(linear, rest)
+        let log = e.log1p(exp);
+        e.add(linear, log)
     }
 }
 
@@ -99,7 +98,10 @@ impl Operation for BinaryCrossEntropyWithLogits {
     fn from_call(attributes: &Attributes) -> Result<Self, Mistake> {
         let pos_weight = class_weights::numbers(attributes, "pos_weight");
         if pos_weight.as_ref().is_some_and(|weight| weight.is_empty()) {
-            return Err(Mistake::attribute("pos_weight", "`pos_weight` is at least one number"));
+            return Err(Mistake::attribute(
+                "pos_weight",
+                "`pos_weight` must have at least one number",
+            ));
         }
         Ok(BinaryCrossEntropyWithLogits { pos_weight })
     }
@@ -108,10 +110,11 @@ impl Operation for BinaryCrossEntropyWithLogits {
         let ty = elementwise::shape(Self::NAME, x, facts)?;
         if let Some(weight) = self.pos_weight.as_ref().filter(|weight| weight.len() > 1) {
             if ty.shape.rank() == 0 {
-                let message = format!("`pos_weight` is one number where `{}` is", x[0].name);
+                let message =
+                    format!("`pos_weight` must be one number, since `{}` is one", x[0].name);
                 return Err(Mistake::attribute("pos_weight", message));
             }
-            class_weights::one_for_each_class("pos_weight", weight, x[0], facts)?;
+            class_weights::check_class_count("pos_weight", weight, x[0], facts)?;
         }
         Ok(ty)
     }
@@ -137,7 +140,7 @@ impl Operation for BinaryCrossEntropyWithLogits {
             let p = g.sigmoid(x);
             let slope = g.sub(p, t);
             let dx = g.mul(at.dy, slope);
-            let dt = at.wanted[1].then(|| {
+            let dt = at.requested[1].then(|| {
                 let slope = g.neg(x);
                 g.mul(at.dy, slope)
             });
@@ -152,10 +155,10 @@ impl Operation for BinaryCrossEntropyWithLogits {
         let product = g.mul(factor, q);
         let slope = g.sub(linear, product);
         let dx = g.mul(at.dy, slope);
-        let dt = at.wanted[1].then(|| {
-            let more = Self::more(g, weight);
+        let dt = at.requested[1].then(|| {
+            let excess = Self::excess_weight(g, weight);
             let softplus = Self::softplus(g, x);
-            let product = g.mul(more, softplus);
+            let product = g.mul(excess, softplus);
             let slope = g.sub(product, x);
             g.mul(at.dy, slope)
         });
@@ -168,8 +171,8 @@ impl Operation for BinaryCrossEntropyWithLogits {
         };
         Lowering::Composite(Box::new(move |g, x| {
             let one = g.constant(1.0);
-            let rest = g.sub(one, x[1]);
-            let linear = g.mul(rest, x[0]);
+            let complement = g.sub(one, x[1]);
+            let linear = g.mul(complement, x[0]);
             let factor = Self::factor(g, weight, x[1]);
             let softplus = Self::softplus(g, x[0]);
             let product = g.mul(factor, softplus);

@@ -10,12 +10,12 @@ use crate::eval::{Evaluation, Real, Total, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Type};
 
-/// What keeps the cosine of a vector without length from being NaN.
+/// Avoids a NaN cosine of a zero vector.
 const EPSILON: f32 = 1e-12;
 
-/// The loss of the cosine of the angle between two vectors and a target that says whether they
-/// should be alike, for each pair: `1 - cos` where the target is 1, `max(0, cos - margin)` where
-/// it is -1. Only the target's sign counts. Vectors lie along the last axis.
+/// The loss of the cosine similarity of two vectors, for each pair: `1 - cos` for target 1 (similar),
+/// `max(0, cos - margin)` for target -1 (dissimilar). Only the target's sign matters. Vectors are along
+/// the last axis.
 ///
 /// As in PyTorch, `cos = a·b / √((a·a + ε) · (b·b + ε))` with `ε = 1e-12`.
 ///
@@ -36,7 +36,7 @@ const EPSILON: f32 = 1e-12;
 ///
 /// let a = array![[1.0, 0.0], [1.0, 0.0]];
 /// let b = array![[0.0, 2.0], [3.0, 0.0]];
-/// let alike = array![1.0, 1.0];
+/// let similar = array![1.0, 1.0];
 /// let mut model = Example::model().build()?;
 /// let y = model.predict(example::Input { a: a.view(), b: b.view(), alike: alike.view() })?.y;
 /// assert!((y - array![1.0, 0.0]).iter().all(|error| error.abs() < 1e-5));
@@ -44,11 +44,11 @@ const EPSILON: f32 = 1e-12;
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct CosineEmbeddingLoss {
-    /// The cosine up to which what differs is far enough apart.
+    /// The cosine below which dissimilar vectors have no loss; default 0.
     pub margin: Number,
 }
 
-/// The cosine of each pair, and the squared length of each vector.
+/// The cosine of each pair, the squared length of each vector, and the product of the lengths.
 struct Cosine {
     cosine: NodeId,
     squares: [NodeId; 2],
@@ -126,23 +126,23 @@ impl Operation for CosineEmbeddingLoss {
         let [a, b, target] = [at.x[0], at.x[1], at.x[2]];
         let Cosine { cosine, squares, root } = Cosine::new(g, a, b);
         let (zero, margin) = (g.constant(0.0), g.constant(self.margin.0));
-        let is_alike = g.greater(target, zero);
-        // At the margin itself, where vectors of zeros are, nothing pushes any more.
+        let is_similar = g.greater(target, zero);
+        // The gradient at the margin is 0, also for zero vectors at margin 0.
         let is_near = g.greater(cosine, margin);
         let minus = g.neg(at.dy);
-        let apart = g.select(is_near, at.dy, zero);
-        let dcosine = g.select(is_alike, minus, apart);
+        let dissimilar = g.select(is_near, at.dy, zero);
+        let dcosine = g.select(is_similar, minus, dissimilar);
         // d cos / da = b / root - a · cos / (a·a)
         let across = g.div(dcosine, root);
         let across = classes::column(g, across);
         let along = g.mul(dcosine, cosine);
         let mut gradients = Vec::new();
-        for (own, other, square) in [(a, b, squares[0]), (b, a, squares[1])] {
+        for (vector, other, square) in [(a, b, squares[0]), (b, a, squares[1])] {
             let share = g.div(along, square);
             let share = classes::column(g, share);
-            let back = g.mul(own, share);
-            let forth = g.mul(other, across);
-            gradients.push(Some(g.sub(forth, back)));
+            let parallel = g.mul(vector, share);
+            let direction = g.mul(other, across);
+            gradients.push(Some(g.sub(direction, parallel)));
         }
         gradients.push(None);
         gradients
@@ -153,17 +153,17 @@ impl Operation for CosineEmbeddingLoss {
             let Cosine { cosine, .. } = Cosine::new(g, x[0], x[1]);
             let (zero, one) = (g.constant(0.0), g.constant(1.0));
             let margin = g.constant(self.margin.0);
-            let alike = g.sub(one, cosine);
+            let similar = g.sub(one, cosine);
             let excess = g.sub(cosine, margin);
-            let apart = g.maximum(excess, zero);
-            let is_alike = g.greater(x[2], zero);
-            g.select(is_alike, alike, apart)
+            let dissimilar = g.maximum(excess, zero);
+            let is_similar = g.greater(x[2], zero);
+            g.select(is_similar, similar, dissimilar)
         }))
     }
 
     fn samples(size: usize) -> Vec<Sample> {
-        // Two vectors of one number are parallel: of their gradients only rounding is left, over
-        // a length that must not be tiny.
+        // Vectors of one number are parallel: their gradient is only rounding error divided by the
+        // length, which must not be tiny.
         let domain = if size == 1 { Domain::Positive } else { Domain::Normal(1.0) };
         let domains = [domain, domain];
         [0.0, 0.3]

@@ -12,12 +12,12 @@ use crate::graph::{Graph, NodeId};
 /// `ln(2π) / 2`
 const CONSTANT: f64 = 0.918_938_533_204_672_8;
 
-/// The negative log likelihood of a target under a normal distribution of a mean and a variance
-/// of its own, for each element: `(ln v + (target - mean)² / v) / 2` with `v = max(variance, eps)`,
-/// and with `full` also `ln(2π) / 2`.
+/// The negative log likelihood of a target under a normal distribution with predicted mean and
+/// variance, for each element: `(ln v + (target - mean)² / v) / 2` with `v = max(variance, eps)`,
+/// plus the constant `ln(2π) / 2` with `full`.
 ///
-/// As in PyTorch, the variance's gradient is that at `v`, also where the variance is less than
-/// `eps`: so it is not stuck there.
+/// As in PyTorch, the gradient of the variance is that of `v`, also where the variance is less than
+/// `eps`, so that training can leave that range.
 ///
 /// In the language: `gaussian_nll_loss(mean, target, variance, full = false, eps = 1e-6)`.
 ///
@@ -44,9 +44,9 @@ const CONSTANT: f64 = 0.918_938_533_204_672_8;
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct GaussianNllLoss {
-    /// Whether the part that depends on nothing is added.
+    /// Whether the constant `ln(2π) / 2` is added; default false.
     pub full: bool,
-    /// The least variance, greater than 0.
+    /// The lower bound of the variance, greater than 0; default 1e-6.
     pub eps: Number,
 }
 
@@ -78,13 +78,13 @@ impl Elementwise for GaussianNllLoss {
         let difference = g.sub(at.x[0], at.x[1]);
         let ratio = g.div(difference, v);
         let mut gradients = residual::gradients(g, at, ratio);
-        gradients.push(at.wanted[2].then(|| {
+        gradients.push(at.requested[2].then(|| {
             // (1 / v - (d / v)²) / 2
             let half = g.constant(0.5);
-            let straight = g.div(half, v);
+            let inverse = g.div(half, v);
             let square = g.square(ratio);
-            let bend = g.mul(half, square);
-            let slope = g.sub(straight, bend);
+            let quadratic = g.mul(half, square);
+            let slope = g.sub(inverse, quadratic);
             g.mul(at.dy, slope)
         }));
         gradients
@@ -93,7 +93,7 @@ impl Elementwise for GaussianNllLoss {
     fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
         let (least, half) = (e.float(self.eps.0), e.float(0.5));
         let difference = e.sub(x[0], x[1]);
-        // The constant goes first, so that NaN survives.
+        // The constant is the first operand, so that NaN propagates.
         let v = e.max(least, x[2]);
         let square = e.mul(difference, difference);
         let ratio = e.div(square, v);

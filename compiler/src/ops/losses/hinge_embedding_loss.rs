@@ -9,10 +9,10 @@ use crate::eval::Real;
 use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
 
-/// The loss of a distance and a target that says whether it should be small, for each element:
-/// `x` where the target is 1, `max(0, margin - x)` where it is -1. Only the target's sign counts.
+/// The loss of a distance `x`, for each element: `x` for target 1 (similar), `max(0, margin - x)` for
+/// target -1 (dissimilar). Only the target's sign matters.
 ///
-/// The two must have the same shape: broadcasting there hides mistakes.
+/// Both must have the same shape; losses do not broadcast.
 ///
 /// In the language: `hinge_embedding_loss(x, target, margin = 1.0)`.
 ///
@@ -37,7 +37,7 @@ use crate::graph::{Graph, NodeId};
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct HingeEmbeddingLoss {
-    /// The distance from which on what differs is far enough apart.
+    /// The distance above which dissimilar pairs have no loss; default 1.
     pub margin: Number,
 }
 
@@ -66,21 +66,21 @@ impl Elementwise for HingeEmbeddingLoss {
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
         let [x, target] = [at.x[0], at.x[1]];
         let (zero, margin) = (g.constant(0.0), g.constant(self.margin.0));
-        let is_alike = g.greater(target, zero);
-        // At the margin itself nothing pulls any more.
+        let is_similar = g.greater(target, zero);
+        // The gradient at the margin is 0.
         let is_near = g.greater(margin, x);
         let minus = g.neg(at.dy);
-        let apart = g.select(is_near, minus, zero);
-        vec![Some(g.select(is_alike, at.dy, apart)), None]
+        let dissimilar = g.select(is_near, minus, zero);
+        vec![Some(g.select(is_similar, at.dy, dissimilar)), None]
     }
 
     fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
         let (zero, margin) = (e.float(0.0), e.float(self.margin.0));
         let missing = e.sub(margin, x[0]);
-        // The constant goes first, so that NaN survives.
-        let apart = e.max(zero, missing);
-        let is_alike = e.greater(x[1], zero);
-        e.select(is_alike, x[0], apart)
+        // The constant is the first operand, so that NaN propagates.
+        let dissimilar = e.max(zero, missing);
+        let is_similar = e.greater(x[1], zero);
+        e.select(is_similar, x[0], dissimilar)
     }
 
     fn variants() -> Vec<HingeEmbeddingLoss> {

@@ -10,7 +10,7 @@ use crate::graph::{Graph, NodeId};
 /// The hinge loss of a score and a target that is 1 or -1, for each element:
 /// `max(0, 1 - target · score)`.
 ///
-/// The two must have the same shape: broadcasting there hides mistakes.
+/// Both must have the same shape; losses do not broadcast.
 ///
 /// In the language: `hinge_loss(score, target)`.
 ///
@@ -63,7 +63,7 @@ impl Elementwise for HingeLoss {
         let (zero, one) = (e.float(0.0), e.float(1.0));
         let product = e.mul(x[1], x[0]);
         let missing = e.sub(one, product);
-        // The constant goes first, so that NaN survives.
+        // The constant is the first operand, so that NaN propagates.
         e.max(zero, missing)
     }
 

@@ -9,10 +9,10 @@ use crate::eval::Real;
 use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
 
-/// The error `d = x - target` of each element, squared where it is small: `d² / 2` where
-/// `|d| < delta`, else `delta · (|d| - delta / 2)`.
+/// The Huber loss of the error `d = x - target`, for each element: quadratic, `d² / 2`, for
+/// `|d| < delta`, else linear, `delta · (|d| - delta / 2)`.
 ///
-/// The two must have the same shape: broadcasting there hides mistakes.
+/// Both must have the same shape; losses do not broadcast.
 ///
 /// In the language: `huber_loss(x, target, delta = 1.0)`.
 ///
@@ -37,7 +37,7 @@ use crate::graph::{Graph, NodeId};
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct HuberLoss {
-    /// The error up to which it is squared, greater than 0.
+    /// The error below which it is quadratic, greater than 0; default 1.
     pub delta: Number,
 }
 
@@ -74,10 +74,10 @@ impl Elementwise for HuberLoss {
         let product = e.mul(difference, difference);
         let squared = e.mul(half, product);
         let offset = e.mul(half, delta);
-        let rest = e.sub(size, offset);
-        let straight = e.mul(delta, rest);
+        let excess = e.sub(size, offset);
+        let linear = e.mul(delta, excess);
         let is_small = e.greater(delta, size);
-        e.select(is_small, squared, straight)
+        e.select(is_small, squared, linear)
     }
 
     fn variants() -> Vec<HuberLoss> {
@@ -85,6 +85,6 @@ impl Elementwise for HuberLoss {
     }
 
     fn domains(&self) -> Vec<Domain> {
-        vec![Domain::Apart, Domain::Apart]
+        vec![Domain::Separated, Domain::Separated]
     }
 }

@@ -7,11 +7,10 @@ use crate::eval::{Evaluation, Real, Total, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Type};
 
-/// The Kullback-Leibler divergence of a target distribution from one that is given by the
-/// logarithms of its probabilities, for each row: `Σ t · (ln t - x)` over the last axis. Where the
-/// target is 0, it adds nothing, and has no gradient.
+/// The Kullback-Leibler divergence of a target distribution `t` from log probabilities `x`, for each
+/// row: `Σ t · (ln t - x)` over the last axis. Terms with `t = 0` are 0, with gradient 0.
 ///
-/// So the mean over examples is what PyTorch calls `batchmean`.
+/// The mean over examples is PyTorch's reduction `batchmean`.
 ///
 /// In the language: `kl_div(log_probabilities, target)`.
 ///
@@ -67,7 +66,7 @@ impl Operation for KlDiv {
         let dy = classes::column(g, at.dy);
         let slope = g.mul(t, dy);
         let dx = g.neg(slope);
-        let dt = at.wanted[1].then(|| {
+        let dt = at.requested[1].then(|| {
             let (zero, one) = (g.constant(0.0), g.constant(1.0));
             let log = g.log(t);
             let difference = g.sub(log, x);

@@ -7,9 +7,9 @@ use crate::eval::Real;
 use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
 
-/// The absolute error of each element, `|x - target|`; its gradient at 0 is 0, as in PyTorch.
+/// The absolute error of each element, `|x - target|`; the gradient at 0 is 0, as in PyTorch.
 ///
-/// The two must have the same shape: broadcasting there hides mistakes.
+/// Both must have the same shape; losses do not broadcast.
 ///
 /// In the language: `l1_loss(x, target)`.
 ///
@@ -65,6 +65,6 @@ impl Elementwise for L1Loss {
     }
 
     fn domains(&self) -> Vec<Domain> {
-        vec![Domain::Apart, Domain::Apart]
+        vec![Domain::Separated, Domain::Separated]
     }
 }

@@ -9,7 +9,7 @@ use crate::graph::{Graph, NodeId};
 
 /// The squared error of each element, `(x - target)²`; `loss` takes the mean or the sum.
 ///
-/// The two must have the same shape: broadcasting there hides mistakes.
+/// Both must have the same shape; losses do not broadcast.
 ///
 /// In the language: `mse_loss(x, target)`.
 ///

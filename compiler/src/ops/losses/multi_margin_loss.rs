@@ -10,11 +10,10 @@ use crate::eval::{Evaluation, Real, Total, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Type};
 
-/// How far the target's score is from being larger than all others by a margin, for each example:
-/// `Σ max(0, margin - x[target] + x[c])^p` over the other classes `c`, divided by the number of
-/// classes.
+/// The multi-class hinge loss, for each example: `Σ max(0, margin - x[target] + x[c])^p` over the
+/// other classes `c`, divided by the number of classes.
 ///
-/// Classes lie on the last axis.
+/// Classes are on the last axis.
 ///
 /// In the language: `multi_margin_loss(scores, target, p = 1, margin = 1.0)`.
 ///
@@ -39,19 +38,19 @@ use crate::shape::{Argument, Facts, Type};
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct MultiMarginLoss {
-    /// Whether what is missing is squared: `p` is 2, not 1.
+    /// Whether `p` is 2, not 1; default 1.
     pub is_squared: bool,
-    /// By how much the target's score should be larger.
+    /// The margin by which the target's score should be larger; default 1.
     pub margin: Number,
 }
 
 impl MultiMarginLoss {
-    /// What each other class's score is too large by, 0 for the target's; of the scores' shape.
+    /// The margin violation of each other class, 0 for the target; of the scores' shape.
     fn excess(&self, g: &mut Graph, scores: NodeId, target: NodeId) -> NodeId {
         let (zero, margin) = (g.constant(0.0), g.constant(self.margin.0));
-        let own = classes::pick(g, scores, target);
-        let missing = g.sub(margin, own);
-        let excess = g.add(missing, scores);
+        let target_score = classes::pick(g, scores, target);
+        let excess = g.sub(margin, target_score);
+        let excess = g.add(excess, scores);
         let excess = g.maximum(excess, zero);
         let one_hot = classes::one_hot(g, target, scores);
         g.select(one_hot, zero, excess)
@@ -66,15 +65,15 @@ impl MultiMarginLoss {
 impl Operation for MultiMarginLoss {
     const NAME: &'static str = "multi_margin_loss";
     const CALL: Option<Signature> = Some(Signature::of(&["scores", "target"]).with(&[
-        Attribute { name: "p", kind: AttributeKind::Whole, default: Some("1") },
+        Attribute { name: "p", kind: AttributeKind::Integer, default: Some("1") },
         Attribute { name: "margin", kind: AttributeKind::Number, default: Some("1.0") },
     ]));
 
     fn from_call(attributes: &Attributes) -> Result<MultiMarginLoss, Mistake> {
-        let is_squared = match attributes.whole("p").unwrap_or(1) {
+        let is_squared = match attributes.integer("p").unwrap_or(1) {
             1 => false,
             2 => true,
-            p => return Err(Mistake::attribute("p", format!("`p` is 1 or 2, and not {p}"))),
+            p => return Err(Mistake::attribute("p", format!("`p` must be 1 or 2, but is {p}"))),
         };
         let margin = attributes.number("margin").unwrap_or(1.0);
         Ok(MultiMarginLoss { is_squared, margin: Number(margin as f32) })
@@ -111,11 +110,11 @@ impl Operation for MultiMarginLoss {
         let dy = classes::column(g, at.dy);
         let classes = Self::classes(g, scores);
         let share = g.div(dy, classes);
-        // The target's score gets what the others get together, the other way.
+        // The gradient of the target's score is minus the sum of the others.
         let all = g.sum_axis(slope, axis);
         let one_hot = classes::one_hot(g, target, scores);
-        let own = g.mul(one_hot, all);
-        let slope = g.sub(slope, own);
+        let target_slope = g.mul(one_hot, all);
+        let slope = g.sub(slope, target_slope);
         vec![Some(g.mul(slope, share)), None]
     }
 

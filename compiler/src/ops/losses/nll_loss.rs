@@ -2,7 +2,7 @@
 
 use super::{
     Attributes, Domain, Lowering, Op, Operation, Reverse, Sample, Signature,
-    class_weights::{self, Counting},
+    class_weights::{self, TargetWeights},
     classes,
 };
 use crate::error::Mistake;
@@ -11,12 +11,11 @@ use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Type};
 
-/// The negative log likelihood of a class index, for each example: `-x[target]`, where `x` are
-/// logarithms of probabilities, as from `log_softmax`.
+/// The negative log likelihood of a class index, for each example: `-x[target]`, where `x` are log
+/// probabilities, as from `log_softmax`.
 ///
-/// Classes lie on the last axis. With `weight`, the loss of each example is its class's weight
-/// times that, and with `ignore_index` it is 0 for that class; see
-/// the mean of such losses.
+/// Classes are on the last axis. `weight` is a factor per class; examples of the class `ignore_index`
+/// are 0. The mean is weighted by the class weights of the targets, without ignored ones.
 ///
 /// In the language: `nll_loss(log_probabilities, target, weight = none, ignore_index = none)`.
 ///
@@ -41,8 +40,8 @@ use crate::shape::{Argument, Facts, Type};
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct NllLoss {
-    /// What targets count for.
-    pub counting: Counting,
+    /// Class weights and the ignored class.
+    pub target_weights: TargetWeights,
 }
 
 impl Operation for NllLoss {
@@ -53,27 +52,28 @@ impl Operation for NllLoss {
     );
 
     fn from_call(attributes: &Attributes) -> Result<NllLoss, Mistake> {
-        Ok(NllLoss { counting: Counting::from_call(attributes)? })
+        Ok(NllLoss { target_weights: TargetWeights::from_call(attributes)? })
     }
 
     fn shape(&self, x: &[Argument<'_>], facts: &mut Facts) -> Result<Type, Mistake> {
         let ty = classes::shape(Self::NAME, x[0], x[1], facts)?;
-        self.counting.check(x[0], facts)?;
+        self.target_weights.check(x[0], facts)?;
         Ok(ty)
     }
 
     #[cfg(feature = "eval")]
     fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
         classes::evaluate(x, at, |scores, target| {
-            self.counting.counted(target, -self.counting.weight_of::<T>(target) * scores[target])
+            self.target_weights
+                .masked_value(target, -self.target_weights.weight_of::<T>(target) * scores[target])
         })
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
         let one_hot = classes::one_hot(g, at.x[1], at.x[0]);
-        let dy = self.counting.masked(g, at.x[1], at.dy);
+        let dy = self.target_weights.masked(g, at.x[1], at.dy);
         let mut dy = classes::column(g, dy);
-        if let Some(weight) = self.counting.of_targets(g, at.x[0], at.x[1]) {
+        if let Some(weight) = self.target_weights.weights_of_targets(g, at.x[0], at.x[1]) {
             dy = g.mul(dy, weight);
         }
         let minus = g.neg(dy);
@@ -81,34 +81,36 @@ impl Operation for NllLoss {
     }
 
     fn weights(&self, g: &mut Graph, x: &[NodeId]) -> Option<NodeId> {
-        self.counting.weights(g, x[0], x[1])
+        self.target_weights.weights(g, x[0], x[1])
     }
 
     fn weights_reason(&self) -> &'static str {
-        self.counting.reason()
+        self.target_weights.reason()
     }
 
     fn metric(&self, x: &[&Type]) -> Option<Op> {
-        self.counting.accuracy(x[1])
+        self.target_weights.accuracy(x[1])
     }
 
     fn lower(&self) -> Lowering<'_> {
         Lowering::Composite(Box::new(|g, x| {
             let picked = classes::pick(g, x[0], x[1]);
             let mut loss = g.neg(picked);
-            if let Some(weight) = self.counting.of_targets(g, x[0], x[1]) {
+            if let Some(weight) = self.target_weights.weights_of_targets(g, x[0], x[1]) {
                 loss = g.mul(loss, weight);
             }
             let shape = g.shape(x[1]).clone();
             let loss = g.reshape(loss, &shape);
-            self.counting.masked(g, x[1], loss)
+            self.target_weights.masked(g, x[1], loss)
         }))
     }
 
     fn samples(size: usize) -> Vec<Sample> {
-        Counting::variants(size)
+        TargetWeights::variants(size)
             .into_iter()
-            .flat_map(|counting| classes::samples(size, Domain::Normal(2.0), NllLoss { counting }))
+            .flat_map(|target_weights| {
+                classes::samples(size, Domain::Normal(2.0), NllLoss { target_weights })
+            })
             .collect()
     }
 }

@@ -11,12 +11,12 @@ use crate::eval::Real;
 use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
 
-/// The negative log likelihood of a count under a Poisson distribution, for each element:
-/// `eˣ - target · x` where `x` is the logarithm of its mean (`log_input`), else
+/// The negative log likelihood of a count under a Poisson distribution, for each element, as in
+/// PyTorch: `eˣ - target · x` if `x` is the logarithm of the mean (`log_input`), else
 /// `x - target · ln(x + eps)`.
 ///
-/// With `full`, Stirling's approximation of the part that does not depend on `x` is added where
-/// the target is greater than 1: `t·ln t - t + ln(2π·t) / 2`. As in PyTorch.
+/// `full` adds Stirling's approximation of the term `ln(target!)` for targets above 1:
+/// `t·ln t - t + ln(2π·t) / 2`.
 ///
 /// In the language: `poisson_nll_loss(x, target, log_input = true, full = false, eps = 1e-8)`.
 ///
@@ -41,11 +41,11 @@ use crate::graph::{Graph, NodeId};
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct PoissonNllLoss {
-    /// Whether `x` is a logarithm.
+    /// Whether `x` is the logarithm of the mean; default true.
     pub log_input: bool,
-    /// Whether what does not depend on `x` is added.
+    /// Whether Stirling's approximation is added; default false.
     pub full: bool,
-    /// What keeps the logarithm of `x` from being infinite.
+    /// Added to `x` before its logarithm, without `log_input`; default 1e-8.
     pub eps: Number,
 }
 
@@ -96,16 +96,16 @@ impl Elementwise for PoissonNllLoss {
             }
         };
         let dx = g.mul(at.dy, slope);
-        let dt = at.wanted[1].then(|| {
+        let dt = at.requested[1].then(|| {
             let mut slope = g.neg(log);
             if self.full {
                 let (zero, half) = (g.constant(0.0), g.constant(0.5));
                 let log = g.log(t);
-                let rest = g.div(half, t);
-                let rest = g.add(log, rest);
+                let stirling = g.div(half, t);
+                let stirling = g.add(log, stirling);
                 let is_added = g.greater(t, one);
-                let rest = g.select(is_added, rest, zero);
-                slope = g.add(slope, rest);
+                let stirling = g.select(is_added, stirling, zero);
+                slope = g.add(slope, stirling);
             }
             g.mul(at.dy, slope)
         });
@@ -137,8 +137,8 @@ impl Elementwise for PoissonNllLoss {
         let stirling = e.sub(product, t);
         let circle = e.mul(tau, t);
         let log = e.log(circle);
-        let rest = e.mul(half, log);
-        let stirling = e.add(stirling, rest);
+        let half_log = e.mul(half, log);
+        let stirling = e.add(stirling, half_log);
         let is_added = e.greater(t, one);
         let added = e.select(is_added, stirling, zero);
         e.add(loss, added)

@@ -9,10 +9,10 @@ use crate::eval::Real;
 use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
 
-/// The error `d = x - target` of each element, squared where it is small: `d² / (2·beta)` where
-/// `|d| < beta`, else `|d| - beta / 2`. With `beta = 0` it is the absolute error.
+/// The smooth absolute error of `d = x - target`, for each element: quadratic, `d² / (2·beta)`, for
+/// `|d| < beta`, else linear, `|d| - beta / 2`. With `beta = 0` it is the absolute error.
 ///
-/// The two must have the same shape: broadcasting there hides mistakes.
+/// Both must have the same shape; losses do not broadcast.
 ///
 /// In the language: `smooth_l1_loss(x, target, beta = 1.0)`.
 ///
@@ -37,7 +37,7 @@ use crate::graph::{Graph, NodeId};
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct SmoothL1Loss {
-    /// The error up to which it is squared, at least 0.
+    /// The error below which it is quadratic, at least 0; default 1.
     pub beta: Number,
 }
 
@@ -82,9 +82,9 @@ impl Elementwise for SmoothL1Loss {
         let product = e.mul(half, product);
         let squared = e.div(product, beta);
         let offset = e.mul(half, beta);
-        let straight = e.sub(size, offset);
+        let linear = e.sub(size, offset);
         let is_small = e.greater(beta, size);
-        e.select(is_small, squared, straight)
+        e.select(is_small, squared, linear)
     }
 
     fn variants() -> Vec<SmoothL1Loss> {
@@ -92,6 +92,6 @@ impl Elementwise for SmoothL1Loss {
     }
 
     fn domains(&self) -> Vec<Domain> {
-        vec![Domain::Apart, Domain::Apart]
+        vec![Domain::Separated, Domain::Separated]
     }
 }

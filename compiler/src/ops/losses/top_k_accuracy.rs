@@ -2,7 +2,7 @@
 
 use super::{
     Attribute, AttributeKind, Attributes, Domain, Lowering, Operation, Reverse, Sample, Signature,
-    class_weights::{self, Counting},
+    class_weights::{self, TargetWeights},
     classes,
 };
 use crate::error::Mistake;
@@ -11,12 +11,12 @@ use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Dim, Facts, Type};
 
-/// Whether the target's score is among the `k` largest, for each example: 1 or 0. Of equal scores
-/// the first class's counts as larger, so that with `k = 1` it is [`accuracy`](super::accuracy); an
-/// example with a score that is NaN is wrong. Without gradient.
+/// 1 for each example whose target is among the `k` largest scores, else 0. Of equal scores the one
+/// with the lower class index ranks first, so that `k = 1` is [`accuracy`](super::accuracy); an example
+/// with a NaN score is incorrect. Without gradient.
 ///
-/// Classes lie on the last axis. Targets of the class `ignore_index` are 0 and do not count in
-/// the mean.
+/// Classes are on the last axis. Targets of the class `ignore_index` are 0 and excluded from the
+/// mean.
 ///
 /// In the language: `top_k_accuracy(scores, target, k, ignore_index = none)`.
 ///
@@ -41,41 +41,41 @@ use crate::shape::{Argument, Dim, Facts, Type};
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct TopKAccuracy {
-    /// How many scores may be the largest, at least 1.
+    /// The number of largest scores, at least 1 and at most the number of classes.
     pub k: usize,
-    /// The class that does not count.
+    /// The ignored class; default none.
     pub ignore_index: Option<u32>,
 }
 
 impl TopKAccuracy {
-    fn counting(&self) -> Counting {
-        Counting { weight: None, ignore_index: self.ignore_index }
+    fn target_weights(&self) -> TargetWeights {
+        TargetWeights { weight: None, ignore_index: self.ignore_index }
     }
 }
 
 impl Operation for TopKAccuracy {
     const NAME: &'static str = "top_k_accuracy";
     const CALL: Option<Signature> = Some(Signature::of(&["scores", "target"]).with(&[
-        Attribute { name: "k", kind: AttributeKind::Whole, default: None },
+        Attribute { name: "k", kind: AttributeKind::Integer, default: None },
         class_weights::IGNORE_INDEX,
     ]));
 
     fn from_call(attributes: &Attributes) -> Result<TopKAccuracy, Mistake> {
         let ignore_index = class_weights::class(attributes, "ignore_index")?;
-        match attributes.whole("k") {
+        match attributes.integer("k") {
             Some(k) if k > 0 => Ok(TopKAccuracy { k, ignore_index }),
-            _ => Err(Mistake::attribute("k", "`k` is at least 1")),
+            _ => Err(Mistake::attribute("k", "`k` must be at least 1")),
         }
     }
 
     fn shape(&self, x: &[Argument<'_>], facts: &mut Facts) -> Result<Type, Mistake> {
         let ty = classes::shape(Self::NAME, x[0], x[1], facts)?;
-        self.counting().check(x[0], facts)?;
+        self.target_weights().check(x[0], facts)?;
         match x[0].ty.shape.dims.last().and_then(Dim::fixed) {
             Some(classes) if self.k > classes => Err(Mistake::attribute(
                 "k",
                 format!(
-                    "`k` is at most the number of classes: `{}` has {classes}, and not {}",
+                    "`k` must be at most the number of classes: `{}` has {classes}, but `k` is {}",
                     x[0].name, self.k
                 ),
             )),
@@ -86,8 +86,9 @@ impl Operation for TopKAccuracy {
     #[cfg(feature = "eval")]
     fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
         classes::evaluate(x, at, |scores, target| {
-            let is_right = classes::is_within(scores, target, self.k);
-            self.counting().counted(target, if is_right { T::one() } else { T::zero() })
+            let is_correct = classes::is_in_top_k(scores, target, self.k);
+            self.target_weights()
+                .masked_value(target, if is_correct { T::one() } else { T::zero() })
         })
     }
 
@@ -96,17 +97,17 @@ impl Operation for TopKAccuracy {
     }
 
     fn weights(&self, g: &mut Graph, x: &[NodeId]) -> Option<NodeId> {
-        self.counting().weights(g, x[0], x[1])
+        self.target_weights().weights(g, x[0], x[1])
     }
 
     fn weights_reason(&self) -> &'static str {
-        self.counting().reason()
+        self.target_weights().reason()
     }
 
     fn lower(&self) -> Lowering<'_> {
         Lowering::Composite(Box::new(|g, x| {
-            let is_right = classes::within(g, x[0], x[1], self.k);
-            self.counting().masked(g, x[1], is_right)
+            let is_correct = classes::in_top_k(g, x[0], x[1], self.k);
+            self.target_weights().masked(g, x[1], is_correct)
         }))
     }
 
@@ -116,7 +117,7 @@ impl Operation for TopKAccuracy {
         ks.into_iter()
             .flat_map(|(k, ignore_index)| {
                 let op = TopKAccuracy { k, ignore_index };
-                [Domain::Apart, Domain::Tied]
+                [Domain::Separated, Domain::Tied]
                     .map(|domain| classes::samples(size, domain, op.clone()))
             })
             .flatten()

@@ -7,33 +7,32 @@ use crate::eval::{Evaluation, Real, Value, dot};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Shape, Type};
 
-/// A sum of products over chosen axes of two values: what matrix products, and
-/// their gradients, are made of.
+/// A contraction: a sum of products over axes of two values, the primitive operation of matrix products
+/// and their gradients.
 ///
-/// The result has the batch axis first if it has one, then the shared axes,
-/// then what is left of the first operand's axes, then of the second's. Values
-/// that are both batched go example by example, unless the sum runs over the
-/// batch too: that is the gradient of a weight.
+/// The result has the batch axis first if it has one, then the shared axes, then the free axes of the
+/// first operand, then those of the second. Two batched operands are contracted example by example,
+/// unless the sum includes the batch, as for the gradient of a weight.
 ///
 /// Each element is a blocked sum of chains of fused multiply-adds in ascending order.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Contract {
-    /// Pairs of axes that go together and stay.
+    /// Pairs of axes that are matched and part of the result.
     pub shared: Vec<(usize, usize)>,
-    /// Pairs of axes that are summed over, the outermost first.
+    /// Pairs of axes that are summed over, outermost first.
     pub contracted: Vec<(usize, usize)>,
-    /// Whether the sum runs over the batch as well, outermost; then both are batched.
+    /// Whether the batch is summed over as well, outermost; then both operands are batched.
     pub over_batch: bool,
 }
 
 impl Contract {
-    /// The axes of the first operand that stay its own.
+    /// The free axes of the first operand: neither shared nor contracted.
     pub fn free_a(&self, rank: usize) -> Vec<usize> {
         let bound: Vec<_> = self.shared.iter().chain(&self.contracted).map(|p| p.0).collect();
         (0..rank).filter(|axis| !bound.contains(axis)).collect()
     }
 
-    /// The axes of the second operand that stay its own.
+    /// The free axes of the second operand: neither shared nor contracted.
     pub fn free_b(&self, rank: usize) -> Vec<usize> {
         let bound: Vec<_> = self.shared.iter().chain(&self.contracted).map(|p| p.1).collect();
         (0..rank).filter(|axis| !bound.contains(axis)).collect()
@@ -62,27 +61,28 @@ impl Operation for Contract {
     #[cfg(feature = "eval")]
     fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
         let [s, t] = [&at.operands[0].shape, &at.operands[1].shape];
-        let go_together = s.batched && t.batched;
-        // Each operand as a stack of matrices: its axes in the order shared,
-        // free, contracted (or contracted, free), the batch where it belongs.
+        let both_batched = s.batched && t.batched;
+        // Each operand as a stack of matrices: its axes in the order shared, free, contracted (or
+        // contracted, free), with the batch in one of these groups.
         let arrange =
-            |x: &Value<T>, shape: &Shape, own: Vec<usize>, bound: [Vec<usize>; 2], first: bool| {
+            |x: &Value<T>, shape: &Shape, free: Vec<usize>, bound: [Vec<usize>; 2], first: bool| {
                 let offset = usize::from(shape.batched);
                 let lift =
                     |axes: Vec<usize>| axes.into_iter().map(|a| a + offset).collect::<Vec<_>>();
                 let [mut shared, mut contracted] = bound.map(lift);
-                let mut own = lift(own);
+                let mut free = lift(free);
                 if shape.batched {
-                    let group = match (self.over_batch, go_together) {
+                    let group = match (self.over_batch, both_batched) {
                         (true, _) => &mut contracted,
                         (false, true) => &mut shared,
-                        (false, false) => &mut own,
+                        (false, false) => &mut free,
                     };
                     group.insert(0, 0);
                 }
                 let sizes = shape.full_sizes(at.batch);
                 let size = |axes: &[usize]| axes.iter().map(|a| sizes[*a]).product::<usize>();
-                let (rows, columns) = if first { (&own, &contracted) } else { (&contracted, &own) };
+                let (rows, columns) =
+                    if first { (&free, &contracted) } else { (&contracted, &free) };
                 let order: Vec<_> = shared.iter().chain(rows).chain(columns).copied().collect();
                 let stack = (size(&shared), size(rows), size(columns));
                 let elements = x.array().view().permuted_axes(order).iter().copied().collect();
@@ -97,24 +97,23 @@ impl Operation for Contract {
         for (a, b) in a.outer_iter().zip(b.outer_iter()) {
             y.extend(dot(&a, &b));
         }
-        // Where only one is batched, its batch axis lies before its own axes,
-        // and belongs to the front.
+        // If only one operand is batched, its batch axis precedes its free axes: move it to the front.
         let sizes = at.sizes();
-        let before = match (s.batched, t.batched) {
+        let batch_axis = match (s.batched, t.batched) {
             (true, false) => self.shared.len(),
             (false, true) => self.shared.len() + self.free_a(s.rank()).len(),
             _ => 0,
         };
-        if before == 0 {
+        if batch_axis == 0 {
             return Value::real(&sizes, y);
         }
-        let mut found = sizes.clone();
-        let batch = found.remove(0);
-        found.insert(before, batch);
-        let y = ndarray::ArrayD::from_shape_vec(found, y).expect("the same elements");
+        let mut unordered = sizes.clone();
+        let batch = unordered.remove(0);
+        unordered.insert(batch_axis, batch);
+        let y = ndarray::ArrayD::from_shape_vec(unordered, y).expect("the same elements");
         let mut order: Vec<usize> = (0..sizes.len()).collect();
-        order.remove(before);
-        order.insert(0, before);
+        order.remove(batch_axis);
+        order.insert(0, batch_axis);
         Value::real(&sizes, y.permuted_axes(order).iter().copied().collect())
     }
 
@@ -122,20 +121,20 @@ impl Operation for Contract {
         let [a, b] = [at.x[0], at.x[1]];
         let (rank_a, rank_b) = (g.shape(a).rank(), g.shape(b).rank());
         let (free_a, free_b) = (self.free_a(rank_a), self.free_b(rank_b));
-        // Where each group of axes lies in dy.
+        // The index of each group of axes in dy.
         let shared = self.shared.len();
         let dy_a = |i: usize| shared + i;
         let dy_b = |i: usize| shared + free_a.len() + i;
         let dy_batched = g.shape(at.dy).batched;
 
-        let da = at.wanted[0].then(|| {
+        let da = at.requested[0].then(|| {
             let product = Contract {
                 shared: self.shared.iter().enumerate().map(|(i, p)| (i, p.1)).collect(),
                 contracted: free_b.iter().enumerate().map(|(i, axis)| (dy_b(i), *axis)).collect(),
                 over_batch: dy_batched && !g.shape(a).batched,
             };
             let da = g.apply(product, &[at.dy, b]);
-            // Its axes: shared, a's own, then the contracted ones in b's order.
+            // Its axes: shared, free of a, then contracted in b's order.
             let mut contracted = self.contracted.clone();
             contracted.sort_by_key(|p| p.1);
             let order: Vec<usize> = (self.shared.iter().map(|p| p.0))
@@ -144,14 +143,14 @@ impl Operation for Contract {
                 .collect();
             g.permute(da, &inverse(&order))
         });
-        let db = at.wanted[1].then(|| {
+        let db = at.requested[1].then(|| {
             let product = Contract {
                 shared: self.shared.iter().enumerate().map(|(i, p)| (p.0, i)).collect(),
                 contracted: free_a.iter().enumerate().map(|(i, axis)| (*axis, dy_a(i))).collect(),
                 over_batch: dy_batched && !g.shape(b).batched,
             };
             let db = g.apply(product, &[a, at.dy]);
-            // Its axes: shared, the contracted ones in a's order, then b's own.
+            // Its axes: shared, contracted in a's order, then free of b.
             let mut contracted = self.contracted.clone();
             contracted.sort_by_key(|p| p.0);
             let order: Vec<usize> = (self.shared.iter().map(|p| p.1))
@@ -204,8 +203,8 @@ impl Operation for Contract {
 
 fn inverse(order: &[usize]) -> Vec<usize> {
     let mut inverse = vec![0; order.len()];
-    for (place, axis) in order.iter().enumerate() {
-        inverse[*axis] = place;
+    for (i, axis) in order.iter().enumerate() {
+        inverse[*axis] = i;
     }
     inverse
 }
@@ -214,8 +213,8 @@ fn inverse(order: &[usize]) -> Vec<usize> {
 mod tests {
     use super::*;
 
-    /// As many for one example by the declared operation, by what it stands for, and by the gradient
-    /// of the weight, which adds up examples.
+    /// The declared operation, its contraction, and the gradient of the weight have the same number per
+    /// example.
     #[test]
     fn every_product_counts_its_multiply_adds() {
         let mut g = Graph::new(7);

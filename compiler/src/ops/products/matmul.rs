@@ -8,9 +8,9 @@ use crate::eval::{Evaluation, Real, Value, dot};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Dim, Facts, Shape, Type};
 
-/// The product of two matrices, of a vector and a matrix, or of two stacks of
-/// matrices, for each example. A batch of vectors times a parameter matrix is
-/// one matrix product.
+/// The product of two matrices, of a vector and a matrix, or of two stacks of matrices, for each
+/// example: `[…, m, k] · [k, n]` yields `[…, m, n]`. A batch of vectors times a parameter matrix is one
+/// matrix product.
 ///
 /// In the language: `matmul(a, b)`.
 ///
@@ -36,7 +36,7 @@ use crate::shape::{Argument, Dim, Facts, Shape, Type};
 pub struct MatMul;
 
 impl MatMul {
-    /// The contraction that it stands for, by the ranks of its operands.
+    /// The contraction that it lowers to, by the ranks of its operands.
     fn contraction(a: usize, b: usize) -> Contract {
         let shared = if b == 3 { vec![(0, 0)] } else { Vec::new() };
         let contracted = vec![(a - 1, b.saturating_sub(2))];
@@ -92,7 +92,7 @@ impl Operation for MatMul {
 
     #[cfg(feature = "eval")]
     fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
-        // Stacks of matrices, with a step of zero where one serves all.
+        // Stacks of matrices, with a stride of 0 for an operand that all examples share.
         let [s, t] = [&at.operands[0].shape, &at.operands[1].shape];
         let (a, b) = (x[0].reals(), x[1].reals());
         let (da, db) = (s.sizes(), t.sizes());
@@ -101,14 +101,14 @@ impl Operation for MatMul {
         let m = if da.len() > 1 { da[da.len() - 2] } else { 1 };
         let stacked = da[..da.len().saturating_sub(2)].iter().product::<usize>();
         let examples = if at.ty.shape.batched { at.batch } else { 1 };
-        let step = |x: &[T], batched: bool| if batched { x.len() / at.batch } else { 0 };
-        let (step_a, step_b) = (step(a, s.batched), step(b, t.batched));
-        let each_b = if db.len() == 3 { k * n } else { 0 };
+        let stride = |x: &[T], batched: bool| if batched { x.len() / at.batch } else { 0 };
+        let (stride_a, stride_b) = (stride(a, s.batched), stride(b, t.batched));
+        let matrix_stride_b = if db.len() == 3 { k * n } else { 0 };
         let mut y = Vec::new();
         for example in 0..examples {
             for i in 0..stacked {
-                let a = &a[example * step_a + i * m * k..][..m * k];
-                let b = &b[example * step_b + i * each_b..][..k * n];
+                let a = &a[example * stride_a + i * m * k..][..m * k];
+                let b = &b[example * stride_b + i * matrix_stride_b..][..k * n];
                 let a = ndarray::ArrayView2::from_shape((m, k), a).expect("m rows of k");
                 let b = ndarray::ArrayView2::from_shape((k, n), b).expect("k rows of n");
                 y.extend(dot(&a, &b));

@@ -1,6 +1,5 @@
-//! Whether all elements of all operands are finite: 0 where they are, NaN where
-//! one is infinite or not a number. What a training step does is kept only
-//! where this is 0.
+//! The guard of a training step: 0 if all elements of all operands are finite, NaN if one is infinite
+//! or NaN. A step overwrites parameters only if it is 0.
 
 use super::{Domain, Lowering, Operand, Operation, Reverse, Sample};
 use crate::error::Mistake;
@@ -12,9 +11,8 @@ use crate::shape::{Argument, Facts, Shape, Type};
 /// See the [module](self).
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct AllFinite {
-    /// So many operands, the first ones, are looked at themselves. The others
-    /// are gradients of parameters, which machine code must not have to compute
-    /// before it knows: it looks at what they are sums of.
+    /// The number of leading operands that are checked directly. The others are gradients of parameters,
+    /// which machine code must not compute before the guard: it checks the terms that they are sums of.
     pub direct: usize,
 }
 
@@ -25,13 +23,13 @@ impl Operation for AllFinite {
     fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
         match x.iter().all(|x| x.ty.is_real()) && self.direct <= x.len() {
             true => Ok(Type::real(Shape::scalar())),
-            false => Err(Mistake::call("only reals can be infinite")),
+            false => Err(Mistake::call("`all_finite` takes reals")),
         }
     }
 
     #[cfg(feature = "eval")]
     fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
-        // As what is kept of them: parameters are f32.
+        // In the precision of parameters, f32.
         let is_finite = |x: &T| (x.wide() as f32).is_finite();
         let all = x.iter().all(|x| x.reals().iter().all(is_finite));
         Value::real(&at.sizes(), vec![if all { T::zero() } else { T::nan() }])

@@ -8,8 +8,8 @@ use crate::graph::{Graph, NodeId};
 use crate::ops::reduce::Reduction;
 use crate::shape::{Argument, Facts, Type};
 
-/// The largest over one axis of the example, or over the whole example; NaN where
-/// there is one. Where several are the largest, they share the gradient evenly.
+/// The maximum over one axis of the example, or over all its axes; NaN if an element is NaN. Equal
+/// largest elements share the gradient evenly.
 ///
 /// In the language: `amax(x, axis = all)`.
 ///
@@ -31,13 +31,13 @@ use crate::shape::{Argument, Facts, Type};
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Amax {
-    /// The axis, from the end where negative; `None` for all of the example's.
+    /// The axis, counted from the end if negative; `None` for all axes of the example.
     pub axis: Option<i64>,
 }
 
 impl Operation for Amax {
     const NAME: &'static str = "amax";
-    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[axis::OVER]));
+    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[axis::REDUCED]));
 
     fn from_call(attributes: &Attributes) -> Result<Amax, Mistake> {
         Ok(Amax { axis: attributes.axis("axis") })
@@ -57,10 +57,10 @@ impl Operation for Amax {
     }
 
     fn lower(&self) -> Lowering<'_> {
-        Lowering::Composite(Box::new(|g, x| axis::expand(Reduction::Max, self.axis, g, x[0])))
+        Lowering::Composite(Box::new(|g, x| axis::decompose(Reduction::Max, self.axis, g, x[0])))
     }
 
     fn samples(size: usize) -> Vec<Sample> {
-        axis::samples(size, Domain::Apart, |axis| Amax { axis })
+        axis::samples(size, Domain::Separated, |axis| Amax { axis })
     }
 }

@@ -8,8 +8,8 @@ use crate::graph::{Graph, NodeId};
 use crate::ops::reduce::Reduction;
 use crate::shape::{Argument, Facts, Type};
 
-/// The smallest over one axis of the example, or over the whole example; NaN where
-/// there is one. Where several are the smallest, they share the gradient evenly.
+/// The minimum over one axis of the example, or over all its axes; NaN if an element is NaN. Equal
+/// smallest elements share the gradient evenly.
 ///
 /// In the language: `amin(x, axis = all)`.
 ///
@@ -31,13 +31,13 @@ use crate::shape::{Argument, Facts, Type};
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Amin {
-    /// The axis, from the end where negative; `None` for all of the example's.
+    /// The axis, counted from the end if negative; `None` for all axes of the example.
     pub axis: Option<i64>,
 }
 
 impl Operation for Amin {
     const NAME: &'static str = "amin";
-    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[axis::OVER]));
+    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[axis::REDUCED]));
 
     fn from_call(attributes: &Attributes) -> Result<Amin, Mistake> {
         Ok(Amin { axis: attributes.axis("axis") })
@@ -59,15 +59,15 @@ impl Operation for Amin {
     }
 
     fn lower(&self) -> Lowering<'_> {
-        // Turning the sign is exact.
+        // Negation is exact.
         Lowering::Composite(Box::new(|g, x| {
             let minus = g.neg(x[0]);
-            let largest = axis::expand(Reduction::Max, self.axis, g, minus);
+            let largest = axis::decompose(Reduction::Max, self.axis, g, minus);
             g.neg(largest)
         }))
     }
 
     fn samples(size: usize) -> Vec<Sample> {
-        axis::samples(size, Domain::Apart, |axis| Amin { axis })
+        axis::samples(size, Domain::Separated, |axis| Amin { axis })
     }
 }

@@ -7,12 +7,11 @@ use crate::eval::{Evaluation, Real, Total, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Dim, Facts, Shape, Type};
 
-/// The mean of each feature over the batch: over all examples, and all axes of
-/// an example but the first, which is the features'.
+/// The mean of each feature over the batch: over all examples and all axes of an example except the
+/// first, the axis of features.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct BatchMean {
-    /// Whether the sum is divided by one less than the number of terms: of
-    /// squared deviations, that gives the unbiased variance.
+    /// Whether the divisor is the number of terms minus 1, as for the unbiased variance.
     pub unbiased: bool,
 }
 
@@ -22,14 +21,14 @@ impl BatchMean {
         (count - usize::from(self.unbiased)) as f32
     }
 
-    /// How many terms an example has for each feature.
+    /// The number of terms per feature and example.
     fn terms(x: &Shape) -> usize {
         x.sizes()[1..].iter().product()
     }
 }
 
-/// A value for each feature in the rank of `like`, to be broadcast.
-pub fn beside(g: &mut Graph, x: NodeId, like: &Shape) -> NodeId {
+/// Reshapes one value per feature to the rank of `like`, so that it broadcasts.
+pub fn align(g: &mut Graph, x: NodeId, like: &Shape) -> NodeId {
     let mut dims = g.shape(x).dims.clone();
     dims.resize(like.rank(), Dim::Fixed(1));
     g.reshape(x, &Shape { batched: false, dims })
@@ -46,7 +45,7 @@ impl Operation for BatchMean {
             (true, Some(features)) => Ok(Type::real(Shape::unbatched([features.clone()]))),
             _ => Err(Mistake::operand(
                 0,
-                format!("`{}` has no features for each example of the batch", x[0].name),
+                format!("`{}` needs a batch axis and an axis of features", x[0].name),
             )),
         }
     }
@@ -63,12 +62,12 @@ impl Operation for BatchMean {
         let shape = g.shape(at.x[0]).clone();
         let divisor = g.constant(self.divisor(&shape, g.batch()));
         let share = g.div(at.dy, divisor);
-        let share = beside(g, share, &shape);
+        let share = align(g, share, &shape);
         vec![Some(g.broadcast(share, &shape))]
     }
 
     fn least_batch(&self, x: &[&Type]) -> usize {
-        // One term has no variance.
+        // The variance of one term is undefined.
         match self.unbiased && Self::terms(&x[0].shape) == 1 {
             true => 2,
             false => 1,
@@ -79,9 +78,9 @@ impl Operation for BatchMean {
         Lowering::Composite(Box::new(|g, x| {
             let shape = g.shape(x[0]).clone();
             let features = Shape::unbatched([shape.dims[0].clone()]);
-            let mut kept = vec![Dim::Fixed(1); shape.rank()];
-            kept[0] = shape.dims[0].clone();
-            let sum = g.sum_to(x[0], &Shape::unbatched(kept));
+            let mut keepdim = vec![Dim::Fixed(1); shape.rank()];
+            keepdim[0] = shape.dims[0].clone();
+            let sum = g.sum_to(x[0], &Shape::unbatched(keepdim));
             let sum = g.reshape(sum, &features);
             let divisor = g.constant(self.divisor(&shape, g.batch()));
             g.div(sum, divisor)

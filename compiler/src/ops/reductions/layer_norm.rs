@@ -11,9 +11,8 @@ use crate::eval::{Evaluation, Real, Total, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Shape, Type};
 
-/// Layer normalisation (J. Ba, J. Kiros, G. Hinton 2016): the last axis with
-/// mean 0 and variance 1, then scaled and shifted element by element,
-/// `(x - mean) / √(variance + eps) · weight + bias`.
+/// Layer normalisation over the last axis (J. Ba, J. Kiros, G. Hinton 2016):
+/// `(x - mean) / √(variance + eps) · weight + bias`, with the population variance.
 ///
 /// In the language: `layer_norm(x, weight, bias, eps = 1e-5)`.
 ///
@@ -37,20 +36,20 @@ use crate::shape::{Argument, Facts, Shape, Type};
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct LayerNorm {
-    /// What is added to the variance.
+    /// Added to the variance; default 1e-5.
     pub eps: Number,
 }
 
-/// PyTorch's `eps`.
+/// The default of `eps`, PyTorch's.
 pub const EPS: f64 = 1e-5;
 
-/// The attribute `eps`, which keeps the root of a variance from being 0: not negative, for that makes
-/// numbers NaN that have a small one.
+/// The attribute `eps`, which avoids division by a standard deviation of 0. It must not be negative:
+/// the root of a small variance would be NaN.
 pub(crate) fn eps(attributes: &Attributes, default: f64) -> Result<f64, Mistake> {
     let eps = attributes.number("eps").unwrap_or(default);
     match eps >= 0.0 {
         true => Ok(eps),
-        false => Err(Mistake::attribute("eps", format!("`eps` is at least 0, and not {eps}"))),
+        false => Err(Mistake::attribute("eps", format!("`eps` must be at least 0, but is {eps}"))),
     }
 }
 
@@ -102,7 +101,7 @@ impl Operation for LayerNorm {
         let sizes = at.sizes();
         let last = sizes[sizes.len() - 1];
         let rows = sizes.iter().product::<usize>() / last;
-        // Row `r` of an operand: one for each example, or for all.
+        // Row `r` of an operand, which may have one row for all examples.
         let row = |operand: usize, r: usize| {
             let all = x[operand].reals().chunks(last).collect::<Vec<_>>();
             match operand {
@@ -112,12 +111,12 @@ impl Operation for LayerNorm {
         };
         let mut values = Vec::new();
         for r in 0..rows {
-            let own = row(0, r);
+            let x = row(0, r);
             let count = T::of(last as f32);
-            let mean = own.iter().copied().total() / count;
-            let variance = own.iter().map(|x| (*x - mean) * (*x - mean)).total() / count;
+            let mean = x.iter().copied().total() / count;
+            let variance = x.iter().map(|x| (*x - mean) * (*x - mean)).total() / count;
             let deviation = (variance + T::of(self.eps.0)).sqrt();
-            let affine = own.iter().zip(row(1, r)).zip(row(2, r));
+            let affine = x.iter().zip(row(1, r)).zip(row(2, r));
             values.extend(affine.map(|((x, w), b)| (*x - mean) / deviation * *w + *b));
         }
         Value::real(&sizes, values)
@@ -128,11 +127,11 @@ impl Operation for LayerNorm {
         let shape = |g: &Graph, i: usize| g.shape(at.x[i]).clone();
         let (of_x, of_weight, of_bias) = (shape(g, 0), shape(g, 1), shape(g, 2));
         let dy = g.mul(at.dy, at.x[1]);
-        let reverse = Reverse { x: &at.x[..1], y, dy, wanted: &at.wanted[..1] };
+        let reverse = Reverse { x: &at.x[..1], y, dy, requested: &at.requested[..1] };
         let dx = match of_x.batched == g.shape(dy).batched {
             true => Standardize { eps: self.eps }.gradient(g, &reverse)[0],
             false => {
-                // The same x for all examples.
+                // One x for all examples.
                 let dy = g.sum_to(dy, &of_x);
                 Standardize { eps: self.eps }.gradient(g, &Reverse { dy, ..reverse })[0]
             }
@@ -155,9 +154,9 @@ impl Operation for LayerNorm {
         let x = [Shape::batched([size + 1]), Shape::batched([2, size + 1])];
         let real = |shape| Operand::new(Type::real(shape), Domain::Normal(1.0));
         let sample = |x| {
-            let own = || real(Shape::unbatched([size + 1]));
+            let parameter = || real(Shape::unbatched([size + 1]));
             let op = LayerNorm { eps: Number(0.1) };
-            Sample::new(op, [real(x), own(), own()]).summing(4 * size + 80)
+            Sample::new(op, [real(x), parameter(), parameter()]).summing(4 * size + 80)
         };
         x.map(sample).into()
     }

@@ -7,7 +7,7 @@ use crate::eval::{Evaluation, Real, Total, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Type};
 
-/// `x - ln Σ eˣ` over an axis, with the largest taken off first so that nothing overflows.
+/// Logarithm of softmax, `x - ln Σ eˣ` over an axis. The maximum is subtracted first to avoid overflow.
 ///
 /// In the language: `log_softmax(x, axis = -1)`.
 ///
@@ -29,20 +29,20 @@ use crate::shape::{Argument, Facts, Type};
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct LogSoftmax {
-    /// The axis, from the end where negative.
+    /// The axis, counted from the end if negative; default -1.
     pub axis: i64,
 }
 
 impl Operation for LogSoftmax {
     const NAME: &'static str = "log_softmax";
-    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[axis::ALONG]));
+    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[axis::LANES]));
 
     fn from_call(attributes: &Attributes) -> Result<LogSoftmax, Mistake> {
-        Ok(LogSoftmax { axis: axis::along(attributes) })
+        Ok(LogSoftmax { axis: axis::lanes(attributes) })
     }
 
     fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
-        axis::replaced(Self::NAME, self.axis, x[0])
+        axis::unchanged(Self::NAME, self.axis, x[0])
     }
 
     #[cfg(feature = "eval")]
@@ -55,7 +55,7 @@ impl Operation for LogSoftmax {
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
-        let axis = axis::one(self.axis, g.ty(at.x[0]));
+        let axis = axis::resolve(self.axis, g.ty(at.x[0]));
         let p = g.apply(super::softmax::Softmax { axis: self.axis }, &[at.x[0]]);
         let sum = g.sum_axis(at.dy, axis);
         let share = g.mul(p, sum);
@@ -64,7 +64,7 @@ impl Operation for LogSoftmax {
 
     fn lower(&self) -> Lowering<'_> {
         Lowering::Composite(Box::new(|g, x| {
-            let axis = axis::one(self.axis, g.ty(x[0]));
+            let axis = axis::resolve(self.axis, g.ty(x[0]));
             let largest = g.max_axis(x[0], axis);
             let shifted = g.sub(x[0], largest);
             let e = g.exp(shifted);

@@ -7,7 +7,7 @@ use crate::eval::{Evaluation, Real, Total, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Type};
 
-/// `ln Σ eˣ` over an axis, with the largest taken off first so that nothing overflows.
+/// `ln Σ eˣ` over an axis. The maximum is subtracted first to avoid overflow.
 ///
 /// In the language: `logsumexp(x, axis = -1)`.
 ///
@@ -29,16 +29,16 @@ use crate::shape::{Argument, Facts, Type};
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct LogSumExp {
-    /// The axis, from the end where negative.
+    /// The axis, counted from the end if negative; default -1.
     pub axis: i64,
 }
 
 impl Operation for LogSumExp {
     const NAME: &'static str = "logsumexp";
-    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[axis::ALONG]));
+    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[axis::LANES]));
 
     fn from_call(attributes: &Attributes) -> Result<LogSumExp, Mistake> {
-        Ok(LogSumExp { axis: axis::along(attributes) })
+        Ok(LogSumExp { axis: axis::lanes(attributes) })
     }
 
     fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
@@ -50,24 +50,24 @@ impl Operation for LogSumExp {
         axis::evaluate(Some(self.axis), x[0], at, |lane| {
             let lane: Vec<T> = lane.copied().collect();
             let largest = lane.iter().copied().fold(T::neg_infinity(), T::max);
-            // Where the largest is infinite, so is the result.
+            // An infinite maximum makes the result infinite.
             let shift = if largest.is_finite() { largest } else { T::zero() };
             lane.iter().map(|x| (*x - shift).exp()).total().ln() + shift
         })
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
-        let kept = axis::kept(Some(self.axis), g.ty(at.x[0]));
+        let keepdim = axis::keepdim(Some(self.axis), g.ty(at.x[0]));
         let p = g.apply(super::softmax::Softmax { axis: self.axis }, &[at.x[0]]);
-        let dy = g.reshape(at.dy, &kept);
+        let dy = g.reshape(at.dy, &keepdim);
         vec![Some(g.mul(p, dy))]
     }
 
     fn lower(&self) -> Lowering<'_> {
         Lowering::Composite(Box::new(|g, x| {
-            let axis = axis::one(self.axis, g.ty(x[0]));
+            let axis = axis::resolve(self.axis, g.ty(x[0]));
             let largest = g.max_axis(x[0], axis);
-            // Where the largest is infinite, so is the result.
+            // An infinite maximum makes the result infinite.
             let (zero, infinity) = (g.constant(0.0), g.constant(f32::INFINITY));
             let size = g.abs(largest);
             let is_finite = g.greater(infinity, size);

@@ -8,8 +8,8 @@ use crate::graph::{Graph, NodeId};
 use crate::ops::reduce::Reduction;
 use crate::shape::{Argument, Facts, Shape, Type};
 
-/// The mean over one axis of the example or over the whole example; and over
-/// everything, the batch too, which is how a loss becomes a single number.
+/// The mean over one axis of the example or over all its axes; internally also over all axes and the
+/// batch, as the reduction of losses.
 ///
 /// In the language: `mean(x, axis = all)`.
 ///
@@ -31,14 +31,14 @@ use crate::shape::{Argument, Facts, Shape, Type};
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Mean {
-    /// What is averaged.
+    /// The averaged axes.
     pub over: Over,
 }
 
-/// What is averaged.
+/// The averaged axes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Over {
-    /// An axis, from the end where negative; `None` for all of the example's.
+    /// An axis, counted from the end if negative; `None` for all axes of the example.
     Example(Option<i64>),
     /// All elements of all examples.
     Everything,
@@ -56,8 +56,8 @@ impl Mean {
 
 impl Operation for Mean {
     const NAME: &'static str = "mean";
-    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[axis::OVER]));
-    const COUNTS_ALIKE: bool = true;
+    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[axis::REDUCED]));
+    const IGNORES_WEIGHTS: bool = true;
 
     fn from_call(attributes: &Attributes) -> Result<Mean, Mistake> {
         Ok(Mean { over: Over::Example(attributes.axis("axis")) })
@@ -91,7 +91,7 @@ impl Operation for Mean {
         let count = g.constant(self.count(&ty, g.batch()));
         let share = g.div(at.dy, count);
         let share = match self.over {
-            Over::Example(axis) => g.reshape(share, &axis::kept(axis, &ty)),
+            Over::Example(axis) => g.reshape(share, &axis::keepdim(axis, &ty)),
             Over::Everything => share,
         };
         vec![Some(g.broadcast(share, &ty.shape))]
@@ -100,7 +100,7 @@ impl Operation for Mean {
     fn lower(&self) -> Lowering<'_> {
         Lowering::Composite(Box::new(|g, x| {
             let sum = match self.over {
-                Over::Example(axis) => axis::expand(Reduction::Sum, axis, g, x[0]),
+                Over::Example(axis) => axis::decompose(Reduction::Sum, axis, g, x[0]),
                 Over::Everything => g.sum_all(x[0]),
             };
             let count = self.count(g.ty(x[0]), g.batch());

@@ -8,23 +8,22 @@ pub use crate::expr::scalar::Reduction;
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Shape, Type};
 
-/// One axis reduced to size one by adding up or by the largest; the batch axis
-/// goes altogether.
+/// Reduces one axis to size 1, or removes the batch axis, by sum or maximum: the primitive reduction.
 ///
-/// The largest of values with NaN is NaN. Where several are the largest, they
-/// share the gradient evenly, as in PyTorch.
+/// The maximum is NaN if an element is NaN. Equal largest elements share the gradient evenly, as in
+/// PyTorch.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Reduce {
-    /// How elements are combined.
+    /// Sum or maximum.
     pub reduction: Reduction,
-    /// Which axis goes.
+    /// The reduced axis.
     pub axis: Axis,
 }
 
-/// An axis, of the example or the batch's.
+/// An axis of the example, or the batch axis.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Axis {
-    /// The examples of the batch.
+    /// The batch axis.
     Batch,
     /// An axis of the example.
     Example(usize),
@@ -34,7 +33,7 @@ super::notation::words!(Reduction: Sum = "sum", Max = "max");
 
 #[cfg(feature = "eval")]
 impl Reduction {
-    /// Combines plain numbers, as the interpreter does.
+    /// Reduces numbers, for the interpreter.
     pub(in crate::ops) fn of<T: Real>(self, x: impl Iterator<Item = T>) -> T {
         match self {
             Reduction::Sum => x.total(),
@@ -52,7 +51,7 @@ impl Operation for Reduce {
         Ok(Type::real(match self.axis {
             Axis::Batch if shape.batched => Shape { batched: false, ..shape.clone() },
             Axis::Example(axis) if axis < shape.rank() => shape.with(axis, 1),
-            _ => return Err(Mistake::call("the axis to reduce is not there")),
+            _ => return Err(Mistake::call("there is no such axis to reduce")),
         }))
     }
 
@@ -99,7 +98,7 @@ impl Operation for Reduce {
                 let ty = Type::real(Shape::batched(dims));
                 let domain = match reduction {
                     Reduction::Sum => Domain::Normal(1.0),
-                    Reduction::Max => Domain::Apart,
+                    Reduction::Max => Domain::Separated,
                 };
                 let op = Reduce { reduction, axis };
                 samples.push(Sample::new(op, [Operand::new(ty, domain)]).summing(size.max(40)));

@@ -7,7 +7,7 @@ use crate::eval::{Evaluation, Real, Total, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Type};
 
-/// `eˣ / Σ eˣ` over an axis, with the largest taken off first so that nothing overflows.
+/// Softmax, `eˣ / Σ eˣ` over an axis. The maximum is subtracted first to avoid overflow.
 ///
 /// In the language: `softmax(x, axis = -1)`.
 ///
@@ -29,20 +29,20 @@ use crate::shape::{Argument, Facts, Type};
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Softmax {
-    /// The axis, from the end where negative.
+    /// The axis, counted from the end if negative; default -1.
     pub axis: i64,
 }
 
 impl Operation for Softmax {
     const NAME: &'static str = "softmax";
-    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[axis::ALONG]));
+    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[axis::LANES]));
 
     fn from_call(attributes: &Attributes) -> Result<Softmax, Mistake> {
-        Ok(Softmax { axis: axis::along(attributes) })
+        Ok(Softmax { axis: axis::lanes(attributes) })
     }
 
     fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
-        axis::replaced(Self::NAME, self.axis, x[0])
+        axis::unchanged(Self::NAME, self.axis, x[0])
     }
 
     #[cfg(feature = "eval")]
@@ -55,16 +55,16 @@ impl Operation for Softmax {
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
-        let axis = axis::one(self.axis, g.ty(at.x[0]));
+        let axis = axis::resolve(self.axis, g.ty(at.x[0]));
         let product = g.mul(at.dy, at.y);
         let sum = g.sum_axis(product, axis);
-        let rest = g.sub(at.dy, sum);
-        vec![Some(g.mul(at.y, rest))]
+        let difference = g.sub(at.dy, sum);
+        vec![Some(g.mul(at.y, difference))]
     }
 
     fn lower(&self) -> Lowering<'_> {
         Lowering::Composite(Box::new(|g, x| {
-            let axis = axis::one(self.axis, g.ty(x[0]));
+            let axis = axis::resolve(self.axis, g.ty(x[0]));
             let largest = g.max_axis(x[0], axis);
             let shifted = g.sub(x[0], largest);
             let e = g.exp(shifted);

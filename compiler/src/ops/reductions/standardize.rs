@@ -7,31 +7,30 @@ use crate::eval::{Evaluation, Real, Total, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Shape, Type};
 
-/// The last axis with mean 0 and variance 1: `(x - mean) / √(variance + eps)`,
-/// the variance that of the population, as PyTorch's layer norm has it.
+/// Standardizes the last axis: `(x - mean) / √(variance + eps)` with the population variance, as
+/// PyTorch's layer norm.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Standardize {
-    /// What is added to the variance.
+    /// Added to the variance.
     pub eps: Number,
 }
 
-/// The mean along the last axis, kept with size one.
+/// The mean along the last axis, with size 1 for that axis.
 fn mean_of_rows(g: &mut Graph, x: NodeId) -> NodeId {
     let shape = g.shape(x).clone();
-    let kept = shape.with(shape.rank() - 1, 1);
+    let keepdim = shape.with(shape.rank() - 1, 1);
     let mean = g.apply(mean::Mean { over: mean::Over::Example(Some(-1)) }, &[x]);
-    g.reshape(mean, &kept)
+    g.reshape(mean, &keepdim)
 }
 
 impl Standardize {
-    /// `x - mean`, and `1 / √(variance + eps)` for each row. Where a row varies
-    /// by little, the rounding of its mean would be a good part of that: what
-    /// is left of a mean is taken off as well.
-    fn parts(&self, g: &mut Graph, x: NodeId) -> (NodeId, NodeId) {
+    /// `x - mean`, and `1 / √(variance + eps)` for each row. The mean is subtracted twice: in a row with
+    /// a small variance, the rounding error of the first mean would be significant.
+    fn centered_and_scale(&self, g: &mut Graph, x: NodeId) -> (NodeId, NodeId) {
         let mean = mean_of_rows(g, x);
         let centered = g.sub(x, mean);
-        let rest = mean_of_rows(g, centered);
-        let centered = g.sub(centered, rest);
+        let residual_mean = mean_of_rows(g, centered);
+        let centered = g.sub(centered, residual_mean);
         let square = g.square(centered);
         let variance = mean_of_rows(g, square);
         let (eps, one) = (g.constant(self.eps.0), g.constant(1.0));
@@ -71,25 +70,25 @@ impl Operation for Standardize {
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
         // With y the result: (dy - mean dy - y · mean (dy · y)) / deviation
-        let (_, inverse) = self.parts(g, at.x[0]);
-        let level = mean_of_rows(g, at.dy);
+        let (_, scale) = self.centered_and_scale(g, at.x[0]);
+        let mean = mean_of_rows(g, at.dy);
         let product = g.mul(at.dy, at.y);
         let slope = mean_of_rows(g, product);
-        let along = g.mul(at.y, slope);
-        let rest = g.sub(at.dy, level);
-        let rest = g.sub(rest, along);
-        vec![Some(g.mul(rest, inverse))]
+        let projection = g.mul(at.y, slope);
+        let dy = g.sub(at.dy, mean);
+        let dy = g.sub(dy, projection);
+        vec![Some(g.mul(dy, scale))]
     }
 
     fn lower(&self) -> Lowering<'_> {
         Lowering::Composite(Box::new(|g, x| {
-            let (centered, inverse) = self.parts(g, x[0]);
-            g.mul(centered, inverse)
+            let (centered, scale) = self.centered_and_scale(g, x[0]);
+            g.mul(centered, scale)
         }))
     }
 
     fn samples(size: usize) -> Vec<Sample> {
-        // One element has no variance, and its row no slope to compare.
+        // Rows of one element have variance 0 and a gradient of 0.
         let shapes = [Shape::batched([size + 1]), Shape::unbatched([3, size + 1])];
         let sample = |shape| {
             let x = Operand::new(Type::real(shape), Domain::Normal(1.0));

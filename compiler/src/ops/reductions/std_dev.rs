@@ -9,8 +9,8 @@ use crate::graph::{Graph, NodeId};
 use crate::ops::reduce::Reduction;
 use crate::shape::{Argument, Facts, Type};
 
-/// The standard deviation over one axis of the example, or over the whole example: the square
-/// root of the [variance](super::var). Its gradient where it is 0 is 0, as in PyTorch.
+/// The standard deviation over one axis of the example, or over all its axes: the square root of the
+/// [variance](super::var). Where it is 0, its gradient is 0, as in PyTorch.
 ///
 /// In the language: `std(x, axis = all, unbiased = true)`.
 ///
@@ -32,12 +32,11 @@ use crate::shape::{Argument, Facts, Type};
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Std(
-    /// The variance that it is the root of.
+    /// The variance under the root.
     pub Var,
 );
 
-/// Beyond these limits differences are scaled before they are squared: 2⁵² and 2⁻⁵⁰,
-/// by 2⁻⁷⁶ and 2⁷⁶.
+/// Differences above 2⁵² or below 2⁻⁵⁰ are scaled by 2⁻⁷⁶ or 2⁷⁶ before they are squared.
 const LARGE: f32 = 4_503_599_627_370_496.0;
 const SMALL: f32 = 8.881_784e-16;
 const SHRUNK: f32 = 1.323_489e-23;
@@ -70,25 +69,26 @@ impl Operation for Std {
 
     fn lower(&self) -> Lowering<'_> {
         Lowering::Composite(Box::new(|g, x| {
-            // The squares of large differences would be infinite, those of small ones
-            // 0, where the root of their mean is neither. Powers of two change no bits.
+            // Squares of large or small differences would overflow or underflow although the root of
+            // their mean does not. Scaling by powers of two is exact.
             let centred = self.0.centred(g, x[0]);
             let size = g.abs(centred);
-            let largest = axis::expand(Reduction::Max, self.0.axis, g, size);
+            let largest = axis::decompose(Reduction::Max, self.0.axis, g, size);
             let (large, small) = (g.constant(LARGE), g.constant(SMALL));
             let (is_large, is_small) = (g.greater(largest, large), g.greater(small, largest));
             let [one, shrink, grow] = [1.0, SHRUNK, 1.0 / SHRUNK].map(|x| g.constant(x));
-            let (scale, back) = (g.select(is_small, grow, one), g.select(is_small, shrink, one));
-            let (scale, back) = (g.select(is_large, shrink, scale), g.select(is_large, grow, back));
-            let kept = axis::kept(self.0.axis, g.ty(x[0]));
-            let stretched = g.reshape(scale, &kept);
-            let scaled = g.mul(centred, stretched);
+            let (scale, unscale) = (g.select(is_small, grow, one), g.select(is_small, shrink, one));
+            let (scale, unscale) =
+                (g.select(is_large, shrink, scale), g.select(is_large, grow, unscale));
+            let keepdim = axis::keepdim(self.0.axis, g.ty(x[0]));
+            let scale = g.reshape(scale, &keepdim);
+            let scaled = g.mul(centred, scale);
             let squares = g.square(scaled);
-            let sum = axis::expand(Reduction::Sum, self.0.axis, g, squares);
-            let count = g.constant(self.0.count(g.ty(x[0])));
+            let sum = axis::decompose(Reduction::Sum, self.0.axis, g, squares);
+            let count = g.constant(self.0.divisor(g.ty(x[0])));
             let mean = g.div(sum, count);
             let root = g.sqrt(mean);
-            g.mul(root, back)
+            g.mul(root, unscale)
         }))
     }
 

@@ -8,7 +8,7 @@ use crate::graph::{Graph, NodeId};
 use crate::ops::reduce::Reduction;
 use crate::shape::{Argument, Facts, Type};
 
-/// The sum over one axis of the example, or over the whole example.
+/// The sum over one axis of the example, or over all its axes.
 ///
 /// In the language: `sum(x, axis = all)`.
 ///
@@ -30,13 +30,13 @@ use crate::shape::{Argument, Facts, Type};
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Sum {
-    /// The axis, from the end where negative; `None` for all of the example's.
+    /// The axis, counted from the end if negative; `None` for all axes of the example.
     pub axis: Option<i64>,
 }
 
 impl Operation for Sum {
     const NAME: &'static str = "sum";
-    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[axis::OVER]));
+    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[axis::REDUCED]));
 
     fn from_call(attributes: &Attributes) -> Result<Sum, Mistake> {
         Ok(Sum { axis: attributes.axis("axis") })
@@ -52,14 +52,14 @@ impl Operation for Sum {
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
-        let kept = axis::kept(self.axis, g.ty(at.x[0]));
-        let dy = g.reshape(at.dy, &kept);
+        let keepdim = axis::keepdim(self.axis, g.ty(at.x[0]));
+        let dy = g.reshape(at.dy, &keepdim);
         let shape = g.shape(at.x[0]).clone();
         vec![Some(g.broadcast(dy, &shape))]
     }
 
     fn lower(&self) -> Lowering<'_> {
-        Lowering::Composite(Box::new(|g, x| axis::expand(Reduction::Sum, self.axis, g, x[0])))
+        Lowering::Composite(Box::new(|g, x| axis::decompose(Reduction::Sum, self.axis, g, x[0])))
     }
 
     fn samples(size: usize) -> Vec<Sample> {

@@ -12,9 +12,9 @@ use crate::ops::mean::{Mean, Over};
 use crate::ops::reduce::Reduction;
 use crate::shape::{Argument, Facts, Type};
 
-/// The variance over one axis of the example, or over the whole example: the mean of the squared
-/// differences from the mean, where `unbiased` with one less to divide by than there are elements,
-/// as in PyTorch. Of one element, that is NaN.
+/// The variance over one axis of the example, or over all its axes: the sum of the squared differences
+/// from the mean, divided by the number of elements, minus 1 if `unbiased` (Bessel's correction, as in
+/// PyTorch). The unbiased variance of one element is NaN.
 ///
 /// In the language: `var(x, axis = all, unbiased = true)`.
 ///
@@ -36,41 +36,43 @@ use crate::shape::{Argument, Facts, Type};
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Var {
-    /// The axis, from the end where negative; `None` for all of the example's.
+    /// The axis, counted from the end if negative; `None` for all axes of the example.
     pub axis: Option<i64>,
-    /// Whether it divides by one less than there are elements.
+    /// Whether the divisor is the number of elements minus 1; default true.
     pub unbiased: bool,
 }
 
-/// How it and `std` are called.
-pub(in crate::ops) const ATTRIBUTES: &[Attribute] =
-    &[axis::OVER, Attribute { name: "unbiased", kind: AttributeKind::Flag, default: Some("true") }];
+/// The attributes of `var` and `std`.
+pub(in crate::ops) const ATTRIBUTES: &[Attribute] = &[
+    axis::REDUCED,
+    Attribute { name: "unbiased", kind: AttributeKind::Flag, default: Some("true") },
+];
 
 impl Var {
-    /// What the sum of the squares is divided by.
-    pub(in crate::ops) fn count(&self, x: &Type) -> f32 {
+    /// The divisor of the sum of squares.
+    pub(in crate::ops) fn divisor(&self, x: &Type) -> f32 {
         (axis::count(self.axis, x) - usize::from(self.unbiased)) as f32
     }
 
-    /// Each element's difference from the mean.
+    /// Differences from the mean.
     pub(in crate::ops) fn centred(&self, g: &mut Graph, x: NodeId) -> NodeId {
-        let kept = axis::kept(self.axis, g.ty(x));
+        let keepdim = axis::keepdim(self.axis, g.ty(x));
         let mean = g.apply(Mean { over: Over::Example(self.axis) }, &[x]);
-        let mean = g.reshape(mean, &kept);
+        let mean = g.reshape(mean, &keepdim);
         g.sub(x, mean)
     }
 
     /// The gradient of the elements from the gradient of their variance.
     pub(in crate::ops) fn backward(&self, g: &mut Graph, x: NodeId, dy: NodeId) -> NodeId {
         let ty = g.ty(x).clone();
-        let dy = g.reshape(dy, &axis::kept(self.axis, &ty));
+        let dy = g.reshape(dy, &axis::keepdim(self.axis, &ty));
         let centred = self.centred(g, x);
-        let share = g.constant(2.0 / self.count(&ty));
+        let share = g.constant(2.0 / self.divisor(&ty));
         let share = g.mul(dy, share);
         g.mul(centred, share)
     }
 
-    /// Of plain numbers.
+    /// The variance of numbers, for the interpreter.
     #[cfg(feature = "eval")]
     pub(in crate::ops) fn of<T: Real>(&self, x: &mut dyn Iterator<Item = &T>) -> T {
         let x: Vec<T> = x.copied().collect();
@@ -106,8 +108,8 @@ impl Operation for Var {
         Lowering::Composite(Box::new(|g, x| {
             let centred = self.centred(g, x[0]);
             let squares = g.square(centred);
-            let sum = axis::expand(Reduction::Sum, self.axis, g, squares);
-            let count = g.constant(self.count(g.ty(x[0])));
+            let sum = axis::decompose(Reduction::Sum, self.axis, g, squares);
+            let count = g.constant(self.divisor(g.ty(x[0])));
             g.div(sum, count)
         }))
     }
@@ -117,7 +119,7 @@ impl Operation for Var {
     }
 }
 
-/// Samples of more than one element where one is not enough.
+/// Samples, with more than one element for the unbiased variance.
 pub(in crate::ops) fn samples<O: Into<Op>>(
     size: usize,
     op: impl Fn(Option<i64>, bool) -> O,

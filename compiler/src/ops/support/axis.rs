@@ -1,4 +1,4 @@
-//! What functions over an axis share: `sum`, `mean`, `amax`, `softmax`.
+//! Shared code of operations over an axis: `sum`, `mean`, `amax`, `softmax`.
 
 use super::reduce::{Axis, Reduction};
 use super::{Attribute, AttributeKind, Attributes, Domain, Op, Operand, Reverse, Sample};
@@ -8,20 +8,20 @@ use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Shape, Type, resolve_axis};
 
-/// Which axis a function reduces: all of the example's by default.
-pub(in crate::ops) const OVER: Attribute =
+/// The axis of a reduction; default all axes of the example.
+pub(in crate::ops) const REDUCED: Attribute =
     Attribute { name: "axis", kind: AttributeKind::Axis, default: Some("all") };
 
-/// Along which axis a function goes: the last by default.
-pub(in crate::ops) const ALONG: Attribute =
+/// The axis along which an operation maps lanes; default the last.
+pub(in crate::ops) const LANES: Attribute =
     Attribute { name: "axis", kind: AttributeKind::Axis, default: Some("-1") };
 
-/// What [`ALONG`] says.
-pub(in crate::ops) fn along(attributes: &Attributes) -> i64 {
+/// The value of [`LANES`].
+pub(in crate::ops) fn lanes(attributes: &Attributes) -> i64 {
     attributes.axis("axis").unwrap_or(-1)
 }
 
-/// The type of a value with one axis gone, or all of the example's.
+/// The type of a value without one axis, or without all axes of the example.
 pub(in crate::ops) fn reduced(
     name: &str,
     axis: Option<i64>,
@@ -38,35 +38,35 @@ pub(in crate::ops) fn reduced(
     Ok(Type::real(shape))
 }
 
-/// The type of a value whose lanes along an axis become others.
-pub(in crate::ops) fn replaced(name: &str, axis: i64, x: Argument<'_>) -> Result<Type, Mistake> {
+/// The type of a value whose lanes along an axis are mapped: unchanged, if the axis exists.
+pub(in crate::ops) fn unchanged(name: &str, axis: i64, x: Argument<'_>) -> Result<Type, Mistake> {
     reduced(name, Some(axis), x).map(|_| x.ty.clone())
 }
 
-/// The axes to reduce, of an operand that has been checked.
+/// The axes to reduce, of a checked operand.
 pub(in crate::ops) fn axes(axis: Option<i64>, ty: &Type) -> Vec<usize> {
     match axis {
-        Some(axis) => vec![one(axis, ty)],
+        Some(axis) => vec![resolve(axis, ty)],
         None => (0..ty.shape.rank()).collect(),
     }
 }
 
-/// The axis, of an operand that has been checked.
-pub(in crate::ops) fn one(axis: i64, ty: &Type) -> usize {
+/// The axis as an index, of a checked operand.
+pub(in crate::ops) fn resolve(axis: i64, ty: &Type) -> usize {
     resolve_axis(axis, Argument { name: "", ty }).expect("the shape function has checked it")
 }
 
-/// The operand's shape with the reduced axes kept at size one.
-pub(in crate::ops) fn kept(axis: Option<i64>, ty: &Type) -> Shape {
+/// The operand's shape with size 1 for the reduced axes, as PyTorch's `keepdim`.
+pub(in crate::ops) fn keepdim(axis: Option<i64>, ty: &Type) -> Shape {
     axes(axis, ty).into_iter().fold(ty.shape.clone(), |shape, axis| shape.with(axis, 1))
 }
 
-/// The number of elements that are reduced to one.
+/// The number of elements that are reduced to one result.
 pub(in crate::ops) fn count(axis: Option<i64>, ty: &Type) -> usize {
     axes(axis, ty).into_iter().map(|a| ty.shape.sizes()[a]).product()
 }
 
-/// Reduces each lane of plain numbers.
+/// Reduces each lane, for the interpreter.
 #[cfg(feature = "eval")]
 pub(in crate::ops) fn evaluate<T: Real>(
     axis: Option<i64>,
@@ -77,7 +77,7 @@ pub(in crate::ops) fn evaluate<T: Real>(
     let sizes = at.sizes();
     let elements = match axis {
         Some(axis) => {
-            let axis = at.array_axis(0, one(axis, at.operands[0]));
+            let axis = at.array_axis(0, resolve(axis, at.operands[0]));
             let lanes = x.array().map_axis(ndarray::Axis(axis), |lane| reduce(&mut lane.iter()));
             lanes.iter().copied().collect()
         }
@@ -91,7 +91,7 @@ pub(in crate::ops) fn evaluate<T: Real>(
     Value::real(&sizes, elements)
 }
 
-/// Replaces each lane of plain numbers along an axis.
+/// Maps each lane along an axis, for the interpreter.
 #[cfg(feature = "eval")]
 pub(in crate::ops) fn map_lanes<T: Real>(
     axis: i64,
@@ -99,7 +99,7 @@ pub(in crate::ops) fn map_lanes<T: Real>(
     at: &Evaluation<'_>,
     map: impl Fn(&[T]) -> Vec<T>,
 ) -> Value<T> {
-    let axis = at.array_axis(0, one(axis, at.operands[0]));
+    let axis = at.array_axis(0, resolve(axis, at.operands[0]));
     let mut array = x.array().clone();
     for mut lane in array.lanes_mut(ndarray::Axis(axis)) {
         let mapped = map(&lane.to_vec());
@@ -108,8 +108,8 @@ pub(in crate::ops) fn map_lanes<T: Real>(
     Value::Real(array)
 }
 
-/// Single-axis reductions, the last axis first.
-pub(in crate::ops) fn expand(
+/// A reduction as reductions of single axes, the last axis first.
+pub(in crate::ops) fn decompose(
     reduction: Reduction,
     axis: Option<i64>,
     g: &mut Graph,
@@ -124,19 +124,19 @@ pub(in crate::ops) fn expand(
     g.reshape(y, &shape.expect("the shape function has checked it").shape)
 }
 
-/// The gradient of the largest or the smallest of each lane: those that are it share it evenly.
+/// The gradient of the maximum or minimum of each lane, divided evenly among equal extrema.
 pub(in crate::ops) fn extreme_gradient(
     axis: Option<i64>,
     g: &mut Graph,
     at: &Reverse<'_>,
 ) -> Vec<Option<NodeId>> {
     let x = at.x[0];
-    let kept = kept(axis, g.ty(x));
-    let (y, dy) = (g.reshape(at.y, &kept), g.reshape(at.dy, &kept));
-    let is_it = g.equal(x, y);
-    let count = g.sum_to(is_it, &kept);
+    let keepdim = keepdim(axis, g.ty(x));
+    let (y, dy) = (g.reshape(at.y, &keepdim), g.reshape(at.dy, &keepdim));
+    let is_extreme = g.equal(x, y);
+    let count = g.sum_to(is_extreme, &keepdim);
     let share = g.div(dy, count);
-    vec![Some(g.mul(is_it, share))]
+    vec![Some(g.mul(is_extreme, share))]
 }
 
 /// Samples over each axis of some shapes, and over all.
@@ -161,7 +161,7 @@ pub(in crate::ops) fn samples<O: Into<Op>>(
         .collect()
 }
 
-/// Samples along each axis of some shapes, of numbers whose exponentials are far apart.
+/// Samples along each axis of some shapes, with numbers whose exponentials vary widely.
 pub(in crate::ops) fn samples_along<O: Into<Op>>(
     size: usize,
     op: impl Fn(i64) -> O,

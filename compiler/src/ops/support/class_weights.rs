@@ -1,4 +1,4 @@
-//! [`Counting`]: which targets count, and for how much.
+//! [`TargetWeights`]: class weights and ignored classes of losses.
 
 use std::sync::Arc;
 
@@ -11,16 +11,16 @@ use crate::eval::Real;
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Dim, Facts, Type};
 
-/// What targets that are classes count for: a weight for each class, and a class that does not
-/// count at all, as in PyTorch's `weight` and `ignore_index`.
+/// Weights of targets that are classes: a weight per class, and a class that is ignored, as
+/// PyTorch's `weight` and `ignore_index`.
 ///
-/// The mean of a loss that has them is the sum of the targets' weighted losses over the sum of
-/// their weights. Where no target counts, that is 0 / 0, NaN, and the gradient is 0, as PyTorch's.
+/// The mean of such a loss is the sum of the weighted losses over the sum of the weights. If all
+/// targets are ignored, that is 0 / 0, NaN, and the gradient is 0, as in PyTorch.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
-pub struct Counting {
-    /// A number for each class; `None` where each counts for 1.
+pub struct TargetWeights {
+    /// A weight per class; `None` for 1.
     pub weight: Option<Arc<[Number]>>,
-    /// The class that does not count.
+    /// The ignored class.
     pub ignore_index: Option<u32>,
 }
 
@@ -30,24 +30,24 @@ pub(in crate::ops) const WEIGHT: Attribute =
 
 /// `ignore_index = 0`
 pub(in crate::ops) const IGNORE_INDEX: Attribute =
-    Attribute { name: "ignore_index", kind: AttributeKind::Whole, default: Some("none") };
+    Attribute { name: "ignore_index", kind: AttributeKind::Integer, default: Some("none") };
 
-/// Numbers as an operation keeps them.
+/// The numbers of an attribute.
 pub(in crate::ops) fn numbers(attributes: &Attributes, name: &str) -> Option<Arc<[Number]>> {
     Some(attributes.numbers(name)?.into_iter().map(|x| Number(x as f32)).collect())
 }
 
-/// A class that an attribute names.
+/// The class of an attribute.
 pub(in crate::ops) fn class(attributes: &Attributes, name: &str) -> Result<Option<u32>, Mistake> {
-    let Some(class) = attributes.whole(name) else { return Ok(None) };
+    let Some(class) = attributes.integer(name) else { return Ok(None) };
     match u32::try_from(class) {
         Ok(class) => Ok(Some(class)),
         Err(_) => Err(Mistake::attribute(name, format!("`{class}` is too large for a class"))),
     }
 }
 
-/// Requires as many numbers as there are classes on the last axis of `scores`, which has one.
-pub(in crate::ops) fn one_for_each_class(
+/// Requires one number per class on the last axis of `scores`.
+pub(in crate::ops) fn check_class_count(
     name: &str,
     numbers: &[Number],
     scores: Argument<'_>,
@@ -59,8 +59,8 @@ pub(in crate::ops) fn one_for_each_class(
         Mistake::attribute(
             name,
             format!(
-                "`{name}` takes a number for each class, of which `{}` has {classes}, \
-                 but has {} number{plural}",
+                "`{name}` takes a number for each class: `{}` has {classes} classes, \
+                 but `{name}` has {} number{plural}",
                 scores.name,
                 numbers.len()
             ),
@@ -68,9 +68,9 @@ pub(in crate::ops) fn one_for_each_class(
     })
 }
 
-/// Requires a class that `scores` has. A size that only Rust knows is checked when the network is
-/// made.
-pub(in crate::ops) fn there_is(
+/// Requires a class of `scores`. Sizes that only rustc can evaluate are checked when the network is
+/// built.
+pub(in crate::ops) fn check_class(
     name: &str,
     class: Option<u32>,
     scores: Argument<'_>,
@@ -80,7 +80,7 @@ pub(in crate::ops) fn there_is(
         (Some(class), Some(classes)) if class as usize >= classes => Err(Mistake::attribute(
             name,
             format!(
-                "`{name}` is one of the {classes} classes of `{}`, 0 to {}, and not {class}",
+                "`{name}` must be one of the {classes} classes of `{}`, 0 to {}, but is {class}",
                 scores.name,
                 classes - 1
             ),
@@ -89,34 +89,34 @@ pub(in crate::ops) fn there_is(
     }
 }
 
-impl Counting {
+impl TargetWeights {
     /// From the attributes `weight` and `ignore_index`.
-    pub(in crate::ops) fn from_call(attributes: &Attributes) -> Result<Counting, Mistake> {
+    pub(in crate::ops) fn from_call(attributes: &Attributes) -> Result<TargetWeights, Mistake> {
         let weight = numbers(attributes, WEIGHT.name);
-        Ok(Counting { weight, ignore_index: class(attributes, IGNORE_INDEX.name)? })
+        Ok(TargetWeights { weight, ignore_index: class(attributes, IGNORE_INDEX.name)? })
     }
 
-    /// Requires a weight for each class, and a class to ignore that is there.
+    /// Requires a weight per class, and an existing class to ignore.
     pub(in crate::ops) fn check(
         &self,
         scores: Argument<'_>,
         facts: &mut Facts,
     ) -> Result<(), Mistake> {
         if let Some(weight) = &self.weight {
-            one_for_each_class(WEIGHT.name, weight, scores, facts)?;
+            check_class_count(WEIGHT.name, weight, scores, facts)?;
         }
-        there_is(IGNORE_INDEX.name, self.ignore_index, scores)
+        check_class(IGNORE_INDEX.name, self.ignore_index, scores)
     }
 
-    /// A class's weight, whether or not it counts.
+    /// The weight of a class, ignored or not.
     #[cfg(feature = "eval")]
     pub(in crate::ops) fn weight_of<T: Real>(&self, class: usize) -> T {
         self.weight.as_ref().map_or(T::one(), |weight| T::of(weight[class].0))
     }
 
-    /// `value` for a target that counts, else 0.
+    /// `value`, or 0 for an ignored target.
     #[cfg(feature = "eval")]
-    pub(in crate::ops) fn counted<T: Real>(&self, target: usize, value: T) -> T {
+    pub(in crate::ops) fn masked_value<T: Real>(&self, target: usize, value: T) -> T {
         match self.ignore_index.is_some_and(|ignored| ignored as usize == target) {
             true => T::zero(),
             false => value,
@@ -124,24 +124,24 @@ impl Counting {
     }
 
     /// The weight of each class as a value.
-    pub(in crate::ops) fn of_classes(&self, g: &mut Graph) -> Option<NodeId> {
+    pub(in crate::ops) fn class_weights(&self, g: &mut Graph) -> Option<NodeId> {
         self.weight.as_ref().map(|weight| g.vector(weight.clone()))
     }
 
-    /// The weight of each target's class on a last axis of size one, whether or not it counts.
-    pub(in crate::ops) fn of_targets(
+    /// The class weight of each target, ignored or not, with a last axis of size 1.
+    pub(in crate::ops) fn weights_of_targets(
         &self,
         g: &mut Graph,
         scores: NodeId,
         target: NodeId,
     ) -> Option<NodeId> {
-        let weight = self.of_classes(g)?;
+        let weight = self.class_weights(g)?;
         let shape = g.shape(scores).clone();
         let weight = g.broadcast(weight, &shape);
         Some(classes::pick(g, weight, target))
     }
 
-    /// A value for each target with zeros where the target does not count.
+    /// Values per target, with 0 for ignored targets.
     pub(in crate::ops) fn masked(&self, g: &mut Graph, target: NodeId, values: NodeId) -> NodeId {
         let Some(class) = self.ignore_index else { return values };
         let ignored = g.apply(IsClass { class }, &[target]);
@@ -149,7 +149,7 @@ impl Counting {
         g.select(ignored, zero, values)
     }
 
-    /// What each target counts for; see [`Operation::weights`](super::Operation::weights).
+    /// The weight of each target; see [`Operation::weights`](super::Operation::weights).
     pub(in crate::ops) fn weights(
         &self,
         g: &mut Graph,
@@ -157,7 +157,7 @@ impl Counting {
         target: NodeId,
     ) -> Option<NodeId> {
         let shape = g.shape(target).clone();
-        let weights = match self.of_targets(g, scores, target) {
+        let weights = match self.weights_of_targets(g, scores, target) {
             Some(weights) => g.reshape(weights, &shape),
             None if self.ignore_index.is_some() => g.filled(1.0, &shape),
             None => return None,
@@ -165,28 +165,28 @@ impl Counting {
         Some(self.masked(g, target, weights))
     }
 
-    /// Why targets do not count alike; see
+    /// Why targets have different weights; see
     /// [`Operation::weights_reason`](super::Operation::weights_reason).
     pub(in crate::ops) fn reason(&self) -> &'static str {
         match self.weight.is_some() {
-            true => "weighs its targets by `weight`",
-            false => "leaves out the targets of class `ignore_index`",
+            true => "weights its targets by `weight`",
+            false => "ignores the targets of class `ignore_index`",
         }
     }
 
-    /// The share of right answers among the targets that count, where targets are classes; see
+    /// The accuracy over the targets that are not ignored, if targets are classes; see
     /// [`Operation::metric`](super::Operation::metric).
     pub(in crate::ops) fn accuracy(&self, target: &Type) -> Option<Op> {
         let accuracy = Accuracy { ignore_index: self.ignore_index };
         (!target.is_real()).then(|| accuracy.into())
     }
 
-    /// Ways to count that are worth trying on so many classes.
-    pub(in crate::ops) fn variants(classes: usize) -> Vec<Counting> {
+    /// Test cases for this number of classes.
+    pub(in crate::ops) fn variants(classes: usize) -> Vec<TargetWeights> {
         let weight = |class: usize| Number((class % 3) as f32 * 0.5 + 0.25);
         let weight: Arc<[Number]> = (0..classes).map(weight).collect();
         [(false, false), (true, false), (false, true), (true, true)]
-            .map(|(weighs, ignores)| Counting {
+            .map(|(weighs, ignores)| TargetWeights {
                 weight: weighs.then(|| weight.clone()),
                 ignore_index: ignores.then_some((classes / 2) as u32),
             })

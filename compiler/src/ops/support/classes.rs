@@ -1,5 +1,5 @@
-//! What functions of scores and class indices share. Classes lie on the last
-//! axis of the scores; there is an index for each of the other axes.
+//! Shared code of operations on scores and class indices. Classes are on the last axis of the
+//! scores; there is one index per element of the other axes.
 
 use super::compare_position::ComparePosition;
 use super::{Domain, Op, Operand, Sample};
@@ -9,7 +9,7 @@ use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, DType, Facts, Shape, Type};
 
-/// The type of a value for each class index.
+/// The type of one value per class index.
 pub(in crate::ops) fn shape(
     name: &str,
     x: Argument<'_>,
@@ -60,7 +60,7 @@ pub(in crate::ops) fn shape(
     Ok(Type::real(target.ty.shape.clone()))
 }
 
-/// A value from each row of scores and its class index.
+/// Maps each row of scores and its class index to a value, for the interpreter.
 #[cfg(feature = "eval")]
 pub(in crate::ops) fn evaluate<T: Real>(
     x: &[&Value<T>],
@@ -76,8 +76,8 @@ pub(in crate::ops) fn evaluate<T: Real>(
 fn compare(g: &mut Graph, op: ComparePosition, target: NodeId, scores: NodeId) -> NodeId {
     let shape = g.shape(scores).clone();
     let column = column(g, target);
-    let spread = g.broadcast(column, &shape);
-    g.apply(op, &[spread])
+    let indices = g.broadcast(column, &shape);
+    g.apply(op, &[indices])
 }
 
 /// One-hot vectors of the shape of `scores`.
@@ -90,42 +90,42 @@ fn before(g: &mut Graph, target: NodeId, scores: NodeId) -> NodeId {
     compare(g, ComparePosition::Before, target, scores)
 }
 
-/// 1 for each example whose target is among the first `k` classes by their scores, else 0: the one
-/// rule for what is right, of accuracies here and in `metrics` of the runtime. A larger score comes
-/// first, and of equal scores the first class's; an example with a score that is NaN is wrong.
-pub(in crate::ops) fn within(g: &mut Graph, scores: NodeId, target: NodeId, k: usize) -> NodeId {
+/// 1 for each example whose target is among the `k` classes with the largest scores, else 0: the
+/// definition of a correct prediction, for accuracies here and in the runtime's `metrics`. Of equal
+/// scores the one with the lower class index ranks first; an example with a NaN score is incorrect.
+pub(in crate::ops) fn in_top_k(g: &mut Graph, scores: NodeId, target: NodeId, k: usize) -> NodeId {
     let axis = g.shape(scores).rank() - 1;
-    let own = pick(g, scores, target);
-    let larger = g.greater(scores, own);
-    let equal = g.equal(scores, own);
+    let target_score = pick(g, scores, target);
+    let larger = g.greater(scores, target_score);
+    let equal = g.equal(scores, target_score);
     let before = before(g, target, scores);
     let equal_before = g.mul(equal, before);
     let earlier = g.add(larger, equal_before);
-    // As if infinitely many came before.
+    // A NaN score counts as infinitely many earlier ones.
     let is_number = g.equal(scores, scores);
     let infinity = g.constant(f32::INFINITY);
     let earlier = g.select(is_number, earlier, infinity);
     let count = g.sum_axis(earlier, axis);
-    let most = g.constant(k as f32);
-    let is_within = g.greater(most, count);
+    let limit = g.constant(k as f32);
+    let is_in_top_k = g.greater(limit, count);
     let shape = g.shape(target).clone();
-    g.reshape(is_within, &shape)
+    g.reshape(is_in_top_k, &shape)
 }
 
-/// The same of one example.
+/// [`in_top_k`] of one example, for the interpreter.
 #[cfg(feature = "eval")]
-pub(in crate::ops) fn is_within<T: Real>(scores: &[T], target: usize, k: usize) -> bool {
+pub(in crate::ops) fn is_in_top_k<T: Real>(scores: &[T], target: usize, k: usize) -> bool {
     let mut order: Vec<usize> = (0..scores.len()).collect();
     if scores.iter().any(|score| score.is_nan()) {
         return false;
     }
-    // Stable: equal scores stay in their order.
+    // A stable sort: equal scores stay in the order of their classes.
     order.sort_by(|a, b| scores[*b].partial_cmp(&scores[*a]).expect("none is NaN"));
     order.iter().take(k).any(|class| *class == target)
 }
 
-/// The target's score, on a last axis of size one. Other scores do not count,
-/// even where they are infinite.
+/// The target's score, with a last axis of size 1. By selection, not by a product with a one-hot
+/// vector, so that other scores may be infinite.
 pub(in crate::ops) fn pick(g: &mut Graph, scores: NodeId, target: NodeId) -> NodeId {
     let axis = g.shape(scores).rank() - 1;
     let one_hot = one_hot(g, target, scores);
@@ -134,7 +134,7 @@ pub(in crate::ops) fn pick(g: &mut Graph, scores: NodeId, target: NodeId) -> Nod
     g.sum_axis(picked, axis)
 }
 
-/// A value for each example with a last axis of size one added.
+/// Adds a last axis of size 1.
 pub(in crate::ops) fn column(g: &mut Graph, x: NodeId) -> NodeId {
     let mut shape = g.shape(x).clone();
     shape.dims.push(1.into());

@@ -1,4 +1,5 @@
-//! Operations that compute each element from the elements in the same place.
+//! Elementwise operations: each element of the result depends on the operands' elements at the same
+//! index.
 
 use super::{
     Attributes, Domain, Finiteness, Linearity, Lowering, Operand, Operation, Reverse, Sample,
@@ -11,7 +12,8 @@ use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Shape, Type};
 
-/// A formula for one element; shape, loops and samples are shared.
+/// An elementwise operation, defined by its formula for one element; shape, loops and samples are
+/// shared.
 pub trait Elementwise: Clone + PartialEq + Eq + std::hash::Hash + std::fmt::Debug {
     /// See [`Operation::NAME`].
     const NAME: &'static str;
@@ -19,8 +21,7 @@ pub trait Elementwise: Clone + PartialEq + Eq + std::hash::Hash + std::fmt::Debu
     const CALL: Option<Signature> = None;
     /// See [`Operation::OPERANDS`].
     const OPERANDS: Option<usize> = super::operands(&Self::CALL);
-    /// Whether operands are broadcast: losses refuse it, since there it hides
-    /// mistakes.
+    /// Whether operands are broadcast. Losses refuse it, since broadcasting hides mistakes there.
     const BROADCASTS: bool = true;
 
     /// See [`Operation::from_call`].
@@ -28,14 +29,14 @@ pub trait Elementwise: Clone + PartialEq + Eq + std::hash::Hash + std::fmt::Debu
         Err(super::internal(Self::NAME))
     }
 
-    /// The formula, as the interpreter computes it.
+    /// The formula of the interpreter.
     #[cfg(feature = "eval")]
     fn eval<T: Real>(&self, x: &[T]) -> T;
 
     /// See [`Operation::gradient`].
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>>;
 
-    /// The formula, as machine code computes it.
+    /// The formula of machine code.
     fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr;
 
     /// See [`Operation::linearity`].
@@ -48,10 +49,10 @@ pub trait Elementwise: Clone + PartialEq + Eq + std::hash::Hash + std::fmt::Debu
         Finiteness::UNKNOWN
     }
 
-    /// Operations with attributes worth trying.
+    /// Test cases of attributes.
     fn variants() -> Vec<Self>;
 
-    /// Where each operand's numbers come from.
+    /// The domain of each operand, for tests.
     fn domains(&self) -> Vec<Domain>;
 }
 
@@ -119,8 +120,7 @@ where
     }
 }
 
-/// The type of what is computed element by element from reals of one shape; it exists for each
-/// example where one of them does.
+/// The type of an elementwise result from reals of one shape; batched if an operand is.
 pub(in crate::ops) fn shape(
     name: &str,
     x: &[Argument<'_>],
@@ -146,8 +146,7 @@ pub(in crate::ops) fn require_real(name: &str, i: usize, x: Argument<'_>) -> Res
     Err(Mistake::operand(i, format!("`{name}` takes reals, but `{}` holds {}", x.name, x.ty)))
 }
 
-/// Requires two operands of one shape. Operands that broadcast have been
-/// stretched before; those of losses have not.
+/// Requires two operands of one shape. Operands that broadcast have been broadcast before.
 fn same_shape(
     name: &str,
     a: Argument<'_>,

@@ -1,12 +1,12 @@
-//! Operations without operands.
+//! Leaves: operations without operands.
 
 use super::{Lowering, Operation, Sample};
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
 use crate::shape::Type;
 
-/// An operation without operands: its type and what it is. [`leaf_operation`] makes an
-/// [`Operation`] of it, of which nothing has a gradient.
+/// An operation without operands, defined by its type and lowering. [`leaf_operation`] implements
+/// [`Operation`] for it, without gradients.
 pub(in crate::ops) trait LeafOperation: Operation {
     /// See [`Operation::NAME`].
     const NAME: &'static str;
@@ -14,16 +14,16 @@ pub(in crate::ops) trait LeafOperation: Operation {
     /// The type of its value.
     fn ty(&self) -> Type;
 
-    /// Its value, where it is not given from outside.
+    /// Its value, unless it is an input.
     #[cfg(feature = "eval")]
     fn value<T: Real>(&self, _: &Evaluation<'_>) -> Value<T> {
-        unreachable!("what is given from outside is not evaluated")
+        unreachable!("inputs are not evaluated")
     }
 
     /// See [`Operation::lower`].
     fn lowering(&self) -> Lowering<'_>;
 
-    /// What is worth trying: nothing where it is given from outside.
+    /// Test cases: none for inputs.
     fn variants(_size: usize) -> Vec<Self> {
         Vec::new()
     }
@@ -37,7 +37,7 @@ pub(in crate::ops) trait LeafOperation: Operation {
     }
 }
 
-/// Makes an [`Operation`] of a [`LeafOperation`].
+/// Implements [`Operation`] for a [`LeafOperation`].
 macro_rules! leaf_operation {
     ($Leaf:ty) => {
         impl $crate::ops::Operation for $Leaf {

@@ -1,17 +1,17 @@
-//! What losses of a difference `x - target` share.
+//! Shared code of losses of the residual `x - target`.
 
 use super::{Mistake, Number, Reverse};
 use crate::graph::{Graph, NodeId};
 use crate::ops::minimum::Minimum;
 
-/// A number that must not be negative, or must be greater than 0.
+/// An attribute that must be at least 0, or greater than 0.
 pub(in crate::ops) fn threshold(name: &str, x: f64, may_be_zero: bool) -> Result<Number, Mistake> {
-    let fits = if may_be_zero { x >= 0.0 } else { x > 0.0 };
-    match fits {
+    let is_valid = if may_be_zero { x >= 0.0 } else { x > 0.0 };
+    match is_valid {
         true => Ok(Number(x as f32)),
         false => {
             let bound = if may_be_zero { "at least 0" } else { "greater than 0" };
-            Err(Mistake::attribute(name, format!("`{name}` is {bound}, and not {x}")))
+            Err(Mistake::attribute(name, format!("`{name}` must be {bound}, but is {x}")))
         }
     }
 }
@@ -21,11 +21,11 @@ pub(in crate::ops) fn sign(g: &mut Graph, x: NodeId) -> NodeId {
     let [zero, one, minus] = [0.0, 1.0, -1.0].map(|c| g.constant(c));
     let positive = g.greater(x, zero);
     let negative = g.greater(zero, x);
-    let rest = g.select(negative, minus, x);
-    g.select(positive, one, rest)
+    let nonpositive = g.select(negative, minus, x);
+    g.select(positive, one, nonpositive)
 }
 
-/// `x`, but at least `-bound` and at most `bound`; NaN stays NaN.
+/// `x` clamped to `-bound` and `bound`; NaN stays NaN.
 pub(in crate::ops) fn clamp(g: &mut Graph, x: NodeId, bound: f32) -> NodeId {
     let shape = g.shape(x).clone();
     let (low, high) = (g.constant(-bound), g.filled(bound, &shape));
@@ -33,7 +33,7 @@ pub(in crate::ops) fn clamp(g: &mut Graph, x: NodeId, bound: f32) -> NodeId {
     g.maximum(below, low)
 }
 
-/// The gradients of `x` and `target` from the slope at their difference.
+/// The gradients of `x` and `target` from the derivative at their difference.
 pub(in crate::ops) fn gradients(
     g: &mut Graph,
     at: &Reverse<'_>,

@@ -1,12 +1,12 @@
-//! What losses share that compare rows, along the last axis, of two values of one shape: there is
-//! a result for each row.
+//! Shared code of losses that compare the rows (along the last axis) of two values of one shape, with
+//! one result per row.
 
 use super::{Domain, Op, Operand, Sample};
 use crate::error::Mistake;
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Shape, Type};
 
-/// The type of a value for each row.
+/// The type of one value per row.
 pub(in crate::ops) fn shape(
     name: &str,
     a: Argument<'_>,
@@ -16,14 +16,14 @@ pub(in crate::ops) fn shape(
     let mut shape = super::elementwise::shape(name, &[a, b], facts)?.shape;
     if shape.dims.pop().is_none() {
         let message =
-            format!("`{name}` goes along the last axis, but `{}` is a single number", a.name);
+            format!("`{name}` reduces the last axis, but `{}` is a single number", a.name);
         return Err(Mistake::operand(0, message));
     }
     if a.ty.shape.batched != b.ty.shape.batched {
-        let (each, once) = if a.ty.shape.batched { (a, b) } else { (b, a) };
+        let (batched, shared) = if a.ty.shape.batched { (a, b) } else { (b, a) };
         let message = format!(
-            "`{name}` compares row by row, but `{}` is there for each example and `{}` once",
-            each.name, once.name
+            "`{name}` compares rows, but `{}` has rows for each example and `{}` only one for all",
+            batched.name, shared.name
         );
         return Err(Mistake::operand(1, message));
     }
@@ -39,11 +39,11 @@ pub(in crate::ops) fn sum(g: &mut Graph, x: NodeId) -> NodeId {
     g.reshape(sum, &shape)
 }
 
-/// Pairs of values, and what else there is for each row.
+/// Samples: two values, and an optional operand with one element per row.
 pub(in crate::ops) fn samples<O: Into<Op> + Clone>(
     size: usize,
     domains: [Domain; 2],
-    of_rows: Option<Domain>,
+    per_row: Option<Domain>,
     op: O,
 ) -> Vec<Sample> {
     [vec![], vec![3]]
@@ -52,7 +52,7 @@ pub(in crate::ops) fn samples<O: Into<Op> + Clone>(
             let values = Type::real(Shape::batched(outer.iter().copied().chain([size])));
             let rows = Type::real(Shape::batched(outer));
             let mut operands = domains.map(|d| Operand::new(values.clone(), d)).to_vec();
-            operands.extend(of_rows.map(|d| Operand::new(rows, d)));
+            operands.extend(per_row.map(|d| Operand::new(rows, d)));
             Sample::new(op.clone(), operands).summing(size)
         })
         .collect()

@@ -1,26 +1,26 @@
-//! What operations are tried on.
+//! Samples: operands for the tests of operations.
 
 use super::Op;
 use crate::shape::Type;
 
-/// An operation with operands to try it on.
+/// A test case: an operation and its operands.
 #[derive(Clone, Debug)]
 pub struct Sample {
     /// The operation.
     pub op: Op,
     /// Its operands.
     pub operands: Vec<Operand>,
-    /// The number of terms that a sum inside has at most: rounding grows with it.
+    /// The largest number of terms of a sum in it, which bounds the rounding error.
     pub terms: usize,
 }
 
 impl Sample {
-    /// An operation on reals and integers.
+    /// A sample without sums.
     pub fn new(op: impl Into<Op>, operands: impl IntoIterator<Item = Operand>) -> Sample {
         Sample { op: op.into(), operands: operands.into_iter().collect(), terms: 1 }
     }
 
-    /// Says that sums inside have up to `terms` terms.
+    /// Sets the number of terms of sums.
     pub fn summing(mut self, terms: usize) -> Sample {
         self.terms = terms;
         self
@@ -32,7 +32,7 @@ impl Sample {
 pub struct Operand {
     /// Its type.
     pub ty: Type,
-    /// Where its numbers come from.
+    /// The domain of its elements.
     pub domain: Domain,
 }
 
@@ -43,7 +43,7 @@ impl Operand {
     }
 }
 
-/// The numbers that a function is meant for.
+/// The numbers that an operand is drawn from.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Domain {
     /// Normal with this standard deviation.
@@ -52,11 +52,11 @@ pub enum Domain {
     Positive,
     /// Between 0.05 and 0.95.
     Probability,
-    /// Normal, but no two alike and none near zero, for functions with kinks:
-    /// multiples of 1/16, all shifted by some 1/32.
-    Apart,
-    /// A few numbers, of which many are equal, infinities and now and then NaN: for functions of the
-    /// order of their operands.
+    /// Normal, but distinct and not near zero, for functions with kinks: multiples of 1/16, shifted
+    /// by an odd multiple of 1/32.
+    Separated,
+    /// Numbers with many ties, infinities and some NaN, for operations that depend on the order of
+    /// their elements.
     Tied,
     /// 1 or -1.
     Sign,

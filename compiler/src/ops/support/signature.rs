@@ -1,6 +1,6 @@
-//! How an operation or a layer is called in the language: its operands, its
-//! attributes, and what the two may be. [`attribute_kinds`](crate::attribute_kinds) is the one
-//! list of the kinds of attributes.
+//! Signatures: how an operation or a layer is called in the language, with the names of operands and
+//! the kinds of attributes. [`attribute_kinds`](crate::attribute_kinds) is the single list of the
+//! kinds.
 
 use crate::error::{Mistake, nearest};
 use crate::pytorch;
@@ -9,38 +9,38 @@ use crate::shape::Dim;
 /// The form of a call.
 #[derive(Debug)]
 pub struct Signature {
-    /// Its operands' names.
+    /// Names of its operands.
     pub operands: &'static [&'static str],
     /// Its attributes, in order; those with a default come last.
     pub attributes: &'static [Attribute],
     /// Another name for the same function.
     pub alias: Option<&'static str>,
-    /// Whether it is written as an operator, as `+`.
+    /// Whether it has an operator, as `+`.
     pub operator: bool,
 }
 
 impl Signature {
-    /// A function of these operands without attributes.
+    /// A function with these operands and without attributes.
     pub const fn of(operands: &'static [&'static str]) -> Signature {
         Signature { operands, attributes: &[], alias: None, operator: false }
     }
 
-    /// With attributes.
+    /// Adds attributes.
     pub const fn with(self, attributes: &'static [Attribute]) -> Signature {
         Signature { attributes, ..self }
     }
 
-    /// With another name.
+    /// Adds another name.
     pub const fn or(self, alias: &'static str) -> Signature {
         Signature { alias: Some(alias), ..self }
     }
 
-    /// Written as an operator.
+    /// Marks it as an operator.
     pub const fn operator(self) -> Signature {
         Signature { operator: true, ..self }
     }
 
-    /// The call as it is shown to a user: `sum(x, axis = all)`.
+    /// The call in messages: `sum(x, axis = all)`.
     pub fn show(&self, name: &str) -> String {
         let operands = self.operands.iter().map(|o| o.to_string());
         let attributes = self.attributes.iter().map(|a| match a.default {
@@ -51,14 +51,14 @@ impl Signature {
     }
 }
 
-/// An attribute: a number or a shape that is part of the call.
+/// An attribute of a call: a constant argument, as a number or a shape.
 #[derive(Debug)]
 pub struct Attribute {
     /// Its name.
     pub name: &'static str,
-    /// What it may be.
+    /// The kind of its values.
     pub kind: AttributeKind,
-    /// What stands for it in a signature where it may be left out.
+    /// Its default, as shown in signatures; `None` if it is required.
     pub default: Option<&'static str>,
 }
 
@@ -84,20 +84,20 @@ impl Attribute {
         })
     }
 
-    /// The answer to a value of another kind.
+    /// The mistake of a value of another kind.
     pub fn wrong_kind(&self) -> Mistake {
         let message = format!("`{}` takes {}", self.name, self.kind.describe());
         Mistake::attribute(self.name, message)
     }
 
-    /// A value as one of the attribute's kind, with a word that is one of those that there are.
-    fn fit(&self, value: &AttributeValue) -> Result<AttributeValue, Mistake> {
+    /// Converts a value to the attribute's kind, and checks keywords.
+    fn convert(&self, value: &AttributeValue) -> Result<AttributeValue, Mistake> {
         match (self.kind, value) {
-            (AttributeKind::Choice(words), AttributeValue::Choice(word)) => {
-                if words.contains(&word.as_str()) {
+            (AttributeKind::Keyword(keywords), AttributeValue::Keyword(word)) => {
+                if keywords.contains(&word.as_str()) {
                     return Ok(value.clone());
                 }
-                let near = nearest(word, words.iter().copied());
+                let near = nearest(word, keywords.iter().copied());
                 let near = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
                 let message =
                     format!("`{}` takes {}, not `{word}`{near}", self.name, self.kind.describe());
@@ -108,9 +108,9 @@ impl Attribute {
     }
 }
 
-/// Hands the one list of the kinds of attributes to the macro `$then`: of each its name, the type of
-/// its values, the word for one, and how messages describe it. What goes through all kinds, here and in
-/// `network!`, is written by means of it.
+/// Passes the list of the kinds of attributes to the macro `$then`: the name of each, the type of its
+/// values, its getter, and its description in messages. All code over the kinds, here and in
+/// `network!`, is generated from it.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! attribute_kinds {
@@ -128,10 +128,10 @@ macro_rules! attribute_kinds {
             Sizes: ::std::vec::Vec<$crate::shape::Dim>, sizes, "sizes, as `[7, 16]`";
             /// Axes in brackets: `[1, 0]`.
             Axes: ::std::vec::Vec<i64>, axes, "axes, as `[1, 0]`";
-            /// One of these words: `tanh`.
-            Choice(&'static [&'static str]): ::std::string::String, choice, "a word";
+            /// One of these keywords: `tanh`.
+            Keyword(&'static [&'static str]): ::std::string::String, keyword, "a keyword";
             /// An integer that is not negative: `3`.
-            Whole: usize, whole, "an integer, as `3`";
+            Integer: usize, integer, "an integer, as `3`";
             /// Numbers in brackets: `[0.2, 0.8]`. A number alone is a list of one.
             Numbers: ::std::vec::Vec<f64>, numbers, "numbers, as `[0.2, 0.8]`";
         }
@@ -141,23 +141,23 @@ macro_rules! attribute_kinds {
 macro_rules! define {
     ($(
         $(#[$doc:meta])*
-        $Kind:ident $(($words:ty))?: $Value:ty, $getter:ident, $described:literal;
+        $Kind:ident $(($keywords:ty))?: $Value:ty, $getter:ident, $description:literal;
     )*) => {
-        /// What an attribute may be.
+        /// The kind of an attribute's values.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         pub enum AttributeKind {
-            $($(#[$doc])* $Kind $(($words))?,)*
+            $($(#[$doc])* $Kind $(($keywords))?,)*
         }
 
         impl AttributeKind {
-            /// In words, for messages.
+            /// The description in messages.
             pub fn describe(self) -> String {
-                if let AttributeKind::Choice(words) = self {
-                    let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
-                    return words.join(" or ");
+                if let AttributeKind::Keyword(keywords) = self {
+                    let quoted: Vec<_> = keywords.iter().map(|word| format!("`{word}`")).collect();
+                    return quoted.join(" or ");
                 }
                 match self {
-                    $(AttributeKind::$Kind { .. } => $described.into(),)*
+                    $(AttributeKind::$Kind { .. } => $description.into(),)*
                 }
             }
         }
@@ -169,11 +169,11 @@ macro_rules! define {
         }
 
         impl AttributeValue {
-            /// Its kind. A word does not know among which it was chosen.
+            /// Its kind; of a keyword, without the list of alternatives.
             pub fn kind(&self) -> AttributeKind {
                 match self {
                     $(AttributeValue::$Kind(_) => {
-                        AttributeKind::$Kind $((<$words>::default()))?
+                        AttributeKind::$Kind $((<$keywords>::default()))?
                     })*
                 }
             }
@@ -189,7 +189,7 @@ macro_rules! define {
 
         impl Attributes {
             $(
-                #[doc = concat!("Of [`AttributeKind::", stringify!($Kind), "`], if it was given.")]
+                #[doc = concat!("The value of an attribute of [`AttributeKind::", stringify!($Kind), "`], if given.")]
                 pub fn $getter(&self, name: &str) -> Option<$Value> {
                     match self.get(name)? {
                         AttributeValue::$Kind(value) => Some(value.clone()),
@@ -204,8 +204,7 @@ macro_rules! define {
 attribute_kinds!(define);
 
 impl AttributeValue {
-    /// The same as a value of another kind where it means the same: in Rust, `3` may be a size, an
-    /// axis or a number.
+    /// Converts to another kind without loss: in Rust, `3` may be a size, an axis or a number.
     fn into_kind(self, kind: AttributeKind) -> Option<AttributeValue> {
         use AttributeKind as Kind;
         let integers = |integers: &[i64]| integers.iter().map(|n| *n as f64).collect::<Vec<_>>();
@@ -213,11 +212,11 @@ impl AttributeValue {
         let axis = |size: &Dim| size.fixed().and_then(|n| i64::try_from(n).ok());
         Some(match (kind, self) {
             (kind, value) if kind == value.kind() => value,
-            (Kind::Axis, AttributeValue::Whole(n)) => i64::try_from(n).ok()?.into(),
-            (Kind::Whole, AttributeValue::Axis(n)) => usize::try_from(n).ok()?.into(),
-            (Kind::Size, AttributeValue::Whole(n)) => Dim::Fixed(n).into(),
+            (Kind::Axis, AttributeValue::Integer(n)) => i64::try_from(n).ok()?.into(),
+            (Kind::Integer, AttributeValue::Axis(n)) => usize::try_from(n).ok()?.into(),
+            (Kind::Size, AttributeValue::Integer(n)) => Dim::Fixed(n).into(),
             (Kind::Size, AttributeValue::Axis(n)) => size(&n)?.into(),
-            (Kind::Number, AttributeValue::Whole(n)) => (n as f64).into(),
+            (Kind::Number, AttributeValue::Integer(n)) => (n as f64).into(),
             (Kind::Number, AttributeValue::Axis(n)) => (n as f64).into(),
             (Kind::Numbers, AttributeValue::Axes(list)) => integers(&list).into(),
             (Kind::Numbers, AttributeValue::Axis(n)) => integers(&[n]).into(),
@@ -278,7 +277,7 @@ where
 /// use bilro_compiler::ops::Attributes;
 ///
 /// let given = Attributes::new().with("out_features", 10).with("bias", false);
-/// // The same values of one type, as a call takes them too.
+/// // Attributes of one type, as an array.
 /// let sizes = Attributes::from([("in_features", 4), ("out_features", 10)]);
 /// assert_eq!(given.flag("bias"), Some(false));
 /// assert_eq!(sizes.iter().count(), 2);
@@ -292,30 +291,32 @@ impl Attributes {
         Attributes::default()
     }
 
-    /// Adds one. An integer stands for a size, an axis or a number, whatever the call asks for, a
-    /// text for a word.
+    /// Adds an attribute. An integer is converted to a size, an axis or a number as the call requires,
+    /// a string to a keyword.
     pub fn set(&mut self, name: &str, value: impl Into<AttributeValue>) {
         self.0.push((name.into(), value.into()));
     }
 
-    /// With one more, as [`Attributes::set`] adds it.
+    /// Adds an attribute as [`Attributes::set`] does, and returns them.
     pub fn with(mut self, name: &str, value: impl Into<AttributeValue>) -> Attributes {
         self.set(name, value);
         self
     }
 
-    /// The value of one, if it was given.
+    /// The value of an attribute, if given.
     pub fn get(&self, name: &str) -> Option<&AttributeValue> {
         self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v)
     }
 
-    /// In the order in which they were given.
+    /// The attributes in the order in which they were given.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &AttributeValue)> {
         self.0.iter().map(|(n, v)| (n.as_str(), v))
     }
 
-    /// The same as the form of the call has them, or what is wrong: a name that it does not have or
-    /// that is there twice, a value of another kind, a value that is missing.
+    /// Converts them to the kinds of the call's signature.
+    ///
+    /// # Errors
+    /// For an unknown or duplicate name, a value of another kind, or a missing attribute.
     pub fn check(
         &self,
         name: &str,
@@ -324,7 +325,7 @@ impl Attributes {
     ) -> Result<Attributes, Mistake> {
         let mut checked = Attributes::new();
         for (given, value) in self.iter() {
-            let value = Attribute::find(name, given, form, shown)?.fit(value)?;
+            let value = Attribute::find(name, given, form, shown)?.convert(value)?;
             if checked.get(given).is_some() {
                 return Err(Mistake::attribute(given, format!("`{given}` is given twice")));
             }
@@ -373,25 +374,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_of_the_kind_that_is_asked_for_where_they_mean_the_same() {
-        let fits = |value: AttributeValue, kind| value.into_kind(kind);
+    fn values_are_converted_between_kinds_without_loss() {
+        let convert = |value: AttributeValue, kind| value.into_kind(kind);
         let sizes = |sizes: &[usize]| sizes.iter().copied().map(Dim::Fixed).collect::<Vec<_>>();
-        assert_eq!(fits(3.into(), AttributeKind::Size), Some(Dim::Fixed(3).into()));
-        assert_eq!(fits(3usize.into(), AttributeKind::Axis), Some(3i64.into()));
-        assert_eq!(fits(3.into(), AttributeKind::Number), Some(3.0.into()));
-        assert_eq!(fits([1, 0].into(), AttributeKind::Sizes), Some(sizes(&[1, 0]).into()));
-        assert_eq!(fits([1usize, 0].into(), AttributeKind::Axes), Some(vec![1i64, 0].into()));
-        assert_eq!(fits(0.5.into(), AttributeKind::Numbers), Some(vec![0.5].into()));
-        assert_eq!(fits([1, 2].into(), AttributeKind::Numbers), Some(vec![1.0, 2.0].into()));
+        assert_eq!(convert(3.into(), AttributeKind::Size), Some(Dim::Fixed(3).into()));
+        assert_eq!(convert(3usize.into(), AttributeKind::Axis), Some(3i64.into()));
+        assert_eq!(convert(3.into(), AttributeKind::Number), Some(3.0.into()));
+        assert_eq!(convert([1, 0].into(), AttributeKind::Sizes), Some(sizes(&[1, 0]).into()));
+        assert_eq!(convert([1usize, 0].into(), AttributeKind::Axes), Some(vec![1i64, 0].into()));
+        assert_eq!(convert(0.5.into(), AttributeKind::Numbers), Some(vec![0.5].into()));
+        assert_eq!(convert([1, 2].into(), AttributeKind::Numbers), Some(vec![1.0, 2.0].into()));
         for (value, kind) in [
             (AttributeValue::from(-1), AttributeKind::Size),
-            ((-1).into(), AttributeKind::Whole),
-            (0.5.into(), AttributeKind::Whole),
+            ((-1).into(), AttributeKind::Integer),
+            (0.5.into(), AttributeKind::Integer),
             (true.into(), AttributeKind::Number),
             ("tanh".into(), AttributeKind::Flag),
             ([1.5].into(), AttributeKind::Sizes),
         ] {
-            assert_eq!(fits(value.clone(), kind), None, "{value:?} is no {kind:?}");
+            assert_eq!(convert(value.clone(), kind), None, "{value:?} is not {kind:?}");
         }
     }
 }

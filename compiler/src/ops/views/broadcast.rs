@@ -7,11 +7,11 @@ use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Dim, Facts, Shape, Type};
 
-/// A value stretched to a larger shape: axes are matched from the last, sizes
-/// of one repeat, and what is not batched is the same for every example.
+/// A value broadcast to a larger shape: axes are matched from the last, axes of size 1 are repeated,
+/// and a value that is not batched is repeated for every example.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Broadcast {
-    /// The shape to stretch to.
+    /// The shape of the result.
     pub shape: Shape,
 }
 
@@ -22,7 +22,7 @@ impl Operation for Broadcast {
     fn shape(&self, x: &[Argument<'_>], facts: &mut Facts) -> Result<Type, Mistake> {
         let from = &x[0].ty.shape;
         let mistake =
-            || Mistake::operand(0, format!("`{}` does not stretch to {}", x[0].name, self.shape));
+            || Mistake::operand(0, format!("`{}` does not broadcast to {}", x[0].name, self.shape));
         if from.rank() > self.shape.rank() || (from.batched && !self.shape.batched) {
             return Err(mistake());
         }
@@ -38,21 +38,21 @@ impl Operation for Broadcast {
     fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
         let from = &at.operands[0].shape;
         let to = at.sizes();
-        // The operand's sizes with ones where the result has axes of its own.
+        // The operand's sizes, padded with ones to the rank of the result.
         let mut sizes = vec![1; to.len()];
-        for (size, own) in sizes.iter_mut().rev().zip(from.sizes().into_iter().rev()) {
-            *size = own;
+        for (size, from) in sizes.iter_mut().rev().zip(from.sizes().into_iter().rev()) {
+            *size = from;
         }
         if from.batched {
             sizes[0] = at.batch;
         }
-        fn stretch<A: Copy>(array: &ndarray::ArrayD<A>, sizes: &[usize], to: &[usize]) -> Vec<A> {
+        fn broadcast<A: Copy>(array: &ndarray::ArrayD<A>, sizes: &[usize], to: &[usize]) -> Vec<A> {
             let view = array.view().into_shape_with_order(sizes).expect("only ones are added");
             view.broadcast(to).expect("the shape function has checked it").iter().copied().collect()
         }
         match x[0] {
-            Value::Real(a) => Value::real(&to, stretch(a, &sizes, &to)),
-            Value::Index(a) => Value::index(&to, stretch(a, &sizes, &to)),
+            Value::Real(a) => Value::real(&to, broadcast(a, &sizes, &to)),
+            Value::Index(a) => Value::index(&to, broadcast(a, &sizes, &to)),
         }
     }
 

@@ -9,20 +9,18 @@ use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Shape, Type};
 
-/// The same value, laid out in memory of its own: the compiler puts it where a
-/// product needs the elements of a view next to each other, and where a root
-/// would otherwise have no memory.
+/// A copy of a value in a buffer. The compiler inserts it where a product needs the elements of a view
+/// contiguously, and for roots that would have no buffer otherwise.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Materialize {
-    /// Whether the examples of a batch lie next to each other, element by
-    /// element; otherwise all is row-major.
+    /// Whether the batch axis is innermost; otherwise the order is row-major.
     pub batch_last: bool,
 }
 
 impl Materialize {
-    /// Row-major.
+    /// In row-major order.
     pub const ROWS: Materialize = Materialize { batch_last: false };
-    /// The batch innermost.
+    /// With the batch axis innermost.
     pub const BATCH_LAST: Materialize = Materialize { batch_last: true };
 }
 

@@ -32,7 +32,7 @@ use crate::shape::{Argument, Dim, Facts, Shape, Type};
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Reshape {
-    /// The example's new dimensions.
+    /// The dimensions of an example of the result; their product is the operand's.
     pub dims: Vec<Dim>,
 }
 

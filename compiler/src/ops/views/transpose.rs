@@ -10,7 +10,7 @@ use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Shape, Type, resolve_axis};
 
-/// The example's axes in another order: all reversed, or as `axes` says.
+/// Permutes the axes of the example: by `axes`, or reversed by default.
 ///
 /// In the language: `transpose(x, axes = reversed)`.
 ///
@@ -37,7 +37,7 @@ pub struct Transpose {
 }
 
 impl Transpose {
-    /// For each axis of the result, the operand's axis.
+    /// The permutation: for each axis of the result, the operand's axis.
     pub fn permutation(&self, x: Argument<'_>) -> Result<Vec<usize>, Mistake> {
         let rank = x.ty.shape.rank();
         let Some(axes) = &self.axes else { return Ok((0..rank).rev().collect()) };
@@ -57,7 +57,7 @@ impl Transpose {
         ))
     }
 
-    /// The same for an operand of known type.
+    /// [`Transpose::permutation`] of a checked operand.
     pub fn permutation_of(&self, ty: &Type) -> Vec<usize> {
         self.permutation(Argument { name: "", ty }).expect("the shape function has checked it")
     }

@@ -1,27 +1,26 @@
-//! What the fields of a column are as classes.
+//! Classes from the fields of a column.
 //!
-//! Takes fields, row after row; gives the class of each row, and the names of the classes where
-//! they have any. Guaranteed: a row takes four bytes, and a name is kept once, however many rows
-//! have it.
+//! Takes fields, row by row; returns the class of each row, and the names of the classes if they
+//! have any. Guaranteed: a row takes four bytes, and each name is stored once.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-/// Numbers of which all whole ones below are exact.
+/// The bound below which all integers are exact in f64.
 const EXACT: f64 = (1u64 << 53) as f64;
 
 /// The classes of the rows so far.
 pub(super) enum Classes {
     /// All fields were integers: they are the classes.
     Numbers(Vec<u32>),
-    /// Rows have places in `names`, in the order in which these came first.
+    /// Rows have the indices of `names`, which are numbered in the order of their first use.
     Names { rows: Vec<u32>, names: HashMap<Name, u32> },
 }
 
-/// What makes a class where not all are integers.
+/// The name of a class, if not all fields are integers.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) enum Name {
-    /// A number, however it is written, by its bits.
+    /// A number in any notation, by its bits.
     Number(u64),
     Text(String),
 }
@@ -29,13 +28,13 @@ pub(super) enum Name {
 impl Name {
     fn of(field: &str) -> Name {
         match number(field) {
-            // There is one zero.
+            // -0 becomes 0.
             Some(number) => Name::Number((number + 0.0).to_bits()),
             None => Name::Text(field.into()),
         }
     }
 
-    /// The number that a name is, if also one that is not exact.
+    /// The numeric value of a name, even if it is not exact.
     fn value(&self) -> Option<f64> {
         match self {
             Name::Number(bits) => Some(f64::from_bits(*bits)),
@@ -53,7 +52,7 @@ impl std::fmt::Display for Name {
     }
 }
 
-/// Numbers by value, before all that are none, which are in the order of their letters.
+/// Numbers by value, before all other names, which are in alphabetical order.
 fn order(a: &Name, b: &Name) -> Ordering {
     match (a.value(), b.value()) {
         (Some(x), Some(y)) => x.total_cmp(&y).then_with(|| a.to_string().cmp(&b.to_string())),
@@ -63,13 +62,13 @@ fn order(a: &Name, b: &Name) -> Ordering {
     }
 }
 
-/// The number in a field, unless others that are written otherwise could not be told from it.
+/// The number in a field, if it is small enough to be distinct from its neighbours in f64.
 fn number(field: &str) -> Option<f64> {
     field.parse().ok().filter(|x: &f64| x.is_finite() && x.abs() < EXACT)
 }
 
-/// The class that a field is by itself: `3`, `3.0`.
-fn whole(field: &str) -> Option<u32> {
+/// The class of a field that is an integer: `3`, `3.0`.
+fn integer(field: &str) -> Option<u32> {
     let number = number(field)?;
     (number >= 0.0 && number.fract() == 0.0 && number <= f64::from(u32::MAX))
         .then_some(number as u32)
@@ -81,37 +80,37 @@ impl Classes {
         Classes::Numbers(Vec::new())
     }
 
-    /// One more row. With more than `most` names, or without memory, says why not.
-    pub fn push(&mut self, field: &str, most: usize) -> Result<(), String> {
-        if let (Classes::Numbers(rows), Some(class)) = (&mut *self, whole(field)) {
+    /// Adds a row. An error, as a message, for more than `max_names` names, or without memory.
+    pub fn push(&mut self, field: &str, max_names: usize) -> Result<(), String> {
+        if let (Classes::Numbers(rows), Some(class)) = (&mut *self, integer(field)) {
             return super::rows::push(rows, class);
         }
         if let Classes::Numbers(rows) = self {
-            // The first that is no integer: what were classes become names.
+            // The first field that is not an integer: the classes so far become names.
             let numbers = std::mem::take(rows);
             *self = Classes::Names { rows: Vec::new(), names: HashMap::new() };
             for class in numbers {
-                self.name(Name::Number(f64::from(class).to_bits()), most)?;
+                self.push_name(Name::Number(f64::from(class).to_bits()), max_names)?;
             }
         }
-        self.name(Name::of(field), most)
+        self.push_name(Name::of(field), max_names)
     }
 
-    fn name(&mut self, name: Name, most: usize) -> Result<(), String> {
+    fn push_name(&mut self, name: Name, max_names: usize) -> Result<(), String> {
         let Classes::Names { rows, names } = self else { return Ok(()) };
-        // No more names than rows, of which a data set has fewer than 2³².
+        // There are at most as many names as rows, and a data set has fewer than 2³².
         let next = names.len() as u32;
-        let place = *names.entry(name).or_insert(next);
-        if names.len() > most {
+        let index = *names.entry(name).or_insert(next);
+        if names.len() > max_names {
             return Err(format!(
-                "it has more than {most} different values, which are too many to be classes: \
-                 `reals()` reads numbers, `max_classes(n)` is for more"
+                "it has more than {max_names} different values, which are too many to be classes: \
+                 `reals()` reads numbers, `max_classes(n)` sets another limit"
             ));
         }
-        super::rows::push(rows, place)
+        super::rows::push(rows, index)
     }
 
-    /// The class of each row, and the names of the classes unless they are numbers themselves.
+    /// The class of each row, and the names of the classes, empty if all fields were integers.
     pub fn finish(self) -> (Vec<u32>, Vec<String>) {
         let (mut rows, names) = match self {
             Classes::Numbers(rows) => return (rows, Vec::new()),
@@ -120,10 +119,10 @@ impl Classes {
         let mut sorted: Vec<(Name, u32)> = names.into_iter().collect();
         sorted.sort_by(|a, b| order(&a.0, &b.0));
         let mut classes = vec![0; sorted.len()];
-        for (class, (_, place)) in sorted.iter().enumerate() {
-            classes[*place as usize] = class as u32;
+        for (class, (_, index)) in sorted.iter().enumerate() {
+            classes[*index as usize] = class as u32;
         }
-        rows.iter_mut().for_each(|place| *place = classes[*place as usize]);
+        rows.iter_mut().for_each(|row| *row = classes[*row as usize]);
         (rows, sorted.into_iter().map(|(name, _)| name.to_string()).collect())
     }
 }
@@ -147,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_numbers_are_classes_however_they_are_written() {
+    fn integers_in_any_notation_are_classes() {
         let written: Vec<String> = (0..11).map(|i| format!("{i}.0")).collect();
         let written: Vec<&str> = written.iter().map(String::as_str).collect();
         named(&written, &(0..11).collect::<Vec<u32>>(), &[]);
@@ -159,7 +158,7 @@ mod tests {
     fn other_numbers_are_names_by_value() {
         named(&["1", "10", "9", "-1", "1.0"], &[1, 3, 2, 0, 1], &["-1", "1", "9", "10"]);
         named(&["0.5", "10.25", "2", ".5"], &[0, 2, 1, 0], &["0.5", "2", "10.25"]);
-        // Too large for a class, and for a number that could be told from its neighbour.
+        // Too large for a class, and too large for an exact f64.
         named(&["4294967296", "3"], &[1, 0], &["3", "4294967296"]);
         let large = ["9007199254740993", "9007199254740992", "5"];
         named(&large, &[2, 1, 0], &["5", "9007199254740992", "9007199254740993"]);
@@ -172,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn too_many_names_are_refused_and_numbers_are_not() {
+    fn too_many_names_are_refused_but_not_numbers() {
         let mut numbers = Classes::new();
         (0..1000).for_each(|i| numbers.push(&i.to_string(), 10).unwrap());
         assert!(numbers.push("name", 10).unwrap_err().contains("more than 10 different values"));

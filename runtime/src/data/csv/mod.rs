@@ -1,8 +1,8 @@
 //! Tables in CSV files.
 //!
-//! Takes a file, gzipped or not, and which of its columns are to be learnt; gives a data set of all
-//! other columns as reals. Guaranteed: every field is a finite number or a class; one that is
-//! missing, or something else, is an error with its line and column.
+//! Takes a file, gzipped or not, and its target columns; returns a data set with all other columns
+//! as real features. Guaranteed: every field is a finite number or a class; missing or other fields
+//! are errors with line and column.
 
 use super::file::{damaged, open};
 use super::{Classification, Dataset, Regression};
@@ -21,13 +21,13 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-/// How a CSV file is read, and what of it is to be learnt; made by [`csv()`].
+/// Options for reading a CSV file, and its target columns; made by [`csv()`].
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Csv {
     path: PathBuf,
     limit: Option<u64>,
-    /// By default, the first line is one.
+    /// Whether the first line is a header; `None`: yes, unless it has only numbers.
     header: Option<bool>,
     separator: u8,
     targets: Vec<Column>,
@@ -35,9 +35,9 @@ pub struct Csv {
     max_classes: usize,
 }
 
-/// A column of a table, by its name in the header or by its number, the first being 0, as for
-/// an array's. (Messages count lines and columns from 1, as editors do, and name a column that has
-/// a name.)
+/// A column of a table, by its name in the header or by its number, counted from 0 as in arrays.
+/// (Messages count lines and columns from 1, as editors do, and use a column's name if it has
+/// one.)
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Column {
     /// The column under this name.
@@ -64,13 +64,13 @@ impl From<usize> for Column {
     }
 }
 
-/// More names of classes than these are a mistake, by default.
+/// The default limit on class names: more are taken to be a mistake.
 const MAX_CLASSES: usize = 1 << 16;
 
-/// A CSV file as a data set: its columns are reals but for the [`target`](Csv::target).
+/// A CSV file as a data set: all columns are reals except the [`target`](Csv::target).
 ///
-/// By default otherwise, the first line is a header, and fields are separated by commas. Space
-/// around a field does not count; fields may be quoted, as in RFC 4180.
+/// By default, the first line is a header, and fields are separated by commas. Space around a field
+/// is ignored; fields may be quoted, as in RFC 4180.
 ///
 /// ```
 /// use bilro::data;
@@ -85,8 +85,9 @@ const MAX_CLASSES: usize = 1 << 16;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// A file that is compressed may have 32 times as many bytes once it is not, or 256 MiB where that
-/// is more, a line a sixteenth of them; [`io::with_limit`](crate::io::with_limit) is for others.
+/// The contents, decompressed, are limited to 32 times the length of the file, or 256 MiB if that
+/// is more, and a line to a sixteenth of that; [`io::with_limit`](crate::io::with_limit) sets
+/// another limit.
 pub fn csv(path: impl Source) -> Csv {
     Csv {
         path: path.path().into(),
@@ -100,28 +101,27 @@ pub fn csv(path: impl Source) -> Csv {
 }
 
 impl Csv {
-    /// Whether the first line has the names of the columns; it has by default. A first line of
-    /// numbers alone is refused by default, so that no example is lost.
+    /// Whether the first line has the names of the columns; default `true`, except that a first
+    /// line with only numbers is refused unless this is set, so that no example is lost.
     pub fn header(mut self, header: bool) -> Self {
         self.header = Some(header);
         self
     }
 
-    /// What stands between two fields, as `b';'` or `b'\t'`; a comma by default.
+    /// The separator of fields, as `b';'` or `b'\t'`; default a comma.
     pub fn separator(mut self, separator: u8) -> Self {
         self.separator = separator;
         self
     }
 
-    /// The column that is to be learnt, by name or by number, counted from 0. Called again, it
-    /// adds a column.
+    /// The target column, by name or by number, counted from 0. Called again, it adds a target.
     pub fn target(mut self, column: impl Into<Column>) -> Self {
         self.targets.push(column.into());
         self
     }
 
-    /// A column that is left out, by name or by number, counted from 0: names, dates, and whatever
-    /// else is no number. Called again, it leaves out one more.
+    /// A column to ignore, by name or by number, counted from 0: names, dates, and others that
+    /// are not numbers. Called again, it ignores one more.
     ///
     /// ```
     /// use bilro::data;
@@ -138,60 +138,64 @@ impl Csv {
         self
     }
 
-    /// How many names [`classes`](Self::classes) may find in the target; 65,536 by default.
-    pub fn max_classes(mut self, most: usize) -> Self {
-        self.max_classes = most;
+    /// The maximum number of names that [`classes`](Self::classes) accepts in the target; default
+    /// 65,536.
+    pub fn max_classes(mut self, max_classes: usize) -> Self {
+        self.max_classes = max_classes;
         self
     }
 
     /// The table with the target as classes, and their names.
     ///
-    /// If all fields of the target are integers from 0 on, written as `3` or as `3.0`, they
-    /// are the classes, and there are no names. Otherwise classes are numbered in the order of
-    /// their names, numbers by value and before all others: the class with number `i` is called
-    /// `names[i]`. So `-1` and `1` are the classes 0 and 1, called so.
+    /// If all fields of the target are integers from 0 on, written as `3` or as `3.0`, they are the
+    /// classes, and there are no names. Otherwise classes are numbered in the order of their names,
+    /// numbers by value and before all others: `names[i]` is the name of class `i`. So `-1` and `1`
+    /// are the names of the classes 0 and 1.
     ///
     /// # Errors
     ///
     /// [`Error::File`] with line and column if a field is missing, or is not a finite number where
-    /// one is needed; if the file cannot be read as a table of rows with equally many fields, has
-    /// no such column, two of one name, or more contents than its limit.
-    /// [`Error::Setting`] if there is not exactly one target, or no column besides it.
+    /// one is needed; if the file cannot be read as a table of rows with equal numbers of fields,
+    /// has no such column, two of the same name, or more contents than its limit.
+    /// [`Error::InvalidArgument`] if there is not exactly one target, or no column besides it.
     /// [`Error::Empty`] if the file has no rows.
     pub fn classes(self) -> Result<(Classification, Vec<String>)> {
         if self.targets.len() != 1 {
             return Err(self.wrong_targets("one column"));
         }
         let mut classes = Classes::new();
-        let x = self.read(|field, place| {
-            classes.push(field, self.max_classes).map_err(|message| format!("{place}: {message}"))
+        let x = self.read(|field, location| {
+            classes
+                .push(field, self.max_classes)
+                .map_err(|message| format!("{location}: {message}"))
         })?;
         let (y, names) = classes.finish();
         Ok((Dataset::new(x, Array1::from_vec(y))?, names))
     }
 
-    /// The table with the targets as reals, `[rows, targets]`, in the order in which they were
-    /// asked for.
+    /// The table with the targets as reals, `[rows, targets]`, in the order of the calls of
+    /// [`target`](Self::target).
     ///
     /// # Errors
     ///
-    /// Those of [`classes`](Self::classes), but for the number of targets: it may be any but none.
+    /// Those of [`classes`](Self::classes), except that any number of targets from 1 on is
+    /// accepted.
     pub fn reals(self) -> Result<Regression> {
         if self.targets.is_empty() {
             return Err(self.wrong_targets("at least one column"));
         }
         let mut targets = Vec::new();
-        let x = self.read(|field, place| push(&mut targets, real(field, place)?))?;
+        let x = self.read(|field, location| push(&mut targets, real(field, location)?))?;
         let shape = (x.nrows(), self.targets.len());
         let y = Array2::from_shape_vec(shape, targets).expect("a value for each row and target");
         Dataset::new(x, y)
     }
 
-    /// Reads all rows. What is not a target becomes an element of the result, what is goes to
-    /// `target`, row after row, in the order of `self.targets`.
+    /// Reads all rows. Returns the features, and passes the target fields to `target`, row by row,
+    /// in the order of `self.targets`.
     fn read(
         &self,
-        mut target: impl FnMut(&str, &Place<'_>) -> Result<(), String>,
+        mut target: impl FnMut(&str, &Location<'_>) -> Result<(), String>,
     ) -> Result<Array2<f32>> {
         let wrong = |message: String| damaged(&self.path, message);
         let contents = match self.limit {
@@ -201,16 +205,16 @@ impl Csv {
         let mut table = Rows::new(contents?, self.separator);
         let header = match self.header {
             Some(false) => None,
-            told => {
+            setting => {
                 let header = table.next().map_err(wrong)?.map(|(_, names)| names.clone());
                 let is_number = |name: &str| name.parse::<f64>().is_ok();
-                if let (None, Some(names)) = (told, &header)
+                if let (None, Some(names)) = (setting, &header)
                     && names.iter().all(is_number)
                 {
                     return Err(wrong(
-                        "line 1: it has numbers alone, where the names of the columns are \
-                         expected; `.header(false)` says that it is the first example, \
-                         `.header(true)` that these are names"
+                        "line 1: expected the names of the columns, but found only numbers; set \
+                         `.header(false)` if it is the first example, `.header(true)` if these are \
+                         names"
                             .into(),
                     ));
                 }
@@ -224,26 +228,28 @@ impl Csv {
                 Some(columns) => columns,
                 none => none.insert(Columns::of(self, header.as_ref(), record.len())?),
             };
-            let place = |column| Place { line, column, header: header.as_ref() };
+            let location = |column| Location { line, column, header: header.as_ref() };
             for (column, field) in record.iter().enumerate() {
-                // A quote that is not closed would take the rest of the file with it.
+                // An unclosed quote would include the remainder of the file.
                 if field.contains(['\n', '\r']) {
-                    let place = place(column);
+                    let location = location(column);
                     let message =
                         "a quoted field does not end on its line; is a closing quote missing?";
-                    return Err(wrong(format!("{place}: {message}")));
+                    return Err(wrong(format!("{location}: {message}")));
                 }
-                match columns.kinds[column] {
-                    Kind::Feature => {
-                        let value = real(field, &place(column)).map_err(wrong)?;
+                match columns.roles[column] {
+                    ColumnRole::Feature => {
+                        let value = real(field, &location(column)).map_err(wrong)?;
                         push(&mut values, value).map_err(wrong)?;
                     }
-                    Kind::Target if field.is_empty() => return Err(wrong(empty(&place(column)))),
-                    Kind::Target | Kind::Dropped => {}
+                    ColumnRole::Target if field.is_empty() => {
+                        return Err(wrong(empty(&location(column))));
+                    }
+                    ColumnRole::Target | ColumnRole::Dropped => {}
                 }
             }
             for &column in &columns.targets {
-                target(&record[column], &place(column)).map_err(wrong)?;
+                target(&record[column], &location(column)).map_err(wrong)?;
             }
             rows += 1;
         }
@@ -251,7 +257,7 @@ impl Csv {
             return Err(Error::Empty { what: self.path.display().to_string() });
         }
         let columns = values.len() / rows;
-        Ok(Array2::from_shape_vec((rows, columns), values).expect("equally many from each row"))
+        Ok(Array2::from_shape_vec((rows, columns), values).expect("the same number from each row"))
     }
 
     fn wrong_targets(&self, expected: &str) -> Error {
@@ -260,7 +266,7 @@ impl Csv {
             Column::Number(number) => number.to_string(),
         });
         let found: Vec<String> = targets.collect();
-        Error::Setting {
+        Error::InvalidArgument {
             name: "target".into(),
             expected: expected.into(),
             found: if found.is_empty() { "not given".into() } else { found.join(", ") },
@@ -268,84 +274,90 @@ impl Csv {
     }
 }
 
-/// What a column is read as.
+/// How a column is used.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum ColumnRole {
     Feature,
     Target,
     Dropped,
 }
 
-/// What the columns of a table are.
+/// The roles of a table's columns.
 struct Columns {
-    /// Of each column.
-    kinds: Vec<Kind>,
-    /// The numbers of the targets, in the order in which they were asked for.
+    /// The role of each column.
+    roles: Vec<ColumnRole>,
+    /// The numbers of the target columns, in the order of `Csv::targets`.
     targets: Vec<usize>,
 }
 
 impl Columns {
-    /// Those of a table of so many columns.
+    /// The roles in a table of `count` columns.
     fn of(csv: &Csv, header: Option<&StringRecord>, count: usize) -> Result<Columns> {
         let wrong = |message: String| damaged(&csv.path, message);
-        let mut kinds = vec![Kind::Feature; count];
+        let mut roles = vec![ColumnRole::Feature; count];
         for column in &csv.dropped {
-            let place = number(column, header, &kinds).map_err(wrong)?;
-            kinds[place] = Kind::Dropped;
+            let index = number(column, header, &roles).map_err(wrong)?;
+            roles[index] = ColumnRole::Dropped;
         }
         let mut targets = Vec::new();
         for column in &csv.targets {
-            let place = number(column, header, &kinds).map_err(wrong)?;
-            match kinds[place] {
-                Kind::Target => return Err(csv.wrong_targets("each column once")),
-                Kind::Dropped => return Err(csv.wrong_targets("a column that is not dropped")),
-                Kind::Feature => kinds[place] = Kind::Target,
+            let index = number(column, header, &roles).map_err(wrong)?;
+            match roles[index] {
+                ColumnRole::Target => return Err(csv.wrong_targets("each column once")),
+                ColumnRole::Dropped => {
+                    return Err(csv.wrong_targets("a column that is not dropped"));
+                }
+                ColumnRole::Feature => roles[index] = ColumnRole::Target,
             }
-            targets.push(place);
+            targets.push(index);
         }
-        if !kinds.contains(&Kind::Feature) {
+        if !roles.contains(&ColumnRole::Feature) {
             let expected = format!(
                 "fewer than the {count} columns of {}{}",
                 csv.path.display(),
-                if csv.dropped.is_empty() { "" } else { ", those that are dropped left out" }
+                if csv.dropped.is_empty() { "" } else { ", not counting dropped ones" }
             );
             return Err(csv.wrong_targets(&expected));
         }
-        match header.and_then(|names| twice(names, &kinds)) {
+        match header.and_then(|names| duplicate(names, &roles)) {
             Some((name, first, second)) => Err(wrong(format!(
                 "two columns are called `{name}`, by numbers {first} and {second} (the first column \
-                 being 0), so that what is to be learnt could stand among what it is learnt from; \
-                 `.drop({first})` or `.drop({second})` leaves one out"
+                 being 0), so that the target could be among the features; ignore one of them by \
+                 `.drop({first})` or `.drop({second})`"
             ))),
-            None => Ok(Columns { kinds, targets }),
+            None => Ok(Columns { roles, targets }),
         }
     }
 }
 
-/// The number of a column in a table of which some columns are dropped already.
-fn number(column: &Column, header: Option<&StringRecord>, kinds: &[Kind]) -> Result<usize, String> {
+/// The number of a column; of columns with the same name, the first that is not dropped.
+fn number(
+    column: &Column,
+    header: Option<&StringRecord>,
+    roles: &[ColumnRole],
+) -> Result<usize, String> {
     let name = match column {
-        Column::Number(number) if *number < kinds.len() => return Ok(*number),
+        Column::Number(number) if *number < roles.len() => return Ok(*number),
         Column::Number(number) => {
             return Err(format!(
-                "there is no column {number}: it has {}, and the first is 0",
-                kinds.len()
+                "there is no column {number}: the table has {}, and the first is 0",
+                roles.len()
             ));
         }
         Column::Name(name) => name,
     };
     let Some(names) = header else {
         return Err(format!(
-            "there is no column `{name}`: with `.header(false)` columns have numbers alone, and \
+            "there is no column `{name}`: with `.header(false)` columns have only numbers, and \
              the first is 0"
         ));
     };
-    let mut places = names.iter().enumerate().filter(|(_, n)| n == name).map(|(i, _)| i);
-    let (kept, dropped): (Vec<_>, Vec<_>) =
-        places.by_ref().partition(|i| kinds.get(*i) != Some(&Kind::Dropped));
-    match kept.first().or(dropped.first()) {
-        // Of two of one name, what is said of both is said later.
-        Some(place) if *place < kinds.len() => Ok(*place),
+    let mut indices = names.iter().enumerate().filter(|(_, n)| n == name).map(|(i, _)| i);
+    let (retained, dropped): (Vec<_>, Vec<_>) =
+        indices.by_ref().partition(|i| roles.get(*i) != Some(&ColumnRole::Dropped));
+    match retained.first().or(dropped.first()) {
+        // Duplicate names are reported later.
+        Some(index) if *index < roles.len() => Ok(*index),
         _ => {
             let all: Vec<String> = names.iter().map(|n| format!("`{n}`")).collect();
             Err(format!("there is no column `{name}`{}", there_are(nearest(name, names), &all)))
@@ -353,22 +365,23 @@ fn number(column: &Column, header: Option<&StringRecord>, kinds: &[Kind]) -> Res
     }
 }
 
-/// Two columns of one name, of which neither is dropped. Without a name, no other is meant.
-fn twice<'a>(names: &'a StringRecord, kinds: &[Kind]) -> Option<(&'a str, usize, usize)> {
+/// The name and the numbers of two columns with the same name, neither of which is dropped. Empty
+/// names do not count.
+fn duplicate<'a>(names: &'a StringRecord, roles: &[ColumnRole]) -> Option<(&'a str, usize, usize)> {
     let mut seen = HashMap::new();
     let named = names.iter().enumerate().filter(|(i, name)| {
-        !name.is_empty() && kinds.get(*i).is_some_and(|kind| *kind != Kind::Dropped)
+        !name.is_empty() && roles.get(*i).is_some_and(|role| *role != ColumnRole::Dropped)
     });
-    for (place, name) in named {
-        if let Some(first) = seen.insert(name, place) {
-            return Some((name, first, place));
+    for (index, name) in named {
+        if let Some(first) = seen.insert(name, index) {
+            return Some((name, first, index));
         }
     }
     None
 }
 
-/// Where a field stands.
-struct Place<'a> {
+/// The location of a field.
+struct Location<'a> {
     /// Its line in the file, counted from 1.
     line: u64,
     /// Its column, counted from 0.
@@ -377,8 +390,8 @@ struct Place<'a> {
     header: Option<&'a StringRecord>,
 }
 
-impl Place<'_> {
-    /// The column as `drop` and `target` take it.
+impl Location<'_> {
+    /// The column as an argument of `drop` and `target`, for messages.
     fn argument(&self) -> String {
         match self.name() {
             Some(name) => format!("{name:?}"),
@@ -391,7 +404,7 @@ impl Place<'_> {
     }
 }
 
-impl std::fmt::Display for Place<'_> {
+impl std::fmt::Display for Location<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.name() {
             Some(name) => write!(f, "line {}, column `{name}`", self.line),
@@ -401,38 +414,38 @@ impl std::fmt::Display for Place<'_> {
 }
 
 /// The number in a field.
-fn real(field: &str, place: &Place<'_>) -> Result<f32, String> {
+fn real(field: &str, location: &Location<'_>) -> Result<f32, String> {
     if field.is_empty() {
-        return Err(empty(place));
+        return Err(empty(location));
     }
     match field.parse::<f32>() {
         Ok(x) if x.is_finite() => Ok(x),
         _ => {
-            let (shown, column) = (shortened(field), place.argument());
-            let header = match place.line == 1 && place.header.is_none() {
-                true => "; where line 1 has the names of the columns, say no `.header(false)`",
+            let (shown, column) = (shortened(field), location.argument());
+            let header = match location.line == 1 && location.header.is_none() {
+                true => "; if line 1 has the names of the columns, remove `.header(false)`",
                 false => "",
             };
             Err(format!(
-                "{place}: `{shown}` is not a finite number; `.drop({column})` leaves the column \
-                 out, `.target({column})` with `.classes()` makes it what is to be learnt{header}"
+                "{location}: `{shown}` is not a finite number; `.drop({column})` ignores the column, \
+                 `.target({column})` with `.classes()` makes it the target{header}"
             ))
         }
     }
 }
 
-fn empty(place: &Place<'_>) -> String {
-    let column = place.argument();
+fn empty(location: &Location<'_>) -> String {
+    let column = location.argument();
     format!(
-        "{place}: the field is empty; write a number there, leave out the line, or the column, by \
-         `.drop({column})`"
+        "{location}: the field is empty; write a number there, remove the line, or ignore the column \
+         by `.drop({column})`"
     )
 }
 
-/// A field for a message.
+/// A field for a message, cut off if it is long.
 fn shortened(field: &str) -> String {
-    const MOST: usize = 60;
-    match field.char_indices().nth(MOST) {
+    const MAX_CHARS: usize = 60;
+    match field.char_indices().nth(MAX_CHARS) {
         Some((end, _)) => format!("{}…", &field[..end]),
         None => field.into(),
     }

@@ -1,4 +1,4 @@
-//! Tables as they are written, and as they are not.
+//! Tests of well-formed and of malformed tables.
 
 use super::super::file::tests::{Folder, gzip};
 use super::*;
@@ -6,7 +6,7 @@ use ndarray::array;
 use std::path::Path;
 
 #[test]
-fn classes_are_names_in_sorted_order_or_whole_numbers() {
+fn classes_are_integers_or_sorted_names() {
     let folder = Folder::new("csv-classes");
     let path = folder.write("names", "kind,a,b\ncat, 1 ,2\n\"ant, red\",3,4e-1\ncat,-5,+6\n");
     let (data, names) = csv(&path).target("kind").classes().unwrap();
@@ -24,7 +24,7 @@ fn classes_are_names_in_sorted_order_or_whole_numbers() {
     let (data, names) = csv(&path).target(1).classes().unwrap();
     assert_eq!((data.y(), names), (array![10, 9, 0].view(), vec![]));
 
-    // One that is no class makes names of all, in the order of the numbers.
+    // One number that is not a class makes all of them names, in numeric order.
     let path = folder.write("mixed", "x,y\n1,10\n2,9\n3,-1\n");
     let (data, names) = csv(&path).target(1).classes().unwrap();
     assert_eq!(data.y(), array![2, 1, 0]);
@@ -32,7 +32,7 @@ fn classes_are_names_in_sorted_order_or_whole_numbers() {
 }
 
 #[test]
-fn reals_come_in_the_order_asked_for() {
+fn real_targets_have_the_requested_order() {
     let folder = Folder::new("csv-reals");
     let path = folder.write("file", "a,b,c\n1,2,3\n4,5,6\n");
     let data = csv(&path).target("c").target(0).reals().unwrap();
@@ -43,18 +43,18 @@ fn reals_come_in_the_order_asked_for() {
 }
 
 #[test]
-fn what_is_no_number_is_reported_with_its_place_and_what_to_do() {
+fn fields_that_are_not_numbers_are_reported_with_line_column_and_advice() {
     let folder = Folder::new("csv-places");
     let number = |column: &str, field: &str| {
         format!(
-            "column `{column}`: `{field}` is not a finite number; `.drop({column:?})` leaves the \
-             column out, `.target({column:?})` with `.classes()` makes it what is to be learnt"
+            "column `{column}`: `{field}` is not a finite number; `.drop({column:?})` ignores the \
+             column, `.target({column:?})` with `.classes()` makes it the target"
         )
     };
     let empty = |column: &str| {
         format!(
-            "column `{column}`: the field is empty; write a number there, leave out the line, or \
-             the column, by `.drop({column:?})`"
+            "column `{column}`: the field is empty; write a number there, remove the line, or \
+             ignore the column by `.drop({column:?})`"
         )
     };
     let quoted = "a quoted field does not end on its line; is a closing quote missing?";
@@ -84,15 +84,15 @@ fn what_is_no_number_is_reported_with_its_place_and_what_to_do() {
     let found = message(b"a,b\n1,2\n", |path| csv(path).header(false).target(1));
     assert_eq!(
         found,
-        "line 1, column 1: `a` is not a finite number; `.drop(0)` leaves the column out, \
-         `.target(0)` with `.classes()` makes it what is to be learnt; where line 1 has the names \
-         of the columns, say no `.header(false)`"
+        "line 1, column 1: `a` is not a finite number; `.drop(0)` ignores the column, `.target(0)` \
+         with `.classes()` makes it the target; if line 1 has the names of the columns, remove \
+         `.header(false)`"
     );
-    // What the library of the format finds has its place as well.
+    // Errors of the `csv` crate have line and column too.
     let found = message(b"a,b,y\n0,0,0\n1,2\n", of_y);
-    assert_eq!(found, "line 3: it has 2 fields, but those before have 3");
+    assert_eq!(found, "line 3: it has 2 fields, but earlier lines have 3");
     let found = message(b"a,b,y\n0,0,0\n1,\xff,2\n", of_y);
-    assert_eq!(found, "line 3, column 2: the field is not in UTF-8; write the file in it");
+    assert_eq!(found, "line 3, column 2: the field is not in UTF-8; convert the file to UTF-8");
     let long = format!("a,y\n{},0\n", "x".repeat(1000));
     let found = message(long.as_bytes(), of_y);
     assert!(found.contains(&format!("`{}…` is not", "x".repeat(60))), "{found}");
@@ -103,7 +103,7 @@ fn what_is_no_number_is_reported_with_its_place_and_what_to_do() {
 }
 
 #[test]
-fn columns_that_are_dropped_may_hold_anything() {
+fn dropped_columns_may_have_any_contents() {
     let folder = Folder::new("csv-drop");
     let path = folder.write("file", "name,a,day,y\nBob,1,,0\n\"Eve, 2nd\",2,2026-11-27,1\n");
     let (data, names) = csv(&path).drop("name").drop(2).target("y").classes().unwrap();
@@ -111,34 +111,34 @@ fn columns_that_are_dropped_may_hold_anything() {
     assert!(names.is_empty());
 }
 
-/// A first example is not to be lost as if it were names.
+/// Otherwise the first example would be lost.
 #[test]
-fn a_first_line_of_numbers_is_names_only_if_told() {
+fn a_first_line_of_numbers_is_a_header_only_if_set() {
     let folder = Folder::new("csv-header");
     let path = folder.write("file", "2019,2020.5\n1,2\n3,4\n");
     let message = csv(&path).target(1).reals().unwrap_err().to_string();
     assert!(message.contains("line 1") && message.contains(".header(false)"), "{message}");
     assert_eq!(csv(&path).header(true).target("2020.5").reals().unwrap().len(), 2);
     assert_eq!(csv(&path).header(false).target(1).reals().unwrap().len(), 3);
-    // A mark of UTF-8, as spreadsheets write it, is none of the first name.
+    // A byte order mark, as spreadsheets write it, is not part of the first name.
     let path = folder.write("file", "\u{feff}a,y\n1,2\n");
     assert_eq!(csv(&path).target("y").drop("a").reals().unwrap_err().to_string(), {
         let expected = format!("fewer than the 2 columns of {}", path.display());
-        format!("target must be {expected}, those that are dropped left out, but is `y`")
+        format!("target must be {expected}, not counting dropped ones, but is `y`")
     });
 }
 
 #[test]
-fn two_columns_of_one_name_are_refused() {
-    let folder = Folder::new("csv-twice");
+fn two_columns_of_the_same_name_are_refused() {
+    let folder = Folder::new("csv-duplicate");
     let path = folder.write("file", "y,a, y ,\"\",\n1,2,3,4,5\n");
     for csv in [csv(&path).target("y"), csv(&path).target(0), csv(&path).target("a")] {
         let message = csv.reals().unwrap_err().to_string();
         let expected = "two columns are called `y`, by numbers 0 and 2 (the first column being 0)";
         assert!(message.contains(expected), "{message}");
-        assert!(message.ends_with("`.drop(0)` or `.drop(2)` leaves one out"), "{message}");
+        assert!(message.ends_with("ignore one of them by `.drop(0)` or `.drop(2)`"), "{message}");
     }
-    // Either is left out; columns without names are not each other.
+    // Either may be dropped; columns without names are not duplicates.
     let data = csv(&path).drop(0).target("y").reals().unwrap();
     assert_eq!((data.x(), data.y()), (array![[2.0, 4.0, 5.0]].view(), array![[3.0]].view()));
     let data = csv(&path).drop(2).target("y").reals().unwrap();
@@ -146,11 +146,11 @@ fn two_columns_of_one_name_are_refused() {
 }
 
 #[test]
-fn targets_that_cannot_be_are_refused() {
+fn invalid_targets_are_refused() {
     let folder = Folder::new("csv-targets");
     let path = folder.write("file", "alpha,beta\n1,2\n");
     let file = |message: &str| format!("{}: {message}", path.display());
-    let none = file("there is no column 2: it has 2, and the first is 0");
+    let none = file("there is no column 2: the table has 2, and the first is 0");
     for (csv, expected) in [
         (csv(&path), "target must be at least one column, but is not given".to_owned()),
         (
@@ -163,7 +163,7 @@ fn targets_that_cannot_be_are_refused() {
         (
             csv(&path).header(false).target("alpha"),
             file(
-                "there is no column `alpha`: with `.header(false)` columns have numbers alone, \
+                "there is no column `alpha`: with `.header(false)` columns have only numbers, \
                  and the first is 0",
             ),
         ),
@@ -194,7 +194,7 @@ fn more_than_the_limit_is_refused() {
     assert_eq!(csv(&path).target("y").reals().unwrap().len(), 100_000);
     let message = csv(with_limit(&path, 1 << 18)).target("y").reals().unwrap_err().to_string();
     assert!(message.contains("its contents have more than 262144 bytes"), "{message}");
-    // A line without end, and a quote.
+    // A line without end, and an unclosed quote.
     for wide in ["1,".repeat(100_000), format!("a,y\n\"{}\"", "1,\n".repeat(60_000))] {
         let path = folder.write("packed", gzip(wide.as_bytes()));
         let message = csv(with_limit(&path, 1 << 20)).target(1).reals().unwrap_err().to_string();

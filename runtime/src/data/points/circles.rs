@@ -1,4 +1,4 @@
-//! A circle within a circle.
+//! Two concentric circles of points.
 
 use super::points;
 use crate::Result;
@@ -8,14 +8,14 @@ use std::f64::consts::TAU;
 /// The radius of the inner circle.
 const INNER: f64 = 0.5;
 
-/// `n` points on two circles around the origin, at equal distances: class 0 on the outer one, of
+/// `n` equally spaced points on two circles around the origin: class 0 on the outer one, of
 /// radius 1, class 1 on the inner one, of radius 0.5. Normal noise of standard deviation `noise` is
 /// added to both coordinates: scikit-learn's `make_circles(factor=0.5)`.
 ///
 /// # Errors
 ///
-/// [`Error::Setting`](crate::Error::Setting) if `n` is below 2 or `noise` is negative or not
-/// finite.
+/// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if `n` is below 2 or `noise` is
+/// negative or not finite.
 ///
 /// ```
 /// let circles = bilro::data::circles(100, 0.05, 7)?;
@@ -43,7 +43,7 @@ mod tests {
             let expected = [1.0, 0.5][class as usize];
             assert!((radius - expected).abs() < 1e-6, "{radius} of class {class}");
         }
-        // All around, and so around the origin.
+        // Spread over the circle, so that the mean is the origin.
         assert!(data.x().mean().unwrap().abs() < 1e-6);
     }
 }

@@ -1,12 +1,11 @@
-//! Points in the plane, drawn: problems for small networks that can be looked at.
+//! Generated points in the plane: small classification problems that can be plotted.
 //!
-//! Each takes the number of points, how much noise they have, and a seed; gives the points,
-//! shuffled, with the class of each. Guaranteed: the same arguments give the same points, classes
-//! are as equal in size as they can be (where they cannot, the first ones have a point more), and
-//! every class has a point.
+//! Each takes the number of points, the noise, and a seed; returns the points, shuffled, with the
+//! class of each. Guaranteed: the same arguments give the same points, the sizes of classes differ
+//! by at most one (the first ones are larger), and every class has a point.
 //!
-//! The shapes are those of scikit-learn's `make_blobs`, `make_circles` and `make_moons`; the
-//! numbers are drawn by another generator, so single points differ.
+//! The shapes are those of scikit-learn's `make_blobs`, `make_circles` and `make_moons`; the random
+//! generator is another one, so that individual points differ.
 
 use super::{Classification, Dataset};
 use crate::rng::Generator;
@@ -23,35 +22,35 @@ pub use circles::circles;
 pub use moons::moons;
 pub use spiral::spiral;
 
-/// `n` points of several classes. `place(class, i, count)` is where point `i` of the `count`
-/// points of a class lies before normal noise of standard deviation `noise` is added.
+/// `n` points of several classes. `position(class, i, count)` is the position of point `i` of the
+/// `count` points of a class, before normal noise of standard deviation `noise` is added.
 fn points(
     n: usize,
     classes: usize,
     noise: f64,
     seed: u64,
-    place: impl Fn(usize, usize, usize) -> [f64; 2],
+    position: impl Fn(usize, usize, usize) -> [f64; 2],
 ) -> Result<Classification> {
     if n < classes || u32::try_from(n).is_err() {
-        return Err(Error::Setting {
+        return Err(Error::InvalidArgument {
             name: "n".into(),
             expected: format!("at least one point for each of {classes} classes, at most 2³² - 1"),
             found: n.to_string(),
         });
     }
-    // As f32, since that is what points are.
+    // As f32, the type of points.
     if !((noise as f32).is_finite() && noise >= 0.0) {
-        return Err(Error::Setting {
+        return Err(Error::InvalidArgument {
             name: "noise".into(),
             expected: "a standard deviation, 0 or larger".into(),
             found: noise.to_string(),
         });
     }
-    // Two numbers of noise, two of a place, a class, a row of the order, for each.
+    // Per point: two numbers of noise, two coordinates, a class, a row of the order.
     memory::check::<[f32; 6]>(|| format!("{n} points"), n)?;
     let mut generator = Generator::new(seed);
-    // The noise comes first: what a seed draws first of all is the order by which a split with
-    // that seed divides, and by it the points would be divided class after class.
+    // The noise is drawn first: the first draw of a seed is the permutation of a split with the
+    // same seed, and if it were the order of the points too, the split would separate the classes.
     let mut drawn = vec![0.0; 2 * n];
     generator.fill_normal(&mut drawn, 0.0, noise);
     let mut x = Array2::from_shape_simple_fn((n, 2), || 0.0);
@@ -61,7 +60,7 @@ fn points(
     for class in 0..classes {
         let count = n / classes + usize::from(class < n % classes);
         for (i, row) in order.by_ref().take(count).enumerate() {
-            let [a, b] = place(class, i, count);
+            let [a, b] = position(class, i, count);
             (x[[row, 0]], x[[row, 1]]) = (a as f32, b as f32);
             y[row] = class as u32;
         }
@@ -70,8 +69,8 @@ fn points(
     Dataset::new(x, y)
 }
 
-/// The place of step `i` of `count` from 0 to 1, both included.
-fn along(i: usize, count: usize) -> f64 {
+/// Point `i` of `count` equally spaced ones from 0 to 1, both included.
+fn fraction(i: usize, count: usize) -> f64 {
     i as f64 / (count.max(2) - 1) as f64
 }
 
@@ -79,7 +78,7 @@ fn along(i: usize, count: usize) -> f64 {
 pub(super) mod tests {
     use super::*;
 
-    /// How many points each class has.
+    /// The number of points of each class.
     pub fn counts(points: &Classification, classes: usize) -> Vec<usize> {
         let count = |class| points.y().iter().filter(|&&y| y as usize == class).count();
         (0..classes).map(count).collect()
@@ -93,19 +92,19 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_seed_decides_and_the_order_is_shuffled() {
+    fn the_seed_determines_the_points_and_they_are_shuffled() {
         assert_eq!(moons(50, 0.1, 7).unwrap(), moons(50, 0.1, 7).unwrap());
         assert_ne!(moons(50, 0.1, 7).unwrap(), moons(50, 0.1, 8).unwrap());
         assert!(!moons(50, 0.0, 7).unwrap().y().iter().is_sorted());
         assert_eq!(counts(&spiral(11, 3, 0.0, 1).unwrap(), 3), [4, 4, 3]);
     }
 
-    /// A seed is often given to both.
+    /// Programs often use one seed for both.
     #[test]
-    fn a_split_with_the_same_seed_has_all_classes_in_both_parts() {
+    fn a_split_with_the_same_seed_has_all_classes_in_both() {
         for seed in 0..20 {
-            let parts = moons(200, 0.1, seed).unwrap().split(0.8, seed).unwrap();
-            let small = counts(&parts.1, 2);
+            let (_, small) = moons(200, 0.1, seed).unwrap().split(0.8, seed).unwrap();
+            let small = counts(&small, 2);
             assert!(small.iter().all(|&n| n >= 8), "seed {seed}: {small:?} of 40");
             let [_, small] =
                 spiral(300, 3, 0.1, seed).unwrap().random_split([0.8, 0.2], seed).unwrap();
@@ -115,7 +114,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn noise_has_the_standard_deviation_asked_for() {
+    fn noise_has_the_requested_standard_deviation() {
         let (still, moved) = (circles(5000, 0.0, 3).unwrap(), circles(5000, 0.2, 3).unwrap());
         assert_eq!(still.y(), moved.y());
         let moves = &moved.x() - &still.x();
@@ -124,7 +123,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn impossible_numbers_are_refused() {
+    fn invalid_arguments_are_refused() {
         for result in [
             moons(1, 0.1, 0),
             spiral(2, 3, 0.1, 0),
@@ -135,7 +134,7 @@ pub(super) mod tests {
             blobs(10, &[], 0.1, 0),
             spiral(10, 0, 0.1, 0),
         ] {
-            assert!(matches!(result, Err(Error::Setting { .. })), "{result:?}");
+            assert!(matches!(result, Err(Error::InvalidArgument { .. })), "{result:?}");
         }
     }
 }

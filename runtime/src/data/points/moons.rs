@@ -1,18 +1,18 @@
-//! Two half circles that reach into each other.
+//! Two interleaving half circles of points.
 
-use super::{along, points};
+use super::{fraction, points};
 use crate::Result;
 use crate::data::Classification;
 use std::f64::consts::PI;
 
-/// `n` points on two half circles of radius 1, at equal distances: class 0 on the upper one, around
+/// `n` equally spaced points on two half circles of radius 1: class 0 on the upper one, around
 /// the origin, class 1 on the lower one, around (1, 0.5). Normal noise of standard deviation
 /// `noise` is added to both coordinates: scikit-learn's `make_moons`.
 ///
 /// # Errors
 ///
-/// [`Error::Setting`](crate::Error::Setting) if `n` is below 2 or `noise` is negative or not
-/// finite.
+/// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if `n` is below 2 or `noise` is
+/// negative or not finite.
 ///
 /// ```
 /// let moons = bilro::data::moons(100, 0.1, 7)?;
@@ -21,7 +21,7 @@ use std::f64::consts::PI;
 /// ```
 pub fn moons(n: usize, noise: f64, seed: u64) -> Result<Classification> {
     points(n, 2, noise, seed, |class, i, count| {
-        let (sin, cos) = (PI * along(i, count)).sin_cos();
+        let (sin, cos) = (PI * fraction(i, count)).sin_cos();
         if class == 0 { [cos, sin] } else { [1.0 - cos, 0.5 - sin] }
     })
 }

@@ -1,11 +1,11 @@
-//! Arms of a spiral.
+//! Points on the arms of a spiral.
 
-use super::{along, points};
+use super::{fraction, points};
 use crate::data::Classification;
 use crate::{Error, Result};
 use std::f64::consts::TAU;
 
-/// How far an arm winds, in turns.
+/// The angle of an arm, in turns.
 const TURNS: f64 = 0.75;
 
 /// `n` points on the arms of a spiral, each arm a class: from the origin to radius 1 in three
@@ -13,8 +13,8 @@ const TURNS: f64 = 0.75;
 ///
 /// # Errors
 ///
-/// [`Error::Setting`] if there are no classes or fewer points than classes, or `noise` is negative
-/// or not finite.
+/// [`Error::InvalidArgument`] if there are no classes or fewer points than classes, or `noise` is
+/// negative or not finite.
 ///
 /// ```
 /// let spiral = bilro::data::spiral(300, 3, 0.03, 7)?;
@@ -23,14 +23,14 @@ const TURNS: f64 = 0.75;
 /// ```
 pub fn spiral(n: usize, classes: usize, noise: f64, seed: u64) -> Result<Classification> {
     if classes == 0 {
-        return Err(Error::Setting {
+        return Err(Error::InvalidArgument {
             name: "classes".into(),
             expected: "at least 1".into(),
             found: "0".into(),
         });
     }
     points(n, classes, noise, seed, |class, i, count| {
-        let radius = along(i, count);
+        let radius = fraction(i, count);
         let (sin, cos) = (TAU * (class as f64 / classes as f64 + TURNS * radius)).sin_cos();
         [radius * cos, radius * sin]
     })
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_radius_says_the_angle() {
+    fn the_angle_depends_on_the_radius() {
         let data = spiral(300, 3, 0.0, 0).unwrap();
         assert_eq!(counts(&data, 3), [100; 3]);
         for (p, &class) in data.x().rows().into_iter().zip(data.y()) {
@@ -50,8 +50,8 @@ mod tests {
             let radius = a.hypot(b);
             assert!(radius < 1.0 + 1e-6);
             let angle = TAU * (f64::from(class) / 3.0 + 0.75 * radius);
-            let off = (a - radius * angle.cos()).hypot(b - radius * angle.sin());
-            assert!(off < 1e-6, "{p} of class {class}");
+            let distance = (a - radius * angle.cos()).hypot(b - radius * angle.sin());
+            assert!(distance < 1e-6, "{p} of class {class}");
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Zip archives, as numpy writes them (PKWARE's APPNOTE 6.3.10, sections 4.3 and 4.5.3).
+//! Reading of zip archives, as NumPy writes them (PKWARE's APPNOTE 6.3.10, sections 4.3 and 4.5.3).
 //!
-//! Takes a file; gives the names of its parts, and each part to be read. Guaranteed: the end of an
-//! archive is looked for once, in its last 64 KiB, its directory is gone through once, and it takes
-//! no more memory than it has bytes.
+//! Takes a file; returns the names of its entries, and a reader for each. Guaranteed: the end
+//! record is searched once, in the last 64 KiB, the directory is read once, and the memory taken is
+//! bounded by the length of the file.
 
 use super::super::source::{Limit, Source};
 use flate2::CrcReader;
@@ -11,30 +11,31 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 
-/// The end of a directory, without the comment after it.
+/// Bytes of the end-of-directory record, without its comment.
 const END: usize = 22;
-/// The longest comment.
-const MOST_COMMENT: usize = u16::MAX as usize;
-/// Where the end is of an archive that needs 64 bits, just before the other end.
+/// The maximum length of the comment.
+const MAX_COMMENT: usize = u16::MAX as usize;
+/// Bytes of the locator of the 64-bit end record, just before the other end record.
 const LOCATOR: usize = 20;
-/// What of that end is read.
+/// Bytes of the 64-bit end record that are read.
 const END_64: usize = 56;
-/// A part in the directory, without its name and what follows.
+/// Bytes of an entry in the directory, without its variable fields.
 const ENTRY: usize = 46;
-/// What stands before a part, without its name and what follows.
+/// Bytes of the local header before an entry's data, without its variable fields.
 const LOCAL: usize = 30;
 
-/// An archive that is read.
+/// An archive for reading.
 pub(super) struct Archive {
     file: BufReader<File>,
     length: u64,
     /// In the order of the directory.
     entries: Vec<Entry>,
-    places: HashMap<String, usize>,
+    /// The index of each name in `entries`.
+    indices: HashMap<String, usize>,
     pub limit: Limit,
 }
 
-/// What the directory says of a part.
+/// An entry of the directory.
 #[derive(Clone)]
 struct Entry {
     name: String,
@@ -43,45 +44,45 @@ struct Entry {
     checksum: u32,
     packed: u64,
     length: u64,
-    /// Where it begins.
-    at: u64,
+    /// The offset of its local header.
+    offset: u64,
 }
 
-/// A part, decompressed.
-pub(super) struct Part<'a> {
+/// A reader for an entry, decompressed.
+pub(super) struct EntryReader<'a> {
     pub reader: CrcReader<Box<dyn Read + 'a>>,
-    /// How many bytes it has, as the directory says.
+    /// The number of bytes, according to the directory.
     pub length: u64,
     checksum: u32,
 }
 
-impl Part<'_> {
-    /// Whether what was read is what was written.
+impl EntryReader<'_> {
+    /// Checks the checksum of the bytes that were read.
     pub fn check(&self) -> Result<(), String> {
         match self.reader.crc().sum() == self.checksum {
             true => Ok(()),
-            false => Err("its checksum is not the archive's: the file is damaged".into()),
+            false => Err("its checksum differs from the archive's: the file is damaged".into()),
         }
     }
 }
 
 impl Archive {
     pub fn open(source: &impl Source) -> Result<Archive, String> {
-        let said = |error: std::io::Error| error.to_string();
-        let file = File::open(source.path()).map_err(said)?;
-        let limit = Limit::of(source, &file).map_err(said)?;
+        let message = |error: std::io::Error| error.to_string();
+        let file = File::open(source.path()).map_err(message)?;
+        let limit = Limit::of(source, &file).map_err(message)?;
         let mut file = BufReader::new(file);
-        let length = file.seek(SeekFrom::End(0)).map_err(said)?;
+        let length = file.seek(SeekFrom::End(0)).map_err(message)?;
         let (from, size, count) = directory(&mut file, length)?;
         let bytes = read(&mut file, from, size)?;
         let entries = entries(&bytes, count)?;
-        let mut places = HashMap::new();
-        for (place, entry) in entries.iter().enumerate() {
-            if places.insert(entry.name.clone(), place).is_some() {
+        let mut indices = HashMap::new();
+        for (index, entry) in entries.iter().enumerate() {
+            if indices.insert(entry.name.clone(), index).is_some() {
                 return Err(format!("two arrays have the name `{}`", entry.name));
             }
         }
-        Ok(Archive { file, length, entries, places, limit })
+        Ok(Archive { file, length, entries, indices, limit })
     }
 
     /// The names of the arrays, in the order of the directory.
@@ -89,26 +90,26 @@ impl Archive {
         self.entries.iter().map(|entry| entry.name.clone()).collect()
     }
 
-    /// The place of the array of this name.
+    /// The index of the array of this name.
     pub fn find(&self, name: &str) -> Option<usize> {
-        self.places.get(name).copied()
+        self.indices.get(name).copied()
     }
 
-    /// A part, to be read from its beginning.
-    pub fn part(&mut self, place: usize) -> Result<Part<'_>, String> {
-        let entry = &self.entries[place];
+    /// A reader for an entry, from its beginning.
+    pub fn entry(&mut self, index: usize) -> Result<EntryReader<'_>, String> {
+        let entry = &self.entries[index];
         if entry.is_encrypted {
             return Err("is encrypted".into());
         }
-        let local = read(&mut self.file, entry.at, LOCAL)?;
+        let local = read(&mut self.file, entry.offset, LOCAL)?;
         if !local.starts_with(b"PK\x03\x04") {
-            return Err("is not where the archive says".into());
+            return Err("is not at the offset in the directory".into());
         }
         let before = LOCAL as u64 + u64::from(u16_at(&local, 26)) + u64::from(u16_at(&local, 28));
-        let from = entry.at.checked_add(before);
+        let from = entry.offset.checked_add(before);
         let end = from.and_then(|from| from.checked_add(entry.packed));
         let Some((from, _)) = from.zip(end.filter(|end| *end <= self.length)) else {
-            return Err("is not all in the file".into());
+            return Err("is not completely in the file".into());
         };
         self.file.seek(SeekFrom::Start(from)).map_err(|error| error.to_string())?;
         let packed = self.file.by_ref().take(entry.packed);
@@ -118,17 +119,17 @@ impl Archive {
             other => return Err(format!("is compressed by method {other}, not 0 or 8 (DEFLATE)")),
         };
         let reader = CrcReader::new(reader);
-        Ok(Part { reader, length: entry.length, checksum: entry.checksum })
+        Ok(EntryReader { reader, length: entry.length, checksum: entry.checksum })
     }
 }
 
-/// Where the directory is, how long it is, and how many parts it has.
+/// The offset and the length of the directory, and its number of entries.
 fn directory(file: &mut BufReader<File>, length: u64) -> Result<(u64, usize, u64), String> {
-    let no_archive = || "is no archive, or not all of one".to_string();
-    let tail = length.min((END + MOST_COMMENT + LOCATOR) as u64);
+    let no_archive = || "is not a zip archive, or incomplete".to_string();
+    let tail = length.min((END + MAX_COMMENT + LOCATOR) as u64);
     let start = length - tail;
     let bytes = read(file, start, tail as usize)?;
-    // The last that is followed by a comment as long as it says.
+    // The last one whose comment has the stated length.
     let is_end = |at: &usize| {
         let end = &bytes[*at..];
         end.starts_with(b"PK\x05\x06") && usize::from(u16_at(end, 20)) == end.len() - END
@@ -147,27 +148,27 @@ fn directory(file: &mut BufReader<File>, length: u64) -> Result<(u64, usize, u64
         }
         _ => small,
     };
-    // It lies before its end.
+    // The directory must be before the end record.
     match from.checked_add(size) {
-        Some(behind) if behind <= start + at as u64 => Ok((from, size as usize, count)),
+        Some(end) if end <= start + at as u64 => Ok((from, size as usize, count)),
         _ => Err(no_archive()),
     }
 }
 
-/// So many parts of a directory, which has no others.
+/// The entries of a directory, which must be `count`.
 fn entries(mut bytes: &[u8], count: u64) -> Result<Vec<Entry>, String> {
     let damaged = || "its directory is damaged".to_string();
     let mut entries = Vec::new();
     while !bytes.is_empty() {
-        let (head, rest) = bytes.split_at_checked(ENTRY).ok_or_else(damaged)?;
+        let (head, tail) = bytes.split_at_checked(ENTRY).ok_or_else(damaged)?;
         if !head.starts_with(b"PK\x01\x02") {
             return Err(damaged());
         }
         let sizes = [28, 30, 32].map(|at| usize::from(u16_at(head, at)));
-        let (name, rest) = rest.split_at_checked(sizes[0]).ok_or_else(damaged)?;
-        let (extra, rest) = rest.split_at_checked(sizes[1]).ok_or_else(damaged)?;
-        (_, bytes) = rest.split_at_checked(sizes[2]).ok_or_else(damaged)?;
-        // What does not fit into 32 bits stands behind the name, in this order.
+        let (name, tail) = tail.split_at_checked(sizes[0]).ok_or_else(damaged)?;
+        let (extra, tail) = tail.split_at_checked(sizes[1]).ok_or_else(damaged)?;
+        (_, bytes) = tail.split_at_checked(sizes[2]).ok_or_else(damaged)?;
+        // Numbers that exceed 32 bits are in the extra field, in this order.
         let mut large = large(extra);
         let mut size = |small: u32| match small {
             u32::MAX => large.next().ok_or_else(damaged),
@@ -175,7 +176,7 @@ fn entries(mut bytes: &[u8], count: u64) -> Result<Vec<Entry>, String> {
         };
         let length = size(u32_at(head, 24))?;
         let packed = size(u32_at(head, 20))?;
-        let at = size(u32_at(head, 42))?;
+        let offset = size(u32_at(head, 42))?;
         let name = String::from_utf8_lossy(name);
         entries.push(Entry {
             name: name.strip_suffix(".npy").unwrap_or(&name).into(),
@@ -184,27 +185,27 @@ fn entries(mut bytes: &[u8], count: u64) -> Result<Vec<Entry>, String> {
             checksum: u32_at(head, 16),
             packed,
             length,
-            at,
+            offset,
         });
     }
     if entries.len() as u64 == count { Ok(entries) } else { Err(damaged()) }
 }
 
-/// The numbers of 64 bits among what follows a name.
+/// The 64-bit numbers of an extra field.
 fn large(mut extra: &[u8]) -> impl Iterator<Item = u64> {
     let mut found: &[u8] = &[];
-    while let Some((head, rest)) = extra.split_at_checked(4) {
-        let Some((field, rest)) = rest.split_at_checked(u16_at(head, 2).into()) else { break };
+    while let Some((head, tail)) = extra.split_at_checked(4) {
+        let Some((field, tail)) = tail.split_at_checked(u16_at(head, 2).into()) else { break };
         if u16_at(head, 0) == 1 {
             found = field;
             break;
         }
-        extra = rest;
+        extra = tail;
     }
     found.as_chunks::<8>().0.iter().map(|bytes| u64::from_le_bytes(*bytes))
 }
 
-/// Some bytes of a file, all of which have to be there.
+/// Reads `size` bytes of a file from an offset; an error if it is shorter.
 fn read(file: &mut BufReader<File>, from: u64, size: usize) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     let found = file.seek(SeekFrom::Start(from));
@@ -213,7 +214,7 @@ fn read(file: &mut BufReader<File>, from: u64, size: usize) -> Result<Vec<u8>, S
         .map_err(|e| e.to_string())?;
     match bytes.len() == size {
         true => Ok(bytes),
-        false => Err("is no archive, or not all of one".into()),
+        false => Err("is not a zip archive, or incomplete".into()),
     }
 }
 
@@ -237,20 +238,20 @@ pub(super) mod tests {
     use flate2::write::DeflateEncoder;
     use std::io::Write;
 
-    /// An archive of one part. With `wide`, all that may be is of 64 bits.
-    pub fn archive(name: &str, part: &[u8], is_packed: bool, wide: bool) -> Vec<u8> {
+    /// An archive with one entry. With `wide`, all numbers that may have 64 bits do.
+    pub fn archive(name: &str, data: &[u8], is_packed: bool, wide: bool) -> Vec<u8> {
         let mut crc = Crc::new();
-        crc.update(part);
+        crc.update(data);
         let packed = match is_packed {
             true => {
                 let mut encoder = DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
-                encoder.write_all(part).unwrap();
+                encoder.write_all(data).unwrap();
                 encoder.finish().unwrap()
             }
-            false => part.to_vec(),
+            false => data.to_vec(),
         };
         let method = if is_packed { 8u16 } else { 0 };
-        let sizes = [part.len() as u64, packed.len() as u64];
+        let sizes = [data.len() as u64, packed.len() as u64];
         let u32s = |x: [u32; 3]| x.map(u32::to_le_bytes).concat();
         let u64s = |x: &[u64]| x.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
         let extra = |numbers: &[u64]| match wide {
@@ -270,12 +271,13 @@ pub(super) mod tests {
         let mut file = b"PK\x03\x04".to_vec();
         file.extend([&head, &numbers, &names(&local), name.as_bytes(), &local, &packed].concat());
         let directory = file.len() as u64;
-        let own = extra(&[sizes[0], sizes[1], 0]);
+        let in_directory = extra(&[sizes[0], sizes[1], 0]);
         file.extend(b"PK\x01\x02\x14\0");
         file.extend(
-            [&head, &numbers, &names(&own), &[0; 10][..], &small(0).to_le_bytes()].concat(),
+            [&head, &numbers, &names(&in_directory), &[0; 10][..], &small(0).to_le_bytes()]
+                .concat(),
         );
-        file.extend([name.as_bytes(), &own].concat());
+        file.extend([name.as_bytes(), &in_directory].concat());
         let size = file.len() as u64 - directory;
         if wide {
             let at = file.len() as u64;
@@ -292,10 +294,10 @@ pub(super) mod tests {
     }
 
     fn read_all(archive: &mut Archive) -> Result<Vec<u8>, String> {
-        let mut part = archive.part(0)?;
+        let mut entry = archive.entry(0)?;
         let mut bytes = Vec::new();
-        part.reader.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-        part.check().map(|()| bytes)
+        entry.reader.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+        entry.check().map(|()| bytes)
     }
 
     #[test]
@@ -311,7 +313,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn damage_is_found() {
+    fn damage_is_detected() {
         let folder = Folder::new("archive-damage");
         let good = archive("x.npy", b"some bytes", false, false);
         let of = |at: usize, byte: u8| {
@@ -321,14 +323,17 @@ pub(super) mod tests {
             opened.and_then(|mut archive| read_all(&mut archive)).unwrap_err()
         };
         let directory = LOCAL + 5 + 10;
-        assert_eq!(of(LOCAL + 6, b'?'), "its checksum is not the archive's: the file is damaged");
-        assert_eq!(of(0, b'?'), "is not where the archive says");
+        assert_eq!(
+            of(LOCAL + 6, b'?'),
+            "its checksum differs from the archive's: the file is damaged"
+        );
+        assert_eq!(of(0, b'?'), "is not at the offset in the directory");
         assert_eq!(of(directory, b'?'), "its directory is damaged");
         assert_eq!(of(directory + 8, 1), "is encrypted");
         assert_eq!(of(directory + 10, 12), "is compressed by method 12, not 0 or 8 (DEFLATE)");
-        assert_eq!(of(directory + 23, 99), "is not all in the file");
+        assert_eq!(of(directory + 23, 99), "is not completely in the file");
         assert_eq!(of(directory + 28, 99), "its directory is damaged");
-        let no_archive = "is no archive, or not all of one";
+        let no_archive = "is not a zip archive, or incomplete";
         assert_eq!(of(directory + ENTRY + 5 + 19, 99), no_archive);
         for bytes in [&good[..good.len() - 1], &good[..20], &[], b"PK\x05\x06"] {
             let opened = Archive::open(&folder.write("file", bytes));

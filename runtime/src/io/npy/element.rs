@@ -1,28 +1,28 @@
-//! The elements of a `.npy` file.
+//! The elements of a `.npy` file, and their conversion.
 //!
-//! Takes numpy's name of a type and the bytes of numbers; gives numbers of the type that is asked
-//! for. Guaranteed: a number that this type does not have is an error, but for reals, which are
-//! rounded to the nearest.
+//! Takes NumPy's name of a type and the bytes of numbers; returns numbers of the requested type.
+//! Guaranteed: a number that this type cannot represent is an error, except that reals are rounded
+//! to nearest.
 
 use std::io::{ErrorKind, Read};
 
-/// What a kind of numbers is read by.
+/// The type of the elements in a file, apart from their size.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Truth,
+enum NpyType {
+    Bool,
     Signed,
     Unsigned,
-    Real,
+    Float,
 }
 
-/// How numbers lie in a file.
+/// The encoding of the elements in a file.
 #[derive(Clone)]
 pub(super) struct Elements {
-    kind: Kind,
+    ty: NpyType,
     is_big_endian: bool,
-    /// Bytes of each.
+    /// Bytes of one element.
     pub size: usize,
-    /// Numpy's name: `<f4`.
+    /// NumPy's name: `<f4`.
     descr: String,
 }
 
@@ -30,18 +30,18 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// A type that [`read_npy`](super::read_npy) gives: `f32`, `f64`, `u8` to `u64`, `i8` to `i64`,
+/// An element type for [`read_npy`](super::read_npy): `f32`, `f64`, `u8` to `u64`, `i8` to `i64`,
 /// `usize`, `isize` and `bool`.
 pub trait NpyElement: Copy + sealed::Sealed {
-    /// Whether it takes reals, and integers; all but `bool` take the latter.
+    /// Whether reals, and integers, can be converted to it; the latter to all but `bool`.
     #[doc(hidden)]
     const TAKES: (bool, bool);
-    /// As Rust and as numpy call it.
+    /// Its names in Rust and in NumPy.
     #[doc(hidden)]
     const NAMES: (&'static str, &'static str);
-    /// The same number, if it has it.
+    /// The same number, if it can be represented.
     #[doc(hidden)]
-    fn of_whole(x: i128) -> Option<Self>;
+    fn of_integer(x: i128) -> Option<Self>;
     /// The nearest number.
     #[doc(hidden)]
     fn of_f32(x: f32) -> Option<Self>;
@@ -50,13 +50,13 @@ pub trait NpyElement: Copy + sealed::Sealed {
     fn of_f64(x: f64) -> Option<Self>;
 }
 
-macro_rules! whole {
+macro_rules! integer {
     ($($ty:ident $numpy:literal),*) => { $(
         impl sealed::Sealed for $ty {}
         impl NpyElement for $ty {
             const TAKES: (bool, bool) = (false, true);
             const NAMES: (&'static str, &'static str) = (stringify!($ty), $numpy);
-            fn of_whole(x: i128) -> Option<$ty> {
+            fn of_integer(x: i128) -> Option<$ty> {
                 x.try_into().ok()
             }
             fn of_f32(_: f32) -> Option<$ty> {
@@ -69,7 +69,7 @@ macro_rules! whole {
     )* };
 }
 
-whole!(
+integer!(
     u8 "uint8", u16 "uint16", u32 "uint32", u64 "uint64", usize "uint64",
     i8 "int8", i16 "int16", i32 "int32", i64 "int64", isize "int64"
 );
@@ -80,7 +80,7 @@ macro_rules! real {
         impl NpyElement for $ty {
             const TAKES: (bool, bool) = (true, true);
             const NAMES: (&'static str, &'static str) = (stringify!($ty), $numpy);
-            fn of_whole(x: i128) -> Option<$ty> {
+            fn of_integer(x: i128) -> Option<$ty> {
                 let y = x as $ty;
                 (y as i128 == x).then_some(y)
             }
@@ -100,7 +100,7 @@ impl sealed::Sealed for bool {}
 impl NpyElement for bool {
     const TAKES: (bool, bool) = (false, false);
     const NAMES: (&'static str, &'static str) = ("bool", "bool");
-    fn of_whole(x: i128) -> Option<bool> {
+    fn of_integer(x: i128) -> Option<bool> {
         match x {
             0 => Some(false),
             1 => Some(true),
@@ -116,53 +116,53 @@ impl NpyElement for bool {
 }
 
 impl Elements {
-    /// Those of a type that numpy calls so.
+    /// The encoding of a type by NumPy's name.
     pub fn of(descr: &str) -> Result<Elements, String> {
         let unknown = || {
             let numpy = "numpy.save(path, x.astype(\"float32\"))";
             format!(
-                "its elements are of numpy's type '{}', which is not read; `{numpy}` writes reals, \
-                 and `numpy.unique(x, return_inverse=True)` makes texts numbers",
+                "its elements are of NumPy's type '{}', which is not supported; `{numpy}` writes reals, \
+                 and `numpy.unique(x, return_inverse=True)` converts strings to numbers",
                 descr.chars().take(40).collect::<String>()
             )
         };
-        let (order, rest) = match descr.split_at_checked(1) {
-            Some((order @ ("<" | ">" | "|" | "="), rest)) => (order, rest),
+        let (order, ty) = match descr.split_at_checked(1) {
+            Some((order @ ("<" | ">" | "|" | "="), ty)) => (order, ty),
             _ => return Err(unknown()),
         };
-        let (kind, size) = match rest {
-            "b1" => (Kind::Truth, 1),
-            "i1" => (Kind::Signed, 1),
-            "i2" => (Kind::Signed, 2),
-            "i4" => (Kind::Signed, 4),
-            "i8" => (Kind::Signed, 8),
-            "u1" => (Kind::Unsigned, 1),
-            "u2" => (Kind::Unsigned, 2),
-            "u4" => (Kind::Unsigned, 4),
-            "u8" => (Kind::Unsigned, 8),
-            "f2" => (Kind::Real, 2),
-            "f4" => (Kind::Real, 4),
-            "f8" => (Kind::Real, 8),
+        let (ty, size) = match ty {
+            "b1" => (NpyType::Bool, 1),
+            "i1" => (NpyType::Signed, 1),
+            "i2" => (NpyType::Signed, 2),
+            "i4" => (NpyType::Signed, 4),
+            "i8" => (NpyType::Signed, 8),
+            "u1" => (NpyType::Unsigned, 1),
+            "u2" => (NpyType::Unsigned, 2),
+            "u4" => (NpyType::Unsigned, 4),
+            "u8" => (NpyType::Unsigned, 8),
+            "f2" => (NpyType::Float, 2),
+            "f4" => (NpyType::Float, 4),
+            "f8" => (NpyType::Float, 8),
             _ => return Err(unknown()),
         };
         let is_big_endian = order == ">" || order == "=" && cfg!(target_endian = "big");
-        Ok(Elements { kind, is_big_endian, size, descr: descr.into() })
+        Ok(Elements { ty, is_big_endian, size, descr: descr.into() })
     }
 
-    /// Whether they may be asked for as an `A`, by their kind.
+    /// Requires that the type of the elements can be converted to `A`.
     pub fn check<A: NpyElement>(&self) -> Result<(), String> {
-        let (reals, whole) = A::TAKES;
-        let takes = match self.kind {
-            Kind::Truth => true,
-            Kind::Signed | Kind::Unsigned => whole,
-            Kind::Real => reals,
+        let (reals, integers) = A::TAKES;
+        let takes = match self.ty {
+            NpyType::Bool => true,
+            NpyType::Signed | NpyType::Unsigned => integers,
+            NpyType::Float => reals,
         };
         if takes {
             return Ok(());
         }
         let ((rust, numpy), descr) = (A::NAMES, &self.descr);
-        let other = match self.kind {
-            Kind::Real => "f32",
+        let other = match self.ty {
+            NpyType::Float => "f32",
             _ => "i64",
         };
         Err(format!(
@@ -172,18 +172,18 @@ impl Elements {
         ))
     }
 
-    /// So many of them. `is_there` says whether so many are known to be in the file: then there is
-    /// room made for all at once.
+    /// Reads `count` elements. `is_complete` is whether the file is known to have them: then memory
+    /// for all is reserved at once. `position` is for messages.
     pub fn read<A: NpyElement>(
         &self,
         file: &mut impl Read,
         count: usize,
-        is_there: bool,
-        place: impl Fn(usize) -> Vec<usize>,
+        is_complete: bool,
+        position: impl Fn(usize) -> Vec<usize>,
     ) -> Result<Vec<A>, String> {
         let no_memory = |_| format!("there is no memory for {count} elements");
         let mut elements: Vec<A> = Vec::new();
-        if is_there {
+        if is_complete {
             elements.try_reserve_exact(count).map_err(no_memory)?;
         }
         let mut buffer = [0; 1 << 14];
@@ -196,17 +196,22 @@ impl Elements {
                 _ => error.to_string(),
             })?;
             self.convert(bytes, &mut elements).map_err(|found| {
-                let place = place(elements.len());
-                match self.kind {
-                    Kind::Truth => format!("element {place:?} is {found}, neither True nor False"),
-                    _ => format!("element {place:?} is {found}, which no {} is", A::NAMES.0),
+                let position = position(elements.len());
+                match self.ty {
+                    NpyType::Bool => {
+                        format!("element {position:?} is {found}, neither True nor False")
+                    }
+                    _ => format!(
+                        "element {position:?} is {found}, which {} cannot represent",
+                        A::NAMES.0
+                    ),
                 }
             })?;
         }
         Ok(elements)
     }
 
-    /// Appends the numbers of some bytes, up to the first that is none of this type.
+    /// Appends the numbers of some bytes; returns the first that `A` cannot represent as an error.
     fn convert<A: NpyElement>(&self, bytes: &[u8], to: &mut Vec<A>) -> Result<(), i128> {
         fn each<const N: usize, A>(
             bytes: &[u8],
@@ -223,31 +228,33 @@ impl Elements {
             }
             Ok(())
         }
-        fn whole<A: NpyElement>(x: impl Into<i128>) -> Result<A, i128> {
+        fn integer<A: NpyElement>(x: impl Into<i128>) -> Result<A, i128> {
             let x = x.into();
-            A::of_whole(x).ok_or(x)
+            A::of_integer(x).ok_or(x)
         }
-        // Whether a type takes reals has been asked before.
+        // `check` has made sure that `A` takes reals.
         let f32 = |x: f32| A::of_f32(x).ok_or(x as i128);
         let f64 = |x: f64| A::of_f64(x).ok_or(x as i128);
         let big = self.is_big_endian;
-        match (self.kind, self.size) {
-            (Kind::Truth, _) => each(bytes, big, to, |[x]: [u8; 1]| match x {
-                0 | 1 => whole(x),
-                // What is no truth is not read as one.
+        match (self.ty, self.size) {
+            (NpyType::Bool, _) => each(bytes, big, to, |[x]: [u8; 1]| match x {
+                0 | 1 => integer(x),
+                // Other bytes are not booleans.
                 x => Err(i128::from(x)),
             }),
-            (Kind::Signed, 1) => each(bytes, big, to, |x| whole(i8::from_le_bytes(x))),
-            (Kind::Signed, 2) => each(bytes, big, to, |x| whole(i16::from_le_bytes(x))),
-            (Kind::Signed, 4) => each(bytes, big, to, |x| whole(i32::from_le_bytes(x))),
-            (Kind::Signed, _) => each(bytes, big, to, |x| whole(i64::from_le_bytes(x))),
-            (Kind::Unsigned, 1) => each(bytes, big, to, |x| whole(u8::from_le_bytes(x))),
-            (Kind::Unsigned, 2) => each(bytes, big, to, |x| whole(u16::from_le_bytes(x))),
-            (Kind::Unsigned, 4) => each(bytes, big, to, |x| whole(u32::from_le_bytes(x))),
-            (Kind::Unsigned, _) => each(bytes, big, to, |x| whole(u64::from_le_bytes(x))),
-            (Kind::Real, 2) => each(bytes, big, to, |x| f32(half::f16::from_le_bytes(x).to_f32())),
-            (Kind::Real, 4) => each(bytes, big, to, |x| f32(f32::from_le_bytes(x))),
-            (Kind::Real, _) => each(bytes, big, to, |x| f64(f64::from_le_bytes(x))),
+            (NpyType::Signed, 1) => each(bytes, big, to, |x| integer(i8::from_le_bytes(x))),
+            (NpyType::Signed, 2) => each(bytes, big, to, |x| integer(i16::from_le_bytes(x))),
+            (NpyType::Signed, 4) => each(bytes, big, to, |x| integer(i32::from_le_bytes(x))),
+            (NpyType::Signed, _) => each(bytes, big, to, |x| integer(i64::from_le_bytes(x))),
+            (NpyType::Unsigned, 1) => each(bytes, big, to, |x| integer(u8::from_le_bytes(x))),
+            (NpyType::Unsigned, 2) => each(bytes, big, to, |x| integer(u16::from_le_bytes(x))),
+            (NpyType::Unsigned, 4) => each(bytes, big, to, |x| integer(u32::from_le_bytes(x))),
+            (NpyType::Unsigned, _) => each(bytes, big, to, |x| integer(u64::from_le_bytes(x))),
+            (NpyType::Float, 2) => {
+                each(bytes, big, to, |x| f32(half::f16::from_le_bytes(x).to_f32()))
+            }
+            (NpyType::Float, 4) => each(bytes, big, to, |x| f32(f32::from_le_bytes(x))),
+            (NpyType::Float, _) => each(bytes, big, to, |x| f64(f64::from_le_bytes(x))),
         }
     }
 }

@@ -1,34 +1,34 @@
 //! The header of a `.npy` file (NumPy's NEP 1, versions 1 to 3).
 //!
-//! Takes the first bytes of a file; gives the type, the shape and the order of its elements.
-//! Guaranteed: a header has at most [`MOST`] bytes, is gone through once, and is one of those that
-//! numpy writes: a dictionary of `descr`, `fortran_order` and `shape`, each once, the first a text.
+//! Takes the first bytes of a file; returns the type, the shape and the order of its elements.
+//! Guaranteed: a header has at most [`MAX_LENGTH`] bytes, is parsed in one pass, and is of the form
+//! that NumPy writes: a dictionary of `descr`, a string, `fortran_order` and `shape`, each once.
 
 use super::element::Elements;
 use std::io::Read;
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 
-/// The longest header: numpy itself reads none above 10,000 letters by default.
-const MOST: usize = 1 << 16;
+/// The maximum length of a header: NumPy itself reads at most 10,000 characters by default.
+const MAX_LENGTH: usize = 1 << 16;
 
-/// The most axes; numpy has 64.
-const MOST_AXES: usize = 64;
+/// The maximum number of axes, as in NumPy.
+const MAX_AXES: usize = 64;
 
-/// What a file says of its array.
+/// The description of a file's array.
 pub(super) struct Header {
     pub elements: Elements,
     pub shape: Vec<usize>,
-    /// Whether the first index is the fastest: Fortran's order.
+    /// Whether the first index varies fastest: Fortran's order.
     pub is_column_major: bool,
-    /// How many bytes of the file come before the elements.
+    /// The number of bytes of the file before the elements.
     pub length: u64,
 }
 
 impl Header {
     pub fn read(file: &mut impl Read) -> Result<Header, String> {
         let mut start = [0; 8];
-        fill(file, &mut start, "is no `.npy` file")?;
+        fill(file, &mut start, "is not a `.npy` file")?;
         let Some([major, _]) = start.strip_prefix(MAGIC) else {
             return Err(other_format(&start));
         };
@@ -45,32 +45,34 @@ impl Header {
             }
             other => return Err(format!("is of version {other} of the format, not 1, 2 or 3")),
         };
-        if length > MOST {
-            return Err(format!("its header has {length} bytes, but at most {MOST} are read"));
+        if length > MAX_LENGTH {
+            return Err(format!(
+                "its header has {length} bytes, but at most {MAX_LENGTH} are read"
+            ));
         }
         let mut text = vec![0; length];
         fill(file, &mut text, "ends within its header")?;
-        let text = String::from_utf8(text).map_err(|_| "its header is no text".to_string())?;
+        let text = String::from_utf8(text).map_err(|_| "its header is not text".to_string())?;
         let length = 8 + size + length as u64;
-        let (descr, is_column_major, shape) = Dictionary(&text)
-            .read()
-            .map_err(|message| format!("its header is not one that numpy writes: {message}"))?;
+        let (descr, is_column_major, shape) = Dictionary(&text).read().map_err(|message| {
+            format!("its header does not have the form that NumPy writes: {message}")
+        })?;
         Ok(Header { elements: Elements::of(&descr)?, shape, is_column_major, length })
     }
 
-    /// The indices of an element, of which so many come before it in the file.
-    pub fn place(&self, mut index: usize) -> Vec<usize> {
-        let mut place = vec![0; self.shape.len()];
+    /// The position in the array, one index per axis, of the element at an index of the file.
+    pub fn position(&self, mut index: usize) -> Vec<usize> {
+        let mut position = vec![0; self.shape.len()];
         let mut along = |axis: usize| {
             let size = self.shape[axis].max(1);
-            place[axis] = index % size;
+            position[axis] = index % size;
             index /= size;
         };
         match self.is_column_major {
             true => (0..self.shape.len()).for_each(&mut along),
             false => (0..self.shape.len()).rev().for_each(&mut along),
         }
-        place
+        position
     }
 }
 
@@ -81,19 +83,19 @@ fn fill(file: &mut impl Read, bytes: &mut [u8], short: &str) -> Result<(), Strin
     })
 }
 
-/// What a file is that does not begin as it should.
+/// The message for a file that does not begin as it should.
 fn other_format(start: &[u8]) -> String {
     match start {
         [b'P', b'K', 3 | 5, ..] => "is an archive, `.npz`: `io::read_npz` reads its arrays".into(),
-        _ => "is no `.npy` file: those begin with `\\x93NUMPY`".into(),
+        _ => "is not a `.npy` file: those begin with `\\x93NUMPY`".into(),
     }
 }
 
-/// What is left of a header's text.
+/// A parser: the unread remainder of a header's text.
 struct Dictionary<'a>(&'a str);
 
 impl<'a> Dictionary<'a> {
-    /// Type, order and shape.
+    /// Parses type, order and shape.
     fn read(mut self) -> Result<(String, bool, Vec<usize>), String> {
         let (mut descr, mut order, mut shape) = (None, None, None);
         self.expect('{')?;
@@ -102,12 +104,12 @@ impl<'a> Dictionary<'a> {
             self.expect(':')?;
             let is_new = match key {
                 "descr" => descr.replace(self.descr()?).is_none(),
-                "fortran_order" => order.replace(self.truth()?).is_none(),
+                "fortran_order" => order.replace(self.boolean()?).is_none(),
                 "shape" => shape.replace(self.tuple()?).is_none(),
                 other => return Err(format!("it has a key `{other}`")),
             };
             if !is_new {
-                return Err(format!("it has `{key}` twice"));
+                return Err(format!("`{key}` is duplicated"));
             }
             if !self.accept(',') {
                 self.expect('}')?;
@@ -115,7 +117,7 @@ impl<'a> Dictionary<'a> {
             }
         }
         if !self.0.trim_matches(['\0', ' ', '\t', '\r', '\n']).is_empty() {
-            return Err("something follows its dictionary".into());
+            return Err("text follows its dictionary".into());
         }
         let missing = |key: &str| format!("it has no `{key}`");
         Ok((
@@ -125,28 +127,28 @@ impl<'a> Dictionary<'a> {
         ))
     }
 
-    fn accept(&mut self, sign: char) -> bool {
+    fn accept(&mut self, token: char) -> bool {
         self.0 = self.0.trim_ascii_start();
-        match self.0.strip_prefix(sign) {
-            Some(rest) => {
-                self.0 = rest;
+        match self.0.strip_prefix(token) {
+            Some(remainder) => {
+                self.0 = remainder;
                 true
             }
             None => false,
         }
     }
 
-    fn expect(&mut self, sign: char) -> Result<(), String> {
-        match self.accept(sign) {
+    fn expect(&mut self, token: char) -> Result<(), String> {
+        match self.accept(token) {
             true => Ok(()),
             false => Err(match self.0.chars().next() {
-                Some(found) => format!("`{sign}` is expected where `{found}` is"),
-                None => format!("it ends where `{sign}` is expected"),
+                Some(found) => format!("expected `{token}`, but found `{found}`"),
+                None => format!("expected `{token}`, but found the end"),
             }),
         }
     }
 
-    /// A text in quotes of either kind. Those that numpy writes have no `\`.
+    /// A string in single or double quotes. Those of NumPy have no escape sequences.
     fn text(&mut self) -> Result<&'a str, String> {
         let quote = match self.accept('"') {
             true => '"',
@@ -155,9 +157,9 @@ impl<'a> Dictionary<'a> {
                 '\''
             }
         };
-        let (text, rest) =
+        let (text, remainder) =
             self.0.split_once(quote).ok_or_else(|| format!("a `{quote}` is not closed"))?;
-        self.0 = rest;
+        self.0 = remainder;
         Ok(text)
     }
 
@@ -171,12 +173,12 @@ impl<'a> Dictionary<'a> {
         self.text().map(Into::into)
     }
 
-    fn truth(&mut self) -> Result<bool, String> {
+    fn boolean(&mut self) -> Result<bool, String> {
         self.0 = self.0.trim_ascii_start();
-        for (word, truth) in [("True", true), ("False", false)] {
-            if let Some(rest) = self.0.strip_prefix(word) {
-                self.0 = rest;
-                return Ok(truth);
+        for (word, value) in [("True", true), ("False", false)] {
+            if let Some(remainder) = self.0.strip_prefix(word) {
+                self.0 = remainder;
+                return Ok(value);
             }
         }
         Err("`fortran_order` is neither `True` nor `False`".into())
@@ -189,16 +191,16 @@ impl<'a> Dictionary<'a> {
         while !self.accept(')') {
             self.0 = self.0.trim_ascii_start();
             let end = self.0.find(|c: char| !c.is_ascii_digit()).unwrap_or(self.0.len());
-            let (digits, rest) = self.0.split_at(end);
+            let (digits, remainder) = self.0.split_at(end);
             let size = digits.parse().map_err(|_| match digits.is_empty() {
-                true => "`shape` has something else than integers".to_string(),
-                false => format!("`shape` has {digits}, which is more than an array can have"),
+                true => "`shape` has other items than integers".to_string(),
+                false => format!("`shape` has {digits}, which is too large for an array"),
             })?;
-            // Python 2 wrote long ones so.
-            self.0 = rest.strip_prefix('L').unwrap_or(rest);
+            // The suffix of Python 2's long integers.
+            self.0 = remainder.strip_prefix('L').unwrap_or(remainder);
             sizes.push(size);
-            if sizes.len() > MOST_AXES {
-                return Err(format!("`shape` has more than {MOST_AXES} axes"));
+            if sizes.len() > MAX_AXES {
+                return Err(format!("`shape` has more than {MAX_AXES} axes"));
             }
             if !self.accept(',') {
                 self.expect(')')?;

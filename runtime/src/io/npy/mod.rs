@@ -1,13 +1,13 @@
-//! numpy's files: `.npy`, an array, and `.npz`, a zip archive of them under names.
+//! NumPy's files: `.npy`, an array, and `.npz`, a zip archive of named arrays.
 //!
-//! Takes a path and gives an array, or the other way round. Guaranteed: arrays are in row-major
-//! order after reading, whatever the file's is; no value is changed but by rounding; and no memory
-//! is taken for what a file does not have.
+//! Reads an array from a path, and writes one to it. Guaranteed: arrays are in row-major order
+//! after reading, whatever the file's order is; values are changed only by rounding; and the memory
+//! taken is bounded by the contents of the file.
 //!
-//! Files are read by strict readers of their headers and of archives, which take a time that grows
-//! with their lengths alone, and written by `ndarray-npy`. (The parser of that one takes four times
-//! as long for every two levels of brackets, and the archives' a minute for the end of one again and
-//! again in a megabyte.)
+//! Files are read by strict parsers of headers and archives, whose time is linear in the length of
+//! the file, and written by `ndarray-npy`. (The header parser of that crate takes four times as
+//! long for every two levels of brackets, and its archive reader a minute for a megabyte of
+//! repeated end records.)
 
 use super::replace::replace;
 use super::source::{self, Limit, Source};
@@ -31,14 +31,14 @@ pub use element::NpyElement;
 
 /// Reads the array of a `.npy` file, as `numpy.save` writes it.
 ///
-/// Reals may be asked for as [`f32`] or [`f64`] whatever numbers the file has: `float64` is rounded
-/// to the nearest `f32`, integers have to be exact. Integers of any width may be asked
-/// for as those of any other where all of them fit: numpy's `int64` labels as `u32`.
+/// All numeric types can be read as [`f32`] or [`f64`]: `float64` is rounded to the nearest `f32`,
+/// integers must be exact. Integers of any width can be read as those of any other width if all of
+/// them fit: NumPy's `int64` labels as `u32`.
 ///
 /// # Errors
 ///
-/// [`Error::File`] if the file cannot be read, is damaged, or holds another type or number of axes:
-/// both are asked for by the type of the result.
+/// [`Error::File`] if the file cannot be read, is damaged, or has another type or number of axes
+/// than the result.
 ///
 /// ```
 /// use bilro::io;
@@ -58,7 +58,7 @@ pub fn read_npy<A: NpyElement, D: Dimension>(path: impl Source) -> Result<Array<
     array(contents, length, limit).map_err(wrong)
 }
 
-/// The array of a file with so many bytes, or, where that is not known, up to the limit.
+/// Reads the array of a file with a known length, or up to the limit.
 fn array<A: NpyElement, D: Dimension>(
     mut file: impl Read,
     length: Option<u64>,
@@ -70,31 +70,31 @@ fn array<A: NpyElement, D: Dimension>(
     if let Some(expected) = expected.filter(|expected| *expected != found) {
         return Err(format!("expected an array with {expected} axes, but found one with {found}"));
     }
-    let count = super::tensors::is_of_an_array(&header.shape)
+    let count = super::tensors::is_valid_shape(&header.shape)
         .then(|| header.shape.iter().product::<usize>());
     let bytes = count.and_then(|count| (count as u64).checked_mul(header.elements.size as u64));
     let Some((count, bytes)) = count.zip(bytes) else {
-        return Err(format!("its shape {:?} is more than an array can have", header.shape));
+        return Err(format!("its shape {:?} is too large for an array", header.shape));
     };
-    let there = length.map(|length| length.saturating_sub(header.length));
-    match there {
-        Some(there) if there < bytes => {
+    let available = length.map(|length| length.saturating_sub(header.length));
+    match available {
+        Some(available) if available < bytes => {
             return Err(format!(
-                "its array of shape {:?} takes {bytes} bytes, but the file has {there} after its \
-                 header, which is not all of it",
+                "its array of shape {:?} takes {bytes} bytes, but the file has {available} after \
+                 its header: it is incomplete",
                 header.shape
             ));
         }
-        Some(there) if there > bytes => {
-            let more = there - bytes;
+        Some(available) if available > bytes => {
+            let more = available - bytes;
             return Err(format!("there are {more} extra bytes after its array"));
         }
         _ => {}
     }
     limit.check(bytes).map_err(|error| error.to_string())?;
-    let place = |index| header.place(index);
-    let elements = header.elements.read::<A>(&mut file, count, there.is_some(), place)?;
-    // At the end: an archive's part may go on, and what is no file has no length.
+    let position = |index| header.position(index);
+    let elements = header.elements.read::<A>(&mut file, count, available.is_some(), position)?;
+    // An entry of an archive may be longer than stated, and pipes have no length.
     if file.read(&mut [0]).map_err(|error| error.to_string())? > 0 {
         return Err("there are extra bytes after its array".into());
     }
@@ -104,7 +104,7 @@ fn array<A: NpyElement, D: Dimension>(
     array.map(row_major).map_err(|error| error.to_string())
 }
 
-/// Writes an array to a `.npy` file, replacing one that is there as a whole or not at all.
+/// Writes an array to a `.npy` file, replacing an existing one atomically.
 ///
 /// # Errors
 ///
@@ -130,14 +130,13 @@ pub fn npz_names(path: impl Source) -> Result<Vec<String>> {
 /// Reads the array with this name from a `.npz` file, as `numpy.savez` and
 /// `numpy.savez_compressed` write it. Types are those of [`read_npy`].
 ///
-/// Once it is not compressed, an array may have 32 times as many bytes as the file, or 256 MiB
-/// where that is more; [`io::with_limit`](crate::io::with_limit) is for others.
+/// An array, decompressed, is limited to 32 times the length of the file, or 256 MiB if that is
+/// more; [`io::with_limit`](crate::io::with_limit) sets another limit.
 ///
 /// # Errors
 ///
-/// [`Error::File`] if the file cannot be read, is damaged, has no such array, or has one of another
-/// type or number of axes, both of which are asked for by the type of the result, or a larger one
-/// than its limit.
+/// [`Error::File`] if the file cannot be read, is damaged, has no such array, has one of another
+/// type or number of axes than the result, or one beyond its limit.
 ///
 /// ```
 /// use bilro::io;
@@ -154,23 +153,22 @@ pub fn npz_names(path: impl Source) -> Result<Vec<String>> {
 pub fn read_npz<A: NpyElement, D: Dimension>(path: impl Source, name: &str) -> Result<Array<A, D>> {
     let wrong = |message: String| wrong(path.path(), message);
     let mut archive = Archive::open(&path).map_err(wrong)?;
-    let Some(part) = archive.find(name) else {
+    let Some(index) = archive.find(name) else {
         let known = archive.names();
         let near = nearest(name, known.iter().map(String::as_str));
         return Err(wrong(format!("there is no array `{name}`{}", there_are(near, &known))));
     };
     let mut read = || {
         let limit = archive.limit;
-        let mut part = archive.part(part)?;
-        let array = array(&mut part.reader, Some(part.length), limit)?;
-        part.check()?;
+        let mut entry = archive.entry(index)?;
+        let array = array(&mut entry.reader, Some(entry.length), limit)?;
+        entry.check()?;
         Ok(array)
     };
     read().map_err(|message: String| wrong(format!("`{name}`: {message}")))
 }
 
-/// An array that [`write_npz`] takes: owned or a view, with any number of axes, of any type that
-/// numpy has.
+/// An array for [`write_npz`]: owned or a view, with any number of axes, of any type of NumPy's.
 pub trait NpzArray {
     #[doc(hidden)]
     fn add(&self, name: &str, archive: &mut Writer) -> Result<(), WriteNpzError>;
@@ -187,24 +185,24 @@ where
     }
 }
 
-/// An archive that is written.
+/// An archive for writing.
 type Writer = NpzWriter<Cursor<Vec<u8>>>;
 
 /// Writes arrays, each under a name, to a compressed `.npz` file, as `numpy.savez_compressed` does,
-/// replacing one that is there as a whole or not at all. See [`read_npz`] for an example.
+/// replacing an existing one atomically. See [`read_npz`] for an example.
 ///
 /// # Errors
 ///
-/// [`Error::File`] if the file cannot be written, or two arrays have one name.
+/// [`Error::File`] if the file cannot be written, or two arrays have the same name.
 pub fn write_npz(path: impl AsRef<Path>, arrays: &[(&str, &dyn NpzArray)]) -> Result<()> {
     let path = path.as_ref();
     for (i, (name, _)) in arrays.iter().enumerate() {
         if arrays[..i].iter().any(|(earlier, _)| earlier == name) {
             return Err(wrong(path, format!("two arrays have the name `{name}`")));
         }
-        if name.len() > LONGEST_NAME {
+        if name.len() > MAX_NAME {
             let message = format!(
-                "a name has {} bytes, but an archive's have at most {LONGEST_NAME}",
+                "a name has {} bytes, but an archive's have at most {MAX_NAME}",
                 name.len()
             );
             return Err(wrong(path, message));
@@ -218,8 +216,8 @@ pub fn write_npz(path: impl AsRef<Path>, arrays: &[(&str, &dyn NpzArray)]) -> Re
     replace(path, |file| file.write_all(archive.get_ref()))
 }
 
-/// Bytes of a name in an archive, which counts them in 16 bits, with the ending `.npy`.
-const LONGEST_NAME: usize = u16::MAX as usize - ".npy".len();
+/// The maximum length of a name in bytes: archives store it in 16 bits, with the suffix `.npy`.
+const MAX_NAME: usize = u16::MAX as usize - ".npy".len();
 
 fn row_major<A: Copy, D: Dimension>(array: Array<A, D>) -> Array<A, D> {
     if array.is_standard_layout() { array } else { array.as_standard_layout().into_owned() }

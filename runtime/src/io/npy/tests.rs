@@ -1,4 +1,4 @@
-//! Files that numpy writes, and others.
+//! Tests of NumPy's files, and of malformed ones.
 
 use super::*;
 use crate::io::folder::Folder;
@@ -22,11 +22,11 @@ fn numpys_files_are_read_row_major() {
 }
 
 #[test]
-fn names_for_which_an_archive_has_no_room_are_refused() {
+fn names_too_long_for_an_archive_are_refused() {
     let folder = Folder::new("npz-names");
     let path = folder.path().join("file.npz");
     let array = array![1.5f32].into_dyn();
-    let name = "n".repeat(LONGEST_NAME);
+    let name = "n".repeat(MAX_NAME);
     write_npz(&path, &[(&name, &array)]).unwrap();
     assert_eq!(read_npz::<f32, _>(&path, &name).unwrap(), array);
     let error = write_npz(&path, &[(&format!("{name}n"), &array)]).unwrap_err().to_string();
@@ -34,7 +34,7 @@ fn names_for_which_an_archive_has_no_room_are_refused() {
 }
 
 #[test]
-fn what_is_written_is_read_again() {
+fn written_files_are_read_back() {
     let folder = Folder::new("npy");
     let path = folder.path().join("file.npy");
     let reals = Array3::from_shape_fn((2, 3, 4), |(i, j, k)| (i * 100 + j * 10 + k) as f64);
@@ -48,10 +48,10 @@ fn what_is_written_is_read_again() {
 
     let path = folder.path().join("file.npz");
     let (a, b) = (array![1.5f32].into_dyn(), ArrayD::<f32>::zeros(vec![2, 0]));
-    let turned = array![[1u8, 2], [3, 4]];
-    write_npz(&path, &[("fc1.weight", &a), ("b", &b.view()), ("t", &turned.t())]).unwrap();
+    let square = array![[1u8, 2], [3, 4]];
+    write_npz(&path, &[("fc1.weight", &a), ("b", &b.view()), ("t", &square.t())]).unwrap();
     assert_eq!(npz_names(&path).unwrap(), ["fc1.weight", "b", "t"]);
-    assert_eq!(read_npz::<u8, _>(&path, "t").unwrap(), turned.t());
+    assert_eq!(read_npz::<u8, _>(&path, "t").unwrap(), square.t());
     assert_eq!(read_npz::<f32, _>(&path, "fc1.weight").unwrap(), a);
     assert_eq!(read_npz::<f32, _>(&path, "b").unwrap(), b);
 }
@@ -74,18 +74,18 @@ fn message<A: NpyElement>(folder: &Folder, bytes: Vec<u8>) -> String {
 }
 
 #[test]
-fn numbers_become_those_that_are_asked_for() {
+fn numbers_are_converted_to_the_requested_type() {
     let folder = Folder::new("npy-types");
     let read = |bytes: Vec<u8>| read_npy::<f32, ndarray::Ix1>(folder.write("file", bytes)).unwrap();
     let f64s: Vec<u8> = [1.0 / 3.0, 1e300, -0.5f64].iter().flat_map(|x| x.to_le_bytes()).collect();
     let rounded = array![1.0f32 / 3.0, f32::INFINITY, -0.5];
     assert_eq!(read(of("<f8", "(3,)", &f64s)), rounded);
-    let turned: Vec<u8> = f64s.chunks(8).flat_map(|x| x.iter().rev().copied()).collect();
-    assert_eq!(read(of(">f8", "(3,)", &turned)), rounded);
+    let big_endian: Vec<u8> = f64s.chunks(8).flat_map(|x| x.iter().rev().copied()).collect();
+    assert_eq!(read(of(">f8", "(3,)", &big_endian)), rounded);
     assert_eq!(read(of("<f2", "(2,)", &[0, 0x3e, 0xff, 0x7b])), array![1.5, 65504.0]);
     assert_eq!(read(of("|u1", "(2,)", &[0, 255])), array![0.0, 255.0]);
     assert_eq!(read(of("|b1", "(2,)", &[0, 1])), array![0.0, 1.0]);
-    // A NaN keeps its bits.
+    // The bits of a NaN are preserved.
     let nan = f32::from_bits(0x7fc0_1234);
     assert_eq!(read(of("<f4", "(1,)", &nan.to_le_bytes()))[0].to_bits(), nan.to_bits());
 
@@ -100,16 +100,16 @@ fn numbers_become_those_that_are_asked_for() {
 }
 
 #[test]
-fn numbers_that_do_not_fit_are_named_with_their_place() {
+fn numbers_that_do_not_fit_are_reported_with_their_position() {
     let folder = Folder::new("npy-numbers");
     let i64s = |numbers: &[i64]| numbers.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
     let found = message::<u32>(&folder, of("<i8", "(2, 2)", &i64s(&[0, 1, -1, 7])));
-    assert_eq!(found, "element [1, 0] is -1, which no u32 is");
+    assert_eq!(found, "element [1, 0] is -1, which u32 cannot represent");
     let header = "{'descr': '<i8', 'fortran_order': True, 'shape': (2, 2)}";
     let found = message::<u32>(&folder, file(header, &i64s(&[0, 1, -1, 7])));
-    assert_eq!(found, "element [0, 1] is -1, which no u32 is");
+    assert_eq!(found, "element [0, 1] is -1, which u32 cannot represent");
     let found = message::<f32>(&folder, of("<i8", "(1,)", &i64s(&[(1 << 24) + 1])));
-    assert_eq!(found, "element [0] is 16777217, which no f32 is");
+    assert_eq!(found, "element [0] is 16777217, which f32 cannot represent");
     let found = message::<u8>(&folder, of("|b1", "(2,)", &[1, 2]));
     assert_eq!(found, "element [1] is 2, neither True nor False");
 }
@@ -124,7 +124,10 @@ fn other_types_say_how_to_convert_them() {
     assert_eq!(found, expected);
     for descr in ["<c8", "<U5", "|O", "|S3", "<M8[D]", "<f16", "<f3", "f4", "", "é", "<i-8"] {
         let found = message::<f32>(&folder, of(descr, "(1,)", &[0; 8]));
-        assert!(found.contains(&format!("numpy's type '{descr}', which is not read")), "{found}");
+        assert!(
+            found.contains(&format!("NumPy's type '{descr}', which is not supported")),
+            "{found}"
+        );
     }
     let header = "{'descr': [('a', '<f4'), ('b', '<i4')], 'fortran_order': False, 'shape': (1,), }";
     let found = message::<f32>(&folder, file(header, &[0; 8]));
@@ -135,7 +138,7 @@ fn other_types_say_how_to_convert_them() {
 }
 
 #[test]
-fn headers_of_every_version_and_hand_are_read() {
+fn headers_of_every_version_and_style_are_read() {
     let folder = Folder::new("npy-headers");
     let elements = 1.5f32.to_le_bytes();
     for header in [
@@ -158,7 +161,7 @@ fn headers_of_every_version_and_hand_are_read() {
 }
 
 #[test]
-fn headers_of_no_hand_are_refused_at_once() {
+fn malformed_headers_are_refused_quickly() {
     let folder = Folder::new("npy-strange");
     // The parser of ndarray-npy takes 8 seconds for the first, and four times as long for two more.
     let deep = |n| format!("{{'descr': {}{}, }}", "[".repeat(n), "]".repeat(n));
@@ -166,18 +169,18 @@ fn headers_of_no_hand_are_refused_at_once() {
     for (header, expected) in [
         (deep(20), "structures"),
         (deep(30_000), "structures"),
-        ("{'shape': ((((((1,),),),),),), }".into(), "something else than integers"),
+        ("{'shape': ((((((1,),),),),),), }".into(), "other items than integers"),
         (format!("{{'a': {}", "{'a': ".repeat(1000)), "it has a key `a`"),
-        ("{'descr': '<f4', 'descr': '<f4'}".into(), "`descr` twice"),
+        ("{'descr': '<f4', 'descr': '<f4'}".into(), "`descr` is duplicated"),
         ("{'descr': '<f4', 'fortran_order': 0}".into(), "neither `True` nor `False`"),
         ("{'descr': '<f4', 'fortran_order': True}".into(), "it has no `shape`"),
-        ("{'shape': (-1,)}".into(), "something else than integers"),
-        ("{'shape': (99999999999999999999,)}".into(), "more than an array can have"),
+        ("{'shape': (-1,)}".into(), "other items than integers"),
+        ("{'shape': (99999999999999999999,)}".into(), "too large for an array"),
         (format!("{{'shape': ({})}}", "1,".repeat(65)), "more than 64 axes"),
-        ("{'shape': (1,), } x".into(), "something follows"),
+        ("{'shape': (1,), } x".into(), "text follows"),
         ("{'shape".into(), "a `'` is not closed"),
-        ("".into(), "it ends where `{` is expected"),
-        ("é".into(), "`{` is expected where `é` is"),
+        ("".into(), "expected `{`, but found the end"),
+        ("é".into(), "expected `{`, but found `é`"),
     ] {
         let found = message::<f32>(&folder, file(&header, &[]));
         assert!(found.contains(expected), "{expected}: {found}");
@@ -188,16 +191,16 @@ fn headers_of_no_hand_are_refused_at_once() {
     assert_eq!(message::<f32>(&folder, b"\x93NUMPY\x04\x00".to_vec()).len(), 44);
     let archive = message::<f32>(&folder, b"PK\x03\x04....".to_vec());
     assert!(archive.contains("io::read_npz"), "{archive}");
-    // It takes a millisecond or two.
+    // Usually a millisecond or two.
     assert!(start.elapsed().as_secs() < 5);
 }
 
-fn npz(part: &[u8]) -> Vec<u8> {
-    super::archive::tests::archive("x.npy", part, true, false)
+fn npz(entry: &[u8]) -> Vec<u8> {
+    super::archive::tests::archive("x.npy", entry, true, false)
 }
 
 #[test]
-fn parts_of_archives_are_checked_as_files_are() {
+fn entries_of_archives_are_checked_as_files_are() {
     let folder = Folder::new("npz-parts");
     let read = |bytes: &[u8], limit: u64| {
         let path = crate::io::with_limit(folder.write("file", bytes), limit);
@@ -208,18 +211,18 @@ fn parts_of_archives_are_checked_as_files_are() {
     assert_eq!(read(&npz(&good), 8).unwrap().shape(), [2]);
     let limit = "`x`: its contents have more than 7 bytes, the limit that was given";
     assert_eq!(read(&npz(&good), 7).unwrap_err(), limit);
-    for (part, expected) in [
+    for (entry, expected) in [
         (of("<f4", "(1099511627776,)", &[0; 8]), "takes 4398046511104 bytes, but the file has 8"),
         (of("<f4", "(200,)", &[0; 8]), "takes 800 bytes, but the file has 8 after its header"),
-        (of("<f4", "(4294967296, 4294967296)", &[0; 8]), "more than an array can have"),
+        (of("<f4", "(4294967296, 4294967296)", &[0; 8]), "too large for an array"),
         ([&good[..], &[0]].concat(), "there are 1 extra bytes after its array"),
-        (of("<f4", "(0, 18446744073709551615)", &[]), "more than an array can have"),
+        (of("<f4", "(0, 18446744073709551615)", &[]), "too large for an array"),
         (good[..20].to_vec(), "ends within its header"),
     ] {
-        let found = read(&npz(&part), 1 << 30).unwrap_err();
+        let found = read(&npz(&entry), 1 << 30).unwrap_err();
         assert!(found.starts_with("`x`: ") && found.contains(expected), "{found}");
     }
-    // Zeros of which a thousand take a byte, up to the limit that is usual.
+    // Zeros, which compress by a factor of a thousand, up to the default limit.
     let zeros = npz(&of("<f4", "(75000000,)", &vec![0; 300_000_000]));
     assert!(zeros.len() < 8 << 20);
     let path = folder.write("file", zeros);
@@ -229,7 +232,7 @@ fn parts_of_archives_are_checked_as_files_are() {
 }
 
 #[test]
-fn what_does_not_fit_is_an_error_of_the_file() {
+fn mismatches_are_errors_of_the_file() {
     let folder = Folder::new("npy-errors");
     let good = by_numpy();
     let path = folder.write("file", &good);
@@ -243,11 +246,11 @@ fn what_does_not_fit_is_an_error_of_the_file() {
     let kind = "expected elements of type u32, but found '<f4'";
     named(read_npy::<u32, ndarray::Ix2>(&path).unwrap_err(), kind);
     folder.write("file", &good[..good.len() - 1]);
-    let short = "takes 24 bytes, but the file has 23 after its header, which is not all of it";
+    let short = "takes 24 bytes, but the file has 23 after its header: it is incomplete";
     named(read_npy::<f32, ndarray::Ix2>(&path).unwrap_err(), short);
     folder.write("file", [&good[..], &[0]].concat());
     named(read_npy::<f32, ndarray::Ix2>(&path).unwrap_err(), "1 extra bytes");
-    // Room is made for no more than the file can hold.
+    // Memory is reserved for no more than the file can hold.
     for sizes in ["1099511627776,", "4294967296, 4294967296, 4294967296", "200,"] {
         let mut header =
             format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({sizes}), }}");

@@ -1,8 +1,7 @@
-//! Random matrices whose rows or columns are orthonormal.
+//! Orthogonal initialisation: random matrices with orthonormal rows or columns.
 //!
-//! Takes the number of rows and columns; gives a matrix row by row. Guaranteed: columns have length
-//! 1 and are orthogonal to each other, or, if there are more columns than rows, rows are; up to
-//! rounding to f32.
+//! Takes the numbers of rows and columns; fills a row-major matrix. Guaranteed: columns are
+//! orthonormal or, if there are more columns than rows, rows are; up to rounding to f32.
 
 use super::Generator;
 use crate::{Error, Result};
@@ -11,9 +10,9 @@ use crate::{Error, Result};
 /// in PyTorch's layout, `rows` is `out_features`.
 ///
 /// A matrix of normal values, transposed if it is wider than high, is decomposed into an orthogonal
-/// matrix and an upper triangular one whose diagonal is positive; the first of the two is the
-/// result. It is computed in f64, so values agree with PyTorch's, computed in f32, within about
-/// 1e-6 times how nearly singular the drawn matrix is.
+/// matrix, the result, and an upper triangular one with a positive diagonal. Computed in f64:
+/// values agree with PyTorch's, computed in f32, within about 1e-6 times the condition number of
+/// the drawn matrix.
 ///
 /// Sources: A. Saxe, J. McClelland and S. Ganguli, "Exact solutions to the nonlinear dynamics of
 /// learning in deep linear neural networks", 2013; F. Mezzadri, "How to generate random matrices
@@ -21,7 +20,7 @@ use crate::{Error, Result};
 ///
 /// # Errors
 ///
-/// [`Error::Setting`] if there are not `rows · columns` values.
+/// [`Error::InvalidArgument`] if there are not `rows · columns` values.
 pub fn orthogonal(
     generator: &mut Generator,
     values: &mut [f32],
@@ -29,7 +28,7 @@ pub fn orthogonal(
     columns: usize,
 ) -> Result<()> {
     if rows.checked_mul(columns) != Some(values.len()) {
-        return Err(Error::Setting {
+        return Err(Error::InvalidArgument {
             name: "the number of values".into(),
             expected: format!("that of a matrix of {rows}×{columns}"),
             found: values.len().to_string(),
@@ -37,36 +36,36 @@ pub fn orthogonal(
     }
     super::normal(generator, values, 0.0, 1.0);
     let (long, short) = (rows.max(columns), rows.min(columns));
-    // The vectors that become orthonormal, one after the other: columns, or rows if these are
-    // fewer.
-    let place = |vector: usize, i: usize| match rows < columns {
+    // The vectors to orthonormalize, contiguous: columns, or rows if these are fewer.
+    let index = |vector: usize, i: usize| match rows < columns {
         true => vector * columns + i,
         false => i * columns + vector,
     };
-    let at = |n: usize| f64::from(values[place(n / long, n % long)]);
+    let at = |n: usize| f64::from(values[index(n / long, n % long)]);
     let mut vectors: Vec<f64> = (0..long * short).map(at).collect();
     orthonormalize(&mut vectors, long, short);
     for (n, x) in vectors.into_iter().enumerate() {
-        values[place(n / long, n % long)] = x as f32;
+        values[index(n / long, n % long)] = x as f32;
     }
     Ok(())
 }
 
-/// Replaces `count` vectors of `len` elements, at most as many as that, by orthonormal ones, of
-/// which the first `k` span what the first `k` vectors span, each on its vector's side.
+/// Replaces `count` vectors of `len` elements, with `count` at most `len`, by orthonormal ones. The
+/// first `k` span the same space as the first `k` vectors, and each has a positive product with its
+/// vector.
 ///
 /// By reflections: A. Householder, "Unitary triangularization of a nonsymmetric matrix", 1958.
 fn orthonormalize(vectors: &mut [f64], len: usize, count: usize) {
     if len == 0 {
         return;
     }
-    // Column k of the triangular factor's diagonal, of which the sign alone is of use.
+    // Signs of the triangular factor's diagonal.
     let mut signs = Vec::with_capacity(count);
     for k in 0..count {
-        let (done, rest) = vectors.split_at_mut((k + 1) * len);
+        let (done, remaining) = vectors.split_at_mut((k + 1) * len);
         let mirror = &mut done[k * len + k..];
-        // What is left of vector k goes to a multiple of the unit vector k, on the side that it
-        // is not on, so that nothing cancels. Its mirror, of length √2, takes its place.
+        // The remainder of vector k is reflected to a multiple of the unit vector k, with the
+        // opposite sign, so that no digits cancel. The mirror, of length √2, replaces it in memory.
         let norm = dot(mirror, mirror).sqrt();
         signs.push(if mirror[0] < 0.0 { 1.0 } else { -1.0 });
         mirror[0] -= signs[k] * norm;
@@ -75,13 +74,13 @@ fn orthonormalize(vectors: &mut [f64], len: usize, count: usize) {
             let scale = (2.0 / length).sqrt();
             mirror.iter_mut().for_each(|x| *x *= scale);
         }
-        rest.chunks_exact_mut(len).for_each(|vector| reflect(&mut vector[k..], mirror));
+        remaining.chunks_exact_mut(len).for_each(|vector| reflect(&mut vector[k..], mirror));
     }
-    // The product of all reflections, from the last, on the unit vectors.
+    // Applies all reflections to the unit vectors, from the last one on.
     for k in (0..count).rev() {
-        let (done, rest) = vectors.split_at_mut((k + 1) * len);
+        let (done, remaining) = vectors.split_at_mut((k + 1) * len);
         let vector = &mut done[k * len..];
-        rest.chunks_exact_mut(len).for_each(|other| reflect(&mut other[k..], &vector[k..]));
+        remaining.chunks_exact_mut(len).for_each(|other| reflect(&mut other[k..], &vector[k..]));
         let mirror = vector.to_vec();
         vector.fill(0.0);
         vector[k] = signs[k];
@@ -89,10 +88,10 @@ fn orthonormalize(vectors: &mut [f64], len: usize, count: usize) {
     }
 }
 
-/// Reflects a vector by a mirror of length √2, or by none of length 0.
+/// Reflects a vector by a mirror of length √2; a mirror of length 0 leaves it unchanged.
 fn reflect(vector: &mut [f64], mirror: &[f64]) {
-    let along = dot(vector, mirror);
-    vector.iter_mut().zip(mirror).for_each(|(x, m)| *x -= along * m);
+    let projection = dot(vector, mirror);
+    vector.iter_mut().zip(mirror).for_each(|(x, m)| *x -= projection * m);
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {
@@ -109,7 +108,7 @@ mod tests {
         values
     }
 
-    /// After `torch.manual_seed(7)`, the values of `orthogonal_`, torch 2.15.
+    /// The values of `orthogonal_` after `torch.manual_seed(7)`, torch 2.15.
     #[test]
     #[expect(clippy::excessive_precision, reason = "as PyTorch prints them")]
     fn values_are_pytorchs() {
@@ -225,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn vectors_that_depend_on_each_other_are_made_orthonormal_too() {
+    fn linearly_dependent_vectors_are_made_orthonormal_too() {
         let mut vectors = vec![0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0, 0.0];
         orthonormalize(&mut vectors, 3, 3);
         for a in 0..3 {
@@ -237,11 +236,11 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_orthogonal() {
+    fn empty_matrices_are_accepted() {
         for (rows, columns) in [(0, 0), (0, 3), (3, 0)] {
             assert!(drawn(rows, columns).is_empty());
         }
         let five = orthogonal(&mut Generator::new(7), &mut [0.0; 5], 2, 3);
-        assert!(matches!(five, Err(Error::Setting { .. })));
+        assert!(matches!(five, Err(Error::InvalidArgument { .. })));
     }
 }

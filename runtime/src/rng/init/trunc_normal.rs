@@ -1,7 +1,7 @@
-//! Normal values between two bounds.
+//! Truncated normal distribution: normal values between two bounds.
 //!
-//! Takes a mean, a standard deviation and two bounds; gives values of the normal distribution that
-//! lies between them. Guaranteed: no value is outside of the bounds.
+//! Takes a mean, a standard deviation and two bounds; fills values of the normal distribution
+//! truncated to them. Guaranteed: no value is outside of the bounds.
 //!
 //! Source: `_no_grad_trunc_normal_` in PyTorch's `torch/nn/init.py`, as of version 2.15; earlier
 //! versions invert the distribution function and draw other values.
@@ -11,22 +11,24 @@ use crate::rng::ln;
 use crate::{Error, Result};
 use std::f64::consts::SQRT_2;
 
-/// How likely a normal value lies between the bounds from which on it is drawn until it does.
-const LIKELY: f64 = 0.3;
-/// When to stop drawing likely values: nothing is left after 0.7 to the power of a tenth of this,
-/// unless f32 has no value between the bounds that a draw can give.
-const ROUNDS: usize = 10_000;
+/// The probability of the interval between the bounds from which on values are redrawn until they
+/// are within it.
+const REDRAW_PROBABILITY: f64 = 0.3;
+/// The maximum number of redraws. The fraction of values outside is below 0.7 to the power of the
+/// number of redraws: more are needed only if no value of f32 between the bounds can be drawn.
+const MAX_REDRAWS: usize = 10_000;
 
 /// `nn.init.trunc_normal_(mean, std, low, high)`: normal, but only values of `low` to `high`.
 ///
-/// Where a normal value lies between the bounds with a probability of more than 0.3, all values are
-/// drawn and those outside are drawn again; else they are drawn uniformly between the bounds, and
-/// each is kept as likely as the distribution has it. The second takes long if the bounds are very
-/// many standard deviations apart.
+/// If a normal value is between the bounds with a probability above 0.3, all values are drawn, and
+/// those outside are drawn again; otherwise candidates are drawn uniformly between the bounds, and
+/// accepted with a probability proportional to the density (rejection sampling). The second is slow
+/// if the bounds are very many standard deviations apart.
 ///
 /// # Errors
 ///
-/// [`Error::Setting`] if a number is not finite, `std` is not above 0, or `low` is above `high`.
+/// [`Error::InvalidArgument`] if a number is not finite, `std` is not above 0, or `low` is above
+/// `high`.
 ///
 /// ```
 /// use bilro::rng::{Generator, init};
@@ -46,7 +48,7 @@ pub fn trunc_normal(
 ) -> Result<()> {
     check(mean, std, low, high)?;
     let below = |x: f64| (1.0 + libm::erf((x - mean) / std / SQRT_2)) / 2.0;
-    if below(high) - below(low) > LIKELY {
+    if below(high) - below(low) > REDRAW_PROBABILITY {
         redraw(generator, values, (mean, std), (low as f32, high as f32));
     } else {
         reject(generator, values, (mean, std), (low, high));
@@ -54,7 +56,7 @@ pub fn trunc_normal(
     Ok(())
 }
 
-/// Draws all values until each has been between the bounds once.
+/// Draws values repeatedly, until all are between the bounds.
 fn redraw(
     generator: &mut Generator,
     values: &mut [f32],
@@ -64,7 +66,7 @@ fn redraw(
     let outside = |x: f32| x < low || x > high;
     generator.fill_normal(values, mean, std);
     let mut again = vec![0.0; values.len()];
-    for _ in 0..ROUNDS {
+    for _ in 0..MAX_REDRAWS {
         if !values.iter().any(|&x| outside(x)) {
             return;
         }
@@ -78,14 +80,14 @@ fn redraw(
     values.iter_mut().for_each(|x| *x = x.clamp(low, high));
 }
 
-/// Draws candidates between the bounds until each place has one that is kept.
+/// Rejection sampling: draws candidates between the bounds until one is accepted for each value.
 fn reject(
     generator: &mut Generator,
     values: &mut [f32],
     (mean, std): (f64, f64),
     (low, high): (f64, f64),
 ) {
-    // The distribution's highest place between the bounds, where every candidate is kept.
+    // The maximum of the density between the bounds, where every candidate is accepted.
     let mode = mean.clamp(low, high);
     let log_peak = (-0.5 * ((mode - mean) / std).powi(2)) as f32;
     let (mean, std) = (mean as f32, std as f32);
@@ -105,22 +107,22 @@ fn reject(
 }
 
 fn check(mean: f64, std: f64, low: f64, high: f64) -> Result<()> {
-    let setting = |name: &str, expected: &str, found: f64| Error::Setting {
+    let invalid = |name: &str, expected: &str, found: f64| Error::InvalidArgument {
         name: name.into(),
         expected: expected.into(),
         found: found.to_string(),
     };
-    // In f32 as well, since that is what is drawn with.
+    // Checked in f32, the type that is drawn.
     for (name, x) in [("mean", mean), ("std", std), ("low", low), ("high", high)] {
         if !(x as f32).is_finite() {
-            return Err(setting(name, "finite", x));
+            return Err(invalid(name, "finite", x));
         }
     }
     if std as f32 <= 0.0 {
-        return Err(setting("std", "above 0", std));
+        return Err(invalid("std", "above 0", std));
     }
     if low > high {
-        return Err(setting("low", &format!("at most high, {high}"), low));
+        return Err(invalid("low", &format!("at most high, {high}"), low));
     }
     Ok(())
 }
@@ -135,8 +137,8 @@ mod tests {
         (values, generator)
     }
 
-    /// After `torch.manual_seed(7)`, the values of `trunc_normal_`, torch 2.15, and the next
-    /// `torch.rand(1)`, which says that as many numbers were drawn.
+    /// The values of `trunc_normal_` after `torch.manual_seed(7)`, torch 2.15, and the next
+    /// `torch.rand(1)`, which checks that the same number of draws was made.
     #[test]
     #[expect(clippy::excessive_precision, reason = "as PyTorch prints them")]
     fn values_are_pytorchs() {
@@ -181,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn both_ways_have_the_distribution_and_keep_the_bounds() {
+    fn both_algorithms_have_the_mean_and_the_bounds() {
         // Means of normal distributions of mean 0 and standard deviation 1 between the bounds.
         for (low, high, mean) in [(-1.0, 2.0, 0.229_637), (1.0, 4.0, 1.524_596)] {
             let (values, _) = drawn(100_000, [0.0, 1.0, low, high]);
@@ -192,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn bounds_that_f32_does_not_tell_from_one_another_end() {
+    fn bounds_equal_in_f32_terminate() {
         // The mean rounds to the next f32 after 1, both bounds to 1.
         let (values, _) = drawn(20, [1.0 + 6.0e-8, 1e-9, 1.0, 1.0 + 5.95e-8]);
         assert_eq!(values, [1.0; 20]);
@@ -201,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn impossible_numbers_are_refused() {
+    fn invalid_arguments_are_refused() {
         for [mean, std, low, high] in [
             [0.0, 0.0, -1.0, 1.0],
             [0.0, -1.0, -1.0, 1.0],
@@ -212,7 +214,10 @@ mod tests {
             [0.0, 1.0, -1.0, 1e39],
         ] {
             let result = trunc_normal(&mut Generator::new(0), &mut [0.0], mean, std, low, high);
-            assert!(matches!(result, Err(Error::Setting { .. })), "{mean} {std} {low} {high}");
+            assert!(
+                matches!(result, Err(Error::InvalidArgument { .. })),
+                "{mean} {std} {low} {high}"
+            );
         }
     }
 }

@@ -8,11 +8,13 @@
 use bilro_compiler::eval::Value;
 use bilro_compiler::graph::{Graph, NodeId, Root};
 use bilro_compiler::ops::Leaf;
+use bilro_compiler::purpose::Purpose;
 
 use super::interpreted::leaf_value;
-use super::{Call, Engine, Results, provenance};
+use super::{Call, Engine, Results, UpdateNumbers, provenance};
 use crate::error::{Anomaly, Error, OperandRange, Origin, Result};
 use crate::memory;
+use crate::run::Feed;
 use crate::run::interpreter::{interpret, interpret_with, peak};
 
 /// Whether anything that a call returns is not finite. Of a step, whether it was not kept: there a
@@ -28,6 +30,32 @@ pub(super) fn is_anomalous(results: &Results, sums: &[f64], overwrites: bool) ->
     let is_wrong = |x: &f32| !x.is_finite();
     let numbers = std::iter::once(&results.loss).chain(&results.metrics);
     numbers.into_iter().any(is_wrong) || results.arrays.iter().any(|a| a.iter().any(is_wrong))
+}
+
+impl Engine {
+    /// Sets whether a call whose results are not finite is evaluated once more by the interpreter,
+    /// and returns [`Error::Anomaly`] with the layer where that began; default `false`. A step's
+    /// results are finite if it is kept.
+    pub fn set_detect_anomaly(&mut self, detects: bool) {
+        self.detects_anomalies = detects;
+    }
+
+    /// The origin of the values of a call that are not finite; the call has changed nothing.
+    #[cold]
+    pub(super) fn anomaly(
+        &mut self,
+        purpose: &Purpose,
+        batch: usize,
+        choices: &[usize],
+        feeds: &[Feed<'_>],
+        numbers: UpdateNumbers,
+    ) -> Error {
+        let error = error(self, &self.call_for(purpose, batch, choices, feeds, numbers));
+        if !self.has_stepped {
+            self.forget_steps();
+        }
+        error
+    }
 }
 
 /// The anomaly of a call, as an error; another where the call cannot be evaluated.
@@ -95,9 +123,8 @@ fn search(engine: &Engine, call: &Call<'_, '_>) -> Result<Anomaly> {
     }
     let Some((result, _)) = results.iter().find(|(_, id)| is_wrong(*id)) else {
         let largest = graph.ids().filter(|id| needed[id.index()]);
-        let largest = largest.max_by(|a, b| {
-            known[a.index()].largest.total_cmp(&known[b.index()].largest)
-        });
+        let largest =
+            largest.max_by(|a, b| known[a.index()].largest.total_cmp(&known[b.index()].largest));
         report.largest = largest.map(|id| (labels[id.index()].clone(), known[id.index()].largest));
         return Ok(report);
     };
@@ -108,7 +135,8 @@ fn search(engine: &Engine, call: &Call<'_, '_>) -> Result<Anomaly> {
         leads[id.index()] = true;
         mark(&graph, *id, &is_wrong, &mut leads);
     }
-    let is_first = |id: &NodeId| leads[id.index()] && !graph.operands(*id).iter().any(|x| is_wrong(*x));
+    let is_first =
+        |id: &NodeId| leads[id.index()] && !graph.operands(*id).iter().any(|x| is_wrong(*x));
     let Some(first) = graph.ids().find(is_first) else { return Ok(report) };
     let mut nan = graph.ids().filter(|id| leads[id.index()] && known[id.index()].has_nan);
     let becomes_nan = nan.next().filter(|id| *id != first).map(|id| labels[id.index()].clone());
@@ -148,14 +176,18 @@ fn origin(
     let array = values[0].array();
     let wrong: Vec<usize> =
         array.iter().enumerate().filter(|(_, x)| !x.is_finite()).map(|(i, _)| i).collect();
-    let wrong_value =
-        array.iter().copied().filter(|x| !x.is_finite()).reduce(|a, b| if b.is_nan() { b } else { a });
+    let wrong_value = array
+        .iter()
+        .copied()
+        .filter(|x| !x.is_finite())
+        .reduce(|a, b| if b.is_nan() { b } else { a });
     let mut rows: Vec<usize> = match graph.shape(first).batched {
         true => wrong.iter().map(|i| i / (array.len() / graph.batch()).max(1)).collect(),
         false => Vec::new(),
     };
     rows.dedup();
-    let ranges = operands.iter().zip(&values[1..]).filter(|(_, value)| matches!(value, Value::Real(_)));
+    let ranges =
+        operands.iter().zip(&values[1..]).filter(|(_, value)| matches!(value, Value::Real(_)));
     let ranges = ranges.map(|(id, value)| {
         let (mut least, mut largest) = (f32::INFINITY, f32::NEG_INFINITY);
         for x in value.reals() {

@@ -8,8 +8,8 @@ use super::Feeds;
 use crate::error::{Error, Result};
 use crate::run::Feed;
 
-/// The number of examples of some arrays, when they fit the declaration. A
-/// network without inputs has one.
+/// Checks arrays against the declaration and returns their number of examples: 1 for a network
+/// without inputs.
 pub(super) fn batch(declaration: &Declaration, feeds: Feeds<'_, '_>) -> Result<usize> {
     if declaration.inputs.is_empty() {
         return Ok(1);
@@ -19,7 +19,7 @@ pub(super) fn batch(declaration: &Declaration, feeds: Feeds<'_, '_>) -> Result<u
         inputs.filter_map(|(i, input)| Some((input, feeds.get(i)?)))
     };
     for (i, input) in declaration.inputs.iter().enumerate() {
-        if feeds.places[i].is_some() && feeds.get(i).is_none() {
+        if feeds.indices[i].is_some() && feeds.get(i).is_none() {
             return Err(Error::MissingInput { name: input.name.clone() });
         }
     }
@@ -28,7 +28,7 @@ pub(super) fn batch(declaration: &Declaration, feeds: Feeds<'_, '_>) -> Result<u
         let sizes = sizes(feed);
         let inner = sizes.get(1..).unwrap_or(&[]);
         let expected = input.ty.shape.dims.iter().map(|d| d.fixed());
-        check_kind(input, feed)?;
+        check_type(input, feed)?;
         if sizes.is_empty() || !expected.eq(inner.iter().map(|n| Some(*n))) {
             return Err(Error::Shape {
                 name: input.name.clone(),
@@ -58,13 +58,13 @@ pub(super) fn batch(declaration: &Declaration, feeds: Feeds<'_, '_>) -> Result<u
     Ok(examples)
 }
 
-/// Whether there is what is chosen.
+/// Requires that every chosen alternative exists.
 pub(super) fn choices(declaration: &Declaration, choices: &[usize]) -> Result<()> {
     for (choice, found) in declaration.choices.iter().zip(choices) {
         let alternatives = choice.alternatives.len();
         if *found >= alternatives {
-            return Err(Error::Setting {
-                name: format!("the place of `{}`'s alternative", choice.name),
+            return Err(Error::InvalidArgument {
+                name: format!("the index of `{}`'s alternative", choice.name),
                 expected: format!("below {alternatives}"),
                 found: found.to_string(),
             });
@@ -80,7 +80,7 @@ fn sizes<'a>(feed: &'a Feed<'_>) -> &'a [usize] {
     }
 }
 
-fn check_kind(input: &Input, feed: &Feed<'_>) -> Result<()> {
+fn check_type(input: &Input, feed: &Feed<'_>) -> Result<()> {
     let word = |is_real| if is_real { "reals" } else { "integers" };
     let (takes, given) = (input.ty.is_real(), matches!(feed, Feed::Real(_)));
     if takes == given {
@@ -95,14 +95,14 @@ fn check_indices(input: &Input, feed: &Feed<'_>) -> Result<()> {
     };
     let below = below.fixed().unwrap_or(usize::MAX);
     let wrong = |index: &u32| *index as usize >= below;
-    // Row by row would take longer than a small step does.
+    // One pass over all indices: a pass by rows would take longer than a small step.
     let found = match array.as_slice() {
         Some(indices) => indices.iter().position(wrong),
         None => array.iter().position(wrong),
     };
-    if let Some(place) = found {
-        let row = place / (array.len() / array.len_of(Axis(0))).max(1);
-        let index = array.iter().nth(place).copied().unwrap_or_default();
+    if let Some(position) = found {
+        let row = position / (array.len() / array.len_of(Axis(0))).max(1);
+        let index = array.iter().nth(position).copied().unwrap_or_default();
         return Err(Error::IndexOutOfRange { name: input.name.clone(), row, index, below });
     }
     Ok(())

@@ -1,13 +1,13 @@
-//! The table of compiled code that the engines of a model and of its clones share, and what a
-//! workspace remembers of it.
+//! The LRU cache of compiled code that the engines of a model and of its clones share, and each
+//! workspace's list of the code that it has used.
 //!
-//! The table keeps code up to a limit of bytes; beyond it, the least recently used code is
+//! The table holds code up to a limit of bytes; beyond it, the least recently used code is
 //! evicted. Its lock is held neither while compiling nor while computing. Of two threads that
-//! ask for the same code, one compiles it and the other waits.
+//! request the same code, one compiles it and the other waits.
 //!
-//! A workspace keeps the code that it has used in a list of its own, so that a call whose code
-//! is known takes no lock and writes to no memory that other threads read: it reads the table's
-//! clock, which stands still while nothing is compiled or evicted.
+//! A workspace has a list of the code that it has used, so that a call whose code is known takes
+//! no lock and writes to no memory that other threads read: it reads the table's clock, which
+//! advances only when code is compiled or evicted.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -19,7 +19,7 @@ use crate::error::Result;
 use crate::memory::CacheLine;
 use crate::run::threads::Pace;
 
-/// What code was made for.
+/// The key of compiled code: purpose, batch size and choices.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Key {
     /// With its training: no code runs on the optimizer state of another one.
@@ -35,12 +35,12 @@ impl Key {
     }
 
     #[inline]
-    fn is_of(&self, call: &Call<'_, '_>) -> bool {
-        // Most networks leave nothing to choose, and comparing two empty lists is no little thing: the C
-        // library's comparison reads, under a mask, from where nothing is.
-        let is_chosen =
+    fn matches(&self, call: &Call<'_, '_>) -> bool {
+        // Most networks have no choices, and comparing two empty lists is not free: the C
+        // library's `memcmp` does a masked load from their dangling address.
+        let same_choices =
             || call.choices.is_empty() && self.choices.is_empty() || self.choices == call.choices;
-        self.batch == call.batch && self.purpose == *call.purpose && is_chosen()
+        self.batch == call.batch && self.purpose == *call.purpose && same_choices()
     }
 }
 
@@ -50,39 +50,39 @@ pub(super) struct Entry<C> {
     key: Key,
     pub code: C,
     bytes: usize,
-    /// Floats that it needs in the arena.
+    /// Floats that the code needs in the arena.
     pub arena: usize,
     /// The table's clock at its last use.
     used: AtomicU64,
     evicted: AtomicBool,
 }
 
-/// What the table has to be told of new code.
+/// Code that has just been compiled, for the table.
 pub(super) struct New<C> {
     pub code: C,
     pub bytes: usize,
-    /// Floats that it needs in the arena.
+    /// Floats that the code needs in the arena.
     pub arena: usize,
 }
 
 /// See the [module](self).
 #[derive(Debug)]
 pub(super) struct CodeTable<C> {
-    /// Counts what is inserted and evicted.
+    /// Advanced by insertions and evictions.
     clock: CacheLine<AtomicU64>,
     entries: CacheLine<Mutex<Entries<C>>>,
-    /// Notified when code has been compiled, or could not be.
+    /// Notified when a compilation has succeeded or failed.
     compiled: Condvar,
 }
 
 #[derive(Debug)]
 struct Entries<C> {
     all: Vec<Arc<Entry<C>>>,
-    /// What threads are compiling now.
+    /// Keys of the code that threads are compiling now.
     compiling: Vec<Key>,
     bytes: usize,
     limit: usize,
-    /// Counts what has been evicted.
+    /// The number of evictions so far.
     evictions: u64,
 }
 
@@ -99,7 +99,7 @@ impl<C> CodeTable<C> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries<C>> {
-        // Nothing in here panics half-way.
+        // No critical section panics, so that a poisoned lock is consistent.
         self.entries.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -112,8 +112,9 @@ impl<C> CodeTable<C> {
         self.clock.0.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// The code for a call, which `compile` makes where it is not there. Older code is evicted
-    /// until all is within the limit, which the flag tells; the new code stays in any case.
+    /// The code for a call, compiled by `compile` if the table does not have it. Older code is
+    /// evicted until the total is within the limit, even if the new code alone exceeds it. The
+    /// flag is whether code was evicted.
     fn get_or_compile(
         &self,
         call: &Call<'_, '_>,
@@ -121,11 +122,11 @@ impl<C> CodeTable<C> {
     ) -> Result<(Arc<Entry<C>>, bool)> {
         let mut entries = self.lock();
         loop {
-            if let Some(entry) = entries.all.iter().find(|entry| entry.key.is_of(call)) {
+            if let Some(entry) = entries.all.iter().find(|entry| entry.key.matches(call)) {
                 entry.used.store(self.clock(), Ordering::Relaxed);
                 return Ok((entry.clone(), false));
             }
-            if !entries.compiling.iter().any(|key| key.is_of(call)) {
+            if !entries.compiling.iter().any(|key| key.matches(call)) {
                 break;
             }
             entries = self.compiled.wait(entries).unwrap_or_else(PoisonError::into_inner);
@@ -167,8 +168,8 @@ impl<C> CodeTable<C> {
     pub fn forget_training(&self, id: u64) {
         let is_of = |purpose: &Purpose| purpose.training().is_some_and(|t| t.id() == id);
         let mut entries = self.lock();
-        while let Some(place) = entries.all.iter().position(|entry| is_of(&entry.key.purpose)) {
-            entries.evict(place);
+        while let Some(index) = entries.all.iter().position(|entry| is_of(&entry.key.purpose)) {
+            entries.evict(index);
         }
         self.tick();
     }
@@ -180,26 +181,26 @@ impl<C> CodeTable<C> {
 }
 
 impl<C> Entries<C> {
-    /// Evicts the least recently used code until so many bytes are left.
+    /// Evicts the least recently used code until at most `limit` bytes are left.
     fn shrink(&mut self, limit: usize) {
         while self.bytes > limit {
             let used = |entry: &Arc<Entry<C>>| entry.used.load(Ordering::Relaxed);
             let oldest = self.all.iter().enumerate().min_by_key(|(_, entry)| used(entry));
-            let Some((place, _)) = oldest else { break };
-            self.evict(place);
+            let Some((index, _)) = oldest else { break };
+            self.evict(index);
         }
     }
 
-    fn evict(&mut self, place: usize) {
-        let entry = self.all.remove(place);
+    fn evict(&mut self, index: usize) {
+        let entry = self.all.remove(index);
         entry.evicted.store(true, Ordering::Release);
         self.bytes -= entry.bytes;
         self.evictions += 1;
     }
 }
 
-/// Code that is being compiled; others wait for it until this is dropped, by an error or a panic
-/// too.
+/// Marks code as being compiled: other threads wait for it until this is dropped, also by an error
+/// or a panic.
 struct Compiling<'t, C> {
     table: &'t CodeTable<C>,
     key: &'t Key,
@@ -212,62 +213,62 @@ impl<C> Drop for Compiling<'_, C> {
     }
 }
 
-/// The code that one workspace has used. Evicted code is dropped as soon as the clock tells that
-/// there may be some.
+/// The code that one workspace has used. Evicted code is dropped when the table's clock has
+/// advanced.
 #[derive(Debug)]
 pub(super) struct Known<C> {
     clock: u64,
-    /// They are few most of the time: going through them takes less time than hashing, of which
-    /// a small step would notice. They lie together, so that going through many takes little.
+    /// Usually short: a linear search takes less time than hashing, which would be measurable in
+    /// a small step. The keys are contiguous, so that a long list is fast to search too.
     codes: Vec<Code<C>>,
-    /// For each, whether it is faster on several threads.
+    /// For each code, whether it is faster on several threads.
     paces: Vec<Pace>,
 }
 
 #[derive(Debug)]
 struct Code<C> {
     key: Key,
-    /// The clock when its use was last written to the table.
+    /// The clock when the use was last written to the table.
     touched: u64,
     entry: Arc<Entry<C>>,
 }
 
 impl<C> Known<C> {
-    /// None.
+    /// An empty list.
     pub const fn new() -> Known<C> {
         Known { clock: 0, codes: Vec::new(), paces: Vec::new() }
     }
 
-    /// The place of the code for a call, where it is known and has not been evicted.
+    /// The index of the code for a call, if it is known and has not been evicted.
     #[inline]
     pub fn find(&mut self, table: &CodeTable<C>, call: &Call<'_, '_>) -> Option<usize> {
         let clock = table.clock();
         if clock != self.clock {
             self.refresh(table);
         }
-        let place = self.codes.iter().position(|code| code.key.is_of(call))?;
-        let code = &mut self.codes[place];
+        let index = self.codes.iter().position(|code| code.key.matches(call))?;
+        let code = &mut self.codes[index];
         if code.touched != clock {
             code.touched = clock;
             code.entry.used.store(clock, Ordering::Relaxed);
         }
-        Some(place)
+        Some(index)
     }
 
-    /// Drops what has been evicted.
+    /// Drops evicted code.
     #[cold]
     pub fn refresh(&mut self, table: &CodeTable<C>) {
         self.clock = table.clock();
-        for place in (0..self.codes.len()).rev() {
-            if self.codes[place].entry.evicted.load(Ordering::Acquire) {
-                self.codes.remove(place);
-                self.paces.remove(place);
+        for index in (0..self.codes.len()).rev() {
+            if self.codes[index].entry.evicted.load(Ordering::Acquire) {
+                self.codes.remove(index);
+                self.paces.remove(index);
             }
         }
     }
 
-    /// The code for a call that is not known yet; `compile` makes it where the table has not. With
-    /// it a flag: whether the table has evicted other code.
+    /// Adds the code for a call that is not known yet, compiled by `compile` if the table does not
+    /// have it. Returns its index, and whether the table has evicted other code.
     #[cold]
     pub fn learn(
         &mut self,
@@ -282,24 +283,24 @@ impl<C> Known<C> {
         Ok((self.codes.len() - 1, has_evicted))
     }
 
-    /// The code in a place, with its pace.
+    /// The code at an index, with its pace.
     #[inline]
-    pub fn get(&mut self, place: usize) -> (&C, &mut Pace) {
-        (&self.codes[place].entry.code, &mut self.paces[place])
+    pub fn get(&mut self, index: usize) -> (&C, &mut Pace) {
+        (&self.codes[index].entry.code, &mut self.paces[index])
     }
 
-    /// Floats of the arena that the code needs which needs most.
+    /// Floats of the arena: the maximum over all codes.
     pub fn arena(&self) -> usize {
         self.codes.iter().map(|code| code.entry.arena).max().unwrap_or(0)
     }
 
-    /// Forgets the code in a place.
-    pub fn forget(&mut self, place: usize) {
-        self.codes.remove(place);
-        self.paces.remove(place);
+    /// Removes the code at an index.
+    pub fn forget(&mut self, index: usize) {
+        self.codes.remove(index);
+        self.paces.remove(index);
     }
 
-    /// Whether there is none.
+    /// Whether the list is empty.
     pub fn is_empty(&self) -> bool {
         self.codes.is_empty()
     }
@@ -319,16 +320,16 @@ mod tests {
     use crate::run::engine::counters::{StepCounters, UpdateNumbers};
 
     fn call<'a>(purpose: &'a Purpose, batch: usize, choices: &'a [usize]) -> Call<'a, 'a> {
-        let feeds = Feeds { feeds: &[], places: &[] };
+        let feeds = Feeds { feeds: &[], indices: &[] };
         let (counters, numbers) = (StepCounters::new(0), UpdateNumbers::NONE);
-        Call { purpose, batch, choices, counters, numbers, feeds, kept: &[] }
+        Call { purpose, batch, choices, counters, numbers, feeds, variables: &[] }
     }
 
     fn new(code: usize, bytes: usize) -> Result<New<usize>> {
         Ok(New { code, bytes, arena: 10 * code })
     }
 
-    /// The code for a call, made where it is not there.
+    /// The code for a call, inserted if it is missing.
     fn take(
         known: &mut Known<usize>,
         table: &CodeTable<usize>,
@@ -336,23 +337,23 @@ mod tests {
         code: usize,
         bytes: usize,
     ) -> usize {
-        let place = known.find(table, call);
-        let place =
-            place.unwrap_or_else(|| known.learn(table, call, || new(code, bytes)).unwrap().0);
-        *known.get(place).0
+        let index = known.find(table, call);
+        let index =
+            index.unwrap_or_else(|| known.learn(table, call, || new(code, bytes)).unwrap().0);
+        *known.get(index).0
     }
 
-    /// The batch sizes for which there is code.
-    fn kept(table: &CodeTable<usize>, known: &mut Known<usize>) -> Vec<usize> {
+    /// The batch sizes for which the table and the list have code.
+    fn cached(table: &CodeTable<usize>, known: &mut Known<usize>) -> Vec<usize> {
         let in_table = table.lock();
-        let is_there = |call| in_table.all.iter().any(|entry| entry.key.is_of(&call));
+        let is_there = |call| in_table.all.iter().any(|entry| entry.key.matches(&call));
         let batches = |is_there: &dyn Fn(usize) -> bool| -> Vec<usize> {
             (0..20).filter(|batch| is_there(*batch)).collect()
         };
         let all = batches(&|batch| is_there(call(&Purpose::Predict, batch, &[])));
         drop(in_table);
         known.refresh(table);
-        let is_known = |call| known.codes.iter().any(|code| code.key.is_of(&call));
+        let is_known = |call| known.codes.iter().any(|code| code.key.matches(&call));
         assert_eq!(batches(&|batch| is_known(call(&Purpose::Predict, batch, &[]))), all);
         all
     }
@@ -367,27 +368,27 @@ mod tests {
         for batch in [1, 2, 3, 1, 4] {
             use_or_insert(known, batch, 25);
         }
-        assert_eq!((kept(&table, known), table.bytes()), (vec![1, 2, 3, 4], 100));
+        assert_eq!((cached(&table, known), table.bytes()), (vec![1, 2, 3, 4], 100));
         assert_eq!(known.arena(), 40);
         use_or_insert(known, 5, 25);
-        assert_eq!(kept(&table, known), [1, 3, 4, 5]);
+        assert_eq!(cached(&table, known), [1, 3, 4, 5]);
         use_or_insert(known, 3, 25);
         use_or_insert(known, 6, 50);
-        assert_eq!((kept(&table, known), table.bytes()), (vec![3, 5, 6], 100));
-        // What is larger than the limit is there alone.
+        assert_eq!((cached(&table, known), table.bytes()), (vec![3, 5, 6], 100));
+        // Code that exceeds the limit is alone in the table.
         use_or_insert(known, 7, 1000);
-        assert_eq!((kept(&table, known), table.bytes(), known.arena()), (vec![7], 1000, 70));
+        assert_eq!((cached(&table, known), table.bytes(), known.arena()), (vec![7], 1000, 70));
         use_or_insert(known, 8, 60);
         use_or_insert(known, 9, 40);
-        assert_eq!(kept(&table, known), [8, 9]);
+        assert_eq!(cached(&table, known), [8, 9]);
         table.set_limit(50);
-        assert_eq!((kept(&table, known), table.bytes()), (vec![9], 40));
+        assert_eq!((cached(&table, known), table.bytes()), (vec![9], 40));
         table.set_limit(0);
-        assert_eq!((kept(&table, known), table.bytes(), known.arena()), (vec![], 0, 0));
+        assert_eq!((cached(&table, known), table.bytes(), known.arena()), (vec![], 0, 0));
     }
 
     #[test]
-    fn code_is_found_by_all_that_it_was_made_for() {
+    fn the_key_is_purpose_batch_size_and_choices() {
         let [first, second] = [(); 2].map(|()| Arc::new(Training::from(Sgd::new(0.1))));
         let accumulate = |first| Purpose::Accumulate { training: second.clone(), first };
         let purposes = [
@@ -414,9 +415,9 @@ mod tests {
             assert_eq!(take(known, &table, call, i, 1), i);
         }
         for (i, call) in all.iter().enumerate() {
-            let place = known.find(&table, call).unwrap();
-            assert_eq!(*known.get(place).0, i);
-            // Another workspace finds all of it in the table.
+            let index = known.find(&table, call).unwrap();
+            assert_eq!(*known.get(index).0, i);
+            // Another workspace finds the same code in the table.
             assert_eq!(take(&mut Known::new(), &table, call, usize::MAX, 1), i);
         }
         table.forget_training(first.id());
@@ -427,19 +428,19 @@ mod tests {
     }
 
     #[test]
-    fn threads_that_ask_for_the_same_code_compile_it_once() {
+    fn threads_that_request_the_same_code_compile_it_once() {
         let (table, compiled) = (CodeTable::new(usize::MAX), AtomicUsize::new(0));
         let purpose = Purpose::Predict;
         thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
-                    let place = Known::new().learn(&table, &call(&purpose, 1, &[]), || {
-                        // Long enough for the others to come.
+                    let learned = Known::new().learn(&table, &call(&purpose, 1, &[]), || {
+                        // Long enough for the other threads to arrive.
                         thread::sleep(std::time::Duration::from_millis(20));
                         compiled.fetch_add(1, Ordering::Relaxed);
                         new(1, 1)
                     });
-                    assert_eq!(place.unwrap(), (0, false));
+                    assert_eq!(learned.unwrap(), (0, false));
                 });
             }
         });
@@ -447,13 +448,13 @@ mod tests {
     }
 
     #[test]
-    fn an_error_or_a_panic_while_compiling_leaves_others_to_try() {
+    fn after_an_error_or_a_panic_other_threads_can_compile() {
         let (table, purpose) = (CodeTable::new(usize::MAX), Purpose::Predict);
         let call = call(&purpose, 1, &[]);
         let failed = || Err(Error::Empty { what: "a test".into() });
         assert!(Known::new().learn(&table, &call, failed).is_err());
         let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            let _ = Known::new().learn(&table, &call, || panic!("as told"));
+            let _ = Known::new().learn(&table, &call, || panic!("on purpose"));
         }));
         assert!(panicked.is_err());
         assert_eq!(take(&mut Known::new(), &table, &call, 5, 1), 5);

@@ -1,7 +1,7 @@
 //! Step counters and step scalars.
 //!
-//! Counts steps, and gives the scalars of a call that follow from the counts: the learning rate
-//! and whatever else changes from step to step without being compiled again.
+//! Counts steps, and computes the scalars of a call from the counts: the learning rate and all
+//! other numbers that change from step to step without a new compilation.
 
 use bilro_compiler::ops::step_scalar::{RANDOM_BATCH, RANDOM_KEY};
 use bilro_compiler::optim::{ACCUMULATED, LEARNING_RATE};
@@ -10,10 +10,10 @@ use bilro_compiler::purpose::Purpose;
 /// See the [module](self).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StepCounters {
-    /// What everything that is drawn at random follows from.
+    /// The key of all random numbers of steps.
     key: [u32; 2],
-    /// Batches trained on. What is drawn at random for a batch follows from its
-    /// number, so that it is the same on any number of threads.
+    /// Batches trained on. The random numbers of a batch depend only on its number and
+    /// the key, so that they are the same on any number of threads.
     batches: u64,
     /// Updates made.
     pub updates: u64,
@@ -24,7 +24,7 @@ pub(super) struct StepCounters {
 pub(crate) struct UpdateNumbers {
     /// The current learning rate.
     pub learning_rate: f32,
-    /// From how many batches the update is made; where it follows from sums of gradients only.
+    /// The number of accumulated batches; only read by [`Purpose::Update`].
     pub batches: usize,
 }
 
@@ -34,19 +34,19 @@ impl UpdateNumbers {
 }
 
 impl StepCounters {
-    /// Nothing yet.
+    /// Counters at 0.
     pub fn new(seed: u64) -> StepCounters {
         let key = scrambled(seed);
         StepCounters { key: [key as u32, (key >> 32) as u32], batches: 0, updates: 0 }
     }
 
-    /// Counts a call whose changes have been kept.
+    /// Counts a call whose assignments were kept.
     pub fn advance(&mut self, purpose: &Purpose) {
         self.batches += u64::from(purpose.trains_on_batch());
         self.updates += u64::from(matches!(purpose, Purpose::Step(_) | Purpose::Update(_)));
     }
 
-    /// Another optimizer begins.
+    /// Counts updates from 0 again, for another optimizer.
     pub fn forget_steps(&mut self) {
         self.updates = 0;
     }
@@ -56,7 +56,7 @@ impl StepCounters {
         match source {
             Source::Batch => self.batches as u32,
             Source::FirstKey => self.key[0],
-            // Batches are more than one number can count.
+            // The batch counter has 64 bits, a scalar 32: its high half changes the key.
             Source::SecondKey => self.key[1] ^ (self.batches >> 32) as u32,
             Source::LearningRate => numbers.learning_rate.to_bits(),
             Source::Accumulated => {
@@ -77,7 +77,7 @@ impl StepCounters {
     }
 }
 
-/// Where the value of a scalar comes from.
+/// The source of a scalar's value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Source {
     /// The number of the batch.
@@ -86,16 +86,16 @@ pub(super) enum Source {
     FirstKey,
     /// The key's second word.
     SecondKey,
-    /// The learning rate, which a small step should not have to find by name.
+    /// The learning rate; a case of its own to save small steps the lookup by name.
     LearningRate,
-    /// The factor that turns sums of gradients into their mean.
+    /// The factor that converts a sum of gradients into their mean.
     Accumulated,
-    /// The optimizer, which knows it by this name.
+    /// A scalar of the optimizer, by its name.
     Optimizer(&'static str),
 }
 
 impl Source {
-    /// Of the scalar of this name.
+    /// The source of the scalar of this name.
     pub fn of(name: &'static str) -> Source {
         match name {
             RANDOM_BATCH => Source::Batch,

@@ -1,4 +1,4 @@
-//! Purposes by the interpreter.
+//! Runs purposes by the interpreter.
 
 use bilro_compiler::declaration::Declaration;
 use bilro_compiler::eval::{Real, Value};
@@ -11,12 +11,12 @@ use super::{Call, Results};
 use crate::error::Result;
 use crate::memory;
 use crate::run::Feed;
+use crate::run::config::Precision;
 use crate::run::interpreter::{interpret, peak};
 use crate::run::parameters::Parameters;
-use crate::run::settings::Precision;
 
-/// A call's results, and the next values of what it overwrites, by their places; none where they
-/// are not to be kept.
+/// A call's results, and the next values of the variables that it overwrites, by index; none if
+/// the step is rejected.
 pub(super) type Interpreted = (Results, Vec<(usize, ArrayD<f32>)>);
 
 /// Runs a call.

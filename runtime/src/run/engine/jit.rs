@@ -1,4 +1,4 @@
-//! Purposes by machine code: the one place of the runtime that calls it.
+//! Runs purposes by machine code: the only module of the runtime that calls it.
 
 use bilro_compiler::artifact::{Interface, Pointers, RootValue};
 use bilro_compiler::codegen::module::Executable;
@@ -15,42 +15,42 @@ use super::counters::Source;
 use super::{Call, Results};
 use crate::error::{Error, Result};
 use crate::memory::{self, AlignedMemory};
+use crate::run::config::target;
 use crate::run::parameters::strided;
-use crate::run::settings::target;
 use crate::run::threads::{self, Pace};
 use crate::run::{Feed, dump};
 
-/// Machine code for a purpose and a batch size. It does not change: what a call changes is
-/// given to [`Compiled::run`].
+/// Machine code for a purpose and a batch size. It is immutable: whatever a call changes is
+/// passed to [`Compiled::run`].
 #[derive(Debug)]
 pub(super) struct Compiled {
     executable: Executable,
-    /// Its roots are those that are read afterwards.
+    /// How the code is called, with only those roots that are read after a call.
     interface: Interface,
-    /// Whether it assigns to the memory of parameters.
+    /// Whether the code assigns to the memory of parameters.
     overwrites: bool,
-    /// Floats of the memory of parameters, and of what is kept behind them.
+    /// Floats of the parameters' memory, with the optimizer state behind them.
     parameters: usize,
     /// Floats of all arrays of a call's results.
     results: usize,
     scalars: Vec<Source>,
 }
 
-/// Bytes that compiling takes, or more: where there is less, it is not begun.
-const COMPILING: usize = 8 << 20;
+/// The least memory that compiling takes, in bytes: with less available, it is not begun.
+const COMPILE_BYTES: usize = 8 << 20;
 
-/// More regions than this take their table from the heap.
-const FEW: usize = 16;
+/// The largest pointer table on the stack; a table of more regions is on the heap.
+const STACK_REGIONS: usize = 16;
 
 impl Compiled {
-    /// For parameters that lie so.
+    /// Compiles the code of a call, for parameters in this layout.
     pub fn new(
         declaration: &Declaration,
         layout: &ParameterLayout,
         call: &Call<'_, '_>,
     ) -> Result<New<Compiled>> {
         let dump = dump::requested()?;
-        memory::check::<u8>(|| format!("compiling `{}`", declaration.name), COMPILING)?;
+        memory::check::<u8>(|| format!("compiling `{}`", declaration.name), COMPILE_BYTES)?;
         let chosen: String = call.choices.iter().map(|c| format!("-{c}")).collect();
         let (purpose, batch) = (call.purpose.name(), call.batch);
         let name = || format!("{}-{purpose}-{batch}{chosen}", declaration.name);
@@ -88,12 +88,12 @@ impl Compiled {
         Ok(New { code, bytes, arena })
     }
 
-    /// How many scalars a call has.
+    /// The number of step scalars of a call.
     pub fn scalars(&self) -> usize {
         self.scalars.len()
     }
 
-    /// How much memory it takes.
+    /// The memory of the code and its tables.
     fn bytes(&self) -> usize {
         size_of::<Compiled>()
             + self.executable.memory_bytes()
@@ -101,13 +101,13 @@ impl Compiled {
             + size_of_val(&self.scalars[..])
     }
 
-    /// Runs it on arrays that have been checked against the declaration. Arena, scalars, pace and
-    /// sums are the call's own; what adds up over batches is added to `sums`.
+    /// Runs the code on arrays that have been checked against the declaration. Arena, scalars,
+    /// pace and sums are the call's own; numbers that add up over batches are appended to `sums`.
     ///
     /// # Errors
-    /// [`Error::Memory`] where there is not enough for results, or for an array
-    /// that does not lie row-major; then nothing has been done.
-    #[expect(clippy::too_many_arguments, reason = "what one call works with")]
+    /// [`Error::Memory`] if there is not enough for results, or for a copy of an array
+    /// that is not row-major; then nothing has been done.
+    #[expect(clippy::too_many_arguments, reason = "everything that one call reads and writes")]
     pub fn run(
         &self,
         arena: &mut AlignedMemory,
@@ -123,24 +123,26 @@ impl Compiled {
             "the engine's arena is as large as its largest user"
         );
         let length = parameters.as_slice().len();
-        assert!(length >= self.parameters, "it was compiled for what the engine keeps");
+        assert!(
+            length >= self.parameters,
+            "the engine has the variables that the code was compiled for"
+        );
         let is_exclusive = matches!(parameters, ParameterMemory::Exclusive(_));
-        assert!(is_exclusive || !self.overwrites, "parameters that others read stay as they are");
+        assert!(is_exclusive || !self.overwrites, "shared parameters are only read");
         assert!(scalars.len() >= self.scalars.len(), "a workspace has room for all scalars");
         memory::check::<f32>(|| "the results".into(), self.results)?;
         for (value, source) in scalars.iter_mut().zip(&self.scalars) {
             *value = call.counters.scalar(call.purpose, call.numbers, *source);
         }
-        // Arrays that do not lie row-major are copied so; others are read where
-        // they are.
-        let mut held: Vec<Held<'_>> = Vec::new();
-        let (mut few, mut many) = ([std::ptr::null_mut(); FEW], Vec::new());
+        // Arrays that are not row-major are copied; others are read in place.
+        let mut copies: Vec<RowMajorCopy<'_>> = Vec::new();
+        let (mut on_stack, mut on_heap) = ([std::ptr::null_mut(); STACK_REGIONS], Vec::new());
         let regions = self.interface.regions.len();
-        let table: &mut [*mut u8] = if regions <= FEW {
-            &mut few[..regions]
+        let table: &mut [*mut u8] = if regions <= STACK_REGIONS {
+            &mut on_stack[..regions]
         } else {
-            many.resize(regions, std::ptr::null_mut());
-            &mut many
+            on_heap.resize(regions, std::ptr::null_mut());
+            &mut on_heap
         };
         let pointers = Pointers {
             arena: arena.as_mut_slice().as_mut_ptr().cast(),
@@ -148,27 +150,27 @@ impl Compiled {
             step_scalars: scalars.as_mut_ptr().cast(),
         };
         self.interface.bind(table, &pointers, |i| {
-            let feed = call.feeds.get(i).expect("whatever a purpose needs is given");
-            row_major(feed, &mut held)
+            let feed = call.feeds.get(i).expect("the feeds of a purpose have been checked");
+            row_major(feed, &mut copies)
         })?;
         // SAFETY: the table has a pointer for every region in the order that
         // the executable was made with. The arena has at least the planned
         // elements; the parameters' memory follows the ParameterLayout of the
-        // plan: the declaration's part of it never moves, and code for steps is
-        // found by the identity of its training, with which the engine has laid
-        // out the rest. `lower_graph` has compared every parameter of the graph
+        // plan: the parameters of the declaration never move, and code for steps is
+        // found by the id of its training, for which the engine has laid out the
+        // state behind them. `lower_graph` has compared every parameter of the graph
         // with that layout, and `check_graph` every input with the declaration,
         // which cannot be changed. `scalars` has a number for each one read;
-        // numbers are those that the plan's places are among, and only read; every
-        // input has been checked to have the declared sizes for this batch size, lies
+        // the region of constants covers the plan's offsets, and is only read; every
+        // input has been checked to have the declared sizes for this batch size, is
         // row-major, is only read, and outlives the call (borrowed by `call`
-        // or owned by `held`). Indices have been checked to be below
-        // their input's bound, as code that reaches rows by them relies on.
+        // or owned by `copies`). Indices have been checked to be below
+        // their input's bound: code addresses rows by them without a check.
         // Arena and scalars are borrowed exclusively, and so are parameters where the
         // code assigns to them; otherwise it only reads them.
         // Phases and executable are of the same programs.
         unsafe { threads::run(&self.executable, &self.interface.phases, pace, table, threads) };
-        drop(held);
+        drop(copies);
 
         let mut results = Results::new();
         for RootValue { root, allocation, layout, .. } in &self.interface.roots {
@@ -305,9 +307,9 @@ impl Compiled {
     }
 }
 
-/// The memory of parameters, and of optimizer state behind them, as a call has it.
+/// A call's access to the memory of parameters, with the optimizer state behind them.
 pub(super) enum ParameterMemory<'p> {
-    /// Others may read it at the same time.
+    /// Other calls may read it at the same time.
     Shared(&'p AlignedMemory),
     /// It may be overwritten.
     Exclusive(&'p mut AlignedMemory),
@@ -321,7 +323,7 @@ impl ParameterMemory<'_> {
         }
     }
 
-    /// Its start. It may be written through only where the memory is exclusive.
+    /// The start of the memory. Writing through it is allowed only if the memory is exclusive.
     fn pointer(&mut self) -> *mut f32 {
         match self {
             ParameterMemory::Shared(memory) => memory.as_slice().as_ptr().cast_mut(),
@@ -330,36 +332,37 @@ impl ParameterMemory<'_> {
     }
 }
 
-/// Whether it is given as an array.
+/// Whether the value of a root is returned as an array.
 fn is_array(root: &Root) -> bool {
     matches!(root, Root::Output(_) | Root::Gradient(_) | Root::InputGradient(_))
 }
 
-/// A row-major copy that lives as long as a call.
-enum Held<'a> {
+/// A row-major copy of an array, for the time of a call.
+enum RowMajorCopy<'a> {
     Real(CowArray<'a, f32, ndarray::IxDyn>),
     Index(CowArray<'a, u32, ndarray::IxDyn>),
 }
 
-/// Where an array's elements lie row-major; generated code only reads there.
-fn row_major<'a>(feed: &'a Feed<'_>, held: &mut Vec<Held<'a>>) -> Result<*mut u8> {
-    let what = || "an array that does not lie row-major, as a copy that does,".to_string();
+/// A pointer to an array's elements in row-major order, for reading; of a copy if the array has
+/// another order.
+fn row_major<'a>(feed: &'a Feed<'_>, copies: &mut Vec<RowMajorCopy<'a>>) -> Result<*mut u8> {
+    let what = || "a row-major copy of an array".to_string();
     Ok(match feed {
         Feed::Real(array) if array.is_standard_layout() => array.as_ptr().cast_mut().cast(),
         Feed::Index(array) if array.is_standard_layout() => array.as_ptr().cast_mut().cast(),
         Feed::Real(array) => {
             memory::check::<f32>(what, array.len())?;
-            held.push(Held::Real(array.as_standard_layout()));
-            match held.last() {
-                Some(Held::Real(copy)) => copy.as_ptr().cast_mut().cast(),
+            copies.push(RowMajorCopy::Real(array.as_standard_layout()));
+            match copies.last() {
+                Some(RowMajorCopy::Real(copy)) => copy.as_ptr().cast_mut().cast(),
                 _ => unreachable!("just pushed"),
             }
         }
         Feed::Index(array) => {
             memory::check::<u32>(what, array.len())?;
-            held.push(Held::Index(array.as_standard_layout()));
-            match held.last() {
-                Some(Held::Index(copy)) => copy.as_ptr().cast_mut().cast(),
+            copies.push(RowMajorCopy::Index(array.as_standard_layout()));
+            match copies.last() {
+                Some(RowMajorCopy::Index(copy)) => copy.as_ptr().cast_mut().cast(),
                 _ => unreachable!("just pushed"),
             }
         }

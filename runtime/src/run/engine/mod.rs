@@ -1,19 +1,18 @@
-//! The engine: a network with its parameters, and whatever has been compiled
-//! for it so far.
+//! The engine: runs a network, with its parameters and the code compiled for it so far.
 //!
 //! Takes arrays, checks them, and runs one of the network's purposes on them,
-//! by machine code or by the interpreter; both serve the same calls. What is
-//! compiled depends on the purpose and the batch size only, and is kept, up to a
-//! limit. A call that returns an error has changed nothing; a call whose code is
-//! kept from before allocates nothing but its results.
+//! by machine code or by the interpreter; both serve the same calls. Compiled
+//! code depends only on the purpose, the batch size and the choices, and is cached
+//! up to a limit. A call that returns an error has changed nothing; a call whose
+//! code is cached allocates only its results.
 //!
 //! Purposes that overwrite nothing run by `&self`, on any number of threads at once: `code` has the
-//! compiled code that they share, and `workspace` the memory that each call works in.
+//! compiled code that they share, and `workspace` the memory of each call.
 //!
-//! Machine code has no bounds of its own. What it relies on is compared where it is
-//! bound to memory: arrays with the declaration in every call, a graph with what
-//! the network keeps before it is compiled, and the training whose state is kept
-//! with that of every step.
+//! Machine code makes no bounds checks. Its assumptions are checked where it is
+//! bound to memory: arrays against the declaration in every call, a graph against
+//! the network's variables before it is compiled, and the training of every step
+//! against the one whose state is stored.
 
 mod anomaly;
 mod check;
@@ -34,10 +33,10 @@ use bilro_compiler::optim::{Training, WrongNumber};
 use bilro_compiler::purpose::Purpose;
 use ndarray::ArrayD;
 
-use crate::error::{Error, Result, Verification};
+use crate::error::{Error, Result};
 use crate::rng::Generator;
+use crate::run::config::Backend;
 use crate::run::parameters::Parameters;
-use crate::run::settings::Backend;
 use code::CodeTable;
 use counters::StepCounters;
 use jit::ParameterMemory;
@@ -47,29 +46,29 @@ pub use crate::run::Feed;
 pub(crate) use counters::UpdateNumbers;
 pub(crate) use verify::Extent;
 
-/// A network with its parameters and whatever has been compiled for it so far, by the places of
-/// its arrays. [`Model`](crate::Model) and [`Trainer`](crate::Trainer) are made of it, and so are
-/// [`DynModel`](crate::DynModel) and [`DynTrainer`](crate::DynTrainer), which know arrays by name.
+/// A network with its parameters and the code compiled for it so far. Arrays are given by index.
+/// [`Model`](crate::Model) and [`Trainer`](crate::Trainer) are built on it, and so are
+/// [`DynModel`](crate::DynModel) and [`DynTrainer`](crate::DynTrainer), which take arrays by name.
 #[derive(Debug)]
 pub struct Engine {
     pub(crate) declaration: Arc<Declaration>,
     pub(crate) parameters: Parameters,
-    /// What drew the parameters, for whatever is drawn next.
+    /// The generator that drew the parameters; later draws continue its sequence.
     pub(crate) generator: Generator,
-    /// Whether it does more than predict. This and the next two follow from the
-    /// declaration, but are looked at with every call.
+    /// Whether the network has a loss. This and the next two fields follow from the
+    /// declaration, but are read in every call.
     has_loss: bool,
-    /// The fewest examples to train on.
+    /// The minimum number of examples to train on.
     least_batch: usize,
-    /// Beyond it, a value would have too many elements.
+    /// The maximum number of examples: with more, a value would have too many elements.
     most_batch: usize,
-    /// How far training has come.
+    /// Batches and updates so far.
     counters: StepCounters,
-    /// The parameters, and behind them what training keeps.
-    kept: Vec<Parameter>,
-    /// The identity of the training that keeps it; 0 where none does.
-    bound: u64,
-    /// Whether it has made a step.
+    /// The parameters, and after them the optimizer state.
+    variables: Vec<Parameter>,
+    /// The id of the training that the state belongs to; 0 if there is no state.
+    training_id: u64,
+    /// Whether a step has been made with that training.
     has_stepped: bool,
     backend: Backend,
     threads: usize,
@@ -80,62 +79,62 @@ pub struct Engine {
     sums: Vec<f64>,
     /// See [`Engine::set_detect_anomaly`].
     detects_anomalies: bool,
-    /// For every input, its place among the feeds of a batch, and among those
-    /// of a prediction.
-    in_batch: Vec<Option<usize>>,
-    in_input: Vec<Option<usize>>,
+    /// For every input, its index among the feeds of a batch.
+    batch_indices: Vec<Option<usize>>,
+    /// For every input, its index among the feeds of a prediction; none for targets.
+    input_indices: Vec<Option<usize>>,
 }
 
 /// Arrays for a network's inputs.
 #[derive(Clone, Copy)]
 struct Feeds<'a, 'b> {
     feeds: &'a [Feed<'b>],
-    places: &'a [Option<usize>],
+    /// For every input of the declaration, its index in `feeds`.
+    indices: &'a [Option<usize>],
 }
 
 impl<'a, 'b> Feeds<'a, 'b> {
-    /// The array of an input, by its place in the declaration; there is one
-    /// wherever the purpose needs it.
+    /// The array of an input, by its index in the declaration; present wherever the
+    /// purpose needs it.
     fn get(&self, input: usize) -> Option<&'a Feed<'b>> {
-        self.feeds.get(self.places[input]?)
+        self.feeds.get(self.indices[input]?)
     }
 }
 
-/// Bytes of machine code that an engine keeps, by default: that of some hundred
-/// batch sizes of a network of a few layers.
+/// The default limit on an engine's cached machine code, in bytes: enough for about a hundred
+/// batch sizes of a network with a few layers.
 pub const CODE_CACHE: usize = 64 << 20;
 
-/// What a call gives.
+/// The results of a call.
 #[derive(Debug)]
 pub struct Results {
-    /// How many examples there were.
+    /// The number of examples.
     pub examples: usize,
-    /// Whether what the call was to change has changed. A step whose loss or
-    /// gradients are not finite changes nothing.
+    /// Whether the call's assignments were kept. A step whose loss or gradients are not
+    /// finite changes nothing.
     pub kept: bool,
     /// The loss, where the purpose has one.
     pub loss: f32,
     /// Metrics, in declared order.
     pub metrics: Vec<f32>,
-    /// Outputs in declared order, or gradients: in the order of parameters,
-    /// those that are trained, then in the order of inputs, those that ask.
+    /// Outputs in declared order, or gradients: first of the trained parameters, then of
+    /// the inputs declared with `grad`, each in declared order.
     pub arrays: Vec<ArrayD<f32>>,
 }
 
 impl Results {
-    /// None yet.
+    /// Empty results, to be filled in.
     fn new() -> Results {
         Results { examples: 0, kept: true, loss: 0.0, metrics: Vec::new(), arrays: Vec::new() }
     }
 }
 
 impl Engine {
-    /// A network with its parameters' first values, served by a backend on some
-    /// threads.
+    /// A network with initialised parameters, for a backend and a number of threads.
     ///
     /// # Errors
-    /// [`Error::Memory`] where there is not enough for the parameters,
-    /// [`Error::Compile`] where a size is not a number.
+    /// [`Error::Memory`] if there is not enough for the parameters,
+    /// [`Error::Compile`] if a size is not a number.
     pub fn new(
         declaration: Declaration,
         backend: Backend,
@@ -144,8 +143,8 @@ impl Engine {
     ) -> Result<Engine> {
         declaration.check_sizes()?;
         let mut generator = Generator::new(seed);
-        // Inputs come first, then targets.
-        let place = |i: usize| {
+        // Feeds have the inputs first, then the targets.
+        let feed_index = |i: usize| {
             let targets = declaration.inputs.iter().map(|input| input.is_target);
             let before = targets.clone().take(i);
             match declaration.inputs[i].is_target {
@@ -154,18 +153,18 @@ impl Engine {
             }
         };
         let inputs = 0..declaration.inputs.len();
-        let in_input = |i: usize| (!declaration.inputs[i].is_target).then(|| place(i));
+        let input_index = |i: usize| (!declaration.inputs[i].is_target).then(|| feed_index(i));
         Ok(Engine {
-            in_batch: inputs.clone().map(|i| Some(place(i))).collect(),
-            in_input: inputs.map(in_input).collect(),
+            batch_indices: inputs.clone().map(|i| Some(feed_index(i))).collect(),
+            input_indices: inputs.map(input_index).collect(),
             parameters: Parameters::new(&declaration, &mut generator)?,
             generator,
             counters: StepCounters::new(seed),
             has_loss: declaration.has_loss(),
             least_batch: declaration.least_batch(),
             most_batch: declaration.most_batch(),
-            kept: declaration.parameters.clone(),
-            bound: 0,
+            variables: declaration.parameters.clone(),
+            training_id: 0,
             has_stepped: false,
             declaration: Arc::new(declaration),
             backend,
@@ -177,12 +176,12 @@ impl Engine {
         })
     }
 
-    /// A copy with parameters of its own, which are those of now, that shares compiled code, and
-    /// draws the same random numbers from here on. It has no optimizer state: its next step may be
-    /// made with any training.
+    /// A copy with its own parameters, initially equal, that shares compiled code and draws the
+    /// same random numbers from here on. It has no optimizer state: its next step may be made with
+    /// any training.
     ///
     /// # Errors
-    /// [`Error::Memory`] where there is not enough for the parameters.
+    /// [`Error::Memory`] if there is not enough for the parameters.
     pub fn try_clone(&self) -> Result<Engine> {
         let declared = self.declaration.parameters.len();
         let what = || format!("a copy of the parameters of `{}`", self.declaration.name);
@@ -196,8 +195,8 @@ impl Engine {
             least_batch: self.least_batch,
             most_batch: self.most_batch,
             counters,
-            kept: self.declaration.parameters.clone(),
-            bound: 0,
+            variables: self.declaration.parameters.clone(),
+            training_id: 0,
             has_stepped: false,
             backend: self.backend,
             threads: self.threads,
@@ -205,8 +204,8 @@ impl Engine {
             workspaces: Workspaces::new(),
             sums: Vec::new(),
             detects_anomalies: self.detects_anomalies,
-            in_batch: self.in_batch.clone(),
-            in_input: self.in_input.clone(),
+            batch_indices: self.batch_indices.clone(),
+            input_indices: self.input_indices.clone(),
         })
     }
 
@@ -215,23 +214,22 @@ impl Engine {
     /// learning rate. All steps are made with one training; see [`Engine::forget_steps`].
     ///
     /// # Errors
-    /// [`Error::Shape`] and its neighbours for arrays that
-    /// do not fit, [`Error::NoLoss`] where it should do more than predict without
-    /// a loss, [`Error::OtherTraining`] for a step with another training than
-    /// those before, [`Error::Setting`] for a number of a training that is not one
-    /// to train with, [`Error::Compile`] where an optimizer's update does not fit
-    /// the network, or is not what it was before; [`Error::Memory`] where there is
-    /// not enough. Then nothing has changed.
+    /// [`Error::Shape`] and the other errors of inputs for arrays that do not fit,
+    /// [`Error::NoLoss`] for a purpose that needs a loss where the network has none,
+    /// [`Error::OtherTraining`] for a step with another training than the steps
+    /// before, [`Error::InvalidArgument`] for a rejected number of a training,
+    /// [`Error::Compile`] if an optimizer's update does not fit the network or differs
+    /// from its earlier one; [`Error::Memory`] if there is not enough. After an error
+    /// nothing has changed.
     pub fn run(&mut self, purpose: &Purpose, feeds: &[Feed<'_>]) -> Result<Results> {
         self.run_with(purpose, feeds, &[])
     }
 
-    /// The same with the places of what is chosen, for each choice of the
-    /// network; the first alternatives where there are none.
+    /// The same with the index of an alternative for each choice of the network; the first
+    /// alternatives if `choices` is empty.
     ///
     /// # Errors
-    /// As [`Engine::run`]; [`Error::Setting`] for the place of an alternative
-    /// that is not there.
+    /// As [`Engine::run`]; [`Error::InvalidArgument`] for an index out of range.
     pub fn run_with(
         &mut self,
         purpose: &Purpose,
@@ -242,7 +240,7 @@ impl Engine {
         self.run_at(purpose, feeds, choices, rate.unwrap_or(f32::NAN))
     }
 
-    /// The same at a learning rate, where the purpose makes a step.
+    /// The same with a learning rate, for purposes that make a step.
     ///
     /// # Errors
     /// As [`Engine::run_with`].
@@ -264,12 +262,13 @@ impl Engine {
     }
 
     /// Runs a purpose that overwrites nothing: [`Purpose::Predict`], [`Purpose::Evaluate`] or
-    /// [`Purpose::Gradients`]; from any number of threads at the same time. What adds up over
-    /// batches is put into `sums`: for each measure of the declaration that the purpose asks for,
-    /// and each of its terms, the sum, and the weight where it has one.
+    /// [`Purpose::Gradients`]; from any number of threads at the same time. Replaces `sums` by the
+    /// numbers that add up over batches: for each measure of the declaration that the purpose
+    /// computes, and each of its terms, the sum, and the weight if it has one.
     ///
     /// # Errors
-    /// As [`Engine::run_with`]; [`Error::Setting`] for a purpose that overwrites parameters.
+    /// As [`Engine::run_with`]; [`Error::InvalidArgument`] for a purpose that overwrites
+    /// parameters.
     #[inline]
     pub fn run_shared(
         &self,
@@ -279,7 +278,7 @@ impl Engine {
         sums: &mut Vec<f64>,
     ) -> Result<Results> {
         if purpose.overwrites() {
-            return Err(Error::Setting {
+            return Err(Error::InvalidArgument {
                 name: "the purpose of a call that shares the engine".into(),
                 expected: "one that overwrites nothing".into(),
                 found: purpose.name().into(),
@@ -295,12 +294,12 @@ impl Engine {
             }
             None => self.workspaces.with(|workspace| {
                 let Engine { declaration, parameters, code, .. } = self;
-                let (place, evicted) = workspace.code(code, declaration, parameters, &call)?;
+                let (index, evicted) = workspace.code(code, declaration, parameters, &call)?;
                 if evicted {
                     self.workspaces.refresh(code);
                 }
                 let memory = ParameterMemory::Shared(&parameters.memory);
-                workspace.run(place, memory, &call, self.threads, sums)
+                workspace.run(index, memory, &call, self.threads, sums)
             })?,
         };
         if self.detects_anomalies && anomaly::is_anomalous(&results, sums, false) {
@@ -310,7 +309,7 @@ impl Engine {
         Ok(results)
     }
 
-    /// The number of examples of arrays that fit the network and the purpose.
+    /// Checks arrays against the network and the purpose; returns the number of examples.
     #[inline]
     fn checked(&self, purpose: &Purpose, feeds: &[Feed<'_>], choices: &[usize]) -> Result<usize> {
         if !matches!(purpose, Purpose::Predict) && !self.has_loss {
@@ -324,7 +323,7 @@ impl Engine {
 
     fn feeds<'a, 'b>(&'a self, purpose: &Purpose, feeds: &'a [Feed<'b>]) -> Feeds<'a, 'b> {
         let is_predict = matches!(purpose, Purpose::Predict);
-        Feeds { feeds, places: if is_predict { &self.in_input } else { &self.in_batch } }
+        Feeds { feeds, indices: if is_predict { &self.input_indices } else { &self.batch_indices } }
     }
 
     fn call_for<'a, 'b>(
@@ -336,10 +335,10 @@ impl Engine {
         numbers: UpdateNumbers,
     ) -> Call<'a, 'b> {
         let (feeds, counters) = (self.feeds(purpose, feeds), self.counters);
-        Call { purpose, batch, choices, counters, numbers, feeds, kept: &self.kept }
+        Call { purpose, batch, choices, counters, numbers, feeds, variables: &self.variables }
     }
 
-    /// Makes the update of a training from the gradients that have been accumulated.
+    /// Makes the update of a training from the accumulated gradients.
     pub(crate) fn update(&mut self, update: &Purpose, numbers: UpdateNumbers) -> Result<()> {
         self.call(update, 1, &[], &[], numbers).map(|_| ())
     }
@@ -357,11 +356,12 @@ impl Engine {
         if let Some(training) = purpose.training() {
             self.bind(purpose, training, numbers)?;
         }
-        let Engine { declaration, parameters, counters, kept, code, workspaces, sums, .. } = self;
+        let Engine { declaration, parameters, counters, variables, code, workspaces, sums, .. } =
+            self;
         let is_predict = matches!(purpose, Purpose::Predict);
-        let places = if is_predict { &self.in_input } else { &self.in_batch };
-        let (given, counters) = (Feeds { feeds, places }, *counters);
-        let call = &Call { purpose, batch, choices, counters, numbers, feeds: given, kept };
+        let indices = if is_predict { &self.input_indices } else { &self.batch_indices };
+        let (given, counters) = (Feeds { feeds, indices }, *counters);
+        let call = &Call { purpose, batch, choices, counters, numbers, feeds: given, variables };
         sums.clear();
         let mut has_evicted = false;
         let results = match self.backend.interpreted() {
@@ -371,12 +371,12 @@ impl Engine {
                     results
                 }),
             None => {
-                let workspace = workspaces.own();
-                let place = workspace.code(code, declaration, parameters, call);
-                let results = place.and_then(|(place, evicted)| {
+                let workspace = workspaces.exclusive();
+                let index = workspace.code(code, declaration, parameters, call);
+                let results = index.and_then(|(index, evicted)| {
                     has_evicted = evicted;
                     let memory = ParameterMemory::Exclusive(&mut parameters.memory);
-                    workspace.run(place, memory, call, self.threads, sums)
+                    workspace.run(index, memory, call, self.threads, sums)
                 });
                 if has_evicted {
                     workspaces.refresh(code);
@@ -388,11 +388,12 @@ impl Engine {
             self.forget_steps();
         }
         let mut results = results?;
-        if self.detects_anomalies && anomaly::is_anomalous(&results, sums, purpose.overwrites()) {
+        let overwrites = purpose.overwrites();
+        if self.detects_anomalies && anomaly::is_anomalous(&results, &self.sums, overwrites) {
             return Err(self.anomaly(purpose, batch, choices, feeds, numbers));
         }
         self.has_stepped |= purpose.overwrites() && results.kept;
-        // What is drawn at random for the next batch is then what was drawn for this one.
+        // A rejected batch is not counted: the next one gets its random numbers.
         if results.kept {
             self.counters.advance(purpose);
         }
@@ -400,69 +401,20 @@ impl Engine {
         Ok(results)
     }
 
-    /// Where the values of a call came from that are not finite; it has changed nothing.
-    #[cold]
-    fn anomaly(
-        &mut self,
-        purpose: &Purpose,
-        batch: usize,
-        choices: &[usize],
-        feeds: &[Feed<'_>],
-        numbers: UpdateNumbers,
-    ) -> Error {
-        let error = anomaly::error(self, &self.call_for(purpose, batch, choices, feeds, numbers));
-        if !self.has_stepped {
-            self.forget_steps();
-        }
-        error
-    }
-
-    /// Whether a call whose results are not finite is evaluated once more by the interpreter, and
-    /// returns [`Error::Anomaly`] with the layer where that began; not unless set. A step's
-    /// results are finite where it is kept.
-    pub fn set_detect_anomaly(&mut self, detects: bool) {
-        self.detects_anomalies = detects;
-    }
-
-    /// Verifies a purpose that makes a step, before it is made; changes nothing.
-    ///
-    /// # Errors
-    /// As [`Engine::run_at`].
-    pub(crate) fn verify_step(
-        &mut self,
-        purpose: &Purpose,
-        feeds: &[Feed<'_>],
-        choices: &[usize],
-        learning_rate: f32,
-        extent: Extent,
-    ) -> Result<Verification> {
-        self.checked(purpose, feeds, choices)?;
-        let numbers = UpdateNumbers { learning_rate, batches: 1 };
-        if let Some(training) = purpose.training() {
-            self.bind(purpose, training, numbers)?;
-        }
-        let purposes = std::slice::from_ref(purpose);
-        let report = self.verify(purposes, feeds, choices, numbers, extent);
-        if !self.has_stepped && !report.as_ref().is_ok_and(Verification::is_ok) {
-            self.forget_steps();
-        }
-        report
-    }
-
-    /// What the last call gave that adds up over batches: for each measure of the
-    /// declaration that the purpose asks for, and each of its terms, the sum, and the
-    /// weight where it has one. Nothing where the purpose gives none.
+    /// The numbers of the last call that add up over batches: for each measure of the
+    /// declaration that the purpose computes, and each of its terms, the sum, and the
+    /// weight if it has one. Empty if the purpose computes none.
     pub(crate) fn sums(&self) -> &[f64] {
         &self.sums
     }
 
-    /// Whether the model has what a training keeps.
-    pub(crate) fn is_of(&self, training: &Training) -> bool {
-        self.bound == training.id()
+    /// Whether the stored optimizer state is that of a training.
+    pub(crate) fn has_state_of(&self, training: &Training) -> bool {
+        self.training_id == training.id()
     }
 
-    /// Requires that steps are made with the training that keeps what is kept
-    /// beside the parameters.
+    /// Requires that the stored optimizer state is that of the training, and allocates it at the
+    /// first step.
     #[inline]
     fn bind(
         &mut self,
@@ -471,7 +423,7 @@ impl Engine {
         numbers: UpdateNumbers,
     ) -> Result<()> {
         if matches!(purpose, Purpose::Accumulate { .. }) && training.accumulate() < 2 {
-            return Err(Error::Setting {
+            return Err(Error::InvalidArgument {
                 name: "accumulate".into(),
                 expected: "at least 2 for gradients of several batches to be added".into(),
                 found: training.accumulate().to_string(),
@@ -480,18 +432,18 @@ impl Engine {
         if matches!(purpose, Purpose::Update(_))
             && !(1..=training.accumulate()).contains(&numbers.batches)
         {
-            return Err(Error::Setting {
+            return Err(Error::InvalidArgument {
                 name: "the number of batches of an update".into(),
                 expected: format!("from 1 to {}", training.accumulate()),
                 found: numbers.batches.to_string(),
             });
         }
-        if self.bound == training.id() { Ok(()) } else { self.begin(training) }
+        if self.training_id == training.id() { Ok(()) } else { self.allocate_state(training) }
     }
 
-    /// Makes room for what a training keeps.
+    /// Allocates the optimizer state of a training.
     #[cold]
-    fn begin(&mut self, training: &Training) -> Result<()> {
+    fn allocate_state(&mut self, training: &Training) -> Result<()> {
         if self.has_stepped {
             return Err(Error::OtherTraining { network: self.declaration.name.clone() });
         }
@@ -504,19 +456,18 @@ impl Engine {
             format!("the parameters of `{}` with the state of `{optimizer}`", self.declaration.name)
         };
         self.parameters.append(what, &state, declared.len())?;
-        self.kept.extend(state);
-        self.bound = training.id();
+        self.variables.extend(state);
+        self.training_id = training.id();
         Ok(())
     }
 
-    /// Requires that the network can be run on so many examples at once, or be
-    /// trained on them.
+    /// Requires that a batch of this number of examples is within the network's limits.
     pub(crate) fn check_batch(&self, purpose: &Purpose, examples: usize) -> Result<()> {
         if purpose.trains() && examples < self.least_batch {
             return Err(Error::SmallBatch { expected: self.least_batch, found: examples });
         }
         if examples > self.most_batch {
-            return Err(Error::Setting {
+            return Err(Error::InvalidArgument {
                 name: "the number of examples in a batch".into(),
                 expected: format!("at most {} for this network", self.most_batch),
                 found: examples.to_string(),
@@ -525,10 +476,9 @@ impl Engine {
         Ok(())
     }
 
-    /// Requires inputs and targets to fit the network, however many examples
-    /// they are.
+    /// Requires inputs and targets to fit the network; the number of examples is not limited.
     pub(crate) fn check(&self, feeds: &[Feed<'_>]) -> Result<()> {
-        check::batch(&self.declaration, Feeds { feeds, places: &self.in_batch }).map(|_| ())
+        check::batch(&self.declaration, Feeds { feeds, indices: &self.batch_indices }).map(|_| ())
     }
 
     /// The network as it was declared.
@@ -536,21 +486,21 @@ impl Engine {
         &self.declaration
     }
 
-    /// Forgets code for steps, and what an optimizer has kept: the next step may
-    /// be made with another training, which begins with nothing kept.
+    /// Drops the code for steps and the optimizer state: the next step may be made with
+    /// another training, which begins with new state.
     pub fn forget_steps(&mut self) {
-        if self.bound != 0 {
-            self.code.forget_training(self.bound);
+        if self.training_id != 0 {
+            self.code.forget_training(self.training_id);
             self.workspaces.refresh(&self.code);
         }
         let declared = self.declaration.parameters.len();
         self.parameters.truncate(declared);
-        self.kept.truncate(declared);
-        (self.bound, self.has_stepped) = (0, false);
+        self.variables.truncate(declared);
+        (self.training_id, self.has_stepped) = (0, false);
         self.counters.forget_steps();
     }
 
-    /// How much machine code is kept for later calls, in bytes, by this engine and its clones
+    /// The limit on cached machine code, in bytes, for this engine and its clones
     /// together; [`CODE_CACHE`] unless set. Beyond it, the least recently used code is evicted, and
     /// compiled again when it is needed: results are the same.
     pub fn set_code_cache(&mut self, bytes: usize) {
@@ -558,20 +508,19 @@ impl Engine {
         self.workspaces.refresh(&self.code);
     }
 
-    /// Bytes of the machine code that is kept, in whole pages and with what
-    /// belongs to it.
+    /// Bytes of the cached machine code, in full pages, with its tables.
     pub fn code_bytes(&self) -> usize {
         self.code.bytes()
     }
 
-    /// Drops all machine code, and the memory that it works in. Optimizer state stays. Clones of
-    /// this engine keep the code that they shared with it.
+    /// Drops all machine code and its working memory. Optimizer state stays. Clones of this engine
+    /// keep the code that they shared with it.
     pub fn empty_cache(&mut self) {
         self.code = Arc::new(CodeTable::new(self.code.limit()));
         self.workspaces = Workspaces::new();
     }
 
-    /// How many updates of the parameters have been made.
+    /// The number of updates of the parameters so far.
     pub fn updates(&self) -> u64 {
         self.counters.updates
     }
@@ -582,16 +531,20 @@ impl Engine {
     }
 }
 
-/// What the arena of a call is for.
-fn what_arena(declaration: &Declaration, call: &Call<'_, '_>) -> String {
+/// The purpose of a call's arena, for errors.
+fn arena_description(declaration: &Declaration, call: &Call<'_, '_>) -> String {
     let (purpose, batch, name) = (call.purpose.name(), call.batch, &declaration.name);
     format!("the values of `{name}` for {purpose} on {batch} examples")
 }
 
-/// A number of a training that is not one to train with.
+/// The error for a rejected number of a training.
 pub(crate) fn wrong_number(wrong: WrongNumber) -> Error {
     let WrongNumber { name, expected, found } = wrong;
-    Error::Setting { name: name.into(), expected: expected.into(), found: found.to_string() }
+    Error::InvalidArgument {
+        name: name.into(),
+        expected: expected.into(),
+        found: found.to_string(),
+    }
 }
 
 /// One call of the engine, checked.
@@ -604,14 +557,14 @@ struct Call<'a, 'b> {
     numbers: UpdateNumbers,
     feeds: Feeds<'a, 'b>,
     /// The parameters, and the optimizer state.
-    kept: &'a [Parameter],
+    variables: &'a [Parameter],
 }
 
 impl Call<'_, '_> {
-    /// The graph, which fits what is kept and what is given.
+    /// The graph, checked against the variables and the inputs.
     fn graph(&self, declaration: &Declaration) -> Result<Graph> {
         let graph = declaration.graph_of(self.purpose, self.batch, self.choices);
-        declaration.check_graph(&graph, self.purpose, self.kept)?;
+        declaration.check_graph(&graph, self.purpose, self.variables)?;
         Ok(graph)
     }
 }

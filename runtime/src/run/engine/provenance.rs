@@ -84,9 +84,10 @@ pub(super) fn labels(declaration: &Declaration, g: &Graph) -> Vec<String> {
         }
         let is_parameter = |x: NodeId| matches!(g.op(x).leaf(), Some(Leaf::Parameter(_)));
         let x = g.operands(id);
-        let near = x.iter().find(|x| is_parameter(**x)).or_else(|| {
-            x.iter().find(|x| is_forward[x.index()] && !g.operands(**x).is_empty())
-        });
+        let near = x
+            .iter()
+            .find(|x| is_parameter(**x))
+            .or_else(|| x.iter().find(|x| is_forward[x.index()] && !g.operands(**x).is_empty()));
         if let Some(of) = near.and_then(|x| labels[x.index()].clone()) {
             labels[id.index()] = Some(shortened(format!("backward of {of}")));
         }

@@ -7,19 +7,19 @@ use crate::error::{Error, Result};
 use crate::memory;
 
 impl Engine {
-    /// A view of a parameter, by its place in the declaration.
+    /// A view of a parameter, by its index in the declaration.
     ///
     /// # Panics
-    /// Where no parameter has that place.
+    /// If the index is out of range.
     pub fn parameter(&self, i: usize) -> ArrayViewD<'_, f32> {
         self.parameters.view(i)
     }
 
-    /// Overwrites a parameter, by its place in the declaration.
+    /// Overwrites a parameter, by its index in the declaration.
     ///
     /// # Errors
     /// [`Error::ParameterShape`] for values of another shape,
-    /// [`Error::UnknownParameter`] where no parameter has that place.
+    /// [`Error::UnknownParameter`] if the index is out of range.
     pub fn set_parameter(&mut self, i: usize, values: ArrayViewD<'_, f32>) -> Result<()> {
         let parameters = &self.declaration.parameters;
         let Some(parameter) = parameters.get(i) else {
@@ -37,11 +37,11 @@ impl Engine {
         Ok(())
     }
 
-    /// Copies all parameters of the declaration, without what an optimizer
-    /// keeps, for [`Engine::restore_parameters`].
+    /// Copies all parameters of the declaration, without optimizer state, for
+    /// [`Engine::restore_parameters`].
     ///
     /// # Errors
-    /// [`Error::Memory`] where there is not enough for a copy.
+    /// [`Error::Memory`] if there is not enough for a copy.
     pub(crate) fn copy_parameters_into(&self, copy: &mut Vec<f32>) -> Result<()> {
         let parameters = self.parameters.first(self.declaration.parameters.len());
         copy.clear();
@@ -53,11 +53,10 @@ impl Engine {
         Ok(())
     }
 
-    /// Gives all parameters of the declaration the values that they had when
-    /// they were copied.
+    /// Restores the copied values of all parameters of the declaration.
     pub(crate) fn restore_parameters(&mut self, copy: &[f32]) {
         let memory = self.parameters.first_mut(self.declaration.parameters.len());
-        // Where one is longer, it is by padding.
+        // They differ in length only by padding.
         let len = memory.len().min(copy.len());
         memory[..len].copy_from_slice(&copy[..len]);
     }

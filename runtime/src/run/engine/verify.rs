@@ -32,7 +32,7 @@ use super::{Call, Engine, UpdateNumbers, provenance};
 use crate::error::{Compared, Disagreement, Error, Result, Verification};
 use crate::memory;
 use crate::run::Feed;
-use crate::run::settings::target;
+use crate::run::config::target;
 
 /// What to verify.
 #[derive(Clone, Copy, Debug)]
@@ -91,6 +91,31 @@ impl Engine {
             report.checks.push(derivatives::check(self, &call, extent)?);
         }
         Ok(report)
+    }
+
+    /// Verifies a purpose that makes a step, before it is made; changes nothing.
+    ///
+    /// # Errors
+    /// As [`Engine::run_at`].
+    pub(crate) fn verify_step(
+        &mut self,
+        purpose: &Purpose,
+        feeds: &[Feed<'_>],
+        choices: &[usize],
+        learning_rate: f32,
+        extent: Extent,
+    ) -> Result<Verification> {
+        self.checked(purpose, feeds, choices)?;
+        let numbers = UpdateNumbers { learning_rate, batches: 1 };
+        if let Some(training) = purpose.training() {
+            self.bind(purpose, training, numbers)?;
+        }
+        let purposes = std::slice::from_ref(purpose);
+        let report = self.verify(purposes, feeds, choices, numbers, extent);
+        if !self.has_stepped && !report.as_ref().is_ok_and(Verification::is_ok) {
+            self.forget_steps();
+        }
+        report
     }
 }
 

@@ -1,9 +1,8 @@
-//! The memory that calls work in: a pool of workspaces, one for each call that runs at the same
-//! time.
+//! The working memory of calls: a pool of workspaces, one for each concurrent call.
 //!
-//! A thread takes the workspace of its own number, so that threads do not meet; where another
-//! thread has it, the next that is free; and where all are taken, one of a list that grows. All
-//! of it goes with the engine.
+//! A thread takes the workspace with its own number, so that threads do not contend; if that one
+//! is taken, the next free one; and if all are taken, one of a list that grows. The pool is
+//! dropped with the engine.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,12 +14,12 @@ use bilro_compiler::declaration::Declaration;
 use super::Call;
 use super::code::{CodeTable, Known};
 use super::jit::{Compiled, ParameterMemory};
-use super::{Results, what_arena};
+use super::{Results, arena_description};
 use crate::error::Result;
 use crate::memory::{AlignedMemory, CacheLine};
 use crate::run::parameters::Parameters;
 
-/// What one call at a time works with.
+/// Code, arena and scalars of one call at a time.
 #[derive(Debug)]
 pub(super) struct Workspace {
     known: Known<Compiled>,
@@ -35,8 +34,8 @@ impl Workspace {
         Workspace { known: Known::new(), arena: AlignedMemory::empty(), scalars: Vec::new() }
     }
 
-    /// The place of the code for a call, which is compiled where it is not there; and whether
-    /// other code has been evicted for it.
+    /// The index of the code for a call, which is compiled if the table does not have it; and
+    /// whether other code has been evicted for it.
     #[inline]
     pub fn code(
         &mut self,
@@ -46,7 +45,7 @@ impl Workspace {
         call: &Call<'_, '_>,
     ) -> Result<(usize, bool)> {
         match self.known.find(table, call) {
-            Some(place) => Ok((place, false)),
+            Some(index) => Ok((index, false)),
             None => self.learn(table, declaration, parameters, call),
         }
     }
@@ -61,43 +60,43 @@ impl Workspace {
     ) -> Result<(usize, bool)> {
         let Workspace { known, arena, scalars } = self;
         let floats = known.arena();
-        let what = || what_arena(declaration, call);
-        let (place, has_evicted) = known.learn(table, call, || {
+        let what = || arena_description(declaration, call);
+        let (index, has_evicted) = known.learn(table, call, || {
             let new = Compiled::new(declaration, parameters.layout(), call)?;
-            // Before the table has it: without an arena it would be of no use.
-            fit(arena, floats.max(new.arena), &what)?;
+            // Before the table has it: without an arena the code could not run.
+            resize(arena, floats.max(new.arena), &what)?;
             Ok(new)
         })?;
-        if let Err(error) = fit(arena, known.arena(), &what) {
-            known.forget(place);
+        if let Err(error) = resize(arena, known.arena(), &what) {
+            known.forget(index);
             return Err(error);
         }
-        let count = known.get(place).0.scalars();
+        let count = known.get(index).0.scalars();
         scalars.resize(scalars.len().max(count), 0);
-        Ok((place, has_evicted))
+        Ok((index, has_evicted))
     }
 
-    /// Runs the code in a place.
+    /// Runs the code at an index.
     #[inline]
     pub fn run(
         &mut self,
-        place: usize,
+        index: usize,
         parameters: ParameterMemory<'_>,
         call: &Call<'_, '_>,
         threads: usize,
         sums: &mut Vec<f64>,
     ) -> Result<Results> {
         let Workspace { known, arena, scalars } = self;
-        let (code, pace) = known.get(place);
+        let (code, pace) = known.get(index);
         code.run(arena, scalars, pace, parameters, call, threads, sums)
     }
 
-    /// The code in a place.
-    pub fn compiled(&mut self, place: usize) -> &Compiled {
-        self.known.get(place).0
+    /// The code at an index.
+    pub fn compiled(&mut self, index: usize) -> &Compiled {
+        self.known.get(index).0
     }
 
-    /// Drops code that has been evicted, and the arena where none is left.
+    /// Drops evicted code, and the arena if no code is left.
     pub fn refresh(&mut self, table: &CodeTable<Compiled>) {
         self.known.refresh(table);
         if self.known.is_empty() {
@@ -106,15 +105,15 @@ impl Workspace {
     }
 }
 
-/// Makes the arena as large as needed, and no longer larger than twice that.
-fn fit(arena: &mut AlignedMemory, floats: usize, what: &dyn Fn() -> String) -> Result<()> {
+/// Makes the arena large enough, and at most twice as large as needed.
+fn resize(arena: &mut AlignedMemory, floats: usize, what: &dyn Fn() -> String) -> Result<()> {
     if (floats..=floats.saturating_mul(2)).contains(&arena.len()) {
         return Ok(());
     }
     match AlignedMemory::new(what, floats) {
         Ok(memory) => *arena = memory,
         Err(error) if arena.len() < floats => return Err(error),
-        // It stays larger than needed.
+        // The arena stays larger than needed.
         Err(_) => {}
     }
     Ok(())
@@ -125,26 +124,29 @@ fn fit(arena: &mut AlignedMemory, floats: usize, what: &dyn Fn() -> String) -> R
 pub(super) struct Workspaces {
     slots: Box<[CacheLine<Mutex<Workspace>>]>,
     /// For calls that find all slots taken.
-    more: Mutex<Vec<Workspace>>,
+    overflow: Mutex<Vec<Workspace>>,
 }
 
 impl Workspaces {
     /// Empty workspaces.
     pub fn new() -> Workspaces {
         let slot = || CacheLine(Mutex::new(Workspace::new()));
-        Workspaces { slots: (0..slots()).map(|_| slot()).collect(), more: Mutex::new(Vec::new()) }
+        Workspaces {
+            slots: (0..slots()).map(|_| slot()).collect(),
+            overflow: Mutex::new(Vec::new()),
+        }
     }
 
-    /// A workspace where no other call can have one: always the same, without asking which thread
-    /// this is, of which a small step would notice.
+    /// The workspace of a call that has the pool to itself: always the first slot, without the
+    /// thread-local lookup, which would be measurable in a small step.
     #[inline]
-    pub fn own(&mut self) -> &mut Workspace {
-        // A call that panicked has left nothing half done but an arena, which holds nothing
-        // between calls.
+    pub fn exclusive(&mut self) -> &mut Workspace {
+        // A call that panicked has left only the arena unfinished, which holds nothing between
+        // calls.
         self.slots[0].0.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Calls a function with a workspace that no other call has.
+    /// Calls a function with a workspace that no other call uses.
     #[inline]
     pub fn with<R>(&self, call: impl FnOnce(&mut Workspace) -> R) -> R {
         let first = thread_number() & (self.slots.len() - 1);
@@ -154,15 +156,15 @@ impl Workspaces {
                 return call(&mut workspace);
             }
         }
-        let lock = || self.more.lock().unwrap_or_else(PoisonError::into_inner);
+        let lock = || self.overflow.lock().unwrap_or_else(PoisonError::into_inner);
         let mut workspace = lock().pop().unwrap_or_else(Workspace::new);
         let result = call(&mut workspace);
         lock().push(workspace);
         result
     }
 
-    /// Drops evicted code in all workspaces that no call has; the others do when they are used
-    /// next.
+    /// Drops evicted code in all workspaces that no call is using; the others do so at their next
+    /// use.
     #[cold]
     pub fn refresh(&self, table: &CodeTable<Compiled>) {
         for slot in &self.slots {
@@ -170,8 +172,8 @@ impl Workspaces {
                 workspace.refresh(table);
             }
         }
-        let mut more = self.more.lock().unwrap_or_else(PoisonError::into_inner);
-        more.retain_mut(|workspace| {
+        let mut overflow = self.overflow.lock().unwrap_or_else(PoisonError::into_inner);
+        overflow.retain_mut(|workspace| {
             workspace.refresh(table);
             !workspace.known.is_empty()
         });
@@ -187,8 +189,8 @@ fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
     }
 }
 
-/// How many calls find a workspace without a list: twice the threads that run at once. A power
-/// of two.
+/// The number of slots: twice the number of threads that run at once, rounded up to a power of
+/// two.
 fn slots() -> usize {
     static SLOTS: OnceLock<usize> = OnceLock::new();
     *SLOTS.get_or_init(|| {
@@ -197,7 +199,7 @@ fn slots() -> usize {
     })
 }
 
-/// A number of this thread; the first ones are 0, 1, 2.
+/// This thread's number; threads are counted from 0 in the order of their first call.
 #[inline]
 fn thread_number() -> usize {
     const UNKNOWN: usize = usize::MAX;

@@ -1,28 +1,34 @@
-//! The pool with work that counts who ran what.
+//! Tests of the pool, with work that counts the shares run.
 
 use super::*;
 
-/// Phases by the most shares they may have; counts who ran what.
+/// Phases by their maximum number of shares; counts the finished ones.
 struct Counted {
-    most: Vec<usize>,
-    /// For each phase, the shares that have been finished.
+    max_shares: Vec<usize>,
+    /// For each phase, the number of finished shares.
     finished: Vec<AtomicUsize>,
     threads: AtomicUsize,
-    /// Waits this long in each share.
+    /// The time that each share sleeps.
     pause: Duration,
     panics: Option<usize>,
 }
 
 impl Counted {
-    fn new(most: &[usize]) -> Counted {
-        let finished = most.iter().map(|_| AtomicUsize::new(0)).collect();
+    fn new(max_shares: &[usize]) -> Counted {
+        let finished = max_shares.iter().map(|_| AtomicUsize::new(0)).collect();
         let threads = AtomicUsize::new(1);
-        Counted { most: most.into(), finished, threads, pause: Duration::ZERO, panics: None }
+        Counted {
+            max_shares: max_shares.into(),
+            finished,
+            threads,
+            pause: Duration::ZERO,
+            panics: None,
+        }
     }
 
     fn expected(&self) -> Vec<usize> {
         let threads = self.threads.load(Ordering::Relaxed);
-        self.most.iter().map(|n| *n.min(&threads)).collect()
+        self.max_shares.iter().map(|n| *n.min(&threads)).collect()
     }
 
     fn finished(&self) -> Vec<usize> {
@@ -32,23 +38,27 @@ impl Counted {
 
 impl Work for Counted {
     fn phases(&self) -> usize {
-        self.most.len()
+        self.max_shares.len()
     }
 
     fn shares(&self, phase: usize, threads: usize) -> usize {
         self.threads.store(threads, Ordering::Relaxed);
-        self.most[phase].min(threads)
+        self.max_shares[phase].min(threads)
     }
 
     fn run(&self, phase: usize, share: usize, shares: usize) {
         assert!(share < shares);
         let finished = self.finished();
-        assert_eq!(finished[..phase], self.expected()[..phase], "{phase} has begun too early");
-        assert!(finished[phase + 1..].iter().all(|n| *n == 0), "{phase} was not waited for");
+        assert_eq!(
+            finished[..phase],
+            self.expected()[..phase],
+            "phase {phase} has begun too early"
+        );
+        assert!(finished[phase + 1..].iter().all(|n| *n == 0), "phase {phase} was not waited for");
         if !self.pause.is_zero() {
             thread::sleep(self.pause);
         }
-        assert_ne!(self.panics, Some(phase), "as told");
+        assert_ne!(self.panics, Some(phase), "on purpose");
         self.finished[phase].fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -57,7 +67,7 @@ impl Work for Counted {
 fn every_share_runs_once_and_phases_keep_their_order() {
     static POOL: Pool = Pool::new();
     for round in 0..2_000 {
-        // The pool grows, and later steps use a part of it.
+        // The pool grows, and later steps use fewer threads.
         let threads = [2, 3, 7, 2, 5][round % 5];
         let work = Counted::new(&[64, 1, 3, 1, 1, 64, 2]);
         assert!(POOL.run(&work, threads));
@@ -65,14 +75,14 @@ fn every_share_runs_once_and_phases_keep_their_order() {
         assert_eq!(work.finished(), work.expected(), "{threads} threads, round {round}");
         if round % 100 == 0 {
             // Workers fall asleep.
-            thread::sleep(3 * PATIENCE);
+            thread::sleep(3 * SPIN_TIME);
         }
     }
     let asleep = || POOL.asleep.0.load(Ordering::SeqCst);
     let started = Instant::now();
     while asleep() != 0b111_1110 {
-        assert!(started.elapsed() < Duration::from_secs(60), "only {:b} sleep", asleep());
-        thread::sleep(PATIENCE);
+        assert!(started.elapsed() < Duration::from_secs(60), "only {:b} are asleep", asleep());
+        thread::sleep(SPIN_TIME);
     }
 }
 
@@ -80,7 +90,7 @@ fn every_share_runs_once_and_phases_keep_their_order() {
 fn shares_that_take_long_are_waited_for() {
     static POOL: Pool = Pool::new();
     let mut work = Counted::new(&[2, 1, 2]);
-    work.pause = 20 * PATIENCE;
+    work.pause = 20 * SPIN_TIME;
     for threads in [2, 3] {
         work.finished.iter().for_each(|n| n.store(0, Ordering::Relaxed));
         assert!(POOL.run(&work, threads));
@@ -89,15 +99,15 @@ fn shares_that_take_long_are_waited_for() {
 }
 
 #[test]
-fn a_panic_reaches_the_caller_and_the_pool_goes_on() {
+fn a_panic_reaches_the_caller_and_the_pool_stays_usable() {
     static POOL: Pool = Pool::new();
     for phase in [0, 1, 2] {
         let mut work = Counted::new(&[3, 1, 3]);
         work.panics = Some(phase);
-        // Long enough for workers to come and panic too.
-        work.pause = PATIENCE;
+        // Long enough for workers to start and panic too.
+        work.pause = SPIN_TIME;
         let panicked = catch_unwind(AssertUnwindSafe(|| POOL.run(&work, 3))).unwrap_err();
-        assert!(panicked.downcast_ref::<String>().unwrap().contains("as told"));
+        assert!(panicked.downcast_ref::<String>().unwrap().contains("on purpose"));
         assert!(work.finished()[phase..].iter().all(|n| *n == 0));
         let work = Counted::new(&[3, 1, 3]);
         assert!(POOL.run(&work, 3));
@@ -106,7 +116,7 @@ fn a_panic_reaches_the_caller_and_the_pool_goes_on() {
 }
 
 #[test]
-fn a_busy_pool_is_left_alone() {
+fn a_busy_pool_runs_nothing() {
     static POOL: Pool = Pool::new();
     struct Nested;
     impl Work for Nested {
@@ -125,7 +135,7 @@ fn a_busy_pool_is_left_alone() {
 }
 
 #[test]
-fn what_is_open_fits_into_a_word() {
-    let open = Open { phase: 1 << 40 | 5, threads: MOST, shares: MOST };
+fn an_open_phase_packs_into_a_word() {
+    let open = Open { phase: 1 << 40 | 5, threads: MAX_THREADS, shares: MAX_THREADS };
     assert_eq!(Open::unpack(open.pack()), open);
 }

@@ -1,4 +1,4 @@
-//! What is made of the last value: every loss, with its options.
+//! The loss of the last value: every loss, with its options.
 
 use bilro_compiler::ops::{AttributeValue, Attributes};
 use bilro_compiler::shape::{Shape, Type};
@@ -9,8 +9,8 @@ use super::{Drawable, Drawing};
 pub const LOSSES: u8 = 24;
 
 impl Drawing {
-    /// A value of the loss for each example or element. Where the loss is their
-    /// `sum`, targets may not count at all.
+    /// A value of the loss for each example or element. If the loss is their
+    /// `sum`, all targets may be ignored.
     pub(super) fn loss(&mut self, x: &Drawable, loss: u8, sums: bool) -> Drawable {
         let none = Attributes::new();
         let dims = x.dims();
@@ -21,7 +21,7 @@ impl Drawing {
             }
             (4, _) => {
                 let target = self.real_target(dims);
-                // Nearer to 0 and 1 the loss makes much of roundings.
+                // Nearer to 0 and 1 the loss amplifies rounding errors.
                 let half = self.number(0.5);
                 let x = self.call_as_is("mul", &[x, &half], none.clone(), 0.0, 0.0);
                 let p = self.call("sigmoid", &[&x], none.clone(), 0.0, 0.0);
@@ -82,10 +82,10 @@ impl Drawing {
             8 | 12 => weight(none.clone()),
             9 | 17 => smoothing(weight(none.clone())),
             10 => smoothing(none.clone()),
-            11 if sums => weight(none.clone()).with("ignore_index", AttributeValue::Whole(0)),
+            11 if sums => weight(none.clone()).with("ignore_index", AttributeValue::Integer(0)),
             14 => {
                 let margin = none.clone().with("margin", AttributeValue::Number(0.5));
-                margin.with("p", AttributeValue::Whole(2))
+                margin.with("p", AttributeValue::Integer(2))
             }
             _ => none.clone(),
         };
@@ -121,7 +121,7 @@ impl Drawing {
     }
 }
 
-/// What classes count for.
+/// Class weights.
 fn weights(classes: usize) -> Vec<f64> {
     (0..classes).map(|class| 0.5 + (class % 3) as f64 * 0.75).collect()
 }

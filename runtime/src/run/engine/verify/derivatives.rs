@@ -184,22 +184,18 @@ impl<'g> Loss<'g> {
             let value = match graph.op(id).leaf() {
                 Some(leaf) => leaf_value(&engine.parameters, call, leaf),
                 None => {
-                    let x: Vec<&Value<f64>> =
-                        graph.operands(id).iter().filter_map(|x| values[x.index()].as_ref()).collect();
+                    let x: Vec<&Value<f64>> = graph
+                        .operands(id)
+                        .iter()
+                        .filter_map(|x| values[x.index()].as_ref())
+                        .collect();
                     evaluate_on(graph, id, &x)
                 }
             };
             values[id.index()] = Some(value);
         }
-        let mut loss = Loss {
-            graph,
-            root,
-            needed,
-            values,
-            depends: Vec::new(),
-            moved: None,
-            size: 0.0,
-        };
+        let mut loss =
+            Loss { graph, root, needed, values, depends: Vec::new(), moved: None, size: 0.0 };
         loss.size = loss.base().abs();
         loss
     }

@@ -14,8 +14,8 @@ use ndarray::ArrayD;
 
 use super::{Comparison, Run, Values, leaf_value, provenance, root_nodes};
 use crate::error::{Check, Compared, Disagreement, Result};
+use crate::run::engine::arena_description;
 use crate::run::engine::jit::{Compiled, OwnMemory};
-use crate::run::engine::what_arena;
 use crate::run::interpreter::evaluate_on;
 use crate::run::parameters::strided;
 
@@ -25,31 +25,34 @@ const CANARY: u32 = 0x7FC0_0BAD;
 pub(super) fn check(run: &Run<'_, '_, '_>) -> Result<Check> {
     let engine = run.engine;
     let (declaration, parameters) = (&engine.declaration, &engine.parameters);
-    engine.workspaces.with(|workspace| {
-        let (place, evicted) =
-            workspace.code(&engine.code, declaration, parameters, &run.call)?;
-        let code = workspace.compiled(place);
-        let mut check = Check::new(run.named("by kernel"));
-        if is_of_another_artifact(run, code) {
-            check.add(Compared::default(), Some(stale(run, &check.name)));
-            return Ok((check, evicted));
-        }
-        let what = || what_arena(declaration, &run.call);
-        let canary = f32::from_bits(CANARY);
-        let mut memory = code.own_memory(&what, &parameters.memory, &run.call, canary)?;
-        let mut observer = Observer::new(run, check, &memory);
-        code.run_by_kernel(&mut memory, &run.call, engine.threads, |kernel, memory| {
-            observer.after(kernel, memory);
-        })?;
-        let Observer { mut check, values, .. } = observer;
-        whole(run, code, &values, &mut check)?;
-        Ok((check, evicted))
-    }).map(|(check, evicted)| {
-        if evicted {
-            engine.workspaces.refresh(&engine.code);
-        }
-        check
-    })
+    engine
+        .workspaces
+        .with(|workspace| {
+            let (place, evicted) =
+                workspace.code(&engine.code, declaration, parameters, &run.call)?;
+            let code = workspace.compiled(place);
+            let mut check = Check::new(run.named("by kernel"));
+            if is_of_another_artifact(run, code) {
+                check.add(Compared::default(), Some(stale(run, &check.name)));
+                return Ok((check, evicted));
+            }
+            let what = || arena_description(declaration, &run.call);
+            let canary = f32::from_bits(CANARY);
+            let mut memory = code.own_memory(&what, &parameters.memory, &run.call, canary)?;
+            let mut observer = Observer::new(run, check, &memory);
+            code.run_by_kernel(&mut memory, &run.call, engine.threads, |kernel, memory| {
+                observer.after(kernel, memory);
+            })?;
+            let Observer { mut check, values, .. } = observer;
+            whole(run, code, &values, &mut check)?;
+            Ok((check, evicted))
+        })
+        .map(|(check, evicted)| {
+            if evicted {
+                engine.workspaces.refresh(&engine.code);
+            }
+            check
+        })
 }
 
 /// Whether the code is not of the programs that the purpose is lowered to.
@@ -76,14 +79,9 @@ fn stale(run: &Run<'_, '_, '_>, check: &str) -> Disagreement {
 }
 
 /// A call as users make it gives the bits that the kernels gave one by one.
-fn whole(
-    run: &Run<'_, '_, '_>,
-    code: &Compiled,
-    values: &Values,
-    check: &mut Check,
-) -> Result<()> {
+fn whole(run: &Run<'_, '_, '_>, code: &Compiled, values: &Values, check: &mut Check) -> Result<()> {
     let engine = run.engine;
-    let what = || what_arena(&engine.declaration, &run.call);
+    let what = || arena_description(&engine.declaration, &run.call);
     let canary = f32::from_bits(CANARY);
     let mut memory = code.own_memory(&what, &engine.parameters.memory, &run.call, canary)?;
     code.run_whole(&mut memory, &run.call, engine.threads)?;
@@ -311,10 +309,7 @@ impl<'r, 'e, 'a, 'b> Observer<'r, 'e, 'a, 'b> {
             };
             let name = disagreement.layer.clone();
             let worst = f64::INFINITY;
-            self.check.add(
-                Compared { name, elements: 1, undecided: 0, worst },
-                Some(disagreement),
-            );
+            self.check.add(Compared { name, elements: 1, undecided: 0, worst }, Some(disagreement));
         }
     }
 }

@@ -13,7 +13,7 @@ use bilro_compiler::graph::{Graph, NodeId, Root};
 
 use super::{Comparison, Run, leaf_value, provenance, ratio};
 use crate::error::{Check, Result};
-use crate::run::engine::what_arena;
+use crate::run::engine::arena_description;
 use crate::run::interpreter::interpret;
 use crate::run::parameters::strided;
 use bilro_compiler::plan::Region;
@@ -22,7 +22,8 @@ pub(super) fn check(run: &Run<'_, '_, '_>) -> Result<Check> {
     let (engine, call) = (run.engine, &run.call);
     let found = found(run)?;
     let declared = interpret::<f64>(&run.graph, |leaf| leaf_value(&engine.parameters, call, leaf));
-    let bounds = interpret::<Bounded>(&run.fused.graph, |leaf| leaf_value(&engine.parameters, call, leaf));
+    let bounds =
+        interpret::<Bounded>(&run.fused.graph, |leaf| leaf_value(&engine.parameters, call, leaf));
     let is_kept = kept(run, &found);
     let mut check = Check::new(run.named("as declared"));
     let roots = run.graph.roots().iter().zip(&declared).zip(bounds.iter().zip(&found));
@@ -32,9 +33,8 @@ pub(super) fn check(run: &Run<'_, '_, '_>) -> Result<Check> {
             continue;
         }
         let pairs = declared.reals().iter().zip(bounded.reals());
-        let expected: Vec<Bounded> = pairs
-            .map(|(value, bounded)| Bounded { value: *value, error: bounded.error })
-            .collect();
+        let expected: Vec<Bounded> =
+            pairs.map(|(value, bounded)| Bounded { value: *value, error: bounded.error }).collect();
         let comparison = Comparison {
             check: check.name.clone(),
             layer: provenance::root_label(&engine.declaration, root),
@@ -60,10 +60,9 @@ fn found(run: &Run<'_, '_, '_>) -> Result<Vec<Vec<f32>>> {
     let engine = run.engine;
     let (declaration, parameters) = (&engine.declaration, &engine.parameters);
     let (found, evicted) = engine.workspaces.with(|workspace| -> Result<_> {
-        let (place, evicted) =
-            workspace.code(&engine.code, declaration, parameters, &run.call)?;
+        let (place, evicted) = workspace.code(&engine.code, declaration, parameters, &run.call)?;
         let code = workspace.compiled(place);
-        let what = || what_arena(declaration, &run.call);
+        let what = || arena_description(declaration, &run.call);
         let mut memory = code.own_memory(&what, &parameters.memory, &run.call, f32::NAN)?;
         code.run_whole(&mut memory, &run.call, engine.threads)?;
         let value = |root: &bilro_compiler::artifact::RootValue| {
@@ -99,7 +98,8 @@ fn blame(run: &Run<'_, '_, '_>, root: &Root, expected: &[Bounded]) -> String {
         let Some(id) = graph.roots().get(place).map(|(_, id)| *id) else { continue };
         graph.retain_roots(|_| false);
         graph.add_root(root.clone(), id);
-        let values = interpret::<f64>(&graph, |leaf| leaf_value(&run.engine.parameters, &run.call, leaf));
+        let values =
+            interpret::<f64>(&graph, |leaf| leaf_value(&run.engine.parameters, &run.call, leaf));
         let pairs = values[0].reals().iter().zip(expected);
         let is_wrong = |(found, expected): (&f64, &Bounded)| {
             ratio(*found, *expected, 1.0).is_some_and(|ratio| ratio > 1.0)
@@ -112,7 +112,8 @@ fn blame(run: &Run<'_, '_, '_>, root: &Root, expected: &[Bounded]) -> String {
             None => format!("the pass `{pass}` has changed it"),
         };
     }
-    "no pass has changed it: the kernels give something else than the graph that they compute".into()
+    "no pass has changed it: the kernels give something else than the graph that they compute"
+        .into()
 }
 
 /// The first node with a name, of those that the declared graph has too, whose value differs.

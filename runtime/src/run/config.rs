@@ -1,25 +1,22 @@
-//! Configuration of runs: backend, threads, target; by code or by environment variables.
-//!
-//! How networks are run: which backend, how many threads; from code or from
-//! the environment.
+//! Configuration of runs: backend, threads and target, from code or from environment variables.
 
 use bilro_compiler::target::{Target, host};
 
 use crate::error::{Error, Result, did_you_mean};
 
-/// What computes a network.
+/// The backend that computes a network.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Backend {
     /// Machine code, compiled at first use.
     #[default]
     Jit,
-    /// The interpreter in f64: slow, and the reference for the other.
+    /// The interpreter in f64: slow, the reference for machine code.
     Interpreter,
     /// The interpreter in f32.
     InterpreterF32,
 }
 
-/// What the interpreter computes in.
+/// The float type that the interpreter computes in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Precision {
     F32,
@@ -37,23 +34,25 @@ impl Backend {
 
     /// The backend that `BILRO_BACKEND` names, if it is set.
     pub(crate) fn from_environment() -> Result<Option<Backend>> {
-        let Some(found) = variable("BILRO_BACKEND")? else { return Ok(None) };
+        let Some(found) = environment_variable("BILRO_BACKEND")? else { return Ok(None) };
         found.parse().map(Some).map_err(|_: Error| Error::Environment {
             variable: "BILRO_BACKEND",
-            expected: listed(&NAMES, &found),
+            expected: alternatives(&BACKENDS, &found),
             found,
         })
     }
 }
 
-const NAMES: [&str; 3] = ["jit", "interpreter", "interpreter-f32"];
+const BACKENDS: [&str; 3] = ["jit", "interpreter", "interpreter-f32"];
 
-/// What a variable may be, and what is meant by `found`, which is none of it.
-pub(crate) fn listed(names: &[&str], found: &str) -> String {
+/// The accepted names, for a message, and the one that a rejected `found` may have meant.
+pub(crate) fn alternatives(names: &[&str], found: &str) -> String {
     let quoted: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
     let near = did_you_mean(found, names.iter().copied());
     match quoted.split_last() {
-        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}{near}", rest.join(", ")),
+        Some((last, others)) if !others.is_empty() => {
+            format!("{} or {last}{near}", others.join(", "))
+        }
         _ => format!("{}{near}", quoted.join(", ")),
     }
 }
@@ -67,17 +66,17 @@ impl std::str::FromStr for Backend {
             "jit" => Ok(Backend::Jit),
             "interpreter" => Ok(Backend::Interpreter),
             "interpreter-f32" => Ok(Backend::InterpreterF32),
-            _ => Err(Error::Setting {
+            _ => Err(Error::InvalidArgument {
                 name: "backend".into(),
-                expected: listed(&NAMES, ""),
-                found: format!("`{s}`{}", did_you_mean(s, NAMES)),
+                expected: alternatives(&BACKENDS, ""),
+                found: format!("`{s}`{}", did_you_mean(s, BACKENDS)),
             }),
         }
     }
 }
 
-/// An environment variable that is set to something.
-pub(crate) fn variable(name: &'static str) -> Result<Option<String>> {
+/// The value of an environment variable, unless it is unset or empty.
+pub(crate) fn environment_variable(name: &'static str) -> Result<Option<String>> {
     match std::env::var_os(name) {
         None => Ok(None),
         Some(value) if value.is_empty() => Ok(None),
@@ -89,59 +88,65 @@ pub(crate) fn variable(name: &'static str) -> Result<Option<String>> {
     }
 }
 
-/// The instruction set to make code for: what `BILRO_ISA` names, or the widest
-/// that the processor has.
+/// The instruction set to compile for: the one that `BILRO_ISA` names, or the widest that the
+/// processor has.
 pub(crate) fn target() -> Result<Target> {
-    let Some(found) = variable("BILRO_ISA")? else { return Ok(host::best()) };
+    let Some(found) = environment_variable("BILRO_ISA")? else { return Ok(host::best()) };
     let available = host::targets();
     available.iter().copied().find(|target| target.name == found).ok_or_else(|| {
         let names: Vec<_> = available.iter().map(|target| target.name).collect();
         Error::Environment {
             variable: "BILRO_ISA",
-            expected: format!("what this processor has: {}", listed(&names, &found)),
+            expected: format!(
+                "an instruction set of this processor: {}",
+                alternatives(&names, &found)
+            ),
             found,
         }
     })
 }
 
-/// How many threads compute: as told, as `BILRO_THREADS` says, or as many as
-/// the machine has.
-pub(crate) fn threads(told: Option<usize>) -> Result<usize> {
-    if let Some(threads) = told {
+/// The number of threads that compute: `requested`, or the value of `BILRO_THREADS`, or the
+/// number of processors.
+pub(crate) fn threads(requested: Option<usize>) -> Result<usize> {
+    if let Some(threads) = requested {
         return match threads {
-            1..=MOST_THREADS => Ok(threads),
-            _ => Err(Error::Setting {
+            1..=MAX_THREADS => Ok(threads),
+            _ => Err(Error::InvalidArgument {
                 name: "threads".into(),
-                expected: format!("between 1 and {MOST_THREADS}"),
+                expected: format!("between 1 and {MAX_THREADS}"),
                 found: threads.to_string(),
             }),
         };
     }
-    if let Some(found) = variable("BILRO_THREADS")? {
-        let threads = found.parse().ok().filter(|n| (1..=MOST_THREADS).contains(n));
+    if let Some(found) = environment_variable("BILRO_THREADS")? {
+        let threads = found.parse().ok().filter(|n| (1..=MAX_THREADS).contains(n));
         return threads.ok_or_else(|| Error::Environment {
             variable: "BILRO_THREADS",
-            expected: format!("a number between 1 and {MOST_THREADS}"),
+            expected: format!("a number between 1 and {MAX_THREADS}"),
             found,
         });
     }
-    Ok(std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS))
+    Ok(std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS))
 }
 
-/// More threads than this are a mistake.
-const MOST_THREADS: usize = 1024;
+/// The limit on threads: a larger number is taken to be a mistake.
+const MAX_THREADS: usize = 1024;
 
 #[cfg(test)]
 mod tests {
-    use super::listed;
+    use super::alternatives;
 
     #[test]
-    fn what_a_variable_may_be_and_what_was_meant() {
+    fn messages_list_the_alternatives_and_suggest_the_nearest() {
         let names = ["jit", "interpreter", "interpreter-f32"];
         let all = "`jit`, `interpreter` or `interpreter-f32`";
-        assert_eq!(listed(&names, "gpu"), all);
-        assert_eq!(listed(&names, "interpeter"), format!("{all}; did you mean `interpreter`?"));
-        assert_eq!(listed(&["clif"], "avx2"), "`clif`");
+        assert_eq!(alternatives(&names, "gpu"), all);
+        assert_eq!(
+            alternatives(&names, "interpeter"),
+            format!("{all}; did you mean `interpreter`?")
+        );
+        assert_eq!(alternatives(&["clif"], "avx2"), "`clif`");
         let error = "interpeter".parse::<crate::Backend>().unwrap_err().to_string();
         let near = "but is `interpeter`; did you mean `interpreter`?";
         assert_eq!(error, format!("backend must be {all}, {near}"));

@@ -1,30 +1,30 @@
-//! What each kind of step adds to a network.
+//! The kinds of drawn operations.
 
 use bilro_compiler::ops::{AttributeValue, Attributes};
 use bilro_compiler::shape::{Dim, Shape, Type};
 
-use super::super::{LARGEST, SIZES, Step};
+use super::super::{DrawnOp, LARGEST, SIZES};
 use super::{ALIKE, Drawable, Drawing, INITS};
 
-/// Kinds of steps.
+/// Number of kinds.
 pub(in crate::networks) const KINDS: u8 = 24;
-/// Functions without a kink that go no further than 1 beyond their argument.
+/// Functions without a kink that exceed their argument by at most 1.
 const SMOOTH: [&str; 10] =
     ["erf", "sin", "cos", "gelu", "silu", "mish", "softplus", "softsign", "logsigmoid", "elu"];
 
 impl Drawing {
-    pub(in crate::networks) fn step(&mut self, step: Step) {
-        let x = self.value(step.x);
+    pub(in crate::networks) fn op(&mut self, op: DrawnOp) {
+        let x = self.value(op.x);
         let (dims, none) = (x.dims(), Attributes::new());
-        let size = SIZES[step.n as usize % SIZES.len()];
-        let n = step.n;
+        let size = SIZES[op.n as usize % SIZES.len()];
+        let n = op.n;
         let any = f32::NEG_INFINITY;
-        match step.kind {
+        match op.kind {
             0 | 1 if !dims.is_empty() => {
-                self.linear(&x, size, step.kind == 0);
+                self.linear(&x, size, op.kind == 0);
             }
             2 if !dims.is_empty() => {
-                // The same weights twice.
+                // Shared weights.
                 let width = dims[dims.len() - 1];
                 let known = self.layers.iter().position(|l| l.2 == width);
                 let rows: usize = dims[..dims.len() - 1].iter().product();
@@ -85,7 +85,7 @@ impl Drawing {
                 self.call("sqrt", &[&x], none, x.limit.sqrt(), x.low.sqrt());
             }
             10 => {
-                let x = self.positive(x, step.y);
+                let x = self.positive(x, op.y);
                 let c = [2.0, 3.0, -1.0, 0.5, -0.5, 1.3, 1.0, 0.0][n as usize % 8];
                 let ends = [x.limit.powf(c), x.low.powf(c)];
                 let exponent = none.with("exponent", AttributeValue::Number(f64::from(c)));
@@ -97,13 +97,13 @@ impl Drawing {
                 self.call("square", &[&x], none, x.limit * x.limit, low * low);
             }
             12 => {
-                let y = self.partner(&x, step);
-                let function = ["maximum", "minimum"][usize::from(step.x % 2)];
+                let y = self.partner(&x, op);
+                let function = ["maximum", "minimum"][usize::from(op.x % 2)];
                 let low = x.low.min(y.low);
                 self.call(function, &[&x, &y], none, x.limit.max(y.limit), low);
             }
             13 | 14 => {
-                let y = self.partner(&x, step);
+                let y = self.partner(&x, op);
                 let both_positive = x.low > 0.0 && y.low > 0.0;
                 let low = |value: f32| if both_positive { value } else { any };
                 match n % 3 {
@@ -113,7 +113,7 @@ impl Drawing {
                 };
             }
             15 => {
-                let y = self.partner(&x, step);
+                let y = self.partner(&x, op);
                 let y = self.positive(y, n);
                 if self.broadcasts(&x, &y) {
                     let low = if x.low > 0.0 { x.low / y.limit } else { any };
@@ -128,10 +128,10 @@ impl Drawing {
                 } as f32;
                 let attributes =
                     axis.map_or(none.clone(), |a| none.with("axis", AttributeValue::Axis(a)));
-                match step.y % 3 {
+                match op.y % 3 {
                     0 => {
-                        // Of one sign, or where they are few, they add up; of
-                        // both, partly.
+                        // Elements of one sign, or a few, add up fully; of both
+                        // signs, partly.
                         let partly = count.min(4.0 * count.sqrt());
                         let count = if x.low >= 0.0 { count } else { partly };
                         self.call("sum", &[&x], attributes, x.limit * count, x.low)
@@ -145,17 +145,17 @@ impl Drawing {
                     Some(axis) => none.with("axis", AttributeValue::Axis(axis)),
                     None => none,
                 };
-                match step.y % 3 {
+                match op.y % 3 {
                     0 => self.call("softmax", &[&x], attributes, 1.0, 0.0),
                     1 => self.call("log_softmax", &[&x], attributes, 2.0 * x.limit + 3.5, any),
                     _ => self.call("logsumexp", &[&x], attributes, x.limit + 3.5, any),
                 };
             }
-            18 | 19 => self.product(&x, step, size),
+            18 | 19 => self.product(&x, op, size),
             20 if !dims.is_empty() => {
                 let all: usize = dims.iter().product();
                 let divisor = [2, 3, 4, 5][n as usize % 4];
-                let sizes = match (step.y % 4, all % divisor) {
+                let sizes = match (op.y % 4, all % divisor) {
                     (0, _) => vec![all],
                     (1, 0) => vec![divisor, all / divisor],
                     (2, 0) => vec![all / divisor, divisor],
@@ -169,9 +169,9 @@ impl Drawing {
             21 if dims.len() >= 2 => {
                 self.call("transpose", &[&x], none, x.limit, x.low);
             }
-            22 => self.embedding(step, size),
+            22 => self.embedding(op, size),
             23 => {
-                let function = SMOOTH[(step.y + n) as usize % SMOOTH.len()];
+                let function = SMOOTH[(op.y + n) as usize % SMOOTH.len()];
                 self.call(function, &[&x], none, x.limit + 1.0, any);
             }
             // Does not fit.
@@ -181,30 +181,30 @@ impl Drawing {
 
     /// Products of a value with a parameter, of a parameter with a value, of a
     /// value with another one or with itself.
-    fn product(&mut self, x: &Drawable, step: Step, size: usize) {
+    fn product(&mut self, x: &Drawable, op: DrawnOp, size: usize) {
         let dims = x.dims();
         let (Some(last), none) = (dims.last().copied(), Attributes::new()) else { return };
         let rows: usize = dims[..dims.len() - 1].iter().product();
         let size = if rows * size > LARGEST || last * size > LARGEST { 3 } else { size };
         let scale = 1.0 / (last as f32).sqrt();
         let any = f32::NEG_INFINITY;
-        // Parameters that are all alike add up what they meet.
-        let limit = |k: usize| match step.n % INITS {
+        // Equal parameters add up their operands.
+        let limit = |k: usize| match op.n % INITS {
             ALIKE => x.limit * (k as f32).sqrt(),
             _ => x.limit + 1.0,
         };
-        match (step.y % 5, dims.len()) {
+        match (op.y % 5, dims.len()) {
             (0, _) => {
-                let w = self.parameter(&[last, size], scale, step.n);
+                let w = self.parameter(&[last, size], scale, op.n);
                 self.call("matmul", &[x, &w], none, limit(last), any);
             }
             // A vector for each example times a vector.
             (1, 1) | (1, 2) => {
-                let w = self.parameter(&[last], scale, step.n);
+                let w = self.parameter(&[last], scale, op.n);
                 self.call("matmul", &[x, &w], none, limit(last), any);
             }
             (2, 1) | (2, 2) => {
-                let w = self.parameter(&[size, dims[0]], 1.0 / (dims[0] as f32).sqrt(), step.n);
+                let w = self.parameter(&[size, dims[0]], 1.0 / (dims[0] as f32).sqrt(), op.n);
                 if size * dims.get(1).unwrap_or(&1) <= LARGEST {
                     self.call("matmul", &[&w, x], none, limit(dims[0]), any);
                 }
@@ -228,16 +228,16 @@ impl Drawing {
         }
     }
 
-    /// Rows of a table, a new one or one that is there, by an input of its own.
-    fn embedding(&mut self, step: Step, size: usize) {
+    /// Rows of a new or existing table, by an index input of their own.
+    fn embedding(&mut self, op: DrawnOp, size: usize) {
         let is_table = |y: &&Drawable| !y.shape.batched && y.shape.rank() == 2;
-        let known = self.values.iter().rev().find(is_table).filter(|_| step.y % 2 == 1).cloned();
+        let known = self.values.iter().rev().find(is_table).filter(|_| op.y % 2 == 1).cloned();
         let table = known.unwrap_or_else(|| {
-            let rows = SIZES[step.x as usize % SIZES.len()];
-            self.parameter(&[rows, size], 1.0, step.n)
+            let rows = SIZES[op.x as usize % SIZES.len()];
+            self.parameter(&[rows, size], 1.0, op.n)
         });
         let [rows, columns] = table.dims()[..] else { return };
-        let dims = match step.x % 4 {
+        let dims = match op.x % 4 {
             0 => vec![],
             1 => vec![4],
             2 => vec![2, 3],
@@ -250,7 +250,7 @@ impl Drawing {
         let ty = Type::index(rows, Shape::batched(dims.clone()));
         self.calls.push(format!("{name} = input {ty}"));
         let mut id = self.b.input(&name, ty).unwrap();
-        if dims.len() == 2 && step.n.is_multiple_of(2) {
+        if dims.len() == 2 && op.n.is_multiple_of(2) {
             self.calls.push(format!("{name} = transpose({name})"));
             id = self.b.call("transpose", &[(id, &name)], Attributes::new()).unwrap();
         }
