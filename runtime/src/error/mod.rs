@@ -209,7 +209,8 @@ pub enum Error {
     },
     /// The loss became infinite or not a number. The step has changed nothing.
     #[error(
-        "the loss is {loss} at step {step}: try a smaller learning rate, or look for NaN in the data"
+        "the loss is {loss} at step {step}: try a smaller learning rate, or look for NaN in the data; \
+         `detect_anomaly(true)` names the layer where it began"
     )]
     NonFiniteLoss {
         /// The step, counted from 1.

@@ -187,9 +187,10 @@ impl fmt::Display for Verification {
             let (name, elements) = (&check.name, check.elements());
             write!(f, "\n  {name:width$} {elements:>9} numbers")?;
             match check.worst() {
-                Some(Compared { name, worst, .. }) => {
+                Some(Compared { name, worst, .. }) if worst.is_finite() => {
                     write!(f, ", worst {} of its bound: {name}", Ratio(*worst))?;
                 }
+                Some(Compared { name, .. }) => write!(f, ", not the same: {name}")?,
                 None => write!(f, ", none compared")?,
             }
             match check.undecided() {
@@ -239,7 +240,7 @@ impl fmt::Display for Disagreement {
                     Ratio(error / bound)
                 })?;
             }
-            false => write!(f, "only one of them is finite, or they are not the same")?,
+            false => write!(f, "only one of them is finite")?,
         }
         write!(f, "\n  {wrong} of {elements} elements differ by more than their bounds")?;
         if !note.is_empty() {
@@ -256,6 +257,7 @@ impl fmt::Display for Ratio {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             x if x == 0.0 => write!(f, "0"),
+            x if !x.is_finite() => write!(f, "infinitely many"),
             x if (0.01..1000.0).contains(&x) => write!(f, "{x:.2}"),
             x => write!(f, "{x:.1e}"),
         }

@@ -17,15 +17,15 @@ use crate::memory;
 use crate::run::Feed;
 use crate::run::interpreter::{interpret, interpret_with, peak};
 
-/// Whether anything that a call returns is not finite. Of a step, whether it was not kept: there a
-/// loss may be NaN because one of its terms has no target that counts. So may the means of a batch
-/// that is evaluated: there `sums` tell.
+/// Whether a result of a call is infinite or NaN; of a step, whether it was rejected. A mean over
+/// targets of which none counts is NaN and no anomaly: there the `sums` of the call tell.
 pub(super) fn is_anomalous(results: &Results, sums: &[f64], overwrites: bool) -> bool {
+    let is_weighted_mean = !sums.is_empty() && sums.iter().all(|sum| sum.is_finite());
     if overwrites {
-        return !results.kept;
+        return !results.kept && (results.loss.is_finite() || !is_weighted_mean);
     }
     if !sums.is_empty() {
-        return sums.iter().any(|sum| !sum.is_finite());
+        return !is_weighted_mean;
     }
     let is_wrong = |x: &f32| !x.is_finite();
     let numbers = std::iter::once(&results.loss).chain(&results.metrics);

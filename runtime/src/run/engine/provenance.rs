@@ -72,6 +72,7 @@ pub(super) fn labels(declaration: &Declaration, g: &Graph) -> Vec<String> {
             None => name.to_string(),
         });
     }
+    name_layers(declaration, g, &is_forward, &mut labels);
     for (id, label) in &roots {
         if !is_forward[id.index()] {
             labels[id.index()] = Some(label.clone());
@@ -107,6 +108,34 @@ pub(super) fn labels(declaration: &Declaration, g: &Graph) -> Vec<String> {
     named.map(|(i, label)| label.unwrap_or_else(|| g.label(NodeId::new(i)))).collect()
 }
 
+/// Adds to the labels of forward values the call of the layer that they follow, where they do not
+/// have it: `h` becomes `h, after fc1(image)`.
+fn name_layers(
+    declaration: &Declaration,
+    g: &Graph,
+    is_forward: &[bool],
+    labels: &mut [Option<String>],
+) {
+    let is_call = |name: &str| {
+        let mut layers = declaration.layers.iter();
+        layers.any(|l| name.strip_prefix(l.name.as_str()).is_some_and(|rest| rest.starts_with('(')))
+    };
+    let mut calls: Vec<Option<String>> = vec![None; g.len()];
+    for id in g.ids().filter(|id| is_forward[id.index()]) {
+        let own = g.node(id).name.as_ref().filter(|name| is_call(name)).map(ToString::to_string);
+        let before = || g.operands(id).iter().find_map(|x| calls[x.index()].clone());
+        calls[id.index()] = own.or_else(before);
+    }
+    for id in g.ids() {
+        let (Some(call), Some(label)) = (&calls[id.index()], &mut labels[id.index()]) else {
+            continue;
+        };
+        if !label.contains(call.as_str()) {
+            *label = shortened(format!("{label}, after {call}"));
+        }
+    }
+}
+
 /// The graph with a name for every node: those of [`labels`].
 pub(super) fn named(declaration: &Declaration, g: &Graph) -> Graph {
     let mut named = g.clone();
@@ -127,10 +156,15 @@ pub(super) fn owners(g: &Graph) -> Vec<String> {
             if let Some(name) = &g.node(id).name {
                 next = Some(name.to_string());
             }
-            next.clone().unwrap_or_else(|| g.label(id))
+            next.clone().unwrap_or_default()
         })
         .collect();
     owners.reverse();
+    // Copies behind the last node with a name belong to what they copy.
+    for id in g.ids().filter(|id| owners[id.index()].is_empty()).collect::<Vec<_>>() {
+        let of = g.operands(id).first().map(|x| owners[x.index()].clone());
+        owners[id.index()] = of.unwrap_or_else(|| g.label(id));
+    }
     owners
 }
 
