@@ -5,11 +5,12 @@
 
 use std::cell::{Cell, RefCell};
 
-use bilro::{DynBatch, DynModel, Verification};
+use bilro::{DynBatch, DynModel, Network, Verification};
+use bilro_compiler::declaration::Declaration;
 use bilro_compiler::eval::bounded::Bounded;
 use bilro_compiler::ops;
 use bilro_tests::check;
-use bilro_tests::networks::{Array, LOSSES, Recipe, for_recipes, recipes};
+use bilro_tests::networks::{Array, LOSSES, Recipe, arrays, for_recipes, recipes};
 use proptest::prelude::*;
 
 /// What reports have said.
@@ -47,13 +48,21 @@ impl Tally {
 }
 
 fn verify(recipe: &Recipe, threads: usize) -> bilro::Result<Verification> {
-    let network = recipe.build().network;
-    let arrays = recipe.arrays(&network);
+    verify_network(recipe.build().network, recipe.batch, recipe.seed, threads)
+}
+
+fn verify_network(
+    network: Declaration,
+    examples: usize,
+    seed: u64,
+    threads: usize,
+) -> bilro::Result<Verification> {
+    let arrays = arrays(&network, examples, seed);
     let order = [false, true]
         .into_iter()
         .flat_map(|target| network.inputs.iter().filter(move |input| input.is_target == target));
     let names: Vec<String> = order.map(|input| input.name.clone()).collect();
-    let model = DynModel::builder(network).seed(recipe.seed).threads(threads).build()?;
+    let model = DynModel::builder(network).seed(seed).threads(threads).build()?;
     let mut batch = DynBatch::new();
     for (name, array) in names.iter().zip(&arrays) {
         batch = batch.with(name, Array::feed(array));
@@ -72,6 +81,31 @@ fn random_networks_are_verified_without_false_alarms() {
         tally.add(&report);
         Ok(())
     });
+    tally.conclude();
+}
+
+/// The networks of README, examples and benches, with one example, few and many.
+#[test]
+fn networks_of_examples_are_verified_without_false_alarms() {
+    use super::equality::networks::{Digits, Long, Mnist, Neuron, Perceptron, Tanh, Words};
+    let tally = Tally::default();
+    let small = [
+        Digits::declaration(),
+        Neuron::declaration(),
+        Perceptron::declaration(),
+        Tanh::declaration(),
+        Words::declaration(),
+    ];
+    let large = [Long::declaration(), Mnist::declaration()];
+    let all = small.into_iter().map(|network| (network, &[1, 7, 64][..]));
+    for (network, batches) in all.chain(large.into_iter().map(|network| (network, &[2, 19][..]))) {
+        let network = network.unwrap();
+        for (i, batch) in batches.iter().enumerate() {
+            let report = verify_network(network.clone(), *batch, i as u64, 1 + i % 2).unwrap();
+            assert!(report.is_ok(), "{report}");
+            tally.add(&report);
+        }
+    }
     tally.conclude();
 }
 

@@ -305,3 +305,25 @@ fn a_batch_without_a_target_that_counts_is_no_anomaly() {
     let batch = ignoring::Batch { x: x.view(), y: some.view() };
     assert!(matches!(trainer.step(batch), Err(Error::Anomaly { .. })));
 }
+
+/// The step of every optimizer, with clipping and accumulation, is verified as it is made.
+#[test]
+fn steps_of_every_optimizer_are_verified() {
+    let (x, y) = (values(6, 11), values(6, 7));
+    let batch = faulty::Batch { x: x.view(), y: y.view() };
+    let check = |builder: bilro::TrainerBuilder<Faulty>| {
+        let mut trainer = builder.seed(1).verify_every(1).build().unwrap();
+        for _ in 0..4 {
+            trainer.step(batch).unwrap();
+        }
+    };
+    check(Faulty::trainer(Sgd::new(0.1).momentum(0.9).nesterov()).clip_value(0.01));
+    check(Faulty::trainer(Adam::new(0.01).weight_decay(0.1)).clip_norm(0.1));
+    check(Faulty::trainer(AdamW::new(0.01)).accumulate(2));
+    check(Faulty::trainer(RMSprop::new(0.01)).scale_learning_rate("fc1", 0.5));
+    check(Faulty::trainer(Adagrad::new(0.01)).freeze("fc1.bias"));
+    check(Faulty::trainer(Adadelta::new(1.0)));
+    check(Faulty::trainer(NAdam::new(0.01)));
+    check(Faulty::trainer(RAdam::new(0.01)));
+    check(Faulty::trainer(Lion::new(0.001)));
+}

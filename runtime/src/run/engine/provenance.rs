@@ -6,6 +6,8 @@
 //! Graphs that passes make of it keep the names: what a pass adds belongs to the node with a name
 //! that comes next.
 
+use std::collections::HashMap;
+
 use bilro_compiler::declaration::Declaration;
 use bilro_compiler::graph::{Graph, NodeId, Root};
 use bilro_compiler::ops::Leaf;
@@ -136,13 +138,17 @@ fn name_layers(
     }
 }
 
-/// The graph with a name for every node: those of [`labels`].
-pub(super) fn named(declaration: &Declaration, g: &Graph) -> Graph {
-    let mut named = g.clone();
+/// The graph with a name for every node: its own, or its label; and for names that differ from
+/// the label, the label.
+pub(super) fn named(declaration: &Declaration, g: &Graph) -> (Graph, HashMap<String, String>) {
+    let (mut named, mut shown) = (g.clone(), HashMap::new());
     for (id, label) in g.ids().zip(labels(declaration, g)) {
-        named.name(id, &label);
+        match &g.node(id).name {
+            Some(name) if **name != *label => drop(shown.insert(name.to_string(), label)),
+            _ => named.name(id, &label),
+        }
     }
-    named
+    (named, shown)
 }
 
 /// For every node of a graph that passes have made of a [`named`] one: its name, or that of the

@@ -18,6 +18,8 @@ mod derivatives;
 mod kernels;
 mod roots;
 
+use std::collections::HashMap;
+
 use bilro_compiler::artifact::Artifact;
 use bilro_compiler::eval::bounded::Bounded;
 use bilro_compiler::fuse::Fused;
@@ -126,6 +128,8 @@ struct Run<'e, 'a, 'b> {
     extent: Extent,
     /// The graph as it is asked for; every node has a name.
     graph: Graph,
+    /// The labels of nodes that have another name.
+    labels: HashMap<String, String>,
     /// What passes made of it, in their order, up to fusion.
     stages: Vec<(&'static str, Graph)>,
     fused: Fused,
@@ -140,7 +144,7 @@ impl<'e, 'a, 'b> Run<'e, 'a, 'b> {
         extent: Extent,
     ) -> Result<Run<'e, 'a, 'b>> {
         let declaration = &engine.declaration;
-        let graph = provenance::named(declaration, &call.graph(declaration)?);
+        let (graph, labels) = provenance::named(declaration, &call.graph(declaration)?);
         let elements = elements(&graph).saturating_mul(4);
         memory::check::<Bounded>(|| format!("verifying `{}`", declaration.name), elements)?;
         let (mut stages, mut fused) = (Vec::new(), None);
@@ -153,7 +157,12 @@ impl<'e, 'a, 'b> Run<'e, 'a, 'b> {
         let artifact = lower_graph(&graph, layout, &target, true, &mut observer)?;
         let fused: Fused = fused.ok_or_else(|| Error::from("fusion is a pass that is observed"))?;
         stages.push(("fuse", fused.graph.clone()));
-        Ok(Run { engine, call, extent, graph, stages, fused, artifact })
+        Ok(Run { engine, call, extent, graph, labels, stages, fused, artifact })
+    }
+
+    /// The label of a node of this name.
+    fn label(&self, name: &str) -> String {
+        self.labels.get(name).map_or(name, String::as_str).to_string()
     }
 
     /// The name of a check of this purpose.

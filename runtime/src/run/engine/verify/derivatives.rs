@@ -35,7 +35,8 @@ const STEP: f64 = 1.0 / 1024.0;
 const SMALLER: f64 = 1.0 / 16.0;
 /// How many steps are tried.
 const STEPS: usize = 5;
-/// The largest error of a difference that decides, relative to the gradients of its tensor.
+/// The largest error of a difference that decides, relative to the gradients of its tensor; and the
+/// size of these beside the largest of all tensors, below which they count as zero.
 const DECIDES: f64 = 1e-3;
 /// How f64 may round the loss: that of a few hundred operations.
 const ROUNDING: f64 = 256.0 * f64::EPSILON;
@@ -47,6 +48,13 @@ pub(super) fn check(engine: &Engine, call: &Call<'_, '_>, extent: Extent) -> Res
     memory::check::<f64>(what, elements(&graph).saturating_mul(2))?;
     let mut check = Check::new("derivatives");
     let values = gradients(engine, call, &graph);
+    let rms = |values: &[Gradient]| {
+        let squares: f64 = values.iter().map(|g| g.value * g.value).sum();
+        (squares / values.len() as f64).sqrt()
+    };
+    let is_gradient = |root: &Root| matches!(root, Root::Gradient(_) | Root::InputGradient(_));
+    let all = graph.roots().iter().zip(&values).filter(|((root, _), _)| is_gradient(root));
+    let largest = all.map(|(_, value)| rms(value.reals())).fold(0.0, f64::max);
     let mut loss = Loss::new(engine, call, &graph);
     let mut generator = Generator::new(extent.seed);
     for ((root, _), gradient) in graph.roots().iter().zip(&values) {
@@ -58,8 +66,8 @@ pub(super) fn check(engine: &Engine, call: &Call<'_, '_>, extent: Extent) -> Res
             continue;
         };
         let gradient = gradient.reals();
-        let squares: f64 = gradient.iter().map(|g| g.value * g.value).sum();
-        let size = (squares / gradient.len() as f64).sqrt();
+        // A gradient that cancels, as of a bias in front of a batch norm, is zero beside others.
+        let size = rms(gradient).max(DECIDES * largest);
         let name = provenance::root_label(declaration, root);
         let mut compared = Compared { name: name.clone(), ..Compared::default() };
         let mut worst: Option<(usize, Slope)> = None;

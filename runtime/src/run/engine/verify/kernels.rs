@@ -163,7 +163,7 @@ impl<'r, 'e, 'a, 'b> Observer<'r, 'e, 'a, 'b> {
         Observer {
             run,
             check,
-            owners: provenance::owners(&fused.graph),
+            owners: provenance::owners(&fused.graph).iter().map(|name| run.label(name)).collect(),
             buffers: held.map(|(buffer, id)| (*id, buffer)).collect(),
             values: vec![None; fused.graph.len()],
             last,

@@ -149,7 +149,7 @@ fn first_changed(run: &Run<'_, '_, '_>, graph: &Graph) -> Option<String> {
         a.reals().iter().zip(b.reals()).any(apart)
     };
     let place = found.iter().zip(&expected).position(differs)?;
-    graph.node(pairs[place].0).name.as_ref().map(ToString::to_string)
+    graph.node(pairs[place].0).name.as_ref().map(|name| run.label(name))
 }
 
 fn by_name(graph: &Graph) -> HashMap<String, Vec<NodeId>> {
