@@ -28,24 +28,23 @@ use ndarray::{Array2, ArrayView2};
 use super::Real;
 
 /// A value, and how far f32 may be from it; see the [module](self).
-pub type Bounded = Tracked<true>;
+pub type Bounded = Tracked<24>;
 
-/// A value with an error that operations pass on. Where it `ROUNDS`, they add what f32 rounds, too;
-/// otherwise what is computed with it tells how errors of what goes in reach the results.
+/// The same for f64: how far the exact value may be, and any other way to compute it in f64. Errors
+/// of what goes in reach the results with it.
+pub type Fine = Tracked<53>;
+
+/// A value in f64, and a bound on its distance to results of a precision of so many bits.
 #[derive(Clone, Copy, Debug)]
-pub struct Tracked<const ROUNDS: bool> {
+pub struct Tracked<const BITS: u32> {
     /// In f64.
     pub value: f64,
-    /// At least the distance of what f32 gives; infinite where nothing is known.
+    /// At least the distance; infinite where nothing is known.
     pub error: f64,
 }
 
-/// Half a unit in the last place, relative, and a little for what this type rounds itself.
-const UNIT: f64 = (1.0 + 1.0 / 1048576.0) / 16777216.0;
 /// The smallest float.
 const TINY: f64 = 1.401_298_464_324_817e-45;
-/// The largest float.
-const LARGEST: f64 = f32::MAX as f64;
 /// Terms of a chain of additions.
 const CHAIN: usize = 1024;
 /// Sums of one level that make one of the next.
@@ -70,9 +69,13 @@ const fn halves(index: usize) -> f64 {
     2.0 * ULPS[index].1
 }
 
-impl<const ROUNDS: bool> Tracked<ROUNDS> {
-    const UNIT: f64 = if ROUNDS { UNIT } else { 0.0 };
-    const TINY: f64 = if ROUNDS { TINY } else { 0.0 };
+impl<const BITS: u32> Tracked<BITS> {
+    /// Half a unit in the last place, relative, and a little for what this type rounds itself.
+    const UNIT: f64 = (1.0 + 1.0 / 1048576.0) / (1u64 << BITS) as f64;
+    /// The smallest number.
+    const TINY: f64 = if BITS == 24 { TINY } else { 5e-324 };
+    /// The largest.
+    const LARGEST: f64 = if BITS == 24 { f32::MAX as f64 } else { f64::MAX };
 
     /// A value that machine code has exactly.
     pub fn exact(value: f64) -> Self {
@@ -95,9 +98,9 @@ impl<const ROUNDS: bool> Tracked<ROUNDS> {
     /// What is beyond the largest float is infinite; what may be is unknown.
     fn within_range(self) -> Self {
         let Self { value, error } = self;
-        if value.abs() + error <= LARGEST {
+        if value.abs() + error <= Self::LARGEST {
             self
-        } else if value.abs() - error > LARGEST * (1.0 + UNIT) {
+        } else if value.abs() - error > Self::LARGEST * (1.0 + Self::UNIT) {
             Self::exact(f64::INFINITY.copysign(value))
         } else {
             Self { value, error: f64::INFINITY }
@@ -150,7 +153,7 @@ impl<const ROUNDS: bool> Tracked<ROUNDS> {
             return Self { value, error: if made == 0.0 { 0.0 } else { f64::INFINITY } };
         }
         // A sum on the way may overflow where the last one does not.
-        if size > LARGEST {
+        if size > Self::LARGEST {
             return Self::unknown(value);
         }
         Self { value, error: made + roundings * Self::UNIT * size }.within_range()
@@ -203,13 +206,13 @@ fn run<T>(f: &impl Fn() -> T, path: Vec<bool>) -> (T, Vec<bool>) {
     (y, path)
 }
 
-impl<const ROUNDS: bool> Real for Tracked<ROUNDS> {
+impl<const BITS: u32> Real for Tracked<BITS> {
     fn of(x: f32) -> Self {
         Self::exact(x.wide())
     }
 
     fn of_f64(x: f64) -> Self {
-        let is_float = (x as f32).wide() == x || x.is_nan();
+        let is_float = BITS > 24 || (x as f32).wide() == x || x.is_nan();
         if is_float { Self::exact(x) } else { Self::rounded(x, 0.0, 1.0) }
     }
 
@@ -307,7 +310,7 @@ impl<const ROUNDS: bool> Real for Tracked<ROUNDS> {
     }
 }
 
-impl<const ROUNDS: bool> Tracked<ROUNDS> {
+impl<const BITS: u32> Tracked<BITS> {
     fn widened(self, by: f64) -> Self {
         match self.value.is_finite() {
             true => Self { error: self.error + by, ..self },

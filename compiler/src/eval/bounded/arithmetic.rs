@@ -9,7 +9,7 @@ use num_traits::{Float, Num, NumCast, One, ToPrimitive, Zero};
 use super::{Tracked, halves};
 use crate::eval::Real;
 
-impl<const ROUNDS: bool> Add for Tracked<ROUNDS> {
+impl<const BITS: u32> Add for Tracked<BITS> {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
@@ -22,7 +22,7 @@ impl<const ROUNDS: bool> Add for Tracked<ROUNDS> {
     }
 }
 
-impl<const ROUNDS: bool> Sub for Tracked<ROUNDS> {
+impl<const BITS: u32> Sub for Tracked<BITS> {
     type Output = Self;
 
     fn sub(self, other: Self) -> Self {
@@ -30,7 +30,7 @@ impl<const ROUNDS: bool> Sub for Tracked<ROUNDS> {
     }
 }
 
-impl<const ROUNDS: bool> Mul for Tracked<ROUNDS> {
+impl<const BITS: u32> Mul for Tracked<BITS> {
     type Output = Self;
 
     fn mul(self, other: Self) -> Self {
@@ -54,7 +54,7 @@ impl<const ROUNDS: bool> Mul for Tracked<ROUNDS> {
     }
 }
 
-impl<const ROUNDS: bool> Div for Tracked<ROUNDS> {
+impl<const BITS: u32> Div for Tracked<BITS> {
     type Output = Self;
 
     fn div(self, other: Self) -> Self {
@@ -75,7 +75,7 @@ impl<const ROUNDS: bool> Div for Tracked<ROUNDS> {
     }
 }
 
-impl<const ROUNDS: bool> Rem for Tracked<ROUNDS> {
+impl<const BITS: u32> Rem for Tracked<BITS> {
     type Output = Self;
 
     fn rem(self, other: Self) -> Self {
@@ -83,7 +83,7 @@ impl<const ROUNDS: bool> Rem for Tracked<ROUNDS> {
     }
 }
 
-impl<const ROUNDS: bool> Neg for Tracked<ROUNDS> {
+impl<const BITS: u32> Neg for Tracked<BITS> {
     type Output = Self;
 
     fn neg(self) -> Self {
@@ -91,13 +91,13 @@ impl<const ROUNDS: bool> Neg for Tracked<ROUNDS> {
     }
 }
 
-impl<const ROUNDS: bool> PartialEq for Tracked<ROUNDS> {
+impl<const BITS: u32> PartialEq for Tracked<BITS> {
     fn eq(&self, other: &Self) -> bool {
         self.compare(*other, |order| order == Ordering::Equal)
     }
 }
 
-impl<const ROUNDS: bool> PartialOrd for Tracked<ROUNDS> {
+impl<const BITS: u32> PartialOrd for Tracked<BITS> {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         self.value.partial_cmp(&other.value)
     }
@@ -119,7 +119,7 @@ impl<const ROUNDS: bool> PartialOrd for Tracked<ROUNDS> {
     }
 }
 
-impl<const ROUNDS: bool> Zero for Tracked<ROUNDS> {
+impl<const BITS: u32> Zero for Tracked<BITS> {
     fn zero() -> Self {
         Self::exact(0.0)
     }
@@ -129,13 +129,13 @@ impl<const ROUNDS: bool> Zero for Tracked<ROUNDS> {
     }
 }
 
-impl<const ROUNDS: bool> One for Tracked<ROUNDS> {
+impl<const BITS: u32> One for Tracked<BITS> {
     fn one() -> Self {
         Self::exact(1.0)
     }
 }
 
-impl<const ROUNDS: bool> Num for Tracked<ROUNDS> {
+impl<const BITS: u32> Num for Tracked<BITS> {
     type FromStrRadixErr = num_traits::ParseFloatError;
 
     fn from_str_radix(text: &str, radix: u32) -> Result<Self, Self::FromStrRadixErr> {
@@ -143,7 +143,7 @@ impl<const ROUNDS: bool> Num for Tracked<ROUNDS> {
     }
 }
 
-impl<const ROUNDS: bool> ToPrimitive for Tracked<ROUNDS> {
+impl<const BITS: u32> ToPrimitive for Tracked<BITS> {
     fn to_i64(&self) -> Option<i64> {
         self.value.to_i64()
     }
@@ -157,7 +157,7 @@ impl<const ROUNDS: bool> ToPrimitive for Tracked<ROUNDS> {
     }
 }
 
-impl<const ROUNDS: bool> NumCast for Tracked<ROUNDS> {
+impl<const BITS: u32> NumCast for Tracked<BITS> {
     fn from<T: ToPrimitive>(x: T) -> Option<Self> {
         x.to_f64().map(Self::of_f64)
     }
@@ -188,7 +188,7 @@ macro_rules! tells {
     };
 }
 
-impl<const ROUNDS: bool> Float for Tracked<ROUNDS> {
+impl<const BITS: u32> Float for Tracked<BITS> {
     constants!(
         nan,
         infinity,
@@ -313,10 +313,10 @@ impl<const ROUNDS: bool> Float for Tracked<ROUNDS> {
     }
 }
 
-impl<const ROUNDS: bool> Tracked<ROUNDS> {
+impl<const BITS: u32> Tracked<BITS> {
     /// The sine or cosine, whose slope is 1 at most; NaN beyond 2²⁰.
     fn wave(self, f: impl Fn(f64) -> f64, halves: f64) -> Self {
-        if self.value.abs() + self.error > 1_048_576.0 {
+        if BITS == 24 && self.value.abs() + self.error > 1_048_576.0 {
             return Self::unknown(f(self.value));
         }
         Self::rounded(f(self.value), self.error.min(2.0), halves)

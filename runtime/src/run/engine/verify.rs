@@ -5,6 +5,7 @@
 //! own, with a copy of the parameters. The code is the one of [`CodeTable`](super::code), that a
 //! user's calls run.
 //!
+//! - `rewrites` compares the graph that is compiled with the one that is declared, both in f64.
 //! - `kernels` runs it kernel by kernel and compares each result with the interpreter's, which
 //!   starts from the machine's own values of the kernels before: so errors do not add up, and the
 //!   first kernel that is wrong is found.
@@ -16,14 +17,17 @@
 
 mod derivatives;
 mod kernels;
+mod rewrites;
 mod roots;
 
 use std::collections::HashMap;
 
 use bilro_compiler::artifact::Artifact;
-use bilro_compiler::eval::bounded::Bounded;
+use bilro_compiler::eval::Value;
+use bilro_compiler::eval::bounded::{Bounded, Fine};
 use bilro_compiler::fuse::Fused;
 use bilro_compiler::graph::{Graph, NodeId};
+use bilro_compiler::ops::{Leaf, Lowering};
 use bilro_compiler::pipeline::{Stage, lower_graph};
 use bilro_compiler::purpose::Purpose;
 use bilro_compiler::target::Target;
@@ -35,6 +39,7 @@ use crate::error::{Compared, Disagreement, Error, Result, Verification};
 use crate::memory;
 use crate::run::Feed;
 use crate::run::config::target;
+use crate::run::interpreter::interpret_with;
 
 /// What to verify.
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +87,7 @@ impl Engine {
             report.examples = batch;
             let call = self.call_for(purpose, batch, choices, feeds, numbers);
             let run = Run::new(self, call, target, extent)?;
+            report.checks.push(rewrites::check(&run));
             if extent.kernels {
                 report.checks.push(kernels::check(&run)?);
             }
@@ -188,7 +194,7 @@ struct Comparison<'v> {
     sizes: Vec<usize>,
     /// Whether the first axis is the batch.
     is_batched: bool,
-    found: &'v [f32],
+    found: Vec<f64>,
     expected: &'v [Bounded],
     tolerance: f64,
 }
@@ -202,7 +208,7 @@ impl Comparison<'_> {
             wrong = self.expected.len().max(1);
         }
         for (i, (found, expected)) in self.found.iter().zip(self.expected).enumerate() {
-            let Some(ratio) = ratio(f64::from(*found), *expected, self.tolerance) else {
+            let Some(ratio) = ratio(*found, *expected, self.tolerance) else {
                 compared.undecided += 1;
                 continue;
             };
@@ -224,7 +230,7 @@ impl Comparison<'_> {
             kernel: self.kernel,
             row: index.first().copied().filter(|_| self.is_batched),
             index,
-            found: self.found.get(worst).map_or(f64::NAN, |x| f64::from(*x)),
+            found: self.found.get(worst).copied().unwrap_or(f64::NAN),
             expected: expected.value,
             bound: bound(expected, self.tolerance),
             wrong,
@@ -250,6 +256,7 @@ fn ratio(found: f64, expected: Bounded, tolerance: f64) -> Option<f64> {
         false => f64::from(expected.value as f32),
     };
     if !value.is_finite() {
+        let found = f64::from(found as f32);
         let is_same = found == value || (found.is_nan() && value.is_nan());
         return Some(if is_same { 0.0 } else { f64::INFINITY });
     }
@@ -274,6 +281,22 @@ fn index(mut i: usize, sizes: &[usize]) -> Vec<usize> {
         .collect();
     index.reverse();
     index
+}
+
+/// Evaluates a graph in f64 with the errors of f64, and of constants: those of gradients and passes
+/// are rounded to f32, as `1 - 0.1` is.
+fn fine(engine: &Engine, call: &Call<'_, '_>, graph: &Graph) -> Vec<Value<Fine>> {
+    let leaf = |leaf: Leaf<'_>| leaf_value(&engine.parameters, call, leaf);
+    interpret_with::<Fine>(graph, leaf, |id, value| {
+        if let (Lowering::Constant(_), Value::Real(array)) = (graph.op(id).lower(), value) {
+            // Numbers of few digits, as 0.5, are what they are.
+            let is_short = |x: f64| (x as f32).to_bits().trailing_zeros() >= 12;
+            array.mapv_inplace(|x| match is_short(x.value) {
+                true => x,
+                false => Fine { error: f64::from(f32::EPSILON) * x.value.abs(), ..x },
+            });
+        }
+    })
 }
 
 /// Values of some nodes as plain arrays, by node.

@@ -18,16 +18,16 @@
 use std::collections::BTreeSet;
 
 use bilro_compiler::eval::Value;
-use bilro_compiler::eval::bounded::Tracked;
+use bilro_compiler::eval::bounded::Fine;
 use bilro_compiler::graph::{Graph, NodeId, Root};
-use bilro_compiler::ops::{Leaf, Lowering};
+use bilro_compiler::ops::Leaf;
 
-use super::{Extent, elements, index, leaf_value, provenance};
+use super::{Extent, elements, fine, index, leaf_value, provenance};
 use crate::error::{Check, Compared, Disagreement, Result};
 use crate::memory;
 use crate::rng::Generator;
 use crate::run::engine::{Call, Engine};
-use crate::run::interpreter::{evaluate_on, interpret_with};
+use crate::run::interpreter::evaluate_on;
 
 /// The first step, relative to an element, or to the root of the mean square of all.
 const STEP: f64 = 1.0 / 1024.0;
@@ -47,8 +47,8 @@ pub(super) fn check(engine: &Engine, call: &Call<'_, '_>, extent: Extent) -> Res
     let what = || format!("the differences of `{}`", declaration.name);
     memory::check::<f64>(what, elements(&graph).saturating_mul(2))?;
     let mut check = Check::new("derivatives");
-    let values = gradients(engine, call, &graph);
-    let rms = |values: &[Gradient]| {
+    let values = fine(engine, call, &graph);
+    let rms = |values: &[Fine]| {
         let squares: f64 = values.iter().map(|g| g.value * g.value).sum();
         (squares / values.len() as f64).sqrt()
     };
@@ -111,27 +111,8 @@ pub(super) fn check(engine: &Engine, call: &Call<'_, '_>, extent: Extent) -> Res
     Ok(check)
 }
 
-/// The roots in f64, with the error that constants of the graph bring into them: those of
-/// derivatives are rounded to f32, as `1 - 0.1` is.
-fn gradients(engine: &Engine, call: &Call<'_, '_>, graph: &Graph) -> Vec<Value<Gradient>> {
-    let leaf = |leaf: Leaf<'_>| leaf_value(&engine.parameters, call, leaf);
-    interpret_with::<Gradient>(graph, leaf, |id, value| {
-        if let (Lowering::Constant(_), Value::Real(array)) = (graph.op(id).lower(), value) {
-            // Numbers of few digits, as 0.5, are what they are.
-            let is_short = |x: f64| (x as f32).to_bits().trailing_zeros() >= 12;
-            array.mapv_inplace(|x| match is_short(x.value) {
-                true => x,
-                false => Gradient { error: f64::from(f32::EPSILON) * x.value.abs(), ..x },
-            });
-        }
-    })
-}
-
-/// An element of a gradient: its error is what rounded constants make of it.
-type Gradient = Tracked<false>;
-
 /// Elements of a tensor: half of them anywhere, half where there is a gradient.
-fn samples(gradient: &[Gradient], count: usize, generator: &mut Generator) -> Vec<usize> {
+fn samples(gradient: &[Fine], count: usize, generator: &mut Generator) -> Vec<usize> {
     if gradient.len() <= count {
         return (0..gradient.len()).collect();
     }
@@ -246,13 +227,7 @@ impl<'g> Loss<'g> {
 
     /// The derivative by an element, where differences decide it. `gradient` is what is checked:
     /// where both agree within an error that is small, one step is enough.
-    fn slope(
-        &mut self,
-        leaf: NodeId,
-        element: usize,
-        gradient: Gradient,
-        size: f64,
-    ) -> Option<Slope> {
+    fn slope(&mut self, leaf: NodeId, element: usize, gradient: Fine, size: f64) -> Option<Slope> {
         let Some(Value::Real(array)) = &self.values[leaf.index()] else { return None };
         let x = array.iter().nth(element).copied()?;
         let squares: f64 = array.iter().map(|x| x * x).sum();
@@ -263,10 +238,10 @@ impl<'g> Loss<'g> {
             let mut found = self.differences(leaf, element, h);
             let scale = found.value.abs().max(gradient.value.abs()).max(size);
             h *= SMALLER;
-            found.error += gradient.error;
             if !found.error.is_finite() || found.error > DECIDES * scale {
                 continue;
             }
+            found.error += gradient.error;
             if found.ratio(gradient.value, 1.0) <= 1.0 {
                 return Some(found);
             }

@@ -186,8 +186,8 @@ impl<'r, 'e, 'a, 'b> Observer<'r, 'e, 'a, 'b> {
             let is_guard = g.root(&Root::Guard) == Some(id);
             let (Some(elements), Value::Real(_)) = (found.as_slice(), &*value) else { continue };
             // Of the guard, only what is 0 has a meaning.
-            let told: Vec<f32> = match is_guard {
-                true => elements.iter().map(|x| if *x == 0.0 { 0.0 } else { f32::NAN }).collect(),
+            let told: Vec<f64> = match is_guard {
+                true => elements.iter().map(|x| if *x == 0.0 { 0.0 } else { f64::NAN }).collect(),
                 false => Vec::new(),
             };
             let comparison = Comparison {
@@ -197,7 +197,7 @@ impl<'r, 'e, 'a, 'b> Observer<'r, 'e, 'a, 'b> {
                 kernel: self.kernel(k),
                 sizes: g.sizes(id),
                 is_batched: g.shape(id).batched,
-                found: if is_guard { &told } else { elements },
+                found: if is_guard { told } else { wide(elements) },
                 expected: value.reals(),
                 tolerance: run.extent.tolerance,
             };
@@ -312,6 +312,10 @@ impl<'r, 'e, 'a, 'b> Observer<'r, 'e, 'a, 'b> {
             self.check.add(Compared { name, elements: 1, undecided: 0, worst }, Some(disagreement));
         }
     }
+}
+
+fn wide(floats: &[f32]) -> Vec<f64> {
+    floats.iter().map(|x| f64::from(*x)).collect()
 }
 
 fn bits(floats: &[f32]) -> &[u32] {
