@@ -111,7 +111,7 @@ fn a_network_of_many_layers_agrees() {
         // Every kind of parameter has been compared with differences.
         let named = |name: &str| report.checks[9].values.iter().any(|v| v.name.contains(name));
         assert!(
-            ["embedding1.weight", "batch_norm1d1.weight", "gradient of x"].map(named) == [true; 3],
+            ["embedding1.weight", "batchnorm1d1.weight", "gradient of x"].map(named) == [true; 3],
             "{:?}",
             report.checks[9]
         );

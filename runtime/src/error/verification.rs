@@ -256,7 +256,7 @@ struct Ratio(f64);
 impl fmt::Display for Ratio {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            x if x == 0.0 => write!(f, "0"),
+            0.0 => write!(f, "0"),
             x if !x.is_finite() => write!(f, "infinitely many"),
             x if (0.01..1000.0).contains(&x) => write!(f, "{x:.2}"),
             x => write!(f, "{x:.1e}"),

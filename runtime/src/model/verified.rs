@@ -36,10 +36,11 @@ impl<N: Network> Model<N> {
     ///
     /// For `predict`, `evaluate` and `gradients`, of the code that these calls run:
     ///
+    /// - the graph that is compiled with the network as it is declared, before any rewrite, in f64;
     /// - every result of every kernel, one kernel after the other, with the interpreter's in f64,
     ///   which starts from the machine's own values of the kernels before;
     /// - outputs, loss, metrics and gradients with the interpreter's on the network as it is
-    ///   declared, before any rewrite;
+    ///   declared;
     /// - gradients of 16 elements of each parameter, and of each input whose gradient is asked for,
     ///   with differences of the loss in f64. [`testing::gradcheck`](crate::testing::gradcheck) has
     ///   options for these.
