@@ -71,6 +71,16 @@ network! {
     }
 }
 
+network! {
+    /// Its gradient is a constant that f32 rounds: a third.
+    pub struct Third {
+        input word: index(1);
+        param table: [1, 3] = ones;
+        output y = embedding(word, table);
+        loss y;
+    }
+}
+
 fn values(rows: usize, columns: usize) -> Array2<f32> {
     Array2::from_shape_fn((rows, columns), |(i, j)| ((i * 7 + j * 5) % 19) as f32 / 9.0 - 0.9)
 }
@@ -329,4 +339,12 @@ fn steps_of_every_optimizer_are_verified() {
     check(Faulty::trainer(NAdam::new(0.01)));
     check(Faulty::trainer(RAdam::new(0.01)));
     check(Faulty::trainer(Lion::new(0.001)));
+}
+
+#[test]
+fn rounded_constants_are_no_disagreement() {
+    let word = array![0u32];
+    let report = Third::model().build().unwrap().verify(third::Batch { word: word.view() });
+    let report = report.unwrap();
+    assert!(report.is_ok(), "{report}");
 }

@@ -64,9 +64,10 @@ impl<N: Network> Model<N> {
     ///     }
     /// }
     ///
-    /// let data = data::digits()?.batches(8)?.next().unwrap();
+    /// let digits = data::digits()?;
+    /// let batch = digits.batches(8)?.next().unwrap();
     /// let model = Digits::model().build()?;
-    /// let report = model.verify(digits::Batch { image: data.x(), digit: data.y() })?;
+    /// let report = model.verify(digits::Batch { image: batch.x(), digit: batch.y() })?;
     /// assert!(report.is_ok() && report.worst() < 1.0, "{report}");
     /// # Ok::<(), bilro::Error>(())
     /// ```

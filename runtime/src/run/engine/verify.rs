@@ -24,7 +24,7 @@ use std::collections::HashMap;
 
 use bilro_compiler::artifact::Artifact;
 use bilro_compiler::eval::Value;
-use bilro_compiler::eval::bounded::{Bounded, Fine};
+use bilro_compiler::eval::bounded::{Bounded, Tracked};
 use bilro_compiler::fuse::Fused;
 use bilro_compiler::graph::{Graph, NodeId};
 use bilro_compiler::ops::{Leaf, Lowering};
@@ -283,17 +283,21 @@ fn index(mut i: usize, sizes: &[usize]) -> Vec<usize> {
     index
 }
 
-/// Evaluates a graph in f64 with the errors of f64, and of constants: those of gradients and passes
-/// are rounded to f32, as `1 - 0.1` is.
-fn fine(engine: &Engine, call: &Call<'_, '_>, graph: &Graph) -> Vec<Value<Fine>> {
+/// Evaluates a graph in f64 with the errors of a precision, and of constants: those of gradients and
+/// passes are rounded to f32, as `1 - 0.1` is.
+fn tracked<const BITS: u32>(
+    engine: &Engine,
+    call: &Call<'_, '_>,
+    graph: &Graph,
+) -> Vec<Value<Tracked<BITS>>> {
     let leaf = |leaf: Leaf<'_>| leaf_value(&engine.parameters, call, leaf);
-    interpret_with::<Fine>(graph, leaf, |id, value| {
+    interpret_with(graph, leaf, |id, value: &mut Value<Tracked<BITS>>| {
         if let (Lowering::Constant(_), Value::Real(array)) = (graph.op(id).lower(), value) {
             // Numbers of few digits, as 0.5, are what they are.
             let is_short = |x: f64| (x as f32).to_bits().trailing_zeros() >= 12;
             array.mapv_inplace(|x| match is_short(x.value) {
                 true => x,
-                false => Fine { error: f64::from(f32::EPSILON) * x.value.abs(), ..x },
+                false => Tracked { error: f64::from(f32::EPSILON) * x.value.abs(), ..x },
             });
         }
     })

@@ -22,7 +22,7 @@ use bilro_compiler::eval::bounded::Fine;
 use bilro_compiler::graph::{Graph, NodeId, Root};
 use bilro_compiler::ops::Leaf;
 
-use super::{Extent, elements, fine, index, leaf_value, provenance};
+use super::{Extent, elements, index, leaf_value, provenance, tracked};
 use crate::error::{Check, Compared, Disagreement, Result};
 use crate::memory;
 use crate::rng::Generator;
@@ -47,7 +47,7 @@ pub(super) fn check(engine: &Engine, call: &Call<'_, '_>, extent: Extent) -> Res
     let what = || format!("the differences of `{}`", declaration.name);
     memory::check::<f64>(what, elements(&graph).saturating_mul(2))?;
     let mut check = Check::new("derivatives");
-    let values = fine(engine, call, &graph);
+    let values: Vec<Value<Fine>> = tracked(engine, call, &graph);
     let rms = |values: &[Fine]| {
         let squares: f64 = values.iter().map(|g| g.value * g.value).sum();
         (squares / values.len() as f64).sqrt()

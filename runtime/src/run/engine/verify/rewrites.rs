@@ -7,16 +7,17 @@
 use std::collections::HashMap;
 
 use bilro_compiler::eval::Value;
-use bilro_compiler::eval::bounded::Bounded;
+use bilro_compiler::eval::bounded::{Bounded, Fine};
 use bilro_compiler::graph::{Graph, NodeId, Root};
 
-use super::{Comparison, Run, fine, leaf_value, provenance, ratio};
+use super::{Comparison, Run, leaf_value, provenance, ratio, tracked};
 use crate::error::Check;
 use crate::run::interpreter::interpret;
 
 pub(super) fn check(run: &Run<'_, '_, '_>) -> Check {
     let (engine, call) = (run.engine, &run.call);
-    let [declared, compiled] = [&run.graph, &run.fused.graph].map(|g| fine(engine, call, g));
+    let [declared, compiled] = [&run.graph, &run.fused.graph]
+        .map(|graph| -> Vec<Value<Fine>> { tracked(engine, call, graph) });
     let mut check = Check::new(run.named("rewritten"));
     for (((root, id), declared), compiled) in run.graph.roots().iter().zip(&declared).zip(&compiled)
     {

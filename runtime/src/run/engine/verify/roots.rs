@@ -5,11 +5,12 @@
 //! what machine code computes; values are the declared graph's. They add up over all layers, so that
 //! they are wide for deep networks.
 
+use bilro_compiler::eval::Value;
 use bilro_compiler::eval::bounded::Bounded;
 use bilro_compiler::graph::Root;
 use bilro_compiler::plan::Region;
 
-use super::{Comparison, Run, leaf_value, provenance};
+use super::{Comparison, Run, leaf_value, provenance, tracked};
 use crate::error::{Check, Result};
 use crate::run::engine::arena_description;
 use crate::run::interpreter::interpret;
@@ -19,8 +20,7 @@ pub(super) fn check(run: &Run<'_, '_, '_>) -> Result<Check> {
     let (engine, call) = (run.engine, &run.call);
     let found = found(run)?;
     let declared = interpret::<f64>(&run.graph, |leaf| leaf_value(&engine.parameters, call, leaf));
-    let bounds =
-        interpret::<Bounded>(&run.fused.graph, |leaf| leaf_value(&engine.parameters, call, leaf));
+    let bounds: Vec<Value<Bounded>> = tracked(engine, call, &run.fused.graph);
     let is_kept = kept(run, &found);
     let mut check = Check::new(run.named("as declared"));
     let roots = run.graph.roots().iter().zip(&declared).zip(bounds.iter().zip(&found));
