@@ -163,9 +163,15 @@ impl fmt::Debug for Error {
 
 /// The nearest of some names by edit distance, if one is near enough to be meant.
 pub fn nearest<'a>(name: &str, among: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // What is much longer than another name is not meant, and takes long to be compared.
+    const LONGEST: usize = 1000;
+    if name.len() > LONGEST {
+        return None;
+    }
     let lower = name.to_lowercase();
     among
         .into_iter()
+        .filter(|candidate| candidate.len() <= LONGEST)
         .map(|candidate| {
             (strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()), candidate)
         })
@@ -196,6 +202,13 @@ mod tests {
         assert_eq!(nearest("rleu", names), Some("relu"));
         assert_eq!(nearest("Softmx", names), Some("softmax"));
         assert_eq!(nearest("convolution", names), None);
+    }
+
+    #[test]
+    fn long_names_have_no_near_name() {
+        let long = "relu".repeat(1 << 20);
+        assert_eq!(nearest(&long, ["relu", &long]), None);
+        assert_eq!(nearest("rleu", ["relu", &long]), Some("relu"));
     }
 
     #[test]

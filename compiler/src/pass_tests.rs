@@ -134,7 +134,7 @@ fn lowered(pass: &str, graph: &Graph) -> Result<String, String> {
     plan::verify(&fused, &plan).map_err(|found| format!("{found}"))?;
     match pass {
         "plan" => Ok(memory(&fused, &plan)),
-        "schedule" => phases(&fused, &plan),
+        "phases" => phases(&fused, &plan),
         other => Err(format!("there is no pass `{other}`")),
     }
 }

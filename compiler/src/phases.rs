@@ -12,7 +12,7 @@ use crate::buffer::Storage;
 use crate::error::Violations;
 use crate::fuse::Fused;
 use crate::kernel::Kernel;
-use crate::plan::{Allocation, Region};
+use crate::plan::{Allocation, Region, verify_allocations};
 use crate::program::Program;
 use crate::target::CACHE_LINE;
 
@@ -77,17 +77,17 @@ pub fn assign_phases(
             .sum();
         let halved = time * half / program.parallel.max(1) + lines * FETCH / 2;
         let is_guard = guard == Some(i);
-        let shared = !is_guard && program.parallel > 1 && halved + 2 * BARRIER < time;
+        let is_parallel = !is_guard && program.parallel > 1 && halved + 2 * BARRIER < time;
         one_thread += time;
-        two_threads += if shared { halved } else { time };
+        two_threads += if is_parallel { halved } else { time };
 
         let conflicts = |others: &[usize]| others.iter().any(|other| memory.conflict(*other, i));
         // Serial kernels run in order anyway.
-        if conflicts(&open.parallel) || (shared && conflicts(&open.serial)) {
+        if conflicts(&open.parallel) || (is_parallel && conflicts(&open.serial)) {
             let guarded = open.guarded;
             phases.push(std::mem::replace(&mut open, Phase { guarded, ..Phase::default() }));
         }
-        if shared {
+        if is_parallel {
             open.parallel.push(i)
         } else {
             open.serial.push(i)
@@ -231,9 +231,15 @@ pub fn verify(
     programs: &[Program],
     phases: &[Phase],
 ) -> Result<(), Violations> {
-    let mut found = Violations::default();
     if phases.is_empty() {
         return Ok(());
+    }
+    verify_allocations(fused, allocations)?;
+    let mut found = Violations::default();
+    if programs.len() != fused.kernels.len() {
+        let message = format!("{} of them for {} kernels", programs.len(), fused.kernels.len());
+        found.push("programs", message);
+        return found.into_result();
     }
     let label = |k: usize| format!("kernel {k} ({})", fused.kernels[k].name);
     // For each kernel, its phase, and its index among the serial kernels.
@@ -250,7 +256,7 @@ pub fn verify(
                 found.push(label(kernel), "runs twice");
             }
             if index.is_none() && programs[kernel].parallel == 0 {
-                found.push(label(kernel), "is shared, but has no parallel loop");
+                found.push(label(kernel), "is parallel, but has no parallel loop");
             }
         }
     }
@@ -290,7 +296,7 @@ pub fn verify(
 impl std::fmt::Display for Phase {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut separator = "";
-        for (label, kernels) in [("shared", &self.parallel), ("alone", &self.serial)] {
+        for (label, kernels) in [("parallel", &self.parallel), ("serial", &self.serial)] {
             if !kernels.is_empty() {
                 write!(f, "{separator}{label}")?;
                 kernels.iter().try_for_each(|kernel| write!(f, " {kernel}"))?;
@@ -343,6 +349,10 @@ output y = %5
         ];
         let found = verify(&fused, &allocations, &programs, &wrong).unwrap_err();
         assert_eq!(found.to_string(), expected.join("\n"));
+        let found = verify(&fused, &allocations, &programs[1..], &right).unwrap_err();
+        assert_eq!(found.to_string(), "programs: 3 of them for 4 kernels");
+        let found = verify(&fused, &allocations[1..], &programs, &right).unwrap_err();
+        assert!(found.to_string().contains("allocations for"), "{found}");
     }
 
     #[test]
@@ -379,7 +389,7 @@ guard = %6
         let wrong = [phase(0..1, true), phase(1..last + 1, true)];
         let found = verify(&fused, &allocations, &programs, &wrong).unwrap_err().to_string();
         let expected = [
-            "phase 0 (alone 0): is not on its side of the guard",
+            "phase 0 (serial 0): is not on its side of the guard",
             &format!("phase 1 ({}): is not on its side of the guard", wrong[1]),
             &format!("kernel {last} ({}): overwrites before the guard", fused.kernels[last].name),
         ];

@@ -183,9 +183,50 @@ pub fn plan(fused: &Fused, parameters: &ParameterLayout) -> Plan {
 /// # Errors
 /// The kernels and buffers that break a rule.
 pub fn verify(fused: &Fused, plan: &Plan) -> Result<(), Violations> {
+    verify_allocations(fused, &plan.allocations)?;
     let mut found = Violations::default();
     verify_order(fused, &mut found);
     verify_arena(fused, plan, &mut found);
+    found.into_result()
+}
+
+/// Checks that the buffers of kernels and roots exist and that each has an allocation, which all
+/// other checks rely on.
+pub(crate) fn verify_allocations(
+    fused: &Fused,
+    allocations: &[Allocation],
+) -> Result<(), Violations> {
+    let mut found = Violations::default();
+    let buffers = fused.buffers.len();
+    for (k, kernel) in fused.kernels.iter().enumerate() {
+        let named = kernel.reads().into_iter().chain(kernel.writes());
+        for t in named.filter(|t| *t >= buffers) {
+            found.push(kernel_label(fused, k), format!("there is no buffer {t}"));
+        }
+    }
+    for (i, t) in fused.roots.iter().enumerate().filter(|(_, t)| **t >= buffers) {
+        found.push(format!("root {i}"), format!("there is no buffer {t}"));
+    }
+    if allocations.len() != buffers {
+        let message = format!("{} allocations for {buffers} buffers", allocations.len());
+        found.push("the plan", message);
+    }
+    for (t, (buffer, allocation)) in fused.buffers.iter().zip(allocations).enumerate() {
+        if allocation.offset.checked_add(buffer.layout.elements).is_none() {
+            found.push(buffer_label(fused, t), "ends beyond all memory");
+        }
+        let fits = match buffer.storage {
+            Storage::Arena => allocation.region == Region::Arena,
+            Storage::Parameter(_) => allocation.region == Region::Parameters,
+            Storage::StepScalar(_) => allocation.region == Region::StepScalars,
+            Storage::Input(i) => allocation.region == Region::Input(i),
+            Storage::Numbers(_) => allocation.region == Region::Numbers,
+        };
+        if !fits {
+            let message = format!("is in {:?}, but is {:?}", allocation.region, buffer.storage);
+            found.push(buffer_label(fused, t), message);
+        }
+    }
     found.into_result()
 }
 
@@ -333,6 +374,26 @@ next parameter 0 = %5
             "buffer 3 (contract %3): ends at 96, beyond the arena of 64 elements",
             "buffer 3 (contract %3): shares memory with buffer 2 (contract %2)",
             "buffer 4 (contract %4): ends at 96, beyond the arena of 64 elements",
+        ];
+        assert_eq!(verify(&fused, &plan).unwrap_err().to_string(), expected.join("\n"));
+    }
+
+    #[test]
+    fn missing_buffers_and_allocations_are_reported() {
+        let (mut fused, mut plan) = planned();
+        plan.allocations.pop();
+        plan.allocations[0].region = Region::Parameters;
+        plan.allocations[2].offset = usize::MAX;
+        let last = fused.buffers.len();
+        fused.roots[1] = last + 3;
+        fused.kernels[0].loads =
+            vec![crate::kernel::Access { buffer: last, ..fused.kernels[0].stores()[0].to.clone() }];
+        let expected = [
+            format!("kernel 0 (product: contract %2): there is no buffer {last}"),
+            format!("root 1: there is no buffer {}", last + 3),
+            format!("the plan: {} allocations for {last} buffers", last - 1),
+            "buffer 0 (input %0): is in Parameters, but is Input(0)".into(),
+            "buffer 2 (contract %2): ends beyond all memory".into(),
         ];
         assert_eq!(verify(&fused, &plan).unwrap_err().to_string(), expected.join("\n"));
     }

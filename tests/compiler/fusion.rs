@@ -159,20 +159,20 @@ fn long_kernels_are_shared_with_barriers_where_required() {
     };
     // The first product, the small kernels up to the guard, the updates.
     insta::assert_snapshot!(phases(64, &Target::AVX512), @r"
-    shared 0
-    alone 1 2 3 4 5 6 7 8 9
-    shared 11 12, alone 10
+    parallel 0
+    serial 1 2 3 4 5 6 7 8 9
+    parallel 11 12, serial 10
     ");
     // Updates of different layers do not wait for each other.
     insta::assert_snapshot!(phases(512, &Target::AVX512), @r"
-    shared 0
-    shared 1
-    alone 2
-    shared 3
-    alone 4 5 6 7
-    shared 8
-    alone 9 10 11
-    shared 12 13 14
+    parallel 0
+    parallel 1
+    serial 2
+    parallel 3
+    serial 4 5 6 7
+    parallel 8
+    serial 9 10 11
+    parallel 12 13 14
     ");
     // A second thread would cost more than it gains.
     assert_eq!(phases(8, &Target::AVX512), "");

@@ -3,7 +3,7 @@
 Usage: python make_losses.py [SEED] [OUTDIR]   (needs torch)
 
 What differs from ops.json:
-- classes lie on the last axis of scores, and not on the second as in PyTorch;
+- classes are on the last axis of scores, and not on the second as in PyTorch;
 - "reduction" may be "none": a value for each element or example;
 - "k", "axis" and the like are attributes of the language.
 """
@@ -33,7 +33,7 @@ def case(name, f, *inputs, grads=None, **attrs):
     """`grads`: the inputs with a gradient; default: all reals."""
     if grads is None:
         grads = [x.is_floating_point() for x in inputs]
-    xs = [x.clone().requires_grad_(wanted) for x, wanted in zip(inputs, grads)]
+    xs = [x.clone().requires_grad_(grad) for x, grad in zip(inputs, grads)]
     y = f(*xs)
     up = torch.randn(y.shape, generator=g)
     y.backward(up)

@@ -520,3 +520,23 @@ fn deviations_of_any_size_are_exact() {
         }
     }
 }
+
+/// What is outside of a function's domain, and a range that has nothing in it, as `torch.clamp` has it.
+#[test]
+fn backends_agree_where_there_is_no_right_answer() {
+    for (node, x, expected) in [
+        ("clamp(%0, min = 2.0, max = 0.5)", [0.0, 1.0, 3.0], [0.5; 3]),
+        ("binary_cross_entropy(%0, %0)", [-0.5, 1.5, NAN], [NAN; 3]),
+    ] {
+        let text = format!(
+            "graph for batches of 1\n%0 = input(0) : f32 batch×[3]\n%1 = {node}\noutput y = %1\n"
+        );
+        let graph: Graph = text.parse().unwrap();
+        let case = Case { graph, inputs: vec![Value::real(&[1, 3], x.to_vec())] };
+        check::assert_same_bits(node, &check::interpreted::<f32>(&case)[0], &expected);
+        for target in host::targets() {
+            let found = check::jitted(&case, &check::lowered(&case, &target));
+            check::assert_same_bits(node, &found[0], &expected);
+        }
+    }
+}

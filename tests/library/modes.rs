@@ -195,8 +195,8 @@ fn dropout_has_the_requested_rate() {
         // Five standard deviations.
         let allowed = 5.0 * (n * p * (1.0 - p)).sqrt();
         assert!((dropped - n * p).abs() <= allowed, "{dropped} of {n} with probability {p}");
-        let kept = (1.0 / (1.0 - p)) as f32;
-        assert!(factors.iter().all(|x| *x == 0.0 || *x == kept), "{p}");
+        let retained = (1.0 / (1.0 - p)) as f32;
+        assert!(factors.iter().all(|x| *x == 0.0 || *x == retained), "{p}");
         // Rows and columns differ.
         if p == 0.5 {
             for (i, row) in factors.chunks(FEATURES).enumerate() {
@@ -256,6 +256,6 @@ fn a_layer_used_twice_drops_different_elements() {
     let results = engine.run(&Purpose::Gradients, &[Feed::Real(ones.view())]).unwrap();
     // Elements that both uses retain have factor 4; with a shared mask these
     // would be half.
-    let kept = f64::from(results.loss) / 4.0 / (EXAMPLES * FEATURES) as f64;
-    assert!((kept - 0.25).abs() < 0.03, "{kept}");
+    let retained = f64::from(results.loss) / 4.0 / (EXAMPLES * FEATURES) as f64;
+    assert!((retained - 0.25).abs() < 0.03, "{retained}");
 }

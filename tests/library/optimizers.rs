@@ -181,7 +181,7 @@ fn every_step_is_pytorchs() {
             let context = format!("{} {:?}, {how}", case.optimizer, case.args);
             ratio = ratio.max(compare(&context, &start, &found, &expected));
         }
-        println!("{} {:?}: {ratio:.2} of what is allowed", case.optimizer, case.args);
+        println!("{} {:?}: {ratio:.2} of the bound", case.optimizer, case.args);
     }
 }
 

@@ -247,7 +247,7 @@ impl ContextBuilder {
                 };
                 let w = self.real(false, [dims.last().copied().unwrap_or(1), 2]);
                 let other = self.g.apply(contract(&[(axis, 0)], false), &[column, w]);
-                self.g.add_root(Root::Output(format!("kept {}", product.index())), other);
+                self.g.add_root(Root::Output(format!("materialized {}", product.index())), other);
                 product
             }
             (Producer::Rows, 1..) => {

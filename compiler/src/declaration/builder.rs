@@ -202,6 +202,11 @@ impl Builder {
         if alternatives.len() < 2 {
             return Err(Mistake::call(format!("`{name}` needs at least two alternatives")));
         }
+        let mut before = alternatives.iter().enumerate();
+        if let Some((_, twice)) = before.find(|(i, name)| alternatives[..*i].contains(name)) {
+            let message = format!("`{name}` has the alternative `{twice}` twice");
+            return Err(Mistake::call(message));
+        }
         let alternatives = alternatives.iter().map(|a| a.to_string()).collect();
         self.choices.push(Choice { name: name.into(), alternatives });
         Ok(ChoiceId(self.choices.len() - 1))
@@ -223,7 +228,25 @@ impl Builder {
             return Err(Mistake::call(message));
         }
         let x = self.texts(x)?;
-        self.switch(Selector::Declared(choice.0), &operand::pairs(&x))
+        self.transaction(|b| b.switch(Selector::Declared(choice.0), &operand::pairs(&x)))
+    }
+
+    /// Runs calls of which all or none take effect: a failed one rolls back those before it.
+    fn transaction<T>(
+        &mut self,
+        calls: impl FnOnce(&mut Builder) -> Result<T, Mistake>,
+    ) -> Result<T, Mistake> {
+        let (nodes, roots) = (self.graph.len(), self.graph.roots().len());
+        let (parameters, facts) = (self.parameters.len(), self.facts.undecided.len());
+        let streams = self.streams;
+        let result = calls(self);
+        if result.is_err() {
+            self.graph.truncate(nodes, roots);
+            self.parameters.truncate(parameters);
+            self.facts.undecided.truncate(facts);
+            self.streams = streams;
+        }
+        result
     }
 
     fn switch(&mut self, by: Selector, x: &[(NodeId, &str)]) -> Result<NodeId, Mistake> {
@@ -285,7 +308,8 @@ impl Builder {
         attributes: impl Into<Attributes>,
     ) -> Result<NodeId, Mistake> {
         let operands = self.texts(operands)?;
-        self.call_on(function, &operand::pairs(&operands), &attributes.into())
+        let attributes = attributes.into();
+        self.transaction(|b| b.call_on(function, &operand::pairs(&operands), &attributes))
     }
 
     fn call_on(
@@ -321,15 +345,19 @@ impl Builder {
         self.names.module(name, kind)
     }
 
-    /// A module's name, without those of the enclosing modules.
+    /// A module's name, without those of the enclosing modules; empty for a module of another
+    /// network.
     pub fn module_name(&self, module: ModuleId) -> &str {
         self.names.name_of(module)
     }
 
     /// Enters a module: until [`Builder::leave`], names of parameters, layers and values are qualified
     /// by it, `residual1.fc.weight`.
-    pub fn enter(&mut self, module: ModuleId) {
-        self.names.enter(module);
+    pub fn enter(&mut self, module: ModuleId) -> Result<(), Mistake> {
+        match self.names.enter(module) {
+            true => Ok(()),
+            false => Err(Mistake::call("this module is of another network")),
+        }
     }
 
     /// Leaves the module that was entered last.

@@ -81,13 +81,18 @@ impl Names {
         ModuleId(self.modules.len() - 1)
     }
 
-    /// The unqualified name of a module.
+    /// The unqualified name of a module; empty if there is no such module.
     pub fn name_of(&self, module: ModuleId) -> &str {
-        &self.modules[module.0].name
+        self.modules.get(module.0).map_or("", |module| &module.name)
     }
 
-    pub fn enter(&mut self, module: ModuleId) {
-        self.entered.push(module);
+    /// Whether there is such a module, which is entered then.
+    pub fn enter(&mut self, module: ModuleId) -> bool {
+        let is_there = module.0 < self.modules.len();
+        if is_there {
+            self.entered.push(module);
+        }
+        is_there
     }
 
     pub fn leave(&mut self) {

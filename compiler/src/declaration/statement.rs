@@ -137,7 +137,7 @@ impl Replay {
                 let module = b.module(name.as_deref(), kind);
                 return Ok(numbered(&mut self.modules, [module]));
             }
-            Statement::Enter { module } => b.enter(numbered_before(&self.modules, *module)?),
+            Statement::Enter { module } => b.enter(numbered_before(&self.modules, *module)?)?,
             Statement::Leave {} => b.leave(),
             Statement::Input { name, is_target, below, dims } => {
                 let shape = Shape::batched(dims.iter().cloned());

@@ -51,7 +51,15 @@ pub(super) fn guard(mut g: Graph) -> Graph {
         search.check(x);
     }
     let found = search.checked;
-    let small: Vec<NodeId> = found.into_iter().map(|x| reduced(&mut g, x)).collect();
+    // A loss that depends on no value in memory, a constant, is checked in a copy.
+    let numbers = g.operands(guard)[..direct].iter().copied();
+    let is_wrong = |x: &NodeId| constant_value(&g, base(&g, *x)).is_some_and(|x| !x.is_finite());
+    let mut copied: Vec<NodeId> = numbers.filter(is_wrong).collect();
+    if found.is_empty() && copied.is_empty() {
+        copied.extend(g.operands(guard).first());
+    }
+    let mut small: Vec<NodeId> = found.into_iter().map(|x| reduced(&mut g, x)).collect();
+    small.extend(copied.into_iter().map(|x| materialize_anew(&mut g, x)).collect::<Vec<_>>());
     let guard = g.all_finite(&small, &[]);
 
     // An assigned value is computed after the guard: where the guard needs it, a copy

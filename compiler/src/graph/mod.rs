@@ -318,6 +318,17 @@ impl Graph {
         id
     }
 
+    /// Removes the nodes and roots that were added last, down to these numbers.
+    pub(crate) fn truncate(&mut self, nodes: usize, roots: usize) {
+        self.roots.truncate(roots);
+        while self.len() > nodes {
+            let last = NodeId::new(self.len() - 1);
+            if let Some(Node { op, operands, .. }) = self.nodes.remove_node(last) {
+                self.known.remove(&(op, operands));
+            }
+        }
+    }
+
     /// Builds a graph with the same roots by passing every node that they need
     /// to `rewrite`, operands first and already rewritten. Dead nodes are dropped.
     pub fn rebuild(&self, mut rewrite: impl FnMut(&mut Graph, &Op, &[NodeId]) -> NodeId) -> Graph {

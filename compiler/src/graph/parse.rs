@@ -475,7 +475,7 @@ mod tests {
             ("%1 = clamp(%0, min = x)", "column 22: expected a number, found `x`"),
             ("%1 = sum(%0, axis = 1)", "`operand` has one axis, 0, and no axis 1"),
             ("%1 = reduce(%0, mean, axis = 0)", "expected `sum` or `max`, found `mean`"),
-            ("%1 = broadcast(%0)", "`broadcast` needs the type of its result behind it"),
+            ("%1 = broadcast(%0)", "`broadcast` needs the type of its result after it"),
             ("%1 = relu(%0) : f32 [4]", "the type is f32 [4], but `relu` gives f32 batch×[4]"),
             ("%1 = relu(%0) : i8", "expected a type, as `f32 batch×[64]` or `u32 below 10 [4]`"),
             ("%1 = input(0) : f32 batch×[4]", "a graph has no computation twice"),

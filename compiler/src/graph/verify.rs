@@ -4,7 +4,7 @@
 use super::{Computation, Graph, NodeId, Root};
 use crate::error::Violations;
 use crate::ops::Leaf;
-use crate::shape::{Dim, Shape};
+use crate::shape::{DType, Dim, Shape};
 
 impl Graph {
     /// Checks the guarantees of the [module](super), and that a compiled graph
@@ -28,8 +28,24 @@ impl Graph {
             if node.ty.shape.dims.contains(&Dim::Fixed(0)) {
                 fail(format!("has an axis of size 0: {}", node.ty.shape));
             }
+            if let DType::Index { below: Dim::Fixed(below) } = node.ty.dtype
+                && !(1..=1 << 32).contains(&(below as u64))
+            {
+                fail(format!("holds integers below {below}, and not below 1 to 2³²"));
+            }
+            if matches!(node.op.leaf(), Some(Leaf::Parameter(_))) && node.ty.shape.batched {
+                fail("is a parameter, and has one for each example".into());
+            }
             match self.infer(&node.op, operands) {
-                Ok(ty) if ty == node.ty => {}
+                Ok(ty) if ty == node.ty => {
+                    let differs = |x: &&NodeId| *self.shape(**x) != ty.shape;
+                    if let Some(x) =
+                        operands.iter().filter(|_| node.op.is_pointwise()).find(differs)
+                    {
+                        let (x, shape) = (x.index(), self.shape(*x));
+                        fail(format!("is {:?}, but its operand %{x} is {shape:?}", ty.shape));
+                    }
+                }
                 Ok(ty) => fail(format!("is {:?}, but its operation gives {ty:?}", node.ty)),
                 Err(mistake) => fail(mistake.message),
             }
@@ -57,6 +73,9 @@ impl Graph {
                 continue;
             }
             let shape = self.shape(*id);
+            if !self.ty(*id).is_real() {
+                fail("holds integers".into());
+            }
             let is_number = matches!(
                 root,
                 Root::Loss | Root::Metric(_) | Root::Sum(..) | Root::Weight(..) | Root::Guard
@@ -116,5 +135,44 @@ output y = %3
             "output y = %3: is a duplicate",
         ];
         assert_eq!(g.verify().unwrap_err().to_string(), expected.join("\n"));
+    }
+
+    #[test]
+    fn graphs_of_which_no_code_can_be_made_are_refused() {
+        let text = "graph for batches of 2
+%0 = input(0) : f32 batch×[3]
+%1 = input(1) : f32 [3]
+%2 = input(2) : u32 below 0 batch×[3]
+%3 = input(3) : u32 below 4294967297 batch×[3]
+%4 = parameter(0) : f32 batch×[3]
+%5 = mul(%0, %1)
+%6 = random(%2, %2, %2, %3, stream = 1)
+%7 = input(4) : u32 below 5 batch×[2]
+%8 = random(%7, %3, %3, %3, stream = 1)
+output y = %3
+";
+        let g: Graph = text.parse().unwrap();
+        let expected = [
+            "%2 = input(2): holds integers below 0, and not below 1 to 2³²",
+            "%3 = input(3): holds integers below 4294967297, and not below 1 to 2³²",
+            "%4 = parameter(0): is a parameter, and has one for each example",
+            "%5 = mul(%0, %1): is batch×[3], but its operand %1 is [3]",
+            "%8 = random(%7, %3, %3, %3, stream = 1): is batch×[2], but its operand %3 is batch×[3]",
+            "output y = %3: holds integers",
+        ];
+        assert_eq!(g.verify().unwrap_err().to_string(), expected.join("\n"));
+    }
+
+    #[test]
+    fn operations_on_what_they_cannot_take_are_no_nodes() {
+        for (node, message) in [
+            ("reduce(%0, sum, axis = 0)", "`reduce` takes reals"),
+            ("binary_cross_entropy_with_logits(%1, %1, pos_weight = [])", "`pos_weight`"),
+        ] {
+            let leaves = "%0 = input(0) : u32 below 3 batch×[3]\n%1 = input(1) : f32 batch×[3]\n";
+            let text = format!("graph for batches of 2\n{leaves}%2 = {node}\noutput y = %2\n");
+            let error = text.parse::<Graph>().unwrap_err().to_string();
+            assert!(error.contains(message), "{error}");
+        }
     }
 }

@@ -351,7 +351,7 @@ impl fmt::Display for Instruction {
             }
             Instruction::Interleave { to, from: [a, b], upper } => {
                 let half = if *upper { "upper" } else { "lower" };
-                write!(f, "r{} = {half} halves of r{} and r{} in turn", to.0, a.0, b.0)
+                write!(f, "r{} = interleave {half} r{} r{}", to.0, a.0, b.0)
             }
             Instruction::Rotate { to, from, by } => {
                 write!(f, "r{} = r{} rotated by {by}", to.0, from.0)

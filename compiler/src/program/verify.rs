@@ -139,7 +139,7 @@ impl Checker<'_> {
                 } else if first != self.parallel || count == 0 {
                     self.fail(&at, "it does not begin where the last parallel one ended".into());
                 }
-                self.parallel += count;
+                self.parallel = self.parallel.saturating_add(count);
                 count
             }
         };
@@ -369,6 +369,7 @@ mod tests {
     fn violations_are_rejected() {
         use Count::Fixed;
         let parallel = Count::Parallel { first: 0, count: 3 };
+        let all = Count::Parallel { first: 3, count: usize::MAX };
         let cases = [
             (vec![negate(0, 1)], "before it is written"),
             (vec![repeat(0, parallel, vec![load(0, &[], 1, 4)]), negate(1, 0)], "before it is"),
@@ -384,6 +385,7 @@ mod tests {
             (vec![repeat(0, Fixed(1), vec![]), repeat(0, Fixed(1), vec![])], "has another loop"),
             (vec![repeat(0, parallel, vec![]), repeat(1, parallel, vec![])], "does not begin"),
             (vec![repeat(0, Fixed(2), vec![repeat(1, parallel, vec![])])], "and inside another"),
+            (vec![repeat(0, parallel, vec![]), repeat(1, all, vec![])], "parallel iterations of"),
         ];
         for (body, expected) in cases {
             let message = program(body).verify().unwrap_err().to_string();

@@ -35,10 +35,14 @@ pub(crate) fn summary(network: &Declaration) -> String {
         (0..6).map(|c| rows.iter().map(|r| r[c].chars().count()).max().unwrap_or(0)).collect();
     let mut text = format!("{}\n", network.name);
     for (i, row) in rows.iter().enumerate() {
-        let cells = row.iter().zip(&widths).enumerate().map(|(c, (cell, width))| match c {
-            // Numbers are right-aligned.
-            4.. => format!("{cell:>width$}"),
-            _ => format!("{cell:<width$}"),
+        let cells = row.iter().zip(&widths).enumerate().map(|(c, (cell, width))| {
+            // A name may be longer than the largest width of `format!`.
+            let spaces = " ".repeat(width - cell.chars().count());
+            match c {
+                // Numbers are right-aligned.
+                4.. => spaces + cell,
+                _ => format!("{cell}{spaces}"),
+            }
         });
         text += cells.collect::<Vec<_>>().join("  ").trim_end();
         text.push('\n');

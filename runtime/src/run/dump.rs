@@ -48,8 +48,10 @@ pub(crate) fn requested() -> Result<Option<Dump>> {
 }
 
 impl Dump {
-    /// The texts of a compilation, in files of this name.
+    /// The texts of a compilation, in files of this name; what may have a meaning in a path is `_`.
     pub fn of(self, name: String) -> Texts {
+        let plain = |c: char| if c.is_alphanumeric() || c == '-' { c } else { '_' };
+        let name = name.chars().map(plain).collect();
         Texts { dump: self, name, texts: Vec::new() }
     }
 }
@@ -112,5 +114,16 @@ impl Texts {
                 .map_err(|e| Error::File { path, message: format!("cannot be written: {e}") })?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_stay_in_their_folder() {
+        let dump = Dump { stages: Vec::new(), folder: "folder".into() };
+        assert_eq!(dump.of("../../Größe 1-predict-2".into()).name, "______Größe_1-predict-2");
     }
 }

@@ -1,6 +1,7 @@
 //! Networks declared at run time behave like declared types, bit for bit.
 
-use bilro::compiler::declaration::{Builder, Declaration, LossReduction};
+use bilro::compiler::declaration::{Builder, Declaration, Init, LossReduction};
+use bilro::compiler::error::Mistake;
 use bilro::compiler::ops::{AttributeValue, Attributes};
 use bilro::compiler::shape::{Shape, Type};
 use bilro::ndarray::{Array1, Array2, ArrayD, array};
@@ -193,4 +194,156 @@ fn errors_name_their_arrays() {
     let data = data::digits().unwrap();
     let error = model_with_a_choice().evaluate(&data).unwrap_err().to_string();
     assert!(error.contains("1 inputs and 0 targets"), "{error}");
+}
+
+fn declared(
+    declare: impl FnOnce(&mut Builder) -> Result<(), Mistake>,
+) -> Result<Declaration, bilro::compiler::error::Error> {
+    Declaration::declare("Net", declare)
+}
+
+fn names(declaration: &Declaration) -> Vec<&str> {
+    declaration.parameters.iter().map(|p| p.name.as_str()).collect()
+}
+
+#[test]
+fn what_a_failed_call_has_made_is_taken_back() {
+    let declaration = declared(|b| {
+        let x = b.input("x", [1 << 20, 1])?;
+        let taken = b.parameter("taken.bias", [2], Init::Full(1.0))?;
+        let taken_layer = b.layer("taken", "Linear", [("out_features", 2)])?;
+        let huge = b.layer("huge", "Linear", [("out_features", 1 << 30)])?;
+        let before = b.graph().to_string();
+        // The weight is made before the bias and the product, which fail.
+        for layer in [taken_layer, huge] {
+            assert!(b.apply(layer, x).is_err());
+            assert_eq!(b.graph().to_string(), before);
+        }
+        let fine = b.layer("fine", "Linear", [("out_features", 2)])?;
+        let y = b.apply(fine, x)?;
+        let y = b.call("mul", &[y, taken], ())?;
+        b.output("y", y)
+    });
+    let declaration = declaration.unwrap();
+    assert_eq!(names(&declaration), ["taken.bias", "fine.weight", "fine.bias"]);
+    assert_eq!(declaration.layers.len(), 1);
+}
+
+#[test]
+fn names_that_would_mean_two_things_are_refused() {
+    type Declare = fn(&mut Builder) -> Result<(), Mistake>;
+    let cases: [(Declare, &str); 4] = [
+        (
+            |b| {
+                b.layer("same", "ReLU", ())?;
+                b.layer("same", "Tanh", ()).map(|_| ())
+            },
+            "layer `same` is declared twice",
+        ),
+        (|b| b.choice("c", &["a", "b", "a"]).map(|_| ()), "the alternative `a` twice"),
+        (
+            |b| {
+                let x = b.input("both", [2])?;
+                b.differentiate(x)?;
+                let w = b.parameter("both", [2], Init::Full(1.0))?;
+                let y = b.call("mul", &[x, w], ())?;
+                b.loss(y, LossReduction::Sum)
+            },
+            "`both` is a parameter and an input whose gradient",
+        ),
+        (
+            |b| {
+                let x = b.input("x", [2])?;
+                b.call("pow", &[x], [("exponent", f64::INFINITY)]).map(|_| ())
+            },
+            "`exponent` is a finite number",
+        ),
+    ];
+    for (declare, part) in cases {
+        let error = declared(declare).unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+#[test]
+fn parts_of_other_networks_are_refused() {
+    let mut other = Builder::new("Other");
+    let module = other.module(None, "Block");
+    let layer = other.layer(None, "ReLU", ()).unwrap();
+    let mut b = Builder::new("Net");
+    let x = b.input("x", [2]).unwrap();
+    let error = b.enter(module).unwrap_err().to_string();
+    assert!(error.contains("another network"), "{error}");
+    let error = b.apply(layer, x).unwrap_err().to_string();
+    assert!(error.contains("another network"), "{error}");
+    assert_eq!((b.module_name(module), b.layer_name(layer)), ("", ""));
+    assert_eq!((b.takes(layer), b.gives(layer)), (0, 0));
+}
+
+/// A layer has the parameters that it has made, however others are called.
+#[test]
+fn a_layer_has_its_own_parameters() {
+    let declaration = declared(|b| {
+        let mut x = b.input("x", [3])?;
+        for name in ["fc", "fc.inner"] {
+            let layer = b.layer(name, "Linear", [("out_features", 3)])?;
+            x = b.apply(layer, x)?;
+        }
+        b.output("y", x)
+    });
+    let model = DynModel::builder(declaration.unwrap()).build().unwrap();
+    let layers = &model.declaration().layers;
+    assert_eq!(layers.iter().map(|l| &l.parameters[..]).collect::<Vec<_>>(), [[0, 1], [2, 3]]);
+    assert_eq!(model.summary().matches(" 12 ").count(), 2, "{}", model.summary());
+}
+
+#[test]
+fn deep_networks_and_long_names_stay_small() {
+    let declaration = declared(|b| {
+        let mut x = b.input("x", [2])?;
+        for _ in 0..1000 {
+            let layer = b.layer(None, "ReLU", ())?;
+            x = b.apply(layer, x)?;
+        }
+        b.output("y", x)
+    });
+    let text = declaration.unwrap().graph().to_string();
+    assert!(text.len() < 200 * 1000, "{} bytes", text.len());
+
+    let long = "x".repeat(1 << 17);
+    let declaration = declared(|b| {
+        let x = b.input(&long, [2])?;
+        let layer = b.layer(&*long, "Linear", [("out_features", 2)])?;
+        let y = b.apply(layer, x)?;
+        b.output(&long, y)
+    });
+    let model = DynModel::builder(declaration.unwrap()).build().unwrap();
+    assert!(model.summary().contains(&long) && model.to_string().contains(&long));
+    let wrong = "y".repeat(1 << 17);
+    let x = array![[1.0f32, 2.0]];
+    let error = model.predict((wrong.as_str(), x.view())).unwrap_err().to_string();
+    assert!(error.contains(&long));
+}
+
+/// A loss that follows from nothing can be trained on, if that is of use to anyone; one that is not
+/// finite is not.
+#[test]
+fn a_loss_that_is_a_number_makes_steps_that_change_nothing() {
+    for (number, steps) in [(1.5, 2), (f64::NAN, 0), (f64::INFINITY, 0)] {
+        for backend in [Backend::Jit, Backend::Interpreter] {
+            let declaration = declared(|b| {
+                b.parameter("w", [2], Init::Full(1.0))?;
+                let loss = b.number(number);
+                b.loss(loss, LossReduction::Mean)
+            });
+            let builder = DynTrainer::builder(declaration.unwrap(), Adam::new(0.1));
+            let mut trainer = builder.backend(backend).build().unwrap();
+            for _ in 0..2 {
+                let loss = trainer.step(DynBatch::new()).unwrap();
+                assert_eq!(loss.to_bits() | 1 << 31, (number as f32).to_bits() | 1 << 31);
+            }
+            assert_eq!(trainer.steps(), steps);
+            assert_eq!(trainer.model().parameter("w").unwrap(), array![1.0, 1.0].into_dyn());
+        }
+    }
 }

@@ -145,7 +145,7 @@ fn an_update_with_different_state_in_a_later_call_is_rejected() {
                     assert_eq!(optimizer, "Odd");
                     assert_eq!(bits(&engine), before);
                 }
-                (other, _) => panic!("{backend:?}, {states} kept: {other:?}"),
+                (other, _) => panic!("{backend:?}, {states} states: {other:?}"),
             }
             if let Backend::Jit = backend {
                 // The compiled code stays usable.
@@ -201,7 +201,7 @@ fn an_update_that_uses_foreign_nodes_is_rejected() {
         ),
         ("shape of its leaf", odd(|u| u.g.filled(1.0, &Shape::unbatched([1000, 1000])))),
         (
-            "there twice",
+            "is a duplicate",
             odd(|u| {
                 u.g.add_root(Root::Assign(0), u.parameter);
                 u.parameter
@@ -302,7 +302,7 @@ fn indices_with_different_bounds_are_not_alternatives() {
     });
     let choice = b.choice("table", &["few", "many"]).unwrap();
     let mistake = b.choose(choice, &[(few, "few"), (many, "many")]).unwrap_err();
-    assert!(mistake.message.contains("`few` has numbers below 3 and `many` below 1000"));
+    assert!(mistake.message.contains("`few` has integers below 3 and `many` below 1000"));
     b.choose(choice, &[(few, "few"), (few, "few")]).unwrap();
 }
 
@@ -437,7 +437,7 @@ fn a_network_that_contradicts_its_declaration_is_rejected() {
             fits += usize::from(stepped);
             assert!(!stepped || (feeds[0] == wide && feeds[1] == long));
             let predicted = trainer.model().predict(Given(feeds));
-            assert!(predicted.is_ok() || !stepped, "it takes what a step takes");
+            assert!(predicted.is_ok() || !stepped, "predict accepts the arrays of a step");
         }
         assert!(trainer.fit(&data, Fit::epochs(1)).is_err());
         assert!(trainer.model().evaluate(&data).is_err());

@@ -260,11 +260,11 @@ fn every_word_counts_by_its_own_class() {
     let data = Dataset::new(x, y).unwrap();
     for backend in BACKENDS {
         let mut trainer = Places::trainer(Sgd::new(0.0)).backend(backend).build().unwrap();
-        assert_near("places", trainer.model().evaluate(&data).unwrap().loss(), expected);
+        assert_near("words", trainer.model().evaluate(&data).unwrap().loss(), expected);
         for batch_size in [1, 7, 90] {
             let fit = Fit::epochs(1).batch_size(batch_size);
             let loss = trainer.fit(&data, fit).unwrap().epochs[0].loss;
-            assert_near(&format!("places in batches of {batch_size}"), loss, expected);
+            assert_near(&format!("words in batches of {batch_size}"), loss, expected);
         }
     }
 }

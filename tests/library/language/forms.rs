@@ -106,7 +106,7 @@ fn an_operand_of_a_chain_is_in_parentheses() {
 
 /// The first alternative is the function, which has the choice's own name.
 #[test]
-#[allow(non_snake_case, reason = "that is what is tested")]
+#[allow(non_snake_case, reason = "that is the subject of the test")]
 fn a_choice_may_have_the_name_of_an_alternative() {
     network! {
         struct Named {

@@ -49,7 +49,7 @@ fn names_of_values_are_in_the_graph() {
 
 /// Names that are equal, or empty, in the form of type names.
 #[test]
-#[allow(non_snake_case, reason = "that is what is tested")]
+#[allow(non_snake_case, reason = "that is the subject of the test")]
 fn types_have_distinct_names() {
     network! {
         struct Alike {

@@ -6,7 +6,7 @@
     non_snake_case,
     non_upper_case_globals,
     unused_macros,
-    reason = "that is what is tested"
+    reason = "that is the subject of the test"
 )]
 
 extern crate bilro as nn;

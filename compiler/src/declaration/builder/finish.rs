@@ -22,6 +22,16 @@ impl Builder {
         if let Some(missing) = self.missing() {
             return Err(fail(&self.name, missing));
         }
+        let has_gradient =
+            |name: &str| self.inputs.iter().any(|i| i.has_gradient && i.name == name);
+        if let Some((_, both)) = self.parameters.iter().find(|(_, p)| has_gradient(&p.name)) {
+            let message = format!(
+                "`{}` is a parameter and an input whose gradient is asked for: gradients need names of \
+                 their own",
+                both.name
+            );
+            return Err(fail(&self.name, &message));
+        }
         if let Some(fact) = self.facts.undecided.first() {
             return Err(fail(&self.name, &fact.mistake.message));
         }
@@ -49,15 +59,20 @@ impl Builder {
         let parameters: Vec<Parameter> =
             order.iter().map(|i| self.parameters[*i].1.clone()).collect();
         self.layers.sort_by(|a, b| a.order.cmp(&b.order));
+        let declared = &self.graph;
         let layers = self.layers.into_iter().filter_map(|l| {
             let FirstUse { inputs, outputs, multiply_adds } = l.first_use?;
-            let prefix = format!("{}.", l.name);
-            let of_layer =
-                parameters.iter().enumerate().filter(|(_, p)| p.name.starts_with(&prefix));
+            let index = |id| match declared.op(id).leaf() {
+                Some(Leaf::Parameter(parameter)) => Some(new_index[parameter.index]),
+                _ => None,
+            };
+            let mut of_layer: Vec<usize> =
+                l.parameters.iter().filter_map(|(_, id)| index(*id)).collect();
+            of_layer.sort_unstable();
             Some(Layer {
                 kind: l.layer.describe(&inputs),
                 module: l.layer.module(&inputs),
-                parameters: of_layer.map(|(i, _)| i).collect(),
+                parameters: of_layer,
                 name: l.name,
                 inputs: inputs.into_iter().map(|ty| ty.shape).collect(),
                 outputs,

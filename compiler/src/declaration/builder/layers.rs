@@ -60,6 +60,12 @@ impl Builder {
             }
         }
         let layer = (entry.from_call)(&attributes)?;
+        if let Some(name) = name {
+            let full = self.names.full(name);
+            if self.layers.iter().any(|layer| layer.name == full) {
+                return Err(Mistake::call(format!("layer `{full}` is declared twice")));
+            }
+        }
         let local = name.map_or_else(|| self.names.generate(kind), String::from);
         self.names.reserve(&local);
         self.layers.push(DeclaredLayer {
@@ -73,9 +79,9 @@ impl Builder {
         Ok(LayerId(self.layers.len() - 1))
     }
 
-    /// The qualified name of a layer.
+    /// The qualified name of a layer; empty for a layer of another network.
     pub fn layer_name(&self, layer: LayerId) -> &str {
-        &self.layers[layer.0].name
+        self.layers.get(layer.0).map_or("", |layer| &layer.name)
     }
 
     /// The number of inputs of a layer.
@@ -110,7 +116,12 @@ impl Builder {
         x: &[impl Into<Operand<'a>> + Copy],
     ) -> Result<Vec<NodeId>, Mistake> {
         let x = self.texts(x)?;
-        self.apply_layer(layer, &operand::pairs(&x))
+        let parameters = self.layers.get(layer.0).map_or(0, |layer| layer.parameters.len());
+        self.transaction(|b| b.apply_layer(layer, &operand::pairs(&x))).inspect_err(|_| {
+            if let Some(layer) = self.layers.get_mut(layer.0) {
+                layer.parameters.truncate(parameters);
+            }
+        })
     }
 
     fn apply_layer(

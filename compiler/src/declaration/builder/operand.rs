@@ -41,6 +41,19 @@ pub(super) fn pairs<'a>(x: &'a [Shown<'_>]) -> Vec<(NodeId, &'a str)> {
     x.iter().map(|(x, text)| (*x, &**text)).collect()
 }
 
+/// A long label as its beginning: what a layer gives is named after the layer and after what it was
+/// used on, which is named so too.
+fn shortened(label: String) -> String {
+    const LONGEST: usize = 80;
+    if label.chars().count() <= LONGEST {
+        return label;
+    }
+    match label.split_once('(') {
+        Some((layer, _)) if layer.chars().count() <= LONGEST => format!("{layer}(…)"),
+        _ => label.chars().take(LONGEST).chain(['…']).collect(),
+    }
+}
+
 impl Builder {
     /// Requires a value of this network.
     pub(super) fn check_owned(&self, x: NodeId) -> Result<(), Mistake> {
@@ -55,7 +68,7 @@ impl Builder {
         match x.text {
             _ if x.value.index() >= self.graph.len() => Err(FOREIGN),
             Some(text) => Ok((x.value, text.into())),
-            None => Ok((x.value, self.graph.label(x.value).into())),
+            None => Ok((x.value, shortened(self.graph.label(x.value)).into())),
         }
     }
 

@@ -88,11 +88,8 @@ impl Elementwise for Clamp {
 /// Clamps `x`; NaN stays NaN.
 #[cfg(feature = "eval")]
 pub(in crate::ops) fn between<T: Real>(x: T, min: Number, max: Number) -> T {
-    match x {
-        x if x < T::of(min.0) => T::of(min.0),
-        x if x > T::of(max.0) => T::of(max.0),
-        x => x,
-    }
+    let x = if x < T::of(min.0) { T::of(min.0) } else { x };
+    if x > T::of(max.0) { T::of(max.0) } else { x }
 }
 
 /// [`between`] for machine code.

@@ -52,6 +52,10 @@ impl Elementwise for Pow {
 
     fn from_call(attributes: &Attributes) -> Result<Pow, Mistake> {
         let exponent = attributes.number("exponent").unwrap_or(1.0) as f32;
+        if !exponent.is_finite() {
+            let message = format!("`exponent` is a finite number, not {exponent}");
+            return Err(Mistake::attribute("exponent", message));
+        }
         Ok(Pow { exponent: Number(exponent) })
     }
 

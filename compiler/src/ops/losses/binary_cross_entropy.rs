@@ -46,9 +46,10 @@ impl Elementwise for BinaryCrossEntropy {
     #[cfg(feature = "eval")]
     fn eval<T: Real>(&self, x: &[T]) -> T {
         let one = T::one();
-        let log = |x: T| x.ln().max(T::of(-100.0));
-        // `Float::max` drops NaN.
-        if x[0].is_nan() { x[0] } else { -(x[1] * log(x[0]) + (one - x[1]) * log(one - x[0])) }
+        let cut = T::of(-100.0);
+        // `Float::max` would drop the NaN of what is no probability.
+        let log = |x: T| if x.ln() < cut { cut } else { x.ln() };
+        -(x[1] * log(x[0]) + (one - x[1]) * log(one - x[0]))
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {

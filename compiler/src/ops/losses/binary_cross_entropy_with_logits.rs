@@ -108,7 +108,7 @@ impl Operation for BinaryCrossEntropyWithLogits {
 
     fn shape(&self, x: &[Argument<'_>], facts: &mut Facts) -> Result<Type, Mistake> {
         let ty = elementwise::shape(Self::NAME, x, facts)?;
-        if let Some(weight) = self.pos_weight.as_ref().filter(|weight| weight.len() > 1) {
+        if let Some(weight) = self.pos_weight.as_ref().filter(|weight| weight.len() != 1) {
             if ty.shape.rank() == 0 {
                 let message =
                     format!("`pos_weight` must be one number, since `{}` is one", x[0].name);

@@ -47,6 +47,7 @@ impl Operation for Reduce {
     const OPERANDS: Option<usize> = Some(1);
 
     fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
+        super::elementwise::require_real(Self::NAME, 0, x[0])?;
         let shape = &x[0].ty.shape;
         Ok(Type::real(match self.axis {
             Axis::Batch if shape.batched => Shape { batched: false, ..shape.clone() },
