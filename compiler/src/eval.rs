@@ -1,11 +1,14 @@
 //! Values of the interpreter: plain arrays of f32 or f64, and the context in which operations
 //! evaluate them.
 
+pub mod bounded;
+
 use ndarray::{ArrayD, ArrayView2, IxDyn};
 
 use crate::shape::Type;
 
-/// The real type that the interpreter computes with: f32 or f64.
+/// The real type that the interpreter computes with: f32, f64, or values with a bound on their
+/// error, [`Bounded`](bounded::Bounded).
 pub trait Real: num_traits::Float + ndarray::LinalgScalar + std::fmt::Debug + Send + Sync {
     /// From the compiler's precision.
     fn of(x: f32) -> Self;
@@ -15,6 +18,31 @@ pub trait Real: num_traits::Float + ndarray::LinalgScalar + std::fmt::Debug + Se
     fn wide(self) -> f64;
     /// The error function.
     fn erf(self) -> Self;
+
+    /// The sum of some terms, added in f64 and rounded at the end. Machine code adds them in chains
+    /// of `leaf` terms, or of 1,024 where that is more.
+    fn sum_of(terms: impl Iterator<Item = Self>, _leaf: usize) -> Self {
+        Self::of_f64(terms.map(Real::wide).sum())
+    }
+
+    /// The largest of some numbers; NaN where one of them is.
+    fn largest_of(terms: impl Iterator<Item = Self>) -> Self {
+        terms.fold(Self::neg_infinity(), |m, x| match m.is_nan() || m >= x {
+            true => m,
+            false => x,
+        })
+    }
+
+    /// A product of matrices, its sums in f64; row-major.
+    fn product_of(a: &ArrayView2<'_, Self>, b: &ArrayView2<'_, Self>) -> Vec<Self> {
+        let [a, b] = [a, b].map(|x| x.mapv(Real::wide));
+        a.dot(&b).into_iter().map(Self::of_f64).collect()
+    }
+
+    /// The result of a formula, whatever the outcome of comparisons that errors leave open.
+    fn all_branches(formula: impl Fn() -> Self) -> Self {
+        formula()
+    }
 }
 
 /// Sums in f64, rounded at the end, so that a long
@@ -22,7 +50,7 @@ pub trait Real: num_traits::Float + ndarray::LinalgScalar + std::fmt::Debug + Se
 pub trait Total<T: Real>: Iterator<Item = T> + Sized {
     /// The sum of all.
     fn total(self) -> T {
-        T::of_f64(self.map(Real::wide).sum())
+        T::sum_of(self, 0)
     }
 }
 
@@ -30,8 +58,7 @@ impl<T: Real, I: Iterator<Item = T>> Total<T> for I {}
 
 /// A product of matrices, its sums in f64.
 pub fn dot<T: Real>(a: &ArrayView2<'_, T>, b: &ArrayView2<'_, T>) -> Vec<T> {
-    let [a, b] = [a, b].map(|x| x.mapv(Real::wide));
-    a.dot(&b).into_iter().map(T::of_f64).collect()
+    T::product_of(a, b)
 }
 
 impl Real for f32 {

@@ -35,6 +35,8 @@ pub mod error;
 #[cfg(feature = "eval")]
 pub mod eval;
 pub mod expr;
+#[doc(hidden)]
+pub mod faults;
 pub mod fuse;
 pub mod graph;
 pub mod kernel;

@@ -53,6 +53,8 @@
 //!   [`Model::save`] writes them to a file, [`Model::load`] reads such a file,
 //!   or PyTorch's; [`io`] does the same for any arrays. A model is printed as
 //!   PyTorch prints a module, and [`Model::summary`] is a table.
+//! - [`Model::verify`] compares compiled code with the interpreter, [`testing`] gradients with
+//!   differences; [`ModelBuilder::detect_anomaly`] says where a NaN began.
 //! - [`metrics`] has accuracies and confusion matrices of predictions.
 //! - [`data`] has data sets: reads or generates examples, splits them, cuts them into batches; a
 //!   [`data::Classification`] has a class for each, a [`data::Regression`] reals.
@@ -101,6 +103,7 @@ pub mod rng;
 mod run;
 pub mod schedule;
 pub mod statistics;
+pub mod testing;
 mod train;
 
 pub use bilro_compiler as compiler;
@@ -109,7 +112,10 @@ pub use bilro_compiler::optim::{
     adadelta::Adadelta, adagrad::Adagrad, adam::Adam, adamw::AdamW, lion::Lion, nadam::NAdam,
     radam::RAdam, rmsprop::RMSprop, sgd::Sgd,
 };
-pub use error::{CheckpointMismatch, Difference, Error, Result, WeightsMismatch};
+pub use error::{
+    Anomaly, Check, CheckpointMismatch, Compared, Difference, Disagreement, Error, OperandRange,
+    Origin, Result, Verification, WeightsMismatch,
+};
 pub use model::dynamic::{DynArrays, DynBatch, DynGradients, DynModel, DynTrainer, Dynamic};
 pub use model::network::{self, Classifier, FitsData, FromExamples, Learns, Network, Trainable};
 pub use model::{
@@ -147,6 +153,9 @@ mod documents {
 
     #[doc = include_str!("../../docs/serving.md")]
     struct Serving;
+
+    #[doc = include_str!("../../docs/verification.md")]
+    struct Verification;
 
     #[doc = include_str!("../../docs/from-pytorch.md")]
     struct FromPytorch;

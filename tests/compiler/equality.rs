@@ -34,7 +34,7 @@ const THREADS: [usize; 4] = [1, 2, 3, 7];
 const STEPS: usize = 100;
 
 /// The README's networks, those of the examples and of the benchmarks.
-mod networks {
+pub(super) mod networks {
     use bilro::prelude::*;
     pub use bilro_benches::networks::{Digits, Mnist, Neuron, Wide};
 

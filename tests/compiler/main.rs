@@ -7,3 +7,4 @@ pub mod differential;
 pub mod equality;
 pub mod fusion;
 pub mod products;
+pub mod verification;

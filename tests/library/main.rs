@@ -24,3 +24,4 @@ pub mod schedules;
 pub mod tidy;
 pub mod trainer;
 pub mod training;
+pub mod verification;

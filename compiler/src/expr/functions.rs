@@ -8,6 +8,7 @@
 //! relative errors of the result, rounded from the lowest power upwards.
 
 use super::{Expr, Expressions};
+use crate::faults::{self, Fault};
 
 /// Rounds by addition: added to a float of magnitude below 2²², it leaves the nearest integer
 /// in the low bits.
@@ -33,9 +34,10 @@ impl Expressions {
         let (ln2_high, ln2_low) = (self.float(-0.693_145_75), self.float(-1.428_606_8e-6));
         let s = self.mul_add(n, ln2_high, x);
         let s = self.mul_add(n, ln2_low, s);
+        let third = if faults::is(Fault::ExpCoefficient) { 0.166_766_67 } else { 0.166_666_67 };
         let u = self.polynomial(
             s,
-            &[1.985_276_2e-4, 1.393_043_6e-3, 8.333_361e-3, 4.166_648_5e-2, 0.166_666_67, 0.5],
+            &[1.985_276_2e-4, 1.393_043_6e-3, 8.333_361e-3, 4.166_648_5e-2, third, 0.5],
         );
         let square = self.mul(s, s);
         let p = self.mul_add(square, u, s);

@@ -24,14 +24,16 @@ pub(super) fn build(graph: Graph, groups: Vec<Group>) -> Fused {
     let kernels =
         groups.iter().map(|group| KernelBuilder::new(&graph, &buffers, group).kernel()).collect();
     let roots = graph.roots().iter().map(|(_, id)| buffers.of[id]).collect();
-    let Buffers { list, step_scalars, numbers, .. } = buffers;
+    let Buffers { list, values, step_scalars, numbers, .. } = buffers;
     let nodes = groups.into_iter().map(|group| group.nodes).collect();
-    Fused { kernels, nodes, buffers: list, roots, step_scalars, numbers, graph }
+    Fused { kernels, nodes, buffers: list, values, roots, step_scalars, numbers, graph }
 }
 
 /// The buffers, and the nodes that have one.
 struct Buffers {
     list: Vec<Buffer>,
+    /// Of each, the node.
+    values: Vec<NodeId>,
     of: FxHashMap<NodeId, usize>,
     step_scalars: Vec<&'static str>,
     numbers: Vec<f32>,
@@ -74,6 +76,7 @@ impl Buffers {
         needed.dedup();
         let mut buffers = Buffers {
             list: Vec::new(),
+            values: Vec::new(),
             of: FxHashMap::default(),
             step_scalars: Vec::new(),
             numbers: Vec::new(),
@@ -109,6 +112,7 @@ impl Buffers {
                 _ => Layout::padded(&sizes),
             };
             buffers.of.insert(node, buffers.list.len());
+            buffers.values.push(node);
             let is_given = op.lower().is_source();
             buffers.list.push(Buffer { name: g.label(node), is_given, layout, storage });
         }

@@ -14,6 +14,7 @@ use super::blocks::{self, CHAIN, LEAF, Span};
 use super::tiling::{Tiling, is_uncut, rows_of_tile, split};
 use super::writer::{Point, Writer};
 use crate::expr::scalar::{LaneType, Reduction, Scalar};
+use crate::faults::{self, Fault};
 use crate::kernel::{Access, Kernel, Product, Store};
 use crate::program::{Counter, Instruction, Program, Register};
 use crate::target::{CACHE_LINE, Target};
@@ -247,6 +248,9 @@ impl Tile<'_> {
         let all = w.target.lanes;
         let mut offsets = vec![0; self.product.axes()];
         offsets[self.product.rows_axis()] = self.first.0 + row;
+        if faults::is(Fault::TileRow) && row > 0 && row + 1 == self.rows.size {
+            offsets[self.product.rows_axis()] -= 1;
+        }
         offsets[self.product.columns_axis()] = (self.first.1 + vector) * all;
         let lanes = if vector + 1 == self.columns.size { self.columns.lanes } else { all };
         Point { offsets, lanes }
@@ -423,6 +427,11 @@ impl Tile<'_> {
         let axis = self.product.columns_axis() + 1;
         let all = self.product.summed.iter().enumerate();
         let mut spans: Vec<Span> = all.map(|(i, n)| Span::all(axis + i, *n)).collect();
+        if faults::is(Fault::SkippedTerm)
+            && let Some(span) = spans.last_mut()
+        {
+            span.count -= usize::from(span.count > 1);
+        }
         let mut chain = |w: &mut Writer<'_>, spans: &[Span], sums: &[Vec<Register>]| {
             self.chain(w, spans, sums, tile);
         };

@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 
 use crate::expr::scalar::{LaneType, Reduction, Scalar};
 use crate::expr::{Expr, Term};
+use crate::faults::{self, Fault};
 use crate::kernel::{Access, Kernel, Store};
 use crate::program::*;
 use crate::target::Target;
@@ -397,7 +398,8 @@ impl<'a> Writer<'a> {
         let point = |i: usize| {
             let mut offsets = vec![0; axes];
             offsets[self.vector_axis] = first + i;
-            Point { offsets, lanes: lanes.min(n - i) }
+            let is_cut = faults::is(Fault::TailMask) && n - i < lanes && n - i > 1;
+            Point { offsets, lanes: lanes.min(n - i) - usize::from(is_cut) }
         };
         (0..n).step_by(lanes).map(point).collect()
     }

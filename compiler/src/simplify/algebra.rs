@@ -1,6 +1,7 @@
 //! Algebraic rewrites: identities, and pairs of operations that are equal to one.
 
 use super::constants::value;
+use crate::faults::{self, Fault};
 use crate::graph::{Graph, NodeId};
 use crate::ops::Op;
 use crate::ops::compare_position::ComparePosition;
@@ -38,6 +39,7 @@ pub(super) fn rewrite(g: &mut Graph, op: &Op, x: &[NodeId]) -> Option<NodeId> {
         Op::Div(_) if constant(1) == Some(1.0) => Some(x[0]),
         Op::Div(_) => {
             let inverse = exact_inverse(constant(1)?)?;
+            let inverse = if faults::is(Fault::DivisionByPower) { 1.0 / inverse } else { inverse };
             Some(g.scale(x[0], inverse))
         }
         Op::Neg(_) => negated(0),

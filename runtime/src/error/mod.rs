@@ -4,7 +4,9 @@
 //! No mistake of a caller panics, and a call that returns an error has changed
 //! nothing.
 
+mod anomaly;
 mod checkpoint;
+mod verification;
 mod weights;
 
 use std::error::Error as StdError;
@@ -13,7 +15,9 @@ use std::{env, fmt, io, num, str, string};
 
 use ndarray::{ErrorKind, ShapeError};
 
+pub use anomaly::{Anomaly, OperandRange, Origin};
 pub use checkpoint::{CheckpointMismatch, Difference};
+pub use verification::{Check, Compared, Disagreement, Verification};
 pub(crate) use weights::FLOATS;
 pub use weights::WeightsMismatch;
 
@@ -207,7 +211,8 @@ pub enum Error {
     },
     /// The loss became infinite or not a number. The step has changed nothing.
     #[error(
-        "the loss is {loss} at step {step}: try a smaller learning rate, or look for NaN in the data"
+        "the loss is {loss} at step {step}: try a smaller learning rate, or look for NaN in the data; \
+         `detect_anomaly(true)` names the layer where it began"
     )]
     NonFiniteLoss {
         /// The step, counted from 1.
@@ -226,6 +231,20 @@ pub enum Error {
         step: usize,
         /// The loss, which is finite.
         loss: f32,
+    },
+    /// A result is not finite, and `detect_anomaly(true)` has asked where that came from. Nothing
+    /// has changed.
+    #[error("{report}")]
+    Anomaly {
+        /// The first value that is not finite, with its layer.
+        report: Box<Anomaly>,
+    },
+    /// Machine code and the interpreter disagree, or gradients and differences. Where it is an
+    /// error of a step, the step has changed nothing.
+    #[error("{report}")]
+    Verification {
+        /// What was compared, and the first layer that disagrees.
+        report: Box<Verification>,
     },
     /// There is no parameter of this name.
     #[error("{}", unknown_parameter(name, known))]

@@ -22,6 +22,7 @@ pub struct ModelBuilder<N> {
     threads: Option<usize>,
     weights: Option<PathBuf>,
     code_cache: usize,
+    detects_anomalies: bool,
     network: PhantomData<fn() -> N>,
 }
 
@@ -34,6 +35,7 @@ impl<N> ModelBuilder<N> {
             threads: None,
             weights: None,
             code_cache: CODE_CACHE,
+            detects_anomalies: false,
             network: PhantomData,
         }
     }
@@ -68,6 +70,34 @@ impl<N> ModelBuilder<N> {
         self
     }
 
+    /// Whether to say where values come from that are not finite: a prediction, evaluation or
+    /// gradients with a NaN or an infinity in the results, and a step that such a loss or gradient
+    /// keeps from being made, are evaluated once more by the interpreter, and return
+    /// [`Error::Anomaly`], which names the first layer, its operands' ranges and the rows of the
+    /// batch. Off unless set, and then it costs nothing; on, a call's results are looked at.
+    ///
+    /// ```
+    /// use bilro::ndarray::array;
+    /// use bilro::prelude::*;
+    ///
+    /// network! {
+    ///     struct Root {
+    ///         input x: [2];
+    ///         output y = sqrt(x - 1.0) * 2.0;
+    ///     }
+    /// }
+    ///
+    /// let model = Root::model().detect_anomaly(true).build()?;
+    /// let x = array![[1.0, 5.0], [2.0, 0.0]];
+    /// let error = model.predict(root::Input { x: x.view() }).unwrap_err().to_string();
+    /// assert!(error.contains("the first value that is not is `sqrt(") && error.contains("1 row of the batch: 1"));
+    /// # Ok::<(), bilro::Error>(())
+    /// ```
+    pub fn detect_anomaly(mut self, detects: bool) -> Self {
+        self.detects_anomalies = detects;
+        self
+    }
+
     /// A file to read the parameters from, instead of drawing them: see
     /// [`Model::load`].
     pub fn weights(mut self, path: impl Into<PathBuf>) -> Self {
@@ -91,6 +121,7 @@ impl<N> ModelBuilder<N> {
         let threads = config::threads(self.threads)?;
         let mut engine = Engine::new(self.declaration?, backend, self.seed, threads)?;
         engine.set_code_cache(self.code_cache);
+        engine.set_detect_anomaly(self.detects_anomalies);
         let mut model = Model { engine, network: PhantomData };
         if let Some(path) = self.weights {
             model.load(path)?;

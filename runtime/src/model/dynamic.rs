@@ -108,7 +108,11 @@ impl<'a> DynBatch<'a> {
     }
 
     /// The arrays in declared order, targets last, and the indices of the chosen alternatives.
-    fn resolve(&self, declaration: &Declaration, predicts: bool) -> Result<Resolved<'a>> {
+    pub(crate) fn resolve(
+        &self,
+        declaration: &Declaration,
+        predicts: bool,
+    ) -> Result<Resolved<'a>> {
         let inputs = || declaration.inputs.iter().filter(|input| !input.is_target || !predicts);
         let names = || inputs().map(|input| input.name.clone()).collect();
         for (i, (name, _)) in self.arrays.iter().enumerate() {
@@ -148,7 +152,7 @@ impl<'a> DynBatch<'a> {
     }
 }
 
-type Resolved<'a> = (Vec<Feed<'a>>, Vec<usize>);
+pub(crate) type Resolved<'a> = (Vec<Feed<'a>>, Vec<usize>);
 
 fn unknown(what: &'static str, name: &str, known: Vec<String>) -> Error {
     Error::UnknownName { what, name: name.into(), known }

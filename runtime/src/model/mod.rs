@@ -14,6 +14,7 @@ pub mod network;
 mod summary;
 mod trainer;
 mod typed;
+mod verified;
 pub(crate) mod weights;
 
 use std::marker::PhantomData;
@@ -173,6 +174,11 @@ impl<N> Model<N> {
     /// The backend that serves this model.
     pub fn backend(&self) -> Backend {
         self.engine.backend()
+    }
+
+    /// See [`ModelBuilder::detect_anomaly`].
+    pub fn set_detect_anomaly(&mut self, detects: bool) {
+        self.engine.set_detect_anomaly(detects);
     }
 
     /// Drops all machine code and its working memory; the next call compiles its code

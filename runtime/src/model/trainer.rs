@@ -15,7 +15,7 @@ use super::network::Network;
 use super::weights::is_in;
 use super::{Model, ModelBuilder};
 use crate::error::{Error, Result};
-use crate::run::engine::{Results, UpdateNumbers, wrong_number};
+use crate::run::engine::{Extent, Results, UpdateNumbers, wrong_number};
 use crate::run::{Backend, Feed};
 use crate::schedule::Schedule;
 
@@ -31,6 +31,8 @@ pub struct Trainer<N> {
     steps: usize,
     /// Batches since the last update.
     pending: usize,
+    /// See [`TrainerBuilder::verify_every`].
+    verify_every: usize,
 }
 
 /// The purposes of a training, made once for all steps.
@@ -62,6 +64,9 @@ pub struct TrainerBuilder<N, M = ModelBuilder<N>> {
     /// Learning-rate factors by layer or parameter, `None` where frozen; for each
     /// parameter, the last one applies.
     rates: Vec<(String, Option<f32>)>,
+    verify_every: usize,
+    /// Unless set, what the model does.
+    detects_anomalies: Option<bool>,
     network: PhantomData<fn() -> N>,
 }
 
@@ -105,7 +110,7 @@ impl<N> TrainerBuilder<N> {
     pub fn build(self) -> Result<Trainer<N>> {
         let model = self.model.build()?;
         let training = finish_training(&model.engine.declaration, self.training, &self.rates)?;
-        Ok(Trainer::new(model, training))
+        Ok(Trainer::new(model, training).with(self.verify_every, self.detects_anomalies))
     }
 }
 
@@ -117,9 +122,9 @@ impl<N> TrainerBuilder<N, Model<N>> {
     /// rate, a limit or another number out of range, or [`Error::UnknownParameter`]
     /// for a learning rate of an unknown layer or parameter.
     pub fn build(self) -> Result<Trainer<N>, NoTrainer<N>> {
-        let TrainerBuilder { model, training, rates, .. } = self;
+        let TrainerBuilder { model, training, rates, verify_every, detects_anomalies, .. } = self;
         match finish_training(&model.engine.declaration, training, &rates) {
-            Ok(training) => Ok(Trainer::new(model, training)),
+            Ok(training) => Ok(Trainer::new(model, training).with(verify_every, detects_anomalies)),
             Err(error) => Err(NoTrainer { error, model: Box::new(model) }),
         }
     }
@@ -166,7 +171,14 @@ impl<N> From<NoTrainer<N>> for Error {
 
 impl<N, M> TrainerBuilder<N, M> {
     pub(crate) fn of(model: M, training: Training) -> TrainerBuilder<N, M> {
-        TrainerBuilder { model, training, rates: Vec::new(), network: PhantomData }
+        TrainerBuilder {
+            model,
+            training,
+            rates: Vec::new(),
+            verify_every: 0,
+            detects_anomalies: None,
+            network: PhantomData,
+        }
     }
 
     /// Gives a layer, or a parameter as `fc1.bias`, its own learning rate: `factor`
@@ -192,6 +204,41 @@ impl<N, M> TrainerBuilder<N, M> {
     /// of them by one factor, so that the norm is `limit`.
     pub fn clip_norm(mut self, limit: f32) -> Self {
         self.training = self.training.with_clip(Clip::Norm(limit));
+        self
+    }
+
+    /// Verifies the first of every so many steps before it is made, as
+    /// [`Model::verify`] does: each kernel of the step's code and the next values of all parameters
+    /// against the interpreter, and gradients of a few elements against differences; others each
+    /// time. A disagreement is [`Error::Verification`], and the step is not made. 0, which is the
+    /// default, verifies none and costs nothing; a step that is verified takes as long as some
+    /// hundred evaluations by the interpreter.
+    ///
+    /// ```
+    /// use bilro::data;
+    /// use bilro::prelude::*;
+    ///
+    /// network! {
+    ///     struct Digits {
+    ///         input image: [64];
+    ///         target digit: class(10);
+    ///         output logits = image -> Linear(16) -> relu -> Linear(10);
+    ///         loss cross_entropy(logits, digit);
+    ///     }
+    /// }
+    ///
+    /// let mut trainer = Digits::trainer(Adam::new(0.01)).verify_every(100).build()?;
+    /// trainer.fit(&data::digits()?, Fit::epochs(1).batch_size(32))?;
+    /// # Ok::<(), bilro::Error>(())
+    /// ```
+    pub fn verify_every(mut self, steps: usize) -> Self {
+        self.verify_every = steps;
+        self
+    }
+
+    /// See [`ModelBuilder::detect_anomaly`]; unless set, as the model does.
+    pub fn detect_anomaly(mut self, detects: bool) -> Self {
+        self.detects_anomalies = Some(detects);
         self
     }
 
@@ -278,7 +325,24 @@ impl<N> Trainer<N> {
         let training = Arc::new(training);
         let purposes = Purposes::new(&training);
         let base_rate = learning_rate;
-        Trainer { model, training, purposes, learning_rate, base_rate, steps: 0, pending: 0 }
+        Trainer {
+            model,
+            training,
+            purposes,
+            learning_rate,
+            base_rate,
+            steps: 0,
+            pending: 0,
+            verify_every: 0,
+        }
+    }
+
+    fn with(mut self, verify_every: usize, detects_anomalies: Option<bool>) -> Trainer<N> {
+        self.verify_every = verify_every;
+        if let Some(detects) = detects_anomalies {
+            self.model.engine.set_detect_anomaly(detects);
+        }
+        self
     }
 
     /// A step on arrays in declared order.
@@ -294,7 +358,16 @@ impl<N> Trainer<N> {
             true => &purposes.step,
             false => &purposes.accumulate[usize::from(self.pending > 0)],
         };
-        let results = model.engine.run_at(purpose, feeds, choices, *learning_rate)?;
+        if self.verify_every > 0 && self.steps.is_multiple_of(self.verify_every) {
+            let extent = Extent { samples: 4, seed: self.steps as u64, ..Extent::ALL };
+            let engine = &mut model.engine;
+            engine.verify_step(purpose, feeds, choices, *learning_rate, extent)?.into_result()?;
+        }
+        let results = model.engine.run_at(purpose, feeds, choices, *learning_rate);
+        let results = match results {
+            Err(error) => return Err(at_step(error, self.steps + 1)),
+            Ok(results) => results,
+        };
         let Results { kept, loss, .. } = results;
         if kept {
             self.steps += 1;
@@ -403,6 +476,16 @@ impl<N> Trainer<N> {
         Ok(())
     }
 
+    /// See [`TrainerBuilder::verify_every`].
+    pub fn set_verify_every(&mut self, steps: usize) {
+        self.verify_every = steps;
+    }
+
+    /// See [`ModelBuilder::detect_anomaly`].
+    pub fn set_detect_anomaly(&mut self, detects: bool) {
+        self.model.set_detect_anomaly(detects);
+    }
+
     /// The model, to inspect or to predict with.
     pub fn model(&self) -> &Model<N> {
         &self.model
@@ -418,6 +501,15 @@ impl<N> Trainer<N> {
         self.model.engine.forget_steps();
         self.model
     }
+}
+
+/// An anomaly says of which step it is.
+#[cold]
+fn at_step(mut error: Error, step: usize) -> Error {
+    if let Error::Anomaly { report } = &mut error {
+        report.step = Some(step);
+    }
+    error
 }
 
 /// Requires a finite number in some range.

@@ -12,9 +12,16 @@ use crate::memory;
 
 /// The values of a graph's roots, in their order. `leaf` returns the values of
 /// inputs, parameters and step scalars.
-pub fn interpret<T: Real>(
+pub fn interpret<T: Real>(graph: &Graph, leaf: impl FnMut(Leaf<'_>) -> Value<T>) -> Vec<Value<T>> {
+    interpret_with(graph, leaf, |_, _| {})
+}
+
+/// The same; `see` is shown every value that a root needs, in the order of the nodes, and may change
+/// it.
+pub(crate) fn interpret_with<T: Real>(
     graph: &Graph,
     mut leaf: impl FnMut(Leaf<'_>) -> Value<T>,
+    mut see: impl FnMut(NodeId, &mut Value<T>),
 ) -> Vec<Value<T>> {
     let needed = graph.needed();
     let mut values: Vec<Option<Value<T>>> = vec![None; graph.len()];
@@ -22,11 +29,12 @@ pub fn interpret<T: Real>(
     let mut uses = uses(graph, &needed);
     for id in graph.ids().filter(|id| needed[id.index()]) {
         let operands = graph.operands(id);
-        let value = match graph.op(id).leaf() {
+        let mut value = match graph.op(id).leaf() {
             Some(given) => leaf(given),
             None => evaluate(graph, id, operands, &values),
         };
         debug_assert_eq!(value.sizes(), graph.sizes(id), "{}", graph.label(id));
+        see(id, &mut value);
         values[id.index()] = Some(value);
         for x in operands {
             uses[x.index()] -= 1;
@@ -80,8 +88,13 @@ fn evaluate<T: Real>(
     values: &[Option<Value<T>>],
 ) -> Value<T> {
     let value = |x: &NodeId| values[x.index()].as_ref().expect("operands come first");
-    let x: Vec<&Value<T>> = operands.iter().map(value).collect();
+    evaluate_on(graph, id, &operands.iter().map(value).collect::<Vec<_>>())
+}
+
+/// The value of a computed node on the values of its operands.
+pub(crate) fn evaluate_on<T: Real>(graph: &Graph, id: NodeId, x: &[&Value<T>]) -> Value<T> {
+    let operands = graph.operands(id);
     let types: Vec<_> = operands.iter().map(|x| graph.ty(*x)).collect();
     let at = Evaluation { ty: graph.ty(id), operands: &types, batch: graph.batch() };
-    graph.op(id).eval(&x, &at)
+    graph.op(id).eval(x, &at)
 }

@@ -5,6 +5,7 @@ use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::Real;
 use crate::expr::{Expr, Expressions};
+use crate::faults::{self, Fault};
 use crate::graph::{Graph, NodeId};
 
 /// The hyperbolic tangent.
@@ -47,7 +48,8 @@ impl Elementwise for Tanh {
         let one = g.constant(1.0);
         let square = g.square(at.y);
         let slope = g.sub(one, square);
-        vec![Some(g.mul(at.dy, slope))]
+        let dx = g.mul(at.dy, slope);
+        vec![Some(if faults::is(Fault::TanhSign) { g.neg(dx) } else { dx })]
     }
 
     fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {

@@ -35,12 +35,18 @@ impl Operation for ScatterAdd {
     fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
         let sizes = at.sizes();
         let columns = sizes[1];
-        let mut table = vec![0f64; sizes[0] * columns];
-        for (row, index) in x[0].reals().chunks(columns).zip(x[1].indices()) {
-            let sums = &mut table[*index as usize * columns..][..columns];
-            sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += x.wide());
+        let values: Vec<&[T]> = x[0].reals().chunks(columns).collect();
+        let mut places: Vec<Vec<usize>> = vec![Vec::new(); sizes[0]];
+        for (place, index) in x[1].indices().iter().enumerate() {
+            places[*index as usize].push(place);
         }
-        Value::real(&sizes, table.into_iter().map(T::of_f64).collect())
+        // As long as machine code may make its chains.
+        let leaf = 4 * sizes[0];
+        let sum = |places: &[usize], column: usize| {
+            T::sum_of(places.iter().map(|place| values[*place][column]), leaf)
+        };
+        let rows = places.iter().flat_map(|places| (0..columns).map(move |c| sum(places, c)));
+        Value::real(&sizes, rows.collect())
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {

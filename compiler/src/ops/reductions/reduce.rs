@@ -37,10 +37,7 @@ impl Reduction {
     pub(in crate::ops) fn of<T: Real>(self, x: impl Iterator<Item = T>) -> T {
         match self {
             Reduction::Sum => x.total(),
-            Reduction::Max => x.fold(T::neg_infinity(), |m, x| match m.is_nan() || m >= x {
-                true => m,
-                false => x,
-            }),
+            Reduction::Max => T::largest_of(x),
         }
     }
 }

@@ -83,7 +83,7 @@ where
                 for (r, column) in row.iter_mut().zip(&columns) {
                     *r = column[i];
                 }
-                E::eval(self, &row)
+                T::all_branches(|| E::eval(self, &row))
             })
             .collect();
         Value::real(x[0].sizes(), elements)

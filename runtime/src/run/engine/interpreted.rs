@@ -42,23 +42,7 @@ fn run_in<T: Real>(
     let graph = call.graph(declaration)?;
     let what = || format!("the values of `{}` by the interpreter", declaration.name);
     memory::check::<T>(what, peak(&graph))?;
-    let values = interpret::<T>(&graph, |leaf| match leaf {
-        Leaf::Input(input) => match call.feeds.get(input.index) {
-            Some(Feed::Real(array)) => real(array.view()),
-            Some(Feed::Index(array)) => {
-                Value::index(array.shape(), array.iter().copied().collect())
-            }
-            None => unreachable!("the feeds of a purpose have been checked"),
-        },
-        Leaf::Parameter(parameter) => real(parameters.view(parameter.index)),
-        Leaf::StepScalar(op) => {
-            let bits = call.counters.scalar(call.purpose, call.numbers, Source::of(op.name));
-            match op.is_integer {
-                true => Value::index(&[], vec![bits]),
-                false => Value::real(&[], vec![T::of(f32::from_bits(bits))]),
-            }
-        }
-    });
+    let values = interpret::<T>(&graph, |leaf| leaf_value(parameters, call, leaf));
     let mut results = Results::new();
     let mut next = Vec::new();
     for ((root, _), value) in graph.roots().iter().zip(&values) {
@@ -79,7 +63,33 @@ fn run_in<T: Real>(
     Ok((results, next))
 }
 
-fn real<T: Real>(array: ArrayViewD<'_, f32>) -> Value<T> {
+/// The value of a leaf of a call's graph.
+pub(super) fn leaf_value<T: Real>(
+    parameters: &Parameters,
+    call: &Call<'_, '_>,
+    leaf: Leaf<'_>,
+) -> Value<T> {
+    match leaf {
+        Leaf::Input(input) => match call.feeds.get(input.index) {
+            Some(Feed::Real(array)) => real(array.view()),
+            Some(Feed::Index(array)) => {
+                Value::index(array.shape(), array.iter().copied().collect())
+            }
+            None => unreachable!("whatever a purpose needs has been given"),
+        },
+        Leaf::Parameter(parameter) => real(parameters.view(parameter.index)),
+        Leaf::StepScalar(op) => {
+            let bits = call.counters.scalar(call.purpose, call.numbers, Source::of(op.name));
+            match op.is_integer {
+                true => Value::index(&[], vec![bits]),
+                false => Value::real(&[], vec![T::of(f32::from_bits(bits))]),
+            }
+        }
+    }
+}
+
+/// An array of machine code, as the interpreter takes it.
+pub(super) fn real<T: Real>(array: ArrayViewD<'_, f32>) -> Value<T> {
     Value::real(array.shape(), array.iter().map(|x| T::of(*x)).collect())
 }
 

@@ -5,6 +5,7 @@ use bilro_compiler::codegen::module::Executable;
 use bilro_compiler::declaration::Declaration;
 use bilro_compiler::error::Error as CompileError;
 use bilro_compiler::graph::Root;
+use bilro_compiler::phases::Phase;
 use bilro_compiler::pipeline::{Observer, Stage, lower_graph};
 use bilro_compiler::plan::{ParameterLayout, Region};
 use ndarray::CowArray;
@@ -190,6 +191,119 @@ impl Compiled {
             }
         }
         Ok(results)
+    }
+}
+
+/// The memory of a call that is run kernel by kernel: its own, parameters too.
+pub(super) struct OwnMemory {
+    pub arena: AlignedMemory,
+    pub parameters: AlignedMemory,
+    pub scalars: Vec<u32>,
+}
+
+impl Compiled {
+    /// Memory for a call, with canaries in the arena and a copy of the parameters.
+    pub fn own_memory(
+        &self,
+        what: &dyn Fn() -> String,
+        parameters: &AlignedMemory,
+        call: &Call<'_, '_>,
+        canary: f32,
+    ) -> Result<OwnMemory> {
+        assert!(parameters.len() >= self.parameters, "it was compiled for what the engine keeps");
+        let mut arena = AlignedMemory::new(what, self.interface.arena)?;
+        arena.as_mut_slice().fill(canary);
+        let mut copy = AlignedMemory::new(what, parameters.len())?;
+        copy.as_mut_slice().copy_from_slice(parameters.as_slice());
+        let scalar = |source: &Source| call.counters.scalar(call.purpose, call.numbers, *source);
+        let scalars = self.scalars.iter().map(scalar).collect();
+        Ok(OwnMemory { arena, parameters: copy, scalars })
+    }
+
+    /// How it is called; without roots that are assigned.
+    pub fn interface(&self) -> &Interface {
+        &self.interface
+    }
+
+    /// How many kernels it has.
+    pub fn kernels(&self) -> usize {
+        self.executable.kernels()
+    }
+
+    /// Runs it as a user's call does, in memory of the call's own.
+    ///
+    /// # Errors
+    /// As [`Compiled::run`].
+    pub fn run_whole(
+        &self,
+        memory: &mut OwnMemory,
+        call: &Call<'_, '_>,
+        threads: usize,
+    ) -> Result<Results> {
+        let OwnMemory { arena, parameters, scalars } = memory;
+        let parameters = ParameterMemory::Exclusive(parameters);
+        let mut pace = Pace::new();
+        self.run(arena, scalars, &mut pace, parameters, call, threads, &mut Vec::new())
+    }
+
+    /// Runs it kernel by kernel in memory of the call's own, each kernel that threads share in as
+    /// many shares, the last one first. `after` sees the memory after each kernel.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] where there is not enough for an array that does not lie row-major.
+    pub fn run_by_kernel(
+        &self,
+        memory: &mut OwnMemory,
+        call: &Call<'_, '_>,
+        threads: usize,
+        mut after: impl FnMut(usize, &OwnMemory),
+    ) -> Result<()> {
+        let fits = memory.arena.len() >= self.interface.arena
+            && memory.parameters.len() >= self.parameters
+            && memory.scalars.len() >= self.scalars.len();
+        assert!(fits, "it is `own_memory`'s");
+        let (mut held, mut inputs) = (Vec::new(), Vec::new());
+        let mut table = vec![std::ptr::null_mut(); self.interface.regions.len()];
+        let parallel: Vec<usize> =
+            self.interface.phases.iter().flat_map(|phase| phase.parallel.clone()).collect();
+        for kernel in 0..self.executable.kernels() {
+            // After each kernel the memory has been looked at by others.
+            let pointers = Pointers {
+                arena: memory.arena.as_mut_slice().as_mut_ptr().cast(),
+                parameters: memory.parameters.as_mut_slice().as_mut_ptr().cast(),
+                step_scalars: memory.scalars.as_mut_ptr().cast(),
+            };
+            self.interface.bind(&mut table, &pointers, |i| {
+                let known = inputs.iter().find(|(input, _)| *input == i);
+                if let Some((_, pointer)) = known {
+                    return Ok::<_, Error>(*pointer);
+                }
+                let feed = call.feeds.get(i).expect("whatever a purpose needs is given");
+                let pointer = row_major(feed, &mut held)?;
+                inputs.push((i, pointer));
+                Ok(pointer)
+            })?;
+            let shares = if threads > 1 && parallel.contains(&kernel) { threads } else { 1 };
+            let alone = Phase { parallel: vec![kernel], ..Phase::default() };
+            for share in (0..shares).rev() {
+                // SAFETY: as in `run`, in memory that is this call's own: all of it is borrowed
+                // exclusively or was copied, and nothing else runs in it. Kernels run in their
+                // order, each after all shares of those before it; shares are of one kernel, and
+                // each is run once. A kernel without a parallel loop runs whole, by `run_kernel`.
+                unsafe {
+                    match shares {
+                        1 => self.executable.run_kernel(kernel, &table),
+                        _ => self.executable.run_share(&alone, share, shares, &table),
+                    }
+                }
+            }
+            after(kernel, memory);
+            let guard = self.interface.guard.filter(|guard| guard.program == kernel);
+            if guard.is_some_and(|g| memory.arena.as_slice()[g.allocation.offset] != 0.0) {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -14,13 +14,16 @@
 //! the network's variables before it is compiled, and the training of every step
 //! against the one whose state is stored.
 
+mod anomaly;
 mod check;
 mod code;
 mod counters;
 mod interpreted;
 mod jit;
+mod provenance;
 mod state;
 mod values;
+mod verify;
 mod workspace;
 
 use std::sync::Arc;
@@ -43,6 +46,7 @@ use workspace::Workspaces;
 pub use crate::run::Feed;
 pub(crate) use counters::UpdateNumbers;
 pub(crate) use state::EngineCounts;
+pub(crate) use verify::Extent;
 
 /// A network with its parameters and the code compiled for it so far. Arrays are given by index.
 /// [`Model`](crate::Model) and [`Trainer`](crate::Trainer) are built on it, and so are
@@ -75,6 +79,8 @@ pub struct Engine {
     workspaces: Workspaces,
     /// See [`Engine::sums`].
     sums: Vec<f64>,
+    /// See [`Engine::set_detect_anomaly`].
+    detects_anomalies: bool,
     /// For every input, its index among the feeds of a batch.
     batch_indices: Vec<Option<usize>>,
     /// For every input, its index among the feeds of a prediction; none for targets.
@@ -168,6 +174,7 @@ impl Engine {
             code: Arc::new(CodeTable::new(CODE_CACHE)),
             workspaces: Workspaces::new(),
             sums: Vec::new(),
+            detects_anomalies: false,
         })
     }
 
@@ -198,6 +205,7 @@ impl Engine {
             code: self.code.clone(),
             workspaces: Workspaces::new(),
             sums: Vec::new(),
+            detects_anomalies: self.detects_anomalies,
             batch_indices: self.batch_indices.clone(),
             input_indices: self.input_indices.clone(),
         })
@@ -296,6 +304,9 @@ impl Engine {
                 workspace.run(index, memory, &call, self.threads, sums)
             })?,
         };
+        if self.detects_anomalies && anomaly::is_anomalous(&results, sums, false) {
+            return Err(anomaly::error(self, &call));
+        }
         results.examples = batch;
         Ok(results)
     }
@@ -351,8 +362,8 @@ impl Engine {
             self;
         let is_predict = matches!(purpose, Purpose::Predict);
         let indices = if is_predict { &self.input_indices } else { &self.batch_indices };
-        let (feeds, counters) = (Feeds { feeds, indices }, *counters);
-        let call = &Call { purpose, batch, choices, counters, numbers, feeds, variables };
+        let (given, counters) = (Feeds { feeds, indices }, *counters);
+        let call = &Call { purpose, batch, choices, counters, numbers, feeds: given, variables };
         sums.clear();
         let mut has_evicted = false;
         let results = match self.backend.interpreted() {
@@ -379,6 +390,10 @@ impl Engine {
             self.forget_steps();
         }
         let mut results = results?;
+        let overwrites = purpose.overwrites();
+        if self.detects_anomalies && anomaly::is_anomalous(&results, &self.sums, overwrites) {
+            return Err(self.anomaly(purpose, batch, choices, feeds, numbers));
+        }
         self.has_stepped |= purpose.overwrites() && results.kept;
         // A rejected batch is not counted: the next one gets its random numbers.
         if results.kept {

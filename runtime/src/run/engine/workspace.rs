@@ -91,6 +91,11 @@ impl Workspace {
         code.run(arena, scalars, pace, parameters, call, threads, sums)
     }
 
+    /// The code at an index.
+    pub fn compiled(&mut self, index: usize) -> &Compiled {
+        self.known.get(index).0
+    }
+
     /// Drops evicted code, and the arena if no code is left.
     pub fn refresh(&mut self, table: &CodeTable<Compiled>) {
         self.known.refresh(table);

@@ -1,0 +1,407 @@
+//! Running error analysis: a value together with a bound on the error that machine code may make.
+//!
+//! [`Bounded`] is a number type of the interpreter. Its `value` is the result in f64; its `error`
+//! bounds how far a computation of the same operation in f32 may be from it. Every operation
+//! passes on the errors of its operands and adds its own:
+//!
+//! - `+ - · /` and roots are rounded to nearest: 2⁻²⁴ of the result, and 2⁻¹⁴⁹ where it may be
+//!   denormal;
+//! - functions have the largest errors that their documentation states and the tests of `codegen`
+//!   check: [`ULPS`];
+//! - sums of `n` terms, and products of matrices, have `(leaf + 64 · levels) · 2⁻²⁴` of the terms'
+//!   magnitudes, as sums are blocked (N. J. Higham, *The accuracy of floating point summation*,
+//!   1993, §3), and never more than `n` roundings;
+//! - a comparison that the errors leave open goes both ways: the result's error covers what
+//!   follows from either ([`Real::all_branches`]);
+//! - where a result may overflow, or a divisor may be zero, the error is infinite: nothing is said.
+//!
+//! The bounds are worst cases: no distribution of rounding errors is assumed. They restate what the
+//! documentation promises and use nothing of the code that they judge.
+
+mod arithmetic;
+
+use std::cell::RefCell;
+use std::cmp::Ordering;
+
+use ndarray::{Array2, ArrayView2};
+
+use super::Real;
+
+/// A value, and how far f32 may be from it; see the [module](self).
+pub type Bounded = Tracked<24>;
+
+/// The same for f64: how far the exact value may be, and any other way to compute it in f64. Errors
+/// of what goes in reach the results with it.
+pub type Fine = Tracked<53>;
+
+/// A value in f64, and a bound on its distance to results of a precision of so many bits.
+#[derive(Clone, Copy, Debug)]
+pub struct Tracked<const BITS: u32> {
+    /// In f64.
+    pub value: f64,
+    /// At least the distance; infinite where nothing is known.
+    pub error: f64,
+}
+
+/// The smallest float.
+const TINY: f64 = 1.401_298_464_324_817e-45;
+/// Terms of a chain of additions.
+const CHAIN: usize = 1024;
+/// Sums of one level that make one of the next.
+const FAN: usize = 64;
+/// Outcomes of comparisons that are tried for one element; beyond them, nothing is said.
+const MOST_BRANCHES: usize = 256;
+
+/// The largest errors of functions, in units in the last place.
+pub const ULPS: &[(&str, f64)] = &[
+    ("exp", 1.0),
+    ("expm1", 1.5),
+    ("log", 1.0),
+    ("log1p", 2.5),
+    ("tanh", 1.5),
+    ("erf", 1.5),
+    ("sin", 2.0),
+    ("cos", 2.0),
+];
+
+/// The error of a function in halves of units in the last place.
+const fn halves(index: usize) -> f64 {
+    2.0 * ULPS[index].1
+}
+
+impl<const BITS: u32> Tracked<BITS> {
+    /// Half a unit in the last place, relative, and a little for what this type rounds itself.
+    const UNIT: f64 = (1.0 + 1.0 / 1048576.0) / (1u64 << BITS) as f64;
+    /// The smallest number.
+    const TINY: f64 = if BITS == 24 { TINY } else { 5e-324 };
+    /// The largest.
+    const LARGEST: f64 = if BITS == 24 { f32::MAX as f64 } else { f64::MAX };
+
+    /// A value that machine code has exactly.
+    pub fn exact(value: f64) -> Self {
+        Self { value, error: 0.0 }
+    }
+
+    /// A value with an error that has been made so far, and so many roundings of the result.
+    fn rounded(value: f64, made: f64, roundings: f64) -> Self {
+        if !value.is_finite() {
+            return Self { value, error: if made == 0.0 { 0.0 } else { f64::INFINITY } };
+        }
+        let size = value.abs() + made;
+        let error = match size == 0.0 {
+            true => 0.0,
+            false => made + roundings * Self::UNIT * size + Self::TINY,
+        };
+        Self { value, error }.within_range()
+    }
+
+    /// What is beyond the largest float is infinite; what may be is unknown.
+    fn within_range(self) -> Self {
+        let Self { value, error } = self;
+        if value.abs() + error <= Self::LARGEST {
+            self
+        } else if value.abs() - error > Self::LARGEST * (1.0 + Self::UNIT) {
+            Self::exact(f64::INFINITY.copysign(value))
+        } else {
+            Self { value, error: f64::INFINITY }
+        }
+    }
+
+    /// A function that rises or falls everywhere, with so many halves of ulps.
+    fn monotone(self, f: impl Fn(f64) -> f64, halves: f64) -> Self {
+        let value = f(self.value);
+        if self.error == 0.0 {
+            return Self::rounded(value, 0.0, halves);
+        }
+        let [low, high] = [f(self.value - self.error), f(self.value + self.error)];
+        let made = (value - low).abs().max((high - value).abs());
+        let is_known = !(value - low).is_nan() && !(high - value).is_nan();
+        Self::rounded(value, if is_known { made } else { f64::INFINITY }, halves)
+    }
+
+    /// Nothing is known of the error.
+    fn unknown(value: f64) -> Self {
+        Self { value, error: f64::INFINITY }
+    }
+
+    /// Whether it is infinite, and surely so.
+    fn is_surely_infinite(self) -> bool {
+        self.value.is_infinite() && self.error == 0.0
+    }
+
+    /// How it compares with another, unless the errors leave that open.
+    fn order(self, other: Self) -> Option<Ordering> {
+        let Some(order) = self.value.partial_cmp(&other.value) else { return Some(Ordering::Less) };
+        let errors = self.error + other.error;
+        let is_open = errors > 0.0 && (self.value - other.value).abs() <= errors;
+        let is_open = is_open || errors == f64::INFINITY || errors.is_nan();
+        (!is_open).then_some(order)
+    }
+
+    fn compare(self, other: Self, holds: impl Fn(Ordering) -> bool) -> bool {
+        let natural = self.value.partial_cmp(&other.value);
+        match (natural, self.order(other)) {
+            (None, _) => false,
+            (_, Some(order)) => holds(order),
+            (Some(natural), None) => decide(holds(natural)),
+        }
+    }
+
+    /// The error of adding up so many terms whose magnitudes have this sum.
+    fn summed(value: f64, made: f64, size: f64, roundings: f64) -> Self {
+        if !value.is_finite() {
+            return Self { value, error: if made == 0.0 { 0.0 } else { f64::INFINITY } };
+        }
+        // A sum on the way may overflow where the last one does not.
+        if size > Self::LARGEST {
+            return Self::unknown(value);
+        }
+        Self { value, error: made + roundings * Self::UNIT * size }.within_range()
+    }
+}
+
+/// Roundings of a term on its way through a blocked sum of `n` terms whose longest chain is `leaf`.
+fn roundings(n: usize, leaf: usize) -> f64 {
+    let (mut sums, mut levels) = (n.div_ceil(leaf), 0);
+    while sums > 1 {
+        (sums, levels) = (sums.div_ceil(FAN), levels + 1);
+    }
+    n.min(leaf + FAN * levels) as f64
+}
+
+/// What comparisons that are open have been decided to be.
+#[derive(Default)]
+struct Branches {
+    is_active: bool,
+    path: Vec<bool>,
+    next: usize,
+}
+
+thread_local! {
+    static BRANCHES: RefCell<Branches> = RefCell::default();
+}
+
+/// The outcome of a comparison that is open; `natural` is that of the values.
+fn decide(natural: bool) -> bool {
+    BRANCHES.with_borrow_mut(|branches| {
+        if !branches.is_active {
+            return natural;
+        }
+        if branches.next == branches.path.len() {
+            branches.path.push(natural);
+        }
+        branches.next += 1;
+        branches.path[branches.next - 1]
+    })
+}
+
+/// Whether any comparison of the last run was open.
+fn run<T>(f: &impl Fn() -> T, path: Vec<bool>) -> (T, Vec<bool>) {
+    BRANCHES.with_borrow_mut(|branches| *branches = Branches { is_active: true, path, next: 0 });
+    let y = f();
+    let path = BRANCHES.with_borrow_mut(|branches| {
+        branches.is_active = false;
+        std::mem::take(&mut branches.path)
+    });
+    (y, path)
+}
+
+impl<const BITS: u32> Real for Tracked<BITS> {
+    fn of(x: f32) -> Self {
+        Self::exact(x.wide())
+    }
+
+    fn of_f64(x: f64) -> Self {
+        let is_float = BITS > 24 || (x as f32).wide() == x || x.is_nan();
+        if is_float { Self::exact(x) } else { Self::rounded(x, 0.0, 1.0) }
+    }
+
+    fn wide(self) -> f64 {
+        self.value
+    }
+
+    fn erf(self) -> Self {
+        self.monotone(libm::erf, halves(5))
+    }
+
+    fn sum_of(terms: impl Iterator<Item = Self>, leaf: usize) -> Self {
+        let (mut n, mut value, mut made, mut size) = (0, 0.0, 0.0, 0.0);
+        for term in terms {
+            n += 1;
+            value += term.value;
+            made += term.error;
+            size += term.value.abs() + term.error;
+        }
+        match n {
+            0 | 1 => Self { value, error: made },
+            _ => Self::summed(value, made, size, roundings(n, leaf.max(CHAIN))),
+        }
+    }
+
+    fn largest_of(terms: impl Iterator<Item = Self>) -> Self {
+        let (mut value, mut low, mut high) =
+            (f64::NEG_INFINITY, f64::NEG_INFINITY, f64::NEG_INFINITY);
+        for term in terms {
+            if term.value.is_nan() || term.error == f64::INFINITY {
+                // What follows is compared with it.
+                return Self { value: f64::NAN, error: term.error };
+            }
+            value = value.max(term.value);
+            low = low.max(term.value - term.error);
+            high = high.max(term.value + term.error);
+        }
+        let error = match high == low {
+            true => 0.0,
+            false => (high - value).max(value - low),
+        };
+        Self { value, error }
+    }
+
+    fn product_of(a: &ArrayView2<'_, Self>, b: &ArrayView2<'_, Self>) -> Vec<Self> {
+        let n = a.ncols();
+        let values = [a, b].map(|x| x.mapv(|x| x.value));
+        let sizes = [a, b].map(|x| x.mapv(|x| x.value.abs() + x.error));
+        let errors = [a, b].map(|x| x.mapv(|x| x.error));
+        let has_errors = errors.each_ref().map(|e| e.iter().any(|e| *e != 0.0));
+        let value = values[0].dot(&values[1]);
+        let size = sizes[0].dot(&sizes[1]);
+        // |a|·eb + ea·(|b| + eb)
+        let mut made = Array2::<f64>::zeros(value.dim());
+        if has_errors[1] {
+            made += &values[0].mapv(f64::abs).dot(&errors[1]);
+        }
+        if has_errors[0] {
+            made += &errors[0].dot(&sizes[1]);
+        }
+        let roundings = roundings(n, CHAIN);
+        let elements = value.iter().zip(&made).zip(&size);
+        elements
+            .map(|((value, made), size)| {
+                let tiny = if *size == 0.0 { 0.0 } else { n as f64 * Self::TINY };
+                let made = if made.is_nan() { f64::INFINITY } else { *made };
+                Self::summed(*value, made, *size, roundings).widened(tiny)
+            })
+            .collect()
+    }
+
+    fn all_branches(f: impl Fn() -> Self) -> Self {
+        let (mut y, mut path) = run(&f, Vec::new());
+        if path.is_empty() {
+            return y;
+        }
+        // Depth first: the last outcome that has not been tried the other way.
+        let mut flipped = vec![false; path.len()];
+        for _ in 0..MOST_BRANCHES {
+            let Some(last) = flipped.iter().rposition(|flipped| !flipped) else { return y };
+            path.truncate(last + 1);
+            flipped.truncate(last + 1);
+            (path[last], flipped[last]) = (!path[last], true);
+            let other;
+            (other, path) = run(&f, path);
+            flipped.resize(path.len(), false);
+            let distance = match other.value == y.value {
+                true => 0.0,
+                false => (other.value - y.value).abs(),
+            };
+            let error = distance + other.error;
+            y.error = if error.is_nan() { f64::INFINITY } else { y.error.max(error) };
+        }
+        Self::unknown(y.value)
+    }
+}
+
+impl<const BITS: u32> Tracked<BITS> {
+    fn widened(self, by: f64) -> Self {
+        match self.value.is_finite() {
+            true => Self { error: self.error + by, ..self },
+            false => self,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use num_traits::{Float, One, Zero};
+
+    use super::*;
+
+    /// f32 arithmetic on numbers within the errors stays within the bounds.
+    #[test]
+    fn f32_stays_within_the_bounds() {
+        let mut state = 7u64;
+        let mut draw = || {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 40) as f32 / (1 << 22) as f32 - 2.0
+        };
+        let mut worst = 0f64;
+        for _ in 0..20_000 {
+            let [a, b, c] = [draw(), draw(), draw()];
+            let formula = |a: f32, b: f32, c: f32| {
+                [a * b + c, (a - b) / (c.abs() + 0.5), (a * b).tanh() * c.exp(), a.max(b) - c]
+            };
+            let [x, y, z] = [a, b, c].map(Bounded::of);
+            let bounded = [
+                x * y + z,
+                (x - y) / (z.abs() + Bounded::of(0.5)),
+                (x * y).tanh() * z.exp(),
+                x.max(y) - z,
+            ];
+            for (found, bound) in formula(a, b, c).into_iter().zip(bounded) {
+                let distance = (found.wide() - bound.value).abs();
+                assert!(distance <= bound.error, "{a} {b} {c}: {found} and {bound:?}");
+                worst = worst.max(distance / bound.error);
+            }
+        }
+        // Bounds that are never half reached would say little.
+        assert!(worst > 0.5, "{worst}");
+    }
+
+    #[test]
+    fn open_comparisons_go_both_ways() {
+        let relu = |x: Bounded| {
+            Bounded::all_branches(|| if x < Bounded::zero() { Bounded::zero() } else { x })
+        };
+        let y = relu(Bounded { value: -0.1, error: 0.25 });
+        assert_eq!((y.value, y.error), (0.0, 0.35));
+        let y = relu(Bounded { value: -0.5, error: 0.25 });
+        assert_eq!((y.value, y.error), (0.0, 0.0));
+        let step = |x: Bounded| {
+            let one = || if x > Bounded::zero() { Bounded::one() } else { Bounded::zero() };
+            Bounded::all_branches(one)
+        };
+        assert_eq!(step(Bounded { value: 0.1, error: 0.25 }).error, 1.0);
+        assert_eq!(step(Bounded { value: 0.5, error: 0.25 }).error, 0.0);
+    }
+
+    #[test]
+    fn sums_and_products_of_f32_stay_within_the_bounds() {
+        let terms: Vec<f32> = (0..5000).map(|i| ((i * 37 % 101) as f32 - 50.0) / 7.0).collect();
+        for n in [1, 2, 17, 1000, 5000] {
+            let naive: f32 = terms[..n.min(1000)].iter().sum();
+            let bound = Bounded::sum_of(terms[..n.min(1000)].iter().map(|x| Bounded::of(*x)), 0);
+            assert!((naive.wide() - bound.value).abs() <= bound.error);
+            let view = ndarray::ArrayView2::from_shape((1, n), &terms[..n]).unwrap();
+            let bounded = view.mapv(Bounded::of);
+            let product = Bounded::product_of(&bounded.view(), &bounded.t().view())[0];
+            let size: f64 = terms[..n].iter().map(|x| x.wide().powi(2)).sum();
+            assert!((product.value - size).abs() <= 1e-9 * size);
+            assert!(product.error <= (1024.0 + 64.0) * 6e-8 * size);
+        }
+        assert_eq!(roundings(7, CHAIN), 7.0);
+        assert_eq!(roundings(1024 * 64, CHAIN), 1024.0 + 64.0);
+        assert_eq!(roundings(1024 * 65, CHAIN), 1024.0 + 128.0);
+    }
+
+    #[test]
+    fn what_may_overflow_or_divide_by_zero_is_unknown() {
+        let large = Bounded::of(f32::MAX);
+        assert_eq!((large * large).value, f64::INFINITY);
+        assert_eq!((large * large).error, 0.0);
+        assert_eq!((large * Bounded::of(1.0)).error, f64::INFINITY);
+        let zero = Bounded { value: 1e-9, error: 1e-8 };
+        assert_eq!((Bounded::one() / zero).error, f64::INFINITY);
+        assert_eq!(zero.ln().error, f64::INFINITY);
+        // An infinite score of a masked class is no score.
+        assert_eq!(Bounded::of(f32::NEG_INFINITY).exp().value, 0.0);
+    }
+}

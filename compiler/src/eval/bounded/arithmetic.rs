@@ -1,0 +1,324 @@
+//! Arithmetic and functions of [`Tracked`], with the error that each adds.
+
+use std::cmp::Ordering;
+use std::num::FpCategory;
+use std::ops::{Add, Div, Mul, Neg, Rem, Sub};
+
+use num_traits::{Float, Num, NumCast, One, ToPrimitive, Zero};
+
+use super::{Tracked, halves};
+use crate::eval::Real;
+
+impl<const BITS: u32> Add for Tracked<BITS> {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        let value = self.value + other.value;
+        if self.is_surely_infinite() || other.is_surely_infinite() {
+            let is_known = self.error.is_finite() && other.error.is_finite();
+            return Self { value, error: if is_known { 0.0 } else { f64::INFINITY } };
+        }
+        Self::rounded(value, self.error + other.error, 1.0)
+    }
+}
+
+impl<const BITS: u32> Sub for Tracked<BITS> {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        self + -other
+    }
+}
+
+impl<const BITS: u32> Mul for Tracked<BITS> {
+    type Output = Self;
+
+    fn mul(self, other: Self) -> Self {
+        let value = self.value * other.value;
+        let made = self.value.abs() * other.error
+            + other.value.abs() * self.error
+            + self.error * other.error;
+        let has_infinite = self.is_surely_infinite() || other.is_surely_infinite();
+        let made = match made.is_nan() {
+            // 0 · ∞ of values without errors.
+            true if self.error == 0.0 && other.error == 0.0 => 0.0,
+            true => f64::INFINITY,
+            false => made,
+        };
+        if has_infinite {
+            let is_sure = |x: Self| x.error == 0.0 || x.value.abs() > x.error;
+            let is_known = is_sure(self) && is_sure(other);
+            return Self { value, error: if is_known { 0.0 } else { f64::INFINITY } };
+        }
+        Self::rounded(value, made, 1.0)
+    }
+}
+
+impl<const BITS: u32> Div for Tracked<BITS> {
+    type Output = Self;
+
+    fn div(self, other: Self) -> Self {
+        let value = self.value / other.value;
+        if other.is_surely_infinite() {
+            let error = if self.error.is_finite() { 0.0 } else { f64::INFINITY };
+            return Self { value, error };
+        }
+        if self.error == 0.0 && other.error == 0.0 {
+            return Self::rounded(value, 0.0, 1.0);
+        }
+        let (a, b) = (self.value.abs(), other.value.abs());
+        if b <= other.error || !self.value.is_finite() {
+            return Self::unknown(value);
+        }
+        let made = (a * other.error + b * self.error) / (b * (b - other.error));
+        Self::rounded(value, if made.is_nan() { f64::INFINITY } else { made }, 1.0)
+    }
+}
+
+impl<const BITS: u32> Rem for Tracked<BITS> {
+    type Output = Self;
+
+    fn rem(self, other: Self) -> Self {
+        Self::unknown(self.value % other.value)
+    }
+}
+
+impl<const BITS: u32> Neg for Tracked<BITS> {
+    type Output = Self;
+
+    fn neg(self) -> Self {
+        Self { value: -self.value, ..self }
+    }
+}
+
+impl<const BITS: u32> PartialEq for Tracked<BITS> {
+    fn eq(&self, other: &Self) -> bool {
+        self.compare(*other, |order| order == Ordering::Equal)
+    }
+}
+
+impl<const BITS: u32> PartialOrd for Tracked<BITS> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        self.value.partial_cmp(&other.value)
+    }
+
+    fn lt(&self, other: &Self) -> bool {
+        self.compare(*other, Ordering::is_lt)
+    }
+
+    fn le(&self, other: &Self) -> bool {
+        self.compare(*other, Ordering::is_le)
+    }
+
+    fn gt(&self, other: &Self) -> bool {
+        self.compare(*other, Ordering::is_gt)
+    }
+
+    fn ge(&self, other: &Self) -> bool {
+        self.compare(*other, Ordering::is_ge)
+    }
+}
+
+impl<const BITS: u32> Zero for Tracked<BITS> {
+    fn zero() -> Self {
+        Self::exact(0.0)
+    }
+
+    fn is_zero(&self) -> bool {
+        self.value == 0.0
+    }
+}
+
+impl<const BITS: u32> One for Tracked<BITS> {
+    fn one() -> Self {
+        Self::exact(1.0)
+    }
+}
+
+impl<const BITS: u32> Num for Tracked<BITS> {
+    type FromStrRadixErr = num_traits::ParseFloatError;
+
+    fn from_str_radix(text: &str, radix: u32) -> Result<Self, Self::FromStrRadixErr> {
+        f64::from_str_radix(text, radix).map(Self::of_f64)
+    }
+}
+
+impl<const BITS: u32> ToPrimitive for Tracked<BITS> {
+    fn to_i64(&self) -> Option<i64> {
+        self.value.to_i64()
+    }
+
+    fn to_u64(&self) -> Option<u64> {
+        self.value.to_u64()
+    }
+
+    fn to_f64(&self) -> Option<f64> {
+        Some(self.value)
+    }
+}
+
+impl<const BITS: u32> NumCast for Tracked<BITS> {
+    fn from<T: ToPrimitive>(x: T) -> Option<Self> {
+        x.to_f64().map(Self::of_f64)
+    }
+}
+
+/// Functions of which machine code has none: nothing is known of their errors.
+macro_rules! unknown {
+    ($($name:ident),*) => {
+        $(fn $name(self) -> Self {
+            Self::unknown(self.value.$name())
+        })*
+    };
+}
+
+macro_rules! constants {
+    ($($name:ident),*) => {
+        $(fn $name() -> Self {
+            Self::of(f32::$name())
+        })*
+    };
+}
+
+macro_rules! tells {
+    ($($name:ident),*) => {
+        $(fn $name(self) -> bool {
+            self.value.$name()
+        })*
+    };
+}
+
+impl<const BITS: u32> Float for Tracked<BITS> {
+    constants!(
+        nan,
+        infinity,
+        neg_infinity,
+        neg_zero,
+        min_value,
+        min_positive_value,
+        max_value,
+        epsilon
+    );
+    tells!(is_nan, is_infinite, is_finite, is_normal, is_sign_positive, is_sign_negative);
+    unknown!(
+        floor, ceil, round, trunc, fract, signum, exp2, log2, log10, cbrt, tan, asin, acos, atan,
+        sinh, cosh, asinh, acosh, atanh
+    );
+
+    fn classify(self) -> FpCategory {
+        self.value.classify()
+    }
+
+    fn abs(self) -> Self {
+        Self { value: self.value.abs(), ..self }
+    }
+
+    fn mul_add(self, a: Self, b: Self) -> Self {
+        self * a + b
+    }
+
+    fn recip(self) -> Self {
+        Self::one() / self
+    }
+
+    fn powi(self, n: i32) -> Self {
+        self.powf(Self::of(n as f32))
+    }
+
+    fn powf(self, exponent: Self) -> Self {
+        let (x, c) = (self.value, exponent.value);
+        let value = x.powf(c);
+        if c == 0.0 {
+            return Self::exact(value);
+        }
+        // By repeated squaring each factor counts, by e^(c·ln x) the error of the exponent.
+        let exponential = 3.0 * (c * x.abs().ln()).abs();
+        let roundings = 6.0 + if c.abs() <= 64.0 { c.abs() } else { 0.0 };
+        let roundings = roundings + if exponential.is_finite() { exponential } else { 0.0 };
+        let ends = [x - self.error, x + self.error, 0.0];
+        let crosses = x.abs() < self.error;
+        let made = match self.error == 0.0 {
+            true => 0.0,
+            false => ends[..if crosses { 3 } else { 2 }]
+                .iter()
+                .map(|x| (x.powf(c) - value).abs())
+                .fold(0.0, |m, e| if e.is_nan() { f64::INFINITY } else { m.max(e) }),
+        };
+        Self::rounded(value, made, roundings)
+    }
+
+    fn sqrt(self) -> Self {
+        // Below zero only by an error: what is exact may be anything from zero on.
+        self.monotone(f64::sqrt, 1.0)
+    }
+
+    fn exp(self) -> Self {
+        self.monotone(f64::exp, halves(0))
+    }
+
+    fn exp_m1(self) -> Self {
+        self.monotone(f64::exp_m1, halves(1))
+    }
+
+    fn ln(self) -> Self {
+        self.monotone(f64::ln, halves(2))
+    }
+
+    fn ln_1p(self) -> Self {
+        self.monotone(f64::ln_1p, halves(3))
+    }
+
+    fn log(self, base: Self) -> Self {
+        self.ln() / base.ln()
+    }
+
+    fn tanh(self) -> Self {
+        self.monotone(f64::tanh, halves(4))
+    }
+
+    fn sin(self) -> Self {
+        self.wave(f64::sin, halves(6))
+    }
+
+    fn cos(self) -> Self {
+        self.wave(f64::cos, halves(7))
+    }
+
+    fn sin_cos(self) -> (Self, Self) {
+        (self.sin(), self.cos())
+    }
+
+    fn max(self, other: Self) -> Self {
+        Self::largest_of([self, other].into_iter())
+    }
+
+    fn min(self, other: Self) -> Self {
+        -Self::largest_of([-self, -other].into_iter())
+    }
+
+    fn abs_sub(self, other: Self) -> Self {
+        (self - other).max(Self::zero())
+    }
+
+    fn hypot(self, other: Self) -> Self {
+        (self * self + other * other).sqrt()
+    }
+
+    fn atan2(self, other: Self) -> Self {
+        Self::unknown(self.value.atan2(other.value))
+    }
+
+    fn integer_decode(self) -> (u64, i16, i8) {
+        self.value.integer_decode()
+    }
+}
+
+impl<const BITS: u32> Tracked<BITS> {
+    /// The sine or cosine, whose slope is 1 at most; NaN beyond 2²⁰.
+    fn wave(self, f: impl Fn(f64) -> f64, halves: f64) -> Self {
+        if BITS == 24 && self.value.abs() + self.error > 1_048_576.0 {
+            return Self::unknown(f(self.value));
+        }
+        Self::rounded(f(self.value), self.error.min(2.0), halves)
+    }
+}

@@ -1,0 +1,84 @@
+//! Results of whole calls: outputs, loss, metrics, gradients and next values by machine code,
+//! against the interpreter in f64 on the graph as it is declared.
+//!
+//! The bounds are those of a running error analysis of the graph that the passes made, which is
+//! what machine code computes; values are the declared graph's. They add up over all layers, so that
+//! they are wide for deep networks.
+
+use bilro_compiler::eval::Value;
+use bilro_compiler::eval::bounded::Bounded;
+use bilro_compiler::graph::Root;
+use bilro_compiler::plan::Region;
+
+use super::{Comparison, Run, leaf_value, provenance, tracked};
+use crate::error::{Check, Result};
+use crate::run::engine::arena_description;
+use crate::run::interpreter::interpret;
+use crate::run::parameters::strided;
+
+pub(super) fn check(run: &Run<'_, '_, '_>) -> Result<Check> {
+    let (engine, call) = (run.engine, &run.call);
+    let found = found(run)?;
+    let declared = interpret::<f64>(&run.graph, |leaf| leaf_value(&engine.parameters, call, leaf));
+    let bounds: Vec<Value<Bounded>> = tracked(engine, call, &run.fused.graph);
+    let is_kept = kept(run, &found);
+    let mut check = Check::new(run.named("as declared"));
+    let roots = run.graph.roots().iter().zip(&declared).zip(bounds.iter().zip(&found));
+    for (((root, id), declared), (bounded, found)) in roots {
+        // What a step does not keep is nothing to compare, and the guard itself is in the kernels.
+        if matches!(root, Root::Guard) || (matches!(root, Root::Assign(_)) && !is_kept) {
+            continue;
+        }
+        let pairs = declared.reals().iter().zip(bounded.reals());
+        let expected: Vec<Bounded> =
+            pairs.map(|(value, bounded)| Bounded { value: *value, error: bounded.error }).collect();
+        let comparison = Comparison {
+            check: check.name.clone(),
+            layer: provenance::root_label(&engine.declaration, root),
+            operation: String::new(),
+            kernel: String::new(),
+            sizes: run.graph.sizes(*id),
+            is_batched: run.graph.shape(*id).batched,
+            found: found.iter().map(|x| f64::from(*x)).collect(),
+            expected: &expected,
+            tolerance: run.extent.tolerance,
+        };
+        let (compared, disagreement) = comparison.compare();
+        check.add(compared, disagreement);
+    }
+    Ok(check)
+}
+
+/// The roots by machine code, in their order, row-major.
+fn found(run: &Run<'_, '_, '_>) -> Result<Vec<Vec<f32>>> {
+    let engine = run.engine;
+    let (declaration, parameters) = (&engine.declaration, &engine.parameters);
+    let (found, evicted) = engine.workspaces.with(|workspace| -> Result<_> {
+        let (place, evicted) = workspace.code(&engine.code, declaration, parameters, &run.call)?;
+        let code = workspace.compiled(place);
+        let what = || arena_description(declaration, &run.call);
+        let mut memory = code.own_memory(&what, &parameters.memory, &run.call, f32::NAN)?;
+        code.run_whole(&mut memory, &run.call, engine.threads)?;
+        let value = |root: &bilro_compiler::artifact::RootValue| {
+            let floats = match root.allocation.region {
+                Region::Parameters => memory.parameters.as_slice(),
+                _ => memory.arena.as_slice(),
+            };
+            let start = root.allocation.offset;
+            let floats = &floats[start..start + root.layout.elements];
+            strided(floats, &root.layout).iter().copied().collect::<Vec<f32>>()
+        };
+        let roots = run.artifact.interface.roots.iter().map(value).collect();
+        Ok((roots, evicted))
+    })?;
+    if evicted {
+        engine.workspaces.refresh(&engine.code);
+    }
+    Ok(found)
+}
+
+/// Whether a step overwrote what it was to.
+fn kept(run: &Run<'_, '_, '_>, found: &[Vec<f32>]) -> bool {
+    let mut roots = run.graph.roots().iter().zip(found);
+    roots.all(|((root, _), found)| *root != Root::Guard || found.first() == Some(&0.0))
+}
