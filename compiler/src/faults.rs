@@ -2,7 +2,7 @@
 //!
 //! Only with the feature `faults`, which no user of the library has: then a [`Guard`] makes one
 //! fault on this thread, in everything that is compiled, and nothing else. Without the feature
-//! [`is`] is `false` at compile time. Where a fault belongs, the code asks [`is`] for it: one line
+//! `is` is `false` at compile time. Where a fault belongs, the code asks `is` for it: one line
 //! beside what is right.
 
 /// A fault.

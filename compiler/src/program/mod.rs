@@ -264,7 +264,7 @@ impl Operands {
 
 impl FromIterator<Register> for Operands {
     /// # Panics
-    /// Where there are more than [`MOST_OPERANDS`].
+    /// Where there are more than `MOST_OPERANDS`.
     fn from_iter<I: IntoIterator<Item = Register>>(from: I) -> Operands {
         let mut operands = Operands::default();
         from.into_iter().for_each(|register| operands.push(register));
