@@ -284,13 +284,13 @@ fn anomalies_are_named_with_layer_rows_and_step() {
     x[(1, 1)] = f32::NAN;
     let batch = logarithm::Batch { x: x.view(), y: y.view() };
     let error = trainer.step(batch).unwrap_err().to_string();
-    assert!(error.contains("`x` is not when it is given"), "{error}");
+    assert!(error.contains("`x` itself is not finite"), "{error}");
     assert!(error.contains("1 row of the batch: 1"), "{error}");
     x.fill(1.0);
     trainer.model_mut().params_mut().w[2] = f32::INFINITY;
     let batch = logarithm::Batch { x: x.view(), y: y.view() };
     let error = trainer.step(batch).unwrap_err().to_string();
-    assert!(error.contains("`w` is not when it is given"), "{error}");
+    assert!(error.contains("`w` itself is not finite"), "{error}");
 }
 
 #[test]

@@ -1,9 +1,9 @@
-//! Results of whole calls: outputs, loss, metrics, gradients and next values by machine code,
-//! against the interpreter in f64 on the graph as it is declared.
+//! Verification of a call's results: outputs, loss, metrics, gradients and next values by machine
+//! code, against the interpreter in f64 on the declared graph.
 //!
-//! The bounds are those of a running error analysis of the graph that the passes made, which is
-//! what machine code computes; values are the declared graph's. They add up over all layers, so that
-//! they are wide for deep networks.
+//! The bounds are those of a running error analysis of the compiled graph, which machine code
+//! computes; the values are those of the declared graph. Errors add up over all layers, so that the
+//! bounds are wide for deep networks.
 
 use bilro_compiler::eval::Value;
 use bilro_compiler::eval::bounded::Bounded;
@@ -21,12 +21,12 @@ pub(super) fn check(run: &Run<'_, '_, '_>) -> Result<Check> {
     let found = found(run)?;
     let declared = interpret::<f64>(&run.graph, |leaf| leaf_value(&engine.parameters, call, leaf));
     let bounds: Vec<Value<Bounded>> = tracked(engine, call, &run.fused.graph);
-    let is_kept = kept(run, &found);
+    let is_accepted = accepted(run, &found);
     let mut check = Check::new(run.named("as declared"));
     let roots = run.graph.roots().iter().zip(&declared).zip(bounds.iter().zip(&found));
     for (((root, id), declared), (bounded, found)) in roots {
-        // What a step does not keep is nothing to compare, and the guard itself is in the kernels.
-        if matches!(root, Root::Guard) || (matches!(root, Root::Assign(_)) && !is_kept) {
+        // A rejected step assigns nothing, and the guard itself is compared by kernel.
+        if matches!(root, Root::Guard) || (matches!(root, Root::Assign(_)) && !is_accepted) {
             continue;
         }
         let pairs = declared.reals().iter().zip(bounded.reals());
@@ -54,11 +54,11 @@ fn found(run: &Run<'_, '_, '_>) -> Result<Vec<Vec<f32>>> {
     let engine = run.engine;
     let (declaration, parameters) = (&engine.declaration, &engine.parameters);
     let (found, evicted) = engine.workspaces.with(|workspace| -> Result<_> {
-        let (place, evicted) = workspace.code(&engine.code, declaration, parameters, &run.call)?;
-        let code = workspace.compiled(place);
+        let (index, evicted) = workspace.code(&engine.code, declaration, parameters, &run.call)?;
+        let code = workspace.compiled(index);
         let what = || arena_description(declaration, &run.call);
         let mut memory = code.own_memory(&what, &parameters.memory, &run.call, f32::NAN)?;
-        code.run_whole(&mut memory, &run.call, engine.threads)?;
+        code.run_in(&mut memory, &run.call, engine.threads)?;
         let value = |root: &bilro_compiler::artifact::RootValue| {
             let floats = match root.allocation.region {
                 Region::Parameters => memory.parameters.as_slice(),
@@ -77,8 +77,8 @@ fn found(run: &Run<'_, '_, '_>) -> Result<Vec<Vec<f32>>> {
     Ok(found)
 }
 
-/// Whether a step overwrote what it was to.
-fn kept(run: &Run<'_, '_, '_>, found: &[Vec<f32>]) -> bool {
+/// Whether a step made its assignments.
+fn accepted(run: &Run<'_, '_, '_>, found: &[Vec<f32>]) -> bool {
     let mut roots = run.graph.roots().iter().zip(found);
     roots.all(|((root, _), found)| *root != Root::Guard || found.first() == Some(&0.0))
 }
