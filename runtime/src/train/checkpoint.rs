@@ -164,8 +164,8 @@ impl Saved {
     }
 }
 
-/// The options that must agree, and checksums of the examples, as texts by key; empty unless checkpoints
-/// are written or read.
+/// The options that must agree, and checksums of the examples, as texts by key; empty unless
+/// checkpoints are written or read.
 pub(super) fn options<N, A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis>(
     declaration: &Declaration,
     data: &Dataset<A, DX, B, DY>,
@@ -255,8 +255,8 @@ pub(super) fn find<N, A, DX: Dimension, B, DY: Dimension>(
     Ok(saved)
 }
 
-/// Requires that a folder has no checkpoints after this many steps, or none at all without steps, except for
-/// a number of damaged ones.
+/// Requires that a folder has no checkpoints after this many steps, or none at all without steps,
+/// except for a number of damaged ones.
 fn check_folder(folder: &Path, steps: Option<u64>, damaged: usize) -> Result<()> {
     let newer = checkpoint::list(folder)?;
     let newer: Vec<_> =

@@ -43,7 +43,7 @@ impl<N> Trainer<N> {
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for no epochs, a batch size of 0 and other numbers
-    /// out of range; all errors of [`Trainer::step`]; [`Error::Memory`]
+    /// out of range, or a folder with checkpoints of another run; all errors of [`Trainer::step`]; [`Error::Memory`]
     /// if there is not enough for a batch, or for a copy of the parameters;
     /// [`Error::NonFiniteLoss`] at the first step whose loss is infinite or not
     /// a number, and [`Error::NonFiniteGradient`] at the first such gradient: that
@@ -52,8 +52,8 @@ impl<N> Trainer<N> {
     /// [`Fit::save_best`] or [`Fit::checkpoints`] cannot write;
     /// [`Error::Checkpoint`] and [`Error::Damaged`] for a checkpoint to resume from.
     ///
-    /// Options, all examples, also of the validation data, the paths of
-    /// files, and a checkpoint to resume from are checked before the first step: if one of them is
+    /// Options, all examples, also of the validation data, the paths of files, and a
+    /// checkpoint to resume from are checked before the first step: if one of them is
     /// rejected, nothing has changed. An error has the row in the data set.
     ///
     /// After an error, trainer and model are in the state after the last step, or

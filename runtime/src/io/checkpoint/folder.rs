@@ -26,7 +26,8 @@ fn number(name: &str) -> Option<u64> {
 
 /// The checkpoints of a folder, oldest first; none if the folder does not exist.
 pub(crate) fn list(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
-    let unreadable = |e| Error::File { path: folder.into(), message: format!("cannot be read: {e}") };
+    let unreadable =
+        |e| Error::File { path: folder.into(), message: format!("cannot be read: {e}") };
     let entries = match fs::read_dir(folder) {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(unreadable)?,
