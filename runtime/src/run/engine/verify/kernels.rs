@@ -55,8 +55,9 @@ pub(super) fn check(run: &Run<'_, '_, '_>) -> Result<Check> {
         })
 }
 
-/// Whether the code is not that of the programs which the purpose is lowered to.
-fn is_of_another_artifact(run: &Run<'_, '_, '_>, code: &Compiled) -> bool {
+/// Whether the code is not that of the programs which the purpose is lowered to, as after a change of
+/// `BILRO_ISA`. Then the artifact does not describe the code's memory.
+pub(super) fn is_of_another_artifact(run: &Run<'_, '_, '_>, code: &Compiled) -> bool {
     let (expected, found) = (&run.artifact.interface, code.interface());
     let roots = expected.roots.iter().filter(|value| !matches!(value.root, Root::Assign(_)));
     code.kernels() != run.artifact.programs.len()
@@ -66,7 +67,8 @@ fn is_of_another_artifact(run: &Run<'_, '_, '_>, code: &Compiled) -> bool {
         || !roots.eq(&found.roots)
 }
 
-fn stale(run: &Run<'_, '_, '_>, check: &str) -> Disagreement {
+/// The disagreement for code of another artifact.
+pub(super) fn stale(run: &Run<'_, '_, '_>, check: &str) -> Disagreement {
     Disagreement {
         check: check.into(),
         layer: run.engine.declaration.name.clone(),

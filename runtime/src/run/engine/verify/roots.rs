@@ -10,19 +10,23 @@ use bilro_compiler::eval::bounded::Bounded;
 use bilro_compiler::graph::Root;
 use bilro_compiler::plan::Region;
 
+use super::kernels::{is_of_another_artifact, stale};
 use super::{Comparison, Run, leaf_value, provenance, tracked};
-use crate::error::{Check, Result};
+use crate::error::{Check, Compared, Result};
 use crate::run::engine::arena_description;
 use crate::run::interpreter::interpret;
 use crate::run::parameters::strided;
 
 pub(super) fn check(run: &Run<'_, '_, '_>) -> Result<Check> {
     let (engine, call) = (run.engine, &run.call);
-    let found = found(run)?;
+    let mut check = Check::new(run.named("as declared"));
+    let Some(found) = found(run)? else {
+        check.add(Compared::default(), Some(stale(run, &check.name)));
+        return Ok(check);
+    };
     let declared = interpret::<f64>(&run.graph, |leaf| leaf_value(&engine.parameters, call, leaf));
     let bounds: Vec<Value<Bounded>> = tracked(engine, call, &run.fused.graph);
     let is_accepted = accepted(run, &found);
-    let mut check = Check::new(run.named("as declared"));
     let roots = run.graph.roots().iter().zip(&declared).zip(bounds.iter().zip(&found));
     for (((root, id), declared), (bounded, found)) in roots {
         // A rejected step assigns nothing, and the guard itself is compared by kernel.
@@ -49,13 +53,16 @@ pub(super) fn check(run: &Run<'_, '_, '_>) -> Result<Check> {
     Ok(check)
 }
 
-/// The roots by machine code, in their order, row-major.
-fn found(run: &Run<'_, '_, '_>) -> Result<Vec<Vec<f32>>> {
+/// The roots by machine code, in their order, row-major; `None` if the code is of another artifact.
+fn found(run: &Run<'_, '_, '_>) -> Result<Option<Vec<Vec<f32>>>> {
     let engine = run.engine;
     let (declaration, parameters) = (&engine.declaration, &engine.parameters);
     let (found, evicted) = engine.workspaces.with(|workspace| -> Result<_> {
         let (index, evicted) = workspace.code(&engine.code, declaration, parameters, &run.call)?;
         let code = workspace.compiled(index);
+        if is_of_another_artifact(run, code) {
+            return Ok((None, evicted));
+        }
         let what = || arena_description(declaration, &run.call);
         let mut memory = code.own_memory(&what, &parameters.memory, &run.call, f32::NAN)?;
         code.run_in(&mut memory, &run.call, engine.threads)?;
@@ -69,7 +76,7 @@ fn found(run: &Run<'_, '_, '_>) -> Result<Vec<Vec<f32>>> {
             strided(floats, &root.layout).iter().copied().collect::<Vec<f32>>()
         };
         let roots = run.artifact.interface.roots.iter().map(value).collect();
-        Ok((roots, evicted))
+        Ok((Some(roots), evicted))
     })?;
     if evicted {
         engine.workspaces.refresh(&engine.code);
