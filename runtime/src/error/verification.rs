@@ -214,18 +214,10 @@ impl fmt::Display for Verification {
     }
 }
 
-impl fmt::Display for Disagreement {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Disagreement { check, layer, operation, kernel, index, row, .. } = self;
-        let Disagreement { found, expected, bound, wrong, elements, note, .. } = self;
-        write!(f, "{layer}")?;
-        if !operation.is_empty() && !layer.starts_with(operation.as_str()) {
-            write!(f, " ({operation})")?;
-        }
-        write!(f, ", in `{check}`")?;
-        if !kernel.is_empty() {
-            write!(f, ", {kernel}")?;
-        }
+impl Disagreement {
+    /// Writes the element with the worst error, and the number of wrong elements.
+    fn write_numbers(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Disagreement { index, row, found, expected, bound, wrong, elements, .. } = self;
         write!(f, "\n  element {index:?}")?;
         if let Some(row) = row {
             write!(f, " (row {row} of the batch)")?;
@@ -243,7 +235,25 @@ impl fmt::Display for Disagreement {
             }
             false => write!(f, "neither is finite")?,
         }
-        write!(f, "\n  {wrong} of {elements} elements differ by more than their bounds")?;
+        write!(f, "\n  {wrong} of {elements} elements differ by more than their bounds")
+    }
+}
+
+impl fmt::Display for Disagreement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Disagreement { check, layer, operation, kernel, elements, note, .. } = self;
+        write!(f, "{layer}")?;
+        if !operation.is_empty() && !layer.starts_with(operation.as_str()) {
+            write!(f, " ({operation})")?;
+        }
+        write!(f, ", in `{check}`")?;
+        if !kernel.is_empty() {
+            write!(f, ", {kernel}")?;
+        }
+        // Without elements, no numbers were compared: the note has the cause.
+        if *elements > 0 {
+            self.write_numbers(f)?;
+        }
         if !note.is_empty() {
             write!(f, "\n  {note}")?;
         }
@@ -309,5 +319,19 @@ mod tests {
         assert_eq!(lines[2], first);
         assert!(lines[3].contains("element [2, 7] (row 2 of the batch): 1.5e0"), "{error}");
         assert!(lines[4].contains("3 of 32 elements"), "{error}");
+    }
+
+    #[test]
+    fn disagreements_without_numbers_print_their_cause() {
+        let stale = Disagreement {
+            check: "predict by kernel".into(),
+            layer: "Digits".into(),
+            found: f64::NAN,
+            expected: f64::NAN,
+            wrong: 1,
+            note: "the cause".into(),
+            ..Disagreement::default()
+        };
+        assert_eq!(stale.to_string(), "Digits, in `predict by kernel`\n  the cause");
     }
 }
