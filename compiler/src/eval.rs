@@ -20,12 +20,12 @@ pub trait Real: num_traits::Float + ndarray::LinalgScalar + std::fmt::Debug + Se
     fn erf(self) -> Self;
 
     /// The sum of some terms, added in f64 and rounded at the end. Machine code adds them in chains
-    /// of `leaf` terms, or of 1,024 where that is more.
+    /// of `leaf` terms, or of 1,024 if that is more.
     fn sum_of(terms: impl Iterator<Item = Self>, _leaf: usize) -> Self {
         Self::of_f64(terms.map(Real::wide).sum())
     }
 
-    /// The largest of some numbers; NaN where one of them is.
+    /// The largest of some numbers; NaN if one of them is.
     fn largest_of(terms: impl Iterator<Item = Self>) -> Self {
         terms.fold(Self::neg_infinity(), |m, x| match m.is_nan() || m >= x {
             true => m,
@@ -39,7 +39,7 @@ pub trait Real: num_traits::Float + ndarray::LinalgScalar + std::fmt::Debug + Se
         a.dot(&b).into_iter().map(Self::of_f64).collect()
     }
 
-    /// The result of a formula, whatever the outcome of comparisons that errors leave open.
+    /// The result of a formula, for all outcomes of comparisons that errors leave open.
     fn all_branches(formula: impl Fn() -> Self) -> Self {
         formula()
     }

@@ -1,11 +1,10 @@
-//! Deliberate faults of the compiler, for tests that must find them.
+//! Fault injection: deliberate faults of the compiler, for tests of verification.
 //!
-//! Only with the feature `faults`, which no user of the library has: then a [`Guard`] makes one
-//! fault on this thread, in everything that is compiled, and nothing else. Without the feature
-//! `is` is `false` at compile time. Where a fault belongs, the code asks `is` for it: one line
-//! beside what is right.
+//! Only with the feature `faults`, for tests of the project: a [`Guard`] injects one fault into all
+//! code compiled on its thread. Without the feature, `is` is `false` at compile time. The code that
+//! may be faulty calls `is`, in one line beside the correct code.
 
-/// A fault.
+/// A fault that can be injected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Fault {
@@ -19,12 +18,12 @@ pub enum Fault {
     TailMask,
     /// The last row of a product's tile is written one row above.
     TileRow,
-    /// The sums of a product miss their last term.
+    /// The sums of a matrix product lack their last term.
     SkippedTerm,
 }
 
 impl Fault {
-    /// All of them.
+    /// All faults.
     pub const ALL: &[Fault] = &[
         Fault::TanhSign,
         Fault::DivisionByPower,
@@ -35,7 +34,7 @@ impl Fault {
     ];
 }
 
-/// Whether a fault is to be made.
+/// Whether a fault is injected on this thread.
 #[cfg(not(feature = "faults"))]
 #[inline(always)]
 pub(crate) const fn is(_: Fault) -> bool {
@@ -53,30 +52,30 @@ mod switch {
         static CURRENT: Cell<Option<Fault>> = const { Cell::new(None) };
     }
 
-    /// Whether a fault is to be made.
+    /// Whether a fault is injected on this thread.
     #[inline]
     pub(crate) fn is(fault: Fault) -> bool {
         CURRENT.get() == Some(fault)
     }
 
-    /// Makes a fault on this thread until it is dropped. It stays on its thread.
+    /// Injects a fault on this thread until it is dropped. It cannot be sent to another thread.
     #[derive(Debug)]
-    #[must_use = "the fault ends with it"]
+    #[must_use = "the fault ends when the guard is dropped"]
     pub struct Guard {
-        before: Option<Fault>,
+        previous: Option<Fault>,
         thread: PhantomData<*const ()>,
     }
 
     impl Guard {
-        /// Begins to make a fault.
+        /// Injects a fault.
         pub fn new(fault: Fault) -> Guard {
-            Guard { before: CURRENT.replace(Some(fault)), thread: PhantomData }
+            Guard { previous: CURRENT.replace(Some(fault)), thread: PhantomData }
         }
     }
 
     impl Drop for Guard {
         fn drop(&mut self) {
-            CURRENT.set(self.before);
+            CURRENT.set(self.previous);
         }
     }
 }

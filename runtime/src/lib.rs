@@ -54,7 +54,7 @@
 //!   or PyTorch's; [`io`] does the same for any arrays. A model is printed as
 //!   PyTorch prints a module, and [`Model::summary`] is a table.
 //! - [`Model::verify`] compares compiled code with the interpreter, [`testing`] gradients with
-//!   differences; [`ModelBuilder::detect_anomaly`] says where a NaN began.
+//!   differences; [`ModelBuilder::detect_anomaly`] reports the origin of NaN.
 //! - [`metrics`] has accuracies and confusion matrices of predictions.
 //! - [`data`] has data sets: reads or generates examples, splits them, cuts them into batches; a
 //!   [`data::Classification`] has a class for each, a [`data::Regression`] reals.

@@ -100,7 +100,7 @@ pub trait Schedule: Debug + Send {
     /// default.
     fn observe(&mut self, _time: usize, _loss: f64) {}
 
-    /// What the schedule has derived from observed losses, as numbers; empty by default.
+    /// The state that the schedule has derived from observed losses, as numbers; empty by default.
     /// [Checkpoints](crate::Fit::checkpoints) store it. A schedule that implements
     /// [`observe`](Schedule::observe) implements this and [`restore`](Schedule::restore) too;
     /// otherwise its state is lost if training is resumed.

@@ -1,7 +1,7 @@
-//! Tests of networks, losses and layers of one's own: gradients against central differences.
+//! Tests of your own networks, losses and layers: gradients against central differences.
 //!
-//! A loss, a block or a layer that `network!` has is an expression, and its gradient is derived
-//! from it; [`gradcheck`] tests both, as `torch.autograd.gradcheck` does:
+//! The gradients of a loss, a block or a layer of `network!` are derived from its expression;
+//! [`gradcheck`] tests them, as `torch.autograd.gradcheck` does:
 //!
 //! ```
 //! use bilro::ndarray::array;
@@ -9,7 +9,7 @@
 //! use bilro::testing::{Gradcheck, gradcheck};
 //!
 //! network! {
-//!     /// A regression with a loss of its own: the log-cosh of the error.
+//!     /// A regression with a custom loss: the log-cosh of the error.
 //!     struct Robust {
 //!         input x: [3];
 //!         target y: [2];
@@ -28,7 +28,7 @@
 //! # Ok::<(), bilro::Error>(())
 //! ```
 //!
-//! [`Model::verify`] tests the compiler as well, kernel by kernel.
+//! [`Model::verify`] also tests the compiler, kernel by kernel.
 
 use bilro_compiler::purpose::Purpose;
 
@@ -54,26 +54,26 @@ impl Default for Gradcheck {
 }
 
 impl Gradcheck {
-    /// 16 elements of each parameter and input, chosen with seed 0, by the bounds as they are.
+    /// 16 elements of each parameter and input, chosen with seed 0, with a tolerance of one bound.
     pub fn new() -> Gradcheck {
         Gradcheck { samples: 16, seed: 0, tolerance: 1.0 }
     }
 
-    /// How many elements of each parameter and input are compared with differences, 16 by default;
-    /// at least 1. Of tensors with no more, all are. Half of them are drawn from those whose
-    /// gradient is not zero.
+    /// The number of elements of each parameter and input that are compared with differences; at
+    /// least 1, default 16. Of smaller tensors, all elements are. Half of them are drawn from those
+    /// whose gradient is not zero.
     pub fn samples(mut self, samples: usize) -> Gradcheck {
         self.samples = samples;
         self
     }
 
-    /// Which elements, 0 by default.
+    /// The seed of the choice of elements; default 0.
     pub fn seed(mut self, seed: u64) -> Gradcheck {
         self.seed = seed;
         self
     }
 
-    /// How many times its bound an error may be, 1 by default.
+    /// The largest accepted error, in units of its bound; finite and above 0, default 1.
     pub fn tolerance(mut self, bounds: f64) -> Gradcheck {
         self.tolerance = bounds;
         self
@@ -81,33 +81,32 @@ impl Gradcheck {
 
     fn extent(self) -> Result<Extent> {
         let Gradcheck { samples, seed, tolerance } = self;
-        let wrong = |name: &str, expected: &str, found: String| Error::InvalidArgument {
+        let invalid = |name: &str, expected: &str, found: String| Error::InvalidArgument {
             name: name.into(),
             expected: expected.into(),
             found,
         };
         if samples == 0 {
-            return Err(wrong("samples", "at least 1", "0".into()));
+            return Err(invalid("samples", "at least 1", "0".into()));
         }
         if !(tolerance.is_finite() && tolerance > 0.0) {
-            return Err(wrong("tolerance", "finite and above 0", tolerance.to_string()));
+            return Err(invalid("tolerance", "finite and above 0", tolerance.to_string()));
         }
         Ok(Extent { kernels: false, samples, seed, tolerance })
     }
 }
 
 /// Compares a network's gradients on a batch: those of the machine code with the interpreter's in
-/// f64, and these with central differences of the loss, by two step sizes.
+/// f64, and these with central differences of the loss, with two step sizes.
 ///
-/// The report has a line with the worst error for each of the two, and in
-/// [`checks`](Verification::checks) each parameter and each input whose gradient the network
-/// asks for (`input x: [3] grad`). Bounds are measured: see `docs/verification.md`.
-/// Elements at a kink, as of `relu` at 0, are undecided, not wrong. Values of dropout are those of
-/// one step: its masks are the same in all evaluations.
+/// The [`checks`](Verification::checks) of the report have each parameter, and each input declared
+/// with `grad` (`input x: [3] grad`). The bounds of derivatives are measured: see
+/// `docs/verification.md`. Elements at a kink, as of `relu` at 0, are undecided, not wrong. Dropout
+/// has the same masks in all evaluations.
 ///
 /// # Errors
-/// As [`Model::gradients`]; [`Error::InvalidArgument`] for no samples, or a tolerance that is not a number
-/// above 0.
+/// As [`Model::gradients`]; [`Error::InvalidArgument`] for 0 samples, or a tolerance that is not
+/// finite and above 0.
 pub fn gradcheck<N: Trainable>(
     model: &Model<N>,
     batch: N::Batch<'_>,

@@ -13,7 +13,7 @@ use bilro_tests::check;
 use bilro_tests::networks::{Array, LOSSES, Recipe, arrays, for_recipes, recipes};
 use proptest::prelude::*;
 
-/// What reports have said.
+/// The totals of many reports.
 #[derive(Default)]
 struct Tally {
     networks: Cell<usize>,
@@ -25,13 +25,13 @@ struct Tally {
 impl Tally {
     fn add(&self, report: &Verification) {
         self.networks.set(self.networks.get() + 1);
-        // Worst cases of whole networks may be of no use where many examples are normalised.
+        // Bounds of entire networks may be too wide if many examples are normalised.
         for check in report.checks.iter().filter(|check| !check.name.ends_with("as declared")) {
             self.elements.set(self.elements.get() + check.elements());
             self.undecided.set(self.undecided.get() + check.undecided());
             if let Some(worst) = check.worst() {
-                let what = format!("{}: {}", check.name, worst.name);
-                self.worst.borrow_mut().push((worst.worst, what));
+                let name = format!("{}: {}", check.name, worst.name);
+                self.worst.borrow_mut().push((worst.worst, name));
             }
         }
     }
@@ -42,8 +42,8 @@ impl Tally {
         let mut worst = self.worst.take();
         worst.sort_by(|a, b| b.0.total_cmp(&a.0));
         println!("{networks} networks, {elements} numbers, {undecided} undecided");
-        worst.iter().take(5).for_each(|(ratio, what)| println!("  {ratio:.3} {what}"));
-        // A report that leaves much open says nothing.
+        worst.iter().take(5).for_each(|(ratio, name)| println!("  {ratio:.3} {name}"));
+        // A check with many undecided elements would be useless.
         assert!(undecided * 20 < elements, "{undecided} of {elements} are undecided");
     }
 }
@@ -124,8 +124,8 @@ fn every_loss_with_its_options_is_verified_without_false_alarms() {
     tally.conclude();
 }
 
-/// Every operation with its gradients on its samples, on every instruction set: results are within
-/// the bounds of the graph that was compiled, and these bounds are of use.
+/// Every operation with its gradients on its samples, on every instruction set: results are within the
+/// bounds of the compiled graph, and few elements are undecided.
 #[test]
 fn every_operation_is_within_its_bounds() {
     let targets = check::targets();
@@ -144,7 +144,7 @@ fn every_operation_is_within_its_bounds() {
                         check::interpreted::<Bounded>(&check::Case { graph, ..case.clone() });
                     let roots = case.graph.roots().iter().zip(found.iter().zip(&expected));
                     for (((root, _), (found, expected)), bounds) in roots.zip(&bounds) {
-                        let what = || {
+                        let case_name = || {
                             format!(
                                 "{} sample {i}, size {size}, {root}, {}",
                                 entry.name, target.name
@@ -162,11 +162,11 @@ fn every_operation_is_within_its_bounds() {
                             if is_same {
                                 continue;
                             }
-                            let part = (x - y).abs() / (bound.error + y.abs() / 1e12);
-                            assert!(part <= 1.0, "{}: {x} and {y}, {bound:?}", what());
-                            largest = largest.max(part);
+                            let ratio = (x - y).abs() / (bound.error + y.abs() / 1e12);
+                            assert!(ratio <= 1.0, "{}: {x} and {y}, {bound:?}", case_name());
+                            largest = largest.max(ratio);
                         }
-                        worst.push((largest, what()));
+                        worst.push((largest, case_name()));
                     }
                 }
             }
@@ -174,6 +174,6 @@ fn every_operation_is_within_its_bounds() {
     }
     worst.sort_by(|a, b| b.0.total_cmp(&a.0));
     println!("{elements} numbers, {undecided} undecided");
-    worst.iter().take(8).for_each(|(part, what)| println!("  {part:.3} {what}"));
+    worst.iter().take(8).for_each(|(ratio, name)| println!("  {ratio:.3} {name}"));
     assert!(undecided * 20 < elements, "{undecided} of {elements}");
 }

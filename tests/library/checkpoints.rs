@@ -1,5 +1,5 @@
-//! Checkpoints: training goes on from any of them and ends with the bits of the training that was
-//! never ended, whatever it was ended by and wherever it goes on.
+//! Checkpoints: training resumes from any of them and ends with the bits of uninterrupted training,
+//! however it was interrupted, and on any instruction set and number of threads.
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -17,7 +17,7 @@ mod killed;
 mod trainers;
 
 network! {
-    /// Everything that has state: running statistics, dropout, weights of classes.
+    /// Layers with state, and weights: running statistics, dropout, weights of classes.
     struct Net {
         input x: [6];
         target class: class(3);
@@ -37,14 +37,14 @@ fn noisy(examples: usize, seed: u64) -> Classification {
     Dataset::new(x, class).unwrap()
 }
 
-/// A way to train: what makes the trainer, and what `fit` is told.
-struct Way {
+/// A setup of training: the trainer, and the options of `fit`.
+struct Setup {
     name: &'static str,
     trainer: fn() -> bilro::TrainerBuilder<Net>,
     fit: for<'v> fn(usize, &'v Classification) -> Fit<'v>,
 }
 
-/// A schedule of a program's own that goes by the losses.
+/// A custom schedule that depends on the losses.
 #[derive(Debug, Default)]
 struct MeanLoss {
     sum: f64,
@@ -76,16 +76,16 @@ impl Schedule for MeanLoss {
     }
 }
 
-const WAYS: &[Way] = &[
-    Way {
+const SETUPS: &[Setup] = &[
+    Setup {
         name: "momentum, dropout, a schedule by step",
         trainer: || Net::trainer(Sgd::new(0.2).momentum(0.9)),
         fit: |epochs, _| {
             Fit::epochs(epochs).batch_size(16).schedule_by_step(CosineAnnealingLR::new(40))
         },
     },
-    Way {
-        name: "AMSGrad, accumulated batches, an order of its own, early stopping, a plateau by epoch",
+    Setup {
+        name: "AMSGrad, accumulated batches, a seed of its own, early stopping, a plateau by epoch",
         trainer: || Net::trainer(Adam::new(0.02).amsgrad()).accumulate(3),
         fit: |epochs, test| {
             Fit::epochs(epochs)
@@ -99,8 +99,8 @@ const WAYS: &[Way] = &[
                 )
         },
     },
-    Way {
-        name: "clipping, paces, frozen layers, a plateau by step, the best epoch",
+    Setup {
+        name: "clipping, scaled learning rates, frozen parameters, a plateau by step, the best epoch",
         trainer: || {
             let optimizer = RMSprop::new(0.01).momentum(0.5).centered();
             let trainer = Net::trainer(optimizer).clip_norm(0.5).accumulate(2);
@@ -116,17 +116,17 @@ const WAYS: &[Way] = &[
                 .schedule_by_step(ReduceLROnPlateau::new().patience(2).cooldown(1))
         },
     },
-    Way {
-        name: "in order, a schedule of a program's own",
+    Setup {
+        name: "no shuffling, a custom schedule",
         trainer: || Net::trainer(NAdam::new(0.01)).clip_value(0.1),
         fit: |epochs, _| {
-            let own = StepLR::new(3).then(7, MeanLoss::default());
-            Fit::epochs(epochs).batch_size(16).shuffle(false).schedule_by_step(own)
+            let schedule = StepLR::new(3).then(7, MeanLoss::default());
+            Fit::epochs(epochs).batch_size(16).shuffle(false).schedule_by_step(schedule)
         },
     },
 ];
 
-/// All that a training ends with, but for times.
+/// The results of training, except for times.
 #[derive(PartialEq, Debug)]
 struct Outcome {
     parameters: Vec<u32>,
@@ -135,7 +135,7 @@ struct Outcome {
     stop: Stop,
     learning_rate: u32,
     steps: usize,
-    /// Of the trainer as it is: the next step shows all that it keeps.
+    /// Of further training, which depends on the complete state of the trainer.
     next_loss: u32,
     next: Vec<u32>,
 }
@@ -152,7 +152,7 @@ fn outcome(trainer: &mut Trainer<Net>, history: &History) -> Outcome {
     let (steps, data) = (trainer.steps(), noisy(20, 3));
     let next_loss = trainer.step(net::Batch { x: data.x(), class: data.y() }).unwrap().to_bits();
     trainer.apply_accumulated().unwrap();
-    // And the next order of examples.
+    // The next order of examples.
     trainer.fit(&noisy(50, 4), Fit::epochs(1)).unwrap();
     Outcome {
         parameters,
@@ -179,10 +179,10 @@ fn data() -> (Classification, Classification) {
     (noisy(70, 1), noisy(30, 2))
 }
 
-fn run(way: &Way, seed: u64, threads: usize, options: impl Fn(Fit<'_>) -> Fit<'_>) -> Outcome {
+fn run(setup: &Setup, seed: u64, threads: usize, options: impl Fn(Fit<'_>) -> Fit<'_>) -> Outcome {
     let (train, test) = data();
-    let mut trainer = (way.trainer)().seed(seed).threads(threads).build().unwrap();
-    let history = trainer.fit(&train, options((way.fit)(EPOCHS, &test))).unwrap();
+    let mut trainer = (setup.trainer)().seed(seed).threads(threads).build().unwrap();
+    let history = trainer.fit(&train, options((setup.fit)(EPOCHS, &test))).unwrap();
     outcome(&mut trainer, &history)
 }
 
@@ -194,73 +194,73 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Trains in one way with a checkpoint after every step: the outcome without, and the checkpoints.
-fn trained(way: &Way, folder: &Path) -> (Outcome, Vec<PathBuf>) {
-    let plain = run(way, 5, 1, |fit| fit);
-    let checked = run(way, 5, 1, |fit| {
+/// Trains with a checkpoint after every step; returns the outcome without checkpoints, and the files.
+fn trained(setup: &Setup, folder: &Path) -> (Outcome, Vec<PathBuf>) {
+    let plain = run(setup, 5, 1, |fit| fit);
+    let checked = run(setup, 5, 1, |fit| {
         fit.checkpoints(folder).checkpoint_every(Every::Steps(1)).keep_checkpoints(1000)
     });
-    assert_eq!(checked, plain, "{}: checkpoints change nothing", way.name);
+    assert_eq!(checked, plain, "{}: checkpoints change nothing", setup.name);
     (plain, files(folder))
 }
 
 #[test]
-fn training_goes_on_from_every_checkpoint_with_the_same_bits() {
-    for way in WAYS {
+fn training_resumes_from_every_checkpoint_with_the_same_bits() {
+    for setup in SETUPS {
         let folder = tempfile::tempdir().unwrap();
-        let (expected, files) = trained(way, folder.path());
-        assert!(files.len() >= expected.losses.len(), "{}", way.name);
+        let (expected, files) = trained(setup, folder.path());
+        assert!(files.len() >= expected.losses.len(), "{}", setup.name);
         let (train, test) = data();
-        // One trainer for all: whatever it did before is let go.
-        let mut trainer = (way.trainer)().seed(99).threads(2).build().unwrap();
+        // One trainer for all files: resuming replaces its earlier state.
+        let mut trainer = (setup.trainer)().seed(99).threads(2).build().unwrap();
         for file in files {
-            let fit = (way.fit)(EPOCHS, &test).resume_from(&file);
+            let fit = (setup.fit)(EPOCHS, &test).resume_from(&file);
             let history = trainer.fit(&train, fit).unwrap();
             assert_eq!(history.resumed.as_ref().unwrap().path, file);
             let found = outcome(&mut trainer, &history);
-            assert!(found == expected, "{}: {} leads elsewhere", way.name, file.display());
+            assert!(found == expected, "{}: {} ends with another outcome", setup.name, file.display());
         }
     }
 }
 
-/// The ways stop early, keep a best epoch, and end by themselves.
+/// One setup stops early, and all schedules change the learning rate.
 #[test]
-fn ways_to_train_do_what_they_are_there_for() {
-    let outcomes: Vec<Outcome> = WAYS.iter().map(|way| run(way, 5, 1, |fit| fit)).collect();
+fn setups_use_the_options_that_they_are_for() {
+    let outcomes: Vec<Outcome> = SETUPS.iter().map(|setup| run(setup, 5, 1, |fit| fit)).collect();
     assert!(matches!(outcomes[1].stop, Stop::Early { .. }), "{:?}", outcomes[1].stop);
-    for (way, outcome) in WAYS.iter().zip(&outcomes) {
+    for (setup, outcome) in SETUPS.iter().zip(&outcomes) {
         assert_ne!(
             outcome.learning_rate,
-            (way.trainer)().build().unwrap().learning_rate().to_bits()
+            (setup.trainer)().build().unwrap().learning_rate().to_bits()
         );
     }
 }
 
 #[test]
-fn longer_training_goes_on_where_shorter_training_ended() {
+fn longer_training_resumes_where_shorter_training_ended() {
     let (train, test) = data();
-    let way = &WAYS[0];
+    let setup = &SETUPS[0];
     let folder = tempfile::tempdir().unwrap();
     for epochs in [2, 2, 3, EPOCHS, EPOCHS] {
-        let mut trainer = (way.trainer)().seed(5).build().unwrap();
+        let mut trainer = (setup.trainer)().seed(5).build().unwrap();
         let fit =
-            (way.fit)(epochs, &test).checkpoints(folder.path()).keep_checkpoints(2).resume(true);
+            (setup.fit)(epochs, &test).checkpoints(folder.path()).keep_checkpoints(2).resume(true);
         let history = trainer.fit(&train, fit).unwrap();
         assert_eq!(history.epochs.len(), epochs);
         if epochs == EPOCHS {
-            assert_eq!(outcome(&mut trainer, &history), run(way, 5, 1, |fit| fit));
+            assert_eq!(outcome(&mut trainer, &history), run(setup, 5, 1, |fit| fit));
         }
     }
     assert_eq!(files(folder.path()).len(), 2);
-    // Fewer than are done already are not fewer.
-    let mut trainer = (way.trainer)().build().unwrap();
-    let fit = (way.fit)(3, &test).checkpoints(folder.path()).resume(true);
+    // Fewer epochs than are done already are rejected.
+    let mut trainer = (setup.trainer)().build().unwrap();
+    let fit = (setup.fit)(3, &test).checkpoints(folder.path()).resume(true);
     let error = trainer.fit(&train, fit).unwrap_err().to_string();
     assert!(error.contains("epochs: here 3, in the checkpoint at least 7"), "{error}");
 }
 
 #[test]
-fn a_training_that_its_callback_has_ended_is_not_run_again() {
+fn training_stopped_by_its_callback_is_not_run_again() {
     let (train, folder) = (noisy(64, 1), tempfile::tempdir().unwrap());
     let mut called = Vec::new();
     let mut fit = |until: usize| {
@@ -271,7 +271,7 @@ fn a_training_that_its_callback_has_ended_is_not_run_again() {
             .resume(true);
         let history = trainer.fit_with(&train, fit, |trainer, report| {
             called.push(report.number);
-            // Rates of a callback's own are kept too.
+            // Learning rates set by a callback are restored too.
             trainer.set_learning_rate(0.1 / report.number as f32)?;
             assert_eq!(report.history.epochs.len(), report.number);
             Ok(if report.number == until {
@@ -288,9 +288,8 @@ fn a_training_that_its_callback_has_ended_is_not_run_again() {
     assert_eq!(called, [1, 2, 3, 4]);
 }
 
-/// How often, and how many are left.
 #[test]
-fn checkpoints_are_written_as_often_as_told_and_the_last_are_kept() {
+fn checkpoints_are_written_at_their_interval_and_the_last_are_kept() {
     let numbers = |every: Every, keep: usize| {
         let folder = tempfile::tempdir().unwrap();
         let mut trainer = Net::trainer(Sgd::new(0.1)).build().unwrap();
@@ -322,7 +321,7 @@ fn checkpoints_of_another_run_are_left_alone() {
     let (start, error) = (bits(second.model()), second.fit(&train, fit()).unwrap_err());
     assert!(matches!(error, Error::InvalidArgument { .. }), "{error}");
     assert!(error.to_string().contains("`resume(true)` resumes"), "{error}");
-    // Nor can one that is older than others.
+    // The same for resuming from a file older than others.
     let error = second.fit(&train, fit().resume_from(&before[1])).unwrap_err();
     assert!(error.to_string().contains("newer than the one to resume from"), "{error}");
     assert_eq!((bits(second.model()), second.steps()), (start, 0));
@@ -335,12 +334,12 @@ fn checkpoints_of_another_run_are_left_alone() {
 }
 
 #[test]
-fn options_that_would_lead_elsewhere_are_all_listed() {
+fn all_differing_options_are_listed() {
     let (train, test) = data();
     let folder = tempfile::tempdir().unwrap();
-    let way = &WAYS[1];
-    let mut trainer = (way.trainer)().seed(5).build().unwrap();
-    let fit = (way.fit)(3, &test).checkpoints(folder.path());
+    let setup = &SETUPS[1];
+    let mut trainer = (setup.trainer)().seed(5).build().unwrap();
+    let fit = (setup.fit)(3, &test).checkpoints(folder.path());
     trainer.fit(&train, fit).unwrap();
 
     let mut trainer = Net::trainer(Adam::new(0.02)).accumulate(2).clip_norm(1.0).build().unwrap();

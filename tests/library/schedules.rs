@@ -321,29 +321,29 @@ fn the_longest_cosine_barely_changes() {
 }
 
 #[test]
-fn schedules_go_on_from_their_state() {
+fn schedules_continue_from_their_state() {
     let losses = [1.0, 0.9, 0.9, 0.95, 0.9, 0.9, 0.9, 0.5, 0.6, 0.6, 0.6, 0.6, 0.6, f64::NAN];
     let make = || {
         let plateau = || ReduceLROnPlateau::new().patience(1).cooldown(1).factor(0.5);
         plateau().then(5, plateau())
     };
-    let mut whole = make();
+    let mut uninterrupted = make();
     for (time, loss) in losses.into_iter().enumerate() {
         let mut resumed = make();
-        // What it has observed before does not count.
+        // Earlier observations have no effect after restoring.
         (0..9).for_each(|time| resumed.observe(time, 0.1));
-        resumed.restore(&whole.state()).unwrap();
-        assert_eq!(resumed.state(), whole.state());
-        let mut alike = make();
-        alike.restore(&whole.state()).unwrap();
+        resumed.restore(&uninterrupted.state()).unwrap();
+        assert_eq!(resumed.state(), uninterrupted.state());
+        let mut restored = make();
+        restored.restore(&uninterrupted.state()).unwrap();
         for (time, loss) in (time..).zip(&losses[time..]) {
             resumed.observe(time, *loss);
-            alike.observe(time, *loss);
-            assert_eq!(resumed.learning_rate(1.0, time), alike.learning_rate(1.0, time));
+            restored.observe(time, *loss);
+            assert_eq!(resumed.learning_rate(1.0, time), restored.learning_rate(1.0, time));
         }
-        whole.observe(time, loss);
+        uninterrupted.observe(time, loss);
     }
-    let before = whole.state();
+    let before = uninterrupted.state();
     for wrong in [
         &[][..],
         &[-1.0],
@@ -355,8 +355,8 @@ fn schedules_go_on_from_their_state() {
         &[3.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.5],
         &[3.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0],
     ] {
-        assert!(whole.restore(wrong).is_err(), "{wrong:?}");
-        assert_eq!(whole.state(), before);
+        assert!(uninterrupted.restore(wrong).is_err(), "{wrong:?}");
+        assert_eq!(uninterrupted.state(), before);
     }
     assert!(StepLR::new(1).state().is_empty());
     assert!(StepLR::new(1).restore(&[1.0]).is_err());

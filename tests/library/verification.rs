@@ -1,5 +1,5 @@
-//! Verification: agreement without faults, deliberate faults found with their layer, gradients of
-//! one's own losses, steps that are verified, and where values that are not finite come from.
+//! Verification: no false alarms, injected faults found with their layer, gradients of custom losses,
+//! verified steps, and the origin of values that are not finite.
 
 use bilro::ndarray::{Array1, Array2, array};
 use bilro::prelude::*;
@@ -24,7 +24,7 @@ network! {
 }
 
 network! {
-    /// With what deliberate faults are made in.
+    /// Has the operations of all injected faults.
     pub struct Faulty {
         input x: [11];
         target y: [7];
@@ -38,7 +38,7 @@ network! {
 }
 
 network! {
-    /// Its features pass through a kink.
+    /// With a kink at 0.
     pub struct Kink {
         input x: [3];
         target y: [1];
@@ -49,7 +49,7 @@ network! {
 }
 
 network! {
-    /// A logarithm of what may be negative.
+    /// A logarithm of numbers that may be negative.
     pub struct Logarithm {
         input x: [4];
         target y: [4];
@@ -62,7 +62,7 @@ network! {
 }
 
 network! {
-    /// Of which a batch may have no target that counts.
+    /// A batch may have total weight 0.
     pub struct Ignoring {
         input x: [3];
         target y: class(4);
@@ -72,7 +72,7 @@ network! {
 }
 
 network! {
-    /// Its gradient is a constant that f32 rounds: a third.
+    /// Its gradient is a constant that is rounded to f32: a third.
     pub struct Third {
         input word: index(1);
         param table: [1, 3] = ones;
@@ -136,7 +136,7 @@ fn faulty(fault: Fault) -> Verification {
 }
 
 #[test]
-fn deliberate_faults_are_found_with_their_layer() {
+fn injected_faults_are_found_with_their_layer() {
     let mut wrong = Vec::new();
     for (fault, layer, check) in [
         (Fault::TanhSign, "fc1", "derivatives"),
@@ -167,7 +167,7 @@ fn deliberate_faults_are_found_with_their_layer() {
 }
 
 #[test]
-fn code_that_is_kept_from_before_is_what_is_verified() {
+fn cached_code_is_verified() {
     let model = Faulty::model().seed(1).threads(1).build().unwrap();
     let (x, y) = (values(13, 11), values(13, 7));
     let batch = faulty::Batch { x: x.view(), y: y.view() };
@@ -181,7 +181,7 @@ fn code_that_is_kept_from_before_is_what_is_verified() {
 }
 
 #[test]
-fn gradcheck_checks_losses_of_ones_own() {
+fn gradcheck_checks_custom_losses() {
     let model = Kink::model().build().unwrap();
     let x = array![[0.5, -0.5, 1.5], [1.0, 2.0, -1.0]];
     let y = array![[5.0], [4.0]];
@@ -190,7 +190,7 @@ fn gradcheck_checks_losses_of_ones_own() {
     assert!(report.is_ok(), "{report}");
     let [_, _, derivatives] = &report.checks[..] else { panic!("{report}") };
     assert_eq!((derivatives.elements(), derivatives.undecided()), (3, 0));
-    // At the kink itself nothing is wrong, and nothing is decided.
+    // At the kink, the derivative is undecided, not wrong.
     let x = array![[0.0, -0.5, 1.5], [0.0, 2.0, -1.0]];
     let mut model = Kink::model().build().unwrap();
     model.params_mut().w[2] = 0.0;
@@ -273,24 +273,24 @@ fn anomalies_are_named_with_layer_rows_and_step() {
     ] {
         assert!(error.to_string().contains("`log(h)`"), "{error}");
     }
-    // Off, nothing changes.
+    // Without detection, the loss is returned.
     let mut plain = build(false);
     assert!(plain.step(batch).unwrap().is_nan());
     plain.set_detect_anomaly(true);
     assert!(matches!(plain.step(batch), Err(Error::Anomaly { .. })));
 
-    // Data that is NaN already, and a parameter.
+    // An input and a parameter that are not finite themselves.
     x.fill(1.0);
     x[(1, 1)] = f32::NAN;
     let batch = logarithm::Batch { x: x.view(), y: y.view() };
     let error = trainer.step(batch).unwrap_err().to_string();
-    assert!(error.contains("`x` is not when it is given"), "{error}");
+    assert!(error.contains("`x` itself is not finite"), "{error}");
     assert!(error.contains("1 row of the batch: 1"), "{error}");
     x.fill(1.0);
     trainer.model_mut().params_mut().w[2] = f32::INFINITY;
     let batch = logarithm::Batch { x: x.view(), y: y.view() };
     let error = trainer.step(batch).unwrap_err().to_string();
-    assert!(error.contains("`w` is not when it is given"), "{error}");
+    assert!(error.contains("`w` itself is not finite"), "{error}");
 }
 
 #[test]
@@ -307,7 +307,7 @@ fn fit_ends_with_the_anomaly() {
 }
 
 #[test]
-fn a_batch_without_a_target_that_counts_is_no_anomaly() {
+fn a_batch_of_total_weight_0_is_no_anomaly() {
     let mut trainer = Ignoring::trainer(Sgd::new(0.1)).detect_anomaly(true).build().unwrap();
     let (x, y, some) = (values(4, 3), Array1::<u32>::zeros(4), array![0u32, 1, 2, 3]);
     let batch = ignoring::Batch { x: x.view(), y: y.view() };
@@ -319,7 +319,7 @@ fn a_batch_without_a_target_that_counts_is_no_anomaly() {
     assert!(matches!(trainer.step(batch), Err(Error::Anomaly { .. })));
 }
 
-/// The step of every optimizer, with clipping and accumulation, is verified as it is made.
+/// Steps of every optimizer, with clipping and accumulation.
 #[test]
 fn steps_of_every_optimizer_are_verified() {
     let (x, y) = (values(6, 11), values(6, 7));

@@ -1,8 +1,8 @@
-//! Running error analysis: a value together with a bound on the error that machine code may make.
+//! Running error analysis: a value together with a bound on the error of machine code.
 //!
 //! [`Bounded`] is a number type of the interpreter. Its `value` is the result in f64; its `error`
-//! bounds how far a computation of the same operation in f32 may be from it. Every operation
-//! passes on the errors of its operands and adds its own:
+//! bounds the distance of any f32 computation of the same operation. Every operation propagates the
+//! errors of its operands and adds its own:
 //!
 //! - `+ - · /` and roots are rounded to nearest: 2⁻²⁴ of the result, and 2⁻¹⁴⁹ where it may be
 //!   denormal;
@@ -11,12 +11,12 @@
 //! - sums of `n` terms, and products of matrices, have `(leaf + 64 · levels) · 2⁻²⁴` of the terms'
 //!   magnitudes, as sums are blocked (N. J. Higham, *The accuracy of floating point summation*,
 //!   1993, §3), and never more than `n` roundings;
-//! - a comparison that the errors leave open goes both ways: the result's error covers what
-//!   follows from either ([`Real::all_branches`]);
-//! - where a result may overflow, or a divisor may be zero, the error is infinite: nothing is said.
+//! - a comparison that the errors leave open is evaluated both ways: the result's error covers both
+//!   branches ([`Real::all_branches`]);
+//! - if a result may overflow, or a divisor may be zero, the error is infinite: no bound is known.
 //!
-//! The bounds are worst cases: no distribution of rounding errors is assumed. They restate what the
-//! documentation promises and use nothing of the code that they judge.
+//! The bounds are worst cases: no distribution of rounding errors is assumed. They restate the
+//! documented accuracy, and use no code of the compiler that they check.
 
 mod arithmetic;
 
@@ -27,30 +27,30 @@ use ndarray::{Array2, ArrayView2};
 
 use super::Real;
 
-/// A value, and how far f32 may be from it; see the [module](self).
+/// A value, and a bound on the distance of f32 results; see the [module](self).
 pub type Bounded = Tracked<24>;
 
-/// The same for f64: how far the exact value may be, and any other way to compute it in f64. Errors
-/// of what goes in reach the results with it.
+/// The same for f64: a bound on the distance of the exact value, and of any other way to compute it in
+/// f64. Errors of the inputs are propagated to the results.
 pub type Fine = Tracked<53>;
 
-/// A value in f64, and a bound on its distance to results of a precision of so many bits.
+/// A value in f64, and a bound on its distance to results with a precision of `BITS` bits.
 #[derive(Clone, Copy, Debug)]
 pub struct Tracked<const BITS: u32> {
-    /// In f64.
+    /// The value in f64.
     pub value: f64,
-    /// At least the distance; infinite where nothing is known.
+    /// An upper bound on the distance; infinite if none is known.
     pub error: f64,
 }
 
-/// The smallest float.
+/// The smallest positive float.
 const TINY: f64 = 1.401_298_464_324_817e-45;
-/// Terms of a chain of additions.
+/// The maximum number of terms of a chain of additions.
 const CHAIN: usize = 1024;
-/// Sums of one level that make one of the next.
+/// The number of sums that are added up at each level of a blocked sum.
 const FAN: usize = 64;
-/// Outcomes of comparisons that are tried for one element; beyond them, nothing is said.
-const MOST_BRANCHES: usize = 256;
+/// The maximum number of outcomes of comparisons for one element; beyond it, no bound is known.
+const MAX_BRANCHES: usize = 256;
 
 /// The largest errors of functions, in units in the last place.
 pub const ULPS: &[(&str, f64)] = &[
@@ -64,38 +64,38 @@ pub const ULPS: &[(&str, f64)] = &[
     ("cos", 2.0),
 ];
 
-/// The error of a function in halves of units in the last place.
+/// The error of a function in half units in the last place.
 const fn halves(index: usize) -> f64 {
     2.0 * ULPS[index].1
 }
 
 impl<const BITS: u32> Tracked<BITS> {
-    /// Half a unit in the last place, relative, and a little for what this type rounds itself.
+    /// Half a unit in the last place, relative, and a little more for the rounding of this type.
     const UNIT: f64 = (1.0 + 1.0 / 1048576.0) / (1u64 << BITS) as f64;
-    /// The smallest number.
+    /// The smallest positive number.
     const TINY: f64 = if BITS == 24 { TINY } else { 5e-324 };
-    /// The largest.
+    /// The largest number.
     const LARGEST: f64 = if BITS == 24 { f32::MAX as f64 } else { f64::MAX };
 
-    /// A value that machine code has exactly.
+    /// A value without error.
     pub fn exact(value: f64) -> Self {
         Self { value, error: 0.0 }
     }
 
-    /// A value with an error that has been made so far, and so many roundings of the result.
-    fn rounded(value: f64, made: f64, roundings: f64) -> Self {
+    /// A value with a propagated error, and a number of roundings of the result.
+    fn rounded(value: f64, propagated: f64, roundings: f64) -> Self {
         if !value.is_finite() {
-            return Self { value, error: if made == 0.0 { 0.0 } else { f64::INFINITY } };
+            return Self { value, error: if propagated == 0.0 { 0.0 } else { f64::INFINITY } };
         }
-        let size = value.abs() + made;
+        let size = value.abs() + propagated;
         let error = match size == 0.0 {
             true => 0.0,
-            false => made + roundings * Self::UNIT * size + Self::TINY,
+            false => propagated + roundings * Self::UNIT * size + Self::TINY,
         };
         Self { value, error }.within_range()
     }
 
-    /// What is beyond the largest float is infinite; what may be is unknown.
+    /// Values beyond the largest float are infinite; those that may be beyond it have no bound.
     fn within_range(self) -> Self {
         let Self { value, error } = self;
         if value.abs() + error <= Self::LARGEST {
@@ -107,29 +107,29 @@ impl<const BITS: u32> Tracked<BITS> {
         }
     }
 
-    /// A function that rises or falls everywhere, with so many halves of ulps.
+    /// A monotone function with an error of `halves` half units in the last place.
     fn monotone(self, f: impl Fn(f64) -> f64, halves: f64) -> Self {
         let value = f(self.value);
         if self.error == 0.0 {
             return Self::rounded(value, 0.0, halves);
         }
         let [low, high] = [f(self.value - self.error), f(self.value + self.error)];
-        let made = (value - low).abs().max((high - value).abs());
+        let propagated = (value - low).abs().max((high - value).abs());
         let is_known = !(value - low).is_nan() && !(high - value).is_nan();
-        Self::rounded(value, if is_known { made } else { f64::INFINITY }, halves)
+        Self::rounded(value, if is_known { propagated } else { f64::INFINITY }, halves)
     }
 
-    /// Nothing is known of the error.
+    /// A value without a known bound.
     fn unknown(value: f64) -> Self {
         Self { value, error: f64::INFINITY }
     }
 
-    /// Whether it is infinite, and surely so.
+    /// Whether it is infinite without error.
     fn is_surely_infinite(self) -> bool {
         self.value.is_infinite() && self.error == 0.0
     }
 
-    /// How it compares with another, unless the errors leave that open.
+    /// The order of two values, unless the errors leave it open.
     fn order(self, other: Self) -> Option<Ordering> {
         let Some(order) = self.value.partial_cmp(&other.value) else { return Some(Ordering::Less) };
         let errors = self.error + other.error;
@@ -147,20 +147,20 @@ impl<const BITS: u32> Tracked<BITS> {
         }
     }
 
-    /// The error of adding up so many terms whose magnitudes have this sum.
-    fn summed(value: f64, made: f64, size: f64, roundings: f64) -> Self {
+    /// A sum with a propagated error, whose terms' magnitudes add up to `size`.
+    fn summed(value: f64, propagated: f64, size: f64, roundings: f64) -> Self {
         if !value.is_finite() {
-            return Self { value, error: if made == 0.0 { 0.0 } else { f64::INFINITY } };
+            return Self { value, error: if propagated == 0.0 { 0.0 } else { f64::INFINITY } };
         }
-        // A sum on the way may overflow where the last one does not.
+        // A partial sum may overflow although the total does not.
         if size > Self::LARGEST {
             return Self::unknown(value);
         }
-        Self { value, error: made + roundings * Self::UNIT * size }.within_range()
+        Self { value, error: propagated + roundings * Self::UNIT * size }.within_range()
     }
 }
 
-/// Roundings of a term on its way through a blocked sum of `n` terms whose longest chain is `leaf`.
+/// The number of roundings of a term in a blocked sum of `n` terms whose longest chain is `leaf`.
 fn roundings(n: usize, leaf: usize) -> f64 {
     let (mut sums, mut levels) = (n.div_ceil(leaf), 0);
     while sums > 1 {
@@ -169,7 +169,7 @@ fn roundings(n: usize, leaf: usize) -> f64 {
     n.min(leaf + FAN * levels) as f64
 }
 
-/// What comparisons that are open have been decided to be.
+/// The chosen outcomes of open comparisons.
 #[derive(Default)]
 struct Branches {
     is_active: bool,
@@ -181,7 +181,7 @@ thread_local! {
     static BRANCHES: RefCell<Branches> = RefCell::default();
 }
 
-/// The outcome of a comparison that is open; `natural` is that of the values.
+/// The outcome of an open comparison; `natural` is that of the values.
 fn decide(natural: bool) -> bool {
     BRANCHES.with_borrow_mut(|branches| {
         if !branches.is_active {
@@ -195,7 +195,7 @@ fn decide(natural: bool) -> bool {
     })
 }
 
-/// Whether any comparison of the last run was open.
+/// Runs a function with these outcomes of its first open comparisons; returns the outcomes of all.
 fn run<T>(f: &impl Fn() -> T, path: Vec<bool>) -> (T, Vec<bool>) {
     BRANCHES.with_borrow_mut(|branches| *branches = Branches { is_active: true, path, next: 0 });
     let y = f();
@@ -225,16 +225,16 @@ impl<const BITS: u32> Real for Tracked<BITS> {
     }
 
     fn sum_of(terms: impl Iterator<Item = Self>, leaf: usize) -> Self {
-        let (mut n, mut value, mut made, mut size) = (0, 0.0, 0.0, 0.0);
+        let (mut n, mut value, mut propagated, mut size) = (0, 0.0, 0.0, 0.0);
         for term in terms {
             n += 1;
             value += term.value;
-            made += term.error;
+            propagated += term.error;
             size += term.value.abs() + term.error;
         }
         match n {
-            0 | 1 => Self { value, error: made },
-            _ => Self::summed(value, made, size, roundings(n, leaf.max(CHAIN))),
+            0 | 1 => Self { value, error: propagated },
+            _ => Self::summed(value, propagated, size, roundings(n, leaf.max(CHAIN))),
         }
     }
 
@@ -243,7 +243,7 @@ impl<const BITS: u32> Real for Tracked<BITS> {
             (f64::NEG_INFINITY, f64::NEG_INFINITY, f64::NEG_INFINITY);
         for term in terms {
             if term.value.is_nan() || term.error == f64::INFINITY {
-                // What follows is compared with it.
+                // Every later term would be compared with it.
                 return Self { value: f64::NAN, error: term.error };
             }
             value = value.max(term.value);
@@ -266,20 +266,20 @@ impl<const BITS: u32> Real for Tracked<BITS> {
         let value = values[0].dot(&values[1]);
         let size = sizes[0].dot(&sizes[1]);
         // |a|·eb + ea·(|b| + eb)
-        let mut made = Array2::<f64>::zeros(value.dim());
+        let mut propagated = Array2::<f64>::zeros(value.dim());
         if has_errors[1] {
-            made += &values[0].mapv(f64::abs).dot(&errors[1]);
+            propagated += &values[0].mapv(f64::abs).dot(&errors[1]);
         }
         if has_errors[0] {
-            made += &errors[0].dot(&sizes[1]);
+            propagated += &errors[0].dot(&sizes[1]);
         }
         let roundings = roundings(n, CHAIN);
-        let elements = value.iter().zip(&made).zip(&size);
+        let elements = value.iter().zip(&propagated).zip(&size);
         elements
-            .map(|((value, made), size)| {
+            .map(|((value, propagated), size)| {
                 let tiny = if *size == 0.0 { 0.0 } else { n as f64 * Self::TINY };
-                let made = if made.is_nan() { f64::INFINITY } else { *made };
-                Self::summed(*value, made, *size, roundings).widened(tiny)
+                let propagated = if propagated.is_nan() { f64::INFINITY } else { *propagated };
+                Self::summed(*value, propagated, *size, roundings).widened(tiny)
             })
             .collect()
     }
@@ -289,9 +289,9 @@ impl<const BITS: u32> Real for Tracked<BITS> {
         if path.is_empty() {
             return y;
         }
-        // Depth first: the last outcome that has not been tried the other way.
+        // Depth first: the last outcome that has not been flipped.
         let mut flipped = vec![false; path.len()];
-        for _ in 0..MOST_BRANCHES {
+        for _ in 0..MAX_BRANCHES {
             let Some(last) = flipped.iter().rposition(|flipped| !flipped) else { return y };
             path.truncate(last + 1);
             flipped.truncate(last + 1);
@@ -352,12 +352,12 @@ mod tests {
                 worst = worst.max(distance / bound.error);
             }
         }
-        // Bounds that are never half reached would say little.
+        // Bounds far above the errors would be useless.
         assert!(worst > 0.5, "{worst}");
     }
 
     #[test]
-    fn open_comparisons_go_both_ways() {
+    fn open_comparisons_are_evaluated_both_ways() {
         let relu = |x: Bounded| {
             Bounded::all_branches(|| if x < Bounded::zero() { Bounded::zero() } else { x })
         };
@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_overflow_or_divide_by_zero_is_unknown() {
+    fn overflow_and_division_by_zero_have_no_bound() {
         let large = Bounded::of(f32::MAX);
         assert_eq!((large * large).value, f64::INFINITY);
         assert_eq!((large * large).error, 0.0);
@@ -401,7 +401,7 @@ mod tests {
         let zero = Bounded { value: 1e-9, error: 1e-8 };
         assert_eq!((Bounded::one() / zero).error, f64::INFINITY);
         assert_eq!(zero.ln().error, f64::INFINITY);
-        // An infinite score of a masked class is no score.
+        // The score of a masked class is -∞ exactly.
         assert_eq!(Bounded::of(f32::NEG_INFINITY).exp().value, 0.0);
     }
 }

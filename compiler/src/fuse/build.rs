@@ -32,7 +32,7 @@ pub(super) fn build(graph: Graph, groups: Vec<Group>) -> Fused {
 /// The buffers, and the nodes that have one.
 struct Buffers {
     list: Vec<Buffer>,
-    /// Of each, the node.
+    /// The node of each.
     values: Vec<NodeId>,
     of: FxHashMap<NodeId, usize>,
     step_scalars: Vec<&'static str>,

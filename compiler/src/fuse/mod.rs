@@ -40,7 +40,7 @@ pub struct Fused {
     pub nodes: Vec<Vec<NodeId>>,
     /// By number.
     pub buffers: Vec<Buffer>,
-    /// For every buffer, the node whose value it holds. Buffers of partial sums come behind these.
+    /// For every buffer, the node whose value it holds. Buffers of partial sums follow these.
     pub values: Vec<NodeId>,
     /// For every root of the graph, its buffer.
     pub roots: Vec<usize>,

@@ -1,29 +1,28 @@
-//! Reports of values that are not finite: where the first one came from.
+//! Reports of values that are not finite: the origin of the first one.
 
 use std::fmt;
 
-/// Which layer was the first whose value is infinite or not a number, by evaluating a call once
-/// more: `detect_anomaly(true)` of [`ModelBuilder`](crate::ModelBuilder) and
+/// The first layer whose value is infinite or not a number, found by evaluating a call again: `detect_anomaly(true)` of [`ModelBuilder`](crate::ModelBuilder) and
 /// [`TrainerBuilder`](crate::TrainerBuilder).
 #[derive(Clone, PartialEq, Debug, Default)]
 #[non_exhaustive]
 pub struct Anomaly {
     /// The network.
     pub network: String,
-    /// What was called: `predict`, `evaluate`, `gradients`, `step`.
+    /// The call: `predict`, `evaluate`, `gradients`, `step`.
     pub purpose: String,
-    /// The step, counted from 1, where it is one of a trainer.
+    /// The step, counted from 1; `None` unless the call was a step of a trainer.
     pub step: Option<usize>,
     /// The result that is not finite: `the loss`, `gradient of fc1.weight`.
     pub result: String,
-    /// Where it began; `None` where the interpreter, which adds in f64, finds every value finite:
-    /// then a sum of the machine code was too large for a float.
+    /// The origin; `None` if the interpreter, which adds in f64, finds every value finite: then a
+    /// sum of the machine code was too large for a float.
     pub origin: Option<Origin>,
-    /// The value with the largest magnitude, and that magnitude, where nothing else is found.
+    /// The value with the largest magnitude, and that magnitude; only without an origin.
     pub largest: Option<(String, f32)>,
 }
 
-/// The first value that is not finite, on the way to a result that is not.
+/// The first value that is not finite among those that lead to a result that is not.
 #[derive(Clone, PartialEq, Debug, Default)]
 #[non_exhaustive]
 pub struct Origin {
@@ -40,11 +39,11 @@ pub struct Origin {
     pub elements: usize,
     /// Rows of the batch with such elements, counted from 0: the first [`Origin::MOST_ROWS`].
     pub rows: Vec<usize>,
-    /// How many rows these are; 0 where the value is not one for each example.
+    /// The number of such rows; 0 if the value has no row for each example.
     pub wrong_rows: usize,
     /// The operands' ranges.
     pub operands: Vec<OperandRange>,
-    /// The layer where it becomes NaN, where it is infinite first.
+    /// The layer where it becomes NaN, if it is infinite first.
     pub becomes_nan: Option<String>,
 }
 
@@ -52,7 +51,7 @@ pub struct Origin {
 #[derive(Clone, PartialEq, Debug, Default)]
 #[non_exhaustive]
 pub struct OperandRange {
-    /// What it is, as `fc1(image)`.
+    /// The operand's name, as `fc1(image)`.
     pub name: String,
     /// The least element.
     pub least: f32,
@@ -61,7 +60,7 @@ pub struct OperandRange {
 }
 
 impl Origin {
-    /// So many rows are listed.
+    /// The maximum number of rows that are listed.
     pub const MOST_ROWS: usize = 8;
 }
 
@@ -78,8 +77,8 @@ impl fmt::Display for Anomaly {
         }
         write!(
             f,
-            ", but all values are when the interpreter evaluates it in f32 with sums in f64: a sum \
-             is too large for a float on its way"
+            ", but the interpreter, in f32 with sums in f64, finds every value finite: an \
+             intermediate sum is too large for a float"
         )?;
         match largest {
             Some((layer, size)) => write!(f, "\n  the largest value is in {layer}: {size:e}"),
@@ -92,8 +91,8 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Origin { layer, operation, value, wrong, elements, rows, .. } = self;
         match operation.is_empty() {
-            true => write!(f, "`{layer}` is not when it is given")?,
-            false => write!(f, "the first value that is not is `{layer}`")?,
+            true => write!(f, "`{layer}` itself is not finite")?,
+            false => write!(f, "the first value that is not finite is `{layer}`")?,
         }
         if !operation.is_empty() && !layer.starts_with(operation.as_str()) {
             write!(f, " ({operation})")?;

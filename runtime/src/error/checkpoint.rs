@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// All differences between a checkpoint and what resumes from it.
+/// All differences between a checkpoint and the trainer, or call of `fit`, that resumes from it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct CheckpointMismatch {
@@ -10,10 +10,10 @@ pub struct CheckpointMismatch {
     pub differences: Vec<Difference>,
 }
 
-/// A difference between a checkpoint and what resumes from it.
+/// A difference between a checkpoint and the trainer, or call of `fit`, that resumes from it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Difference {
-    /// What differs: `batch_size`, `the optimizer`, `` the parameter `fc1.weight` ``.
+    /// The name of the value that differs: `batch_size`, `the optimizer`, `` the parameter `fc1.weight` ``.
     pub what: String,
     /// The value in the program.
     pub here: String,

@@ -232,18 +232,17 @@ pub enum Error {
         /// The loss, which is finite.
         loss: f32,
     },
-    /// A result is not finite, and `detect_anomaly(true)` has asked where that came from. Nothing
-    /// has changed.
+    /// A result is not finite, and `detect_anomaly(true)` has found the origin. Nothing has changed.
     #[error("{report}")]
     Anomaly {
         /// The first value that is not finite, with its layer.
         report: Box<Anomaly>,
     },
-    /// Machine code and the interpreter disagree, or gradients and differences. Where it is an
-    /// error of a step, the step has changed nothing.
+    /// Machine code and the interpreter disagree, or gradients and differences. As the error of a
+    /// step: the step has changed nothing.
     #[error("{report}")]
     Verification {
-        /// What was compared, and the first layer that disagrees.
+        /// The checks, and the first layer that disagrees.
         report: Box<Verification>,
     },
     /// There is no parameter of this name.
@@ -275,7 +274,7 @@ pub enum Error {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// The first byte of the part that is wrong.
+        /// The first byte of the section that is wrong.
         offset: u64,
         /// What is wrong.
         message: String,

@@ -1,13 +1,13 @@
-//! Reports of verification: what was compared, how near it came to its bounds, and what disagrees.
+//! Reports of verification: compared values, their errors in units of their bounds, disagreements.
 
 use std::fmt;
 
-/// What comparing machine code with the interpreter has found: `Model::verify`,
+/// The result of comparing machine code with the interpreter: of `Model::verify` and
 /// `bilro::testing::gradcheck`.
 ///
-/// Printed, it is a table for a terminal: a line for each thing that was checked, with how many
-/// numbers were compared and how near the worst of them came to its bound; and where something
-/// disagrees, the first layer that does, by how much and against which bound.
+/// It prints as a table: a line for each check, with the number of values compared and the largest
+/// error in units of its bound; then the first layer that disagrees, if any, with the error and the
+/// bound.
 ///
 /// ```
 /// use bilro::ndarray::array;
@@ -31,35 +31,34 @@ use std::fmt;
 /// ```
 #[derive(Clone, PartialEq, Debug, Default)]
 #[non_exhaustive]
-#[must_use = "a disagreement is in the report, and not an error: ask `is_ok`, or print it"]
+#[must_use = "a disagreement is in the report, and not an error: call `is_ok` or `into_result`, or print it"]
 pub struct Verification {
     /// The network.
     pub network: String,
     /// Examples of the batch.
     pub examples: usize,
-    /// The instruction set of the machine code that was checked; empty where only the interpreter
-    /// was.
+    /// The instruction set of the machine code.
     pub target: String,
-    /// On how many threads.
+    /// The number of threads.
     pub threads: usize,
-    /// What was checked, in the order in which it was.
+    /// The checks, in order.
     pub checks: Vec<Check>,
 }
 
-/// One part of a [`Verification`].
+/// One check of a [`Verification`].
 #[derive(Clone, PartialEq, Debug, Default)]
 #[non_exhaustive]
 pub struct Check {
-    /// What was compared: `gradients by kernel`, `gradients as declared`, `derivatives`.
+    /// Its name, with the purpose: `gradients by kernel`, `gradients as declared`, `derivatives`.
     pub name: String,
-    /// Which values were compared, in the order in which they are computed.
+    /// The compared values, in the order in which they are computed.
     pub values: Vec<Compared>,
-    /// Whatever disagrees: the first [`Check::MOST_DISAGREEMENTS`] values, in the order in which
-    /// they are computed.
+    /// The first [`Check::MOST_DISAGREEMENTS`] values that disagree, in the order in which they are
+    /// computed; of derivatives, those nearest to the loss first.
     pub disagreements: Vec<Disagreement>,
 }
 
-/// How near the elements of one value came to their bounds.
+/// The errors of one value's elements in units of their bounds.
 #[derive(Clone, PartialEq, Debug, Default)]
 #[non_exhaustive]
 pub struct Compared {
@@ -67,46 +66,46 @@ pub struct Compared {
     pub name: String,
     /// Elements that were compared with a bound.
     pub elements: usize,
-    /// Elements of which no bound can be given, as where an intermediate result may overflow, or a
-    /// derivative is asked for at a kink.
+    /// Elements without a known bound: an intermediate result may overflow, or the derivative is at
+    /// a kink.
     pub undecided: usize,
     /// The largest error in units of its bound: above 1 it disagrees.
     pub worst: f64,
 }
 
-/// A value of which an element is further from its reference than its bound allows.
+/// A value with an element whose error is above its bound.
 #[derive(Clone, PartialEq, Debug, Default)]
 #[non_exhaustive]
 pub struct Disagreement {
     /// The check that found it.
     pub check: String,
-    /// The layer, as `fc1(image)`, or what is computed for it, as `gradient of fc1.weight`.
+    /// The layer, as `fc1(image)`, or a result, as `gradient of fc1.weight`.
     pub layer: String,
-    /// The operation, as `relu`; empty where a whole result is compared.
+    /// The operation, as `relu`; empty if a result of the call is compared.
     pub operation: String,
-    /// The kernel that computes it; empty where a whole result is compared.
+    /// The kernel that computes it; empty if a result of the call is compared.
     pub kernel: String,
-    /// The element with the worst error, by its index, the row of the batch first where the value
-    /// has one for each example.
+    /// The index of the element with the worst error; the first number is the row of the batch if
+    /// the value has a row for each example.
     pub index: Vec<usize>,
-    /// The row of the batch, counted from 0, where the value has one for each example.
+    /// The row of the batch, counted from 0, if the value has a row for each example.
     pub row: Option<usize>,
-    /// What machine code gives, or the derivative that is checked.
+    /// The value of machine code, or the derivative that is checked.
     pub found: f64,
-    /// What the interpreter gives, or differences do.
+    /// The interpreter's value, or that of differences.
     pub expected: f64,
-    /// How far they may be apart.
+    /// The largest accepted difference of the two.
     pub bound: f64,
     /// Elements that disagree.
     pub wrong: usize,
     /// Elements of the value.
     pub elements: usize,
-    /// What else is known of it.
+    /// More about the cause; empty if nothing is known.
     pub note: String,
 }
 
 impl Check {
-    /// So many values that disagree are kept, in the order in which they are computed.
+    /// The maximum number of values in [`disagreements`](Check::disagreements).
     pub const MOST_DISAGREEMENTS: usize = 20;
 
     pub(crate) fn new(name: impl Into<String>) -> Check {
@@ -118,12 +117,12 @@ impl Check {
         self.values.iter().map(|value| value.elements).sum()
     }
 
-    /// Elements of which no bound can be given.
+    /// Elements without a known bound.
     pub fn undecided(&self) -> usize {
         self.values.iter().map(|value| value.undecided).sum()
     }
 
-    /// The value that came nearest to its bound, or is furthest beyond it.
+    /// The value with the largest error in units of its bound.
     pub fn worst(&self) -> Option<&Compared> {
         let compared = self.values.iter().filter(|value| value.elements > 0);
         compared.max_by(|a, b| a.worst.total_cmp(&b.worst))
@@ -131,8 +130,8 @@ impl Check {
 
     pub(crate) fn add(&mut self, value: Compared, disagreement: Option<Disagreement>) {
         self.values.push(value);
-        let is_kept = self.disagreements.len() < Check::MOST_DISAGREEMENTS;
-        self.disagreements.extend(disagreement.filter(|_| is_kept));
+        let has_room = self.disagreements.len() < Check::MOST_DISAGREEMENTS;
+        self.disagreements.extend(disagreement.filter(|_| has_room));
     }
 }
 
@@ -147,7 +146,7 @@ impl Verification {
         self.disagreements().next()
     }
 
-    /// All disagreements that are kept, the first one first.
+    /// The disagreements of all checks, in order.
     pub fn disagreements(&self) -> impl Iterator<Item = &Disagreement> {
         self.checks.iter().flat_map(|check| &check.disagreements)
     }
@@ -158,11 +157,10 @@ impl Verification {
         worst.map(|value| value.worst).fold(0.0, f64::max)
     }
 
-    /// Nothing, or [`Error::Verification`](crate::Error::Verification) with this report where
-    /// something disagrees: for `?`.
+    /// Converts a disagreement to an error, for `?`.
     ///
     /// # Errors
-    /// [`Error::Verification`](crate::Error::Verification).
+    /// [`Error::Verification`](crate::Error::Verification) with this report, if a value disagrees.
     pub fn into_result(self) -> crate::Result<()> {
         match self.is_ok() {
             true => Ok(()),
@@ -202,32 +200,24 @@ impl fmt::Display for Verification {
         if let Some(first) = disagreements.next() {
             write!(f, "\nfirst: {first}")?;
         }
-        let rest: Vec<&Disagreement> = disagreements.collect();
+        let others: Vec<&Disagreement> = disagreements.collect();
         const SHOWN: usize = 4;
-        for next in rest.iter().take(SHOWN) {
+        for next in others.iter().take(SHOWN) {
             let Disagreement { layer, check, found, expected, bound, .. } = next;
             let error = (found - expected).abs() / bound;
             write!(f, "\nthen: {layer}, in `{check}`, by {} bounds", Ratio(error))?;
         }
-        match rest.len().checked_sub(SHOWN) {
+        match others.len().checked_sub(SHOWN) {
             None | Some(0) => Ok(()),
             Some(more) => write!(f, "\nand {more} more"),
         }
     }
 }
 
-impl fmt::Display for Disagreement {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Disagreement { check, layer, operation, kernel, index, row, .. } = self;
-        let Disagreement { found, expected, bound, wrong, elements, note, .. } = self;
-        write!(f, "{layer}")?;
-        if !operation.is_empty() && !layer.starts_with(operation.as_str()) {
-            write!(f, " ({operation})")?;
-        }
-        write!(f, ", in `{check}`")?;
-        if !kernel.is_empty() {
-            write!(f, ", {kernel}")?;
-        }
+impl Disagreement {
+    /// Writes the element with the worst error, and the number of wrong elements.
+    fn write_numbers(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Disagreement { index, row, found, expected, bound, wrong, elements, .. } = self;
         write!(f, "\n  element {index:?}")?;
         if let Some(row) = row {
             write!(f, " (row {row} of the batch)")?;
@@ -240,9 +230,30 @@ impl fmt::Display for Disagreement {
                     Ratio(error / bound)
                 })?;
             }
-            false => write!(f, "only one of them is finite")?,
+            false if found.is_finite() != expected.is_finite() => {
+                write!(f, "only one of them is finite")?;
+            }
+            false => write!(f, "neither is finite")?,
         }
-        write!(f, "\n  {wrong} of {elements} elements differ by more than their bounds")?;
+        write!(f, "\n  {wrong} of {elements} elements differ by more than their bounds")
+    }
+}
+
+impl fmt::Display for Disagreement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Disagreement { check, layer, operation, kernel, elements, note, .. } = self;
+        write!(f, "{layer}")?;
+        if !operation.is_empty() && !layer.starts_with(operation.as_str()) {
+            write!(f, " ({operation})")?;
+        }
+        write!(f, ", in `{check}`")?;
+        if !kernel.is_empty() {
+            write!(f, ", {kernel}")?;
+        }
+        // Without elements, no numbers were compared: the note has the cause.
+        if *elements > 0 {
+            self.write_numbers(f)?;
+        }
         if !note.is_empty() {
             write!(f, "\n  {note}")?;
         }
@@ -308,5 +319,19 @@ mod tests {
         assert_eq!(lines[2], first);
         assert!(lines[3].contains("element [2, 7] (row 2 of the batch): 1.5e0"), "{error}");
         assert!(lines[4].contains("3 of 32 elements"), "{error}");
+    }
+
+    #[test]
+    fn disagreements_without_numbers_print_their_cause() {
+        let stale = Disagreement {
+            check: "predict by kernel".into(),
+            layer: "Digits".into(),
+            found: f64::NAN,
+            expected: f64::NAN,
+            wrong: 1,
+            note: "the cause".into(),
+            ..Disagreement::default()
+        };
+        assert_eq!(stale.to_string(), "Digits, in `predict by kernel`\n  the cause");
     }
 }

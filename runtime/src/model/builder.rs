@@ -70,11 +70,11 @@ impl<N> ModelBuilder<N> {
         self
     }
 
-    /// Whether to say where values come from that are not finite: a prediction, evaluation or
-    /// gradients with a NaN or an infinity in the results, and a step that such a loss or gradient
-    /// keeps from being made, are evaluated once more by the interpreter, and return
-    /// [`Error::Anomaly`], which names the first layer, its operands' ranges and the rows of the
-    /// batch. Off unless set, and then it costs nothing; on, a call's results are looked at.
+    /// Whether to report the origin of values that are not finite; default `false`, which costs
+    /// nothing. A prediction, evaluation or gradients with a NaN or an infinity in the results, and
+    /// a step that is rejected for such a loss or gradient, are evaluated again by the interpreter,
+    /// and return [`Error::Anomaly`], which names the first layer, its operands' ranges and the rows
+    /// of the batch. Otherwise the cost is that of reading a call's results.
     ///
     /// ```
     /// use bilro::ndarray::array;
@@ -90,7 +90,7 @@ impl<N> ModelBuilder<N> {
     /// let model = Root::model().detect_anomaly(true).build()?;
     /// let x = array![[1.0, 5.0], [2.0, 0.0]];
     /// let error = model.predict(root::Input { x: x.view() }).unwrap_err().to_string();
-    /// assert!(error.contains("the first value that is not is `sqrt(") && error.contains("1 row of the batch: 1"));
+    /// assert!(error.contains("the first value that is not finite is `sqrt(") && error.contains("1 row of the batch: 1"));
     /// # Ok::<(), bilro::Error>(())
     /// ```
     pub fn detect_anomaly(mut self, detects: bool) -> Self {

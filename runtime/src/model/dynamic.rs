@@ -264,7 +264,8 @@ impl DynModel {
     /// # Errors
     /// [`Error::UnknownName`], [`Error::RepeatedName`], [`Error::MissingInput`] and
     /// [`Error::Unneeded`] for names, [`Error::Kind`], [`Error::Shape`], [`Error::BatchSize`],
-    /// [`Error::Empty`] and [`Error::IndexOutOfRange`] for arrays that do not fit.
+    /// [`Error::Empty`] and [`Error::IndexOutOfRange`] for arrays that do not fit;
+    /// [`Error::Anomaly`] with [`ModelBuilder::detect_anomaly`](crate::ModelBuilder::detect_anomaly).
     pub fn predict<'a>(&self, inputs: impl Into<DynBatch<'a>>) -> Result<DynArrays> {
         let (feeds, choices) = inputs.into().resolve(self.declaration(), true)?;
         let results = self.run(&Purpose::Predict, &feeds, &choices)?;

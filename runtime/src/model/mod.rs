@@ -89,7 +89,8 @@ impl<N> Model<N> {
     ///
     /// # Errors
     /// [`Error::Shape`], [`Error::BatchSize`], [`Error::Empty`],
-    /// [`Error::IndexOutOfRange`] for examples that do not fit.
+    /// [`Error::IndexOutOfRange`] for examples that do not fit; [`Error::Anomaly`] with
+    /// [`ModelBuilder::detect_anomaly`].
     pub fn evaluate<A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis>(
         &self,
         data: &Dataset<A, DX, B, DY>,

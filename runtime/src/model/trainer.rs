@@ -65,7 +65,7 @@ pub struct TrainerBuilder<N, M = ModelBuilder<N>> {
     /// parameter, the last one applies.
     rates: Vec<(String, Option<f32>)>,
     verify_every: usize,
-    /// Unless set, what the model does.
+    /// `None`: as set for the model.
     detects_anomalies: Option<bool>,
     network: PhantomData<fn() -> N>,
 }
@@ -207,12 +207,11 @@ impl<N, M> TrainerBuilder<N, M> {
         self
     }
 
-    /// Verifies the first of every so many steps before it is made, as
-    /// [`Model::verify`] does: each kernel of the step's code and the next values of all parameters
-    /// against the interpreter, and gradients of a few elements against differences; others each
-    /// time. A disagreement is [`Error::Verification`], and the step is not made. 0, which is the
-    /// default, verifies none and costs nothing; a step that is verified takes as long as some
-    /// hundred evaluations by the interpreter.
+    /// Verifies the first of every `steps` steps before it is made, as [`Model::verify`] does: each
+    /// kernel of the step's code and the next values of all parameters against the interpreter, and
+    /// gradients of a few elements, others each time, against differences. A disagreement is
+    /// [`Error::Verification`], and the step is not made. The default, 0, verifies none and costs
+    /// nothing; a verified step takes as long as some hundred evaluations by the interpreter.
     ///
     /// ```
     /// use bilro::data;
@@ -309,7 +308,10 @@ impl<N: Network> Trainer<N> {
     /// if there is not enough, [`Error::OtherTraining`] if the model has been
     /// replaced by one that another trainer has trained;
     /// [`Error::NonFiniteGradient`] if the loss is finite, but not all gradients
-    /// are. Then nothing has changed.
+    /// are; [`Error::Verification`] with [`TrainerBuilder::verify_every`] if machine code
+    /// disagrees with the interpreter; [`Error::Anomaly`] with
+    /// [`TrainerBuilder::detect_anomaly`], instead of a loss or gradient that is not
+    /// finite. Then nothing has changed.
     #[inline]
     pub fn step(&mut self, batch: N::Batch<'_>) -> Result<f32> {
         let (feeds, choices) = (N::batch_feeds(&batch), N::batch_choices(&batch));
@@ -503,7 +505,7 @@ impl<N> Trainer<N> {
     }
 }
 
-/// An anomaly says of which step it is.
+/// Adds the number of the step to an anomaly.
 #[cold]
 fn at_step(mut error: Error, step: usize) -> Error {
     if let Error::Anomaly { report } = &mut error {

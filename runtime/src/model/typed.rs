@@ -27,7 +27,8 @@ impl<N: Network> Model<N> {
     ///
     /// # Errors
     /// [`Error::Shape`], [`Error::BatchSize`], [`Error::Empty`],
-    /// [`Error::IndexOutOfRange`] for inputs that do not fit.
+    /// [`Error::IndexOutOfRange`] for inputs that do not fit; [`Error::Anomaly`] with
+    /// [`ModelBuilder::detect_anomaly`].
     pub fn predict(&self, input: N::Input<'_>) -> Result<N::Output> {
         let (feeds, choices) = (N::input_feeds(&input), N::input_choices(&input));
         let results = self.run(&Purpose::Predict, feeds.as_ref(), choices.as_ref())?;

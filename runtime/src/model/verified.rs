@@ -21,7 +21,7 @@ impl<N> Model<N> {
         self.engine.verify(purposes, feeds, choices, UpdateNumbers::NONE, extent)
     }
 
-    /// What a model is asked for by its users.
+    /// The purposes to verify: those of a model's public calls.
     fn purposes(&self) -> &'static [Purpose] {
         match self.engine.declaration.has_loss() {
             true => &[Purpose::Predict, Purpose::Evaluate, Purpose::Gradients],
@@ -34,22 +34,22 @@ impl<N: Network> Model<N> {
     /// Compares this model's machine code with the interpreter on a batch, and its gradients with
     /// central differences; changes nothing.
     ///
-    /// For `predict`, `evaluate` and `gradients`, of the code that these calls run:
+    /// For `predict`, `evaluate` and `gradients`, with the code that these calls run, it compares:
     ///
-    /// - the graph that is compiled with the network as it is declared, before any rewrite, in f64;
+    /// - the compiled graph with the declared network, before any rewrite, in f64;
     /// - every result of every kernel, one kernel after the other, with the interpreter's in f64,
-    ///   which starts from the machine's own values of the kernels before;
-    /// - outputs, loss, metrics and gradients with the interpreter's on the network as it is
-    ///   declared;
-    /// - gradients of 16 elements of each parameter, and of each input whose gradient is asked for,
-    ///   with differences of the loss in f64. [`testing::gradcheck`](crate::testing::gradcheck) has
+    ///   which starts from the machine code's values of earlier kernels;
+    /// - outputs, loss, metrics and gradients with the interpreter's on the declared network;
+    /// - gradients of 16 elements of each parameter, and of each input declared with `grad`, with
+    ///   differences of the loss in f64. [`testing::gradcheck`](crate::testing::gradcheck) has
     ///   options for these.
     ///
-    /// Each number has a bound of its own, by a running error analysis; the
-    /// [report](Verification) says how near the worst came to it, and names the first layer that
-    /// disagrees. A disagreement is not an error: ask [`Verification::is_ok`], or
-    /// [`Verification::into_result`]. It takes the time of some hundred evaluations by the
-    /// interpreter, and a few times the memory of all values in f64.
+    /// Each number has a separate bound, from a running error analysis; the [report](Verification)
+    /// has the largest error in units of its bound, and the first layer that disagrees. A
+    /// disagreement is not an error: call [`Verification::is_ok`] or [`Verification::into_result`].
+    /// The machine code is verified on any backend, also if the interpreter serves the model. It
+    /// takes the time of some hundred evaluations by the interpreter, and a few times the memory of
+    /// all values in f64.
     ///
     /// ```
     /// use bilro::data;
@@ -74,8 +74,8 @@ impl<N: Network> Model<N> {
     ///
     /// # Errors
     /// As [`Model::predict`], [`Error::SmallBatch`](crate::Error::SmallBatch) for too few examples
-    /// to train on, [`Error::Memory`](crate::Error::Memory) where there is not enough to verify
-    /// with.
+    /// to train on, [`Error::Memory`](crate::Error::Memory) if there is not enough to
+    /// verify.
     pub fn verify(&self, batch: N::Batch<'_>) -> Result<Verification> {
         let (feeds, choices) = (N::batch_feeds(&batch), N::batch_choices(&batch));
         self.verify_on(self.purposes(), feeds.as_ref(), choices.as_ref(), Extent::ALL)
@@ -85,7 +85,7 @@ impl<N: Network> Model<N> {
 impl DynModel {
     /// Compares this model's machine code with the interpreter on a batch, and its gradients with
     /// central differences; changes nothing. See the [`verify`](Model::verify) of other models;
-    /// without a loss, a batch is the inputs alone.
+    /// without a loss, a batch has only the inputs.
     ///
     /// # Errors
     /// As [`DynModel::predict`], and as other models' `verify`.

@@ -124,7 +124,7 @@ impl<N> Model<N> {
     ///
     /// # Errors
     /// [`Error::File`] if the file cannot be read or has another format,
-    /// [`Error::Weights`] with all parameters that are missing, unexpected, or of
+    /// [`Error::Damaged`] for a damaged checkpoint, [`Error::Weights`] with all parameters that are missing, unexpected, or of
     /// another shape or type. After an error all parameters are unchanged.
     pub fn load(&mut self, path: impl Source) -> Result<()> {
         self.load_renamed(path, str::to_string)
@@ -226,7 +226,7 @@ fn read(
     let mut mismatch =
         WeightsMismatch { network: declaration.name.clone(), ..WeightsMismatch::default() };
     let mut tensors = BTreeMap::new();
-    // Of a checkpoint, the parameters alone.
+    // Only the parameters of a checkpoint.
     let prefix = if file.is_checkpoint()? { PARAMETERS } else { "" };
     for (name, tensor) in file.tensors()? {
         let Some(name) = name.strip_prefix(prefix) else { continue };

@@ -7,7 +7,7 @@ use super::{Generator, WORDS};
 pub(crate) const STATE_WORDS: usize = WORDS + 6;
 
 impl Generator {
-    /// The whole state.
+    /// The complete state.
     pub(crate) fn to_words(&self) -> Vec<u32> {
         let halves = |x: u64| [x as u32, (x >> 32) as u32];
         let spare = self.spare_normal;
@@ -21,14 +21,14 @@ impl Generator {
 
     /// The generator with this state; none if the words are not a state.
     pub(crate) fn from_words(words: &[u32]) -> Option<Generator> {
-        let (state, rest) = words.split_first_chunk::<WORDS>()?;
-        let [next, seed_low, seed_high, has_spare @ (0 | 1), spare_low, spare_high] = *rest else {
+        let (state, others) = words.split_first_chunk::<WORDS>()?;
+        let [next, seed_low, seed_high, has_spare @ (0 | 1), spare_low, spare_high] = *others else {
             return None;
         };
         let next = usize::try_from(next).ok().filter(|next| *next <= WORDS)?;
-        let whole = |low: u32, high: u32| u64::from(high) << 32 | u64::from(low);
-        let spare_normal = (has_spare == 1).then(|| whole(spare_low, spare_high));
-        Some(Generator { seed: whole(seed_low, seed_high), state: *state, next, spare_normal })
+        let joined = |low: u32, high: u32| u64::from(high) << 32 | u64::from(low);
+        let spare_normal = (has_spare == 1).then(|| joined(spare_low, spare_high));
+        Some(Generator { seed: joined(seed_low, seed_high), state: *state, next, spare_normal })
     }
 }
 
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_generator_goes_on_from_its_words() {
+    fn a_generator_continues_from_its_words() {
         let mut generator = Generator::new(1 << 40 | 3);
         for _ in 0..1000 {
             let words = generator.to_words();
@@ -48,13 +48,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_state_makes_no_generator() {
+    fn words_that_are_not_a_state_are_rejected() {
         let words = Generator::new(1).to_words();
         assert_eq!(Generator::from_words(&words[1..]), None);
         assert_eq!(Generator::from_words(&[&words[..], &[0]].concat()), None);
-        for (place, wrong) in [(WORDS, WORDS as u32 + 1), (WORDS + 3, 2)] {
+        for (index, wrong) in [(WORDS, WORDS as u32 + 1), (WORDS + 3, 2)] {
             let mut words = words.clone();
-            words[place] = wrong;
+            words[index] = wrong;
             assert_eq!(Generator::from_words(&words), None);
         }
     }

@@ -16,12 +16,12 @@ pub fn interpret<T: Real>(graph: &Graph, leaf: impl FnMut(Leaf<'_>) -> Value<T>)
     interpret_with(graph, leaf, |_, _| {})
 }
 
-/// The same; `see` is shown every value that a root needs, in the order of the nodes, and may change
-/// it.
+/// The same; `visit` is called with every value that a root needs, in the order of the nodes, and may
+/// change it.
 pub(crate) fn interpret_with<T: Real>(
     graph: &Graph,
     mut leaf: impl FnMut(Leaf<'_>) -> Value<T>,
-    mut see: impl FnMut(NodeId, &mut Value<T>),
+    mut visit: impl FnMut(NodeId, &mut Value<T>),
 ) -> Vec<Value<T>> {
     let needed = graph.needed();
     let mut values: Vec<Option<Value<T>>> = vec![None; graph.len()];
@@ -34,7 +34,7 @@ pub(crate) fn interpret_with<T: Real>(
             None => evaluate(graph, id, operands, &values),
         };
         debug_assert_eq!(value.sizes(), graph.sizes(id), "{}", graph.label(id));
-        see(id, &mut value);
+        visit(id, &mut value);
         values[id.index()] = Some(value);
         for x in operands {
             uses[x.index()] -= 1;

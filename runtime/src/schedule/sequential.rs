@@ -62,9 +62,9 @@ impl Schedule for SequentialLR {
     }
 
     fn restore(&mut self, state: &[f64]) -> Result<()> {
-        let parts =
+        let states =
             state.split_first().and_then(|(length, both)| both.split_at_checked(count(*length)?));
-        let Some((first, next)) = parts else {
+        let Some((first, next)) = states else {
             return require_state(false, "the states of two schedules", state);
         };
         let before = self.first.state();

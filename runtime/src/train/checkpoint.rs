@@ -1,9 +1,9 @@
-//! Checkpoints of `fit`: when they are written, what they contain beside the trainer's state, and how
+//! Checkpoints of `fit`: when they are written, their contents beside the trainer's state, and how
 //! training resumes from one.
 //!
 //! A checkpoint is written between two steps or after an epoch. It has the number of batches done in the
 //! epoch, and the generator before the epoch was shuffled, from which the order is drawn again. A file
-//! is compared with the trainer and the options of `fit` as a whole before anything is changed. Its
+//! is compared completely with the trainer and the options of `fit` before anything is changed. Its
 //! contents beside those of a trainer's file (`model/trainer/checkpoint.rs`):
 //!
 //! | name | contents |
@@ -30,7 +30,7 @@ use crate::error::{Difference, Error, Result};
 use crate::io::checkpoint::{self, Checkpoint, Draft, Values};
 use crate::model::measured::Measured;
 use crate::model::network::FitsData;
-use crate::model::trainer_checkpoint::{self as trainer_part, TrainerState, compare};
+use crate::model::trainer_checkpoint::{self as trainer_state, TrainerState, compare};
 use crate::model::weights::in_file;
 use crate::model::{Resumed, Trainer};
 use crate::rng::Generator;
@@ -164,7 +164,8 @@ impl Saved {
     }
 }
 
-/// The options that must agree, and checksums of the examples, as texts by key; empty without checkpoints.
+/// The options that must agree, and checksums of the examples, as texts by key; empty unless
+/// checkpoints are written or read.
 pub(super) fn options<N, A: Copy, DX: RemoveAxis, B: Copy, DY: RemoveAxis>(
     declaration: &Declaration,
     data: &Dataset<A, DX, B, DY>,
@@ -254,14 +255,14 @@ pub(super) fn find<N, A, DX: Dimension, B, DY: Dimension>(
     Ok(saved)
 }
 
-/// Requires that a folder has no checkpoints after this many steps, or none at all without steps, except for
-/// damaged ones.
+/// Requires that a folder has no checkpoints after this many steps, or none at all without steps,
+/// except for a number of damaged ones.
 fn check_folder(folder: &Path, steps: Option<u64>, damaged: usize) -> Result<()> {
     let newer = checkpoint::list(folder)?;
     let newer: Vec<_> =
         newer.iter().filter(|(n, _)| steps.is_none_or(|steps| *n > steps)).collect();
     let Some((_, newest)) = newer.last().filter(|_| newer.len() > damaged) else { return Ok(()) };
-    let (what, or) = match steps {
+    let (expected, hint) = match steps {
         None => ("without checkpoints, unless training resumes from one", "`resume(true)` resumes"),
         Some(_) => {
             let expected = "without checkpoints newer than the one to resume from";
@@ -270,8 +271,8 @@ fn check_folder(folder: &Path, steps: Option<u64>, damaged: usize) -> Result<()>
     };
     Err(Error::InvalidArgument {
         name: "the folder of checkpoints".into(),
-        expected: what.into(),
-        found: format!("one with `{}`: {or}; another run needs another folder", newest.display()),
+        expected: expected.into(),
+        found: format!("one with `{}`: {hint}; another run needs another folder", newest.display()),
     })
 }
 
@@ -307,13 +308,13 @@ fn read<N, A, DX: Dimension, B, DY: Dimension>(
     }
     let best_epoch: usize = file.count("fit.best_epoch")?;
     let has_parameters = file.tensors(BEST).next().is_some();
-    let wanted = fit.restore_best.unwrap_or(fit.patience.is_some());
-    if best_epoch > 0 && wanted && !has_parameters {
+    let may_restore = fit.restore_best.unwrap_or(fit.patience.is_some());
+    if best_epoch > 0 && may_restore && !has_parameters {
         let what = "the parameters of the best epoch, for `restore_best`".into();
         let (here, in_checkpoint) = ("needed".into(), "missing".into());
         differences.push(Difference { what, here, in_checkpoint });
     }
-    trainer_part::no_differences(file, differences)?;
+    trainer_state::no_differences(file, differences)?;
 
     let state = trainer.read(file)?;
     let examples: usize = file.count("fit.examples")?;
@@ -347,11 +348,11 @@ fn read<N, A, DX: Dimension, B, DY: Dimension>(
     let [loss, reference] = file.rows("fit.best", 2)?[..] else {
         return Err(file.damaged(Some("fit.best"), "`fit.best` has two numbers"));
     };
-    let best_parameters = match best_epoch > 0 && wanted {
+    let best_parameters = match best_epoch > 0 && may_restore {
         false => None,
         true => {
-            let mut parameters = engine.room(&[])?;
-            trainer_part::read_parameters(file, BEST, declaration, &mut parameters)?;
+            let mut parameters = engine.zero_parameters(&[])?;
+            trainer_state::read_parameters(file, BEST, declaration, &mut parameters)?;
             Some(parameters.first(declaration.parameters.len()).to_vec())
         }
     };
@@ -362,7 +363,7 @@ fn read<N, A, DX: Dimension, B, DY: Dimension>(
         trainer: state,
         epoch,
         batches,
-        generator: trainer_part::generator(file, "fit.generator")?,
+        generator: trainer_state::generator(file, "fit.generator")?,
         measured,
         callback_stopped: file.flag("fit.callback_stopped")?,
         history: History {
@@ -380,8 +381,8 @@ fn read<N, A, DX: Dimension, B, DY: Dimension>(
         best_parameters,
     };
     // The last step that may fail: the schedule belongs to this call of `fit`.
-    if let Some((_, own)) = &mut fit.schedule {
-        own.restore(&schedule)?;
+    if let Some((_, restored)) = &mut fit.schedule {
+        restored.restore(&schedule)?;
     }
     Ok(saved)
 }
@@ -410,9 +411,9 @@ impl Row {
             epoch.examples_per_second,
         ];
         for evaluated in [&epoch.train, &epoch.validation] {
-            let metric = |place: usize| {
+            let metric = |index: usize| {
                 let all = evaluated.as_ref().map(|evaluated| &evaluated.metrics);
-                all.and_then(|all| all.get(place)).map_or(f64::NAN, |(_, value)| *value)
+                all.and_then(|all| all.get(index)).map_or(f64::NAN, |(_, value)| *value)
             };
             row.push(f64::from(u8::from(evaluated.is_some())));
             row.push(evaluated.as_ref().map_or(f64::NAN, |evaluated| evaluated.loss));

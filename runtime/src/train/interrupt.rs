@@ -42,11 +42,11 @@ fn listeners() -> MutexGuard<'static, Listeners> {
     LISTENERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What a shell reports of a program that Ctrl-C has ended: 128 and the number
+/// The exit code of a program that Ctrl-C has ended, as a shell reports it: 128 plus the number
 /// of the signal.
 const ENDED_BY_CTRL_C: i32 = 130;
 
-fn refused(error: impl ToString) -> Error {
+fn rejected(error: impl ToString) -> Error {
     Error::CtrlC { message: error.to_string() }
 }
 
@@ -59,7 +59,7 @@ impl Listener {
     pub fn new() -> Result<Listener> {
         let mut listeners = listeners();
         if !listeners.installed {
-            ctrlc::set_handler(press).map_err(refused)?;
+            ctrlc::set_handler(press).map_err(rejected)?;
             listeners.installed = true;
         }
         #[cfg(unix)]
@@ -69,7 +69,7 @@ impl Listener {
         let pressed = Arc::new(AtomicBool::new(false));
         let listener = Listener {
             #[cfg(unix)]
-            on_sigterm: signal_hook::flag::register(SIGTERM, pressed.clone()).map_err(refused)?,
+            on_sigterm: signal_hook::flag::register(SIGTERM, pressed.clone()).map_err(rejected)?,
             pressed: pressed.clone(),
         };
         listeners.all.push(pressed);
@@ -111,8 +111,8 @@ impl Listeners {
 fn handle_sigterm() -> Result<Arc<AtomicBool>> {
     let ends = Arc::new(AtomicBool::new(true));
     // The handler runs its actions in the order of registration.
-    signal_hook::flag::register_conditional_default(SIGTERM, ends.clone()).map_err(refused)?;
-    signal_hook::flag::register(SIGTERM, ends.clone()).map_err(refused)?;
+    signal_hook::flag::register_conditional_default(SIGTERM, ends.clone()).map_err(rejected)?;
+    signal_hook::flag::register(SIGTERM, ends.clone()).map_err(rejected)?;
     Ok(ends)
 }
 

@@ -43,7 +43,7 @@ impl<N> Trainer<N> {
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for no epochs, a batch size of 0 and other numbers
-    /// out of range; all errors of [`Trainer::step`]; [`Error::Memory`]
+    /// out of range, or a folder with checkpoints of another run; all errors of [`Trainer::step`]; [`Error::Memory`]
     /// if there is not enough for a batch, or for a copy of the parameters;
     /// [`Error::NonFiniteLoss`] at the first step whose loss is infinite or not
     /// a number, and [`Error::NonFiniteGradient`] at the first such gradient: that
@@ -52,9 +52,9 @@ impl<N> Trainer<N> {
     /// [`Fit::save_best`] or [`Fit::checkpoints`] cannot write;
     /// [`Error::Checkpoint`] and [`Error::Damaged`] for a checkpoint to resume from.
     ///
-    /// Options, all examples, also of the validation data, the paths of
-    /// files, and a checkpoint to resume from are checked before the first step: if one of them is wrong, nothing has
-    /// changed. An error has the row in the data set.
+    /// Options, all examples, also of the validation data, the paths of files, and a
+    /// checkpoint to resume from are checked before the first step: if one of them is
+    /// rejected, nothing has changed. An error has the row in the data set.
     ///
     /// After an error, trainer and model are in the state after the last step, or
     /// of the best epoch with [`Fit::restore_best`], and stay usable. The history
@@ -207,7 +207,7 @@ impl Run {
         N: FitsData<A, DX, B, DY>,
     {
         let Run { interrupt, best, progress, history } = self;
-        let mut own_generator = fit.seed.map(Generator::new);
+        let mut seeded_generator = fit.seed.map(Generator::new);
         let examples = data.len();
         let left_out = if fit.drop_last { examples % fit.batch_size } else { 0 };
         let in_epoch = examples - left_out;
@@ -232,7 +232,7 @@ impl Run {
             (first, saved_sums) = (saved.epoch, Some((batches, saved.measured.clone())));
             saved.restore(trainer, best);
             // The order of the epoch is drawn from it again.
-            *shuffling(&mut own_generator, trainer) = generator;
+            *shuffling(&mut seeded_generator, trainer) = generator;
             if batches == 0
                 && let Some(stop) = best.stop().or(stop)
             {
@@ -241,9 +241,9 @@ impl Run {
         }
         for number in first..=fit.epochs {
             let before =
-                checkpoints.as_ref().map(|_| shuffling(&mut own_generator, trainer).clone());
+                checkpoints.as_ref().map(|_| shuffling(&mut seeded_generator, trainer).clone());
             if fit.shuffle {
-                let generator = shuffling(&mut own_generator, trainer);
+                let generator = shuffling(&mut seeded_generator, trainer);
                 let mut order = ShuffledOrder::from_generator(generator.clone());
                 order.next_epoch_into(examples as u32, &mut rows);
                 *generator = order.into_generator();
@@ -346,7 +346,7 @@ impl Run {
                 let position = Position {
                     epoch: number + 1,
                     batches: 0,
-                    generator: &shuffling(&mut own_generator, trainer).clone(),
+                    generator: &shuffling(&mut seeded_generator, trainer).clone(),
                     measured: &Measured::new(&measure),
                     history,
                     best,
@@ -365,10 +365,10 @@ impl Run {
 
 /// The generator that shuffles: that of [`Fit::seed`], or else the model's.
 fn shuffling<'g, N>(
-    own: &'g mut Option<Generator>,
+    seeded: &'g mut Option<Generator>,
     trainer: &'g mut Trainer<N>,
 ) -> &'g mut Generator {
-    own.as_mut().unwrap_or(&mut trainer.model_mut().engine.generator)
+    seeded.as_mut().unwrap_or(&mut trainer.model_mut().engine.generator)
 }
 
 /// A step on some examples.

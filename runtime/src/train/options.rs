@@ -19,15 +19,15 @@ pub(super) enum Per {
 /// How often [`Fit::checkpoints`] are written.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Every {
-    /// After this many epochs; at least 1.
+    /// Every this many epochs; at least 1.
     Epochs(usize),
-    /// After this many steps of `fit`; at least 1.
+    /// Every this many steps of `fit`; at least 1.
     Steps(usize),
     /// After the first step at least this many minutes after the last checkpoint; above 0.
     Minutes(f64),
 }
 
-/// What training resumes from.
+/// The checkpoint that training resumes from.
 #[derive(Clone, Debug)]
 pub(super) enum Resume {
     No,
@@ -245,11 +245,11 @@ impl<'v, A, DX: Dimension, B, DY: Dimension> Fit<'v, A, DX, B, DY> {
     ///
     /// A file is named `checkpoint-<steps of fit>.safetensors`. It has the state of the trainer,
     /// as [`Trainer::save_checkpoint`] writes it, and of `fit`: epoch and batch, order of the
-    /// examples, schedule, early stopping with the best parameters, history. The last 3 are kept, see
-    /// [`keep_checkpoints`](Self::keep_checkpoints): an older one is removed after the new one is on
-    /// the disk, and files with other names are never removed. A missing folder is created; each `fit` of a program
-    /// needs a folder of its own. If the folder has checkpoints newer than the one that training resumes from,
-    /// such as those of another run, `fit` returns
+    /// examples, schedule, early stopping with the best parameters, history. The last 3 are kept,
+    /// see [`keep_checkpoints`](Self::keep_checkpoints): an older one is removed after the new one
+    /// is on the disk, and files with other names are never removed. A missing folder is created;
+    /// each `fit` of a program needs a separate folder. If the folder has checkpoints newer than the
+    /// one that training resumes from, such as those of another run, `fit` returns
     /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) without training.
     ///
     /// Variables of a callback are not in a checkpoint. If training is killed between the end of an
@@ -273,14 +273,15 @@ impl<'v, A, DX: Dimension, B, DY: Dimension> Fit<'v, A, DX, B, DY> {
     }
 
     /// Whether to resume from the newest checkpoint in the folder of
-    /// [`checkpoints`](Self::checkpoints); default `false`. If the folder has none, training starts from
-    /// the beginning. Trainer, data and options must be those of the run that wrote it: otherwise
-    /// `fit` returns [`Error::Checkpoint`](crate::Error::Checkpoint) with all differences, and
-    /// nothing is changed. Only these may differ: the seed of the model, threads, instruction set, options
-    /// of progress and checkpoints, `epochs`, and options of early stopping.
+    /// [`checkpoints`](Self::checkpoints); default `false`. If the folder has none, training starts
+    /// from the beginning. Trainer, data and options must be those of the run that wrote it:
+    /// otherwise `fit` returns [`Error::Checkpoint`](crate::Error::Checkpoint) with all differences,
+    /// and nothing is changed. Only these may differ: the seed of the model, threads, instruction
+    /// set, backend, verification, options of progress and checkpoints, `epochs`, `evaluate_train`,
+    /// and options of early stopping and of the best epoch.
     ///
     /// A damaged newest checkpoint is skipped, and training resumes from the one before it;
-    /// [`History::resumed`](crate::History::resumed) lists what was skipped, and with
+    /// [`History::resumed`](crate::History::resumed) lists the skipped ones, and with
     /// [`progress`](Self::progress) a line reports it. If all are damaged, `fit`
     /// returns [`Error::Damaged`](crate::Error::Damaged).
     ///
@@ -377,33 +378,33 @@ impl<'v, A, DX: Dimension, B, DY: Dimension> Fit<'v, A, DX, B, DY> {
                 },
             ),
         ];
-        let wrong = |name: &str, expected: String, found: String| {
+        let invalid = |name: &str, expected: String, found: String| {
             Err(Error::InvalidArgument { name: name.into(), expected, found })
         };
         for (name, found) in counts {
             if found == 0 {
-                return wrong(name, "at least 1".into(), "0".into());
+                return invalid(name, "at least 1".into(), "0".into());
             }
         }
         if !(self.min_improvement.is_finite() && self.min_improvement >= 0.0) {
             let expected = "a finite number that is not negative".into();
-            return wrong("min_improvement", expected, self.min_improvement.to_string());
+            return invalid("min_improvement", expected, self.min_improvement.to_string());
         }
         if let Every::Minutes(minutes) = self.checkpoint_every
             && !(minutes.is_finite() && minutes > 0.0)
         {
             let expected = "a finite number of minutes above 0".into();
-            return wrong("checkpoint_every", expected, minutes.to_string());
+            return invalid("checkpoint_every", expected, minutes.to_string());
         }
         if matches!(self.resume, Resume::Newest) && self.checkpoints.is_none() {
-            let expected = "said beside `checkpoints(folder)`, which says where they are".into();
-            return wrong("resume(true)", expected, "said alone".into());
+            let expected = "set together with `checkpoints(folder)`, the folder to read".into();
+            return invalid("resume(true)", expected, "set without it".into());
         }
         if self.drop_last && self.batch_size > examples {
             let expected = format!(
                 "at most {examples}, the number of examples, where `drop_last` leaves out a smaller batch"
             );
-            return wrong("batch_size", expected, self.batch_size.to_string());
+            return invalid("batch_size", expected, self.batch_size.to_string());
         }
         Ok(())
     }

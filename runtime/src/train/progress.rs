@@ -21,7 +21,7 @@ pub(crate) struct Progress {
     examples: usize,
     done: usize,
     /// Those of them that were done before training was resumed.
-    before: usize,
+    done_before: usize,
     started: Instant,
     trained: Option<Duration>,
     /// One bar for all epochs: it limits the redraws per second, however short epochs
@@ -42,7 +42,7 @@ impl Progress {
             number: 0,
             examples: 0,
             done: 0,
-            before: 0,
+            done_before: 0,
             started: Instant::now(),
             trained: None,
             #[cfg(feature = "progress")]
@@ -52,7 +52,7 @@ impl Progress {
 
     /// Begins an epoch, with its number counted from 1 and its number of examples.
     pub fn start(&mut self, number: usize, examples: usize) {
-        (self.number, self.examples, self.done, self.before) = (number, examples, 0, 0);
+        (self.number, self.examples, self.done, self.done_before) = (number, examples, 0, 0);
         (self.started, self.trained) = (Instant::now(), None);
         #[cfg(feature = "progress")]
         if let Some(bar) = &self.bar {
@@ -77,7 +77,7 @@ impl Progress {
 
     /// Skips the first examples of the epoch: a checkpoint includes them.
     pub fn skip(&mut self, examples: usize) {
-        (self.done, self.before) = (examples, examples);
+        (self.done, self.done_before) = (examples, examples);
         #[cfg(feature = "progress")]
         if let Some(bar) = &self.bar {
             bar.set_position(examples as u64);
@@ -100,7 +100,7 @@ impl Progress {
     /// Examples per second, from the start to the first call.
     pub fn examples_per_second(&mut self) -> f64 {
         let trained = *self.trained.get_or_insert_with(|| self.started.elapsed());
-        (self.done - self.before) as f64 / trained.as_secs_f64().max(1e-9)
+        (self.done - self.done_before) as f64 / trained.as_secs_f64().max(1e-9)
     }
 
     /// Ends an epoch, and training if `is_last`. An epoch is reported at most once.

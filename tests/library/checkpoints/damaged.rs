@@ -1,4 +1,4 @@
-//! Checkpoints that are not what was written.
+//! Damaged and forged checkpoints.
 
 use bilro::rng::Generator;
 
@@ -13,8 +13,7 @@ fn small(folder: &Path) -> (PathBuf, impl Fn() -> Trainer<Net>) {
     (files(folder)[0].clone(), make)
 }
 
-/// Writes a file anew: some file systems bring one that is overwritten to the disk at once, which takes
-/// long.
+/// Removes and writes a file: some file systems sync a file that is overwritten at once, which is slow.
 fn replace(path: &Path, bytes: &[u8]) {
     let _ = fs::remove_file(path);
     fs::write(path, bytes).unwrap();
@@ -28,24 +27,24 @@ fn every_changed_bit_and_every_missing_byte_is_found() {
     let broken = folder.path().join("broken");
     let mut trainer = make();
     let before = bits(trainer.model());
-    let mut refused = |bytes: &[u8], what: &dyn Fn() -> String| {
+    let mut assert_damaged = |bytes: &[u8], change: &dyn Fn() -> String| {
         replace(&broken, bytes);
         match trainer.resume(&broken) {
             Err(Error::Damaged { offset, .. }) => {
-                assert!(offset <= bytes.len() as u64, "{}", what())
+                assert!(offset <= bytes.len() as u64, "{}", change())
             }
-            other => panic!("{}: {other:?}", what()),
+            other => panic!("{}: {other:?}", change()),
         }
     };
     for offset in 0..bytes.len() {
         let mut changed = bytes.clone();
         changed[offset] ^= 1 << (offset % 8);
-        refused(&changed, &|| format!("byte {offset} changed"));
+        assert_damaged(&changed, &|| format!("byte {offset} changed"));
     }
     for length in (0..bytes.len()).step_by(7).chain(bytes.len() - 40..bytes.len()) {
-        refused(&bytes[..length], &|| format!("{length} bytes"));
+        assert_damaged(&bytes[..length], &|| format!("{length} bytes"));
     }
-    refused(&[&bytes[..], &[0]].concat(), &|| "a byte more".into());
+    assert_damaged(&[&bytes[..], &[0]].concat(), &|| "an extra byte".into());
     assert_eq!((bits(trainer.model()), trainer.steps()), (before, 0));
     // The error has the offset.
     let mut changed = bytes.clone();
@@ -57,13 +56,13 @@ fn every_changed_bit_and_every_missing_byte_is_found() {
     assert!(offset <= weight as u64 && offset > 1000, "{error}");
 }
 
-/// A checkpoint with its checksums made right again.
+/// A checkpoint with recomputed checksums.
 fn signed(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = bytes.to_vec();
     let header: usize = u64::from_le_bytes(*bytes.first_chunk()?).try_into().ok()?;
     let start = header.checked_add(8).filter(|start| *start <= bytes.len())?;
     let json: serde_json::Value = serde_json::from_slice(&bytes[8..start]).ok()?;
-    let mut parts: Vec<(usize, usize)> = json
+    let mut sections: Vec<(usize, usize)> = json
         .as_object()?
         .iter()
         .filter(|(name, _)| *name != "__metadata__" && *name != "checksums")
@@ -72,15 +71,15 @@ fn signed(bytes: &[u8]) -> Option<Vec<u8>> {
             Some((offset(0)?, offset(1)?))
         })
         .collect::<Option<_>>()?;
-    parts.sort_unstable();
-    parts.insert(0, (0, start));
+    sections.sort_unstable();
+    sections.insert(0, (0, start));
     let sum = |bytes: &[u8]| {
         let mut crc = flate2::Crc::new();
         crc.update(bytes);
         crc.sum().to_le_bytes()
     };
     let mut sums = Vec::new();
-    for (from, to) in parts {
+    for (from, to) in sections {
         sums.extend(sum(bytes.get(from..to)?));
     }
     sums.extend(sum(&sums));
@@ -91,7 +90,7 @@ fn signed(bytes: &[u8]) -> Option<Vec<u8>> {
 
 /// Files forged with valid checksums are read or rejected, without a panic.
 #[test]
-fn files_with_right_checksums_and_wrong_contents_do_no_harm() {
+fn forged_files_with_valid_checksums_do_not_panic() {
     let folder = tempfile::tempdir().unwrap();
     let (path, make) = small(folder.path());
     let bytes = fs::read(&path).unwrap();
@@ -101,12 +100,12 @@ fn files_with_right_checksums_and_wrong_contents_do_no_harm() {
     let train = noisy(64, 1);
     let header = 8 + u64::from_le_bytes(*bytes.first_chunk().unwrap()) as usize;
 
-    // Numbers of the header, each by each.
+    // Each text of the header is replaced by each of some values.
     let text = std::str::from_utf8(&bytes[8..header]).unwrap();
     let json: serde_json::Value = serde_json::from_str(text).unwrap();
     let metadata = json["__metadata__"].as_object().unwrap();
-    let (mut read, mut refused) = (0, 0);
-    let mut try_it = |bytes: &[u8]| {
+    let (mut read, mut rejected) = (0, 0);
+    let mut try_read = |bytes: &[u8]| {
         replace(&broken, bytes);
         let fit = Fit::epochs(2).resume_from(&broken);
         match trainer.fit(&train, fit) {
@@ -117,7 +116,7 @@ fn files_with_right_checksums_and_wrong_contents_do_no_harm() {
                 | Error::File { .. }
                 | Error::InvalidArgument { .. },
             ) => {
-                refused += 1;
+                rejected += 1;
             }
             // Parameters that are not finite.
             Err(Error::NonFiniteLoss { .. } | Error::NonFiniteGradient { .. }) => read += 1,
@@ -146,10 +145,10 @@ fn files_with_right_checksums_and_wrong_contents_do_no_harm() {
             let mut header = json.to_string().into_bytes();
             header.resize(header.len().next_multiple_of(8), b' ');
             let length = (header.len() as u64).to_le_bytes();
-            try_it(&signed(&[&length[..], &header, &bytes[8 + text.len()..]].concat()).unwrap());
+            try_read(&signed(&[&length[..], &header, &bytes[8 + text.len()..]].concat()).unwrap());
         }
     }
-    // Anything anywhere.
+    // Random bytes at random offsets.
     let seed = std::process::id().into();
     println!("seed {seed}");
     let mut random = Generator::new(seed);
@@ -157,21 +156,21 @@ fn files_with_right_checksums_and_wrong_contents_do_no_harm() {
         let mut changed = bytes.clone();
         for _ in 0..1 + random.random_u32() % 3 {
             let offset = random.random_u32() as usize;
-            // The header is smaller, and more can be wrong with it.
+            // Half of them in the header, which is smaller and has more structure.
             let offset =
                 offset % if random.random_u32().is_multiple_of(2) { header } else { changed.len() };
             let byte = [random.random_u32() as u8, 0, 0xff, 0x7f, b'9', b'0'];
             changed[offset] = byte[random.random_u32() as usize % 6];
         }
         if let Some(changed) = signed(&changed) {
-            try_it(&changed);
+            try_read(&changed);
         }
     }
-    assert!(read > 50 && refused > 50, "{read} were read, {refused} refused");
+    assert!(read > 50 && rejected > 50, "{read} were read, {rejected} rejected");
 }
 
 #[test]
-fn a_damaged_newest_checkpoint_is_left_out_and_said() {
+fn a_damaged_newest_checkpoint_is_skipped_and_reported() {
     let (train, folder) = (noisy(64, 1), tempfile::tempdir().unwrap());
     let make = || Net::trainer(Sgd::new(0.1).momentum(0.9)).seed(1).threads(1).build().unwrap();
     let fit = |folder: &Path| {
@@ -182,7 +181,7 @@ fn a_damaged_newest_checkpoint_is_left_out_and_said() {
             .keep_checkpoints(4)
     };
     let mut trainer = make();
-    let whole = trainer.fit(&train, fit(folder.path())).unwrap();
+    let uninterrupted = trainer.fit(&train, fit(folder.path())).unwrap();
     let expected = bits(trainer.model());
     let all = files(folder.path());
     assert_eq!(all.len(), 4);
@@ -199,24 +198,24 @@ fn a_damaged_newest_checkpoint_is_left_out_and_said() {
         from.skipped[0]
             .starts_with(&format!("{} is not a checkpoint, or damaged", all[3].display()))
     );
-    assert_eq!(history.losses, whole.losses);
+    assert_eq!(history.losses, uninterrupted.losses);
     assert_eq!(bits(resumed.model()), expected);
-    // They have been written again.
+    // The damaged files have been replaced.
     assert_eq!(files(folder.path()), all);
     assert_eq!(fs::read(&all[3]).unwrap().len(), bytes[3].len());
 
-    // Where none is whole, training does not begin anew.
+    // If all are damaged, training does not start again.
     all.iter().for_each(|path| fs::write(path, b"nothing").unwrap());
     let error = make().fit(&train, fit(folder.path()).resume(true)).unwrap_err();
     assert!(matches!(error, Error::Damaged { .. }), "{error}");
     assert!(error.to_string().contains("all 4 checkpoints in its folder are damaged"), "{error}");
     all.iter().for_each(|path| fs::remove_file(path).unwrap());
     let history = make().fit(&train, fit(folder.path()).resume(true)).unwrap();
-    assert_eq!((history.resumed, history.losses), (None, whole.losses));
+    assert_eq!((history.resumed, history.losses), (None, uninterrupted.losses));
 }
 
 #[test]
-fn a_newer_version_is_said_to_be_one() {
+fn the_error_for_a_newer_version_names_it() {
     let folder = tempfile::tempdir().unwrap();
     let (path, make) = small(folder.path());
     let bytes = fs::read(&path).unwrap();
@@ -230,7 +229,7 @@ fn a_newer_version_is_said_to_be_one() {
     let expected =
         "is a checkpoint of version 2, and this program reads version 1: it was written by bilro ";
     assert!(error.to_string().contains(expected), "{error}");
-    // One bit of a file of this version is no newer version.
+    // A damaged version number is damage, not a newer version.
     fs::write(&path, &newer).unwrap();
     assert!(matches!(make().resume(&path).unwrap_err(), Error::Damaged { .. }));
 }

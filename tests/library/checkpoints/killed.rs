@@ -1,5 +1,5 @@
-//! Trainings in processes of their own, which are killed, interrupted, or have another instruction
-//! set: they run this program with the name of one test, which trains as variables say.
+//! Training in child processes, which are killed, interrupted, or have another instruction set: they
+//! run this program with the name of one test, `trains`, which reads environment variables.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -10,18 +10,18 @@ use bilro::rng::Generator;
 use super::*;
 
 const FOLDER: &str = "BILRO_TEST_CHECKPOINTS";
-const WAY: &str = "BILRO_TEST_WAY";
+const SETUP: &str = "BILRO_TEST_SETUP";
 const TOTAL: &str = "BILRO_TEST_EPOCHS";
 
-/// What is run: it goes on from the newest checkpoint of a folder.
+/// The child process: resumes from the newest checkpoint of a folder.
 #[test]
-fn plays() {
+fn trains() {
     let Ok(folder) = std::env::var(FOLDER) else { return };
     let number = |name| std::env::var(name).unwrap().parse::<usize>().unwrap();
-    let (way, epochs) = (&WAYS[number(WAY)], number(TOTAL));
+    let (setup, epochs) = (&SETUPS[number(SETUP)], number(TOTAL));
     let (train, test) = data();
-    let mut trainer = (way.trainer)().seed(5).build().unwrap();
-    let fit = (way.fit)(epochs, &test)
+    let mut trainer = (setup.trainer)().seed(5).build().unwrap();
+    let fit = (setup.fit)(epochs, &test)
         .checkpoints(folder)
         .checkpoint_every(Every::Steps(1))
         .keep_checkpoints(2)
@@ -38,11 +38,11 @@ struct Process {
     lines: Box<dyn Iterator<Item = String>>,
 }
 
-fn start(folder: &Path, way: usize, epochs: usize, variables: &[(&str, String)]) -> Process {
+fn start(folder: &Path, setup: usize, epochs: usize, variables: &[(&str, String)]) -> Process {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "checkpoints::killed::plays", "--nocapture"])
+        .args(["--exact", "checkpoints::killed::trains", "--nocapture"])
         .env(FOLDER, folder)
-        .env(WAY, way.to_string())
+        .env(SETUP, setup.to_string())
         .env(TOTAL, epochs.to_string())
         .envs(variables.iter().cloned())
         .stdout(Stdio::piped())
@@ -58,15 +58,15 @@ impl Process {
         assert!(self.lines.any(|found| found == line), "it ended without `{line}`");
     }
 
-    /// The digest that it ends with.
+    /// The digest that it prints at its end.
     fn end(mut self) -> String {
         let digest = self.lines.by_ref().find_map(|l| l.strip_prefix("ends ").map(String::from));
         assert!(self.child.wait().unwrap().success());
-        digest.expect("it says what it ends with")
+        digest.expect("it prints a digest")
     }
 }
 
-/// Steps that the newest checkpoint has.
+/// The number of steps of the newest checkpoint.
 fn newest(folder: &Path) -> usize {
     let names = files(folder).into_iter().filter_map(|path| {
         let name = path.file_stem()?.to_str()?.strip_prefix("checkpoint-")?.to_string();
@@ -77,11 +77,11 @@ fn newest(folder: &Path) -> usize {
 
 const KILLS: u32 = 30;
 
-/// Batches of an epoch in the first way to train.
+/// Batches of an epoch in the first setup.
 const BATCHES: usize = 5;
 
 #[test]
-fn a_training_killed_at_any_moment_ends_with_the_bits_of_one_that_was_not() {
+fn training_killed_at_any_moment_ends_with_the_bits_of_uninterrupted_training() {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let seed = u64::from(now.subsec_nanos());
     println!("seed {seed}");
@@ -92,7 +92,7 @@ fn a_training_killed_at_any_moment_ends_with_the_bits_of_one_that_was_not() {
     for kill in 0..KILLS {
         let threads = (1 + kill % 2).to_string();
         let mut process = start(folder.path(), 0, 1_000_000, &[("BILRO_THREADS", threads)]);
-        // Some while it starts and reads, most while it trains and writes.
+        // Some are killed while starting and reading, most while training and writing.
         if below(6) > 0 {
             process.wait_for("begins");
             (0..below(3)).for_each(|_| process.wait_for("epoch"));
@@ -109,32 +109,32 @@ fn a_training_killed_at_any_moment_ends_with_the_bits_of_one_that_was_not() {
     assert!(newest(folder.path()) > 0);
     let epochs = newest(folder.path()) / BATCHES + 2;
     let found = start(folder.path(), 0, epochs, &[]).end();
-    let way = &WAYS[0];
+    let setup = &SETUPS[0];
     let (train, test) = data();
-    let mut trainer = (way.trainer)().seed(5).threads(1).build().unwrap();
-    let history = trainer.fit(&train, (way.fit)(epochs, &test)).unwrap();
+    let mut trainer = (setup.trainer)().seed(5).threads(1).build().unwrap();
+    let history = trainer.fit(&train, (setup.fit)(epochs, &test)).unwrap();
     assert_eq!(history.losses.len(), BATCHES * epochs);
     assert_eq!(found, digest(&outcome(&mut trainer, &history)), "seed {seed}");
-    // What the killed ones have left half written is gone, and so are old checkpoints.
+    // Unfinished files of killed processes are removed, and so are old checkpoints.
     assert_eq!(files(folder.path()).len(), 2);
 }
 
 #[test]
-fn training_goes_on_with_another_instruction_set_and_number_of_threads() {
-    for (number, way) in WAYS.iter().enumerate() {
+fn training_resumes_with_another_instruction_set_and_number_of_threads() {
+    for (number, setup) in SETUPS.iter().enumerate() {
         let folder = tempfile::tempdir().unwrap();
-        let (expected, files) = trained(way, folder.path());
-        // In the midst of the third epoch.
+        let (expected, files) = trained(setup, folder.path());
+        // In the middle of the third epoch.
         let middle = &files[12];
         for (target, threads) in bilro_compiler::target::host::targets().into_iter().zip([1, 2, 1])
         {
             let isa = target.name;
-            let own = tempfile::tempdir().unwrap();
-            fs::copy(middle, own.path().join(middle.file_name().unwrap())).unwrap();
+            let copy = tempfile::tempdir().unwrap();
+            fs::copy(middle, copy.path().join(middle.file_name().unwrap())).unwrap();
             let variables =
                 [("BILRO_ISA", isa.to_string()), ("BILRO_THREADS", threads.to_string())];
-            let found = start(own.path(), number, EPOCHS, &variables).end();
-            assert_eq!(found, digest(&expected), "{} by {isa}", way.name);
+            let found = start(copy.path(), number, EPOCHS, &variables).end();
+            assert_eq!(found, digest(&expected), "{} by {isa}", setup.name);
         }
     }
 }
@@ -148,19 +148,19 @@ fn send(signal: &str, process: &Process) {
 fn ctrl_c_and_sigterm_write_a_checkpoint() {
     for signal in ["INT", "TERM"] {
         let folder = tempfile::tempdir().unwrap();
-        // With batches of which some are accumulated.
-        let way = 2;
-        let mut process = start(folder.path(), way, 1_000_000, &[]);
+        // A setup that accumulates batches.
+        let setup = 2;
+        let mut process = start(folder.path(), setup, 1_000_000, &[]);
         process.wait_for("epoch");
         send(signal, &process);
         process.wait_for("Interrupted");
         process.end();
         let steps = newest(folder.path());
         let epochs = steps / 4 + 2;
-        let found = start(folder.path(), way, epochs, &[]).end();
+        let found = start(folder.path(), setup, epochs, &[]).end();
         let (train, test) = data();
-        let mut trainer = (WAYS[way].trainer)().seed(5).build().unwrap();
-        let history = trainer.fit(&train, (WAYS[way].fit)(epochs, &test)).unwrap();
+        let mut trainer = (SETUPS[setup].trainer)().seed(5).build().unwrap();
+        let history = trainer.fit(&train, (SETUPS[setup].fit)(epochs, &test)).unwrap();
         assert_eq!(found, digest(&outcome(&mut trainer, &history)), "{signal}");
     }
 }

@@ -1,4 +1,4 @@
-//! Checkpoints of trainers in loops of a program's own.
+//! Checkpoints of trainers in custom training loops.
 
 use bilro::compiler::declaration::{Declaration, LossReduction};
 use bilro::compiler::shape::Type;
@@ -12,7 +12,7 @@ fn step(trainer: &mut Trainer<Net>, seed: u64) -> u32 {
 }
 
 #[test]
-fn steps_go_on_in_the_midst_of_accumulated_batches() {
+fn steps_resume_between_accumulated_batches() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("new").join("trainer.safetensors");
     let make =
@@ -25,7 +25,7 @@ fn steps_go_on_in_the_midst_of_accumulated_batches() {
         trainer.follow(&StepLR::new(2), 3).unwrap();
         trainer.save_checkpoint(&path).unwrap();
         let mut resumed = make(2);
-        // What it has done before does not count.
+        // Its earlier steps have no effect after resuming.
         for seed in 0..3 {
             step(&mut resumed, seed);
         }
@@ -57,14 +57,14 @@ fn the_same_trainer_gives_the_same_file() {
 }
 
 #[test]
-fn others_read_the_parameters() {
+fn safetensors_and_models_read_the_parameters() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trainer.safetensors");
     let mut trainer = Net::trainer(Adam::new(0.1)).seed(1).build().unwrap();
     step(&mut trainer, 1);
     trainer.save_checkpoint(&path).unwrap();
     let tensors = bilro::io::load_tensors(&path);
-    // It holds integers as well.
+    // The file has integers too.
     assert!(tensors.unwrap_err().to_string().contains(" must hold "));
     let bytes = fs::read(&path).unwrap();
     let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
@@ -74,7 +74,7 @@ fn others_read_the_parameters() {
         let expected: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
         assert_eq!(tensor.data(), expected);
     }
-    // State is laid out as what it belongs to.
+    // Optimizer state has the layout of its parameter.
     let state = file.names().into_iter().find(|n| n.starts_with("optimizer.fc1.weight/"));
     assert_eq!(file.tensor(state.unwrap()).unwrap().shape(), [12, 6]);
 
@@ -98,7 +98,7 @@ network! {
     }
 }
 
-/// `Net` under the name and with the numbers that are given.
+/// `Net` with another name or other numbers.
 fn declared(name: &str, width: usize, weight: f64, dropout: f64) -> Declaration {
     Declaration::declare(name, |b| {
         let x = b.input("x", [6])?;
@@ -159,7 +159,7 @@ fn dynamic_trainers_resume_too() {
 }
 
 #[test]
-fn what_does_not_fit_changes_nothing() {
+fn checkpoints_that_do_not_fit_change_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trainer.safetensors");
     let mut trainer = Net::trainer(Sgd::new(0.1).momentum(0.9)).seed(1).build().unwrap();
@@ -177,15 +177,15 @@ fn what_does_not_fit_changes_nothing() {
         (Net::trainer(Sgd::new(0.1).momentum(0.9)).clip_norm(1.0), "Norm(1.0)"),
         (Net::trainer(Sgd::new(0.1).momentum(0.9)).freeze("fc2"), "fc2.weight frozen"),
     ];
-    for (other, says) in others {
+    for (other, expected) in others {
         let mut other = other.seed(3).build().unwrap();
         step(&mut other, 1);
         let before = bits(other.model());
         let error = other.resume(&path).unwrap_err().to_string();
-        assert!(error.contains(says), "{error}");
+        assert!(error.contains(expected), "{error}");
         assert_eq!((bits(other.model()), other.steps()), (before, 1));
     }
-    // Its next steps are those that it would have made.
+    // Its next steps are those of a trainer that has not tried to resume.
     let mut twin = Net::trainer(Sgd::new(0.2).momentum(0.9)).seed(3).build().unwrap();
     let mut other = Net::trainer(Sgd::new(0.2).momentum(0.9)).seed(3).build().unwrap();
     for seed in 0..4 {
@@ -206,9 +206,9 @@ fn what_does_not_fit_changes_nothing() {
     assert!(error.to_string().contains("`Model::load` reads files of parameters"), "{error}");
 }
 
-/// A trainer goes on from a file of `fit`, for a program that wants other options.
+/// Restores the trainer from a checkpoint of `fit`, to continue with other options of `fit`.
 #[test]
-fn a_trainer_takes_its_part_of_what_fit_has_written() {
+fn trainers_resume_from_checkpoints_of_fit() {
     let (train, folder) = (noisy(64, 1), tempfile::tempdir().unwrap());
     let make = || Net::trainer(Sgd::new(0.1).momentum(0.9)).seed(1).build().unwrap();
     let mut trainer = make();

@@ -160,8 +160,7 @@ fn sigterm_ends_training_and_then_the_program() {
     lines.for_each(drop);
     assert!(child.wait().unwrap().success());
 
-    // A second one ends a training that does not come to its step's end, and one is enough where
-    // nothing is trained.
+    // A second one ends training within a step that does not end; one is enough if nothing is trained.
     for (part, begins) in
         [("does not come to an end", "first begins"), ("has trained", "first ends")]
     {

@@ -1,4 +1,4 @@
-//! Arithmetic and functions of [`Tracked`], with the error that each adds.
+//! Arithmetic and functions of [`Tracked`], with the error that each of them adds.
 
 use std::cmp::Ordering;
 use std::num::FpCategory;
@@ -35,22 +35,22 @@ impl<const BITS: u32> Mul for Tracked<BITS> {
 
     fn mul(self, other: Self) -> Self {
         let value = self.value * other.value;
-        let made = self.value.abs() * other.error
+        let propagated = self.value.abs() * other.error
             + other.value.abs() * self.error
             + self.error * other.error;
         let has_infinite = self.is_surely_infinite() || other.is_surely_infinite();
-        let made = match made.is_nan() {
+        let propagated = match propagated.is_nan() {
             // 0 · ∞ of values without errors.
             true if self.error == 0.0 && other.error == 0.0 => 0.0,
             true => f64::INFINITY,
-            false => made,
+            false => propagated,
         };
         if has_infinite {
             let is_sure = |x: Self| x.error == 0.0 || x.value.abs() > x.error;
             let is_known = is_sure(self) && is_sure(other);
             return Self { value, error: if is_known { 0.0 } else { f64::INFINITY } };
         }
-        Self::rounded(value, made, 1.0)
+        Self::rounded(value, propagated, 1.0)
     }
 }
 
@@ -70,8 +70,8 @@ impl<const BITS: u32> Div for Tracked<BITS> {
         if b <= other.error || !self.value.is_finite() {
             return Self::unknown(value);
         }
-        let made = (a * other.error + b * self.error) / (b * (b - other.error));
-        Self::rounded(value, if made.is_nan() { f64::INFINITY } else { made }, 1.0)
+        let propagated = (a * other.error + b * self.error) / (b * (b - other.error));
+        Self::rounded(value, if propagated.is_nan() { f64::INFINITY } else { propagated }, 1.0)
     }
 }
 
@@ -163,7 +163,7 @@ impl<const BITS: u32> NumCast for Tracked<BITS> {
     }
 }
 
-/// Functions of which machine code has none: nothing is known of their errors.
+/// Functions that machine code does not have: their errors have no bound.
 macro_rules! unknown {
     ($($name:ident),*) => {
         $(fn $name(self) -> Self {
@@ -180,7 +180,7 @@ macro_rules! constants {
     };
 }
 
-macro_rules! tells {
+macro_rules! predicates {
     ($($name:ident),*) => {
         $(fn $name(self) -> bool {
             self.value.$name()
@@ -199,7 +199,7 @@ impl<const BITS: u32> Float for Tracked<BITS> {
         max_value,
         epsilon
     );
-    tells!(is_nan, is_infinite, is_finite, is_normal, is_sign_positive, is_sign_negative);
+    predicates!(is_nan, is_infinite, is_finite, is_normal, is_sign_positive, is_sign_negative);
     unknown!(
         floor, ceil, round, trunc, fract, signum, exp2, log2, log10, cbrt, tan, asin, acos, atan,
         sinh, cosh, asinh, acosh, atanh
@@ -231,24 +231,24 @@ impl<const BITS: u32> Float for Tracked<BITS> {
         if c == 0.0 {
             return Self::exact(value);
         }
-        // By repeated squaring each factor counts, by e^(c·ln x) the error of the exponent.
+        // Repeated squaring rounds each factor; e^(c·ln x) multiplies the error of the exponent.
         let exponential = 3.0 * (c * x.abs().ln()).abs();
         let roundings = 6.0 + if c.abs() <= 64.0 { c.abs() } else { 0.0 };
         let roundings = roundings + if exponential.is_finite() { exponential } else { 0.0 };
         let ends = [x - self.error, x + self.error, 0.0];
         let crosses = x.abs() < self.error;
-        let made = match self.error == 0.0 {
+        let propagated = match self.error == 0.0 {
             true => 0.0,
             false => ends[..if crosses { 3 } else { 2 }]
                 .iter()
                 .map(|x| (x.powf(c) - value).abs())
                 .fold(0.0, |m, e| if e.is_nan() { f64::INFINITY } else { m.max(e) }),
         };
-        Self::rounded(value, made, roundings)
+        Self::rounded(value, propagated, roundings)
     }
 
     fn sqrt(self) -> Self {
-        // Below zero only by an error: what is exact may be anything from zero on.
+        // Monotone for values of 0 and above; NaN below, and then without a bound.
         self.monotone(f64::sqrt, 1.0)
     }
 

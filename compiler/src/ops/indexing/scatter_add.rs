@@ -36,16 +36,16 @@ impl Operation for ScatterAdd {
         let sizes = at.sizes();
         let columns = sizes[1];
         let values: Vec<&[T]> = x[0].reals().chunks(columns).collect();
-        let mut places: Vec<Vec<usize>> = vec![Vec::new(); sizes[0]];
-        for (place, index) in x[1].indices().iter().enumerate() {
-            places[*index as usize].push(place);
+        let mut sources: Vec<Vec<usize>> = vec![Vec::new(); sizes[0]];
+        for (source, index) in x[1].indices().iter().enumerate() {
+            sources[*index as usize].push(source);
         }
-        // As long as machine code may make its chains.
+        // The longest chain of additions of machine code.
         let leaf = 4 * sizes[0];
-        let sum = |places: &[usize], column: usize| {
-            T::sum_of(places.iter().map(|place| values[*place][column]), leaf)
+        let sum = |sources: &[usize], column: usize| {
+            T::sum_of(sources.iter().map(|source| values[*source][column]), leaf)
         };
-        let rows = places.iter().flat_map(|places| (0..columns).map(move |c| sum(places, c)));
+        let rows = sources.iter().flat_map(|sources| (0..columns).map(move |c| sum(sources, c)));
         Value::real(&sizes, rows.collect())
     }
 

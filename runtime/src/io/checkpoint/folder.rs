@@ -26,14 +26,15 @@ fn number(name: &str) -> Option<u64> {
 
 /// The checkpoints of a folder, oldest first; none if the folder does not exist.
 pub(crate) fn list(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
-    let refused = |e| Error::File { path: folder.into(), message: format!("cannot be read: {e}") };
+    let unreadable =
+        |e| Error::File { path: folder.into(), message: format!("cannot be read: {e}") };
     let entries = match fs::read_dir(folder) {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(refused)?,
+        entries => entries.map_err(unreadable)?,
     };
     let mut found = Vec::new();
     for entry in entries {
-        let entry = entry.map_err(refused)?;
+        let entry = entry.map_err(unreadable)?;
         if let Some(number) = entry.file_name().to_str().and_then(number) {
             found.push((number, entry.path()));
         }
@@ -47,7 +48,7 @@ pub(crate) fn list(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
 ///
 /// # Errors
 /// [`Error::Damaged`] if all are damaged; [`Error::File`] if one cannot be
-/// read or has another version, which does not mean that it is damaged.
+/// read or has another version, which does not mean that it is damaged; then older ones are not tried.
 pub(crate) fn newest(folder: &Path) -> Result<Option<(Checkpoint, Vec<Error>)>> {
     let mut skipped = Vec::new();
     for (_, path) in list(folder)?.into_iter().rev() {
@@ -68,13 +69,13 @@ pub(crate) fn newest(folder: &Path) -> Result<Option<(Checkpoint, Vec<Error>)>> 
     }
 }
 
-/// Removes the checkpoints of a folder up to a number, except for the last `keep` of them. Files that
-/// cannot be removed remain: they do no harm.
+/// Removes the checkpoints of a folder up to a number, except for the last `keep` of them. Errors are
+/// ignored: files that cannot be removed remain.
 pub(crate) fn prune(folder: &Path, number: u64, keep: usize) {
     let mut up_to = list(folder).unwrap_or_default();
     up_to.retain(|(other, _)| *other <= number);
-    let gone = up_to.len().saturating_sub(keep);
-    for (_, path) in &up_to[..gone] {
+    let excess = up_to.len().saturating_sub(keep);
+    for (_, path) in &up_to[..excess] {
         let _ = fs::remove_file(path);
     }
 }

@@ -1,14 +1,14 @@
-//! The format of checkpoints: safetensors with a checksum of every part.
+//! The format of checkpoints: safetensors with a checksum of every section.
 //!
 //! A [`Draft`] collects texts and arrays by name, and is written as a file. A [`Checkpoint`] is such a
-//! file, read as a whole and compared with its checksums before any of it is used. The modules that
+//! file, read completely and compared with its checksums before any of it is used. The modules that
 //! use it define the names. Equal texts and arrays give equal bytes.
 //!
 //! A file is a safetensors file: the length of the header in eight bytes, the header in JSON with the texts
 //! (`__metadata__`) and the offsets of the tensors, then the tensors. The text `bilro.checkpoint` is the version
 //! of the format. The last tensor, `checksums`, has CRC-32s (as gzip and PNG): of
 //! the header with its length, of each tensor in the order of the file, and of the checksums before the
-//! last. Each byte of the file is in exactly one of these parts. This is so in all versions.
+//! last. Each byte of the file is in exactly one of these sections, in all versions of the format.
 
 mod folder;
 
@@ -27,7 +27,7 @@ use crate::io::source;
 
 pub(crate) use folder::{file_name, list, newest, prune};
 
-/// The version of the format; other versions are refused.
+/// The version of the format; other versions are rejected.
 const VERSION: u32 = 1;
 
 /// The key of the version.
@@ -39,8 +39,8 @@ const CHECKSUMS: &str = "checksums";
 /// The size of the length of the header, in bytes.
 const LENGTH: usize = 8;
 
-/// Counters are below this, so that sums of a few do not overflow.
-const MOST_COUNTED: u64 = 1 << 53;
+/// Counters are below this limit, so that sums of a few do not overflow.
+const COUNTER_LIMIT: u64 = 1 << 53;
 
 /// Elements written at once; at least one row.
 const CHUNK: usize = 1 << 16;
@@ -126,34 +126,34 @@ impl<'a> Draft<'a> {
         // Larger elements first: each tensor is aligned to its elements.
         self.tensors.sort_by_key(|(_, values)| std::cmp::Reverse(values.dtype().1));
         replace(path, |file| {
-            let mut part = Part { file, checksum: crc32fast::Hasher::new() };
+            let mut section = Section { file, checksum: crc32fast::Hasher::new() };
             let mut checksums = Vec::new();
-            part.write_all(&self.header())?;
-            checksums.push(part.end());
+            section.write_all(&self.header())?;
+            checksums.push(section.end());
             for (_, values) in &self.tensors {
-                part.values(values)?;
-                checksums.push(part.end());
+                section.values(values)?;
+                checksums.push(section.end());
             }
-            part.values(&Values::U32(checksums))?;
-            let last = part.end();
-            part.write_all(&last.to_le_bytes())
+            section.values(&Values::U32(checksums))?;
+            let last = section.end();
+            section.write_all(&last.to_le_bytes())
         })
     }
 }
 
-/// A part of a file as it is written.
-struct Part<'w> {
+/// A section of a file as it is written.
+struct Section<'w> {
     file: &'w mut dyn Write,
     checksum: crc32fast::Hasher,
 }
 
-impl Part<'_> {
+impl Section<'_> {
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.checksum.update(bytes);
         self.file.write_all(bytes)
     }
 
-    /// Ends the part: returns its checksum.
+    /// Ends the section; returns its checksum, and the next section begins.
     fn end(&mut self) -> u32 {
         std::mem::take(&mut self.checksum).finalize()
     }
@@ -203,8 +203,8 @@ impl Part<'_> {
                     block.clear();
                     block.resize(rows.len(), 0.0);
                     for (i, column) in rows.columns().into_iter().enumerate() {
-                        let places = block[i..].iter_mut().step_by(in_row);
-                        places.zip(column).for_each(|(place, x)| *place = *x);
+                        let elements = block[i..].iter_mut().step_by(in_row);
+                        elements.zip(column).for_each(|(element, x)| *element = *x);
                     }
                 }
                 _ => {
@@ -225,7 +225,7 @@ pub(crate) struct Checkpoint {
     /// The first byte of the tensors.
     start: usize,
     header: Metadata,
-    /// The names of the tensors, in the order in which they lie.
+    /// The names of the tensors, in the order of their offsets.
     names: Vec<String>,
 }
 
@@ -236,20 +236,20 @@ impl Checkpoint {
     /// [`Error::File`] if it cannot be read or has another version, [`Error::Damaged`] if it
     /// is not a checkpoint or disagrees with its checksums.
     pub fn open(path: &Path) -> Result<Checkpoint> {
-        let refused =
+        let unreadable =
             |e| Error::File { path: path.into(), message: format!("cannot be read: {e}") };
-        let bytes = source::plain(&path).and_then(source::Contents::all).map_err(refused)?;
-        Checkpoint::of(path, bytes)
+        let bytes = source::plain(&path).and_then(source::Contents::all).map_err(unreadable)?;
+        Checkpoint::from_bytes(path, bytes)
     }
 
-    fn of(path: &Path, bytes: Vec<u8>) -> Result<Checkpoint> {
+    fn from_bytes(path: &Path, bytes: Vec<u8>) -> Result<Checkpoint> {
         let (start, header) = verified(path, &bytes)?;
         let names = header.offset_keys();
         let file = Checkpoint { path: path.into(), start, header, names, bytes };
         let version = file.text(FORMAT)?;
         match version.parse() {
             Ok(VERSION) => Ok(file),
-            _ => Err(file.refused(format!(
+            _ => Err(file.rejected(format!(
                 "is a checkpoint of version {version}, and this program reads version {VERSION}: \
                  it was written by bilro {}, and this is bilro {}",
                 file.text("bilro").unwrap_or("of another version"),
@@ -272,7 +272,7 @@ impl Checkpoint {
         Ok(is_marked)
     }
 
-    fn refused(&self, message: String) -> Error {
+    fn rejected(&self, message: String) -> Error {
         Error::File { path: self.path.clone(), message }
     }
 
@@ -295,29 +295,29 @@ impl Checkpoint {
     pub fn text(&self, key: &str) -> Result<&str> {
         let text = self.header.metadata().as_ref().and_then(|texts| texts.get(key));
         text.map(String::as_str)
-            .ok_or_else(|| self.damaged(None, format!("it does not say `{key}`")))
+            .ok_or_else(|| self.damaged(None, format!("it has no text `{key}`")))
     }
 
     /// A text that is a number.
     pub fn number<T: FromStr>(&self, key: &str) -> Result<T> {
         let text = self.text(key)?;
-        text.parse().map_err(|_| self.not(key, "an integer"))
+        text.parse().map_err(|_| self.unexpected(key, "an integer"))
     }
 
     /// A text that is a counter.
     pub fn count<T: TryFrom<u64>>(&self, key: &str) -> Result<T> {
-        let number = self.number(key).ok().filter(|number| *number < MOST_COUNTED);
+        let number = self.number(key).ok().filter(|number| *number < COUNTER_LIMIT);
         let count = number.and_then(|number| T::try_from(number).ok());
-        count.ok_or_else(|| self.not(key, "a counter"))
+        count.ok_or_else(|| self.unexpected(key, "a counter"))
     }
 
     /// A text that is `true` or `false`.
     pub fn flag(&self, key: &str) -> Result<bool> {
-        self.number(key).map_err(|_| self.not(key, "`true` or `false`"))
+        self.number(key).map_err(|_| self.unexpected(key, "`true` or `false`"))
     }
 
     /// The error for a text with an unexpected value.
-    fn not(&self, key: &str, expected: &str) -> Error {
+    fn unexpected(&self, key: &str, expected: &str) -> Error {
         match self.text(key) {
             Ok(text) => self.damaged(None, format!("`{key}` must be {expected}, but is `{text}`")),
             Err(error) => error,
@@ -361,7 +361,7 @@ impl Checkpoint {
         let (found, bytes) = self.tensor(name, Dtype::F32)?;
         self.require_shape(name, found, shape)?;
         let values = numbers(bytes, f32::from_le_bytes);
-        Ok(ArrayD::from_shape_vec(shape, values).expect("the format has as many as the sizes say"))
+        Ok(ArrayD::from_shape_vec(shape, values).expect("the header has been compared with the shapes"))
     }
 
     /// A tensor with one axis.
@@ -387,7 +387,7 @@ impl Checkpoint {
     }
 }
 
-/// Compares every part of a file with its checksum; returns the offset of the tensors, and the header.
+/// Compares every section of a file with its checksum; returns the offset of the tensors, and the header.
 fn verified(path: &Path, bytes: &[u8]) -> Result<(usize, Metadata)> {
     let (length, header) = SafeTensors::read_metadata(bytes).map_err(|e| {
         let (offset, message) = malformed(&e, bytes);
@@ -403,28 +403,28 @@ fn verified(path: &Path, bytes: &[u8]) -> Result<(usize, Metadata)> {
             true => " (`Model::load` reads files of parameters)",
             false => "",
         };
-        return Err(damaged(path, LENGTH, format!("it has no checksums of its parts{hint}")));
+        return Err(damaged(path, LENGTH, format!("it has no checksums of its sections{hint}")));
     };
     let table = tensors + info.data_offsets.0;
     let checksums = numbers(&bytes[table..], u32::from_le_bytes);
-    let (last, of_parts) = checksums.split_last().expect("it has at least two");
+    let (last, of_sections) = checksums.split_last().expect("it has at least two");
     let expect = |name: &str, range: Range<usize>, expected: u32| {
         let found = crc32fast::hash(&bytes[range.clone()]);
         if found == expected {
             return Ok(());
         }
         let message = format!(
-            "{name}, bytes {} to {}, is not what was written (its checksum is {found:08x}, and was \
-             {expected:08x})",
+            "{name}, bytes {} to {}, is not what was written (its checksum must be \
+             {expected:08x}, but is {found:08x})",
             range.start,
             range.end.saturating_sub(1)
         );
         Err(damaged(path, range.start, message))
     };
     expect("the list of checksums", table..bytes.len() - 4, *last)?;
-    expect("the header", 0..tensors, of_parts[0])?;
-    for (name, expected) in names.iter().zip(&of_parts[1..]) {
-        let (start, end) = header.info(name).expect("it has this name").data_offsets;
+    expect("the header", 0..tensors, of_sections[0])?;
+    for (name, expected) in names.iter().zip(&of_sections[1..]) {
+        let (start, end) = header.info(name).expect("the names are those of the header").data_offsets;
         expect(&format!("`{name}`"), tensors + start..tensors + end, *expected)?;
     }
     Ok((tensors, header))
@@ -455,7 +455,7 @@ fn malformed(error: &SafeTensorError, bytes: &[u8]) -> (usize, String) {
         }
         (SafeTensorError::MetadataIncompleteBuffer, _) => (
             end,
-            format!("it has {all}, and its header says otherwise: some are missing, or too many"),
+            format!("it has {all}, which is not the size in its header: it is truncated or too long"),
         ),
         (error, _) => (LENGTH, format!("its header is malformed: {error}")),
     }

@@ -3,7 +3,7 @@ use std::fs;
 
 use super::*;
 
-/// What a draft becomes, and the file.
+/// The checkpoint written from a draft, and the bytes of its file.
 fn written<'a>(fill: impl FnOnce(&mut Draft<'a>)) -> (Checkpoint, Vec<u8>) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("checkpoint");
@@ -14,7 +14,7 @@ fn written<'a>(fill: impl FnOnce(&mut Draft<'a>)) -> (Checkpoint, Vec<u8>) {
 }
 
 #[test]
-fn texts_and_arrays_come_back() {
+fn texts_and_arrays_round_trip() {
     let special = "größe \"quoted\"\n\\ {}";
     let bits = [f32::NAN.to_bits() | 5, (-0.0f32).to_bits(), 1, f32::INFINITY.to_bits()];
     let floats: Vec<f32> = bits.iter().map(|bits| f32::from_bits(*bits)).collect();
@@ -61,7 +61,7 @@ fn texts_and_arrays_come_back() {
     }
 }
 
-/// Weights of linear layers lie transposed and padded in memory.
+/// Weights of linear layers are stored transposed and padded in memory.
 #[test]
 fn arrays_of_any_strides_are_written_row_by_row() {
     for (rows, columns) in [(1, 1), (3, 100_000), (100_000, 3), (300, 500), (70_000, 1)] {
@@ -91,15 +91,15 @@ fn every_bit_has_a_checksum() {
         draft.tensor("none", Values::F32Vec(Vec::new()));
     });
     let path = Path::new("checkpoint");
-    assert!(Checkpoint::of(path, bytes.clone()).is_ok());
-    for place in 0..8 * bytes.len() {
+    assert!(Checkpoint::from_bytes(path, bytes.clone()).is_ok());
+    for bit in 0..8 * bytes.len() {
         let mut changed = bytes.clone();
-        changed[place / 8] ^= 1 << (place % 8);
-        let found = Checkpoint::of(path, changed).map(drop);
-        assert!(matches!(found, Err(Error::Damaged { .. })), "bit {place}: {found:?}");
+        changed[bit / 8] ^= 1 << (bit % 8);
+        let found = Checkpoint::from_bytes(path, changed).map(drop);
+        assert!(matches!(found, Err(Error::Damaged { .. })), "bit {bit}: {found:?}");
     }
     for length in 0..bytes.len() {
-        let found = Checkpoint::of(path, bytes[..length].to_vec()).map(drop);
+        let found = Checkpoint::from_bytes(path, bytes[..length].to_vec()).map(drop);
         assert!(matches!(found, Err(Error::Damaged { .. })), "{length} bytes: {found:?}");
     }
 }

@@ -1,7 +1,7 @@
 //! Checkpoints of a trainer: parameters, optimizer state, accumulated gradients, counters, learning
 //! rate, generator.
 //!
-//! A file is compared with the trainer as a whole before anything is changed. Its contents:
+//! A file is compared completely with the trainer before anything is changed. Its contents:
 //!
 //! | name | contents |
 //! | --- | --- |
@@ -39,15 +39,15 @@ pub struct Resumed {
     pub path: PathBuf,
     /// The [steps](Trainer::steps) before it was written.
     pub steps: usize,
-    /// Errors of newer, damaged checkpoints of its folder, newest first: they were skipped, and
+    /// Errors of newer, damaged checkpoints of its folder, newest first: these were skipped, and
     /// the steps after `path` are repeated.
     pub skipped: Vec<String>,
 }
 
 impl<N> Trainer<N> {
-    /// Writes the whole state of the trainer to a file: parameters, running statistics, optimizer
+    /// Writes the complete state of the trainer to a file: parameters, running statistics, optimizer
     /// state, accumulated gradients, the number of steps, the learning rate, and the state
-    /// of all random numbers. [`Trainer::resume`] restores it; the next steps give the same bits as
+    /// of all random numbers. [`Trainer::resume`] restores it; the next steps compute the same bits as
     /// those of this trainer.
     ///
     /// ```
@@ -92,9 +92,8 @@ impl<N> Trainer<N> {
     ///
     /// The file has the format [safetensors](https://huggingface.co/docs/safetensors). Names of
     /// parameters begin with `model.`; their values are as [`Model::save`](crate::Model::save)
-    /// writes them, and [`Model::load`](crate::Model::load) reads them. Every part of the file has a
-    /// checksum. An existing file is replaced, as a whole or not at all; on return, the file is on
-    /// the disk.
+    /// writes them, and [`Model::load`](crate::Model::load) reads them. Every section of the file has a
+    /// checksum. An existing file is replaced atomically; on return, the file is on the disk.
     ///
     /// [`Fit::checkpoints`](crate::Fit::checkpoints) writes such files during `fit`.
     ///
@@ -109,7 +108,8 @@ impl<N> Trainer<N> {
     /// Restores the state from a file of [`Trainer::save_checkpoint`] or
     /// [`Fit::checkpoints`](crate::Fit::checkpoints); if the path is a folder, from its newest
     /// undamaged checkpoint. The trainer must be built like the one that wrote it: same network,
-    /// optimizer and options. Seed, instruction set, number of threads and backend may differ. The
+    /// optimizer and options. Seed, instruction set, number of threads, backend, `verify_every` and
+    /// `detect_anomaly` may differ. The
     /// previous state of the trainer is lost.
     ///
     /// From a file of `fit`, this restores the trainer only;
@@ -144,12 +144,12 @@ impl<N> Trainer<N> {
         for (key, value) in self.identity() {
             draft.text(key, value);
         }
-        // Loaders made for PyTorch ask for it.
+        // Required by loaders made for PyTorch.
         draft.text("format", "pt");
         let state = engine.training_state(&self.training);
         let EngineCounts { key: [low, high], batches, updates, generator } = engine.counts();
         draft.text("steps", self.steps);
-        // Accumulated gradients belong to the model: a replaced one has none.
+        // Accumulated gradients are stored in the model: after it was replaced there are none.
         draft.text("pending", if state.is_some() { self.pending } else { 0 });
         draft.text("batches", batches);
         draft.text("updates", updates);
@@ -160,14 +160,14 @@ impl<N> Trainer<N> {
             draft.tensor(format!("{PARAMETERS}{}", parameter.name), Values::F32(values));
         }
         for (parameter, view) in state.into_iter().flatten() {
-            let values = in_file(laid_out(declaration, parameter), view);
+            let values = in_file(file_layout(declaration, parameter), view);
             draft.tensor(format!("{STATE}{}", parameter.name), Values::F32(values));
         }
         draft.tensor("learning_rate", Values::F32Vec(vec![self.learning_rate, self.base_rate]));
         draft.tensor("generator", Values::U32(generator.to_words()));
     }
 
-    /// What must agree, as texts by key.
+    /// The properties that must agree, as texts by key.
     fn identity(&self) -> [(&'static str, String); 6] {
         let declaration = &self.model.engine.declaration;
         let training = &self.training;
@@ -201,19 +201,19 @@ impl<N> Trainer<N> {
             "accumulate",
             "learning rates of layers and parameters",
         ];
-        for (what, (key, here)) in names.into_iter().zip(self.identity()) {
+        for (name, (key, here)) in names.into_iter().zip(self.identity()) {
             // Implied by other parameters.
             if key == "declaration" && !found.is_empty() {
                 continue;
             }
-            compare(&mut found, what, here, file.text(key)?);
+            compare(&mut found, name, here, file.text(key)?);
         }
-        // Implied by the rest, in a file that bilro wrote.
+        // Implied by the properties above, in a file that bilro wrote.
         if found.is_empty() && file.text("state")? == "true" {
             let state = self.training.state(&declaration.parameters);
             let sizes = |p: &Parameter| {
                 let sizes = p.shape.sizes();
-                laid_out(declaration, p).file_axes.iter().map(|axis| sizes[*axis]).collect()
+                file_layout(declaration, p).file_axes.iter().map(|axis| sizes[*axis]).collect()
             };
             let state = state.iter().map(|p| (p.name.as_str(), sizes(p)));
             compare_tensors(&mut found, file, STATE, "the state", state);
@@ -232,13 +232,13 @@ impl<N> Trainer<N> {
         };
         let pending = file.count("pending")?;
         if pending >= self.training.accumulate() || (pending > 0 && !has_state) {
-            let message = format!("`pending` is {pending}, more than an update is made from");
+            let message = format!("`pending` is {pending}, too many batches for an update");
             return Err(file.damaged(None, message));
         }
-        let mut parameters = engine.room(&state)?;
+        let mut parameters = engine.zero_parameters(&state)?;
         read_parameters(file, PARAMETERS, declaration, &mut parameters)?;
         for (i, parameter) in state.iter().enumerate() {
-            let layout = laid_out(declaration, parameter);
+            let layout = file_layout(declaration, parameter);
             let name = format!("{STATE}{}", parameter.name);
             set(file, &name, layout, &mut parameters, declaration.parameters.len() + i)?;
         }
@@ -301,15 +301,15 @@ pub(crate) fn no_differences(file: &Checkpoint, differences: Vec<Difference>) ->
 /// Adds a difference if two texts differ.
 pub(crate) fn compare(
     found: &mut Vec<Difference>,
-    what: &str,
+    name: &str,
     here: impl ToString,
     in_checkpoint: &str,
 ) {
     let here = here.to_string();
     if here != in_checkpoint {
-        let plain = |text: &str| if text.is_empty() { "none".into() } else { text.to_string() };
-        let (here, in_checkpoint) = (plain(&here), plain(in_checkpoint));
-        found.push(Difference { what: what.into(), here, in_checkpoint });
+        let or_none = |text: &str| if text.is_empty() { "none".into() } else { text.to_string() };
+        let (here, in_checkpoint) = (or_none(&here), or_none(in_checkpoint));
+        found.push(Difference { what: name.into(), here, in_checkpoint });
     }
 }
 
@@ -321,12 +321,13 @@ fn compare_tensors<'p>(
     kind: &str,
     here: impl Iterator<Item = (&'p str, Vec<usize>)>,
 ) {
-    let mut there: std::collections::BTreeMap<&str, &[usize]> = file.tensors(prefix).collect();
+    let mut found_sizes: std::collections::BTreeMap<&str, &[usize]> =
+        file.tensors(prefix).collect();
     for (name, sizes) in here {
-        let in_file = there.remove(name).map_or("missing".into(), |sizes| format!("{sizes:?}"));
+        let in_file = found_sizes.remove(name).map_or("missing".into(), |sizes| format!("{sizes:?}"));
         compare(found, &format!("{kind} `{name}`"), format!("{sizes:?}"), &in_file);
     }
-    for (name, sizes) in there {
+    for (name, sizes) in found_sizes {
         compare(found, &format!("{kind} `{name}`"), "missing", &format!("{sizes:?}"));
     }
 }
@@ -348,27 +349,27 @@ pub(crate) fn read_parameters(
     all.try_for_each(|(i, p)| set(file, &format!("{prefix}{}", p.name), p, parameters, i))
 }
 
-/// Reads a parameter; `layout` has its axes in the file.
+/// Reads the parameter of an index; `layout` has its axes in the file.
 fn set(
     file: &Checkpoint,
     name: &str,
     layout: &Parameter,
     parameters: &mut Parameters,
-    place: usize,
+    index: usize,
 ) -> Result<()> {
     let values = file.array(name, &layout.file_sizes())?;
-    parameters.set(place, values.permuted_axes(layout.axes_from_file()).view());
+    parameters.set(index, values.permuted_axes(layout.axes_from_file()).view());
     Ok(())
 }
 
 /// The parameter with the file layout of optimizer state: the one it belongs to, if the shapes are
 /// equal.
-fn laid_out<'p>(declaration: &'p Declaration, state: &'p Parameter) -> &'p Parameter {
-    let is_its = |p: &&Parameter| {
-        let rest = state.name.strip_prefix(p.name.as_str());
-        rest.is_some_and(|rest| rest.starts_with('/')) && p.shape == state.shape
+fn file_layout<'p>(declaration: &'p Declaration, state: &'p Parameter) -> &'p Parameter {
+    let is_owner = |p: &&Parameter| {
+        let suffix = state.name.strip_prefix(p.name.as_str());
+        suffix.is_some_and(|suffix| suffix.starts_with('/')) && p.shape == state.shape
     };
-    declaration.parameters.iter().find(is_its).unwrap_or(state)
+    declaration.parameters.iter().find(is_owner).unwrap_or(state)
 }
 
 /// A checksum of a network: inputs, and the forward graph with outputs, loss and metrics.

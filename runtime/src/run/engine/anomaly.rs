@@ -1,9 +1,9 @@
-//! Where values that are not finite come from: a call is evaluated once more by the interpreter, in
-//! f32, and its graph searched from the result that is not finite.
+//! Anomaly detection: finds the origin of NaN and infinity. A call is evaluated again by the
+//! interpreter, in f32, and its graph is searched from the result that is not finite.
 //!
-//! Takes a call whose result was not finite and that has changed nothing; gives an
-//! [`Anomaly`]. The first value that is not finite is looked for among those that reach the result:
-//! the score -∞ of a masked class, of which the softmax is 0, is none.
+//! Takes a call whose result was not finite and that has changed nothing; returns an [`Anomaly`]. The
+//! search covers only values that make the result not finite: the score -∞ of a masked class, whose
+//! softmax is 0, is no anomaly.
 
 use bilro_compiler::eval::Value;
 use bilro_compiler::graph::{Graph, NodeId, Root};
@@ -18,7 +18,7 @@ use crate::run::Feed;
 use crate::run::interpreter::{interpret, interpret_with, peak};
 
 /// Whether a result of a call is infinite or NaN; of a step, whether it was rejected. A mean over
-/// targets of which none counts is NaN and no anomaly: there the `sums` of the call tell.
+/// targets of total weight 0 is NaN and no anomaly: then the `sums` of the call are finite.
 pub(super) fn is_anomalous(results: &Results, sums: &[f64], overwrites: bool) -> bool {
     let is_weighted_mean = !sums.is_empty() && sums.iter().all(|sum| sum.is_finite());
     if overwrites {
@@ -33,9 +33,9 @@ pub(super) fn is_anomalous(results: &Results, sums: &[f64], overwrites: bool) ->
 }
 
 impl Engine {
-    /// Sets whether a call whose results are not finite is evaluated once more by the interpreter,
-    /// and returns [`Error::Anomaly`] with the layer where that began; default `false`. A step's
-    /// results are finite if it is kept.
+    /// Sets whether a call whose results are not finite is evaluated again by the interpreter, and
+    /// returns [`Error::Anomaly`] with the layer of the origin; default `false`. A step's results
+    /// count as finite unless it is rejected.
     pub fn set_detect_anomaly(&mut self, detects: bool) {
         self.detects_anomalies = detects;
     }
@@ -58,7 +58,7 @@ impl Engine {
     }
 }
 
-/// The anomaly of a call, as an error; another where the call cannot be evaluated.
+/// The anomaly of a call, as an error; another error if the call cannot be evaluated.
 #[cold]
 pub(super) fn error(engine: &Engine, call: &Call<'_, '_>) -> Error {
     match search(engine, call) {
@@ -67,7 +67,7 @@ pub(super) fn error(engine: &Engine, call: &Call<'_, '_>) -> Error {
     }
 }
 
-/// What is known of a node's value.
+/// Properties of a node's value.
 #[derive(Clone, Copy, Default)]
 struct Known {
     is_finite: bool,
@@ -92,7 +92,7 @@ fn search(engine: &Engine, call: &Call<'_, '_>) -> Result<Anomaly> {
     let what = || format!("the values of `{}` by the interpreter", declaration.name);
     memory::check::<f32>(what, peak(&graph))?;
     let labels = provenance::labels(declaration, &graph);
-    // The next values of parameters are not looked at: a step has not kept them.
+    // The next values of parameters are not examined: the step was rejected.
     let mut read = graph.clone();
     read.retain_roots(|root| !matches!(root, Root::Assign(_)));
     let mut known = vec![Known::default(); graph.len()];
@@ -110,7 +110,7 @@ fn search(engine: &Engine, call: &Call<'_, '_>) -> Result<Anomaly> {
     };
     let needed = read.needed();
     let is_wrong = |id: NodeId| needed[id.index()] && !known[id.index()].is_finite;
-    // The guard says only that something is not finite; what that is, are its operands.
+    // The guard only shows that a value is not finite: the values are its operands.
     let mut results: Vec<(String, NodeId)> = Vec::new();
     for (root, id) in read.roots() {
         match root {
@@ -129,28 +129,28 @@ fn search(engine: &Engine, call: &Call<'_, '_>) -> Result<Anomaly> {
         return Ok(report);
     };
     report.result = result.clone();
-    // What leads to such a result by values that are not finite.
-    let mut leads = vec![false; graph.len()];
+    // Ancestors of such results, over values that are not finite.
+    let mut is_ancestor = vec![false; graph.len()];
     for (_, id) in results.iter().filter(|(_, id)| is_wrong(*id)) {
-        leads[id.index()] = true;
-        mark(&graph, *id, &is_wrong, &mut leads);
+        is_ancestor[id.index()] = true;
+        mark(&graph, *id, &is_wrong, &mut is_ancestor);
     }
     let is_first =
-        |id: &NodeId| leads[id.index()] && !graph.operands(*id).iter().any(|x| is_wrong(*x));
+        |id: &NodeId| is_ancestor[id.index()] && !graph.operands(*id).iter().any(|x| is_wrong(*x));
     let Some(first) = graph.ids().find(is_first) else { return Ok(report) };
-    let mut nan = graph.ids().filter(|id| leads[id.index()] && known[id.index()].has_nan);
+    let mut nan = graph.ids().filter(|id| is_ancestor[id.index()] && known[id.index()].has_nan);
     let becomes_nan = nan.next().filter(|id| *id != first).map(|id| labels[id.index()].clone());
     report.origin = Some(Origin { becomes_nan, ..origin(engine, call, &graph, first, &labels) });
     Ok(report)
 }
 
-/// Marks what is not finite among the ancestors of a node, without leaving such values.
-fn mark(graph: &Graph, id: NodeId, is_wrong: &impl Fn(NodeId) -> bool, leads: &mut [bool]) {
+/// Marks the ancestors of a node that are reached over values that are not finite.
+fn mark(graph: &Graph, id: NodeId, is_wrong: &impl Fn(NodeId) -> bool, is_ancestor: &mut [bool]) {
     let mut open = vec![id];
     while let Some(next) = open.pop() {
         for x in graph.operands(next) {
-            if is_wrong(*x) && !leads[x.index()] {
-                leads[x.index()] = true;
+            if is_wrong(*x) && !is_ancestor[x.index()] {
+                is_ancestor[x.index()] = true;
                 open.push(*x);
             }
         }

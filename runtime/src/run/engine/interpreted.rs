@@ -75,7 +75,7 @@ pub(super) fn leaf_value<T: Real>(
             Some(Feed::Index(array)) => {
                 Value::index(array.shape(), array.iter().copied().collect())
             }
-            None => unreachable!("whatever a purpose needs has been given"),
+            None => unreachable!("the feeds of a purpose have been checked"),
         },
         Leaf::Parameter(parameter) => real(parameters.view(parameter.index)),
         Leaf::StepScalar(op) => {
@@ -88,7 +88,7 @@ pub(super) fn leaf_value<T: Real>(
     }
 }
 
-/// An array of machine code, as the interpreter takes it.
+/// An array of machine code as a value of the interpreter.
 pub(super) fn real<T: Real>(array: ArrayViewD<'_, f32>) -> Value<T> {
     Value::real(array.shape(), array.iter().map(|x| T::of(*x)).collect())
 }

@@ -194,7 +194,7 @@ impl Compiled {
     }
 }
 
-/// The memory of a call that is run kernel by kernel: its own, parameters too.
+/// Separate memory of a call for verification, parameters included.
 pub(super) struct OwnMemory {
     pub arena: AlignedMemory,
     pub parameters: AlignedMemory,
@@ -202,7 +202,10 @@ pub(super) struct OwnMemory {
 }
 
 impl Compiled {
-    /// Memory for a call, with canaries in the arena and a copy of the parameters.
+    /// Memory for a call, with an arena full of `canary` and a copy of the parameters.
+    ///
+    /// # Errors
+    /// [`Error::Memory`], with the description `what`.
     pub fn own_memory(
         &self,
         what: &dyn Fn() -> String,
@@ -210,7 +213,7 @@ impl Compiled {
         call: &Call<'_, '_>,
         canary: f32,
     ) -> Result<OwnMemory> {
-        assert!(parameters.len() >= self.parameters, "it was compiled for what the engine keeps");
+        assert!(parameters.len() >= self.parameters, "the engine has the variables that the code was compiled for");
         let mut arena = AlignedMemory::new(what, self.interface.arena)?;
         arena.as_mut_slice().fill(canary);
         let mut copy = AlignedMemory::new(what, parameters.len())?;
@@ -220,21 +223,21 @@ impl Compiled {
         Ok(OwnMemory { arena, parameters: copy, scalars })
     }
 
-    /// How it is called; without roots that are assigned.
+    /// The interface of the code, without roots that are assigned.
     pub fn interface(&self) -> &Interface {
         &self.interface
     }
 
-    /// How many kernels it has.
+    /// The number of kernels.
     pub fn kernels(&self) -> usize {
         self.executable.kernels()
     }
 
-    /// Runs it as a user's call does, in memory of the call's own.
+    /// Runs the code as a user's call does, in separate memory.
     ///
     /// # Errors
     /// As [`Compiled::run`].
-    pub fn run_whole(
+    pub fn run_in(
         &self,
         memory: &mut OwnMemory,
         call: &Call<'_, '_>,
@@ -246,11 +249,11 @@ impl Compiled {
         self.run(arena, scalars, &mut pace, parameters, call, threads, &mut Vec::new())
     }
 
-    /// Runs it kernel by kernel in memory of the call's own, each kernel that threads share in as
-    /// many shares, the last one first. `after` sees the memory after each kernel.
+    /// Runs the code kernel by kernel in separate memory, each parallel kernel in as many shares as
+    /// threads, the last one first. `after` is called after each kernel.
     ///
     /// # Errors
-    /// [`Error::Memory`] where there is not enough for an array that does not lie row-major.
+    /// [`Error::Memory`] if there is not enough for the copy of an array that is not row-major.
     pub fn run_by_kernel(
         &self,
         memory: &mut OwnMemory,
@@ -261,13 +264,13 @@ impl Compiled {
         let fits = memory.arena.len() >= self.interface.arena
             && memory.parameters.len() >= self.parameters
             && memory.scalars.len() >= self.scalars.len();
-        assert!(fits, "it is `own_memory`'s");
-        let (mut held, mut inputs) = (Vec::new(), Vec::new());
+        assert!(fits, "the memory is that of `own_memory`");
+        let (mut copies, mut inputs) = (Vec::new(), Vec::new());
         let mut table = vec![std::ptr::null_mut(); self.interface.regions.len()];
         let parallel: Vec<usize> =
             self.interface.phases.iter().flat_map(|phase| phase.parallel.clone()).collect();
         for kernel in 0..self.executable.kernels() {
-            // After each kernel the memory has been looked at by others.
+            // `after` has borrowed the memory, which invalidates earlier pointers.
             let pointers = Pointers {
                 arena: memory.arena.as_mut_slice().as_mut_ptr().cast(),
                 parameters: memory.parameters.as_mut_slice().as_mut_ptr().cast(),
@@ -278,18 +281,18 @@ impl Compiled {
                 if let Some((_, pointer)) = known {
                     return Ok::<_, Error>(*pointer);
                 }
-                let feed = call.feeds.get(i).expect("whatever a purpose needs is given");
-                let pointer = row_major(feed, &mut held)?;
+                let feed = call.feeds.get(i).expect("the feeds of a purpose have been checked");
+                let pointer = row_major(feed, &mut copies)?;
                 inputs.push((i, pointer));
                 Ok(pointer)
             })?;
             let shares = if threads > 1 && parallel.contains(&kernel) { threads } else { 1 };
             let alone = Phase { parallel: vec![kernel], ..Phase::default() };
             for share in (0..shares).rev() {
-                // SAFETY: as in `run`, in memory that is this call's own: all of it is borrowed
+                // SAFETY: as in `run`, in the memory of this call only: all of it is borrowed
                 // exclusively or was copied, and nothing else runs in it. Kernels run in their
                 // order, each after all shares of those before it; shares are of one kernel, and
-                // each is run once. A kernel without a parallel loop runs whole, by `run_kernel`.
+                // each is run once. A kernel without a parallel loop is run by `run_kernel`.
                 unsafe {
                     match shares {
                         1 => self.executable.run_kernel(kernel, &table),

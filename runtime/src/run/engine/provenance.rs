@@ -1,10 +1,9 @@
 //! Provenance: which layer, parameter or result a node of a graph belongs to.
 //!
-//! Takes the graph of a purpose as it is asked for; gives every node a label that a user
-//! recognises: the name of the layer's call, `relu(fc1(image))` for what follows it, `gradient of
-//! fc1.weight` for roots, and the nearest of these for what autodiff and the optimizer add.
-//! Graphs that passes make of it keep the names: what a pass adds belongs to the node with a name
-//! that comes next.
+//! Takes the declared graph of a purpose; returns a label for every node that a user recognises: the
+//! name of the layer's call, `relu(fc1(image))` for later operations, `gradient of fc1.weight` for
+//! roots, and the nearest of these for nodes added by autodiff and the optimizer. Names of nodes
+//! survive passes: a node added by a pass belongs to the next node with a name.
 
 use std::collections::HashMap;
 
@@ -34,7 +33,7 @@ pub(super) fn root_label(declaration: &Declaration, root: &Root) -> String {
     }
 }
 
-/// The name of a parameter, or of what an optimizer keeps behind them.
+/// The name of a parameter, or of optimizer state, which follows the parameters.
 fn variable(declaration: &Declaration, i: usize) -> String {
     match declaration.parameters.get(i) {
         Some(parameter) => parameter.name.clone(),
@@ -42,7 +41,7 @@ fn variable(declaration: &Declaration, i: usize) -> String {
     }
 }
 
-/// The labels of all nodes of a graph as it is asked for.
+/// The labels of all nodes of the declared graph of a purpose.
 pub(super) fn labels(declaration: &Declaration, g: &Graph) -> Vec<String> {
     let mut labels: Vec<Option<String>> = vec![None; g.len()];
     let is_forward = forward(g);
@@ -58,7 +57,7 @@ pub(super) fn labels(declaration: &Declaration, g: &Graph) -> Vec<String> {
         let name = g.node(id).name.as_ref().map(ToString::to_string);
         labels[id.index()] = name.or(leaf);
     }
-    // Results of forward operations after their first operand that is computed.
+    // Forward operations are named after their first computed operand.
     for id in g.ids().filter(|id| is_forward[id.index()]) {
         if labels[id.index()].is_some() {
             continue;
@@ -68,8 +67,8 @@ pub(super) fn labels(declaration: &Declaration, g: &Graph) -> Vec<String> {
         let of = first.or(x.first()).and_then(|x| labels[x.index()].clone());
         let name = g.op(id).name();
         labels[id.index()] = Some(match of {
-            // A view has no name of its own to a user.
-            Some(of) if is_quiet(g, id) => of,
+            // A view has no name that users know.
+            Some(of) if is_view(g, id) => of,
             Some(of) => shortened(format!("{name}({of})")),
             None => name.to_string(),
         });
@@ -80,7 +79,7 @@ pub(super) fn labels(declaration: &Declaration, g: &Graph) -> Vec<String> {
             labels[id.index()] = Some(label.clone());
         }
     }
-    // What autodiff adds belongs to the forward value or parameter that it is computed with.
+    // Nodes added by autodiff belong to the parameter or forward value among their operands.
     for id in g.ids().filter(|id| !is_forward[id.index()]) {
         if labels[id.index()].is_some() {
             continue;
@@ -95,7 +94,7 @@ pub(super) fn labels(declaration: &Declaration, g: &Graph) -> Vec<String> {
             labels[id.index()] = Some(shortened(format!("backward of {of}")));
         }
     }
-    // The rest to the nearest of its users.
+    // The others belong to their first user with a label.
     for id in g.ids().rev().filter(|id| !is_forward[id.index()]) {
         if labels[id.index()].is_none() {
             let user = g.users(id).into_iter().find_map(|user| labels[user.index()].clone());
@@ -110,8 +109,8 @@ pub(super) fn labels(declaration: &Declaration, g: &Graph) -> Vec<String> {
     named.map(|(i, label)| label.unwrap_or_else(|| g.label(NodeId::new(i)))).collect()
 }
 
-/// Adds to the labels of forward values the call of the layer that they follow, where they do not
-/// have it: `h` becomes `h, after fc1(image)`.
+/// Adds to the labels of forward values the call of the layer that they follow, unless they contain
+/// it: `h` becomes `h, after fc1(image)`.
 fn name_layers(
     declaration: &Declaration,
     g: &Graph,
@@ -120,13 +119,13 @@ fn name_layers(
 ) {
     let is_call = |name: &str| {
         let mut layers = declaration.layers.iter();
-        layers.any(|l| name.strip_prefix(l.name.as_str()).is_some_and(|rest| rest.starts_with('(')))
+        layers.any(|l| name.strip_prefix(l.name.as_str()).is_some_and(|end| end.starts_with('(')))
     };
     let mut calls: Vec<Option<String>> = vec![None; g.len()];
     for id in g.ids().filter(|id| is_forward[id.index()]) {
-        let own = g.node(id).name.as_ref().filter(|name| is_call(name)).map(ToString::to_string);
+        let call = g.node(id).name.as_ref().filter(|name| is_call(name)).map(ToString::to_string);
         let before = || g.operands(id).iter().find_map(|x| calls[x.index()].clone());
-        calls[id.index()] = own.or_else(before);
+        calls[id.index()] = call.or_else(before);
     }
     for id in g.ids() {
         let (Some(call), Some(label)) = (&calls[id.index()], &mut labels[id.index()]) else {
@@ -138,8 +137,8 @@ fn name_layers(
     }
 }
 
-/// The graph with a name for every node: its own, or its label; and for names that differ from
-/// the label, the label.
+/// The graph with a name for every node, its own or its label; and the labels of names that differ
+/// from them.
 pub(super) fn named(declaration: &Declaration, g: &Graph) -> (Graph, HashMap<String, String>) {
     let (mut named, mut shown) = (g.clone(), HashMap::new());
     for (id, label) in g.ids().zip(labels(declaration, g)) {
@@ -151,8 +150,8 @@ pub(super) fn named(declaration: &Declaration, g: &Graph) -> (Graph, HashMap<Str
     (named, shown)
 }
 
-/// For every node of a graph that passes have made of a [`named`] one: its name, or that of the
-/// node in whose place it was made.
+/// For every node of a [`named`] graph after passes: its name, or that of the node that it belongs
+/// to.
 pub(super) fn owners(g: &Graph) -> Vec<String> {
     let mut next: Option<String> = None;
     let mut owners: Vec<String> = g
@@ -166,7 +165,7 @@ pub(super) fn owners(g: &Graph) -> Vec<String> {
         })
         .collect();
     owners.reverse();
-    // Copies behind the last node with a name belong to what they copy.
+    // Copies after the last node with a name belong to their operand.
     for id in g.ids().filter(|id| owners[id.index()].is_empty()).collect::<Vec<_>>() {
         let of = g.operands(id).first().map(|x| owners[x.index()].clone());
         owners[id.index()] = of.unwrap_or_else(|| g.label(id));
@@ -186,7 +185,7 @@ fn forward(g: &Graph) -> Vec<bool> {
 }
 
 /// Whether it only arranges the elements of its operand.
-fn is_quiet(g: &Graph, id: NodeId) -> bool {
+fn is_view(g: &Graph, id: NodeId) -> bool {
     matches!(g.op(id).lower(), bilro_compiler::ops::Lowering::View(_))
 }
 

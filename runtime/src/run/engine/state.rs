@@ -40,16 +40,16 @@ impl Engine {
         self.has_state_of(training).then(|| state.map(|(i, p)| (p, self.parameters.view(i))))
     }
 
-    /// Memory for the parameters, followed by `state`; all zero.
+    /// New memory for the parameters, followed by `state`; all zero.
     ///
     /// # Errors
     /// [`Error::Memory`](crate::Error::Memory).
-    pub(crate) fn room(&self, state: &[Parameter]) -> Result<Parameters> {
+    pub(crate) fn zero_parameters(&self, state: &[Parameter]) -> Result<Parameters> {
         let what = || format!("the parameters of a checkpoint of `{}`", self.declaration.name);
         Parameters::zeros(what, &self.declaration.parameters, state)
     }
 
-    /// Replaces parameters, by memory from [`Engine::room`], and counts. With a training, its state
+    /// Replaces parameters, by memory from [`Engine::zero_parameters`], and counts. With a training, its state
     /// follows the parameters.
     pub(crate) fn restore(
         &mut self,
@@ -57,7 +57,7 @@ impl Engine {
         training: Option<&Training>,
         counts: EngineCounts,
     ) {
-        // Otherwise compiled steps remain valid: the layout is the same.
+        // Compiled steps of the same training remain valid: the layout is the same.
         if training.is_none_or(|training| !self.has_state_of(training)) {
             self.forget_steps();
         }

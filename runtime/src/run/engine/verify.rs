@@ -1,17 +1,17 @@
 //! Verification of compiled code: machine code against the interpreter, gradients against
 //! differences.
 //!
-//! Takes a purpose and a batch; gives a report. Nothing changes: machine code runs in memory of its
-//! own, with a copy of the parameters. The code is the one of [`CodeTable`](super::code), that a
-//! user's calls run.
+//! Takes a purpose and a batch; returns a report. Nothing changes: machine code runs in separate
+//! memory, with a copy of the parameters. The code is that of the [`CodeTable`](super::code), which
+//! the user's calls run.
 //!
-//! - `rewrites` compares the graph that is compiled with the one that is declared, both in f64.
-//! - `kernels` runs it kernel by kernel and compares each result with the interpreter's, which
-//!   starts from the machine's own values of the kernels before: so errors do not add up, and the
-//!   first kernel that is wrong is found.
-//! - `roots` compares what a call returns with the interpreter's results on the graph as it is
-//!   declared, before any pass.
-//! - `derivatives` compares the gradients of that graph with differences of its loss, in f64.
+//! - `rewrites` compares the compiled graph with the declared one, both in f64.
+//! - `kernels` runs the code kernel by kernel and compares each result with the interpreter's, which
+//!   starts from the machine code's values of earlier kernels: errors do not add up, and the first
+//!   wrong kernel is found.
+//! - `roots` compares the results of a call with the interpreter's results on the declared graph,
+//!   before any pass.
+//! - `derivatives` compares the gradients of the declared graph with differences of its loss, in f64.
 //!
 //! Bounds are those of a running error analysis, [`Bounded`].
 
@@ -41,7 +41,7 @@ use crate::run::Feed;
 use crate::run::config::target;
 use crate::run::interpreter::interpret_with;
 
-/// What to verify.
+/// The extent of a verification.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Extent {
     /// Whether kernels are compared one by one.
@@ -49,23 +49,23 @@ pub(crate) struct Extent {
     /// Elements of each parameter and input whose gradient is compared with differences; 0 for
     /// none.
     pub samples: usize,
-    /// Which elements.
+    /// The seed of the choice of elements.
     pub seed: u64,
-    /// How many bounds an error may have.
+    /// The largest accepted error, in units of its bound.
     pub tolerance: f64,
 }
 
 impl Extent {
-    /// Everything, by the bounds as they are.
+    /// All checks, with a tolerance of one bound.
     pub const ALL: Extent = Extent { kernels: true, samples: 16, seed: 0, tolerance: 1.0 };
 }
 
 impl Engine {
-    /// Verifies purposes on a batch, by the code that calls run, which is compiled where it is not
-    /// there; changes nothing.
+    /// Verifies purposes on a batch, with the cached code, which is compiled if it is missing; changes
+    /// nothing.
     ///
     /// # Errors
-    /// As [`Engine::run_with`]: where a purpose cannot be run, or there is not enough memory to
+    /// As [`Engine::run_with`]: if a purpose cannot be run, or there is not enough memory to
     /// verify it.
     pub(crate) fn verify(
         &self,
@@ -132,11 +132,11 @@ struct Run<'e, 'a, 'b> {
     engine: &'e Engine,
     call: Call<'a, 'b>,
     extent: Extent,
-    /// The graph as it is asked for; every node has a name.
+    /// The declared graph of the purpose; every node has a name.
     graph: Graph,
-    /// The labels of nodes that have another name.
+    /// The labels of nodes whose name differs from their label, by name.
     labels: HashMap<String, String>,
-    /// What passes made of it, in their order, up to fusion.
+    /// The graphs after each pass up to fusion, in order.
     stages: Vec<(&'static str, Graph)>,
     fused: Fused,
     artifact: Artifact,
@@ -161,7 +161,7 @@ impl<'e, 'a, 'b> Run<'e, 'a, 'b> {
         };
         let layout = engine.parameters.layout();
         let artifact = lower_graph(&graph, layout, &target, true, &mut observer)?;
-        let fused: Fused = fused.ok_or_else(|| Error::from("fusion is a pass that is observed"))?;
+        let fused: Fused = fused.ok_or_else(|| Error::from("the observer has not seen the pass `fuse`"))?;
         stages.push(("fuse", fused.graph.clone()));
         Ok(Run { engine, call, extent, graph, labels, stages, fused, artifact })
     }
@@ -172,8 +172,8 @@ impl<'e, 'a, 'b> Run<'e, 'a, 'b> {
     }
 
     /// The name of a check of this purpose.
-    fn named(&self, what: &str) -> String {
-        format!("{} {what}", self.call.purpose.name())
+    fn named(&self, check: &str) -> String {
+        format!("{} {check}", self.call.purpose.name())
     }
 }
 
@@ -182,10 +182,10 @@ fn elements(g: &Graph) -> usize {
     g.ids().fold(0usize, |sum, id| sum.saturating_add(memory::elements(&g.sizes(id))))
 }
 
-/// What f64 itself rounds, relative to a result: nothing beside f32.
+/// The relative rounding error of f64 in a long computation: negligible beside that of f32.
 const SLACK: f64 = 1.0 / (1u64 << 40) as f64;
 
-/// A value of machine code, and what it is compared with.
+/// A value of machine code, and its reference.
 struct Comparison<'v> {
     check: String,
     layer: String,
@@ -200,7 +200,7 @@ struct Comparison<'v> {
 }
 
 impl Comparison<'_> {
-    /// How near each element is to its bound, and whatever is beyond it.
+    /// The largest error in units of its bound, and the disagreement if elements are beyond it.
     fn compare(self) -> (Compared, Option<Disagreement>) {
         let mut compared = Compared { name: self.layer.clone(), ..Compared::default() };
         let (mut worst, mut wrong) = (0, 0);
@@ -245,12 +245,12 @@ fn bound(expected: Bounded, tolerance: f64) -> f64 {
     tolerance * expected.error + SLACK * expected.value.abs()
 }
 
-/// An error in units of its bound; `None` where no bound can be given.
+/// An error in units of its bound; `None` if no bound is known.
 fn ratio(found: f64, expected: Bounded, tolerance: f64) -> Option<f64> {
     if !expected.error.is_finite() {
         return None;
     }
-    // What is too large for a float is infinite.
+    // Values too large for a float are infinite.
     let value = match (expected.value as f32).is_finite() {
         true => expected.value,
         false => f64::from(expected.value as f32),
@@ -283,8 +283,8 @@ fn index(mut i: usize, sizes: &[usize]) -> Vec<usize> {
     index
 }
 
-/// Evaluates a graph in f64 with the errors of a precision, and of constants: those of gradients and
-/// passes are rounded to f32, as `1 - 0.1` is.
+/// Evaluates a graph in f64 with the errors of a precision, and of constants: autodiff and passes round
+/// constants to f32, as `1 - 0.1`.
 fn tracked<const BITS: u32>(
     engine: &Engine,
     call: &Call<'_, '_>,
@@ -293,7 +293,7 @@ fn tracked<const BITS: u32>(
     let leaf = |leaf: Leaf<'_>| leaf_value(&engine.parameters, call, leaf);
     interpret_with(graph, leaf, |id, value: &mut Value<Tracked<BITS>>| {
         if let (Lowering::Constant(_), Value::Real(array)) = (graph.op(id).lower(), value) {
-            // Numbers of few digits, as 0.5, are what they are.
+            // Numbers of few binary digits, as 0.5, are exact.
             let is_short = |x: f64| (x as f32).to_bits().trailing_zeros() >= 12;
             array.mapv_inplace(|x| match is_short(x.value) {
                 true => x,
@@ -306,7 +306,7 @@ fn tracked<const BITS: u32>(
 /// Values of some nodes as plain arrays, by node.
 type Values = Vec<Option<ArrayD<f32>>>;
 
-/// The node that has the value of a root, for each root.
+/// The node of each root.
 fn root_nodes(g: &Graph) -> impl Iterator<Item = NodeId> {
     g.roots().iter().map(|(_, id)| *id)
 }

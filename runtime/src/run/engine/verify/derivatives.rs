@@ -1,17 +1,17 @@
-//! Gradients against central differences, both in f64 by the interpreter on the graph as it is
-//! declared.
+//! Verification of gradients against central differences, both in f64 by the interpreter on the
+//! declared graph.
 //!
-//! Of each parameter and input whose gradient is asked for, some elements are moved by `h` and by
-//! `h/2` to both sides. From the slopes `D(h)` and `D(h/2)` follows `D = (4·D(h/2) - D(h)) / 3`,
-//! whose error is O(h⁴) where the loss is smooth. How good it is, is measured:
+//! Some elements of each parameter, and of each input declared with `grad`, are moved by `h` and by
+//! `h/2` to both sides. The slopes `D(h)` and `D(h/2)` yield `D = (4·D(h/2) - D(h)) / 3`, whose error
+//! is O(h⁴) where the loss is smooth. The error is measured:
 //!
-//! - `|D(h/2) - D(h)|` is what the third derivative makes of the coarser slope;
+//! - `|D(h/2) - D(h)|` is the error of the coarser slope from the third derivative;
 //! - `|2·s(h/2) - s(h)|`, where `s` is the difference of the slopes to the two sides, vanishes where
 //!   the loss is smooth: `s` is the second derivative times `h`. At a kink, as `relu` has at 0, `s`
 //!   does not depend on `h`, and near one it jumps.
 //!
 //! With one kink between the five points, the sum of both, weighted as below, is at least the error
-//! that the kink makes. Where the sum is not small the step is made smaller; where it stays so, the
+//! caused by the kink. If the sum is not small the step is made smaller; if it stays large, the
 //! element is undecided. Dropout has the same masks in all evaluations, since random numbers are a
 //! function of counters.
 
@@ -31,14 +31,14 @@ use crate::run::interpreter::evaluate_on;
 
 /// The first step, relative to an element, or to the root of the mean square of all.
 const STEP: f64 = 1.0 / 1024.0;
-/// Each step is so much smaller than the one before.
+/// The ratio of a step to the one before.
 const SMALLER: f64 = 1.0 / 16.0;
-/// How many steps are tried.
+/// The maximum number of steps.
 const STEPS: usize = 5;
-/// The largest error of a difference that decides, relative to the gradients of its tensor; and the
-/// size of these beside the largest of all tensors, below which they count as zero.
+/// The largest accepted error of a difference, relative to the gradients of its tensor; and the
+/// size of these, relative to the largest of all tensors, below which they count as zero.
 const DECIDES: f64 = 1e-3;
-/// How f64 may round the loss: that of a few hundred operations.
+/// The rounding error of the loss in f64: that of a few hundred operations.
 const ROUNDING: f64 = 256.0 * f64::EPSILON;
 
 pub(super) fn check(engine: &Engine, call: &Call<'_, '_>, extent: Extent) -> Result<Check> {
@@ -47,6 +47,7 @@ pub(super) fn check(engine: &Engine, call: &Call<'_, '_>, extent: Extent) -> Res
     let what = || format!("the differences of `{}`", declaration.name);
     memory::check::<f64>(what, elements(&graph).saturating_mul(2))?;
     let mut check = Check::new("derivatives");
+    let mut disagreements = Vec::new();
     let values: Vec<Value<Fine>> = tracked(engine, call, &graph);
     let rms = |values: &[Fine]| {
         let squares: f64 = values.iter().map(|g| g.value * g.value).sum();
@@ -66,7 +67,7 @@ pub(super) fn check(engine: &Engine, call: &Call<'_, '_>, extent: Extent) -> Res
             continue;
         };
         let gradient = gradient.reals();
-        // A gradient that cancels, as of a bias in front of a batch norm, is zero beside others.
+        // A gradient that cancels, as of a bias before a batch norm, is zero relative to others.
         let size = rms(gradient).max(DECIDES * largest);
         let name = provenance::root_label(declaration, root);
         let mut compared = Compared { name: name.clone(), ..Compared::default() };
@@ -98,30 +99,32 @@ pub(super) fn check(engine: &Engine, call: &Call<'_, '_>, extent: Extent) -> Res
                 bound: extent.tolerance * slope.error,
                 wrong,
                 elements: count,
-                note: "the gradient in f64 as it is declared, against central differences of the \
-                       loss: a derivative is wrong between the loss and this"
+                note: "the gradient of the declared network in f64, against central differences of \
+                       the loss: a derivative between this and the loss is wrong"
                     .into(),
                 ..Disagreement::default()
             }
         });
-        check.add(compared, disagreement);
+        check.add(compared, None);
+        disagreements.extend(disagreement);
     }
-    // Nearest to the loss first: there the wrong derivative is.
-    check.disagreements.reverse();
+    // Nearest to the loss first, where the wrong derivative is.
+    let nearest = disagreements.into_iter().rev().take(Check::MOST_DISAGREEMENTS);
+    check.disagreements = nearest.collect();
     Ok(check)
 }
 
-/// Elements of a tensor: half of them anywhere, half where there is a gradient.
+/// Up to `count` elements of a tensor: half of them anywhere, half with a gradient that is not zero.
 fn samples(gradient: &[Fine], count: usize, generator: &mut Generator) -> Vec<usize> {
     if gradient.len() <= count {
         return (0..gradient.len()).collect();
     }
-    let there: Vec<usize> = (0..gradient.len()).filter(|i| gradient[*i].value != 0.0).collect();
+    let nonzero: Vec<usize> = (0..gradient.len()).filter(|i| gradient[*i].value != 0.0).collect();
     let mut chosen = BTreeSet::new();
     let mut draw = |below: usize| (generator.random_u64() % below as u64) as usize;
     for _ in 0..4 * count {
-        let with = chosen.len() < count.div_ceil(2) && !there.is_empty();
-        chosen.insert(if with { there[draw(there.len())] } else { draw(gradient.len()) });
+        let is_nonzero = chosen.len() < count.div_ceil(2) && !nonzero.is_empty();
+        chosen.insert(if is_nonzero { nonzero[draw(nonzero.len())] } else { draw(gradient.len()) });
         if chosen.len() == count {
             break;
         }
@@ -137,7 +140,7 @@ struct Slope {
 }
 
 impl Slope {
-    /// How far a gradient is from it, in units of its error.
+    /// The distance of a gradient from it, in units of its error.
     fn ratio(self, gradient: f64, tolerance: f64) -> f64 {
         let distance = (gradient - self.value).abs();
         match distance == 0.0 {
@@ -153,12 +156,12 @@ struct Loss<'g> {
     graph: &'g Graph,
     root: NodeId,
     needed: Vec<bool>,
-    /// Of all nodes that it needs.
+    /// The values of all nodes that it needs.
     values: Vec<Option<Value<f64>>>,
-    /// Whether the node depends on the leaf that is moved.
+    /// Whether each node depends on the leaf that is moved.
     depends: Vec<bool>,
     moved: Option<NodeId>,
-    /// The largest loss that was seen, for what f64 rounds.
+    /// The largest magnitude of the loss so far, for its rounding error in f64.
     size: f64,
 }
 
@@ -193,7 +196,7 @@ impl<'g> Loss<'g> {
         self.values[self.root.index()].as_ref().map_or(f64::NAN, |value| value.reals()[0])
     }
 
-    /// The loss where an element of a leaf is moved.
+    /// The loss with an element of a leaf moved.
     fn at(&mut self, leaf: NodeId, element: usize, by: f64) -> f64 {
         if self.moved != Some(leaf) {
             self.depends = vec![false; self.graph.len()];
@@ -225,14 +228,14 @@ impl<'g> Loss<'g> {
         loss
     }
 
-    /// The derivative by an element, where differences decide it. `gradient` is what is checked:
-    /// where both agree within an error that is small, one step is enough.
+    /// The derivative by an element; `None` if differences do not decide it. `gradient` is the one to
+    /// check: if both agree within a small error, one step is enough.
     fn slope(&mut self, leaf: NodeId, element: usize, gradient: Fine, size: f64) -> Option<Slope> {
         let Some(Value::Real(array)) = &self.values[leaf.index()] else { return None };
         let x = array.iter().nth(element).copied()?;
         let squares: f64 = array.iter().map(|x| x * x).sum();
-        let usual = (squares / array.len() as f64).sqrt();
-        let mut h = STEP * x.abs().max(usual).max(1e-2);
+        let rms = (squares / array.len() as f64).sqrt();
+        let mut h = STEP * x.abs().max(rms).max(1e-2);
         let mut decided: Option<Slope> = None;
         for _ in 0..STEPS {
             let mut found = self.differences(leaf, element, h);
@@ -245,7 +248,7 @@ impl<'g> Loss<'g> {
             if found.ratio(gradient.value, 1.0) <= 1.0 {
                 return Some(found);
             }
-            // A gradient is wrong where two steps say the same.
+            // A gradient is wrong only if two steps agree.
             match decided {
                 Some(before) if (before.value - found.value).abs() <= DECIDES * scale => {
                     return Some(if before.error < found.error { before } else { found });
@@ -262,9 +265,9 @@ impl<'g> Loss<'g> {
             let (up, down) = (self.at(leaf, element, h), self.at(leaf, element, -h));
             ((up - down) / (2.0 * h), (up - 2.0 * base + down) / h)
         };
-        let ((coarse, bend), (fine, half_bend)) = (slopes(h), slopes(h / 2.0));
+        let ((coarse, change), (fine, half_change)) = (slopes(h), slopes(h / 2.0));
         let value = (4.0 * fine - coarse) / 3.0;
-        let kink = (2.0 * half_bend - bend).abs();
+        let kink = (2.0 * half_change - change).abs();
         let rounding = ROUNDING * self.size / h;
         let error = (fine - coarse).abs() * 4.0 + kink + rounding + f64::EPSILON * value.abs();
         Slope { value, error }

@@ -1,5 +1,5 @@
-//! Kernel by kernel: each result of machine code against the interpreter's, from the machine's own
-//! values of the kernels before.
+//! Verification kernel by kernel: each result of machine code against the interpreter's, which starts
+//! from the machine code's values of earlier kernels.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -19,7 +19,7 @@ use crate::run::engine::jit::{Compiled, OwnMemory};
 use crate::run::interpreter::evaluate_on;
 use crate::run::parameters::strided;
 
-/// What the arena holds before anything is computed: a NaN that no operation makes.
+/// The initial contents of the arena: a NaN that no operation computes.
 const CANARY: u32 = 0x7FC0_0BAD;
 
 pub(super) fn check(run: &Run<'_, '_, '_>) -> Result<Check> {
@@ -28,9 +28,9 @@ pub(super) fn check(run: &Run<'_, '_, '_>) -> Result<Check> {
     engine
         .workspaces
         .with(|workspace| {
-            let (place, evicted) =
+            let (index, evicted) =
                 workspace.code(&engine.code, declaration, parameters, &run.call)?;
-            let code = workspace.compiled(place);
+            let code = workspace.compiled(index);
             let mut check = Check::new(run.named("by kernel"));
             if is_of_another_artifact(run, code) {
                 check.add(Compared::default(), Some(stale(run, &check.name)));
@@ -44,7 +44,7 @@ pub(super) fn check(run: &Run<'_, '_, '_>) -> Result<Check> {
                 observer.after(kernel, memory);
             })?;
             let Observer { mut check, values, .. } = observer;
-            whole(run, code, &values, &mut check)?;
+            check_call(run, code, &values, &mut check)?;
             Ok((check, evicted))
         })
         .map(|(check, evicted)| {
@@ -55,36 +55,43 @@ pub(super) fn check(run: &Run<'_, '_, '_>) -> Result<Check> {
         })
 }
 
-/// Whether the code is not of the programs that the purpose is lowered to.
-fn is_of_another_artifact(run: &Run<'_, '_, '_>, code: &Compiled) -> bool {
-    let (own, known) = (&run.artifact.interface, code.interface());
-    let read = own.roots.iter().filter(|value| !matches!(value.root, Root::Assign(_)));
+/// Whether the code is not that of the programs which the purpose is lowered to, as after a change of
+/// `BILRO_ISA`. Then the artifact does not describe the code's memory.
+pub(super) fn is_of_another_artifact(run: &Run<'_, '_, '_>, code: &Compiled) -> bool {
+    let (expected, found) = (&run.artifact.interface, code.interface());
+    let roots = expected.roots.iter().filter(|value| !matches!(value.root, Root::Assign(_)));
     code.kernels() != run.artifact.programs.len()
-        || own.regions != known.regions
-        || own.arena != known.arena
-        || own.step_scalars != known.step_scalars
-        || !read.eq(&known.roots)
+        || expected.regions != found.regions
+        || expected.arena != found.arena
+        || expected.step_scalars != found.step_scalars
+        || !roots.eq(&found.roots)
 }
 
-fn stale(run: &Run<'_, '_, '_>, check: &str) -> Disagreement {
+/// The disagreement for code of another artifact.
+pub(super) fn stale(run: &Run<'_, '_, '_>, check: &str) -> Disagreement {
     Disagreement {
         check: check.into(),
         layer: run.engine.declaration.name.clone(),
         wrong: 1,
         found: f64::NAN,
         expected: f64::NAN,
-        note: "the code that is kept for this purpose is not the one that it is compiled to".into(),
+        note: "the cached code of this purpose is not the code that it is compiled to".into(),
         ..Disagreement::default()
     }
 }
 
-/// A call as users make it gives the bits that the kernels gave one by one.
-fn whole(run: &Run<'_, '_, '_>, code: &Compiled, values: &Values, check: &mut Check) -> Result<()> {
+/// Compares a complete call, as users make it, with the values of its kernels one by one, bit for bit.
+fn check_call(
+    run: &Run<'_, '_, '_>,
+    code: &Compiled,
+    values: &Values,
+    check: &mut Check,
+) -> Result<()> {
     let engine = run.engine;
     let what = || arena_description(&engine.declaration, &run.call);
     let canary = f32::from_bits(CANARY);
     let mut memory = code.own_memory(&what, &engine.parameters.memory, &run.call, canary)?;
-    code.run_whole(&mut memory, &run.call, engine.threads)?;
+    code.run_in(&mut memory, &run.call, engine.threads)?;
     let roots = run.artifact.interface.roots.iter().zip(root_nodes(&run.fused.graph));
     for (root, id) in roots {
         let Some(expected) = &values[id.index()] else { continue };
@@ -96,17 +103,16 @@ fn whole(run: &Run<'_, '_, '_>, code: &Compiled, values: &Values, check: &mut Ch
             Compared { name: layer.clone(), elements: found.len(), ..Compared::default() };
         let disagreement = (wrong > 0).then(|| {
             compared.worst = f64::INFINITY;
-            let place = found.iter().zip(expected).position(|pair| !same(pair)).unwrap_or(0);
+            let first = found.iter().zip(expected).position(|pair| !same(pair)).unwrap_or(0);
             Disagreement {
                 check: check.name.clone(),
                 layer,
-                index: super::index(place, &root.layout.sizes),
-                found: found.iter().nth(place).map_or(f64::NAN, |x| f64::from(*x)),
-                expected: expected.iter().nth(place).map_or(f64::NAN, |x| f64::from(*x)),
+                index: super::index(first, &root.layout.sizes),
+                found: found.iter().nth(first).map_or(f64::NAN, |x| f64::from(*x)),
+                expected: expected.iter().nth(first).map_or(f64::NAN, |x| f64::from(*x)),
                 wrong,
                 elements: found.len(),
-                note: "the call as a whole gives other bits than its kernels one after the other"
-                    .into(),
+                note: "the complete call computes other bits than its kernels one by one".into(),
                 ..Disagreement::default()
             }
         });
@@ -129,16 +135,16 @@ fn read(
     strided(floats, layout).as_standard_layout().into_owned()
 }
 
-/// Looks at the memory after each kernel.
+/// Examines the memory after each kernel.
 struct Observer<'r, 'e, 'a, 'b> {
     run: &'r Run<'e, 'a, 'b>,
     check: Check,
     owners: Vec<String>,
-    /// The buffer of each node that has one which kernels write.
+    /// The buffers that kernels write, by the node whose value they hold.
     buffers: HashMap<NodeId, usize>,
-    /// The machine's values.
+    /// The values of machine code.
     values: Values,
-    /// The kernel after which a value is read no more.
+    /// The last kernel that reads the value of each node.
     last: Vec<usize>,
     /// The memory before the kernel.
     before: [Vec<u32>; 2],
@@ -147,8 +153,8 @@ struct Observer<'r, 'e, 'a, 'b> {
 impl<'r, 'e, 'a, 'b> Observer<'r, 'e, 'a, 'b> {
     fn new(run: &'r Run<'e, 'a, 'b>, check: Check, memory: &OwnMemory) -> Self {
         let fused = &run.fused;
-        let given = |buffer: &usize| fused.buffers[*buffer].is_given;
-        let held = fused.values.iter().enumerate().filter(|(buffer, _)| !given(buffer));
+        let is_given = |buffer: &usize| fused.buffers[*buffer].is_given;
+        let computed = fused.values.iter().enumerate().filter(|(buffer, _)| !is_given(buffer));
         let mut last = vec![0; fused.graph.len()];
         for (k, kernel) in fused.kernels.iter().enumerate() {
             for buffer in kernel.reads() {
@@ -164,7 +170,7 @@ impl<'r, 'e, 'a, 'b> Observer<'r, 'e, 'a, 'b> {
             run,
             check,
             owners: provenance::owners(&fused.graph).iter().map(|name| run.label(name)).collect(),
-            buffers: held.map(|(buffer, id)| (*id, buffer)).collect(),
+            buffers: computed.map(|(buffer, id)| (*id, buffer)).collect(),
             values: vec![None; fused.graph.len()],
             last,
             before: [&memory.arena, &memory.parameters].map(|m| bits(m.as_slice()).to_vec()),
@@ -172,7 +178,7 @@ impl<'r, 'e, 'a, 'b> Observer<'r, 'e, 'a, 'b> {
     }
 
     fn after(&mut self, k: usize, memory: &OwnMemory) {
-        self.look_for_stray_writes(k, memory);
+        self.find_stray_writes(k, memory);
         let Observer { run, .. } = *self;
         let (g, fused) = (&run.fused.graph, &run.fused);
         let mut nodes = fused.nodes[k].clone();
@@ -185,8 +191,8 @@ impl<'r, 'e, 'a, 'b> Observer<'r, 'e, 'a, 'b> {
             let found = read(memory, run.artifact.allocations[buffer], layout);
             let is_guard = g.root(&Root::Guard) == Some(id);
             let (Some(elements), Value::Real(_)) = (found.as_slice(), &*value) else { continue };
-            // Of the guard, only what is 0 has a meaning.
-            let told: Vec<f64> = match is_guard {
+            // The guard is 0 or not: its other values have no meaning.
+            let is_zero: Vec<f64> = match is_guard {
                 true => elements.iter().map(|x| if *x == 0.0 { 0.0 } else { f64::NAN }).collect(),
                 false => Vec::new(),
             };
@@ -197,13 +203,13 @@ impl<'r, 'e, 'a, 'b> Observer<'r, 'e, 'a, 'b> {
                 kernel: self.kernel(k),
                 sizes: g.sizes(id),
                 is_batched: g.shape(id).batched,
-                found: if is_guard { told } else { wide(elements) },
+                found: if is_guard { is_zero } else { wide(elements) },
                 expected: value.reals(),
                 tolerance: run.extent.tolerance,
             };
             let (compared, disagreement) = comparison.compare();
             self.check.add(compared, disagreement);
-            // What follows is computed from the machine's own value.
+            // Later values are computed from that of machine code.
             known.insert(id, Rc::new(super::real(found.view())));
             self.values[id.index()] = Some(found);
         }
@@ -219,15 +225,15 @@ impl<'r, 'e, 'a, 'b> Observer<'r, 'e, 'a, 'b> {
         format!("kernel {k} ({name})")
     }
 
-    /// A node's value from the machine's values of others: its own kernel's nodes, views and leaves
-    /// are evaluated.
+    /// A node's value from the values of machine code: only nodes without one are evaluated, those
+    /// inside the kernel, views and leaves.
     fn value(
         &self,
         id: NodeId,
         known: &mut HashMap<NodeId, Rc<Value<Bounded>>>,
     ) -> Rc<Value<Bounded>> {
         let g = &self.run.fused.graph;
-        // Operands first; without recursion, for chains are as long as networks.
+        // Operands first; without recursion, because chains are as long as networks are deep.
         let mut open = vec![id];
         while let Some(&next) = open.last() {
             if known.contains_key(&next) {
@@ -256,11 +262,11 @@ impl<'r, 'e, 'a, 'b> Observer<'r, 'e, 'a, 'b> {
         known[&id].clone()
     }
 
-    /// Memory that a kernel has changed, and that is none of its buffers.
-    fn look_for_stray_writes(&mut self, k: usize, memory: &OwnMemory) {
+    /// Finds memory that a kernel has changed outside of its buffers.
+    fn find_stray_writes(&mut self, k: usize, memory: &OwnMemory) {
         let Run { fused, artifact, .. } = self.run;
         let now = [&memory.arena, &memory.parameters].map(|m| bits(m.as_slice()));
-        for (region, place) in [(Region::Arena, 0), (Region::Parameters, 1)] {
+        for (region, i) in [(Region::Arena, 0), (Region::Parameters, 1)] {
             let written = fused.kernels[k].writes().into_iter();
             let mut spans: Vec<(usize, usize)> = written
                 .filter(|buffer| artifact.allocations[*buffer].region == region)
@@ -270,26 +276,27 @@ impl<'r, 'e, 'a, 'b> Observer<'r, 'e, 'a, 'b> {
                 })
                 .collect();
             spans.sort_unstable();
-            let (before, after) = (&mut self.before[place], now[place]);
+            let (before, after) = (&mut self.before[i], now[i]);
             let mut from = 0;
             let mut stray = None;
             for (start, end) in spans.iter().copied().chain([(after.len(), after.len())]) {
                 if start > from && before[from..start] != after[from..start] {
                     let differs = |i: &usize| before[*i] != after[*i];
-                    stray = stray.or((from..start).find(differs));
+                    let first = (from..start).find(differs);
+                    stray = stray.or(first.map(|element| (element, before[element])));
                     before[from..start].copy_from_slice(&after[from..start]);
                 }
                 before[start..end].copy_from_slice(&after[start..end]);
                 from = from.max(end);
             }
-            let Some(element) = stray else { continue };
+            let Some((element, old)) = stray else { continue };
             let layer = fused.nodes[k].first().map(|id| self.owners[id.index()].clone());
             let owner = (0..artifact.buffers.len()).find(|buffer| {
-                let Allocation { region: own, offset } = artifact.allocations[*buffer];
+                let Allocation { region: other, offset } = artifact.allocations[*buffer];
                 let end = offset + artifact.buffers[*buffer].layout.elements;
-                own == region && (offset..end).contains(&element)
+                other == region && (offset..end).contains(&element)
             });
-            let whose = match owner {
+            let owner = match owner {
                 Some(buffer) => format!("the memory of {}", artifact.buffers[buffer].name),
                 None => "memory of no buffer".into(),
             };
@@ -299,11 +306,11 @@ impl<'r, 'e, 'a, 'b> Observer<'r, 'e, 'a, 'b> {
                 kernel: self.kernel(k),
                 index: vec![element],
                 found: f64::from(f32::from_bits(after[element])),
-                expected: f64::NAN,
+                expected: f64::from(f32::from_bits(old)),
                 wrong: 1,
                 elements: 1,
                 note: format!(
-                    "the kernel writes outside of its buffers: element {element} of {region:?}, {whose}"
+                    "the kernel writes outside its buffers: element {element} of {region:?}, {owner}"
                 ),
                 ..Disagreement::default()
             };

@@ -1,8 +1,8 @@
-//! What passes have made of the declared graph: its roots against those of the graph that is
-//! compiled, both evaluated in f64.
+//! Verification of rewrites: the roots of the declared graph against those of the compiled graph, both
+//! evaluated in f64.
 //!
-//! The bounds are those of f64, and of constants that are rounded to f32: so a wrong rewrite is found
-//! however deep the network is, and named: the pass, and the first layer whose value it has changed.
+//! The bounds are those of f64, and of constants that are rounded to f32: a wrong rewrite is found
+//! however deep the network is, with the pass and the first layer whose value it has changed.
 
 use std::collections::HashMap;
 
@@ -21,7 +21,7 @@ pub(super) fn check(run: &Run<'_, '_, '_>) -> Check {
     let mut check = Check::new(run.named("rewritten"));
     for (((root, id), declared), compiled) in run.graph.roots().iter().zip(&declared).zip(&compiled)
     {
-        // The guard of the compiled graph looks at other values than the declared one.
+        // The guard of the compiled graph checks other values than the declared one.
         if matches!(root, Root::Guard) {
             continue;
         }
@@ -56,11 +56,11 @@ pub(super) fn check(run: &Run<'_, '_, '_>) -> Check {
 
 /// The first pass that has changed a root's value, and the first layer that it has changed.
 fn blame(run: &Run<'_, '_, '_>, root: &Root, expected: &[Bounded]) -> (String, Option<String>) {
-    let place = run.graph.roots().iter().position(|(other, _)| other == root);
-    let Some(place) = place else { return Default::default() };
+    let index = run.graph.roots().iter().position(|(other, _)| other == root);
+    let Some(index) = index else { return Default::default() };
     for (pass, graph) in &run.stages {
         let mut graph = graph.clone();
-        let Some(id) = graph.roots().get(place).map(|(_, id)| *id) else { continue };
+        let Some(id) = graph.roots().get(index).map(|(_, id)| *id) else { continue };
         graph.retain_roots(|_| false);
         graph.add_root(root.clone(), id);
         let values =
@@ -77,13 +77,13 @@ fn blame(run: &Run<'_, '_, '_>, root: &Root, expected: &[Bounded]) -> (String, O
     Default::default()
 }
 
-/// The first node with a name, of those that the declared graph has too, whose value differs.
+/// The first node with a name that the declared graph has too and whose value differs.
 fn first_changed(run: &Run<'_, '_, '_>, graph: &Graph) -> Option<String> {
-    let own = by_name(graph);
+    let compiled = by_name(graph);
     let declared = by_name(&run.graph);
-    // The same name, as often in both, in the order of the nodes.
+    // A name must appear equally often in both graphs; its nodes are paired in order.
     let mut pairs: Vec<(NodeId, NodeId)> = Vec::new();
-    for (name, nodes) in &own {
+    for (name, nodes) in &compiled {
         let Some(others) = declared.get(name).filter(|others| others.len() == nodes.len()) else {
             continue;
         };
@@ -106,11 +106,11 @@ fn first_changed(run: &Run<'_, '_, '_>, graph: &Graph) -> Option<String> {
     let differs = |(a, b): (&Value<f64>, &Value<f64>)| {
         let size = b.reals().iter().fold(0f64, |m, x| m.max(x.abs()));
         // Passes round constants to f32.
-        let apart = |(a, b): (&f64, &f64)| (a - b).abs() > 1e-6 * size || a.is_nan() != b.is_nan();
-        a.reals().iter().zip(b.reals()).any(apart)
+        let is_far = |(a, b): (&f64, &f64)| (a - b).abs() > 1e-6 * size || a.is_nan() != b.is_nan();
+        a.reals().iter().zip(b.reals()).any(is_far)
     };
-    let place = found.iter().zip(&expected).position(differs)?;
-    graph.node(pairs[place].0).name.as_ref().map(|name| run.label(name))
+    let first = found.iter().zip(&expected).position(differs)?;
+    graph.node(pairs[first].0).name.as_ref().map(|name| run.label(name))
 }
 
 fn by_name(graph: &Graph) -> HashMap<String, Vec<NodeId>> {

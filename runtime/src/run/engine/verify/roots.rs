@@ -1,32 +1,36 @@
-//! Results of whole calls: outputs, loss, metrics, gradients and next values by machine code,
-//! against the interpreter in f64 on the graph as it is declared.
+//! Verification of a call's results: outputs, loss, metrics, gradients and next values by machine
+//! code, against the interpreter in f64 on the declared graph.
 //!
-//! The bounds are those of a running error analysis of the graph that the passes made, which is
-//! what machine code computes; values are the declared graph's. They add up over all layers, so that
-//! they are wide for deep networks.
+//! The bounds are those of a running error analysis of the compiled graph, which machine code
+//! computes; the values are those of the declared graph. Errors add up over all layers, so that the
+//! bounds are wide for deep networks.
 
 use bilro_compiler::eval::Value;
 use bilro_compiler::eval::bounded::Bounded;
 use bilro_compiler::graph::Root;
 use bilro_compiler::plan::Region;
 
+use super::kernels::{is_of_another_artifact, stale};
 use super::{Comparison, Run, leaf_value, provenance, tracked};
-use crate::error::{Check, Result};
+use crate::error::{Check, Compared, Result};
 use crate::run::engine::arena_description;
 use crate::run::interpreter::interpret;
 use crate::run::parameters::strided;
 
 pub(super) fn check(run: &Run<'_, '_, '_>) -> Result<Check> {
     let (engine, call) = (run.engine, &run.call);
-    let found = found(run)?;
+    let mut check = Check::new(run.named("as declared"));
+    let Some(found) = found(run)? else {
+        check.add(Compared::default(), Some(stale(run, &check.name)));
+        return Ok(check);
+    };
     let declared = interpret::<f64>(&run.graph, |leaf| leaf_value(&engine.parameters, call, leaf));
     let bounds: Vec<Value<Bounded>> = tracked(engine, call, &run.fused.graph);
-    let is_kept = kept(run, &found);
-    let mut check = Check::new(run.named("as declared"));
+    let is_accepted = accepted(run, &found);
     let roots = run.graph.roots().iter().zip(&declared).zip(bounds.iter().zip(&found));
     for (((root, id), declared), (bounded, found)) in roots {
-        // What a step does not keep is nothing to compare, and the guard itself is in the kernels.
-        if matches!(root, Root::Guard) || (matches!(root, Root::Assign(_)) && !is_kept) {
+        // A rejected step assigns nothing, and the guard itself is compared by kernel.
+        if matches!(root, Root::Guard) || (matches!(root, Root::Assign(_)) && !is_accepted) {
             continue;
         }
         let pairs = declared.reals().iter().zip(bounded.reals());
@@ -49,16 +53,19 @@ pub(super) fn check(run: &Run<'_, '_, '_>) -> Result<Check> {
     Ok(check)
 }
 
-/// The roots by machine code, in their order, row-major.
-fn found(run: &Run<'_, '_, '_>) -> Result<Vec<Vec<f32>>> {
+/// The roots by machine code, in their order, row-major; `None` if the code is of another artifact.
+fn found(run: &Run<'_, '_, '_>) -> Result<Option<Vec<Vec<f32>>>> {
     let engine = run.engine;
     let (declaration, parameters) = (&engine.declaration, &engine.parameters);
     let (found, evicted) = engine.workspaces.with(|workspace| -> Result<_> {
-        let (place, evicted) = workspace.code(&engine.code, declaration, parameters, &run.call)?;
-        let code = workspace.compiled(place);
+        let (index, evicted) = workspace.code(&engine.code, declaration, parameters, &run.call)?;
+        let code = workspace.compiled(index);
+        if is_of_another_artifact(run, code) {
+            return Ok((None, evicted));
+        }
         let what = || arena_description(declaration, &run.call);
         let mut memory = code.own_memory(&what, &parameters.memory, &run.call, f32::NAN)?;
-        code.run_whole(&mut memory, &run.call, engine.threads)?;
+        code.run_in(&mut memory, &run.call, engine.threads)?;
         let value = |root: &bilro_compiler::artifact::RootValue| {
             let floats = match root.allocation.region {
                 Region::Parameters => memory.parameters.as_slice(),
@@ -69,7 +76,7 @@ fn found(run: &Run<'_, '_, '_>) -> Result<Vec<Vec<f32>>> {
             strided(floats, &root.layout).iter().copied().collect::<Vec<f32>>()
         };
         let roots = run.artifact.interface.roots.iter().map(value).collect();
-        Ok((roots, evicted))
+        Ok((Some(roots), evicted))
     })?;
     if evicted {
         engine.workspaces.refresh(&engine.code);
@@ -77,8 +84,8 @@ fn found(run: &Run<'_, '_, '_>) -> Result<Vec<Vec<f32>>> {
     Ok(found)
 }
 
-/// Whether a step overwrote what it was to.
-fn kept(run: &Run<'_, '_, '_>, found: &[Vec<f32>]) -> bool {
+/// Whether a step made its assignments.
+fn accepted(run: &Run<'_, '_, '_>, found: &[Vec<f32>]) -> bool {
     let mut roots = run.graph.roots().iter().zip(found);
     roots.all(|((root, _), found)| *root != Root::Guard || found.first() == Some(&0.0))
 }
