@@ -218,7 +218,12 @@ fn training_resumes_from_every_checkpoint_with_the_same_bits() {
             let history = trainer.fit(&train, fit).unwrap();
             assert_eq!(history.resumed.as_ref().unwrap().path, file);
             let found = outcome(&mut trainer, &history);
-            assert!(found == expected, "{}: {} ends with another outcome", setup.name, file.display());
+            assert!(
+                found == expected,
+                "{}: {} ends with another outcome",
+                setup.name,
+                file.display()
+            );
         }
     }
 }

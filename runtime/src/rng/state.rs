@@ -22,7 +22,8 @@ impl Generator {
     /// The generator with this state; none if the words are not a state.
     pub(crate) fn from_words(words: &[u32]) -> Option<Generator> {
         let (state, others) = words.split_first_chunk::<WORDS>()?;
-        let [next, seed_low, seed_high, has_spare @ (0 | 1), spare_low, spare_high] = *others else {
+        let [next, seed_low, seed_high, has_spare @ (0 | 1), spare_low, spare_high] = *others
+        else {
             return None;
         };
         let next = usize::try_from(next).ok().filter(|next| *next <= WORDS)?;

@@ -361,7 +361,8 @@ impl Checkpoint {
         let (found, bytes) = self.tensor(name, Dtype::F32)?;
         self.require_shape(name, found, shape)?;
         let values = numbers(bytes, f32::from_le_bytes);
-        Ok(ArrayD::from_shape_vec(shape, values).expect("the header has been compared with the shapes"))
+        Ok(ArrayD::from_shape_vec(shape, values)
+            .expect("the header has been compared with the shapes"))
     }
 
     /// A tensor with one axis.
@@ -424,7 +425,8 @@ fn verified(path: &Path, bytes: &[u8]) -> Result<(usize, Metadata)> {
     expect("the list of checksums", table..bytes.len() - 4, *last)?;
     expect("the header", 0..tensors, of_sections[0])?;
     for (name, expected) in names.iter().zip(&of_sections[1..]) {
-        let (start, end) = header.info(name).expect("the names are those of the header").data_offsets;
+        let (start, end) =
+            header.info(name).expect("the names are those of the header").data_offsets;
         expect(&format!("`{name}`"), tensors + start..tensors + end, *expected)?;
     }
     Ok((tensors, header))
@@ -455,7 +457,9 @@ fn malformed(error: &SafeTensorError, bytes: &[u8]) -> (usize, String) {
         }
         (SafeTensorError::MetadataIncompleteBuffer, _) => (
             end,
-            format!("it has {all}, which is not the size in its header: it is truncated or too long"),
+            format!(
+                "it has {all}, which is not the size in its header: it is truncated or too long"
+            ),
         ),
         (error, _) => (LENGTH, format!("its header is malformed: {error}")),
     }

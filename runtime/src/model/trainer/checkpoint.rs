@@ -324,7 +324,8 @@ fn compare_tensors<'p>(
     let mut found_sizes: std::collections::BTreeMap<&str, &[usize]> =
         file.tensors(prefix).collect();
     for (name, sizes) in here {
-        let in_file = found_sizes.remove(name).map_or("missing".into(), |sizes| format!("{sizes:?}"));
+        let in_file =
+            found_sizes.remove(name).map_or("missing".into(), |sizes| format!("{sizes:?}"));
         compare(found, &format!("{kind} `{name}`"), format!("{sizes:?}"), &in_file);
     }
     for (name, sizes) in found_sizes {

@@ -213,7 +213,10 @@ impl Compiled {
         call: &Call<'_, '_>,
         canary: f32,
     ) -> Result<OwnMemory> {
-        assert!(parameters.len() >= self.parameters, "the engine has the variables that the code was compiled for");
+        assert!(
+            parameters.len() >= self.parameters,
+            "the engine has the variables that the code was compiled for"
+        );
         let mut arena = AlignedMemory::new(what, self.interface.arena)?;
         arena.as_mut_slice().fill(canary);
         let mut copy = AlignedMemory::new(what, parameters.len())?;

@@ -161,7 +161,8 @@ impl<'e, 'a, 'b> Run<'e, 'a, 'b> {
         };
         let layout = engine.parameters.layout();
         let artifact = lower_graph(&graph, layout, &target, true, &mut observer)?;
-        let fused: Fused = fused.ok_or_else(|| Error::from("the observer has not seen the pass `fuse`"))?;
+        let fused: Fused =
+            fused.ok_or_else(|| Error::from("the observer has not seen the pass `fuse`"))?;
         stages.push(("fuse", fused.graph.clone()));
         Ok(Run { engine, call, extent, graph, labels, stages, fused, artifact })
     }

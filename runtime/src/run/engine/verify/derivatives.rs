@@ -99,9 +99,10 @@ pub(super) fn check(engine: &Engine, call: &Call<'_, '_>, extent: Extent) -> Res
                 bound: extent.tolerance * slope.error,
                 wrong,
                 elements: count,
-                note: "the gradient of the declared network in f64, against central differences of \
+                note:
+                    "the gradient of the declared network in f64, against central differences of \
                        the loss: a derivative between this and the loss is wrong"
-                    .into(),
+                        .into(),
                 ..Disagreement::default()
             }
         });
