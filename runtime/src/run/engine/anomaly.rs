@@ -40,21 +40,29 @@ impl Engine {
         self.detects_anomalies = detects;
     }
 
-    /// The origin of the values of a call that are not finite; the call has changed nothing.
+    /// Requires finite results of a call; one without has changed nothing.
+    ///
+    /// # Errors
+    /// [`Error::Anomaly`] with the origin.
     #[cold]
-    pub(super) fn anomaly(
+    #[inline(never)]
+    pub(super) fn require_finite(
         &mut self,
+        results: &Results,
         purpose: &Purpose,
         batch: usize,
         choices: &[usize],
         feeds: &[Feed<'_>],
         numbers: UpdateNumbers,
-    ) -> Error {
+    ) -> Result<()> {
+        if !is_anomalous(results, &self.sums, purpose.overwrites()) {
+            return Ok(());
+        }
         let error = error(self, &self.call_for(purpose, batch, choices, feeds, numbers));
         if !self.has_stepped {
             self.forget_steps();
         }
-        error
+        Err(error)
     }
 }
 

@@ -390,9 +390,8 @@ impl Engine {
             self.forget_steps();
         }
         let mut results = results?;
-        let overwrites = purpose.overwrites();
-        if self.detects_anomalies && anomaly::is_anomalous(&results, &self.sums, overwrites) {
-            return Err(self.anomaly(purpose, batch, choices, feeds, numbers));
+        if self.detects_anomalies {
+            self.require_finite(&results, purpose, batch, choices, feeds, numbers)?;
         }
         self.has_stepped |= purpose.overwrites() && results.kept;
         // A rejected batch is not counted: the next one gets its random numbers.
