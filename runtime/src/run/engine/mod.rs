@@ -29,6 +29,7 @@ mod workspace;
 use std::sync::Arc;
 
 use bilro_compiler::declaration::{Declaration, Parameter};
+use bilro_compiler::faults::{self, Fault};
 use bilro_compiler::graph::Graph;
 use bilro_compiler::optim::{Training, WrongNumber};
 use bilro_compiler::purpose::Purpose;
@@ -397,7 +398,7 @@ impl Engine {
         }
         self.has_stepped |= purpose.overwrites() && results.kept;
         // A rejected batch is not counted: the next one gets its random numbers.
-        if results.kept {
+        if results.kept || faults::is(Fault::CountedRejection) {
             self.counters.advance(purpose);
         }
         results.examples = batch;
