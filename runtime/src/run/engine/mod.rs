@@ -342,9 +342,10 @@ impl Engine {
         Call { purpose, batch, choices, counters, numbers, feeds, variables: &self.variables }
     }
 
-    /// Makes the update of a training from the accumulated gradients.
-    pub(crate) fn update(&mut self, update: &Purpose, numbers: UpdateNumbers) -> Result<()> {
-        self.call(update, 1, &[], &[], numbers).map(|_| ())
+    /// Makes the update of a training from the accumulated gradients; returns whether it was not
+    /// rejected.
+    pub(crate) fn update(&mut self, update: &Purpose, numbers: UpdateNumbers) -> Result<bool> {
+        self.call(update, 1, &[], &[], numbers).map(|results| results.kept)
     }
 
     /// Runs a purpose on arrays that have been checked.
