@@ -91,6 +91,8 @@ extern crate self as bilro;
 pub mod data;
 mod declare;
 mod error;
+#[doc(hidden)]
+pub mod faults;
 pub mod io;
 mod memory;
 pub mod metrics;
