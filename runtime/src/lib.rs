@@ -91,8 +91,6 @@ extern crate self as bilro;
 pub mod data;
 mod declare;
 mod error;
-#[doc(hidden)]
-pub mod faults;
 pub mod io;
 mod memory;
 pub mod metrics;

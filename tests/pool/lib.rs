@@ -5,9 +5,6 @@
 
 #[path = "../../runtime/src/memory/cache_line.rs"]
 mod cache_line;
-#[path = "../../runtime/src/faults.rs"]
-#[expect(dead_code, unused_imports, reason = "no test here injects one")]
-mod faults;
 
 mod memory {
     pub(crate) use crate::cache_line::CacheLine;

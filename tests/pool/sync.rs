@@ -13,11 +13,19 @@ pub(crate) use loom::sync::{Arc, Mutex};
 pub(crate) use std::sync::TryLockError;
 
 pub(crate) use crate::cache_line::CacheLine;
+use crate::pool::Fault;
 
 /// Few: each thread is several objects of loom.
 pub(crate) const MAX_THREADS: usize = 4;
 
+/// Whether a fault is injected.
+pub(crate) fn is(fault: Fault) -> bool {
+    FAULT.get() == Some(fault)
+}
+
 thread_local! {
+    /// All threads of an execution are one thread of the system.
+    pub(crate) static FAULT: Cell<Option<Fault>> = const { Cell::new(None) };
     /// How often a thread without work spins before it sleeps.
     pub(crate) static SPINS: Cell<u32> = const { Cell::new(0) };
     /// All conditions of an execution.

@@ -11,8 +11,7 @@
 //!
 //! This file uses threads and shared memory through `sync` only, and nothing of the compiler:
 //! `tests/pool` compiles it against loom's replacements of `sync`, and runs it in every
-//! interleaving up to a bound. Faults that the model must find are injected by
-//! [`faults`](crate::faults).
+//! interleaving up to a bound. There `sync` injects [`Fault`]s too, which the model must find.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -20,9 +19,30 @@ use std::ptr::null_mut;
 
 use super::sync::{
     Arc, AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, CacheLine, Condvar, Idle, MAX_THREADS,
-    Mutex, Ordering, TryLockError, fence, start,
+    Mutex, Ordering, TryLockError, fence, is, start,
 };
-use crate::faults::{Fault, is};
+
+/// A deliberate fault of the protocol. Elsewhere than in `tests/pool`, `is` is `false` at compile
+/// time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Fault {
+    /// The first finished share of a phase opens the next phase.
+    MissingBarrier,
+    /// Two threads can claim the same share.
+    DoubleClaim,
+    /// A thread sleeps without reading again whether a phase has been opened.
+    LostWakeUp,
+    /// A thread may be notified after it has read the open phase, and before it waits.
+    UnlockedWake,
+    /// No fence orders the store of the open phase before the load of the sleeping threads.
+    MissingFence,
+    /// The open phase is stored without `Release`: threads may not see its step.
+    UnpublishedPhase,
+    /// Finished shares are counted without `AcqRel`: the next phase may not see their writes.
+    UnpublishedShare,
+    /// A caller returns when it finds no more share to run, while others still run.
+    UnawaitedShares,
+}
 
 /// The work of a step.
 pub(super) trait Work: Sync {
