@@ -21,6 +21,7 @@ pub mod optimizers;
 pub mod rng;
 pub mod saving;
 pub mod schedules;
+pub mod threads;
 pub mod tidy;
 pub mod trainer;
 pub mod training;
