@@ -31,6 +31,9 @@ pub enum Region {
     /// Numbers that the network declares, in the order of [`Fused::numbers`];
     /// read-only.
     Numbers,
+    /// Not memory of values: the pointer to the state of a sanitised call. Only in artifacts of
+    /// `sanitize`.
+    Monitor,
 }
 
 /// The location of a buffer in memory.

@@ -3,9 +3,10 @@
 use std::convert::Infallible;
 
 use bilro::rng::Generator;
-use bilro_compiler::artifact::{Artifact, Pointers};
+use bilro_compiler::artifact::{Artifact, Pointers, RootValue};
 use bilro_compiler::buffer::{Buffer, Layout, Storage};
 use bilro_compiler::codegen::module::Executable;
+use bilro_compiler::codegen::sanitized::{CallMemory, Failure, SanitizedExecutable};
 use bilro_compiler::declaration::{Declaration, Init, Parameter};
 use bilro_compiler::error::Error as CompileError;
 use bilro_compiler::eval::{Real, Value};
@@ -15,6 +16,7 @@ use bilro_compiler::ops::{Domain, Leaf, Operand, Sample, input::Input};
 use bilro_compiler::pipeline::{Stage, lower_graph};
 use bilro_compiler::plan::{ParameterLayout, Region};
 use bilro_compiler::purpose::Purpose;
+use bilro_compiler::sanitize::Sanitized;
 use bilro_compiler::shape::DType;
 use bilro_compiler::target::{Target, host};
 use ndarray::ArrayD;
@@ -213,6 +215,13 @@ fn evaluate(
             _ => given(buffer).unwrap_or_else(|| vec![CANARY; buffer.layout.elements]),
         })
         .collect();
+    if sanitizes() {
+        if let Err(found) = Sanitized::new(lowered.artifact.clone()).evaluate(&mut memory) {
+            panic!("{found}\n{}", programs[found.kernel]);
+        }
+        let roots = interface.roots.iter();
+        return roots.map(|root| unpadded(&memory[root.buffer], &root.layout)).collect();
+    }
     for program in programs {
         let mut memories: Vec<Vec<u32>> =
             program.buffers.iter().map(|t| std::mem::take(&mut memory[*t])).collect();
@@ -262,6 +271,9 @@ fn run(
     scalar: impl Fn(&str) -> f32,
 ) -> Vec<Vec<f32>> {
     let interface = &lowered.artifact.interface;
+    if sanitizes() {
+        return run_sanitized(lowered, inputs, layout, parameters, scalar);
+    }
     let executable =
         Executable::new(&lowered.artifact, true).unwrap_or_else(|error| panic!("{error}"));
     // A margin of canaries after the writable memory, which must not change.
@@ -285,14 +297,54 @@ fn run(
     for (memory, end) in [(&arena, interface.arena), (&updated, layout.elements)] {
         assert!(memory[end..].iter().all(|x| *x == CANARY), "written behind the end");
     }
-    let roots = interface.roots.iter();
-    roots
-        .map(|root| {
-            let is_parameter = root.allocation.region == Region::Parameters;
-            let memory = if is_parameter { &updated } else { &arena };
-            unpadded(&memory[root.allocation.offset..], &root.layout)
-        })
-        .collect()
+    roots(lowered, &arena, &updated)
+}
+
+/// The roots in memory after a call.
+fn roots(lowered: &Lowered, arena: &[u32], parameters: &[u32]) -> Vec<Vec<f32>> {
+    let root = |root: &RootValue| {
+        let is_parameter = root.allocation.region == Region::Parameters;
+        let memory = if is_parameter { parameters } else { arena };
+        unpadded(&memory[root.allocation.offset..], &root.layout)
+    };
+    lowered.artifact.interface.roots.iter().map(root).collect()
+}
+
+/// Whether `BILRO_SANITIZE` is 1: then code is run with checks of its accesses.
+pub fn sanitizes() -> bool {
+    std::env::var_os("BILRO_SANITIZE").is_some_and(|value| value == "1")
+}
+
+/// The roots by sanitised machine code.
+fn run_sanitized(
+    lowered: &Lowered,
+    inputs: &[Value<f32>],
+    layout: &ParameterLayout,
+    parameters: &[ArrayD<f32>],
+    scalar: impl Fn(&str) -> f32,
+) -> Vec<Vec<f32>> {
+    let sanitized = Sanitized::new(lowered.artifact.clone());
+    let executable =
+        SanitizedExecutable::new(sanitized, true).unwrap_or_else(|error| panic!("{error}"));
+    let interface = &lowered.artifact.interface;
+    let mut arena = vec![CANARY; interface.arena];
+    let mut updated = vec![CANARY; layout.elements];
+    for ((start, layout), values) in layout.parameters.iter().zip(parameters) {
+        updated[*start..*start + layout.elements].copy_from_slice(&padded(values, layout));
+    }
+    let scalars = interface.step_scalars.iter();
+    let scalars: Vec<u32> = scalars.map(|name| scalar(name).to_bits()).collect();
+    let result = executable.run(CallMemory {
+        arena: &mut arena,
+        parameters: &mut updated,
+        step_scalars: &scalars,
+        input: &mut |i| bits(&inputs[i]),
+    });
+    match result {
+        Ok(()) => roots(lowered, &arena, &updated),
+        Err(Failure::Invalid(found)) => panic!("{found}\n{}", lowered.artifact.programs[found.kernel]),
+        Err(Failure::Memory(bytes)) => panic!("no memory of {bytes} bytes"),
+    }
 }
 
 /// The table of pointers of a call.

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use crate::error::Error;
 use crate::plan::{Allocation, Region};
-use crate::program::{Address, Counter, Instruction, Statement};
+use crate::program::{Address, Check, Counter, Instruction, Statement};
 
 /// Displacements stay below this, so that they fit an instruction's 32 bits.
 const SPAN: i64 = 1 << 30;
@@ -94,7 +94,8 @@ impl<'a> Buffers<'a> {
                     pointers.extend(inner.iter().map(|p| p.outside(l.counter)));
                 }
                 Statement::Do(Instruction::Load { from: address, .. })
-                | Statement::Do(Instruction::Store { to: address, .. }) => {
+                | Statement::Do(Instruction::Store { to: address, .. })
+                | Statement::Do(Instruction::Check(Check { at: address, .. })) => {
                     // Cranelift has no prefetch instruction, so prefetches need no pointer.
                     pointers.insert(self.pointer(address)?.0);
                     if let Some(index) = &address.index {

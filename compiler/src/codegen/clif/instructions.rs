@@ -50,6 +50,7 @@ impl Emitter<'_, '_> {
                     }
                 }
             }
+            Instruction::Check(check) => self.check(check)?,
             // Cranelift has no prefetch instruction.
             Instruction::Prefetch { .. } => {}
             Instruction::Iota { to, offset, strides, lane_stride } => {
@@ -115,7 +116,7 @@ impl Emitter<'_, '_> {
     }
 
     /// The pointer of an address, and its displacement in bytes.
-    fn address(&mut self, address: &Address) -> Result<(Value, i32), Error> {
+    pub(super) fn address(&mut self, address: &Address) -> Result<(Value, i32), Error> {
         let (pointer, displacement) = self.buffers.pointer(address)?;
         let pointer = self.pointers[&pointer];
         let Some(index) = &address.index else { return Ok((pointer, displacement)) };

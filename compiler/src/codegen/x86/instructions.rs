@@ -107,6 +107,10 @@ impl Emitter<'_> {
                 let code = if *near { Code::Prefetcht0_m8 } else { Code::Prefetcht1_m8 };
                 self.asm.m(code, at);
             }
+            Instruction::Check(check) => {
+                let at = self.address()?;
+                self.check(check.number, &at);
+            }
             Instruction::Iota { to, offset, strides, lane_stride } => {
                 let n = self.define(*to);
                 let constant = Constant::iota(*offset, *lane_stride);
