@@ -26,7 +26,7 @@ use crate::plan::{Allocation, Region};
 use crate::program::{Access, Check, Instruction, Program, Statement};
 
 pub use monitor::Monitor;
-pub use report::{Cause, InvalidAccess};
+pub use report::{AccessFault, InvalidAccess};
 
 /// The content of memory without a value, in sanitised calls: a NaN that no arithmetic produces.
 pub const POISON: u32 = crate::program::evaluate::UNREAD;

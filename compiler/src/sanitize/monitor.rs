@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::{Cause, Extent, InvalidAccess, Run, Sanitized, Site, each_instruction};
+use super::{AccessFault, Extent, InvalidAccess, Run, Sanitized, Site, each_instruction};
 use crate::plan::Region;
 use crate::program::{Access, Check, Instruction, Program};
 
@@ -120,17 +120,17 @@ impl<'a> Monitor<'a> {
         site: &Site,
         element: Result<i64, i64>,
         index: impl FnOnce() -> u32,
-    ) -> Result<(), (i64, Cause)> {
+    ) -> Result<(), (i64, AccessFault)> {
         let sanitized = self.sanitized;
         let extent = &sanitized.extents[site.buffer];
-        let element = element.map_err(|element| (element, Cause::Misaligned))?;
+        let element = element.map_err(|element| (element, AccessFault::Misaligned))?;
         let count = if site.lane_stride == 0 { 1 } else { site.lanes };
         let last = (count - 1).saturating_mul(site.lane_stride);
         let end = extent.elements as i64;
         let lane = |i: usize| element.saturating_add((i * site.lane_stride) as i64);
         if element < 0 || element.saturating_add(last as i64) >= end {
             let outside = (0..count).map(lane).find(|e| !(0..end).contains(e));
-            return Err((outside.unwrap_or(element), Cause::OutOfBounds));
+            return Err((outside.unwrap_or(element), AccessFault::OutOfBounds));
         }
         for i in 0..count {
             let element = lane(i);
@@ -145,7 +145,7 @@ impl<'a> Monitor<'a> {
         if let Access::Index { below } = site.access {
             let found = index();
             if found as usize >= below {
-                return Err((element, Cause::Index { found, below }));
+                return Err((element, AccessFault::Index { found, below }));
             }
         }
         Ok(())
@@ -164,7 +164,7 @@ impl<'a> Monitor<'a> {
         Stamp { phase: self.phase, task: self.task }
     }
 
-    fn load(&mut self, buffer: usize, extent: &Extent, element: usize) -> Result<(), Cause> {
+    fn load(&mut self, buffer: usize, extent: &Extent, element: usize) -> Result<(), AccessFault> {
         let now = self.now();
         let sanitized = self.sanitized;
         let Some(cell) = self.cell(extent, element) else { return Ok(()) };
@@ -172,15 +172,15 @@ impl<'a> Monitor<'a> {
             return Ok(());
         }
         if cell.stored.conflicts(now) {
-            return Err(Cause::Race { kernel: cell.kernel as usize });
+            return Err(AccessFault::Race { kernel: cell.kernel as usize });
         }
         match cell.owner {
             owner if owner as usize == buffer => {}
             GIVEN if extent.is_given => {}
-            GIVEN | NOTHING => return Err(Cause::Uninitialized),
+            GIVEN | NOTHING => return Err(AccessFault::Uninitialized),
             owner => {
                 let value = sanitized.artifact.buffers[owner as usize].name.clone();
-                return Err(Cause::Overwritten { value, kernel: cell.kernel as usize });
+                return Err(AccessFault::Overwritten { value, kernel: cell.kernel as usize });
             }
         }
         cell.loaded = match cell.loaded.conflicts(now) {
@@ -190,17 +190,17 @@ impl<'a> Monitor<'a> {
         Ok(())
     }
 
-    fn store(&mut self, buffer: usize, extent: &Extent, element: usize) -> Result<(), Cause> {
+    fn store(&mut self, buffer: usize, extent: &Extent, element: usize) -> Result<(), AccessFault> {
         let (now, kernel) = (self.now(), self.kernel);
         let sanitized = self.sanitized;
         let name = |t: usize| sanitized.artifact.buffers[t].name.clone();
         if extent.is_given {
-            return Err(Cause::ReadOnly);
+            return Err(AccessFault::ReadOnly);
         }
-        let Some(cell) = self.cell(extent, element) else { return Err(Cause::ReadOnly) };
+        let Some(cell) = self.cell(extent, element) else { return Err(AccessFault::ReadOnly) };
         let Cell { owner, kernel: writer, stored, loaded } = *cell;
         if stored.conflicts(now) || loaded.conflicts(now) {
-            return Err(Cause::Race { kernel: writer as usize });
+            return Err(AccessFault::Race { kernel: writer as usize });
         }
         match owner {
             NOTHING => {}
@@ -212,18 +212,18 @@ impl<'a> Monitor<'a> {
                             - sanitized.extents[*given].allocation.offset,
                     )
                 {
-                    return Err(Cause::Live { value: name(*given) });
+                    return Err(AccessFault::Live { value: name(*given) });
                 }
             }
             owner if owner as usize == buffer => {
                 if writer as usize != kernel {
-                    return Err(Cause::Rewritten { kernel: writer as usize });
+                    return Err(AccessFault::Rewritten { kernel: writer as usize });
                 }
             }
             owner => {
                 let other = owner as usize;
                 if self.is_needed_later(other) || sanitized.extents[other].is_root {
-                    return Err(Cause::Live { value: name(other) });
+                    return Err(AccessFault::Live { value: name(other) });
                 }
             }
         }
@@ -277,7 +277,7 @@ impl<'a> Monitor<'a> {
         let buffer = (0..extents.len()).filter(has).max_by_key(|t| (*t == owner, *t));
         let Some(buffer) = buffer else { return };
         let element = (offset - extents[buffer].allocation.offset) as i64;
-        self.report(buffer, element, Cause::Unchecked, |_| String::new());
+        self.report(buffer, element, AccessFault::Unchecked, |_| String::new());
     }
 
     /// Ends the call: all results must have values.
@@ -289,7 +289,7 @@ impl<'a> Monitor<'a> {
                 let Some(cell) = self.cell(extent, element) else { break };
                 let is_given = extent.is_given && cell.owner == GIVEN;
                 if cell.owner as usize != root.buffer && !is_given {
-                    let cause = Cause::MissingResult;
+                    let cause = AccessFault::MissingResult;
                     return self.report(root.buffer, element as i64, cause, |_| String::new());
                 }
             }
@@ -308,7 +308,7 @@ impl<'a> Monitor<'a> {
         &mut self,
         buffer: usize,
         element: i64,
-        cause: Cause,
+        cause: AccessFault,
         instruction: impl FnOnce(&Program) -> String,
     ) {
         let sanitized = self.sanitized;

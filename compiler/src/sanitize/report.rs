@@ -22,13 +22,13 @@ pub struct InvalidAccess {
     /// The element, counted from the buffer's start; negative before it.
     pub element: i64,
     /// The broken rule.
-    pub cause: Cause,
+    pub cause: AccessFault,
 }
 
 /// The rule that an [`InvalidAccess`] breaks.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
-pub enum Cause {
+pub enum AccessFault {
     /// The element is not in the buffer.
     OutOfBounds,
     /// The address is not that of an element.
@@ -82,29 +82,29 @@ impl fmt::Display for InvalidAccess {
         }
         write!(f, ": element {element} of `{value}` ")?;
         match &self.cause {
-            Cause::OutOfBounds => write!(f, "is out of bounds: there are {elements}"),
-            Cause::Misaligned => write!(f, "is accessed at an address within the element"),
-            Cause::Index { found, below } => {
+            AccessFault::OutOfBounds => write!(f, "is out of bounds: there are {elements}"),
+            AccessFault::Misaligned => write!(f, "is accessed at an address within the element"),
+            AccessFault::Index { found, below } => {
                 write!(f, "is the index {found}, which is not below {below}")
             }
-            Cause::ReadOnly => write!(f, "is written, but may only be read"),
-            Cause::Uninitialized => write!(f, "is read, but holds no value"),
-            Cause::Overwritten { value, kernel } => {
+            AccessFault::ReadOnly => write!(f, "is written, but may only be read"),
+            AccessFault::Uninitialized => write!(f, "is read, but holds no value"),
+            AccessFault::Overwritten { value, kernel } => {
                 write!(f, "is read, but `{value}` of kernel {kernel} has overwritten it")
             }
-            Cause::Live { value } => {
+            AccessFault::Live { value } => {
                 write!(f, "overwrites `{value}`, which a kernel has yet to read")
             }
-            Cause::Rewritten { kernel } => {
+            AccessFault::Rewritten { kernel } => {
                 write!(f, "is written, but kernel {kernel} has written it already")
             }
-            Cause::Race { kernel } => write!(
+            AccessFault::Race { kernel } => write!(
                 f,
                 "may be accessed by two threads at the same time, of which one writes: \
                  kernel {kernel} has written it last"
             ),
-            Cause::Unchecked => write!(f, "has changed, but no store of the kernel writes it"),
-            Cause::MissingResult => write!(f, "is a result of the call, but has no value"),
+            AccessFault::Unchecked => write!(f, "has changed, but no store of the kernel writes it"),
+            AccessFault::MissingResult => write!(f, "is a result of the call, but has no value"),
         }
     }
 }
