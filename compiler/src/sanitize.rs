@@ -125,7 +125,13 @@ impl Sanitized {
             buffers
         });
         let runs = runs(&artifact.programs, &artifact.interface.phases);
-        Sanitized { accessed: accessed.collect(), extents: extents(&artifact), checks, runs, artifact }
+        Sanitized {
+            accessed: accessed.collect(),
+            extents: extents(&artifact),
+            checks,
+            runs,
+            artifact,
+        }
     }
 
     /// The artifact with checks. Its regions end with [`Region::Monitor`].
@@ -149,7 +155,8 @@ impl Sanitized {
             let program = &self.artifact.programs[run.kernel];
             monitor.start(run);
             let buffers = program.buffers.iter();
-            let mut own: Vec<_> = buffers.clone().map(|t| std::mem::take(&mut memory[*t])).collect();
+            let mut own: Vec<_> =
+                buffers.clone().map(|t| std::mem::take(&mut memory[*t])).collect();
             program.evaluate_checked(&mut own, run.begin..run.end, &mut |check, element, found| {
                 monitor.check(check.number, Ok(element as i64), || found.unwrap_or(POISON))
             });

@@ -114,8 +114,8 @@ pub use bilro_compiler::optim::{
     radam::RAdam, rmsprop::RMSprop, sgd::Sgd,
 };
 pub use error::{
-    AccessFault, Anomaly, Check, CheckpointMismatch, Compared, Difference, Disagreement, Error, InvalidAccess, OperandRange,
-    Origin, Result, Verification, WeightsMismatch,
+    AccessFault, Anomaly, Check, CheckpointMismatch, Compared, Difference, Disagreement, Error,
+    InvalidAccess, OperandRange, Origin, Result, Verification, WeightsMismatch,
 };
 pub use model::dynamic::{DynArrays, DynBatch, DynGradients, DynModel, DynTrainer, Dynamic};
 pub use model::network::{self, Classifier, FitsData, FromExamples, Learns, Network, Trainable};

@@ -342,7 +342,9 @@ fn run_sanitized(
     });
     match result {
         Ok(()) => roots(lowered, &arena, &updated),
-        Err(Failure::Invalid(found)) => panic!("{found}\n{}", lowered.artifact.programs[found.kernel]),
+        Err(Failure::Invalid(found)) => {
+            panic!("{found}\n{}", lowered.artifact.programs[found.kernel])
+        }
         Err(Failure::Memory(bytes)) => panic!("no memory of {bytes} bytes"),
     }
 }

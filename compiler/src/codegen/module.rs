@@ -247,12 +247,7 @@ impl Executable {
     ///
     /// If the table does not have one pointer for each region, or there is no such
     /// program.
-    pub(super) unsafe fn run_range(
-        &self,
-        kernel: usize,
-        range: Range<usize>,
-        table: &[*mut u8],
-    ) {
+    pub(super) unsafe fn run_range(&self, kernel: usize, range: Range<usize>, table: &[*mut u8]) {
         assert_eq!(table.len(), self.regions, "one pointer for each region");
         let (begin, end) = (range.start as i64, range.end as i64);
         // SAFETY: the caller's promise.

@@ -108,9 +108,8 @@ impl SanitizedExecutable {
         let mut table: Vec<*mut u8> = areas.iter_mut().map(Guarded::start).collect();
         let mut context = Context { monitor: Monitor::new(&self.sanitized), starts };
         let writable = [Region::Arena, Region::Parameters].map(|region| (region, slot(region)));
-        let writable = writable.map(|(region, slot)| {
-            (region, slot.expect("every artifact has arena and parameters"))
-        });
+        let writable = writable
+            .map(|(region, slot)| (region, slot.expect("every artifact has arena and parameters")));
         let mut before = writable.map(|(_, slot)| areas[slot].contents().to_vec());
         let monitor_slot = slot(Region::Monitor).expect("the artifact is sanitised");
         let mut is_stopped = false;

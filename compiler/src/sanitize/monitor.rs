@@ -265,7 +265,9 @@ impl<'a> Monitor<'a> {
         let is_unchecked = |((before, after), cell): ((&u32, &u32), &Cell)| {
             before != after && cell.kernel as usize != self.kernel
         };
-        let Some(offset) = changed.map(is_unchecked).position(|unchecked| unchecked) else { return };
+        let Some(offset) = changed.map(is_unchecked).position(|unchecked| unchecked) else {
+            return;
+        };
         let extents = &self.sanitized.extents;
         let has = |t: &usize| {
             let Extent { allocation, elements, .. } = &extents[*t];

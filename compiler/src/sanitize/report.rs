@@ -103,7 +103,9 @@ impl fmt::Display for InvalidAccess {
                 "may be accessed by two threads at the same time, of which one writes: \
                  kernel {kernel} has written it last"
             ),
-            AccessFault::Unchecked => write!(f, "has changed, but no store of the kernel writes it"),
+            AccessFault::Unchecked => {
+                write!(f, "has changed, but no store of the kernel writes it")
+            }
             AccessFault::MissingResult => write!(f, "is a result of the call, but has no value"),
         }
     }

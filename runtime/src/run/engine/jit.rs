@@ -135,6 +135,7 @@ impl Compiled {
 
     /// Runs the code on arrays that have been checked against the declaration. Arena, scalars,
     /// pace and sums are the call's own; numbers that add up over batches are appended to `sums`.
+    /// `results` are empty before: a value that is returned would be copied at every level.
     ///
     /// # Errors
     /// [`Error::Memory`] if there is not enough for results, or for a copy of an array
@@ -149,7 +150,8 @@ impl Compiled {
         call: &Call<'_, '_>,
         threads: usize,
         sums: &mut Vec<f64>,
-    ) -> Result<Results> {
+        results: &mut Results,
+    ) -> Result<()> {
         assert!(
             arena.len() >= self.interface.arena,
             "the engine's arena is as large as its largest user"
@@ -170,7 +172,8 @@ impl Compiled {
             Code::Plain(executable) => executable,
             Code::Sanitized(code) => {
                 self.run_sanitized(code, arena, scalars, &mut parameters, call)?;
-                return Ok(self.results(arena.as_slice(), parameters.as_slice(), sums));
+                self.read_results(arena.as_slice(), parameters.as_slice(), sums, results);
+                return Ok(());
             }
         };
         // Arrays that are not row-major are copied; others are read in place.
@@ -210,13 +213,19 @@ impl Compiled {
         // Phases and executable are of the same programs.
         unsafe { threads::run(executable, &self.interface.phases, pace, table, threads) };
         drop(copies);
-        Ok(self.results(arena.as_slice(), parameters.as_slice(), sums))
+        self.read_results(arena.as_slice(), parameters.as_slice(), sums, results);
+        Ok(())
     }
 
-    /// The results of a call, from its memory; appends numbers to `sums`.
-    #[inline]
-    fn results(&self, arena: &[f32], parameters: &[f32], sums: &mut Vec<f64>) -> Results {
-        let mut results = Results::new();
+    /// Reads the results of a call from its memory; appends numbers to `sums`.
+    #[inline(always)]
+    fn read_results(
+        &self,
+        arena: &[f32],
+        parameters: &[f32],
+        sums: &mut Vec<f64>,
+        results: &mut Results,
+    ) {
         for RootValue { root, allocation, layout, .. } in &self.interface.roots {
             let memory = match allocation.region {
                 Region::Parameters => parameters,
@@ -234,7 +243,6 @@ impl Compiled {
                 Root::Assign(_) => {}
             }
         }
-        results
     }
 
     /// Runs sanitised code, in copies of the memory, which replace it only if all accesses are
@@ -337,7 +345,9 @@ impl Compiled {
         let OwnMemory { arena, parameters, scalars } = memory;
         let parameters = ParameterMemory::Exclusive(parameters);
         let mut pace = Pace::new();
-        self.run(arena, scalars, &mut pace, parameters, call, threads, &mut Vec::new())
+        let (mut sums, mut results) = (Vec::new(), Results::new());
+        self.run(arena, scalars, &mut pace, parameters, call, threads, &mut sums, &mut results)?;
+        Ok(results)
     }
 
     /// Runs the code kernel by kernel in separate memory, each parallel kernel in as many shares as
@@ -442,8 +452,12 @@ enum RowMajorCopy<'a> {
 fn row_major<'a>(feed: &'a Feed<'_>, copies: &mut Vec<RowMajorCopy<'a>>) -> Result<*mut u8> {
     let what = || "a row-major copy of an array".to_string();
     Ok(match feed {
-        Feed::Real(array) if array.is_standard_layout() => array.as_ptr().cast_mut().cast(),
-        Feed::Index(array) if array.is_standard_layout() => array.as_ptr().cast_mut().cast(),
+        Feed::Real(array) if is_row_major(array.shape(), array.strides()) => {
+            array.as_ptr().cast_mut().cast()
+        }
+        Feed::Index(array) if is_row_major(array.shape(), array.strides()) => {
+            array.as_ptr().cast_mut().cast()
+        }
         Feed::Real(array) => {
             memory::check::<f32>(what, array.len())?;
             copies.push(RowMajorCopy::Real(array.as_standard_layout()));
@@ -461,4 +475,17 @@ fn row_major<'a>(feed: &'a Feed<'_>, copies: &mut Vec<RowMajorCopy<'a>>) -> Resu
             }
         }
     })
+}
+
+/// Whether strides are those of row-major order; `is_standard_layout` takes three times as long,
+/// which a small step shows.
+fn is_row_major(sizes: &[usize], strides: &[isize]) -> bool {
+    let mut expected = 1;
+    for (size, stride) in sizes.iter().zip(strides).rev() {
+        if *size != 1 && *stride != expected {
+            return false;
+        }
+        expected *= *size as isize;
+    }
+    true
 }
