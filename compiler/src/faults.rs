@@ -20,6 +20,24 @@ pub enum Fault {
     TileRow,
     /// The sums of a matrix product lack their last term.
     SkippedTerm,
+
+    // Faults of accesses to memory, which the sanitizer must find.
+    /// Emitters: every address is one element too high.
+    AddressPast,
+    /// Emitters: loops move pointers by one element too many.
+    PointerStride,
+    /// Emitters: a store of a few lanes writes all lanes.
+    StoreMask,
+    /// Lowering: stores of rows go to the program's first buffer, which it reads.
+    StoreBuffer,
+    /// Lowering: rows of a table are addressed by a stride that is a cache line too long.
+    RowStride,
+    /// Memory plan: a buffer's memory is free one kernel before its last use.
+    ShortLife,
+    /// Fusion: a parameter may be overwritten before a kernel reads its old value.
+    AntiDependency,
+    /// Phases: kernels that conflict run between the same barriers.
+    PhaseConflict,
 }
 
 impl Fault {
@@ -31,7 +49,33 @@ impl Fault {
         Fault::TailMask,
         Fault::TileRow,
         Fault::SkippedTerm,
+        Fault::AddressPast,
+        Fault::PointerStride,
+        Fault::StoreMask,
+        Fault::StoreBuffer,
+        Fault::RowStride,
+        Fault::ShortLife,
+        Fault::AntiDependency,
+        Fault::PhaseConflict,
     ];
+
+    /// The faults of accesses to memory, which the sanitizer must find.
+    pub const ACCESSES: &[Fault] = &[
+        Fault::AddressPast,
+        Fault::PointerStride,
+        Fault::StoreMask,
+        Fault::StoreBuffer,
+        Fault::RowStride,
+        Fault::ShortLife,
+        Fault::AntiDependency,
+        Fault::PhaseConflict,
+    ];
+}
+
+/// Whether the passes are not verified: as in a release build, for the faults of accesses, most of
+/// which a verifier would report first.
+pub(crate) fn skips_verifiers() -> bool {
+    Fault::ACCESSES.iter().any(|fault| is(*fault))
 }
 
 /// Whether a fault is injected on this thread.

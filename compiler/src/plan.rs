@@ -12,6 +12,7 @@ use rustc_hash::FxHashMap;
 use crate::buffer::{Buffer, Layout, Storage};
 use crate::declaration::Parameter;
 use crate::error::Violations;
+use crate::faults::{self, Fault};
 use crate::fuse::Fused;
 use crate::shape::Shape;
 use crate::target::CACHE_LINE;
@@ -156,7 +157,8 @@ pub fn plan(fused: &Fused, parameters: &ParameterLayout) -> Plan {
             Storage::Numbers(offset) => Allocation { region: Region::Numbers, offset },
             Storage::Arena => {
                 let (first, last) = lives[buffer];
-                used.retain(|(_, _, until)| *until >= first);
+                let early = usize::from(faults::is(Fault::ShortLife));
+                used.retain(|(_, _, until)| *until >= first + early);
                 let elements = layout.elements.next_multiple_of(CACHE_LINE);
                 let (mut offset, mut index) = (0, 0);
                 for (start, size, _) in &used {

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::error::Error;
+use crate::faults::{self, Fault};
 use crate::plan::{Allocation, Region};
 use crate::program::{Address, Check, Counter, Instruction, Statement};
 
@@ -64,7 +65,11 @@ impl<'a> Buffers<'a> {
     /// The pointer of an address without its index, and the displacement in bytes.
     pub fn pointer(&self, address: &Address) -> Result<(Pointer, i32), Error> {
         let (base, displacement) = self.base(address)?;
-        Ok((Pointer { base, strides: ordered(&address.strides, 4) }, displacement))
+        let mut strides = ordered(&address.strides, 4);
+        if faults::is(Fault::PointerStride) {
+            strides.iter_mut().for_each(|(_, bytes)| *bytes += 4);
+        }
+        Ok((Pointer { base, strides }, displacement))
     }
 
     /// The base of an address's pointer, and the displacement in bytes.
@@ -78,7 +83,8 @@ impl<'a> Buffers<'a> {
             self.regions.iter().position(|r| *r == allocation.region).ok_or_else(|| {
                 Error::Codegen(format!("{:?} is not in the table", allocation.region))
             })?;
-        let bytes = 4 * (allocation.offset + address.offset) as i64;
+        let past = usize::from(faults::is(Fault::AddressPast));
+        let bytes = 4 * (allocation.offset + address.offset + past) as i64;
         let displacement = bytes % SPAN;
         Ok((Base::Region(region, bytes - displacement), displacement as i32))
     }

@@ -222,7 +222,10 @@ impl<'a> Monitor<'a> {
             }
             owner => {
                 let other = owner as usize;
-                if self.is_needed_later(other) || sanitized.extents[other].is_root {
+                // In the arena also where the current kernel is the last one that reads it: only
+                // parameters are overwritten in place.
+                let in_arena = extent.allocation.region == Region::Arena && self.users[other] > 0;
+                if in_arena || self.is_needed_later(other) || sanitized.extents[other].is_root {
                     return Err(AccessFault::Live { value: name(other) });
                 }
             }

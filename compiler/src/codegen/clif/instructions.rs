@@ -8,6 +8,7 @@ use super::{Emitter, Held, LANES, Load, memory, vector};
 use crate::codegen::pointers::Pointer;
 use crate::error::Error;
 use crate::expr::scalar::Scalar;
+use crate::faults::{self, Fault};
 use crate::program::{Address, Instruction, Operands, Register};
 
 impl Emitter<'_, '_> {
@@ -38,7 +39,8 @@ impl Emitter<'_, '_> {
                 // The store may overwrite elements of deferred loads.
                 self.flush();
                 let (pointer, displacement) = self.address(to)?;
-                if *lanes == LANES && *stride == 1 {
+                let is_cut = *lanes < LANES && !faults::is(Fault::StoreMask);
+                if !is_cut && *stride == 1 {
                     self.builder.ins().store(memory(), value, pointer, displacement);
                 } else {
                     let value = self.cast(value, F32X4);

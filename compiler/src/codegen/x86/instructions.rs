@@ -8,6 +8,7 @@ use super::opcodes::{Op, Width};
 use super::registers::{Held, Load};
 use crate::error::Error;
 use crate::expr::scalar::Scalar;
+use crate::faults::{self, Fault};
 use crate::program::{Instruction, Register};
 
 /// The value of a register that is constant in the entire program.
@@ -98,7 +99,9 @@ impl Emitter<'_> {
                 self.flush();
                 let to = self.address()?;
                 let to = self.memory(&to);
-                self.store(to, from, stride_bytes(*stride)?, *lanes);
+                let is_cut = !faults::is(Fault::StoreMask) || *stride != 1;
+                let lanes = if is_cut { *lanes } else { self.width.lanes() };
+                self.store(to, from, stride_bytes(*stride)?, lanes);
                 self.release_last();
             }
             Instruction::Prefetch { near, .. } => {
