@@ -19,6 +19,7 @@ pub mod language;
 pub mod modes;
 pub mod optimizers;
 pub mod rng;
+pub mod sanitizer;
 pub mod saving;
 pub mod schedules;
 pub mod threads;

@@ -91,6 +91,12 @@ impl<N> TrainerBuilder<N> {
         self
     }
 
+    /// See [`ModelBuilder::sanitize`].
+    pub fn sanitize(mut self, sanitizes: bool) -> Self {
+        self.model = self.model.sanitize(sanitizes);
+        self
+    }
+
     /// See [`ModelBuilder::code_cache`].
     pub fn code_cache(mut self, bytes: usize) -> Self {
         self.model = self.model.code_cache(bytes);
