@@ -7,4 +7,5 @@ pub mod differential;
 pub mod equality;
 pub mod fusion;
 pub mod products;
+pub mod soak;
 pub mod verification;
