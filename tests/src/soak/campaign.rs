@@ -29,6 +29,9 @@ pub struct Campaign {
     pub reducing: Duration,
 }
 
+/// Cranelift checks its results for one of this number of networks.
+const CHECKED: u64 = 10;
+
 impl Campaign {
     /// A run with a seed, and the usual comparisons.
     pub fn new(seed: u64) -> Campaign {
@@ -50,7 +53,8 @@ impl Campaign {
     pub fn run(&self, index: u64, targets: &[Target], counts: &mut Counts) -> Option<Report> {
         let (network, drawn) = draw::draw(&mut self.choices(index));
         let verifies = self.verify_every > 0 && index.is_multiple_of(self.verify_every);
-        let extent = Extent { evaluated: self.evaluated, verifies };
+        let checks_code = index.is_multiple_of(CHECKED);
+        let extent = Extent { evaluated: self.evaluated, verifies, checks_code };
         counts.networks += 1;
         counts.extreme += usize::from(network.is_extreme);
         counts.verified += usize::from(verifies && !network.is_extreme);
@@ -97,7 +101,13 @@ impl Campaign {
             }
         });
         let names = targets.iter().map(|target| target.name).collect::<Vec<_>>();
-        Report { index, seed: self.seed, first: failure, failure: last, ..described(&smallest, &names) }
+        Report {
+            index,
+            seed: self.seed,
+            first: failure,
+            failure: last,
+            ..described(&smallest, &names)
+        }
     }
 
     /// The report of a network that ended its process, or does not end.

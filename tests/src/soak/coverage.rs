@@ -29,8 +29,7 @@ pub fn named(graph: &Graph) -> Graph {
     let mut named = Graph::new(graph.batch());
     let mut nodes: Vec<NodeId> = Vec::new();
     for id in graph.ids() {
-        let operands: Vec<NodeId> =
-            graph.operands(id).iter().map(|x| nodes[x.index()]).collect();
+        let operands: Vec<NodeId> = graph.operands(id).iter().map(|x| nodes[x.index()]).collect();
         let node = named.apply(graph.op(id).clone(), &operands);
         named.name(node, graph.op(id).name());
         nodes.push(node);

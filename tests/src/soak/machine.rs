@@ -27,7 +27,8 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Compiles a graph; all passes and the code are verified.
+    /// Compiles a graph. All passes are verified, and Cranelift's if `checks_code` is set, which takes
+    /// longer than all else.
     ///
     /// # Errors
     /// A violation: a bug of the compiler.
@@ -35,10 +36,11 @@ impl Machine {
         graph: &Graph,
         variables: &[Parameter],
         target: &Target,
+        checks_code: bool,
     ) -> Result<Machine, CompileError> {
         let layout = ParameterLayout::new(variables);
         let lowered = check::lower(graph, &layout, target)?;
-        let executable = Executable::new(&lowered.artifact, true)?;
+        let executable = Executable::new(&lowered.artifact, checks_code)?;
         Ok(Machine { lowered, target: target.name, executable, layout })
     }
 

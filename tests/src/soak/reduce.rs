@@ -155,9 +155,8 @@ fn replace(item: &mut Item, from: &str, to: &str) {
 /// The network with a use of a choice or of a block written out.
 fn inlined(network: &Network, at: usize) -> Vec<Network> {
     let Item::Let { names, call, operands } = &network.items[at] else { return Vec::new() };
-    let declared = |name: &str| {
-        network.items[..at].iter().find(|item| item.declares().contains(&name))
-    };
+    let declared =
+        |name: &str| network.items[..at].iter().find(|item| item.declares().contains(&name));
     let block = match declared(&call.name) {
         Some(Item::Layer { of, .. }) => declared(&of.name),
         other => other,

@@ -2,14 +2,16 @@
 //! target and number of threads, with the evaluator of programs, and through an engine.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use bilro::engine::Engine;
 use bilro::network::Feed;
 use bilro::rng::Generator;
 use bilro::{Backend, DynBatch, DynModel};
-use bilro_compiler::declaration::{Declaration, Init, Parameter};
+use bilro_compiler::declaration::{Declaration, Init};
 use bilro_compiler::eval::Value;
 use bilro_compiler::graph::{Graph, Root};
 use bilro_compiler::ops::step_scalar::{RANDOM_BATCH, RANDOM_KEY};
@@ -63,6 +65,8 @@ pub struct Extent {
     pub evaluated: usize,
     /// Whether `Model::verify` runs.
     pub verifies: bool,
+    /// Whether Cranelift checks its results.
+    pub checks_code: bool,
 }
 
 /// The results of a trial.
@@ -77,7 +81,7 @@ pub struct Results {
 }
 
 /// Numbers of threads that share every kernel, in turn.
-const THREADS: [usize; 3] = [2, 4, 3];
+const THREADS: [usize; 4] = [2, 4, 2, 3];
 
 /// Steps of a training.
 const STEPS: usize = 3;
@@ -133,7 +137,16 @@ struct Trial<'a> {
     /// The purpose that the evaluator runs, by the number of the call.
     evaluated: usize,
     calls: usize,
+    compiled: HashMap<Purpose, Rc<Compiled>>,
     results: Results,
+}
+
+/// The code of a purpose for every target.
+struct Compiled {
+    graph: Graph,
+    /// The number of its variables.
+    variables: usize,
+    machines: Vec<Machine>,
 }
 
 fn failure(class: Class, message: impl ToString) -> Failure {
@@ -165,6 +178,7 @@ impl<'a> Trial<'a> {
             batches: 0,
             updates: 0,
             calls: 0,
+            compiled: HashMap::new(),
             results: Results::default(),
         };
         trial.add_extremes()?;
@@ -242,15 +256,18 @@ impl<'a> Trial<'a> {
 
     fn call(&mut self, purpose: &Purpose, rate: f32) -> Result<(), Failure> {
         self.calls += 1;
-        let is_update = matches!(purpose, Purpose::Update(_));
-        let batch = if is_update { 1 } else { self.network.batch };
-        let graph = self.declaration.graph_of(purpose, batch, &self.network.choices);
-        let graph = super::coverage::named(&graph);
-        let variables = self.declaration.variables(purpose);
-        let expected = self.on_all_targets(purpose, &graph, &variables, rate)?;
-        self.engine_agrees(purpose, &graph, rate, &expected)?;
-        let is_accepted = reference::is_accepted(&graph, &expected);
-        if is_accepted {
+        let compiled = match self.compiled.get(purpose) {
+            Some(compiled) => compiled.clone(),
+            None => {
+                let compiled = Rc::new(self.compile(purpose)?);
+                self.compiled.insert(purpose.clone(), compiled.clone());
+                compiled
+            }
+        };
+        let graph = &compiled.graph;
+        let expected = self.on_all_targets(purpose, &compiled, rate)?;
+        self.engine_agrees(purpose, graph, rate, &expected)?;
+        if reference::is_accepted(graph, &expected) {
             for ((root, _), found) in graph.roots().iter().zip(&expected) {
                 if let Root::Assign(i) = root {
                     let shape = self.variables[*i].raw_dim();
@@ -265,6 +282,25 @@ impl<'a> Trial<'a> {
             self.parameters_agree(purpose)?;
         }
         Ok(())
+    }
+
+    /// The code of a purpose for every target.
+    fn compile(&mut self, purpose: &Purpose) -> Result<Compiled, Failure> {
+        let is_update = matches!(purpose, Purpose::Update(_));
+        let batch = if is_update { 1 } else { self.network.batch };
+        let graph = self.declaration.graph_of(purpose, batch, &self.network.choices);
+        let graph = super::coverage::named(&graph);
+        let variables = self.declaration.variables(purpose);
+        let machines = self.targets.iter().map(|target| {
+            Machine::new(&graph, &variables, target, self.extent.checks_code).map_err(|error| {
+                failure(Class::Compile, format!("{} for {}: {error}", purpose.name(), target.name))
+            })
+        });
+        let machines: Vec<Machine> = machines.collect::<Result<_, _>>()?;
+        if let Some(machine) = machines.first() {
+            self.results.coverage.count(&machine.lowered.fused);
+        }
+        Ok(Compiled { variables: variables.len(), graph, machines })
     }
 
     /// The bits of a step scalar, as the engine computes them.
@@ -287,64 +323,59 @@ impl<'a> Trial<'a> {
     fn on_all_targets(
         &mut self,
         purpose: &Purpose,
-        graph: &Graph,
-        variables: &[Parameter],
+        compiled: &Compiled,
         rate: f32,
     ) -> Result<Vec<Vec<f32>>, Failure> {
+        let Compiled { graph, variables, machines } = compiled;
         let scalar = |name: &str| self.scalar(rate, name);
-        let values = &self.variables[..variables.len()];
-        let mut expected: Option<(Vec<Vec<f32>>, &str)> = None;
+        let values = &self.variables[..*variables];
+        let context = |machine: &Machine| format!("{}, {}", purpose.name(), machine.target);
+        let Some(first) = machines.first() else {
+            return Err(failure(Class::Compile, "no target"));
+        };
+        let expected = first.run(&self.inputs, values, scalar, 1);
         let mut equal_runs = 0;
-        let (mut compared, mut coverage) = (Compared::default(), Coverage::default());
-        for (index, target) in self.targets.iter().enumerate() {
-            let machine = Machine::new(graph, variables, target).map_err(|error| {
-                failure(Class::Compile, format!("{} for {}: {error}", purpose.name(), target.name))
-            })?;
+        for machine in &machines[1..] {
             let found = machine.run(&self.inputs, values, scalar, 1);
-            let threads = THREADS[(self.calls + index) % THREADS.len()];
-            let shared = machine.run(&self.inputs, values, scalar, threads);
-            same(graph, &shared, &found).map_err(|difference| {
-                let context = format!("{}, {}", purpose.name(), target.name);
-                failure(Class::Threads, format!("{context}, {threads} threads: {difference}"))
+            same(graph, &found, &expected).map_err(|difference| {
+                let context = format!("{} and {}", context(machine), first.target);
+                failure(Class::Target, format!("{context}: {difference}"))
             })?;
             equal_runs += 1;
-            if let Some((expected, first)) = &expected {
-                same(graph, &found, expected).map_err(|difference| {
-                    let context = format!("{}, {} and {first}", purpose.name(), target.name);
-                    failure(Class::Target, format!("{context}: {difference}"))
-                })?;
-                equal_runs += 1;
-                continue;
-            }
-            let points: usize = machine.lowered.fused.kernels.iter().map(|k| k.points()).sum();
-            if self.calls == 1 + self.evaluated && points <= self.extent.evaluated {
-                let bits = |name: &str| f32::from_bits(scalar(name));
-                let evaluated =
-                    check::evaluated_network(&machine.lowered, &self.inputs, values, bits, 1);
-                // The evaluator has no guard.
-                let is_accepted = reference::is_accepted(graph, &found);
-                if is_accepted {
-                    same(graph, &evaluated, &found).map_err(|difference| {
-                        let context = format!("{}, {}", purpose.name(), target.name);
-                        failure(Class::Evaluator, format!("{context}: {difference}"))
-                    })?;
-                    equal_runs += 1;
-                }
-            }
-            if !self.network.is_extreme {
-                let leaves = Leaves { inputs: &self.inputs, variables: values, scalar: &scalar };
-                compared =
-                    reference::compare(graph, &machine, &leaves, &found).map_err(|error| {
-                        failure(Class::Bound, format!("{}: {error}", purpose.name()))
-                    })?;
-            }
-            coverage.count(&machine.lowered.fused);
-            expected = Some((found, target.name));
+        }
+        // Another target and another number of threads with each call.
+        let (machine, threads) =
+            (&machines[self.calls % machines.len()], THREADS[self.calls % THREADS.len()]);
+        let shared = machine.run(&self.inputs, values, scalar, threads);
+        same(graph, &shared, &expected).map_err(|difference| {
+            let context = context(machine);
+            failure(Class::Threads, format!("{context}, {threads} threads: {difference}"))
+        })?;
+        equal_runs += 1;
+        let points: usize = first.lowered.fused.kernels.iter().map(|k| k.points()).sum();
+        // The evaluator has no guard.
+        if self.calls == 1 + self.evaluated
+            && points <= self.extent.evaluated
+            && reference::is_accepted(graph, &expected)
+        {
+            let bits = |name: &str| f32::from_bits(scalar(name));
+            let machine = &machines[self.network.seed as usize % machines.len()];
+            let evaluated =
+                check::evaluated_network(&machine.lowered, &self.inputs, values, bits, threads);
+            same(graph, &evaluated, &expected).map_err(|difference| {
+                failure(Class::Evaluator, format!("{}: {difference}", context(machine)))
+            })?;
+            equal_runs += 1;
+        }
+        let mut compared = Compared::default();
+        if !self.network.is_extreme {
+            let leaves = Leaves { inputs: &self.inputs, variables: values, scalar: &scalar };
+            compared = reference::compare(graph, first, &leaves, &expected)
+                .map_err(|error| failure(Class::Bound, format!("{}: {error}", purpose.name())))?;
         }
         self.results.equal_runs += equal_runs;
         self.results.compared.add(compared);
-        self.results.coverage.add(&coverage);
-        expected.map(|(roots, _)| roots).ok_or_else(|| failure(Class::Compile, "no target"))
+        Ok(expected)
     }
 
     /// Requires the bits of machine code from an engine's call.
