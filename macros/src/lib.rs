@@ -35,6 +35,8 @@ fn expand(root: &TokenStream, tokens: TokenStream) -> TokenStream {
 }
 
 #[cfg(test)]
+mod drawn;
+#[cfg(test)]
 mod fuzz;
 #[cfg(test)]
 mod names;

@@ -6,4 +6,5 @@ pub mod check;
 pub mod goldens;
 pub mod neighbours;
 pub mod networks;
+pub mod soak;
 pub mod trainings;
