@@ -15,7 +15,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, Command, ExitCode};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -159,14 +159,18 @@ fn report(target: &Target, current: &Path, status: &str, options: &Options) {
         eprintln!("{}: {status} before the first case", target.name);
         return;
     };
-    let fails = |case: &[u8]| {
+    let failure_of = |case: &[u8]| {
         fs::write(current, case).expect("a temporary file");
         let mut command = this_program(target);
         command.arg("--case").arg(current).arg("--limit").arg(options.limit.to_string());
-        let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
-        !status.expect("this program runs").success()
+        let output = command.env("RUST_BACKTRACE", "0").output().expect("this program runs");
+        (!output.status.success()).then(|| (failure(&output.stderr), output.status))
     };
-    let case = if fails(&case) { minimised(case, fails) } else { case };
+    let case = match failure_of(&case) {
+        Some(expected) => minimised(case, |case| failure_of(case).as_ref() == Some(&expected)),
+        // It depends on cases before it, or on time.
+        None => case,
+    };
     let folder = fuzz::folder().join("regressions").join(target.name);
     let file = folder.join(name_of(&case));
     fs::create_dir_all(&folder).and_then(|()| fs::write(&file, &case)).expect("a writable folder");
@@ -182,7 +186,17 @@ fn report(target: &Target, current: &Path, status: &str, options: &Options) {
     );
 }
 
-/// The shortest case found by removing pieces, and by replacing bytes with simpler ones.
+/// The part of a failure's output that cases with the same cause share: where it panicked and the
+/// beginning of the message, without numbers.
+fn failure(output: &[u8]) -> String {
+    let output = String::from_utf8_lossy(output);
+    let lines = output.lines().skip_while(|line| !line.contains("panicked at")).take(2);
+    let text: String = lines.flat_map(|line| line.chars().take(80)).collect();
+    let text = text.rsplit_once("panicked at").map_or(&*text, |(_, text)| text);
+    text.chars().filter(|c| !c.is_ascii_digit()).collect()
+}
+
+/// The shortest case found by removing pieces.
 fn minimised(mut case: Vec<u8>, fails: impl Fn(&[u8]) -> bool) -> Vec<u8> {
     let start = Instant::now();
     let mut size = case.len().next_power_of_two() / 2;
@@ -243,7 +257,9 @@ fn run_here(options: &Options) -> ExitCode {
         kind
     };
     // What is made once must not count.
-    (target.seeds)().iter().take(1).for_each(|case| drop((target.run)(case)));
+    (target.seeds)().iter().take(1).for_each(|case| {
+        (target.run)(case);
+    });
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         for file in &options.cases {
             let case = fs::read(file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));

@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 use bilro::ndarray::{ArrayD, IxDyn};
 use bilro::prelude::*;
 use bilro::{Error, data, io};
-use safetensors::SafeTensors;
 
 use super::{Target, kind_of};
 
@@ -201,27 +200,37 @@ fn checkpoint_of_fit(path: &Path) -> bilro::Result<()> {
 
 /// Replaces the checksums of a checkpoint by those of its contents, so that changed contents are read.
 fn renew_checksums(bytes: &mut Vec<u8>) {
-    let Ok((length, header)) = SafeTensors::read_metadata(bytes) else { return };
-    let start = 8 + length;
-    let names = header.offset_keys();
-    let Some(info) = names.last().filter(|name| *name == "checksums").and_then(|n| header.info(n))
-    else {
-        return;
+    // Sections in the order of their offsets; the last tensor has the checksums.
+    let sections = || {
+        let length = usize::try_from(u64::from_le_bytes(*bytes.first_chunk()?)).ok()?;
+        let header: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_slice(bytes[8..].get(..length)?).ok()?;
+        let start = 8 + length;
+        let tensors = header.iter().filter(|(name, _)| *name != "__metadata__");
+        let range = |info: &serde_json::Value| {
+            let offset = |i| {
+                let offset = info.get("data_offsets")?.get(i)?.as_u64()?;
+                start.checked_add(usize::try_from(offset).ok()?)
+            };
+            Some((offset(0)?, offset(1)?))
+        };
+        let mut ranges = tensors.map(|(_, info)| range(info)).collect::<Option<Vec<_>>>()?;
+        ranges.sort_unstable();
+        ranges.insert(0, (0, start));
+        Some(ranges)
     };
-    let table = start + info.data_offsets.0;
-    if info.data_offsets.1 - info.data_offsets.0 != 4 * (names.len() + 1) {
+    let Some(mut sections) = sections() else { return };
+    let Some((table, end)) = sections.pop() else { return };
+    let sums = sections.iter().map(|(start, end)| bytes.get(*start..*end).map(crc32));
+    let Some(sums) = sums.collect::<Option<Vec<u32>>>() else { return };
+    if end != bytes.len() || end.checked_sub(table) != Some(4 * (sums.len() + 1)) {
         return;
     }
-    let sections = names[..names.len() - 1].iter().filter_map(|name| header.info(name));
-    let sections = sections.map(|info| start + info.data_offsets.0..start + info.data_offsets.1);
-    let ranges: Vec<_> = std::iter::once(0..start).chain(sections).collect();
-    for (i, range) in ranges.into_iter().enumerate() {
-        let sum = crc32(&bytes[range]);
+    for (i, sum) in sums.iter().enumerate() {
         bytes[table + 4 * i..][..4].copy_from_slice(&sum.to_le_bytes());
     }
-    let end = bytes.len() - 4;
-    let sum = crc32(&bytes[table..end]);
-    bytes[end..].copy_from_slice(&sum.to_le_bytes());
+    let sum = crc32(&bytes[table..end - 4]);
+    bytes[end - 4..].copy_from_slice(&sum.to_le_bytes());
 }
 
 fn crc32(bytes: &[u8]) -> u32 {
