@@ -13,6 +13,7 @@ pub mod embedding;
 pub mod errors;
 pub mod fit;
 pub mod goldens;
+pub mod fuzzing;
 pub mod gradients;
 pub mod interop;
 pub mod language;

@@ -249,7 +249,7 @@ mod tests {
             (tensor("a", "[-1]", 0, 0), 0, "invalid value: integer `-1`"),
             (a.replace("U8", "F4"), 3, "is not a whole number of bytes"),
             (a.replace("U8", "X8"), 3, "unknown variant `X8`"),
-            ("\"__metadata__\":{\"k\":1}".into(), 0, "offset 30: its header is malformed: invalid type"),
+            ("\"__metadata__\":{\"k\":1}".into(), 0, "offset 29: its header is malformed: invalid type"),
             ("\"a\":".into(), 0, "expected value"),
         ] {
             let found = of(&entries, bytes);

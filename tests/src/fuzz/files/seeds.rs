@@ -14,7 +14,7 @@ use flate2::write::GzEncoder;
 use super::{FORMATS, Small, scratch};
 
 /// Text that mutations insert.
-pub(super) const WORDS: &[&str] = &[
+pub const WORDS: &[&str] = &[
     "\0\0\x08\x01", "\x1f\u{8b}", "a,b,kind\n", "\"", "\"\"", "\"a\nb\"", ",", ";", "\r\n", "\n", "\r",
     "nan", "inf", "-0", "1e39", "1e-320", "\u{feff}", "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }",
     "'descr'", "'fortran_order': True", "'shape': (", ">f8", "|b1", "<i8", "|O", "\x01\0v\0",
