@@ -12,6 +12,7 @@ pub mod documents;
 pub mod embedding;
 pub mod errors;
 pub mod fit;
+pub mod fuzzing;
 pub mod goldens;
 pub mod gradients;
 pub mod interop;
