@@ -112,14 +112,14 @@ mod tests {
         for name in others.map(String::from).into_iter().chain([1, 2, 3, 9].map(file_name)) {
             fs::write(folder.path().join(name), "").unwrap();
         }
-        prune(folder.path(), 3, 2);
+        prune(folder.path(), 3, 2, &[]);
         let numbers =
             |folder| list(folder).unwrap().into_iter().map(|(n, _)| n).collect::<Vec<_>>();
         assert_eq!(numbers(folder.path()), [2, 3, 9]);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 6);
-        prune(folder.path(), 9, 1);
+        prune(folder.path(), 9, 1, &[]);
         assert_eq!(numbers(folder.path()), [9]);
-        prune(&folder.path().join("missing"), 9, 1);
+        prune(&folder.path().join("missing"), 9, 1, &[]);
         assert!(newest(&folder.path().join("missing")).unwrap().is_none());
     }
 
