@@ -117,7 +117,8 @@ struct Executable {
 fn executables() -> Result<Vec<Executable>, String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args(["test", "--workspace", "--all-features", "--lib", "--tests", "--no-run"])
+        // The command of README: with other targets, cargo would build anew.
+        .args(["test", "--workspace", "--all-features", "--no-run"])
         .arg("--message-format=json")
         .current_dir(workspace())
         .stderr(Stdio::inherit())
