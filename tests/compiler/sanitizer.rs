@@ -10,9 +10,10 @@ use bilro_compiler::codegen::module::{Dump, Executable};
 use bilro_compiler::eval::Value;
 use bilro_compiler::faults::{Fault, Guard};
 use bilro_compiler::graph::Graph;
+use bilro_compiler::ops;
 use bilro_compiler::optim::Training;
 use bilro_compiler::plan::ParameterLayout;
-use bilro_compiler::program::{Address, Instruction, Program, Statement};
+use bilro_compiler::program::{Address, Count, Instruction, Loop, Program, Statement};
 use bilro_compiler::purpose::Purpose;
 use bilro_compiler::sanitize::{AccessFault, InvalidAccess, Sanitized};
 use bilro_compiler::target::Target;
@@ -171,7 +172,10 @@ fn is_expected(fault: Fault, found: &AccessFault) -> bool {
         Fault::StoreMask => matches!(found, AccessFault::Unchecked),
         Fault::StoreBuffer => matches!(found, AccessFault::ReadOnly),
         Fault::ShortLife | Fault::AntiDependency => matches!(found, AccessFault::Live { .. }),
-        Fault::PhaseConflict => matches!(found, AccessFault::Race { .. }),
+        // Whether the reader or the writer comes first.
+        Fault::PhaseConflict => {
+            matches!(found, AccessFault::Race { .. } | AccessFault::Uninitialized)
+        }
         _ => false,
     }
 }
@@ -287,6 +291,64 @@ fn reports_have_the_kernel_the_instruction_and_the_element() {
         }
         assert!(loads > 5 && stores > 5, "{loads} loads, {stores} stores");
     }
+}
+
+/// A store that is the same in every iteration of a parallel loop.
+#[test]
+fn iterations_that_write_the_same_element_are_reported() {
+    for target in check::targets() {
+        let mut races = 0;
+        for kernel in 0..Step::new::<Small>(16, &target).lowered.artifact.programs.len() {
+            let mut step = Step::new::<Small>(16, &target);
+            let Program { body, buffers, .. } = &mut step.lowered.artifact.programs[kernel];
+            let buffers = buffers.clone();
+            let changed = body.iter_mut().find_map(|statement| match statement {
+                Statement::Loop(Loop { counter, count: Count::Parallel { count, .. }, body })
+                    if *count > 1 =>
+                {
+                    accesses(body).into_iter().find_map(|access| match access {
+                        Instruction::Store { to, .. }
+                            if to.strides.iter().any(|(moved, _)| moved == counter) =>
+                        {
+                            to.strides.retain(|(moved, _)| moved != counter);
+                            Some((buffers[to.buffer], access.to_string()))
+                        }
+                        _ => None,
+                    })
+                }
+                _ => None,
+            });
+            let Some((buffer, text)) = changed else { continue };
+            let found = step.sanitized().unwrap_err();
+            assert_eq!((found.kernel, found.buffer), (kernel, buffer), "{found}");
+            assert_eq!((&found.instruction, &found.cause), (&text, &AccessFault::Race { kernel }));
+            assert_eq!(step.evaluated().unwrap_err(), found);
+            races += 1;
+        }
+        assert!(races > 2, "{races} kernels with parallel loops");
+    }
+}
+
+/// On one instruction set each, in turn.
+#[test]
+fn every_operation_accesses_its_own_memory_only() {
+    let targets = check::targets();
+    let mut count = 0;
+    for entry in ops::ALL {
+        for (i, sample) in (entry.samples)(5).iter().enumerate() {
+            let case = check::case(sample, 3, 7);
+            let lowered = check::lowered(&case, &targets[count % targets.len()]);
+            let expected = check::jitted(&case, &lowered);
+            let layout = ParameterLayout::new(&[]);
+            let found = check::sanitized(&lowered, &case.inputs, &layout, &[], |_| f32::NAN);
+            let found = found.unwrap_or_else(|found| panic!("{:?}: {found}", sample.op));
+            for (found, expected) in found.iter().zip(&expected) {
+                check::assert_same_bits(&format!("{:?}, sample {i}", sample.op), found, expected);
+            }
+            count += 1;
+        }
+    }
+    assert!(count > ops::ALL.len(), "{count} samples");
 }
 
 #[test]
