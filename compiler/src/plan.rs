@@ -130,7 +130,7 @@ fn lifetimes(fused: &Fused) -> Vec<(usize, usize)> {
             *life = (life.0.min(time), life.1.max(time));
         }
     }
-    for root in &fused.roots {
+    for root in fused.roots.iter().filter(|_| !faults::is(Fault::ReusedResult)) {
         lives[*root].1 = usize::MAX;
     }
     lives

@@ -8,4 +8,5 @@ pub mod equality;
 pub mod fusion;
 pub mod products;
 pub mod sanitizer;
+pub mod soak;
 pub mod verification;

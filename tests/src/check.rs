@@ -388,8 +388,8 @@ pub fn table(artifact: &Artifact, pointers: &Pointers, inputs: &mut [Vec<u32>]) 
     table
 }
 
-const CANARY: u32 = 0x7FC0_0BAD;
-const MARGIN: usize = 64;
+pub(crate) const CANARY: u32 = 0x7FC0_0BAD;
+pub(crate) const MARGIN: usize = 64;
 
 /// The elements in dense, row-major memory order.
 pub fn bits(value: &Value<f32>) -> Vec<u32> {

@@ -37,7 +37,9 @@ impl Emitter<'_, '_> {
             Instruction::Store { to, from, lane_stride: stride, lanes } => {
                 let value = self.read(*from);
                 // The store may overwrite elements of deferred loads.
-                self.flush();
+                if !faults::is(Fault::ClifLoadBehindStore) {
+                    self.flush();
+                }
                 let (pointer, displacement) = self.address(to)?;
                 let is_cut = *lanes < LANES && !faults::is(Fault::StoreMask);
                 if !is_cut && *stride == 1 {
@@ -170,6 +172,7 @@ impl Emitter<'_, '_> {
             Scalar::Equal => self.builder.ins().fcmp(FloatCC::Equal, x[0], x[1]),
             Scalar::Select => {
                 let (a, b) = (self.cast(x[1], I32X4), self.cast(x[2], I32X4));
+                let (a, b) = if faults::is(Fault::SelectedSide) { (b, a) } else { (a, b) };
                 let bits = self.builder.ins().bitselect(x[0], a, b);
                 self.cast(bits, F32X4)
             }

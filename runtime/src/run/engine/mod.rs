@@ -29,6 +29,7 @@ mod workspace;
 use std::sync::Arc;
 
 use bilro_compiler::declaration::{Declaration, Parameter};
+use bilro_compiler::faults::{self, Fault};
 use bilro_compiler::graph::Graph;
 use bilro_compiler::optim::{Training, WrongNumber};
 use bilro_compiler::purpose::Purpose;
@@ -346,9 +347,10 @@ impl Engine {
         Call { purpose, batch, choices, counters, numbers, feeds, variables, sanitizes }
     }
 
-    /// Makes the update of a training from the accumulated gradients.
-    pub(crate) fn update(&mut self, update: &Purpose, numbers: UpdateNumbers) -> Result<()> {
-        self.call(update, 1, &[], &[], numbers).map(|_| ())
+    /// Makes the update of a training from the accumulated gradients; returns whether it was not
+    /// rejected.
+    pub(crate) fn update(&mut self, update: &Purpose, numbers: UpdateNumbers) -> Result<bool> {
+        self.call(update, 1, &[], &[], numbers).map(|results| results.kept)
     }
 
     /// Runs a purpose on arrays that have been checked.
@@ -412,7 +414,7 @@ impl Engine {
         }
         self.has_stepped |= purpose.overwrites() && results.kept;
         // A rejected batch is not counted: the next one gets its random numbers.
-        if results.kept {
+        if results.kept || faults::is(Fault::CountedRejection) {
             self.counters.advance(purpose);
         }
         results.examples = batch;
