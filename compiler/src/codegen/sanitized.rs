@@ -1,4 +1,4 @@
-//! Sanitized calls: machine code that checks its accesses, in guarded memory.
+//! Sanitised calls: machine code that checks its accesses, in guarded memory.
 //!
 //! The code of a [`Sanitized`] artifact calls [`check_function`] before every access, and returns
 //! if the access is not allowed. A call runs kernel by kernel in copies of its memory, each

@@ -79,7 +79,7 @@ impl Compiled {
                 dump.observe(pass, result);
             }
         };
-        // Sanitized code is verified in every build.
+        // Sanitised code is verified in every build.
         let verify = call.sanitizes;
         let artifact = lower_graph(&graph, layout, &target()?, verify, &mut observer)?;
         let out_of_memory = |error| match error {
