@@ -165,7 +165,8 @@ faults! {
     RowStride,
     /// Memory plan: a buffer's memory is free one kernel before its last use.
     ShortLife,
-    /// Fusion: a parameter may be overwritten before a kernel reads its old value.
+    /// Fusion: a parameter may be overwritten before the guard, and before a kernel reads its old
+    /// value.
     AntiDependency,
     /// Phases: kernels that conflict run between the same barriers.
     PhaseConflict,

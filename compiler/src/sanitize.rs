@@ -19,7 +19,7 @@
 mod monitor;
 mod report;
 
-use crate::artifact::Artifact;
+use crate::artifact::{Artifact, Guard};
 use crate::buffer::Layout;
 use crate::phases::Phase;
 use crate::plan::{Allocation, Region};
@@ -167,7 +167,7 @@ impl Sanitized {
             if run.is_last {
                 monitor.finish(run.kernel);
                 let guard = self.artifact.interface.guard.filter(|g| g.program == run.kernel);
-                if guard.is_some_and(|guard| self.stops(guard.allocation, memory)) {
+                if guard.is_some_and(|guard| self.stops(&guard, memory)) {
                     return Ok(());
                 }
             }
@@ -176,9 +176,12 @@ impl Sanitized {
         monitor.result()
     }
 
-    fn stops(&self, guard: Allocation, memory: &[Vec<u32>]) -> bool {
-        let found = self.extents.iter().zip(memory).find(|(extent, _)| extent.allocation == guard);
-        found.is_some_and(|(_, contents)| f32::from_bits(contents[0]) != 0.0)
+    /// Whether the guard, which has just run, has found a value that is not finite.
+    fn stops(&self, guard: &Guard, memory: &[Vec<u32>]) -> bool {
+        // Other buffers may have had the same memory before.
+        let mut own = self.accessed[guard.program].iter();
+        let found = own.find(|t| self.extents[**t].allocation == guard.allocation);
+        found.is_some_and(|t| f32::from_bits(memory[*t][0]) != 0.0)
     }
 }
 

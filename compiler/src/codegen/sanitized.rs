@@ -1,4 +1,4 @@
-//! Sanitized calls: machine code that checks its accesses, in guarded memory.
+//! Sanitised calls: machine code that checks its accesses, in guarded memory.
 //!
 //! The code of a [`Sanitized`] artifact calls [`check_function`] before every access, and returns
 //! if the access is not allowed. A call runs kernel by kernel in copies of its memory, each
@@ -129,6 +129,11 @@ impl SanitizedExecutable {
             for ((region, slot), before) in writable.iter().zip(&before) {
                 context.monitor.find_unchecked(*region, before, areas[*slot].contents());
             }
+            for (region, area) in interface.regions.iter().zip(&areas) {
+                if let Some(element) = area.changed_margin() {
+                    context.monitor.report_outside(*region, element);
+                }
+            }
             context.monitor.result()?;
             let [(_, arena), _] = writable;
             let guard = interface.guard.filter(|guard| guard.program == run.kernel);
@@ -249,10 +254,29 @@ impl Guarded {
         // SAFETY: the pages belong to this allocation alone, and have not been used yet.
         unsafe { region::protect(start, inner, Protection::READ_WRITE) }.ok()?;
         let offset = page + if at_end { inner - bytes } else { 0 };
-        let mut guarded = Guarded { pages, offset, len: contents.len() };
+        let mut guarded = Guarded { pages, offset: page, len: inner / BYTES };
+        guarded.contents_mut().fill(POISON);
+        (guarded.offset, guarded.len) = (offset, contents.len());
         guarded.start().expose_provenance();
         guarded.contents_mut().copy_from_slice(contents);
         Some(guarded)
+    }
+
+    /// The first element of the pages that is not of the contents and has changed, counted from
+    /// the start of the contents.
+    fn changed_margin(&self) -> Option<i64> {
+        let page = region::page::size();
+        let before = (self.offset - page) / BYTES;
+        let pages = self.pages.as_ptr::<u8>().wrapping_add(page);
+        // SAFETY: as in `contents`: `new` has made all inner pages readable.
+        let inner: &[u32] = unsafe {
+            std::slice::from_raw_parts(pages.cast(), (self.pages.len() - 2 * page) / BYTES)
+        };
+        let (head, tail) = (&inner[..before], &inner[before + self.len..]);
+        let is_changed = |x: &u32| *x != POISON;
+        let in_head = head.iter().position(is_changed).map(|i| i as i64 - before as i64);
+        let in_tail = || tail.iter().position(is_changed).map(|i| (self.len + i) as i64);
+        in_head.or_else(in_tail)
     }
 
     fn start(&mut self) -> *mut u8 {

@@ -204,7 +204,8 @@ impl<'g> Grouping<'g> {
         let operands = self.g.operands(id).iter().map(|x| base(self.g, *x));
         let operands = operands.filter(|x| self.computed[x.index()]);
         let readers = self.readers(id).iter().map(|u| u.user).filter(|by| *by != id);
-        let guard = self.guard.filter(|_| self.assigns.contains_key(&id));
+        let assigns = self.assigns.contains_key(&id) && !faults::is(Fault::AntiDependency);
+        let guard = self.guard.filter(|_| assigns);
         let roots = if self.guard == Some(id) { self.read_roots() } else { Vec::new() };
         operands.chain(readers).chain(guard).chain(roots).collect()
     }

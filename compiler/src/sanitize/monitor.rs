@@ -285,6 +285,21 @@ impl<'a> Monitor<'a> {
         self.report(buffer, element, AccessFault::Unchecked, |_| String::new());
     }
 
+    /// Reports that memory outside of a region has changed: `element` is counted from its start.
+    pub fn report_outside(&mut self, region: Region, element: i64) {
+        let extents = self.sanitized.extents.iter().enumerate();
+        let own = extents.filter(|(_, extent)| extent.allocation.region == region);
+        // The nearest buffer.
+        let nearest = if element < 0 {
+            own.min_by_key(|(_, extent)| extent.allocation.offset)
+        } else {
+            own.max_by_key(|(_, extent)| extent.allocation.offset + extent.elements)
+        };
+        let Some((buffer, extent)) = nearest else { return };
+        let element = element - extent.allocation.offset as i64;
+        self.report(buffer, element, AccessFault::Unchecked, |_| String::new());
+    }
+
     /// Ends the call: all results must have values.
     pub fn finish_call(&mut self) {
         let sanitized = self.sanitized;

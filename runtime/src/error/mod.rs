@@ -247,7 +247,7 @@ pub enum Error {
         /// The checks, and the first layer that disagrees.
         report: Box<Verification>,
     },
-    /// Sanitized code has made an access to memory that is not allowed: a fault of the compiler.
+    /// Sanitised code has made an access to memory that is not allowed: a fault of the compiler.
     /// The call has changed nothing.
     #[error("{purpose} on {examples} examples: {access}")]
     Sanitizer {

@@ -79,7 +79,7 @@ impl Compiled {
                 dump.observe(pass, result);
             }
         };
-        // Sanitized code is verified in every build.
+        // Sanitised code is verified in every build.
         let verify = call.sanitizes;
         let artifact = lower_graph(&graph, layout, &target()?, verify, &mut observer)?;
         let out_of_memory = |error| match error {
@@ -258,7 +258,16 @@ impl Compiled {
         call: &Call<'_, '_>,
     ) -> Result<()> {
         let what = || "a sanitised call".to_string();
-        memory::check::<[u8; 64]>(what, self.interface.arena + self.parameters)?;
+        let length = |region: &Region| match region {
+            Region::Input(i) => call.feeds.get(*i).map_or(0, |feed| match feed {
+                Feed::Real(array) => array.len(),
+                Feed::Index(array) => array.len(),
+            }),
+            _ => 0,
+        };
+        let inputs: usize = self.interface.regions.iter().map(length).sum();
+        // For each element its state and copies of its value.
+        memory::check::<[u8; 64]>(what, self.interface.arena + self.parameters + inputs)?;
         let bits = |feed: &Feed<'_>| match feed {
             Feed::Real(array) => array.iter().map(|x| x.to_bits()).collect(),
             Feed::Index(array) => array.iter().copied().collect(),
