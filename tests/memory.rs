@@ -85,9 +85,14 @@ fn stays_flat(context: &str, warm_up: usize, rounds: usize, mut round: impl FnMu
     assert!(after <= before + GROWTH, "{context}: {before} KiB, {rounds} rounds later {after} KiB");
 }
 
-/// Number of mappings of the process.
+/// Number of mappings of the process, none of which is writable and executable.
 fn mappings() -> usize {
-    std::fs::read_to_string("/proc/self/maps").map_or(0, |maps| maps.lines().count())
+    std::fs::read_to_string("/proc/self/maps").map_or(0, |maps| {
+        let permissions = |line: &str| line.split_whitespace().nth(1).map(String::from);
+        let both = maps.lines().find(|line| permissions(line).is_some_and(|p| p.contains("wx")));
+        assert_eq!(both, None, "writable and executable");
+        maps.lines().count()
+    })
 }
 
 /// One test, so that nothing else runs at the same time.

@@ -43,8 +43,11 @@ pub use typed::Gradients;
 /// time as a [`DynModel`](crate::DynModel).
 ///
 /// Predicting, evaluating and gradients take `&self`: an `Arc<Model<N>>` serves any number of
-/// threads. The first call for a batch size compiles the code for it; all threads share that
-/// code, and each call has its own working memory. Methods that change parameters take `&mut self`.
+/// threads, with the bits of one. The first call for a batch size compiles the code for it; all
+/// threads share that code, and each call has its own working memory. A call waits for another only
+/// while that one compiles the code that both need; of those at the same time that use several
+/// threads, one has the thread pool, and others compute on their own thread. Methods that change
+/// parameters take `&mut self`.
 ///
 /// A clone has its own parameters and shares compiled code. It has no optimizer state, and draws
 /// the same random numbers as the model would.

@@ -68,6 +68,17 @@ pub fn run_scenario(scenario: &str) {
             println!("\nfirst ends");
             std::thread::sleep(Duration::from_secs(600));
         }
+        "panics in a callback" => {
+            let fit = Fit::epochs(2).stop_on_ctrl_c(true);
+            let mut trainer = trainer();
+            let panicking = |_: &mut Trainer<Net>, epoch: &bilro::EpochReport<'_>| {
+                assert_eq!(epoch.number, 0, "on purpose");
+            };
+            let run = || trainer.fit_with(&noisy(64, 1), fit, panicking);
+            assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err());
+            println!("\nfirst ends");
+            std::thread::sleep(Duration::from_secs(600));
+        }
         scenario => panic!("{scenario}"),
     }
 }
@@ -135,10 +146,12 @@ fn a_program_has_one_handler() {
 
 #[test]
 fn ctrl_c_ends_the_program_without_a_running_training() {
-    let (mut child, mut lines) = start("has trained");
-    wait_for(&mut lines, "first ends");
-    press_ctrl_c(&child);
-    assert_eq!(child.wait().unwrap().code(), Some(130));
+    for scenario in ["has trained", "panics in a callback"] {
+        let (mut child, mut lines) = start(scenario);
+        wait_for(&mut lines, "first ends");
+        press_ctrl_c(&child);
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{scenario}");
+    }
 }
 
 #[test]

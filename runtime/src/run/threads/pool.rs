@@ -63,8 +63,8 @@ struct Step<'a> {
     /// The number of its first phase.
     first: u64,
     failed: AtomicBool,
-    /// The payload of the first panic.
-    panic: Mutex<Option<Box<dyn Any + Send>>>,
+    /// The payloads of all panics: dropping one could panic too, which is the caller's.
+    panics: Mutex<Vec<Box<dyn Any + Send>>>,
 }
 
 impl Step<'_> {
@@ -78,12 +78,7 @@ impl Step<'_> {
         let work = AssertUnwindSafe(|| self.work.run(phase, share, shares));
         if let Err(panic) = catch_unwind(work) {
             self.failed.store(true, Ordering::Relaxed);
-            let mut first = self.panic.lock().unwrap_or_else(|e| e.into_inner());
-            match *first {
-                None => *first = Some(panic),
-                // Dropping it could panic on a thread of the pool.
-                Some(_) => std::mem::forget(panic),
-            }
+            self.panics.lock().unwrap_or_else(|e| e.into_inner()).push(panic);
         }
     }
 
@@ -204,8 +199,8 @@ impl Pool {
 
         let shared = &*self.shared;
         let first = Open::unpack(shared.open.0.load(Ordering::Relaxed)).phase;
-        let (failed, panic) = (AtomicBool::new(false), Mutex::new(None));
-        let step = Step { work, threads, first, failed, panic };
+        let (failed, panics) = (AtomicBool::new(false), Mutex::new(Vec::new()));
+        let step = Step { work, threads, first, failed, panics };
         shared.step.0.store((&raw const step).cast_mut().cast(), Ordering::Relaxed);
         let mut open = step.after(0);
         shared.open(open);
@@ -219,8 +214,9 @@ impl Pool {
         }
         drop(workers);
         // All shares are finished: no thread uses the step any more.
-        if let Some(panic) = step.panic.into_inner().unwrap_or_else(|e| e.into_inner()) {
-            resume_unwind(panic);
+        let panics = step.panics.into_inner().unwrap_or_else(|e| e.into_inner());
+        if let Some(first) = panics.into_iter().next() {
+            resume_unwind(first);
         }
         true
     }
