@@ -28,7 +28,7 @@ use bilro_tests::fuzz::{self, TARGETS, Target};
 static ALLOCATOR: Counting = Counting;
 
 /// How long a case is minimised.
-const MINIMISE: Duration = Duration::from_secs(60);
+const MINIMISE: Duration = Duration::from_secs(20);
 
 /// The exit status of a process whose case failed; others are crashes.
 const FAILED: u8 = 3;

@@ -195,7 +195,11 @@ fn checkpoint(path: &Path) -> bilro::Result<()> {
 /// Continues `fit` from the file.
 fn checkpoint_of_fit(path: &Path) -> bilro::Result<()> {
     let data = seeds::examples();
-    unless_changed(|trainer| trainer.fit(&data, seeds::fit().resume_from(path)).map(drop))
+    unless_changed(|trainer| match trainer.fit(&data, seeds::fit().resume_from(path)) {
+        // Training from forged parameters.
+        Ok(_) | Err(Error::NonFiniteLoss { .. } | Error::NonFiniteGradient { .. }) => Ok(()),
+        Err(error) => Err(error),
+    })
 }
 
 /// Replaces the checksums of a checkpoint by those of its contents, so that changed contents are read.
