@@ -16,7 +16,7 @@ pub const TARGET: Target = Target {
     dictionary: WORDS,
     max_length: 4 << 10,
     // The limit on uses of blocks allows 4096 copies of a statement.
-    memory: |length| (64 << 20) + (64 << 10) * length,
+    memory: |_| 1 << 30,
 };
 
 /// A group with this name before it has no delimiter, as the expansion of a `macro_rules!` variable.
