@@ -10,6 +10,7 @@
 
 use crate::buffer::Storage;
 use crate::error::Violations;
+use crate::faults::{self, Fault};
 use crate::fuse::Fused;
 use crate::kernel::Kernel;
 use crate::plan::{Allocation, Region, verify_allocations};
@@ -81,7 +82,10 @@ pub fn assign_phases(
         one_thread += time;
         two_threads += if is_parallel { halved } else { time };
 
-        let conflicts = |others: &[usize]| others.iter().any(|other| memory.conflict(*other, i));
+        let conflicts = |others: &[usize]| {
+            let mut conflicts = others.iter().map(|other| memory.conflict(*other, i));
+            conflicts.any(|conflicts| conflicts && !faults::is(Fault::ConflictInPhase))
+        };
         // Serial kernels run in order anyway.
         if conflicts(&open.parallel) || (is_parallel && conflicts(&open.serial)) {
             let guarded = open.guarded;

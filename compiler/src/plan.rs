@@ -12,6 +12,7 @@ use rustc_hash::FxHashMap;
 use crate::buffer::{Buffer, Layout, Storage};
 use crate::declaration::Parameter;
 use crate::error::Violations;
+use crate::faults::{self, Fault};
 use crate::fuse::Fused;
 use crate::shape::Shape;
 use crate::target::CACHE_LINE;
@@ -126,7 +127,7 @@ fn lifetimes(fused: &Fused) -> Vec<(usize, usize)> {
             *life = (life.0.min(time), life.1.max(time));
         }
     }
-    for root in &fused.roots {
+    for root in fused.roots.iter().filter(|_| !faults::is(Fault::ReusedResult)) {
         lives[*root].1 = usize::MAX;
     }
     lives
@@ -153,7 +154,8 @@ pub fn plan(fused: &Fused, parameters: &ParameterLayout) -> Plan {
             Storage::Numbers(offset) => Allocation { region: Region::Numbers, offset },
             Storage::Arena => {
                 let (first, last) = lives[buffer];
-                used.retain(|(_, _, until)| *until >= first);
+                let early = usize::from(faults::is(Fault::EarlyReuse));
+                used.retain(|(_, _, until)| *until >= first + early);
                 let elements = layout.elements.next_multiple_of(CACHE_LINE);
                 let (mut offset, mut index) = (0, 0);
                 for (start, size, _) in &used {

@@ -20,6 +20,7 @@ use super::clif::{self, Pool};
 use super::x86;
 use crate::artifact::{Artifact, Guard, Interface};
 use crate::error::Error;
+use crate::faults::{self, Fault};
 use crate::phases::Phase;
 use crate::plan::{Allocation, Region};
 use crate::program::Program;
@@ -213,6 +214,7 @@ impl Executable {
         for kernel in &phase.parallel {
             let all = self.parallel[*kernel];
             let (begin, end) = (share * all / shares, (share + 1) * all / shares);
+            let end = if faults::is(Fault::ShareRemainder) { begin + all / shares } else { end };
             if begin < end {
                 // SAFETY: the caller's promise; no iteration is in two ranges.
                 unsafe { self.kernels[*kernel](table.as_ptr(), begin as i64, end as i64) }

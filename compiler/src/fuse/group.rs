@@ -19,6 +19,7 @@ use super::arrange::is_computed;
 use super::formula::outline;
 use super::order::Order;
 use super::views::{Relation, base, real_sizes, relation};
+use crate::faults::{self, Fault};
 use crate::graph::{Graph, NodeId, Root};
 use crate::kernel::SpaceKind;
 use crate::ops::{Leaf, Lowering};
@@ -202,6 +203,7 @@ impl<'g> Grouping<'g> {
         let operands = self.g.operands(id).iter().map(|x| base(self.g, *x));
         let operands = operands.filter(|x| self.computed[x.index()]);
         let readers = self.readers(id).iter().map(|u| u.user).filter(|by| *by != id);
+        let readers = readers.filter(|_| !faults::is(Fault::LostAntiDependency));
         let guard = self.guard.filter(|_| self.assigns.contains_key(&id));
         let roots = if self.guard == Some(id) { self.read_roots() } else { Vec::new() };
         operands.chain(readers).chain(guard).chain(roots).collect()

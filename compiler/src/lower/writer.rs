@@ -415,6 +415,7 @@ impl Reduction {
     pub(super) fn identity(self) -> u32 {
         match self {
             Reduction::Sum => 0f32.to_bits(),
+            Reduction::Max if faults::is(Fault::MaximumIdentity) => 0f32.to_bits(),
             Reduction::Max => f32::NEG_INFINITY.to_bits(),
         }
     }

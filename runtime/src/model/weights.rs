@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use bilro_compiler::declaration::{Declaration, Parameter};
+use bilro_compiler::faults::{self, Fault};
 use ndarray::{ArrayD, ArrayViewD};
 
 use super::Model;
@@ -211,6 +212,9 @@ pub(crate) const PARAMETERS: &str = "model.";
 
 /// A parameter with the axes in the order of files and of PyTorch.
 pub(crate) fn in_file<'a>(parameter: &Parameter, view: ArrayViewD<'a, f32>) -> ArrayViewD<'a, f32> {
+    if faults::is(Fault::FileOrder) {
+        return view;
+    }
     view.permuted_axes(parameter.file_axes.as_slice())
 }
 

@@ -17,6 +17,7 @@ mod progress;
 use std::ops::ControlFlow;
 
 use bilro_compiler::declaration::Declaration;
+use bilro_compiler::faults::{self, Fault};
 use bilro_compiler::purpose::Purpose;
 use ndarray::{Array, ArrayView, Axis, Dimension, RemoveAxis};
 
@@ -242,7 +243,7 @@ impl Run {
         for number in first..=fit.epochs {
             let before =
                 checkpoints.as_ref().map(|_| shuffling(&mut seeded_generator, trainer).clone());
-            if fit.shuffle {
+            if fit.shuffle && !(faults::is(Fault::SameOrder) && number > 1) {
                 let generator = shuffling(&mut seeded_generator, trainer);
                 let mut order = ShuffledOrder::from_generator(generator.clone());
                 order.next_epoch_into(examples as u32, &mut rows);

@@ -8,6 +8,7 @@ use super::{Emitter, Held, LANES, Load, memory, vector};
 use crate::codegen::pointers::Pointer;
 use crate::error::Error;
 use crate::expr::scalar::Scalar;
+use crate::faults::{self, Fault};
 use crate::program::{Address, Instruction, Operands, Register};
 
 impl Emitter<'_, '_> {
@@ -36,7 +37,9 @@ impl Emitter<'_, '_> {
             Instruction::Store { to, from, lane_stride: stride, lanes } => {
                 let value = self.read(*from);
                 // The store may overwrite elements of deferred loads.
-                self.flush();
+                if !faults::is(Fault::ClifLoadBehindStore) {
+                    self.flush();
+                }
                 let (pointer, displacement) = self.address(to)?;
                 if *lanes == LANES && *stride == 1 {
                     self.builder.ins().store(memory(), value, pointer, displacement);
@@ -167,6 +170,7 @@ impl Emitter<'_, '_> {
             Scalar::Equal => self.builder.ins().fcmp(FloatCC::Equal, x[0], x[1]),
             Scalar::Select => {
                 let (a, b) = (self.cast(x[1], I32X4), self.cast(x[2], I32X4));
+                let (a, b) = if faults::is(Fault::SelectedSide) { (b, a) } else { (a, b) };
                 let bits = self.builder.ins().bitselect(x[0], a, b);
                 self.cast(bits, F32X4)
             }

@@ -1,5 +1,6 @@
 //! Loads, stores and gathers for x86-64.
 
+use crate::faults::{self, Fault};
 use iced_x86::{Code, Register as Reg};
 
 use super::Emitter;
@@ -120,13 +121,15 @@ impl Emitter<'_> {
         } else if stride == 4 && lanes == all {
             self.asm.mr(Op::Store.code(self.width), to, name);
         } else if stride == 4 && self.width == Width::Zmm {
-            let mask = self.mask(first(lanes));
+            let written = lanes + usize::from(faults::is(Fault::StoreMask));
+            let mask = self.mask(first(written));
             self.asm.mr(Op::Store.code(self.width), to, name).set_op_mask(mask);
         } else if stride == 4 && lanes == 4 {
             self.asm.mr(Code::VEX_Vmovups_xmmm128_xmm, to, self.xmm(from));
         } else if stride == 4 {
             let spare = self.temporary();
-            let mask = self.vector_mask(spare, lanes);
+            let written = lanes + usize::from(faults::is(Fault::StoreMask));
+            let mask = self.vector_mask(spare, written);
             self.asm.mrr(Code::VEX_Vmaskmovps_m256_ymm_ymm, to, mask, name);
         } else if self.width == Width::Zmm && lanes > MOST_SCALARS {
             let offsets = self.temporary();
@@ -166,7 +169,7 @@ impl Emitter<'_> {
                 self.asm.rr(Code::VEX_Vpbroadcastd_ymm_xmmm32, name, four);
             }
         }
-        if constant != Constant::Bits(0) {
+        if constant != Constant::Bits(0) && !faults::is(Fault::IndexLanes) {
             let constant = self.constant_operand(constant);
             self.three(Op::IntAdd, to, to, Operand::Memory(constant));
         }

@@ -12,6 +12,7 @@
 
 mod folder;
 
+use bilro_compiler::faults::{self, Fault};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::ops::Range;
@@ -386,7 +387,7 @@ pub(crate) fn verify(path: &Path, bytes: &[u8], header: &Header) -> Result<()> {
     let (last, of_sections) = checksums.split_last().expect("it has at least two");
     let expect = |name: &str, range: Range<usize>, expected: u32| {
         let found = crc32fast::hash(&bytes[range.clone()]);
-        if found == expected {
+        if found == expected || faults::is(Fault::UncheckedChecksum) {
             return Ok(());
         }
         let message = format!(

@@ -29,6 +29,7 @@ mod workspace;
 use std::sync::Arc;
 
 use bilro_compiler::declaration::{Declaration, Parameter};
+use bilro_compiler::faults::{self, Fault};
 use bilro_compiler::graph::Graph;
 use bilro_compiler::optim::{Training, WrongNumber};
 use bilro_compiler::purpose::Purpose;
@@ -289,10 +290,11 @@ impl Engine {
         let batch = self.checked(purpose, feeds, choices)?;
         sums.clear();
         let call = self.call_for(purpose, batch, choices, feeds, UpdateNumbers::NONE);
-        let mut results = match self.backend.interpreted() {
+        let mut results = Results::new();
+        match self.backend.interpreted() {
             Some(precision) => {
                 let Engine { declaration, parameters, .. } = self;
-                interpreted::run(declaration, parameters, &call, precision, sums)?.0
+                results = interpreted::run(declaration, parameters, &call, precision, sums)?.0;
             }
             None => self.workspaces.with(|workspace| {
                 let Engine { declaration, parameters, code, .. } = self;
@@ -301,9 +303,9 @@ impl Engine {
                     self.workspaces.refresh(code);
                 }
                 let memory = ParameterMemory::Shared(&parameters.memory);
-                workspace.run(index, memory, &call, self.threads, sums)
+                workspace.run(index, memory, &call, self.threads, sums, &mut results)
             })?,
-        };
+        }
         if self.detects_anomalies && anomaly::is_anomalous(&results, sums, false) {
             return Err(anomaly::error(self, &call));
         }
@@ -366,36 +368,37 @@ impl Engine {
         let call = &Call { purpose, batch, choices, counters, numbers, feeds: given, variables };
         sums.clear();
         let mut has_evicted = false;
-        let results = match self.backend.interpreted() {
+        let mut results = Results::new();
+        let outcome = match self.backend.interpreted() {
             Some(precision) => interpreted::run(declaration, parameters, call, precision, sums)
-                .map(|(results, next)| {
+                .map(|(interpreted, next)| {
                     next.into_iter().for_each(|(i, value)| parameters.set(i, value.view()));
-                    results
+                    results = interpreted;
                 }),
             None => {
                 let workspace = workspaces.exclusive();
                 let index = workspace.code(code, declaration, parameters, call);
-                let results = index.and_then(|(index, evicted)| {
+                let outcome = index.and_then(|(index, evicted)| {
                     has_evicted = evicted;
                     let memory = ParameterMemory::Exclusive(&mut parameters.memory);
-                    workspace.run(index, memory, call, self.threads, sums)
+                    workspace.run(index, memory, call, self.threads, sums, &mut results)
                 });
                 if has_evicted {
                     workspaces.refresh(code);
                 }
-                results
+                outcome
             }
         };
-        if results.is_err() && !self.has_stepped {
+        if outcome.is_err() && !self.has_stepped {
             self.forget_steps();
         }
-        let mut results = results?;
+        outcome?;
         if self.detects_anomalies {
             self.require_finite(&results, purpose, batch, choices, feeds, numbers)?;
         }
         self.has_stepped |= purpose.overwrites() && results.kept;
         // A rejected batch is not counted: the next one gets its random numbers.
-        if results.kept {
+        if results.kept || faults::is(Fault::CountedRejection) {
             self.counters.advance(purpose);
         }
         results.examples = batch;
