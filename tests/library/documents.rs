@@ -119,7 +119,8 @@ fn every_fault_has_a_test_that_finds_it() {
         .map(|row| row.trim().trim_matches('|').split(" | ").map(str::trim).collect())
         .collect();
     let documented: Vec<_> = rows.iter().map(|row| (row[0].trim_matches('`'), row[1])).collect();
-    let known: Vec<_> = Fault::ALL.iter().map(|fault| (fault.name(), fault.description())).collect();
+    let known: Vec<_> =
+        Fault::ALL.iter().map(|fault| (fault.name(), fault.description())).collect();
     assert_eq!(documented, known);
     for row in rows {
         assert_eq!(row[2].matches('`').count(), 4, "a program and a test: {row:?}");

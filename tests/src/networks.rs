@@ -132,7 +132,7 @@ impl Recipe {
             .map(|_| {
                 let (kind, operands, n) = (byte() % KINDS, byte(), byte() % SIZES.len() as u8);
                 let x = operands & 15;
-                DrawnOp { kind, x: if x < 8 { 0 } else { x - 8 }, y: operands >> 5, n }
+                DrawnOp { kind, x: x.saturating_sub(8), y: operands >> 5, n }
             })
             .collect();
         Recipe { batch, seed, inputs, ops, loss, sums, outputs }

@@ -82,10 +82,12 @@ impl Header {
         let text = std::str::from_utf8(text)
             .map_err(|error| malformed(error.valid_up_to(), "it is not in UTF-8".into()))?;
         let Entries { texts, mut tensors } = serde_json::from_str(text).map_err(|error| {
-            let line: usize = text.split_inclusive('\n').take(error.line().max(1) - 1).map(str::len).sum();
+            let line: usize =
+                text.split_inclusive('\n').take(error.line().max(1) - 1).map(str::len).sum();
             let message = error.to_string();
             // The position in lines is that of the offset.
-            let message = message.rsplit_once(" at line ").map_or(&*message, |(message, _)| message);
+            let message =
+                message.rsplit_once(" at line ").map_or(&*message, |(message, _)| message);
             malformed(line + error.column().max(1) - 1, message.into())
         })?;
         tensors.sort_by_key(|info| (info.range.start, info.range.end));
@@ -249,16 +251,23 @@ mod tests {
             (tensor("a", "[-1]", 0, 0), 0, "invalid value: integer `-1`"),
             (a.replace("U8", "F4"), 3, "is not a whole number of bytes"),
             (a.replace("U8", "X8"), 3, "unknown variant `X8`"),
-            ("\"__metadata__\":{\"k\":1}".into(), 0, "offset 29: its header is malformed: invalid type"),
+            (
+                "\"__metadata__\":{\"k\":1}".into(),
+                0,
+                "offset 29: its header is malformed: invalid type",
+            ),
             ("\"a\":".into(), 0, "expected value"),
         ] {
             let found = of(&entries, bytes);
-            assert!(found.starts_with("offset ") && found.contains(expected), "{expected}: {found}");
+            assert!(
+                found.starts_with("offset ") && found.contains(expected),
+                "{expected}: {found}"
+            );
         }
         // Sums of lengths that overflow.
         let eighth = 1u64 << 61;
         let huge = (0..8).map(|i| {
-            let end = (i + 1u64).checked_mul(eighth).unwrap_or(u64::MAX);
+            let end = (i + 1u64).saturating_mul(eighth);
             tensor(&format!("t{i}"), &format!("[{}]", end - i * eighth), i * eighth, end)
         });
         let found = of(&huge.collect::<Vec<_>>().join(","), 0);

@@ -116,9 +116,11 @@ fn main() -> ExitCode {
             let current = folder.join(target.name);
             let mut command = this_program(target);
             command.arg("--current").arg(&current);
-            for (name, value) in
-                [("--seconds", options.seconds), ("--seed", options.seed), ("--limit", options.limit)]
-            {
+            for (name, value) in [
+                ("--seconds", options.seconds),
+                ("--seed", options.seed),
+                ("--limit", options.limit),
+            ] {
                 command.arg(name).arg(value.to_string());
             }
             if options.keep {

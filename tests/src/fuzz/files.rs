@@ -49,7 +49,7 @@ pub struct Format {
     /// has changed something.
     pub read: fn(&Path) -> bilro::Result<()>,
     /// Changes the contents so that mutations reach further.
-    pub prepare: fn(&mut Vec<u8>),
+    pub prepare: fn(&mut [u8]),
 }
 
 /// All formats, by the first byte of a case.
@@ -67,7 +67,7 @@ pub const FORMATS: &[Format] = &[
     Format { name: "checkpoint of fit", read: checkpoint_of_fit, prepare: renew_checksums },
 ];
 
-fn unchanged(_: &mut Vec<u8>) {}
+fn unchanged(_: &mut [u8]) {}
 
 /// Reads a table that has a column `kind`.
 fn csv_classes(path: &Path) -> bilro::Result<()> {
@@ -136,7 +136,10 @@ fn tensors(path: &Path) -> bilro::Result<()> {
 
 /// The bits of all parameters.
 fn parameters(model: &Model<Small>) -> Vec<u32> {
-    model.state_dict().flat_map(|(_, x)| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>()).collect()
+    model
+        .state_dict()
+        .flat_map(|(_, x)| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>())
+        .collect()
 }
 
 thread_local! {
@@ -203,7 +206,7 @@ fn checkpoint_of_fit(path: &Path) -> bilro::Result<()> {
 }
 
 /// Replaces the checksums of a checkpoint by those of its contents, so that changed contents are read.
-fn renew_checksums(bytes: &mut Vec<u8>) {
+fn renew_checksums(bytes: &mut [u8]) {
     // Sections in the order of their offsets; the last tensor has the checksums.
     let sections = || {
         let length = usize::try_from(u64::from_le_bytes(*bytes.first_chunk()?)).ok()?;

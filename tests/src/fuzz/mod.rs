@@ -30,7 +30,8 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: &[Target] = &[files::TARGET, declarations::TARGET, graphs::TARGET, networks::TARGET];
+pub const TARGETS: &[Target] =
+    &[files::TARGET, declarations::TARGET, graphs::TARGET, networks::TARGET];
 
 /// The target of this name.
 pub fn target(name: &str) -> Option<&'static Target> {
@@ -47,7 +48,9 @@ pub fn folder() -> PathBuf {
 /// # Panics
 /// If a file cannot be read.
 pub fn stored(kind: &str, target: &str) -> Vec<(PathBuf, Vec<u8>)> {
-    let Ok(entries) = std::fs::read_dir(folder().join(kind).join(target)) else { return Vec::new() };
+    let Ok(entries) = std::fs::read_dir(folder().join(kind).join(target)) else {
+        return Vec::new();
+    };
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
     paths.sort();
     let read = |path: PathBuf| {

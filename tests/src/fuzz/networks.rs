@@ -15,14 +15,8 @@ use crate::networks::{Array, Recipe};
 use crate::trainings::training;
 
 /// See the module.
-pub const TARGET: Target = Target {
-    name: "networks",
-    run,
-    seeds,
-    dictionary: &[],
-    max_length: 64,
-    memory: |_| 256 << 20,
-};
+pub const TARGET: Target =
+    Target { name: "networks", run, seeds, dictionary: &[], max_length: 64, memory: |_| 256 << 20 };
 
 fn seeds() -> Vec<Vec<u8>> {
     let byte = |seed: u32, i: u32| (seed.wrapping_mul(2_654_435_761) ^ i.wrapping_mul(40_503)) >> 7;
@@ -95,7 +89,8 @@ fn emitters(recipe: &Recipe, network: &Declaration, arrays: &[Array]) {
     let evaluated = lower(&check::evaluated_target(1));
     let expected = check::evaluated_network(&evaluated, &values, &parameters, scalar, 2);
     for target in host::targets() {
-        let found = check::jitted_network(&lower(&target), &variables, &values, &parameters, scalar);
+        let found =
+            check::jitted_network(&lower(&target), &variables, &values, &parameters, scalar);
         for (i, (x, y)) in found.iter().zip(&expected).enumerate() {
             check::assert_same_bits(&format!("{}, root {i}\n{recipe:?}", target.name), x, y);
         }
@@ -118,5 +113,7 @@ fn trained(
         }
     }
     let parameters = trainer.model().state_dict();
-    parameters.map(|(name, view)| (name.to_string(), view.as_standard_layout().into_owned())).collect()
+    parameters
+        .map(|(name, view)| (name.to_string(), view.as_standard_layout().into_owned()))
+        .collect()
 }

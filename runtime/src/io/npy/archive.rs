@@ -361,7 +361,8 @@ pub(super) mod tests {
         assert_eq!(of(directory + 23, 99), incomplete);
         assert_eq!(of(directory + 28, 99), damaged);
         let end = directory + ENTRY + 5;
-        let many = format!("offset {end}: the directory has 1 entries, but its end record states 99");
+        let many =
+            format!("offset {end}: the directory has 1 entries, but its end record states 99");
         assert_eq!(of(end + 10, 99), many);
         let before = format!(
             "offset {end}: {NO_ARCHIVE}: its directory, 51 bytes from offset 1660944429 on, is not \

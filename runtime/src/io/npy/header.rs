@@ -43,7 +43,9 @@ impl Header {
                 (4, usize::try_from(length).unwrap_or(usize::MAX))
             }
             other => {
-                return Err(format!("offset 6: is of version {other} of the format, not 1, 2 or 3"));
+                return Err(format!(
+                    "offset 6: is of version {other} of the format, not 1, 2 or 3"
+                ));
             }
         };
         if length > MAX_LENGTH {
@@ -64,7 +66,8 @@ impl Header {
                 "offset {offset}: the header does not have the form that NumPy writes: {message}"
             )
         })?;
-        let elements = Elements::of(&descr).map_err(|message| format!("offset {start}: {message}"))?;
+        let elements =
+            Elements::of(&descr).map_err(|message| format!("offset {start}: {message}"))?;
         Ok(Header { elements, shape, is_column_major, length: (start + length) as u64 })
     }
 
@@ -96,7 +99,9 @@ fn fill(file: &mut impl Read, offset: usize, count: usize, short: &str) -> Resul
 /// The message for a file that does not begin as it should.
 fn other_format(start: &[u8]) -> String {
     match start {
-        [b'P', b'K', 3 | 5, ..] => "offset 0: is an archive, `.npz`: `io::read_npz` reads its arrays".into(),
+        [b'P', b'K', 3 | 5, ..] => {
+            "offset 0: is an archive, `.npz`: `io::read_npz` reads its arrays".into()
+        }
         _ => "offset 0: is not a `.npy` file: those begin with `\\x93NUMPY`".into(),
     }
 }

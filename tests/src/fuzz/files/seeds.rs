@@ -5,9 +5,9 @@ use std::io::Write;
 use std::path::Path;
 
 use bilro::data::{Classification, Dataset};
+use bilro::io;
 use bilro::ndarray::{ArrayD, IxDyn, array};
 use bilro::prelude::*;
-use bilro::io;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
@@ -15,14 +15,66 @@ use super::{FORMATS, Small, scratch};
 
 /// Text that mutations insert.
 pub const WORDS: &[&str] = &[
-    "\0\0\x08\x01", "\x1f\u{8b}", "a,b,kind\n", "\"", "\"\"", "\"a\nb\"", ",", ";", "\r\n", "\n", "\r",
-    "nan", "inf", "-0", "1e39", "1e-320", "\u{feff}", "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }",
-    "'descr'", "'fortran_order': True", "'shape': (", ">f8", "|b1", "<i8", "|O", "\x01\0v\0",
-    "PK\x03\x04", "PK\x01\x02", "PK\x05\x06", "PK\x06\x06", "PK\x06\x07", ".npy", "../", "/",
-    "{\"__metadata__\":", "\"dtype\":\"F32\"", "\"F64\"", "\"F16\"", "\"BF16\"", "\"U8\"", "\"F4\"",
-    "\"shape\":[", "\"data_offsets\":[0,", "bilro.checkpoint", "checksums", "linear1.weight",
-    "18446744073709551615", "2305843009213693952", "9223372036854775807", "4294967296", "-1", "null",
-    "[", "]", "{", "}", "model.", "optimizer.", "num_batches_tracked", "fit.epoch",
+    "\0\0\x08\x01",
+    "\x1f\u{8b}",
+    "a,b,kind\n",
+    "\"",
+    "\"\"",
+    "\"a\nb\"",
+    ",",
+    ";",
+    "\r\n",
+    "\n",
+    "\r",
+    "nan",
+    "inf",
+    "-0",
+    "1e39",
+    "1e-320",
+    "\u{feff}",
+    "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }",
+    "'descr'",
+    "'fortran_order': True",
+    "'shape': (",
+    ">f8",
+    "|b1",
+    "<i8",
+    "|O",
+    "\x01\0v\0",
+    "PK\x03\x04",
+    "PK\x01\x02",
+    "PK\x05\x06",
+    "PK\x06\x06",
+    "PK\x06\x07",
+    ".npy",
+    "../",
+    "/",
+    "{\"__metadata__\":",
+    "\"dtype\":\"F32\"",
+    "\"F64\"",
+    "\"F16\"",
+    "\"BF16\"",
+    "\"U8\"",
+    "\"F4\"",
+    "\"shape\":[",
+    "\"data_offsets\":[0,",
+    "bilro.checkpoint",
+    "checksums",
+    "linear1.weight",
+    "18446744073709551615",
+    "2305843009213693952",
+    "9223372036854775807",
+    "4294967296",
+    "-1",
+    "null",
+    "[",
+    "]",
+    "{",
+    "}",
+    "model.",
+    "optimizer.",
+    "num_batches_tracked",
+    "fit.epoch",
 ];
 
 /// The examples of [`fit`].
