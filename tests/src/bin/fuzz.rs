@@ -57,7 +57,7 @@ fn options() -> Result<Options, String> {
         seconds: 30,
         seed: 1,
         jobs: std::thread::available_parallelism().map_or(1, usize::from),
-        limit: 10,
+        limit: 20,
         keep: false,
         cases: Vec::new(),
         current: None,
