@@ -89,16 +89,10 @@ faults! {
     // Fusion and planning.
     /// The guard of a step tests the loss alone.
     UnguardedGradient,
-    /// A parameter may be overwritten before its last reader: a lost anti-dependency.
-    LostAntiDependency,
     /// A kernel may overwrite a parameter that it reads at other elements.
     OverwrittenInPlace,
-    /// Memory of a buffer is used again by the kernel that reads the buffer last.
-    EarlyReuse,
     /// The memory of results is used again before they are read.
     ReusedResult,
-    /// Kernels that conflict in memory are in one phase.
-    ConflictInPhase,
 
     // Lowering.
     /// The last vector of a row has one lane too few.
@@ -129,8 +123,6 @@ faults! {
     StaleSpill,
     /// AVX: loads may move behind stores.
     LoadBehindStore,
-    /// AVX: masked stores write one lane too many.
-    StoreMask,
     /// AVX: the operands of a maximum may be exchanged.
     MaximumOperands,
     /// AVX: the lanes of an index vector all have the first index.
@@ -159,6 +151,44 @@ faults! {
     CheckpointedBatch,
     /// Checkpoints with wrong checksums are read.
     UncheckedChecksum,
+
+    // Faults of accesses to memory, which the sanitizer must find.
+    /// Emitters: every address is one element too high.
+    AddressPast,
+    /// Emitters: loops move pointers by one element too many.
+    PointerStride,
+    /// Emitters: a store of a few lanes writes all lanes.
+    StoreMask,
+    /// Lowering: stores of rows go to the program's first buffer, which it reads.
+    StoreBuffer,
+    /// Lowering: rows of a table are addressed by a stride that is a cache line too long.
+    RowStride,
+    /// Memory plan: a buffer's memory is free one kernel before its last use.
+    ShortLife,
+    /// Fusion: a parameter may be overwritten before a kernel reads its old value.
+    AntiDependency,
+    /// Phases: kernels that conflict run between the same barriers.
+    PhaseConflict,
+}
+
+impl Fault {
+    /// The faults of accesses to memory, which the sanitizer must find.
+    pub const ACCESSES: &[Fault] = &[
+        Fault::AddressPast,
+        Fault::PointerStride,
+        Fault::StoreMask,
+        Fault::StoreBuffer,
+        Fault::RowStride,
+        Fault::ShortLife,
+        Fault::AntiDependency,
+        Fault::PhaseConflict,
+    ];
+}
+
+/// Whether the passes are not verified: as in a release build, for the faults of accesses, most of
+/// which a verifier would report first.
+pub(crate) fn skips_verifiers() -> bool {
+    Fault::ACCESSES.iter().any(|fault| is(*fault))
 }
 
 /// Whether a fault is injected on this thread.

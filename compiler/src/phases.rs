@@ -82,10 +82,7 @@ pub fn assign_phases(
         one_thread += time;
         two_threads += if is_parallel { halved } else { time };
 
-        let conflicts = |others: &[usize]| {
-            let mut conflicts = others.iter().map(|other| memory.conflict(*other, i));
-            conflicts.any(|conflicts| conflicts && !faults::is(Fault::ConflictInPhase))
-        };
+        let conflicts = |others: &[usize]| others.iter().any(|other| memory.conflict(*other, i));
         // Serial kernels run in order anyway.
         if conflicts(&open.parallel) || (is_parallel && conflicts(&open.serial)) {
             let guarded = open.guarded;
@@ -167,6 +164,9 @@ impl Memory<'_> {
         let overlap = |writes: &[usize], touches: &[usize]| {
             writes.iter().any(|w| touches.iter().any(|t| self.overlap(*w, *t)))
         };
+        if faults::is(Fault::PhaseConflict) {
+            return false;
+        }
         overlap(&a.writes(), &b.reads())
             || overlap(&a.writes(), &b.writes())
             || overlap(&b.writes(), &a.reads())

@@ -32,6 +32,9 @@ pub enum Region {
     /// Numbers that the network declares, in the order of [`Fused::numbers`];
     /// read-only.
     Numbers,
+    /// Not memory of values: the pointer to the state of a sanitised call. Only in artifacts of
+    /// `sanitize`.
+    Monitor,
 }
 
 /// The location of a buffer in memory.
@@ -154,7 +157,7 @@ pub fn plan(fused: &Fused, parameters: &ParameterLayout) -> Plan {
             Storage::Numbers(offset) => Allocation { region: Region::Numbers, offset },
             Storage::Arena => {
                 let (first, last) = lives[buffer];
-                let early = usize::from(faults::is(Fault::EarlyReuse));
+                let early = usize::from(faults::is(Fault::ShortLife));
                 used.retain(|(_, _, until)| *until >= first + early);
                 let elements = layout.elements.next_multiple_of(CACHE_LINE);
                 let (mut offset, mut index) = (0, 0);

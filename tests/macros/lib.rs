@@ -16,4 +16,21 @@ mod expand;
 #[path = "../../macros/src/parse/mod.rs"]
 mod parse;
 
+use bilro_compiler::declaration::Declaration;
+use proc_macro2::TokenStream;
+
 pub use driver::expand;
+
+/// The declaration of the tokens of a `network!`.
+///
+/// # Errors
+/// The messages of all mistakes.
+pub fn declaration(tokens: TokenStream) -> Result<Declaration, Vec<String>> {
+    let mut mistakes = Vec::new();
+    let parsed = parse::parse(tokens, &mut mistakes);
+    let checked = parsed.map(|parsed| check::check(&parsed, &mut mistakes));
+    match checked.and_then(|checked| checked.declaration) {
+        Some(declaration) if mistakes.is_empty() => Ok(declaration),
+        _ => Err(mistakes.into_iter().map(|mistake| mistake.message).collect()),
+    }
+}

@@ -8,4 +8,5 @@ pub mod fuzz;
 pub mod goldens;
 pub mod neighbours;
 pub mod networks;
+pub mod soak;
 pub mod trainings;

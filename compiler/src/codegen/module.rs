@@ -6,6 +6,7 @@ mod heap;
 mod link;
 
 use std::mem;
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use cranelift_codegen::Context;
@@ -236,6 +237,23 @@ impl Executable {
         assert_eq!(table.len(), self.regions, "one pointer for each region");
         // SAFETY: the caller's promise; the range has all iterations of the program.
         unsafe { self.kernels[kernel](table.as_ptr(), 0, self.iterations(kernel)) }
+    }
+
+    /// Runs a range of the iterations of one program; all of them, if it has no parallel loop.
+    ///
+    /// # Safety
+    ///
+    /// As [`Self::run`], for the accesses of these iterations.
+    ///
+    /// # Panics
+    ///
+    /// If the table does not have one pointer for each region, or there is no such
+    /// program.
+    pub(super) unsafe fn run_range(&self, kernel: usize, range: Range<usize>, table: &[*mut u8]) {
+        assert_eq!(table.len(), self.regions, "one pointer for each region");
+        let (begin, end) = (range.start as i64, range.end as i64);
+        // SAFETY: the caller's promise.
+        unsafe { self.kernels[kernel](table.as_ptr(), begin, end) }
     }
 
     /// The end of the range of all iterations of a program.

@@ -166,7 +166,8 @@ impl<'g> Grouping<'g> {
 
     /// The uses of the parameter that a node's value overwrites.
     fn readers(&self, id: NodeId) -> &[Use] {
-        let leaf = self.assigns.get(&id).and_then(|p| self.parameters.get(p));
+        let assigns = self.assigns.get(&id).filter(|_| !faults::is(Fault::AntiDependency));
+        let leaf = assigns.and_then(|p| self.parameters.get(p));
         leaf.map_or(&[], |leaf| &self.uses[leaf.index()])
     }
 
@@ -203,7 +204,6 @@ impl<'g> Grouping<'g> {
         let operands = self.g.operands(id).iter().map(|x| base(self.g, *x));
         let operands = operands.filter(|x| self.computed[x.index()]);
         let readers = self.readers(id).iter().map(|u| u.user).filter(|by| *by != id);
-        let readers = readers.filter(|_| !faults::is(Fault::LostAntiDependency));
         let guard = self.guard.filter(|_| self.assigns.contains_key(&id));
         let roots = if self.guard == Some(id) { self.read_roots() } else { Vec::new() };
         operands.chain(readers).chain(guard).chain(roots).collect()

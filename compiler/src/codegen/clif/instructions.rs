@@ -41,7 +41,8 @@ impl Emitter<'_, '_> {
                     self.flush();
                 }
                 let (pointer, displacement) = self.address(to)?;
-                if *lanes == LANES && *stride == 1 {
+                let is_cut = *lanes < LANES && !faults::is(Fault::StoreMask);
+                if !is_cut && *stride == 1 {
                     self.builder.ins().store(memory(), value, pointer, displacement);
                 } else {
                     let value = self.cast(value, F32X4);
@@ -53,6 +54,7 @@ impl Emitter<'_, '_> {
                     }
                 }
             }
+            Instruction::Check(check) => self.check(check)?,
             // Cranelift has no prefetch instruction.
             Instruction::Prefetch { .. } => {}
             Instruction::Iota { to, offset, strides, lane_stride } => {
@@ -118,7 +120,7 @@ impl Emitter<'_, '_> {
     }
 
     /// The pointer of an address, and its displacement in bytes.
-    fn address(&mut self, address: &Address) -> Result<(Value, i32), Error> {
+    pub(super) fn address(&mut self, address: &Address) -> Result<(Value, i32), Error> {
         let (pointer, displacement) = self.buffers.pointer(address)?;
         let pointer = self.pointers[&pointer];
         let Some(index) = &address.index else { return Ok((pointer, displacement)) };

@@ -101,7 +101,9 @@ impl Emitter<'_> {
                 }
                 let to = self.address()?;
                 let to = self.memory(&to);
-                self.store(to, from, stride_bytes(*stride)?, *lanes);
+                let is_cut = !faults::is(Fault::StoreMask) || *stride != 1;
+                let lanes = if is_cut { *lanes } else { self.width.lanes() };
+                self.store(to, from, stride_bytes(*stride)?, lanes);
                 self.release_last();
             }
             Instruction::Prefetch { near, .. } => {
@@ -109,6 +111,10 @@ impl Emitter<'_> {
                 let at = self.memory(&at);
                 let code = if *near { Code::Prefetcht0_m8 } else { Code::Prefetcht1_m8 };
                 self.asm.m(code, at);
+            }
+            Instruction::Check(check) => {
+                let at = self.address()?;
+                self.check(check.number, &at);
             }
             Instruction::Iota { to, offset, strides, lane_stride } => {
                 let n = self.define(*to);

@@ -121,15 +121,13 @@ impl Emitter<'_> {
         } else if stride == 4 && lanes == all {
             self.asm.mr(Op::Store.code(self.width), to, name);
         } else if stride == 4 && self.width == Width::Zmm {
-            let written = lanes + usize::from(faults::is(Fault::StoreMask));
-            let mask = self.mask(first(written));
+            let mask = self.mask(first(lanes));
             self.asm.mr(Op::Store.code(self.width), to, name).set_op_mask(mask);
         } else if stride == 4 && lanes == 4 {
             self.asm.mr(Code::VEX_Vmovups_xmmm128_xmm, to, self.xmm(from));
         } else if stride == 4 {
             let spare = self.temporary();
-            let written = lanes + usize::from(faults::is(Fault::StoreMask));
-            let mask = self.vector_mask(spare, written);
+            let mask = self.vector_mask(spare, lanes);
             self.asm.mrr(Code::VEX_Vmaskmovps_m256_ymm_ymm, to, mask, name);
         } else if self.width == Width::Zmm && lanes > MOST_SCALARS {
             let offsets = self.temporary();

@@ -324,7 +324,8 @@ mod tests {
     fn call<'a>(purpose: &'a Purpose, batch: usize, choices: &'a [usize]) -> Call<'a, 'a> {
         let feeds = Feeds { feeds: &[], indices: &[] };
         let (counters, numbers) = (StepCounters::new(0), UpdateNumbers::NONE);
-        Call { purpose, batch, choices, counters, numbers, feeds, variables: &[] }
+        let (variables, sanitizes) = (&[][..], false);
+        Call { purpose, batch, choices, counters, numbers, feeds, variables, sanitizes }
     }
 
     fn new(code: usize, bytes: usize) -> Result<New<usize>> {

@@ -37,7 +37,7 @@ use ndarray::ArrayD;
 
 use crate::error::{Error, Result};
 use crate::rng::Generator;
-use crate::run::config::Backend;
+use crate::run::config::{Backend, sanitizes};
 use crate::run::parameters::Parameters;
 use code::CodeTable;
 use counters::StepCounters;
@@ -82,6 +82,8 @@ pub struct Engine {
     sums: Vec<f64>,
     /// See [`Engine::set_detect_anomaly`].
     detects_anomalies: bool,
+    /// See [`Engine::set_sanitize`].
+    sanitizes: bool,
     /// For every input, its index among the feeds of a batch.
     batch_indices: Vec<Option<usize>>,
     /// For every input, its index among the feeds of a prediction; none for targets.
@@ -176,6 +178,7 @@ impl Engine {
             workspaces: Workspaces::new(),
             sums: Vec::new(),
             detects_anomalies: false,
+            sanitizes: sanitizes()?,
         })
     }
 
@@ -207,6 +210,7 @@ impl Engine {
             workspaces: Workspaces::new(),
             sums: Vec::new(),
             detects_anomalies: self.detects_anomalies,
+            sanitizes: self.sanitizes,
             batch_indices: self.batch_indices.clone(),
             input_indices: self.input_indices.clone(),
         })
@@ -339,12 +343,14 @@ impl Engine {
         numbers: UpdateNumbers,
     ) -> Call<'a, 'b> {
         let (feeds, counters) = (self.feeds(purpose, feeds), self.counters);
-        Call { purpose, batch, choices, counters, numbers, feeds, variables: &self.variables }
+        let (variables, sanitizes) = (&self.variables[..], self.sanitizes);
+        Call { purpose, batch, choices, counters, numbers, feeds, variables, sanitizes }
     }
 
-    /// Makes the update of a training from the accumulated gradients.
-    pub(crate) fn update(&mut self, update: &Purpose, numbers: UpdateNumbers) -> Result<()> {
-        self.call(update, 1, &[], &[], numbers).map(|_| ())
+    /// Makes the update of a training from the accumulated gradients; returns whether it was not
+    /// rejected.
+    pub(crate) fn update(&mut self, update: &Purpose, numbers: UpdateNumbers) -> Result<bool> {
+        self.call(update, 1, &[], &[], numbers).map(|results| results.kept)
     }
 
     /// Runs a purpose on arrays that have been checked.
@@ -365,7 +371,17 @@ impl Engine {
         let is_predict = matches!(purpose, Purpose::Predict);
         let indices = if is_predict { &self.input_indices } else { &self.batch_indices };
         let (given, counters) = (Feeds { feeds, indices }, *counters);
-        let call = &Call { purpose, batch, choices, counters, numbers, feeds: given, variables };
+        let sanitizes = self.sanitizes;
+        let call = &Call {
+            purpose,
+            batch,
+            choices,
+            counters,
+            numbers,
+            feeds: given,
+            variables,
+            sanitizes,
+        };
         sums.clear();
         let mut has_evicted = false;
         let mut results = Results::new();
@@ -512,6 +528,16 @@ impl Engine {
         self.workspaces.refresh(&self.code);
     }
 
+    /// Sets whether machine code checks every access to memory: see
+    /// [`ModelBuilder::sanitize`](crate::ModelBuilder::sanitize). Unless set, `BILRO_SANITIZE`
+    /// decides. A change drops all cached code; clones keep theirs.
+    pub fn set_sanitize(&mut self, sanitizes: bool) {
+        if self.sanitizes != sanitizes {
+            self.sanitizes = sanitizes;
+            self.empty_cache();
+        }
+    }
+
     /// Bytes of the cached machine code, in full pages, with its tables.
     pub fn code_bytes(&self) -> usize {
         self.code.bytes()
@@ -562,6 +588,8 @@ struct Call<'a, 'b> {
     feeds: Feeds<'a, 'b>,
     /// The parameters, and the optimizer state.
     variables: &'a [Parameter],
+    /// Whether its code is sanitised.
+    sanitizes: bool,
 }
 
 impl Call<'_, '_> {

@@ -1,0 +1,134 @@
+//! A short soak of random networks, and tests of its generator and its reducer. The program `soak`
+//! runs more of them.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bilro_compiler::declaration::Init;
+use bilro_compiler::faults::{Fault, Guard};
+use bilro_compiler::target::host;
+use bilro_compiler::{layers, ops};
+use bilro_tests::check;
+use bilro_tests::soak::campaign::{Campaign, Counts, Report};
+use bilro_tests::soak::language::{Item, statements};
+use bilro_tests::soak::training::{OPTIMIZERS, SCHEDULES};
+use bilro_tests::soak::trial::Class;
+use bilro_tests::soak::{Choices, draw, network};
+
+/// `BILRO_SEED=n` tries other networks, `BILRO_NETWORKS=n` another number of them.
+fn from_environment(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |n| n.parse().expect("a number"))
+}
+
+#[test]
+fn random_networks_agree_on_every_emitter_and_thread_count() {
+    let seed = from_environment("BILRO_SEED", 1);
+    let (campaign, targets) = (Campaign::new(seed), check::targets());
+    let mut counts = Counts::default();
+    for index in 0..from_environment("BILRO_NETWORKS", 60) {
+        if let Some(report) = campaign.run(index, &targets, &mut counts) {
+            panic!("{report}");
+        }
+    }
+    println!("{}", counts.markdown(Duration::from_secs(1), 0));
+    let compared = counts.compared;
+    assert!(compared.worst > 0.01, "bounds far above the errors would be useless: {compared:?}");
+    // Most elements have a bound.
+    assert!(compared.undecided * 10 < compared.elements, "{compared:?}");
+}
+
+/// An operation or a layer that is added is drawn without a line elsewhere.
+#[test]
+fn every_operation_layer_and_training_is_drawn() {
+    let campaign = Campaign::new(3);
+    let (mut drawn, mut accepted, mut refused) = (BTreeSet::new(), 0, 0);
+    let (mut blocks, mut choices, mut statements) = (0, 0, 0);
+    for index in 0..2000 {
+        let (network, counts) = draw::draw(&mut campaign.choices(index));
+        accepted += counts.accepted;
+        refused += counts.refused.values().map(|(count, _)| count).sum::<usize>();
+        drawn.extend(network.calls());
+        drawn.insert(OPTIMIZERS[network.plan.optimizer].into());
+        drawn.insert(SCHEDULES[network.plan.schedule].into());
+        statements += network.items.len();
+        for item in &network.items {
+            match item {
+                Item::Parameter { init, .. } => drop(drawn.insert((*init).into())),
+                Item::Block { .. } => blocks += 1,
+                Item::Choice { .. } => choices += 1,
+                _ => {}
+            }
+        }
+    }
+    let functions = ops::ALL.iter().filter(|entry| entry.call.is_some()).map(|entry| entry.name);
+    let all = functions.chain(layers::names()).chain(OPTIMIZERS).chain(SCHEDULES);
+    let all = all.chain(Init::ALL.iter().map(|(name, _)| *name));
+    let missing: Vec<&str> = all.filter(|name| !drawn.contains(*name)).collect();
+    assert!(missing.is_empty(), "never drawn: {missing:?}");
+    assert!(blocks > 50 && choices > 50, "{blocks} blocks, {choices} choices");
+    assert!(refused * 4 < accepted, "{refused} refused, {accepted} accepted");
+    assert!(statements > 2000 * 6, "{statements}");
+}
+
+/// The bytes of a fuzzer always yield a network.
+#[test]
+fn bytes_yield_networks() {
+    let mut bytes = Vec::new();
+    for n in 0..300u64 {
+        let drawn = network(&mut Choices::of_bytes(&bytes));
+        assert!(statements(&drawn.items).is_ok(), "{}", drawn.text());
+        bytes.push((n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8);
+    }
+    let again = |bytes: &[u8]| network(&mut Choices::of_bytes(bytes)).text();
+    assert_eq!(again(&bytes), again(&bytes));
+    assert_ne!(again(&bytes), again(&[]));
+}
+
+/// The first report of a network that fails with a fault.
+fn found(fault: Fault, seed: u64) -> Report {
+    let _guard = Guard::new(fault);
+    let campaign = Campaign { verify_every: 0, ..Campaign::new(seed) };
+    let targets = host::targets();
+    let reports = (0..400).map(|index| campaign.run(index, &targets, &mut Counts::default()));
+    reports.flatten().next().unwrap_or_else(|| panic!("{fault:?} has not been found"))
+}
+
+/// A deliberate fault is found, and reduced to a few statements.
+#[test]
+fn faults_are_found_and_reduced() {
+    for (fault, word) in [(Fault::ExpCoefficient, ""), (Fault::TanhSign, "")] {
+        let report = found(fault, 5);
+        println!("{report}");
+        assert!(matches!(report.failure.class, Class::Bound | Class::Target), "{report}");
+        assert!(report.text.lines().count() <= 8, "{report}");
+        assert!(report.text.to_lowercase().contains(word), "{report}");
+    }
+}
+
+/// The text of a network expands without a mistake, and declares the graph that it was printed from.
+#[test]
+fn the_text_of_a_drawn_network_declares_its_graph() {
+    let campaign = Campaign::new(1);
+    for index in 0..400 {
+        let network = campaign.network(index);
+        let text = network.text();
+        let tokens = text.parse().expect("balanced");
+        let declared = bilro_macros_library::declaration(tokens);
+        let declared =
+            declared.unwrap_or_else(|mistakes| panic!("network {index}: {mistakes:#?}\n{text}"));
+        let expected = network.declaration();
+        assert_eq!(
+            declared.graph().to_string(),
+            expected.graph().to_string(),
+            "network {index}\n{text}"
+        );
+        let names = |all: &[bilro_compiler::declaration::Parameter]| -> Vec<String> {
+            all.iter().map(|p| p.name.clone()).collect()
+        };
+        assert_eq!(
+            names(&declared.parameters),
+            names(&expected.parameters),
+            "network {index}\n{text}"
+        );
+    }
+}

@@ -1,0 +1,156 @@
+//! Attributes of calls, by their kinds in the signature.
+
+use bilro_compiler::ops::{Attribute, AttributeKind, AttributeValue};
+use bilro_compiler::shape::Dim;
+
+use super::super::choices::Choices;
+use super::{Draft, Known};
+
+/// What a size states, where the builder accepts one size only.
+enum Stated {
+    /// The last axis of an operand.
+    Last(usize),
+    /// The first axis of an operand.
+    First(usize),
+    /// The bound of an operand's integers.
+    Bound(usize),
+}
+
+/// Sizes of layers that must be those of an operand; others are drawn.
+const STATED: &[(&str, Stated)] = &[
+    ("in_features", Stated::Last(0)),
+    ("in1_features", Stated::Last(0)),
+    ("in2_features", Stated::Last(1)),
+    ("normalized_shape", Stated::Last(0)),
+    ("num_features", Stated::First(0)),
+    ("num_parameters", Stated::First(0)),
+    ("num_embeddings", Stated::Bound(0)),
+];
+
+impl Draft {
+    /// Attributes for operands; those with a default are often left out.
+    pub(super) fn attributes(
+        &self,
+        choices: &mut Choices<'_>,
+        form: &[Attribute],
+        operands: &[Known],
+    ) -> Vec<(String, AttributeValue)> {
+        let mut all = Vec::new();
+        for attribute in form {
+            if attribute.default.is_some() && choices.chance(0.5) {
+                continue;
+            }
+            if let Some(value) = self.attribute(choices, attribute, operands) {
+                all.push((attribute.name.to_string(), value));
+            }
+        }
+        // Limits in order.
+        let limits = all.iter_mut().filter_map(|(name, value)| match value {
+            AttributeValue::Number(x) if name.starts_with("min") || name.starts_with("max") => {
+                Some(x)
+            }
+            _ => None,
+        });
+        if let [low, high] = &mut limits.collect::<Vec<_>>()[..]
+            && low > high
+        {
+            std::mem::swap(*low, *high);
+        }
+        all
+    }
+
+    fn attribute(
+        &self,
+        choices: &mut Choices<'_>,
+        attribute: &Attribute,
+        operands: &[Known],
+    ) -> Option<AttributeValue> {
+        let first = operands.first()?;
+        let dims = first.dims();
+        Some(match attribute.kind {
+            AttributeKind::Axis => {
+                let rank = dims.len() as i64;
+                if rank == 0 {
+                    return None;
+                }
+                AttributeValue::Axis(choices.index(2 * dims.len()) as i64 - rank)
+            }
+            AttributeKind::Number => {
+                let default = attribute.default.and_then(|text| text.parse::<f64>().ok());
+                AttributeValue::Number(match default {
+                    // A small number, as an `eps`, stays small.
+                    Some(x) if x != 0.0 && x.abs() < 0.01 => {
+                        x * [1.0, 10.0, 100.0][choices.index(3)]
+                    }
+                    Some(x) if choices.chance(0.6) => {
+                        let factor = [0.5, 0.25, 2.0, 1.5][choices.index(4)];
+                        if x == 0.0 { [0.1, 0.3][choices.index(2)] } else { x * factor }
+                    }
+                    _ => *choices.pick(&[2.0, 0.5, 1.0, 3.0, -1.0, -0.5, 1.3, 0.0, -2.0]),
+                })
+            }
+            AttributeKind::Flag => AttributeValue::Flag(choices.chance(0.5)),
+            AttributeKind::Size => AttributeValue::Size(Dim::Fixed(
+                stated(attribute.name, operands).unwrap_or_else(|| self.size(choices)),
+            )),
+            AttributeKind::Sizes => {
+                let shape = reshaped(choices, dims.iter().product());
+                AttributeValue::Sizes(shape.into_iter().map(Dim::Fixed).collect())
+            }
+            AttributeKind::Axes => {
+                let mut axes: Vec<i64> = (0..dims.len() as i64).collect();
+                for i in (1..axes.len()).rev() {
+                    axes.swap(i, choices.index(i + 1));
+                }
+                AttributeValue::Axes(axes)
+            }
+            AttributeKind::Keyword(words) => {
+                AttributeValue::Keyword((*choices.pick(words)).to_string())
+            }
+            AttributeKind::Integer => AttributeValue::Integer(match attribute.name {
+                // A class, or a number of classes: below the last axis.
+                "ignore_index" => choices.index(dims.last().copied().unwrap_or(1)),
+                _ => 1 + choices.index(dims.last().copied().unwrap_or(1).min(3)),
+            }),
+            AttributeKind::Numbers => {
+                let count = match choices.chance(0.7) {
+                    true => dims.last().copied().unwrap_or(1),
+                    false => 1,
+                };
+                let numbers = (0..count).map(|i| match i {
+                    // A weight of 0 excludes a class.
+                    1 if choices.chance(0.1) => 0.0,
+                    _ => 0.25 + choices.index(8) as f64 * 0.25,
+                });
+                AttributeValue::Numbers(numbers.collect())
+            }
+        })
+    }
+}
+
+fn stated(name: &str, operands: &[Known]) -> Option<usize> {
+    let (_, stated) = STATED.iter().find(|(stated, _)| *stated == name)?;
+    match *stated {
+        Stated::Last(i) => operands.get(i)?.dims().last().copied(),
+        Stated::First(i) => operands.get(i)?.dims().first().copied(),
+        Stated::Bound(i) => operands.get(i)?.below(),
+    }
+}
+
+/// A shape with this number of elements.
+fn reshaped(choices: &mut Choices<'_>, count: usize) -> Vec<usize> {
+    let divisors: Vec<usize> = (2..=33).filter(|n| count.is_multiple_of(*n)).collect();
+    match (choices.index(6), divisors.is_empty()) {
+        (0, _) | (2..=4, true) => vec![count],
+        (1, _) => vec![1, count],
+        (5, _) => vec![count, 1],
+        (kind, _) => {
+            let n = *choices.pick(&divisors);
+            match kind {
+                2 => vec![n, count / n],
+                3 => vec![count / n, n],
+                _ => vec![count / n, 1, n],
+            }
+        }
+    }
+}

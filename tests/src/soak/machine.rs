@@ -1,0 +1,149 @@
+//! Runs the compiled code of one purpose on any target of this machine, and on threads that share
+//! every kernel.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bilro_compiler::artifact::Pointers;
+use bilro_compiler::codegen::module::Executable;
+use bilro_compiler::declaration::Parameter;
+use bilro_compiler::error::Error as CompileError;
+use bilro_compiler::eval::Value;
+use bilro_compiler::graph::Graph;
+use bilro_compiler::phases::Phase;
+use bilro_compiler::plan::{ParameterLayout, Region};
+use bilro_compiler::target::Target;
+use ndarray::ArrayD;
+
+use crate::check::{self, CANARY, Lowered, MARGIN, padded, unpadded};
+
+/// Compiled code of one purpose.
+pub struct Machine {
+    /// The graph through all passes.
+    pub lowered: Lowered,
+    /// The name of the target.
+    pub target: &'static str,
+    executable: Executable,
+    layout: ParameterLayout,
+}
+
+impl Machine {
+    /// Compiles a graph. All passes are verified, and Cranelift's if `checks_code` is set, which takes
+    /// longer than all else.
+    ///
+    /// # Errors
+    /// A violation: a bug of the compiler.
+    pub fn new(
+        graph: &Graph,
+        variables: &[Parameter],
+        target: &Target,
+        checks_code: bool,
+    ) -> Result<Machine, CompileError> {
+        let layout = ParameterLayout::new(variables);
+        let lowered = check::lower(graph, &layout, target)?;
+        let executable = Executable::new(&lowered.artifact, checks_code)?;
+        Ok(Machine { lowered, target: target.name, executable, layout })
+    }
+
+    /// The roots; `scalar` returns the bits of a step scalar.
+    ///
+    /// # Panics
+    /// If code writes behind the end of a region.
+    pub fn run(
+        &self,
+        inputs: &[Value<f32>],
+        variables: &[ArrayD<f32>],
+        scalar: impl Fn(&str) -> u32,
+        threads: usize,
+    ) -> Vec<Vec<f32>> {
+        let interface = &self.lowered.artifact.interface;
+        // A margin of canaries after the writable memory, which must not change.
+        let mut arena = vec![CANARY; interface.arena + MARGIN];
+        let mut updated = vec![CANARY; self.layout.elements + MARGIN];
+        for ((start, layout), values) in self.layout.parameters.iter().zip(variables) {
+            updated[*start..*start + layout.elements].copy_from_slice(&padded(values, layout));
+        }
+        let mut inputs: Vec<Vec<u32>> = inputs.iter().map(check::bits).collect();
+        let mut scalars: Vec<u32> =
+            interface.step_scalars.iter().map(|name| scalar(name)).collect();
+        let pointers = Pointers {
+            arena: arena.as_mut_ptr().cast(),
+            parameters: updated.as_mut_ptr().cast(),
+            step_scalars: scalars.as_mut_ptr().cast(),
+        };
+        let table = Table(check::table(&self.lowered.artifact, &pointers, &mut inputs));
+        match threads {
+            // SAFETY: a pointer for each region, each with the number of elements of the memory plan;
+            // nothing else uses the memory during the call.
+            0 | 1 => unsafe { self.executable.run(&table.0) },
+            _ => self.share(&table, threads),
+        }
+        for (memory, end) in [(&arena, interface.arena), (&updated, self.layout.elements)] {
+            assert!(memory[end..].iter().all(|x| *x == CANARY), "written behind the end");
+        }
+        let roots = interface.roots.iter();
+        roots
+            .map(|root| {
+                let is_parameter = root.allocation.region == Region::Parameters;
+                let memory = if is_parameter { &updated } else { &arena };
+                unpadded(&memory[root.allocation.offset..], &root.layout)
+            })
+            .collect()
+    }
+
+    /// Runs on threads that share every kernel, with a barrier after each.
+    fn share(&self, table: &Table, threads: usize) {
+        let guard = self.lowered.fused.guard().map(|guard| guard.kernel);
+        let programs = self.lowered.artifact.programs.iter().enumerate();
+        let phases: Vec<Phase> = programs
+            .map(|(kernel, program)| {
+                let guarded = guard.is_some_and(|guard| kernel > guard);
+                match program.parallel {
+                    0 => Phase { serial: vec![kernel], guarded, ..Phase::default() },
+                    _ => Phase { parallel: vec![kernel], guarded, ..Phase::default() },
+                }
+            })
+            .collect();
+        let barrier =
+            YieldingBarrier { threads, arrived: AtomicUsize::new(0), opened: AtomicUsize::new(0) };
+        let run = |thread: usize| {
+            for phase in &phases {
+                // SAFETY: as in `run`; all threads have the same table, and separate shares; a
+                // barrier followed the previous phase.
+                unsafe { self.executable.run_share(phase, thread, threads, &table.0) };
+                barrier.wait();
+            }
+        };
+        std::thread::scope(|scope| {
+            for thread in 1..threads {
+                scope.spawn(move || run(thread));
+            }
+            run(0);
+        });
+    }
+}
+
+/// Pointers that several threads use.
+struct Table(Vec<*mut u8>);
+
+// SAFETY: only `share` uses them, as `Executable::run_share` allows.
+unsafe impl Sync for Table {}
+
+/// A barrier for more threads than cores: a waiting thread yields at once.
+struct YieldingBarrier {
+    threads: usize,
+    arrived: AtomicUsize,
+    opened: AtomicUsize,
+}
+
+impl YieldingBarrier {
+    fn wait(&self) {
+        let before = self.opened.load(Ordering::Acquire);
+        if self.arrived.fetch_add(1, Ordering::AcqRel) + 1 == self.threads {
+            self.arrived.store(0, Ordering::Relaxed);
+            self.opened.store(before + 1, Ordering::Release);
+        }
+        while self.opened.load(Ordering::Acquire) == before {
+            std::thread::yield_now();
+        }
+    }
+}
