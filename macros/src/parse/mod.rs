@@ -48,10 +48,11 @@ pub fn parse(tokens: TokenStream, mistakes: &mut Vec<Mistake>) -> Option<ItemNet
             format!("`{word}` is reserved for the macro, as all names that start with `__bilro`");
         mistakes.push(Mistake::new(word.span(), message));
     }
-    let header = match header.parse2(tokens) {
+    let last = all.last().map_or_else(Span::call_site, TokenTree::span);
+    let header = match (|input: ParseStream<'_>| header(input, last)).parse2(tokens) {
         Ok(header) => header,
         Err(error) => {
-            mistakes.push(located(error, &all));
+            mistakes.push(located(error, last));
             return None;
         }
     };
@@ -67,7 +68,7 @@ pub fn parse(tokens: TokenStream, mistakes: &mut Vec<Mistake>) -> Option<ItemNet
     };
     match generics.and_then(const_generics) {
         Ok(generics) => network.generics = generics,
-        Err(error) => mistakes.push(located(error, &all)),
+        Err(error) => mistakes.push(located(error, last)),
     }
     match body {
         Some(body) => {
@@ -101,11 +102,9 @@ pub fn parse(tokens: TokenStream, mistakes: &mut Vec<Mistake>) -> Option<ItemNet
 }
 
 /// A mistake found by syn. At the end of the input it has no location: then that of the last token.
-fn located(error: syn::Error, tokens: &[TokenTree]) -> Mistake {
-    match tokens.last() {
-        Some(last) if error.to_string().starts_with("unexpected end of input") => {
-            Mistake::new(last.span(), error.to_string())
-        }
+fn located(error: syn::Error, last: Span) -> Mistake {
+    match error.to_string() {
+        message if message.starts_with("unexpected end of input") => Mistake::new(last, message),
         _ => error.into(),
     }
 }
@@ -121,7 +120,8 @@ struct Header {
     trailing: TokenStream,
 }
 
-fn header(input: ParseStream<'_>) -> syn::Result<Header> {
+/// `last` is the span of the last token.
+fn header(input: ParseStream<'_>, last: Span) -> syn::Result<Header> {
     if input.peek(Token![#]) && input.peek2(Token![!]) {
         let message = "attributes and doc comments of a network go before its `struct`, as \
                        `#[...]` and `///`";
@@ -145,7 +145,12 @@ fn header(input: ParseStream<'_>) -> syn::Result<Header> {
     };
     is_a_name(&name)?;
     // After a mistake in the generics, skip to the body.
-    let generics = input.parse();
+    let mut generics = input.parse();
+    if let Err(error) = &generics
+        && input.is_empty()
+    {
+        generics = Err(syn::Error::new(last, error));
+    }
     let mut body = None;
     if generics.is_err() {
         while !input.is_empty() && !input.peek(syn::token::Brace) {

@@ -12,7 +12,9 @@
 //!
 //! Reading has a limit, so that time and memory are bounded by the length of the
 //! file: the contents, decompressed, may have 32 times as many bytes as the file, or
-//! 256 MiB if that is more. [`with_limit`] sets another limit.
+//! 256 MiB if that is more. [`with_limit`] sets another limit. Devices and pipes are read up to the
+//! limit too; opening a named pipe waits for its writer. An error has the file, and the offset, the
+//! line, or the name of the array; after it, nothing has changed.
 //!
 //! Files are replaced atomically: a file is written under another name in the same
 //! folder, and renamed when it is complete. Missing folders are created. Symbolic

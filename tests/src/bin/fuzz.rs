@@ -28,7 +28,7 @@ use bilro_tests::fuzz::{self, TARGETS, Target};
 static ALLOCATOR: Counting = Counting;
 
 /// How long a case is minimised.
-const MINIMISE: Duration = Duration::from_secs(60);
+const MINIMISE: Duration = Duration::from_secs(20);
 
 /// The exit status of a process whose case failed; others are crashes.
 const FAILED: u8 = 3;
@@ -57,7 +57,7 @@ fn options() -> Result<Options, String> {
         seconds: 30,
         seed: 1,
         jobs: std::thread::available_parallelism().map_or(1, usize::from),
-        limit: 10,
+        limit: 20,
         keep: false,
         cases: Vec::new(),
         current: None,

@@ -9,7 +9,7 @@ use std::path::Path;
 use bilro::rng::Generator;
 use bilro_compiler::declaration::{Init, Parameter};
 use bilro_compiler::eval::Value;
-use bilro_compiler::graph::Graph;
+use bilro_compiler::graph::{Graph, NodeId, Root};
 use bilro_compiler::ops::{Domain, Op, Operand};
 use bilro_compiler::plan::ParameterLayout;
 use bilro_compiler::shape::{Shape, Type};
@@ -184,7 +184,9 @@ pub fn run(data: &[u8]) -> u64 {
         Err(error) => panic!("for {}: {error}\n{printed}", target.name),
     };
     let targets = host::targets();
-    if elements > MAX_EVALUATED {
+    // A guard ends machine code early, and the evaluator runs all programs.
+    let is_guarded = graph.roots().iter().any(|(root, _)| *root == Root::Guard);
+    if elements > MAX_EVALUATED || is_guarded {
         return hash(
             &Processor::ALL.iter().map(|target| shape(&lower(target))).collect::<Vec<_>>(),
         );
@@ -215,7 +217,7 @@ pub fn run(data: &[u8]) -> u64 {
     shape(&lowered)
 }
 
-fn elements(graph: &Graph, id: bilro_compiler::graph::NodeId) -> usize {
+fn elements(graph: &Graph, id: NodeId) -> usize {
     graph.sizes(id).iter().fold(1usize, |n, size| n.saturating_mul(*size))
 }
 
@@ -243,6 +245,11 @@ impl Leaves {
                 Op::Input(op) => put(&mut inputs, op.index, op.ty.clone())?,
                 Op::Parameter(op) => put(&mut parameters, op.index, op.shape.clone())?,
                 _ => {}
+            }
+        }
+        for (root, id) in graph.roots() {
+            if let Root::Assign(index) = root {
+                put(&mut parameters, *index, graph.shape(*id).clone())?;
             }
         }
         let scalar = || Type::real(Shape::scalar());

@@ -1,119 +1,94 @@
-//! Random networks: machine code against the interpreter, and the same bits by every emitter and on
-//! any number of threads.
+//! Random networks, see [`soak`](crate::soak): machine code against the interpreter, the same bits by
+//! every emitter, on any number of threads, and by code that checks its accesses to memory.
 
-use bilro::engine::Engine;
-use bilro::{Backend, DynBatch, DynModel, DynTrainer, Error, Sgd};
+use bilro::{DynBatch, DynTrainer, Sgd};
 use bilro_compiler::declaration::Declaration;
-use bilro_compiler::eval::Value;
-use bilro_compiler::purpose::Purpose;
 use bilro_compiler::target::host;
 use ndarray::ArrayD;
 
 use super::{Target, hash};
 use crate::check;
-use crate::networks::{Array, Recipe};
-use crate::trainings::training;
+use crate::networks::{Array, arrays};
+use crate::soak::trial::{self, Extent};
+use crate::soak::{Choices, Network, network};
 
 /// See the module.
-pub const TARGET: Target =
-    Target { name: "networks", run, seeds, dictionary: &[], max_length: 64, memory: |_| 256 << 20 };
+pub const TARGET: Target = Target {
+    name: "networks",
+    run,
+    seeds,
+    dictionary: &[],
+    max_length: 256,
+    memory: |_| 1 << 30,
+};
+
+/// As random networks of the campaigns have it.
+const EXTENT: Extent = Extent { evaluated: 3_000, verifies: false, checks_code: true };
 
 fn seeds() -> Vec<Vec<u8>> {
     let byte = |seed: u32, i: u32| (seed.wrapping_mul(2_654_435_761) ^ i.wrapping_mul(40_503)) >> 7;
-    (0..16).map(|seed| (0..12 + 2 * seed).map(|i| byte(seed + 1, i + 1) as u8).collect()).collect()
+    (0..12).map(|seed| (0..9 * seed).map(|i| byte(seed + 1, i + 1) as u8).collect()).collect()
 }
 
 /// Runs a case.
 ///
 /// # Panics
-/// If machine code disagrees with the interpreter, or two emitters or numbers of threads with
-/// each other.
+/// If machine code disagrees with the interpreter, or two emitters, numbers of threads or kinds of
+/// code with each other.
 pub fn run(data: &[u8]) -> u64 {
-    let recipe = Recipe::of_bytes(data);
-    let network = recipe.build().network;
-    let arrays = recipe.arrays(&network);
-    let model = DynModel::builder(network.clone()).seed(recipe.seed).threads(2).build();
-    let model = model.unwrap_or_else(|error| panic!("{error}\n{recipe:?}"));
-    match model.verify(batch(&network, &arrays)) {
-        Ok(report) => assert!(report.is_ok(), "{report}\n{recipe:?}"),
-        // Statistics of a batch need two examples.
-        Err(Error::SmallBatch { .. }) => return hash("small"),
-        Err(error) => panic!("{error}\n{recipe:?}"),
+    let network = network(&mut Choices::of_bytes(data));
+    if let Err(failure) = trial::run(&network, &host::targets(), EXTENT) {
+        let (batch, text) = (network.batch, network.text());
+        panic!("{:?}: {}\nin batches of {batch}:\n{text}", failure.class, failure.message);
     }
-    emitters(&recipe, &network, &arrays);
-    let states = [1, 3].map(|threads| trained(&recipe, &network, &arrays, threads));
-    for (name, x) in &states[0] {
-        let y = &states[1].iter().find(|(other, _)| other == name).expect("the same names").1;
-        let (x, y) = (x.as_slice().expect("contiguous"), y.as_slice().expect("contiguous"));
-        check::assert_same_bits(&format!("`{name}` on 1 and 3 threads\n{recipe:?}"), x, y);
-    }
-    let graph = network.graph_for(&Purpose::Predict, recipe.batch);
-    hash(&graph.ids().map(|id| graph.op(id).name()).collect::<Vec<_>>())
+    sanitized(&network);
+    hash(&network.calls())
 }
 
-/// The batch, by names.
-fn batch<'a>(network: &'a Declaration, arrays: &'a [Array]) -> DynBatch<'a> {
-    let named = |target| network.inputs.iter().filter(move |input| input.is_target == target);
-    let names = named(false).chain(named(true)).map(|input| input.name.as_str());
-    names.zip(arrays).fold(DynBatch::new(), |batch, (name, array)| batch.with(name, array.feed()))
-}
-
-/// A step by every emitter, against the evaluator of programs.
-fn emitters(recipe: &Recipe, network: &Declaration, arrays: &[Array]) {
-    let training = training(recipe.seed, 0.01);
-    let step = Purpose::Step(training.clone());
-    let variables = network.variables(&step);
-    let scalar = |name: &str| training.optimizer().scalar(name, 2, 0.01).expect("of the optimizer");
-    let engine = Engine::new(network.clone(), Backend::Jit, recipe.seed, 1);
-    let engine = engine.expect("a model was built before");
-    let mut parameters: Vec<ArrayD<f32>> =
-        (0..network.parameters.len()).map(|i| engine.parameter(i).to_owned()).collect();
-    parameters.extend(check::initial_state(network, &step));
-    // In declaration order; arrays have targets last.
-    let inputs = network.inputs.iter().filter(|input| !input.is_target).count();
-    let (mut input, mut target) = (0, inputs);
-    let values: Vec<Value<f32>> = (network.inputs.iter())
-        .map(|declared| {
-            let next = if declared.is_target { &mut target } else { &mut input };
-            *next += 1;
-            match &arrays[*next - 1] {
-                Array::Real(x) => Value::Real(x.clone()),
-                Array::Index(x) => Value::Index(x.clone()),
+/// A step of code with checks has the bits of the same step without, and no check fails.
+fn sanitized(network: &Network) {
+    let declaration = network.declaration();
+    if !declaration.has_loss() {
+        return;
+    }
+    let arrays = arrays(&declaration, network.batch, network.seed);
+    let [plain, checked] = [false, true].map(|sanitizes| {
+        let result = trained(network, &declaration, &arrays, sanitizes);
+        result.map_err(|error| error.to_string())
+    });
+    match (plain, checked) {
+        (Ok(plain), Ok(checked)) => {
+            for ((name, x), (_, y)) in plain.iter().zip(&checked) {
+                let (x, y) = (x.as_slice().expect("contiguous"), y.as_slice().expect("contiguous"));
+                check::assert_same_bits(&format!("`{name}`\n{}", network.text()), x, y);
             }
-        })
-        .collect();
-    let lower = |target: &_| {
-        let lowered = check::lower_network(network, &step, recipe.batch, target);
-        lowered.unwrap_or_else(|error| panic!("{error}\n{recipe:?}"))
-    };
-    let evaluated = lower(&check::evaluated_target(1));
-    let expected = check::evaluated_network(&evaluated, &values, &parameters, scalar, 2);
-    for target in host::targets() {
-        let found =
-            check::jitted_network(&lower(&target), &variables, &values, &parameters, scalar);
-        for (i, (x, y)) in found.iter().zip(&expected).enumerate() {
-            check::assert_same_bits(&format!("{}, root {i}\n{recipe:?}", target.name), x, y);
+        }
+        // As a loss that is not finite.
+        (plain, checked) => {
+            let [plain, checked] = [plain.err(), checked.err()];
+            assert_eq!(plain, checked, "without and with checks:\n{}", network.text());
         }
     }
 }
 
-/// The parameters after two steps.
+/// The parameters after a step on two threads.
 fn trained(
-    recipe: &Recipe,
-    network: &Declaration,
+    network: &Network,
+    declaration: &Declaration,
     arrays: &[Array],
-    threads: usize,
-) -> Vec<(String, ArrayD<f32>)> {
-    let trainer = DynTrainer::builder(network.clone(), Sgd::new(0.01).momentum(0.9));
-    let mut trainer = trainer.seed(recipe.seed).threads(threads).build().expect("valid options");
-    for _ in 0..2 {
-        match trainer.step(batch(network, arrays)) {
-            Ok(_) | Err(Error::NonFiniteLoss { .. } | Error::NonFiniteGradient { .. }) => {}
-            Err(error) => panic!("{error}\n{recipe:?}"),
-        }
-    }
+    sanitizes: bool,
+) -> bilro::Result<Vec<(String, ArrayD<f32>)>> {
+    let trainer = DynTrainer::builder(declaration.clone(), Sgd::new(0.01).momentum(0.9));
+    let trainer = trainer.seed(network.seed).threads(2).sanitize(sanitizes).build();
+    let mut trainer = trainer?;
+    let named = |target| declaration.inputs.iter().filter(move |input| input.is_target == target);
+    let names = named(false).chain(named(true)).map(|input| input.name.as_str());
+    let batch = names.zip(arrays);
+    let batch = batch.fold(DynBatch::new(), |batch, (name, array)| batch.with(name, array.feed()));
+    trainer.step(batch)?;
     let parameters = trainer.model().state_dict();
-    parameters
-        .map(|(name, view)| (name.to_string(), view.as_standard_layout().into_owned()))
-        .collect()
+    let owned = |(name, view): (&str, ndarray::ArrayViewD<'_, f32>)| {
+        (name.to_string(), view.as_standard_layout().into_owned())
+    };
+    Ok(parameters.map(owned).collect())
 }

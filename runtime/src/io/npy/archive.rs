@@ -337,6 +337,26 @@ pub(super) mod tests {
         }
     }
 
+    /// Names are keys, and never paths.
+    #[test]
+    fn names_may_be_anything() {
+        let folder = Folder::new("archive-names");
+        for name in ["../x.npy", "/etc/passwd", "a/../../b", "", ".npy", "a\0b\u{1b}[2J"] {
+            let bytes = archive(name, b"some bytes", false, false);
+            let mut archive = Archive::open(&folder.write("file", &bytes)).unwrap();
+            let key = name.strip_suffix(".npy").unwrap_or(name);
+            assert_eq!(archive.names(), [key]);
+            assert_eq!(read_all(&mut archive).unwrap(), b"some bytes");
+        }
+        let mut bytes = archive("xyz", b"some bytes", false, false);
+        let at = LOCAL + 3 + 10 + ENTRY;
+        assert_eq!(&bytes[at..at + 3], b"xyz");
+        bytes[at] = 0xff;
+        let archive = Archive::open(&folder.write("file", &bytes)).unwrap();
+        assert_eq!(archive.names(), ["\u{fffd}yz"]);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
     #[test]
     fn damage_is_detected() {
         let folder = Folder::new("archive-damage");
