@@ -34,7 +34,7 @@ struct Arguments {
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=256))]
     processes: Option<u64>,
     /// `Model::verify` runs on one of this number of networks; never for 0
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 4)]
     verify_every: u64,
     /// Prints the text of each network instead of running it
     #[arg(long)]
