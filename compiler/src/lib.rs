@@ -57,6 +57,8 @@ pub mod plan;
 pub mod program;
 pub mod purpose;
 mod pytorch;
+#[cfg(feature = "codegen")]
+pub mod sanitize;
 pub mod shape;
 pub mod simplify;
 pub mod target;

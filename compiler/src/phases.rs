@@ -10,6 +10,7 @@
 
 use crate::buffer::Storage;
 use crate::error::Violations;
+use crate::faults::{self, Fault};
 use crate::fuse::Fused;
 use crate::kernel::Kernel;
 use crate::plan::{Allocation, Region, verify_allocations};
@@ -163,6 +164,9 @@ impl Memory<'_> {
         let overlap = |writes: &[usize], touches: &[usize]| {
             writes.iter().any(|w| touches.iter().any(|t| self.overlap(*w, *t)))
         };
+        if faults::is(Fault::PhaseConflict) {
+            return false;
+        }
         overlap(&a.writes(), &b.reads())
             || overlap(&a.writes(), &b.writes())
             || overlap(&b.writes(), &a.reads())

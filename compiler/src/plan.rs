@@ -12,6 +12,7 @@ use rustc_hash::FxHashMap;
 use crate::buffer::{Buffer, Layout, Storage};
 use crate::declaration::Parameter;
 use crate::error::Violations;
+use crate::faults::{self, Fault};
 use crate::fuse::Fused;
 use crate::shape::Shape;
 use crate::target::CACHE_LINE;
@@ -31,6 +32,9 @@ pub enum Region {
     /// Numbers that the network declares, in the order of [`Fused::numbers`];
     /// read-only.
     Numbers,
+    /// Not memory of values: the pointer to the state of a sanitised call. Only in artifacts of
+    /// `sanitize`.
+    Monitor,
 }
 
 /// The location of a buffer in memory.
@@ -126,7 +130,7 @@ fn lifetimes(fused: &Fused) -> Vec<(usize, usize)> {
             *life = (life.0.min(time), life.1.max(time));
         }
     }
-    for root in &fused.roots {
+    for root in fused.roots.iter().filter(|_| !faults::is(Fault::ReusedResult)) {
         lives[*root].1 = usize::MAX;
     }
     lives
@@ -153,7 +157,8 @@ pub fn plan(fused: &Fused, parameters: &ParameterLayout) -> Plan {
             Storage::Numbers(offset) => Allocation { region: Region::Numbers, offset },
             Storage::Arena => {
                 let (first, last) = lives[buffer];
-                used.retain(|(_, _, until)| *until >= first);
+                let early = usize::from(faults::is(Fault::ShortLife));
+                used.retain(|(_, _, until)| *until >= first + early);
                 let elements = layout.elements.next_multiple_of(CACHE_LINE);
                 let (mut offset, mut index) = (0, 0);
                 for (start, size, _) in &used {

@@ -1,16 +1,21 @@
 //! The `network!` procedural macro: parses tokens to a syntax tree, checks the tree with the
 //! compiler's own builder, and expands the checked network to Rust.
+//!
+//! `tests/macros` builds the same modules as an ordinary library, for fuzz targets.
 
 extern crate proc_macro;
 
 mod ast;
 mod check;
+mod driver;
 mod error;
 mod expand;
 mod parse;
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::quote;
+
+use driver::expand;
 
 /// The implementation of `bilro::network!`, which passes its tokens after the library's path in
 /// brackets: `[$crate]` resolves to the library even if a program renames the dependency.
@@ -23,19 +28,6 @@ pub fn declare(tokens: proc_macro::TokenStream) -> proc_macro::TokenStream {
     }
 }
 
-fn expand(root: &TokenStream, tokens: TokenStream) -> TokenStream {
-    let mut mistakes = Vec::new();
-    match parse::parse(tokens, &mut mistakes) {
-        Some(network) => {
-            let checked = check::check(&network, &mut mistakes);
-            expand::expand(root, &network, &checked, &mistakes)
-        }
-        None => mistakes.iter().map(error::Mistake::to_tokens).collect(),
-    }
-}
-
-#[cfg(test)]
-mod drawn;
 #[cfg(test)]
 mod fuzz;
 #[cfg(test)]

@@ -77,6 +77,7 @@
 //! | `BILRO_BACKEND` | the backend, unless set by the program: `jit`, `interpreter` or `interpreter-f32` |
 //! | `BILRO_THREADS` | the number of threads, unless set by the program |
 //! | `BILRO_ISA` | the instruction set to compile for, of those that the processor has; default the widest |
+//! | `BILRO_SANITIZE` | 1: machine code checks every access to memory, unless set by the program; see [`ModelBuilder::sanitize`] |
 //! | `BILRO_DUMP` | stages to write for each compilation, separated by commas: `graph`, `kernels`, `programs`, `clif`, `asm`, `dot` |
 //! | `BILRO_DUMP_DIR` | the folder to write them to; default `bilro-dump` |
 //!
@@ -113,8 +114,8 @@ pub use bilro_compiler::optim::{
     radam::RAdam, rmsprop::RMSprop, sgd::Sgd,
 };
 pub use error::{
-    Anomaly, Check, CheckpointMismatch, Compared, Difference, Disagreement, Error, OperandRange,
-    Origin, Result, Verification, WeightsMismatch,
+    AccessFault, Anomaly, Check, CheckpointMismatch, Compared, Difference, Disagreement, Error,
+    InvalidAccess, OperandRange, Origin, Result, Verification, WeightsMismatch,
 };
 pub use model::dynamic::{DynArrays, DynBatch, DynGradients, DynModel, DynTrainer, Dynamic};
 pub use model::network::{self, Classifier, FitsData, FromExamples, Learns, Network, Trainable};

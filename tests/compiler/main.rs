@@ -7,5 +7,6 @@ pub mod differential;
 pub mod equality;
 pub mod fusion;
 pub mod products;
+pub mod sanitizer;
 pub mod soak;
 pub mod verification;

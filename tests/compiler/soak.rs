@@ -114,3 +114,31 @@ fn a_fault_is_reduced_to_its_statements() {
     assert!(report.text.lines().count() <= 7, "{report}");
     assert!(report.text.to_lowercase().contains("tanh"), "{report}");
 }
+
+/// The text of a network expands without a mistake, and declares the graph that it was printed from.
+#[test]
+fn the_text_of_a_drawn_network_declares_its_graph() {
+    let campaign = Campaign::new(1);
+    for index in 0..400 {
+        let network = campaign.network(index);
+        let text = network.text();
+        let tokens = text.parse().expect("balanced");
+        let declared = bilro_macros_library::declaration(tokens);
+        let declared =
+            declared.unwrap_or_else(|mistakes| panic!("network {index}: {mistakes:#?}\n{text}"));
+        let expected = network.declaration();
+        assert_eq!(
+            declared.graph().to_string(),
+            expected.graph().to_string(),
+            "network {index}\n{text}"
+        );
+        let names = |all: &[bilro_compiler::declaration::Parameter]| -> Vec<String> {
+            all.iter().map(|p| p.name.clone()).collect()
+        };
+        assert_eq!(
+            names(&declared.parameters),
+            names(&expected.parameters),
+            "network {index}\n{text}"
+        );
+    }
+}

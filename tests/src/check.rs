@@ -3,9 +3,10 @@
 use std::convert::Infallible;
 
 use bilro::rng::Generator;
-use bilro_compiler::artifact::{Artifact, Pointers};
+use bilro_compiler::artifact::{Artifact, Pointers, RootValue};
 use bilro_compiler::buffer::{Buffer, Layout, Storage};
 use bilro_compiler::codegen::module::Executable;
+use bilro_compiler::codegen::sanitized::{CallMemory, Failure, SanitizedExecutable};
 use bilro_compiler::declaration::{Declaration, Init, Parameter};
 use bilro_compiler::error::Error as CompileError;
 use bilro_compiler::eval::{Real, Value};
@@ -15,6 +16,7 @@ use bilro_compiler::ops::{Domain, Leaf, Operand, Sample, input::Input};
 use bilro_compiler::pipeline::{Stage, lower_graph};
 use bilro_compiler::plan::{ParameterLayout, Region};
 use bilro_compiler::purpose::Purpose;
+use bilro_compiler::sanitize::{InvalidAccess, Sanitized};
 use bilro_compiler::shape::DType;
 use bilro_compiler::target::{Target, host};
 use ndarray::ArrayD;
@@ -187,14 +189,24 @@ pub fn evaluated_network(
     scalar: impl Fn(&str) -> f32,
     shares: usize,
 ) -> Vec<Vec<f32>> {
-    evaluate(lowered, shares, |buffer| match buffer.storage {
+    evaluate(lowered, shares, given(lowered, inputs, parameters, scalar))
+}
+
+/// The contents of given buffers.
+fn given<'a>(
+    lowered: &'a Lowered,
+    inputs: &'a [Value<f32>],
+    parameters: &'a [ArrayD<f32>],
+    scalar: impl Fn(&str) -> f32 + 'a,
+) -> impl Fn(&Buffer) -> Option<Vec<u32>> + 'a {
+    move |buffer| match buffer.storage {
         Storage::Input(i) => Some(bits(&inputs[i])),
         Storage::StepScalar(i) => {
             Some(vec![scalar(lowered.artifact.interface.step_scalars[i]).to_bits()])
         }
         Storage::Parameter(i) => Some(padded(&parameters[i], &buffer.layout)),
         _ => None,
-    })
+    }
 }
 
 fn evaluate(
@@ -202,29 +214,51 @@ fn evaluate(
     shares: usize,
     given: impl Fn(&Buffer) -> Option<Vec<u32>>,
 ) -> Vec<Vec<f32>> {
-    let Artifact { programs, buffers, interface, .. } = &lowered.artifact;
-    let buffers = buffers.iter();
-    let mut memory: Vec<Vec<u32>> = buffers
-        .map(|buffer| match buffer.storage {
-            Storage::Numbers(first) => {
-                let numbers = &interface.numbers[first..first + buffer.layout.elements];
-                numbers.iter().map(|x| x.to_bits()).collect()
-            }
-            _ => given(buffer).unwrap_or_else(|| vec![CANARY; buffer.layout.elements]),
-        })
-        .collect();
-    for program in programs {
-        let mut memories: Vec<Vec<u32>> =
-            program.buffers.iter().map(|t| std::mem::take(&mut memory[*t])).collect();
-        let cut = |share: usize| share * program.parallel / shares;
-        for share in (0..shares).rev() {
-            program.evaluate(&mut memories, cut(share)..cut(share + 1));
+    let Artifact { programs, interface, .. } = &lowered.artifact;
+    let mut memory = memory(lowered, given);
+    if sanitizes() {
+        if let Err(found) = Sanitized::new(lowered.artifact.clone()).evaluate(&mut memory) {
+            panic!("{found}\n{}", programs[found.kernel]);
         }
-        for (t, contents) in program.buffers.iter().zip(memories) {
-            memory[*t] = contents;
+    } else {
+        for program in programs {
+            let mut memories: Vec<Vec<u32>> =
+                program.buffers.iter().map(|t| std::mem::take(&mut memory[*t])).collect();
+            let cut = |share: usize| share * program.parallel / shares;
+            for share in (0..shares).rev() {
+                program.evaluate(&mut memories, cut(share)..cut(share + 1));
+            }
+            for (t, contents) in program.buffers.iter().zip(memories) {
+                memory[*t] = contents;
+            }
         }
     }
     interface.roots.iter().map(|root| unpadded(&memory[root.buffer], &root.layout)).collect()
+}
+
+/// The memory of the buffers before a call; canaries in those without a value.
+fn memory(lowered: &Lowered, given: impl Fn(&Buffer) -> Option<Vec<u32>>) -> Vec<Vec<u32>> {
+    let Artifact { buffers, interface, .. } = &lowered.artifact;
+    let contents = |buffer: &Buffer| match buffer.storage {
+        Storage::Numbers(first) => {
+            let numbers = &interface.numbers[first..first + buffer.layout.elements];
+            numbers.iter().map(|x| x.to_bits()).collect()
+        }
+        _ => given(buffer).unwrap_or_else(|| vec![CANARY; buffer.layout.elements]),
+    };
+    buffers.iter().map(contents).collect()
+}
+
+/// The first access of a network's programs that is not allowed, by the evaluator.
+pub fn evaluated_sanitized(
+    lowered: &Lowered,
+    inputs: &[Value<f32>],
+    parameters: &[ArrayD<f32>],
+    scalar: impl Fn(&str) -> f32,
+) -> Result<(), Box<InvalidAccess>> {
+    let given = given(lowered, inputs, parameters, scalar);
+    let mut memory = memory(lowered, given);
+    Sanitized::new(lowered.artifact.clone()).evaluate(&mut memory)
 }
 
 /// The roots by machine code.
@@ -262,6 +296,12 @@ fn run(
     scalar: impl Fn(&str) -> f32,
 ) -> Vec<Vec<f32>> {
     let interface = &lowered.artifact.interface;
+    if sanitizes() {
+        return match sanitized(lowered, inputs, layout, parameters, scalar) {
+            Ok(roots) => roots,
+            Err(found) => panic!("{found}\n{}", lowered.artifact.programs[found.kernel]),
+        };
+    }
     let executable =
         Executable::new(&lowered.artifact, true).unwrap_or_else(|error| panic!("{error}"));
     // A margin of canaries after the writable memory, which must not change.
@@ -285,14 +325,59 @@ fn run(
     for (memory, end) in [(&arena, interface.arena), (&updated, layout.elements)] {
         assert!(memory[end..].iter().all(|x| *x == CANARY), "written behind the end");
     }
-    let roots = interface.roots.iter();
-    roots
-        .map(|root| {
-            let is_parameter = root.allocation.region == Region::Parameters;
-            let memory = if is_parameter { &updated } else { &arena };
-            unpadded(&memory[root.allocation.offset..], &root.layout)
-        })
-        .collect()
+    roots(lowered, &arena, &updated)
+}
+
+/// The roots in memory after a call.
+fn roots(lowered: &Lowered, arena: &[u32], parameters: &[u32]) -> Vec<Vec<f32>> {
+    let root = |root: &RootValue| {
+        let is_parameter = root.allocation.region == Region::Parameters;
+        let memory = if is_parameter { parameters } else { arena };
+        unpadded(&memory[root.allocation.offset..], &root.layout)
+    };
+    lowered.artifact.interface.roots.iter().map(root).collect()
+}
+
+/// Whether `BILRO_SANITIZE` is 1: then code is run with checks of its accesses.
+pub fn sanitizes() -> bool {
+    std::env::var_os("BILRO_SANITIZE").is_some_and(|value| value == "1")
+}
+
+/// The roots by sanitised machine code, or its first access that is not allowed. Parameters have
+/// the layout `layout`.
+pub fn sanitized(
+    lowered: &Lowered,
+    inputs: &[Value<f32>],
+    layout: &ParameterLayout,
+    parameters: &[ArrayD<f32>],
+    scalar: impl Fn(&str) -> f32,
+) -> Result<Vec<Vec<f32>>, Box<InvalidAccess>> {
+    let sanitized = Sanitized::new(lowered.artifact.clone());
+    let executable =
+        SanitizedExecutable::new(sanitized, true).unwrap_or_else(|error| panic!("{error}"));
+    let interface = &lowered.artifact.interface;
+    let mut arena = vec![CANARY; interface.arena];
+    let mut updated = vec![CANARY; layout.elements];
+    for ((start, layout), values) in layout.parameters.iter().zip(parameters) {
+        updated[*start..*start + layout.elements].copy_from_slice(&padded(values, layout));
+    }
+    let scalars = interface.step_scalars.iter();
+    let scalars: Vec<u32> = scalars.map(|name| scalar(name).to_bits()).collect();
+    let before = updated.clone();
+    let result = executable.run(CallMemory {
+        arena: &mut arena,
+        parameters: &mut updated,
+        step_scalars: &scalars,
+        input: &mut |i| bits(&inputs[i]),
+    });
+    match result {
+        Ok(()) => Ok(roots(lowered, &arena, &updated)),
+        Err(Failure::Invalid(found)) => {
+            assert!(arena.iter().all(|x| *x == CANARY) && updated == before, "memory has changed");
+            Err(found)
+        }
+        Err(Failure::Memory(bytes)) => panic!("there are no {bytes} bytes"),
+    }
 }
 
 /// The table of pointers of a call.

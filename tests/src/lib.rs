@@ -1,8 +1,10 @@
 //! Shared code of the tests: samples of every operation, comparison of machine
-//! code with the interpreter, random networks, and golden values.
+//! code with the interpreter, random networks, golden values, and fuzz targets.
 
 pub mod chains;
 pub mod check;
+pub mod counting;
+pub mod fuzz;
 pub mod goldens;
 pub mod neighbours;
 pub mod networks;

@@ -114,6 +114,30 @@ impl Recipe {
         Recipe { batch, seed, inputs: vec![(1, None)], ops: vec![linear], loss, sums, outputs }
     }
 
+    /// A recipe from any bytes; missing ones are 0. Batches have up to 37 examples.
+    pub fn of_bytes(data: &[u8]) -> Recipe {
+        let mut bytes = data.iter().copied();
+        let mut byte = || bytes.next().unwrap_or(0);
+        let batch = 1 + usize::from(byte()) % 37;
+        let (seed, loss, sums) = (u64::from(byte()), byte() % LOSSES, byte() % 2 == 1);
+        let size = |byte: u8| usize::from(byte) % SIZES.len();
+        let inputs = (0..1 + byte() % 2).map(|_| {
+            let (first, second) = (byte(), byte());
+            (size(first), (second >= 160).then(|| size(second)))
+        });
+        let inputs = inputs.collect();
+        let outputs = (0..byte() % 3).map(|_| byte() % 6).collect();
+        let count = byte() % 10;
+        let ops = (0..count)
+            .map(|_| {
+                let (kind, operands, n) = (byte() % KINDS, byte(), byte() % SIZES.len() as u8);
+                let x = operands & 15;
+                DrawnOp { kind, x: if x < 8 { 0 } else { x - 8 }, y: operands >> 5, n }
+            })
+            .collect();
+        Recipe { batch, seed, inputs, ops, loss, sums, outputs }
+    }
+
     /// The network.
     ///
     /// # Panics

@@ -13,6 +13,7 @@
 //! operand. Constants are memory operands as well: they are in a
 //! [`Pool`] and take no registers.
 
+mod checks;
 mod instructions;
 mod loops;
 
@@ -24,6 +25,7 @@ use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
 use cranelift_frontend::FunctionBuilder;
 use rustc_hash::FxHashMap;
 
+use self::checks::Checks;
 use super::liveness;
 use super::pointers::{Base, Buffers, Pointer};
 use crate::error::Error;
@@ -103,8 +105,14 @@ pub fn emit(
         pointers.insert(pointer, value);
     }
     let constants = builder.ins().symbol_value(I64, constants);
+    let monitor = regions.iter().position(|region| *region == Region::Monitor);
+    let checks = monitor.map(|slot| {
+        let monitor = builder.ins().load(I64, memory(), table, 8 * slot as i32);
+        Checks::new(&mut builder, monitor)
+    });
     let mut emitter = Emitter {
         program,
+        checks,
         buffers,
         builder,
         pool,
@@ -119,6 +127,9 @@ pub fn emit(
     emitter.body(&program.body)?;
     let mut builder = emitter.builder;
     builder.ins().return_(&[]);
+    if let Some(checks) = checks {
+        checks.finish(&mut builder);
+    }
     builder.seal_all_blocks();
     builder.finalize(config);
     Ok(())
@@ -152,6 +163,8 @@ struct Emitter<'a, 'b> {
     builder: FunctionBuilder<'b>,
     pool: &'a mut Pool,
     constants: Value,
+    /// In a sanitised program.
+    checks: Option<Checks>,
     range: (Value, Value),
     last_reads: Vec<Operands>,
     /// The number of the next instruction.

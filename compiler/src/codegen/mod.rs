@@ -7,12 +7,16 @@
 //! - `liveness`: live ranges of registers.
 //! - [`clif`]: emits a program as Cranelift IR.
 //! - `x86`: emits a program as x86-64 code with 256-bit or 512-bit vectors.
-//! - [`module`]: links functions into executable memory; the only `unsafe` code here.
+//! - [`module`]: links functions into executable memory.
+//! - [`sanitized`]: calls of code that checks its accesses, in guarded memory.
+//!
+//! The `unsafe` code is in the last two.
 
 pub mod clif;
 mod liveness;
 pub mod module;
 mod pointers;
+pub mod sanitized;
 #[cfg(test)]
 pub(crate) mod tests;
 #[cfg(target_arch = "x86_64")]

@@ -6,6 +6,7 @@ mod heap;
 mod link;
 
 use std::mem;
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use cranelift_codegen::Context;
@@ -20,6 +21,7 @@ use super::clif::{self, Pool};
 use super::x86;
 use crate::artifact::{Artifact, Guard, Interface};
 use crate::error::Error;
+use crate::faults::{self, Fault};
 use crate::phases::Phase;
 use crate::plan::{Allocation, Region};
 use crate::program::Program;
@@ -213,6 +215,7 @@ impl Executable {
         for kernel in &phase.parallel {
             let all = self.parallel[*kernel];
             let (begin, end) = (share * all / shares, (share + 1) * all / shares);
+            let end = if faults::is(Fault::ShareRemainder) { begin + all / shares } else { end };
             if begin < end {
                 // SAFETY: the caller's promise; no iteration is in two ranges.
                 unsafe { self.kernels[*kernel](table.as_ptr(), begin as i64, end as i64) }
@@ -234,6 +237,23 @@ impl Executable {
         assert_eq!(table.len(), self.regions, "one pointer for each region");
         // SAFETY: the caller's promise; the range has all iterations of the program.
         unsafe { self.kernels[kernel](table.as_ptr(), 0, self.iterations(kernel)) }
+    }
+
+    /// Runs a range of the iterations of one program; all of them, if it has no parallel loop.
+    ///
+    /// # Safety
+    ///
+    /// As [`Self::run`], for the accesses of these iterations.
+    ///
+    /// # Panics
+    ///
+    /// If the table does not have one pointer for each region, or there is no such
+    /// program.
+    pub(super) unsafe fn run_range(&self, kernel: usize, range: Range<usize>, table: &[*mut u8]) {
+        assert_eq!(table.len(), self.regions, "one pointer for each region");
+        let (begin, end) = (range.start as i64, range.end as i64);
+        // SAFETY: the caller's promise.
+        unsafe { self.kernels[kernel](table.as_ptr(), begin, end) }
     }
 
     /// The end of the range of all iterations of a program.

@@ -6,8 +6,9 @@
 use std::collections::BTreeSet;
 
 use crate::error::Error;
+use crate::faults::{self, Fault};
 use crate::plan::{Allocation, Region};
-use crate::program::{Address, Counter, Instruction, Statement};
+use crate::program::{Address, Check, Counter, Instruction, Statement};
 
 /// Displacements stay below this, so that they fit an instruction's 32 bits.
 const SPAN: i64 = 1 << 30;
@@ -64,7 +65,11 @@ impl<'a> Buffers<'a> {
     /// The pointer of an address without its index, and the displacement in bytes.
     pub fn pointer(&self, address: &Address) -> Result<(Pointer, i32), Error> {
         let (base, displacement) = self.base(address)?;
-        Ok((Pointer { base, strides: ordered(&address.strides, 4) }, displacement))
+        let mut strides = ordered(&address.strides, 4);
+        if faults::is(Fault::PointerStride) {
+            strides.iter_mut().for_each(|(_, bytes)| *bytes += 4);
+        }
+        Ok((Pointer { base, strides }, displacement))
     }
 
     /// The base of an address's pointer, and the displacement in bytes.
@@ -78,7 +83,8 @@ impl<'a> Buffers<'a> {
             self.regions.iter().position(|r| *r == allocation.region).ok_or_else(|| {
                 Error::Codegen(format!("{:?} is not in the table", allocation.region))
             })?;
-        let bytes = 4 * (allocation.offset + address.offset) as i64;
+        let past = usize::from(faults::is(Fault::AddressPast));
+        let bytes = 4 * (allocation.offset + address.offset + past) as i64;
         let displacement = bytes % SPAN;
         Ok((Base::Region(region, bytes - displacement), displacement as i32))
     }
@@ -94,7 +100,8 @@ impl<'a> Buffers<'a> {
                     pointers.extend(inner.iter().map(|p| p.outside(l.counter)));
                 }
                 Statement::Do(Instruction::Load { from: address, .. })
-                | Statement::Do(Instruction::Store { to: address, .. }) => {
+                | Statement::Do(Instruction::Store { to: address, .. })
+                | Statement::Do(Instruction::Check(Check { at: address, .. })) => {
                     // Cranelift has no prefetch instruction, so prefetches need no pointer.
                     pointers.insert(self.pointer(address)?.0);
                     if let Some(index) = &address.index {

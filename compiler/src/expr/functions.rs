@@ -116,7 +116,8 @@ impl Expressions {
         // Denormals are scaled up by 2²³ first.
         let smallest = self.float(f32::MIN_POSITIVE);
         let is_denormal = self.greater(smallest, x);
-        let scale = self.float(8_388_608.0);
+        let scale = if faults::is(Fault::LogDenormal) { 1.0 } else { 8_388_608.0 };
+        let scale = self.float(scale);
         let scaled = self.mul(x, scale);
         let normal = self.select(is_denormal, scaled, x);
         let shift = self.float(-23.0);

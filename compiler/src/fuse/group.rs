@@ -19,6 +19,7 @@ use super::arrange::is_computed;
 use super::formula::outline;
 use super::order::Order;
 use super::views::{Relation, base, real_sizes, relation};
+use crate::faults::{self, Fault};
 use crate::graph::{Graph, NodeId, Root};
 use crate::kernel::SpaceKind;
 use crate::ops::{Leaf, Lowering};
@@ -165,7 +166,8 @@ impl<'g> Grouping<'g> {
 
     /// The uses of the parameter that a node's value overwrites.
     fn readers(&self, id: NodeId) -> &[Use] {
-        let leaf = self.assigns.get(&id).and_then(|p| self.parameters.get(p));
+        let assigns = self.assigns.get(&id).filter(|_| !faults::is(Fault::AntiDependency));
+        let leaf = assigns.and_then(|p| self.parameters.get(p));
         leaf.map_or(&[], |leaf| &self.uses[leaf.index()])
     }
 

@@ -3,6 +3,7 @@
 use super::{Layer, printed};
 use crate::declaration::LayerScope;
 use crate::error::Mistake;
+use crate::faults::{self, Fault};
 use crate::graph::NodeId;
 use crate::ops::{Attribute, AttributeKind, Attributes};
 use crate::shape::Type;
@@ -65,6 +66,7 @@ impl Layer for Dropout {
         let random = crate::ops::random::Random::uniform(g, stream, &shape);
         let (p, zero) = (g.constant(self.p as f32), g.constant(0.0));
         let scale = g.constant(if self.p < 1.0 { (1.0 / (1.0 - self.p)) as f32 } else { 0.0 });
+        let scale = if faults::is(Fault::DropoutScale) { g.constant(1.0) } else { scale };
         let is_dropped = g.greater(p, random);
         let factor = g.select(is_dropped, zero, scale);
         let y = g.mul(x.0, factor);

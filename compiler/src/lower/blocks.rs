@@ -17,6 +17,7 @@
 
 use super::writer::Writer;
 use crate::expr::scalar::Reduction;
+use crate::faults::{self, Fault};
 use crate::program::Register;
 
 /// Terms of a chain of a plain sum.
@@ -104,6 +105,9 @@ impl Cut {
         let cut = &mut spans[self.axis];
         cut.first += self.full_pieces * self.piece_len;
         cut.count = self.remainder_len;
+        if faults::is(Fault::LastChain) && cut.count > 1 {
+            cut.count -= 1;
+        }
         (self.remainder_len > 0).then_some(spans)
     }
 }

@@ -5,6 +5,7 @@ use super::writer::{Point, Writer};
 use super::{PARTIAL_SUMS, transpose};
 use crate::expr::Expr;
 use crate::expr::scalar::{LaneType, Reduction};
+use crate::faults::{self, Fault};
 use crate::kernel::{Kernel, Rows, Store};
 use crate::program::{Instruction, Program, Register};
 use crate::target::Target;
@@ -98,7 +99,7 @@ fn reduce(w: &mut Writer<'_>, rows: &Rows, stage: &[(Reduction, Expr)]) -> Vec<R
         for (slot, point) in w.points(axis + 1, first, elements).iter().enumerate() {
             for ((reduction, e), partial) in stage.iter().zip(partial) {
                 let mut value = w.value(*e, point);
-                if point.lanes < lanes {
+                if point.lanes < lanes && !faults::is(Fault::UnblendedTail) {
                     let blended = w.register(LaneType::Float);
                     let bits = reduction.identity();
                     w.push(Instruction::Blend {
@@ -138,7 +139,8 @@ fn reduce(w: &mut Writer<'_>, rows: &Rows, stage: &[(Reduction, Expr)]) -> Vec<R
             half /= 2;
         }
         let mut by = lanes / 2;
-        while by > 0 {
+        let least = if faults::is(Fault::HalfTree) { 1 } else { 0 };
+        while by > least {
             let rotated = w.register(LaneType::Float);
             w.push(Instruction::Rotate { to: rotated, from: partial[0], by });
             w.combine(reduction, partial[0], rotated);

@@ -12,6 +12,7 @@
 use super::blocks::{CHAIN, Cut, Span};
 use super::writer::{Point, Writer};
 use crate::expr::scalar::{LaneType, Reduction, Scalar};
+use crate::faults::{self, Fault};
 use crate::kernel::{Access, Indexed, Kernel, Scatter};
 use crate::program::{Instruction, Program, Register};
 use crate::target::Target;
@@ -131,6 +132,7 @@ fn add(w: &mut Writer<'_>, scatter: &Scatter, table: &Access, spans: &[Span], po
         spans.iter().for_each(|span| at.offsets[span.axis] = span.first);
         let value = w.value(scatter.store.value, &at);
         let (before, sum) = (load_to_register(w, &row, &at), w.register(LaneType::Float));
+        let before = if faults::is(Fault::ScatterOverwrites) { w.start(0) } else { before };
         let operands = [before, value].into();
         w.push(Instruction::Apply { to: sum, scalar: Scalar::Add, operands });
         w.store_register(&row, &at, sum);

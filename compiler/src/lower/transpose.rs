@@ -7,6 +7,7 @@ use super::rows::write;
 use super::writer::{Point, Writer};
 use crate::expr::scalar::LaneType;
 use crate::expr::{Expr, Term};
+use crate::faults::{self, Fault};
 use crate::kernel::{Access, Kernel, Rows};
 use crate::program::{Instruction, Register};
 use crate::target::Target;
@@ -107,6 +108,9 @@ fn square(w: &mut Writer<'_>, rows: &Rows) {
                 }
             }
             columns = next;
+        }
+        if faults::is(Fault::TransposedSquare) {
+            columns.swap(0, 1);
         }
         for (row, register) in columns.into_iter().enumerate() {
             w.set_value(e, &at_row(&vectors, axis, row)[0], register);

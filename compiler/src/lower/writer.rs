@@ -10,7 +10,7 @@ use crate::expr::{Expr, Term};
 use crate::faults::{self, Fault};
 use crate::kernel::{Access, Kernel, Store};
 use crate::program::*;
-use crate::target::Target;
+use crate::target::{CACHE_LINE, Target};
 
 /// A vector of elements: its offsets on the kernel's axes, relative to the enclosing loops,
 /// and the number of its valid lanes.
@@ -349,7 +349,10 @@ impl<'a> Writer<'a> {
     /// Stores a value at a point.
     pub fn store(&mut self, store: &Store, point: &Point) {
         let from = self.value(store.value, point);
-        let to = self.address(&store.to, point);
+        let mut to = self.address(&store.to, point);
+        if faults::is(Fault::StoreBuffer) {
+            to.buffer = 0;
+        }
         let stride = store.to.strides.get(self.vector_axis).copied().unwrap_or(0);
         let instruction = match stride {
             0 => Instruction::Store { to, from, lane_stride: 1, lanes: 1 },
@@ -378,7 +381,9 @@ impl<'a> Writer<'a> {
         let (offset, strides) = self.reach(&access.strides, point);
         let index = access.index.as_ref().map(|index| {
             let at = self.address(&index.at, point);
-            Box::new(Indexed { at, stride: index.row_stride, below: index.below })
+            let more = if faults::is(Fault::RowStride) { CACHE_LINE } else { 0 };
+            let stride = index.row_stride + more;
+            Box::new(Indexed { at, stride, below: index.below })
         });
         Address { buffer, offset, strides, index }
     }
@@ -415,6 +420,7 @@ impl Reduction {
     pub(super) fn identity(self) -> u32 {
         match self {
             Reduction::Sum => 0f32.to_bits(),
+            Reduction::Max if faults::is(Fault::MaximumIdentity) => 0f32.to_bits(),
             Reduction::Max => f32::NEG_INFINITY.to_bits(),
         }
     }

@@ -2,6 +2,7 @@
 //! and both forms of weight decay.
 
 use super::{LEARNING_RATE, Update, WrongNumber, require_not_negative, require_share};
+use crate::faults::{self, Fault};
 use crate::graph::NodeId;
 
 /// The hyperparameters, and their use in updates.
@@ -45,6 +46,7 @@ impl Moments {
 
     /// The bias corrections `1 - β^step` of both running means, which start from 0: their divisors.
     pub fn corrections(&self, step: u64) -> (f64, f64) {
+        let step = step + u64::from(faults::is(Fault::BiasCorrection));
         let correction = |beta: f64| 1.0 - beta.powf(step as f64);
         (correction(self.betas.0), correction(self.betas.1))
     }

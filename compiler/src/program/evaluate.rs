@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::{Address, Count, Counter, Instruction, Program, Register, Statement};
+use super::{Address, Check, Count, Counter, Instruction, Program, Register, Statement};
 
 /// The content of lanes that a load does not read: a NaN that no arithmetic produces,
 /// so that a use of such a lane shows in the result.
@@ -19,9 +19,22 @@ impl Program {
     /// On a program that [`Self::verify`] rejects, on an access outside of its
     /// buffer, and on an index that is not below its bound.
     pub fn evaluate(&self, memory: &mut [Vec<u32>], range: Range<usize>) {
+        self.evaluate_checked(memory, range, &mut |_, _, _| true);
+    }
+
+    /// Runs the program as [`Self::evaluate`] does, and calls `check` for each [`Check`], with the
+    /// number of its element in its buffer, and the integer there, if the buffer has it: the
+    /// program ends where `check` returns false.
+    pub fn evaluate_checked(
+        &self,
+        memory: &mut [Vec<u32>],
+        range: Range<usize>,
+        check: &mut dyn FnMut(&Check, usize, Option<u32>) -> bool,
+    ) {
         let registers = vec![vec![UNREAD; self.lanes]; self.registers.len()];
+        let (lanes, counters) = (self.lanes, HashMap::new());
         let mut machine =
-            Machine { lanes: self.lanes, range, registers, counters: HashMap::new(), memory };
+            Machine { lanes, range, registers, counters, memory, check, has_ended: false };
         machine.body(&self.body);
     }
 }
@@ -32,11 +45,17 @@ struct Machine<'a> {
     registers: Vec<Vec<u32>>,
     counters: HashMap<Counter, usize>,
     memory: &'a mut [Vec<u32>],
+    check: &'a mut dyn FnMut(&Check, usize, Option<u32>) -> bool,
+    /// Whether a check has failed.
+    has_ended: bool,
 }
 
 impl Machine<'_> {
     fn body(&mut self, body: &[Statement]) {
         for statement in body {
+            if self.has_ended {
+                return;
+            }
             match statement {
                 Statement::Loop(l) => {
                     let range = match l.count {
@@ -75,6 +94,12 @@ impl Machine<'_> {
                 return;
             }
             Instruction::Prefetch { .. } => return,
+            Instruction::Check(check) => {
+                let (buffer, element) = self.element(&check.at);
+                let found = self.memory[buffer].get(element).copied();
+                self.has_ended = !(self.check)(check, element, found);
+                return;
+            }
             Instruction::Iota { offset, strides, lane_stride: stride, .. } => {
                 let first = offset + self.sum(strides);
                 (0..lanes).map(|i| (first + i * stride) as u32).collect()

@@ -106,6 +106,35 @@ pub struct Indexed {
     pub below: usize,
 }
 
+/// A check of an access before it happens, in a sanitised program.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Check {
+    /// Its number in the program, from 0 in program order.
+    pub number: u32,
+    /// The kind of the access.
+    pub access: Access,
+    /// The first lane's element.
+    pub at: Address,
+    /// Elements from lane to lane.
+    pub lane_stride: usize,
+    /// The number of lanes that are accessed.
+    pub lanes: usize,
+}
+
+/// A kind of access to memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// Reads elements.
+    Load,
+    /// Writes elements.
+    Store,
+    /// Reads the integer of an [`Indexed`] address.
+    Index {
+        /// The integer must be below it.
+        below: usize,
+    },
+}
+
 /// One instruction.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Instruction {
@@ -153,6 +182,9 @@ pub enum Instruction {
         /// Whether into the first cache; else into the second.
         near: bool,
     },
+    /// Ends the program, with a report, unless the access is allowed. Only in programs of
+    /// `sanitize`.
+    Check(Check),
     /// Consecutive integers: lane `i` holds `offset + Σ counter · stride + i · lane_stride`,
     /// wrapping.
     Iota {
@@ -219,7 +251,9 @@ impl Instruction {
             | Instruction::Blend { to, .. }
             | Instruction::Interleave { to, .. }
             | Instruction::Rotate { to, .. } => Some(*to),
-            Instruction::Store { .. } | Instruction::Prefetch { .. } => None,
+            Instruction::Store { .. } | Instruction::Prefetch { .. } | Instruction::Check(_) => {
+                None
+            }
         }
     }
 
@@ -229,6 +263,7 @@ impl Instruction {
             Instruction::Constant { .. }
             | Instruction::Load { .. }
             | Instruction::Prefetch { .. }
+            | Instruction::Check(_)
             | Instruction::Iota { .. } => &[],
             Instruction::Copy { from, .. }
             | Instruction::Store { from, .. }
@@ -337,6 +372,11 @@ impl fmt::Display for Instruction {
             Instruction::Prefetch { at, near } => {
                 write!(f, "prefetch {at}{}", if *near { " near" } else { "" })
             }
+            Instruction::Check(Check { number, access, at, lane_stride, lanes }) => match access {
+                Access::Load => write!(f, "check {number}: load {at} × {lanes} by {lane_stride}"),
+                Access::Store => write!(f, "check {number}: store {at} × {lanes} by {lane_stride}"),
+                Access::Index { below } => write!(f, "check {number}: index {at} below {below}"),
+            },
             Instruction::Iota { to, offset, strides, lane_stride } => {
                 write!(f, "r{} = iota {offset}", to.0)?;
                 print_strides(f, strides)?;

@@ -220,6 +220,19 @@ impl Checker<'_> {
                     broken.push("an index decides whether iterations overlap".into());
                 }
             }
+            // Whether it is within its buffer is what it checks.
+            Instruction::Check(check) => {
+                self.extent(&check.at.strides, broken);
+                if let Some(index) = &check.at.index {
+                    self.extent(&index.at.strides, broken);
+                }
+                if !(1..=lanes).contains(&check.lanes) {
+                    broken.push(format!("{} of {lanes} lanes", check.lanes));
+                }
+                if check.at.buffer >= self.program.buffers.len() {
+                    broken.push(format!("there is no b{}", check.at.buffer));
+                }
+            }
             // It may be out of bounds: a prefetch does not fault.
             Instruction::Prefetch { at, .. } => {
                 self.extent(&at.strides, broken);

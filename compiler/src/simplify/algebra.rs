@@ -24,9 +24,13 @@ pub(super) fn rewrite(g: &mut Graph, op: &Op, x: &[NodeId]) -> Option<NodeId> {
         Op::Add(_) if constant(0) == Some(0.0) => Some(x[1]),
         Op::Add(_) => {
             let b = negated(1)?;
+            if faults::is(Fault::AddedNegation) {
+                return Some(g.add(x[0], b));
+            }
             Some(g.sub(x[0], b))
         }
         Op::Sub(_) if constant(1) == Some(0.0) => Some(x[0]),
+        Op::Sub(_) if constant(0) == Some(0.0) && faults::is(Fault::ZeroMinus) => Some(x[1]),
         Op::Sub(_) if constant(0) == Some(0.0) => Some(g.neg(x[1])),
         Op::Sub(_) => {
             let b = negated(1)?;

@@ -1,5 +1,6 @@
 //! Rewrites of views of views.
 
+use crate::faults::{self, Fault};
 use crate::graph::{Graph, NodeId};
 use crate::ops::Op;
 
@@ -31,7 +32,9 @@ pub(super) fn rewrite(g: &mut Graph, op: &Op, x: &[NodeId]) -> Option<NodeId> {
             let source = inner(x[0]);
             let first = first.permutation_of(g.ty(source));
             let both = order.iter().map(|axis| first[*axis]);
-            both.enumerate().all(|(i, axis)| i == axis).then_some(source)
+            let cancel = both.enumerate().all(|(i, axis)| i == axis)
+                || (faults::is(Fault::CancelledTranspositions) && g.ty(source) == g.ty(x[0]));
+            cancel.then_some(source)
         }
         _ => None,
     }

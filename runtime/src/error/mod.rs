@@ -15,6 +15,8 @@ use std::{env, fmt, io, num, str, string};
 
 use ndarray::{ErrorKind, ShapeError};
 
+pub use bilro_compiler::sanitize::{AccessFault, InvalidAccess};
+
 pub use anomaly::{Anomaly, OperandRange, Origin};
 pub use checkpoint::{CheckpointMismatch, Difference};
 pub use verification::{Check, Compared, Disagreement, Verification};
@@ -244,6 +246,17 @@ pub enum Error {
     Verification {
         /// The checks, and the first layer that disagrees.
         report: Box<Verification>,
+    },
+    /// Sanitized code has made an access to memory that is not allowed: a fault of the compiler.
+    /// The call has changed nothing.
+    #[error("{purpose} on {examples} examples: {access}")]
+    Sanitizer {
+        /// The call: `predict`, `evaluate`, `gradients`, `step`.
+        purpose: &'static str,
+        /// The number of examples.
+        examples: usize,
+        /// The access, with its kernel, instruction, buffer and element.
+        access: Box<InvalidAccess>,
     },
     /// There is no parameter of this name.
     #[error("{}", unknown_parameter(name, known))]

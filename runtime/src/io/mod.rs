@@ -23,6 +23,7 @@
 pub(crate) mod checkpoint;
 #[cfg(test)]
 pub(crate) mod folder;
+mod header;
 #[cfg(feature = "npy")]
 mod npy;
 pub(crate) mod replace;

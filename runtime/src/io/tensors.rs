@@ -8,10 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView, View};
+use safetensors::tensor::{Dtype, View};
 
 use crate::error::{Error, FLOATS, Result};
-use crate::io::checkpoint::Checkpoint;
+use crate::io::checkpoint;
+use crate::io::header::{Header, Info, METADATA};
 use crate::io::replace::replace;
 use crate::io::source::{self, Source};
 use crate::memory;
@@ -69,9 +70,6 @@ pub(crate) fn write(
     })
 }
 
-/// The key of the header that is not a tensor's.
-const METADATA: &str = "__metadata__";
-
 /// The header of an encoded file, and the numbers after it.
 fn split(encoded: &[u8]) -> Option<(&str, &[u8])> {
     let (length, body) = encoded.split_first_chunk()?;
@@ -101,6 +99,7 @@ fn with_metadata(header: &str, metadata: &[(&str, &str)]) -> String {
 pub(crate) struct File {
     path: PathBuf,
     bytes: Vec<u8>,
+    header: Header,
 }
 
 impl File {
@@ -110,50 +109,64 @@ impl File {
         let refused = |message: String| Error::File { path: path.into(), message };
         let read = source::plain(source).and_then(source::Contents::all);
         let bytes = read.map_err(|e| refused(format!("cannot be read: {e}")))?;
-        Ok(File { path: path.into(), bytes })
+        let header = Header::parse(&bytes).map_err(|malformed| {
+            // `torch.save` writes a zip archive; older versions wrote a pickle.
+            let pickled = bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"\x80\x02");
+            refused(match pickled {
+                true => "offset 0: was written by `torch.save`: write it with \
+                         `safetensors.torch.save_file(model.state_dict(), path)` instead"
+                    .into(),
+                false => format!("is not a safetensors file, or incomplete: {malformed}"),
+            })
+        })?;
+        Ok(File { path: path.into(), bytes, header })
     }
 
     fn refused(&self, message: String) -> Error {
         Error::File { path: self.path.clone(), message }
     }
 
-    /// Its tensors by name, each as a view of its bytes.
-    pub fn tensors(&self) -> Result<BTreeMap<String, TensorView<'_>>> {
-        let tensors = SafeTensors::deserialize(&self.bytes).map_err(|e| {
-            // `torch.save` writes a zip archive; older versions wrote a pickle.
-            let pickled =
-                self.bytes.starts_with(b"PK\x03\x04") || self.bytes.starts_with(b"\x80\x02");
-            self.refused(match pickled {
-                true => "was written by `torch.save`: write it with \
-                         `safetensors.torch.save_file(model.state_dict(), path)` instead"
-                    .into(),
-                false => format!("is not a safetensors file, or incomplete: {e}"),
-            })
-        })?;
-        let tensors: BTreeMap<_, _> = tensors.tensors().into_iter().collect();
-        match tensors.iter().find(|(_, tensor)| !is_valid_shape(tensor.shape())) {
-            Some((name, tensor)) => Err(self.refused(format!(
-                "`{name}` has shape {:?}, which is too large for an array",
-                tensor.shape()
-            ))),
-            None => Ok(tensors),
-        }
+    /// Its tensors by name.
+    pub fn tensors(&self) -> BTreeMap<&str, &Info> {
+        self.header.tensors.iter().map(|info| (info.name.as_str(), info)).collect()
     }
 
     /// Whether it is a checkpoint, and all as it was written.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] if it is one and disagrees with its checksums.
     pub fn is_checkpoint(&self) -> Result<bool> {
-        Checkpoint::is_one(&self.path, &self.bytes)
+        let is_marked = self.header.texts.contains_key(checkpoint::FORMAT);
+        if is_marked {
+            checkpoint::verify(&self.path, &self.bytes, &self.header)?;
+        }
+        Ok(is_marked)
     }
 
     /// All of its tensors.
     pub fn all(&self) -> Result<BTreeMap<String, ArrayD<f32>>> {
-        let array = |(name, tensor): (String, TensorView<'_>)| match floats(&tensor) {
-            Ok(array) => Ok((name, array)),
-            Err(found) => {
-                Err(self.refused(format!("`{name}` must hold {FLOATS}, but holds {found}")))
-            }
+        let array = |info: &Info| match self.floats(info) {
+            Ok(array) => Ok((info.name.clone(), array)),
+            Err(found) => Err(self.refused(format!(
+                "offset {}: `{}` must hold {FLOATS}, but holds {found}",
+                info.range.start, info.name
+            ))),
         };
-        self.tensors()?.into_iter().map(array).collect()
+        self.header.tensors.iter().map(array).collect()
+    }
+
+    /// A tensor's values; or an error with its type, if it is not a floating point type.
+    pub fn floats(&self, info: &Info) -> Result<ArrayD<f32>, String> {
+        let bytes = &self.bytes[info.range.clone()];
+        let values: Vec<f32> = match info.dtype {
+            Dtype::F32 => numbers(bytes, f32::from_le_bytes),
+            Dtype::F64 => numbers(bytes, |x| f64::from_le_bytes(x) as f32),
+            Dtype::F16 => numbers(bytes, |x| half::f16::from_le_bytes(x).to_f32()),
+            Dtype::BF16 => numbers(bytes, |x| half::bf16::from_le_bytes(x).to_f32()),
+            other => return Err(other.to_string()),
+        };
+        let array = ArrayD::from_shape_vec(IxDyn(&info.shape), values);
+        Ok(array.expect("the header has as many bytes as the shape needs"))
     }
 }
 
@@ -163,20 +176,6 @@ pub(crate) fn is_valid_shape(shape: &[usize]) -> bool {
     let mut sizes = shape.iter().filter(|size| **size > 0);
     let product = sizes.try_fold(1usize, |product, size| product.checked_mul(*size));
     product.is_some_and(|product| isize::try_from(product).is_ok())
-}
-
-/// A tensor's values; or an error with its type, if it is not a floating point type.
-pub(crate) fn floats(tensor: &TensorView<'_>) -> Result<ArrayD<f32>, String> {
-    let bytes = tensor.data();
-    let values: Vec<f32> = match tensor.dtype() {
-        Dtype::F32 => numbers(bytes, f32::from_le_bytes),
-        Dtype::F64 => numbers(bytes, |x| f64::from_le_bytes(x) as f32),
-        Dtype::F16 => numbers(bytes, |x| half::f16::from_le_bytes(x).to_f32()),
-        Dtype::BF16 => numbers(bytes, |x| half::bf16::from_le_bytes(x).to_f32()),
-        other => return Err(other.to_string()),
-    };
-    let array = ArrayD::from_shape_vec(IxDyn(tensor.shape()), values);
-    Ok(array.expect("the library has checked the number of values"))
 }
 
 fn numbers<const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> f32) -> Vec<f32> {

@@ -6,6 +6,7 @@
 //! [`Error::Memory`], and nothing has changed.
 
 mod aligned;
+mod cache_line;
 
 use std::sync::OnceLock;
 
@@ -15,11 +16,7 @@ use ndarray::{Array, Dimension};
 use crate::error::{Error, Result};
 
 pub(crate) use aligned::AlignedMemory;
-
-/// A value on cache lines of its own, against false sharing. Processors fetch them in pairs.
-#[derive(Debug)]
-#[repr(align(128))]
-pub(crate) struct CacheLine<T>(pub T);
+pub(crate) use cache_line::CacheLine;
 
 /// The size in bytes from which a request is checked. Smaller ones are within the noise of a
 /// program's memory, and not worth the cost of mapping.

@@ -23,6 +23,7 @@ pub struct ModelBuilder<N> {
     weights: Option<PathBuf>,
     code_cache: usize,
     detects_anomalies: bool,
+    sanitizes: Option<bool>,
     network: PhantomData<fn() -> N>,
 }
 
@@ -36,6 +37,7 @@ impl<N> ModelBuilder<N> {
             weights: None,
             code_cache: CODE_CACHE,
             detects_anomalies: false,
+            sanitizes: None,
             network: PhantomData,
         }
     }
@@ -98,6 +100,34 @@ impl<N> ModelBuilder<N> {
         self
     }
 
+    /// Whether machine code checks every access to memory before it makes it; default
+    /// `BILRO_SANITIZE`, 1 or 0, or `false`, which costs nothing. A fault of the compiler then is
+    /// [`Error::Sanitizer`], which names the kernel, its instruction, the buffer and the element, and
+    /// the call has changed nothing. Results are the same bits. Calls take 10 to 1000 times as
+    /// long, and run on one thread. [docs/verification.md](https://github.com/bilro/bilro/blob/main/docs/verification.md#sanitised-code)
+    /// lists the checks.
+    ///
+    /// ```
+    /// use bilro::ndarray::array;
+    /// use bilro::prelude::*;
+    ///
+    /// network! {
+    ///     struct Sum {
+    ///         input x: [2];
+    ///         output y = sum(x * x, axis = -1);
+    ///     }
+    /// }
+    ///
+    /// let model = Sum::model().sanitize(true).build()?;
+    /// let x = array![[3.0, 4.0]];
+    /// assert_eq!(model.predict(sum::Input { x: x.view() })?.y, array![25.0]);
+    /// # Ok::<(), bilro::Error>(())
+    /// ```
+    pub fn sanitize(mut self, sanitizes: bool) -> Self {
+        self.sanitizes = Some(sanitizes);
+        self
+    }
+
     /// A file to read the parameters from, instead of drawing them: see
     /// [`Model::load`].
     pub fn weights(mut self, path: impl Into<PathBuf>) -> Self {
@@ -122,6 +152,9 @@ impl<N> ModelBuilder<N> {
         let mut engine = Engine::new(self.declaration?, backend, self.seed, threads)?;
         engine.set_code_cache(self.code_cache);
         engine.set_detect_anomaly(self.detects_anomalies);
+        if let Some(sanitizes) = self.sanitizes {
+            engine.set_sanitize(sanitizes);
+        }
         let mut model = Model { engine, network: PhantomData };
         if let Some(path) = self.weights {
             model.load(path)?;

@@ -31,6 +31,8 @@ pub struct Trainer<N> {
     steps: usize,
     /// Batches since the last update.
     pending: usize,
+    /// The loss of the last of them.
+    pending_loss: f32,
     /// See [`TrainerBuilder::verify_every`].
     verify_every: usize,
 }
@@ -86,6 +88,12 @@ impl<N> TrainerBuilder<N> {
     /// See [`ModelBuilder::threads`].
     pub fn threads(mut self, threads: usize) -> Self {
         self.model = self.model.threads(threads);
+        self
+    }
+
+    /// See [`ModelBuilder::sanitize`].
+    pub fn sanitize(mut self, sanitizes: bool) -> Self {
+        self.model = self.model.sanitize(sanitizes);
         self
     }
 
@@ -335,6 +343,7 @@ impl<N> Trainer<N> {
             base_rate,
             steps: 0,
             pending: 0,
+            pending_loss: f32::NAN,
             verify_every: 0,
         }
     }
@@ -374,6 +383,7 @@ impl<N> Trainer<N> {
         if kept {
             self.steps += 1;
             self.pending = if is_last { 0 } else { self.pending + 1 };
+            self.pending_loss = loss;
         } else if loss.is_finite() {
             return Err(Error::NonFiniteGradient { step: self.steps + 1, loss });
         }
@@ -413,6 +423,8 @@ impl<N> Trainer<N> {
     ///
     /// # Errors
     /// [`Error::Compile`] if the update cannot be compiled; then nothing has changed.
+    /// [`Error::NonFiniteGradient`] if the sum of the gradients is infinite, though each is finite;
+    /// then they are discarded, and no parameter has changed.
     pub fn apply_accumulated(&mut self) -> Result<usize> {
         if !self.model.engine.has_state_of(&self.training) {
             self.pending = 0;
@@ -420,7 +432,10 @@ impl<N> Trainer<N> {
         if self.pending > 0 {
             let (learning_rate, batches) = (self.learning_rate, self.pending);
             let numbers = UpdateNumbers { learning_rate, batches };
-            self.model.engine.update(&self.purposes.update, numbers)?;
+            if !self.model.engine.update(&self.purposes.update, numbers)? {
+                self.discard_accumulated();
+                return Err(Error::NonFiniteGradient { step: self.steps, loss: self.pending_loss });
+            }
         }
         Ok(std::mem::take(&mut self.pending))
     }

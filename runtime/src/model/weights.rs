@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use bilro_compiler::declaration::{Declaration, Parameter};
+use bilro_compiler::faults::{self, Fault};
 use ndarray::{ArrayD, ArrayViewD};
 
 use super::Model;
@@ -211,6 +212,9 @@ pub(crate) const PARAMETERS: &str = "model.";
 
 /// A parameter with the axes in the order of files and of PyTorch.
 pub(crate) fn in_file<'a>(parameter: &Parameter, view: ArrayViewD<'a, f32>) -> ArrayViewD<'a, f32> {
+    if faults::is(Fault::FileOrder) {
+        return view;
+    }
     view.permuted_axes(parameter.file_axes.as_slice())
 }
 
@@ -228,7 +232,7 @@ fn read(
     let mut tensors = BTreeMap::new();
     // Only the parameters of a checkpoint.
     let prefix = if file.is_checkpoint()? { PARAMETERS } else { "" };
-    for (name, tensor) in file.tensors()? {
+    for (name, tensor) in file.tensors() {
         let Some(name) = name.strip_prefix(prefix) else { continue };
         let name = rename(name);
         if tensors.insert(name.clone(), tensor).is_some() && !mismatch.repeated.contains(&name) {
@@ -259,11 +263,11 @@ fn read(
             mismatch.missing.push((name, expected));
             continue;
         };
-        let fits = tensor.shape() == expected;
+        let fits = tensor.shape == expected;
         if !fits {
-            mismatch.shapes.push((name.clone(), expected, tensor.shape().to_vec()));
+            mismatch.shapes.push((name.clone(), expected, tensor.shape.clone()));
         }
-        match tensors::floats(&tensor) {
+        match file.floats(tensor) {
             Ok(_) if !fits => {}
             Ok(array) => arrays.push((index, array.permuted_axes(parameter.axes_from_file()))),
             Err(found) => mismatch.types.push((name, found)),
@@ -271,7 +275,7 @@ fn read(
     }
     let unexpected = tensors.iter().filter(|(name, _)| !counts_batches(name));
     mismatch.unexpected =
-        unexpected.map(|(name, tensor)| (name.clone(), tensor.shape().to_vec())).collect();
+        unexpected.map(|(name, tensor)| (name.clone(), tensor.shape.clone())).collect();
     match mismatch.is_empty() {
         true => Ok(arrays),
         false => Err(Error::Weights { path: source.path().into(), mismatch: Box::new(mismatch) }),

@@ -1,4 +1,4 @@
-//! Configuration of runs: backend, threads and target, from code or from environment variables.
+//! Configuration of runs: backend, threads, target and checks, from code or from environment variables.
 
 use bilro_compiler::target::{Target, host};
 
@@ -128,6 +128,19 @@ pub(crate) fn threads(requested: Option<usize>) -> Result<usize> {
         });
     }
     Ok(std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS))
+}
+
+/// Whether `BILRO_SANITIZE` requests code that checks its accesses.
+pub(crate) fn sanitizes() -> Result<bool> {
+    match environment_variable("BILRO_SANITIZE")?.as_deref() {
+        None | Some("0") => Ok(false),
+        Some("1") => Ok(true),
+        Some(found) => Err(Error::Environment {
+            variable: "BILRO_SANITIZE",
+            expected: "0 or 1".into(),
+            found: found.into(),
+        }),
+    }
 }
 
 /// The limit on threads: a larger number is taken to be a mistake.

@@ -62,6 +62,8 @@ pub(super) struct Checkpoints {
     keep: usize,
     /// See [`options`].
     options: Vec<(&'static str, String)>,
+    /// Damaged checkpoints of the folder: they do not count towards `keep`.
+    damaged: Vec<PathBuf>,
     /// When the last one was written, or training started.
     written: Instant,
 }
@@ -71,10 +73,11 @@ impl Checkpoints {
     pub fn new<A, DX: Dimension, B, DY: Dimension>(
         fit: &Fit<'_, A, DX, B, DY>,
         options: Vec<(&'static str, String)>,
+        damaged: Vec<PathBuf>,
     ) -> Option<Checkpoints> {
         let folder = fit.checkpoints.clone()?;
         let (every, keep) = (fit.checkpoint_every, fit.keep_checkpoints);
-        Some(Checkpoints { folder, every, keep, options, written: Instant::now() })
+        Some(Checkpoints { folder, every, keep, options, damaged, written: Instant::now() })
     }
 
     /// Whether a checkpoint is due after this many steps of `fit`.
@@ -134,9 +137,11 @@ impl Checkpoints {
         draft.tensor("history.epochs", Values::F64([history.epochs.len(), row.length()], rows));
 
         let number = history.losses.len() as u64;
-        draft.write(&self.folder.join(checkpoint::file_name(number)))?;
+        let path = self.folder.join(checkpoint::file_name(number));
+        draft.write(&path)?;
         self.written = Instant::now();
-        checkpoint::prune(&self.folder, number, self.keep);
+        self.damaged.retain(|damaged| *damaged != path);
+        checkpoint::prune(&self.folder, number, self.keep, &self.damaged);
         Ok(())
     }
 }
@@ -144,6 +149,8 @@ impl Checkpoints {
 /// The contents of a checkpoint, checked.
 pub(super) struct Saved {
     pub resumed: Resumed,
+    /// Newer, damaged checkpoints of the folder.
+    pub damaged: Vec<PathBuf>,
     trainer: TrainerState,
     pub epoch: usize,
     pub batches: usize,
@@ -358,8 +365,13 @@ fn read<N, A, DX: Dimension, B, DY: Dimension>(
     };
     let schedule = file.rows("fit.schedule", 1)?;
     let resumed = Resumed::new(file, state.steps, skipped);
+    let path = |error: &Error| match error {
+        Error::Damaged { path, .. } => Some(path.clone()),
+        _ => None,
+    };
     let saved = Saved {
         resumed: resumed.clone(),
+        damaged: skipped.iter().filter_map(path).collect(),
         trainer: state,
         epoch,
         batches,

@@ -17,6 +17,7 @@ mod progress;
 use std::ops::ControlFlow;
 
 use bilro_compiler::declaration::Declaration;
+use bilro_compiler::faults::{self, Fault};
 use bilro_compiler::purpose::Purpose;
 use ndarray::{Array, ArrayView, Axis, Dimension, RemoveAxis};
 
@@ -132,10 +133,11 @@ impl<N> Trainer<N> {
             ),
             history: History::default(),
         };
+        let steps = self.steps();
         let ending =
             run.epochs(self, data, &mut fit, |trainer, report| callback(trainer, report).control());
-        if let Err(Error::NonFiniteLoss { .. }) = ending {
-            // Otherwise the next update would not be finite either.
+        if ending.is_err() && self.steps() != steps {
+            // Gradients of an epoch that has failed are no part of later training.
             self.discard_accumulated();
         }
         let is_restored = run.best.restore(&ending, self.model_mut());
@@ -222,7 +224,8 @@ impl Run {
         };
         let options = checkpoint::options::<N, _, _, _, _>(&declaration, data, fit)?;
         let saved = checkpoint::find(trainer, fit, &options)?;
-        let mut checkpoints = Checkpoints::new(fit, options);
+        let damaged = saved.as_ref().map_or_else(Vec::new, |saved| saved.damaged.clone());
+        let mut checkpoints = Checkpoints::new(fit, options, damaged);
         let (mut first, mut saved_sums) = (1, None);
         if let Some(mut saved) = saved {
             progress.resume(&saved.resumed);
@@ -242,7 +245,7 @@ impl Run {
         for number in first..=fit.epochs {
             let before =
                 checkpoints.as_ref().map(|_| shuffling(&mut seeded_generator, trainer).clone());
-            if fit.shuffle {
+            if fit.shuffle && !(faults::is(Fault::SameOrder) && number > 1) {
                 let generator = shuffling(&mut seeded_generator, trainer);
                 let mut order = ShuffledOrder::from_generator(generator.clone());
                 order.next_epoch_into(examples as u32, &mut rows);

@@ -8,6 +8,7 @@ use super::{Emitter, Held, LANES, Load, memory, vector};
 use crate::codegen::pointers::Pointer;
 use crate::error::Error;
 use crate::expr::scalar::Scalar;
+use crate::faults::{self, Fault};
 use crate::program::{Address, Instruction, Operands, Register};
 
 impl Emitter<'_, '_> {
@@ -36,9 +37,12 @@ impl Emitter<'_, '_> {
             Instruction::Store { to, from, lane_stride: stride, lanes } => {
                 let value = self.read(*from);
                 // The store may overwrite elements of deferred loads.
-                self.flush();
+                if !faults::is(Fault::ClifLoadBehindStore) {
+                    self.flush();
+                }
                 let (pointer, displacement) = self.address(to)?;
-                if *lanes == LANES && *stride == 1 {
+                let is_cut = *lanes < LANES && !faults::is(Fault::StoreMask);
+                if !is_cut && *stride == 1 {
                     self.builder.ins().store(memory(), value, pointer, displacement);
                 } else {
                     let value = self.cast(value, F32X4);
@@ -50,6 +54,7 @@ impl Emitter<'_, '_> {
                     }
                 }
             }
+            Instruction::Check(check) => self.check(check)?,
             // Cranelift has no prefetch instruction.
             Instruction::Prefetch { .. } => {}
             Instruction::Iota { to, offset, strides, lane_stride } => {
@@ -115,7 +120,7 @@ impl Emitter<'_, '_> {
     }
 
     /// The pointer of an address, and its displacement in bytes.
-    fn address(&mut self, address: &Address) -> Result<(Value, i32), Error> {
+    pub(super) fn address(&mut self, address: &Address) -> Result<(Value, i32), Error> {
         let (pointer, displacement) = self.buffers.pointer(address)?;
         let pointer = self.pointers[&pointer];
         let Some(index) = &address.index else { return Ok((pointer, displacement)) };
@@ -167,6 +172,7 @@ impl Emitter<'_, '_> {
             Scalar::Equal => self.builder.ins().fcmp(FloatCC::Equal, x[0], x[1]),
             Scalar::Select => {
                 let (a, b) = (self.cast(x[1], I32X4), self.cast(x[2], I32X4));
+                let (a, b) = if faults::is(Fault::SelectedSide) { (b, a) } else { (a, b) };
                 let bits = self.builder.ins().bitselect(x[0], a, b);
                 self.cast(bits, F32X4)
             }

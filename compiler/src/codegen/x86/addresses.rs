@@ -7,7 +7,7 @@ use super::Emitter;
 use super::assembler::{Memory, Operand};
 use crate::codegen::pointers::{Base, Buffers, Pointer};
 use crate::error::Error;
-use crate::program::{Address, Count, Counter, Instruction, Loop, Statement};
+use crate::program::{Address, Check, Count, Counter, Instruction, Loop, Statement};
 
 /// The address of an element.
 #[derive(Clone, Copy, Debug)]
@@ -156,7 +156,8 @@ impl Emitter<'_> {
             addresses.push(match instruction {
                 Instruction::Load { from: address, .. }
                 | Instruction::Store { to: address, .. }
-                | Instruction::Prefetch { at: address, .. } => {
+                | Instruction::Prefetch { at: address, .. }
+                | Instruction::Check(Check { at: address, .. }) => {
                     let (pointer, displacement) = resolve(address)?;
                     let index = match &address.index {
                         Some(index) => {

@@ -8,6 +8,7 @@ use super::opcodes::{Op, Width};
 use super::registers::{Held, Load};
 use crate::error::Error;
 use crate::expr::scalar::Scalar;
+use crate::faults::{self, Fault};
 use crate::program::{Instruction, Register};
 
 /// The value of a register that is constant in the entire program.
@@ -95,10 +96,14 @@ impl Emitter<'_> {
             Instruction::Store { from, lane_stride: stride, lanes, .. } => {
                 let from = self.read(*from);
                 // The store may overwrite elements of deferred loads.
-                self.flush();
+                if !faults::is(Fault::LoadBehindStore) {
+                    self.flush();
+                }
                 let to = self.address()?;
                 let to = self.memory(&to);
-                self.store(to, from, stride_bytes(*stride)?, *lanes);
+                let is_cut = !faults::is(Fault::StoreMask) || *stride != 1;
+                let lanes = if is_cut { *lanes } else { self.width.lanes() };
+                self.store(to, from, stride_bytes(*stride)?, lanes);
                 self.release_last();
             }
             Instruction::Prefetch { near, .. } => {
@@ -106,6 +111,10 @@ impl Emitter<'_> {
                 let at = self.memory(&at);
                 let code = if *near { Code::Prefetcht0_m8 } else { Code::Prefetcht1_m8 };
                 self.asm.m(code, at);
+            }
+            Instruction::Check(check) => {
+                let at = self.address()?;
+                self.check(check.number, &at);
             }
             Instruction::Iota { to, offset, strides, lane_stride } => {
                 let n = self.define(*to);
@@ -324,7 +333,7 @@ impl Emitter<'_> {
             Scalar::Mul => self.binary(to, Op::Mul, x, true),
             Scalar::Div => self.binary(to, Op::Div, x, false),
             // x86 also returns the second operand if one is NaN.
-            Scalar::Max => self.binary(to, Op::Max, x, false),
+            Scalar::Max => self.binary(to, Op::Max, x, faults::is(Fault::MaximumOperands)),
             Scalar::Min => self.binary(to, Op::Min, x, false),
             Scalar::IntAdd => self.binary(to, Op::IntAdd, x, true),
             Scalar::IntSub => self.binary(to, Op::IntSub, x, false),

@@ -1,5 +1,6 @@
 //! Loads, stores and gathers for x86-64.
 
+use crate::faults::{self, Fault};
 use iced_x86::{Code, Register as Reg};
 
 use super::Emitter;
@@ -166,7 +167,7 @@ impl Emitter<'_> {
                 self.asm.rr(Code::VEX_Vpbroadcastd_ymm_xmmm32, name, four);
             }
         }
-        if constant != Constant::Bits(0) {
+        if constant != Constant::Bits(0) && !faults::is(Fault::IndexLanes) {
             let constant = self.constant_operand(constant);
             self.three(Op::IntAdd, to, to, Operand::Memory(constant));
         }

@@ -12,12 +12,14 @@
 //!   first.
 //! - `instructions`: instruction selection. Loads are deferred to their first use, where they
 //!   become a memory operand. Constants are always memory operands.
+//! - `checks`: the checks of sanitised programs.
 //! - `assembler`: encoding; the constants follow the code.
 //!
 //! `rdi` holds the table; `rax` and `r11` are scratch registers.
 
 mod addresses;
 mod assembler;
+mod checks;
 mod instructions;
 mod loops;
 mod memory;
@@ -33,6 +35,7 @@ use rustc_hash::FxHashMap;
 
 use self::addresses::{Item, Location, Reach};
 use self::assembler::{Assembler, Memory, Operand};
+use self::checks::Targets;
 use self::instructions::{Constant, mask_of};
 use self::opcodes::Width;
 use self::registers::{ALL, Held, Occupant};
@@ -118,6 +121,8 @@ pub(super) fn emit(
         moving: Vec::new(),
         used: Vec::new(),
         range: (0, 0),
+        checks: None,
+        monitor: regions.iter().position(|region| *region == Region::Monitor),
         mistake: None,
     };
     emitter.range = (emitter.frame(8), emitter.frame(8));
@@ -205,6 +210,10 @@ struct Emitter<'a> {
     used: Vec<Reg>,
     /// The stack slots of the caller's range.
     range: (i64, i64),
+    /// The jump targets of checks, in a sanitised program.
+    checks: Option<Targets>,
+    /// The index of the monitor in the table.
+    monitor: Option<usize>,
     /// The first internal error.
     mistake: Option<&'static str>,
 }
@@ -224,7 +233,7 @@ impl Emitter<'_> {
     }
 
     /// Adds the prologue and epilogue, and encodes the function.
-    fn finish(self, with_text: bool) -> Result<Function, Error> {
+    fn finish(mut self, with_text: bool) -> Result<Function, Error> {
         if let Some(mistake) = self.mistake {
             return Err(Error::Codegen(format!("`{}`: {mistake}", self.program.name)));
         }
@@ -257,6 +266,7 @@ impl Emitter<'_> {
         epilogue.one(Code::Pop_r64, Reg::RBP);
         epilogue.none(Code::VEX_Vzeroupper);
         epilogue.none(Code::Retnq);
+        self.finish_checks(&mut epilogue)?;
         let text = with_text.then(|| prologue.text() + &self.asm.text() + &epilogue.text());
         let (bytes, code) = self.asm.assemble(prologue, epilogue)?;
         Ok(Function { bytes, code, text })

@@ -8,6 +8,7 @@ use super::addresses::Reach;
 use super::assembler::{Memory, Operand};
 use super::opcodes::{Op, Width};
 use crate::expr::scalar::LaneType;
+use crate::faults::{self, Fault};
 use crate::program::Register;
 
 /// The location of a virtual register's value.
@@ -127,7 +128,7 @@ impl Emitter<'_> {
     /// register.
     pub(super) fn spill(&mut self, r: Register) {
         let Held::Here { register: Some(n), saved } = self.held[r.0 as usize] else { return };
-        if !saved {
+        if !saved && !faults::is(Fault::StaleSpill) {
             let slot = self.slot(r);
             let name = self.name(n);
             let code = if n >= MASKS { Code::VEX_Kmovw_m16_kr } else { Op::Store.code(self.width) };

@@ -4,6 +4,7 @@
 //! [`Fit`], and only the checks here return one. The kernel builder reads the levels in it.
 
 use super::{Group, Grouping, Level, Size, Space};
+use crate::faults::{self, Fault};
 use crate::fuse::views::{Relation, base};
 use crate::graph::NodeId;
 use crate::ops::{Leaf, Lowering};
@@ -108,7 +109,8 @@ impl Grouping<'_> {
         inside: impl Fn(NodeId) -> bool,
     ) -> bool {
         self.readers(id).iter().all(|u| {
-            !inside(u.user)
+            faults::is(Fault::OverwrittenInPlace)
+                || !inside(u.user)
                 || (self.is_elementwise(u.user)
                     && self.relation(u.operand) == Relation::Same
                     && self.level(space, u.user) == self.level(space, id))

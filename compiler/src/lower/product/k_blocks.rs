@@ -4,6 +4,7 @@
 //! tree of chains that [`blocks::reduce`] writes in registers, so that no bit depends on
 //! the choice.
 
+use crate::faults::{self, Fault};
 use crate::kernel::Product;
 use crate::lower::blocks::{self, CHAIN};
 use crate::lower::tiling::Tiling;
@@ -74,6 +75,7 @@ fn k_blocks_of(first: usize, terms: usize, most: usize, around: &mut Vec<Level>)
         let block = |piece: usize| {
             let k = if piece == last { terms - piece * most } else { most };
             let (resumes, pauses, levels) = (piece > 0, piece < last, levels.clone());
+            let resumes = resumes && !(faults::is(Fault::LostPartialSum) && piece == last);
             let first = first + piece * most;
             KBlocks::One(KBlock { first, k, chain: terms, resumes, pauses, levels })
         };

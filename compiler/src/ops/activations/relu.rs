@@ -5,6 +5,7 @@ use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::Real;
 use crate::expr::{Expr, Expressions};
+use crate::faults::{self, Fault};
 use crate::graph::{Graph, NodeId};
 
 /// Rectified linear unit, `max(0, x)`; NaN stays NaN.
@@ -47,7 +48,8 @@ impl Elementwise for Relu {
         // From the result, so that the operand need not be saved. NaN propagates the gradient, as
         // in PyTorch.
         let zero = g.constant(0.0);
-        let inactive = g.equal(at.y, zero);
+        let is_faulty = faults::is(Fault::ReluKink);
+        let inactive = if is_faulty { g.greater(zero, at.x[0]) } else { g.equal(at.y, zero) };
         vec![Some(g.select(inactive, zero, at.dy))]
     }
 

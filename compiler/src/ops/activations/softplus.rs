@@ -7,6 +7,8 @@ use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::Real;
 use crate::expr::{Expr, Expressions};
+#[cfg(feature = "eval")]
+use crate::faults::{self, Fault};
 use crate::graph::{Graph, NodeId};
 
 /// Softplus, `ln(1 + e^(beta·x)) / beta`, or `x` where `beta·x > threshold`. Computed without overflow
@@ -57,7 +59,7 @@ impl Elementwise for Softplus {
     #[cfg(feature = "eval")]
     fn eval<T: Real>(&self, x: &[T]) -> T {
         let scaled = x[0] * T::of(self.beta.0);
-        match scaled > T::of(self.threshold.0) {
+        match scaled > T::of(self.threshold.0) && !faults::is(Fault::SoftplusThreshold) {
             true => x[0],
             false => stable(scaled) / T::of(self.beta.0),
         }

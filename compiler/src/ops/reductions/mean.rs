@@ -4,6 +4,7 @@ use super::{Attributes, Domain, Lowering, Operand, Operation, Reverse, Sample, S
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Total, Value};
+use crate::faults::{self, Fault};
 use crate::graph::{Graph, NodeId};
 use crate::ops::reduce::Reduction;
 use crate::shape::{Argument, Facts, Shape, Type};
@@ -89,7 +90,7 @@ impl Operation for Mean {
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
         let ty = g.ty(at.x[0]).clone();
         let count = g.constant(self.count(&ty, g.batch()));
-        let share = g.div(at.dy, count);
+        let share = if faults::is(Fault::MeanShare) { at.dy } else { g.div(at.dy, count) };
         let share = match self.over {
             Over::Example(axis) => g.reshape(share, &axis::keepdim(axis, &ty)),
             Over::Everything => share,

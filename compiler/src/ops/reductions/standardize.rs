@@ -4,6 +4,7 @@ use super::{Domain, Lowering, Number, Operand, Operation, Reverse, Sample, mean}
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Total, Value};
+use crate::faults::{self, Fault};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Argument, Facts, Shape, Type};
 
@@ -76,7 +77,7 @@ impl Operation for Standardize {
         let slope = mean_of_rows(g, product);
         let projection = g.mul(at.y, slope);
         let dy = g.sub(at.dy, mean);
-        let dy = g.sub(dy, projection);
+        let dy = if faults::is(Fault::VarianceTerm) { dy } else { g.sub(dy, projection) };
         vec![Some(g.mul(dy, scale))]
     }
 

@@ -70,7 +70,8 @@ const MAX_CLASSES: usize = 1 << 16;
 /// A CSV file as a data set: all columns are reals except the [`target`](Csv::target).
 ///
 /// By default, the first line is a header, and fields are separated by commas. Space around a field
-/// is ignored; fields may be quoted, as in RFC 4180.
+/// is ignored. Fields may be quoted, as in RFC 4180: then they may include separators, line ends, and
+/// quotes, each written as two.
 ///
 /// ```
 /// use bilro::data;
@@ -157,7 +158,8 @@ impl Csv {
     /// [`Error::File`] with line and column if a field is missing, or is not a finite number where
     /// one is needed; if the file cannot be read as a table of rows with equal numbers of fields,
     /// has no such column, two of the same name, or more contents than its limit.
-    /// [`Error::InvalidArgument`] if there is not exactly one target, or no column besides it.
+    /// [`Error::InvalidArgument`] if there is not exactly one target, or no column besides it, or for
+    /// a quote or a line end as separator.
     /// [`Error::Empty`] if the file has no rows.
     pub fn classes(self) -> Result<(Classification, Vec<String>)> {
         if self.targets.len() != 1 {
@@ -197,6 +199,13 @@ impl Csv {
         &self,
         mut target: impl FnMut(&str, &Location<'_>) -> Result<(), String>,
     ) -> Result<Array2<f32>> {
+        if [b'"', b'\n', b'\r'].contains(&self.separator) {
+            return Err(Error::InvalidArgument {
+                name: "separator".into(),
+                expected: "neither a quote nor the end of a line".into(),
+                found: format!("{:?}", char::from(self.separator)),
+            });
+        }
         let wrong = |message: String| damaged(&self.path, message);
         let contents = match self.limit {
             Some(bytes) => open(&with_limit(&self.path, bytes)),
@@ -230,13 +239,6 @@ impl Csv {
             };
             let location = |column| Location { line, column, header: header.as_ref() };
             for (column, field) in record.iter().enumerate() {
-                // An unclosed quote would include the remainder of the file.
-                if field.contains(['\n', '\r']) {
-                    let location = location(column);
-                    let message =
-                        "a quoted field does not end on its line; is a closing quote missing?";
-                    return Err(wrong(format!("{location}: {message}")));
-                }
                 match columns.roles[column] {
                     ColumnRole::Feature => {
                         let value = real(field, &location(column)).map_err(wrong)?;
@@ -420,6 +422,10 @@ fn real(field: &str, location: &Location<'_>) -> Result<f32, String> {
     }
     match field.parse::<f32>() {
         Ok(x) if x.is_finite() => Ok(x),
+        _ if field.contains(['\n', '\r']) => Err(format!(
+            "{location}: a quoted field does not end on its line, and is not a number; is a closing \
+             quote missing?"
+        )),
         _ => {
             let (shown, column) = (shortened(field), location.argument());
             let header = match location.line == 1 && location.header.is_none() {

@@ -57,7 +57,8 @@ fn fields_that_are_not_numbers_are_reported_with_line_column_and_advice() {
              ignore the column by `.drop({column:?})`"
         )
     };
-    let quoted = "a quoted field does not end on its line; is a closing quote missing?";
+    let quoted = "a quoted field does not end on its line, and is not a number; is a closing quote \
+                  missing?";
     for (rows, line, message) in [
         ("1,,0", 3, empty("b")),
         ("1,2, ", 3, empty("y")),
@@ -65,7 +66,8 @@ fn fields_that_are_not_numbers_are_reported_with_line_column_and_advice() {
         ("1,NaN,0", 3, number("b", "NaN")),
         ("1,-inf,0", 3, number("b", "-inf")),
         ("1,1e39,0", 3, number("b", "1e39")),
-        ("1,2,\"0\n1,2,0", 3, format!("column `y`: {quoted}")),
+        ("1,\"2\n3\",0", 3, format!("column `b`: {quoted}")),
+        ("1,2,\"0\n1,2,0", 3, "column 3: a quoted field has no closing quote".into()),
         ("1,2,0\n1,?,0", 4, number("b", "?")),
     ] {
         let path = folder.write("file", format!("a,b,y\n0,0,0\n{rows}\n"));
@@ -100,6 +102,44 @@ fn fields_that_are_not_numbers_are_reported_with_line_column_and_advice() {
     let path = folder.write("file", "1,2\n");
     let data = csv(&path).header(false).target(1).reals().unwrap();
     assert_eq!((data.x()[[0, 0]], data.y()[[0, 0]]), (1.0, 2.0));
+}
+
+#[test]
+fn quoted_fields_may_have_several_lines() {
+    let folder = Folder::new("csv-lines");
+    let path = folder.write(
+        "file",
+        "\"the\nnote\",a,kind\r\n\"one,\r\n\r\n\"\"two\"\"\" ,1,\"c\nat\"\r\n\"\",2,dog\r\n",
+    );
+    let read = |csv: Csv| csv.target("kind").classes();
+    let (data, names) = read(csv(&path).drop("the\nnote")).unwrap();
+    assert_eq!((data.x(), data.y()), (array![[1.0], [2.0]].view(), array![0, 1].view()));
+    assert_eq!(names, ["c\nat", "dog"]);
+    // Lines are counted with those in quotes.
+    let path = folder.write("file", "note,a,kind\n\"1\n2\n3\",1,cat\nx,?,dog\n");
+    let message = read(csv(&path).drop("note")).unwrap_err().to_string();
+    assert!(message.contains("line 5, column `a`: `?` is not a finite number"), "{message}");
+    // A missing quote is found however many quotes follow.
+    let text = "text follows the closing quote of a quoted field";
+    for (contents, expected) in [
+        ("note,a,kind\nx,1,\"cat\ny,2,\"dog\"\n", format!("line 2, column 3: {text}")),
+        ("note,a,kind\n\"x\"y,1,cat\n", format!("line 2, column 1: {text}")),
+        ("note,a,kind\nx,1,cat\n\"y,1,cat", "line 3, column 1: a quoted field has no".into()),
+        ("\u{feff}\"note,a,kind\nx,1,cat\n", "line 1, column 1: a quoted field has no".into()),
+        // Lines before it are read first.
+        ("note,a,kind\nx,?,cat\n\"y\"z,1,cat", "line 2, column `a`: `?` is not".into()),
+    ] {
+        let path = folder.write("file", contents);
+        let message = read(csv(&path).drop(0)).unwrap_err().to_string();
+        assert!(message.contains(&expected), "{expected}: {message}");
+    }
+    // A quote elsewhere in a field is a character.
+    let path = folder.write("file", "note,a,kind\n5\" pipe,1,6\"\n \"x\",2,7\"\n");
+    assert_eq!(read(csv(&path).drop(0)).unwrap().1, ["6\"", "7\""]);
+    for separator in [b'"', b'\n', b'\r'] {
+        let error = read(csv(&path).separator(separator)).unwrap_err();
+        assert!(matches!(error, Error::InvalidArgument { .. }), "{error}");
+    }
 }
 
 #[test]

@@ -69,13 +69,15 @@ pub(crate) fn newest(folder: &Path) -> Result<Option<(Checkpoint, Vec<Error>)>> 
     }
 }
 
-/// Removes the checkpoints of a folder up to a number, except for the last `keep` of them. Errors are
-/// ignored: files that cannot be removed remain.
-pub(crate) fn prune(folder: &Path, number: u64, keep: usize) {
+/// Removes the checkpoints of a folder up to a number, except for the last `keep` undamaged ones.
+/// Errors are ignored: files that cannot be removed remain.
+pub(crate) fn prune(folder: &Path, number: u64, keep: usize, damaged: &[PathBuf]) {
     let mut up_to = list(folder).unwrap_or_default();
     up_to.retain(|(other, _)| *other <= number);
-    let excess = up_to.len().saturating_sub(keep);
-    for (_, path) in &up_to[..excess] {
+    let (damaged, sound): (Vec<_>, Vec<_>) =
+        up_to.into_iter().partition(|(_, path)| damaged.contains(path));
+    let excess = sound.len().saturating_sub(keep);
+    for (_, path) in sound[..excess].iter().chain(&damaged) {
         let _ = fs::remove_file(path);
     }
 }
@@ -110,14 +112,26 @@ mod tests {
         for name in others.map(String::from).into_iter().chain([1, 2, 3, 9].map(file_name)) {
             fs::write(folder.path().join(name), "").unwrap();
         }
-        prune(folder.path(), 3, 2);
+        prune(folder.path(), 3, 2, &[]);
         let numbers =
             |folder| list(folder).unwrap().into_iter().map(|(n, _)| n).collect::<Vec<_>>();
         assert_eq!(numbers(folder.path()), [2, 3, 9]);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 6);
-        prune(folder.path(), 9, 1);
+        prune(folder.path(), 9, 1, &[]);
         assert_eq!(numbers(folder.path()), [9]);
-        prune(&folder.path().join("missing"), 9, 1);
+        prune(&folder.path().join("missing"), 9, 1, &[]);
         assert!(newest(&folder.path().join("missing")).unwrap().is_none());
+    }
+
+    #[test]
+    fn damaged_files_do_not_count_towards_those_to_keep() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths: Vec<PathBuf> =
+            (0..6).map(|number| folder.path().join(file_name(number))).collect();
+        paths.iter().for_each(|path| fs::write(path, b"").unwrap());
+        prune(folder.path(), 4, 2, &[paths[3].clone(), paths[5].clone()]);
+        let left: Vec<u64> =
+            list(folder.path()).unwrap().into_iter().map(|(number, _)| number).collect();
+        assert_eq!(left, [2, 4, 5]);
     }
 }

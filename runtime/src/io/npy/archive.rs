@@ -24,6 +24,8 @@ const ENTRY: usize = 46;
 /// Bytes of the local header before an entry's data, without its variable fields.
 const LOCAL: usize = 30;
 
+const NO_ARCHIVE: &str = "is not a zip archive, or incomplete";
+
 /// An archive for reading.
 pub(super) struct Archive {
     file: BufReader<File>,
@@ -53,6 +55,8 @@ pub(super) struct EntryReader<'a> {
     pub reader: CrcReader<Box<dyn Read + 'a>>,
     /// The number of bytes, according to the directory.
     pub length: u64,
+    /// Whether the file is known to have them: not if they are compressed.
+    pub is_complete: bool,
     checksum: u32,
 }
 
@@ -75,11 +79,12 @@ impl Archive {
         let length = file.seek(SeekFrom::End(0)).map_err(message)?;
         let (from, size, count) = directory(&mut file, length)?;
         let bytes = read(&mut file, from, size)?;
-        let entries = entries(&bytes, count)?;
+        let entries = entries(&bytes, from, count)?;
         let mut indices = HashMap::new();
         for (index, entry) in entries.iter().enumerate() {
             if indices.insert(entry.name.clone(), index).is_some() {
-                return Err(format!("two arrays have the name `{}`", entry.name));
+                let name = &entry.name;
+                return Err(format!("offset {from}: two arrays have the name `{name}`"));
             }
         }
         Ok(Archive { file, length, entries, indices, limit })
@@ -101,15 +106,19 @@ impl Archive {
         if entry.is_encrypted {
             return Err("is encrypted".into());
         }
-        let local = read(&mut self.file, entry.offset, LOCAL)?;
+        let offset = entry.offset;
+        let local = read(&mut self.file, offset, LOCAL)?;
         if !local.starts_with(b"PK\x03\x04") {
-            return Err("is not at the offset in the directory".into());
+            return Err(format!("it is not at offset {offset} of the file, as in the directory"));
         }
         let before = LOCAL as u64 + u64::from(u16_at(&local, 26)) + u64::from(u16_at(&local, 28));
         let from = entry.offset.checked_add(before);
         let end = from.and_then(|from| from.checked_add(entry.packed));
         let Some((from, _)) = from.zip(end.filter(|end| *end <= self.length)) else {
-            return Err("is not completely in the file".into());
+            return Err(format!(
+                "its {} bytes are not completely in the file, from offset {offset} on",
+                entry.packed
+            ));
         };
         self.file.seek(SeekFrom::Start(from)).map_err(|error| error.to_string())?;
         let packed = self.file.by_ref().take(entry.packed);
@@ -118,14 +127,15 @@ impl Archive {
             8 => Box::new(DeflateDecoder::new(packed)),
             other => return Err(format!("is compressed by method {other}, not 0 or 8 (DEFLATE)")),
         };
+        let is_complete = entry.method == 0 && entry.length <= entry.packed;
         let reader = CrcReader::new(reader);
-        Ok(EntryReader { reader, length: entry.length, checksum: entry.checksum })
+        Ok(EntryReader { reader, length: entry.length, is_complete, checksum: entry.checksum })
     }
 }
 
 /// The offset and the length of the directory, and its number of entries.
 fn directory(file: &mut BufReader<File>, length: u64) -> Result<(u64, usize, u64), String> {
-    let no_archive = || "is not a zip archive, or incomplete".to_string();
+    let no_archive = || format!("offset {length}: {NO_ARCHIVE}: there is no end record");
     let tail = length.min((END + MAX_COMMENT + LOCATOR) as u64);
     let start = length - tail;
     let bytes = read(file, start, tail as usize)?;
@@ -142,7 +152,10 @@ fn directory(file: &mut BufReader<File>, length: u64) -> Result<(u64, usize, u64
         Some(locator) if locator.starts_with(b"PK\x06\x07") => {
             let end = read(file, u64_at(locator, 8), END_64)?;
             if !end.starts_with(b"PK\x06\x06") {
-                return Err(no_archive());
+                return Err(format!(
+                    "offset {}: {NO_ARCHIVE}: there is no 64-bit end record",
+                    u64_at(locator, 8)
+                ));
             }
             (u64_at(&end, 48), u64_at(&end, 40), u64_at(&end, 32))
         }
@@ -151,15 +164,21 @@ fn directory(file: &mut BufReader<File>, length: u64) -> Result<(u64, usize, u64
     // The directory must be before the end record.
     match from.checked_add(size) {
         Some(end) if end <= start + at as u64 => Ok((from, size as usize, count)),
-        _ => Err(no_archive()),
+        _ => Err(format!(
+            "offset {}: {NO_ARCHIVE}: its directory, {size} bytes from offset {from} on, is not before \
+             its end record",
+            start + at as u64
+        )),
     }
 }
 
-/// The entries of a directory, which must be `count`.
-fn entries(mut bytes: &[u8], count: u64) -> Result<Vec<Entry>, String> {
-    let damaged = || "its directory is damaged".to_string();
+/// The entries of a directory at the offset `from`, which must be `count`.
+fn entries(mut bytes: &[u8], from: u64, count: u64) -> Result<Vec<Entry>, String> {
+    let end = from + bytes.len() as u64;
     let mut entries = Vec::new();
     while !bytes.is_empty() {
+        let offset = end - bytes.len() as u64;
+        let damaged = || format!("offset {offset}: the directory is damaged");
         let (head, tail) = bytes.split_at_checked(ENTRY).ok_or_else(damaged)?;
         if !head.starts_with(b"PK\x01\x02") {
             return Err(damaged());
@@ -188,7 +207,13 @@ fn entries(mut bytes: &[u8], count: u64) -> Result<Vec<Entry>, String> {
             offset,
         });
     }
-    if entries.len() as u64 == count { Ok(entries) } else { Err(damaged()) }
+    match entries.len() as u64 == count {
+        true => Ok(entries),
+        false => Err(format!(
+            "offset {end}: the directory has {} entries, but its end record states {count}",
+            entries.len()
+        )),
+    }
 }
 
 /// The 64-bit numbers of an extra field.
@@ -214,7 +239,7 @@ fn read(file: &mut BufReader<File>, from: u64, size: usize) -> Result<Vec<u8>, S
         .map_err(|e| e.to_string())?;
     match bytes.len() == size {
         true => Ok(bytes),
-        false => Err("is not a zip archive, or incomplete".into()),
+        false => Err(format!("offset {from}: {NO_ARCHIVE}: it has fewer than {size} bytes here")),
     }
 }
 
@@ -327,17 +352,28 @@ pub(super) mod tests {
             of(LOCAL + 6, b'?'),
             "its checksum differs from the archive's: the file is damaged"
         );
-        assert_eq!(of(0, b'?'), "is not at the offset in the directory");
-        assert_eq!(of(directory, b'?'), "its directory is damaged");
+        assert_eq!(of(0, b'?'), "it is not at offset 0 of the file, as in the directory");
+        let damaged = format!("offset {directory}: the directory is damaged");
+        assert_eq!(of(directory, b'?'), damaged);
         assert_eq!(of(directory + 8, 1), "is encrypted");
         assert_eq!(of(directory + 10, 12), "is compressed by method 12, not 0 or 8 (DEFLATE)");
-        assert_eq!(of(directory + 23, 99), "is not completely in the file");
-        assert_eq!(of(directory + 28, 99), "its directory is damaged");
-        let no_archive = "is not a zip archive, or incomplete";
-        assert_eq!(of(directory + ENTRY + 5 + 19, 99), no_archive);
+        let incomplete = "its 1660944394 bytes are not completely in the file, from offset 0 on";
+        assert_eq!(of(directory + 23, 99), incomplete);
+        assert_eq!(of(directory + 28, 99), damaged);
+        let end = directory + ENTRY + 5;
+        let many =
+            format!("offset {end}: the directory has 1 entries, but its end record states 99");
+        assert_eq!(of(end + 10, 99), many);
+        let before = format!(
+            "offset {end}: {NO_ARCHIVE}: its directory, 51 bytes from offset 1660944429 on, is not \
+             before its end record"
+        );
+        assert_eq!(of(end + 19, 99), before);
         for bytes in [&good[..good.len() - 1], &good[..20], &[], b"PK\x05\x06"] {
             let opened = Archive::open(&folder.write("file", bytes));
-            assert_eq!(opened.err().unwrap(), no_archive);
+            let length = bytes.len();
+            let expected = format!("offset {length}: {NO_ARCHIVE}: there is no end record");
+            assert_eq!(opened.err().unwrap(), expected);
         }
     }
 }

@@ -172,11 +172,12 @@ impl Elements {
         ))
     }
 
-    /// Reads `count` elements. `is_complete` is whether the file is known to have them: then memory
+    /// Reads `count` elements, the first at the offset `start`. `is_complete` is whether the file is known to have them: then memory
     /// for all is reserved at once. `position` is for messages.
     pub fn read<A: NpyElement>(
         &self,
         file: &mut impl Read,
+        start: u64,
         count: usize,
         is_complete: bool,
         position: impl Fn(usize) -> Vec<usize>,
@@ -191,9 +192,14 @@ impl Elements {
             let next = (count - elements.len()).min(buffer.len() / self.size);
             elements.try_reserve(next).map_err(no_memory)?;
             let bytes = &mut buffer[..next * self.size];
-            file.read_exact(bytes).map_err(|error| match error.kind() {
-                ErrorKind::UnexpectedEof => "ends within its elements".into(),
-                _ => error.to_string(),
+            file.read_exact(bytes).map_err(|error| {
+                let offset = start + (elements.len() * self.size) as u64;
+                match error.kind() {
+                    ErrorKind::UnexpectedEof => {
+                        format!("offset {offset}: the file ends within the elements after it")
+                    }
+                    _ => format!("offset {offset}: {error}"),
+                }
             })?;
             self.convert(bytes, &mut elements).map_err(|found| {
                 let position = position(elements.len());

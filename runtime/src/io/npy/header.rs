@@ -27,37 +27,48 @@ pub(super) struct Header {
 
 impl Header {
     pub fn read(file: &mut impl Read) -> Result<Header, String> {
-        let mut start = [0; 8];
-        fill(file, &mut start, "is not a `.npy` file")?;
+        let start = fill(file, 0, 8, "is not a `.npy` file, or incomplete")?;
         let Some([major, _]) = start.strip_prefix(MAGIC) else {
             return Err(other_format(&start));
         };
+        let ends = "the file ends within the header";
         let (size, length) = match major {
             1 => {
-                let mut length = [0; 2];
-                fill(file, &mut length, "ends within its header")?;
-                (2, usize::from(u16::from_le_bytes(length)))
+                let length = fill(file, 8, 2, ends)?;
+                (2, usize::from(u16::from_le_bytes([length[0], length[1]])))
             }
             2 | 3 => {
-                let mut length = [0; 4];
-                fill(file, &mut length, "ends within its header")?;
-                (4, usize::try_from(u32::from_le_bytes(length)).unwrap_or(usize::MAX))
+                let length = fill(file, 8, 4, ends)?;
+                let length = u32::from_le_bytes([length[0], length[1], length[2], length[3]]);
+                (4, usize::try_from(length).unwrap_or(usize::MAX))
             }
-            other => return Err(format!("is of version {other} of the format, not 1, 2 or 3")),
+            other => {
+                return Err(format!(
+                    "offset 6: is of version {other} of the format, not 1, 2 or 3"
+                ));
+            }
         };
         if length > MAX_LENGTH {
             return Err(format!(
-                "its header has {length} bytes, but at most {MAX_LENGTH} are read"
+                "offset 8: the header has {length} bytes, but at most {MAX_LENGTH} are read"
             ));
         }
-        let mut text = vec![0; length];
-        fill(file, &mut text, "ends within its header")?;
-        let text = String::from_utf8(text).map_err(|_| "its header is not text".to_string())?;
-        let length = 8 + size + length as u64;
-        let (descr, is_column_major, shape) = Dictionary(&text).read().map_err(|message| {
-            format!("its header does not have the form that NumPy writes: {message}")
+        let start = 8 + size;
+        let text = fill(file, start, length, ends)?;
+        let text = String::from_utf8(text).map_err(|error| {
+            let offset = start + error.utf8_error().valid_up_to();
+            format!("offset {offset}: the header is not text")
         })?;
-        Ok(Header { elements: Elements::of(&descr)?, shape, is_column_major, length })
+        let mut dictionary = Dictionary(&text);
+        let (descr, is_column_major, shape) = dictionary.read().map_err(|message| {
+            let offset = start + text.len() - dictionary.0.len();
+            format!(
+                "offset {offset}: the header does not have the form that NumPy writes: {message}"
+            )
+        })?;
+        let elements =
+            Elements::of(&descr).map_err(|message| format!("offset {start}: {message}"))?;
+        Ok(Header { elements, shape, is_column_major, length: (start + length) as u64 })
     }
 
     /// The position in the array, one index per axis, of the element at an index of the file.
@@ -76,18 +87,22 @@ impl Header {
     }
 }
 
-fn fill(file: &mut impl Read, bytes: &mut [u8], short: &str) -> Result<(), String> {
-    file.read_exact(bytes).map_err(|error| match error.kind() {
-        std::io::ErrorKind::UnexpectedEof => short.into(),
-        _ => error.to_string(),
-    })
+/// The next `count` bytes, which begin at `offset`.
+fn fill(file: &mut impl Read, offset: usize, count: usize, short: &str) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let result = file.take(count as u64).read_to_end(&mut bytes);
+    let end = offset + bytes.len();
+    result.map_err(|error| format!("offset {end}: {error}"))?;
+    if bytes.len() < count { Err(format!("offset {end}: {short}")) } else { Ok(bytes) }
 }
 
 /// The message for a file that does not begin as it should.
 fn other_format(start: &[u8]) -> String {
     match start {
-        [b'P', b'K', 3 | 5, ..] => "is an archive, `.npz`: `io::read_npz` reads its arrays".into(),
-        _ => "is not a `.npy` file: those begin with `\\x93NUMPY`".into(),
+        [b'P', b'K', 3 | 5, ..] => {
+            "offset 0: is an archive, `.npz`: `io::read_npz` reads its arrays".into()
+        }
+        _ => "offset 0: is not a `.npy` file: those begin with `\\x93NUMPY`".into(),
     }
 }
 
@@ -96,7 +111,7 @@ struct Dictionary<'a>(&'a str);
 
 impl<'a> Dictionary<'a> {
     /// Parses type, order and shape.
-    fn read(mut self) -> Result<(String, bool, Vec<usize>), String> {
+    fn read(&mut self) -> Result<(String, bool, Vec<usize>), String> {
         let (mut descr, mut order, mut shape) = (None, None, None);
         self.expect('{')?;
         while !self.accept('}') {

@@ -55,13 +55,15 @@ pub fn read_npy<A: NpyElement, D: Dimension>(path: impl Source) -> Result<Array<
     let wrong = |message: String| wrong(path.path(), message);
     let contents = source::plain(&path).map_err(|error| wrong(error.to_string()))?;
     let (length, limit) = (contents.length(), contents.limit());
-    array(contents, length, limit).map_err(wrong)
+    array(contents, length, length.is_some(), limit).map_err(wrong)
 }
 
-/// Reads the array of a file with a known length, or up to the limit.
+/// Reads the array of a file of this length, or up to the limit. `is_complete` is whether the file is
+/// known to have so many bytes: otherwise no memory is allocated for bytes before they are read.
 fn array<A: NpyElement, D: Dimension>(
     mut file: impl Read,
     length: Option<u64>,
+    is_complete: bool,
     limit: Limit,
 ) -> Result<Array<A, D>, String> {
     let header = Header::read(&mut file)?;
@@ -74,29 +76,32 @@ fn array<A: NpyElement, D: Dimension>(
         .then(|| header.shape.iter().product::<usize>());
     let bytes = count.and_then(|count| (count as u64).checked_mul(header.elements.size as u64));
     let Some((count, bytes)) = count.zip(bytes) else {
-        return Err(format!("its shape {:?} is too large for an array", header.shape));
+        let shape = &header.shape;
+        return Err(format!("offset 8: the shape {shape:?} is too large for an array"));
     };
-    let available = length.map(|length| length.saturating_sub(header.length));
+    let start = header.length;
+    let available = length.map(|length| length.saturating_sub(start));
     match available {
         Some(available) if available < bytes => {
             return Err(format!(
-                "its array of shape {:?} takes {bytes} bytes, but the file has {available} after \
-                 its header: it is incomplete",
+                "offset {start}: the array of shape {:?} takes {bytes} bytes, but the file has \
+                 {available} after its header: it is incomplete",
                 header.shape
             ));
         }
         Some(available) if available > bytes => {
-            let more = available - bytes;
-            return Err(format!("there are {more} extra bytes after its array"));
+            let (end, more) = (start + bytes, available - bytes);
+            return Err(format!("offset {end}: there are {more} extra bytes after the array"));
         }
         _ => {}
     }
-    limit.check(bytes).map_err(|error| error.to_string())?;
+    limit.check(bytes).map_err(|error| format!("offset {start}: {error}"))?;
     let position = |index| header.position(index);
-    let elements = header.elements.read::<A>(&mut file, count, available.is_some(), position)?;
+    let elements = header.elements.read::<A>(&mut file, start, count, is_complete, position)?;
     // An entry of an archive may be longer than stated, and pipes have no length.
-    if file.read(&mut [0]).map_err(|error| error.to_string())? > 0 {
-        return Err("there are extra bytes after its array".into());
+    let end = start + bytes;
+    if file.read(&mut [0]).map_err(|error| format!("offset {end}: {error}"))? > 0 {
+        return Err(format!("offset {end}: there are extra bytes after the array"));
     }
     let mut shape = D::zeros(found);
     shape.slice_mut().copy_from_slice(&header.shape);
@@ -161,7 +166,8 @@ pub fn read_npz<A: NpyElement, D: Dimension>(path: impl Source, name: &str) -> R
     let mut read = || {
         let limit = archive.limit;
         let mut entry = archive.entry(index)?;
-        let array = array(&mut entry.reader, Some(entry.length), limit)?;
+        let (length, is_complete) = (Some(entry.length), entry.is_complete);
+        let array = array(&mut entry.reader, length, is_complete, limit)?;
         entry.check()?;
         Ok(array)
     };

@@ -11,51 +11,43 @@ use crate::run::Feed;
 /// Checks arrays against the declaration and returns their number of examples: 1 for a network
 /// without inputs.
 pub(super) fn batch(declaration: &Declaration, feeds: Feeds<'_, '_>) -> Result<usize> {
-    if declaration.inputs.is_empty() {
-        return Ok(1);
-    }
-    let given = || {
-        let inputs = declaration.inputs.iter().enumerate();
-        inputs.filter_map(|(i, input)| Some((input, feeds.get(i)?)))
-    };
-    for (i, input) in declaration.inputs.iter().enumerate() {
-        if feeds.indices[i].is_some() && feeds.get(i).is_none() {
+    let mut first: Option<(&Input, usize)> = None;
+    // One pass: it is in every call, and a small step takes little longer.
+    for (input, index) in declaration.inputs.iter().zip(feeds.indices) {
+        let Some(index) = *index else { continue };
+        let Some(feed) = feeds.feeds.get(index) else {
             return Err(Error::MissingInput { name: input.name.clone() });
-        }
-    }
-    let mut batch: Option<(&str, usize)> = None;
-    for (input, feed) in given() {
-        let sizes = sizes(feed);
-        let inner = sizes.get(1..).unwrap_or(&[]);
-        let expected = input.ty.shape.dims.iter().map(|d| d.fixed());
+        };
         check_type(input, feed)?;
-        if sizes.is_empty() || !expected.eq(inner.iter().map(|n| Some(*n))) {
+        let (dims, sizes) = (&input.ty.shape.dims, sizes(feed));
+        let fits = sizes.len() == dims.len() + 1
+            && dims.iter().zip(&sizes[1..]).all(|(dim, size)| dim.fixed() == Some(*size));
+        if !fits {
             return Err(Error::Shape {
                 name: input.name.clone(),
                 expected: input.ty.shape.sizes(),
-                found: inner.to_vec(),
+                found: sizes.get(1..).unwrap_or(&[]).to_vec(),
             });
         }
-        match batch {
-            None => batch = Some((&input.name, sizes[0])),
+        match first {
+            None => first = Some((input, sizes[0])),
             Some((other, expected)) if expected != sizes[0] => {
                 return Err(Error::BatchSize {
                     name: input.name.clone(),
                     found: sizes[0],
-                    other: other.into(),
+                    other: other.name.clone(),
                     expected,
                 });
             }
             Some(_) => {}
         }
-    }
-    let Some((_, examples)) = batch.filter(|(_, n)| *n > 0) else {
-        return Err(Error::Empty { what: "the batch".into() });
-    };
-    for (input, feed) in given() {
         check_indices(input, feed)?;
     }
-    Ok(examples)
+    match first {
+        Some((_, examples)) if examples > 0 => Ok(examples),
+        None if declaration.inputs.is_empty() => Ok(1),
+        _ => Err(Error::Empty { what: "the batch".into() }),
+    }
 }
 
 /// Requires that every chosen alternative exists.

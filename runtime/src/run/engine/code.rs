@@ -12,6 +12,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use bilro_compiler::faults::{self, Fault};
 use bilro_compiler::purpose::Purpose;
 
 use super::Call;
@@ -40,6 +41,7 @@ impl Key {
         // library's `memcmp` does a masked load from their dangling address.
         let same_choices =
             || call.choices.is_empty() && self.choices.is_empty() || self.choices == call.choices;
+        let same_choices = || same_choices() || faults::is(Fault::StaleChoice);
         self.batch == call.batch && self.purpose == *call.purpose && same_choices()
     }
 }
@@ -322,7 +324,8 @@ mod tests {
     fn call<'a>(purpose: &'a Purpose, batch: usize, choices: &'a [usize]) -> Call<'a, 'a> {
         let feeds = Feeds { feeds: &[], indices: &[] };
         let (counters, numbers) = (StepCounters::new(0), UpdateNumbers::NONE);
-        Call { purpose, batch, choices, counters, numbers, feeds, variables: &[] }
+        let (variables, sanitizes) = (&[][..], false);
+        Call { purpose, batch, choices, counters, numbers, feeds, variables, sanitizes }
     }
 
     fn new(code: usize, bytes: usize) -> Result<New<usize>> {

@@ -3,6 +3,7 @@
 //! Counts steps, and computes the scalars of a call from the counts: the learning rate and all
 //! other numbers that change from step to step without a new compilation.
 
+use bilro_compiler::faults::{self, Fault};
 use bilro_compiler::ops::step_scalar::{RANDOM_BATCH, RANDOM_KEY};
 use bilro_compiler::optim::{ACCUMULATED, LEARNING_RATE};
 use bilro_compiler::purpose::Purpose;
@@ -64,6 +65,7 @@ impl StepCounters {
     /// The bits of a scalar for the next call.
     pub fn scalar(&self, purpose: &Purpose, numbers: UpdateNumbers, source: Source) -> u32 {
         match source {
+            Source::Batch if faults::is(Fault::SameMask) => 0,
             Source::Batch => self.batches as u32,
             Source::FirstKey => self.key[0],
             // The batch counter has 64 bits, a scalar 32: its high half changes the key.
@@ -71,6 +73,7 @@ impl StepCounters {
             Source::LearningRate => numbers.learning_rate.to_bits(),
             Source::Accumulated => {
                 let scale = match purpose {
+                    Purpose::Update(_) if faults::is(Fault::AccumulatedSum) => 1.0,
                     Purpose::Update(training) => {
                         (training.accumulate() as f64 / numbers.batches as f64) as f32
                     }

@@ -2,12 +2,14 @@
 
 use bilro_compiler::artifact::{Interface, Pointers, RootValue};
 use bilro_compiler::codegen::module::Executable;
+use bilro_compiler::codegen::sanitized::{CallMemory, Failure, SanitizedExecutable};
 use bilro_compiler::declaration::Declaration;
 use bilro_compiler::error::Error as CompileError;
 use bilro_compiler::graph::Root;
 use bilro_compiler::phases::Phase;
 use bilro_compiler::pipeline::{Observer, Stage, lower_graph};
 use bilro_compiler::plan::{ParameterLayout, Region};
+use bilro_compiler::sanitize::Sanitized;
 use ndarray::CowArray;
 
 use super::code::New;
@@ -24,7 +26,7 @@ use crate::run::{Feed, dump};
 /// passed to [`Compiled::run`].
 #[derive(Debug)]
 pub(super) struct Compiled {
-    executable: Executable,
+    code: Code,
     /// How the code is called, with only those roots that are read after a call.
     interface: Interface,
     /// Whether the code assigns to the memory of parameters.
@@ -34,6 +36,22 @@ pub(super) struct Compiled {
     /// Floats of all arrays of a call's results.
     results: usize,
     scalars: Vec<Source>,
+}
+
+/// Machine code, with or without checks.
+#[derive(Debug)]
+enum Code {
+    Plain(Executable),
+    Sanitized(Box<SanitizedExecutable>),
+}
+
+impl Code {
+    fn executable(&self) -> &Executable {
+        match self {
+            Code::Plain(executable) => executable,
+            Code::Sanitized(sanitized) => sanitized.executable(),
+        }
+    }
 }
 
 /// The least memory that compiling takes, in bytes: with less available, it is not begun.
@@ -61,15 +79,29 @@ impl Compiled {
                 dump.observe(pass, result);
             }
         };
-        let artifact = lower_graph(&graph, layout, &target()?, false, &mut observer)?;
-        let executable = Executable::new(&artifact, false).map_err(|error| match error {
+        // Sanitized code is verified in every build.
+        let verify = call.sanitizes;
+        let artifact = lower_graph(&graph, layout, &target()?, verify, &mut observer)?;
+        let out_of_memory = |error| match error {
             CompileError::Memory { what, bytes } => Error::Memory { what, bytes },
             error => error.into(),
-        })?;
-        if let Some(dump) = dump {
-            dump.finish(&artifact)?;
-        }
-        let mut interface = artifact.interface;
+        };
+        let (code, mut interface) = if call.sanitizes {
+            let sanitized = Sanitized::new(artifact);
+            observer("sanitize", Stage::Programs(&sanitized.artifact().programs));
+            if let Some(dump) = dump {
+                dump.finish(sanitized.artifact())?;
+            }
+            let interface = sanitized.artifact().interface.clone();
+            let code = SanitizedExecutable::new(sanitized, false).map_err(out_of_memory)?;
+            (Code::Sanitized(Box::new(code)), interface)
+        } else {
+            let code = Executable::new(&artifact, false).map_err(out_of_memory)?;
+            if let Some(dump) = dump {
+                dump.finish(&artifact)?;
+            }
+            (Code::Plain(code), artifact.interface)
+        };
         let roots = interface.roots.len();
         interface.roots.retain(|value| !matches!(value.root, Root::Assign(_)));
         let arrays = interface.roots.iter().filter(|value| is_array(&value.root));
@@ -80,7 +112,7 @@ impl Compiled {
                 true => layout.elements,
                 false => layout.start(declaration.parameters.len()),
             },
-            executable,
+            code,
             scalars: interface.step_scalars.iter().map(|name| Source::of(name)).collect(),
             interface,
         };
@@ -96,13 +128,14 @@ impl Compiled {
     /// The memory of the code and its tables.
     fn bytes(&self) -> usize {
         size_of::<Compiled>()
-            + self.executable.memory_bytes()
+            + self.code.executable().memory_bytes()
             + self.interface.heap_bytes()
             + size_of_val(&self.scalars[..])
     }
 
     /// Runs the code on arrays that have been checked against the declaration. Arena, scalars,
     /// pace and sums are the call's own; numbers that add up over batches are appended to `sums`.
+    /// `results` are empty before: a value that is returned would be copied at every level.
     ///
     /// # Errors
     /// [`Error::Memory`] if there is not enough for results, or for a copy of an array
@@ -117,7 +150,8 @@ impl Compiled {
         call: &Call<'_, '_>,
         threads: usize,
         sums: &mut Vec<f64>,
-    ) -> Result<Results> {
+        results: &mut Results,
+    ) -> Result<()> {
         assert!(
             arena.len() >= self.interface.arena,
             "the engine's arena is as large as its largest user"
@@ -134,6 +168,14 @@ impl Compiled {
         for (value, source) in scalars.iter_mut().zip(&self.scalars) {
             *value = call.counters.scalar(call.purpose, call.numbers, *source);
         }
+        let executable = match &self.code {
+            Code::Plain(executable) => executable,
+            Code::Sanitized(code) => {
+                self.run_sanitized(code, arena, scalars, &mut parameters, call)?;
+                self.read_results(arena.as_slice(), parameters.as_slice(), sums, results);
+                return Ok(());
+            }
+        };
         // Arrays that are not row-major are copied; others are read in place.
         let mut copies: Vec<RowMajorCopy<'_>> = Vec::new();
         let (mut on_stack, mut on_heap) = ([std::ptr::null_mut(); STACK_REGIONS], Vec::new());
@@ -169,14 +211,25 @@ impl Compiled {
         // Arena and scalars are borrowed exclusively, and so are parameters where the
         // code assigns to them; otherwise it only reads them.
         // Phases and executable are of the same programs.
-        unsafe { threads::run(&self.executable, &self.interface.phases, pace, table, threads) };
+        unsafe { threads::run(executable, &self.interface.phases, pace, table, threads) };
         drop(copies);
+        self.read_results(arena.as_slice(), parameters.as_slice(), sums, results);
+        Ok(())
+    }
 
-        let mut results = Results::new();
+    /// Reads the results of a call from its memory; appends numbers to `sums`.
+    #[inline(always)]
+    fn read_results(
+        &self,
+        arena: &[f32],
+        parameters: &[f32],
+        sums: &mut Vec<f64>,
+        results: &mut Results,
+    ) {
         for RootValue { root, allocation, layout, .. } in &self.interface.roots {
             let memory = match allocation.region {
-                Region::Parameters => parameters.as_slice(),
-                _ => arena.as_slice(),
+                Region::Parameters => parameters,
+                _ => arena,
             };
             let memory = &memory[allocation.offset..allocation.offset + layout.elements];
             match root {
@@ -190,7 +243,50 @@ impl Compiled {
                 Root::Assign(_) => {}
             }
         }
-        Ok(results)
+    }
+
+    /// Runs sanitised code, in copies of the memory, which replace it only if all accesses are
+    /// allowed.
+    #[cold]
+    #[inline(never)]
+    fn run_sanitized(
+        &self,
+        code: &SanitizedExecutable,
+        arena: &mut AlignedMemory,
+        scalars: &[u32],
+        parameters: &mut ParameterMemory<'_>,
+        call: &Call<'_, '_>,
+    ) -> Result<()> {
+        let what = || "a sanitised call".to_string();
+        memory::check::<[u8; 64]>(what, self.interface.arena + self.parameters)?;
+        let bits = |feed: &Feed<'_>| match feed {
+            Feed::Real(array) => array.iter().map(|x| x.to_bits()).collect(),
+            Feed::Index(array) => array.iter().copied().collect(),
+        };
+        // Code that shares the parameters does not write to them.
+        let mut copy;
+        let parameters: &mut [f32] = match parameters {
+            ParameterMemory::Shared(memory) => {
+                copy = memory.as_slice().to_vec();
+                &mut copy
+            }
+            ParameterMemory::Exclusive(memory) => memory.as_mut_slice(),
+        };
+        let memory = CallMemory {
+            arena: bytemuck::cast_slice_mut(arena.as_mut_slice()),
+            parameters: bytemuck::cast_slice_mut(&mut parameters[..self.parameters]),
+            step_scalars: &scalars[..self.scalars.len()],
+            input: &mut |i| {
+                bits(call.feeds.get(i).expect("the feeds of a purpose have been checked"))
+            },
+        };
+        code.run(memory).map_err(|failure| match failure {
+            Failure::Memory(bytes) => Error::Memory { what: what(), bytes: bytes as u64 },
+            Failure::Invalid(access) => {
+                let (purpose, examples) = (call.purpose.name(), call.batch);
+                Error::Sanitizer { purpose, examples, access }
+            }
+        })
     }
 }
 
@@ -233,7 +329,7 @@ impl Compiled {
 
     /// The number of kernels.
     pub fn kernels(&self) -> usize {
-        self.executable.kernels()
+        self.code.executable().kernels()
     }
 
     /// Runs the code as a user's call does, in separate memory.
@@ -249,7 +345,9 @@ impl Compiled {
         let OwnMemory { arena, parameters, scalars } = memory;
         let parameters = ParameterMemory::Exclusive(parameters);
         let mut pace = Pace::new();
-        self.run(arena, scalars, &mut pace, parameters, call, threads, &mut Vec::new())
+        let (mut sums, mut results) = (Vec::new(), Results::new());
+        self.run(arena, scalars, &mut pace, parameters, call, threads, &mut sums, &mut results)?;
+        Ok(results)
     }
 
     /// Runs the code kernel by kernel in separate memory, each parallel kernel in as many shares as
@@ -272,7 +370,7 @@ impl Compiled {
         let mut table = vec![std::ptr::null_mut(); self.interface.regions.len()];
         let parallel: Vec<usize> =
             self.interface.phases.iter().flat_map(|phase| phase.parallel.clone()).collect();
-        for kernel in 0..self.executable.kernels() {
+        for kernel in 0..self.code.executable().kernels() {
             // `after` has borrowed the memory, which invalidates earlier pointers.
             let pointers = Pointers {
                 arena: memory.arena.as_mut_slice().as_mut_ptr().cast(),
@@ -298,8 +396,8 @@ impl Compiled {
                 // each is run once. A kernel without a parallel loop is run by `run_kernel`.
                 unsafe {
                     match shares {
-                        1 => self.executable.run_kernel(kernel, &table),
-                        _ => self.executable.run_share(&alone, share, shares, &table),
+                        1 => self.code.executable().run_kernel(kernel, &table),
+                        _ => self.code.executable().run_share(&alone, share, shares, &table),
                     }
                 }
             }
@@ -354,8 +452,12 @@ enum RowMajorCopy<'a> {
 fn row_major<'a>(feed: &'a Feed<'_>, copies: &mut Vec<RowMajorCopy<'a>>) -> Result<*mut u8> {
     let what = || "a row-major copy of an array".to_string();
     Ok(match feed {
-        Feed::Real(array) if array.is_standard_layout() => array.as_ptr().cast_mut().cast(),
-        Feed::Index(array) if array.is_standard_layout() => array.as_ptr().cast_mut().cast(),
+        Feed::Real(array) if is_row_major(array.shape(), array.strides()) => {
+            array.as_ptr().cast_mut().cast()
+        }
+        Feed::Index(array) if is_row_major(array.shape(), array.strides()) => {
+            array.as_ptr().cast_mut().cast()
+        }
         Feed::Real(array) => {
             memory::check::<f32>(what, array.len())?;
             copies.push(RowMajorCopy::Real(array.as_standard_layout()));
@@ -373,4 +475,17 @@ fn row_major<'a>(feed: &'a Feed<'_>, copies: &mut Vec<RowMajorCopy<'a>>) -> Resu
             }
         }
     })
+}
+
+/// Whether strides are those of row-major order; `is_standard_layout` takes three times as long,
+/// which a small step shows.
+fn is_row_major(sizes: &[usize], strides: &[isize]) -> bool {
+    let mut expected = 1;
+    for (size, stride) in sizes.iter().zip(strides).rev() {
+        if *size != 1 && *stride != expected {
+            return false;
+        }
+        expected *= *size as isize;
+    }
+    true
 }

@@ -29,6 +29,7 @@ mod workspace;
 use std::sync::Arc;
 
 use bilro_compiler::declaration::{Declaration, Parameter};
+use bilro_compiler::faults::{self, Fault};
 use bilro_compiler::graph::Graph;
 use bilro_compiler::optim::{Training, WrongNumber};
 use bilro_compiler::purpose::Purpose;
@@ -36,7 +37,7 @@ use ndarray::ArrayD;
 
 use crate::error::{Error, Result};
 use crate::rng::Generator;
-use crate::run::config::Backend;
+use crate::run::config::{Backend, sanitizes};
 use crate::run::parameters::Parameters;
 use code::CodeTable;
 use counters::StepCounters;
@@ -81,6 +82,8 @@ pub struct Engine {
     sums: Vec<f64>,
     /// See [`Engine::set_detect_anomaly`].
     detects_anomalies: bool,
+    /// See [`Engine::set_sanitize`].
+    sanitizes: bool,
     /// For every input, its index among the feeds of a batch.
     batch_indices: Vec<Option<usize>>,
     /// For every input, its index among the feeds of a prediction; none for targets.
@@ -175,6 +178,7 @@ impl Engine {
             workspaces: Workspaces::new(),
             sums: Vec::new(),
             detects_anomalies: false,
+            sanitizes: sanitizes()?,
         })
     }
 
@@ -206,6 +210,7 @@ impl Engine {
             workspaces: Workspaces::new(),
             sums: Vec::new(),
             detects_anomalies: self.detects_anomalies,
+            sanitizes: self.sanitizes,
             batch_indices: self.batch_indices.clone(),
             input_indices: self.input_indices.clone(),
         })
@@ -289,10 +294,11 @@ impl Engine {
         let batch = self.checked(purpose, feeds, choices)?;
         sums.clear();
         let call = self.call_for(purpose, batch, choices, feeds, UpdateNumbers::NONE);
-        let mut results = match self.backend.interpreted() {
+        let mut results = Results::new();
+        match self.backend.interpreted() {
             Some(precision) => {
                 let Engine { declaration, parameters, .. } = self;
-                interpreted::run(declaration, parameters, &call, precision, sums)?.0
+                results = interpreted::run(declaration, parameters, &call, precision, sums)?.0;
             }
             None => self.workspaces.with(|workspace| {
                 let Engine { declaration, parameters, code, .. } = self;
@@ -301,9 +307,9 @@ impl Engine {
                     self.workspaces.refresh(code);
                 }
                 let memory = ParameterMemory::Shared(&parameters.memory);
-                workspace.run(index, memory, &call, self.threads, sums)
+                workspace.run(index, memory, &call, self.threads, sums, &mut results)
             })?,
-        };
+        }
         if self.detects_anomalies && anomaly::is_anomalous(&results, sums, false) {
             return Err(anomaly::error(self, &call));
         }
@@ -337,12 +343,14 @@ impl Engine {
         numbers: UpdateNumbers,
     ) -> Call<'a, 'b> {
         let (feeds, counters) = (self.feeds(purpose, feeds), self.counters);
-        Call { purpose, batch, choices, counters, numbers, feeds, variables: &self.variables }
+        let (variables, sanitizes) = (&self.variables[..], self.sanitizes);
+        Call { purpose, batch, choices, counters, numbers, feeds, variables, sanitizes }
     }
 
-    /// Makes the update of a training from the accumulated gradients.
-    pub(crate) fn update(&mut self, update: &Purpose, numbers: UpdateNumbers) -> Result<()> {
-        self.call(update, 1, &[], &[], numbers).map(|_| ())
+    /// Makes the update of a training from the accumulated gradients; returns whether it was not
+    /// rejected.
+    pub(crate) fn update(&mut self, update: &Purpose, numbers: UpdateNumbers) -> Result<bool> {
+        self.call(update, 1, &[], &[], numbers).map(|results| results.kept)
     }
 
     /// Runs a purpose on arrays that have been checked.
@@ -363,39 +371,50 @@ impl Engine {
         let is_predict = matches!(purpose, Purpose::Predict);
         let indices = if is_predict { &self.input_indices } else { &self.batch_indices };
         let (given, counters) = (Feeds { feeds, indices }, *counters);
-        let call = &Call { purpose, batch, choices, counters, numbers, feeds: given, variables };
+        let sanitizes = self.sanitizes;
+        let call = &Call {
+            purpose,
+            batch,
+            choices,
+            counters,
+            numbers,
+            feeds: given,
+            variables,
+            sanitizes,
+        };
         sums.clear();
         let mut has_evicted = false;
-        let results = match self.backend.interpreted() {
+        let mut results = Results::new();
+        let outcome = match self.backend.interpreted() {
             Some(precision) => interpreted::run(declaration, parameters, call, precision, sums)
-                .map(|(results, next)| {
+                .map(|(interpreted, next)| {
                     next.into_iter().for_each(|(i, value)| parameters.set(i, value.view()));
-                    results
+                    results = interpreted;
                 }),
             None => {
                 let workspace = workspaces.exclusive();
                 let index = workspace.code(code, declaration, parameters, call);
-                let results = index.and_then(|(index, evicted)| {
+                let outcome = index.and_then(|(index, evicted)| {
                     has_evicted = evicted;
                     let memory = ParameterMemory::Exclusive(&mut parameters.memory);
-                    workspace.run(index, memory, call, self.threads, sums)
+                    workspace.run(index, memory, call, self.threads, sums, &mut results)
                 });
                 if has_evicted {
                     workspaces.refresh(code);
                 }
-                results
+                outcome
             }
         };
-        if results.is_err() && !self.has_stepped {
+        if outcome.is_err() && !self.has_stepped {
             self.forget_steps();
         }
-        let mut results = results?;
+        outcome?;
         if self.detects_anomalies {
             self.require_finite(&results, purpose, batch, choices, feeds, numbers)?;
         }
         self.has_stepped |= purpose.overwrites() && results.kept;
         // A rejected batch is not counted: the next one gets its random numbers.
-        if results.kept {
+        if results.kept || faults::is(Fault::CountedRejection) {
             self.counters.advance(purpose);
         }
         results.examples = batch;
@@ -509,6 +528,16 @@ impl Engine {
         self.workspaces.refresh(&self.code);
     }
 
+    /// Sets whether machine code checks every access to memory: see
+    /// [`ModelBuilder::sanitize`](crate::ModelBuilder::sanitize). Unless set, `BILRO_SANITIZE`
+    /// decides. A change drops all cached code; clones keep theirs.
+    pub fn set_sanitize(&mut self, sanitizes: bool) {
+        if self.sanitizes != sanitizes {
+            self.sanitizes = sanitizes;
+            self.empty_cache();
+        }
+    }
+
     /// Bytes of the cached machine code, in full pages, with its tables.
     pub fn code_bytes(&self) -> usize {
         self.code.bytes()
@@ -559,6 +588,8 @@ struct Call<'a, 'b> {
     feeds: Feeds<'a, 'b>,
     /// The parameters, and the optimizer state.
     variables: &'a [Parameter],
+    /// Whether its code is sanitised.
+    sanitizes: bool,
 }
 
 impl Call<'_, '_> {

@@ -2,6 +2,7 @@
 
 use bilro_compiler::buffer::Layout;
 use bilro_compiler::declaration::Parameter;
+use bilro_compiler::faults::{self, Fault};
 use bilro_compiler::optim::Training;
 use ndarray::ArrayViewD;
 
@@ -26,6 +27,7 @@ pub(crate) struct EngineCounts {
 impl Engine {
     pub(crate) fn counts(&self) -> EngineCounts {
         let (key, batches, updates) = self.counters.get();
+        let batches = batches.saturating_sub(u64::from(faults::is(Fault::CheckpointedBatch)));
         EngineCounts { key, batches, updates, generator: self.generator.clone() }
     }
 

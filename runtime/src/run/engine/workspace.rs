@@ -76,7 +76,7 @@ impl Workspace {
         Ok((index, has_evicted))
     }
 
-    /// Runs the code at an index.
+    /// Runs the code at an index. `results` are empty before.
     #[inline]
     pub fn run(
         &mut self,
@@ -85,10 +85,11 @@ impl Workspace {
         call: &Call<'_, '_>,
         threads: usize,
         sums: &mut Vec<f64>,
-    ) -> Result<Results> {
+        results: &mut Results,
+    ) -> Result<()> {
         let Workspace { known, arena, scalars } = self;
         let (code, pace) = known.get(index);
-        code.run(arena, scalars, pace, parameters, call, threads, sums)
+        code.run(arena, scalars, pace, parameters, call, threads, sums, results)
     }
 
     /// The code at an index.

@@ -1,6 +1,17 @@
 //! Tests of the pool, with work that counts the shares run.
+//!
+//! Compiled in `tests/pool` too, without the rest of the library.
 
-use super::*;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::pool::{Open, Pool, Work};
+use super::sync::{MAX_THREADS, SPIN_TIME};
+
+/// Miri takes a thousand times as long.
+const ROUNDS: usize = if cfg!(miri) { 20 } else { 2_000 };
 
 /// Phases by their maximum number of shares; counts the finished ones.
 struct Counted {
@@ -65,20 +76,20 @@ impl Work for Counted {
 
 #[test]
 fn every_share_runs_once_and_phases_keep_their_order() {
-    static POOL: Pool = Pool::new();
-    for round in 0..2_000 {
+    let pool = Pool::new();
+    for round in 0..ROUNDS {
         // The pool grows, and later steps use fewer threads.
         let threads = [2, 3, 7, 2, 5][round % 5];
         let work = Counted::new(&[64, 1, 3, 1, 1, 64, 2]);
-        assert!(POOL.run(&work, threads));
+        assert!(pool.run(&work, threads));
         assert_eq!(work.threads.load(Ordering::Relaxed), threads);
         assert_eq!(work.finished(), work.expected(), "{threads} threads, round {round}");
-        if round % 100 == 0 {
+        if round % 100 == 0 && !cfg!(miri) {
             // Workers fall asleep.
             thread::sleep(3 * SPIN_TIME);
         }
     }
-    let asleep = || POOL.asleep.0.load(Ordering::SeqCst);
+    let asleep = || pool.asleep();
     let started = Instant::now();
     while asleep() != 0b111_1110 {
         assert!(started.elapsed() < Duration::from_secs(60), "only {:b} are asleep", asleep());
@@ -88,38 +99,38 @@ fn every_share_runs_once_and_phases_keep_their_order() {
 
 #[test]
 fn shares_that_take_long_are_waited_for() {
-    static POOL: Pool = Pool::new();
+    let pool = Pool::new();
     let mut work = Counted::new(&[2, 1, 2]);
     work.pause = 20 * SPIN_TIME;
     for threads in [2, 3] {
         work.finished.iter().for_each(|n| n.store(0, Ordering::Relaxed));
-        assert!(POOL.run(&work, threads));
+        assert!(pool.run(&work, threads));
         assert_eq!(work.finished(), [2, 1, 2]);
     }
 }
 
 #[test]
 fn a_panic_reaches_the_caller_and_the_pool_stays_usable() {
-    static POOL: Pool = Pool::new();
+    let pool = Pool::new();
     for phase in [0, 1, 2] {
         let mut work = Counted::new(&[3, 1, 3]);
         work.panics = Some(phase);
         // Long enough for workers to start and panic too.
         work.pause = SPIN_TIME;
-        let panicked = catch_unwind(AssertUnwindSafe(|| POOL.run(&work, 3))).unwrap_err();
+        let panicked = catch_unwind(AssertUnwindSafe(|| pool.run(&work, 3))).unwrap_err();
         assert!(panicked.downcast_ref::<String>().unwrap().contains("on purpose"));
         assert!(work.finished()[phase..].iter().all(|n| *n == 0));
         let work = Counted::new(&[3, 1, 3]);
-        assert!(POOL.run(&work, 3));
+        assert!(pool.run(&work, 3));
         assert_eq!(work.finished(), [3, 1, 3]);
     }
 }
 
 #[test]
 fn a_busy_pool_runs_nothing() {
-    static POOL: Pool = Pool::new();
-    struct Nested;
-    impl Work for Nested {
+    let pool = Pool::new();
+    struct Nested<'a>(&'a Pool);
+    impl Work for Nested<'_> {
         fn phases(&self) -> usize {
             1
         }
@@ -127,11 +138,11 @@ fn a_busy_pool_runs_nothing() {
             threads
         }
         fn run(&self, _: usize, _: usize, _: usize) {
-            assert!(!POOL.run(&Counted::new(&[2]), 2));
+            assert!(!self.0.run(&Counted::new(&[2]), 2));
         }
     }
-    assert!(POOL.run(&Nested, 2));
-    assert!(!POOL.run(&Counted::new(&[]), 2), "nothing to do");
+    assert!(pool.run(&Nested(&pool), 2));
+    assert!(!pool.run(&Counted::new(&[]), 2), "nothing to do");
 }
 
 #[test]

@@ -51,7 +51,7 @@ pub fn parse(tokens: TokenStream, mistakes: &mut Vec<Mistake>) -> Option<ItemNet
     let header = match header.parse2(tokens) {
         Ok(header) => header,
         Err(error) => {
-            mistakes.push(error.into());
+            mistakes.push(located(error, &all));
             return None;
         }
     };
@@ -67,7 +67,7 @@ pub fn parse(tokens: TokenStream, mistakes: &mut Vec<Mistake>) -> Option<ItemNet
     };
     match generics.and_then(const_generics) {
         Ok(generics) => network.generics = generics,
-        Err(error) => mistakes.push(error.into()),
+        Err(error) => mistakes.push(located(error, &all)),
     }
     match body {
         Some(body) => {
@@ -98,6 +98,16 @@ pub fn parse(tokens: TokenStream, mistakes: &mut Vec<Mistake>) -> Option<ItemNet
         mistakes.push(Mistake::new(network.name.span(), message));
     }
     Some(network)
+}
+
+/// A mistake found by syn. At the end of the input it has no location: then that of the last token.
+fn located(error: syn::Error, tokens: &[TokenTree]) -> Mistake {
+    match tokens.last() {
+        Some(last) if error.to_string().starts_with("unexpected end of input") => {
+            Mistake::new(last.span(), error.to_string())
+        }
+        _ => error.into(),
+    }
 }
 
 struct Header {
