@@ -44,6 +44,11 @@ impl Machine {
         Ok(Machine { lowered, target: target.name, executable, layout })
     }
 
+    /// The layout of its variables.
+    pub fn layout(&self) -> &ParameterLayout {
+        &self.layout
+    }
+
     /// The roots; `scalar` returns the bits of a step scalar.
     ///
     /// # Panics
