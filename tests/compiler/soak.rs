@@ -96,10 +96,18 @@ fn found(fault: Fault, reducing: Duration) -> Report {
     reports.next().unwrap_or_else(|| panic!("{fault:?} has not been found"))
 }
 
+/// A derivative, a rewrite, a function, a mask, a tile, a sum.
 #[test]
 fn deliberate_faults_are_found() {
-    for fault in Fault::ALL {
-        let report = found(*fault, Duration::ZERO);
+    for fault in [
+        Fault::TanhSign,
+        Fault::DivisionByPower,
+        Fault::ExpCoefficient,
+        Fault::TailMask,
+        Fault::TileRow,
+        Fault::SkippedTerm,
+    ] {
+        let report = found(fault, Duration::ZERO);
         println!("{fault:?}: {report}");
         assert_eq!(report.first, report.failure);
     }

@@ -36,6 +36,9 @@ struct Arguments {
     /// `Model::verify` runs on one of this number of networks; never for 0
     #[arg(long, default_value_t = 4)]
     verify_every: u64,
+    /// Most seconds for reducing a network that fails; 0 reduces none
+    #[arg(long, default_value_t = 120)]
+    reduce_seconds: u64,
     /// Prints the text of each network instead of running it
     #[arg(long)]
     print: bool,
@@ -55,7 +58,11 @@ const BLOCK: usize = 25;
 
 impl Arguments {
     fn campaign(&self) -> Campaign {
-        Campaign { verify_every: self.verify_every, ..Campaign::new(self.seed) }
+        Campaign {
+            verify_every: self.verify_every,
+            reducing: Duration::from_secs(self.reduce_seconds),
+            ..Campaign::new(self.seed)
+        }
     }
 
     fn end(&self) -> u64 {
@@ -150,6 +157,7 @@ impl Process {
             .args(["--first", &first.to_string()])
             .args(["--networks", &(arguments.end() - first).to_string()])
             .args(["--verify-every", &arguments.verify_every.to_string()])
+            .args(["--reduce-seconds", &arguments.reduce_seconds.to_string()])
             .args(["--every", &every.to_string()])
             .stdout(Stdio::piped())
             .spawn()?;
