@@ -19,6 +19,10 @@ const OF_INTEGERS: &[&str] = &["Embedding"];
 const PRODUCT: &str = "matmul";
 const LINEAR: &str = "Linear";
 
+/// An operand that is clamped to small positive numbers, with the gradient of the identity as in
+/// PyTorch: that is not the derivative, so it is kept above them for all examples.
+const CLAMPED: &str = "variance";
+
 /// Layers that are not listed, for tests.
 const UNLISTED: &str = "SumAndDifference";
 
@@ -264,8 +268,8 @@ impl Draft {
         }
         match domain {
             // Not in domain: NaN for some operations.
-            _ if choices.chance(0.01) => Some(x),
-            Domain::Positive if x.low < POSITIVE => {
+            _ if name != CLAMPED && choices.chance(0.01) => Some(x),
+            Domain::Positive if x.low < POSITIVE || name == CLAMPED => {
                 let with = |x: &Known, number: f64| {
                     let mut operands = operand(x);
                     operands.push((Operand::Number(number), false));
