@@ -34,7 +34,7 @@ fn random_networks_agree_on_every_emitter_and_thread_count() {
     let compared = counts.compared;
     assert!(compared.worst > 0.01, "bounds far above the errors would be useless: {compared:?}");
     // Most elements have a bound.
-    assert!(compared.undecided * 10 < compared.elements, "{compared:?}");
+    assert!(compared.undecided * 4 < compared.elements, "{compared:?}");
 }
 
 /// An operation or a layer that is added is drawn without a line elsewhere.
@@ -85,24 +85,42 @@ fn bytes_yield_networks() {
 }
 
 /// The first report of a network that fails with a fault.
-fn found(fault: Fault, seed: u64) -> Report {
+fn found(fault: Fault, reducing: Duration) -> Report {
     let _guard = Guard::new(fault);
-    let campaign = Campaign { verify_every: 0, ..Campaign::new(seed) };
+    // A wrong derivative is wrong in the interpreter too: only differences find it.
+    let verify_every = if fault == Fault::TanhSign { 1 } else { 0 };
+    let campaign = Campaign { verify_every, reducing, ..Campaign::new(5) };
     let targets = host::targets();
-    let reports = (0..400).map(|index| campaign.run(index, &targets, &mut Counts::default()));
-    reports.flatten().next().unwrap_or_else(|| panic!("{fault:?} has not been found"))
+    let mut reports =
+        (0..200).filter_map(|index| campaign.run(index, &targets, &mut Counts::default()));
+    reports.next().unwrap_or_else(|| panic!("{fault:?} has not been found"))
 }
 
-/// A deliberate fault is found, and reduced to a few statements.
+/// A derivative, a rewrite, a function, a mask, a tile, a sum.
 #[test]
-fn faults_are_found_and_reduced() {
-    for (fault, word) in [(Fault::ExpCoefficient, ""), (Fault::TanhSign, "")] {
-        let report = found(fault, 5);
-        println!("{report}");
-        assert!(matches!(report.failure.class, Class::Bound | Class::Target), "{report}");
-        assert!(report.text.lines().count() <= 8, "{report}");
-        assert!(report.text.to_lowercase().contains(word), "{report}");
+fn deliberate_faults_are_found() {
+    for fault in [
+        Fault::TanhSign,
+        Fault::DivisionByPower,
+        Fault::ExpCoefficient,
+        Fault::TailMask,
+        Fault::TileRow,
+        Fault::SkippedTerm,
+    ] {
+        let report = found(fault, Duration::ZERO);
+        println!("{fault:?}: {report}");
+        assert_eq!(report.first, report.failure);
     }
+}
+
+/// A fault is reduced to the statements that show it.
+#[test]
+fn a_fault_is_reduced_to_its_statements() {
+    let report = found(Fault::TanhSign, Duration::from_secs(60));
+    println!("{report}");
+    assert_eq!(report.failure.class, Class::Verify, "{report}");
+    assert!(report.text.lines().count() <= 7, "{report}");
+    assert!(report.text.to_lowercase().contains("tanh"), "{report}");
 }
 
 /// The text of a network expands without a mistake, and declares the graph that it was printed from.

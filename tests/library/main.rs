@@ -9,6 +9,7 @@ pub mod activations;
 pub mod api;
 pub mod checkpoints;
 pub mod documents;
+pub mod drawn;
 pub mod embedding;
 pub mod errors;
 pub mod fit;

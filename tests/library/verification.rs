@@ -49,6 +49,15 @@ network! {
 }
 
 network! {
+    /// A loss that cancels: `1 - 1` but for a rounding error.
+    pub struct Cancelled {
+        input x: [4, 1] grad;
+        target t: [4];
+        loss cosine_embedding_loss(x, x, t);
+    }
+}
+
+network! {
     /// A logarithm of numbers that may be negative.
     pub struct Logarithm {
         input x: [4];
@@ -244,6 +253,18 @@ fn steps_that_disagree_are_not_made() {
     trainer.set_verify_every(0);
     let _guard = Guard::new(Fault::TanhSign);
     trainer.step(batch).unwrap();
+}
+
+/// The loss is far smaller than its rounding error in f64, so that differences decide nothing.
+#[test]
+fn derivatives_of_a_loss_that_cancels_are_undecided() {
+    let model = Cancelled::model().build().unwrap();
+    let x = array![[[0.29], [-0.45], [0.3], [1.7]], [[0.11], [0.52], [-0.21], [0.64]]];
+    let t = array![[1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0]];
+    let report = model.verify(cancelled::Batch { x: x.view(), t: t.view() }).unwrap();
+    assert!(report.is_ok(), "{report}");
+    let derivatives = report.checks.last().unwrap();
+    assert!(derivatives.undecided() > 0, "{report}");
 }
 
 #[test]

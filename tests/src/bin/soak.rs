@@ -34,8 +34,11 @@ struct Arguments {
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=256))]
     processes: Option<u64>,
     /// `Model::verify` runs on one of this number of networks; never for 0
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 4)]
     verify_every: u64,
+    /// Most seconds for reducing a network that fails; 0 reduces none
+    #[arg(long, default_value_t = 120)]
+    reduce_seconds: u64,
     /// Prints the text of each network instead of running it
     #[arg(long)]
     print: bool,
@@ -47,15 +50,20 @@ struct Arguments {
     every: Option<u64>,
 }
 
-/// Most time for a network, reduction not included, until its process is ended.
-const HANG: Duration = Duration::from_secs(300);
+/// Most time for a network, reduction not included, until its process is ended: far more than it
+/// takes, for a busy machine.
+const HANG: Duration = Duration::from_secs(900);
 
 /// Counts are sent after this number of networks.
 const BLOCK: usize = 25;
 
 impl Arguments {
     fn campaign(&self) -> Campaign {
-        Campaign { verify_every: self.verify_every, ..Campaign::new(self.seed) }
+        Campaign {
+            verify_every: self.verify_every,
+            reducing: Duration::from_secs(self.reduce_seconds),
+            ..Campaign::new(self.seed)
+        }
     }
 
     fn end(&self) -> u64 {
@@ -150,6 +158,7 @@ impl Process {
             .args(["--first", &first.to_string()])
             .args(["--networks", &(arguments.end() - first).to_string()])
             .args(["--verify-every", &arguments.verify_every.to_string()])
+            .args(["--reduce-seconds", &arguments.reduce_seconds.to_string()])
             .args(["--every", &every.to_string()])
             .stdout(Stdio::piped())
             .spawn()?;

@@ -36,6 +36,8 @@ const BATCHES: [usize; 22] =
     [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 127, 128, 129, 200];
 /// Largest number of elements of one example's value, in most networks and in large ones.
 const LARGEST: [usize; 2] = [600, 4_000];
+/// Largest number of elements of a value or parameter within a call, as the weight of a layer.
+const LARGEST_WITHIN: [usize; 2] = [6_000, 200_000];
 /// Largest number of elements of a value in a batch.
 const LARGEST_BATCH: usize = 12_000;
 /// Values beyond this magnitude are scaled down.
@@ -407,7 +409,8 @@ impl Draft {
         let names: Vec<String> = (0..outputs).map(|_| self.fresh("v")).collect();
         let name = call.name.clone();
         let item = Item::Let { names: names.clone(), call, operands };
-        if !self.try_item(item, &name) {
+        let before = self.lowered.replay.builder.graph().len();
+        if !self.try_item(item, &name) || self.largest_since(before) > self.most_within_calls() {
             return None;
         }
         let mut first = None;
@@ -422,6 +425,18 @@ impl Draft {
             first = first.or(settled);
         }
         first
+    }
+
+    /// Limit on the elements of values and parameters within a call.
+    fn most_within_calls(&self) -> usize {
+        LARGEST_WITHIN[usize::from(self.is_large)]
+    }
+
+    /// The largest number of elements of one of the builder's nodes from this one on.
+    fn largest_since(&self, first: usize) -> usize {
+        let g = self.lowered.replay.builder.graph();
+        let count = |id| g.sizes(id).iter().product::<usize>();
+        g.ids().skip(first).map(count).max().unwrap_or(0)
     }
 
     /// The value, or a smaller one with the same signs if it is large.

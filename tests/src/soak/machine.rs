@@ -1,7 +1,7 @@
 //! Runs the compiled code of one purpose on any target of this machine, and on threads that share
 //! every kernel.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Barrier;
 
 use bilro_compiler::artifact::Pointers;
 use bilro_compiler::codegen::module::Executable;
@@ -42,6 +42,11 @@ impl Machine {
         let lowered = check::lower(graph, &layout, target)?;
         let executable = Executable::new(&lowered.artifact, checks_code)?;
         Ok(Machine { lowered, target: target.name, executable, layout })
+    }
+
+    /// The layout of its variables.
+    pub fn layout(&self) -> &ParameterLayout {
+        &self.layout
     }
 
     /// The roots; `scalar` returns the bits of a step scalar.
@@ -103,8 +108,8 @@ impl Machine {
                 }
             })
             .collect();
-        let barrier =
-            YieldingBarrier { threads, arrived: AtomicUsize::new(0), opened: AtomicUsize::new(0) };
+        // Not one that yields: on a busy machine, its threads would hardly run.
+        let barrier = Barrier::new(threads);
         let run = |thread: usize| {
             for phase in &phases {
                 // SAFETY: as in `run`; all threads have the same table, and separate shares; a
@@ -127,23 +132,3 @@ struct Table(Vec<*mut u8>);
 
 // SAFETY: only `share` uses them, as `Executable::run_share` allows.
 unsafe impl Sync for Table {}
-
-/// A barrier for more threads than cores: a waiting thread yields at once.
-struct YieldingBarrier {
-    threads: usize,
-    arrived: AtomicUsize,
-    opened: AtomicUsize,
-}
-
-impl YieldingBarrier {
-    fn wait(&self) {
-        let before = self.opened.load(Ordering::Acquire);
-        if self.arrived.fetch_add(1, Ordering::AcqRel) + 1 == self.threads {
-            self.arrived.store(0, Ordering::Relaxed);
-            self.opened.store(before + 1, Ordering::Release);
-        }
-        while self.opened.load(Ordering::Acquire) == before {
-            std::thread::yield_now();
-        }
-    }
-}

@@ -43,6 +43,8 @@ pub enum Class {
     Threads,
     /// Different bits in the evaluator of programs.
     Evaluator,
+    /// A load or store outside of its buffer, or of a value that is not live.
+    Sanitizer,
     /// Different bits, or an error, by an engine.
     Engine,
     /// A disagreement that `Model::verify` reports.
@@ -359,13 +361,25 @@ impl<'a> Trial<'a> {
             && reference::is_accepted(graph, &expected)
         {
             let bits = |name: &str| f32::from_bits(scalar(name));
-            let machine = &machines[self.network.seed as usize % machines.len()];
-            let evaluated =
-                check::evaluated_network(&machine.lowered, &self.inputs, values, bits, threads);
+            // Also for targets of other machines, and for a single lane.
+            let any = [Target::ALL.as_slice(), &[check::evaluated_target(1)]].concat();
+            let target = any[self.network.seed as usize % any.len()];
+            let lowered = check::lower(graph, first.layout(), &target).map_err(|error| {
+                failure(Class::Compile, format!("{} for {target:?}: {error}", purpose.name()))
+            })?;
+            let evaluated = check::evaluated_network(&lowered, &self.inputs, values, bits, threads);
             same(graph, &evaluated, &expected).map_err(|difference| {
-                failure(Class::Evaluator, format!("{}: {difference}", context(machine)))
+                let context = format!("{}, {} lanes", purpose.name(), target.lanes);
+                failure(Class::Evaluator, format!("{context}: {difference}"))
             })?;
             equal_runs += 1;
+            if self.extent.verifies {
+                let accesses =
+                    check::evaluated_sanitized(&machine.lowered, &self.inputs, values, bits);
+                accesses.map_err(|access| {
+                    failure(Class::Sanitizer, format!("{}: {access}", context(machine)))
+                })?;
+            }
         }
         let mut compared = Compared::default();
         if !self.network.is_extreme {

@@ -19,6 +19,10 @@ const OF_INTEGERS: &[&str] = &["Embedding"];
 const PRODUCT: &str = "matmul";
 const LINEAR: &str = "Linear";
 
+/// An operand that is clamped to small positive numbers, with the gradient of the identity as in
+/// PyTorch: that is not the derivative, so it is kept above them for all examples.
+const CLAMPED: &str = "variance";
+
 /// Layers that are not listed, for tests.
 const UNLISTED: &str = "SumAndDifference";
 
@@ -184,10 +188,13 @@ impl Draft {
             };
             return self.declared(item).map(|x| (x, None));
         }
-        let is_restricted = !matches!(described.domain, Domain::Normal(_) | Domain::Separated);
-        if shape.is_empty() && !is_restricted && choices.chance(0.3) {
-            let number = *choices.pick(&[0.5, 2.0, 1.0, 0.75, 3.0, 0.0]);
-            return Some((first.clone(), Some(number)));
+        let numbers: &[f64] = match described.domain {
+            Domain::Normal(_) | Domain::Separated => &[0.5, 2.0, 1.0, 0.75, 3.0, 0.0],
+            Domain::Positive => &[0.5, 2.0, 1.0, 0.75, 3.0, 4.0],
+            _ => &[],
+        };
+        if shape.is_empty() && !numbers.is_empty() && choices.chance(0.3) {
+            return Some((first.clone(), Some(*choices.pick(numbers))));
         }
         let existing = match choices.chance(0.6) {
             true => self.pick_value(choices, |x| x.ty.is_real() && x.dims() == shape),
@@ -217,7 +224,7 @@ impl Draft {
         if !is_free || !described.ty.is_real() || choices.chance(0.5) {
             return shape;
         }
-        match choices.index(3) {
+        match choices.index(4) {
             0 if !shape.is_empty() => {
                 let axis = choices.index(shape.len());
                 shape[axis] = 1;
@@ -261,8 +268,8 @@ impl Draft {
         }
         match domain {
             // Not in domain: NaN for some operations.
-            _ if choices.chance(0.01) => Some(x),
-            Domain::Positive if x.low < POSITIVE => {
+            _ if name != CLAMPED && choices.chance(0.01) => Some(x),
+            Domain::Positive if x.low < POSITIVE || name == CLAMPED => {
                 let with = |x: &Known, number: f64| {
                     let mut operands = operand(x);
                     operands.push((Operand::Number(number), false));

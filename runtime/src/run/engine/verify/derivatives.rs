@@ -56,7 +56,11 @@ pub(super) fn check(engine: &Engine, call: &Call<'_, '_>, extent: Extent) -> Res
     let is_gradient = |root: &Root| matches!(root, Root::Gradient(_) | Root::InputGradient(_));
     let all = graph.roots().iter().zip(&values).filter(|((root, _), _)| is_gradient(root));
     let largest = all.map(|(_, value)| rms(value.reals())).fold(0.0, f64::max);
-    let mut loss = Loss::new(engine, call, &graph);
+    // Far above that of the loss's last operation if it cancels, as `1 - cos` near 0.
+    let is_loss = |root: &Root| *root == Root::Loss;
+    let of_loss = graph.roots().iter().zip(&values).find(|((root, _), _)| is_loss(root));
+    let rounding = of_loss.map(|(_, loss)| loss.reals()[0].error).filter(|e| e.is_finite());
+    let mut loss = Loss::new(engine, call, &graph, rounding.unwrap_or(0.0));
     let mut generator = Generator::new(extent.seed);
     for ((root, _), gradient) in graph.roots().iter().zip(&values) {
         let Some(leaf) = graph.ids().find(|id| match (root, graph.op(*id).leaf()) {
@@ -164,10 +168,17 @@ struct Loss<'g> {
     moved: Option<NodeId>,
     /// The largest magnitude of the loss so far, for its rounding error in f64.
     size: f64,
+    /// The bound on its rounding error from an error analysis.
+    rounding: f64,
 }
 
 impl<'g> Loss<'g> {
-    fn new(engine: &Engine, call: &Call<'_, '_>, graph: &'g Graph) -> Loss<'g> {
+    fn new(
+        engine: &Engine,
+        call: &Call<'_, '_>,
+        graph: &'g Graph,
+        rounding: f64,
+    ) -> Loss<'g> {
         let root = graph.root(&Root::Loss).expect("a graph of gradients has a loss");
         let mut of_loss = graph.clone();
         of_loss.retain_roots(|root| *root == Root::Loss);
@@ -187,8 +198,9 @@ impl<'g> Loss<'g> {
             };
             values[id.index()] = Some(value);
         }
+        let (depends, moved) = (Vec::new(), None);
         let mut loss =
-            Loss { graph, root, needed, values, depends: Vec::new(), moved: None, size: 0.0 };
+            Loss { graph, root, needed, values, depends, moved, size: 0.0, rounding };
         loss.size = loss.base().abs();
         loss
     }
@@ -269,7 +281,7 @@ impl<'g> Loss<'g> {
         let ((coarse, change), (fine, half_change)) = (slopes(h), slopes(h / 2.0));
         let value = (4.0 * fine - coarse) / 3.0;
         let kink = (2.0 * half_change - change).abs();
-        let rounding = ROUNDING * self.size / h;
+        let rounding = (ROUNDING * self.size).max(2.0 * self.rounding) / h;
         let error = (fine - coarse).abs() * 4.0 + kink + rounding + f64::EPSILON * value.abs();
         Slope { value, error }
     }
