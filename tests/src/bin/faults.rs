@@ -69,6 +69,9 @@ fn run() -> Result<ExitCode, String> {
     }
     let executables = executables()?;
     let table = if recorded { read_table()? } else { Vec::new() };
+    if !recorded {
+        without_faults(&executables)?;
+    }
     let (next, missed) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let rows = Mutex::new(vec![String::new(); faults.len()]);
     let started = Instant::now();
@@ -176,7 +179,7 @@ fn execute(executable: &Executable, fault: Fault, arguments: &[&str]) -> Outcome
         .args(arguments)
         .current_dir(folder(&executable.package))
         .env("CARGO_MANIFEST_DIR", folder(&executable.package))
-        .env("BILRO_FAULT", fault.name())
+        .env("BILRO_FAULT", name)
         .env("INSTA_UPDATE", "no")
         .env("RUST_BACKTRACE", "0")
         .stdin(Stdio::null())
@@ -211,16 +214,30 @@ fn execute(executable: &Executable, fault: Fault, arguments: &[&str]) -> Outcome
     }
 }
 
+/// Requires that all tests pass without a fault.
+fn without_faults(executables: &[Executable]) -> Result<(), String> {
+    for (package, target, filter) in PROGRAMS.iter().filter(|(_, _, filter)| filter.is_empty()) {
+        let of = |e: &&Executable| e.package == *package && e.target == *target;
+        let executable = executables.iter().find(of).ok_or(format!("no program `{target}`"))?;
+        if let Outcome::Failed(failed, how) = execute(executable, None, &arguments(filter)) {
+            return Err(format!("without a fault, `{package}/{target}` {how}: {failed:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// Tests of texts do not depend on a fault.
+fn arguments(filter: &str) -> [&str; 4] {
+    ["--test-threads=2", "--skip=documents::", "--skip=tidy::", filter]
+}
+
 /// Runs the programs in order until one fails; returns its shortest failing test.
 fn search(executables: &[Executable], fault: Fault) -> Option<String> {
     for (package, target, filter) in PROGRAMS {
         let of = |e: &&Executable| e.package == *package && e.target == *target;
         let executable = executables.iter().find(of)?;
-        // Tests of texts do not depend on the fault.
-        let arguments = ["--test-threads=2", "--skip=documents::", "--skip=tidy::", *filter];
-        let Outcome::Failed(failed, how) = execute(executable, fault, &arguments) else {
-            continue;
-        };
+        let outcome = execute(executable, Some(fault), &arguments(filter));
+        let Outcome::Failed(failed, how) = outcome else { continue };
         // A process that dies prints no results: one thread prints each name before its test.
         let failed = match failed.is_empty() {
             true => last_started(executable, fault, filter),
@@ -229,7 +246,7 @@ fn search(executables: &[Executable], fault: Fault) -> Option<String> {
         let mut times: Vec<(Duration, &String)> = Vec::new();
         for test in failed.iter().take(12) {
             let started = Instant::now();
-            if let Outcome::Failed(..) = execute(executable, fault, &["--exact", test]) {
+            if let Outcome::Failed(..) = execute(executable, Some(fault), &["--exact", test]) {
                 times.push((started.elapsed(), test));
             }
         }
@@ -283,7 +300,7 @@ fn recorded_test(
     let [_, program, test] = table.iter().find(|[name, ..]| name == fault.name())?;
     let of = |e: &&Executable| format!("{}/{}", e.package, e.target) == *program;
     let executable = executables.iter().find(of)?;
-    match execute(executable, fault, &["--exact", test]) {
+    match execute(executable, Some(fault), &["--exact", test]) {
         Outcome::Failed(..) => Some(test.clone()),
         Outcome::Passed => None,
     }
