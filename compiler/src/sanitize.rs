@@ -198,7 +198,7 @@ fn with_checks(body: Vec<Statement>, next: &mut u32) -> Vec<Statement> {
                 for mut check in checks_of(&instruction) {
                     check.number = *next;
                     *next += 1;
-                    checked.push(Statement::Do(Instruction::Check(check)));
+                    checked.push(Statement::Do(Instruction::Check(Box::new(check))));
                 }
                 checked.push(Statement::Do(instruction));
             }
@@ -233,7 +233,8 @@ fn checks_of(instruction: &Instruction) -> Vec<Check> {
 fn sites(program: &Program) -> Vec<Site> {
     let mut sites = Vec::new();
     each_instruction(&program.body, &mut |instruction| {
-        if let Instruction::Check(Check { access, at, lane_stride, lanes, .. }) = instruction {
+        if let Instruction::Check(check) = instruction {
+            let Check { access, at, lane_stride, lanes, .. } = &**check;
             sites.push(Site {
                 access: *access,
                 buffer: program.buffers[at.buffer],

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use crate::error::Error;
 use crate::faults::{self, Fault};
 use crate::plan::{Allocation, Region};
-use crate::program::{Address, Check, Counter, Instruction, Statement};
+use crate::program::{Address, Counter, Instruction, Statement};
 
 /// Displacements stay below this, so that they fit an instruction's 32 bits.
 const SPAN: i64 = 1 << 30;
@@ -99,10 +99,9 @@ impl<'a> Buffers<'a> {
                     let inner = self.needed(&l.body)?;
                     pointers.extend(inner.iter().map(|p| p.outside(l.counter)));
                 }
-                Statement::Do(Instruction::Load { from: address, .. })
-                | Statement::Do(Instruction::Store { to: address, .. })
-                | Statement::Do(Instruction::Check(Check { at: address, .. })) => {
-                    // Cranelift has no prefetch instruction, so prefetches need no pointer.
+                // Cranelift has no prefetch instruction, so prefetches need no pointer.
+                Statement::Do(Instruction::Prefetch { .. }) => {}
+                Statement::Do(instruction) if let Some(address) = instruction.address() => {
                     pointers.insert(self.pointer(address)?.0);
                     if let Some(index) = &address.index {
                         pointers.insert(self.pointer(&index.at)?.0);

@@ -184,7 +184,7 @@ pub enum Instruction {
     },
     /// Ends the program, with a report, unless the access is allowed. Only in programs of
     /// `sanitize`.
-    Check(Check),
+    Check(Box<Check>),
     /// Consecutive integers: lane `i` holds `offset + Σ counter · stride + i · lane_stride`,
     /// wrapping.
     Iota {
@@ -254,6 +254,17 @@ impl Instruction {
             Instruction::Store { .. } | Instruction::Prefetch { .. } | Instruction::Check(_) => {
                 None
             }
+        }
+    }
+
+    /// The address that it accesses, prefetches or checks.
+    pub fn address(&self) -> Option<&Address> {
+        match self {
+            Instruction::Load { from: address, .. }
+            | Instruction::Store { to: address, .. }
+            | Instruction::Prefetch { at: address, .. } => Some(address),
+            Instruction::Check(check) => Some(&check.at),
+            _ => None,
         }
     }
 
@@ -372,11 +383,16 @@ impl fmt::Display for Instruction {
             Instruction::Prefetch { at, near } => {
                 write!(f, "prefetch {at}{}", if *near { " near" } else { "" })
             }
-            Instruction::Check(Check { number, access, at, lane_stride, lanes }) => match access {
-                Access::Load => write!(f, "check {number}: load {at} × {lanes} by {lane_stride}"),
-                Access::Store => write!(f, "check {number}: store {at} × {lanes} by {lane_stride}"),
-                Access::Index { below } => write!(f, "check {number}: index {at} below {below}"),
-            },
+            Instruction::Check(check) => {
+                let Check { number, access, at, lane_stride: stride, lanes } = &**check;
+                match access {
+                    Access::Load => write!(f, "check {number}: load {at} × {lanes} by {stride}"),
+                    Access::Store => write!(f, "check {number}: store {at} × {lanes} by {stride}"),
+                    Access::Index { below } => {
+                        write!(f, "check {number}: index {at} below {below}")
+                    }
+                }
+            }
             Instruction::Iota { to, offset, strides, lane_stride } => {
                 write!(f, "r{} = iota {offset}", to.0)?;
                 print_strides(f, strides)?;

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::{AccessFault, Extent, InvalidAccess, Run, Sanitized, Site, each_instruction};
 use crate::plan::Region;
-use crate::program::{Access, Check, Instruction, Program};
+use crate::program::{Access, Instruction, Program};
 
 /// The state of memory during one call, and its first invalid access.
 #[derive(Debug)]
@@ -352,7 +352,7 @@ impl<'a> Monitor<'a> {
 fn instruction(program: &Program, number: u32) -> String {
     let (mut is_next, mut text) = (false, String::new());
     each_instruction(&program.body, &mut |instruction| match instruction {
-        Instruction::Check(Check { number: found, .. }) => is_next |= *found == number,
+        Instruction::Check(check) => is_next |= check.number == number,
         accessing if is_next => {
             text = accessing.to_string();
             is_next = false;

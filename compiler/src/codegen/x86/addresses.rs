@@ -7,7 +7,7 @@ use super::Emitter;
 use super::assembler::{Memory, Operand};
 use crate::codegen::pointers::{Base, Buffers, Pointer};
 use crate::error::Error;
-use crate::program::{Address, Check, Count, Counter, Instruction, Loop, Statement};
+use crate::program::{Address, Count, Counter, Instruction, Loop, Statement};
 
 /// The address of an element.
 #[derive(Clone, Copy, Debug)]
@@ -153,11 +153,8 @@ impl Emitter<'_> {
                 last.insert(address.buffer, (address, base, number));
                 Ok((number, displacement.into()))
             };
-            addresses.push(match instruction {
-                Instruction::Load { from: address, .. }
-                | Instruction::Store { to: address, .. }
-                | Instruction::Prefetch { at: address, .. }
-                | Instruction::Check(Check { at: address, .. }) => {
+            addresses.push(match (instruction, instruction.address()) {
+                (_, Some(address)) => {
                     let (pointer, displacement) = resolve(address)?;
                     let index = match &address.index {
                         Some(index) => {
@@ -169,7 +166,7 @@ impl Emitter<'_> {
                     };
                     Some(Reach { pointer, displacement, index })
                 }
-                Instruction::Iota { strides, .. } if !strides.is_empty() => {
+                (Instruction::Iota { strides, .. }, None) if !strides.is_empty() => {
                     let pointer = number(Pointer::iota(strides));
                     Some(Reach { pointer, displacement: 0, index: None })
                 }
