@@ -13,14 +13,8 @@ use crate::soak::trial::{self, Extent};
 use crate::soak::{Choices, Network, network};
 
 /// See the module.
-pub const TARGET: Target = Target {
-    name: "networks",
-    run,
-    seeds,
-    dictionary: &[],
-    max_length: 256,
-    memory: |_| 1 << 30,
-};
+pub const TARGET: Target =
+    Target { name: "networks", run, seeds, dictionary: &[], max_length: 256, memory: |_| 1 << 30 };
 
 /// As random networks of the campaigns have it.
 const EXTENT: Extent = Extent { evaluated: 3_000, verifies: false, checks_code: true };
