@@ -205,7 +205,8 @@ impl<'g> Grouping<'g> {
         let operands = operands.filter(|x| self.computed[x.index()]);
         let readers = self.readers(id).iter().map(|u| u.user).filter(|by| *by != id);
         let guard = self.guard.filter(|_| self.assigns.contains_key(&id));
-        let roots = if self.guard == Some(id) { self.read_roots() } else { Vec::new() };
+        let mut roots = if self.guard == Some(id) { self.read_roots() } else { Vec::new() };
+        roots.retain(|root| *root != id);
         operands.chain(readers).chain(guard).chain(roots).collect()
     }
 
