@@ -9,9 +9,15 @@
 //!   strides reach;
 //! - the operand of a reshape that strides do not reach is an
 //!   elementwise node or an input, which is dense in memory;
-//! - every root is a computed node of its own.
+//! - every root is a computed node of its own;
+//! - no parameter is overwritten before a value that needs its old one, directly or by an order of
+//!   other parameters: new values in such a cycle are computed into copies first.
 
 use std::collections::HashSet;
+
+use petgraph::algo::kosaraju_scc;
+use petgraph::graph::{DiGraph, NodeIndex};
+use rustc_hash::FxHashMap;
 
 use super::views::{base, is_view, real_sizes, strides};
 use crate::buffer::dense_strides;
@@ -56,7 +62,70 @@ pub(super) fn arrange(graph: &Graph) -> Graph {
         used.insert(id);
         arranged.add_root(root, id);
     }
+    assign_copies_in_cycles(&mut arranged);
     arranged
+}
+
+/// Assigns copies of new values that would have to be both before and after another value, as of two
+/// parameters that are swapped. A copy has no users: it can be assigned last.
+fn assign_copies_in_cycles(g: &mut Graph) {
+    let roots = g.roots().to_vec();
+    let writers: Vec<(usize, NodeId)> = (roots.iter())
+        .filter_map(|(root, id)| match root {
+            Root::Assign(parameter) => Some((*parameter, *id)),
+            _ => None,
+        })
+        .collect();
+    if writers.is_empty() {
+        return;
+    }
+    let writer: FxHashMap<usize, NodeId> = writers.iter().copied().collect();
+    // An edge to each node from those that must be computed before it.
+    let index = |id: NodeId| NodeIndex::<u32>::new(id.index());
+    let mut before = DiGraph::<(), ()>::with_capacity(g.len(), 4 * g.len());
+    for _ in g.ids() {
+        before.add_node(());
+    }
+    let needed = g.needed();
+    for id in g.ids().filter(|id| needed[id.index()]) {
+        for &x in g.operands(id) {
+            before.add_edge(index(x), index(id), ());
+            if let Some(Leaf::Parameter(op)) = g.op(base(g, x)).leaf()
+                && let Some(&writer) = writer.get(&op.index)
+                && writer != id
+                && !is_view(g, id)
+            {
+                before.add_edge(index(id), index(writer), ());
+            }
+        }
+    }
+    if let Some(guard) = g.root(&Root::Guard) {
+        for (root, id) in roots.iter().filter(|(_, id)| *id != guard) {
+            match root {
+                Root::Assign(_) => before.add_edge(index(guard), index(*id), ()),
+                _ => before.add_edge(index(*id), index(guard), ()),
+            };
+        }
+    }
+    let cyclic: HashSet<NodeId> = kosaraju_scc(&before)
+        .into_iter()
+        .filter(|nodes| nodes.len() > 1)
+        .flatten()
+        .map(|node| NodeId::new(node.index()))
+        .collect();
+    if writers.iter().all(|(_, id)| !cyclic.contains(id)) {
+        return;
+    }
+    let mut used: HashSet<NodeId> = roots.iter().map(|(_, id)| *id).collect();
+    g.retain_roots(|_| false);
+    for (root, mut id) in roots {
+        if matches!(root, Root::Assign(_)) && cyclic.contains(&id) {
+            while !used.insert(id) {
+                id = g.apply(Materialize::ROWS, &[id]);
+            }
+        }
+        g.add_root(root, id);
+    }
 }
 
 /// A new copy of a value, distinct from existing copies that are assigned.

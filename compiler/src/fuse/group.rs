@@ -206,7 +206,8 @@ impl<'g> Grouping<'g> {
         let readers = self.readers(id).iter().map(|u| u.user).filter(|by| *by != id);
         let assigns = self.assigns.contains_key(&id) && !faults::is(Fault::AntiDependency);
         let guard = self.guard.filter(|_| assigns);
-        let roots = if self.guard == Some(id) { self.read_roots() } else { Vec::new() };
+        let mut roots = if self.guard == Some(id) { self.read_roots() } else { Vec::new() };
+        roots.retain(|root| *root != id);
         operands.chain(readers).chain(guard).chain(roots).collect()
     }
 

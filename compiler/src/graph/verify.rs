@@ -83,6 +83,14 @@ impl Graph {
             if is_number && *shape != Shape::scalar() {
                 fail(format!("is not a single number but {shape:?}"));
             }
+            if *root == Root::Guard {
+                if self.roots.iter().any(|(other, node)| other != root && node == id) {
+                    fail("is another root too, and all others are before it".into());
+                }
+                if let Some(user) = self.ids().find(|user| self.operands(*user).contains(id)) {
+                    fail(format!("is an operand of %{}", user.index()));
+                }
+            }
             let wrong = leaves.iter().find(|(_, leaf)| match (root, leaf) {
                 (Root::Assign(i) | Root::Gradient(i), Leaf::Parameter(op)) => {
                     op.index == *i && op.shape != *shape

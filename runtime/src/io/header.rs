@@ -265,10 +265,9 @@ mod tests {
             );
         }
         // Sums of lengths that overflow.
-        let eighth = 1u64 << 61;
+        let eighth = (1u64 << 61) - 1;
         let huge = (0..8).map(|i| {
-            let end = (i + 1u64).saturating_mul(eighth);
-            tensor(&format!("t{i}"), &format!("[{}]", end - i * eighth), i * eighth, end)
+            tensor(&format!("t{i}"), &format!("[{eighth}]"), i * eighth, (i + 1) * eighth)
         });
         let found = of(&huge.collect::<Vec<_>>().join(","), 0);
         assert!(found.contains("the bytes of `t7` are not after those before"), "{found}");
