@@ -23,7 +23,8 @@ use loom::sync::Arc;
 use loom::thread;
 use pool::{Fault, Pool, Work};
 
-/// Adds to the preemptions of every scenario: 1 takes about half an hour.
+/// Adds to the preemptions of every scenario: 1 takes about an hour, and hundreds of times the
+/// executions with three threads.
 const MORE_PREEMPTIONS: &str = "BILRO_MORE_PREEMPTIONS";
 
 /// The payload of panics on purpose: phase and share.
