@@ -23,7 +23,7 @@ use loom::sync::Arc;
 use loom::thread;
 use pool::{Fault, Pool, Work};
 
-/// Adds to the preemptions of every scenario: 1 takes about half an hour.
+/// Adds to the preemptions of every scenario; a tenfold number of executions and more for each.
 const MORE_PREEMPTIONS: &str = "BILRO_MORE_PREEMPTIONS";
 
 /// The payload of panics on purpose: phase and share.
