@@ -173,12 +173,7 @@ struct Loss<'g> {
 }
 
 impl<'g> Loss<'g> {
-    fn new(
-        engine: &Engine,
-        call: &Call<'_, '_>,
-        graph: &'g Graph,
-        rounding: f64,
-    ) -> Loss<'g> {
+    fn new(engine: &Engine, call: &Call<'_, '_>, graph: &'g Graph, rounding: f64) -> Loss<'g> {
         let root = graph.root(&Root::Loss).expect("a graph of gradients has a loss");
         let mut of_loss = graph.clone();
         of_loss.retain_roots(|root| *root == Root::Loss);
@@ -199,8 +194,7 @@ impl<'g> Loss<'g> {
             values[id.index()] = Some(value);
         }
         let (depends, moved) = (Vec::new(), None);
-        let mut loss =
-            Loss { graph, root, needed, values, depends, moved, size: 0.0, rounding };
+        let mut loss = Loss { graph, root, needed, values, depends, moved, size: 0.0, rounding };
         loss.size = loss.base().abs();
         loss
     }
