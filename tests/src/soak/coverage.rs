@@ -142,7 +142,7 @@ fn positions(g: &Graph, nodes: &[NodeId]) -> Vec<usize> {
         let is_after = g
             .operands(*id)
             .iter()
-            .any(|x| is_root_in(&follows, x, &is_root) || follows.get(x) == Some(&true));
+            .any(|x| is_root_in(&follows, x, is_root) || follows.get(x) == Some(&true));
         follows.insert(*id, is_after);
     }
     let has_root = nodes.iter().any(is_root);

@@ -143,10 +143,10 @@ fn replace(item: &mut Item, from: &str, to: &str) {
                 }
             }
         }
-        Item::Output { value, .. } | Item::Loss { value, .. } | Item::Metric { value, .. } => {
-            if value == from {
-                *value = to.into();
-            }
+        Item::Output { value, .. } | Item::Loss { value, .. } | Item::Metric { value, .. }
+            if value == from =>
+        {
+            *value = to.into();
         }
         _ => {}
     }
