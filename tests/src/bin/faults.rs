@@ -171,9 +171,10 @@ enum Outcome {
     Failed(Vec<String>, &'static str),
 }
 
-fn execute(executable: &Executable, fault: Fault, arguments: &[&str]) -> Outcome {
-    let report =
-        std::env::temp_dir().join(format!("bilro-{}-{}", fault.name(), std::process::id()));
+fn execute(executable: &Executable, fault: Option<Fault>, arguments: &[&str]) -> Outcome {
+    let name = fault.map_or("", Fault::name);
+    let report = format!("bilro-fault-{name}-{}", std::process::id());
+    let report = std::env::temp_dir().join(report);
     let file = std::fs::File::create(&report).expect("a file for a report");
     let mut child = Command::new(&executable.path)
         .args(arguments)
