@@ -336,6 +336,8 @@ impl Draft {
             let operands = g.operands(id);
             let sizes = g.sizes(id);
             let value = match (g.op(id), g.op(id).leaf()) {
+                // A layer with a large weight, which is not used further.
+                _ if sizes.iter().product::<usize>() > LARGEST_WITHIN[1] => None,
                 (_, Some(Leaf::Input(input))) => {
                     let domain = self.domains.get(input.index).copied();
                     let domain = domain.unwrap_or(Domain::Normal(1.0));

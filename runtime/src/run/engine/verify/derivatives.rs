@@ -27,7 +27,7 @@ use crate::error::{Check, Compared, Disagreement, Result};
 use crate::memory;
 use crate::rng::Generator;
 use crate::run::engine::{Call, Engine};
-use crate::run::interpreter::evaluate_on;
+use crate::run::interpreter::{evaluate_on, interpret};
 
 /// The first step, relative to an element, or to the root of the mean square of all.
 const STEP: f64 = 1.0 / 1024.0;
@@ -56,11 +56,8 @@ pub(super) fn check(engine: &Engine, call: &Call<'_, '_>, extent: Extent) -> Res
     let is_gradient = |root: &Root| matches!(root, Root::Gradient(_) | Root::InputGradient(_));
     let all = graph.roots().iter().zip(&values).filter(|((root, _), _)| is_gradient(root));
     let largest = all.map(|(_, value)| rms(value.reals())).fold(0.0, f64::max);
-    // Far above that of the loss's last operation if it cancels, as `1 - cos` near 0.
-    let is_loss = |root: &Root| *root == Root::Loss;
-    let of_loss = graph.roots().iter().zip(&values).find(|((root, _), _)| is_loss(root));
-    let rounding = of_loss.map(|(_, loss)| loss.reals()[0].error).filter(|e| e.is_finite());
-    let mut loss = Loss::new(engine, call, &graph, rounding.unwrap_or(0.0));
+    let rounding = rounding(engine, call, &graph);
+    let mut loss = Loss::new(engine, call, &graph, rounding);
     let mut generator = Generator::new(extent.seed);
     for ((root, _), gradient) in graph.roots().iter().zip(&values) {
         let Some(leaf) = graph.ids().find(|id| match (root, graph.op(*id).leaf()) {
@@ -117,6 +114,17 @@ pub(super) fn check(engine: &Engine, call: &Call<'_, '_>, extent: Extent) -> Res
     let nearest = disagreements.into_iter().rev().take(Check::MOST_DISAGREEMENTS);
     check.disagreements = nearest.collect();
     Ok(check)
+}
+
+/// The rounding error of the loss in f64 by an error analysis: far above that of its last operation if
+/// it cancels, as `1 - cos` near 0. No bound counts as 0.
+fn rounding(engine: &Engine, call: &Call<'_, '_>, graph: &Graph) -> f64 {
+    let mut of_loss = graph.clone();
+    of_loss.retain_roots(|root| *root == Root::Loss);
+    let loss: Vec<Value<Fine>> =
+        interpret(&of_loss, |leaf| leaf_value(&engine.parameters, call, leaf));
+    let error = loss.first().map_or(0.0, |loss| loss.reals()[0].error);
+    if error.is_finite() { error } else { 0.0 }
 }
 
 /// Up to `count` elements of a tensor: half of them anywhere, half with a gradient that is not zero.
