@@ -25,6 +25,16 @@ network! {
 }
 
 network! {
+    /// The same, where only the target has examples.
+    struct Distances {
+        target y: [2];
+        param x: [2] = ones;
+        output p = 2 * x;
+        loss sum((x - y).pow(2));
+    }
+}
+
+network! {
     struct Logarithm {
         input x: [2] grad;
         let y = log(x);
@@ -37,6 +47,24 @@ network! {
     struct MeanOfSquares {
         input x: [2, 2] grad;
         loss mean(x.square());
+    }
+}
+
+#[test]
+fn a_network_of_targets_alone_predicts_without_arrays() {
+    for backend in BACKENDS {
+        let mut trainer = Distances::trainer(Sgd::new(0.25)).backend(backend).build().unwrap();
+        let y = array![[3.0, 0.0], [1.0, 0.0], [2.0, 0.0]];
+        assert_eq!(
+            trainer.model().predict(distances::Input::default()).unwrap().p,
+            array![2.0, 2.0]
+        );
+        let loss = trainer.step(distances::Batch { y: y.view() }).unwrap();
+        assert_eq!(loss, 8.0 / 3.0);
+        assert_eq!(
+            trainer.model().predict(distances::Input::default()).unwrap().p,
+            array![3.0, 1.0]
+        );
     }
 }
 

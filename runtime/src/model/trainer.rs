@@ -31,8 +31,6 @@ pub struct Trainer<N> {
     steps: usize,
     /// Batches since the last update.
     pending: usize,
-    /// The loss of the last of them.
-    pending_loss: f32,
     /// See [`TrainerBuilder::verify_every`].
     verify_every: usize,
 }
@@ -343,7 +341,6 @@ impl<N> Trainer<N> {
             base_rate,
             steps: 0,
             pending: 0,
-            pending_loss: f32::NAN,
             verify_every: 0,
         }
     }
@@ -383,7 +380,6 @@ impl<N> Trainer<N> {
         if kept {
             self.steps += 1;
             self.pending = if is_last { 0 } else { self.pending + 1 };
-            self.pending_loss = loss;
         } else if loss.is_finite() {
             return Err(Error::NonFiniteGradient { step: self.steps + 1, loss });
         }
@@ -423,8 +419,6 @@ impl<N> Trainer<N> {
     ///
     /// # Errors
     /// [`Error::Compile`] if the update cannot be compiled; then nothing has changed.
-    /// [`Error::NonFiniteGradient`] if the sum of the gradients is infinite, though each is finite;
-    /// then they are discarded, and no parameter has changed.
     pub fn apply_accumulated(&mut self) -> Result<usize> {
         if !self.model.engine.has_state_of(&self.training) {
             self.pending = 0;
@@ -432,10 +426,7 @@ impl<N> Trainer<N> {
         if self.pending > 0 {
             let (learning_rate, batches) = (self.learning_rate, self.pending);
             let numbers = UpdateNumbers { learning_rate, batches };
-            if !self.model.engine.update(&self.purposes.update, numbers)? {
-                self.discard_accumulated();
-                return Err(Error::NonFiniteGradient { step: self.steps, loss: self.pending_loss });
-            }
+            self.model.engine.update(&self.purposes.update, numbers)?;
         }
         Ok(std::mem::take(&mut self.pending))
     }

@@ -8,8 +8,8 @@ use super::Feeds;
 use crate::error::{Error, Result};
 use crate::run::Feed;
 
-/// Checks arrays against the declaration and returns their number of examples: 1 for a network
-/// without inputs.
+/// Checks arrays against the declaration and returns their number of examples: 1 for a call
+/// without arrays.
 pub(super) fn batch(declaration: &Declaration, feeds: Feeds<'_, '_>) -> Result<usize> {
     let mut first: Option<(&Input, usize)> = None;
     // One pass: it is in every call, and a small step takes little longer.
@@ -44,9 +44,9 @@ pub(super) fn batch(declaration: &Declaration, feeds: Feeds<'_, '_>) -> Result<u
         check_indices(input, feed)?;
     }
     match first {
+        None => Ok(1),
         Some((_, examples)) if examples > 0 => Ok(examples),
-        None if declaration.inputs.is_empty() => Ok(1),
-        _ => Err(Error::Empty { what: "the batch".into() }),
+        Some(_) => Err(Error::Empty { what: "the batch".into() }),
     }
 }
 

@@ -347,10 +347,10 @@ impl Engine {
         Call { purpose, batch, choices, counters, numbers, feeds, variables, sanitizes }
     }
 
-    /// Makes the update of a training from the accumulated gradients; returns whether it was not
-    /// rejected.
-    pub(crate) fn update(&mut self, update: &Purpose, numbers: UpdateNumbers) -> Result<bool> {
-        self.call(update, 1, &[], &[], numbers).map(|results| results.kept)
+    /// Makes the update of a training from the accumulated gradients, which are finite: a batch whose
+    /// gradients are not is rejected.
+    pub(crate) fn update(&mut self, update: &Purpose, numbers: UpdateNumbers) -> Result<()> {
+        self.call(update, 1, &[], &[], numbers).map(|_| ())
     }
 
     /// Runs a purpose on arrays that have been checked.
