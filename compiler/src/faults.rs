@@ -188,6 +188,7 @@ impl Fault {
 
 /// Whether the passes are not verified: as in a release build, for the faults of accesses, most of
 /// which a verifier would report first.
+#[cfg(feature = "codegen")]
 pub(crate) fn skips_verifiers() -> bool {
     Fault::ACCESSES.iter().any(|fault| is(*fault))
 }

@@ -1,6 +1,6 @@
 //! Sanitised calls: machine code that checks its accesses, in guarded memory.
 //!
-//! The code of a [`Sanitized`] artifact calls [`check_function`] before every access, and returns
+//! The code of a [`Sanitized`] artifact calls `check_function` before every access, and returns
 //! if the access is not allowed. A call runs kernel by kernel in copies of its memory, each
 //! between two pages without access: code that evades the checks ends the process, instead of
 //! changing other memory. The arena starts full of [`POISON`], and values that are no longer needed
