@@ -1,7 +1,7 @@
 //! The `network!` procedural macro: parses tokens to a syntax tree, checks the tree with the
 //! compiler's own builder, and expands the checked network to Rust.
 //!
-//! `tests/macros` builds the same modules as an ordinary library, for fuzz targets.
+//! `tests/macros` builds the same modules as an ordinary library, for tests.
 
 extern crate proc_macro;
 
@@ -28,7 +28,5 @@ pub fn declare(tokens: proc_macro::TokenStream) -> proc_macro::TokenStream {
     }
 }
 
-#[cfg(test)]
-mod fuzz;
 #[cfg(test)]
 mod names;

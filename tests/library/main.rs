@@ -12,6 +12,7 @@ pub mod documents;
 pub mod drawn;
 pub mod embedding;
 pub mod errors;
+pub mod expansion;
 pub mod fit;
 pub mod fuzzing;
 pub mod goldens;

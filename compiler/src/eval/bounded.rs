@@ -319,6 +319,36 @@ impl<const BITS: u32> Tracked<BITS> {
     }
 }
 
+impl Bounded {
+    /// The bound of a result: `tolerance` times the error, and `slack` times the magnitude.
+    pub fn bound(self, tolerance: f64, slack: f64) -> f64 {
+        tolerance * self.error + slack * self.value.abs()
+    }
+
+    /// The distance of a result of f32 in units of [`Bounded::bound`]; `None` if no bound is known.
+    /// Values too large for a float are infinite; a result that is infinite or NaN must be the same.
+    pub fn distance_of(self, found: f64, tolerance: f64, slack: f64) -> Option<f64> {
+        if !self.error.is_finite() {
+            return None;
+        }
+        let value = match (self.value as f32).is_finite() {
+            true => self.value,
+            false => f64::from(self.value as f32),
+        };
+        if !value.is_finite() {
+            let found = f64::from(found as f32);
+            let is_same = found == value || (found.is_nan() && value.is_nan());
+            return Some(if is_same { 0.0 } else { f64::INFINITY });
+        }
+        let distance = (found - value).abs();
+        match distance == 0.0 {
+            true => Some(0.0),
+            false if distance.is_nan() => Some(f64::INFINITY),
+            false => Some(distance / self.bound(tolerance, slack)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use num_traits::{Float, One, Zero};

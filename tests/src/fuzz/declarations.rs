@@ -113,7 +113,8 @@ const WORDS: &[&str] = &[
     "// c\n",
 ];
 
-const NETWORKS: &[&str] = &[
+/// Correct networks that use every feature of the language.
+pub const NETWORKS: &[&str] = &[
     "/// Digits.
 pub struct Digits {
     input image: [784];
@@ -209,6 +210,11 @@ fn without_delimiters(stream: TokenStream, depth: usize) -> TokenStream {
     found.into_iter().collect()
 }
 
+/// The tokens of a text; none if its delimiters are not balanced.
+pub fn tokens(text: &str) -> Option<TokenStream> {
+    Some(without_delimiters(text.parse().ok()?, 64))
+}
+
 /// Runs a case.
 ///
 /// # Panics
@@ -217,9 +223,8 @@ pub fn run(data: &[u8]) -> u64 {
     // Of cases before: their texts are kept for these.
     proc_macro2::extra::invalidate_current_thread_spans();
     let text = String::from_utf8_lossy(data);
-    let Ok(tokens) = text.parse::<TokenStream>() else { return 0 };
+    let Some(tokens) = tokens(&text) else { return 0 };
     let is_empty = tokens.is_empty();
-    let tokens = without_delimiters(tokens, 64);
     let expansion = bilro_macros_library::expand(&quote!(::bilro), tokens);
     let mut mistakes = Mistakes::default();
     mistakes.collect(expansion.clone(), text.len());

@@ -92,7 +92,8 @@ pub fn compare(
         let mut compared = Compared::default();
         let mut worst: Option<(f64, usize)> = None;
         for (i, ((x, y), bound)) in found.iter().zip(expected).zip(bounds.reals()).enumerate() {
-            let Some(ratio) = ratio(f64::from(*x), *y, bound.error) else {
+            let expected = Bounded { value: *y, error: bound.error };
+            let Some(ratio) = expected.distance_of(f64::from(*x), 1.0, SLACK) else {
                 compared.undecided += 1;
                 continue;
             };
@@ -121,28 +122,6 @@ pub fn compare(
 pub fn is_accepted(graph: &Graph, found: &[Vec<f32>]) -> bool {
     let mut roots = graph.roots().iter().zip(found);
     roots.all(|((root, _), found)| *root != Root::Guard || found.first() == Some(&0.0))
-}
-
-/// An error in units of its bound; `None` if no bound is known.
-fn ratio(found: f64, value: f64, bound: f64) -> Option<f64> {
-    if !bound.is_finite() {
-        return None;
-    }
-    // Values too large for a float are infinite.
-    let value = match (value as f32).is_finite() {
-        true => value,
-        false => f64::from(value as f32),
-    };
-    if !value.is_finite() {
-        let is_same = found == value || (found.is_nan() && value.is_nan());
-        return Some(if is_same { 0.0 } else { f64::INFINITY });
-    }
-    let distance = (found - value).abs();
-    match distance == 0.0 {
-        true => Some(0.0),
-        false if distance.is_nan() => Some(f64::INFINITY),
-        false => Some(distance / (bound + SLACK * value.abs())),
-    }
 }
 
 /// The roots of a compiled graph with the errors of f32. Constants have an error too: autodiff and

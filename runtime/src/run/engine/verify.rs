@@ -233,7 +233,7 @@ impl Comparison<'_> {
             index,
             found: self.found.get(worst).copied().unwrap_or(f64::NAN),
             expected: expected.value,
-            bound: bound(expected, self.tolerance),
+            bound: expected.bound(self.tolerance, SLACK),
             wrong,
             elements: self.expected.len(),
             note: String::new(),
@@ -242,31 +242,9 @@ impl Comparison<'_> {
     }
 }
 
-fn bound(expected: Bounded, tolerance: f64) -> f64 {
-    tolerance * expected.error + SLACK * expected.value.abs()
-}
-
 /// An error in units of its bound; `None` if no bound is known.
 fn ratio(found: f64, expected: Bounded, tolerance: f64) -> Option<f64> {
-    if !expected.error.is_finite() {
-        return None;
-    }
-    // Values too large for a float are infinite.
-    let value = match (expected.value as f32).is_finite() {
-        true => expected.value,
-        false => f64::from(expected.value as f32),
-    };
-    if !value.is_finite() {
-        let found = f64::from(found as f32);
-        let is_same = found == value || (found.is_nan() && value.is_nan());
-        return Some(if is_same { 0.0 } else { f64::INFINITY });
-    }
-    let distance = (found - value).abs();
-    match distance == 0.0 {
-        true => Some(0.0),
-        false if distance.is_nan() => Some(f64::INFINITY),
-        false => Some(distance / bound(Bounded { value, ..expected }, tolerance)),
-    }
+    expected.distance_of(found, tolerance, SLACK)
 }
 
 /// The index of element `i`, counted row-major.

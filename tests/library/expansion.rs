@@ -1,68 +1,11 @@
-//! Fuzz tests: for any tokens the macro returns valid Rust, without a panic.
+//! The expansion of `network!`: valid Rust for any tokens, without a panic; nesting and repetition are
+//! bounded.
 //!
 //! Mutates correct networks at random: removes, duplicates and swaps tokens and replaces them by
-//! other tokens of the language, at any depth.
+//! other tokens of the language, at any depth. The fuzz target `declarations` mutates their text.
 
+use bilro_tests::fuzz::declarations::{self, NETWORKS};
 use proc_macro2::{Group, TokenStream, TokenTree};
-
-/// Networks that use every feature of the language.
-const NETWORKS: &[&str] = &[
-    "/// Digits.
-     pub struct Digits {
-         /// An image.
-         input image: [784];
-         target digit: class(10);
-         layer fc1 = Linear(784, 128);
-         layer fc2 = Linear(in_features = 128, out_features = 64, bias = false);
-         let hidden = relu(fc2(relu(fc1(image))));
-         output logits = hidden -> Linear(10);
-         loss cross_entropy(logits, digit);
-         metric accuracy(logits, digit);
-     }",
-    "struct Perceptron {
-         input point: [2];
-         target label: [1];
-         param w: [2, 1] = normal(0.0, 0.7);
-         param b: [1] = zeros;
-         output p = sigmoid(point.matmul(w) + b);
-         metric error = abs(p - label);
-         loss -(label * log(p) + (1.0 - label) * log(1.0 - p));
-     }",
-    "pub(crate) struct Mlp<const HIDDEN: usize, const OUT: usize = 3> {
-         input x: [28, 7 * 4];
-         target y: [OUT];
-         input word: index(100)[16];
-         let flat = x.reshape([28 * 28]);
-         output out = flat -> Linear({ HIDDEN }) -> GELU(approximate = tanh) -> Softmax(axis = -1) -> Linear(OUT);
-         let _t = x.transpose([1, 0]).sum(axis = 0).pow(2.0) / 3;
-         loss sum mse_loss(out, y);
-     }",
-    "struct Residual {
-         input x: [8];
-         target y: class(3);
-         block half(x) { x -> Linear(4) -> ReLU -> Linear(8) }
-         block residual(x, scale) {
-             layer fc = Linear(8);
-             param gain: [8] = ones;
-             let inner = x -> half -> fc * 2 -> (ReLU -> Linear(8)) * 2;
-             x + inner * gain * scale
-         }
-         layer first = residual;
-         let start = first(first(x, 0.5), 2);
-         output logits = residual(start, start) -> (residual(1) -> Tanh) * 3 -> Linear(3);
-         loss cross_entropy(logits, y);
-     }",
-    "struct Chosen {
-         input x: [8] grad;
-         block half(x) { x * 0.5 }
-         choice relu = relu | tanh | leaky_relu(0.2);
-         choice either = relu | half | Sigmoid;
-         block twice(x) { x -> half -> half }
-         let y = (x + 1) -> (Linear(8) -> relu) * 2 -> either -> twice;
-         metric size = y.abs();
-         loss sum: (y - x).square();
-     }",
-];
 
 /// Tokens of the language and of Rust, inserted at random.
 const WORDS: &str = "input target param layer let block choice output loss metric sum mean struct either twice | pub class index zeros \
@@ -84,7 +27,7 @@ impl Random {
 }
 
 fn tokens(source: &str) -> Vec<TokenTree> {
-    source.parse::<TokenStream>().expect("balanced").into_iter().collect()
+    declarations::tokens(source).expect("balanced").into_iter().collect()
 }
 
 /// Mutates one token, in a random group.
@@ -120,7 +63,7 @@ fn mutate(tokens: &mut Vec<TokenTree>, words: &[TokenTree], random: &mut Random)
 /// The expansion, which must be Rust.
 fn expansion(tokens: TokenStream) -> String {
     let shown = tokens.to_string();
-    let expansion = crate::expand(&quote::quote!(::bilro), tokens);
+    let expansion = bilro_macros_library::expand(&quote::quote!(::bilro), tokens);
     let file = syn::parse2::<syn::File>(expansion.clone());
     if let Err(error) = file {
         panic!("{error} in the expansion\n{expansion}\nof\n{shown}");
@@ -131,7 +74,7 @@ fn expansion(tokens: TokenStream) -> String {
 #[test]
 fn right_networks_have_no_mistakes() {
     for network in NETWORKS {
-        let expansion = expansion(network.parse().expect("balanced"));
+        let expansion = expansion(tokens(network).into_iter().collect());
         assert!(!expansion.contains("compile_error"), "{expansion}");
     }
 }
