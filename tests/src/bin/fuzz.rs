@@ -67,6 +67,10 @@ fn options() -> Result<Options, String> {
         let mut value = || arguments.next().ok_or(format!("`{argument}` takes a value"));
         let number = |text: String| text.parse().map_err(|_| format!("`{text}` is no number"));
         match argument.as_str() {
+            "--help" | "-h" => {
+                println!("{USAGE}");
+                std::process::exit(0);
+            }
             "--seconds" => options.seconds = number(value()?)?,
             "--seed" => options.seed = number(value()?)?,
             "--jobs" => options.jobs = number(value()?)?.max(1) as usize,

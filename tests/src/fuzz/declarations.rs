@@ -172,8 +172,8 @@ pub struct Digits {
     "struct Words {
     input words: index(13)[5];
     target kind: class(4);
-    let seen = words -> Embedding(70) -> __none(Tanh) -> LayerNorm;
-    output scores = seen.mean(axis = 0) -> Linear(4);
+    let seen = words -> Embedding(70) -> Tanh -> LayerNorm;
+    output scores = __none(seen.mean(axis = 0)) -> Linear(4);
     loss cross_entropy(scores, kind, weight = [1.0, 2.0, 0.5, 1.0], ignore_index = 2) + 0.1 * scores.square().mean(axis = 0);
     metric top_k_accuracy(scores, kind, 2);
 }",
