@@ -4,28 +4,25 @@
 //! Real threads share every kernel here, including small ones: results must not
 //! depend on which kernels are worth sharing.
 //!
-//! `BILRO_SEED=n` tries other random networks and `PROPTEST_CASES=n` another
+//! `BILRO_SEED=n` tries other random networks and `BILRO_NETWORKS=n` another
 //! number of them.
 
-use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bilro::Backend;
 use bilro::engine::Engine;
 use bilro::prelude::*;
-use bilro::rng::Generator;
 use bilro_compiler::artifact::Pointers;
 use bilro_compiler::codegen::module::Executable;
 use bilro_compiler::declaration::Declaration;
-use bilro_compiler::ops::{Domain, Operand};
-use bilro_compiler::phases::Phase;
+use bilro_compiler::eval::Value;
 use bilro_compiler::plan::ParameterLayout;
 use bilro_compiler::purpose::Purpose;
 use bilro_compiler::target::Target;
-use bilro_tests::check;
-use bilro_tests::networks::{Recipe, for_recipes, recipes};
+use bilro_tests::soak::campaign::{Campaign, from_environment};
+use bilro_tests::soak::trial;
 use bilro_tests::trainings::{TRAININGS, training};
-use proptest::prelude::*;
+use bilro_tests::{check, inputs};
 
 /// Numbers of threads that share a step.
 const THREADS: [usize; 4] = [1, 2, 3, 7];
@@ -99,6 +96,17 @@ struct Case {
 
 impl Case {
     fn new(network: Declaration, batch: usize, seed: u64, index: u64) -> Case {
+        let values = inputs::values(&network, batch, seed + 1);
+        Case::of(network, batch, seed, index, &values)
+    }
+
+    fn of(
+        network: Declaration,
+        batch: usize,
+        seed: u64,
+        index: u64,
+        inputs: &[Value<f32>],
+    ) -> Case {
         let any_rate = training(index, 0.1);
         let purpose = Purpose::Step(any_rate.clone());
         let layout = ParameterLayout::new(&network.variables(&purpose));
@@ -110,13 +118,7 @@ impl Case {
             let values = check::padded(&values, layout);
             start[*first..*first + layout.elements].copy_from_slice(&values);
         }
-        let mut generator = Generator::new(seed + 1);
-        let inputs = network.inputs.iter().map(|input| {
-            // Targets may serve as probabilities.
-            let domain = if input.is_target { Domain::Probability } else { Domain::Normal(1.0) };
-            let operand = Operand::new(input.ty.clone(), domain);
-            check::bits(&check::values(&operand, batch, &mut generator))
-        });
+        let inputs = inputs.iter().map(check::bits);
         Case { inputs: inputs.collect(), network, training: index, layout, batch, start }
     }
 
@@ -138,9 +140,12 @@ impl Case {
         // Scalars vary from step to step: a table for each.
         let mut scalars: Vec<Vec<u32>> = (1..=steps as u64)
             .map(|step| {
-                let scalar = |name: &&str| training.optimizer().scalar(name, step, rate);
-                let scalars = lowered.artifact.interface.step_scalars.iter();
-                scalars.map(|name| scalar(name).expect("its own").to_bits()).collect()
+                let scalar = |name: &&str| match training.optimizer().scalar(name, step, rate) {
+                    Some(x) => x.to_bits(),
+                    // A key or a counter of random numbers.
+                    None => step as u32,
+                };
+                lowered.artifact.interface.step_scalars.iter().map(scalar).collect()
             })
             .collect();
         let mut table = |scalars: &mut Vec<u32>| -> Table {
@@ -228,12 +233,7 @@ unsafe impl Sync for Table {}
 /// Runs a step by each table on `threads` threads, which share every kernel, with
 /// a barrier after each.
 fn share(compiled: &Compiled, tables: &[Table], threads: usize) {
-    let phases: Vec<Phase> = (0..compiled.lowered.artifact.programs.len())
-        .map(|kernel| match compiled.lowered.artifact.programs[kernel].parallel {
-            0 => Phase { serial: vec![kernel], ..Phase::default() },
-            _ => Phase { parallel: vec![kernel], ..Phase::default() },
-        })
-        .collect();
+    let phases = check::shared_phases(&compiled.lowered);
     let barrier =
         YieldingBarrier { threads, arrived: AtomicUsize::new(0), opened: AtomicUsize::new(0) };
     let run = |thread: usize| {
@@ -378,18 +378,24 @@ fn every_optimizer_learns_the_same_everywhere() {
 #[test]
 fn random_networks_learn_the_same_everywhere() {
     let targets = check::targets();
-    let (tried, wild) = (Cell::new(0), Cell::new(0));
-    let learns = |recipe: &Recipe| !recipe.build().network.parameters.is_empty();
-    let recipes = recipes(70, 33, 9).prop_filter("it has parameters", learns);
-    for_recipes(200, recipes, |recipe| {
-        tried.set(tried.get() + 1);
-        let case = Case::new(recipe.build().network, recipe.batch, recipe.seed, recipe.seed);
-        if case.compare(&targets, STEPS).map_err(TestCaseError::fail)? == 0 {
-            wild.set(wild.get() + 1);
+    let (seed, most) = (from_environment("BILRO_SEED", 1), from_environment("BILRO_NETWORKS", 100));
+    let (campaign, mut tried, mut wild) = (Campaign::new(seed), 0, 0);
+    for index in 0.. {
+        let network = campaign.network(index);
+        let declaration = network.declaration();
+        if network.is_extreme || declaration.parameters.is_empty() || !declaration.has_loss() {
+            continue;
         }
-        Ok(())
-    });
-    let (tried, wild) = (tried.get(), wild.get());
+        let values = trial::values(&network, &declaration);
+        let case = Case::of(declaration, network.batch, network.seed, network.seed, &values);
+        let compared = case.compare(&targets, STEPS);
+        let compared = compared
+            .unwrap_or_else(|e| panic!("seed {seed}, network {index}: {e}\n{}", network.text()));
+        (tried, wild) = (tried + 1, wild + u64::from(compared == 0));
+        if tried == most {
+            break;
+        }
+    }
     println!("{tried} networks for {THREADS:?} threads; {wild} diverge at any rate");
     assert!(wild * 20 <= tried, "{wild} of {tried}");
 }

@@ -9,8 +9,11 @@ use std::sync::Arc;
 use bilro::Network;
 use bilro::prelude::*;
 use bilro_compiler::codegen::module::Executable;
+use bilro_compiler::declaration::{Builder, LossReduction};
+use bilro_compiler::ops::Attributes;
 use bilro_compiler::optim::{Clip, Training};
 use bilro_compiler::purpose::Purpose;
+use bilro_compiler::shape::{Shape, Type};
 use bilro_compiler::target::{Target, host};
 use bilro_tests::check;
 use bilro_tests::trainings::{TRAININGS, training};
@@ -177,6 +180,56 @@ fn long_kernels_are_shared_with_barriers_where_required() {
     // A second thread would cost more than it gains.
     assert_eq!(phases(8, &Target::AVX512), "");
     assert_eq!(phases(1, &host::baseline()), "");
+}
+
+/// Formulas and graphs share subexpressions: a pass that visits each of them once
+/// per user takes exponential time.
+#[test]
+fn long_chains_of_functions_compile_fast() {
+    let none = Attributes::new();
+    let compiles = |b: Builder, batch: usize| {
+        let network = b.finish().unwrap();
+        for purpose in [Purpose::Predict, Purpose::Gradients] {
+            let lowered =
+                check::lower_network(&network, &purpose, batch, &host::baseline()).unwrap();
+            assert!(!lowered.artifact.programs.is_empty());
+        }
+    };
+    let mut b = Builder::new("Rows");
+    let mut x = b.input("x", Type::real(Shape::batched([20]))).unwrap();
+    b.differentiate(x).unwrap();
+    for _ in 0..12 {
+        for function in ["tanh", "sigmoid", "softmax"] {
+            x = b.call(function, &[(x, "x")], &none).unwrap();
+        }
+    }
+    b.output("y", x).unwrap();
+    b.loss((x, "y"), LossReduction::Sum).unwrap();
+    compiles(b, 3);
+
+    // One number for each row, enough for a kernel of their own.
+    let mut b = Builder::new("Numbers");
+    let x = b.input("x", Type::real(Shape::batched([20]))).unwrap();
+    b.differentiate(x).unwrap();
+    let mut x = b.call("sum", &[(x, "x")], &none).unwrap();
+    for _ in 0..60 {
+        let y = b.call("tanh", &[(x, "x")], &none).unwrap();
+        x = b.call("mul", &[(y, "y"), (x, "x")], &none).unwrap();
+    }
+    b.output("y", x).unwrap();
+    b.loss((x, "y"), LossReduction::Sum).unwrap();
+    compiles(b, 32);
+
+    // A formula that is deeper than a thread's stack.
+    let mut b = Builder::new("Long");
+    let mut x = b.input("x", Type::real(Shape::batched([20]))).unwrap();
+    b.differentiate(x).unwrap();
+    for _ in 0..3_000 {
+        x = b.call("tanh", &[(x, "x")], &none).unwrap();
+    }
+    b.output("y", x).unwrap();
+    b.loss((x, "y"), LossReduction::Sum).unwrap();
+    compiles(b, 3);
 }
 
 mod sizes;

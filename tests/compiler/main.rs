@@ -3,7 +3,6 @@
 
 // Public, so that `missing_docs` checks the output of `network!`.
 pub mod conformance;
-pub mod differential;
 pub mod equality;
 pub mod fusion;
 pub mod products;

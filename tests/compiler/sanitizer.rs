@@ -18,7 +18,7 @@ use bilro_compiler::purpose::Purpose;
 use bilro_compiler::sanitize::{AccessFault, InvalidAccess, Sanitized};
 use bilro_compiler::target::Target;
 use bilro_tests::check::{self, Lowered};
-use bilro_tests::networks::{Array, arrays};
+use bilro_tests::inputs;
 use ndarray::ArrayD;
 
 network! {
@@ -81,10 +81,7 @@ impl Step {
         let purpose = Purpose::Step(training.clone());
         let lowered = check::lower_network(&network, &purpose, batch, target).unwrap();
         // In declared order, as inputs are numbered: the targets come last.
-        let inputs = arrays(&network, batch, 3).into_iter().map(|array| match array {
-            Array::Real(x) => Value::Real(x),
-            Array::Index(x) => Value::Index(x),
-        });
+        let inputs = inputs::values(&network, batch, 3);
         let variables = network.variables(&purpose);
         let value = |i: usize| ((i * 7919) % 101) as f32 / 200.0 - 0.25;
         let parameters = variables.iter().map(|variable| {
@@ -93,7 +90,7 @@ impl Step {
             ArrayD::from_shape_vec(sizes, (0..count).map(value).collect()).unwrap()
         });
         Step {
-            inputs: inputs.collect(),
+            inputs,
             layout: ParameterLayout::new(&variables),
             parameters: parameters.collect(),
             variables,

@@ -1,24 +1,23 @@
 //! A short soak of random networks, and tests of its generator and its reducer. The program `soak`
-//! runs more of them.
+//! runs more of them. `BILRO_SEED=n` tries other networks, `BILRO_NETWORKS=n` another number of them.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bilro_compiler::declaration::Init;
 use bilro_compiler::faults::{Fault, Guard};
+use bilro_compiler::graph::Graph;
+use bilro_compiler::purpose::Purpose;
 use bilro_compiler::target::host;
 use bilro_compiler::{layers, ops};
 use bilro_tests::check;
-use bilro_tests::soak::campaign::{Campaign, Counts, Report};
+use bilro_tests::soak::campaign::{Campaign, Counts, Report, from_environment};
+use bilro_tests::soak::draw::given;
 use bilro_tests::soak::language::{Item, statements};
+use bilro_tests::soak::reference::Compared;
 use bilro_tests::soak::training::{OPTIMIZERS, SCHEDULES};
-use bilro_tests::soak::trial::Class;
-use bilro_tests::soak::{Choices, draw, network};
-
-/// `BILRO_SEED=n` tries other networks, `BILRO_NETWORKS=n` another number of them.
-fn from_environment(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |n| n.parse().expect("a number"))
-}
+use bilro_tests::soak::trial::{self, Class, Extent};
+use bilro_tests::soak::{Choices, Network, draw, network};
 
 #[test]
 fn random_networks_agree_on_every_emitter_and_thread_count() {
@@ -35,6 +34,89 @@ fn random_networks_agree_on_every_emitter_and_thread_count() {
     assert!(compared.worst > 0.01, "bounds far above the errors would be useless: {compared:?}");
     // Most elements have a bound.
     assert!(compared.undecided * 4 < compared.elements, "{compared:?}");
+}
+
+/// The extent of trials whose every purpose the evaluator runs, for targets of other machines too.
+const EVERYWHERE: Extent =
+    Extent { evaluated: 20_000, evaluates_all: true, verifies: false, checks_code: true };
+
+/// The order of sums depends neither on the number of lanes nor on that of shares.
+#[test]
+fn machine_code_has_the_evaluators_bits_on_every_width() {
+    let campaign = Campaign::new(from_environment("BILRO_SEED", 2));
+    agree((0..from_environment("BILRO_NETWORKS", 30)).map(|i| campaign.network(i)), EVERYWHERE);
+}
+
+/// Products of several tiles and blocks of k.
+#[test]
+fn wide_networks_agree_everywhere() {
+    let campaign = Campaign::new(from_environment("BILRO_SEED", 1));
+    let most = from_environment("BILRO_NETWORKS", 20) as usize;
+    let chains = (0..).filter_map(|index| given::chain(&mut campaign.choices(index)));
+    agree(chains.take(most), Extent { evaluated: 0, ..EVERYWHERE });
+}
+
+/// Every loss after a `Linear`, with which it may be fused: one class and several, one example and
+/// several, with drawn options.
+#[test]
+fn every_loss_after_a_product_agrees_everywhere() {
+    let campaign = Campaign::new(from_environment("BILRO_SEED", 1));
+    let extent = Extent { evaluates_all: false, verifies: true, ..EVERYWHERE };
+    let mut index = 0;
+    for loss in given::losses() {
+        let sizes = [(1, 1), (1, 33), (3, 1), (1, 3), (16, 2)];
+        let networks: Vec<Network> = sizes
+            .into_iter()
+            .filter_map(|(classes, batch)| {
+                index += 1;
+                given::loss_of_product(&mut campaign.choices(index), loss, classes, batch)
+            })
+            .collect();
+        assert!(networks.len() > 2, "{loss}: only {} networks", networks.len());
+        agree(networks, extent);
+    }
+}
+
+/// Requires that networks agree on all targets and numbers of threads.
+fn agree(networks: impl IntoIterator<Item = Network>, extent: Extent) {
+    let (targets, mut count, mut all) = (check::targets(), 0, Compared::default());
+    for network in networks {
+        let results = trial::run(&network, &targets, extent).unwrap_or_else(|failure| {
+            let Network { batch, seed, plan, .. } = &network;
+            let text = network.text();
+            panic!("{failure:?}\nbatch {batch}, seed of the data {seed}, {plan:?}\n{text}")
+        });
+        count += 1;
+        all.add(results.compared);
+    }
+    println!("{count} networks, {all:?}");
+    assert!(all.worst > 0.01 && all.undecided * 4 < all.elements, "{all:?}");
+}
+
+/// The text of every purpose's graph is parsed as the same graph, before and after fusion.
+#[test]
+fn graphs_round_trip_through_text() {
+    let campaign = Campaign::new(from_environment("BILRO_SEED", 1));
+    for index in 0..from_environment("BILRO_NETWORKS", 100) {
+        let network = campaign.network(index);
+        let declaration = network.declaration();
+        let training = network.plan.training(declaration.parameters.len());
+        let mut purposes = vec![Purpose::Predict];
+        if declaration.has_loss() {
+            purposes.extend([Purpose::Step(training), Purpose::Gradients]);
+        }
+        for purpose in purposes {
+            let target = host::baseline();
+            let lowered = check::lower_network(&declaration, &purpose, network.batch, &target);
+            let lowered = lowered.unwrap_or_else(|error| panic!("{error}\n{}", network.text()));
+            for graph in [lowered.graph, lowered.fused.graph] {
+                let text = graph.to_string();
+                let read = text.parse::<Graph>();
+                let read = read.unwrap_or_else(|error| panic!("{error}\n{text}"));
+                assert!(read == graph, "{text}\nis parsed as\n{read}");
+            }
+        }
+    }
 }
 
 /// An operation or a layer that is added is drawn without a line elsewhere.

@@ -1,45 +1,46 @@
-//! Verification of random networks: no disagreement where there is no fault.
-//!
-//! `BILRO_SEED=n` and `PROPTEST_CASES=n` as in `differential`; `BILRO_ISA` for other instruction
-//! sets.
+//! Verification of networks and operations: no disagreement where there is no fault. `soak` verifies
+//! random networks. `BILRO_ISA` for other instruction sets.
 
-use std::cell::{Cell, RefCell};
-
-use bilro::{DynBatch, DynModel, Network, Verification};
+use bilro::{DynModel, Network, Verification};
 use bilro_compiler::declaration::Declaration;
 use bilro_compiler::eval::bounded::Bounded;
 use bilro_compiler::ops;
-use bilro_tests::check;
-use bilro_tests::networks::{Array, LOSSES, Recipe, arrays, for_recipes, recipes};
-use proptest::prelude::*;
+use bilro_tests::{check, inputs};
 
 /// The totals of many reports.
 #[derive(Default)]
 struct Tally {
-    networks: Cell<usize>,
-    elements: Cell<usize>,
-    undecided: Cell<usize>,
-    worst: RefCell<Vec<(f64, String)>>,
+    networks: usize,
+    elements: usize,
+    undecided: usize,
+    worst: Vec<(f64, String)>,
 }
 
 impl Tally {
-    fn add(&self, report: &Verification) {
-        self.networks.set(self.networks.get() + 1);
+    fn add(&mut self, report: &Verification) {
+        self.networks += 1;
         // Bounds of entire networks may be too wide if many examples are normalised.
         for check in report.checks.iter().filter(|check| !check.name.ends_with("as declared")) {
-            self.elements.set(self.elements.get() + check.elements());
-            self.undecided.set(self.undecided.get() + check.undecided());
+            self.elements += check.elements();
+            self.undecided += check.undecided();
             if let Some(worst) = check.worst() {
                 let name = format!("{}: {}", check.name, worst.name);
-                self.worst.borrow_mut().push((worst.worst, name));
+                self.worst.push((worst.worst, name));
             }
         }
     }
 
-    fn conclude(&self) {
-        let (networks, elements) = (self.networks.get(), self.elements.get());
-        let undecided = self.undecided.get();
-        let mut worst = self.worst.take();
+    /// Adds the report of a network, which must have no disagreement.
+    fn verify(&mut self, network: &Declaration, examples: usize, seed: u64, threads: usize) {
+        let values = inputs::values(network, examples, seed);
+        let model = DynModel::builder(network.clone()).seed(seed).threads(threads).build().unwrap();
+        let report = model.verify(inputs::batch(network, &values)).unwrap();
+        assert!(report.is_ok(), "{report}");
+        self.add(&report);
+    }
+
+    fn conclude(self) {
+        let Tally { networks, elements, undecided, mut worst } = self;
         worst.sort_by(|a, b| b.0.total_cmp(&a.0));
         println!("{networks} networks, {elements} numbers, {undecided} undecided");
         worst.iter().take(5).for_each(|(ratio, name)| println!("  {ratio:.3} {name}"));
@@ -48,48 +49,11 @@ impl Tally {
     }
 }
 
-fn verify(recipe: &Recipe, threads: usize) -> bilro::Result<Verification> {
-    verify_network(recipe.build().network, recipe.batch, recipe.seed, threads)
-}
-
-fn verify_network(
-    network: Declaration,
-    examples: usize,
-    seed: u64,
-    threads: usize,
-) -> bilro::Result<Verification> {
-    let arrays = arrays(&network, examples, seed);
-    let order = [false, true]
-        .into_iter()
-        .flat_map(|target| network.inputs.iter().filter(move |input| input.is_target == target));
-    let names: Vec<String> = order.map(|input| input.name.clone()).collect();
-    let model = DynModel::builder(network).seed(seed).threads(threads).build()?;
-    let mut batch = DynBatch::new();
-    for (name, array) in names.iter().zip(&arrays) {
-        batch = batch.with(name, Array::feed(array));
-    }
-    model.verify(batch)
-}
-
-#[test]
-fn random_networks_are_verified_without_false_alarms() {
-    let tally = Tally::default();
-    for_recipes(60, recipes(37, 33, 9), |recipe| {
-        let threads = 1 + recipe.seed as usize % 2;
-        let report = verify(&recipe, threads);
-        let report = report.map_err(|error| TestCaseError::fail(error.to_string()))?;
-        prop_assert!(report.is_ok(), "{report}");
-        tally.add(&report);
-        Ok(())
-    });
-    tally.conclude();
-}
-
 /// The networks of README, examples and benches, with one example, few and many.
 #[test]
 fn networks_of_examples_are_verified_without_false_alarms() {
     use super::equality::networks::{Digits, Long, Mnist, Neuron, Perceptron, Tanh, Words};
-    let tally = Tally::default();
+    let mut tally = Tally::default();
     let small = [
         Digits::declaration(),
         Neuron::declaration(),
@@ -102,23 +66,7 @@ fn networks_of_examples_are_verified_without_false_alarms() {
     for (network, batches) in all.chain(large.into_iter().map(|network| (network, &[2, 19][..]))) {
         let network = network.unwrap();
         for (i, batch) in batches.iter().enumerate() {
-            let report = verify_network(network.clone(), *batch, i as u64, 1 + i % 2).unwrap();
-            assert!(report.is_ok(), "{report}");
-            tally.add(&report);
-        }
-    }
-    tally.conclude();
-}
-
-#[test]
-fn every_loss_with_its_options_is_verified_without_false_alarms() {
-    let tally = Tally::default();
-    for loss in 0..LOSSES {
-        for (classes, batch, sums) in [(0, 1, false), (1, 33, false), (6, 2, true)] {
-            let recipe = Recipe::linear(classes, batch, loss, sums);
-            let report = verify(&recipe, 1).unwrap();
-            assert!(report.is_ok(), "{report}\n{recipe:?}");
-            tally.add(&report);
+            tally.verify(&network, *batch, i as u64, 1 + i % 2);
         }
     }
     tally.conclude();

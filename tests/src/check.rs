@@ -13,6 +13,7 @@ use bilro_compiler::eval::{Real, Value};
 use bilro_compiler::fuse::Fused;
 use bilro_compiler::graph::{Graph, NodeId, Root};
 use bilro_compiler::ops::{Domain, Leaf, Operand, Sample, input::Input};
+use bilro_compiler::phases::Phase;
 use bilro_compiler::pipeline::{Stage, lower_graph};
 use bilro_compiler::plan::{ParameterLayout, Region};
 use bilro_compiler::purpose::Purpose;
@@ -160,6 +161,20 @@ pub fn lower_network(
 ) -> Result<Lowered, CompileError> {
     let parameters = ParameterLayout::new(&declaration.variables(purpose));
     lower(&declaration.graph_for(purpose, batch), &parameters, target)
+}
+
+/// Phases of one kernel each: threads share every kernel that can be shared, small ones too.
+pub fn shared_phases(lowered: &Lowered) -> Vec<Phase> {
+    let guard = lowered.fused.guard().map(|guard| guard.kernel);
+    let programs = lowered.artifact.programs.iter().enumerate();
+    let phases = programs.map(|(kernel, program)| {
+        let guarded = guard.is_some_and(|guard| kernel > guard);
+        match program.parallel {
+            0 => Phase { serial: vec![kernel], guarded, ..Phase::default() },
+            _ => Phase { parallel: vec![kernel], guarded, ..Phase::default() },
+        }
+    });
+    phases.collect()
 }
 
 /// The case through all passes.

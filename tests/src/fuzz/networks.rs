@@ -1,14 +1,15 @@
 //! Random networks, see [`soak`](crate::soak): machine code against the interpreter, the same bits by
 //! every emitter, on any number of threads, and by code that checks its accesses to memory.
 
-use bilro::{DynBatch, DynTrainer, Sgd};
+use bilro::{DynTrainer, Sgd};
 use bilro_compiler::declaration::Declaration;
+use bilro_compiler::eval::Value;
 use bilro_compiler::target::host;
 use ndarray::ArrayD;
 
 use super::{Target, hash};
 use crate::check;
-use crate::networks::{Array, arrays};
+use crate::inputs;
 use crate::soak::trial::{self, Extent};
 use crate::soak::{Choices, Network, network};
 
@@ -17,7 +18,8 @@ pub const TARGET: Target =
     Target { name: "networks", run, seeds, dictionary: &[], max_length: 256, memory: |_| 1 << 30 };
 
 /// As random networks of the campaigns have it.
-const EXTENT: Extent = Extent { evaluated: 3_000, verifies: false, checks_code: true };
+const EXTENT: Extent =
+    Extent { evaluated: 3_000, evaluates_all: false, verifies: false, checks_code: true };
 
 fn seeds() -> Vec<Vec<u8>> {
     let byte = |seed: u32, i: u32| (seed.wrapping_mul(2_654_435_761) ^ i.wrapping_mul(40_503)) >> 7;
@@ -45,9 +47,9 @@ fn sanitized(network: &Network) {
     if !declaration.has_loss() {
         return;
     }
-    let arrays = arrays(&declaration, network.batch, network.seed);
+    let values = trial::values(network, &declaration);
     let [plain, checked] = [false, true].map(|sanitizes| {
-        let result = trained(network, &declaration, &arrays, sanitizes);
+        let result = trained(network, &declaration, &values, sanitizes);
         result.map_err(|error| error.to_string())
     });
     match (plain, checked) {
@@ -69,17 +71,13 @@ fn sanitized(network: &Network) {
 fn trained(
     network: &Network,
     declaration: &Declaration,
-    arrays: &[Array],
+    values: &[Value<f32>],
     sanitizes: bool,
 ) -> bilro::Result<Vec<(String, ArrayD<f32>)>> {
     let trainer = DynTrainer::builder(declaration.clone(), Sgd::new(0.01).momentum(0.9));
     let trainer = trainer.seed(network.seed).threads(2).sanitize(sanitizes).build();
     let mut trainer = trainer?;
-    let named = |target| declaration.inputs.iter().filter(move |input| input.is_target == target);
-    let names = named(false).chain(named(true)).map(|input| input.name.as_str());
-    let batch = names.zip(arrays);
-    let batch = batch.fold(DynBatch::new(), |batch, (name, array)| batch.with(name, array.feed()));
-    trainer.step(batch)?;
+    trainer.step(inputs::batch(declaration, values))?;
     let parameters = trainer.model().state_dict();
     let owned = |(name, view): (&str, ndarray::ArrayViewD<'_, f32>)| {
         (name.to_string(), view.as_standard_layout().into_owned())

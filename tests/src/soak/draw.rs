@@ -7,6 +7,7 @@
 mod attributes;
 mod calls;
 mod ending;
+pub mod given;
 mod pieces;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,6 +43,8 @@ const LARGEST_WITHIN: [usize; 2] = [6_000, 200_000];
 const LARGEST_BATCH: usize = 12_000;
 /// Values beyond this magnitude are scaled down.
 const LIMIT: f64 = 8.0;
+/// Functions that have no gradient: metrics.
+const METRICS: [&str; 2] = ["accuracy", "top_k_accuracy"];
 /// Lower bound of operands that must be positive.
 const POSITIVE: f64 = 0.2;
 

@@ -9,7 +9,6 @@ use bilro_compiler::declaration::Parameter;
 use bilro_compiler::error::Error as CompileError;
 use bilro_compiler::eval::Value;
 use bilro_compiler::graph::Graph;
-use bilro_compiler::phases::Phase;
 use bilro_compiler::plan::{ParameterLayout, Region};
 use bilro_compiler::target::Target;
 use ndarray::ArrayD;
@@ -49,10 +48,11 @@ impl Machine {
         &self.layout
     }
 
-    /// The roots; `scalar` returns the bits of a step scalar.
+    /// The roots; `scalar` returns the bits of a step scalar. With `BILRO_SANITIZE=1` by code that checks
+    /// its accesses, on one thread.
     ///
     /// # Panics
-    /// If code writes behind the end of a region.
+    /// If code writes behind the end of a region, or a checked access is not allowed.
     pub fn run(
         &self,
         inputs: &[Value<f32>],
@@ -60,6 +60,11 @@ impl Machine {
         scalar: impl Fn(&str) -> u32,
         threads: usize,
     ) -> Vec<Vec<f32>> {
+        if check::sanitizes() {
+            let scalar = |name: &str| f32::from_bits(scalar(name));
+            let roots = check::sanitized(&self.lowered, inputs, &self.layout, variables, scalar);
+            return roots.unwrap_or_else(|access| panic!("{}: {access}", self.target));
+        }
         let interface = &self.lowered.artifact.interface;
         // A margin of canaries after the writable memory, which must not change.
         let mut arena = vec![CANARY; interface.arena + MARGIN];
@@ -97,17 +102,7 @@ impl Machine {
 
     /// Runs on threads that share every kernel, with a barrier after each.
     fn share(&self, table: &Table, threads: usize) {
-        let guard = self.lowered.fused.guard().map(|guard| guard.kernel);
-        let programs = self.lowered.artifact.programs.iter().enumerate();
-        let phases: Vec<Phase> = programs
-            .map(|(kernel, program)| {
-                let guarded = guard.is_some_and(|guard| kernel > guard);
-                match program.parallel {
-                    0 => Phase { serial: vec![kernel], guarded, ..Phase::default() },
-                    _ => Phase { parallel: vec![kernel], guarded, ..Phase::default() },
-                }
-            })
-            .collect();
+        let phases = check::shared_phases(&self.lowered);
         // Not one that yields: on a busy machine, its threads would hardly run.
         let barrier = Barrier::new(threads);
         let run = |thread: usize| {

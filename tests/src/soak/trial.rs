@@ -8,9 +8,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bilro::engine::Engine;
-use bilro::network::Feed;
 use bilro::rng::Generator;
-use bilro::{Backend, DynBatch, DynModel};
+use bilro::{Backend, DynModel};
 use bilro_compiler::declaration::{Declaration, Init};
 use bilro_compiler::eval::Value;
 use bilro_compiler::graph::{Graph, Root};
@@ -26,7 +25,7 @@ use super::draw::Network;
 use super::language::Item;
 use super::machine::Machine;
 use super::reference::{self, Compared, Leaves};
-use crate::check;
+use crate::{check, inputs};
 
 /// What differs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Deserialize, serde::Serialize)]
@@ -65,6 +64,8 @@ pub struct Failure {
 pub struct Extent {
     /// Most elements that kernels compute in a purpose that the evaluator runs too.
     pub evaluated: usize,
+    /// Whether the evaluator runs every such purpose for every target, instead of one for one.
+    pub evaluates_all: bool,
     /// Whether `Model::verify` runs.
     pub verifies: bool,
     /// Whether Cranelift checks its results.
@@ -167,7 +168,7 @@ impl<'a> Trial<'a> {
             .map_err(|error| failure(Class::Engine, error))?;
         let count = declaration.parameters.len();
         let mut trial = Trial {
-            inputs: inputs(network, &declaration),
+            inputs: values(network, &declaration),
             training: network.plan.training(count),
             rates: network.plan.learning_rates(STEPS),
             variables: (0..count).map(|i| engine.parameter(i).to_owned()).collect(),
@@ -356,23 +357,29 @@ impl<'a> Trial<'a> {
         equal_runs += 1;
         let points: usize = first.lowered.fused.kernels.iter().map(|k| k.points()).sum();
         // The evaluator has no guard.
-        if self.calls == 1 + self.evaluated
+        let is_evaluated = self.extent.evaluates_all || self.calls == 1 + self.evaluated;
+        if is_evaluated
             && points <= self.extent.evaluated
             && reference::is_accepted(graph, &expected)
         {
             let bits = |name: &str| f32::from_bits(scalar(name));
             // Also for targets of other machines, and for a single lane.
-            let any = [Target::ALL.as_slice(), &[check::evaluated_target(1)]].concat();
-            let target = any[self.network.seed as usize % any.len()];
-            let lowered = check::lower(graph, first.layout(), &target).map_err(|error| {
-                failure(Class::Compile, format!("{} for {target:?}: {error}", purpose.name()))
-            })?;
-            let evaluated = check::evaluated_network(&lowered, &self.inputs, values, bits, threads);
-            same(graph, &evaluated, &expected).map_err(|difference| {
-                let context = format!("{}, {} lanes", purpose.name(), target.lanes);
-                failure(Class::Evaluator, format!("{context}: {difference}"))
-            })?;
-            equal_runs += 1;
+            let mut targets = [Target::ALL.as_slice(), &[check::evaluated_target(1)]].concat();
+            if !self.extent.evaluates_all {
+                targets = vec![targets[self.network.seed as usize % targets.len()]];
+            }
+            for target in targets {
+                let lowered = check::lower(graph, first.layout(), &target).map_err(|error| {
+                    failure(Class::Compile, format!("{} for {target:?}: {error}", purpose.name()))
+                })?;
+                let evaluated =
+                    check::evaluated_network(&lowered, &self.inputs, values, bits, threads);
+                same(graph, &evaluated, &expected).map_err(|difference| {
+                    let context = format!("{}, {} lanes", purpose.name(), target.lanes);
+                    failure(Class::Evaluator, format!("{context}: {difference}"))
+                })?;
+                equal_runs += 1;
+            }
             if self.extent.verifies {
                 let accesses =
                     check::evaluated_sanitized(&machine.lowered, &self.inputs, values, bits);
@@ -401,7 +408,7 @@ impl<'a> Trial<'a> {
         expected: &[Vec<f32>],
     ) -> Result<(), Failure> {
         let predicts = matches!(purpose, Purpose::Predict);
-        let feeds = feeds(&self.declaration, &self.inputs, predicts);
+        let feeds = inputs::feeds(&self.declaration, &self.inputs, predicts);
         let results = self.engine.run_at(purpose, &feeds, &self.network.choices, rate);
         let results = results
             .map_err(|error| failure(Class::Engine, format!("{}: {error}", purpose.name())))?;
@@ -450,13 +457,7 @@ impl<'a> Trial<'a> {
         let fail = |error: &dyn std::fmt::Display| failure(Class::Verify, error);
         let model = DynModel::builder(self.declaration.clone()).seed(self.network.seed).threads(1);
         let model = model.build().map_err(|error| fail(&error))?;
-        let predicts = !self.declaration.has_loss();
-        let mut batch = DynBatch::new();
-        for (input, value) in self.declaration.inputs.iter().zip(&self.inputs) {
-            if !(input.is_target && predicts) {
-                batch = batch.with(&input.name, feed(value));
-            }
-        }
+        let mut batch = inputs::batch(&self.declaration, &self.inputs);
         for (choice, picked) in self.declaration.choices.iter().zip(&self.network.choices) {
             batch = batch.choose(&choice.name, &choice.alternatives[*picked]);
         }
@@ -468,23 +469,8 @@ impl<'a> Trial<'a> {
     }
 }
 
-/// The arrays in an engine's order: inputs, then targets.
-fn feeds<'a>(declaration: &Declaration, values: &'a [Value<f32>], predicts: bool) -> Vec<Feed<'a>> {
-    let all = || declaration.inputs.iter().zip(values);
-    let inputs = all().filter(|(input, _)| !input.is_target);
-    let targets = all().filter(|(input, _)| input.is_target && !predicts);
-    inputs.chain(targets).map(|(_, value)| feed(value)).collect()
-}
-
-fn feed(value: &Value<f32>) -> Feed<'_> {
-    match value {
-        Value::Real(x) => Feed::Real(x.view()),
-        Value::Index(x) => Feed::Index(x.view()),
-    }
-}
-
-/// Arrays for the inputs, in declared order.
-fn inputs(network: &Network, declaration: &Declaration) -> Vec<Value<f32>> {
+/// Values for all inputs and targets, in declared order.
+pub fn values(network: &Network, declaration: &Declaration) -> Vec<Value<f32>> {
     let mut generator = Generator::new(network.seed + 1);
     let domain = |name: &str| {
         let mut items = network.items.iter();

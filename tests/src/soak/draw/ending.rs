@@ -6,10 +6,7 @@ use super::super::choices::Choices;
 use super::super::language::{self, Call, Item, Operand};
 use super::super::training::Plan;
 use super::pieces::{mark_unused, prune};
-use super::{BATCHES, Draft, Drawn, FUNCTIONS, Function, Known, LARGEST_BATCH, Network};
-
-/// Functions that have no gradient: metrics.
-const METRICS: [&str; 2] = ["accuracy", "top_k_accuracy"];
+use super::{BATCHES, Draft, Drawn, FUNCTIONS, Function, Known, LARGEST_BATCH, METRICS, Network};
 
 impl Draft {
     /// Ends the network.
@@ -122,7 +119,7 @@ impl Draft {
     }
 
     /// The items that something uses, and a batch size.
-    fn cleaned(&mut self, choices: &mut Choices<'_>) -> (Vec<Item>, usize) {
+    pub(super) fn cleaned(&mut self, choices: &mut Choices<'_>) -> (Vec<Item>, usize) {
         let mut items = self.items.clone();
         prune(&mut items, &mut Vec::new());
         mark_unused(&mut items, None);
