@@ -17,7 +17,8 @@ const CONSTANT: f64 = 0.918_938_533_204_672_8;
 /// plus the constant `ln(2π) / 2` with `full`.
 ///
 /// As in PyTorch, the gradient of the variance is that of `v`, also where the variance is less than
-/// `eps`, so that training can leave that range.
+/// `eps`, so that training can leave that range. It is not the derivative there, which is 0:
+/// verification against differences reports it.
 ///
 /// In the language: `gaussian_nll_loss(mean, target, variance, full = false, eps = 1e-6)`.
 ///
