@@ -1,12 +1,17 @@
 //! Draws the outputs, the loss, the metrics, the batch size and the training.
 
+use bilro_compiler::purpose::Purpose;
 use bilro_compiler::shape::MOST_ELEMENTS;
+use bilro_compiler::simplify;
 
 use super::super::choices::Choices;
 use super::super::language::{self, Call, Item, Operand};
 use super::super::training::Plan;
 use super::pieces::{mark_unused, prune};
 use super::{BATCHES, Draft, Drawn, FUNCTIONS, Function, Known, LARGEST_BATCH, METRICS, Network};
+
+/// Largest number of elements of a value of the decomposed graph in a batch, for the interpreter's memory.
+const LARGEST_PAIRS: usize = 2_000_000;
 
 impl Draft {
     /// Ends the network.
@@ -132,7 +137,15 @@ impl Draft {
             true => 10 * LARGEST_BATCH,
             false => LARGEST_BATCH,
         };
-        let fits = |batch: &&usize| **batch * largest <= most;
+        // Also of the operations that others are made of: classes are compared in pairs.
+        let purpose = match declaration.has_loss() {
+            true => Purpose::Gradients,
+            false => Purpose::Predict,
+        };
+        let g = simplify::decompose(&declaration.graph_for(&purpose, declaration.least_batch()));
+        let count = |id| g.sizes(id).iter().product::<usize>() / g.batch();
+        let within = g.ids().map(count).max().unwrap_or(1);
+        let fits = |batch: &&usize| **batch * largest <= most && **batch * within <= LARGEST_PAIRS;
         let count = BATCHES.iter().filter(fits).count().max(1);
         let batch = BATCHES[choices.index(count)];
         let batch = match declaration.inputs.is_empty() {
