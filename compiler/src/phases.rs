@@ -12,7 +12,7 @@ use crate::buffer::Storage;
 use crate::error::Violations;
 use crate::faults::{self, Fault};
 use crate::fuse::Fused;
-use crate::kernel::Kernel;
+use crate::kernel::{Access, Kernel};
 use crate::plan::{Allocation, Region, verify_allocations};
 use crate::program::Program;
 use crate::target::CACHE_LINE;
@@ -161,20 +161,23 @@ impl Memory<'_> {
     /// Whether one of two kernels writes what the other reads or writes.
     fn conflict(&self, a: usize, b: usize) -> bool {
         let [a, b] = [a, b].map(|k| &self.fused.kernels[k]);
-        let overlap = |writes: &[usize], touches: &[usize]| {
-            writes.iter().any(|w| touches.iter().any(|t| self.overlap(*w, *t)))
+        let overlap = |writes: &[&Access], touches: &[&Access]| {
+            writes.iter().any(|w| touches.iter().any(|t| self.overlap(w, t)))
         };
         if faults::is(Fault::PhaseConflict) {
             return false;
         }
-        overlap(&a.writes(), &b.reads())
-            || overlap(&a.writes(), &b.writes())
-            || overlap(&b.writes(), &a.reads())
+        overlap(&a.stored(), &b.loaded())
+            || overlap(&a.stored(), &b.stored())
+            || overlap(&b.stored(), &a.loaded())
     }
 
-    /// Whether two buffers overlap in memory.
-    fn overlap(&self, a: usize, b: usize) -> bool {
-        let [(r, x, x_end), (s, y, y_end)] = [a, b].map(|t| self.span(t));
+    /// Whether two accesses may touch the same element.
+    fn overlap(&self, a: &Access, b: &Access) -> bool {
+        if a.buffer == b.buffer {
+            return !self.fused.are_disjoint(a.part, b.part);
+        }
+        let [(r, x, x_end), (s, y, y_end)] = [a, b].map(|access| self.span(access.buffer));
         r == s && x < y_end && y < x_end
     }
 

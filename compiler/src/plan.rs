@@ -13,7 +13,7 @@ use crate::buffer::{Buffer, Layout, Storage};
 use crate::declaration::Parameter;
 use crate::error::Violations;
 use crate::faults::{self, Fault};
-use crate::fuse::Fused;
+use crate::fuse::{Fused, Part};
 use crate::shape::Shape;
 use crate::target::CACHE_LINE;
 
@@ -189,6 +189,7 @@ pub fn plan(fused: &Fused, parameters: &ParameterLayout) -> Plan {
 /// The kernels and buffers that break a rule.
 pub fn verify(fused: &Fused, plan: &Plan) -> Result<(), Violations> {
     verify_allocations(fused, &plan.allocations)?;
+    verify_parts(fused)?;
     let mut found = Violations::default();
     verify_order(fused, &mut found);
     verify_arena(fused, plan, &mut found);
@@ -235,6 +236,64 @@ pub(crate) fn verify_allocations(
     found.into_result()
 }
 
+/// Checks that parts are within their buffer, that those of one buffer or part have each of its elements
+/// once, and that kernels store to parts that contain no others.
+fn verify_parts(fused: &Fused) -> Result<(), Violations> {
+    let mut found = Violations::default();
+    let label = |part: usize| format!("part {part} of {}", buffer_label(fused, fused.parts[part].buffer));
+    // The elements of a value with these sizes and strides, and whether there are any others.
+    let elements = |offset: usize, sizes: &[usize], strides: &[usize]| {
+        let mut all = vec![offset];
+        for (size, stride) in sizes.iter().zip(strides) {
+            all = all.iter().flat_map(|e| (0..*size).map(move |i| e + i * stride)).collect();
+        }
+        all.sort_unstable();
+        all
+    };
+    let mut inside: BTreeMap<(usize, Option<usize>), Vec<usize>> = BTreeMap::new();
+    for (i, part) in fused.parts.iter().enumerate() {
+        if part.buffer >= fused.buffers.len() || part.parent.is_some_and(|parent| parent >= i) {
+            found.push(format!("part {i}"), "is a part of nothing that comes before it");
+            return found.into_result();
+        }
+        let own = elements(part.offset, &part.sizes, &part.strides);
+        inside.entry((part.buffer, part.parent)).or_default().extend(own);
+    }
+    for ((buffer, parent), mut parts) in inside {
+        let layout = &fused.buffers[buffer].layout;
+        let whole = match parent {
+            Some(part) => {
+                let part = &fused.parts[part];
+                elements(part.offset, &part.sizes, &part.strides)
+            }
+            None => elements(0, &layout.sizes, &layout.strides),
+        };
+        parts.sort_unstable();
+        if parts != whole {
+            let of = parent.map_or_else(|| buffer_label(fused, buffer), label);
+            found.push(of, "is not covered by its parts once");
+        }
+    }
+    for (k, kernel) in fused.kernels.iter().enumerate() {
+        for access in kernel.stored().into_iter().chain(kernel.loaded()) {
+            let fits = access.part.is_none_or(|part| {
+                fused.parts.get(part).is_some_and(|part| part.buffer == access.buffer)
+            });
+            if !fits {
+                found.push(kernel_label(fused, k), format!("there is no part {:?}", access.part));
+            }
+        }
+        for access in kernel.stored() {
+            let has_parts = |part: &Part| part.buffer == access.buffer && part.parent == access.part;
+            if fused.parts.iter().any(has_parts) {
+                let label = buffer_label(fused, access.buffer);
+                found.push(kernel_label(fused, k), format!("stores to {label} around its parts"));
+            }
+        }
+    }
+    found.into_result()
+}
+
 /// Checks the order of reads and writes.
 fn verify_order(fused: &Fused, found: &mut Violations) {
     let mut by_parameter: FxHashMap<usize, Vec<usize>> = FxHashMap::default();
@@ -244,24 +303,35 @@ fn verify_order(fused: &Fused, found: &mut Violations) {
         }
     }
     let guard = fused.guard();
+    // Of buffers with parts, by part.
     let mut written = vec![false; fused.buffers.len()];
+    let mut written_parts = vec![false; fused.parts.len()];
     let mut overwritten = vec![false; fused.buffers.len()];
     for (k, kernel) in fused.kernels.iter().enumerate() {
         let mut fail = |message: String| found.push(kernel_label(fused, k), message);
-        let mut reads = kernel.reads();
+        let mut reads: Vec<(usize, Option<usize>)> =
+            kernel.loaded().iter().map(|access| (access.buffer, access.part)).collect();
         reads.sort_unstable();
         reads.dedup();
-        for t in reads {
+        for (t, part) in reads {
             let label = || buffer_label(fused, t);
-            if !fused.buffers[t].is_given && !written[t] {
+            let is_written = match fused.innermost_parts(t, part)[..] {
+                [] => written[t],
+                ref parts => parts.iter().all(|part| written_parts[*part]),
+            };
+            if !fused.buffers[t].is_given && !is_written {
                 fail(format!("reads {} before it is written", label()));
             }
             if overwritten[t] {
                 fail(format!("reads {} after it is overwritten", label()));
             }
         }
-        for t in kernel.writes() {
+        for access in kernel.stored() {
+            let t = access.buffer;
             written[t] = true;
+            if let Some(part) = access.part {
+                written_parts[part] = true;
+            }
             let Storage::Parameter(p) = fused.buffers[t].storage else { continue };
             for other in by_parameter[&p].iter().filter(|other| **other != t) {
                 overwritten[*other] = true;

@@ -321,7 +321,7 @@ impl Builder {
         let entry = find_function(function)?;
         let form = entry.call.expect("only operations with a call are found");
         let shown = form.show(entry.name);
-        if operands.len() != form.operands.len() {
+        if !form.takes(operands.len()) {
             return Err(Mistake::call(wrong_count(
                 function,
                 form.operands.len(),

@@ -19,7 +19,8 @@ use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 use rustc_hash::FxHashMap;
 
-use super::views::{base, is_view, real_sizes, strides};
+use super::parts::Parts;
+use super::views::{base, is_join, is_view, reach, real_sizes};
 use crate::buffer::dense_strides;
 use crate::graph::{Graph, NodeId, Root};
 use crate::ops::contract::Contract;
@@ -55,7 +56,9 @@ pub(super) fn arrange(graph: &Graph) -> Graph {
     for (root, id) in roots {
         let assigns = matches!(root, Root::Assign(_));
         let shared = assigns && !used.insert(id);
-        let id = match !is_computed(&arranged, id) || shared {
+        // A join has memory, but not that of a parameter.
+        let has_memory = is_computed(&arranged, id) || (is_join(&arranged, id) && !assigns);
+        let id = match !has_memory || shared {
             true => materialize_anew(&mut arranged, id),
             false => id,
         };
@@ -63,7 +66,28 @@ pub(super) fn arrange(graph: &Graph) -> Graph {
         arranged.add_root(root, id);
     }
     assign_copies_in_cycles(&mut arranged);
-    arranged
+    copy_into_joins(arranged)
+}
+
+/// Joins take copies of values that no kernel can compute in their memory.
+fn copy_into_joins(mut g: Graph) -> Graph {
+    loop {
+        let copied = Parts::new(&g).copied;
+        if copied.is_empty() {
+            return g;
+        }
+        g = g.rebuild_nodes(|g, id, op, x| {
+            if !copied.iter().any(|(join, _)| *join == id) {
+                return g.apply(op.clone(), x);
+            }
+            let operands = x.iter().enumerate().map(|(i, x)| match copied.contains(&(id, i)) {
+                true => g.apply(Materialize::ROWS, &[*x]),
+                false => *x,
+            });
+            let operands: Vec<NodeId> = operands.collect();
+            g.apply(op.clone(), &operands)
+        });
+    }
 }
 
 /// Assigns copies of new values that would have to be both before and after another value, as of two
@@ -139,7 +163,7 @@ pub(super) fn materialize_anew(g: &mut Graph, id: NodeId) -> NodeId {
 
 /// Whether a node is computed by a kernel.
 pub(super) fn is_computed(g: &Graph, id: NodeId) -> bool {
-    !is_view(g, id) && !g.op(id).lower().is_source()
+    !is_view(g, id) && !is_join(g, id) && !g.op(id).lower().is_source()
 }
 
 /// Whether a node may be strided in memory, independently of its users:
@@ -228,12 +252,12 @@ fn with_memory(g: &mut Graph, x: NodeId) -> NodeId {
 /// Whether strides reach a node's elements in the memory of its base.
 fn has_memory(g: &Graph, id: NodeId) -> bool {
     let base = base(g, id);
-    !g.op(base).lower().is_immediate() && strides(g, id, &dense_strides(&g.sizes(base))).is_some()
+    !g.op(base).lower().is_immediate() && reach(g, id, &dense_strides(&g.sizes(base))).is_some()
 }
 
 fn last_stride(g: &Graph, id: NodeId, axis: usize) -> usize {
     let base = base(g, id);
     let offset = usize::from(g.shape(id).batched);
-    let strides = strides(g, id, &dense_strides(&g.sizes(base)));
-    strides.map_or(0, |s| s[axis + offset])
+    let reach = reach(g, id, &dense_strides(&g.sizes(base)));
+    reach.map_or(0, |reach| reach.strides[axis + offset])
 }

@@ -7,15 +7,16 @@ mod product;
 
 use rustc_hash::FxHashMap;
 
-use super::Fused;
+use super::{Fused, Part};
 use super::formula;
 use super::group::{Group, Level, Space};
-use super::views::{base, real_strides, strides};
+use super::parts::Parts;
+use super::views::{Reach, base, is_join, reach, real_reach};
 use crate::buffer::{Buffer, Layout, Storage, dense_strides};
 use crate::expr::scalar::{LaneType, Reduction};
 use crate::expr::{Expr, Expressions, Term};
 use crate::graph::{Graph, NodeId, Root};
-use crate::kernel::{Access, Body, Columns, Kernel, Rows, SpaceKind, Store};
+use crate::kernel::{Access, Body, Columns, Iota, Kernel, Rows, SpaceKind, Store};
 use crate::ops::{Leaf, Lowering, MemoryOrder};
 use crate::simplify::constant_value;
 
@@ -23,18 +24,29 @@ pub(super) fn build(graph: Graph, groups: Vec<Group>) -> Fused {
     let buffers = Buffers::new(&graph, &groups);
     let kernels =
         groups.iter().map(|group| KernelBuilder::new(&graph, &buffers, group).kernel()).collect();
-    let roots = graph.roots().iter().map(|(_, id)| buffers.of[id]).collect();
-    let Buffers { list, values, step_scalars, numbers, .. } = buffers;
+    let roots = graph.roots().iter().map(|(_, id)| buffers.of[id].buffer).collect();
+    let Buffers { list, values, parts, step_scalars, numbers, .. } = buffers;
     let nodes = groups.into_iter().map(|group| group.nodes).collect();
-    Fused { kernels, nodes, buffers: list, values, roots, step_scalars, numbers, graph }
+    Fused { kernels, nodes, buffers: list, values, parts, roots, step_scalars, numbers, graph }
 }
 
-/// The buffers, and the nodes that have one.
+/// The memory of a node.
+struct Memory {
+    buffer: usize,
+    /// The part of the buffer, if the node is one.
+    part: Option<usize>,
+    /// The first element, counted from the buffer's start.
+    offset: usize,
+    layout: Layout,
+}
+
+/// The buffers, and the nodes that have memory.
 struct Buffers {
     list: Vec<Buffer>,
     /// The node of each.
     values: Vec<NodeId>,
-    of: FxHashMap<NodeId, usize>,
+    of: FxHashMap<NodeId, Memory>,
+    parts: Vec<Part>,
     step_scalars: Vec<&'static str>,
     numbers: Vec<f32>,
 }
@@ -43,6 +55,7 @@ impl Buffers {
     /// Buffers of the leaves that are read, and of the computed nodes that are read outside of
     /// their group or are roots.
     fn new(g: &Graph, groups: &[Group]) -> Buffers {
+        let joins = Parts::new(g);
         let mut group_of = FxHashMap::default();
         for (i, group) in groups.iter().enumerate() {
             group_of.extend(group.nodes.iter().map(|n| (*n, i)));
@@ -65,19 +78,23 @@ impl Buffers {
                     if (!inside || factor) && !is_immediate {
                         needed.push(value);
                         let padded = Layout::padded(&g.sizes(value)).strides;
-                        if strides(g, operand, &padded).is_none() {
+                        if reach(g, operand, &padded).is_none() {
                             dense.push(value);
                         }
                     }
                 }
             }
         }
+        // Parts have no buffers of their own.
+        needed.retain(|id| !joins.of.contains_key(id));
+        needed.extend(joins.layouts.keys());
         needed.sort_unstable();
         needed.dedup();
         let mut buffers = Buffers {
             list: Vec::new(),
             values: Vec::new(),
             of: FxHashMap::default(),
+            parts: Vec::new(),
             step_scalars: Vec::new(),
             numbers: Vec::new(),
         };
@@ -104,6 +121,7 @@ impl Buffers {
             };
             let sizes = g.sizes(node);
             let layout = match storage {
+                _ if is_join(g, node) => joins.layouts[&node].clone(),
                 Storage::Input(_) | Storage::Numbers(_) => Layout::dense(&sizes),
                 Storage::Arena if dense.contains(&node) => Layout::dense(&sizes),
                 Storage::Arena if op.memory_order() == Some(MemoryOrder::BatchLast) => {
@@ -111,12 +129,48 @@ impl Buffers {
                 }
                 _ => Layout::padded(&sizes),
             };
-            buffers.of.insert(node, buffers.list.len());
+            let buffer = buffers.list.len();
+            let memory = Memory { buffer, part: None, offset: 0, layout: layout.clone() };
+            buffers.of.insert(node, memory);
             buffers.values.push(node);
             let is_given = op.lower().is_source();
             buffers.list.push(Buffer { name: g.label(node), is_given, layout, storage });
         }
+        buffers.add_parts(g, joins);
         buffers
+    }
+}
+
+impl Buffers {
+    /// Adds the memory of values that are parts of joins. Those that contain others come first.
+    fn add_parts(&mut self, g: &Graph, joins: Parts) {
+        let mut all: Vec<_> = joins.of.into_iter().collect();
+        all.sort_unstable_by_key(|(node, _)| std::cmp::Reverse(*node));
+        for (node, part) in all {
+            let buffer = self.of[&part.whole].buffer;
+            let (sizes, strides) = (g.sizes(node), part.strides);
+            let span = sizes.iter().zip(&strides).map(|(size, stride)| (size - 1) * stride);
+            let elements = 1 + span.sum::<usize>();
+            let number = self.parts.len();
+            self.parts.push(Part {
+                buffer,
+                parent: self.of[&part.parent].part,
+                offset: part.offset,
+                sizes: sizes.clone(),
+                strides: strides.clone(),
+            });
+            let layout = Layout { sizes, strides, elements, padding: 0 };
+            let memory = Memory { buffer, part: Some(number), offset: part.offset, layout };
+            self.of.insert(node, memory);
+        }
+    }
+}
+
+impl Memory {
+    /// The access to elements of the node.
+    fn access(&self, offset: usize, strides: Vec<usize>, lane_type: LaneType) -> Access {
+        let access = Access::of(self.buffer, strides, lane_type);
+        Access { part: self.part, offset: self.offset + offset, ..access }
     }
 }
 
@@ -127,7 +181,7 @@ struct KernelBuilder<'a> {
     group: &'a Group,
     formulas: Expressions,
     loads: Vec<Access>,
-    iotas: Vec<Vec<usize>>,
+    iotas: Vec<Iota>,
     known: FxHashMap<NodeId, Expr>,
     /// Reductions in the order of their numbers, with their stage.
     reductions: Vec<(usize, Reduction, Expr)>,
@@ -201,8 +255,8 @@ impl<'a> KernelBuilder<'a> {
         let mut stores = Vec::new();
         for node in &group.nodes {
             let value = self.value(*node);
-            if let Some(buffer) = self.buffers.of.get(node) {
-                let to = self.access(*buffer, *node, self.level(*node), LaneType::Float);
+            if let Some(memory) = self.buffers.of.get(node) {
+                let to = self.access(memory, *node, self.level(*node), LaneType::Float);
                 stores.push(Store { to, value });
             }
         }
@@ -320,7 +374,7 @@ impl<'a> KernelBuilder<'a> {
             return self.iota(operand, value, level);
         }
         let lane_type = if self.g.ty(operand).is_real() { LaneType::Float } else { LaneType::Int };
-        let access = self.access(self.buffers.of[&value], operand, level, lane_type);
+        let access = self.access(&self.buffers.of[&value], operand, level, lane_type);
         self.load(access)
     }
 
@@ -336,30 +390,30 @@ impl<'a> KernelBuilder<'a> {
 
     /// The iota of an operand: its elements' numbers in `value`.
     fn iota(&mut self, operand: NodeId, value: NodeId, level: Level) -> Expr {
-        let strides = self.strides(operand, &dense_strides(&self.g.sizes(value)), level);
-        let known = self.iotas.iter().position(|e| *e == strides);
+        let Reach { offset, strides } =
+            self.reach(operand, &dense_strides(&self.g.sizes(value)), level);
+        let iota = Iota { offset, strides };
+        let known = self.iotas.iter().position(|e| *e == iota);
         let number = known.unwrap_or_else(|| {
-            self.iotas.push(strides);
+            self.iotas.push(iota);
             self.iotas.len() - 1
         });
         self.formulas.push(Term::Iota(number))
     }
 
-    /// The access to a node's elements in a buffer.
-    fn access(&self, buffer: usize, node: NodeId, level: Level, lane_type: LaneType) -> Access {
-        let layout = &self.buffers.list[buffer].layout;
-        let strides = self.strides(node, &layout.strides, level);
-        let mut access = Access { buffer, strides, lane_type, padding: 0, index: None };
-        access.padding = self.padding(&access, layout);
+    /// The access to a node's elements in the memory of its base.
+    fn access(&self, memory: &Memory, node: NodeId, level: Level, lane_type: LaneType) -> Access {
+        let Reach { offset, strides } = self.reach(node, &memory.layout.strides, level);
+        let mut access = memory.access(offset, strides, lane_type);
+        access.padding = self.padding(&access, &memory.layout);
         access
     }
 
-    /// The strides of the kernel's axes in a node's elements, where its base
-    /// has these strides.
-    fn strides(&self, node: NodeId, strides: &[usize], level: Level) -> Vec<usize> {
-        let strides = real_strides(self.g, node, strides)
+    /// A node's elements along the kernel's axes, where its base has these strides.
+    fn reach(&self, node: NodeId, strides: &[usize], level: Level) -> Reach {
+        let Reach { offset, strides } = real_reach(self.g, node, strides)
             .expect("layouts are chosen so that strides reach their users");
-        self.on_kernel_axes(strides, level)
+        Reach { offset, strides: self.on_kernel_axes(strides, level) }
     }
 
     /// Maps strides along a node's axes of a size above one to the kernel's axes.

@@ -18,7 +18,7 @@ use rustc_hash::FxHashMap;
 use super::arrange::is_computed;
 use super::formula::outline;
 use super::order::Order;
-use super::views::{Relation, base, real_sizes, relation};
+use super::views::{Relation, base, is_join, real_sizes, relation, writers};
 use crate::faults::{self, Fault};
 use crate::graph::{Graph, NodeId, Root};
 use crate::kernel::SpaceKind;
@@ -87,7 +87,7 @@ struct Grouping<'g> {
     computed: Vec<bool>,
     /// For each node, the uses of its elements, directly or through views.
     uses: Vec<Vec<Use>>,
-    /// For each node, whether it is a root.
+    /// For each node, whether it is a root or a part of a join: then it is stored.
     is_root: Vec<bool>,
     /// The parameter that a node's value overwrites.
     assigns: FxHashMap<NodeId, usize>,
@@ -124,7 +124,11 @@ impl<'g> Grouping<'g> {
                 relations.entry(through).or_insert_with(|| relation(g, through));
             }
         }
+        // Values that are read after the kernels, or stored in a join.
         let mut is_root = vec![false; g.len()];
+        for join in g.ids().filter(|id| needed[id.index()] && is_join(g, *id)) {
+            g.operands(join).iter().for_each(|x| is_root[base(g, *x).index()] = true);
+        }
         let mut assigns = FxHashMap::default();
         for (root, id) in g.roots() {
             is_root[id.index()] = true;
@@ -201,7 +205,7 @@ impl<'g> Grouping<'g> {
 
     /// Computed nodes that must be computed before a node.
     fn before(&self, id: NodeId) -> Vec<NodeId> {
-        let operands = self.g.operands(id).iter().map(|x| base(self.g, *x));
+        let operands = self.g.operands(id).iter().flat_map(|x| writers(self.g, base(self.g, *x)));
         let operands = operands.filter(|x| self.computed[x.index()]);
         let readers = self.readers(id).iter().map(|u| u.user).filter(|by| *by != id);
         let assigns = self.assigns.contains_key(&id) && !faults::is(Fault::AntiDependency);
@@ -215,7 +219,7 @@ impl<'g> Grouping<'g> {
     fn read_roots(&self) -> Vec<NodeId> {
         let roots = self.g.roots().iter();
         let read = roots.filter(|(root, _)| !matches!(root, Root::Assign(_) | Root::Guard));
-        let read = read.map(|(_, id)| base(self.g, *id));
+        let read = read.flat_map(|(_, id)| writers(self.g, base(self.g, *id)));
         read.filter(|id| self.computed[id.index()]).collect()
     }
 

@@ -18,13 +18,13 @@ use std::collections::BTreeSet;
 use rustc_hash::FxHashSet;
 
 use super::arrange::{is_computed, materialize_anew};
-use super::views::{Relation, base, real_sizes, relation};
+use super::views::{Relation, base, is_join, real_sizes, relation, writers};
 use crate::expr::scalar::Reduction;
 use crate::faults::{self, Fault};
 use crate::graph::{Graph, NodeId, Root};
 use crate::ops::all_finite::AllFinite;
 use crate::ops::reduce::Axis;
-use crate::ops::{Leaf, Linearity, Lowering, Op, Propagation};
+use crate::ops::{Leaf, Linearity, Lowering, Op, Propagation, View};
 use crate::simplify::constant_value;
 
 /// A layer of at least this many units is assumed never to have all units negative, or all
@@ -118,8 +118,11 @@ impl<'g> Search<'g> {
         Search { g, forward, seen, factors: BTreeSet::new(), checked: Vec::new() }
     }
 
-    /// Adds a value to those to check, unless it needs no check.
+    /// Adds a value to those to check, unless it needs no check; of a join all its values.
     fn check(&mut self, x: NodeId) {
+        if is_join(self.g, x) {
+            return writers(self.g, x).into_iter().for_each(|x| self.check(x));
+        }
         let real_input = is_input(self.g.op(x)) && self.g.ty(x).is_real();
         if (real_input || is_computed(self.g, x)) && !self.checked.contains(&x) {
             self.checked.push(x);
@@ -154,6 +157,7 @@ impl<'g> Search<'g> {
                     }
                 }
                 Lowering::Elementwise(_) if self.is_linear(x) => pending.extend(operands),
+                Lowering::Join(_) => pending.extend(operands),
                 _ if self.forward.contains(&x) => {}
                 _ => self.check(x),
             }
@@ -241,7 +245,9 @@ impl<'g> Search<'g> {
                     Lowering::Contraction(_) => {
                         g.operands(user).iter().any(|x| !g.shape(*x).batched)
                     }
-                    Lowering::View(_) => true,
+                    // A slice may be of other elements.
+                    Lowering::View(View::Slice(_)) => false,
+                    Lowering::View(_) | Lowering::Join(_) => true,
                     Lowering::Elementwise(_) => {
                         let finiteness = g.op(user).finiteness();
                         // As a value that is selected, not as the condition.
@@ -272,7 +278,12 @@ impl<'g> Search<'g> {
         let (mut pending, mut seen) = (vec![x], FxHashSet::default());
         while let Some(x) = pending.pop() {
             let x = base(g, x);
-            if self.forward.contains(&x) || !is_computed(g, x) || !seen.insert(x) {
+            let is_given = !is_computed(g, x) && !is_join(g, x);
+            if self.forward.contains(&x) || is_given || !seen.insert(x) {
+                continue;
+            }
+            if is_join(g, x) {
+                pending.extend(g.operands(x));
                 continue;
             }
             match g.op(x).lower() {
@@ -293,7 +304,7 @@ impl<'g> Search<'g> {
             for user in self.g.users(x) {
                 match self.g.op(user).lower() {
                     Lowering::Contraction(_) => return true,
-                    Lowering::View(_) => pending.push(user),
+                    Lowering::View(_) | Lowering::Join(_) => pending.push(user),
                     _ => {}
                 }
             }

@@ -20,6 +20,7 @@ mod formula;
 mod group;
 mod guard;
 mod order;
+mod parts;
 #[cfg(all(test, feature = "eval", feature = "codegen"))]
 mod tests;
 mod views;
@@ -42,12 +43,29 @@ pub struct Fused {
     pub buffers: Vec<Buffer>,
     /// For every buffer, the node whose value it holds. Buffers of partial sums follow these.
     pub values: Vec<NodeId>,
+    /// Parts of buffers that several kernels write, by number.
+    pub parts: Vec<Part>,
     /// For every root of the graph, its buffer.
     pub roots: Vec<usize>,
     /// The step scalars that the kernels read, in the order of their indices.
     pub step_scalars: Vec<&'static str>,
     /// The declared numbers that the kernels read, concatenated.
     pub numbers: Vec<f32>,
+}
+
+/// A part of a buffer: a value in the memory of a join.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Part {
+    /// The buffer.
+    pub buffer: usize,
+    /// The part that it is within; `None` for the buffer as a whole.
+    pub parent: Option<usize>,
+    /// The first element, counted from the buffer's start.
+    pub offset: usize,
+    /// The sizes of the value.
+    pub sizes: Vec<usize>,
+    /// The stride of each of its axes.
+    pub strides: Vec<usize>,
 }
 
 /// The check that a step makes before it overwrites anything.
@@ -60,6 +78,36 @@ pub struct Guard {
 }
 
 impl Fused {
+    /// The parts without other parts in a buffer, or in a part of it: the part itself if it has none.
+    pub fn innermost_parts(&self, buffer: usize, part: Option<usize>) -> Vec<usize> {
+        if self.parts.is_empty() {
+            return Vec::new();
+        }
+        let of = |outer: Option<usize>| {
+            let parts = self.parts.iter().enumerate();
+            parts.filter(move |(_, p)| p.buffer == buffer && p.parent == outer).map(|(i, _)| i)
+        };
+        let (mut pending, mut found) = (vec![part], Vec::new());
+        while let Some(part) = pending.pop() {
+            let before = pending.len();
+            pending.extend(of(part).map(Some));
+            if pending.len() == before {
+                found.extend(part);
+            }
+        }
+        found
+    }
+
+    /// Whether two parts of one buffer have no element in common: neither contains the other.
+    pub fn are_disjoint(&self, a: Option<usize>, b: Option<usize>) -> bool {
+        let (Some(a), Some(b)) = (a, b) else { return false };
+        let contains = |outer: usize, inner: usize| {
+            let mut around = std::iter::successors(Some(inner), |part| self.parts[*part].parent);
+            around.any(|part| part == outer)
+        };
+        !contains(a, b) && !contains(b, a)
+    }
+
     /// The guard, which runs before all kernels that overwrite parameters.
     pub fn guard(&self) -> Option<Guard> {
         let mut roots = self.graph.roots().iter().zip(&self.roots);

@@ -5,6 +5,15 @@ use crate::graph::{Graph, NodeId};
 use crate::ops::reduce::Axis;
 use crate::ops::{Lowering, View};
 
+/// The elements of a node in the memory of its base.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Reach {
+    /// The first element, counted from that of the base.
+    pub offset: usize,
+    /// The stride of each axis of the node's full sizes.
+    pub strides: Vec<usize>,
+}
+
 /// Whether a node has its operand's elements, without a computation.
 pub(super) fn is_view(g: &Graph, id: NodeId) -> bool {
     match g.op(id).lower() {
@@ -23,17 +32,34 @@ pub(super) fn base(g: &Graph, mut id: NodeId) -> NodeId {
     id
 }
 
-/// The strides of a node along its full sizes in the memory of its base, where
-/// the base has `strides`; `None` if no strides reach its elements.
-pub(super) fn strides(g: &Graph, id: NodeId, base_strides: &[usize]) -> Option<Vec<usize>> {
+/// Whether a node has the elements of all its operands, which kernels write into its memory.
+pub(super) fn is_join(g: &Graph, id: NodeId) -> bool {
+    matches!(g.op(id).lower(), Lowering::Join(_))
+}
+
+/// The nodes whose kernels write the memory of a value: itself, or of a join the values that it has.
+pub(super) fn writers(g: &Graph, value: NodeId) -> Vec<NodeId> {
+    let (mut pending, mut found) = (vec![value], Vec::new());
+    while let Some(x) = pending.pop() {
+        match is_join(g, x) {
+            true => pending.extend(g.operands(x).iter().rev().map(|x| base(g, *x))),
+            false => found.push(x),
+        }
+    }
+    found
+}
+
+/// The elements of a node in the memory of its base, which has strides along its full sizes; `None`
+/// if no strides reach them.
+pub(super) fn reach(g: &Graph, id: NodeId, base_strides: &[usize]) -> Option<Reach> {
     if !is_view(g, id) {
-        return Some(base_strides.to_vec());
+        return Some(Reach { offset: 0, strides: base_strides.to_vec() });
     }
     let x = g.operands(id)[0];
-    let from = strides(g, x, base_strides)?;
+    let Reach { mut offset, strides: from } = reach(g, x, base_strides)?;
     let (sizes, to) = (g.sizes(x), g.sizes(id));
     let (x_batched, y_batched) = (g.shape(x).batched, g.shape(id).batched);
-    Some(match g.op(id).lower() {
+    let strides = match g.op(id).lower() {
         Lowering::View(View::Broadcast(_)) => {
             let mut strides = vec![0; to.len()];
             let rank = sizes.len() - usize::from(x_batched);
@@ -48,20 +74,29 @@ pub(super) fn strides(g: &Graph, id: NodeId, base_strides: &[usize]) -> Option<V
             strides
         }
         Lowering::View(View::Transpose(op)) => {
-            let offset = usize::from(y_batched);
-            let batch = from[..offset].iter().copied();
-            let axes = op.permutation_of(g.ty(x)).into_iter().map(|axis| from[axis + offset]);
+            let first = usize::from(y_batched);
+            let batch = from[..first].iter().copied();
+            let axes = op.permutation_of(g.ty(x)).into_iter().map(|axis| from[axis + first]);
             batch.chain(axes).collect()
+        }
+        Lowering::View(View::Slice(op)) => {
+            let range = op.range(g.ty(x));
+            let axis = range.axis + usize::from(x_batched);
+            offset += range.first * from[axis];
+            let mut strides = from;
+            strides[axis] *= range.step;
+            strides
         }
         Lowering::Reduction(..) => from[1..].to_vec(),
         Lowering::View(View::Reshape(_)) => reshaped(&sizes, &from, &to)?,
         _ => unreachable!("{} is no view", g.op(id).name()),
-    })
+    };
+    Some(Reach { offset, strides })
 }
 
 /// Strides of the same elements in another shape, if there are any: runs of
 /// axes that are dense in memory may be split differently.
-fn reshaped(sizes: &[usize], strides: &[usize], to: &[usize]) -> Option<Vec<usize>> {
+pub(super) fn reshaped(sizes: &[usize], strides: &[usize], to: &[usize]) -> Option<Vec<usize>> {
     let (sizes, strides): (Vec<usize>, Vec<usize>) =
         sizes.iter().zip(strides).filter(|(size, _)| **size > 1).map(|(a, b)| (*a, *b)).unzip();
     let mut new = vec![0; to.len()];
@@ -97,11 +132,11 @@ pub(super) fn real_sizes(g: &Graph, id: NodeId) -> Vec<usize> {
     g.sizes(id).into_iter().filter(|size| *size > 1).collect()
 }
 
-/// Strides of the axes of a size above one.
-pub(super) fn real_strides(g: &Graph, id: NodeId, base_strides: &[usize]) -> Option<Vec<usize>> {
-    let strides = strides(g, id, base_strides)?;
+/// [`reach`] with the strides of the axes of a size above one.
+pub(super) fn real_reach(g: &Graph, id: NodeId, base_strides: &[usize]) -> Option<Reach> {
+    let Reach { offset, strides } = reach(g, id, base_strides)?;
     let real = g.sizes(id).into_iter().zip(strides).filter(|(size, _)| *size > 1);
-    Some(real.map(|(_, stride)| stride).collect())
+    Some(Reach { offset, strides: real.map(|(_, stride)| stride).collect() })
 }
 
 /// How the elements of a node relate to those of its base, by index.
@@ -120,7 +155,9 @@ pub(super) fn relation(g: &Graph, id: NodeId) -> Relation {
     let base = base(g, id);
     let sizes = real_sizes(g, base);
     let dense = dense_strides(&g.sizes(base));
-    let Some(strides) = real_strides(g, id, &dense) else { return Relation::Other };
+    let Some(Reach { offset: 0, strides }) = real_reach(g, id, &dense) else {
+        return Relation::Other;
+    };
     let (real, expected) = (real_sizes(g, id), dense_strides(&sizes));
     if real == sizes && strides == expected {
         return Relation::Same;

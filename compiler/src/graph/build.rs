@@ -4,6 +4,7 @@
 use super::{Graph, NodeId};
 use crate::ops::compare::{Compare, Comparison};
 use crate::ops::reduce::{Axis, Reduce, Reduction};
+use crate::ops::slice::Range;
 use crate::ops::*;
 use crate::shape::{Facts, Shape};
 
@@ -197,6 +198,51 @@ impl Graph {
             return x;
         }
         self.apply(reshape::Reshape { dims: shape.dims.clone() }, &[x])
+    }
+
+    /// A range of an axis; `x` itself for all of it.
+    pub fn slice(&mut self, x: NodeId, range: Range) -> NodeId {
+        match range.first == 0 && self.shape(x).sizes()[range.axis] == range.count {
+            true => x,
+            false => self.apply(slice::Slice::of(range), &[x]),
+        }
+    }
+
+    /// Values one after the other along an axis.
+    pub fn concat(&mut self, x: &[NodeId], axis: usize) -> NodeId {
+        match x {
+            [x] => *x,
+            _ => self.apply(concat::Concat { axis: axis as i64 }, x),
+        }
+    }
+
+    /// `x` between zeros along an axis.
+    pub fn pad(&mut self, x: NodeId, axis: usize, before: usize, after: usize) -> NodeId {
+        let shape = self.shape(x).clone();
+        let zeros = |g: &mut Graph, n: usize| (n > 0).then(|| g.filled(0.0, &shape.with(axis, n)));
+        let (before, after) = (zeros(self, before), zeros(self, after));
+        let all: Vec<NodeId> = before.into_iter().chain([x]).chain(after).collect();
+        self.concat(&all, axis)
+    }
+
+    /// Zeros of a shape, with the elements of `x` in a range: the gradient of [`Graph::slice`].
+    pub fn unslice(&mut self, x: NodeId, range: Range, shape: &Shape) -> NodeId {
+        let Range { axis, first, count, step } = range;
+        let size = shape.sizes()[axis];
+        if step == 1 || count == 1 {
+            return self.pad(x, axis, first, size - first - count);
+        }
+        // All elements but the last, each followed by zeros up to the next one.
+        let all = Range { axis, first: 0, count: count - 1, step: 1 };
+        let last = self.slice(x, Range { first: count - 1, count: 1, ..all });
+        let others = self.slice(x, all);
+        let mut apart = self.shape(others).clone();
+        apart.dims.insert(axis + 1, 1.into());
+        let others = self.reshape(others, &apart);
+        let others = self.pad(others, axis + 1, 0, step - 1);
+        let others = self.reshape(others, &shape.with(axis, (count - 1) * step));
+        let spread = self.concat(&[others, last], axis);
+        self.pad(spread, axis, first, size - first - (count - 1) * step - 1)
     }
 
     /// The rows of a table that an index names.

@@ -332,6 +332,14 @@ impl Graph {
     /// Builds a graph with the same roots by passing every node that they need
     /// to `rewrite`, operands first and already rewritten. Dead nodes are dropped.
     pub fn rebuild(&self, mut rewrite: impl FnMut(&mut Graph, &Op, &[NodeId]) -> NodeId) -> Graph {
+        self.rebuild_nodes(|graph, _, op, operands| rewrite(graph, op, operands))
+    }
+
+    /// [`Self::rebuild`], which also passes the node's number in this graph.
+    pub fn rebuild_nodes(
+        &self,
+        mut rewrite: impl FnMut(&mut Graph, NodeId, &Op, &[NodeId]) -> NodeId,
+    ) -> Graph {
         let mut graph = Graph::new(self.batch);
         let mut new = vec![None; self.len()];
         let needed = self.needed();
@@ -340,7 +348,7 @@ impl Graph {
             operands.clear();
             let images = self.operands(id).iter().map(|x| new[x.index()]);
             operands.extend(images.map(|x| x.expect("operands come first")));
-            let image = rewrite(&mut graph, self.op(id), &operands);
+            let image = rewrite(&mut graph, id, self.op(id), &operands);
             debug_assert_eq!(graph.ty(image), self.ty(id), "{} changed its type", self.label(id));
             if let Some(name) = &self.node(id).name {
                 graph.name(image, name);

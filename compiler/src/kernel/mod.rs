@@ -16,10 +16,10 @@ pub struct Kernel {
     pub name: String,
     /// Its loads, by the number in [`Term::Load`](crate::expr::Term::Load).
     pub loads: Vec<Access>,
-    /// Its element counts, by the number in [`Term::Iota`]: a stride for each axis.
+    /// Its element counts, by the number in [`Term::Iota`].
     ///
     /// [`Term::Iota`]: crate::expr::Term::Iota
-    pub iotas: Vec<Vec<usize>>,
+    pub iotas: Vec<Iota>,
     /// The buffers that it reads and whose memory it overwrites: parameters that
     /// it updates.
     pub overwritten: Vec<usize>,
@@ -34,6 +34,10 @@ pub struct Kernel {
 pub struct Access {
     /// The buffer's number.
     pub buffer: usize,
+    /// The part of the buffer that it is within, by number; `None` for the buffer as a whole.
+    pub part: Option<usize>,
+    /// The first element, counted from the buffer's start.
+    pub offset: usize,
     /// The stride of each axis of the kernel, in elements.
     pub strides: Vec<usize>,
     /// The type of its elements.
@@ -43,6 +47,15 @@ pub struct Access {
     pub padding: usize,
     /// The row of the buffer, where another buffer has its index.
     pub index: Option<Box<Indexed>>,
+}
+
+/// Counted elements: integers from `offset` on, with a stride for each axis of the kernel.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Iota {
+    /// The first element's number.
+    pub offset: usize,
+    /// The increment for each axis.
+    pub strides: Vec<usize>,
 }
 
 /// The row of a buffer that an [`Access`] reaches: an integer read from
@@ -59,6 +72,11 @@ pub struct Indexed {
 }
 
 impl Access {
+    /// The access to a whole buffer, without padding or index.
+    pub fn of(buffer: usize, strides: Vec<usize>, lane_type: LaneType) -> Access {
+        Access { buffer, part: None, offset: 0, strides, lane_type, padding: 0, index: None }
+    }
+
     /// The axes along which it moves, its index included, as bits.
     pub fn moves(&self) -> u32 {
         let axes = self.strides.iter().enumerate();
@@ -66,9 +84,9 @@ impl Access {
         self.index.as_ref().map_or(axes, |index| axes | index.at.moves())
     }
 
-    /// The buffers that it touches: the accessed one, and that of its index.
-    pub fn buffers(&self) -> impl Iterator<Item = usize> {
-        [Some(self.buffer), self.index.as_ref().map(|index| index.at.buffer)].into_iter().flatten()
+    /// Itself, and the access to its index.
+    pub fn and_index(&self) -> impl Iterator<Item = &Access> {
+        std::iter::once(self).chain(self.index.as_ref().map(|index| &index.at))
     }
 }
 
@@ -295,24 +313,33 @@ impl Kernel {
 
     /// All buffers that it reads.
     pub fn reads(&self) -> Vec<usize> {
+        self.loaded().iter().map(|access| access.buffer).collect()
+    }
+
+    /// All accesses that it reads, those of indices included.
+    pub fn loaded(&self) -> Vec<&Access> {
         let factors = match &self.body {
             Body::Product(p) => vec![&p.a, &p.b],
             Body::Scatter(s) => vec![&s.index],
             Body::AllFinite(all) => all.buffers.iter().map(|checked| &checked.from).collect(),
             Body::Rows(_) | Body::Columns(_) => Vec::new(),
         };
-        self.loads.iter().chain(factors).flat_map(Access::buffers).collect()
+        self.loads.iter().chain(factors).flat_map(Access::and_index).collect()
     }
 
     /// All buffers that it writes, those of its partial sums included.
     pub fn writes(&self) -> Vec<usize> {
+        self.stored().iter().map(|access| access.buffer).collect()
+    }
+
+    /// All accesses that it writes, those of its partial sums included.
+    pub fn stored(&self) -> Vec<&Access> {
         let partial: &[Access] = match &self.body {
             Body::Product(p) => &p.partial_sums,
             Body::Scatter(s) => &s.partial_sums,
             Body::Rows(_) | Body::Columns(_) | Body::AllFinite(_) => &[],
         };
-        let partial = partial.iter().map(|partial| partial.buffer);
-        self.stores().iter().map(|s| s.to.buffer).chain(partial).collect()
+        self.stores().iter().map(|store| &store.to).chain(partial).collect()
     }
 
     /// Its stores.

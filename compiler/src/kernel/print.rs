@@ -66,7 +66,11 @@ impl fmt::Display for Kernel {
 
 impl fmt::Display for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "buffer {} by {:?}", self.buffer, self.strides)?;
+        write!(f, "buffer {}", self.buffer)?;
+        if self.offset > 0 {
+            write!(f, " + {}", self.offset)?;
+        }
+        write!(f, " by {:?}", self.strides)?;
         match &self.index {
             Some(index) => {
                 write!(

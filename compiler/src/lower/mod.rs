@@ -70,9 +70,7 @@ fn partial_sums_layout(product: &Product, sums_columns: bool) -> (Layout, Access
     strides[product.rows_axis()] = layout.strides[0];
     strides[product.columns_axis()] = layout.strides[1];
     let padding = if product.columns > 1 { layout.padding } else { 0 };
-    let access =
-        Access { buffer: usize::MAX, strides, lane_type: LaneType::Float, padding, index: None };
-    (layout, access)
+    (layout, Access { padding, ..Access::of(usize::MAX, strides, LaneType::Float) })
 }
 
 /// Partial results of a reduction along a row, for any width of vectors.

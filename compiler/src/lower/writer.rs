@@ -117,7 +117,7 @@ impl<'a> Writer<'a> {
                 Term::Float(_) | Term::Int(_) => 0,
                 Term::Load(i, _) => kernel.loads[*i].moves(),
                 Term::Position => 1 << vector_axis,
-                Term::Iota(i) => moves(&kernel.iotas[*i]),
+                Term::Iota(i) => moves(&kernel.iotas[*i].strides),
                 Term::Reduced(number) => reduced_on(*number),
                 Term::Apply(_, x) => x.iter().fold(0, |all, x| all | depends[x.0 as usize]),
             });
@@ -379,6 +379,7 @@ impl<'a> Writer<'a> {
             self.buffers.len() - 1
         });
         let (offset, strides) = self.reach(&access.strides, point);
+        let offset = access.offset + offset;
         let index = access.index.as_ref().map(|index| {
             let at = self.address(&index.at, point);
             let more = if faults::is(Fault::RowStride) { CACHE_LINE } else { 0 };

@@ -5,11 +5,13 @@
 
 use super::all_finite::AllFinite;
 use super::broadcast::Broadcast;
+use super::concat::Concat;
 use super::contract::Contract;
 use super::input::Input;
 use super::parameter::Parameter;
 use super::reduce::Axis;
 use super::reshape::Reshape;
+use super::slice::Slice;
 use super::step_scalar::StepScalar;
 use super::switch::Selector;
 use super::transpose::Transpose;
@@ -33,6 +35,8 @@ pub enum Lowering<'a> {
     Iota,
     /// The operand's elements in another arrangement.
     View(View<'a>),
+    /// The operands one after the other along an axis: kernels write each into its part of one buffer.
+    Join(&'a Concat),
     /// One of the operands, selected before compilation.
     Switch(Selector),
     /// The reduction of one axis to size 1.
@@ -69,6 +73,8 @@ pub enum View<'a> {
     Reshape(&'a Reshape),
     /// The axes of the example permuted.
     Transpose(&'a Transpose),
+    /// Some elements of one axis.
+    Slice(&'a Slice),
 }
 
 /// A formula on the operands' elements. In it, [`Expressions::position`] is the element's index on

@@ -453,6 +453,8 @@ operations! {
         broadcast::Broadcast { shape: result },
         reshape::Reshape { dims: result },
         transpose::Transpose { axes },
+        slice::Slice { axis, start, stop, step = 1 },
+        concat::Concat { axis },
         materialize::Materialize { batch_last },
     }
     "Gathering and scattering of rows by index."

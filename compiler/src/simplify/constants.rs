@@ -31,7 +31,7 @@ pub(super) fn rewrite(g: &mut Graph, op: &Op, operands: &[NodeId]) -> Option<Nod
 pub fn value(g: &Graph, id: NodeId) -> Option<f32> {
     match g.op(id) {
         Op::Constant(c) => Some(c.0.0),
-        Op::Broadcast(_) | Op::Reshape(_) => value(g, g.operands(id)[0]),
+        Op::Broadcast(_) | Op::Reshape(_) | Op::Slice(_) => value(g, g.operands(id)[0]),
         _ => None,
     }
 }

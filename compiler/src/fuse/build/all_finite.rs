@@ -11,8 +11,8 @@ impl KernelBuilder<'_> {
     pub(super) fn all_finite(&mut self) -> AllFinite {
         let node = self.group.nodes[0];
         let buffers = self.g.operands(node).iter().filter_map(|operand| {
-            let buffer = *self.buffers.of.get(&base(self.g, *operand))?;
-            let layout = &self.buffers.list[buffer].layout;
+            let memory = self.buffers.of.get(&base(self.g, *operand))?;
+            let layout = &memory.layout;
             let axes = layout.sizes.iter().copied().zip(layout.strides.iter().copied());
             let mut axes: Vec<(usize, usize)> = axes.filter(|(size, _)| *size > 1).collect();
             axes.sort_by_key(|(_, stride)| std::cmp::Reverse(*stride));
@@ -32,18 +32,11 @@ impl KernelBuilder<'_> {
                 .is_some_and(|(size, stride)| *stride == 1 && Some(*size) == layout.contiguous());
             let (sizes, strides) = axes.into_iter().unzip();
             let padding = if is_contiguous { layout.padding } else { 0 };
-            let from = Access { buffer, strides, lane_type: LaneType::Float, padding, index: None };
+            let from = Access { padding, ..memory.access(0, strides, LaneType::Float) };
             Some(CheckedBuffer { sizes, from })
         });
         let buffers = buffers.collect();
-        let buffer = self.buffers.of[&node];
-        let to = Access {
-            buffer,
-            strides: vec![1],
-            lane_type: LaneType::Float,
-            padding: 0,
-            index: None,
-        };
+        let to = self.buffers.of[&node].access(0, vec![1], LaneType::Float);
         let value = self.formulas.push(Term::Reduced(0));
         AllFinite { buffers, store: Store { to, value } }
     }

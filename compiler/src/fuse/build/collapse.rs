@@ -8,7 +8,7 @@ impl Kernel {
     /// loops.
     pub(super) fn collapse(&mut self) {
         let mut all = all_strides(&mut self.loads);
-        all.extend(&mut self.iotas);
+        all.extend(self.iotas.iter_mut().map(|iota| &mut iota.strides));
         match &mut self.body {
             Body::Rows(rows) => {
                 all.extend(rows.stores.iter_mut().map(|s| &mut s.to.strides));

@@ -1,7 +1,7 @@
 //! Builds accesses by index: loads of gathered rows, and the kernel of a scatter.
 
 use super::super::group::Level;
-use super::super::views::{base, real_sizes, real_strides, strides};
+use super::super::views::{Reach, base, reach, real_reach, real_sizes};
 use super::KernelBuilder;
 use crate::expr::scalar::LaneType;
 use crate::graph::NodeId;
@@ -14,40 +14,32 @@ impl KernelBuilder<'_> {
         let operands = self.g.operands(node);
         let [table, index] = [operands[0], operands[1]];
         let level = self.level(node);
-        let buffer = self.buffers.of[&base(self.g, table)];
-        let layout = &self.buffers.list[buffer].layout;
-        let strides = strides(self.g, table, &layout.strides).expect("arranged for its strides");
+        let memory = &self.buffers.of[&base(self.g, table)];
+        let layout = &memory.layout;
+        let Reach { offset, strides } =
+            reach(self.g, table, &layout.strides).expect("arranged for its strides");
         let sizes = self.g.sizes(table);
         let column = (sizes[1] > 1).then_some(strides[1]);
         // The index's axes, then that of columns.
-        let (rows, mut at) = (self.buffers.of[&base(self.g, index)], self.index_strides(index));
-        let mut strides_of_table = vec![0; at.len()];
+        let mut at = self.index_access(index);
+        let mut strides_of_table = vec![0; at.strides.len()];
         strides_of_table.extend(column);
-        at.extend(column.map(|_| 0));
-        let at = Access {
-            buffer: rows,
-            strides: self.on_kernel_axes(at, level),
-            lane_type: LaneType::Int,
-            padding: 0,
-            index: None,
-        };
+        at.strides.extend(column.map(|_| 0));
+        at.strides = self.on_kernel_axes(at.strides, level);
         let index = Some(Box::new(Indexed { at, row_stride: strides[0], below: sizes[0] }));
         let strides_of_table = self.on_kernel_axes(strides_of_table, level);
-        let mut access = Access {
-            buffer,
-            strides: strides_of_table,
-            lane_type: LaneType::Float,
-            padding: 0,
-            index,
-        };
+        let access = memory.access(offset, strides_of_table, LaneType::Float);
+        let mut access = Access { index, ..access };
         access.padding = self.padding(&access, layout);
         access
     }
 
-    /// An index's strides along its axes of a size above one.
-    fn index_strides(&self, index: NodeId) -> Vec<usize> {
-        let layout = &self.buffers.list[self.buffers.of[&base(self.g, index)]].layout;
-        real_strides(self.g, index, &layout.strides).expect("arranged so that strides reach it")
+    /// The access to an index along its axes of a size above one.
+    fn index_access(&self, index: NodeId) -> Access {
+        let memory = &self.buffers.of[&base(self.g, index)];
+        let Reach { offset, strides } = real_reach(self.g, index, &memory.layout.strides)
+            .expect("arranged so that strides reach it");
+        memory.access(offset, strides, LaneType::Int)
     }
 
     /// The group's scatter.
@@ -57,19 +49,16 @@ impl KernelBuilder<'_> {
             .expect("the group of a scatter has one");
         let operands = self.g.operands(node);
         let [values, index] = [operands[0], operands[1]];
-        let (sizes, table) = (self.g.sizes(node), self.buffers.of[&node]);
-        let layout = &self.buffers.list[table].layout;
+        let (sizes, memory) = (self.g.sizes(node), &self.buffers.of[&node]);
+        let layout = &memory.layout;
         let positions = real_sizes(self.g, index);
         // Axes: those of positions, the table's rows, columns.
-        let mut strides = self.index_strides(index);
-        strides.extend([0, 0]);
-        let buffer = self.buffers.of[&base(self.g, index)];
-        let index = Access { buffer, strides, lane_type: LaneType::Int, padding: 0, index: None };
+        let mut index = self.index_access(index);
+        index.strides.extend([0, 0]);
         let mut strides = vec![0; positions.len()];
         strides.push(layout.strides[0]);
         strides.push(if sizes[1] > 1 { layout.strides[1] } else { 0 });
-        let mut to =
-            Access { buffer: table, strides, lane_type: LaneType::Float, padding: 0, index: None };
+        let mut to = memory.access(0, strides, LaneType::Float);
         to.padding = self.padding(&to, layout);
         let value = self.operand(values, Level::Full);
         let store = Store { to, value };

@@ -2,9 +2,10 @@
 
 use super::KernelBuilder;
 use crate::expr::scalar::LaneType;
-use crate::fuse::views::{base, strides};
+use super::Memory;
+use crate::fuse::views::{Reach, base, reach};
 use crate::graph::{Graph, NodeId};
-use crate::kernel::{Access, Product};
+use crate::kernel::Product;
 use crate::ops::Lowering;
 use crate::ops::contract::Contract;
 
@@ -32,20 +33,14 @@ impl KernelBuilder<'_> {
 
         let size = |axis: Option<usize>| axis.map_or(1, |i| axes[i].size);
         let access =
-            |factor: &Factor, stride: fn(&Axis) -> Option<usize>, s: fn(&Summed) -> usize| {
+            |factor: &Factor<'_>, stride: fn(&Axis) -> Option<usize>, s: fn(&Summed) -> usize| {
                 let strides = self.axes.iter().map(|i| axes.get(*i).and_then(stride).unwrap_or(0));
                 let strides = strides.chain(summed.iter().map(s)).collect();
-                Access {
-                    buffer: factor.buffer,
-                    strides,
-                    lane_type: LaneType::Float,
-                    padding: 0,
-                    index: None,
-                }
+                factor.memory.access(factor.offset, strides, LaneType::Float)
             };
         let first = access(&a, |axis| axis.a, |s| s.a);
         let mut second = access(&b, |axis| axis.b, |s| s.b);
-        let layout = &self.buffers.list[b.buffer].layout;
+        let layout = &b.memory.layout;
         let stride = second.strides[self.axes.len() - 1];
         if stride == 1 && layout.contiguous() == Some(size(columns)) {
             second.padding = layout.padding;
@@ -63,23 +58,23 @@ impl KernelBuilder<'_> {
     }
 }
 
-/// A factor of a product: its buffer, and its strides there.
-struct Factor {
-    buffer: usize,
+/// A factor of a product: its memory, and its elements there.
+struct Factor<'a> {
+    memory: &'a Memory,
+    offset: usize,
     batched: bool,
     strides: Vec<usize>,
     rank: usize,
 }
 
-impl Factor {
-    fn new(builder: &KernelBuilder<'_>, operand: NodeId) -> Factor {
+impl<'a> Factor<'a> {
+    fn new(builder: &KernelBuilder<'a>, operand: NodeId) -> Factor<'a> {
         let g = builder.g;
-        let buffer = builder.buffers.of[&base(g, operand)];
-        let layout = &builder.buffers.list[buffer].layout;
-        let strides =
-            strides(g, operand, &layout.strides).expect("arranged so that strides reach it");
+        let memory = &builder.buffers.of[&base(g, operand)];
+        let Reach { offset, strides } =
+            reach(g, operand, &memory.layout.strides).expect("arranged so that strides reach it");
         let shape = g.shape(operand);
-        Factor { buffer, batched: shape.batched, strides, rank: shape.rank() }
+        Factor { memory, offset, batched: shape.batched, strides, rank: shape.rank() }
     }
 
     fn stride(&self, axis: usize) -> usize {
@@ -106,10 +101,10 @@ fn product_axes(
     g: &Graph,
     node: NodeId,
     contract: &Contract,
-    a: &Factor,
-    b: &Factor,
+    a: &Factor<'_>,
+    b: &Factor<'_>,
 ) -> (Vec<Axis>, Vec<Summed>) {
-    let batch = |f: &Factor| f.batched.then(|| f.strides[0]);
+    let batch = |f: &Factor<'_>| f.batched.then(|| f.strides[0]);
     let mut axes = Vec::new();
     if g.shape(node).batched {
         axes.push((batch(a), batch(b)));

@@ -163,7 +163,7 @@ impl Case<'_> {
     fn access(&self, buffer: usize, layout: &Layout, strides: Vec<usize>) -> Access {
         let along_columns = strides[1] == 1 && layout.contiguous() == Some(self.factors.columns);
         let padding = if along_columns && self.is_free(buffer) { layout.padding } else { 0 };
-        Access { buffer, strides, lane_type: LaneType::Float, padding, index: None }
+        Access { padding, ..Access::of(buffer, strides, LaneType::Float) }
     }
 
     /// The kernel without partial sums, and the contents of its buffers.

@@ -81,9 +81,9 @@ impl<'a> Writer<'a> {
             }
             Term::Iota(i) => {
                 let iota = &kernel.iotas[*i];
-                let (offset, strides) = self.reach(iota, point);
-                let lane_stride = iota.get(self.vector_axis).copied().unwrap_or(0);
-                Instruction::Iota { to, offset, strides, lane_stride }
+                let (offset, strides) = self.reach(&iota.strides, point);
+                let lane_stride = iota.strides.get(self.vector_axis).copied().unwrap_or(0);
+                Instruction::Iota { to, offset: iota.offset + offset, strides, lane_stride }
             }
             Term::Apply(scalar, _) => Instruction::Apply { to, scalar: *scalar, operands },
             Term::Reduced(_) => unreachable!("a reduction's result is recorded before it is used"),

@@ -17,12 +17,24 @@ pub struct Signature {
     pub alias: Option<&'static str>,
     /// Whether it has an operator, as `+`.
     pub operator: bool,
+    /// Whether its operands are a list of any length: `concat([a, b, c])`.
+    pub is_list: bool,
 }
 
 impl Signature {
     /// A function with these operands and without attributes.
     pub const fn of(operands: &'static [&'static str]) -> Signature {
-        Signature { operands, attributes: &[], alias: None, operator: false }
+        Signature { operands, attributes: &[], alias: None, operator: false, is_list: false }
+    }
+
+    /// A function of a list of values.
+    pub const fn list() -> Signature {
+        Signature { is_list: true, ..Signature::of(&["[x, …]"]) }
+    }
+
+    /// Whether it takes this number of operands.
+    pub fn takes(&self, operands: usize) -> bool {
+        if self.is_list { operands > 0 } else { operands == self.operands.len() }
     }
 
     /// Adds attributes.

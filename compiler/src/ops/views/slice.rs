@@ -1,0 +1,201 @@
+//! The operation [`Slice`].
+
+use super::{
+    Attribute, AttributeKind, Attributes, Domain, Lowering, Operand, Operation, Reverse, Sample,
+    Signature, View,
+};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::{Evaluation, Real, Value};
+use crate::graph::{Graph, NodeId};
+use crate::shape::{Argument, Dim, Facts, Shape, Type, resolve_axis};
+
+/// The elements of one axis from `start` on, before `stop`, every `step`-th of them.
+///
+/// Negative positions count from the end, as in Python; unlike there, a range beyond the axis is a
+/// mistake. A step is at least 1. The axis remains, also with one element.
+///
+/// In the language: `slice(x, axis, start = 0, stop = end, step = 1)`, or `x[0..3]`, `x[.., 1..]`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [4];
+///         output y = slice(x, axis = 0, start = 1, stop = 3);
+///     }
+/// }
+///
+/// let x = array![[1.0, 2.0, 3.0, 4.0]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert_eq!(y, array![[2.0, 3.0]]);
+/// # Ok::<(), bilro::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Slice {
+    /// The axis of the example; negative ones count from the last.
+    pub axis: i64,
+    /// The first position; `None` for the axis's first.
+    pub start: Option<i64>,
+    /// The position before which it ends; `None` for the axis's end.
+    pub stop: Option<i64>,
+    /// The distance of one element to the next, at least 1.
+    pub step: usize,
+}
+
+/// A [`Slice`] of an axis of known size.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Range {
+    /// The axis of the example.
+    pub axis: usize,
+    /// The first position.
+    pub first: usize,
+    /// The number of elements, at least 1.
+    pub count: usize,
+    /// The distance of one element to the next.
+    pub step: usize,
+}
+
+impl Slice {
+    /// A range of an axis.
+    pub fn of(Range { axis, first, count, step }: Range) -> Slice {
+        let stop = first + (count - 1) * step + 1;
+        let (axis, start) = (axis as i64, Some(first as i64));
+        Slice { axis, start, stop: Some(stop as i64), step }
+    }
+
+    /// The range in a checked operand.
+    pub fn range(&self, ty: &Type) -> Range {
+        let x = Argument { name: "", ty };
+        let axis = resolve_axis(self.axis, x).expect("the shape function has checked it");
+        let size = ty.shape.sizes()[axis];
+        self.resolve(axis, size, x).expect("the shape function has checked it")
+    }
+
+    fn resolve(&self, axis: usize, size: usize, x: Argument<'_>) -> Result<Range, Mistake> {
+        let from = |position: i64| if position < 0 { position + size as i64 } else { position };
+        let start = self.start.map_or(0, from);
+        let stop = self.stop.map_or(size as i64, from);
+        let text = |position: Option<i64>| position.map_or(String::new(), |p| p.to_string());
+        let range = || format!("{}..{}", text(self.start), text(self.stop));
+        if start < 0 || stop > size as i64 {
+            let elements = match (x.ty.shape.rank(), axis) {
+                (1, _) => "elements".to_string(),
+                (_, 0) => "rows".to_string(),
+                (_, axis) => format!("elements of axis {axis}"),
+            };
+            return Err(Mistake::call(format!(
+                "cannot take {elements} {} of `{}`, which has {size}",
+                range(),
+                x.name,
+            )));
+        }
+        if start >= stop {
+            let message =
+                format!("the range {} of `{}`, which has {size}, is empty", range(), x.name);
+            return Err(Mistake::call(message));
+        }
+        let count = ((stop - start) as usize).div_ceil(self.step);
+        Ok(Range { axis, first: start as usize, count, step: self.step })
+    }
+
+    /// The size of the sliced axis.
+    fn size(&self, axis: usize, x: Argument<'_>) -> Result<Dim, Mistake> {
+        let from = &x.ty.shape.dims[axis];
+        if let Some(size) = from.fixed() {
+            return Ok(self.resolve(axis, size, x)?.count.into());
+        }
+        // Of a size that `network!` cannot evaluate; the program checks it.
+        let end = |position: Option<i64>, default: String| match position {
+            None => default,
+            Some(p) if p < 0 => format!("(({from}) - {})", p.unsigned_abs()),
+            Some(p) => p.to_string(),
+        };
+        match (self.start.unwrap_or(0), self.stop) {
+            (start @ 0.., Some(stop @ 0..)) if start < stop => {
+                Ok(((stop - start) as usize).div_ceil(self.step).into())
+            }
+            (0, None) if self.step == 1 => Ok(from.clone()),
+            _ => {
+                let (start, stop) = (end(self.start, "0".into()), end(self.stop, from.to_string()));
+                let count = format!("({stop} - {start})");
+                Ok(match self.step {
+                    1 => Dim::symbol(&count),
+                    step => Dim::symbol(&format!("{count}.div_ceil({step})")),
+                })
+            }
+        }
+    }
+}
+
+impl Operation for Slice {
+    const NAME: &'static str = "slice";
+    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[
+        Attribute { name: "axis", kind: AttributeKind::Axis, default: None },
+        Attribute { name: "start", kind: AttributeKind::Axis, default: Some("0") },
+        Attribute { name: "stop", kind: AttributeKind::Axis, default: Some("end") },
+        Attribute { name: "step", kind: AttributeKind::Integer, default: Some("1") },
+    ]));
+
+    fn from_call(attributes: &Attributes) -> Result<Slice, Mistake> {
+        let step = attributes.integer("step").unwrap_or(1);
+        if step == 0 {
+            return Err(Mistake::attribute("step", "`step` must be at least 1"));
+        }
+        Ok(Slice {
+            axis: attributes.axis("axis").unwrap_or(0),
+            start: attributes.axis("start"),
+            stop: attributes.axis("stop"),
+            step,
+        })
+    }
+
+    fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
+        let axis = resolve_axis(self.axis, x[0])?;
+        if self.step == 0 {
+            return Err(Mistake::attribute("step", "`step` must be at least 1"));
+        }
+        let size = self.size(axis, x[0])?;
+        Ok(Type { dtype: x[0].ty.dtype.clone(), shape: x[0].ty.shape.with(axis, size) })
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
+        fn slice<A: Copy>(x: &ndarray::ArrayD<A>, axis: usize, range: Range) -> Vec<A> {
+            let end = range.first + (range.count - 1) * range.step + 1;
+            let of = ndarray::Slice::new(range.first as isize, Some(end as isize), range.step as isize);
+            x.slice_axis(ndarray::Axis(axis), of).iter().copied().collect()
+        }
+        let range = self.range(at.operands[0]);
+        let axis = at.array_axis(0, range.axis);
+        match x[0] {
+            Value::Real(x) => Value::real(&at.sizes(), slice(x, axis, range)),
+            Value::Index(x) => Value::index(&at.sizes(), slice(x, axis, range)),
+        }
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        let (range, shape) = (self.range(g.ty(at.x[0])), g.shape(at.x[0]).clone());
+        vec![Some(g.unslice(at.dy, range, &shape))]
+    }
+
+    fn lower(&self) -> Lowering<'_> {
+        Lowering::View(View::Slice(self))
+    }
+
+    fn samples(size: usize) -> Vec<Sample> {
+        let real = |shape| Operand::new(Type::real(shape), Domain::Normal(1.0));
+        let range = |axis, start, stop, step| Slice { axis, start, stop, step };
+        vec![
+            Sample::new(range(0, Some(1), None, 1), [real(Shape::batched([size + 1]))]),
+            Sample::new(range(-1, None, Some(-1), 1), [real(Shape::batched([3, size + 1]))]),
+            Sample::new(range(0, Some(1), Some(3), 1), [real(Shape::batched([4, size]))]),
+            Sample::new(range(1, Some(-2), None, 1), [real(Shape::unbatched([2, size + 2]))]),
+            Sample::new(range(0, Some(1), None, 2), [real(Shape::batched([2 * size + 3, 2]))]),
+            Sample::new(range(1, None, None, 3), [real(Shape::batched([2, 3 * size]))]),
+            Sample::new(range(0, Some(0), Some(1), 5), [real(Shape::unbatched([size, 3]))]),
+        ]
+    }
+}
