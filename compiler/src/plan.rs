@@ -240,7 +240,8 @@ pub(crate) fn verify_allocations(
 /// once, and that kernels store to parts that contain no others.
 fn verify_parts(fused: &Fused) -> Result<(), Violations> {
     let mut found = Violations::default();
-    let label = |part: usize| format!("part {part} of {}", buffer_label(fused, fused.parts[part].buffer));
+    let label =
+        |part: usize| format!("part {part} of {}", buffer_label(fused, fused.parts[part].buffer));
     // The elements of a value with these sizes and strides, and whether there are any others.
     let elements = |offset: usize, sizes: &[usize], strides: &[usize]| {
         let mut all = vec![offset];
@@ -284,7 +285,8 @@ fn verify_parts(fused: &Fused) -> Result<(), Violations> {
             }
         }
         for access in kernel.stored() {
-            let has_parts = |part: &Part| part.buffer == access.buffer && part.parent == access.part;
+            let has_parts =
+                |part: &Part| part.buffer == access.buffer && part.parent == access.part;
             if fused.parts.iter().any(has_parts) {
                 let label = buffer_label(fused, access.buffer);
                 found.push(kernel_label(fused, k), format!("stores to {label} around its parts"));

@@ -4,21 +4,12 @@
 /// What to write instead of a function. The texts continue "there is no function `view`: ".
 const FUNCTIONS: &[(&[&str], &str)] = &[
     (
-        &[
-            "view",
-            "view_as",
-            "reshape_as",
-            "flatten",
-            "unflatten",
-            "squeeze",
-            "unsqueeze",
-            "resize",
-        ],
+        &["view", "view_as", "reshape_as", "flatten", "unflatten", "resize"],
         "`x.reshape([7, 16])` gives the same elements another shape, that of one example",
     ),
     (&["flat", "ravel"], "`x -> Flatten` makes all axes of an example one"),
     (
-        &["permute", "movedim", "swapaxes", "t"],
+        &["movedim", "swapaxes", "t"],
         "`x.transpose([1, 0])` puts the axes of an example into another order",
     ),
     (
@@ -36,14 +27,15 @@ const FUNCTIONS: &[(&[&str], &str)] = &[
         "sizes are written out, or constants of Rust, where one is needed",
     ),
     (
-        &["cat", "concat", "concatenate", "stack", "hstack", "vstack"],
-        "concatenation is not supported yet; before a linear layer, add `Linear(8)` of each value \
-         instead",
+        &["cat", "concatenate", "hstack", "vstack"],
+        "`concat([a, b], axis = 0)` joins values along an axis of the example, `stack([a, b])` along a \
+         new one",
     ),
     (
-        &["chunk", "split", "narrow", "select", "index_select", "gather", "slice"],
-        "slicing is not supported yet: declare several inputs instead",
+        &["chunk", "split", "narrow", "select", "unbind"],
+        "`x[0..3]` is a range of the first axis, `x[.., 1]` one element of the second",
     ),
+    (&["index_select", "gather"], "`embedding(index, table)` selects rows by integers"),
     (
         &["argmax", "argmin", "topk", "sort"],
         "`predict` returns the scores, and `bilro::tensor::argmax` their indices",

@@ -124,7 +124,8 @@ pub struct Expr {
 /// SUM     = PRODUCT ((+ | -) PRODUCT)*
 /// PRODUCT = UNARY ((* | /) UNARY)*
 /// UNARY   = - UNARY | POSTFIX
-/// POSTFIX = PRIMARY (. NAME ARGUMENTS)*
+/// POSTFIX = PRIMARY (. NAME ARGUMENTS | [ (RANGE ,)* ])*
+/// RANGE   = EXPR? .. EXPR? (step EXPR)? | EXPR
 /// PRIMARY = NUMBER | true | false | NAME ARGUMENTS? | PATH | LIST | { RUST } | ( EXPR )
 /// ```
 ///
@@ -159,11 +160,28 @@ pub enum ExprKind {
         function: Ident,
         arguments: Vec<Argument>,
     },
+    /// `x[0, 1..3, ..]`
+    Index {
+        x: Box<Expr>,
+        /// One for each of the first axes.
+        ranges: Vec<Range>,
+        /// The brackets.
+        brackets: SourceSpan,
+    },
     /// `x -> Layer -> function`.
     Chain {
         first: Box<Expr>,
         links: Vec<Link>,
     },
+}
+
+/// The elements of one axis.
+#[derive(Clone, Debug)]
+pub enum Range {
+    /// `EXPR? .. EXPR? (step EXPR)?`
+    Of { start: Option<Expr>, stop: Option<Expr>, step: Option<Expr>, span: SourceSpan },
+    /// `EXPR`: one element; the axis is dropped.
+    At(Expr),
 }
 
 /// `+`, `-`, `*` or `/`.
@@ -262,10 +280,26 @@ impl fmt::Display for Expr {
             ExprKind::Call { receiver: Some(x), function, arguments } => {
                 write!(f, "{x}.{function}({})", Commas(arguments))
             }
+            ExprKind::Index { x, ranges, .. } => write!(f, "{x}[{}]", Commas(ranges)),
             ExprKind::Chain { first, links } => {
                 first.fmt(f)?;
                 links.iter().try_for_each(|link| write!(f, " -> {link}"))
             }
+        }
+    }
+}
+
+impl fmt::Display for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Range::Of { start, stop, step, .. } = self else {
+            let Range::At(x) = self else { return Ok(()) };
+            return x.fmt(f);
+        };
+        let text = |x: &Option<Expr>| x.as_ref().map_or(String::new(), ToString::to_string);
+        write!(f, "{}..{}", text(start), text(stop))?;
+        match step {
+            Some(step) => write!(f, " step {step}"),
+            None => Ok(()),
         }
     }
 }

@@ -21,6 +21,7 @@ pub mod interop;
 pub mod language;
 pub mod modes;
 pub mod optimizers;
+pub mod pieces;
 pub mod rng;
 pub mod sanitizer;
 pub mod saving;

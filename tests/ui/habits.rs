@@ -16,8 +16,6 @@ network! {
         let i = not x;
         let j = x if y else x;
         let k = if x { y } else { x };
-        let l = x[0];
-        let m = x.relu()[0..3];
         let n = !x;
         loss x;
     }

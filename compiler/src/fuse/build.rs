@@ -7,11 +7,11 @@ mod product;
 
 use rustc_hash::FxHashMap;
 
-use super::{Fused, Part};
 use super::formula;
 use super::group::{Group, Level, Space};
 use super::parts::Parts;
 use super::views::{Reach, base, is_join, reach, real_reach};
+use super::{Fused, Part};
 use crate::buffer::{Buffer, Layout, Storage, dense_strides};
 use crate::expr::scalar::{LaneType, Reduction};
 use crate::expr::{Expr, Expressions, Term};

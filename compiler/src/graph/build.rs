@@ -216,11 +216,11 @@ impl Graph {
         }
     }
 
-    /// `x` between zeros along an axis.
-    pub fn pad(&mut self, x: NodeId, axis: usize, before: usize, after: usize) -> NodeId {
+    /// `x` along an axis between these numbers of elements, which all have a value.
+    pub fn pad(&mut self, x: NodeId, axis: usize, around: [usize; 2], value: f32) -> NodeId {
         let shape = self.shape(x).clone();
-        let zeros = |g: &mut Graph, n: usize| (n > 0).then(|| g.filled(0.0, &shape.with(axis, n)));
-        let (before, after) = (zeros(self, before), zeros(self, after));
+        let [before, after] =
+            around.map(|n| (n > 0).then(|| self.filled(value, &shape.with(axis, n))));
         let all: Vec<NodeId> = before.into_iter().chain([x]).chain(after).collect();
         self.concat(&all, axis)
     }
@@ -230,7 +230,7 @@ impl Graph {
         let Range { axis, first, count, step } = range;
         let size = shape.sizes()[axis];
         if step == 1 || count == 1 {
-            return self.pad(x, axis, first, size - first - count);
+            return self.pad(x, axis, [first, size - first - count], 0.0);
         }
         // All elements but the last, each followed by zeros up to the next one.
         let all = Range { axis, first: 0, count: count - 1, step: 1 };
@@ -239,10 +239,10 @@ impl Graph {
         let mut apart = self.shape(others).clone();
         apart.dims.insert(axis + 1, 1.into());
         let others = self.reshape(others, &apart);
-        let others = self.pad(others, axis + 1, 0, step - 1);
+        let others = self.pad(others, axis + 1, [0, step - 1], 0.0);
         let others = self.reshape(others, &shape.with(axis, (count - 1) * step));
         let spread = self.concat(&[others, last], axis);
-        self.pad(spread, axis, first, size - first - (count - 1) * step - 1)
+        self.pad(spread, axis, [first, size - first - (count - 1) * step - 1], 0.0)
     }
 
     /// The rows of a table that an index names.

@@ -455,6 +455,10 @@ operations! {
         transpose::Transpose { axes },
         slice::Slice { axis, start, stop, step = 1 },
         concat::Concat { axis },
+        stack::Stack { axis },
+        pad::Pad { axis, before, after, value },
+        squeeze::Squeeze { axes },
+        unsqueeze::Unsqueeze { axis },
         materialize::Materialize { batch_last },
     }
     "Gathering and scattering of rows by index."

@@ -10,6 +10,7 @@
 
 mod algebra;
 mod constants;
+mod joins;
 mod views;
 
 use crate::graph::{Graph, NodeId};
@@ -21,7 +22,7 @@ pub use constants::value as constant_value;
 /// instead, or `None`.
 type Rule = fn(&mut Graph, &Op, &[NodeId]) -> Option<NodeId>;
 
-const RULES: &[Rule] = &[constants::rewrite, algebra::rewrite, views::rewrite];
+const RULES: &[Rule] = &[constants::rewrite, algebra::rewrite, views::rewrite, joins::rewrite];
 
 /// The graph in primitive operations: none is [`Lowering::Composite`].
 pub fn decompose(graph: &Graph) -> Graph {

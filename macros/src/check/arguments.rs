@@ -32,7 +32,7 @@ pub fn number(x: &Expr) -> Option<f64> {
     }
 }
 
-fn axis(x: &Expr) -> Option<i64> {
+pub(super) fn axis(x: &Expr) -> Option<i64> {
     match &x.inner().kind {
         ExprKind::Number { literal, .. } => match Lit::new(literal.clone()) {
             Lit::Int(int) => int.base10_parse().ok(),
@@ -319,7 +319,7 @@ fn fold(x: &Expr) -> Result<Option<usize>, Mistake> {
                 None => Err(Mistake::new(x.span, format!("`{x}` is not a size"))),
             }
         }
-        ExprKind::Call { .. } => {
+        ExprKind::Call { .. } | ExprKind::Index { .. } => {
             let message = format!("{WHAT}; other Rust goes into braces: `{{ {x} }}`");
             Err(Mistake::new(x.span, message))
         }

@@ -9,6 +9,7 @@ mod arguments;
 mod blocks;
 mod chains;
 mod choices;
+mod pieces;
 mod recorder;
 mod scope;
 mod values;

@@ -105,6 +105,7 @@ impl Checker<'_> {
                 let receiver = receiver.as_deref().map(|x| self.operand(x));
                 self.call(receiver, function, arguments)
             }
+            ExprKind::Index { x, ranges, brackets } => self.index(x, ranges, *brackets),
             ExprKind::Chain { first, links } => self.chain(first, links).value,
             ExprKind::Flag(_) | ExprKind::Path(_) | ExprKind::Rust { .. } | ExprKind::List(_) => {
                 let message = match x.kind {
@@ -158,7 +159,7 @@ impl Checker<'_> {
     }
 
     /// Calls a function or an operator. Silent if a mistake hides an operand.
-    fn record_call(
+    pub(super) fn record_call(
         &mut self,
         function: &str,
         operands: &[Operand],
@@ -367,6 +368,9 @@ impl Checker<'_> {
             arguments.iter().partition(|a| a.name.is_none());
         let receivers = usize::from(receiver.is_some());
         let given = receivers + unnamed.len();
+        if form.is_list {
+            return self.function_of_list(receiver, name, arguments, form);
+        }
         let takes = form.operands.len();
         let (values, positional) =
             unnamed.split_at(takes.saturating_sub(receivers).min(unnamed.len()));

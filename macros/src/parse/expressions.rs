@@ -5,7 +5,7 @@ use syn::Lit;
 
 use super::cursor::Cursor;
 use super::habits::instead_of_field;
-use crate::ast::{Argument, Expr, ExprKind, Link, List, Operator};
+use crate::ast::{Argument, Expr, ExprKind, Link, List, Operator, Range};
 use crate::error::{Mistake, SourceSpan};
 
 /// The largest depth of an expression. Deeper ones are split with `let`.
@@ -166,12 +166,69 @@ impl Cursor<'_> {
                 mistake.message += ": only names are called: a layer is used as `x -> Linear(64)`, \
                                     or has a name, `layer fc = Linear(64);` and `fc(x)`";
                 return Err(mistake);
-            } else if self.is_list() {
-                return Err(self.expected_of_expression("an operator or the end"));
+            } else if let Some(group) = self.group(Delimiter::Bracket) {
+                x = self.index(x, group, outer)?;
             } else {
                 return Ok(x);
             }
         }
+    }
+
+    /// `[ RANGE, … ]` behind a value.
+    fn index(&mut self, x: Expr, group: &Group, outer: usize) -> Parsed<Expr> {
+        let brackets = SourceSpan { start: group.span_open(), end: group.span_close() };
+        if outer >= DEEPEST {
+            return Err(too_deep(brackets));
+        }
+        let ranges = inside(group, |c| c.separated("`,`, `..` or `]`", |c| c.range(outer + 1)))?;
+        if ranges.is_empty() {
+            let message =
+                format!("expected a position or a range for each axis, as in `{x}[0, 1..3]`");
+            return Err(Mistake::new(brackets, message));
+        }
+        self.skip(1);
+        let parts = |range: &Range| match range {
+            Range::Of { start, stop, step, .. } => {
+                [start, stop, step].into_iter().flatten().map(|x| x.depth).max().unwrap_or(0)
+            }
+            Range::At(x) => x.depth,
+        };
+        let (span, depth) = (x.span.to(brackets), x.depth);
+        let depth = ranges.iter().map(parts).fold(depth, usize::max);
+        Expr::new(ExprKind::Index { x: Box::new(x), ranges, brackets }, span, depth)
+    }
+
+    /// `a..b`, `a..`, `..b`, `..`, each with `step n`; or a position.
+    fn range(&mut self, outer: usize) -> Parsed<Range> {
+        let first = self.peek().map_or(SourceSpan::from(self.second_span()), |t| t.span().into());
+        let start = match self.is_pair('.', '.') {
+            true => None,
+            false => Some(self.sum(outer)?),
+        };
+        if !self.is_pair('.', '.') {
+            return match start {
+                Some(x) => Ok(Range::At(x)),
+                None => Err(self.expected("`..`")),
+            };
+        }
+        let dots = self.second_span();
+        self.skip(2);
+        if self.is_punct('=') {
+            let mistake = self.expected("the end of the range, which is not in it");
+            return Err(mistake);
+        }
+        let is_step = |c: &Cursor<'_>| matches!(c.peek(), Some(TokenTree::Ident(w)) if w == "step");
+        let stop = match self.is_empty() || self.is_punct(',') || is_step(self) {
+            true => None,
+            false => Some(self.sum(outer)?),
+        };
+        let step = match self.take_word("step") {
+            Some(_) => Some(self.sum(outer)?),
+            None => None,
+        };
+        let end = step.as_ref().or(stop.as_ref()).map_or(dots, |x| x.span);
+        let begin = start.as_ref().map_or(first, |x| x.span);
+        Ok(Range::Of { start, stop, step, span: begin.to(end) })
     }
 
     fn primary(&mut self, outer: usize) -> Parsed<Expr> {

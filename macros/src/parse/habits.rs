@@ -39,11 +39,6 @@ pub(super) fn instead(token: &TokenTree, next: Option<&TokenTree>) -> Option<Str
             }
             .into()
         }
-        TokenTree::Group(group) if group.delimiter() == Delimiter::Bracket => {
-            "values are not indexed: declare what is used separately as several inputs, \
-             `input a: [2]; input b: [3];`; `sum(x, axis = 0)` and the like reduce an axis"
-                .into()
-        }
         TokenTree::Literal(literal) if literal.to_string().starts_with(['"', '\'']) => {
             let text = literal.to_string();
             let word = text.trim_matches(['"', '\'']);

@@ -26,6 +26,10 @@ fn grouped(x: &crate::ast::Expr) -> String {
         }
         ExprKind::Call { receiver: Some(x), function, .. } => format!("{}.{function}", grouped(x)),
         ExprKind::Call { receiver: None, function, .. } => format!("{function}()"),
+        ExprKind::Index { x, ranges, .. } => {
+            let ranges: Vec<String> = ranges.iter().map(ToString::to_string).collect();
+            format!("{}[{}]", grouped(x), ranges.join(", "))
+        }
         ExprKind::Chain { first, links } => {
             let links: Vec<_> = links.iter().map(|l| l.to_string()).collect();
             format!("({} -> {})", grouped(first), links.join(" -> "))

@@ -1,8 +1,8 @@
 //! Builds the kernel of a product (GEMM): axes and factors.
 
 use super::KernelBuilder;
-use crate::expr::scalar::LaneType;
 use super::Memory;
+use crate::expr::scalar::LaneType;
 use crate::fuse::views::{Reach, base, reach};
 use crate::graph::{Graph, NodeId};
 use crate::kernel::Product;

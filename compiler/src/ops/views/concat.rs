@@ -68,7 +68,8 @@ impl Operation for Concat {
         let mut sizes = vec![shape.dims[axis].clone()];
         for (i, other) in x.iter().enumerate() {
             if !other.ty.is_real() {
-                let message = format!("`concat` needs reals, but `{}` holds {}", other.name, other.ty);
+                let message =
+                    format!("`concat` needs reals, but `{}` holds {}", other.name, other.ty);
                 return Err(Mistake::operand(i, message));
             }
             if i == 0 {

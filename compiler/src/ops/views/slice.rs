@@ -165,7 +165,8 @@ impl Operation for Slice {
     fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
         fn slice<A: Copy>(x: &ndarray::ArrayD<A>, axis: usize, range: Range) -> Vec<A> {
             let end = range.first + (range.count - 1) * range.step + 1;
-            let of = ndarray::Slice::new(range.first as isize, Some(end as isize), range.step as isize);
+            let of =
+                ndarray::Slice::new(range.first as isize, Some(end as isize), range.step as isize);
             x.slice_axis(ndarray::Axis(axis), of).iter().copied().collect()
         }
         let range = self.range(at.operands[0]);

@@ -12,7 +12,7 @@ use crate::shape::{Argument, Facts, Shape, Type, resolve_axis};
 
 /// Permutes the axes of the example: by `axes`, or reversed by default.
 ///
-/// In the language: `transpose(x, axes = reversed)`.
+/// In the language: `transpose(x, axes = reversed)`, also `permute`.
 ///
 /// ```
 /// use bilro::ndarray::array;
@@ -65,11 +65,15 @@ impl Transpose {
 
 impl Operation for Transpose {
     const NAME: &'static str = "transpose";
-    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[Attribute {
-        name: "axes",
-        kind: AttributeKind::Axes,
-        default: Some("reversed"),
-    }]));
+    const CALL: Option<Signature> = Some(
+        Signature::of(&["x"])
+            .with(&[Attribute {
+                name: "axes",
+                kind: AttributeKind::Axes,
+                default: Some("reversed"),
+            }])
+            .or("permute"),
+    );
 
     fn from_call(attributes: &Attributes) -> Result<Transpose, Mistake> {
         Ok(Transpose { axes: attributes.axes("axes") })

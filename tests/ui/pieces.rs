@@ -1,0 +1,37 @@
+//! Mistakes in ranges, positions and functions of a list of values.
+
+use bilro::network;
+
+network! {
+    pub struct Pieces {
+        input x: [8];
+        input m: [4, 8];
+        input k: index(5)[3];
+        param w: [7] = zeros;
+        let a = x[3..9];
+        let b = x[5..5];
+        let c = x[..-9];
+        let d = m[.., 6..9];
+        let e = x[0, 1];
+        let f = x[];
+        let g = x[0..=3];
+        let h = x[0.5];
+        let i = x[a..];
+        let j = x[0..8 step 0];
+        let l = x[9];
+        let n = concat([m, m[.., ..7]], axis = 0);
+        let o = concat([x, w], axis = 1);
+        let p = concat(x, w);
+        let q = concat([]);
+        let r = concat([x, k]);
+        let s = stack([x, w]);
+        let t = x.concat([w]);
+        let u = m.squeeze([0]);
+        let v = m.unsqueeze(4);
+        let y = x[0][0];
+        let z = pad(x, axis = 0, before = -1);
+        output last = x;
+    }
+}
+
+fn main() {}
