@@ -9,14 +9,17 @@ use std::sync::Arc;
 use bilro::Network;
 use bilro::prelude::*;
 use bilro_compiler::codegen::module::Executable;
-use bilro_compiler::declaration::{Builder, LossReduction};
+use bilro_compiler::declaration::{Builder, Init, LossReduction, Parameter};
+use bilro_compiler::graph::Graph;
 use bilro_compiler::ops::Attributes;
 use bilro_compiler::optim::{Clip, Training};
+use bilro_compiler::plan::ParameterLayout;
 use bilro_compiler::purpose::Purpose;
 use bilro_compiler::shape::{Shape, Type};
 use bilro_compiler::target::{Target, host};
 use bilro_tests::check;
 use bilro_tests::trainings::{TRAININGS, training};
+use ndarray::ArrayD;
 
 network! {
     struct Mnist {
@@ -180,6 +183,36 @@ fn long_kernels_are_shared_with_barriers_where_required() {
     // A second thread would cost more than it gains.
     assert_eq!(phases(8, &Target::AVX512), "");
     assert_eq!(phases(1, &host::baseline()), "");
+}
+
+/// A kernel that reads a parameter at other elements than those that it computes does not overwrite it.
+#[test]
+fn parameters_are_overwritten_after_reads_of_other_elements() {
+    let graph: Graph = "graph for batches of 1
+%0 = parameter(0) : f32 [9, 9]
+%1 = parameter(1) : f32 [9, 9]
+%2 = transpose(%0)
+%3 = neg(%2)
+%4 = mul(%3, %1)
+next parameter 0 = %4
+"
+    .parse()
+    .unwrap();
+    let parameter =
+        |name: &str| Parameter::new(name, Shape::unbatched([9usize, 9]), Init::Full(0.0));
+    let variables = [parameter("w"), parameter("v")];
+    let value = |i: usize| (i % 23) as f32 - 7.0;
+    let array =
+        |first: usize| ArrayD::from_shape_fn(vec![9, 9], |i| value(first + 9 * i[0] + i[1]));
+    let values = [array(0), array(5)];
+    let expected: Vec<f32> =
+        (0..81).map(|i| -values[0][[i % 9, i / 9]] * values[1][[i / 9, i % 9]]).collect();
+    for target in check::targets() {
+        let layout = ParameterLayout::new(&variables);
+        let lowered = check::lower(&graph, &layout, &target).unwrap();
+        let found = check::jitted_network(&lowered, &variables, &[], &values, |_| f32::NAN);
+        check::assert_same_bits(target.name, &found[0], &expected);
+    }
 }
 
 /// Formulas and graphs share subexpressions: a pass that visits each of them once

@@ -107,3 +107,22 @@ fn the_example_project_has_the_right_dependencies() {
     assert!(manifest.contains(&format!("edition = \"{edition}\"")), "{manifest}");
     assert!(manifest.contains("[package]") && manifest.contains("[dependencies]"), "{manifest}");
 }
+
+/// Every deliberate fault has a row in tests/README.md with the test that finds it.
+#[test]
+fn every_fault_has_a_test_that_finds_it() {
+    use bilro_compiler::faults::Fault;
+    let table = between(include_str!("../README.md"), "| fault | meaning |", "\n\n")[0];
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .skip(2)
+        .map(|row| row.trim().trim_matches('|').split(" | ").map(str::trim).collect())
+        .collect();
+    let documented: Vec<_> = rows.iter().map(|row| (row[0].trim_matches('`'), row[1])).collect();
+    let known: Vec<_> =
+        Fault::ALL.iter().map(|fault| (fault.name(), fault.description())).collect();
+    assert_eq!(documented, known);
+    for row in rows {
+        assert_eq!(row[2].matches('`').count(), 4, "a program and a test: {row:?}");
+    }
+}

@@ -275,6 +275,52 @@ fn functions_and_methods_are_the_same() {
     let _ = Functions::output(Vec::new());
 }
 
+/// Forms that the compiler rewrites.
+#[test]
+fn signs_and_quotients_are_kept() {
+    network! {
+        struct Signs {
+            input x: [5];
+            input y: [5];
+            output from_zero = 0.0 - x;
+            output added = x + -y;
+            output subtracted = x - -y;
+            output times = x * -1.0;
+            output twice = -(-x);
+            output quarter = x / 4.0;
+        }
+    }
+    let x = ndarray::array![[1.0f32, -2.0, 0.5, 7.0, -0.25]];
+    let y = ndarray::array![[3.0f32, 5.0, -1.5, 0.25, 8.0]];
+    let z = Signs::model().build().unwrap();
+    let z = z.predict(signs::Input { x: x.view(), y: y.view() }).unwrap();
+    assert_eq!(z.from_zero, x.mapv(|x| -x));
+    assert_eq!(z.added, &x - &y);
+    assert_eq!(z.subtracted, &x + &y);
+    assert_eq!(z.times, x.mapv(|x| -x));
+    assert_eq!(z.twice, x);
+    assert_eq!(z.quarter, x.mapv(|x| x / 4.0));
+}
+
+/// Two transpositions of a cube, whose shape does not tell whether they cancel.
+#[test]
+fn transpositions_of_equal_sizes_are_composed() {
+    network! {
+        struct Cube {
+            input x: [3, 3, 3];
+            output twice = x.transpose([1, 2, 0]).transpose([1, 2, 0]);
+            output back = x.transpose([1, 2, 0]).transpose([2, 0, 1]);
+        }
+    }
+    let x = ndarray::Array::from_shape_fn((2, 3, 3, 3), |(n, i, j, k)| {
+        (100 * n + 16 * i + 4 * j + k) as f32
+    });
+    let cube = Cube::model().build().unwrap();
+    let y = cube.predict(cube::Input { x: x.view() }).unwrap();
+    assert_eq!(y.twice, x.view().permuted_axes([0, 3, 1, 2]));
+    assert_eq!(y.back, x);
+}
+
 #[test]
 fn layers_are_shared_and_in_declaration_order() {
     network! {

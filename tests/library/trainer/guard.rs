@@ -266,6 +266,30 @@ mod elementwise {
     }
 }
 
+/// The loss is finite, and so are the gradients of other elements.
+#[test]
+fn one_infinite_element_is_detected_wherever_it_is() {
+    network! {
+        struct Few {
+            input x: [3];
+            param w: [3] = full(0.5);
+            output y = tanh(x * w);
+            loss y;
+        }
+    }
+    for backend in BACKENDS {
+        for element in 0..6 {
+            let mut trainer = Few::trainer(Sgd::new(0.1)).backend(backend).build().unwrap();
+            let mut x = Array2::from_elem((2, 3), 0.25);
+            x[[element / 3, element % 3]] = f32::INFINITY;
+            let before = bits(&mut trainer);
+            let error = trainer.step(few::Batch { x: x.view() }).unwrap_err();
+            assert!(matches!(error, Error::NonFiniteGradient { .. }), "{element}: {error:?}");
+            assert_eq!(bits(&mut trainer), before, "{element}");
+        }
+    }
+}
+
 #[test]
 fn infinite_inputs_are_detected_beside_element_wise_parameters() {
     macro_rules! check {
