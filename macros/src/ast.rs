@@ -178,10 +178,19 @@ pub enum ExprKind {
 /// The elements of one axis.
 #[derive(Clone, Debug)]
 pub enum Range {
-    /// `EXPR? .. EXPR? (step EXPR)?`
-    Of { start: Option<Expr>, stop: Option<Expr>, step: Option<Expr>, span: SourceSpan },
+    /// Several elements.
+    Of(Box<Positions>),
     /// `EXPR`: one element; the axis is dropped.
     At(Expr),
+}
+
+/// `EXPR? .. EXPR? (step EXPR)?`
+#[derive(Clone, Debug)]
+pub struct Positions {
+    pub start: Option<Expr>,
+    pub stop: Option<Expr>,
+    pub step: Option<Expr>,
+    pub span: SourceSpan,
 }
 
 /// `+`, `-`, `*` or `/`.
@@ -291,9 +300,9 @@ impl fmt::Display for Expr {
 
 impl fmt::Display for Range {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Range::Of { start, stop, step, .. } = self else {
-            let Range::At(x) = self else { return Ok(()) };
-            return x.fmt(f);
+        let Positions { start, stop, step, .. } = match self {
+            Range::Of(positions) => &**positions,
+            Range::At(x) => return x.fmt(f),
         };
         let text = |x: &Option<Expr>| x.as_ref().map_or(String::new(), ToString::to_string);
         write!(f, "{}..{}", text(start), text(stop))?;

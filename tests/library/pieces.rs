@@ -36,7 +36,7 @@ fn arrays(batch: usize) -> (Array2<f32>, ndarray::Array3<f32>) {
 fn pieces_are_those_of_ndarray() {
     for batch in [1, 2, 37] {
         let (x, m) = arrays(batch);
-        let mut model = Pieces::model().build().unwrap();
+        let model = Pieces::model().build().unwrap();
         let y = model.predict(pieces::Input { x: x.view(), m: m.view() }).unwrap();
         assert_eq!(y.range, x.slice(s![.., 2..5]));
         assert_eq!(y.open, x.slice(s![.., 3..]));
@@ -106,7 +106,7 @@ fn pieces_train_with_checked_accesses() {
         let mut losses = Vec::new();
         for _ in 0..4 {
             let step = trainer.step(gates::Batch { x: x.view(), t: t.view() }).unwrap();
-            losses.push(step.loss.to_bits());
+            losses.push(step.to_bits());
         }
         assert!(f32::from_bits(losses[3]) < f32::from_bits(losses[0]));
         losses

@@ -2,11 +2,14 @@
 
 use bilro::network;
 
+const WIDTH: usize = 6;
+
 network! {
     pub struct Pieces {
         input x: [8];
         input m: [4, 8];
         input k: index(5)[3];
+        input wide: [WIDTH];
         param w: [7] = zeros;
         let a = x[3..9];
         let b = x[5..5];
@@ -30,6 +33,7 @@ network! {
         let v = m.unsqueeze(4);
         let y = x[0][0];
         let z = pad(x, axis = 0, before = -1);
+        let rust = wide[1..];
         output last = x;
     }
 }

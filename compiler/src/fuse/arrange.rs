@@ -80,11 +80,16 @@ fn copy_into_joins(mut g: Graph) -> Graph {
             if !copied.iter().any(|(join, _)| *join == id) {
                 return g.apply(op.clone(), x);
             }
-            let operands = x.iter().enumerate().map(|(i, x)| match copied.contains(&(id, i)) {
-                true => g.apply(Materialize::ROWS, &[*x]),
-                false => *x,
-            });
-            let operands: Vec<NodeId> = operands.collect();
+            let batched = x.iter().any(|x| g.shape(*x).batched);
+            let mut operands = x.to_vec();
+            for (i, x) in operands.iter_mut().enumerate() {
+                if copied.contains(&(id, i)) {
+                    // Also for every example, where another value has one for each.
+                    let shape = Shape { batched, ..g.shape(*x).clone() };
+                    let repeated = g.broadcast(*x, &shape);
+                    *x = g.apply(Materialize::ROWS, &[repeated]);
+                }
+            }
             g.apply(op.clone(), &operands)
         });
     }

@@ -13,7 +13,7 @@ mod size;
 mod space;
 mod verify;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::arrange::is_computed;
 use super::formula::outline;
@@ -89,6 +89,7 @@ struct Grouping<'g> {
     uses: Vec<Vec<Use>>,
     /// For each node, whether it is a root or a part of a join: then it is stored.
     is_root: Vec<bool>,
+    joins: FxHashSet<NodeId>,
     /// The parameter that a node's value overwrites.
     assigns: FxHashMap<NodeId, usize>,
     /// The node whose value overwrites a parameter.
@@ -126,8 +127,10 @@ impl<'g> Grouping<'g> {
         }
         // Values that are read after the kernels, or stored in a join.
         let mut is_root = vec![false; g.len()];
-        for join in g.ids().filter(|id| needed[id.index()] && is_join(g, *id)) {
-            g.operands(join).iter().for_each(|x| is_root[base(g, *x).index()] = true);
+        let joins: FxHashSet<NodeId> =
+            g.ids().filter(|id| needed[id.index()] && is_join(g, *id)).collect();
+        for join in &joins {
+            g.operands(*join).iter().for_each(|x| is_root[base(g, *x).index()] = true);
         }
         let mut assigns = FxHashMap::default();
         for (root, id) in g.roots() {
@@ -165,6 +168,7 @@ impl<'g> Grouping<'g> {
             needed_within: FxHashMap::default(),
             computed,
             is_root,
+            joins,
         }
     }
 
@@ -205,8 +209,14 @@ impl<'g> Grouping<'g> {
 
     /// Computed nodes that must be computed before a node.
     fn before(&self, id: NodeId) -> Vec<NodeId> {
-        let operands = self.g.operands(id).iter().flat_map(|x| writers(self.g, base(self.g, *x)));
-        let operands = operands.filter(|x| self.computed[x.index()]);
+        let mut operands: Vec<NodeId> = Vec::new();
+        for x in self.g.operands(id).iter().map(|x| base(self.g, *x)) {
+            match self.joins.contains(&x) {
+                true => operands.extend(writers(self.g, x)),
+                false => operands.push(x),
+            }
+        }
+        let operands = operands.into_iter().filter(|x| self.computed[x.index()]);
         let readers = self.readers(id).iter().map(|u| u.user).filter(|by| *by != id);
         let assigns = self.assigns.contains_key(&id) && !faults::is(Fault::AntiDependency);
         let guard = self.guard.filter(|_| assigns);

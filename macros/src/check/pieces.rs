@@ -7,7 +7,7 @@ use proc_macro2::Ident;
 use super::recorder::{CallSpans, Operand, Value};
 use super::values::show;
 use super::{Checker, text};
-use crate::ast::{Argument, Expr, ExprKind, Range};
+use crate::ast::{Argument, Expr, ExprKind, Positions, Range};
 use crate::error::{Mistake, SourceSpan};
 
 impl Checker<'_> {
@@ -44,7 +44,7 @@ impl Checker<'_> {
         for (attributes, range) in slices.iter().zip(ranges) {
             let Some(attributes) = attributes else { continue };
             let span = match range {
-                Range::Of { span, .. } => *span,
+                Range::Of(positions) => positions.span,
                 Range::At(x) => x.span,
             };
             let spans = CallSpans { call: span, operands: &[], attributes: &[] };
@@ -66,8 +66,11 @@ impl Checker<'_> {
     fn slice(&mut self, axis: usize, range: &Range) -> Option<Option<Attributes>> {
         let mut attributes = Attributes::new().with("axis", axis as i64);
         match range {
-            Range::Of { start: None, stop: None, step: None, .. } => return Some(None),
-            Range::Of { start, stop, step, .. } => {
+            Range::Of(positions) => {
+                let Positions { start, stop, step, .. } = &**positions;
+                if start.is_none() && stop.is_none() && step.is_none() {
+                    return Some(None);
+                }
                 for (name, x) in [("start", start), ("stop", stop), ("step", step)] {
                     if let Some(x) = x {
                         attributes.set(name, self.position(x)?);

@@ -5,7 +5,7 @@ use syn::Lit;
 
 use super::cursor::Cursor;
 use super::habits::instead_of_field;
-use crate::ast::{Argument, Expr, ExprKind, Link, List, Operator, Range};
+use crate::ast::{Argument, Expr, ExprKind, Link, List, Operator, Positions, Range};
 use crate::error::{Mistake, SourceSpan};
 
 /// The largest depth of an expression. Deeper ones are split with `let`.
@@ -188,9 +188,12 @@ impl Cursor<'_> {
         }
         self.skip(1);
         let parts = |range: &Range| match range {
-            Range::Of { start, stop, step, .. } => {
-                [start, stop, step].into_iter().flatten().map(|x| x.depth).max().unwrap_or(0)
-            }
+            Range::Of(of) => [&of.start, &of.stop, &of.step]
+                .into_iter()
+                .flatten()
+                .map(|x| x.depth)
+                .max()
+                .unwrap_or(0),
             Range::At(x) => x.depth,
         };
         let (span, depth) = (x.span.to(brackets), x.depth);
@@ -200,7 +203,7 @@ impl Cursor<'_> {
 
     /// `a..b`, `a..`, `..b`, `..`, each with `step n`; or a position.
     fn range(&mut self, outer: usize) -> Parsed<Range> {
-        let first = self.peek().map_or(SourceSpan::from(self.second_span()), |t| t.span().into());
+        let first = self.peek().map_or(self.second_span(), |t| t.span().into());
         let start = match self.is_pair('.', '.') {
             true => None,
             false => Some(self.sum(outer)?),
@@ -228,7 +231,7 @@ impl Cursor<'_> {
         };
         let end = step.as_ref().or(stop.as_ref()).map_or(dots, |x| x.span);
         let begin = start.as_ref().map_or(first, |x| x.span);
-        Ok(Range::Of { start, stop, step, span: begin.to(end) })
+        Ok(Range::Of(Box::new(Positions { start, stop, step, span: begin.to(end) })))
     }
 
     fn primary(&mut self, outer: usize) -> Parsed<Expr> {

@@ -1,6 +1,6 @@
 //! Hints for syntax from Python or from Rust's own expressions: what to write instead.
 
-use proc_macro2::{Delimiter, Ident, Spacing, TokenTree};
+use proc_macro2::{Ident, Spacing, TokenTree};
 
 use super::cursor::{Cursor, is_reserved};
 use crate::error::{Mistake, SourceSpan};

@@ -112,8 +112,19 @@ fn every_operation_computes_the_same_beside_every_kind_of_kernel() {
     assert_all_kinds_covered(&all);
 }
 
-/// Views and constants, which have no kernel of their own.
-const NOWHERE: [&str; 4] = ["broadcast", "reshape", "transpose", "vector"];
+/// Views, joins and constants, which have no kernel of their own.
+const NOWHERE: [&str; 10] = [
+    "broadcast",
+    "reshape",
+    "transpose",
+    "vector",
+    "slice",
+    "concat",
+    "stack",
+    "pad",
+    "squeeze",
+    "unsqueeze",
+];
 
 /// Requires that every operation was before every kind of kernel, or in one with
 /// it, and after it if it takes reals; element-wise operations also in the two

@@ -8,8 +8,8 @@ use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
-use crate::ops::slice::Range;
-use crate::shape::{Argument, Dim, Facts, Shape, Type, resolve_axis};
+use crate::ops::slice::{Range, fixed};
+use crate::shape::{Argument, Facts, Shape, Type, resolve_axis};
 
 /// Values one after the other along an axis of the example; their other sizes are equal.
 ///
@@ -65,15 +65,12 @@ impl Operation for Concat {
         let first = x[0];
         let axis = resolve_axis(self.axis, first)?;
         let mut shape = first.ty.shape.clone();
-        let mut sizes = vec![shape.dims[axis].clone()];
+        let mut size = 0usize;
         for (i, other) in x.iter().enumerate() {
             if !other.ty.is_real() {
                 let message =
                     format!("`concat` needs reals, but `{}` holds {}", other.name, other.ty);
                 return Err(Mistake::operand(i, message));
-            }
-            if i == 0 {
-                continue;
             }
             let of = &other.ty.shape;
             let mistake = || {
@@ -90,16 +87,9 @@ impl Operation for Concat {
                 facts.same(&shape.dims[j], &of.dims[j], mistake)?;
             }
             shape.batched |= of.batched;
-            sizes.push(of.dims[axis].clone());
+            size = size.saturating_add(fixed("concat", axis, *other)?);
         }
-        let total = match sizes.iter().map(Dim::fixed).collect::<Option<Vec<usize>>>() {
-            Some(sizes) => sizes.into_iter().fold(0usize, usize::saturating_add).into(),
-            None => {
-                let sizes: Vec<String> = sizes.iter().map(ToString::to_string).collect();
-                Dim::symbol(&format!("({})", sizes.join(" + ")))
-            }
-        };
-        Ok(Type::real(shape.with(axis, total)))
+        Ok(Type::real(shape.with(axis, size)))
     }
 
     #[cfg(feature = "eval")]

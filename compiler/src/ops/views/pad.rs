@@ -8,8 +8,8 @@ use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
-use crate::ops::slice::Range;
-use crate::shape::{Argument, Dim, Facts, Shape, Type, resolve_axis};
+use crate::ops::slice::{Range, fixed};
+use crate::shape::{Argument, Facts, Shape, Type, resolve_axis};
 
 /// Elements of one number before and after those of an axis.
 ///
@@ -76,10 +76,7 @@ impl Operation for Pad {
         let axis = resolve_axis(self.axis, x[0])?;
         let added = self.before.saturating_add(self.after);
         let shape = &x[0].ty.shape;
-        let size = match &shape.dims[axis] {
-            Dim::Fixed(size) => size.saturating_add(added).into(),
-            Dim::Symbol(size) => Dim::symbol(&format!("({size} + {added})")),
-        };
+        let size = fixed("pad", axis, x[0])?.saturating_add(added);
         Ok(Type::real(shape.with(axis, size)))
     }
 

@@ -81,16 +81,13 @@ impl Slice {
         let text = |position: Option<i64>| position.map_or(String::new(), |p| p.to_string());
         let range = || format!("{}..{}", text(self.start), text(self.stop));
         if start < 0 || stop > size as i64 {
-            let elements = match (x.ty.shape.rank(), axis) {
-                (1, _) => "elements".to_string(),
-                (_, 0) => "rows".to_string(),
-                (_, axis) => format!("elements of axis {axis}"),
+            let taken = match (x.ty.shape.rank(), axis) {
+                (1, _) => format!("elements {}", range()),
+                (_, 0) => format!("rows {}", range()),
+                (_, axis) => format!("{} along axis {axis}", range()),
             };
-            return Err(Mistake::call(format!(
-                "cannot take {elements} {} of `{}`, which has {size}",
-                range(),
-                x.name,
-            )));
+            let message = format!("cannot take {taken} of `{}`, which has {size}", x.name);
+            return Err(Mistake::call(message));
         }
         if start >= stop {
             let message =
@@ -103,31 +100,21 @@ impl Slice {
 
     /// The size of the sliced axis.
     fn size(&self, axis: usize, x: Argument<'_>) -> Result<Dim, Mistake> {
-        let from = &x.ty.shape.dims[axis];
-        if let Some(size) = from.fixed() {
-            return Ok(self.resolve(axis, size, x)?.count.into());
-        }
-        // Of a size that `network!` cannot evaluate; the program checks it.
-        let end = |position: Option<i64>, default: String| match position {
-            None => default,
-            Some(p) if p < 0 => format!("(({from}) - {})", p.unsigned_abs()),
-            Some(p) => p.to_string(),
-        };
-        match (self.start.unwrap_or(0), self.stop) {
-            (start @ 0.., Some(stop @ 0..)) if start < stop => {
-                Ok(((stop - start) as usize).div_ceil(self.step).into())
-            }
-            (0, None) if self.step == 1 => Ok(from.clone()),
-            _ => {
-                let (start, stop) = (end(self.start, "0".into()), end(self.stop, from.to_string()));
-                let count = format!("({stop} - {start})");
-                Ok(match self.step {
-                    1 => Dim::symbol(&count),
-                    step => Dim::symbol(&format!("{count}.div_ceil({step})")),
-                })
-            }
-        }
+        let size = fixed("slice", axis, x)?;
+        Ok(self.resolve(axis, size, x)?.count.into())
     }
+}
+
+/// The size of an axis along which elements are counted.
+pub(in crate::ops) fn fixed(name: &str, axis: usize, x: Argument<'_>) -> Result<usize, Mistake> {
+    let size = &x.ty.shape.dims[axis];
+    size.fixed().ok_or_else(|| {
+        Mistake::call(format!(
+            "`{name}` counts the elements of axis {axis} of `{}`, whose size {size} only Rust knows: \
+             write it as a number",
+            x.name
+        ))
+    })
 }
 
 impl Operation for Slice {

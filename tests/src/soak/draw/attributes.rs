@@ -68,6 +68,15 @@ impl Draft {
         let first = operands.first()?;
         let dims = first.dims();
         Some(match attribute.kind {
+            // A position of a range.
+            AttributeKind::Axis if attribute.name == "start" => {
+                let least = dims.iter().min().copied()?;
+                AttributeValue::Axis(choices.index(2 * least) as i64 - least as i64)
+            }
+            AttributeKind::Axis if attribute.name == "stop" => {
+                let most = dims.iter().max().copied()?;
+                AttributeValue::Axis(1 + choices.index(most) as i64)
+            }
             AttributeKind::Axis => {
                 let rank = dims.len() as i64;
                 if rank == 0 {
@@ -96,6 +105,12 @@ impl Draft {
             AttributeKind::Sizes => {
                 let shape = reshaped(choices, dims.iter().product());
                 AttributeValue::Sizes(shape.into_iter().map(Dim::Fixed).collect())
+            }
+            // Axes to remove.
+            AttributeKind::Axes if attribute.default.is_none() => {
+                let ones = dims.iter().enumerate().filter(|(_, size)| **size == 1);
+                let ones: Vec<i64> = ones.map(|(axis, _)| axis as i64).collect();
+                AttributeValue::Axes(vec![*ones.get(choices.index(ones.len()))?])
             }
             AttributeKind::Axes => {
                 let mut axes: Vec<i64> = (0..dims.len() as i64).collect();

@@ -23,6 +23,9 @@ const LINEAR: &str = "Linear";
 /// PyTorch: that is not the derivative, so it is kept above them for all examples.
 const CLAMPED: &str = "variance";
 
+/// The name of the operands in a list.
+const ELEMENT: &str = "element";
+
 /// Layers that are not listed, for tests.
 const UNLISTED: &str = "SumAndDifference";
 
@@ -90,12 +93,15 @@ impl Draft {
             let sample = choices.pick(&function.samples);
             let mut operands: Vec<Known> = Vec::new();
             let mut passed: Vec<(Operand, bool)> = Vec::new();
-            for (i, described) in sample.operands.iter().enumerate().take(function.operands()) {
-                let name = form.operands[i];
+            let count = if form.is_list { sample.operands.len() } else { function.operands() };
+            for (i, described) in sample.operands.iter().enumerate().take(count) {
+                let name = if form.is_list { ELEMENT } else { form.operands[i] };
                 let x = match i {
                     0 => self.first_operand(choices, described, name, on),
                     _ => {
                         let relation = match attempt {
+                            // Values of a list have equal sizes but on one axis.
+                            0..=2 if form.is_list => Relation::Same,
                             0..=2 => Relation::of(&sample.operands[0], described),
                             _ => *choices.pick(&Relation::ALL),
                         };
@@ -220,7 +226,8 @@ impl Draft {
         first: &Known,
         name: &str,
     ) -> Vec<usize> {
-        let is_free = first.ty.is_real() && name != "target" && shape == first.dims();
+        let is_free =
+            first.ty.is_real() && !["target", ELEMENT].contains(&name) && shape == first.dims();
         if !is_free || !described.ty.is_real() || choices.chance(0.5) {
             return shape;
         }

@@ -75,7 +75,7 @@ impl Draft {
                 domains.filter(|d| !matches!(d, Domain::Normal(_) | Domain::Separated));
             function.operands() == 1
                 && domains.next().is_none()
-                && function.entry.call.is_some_and(|call| !call.operator)
+                && function.entry.call.is_some_and(|call| !call.operator && !call.is_list)
                 && function.name != "reshape"
         };
         let functions: Vec<&Function> = FUNCTIONS.iter().filter(is_unary).collect();

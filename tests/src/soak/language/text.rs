@@ -74,12 +74,18 @@ impl fmt::Display for Item {
                     (true, "div") => Some('/'),
                     _ => None,
                 };
+                let is_list =
+                    find_function(&call.name).is_ok_and(|op| op.call.is_some_and(|c| c.is_list));
                 match (symbol, &operands[..]) {
                     (Some(symbol), [a, b]) => write!(f, "{a} {symbol} {b}"),
                     (None, [x]) if is_operator && call.name == "neg" => write!(f, "-{x}"),
                     (None, [x]) if is_kind(&call.name) => write!(f, "{x} -> {call}"),
                     _ => {
                         let attributes = call.attributes.iter().map(show);
+                        let operands = match is_list {
+                            true => vec![format!("[{}]", operands.join(", "))],
+                            false => operands,
+                        };
                         let all: Vec<String> = operands.into_iter().chain(attributes).collect();
                         write!(f, "{}({})", call.name, all.join(", "))
                     }
