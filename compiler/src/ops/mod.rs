@@ -228,7 +228,7 @@ macro_rules! operations {
         #[derive(Clone, PartialEq, Eq, Hash, Debug)]
         pub enum Op {
             $($(
-                #[doc = concat!("See [`", stringify!($module), "`].")]
+                #[doc = concat!("See [`", stringify!($module), "`](mod@", stringify!($module), ").")]
                 $(#[$when])*
                 $Variant($module::$Variant),
             )*)*
