@@ -148,19 +148,18 @@ impl Buffers {
         all.sort_unstable_by_key(|(node, _)| std::cmp::Reverse(*node));
         for (node, part) in all {
             let buffer = self.of[&part.whole].buffer;
-            let (sizes, strides) = (g.sizes(node), part.strides);
-            let span = sizes.iter().zip(&strides).map(|(size, stride)| (size - 1) * stride);
-            let elements = 1 + span.sum::<usize>();
             let number = self.parts.len();
-            self.parts.push(Part {
+            let part = Part {
+                value: node,
                 buffer,
                 parent: self.of[&part.parent].part,
                 offset: part.offset,
-                sizes: sizes.clone(),
-                strides: strides.clone(),
-            });
-            let layout = Layout { sizes, strides, elements, padding: 0 };
-            let memory = Memory { buffer, part: Some(number), offset: part.offset, layout };
+                sizes: g.sizes(node),
+                strides: part.strides,
+            };
+            let (offset, layout) = (part.offset, part.layout());
+            self.parts.push(part);
+            let memory = Memory { buffer, part: Some(number), offset, layout };
             self.of.insert(node, memory);
         }
     }

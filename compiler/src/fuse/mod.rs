@@ -25,7 +25,7 @@ mod parts;
 mod tests;
 mod views;
 
-use crate::buffer::Buffer;
+use crate::buffer::{Buffer, Layout};
 use crate::error::Violations;
 use crate::graph::{Graph, NodeId, Root};
 use crate::kernel::Kernel;
@@ -56,6 +56,8 @@ pub struct Fused {
 /// A part of a buffer: a value in the memory of a join.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Part {
+    /// The node whose value it holds.
+    pub value: NodeId,
     /// The buffer.
     pub buffer: usize,
     /// The part that it is within; `None` for the buffer as a whole.
@@ -66,6 +68,15 @@ pub struct Part {
     pub sizes: Vec<usize>,
     /// The stride of each of its axes.
     pub strides: Vec<usize>,
+}
+
+impl Part {
+    /// The layout of its value, without padding.
+    pub fn layout(&self) -> Layout {
+        let span = self.sizes.iter().zip(&self.strides).map(|(size, stride)| (size - 1) * stride);
+        let elements = 1 + span.sum::<usize>();
+        Layout { sizes: self.sizes.clone(), strides: self.strides.clone(), elements, padding: 0 }
+    }
 }
 
 /// The check that a step makes before it overwrites anything.

@@ -4,9 +4,10 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use bilro_compiler::buffer::Buffer;
+use bilro_compiler::buffer::Layout;
 use bilro_compiler::eval::Value;
 use bilro_compiler::eval::bounded::Bounded;
+use bilro_compiler::fuse::Part;
 use bilro_compiler::graph::{NodeId, Root};
 use bilro_compiler::plan::{Allocation, Region};
 use bilro_compiler::program::Program;
@@ -124,11 +125,7 @@ fn check_call(
 }
 
 /// The values of a buffer.
-fn read(
-    memory: &OwnMemory,
-    allocation: Allocation,
-    layout: &bilro_compiler::buffer::Layout,
-) -> ArrayD<f32> {
+fn read(memory: &OwnMemory, allocation: Allocation, layout: &Layout) -> ArrayD<f32> {
     let floats = match allocation.region {
         Region::Parameters => memory.parameters.as_slice(),
         _ => memory.arena.as_slice(),
@@ -137,13 +134,21 @@ fn read(
     strided(floats, layout).as_standard_layout().into_owned()
 }
 
+/// The memory of a value.
+struct Stored {
+    allocation: Allocation,
+    layout: Layout,
+}
+
 /// Examines the memory after each kernel.
 struct Observer<'r, 'e, 'a, 'b> {
     run: &'r Run<'e, 'a, 'b>,
     check: Check,
     owners: Vec<String>,
-    /// The buffers that kernels write, by the node whose value they hold.
-    buffers: HashMap<NodeId, usize>,
+    /// The memory that kernels write, by the node whose value it holds.
+    stored: HashMap<NodeId, Stored>,
+    /// For each kernel, the joins of which it writes the last part.
+    joined: HashMap<usize, Vec<NodeId>>,
     /// The values of machine code.
     values: Values,
     /// The last kernel that reads the value of each node.
@@ -156,23 +161,48 @@ impl<'r, 'e, 'a, 'b> Observer<'r, 'e, 'a, 'b> {
     fn new(run: &'r Run<'e, 'a, 'b>, check: Check, memory: &OwnMemory) -> Self {
         let fused = &run.fused;
         let is_given = |buffer: &usize| fused.buffers[*buffer].is_given;
+        let allocations = &run.artifact.allocations;
         let computed = fused.values.iter().enumerate().filter(|(buffer, _)| !is_given(buffer));
+        let whole = |(buffer, id): (usize, &NodeId)| {
+            let layout = fused.buffers[buffer].layout.clone();
+            (*id, Stored { allocation: allocations[buffer], layout })
+        };
+        let part = |part: &Part| {
+            let allocation = allocations[part.buffer];
+            let offset = allocation.offset + part.offset;
+            (
+                part.value,
+                Stored { allocation: Allocation { offset, ..allocation }, layout: part.layout() },
+            )
+        };
+        let stored = computed.map(whole).chain(fused.parts.iter().map(part)).collect();
+        // A buffer's value, and those of its parts.
+        let values_in = |buffer: usize| {
+            let parts = fused.parts.iter().filter(move |part| part.buffer == buffer);
+            fused.values.get(buffer).copied().into_iter().chain(parts.map(|part| part.value))
+        };
         let mut last = vec![0; fused.graph.len()];
+        let mut writers: HashMap<usize, usize> = HashMap::new();
         for (k, kernel) in fused.kernels.iter().enumerate() {
-            for buffer in kernel.reads() {
-                if let Some(id) = fused.values.get(buffer) {
-                    last[id.index()] = k;
-                }
+            for id in kernel.reads().into_iter().flat_map(values_in) {
+                last[id.index()] = k;
             }
+            let parts = kernel.stored().into_iter().filter(|access| access.part.is_some());
+            writers.extend(parts.map(|access| (access.buffer, k)));
         }
-        for id in root_nodes(&fused.graph) {
-            last[id.index()] = usize::MAX;
+        for buffer in &fused.roots {
+            values_in(*buffer).for_each(|id| last[id.index()] = usize::MAX);
+        }
+        let mut joined: HashMap<usize, Vec<NodeId>> = HashMap::new();
+        for (buffer, k) in writers {
+            joined.entry(k).or_default().extend(fused.values.get(buffer));
         }
         Observer {
             run,
             check,
             owners: provenance::owners(&fused.graph).iter().map(|name| run.label(name)).collect(),
-            buffers: computed.map(|(buffer, id)| (*id, buffer)).collect(),
+            stored,
+            joined,
             values: vec![None; fused.graph.len()],
             last,
             before: [&memory.arena, &memory.parameters].map(|m| bits(m.as_slice()).to_vec()),
@@ -188,9 +218,8 @@ impl<'r, 'e, 'a, 'b> Observer<'r, 'e, 'a, 'b> {
         let mut known: HashMap<NodeId, Rc<Value<Bounded>>> = HashMap::default();
         for id in nodes {
             let value = self.value(id, &mut known);
-            let Some(&buffer) = self.buffers.get(&id) else { continue };
-            let Buffer { layout, .. } = &fused.buffers[buffer];
-            let found = read(memory, run.artifact.allocations[buffer], layout);
+            let Some(Stored { allocation, layout }) = self.stored.get(&id) else { continue };
+            let found = read(memory, *allocation, layout);
             let is_guard = g.root(&Root::Guard) == Some(id);
             let (Some(elements), Value::Real(_)) = (found.as_slice(), &*value) else { continue };
             // The guard is 0 or not: its other values have no meaning.
@@ -214,6 +243,10 @@ impl<'r, 'e, 'a, 'b> Observer<'r, 'e, 'a, 'b> {
             // Later values are computed from that of machine code.
             known.insert(id, Rc::new(super::real(found.view())));
             self.values[id.index()] = Some(found);
+        }
+        for id in self.joined.get(&k).into_iter().flatten() {
+            let Some(Stored { allocation, layout }) = self.stored.get(id) else { continue };
+            self.values[id.index()] = Some(read(memory, *allocation, layout));
         }
         for (value, last) in self.values.iter_mut().zip(&self.last) {
             if *last <= k {
