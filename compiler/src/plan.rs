@@ -5,6 +5,8 @@
 //! with disjoint lifetimes share memory; every buffer begins on a cache
 //! line.
 
+mod parts;
+
 use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
@@ -13,7 +15,7 @@ use crate::buffer::{Buffer, Layout, Storage};
 use crate::declaration::Parameter;
 use crate::error::Violations;
 use crate::faults::{self, Fault};
-use crate::fuse::{Fused, Part};
+use crate::fuse::Fused;
 use crate::shape::Shape;
 use crate::target::CACHE_LINE;
 
@@ -189,7 +191,7 @@ pub fn plan(fused: &Fused, parameters: &ParameterLayout) -> Plan {
 /// The kernels and buffers that break a rule.
 pub fn verify(fused: &Fused, plan: &Plan) -> Result<(), Violations> {
     verify_allocations(fused, &plan.allocations)?;
-    verify_parts(fused)?;
+    parts::verify(fused)?;
     let mut found = Violations::default();
     verify_order(fused, &mut found);
     verify_arena(fused, plan, &mut found);
@@ -231,66 +233,6 @@ pub(crate) fn verify_allocations(
         if !fits {
             let message = format!("is in {:?}, but is {:?}", allocation.region, buffer.storage);
             found.push(buffer_label(fused, t), message);
-        }
-    }
-    found.into_result()
-}
-
-/// Checks that parts are within their buffer, that those of one buffer or part have each of its elements
-/// once, and that kernels store to parts that contain no others.
-fn verify_parts(fused: &Fused) -> Result<(), Violations> {
-    let mut found = Violations::default();
-    let label =
-        |part: usize| format!("part {part} of {}", buffer_label(fused, fused.parts[part].buffer));
-    // The elements of a value with these sizes and strides, and whether there are any others.
-    let elements = |offset: usize, sizes: &[usize], strides: &[usize]| {
-        let mut all = vec![offset];
-        for (size, stride) in sizes.iter().zip(strides) {
-            all = all.iter().flat_map(|e| (0..*size).map(move |i| e + i * stride)).collect();
-        }
-        all.sort_unstable();
-        all
-    };
-    let mut inside: BTreeMap<(usize, Option<usize>), Vec<usize>> = BTreeMap::new();
-    for (i, part) in fused.parts.iter().enumerate() {
-        if part.buffer >= fused.buffers.len() || part.parent.is_some_and(|parent| parent >= i) {
-            found.push(format!("part {i}"), "is a part of nothing that comes before it");
-            return found.into_result();
-        }
-        let own = elements(part.offset, &part.sizes, &part.strides);
-        inside.entry((part.buffer, part.parent)).or_default().extend(own);
-    }
-    for ((buffer, parent), mut parts) in inside {
-        let layout = &fused.buffers[buffer].layout;
-        let whole = match parent {
-            Some(part) => {
-                let part = &fused.parts[part];
-                elements(part.offset, &part.sizes, &part.strides)
-            }
-            None => elements(0, &layout.sizes, &layout.strides),
-        };
-        parts.sort_unstable();
-        if parts != whole {
-            let of = parent.map_or_else(|| buffer_label(fused, buffer), label);
-            found.push(of, "is not covered by its parts once");
-        }
-    }
-    for (k, kernel) in fused.kernels.iter().enumerate() {
-        for access in kernel.stored().into_iter().chain(kernel.loaded()) {
-            let fits = access.part.is_none_or(|part| {
-                fused.parts.get(part).is_some_and(|part| part.buffer == access.buffer)
-            });
-            if !fits {
-                found.push(kernel_label(fused, k), format!("there is no part {:?}", access.part));
-            }
-        }
-        for access in kernel.stored() {
-            let has_parts =
-                |part: &Part| part.buffer == access.buffer && part.parent == access.part;
-            if fused.parts.iter().any(has_parts) {
-                let label = buffer_label(fused, access.buffer);
-                found.push(kernel_label(fused, k), format!("stores to {label} around its parts"));
-            }
         }
     }
     found.into_result()
