@@ -36,8 +36,8 @@ pub fn values(operand: &Operand, batch: usize, generator: &mut Generator) -> Val
     let sizes = operand.ty.shape.full_sizes(batch);
     let count = sizes.iter().product();
     if let DType::Index { below } = &operand.ty.dtype {
-        let below = below.fixed().expect("samples have numbers for sizes") as u32;
-        let index = |_| generator.random_u32() % below;
+        let below = below.fixed().expect("samples have numbers for sizes") as u64;
+        let index = |_| (u64::from(generator.random_u32()) % below) as u32;
         return Value::index(&sizes, (0..count).map(index).collect());
     }
     let mut x = vec![0.0; count];

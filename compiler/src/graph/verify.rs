@@ -83,6 +83,9 @@ impl Graph {
             if is_number && *shape != Shape::scalar() {
                 fail(format!("is not a single number but {shape:?}"));
             }
+            if matches!(root, Root::Assign(_)) && shape.batched {
+                fail("is the next value of a parameter, and has one for each example".into());
+            }
             if *root == Root::Guard {
                 if self.roots.iter().any(|(other, node)| other != root && node == id) {
                     fail("is another root too, and all others are before it".into());
