@@ -95,7 +95,9 @@ impl Slice {
             return Err(Mistake::call(message));
         }
         let count = ((stop - start) as usize).div_ceil(self.step);
-        Ok(Range { axis, first: start as usize, count, step: self.step })
+        // One element has no step, which may be of any size.
+        let step = if count == 1 { 1 } else { self.step };
+        Ok(Range { axis, first: start as usize, count, step })
     }
 
     /// The size of the sliced axis.
