@@ -139,9 +139,7 @@ impl Buffers {
         buffers.add_parts(g, joins);
         buffers
     }
-}
 
-impl Buffers {
     /// Adds the memory of values that are parts of joins. Those that contain others come first.
     fn add_parts(&mut self, g: &Graph, joins: Parts) {
         let mut all: Vec<_> = joins.of.into_iter().collect();

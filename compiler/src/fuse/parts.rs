@@ -19,9 +19,9 @@ use crate::buffer::Layout;
 use crate::graph::{Graph, NodeId};
 use crate::ops::{Lowering, MemoryOrder, View};
 
-/// A value's place in the memory of a join.
+/// Where a join has a value.
 #[derive(Clone, Debug)]
-pub(super) struct Part {
+pub(super) struct Placement {
     /// The join that has the buffer.
     pub whole: NodeId,
     /// The join that has the value as an operand.
@@ -38,7 +38,7 @@ pub(super) struct Parts {
     /// The layouts of the joins that have a buffer.
     pub layouts: FxHashMap<NodeId, Layout>,
     /// The values that are computed in the memory of a join, and the joins that are parts of others.
-    pub of: FxHashMap<NodeId, Part>,
+    pub of: FxHashMap<NodeId, Placement>,
     /// The operands that must be copied: the join, and the number of the operand.
     pub copied: BTreeSet<(NodeId, usize)>,
 }
@@ -65,7 +65,7 @@ impl Parts {
         let Lowering::Join(concat) = g.op(join).lower() else { return };
         let sizes = g.sizes(join);
         let (whole, Reach { mut offset, strides }) = match self.of.get(&join) {
-            Some(Part { whole, offset, strides, .. }) => {
+            Some(Placement { whole, offset, strides, .. }) => {
                 (*whole, Reach { offset: *offset, strides: strides.clone() })
             }
             None => {
@@ -88,7 +88,7 @@ impl Parts {
                 .filter(|(value, strides)| self.may_place(g, uses, *value, strides));
             match placed {
                 Some((value, strides)) => {
-                    self.of.insert(value, Part { whole, parent: join, offset, strides });
+                    self.of.insert(value, Placement { whole, parent: join, offset, strides });
                 }
                 None => drop(self.copied.insert((join, i))),
             }

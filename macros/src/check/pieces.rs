@@ -102,13 +102,12 @@ impl Checker<'_> {
         &mut self,
         receiver: Option<Operand>,
         name: &Ident,
-        arguments: &[Argument],
         form: &'static Signature,
+        unnamed: &[&Argument],
+        named: &[&Argument],
     ) -> Option<Value> {
         let key = text(name);
         let shown = form.show(&key);
-        let (unnamed, named): (Vec<&Argument>, Vec<&Argument>) =
-            arguments.iter().partition(|a| a.name.is_none());
         let list = unnamed.first().map(|list| &list.value.inner().kind);
         let (None, Some(ExprKind::List(list))) = (&receiver, list) else {
             let message = format!("`{key}` takes a list of values: it is called as `{shown}`");
@@ -125,14 +124,6 @@ impl Checker<'_> {
             self.mistake(Mistake::new(name.span(), message));
             return None;
         }
-        let names = form.attributes.iter().map(|a| Some(a.name));
-        let attributes: Vec<(&Argument, Option<&str>)> =
-            positional.iter().copied().zip(names).chain(named.iter().map(|a| (*a, None))).collect();
-        let call = name.span().into();
-        let (attributes, attribute_spans) =
-            self.attributes(&key, call, form.attributes, &attributes, &shown)?;
-        let operand_spans: Vec<SourceSpan> = operands.iter().map(|x| x.span).collect();
-        let spans = CallSpans { call, operands: &operand_spans, attributes: &attribute_spans };
-        self.record_call(&key, &operands, &attributes, &spans)
+        self.call_function(name, form, &operands, positional, named)
     }
 }

@@ -4,7 +4,7 @@ use bilro_compiler::declaration::statement::Statement as CompilerStatement;
 use bilro_compiler::declaration::{find_function, find_layer, wrong_count};
 use bilro_compiler::error::nearest;
 use bilro_compiler::layers::form;
-use bilro_compiler::ops::{self, Attributes};
+use bilro_compiler::ops::{self, Attributes, Signature};
 use proc_macro2::{Ident, TokenStream};
 
 use super::arguments::number;
@@ -366,11 +366,11 @@ impl Checker<'_> {
         let shown = form.show(&key);
         let (unnamed, named): (Vec<&Argument>, Vec<&Argument>) =
             arguments.iter().partition(|a| a.name.is_none());
+        if form.is_list {
+            return self.function_of_list(receiver, name, form, &unnamed, &named);
+        }
         let receivers = usize::from(receiver.is_some());
         let given = receivers + unnamed.len();
-        if form.is_list {
-            return self.function_of_list(receiver, name, arguments, form);
-        }
         let takes = form.operands.len();
         let (values, positional) =
             unnamed.split_at(takes.saturating_sub(receivers).min(unnamed.len()));
@@ -395,6 +395,19 @@ impl Checker<'_> {
             self.mistake(Mistake::new(name.span(), message));
             return None;
         }
+        self.call_function(name, form, &operands, positional, &named)
+    }
+
+    /// Calls a function on operands, with attributes by position and by name.
+    pub(super) fn call_function(
+        &mut self,
+        name: &Ident,
+        form: &'static Signature,
+        operands: &[Operand],
+        positional: &[&Argument],
+        named: &[&Argument],
+    ) -> Option<Value> {
+        let key = text(name);
         let names = form.attributes.iter().map(|a| a.name);
         let attributes: Vec<(&Argument, Option<&str>)> = positional
             .iter()
@@ -404,10 +417,10 @@ impl Checker<'_> {
             .collect();
         let call = name.span().into();
         let (attributes, attribute_spans) =
-            self.attributes(&key, call, form.attributes, &attributes, &shown)?;
+            self.attributes(&key, call, form.attributes, &attributes, &form.show(&key))?;
         let operand_spans: Vec<SourceSpan> = operands.iter().map(|x| x.span).collect();
         let spans = CallSpans { call, operands: &operand_spans, attributes: &attribute_spans };
-        self.record_call(&key, &operands, &attributes, &spans)
+        self.record_call(&key, operands, &attributes, &spans)
     }
 
     /// Creates a layer from its kind and attributes.

@@ -36,6 +36,21 @@ pub struct Reshape {
     pub dims: Vec<Dim>,
 }
 
+/// The elements of a value in the result's shape.
+#[cfg(feature = "eval")]
+pub(in crate::ops) fn same_elements<T: Real>(x: &Value<T>, at: &Evaluation<'_>) -> Value<T> {
+    match x {
+        Value::Real(_) => Value::real(&at.sizes(), x.reals().to_vec()),
+        Value::Index(_) => Value::index(&at.sizes(), x.indices().to_vec()),
+    }
+}
+
+/// The gradient of an operation whose result has the operand's elements in row-major order.
+pub(in crate::ops) fn reshaped_back(g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+    let shape = g.shape(at.x[0]).clone();
+    vec![Some(g.reshape(at.dy, &shape))]
+}
+
 impl Operation for Reshape {
     const NAME: &'static str = "reshape";
     const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[Attribute {
@@ -70,15 +85,11 @@ impl Operation for Reshape {
 
     #[cfg(feature = "eval")]
     fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
-        match x[0] {
-            Value::Real(_) => Value::real(&at.sizes(), x[0].reals().to_vec()),
-            Value::Index(_) => Value::index(&at.sizes(), x[0].indices().to_vec()),
-        }
+        same_elements(x[0], at)
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
-        let shape = g.shape(at.x[0]).clone();
-        vec![Some(g.reshape(at.dy, &shape))]
+        reshaped_back(g, at)
     }
 
     fn lower(&self) -> Lowering<'_> {

@@ -8,6 +8,7 @@ use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
+use crate::ops::reshape;
 use crate::shape::{Argument, Dim, Facts, Shape, Type, resolve_axis};
 
 /// Removes axes of size 1.
@@ -79,15 +80,11 @@ impl Operation for Squeeze {
 
     #[cfg(feature = "eval")]
     fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
-        match x[0] {
-            Value::Real(_) => Value::real(&at.sizes(), x[0].reals().to_vec()),
-            Value::Index(_) => Value::index(&at.sizes(), x[0].indices().to_vec()),
-        }
+        reshape::same_elements(x[0], at)
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
-        let shape = g.shape(at.x[0]).clone();
-        vec![Some(g.reshape(at.dy, &shape))]
+        reshape::reshaped_back(g, at)
     }
 
     fn lower(&self) -> Lowering<'_> {
