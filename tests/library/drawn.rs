@@ -1,6 +1,8 @@
 //! Networks that the program `soak` has drawn and printed, compiled by `network!`: blocks, choices,
 //! layers with several outputs, integers. Each agrees with the interpreter.
 
+mod undecided;
+
 use bilro::prelude::*;
 use bilro::rng::Generator;
 use bilro::{DynBatch, DynModel};

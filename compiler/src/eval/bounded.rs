@@ -124,6 +124,11 @@ impl<const BITS: u32> Tracked<BITS> {
         Self { value, error: f64::INFINITY }
     }
 
+    /// Whether a bound is known.
+    fn is_known(self) -> bool {
+        self.error < f64::INFINITY
+    }
+
     /// Whether it is infinite without error.
     fn is_surely_infinite(self) -> bool {
         self.value.is_infinite() && self.error == 0.0
@@ -141,7 +146,8 @@ impl<const BITS: u32> Tracked<BITS> {
     fn compare(self, other: Self, holds: impl Fn(Ordering) -> bool) -> bool {
         let natural = self.value.partial_cmp(&other.value);
         match (natural, self.order(other)) {
-            (None, _) => false,
+            // A NaN without a known bound may be a number in f32.
+            (None, _) => !(self.is_known() && other.is_known()) && decide(false),
             (_, Some(order)) => holds(order),
             (Some(natural), None) => decide(holds(natural)),
         }
@@ -241,14 +247,17 @@ impl<const BITS: u32> Real for Tracked<BITS> {
     fn largest_of(terms: impl Iterator<Item = Self>) -> Self {
         let (mut value, mut low, mut high) =
             (f64::NEG_INFINITY, f64::NEG_INFINITY, f64::NEG_INFINITY);
+        let (mut is_nan, mut is_known) = (false, true);
         for term in terms {
-            if term.value.is_nan() || term.error == f64::INFINITY {
-                // Every later term would be compared with it.
-                return Self { value: f64::NAN, error: term.error };
-            }
+            is_nan |= term.value.is_nan();
+            is_known &= term.is_known();
             value = value.max(term.value);
             low = low.max(term.value - term.error);
             high = high.max(term.value + term.error);
+        }
+        if is_nan || !is_known {
+            let value = if is_nan { f64::NAN } else { value };
+            return Self { value, error: if is_known { 0.0 } else { f64::INFINITY } };
         }
         let error = match high == low {
             true => 0.0,
@@ -347,6 +356,42 @@ impl Bounded {
             false => Some(distance / self.bound(tolerance, slack)),
         }
     }
+}
+
+/// The expectations of results of compiled code: the declared values in f64, with the errors of the
+/// compiled graph in f32.
+///
+/// Where a result is beyond its error, the declared graph may not have the value of f64 in f32 either:
+/// an intermediate result overflows, or is at a kink. So a result is right too if it is within the
+/// errors of both graphs of the value of the declared graph in f32, which `declared_in_f32` evaluates.
+pub fn expectations(
+    found: &[f64],
+    declared: &[f64],
+    compiled: &[Bounded],
+    declared_in_f32: impl FnOnce() -> Vec<Bounded>,
+    [tolerance, slack]: [f64; 2],
+) -> Vec<Bounded> {
+    let pairs = declared.iter().zip(compiled);
+    let mut expected: Vec<Bounded> =
+        pairs.map(|(value, compiled)| Bounded { value: *value, error: compiled.error }).collect();
+    let is_wrong = |found: f64, expected: Bounded| {
+        expected.distance_of(found, tolerance, slack).is_some_and(|distance| distance > 1.0)
+    };
+    let wrong: Vec<usize> = (0..expected.len().min(found.len()))
+        .filter(|i| is_wrong(found[*i], expected[*i]))
+        .collect();
+    if wrong.is_empty() {
+        return expected;
+    }
+    let declared = declared_in_f32();
+    for i in wrong {
+        let other =
+            Bounded { value: declared[i].value, error: declared[i].error + compiled[i].error };
+        if !is_wrong(found[i], other) {
+            expected[i] = other;
+        }
+    }
+    expected
 }
 
 #[cfg(test)]

@@ -88,6 +88,13 @@ pub trait Operation: Clone + PartialEq + Eq + std::hash::Hash + std::fmt::Debug 
     /// The gradient with respect to each operand, `None` if it is zero or the operand holds integers.
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>>;
 
+    /// Whether [`Self::gradient`] departs from the derivative at these operands, as PyTorch's does where
+    /// it clamps: differences of the loss say nothing about it there.
+    #[cfg(feature = "eval")]
+    fn departs(&self, _: &[&Value<f64>]) -> bool {
+        false
+    }
+
     /// The weight of each of its results in the mean of a `loss` or `metric`, in the results' shape: the
     /// mean is the sum of the results over the sum of the weights. `None` for 1.
     fn weights(&self, _: &mut Graph, _: &[NodeId]) -> Option<NodeId> {
@@ -314,6 +321,14 @@ macro_rules! operations {
             pub fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
                 match self {
                     $($($(#[$when])* Op::$Variant(op) => Operation::gradient(op, g, at),)*)*
+                }
+            }
+
+            /// See [`Operation::departs`].
+            #[cfg(feature = "eval")]
+            pub fn departs(&self, x: &[&Value<f64>]) -> bool {
+                match self {
+                    $($($(#[$when])* Op::$Variant(op) => Operation::departs(op, x),)*)*
                 }
             }
 

@@ -1,7 +1,9 @@
 //! The reference of machine code: the interpreter in f64 on the declared graph, with bounds of a
 //! running error analysis of the compiled graph.
 
-use bilro_compiler::eval::bounded::Bounded;
+use std::cell::OnceCell;
+
+use bilro_compiler::eval::bounded::{Bounded, expectations};
 use bilro_compiler::eval::{Real, Value};
 use bilro_compiler::graph::{Graph, Root};
 use bilro_compiler::ops::input::Input;
@@ -75,25 +77,28 @@ pub fn compare(
     found: &[Vec<f32>],
 ) -> Result<Compared, String> {
     let declared = bilro::interpreter::interpret::<f64>(graph, |leaf| leaves.value(leaf));
-    let bounds = bounds(&machine.lowered.fused.graph, leaves);
+    let bounds = tracked(&machine.lowered.fused.graph, leaves);
     let is_accepted = is_accepted(graph, found);
+    // Evaluated if a result differs.
+    let in_f32: OnceCell<Vec<Value<Bounded>>> = OnceCell::new();
     let mut all = Compared::default();
-    for (((root, _), declared), (bounds, found)) in
-        graph.roots().iter().zip(&declared).zip(bounds.iter().zip(found))
-    {
+    let roots = graph.roots().iter().zip(&declared).zip(bounds.iter().zip(found));
+    for (at, (((root, _), declared), (bounds, found))) in roots.enumerate() {
         // A rejected step assigns nothing.
         if *root == Root::Guard || (matches!(root, Root::Assign(_)) && !is_accepted) {
             continue;
         }
-        let expected = declared.reals();
-        if found.len() != expected.len() {
-            return Err(format!("{root} has {} elements, not {}", found.len(), expected.len()));
+        let declared = declared.reals();
+        if found.len() != declared.len() {
+            return Err(format!("{root} has {} elements, not {}", found.len(), declared.len()));
         }
+        let found: Vec<f64> = found.iter().map(|x| f64::from(*x)).collect();
+        let in_f32 = || in_f32.get_or_init(|| tracked(graph, leaves))[at].reals().to_vec();
+        let expected = expectations(&found, declared, bounds.reals(), in_f32, [1.0, SLACK]);
         let mut compared = Compared::default();
         let mut worst: Option<(f64, usize)> = None;
-        for (i, ((x, y), bound)) in found.iter().zip(expected).zip(bounds.reals()).enumerate() {
-            let expected = Bounded { value: *y, error: bound.error };
-            let Some(ratio) = expected.distance_of(f64::from(*x), 1.0, SLACK) else {
+        for (i, (x, expected)) in found.iter().zip(&expected).enumerate() {
+            let Some(ratio) = expected.distance_of(*x, 1.0, SLACK) else {
                 compared.undecided += 1;
                 continue;
             };
@@ -107,9 +112,7 @@ pub fn compare(
             if ratio > 1.0 {
                 return Err(format!(
                     "{root}, element {i}: {} instead of {}, with a bound of {:e}",
-                    found[i],
-                    expected[i],
-                    bounds.reals()[i].error
+                    found[i], expected[i].value, expected[i].error
                 ));
             }
         }
@@ -124,12 +127,12 @@ pub fn is_accepted(graph: &Graph, found: &[Vec<f32>]) -> bool {
     roots.all(|((root, _), found)| *root != Root::Guard || found.first() == Some(&0.0))
 }
 
-/// The roots of a compiled graph with the errors of f32. Constants have an error too: autodiff and
-/// passes round them, as `1 - 0.1`.
-fn bounds(compiled: &Graph, leaves: &Leaves<'_>) -> Vec<Value<Bounded>> {
+/// The roots of a graph with the errors of f32. Constants have an error too: autodiff and passes round
+/// them, as `1 - 0.1`.
+fn tracked(graph: &Graph, leaves: &Leaves<'_>) -> Vec<Value<Bounded>> {
     let first = leaves.inputs.len();
     let mut constants: Vec<f32> = Vec::new();
-    let graph = compiled.rebuild(|g, op, x| match op.lower() {
+    let graph = graph.rebuild(|g, op, x| match op.lower() {
         // Numbers of few binary digits, as 0.5, are exact.
         Lowering::Constant(value) if value.to_bits().trailing_zeros() < 12 => {
             let index = first + constants.len();

@@ -6,7 +6,7 @@ use std::ops::{Add, Div, Mul, Neg, Rem, Sub};
 
 use num_traits::{Float, Num, NumCast, One, ToPrimitive, Zero};
 
-use super::{Tracked, halves};
+use super::{Tracked, decide, halves};
 use crate::eval::Real;
 
 impl<const BITS: u32> Add for Tracked<BITS> {
@@ -180,10 +180,12 @@ macro_rules! constants {
     };
 }
 
+/// Of a value without a known bound, which may be anything in f32, they are open.
 macro_rules! predicates {
     ($($name:ident),*) => {
         $(fn $name(self) -> bool {
-            self.value.$name()
+            let natural = self.value.$name();
+            if self.is_known() { natural } else { decide(natural) }
         })*
     };
 }

@@ -10,6 +10,10 @@ use crate::graph::{Graph, NodeId};
 /// The binary cross entropy of a probability and a target between 0 and 1, for each element:
 /// `-(t·ln p + (1 - t)·ln(1 - p))`, with logarithms clamped to at least -100, as in PyTorch.
 ///
+/// As in PyTorch, the gradient of the probability is `(p - t) / max(p·(1 - p), 1e-12)`, which departs
+/// from the derivative where `p·(1 - p)` is less than 1e-12: verification against differences leaves
+/// it undecided there.
+///
 /// In the language: `binary_cross_entropy(probability, target)`.
 ///
 /// ```
@@ -53,7 +57,6 @@ impl Elementwise for BinaryCrossEntropy {
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
-        // As PyTorch: (p - t) / max(p·(1 - p), 1e-12).
         let one = g.constant(1.0);
         let [p, t] = [at.x[0], at.x[1]];
         let q = g.sub(one, p);
@@ -73,6 +76,12 @@ impl Elementwise for BinaryCrossEntropy {
             g.mul(at.dy, slope)
         });
         vec![Some(dp), dt]
+    }
+
+    #[cfg(feature = "eval")]
+    fn departs(&self, x: &[f64]) -> bool {
+        // With a margin, since differences move the probability.
+        x[0] * (1.0 - x[0]) < 1e-11
     }
 
     fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {

@@ -18,7 +18,7 @@ const CONSTANT: f64 = 0.918_938_533_204_672_8;
 ///
 /// As in PyTorch, the gradient of the variance is that of `v`, also where the variance is less than
 /// `eps`, so that training can leave that range. It is not the derivative there, which is 0:
-/// verification against differences reports it.
+/// verification against differences leaves it undecided.
 ///
 /// In the language: `gaussian_nll_loss(mean, target, variance, full = false, eps = 1e-6)`.
 ///
@@ -89,6 +89,11 @@ impl Elementwise for GaussianNllLoss {
             g.mul(at.dy, slope)
         }));
         gradients
+    }
+
+    #[cfg(feature = "eval")]
+    fn departs(&self, x: &[f64]) -> bool {
+        x[2] < f64::from(self.eps.0)
     }
 
     fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {

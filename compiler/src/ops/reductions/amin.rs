@@ -50,7 +50,7 @@ impl Operation for Amin {
     #[cfg(feature = "eval")]
     fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
         axis::evaluate(self.axis, x[0], at, |lane| {
-            lane.copied().fold(T::infinity(), |m, x| if m.is_nan() || m <= x { m } else { x })
+            -T::largest_of(lane.map(|x| -*x))
         })
     }
 

@@ -1,6 +1,9 @@
 //! Shared code of operations on scores and class indices. Classes are on the last axis of the
 //! scores; there is one index per element of the other axes.
 
+#[cfg(feature = "eval")]
+use std::cmp::Ordering;
+
 use super::compare_position::ComparePosition;
 use super::{Domain, Op, Operand, Sample};
 use crate::error::Mistake;
@@ -70,7 +73,10 @@ pub(in crate::ops) fn evaluate<T: Real>(
     let targets = x[1].indices();
     let classes = x[0].reals().len() / targets.len();
     let rows = x[0].reals().chunks(classes);
-    Value::real(&at.sizes(), rows.zip(targets).map(|(row, t)| f(row, *t as usize)).collect())
+    Value::real(
+        &at.sizes(),
+        rows.zip(targets).map(|(row, t)| T::all_branches(|| f(row, *t as usize))).collect(),
+    )
 }
 
 fn compare(g: &mut Graph, op: ComparePosition, target: NodeId, scores: NodeId) -> NodeId {
@@ -115,13 +121,14 @@ pub(in crate::ops) fn in_top_k(g: &mut Graph, scores: NodeId, target: NodeId, k:
 /// [`in_top_k`] of one example, for the interpreter.
 #[cfg(feature = "eval")]
 pub(in crate::ops) fn is_in_top_k<T: Real>(scores: &[T], target: usize, k: usize) -> bool {
-    let mut order: Vec<usize> = (0..scores.len()).collect();
-    if scores.iter().any(|score| score.is_nan()) {
-        return false;
-    }
-    // A stable sort: equal scores stay in the order of their classes.
-    order.sort_by(|a, b| scores[*b].partial_cmp(&scores[*a]).expect("none is NaN"));
-    order.iter().take(k).any(|class| *class == target)
+    let own = scores[target];
+    let ranks_before = |(class, score): (usize, &T)| match class.cmp(&target) {
+        Ordering::Less => *score >= own,
+        Ordering::Equal => false,
+        Ordering::Greater => *score > own,
+    };
+    let has_nan = scores.iter().any(|score| score.is_nan());
+    !has_nan && scores.iter().enumerate().filter(|at| ranks_before(*at)).count() < k
 }
 
 /// The target's score, with a last axis of size 1. By selection, not by a product with a one-hot

@@ -36,6 +36,12 @@ pub trait Elementwise: Clone + PartialEq + Eq + std::hash::Hash + std::fmt::Debu
     /// See [`Operation::gradient`].
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>>;
 
+    /// See [`Operation::departs`], for one element.
+    #[cfg(feature = "eval")]
+    fn departs(&self, _: &[f64]) -> bool {
+        false
+    }
+
     /// The formula of machine code.
     fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr;
 
@@ -76,17 +82,16 @@ where
 
     #[cfg(feature = "eval")]
     fn eval<T: Real>(&self, x: &[&Value<T>], _: &Evaluation<'_>) -> Value<T> {
-        let columns: Vec<&[T]> = x.iter().map(|v| v.reals()).collect();
-        let mut row = vec![T::zero(); x.len()];
-        let elements = (0..columns[0].len())
-            .map(|i| {
-                for (r, column) in row.iter_mut().zip(&columns) {
-                    *r = column[i];
-                }
-                T::all_branches(|| E::eval(self, &row))
-            })
-            .collect();
+        let mut elements = Vec::with_capacity(x[0].reals().len());
+        for_each(x, |x| elements.push(T::all_branches(|| E::eval(self, x))));
         Value::real(x[0].sizes(), elements)
+    }
+
+    #[cfg(feature = "eval")]
+    fn departs(&self, x: &[&Value<f64>]) -> bool {
+        let mut departs = false;
+        for_each(x, |x| departs |= E::departs(self, x));
+        departs
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
@@ -117,6 +122,19 @@ where
                 Sample::new(op, domains.into_iter().map(|d| Operand::new(ty.clone(), d)))
             })
             .collect()
+    }
+}
+
+/// Calls a function with the operands' elements at each index.
+#[cfg(feature = "eval")]
+fn for_each<T: Real>(x: &[&Value<T>], mut f: impl FnMut(&[T])) {
+    let columns: Vec<&[T]> = x.iter().map(|v| v.reals()).collect();
+    let mut row = vec![T::zero(); x.len()];
+    for i in 0..columns[0].len() {
+        for (r, column) in row.iter_mut().zip(&columns) {
+            *r = column[i];
+        }
+        f(&row);
     }
 }
 

@@ -12,7 +12,9 @@
 //!
 //! With one kink between the five points, the sum of both, weighted as below, is at least the error
 //! caused by the kink. If the sum is not small the step is made smaller; if it stays large, the
-//! element is undecided. Dropout has the same masks in all evaluations, since random numbers are a
+//! element is undecided. So is one whose gradient is not finite, as that of `sqrt(x)` at 0, which the
+//! other checks compare with the interpreter's; and one that disagrees behind an operation whose
+//! gradient [departs](bilro_compiler::ops::Operation::departs) from the derivative, as PyTorch's does where it clamps. Dropout has the same masks in all evaluations, since random numbers are a
 //! function of counters.
 
 use std::collections::BTreeSet;
@@ -247,6 +249,9 @@ impl<'g> Loss<'g> {
     /// check: if both agree within a small error, one step is enough.
     fn slope(&mut self, leaf: NodeId, element: usize, gradient: Fine, size: f64) -> Option<Slope> {
         let Some(Value::Real(array)) = &self.values[leaf.index()] else { return None };
+        if !gradient.value.is_finite() {
+            return None;
+        }
         let x = array.iter().nth(element).copied()?;
         let squares: f64 = array.iter().map(|x| x * x).sum();
         let rms = (squares / array.len() as f64).sqrt();
@@ -266,12 +271,24 @@ impl<'g> Loss<'g> {
             // A gradient is wrong only if two steps agree.
             match decided {
                 Some(before) if (before.value - found.value).abs() <= DECIDES * scale => {
-                    return Some(if before.error < found.error { before } else { found });
+                    let found = if before.error < found.error { before } else { found };
+                    return (!self.departs()).then_some(found);
                 }
                 _ => decided = Some(found),
             }
         }
         None
+    }
+
+    /// Whether the gradient of an operation behind the moved leaf departs from the derivative.
+    fn departs(&self) -> bool {
+        self.graph.ids().any(|id| {
+            let operands = self.graph.operands(id).iter();
+            let x: Option<Vec<&Value<f64>>> =
+                operands.map(|x| self.values[x.index()].as_ref()).collect();
+            let is_behind = self.needed[id.index()] && self.depends[id.index()];
+            is_behind && x.is_some_and(|x| self.graph.op(id).departs(&x))
+        })
     }
 
     fn differences(&mut self, leaf: NodeId, element: usize, h: f64) -> Slope {

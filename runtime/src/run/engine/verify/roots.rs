@@ -3,15 +3,17 @@
 //!
 //! The bounds are those of a running error analysis of the compiled graph, which machine code
 //! computes; the values are those of the declared graph. Errors add up over all layers, so that the
-//! bounds are wide for deep networks.
+//! bounds are wide for deep networks. See [`expectations`] for results that overflow on the way.
+
+use std::cell::OnceCell;
 
 use bilro_compiler::eval::Value;
-use bilro_compiler::eval::bounded::Bounded;
+use bilro_compiler::eval::bounded::{Bounded, expectations};
 use bilro_compiler::graph::Root;
 use bilro_compiler::plan::Region;
 
 use super::kernels::{is_of_another_artifact, stale};
-use super::{Comparison, Run, leaf_value, provenance, tracked};
+use super::{Comparison, Run, SLACK, leaf_value, provenance, tracked};
 use crate::error::{Check, Compared, Result};
 use crate::run::engine::arena_description;
 use crate::run::interpreter::interpret;
@@ -28,14 +30,18 @@ pub(super) fn check(run: &Run<'_, '_, '_>) -> Result<Check> {
     let bounds: Vec<Value<Bounded>> = tracked(engine, call, &run.fused.graph);
     let is_accepted = accepted(run, &found);
     let roots = run.graph.roots().iter().zip(&declared).zip(bounds.iter().zip(&found));
-    for (((root, id), declared), (bounded, found)) in roots {
+    // Evaluated if a result differs.
+    let in_f32: OnceCell<Vec<Value<Bounded>>> = OnceCell::new();
+    for (i, (((root, id), declared), (bounded, found))) in roots.enumerate() {
         // A rejected step assigns nothing, and the guard itself is compared by kernel.
         if matches!(root, Root::Guard) || (matches!(root, Root::Assign(_)) && !is_accepted) {
             continue;
         }
-        let pairs = declared.reals().iter().zip(bounded.reals());
-        let expected: Vec<Bounded> =
-            pairs.map(|(value, bounded)| Bounded { value: *value, error: bounded.error }).collect();
+        let found: Vec<f64> = found.iter().map(|x| f64::from(*x)).collect();
+        let in_f32 =
+            || in_f32.get_or_init(|| tracked(engine, call, &run.graph))[i].reals().to_vec();
+        let limits = [run.extent.tolerance, SLACK];
+        let expected = expectations(&found, declared.reals(), bounded.reals(), in_f32, limits);
         let comparison = Comparison {
             check: check.name.clone(),
             layer: provenance::root_label(&engine.declaration, root),
@@ -43,7 +49,7 @@ pub(super) fn check(run: &Run<'_, '_, '_>) -> Result<Check> {
             kernel: String::new(),
             sizes: run.graph.sizes(*id),
             is_batched: run.graph.shape(*id).batched,
-            found: found.iter().map(|x| f64::from(*x)).collect(),
+            found,
             expected: &expected,
             tolerance: run.extent.tolerance,
         };
