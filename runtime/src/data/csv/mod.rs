@@ -296,6 +296,7 @@ impl Columns {
     /// The roles in a table of `count` columns.
     fn of(csv: &Csv, header: Option<&StringRecord>, count: usize) -> Result<Columns> {
         let wrong = |message: String| damaged(&csv.path, message);
+        let path = csv.path.display();
         let mut roles = vec![ColumnRole::Feature; count];
         for column in &csv.dropped {
             let index = number(column, header, &roles).map_err(wrong)?;
@@ -305,9 +306,12 @@ impl Columns {
         for column in &csv.targets {
             let index = number(column, header, &roles).map_err(wrong)?;
             match roles[index] {
-                ColumnRole::Target => return Err(csv.wrong_targets("each column once")),
+                ColumnRole::Target => {
+                    return Err(csv.wrong_targets(&format!("each column of {path} once")));
+                }
                 ColumnRole::Dropped => {
-                    return Err(csv.wrong_targets("a column that is not dropped"));
+                    let expected = format!("a column of {path} that is not dropped");
+                    return Err(csv.wrong_targets(&expected));
                 }
                 ColumnRole::Feature => roles[index] = ColumnRole::Target,
             }
@@ -315,8 +319,7 @@ impl Columns {
         }
         if !roles.contains(&ColumnRole::Feature) {
             let expected = format!(
-                "fewer than the {count} columns of {}{}",
-                csv.path.display(),
+                "fewer than the {count} columns of {path}{}",
                 if csv.dropped.is_empty() { "" } else { ", not counting dropped ones" }
             );
             return Err(csv.wrong_targets(&expected));

@@ -209,11 +209,14 @@ fn invalid_targets_are_refused() {
         ),
         (
             csv(&path).target("alpha").target(0),
-            "target must be each column once, but is `alpha`, 0".into(),
+            format!("target must be each column of {} once, but is `alpha`, 0", path.display()),
         ),
         (
             csv(&path).drop(1).target("beta"),
-            "target must be a column that is not dropped, but is `beta`".into(),
+            format!(
+                "target must be a column of {} that is not dropped, but is `beta`",
+                path.display()
+            ),
         ),
         (
             csv(&path).target(0).target(1),
