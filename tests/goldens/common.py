@@ -5,8 +5,9 @@ A case is a call of the language's functions on its inputs:
     {"op": label, "call": ["slice", 0, {"axis": 1, "start": -2}], "inputs": [...], "batched": [true],
      "output": ..., "upstream": ..., "grads": [...], "attrs": {"terms": 12}}
 
-An integer in `call` is the number of an input, a list is a call, `["number", 0.5]` is a literal, and
-the object at the end of a call has its attributes. The first axis of an input is the batch where
+An integer in `call` is the number of an input, a list is a call, `["number", 0.5]` is a literal,
+`["value", 1, call]` is the second of a call's results, and the object at the end of a call has its
+attributes. The first axis of an input is the batch where
 `batched` says so, and that of the output if it does for any input. `below` has the bound of indices.
 `terms`: the result adds up as many terms. `special`: equal, with the sign of zeros and NaN for NaN.
 """
@@ -21,7 +22,7 @@ LANGUAGE = HERE.parent.parent / "docs" / "language.md"
 
 def documented():
     """The functions in the tables of docs/language.md, and operators."""
-    names = {"add", "sub", "mul", "div", "neg", "number"}
+    names = {"add", "sub", "mul", "div", "neg", "number", "value"}
     for line in LANGUAGE.read_text().splitlines():
         if line.startswith("| `"):
             column = line[1:].split(" | ")[0]

@@ -176,6 +176,88 @@ for tree, f in [(ranged(0, 1, 1, None, 2), lambda x: x[:, 1::2]), (call("pad", 0
                 (call("unsqueeze", 0, axis=1), lambda x: x.unsqueeze(1))]:
     row(tree[0], f, tree, (3, 9), domains=[special], special=True)
 
+# Copies: flips, rolls, repetitions, parts, modes of padding.
+for shape in SHAPES[1:-1]:
+    for axis in range(len(shape)):
+        n, at = shape[axis], either(axis, len(shape))
+        row("flip", lambda x: x.flip(axis), call("flip", 0, axis=at), shape)
+        shift = rnd.choice([1, -1, n, n - 1, -2 * n - 1, 7])
+        row("roll", lambda x: x.roll(shift, axis), call("roll", 0, shift=shift, axis=at), shape)
+        times = rnd.choice([1, 2, 3])
+        row("repeat", lambda x: torch.cat([x] * times, axis), call("repeat", 0, times=times, axis=at), shape)
+        row("repeat_interleave", lambda x: x.repeat_interleave(times, axis), call("repeat_interleave", 0, times=times, axis=at), shape)
+        end = rnd.randrange(axis, len(shape))
+        row("flatten", lambda x: x.flatten(axis, end), call("flatten", 0, **{"from": at, "to": either(end, len(shape))}), shape)
+        if len(shape) < 3:
+            widths = (n - 1, min(n - 1, 2)), (min(2, n), n), (1, 2)
+            for mode, (before, after) in zip(("reflect", "circular", "replicate"), widths):
+                # PyTorch pads the last axis of two or three.
+                f = lambda x: F.pad(x.movedim(axis, -1).reshape(1, -1, n), (before, after), mode=mode)
+                g_ = lambda x: f(x).reshape(*x.movedim(axis, -1).shape[:-1], -1).movedim(-1, axis)
+                row("pad", g_, call("pad", 0, axis=at, before=before, after=after, mode=mode), shape)
+row("flatten", lambda x: x.flatten(), call("flatten", 0), (2, 3, 4))
+row("flip", lambda x: x.flip(0, 2), call("flip", call("flip", 0, axis=0), axis=-1), (2, 3, 4))
+row("range backwards", lambda x: x.flip(0)[::2], ranged(0, 0, None, None, -2), (7, 2))
+
+# Parts of an axis: each in a case of its own.
+for axis, chunks in [(0, 2), (1, 3), (-1, 5), (0, 7), (1, 1)]:
+    for i, _ in enumerate(torch.empty(5, 7).chunk(chunks, axis)):
+        row("chunk", lambda x: x.chunk(chunks, axis)[i], call("value", i, call("chunk", 0, chunks=chunks, axis=axis)), (5, 7))
+for axis, sizes in [(0, [1, 4]), (1, [2, 3, 2]), (-1, [7]), (0, [1, 1, 1, 1, 1])]:
+    for i in range(len(sizes)):
+        row("split", lambda x: x.split(sizes, axis)[i], call("value", i, call("split", 0, sizes=sizes, axis=axis)), (5, 7))
+
+# Element-wise functions: values and options, then what kinks, ties and special values make of them.
+fraction = lambda *s: rounded(torch.rand(s, generator=g) * 1.96 - 0.98)
+above = lambda *s: rounded(1.05 + torch.rand(s, generator=g) * 5)
+unit = lambda *s: rounded(torch.rand(s, generator=g) * 0.9 + 0.05)
+halves_of = lambda *s: torch.randint(-7, 8, s, generator=g).float() / 2
+ELEMENTWISE = {
+    "exp2": wide, "log2": positive, "log10": positive, "log1p": positive, "sinh": wide, "cosh": wide, "asinh": wide, "acosh": above, "atanh": fraction,
+    "asin": fraction, "acos": fraction, "atan": wide, "tan": fraction, "sinc": wide, "logit": unit, "sign": ties, "floor": wide, "ceil": wide, "trunc": wide,
+    "round": halves_of, "frac": wide, "isnan": special, "isinf": special, "isfinite": special, "logical_not": ties, "erfc": wide,
+    "relu6": wide, "hardswish": wide, "celu": wide, "softshrink": wide, "hardshrink": wide, "tanhshrink": wide,
+}
+for name, domain in ELEMENTWISE.items():
+    f = getattr(torch, name, None) or getattr(F, name)
+    row(name, f, call(name, 0), (3, 7), domains=[domain])
+for name, f, domain, options in [
+    ("celu", F.celu, wide, {"alpha": 0.5}), ("softshrink", F.softshrink, ties, {"lambd": 1.0}), ("hardshrink", F.hardshrink, ties, {"lambd": 1.0}),
+    ("threshold", F.threshold, ties, {"threshold": 1.0, "value": -3.0}), ("logit", torch.logit, unit, {"eps": 0.25}),
+]:
+    row(name, lambda x: f(x, **options), call(name, 0, **options), (2, 9), domains=[domain])
+far = lambda *s: rounded(torch.randn(s, generator=g) * 40)
+BINARY = {
+    "atan2": normal, "hypot": normal, "logaddexp": far, "remainder": wide, "fmod": wide, "floor_divide": wide, "greater": ties, "greater_equal": ties, "less": ties,
+    "less_equal": ties, "equal": ties, "not_equal": ties, "logical_and": ties, "logical_or": ties, "logical_xor": ties,
+}
+for name, domain in BINARY.items():
+    f = {"equal": torch.eq}.get(name) or getattr(torch, name)
+    for shapes in [((3, 7), (3, 7)), ((2, 1, 5), (3, 1)), ((4,), (2, 4))]:
+        row(name, f, call(name, 0, 1), *shapes, domains=[domain])
+for name in ("greater", "less_equal", "equal", "not_equal"):
+    row(name, {"equal": torch.eq}.get(name) or getattr(torch, name), call(name, 0, call("reshape", 0, shape=[7])), (7,), domains=[special], special=True)
+truth = lambda *s: torch.randint(0, 2, s, generator=g).float()
+for shapes in [((3, 4), (3, 4), (3, 4)), ((3, 1), (4,), (3, 4)), ((4,), (2, 4), (2, 1))]:
+    row("where", lambda c, a, b: torch.where(c != 0, a, b), call("where", 0, 1, 2), *shapes, domains=[truth, normal, normal])
+row("masked_fill", lambda x, m: x.masked_fill(m != 0, -2.5), call("masked_fill", 0, 1, value=-2.5), (3, 4), (3, 4), domains=[normal, truth])
+row("masked_fill", lambda x, m: x.masked_fill(m != 0, math.inf), call("masked_fill", 0, 1, value="inf"), (3, 4), (4,), domains=[normal, truth])
+for shapes in [((3, 4), (3, 4), (3, 4)), ((4,), (3, 1), (3, 4))]:
+    row("lerp", torch.lerp, call("lerp", 0, 1, 2), *shapes)
+    row("addcmul", torch.addcmul, call("addcmul", 0, 1, 2), *shapes)
+    row("addcmul", lambda x, a, b: torch.addcmul(x, a, b, value=-0.5), call("addcmul", 0, 1, 2, value=-0.5), *shapes)
+    row("addcdiv", lambda x, a, b: torch.addcdiv(x, a, b, value=2.5), call("addcdiv", 0, 1, 2, value=2.5), *shapes, domains=[normal, normal, positive])
+
+# Indices: one class for each position, rows and columns of a table.
+for below, shape in [(5, ()), (3, (4,)), (1, (2, 2)), (17, (3,))]:
+    row("one_hot", lambda i: F.one_hot(i, below).float(), call("one_hot", 0, classes=below), shape, domains=[index(below)])
+for shape, axis, taken in [((5,), 0, (3,)), ((3, 7), 1, (3, 2)), ((3, 7), 0, (4, 7)), ((2, 3, 4), 1, (2, 5, 4)), ((2, 3, 4), -1, (2, 3, 1))]:
+    row("gather", lambda x, i: x.gather(axis, i), call("gather", 0, 1, axis=axis), shape, taken, domains=[normal, index(shape[axis])],
+        masks=[[True, True]])
+for shape, axis in [((7,), 0), ((3, 4), 1), ((3, 1), 0), ((2, 5, 3), 1)]:
+    row("argmax", lambda x: x.argmax(axis).float(), call("argmax", 0, axis=axis), shape)
+    row("argmin", lambda x: x.argmin(axis).float(), call("argmin", 0, axis=axis), shape)
+
 write(OUT / "arrays.json", SEED, cases)
 if missing:
     print("not in docs/language.md:", ", ".join(sorted(missing)))

@@ -125,6 +125,7 @@ RULES["outer"] = lambda o, a, b: call("mul", call("unsqueeze", o(a), axis=1), o(
 RULES["ger"] = RULES["outer"]
 RULES["positive"] = lambda o, x: call("mul", o(x), call("number", 1.0))
 RULES["sgn"] = same("sign")
+RULES["logit"] = same("logit", eps="eps")
 RULES["deg2rad"] = lambda o, x: call("mul", o(x), call("number", math.pi / 180))
 RULES["rad2deg"] = lambda o, x: call("mul", o(x), call("number", 180 / math.pi))
 RULES["clone"] = RULES["contiguous"] = RULES["positive"]
@@ -350,13 +351,12 @@ def _(o, x, y, *, function):
 
 @rule("lerp")
 def _(o, a, b, weight):
-    return call("lerp", o(a), o(b), o(weight)) if "lerp" in KNOWN else call("add", o(a), call("mul", o(weight), call("sub", o(b), o(a))))
+    return call("lerp", o(a), o(b), o(weight))
 
 
 @rule("addcmul", "addcdiv")
 def _(o, x, a, b, value=1, *, function):
-    term = call("mul" if function == "addcmul" else "div", o(a), o(b))
-    return call("add", o(x), term if value == 1 else call("mul", term, call("number", value)))
+    return call(function, o(x), o(a), o(b), **given(value=value if value != 1 else None))
 
 
 @rule("addmm", "addmm.decomposed", "addmv", "addr", "baddbmm", "addbmm")
@@ -485,6 +485,8 @@ def _(o, x):
 
 @rule("flatten")
 def _(o, x, start_dim=0, end_dim=-1):
+    if "flatten" in KNOWN and x.dim() > 0:
+        return call("flatten", o(x), **{"from": start_dim, "to": end_dim})
     return reshaped(o, x, x.flatten(start_dim, end_dim).shape)
 
 
@@ -538,12 +540,6 @@ def reordered(o, x, permuted):
 @rule("transpose", "transpose_copy", "swapaxes", "movedim", "moveaxis")
 def _(o, x, a, b, *, function):
     return reordered(o, x, lambda x: (torch.movedim if "move" in function else torch.transpose)(x, a, b))
-
-
-@rule("expand", "expand_copy", "expand_as", "broadcast_to")
-def _(o, x, *shape, function):
-    shape = shape[0].shape if isinstance(shape[0], torch.Tensor) else shape[0] if isinstance(shape[0], (list, tuple)) else shape
-    return call("expand", o(x), shape=list(x.expand(*shape).shape))
 
 
 # Pieces.
@@ -683,13 +679,17 @@ def _(o, x, n=1, dim=-1, prepend=None, append=None):
 @rule("flip", "fliplr", "flipud")
 def _(o, x, dims=None, *, function):
     dims = {"fliplr": [1], "flipud": [0]}.get(function, dims)
-    return call("flip", o(x), axes=list(dims) if isinstance(dims, (list, tuple)) else [dims])
+    tree = o(x)
+    for dim in dims if isinstance(dims, (list, tuple)) else [dims]:
+        tree = call("flip", tree, axis=dim)
+    return tree if tree != 0 else reshaped(o, x, x.shape)
 
 
 @rule("roll")
 def _(o, x, shifts, dims=None):
-    if dims is None:
-        raise Skip("`roll` of all elements")
+    if dims is None or isinstance(dims, (list, tuple)) and not dims:
+        flattened = call("roll", reshaped(o, x, [x.numel()]), shift=shifts if isinstance(shifts, int) else shifts[0])
+        return call("reshape", flattened, shape=list(x.shape))
     tree = o(x)
     shifts, dims = ([v] if isinstance(v, int) else v for v in (shifts, dims))
     for shift, dim in zip(shifts, dims):
@@ -697,10 +697,50 @@ def _(o, x, shifts, dims=None):
     return tree
 
 
+@rule("rot90")
+def _(o, x, k=1, dims=(0, 1)):
+    tree, order = o(x), list(range(x.dim()))
+    order[dims[0]], order[dims[1]] = order[dims[1]], order[dims[0]]
+    for _ in range(k % 4):
+        tree = call("transpose", call("flip", tree, axis=dims[1]), axes=order)
+    return tree if tree != 0 else reshaped(o, x, x.shape)
+
+
+def repeated(o, x, counts):
+    """New axes in front, each axis several times."""
+    if 0 in counts:
+        raise Skip("arrays without elements")
+    shape = [1] * (len(counts) - x.dim()) + list(x.shape)
+    tree = o(x) if len(shape) == x.dim() else reshaped(o, x, shape)
+    for axis, times in enumerate(counts):
+        if times != 1:
+            tree = call("repeat", tree, times=times, axis=axis)
+    return tree if isinstance(tree, list) else reshaped(o, x, x.shape)
+
+
 @rule("repeat", "tile")
-def _(o, x, *repeats, function):
-    repeats = repeats[0] if isinstance(repeats[0], (list, tuple)) else repeats
-    return call(function, o(x), counts=list(repeats))
+def _(o, x, *repeats):
+    repeats = list(repeats[0] if isinstance(repeats[0], (list, tuple)) else repeats)
+    return repeated(o, x, [1] * (x.dim() - len(repeats)) + repeats)
+
+
+@rule("expand", "expand_copy", "expand_as", "broadcast_to")
+def _(o, x, *shape, function):
+    shape = shape[0].shape if isinstance(shape[0], torch.Tensor) else shape[0] if isinstance(shape[0], (list, tuple)) else shape
+    full = list(x.expand(*shape).shape)
+    own = [1] * (len(full) - x.dim()) + list(x.shape)
+    return repeated(o, x, [a // b for a, b in zip(full, own)])
+
+
+@rule("repeat_interleave")
+def _(o, x, repeats, dim=None, output_size=None):
+    if not isinstance(repeats, int):
+        raise Skip("repetitions that are arrays")
+    if repeats == 0:
+        raise Skip("arrays without elements")
+    if dim is None:
+        return call("repeat_interleave", reshaped(o, x, [x.numel()]), times=repeats)
+    return call("repeat_interleave", o(x), times=repeats, axis=dim)
 
 
 # Losses.
