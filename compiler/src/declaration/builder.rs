@@ -317,7 +317,7 @@ impl Builder {
             match values[..] {
                 [value] => Ok(value),
                 _ => Err(Mistake::call(format!(
-                    "`{function}` returns {} values: call it by `call_all`",
+                    "`{function}` returns {} values, where one is expected",
                     values.len()
                 ))),
             }
