@@ -1,6 +1,7 @@
 //! Shared code of the benches: networks, timing, and the machine's peak rate.
 //! `README.md` describes their use.
 
+pub mod arrays;
 pub mod compilation;
 pub mod networks;
 

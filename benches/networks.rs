@@ -9,6 +9,8 @@ use bilro::ndarray::{Array, Array1, Array2, ArrayView, ArrayView2, Dimension};
 use bilro::network::{FromExamples, Trainable};
 use bilro::prelude::*;
 
+use crate::arrays::{Heads, Tabular, steps};
+
 network! {
     /// 784-128-64-10: digits of 28×28 pixels.
     pub struct Mnist {
@@ -145,6 +147,12 @@ impl Case {
         }));
         cases.push(step("1024-4096-4096-10", 256, Large::declaration, |batch, threads| {
             trainer::<Large, _, _>(reals(batch, 1024), classes(batch), threads)
+        }));
+        cases.push(step("tabular", 256, Tabular::declaration, |batch, threads| {
+            steps(Tabular::declaration()?, batch, threads)
+        }));
+        cases.push(step("heads", 32, Heads::declaration, |batch, threads| {
+            steps(Heads::declaration()?, batch, threads)
         }));
         cases
     }

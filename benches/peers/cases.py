@@ -27,7 +27,46 @@ class Network:
         return self.loss in ("nll", "cross_entropy")
 
 
+    @property
+    def outputs(self):
+        return self.sizes[-1]
+
+
+@dataclasses.dataclass(frozen=True)
+class Tabular:
+    """Embeddings of categories beside numbers, then linear layers with ReLU between them."""
+
+    categories: tuple[int, ...] = tuple(round(3 * (1000 / 3) ** (i / 19)) for i in range(20))
+    numbers: int = 30
+    hidden: tuple[int, ...] = (256, 128, 1)
+    loss: str = "bce_logits"
+    takes_class: bool = False
+    outputs: int = 1
+
+    @property
+    def embedded(self):
+        return tuple(min(32, (count + 1) // 2) for count in self.categories)
+
+    @property
+    def sizes(self):
+        return (sum(self.embedded) + self.numbers, *self.hidden)
+
+
+@dataclasses.dataclass(frozen=True)
+class Heads:
+    """Attention of positions with several heads beside a residual, and the mean of all positions."""
+
+    positions: int = 32
+    width: int = 64
+    heads: int = 4
+    loss: str = "cross_entropy"
+    takes_class: bool = True
+    outputs: int = 10
+
+
 NETWORKS = {
+    "tabular": Tabular(),
+    "heads": Heads(),
     "784-128-64-10": Network((784, 128, 64, 10), "log_softmax", "nll"),
     "64-128-64-10": Network((64, 128, 64, 10), None, "cross_entropy"),
     "4096-120-10": Network((4096, 120, 10), "sigmoid", "mse"),
@@ -47,12 +86,14 @@ CASES = [
     "4096-120-10/10/step",
     "2-1/1/step",
     "1024-4096-4096-10/256/step",
+    "tabular/256/step",
+    "heads/32/step",
 ]
 
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    network: Network
+    network: Network | Tabular | Heads
     batch: int
     purpose: str
 

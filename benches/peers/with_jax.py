@@ -15,6 +15,28 @@ import cases
 jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 
+def linear(parameters, x):
+    weight, bias = parameters
+    return x @ weight + bias
+
+
+def heads(network, parameters, x):
+    batch, positions, width = x.shape
+    projection, joined, last = parameters
+    parts = jnp.split(linear(projection, x), 3, 2)
+    q, k, v = (part.reshape(batch, positions, network.heads, -1) for part in parts)
+    y = jax.nn.dot_product_attention(q, k, v)
+    y = y.reshape(batch, positions, width)
+    return linear(last, (x + linear(joined, y)).mean(1))
+
+
+def tabular(parameters, x):
+    numbers, indices = x
+    tables, layers = parameters
+    embedded = [table[index] for table, index in zip(tables, indices)]
+    return scores(layers, jnp.concatenate([*embedded, numbers], 1))
+
+
 def scores(parameters, x):
     """The last layer's outputs, before the output function."""
     for i, (weight, bias) in enumerate(parameters):
@@ -25,6 +47,10 @@ def scores(parameters, x):
 
 
 def output(network, parameters, x):
+    if isinstance(network, cases.Tabular):
+        return tabular(parameters, x)
+    if isinstance(network, cases.Heads):
+        return heads(network, parameters, x)
     x = scores(parameters, x)
     if network.output == "log_softmax":
         return jax.nn.log_softmax(x)
@@ -39,6 +65,8 @@ def loss(network, parameters, x, y):
         p = jax.nn.log_softmax(p)
     if network.takes_class:
         return -jnp.mean(jnp.take_along_axis(p, y[:, None], axis=-1))
+    if network.loss == "bce_logits":
+        return jnp.mean(jnp.maximum(p, 0) - p * y + jnp.log1p(jnp.exp(-jnp.abs(p))))
     if network.loss == "mse":
         return jnp.mean((p - y) ** 2)
     # PyTorch and bilro bound the logarithms too.
@@ -54,17 +82,25 @@ def prepare(case, _threads):
     def uniform(low, high, *sizes):
         return jnp.asarray(random.uniform(low, high, sizes), dtype=jnp.float32)
 
-    parameters = []
-    for inputs, outputs in zip(network.sizes, network.sizes[1:]):
+    def layer(inputs, outputs):
         bound = inputs**-0.5
-        parameters.append(
-            (uniform(-bound, bound, inputs, outputs), uniform(-bound, bound, outputs))
-        )
-    x = uniform(0, 1, case.batch, network.sizes[0])
-    if network.takes_class:
-        y = jnp.asarray(random.integers(0, network.sizes[-1], case.batch), dtype=jnp.int32)
+        return uniform(-bound, bound, inputs, outputs), uniform(-bound, bound, outputs)
+
+    def integers(below):
+        return jnp.asarray(random.integers(0, below, case.batch), dtype=jnp.int32)
+
+    if isinstance(network, cases.Heads):
+        width = network.width
+        parameters = (layer(width, 3 * width), layer(width, width), layer(width, network.outputs))
+        x = uniform(0, 1, case.batch, network.positions, width)
     else:
-        y = uniform(0, 1, case.batch, network.sizes[-1])
+        parameters = [layer(*pair) for pair in zip(network.sizes, network.sizes[1:])]
+        x = uniform(0, 1, case.batch, network.sizes[0])
+    if isinstance(network, cases.Tabular):
+        pairs = zip(network.categories, network.embedded)
+        parameters = ([uniform(-1, 1, *pair) for pair in pairs], parameters)
+        x = (uniform(0, 1, case.batch, network.numbers), [integers(n) for n in network.categories])
+    y = integers(network.outputs) if network.takes_class else uniform(0, 1, case.batch, network.outputs)
 
     if case.purpose == "forward":
         predict = jax.jit(functools.partial(output, network))

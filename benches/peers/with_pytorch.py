@@ -24,19 +24,61 @@ LOSSES = {
     "cross_entropy": F.cross_entropy,
     "mse": F.mse_loss,
     "bce": F.binary_cross_entropy,
+    "bce_logits": F.binary_cross_entropy_with_logits,
 }
 
 
-def build(network):
+class Tabular(torch.nn.Module):
+    def __init__(self, network):
+        super().__init__()
+        pairs = zip(network.categories, network.embedded)
+        self.embeddings = torch.nn.ModuleList(torch.nn.Embedding(*pair) for pair in pairs)
+        self.layers = mlp(network.sizes)
+
+    def forward(self, x, *indices):
+        embedded = [e(index) for e, index in zip(self.embeddings, indices)]
+        return self.layers(torch.cat([*embedded, x], 1))
+
+
+class Heads(torch.nn.Module):
+    """With PyTorch's attention; written out, it is slower."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.heads = network.heads
+        self.projection = torch.nn.Linear(network.width, 3 * network.width)
+        self.joined = torch.nn.Linear(network.width, network.width)
+        self.scores = torch.nn.Linear(network.width, network.outputs)
+
+    def forward(self, x):
+        batch, positions, width = x.shape
+        parts = self.projection(x).chunk(3, 2)
+        q, k, v = (
+            part.reshape(batch, positions, self.heads, -1).transpose(1, 2) for part in parts
+        )
+        y = F.scaled_dot_product_attention(q, k, v)
+        y = y.transpose(1, 2).reshape(batch, positions, width)
+        return self.scores((x + self.joined(y)).mean(1))
+
+
+def mlp(sizes):
     layers = []
-    for inputs, outputs in zip(network.sizes, network.sizes[1:]):
+    for inputs, outputs in zip(sizes, sizes[1:]):
         layers += [torch.nn.Linear(inputs, outputs), torch.nn.ReLU()]
-    layers.pop()
+    return torch.nn.Sequential(*layers[:-1])
+
+
+def build(network):
+    if isinstance(network, cases.Tabular):
+        return Tabular(network)
+    if isinstance(network, cases.Heads):
+        return Heads(network)
+    layers = mlp(network.sizes)
     if network.output == "log_softmax":
         layers.append(torch.nn.LogSoftmax(-1))
     elif network.output == "sigmoid":
         layers.append(torch.nn.Sigmoid())
-    return torch.nn.Sequential(*layers)
+    return layers
 
 
 def prepare(case, threads):
@@ -44,11 +86,11 @@ def prepare(case, threads):
     torch.manual_seed(0)
     network = case.network
     model = build(network)
-    x = torch.rand(case.batch, network.sizes[0])
+    x = inputs_of(network, case.batch)
     if network.takes_class:
-        y = torch.randint(0, network.sizes[-1], (case.batch,))
+        y = torch.randint(0, network.outputs, (case.batch,))
     else:
-        y = torch.rand(case.batch, network.sizes[-1])
+        y = torch.rand(case.batch, network.outputs)
     if case.purpose == "forward":
         call = forward(model, x)
     elif COMPILE:
@@ -60,12 +102,22 @@ def prepare(case, threads):
     return call, time.perf_counter() - started if COMPILE else None
 
 
+def inputs_of(network, batch):
+    """The model's arguments."""
+    if isinstance(network, cases.Tabular):
+        indices = [torch.randint(0, count, (batch,)) for count in network.categories]
+        return (torch.rand(batch, network.numbers), *indices)
+    if isinstance(network, cases.Heads):
+        return (torch.rand(batch, network.positions, network.width),)
+    return (torch.rand(batch, network.sizes[0]),)
+
+
 def forward(model, x):
     run = torch.compile(model, **COMPILER) if COMPILE else model
 
     def call():
         with torch.inference_mode():
-            return run(x)
+            return run(*x)
 
     return call
 
@@ -78,7 +130,7 @@ def eager_step(model, loss_of, x, y):
 
         def step():
             optimizer.zero_grad(set_to_none=True)
-            loss = loss_of(model(x), y)
+            loss = loss_of(model(*x), y)
             loss.backward()
             optimizer.step()
             return loss
@@ -93,7 +145,7 @@ def compiled_step(model, loss_of, x, y):
     parameters = {name: p.detach().clone() for name, p in model.named_parameters()}
 
     def loss_with(parameters, x, y):
-        return loss_of(torch.func.functional_call(model, parameters, (x,)), y)
+        return loss_of(torch.func.functional_call(model, parameters, x), y)
 
     @torch.compile(**COMPILER)
     def step(parameters, x, y):

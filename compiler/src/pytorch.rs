@@ -4,10 +4,10 @@
 /// What to write instead of a function. The texts continue "there is no function `view`: ".
 const FUNCTIONS: &[(&[&str], &str)] = &[
     (
-        &["view", "view_as", "reshape_as", "flatten", "unflatten", "resize"],
+        &["view", "view_as", "reshape_as", "unflatten", "resize"],
         "`x.reshape([7, 16])` gives the same elements another shape, that of one example",
     ),
-    (&["flat", "ravel"], "`x -> Flatten` makes all axes of an example one"),
+    (&["flat", "ravel"], "`x.flatten()` makes all axes of an example one"),
     (
         &["movedim", "swapaxes", "t"],
         "`x.transpose([1, 0])` puts the axes of an example into another order",
@@ -32,7 +32,7 @@ const FUNCTIONS: &[(&[&str], &str)] = &[
          new one",
     ),
     (
-        &["chunk", "split", "narrow", "select", "unbind"],
+        &["narrow", "select", "unbind"],
         "`x[0..3]` is a range of the first axis, `x[.., 1]` one element of the second",
     ),
     (&["index_select", "gather"], "`embedding(index, table)` selects rows by integers"),

@@ -53,7 +53,7 @@ struct Site {
     access: Access,
     /// The number of the buffer in the plan.
     buffer: usize,
-    lane_stride: usize,
+    lane_stride: isize,
     lanes: usize,
 }
 

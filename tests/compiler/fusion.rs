@@ -265,4 +265,5 @@ fn long_chains_of_functions_compile_fast() {
     compiles(b, 3);
 }
 
+mod pieces;
 mod sizes;

@@ -22,6 +22,20 @@ network! {
         output stacked = stack([x[..6], m[1], m[3]], axis = 1);
         output padded = pad(m, axis = 0, before = 1, after = 2, value = -1.0);
         output deep = m[1..][..2][-1][2..4];
+        output backwards = m[.., .. step -1];
+        output back_by_two = x[1.. step -2];
+        output flipped = m.flip(0);
+        output rolled = roll(x, -2);
+        let (left, middle, right) = m.split([1, 2, 3], axis = 1);
+        output parts = concat([right, left, middle], axis = 1);
+        let (first, then, last_one) = x.chunk(3);
+        output chunks = concat([last_one, first.flip(0), then]);
+        output mirrored = pad(x, axis = 0, before = 2, after = 3, mode = reflect);
+        output edges = pad(m, axis = -1, before = 1, after = 1, mode = replicate);
+        output wrapped = pad(x, axis = 0, before = 1, after = 2, mode = circular);
+        output tiled = m.repeat(2);
+        output each_twice = m.repeat_interleave(2, axis = 1);
+        output flat = m[1..3].flatten();
         output thin = x[4..5].unsqueeze(0).squeeze([1]);
     }
 }
@@ -58,6 +72,20 @@ fn pieces_are_those_of_ndarray() {
         assert_eq!(y.padded, padded);
         assert_eq!(y.deep, m.slice(s![.., 2, 2..4]));
         assert_eq!(y.thin, x.slice(s![.., 4..5]));
+        assert_eq!(y.backwards, m.slice(s![.., .., ..;-1]));
+        assert_eq!(y.back_by_two, x.slice(s![.., 1..;-2]));
+        assert_eq!(y.flipped, m.slice(s![.., ..;-1, ..]));
+        let at = |x: &Array2<f32>, positions: &[usize]| x.select(Axis(1), positions);
+        assert_eq!(y.rolled, at(&x, &[2, 3, 4, 5, 6, 0, 1]));
+        assert_eq!(y.parts, m.select(Axis(2), &[3, 4, 5, 0, 1, 2]));
+        assert_eq!(y.chunks, at(&x, &[6, 2, 1, 0, 3, 4, 5]));
+        assert_eq!(y.mirrored, at(&x, &[2, 1, 0, 1, 2, 3, 4, 5, 6, 5, 4, 3]));
+        assert_eq!(y.edges, m.select(Axis(2), &[0, 0, 1, 2, 3, 4, 5, 5]));
+        assert_eq!(y.wrapped, at(&x, &[6, 0, 1, 2, 3, 4, 5, 6, 0, 1]));
+        assert_eq!(y.tiled, concatenate![Axis(1), m, m]);
+        assert_eq!(y.each_twice, m.select(Axis(2), &[0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]));
+        let block = m.slice(s![.., 1..3, ..]);
+        assert_eq!(y.flat, block.to_shape((batch, 12)).unwrap());
     }
 }
 
@@ -71,8 +99,11 @@ network! {
         let i = sigmoid(all[..4]);
         let f = sigmoid(all[4..8]);
         let g = tanh(all[8..12]);
-        let c = i * g + f[.. step 2].sum() * all[12..];
-        let wide = concat([c, h, x, all[3..8 step 4].square()]);
+        let (gate, slope) = all.flip(0).chunk(2);
+        let c = i * g + f[.. step 2].sum() * all[12..] + roll(gate * slope, 1)[.. step -2];
+        let around = pad(c, axis = 0, before = 2, after = 1, mode = reflect)
+            + pad(c, axis = 0, before = 3, mode = circular).repeat(2)[3..10];
+        let wide = concat([c, h, x, all[3..8 step 4].square(), around]);
         let y = (wide -> Linear(6)) + stack([c[..3], c[1..]]).reshape([6]);
         output z = concat([y, y[1..] - y[..-1], pad(y, axis = 0, before = 1)[..1]]);
         loss mse_loss(z, t);

@@ -33,6 +33,18 @@ network! {
         let v = m.unsqueeze(4);
         let y = x[0][0];
         let z = pad(x, axis = 0, before = -1);
+        let aa = pad(x, axis = 0, before = 8, mode = reflect);
+        let ab = pad(x, axis = 0, mode = mirror);
+        let (ac, ad) = split(x, [3, 4]);
+        let (ae, af) = split(x, 4);
+        let ag = chunk(x, 2);
+        let (ah, ai, aj) = m.chunk(2, axis = 1);
+        let ak = sigmoid(chunk(x, 2));
+        let al = m.flatten(1, 0);
+        let am = x.repeat(0);
+        let an = x.roll();
+        let ao = x.flip(1);
+        let ap = wide.flip(0);
         let rust = wide[1..];
         output last = x;
     }

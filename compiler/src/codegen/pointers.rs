@@ -32,7 +32,7 @@ pub(super) struct Pointer {
 
 impl Pointer {
     /// An iota.
-    pub fn iota(strides: &[(Counter, usize)]) -> Pointer {
+    pub fn iota(strides: &[(Counter, isize)]) -> Pointer {
         Pointer { base: Base::Zero, strides: ordered(strides, 1) }
     }
 
@@ -117,7 +117,7 @@ impl<'a> Buffers<'a> {
     }
 }
 
-fn ordered(strides: &[(Counter, usize)], unit: i64) -> Vec<(Counter, i64)> {
+fn ordered(strides: &[(Counter, isize)], unit: i64) -> Vec<(Counter, i64)> {
     let mut strides: Vec<_> =
         strides.iter().map(|(c, stride)| (*c, *stride as i64 * unit)).collect();
     strides.sort_unstable();

@@ -136,19 +136,25 @@ fn apply(to: Register, scalar: Scalar, operands: Vec<Register>) -> Statement {
 }
 
 fn at(buffer: usize, offset: usize, strides: &[(Counter, usize)]) -> Address {
+    let strides = strides.iter().map(|(counter, stride)| (*counter, *stride as isize)).collect();
+    Address { buffer, offset, strides, index: None }
+}
+
+/// An address that may move backwards.
+fn signed(buffer: usize, offset: usize, strides: &[(Counter, isize)]) -> Address {
     Address { buffer, offset, strides: strides.to_vec(), index: None }
 }
 
 /// An address plus a stride times an integer in memory.
-fn by(address: Address, index: Address, stride: usize, below: usize) -> Address {
+fn by(address: Address, index: Address, stride: isize, below: usize) -> Address {
     Address { index: Some(Box::new(Indexed { at: index, stride, below })), ..address }
 }
 
-fn load(to: Register, from: Address, stride: usize, lanes: usize) -> Statement {
+fn load(to: Register, from: Address, stride: isize, lanes: usize) -> Statement {
     Statement::Do(Instruction::Load { to, from, lane_stride: stride, lanes })
 }
 
-fn store(to: Address, from: Register, stride: usize, lanes: usize) -> Statement {
+fn store(to: Address, from: Register, stride: isize, lanes: usize) -> Statement {
     Statement::Do(Instruction::Store { to, from, lane_stride: stride, lanes })
 }
 

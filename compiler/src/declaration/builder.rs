@@ -14,7 +14,7 @@ use crate::graph::{Graph, NodeId};
 use crate::ops::switch::{Selector, Switch};
 use crate::ops::{self, Attributes, Leaf, Number};
 use crate::pytorch;
-use crate::shape::{Dim, Fact, Facts, Shape, Type};
+use crate::shape::{Argument, Dim, Fact, Facts, Shape, Type};
 
 use layers::DeclaredLayer;
 pub use layers::{LayerId, find_layer};
@@ -301,12 +301,39 @@ impl Builder {
     }
 
     /// Calls a function or operator of the language; pass `()` for no attributes.
+    ///
+    /// # Errors
+    /// A mistake of the call; one that has several values is called by [`Builder::call_all`].
     pub fn call<'a>(
         &mut self,
         function: &str,
         operands: &[impl Into<Operand<'a>> + Copy],
         attributes: impl Into<Attributes>,
     ) -> Result<NodeId, Mistake> {
+        let operands = self.texts(operands)?;
+        let attributes = attributes.into();
+        self.transaction(|b| {
+            let values = b.call_on(function, &operand::pairs(&operands), &attributes)?;
+            match values[..] {
+                [value] => Ok(value),
+                _ => Err(Mistake::call(format!(
+                    "`{function}` returns {} values, where one is expected",
+                    values.len()
+                ))),
+            }
+        })
+    }
+
+    /// Calls a function that may have several values, as `split`.
+    ///
+    /// # Errors
+    /// A mistake of the call.
+    pub fn call_all<'a>(
+        &mut self,
+        function: &str,
+        operands: &[impl Into<Operand<'a>> + Copy],
+        attributes: impl Into<Attributes>,
+    ) -> Result<Vec<NodeId>, Mistake> {
         let operands = self.texts(operands)?;
         let attributes = attributes.into();
         self.transaction(|b| b.call_on(function, &operand::pairs(&operands), &attributes))
@@ -317,7 +344,7 @@ impl Builder {
         function: &str,
         operands: &[(NodeId, &str)],
         attributes: &Attributes,
-    ) -> Result<NodeId, Mistake> {
+    ) -> Result<Vec<NodeId>, Mistake> {
         let entry = find_function(function)?;
         let form = entry.call.expect("only operations with a call are found");
         let shown = form.show(entry.name);
@@ -332,7 +359,15 @@ impl Builder {
         let attributes = attributes.check(function, form.attributes, &shown)?;
         let op = (entry.from_call)(&attributes)?;
         let (ids, names): (Vec<NodeId>, Vec<&str>) = operands.iter().copied().unzip();
-        self.graph.call(op, &ids, &names, &mut self.facts)
+        let arguments = ids.iter().zip(&names);
+        let arguments: Vec<Argument<'_>> =
+            arguments.map(|(id, name)| Argument { name, ty: self.graph.ty(*id) }).collect();
+        let values = op.values(&arguments)?;
+        let mut called = Vec::with_capacity(values.len());
+        for op in values {
+            called.push(self.graph.call(op, &ids, &names, &mut self.facts)?);
+        }
+        Ok(called)
     }
 
     /// Reserves a name, so that it is not generated for layers and modules without a name.

@@ -171,8 +171,8 @@ impl Replay {
                 return Ok(numbered(&mut self.values, [value]));
             }
             Statement::Call { function, x, attributes } => {
-                let value = b.call(function, &resolved(values, x)?, named(attributes))?;
-                return Ok(numbered(&mut self.values, [value]));
+                let called = b.call_all(function, &resolved(values, x)?, named(attributes))?;
+                return Ok(numbered(&mut self.values, called));
             }
             Statement::Layer { name, kind, attributes } => {
                 let layer = b.layer(name.as_deref(), kind, named(attributes))?;

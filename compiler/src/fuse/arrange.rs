@@ -260,7 +260,7 @@ fn has_memory(g: &Graph, id: NodeId) -> bool {
     !g.op(base).lower().is_immediate() && reach(g, id, &dense_strides(&g.sizes(base))).is_some()
 }
 
-fn last_stride(g: &Graph, id: NodeId, axis: usize) -> usize {
+fn last_stride(g: &Graph, id: NodeId, axis: usize) -> isize {
     let base = base(g, id);
     let offset = usize::from(g.shape(id).batched);
     let reach = reach(g, id, &dense_strides(&g.sizes(base)));

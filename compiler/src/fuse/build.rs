@@ -165,7 +165,7 @@ impl Buffers {
 
 impl Memory {
     /// The access to elements of the node.
-    fn access(&self, offset: usize, strides: Vec<usize>, lane_type: LaneType) -> Access {
+    fn access(&self, offset: usize, strides: Vec<isize>, lane_type: LaneType) -> Access {
         let access = Access::of(self.buffer, strides, lane_type);
         Access { part: self.part, offset: self.offset + offset, ..access }
     }
@@ -414,7 +414,7 @@ impl<'a> KernelBuilder<'a> {
     }
 
     /// Maps strides along a node's axes of a size above one to the kernel's axes.
-    fn on_kernel_axes(&self, mut strides: Vec<usize>, level: Level) -> Vec<usize> {
+    fn on_kernel_axes(&self, mut strides: Vec<isize>, level: Level) -> Vec<isize> {
         match (&self.group.space, level) {
             (Space::Rows(sizes), Level::Full) if sizes.is_empty() => strides.push(0),
             (Space::Rows(_) | Space::Columns(..), Level::Outer) => strides.push(0),

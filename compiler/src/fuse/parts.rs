@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use rustc_hash::FxHashMap;
 
 use super::arrange::is_computed;
-use super::views::{Reach, base, is_join, is_view, reach, reshaped};
+use super::views::{base, is_join, is_view, reach, reshaped, signed};
 use crate::buffer::Layout;
 use crate::graph::{Graph, NodeId};
 use crate::ops::{Lowering, MemoryOrder, View};
@@ -64,10 +64,8 @@ impl Parts {
     fn place(&mut self, g: &Graph, uses: &Uses, join: NodeId) {
         let Lowering::Join(concat) = g.op(join).lower() else { return };
         let sizes = g.sizes(join);
-        let (whole, Reach { mut offset, strides }) = match self.of.get(&join) {
-            Some(Placement { whole, offset, strides, .. }) => {
-                (*whole, Reach { offset: *offset, strides: strides.clone() })
-            }
+        let (whole, mut offset, strides) = match self.of.get(&join) {
+            Some(Placement { whole, offset, strides, .. }) => (*whole, *offset, strides.clone()),
             None => {
                 let mut layout = Layout::padded(&sizes);
                 if !uses.reach(g, join, &layout.strides) {
@@ -75,7 +73,7 @@ impl Parts {
                 }
                 let strides = layout.strides.clone();
                 self.layouts.insert(join, layout);
-                (join, Reach { offset: 0, strides })
+                (join, 0, strides)
             }
         };
         let batched = g.shape(join).batched;
@@ -122,7 +120,10 @@ fn inverse(g: &Graph, mut id: NodeId, mut strides: Vec<usize>) -> Option<(NodeId
     while is_view(g, id) {
         let x = g.operands(id)[0];
         strides = match g.op(id).lower() {
-            Lowering::View(View::Reshape(_)) => reshaped(&g.sizes(id), &strides, &g.sizes(x))?,
+            Lowering::View(View::Reshape(_)) => {
+                let from = reshaped(&g.sizes(id), &signed(&strides), &g.sizes(x))?;
+                from.into_iter().map(isize::unsigned_abs).collect()
+            }
             Lowering::View(View::Transpose(op)) => {
                 let first = usize::from(g.shape(x).batched);
                 let mut from = strides.clone();

@@ -11,7 +11,7 @@ pub(super) struct Reach {
     /// The first element, counted from that of the base.
     pub offset: usize,
     /// The stride of each axis of the node's full sizes.
-    pub strides: Vec<usize>,
+    pub strides: Vec<isize>,
 }
 
 /// Whether a node has its operand's elements, without a computation.
@@ -53,7 +53,7 @@ pub(super) fn writers(g: &Graph, value: NodeId) -> Vec<NodeId> {
 /// if no strides reach them.
 pub(super) fn reach(g: &Graph, id: NodeId, base_strides: &[usize]) -> Option<Reach> {
     if !is_view(g, id) {
-        return Some(Reach { offset: 0, strides: base_strides.to_vec() });
+        return Some(Reach { offset: 0, strides: signed(base_strides) });
     }
     let x = g.operands(id)[0];
     let Reach { mut offset, strides: from } = reach(g, x, base_strides)?;
@@ -82,7 +82,9 @@ pub(super) fn reach(g: &Graph, id: NodeId, base_strides: &[usize]) -> Option<Rea
         Lowering::View(View::Slice(op)) => {
             let range = op.range(g.ty(x));
             let axis = range.axis + usize::from(x_batched);
-            offset += range.first * from[axis];
+            offset = offset
+                .checked_add_signed(range.first as isize * from[axis])
+                .expect("ranges are within the axis");
             let mut strides = from;
             strides[axis] *= range.step;
             strides
@@ -94,10 +96,15 @@ pub(super) fn reach(g: &Graph, id: NodeId, base_strides: &[usize]) -> Option<Rea
     Some(Reach { offset, strides })
 }
 
+/// Strides of a layout as those of a [`Reach`].
+pub(super) fn signed(strides: &[usize]) -> Vec<isize> {
+    strides.iter().map(|stride| *stride as isize).collect()
+}
+
 /// Strides of the same elements in another shape, if there are any: runs of
 /// axes that are dense in memory may be split differently.
-pub(super) fn reshaped(sizes: &[usize], strides: &[usize], to: &[usize]) -> Option<Vec<usize>> {
-    let (sizes, strides): (Vec<usize>, Vec<usize>) =
+pub(super) fn reshaped(sizes: &[usize], strides: &[isize], to: &[usize]) -> Option<Vec<isize>> {
+    let (sizes, strides): (Vec<usize>, Vec<isize>) =
         sizes.iter().zip(strides).filter(|(size, _)| **size > 1).map(|(a, b)| (*a, *b)).unzip();
     let mut new = vec![0; to.len()];
     let mut left = to.len();
@@ -110,14 +117,14 @@ pub(super) fn reshaped(sizes: &[usize], strides: &[usize], to: &[usize]) -> Opti
         loop {
             axis -= 1;
             count *= sizes[axis];
-            if axis == 0 || strides[axis - 1] != stride * count {
+            if axis == 0 || strides[axis - 1] != stride * count as isize {
                 break;
             }
         }
         let mut filled = 1;
         while left > 0 && (filled < count || to[left - 1] == 1) {
             left -= 1;
-            new[left] = filled * stride;
+            new[left] = filled as isize * stride;
             filled *= to[left];
         }
         if filled != count {
@@ -158,7 +165,7 @@ pub(super) fn relation(g: &Graph, id: NodeId) -> Relation {
     let Some(Reach { offset: 0, strides }) = real_reach(g, id, &dense) else {
         return Relation::Other;
     };
-    let (real, expected) = (real_sizes(g, id), dense_strides(&sizes));
+    let (real, expected) = (real_sizes(g, id), signed(&dense_strides(&sizes)));
     if real == sizes && strides == expected {
         return Relation::Same;
     }
@@ -179,7 +186,7 @@ mod tests {
     #[test]
     fn dense_runs_are_split_and_joined() {
         // Strides of axes of size one have no meaning.
-        let reach = |sizes: &[usize], strides: &[usize], to: &[usize]| {
+        let reach = |sizes: &[usize], strides: &[isize], to: &[usize]| {
             let strides = reshaped(sizes, strides, to)?;
             let real = to.iter().zip(strides).filter(|(size, _)| **size > 1);
             Some(real.map(|(_, stride)| stride).collect::<Vec<_>>())

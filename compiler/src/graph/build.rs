@@ -202,7 +202,8 @@ impl Graph {
 
     /// A range of an axis; `x` itself for all of it.
     pub fn slice(&mut self, x: NodeId, range: Range) -> NodeId {
-        match range.first == 0 && self.shape(x).sizes()[range.axis] == range.count {
+        let is_all = self.shape(x).sizes()[range.axis] == range.count;
+        match is_all && range.step == 1 {
             true => x,
             false => self.apply(slice::Slice::of(range), &[x]),
         }
@@ -227,8 +228,13 @@ impl Graph {
 
     /// Zeros of a shape, with the elements of `x` in a range: the gradient of [`Graph::slice`].
     pub fn unslice(&mut self, x: NodeId, range: Range, shape: &Shape) -> NodeId {
+        if range.step < 0 {
+            let all = Range { axis: range.axis, first: 0, count: range.count, step: 1 };
+            let reversed = self.slice(x, all.reversed());
+            return self.unslice(reversed, range.reversed(), shape);
+        }
         let Range { axis, first, count, step } = range;
-        let size = shape.sizes()[axis];
+        let (size, step) = (shape.sizes()[axis], step as usize);
         if step == 1 || count == 1 {
             return self.pad(x, axis, [first, size - first - count], 0.0);
         }

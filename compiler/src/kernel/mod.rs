@@ -38,8 +38,8 @@ pub struct Access {
     pub part: Option<usize>,
     /// The first element, counted from the buffer's start.
     pub offset: usize,
-    /// The stride of each axis of the kernel, in elements.
-    pub strides: Vec<usize>,
+    /// The stride of each axis of the kernel, in elements. Those of loads may be negative.
+    pub strides: Vec<isize>,
     /// The type of its elements.
     pub lane_type: LaneType,
     /// Padding: the elements beyond the end of the last axis that may be read and
@@ -55,7 +55,7 @@ pub struct Iota {
     /// The first element's number.
     pub offset: usize,
     /// The increment for each axis.
-    pub strides: Vec<usize>,
+    pub strides: Vec<isize>,
 }
 
 /// The row of a buffer that an [`Access`] reaches: an integer read from
@@ -66,21 +66,21 @@ pub struct Indexed {
     /// vector.
     pub at: Access,
     /// Elements of the buffer from one row to the next.
-    pub row_stride: usize,
+    pub row_stride: isize,
     /// The number of rows: all integers are below it.
     pub below: usize,
 }
 
 impl Access {
     /// The access to a whole buffer, without padding or index.
-    pub fn of(buffer: usize, strides: Vec<usize>, lane_type: LaneType) -> Access {
+    pub fn of(buffer: usize, strides: Vec<isize>, lane_type: LaneType) -> Access {
         Access { buffer, part: None, offset: 0, strides, lane_type, padding: 0, index: None }
     }
 
     /// The axes along which it moves, its index included, as bits.
     pub fn moves(&self) -> u32 {
         let axes = self.strides.iter().enumerate();
-        let axes = axes.fold(0, |all, (i, stride)| all | u32::from(*stride > 0) << i);
+        let axes = axes.fold(0, |all, (i, stride)| all | u32::from(*stride != 0) << i);
         self.index.as_ref().map_or(axes, |index| axes | index.at.moves())
     }
 

@@ -67,8 +67,8 @@ fn partial_sums_layout(product: &Product, sums_columns: bool) -> (Layout, Access
     let rows = product.rows + usize::from(sums_columns);
     let layout = Layout::padded(&[rows, product.columns]);
     let mut strides = vec![0; product.axes()];
-    strides[product.rows_axis()] = layout.strides[0];
-    strides[product.columns_axis()] = layout.strides[1];
+    strides[product.rows_axis()] = layout.strides[0] as isize;
+    strides[product.columns_axis()] = layout.strides[1] as isize;
     let padding = if product.columns > 1 { layout.padding } else { 0 };
     (layout, Access { padding, ..Access::of(usize::MAX, strides, LaneType::Float) })
 }

@@ -227,7 +227,7 @@ struct Ahead {
     /// The number of terms during which a tile prefetches.
     share: usize,
     /// The loop over the tiles that divide the prefetching, and its stride in elements.
-    tile: Option<(Counter, usize)>,
+    tile: Option<(Counter, isize)>,
 }
 
 /// One tile, inside of the loops over tiles and blocks.
@@ -407,14 +407,16 @@ impl Tile<'_> {
         let product = self.product;
         let all = product.summed.last().copied().unwrap_or(1);
         let stride = product.b.strides[product.axes() - 1];
-        let far = product.summed.len() == 1 && stride > CACHE_LINE && all * product.columns >= FAR;
+        let far = product.summed.len() == 1
+            && stride > CACHE_LINE as isize
+            && all * product.columns >= FAR;
         match product.rows > self.rows.size {
             _ if !far => None,
             true if self.rows_outside || !self.last_inside => None,
             true => {
                 let share = terms.div_ceil(self.rows.count).next_multiple_of(2);
                 let tile = tile.filter(|_| self.rows.count > 1);
-                let tile = tile.map(|tile| (tile, share * stride));
+                let tile = tile.map(|tile| (tile, share as isize * stride));
                 Some(Ahead { vectors: self.columns.size, terms: 0, share, tile })
             }
             false => Some(Ahead { vectors: 0, terms: AHEAD, share: terms, tile: None }),

@@ -61,8 +61,8 @@ struct LoopAxis {
 
 impl LoopAxis {
     /// The loop's stride in a buffer or iota, where the axis has this one.
-    fn stride(&self, axis_stride: usize) -> Option<(Counter, usize)> {
-        self.counter.map(|counter| (counter, self.elements * axis_stride))
+    fn stride(&self, axis_stride: isize) -> Option<(Counter, isize)> {
+        self.counter.map(|counter| (counter, self.elements as isize * axis_stride))
     }
 }
 
@@ -339,7 +339,7 @@ impl<'a> Writer<'a> {
         &mut self,
         access: &Access,
         point: &Point,
-        more: Option<(Counter, usize)>,
+        more: Option<(Counter, isize)>,
     ) {
         let mut at = self.address(access, point);
         at.strides.extend(more);
@@ -379,10 +379,10 @@ impl<'a> Writer<'a> {
             self.buffers.len() - 1
         });
         let (offset, strides) = self.reach(&access.strides, point);
-        let offset = access.offset + offset;
+        let offset = access.offset.checked_add_signed(offset).expect("a point of the buffer");
         let index = access.index.as_ref().map(|index| {
             let at = self.address(&index.at, point);
-            let more = if faults::is(Fault::RowStride) { CACHE_LINE } else { 0 };
+            let more = if faults::is(Fault::RowStride) { CACHE_LINE as isize } else { 0 };
             let stride = index.row_stride + more;
             Box::new(Indexed { at, stride, below: index.below })
         });
@@ -390,12 +390,12 @@ impl<'a> Writer<'a> {
     }
 
     /// The offset of a point, and the stride of each loop, from the strides of the axes.
-    fn reach(&self, strides: &[usize], point: &Point) -> (usize, Vec<(Counter, usize)>) {
-        let axes = strides.iter().enumerate().filter(|(_, stride)| **stride > 0);
+    fn reach(&self, strides: &[isize], point: &Point) -> (isize, Vec<(Counter, isize)>) {
+        let axes = strides.iter().enumerate().filter(|(_, stride)| **stride != 0);
         let loops = axes.clone().flat_map(|(axis, stride)| {
             self.loops[axis].iter().filter_map(|along| along.stride(*stride))
         });
-        (axes.map(|(axis, stride)| point.offsets[axis] * stride).sum(), loops.collect())
+        (axes.map(|(axis, stride)| point.offsets[axis] as isize * stride).sum(), loops.collect())
     }
 
     /// Vectors that cover `n` elements of the vector axis from `first` on.
@@ -412,8 +412,8 @@ impl<'a> Writer<'a> {
 }
 
 /// The axes whose strides are not 0, as bits.
-fn moves(strides: &[usize]) -> u32 {
-    strides.iter().enumerate().fold(0, |all, (i, stride)| all | u32::from(*stride > 0) << i)
+fn moves(strides: &[isize]) -> u32 {
+    strides.iter().enumerate().fold(0, |all, (i, stride)| all | u32::from(*stride != 0) << i)
 }
 
 impl Reduction {

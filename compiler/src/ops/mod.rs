@@ -81,6 +81,14 @@ pub trait Operation: Clone + PartialEq + Eq + std::hash::Hash + std::fmt::Debug 
     /// The type of its result. Used by the macro, by the graph's builder and by the verifier.
     fn shape(&self, x: &[Argument<'_>], facts: &mut Facts) -> Result<Type, Mistake>;
 
+    /// The operations of a call, one for each of its values: itself, unless the call has several.
+    fn values(&self, _: &[Argument<'_>]) -> Result<Vec<Op>, Mistake>
+    where
+        Op: From<Self>,
+    {
+        Ok(vec![Op::from(self.clone())])
+    }
+
     /// Its value for the interpreter, by the simplest formula.
     #[cfg(feature = "eval")]
     fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T>;
@@ -309,6 +317,13 @@ macro_rules! operations {
                 }
             }
 
+            /// See [`Operation::values`].
+            pub fn values(&self, x: &[Argument<'_>]) -> Result<Vec<Op>, Mistake> {
+                match self {
+                    $($($(#[$when])* Op::$Variant(op) => Operation::values(op, x),)*)*
+                }
+            }
+
             /// See [`Operation::eval`].
             #[cfg(feature = "eval")]
             pub fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
@@ -471,7 +486,14 @@ operations! {
         slice::Slice { axis, start, stop, step = 1 },
         concat::Concat { axis },
         stack::Stack { axis },
-        pad::Pad { axis, before, after, value },
+        split::Split { sizes, axis, part },
+        chunk::Chunk { chunks, axis, part },
+        pad::Pad { axis, before, after, value, mode },
+        flip::Flip { axis },
+        roll::Roll { shift, axis },
+        repeat::Repeat { times, axis },
+        repeat_interleave::RepeatInterleave { times, axis },
+        flatten::Flatten { from, to },
         squeeze::Squeeze { axes },
         unsqueeze::Unsqueeze { axis },
         materialize::Materialize { batch_last },

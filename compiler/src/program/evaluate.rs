@@ -83,13 +83,13 @@ impl Machine<'_> {
             Instruction::Copy { from, .. } => self.read(*from).to_vec(),
             Instruction::Load { from, lane_stride: stride, lanes: read, .. } => {
                 let (buffer, first) = self.element(from);
-                let element = |i| self.memory[buffer][first + i * stride];
+                let element = |i| self.memory[buffer][moved(first, i, *stride)];
                 (0..lanes).map(|i| if i < *read { element(i) } else { UNREAD }).collect()
             }
             Instruction::Store { to, from, lane_stride: stride, lanes: written } => {
                 let (buffer, first) = self.element(to);
                 for i in 0..*written {
-                    self.memory[buffer][first + i * stride] = self.read(*from)[i];
+                    self.memory[buffer][moved(first, i, *stride)] = self.read(*from)[i];
                 }
                 return;
             }
@@ -101,8 +101,8 @@ impl Machine<'_> {
                 return;
             }
             Instruction::Iota { offset, strides, lane_stride: stride, .. } => {
-                let first = offset + self.sum(strides);
-                (0..lanes).map(|i| (first + i * stride) as u32).collect()
+                let first = offset.wrapping_add_signed(self.sum(strides));
+                (0..lanes).map(|i| moved(first, i, *stride) as u32).collect()
             }
             Instruction::Apply { scalar, operands, .. } => (0..lanes)
                 .map(|i| {
@@ -137,13 +137,19 @@ impl Machine<'_> {
             let (buffer, element) = self.element(&index.at);
             let found = self.memory[buffer][element] as usize;
             assert!(found < index.below, "an index of {found} in {address}");
-            found * index.stride
+            found as isize * index.stride
         });
-        (address.buffer, address.offset + self.sum(&address.strides) + indexed)
+        let moved = self.sum(&address.strides) + indexed;
+        (address.buffer, address.offset.wrapping_add_signed(moved))
     }
 
     /// How far the loops have moved an address.
-    fn sum(&self, strides: &[(Counter, usize)]) -> usize {
-        strides.iter().map(|(counter, stride)| self.counters[counter] * stride).sum()
+    fn sum(&self, strides: &[(Counter, isize)]) -> isize {
+        strides.iter().map(|(counter, stride)| self.counters[counter] as isize * stride).sum()
     }
+}
+
+/// The element of a lane; one outside of all memory, which has no such index, wraps.
+fn moved(first: usize, lane: usize, stride: isize) -> usize {
+    first.wrapping_add_signed(lane as isize * stride)
 }

@@ -89,7 +89,7 @@ pub struct Address {
     /// Elements from the buffer's start.
     pub offset: usize,
     /// Elements for each iteration of the loops around; none is zero.
-    pub strides: Vec<(Counter, usize)>,
+    pub strides: Vec<(Counter, isize)>,
     /// A further offset, by an integer in memory.
     pub index: Option<Box<Indexed>>,
 }
@@ -101,7 +101,7 @@ pub struct Indexed {
     /// The address of the integer; it has no index itself.
     pub at: Address,
     /// Elements by which each increment of the integer moves.
-    pub stride: usize,
+    pub stride: isize,
     /// The bound that the integer is below: the caller guarantees it.
     pub below: usize,
 }
@@ -116,7 +116,7 @@ pub struct Check {
     /// The first lane's element.
     pub at: Address,
     /// Elements from lane to lane.
-    pub lane_stride: usize,
+    pub lane_stride: isize,
     /// The number of lanes that are accessed.
     pub lanes: usize,
 }
@@ -160,7 +160,7 @@ pub enum Instruction {
         /// The first lane's element.
         from: Address,
         /// Elements from lane to lane.
-        lane_stride: usize,
+        lane_stride: isize,
         /// The number of lanes that are read from memory; nothing beyond is touched.
         lanes: usize,
     },
@@ -171,7 +171,7 @@ pub enum Instruction {
         /// Read.
         from: Register,
         /// Elements from lane to lane; at least 1.
-        lane_stride: usize,
+        lane_stride: isize,
         /// The number of lanes that are written to memory; nothing beyond is touched.
         lanes: usize,
     },
@@ -193,9 +193,9 @@ pub enum Instruction {
         /// Lane 0 in the first iteration of all loops.
         offset: usize,
         /// The increment for each iteration of some loops.
-        strides: Vec<(Counter, usize)>,
+        strides: Vec<(Counter, isize)>,
         /// The increment from lane to lane.
-        lane_stride: usize,
+        lane_stride: isize,
     },
     /// An operation on each lane.
     Apply {
@@ -427,6 +427,6 @@ impl fmt::Display for Address {
     }
 }
 
-fn print_strides(f: &mut fmt::Formatter<'_>, strides: &[(Counter, usize)]) -> fmt::Result {
+fn print_strides(f: &mut fmt::Formatter<'_>, strides: &[(Counter, isize)]) -> fmt::Result {
     strides.iter().try_for_each(|(counter, stride)| write!(f, " + i{}·{stride}", counter.0))
 }

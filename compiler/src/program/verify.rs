@@ -207,14 +207,14 @@ impl Checker<'_> {
                 if !(1..=lanes).contains(read) || (*stride == 0 && *read != lanes) {
                     broken.push(format!("{read} of {lanes} lanes by {stride}"));
                 }
-                self.address(from, read.saturating_sub(1).saturating_mul(*stride), broken);
+                self.address(from, reached(*read, *stride), broken);
             }
             Instruction::Store { to, from, lane_stride: stride, lanes: written } => {
                 self.is_number(*from, broken);
-                if !(1..=lanes).contains(written) || *stride == 0 {
+                if !(1..=lanes).contains(written) || *stride < 1 {
                     broken.push(format!("{written} of {lanes} lanes by {stride}"));
                 }
-                self.address(to, written.saturating_sub(1).saturating_mul(*stride), broken);
+                self.address(to, reached(*written, *stride), broken);
                 let moves = to.index.iter().flat_map(|index| &index.at.strides);
                 if moves.into_iter().any(|(counter, _)| self.is_parallel(*counter)) {
                     broken.push("an index decides whether iterations overlap".into());
@@ -302,34 +302,40 @@ impl Checker<'_> {
         }
     }
 
-    /// Checks an address whose lanes reach `more` elements beyond it.
-    fn address(&self, address: &Address, more: usize, broken: &mut Vec<String>) {
-        let mut most = self.extent(&address.strides, broken);
+    /// Checks an address whose lanes reach `more` elements from it.
+    fn address(&self, address: &Address, more: Option<isize>, broken: &mut Vec<String>) {
+        let mut extent = self.extent(&address.strides, broken);
         if let Some(index) = &address.index {
             match index.at.index.is_some() || index.below == 0 {
                 true => broken.push(format!("an index below {} in {}", index.below, index.at)),
-                false => self.address(&index.at, 0, broken),
+                false => self.address(&index.at, Some(0), broken),
             }
-            let last = index.stride.checked_mul(index.below.saturating_sub(1));
-            most = most.zip(last).and_then(|(a, b)| a.checked_add(b));
+            extent = extent.and_then(|extent| extent.with(reached(index.below, index.stride)?));
         }
         if address.buffer >= self.program.buffers.len() {
             broken.push(format!("there is no b{}", address.buffer));
             return;
         }
         let Some(sizes) = self.sizes else { return };
-        let last = most.and_then(|most| most.checked_add(address.offset)?.checked_add(more));
-        let size = sizes[address.buffer];
-        match last {
-            Some(last) if last < size => {}
-            Some(last) => broken.push(format!("reaches element {last} of {size}")),
+        let size = sizes[address.buffer] as isize;
+        let offset = isize::try_from(address.offset).ok();
+        let reached = extent.zip(more).and_then(|(extent, more)| {
+            let Extent { least, most } = extent.with(more)?;
+            Some((offset?.checked_add(least)?, offset?.checked_add(most)?))
+        });
+        match reached {
+            Some((first, last)) if first >= 0 && last < size => {}
+            Some((first, _)) if first < 0 => {
+                broken.push(format!("reaches element {first} of {size}"));
+            }
+            Some((_, last)) => broken.push(format!("reaches element {last} of {size}")),
             None => broken.push("reaches beyond all memory".into()),
         }
     }
 
-    /// The largest offset by some strides, if it can be represented.
-    fn extent(&self, strides: &[(Counter, usize)], broken: &mut Vec<String>) -> Option<usize> {
-        let mut most = Some(0usize);
+    /// The offsets by some strides, if they can be represented.
+    fn extent(&self, strides: &[(Counter, isize)], broken: &mut Vec<String>) -> Option<Extent> {
+        let mut extent = Some(Extent { least: 0, most: 0 });
         let mut seen = BTreeSet::new();
         for (counter, stride) in strides {
             let Some(iterations) = self.around.get(counter) else {
@@ -339,11 +345,32 @@ impl Checker<'_> {
             if *stride == 0 || !seen.insert(*counter) {
                 broken.push(format!("i{} has stride 0, or appears twice", counter.0));
             }
-            let last = stride.checked_mul(iterations.saturating_sub(1));
-            most = most.zip(last).and_then(|(a, b)| a.checked_add(b));
+            extent = extent.and_then(|extent| extent.with(reached(*iterations, *stride)?));
         }
-        most
+        extent
     }
+}
+
+/// The offsets that an address may have.
+#[derive(Clone, Copy)]
+struct Extent {
+    least: isize,
+    most: isize,
+}
+
+impl Extent {
+    /// With further steps that reach `offset`; `None` if it cannot be represented.
+    fn with(self, offset: isize) -> Option<Extent> {
+        Some(Extent {
+            least: self.least.checked_add(offset.min(0))?,
+            most: self.most.checked_add(offset.max(0))?,
+        })
+    }
+}
+
+/// The offset of the last of some elements with a stride; `None` if it cannot be represented.
+fn reached(count: usize, stride: isize) -> Option<isize> {
+    stride.checked_mul(isize::try_from(count.saturating_sub(1)).ok()?)
 }
 
 #[cfg(test)]
@@ -351,7 +378,7 @@ mod tests {
     use super::*;
     use crate::program::Indexed;
 
-    fn load(to: u32, strides: &[(u32, usize)], lane_stride: usize, lanes: usize) -> Statement {
+    fn load(to: u32, strides: &[(u32, isize)], lane_stride: isize, lanes: usize) -> Statement {
         let strides = strides.iter().map(|(c, stride)| (Counter(*c), *stride)).collect();
         let from = Address { buffer: 0, offset: 1, strides, index: None };
         Statement::Do(Instruction::Load { to: Register(to), from, lane_stride, lanes })
@@ -409,6 +436,25 @@ mod tests {
     }
 
     #[test]
+    fn accesses_before_and_behind_a_buffer_are_rejected() {
+        let found = |body, size| {
+            let found = program(vec![body]).verify_bounds(&[size]);
+            found.map_err(|error| error.to_string()).err().unwrap_or_default()
+        };
+        // From element 1 on, backwards.
+        assert!(found(load(0, &[], -1, 4), 9).contains("reaches element -2 of 9"));
+        let moved = |stride| repeat(0, Count::Fixed(3), vec![load(0, &[(0, stride)], 1, 4)]);
+        assert!(found(moved(-1), 9).contains("reaches element -1 of 9"));
+        assert!(found(moved(2), 8).contains("reaches element 8 of 8"));
+        assert_eq!(found(moved(2), 9), "");
+        // Two directions: the loop forwards, lanes backwards.
+        let both = repeat(0, Count::Fixed(3), vec![load(0, &[(0, 3)], -1, 2)]);
+        assert_eq!(found(both.clone(), 8), "");
+        assert!(found(both, 7).contains("reaches element 7 of 7"));
+        assert!(found(load(0, &[], isize::MAX, 4), 9).contains("beyond all memory"));
+    }
+
+    #[test]
     fn all_violations_are_reported() {
         let body = vec![
             load(9, &[], 1, 4),
@@ -431,7 +477,7 @@ mod tests {
     }
 
     /// An element of buffer 0, at ten times an integer in it.
-    fn by_index(strides: &[(u32, usize)], below: usize) -> Address {
+    fn by_index(strides: &[(u32, isize)], below: usize) -> Address {
         let strides = strides.iter().map(|(c, stride)| (Counter(*c), *stride)).collect();
         let at = Address { buffer: 0, offset: 2, strides, index: None };
         let index = Some(Box::new(Indexed { at, stride: 10, below }));

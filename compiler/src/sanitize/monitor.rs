@@ -125,11 +125,11 @@ impl<'a> Monitor<'a> {
         let extent = &sanitized.extents[site.buffer];
         let element = element.map_err(|element| (element, AccessFault::Misaligned))?;
         let count = if site.lane_stride == 0 { 1 } else { site.lanes };
-        let last = (count - 1).saturating_mul(site.lane_stride);
-        let end = extent.elements as i64;
-        let lane = |i: usize| element.saturating_add((i * site.lane_stride) as i64);
-        if element < 0 || element.saturating_add(last as i64) >= end {
-            let outside = (0..count).map(lane).find(|e| !(0..end).contains(e));
+        let range = 0..extent.elements as i64;
+        let stride = site.lane_stride as i64;
+        let lane = |i: usize| element.saturating_add((i as i64).saturating_mul(stride));
+        if !range.contains(&element) || !range.contains(&lane(count - 1)) {
+            let outside = (0..count).map(lane).find(|e| !range.contains(e));
             return Err((outside.unwrap_or(element), AccessFault::OutOfBounds));
         }
         for i in 0..count {

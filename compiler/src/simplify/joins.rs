@@ -32,22 +32,24 @@ pub(super) fn rewrite(g: &mut Graph, op: &Op, x: &[NodeId]) -> Option<NodeId> {
 fn rewrite_slice(g: &mut Graph, slice: &Slice, x: NodeId) -> Option<NodeId> {
     let Range { axis, first, count, step } = slice.range(g.ty(x));
     let shape = g.shape(x).clone();
-    if count == shape.sizes()[axis] {
+    if count == shape.sizes()[axis] && step == 1 {
         return Some(x);
     }
     match g.op(x).clone() {
         Op::Slice(inner) => {
             let from = g.operands(x)[0];
             let inner = inner.range(g.ty(from));
-            let (first, step) = (inner.first + first * inner.step, inner.step * step);
+            let first = (inner.first as isize + first as isize * inner.step) as usize;
+            let step = inner.step * step;
             (inner.axis == axis).then(|| g.slice(from, Range { axis, first, count, step }))
         }
         Op::Concat(concat) if concat.axis_of(g.ty(x)) == axis => {
             // Of several operands: the join is in memory, where the slice is a view.
-            let last = first + (count - 1) * step;
+            let last = Range { axis, first, count, step }.last();
+            let (least, most) = (first.min(last), first.max(last));
             let found = segments(g, x, axis);
             let (from, _, operand) =
-                *found.iter().find(|(from, to, _)| *from <= first && last < *to)?;
+                *found.iter().find(|(from, to, _)| *from <= least && most < *to)?;
             let range = Range { axis, first: first - from, count, step };
             (g.shape(operand).batched == shape.batched).then(|| g.slice(operand, range))
         }

@@ -59,7 +59,7 @@ impl Emitter<'_, '_> {
             Instruction::Prefetch { .. } => {}
             Instruction::Iota { to, offset, strides, lane_stride } => {
                 let lanes: [u32; LANES] =
-                    std::array::from_fn(|i| (offset + i * lane_stride) as u32);
+                    std::array::from_fn(|i| (*offset as isize + i as isize * lane_stride) as u32);
                 if strides.is_empty() {
                     self.hold(*to, Held::Constant(lanes));
                 } else {
@@ -226,7 +226,7 @@ impl Emitter<'_, '_> {
 }
 
 /// A lane stride in bytes, so small that all lanes are within reach of one displacement.
-fn stride_bytes(stride: usize) -> Result<i32, Error> {
+fn stride_bytes(stride: isize) -> Result<i32, Error> {
     i32::try_from(4 * stride)
         .ok()
         .filter(|bytes| *bytes <= i32::MAX / 8)

@@ -2,7 +2,7 @@
 
 use super::{
     Writer, apply, at, by, check, constant, elementwise, floats, load, parallel, product, repeat,
-    store, targets,
+    signed, store, targets,
 };
 use crate::expr::scalar::{LaneType, Scalar};
 use crate::program::{Instruction, Statement};
@@ -141,15 +141,21 @@ fn check_lanes(width: usize) {
     let (outer, inner) = (w.counter(), w.counter());
     let mut body = Vec::new();
     let mut results = Vec::new();
-    for stride in [0, 1, 50] {
+    for stride in [0, 1, 50, -1, -7] {
         let to = w.register(LaneType::Int);
-        let strides = vec![(inner, 4), (outer, 100)];
+        let strides = vec![(inner, 4), (outer, -3)];
         body.push(Statement::Do(Instruction::Iota { to, offset: 7, strides, lane_stride: stride }));
         results.push(to);
         let to = w.register(LaneType::Int);
         let strides = vec![];
         body.push(Statement::Do(Instruction::Iota { to, offset: 9, strides, lane_stride: stride }));
         results.push(to);
+    }
+    let backwards = signed(0, 8 * width + 12, &[(outer, -12), (inner, 1)]);
+    for (from, stride) in [(backwards.clone(), -1), (backwards, -4)] {
+        let x = w.float();
+        body.push(load(x, from, stride, width));
+        results.push(x);
     }
     let x = w.float();
     body.push(load(x, at(0, 1, &[(outer, 12), (inner, 1)]), 3, width));
@@ -175,10 +181,10 @@ fn check_lanes(width: usize) {
         let lanes = 1 + i % width;
         body.push(store(at(1, width * i, &[(outer, 3 * block), (inner, block)]), *r, 1, lanes));
         let to = at(2, i, &[(outer, 3 * block), (inner, block)]);
-        body.push(store(to, *r, results.len(), lanes));
+        body.push(store(to, *r, results.len() as isize, lanes));
     }
     let program = w.finish("lanes", 3, 2, vec![parallel(outer, 2, vec![repeat(inner, 3, body)])]);
-    check(&program, &[floats(16 + 3 * width, 3), vec![0; 6 * block], vec![0; 6 * block]]);
+    check(&program, &[floats(16 + 9 * width, 3), vec![0; 6 * block], vec![0; 6 * block]]);
 }
 
 /// Deferred loads must not see later stores.
@@ -237,7 +243,12 @@ fn rows_by_index_agree() {
         let mut w = Writer::new(lanes);
         let (i, j) = (w.counter(), w.counter());
         let index = |offset, strides: &[_]| at(1, offset, strides);
-        let indexed = |offset, strides: &[_]| by(at(0, offset, &[]), index(3, strides), row, rows);
+        let indexed =
+            |offset, strides: &[_]| by(at(0, offset, &[]), index(3, strides), row as isize, rows);
+        // From the last row on backwards.
+        let backwards = |strides: &[_]| {
+            by(at(0, row * rows - 1, &[]), index(3, strides), -(row as isize), rows)
+        };
         let first = w.float();
         let before = load(first, indexed(1, &[]), 1, lanes);
         let mut body = Vec::new();
@@ -247,10 +258,13 @@ fn rows_by_index_agree() {
         for (n, other) in others.iter().enumerate() {
             body.push(load(*other, at(3, 0, &[(i, n + 1), (j, 1)]), 1, lanes));
         }
-        let accesses = [(1, lanes), (1, lanes - 1), (0, lanes), (3, lanes), (3, 2)];
+        let accesses =
+            [(1, lanes), (1, lanes - 1), (0, lanes), (3, lanes), (3, 2), (-1, lanes), (-3, 2)];
         for (n, (stride, count)) in accesses.into_iter().enumerate() {
             let (x, blended, sum) = (w.float(), w.float(), w.float());
-            body.push(load(x, indexed(1, &[(i, 1), (j, 2)]), stride, count));
+            let strides = [(i, 1), (j, 2)];
+            let from = if stride < 0 { backwards(&strides) } else { indexed(1, &strides) };
+            body.push(load(x, from, stride, count));
             body.push(Statement::Do(Instruction::Blend {
                 to: blended,
                 from: x,
@@ -259,11 +273,11 @@ fn rows_by_index_agree() {
             }));
             let last = others.last().copied().unwrap_or(first);
             body.push(apply(sum, Scalar::Add, vec![blended, last]));
-            let to = at(2, n * lanes, &[(i, 2 * 5 * lanes), (j, 5 * lanes)]);
+            let to = at(2, n * lanes, &[(i, 2 * 7 * lanes), (j, 7 * lanes)]);
             body.push(store(to, sum, 1, lanes));
         }
         for other in others {
-            let (to, sum) = (at(2, 0, &[(i, 2 * 5 * lanes), (j, 5 * lanes)]), w.float());
+            let (to, sum) = (at(2, 0, &[(i, 2 * 7 * lanes), (j, 7 * lanes)]), w.float());
             let x = w.float();
             body.extend([load(x, to.clone(), 1, lanes), apply(sum, Scalar::Add, vec![x, other])]);
             body.push(store(to, sum, 1, lanes));
@@ -272,7 +286,7 @@ fn rows_by_index_agree() {
         let program = w.finish("rows by index", 4, positions, body);
         let table = floats(rows * row + 2, 3);
         let indices = [9, 9, 9, 6, 0, 3, 3, 1, 6, 5, 2];
-        let result = vec![0; positions * 2 * 5 * lanes];
+        let result = vec![0; positions * 2 * 7 * lanes];
         check(
             &program,
             &[table, indices.to_vec(), result, floats(extra_pointers * 5 + 2 * lanes, 4)],
@@ -291,7 +305,7 @@ fn rows_added_by_index_agree() {
         let mut w = Writer::new(lanes);
         let (block, i) = (w.counter(), w.counter());
         let count = lanes - lanes / 3;
-        let to = by(at(0, 0, &[(block, 1)]), at(1, 0, &[(i, 1)]), row, rows);
+        let to = by(at(0, 0, &[(block, 1)]), at(1, 0, &[(i, 1)]), row as isize, rows);
         let (x, y, sum) = (w.float(), w.float(), w.float());
         let body = vec![
             load(x, at(2, 0, &[(i, lanes)]), 1, count),

@@ -1,8 +1,10 @@
 //! Random programs.
 
-use super::{Random, Writer, apply, at, by, check, constant, floats, load, repeat, store, targets};
+use super::{
+    Random, Writer, apply, at, by, check, constant, floats, load, repeat, signed, store, targets,
+};
 use crate::expr::scalar::{LaneType, Scalar};
-use crate::program::{Counter, Instruction, Register, Statement};
+use crate::program::{Address, Counter, Instruction, Register, Statement};
 
 /// The number of integers in memory, and their bound.
 const INDICES: usize = 250;
@@ -38,6 +40,13 @@ fn random_programs_agree() {
     }
 }
 
+/// An address in the middle of buffer 0 that moves forwards or backwards with each loop.
+fn either_way(random: &mut Random, strides: &[(Counter, usize)]) -> Address {
+    let mut sign = |stride: usize| [stride as isize, -(stride as isize)][random.below(2)];
+    let strides: Vec<_> = strides.iter().map(|(counter, s)| (*counter, sign(*s))).collect();
+    signed(0, 200 + random.below(100), &strides)
+}
+
 fn block(
     random: &mut Random,
     w: &mut Writer,
@@ -65,8 +74,8 @@ fn block(
                 body.push(apply(to, Scalar::Select, vec![mask, b, c]));
             }
             7 => body.push(Statement::Do(Instruction::Copy { to, from: a })),
-            8 => body.push(load(to, at(0, random.below(100), &strides), 1, lanes)),
-            9 => body.push(load(to, at(0, random.below(100), &strides), 0, lanes)),
+            8 => body.push(load(to, either_way(random, &strides), 1, lanes)),
+            9 => body.push(load(to, either_way(random, &strides), 0, lanes)),
             10 => body.push(store(
                 at(1, 800 + random.below(50), &strides),
                 a,
@@ -90,10 +99,11 @@ fn block(
                 body.push(apply(to, Scalar::Select, vec![mask, b, c]));
             }
             14 => {
-                let (x, stride) = (w.float(), 1 + random.below(2) * random.below(5));
+                let stride = (1 + random.below(2) * random.below(5)) as isize;
+                let (x, stride) = (w.float(), [stride, -stride][random.below(2)]);
                 let count = 1 + random.below(lanes);
                 let bits = [0, 0x3F80_0000][random.below(2)];
-                body.push(load(x, at(0, random.below(100), &strides), stride, count));
+                body.push(load(x, either_way(random, &strides), stride, count));
                 let blend = Instruction::Blend { to, from: x, lanes: count, bits };
                 body.push(Statement::Do(blend));
             }
@@ -103,13 +113,18 @@ fn block(
             })),
             16 => {
                 let index = at(2, random.below(100), &strides);
-                let from =
-                    by(at(0, random.below(100), &strides), index, 1 + random.below(20), ROWS);
-                body.push(load(to, from, random.below(2), lanes));
+                let from = by(
+                    at(0, random.below(100), &strides),
+                    index,
+                    1 + random.below(20) as isize,
+                    ROWS,
+                );
+                body.push(load(to, from, random.below(2) as isize, lanes));
             }
             17 => {
                 let index = at(2, random.below(100), &strides);
-                let to = by(at(1, 800 + random.below(50), &strides), index, random.below(9), ROWS);
+                let to = at(1, 800 + random.below(50), &strides);
+                let to = by(to, index, random.below(9) as isize, ROWS);
                 body.push(store(to, a, 1, 1 + random.below(lanes)));
             }
             _ if depth < 3 => {

@@ -32,7 +32,7 @@ impl Constant {
         }
     }
 
-    fn iota(offset: usize, stride: usize) -> Constant {
+    fn iota(offset: usize, stride: isize) -> Constant {
         match stride {
             0 => Constant::Bits(offset as u32),
             _ => Constant::From(offset as u32, stride as u32),
@@ -484,10 +484,10 @@ impl Emitter<'_> {
 }
 
 /// A lane stride in bytes, so small that all lanes are within reach of one displacement.
-fn stride_bytes(stride: usize) -> Result<i64, Error> {
+fn stride_bytes(stride: isize) -> Result<i64, Error> {
     i64::try_from(stride)
         .ok()
-        .filter(|stride| *stride <= i64::from(i32::MAX) / 128)
+        .filter(|stride| stride.abs() <= i64::from(i32::MAX) / 128)
         .map(|stride| 4 * stride)
         .ok_or_else(|| Error::Codegen(format!("a lane stride of {stride} elements is too large")))
 }

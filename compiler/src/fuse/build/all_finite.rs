@@ -1,6 +1,6 @@
 //! Builds the kernel that checks that all elements of buffers are finite.
 
-use super::super::views::base;
+use super::super::views::{base, signed};
 use super::KernelBuilder;
 use crate::expr::Term;
 use crate::expr::scalar::LaneType;
@@ -13,13 +13,13 @@ impl KernelBuilder<'_> {
         let buffers = self.g.operands(node).iter().filter_map(|operand| {
             let memory = self.buffers.of.get(&base(self.g, *operand))?;
             let layout = &memory.layout;
-            let axes = layout.sizes.iter().copied().zip(layout.strides.iter().copied());
-            let mut axes: Vec<(usize, usize)> = axes.filter(|(size, _)| *size > 1).collect();
+            let axes = layout.sizes.iter().copied().zip(signed(&layout.strides));
+            let mut axes: Vec<(usize, isize)> = axes.filter(|(size, _)| *size > 1).collect();
             axes.sort_by_key(|(_, stride)| std::cmp::Reverse(*stride));
             // Collapses contiguous axes.
             for i in (1..axes.len()).rev() {
                 let (size, stride) = axes[i];
-                if axes[i - 1].1 == size * stride {
+                if axes[i - 1].1 == size as isize * stride {
                     axes[i - 1] = (axes[i - 1].0 * size, stride);
                     axes.remove(i);
                 }

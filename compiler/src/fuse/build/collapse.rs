@@ -49,7 +49,7 @@ impl Kernel {
                 let mut i = 0;
                 while i + 1 < p.summed.len() {
                     let adjacent = |f: &&mut Access| {
-                        f.strides[first + i] == f.strides[first + i + 1] * p.summed[i + 1]
+                        f.strides[first + i] == f.strides[first + i + 1] * p.summed[i + 1] as isize
                     };
                     if factors.iter().all(adjacent) {
                         for f in &mut factors {
@@ -67,7 +67,7 @@ impl Kernel {
 }
 
 /// The strides of accesses and of their indices.
-fn all_strides(accesses: &mut [Access]) -> Vec<&mut Vec<usize>> {
+fn all_strides(accesses: &mut [Access]) -> Vec<&mut Vec<isize>> {
     let strides = accesses.iter_mut().flat_map(|access| {
         let index = access.index.as_mut().map(|index| &mut index.at.strides);
         [Some(&mut access.strides), index]
@@ -76,17 +76,17 @@ fn all_strides(accesses: &mut [Access]) -> Vec<&mut Vec<usize>> {
 }
 
 /// Whether `axis` is contiguous with the next axis, of size `size`, in all accesses.
-fn are_contiguous(all: &[&mut Vec<usize>], axis: usize, size: usize) -> bool {
-    all.iter().all(|strides| strides[axis] == strides[axis + 1] * size)
+fn are_contiguous(all: &[&mut Vec<isize>], axis: usize, size: usize) -> bool {
+    all.iter().all(|strides| strides[axis] == strides[axis + 1] * size as isize)
 }
 
-fn remove_axis(all: &mut [&mut Vec<usize>], axis: usize) {
+fn remove_axis(all: &mut [&mut Vec<isize>], axis: usize) {
     for strides in all {
         strides.remove(axis);
     }
 }
 
-fn collapse_outer(all: &mut [&mut Vec<usize>], outer: &mut Vec<usize>) {
+fn collapse_outer(all: &mut [&mut Vec<isize>], outer: &mut Vec<usize>) {
     for axis in (0..outer.len().saturating_sub(1)).rev() {
         if are_contiguous(all, axis, outer[axis + 1]) {
             remove_axis(all, axis);

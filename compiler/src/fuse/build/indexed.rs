@@ -56,8 +56,8 @@ impl KernelBuilder<'_> {
         let mut index = self.index_access(index);
         index.strides.extend([0, 0]);
         let mut strides = vec![0; positions.len()];
-        strides.push(layout.strides[0]);
-        strides.push(if sizes[1] > 1 { layout.strides[1] } else { 0 });
+        strides.push(layout.strides[0] as isize);
+        strides.push(if sizes[1] > 1 { layout.strides[1] as isize } else { 0 });
         let mut to = memory.access(0, strides, LaneType::Float);
         to.padding = self.padding(&to, layout);
         let value = self.operand(values, Level::Full);

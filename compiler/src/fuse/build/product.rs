@@ -33,7 +33,7 @@ impl KernelBuilder<'_> {
 
         let size = |axis: Option<usize>| axis.map_or(1, |i| axes[i].size);
         let access =
-            |factor: &Factor<'_>, stride: fn(&Axis) -> Option<usize>, s: fn(&Summed) -> usize| {
+            |factor: &Factor<'_>, stride: fn(&Axis) -> Option<isize>, s: fn(&Summed) -> isize| {
                 let strides = self.axes.iter().map(|i| axes.get(*i).and_then(stride).unwrap_or(0));
                 let strides = strides.chain(summed.iter().map(s)).collect();
                 factor.memory.access(factor.offset, strides, LaneType::Float)
@@ -63,7 +63,7 @@ struct Factor<'a> {
     memory: &'a Memory,
     offset: usize,
     batched: bool,
-    strides: Vec<usize>,
+    strides: Vec<isize>,
     rank: usize,
 }
 
@@ -77,7 +77,7 @@ impl<'a> Factor<'a> {
         Factor { memory, offset, batched: shape.batched, strides, rank: shape.rank() }
     }
 
-    fn stride(&self, axis: usize) -> usize {
+    fn stride(&self, axis: usize) -> isize {
         self.strides[axis + usize::from(self.batched)]
     }
 }
@@ -85,15 +85,15 @@ impl<'a> Factor<'a> {
 /// An axis of a product's result, and the factors' strides along it.
 struct Axis {
     size: usize,
-    a: Option<usize>,
-    b: Option<usize>,
+    a: Option<isize>,
+    b: Option<isize>,
 }
 
 /// An axis that is summed over.
 struct Summed {
     size: usize,
-    a: usize,
-    b: usize,
+    a: isize,
+    b: isize,
 }
 
 /// Axes of a size above one, in the result's order, and those summed over.

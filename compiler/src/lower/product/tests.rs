@@ -163,6 +163,7 @@ impl Case<'_> {
     fn access(&self, buffer: usize, layout: &Layout, strides: Vec<usize>) -> Access {
         let along_columns = strides[1] == 1 && layout.contiguous() == Some(self.factors.columns);
         let padding = if along_columns && self.is_free(buffer) { layout.padding } else { 0 };
+        let strides = strides.into_iter().map(|stride| stride as isize).collect();
         Access { padding, ..Access::of(buffer, strides, LaneType::Float) }
     }
 

@@ -83,7 +83,8 @@ impl<'a> Writer<'a> {
                 let iota = &kernel.iotas[*i];
                 let (offset, strides) = self.reach(&iota.strides, point);
                 let lane_stride = iota.strides.get(self.vector_axis).copied().unwrap_or(0);
-                Instruction::Iota { to, offset: iota.offset + offset, strides, lane_stride }
+                let offset = iota.offset.wrapping_add_signed(offset);
+                Instruction::Iota { to, offset, strides, lane_stride }
             }
             Term::Apply(scalar, _) => Instruction::Apply { to, scalar: *scalar, operands },
             Term::Reduced(_) => unreachable!("a reduction's result is recorded before it is used"),

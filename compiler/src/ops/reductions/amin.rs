@@ -49,9 +49,7 @@ impl Operation for Amin {
 
     #[cfg(feature = "eval")]
     fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
-        axis::evaluate(self.axis, x[0], at, |lane| {
-            -T::largest_of(lane.map(|x| -*x))
-        })
+        axis::evaluate(self.axis, x[0], at, |lane| -T::largest_of(lane.map(|x| -*x)))
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {

@@ -13,7 +13,8 @@ use crate::shape::{Argument, Dim, Facts, Shape, Type, resolve_axis};
 /// The elements of one axis from `start` on, before `stop`, every `step`-th of them.
 ///
 /// Negative positions count from the end, as in Python; unlike there, a range beyond the axis is a
-/// mistake. A step is at least 1. The axis remains, also with one element.
+/// mistake. A negative step goes backwards from the range's last element, as in `ndarray`: with -1, the
+/// range is reversed. The axis remains, also with one element.
 ///
 /// In the language: `slice(x, axis, start = 0, stop = end, step = 1)`, or `x[0..3]`, `x[.., 1..]`.
 ///
@@ -41,8 +42,8 @@ pub struct Slice {
     pub start: Option<i64>,
     /// The position before which it ends; `None` for the axis's end.
     pub stop: Option<i64>,
-    /// The distance of one element to the next, at least 1.
-    pub step: usize,
+    /// The distance of one element to the next; negative ones go backwards, 0 is a mistake.
+    pub step: i64,
 }
 
 /// A [`Slice`] of an axis of known size.
@@ -54,16 +55,41 @@ pub struct Range {
     pub first: usize,
     /// The number of elements, at least 1.
     pub count: usize,
-    /// The distance of one element to the next.
-    pub step: usize,
+    /// The distance of one element to the next, not 0.
+    pub step: isize,
+}
+
+impl Range {
+    /// The positions of its elements, in order.
+    pub fn positions(self) -> impl Iterator<Item = usize> {
+        (0..self.count as isize).map(move |i| (self.first as isize + i * self.step) as usize)
+    }
+
+    /// The position of its last element.
+    pub fn last(self) -> usize {
+        (self.first as isize + (self.count as isize - 1) * self.step) as usize
+    }
+
+    /// The same elements from the last to the first.
+    pub fn reversed(self) -> Range {
+        Range { first: self.last(), step: -self.step, ..self }
+    }
+}
+
+fn check_step(step: i64) -> Result<(), Mistake> {
+    match step {
+        0 => Err(Mistake::attribute("step", "`step` must not be 0")),
+        _ => Ok(()),
+    }
 }
 
 impl Slice {
     /// A range of an axis.
     pub fn of(Range { axis, first, count, step }: Range) -> Slice {
-        let stop = first + (count - 1) * step + 1;
-        let (axis, start) = (axis as i64, Some(first as i64));
-        Slice { axis, start, stop: Some(stop as i64), step }
+        let range = Range { axis, first, count, step };
+        let (start, stop) = (first.min(range.last()), first.max(range.last()) + 1);
+        let (start, stop) = (Some(start as i64), Some(stop as i64));
+        Slice { axis: axis as i64, start, stop, step: step as i64 }
     }
 
     /// The range in a checked operand.
@@ -94,16 +120,30 @@ impl Slice {
                 format!("the range {} of `{}`, which has {size}, is empty", range(), x.name);
             return Err(Mistake::call(message));
         }
-        let count = ((stop - start) as usize).div_ceil(self.step);
+        let count = ((stop - start) as u64).div_ceil(self.step.unsigned_abs()) as usize;
+        let first = if self.step < 0 { stop - 1 } else { start } as usize;
         // One element has no step, which may be of any size.
-        let step = if count == 1 { 1 } else { self.step };
-        Ok(Range { axis, first: start as usize, count, step })
+        let step = if count == 1 { 1 } else { self.step as isize };
+        Ok(Range { axis, first, count, step })
     }
 
     /// The size of the sliced axis.
     fn size(&self, axis: usize, x: Argument<'_>) -> Result<Dim, Mistake> {
         let size = fixed("slice", axis, x)?;
         Ok(self.resolve(axis, size, x)?.count.into())
+    }
+}
+
+/// The elements at some positions of an array's axis, for the interpreter.
+#[cfg(feature = "eval")]
+pub(in crate::ops) fn select<T: Real>(x: &Value<T>, axis: usize, positions: &[usize]) -> Value<T> {
+    fn of<A: Copy>(x: &ndarray::ArrayD<A>, axis: usize, positions: &[usize]) -> ndarray::ArrayD<A> {
+        let selected = x.select(ndarray::Axis(axis), positions);
+        selected.as_standard_layout().into_owned()
+    }
+    match x {
+        Value::Real(x) => Value::Real(of(x, axis, positions)),
+        Value::Index(x) => Value::Index(of(x, axis, positions)),
     }
 }
 
@@ -125,14 +165,12 @@ impl Operation for Slice {
         Attribute { name: "axis", kind: AttributeKind::Axis, default: None },
         Attribute { name: "start", kind: AttributeKind::Axis, default: Some("0") },
         Attribute { name: "stop", kind: AttributeKind::Axis, default: Some("end") },
-        Attribute { name: "step", kind: AttributeKind::Integer, default: Some("1") },
+        Attribute { name: "step", kind: AttributeKind::Axis, default: Some("1") },
     ]));
 
     fn from_call(attributes: &Attributes) -> Result<Slice, Mistake> {
-        let step = attributes.integer("step").unwrap_or(1);
-        if step == 0 {
-            return Err(Mistake::attribute("step", "`step` must be at least 1"));
-        }
+        let step = attributes.axis("step").unwrap_or(1);
+        check_step(step)?;
         Ok(Slice {
             axis: attributes.axis("axis").unwrap_or(0),
             start: attributes.axis("start"),
@@ -143,27 +181,16 @@ impl Operation for Slice {
 
     fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
         let axis = resolve_axis(self.axis, x[0])?;
-        if self.step == 0 {
-            return Err(Mistake::attribute("step", "`step` must be at least 1"));
-        }
+        check_step(self.step)?;
         let size = self.size(axis, x[0])?;
         Ok(Type { dtype: x[0].ty.dtype.clone(), shape: x[0].ty.shape.with(axis, size) })
     }
 
     #[cfg(feature = "eval")]
     fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
-        fn slice<A: Copy>(x: &ndarray::ArrayD<A>, axis: usize, range: Range) -> Vec<A> {
-            let end = range.first + (range.count - 1) * range.step + 1;
-            let of =
-                ndarray::Slice::new(range.first as isize, Some(end as isize), range.step as isize);
-            x.slice_axis(ndarray::Axis(axis), of).iter().copied().collect()
-        }
         let range = self.range(at.operands[0]);
-        let axis = at.array_axis(0, range.axis);
-        match x[0] {
-            Value::Real(x) => Value::real(&at.sizes(), slice(x, axis, range)),
-            Value::Index(x) => Value::index(&at.sizes(), slice(x, axis, range)),
-        }
+        let positions: Vec<usize> = range.positions().collect();
+        select(x[0], at.array_axis(0, range.axis), &positions)
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
@@ -186,6 +213,10 @@ impl Operation for Slice {
             Sample::new(range(0, Some(1), None, 2), [real(Shape::batched([2 * size + 3, 2]))]),
             Sample::new(range(1, None, None, 3), [real(Shape::batched([2, 3 * size]))]),
             Sample::new(range(0, Some(0), Some(1), 5), [real(Shape::unbatched([size, 3]))]),
+            Sample::new(range(0, None, None, -1), [real(Shape::batched([size]))]),
+            Sample::new(range(-1, Some(1), None, -1), [real(Shape::batched([3, size + 1]))]),
+            Sample::new(range(0, None, Some(-1), -2), [real(Shape::batched([2 * size + 2, 3]))]),
+            Sample::new(range(1, None, None, -3), [real(Shape::unbatched([2, 3 * size, 2]))]),
         ]
     }
 }

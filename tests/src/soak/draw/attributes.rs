@@ -102,6 +102,13 @@ impl Draft {
             AttributeKind::Size => AttributeValue::Size(Dim::Fixed(
                 stated(attribute.name, operands).unwrap_or_else(|| self.size(choices)),
             )),
+            // Parts of an axis.
+            AttributeKind::Sizes if attribute.name == "sizes" => {
+                let size = *dims.get(choices.index(dims.len()))?;
+                let first = 1 + choices.index(size);
+                let parts = [first, size - first].into_iter().filter(|part| *part > 0);
+                AttributeValue::Sizes(parts.map(Dim::Fixed).collect())
+            }
             AttributeKind::Sizes => {
                 let shape = reshaped(choices, dims.iter().product());
                 AttributeValue::Sizes(shape.into_iter().map(Dim::Fixed).collect())

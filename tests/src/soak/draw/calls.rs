@@ -1,7 +1,7 @@
 //! Draws calls of functions and layers: operands of the domains that samples have, then attributes.
 
 use bilro_compiler::layers;
-use bilro_compiler::ops::{self, Domain};
+use bilro_compiler::ops::{self, AttributeValue, Domain};
 use bilro_compiler::shape::DType;
 
 use super::super::choices::Choices;
@@ -66,6 +66,25 @@ impl Relation {
     }
 }
 
+/// The number of values of a call.
+fn values_of(call: &Call, x: &Known) -> usize {
+    let attribute = |name: &str| call.attributes.iter().find(|(n, _)| n == name).map(|(_, v)| v);
+    match (attribute("sizes"), attribute("chunks")) {
+        (Some(AttributeValue::Sizes(sizes)), _) => sizes.len(),
+        (_, Some(AttributeValue::Integer(chunks))) => {
+            let axis = match attribute("axis") {
+                Some(AttributeValue::Axis(axis)) => *axis,
+                _ => 0,
+            };
+            let dims = x.dims();
+            let axis = if axis < 0 { axis + dims.len() as i64 } else { axis };
+            let Some(size) = dims.get(axis as usize) else { return 1 };
+            size.div_ceil(size.div_ceil((*chunks).max(1)))
+        }
+        _ => 1,
+    }
+}
+
 impl Draft {
     /// Draws a call of one of some functions; its value.
     pub(super) fn draw_function(
@@ -122,7 +141,8 @@ impl Draft {
             let attributes = self.attributes(choices, form.attributes, &operands);
             let call = Call { name: function.name.into(), attributes };
             let before = self.drawn.accepted;
-            let value = self.let_value(choices, call, passed, 1);
+            let outputs = values_of(&call, &operands[0]);
+            let value = self.let_value(choices, call, passed, outputs);
             if value.is_some() || self.drawn.accepted > before {
                 return value;
             }

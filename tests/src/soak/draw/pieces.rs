@@ -76,7 +76,7 @@ impl Draft {
             function.operands() == 1
                 && domains.next().is_none()
                 && function.entry.call.is_some_and(|call| !call.operator && !call.is_list)
-                && function.name != "reshape"
+                && !["reshape", "split", "chunk"].contains(&function.name)
         };
         let functions: Vec<&Function> = FUNCTIONS.iter().filter(is_unary).collect();
         let function = choices.pick(&functions);
