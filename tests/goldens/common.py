@@ -26,7 +26,7 @@ def documented():
     for line in LANGUAGE.read_text().splitlines():
         if line.startswith("| `"):
             column = line[1:].split(" | ")[0]
-            names.update(re.findall(r"`([a-z_0-9]+)\(", column))
+            names.update(re.findall(r"`(?:let \([a-z, ]*\) = )?([a-z_0-9]+)\(", column))
     return names
 
 
@@ -55,6 +55,17 @@ def functions(tree):
         yield tree[0]
         for operand in tree[1:]:
             yield from functions(operand)
+
+
+def gradients(y, inputs, upstream):
+    """The gradient of each input, zeros where it has none; nothing if PyTorch has no derivative."""
+    try:
+        found = torch.autograd.grad(y, inputs, upstream, retain_graph=True, allow_unused=True)
+    except RuntimeError as error:
+        if "not implemented" not in str(error):
+            raise
+        return None
+    return [torch.zeros_like(x) if dx is None else dx for x, dx in zip(inputs, found)]
 
 
 def rounded(x, digits=3):

@@ -14,7 +14,7 @@ use bilro_compiler::eval::Value;
 use bilro_compiler::graph::{Graph, NodeId, Root};
 use bilro_compiler::ops::constant::Constant;
 use bilro_compiler::ops::{self, AttributeKind, AttributeValue, Attributes, Number, input::Input};
-use bilro_compiler::shape::{Dim, Facts, Shape, Type};
+use bilro_compiler::shape::{Argument, Dim, Facts, Shape, Type};
 use bilro_compiler::target::host;
 use bilro_tests::check::{self, Case};
 use bilro_tests::goldens::{self, Calls, Tensor};
@@ -429,12 +429,22 @@ fn call(
 struct OnGraph<'g>(&'g mut Graph);
 
 impl Calls for OnGraph<'_> {
-    fn call(&mut self, function: &str, x: &[NodeId], a: &Attributes) -> Result<NodeId, Mistake> {
+    fn call(
+        &mut self,
+        function: &str,
+        x: &[NodeId],
+        a: &Attributes,
+    ) -> Result<Vec<NodeId>, Mistake> {
         let entry = ops::find(function)
             .ok_or_else(|| Mistake::call(format!("there is no function `{function}`")))?;
         let form = entry.call.expect("only operations with a call are found");
-        let a = a.check(function, form.attributes, &form.show(function))?;
-        call(self.0, function, x, &a)
+        let op = (entry.from_call)(&a.check(function, form.attributes, &form.show(function))?)?;
+        let arguments = x.iter().map(|x| Argument { name: "x", ty: self.0.ty(*x) });
+        let ops = op.values(&arguments.collect::<Vec<_>>())?;
+        let names = vec!["x"; x.len()];
+        let mut facts = Facts::default();
+        let values = ops.into_iter().map(|op| self.0.call(op, x, &names, &mut facts));
+        values.collect()
     }
 
     fn number(&mut self, x: f64) -> NodeId {

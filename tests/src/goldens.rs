@@ -86,26 +86,45 @@ impl Tensor {
 
 /// What builds calls: a graph, or the builder of a declared network.
 pub trait Calls {
-    /// A function of the language, or an operator by its name.
-    fn call(&mut self, function: &str, x: &[NodeId], a: &Attributes) -> Result<NodeId, Mistake>;
+    /// All values of a function of the language, or of an operator by its name.
+    fn call(
+        &mut self,
+        function: &str,
+        x: &[NodeId],
+        a: &Attributes,
+    ) -> Result<Vec<NodeId>, Mistake>;
 
     /// A literal.
     fn number(&mut self, x: f64) -> NodeId;
 
     /// A call of the goldens on operands: the number of an operand, or `[function, operand, …,
-    /// {attribute: value}]`, whose operands are calls.
+    /// {attribute: value}]`, whose operands are calls, or `["value", number, call]`.
     ///
     /// # Panics
     /// For JSON of another form.
     fn tree(&mut self, tree: &Json, operands: &[NodeId]) -> Result<NodeId, Mistake> {
+        let values = self.values(tree, operands)?;
+        assert_eq!(values.len(), 1, "one value of {tree}");
+        Ok(values[0])
+    }
+
+    /// All values of such a call.
+    ///
+    /// # Panics
+    /// For JSON of another form.
+    fn values(&mut self, tree: &Json, operands: &[NodeId]) -> Result<Vec<NodeId>, Mistake> {
+        let index = |x: &Json| x.as_u64().expect("a number") as usize;
         let list = match tree {
             Json::Array(list) => list,
-            operand => return Ok(operands[operand.as_u64().expect("an operand's number") as usize]),
+            operand => return Ok(vec![operands[index(operand)]]),
         };
         let (function, rest) = list.split_first().expect("a call has a function");
         let function = function.as_str().expect("the name of a function");
         if function == "number" {
-            return Ok(self.number(rest[0].as_f64().expect("a number")));
+            return Ok(vec![self.number(rest[0].as_f64().expect("a number"))]);
+        }
+        if function == "value" {
+            return Ok(vec![self.values(&rest[1], operands)?[index(&rest[0])]]);
         }
         let (attributes, x) = match rest.split_last() {
             Some((Json::Object(given), x)) => {

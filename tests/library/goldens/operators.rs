@@ -204,8 +204,13 @@ fn reals(tensor: &Tensor, examples: usize) -> ArrayD<f32> {
 struct OnBuilder<'b>(&'b mut Builder);
 
 impl Calls for OnBuilder<'_> {
-    fn call(&mut self, function: &str, x: &[NodeId], a: &Attributes) -> Result<NodeId, Mistake> {
-        self.0.call(function, x, a)
+    fn call(
+        &mut self,
+        function: &str,
+        x: &[NodeId],
+        a: &Attributes,
+    ) -> Result<Vec<NodeId>, Mistake> {
+        self.0.call_all(function, x, a)
     }
 
     fn number(&mut self, x: f64) -> NodeId {
