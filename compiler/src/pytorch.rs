@@ -62,10 +62,13 @@ const FUNCTIONS: &[(&[&str], &str)] = &[
         "`x.clamp(0, 1)` is between two numbers, `maximum(x, 0)` at least one",
     ),
     (&["relu6"], "write `x.clamp(0, 6)`"),
+    (&["where_"], "`where(condition, a, b)` chooses per element"),
+    (&["heaviside", "sign"], "`step(x)` is 1 from 0 on, else 0"),
     (
-        &["where", "where_", "heaviside", "sign", "gt", "lt", "ge", "le", "eq", "ne"],
-        "`step(x)` is 1 from 0 on, else 0; products with it choose",
+        &["bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not"],
+        "`a & b`, `a | b`, `logical_xor(a, b)` and `!a` are the same of conditions, 0 or 1",
     ),
+    (&["masked_select", "nonzero", "masked_scatter"], "`where(condition, a, b)` keeps the shape"),
     (&["one_hot"], "losses take class indices; `Dataset::one_hot` converts them to vectors"),
     (
         &["conv1d", "conv2d", "max_pool2d", "avg_pool2d", "lstm", "gru", "rnn", "attention"],

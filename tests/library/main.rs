@@ -8,6 +8,7 @@
 pub mod activations;
 pub mod api;
 pub mod checkpoints;
+pub mod conditions;
 pub mod documents;
 pub mod drawn;
 pub mod embedding;

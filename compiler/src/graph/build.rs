@@ -88,6 +88,13 @@ impl Graph {
         self.apply(select::Select, &operands)
     }
 
+    /// `a` where `condition` is not 0, else `b`; broadcast to a common shape.
+    pub fn choose(&mut self, condition: NodeId, a: NodeId, b: NodeId) -> NodeId {
+        let shape = self.common(&[condition, a, b]);
+        let operands = [condition, a, b].map(|x| self.broadcast(x, &shape));
+        self.apply(conditional::Where, &operands)
+    }
+
     fn pair(&mut self, op: impl Into<Op>, a: NodeId, b: NodeId) -> NodeId {
         let shape = self.common(&[a, b]);
         let (a, b) = (self.broadcast(a, &shape), self.broadcast(b, &shape));

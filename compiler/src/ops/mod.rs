@@ -95,6 +95,13 @@ pub trait Operation: Clone + PartialEq + Eq + std::hash::Hash + std::fmt::Debug 
         false
     }
 
+    /// The operand that is the condition by which elements of `operand` are the result's, and whether
+    /// they are where it is true, not 0, or where it is false: elsewhere its gradient is 0, and so are
+    /// those of the element-wise functions that it is a result of, whatever their slopes.
+    fn chosen_by(&self, _operand: usize) -> Option<(usize, bool)> {
+        None
+    }
+
     /// The weight of each of its results in the mean of a `loss` or `metric`, in the results' shape: the
     /// mean is the sum of the results over the sum of the weights. `None` for 1.
     fn weights(&self, _: &mut Graph, _: &[NodeId]) -> Option<NodeId> {
@@ -332,6 +339,13 @@ macro_rules! operations {
                 }
             }
 
+            /// See [`Operation::chosen_by`].
+            pub fn chosen_by(&self, operand: usize) -> Option<(usize, bool)> {
+                match self {
+                    $($($(#[$when])* Op::$Variant(op) => Operation::chosen_by(op, operand),)*)*
+                }
+            }
+
             /// See [`Operation::weights`].
             pub fn weights(&self, g: &mut Graph, x: &[NodeId]) -> Option<NodeId> {
                 match self {
@@ -457,6 +471,21 @@ operations! {
     }
     "Comparisons, as 1.0 and 0.0, and selections."
     conditions {
+        greater::Greater,
+        greater_equal::GreaterEqual,
+        less::Less,
+        less_equal::LessEqual,
+        equal::Equal,
+        not_equal::NotEqual,
+        logical_and::LogicalAnd,
+        logical_or::LogicalOr,
+        logical_xor::LogicalXor,
+        logical_not::LogicalNot,
+        isnan::IsNan,
+        isinf::IsInf,
+        isfinite::IsFinite,
+        conditional::Where,
+        masked_fill::MaskedFill { value },
         switch::Switch { by },
         compare::Compare(comparison),
         compare_position::ComparePosition[comparison],
