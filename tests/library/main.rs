@@ -11,6 +11,7 @@ pub mod checkpoints;
 pub mod conditions;
 pub mod documents;
 pub mod drawn;
+pub mod elementwise;
 pub mod embedding;
 pub mod errors;
 pub mod expansion;

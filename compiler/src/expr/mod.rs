@@ -5,6 +5,8 @@
 //! computed once.
 
 mod functions;
+mod inverses;
+mod roundings;
 pub mod scalar;
 
 use rustc_hash::FxHashMap;

@@ -71,6 +71,8 @@ impl Graph {
         minimum => minimum::Minimum;
         /// 1 where `a > b`, else 0.
         greater => Compare(Comparison::Greater);
+        /// 1 where `a >= b`, else 0.
+        greater_equal => greater_equal::GreaterEqual;
         /// 1 where `a == b`, else 0.
         equal => Compare(Comparison::Equal);
     }

@@ -26,7 +26,7 @@ pub(super) fn instead(token: &TokenTree, next: Option<&TokenTree>) -> Option<Str
             match (first.as_char(), second) {
                 ('@', _) => "products of matrices are `a.matmul(b)`",
                 ('^', _) => "powers are `x.pow(2)`",
-                ('%', _) => "there is no remainder",
+                ('%', _) => "remainders are `remainder(a, b)`",
                 ('<', Some('<')) | ('>', Some('>')) => "there are no shifts of bits",
                 ('~', _) => "`!x` is 1 where `x` is 0, else 0",
                 ('?', _) => "operations cannot fail",

@@ -47,6 +47,8 @@ const LIMIT: f64 = 8.0;
 const METRICS: [&str; 2] = ["accuracy", "top_k_accuracy"];
 /// Lower bound of operands that must be positive.
 const POSITIVE: f64 = 0.2;
+/// Lower bound of operands that must be above 1.
+const ABOVE_ONE: f64 = 1.25;
 
 /// A random network, and how to run it.
 #[derive(Clone, Debug)]

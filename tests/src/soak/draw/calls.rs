@@ -6,7 +6,7 @@ use bilro_compiler::shape::DType;
 
 use super::super::choices::Choices;
 use super::super::language::{Call, Item, Operand};
-use super::{Draft, FUNCTIONS, Function, Known, POSITIVE};
+use super::{ABOVE_ONE, Draft, FUNCTIONS, Function, Known, POSITIVE};
 
 /// Number of attempts at a call that the builder refuses.
 const ATTEMPTS: usize = 6;
@@ -296,6 +296,11 @@ impl Draft {
                         self.let_value(choices, Call::of("add"), with(&y, 1.0), 1)
                     }
                 }
+            }
+            Domain::AboveOne if x.low < ABOVE_ONE => {
+                let y = self.let_value(choices, Call::of("square"), operand(&x), 1)?;
+                let operands = [operand(&y), vec![(Operand::Number(ABOVE_ONE), false)]].concat();
+                self.let_value(choices, Call::of("add"), operands, 1)
             }
             Domain::Probability if x.low < 0.02 || x.high > 0.98 => {
                 self.let_value(choices, Call::of("sigmoid"), operand(&x), 1)
