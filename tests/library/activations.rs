@@ -384,9 +384,9 @@ network! {
         let d = c -> Linear(6) -> Softsign -> Hardtanh(min_val = -0.5) -> Linear(6) -> PReLU(6);
         output y = d -> Linear(6) -> LogSigmoid -> Hardsigmoid;
         output fires = d -> Step;
-        let e = d -> Linear(6) -> ReLU6 -> Hardswish -> CELU(0.5) -> Linear(6) -> Softshrink(0.1);
-        output z = e -> Hardshrink -> Tanhshrink -> Threshold(-0.1, 20);
-        loss mse_loss(y + 0.01 * z, t);
+        let e = d -> Linear(6) -> ReLU6 -> Hardswish -> CELU(0.5) -> Linear(6) -> Softshrink(0.01);
+        output z = e -> Hardshrink(0.02) -> Tanhshrink -> Threshold(-0.1, 20);
+        loss mse_loss(y + z, t);
     }
 }
 
@@ -418,8 +418,8 @@ fn layers_are_declared_as_in_pytorch() {
             "ReLU6",
             "Hardswish",
             "CELU(alpha = 0.5)",
-            "Softshrink(lambd = 0.1)",
-            "Hardshrink(lambd = 0.5)",
+            "Softshrink(lambd = 0.01)",
+            "Hardshrink(lambd = 0.02)",
             "Tanhshrink",
             "Threshold(threshold = -0.1, value = 20.0)",
         ]
@@ -449,8 +449,8 @@ fn layers_are_declared_as_in_pytorch() {
             "ReLU6()",
             "Hardswish()",
             "CELU(alpha=0.5)",
-            "Softshrink(0.1)",
-            "Hardshrink(0.5)",
+            "Softshrink(0.01)",
+            "Hardshrink(0.02)",
             "Tanhshrink()",
             "Threshold(threshold=-0.1, value=20.0)",
         ]
