@@ -18,6 +18,8 @@ pub trait Real: num_traits::Float + ndarray::LinalgScalar + std::fmt::Debug + Se
     fn wide(self) -> f64;
     /// The error function.
     fn erf(self) -> Self;
+    /// The complementary error function.
+    fn erfc(self) -> Self;
     /// The nearest integer; of two, the even one.
     fn round_even(self) -> Self;
 
@@ -76,6 +78,9 @@ impl Real for f32 {
     fn erf(self) -> f32 {
         libm::erff(self)
     }
+    fn erfc(self) -> f32 {
+        libm::erfcf(self)
+    }
     fn round_even(self) -> f32 {
         self.round_ties_even()
     }
@@ -93,6 +98,9 @@ impl Real for f64 {
     }
     fn erf(self) -> f64 {
         libm::erf(self)
+    }
+    fn erfc(self) -> f64 {
+        libm::erfc(self)
     }
     fn round_even(self) -> f64 {
         self.round_ties_even()

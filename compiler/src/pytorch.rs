@@ -35,10 +35,13 @@ const FUNCTIONS: &[(&[&str], &str)] = &[
         &["chunk", "split", "narrow", "select", "unbind"],
         "`x[0..3]` is a range of the first axis, `x[.., 1]` one element of the second",
     ),
-    (&["index_select", "gather"], "`embedding(index, table)` selects rows by integers"),
     (
-        &["argmax", "argmin", "topk", "sort"],
-        "`predict` returns the scores, and `bilro::tensor::argmax` their indices",
+        &["take", "take_along_dim"],
+        "`gather(x, index, axis)` selects by integers along an axis, `index_select` the same for all rows",
+    ),
+    (
+        &["topk", "sort", "argsort"],
+        "`amax(x, axis = -1)` is the largest element, `argmax` its index",
     ),
     (
         &["item", "detach", "cpu", "cuda", "to", "float", "double", "numpy", "contiguous", "clone"],
@@ -64,14 +67,13 @@ const FUNCTIONS: &[(&[&str], &str)] = &[
     (&["sgn"], "it is called `sign`"),
     (&["fix", "rint"], "`trunc(x)` and `round(x)` are integers"),
     (&["mod"], "it is called `remainder`"),
-    (&["erfc", "erfinv"], "only `erf(x)` is supported yet"),
+    (&["erfinv"], "`erf` and `erfc` have no inverse yet"),
     (&["heaviside"], "`step(x)` is 1 from 0 on, else 0"),
     (
         &["bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not"],
         "`a & b`, `a | b`, `logical_xor(a, b)` and `!a` are the same of conditions, 0 or 1",
     ),
     (&["masked_select", "nonzero", "masked_scatter"], "`where(condition, a, b)` keeps the shape"),
-    (&["one_hot"], "losses take class indices; `Dataset::one_hot` converts them to vectors"),
     (
         &["conv1d", "conv2d", "max_pool2d", "avg_pool2d", "lstm", "gru", "rnn", "attention"],
         "convolutions, pooling, recurrent layers and attention are not supported yet",

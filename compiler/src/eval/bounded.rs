@@ -76,6 +76,7 @@ pub const ULPS: &[(&str, f64)] = &[
     ("tan", 4.5),
     ("atan2", 3.5),
     ("hypot", 2.5),
+    ("erfc", 5.5),
 ];
 
 /// The error of a function in half units in the last place.
@@ -253,6 +254,12 @@ impl<const BITS: u32> Real for Tracked<BITS> {
 
     fn erf(self) -> Self {
         self.monotone(libm::erf, halves(5))
+    }
+
+    fn erfc(self) -> Self {
+        let y = self.monotone(libm::erfc, halves(22));
+        // A denormal result has the errors of denormal factors.
+        y.widened(8.0 * Self::TINY)
     }
 
     fn round_even(self) -> Self {

@@ -24,6 +24,7 @@ mod support {
     pub(in crate::ops) mod class_weights;
     pub(in crate::ops) mod classes;
     pub(in crate::ops) mod elementwise;
+    pub(in crate::ops) mod extremes;
     pub(in crate::ops) mod leaf;
     pub(in crate::ops) mod residual;
     pub(in crate::ops) mod rows;
@@ -43,7 +44,7 @@ use notation::notation;
 #[cfg(any(test, feature = "eval"))]
 pub(crate) use notation::Call;
 
-use support::{axis, class_weights, classes, elementwise, leaf, residual, rows};
+use support::{axis, class_weights, classes, elementwise, extremes, leaf, residual, rows};
 
 pub use elementwise::Elementwise;
 pub use facts::{Finiteness, Linearity, MemoryOrder, Propagation, Sign};
@@ -439,6 +440,7 @@ operations! {
         abs::Abs,
         pow::Pow { exponent },
         erf::Erf,
+        erfc::Erfc,
         sin::Sin,
         cos::Cos,
         expm1::Expm1,
@@ -545,6 +547,9 @@ operations! {
     "Gathering and scattering of rows by index."
     indexing {
         embedding::Embedding,
+        one_hot::OneHot { num_classes },
+        take_along_axis::TakeAlongAxis { axis },
+        index_select::IndexSelect { axis },
         gather::Gather,
         scatter_add::ScatterAdd,
     }
@@ -555,6 +560,8 @@ operations! {
         mean::Mean { over },
         amax::Amax { axis },
         amin::Amin { axis },
+        argmax::ArgMax { axis },
+        argmin::ArgMin { axis },
         var::Var { axis, unbiased },
         std_dev::Std(var),
         logsumexp::LogSumExp { axis },

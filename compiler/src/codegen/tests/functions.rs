@@ -124,6 +124,7 @@ fn functions_are_as_exact_as_documented() {
         let x = e.min(one, size);
         e.log1p(x)
     };
+    let normal = |_: f32, y: f64| y >= f64::from(f32::MIN_POSITIVE);
     let above = |x: f32, _: f64| x >= -87.33654;
     let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
     let log1p = |x: f64| x.abs().clamp(0.0, 1.0).ln_1p();
@@ -152,6 +153,7 @@ fn functions_are_as_exact_as_documented() {
             ("softplus", 3.5, largest_error(target, Expressions::softplus, softplus, all)),
             ("mish", 4.5, largest_error(target, Expressions::mish, mish, above)),
             ("erf", 1.5, largest_error(target, Expressions::erf, libm::erf, all)),
+            ("erfc", 5.5, largest_error(target, Expressions::erfc, libm::erfc, normal)),
             ("sin", 2.0, largest_error(target, Expressions::sin, sin, all)),
             ("cos", 2.0, largest_error(target, Expressions::cos, cos, all)),
             ("exp2", 1.0, largest_error(target, Expressions::exp2, f64::exp2, all)),
@@ -250,7 +252,7 @@ fn functions_of_two_values_are_as_exact_as_documented() {
     }
 }
 
-const FUNCTIONS: [fn(&mut Expressions, Expr) -> Expr; 27] = [
+const FUNCTIONS: [fn(&mut Expressions, Expr) -> Expr; 28] = [
     Expressions::exp,
     Expressions::expm1,
     Expressions::log,
@@ -260,6 +262,7 @@ const FUNCTIONS: [fn(&mut Expressions, Expr) -> Expr; 27] = [
     Expressions::softplus,
     Expressions::mish,
     Expressions::erf,
+    Expressions::erfc,
     Expressions::sin,
     Expressions::cos,
     Expressions::exp2,

@@ -78,7 +78,7 @@ impl Elementwise for Celu {
     }
 
     fn variants() -> Vec<Celu> {
-        [1.0, 0.3, -0.5].map(|alpha| Celu { alpha: Number(alpha) }).to_vec()
+        [1.0, 0.3, 2.0].map(|alpha| Celu { alpha: Number(alpha) }).to_vec()
     }
 
     fn domains(&self) -> Vec<Domain> {

@@ -1,11 +1,16 @@
 //! The operation [`Sinc`].
 
+use std::f32::consts::PI;
+
 use super::{Attributes, Domain, Elementwise, Reverse, Signature};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::Real;
 use crate::expr::{Expr, Expressions};
 use crate::graph::{Graph, NodeId};
+
+/// The coefficients of the slope of `sin(x) / x` around 0, over `x` and in powers of `x²`.
+const SERIES: [f32; 5] = [-1.0 / 3_991_680.0, 1.0 / 45_360.0, -1.0 / 840.0, 1.0 / 30.0, -1.0 / 3.0];
 
 /// `sin(πx) / (πx)`, and 1 at 0. Near its zeros the error is that of `πx` as a float: small beside
 /// 1, not beside the result. NaN for `|πx|` beyond 2²⁰.
@@ -44,23 +49,32 @@ impl Elementwise for Sinc {
         if x[0] == T::zero() {
             return T::one();
         }
-        let angle = T::of(std::f32::consts::PI) * x[0];
+        let angle = T::of(PI) * x[0];
         angle.sin() / angle
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
-        let zero = g.constant(0.0);
-        let angle = g.scale(at.x[0], std::f32::consts::PI);
+        let angle = g.scale(at.x[0], PI);
         let cos = g.apply(super::cos::Cos, &[angle]);
         let difference = g.sub(cos, at.y);
         let slope = g.div(difference, at.x[0]);
-        let is_zero = g.equal(at.x[0], zero);
-        let slope = g.choose(is_zero, zero, slope);
+        // Near 0 the difference cancels, where the slope's series converges.
+        let (one, square, size) = (g.constant(1.0), g.square(angle), g.abs(angle));
+        let mut series = g.constant(SERIES[0]);
+        for coefficient in &SERIES[1..] {
+            let product = g.mul(series, square);
+            let coefficient = g.constant(*coefficient);
+            series = g.add(product, coefficient);
+        }
+        let near = g.mul(angle, series);
+        let near = g.scale(near, PI);
+        let is_near = g.greater(one, size);
+        let slope = g.select(is_near, near, slope);
         vec![Some(g.mul(at.dy, slope))]
     }
 
     fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
-        let (pi, zero, one) = (e.float(std::f32::consts::PI), e.float(0.0), e.float(1.0));
+        let (pi, zero, one) = (e.float(PI), e.float(0.0), e.float(1.0));
         let angle = e.mul(x[0], pi);
         let sin = e.sin(angle);
         let y = e.div(sin, angle);

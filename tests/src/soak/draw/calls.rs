@@ -76,7 +76,11 @@ impl Draft {
         let functions: Vec<&'static Function> = FUNCTIONS.iter().filter(|f| fits(f)).collect();
         let function = match functions.iter().find(|f| f.name == PRODUCT) {
             Some(product) if choices.chance(0.15) => *product,
-            _ => *choices.pick(&functions),
+            _ => {
+                let function = *choices.pick(&functions);
+                let keeps = function.has_gradient || choices.chance(0.3);
+                if keeps { function } else { *choices.pick(&functions) }
+            }
         };
         self.call_function(choices, function, None)
     }
