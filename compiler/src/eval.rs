@@ -18,6 +18,10 @@ pub trait Real: num_traits::Float + ndarray::LinalgScalar + std::fmt::Debug + Se
     fn wide(self) -> f64;
     /// The error function.
     fn erf(self) -> Self;
+    /// The complementary error function.
+    fn erfc(self) -> Self;
+    /// The nearest integer; of two, the even one.
+    fn round_even(self) -> Self;
 
     /// The sum of some terms, added in f64 and rounded at the end. Machine code adds them in chains
     /// of `leaf` terms, or of 1,024 if that is more.
@@ -74,6 +78,12 @@ impl Real for f32 {
     fn erf(self) -> f32 {
         libm::erff(self)
     }
+    fn erfc(self) -> f32 {
+        libm::erfcf(self)
+    }
+    fn round_even(self) -> f32 {
+        self.round_ties_even()
+    }
 }
 
 impl Real for f64 {
@@ -88,6 +98,12 @@ impl Real for f64 {
     }
     fn erf(self) -> f64 {
         libm::erf(self)
+    }
+    fn erfc(self) -> f64 {
+        libm::erfc(self)
+    }
+    fn round_even(self) -> f64 {
+        self.round_ties_even()
     }
 }
 

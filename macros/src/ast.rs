@@ -153,6 +153,7 @@ pub enum ExprKind {
     List(List),
     Paren(Box<Expr>),
     Neg(SourceSpan, Box<Expr>),
+    Not(SourceSpan, Box<Expr>),
     Binary(Operator, SourceSpan, Box<Expr>, Box<Expr>),
     /// `f(x, ...)`, or `x.f(...)` with a receiver.
     Call {
@@ -193,34 +194,63 @@ pub struct Positions {
     pub span: SourceSpan,
 }
 
-/// `+`, `-`, `*` or `/`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Operator {
-    Add,
-    Sub,
-    Mul,
-    Div,
+macro_rules! operators {
+    ($($Operator:ident $symbol:literal $function:literal,)*) => {
+        /// An operator of two values.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum Operator {
+            $(#[doc = concat!("`", $symbol, "`")] $Operator,)*
+        }
+
+        impl Operator {
+            /// Its symbol in the source.
+            pub fn symbol(self) -> &'static str {
+                match self {
+                    $(Operator::$Operator => $symbol,)*
+                }
+            }
+
+            /// Name of the operation.
+            pub fn function(self) -> &'static str {
+                match self {
+                    $(Operator::$Operator => $function,)*
+                }
+            }
+        }
+    };
+}
+
+operators! {
+    Add "+" "add",
+    Sub "-" "sub",
+    Mul "*" "mul",
+    Div "/" "div",
+    LessEqual "<=" "less_equal",
+    GreaterEqual ">=" "greater_equal",
+    Less "<" "less",
+    Greater ">" "greater",
+    Equal "==" "equal",
+    NotEqual "!=" "not_equal",
+    And "&" "logical_and",
+    Or "|" "logical_or",
 }
 
 impl Operator {
-    /// Its symbol in the source.
-    pub fn symbol(self) -> char {
-        match self {
-            Operator::Add => '+',
-            Operator::Sub => '-',
-            Operator::Mul => '*',
-            Operator::Div => '/',
-        }
-    }
+    /// Those of comparisons. Of two that begin alike, the longer comes first.
+    pub const COMPARISONS: &'static [Operator] = &[
+        Operator::LessEqual,
+        Operator::GreaterEqual,
+        Operator::Less,
+        Operator::Greater,
+        Operator::Equal,
+        Operator::NotEqual,
+    ];
 
-    /// Name of the operation.
-    pub fn function(self) -> &'static str {
-        match self {
-            Operator::Add => "add",
-            Operator::Sub => "sub",
-            Operator::Mul => "mul",
-            Operator::Div => "div",
-        }
+    /// The mark of an operator on sizes; `None` for comparisons and logic.
+    pub fn arithmetic(self) -> Option<char> {
+        use Operator::*;
+        let mark = self.symbol().chars().next();
+        mark.filter(|_| matches!(self, Add | Sub | Mul | Div))
     }
 }
 
@@ -282,6 +312,7 @@ impl fmt::Display for Expr {
             ExprKind::List(list) => list.fmt(f),
             ExprKind::Paren(x) => write!(f, "({x})"),
             ExprKind::Neg(_, x) => write!(f, "-{x}"),
+            ExprKind::Not(_, x) => write!(f, "!{x}"),
             ExprKind::Binary(op, _, a, b) => write!(f, "{a} {} {b}", op.symbol()),
             ExprKind::Call { receiver: None, function, arguments } => {
                 write!(f, "{function}({})", Commas(arguments))

@@ -20,7 +20,7 @@ const NAN: f32 = f32::NAN;
 const INF: f32 = f32::INFINITY;
 
 /// Requires `f(x)` to be `y` with slope `dy`, for each of `(x, y, dy)`, on every backend.
-fn check(function: &str, attributes: &[(&str, f64)], expected: &[(f32, f32, f32)]) {
+pub(crate) fn check(function: &str, attributes: &[(&str, f64)], expected: &[(f32, f32, f32)]) {
     check_within(function, attributes, expected, 1e-6);
 }
 
@@ -29,7 +29,7 @@ fn check_with(function: &str, attributes: &Attributes, expected: &[(f32, f32, f3
 }
 
 /// The same within a relative error, for less exact functions.
-fn check_within(
+pub(crate) fn check_within(
     function: &str,
     attributes: &[(&str, f64)],
     expected: &[(f32, f32, f32)],
@@ -384,7 +384,9 @@ network! {
         let d = c -> Linear(6) -> Softsign -> Hardtanh(min_val = -0.5) -> Linear(6) -> PReLU(6);
         output y = d -> Linear(6) -> LogSigmoid -> Hardsigmoid;
         output fires = d -> Step;
-        loss mse_loss(y, t);
+        let e = d -> Linear(6) -> ReLU6 -> Hardswish -> CELU(0.5) -> Linear(6) -> Softshrink(0.01);
+        output z = e -> Hardshrink(0.02) -> Tanhshrink -> Threshold(-0.1, 20);
+        loss mse_loss(y + z, t);
     }
 }
 
@@ -413,6 +415,13 @@ fn layers_are_declared_as_in_pytorch() {
             "LogSigmoid",
             "Hardsigmoid",
             "Step",
+            "ReLU6",
+            "Hardswish",
+            "CELU(alpha = 0.5)",
+            "Softshrink(lambd = 0.01)",
+            "Hardshrink(lambd = 0.02)",
+            "Tanhshrink",
+            "Threshold(threshold = -0.1, value = 20.0)",
         ]
     );
     let modules: Vec<&str> = network.layers.iter().map(|l| l.module.as_str()).collect();
@@ -437,6 +446,13 @@ fn layers_are_declared_as_in_pytorch() {
             "LogSigmoid()",
             "Hardsigmoid()",
             "Step()",
+            "ReLU6()",
+            "Hardswish()",
+            "CELU(alpha=0.5)",
+            "Softshrink(0.01)",
+            "Hardshrink(0.02)",
+            "Tanhshrink()",
+            "Threshold(threshold=-0.1, value=20.0)",
         ]
     );
     let slopes: Vec<String> = network

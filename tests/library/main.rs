@@ -8,8 +8,10 @@
 pub mod activations;
 pub mod api;
 pub mod checkpoints;
+pub mod conditions;
 pub mod documents;
 pub mod drawn;
+pub mod elementwise;
 pub mod embedding;
 pub mod errors;
 pub mod expansion;

@@ -44,6 +44,7 @@ pub fn values(operand: &Operand, batch: usize, generator: &mut Generator) -> Val
     match operand.domain {
         Domain::Normal(std) => generator.fill_normal(&mut x, 0.0, f64::from(std)),
         Domain::Positive => generator.fill_uniform(&mut x, 0.25, 1.25),
+        Domain::AboveOne => generator.fill_uniform(&mut x, 1.25, 2.25),
         Domain::Probability => generator.fill_uniform(&mut x, 0.05, 0.95),
         Domain::Separated => {
             // All different, none near zero, and none equal to another operand's.

@@ -9,14 +9,17 @@ network! {
         let b = x.pow(2) ** 0.5 + x;
         let c = x @ y;
         let d = x ^ 2;
-        let e = x > 0;
-        let f = relu(x == y);
+        let e = x > 0 & y < 0;
+        let f = relu(x < y < 2);
         let g = x % 2;
         let h = x && y;
         let i = not x;
         let j = x if y else x;
         let k = if x { y } else { x };
-        let n = !x;
+        let n = ~x;
+        let o = x || y;
+        let p = x >> 1;
+        let q = x.where(x > 0, y) + where x > 0;
         loss x;
     }
 }
@@ -98,7 +101,7 @@ network! {
         let c = x.mm(y) + x.t() + cat(x, y);
         let d = x.max(axis = 0);
         let e = x.size(0) + x.argmax(0) + x.detach();
-        let f = x.norm() + log1p(x) + where(x, y, x);
+        let f = x.norm() + masked_select(x, y);
         let g = x -> Conv2d(3) -> LazyLinear(3) -> CrossEntropyLoss;
         loss x;
     }

@@ -62,6 +62,21 @@ pub const ULPS: &[(&str, f64)] = &[
     ("erf", 1.5),
     ("sin", 2.0),
     ("cos", 2.0),
+    ("exp2", 1.0),
+    ("log2", 1.0),
+    ("log10", 1.0),
+    ("asin", 2.5),
+    ("acos", 1.5),
+    ("atan", 2.5),
+    ("sinh", 2.0),
+    ("cosh", 1.5),
+    ("asinh", 3.0),
+    ("acosh", 3.5),
+    ("atanh", 3.0),
+    ("tan", 4.5),
+    ("atan2", 3.5),
+    ("hypot", 2.5),
+    ("erfc", 5.5),
 ];
 
 /// The error of a function in half units in the last place.
@@ -117,6 +132,17 @@ impl<const BITS: u32> Tracked<BITS> {
         let propagated = (value - low).abs().max((high - value).abs());
         let is_known = !(value - low).is_nan() && !(high - value).is_nan();
         Self::rounded(value, if is_known { propagated } else { f64::INFINITY }, halves)
+    }
+
+    /// A monotone function that is exact where its argument is, and has steps.
+    fn stepped(self, f: impl Fn(f64) -> f64) -> Self {
+        let value = f(self.value);
+        if self.error == 0.0 {
+            return Self::exact(value);
+        }
+        let [low, high] = [f(self.value - self.error), f(self.value + self.error)];
+        let error = (value - low).max(high - value);
+        Self { value, error: if error.is_nan() { f64::INFINITY } else { error } }
     }
 
     /// A value without a known bound.
@@ -228,6 +254,16 @@ impl<const BITS: u32> Real for Tracked<BITS> {
 
     fn erf(self) -> Self {
         self.monotone(libm::erf, halves(5))
+    }
+
+    fn erfc(self) -> Self {
+        let y = self.monotone(libm::erfc, halves(22));
+        // A denormal result has the errors of denormal factors.
+        y.widened(8.0 * Self::TINY)
+    }
+
+    fn round_even(self) -> Self {
+        self.stepped(f64::round_ties_even)
     }
 
     fn sum_of(terms: impl Iterator<Item = Self>, leaf: usize) -> Self {

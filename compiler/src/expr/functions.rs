@@ -2,9 +2,9 @@
 //! every emitter computes the same bits.
 //!
 //! Largest errors, in units in the last place, against f64 over all floats of
-//! the stated range: exp 1, expm1 1.5, log 1, log1p 2.5, tanh 1.5, sigmoid 2.5,
-//! softplus 3.5, mish 4.5, erf 1.5, sin and cos 2; the tests of `codegen` check
-//! them. Coefficients without a source are this project's own: least largest
+//! the stated range: exp and exp2 1, expm1 1.5, log, log2 and log10 1, log1p 2.5,
+//! tanh 1.5, sigmoid 2.5, softplus 3.5, mish 4.5, erf 1.5, erfc 5.5, sin and cos 2; the tests
+//! of `codegen` check them. Coefficients without a source are this project's own: least largest
 //! relative errors of the result, rounded from the lowest power upwards.
 
 use super::{Expr, Expressions};
@@ -14,9 +14,14 @@ use crate::faults::{self, Fault};
 /// in the low bits.
 const MAGIC: f32 = 12_582_912.0;
 
+/// What the constants have beyond their floats.
+const LOG2_E_LOW: f32 = 1.925_963e-8;
+const LOG10_E_LOW: f32 = -1.0103050e-08;
+const LOG10_2_LOW: f32 = -1.4320989e-08;
+
 impl Expressions {
     /// `c[0] xⁿ⁻¹ + ... + c[n-1]` by Horner's rule with fused multiply-adds.
-    fn polynomial(&mut self, x: Expr, coefficients: &[f32]) -> Expr {
+    pub(super) fn polynomial(&mut self, x: Expr, coefficients: &[f32]) -> Expr {
         let mut sum = self.float(coefficients[0]);
         for c in &coefficients[1..] {
             let c = self.float(*c);
@@ -27,26 +32,31 @@ impl Expressions {
 
     /// `n` and `p` of eˣ = 2ⁿ·(1 + p), for x between -104 and 89: `n` in the exponent bits of a
     /// float, and `p` of magnitude ½ at most.
-    fn split_exp(&mut self, x: Expr) -> (Expr, Expr) {
+    pub(super) fn split_exp(&mut self, x: Expr) -> (Expr, Expr) {
         let (log2_e, magic) = (self.float(std::f32::consts::LOG2_E), self.float(MAGIC));
         let z = self.mul_add(x, log2_e, magic);
         let n = self.sub(z, magic);
         let (ln2_high, ln2_low) = (self.float(-0.693_145_75), self.float(-1.428_606_8e-6));
         let s = self.mul_add(n, ln2_high, x);
         let s = self.mul_add(n, ln2_low, s);
+        let p = self.exp_of_fraction(s);
+        let exponent = self.to_bits(z);
+        (self.shift_left(exponent, 23), p)
+    }
+
+    /// eˢ - 1 for s of magnitude ½·ln 2 at most.
+    fn exp_of_fraction(&mut self, s: Expr) -> Expr {
         let third = if faults::is(Fault::ExpCoefficient) { 0.166_766_67 } else { 0.166_666_67 };
         let u = self.polynomial(
             s,
             &[1.985_276_2e-4, 1.393_043_6e-3, 8.333_361e-3, 4.166_648_5e-2, third, 0.5],
         );
         let square = self.mul(s, s);
-        let p = self.mul_add(square, u, s);
-        let exponent = self.to_bits(z);
-        (self.shift_left(exponent, 23), p)
+        self.mul_add(square, u, s)
     }
 
     /// 2ⁿ⁺ᵇʸ, given `n` in the exponent bits of a float.
-    fn power_of_two(&mut self, exponent: Expr, by: i32) -> Expr {
+    pub(super) fn power_of_two(&mut self, exponent: Expr, by: i32) -> Expr {
         let bias = self.int((127 + by) << 23);
         let bits = self.int_add(exponent, bias);
         self.from_bits(bits)
@@ -69,6 +79,29 @@ impl Expressions {
         let clamped = self.min(high, x);
         let clamped = self.max(low, clamped);
         let (exponent, p) = self.split_exp(clamped);
+        self.scaled(exponent, p)
+    }
+
+    /// 2ˣ, below 1 ulp, of denormal results too; exact for integers.
+    pub fn exp2(&mut self, x: Expr) -> Expr {
+        // Beyond these, the result is less than half of the smallest float, or above the largest.
+        let (low, high) = (self.float(-151.0), self.float(129.0));
+        // The constant is the first operand, so that NaN survives.
+        let clamped = self.min(high, x);
+        let clamped = self.max(low, clamped);
+        let (magic, ln2) = (self.float(MAGIC), self.float(std::f32::consts::LN_2));
+        let z = self.add(clamped, magic);
+        let n = self.sub(z, magic);
+        let fraction = self.sub(clamped, n);
+        let s = self.mul(fraction, ln2);
+        let p = self.exp_of_fraction(s);
+        let exponent = self.to_bits(z);
+        let exponent = self.shift_left(exponent, 23);
+        self.scaled(exponent, p)
+    }
+
+    /// 2ⁿ·(1 + p), given `n` in the exponent bits of a float.
+    fn scaled(&mut self, exponent: Expr, p: Expr) -> Expr {
         let one = self.float(1.0);
         let p = self.add(p, one);
         let (halved, mask) = (self.shift_right(exponent, 1), self.int(!0x7F_FFFF));
@@ -111,8 +144,59 @@ impl Expressions {
     /// The form of Cephes' `logf` (S. Moshier, 1992): the argument is split
     /// into a power of two and a factor in [√½, √2).
     pub fn log(&mut self, x: Expr) -> Expr {
+        let [e, f, z, y] = self.split_log(x);
+        let (ln2_low, ln2_high) = (self.float(-2.121_944_4e-4), self.float(0.693_359_4));
+        let y = self.mul_add(e, ln2_low, y);
+        let half = self.float(-0.5);
+        let y = self.mul_add(half, z, y);
+        let y = self.add(f, y);
+        let r = self.mul_add(e, ln2_high, y);
+        self.log_at_ends(x, r)
+    }
+
+    /// The logarithm to base 2, below 1 ulp; exact for powers of two; -∞ at 0, NaN below.
+    pub fn log2(&mut self, x: Expr) -> Expr {
+        let [e, f, z, y] = self.split_log(x);
+        let (log2_e, log2_e_low) = (self.float(std::f32::consts::LOG2_E), self.float(LOG2_E_LOW));
+        let log = self.scaled_log([f, z, y], log2_e, log2_e_low, None);
+        let r = self.add(e, log);
+        self.log_at_ends(x, r)
+    }
+
+    /// The logarithm to base 10, below 1 ulp; -∞ at 0, NaN below.
+    pub fn log10(&mut self, x: Expr) -> Expr {
+        let [e, f, z, y] = self.split_log(x);
+        let (log10_e, log10_e_low) =
+            (self.float(std::f32::consts::LOG10_E), self.float(LOG10_E_LOW));
+        let (log10_2, log10_2_low) =
+            (self.float(std::f32::consts::LOG10_2), self.float(LOG10_2_LOW));
+        let log = self.scaled_log([f, z, y], log10_e, log10_e_low, Some((e, log10_2_low)));
+        let r = self.mul_add(e, log10_2, log);
+        self.log_at_ends(x, r)
+    }
+
+    /// ln(1 + f) times a constant in two parts, and a product that is small beside it.
+    fn scaled_log(
+        &mut self,
+        [f, z, y]: [Expr; 3],
+        factor: Expr,
+        factor_low: Expr,
+        more: Option<(Expr, Expr)>,
+    ) -> Expr {
+        let half = self.float(-0.5);
+        let y = self.mul_add(half, z, y);
+        let low = self.mul(f, factor_low);
+        let sum = self.mul_add(y, factor, low);
+        let sum = match more {
+            Some((a, b)) => self.mul_add(a, b, sum),
+            None => sum,
+        };
+        self.mul_add(f, factor, sum)
+    }
+
+    /// Of x = 2ᵉ·(1 + f): e, f, f², and ln(1 + f) - f + f²/2.
+    fn split_log(&mut self, x: Expr) -> [Expr; 4] {
         let (zero, one) = (self.float(0.0), self.float(1.0));
-        let infinity = self.float(f32::INFINITY);
         // Denormals are scaled up by 2²³ first.
         let smallest = self.float(f32::MIN_POSITIVE);
         let is_denormal = self.greater(smallest, x);
@@ -150,13 +234,12 @@ impl Expressions {
         );
         let fz = self.mul(f, z);
         let y = self.mul(fz, p);
-        let (ln2_low, ln2_high) = (self.float(-2.121_944_4e-4), self.float(0.693_359_4));
-        let y = self.mul_add(e, ln2_low, y);
-        let half = self.float(-0.5);
-        let y = self.mul_add(half, z, y);
-        let y = self.add(f, y);
-        let r = self.mul_add(e, ln2_high, y);
+        [e, f, z, y]
+    }
 
+    /// A logarithm `r` of positive floats, for all `x`.
+    fn log_at_ends(&mut self, x: Expr, r: Expr) -> Expr {
+        let (zero, infinity) = (self.float(0.0), self.float(f32::INFINITY));
         let nan = self.float(f32::NAN);
         let is_finite = self.greater(infinity, x);
         let r = self.select(is_finite, r, infinity);
@@ -179,6 +262,22 @@ impl Expressions {
         let corrected = self.div(scaled, rounded);
         let vanishes = self.equal(w, one);
         self.select(vanishes, x, corrected)
+    }
+
+    /// ln(1 + x), below 2.5 ulp even where 1 + x rounds to 1, for all x; -∞ at -1, NaN below.
+    pub fn ln_1p(&mut self, x: Expr) -> Expr {
+        let one = self.float(1.0);
+        let w = self.add(x, one);
+        let rounded = self.sub(w, one);
+        let log = self.log(w);
+        let share = self.div(x, rounded);
+        let corrected = self.mul(log, share);
+        // From 2²⁴ on, 1 is negligible; the share of infinities is NaN.
+        let limit = self.float(16_777_216.0);
+        let is_large = self.greater(x, limit);
+        let y = self.select(is_large, log, corrected);
+        let vanishes = self.equal(w, one);
+        self.select(vanishes, x, y)
     }
 
     /// 1 / (1 + e⁻ˣ), below 2.5 ulp, of denormal results too.
@@ -275,6 +374,47 @@ impl Expressions {
         self.select(is_small, small, large)
     }
 
+    /// The complementary error function 1 - erf(x), below 5.5 ulp where it is no denormal number.
+    ///
+    /// For x from 0 it is e^(-x²)·t·p(t) with t = 1 / (1 + x/2); e^(-x²) is corrected by what rounding
+    /// takes from x².
+    pub fn erfc(&mut self, x: Expr) -> Expr {
+        // Above it the result is 0. The constant is the first operand, so that NaN survives.
+        let (highest, half, one, two) =
+            (self.float(10.5), self.float(0.5), self.float(1.0), self.float(2.0));
+        let size = self.abs(x);
+        let size = self.min(highest, size);
+        let denominator = self.mul_add(size, half, one);
+        let t = self.div(one, denominator);
+        let p = self.polynomial(
+            t,
+            &[
+                0.010_815_106,
+                -0.115_466_855,
+                0.411_119_6,
+                -0.647_035_54,
+                0.402_873_46,
+                -0.088_874_556,
+                0.222_445_07,
+                0.239_268_7,
+                0.282_787_17,
+                0.282_067_8,
+            ],
+        );
+        let square = self.mul(size, size);
+        let minus = self.neg(square);
+        let lost = self.mul_add(size, size, minus);
+        let power = self.exp(minus);
+        let minus = self.neg(power);
+        let power = self.mul_add(minus, lost, power);
+        let y = self.mul(power, t);
+        let y = self.mul(y, p);
+        let mirrored = self.sub(two, y);
+        let zero = self.float(0.0);
+        let is_negative = self.greater(zero, x);
+        self.select(is_negative, mirrored, y)
+    }
+
     /// The sine, below 2 ulp for |x| up to 2²⁰. Beyond, where neighbouring
     /// floats are 1/8 and more apart, NaN.
     pub fn sin(&mut self, x: Expr) -> Expr {
@@ -338,8 +478,8 @@ impl Expressions {
         self.from_bits(bits)
     }
 
-    /// `y`, which is not negative, with the sign of `x`.
-    fn with_sign_of(&mut self, x: Expr, y: Expr) -> Expr {
+    /// `y`, which is not negative or has the sign of `x`, with the sign of `x`.
+    pub(super) fn with_sign_of(&mut self, x: Expr, y: Expr) -> Expr {
         let sign = self.int(i32::MIN);
         let (bits, x_bits) = (self.to_bits(y), self.to_bits(x));
         let sign = self.and(x_bits, sign);

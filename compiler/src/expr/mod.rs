@@ -5,6 +5,8 @@
 //! computed once.
 
 mod functions;
+mod inverses;
+mod roundings;
 pub mod scalar;
 
 use rustc_hash::FxHashMap;
@@ -231,6 +233,35 @@ impl Expressions {
             Term::Apply(Scalar::Select, x) if x[1] == one && x[2] == zero => x[0],
             _ => self.greater(indicator, zero),
         }
+    }
+
+    /// `a` where a condition is not 0, else `b`; by the mask of an [`Self::indicator`].
+    pub fn choose(&mut self, condition: Expr, a: Expr, b: Expr) -> Expr {
+        let (one, zero) = (self.float(1.0), self.float(0.0));
+        let by_mask = match self.term(condition) {
+            Term::Apply(Scalar::Select, x) => Some((x[0], [x[1], x[2]])),
+            _ => None,
+        };
+        match by_mask {
+            Some((mask, sides)) if sides == [one, zero] => self.select(mask, a, b),
+            Some((mask, sides)) if sides == [zero, one] => self.select(mask, b, a),
+            _ => {
+                let is_false = self.equal(condition, zero);
+                self.select(is_false, b, a)
+            }
+        }
+    }
+
+    /// 1 where a condition is not 0, else 0.
+    pub fn truth(&mut self, condition: Expr) -> Expr {
+        let (one, zero) = (self.float(1.0), self.float(0.0));
+        self.choose(condition, one, zero)
+    }
+
+    /// 0 where a condition is not 0, else 1.
+    pub fn not(&mut self, condition: Expr) -> Expr {
+        let (one, zero) = (self.float(1.0), self.float(0.0));
+        self.choose(condition, zero, one)
     }
 
     /// `x` where it is NaN, else `otherwise`.

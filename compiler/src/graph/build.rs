@@ -71,6 +71,8 @@ impl Graph {
         minimum => minimum::Minimum;
         /// 1 where `a > b`, else 0.
         greater => Compare(Comparison::Greater);
+        /// 1 where `a >= b`, else 0.
+        greater_equal => greater_equal::GreaterEqual;
         /// 1 where `a == b`, else 0.
         equal => Compare(Comparison::Equal);
     }
@@ -86,6 +88,13 @@ impl Graph {
         let shape = self.common(&[condition, a, b]);
         let operands = [condition, a, b].map(|x| self.broadcast(x, &shape));
         self.apply(select::Select, &operands)
+    }
+
+    /// `a` where `condition` is not 0, else `b`; broadcast to a common shape.
+    pub fn choose(&mut self, condition: NodeId, a: NodeId, b: NodeId) -> NodeId {
+        let shape = self.common(&[condition, a, b]);
+        let operands = [condition, a, b].map(|x| self.broadcast(x, &shape));
+        self.apply(conditional::Where, &operands)
     }
 
     fn pair(&mut self, op: impl Into<Op>, a: NodeId, b: NodeId) -> NodeId {

@@ -463,4 +463,159 @@ functions! {
     /// # Ok::<(), bilro::Error>(())
     /// ```
     Step: heaviside::Heaviside;
+
+    /// `min(max(x, 0), 6)`, element by element.
+    ///
+    /// In the language: `ReLU6()`, or `ReLU6`.
+    ///
+    /// ```
+    /// use bilro::ndarray::array;
+    /// use bilro::prelude::*;
+    ///
+    /// network! {
+    ///     struct Example {
+    ///         input x: [3];
+    ///         output y = x -> ReLU6;
+    ///     }
+    /// }
+    ///
+    /// let x = array![[-1.0, 0.5, 2.0]];
+    /// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+    /// assert_eq!(y, array![[0.0, 0.5, 2.0]]);
+    /// # Ok::<(), bilro::Error>(())
+    /// ```
+    ReLU6: relu6::Relu6;
+
+    /// `x · min(max(x + 3, 0), 6) / 6`, element by element.
+    ///
+    /// In the language: `Hardswish()`, or `Hardswish`.
+    ///
+    /// ```
+    /// use bilro::ndarray::array;
+    /// use bilro::prelude::*;
+    ///
+    /// network! {
+    ///     struct Example {
+    ///         input x: [3];
+    ///         output y = x -> Hardswish;
+    ///     }
+    /// }
+    ///
+    /// let x = array![[-1.0, 0.5, 2.0]];
+    /// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+    /// assert!((y - array![[-0.333333, 0.291667, 1.666667]]).iter().all(|error| error.abs() < 1e-5));
+    /// # Ok::<(), bilro::Error>(())
+    /// ```
+    Hardswish: hardswish::Hardswish;
+
+    /// Continuously differentiable exponential linear unit: `x` for `x > 0`, else
+    /// `alpha·(e^(x/alpha) - 1)`, element by element.
+    ///
+    /// In the language: `CELU(alpha = 1.0)`.
+    ///
+    /// ```
+    /// use bilro::ndarray::array;
+    /// use bilro::prelude::*;
+    ///
+    /// network! {
+    ///     struct Example {
+    ///         input x: [3];
+    ///         output y = x -> CELU(2);
+    ///     }
+    /// }
+    ///
+    /// let x = array![[-1.0, 0.5, 2.0]];
+    /// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+    /// assert!((y - array![[-0.786939, 0.5, 2.0]]).iter().all(|error| error.abs() < 1e-5));
+    /// # Ok::<(), bilro::Error>(())
+    /// ```
+    CELU: celu::Celu { alpha };
+
+    /// `x` moved towards 0 by `lambd`, and 0 within that distance, element by element.
+    ///
+    /// In the language: `Softshrink(lambd = 0.5)`.
+    ///
+    /// ```
+    /// use bilro::ndarray::array;
+    /// use bilro::prelude::*;
+    ///
+    /// network! {
+    ///     struct Example {
+    ///         input x: [3];
+    ///         output y = x -> Softshrink;
+    ///     }
+    /// }
+    ///
+    /// let x = array![[-1.0, 0.5, 2.0]];
+    /// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+    /// assert_eq!(y, array![[-0.5, 0.0, 1.5]]);
+    /// # Ok::<(), bilro::Error>(())
+    /// ```
+    Softshrink: softshrink::Softshrink { lambd }, printed |f| format!("Softshrink({:?})", f.lambd);
+
+    /// 0 from `-lambd` to `lambd`, else `x`, element by element.
+    ///
+    /// In the language: `Hardshrink(lambd = 0.5)`.
+    ///
+    /// ```
+    /// use bilro::ndarray::array;
+    /// use bilro::prelude::*;
+    ///
+    /// network! {
+    ///     struct Example {
+    ///         input x: [3];
+    ///         output y = x -> Hardshrink;
+    ///     }
+    /// }
+    ///
+    /// let x = array![[-1.0, 0.5, 2.0]];
+    /// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+    /// assert_eq!(y, array![[-1.0, 0.0, 2.0]]);
+    /// # Ok::<(), bilro::Error>(())
+    /// ```
+    Hardshrink: hardshrink::Hardshrink { lambd }, printed |f| format!("Hardshrink({:?})", f.lambd);
+
+    /// `x - tanh(x)`, element by element.
+    ///
+    /// In the language: `Tanhshrink()`, or `Tanhshrink`.
+    ///
+    /// ```
+    /// use bilro::ndarray::array;
+    /// use bilro::prelude::*;
+    ///
+    /// network! {
+    ///     struct Example {
+    ///         input x: [3];
+    ///         output y = x -> Tanhshrink;
+    ///     }
+    /// }
+    ///
+    /// let x = array![[-1.0, 0.5, 2.0]];
+    /// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+    /// assert!((y - array![[-0.238406, 0.037883, 1.035972]]).iter().all(|error| error.abs() < 1e-5));
+    /// # Ok::<(), bilro::Error>(())
+    /// ```
+    Tanhshrink: tanhshrink::Tanhshrink;
+
+    /// `x` above a threshold, else `value`, element by element.
+    ///
+    /// In the language: `Threshold(threshold, value)`.
+    ///
+    /// ```
+    /// use bilro::ndarray::array;
+    /// use bilro::prelude::*;
+    ///
+    /// network! {
+    ///     struct Example {
+    ///         input x: [3];
+    ///         output y = x -> Threshold(0.5, -3);
+    ///     }
+    /// }
+    ///
+    /// let x = array![[-1.0, 0.5, 2.0]];
+    /// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+    /// assert_eq!(y, array![[-3.0, -3.0, 2.0]]);
+    /// # Ok::<(), bilro::Error>(())
+    /// ```
+    Threshold: threshold::Threshold { threshold, value };
 }

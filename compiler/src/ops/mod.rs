@@ -24,6 +24,7 @@ mod support {
     pub(in crate::ops) mod class_weights;
     pub(in crate::ops) mod classes;
     pub(in crate::ops) mod elementwise;
+    pub(in crate::ops) mod extremes;
     pub(in crate::ops) mod leaf;
     pub(in crate::ops) mod residual;
     pub(in crate::ops) mod rows;
@@ -43,7 +44,7 @@ use notation::notation;
 #[cfg(any(test, feature = "eval"))]
 pub(crate) use notation::Call;
 
-use support::{axis, class_weights, classes, elementwise, leaf, residual, rows};
+use support::{axis, class_weights, classes, elementwise, extremes, leaf, residual, rows};
 
 pub use elementwise::Elementwise;
 pub use facts::{Finiteness, Linearity, MemoryOrder, Propagation, Sign};
@@ -101,6 +102,13 @@ pub trait Operation: Clone + PartialEq + Eq + std::hash::Hash + std::fmt::Debug 
     #[cfg(feature = "eval")]
     fn departs(&self, _: &[&Value<f64>]) -> bool {
         false
+    }
+
+    /// The operand that is the condition by which elements of `operand` are the result's, and whether
+    /// they are where it is true, not 0, or where it is false: elsewhere its gradient is 0, and so are
+    /// those of the element-wise functions that it is a result of, whatever their slopes.
+    fn chosen_by(&self, _operand: usize) -> Option<(usize, bool)> {
+        None
     }
 
     /// The weight of each of its results in the mean of a `loss` or `metric`, in the results' shape: the
@@ -347,6 +355,13 @@ macro_rules! operations {
                 }
             }
 
+            /// See [`Operation::chosen_by`].
+            pub fn chosen_by(&self, operand: usize) -> Option<(usize, bool)> {
+                match self {
+                    $($($(#[$when])* Op::$Variant(op) => Operation::chosen_by(op, operand),)*)*
+                }
+            }
+
             /// See [`Operation::weights`].
             pub fn weights(&self, g: &mut Graph, x: &[NodeId]) -> Option<NodeId> {
                 match self {
@@ -440,12 +455,43 @@ operations! {
         abs::Abs,
         pow::Pow { exponent },
         erf::Erf,
+        erfc::Erfc,
         sin::Sin,
         cos::Cos,
         expm1::Expm1,
         reciprocal::Reciprocal,
         rsqrt::Rsqrt,
         clamp::Clamp { min, max },
+        sign::Sign,
+        floor::Floor,
+        ceil::Ceil,
+        round::Round,
+        trunc::Trunc,
+        frac::Frac,
+        exp2::Exp2,
+        log2::Log2,
+        log10::Log10,
+        log1p::Log1p,
+        tan::Tan,
+        asin::Asin,
+        acos::Acos,
+        atan::Atan,
+        atan2::Atan2,
+        sinh::Sinh,
+        cosh::Cosh,
+        asinh::Asinh,
+        acosh::Acosh,
+        atanh::Atanh,
+        sinc::Sinc,
+        logit::Logit { eps },
+        hypot::Hypot,
+        logaddexp::LogAddExp,
+        lerp::Lerp,
+        addcmul::Addcmul { value },
+        addcdiv::Addcdiv { value },
+        remainder::Remainder,
+        fmod::Fmod,
+        floor_divide::FloorDivide,
         random::Random { stream },
         // For tests of passes.
         #[cfg(test)]
@@ -469,9 +515,31 @@ operations! {
         hardsigmoid::Hardsigmoid,
         logsigmoid::LogSigmoid,
         heaviside::Heaviside,
+        relu6::Relu6,
+        hardswish::Hardswish,
+        celu::Celu { alpha },
+        softshrink::Softshrink { lambd },
+        hardshrink::Hardshrink { lambd },
+        tanhshrink::Tanhshrink,
+        threshold::Threshold { threshold, value },
     }
     "Comparisons, as 1.0 and 0.0, and selections."
     conditions {
+        greater::Greater,
+        greater_equal::GreaterEqual,
+        less::Less,
+        less_equal::LessEqual,
+        equal::Equal,
+        not_equal::NotEqual,
+        logical_and::LogicalAnd,
+        logical_or::LogicalOr,
+        logical_xor::LogicalXor,
+        logical_not::LogicalNot,
+        isnan::IsNan,
+        isinf::IsInf,
+        isfinite::IsFinite,
+        conditional::Where,
+        masked_fill::MaskedFill { value },
         switch::Switch { by },
         compare::Compare(comparison),
         compare_position::ComparePosition[comparison],
@@ -501,6 +569,9 @@ operations! {
     "Gathering and scattering of rows by index."
     indexing {
         embedding::Embedding,
+        one_hot::OneHot { num_classes },
+        take_along_axis::TakeAlongAxis { axis },
+        index_select::IndexSelect { axis },
         gather::Gather,
         scatter_add::ScatterAdd,
     }
@@ -511,6 +582,8 @@ operations! {
         mean::Mean { over },
         amax::Amax { axis },
         amin::Amin { axis },
+        argmax::ArgMax { axis },
+        argmin::ArgMin { axis },
         var::Var { axis, unbiased },
         std_dev::Std(var),
         logsumexp::LogSumExp { axis },

@@ -306,13 +306,16 @@ fn fold(x: &Expr) -> Result<Option<usize>, Mistake> {
             Err(error) => Err(error.into()),
         },
         ExprKind::Paren(x) => fold(x),
+        ExprKind::Binary(operator, ..) if operator.arithmetic().is_none() => {
+            Err(Mistake::new(x.span, WHAT))
+        }
         ExprKind::Binary(operator, _, a, b) => {
             let (Some(a), Some(b)) = (fold(a)?, fold(b)?) else { return Ok(None) };
             let n = match operator {
                 Operator::Add => a.checked_add(b),
                 Operator::Sub => a.checked_sub(b),
                 Operator::Mul => a.checked_mul(b),
-                Operator::Div => a.checked_div(b),
+                _ => a.checked_div(b),
             };
             match n {
                 Some(n) => Ok(Some(n)),
@@ -323,9 +326,11 @@ fn fold(x: &Expr) -> Result<Option<usize>, Mistake> {
             let message = format!("{WHAT}; other Rust goes into braces: `{{ {x} }}`");
             Err(Mistake::new(x.span, message))
         }
-        ExprKind::Flag(_) | ExprKind::List(_) | ExprKind::Neg(..) | ExprKind::Chain { .. } => {
-            Err(Mistake::new(x.span, WHAT))
-        }
+        ExprKind::Flag(_)
+        | ExprKind::List(_)
+        | ExprKind::Neg(..)
+        | ExprKind::Not(..)
+        | ExprKind::Chain { .. } => Err(Mistake::new(x.span, WHAT)),
     }
 }
 
@@ -355,8 +360,8 @@ fn rust(x: &Expr) -> TokenStream {
         ExprKind::Path(tokens) => tokens.clone(),
         ExprKind::Rust { tokens, .. } => tokens.clone(),
         ExprKind::Paren(x) => Group::new(Delimiter::Parenthesis, rust(x)).to_token_stream(),
-        ExprKind::Binary(operator, span, a, b) => {
-            let mut mark = Punct::new(operator.symbol(), Spacing::Alone);
+        ExprKind::Binary(operator, span, a, b) if let Some(mark) = operator.arithmetic() => {
+            let mut mark = Punct::new(mark, Spacing::Alone);
             mark.set_span(span.start);
             let (a, b, mark) = (rust(a), rust(b), TokenTree::from(mark));
             quote!(#a #mark #b)

@@ -91,6 +91,10 @@ impl Checker<'_> {
                 let operand = self.operand(operand);
                 self.operator("neg", *minus, vec![operand])
             }
+            ExprKind::Not(mark, operand) => {
+                let operand = self.operand(operand);
+                self.operator("logical_not", *mark, vec![operand])
+            }
             ExprKind::Binary(operator, span, a, b) => {
                 let operands = vec![self.operand(a), self.operand(b)];
                 self.operator(operator.function(), *span, operands)

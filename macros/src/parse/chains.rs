@@ -22,7 +22,7 @@ pub(super) struct Links {
 impl Cursor<'_> {
     /// Whether an operator or a method follows.
     pub(super) fn continues(&self) -> bool {
-        ['+', '-', '*', '/', '.'].iter().any(|op| self.is_punct(*op))
+        ['+', '-', '*', '/', '.'].iter().any(|op| self.is_punct(*op)) || self.is_condition()
     }
 
     /// `(-> LINK)+`

@@ -1,6 +1,6 @@
 //! Parses expressions, arguments and lists by recursive descent.
 
-use proc_macro2::{Delimiter, Group, Literal, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, Literal, TokenStream, TokenTree};
 use syn::Lit;
 
 use super::cursor::Cursor;
@@ -48,6 +48,7 @@ fn ambiguous_operator(first: &Expr, link: &Link) -> Option<String> {
             (format!("({first}) -> {link}"), format!("{a} {} ({b} -> {link})", operator.symbol()))
         }
         ExprKind::Neg(_, x) => (format!("({first}) -> {link}"), format!("-({x} -> {link})")),
+        ExprKind::Not(_, x) => (format!("({first}) -> {link}"), format!("!({x} -> {link})")),
         _ => return None,
     };
     Some(format!("`{first} -> {link}` can be read in two ways: write `{all}` or `{last}`"))
@@ -69,7 +70,7 @@ impl Cursor<'_> {
     }
 
     fn chain(&mut self, outer: usize) -> Parsed<Expr> {
-        let first = self.sum(outer)?;
+        let first = self.comparison(outer)?;
         if !self.is_pair('-', '>') {
             return Ok(first);
         }
@@ -88,55 +89,99 @@ impl Cursor<'_> {
         Expr::new(ExprKind::Chain { first: Box::new(first), links: links.all }, span, depth)
     }
 
+    /// `EITHER (< EITHER)?`: comparisons bind loosest, as in Rust and in Python, and only one stands in
+    /// an expression without parentheses.
+    fn comparison(&mut self, outer: usize) -> Parsed<Expr> {
+        let left = self.either(outer)?;
+        let Some((operator, mark)) = self.operator(Operator::COMPARISONS) else { return Ok(left) };
+        self.skip(operator.symbol().len());
+        let right = self.either(outer)?;
+        if self.operator(Operator::COMPARISONS).is_some() {
+            let mut mistake = self.expected("the end of a comparison");
+            mistake.message += ": put each in parentheses, as in `(a > 0) & (b > 0)`; `&` and `|` \
+                                bind tighter";
+            return Err(mistake);
+        }
+        let (span, depth) = (left.span.to(right.span), left.depth.max(right.depth));
+        Expr::new(ExprKind::Binary(operator, mark, Box::new(left), Box::new(right)), span, depth)
+    }
+
+    fn either(&mut self, outer: usize) -> Parsed<Expr> {
+        self.binary(&[Operator::Or], |c| c.both(outer))
+    }
+
+    fn both(&mut self, outer: usize) -> Parsed<Expr> {
+        self.binary(&[Operator::And], |c| c.sum(outer))
+    }
+
     fn sum(&mut self, outer: usize) -> Parsed<Expr> {
-        self.binary(&[('+', Operator::Add), ('-', Operator::Sub)], |c| c.product(outer))
+        self.binary(&[Operator::Add, Operator::Sub], |c| c.product(outer))
     }
 
     fn product(&mut self, outer: usize) -> Parsed<Expr> {
-        self.binary(&[('*', Operator::Mul), ('/', Operator::Div)], |c| c.unary(outer))
+        self.binary(&[Operator::Mul, Operator::Div], |c| c.unary(outer))
+    }
+
+    /// The next operator, if it is one of these, and its span.
+    fn operator(&self, operators: &[Operator]) -> Option<(Operator, SourceSpan)> {
+        let is_next = |operator: &&Operator| match *operator.symbol().as_bytes() {
+            [mark] => self.is_punct(char::from(mark)),
+            [first, second] => self.is_pair(char::from(first), char::from(second)),
+            _ => false,
+        };
+        let begins = SourceSpan::from(self.peek()?.span());
+        let operator = *operators.iter().find(is_next).filter(|_| !self.is_pair('-', '>'))?;
+        let is_pair = operator.symbol().len() == 2;
+        Some((operator, if is_pair { begins.to(self.second_span()) } else { begins }))
+    }
+
+    /// Whether a comparison or logic follows.
+    pub(super) fn is_condition(&self) -> bool {
+        self.operator(Operator::COMPARISONS).is_some()
+            || self.operator(&[Operator::And, Operator::Or]).is_some()
     }
 
     fn binary(
         &mut self,
-        operators: &[(char, Operator)],
+        operators: &[Operator],
         operand: impl Fn(&mut Self) -> Parsed<Expr>,
     ) -> Parsed<Expr> {
         let mut left = operand(self)?;
-        while !self.is_pair('-', '>')
-            && let Some((_, operator)) = operators.iter().find(|(mark, _)| self.is_punct(*mark))
-            && let Some(mark) = self.peek()
-        {
-            if self.is_pair('*', '*') {
-                let message =
-                    format!("there is no operator `**`: powers are `x.pow(2)`, here of `{left}`");
-                return Err(Mistake::new(
-                    SourceSpan::from(mark.span()).to(self.second_span()),
-                    message,
-                ));
+        while let Some((operator, mark)) = self.operator(operators) {
+            for (first, instead) in [
+                ('*', format!("powers are `x.pow(2)`, here of `{left}`")),
+                ('&', "it is `a & b`, element by element".into()),
+                ('|', "it is `a | b`, element by element".into()),
+            ] {
+                if self.is_pair(first, first) {
+                    let message = format!("there is no operator `{first}{first}`: {instead}");
+                    return Err(Mistake::new(mark.to(self.second_span()), message));
+                }
             }
             self.skip(1);
             let right = operand(self)?;
             let (span, depth) = (left.span.to(right.span), left.depth.max(right.depth));
-            let kind =
-                ExprKind::Binary(*operator, mark.span().into(), Box::new(left), Box::new(right));
+            let kind = ExprKind::Binary(operator, mark, Box::new(left), Box::new(right));
             left = Expr::new(kind, span, depth)?;
         }
         Ok(left)
     }
 
     fn unary(&mut self, outer: usize) -> Parsed<Expr> {
-        let Some(mark) = self.peek().filter(|_| self.is_punct('-') && !self.is_pair('-', '>'))
-        else {
+        let is_minus = self.is_punct('-') && !self.is_pair('-', '>');
+        let is_not = self.is_punct('!') && !self.is_pair('!', '=');
+        let Some(mark) = self.peek().filter(|_| is_minus || is_not) else {
             return self.postfix(outer);
         };
-        let minus = SourceSpan::from(mark.span());
+        let mark = SourceSpan::from(mark.span());
         if outer >= DEEPEST {
-            return Err(too_deep(minus));
+            return Err(too_deep(mark));
         }
         self.skip(1);
         let x = self.unary(outer + 1)?;
-        let (span, depth) = (minus.to(x.span), x.depth);
-        Expr::new(ExprKind::Neg(minus, Box::new(x)), span, depth)
+        let (span, depth) = (mark.to(x.span), x.depth);
+        let kind = if is_not { ExprKind::Not } else { ExprKind::Neg };
+        Expr::new(kind(mark, Box::new(x)), span, depth)
     }
 
     fn postfix(&mut self, outer: usize) -> Parsed<Expr> {
@@ -144,6 +189,11 @@ impl Cursor<'_> {
         loop {
             if self.is_punct('.') && !self.is_pair('.', '.') {
                 self.skip(1);
+                if let Some(word) = self.take_word("where") {
+                    let message = "`where` is called as `where(condition, a, b)`: the order of \
+                                   `a.where(condition, b)` is another one";
+                    return Err(Mistake::new(word, message));
+                }
                 let function = self.name("a function, as in `x.relu()`")?;
                 let Some(group) = self.group(Delimiter::Parenthesis) else {
                     if let Some(instead) = instead_of_field(&function.to_string(), &x.to_string()) {
@@ -279,10 +329,11 @@ impl Cursor<'_> {
         if let Some(mistake) = self.dotted(true) {
             return Err(mistake);
         }
-        if self.is_habit() {
-            return Err(self.expected_of_expression("an expression"));
-        }
-        let name = self.name("an expression")?;
+        let name = match self.function_where() {
+            Some(name) => name,
+            None if self.is_habit() => return Err(self.expected_of_expression("an expression")),
+            None => self.name("an expression")?,
+        };
         let span = SourceSpan::from(name.span());
         let Some(group) = self.group(Delimiter::Parenthesis) else {
             return Expr::new(ExprKind::Name(name), span, 0);
@@ -291,6 +342,15 @@ impl Cursor<'_> {
         let arguments = self.nested_arguments(outer + 1)?.unwrap_or_default();
         let depth = deepest(&arguments);
         Expr::new(ExprKind::Call { receiver: None, function: name, arguments }, span, depth)
+    }
+
+    /// The word `where`, a keyword of Rust, if it is called.
+    fn function_where(&mut self) -> Option<Ident> {
+        let mut cursor = self.clone();
+        let word = cursor.word().filter(|word| word == "where")?;
+        cursor.group(Delimiter::Parenthesis)?;
+        *self = cursor;
+        Some(word)
     }
 
     /// `::? WORD (:: WORD)*`

@@ -26,14 +26,9 @@ pub(super) fn instead(token: &TokenTree, next: Option<&TokenTree>) -> Option<Str
             match (first.as_char(), second) {
                 ('@', _) => "products of matrices are `a.matmul(b)`",
                 ('^', _) => "powers are `x.pow(2)`",
-                ('%', _) => "there is no remainder",
-                ('<' | '>', _) | ('=' | '!', Some('=')) => {
-                    "there are no comparisons: `step(x - y)` is 1 where `x` is at least `y`, else 0"
-                }
-                ('&' | '|' | '!' | '~', _) => {
-                    "there is no logic: `step(x)` is 0 or 1, and products, `maximum` and \
-                     `1 - x` of these are and, or, not"
-                }
+                ('%', _) => "remainders are `remainder(a, b)`",
+                ('<', Some('<')) | ('>', Some('>')) => "there are no shifts of bits",
+                ('~', _) => "`!x` is 1 where `x` is 0, else 0",
                 ('?', _) => "operations cannot fail",
                 _ => return None,
             }
@@ -49,17 +44,17 @@ pub(super) fn instead(token: &TokenTree, next: Option<&TokenTree>) -> Option<Str
         }
         TokenTree::Ident(word) => match word.to_string().as_str() {
             "if" | "else" | "match" => {
-                "there are no branches: products with `step(x)` select per element, a `choice` \
+                "there are no branches: `where(condition, a, b)` selects per element, a `choice` \
                  selects per call"
             }
             "for" | "in" | "while" | "loop" => {
                 "there are no loops: `x -> (Linear(8) -> ReLU) * 3` repeats"
             }
             "and" | "or" | "not" | "is" => {
-                "there is no logic: `step(x)` is 0 or 1, and products, `maximum` and `1 - x` of \
-                 these are and, or, not"
+                "logic is `a & b`, `a | b` and `!a`, with comparisons in parentheses: \
+                 `(a > 0) & (b > 0)`"
             }
-            "where" => "`step(x)` is 1 where `x` is at least 0, else 0; products with it select",
+            "where" => "`where(condition, a, b)` selects per element",
             "as" => "reals are f32, and nothing is converted",
             "lambda" => "write a function as `block f(x) { ... }`",
             _ => return None,
@@ -88,7 +83,7 @@ pub(super) fn instead_of_statement(word: &str) -> Option<&'static str> {
              several times"
         }
         "if" | "else" | "match" | "elif" => {
-            "there are no branches: products with `step(x)` select per element, a `choice` selects \
+            "there are no branches: `where(condition, a, b)` selects per element, a `choice` selects \
              per call"
         }
         "var" | "val" | "auto" => "a value is declared by `let`",

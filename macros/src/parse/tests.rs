@@ -21,6 +21,7 @@ fn grouped(x: &crate::ast::Expr) -> String {
     match &x.kind {
         ExprKind::Paren(x) => grouped(x),
         ExprKind::Neg(_, x) => format!("(-{})", grouped(x)),
+        ExprKind::Not(_, x) => format!("(!{})", grouped(x)),
         ExprKind::Binary(op, _, a, b) => {
             format!("({} {} {})", grouped(a), op.symbol(), grouped(b))
         }
@@ -51,6 +52,27 @@ fn operators_bind_as_in_rust_and_chains_loosest() {
     assert_eq!(loss("(a + b) -> Linear(3) -> relu").1, "((a + b) -> Linear(3) -> relu)");
     assert_eq!(loss("a - -b").1, "(a - (-b))");
     assert_eq!(loss("2.pow(x)").1, "2.pow");
+    assert_eq!(loss("a+b<=c*d").1, "((a + b) <= (c * d))");
+    assert_eq!(loss("a|b&c+d|e").1, "((a | (b & (c + d))) | e)");
+    assert_eq!(loss("a & b == c").1, "((a & b) == c)");
+    assert_eq!(loss("a<-b").1, "(a < (-b))");
+    assert_eq!(loss("!a.relu() & !!b").1, "((!a.relu) & (!(!b)))");
+    assert_eq!(loss("where(a != b, a, b) * 2").0, "where(a != b, a, b) * 2");
+}
+
+#[test]
+fn comparisons_are_not_chained() {
+    let each = "expected the end of a comparison, found `>`: put each in parentheses, as in `(a > \
+                0) & (b > 0)`; `&` and `|` bind tighter";
+    assert_eq!(mistakes("loss a > 0 & b > 0;"), [each]);
+    assert_eq!(mistakes("loss a < b > c;"), [each]);
+    let no = "there is no operator `&&`: it is `a & b`, element by element";
+    assert_eq!(mistakes("loss a && b;"), [no]);
+    let both = "`a > b -> f` can be read in two ways: write `(a > b) -> f` or `a > (b -> f)`";
+    assert_eq!(mistakes("loss a > b -> f;"), [both]);
+    let order = "`where` is called as `where(condition, a, b)`: the order of `a.where(condition, b)` is \
+                 another one";
+    assert_eq!(mistakes("loss a.where(b, c);"), [order]);
 }
 
 #[test]

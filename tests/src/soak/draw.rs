@@ -16,8 +16,9 @@ use std::sync::LazyLock;
 use bilro::rng::Generator;
 use bilro_compiler::declaration::{Declaration, Init};
 use bilro_compiler::eval::{Evaluation, Value};
+use bilro_compiler::graph::{Graph, NodeId};
 use bilro_compiler::ops::switch::Selector;
-use bilro_compiler::ops::{self, Domain, Leaf, Op, Sample};
+use bilro_compiler::ops::{self, Domain, Leaf, Op, Reverse, Sample};
 use bilro_compiler::shape::{DType, Type};
 
 pub use ending::used_choices;
@@ -47,6 +48,8 @@ const LIMIT: f64 = 8.0;
 const METRICS: [&str; 2] = ["accuracy", "top_k_accuracy"];
 /// Lower bound of operands that must be positive.
 const POSITIVE: f64 = 0.2;
+/// Lower bound of operands that must be above 1.
+const ABOVE_ONE: f64 = 1.25;
 
 /// A random network, and how to run it.
 #[derive(Clone, Debug)]
@@ -140,6 +143,9 @@ struct Function {
     name: &'static str,
     entry: &'static ops::Entry,
     samples: Vec<Sample>,
+    /// Whether it has a gradient: nothing before a function without one learns, so it is drawn less
+    /// often.
+    has_gradient: bool,
 }
 
 impl Function {
@@ -156,10 +162,26 @@ impl Function {
 static FUNCTIONS: LazyLock<Vec<Function>> = LazyLock::new(|| {
     let functions = ops::ALL.iter().filter(|entry| entry.call.is_some());
     functions
-        .map(|entry| Function { name: entry.name, entry, samples: (entry.samples)(5) })
-        .filter(|function| !function.samples.is_empty())
+        .filter_map(|entry| {
+            let samples = (entry.samples)(5);
+            let has_gradient = has_gradient(samples.first()?);
+            Some(Function { name: entry.name, entry, samples, has_gradient })
+        })
         .collect()
 });
+
+/// Whether an operation on a sample's operands has a gradient with respect to one of them.
+fn has_gradient(sample: &Sample) -> bool {
+    let mut g = Graph::new(1);
+    let operands = sample.operands.iter().enumerate();
+    let x: Vec<NodeId> = operands
+        .map(|(index, x)| g.apply(ops::input::Input { index, ty: x.ty.clone() }, &[]))
+        .collect();
+    let y = g.apply(sample.op.clone(), &x);
+    let dy = g.filled(1.0, &g.shape(y).clone());
+    let reverse = Reverse { x: &x, y, dy, requested: &vec![true; x.len()] };
+    sample.op.gradient(&mut g, &reverse).iter().any(Option::is_some)
+}
 
 /// A value that later calls may use.
 #[derive(Clone, Debug)]

@@ -79,7 +79,23 @@ impl<const BITS: u32> Rem for Tracked<BITS> {
     type Output = Self;
 
     fn rem(self, other: Self) -> Self {
-        Self::unknown(self.value % other.value)
+        let value = self.value % other.value;
+        let count = (self.value / other.value).abs();
+        // Machine code has remainders of quotients up to 2²³.
+        if self.error == 0.0 && other.error == 0.0 && count <= 8_388_607.0 || value.is_nan() {
+            return Self {
+                value,
+                error: if self.is_known() && other.is_known() { 0.0 } else { f64::INFINITY },
+            };
+        }
+        // Within one quotient it moves with both values.
+        let moved = self.error + (count + 1.0) * other.error;
+        let is_within =
+            value.abs() > moved && value.abs() + moved < other.value.abs() - other.error;
+        match is_within && count <= 8_388_607.0 {
+            true => Self::rounded(value, moved, 1.0),
+            false => Self::unknown(value),
+        }
     }
 }
 
@@ -172,6 +188,14 @@ macro_rules! unknown {
     };
 }
 
+macro_rules! monotone {
+    ($($name:ident => $index:literal),*) => {
+        $(fn $name(self) -> Self {
+            self.monotone(f64::$name, halves($index))
+        })*
+    };
+}
+
 macro_rules! constants {
     ($($name:ident),*) => {
         $(fn $name() -> Self {
@@ -202,10 +226,43 @@ impl<const BITS: u32> Float for Tracked<BITS> {
         epsilon
     );
     predicates!(is_nan, is_infinite, is_finite, is_normal, is_sign_positive, is_sign_negative);
-    unknown!(
-        floor, ceil, round, trunc, fract, signum, exp2, log2, log10, cbrt, tan, asin, acos, atan,
-        sinh, cosh, asinh, acosh, atanh
+    unknown!(round, fract, signum, cbrt);
+    monotone!(
+        exp2 => 8, log2 => 9, log10 => 10, asin => 11, atan => 13, sinh => 14, asinh => 16,
+        acosh => 17, atanh => 18
     );
+
+    fn floor(self) -> Self {
+        self.stepped(f64::floor)
+    }
+
+    fn ceil(self) -> Self {
+        self.stepped(f64::ceil)
+    }
+
+    fn trunc(self) -> Self {
+        self.stepped(f64::trunc)
+    }
+
+    fn acos(self) -> Self {
+        self.monotone(f64::acos, halves(12))
+    }
+
+    fn cosh(self) -> Self {
+        // By the magnitude, it grows.
+        let low = Self { value: (self.value.abs() - self.error).max(0.0), error: 0.0 };
+        let y = self.abs().monotone(f64::cosh, halves(15));
+        let below = y.value - low.value.cosh();
+        Self { error: if below.is_nan() { f64::INFINITY } else { y.error.max(below) }, ..y }
+    }
+
+    fn tan(self) -> Self {
+        let quotient = self.sin() / self.cos();
+        match self.error == 0.0 && quotient.is_known() {
+            true => Self::rounded(self.value.tan(), 0.0, halves(19)),
+            false => quotient,
+        }
+    }
 
     fn classify(self) -> FpCategory {
         self.value.classify()
@@ -303,11 +360,23 @@ impl<const BITS: u32> Float for Tracked<BITS> {
     }
 
     fn hypot(self, other: Self) -> Self {
-        (self * self + other * other).sqrt()
+        // Its slopes are 1 at most.
+        Self::rounded(self.value.hypot(other.value), self.error + other.error, halves(21))
     }
 
     fn atan2(self, other: Self) -> Self {
-        Self::unknown(self.value.atan2(other.value))
+        let value = self.value.atan2(other.value);
+        let errors = self.error + other.error;
+        if errors == 0.0 {
+            return Self::rounded(value, 0.0, halves(20));
+        }
+        let distance = self.value.hypot(other.value) - errors;
+        let may_cross = self.value.abs() <= self.error && other.value <= other.error;
+        match distance > 0.0 && !may_cross {
+            // The arcsine of a share grows π/2 times as fast at most.
+            true => Self::rounded(value, 1.6 * errors / distance, halves(20)),
+            false => Self::unknown(value),
+        }
     }
 
     fn integer_decode(self) -> (u64, i16, i8) {

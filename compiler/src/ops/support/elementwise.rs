@@ -42,6 +42,11 @@ pub trait Elementwise: Clone + PartialEq + Eq + std::hash::Hash + std::fmt::Debu
         false
     }
 
+    /// See [`Operation::chosen_by`].
+    fn chosen_by(&self, _: usize) -> Option<(usize, bool)> {
+        None
+    }
+
     /// The formula of machine code.
     fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr;
 
@@ -96,6 +101,10 @@ where
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
         E::gradient(self, g, at)
+    }
+
+    fn chosen_by(&self, operand: usize) -> Option<(usize, bool)> {
+        E::chosen_by(self, operand)
     }
 
     fn linearity(&self) -> Linearity {

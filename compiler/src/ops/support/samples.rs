@@ -50,6 +50,8 @@ pub enum Domain {
     Normal(f32),
     /// Between 0.25 and 1.25.
     Positive,
+    /// Between 1.25 and 2.25.
+    AboveOne,
     /// Between 0.05 and 0.95.
     Probability,
     /// Normal, but distinct and not near zero, for functions with kinks: multiples of 1/16, shifted

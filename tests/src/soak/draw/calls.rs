@@ -6,7 +6,7 @@ use bilro_compiler::shape::DType;
 
 use super::super::choices::Choices;
 use super::super::language::{Call, Item, Operand};
-use super::{Draft, FUNCTIONS, Function, Known, POSITIVE};
+use super::{ABOVE_ONE, Draft, FUNCTIONS, Function, Known, POSITIVE};
 
 /// Number of attempts at a call that the builder refuses.
 const ATTEMPTS: usize = 6;
@@ -95,7 +95,11 @@ impl Draft {
         let functions: Vec<&'static Function> = FUNCTIONS.iter().filter(|f| fits(f)).collect();
         let function = match functions.iter().find(|f| f.name == PRODUCT) {
             Some(product) if choices.chance(0.15) => *product,
-            _ => *choices.pick(&functions),
+            _ => {
+                let function = *choices.pick(&functions);
+                let keeps = function.has_gradient || choices.chance(0.3);
+                if keeps { function } else { *choices.pick(&functions) }
+            }
         };
         self.call_function(choices, function, None)
     }
@@ -316,6 +320,11 @@ impl Draft {
                         self.let_value(choices, Call::of("add"), with(&y, 1.0), 1)
                     }
                 }
+            }
+            Domain::AboveOne if x.low < ABOVE_ONE => {
+                let y = self.let_value(choices, Call::of("square"), operand(&x), 1)?;
+                let operands = [operand(&y), vec![(Operand::Number(ABOVE_ONE), false)]].concat();
+                self.let_value(choices, Call::of("add"), operands, 1)
             }
             Domain::Probability if x.low < 0.02 || x.high > 0.98 => {
                 self.let_value(choices, Call::of("sigmoid"), operand(&x), 1)

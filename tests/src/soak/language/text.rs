@@ -67,11 +67,19 @@ impl fmt::Display for Item {
                 }
                 let is_operator =
                     find_function(&call.name).is_ok_and(|op| op.call.is_some_and(|c| c.operator));
-                let symbol = match (is_operator, call.name.as_str()) {
-                    (true, "add") => Some('+'),
-                    (true, "sub") => Some('-'),
-                    (true, "mul") => Some('*'),
-                    (true, "div") => Some('/'),
+                let symbol = match call.name.as_str() {
+                    "add" => Some("+"),
+                    "sub" => Some("-"),
+                    "mul" => Some("*"),
+                    "div" => Some("/"),
+                    "greater" => Some(">"),
+                    "greater_equal" => Some(">="),
+                    "less" => Some("<"),
+                    "less_equal" => Some("<="),
+                    "equal" => Some("=="),
+                    "not_equal" => Some("!="),
+                    "logical_and" => Some("&"),
+                    "logical_or" => Some("|"),
                     _ => None,
                 };
                 let is_list =

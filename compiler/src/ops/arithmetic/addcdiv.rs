@@ -1,0 +1,81 @@
+//! The operation [`Addcdiv`].
+
+use super::{
+    Attribute, AttributeKind, Attributes, Domain, Elementwise, Number, Reverse, Signature,
+};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::Real;
+use crate::expr::{Expr, Expressions};
+use crate::graph::{Graph, NodeId};
+
+/// `x + value·a / b`.
+///
+/// In the language: `addcdiv(x, a, b, value = 1.0)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         input a: [3];
+///         input b: [3];
+///         output y = addcdiv(x, a, b, value = 0.5);
+///     }
+/// }
+///
+/// let x = array![[1.0, 0.0, 3.0]];
+/// let a = array![[1.0, 1.0, 3.0]];
+/// let b = array![[2.0, 2.0, 2.0]];
+/// let model = Example::model().build()?;
+/// let y = model.predict(example::Input { x: x.view(), a: a.view(), b: b.view() })?.y;
+/// assert_eq!(y, array![[1.25, 0.25, 3.75]]);
+/// # Ok::<(), bilro::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Addcdiv {
+    /// The factor; default 1.
+    pub value: Number,
+}
+
+impl Elementwise for Addcdiv {
+    const NAME: &'static str = "addcdiv";
+    const CALL: Option<Signature> = Some(Signature::of(&["x", "a", "b"]).with(&[Attribute {
+        name: "value",
+        kind: AttributeKind::Number,
+        default: Some("1.0"),
+    }]));
+
+    fn from_call(attributes: &Attributes) -> Result<Addcdiv, Mistake> {
+        Ok(Addcdiv { value: Number(attributes.number("value").unwrap_or(1.0) as f32) })
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[T]) -> T {
+        x[0] + T::of(self.value.0) * (x[1] / x[2])
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        let dy = g.scale(at.dy, self.value.0);
+        let da = g.div(dy, at.x[2]);
+        let quotient = g.div(at.x[1], at.x[2]);
+        let slope = g.mul(da, quotient);
+        vec![Some(at.dy), Some(da), Some(g.neg(slope))]
+    }
+
+    fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
+        let value = e.float(self.value.0);
+        let quotient = e.div(x[1], x[2]);
+        e.mul_add(value, quotient, x[0])
+    }
+
+    fn variants() -> Vec<Addcdiv> {
+        [1.0, -0.5].map(|value| Addcdiv { value: Number(value) }).to_vec()
+    }
+
+    fn domains(&self) -> Vec<Domain> {
+        vec![Domain::Normal(1.0), Domain::Normal(1.0), Domain::Positive]
+    }
+}

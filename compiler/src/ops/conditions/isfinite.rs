@@ -1,0 +1,67 @@
+//! The operation [`IsFinite`].
+
+use super::{Attributes, Domain, Elementwise, Finiteness, Reverse, Signature};
+use crate::error::Mistake;
+#[cfg(feature = "eval")]
+use crate::eval::Real;
+use crate::expr::{Expr, Expressions};
+use crate::graph::{Graph, NodeId};
+
+/// 1 where `x` is neither infinite nor NaN, else 0. Without gradient.
+///
+/// In the language: `isfinite(x)`.
+///
+/// ```
+/// use bilro::ndarray::array;
+/// use bilro::prelude::*;
+///
+/// network! {
+///     struct Example {
+///         input x: [3];
+///         output y = isfinite(x);
+///     }
+/// }
+///
+/// let x = array![[1.0, f32::INFINITY, f32::NAN]];
+/// let y = Example::model().build()?.predict(example::Input { x: x.view() })?.y;
+/// assert_eq!(y, array![[1.0, 0.0, 0.0]]);
+/// # Ok::<(), bilro::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct IsFinite;
+
+impl Elementwise for IsFinite {
+    const NAME: &'static str = "isfinite";
+    const CALL: Option<Signature> = Some(Signature::of(&["x"]));
+
+    fn from_call(_: &Attributes) -> Result<IsFinite, Mistake> {
+        Ok(IsFinite)
+    }
+
+    #[cfg(feature = "eval")]
+    fn eval<T: Real>(&self, x: &[T]) -> T {
+        if x[0].is_finite() { T::one() } else { T::zero() }
+    }
+
+    fn gradient(&self, _: &mut Graph, _: &Reverse<'_>) -> Vec<Option<NodeId>> {
+        vec![None]
+    }
+
+    fn expression(&self, e: &mut Expressions, x: &[Expr]) -> Expr {
+        let (size, infinity) = (e.abs(x[0]), e.float(f32::INFINITY));
+        let is_finite = e.greater(infinity, size);
+        e.indicator(is_finite)
+    }
+
+    fn finiteness(&self) -> Finiteness {
+        Finiteness::BOUNDED.with_conditions(1)
+    }
+
+    fn variants() -> Vec<IsFinite> {
+        vec![IsFinite]
+    }
+
+    fn domains(&self) -> Vec<Domain> {
+        vec![Domain::Tied]
+    }
+}
