@@ -65,7 +65,7 @@ def gradients(y, inputs, upstream):
         if "not implemented" not in str(error):
             raise
         return None
-    return [torch.zeros_like(x) if dx is None else dx for x, dx in zip(inputs, found)]
+    return [torch.zeros_like(x) if dx is None or dx._is_zerotensor() else dx for x, dx in zip(inputs, found)]
 
 
 def rounded(x, digits=3):

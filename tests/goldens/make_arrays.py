@@ -213,10 +213,12 @@ for axis, sizes in [(0, [1, 4]), (1, [2, 3, 2]), (-1, [7]), (0, [1, 1, 1, 1, 1])
 fraction = lambda *s: rounded(torch.rand(s, generator=g) * 1.96 - 0.98)
 above = lambda *s: rounded(1.05 + torch.rand(s, generator=g) * 5)
 unit = lambda *s: rounded(torch.rand(s, generator=g) * 0.9 + 0.05)
+# PyTorch's slope of sinc cancels near 0.
+beside_0 = lambda *s: rounded((torch.rand(s, generator=g) * 3 + 0.5) * (torch.randint(0, 2, s, generator=g) * 2 - 1))
 halves_of = lambda *s: torch.randint(-7, 8, s, generator=g).float() / 2
 ELEMENTWISE = {
     "exp2": wide, "log2": positive, "log10": positive, "log1p": positive, "sinh": wide, "cosh": wide, "asinh": wide, "acosh": above, "atanh": fraction,
-    "asin": fraction, "acos": fraction, "atan": wide, "tan": fraction, "sinc": wide, "logit": unit, "sign": ties, "floor": wide, "ceil": wide, "trunc": wide,
+    "asin": fraction, "acos": fraction, "atan": wide, "tan": fraction, "sinc": beside_0, "logit": unit, "sign": ties, "floor": wide, "ceil": wide, "trunc": wide,
     "round": halves_of, "frac": wide, "isnan": special, "isinf": special, "isfinite": special, "logical_not": ties, "erfc": wide,
     "relu6": wide, "hardswish": wide, "celu": wide, "softshrink": wide, "hardshrink": wide, "tanhshrink": wide,
 }
@@ -252,13 +254,18 @@ for shapes in [((3, 4), (3, 4), (3, 4)), ((4,), (3, 1), (3, 4))]:
 
 # Indices: one class for each position, rows and columns of a table.
 for below, shape in [(5, ()), (3, (4,)), (1, (2, 2)), (17, (3,))]:
-    row("one_hot", lambda i: F.one_hot(i, below).float(), call("one_hot", 0, classes=below), shape, domains=[index(below)])
-for shape, axis, taken in [((5,), 0, (3,)), ((3, 7), 1, (3, 2)), ((3, 7), 0, (4, 7)), ((2, 3, 4), 1, (2, 5, 4)), ((2, 3, 4), -1, (2, 3, 1))]:
+    row("one_hot", lambda i: F.one_hot(i, below).float(), call("one_hot", 0, num_classes=below), shape, domains=[index(below)])
+for shape, axis, taken in [((5,), 0, (3,)), ((1,), 0, (4,)), ((3, 7), 1, (3, 2)), ((3, 7), 0, (4, 7)), ((2, 3, 4), 1, (2, 5, 4)), ((2, 3, 4), -1, (2, 3, 1))]:
     row("gather", lambda x, i: x.gather(axis, i), call("gather", 0, 1, axis=axis), shape, taken, domains=[normal, index(shape[axis])],
         masks=[[True, True]])
+for shape, axis in [((5,), 0), ((4, 3), 0), ((2, 5), -1), ((2, 3, 4), 1)]:
+    row("index_select", lambda x, i: x.index_select(axis, i), call("index_select", 0, 1, axis=axis), shape, (4,), domains=[normal, index(shape[axis])],
+        masks=[[False, True], [True, True]])
 for shape, axis in [((7,), 0), ((3, 4), 1), ((3, 1), 0), ((2, 5, 3), 1)]:
     row("argmax", lambda x: x.argmax(axis).float(), call("argmax", 0, axis=axis), shape)
-    row("argmin", lambda x: x.argmin(axis).float(), call("argmin", 0, axis=axis), shape)
+    row("argmin", lambda x: x.argmin(axis).float(), call("argmin", 0, axis=axis), shape, domains=[ties])
+row("argmax", lambda x: x.argmax().float(), call("argmax", 0), (3, 4))
+row("argmax", lambda x: x.argmax(1).float(), call("argmax", 0, axis=1), (3, 4), domains=[special], special=True)
 
 write(OUT / "arrays.json", SEED, cases)
 if missing:
