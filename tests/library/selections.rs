@@ -56,7 +56,7 @@ fn elements_are_selected_and_their_gradients_added() {
             .unwrap();
         let found = model.gradients(arrays()).unwrap();
         let w = model.params().w.to_owned();
-        let (mut dx, mut dw) = (Array3::zeros(x.dim()), Array2::zeros(w.dim()));
+        let (mut dx, mut dw) = (Array3::<f32>::zeros(x.dim()), Array2::<f32>::zeros(w.dim()));
         for ((n, k, j), i) in column.indexed_iter() {
             let i = *i as usize;
             assert_eq!(y.down[[n, k, j]], x[[n, i, j]]);
