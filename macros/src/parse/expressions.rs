@@ -130,7 +130,10 @@ impl Cursor<'_> {
             _ => false,
         };
         let begins = SourceSpan::from(self.peek()?.span());
-        let operator = *operators.iter().find(is_next).filter(|_| !self.is_pair('-', '>'))?;
+        // An arrow, and shifts of other languages.
+        let others = [('-', '>'), ('<', '<'), ('>', '>')];
+        let is_other = others.into_iter().any(|(first, second)| self.is_pair(first, second));
+        let operator = *operators.iter().find(is_next).filter(|_| !is_other)?;
         let is_pair = operator.symbol().len() == 2;
         Some((operator, if is_pair { begins.to(self.second_span()) } else { begins }))
     }
