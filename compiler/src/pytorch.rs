@@ -13,8 +13,12 @@ const FUNCTIONS: &[(&[&str], &str)] = &[
         "`x.transpose([1, 0])` puts the axes of an example into another order",
     ),
     (
-        &["mm", "bmm", "dot", "mv", "einsum", "addmm", "inner"],
-        "`a.matmul(b)` is the product of matrices",
+        &["mm", "bmm", "dot", "mv", "vdot", "addmm", "inner", "linalg_matmul"],
+        "`a.matmul(b)` is the product of matrices and vectors",
+    ),
+    (
+        &["outer", "ger", "tensordot", "kron", "trace", "diagonal", "bilinear"],
+        "`einsum(\"i,j->ij\", a, b)` is a product by the letters of axes",
     ),
     (
         &["linear", "Dense"],
@@ -51,10 +55,8 @@ const FUNCTIONS: &[(&[&str], &str)] = &[
         &["backward", "zero_grad"],
         "leave it out: `loss` declares the loss, and a step computes the gradients",
     ),
-    (
-        &["prod", "cumsum", "cumprod", "norm"],
-        "`sum(x, axis = -1)` is the sum, `x.square().sum(axis = -1).sqrt()` the norm",
-    ),
+    (&["vector_norm", "matrix_norm"], "`norm(x, p = 2, axis = -1)` is the norm of vectors"),
+    (&["count_nonzero"], "write `norm(x, p = 0)`"),
     (&["ln"], "the natural logarithm is `log(x)`"),
     (&["powf", "powi"], "`x.pow(2)` is a power"),
     (
@@ -134,7 +136,7 @@ const ATTRIBUTES: &[(&[&str], &str)] = &[
         &["dim", "dims"],
         "`axis` counts the axes of one example, without the batch: PyTorch's `dim = 1` of two axes is `axis = 0`, or `-1`",
     ),
-    (&["keepdim", "keepdims"], "the axis is removed; `reshape` adds it back with size one"),
+    (&["keepdims"], "it is called `keepdim`"),
     (&["inplace"], "leave it out: no value is overwritten"),
     (&["device", "dtype"], "leave it out: reals are f32, on the processor"),
     (

@@ -142,6 +142,8 @@ pub enum ExprKind {
     },
     /// `true` or `false`.
     Flag(bool),
+    /// `"ij->i"`, an argument of a call.
+    Text(String),
     Name(Ident),
     /// `crate::sizes::HIDDEN`: a constant, where a size is expected.
     Path(TokenStream),
@@ -283,7 +285,7 @@ pub struct Times {
     pub span: SourceSpan,
 }
 
-/// `(NAME =)? EXPR`; `ARGUMENTS` is `( (ARGUMENT ,)* )`.
+/// `(NAME =)? (EXPR | STRING)`; `ARGUMENTS` is `( (ARGUMENT ,)* )`.
 #[derive(Clone, Debug)]
 pub struct Argument {
     pub name: Option<Ident>,
@@ -306,6 +308,7 @@ impl fmt::Display for Expr {
         match &self.kind {
             ExprKind::Number { text, .. } => f.write_str(text),
             ExprKind::Flag(flag) => flag.fmt(f),
+            ExprKind::Text(text) => write!(f, "{text:?}"),
             ExprKind::Name(name) => name.fmt(f),
             ExprKind::Path(tokens) => f.write_str(&tokens.to_string().replace(' ', "")),
             ExprKind::Rust { tokens, .. } => tokens.fmt(f),

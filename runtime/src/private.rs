@@ -9,7 +9,7 @@ use crate::run::Feed;
 pub use std::borrow::Cow;
 
 pub use bilro_compiler::declaration::statement::{Statement, replay};
-pub use bilro_compiler::ops::AttributeValue;
+pub use bilro_compiler::ops::{AttributeValue, Order};
 pub use bilro_compiler::shape::Dim;
 pub use bilro_macros::declare;
 // Through this module, because a program may have other items of these names.

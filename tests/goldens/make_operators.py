@@ -23,7 +23,8 @@ LARGEST = 2500
 LISTED = 12
 OTHER = "functions that bilro lacks"
 KNOWN = documented()
-SIGNATURES = {name: arguments for name, arguments in re.findall(r"`([a-z_0-9]+)\(([^`]*)\)`", LANGUAGE.read_text())}
+TABLES = "\n".join(line.split(" | ")[0] for line in LANGUAGE.read_text().splitlines() if line.startswith("| `"))
+SIGNATURES = {name: arguments for name, arguments in re.findall(r"`([a-z_0-9]+)\(([^`]*)\)`", TABLES)}
 warnings.simplefilter("ignore")
 
 
@@ -111,9 +112,38 @@ for name, language in {"special.expm1": "expm1", "special.erf": "erf", "mm": "ma
 @rule("matmul", "__rmatmul__")
 def _(o, a, b, *, function):
     a, b = (b, a) if function == "__rmatmul__" else (a, b)
-    if max(a.dim(), b.dim()) > 2 and b.dim() > 2 and a.shape[:-2] != b.shape[:-2]:
-        raise Skip("products of stacks of matrices that broadcast")
     return call("matmul", o(a), o(b))
+
+
+@rule("linalg.multi_dot")
+def _(o, xs):
+    tree = o(xs[0])
+    for x in xs[1:]:
+        tree = call("matmul", tree, o(x))
+    return tree
+
+
+@rule("linalg.vecdot")
+def _(o, a, b, dim=-1):
+    return call("sum", call("mul", o(a), o(b)), axis=dim)
+
+
+@rule("trace")
+def _(o, x):
+    if x.shape[0] != x.shape[1]:
+        raise Skip("traces of matrices that are not square")
+    return call("einsum", o(x), equation="ii")
+
+
+@rule("tensordot")
+def _(o, a, b, dims=2, out=None):
+    if isinstance(dims, int):
+        dims = list(range(a.dim() - dims, a.dim())), list(range(dims))
+    left, right = (list(map(chr, range(97 + 10 * i, 97 + 10 * i + x.dim()))) for i, x in enumerate((a, b)))
+    for i, j in zip(*dims):
+        right[j] = left[i]
+    result = [x for i, x in enumerate(left) if i not in [d % a.dim() for d in dims[0]]] + [x for j, x in enumerate(right) if j not in [d % b.dim() for d in dims[1]]]
+    return call("einsum", o(a), o(b), equation=f"{''.join(left)},{''.join(right)}->{''.join(result)}")
 
 
 @rule("outer", "ger")
@@ -241,6 +271,35 @@ def _(o, x, dim=None, unbiased=None, keepdim=False, correction=None, *, function
         raise Skip("the option `correction`")
     unbiased = unbiased if correction is None else bool(correction)
     return call(function, o(x), **axes(function, x, dim, keepdim), **given(unbiased=unbiased))
+
+
+@rule("var_mean", "std_mean", "var_mean.unbiased", "std_mean.unbiased")
+def _(o, x, dim=None, unbiased=None, keepdim=False, correction=None, *, function):
+    name = function.split("_")[0]
+    spread = RULES[name](o, x, dim, unbiased, keepdim, correction, function=name)
+    return Several([spread, call("mean", o(x), **axes("mean", x, None if isinstance(dim, bool) else dim, keepdim))])
+
+
+@rule("dist")
+def _(o, a, b, p=2):
+    return call("norm", call("sub", o(a), o(b)), **given(p=str(p) if math.isinf(p) else p))
+
+
+@rule("sum_to_size")
+def _(o, x, *size):
+    size = size[0] if isinstance(size[0], (list, tuple)) else size
+    front = x.dim() - len(size)
+    over = [i for i in range(x.dim()) if i < front or size[i - front] == 1]
+    return call("reshape", call("sum", o(x), axis=over) if over else o(x), shape=list(size))
+
+
+@rule("nn.functional.rms_norm")
+def _(o, x, shape, weight=None, eps=None):
+    over = list(range(-len(shape), 0))
+    eps = torch.finfo(torch.float32).eps if eps is None else eps
+    mean = call("mean", call("square", o(x)), axis=over, keepdim=True)
+    y = call("mul", o(x), call("rsqrt", call("add", mean, call("number", eps))))
+    return y if weight is None else call("mul", y, o(weight))
 
 
 @rule("max.reduction_no_dim", "min.reduction_no_dim")
@@ -391,19 +450,17 @@ def _(o, x, weight, bias=None):
 
 @rule("nn.functional.bilinear")
 def _(o, a, b, weight, bias=None):
-    raise Skip("a layer")
+    if a.dim() != 2:
+        raise Skip("operands of this rank")
+    product = call("einsum", o(a), o(weight), o(b), equation="bi,oij,bj->bo")
+    return product if bias is None else call("add", product, o(bias))
 
 
 @rule("einsum")
 def _(o, operands, equation):
     if "..." in equation or not isinstance(equation, str):
         raise Skip("`einsum` with an ellipsis")
-    return call("einsum", *[o(x) for x in operands], equation=equation)
-
-
-@rule("tensordot")
-def _(o, a, b, dims=2):
-    raise Skip(OTHER)
+    return call("einsum", *[o(x) for x in operands], equation=equation.replace(" ", ""))
 
 
 @rule("nn.functional.layer_norm")

@@ -13,7 +13,9 @@ use bilro_compiler::error::Mistake;
 use bilro_compiler::eval::Value;
 use bilro_compiler::graph::{Graph, NodeId, Root};
 use bilro_compiler::ops::constant::Constant;
-use bilro_compiler::ops::{self, AttributeKind, AttributeValue, Attributes, Number, input::Input};
+use bilro_compiler::ops::{
+    self, AttributeKind, AttributeValue, Attributes, Number, Order, input::Input,
+};
 use bilro_compiler::shape::{Argument, Dim, Facts, Shape, Type};
 use bilro_compiler::target::host;
 use bilro_tests::check::{self, Case};
@@ -26,10 +28,11 @@ mod operators;
 use exact::Exact;
 
 /// Operations whose inputs after the first are shared by all examples.
-const WITH_WEIGHTS: &[&str] = &["matmul", "linear", "add_broadcast", "embedding", "layer_norm"];
+const WITH_WEIGHTS: &[&str] =
+    &["matmul", "linear", "add_broadcast", "embedding", "layer_norm", "einsum_weight"];
 
 /// Attributes of a case that are not attributes of the function.
-const ABOUT: &[&str] = &["reduction", "of", "target", "extreme", "special", "batched"];
+const ABOUT: &[&str] = &["reduction", "of", "target", "extreme", "special", "batched", "whole"];
 
 /// Losses of rows, such as the scores of classes: one value for each.
 const OF_ROWS: &[&str] =
@@ -77,6 +80,11 @@ fn every_loss_agrees_with_pytorch() {
 #[test]
 fn every_function_of_arrays_agrees_with_pytorch() {
     compare_all("arrays.json");
+}
+
+#[test]
+fn every_reduction_and_product_agrees_with_pytorch() {
+    compare_all("reductions.json");
 }
 
 fn compare_all(file: &str) {
@@ -132,11 +140,20 @@ impl Golden {
         let rows_meet = match self.op.as_str() {
             "transpose" | "reshape" => true,
             // Attributes of extreme cases name an axis for every function.
-            _ => self.attrs.get("dim").is_some_and(|dim| dim == 0),
+            _ => self.dims().contains(&0),
         };
         match form {
             Form::Whole => !self.flag("batched"),
-            Form::Batched => !(rows_meet || self.inputs[0].shape.is_empty()),
+            Form::Batched => !(rows_meet || self.flag("whole") || self.inputs[0].shape.is_empty()),
+        }
+    }
+
+    /// The axes that it names.
+    fn dims(&self) -> Vec<i64> {
+        match self.attrs.get("dim") {
+            Some(Json::Array(dims)) => dims.iter().filter_map(Json::as_i64).collect(),
+            Some(dim) => dim.as_i64().into_iter().collect(),
+            None => Vec::new(),
         }
     }
 
@@ -227,6 +244,7 @@ impl Golden {
                 call(g, "add", &[product, x[2]], &none)?
             }
             "bmm" => call(g, "matmul", x, &none)?,
+            "einsum_weight" => call(g, "einsum", x, &self.attributes("einsum", form))?,
             "add_broadcast" => call(g, "add", x, &none)?,
             "mul_broadcast" => call(g, "mul", x, &none)?,
             "gelu_tanh" => {
@@ -265,6 +283,11 @@ impl Golden {
         let entry = ops::find(function).unwrap_or_else(|| panic!("there is no `{function}`"));
         let form_of_call = entry.call.expect("only operations with a call are found");
         let mut attributes = Attributes::new();
+        // The batch has no number; axes from the last have the same.
+        let axis = |axis: i64| match axis < 0 {
+            true => axis,
+            false => axis - i64::from(form == Form::Batched),
+        };
         for (name, value) in self.attrs.iter().filter(|(name, _)| !ABOUT.contains(&name.as_str())) {
             let name = if name == "dim" { "axis" } else { name };
             let Some(attribute) = form_of_call.attributes.iter().find(|a| a.name == name) else {
@@ -275,8 +298,18 @@ impl Golden {
                 name,
                 match attribute.kind {
                     AttributeKind::Axis => {
-                        let axis = value.as_i64().expect("an axis");
-                        AttributeValue::Axis(axis - i64::from(form == Form::Batched))
+                        AttributeValue::Axis(axis(value.as_i64().expect("an axis")))
+                    }
+                    AttributeKind::Axes => {
+                        AttributeValue::Axes(self.dims().into_iter().map(axis).collect())
+                    }
+                    AttributeKind::Order => AttributeValue::Order(Order(match value.as_str() {
+                        Some("inf") => f64::INFINITY,
+                        Some(_) => f64::NEG_INFINITY,
+                        None => value.as_f64().expect("a number"),
+                    })),
+                    AttributeKind::Text => {
+                        AttributeValue::Text(value.as_str().expect("a text").into())
                     }
                     AttributeKind::Number => {
                         AttributeValue::Number(value.as_f64().expect("a number"))
@@ -339,6 +372,9 @@ impl Golden {
             "matmul",
             "linear",
             "bmm",
+            "einsum",
+            "einsum_weight",
+            "cumsum",
             "add_broadcast",
             "mul_broadcast",
         ];
@@ -398,10 +434,13 @@ impl Golden {
         let shape = &self.inputs[0].shape;
         let all = shape.iter().product::<usize>();
         let mean = self.attrs.get("reduction").is_some_and(|r| r == "mean" || r == "batchmean");
-        match (self.op.as_str(), self.attrs.get("dim").and_then(Json::as_u64)) {
-            ("mean_all", _) => all,
-            ("mean", Some(dim)) => shape[dim as usize],
-            (op, _) if mean && OF_ROWS.contains(&op) => all / shape[shape.len() - 1],
+        match self.op.as_str() {
+            "mean_all" => all,
+            "mean" if self.attrs.contains_key("dim") => {
+                let size = |dim: i64| shape[dim.rem_euclid(shape.len() as i64) as usize];
+                self.dims().into_iter().map(size).product()
+            }
+            op if mean && OF_ROWS.contains(&op) => all / shape[shape.len() - 1],
             _ if mean => all,
             _ => 1,
         }

@@ -28,6 +28,7 @@ pub mod rng;
 pub mod sanitizer;
 pub mod saving;
 pub mod schedules;
+pub mod selections;
 pub mod threads;
 pub mod tidy;
 pub mod trainer;

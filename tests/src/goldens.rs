@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use bilro_compiler::error::Mistake;
 use bilro_compiler::graph::NodeId;
-use bilro_compiler::ops::{AttributeValue, Attributes};
+use bilro_compiler::ops::{AttributeValue, Attributes, Order};
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
@@ -142,6 +142,8 @@ pub trait Calls {
 fn attribute(value: &Json) -> AttributeValue {
     match value {
         Json::Bool(flag) => (*flag).into(),
+        Json::String(word) if word == "inf" => Order(f64::INFINITY).into(),
+        Json::String(word) if word == "-inf" => Order(f64::NEG_INFINITY).into(),
         Json::String(word) => word.as_str().into(),
         Json::Number(x) => match x.as_i64() {
             Some(n) => n.into(),

@@ -4,7 +4,7 @@ use super::{Axis, Layer, printed};
 use crate::declaration::{Init, LayerScope};
 use crate::error::Mistake;
 use crate::graph::{Graph, NodeId};
-use crate::ops::batch_mean::{BatchMean, align};
+use crate::ops::feature_mean::{FeatureMean, align};
 use crate::ops::{Attribute, AttributeKind, Attributes, layer_norm};
 use crate::shape::{Dim, Shape, Type};
 
@@ -98,12 +98,12 @@ impl Layer for BatchNorm1d {
         let running_var = scope.untrained("running_var", features, Init::Full(1.0))?;
 
         let g = scope.graph();
-        let mean = g.apply(BatchMean { unbiased: false }, &[x.0]);
+        let mean = g.apply(FeatureMean { unbiased: false }, &[x.0]);
         let mean_of_batch = align(g, mean, &shape);
         let centered = g.sub(x.0, mean_of_batch);
         let square = g.square(centered);
-        let variance = g.apply(BatchMean { unbiased: false }, &[square]);
-        let unbiased = g.apply(BatchMean { unbiased: true }, &[square]);
+        let variance = g.apply(FeatureMean { unbiased: false }, &[square]);
+        let unbiased = g.apply(FeatureMean { unbiased: true }, &[square]);
         let training = self.normalize(g, centered, variance, &shape, affine);
         let next_mean = self.updated(g, running_mean, mean);
         let next_var = self.updated(g, running_var, unbiased);

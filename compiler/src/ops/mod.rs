@@ -21,6 +21,7 @@ mod support {
     use super::*;
 
     pub(in crate::ops) mod axis;
+    pub(in crate::ops) mod batch;
     pub(in crate::ops) mod class_weights;
     pub(in crate::ops) mod classes;
     pub(in crate::ops) mod elementwise;
@@ -30,6 +31,7 @@ mod support {
     pub(in crate::ops) mod rows;
     pub(in crate::ops) mod samples;
     pub(in crate::ops) mod signature;
+    pub(in crate::ops) mod through;
 }
 
 use crate::error::Mistake;
@@ -44,13 +46,18 @@ use notation::notation;
 #[cfg(any(test, feature = "eval"))]
 pub(crate) use notation::Call;
 
-use support::{axis, class_weights, classes, elementwise, extremes, leaf, residual, rows};
+use support::{
+    axis, batch, class_weights, classes, elementwise, extremes, leaf, residual, rows, through,
+};
 
 pub use elementwise::Elementwise;
 pub use facts::{Finiteness, Linearity, MemoryOrder, Propagation, Sign};
 pub use lowering::{Expansion, Formula, Leaf, Lowering, View};
+pub use support::axis::Reduced;
 pub use support::samples::{Domain, Operand, Sample};
-pub use support::signature::{Attribute, AttributeKind, AttributeValue, Attributes, Signature};
+pub use support::signature::{
+    Attribute, AttributeKind, AttributeValue, Attributes, Order, Signature,
+};
 
 /// The definition of an operation.
 pub trait Operation: Clone + PartialEq + Eq + std::hash::Hash + std::fmt::Debug {
@@ -137,6 +144,12 @@ pub trait Operation: Clone + PartialEq + Eq + std::hash::Hash + std::fmt::Debug 
     /// a product.
     fn multiply_adds(&self, _: &[&Type], _: &Type) -> usize {
         0
+    }
+
+    /// Whether its result depends on all examples of a batch, where no prediction should: outputs do not
+    /// depend on it.
+    fn meets(&self) -> bool {
+        false
     }
 
     /// See [`Linearity`].
@@ -397,6 +410,13 @@ macro_rules! operations {
                 }
             }
 
+            /// See [`Operation::meets`].
+            pub fn meets(&self) -> bool {
+                match self {
+                    $($($(#[$when])* Op::$Variant(op) => Operation::meets(op),)*)*
+                }
+            }
+
             /// See [`Operation::linearity`].
             pub fn linearity(&self) -> Linearity {
                 match self {
@@ -578,25 +598,38 @@ operations! {
     "Reductions and normalisations over an axis."
     reductions {
         reduce::Reduce { reduction: unnamed, axis },
-        sum::Sum { axis },
+        sum::Sum { over },
         mean::Mean { over },
-        amax::Amax { axis },
-        amin::Amin { axis },
+        amax::Amax { over },
+        amin::Amin { over },
         argmax::ArgMax { axis },
         argmin::ArgMin { axis },
-        var::Var { axis, unbiased },
+        var::Var { over, unbiased },
         std_dev::Std(var),
-        logsumexp::LogSumExp { axis },
+        logsumexp::LogSumExp { over },
         softmax::Softmax { axis },
         log_softmax::LogSoftmax { axis },
         standardize::Standardize { eps },
         layer_norm::LayerNorm { eps },
-        batch_mean::BatchMean { unbiased },
+        prod::Prod { over },
+        any::Any { over },
+        all::All { over },
+        norm::Norm { p, over },
+        normalize::Normalize { p, over, eps },
+        cosine_similarity::CosineSimilarity { axis, eps },
+        cumsum::Cumsum { axis, reverse },
+        cumprod::Cumprod { axis },
+        feature_mean::FeatureMean { unbiased },
+        batch_sum::BatchSum { predict },
+        batch_mean::BatchMean { predict },
+        batch_amax::BatchAmax { predict },
+        batch_amin::BatchAmin { predict },
         all_finite::AllFinite { direct },
     }
     "Matrix products and contractions."
     products {
         matmul::MatMul,
+        einsum::Einsum { equation: unnamed },
         contract::Contract { shared, contracted, over_batch },
     }
     "Losses and metrics, per element or per example."

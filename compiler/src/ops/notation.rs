@@ -9,6 +9,7 @@
 
 use std::sync::Arc;
 
+use super::axis::Reduced;
 use super::class_weights::TargetWeights;
 use super::mean::Over;
 use super::reduce::Axis;
@@ -311,6 +312,18 @@ impl Value for &'static str {
     }
 }
 
+/// The equation of `einsum`.
+impl Value for Arc<str> {
+    fn write(&self, text: &mut String) {
+        text.push_str(&format!("{self:?}"));
+    }
+
+    #[cfg(any(test, feature = "eval"))]
+    fn read(text: &mut Reader<'_>) -> Result<Arc<str>, ParseError> {
+        text.string().map(Arc::from)
+    }
+}
+
 impl<T: Value> Value for Option<T> {
     fn write(&self, text: &mut String) {
         if let Some(value) = self {
@@ -413,25 +426,93 @@ impl Value for Axis {
     }
 }
 
-/// An axis of the example by its number, `example`, or `everything`.
-impl Value for Over {
+/// Axes: one by its number, several in brackets.
+impl Value for Axes {
     fn write(&self, text: &mut String) {
-        match self {
-            Over::Example(Some(axis)) => axis.write(text),
-            Over::Example(None) => text.push_str("example"),
-            Over::Everything => text.push_str("everything"),
+        match &self.0[..] {
+            [axis] => axis.write(text),
+            axes => write_list(axes, text),
         }
     }
 
     #[cfg(any(test, feature = "eval"))]
-    fn read(text: &mut Reader<'_>) -> Result<Over, ParseError> {
-        match text.eat_word("everything") {
-            true => Ok(Over::Everything),
-            false if text.eat_word("example") => Ok(Over::Example(None)),
-            false => {
-                let axis = text.number("an axis, `example` or `everything`");
-                axis.map(|axis| Over::Example(Some(axis)))
+    fn read(text: &mut Reader<'_>) -> Result<Axes, ParseError> {
+        let mut ahead = *text;
+        match ahead.eat("[") {
+            true => <Vec<i64> as Value>::read(text).map(Axes),
+            false => text.number("an axis or axes").map(|axis| Axes(vec![axis])),
+        }
+    }
+}
+
+/// The reduced axes of [`Reduced`], of which there is at least one.
+#[derive(PartialEq)]
+struct Axes(Vec<i64>);
+
+/// `axis = -1` or `axis = [0, 2]`, nothing for all; `keepdim = true`.
+impl Field for Reduced {
+    fn write_as(&self, _: Option<&str>, call: &mut Writer) {
+        self.axes.clone().map(Axes).write_as(Some("axis"), call);
+        self.keepdim.write_as(Some("keepdim"), call);
+    }
+
+    #[cfg(any(test, feature = "eval"))]
+    fn read_as(_: Option<&str>, call: &mut Call<'_, '_>) -> Result<Reduced, ParseError> {
+        let axes = <Option<Axes> as Field>::read_as(Some("axis"), call)?.map(|axes| axes.0);
+        Ok(Reduced { axes, keepdim: Field::read_as(Some("keepdim"), call)? })
+    }
+}
+
+/// Axes of the example, `example` for all, or `everything`; `keepdim = true`.
+impl Field for Over {
+    fn write_as(&self, name: Option<&str>, call: &mut Writer) {
+        match self {
+            Over::Example(Reduced { axes, keepdim }) => {
+                match axes.clone().map(Axes) {
+                    Some(axes) => axes.write_as(name, call),
+                    None => call.argument(name, |text| text.push_str("example")),
+                }
+                keepdim.write_as(Some("keepdim"), call);
             }
+            Over::Everything => call.argument(name, |text| text.push_str("everything")),
+        }
+    }
+
+    #[cfg(any(test, feature = "eval"))]
+    fn read_as(name: Option<&str>, call: &mut Call<'_, '_>) -> Result<Over, ParseError> {
+        let axes = match call.value::<Averaged>(name, None)? {
+            Averaged::Everything => return Ok(Over::Everything),
+            Averaged::Example => None,
+            Averaged::Axes(axes) => Some(axes.0),
+        };
+        Ok(Over::Example(Reduced { axes, keepdim: Field::read_as(Some("keepdim"), call)? }))
+    }
+}
+
+/// The first attribute of [`Over`].
+#[cfg(any(test, feature = "eval"))]
+#[derive(PartialEq)]
+enum Averaged {
+    Axes(Axes),
+    Example,
+    Everything,
+}
+
+#[cfg(any(test, feature = "eval"))]
+impl Value for Averaged {
+    fn write(&self, text: &mut String) {
+        match self {
+            Averaged::Axes(axes) => axes.write(text),
+            Averaged::Example => text.push_str("example"),
+            Averaged::Everything => text.push_str("everything"),
+        }
+    }
+
+    fn read(text: &mut Reader<'_>) -> Result<Averaged, ParseError> {
+        match text.eat_word("everything") {
+            true => Ok(Averaged::Everything),
+            false if text.eat_word("example") => Ok(Averaged::Example),
+            false => Axes::read(text).map(Averaged::Axes),
         }
     }
 }

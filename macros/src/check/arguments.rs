@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bilro_compiler::declaration::{Init, wrong_count};
-use bilro_compiler::ops::{Attribute, AttributeKind, AttributeValue, Attributes};
+use bilro_compiler::ops::{Attribute, AttributeKind, AttributeValue, Attributes, Order};
 use bilro_compiler::shape::Dim;
 use proc_macro2::{Delimiter, Group, Punct, Spacing, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
@@ -60,6 +60,8 @@ trait FromExpr: Sized {
 }
 
 impl FromExpr for i64 {
+    const IS_LIST: bool = true;
+
     fn read(_: &mut Checker<'_>, x: &Expr) -> Result<i64, Rejected> {
         axis(x).ok_or(Rejected::WrongKind)
     }
@@ -76,6 +78,27 @@ impl FromExpr for f64 {
 
     fn read(_: &mut Checker<'_>, x: &Expr) -> Result<f64, Rejected> {
         number(x).filter(|x| (*x as f32).is_finite()).ok_or(Rejected::WrongKind)
+    }
+}
+
+impl FromExpr for Order {
+    fn read(checker: &mut Checker<'_>, x: &Expr) -> Result<Order, Rejected> {
+        let is_infinity =
+            |x: &Expr| matches!(&x.inner().kind, ExprKind::Name(word) if text(word) == "inf");
+        match &x.inner().kind {
+            ExprKind::Neg(_, x) if is_infinity(x) => Ok(Order(f64::NEG_INFINITY)),
+            _ if is_infinity(x) => Ok(Order(f64::INFINITY)),
+            _ => f64::read(checker, x).map(Order),
+        }
+    }
+}
+
+impl FromExpr for Arc<str> {
+    fn read(_: &mut Checker<'_>, x: &Expr) -> Result<Arc<str>, Rejected> {
+        match &x.inner().kind {
+            ExprKind::Text(text) => Ok(text.as_str().into()),
+            _ => Err(Rejected::WrongKind),
+        }
     }
 }
 
@@ -327,6 +350,7 @@ fn fold(x: &Expr) -> Result<Option<usize>, Mistake> {
             Err(Mistake::new(x.span, message))
         }
         ExprKind::Flag(_)
+        | ExprKind::Text(_)
         | ExprKind::List(_)
         | ExprKind::Neg(..)
         | ExprKind::Not(..)

@@ -126,4 +126,42 @@ impl Checker<'_> {
         }
         self.call_function(name, form, &operands, positional, named)
     }
+
+    /// Calls a function of values after a text: `einsum("ij,jk->ik", a, b)`.
+    pub(super) fn function_of_spread(
+        &mut self,
+        receiver: Option<Operand>,
+        name: &Ident,
+        form: &'static Signature,
+        unnamed: &[&Argument],
+        named: &[&Argument],
+    ) -> Option<Value> {
+        let key = text(name);
+        let shown = form.show(&key);
+        let is_text = |x: &&&Argument| matches!(x.value.inner().kind, ExprKind::Text(_));
+        // The text comes first, also with its name.
+        let has_name = named.iter().any(|a| a.name.as_ref().is_some_and(|n| n == "equation"));
+        let (texts, values) = match unnamed.split_first() {
+            Some((first, rest)) if !has_name && is_text(&first) => (vec![*first], rest),
+            _ => (vec![], unnamed),
+        };
+        if receiver.is_some() || (texts.is_empty() && !has_name) {
+            let message = format!("`{key}` takes a text and values: it is called as `{shown}`");
+            self.mistake(Mistake::new(name.span(), message));
+            return None;
+        }
+        // Also a list of values, as in PyTorch.
+        let operands: Vec<Operand> = match values {
+            [list] if let ExprKind::List(list) = &list.value.inner().kind => {
+                list.elements.iter().map(|x| self.operand(x)).collect()
+            }
+            values => values.iter().map(|a| self.operand(&a.value)).collect(),
+        };
+        if operands.is_empty() {
+            let message = format!("`{key}` needs at least one value: `{shown}`");
+            self.mistake(Mistake::new(name.span(), message));
+            return None;
+        }
+        self.call_function(name, form, &operands, &texts, named)
+    }
 }

@@ -111,6 +111,11 @@ impl Checker<'_> {
             }
             ExprKind::Index { x, ranges, brackets } => self.index(x, ranges, *brackets),
             ExprKind::Chain { first, links } => self.chain(first, links).value,
+            ExprKind::Text(_) => {
+                let message = format!("`{}` is a text, where a value is expected", show(x));
+                self.mistake(Mistake::new(x.span, message));
+                None
+            }
             ExprKind::Flag(_) | ExprKind::Path(_) | ExprKind::Rust { .. } | ExprKind::List(_) => {
                 let message = match x.kind {
                     ExprKind::List(_) => {
@@ -319,6 +324,7 @@ impl Checker<'_> {
                 for x in arguments.iter().filter(|a| a.name.is_none()).map(|a| &a.value) {
                     match x.inner().kind {
                         ExprKind::List(_)
+                        | ExprKind::Text(_)
                         | ExprKind::Flag(_)
                         | ExprKind::Path(_)
                         | ExprKind::Rust { .. } => {}
@@ -370,6 +376,9 @@ impl Checker<'_> {
         let shown = form.show(&key);
         let (unnamed, named): (Vec<&Argument>, Vec<&Argument>) =
             arguments.iter().partition(|a| a.name.is_none());
+        if form.is_spread() {
+            return self.function_of_spread(receiver, name, form, &unnamed, &named);
+        }
         if form.is_list {
             return self.function_of_list(receiver, name, form, &unnamed, &named);
         }

@@ -1,9 +1,10 @@
 //! Expands the statements that declare a network, and the assertions about sizes.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bilro_compiler::declaration::statement::Statement as CompilerStatement;
-use bilro_compiler::ops::AttributeValue;
+use bilro_compiler::ops::{AttributeValue, Order};
 use bilro_compiler::shape::{Dim, SizeProduct};
 use proc_macro2::{Delimiter, Group, Ident, Literal, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
@@ -213,6 +214,17 @@ impl Code for f64 {
     }
 }
 
+impl Code for Order {
+    fn code(&self, sizes: &Sizes<'_>) -> TokenStream {
+        let number = match (self.0.is_infinite(), self.0 > 0.0) {
+            (true, true) => quote!(__bilro::std::primitive::f64::INFINITY),
+            (true, false) => quote!(__bilro::std::primitive::f64::NEG_INFINITY),
+            (false, _) => self.0.code(sizes),
+        };
+        quote!(__bilro::Order(#number))
+    }
+}
+
 impl Code for i64 {
     fn code(&self, _: &Sizes<'_>) -> TokenStream {
         let size = Literal::u64_unsuffixed(self.unsigned_abs());
@@ -226,6 +238,13 @@ impl Code for i64 {
 impl Code for String {
     fn code(&self, _: &Sizes<'_>) -> TokenStream {
         quote!(__bilro::std::string::String::from(#self))
+    }
+}
+
+impl Code for Arc<str> {
+    fn code(&self, _: &Sizes<'_>) -> TokenStream {
+        let text = &**self;
+        quote!(__bilro::std::sync::Arc::from(#text))
     }
 }
 

@@ -130,7 +130,10 @@ impl Cursor<'_> {
             _ => false,
         };
         let begins = SourceSpan::from(self.peek()?.span());
-        let operator = *operators.iter().find(is_next).filter(|_| !self.is_pair('-', '>'))?;
+        // An arrow, and shifts of other languages.
+        let others = [('-', '>'), ('<', '<'), ('>', '>')];
+        let is_other = others.into_iter().any(|(first, second)| self.is_pair(first, second));
+        let operator = *operators.iter().find(is_next).filter(|_| !is_other)?;
         let is_pair = operator.symbol().len() == 2;
         Some((operator, if is_pair { begins.to(self.second_span()) } else { begins }))
     }
@@ -431,11 +434,33 @@ impl Cursor<'_> {
                                    `loss sum: ...;` the sum";
                     return Err(Mistake::new(name.span(), message));
                 }
-                Ok(Argument { name, value: c.chain(outer)? })
+                let value = match c.quoted() {
+                    Some(text) => text?,
+                    None => c.chain(outer)?,
+                };
+                Ok(Argument { name, value })
             })
         })?;
         self.skip(1);
         Ok(Some(arguments))
+    }
+
+    /// Parses a text in quotes, if it is a whole argument.
+    fn quoted(&mut self) -> Option<Parsed<Expr>> {
+        let Some(TokenTree::Literal(literal)) = self.peek() else { return None };
+        let is_all = match self.peek_second() {
+            None => true,
+            Some(TokenTree::Punct(mark)) => mark.as_char() == ',',
+            _ => false,
+        };
+        let Lit::Str(text) = Lit::new(literal.clone()) else { return None };
+        if !is_all || !text.suffix().is_empty() {
+            return None;
+        }
+        let kind = ExprKind::Text(text.value());
+        let span = literal.span().into();
+        self.skip(1);
+        Some(Expr::new(kind, span, 0))
     }
 
     /// Parses a list, if a bracket is next.

@@ -66,6 +66,8 @@ fn comparisons_are_not_chained() {
                 0) & (b > 0)`; `&` and `|` bind tighter";
     assert_eq!(mistakes("loss a > 0 & b > 0;"), [each]);
     assert_eq!(mistakes("loss a < b > c;"), [each]);
+    let shifts = "expected `;`, found `>`: there are no shifts of bits";
+    assert_eq!(mistakes("loss a >> b;"), [shifts]);
     let no = "there is no operator `&&`: it is `a & b`, element by element";
     assert_eq!(mistakes("loss a && b;"), [no]);
     let both = "`a > b -> f` can be read in two ways: write `(a > b) -> f` or `a > (b -> f)`";

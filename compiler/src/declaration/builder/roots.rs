@@ -22,6 +22,16 @@ impl Builder {
                 ),
             ));
         }
+        if let Some(op) = self.needed(value).find(|id| self.graph.op(*id).meets()) {
+            let function = self.graph.op(op).name();
+            return Err(Mistake::operand(
+                0,
+                format!(
+                    "output `{name}` depends on the other examples of its batch by `{function}`: write \
+                     `{function}(…, predict = true)` if predictions should"
+                ),
+            ));
+        }
         if !self.graph.ty(value).is_real() {
             return Err(Mistake::operand(0, format!("output `{name}` holds integers")));
         }
@@ -31,21 +41,25 @@ impl Builder {
     }
 
     fn target_of(&self, value: NodeId) -> Option<&str> {
+        self.needed(value).find_map(|id| match self.graph.op(id).leaf() {
+            Some(Leaf::Input(op)) if self.inputs[op.index].is_target => {
+                Some(&*self.inputs[op.index].name)
+            }
+            _ => None,
+        })
+    }
+
+    /// The nodes that a value depends on, itself first.
+    fn needed(&self, value: NodeId) -> impl Iterator<Item = NodeId> {
         let mut is_needed = vec![false; self.graph.len()];
         is_needed[value.index()] = true;
-        for id in self.graph.ids().rev().filter(|id| *id <= value) {
+        let all = self.graph.ids().rev().filter(move |id| *id <= value);
+        all.filter(move |id| {
             if is_needed[id.index()] {
-                if let Some(Leaf::Input(op)) = self.graph.op(id).leaf()
-                    && self.inputs[op.index].is_target
-                {
-                    return Some(&self.inputs[op.index].name);
-                }
-                for x in self.graph.operands(id) {
-                    is_needed[x.index()] = true;
-                }
+                self.graph.operands(*id).iter().for_each(|x| is_needed[x.index()] = true);
             }
-        }
-        None
+            is_needed[id.index()]
+        })
     }
 
     /// Declares the loss: the mean or the sum of all elements of a value. The mean is weighted if an

@@ -1,6 +1,6 @@
 //! The operation [`Amax`].
 
-use super::{Attributes, Domain, Lowering, Operation, Reverse, Sample, Signature, axis};
+use super::{Attributes, Domain, Lowering, Operation, Reduced, Reverse, Sample, Signature, axis};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
@@ -8,10 +8,10 @@ use crate::graph::{Graph, NodeId};
 use crate::ops::reduce::Reduction;
 use crate::shape::{Argument, Facts, Type};
 
-/// The maximum over one axis of the example, or over all its axes; NaN if an element is NaN. Equal
+/// The maximum over axes of the example, all by default; NaN if an element is NaN. Equal
 /// largest elements share the gradient evenly.
 ///
-/// In the language: `amax(x, axis = all)`.
+/// In the language: `amax(x, axis = all, keepdim = false)`.
 ///
 /// ```
 /// use bilro::ndarray::array;
@@ -31,36 +31,37 @@ use crate::shape::{Argument, Facts, Type};
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Amax {
-    /// The axis, counted from the end if negative; `None` for all axes of the example.
-    pub axis: Option<i64>,
+    /// The reduced axes.
+    pub over: Reduced,
 }
 
 impl Operation for Amax {
     const NAME: &'static str = "amax";
-    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[axis::REDUCED]));
+    const CALL: Option<Signature> =
+        Some(Signature::of(&["x"]).with(&[axis::REDUCED, axis::KEEPDIM]));
 
     fn from_call(attributes: &Attributes) -> Result<Amax, Mistake> {
-        Ok(Amax { axis: attributes.axis("axis") })
+        Ok(Amax { over: Reduced::of(attributes) })
     }
 
     fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
-        axis::reduced(Self::NAME, self.axis, x[0])
+        self.over.shape(Self::NAME, x[0])
     }
 
     #[cfg(feature = "eval")]
     fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
-        axis::evaluate(self.axis, x[0], at, |lane| Reduction::Max.of(lane.copied()))
+        self.over.evaluate(x[0], at, |lane| Reduction::Max.of(lane.copied()))
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
-        axis::extreme_gradient(self.axis, g, at)
+        self.over.extreme_gradient(g, at)
     }
 
     fn lower(&self) -> Lowering<'_> {
-        Lowering::Composite(Box::new(|g, x| axis::decompose(Reduction::Max, self.axis, g, x[0])))
+        Lowering::Composite(Box::new(|g, x| self.over.decompose(Reduction::Max, g, x[0])))
     }
 
     fn samples(size: usize) -> Vec<Sample> {
-        axis::samples(size, Domain::Separated, |axis| Amax { axis })
+        axis::samples(size, Domain::Separated, |over| Amax { over })
     }
 }

@@ -1,6 +1,6 @@
 //! The operation [`Amin`].
 
-use super::{Attributes, Domain, Lowering, Operation, Reverse, Sample, Signature, axis};
+use super::{Attributes, Domain, Lowering, Operation, Reduced, Reverse, Sample, Signature, axis};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
@@ -8,10 +8,10 @@ use crate::graph::{Graph, NodeId};
 use crate::ops::reduce::Reduction;
 use crate::shape::{Argument, Facts, Type};
 
-/// The minimum over one axis of the example, or over all its axes; NaN if an element is NaN. Equal
+/// The minimum over axes of the example, all by default; NaN if an element is NaN. Equal
 /// smallest elements share the gradient evenly.
 ///
-/// In the language: `amin(x, axis = all)`.
+/// In the language: `amin(x, axis = all, keepdim = false)`.
 ///
 /// ```
 /// use bilro::ndarray::array;
@@ -31,41 +31,42 @@ use crate::shape::{Argument, Facts, Type};
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Amin {
-    /// The axis, counted from the end if negative; `None` for all axes of the example.
-    pub axis: Option<i64>,
+    /// The reduced axes.
+    pub over: Reduced,
 }
 
 impl Operation for Amin {
     const NAME: &'static str = "amin";
-    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[axis::REDUCED]));
+    const CALL: Option<Signature> =
+        Some(Signature::of(&["x"]).with(&[axis::REDUCED, axis::KEEPDIM]));
 
     fn from_call(attributes: &Attributes) -> Result<Amin, Mistake> {
-        Ok(Amin { axis: attributes.axis("axis") })
+        Ok(Amin { over: Reduced::of(attributes) })
     }
 
     fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
-        axis::reduced(Self::NAME, self.axis, x[0])
+        self.over.shape(Self::NAME, x[0])
     }
 
     #[cfg(feature = "eval")]
     fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
-        axis::evaluate(self.axis, x[0], at, |lane| -T::largest_of(lane.map(|x| -*x)))
+        self.over.evaluate(x[0], at, |lane| -T::largest_of(lane.map(|x| -*x)))
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
-        axis::extreme_gradient(self.axis, g, at)
+        self.over.extreme_gradient(g, at)
     }
 
     fn lower(&self) -> Lowering<'_> {
         // Negation is exact.
         Lowering::Composite(Box::new(|g, x| {
             let minus = g.neg(x[0]);
-            let largest = axis::decompose(Reduction::Max, self.axis, g, minus);
+            let largest = self.over.decompose(Reduction::Max, g, minus);
             g.neg(largest)
         }))
     }
 
     fn samples(size: usize) -> Vec<Sample> {
-        axis::samples(size, Domain::Separated, |axis| Amin { axis })
+        axis::samples(size, Domain::Separated, |over| Amin { over })
     }
 }

@@ -5,6 +5,7 @@ use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
+use crate::ops::Reduced;
 use crate::shape::{Argument, Facts, Type};
 
 /// The index of the largest element along an axis, as a real, or among all elements of the example in
@@ -36,7 +37,7 @@ pub struct ArgMax {
 
 impl Operation for ArgMax {
     const NAME: &'static str = "argmax";
-    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[axis::REDUCED]));
+    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[extremes::ALONG]));
 
     fn from_call(attributes: &Attributes) -> Result<ArgMax, Mistake> {
         Ok(ArgMax { axis: attributes.axis("axis") })
@@ -48,7 +49,7 @@ impl Operation for ArgMax {
 
     #[cfg(feature = "eval")]
     fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
-        axis::evaluate(self.axis, x[0], at, |lane| {
+        Reduced::one(self.axis).evaluate(x[0], at, |lane| {
             let lane: Vec<T> = lane.copied().collect();
             T::all_branches(|| extremes::first_largest(&lane))
         })
@@ -66,7 +67,14 @@ impl Operation for ArgMax {
     }
 
     fn samples(size: usize) -> Vec<Sample> {
-        let of = |domain| axis::samples(size, domain, |axis| ArgMax { axis });
+        let of = |domain| {
+            axis::samples(size, domain, |over| {
+                // Of one axis, or of all.
+                let axes = over.axes.unwrap_or_default();
+                let axis = (axes.len() == 1).then(|| axes[0]);
+                ArgMax { axis }
+            })
+        };
         [of(Domain::Separated), of(Domain::Tied)].concat()
     }
 }

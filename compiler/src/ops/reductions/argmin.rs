@@ -5,6 +5,7 @@ use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
+use crate::ops::Reduced;
 use crate::shape::{Argument, Facts, Type};
 
 /// The index of the smallest element along an axis, as a real, or among all elements of the example in
@@ -36,7 +37,7 @@ pub struct ArgMin {
 
 impl Operation for ArgMin {
     const NAME: &'static str = "argmin";
-    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[axis::REDUCED]));
+    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[extremes::ALONG]));
 
     fn from_call(attributes: &Attributes) -> Result<ArgMin, Mistake> {
         Ok(ArgMin { axis: attributes.axis("axis") })
@@ -48,7 +49,7 @@ impl Operation for ArgMin {
 
     #[cfg(feature = "eval")]
     fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
-        axis::evaluate(self.axis, x[0], at, |lane| {
+        Reduced::one(self.axis).evaluate(x[0], at, |lane| {
             let lane: Vec<T> = lane.map(|x| -*x).collect();
             T::all_branches(|| extremes::first_largest(&lane))
         })
@@ -66,7 +67,14 @@ impl Operation for ArgMin {
     }
 
     fn samples(size: usize) -> Vec<Sample> {
-        let of = |domain| axis::samples(size, domain, |axis| ArgMin { axis });
+        let of = |domain| {
+            axis::samples(size, domain, |over| {
+                // Of one axis, or of all.
+                let axes = over.axes.unwrap_or_default();
+                let axis = (axes.len() == 1).then(|| axes[0]);
+                ArgMin { axis }
+            })
+        };
         [of(Domain::Separated), of(Domain::Tied)].concat()
     }
 }

@@ -1,6 +1,8 @@
 //! The operation [`Mean`].
 
-use super::{Attributes, Domain, Lowering, Operand, Operation, Reverse, Sample, Signature, axis};
+use super::{
+    Attributes, Domain, Lowering, Operand, Operation, Reduced, Reverse, Sample, Signature, axis,
+};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Total, Value};
@@ -9,10 +11,10 @@ use crate::graph::{Graph, NodeId};
 use crate::ops::reduce::Reduction;
 use crate::shape::{Argument, Facts, Shape, Type};
 
-/// The mean over one axis of the example or over all its axes; internally also over all axes and the
+/// The mean over axes of the example, all by default; internally also over all axes and the
 /// batch, as the reduction of losses.
 ///
-/// In the language: `mean(x, axis = all)`.
+/// In the language: `mean(x, axis = all, keepdim = false)`.
 ///
 /// ```
 /// use bilro::ndarray::array;
@@ -37,18 +39,18 @@ pub struct Mean {
 }
 
 /// The averaged axes.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Over {
-    /// An axis, counted from the end if negative; `None` for all axes of the example.
-    Example(Option<i64>),
+    /// Axes of the example.
+    Example(Reduced),
     /// All elements of all examples.
     Everything,
 }
 
 impl Mean {
     fn count(&self, x: &Type, batch: usize) -> f32 {
-        let count = match self.over {
-            Over::Example(axis) => axis::count(axis, x),
+        let count = match &self.over {
+            Over::Example(over) => over.count(x),
             Over::Everything => x.shape.count(batch),
         };
         count as f32
@@ -57,16 +59,17 @@ impl Mean {
 
 impl Operation for Mean {
     const NAME: &'static str = "mean";
-    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[axis::REDUCED]));
+    const CALL: Option<Signature> =
+        Some(Signature::of(&["x"]).with(&[axis::REDUCED, axis::KEEPDIM]));
     const IGNORES_WEIGHTS: bool = true;
 
     fn from_call(attributes: &Attributes) -> Result<Mean, Mistake> {
-        Ok(Mean { over: Over::Example(attributes.axis("axis")) })
+        Ok(Mean { over: Over::Example(Reduced::of(attributes)) })
     }
 
     fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
-        match self.over {
-            Over::Example(axis) => axis::reduced(Self::NAME, axis, x[0]),
+        match &self.over {
+            Over::Example(over) => over.shape(Self::NAME, x[0]),
             Over::Everything => {
                 super::elementwise::require_real(Self::NAME, 0, x[0])?;
                 Ok(Type::real(Shape::scalar()))
@@ -77,10 +80,8 @@ impl Operation for Mean {
     #[cfg(feature = "eval")]
     fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
         let count = T::of(self.count(at.operands[0], at.batch));
-        match self.over {
-            Over::Example(axis) => {
-                axis::evaluate(axis, x[0], at, |lane| lane.copied().total() / count)
-            }
+        match &self.over {
+            Over::Example(over) => over.evaluate(x[0], at, |lane| lane.copied().total() / count),
             Over::Everything => {
                 Value::real(&[], vec![x[0].reals().iter().copied().total() / count])
             }
@@ -91,8 +92,8 @@ impl Operation for Mean {
         let ty = g.ty(at.x[0]).clone();
         let count = g.constant(self.count(&ty, g.batch()));
         let share = if faults::is(Fault::MeanShare) { at.dy } else { g.div(at.dy, count) };
-        let share = match self.over {
-            Over::Example(axis) => g.reshape(share, &axis::keepdim(axis, &ty)),
+        let share = match &self.over {
+            Over::Example(over) => g.reshape(share, &over.kept(&ty)),
             Over::Everything => share,
         };
         vec![Some(g.broadcast(share, &ty.shape))]
@@ -100,8 +101,8 @@ impl Operation for Mean {
 
     fn lower(&self) -> Lowering<'_> {
         Lowering::Composite(Box::new(|g, x| {
-            let sum = match self.over {
-                Over::Example(axis) => axis::decompose(Reduction::Sum, axis, g, x[0]),
+            let sum = match &self.over {
+                Over::Example(over) => over.decompose(Reduction::Sum, g, x[0]),
                 Over::Everything => g.sum_all(x[0]),
             };
             let count = self.count(g.ty(x[0]), g.batch());
@@ -116,7 +117,7 @@ impl Operation for Mean {
             Sample::new(Mean { over: Over::Everything }, [x]).summing(3 * size * size.max(40))
         });
         let mut samples =
-            axis::samples(size, Domain::Normal(1.0), |axis| Mean { over: Over::Example(axis) });
+            axis::samples(size, Domain::Normal(1.0), |over| Mean { over: Over::Example(over) });
         samples.extend(everything);
         samples
     }

@@ -1,6 +1,6 @@
 //! The operation [`Standardize`].
 
-use super::{Domain, Lowering, Number, Operand, Operation, Reverse, Sample, mean};
+use super::{Domain, Lowering, Number, Operand, Operation, Reduced, Reverse, Sample, mean};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Total, Value};
@@ -20,7 +20,7 @@ pub struct Standardize {
 fn mean_of_rows(g: &mut Graph, x: NodeId) -> NodeId {
     let shape = g.shape(x).clone();
     let keepdim = shape.with(shape.rank() - 1, 1);
-    let mean = g.apply(mean::Mean { over: mean::Over::Example(Some(-1)) }, &[x]);
+    let mean = g.apply(mean::Mean { over: mean::Over::Example(Reduced::one(Some(-1))) }, &[x]);
     g.reshape(mean, &keepdim)
 }
 

@@ -1,6 +1,6 @@
 //! The operation [`Sum`].
 
-use super::{Attributes, Domain, Lowering, Operation, Reverse, Sample, Signature, axis};
+use super::{Attributes, Domain, Lowering, Operation, Reduced, Reverse, Sample, Signature, axis};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Total, Value};
@@ -8,9 +8,9 @@ use crate::graph::{Graph, NodeId};
 use crate::ops::reduce::Reduction;
 use crate::shape::{Argument, Facts, Type};
 
-/// The sum over one axis of the example, or over all its axes.
+/// The sum over axes of the example, all by default.
 ///
-/// In the language: `sum(x, axis = all)`.
+/// In the language: `sum(x, axis = all, keepdim = false)`.
 ///
 /// ```
 /// use bilro::ndarray::array;
@@ -30,39 +30,40 @@ use crate::shape::{Argument, Facts, Type};
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Sum {
-    /// The axis, counted from the end if negative; `None` for all axes of the example.
-    pub axis: Option<i64>,
+    /// The reduced axes.
+    pub over: Reduced,
 }
 
 impl Operation for Sum {
     const NAME: &'static str = "sum";
-    const CALL: Option<Signature> = Some(Signature::of(&["x"]).with(&[axis::REDUCED]));
+    const CALL: Option<Signature> =
+        Some(Signature::of(&["x"]).with(&[axis::REDUCED, axis::KEEPDIM]));
 
     fn from_call(attributes: &Attributes) -> Result<Sum, Mistake> {
-        Ok(Sum { axis: attributes.axis("axis") })
+        Ok(Sum { over: Reduced::of(attributes) })
     }
 
     fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
-        axis::reduced(Self::NAME, self.axis, x[0])
+        self.over.shape(Self::NAME, x[0])
     }
 
     #[cfg(feature = "eval")]
     fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
-        axis::evaluate(self.axis, x[0], at, |lane| lane.copied().total())
+        self.over.evaluate(x[0], at, |lane| lane.copied().total())
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
-        let keepdim = axis::keepdim(self.axis, g.ty(at.x[0]));
-        let dy = g.reshape(at.dy, &keepdim);
+        let kept = self.over.kept(g.ty(at.x[0]));
+        let dy = g.reshape(at.dy, &kept);
         let shape = g.shape(at.x[0]).clone();
         vec![Some(g.broadcast(dy, &shape))]
     }
 
     fn lower(&self) -> Lowering<'_> {
-        Lowering::Composite(Box::new(|g, x| axis::decompose(Reduction::Sum, self.axis, g, x[0])))
+        Lowering::Composite(Box::new(|g, x| self.over.decompose(Reduction::Sum, g, x[0])))
     }
 
     fn samples(size: usize) -> Vec<Sample> {
-        axis::samples(size, Domain::Normal(1.0), |axis| Sum { axis })
+        axis::samples(size, Domain::Normal(1.0), |over| Sum { over })
     }
 }

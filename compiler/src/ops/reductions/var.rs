@@ -1,8 +1,8 @@
 //! The operation [`Var`].
 
 use super::{
-    Attribute, AttributeKind, Attributes, Domain, Lowering, Op, Operation, Reverse, Sample,
-    Signature, axis,
+    Attribute, AttributeKind, Attributes, Domain, Lowering, Op, Operation, Reduced, Reverse,
+    Sample, Signature, axis,
 };
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
@@ -12,11 +12,11 @@ use crate::ops::mean::{Mean, Over};
 use crate::ops::reduce::Reduction;
 use crate::shape::{Argument, Facts, Type};
 
-/// The variance over one axis of the example, or over all its axes: the sum of the squared differences
+/// The variance over axes of the example, all by default: the sum of the squared differences
 /// from the mean, divided by the number of elements, minus 1 if `unbiased` (Bessel's correction, as in
 /// PyTorch). The unbiased variance of one element is NaN.
 ///
-/// In the language: `var(x, axis = all, unbiased = true)`.
+/// In the language: `var(x, axis = all, unbiased = true, keepdim = false)`.
 ///
 /// ```
 /// use bilro::ndarray::array;
@@ -36,8 +36,8 @@ use crate::shape::{Argument, Facts, Type};
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Var {
-    /// The axis, counted from the end if negative; `None` for all axes of the example.
-    pub axis: Option<i64>,
+    /// The reduced axes.
+    pub over: Reduced,
     /// Whether the divisor is the number of elements minus 1; default true.
     pub unbiased: bool,
 }
@@ -46,26 +46,27 @@ pub struct Var {
 pub(in crate::ops) const ATTRIBUTES: &[Attribute] = &[
     axis::REDUCED,
     Attribute { name: "unbiased", kind: AttributeKind::Flag, default: Some("true") },
+    axis::KEEPDIM,
 ];
 
 impl Var {
     /// The divisor of the sum of squares.
     pub(in crate::ops) fn divisor(&self, x: &Type) -> f32 {
-        (axis::count(self.axis, x) - usize::from(self.unbiased)) as f32
+        (self.over.count(x) - usize::from(self.unbiased)) as f32
     }
 
     /// Differences from the mean.
     pub(in crate::ops) fn centred(&self, g: &mut Graph, x: NodeId) -> NodeId {
-        let keepdim = axis::keepdim(self.axis, g.ty(x));
-        let mean = g.apply(Mean { over: Over::Example(self.axis) }, &[x]);
-        let mean = g.reshape(mean, &keepdim);
+        let kept = self.over.kept(g.ty(x));
+        let mean = g.apply(Mean { over: Over::Example(self.over.clone()) }, &[x]);
+        let mean = g.reshape(mean, &kept);
         g.sub(x, mean)
     }
 
     /// The gradient of the elements from the gradient of their variance.
     pub(in crate::ops) fn backward(&self, g: &mut Graph, x: NodeId, dy: NodeId) -> NodeId {
         let ty = g.ty(x).clone();
-        let dy = g.reshape(dy, &axis::keepdim(self.axis, &ty));
+        let dy = g.reshape(dy, &self.over.kept(&ty));
         let centred = self.centred(g, x);
         let share = g.constant(2.0 / self.divisor(&ty));
         let share = g.mul(dy, share);
@@ -88,16 +89,16 @@ impl Operation for Var {
 
     fn from_call(attributes: &Attributes) -> Result<Var, Mistake> {
         let unbiased = attributes.flag("unbiased").unwrap_or(true);
-        Ok(Var { axis: attributes.axis("axis"), unbiased })
+        Ok(Var { over: Reduced::of(attributes), unbiased })
     }
 
     fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
-        axis::reduced(Self::NAME, self.axis, x[0])
+        self.over.shape(Self::NAME, x[0])
     }
 
     #[cfg(feature = "eval")]
     fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
-        axis::evaluate(self.axis, x[0], at, |lane| self.of(lane))
+        self.over.evaluate(x[0], at, |lane| self.of(lane))
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
@@ -108,27 +109,27 @@ impl Operation for Var {
         Lowering::Composite(Box::new(|g, x| {
             let centred = self.centred(g, x[0]);
             let squares = g.square(centred);
-            let sum = axis::decompose(Reduction::Sum, self.axis, g, squares);
+            let sum = self.over.decompose(Reduction::Sum, g, squares);
             let count = g.constant(self.divisor(g.ty(x[0])));
             g.div(sum, count)
         }))
     }
 
     fn samples(size: usize) -> Vec<Sample> {
-        samples(size, |axis, unbiased| Var { axis, unbiased })
+        samples(size, |over, unbiased| Var { over, unbiased })
     }
 }
 
 /// Samples, with more than one element for the unbiased variance.
 pub(in crate::ops) fn samples<O: Into<Op>>(
     size: usize,
-    op: impl Fn(Option<i64>, bool) -> O,
+    op: impl Fn(Reduced, bool) -> O,
 ) -> Vec<Sample> {
-    let mut samples = axis::samples(size, Domain::Normal(1.0), |axis| op(axis, false));
-    let unbiased = axis::samples(size, Domain::Normal(1.0), |axis| op(axis, true));
+    let mut samples = axis::samples(size, Domain::Normal(1.0), |over| op(over, false));
+    let unbiased = axis::samples(size, Domain::Normal(1.0), |over| op(over, true));
     samples.extend(unbiased.into_iter().filter(|sample| match &sample.op {
-        Op::Var(Var { axis, .. }) | Op::Std(super::std_dev::Std(Var { axis, .. })) => {
-            axis::count(*axis, &sample.operands[0].ty) > 1
+        Op::Var(Var { over, .. }) | Op::Std(super::std_dev::Std(Var { over, .. })) => {
+            over.count(&sample.operands[0].ty) > 1
         }
         _ => true,
     }));

@@ -1,6 +1,7 @@
 //! Shared code of `argmax` and `argmin`: positions of largest elements, as reals.
 
-use super::{Number, axis};
+use super::axis::{self, Reduced};
+use super::{Attribute, AttributeKind, Number};
 use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::Real;
@@ -11,15 +12,20 @@ use crate::shape::{Argument, Shape, Type};
 /// The number of positions that are exact as reals.
 const MOST: usize = 1 << 24;
 
+/// The axis; default all elements of the example.
+pub(in crate::ops) const ALONG: Attribute =
+    Attribute { name: "axis", kind: AttributeKind::Axis, default: Some("all") };
+
 /// The type of positions along an axis, or among all elements.
 pub(in crate::ops) fn shape(
     name: &str,
     over: Option<i64>,
     x: Argument<'_>,
 ) -> Result<Type, Mistake> {
-    let ty = axis::reduced(name, over, x)?;
+    let reduced = Reduced::one(over);
+    let ty = reduced.shape(name, x)?;
     let mut count = 1usize;
-    for axis in axis::axes(over, x.ty) {
+    for axis in reduced.axes(x.ty) {
         count = count.saturating_mul(fixed(name, axis, x)?);
     }
     match count > MOST {
@@ -50,8 +56,7 @@ pub(in crate::ops) fn first_largest<T: Real>(lane: &[T]) -> T {
 /// The position of the first largest element along an axis, or among all elements.
 pub(in crate::ops) fn position(g: &mut Graph, x: NodeId, over: Option<i64>) -> NodeId {
     let ty = g.ty(x).clone();
-    let reduced = axis::reduced("", over, Argument { name: "", ty: &ty });
-    let reduced = reduced.expect("the shape function has checked it").shape;
+    let reduced = Reduced::one(over).result(&ty);
     let (x, along) = match over {
         Some(over) => (x, axis::resolve(over, &ty)),
         None => {

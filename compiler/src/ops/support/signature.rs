@@ -32,6 +32,16 @@ impl Signature {
         Signature { is_list: true, ..Signature::of(&["[x, …]"]) }
     }
 
+    /// A function of any number of values after its first attribute, a text: `einsum("ij->i", x)`.
+    pub const fn spread() -> Signature {
+        Signature { is_list: true, ..Signature::of(&["x, …"]) }
+    }
+
+    /// Whether its values follow its first attribute, and are no list: see [`Signature::spread`].
+    pub fn is_spread(&self) -> bool {
+        self.is_list && self.attributes.first().is_some_and(|a| a.kind == AttributeKind::Text)
+    }
+
     /// Whether it takes this number of operands.
     pub fn takes(&self, operands: usize) -> bool {
         if self.is_list { operands > 0 } else { operands == self.operands.len() }
@@ -59,7 +69,11 @@ impl Signature {
             Some(default) => format!("{} = {default}", a.name),
             None => a.name.to_string(),
         });
-        format!("{name}({})", operands.chain(attributes).collect::<Vec<_>>().join(", "))
+        let all: Vec<String> = match self.is_spread() {
+            true => attributes.chain(operands).collect(),
+            false => operands.chain(attributes).collect(),
+        };
+        format!("{name}({})", all.join(", "))
     }
 }
 
@@ -120,6 +134,10 @@ impl Attribute {
     }
 }
 
+/// A number that may be infinite, such as the exponent of a norm.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Order(pub f64);
+
 /// Passes the list of the kinds of attributes to the macro `$then`: the name of each, the type of its
 /// values, its getter, and its description in messages. All code over the kinds, here and in
 /// `network!`, is generated from it.
@@ -138,12 +156,16 @@ macro_rules! attribute_kinds {
             Size: $crate::shape::Dim, size, "a size, as `128`";
             /// Sizes in brackets: `[7, 16]`.
             Sizes: ::std::vec::Vec<$crate::shape::Dim>, sizes, "sizes, as `[7, 16]`";
-            /// Axes in brackets: `[1, 0]`.
-            Axes: ::std::vec::Vec<i64>, axes, "axes, as `[1, 0]`";
+            /// Axes in brackets: `[1, 0]`. An axis alone is a list of one.
+            Axes: ::std::vec::Vec<i64>, axes, "an axis or several, as `-1` or `[1, 0]`";
             /// One of these keywords: `tanh`.
             Keyword(&'static [&'static str]): ::std::string::String, keyword, "a keyword";
             /// An integer that is not negative: `3`.
             Integer: usize, integer, "an integer, as `3`";
+            /// A text in quotes: `"ij,jk->ik"`.
+            Text: ::std::sync::Arc<str>, text, "a text in quotes, as `\"ij,jk->ik\"`";
+            /// A number, or infinity: `2`, `inf`.
+            Order: $crate::ops::Order, order, "a number or `inf`";
             /// Numbers in brackets: `[0.2, 0.8]`. A number alone is a list of one.
             Numbers: ::std::vec::Vec<f64>, numbers, "numbers, as `[0.2, 0.8]`";
         }
@@ -230,6 +252,12 @@ impl AttributeValue {
             (Kind::Size, AttributeValue::Axis(n)) => size(&n)?.into(),
             (Kind::Number, AttributeValue::Integer(n)) => (n as f64).into(),
             (Kind::Number, AttributeValue::Axis(n)) => (n as f64).into(),
+            (Kind::Axes, AttributeValue::Axis(n)) => vec![n].into(),
+            (Kind::Axes, AttributeValue::Integer(n)) => vec![i64::try_from(n).ok()?].into(),
+            (Kind::Text, AttributeValue::Keyword(word)) => AttributeValue::Text(word.into()),
+            (Kind::Order, AttributeValue::Integer(n)) => Order(n as f64).into(),
+            (Kind::Order, AttributeValue::Axis(n)) => Order(n as f64).into(),
+            (Kind::Order, AttributeValue::Number(x)) => Order(x).into(),
             (Kind::Numbers, AttributeValue::Axes(list)) => integers(&list).into(),
             (Kind::Numbers, AttributeValue::Axis(n)) => integers(&[n]).into(),
             (Kind::Numbers, AttributeValue::Number(x)) => vec![x].into(),

@@ -1,6 +1,6 @@
 //! Attributes of calls, by their kinds in the signature.
 
-use bilro_compiler::ops::{Attribute, AttributeKind, AttributeValue};
+use bilro_compiler::ops::{Attribute, AttributeKind, AttributeValue, Order};
 use bilro_compiler::shape::Dim;
 
 use super::super::choices::Choices;
@@ -98,6 +98,12 @@ impl Draft {
                     _ => *choices.pick(&[2.0, 0.5, 1.0, 3.0, -1.0, -0.5, 1.3, 0.0, -2.0]),
                 })
             }
+            // Exponents of a norm, with a kink at 0 or none.
+            AttributeKind::Order => {
+                let all = [2.0, 1.0, 3.0, f64::INFINITY, 0.0, 1.5, f64::NEG_INFINITY];
+                AttributeValue::Order(Order(*choices.pick(&all)))
+            }
+            AttributeKind::Text => AttributeValue::Text(equation(choices, operands).into()),
             AttributeKind::Flag => AttributeValue::Flag(choices.chance(0.5)),
             AttributeKind::Size => AttributeValue::Size(Dim::Fixed(
                 stated(attribute.name, operands).unwrap_or_else(|| self.size(choices)),
@@ -112,6 +118,25 @@ impl Draft {
             AttributeKind::Sizes => {
                 let shape = reshaped(choices, dims.iter().product());
                 AttributeValue::Sizes(shape.into_iter().map(Dim::Fixed).collect())
+            }
+            // Axes to reduce.
+            AttributeKind::Axes if attribute.name == "axis" => {
+                let rank = dims.len();
+                if rank == 0 {
+                    return None;
+                }
+                let mut axes: Vec<usize> = (0..rank).collect();
+                (0..choices.index(rank)).for_each(|_| {
+                    axes.remove(choices.index(axes.len()));
+                });
+                if choices.chance(0.3) {
+                    axes.reverse();
+                }
+                let signed = |axis: usize| match choices.chance(0.5) {
+                    true => axis as i64,
+                    false => axis as i64 - rank as i64,
+                };
+                AttributeValue::Axes(axes.into_iter().map(signed).collect())
             }
             // Axes to remove.
             AttributeKind::Axes if attribute.default.is_none() => {
@@ -157,6 +182,46 @@ fn stated(name: &str, operands: &[Known]) -> Option<usize> {
         Stated::First(i) => operands.get(i)?.dims().first().copied(),
         Stated::Bound(i) => operands.get(i)?.below(),
     }
+}
+
+/// An equation of `einsum` for operands: axes of one size often have one letter, and the output has some
+/// letters.
+fn equation(choices: &mut Choices<'_>, operands: &[Known]) -> String {
+    let mut known: Vec<(char, usize)> = Vec::new();
+    let mut terms: Vec<String> = Vec::new();
+    for operand in operands {
+        let mut term = String::new();
+        for size in operand.dims() {
+            let same: Vec<char> = known
+                .iter()
+                .filter(|(letter, of)| *of == size && !term.contains(*letter))
+                .map(|(letter, _)| *letter)
+                .collect();
+            let letter = match term.chars().last() {
+                // A diagonal.
+                Some(last) if known.contains(&(last, size)) && choices.chance(0.1) => last,
+                _ if !same.is_empty() && choices.chance(0.8) => *choices.pick(&same),
+                _ => {
+                    let next = (b'a'..=b'z').map(char::from).nth(known.len()).unwrap_or('Z');
+                    known.push((next, size));
+                    next
+                }
+            };
+            term.push(letter);
+        }
+        terms.push(term);
+    }
+    let all = terms.join(",");
+    if choices.chance(0.2) {
+        return all;
+    }
+    let mut output = String::new();
+    for (letter, _) in known {
+        if choices.chance(0.6) {
+            output.insert(choices.index(output.len() + 1), letter);
+        }
+    }
+    format!("{all}->{output}")
 }
 
 /// A shape with this number of elements.

@@ -38,17 +38,20 @@ enum Relation {
     Number,
     /// A matrix whose first axis is the last axis of the first operand, or the bound of its integers.
     Matrix,
+    /// A stack of matrices like the first operand's, whose rows have the length of its columns.
+    Stack,
     /// Any value.
     Any,
 }
 
 impl Relation {
-    const ALL: [Relation; 6] = [
+    const ALL: [Relation; 7] = [
         Relation::Same,
         Relation::WithoutLast,
         Relation::LastOnly,
         Relation::Number,
         Relation::Matrix,
+        Relation::Stack,
         Relation::Any,
     ];
 
@@ -60,6 +63,11 @@ impl Relation {
             (Some((_, outer)), b) if outer == b => Relation::WithoutLast,
             (Some((last, _)), [n]) if last == n => Relation::LastOnly,
             (_, [_, _]) if !other.ty.shape.batched => Relation::Matrix,
+            (Some((last, [outer @ .., _])), [others @ .., rows, _])
+                if outer == others && last == rows =>
+            {
+                Relation::Stack
+            }
             (_, []) => Relation::Number,
             _ => Relation::Any,
         }
@@ -123,6 +131,8 @@ impl Draft {
                     0 => self.first_operand(choices, described, name, on),
                     _ => {
                         let relation = match attempt {
+                            // Equations fit any values.
+                            _ if form.is_spread() => *choices.pick(&Relation::ALL),
                             // Values of a list have equal sizes but on one axis.
                             0..=2 if form.is_list => Relation::Same,
                             0..=2 => Relation::of(&sample.operands[0], described),
@@ -192,6 +202,10 @@ impl Draft {
             Relation::LastOnly => vec![last],
             Relation::Number => vec![],
             Relation::Matrix => vec![last, self.size(choices)],
+            Relation::Stack => {
+                let outer = &dims[..dims.len().saturating_sub(2)];
+                [outer, &[last, self.size(choices)]].concat()
+            }
             Relation::Any => {
                 let x = self.pick_value(choices, |x| x.ty.is_real())?;
                 return self.in_domain(choices, x, described.domain, name).map(|x| (x, None));

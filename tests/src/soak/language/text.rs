@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use bilro_compiler::declaration::find_function;
-use bilro_compiler::ops::AttributeValue;
+use bilro_compiler::ops::{AttributeValue, Order};
 
 use super::{Call, Item, NAME, Operand, is_kind};
 
@@ -82,19 +82,23 @@ impl fmt::Display for Item {
                     "logical_or" => Some("|"),
                     _ => None,
                 };
-                let is_list =
-                    find_function(&call.name).is_ok_and(|op| op.call.is_some_and(|c| c.is_list));
+                let form = find_function(&call.name).ok().and_then(|op| op.call);
+                let is_list = form.is_some_and(|form| form.is_list);
+                let is_spread = form.is_some_and(|form| form.is_spread());
                 match (symbol, &operands[..]) {
                     (Some(symbol), [a, b]) => write!(f, "{a} {symbol} {b}"),
                     (None, [x]) if is_operator && call.name == "neg" => write!(f, "-{x}"),
                     (None, [x]) if is_kind(&call.name) => write!(f, "{x} -> {call}"),
                     _ => {
                         let attributes = call.attributes.iter().map(show);
-                        let operands = match is_list {
-                            true => vec![format!("[{}]", operands.join(", "))],
-                            false => operands,
+                        let all: Vec<String> = match (is_spread, is_list) {
+                            (true, _) => attributes.chain(operands).collect(),
+                            (_, true) => {
+                                let list = format!("[{}]", operands.join(", "));
+                                [list].into_iter().chain(attributes).collect()
+                            }
+                            _ => operands.into_iter().chain(attributes).collect(),
                         };
-                        let all: Vec<String> = operands.into_iter().chain(attributes).collect();
                         write!(f, "{}({})", call.name, all.join(", "))
                     }
                 }
@@ -140,6 +144,9 @@ fn show((name, value): &(String, AttributeValue)) -> String {
     let value = match value {
         AttributeValue::Axis(x) => x.to_string(),
         AttributeValue::Number(x) => number_text(*x),
+        AttributeValue::Order(Order(x)) if x.is_infinite() => format!("{x}"),
+        AttributeValue::Order(Order(x)) => number_text(*x),
+        AttributeValue::Text(text) => format!("{text:?}"),
         AttributeValue::Flag(x) => x.to_string(),
         AttributeValue::Size(x) => x.to_string(),
         AttributeValue::Sizes(x) => {
