@@ -117,6 +117,8 @@ def _(o, a, b, *, function):
 
 @rule("linalg.multi_dot")
 def _(o, xs):
+    if len(xs) > 3:
+        raise Skip("products of more than three matrices, which PyTorch multiplies in another order")
     tree = o(xs[0])
     for x in xs[1:]:
         tree = call("matmul", tree, o(x))
@@ -142,6 +144,8 @@ def _(o, a, b, dims=2, out=None):
     left, right = (list(map(chr, range(97 + 10 * i, 97 + 10 * i + x.dim()))) for i, x in enumerate((a, b)))
     for i, j in zip(*dims):
         right[j] = left[i]
+        if a.shape[i] != b.shape[j]:
+            raise Skip("sums over axes of size 1 that broadcast")
     result = [x for i, x in enumerate(left) if i not in [d % a.dim() for d in dims[0]]] + [x for j, x in enumerate(right) if j not in [d % b.dim() for d in dims[1]]]
     return call("einsum", o(a), o(b), equation=f"{''.join(left)},{''.join(right)}->{''.join(result)}")
 
@@ -331,11 +335,13 @@ def _(o, x, ord=2, dim=None, keepdim=False, dtype=None, p=None):
 
 @rule("nn.functional.normalize")
 def _(o, x, p=2.0, dim=1, eps=1e-12):
+    axis_of_scalar(x)
     return call("normalize", o(x), p=p, axis=dim, eps=eps)
 
 
 @rule("nn.functional.cosine_similarity")
 def _(o, a, b, dim=1, eps=1e-8):
+    axis_of_scalar(a)
     return call("cosine_similarity", o(a), o(b), axis=dim, eps=eps)
 
 
