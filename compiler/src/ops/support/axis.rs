@@ -232,7 +232,8 @@ pub(in crate::ops) fn samples<O: Into<Op>>(
     domain: Domain,
     op: impl Fn(Reduced) -> O,
 ) -> Vec<Sample> {
-    let cases: [(Option<&[i64]>, &[usize], bool); 10] = [
+    type Case<'a> = (Option<&'a [i64]>, &'a [usize], bool);
+    let cases: [Case<'_>; 10] = [
         (Some(&[-1]), &[size], false),
         (Some(&[0]), &[size, 3], false),
         (Some(&[1]), &[2, size, 3], false),

@@ -46,7 +46,7 @@ fn mark(g: &Graph, id: NodeId, between: &mut BTreeMap<NodeId, bool>) -> bool {
         return *known;
     }
     let operands = g.operands(id).iter();
-    let depends = operands.fold(false, |depends, x| mark(g, *x, between) || depends);
+    let depends = operands.fold(false, |depends, x| mark(g, *x, between) | depends);
     between.insert(id, depends);
     depends
 }
