@@ -58,7 +58,7 @@ impl Elementwise for Softshrink {
         match x[0] {
             x if x > limit => x - limit,
             x if x < -limit => x + limit,
-            x => x - x,
+            x => x * T::zero(),
         }
     }
 
