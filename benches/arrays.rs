@@ -1,4 +1,5 @@
-//! Measured networks of slices and joins: a table with categories, heads of attention.
+//! Measured networks of slices, joins and products of several axes: a table with categories, heads of
+//! attention, `einsum`.
 
 use bilro::compiler::declaration::Declaration;
 use bilro::compiler::shape::DType;
@@ -77,6 +78,20 @@ network! {
         let h = x + (heads -> Linear(64));
         output scores = h.mean(axis = 0) -> Linear(10);
         loss cross_entropy(scores, class);
+    }
+}
+
+network! {
+    /// einsum: pairs of 24 positions weigh features by a tensor of three axes.
+    pub struct Pairs {
+        input a: [24, 32];
+        input b: [24, 32];
+        target class: class(10);
+        param w: [32, 32, 16] = normal(0.0, 0.05);
+        let mixed = tanh(einsum("pi,ijo->pjo", a, w));
+        let scores = einsum("pjo,qj->pqo", mixed, b);
+        output logits = relu(scores).mean(axis = [0, 1]) -> Linear(10);
+        loss cross_entropy(logits, class);
     }
 }
 

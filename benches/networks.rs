@@ -9,7 +9,7 @@ use bilro::ndarray::{Array, Array1, Array2, ArrayView, ArrayView2, Dimension};
 use bilro::network::{FromExamples, Trainable};
 use bilro::prelude::*;
 
-use crate::arrays::{Heads, Tabular, steps};
+use crate::arrays::{Heads, Pairs, Tabular, steps};
 
 network! {
     /// 784-128-64-10: digits of 28×28 pixels.
@@ -153,6 +153,9 @@ impl Case {
         }));
         cases.push(step("heads", 32, Heads::declaration, |batch, threads| {
             steps(Heads::declaration()?, batch, threads)
+        }));
+        cases.push(step("einsum", 64, Pairs::declaration, |batch, threads| {
+            steps(Pairs::declaration()?, batch, threads)
         }));
         cases
     }

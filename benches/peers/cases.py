@@ -64,7 +64,20 @@ class Heads:
     outputs: int = 10
 
 
+@dataclasses.dataclass(frozen=True)
+class Pairs:
+    """Pairs of positions of two inputs, weighed by a tensor of three axes."""
+
+    positions: int = 24
+    width: int = 32
+    features: int = 16
+    loss: str = "cross_entropy"
+    takes_class: bool = True
+    outputs: int = 10
+
+
 NETWORKS = {
+    "einsum": Pairs(),
     "tabular": Tabular(),
     "heads": Heads(),
     "784-128-64-10": Network((784, 128, 64, 10), "log_softmax", "nll"),
@@ -88,12 +101,13 @@ CASES = [
     "1024-4096-4096-10/256/step",
     "tabular/256/step",
     "heads/32/step",
+    "einsum/64/step",
 ]
 
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    network: Network | Tabular | Heads
+    network: Network | Tabular | Heads | Pairs
     batch: int
     purpose: str
 

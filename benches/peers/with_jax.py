@@ -30,6 +30,14 @@ def heads(network, parameters, x):
     return linear(last, (x + linear(joined, y)).mean(1))
 
 
+def pairs(parameters, x):
+    w, last = parameters
+    a, b = x
+    mixed = jnp.tanh(jnp.einsum("npi,ijo->npjo", a, w))
+    scores = jnp.einsum("npjo,nqj->npqo", mixed, b)
+    return linear(last, jax.nn.relu(scores).mean((1, 2)))
+
+
 def tabular(parameters, x):
     numbers, indices = x
     tables, layers = parameters
@@ -51,6 +59,8 @@ def output(network, parameters, x):
         return tabular(parameters, x)
     if isinstance(network, cases.Heads):
         return heads(network, parameters, x)
+    if isinstance(network, cases.Pairs):
+        return pairs(parameters, x)
     x = scores(parameters, x)
     if network.output == "log_softmax":
         return jax.nn.log_softmax(x)
@@ -93,6 +103,11 @@ def prepare(case, _threads):
         width = network.width
         parameters = (layer(width, 3 * width), layer(width, width), layer(width, network.outputs))
         x = uniform(0, 1, case.batch, network.positions, width)
+    elif isinstance(network, cases.Pairs):
+        width = network.width
+        w = uniform(-0.1, 0.1, width, width, network.features)
+        parameters = (w, layer(network.features, network.outputs))
+        x = [uniform(0, 1, case.batch, network.positions, width) for _ in range(2)]
     else:
         parameters = [layer(*pair) for pair in zip(network.sizes, network.sizes[1:])]
         x = uniform(0, 1, case.batch, network.sizes[0])

@@ -61,6 +61,19 @@ class Heads(torch.nn.Module):
         return self.scores((x + self.joined(y)).mean(1))
 
 
+class Pairs(torch.nn.Module):
+    def __init__(self, network):
+        super().__init__()
+        width = network.width
+        self.w = torch.nn.Parameter(0.05 * torch.randn(width, width, network.features))
+        self.scores = torch.nn.Linear(network.features, network.outputs)
+
+    def forward(self, a, b):
+        mixed = torch.tanh(torch.einsum("npi,ijo->npjo", a, self.w))
+        scores = torch.einsum("npjo,nqj->npqo", mixed, b)
+        return self.scores(scores.relu().mean((1, 2)))
+
+
 def mlp(sizes):
     layers = []
     for inputs, outputs in zip(sizes, sizes[1:]):
@@ -73,6 +86,8 @@ def build(network):
         return Tabular(network)
     if isinstance(network, cases.Heads):
         return Heads(network)
+    if isinstance(network, cases.Pairs):
+        return Pairs(network)
     layers = mlp(network.sizes)
     if network.output == "log_softmax":
         layers.append(torch.nn.LogSoftmax(-1))
@@ -109,6 +124,8 @@ def inputs_of(network, batch):
         return (torch.rand(batch, network.numbers), *indices)
     if isinstance(network, cases.Heads):
         return (torch.rand(batch, network.positions, network.width),)
+    if isinstance(network, cases.Pairs):
+        return [torch.rand(batch, network.positions, network.width) for _ in range(2)]
     return (torch.rand(batch, network.sizes[0]),)
 
 

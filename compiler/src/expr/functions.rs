@@ -16,7 +16,7 @@ const MAGIC: f32 = 12_582_912.0;
 
 /// What the constants have beyond their floats.
 const LOG2_E_LOW: f32 = 1.925_963e-8;
-const LOG10_E_LOW: f32 = -1.0103050e-08;
+const LOG10_E_LOW: f32 = -1.010_305e-8;
 const LOG10_2_LOW: f32 = -1.4320989e-08;
 
 impl Expressions {

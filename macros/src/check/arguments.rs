@@ -222,6 +222,11 @@ impl Checker<'_> {
         };
         if value.is_none() {
             let mut message = attribute.wrong_kind().message;
+            if let ExprKind::Text(word) = &x.inner().kind
+                && syn::parse_str::<proc_macro2::Ident>(word).is_ok()
+            {
+                message += &format!(": words are written without quotes, as `{word}`");
+            }
             if let ExprKind::Name(word) = &x.inner().kind {
                 message += match text(word).as_str() {
                     "True" => "; did you mean `true`?",

@@ -58,7 +58,8 @@ impl Elementwise for Softshrink {
         match x[0] {
             x if x > limit => x - limit,
             x if x < -limit => x + limit,
-            x => x - x,
+            // NaN stays NaN.
+            x => x * T::zero(),
         }
     }
 

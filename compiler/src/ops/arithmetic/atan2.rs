@@ -20,14 +20,15 @@ use crate::graph::{Graph, NodeId};
 ///     struct Example {
 ///         input y: [3];
 ///         input x: [3];
-///         output y = atan2(y, x);
+///         output angle = atan2(y, x);
 ///     }
 /// }
 ///
 /// let y = array![[1.0, -1.0, 0.0]];
 /// let x = array![[1.0, 0.0, -1.0]];
-/// let y = Example::model().build()?.predict(example::Input { y: y.view(), x: x.view() })?.y;
-/// assert!((y - array![[0.785398, -1.570796, 3.141593]]).iter().all(|error| error.abs() < 1e-5));
+/// let model = Example::model().build()?;
+/// let found = model.predict(example::Input { y: y.view(), x: x.view() })?.angle;
+/// assert!((found - array![[0.785398, -1.570796, 3.141593]]).iter().all(|error| error.abs() < 1e-5));
 /// # Ok::<(), bilro::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]

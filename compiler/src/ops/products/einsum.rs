@@ -196,8 +196,8 @@ impl Term {
             && free_a.is_empty()
             && free_b.is_empty();
         if contracted.is_empty() || is_rows {
-            // Element by element.
-            let all: Letters = letters.iter().chain(&contracted).copied().collect();
+            // Element by element, in the order of the first.
+            let all: Letters = self.letters.iter().chain(&free_b).copied().collect();
             let (a, b) = (self.aligned(g, &all), other.aligned(g, &all));
             let product = Term { x: g.mul(a, b), letters: all };
             return product.summed(g, |letter| letters.contains(&letter));

@@ -136,10 +136,10 @@ impl Operation for MatMul {
         }
         let [a, b] = [x[0], x[1]];
         let (s, t) = (&a.ty.shape, &b.ty.shape);
-        for (i, x) in x.iter().enumerate().filter(|(_, x)| x.ty.shape.rank() == 0) {
+        if let Some(i) = x.iter().position(|x| x.ty.shape.rank() == 0) {
             let message = format!(
                 "`matmul` multiplies vectors and matrices, but `{}` is a single number",
-                x.name
+                x[i].name
             );
             return Err(Mistake::operand(i, message));
         }

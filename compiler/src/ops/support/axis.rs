@@ -232,22 +232,24 @@ pub(in crate::ops) fn samples<O: Into<Op>>(
     domain: Domain,
     op: impl Fn(Reduced) -> O,
 ) -> Vec<Sample> {
-    let cases: [(Option<&[i64]>, &[usize], bool); 10] = [
-        (Some(&[-1]), &[size], false),
-        (Some(&[0]), &[size, 3], false),
-        (Some(&[1]), &[2, size, 3], false),
-        (None, &[3, size], false),
-        (None, &[], false),
-        (Some(&[-1]), &[2, size], true),
-        (Some(&[0, 2]), &[2, size, 3], false),
-        (Some(&[-1, 0]), &[3, 2, size], true),
-        (Some(&[1, 2]), &[size, 3, 2], true),
-        (None, &[2, size], true),
+    /// Axes, sizes of the operand, `keepdim`.
+    type Case = (Option<&'static [i64]>, Vec<usize>, bool);
+    let cases: [Case; 10] = [
+        (Some(&[-1]), vec![size], false),
+        (Some(&[0]), vec![size, 3], false),
+        (Some(&[1]), vec![2, size, 3], false),
+        (None, vec![3, size], false),
+        (None, vec![], false),
+        (Some(&[-1]), vec![2, size], true),
+        (Some(&[0, 2]), vec![2, size, 3], false),
+        (Some(&[-1, 0]), vec![3, 2, size], true),
+        (Some(&[1, 2]), vec![size, 3, 2], true),
+        (None, vec![2, size], true),
     ];
     cases
         .into_iter()
         .map(|(axes, dims, keepdim)| {
-            let ty = Type::real(Shape::batched(dims.iter().copied()));
+            let ty = Type::real(Shape::batched(dims));
             let reduced = Reduced { axes: axes.map(<[i64]>::to_vec), keepdim };
             Sample::new(op(reduced), [Operand::new(ty, domain)]).summing(6 * size)
         })

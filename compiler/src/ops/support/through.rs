@@ -45,8 +45,10 @@ fn mark(g: &Graph, id: NodeId, between: &mut BTreeMap<NodeId, bool>) -> bool {
     if let Some(known) = between.get(&id) {
         return *known;
     }
-    let operands = g.operands(id).iter();
-    let depends = operands.fold(false, |depends, x| mark(g, *x, between) || depends);
+    let mut depends = false;
+    for x in g.operands(id) {
+        depends |= mark(g, *x, between);
+    }
     between.insert(id, depends);
     depends
 }

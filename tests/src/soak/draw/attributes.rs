@@ -37,6 +37,11 @@ impl Draft {
     ) -> Vec<(String, AttributeValue)> {
         let mut all = Vec::new();
         for attribute in form {
+            // Outputs may depend on every value.
+            if attribute.name == "predict" {
+                all.push((attribute.name.to_string(), AttributeValue::Flag(true)));
+                continue;
+            }
             if attribute.default.is_some() && choices.chance(0.5) {
                 continue;
             }
