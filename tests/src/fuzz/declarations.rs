@@ -224,7 +224,9 @@ pub fn run(data: &[u8]) -> u64 {
     proc_macro2::extra::invalidate_current_thread_spans();
     let text = String::from_utf8_lossy(data);
     let Some(tokens) = tokens(&text) else { return 0 };
-    let is_empty = tokens.is_empty();
+    // With cargo-fuzz, `proc_macro2` records no locations.
+    let first = tokens.clone().into_iter().next();
+    let has_locations = first.is_some_and(|token| !token.span().byte_range().is_empty());
     let expansion = bilro_macros_library::expand(&quote!(::bilro), tokens);
     let mut mistakes = Mistakes::default();
     mistakes.collect(expansion.clone(), text.len());
@@ -233,7 +235,7 @@ pub fn run(data: &[u8]) -> u64 {
         panic!("the expansion is not Rust: {error}\n{expansion}\nof\n{text}");
     }
     assert!(
-        is_empty || mistakes.elsewhere.is_empty(),
+        !has_locations || mistakes.elsewhere.is_empty(),
         "mistakes without a location in the text: {:?}\nof\n{text}",
         mistakes.elsewhere
     );
