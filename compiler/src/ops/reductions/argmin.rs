@@ -5,6 +5,7 @@ use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
+#[cfg(feature = "eval")]
 use crate::ops::Reduced;
 use crate::shape::{Argument, Facts, Type};
 
