@@ -12,7 +12,7 @@ use crate::graph::{Graph, NodeId};
 use crate::ops::reduce::Reduction;
 use crate::shape::{Argument, Facts, Type};
 
-/// Vectors divided by their [norm](super::norm), or by `eps` if that is larger: `x / max(‖x‖, eps)`. The
+/// Vectors divided by their [norm], or by `eps` if that is larger: `x / max(‖x‖, eps)`. The
 /// elements of a vector are those along the axes, by default the last; so a vector of zeros remains.
 ///
 /// In the language: `normalize(x, p = 2, axis = -1, eps = 1e-12)`.
