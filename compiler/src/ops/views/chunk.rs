@@ -8,7 +8,8 @@ use crate::error::Mistake;
 #[cfg(feature = "eval")]
 use crate::eval::{Evaluation, Real, Value};
 use crate::graph::{Graph, NodeId};
-use crate::ops::slice::{Range, fixed};
+use crate::ops::slice::fixed;
+use crate::ops::split::Split;
 use crate::shape::{Argument, Facts, Shape, Type, resolve_axis};
 
 /// One of several parts of an axis, of equal sizes; if they do not divide the axis's, the last is
@@ -44,25 +45,21 @@ pub struct Chunk {
 }
 
 impl Chunk {
-    /// The size of all parts but the last, and the number of parts.
-    fn sizes(&self, x: Argument<'_>) -> Result<(usize, usize), Mistake> {
+    /// The same part as one of all sizes.
+    fn split(&self, x: Argument<'_>) -> Result<Split, Mistake> {
         let size = fixed(Self::NAME, resolve_axis(self.axis, x)?, x)?;
         if self.chunks == 0 {
             return Err(Mistake::attribute("chunks", "`chunks` must be at least 1"));
         }
         let each = size.div_ceil(self.chunks);
-        Ok((each, size.div_ceil(each)))
+        let sizes = (0..size).step_by(each).map(|first| each.min(size - first)).collect();
+        Ok(Split { sizes, axis: self.axis, part: self.part })
     }
 
-    fn range(&self, x: Argument<'_>) -> Result<Range, Mistake> {
-        let (each, parts) = self.sizes(x)?;
-        if self.part >= parts {
-            return Err(Mistake::call(format!("there is no part {} of {parts}", self.part)));
-        }
-        let axis = resolve_axis(self.axis, x)?;
-        let first = self.part * each;
-        let count = each.min(fixed(Self::NAME, axis, x)? - first);
-        Ok(Range { axis, first, count, step: 1 })
+    /// The same of a checked operand.
+    fn checked(&self, ty: &Type) -> Split {
+        let split = self.split(Argument { name: "", ty });
+        split.expect("the shape function has checked it")
     }
 }
 
@@ -78,37 +75,28 @@ impl Operation for Chunk {
         Ok(Chunk { chunks: attributes.integer("chunks").unwrap_or(1), axis, part: 0 })
     }
 
-    fn shape(&self, x: &[Argument<'_>], _: &mut Facts) -> Result<Type, Mistake> {
-        let range = self.range(x[0])?;
-        Ok(Type {
-            dtype: x[0].ty.dtype.clone(),
-            shape: x[0].ty.shape.with(range.axis, range.count),
-        })
+    fn shape(&self, x: &[Argument<'_>], facts: &mut Facts) -> Result<Type, Mistake> {
+        self.split(x[0])?.shape(x, facts)
     }
 
     fn values(&self, x: &[Argument<'_>]) -> Result<Vec<Op>, Mistake> {
-        let (_, parts) = self.sizes(x[0])?;
+        let parts = self.split(x[0])?.sizes.len();
         Ok((0..parts).map(|part| Chunk { part, ..self.clone() }.into()).collect())
     }
 
     #[cfg(feature = "eval")]
     fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
-        let range = self.range(Argument { name: "", ty: at.operands[0] });
-        let range = range.expect("the shape function has checked it");
-        let positions: Vec<usize> = range.positions().collect();
-        crate::ops::slice::select(x[0], at.array_axis(0, range.axis), &positions)
+        self.checked(at.operands[0]).eval(x, at)
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
-        let range = self.range(Argument { name: "", ty: g.ty(at.x[0]) });
-        let shape = g.shape(at.x[0]).clone();
-        vec![Some(g.unslice(at.dy, range.expect("the shape function has checked it"), &shape))]
+        self.checked(g.ty(at.x[0])).gradient(g, at)
     }
 
     fn lower(&self) -> Lowering<'_> {
         Lowering::Composite(Box::new(|g, x| {
-            let range = self.range(Argument { name: "", ty: g.ty(x[0]) });
-            g.slice(x[0], range.expect("the shape function has checked it"))
+            let range = self.checked(g.ty(x[0])).checked_range(g.ty(x[0]));
+            g.slice(x[0], range)
         }))
     }
 

@@ -44,6 +44,11 @@ pub struct Split {
 }
 
 impl Split {
+    /// The range of a checked operand.
+    pub(in crate::ops) fn checked_range(&self, ty: &Type) -> Range {
+        self.range(Argument { name: "", ty }).expect("the shape function has checked it")
+    }
+
     fn range(&self, x: Argument<'_>) -> Result<Range, Mistake> {
         let axis = resolve_axis(self.axis, x)?;
         let size = fixed(Self::NAME, axis, x)?;
@@ -104,22 +109,21 @@ impl Operation for Split {
 
     #[cfg(feature = "eval")]
     fn eval<T: Real>(&self, x: &[&Value<T>], at: &Evaluation<'_>) -> Value<T> {
-        let range = self.range(Argument { name: "", ty: at.operands[0] });
-        let range = range.expect("the shape function has checked it");
+        let range = self.checked_range(at.operands[0]);
         let positions: Vec<usize> = range.positions().collect();
         crate::ops::slice::select(x[0], at.array_axis(0, range.axis), &positions)
     }
 
     fn gradient(&self, g: &mut Graph, at: &Reverse<'_>) -> Vec<Option<NodeId>> {
-        let range = self.range(Argument { name: "", ty: g.ty(at.x[0]) });
+        let range = self.checked_range(g.ty(at.x[0]));
         let shape = g.shape(at.x[0]).clone();
-        vec![Some(g.unslice(at.dy, range.expect("the shape function has checked it"), &shape))]
+        vec![Some(g.unslice(at.dy, range, &shape))]
     }
 
     fn lower(&self) -> Lowering<'_> {
         Lowering::Composite(Box::new(|g, x| {
-            let range = self.range(Argument { name: "", ty: g.ty(x[0]) });
-            g.slice(x[0], range.expect("the shape function has checked it"))
+            let range = self.checked_range(g.ty(x[0]));
+            g.slice(x[0], range)
         }))
     }
 
